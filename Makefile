@@ -1,0 +1,35 @@
+# Everything a person types. `make help` lists it.
+
+CARGO ?= cargo
+MAIN := target/release/main
+
+.DEFAULT_GOAL := all
+.PHONY: all run test check bench clean help
+
+all: ## Build the server: ./main
+	$(CARGO) build --release --locked -p oneloop-server
+	@cp -f $(MAIN) main.new && mv -f main.new main
+	@echo "built ./main; try: ./main, and in another terminal: telnet localhost 8080"
+
+run: all ## Build the server and run it
+	./main
+
+test: all ## Run all tests (those that need telnet, strace or a C compiler say so when they are skipped)
+	$(CARGO) test --workspace --locked
+
+check: ## Check format, lints and docs, as CI does
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny --offline check licenses bans sources; \
+	else echo "skipped: cargo deny is not installed (cargo install cargo-deny)"; fi
+
+bench: all ## Compare the server with C, mio and tokio, side by side
+	$(CARGO) run --release --locked -p oneloop-bench -- all
+
+clean: ## Remove what was built
+	$(CARGO) clean
+	rm -f main main.new
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -1,0 +1,13 @@
+#![forbid(unsafe_code)]
+//! Style 3: async/await. Everything here is a thin shell over the loop's tasks and sockets.
+//!
+//! Functions that need a loop take the one that runs: call them inside [`block_on`] or a task.
+
+mod stream;
+mod task;
+mod time;
+
+pub use oneloop_net::{Addr, Chunk, ListenOptions, Shutdown};
+pub use stream::{Stream, TcpListener, TcpStream, UnixListener, UnixStream};
+pub use task::{block_on, spawn, yield_now};
+pub use time::{Elapsed, Interval, interval, sleep, sleep_until, timeout};

@@ -1,0 +1,285 @@
+//! Byte streams and listeners, with `await`.
+
+use futures_io::{AsyncRead, AsyncWrite};
+use oneloop_core::{Direction, Handle};
+use oneloop_net::{self as net, Addr, ByteStream, CHUNK_BYTES, Chunk, ListenOptions, Shutdown};
+use std::io::{self, IoSlice};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::ops::Deref;
+use std::path::Path;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// A byte stream of some family, to be read and written with `await`.
+///
+/// All of it takes `&self`: one task can read while another writes. The family's own functions
+/// (`set_nodelay`, `peer_addr`) are there by dereferencing.
+///
+/// It also has futures-io's `AsyncRead` and `AsyncWrite`, for libraries that speak these.
+#[derive(Debug)]
+pub struct Stream<S> {
+    inner: S,
+}
+
+/// A TCP connection: see [`Stream`].
+pub type TcpStream = Stream<net::TcpStream>;
+
+/// A Unix stream connection: see [`Stream`].
+pub type UnixStream = Stream<net::UnixStream>;
+
+impl<S> Deref for Stream<S> {
+    type Target = S;
+
+    fn deref(&self) -> &S {
+        &self.inner
+    }
+}
+
+impl<S: ByteStream> Stream<S> {
+    /// Reads into a buffer; 0 bytes mean that the peer sends no more.
+    ///
+    /// Cancel safe: dropped before it is ready, it has read nothing.
+    ///
+    /// # Errors
+    /// Those of `recv(2)`: `ECONNRESET`.
+    pub async fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let socket = self.inner.socket();
+        socket
+            .source()
+            .io(Direction::Read, |cx| socket.poll_read(cx, buf))
+            .await
+    }
+
+    /// Reads what is there into a pooled buffer: `None` means that the peer sends no more. A task
+    /// that waits here holds no buffer.
+    ///
+    /// Cancel safe: dropped before it is ready, it has read nothing.
+    ///
+    /// # Errors
+    /// Those of `recv(2)`: `ECONNRESET`.
+    pub async fn read_chunk(&self) -> io::Result<Option<Chunk>> {
+        let socket = self.inner.socket();
+        socket
+            .source()
+            .io(Direction::Read, |cx| {
+                socket.poll_read_chunk(cx, CHUNK_BYTES)
+            })
+            .await
+    }
+
+    /// Writes as much as the kernel takes, at least one byte.
+    ///
+    /// Cancel safe: dropped before it is ready, it has written nothing.
+    ///
+    /// # Errors
+    /// Those of `send(2)`: `EPIPE`, `ECONNRESET`.
+    pub async fn write(&self, buf: &[u8]) -> io::Result<usize> {
+        let socket = self.inner.socket();
+        socket
+            .source()
+            .io(Direction::Write, |cx| socket.poll_write(cx, buf))
+            .await
+    }
+
+    /// Writes all of it. Not cancel safe: dropped half-way, it has written an unknown part.
+    ///
+    /// # Errors
+    /// Those of `send(2)`: `EPIPE`, `ECONNRESET`.
+    pub async fn write_all(&self, mut buf: &[u8]) -> io::Result<()> {
+        while !buf.is_empty() {
+            let count = self.write(buf).await?;
+            buf = &buf[count..];
+        }
+        Ok(())
+    }
+
+    /// Ends one direction or both: after [`Shutdown::Write`] the peer reads to the end of what was
+    /// written.
+    ///
+    /// # Errors
+    /// `ENOTCONN` when the peer has reset the connection.
+    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.inner.socket().shutdown(how)
+    }
+}
+
+impl TcpStream {
+    /// Connects to an address. Cancel safe: dropped before it is ready, it gives up.
+    ///
+    /// # Errors
+    /// Those of `connect(2)`: `ECONNREFUSED`, `ETIMEDOUT`, `ENETUNREACH`.
+    pub async fn connect(addr: SocketAddr) -> io::Result<Self> {
+        Ok(Stream {
+            inner: net::TcpStream::connect(&Handle::current(), addr).await?,
+        })
+    }
+}
+
+impl UnixStream {
+    /// Connects to a path. Cancel safe: dropped before it is ready, it gives up.
+    ///
+    /// # Errors
+    /// Those of `connect(2)`: `ENOENT`, `ECONNREFUSED`, `EAGAIN` when the backlog is full.
+    pub async fn connect(path: impl AsRef<Path>) -> io::Result<Self> {
+        let addr = Addr::UnixPath(path.as_ref().into());
+        Ok(Stream {
+            inner: net::UnixStream::connect(&Handle::current(), &addr).await?,
+        })
+    }
+
+    /// Two ends of one connection.
+    ///
+    /// # Errors
+    /// Those of `socketpair(2)`: `EMFILE`.
+    pub fn pair() -> io::Result<(Self, Self)> {
+        let (a, b) = net::UnixStream::pair(&Handle::current())?;
+        Ok((Stream { inner: a }, Stream { inner: b }))
+    }
+}
+
+impl<S: ByteStream + Unpin> AsyncRead for Stream<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        self.inner.socket().poll_read(cx, buf)
+    }
+}
+
+impl<S: ByteStream + Unpin> AsyncWrite for Stream<S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.inner.socket().poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.inner.socket().poll_write_vectored(cx, bufs)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(())) // nothing is held back
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.shutdown(Shutdown::Write))
+    }
+}
+
+/// A TCP socket that listens.
+///
+/// ```
+/// use oneloop_aio::{block_on, spawn, TcpListener, TcpStream};
+/// # fn main() -> std::io::Result<()> {
+/// block_on(async {
+///     let listener = TcpListener::bind("127.0.0.1:0")?;
+///     let addr = listener.local_addr()?;
+///     spawn(async move {
+///         let (stream, _peer) = listener.accept().await?;
+///         stream.write_all(b"hello").await
+///     });
+///     let stream = TcpStream::connect(addr).await?;
+///     assert_eq!(&*stream.read_chunk().await?.unwrap(), b"hello");
+///     Ok(())
+/// })
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct TcpListener {
+    inner: net::TcpListener,
+}
+
+impl TcpListener {
+    /// Listens on the first address that works, with a backlog of 1024. Names are looked up, which
+    /// blocks: give an IP address once the program serves.
+    ///
+    /// # Errors
+    /// Those of `bind(2)`: `EADDRINUSE`, `EACCES`; and those of a failed look-up.
+    ///
+    /// # Panics
+    /// Outside of a loop.
+    pub fn bind(addr: impl ToSocketAddrs) -> io::Result<Self> {
+        Self::bind_with(addr, ListenOptions::default())
+    }
+
+    /// Listens, with options.
+    ///
+    /// # Errors
+    /// As [`TcpListener::bind`].
+    ///
+    /// # Panics
+    /// Outside of a loop.
+    pub fn bind_with(addr: impl ToSocketAddrs, options: ListenOptions) -> io::Result<Self> {
+        let handle = Handle::current();
+        let mut failed = io::Error::new(io::ErrorKind::InvalidInput, "no address to listen on");
+        for addr in addr.to_socket_addrs()? {
+            match net::TcpListener::bind(&handle, addr, options) {
+                Ok(inner) => return Ok(TcpListener { inner }),
+                Err(error) => failed = error,
+            }
+        }
+        Err(failed)
+    }
+
+    /// Waits for a connection. Cancel safe: dropped before it is ready, it has accepted nothing.
+    ///
+    /// # Errors
+    /// See [`net::Listener::poll_accept`]: a lack of fds is no error, but a pause.
+    pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let source = self.inner.listener().source();
+        let (inner, peer) = source
+            .io(Direction::Read, |cx| self.inner.poll_accept(cx))
+            .await?;
+        Ok((Stream { inner }, peer))
+    }
+
+    /// Where it listens: the real port, where 0 was asked for.
+    ///
+    /// # Errors
+    /// Those of `getsockname(2)`.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.inner.local_addr()
+    }
+}
+
+/// A Unix socket that listens.
+#[derive(Debug)]
+pub struct UnixListener {
+    inner: net::UnixListener,
+}
+
+impl UnixListener {
+    /// Listens on a path. The file stays when this is dropped.
+    ///
+    /// # Errors
+    /// Those of `bind(2)`: `EADDRINUSE` also for a file that an earlier listener left.
+    ///
+    /// # Panics
+    /// Outside of a loop.
+    pub fn bind(path: impl AsRef<Path>) -> io::Result<Self> {
+        let addr = Addr::UnixPath(path.as_ref().into());
+        let options = ListenOptions::default();
+        Ok(UnixListener {
+            inner: net::UnixListener::bind(&Handle::current(), &addr, options)?,
+        })
+    }
+
+    /// Waits for a connection. Cancel safe: dropped before it is ready, it has accepted nothing.
+    ///
+    /// # Errors
+    /// As [`TcpListener::accept`].
+    pub async fn accept(&self) -> io::Result<(UnixStream, Addr)> {
+        let source = self.inner.listener().source();
+        let (inner, peer) = source
+            .io(Direction::Read, |cx| self.inner.poll_accept(cx))
+            .await?;
+        Ok((Stream { inner }, peer))
+    }
+}

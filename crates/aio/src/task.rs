@@ -1,0 +1,35 @@
+//! Starting tasks.
+
+use oneloop_core::{EventLoop, Handle, JoinHandle};
+use std::future::Future;
+
+pub use oneloop_core::yield_now;
+
+/// Makes a loop, runs it until this future is ready, and drops what is left in it.
+///
+/// ```
+/// use oneloop_aio::{block_on, spawn};
+/// let sum = block_on(async {
+///     let (a, b) = (spawn(async { 1 }), spawn(async { 2 }));
+///     a.await.unwrap() + b.await.unwrap()
+/// });
+/// assert_eq!(sum, 3);
+/// ```
+///
+/// # Panics
+/// When the future does, and when no loop can be made for want of fds: [`EventLoop::new`] gives
+/// that as an error.
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    EventLoop::new()
+        .expect("an event loop needs two fds")
+        .block_on(future)
+}
+
+/// Starts a task on the loop that runs: see [`Handle::spawn`].
+///
+/// # Panics
+/// Outside of a loop.
+#[track_caller]
+pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
+    Handle::current().spawn(future)
+}

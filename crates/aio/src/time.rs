@@ -1,0 +1,110 @@
+//! Waiting for time to pass, on the clock of the loop that runs.
+
+use oneloop_core::{Handle, Sleep};
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+/// Waits at least that long. Cancel safe.
+///
+/// # Panics
+/// Outside of a loop.
+#[track_caller]
+pub fn sleep(duration: Duration) -> Sleep {
+    Handle::current().sleep(duration)
+}
+
+/// Waits until that time at least. Cancel safe.
+///
+/// # Panics
+/// Outside of a loop.
+#[track_caller]
+pub fn sleep_until(deadline: Instant) -> Sleep {
+    Handle::current().sleep_until(deadline)
+}
+
+/// A time-out passed first: see [`timeout`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Elapsed;
+
+impl fmt::Display for Elapsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("timed out")
+    }
+}
+impl std::error::Error for Elapsed {}
+impl From<Elapsed> for io::Error {
+    fn from(elapsed: Elapsed) -> Self {
+        io::Error::new(io::ErrorKind::TimedOut, elapsed)
+    }
+}
+
+/// Waits for a future, at most that long; then drops it and gives [`Elapsed`]. If both are ready,
+/// the future wins. Cancel safe if the future is.
+///
+/// ```
+/// use oneloop_aio::{block_on, timeout, Elapsed};
+/// use std::{future, time::Duration};
+/// let never = future::pending::<()>();
+/// assert_eq!(block_on(async { timeout(Duration::from_millis(1), never).await }), Err(Elapsed));
+/// ```
+///
+/// # Panics
+/// Outside of a loop, when first polled.
+pub async fn timeout<F: Future>(duration: Duration, future: F) -> Result<F::Output, Elapsed> {
+    let mut future = pin!(future);
+    let mut sleep = sleep(duration);
+    std::future::poll_fn(|cx| {
+        if let Poll::Ready(output) = future.as_mut().poll(cx) {
+            return Poll::Ready(Ok(output));
+        }
+        Pin::new(&mut sleep).poll(cx).map(|()| Err(Elapsed))
+    })
+    .await
+}
+
+/// Ticks every `period`, the first time after one period. Ticks that nobody waited for in time are
+/// passed over: the next one comes at the next multiple of the period.
+///
+/// # Panics
+/// Outside of a loop, and for a period of zero.
+#[track_caller]
+pub fn interval(period: Duration) -> Interval {
+    assert!(!period.is_zero(), "an interval needs a period");
+    let next = Handle::current().now() + period;
+    Interval {
+        period,
+        next,
+        sleep: sleep_until(next),
+    }
+}
+
+/// See [`interval`].
+#[derive(Debug)]
+pub struct Interval {
+    period: Duration,
+    next: Instant,
+    sleep: Sleep,
+}
+
+impl Interval {
+    /// Waits for the next tick and gives the time for which it was due. Cancel safe.
+    pub async fn tick(&mut self) -> Instant {
+        std::future::poll_fn(|cx| self.poll_tick(cx)).await
+    }
+
+    /// See [`Interval::tick`].
+    pub fn poll_tick(&mut self, cx: &mut Context<'_>) -> Poll<Instant> {
+        ready!(Pin::new(&mut self.sleep).poll(cx));
+        let handle = Handle::current();
+        let due = self.next;
+        let late = handle.now().saturating_duration_since(due).as_nanos();
+        let periods = u32::try_from(late / self.period.as_nanos() + 1).unwrap_or(u32::MAX);
+        self.next = due + self.period.saturating_mul(periods);
+        self.sleep = handle.sleep_until(self.next);
+        Poll::Ready(due)
+    }
+}

@@ -1,0 +1,238 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Command, Parser, Subcommand, ValueEnum};
+
+use crate::connection::MESSAGE_BYTES_MIN;
+use crate::server::Kind;
+
+/// Measures Oneloop's `main` side by side with echo servers in C, tokio and mio.
+///
+/// Servers run on one CPU, the load on another, all over loopback.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Task,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Task {
+    /// Run everything below with moderate defaults
+    All {
+        #[command(flatten)]
+        servers: ServerOptions,
+        #[command(flatten)]
+        rounds: RoundOptions,
+    },
+    /// Throughput, latency and CPU per message, for connections × message sizes
+    Echo {
+        #[command(flatten)]
+        servers: ServerOptions,
+        #[command(flatten)]
+        options: EchoOptions,
+    },
+    /// Memory per idle connection, and busy connections beside many idle ones
+    Idle {
+        #[command(flatten)]
+        servers: ServerOptions,
+        #[command(flatten)]
+        options: IdleOptions,
+    },
+    /// Latency of quiet connections without and with a flooding one
+    Fair {
+        #[command(flatten)]
+        servers: ServerOptions,
+        #[command(flatten)]
+        options: FairOptions,
+    },
+    /// System calls per message and per short connection (needs strace)
+    Syscalls {
+        #[command(flatten)]
+        servers: ServerOptions,
+        #[command(flatten)]
+        options: SyscallOptions,
+    },
+    /// Be one of the comparators
+    Serve {
+        /// Which one
+        server: Comparator,
+        /// A loopback address; port 0 takes a free one, which is printed
+        #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
+        listen: SocketAddr,
+    },
+    /// Pin this process, tie its life to its parent's, become the program
+    #[command(name = crate::launch::LAUNCH, hide = true)]
+    Launch {
+        core: usize,
+        parent: u32,
+        #[arg(last = true)]
+        program: Vec<OsString>,
+    },
+}
+
+/// The servers that this program has inside.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Comparator {
+    /// Hand-written epoll in C, built with `cc`
+    C,
+    /// tokio, current-thread runtime
+    Tokio,
+    /// mio, one thread
+    Mio,
+}
+
+/// Who is measured, and where the results go.
+#[derive(Debug, Args)]
+pub(crate) struct ServerOptions {
+    /// Servers to measure
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "main,c,tokio,mio"
+    )]
+    pub(crate) servers: Vec<Kind>,
+    /// Oneloop's server [default: `main` beside this program]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) main: Option<PathBuf>,
+    /// Write the results to a file as JSON, too
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+/// A round lasts this long for each connection at least: about four messages.
+const CONNECTION_TIME_MIN: Duration = Duration::from_micros(40);
+
+/// How often and how long. Many short rounds beat a few long ones: a noisy machine changes its speed
+/// many times a second, and the median over more rounds sees less of that.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct RoundOptions {
+    /// Rounds for each server, in rotation with the others
+    #[arg(long = "rounds", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) count: u32,
+    /// Milliseconds of each round, after a warm-up of a quarter of it
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(10..=60_000))]
+    pub(crate) round_ms: u64,
+}
+
+impl RoundOptions {
+    /// The measured part of a round: as asked, or long enough for some messages on each connection.
+    pub(crate) fn duration(&self, connections: usize) -> Duration {
+        let asked = Duration::from_millis(self.round_ms);
+        asked.max(CONNECTION_TIME_MIN * u32::try_from(connections).unwrap_or(u32::MAX))
+    }
+}
+
+/// The grid of the echo benchmark.
+#[derive(Debug, Args)]
+pub(crate) struct EchoOptions {
+    /// Numbers of connections
+    #[arg(long, value_delimiter = ',', default_value = "1,64,1000,10000", value_parser = connections)]
+    pub(crate) connections: Vec<usize>,
+    /// Message sizes in bytes
+    #[arg(long, value_delimiter = ',', default_value = "64,16384", value_parser = message_bytes)]
+    pub(crate) bytes: Vec<usize>,
+    #[command(flatten)]
+    pub(crate) rounds: RoundOptions,
+}
+
+/// The sizes of the idle benchmark.
+#[derive(Debug, Args)]
+pub(crate) struct IdleOptions {
+    /// Idle connections to each server, for its memory
+    #[arg(long, default_value = "10000", value_parser = connections)]
+    pub(crate) connections: usize,
+    /// Idle connections beside busy ones (0 leaves this part out)
+    #[arg(long, default_value = "19000", value_parser = connections_or_none)]
+    pub(crate) many: usize,
+    /// Which of the servers hold that many
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "main,c")]
+    pub(crate) many_servers: Vec<Kind>,
+    /// Busy connections beside the idle ones
+    #[arg(long, default_value = "64", value_parser = connections)]
+    pub(crate) busy: usize,
+    #[command(flatten)]
+    pub(crate) rounds: RoundOptions,
+}
+
+/// The sizes of the fairness benchmark.
+#[derive(Debug, Args)]
+pub(crate) struct FairOptions {
+    /// Quiet connections
+    #[arg(long, default_value = "63", value_parser = connections)]
+    pub(crate) quiet: usize,
+    #[command(flatten)]
+    pub(crate) rounds: RoundOptions,
+}
+
+/// The sizes of the system call count.
+#[derive(Debug, Args)]
+pub(crate) struct SyscallOptions {
+    /// Connections at a time
+    #[arg(long, default_value = "64", value_parser = connections)]
+    pub(crate) connections: usize,
+    /// Messages on each, or times that all connect anew; the second run has twice as many
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) repeats: u32,
+}
+
+/// Options as they are when none is given.
+pub(crate) fn defaults<A: Args>() -> A {
+    let command = A::augment_args(Command::new("defaults"));
+    A::from_arg_matches(&command.get_matches_from(["defaults"]))
+        .expect("every option has a default: a test parses them all")
+}
+
+const CONNECTIONS_MAX: usize = 1_000_000;
+const MESSAGE_BYTES_MAX: usize = 1 << 20;
+
+fn connections(text: &str) -> Result<usize, String> {
+    number_within(text, 1, CONNECTIONS_MAX)
+}
+
+fn connections_or_none(text: &str) -> Result<usize, String> {
+    number_within(text, 0, CONNECTIONS_MAX)
+}
+
+fn message_bytes(text: &str) -> Result<usize, String> {
+    number_within(text, MESSAGE_BYTES_MIN, MESSAGE_BYTES_MAX)
+}
+
+fn number_within(text: &str, min: usize, max: usize) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if (min..=max).contains(&number) => Ok(number),
+        _ => Err(format!("a number from {min} to {max} is needed")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_defaults_are_within_their_bounds() {
+        for task in ["echo", "idle", "fair", "syscalls", "all"] {
+            Cli::try_parse_from(["oneloop-bench", task]).unwrap();
+        }
+    }
+
+    #[test]
+    fn numbers_out_of_bounds_are_refused() {
+        assert!(Cli::try_parse_from(["oneloop-bench", "echo", "--bytes", "15"]).is_err());
+        assert!(Cli::try_parse_from(["oneloop-bench", "echo", "--connections", "0"]).is_err());
+        assert!(Cli::try_parse_from(["oneloop-bench", "fair", "--rounds", "0"]).is_err());
+    }
+}

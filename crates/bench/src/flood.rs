@@ -1,0 +1,114 @@
+//! The flooding client of the fairness benchmark.
+
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use hdrhistogram::Histogram;
+use rustix::event::epoll::EventFlags;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+
+use crate::connection::open_socket;
+use crate::load::histogram;
+
+const WRITE_BYTES: usize = 64 * 1024;
+
+/// Any of the source addresses will do.
+const SOURCE_INDEX: u32 = 0;
+
+/// One connection that always has the next 64 KiB to send, and never looks at what comes back.
+///
+/// It lives in the generator's own epoll and acts once a turn, after the quiet connections: at most
+/// one `send` and one `recv`. In a thread or process of its own it would share the generator's core
+/// (the server has the other one), and the scheduler's slices of milliseconds would land in the quiet
+/// connections' latencies as if the server had been slow. Bounded like this it delays a quiet
+/// message's measurement by one `turn` at most, and that time is measured and printed. It floods all
+/// the same: both rates are equal, so bytes under way only grow, until the socket buffers are full.
+pub(crate) struct Flood {
+    fd: OwnedFd,
+    buffer: Vec<u8>,
+    can_send: bool,
+    can_receive: bool,
+    pub(crate) counts: FloodCounts,
+}
+
+/// What a flood did since its `reset`.
+pub(crate) struct FloodCounts {
+    /// Bytes that came back.
+    pub(crate) echoed_bytes: u64,
+    /// Nanoseconds of the generator's time for each turn.
+    pub(crate) turns: Histogram<u64>,
+}
+
+impl Flood {
+    /// Starts to connect; `ready` says when the socket can be used.
+    pub(crate) fn open(address: SocketAddr) -> Result<Flood> {
+        let fd = open_socket(address, SOURCE_INDEX)
+            .with_context(|| format!("cannot connect the flood to {address}"))?;
+        let buffer = vec![b'!'; WRITE_BYTES];
+        let counts = FloodCounts {
+            echoed_bytes: 0,
+            turns: histogram(),
+        };
+        Ok(Flood {
+            fd,
+            buffer,
+            can_send: false,
+            can_receive: false,
+            counts,
+        })
+    }
+
+    /// Forgets what was counted so far.
+    pub(crate) fn reset(&mut self) {
+        self.counts.echoed_bytes = 0;
+        self.counts.turns.reset();
+    }
+
+    /// Takes note of an edge.
+    pub(crate) fn ready(&mut self, flags: EventFlags) {
+        self.can_send |= flags.contains(EventFlags::OUT);
+        self.can_receive |= flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR);
+    }
+
+    /// True when `turn` has something to do.
+    pub(crate) fn can_act(&self) -> bool {
+        self.can_send || self.can_receive
+    }
+
+    /// One `send` and one `recv`, if the socket may take them.
+    pub(crate) fn turn(&mut self) -> Result<()> {
+        if !self.can_act() {
+            return Ok(());
+        }
+        let began = Instant::now();
+        if self.can_send {
+            match send(&self.fd, &self.buffer, SendFlags::NOSIGNAL) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => self.can_send = false,
+                Err(error) => return Err(error).context("the flooding connection broke"),
+            }
+        }
+        if self.can_receive {
+            match recv(&self.fd, &mut self.buffer[..], RecvFlags::empty()) {
+                Ok((0, _)) => bail!("the server closed the flooding connection"),
+                Ok((count, _)) => self.counts.echoed_bytes += count as u64,
+                Err(Errno::AGAIN) => self.can_receive = false,
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error).context("the flooding connection broke"),
+            }
+        }
+        self.counts
+            .turns
+            .saturating_record(began.elapsed().as_nanos() as u64);
+        Ok(())
+    }
+}
+
+impl AsFd for Flood {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}

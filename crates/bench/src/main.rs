@@ -1,0 +1,117 @@
+//! Measures Oneloop's echo server side by side with servers in C, tokio and mio.
+#![forbid(unsafe_code)]
+
+mod bench;
+mod cli;
+mod comparators;
+mod connection;
+mod cores;
+mod echo;
+mod fair;
+mod flood;
+mod idle;
+mod launch;
+mod load;
+mod process;
+mod progress;
+mod report;
+mod sample;
+mod server;
+mod spread;
+mod strace;
+mod syscalls;
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+
+use crate::bench::Bench;
+use crate::cli::{
+    Cli, Comparator, EchoOptions, FairOptions, IdleOptions, RoundOptions, ServerOptions,
+    SyscallOptions, Task, defaults,
+};
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("oneloop-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<()> {
+    match task {
+        Task::All { servers, rounds } => measure(&servers, |bench| all(bench, rounds)),
+        Task::Echo { servers, options } => measure(&servers, |bench| echo::run(bench, &options)),
+        Task::Idle { servers, options } => measure(&servers, |bench| idle::run(bench, &options)),
+        Task::Fair { servers, options } => measure(&servers, |bench| fair::run(bench, &options)),
+        Task::Syscalls { servers, options } => {
+            measure(&servers, |bench| syscalls::run(bench, &options))
+        }
+        Task::Serve { server, listen } => serve(server, listen).map(|never| match never {}),
+        Task::Launch {
+            core,
+            parent,
+            program,
+        } => launch::launch(core, parent, &program),
+    }
+}
+
+/// Runs one benchmark or several; what was found before an error is written all the same.
+fn measure(options: &ServerOptions, body: impl FnOnce(&mut Bench) -> Result<()>) -> Result<()> {
+    let mut bench = Bench::start(options)?;
+    let outcome = body(&mut bench);
+    if let Some(path) = &options.json {
+        bench.report.write_json(path)?;
+    }
+    outcome
+}
+
+fn all(bench: &mut Bench, rounds: RoundOptions) -> Result<()> {
+    echo::run(
+        bench,
+        &EchoOptions {
+            rounds,
+            ..defaults()
+        },
+    )?;
+    idle::run(
+        bench,
+        &IdleOptions {
+            rounds,
+            ..defaults()
+        },
+    )?;
+    fair::run(
+        bench,
+        &FairOptions {
+            rounds,
+            ..defaults()
+        },
+    )?;
+    syscalls::run(bench, &defaults::<SyscallOptions>())
+}
+
+fn serve(server: Comparator, address: SocketAddr) -> Result<Infallible> {
+    ensure!(
+        address.ip().is_loopback(),
+        "the comparators serve on loopback only, not on {address}"
+    );
+    match server {
+        Comparator::C => serve_c(address),
+        Comparator::Tokio => comparators::tokio::serve(address).context("the tokio server failed"),
+        Comparator::Mio => comparators::mio::serve(address).context("the mio server failed"),
+    }
+}
+
+fn serve_c(address: SocketAddr) -> Result<Infallible> {
+    let program = server::built_c()?.context("there is no C compiler (`cc`, or set CC)")?;
+    let error = Command::new(&program).arg(address.to_string()).exec();
+    Err(error).with_context(|| format!("cannot start {}", program.display()))
+}

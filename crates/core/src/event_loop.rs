@@ -1,0 +1,543 @@
+//! The loop itself. Read [`Inner::turn`] first: it is the table of contents.
+
+use crate::clock::Clock;
+use crate::handle::{Entered, Handle, Inner};
+use crate::phases::{Phase, Phases};
+use crate::reactor::Reactor;
+use crate::ready::{Interest, Trigger};
+use crate::remote::Shared;
+use crate::run_queue::RunQueue;
+use crate::slots::{Key, Slots};
+use crate::source::State;
+use crate::stats::{Counters, PhaseReport, Ran, Woke, add, raise};
+use crate::task::{JoinError, Task, TaskBody, Unhandled};
+use crate::timers::Timers;
+use crate::waker::TaskWaker;
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+/// Runs of tasks that one phase may add to those that were ready when it woke its own.
+const PHASE_RUNS: usize = 256;
+/// Time after which a phase leaves the rest for later.
+const PHASE_NS: u64 = 10_000_000;
+/// The clock is read once in so many runs.
+const RUNS_PER_CLOCK: usize = 64;
+
+/// What to make a loop with.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Options {
+    /// Where its time comes from.
+    pub clock: Clock,
+}
+
+impl Options {
+    /// A loop whose time is virtual: see [`Clock::new_virtual`].
+    pub fn virtual_time() -> Self {
+        Options {
+            clock: Clock::new_virtual(),
+        }
+    }
+}
+
+/// How long a turn may wait in its poll.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    /// Until something happens, for someone who waits for it.
+    WhileAlive,
+    /// Until something happens, from wherever.
+    Always,
+    Never,
+}
+
+/// The future of `block_on`, until it is through.
+type Main<'a, 'b> = Option<Pin<&'a mut (dyn Future<Output = ()> + 'b)>>;
+
+/// An event loop on epoll, and everything that runs on it.
+///
+/// ```
+/// use std::time::Duration;
+/// let mut event_loop = oneloop_core::EventLoop::new()?;
+/// let handle = event_loop.handle();
+/// handle.spawn({
+///     let handle = handle.clone();
+///     async move { handle.sleep(Duration::from_millis(1)).await }
+/// });
+/// event_loop.run()?; // returns when nothing is left to wait for
+/// assert_eq!(handle.task_count(), 0);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct EventLoop {
+    inner: Rc<Inner>,
+    /// The reactor's key for what other threads ring.
+    bell: Key<Rc<State>>,
+    /// Wakers on their way from a phase to the run queue; kept for its capacity.
+    wakers: Vec<Waker>,
+    /// What this phase does, while somebody observes.
+    report: Option<PhaseReport>,
+    /// When the clock was last read for the books.
+    lapped_ns: u64,
+    /// When the last poll ended.
+    polled_ns: u64,
+}
+
+impl fmt::Debug for EventLoop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventLoop")
+            .field("tasks", &self.handle().task_count())
+            .finish_non_exhaustive()
+    }
+}
+
+impl EventLoop {
+    /// A loop on the kernel's clock.
+    ///
+    /// # Errors
+    /// What `epoll_create1(2)` or `eventfd(2)` say: mostly `EMFILE`.
+    pub fn new() -> io::Result<Self> {
+        Self::with(Options::default())
+    }
+
+    /// A loop made to order.
+    ///
+    /// # Errors
+    /// As [`EventLoop::new`].
+    pub fn with(options: Options) -> io::Result<Self> {
+        let shared = Shared::new()?;
+        let mut reactor = Reactor::new()?;
+        let state = State::new_internal(shared.bell().as_raw_fd());
+        let bell = reactor.add(shared.bell(), Interest::READ, Trigger::Edge, state)?;
+        let inner = Rc::new(Inner {
+            clock: options.clock,
+            reactor: RefCell::new(reactor),
+            timers: RefCell::new(Timers::new()),
+            phases: RefCell::new(Phases::default()),
+            tasks: RefCell::new(Slots::new()),
+            ready: RunQueue::default(),
+            shared,
+            budget: Default::default(),
+            counters: Counters::default(),
+            observer: RefCell::new(None),
+            unhandled: RefCell::new(None),
+            waits: Cell::new(0),
+            stopping: Cell::new(false),
+            closed: Cell::new(false),
+        });
+        Ok(EventLoop {
+            inner,
+            bell,
+            wakers: Vec::new(),
+            report: None,
+            lapped_ns: 0,
+            polled_ns: 0,
+        })
+    }
+
+    /// The loop, for code that will run in it.
+    pub fn handle(&self) -> Handle {
+        Handle {
+            inner: Rc::clone(&self.inner),
+        }
+    }
+
+    /// Runs until nothing referenced is left that could happen, or until [`Handle::stop`].
+    ///
+    /// # Errors
+    /// What `epoll_pwait2(2)` says; a correct program sees none.
+    pub fn run(&mut self) -> io::Result<()> {
+        let _entered = Entered::new(&self.inner);
+        self.first_timers(&mut None);
+        while self.inner.is_alive() && !self.inner.stopping.get() {
+            self.turn(Wait::WhileAlive, &mut None)?;
+        }
+        self.inner.stopping.set(false);
+        Ok(())
+    }
+
+    /// Takes one turn, waiting if need be. True if there is more to do.
+    ///
+    /// # Errors
+    /// As [`EventLoop::run`].
+    pub fn run_once(&mut self) -> io::Result<bool> {
+        self.run_turn(Wait::WhileAlive)
+    }
+
+    /// Takes one turn without waiting. True if there is more to do.
+    ///
+    /// # Errors
+    /// As [`EventLoop::run`].
+    pub fn run_nowait(&mut self) -> io::Result<bool> {
+        self.run_turn(Wait::Never)
+    }
+
+    fn run_turn(&mut self, wait: Wait) -> io::Result<bool> {
+        let _entered = Entered::new(&self.inner);
+        self.lap();
+        self.turn(wait, &mut None)?;
+        self.inner.stopping.set(false);
+        Ok(self.inner.is_alive())
+    }
+
+    /// Runs until this future is ready, and everything else meanwhile. What has not ended by then
+    /// stays as it is, for the next run.
+    ///
+    /// It waits for as long as it takes: whatever could still wake the future may be known to
+    /// another thread only. [`Handle::stop`] does not end it.
+    ///
+    /// # Panics
+    /// When the future does.
+    pub fn block_on<F: Future>(&mut self, future: F) -> F::Output {
+        let mut output = None;
+        {
+            let mut main = pin!(async { output = Some(future.await) });
+            let mut main: Main<'_, '_> = Some(main.as_mut());
+            let _entered = Entered::new(&self.inner);
+            let shared = Arc::clone(&self.inner.shared);
+            self.inner
+                .ready
+                .push(TaskWaker::new_queued(Task::MAIN, shared));
+            self.first_timers(&mut main);
+            while main.is_some() {
+                self.turn(Wait::Always, &mut main)
+                    .expect("our epoll fd and its buffer are valid");
+            }
+        }
+        output.expect("the future has ended")
+    }
+
+    /// Before the first poll: what is ready, and the timers that are due.
+    fn first_timers(&mut self, main: &mut Main<'_, '_>) {
+        self.lap();
+        self.timers(main);
+    }
+
+    /// One turn, in libuv's order (1.45 and later: timers after the poll). Each phase wakes those
+    /// who wait for it, and then runs what is ready; no phase runs user code but through that.
+    fn turn(&mut self, wait: Wait, main: &mut Main<'_, '_>) -> io::Result<()> {
+        add(&self.inner.counters.turns, 1);
+        self.phase(Phase::Pending, main);
+        self.phase(Phase::Idle, main);
+        self.phase(Phase::Prepare, main);
+        self.poll(wait, main)?;
+        self.phase(Phase::Check, main);
+        self.phase(Phase::Closing, main);
+        self.timers(main);
+        Ok(())
+    }
+
+    fn phase(&mut self, phase: Phase, main: &mut Main<'_, '_>) {
+        self.begin(phase);
+        self.run_phase(phase, main);
+    }
+
+    fn timers(&mut self, main: &mut Main<'_, '_>) {
+        self.begin(Phase::Timers);
+        let now_ns = self.lapped_ns;
+        let mut latest_ns = 0;
+        let mut fired = 0;
+        while let Some((deadline_ns, waker)) = self.inner.pop_due(now_ns) {
+            let late_ns = now_ns - deadline_ns;
+            self.note(|| Woke::Timer(Duration::from_nanos(late_ns)));
+            self.wakers.push(waker);
+            latest_ns = latest_ns.max(late_ns);
+            fired += 1;
+        }
+        if fired > 0 {
+            let counters = &self.inner.counters;
+            add(&counters.timers_fired, fired);
+            counters.lag_last_ns.set(latest_ns);
+            raise(&counters.lag_max_ns, latest_ns);
+        }
+        self.run_phase(Phase::Timers, main);
+    }
+
+    fn poll(&mut self, wait: Wait, main: &mut Main<'_, '_>) -> io::Result<()> {
+        self.begin(Phase::Poll);
+        raise(
+            &self.inner.counters.busy_max_ns,
+            self.lapped_ns.saturating_sub(self.polled_ns),
+        );
+        let timeout = self.timeout(wait, main);
+        self.wait(timeout)?;
+        let slept_ns = self.lap();
+        self.polled_ns = self.lapped_ns;
+        if timeout != Some(Duration::ZERO) {
+            add(&self.inner.counters.idle_ns, slept_ns);
+            if let Some(report) = &mut self.report {
+                report.slept = Duration::from_nanos(slept_ns);
+            }
+        } else {
+            add(
+                &self.inner.counters.phases_ns[Phase::Poll as usize],
+                slept_ns,
+            );
+        }
+        if self.mark() {
+            self.empty_inbox();
+        }
+        self.run_phase(Phase::Poll, main);
+        Ok(())
+    }
+
+    /// How long the poll may sleep; `None` is for ever.
+    fn timeout(&self, wait: Wait, main: &Main<'_, '_>) -> Option<Duration> {
+        let inner = &self.inner;
+        let is_through = match wait {
+            Wait::Never => true,
+            Wait::Always => main.is_none(),
+            Wait::WhileAlive => inner.stopping.get() || !inner.is_alive(),
+        };
+        if is_through || !inner.ready.is_empty() || inner.phases.borrow().keep_poll_awake() {
+            return Some(Duration::ZERO);
+        }
+        let deadline_ns = inner.timers.borrow_mut().next_deadline_ns()?;
+        Some(Duration::from_nanos(
+            deadline_ns.saturating_sub(self.lapped_ns),
+        ))
+    }
+
+    fn wait(&self, timeout: Option<Duration>) -> io::Result<()> {
+        let inner = &self.inner;
+        let Some(sleep) = timeout.filter(|_| inner.clock.is_virtual()) else {
+            inner.reactor.borrow_mut().wait(timeout)?;
+            return Ok(());
+        };
+        // Virtual time passes only when there is nothing to do but to let it pass.
+        if inner.reactor.borrow_mut().wait(Some(Duration::ZERO))? == 0 {
+            inner.clock.advance(sleep);
+        }
+        Ok(())
+    }
+
+    /// Marks every source that epoll named and collects who waits for it. True if another thread
+    /// rang.
+    fn mark(&mut self) -> bool {
+        let mut rung = false;
+        let mut ended = 0;
+        let mut events = 0;
+        let reactor = self.inner.reactor.borrow();
+        for (key, state, ready) in reactor.events() {
+            rung |= key == self.bell;
+            ended += state.mark(ready, &mut self.wakers);
+            events += 1;
+            if let Some(report) = self.report.as_mut().filter(|_| key != self.bell) {
+                report.woke.push(Woke::Fd(state.fd(), ready));
+            }
+        }
+        self.inner.waits.set(self.inner.waits.get() - ended);
+        add(&self.inner.counters.events, events);
+        rung
+    }
+
+    /// Takes in what other threads sent.
+    fn empty_inbox(&mut self) {
+        self.note(|| Woke::Ring);
+        add(&self.inner.counters.rings, 1);
+        let inbox = self.inner.shared.take();
+        if inbox.stop {
+            self.inner.stopping.set(true);
+        }
+        for waker in inbox.wakes {
+            self.inner.ready.push(waker);
+        }
+        let handle = self.handle();
+        for job in inbox.jobs {
+            let inside = handle.clone();
+            handle.spawn(async move { job(&inside) });
+        }
+    }
+
+    /// Opens a phase's report, if somebody observes.
+    fn begin(&mut self, phase: Phase) {
+        let observed = self.inner.observer.borrow().is_some();
+        self.report = observed.then(|| PhaseReport {
+            turn: self.inner.counters.turns.get(),
+            phase,
+            woke: Vec::new(),
+            ran: Vec::new(),
+            slept: Duration::ZERO,
+            took: Duration::ZERO,
+        });
+    }
+
+    fn note(&mut self, woke: impl FnOnce() -> Woke) {
+        if let Some(report) = &mut self.report {
+            report.woke.push(woke());
+        }
+    }
+
+    /// Wakes whom the phase found and who waited for it; then runs what is ready.
+    fn run_phase(&mut self, phase: Phase, main: &mut Main<'_, '_>) {
+        let found = self.wakers.len();
+        self.inner.phases.borrow_mut().take(phase, &mut self.wakers);
+        let waiters = self.wakers.len() - found;
+        if waiters > 0 {
+            self.note(|| Woke::Waiters(waiters));
+        }
+        for waker in self.wakers.drain(..) {
+            waker.wake();
+        }
+        if !self.inner.ready.is_empty() {
+            self.run_ready(main);
+            let took_ns = self.lap();
+            add(&self.inner.counters.phases_ns[phase as usize], took_ns);
+        }
+        self.finish();
+    }
+
+    /// Hands the phase's report to the observer.
+    fn finish(&mut self) {
+        let Some(mut report) = self.report.take() else {
+            return;
+        };
+        report.took = report.ran.iter().map(|ran| ran.took).sum();
+        let observer = self.inner.observer.borrow().clone();
+        if let Some(observer) = observer {
+            (*observer.borrow_mut())(&report);
+        }
+    }
+
+    /// Runs ready tasks, first in first out: the only place where user code runs, with nothing
+    /// borrowed. It stops at its budget, so that tasks which wake each other without end cannot
+    /// keep the loop from its other phases (rule 15).
+    fn run_ready(&mut self, main: &mut Main<'_, '_>) {
+        let runs_max = self.inner.ready.len() + PHASE_RUNS;
+        for run in 1..=runs_max {
+            let Some(task) = self.inner.ready.pop() else {
+                return;
+            };
+            self.run_task(task, main);
+            if run % RUNS_PER_CLOCK == 0 && self.inner.clock.now_ns() - self.lapped_ns > PHASE_NS {
+                break;
+            }
+        }
+        if !self.inner.ready.is_empty() {
+            add(&self.inner.counters.run_budget_spent, 1);
+        }
+    }
+
+    fn run_task(&mut self, task: Arc<TaskWaker>, main: &mut Main<'_, '_>) {
+        let key = task.task;
+        task.begin_run();
+        self.inner.budget.refill();
+        add(&self.inner.counters.tasks_run, 1);
+        let began_ns = self.report.as_ref().map(|_| self.inner.clock.now_ns());
+        let spawned_at = began_ns.and_then(|_| self.inner.spawned_at(key));
+        let waker = Waker::from(task);
+        let mut cx = Context::from_waker(&waker);
+        if key == Task::MAIN {
+            // A wake may be left of an earlier block_on, or come after this one's end.
+            if main
+                .as_mut()
+                .is_some_and(|main| main.as_mut().poll(&mut cx).is_ready())
+            {
+                *main = None;
+            }
+        } else {
+            self.inner.poll_task(key, &mut cx);
+        }
+        if let (Some(report), Some(began_ns)) = (&mut self.report, began_ns) {
+            let took = Duration::from_nanos(self.inner.clock.now_ns() - began_ns);
+            let task = Some(key).filter(|key| *key != Task::MAIN);
+            report.ran.push(Ran {
+                task,
+                spawned_at,
+                took,
+            });
+        }
+    }
+
+    /// Reads the clock for the books: nanoseconds since the last time.
+    fn lap(&mut self) -> u64 {
+        let now_ns = self.inner.clock.now_ns();
+        now_ns - std::mem::replace(&mut self.lapped_ns, now_ns)
+    }
+}
+
+impl Inner {
+    fn pop_due(&self, now_ns: u64) -> Option<(u64, Waker)> {
+        self.timers.borrow_mut().pop_due(now_ns)
+    }
+
+    fn spawned_at(&self, key: Key<Task>) -> Option<&'static std::panic::Location<'static>> {
+        self.tasks.borrow().get(key).map(|task| task.spawned_at)
+    }
+
+    /// Polls a task's body, which is out of its slot meanwhile (rule 8): the task may spawn, end or
+    /// cancel any other, and itself.
+    fn poll_task(&self, key: Key<Task>, cx: &mut Context<'_>) {
+        let Some(mut body) = self
+            .tasks
+            .borrow_mut()
+            .get_mut(key)
+            .and_then(|task| task.body.take())
+        else {
+            return; // woken after its end
+        };
+        let ended = if body.as_mut().poll(cx).is_ready() {
+            self.tasks.borrow_mut().remove(key);
+            Some(body)
+        } else {
+            self.put_back(key, body)
+        };
+        if let Some(body) = ended {
+            drop_body(body);
+        }
+    }
+
+    /// Gives the body back to its task; or to the caller, if the task was cancelled meanwhile.
+    fn put_back(&self, key: Key<Task>, body: TaskBody) -> Option<TaskBody> {
+        let mut tasks = self.tasks.borrow_mut();
+        let Some(task) = tasks.get_mut(key) else {
+            return Some(body);
+        };
+        task.body = Some(body);
+        None
+    }
+}
+
+/// Drops a body that will not run again; a panic from it ends nothing else.
+fn drop_body(body: TaskBody) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(body))) {
+        let spawned_at = std::panic::Location::caller();
+        Handle::report_unhandled(&Unhandled {
+            error: JoinError::Panicked(payload),
+            spawned_at,
+        });
+    }
+}
+
+impl Drop for EventLoop {
+    /// Drops all tasks, and what they leave behind, until nothing is left (rule 8).
+    fn drop(&mut self) {
+        let _entered = Entered::new(&self.inner);
+        let inner = &self.inner;
+        inner.closed.set(true);
+        let inbox = inner.shared.close();
+        drop(inbox);
+        loop {
+            let tasks = inner.tasks.take();
+            if tasks.is_empty() {
+                break;
+            }
+            for body in tasks.into_values().filter_map(|task| task.body) {
+                drop_body(body);
+            }
+        }
+        while inner.ready.pop().is_some() {}
+        let timers = inner.timers.take();
+        let phases = inner.phases.take();
+        let observer = inner.observer.take();
+        let unhandled = inner.unhandled.take();
+        drop((timers, phases, observer, unhandled));
+    }
+}

@@ -1,0 +1,275 @@
+//! The loop as code inside it sees it: spawn, wait for time or a phase, watch, stop.
+
+use crate::budget::Budget;
+use crate::clock::Clock;
+use crate::phases::{Phase, PhaseReached, Phases};
+use crate::reactor::Reactor;
+use crate::remote::{Remote, Shared};
+use crate::run_queue::RunQueue;
+use crate::sleep::Sleep;
+use crate::slots::{Key, Slots};
+use crate::source::State;
+use crate::stats::{Counters, PhaseReport, Stats, add};
+use crate::task::{Body, JoinHandle, Task, TaskBody, Unhandled};
+use crate::timers::Timers;
+use crate::waker::TaskWaker;
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::future::Future;
+use std::panic::Location;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+/// Everything a loop is. Each `RefCell` is borrowed for one line at a time, and user code runs only
+/// while none is (rules 1 and 2).
+pub(crate) struct Inner {
+    pub(crate) clock: Clock,
+    pub(crate) reactor: RefCell<Reactor<Rc<State>>>,
+    pub(crate) timers: RefCell<Timers<Waker>>,
+    pub(crate) phases: RefCell<Phases>,
+    pub(crate) tasks: RefCell<Slots<Task>>,
+    pub(crate) ready: RunQueue,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) budget: Budget,
+    pub(crate) counters: Counters,
+    pub(crate) observer: RefCell<Option<Observer>>,
+    pub(crate) unhandled: RefCell<Option<UnhandledHook>>,
+    /// Things that keep the loop alive besides timers, phases and remotes: waits on sources, guards.
+    pub(crate) waits: Cell<usize>,
+    pub(crate) stopping: Cell<bool>,
+    /// The loop is being dropped: nothing can be spawned any more.
+    pub(crate) closed: Cell<bool>,
+}
+
+/// Hears of panics that nobody joins: see [`Handle::on_unhandled`].
+pub(crate) type UnhandledHook = Rc<dyn Fn(&Unhandled)>;
+
+/// Gets each phase's report: see [`Handle::observe`].
+pub(crate) type Observer = Rc<RefCell<dyn FnMut(&PhaseReport)>>;
+
+thread_local! {
+    /// The loop that runs on this thread right now; the innermost, if they are nested.
+    static CURRENT: RefCell<Option<Rc<Inner>>> = const { RefCell::new(None) };
+}
+
+/// Makes a loop the current one until it is dropped.
+pub(crate) struct Entered {
+    before: Option<Rc<Inner>>,
+}
+
+impl Entered {
+    pub(crate) fn new(inner: &Rc<Inner>) -> Self {
+        Entered {
+            before: CURRENT.replace(Some(Rc::clone(inner))),
+        }
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let left = CURRENT.replace(self.before.take());
+        drop(left);
+    }
+}
+
+impl Inner {
+    /// Counts something that keeps the loop alive, or its end.
+    pub(crate) fn count_wait(&self, begins: bool) {
+        let waits = self.waits.get();
+        self.waits.set(if begins { waits + 1 } else { waits - 1 });
+    }
+
+    /// True while something referenced could still happen.
+    pub(crate) fn is_alive(&self) -> bool {
+        !self.ready.is_empty()
+            || self.waits.get() > 0
+            || self.timers.borrow().referenced() > 0
+            || self.phases.borrow().has_waiters()
+            || self.shared.is_referenced()
+    }
+
+    /// Ends a task's run, once it has had its share of I/O: it goes on behind the others.
+    pub(crate) fn poll_budget(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.budget.is_spent(&self.clock) {
+            return Poll::Ready(());
+        }
+        add(&self.counters.io_budget_spent, 1);
+        cx.waker().wake_by_ref(); // rule 4: stopped before EAGAIN, so no edge will come
+        Poll::Pending
+    }
+}
+
+/// A loop, for code that runs in it. Clones name the same loop; it is not `Send`: other threads
+/// use a [`Remote`].
+///
+/// A handle does not keep the loop alive. Once the [`EventLoop`](crate::EventLoop) is dropped, what
+/// is spawned is cancelled at once.
+#[derive(Clone)]
+pub struct Handle {
+    pub(crate) inner: Rc<Inner>,
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle")
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Handle {
+    /// The loop that runs this code.
+    ///
+    /// # Panics
+    /// Outside of a loop: see [`Handle::try_current`].
+    #[track_caller]
+    pub fn current() -> Handle {
+        Handle::try_current().expect("no event loop runs on this thread: use EventLoop::block_on")
+    }
+
+    /// The loop that runs this code, if one does.
+    pub fn try_current() -> Option<Handle> {
+        // At the thread's end there is none either.
+        let current = CURRENT.try_with(|current| current.borrow().clone());
+        current.ok().flatten().map(|inner| Handle { inner })
+    }
+
+    /// Starts a task. It never runs before `spawn` returns: it goes behind what is ready already.
+    #[track_caller]
+    pub fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
+        let inner = &self.inner;
+        let spawned_at = Location::caller();
+        let (body, outcome) = Body::new(future, spawned_at);
+        let key = if inner.closed.get() {
+            drop(body);
+            Task::NONE
+        } else {
+            self.start(Box::pin(body), spawned_at)
+        };
+        JoinHandle::new(outcome, key, self.clone(), spawned_at)
+    }
+
+    fn start(&self, body: TaskBody, spawned_at: &'static Location<'static>) -> Key<Task> {
+        let inner = &self.inner;
+        let key = inner.tasks.borrow_mut().insert(Task {
+            body: Some(body),
+            spawned_at,
+        });
+        inner
+            .ready
+            .push(TaskWaker::new_queued(key, Arc::clone(&inner.shared)));
+        add(&inner.counters.tasks_spawned, 1);
+        key
+    }
+
+    /// How many tasks have not ended.
+    pub fn task_count(&self) -> usize {
+        self.inner.tasks.borrow().len()
+    }
+
+    /// A way in for other threads. It keeps the loop alive until it is dropped.
+    pub fn remote(&self) -> Remote {
+        Remote::new(Arc::clone(&self.inner.shared))
+    }
+
+    /// Keeps the loop alive while the guard lives: for something that only its owner knows about.
+    pub fn keep_alive(&self) -> KeepAlive {
+        self.inner.count_wait(true);
+        KeepAlive {
+            handle: self.clone(),
+        }
+    }
+
+    /// The time on the loop's clock, read now.
+    pub fn now(&self) -> Instant {
+        self.inner.clock.now()
+    }
+
+    /// The loop's clock.
+    pub fn clock(&self) -> &Clock {
+        &self.inner.clock
+    }
+
+    /// Waits at least that long, from now on. Cancel safe.
+    pub fn sleep(&self, duration: Duration) -> Sleep {
+        Sleep::after(self.clone(), duration)
+    }
+
+    /// Waits until that time at least. Cancel safe.
+    pub fn sleep_until(&self, deadline: Instant) -> Sleep {
+        Sleep::until(self.clone(), deadline)
+    }
+
+    /// Waits until the loop comes to that phase, which is in this turn if the phase is still ahead.
+    /// Cancel safe. Waiting keeps the loop alive; for [`Phase::Pending`], [`Phase::Idle`] and
+    /// [`Phase::Closing`] it also keeps the poll from sleeping. [`Phase::Timers`] and
+    /// [`Phase::Poll`] wake those who wait for them, too, once they are through with their own.
+    pub fn phase(&self, phase: Phase) -> PhaseReached {
+        PhaseReached::new(self.clone(), phase)
+    }
+
+    /// Wakes every task that waits for a source, though nothing happened there: for a change that
+    /// all of them should see, such as a shutdown, without a list of them.
+    pub fn wake_waiting(&self) {
+        let mut wakers = Vec::new();
+        let mut ended = 0;
+        for (_, state) in self.inner.reactor.borrow().iter() {
+            ended += state.take_waiting(&mut wakers);
+        }
+        self.inner.waits.set(self.inner.waits.get() - ended);
+        for waker in wakers {
+            waker.wake();
+        }
+    }
+
+    /// Makes [`EventLoop::run`](crate::EventLoop::run) return at the end of this turn.
+    pub fn stop(&self) {
+        self.inner.stopping.set(true);
+    }
+
+    /// What the loop counted so far.
+    pub fn stats(&self) -> Stats {
+        self.inner.counters.snapshot()
+    }
+
+    /// Has every phase of every turn reported from here on; `None` ends it. While it is on, each
+    /// run of a task costs two looks at the clock.
+    pub fn observe<F: FnMut(&PhaseReport) + 'static>(&self, observer: Option<F>) {
+        let observer = observer.map(|f| Rc::new(RefCell::new(f)) as Observer);
+        let before = self.inner.observer.replace(observer);
+        drop(before);
+    }
+
+    /// Hears of panics in tasks that nobody joins. Without it, a line on stderr tells of them.
+    pub fn on_unhandled(&self, hear: impl Fn(&Unhandled) + 'static) {
+        let before = self.inner.unhandled.replace(Some(Rc::new(hear)));
+        drop(before);
+    }
+
+    pub(crate) fn report_unhandled(unhandled: &Unhandled) {
+        let current = Handle::try_current();
+        if let Some(handle) = &current {
+            add(&handle.inner.counters.tasks_unhandled, 1);
+        }
+        let hear = current.and_then(|handle| handle.inner.unhandled.borrow().clone());
+        match hear {
+            Some(hear) => hear(unhandled),
+            None => eprintln!("{unhandled}"),
+        }
+    }
+}
+
+/// Keeps a loop alive: see [`Handle::keep_alive`].
+#[derive(Debug)]
+#[must_use = "the loop is kept alive only while this lives"]
+pub struct KeepAlive {
+    handle: Handle,
+}
+
+impl Drop for KeepAlive {
+    fn drop(&mut self) {
+        self.handle.inner.count_wait(false);
+    }
+}

@@ -1,0 +1,41 @@
+#![forbid(unsafe_code)]
+//! The loop of Oneloop: fds, timers and tasks. It knows no sockets and no style.
+//!
+//! Start with [`EventLoop`]; `EventLoop::turn` is the table of contents. The parts work by
+//! themselves, too: [`Reactor`] (epoll), [`Timers`] (deadlines), [`Slots`] (names that never lie).
+//!
+//! The one idea: *there is one kind of task, and it is a future*. The other: *a phase wakes; then
+//! what is ready runs*. So user code runs in one place only, while nothing of the loop is borrowed.
+
+mod budget;
+mod clock;
+mod event_loop;
+mod handle;
+mod phases;
+mod reactor;
+mod ready;
+mod remote;
+mod run_queue;
+pub mod signal;
+mod sleep;
+mod slots;
+mod source;
+mod stats;
+mod task;
+mod timers;
+mod waker;
+
+pub use clock::Clock;
+pub use event_loop::{EventLoop, Options};
+pub use handle::{Handle, KeepAlive};
+pub use phases::{Phase, PhaseReached};
+pub use reactor::Reactor;
+pub use ready::{Direction, Interest, Ready, Trigger};
+pub use remote::{LoopGone, Remote};
+pub use signal::Signals;
+pub use sleep::Sleep;
+pub use slots::{Key, Slots};
+pub use source::{Done, Io, Ownership, Source};
+pub use stats::{PhaseReport, Ran, Stats, Woke};
+pub use task::{JoinError, JoinHandle, Task, Unhandled, YieldNow, yield_now};
+pub use timers::{Timer, Timers};

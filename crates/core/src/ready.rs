@@ -1,0 +1,220 @@
+//! The few bits that say what an fd is ready for, or what someone waits for.
+
+use rustix::event::epoll::EventFlags;
+use std::fmt;
+
+/// One of the two ways bytes go through an fd.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// Reading, and accepting.
+    Read,
+    /// Writing, and connecting.
+    Write,
+}
+
+/// What epoll said of an fd, as a set.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Ready(u8);
+
+impl Ready {
+    /// Nothing.
+    pub const NONE: Ready = Ready(0);
+    /// `EPOLLIN`: a read would not block.
+    pub const READ: Ready = Ready(1);
+    /// `EPOLLOUT`: a write would not block.
+    pub const WRITE: Ready = Ready(2);
+    /// `EPOLLRDHUP`: the peer will send no more. It means "read to the end", not "close".
+    pub const READ_CLOSED: Ready = Ready(4);
+    /// `EPOLLHUP`: both directions are shut.
+    pub const HANG_UP: Ready = Ready(8);
+    /// `EPOLLERR`: an error is pending; the next system call will tell it.
+    pub const ERROR: Ready = Ready(16);
+
+    /// The bits that stay once seen: no later edge would bring them again.
+    const STICKY: Ready = Ready(4 | 8 | 16);
+
+    /// True if all bits of `other` are set.
+    pub const fn contains(self, other: Ready) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// True if any bit of `other` is set.
+    pub const fn intersects(self, other: Ready) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// True if no bit is set.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// This set without those bits.
+    pub const fn without(self, other: Ready) -> Ready {
+        Ready(self.0 & !other.0)
+    }
+
+    /// The bits of which any lets an operation in that direction go ahead.
+    pub const fn of(direction: Direction) -> Ready {
+        match direction {
+            Direction::Read => Ready(1 | 4 | 8 | 16),
+            Direction::Write => Ready(2 | 8 | 16),
+        }
+    }
+
+    /// The one bit that a would-block answer in that direction takes back.
+    pub(crate) const fn bit(direction: Direction) -> Ready {
+        match direction {
+            Direction::Read => Ready::READ,
+            Direction::Write => Ready::WRITE,
+        }
+    }
+
+    /// True if a bit is set that no later edge would bring again.
+    pub(crate) const fn is_sticky(self) -> bool {
+        self.intersects(Ready::STICKY)
+    }
+
+    pub(crate) fn from_epoll(flags: EventFlags) -> Ready {
+        let mut ready = Ready::NONE;
+        for (flag, bit) in [
+            (EventFlags::IN, Ready::READ),
+            (EventFlags::OUT, Ready::WRITE),
+            (EventFlags::RDHUP, Ready::READ_CLOSED),
+            (EventFlags::HUP, Ready::HANG_UP),
+            (EventFlags::ERR, Ready::ERROR),
+        ] {
+            if flags.contains(flag) {
+                ready |= bit;
+            }
+        }
+        ready
+    }
+}
+
+impl std::ops::BitOr for Ready {
+    type Output = Ready;
+    fn bitor(self, other: Ready) -> Ready {
+        Ready(self.0 | other.0)
+    }
+}
+impl std::ops::BitOrAssign for Ready {
+    fn bitor_assign(&mut self, other: Ready) {
+        self.0 |= other.0;
+    }
+}
+
+/// As epoll writes it: `IN|OUT|RDHUP`.
+impl fmt::Display for Ready {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = ["IN", "OUT", "RDHUP", "HUP", "ERR"];
+        let set = names
+            .iter()
+            .enumerate()
+            .filter(|(bit, _)| self.0 & 1 << bit != 0);
+        f.write_str(&set.map(|(_, name)| *name).collect::<Vec<_>>().join("|"))
+    }
+}
+impl fmt::Debug for Ready {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Ready({self})")
+    }
+}
+
+/// What a registration asks epoll to tell; closing and errors are always told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub struct Interest {
+    /// Tell when a read would not block, and when the peer sends no more.
+    pub read: bool,
+    /// Tell when a write would not block.
+    pub write: bool,
+}
+
+impl Interest {
+    /// Nothing but closing and errors.
+    pub const NONE: Interest = Interest {
+        read: false,
+        write: false,
+    };
+    /// Reading only.
+    pub const READ: Interest = Interest {
+        read: true,
+        write: false,
+    };
+    /// Writing only.
+    pub const WRITE: Interest = Interest {
+        read: false,
+        write: true,
+    };
+    /// Both.
+    pub const BOTH: Interest = Interest {
+        read: true,
+        write: true,
+    };
+
+    /// This interest and that direction.
+    pub const fn and(mut self, direction: Direction) -> Interest {
+        match direction {
+            Direction::Read => self.read = true,
+            Direction::Write => self.write = true,
+        }
+        self
+    }
+
+    /// True if that direction is asked for.
+    pub const fn has(self, direction: Direction) -> bool {
+        match direction {
+            Direction::Read => self.read,
+            Direction::Write => self.write,
+        }
+    }
+
+    pub(crate) fn to_epoll(self, trigger: Trigger) -> EventFlags {
+        let mut flags = match trigger {
+            Trigger::Edge => EventFlags::ET,
+            Trigger::Level => EventFlags::empty(),
+            Trigger::LevelOnce => EventFlags::ONESHOT,
+        };
+        if self.read {
+            flags |= EventFlags::IN | EventFlags::RDHUP;
+        }
+        if self.write {
+            flags |= EventFlags::OUT;
+        }
+        flags
+    }
+}
+
+/// When epoll repeats itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum Trigger {
+    /// Once for each change: register once, then work until `EAGAIN` (`EPOLLET`).
+    #[default]
+    Edge,
+    /// At every wait while it is so.
+    Level,
+    /// Once, as it is at that time, until interest is set again (`EPOLLONESHOT`): for an fd that
+    /// someone else reads.
+    LevelOnce,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ready_prints_as_epoll_names_it() {
+        let ready = Ready::READ | Ready::WRITE | Ready::READ_CLOSED;
+        assert_eq!(ready.to_string(), "IN|OUT|RDHUP");
+        assert_eq!(
+            Ready::from_epoll(EventFlags::IN | EventFlags::HUP).to_string(),
+            "IN|HUP"
+        );
+    }
+
+    #[test]
+    fn closing_lets_both_directions_find_out() {
+        assert!(Ready::HANG_UP.intersects(Ready::of(Direction::Read)));
+        assert!(Ready::HANG_UP.intersects(Ready::of(Direction::Write)));
+        assert!(!Ready::READ_CLOSED.intersects(Ready::of(Direction::Write)));
+    }
+}

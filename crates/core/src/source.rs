@@ -1,0 +1,410 @@
+//! One fd on the loop: where readiness meets a system call, and nowhere else.
+
+use crate::handle::Handle;
+use crate::ready::{Direction, Interest, Ready, Trigger};
+use crate::slots::Key;
+use std::cell::Cell;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
+
+/// Who else can reach the fd of a [`Source`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ownership {
+    /// Nobody: registered edge-triggered, and closing it is enough to take it out. An fd that is
+    /// duplicated all the same costs wake-ups that reach nobody.
+    Sole,
+    /// Somebody else reads it or holds a duplicate: level-triggered, asked for anew with each wait,
+    /// and taken out before it is dropped.
+    Shared,
+}
+
+/// What one system call did, as [`Source::poll_io`] has to know it.
+#[derive(Clone, Copy, Debug)]
+pub struct Done<T> {
+    value: T,
+    bytes: usize,
+    drained: bool,
+}
+
+impl<T> Done<T> {
+    /// One whole thing was done, and there may be more of it: a connection accepted, a datagram read.
+    pub fn one(value: T) -> Self {
+        Done {
+            value,
+            bytes: 0,
+            drained: false,
+        }
+    }
+
+    /// The fd has no more for now: the next call waits for an edge.
+    pub fn last(value: T) -> Self {
+        Done {
+            value,
+            bytes: 0,
+            drained: true,
+        }
+    }
+}
+
+impl Done<usize> {
+    /// A byte stream moved `bytes` of the `wanted`. Fewer mean that the kernel's buffer is
+    /// exhausted, which saves the call that would have said so.
+    pub fn stream(bytes: usize, wanted: usize) -> Self {
+        Done {
+            value: bytes,
+            bytes,
+            drained: bytes < wanted,
+        }
+    }
+}
+
+/// What the loop knows of a source: the reactor marks it, the source reads it.
+pub(crate) struct State {
+    ready: Cell<Ready>,
+    interest: Cell<Interest>,
+    ownership: Ownership,
+    referenced: Cell<bool>,
+    fd: RawFd,
+    waiting: [Cell<Option<Waker>>; 2],
+}
+
+impl State {
+    /// A source that belongs to the loop itself and wakes nobody.
+    pub(crate) fn new_internal(fd: RawFd) -> Rc<Self> {
+        State::new(fd, Interest::READ, Ownership::Sole)
+    }
+
+    fn new(fd: RawFd, interest: Interest, ownership: Ownership) -> Rc<Self> {
+        Rc::new(State {
+            ready: Cell::default(),
+            interest: Cell::new(interest),
+            ownership,
+            referenced: Cell::new(true),
+            fd,
+            waiting: Default::default(),
+        })
+    }
+
+    pub(crate) fn fd(&self) -> RawFd {
+        self.fd
+    }
+
+    /// Notes what epoll said and hands over who waited for it. Returns how many of them kept the
+    /// loop alive.
+    pub(crate) fn mark(&self, ready: Ready, wakers: &mut Vec<Waker>) -> usize {
+        self.ready.set(self.ready.get() | ready);
+        if self.ownership == Ownership::Shared {
+            self.interest.set(Interest::NONE); // LevelOnce: the kernel asks to be asked again
+        }
+        self.take(|direction| ready.intersects(Ready::of(direction)), wakers)
+    }
+
+    /// Hands over everybody who waits, as [`State::mark`] does.
+    pub(crate) fn take_waiting(&self, wakers: &mut Vec<Waker>) -> usize {
+        self.take(|_| true, wakers)
+    }
+
+    fn take(&self, which: impl Fn(Direction) -> bool, wakers: &mut Vec<Waker>) -> usize {
+        let before = wakers.len();
+        for direction in [Direction::Read, Direction::Write] {
+            if which(direction) {
+                wakers.extend(self.waiting[direction as usize].take());
+            }
+        }
+        if self.referenced.get() {
+            wakers.len() - before
+        } else {
+            0
+        }
+    }
+
+    fn is_waiting(&self, direction: Direction) -> bool {
+        let waker = self.waiting[direction as usize].take();
+        let waiting = waker.is_some();
+        self.waiting[direction as usize].set(waker);
+        waiting
+    }
+
+    /// Keeps this waker for that direction. True if nobody waited there before.
+    fn park(&self, direction: Direction, waker: &Waker) -> bool {
+        let place = &self.waiting[direction as usize];
+        match place.take() {
+            Some(old) if old.will_wake(waker) => {
+                place.set(Some(old));
+                false
+            }
+            old => {
+                place.set(Some(waker.clone()));
+                old.is_none()
+            }
+        }
+    }
+
+    /// Takes back the direction's bit. Sticky bits stay: no later edge would bring them again.
+    fn clear(&self, direction: Direction) {
+        self.ready
+            .set(self.ready.get().without(Ready::bit(direction)));
+    }
+
+    /// After a short count. A closed or failed direction has one more thing to tell, for which no
+    /// edge will come, so its bit stays (rule 3).
+    fn drained(&self, direction: Direction) {
+        if !self.ready.get().is_sticky() {
+            self.clear(direction);
+        }
+    }
+}
+
+/// An fd registered with the loop, and its readiness.
+///
+/// All I/O goes through [`Source::poll_io`]. Dropping a source takes it out of the loop and drops
+/// `F`; whoever waits on it then is not woken.
+pub struct Source<F: AsFd = OwnedFd> {
+    handle: Handle,
+    key: Key<Rc<State>>,
+    state: Rc<State>,
+    fd: F,
+}
+
+impl<F: AsFd> fmt::Debug for Source<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Source(fd {}, {})",
+            self.state.fd,
+            self.state.ready.get()
+        )
+    }
+}
+
+impl<F: AsFd> Source<F> {
+    /// Registers an fd; it should be non-blocking. With [`Ownership::Sole`] `interest` is what is
+    /// asked for once and for all, and whatever else is needed is added at the first `EAGAIN`:
+    /// ask for [`Interest::WRITE`] at once only to hear that a `connect(2)` is through.
+    ///
+    /// # Errors
+    /// Those of [`Reactor::add`](crate::Reactor::add); the fd is dropped then.
+    pub fn new(
+        handle: &Handle,
+        fd: F,
+        interest: Interest,
+        ownership: Ownership,
+    ) -> io::Result<Self> {
+        let interest = if ownership == Ownership::Sole {
+            interest
+        } else {
+            Interest::NONE
+        };
+        let state = State::new(fd.as_fd().as_raw_fd(), interest, ownership);
+        let key = handle.inner.reactor.borrow_mut().add(
+            &fd,
+            interest,
+            trigger(ownership),
+            Rc::clone(&state),
+        )?;
+        Ok(Source {
+            handle: handle.clone(),
+            key,
+            state,
+            fd,
+        })
+    }
+
+    /// The loop it is on.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// What is inside.
+    pub fn get_ref(&self) -> &F {
+        &self.fd
+    }
+
+    /// Says that a direction is believed ready, before any event said so: a fresh socket takes
+    /// bytes. If it is not so, one system call finds out.
+    pub fn assume_ready(&self, direction: Direction) {
+        self.state
+            .ready
+            .set(self.state.ready.get() | Ready::bit(direction));
+    }
+
+    /// What is known of the fd's readiness.
+    pub fn ready(&self) -> Ready {
+        self.state.ready.get()
+    }
+
+    /// True while an operation in that direction is believed not to block. After `Pending` it tells
+    /// a task that had its share of I/O from a system call that would have blocked.
+    pub fn is_ready(&self, direction: Direction) -> bool {
+        self.ready().contains(Ready::bit(direction))
+    }
+
+    /// Says whether waiting on this source keeps the loop alive; it does by default.
+    pub fn set_referenced(&self, referenced: bool) {
+        if self.state.referenced.replace(referenced) != referenced {
+            let waiting = [Direction::Read, Direction::Write].map(|d| self.state.is_waiting(d));
+            for _ in waiting.iter().filter(|waiting| **waiting) {
+                self.handle.inner.count_wait(referenced);
+            }
+        }
+    }
+
+    /// Tries a system call in one direction, and waits for readiness when it would block.
+    ///
+    /// `op` runs when the fd is believed ready, again after `EINTR`, and not at all once the task
+    /// has had its share of I/O for this run (it is then woken at once, behind the others). One
+    /// task can wait for each direction; the last one to ask is the one that is woken.
+    ///
+    /// # Errors
+    /// What `op` returns, except `WouldBlock` and `Interrupted`.
+    pub fn poll_io<T>(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        mut op: impl FnMut(BorrowedFd<'_>) -> io::Result<Done<T>>,
+    ) -> Poll<io::Result<T>> {
+        ready!(self.poll_ready(cx, direction))?;
+        ready!(self.handle.inner.poll_budget(cx));
+        loop {
+            match op(self.fd.as_fd()) {
+                Ok(done) => {
+                    self.handle.inner.budget.spend(done.bytes);
+                    if done.drained || self.state.ownership == Ownership::Shared {
+                        self.state.drained(direction);
+                    }
+                    return Poll::Ready(Ok(done.value));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.state.clear(direction);
+                    self.wait_for(cx, direction)?;
+                    return Poll::Pending;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    /// Waits until a direction is believed ready, without trying anything.
+    ///
+    /// # Errors
+    /// Those of `epoll_ctl(2)`.
+    pub fn poll_ready(&self, cx: &mut Context<'_>, direction: Direction) -> Poll<io::Result<()>> {
+        if self.state.ready.get().intersects(Ready::of(direction)) {
+            return Poll::Ready(Ok(()));
+        }
+        self.wait_for(cx, direction)?;
+        Poll::Pending
+    }
+
+    /// Takes back a belief in readiness, for a caller that tried by itself and met `EAGAIN`.
+    pub fn clear_ready(&self, direction: Direction) {
+        self.state.clear(direction);
+    }
+
+    /// A poll function in one direction as a future: dropped, it takes back the wait, so that
+    /// nobody is woken and the loop is not kept alive for nothing.
+    pub fn io<T, P>(&self, direction: Direction, poll: P) -> Io<'_, F, P>
+    where
+        P: FnMut(&mut Context<'_>) -> Poll<T>,
+    {
+        Io {
+            source: self,
+            direction,
+            poll,
+        }
+    }
+
+    /// Forgets who waits for that direction.
+    pub fn cancel(&self, direction: Direction) {
+        if self.state.waiting[direction as usize].take().is_some() && self.state.referenced.get() {
+            self.handle.inner.count_wait(false);
+        }
+    }
+
+    fn wait_for(&self, cx: &mut Context<'_>, direction: Direction) -> io::Result<()> {
+        let first = self.state.park(direction, cx.waker());
+        if first && self.state.referenced.get() {
+            self.handle.inner.count_wait(true);
+        }
+        let interest = self.state.interest.get();
+        if interest.has(direction) {
+            return Ok(());
+        }
+        // Rule 7: the first EAGAIN asks for OUT. EPOLL_CTL_MOD tells at once what is ready by now,
+        // so no edge is lost in between.
+        let interest = interest.and(direction);
+        let trigger = trigger(self.state.ownership);
+        self.handle
+            .inner
+            .reactor
+            .borrow()
+            .modify(&self.fd, self.key, interest, trigger)?;
+        self.state.interest.set(interest);
+        Ok(())
+    }
+}
+
+impl<F: AsFd> AsFd for Source<F> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl<F: AsFd> Drop for Source<F> {
+    fn drop(&mut self) {
+        self.cancel(Direction::Read);
+        self.cancel(Direction::Write);
+        let gone = match self.state.ownership {
+            Ownership::Sole => self.handle.inner.reactor.borrow_mut().forget(self.key),
+            Ownership::Shared => self
+                .handle
+                .inner
+                .reactor
+                .borrow_mut()
+                .remove(&self.fd, self.key),
+        };
+        drop(gone);
+    }
+}
+
+fn trigger(ownership: Ownership) -> Trigger {
+    match ownership {
+        Ownership::Sole => Trigger::Edge,
+        Ownership::Shared => Trigger::LevelOnce,
+    }
+}
+
+/// The future of [`Source::io`].
+#[derive(Debug)]
+#[must_use = "futures do nothing unless awaited"]
+pub struct Io<'a, F: AsFd, P> {
+    source: &'a Source<F>,
+    direction: Direction,
+    poll: P,
+}
+
+// Nothing in it is pinned: `poll` is called through `&mut`.
+impl<F: AsFd, P> Unpin for Io<'_, F, P> {}
+
+impl<T, F: AsFd, P> Future for Io<'_, F, P>
+where
+    P: FnMut(&mut Context<'_>) -> Poll<T>,
+{
+    type Output = T;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        (self.get_mut().poll)(cx)
+    }
+}
+
+impl<F: AsFd, P> Drop for Io<'_, F, P> {
+    fn drop(&mut self) {
+        self.source.cancel(self.direction);
+    }
+}

@@ -1,0 +1,155 @@
+//! Where a byte-stream socket is: an IP address and port, or a Unix name.
+
+use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix};
+use std::ffi::OsStr;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// The address of a socket of any family.
+///
+/// ```
+/// use oneloop_net::Addr;
+/// for text in ["127.0.0.1:8080", "[::1]:8080", "unix:/run/echo.sock", "unix:@abstract"] {
+///     assert_eq!(text.parse::<Addr>().unwrap().to_string(), text);
+/// }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Addr {
+    /// IPv4 or IPv6, with its port.
+    Inet(SocketAddr),
+    /// A Unix socket in the file system.
+    UnixPath(PathBuf),
+    /// A Unix socket in Linux's abstract namespace; the name without its leading NUL.
+    UnixAbstract(Vec<u8>),
+    /// A Unix socket without a name: mostly a client's.
+    UnixUnnamed,
+}
+
+impl Addr {
+    /// The IP address and port, if it is one.
+    pub fn inet(&self) -> Option<SocketAddr> {
+        match self {
+            Addr::Inet(addr) => Some(*addr),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn family(&self) -> AddressFamily {
+        match self {
+            Addr::Inet(SocketAddr::V4(_)) => AddressFamily::INET,
+            Addr::Inet(SocketAddr::V6(_)) => AddressFamily::INET6,
+            _ => AddressFamily::UNIX,
+        }
+    }
+
+    pub(crate) fn to_kernel(&self) -> io::Result<SocketAddrAny> {
+        Ok(match self {
+            Addr::Inet(addr) => (*addr).into(),
+            Addr::UnixPath(path) => SocketAddrUnix::new(path.as_path())?.into(),
+            Addr::UnixAbstract(name) => SocketAddrUnix::new_abstract_name(name)?.into(),
+            Addr::UnixUnnamed => SocketAddrUnix::new_unnamed().into(),
+        })
+    }
+
+    pub(crate) fn from_kernel(addr: SocketAddrAny) -> Self {
+        if let Ok(addr) = SocketAddr::try_from(addr.clone()) {
+            return Addr::Inet(addr);
+        }
+        let Ok(addr) = SocketAddrUnix::try_from(addr) else {
+            return Addr::UnixUnnamed;
+        };
+        if let Some(name) = addr.abstract_name().filter(|name| !name.is_empty()) {
+            return Addr::UnixAbstract(name.to_owned());
+        }
+        match addr.path_bytes() {
+            // The kernel counts a final NUL to the path, or not, as whoever bound it did.
+            Some(path) => {
+                let path = path.strip_suffix(&[0]).unwrap_or(path);
+                Addr::UnixPath(OsStr::from_bytes(path).into())
+            }
+            None => Addr::UnixUnnamed,
+        }
+    }
+}
+
+impl From<SocketAddr> for Addr {
+    fn from(addr: SocketAddr) -> Self {
+        Addr::Inet(addr)
+    }
+}
+
+impl fmt::Display for Addr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Addr::Inet(addr) => addr.fmt(f),
+            Addr::UnixPath(path) => write!(f, "unix:{}", path.display()),
+            Addr::UnixAbstract(name) => write!(f, "unix:@{}", name.escape_ascii()),
+            Addr::UnixUnnamed => f.write_str("unix:"),
+        }
+    }
+}
+
+/// A text that is no address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParseAddrError(String);
+
+impl fmt::Display for ParseAddrError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "'{}' is neither IP:PORT nor unix:PATH", self.0)
+    }
+}
+impl std::error::Error for ParseAddrError {}
+
+impl FromStr for Addr {
+    type Err = ParseAddrError;
+
+    /// `127.0.0.1:8080`, `[::1]:8080`, `unix:/a/path` or, for an abstract name, `unix:@name`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.strip_prefix("unix:") {
+            Some("") => Err(ParseAddrError(text.to_owned())),
+            Some(path) => Ok(match path.strip_prefix('@') {
+                Some(name) => Addr::UnixAbstract(name.into()),
+                None => Addr::UnixPath(path.into()),
+            }),
+            None => text
+                .parse()
+                .map(Addr::Inet)
+                .map_err(|_| ParseAddrError(text.to_owned())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_form_is_the_same_address() {
+        for text in [
+            "127.0.0.1:8080",
+            "[::1]:8080",
+            "unix:/run/echo.sock",
+            "unix:@abstract",
+        ] {
+            let addr: Addr = text.parse().unwrap();
+            assert_eq!(Addr::from_kernel(addr.to_kernel().unwrap()), addr);
+        }
+        let unnamed = Addr::UnixUnnamed;
+        assert_eq!(Addr::from_kernel(unnamed.to_kernel().unwrap()), unnamed);
+    }
+
+    #[test]
+    fn what_is_no_address_says_what_is() {
+        for text in ["", "8080", "localhost:80", "unix:"] {
+            let error = text.parse::<Addr>().unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!("'{text}' is neither IP:PORT nor unix:PATH")
+            );
+        }
+    }
+}

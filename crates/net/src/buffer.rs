@@ -1,0 +1,94 @@
+//! Buffers that exist only while there are bytes in them.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::ops::Deref;
+
+/// The most that one [`Chunk`] holds.
+pub const CHUNK_BYTES: usize = 64 * 1024;
+
+/// Idle buffers that a thread keeps; more are needed only while as many chunks are held at once.
+const POOLED_MAX: usize = 16;
+
+thread_local! {
+    static POOL: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Bytes that were read, in a buffer that goes back to the thread's pool when this is dropped.
+///
+/// A connection that waits holds no chunk, so it costs no buffer; and a read into a pooled one
+/// allocates nothing. It dereferences to the bytes.
+pub struct Chunk {
+    /// Empty once it went back.
+    buf: Box<[u8]>,
+    len: usize,
+}
+
+impl Chunk {
+    pub(crate) fn take() -> Self {
+        let pooled = POOL.try_with(|pool| pool.borrow_mut().pop()).ok().flatten();
+        let buf = pooled.unwrap_or_else(|| vec![0; CHUNK_BYTES].into_boxed_slice());
+        Chunk { buf, len: 0 }
+    }
+
+    /// The whole buffer, to be read into.
+    pub(crate) fn space(&mut self) -> &mut [u8] {
+        &mut self.buf
+    }
+
+    /// Says how many bytes were read into it.
+    pub(crate) fn filled(mut self, len: usize) -> Self {
+        self.len = len;
+        self
+    }
+}
+
+impl Deref for Chunk {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.buf[..self.len]
+    }
+}
+
+impl AsRef<[u8]> for Chunk {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl fmt::Debug for Chunk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Chunk({} bytes)", self.len)
+    }
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        let buf = std::mem::take(&mut self.buf);
+        // Too many, or the thread ends: the buffer is freed.
+        let _ = POOL.try_with(|pool| {
+            let mut pool = pool.borrow_mut();
+            if pool.len() < POOLED_MAX {
+                pool.push(buf);
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dropped_chunk_is_the_next_one() {
+        let first = Chunk::take();
+        let address = first.buf.as_ptr();
+        drop(first);
+        let again = Chunk::take().filled(3);
+        assert_eq!((again.buf.as_ptr(), again.len()), (address, 3));
+        let many: Vec<_> = (0..2 * POOLED_MAX).map(|_| Chunk::take()).collect();
+        drop(many);
+        assert_eq!(POOL.with_borrow(Vec::len), POOLED_MAX);
+    }
+}

@@ -1,0 +1,19 @@
+#![forbid(unsafe_code)]
+//! Sockets, once: `poll_accept`, `poll_read`, `poll_write`, on which every style is a thin shell.
+//!
+//! [`Socket`] and [`Listener`] do the work for every family of byte-stream sockets; [`TcpStream`],
+//! [`TcpListener`], [`UnixStream`] and [`UnixListener`] are these with one family's types.
+
+mod addr;
+mod buffer;
+mod listener;
+mod socket;
+mod tcp;
+mod unix;
+
+pub use addr::{Addr, ParseAddrError};
+pub use buffer::{CHUNK_BYTES, Chunk};
+pub use listener::{BACKLOG, ListenOptions, Listener, ListenerStats};
+pub use socket::{ByteStream, Connecting, Shutdown, Socket};
+pub use tcp::{TcpListener, TcpStream};
+pub use unix::{UnixListener, UnixStream};

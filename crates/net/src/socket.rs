@@ -1,0 +1,195 @@
+//! A connected byte stream of any family: the way of a byte between user code and the kernel.
+
+use crate::addr::Addr;
+use crate::buffer::{CHUNK_BYTES, Chunk};
+use oneloop_core::{Direction, Done, Handle, Interest, Ownership, Source};
+use rustix::io::Errno;
+use rustix::net::{self, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+pub use std::net::Shutdown;
+
+/// How every socket of ours is opened.
+pub(crate) const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
+
+/// A connected stream socket on a loop.
+///
+/// The poll functions keep the waker of one task for each direction: the last that asked. Dropping
+/// the socket closes it; the kernel goes on sending what it has taken, unless unread input makes it
+/// send a reset.
+#[derive(Debug)]
+pub struct Socket {
+    source: Source,
+}
+
+impl Socket {
+    /// A socket that is connected already. It must be non-blocking.
+    ///
+    /// # Errors
+    /// Those of `epoll_ctl(2)`; the fd is closed then.
+    pub fn from_fd(handle: &Handle, fd: OwnedFd) -> io::Result<Self> {
+        let source = Source::new(handle, fd, Interest::READ, Ownership::Sole)?;
+        source.assume_ready(Direction::Write); // a fresh socket takes bytes
+        Ok(Socket { source })
+    }
+
+    /// Begins to connect.
+    ///
+    /// # Errors
+    /// Those of `socket(2)` and `connect(2)` that are known at once: `ECONNREFUSED` for a Unix
+    /// socket, and `EAGAIN` for one whose backlog is full.
+    pub fn connect(handle: &Handle, addr: &Addr) -> io::Result<Connecting> {
+        let fd = net::socket_with(addr.family(), SocketType::STREAM, FLAGS, None)?;
+        // Rule 6: registered after connect(2), as before it the kernel says OUT|HUP.
+        match net::connect(&fd, &addr.to_kernel()?) {
+            Ok(()) => Ok(Connecting {
+                socket: Some(Socket::from_fd(handle, fd)?),
+            }),
+            Err(Errno::INPROGRESS) => {
+                let source = Source::new(handle, fd, Interest::BOTH, Ownership::Sole)?;
+                Ok(Connecting {
+                    socket: Some(Socket { source }),
+                })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Reads into a buffer; 0 bytes mean that the peer sends no more.
+    pub fn poll_read(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        let wanted = buf.len();
+        self.source.poll_io(cx, Direction::Read, |fd| {
+            let (count, _) = net::recv(fd, &mut *buf, RecvFlags::empty())?;
+            Ok(Done::stream(count, wanted))
+        })
+    }
+
+    /// Reads what is there, at most `bytes_max` and [`CHUNK_BYTES`], into a pooled buffer, which is
+    /// taken only when something is; `None` means that the peer sends no more.
+    pub fn poll_read_chunk(
+        &self,
+        cx: &mut Context<'_>,
+        bytes_max: usize,
+    ) -> Poll<io::Result<Option<Chunk>>> {
+        ready!(self.source.poll_ready(cx, Direction::Read))?;
+        let mut chunk = Chunk::take();
+        let count = ready!(self.poll_read(cx, &mut chunk.space()[..bytes_max.min(CHUNK_BYTES)]))?;
+        Poll::Ready(Ok((count > 0).then(|| chunk.filled(count))))
+    }
+
+    /// Writes some of these bytes, as many as the kernel takes. Writing to a peer that is gone is
+    /// `EPIPE`, never a signal.
+    pub fn poll_write(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.source.poll_io(cx, Direction::Write, |fd| {
+            let count = net::send(fd, buf, SendFlags::NOSIGNAL)?;
+            Ok(Done::stream(count, buf.len()))
+        })
+    }
+
+    /// Like [`Socket::poll_write`], from several buffers in one system call.
+    pub fn poll_write_vectored(
+        &self,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let wanted = bufs.iter().map(|buf| buf.len()).sum();
+        self.source.poll_io(cx, Direction::Write, |fd| {
+            let count = net::sendmsg(fd, bufs, &mut Default::default(), SendFlags::NOSIGNAL)?;
+            Ok(Done::stream(count, wanted))
+        })
+    }
+
+    /// Ends one direction or both: after [`Shutdown::Write`] the peer reads to the end of what was
+    /// written.
+    ///
+    /// # Errors
+    /// `ENOTCONN` when the peer has reset the connection.
+    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        let how = match how {
+            Shutdown::Read => net::Shutdown::Read,
+            Shutdown::Write => net::Shutdown::Write,
+            Shutdown::Both => net::Shutdown::Both,
+        };
+        Ok(net::shutdown(&self.source, how)?)
+    }
+
+    /// This end's address.
+    ///
+    /// # Errors
+    /// Those of `getsockname(2)`.
+    pub fn local_addr(&self) -> io::Result<Addr> {
+        Ok(Addr::from_kernel(net::getsockname(&self.source)?))
+    }
+
+    /// The other end's address.
+    ///
+    /// # Errors
+    /// `ENOTCONN` once the peer has reset the connection.
+    pub fn peer_addr(&self) -> io::Result<Addr> {
+        Ok(net::getpeername(&self.source)?.map_or(Addr::UnixUnnamed, Addr::from_kernel))
+    }
+
+    /// Takes the error that is pending on the socket (`SO_ERROR`).
+    ///
+    /// # Errors
+    /// Those of `getsockopt(2)`.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        Ok(sockopt::socket_error(&self.source)?
+            .err()
+            .map(io::Error::from))
+    }
+
+    /// The fd's registration, for what is not here.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.source.as_fd()
+    }
+}
+
+/// Any byte stream with a [`Socket`] inside: what the styles are generic over.
+pub trait ByteStream {
+    /// The socket inside.
+    fn socket(&self) -> &Socket;
+}
+
+impl ByteStream for Socket {
+    fn socket(&self) -> &Socket {
+        self
+    }
+}
+
+/// A connect that is under way: a future of the connected socket. Dropping it gives up.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless awaited"]
+pub struct Connecting {
+    socket: Option<Socket>,
+}
+
+impl Future for Connecting {
+    type Output = io::Result<Socket>;
+
+    /// # Panics
+    /// When polled again after it gave its result.
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let socket = self
+            .socket
+            .as_ref()
+            .expect("Connecting is not polled after its end");
+        ready!(socket.source.poll_ready(cx, Direction::Write))?;
+        let failed = socket.take_error()?;
+        let socket = self.socket.take().expect("it was there two lines ago");
+        Poll::Ready(match failed {
+            Some(error) => Err(error),
+            None => Ok(socket),
+        })
+    }
+}

@@ -1,0 +1,104 @@
+//! TCP: [`Socket`] and [`Listener`] with IP addresses.
+
+use crate::addr::Addr;
+use crate::listener::{ListenOptions, Listener};
+use crate::socket::{ByteStream, Socket};
+use oneloop_core::Handle;
+use rustix::net::sockopt;
+use std::io;
+use std::net::SocketAddr;
+use std::task::{Context, Poll, ready};
+
+/// A TCP connection.
+#[derive(Debug)]
+pub struct TcpStream {
+    socket: Socket,
+}
+
+impl TcpStream {
+    /// Connects; small writes are sent at once (`TCP_NODELAY`). Dropping the future gives up.
+    ///
+    /// # Errors
+    /// Those of `connect(2)`: `ECONNREFUSED`, `ETIMEDOUT`, `ENETUNREACH`.
+    pub async fn connect(handle: &Handle, addr: SocketAddr) -> io::Result<Self> {
+        let socket = Socket::connect(handle, &Addr::Inet(addr))?.await?;
+        let stream = TcpStream { socket };
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    /// Says whether small writes are sent at once rather than gathered (`TCP_NODELAY`).
+    ///
+    /// # Errors
+    /// Those of `setsockopt(2)`.
+    pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
+        Ok(sockopt::set_tcp_nodelay(&self.socket, nodelay)?)
+    }
+
+    /// This end's address.
+    ///
+    /// # Errors
+    /// Those of `getsockname(2)`.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        inet(self.socket.local_addr()?)
+    }
+
+    /// The other end's address.
+    ///
+    /// # Errors
+    /// `ENOTCONN` once the peer has reset the connection.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        inet(self.socket.peer_addr()?)
+    }
+}
+
+impl ByteStream for TcpStream {
+    fn socket(&self) -> &Socket {
+        &self.socket
+    }
+}
+
+/// A TCP socket that listens.
+#[derive(Debug)]
+pub struct TcpListener {
+    listener: Listener,
+}
+
+impl TcpListener {
+    /// Listens on an address; port 0 lets the kernel choose.
+    ///
+    /// # Errors
+    /// As [`Listener::bind`].
+    pub fn bind(handle: &Handle, addr: SocketAddr, options: ListenOptions) -> io::Result<Self> {
+        Ok(TcpListener {
+            listener: Listener::bind(handle, &Addr::Inet(addr), options)?,
+        })
+    }
+
+    /// Waits for a connection: see [`Listener::poll_accept`].
+    ///
+    /// # Errors
+    /// As [`Listener::poll_accept`].
+    pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+        let (socket, peer) = ready!(self.listener.poll_accept(cx))?;
+        Poll::Ready(Ok((TcpStream { socket }, inet(peer)?)))
+    }
+
+    /// Where it listens: the real port, where 0 was asked for.
+    ///
+    /// # Errors
+    /// Those of `getsockname(2)`.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        inet(self.listener.local_addr()?)
+    }
+
+    /// The listener of any family inside.
+    pub fn listener(&self) -> &Listener {
+        &self.listener
+    }
+}
+
+fn inet(addr: Addr) -> io::Result<SocketAddr> {
+    addr.inet()
+        .ok_or_else(|| io::Error::other("a TCP socket has an address that is not IP"))
+}

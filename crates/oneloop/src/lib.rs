@@ -1,0 +1,27 @@
+#![forbid(unsafe_code)]
+//! An epoll event loop for Linux: one loop, several ways to write on it.
+//!
+//! Today there is one style, [`aio`] (async/await); callbacks and green threads are to come.
+//!
+//! ```no_run
+//! use oneloop::aio::{TcpListener, block_on, spawn};
+//!
+//! fn main() -> std::io::Result<()> {
+//!     block_on(async {
+//!         let listener = TcpListener::bind("127.0.0.1:8080")?;
+//!         loop {
+//!             let (stream, _peer) = listener.accept().await?;
+//!             spawn(async move {
+//!                 while let Some(chunk) = stream.read_chunk().await? {
+//!                     stream.write_all(&chunk).await?;
+//!                 }
+//!                 std::io::Result::Ok(())
+//!             });
+//!         }
+//!     })
+//! }
+//! ```
+
+pub use oneloop_aio as aio;
+pub use oneloop_core::*;
+pub use oneloop_net as net;

@@ -1,0 +1,176 @@
+//! From `--listen` to listening sockets.
+
+use crate::options::Options;
+use oneloop::Handle;
+use oneloop::net::{Addr, ListenOptions, Listener};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use tracing::warn;
+
+/// The addresses to listen on, all names looked up.
+pub(crate) fn resolve(options: &Options) -> Result<Vec<Addr>, String> {
+    let mut addrs = Vec::new();
+    for text in &options.listen {
+        for addr in resolve_one(text)? {
+            if !addrs.contains(&addr) {
+                addrs.push(addr);
+            }
+        }
+    }
+    Ok(addrs)
+}
+
+fn resolve_one(text: &str) -> Result<Vec<Addr>, String> {
+    if let Ok(addr) = text.parse() {
+        return Ok(vec![addr]);
+    }
+    if text.starts_with("unix:") {
+        return Err(format!("cannot listen on '{text}': the path is missing"));
+    }
+    // PORT and :PORT mean this machine only, as no flag at all does.
+    let port = text.strip_prefix(':').unwrap_or(text);
+    if let Ok(port) = port.parse::<u16>() {
+        let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        return Ok(loopback
+            .map(|ip| Addr::Inet(SocketAddr::new(ip, port)))
+            .into());
+    }
+    let found = text.to_socket_addrs().map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidInput => {
+            format!("cannot listen on '{text}': give HOST:PORT, PORT or unix:PATH")
+        }
+        _ => format!("cannot listen on '{text}': {error}"),
+    })?;
+    Ok(found.map(Addr::Inet).collect())
+}
+
+/// A place where the server listens, for each of its threads to open.
+#[derive(Debug)]
+pub(crate) enum Place {
+    /// Each thread has a socket of its own, and the kernel spreads connections over them.
+    Inet(Addr),
+    /// All threads share one socket.
+    Unix(OwnedFd),
+}
+
+impl Place {
+    /// The listener's place, for one more thread.
+    pub(crate) fn of(listener: &Listener) -> io::Result<Place> {
+        match listener.local_addr()? {
+            addr @ Addr::Inet(_) => Ok(Place::Inet(addr)),
+            _ => Ok(Place::Unix(listener.try_clone_fd()?)),
+        }
+    }
+
+    pub(crate) fn listen(self, handle: &Handle, options: &Options) -> Result<Listener, String> {
+        match self {
+            Place::Inet(addr) => {
+                listen(handle, &addr, options).map_err(|error| explain(&addr, &error))
+            }
+            Place::Unix(fd) => {
+                Listener::from_fd(handle, fd, false).map_err(|error| error.to_string())
+            }
+        }
+    }
+}
+
+/// Listens on all of these for the first thread. A machine without IPv6 is told of, and served on
+/// what it has.
+pub(crate) fn listen_all(
+    handle: &Handle,
+    addrs: &[Addr],
+    options: &Options,
+) -> Result<Vec<Listener>, String> {
+    let mut listeners = Vec::new();
+    for addr in addrs {
+        match listen(handle, addr, options) {
+            Ok(listener) => listeners.push(listener),
+            Err(error) if is_ipv6_missing(addr, &error) && addrs.len() > 1 => {
+                warn!(%addr, "this machine has no IPv6: not listening there");
+            }
+            Err(error) => return Err(explain(addr, &error)),
+        }
+    }
+    Ok(listeners)
+}
+
+fn listen(handle: &Handle, addr: &Addr, options: &Options) -> io::Result<Listener> {
+    let mut how = ListenOptions::default();
+    how.backlog = options.backlog;
+    how.reuse_port = options.threads > 1;
+    match (Listener::bind(handle, addr, how), addr) {
+        (Err(error), Addr::UnixPath(path)) if is_left_over(path, &error) => {
+            std::fs::remove_file(path)?;
+            Listener::bind(handle, addr, how)
+        }
+        (other, _) => other,
+    }
+}
+
+/// True for a socket file on which nobody listens any more.
+fn is_left_over(path: &Path, error: &io::Error) -> bool {
+    let is_socket = || {
+        path.symlink_metadata()
+            .is_ok_and(|file| file.file_type().is_socket())
+    };
+    let is_dead =
+        || UnixStream::connect(path).is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused);
+    error.kind() == io::ErrorKind::AddrInUse && is_socket() && is_dead()
+}
+
+fn is_ipv6_missing(addr: &Addr, error: &io::Error) -> bool {
+    let is_loopback6 = addr
+        .inet()
+        .is_some_and(|addr| addr.ip() == Ipv6Addr::LOCALHOST);
+    let unsupported = rustix::io::Errno::AFNOSUPPORT.raw_os_error();
+    is_loopback6
+        && (error.kind() == io::ErrorKind::AddrNotAvailable
+            || error.raw_os_error() == Some(unsupported))
+}
+
+/// One sentence that says what to do.
+fn explain(addr: &Addr, error: &io::Error) -> String {
+    let advice = match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "the address is in use: stop what listens there, or give --listen".to_owned()
+        }
+        io::ErrorKind::PermissionDenied => {
+            "permission denied: ports below 1024 and the directories of others need root".to_owned()
+        }
+        io::ErrorKind::AddrNotAvailable => "this machine does not have that address".to_owned(),
+        io::ErrorKind::NotFound => "the directory does not exist".to_owned(),
+        _ => error.to_string(),
+    };
+    format!("cannot listen on {addr}: {advice}")
+}
+
+/// Removes the files of Unix sockets when the server ends.
+#[derive(Debug, Default)]
+pub(crate) struct SocketFiles {
+    paths: Vec<PathBuf>,
+}
+
+impl SocketFiles {
+    pub(crate) fn of(addrs: &[Addr]) -> Self {
+        let paths = addrs.iter().filter_map(|addr| match addr {
+            Addr::UnixPath(path) => Some(path.clone()),
+            _ => None,
+        });
+        SocketFiles {
+            paths: paths.collect(),
+        }
+    }
+}
+
+impl Drop for SocketFiles {
+    fn drop(&mut self) {
+        for path in &self.paths {
+            // Somebody else may have cleaned up already.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! The chat room: what one client types, the others see, whichever thread serves them.
+
+use bytes::BytesMut;
+use oneloop::{Key, Slots};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::Waker;
+
+/// An unfinished line longer than this is passed on in parts.
+const LINE_MAX: usize = 4096;
+
+/// Everybody in the chat.
+#[derive(Debug)]
+pub(crate) struct Room {
+    members: Mutex<Slots<Arc<Mailbox>>>,
+    /// How much may wait in one mailbox before its owner is given up.
+    mailbox_max: usize,
+}
+
+/// What the others said, until its owner's connection fetches it.
+#[derive(Debug, Default)]
+pub(crate) struct Mailbox {
+    inside: Mutex<Inside>,
+}
+
+#[derive(Debug, Default)]
+struct Inside {
+    text: BytesMut,
+    overflowed: bool,
+    waker: Option<Waker>,
+}
+
+/// Nothing that holds one of these locks can leave the inside half-changed.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+impl Room {
+    pub(crate) fn new(mailbox_max: usize) -> Arc<Self> {
+        Arc::new(Room {
+            members: Mutex::default(),
+            mailbox_max,
+        })
+    }
+
+    pub(crate) fn join(self: &Arc<Self>) -> Member {
+        let mailbox = Arc::<Mailbox>::default();
+        let key = lock(&self.members).insert(Arc::clone(&mailbox));
+        Member {
+            room: Arc::clone(self),
+            key,
+            mailbox,
+            line: Vec::new(),
+        }
+    }
+
+    /// Puts text into every mailbox but the speaker's own.
+    fn tell_others(&self, speaker: Key<Arc<Mailbox>>, text: &[u8]) {
+        let mut wakers = Vec::new();
+        for (key, mailbox) in lock(&self.members).iter() {
+            if key != speaker {
+                wakers.extend(mailbox.put(text, self.mailbox_max));
+            }
+        }
+        for waker in wakers {
+            waker.wake();
+        }
+    }
+}
+
+impl Mailbox {
+    fn put(&self, text: &[u8], max: usize) -> Option<Waker> {
+        let mut inside = lock(&self.inside);
+        if inside.text.len() + text.len() > max {
+            inside.overflowed = true;
+        } else {
+            inside.text.extend_from_slice(text);
+        }
+        inside.waker.take()
+    }
+}
+
+/// The owner of a mailbox can't keep up with the others.
+#[derive(Debug)]
+pub(crate) struct Overflowed;
+
+/// One client in the room; it leaves when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Member {
+    room: Arc<Room>,
+    key: Key<Arc<Mailbox>>,
+    mailbox: Arc<Mailbox>,
+    /// The line that the client has not finished.
+    line: Vec<u8>,
+}
+
+impl Member {
+    /// Passes on every whole line, so that the lines of two clients never mix.
+    pub(crate) fn say(&mut self, input: &[u8]) {
+        self.line.extend_from_slice(input);
+        let whole = self
+            .line
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |end| end + 1);
+        let ready = if whole == 0 && self.line.len() > LINE_MAX {
+            self.line.len()
+        } else {
+            whole
+        };
+        self.pass_on(ready);
+    }
+
+    /// Passes on the first so many bytes.
+    fn pass_on(&mut self, bytes: usize) {
+        if bytes > 0 {
+            self.room.tell_others(self.key, &self.line[..bytes]);
+            self.line.drain(..bytes);
+        }
+        if self.line.is_empty() {
+            self.line = Vec::new(); // an idle client keeps no buffer
+        }
+    }
+
+    /// Moves what the others said behind `out`; leaves the waker for the next time.
+    pub(crate) fn fetch(&self, out: &mut BytesMut, waker: &Waker) -> Result<(), Overflowed> {
+        let mut inside = lock(&self.mailbox.inside);
+        if inside.overflowed {
+            return Err(Overflowed);
+        }
+        if !inside.text.is_empty() {
+            out.unsplit(std::mem::take(&mut inside.text));
+        }
+        match &mut inside.waker {
+            Some(old) => old.clone_from(waker),
+            none => *none = Some(waker.clone()),
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Member {
+    /// The last words need no end of line.
+    fn drop(&mut self) {
+        self.pass_on(self.line.len());
+        let mailbox = lock(&self.room.members).remove(self.key);
+        drop(mailbox);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hear(member: &Member) -> Result<String, Overflowed> {
+        let mut out = BytesMut::new();
+        member.fetch(&mut out, Waker::noop())?;
+        Ok(String::from_utf8(out.to_vec()).unwrap())
+    }
+
+    #[test]
+    fn the_others_hear_whole_lines() {
+        let room = Room::new(1000);
+        let (mut a, b) = (room.join(), room.join());
+        a.say(b"hel");
+        assert_eq!(hear(&b).unwrap(), "");
+        a.say(b"lo\r\nyou");
+        assert_eq!(
+            (hear(&b).unwrap().as_str(), hear(&a).unwrap().as_str()),
+            ("hello\r\n", "")
+        );
+        drop(a);
+        assert_eq!(hear(&b).unwrap(), "you", "last words are heard");
+    }
+
+    #[test]
+    fn a_line_without_end_is_passed_on_in_parts() {
+        let room = Room::new(1 << 20);
+        let (mut a, b) = (room.join(), room.join());
+        a.say(&vec![b'x'; LINE_MAX + 1]);
+        assert_eq!(hear(&b).unwrap().len(), LINE_MAX + 1);
+        assert!(a.line.is_empty());
+    }
+
+    #[test]
+    fn a_full_mailbox_is_its_owners_end_only() {
+        let room = Room::new(4);
+        let (mut a, b) = (room.join(), room.join());
+        a.say(b"12\n");
+        a.say(b"34\n");
+        assert!(hear(&b).is_err());
+        let c = room.join();
+        a.say(b"5\n");
+        assert_eq!(hear(&c).unwrap(), "5\n");
+    }
+}

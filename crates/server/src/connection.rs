@@ -1,0 +1,255 @@
+//! One client, from the first byte to the close.
+
+use crate::chat::Room;
+use crate::mode::Mode;
+use crate::output::Output;
+use crate::patience::{Expired, Patience};
+use crate::service::Service;
+use oneloop::Direction;
+use oneloop::net::{Chunk, Shutdown, Socket};
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use tracing::{debug, info};
+
+/// How far a connection is.
+///
+/// ```text
+/// Open ──client ended──▶ Flushing ──all sent──▶ (closed)
+///   └──we end──▶ Ending ──all sent, our end closed──▶ Lingering ──client ended──▶ (closed)
+/// ```
+#[derive(Clone, Copy, Debug)]
+enum State {
+    /// Reads, answers, sends.
+    Open,
+    /// The client has sent its last; what waits for it goes out.
+    Flushing,
+    /// The server wants no more input; what waits goes out.
+    Ending,
+    /// Everything is sent, and the client knows. Its input is read and dropped until it closes, too:
+    /// to close with input unread would reset the connection, and with it what is on its way.
+    Lingering,
+}
+
+/// Why a connection ended before its time.
+#[derive(Debug)]
+enum Broken {
+    Io(io::Error),
+    Expired(Expired),
+    /// More than `--out-hard` waits for the client.
+    TooSlow,
+}
+
+impl From<io::Error> for Broken {
+    fn from(error: io::Error) -> Self {
+        Broken::Io(error)
+    }
+}
+
+/// A task: ready when the connection is closed.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    service: Rc<Service>,
+    socket: Socket,
+    mode: Mode,
+    output: Output,
+    state: State,
+    /// Only where a time-out can come.
+    patience: Option<Box<Patience>>,
+    number: u64,
+}
+
+impl Connection {
+    pub(crate) fn new(service: Rc<Service>, socket: Socket, number: u64, room: &Arc<Room>) -> Self {
+        let mode = Mode::new(service.shared.options.mode, room);
+        let mut output = Output::default();
+        if let Some(greeting) = mode.greeting() {
+            output.waiting().extend_from_slice(greeting.as_bytes());
+        }
+        let patient = service.limits.are_off();
+        let patience = (!patient).then(|| Box::new(Patience::new(service.limits, &service.handle)));
+        Connection {
+            service,
+            socket,
+            mode,
+            output,
+            state: State::Open,
+            patience,
+            number,
+        }
+    }
+
+    fn poll_life(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        loop {
+            self.state = match self.state {
+                State::Open => ready!(self.poll_open(cx))?,
+                State::Flushing => {
+                    ready!(self.poll_flush(cx))?;
+                    return Poll::Ready(Ok(()));
+                }
+                State::Ending => {
+                    ready!(self.poll_flush(cx))?;
+                    self.socket.shutdown(Shutdown::Write)?;
+                    self.begin_lingering();
+                    State::Lingering
+                }
+                State::Lingering => {
+                    while ready!(self.poll_input(cx))?.is_some() {}
+                    return Poll::Ready(Ok(()));
+                }
+            };
+        }
+    }
+
+    /// Moves bytes both ways for as long as some move. Ready with the next state.
+    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Result<State, Broken>> {
+        loop {
+            self.fetch_mail(cx)?;
+            let sent = self.poll_send(cx)?.is_ready();
+            if self.mode.closes_first() && self.output.is_empty() {
+                return Poll::Ready(Ok(State::Ending));
+            }
+            let may_read = self.output.len() < self.service.out_soft;
+            if !may_read && !sent {
+                return Poll::Pending;
+            }
+            if may_read {
+                match self.poll_input(cx)? {
+                    Poll::Ready(Some(input)) => self.answer(cx, &input)?,
+                    Poll::Ready(None) => return Poll::Ready(Ok(State::Flushing)),
+                    Poll::Pending if self.is_drained() => return Poll::Ready(Ok(State::Ending)),
+                    Poll::Pending if sent => {}
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+        }
+    }
+
+    /// Reads a chunk; `None` when the client has sent its last.
+    fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Chunk>>> {
+        if self.service.is_draining() {
+            // What was received before the drain is read, even if the loop has not heard of it.
+            self.socket.source().assume_ready(Direction::Read);
+        }
+        // Never so much that its answer could not wait here.
+        let room = self.service.out_hard - self.output.len();
+        let input = ready!(self.socket.poll_read_chunk(cx, room))?;
+        self.note_activity();
+        Poll::Ready(Ok(input))
+    }
+
+    /// True when nothing received is left that could still be answered.
+    fn is_drained(&self) -> bool {
+        self.service.is_draining() && !self.socket.source().is_ready(Direction::Read)
+    }
+
+    fn answer(&mut self, cx: &mut Context<'_>, input: &[u8]) -> Result<(), Broken> {
+        let answer = self.mode.answer(input);
+        self.output.send(cx, &self.socket, answer)?;
+        self.check_output(false)
+    }
+
+    fn fetch_mail(&mut self, cx: &mut Context<'_>) -> Result<(), Broken> {
+        let Some(member) = self.mode.member() else {
+            return Ok(());
+        };
+        member
+            .fetch(self.output.waiting(), cx.waker())
+            .map_err(|_| Broken::TooSlow)?;
+        self.check_output(false)
+    }
+
+    /// Sends some of what waits, or what the mode sends by itself. Ready when something was sent.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        if !self.output.is_empty() {
+            ready!(self.output.poll_flush(cx, &self.socket))?;
+        } else {
+            let produce = self.mode.produce();
+            if produce.is_empty() {
+                return Poll::Pending;
+            }
+            let count = ready!(self.socket.poll_write(cx, produce))?;
+            self.mode.produced(count);
+        }
+        self.note_activity();
+        Poll::Ready(self.check_output(true))
+    }
+
+    /// Ready once nothing waits any more.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        while !self.output.is_empty() {
+            ready!(self.poll_send(cx))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn check_output(&mut self, taken: bool) -> Result<(), Broken> {
+        if let Some(patience) = &mut self.patience {
+            patience.note_output(&self.service.handle, !self.output.is_empty(), taken);
+        }
+        if self.output.len() > self.service.out_hard {
+            Err(Broken::TooSlow)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn note_activity(&mut self) {
+        if let Some(patience) = &mut self.patience {
+            patience.note_activity(&self.service.handle);
+        }
+    }
+
+    /// From here on the client has little time left.
+    fn begin_lingering(&mut self) {
+        let service = &self.service;
+        let patience = self
+            .patience
+            .get_or_insert_with(|| Box::new(Patience::new(service.limits, &service.handle)));
+        patience.note_lingering(&service.handle);
+    }
+
+    fn log_end(&self, end: &Result<(), Broken>) {
+        let number = self.number;
+        match end {
+            Ok(()) => debug!(number, "closed"),
+            Err(Broken::Io(error)) => debug!(number, %error, "closed"),
+            Err(Broken::Expired(expired)) => debug!(number, ?expired, "closed: timed out"),
+            Err(Broken::TooSlow) => {
+                info!(
+                    number,
+                    "closed: more than --out-hard waited for this client"
+                );
+            }
+        }
+    }
+}
+
+impl Future for Connection {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        let end = match this.poll_life(cx) {
+            Poll::Ready(end) => end,
+            Poll::Pending => match &mut this.patience {
+                None => return Poll::Pending,
+                Some(patience) => {
+                    let expired = ready!(patience.poll_expired(cx, &this.service.handle));
+                    Err(Broken::Expired(expired))
+                }
+            },
+        };
+        this.log_end(&end);
+        Poll::Ready(())
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.service.close();
+    }
+}

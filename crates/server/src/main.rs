@@ -1,0 +1,39 @@
+#![forbid(unsafe_code)]
+//! The binary `main`: a multi-client TCP server on one epoll loop.
+//!
+//! `options` says what it can do, `serve` is its life from start to drain, `connection` is one
+//! client, `mode` is what the client is told.
+
+mod bind;
+mod chat;
+mod connection;
+mod limits;
+mod logging;
+mod mode;
+mod options;
+mod output;
+mod patience;
+mod serve;
+mod service;
+
+use clap::Parser;
+use options::Options;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    if let Err(problem) = options.check() {
+        return fail(&problem, 2);
+    }
+    logging::start(&options);
+    match serve::run(options) {
+        Ok(code) => code,
+        Err(problem) => fail(&problem, 1),
+    }
+}
+
+/// One clear sentence, where clap puts its own.
+fn fail(problem: &str, code: u8) -> ExitCode {
+    eprintln!("error: {problem}");
+    ExitCode::from(code)
+}

@@ -1,0 +1,201 @@
+//! The command line and the environment.
+
+use bytesize::ByteSize;
+use clap::builder::styling::Styles;
+use clap::{Parser, ValueEnum};
+use humantime::Duration;
+use std::fmt;
+
+const EXAMPLES: &str = "\
+Examples:
+  main                                   echo on port 8080 of this machine
+  main --mode chat                       what one client types, the others see
+  main --listen 0.0.0.0:7 --threads 4    echo for everybody, on four threads
+  main --listen unix:/run/echo.sock      echo on a Unix socket
+  main --idle-timeout 5m --max-conns 10000 --when-full refuse
+  main --trace                           watch the loop turn
+
+Then: telnet localhost 8080
+
+SIGTERM and SIGINT stop accepting, finish what was received, and close; a second one stops at once.
+Exit codes: 0 after a clean drain, 1 when something failed or the drain took too long, 2 for a
+wrong command line, 128 + N when stopped at once by signal N.";
+
+/// A multi-client TCP server: thousands of connections on one epoll event loop.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "main", version, after_help = EXAMPLES, styles = Styles::plain())]
+pub(crate) struct Options {
+    /// Where to listen: [HOST]:PORT, PORT or unix:PATH; port 0 lets the kernel choose
+    #[arg(
+        long,
+        short,
+        value_name = "ADDR",
+        env = "ONELOOP_LISTEN",
+        value_delimiter = ',',
+        default_values = ["127.0.0.1:8080", "[::1]:8080"]
+    )]
+    pub(crate) listen: Vec<String>,
+
+    /// What to do for each client
+    #[arg(long, short, env = "ONELOOP_MODE", default_value = "echo")]
+    pub(crate) mode: ModeName,
+
+    /// How many connections may wait to be accepted
+    #[arg(
+        long,
+        value_name = "COUNT",
+        env = "ONELOOP_BACKLOG",
+        default_value_t = oneloop::net::BACKLOG,
+        value_parser = clap::value_parser!(i32).range(1..)
+    )]
+    pub(crate) backlog: i32,
+
+    /// How many connections may be open at once, all threads together [default: as many as fds]
+    #[arg(
+        long,
+        value_name = "COUNT",
+        env = "ONELOOP_MAX_CONNS",
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    pub(crate) max_conns: Option<u32>,
+
+    /// What happens to a connection beyond --max-conns
+    #[arg(
+        long,
+        value_name = "WHAT",
+        env = "ONELOOP_WHEN_FULL",
+        default_value = "wait"
+    )]
+    pub(crate) when_full: WhenFull,
+
+    /// Close a connection on which nothing was sent or received for so long
+    #[arg(long, value_name = "TIME", env = "ONELOOP_IDLE_TIMEOUT")]
+    pub(crate) idle_timeout: Option<Duration>,
+
+    /// Close a connection whose client took none of the waiting output for so long
+    #[arg(long, value_name = "TIME", env = "ONELOOP_WRITE_TIMEOUT")]
+    pub(crate) write_timeout: Option<Duration>,
+
+    /// Pause reading from a client while so much output waits for it
+    #[arg(
+        long,
+        value_name = "BYTES",
+        env = "ONELOOP_OUT_SOFT",
+        default_value = "64KiB"
+    )]
+    pub(crate) out_soft: ByteSize,
+
+    /// Close a connection for which more than so much output waits
+    #[arg(
+        long,
+        value_name = "BYTES",
+        env = "ONELOOP_OUT_HARD",
+        default_value = "16MiB"
+    )]
+    pub(crate) out_hard: ByteSize,
+
+    /// How long connections may take to finish once the server is told to stop
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "ONELOOP_DRAIN",
+        default_value = "10s"
+    )]
+    pub(crate) drain: Duration,
+
+    /// How many threads, each with a loop of its own
+    #[arg(
+        long,
+        value_name = "COUNT",
+        env = "ONELOOP_THREADS",
+        default_value_t = 1,
+        value_parser = clap::value_parser!(u16).range(1..=1024)
+    )]
+    pub(crate) threads: u16,
+
+    /// How to write log lines, on stderr
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        env = "ONELOOP_LOG",
+        default_value = "text"
+    )]
+    pub(crate) log: LogFormat,
+
+    /// The least important events to log
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        env = "ONELOOP_LOG_LEVEL",
+        default_value = "info"
+    )]
+    pub(crate) log_level: LogLevel,
+
+    /// Log every phase of every turn of the loop: what woke, what ran, how long it took
+    #[arg(long, env = "ONELOOP_TRACE")]
+    pub(crate) trace: bool,
+}
+
+impl Options {
+    /// What clap cannot see: options that contradict each other.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if self.out_hard < self.out_soft {
+            return Err(format!(
+                "--out-hard {} is less than --out-soft {}: a connection would be closed before it is paused",
+                self.out_hard, self.out_soft
+            ));
+        }
+        if self.out_soft.as_u64() == 0 {
+            return Err("--out-soft 0 would never read: give at least 1 byte".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// What a client is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ModeName {
+    /// Send back what comes (RFC 862)
+    Echo,
+    /// Read and forget (RFC 863)
+    Discard,
+    /// Send lines of characters without end (RFC 864)
+    Chargen,
+    /// Send the date and time, and close (RFC 867)
+    Daytime,
+    /// Send what one client types to all the others
+    Chat,
+}
+
+impl fmt::Display for ModeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = self.to_possible_value().expect("no mode is hidden");
+        f.write_str(value.get_name())
+    }
+}
+
+/// What happens to a connection beyond the most that may be open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WhenFull {
+    /// It waits in the backlog until another one ends
+    Wait,
+    /// It is closed at once
+    Refuse,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// One line of text an event
+    Text,
+    /// One JSON object an event
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}

@@ -1,0 +1,168 @@
+//! The server's life: listen, serve, drain, end.
+
+use crate::bind::{Place, SocketFiles, listen_all, resolve};
+use crate::limits;
+use crate::logging::TURN;
+use crate::options::Options;
+use crate::service::{Service, Shared, Stage};
+use oneloop::net::Listener;
+use oneloop::signal::number::{SIGINT, SIGTERM};
+use oneloop::{EventLoop, Handle, Signals, Sleep};
+use std::future::{Future, poll_fn};
+use std::io::{self, Write};
+use std::pin::Pin;
+use std::process::ExitCode;
+use std::sync::{Arc, mpsc};
+use std::task::Poll;
+use std::thread;
+use tracing::{info, warn};
+
+/// Serves until it is told to stop.
+pub(crate) fn run(options: Options) -> Result<ExitCode, String> {
+    limits::prepare(&options);
+    let addrs = resolve(&options)?;
+    let mut event_loop = new_loop(&options)?;
+    let handle = event_loop.handle();
+    let listeners = listen_all(&handle, &addrs, &options)?;
+    let files = SocketFiles::of(&addrs);
+    let signals = Signals::new(&handle, &[SIGTERM, SIGINT])
+        .map_err(|error| format!("cannot listen for signals: {error}"))?;
+    let shared = Shared::new(options);
+    let threads = start_threads(&shared, &listeners)?;
+    announce(&listeners);
+    let service = Service::start(&shared, &handle, listeners);
+    let code = event_loop.block_on(live(&service, &signals));
+    shared.enter(Stage::Stopped);
+    for thread in threads {
+        thread
+            .join()
+            .map_err(|_| "a thread of the server panicked".to_owned())?;
+    }
+    drop(files);
+    Ok(code)
+}
+
+fn new_loop(options: &Options) -> Result<EventLoop, String> {
+    let event_loop =
+        EventLoop::new().map_err(|error| format!("cannot make an event loop: {error}"))?;
+    if options.trace {
+        event_loop
+            .handle()
+            .observe(Some(|report: &_| info!(target: TURN, "{report}")));
+    }
+    Ok(event_loop)
+}
+
+/// The one line on stdout.
+fn announce(listeners: &[Listener]) {
+    let addrs = listeners
+        .iter()
+        .filter_map(|listener| listener.local_addr().ok());
+    let addrs: Vec<_> = addrs.map(|addr| addr.to_string()).collect();
+    let mut stdout = io::stdout().lock();
+    // Whoever started us may have closed stdout; that is no reason not to serve.
+    let _ = writeln!(stdout, "listening on {}", addrs.join(", ")).and_then(|()| stdout.flush());
+}
+
+/// From the first client to the end of the drain.
+async fn live(service: &Service, signals: &Signals) -> ExitCode {
+    let options = &service.shared.options;
+    info!(mode = %options.mode, threads = options.threads, "serving");
+    let signal = signals.recv().await.unwrap_or(SIGTERM);
+    info!(
+        signal,
+        connections = service.shared.connections(),
+        "draining: accepting no more, finishing what was received"
+    );
+    service.shared.enter(Stage::Draining);
+    service.drain();
+    match drained(service, signals, service.handle.sleep(options.drain.into())).await {
+        Drained::Clean => {
+            info!("stopped");
+            ExitCode::SUCCESS
+        }
+        Drained::TooLate => {
+            let left = service.shared.connections();
+            warn!(left, "stopped: --drain is over, closing what is left");
+            ExitCode::FAILURE
+        }
+        Drained::Interrupted(signal) => {
+            warn!(signal, "stopped at once by a second signal");
+            ExitCode::from(128 + u8::try_from(signal).unwrap_or(0))
+        }
+    }
+}
+
+enum Drained {
+    Clean,
+    TooLate,
+    Interrupted(i32),
+}
+
+async fn drained(service: &Service, signals: &Signals, mut deadline: Sleep) -> Drained {
+    poll_fn(|cx| {
+        if service.shared.poll_drained(cx).is_ready() {
+            return Poll::Ready(Drained::Clean);
+        }
+        if let Poll::Ready(signal) = signals.poll_recv(cx) {
+            return Poll::Ready(Drained::Interrupted(signal.unwrap_or(SIGTERM)));
+        }
+        Pin::new(&mut deadline).poll(cx).map(|()| Drained::TooLate)
+    })
+    .await
+}
+
+/// Starts all threads but the first; returns once all of them listen.
+fn start_threads(
+    shared: &Arc<Shared>,
+    listeners: &[Listener],
+) -> Result<Vec<thread::JoinHandle<()>>, String> {
+    let (started, starts) = mpsc::channel();
+    let mut threads = Vec::new();
+    for number in 1..shared.options.threads {
+        let places: io::Result<Vec<_>> = listeners.iter().map(Place::of).collect();
+        let places =
+            places.map_err(|error| format!("cannot listen on thread {number}: {error}"))?;
+        let (shared, started) = (Arc::clone(shared), started.clone());
+        let thread = thread::Builder::new()
+            .name(format!("loop-{number}"))
+            .spawn(move || serve_on_thread(&shared, places, started))
+            .map_err(|error| format!("cannot start thread {number}: {error}"))?;
+        threads.push(thread);
+    }
+    drop(started);
+    starts.into_iter().collect::<Result<Vec<()>, String>>()?;
+    Ok(threads)
+}
+
+fn serve_on_thread(
+    shared: &Arc<Shared>,
+    places: Vec<Place>,
+    started: mpsc::Sender<Result<(), String>>,
+) {
+    let listen = |handle: &Handle| -> Result<Vec<Listener>, String> {
+        places
+            .into_iter()
+            .map(|place| place.listen(handle, &shared.options))
+            .collect()
+    };
+    let start = new_loop(&shared.options).and_then(|event_loop| {
+        let listeners = listen(&event_loop.handle())?;
+        Ok((event_loop, listeners))
+    });
+    let (mut event_loop, listeners) = match start {
+        Ok(start) => start,
+        Err(problem) => {
+            let _ = started.send(Err(problem)); // the first thread ends the program
+            return;
+        }
+    };
+    let _ = started.send(Ok(()));
+    drop(started);
+    let service = Service::start(shared, &event_loop.handle(), listeners);
+    event_loop.block_on(async {
+        poll_fn(|cx| shared.poll_stage(cx, Stage::Draining)).await;
+        service.drain();
+        poll_fn(|cx| shared.poll_stage(cx, Stage::Stopped)).await;
+    });
+}
