@@ -87,7 +87,7 @@ impl Inner {
             || self.waits.get() > 0
             || self.timers.borrow().referenced() > 0
             || self.phases.borrow().has_waiters()
-            || self.shared.is_referenced()
+            || self.shared.is_alive()
     }
 
     /// Ends a task's run, once it has had its share of I/O: it goes on behind the others.

@@ -6,7 +6,7 @@ use rustix::event::{EventfdFlags, eventfd};
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Work that came from another thread.
@@ -17,14 +17,15 @@ pub(crate) struct Inbox {
     pub(crate) wakes: Vec<Arc<TaskWaker>>,
     pub(crate) jobs: Vec<Job>,
     pub(crate) stop: bool,
-    /// The eventfd was written and the loop has not emptied the inbox since.
-    rung: bool,
     closed: bool,
 }
 
 /// What the loop shares with other threads.
 pub(crate) struct Shared {
     inbox: Mutex<Inbox>,
+    /// The eventfd was written and the loop has not emptied the inbox since. Written under the
+    /// inbox's lock only; read without it to see whether there is something to wait for.
+    rung: AtomicBool,
     /// Registered edge-triggered, so it is never read: each write is an edge.
     bell: OwnedFd,
     /// How many referenced `Remote`s there are.
@@ -43,6 +44,7 @@ impl Shared {
     pub(crate) fn new() -> io::Result<Arc<Self>> {
         Ok(Arc::new(Shared {
             inbox: Mutex::default(),
+            rung: AtomicBool::new(false),
             bell: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
             referenced: AtomicUsize::new(0),
         }))
@@ -52,8 +54,10 @@ impl Shared {
         self.bell.as_fd()
     }
 
-    pub(crate) fn is_referenced(&self) -> bool {
-        self.referenced.load(Ordering::Acquire) > 0
+    /// True while something came in, or may come from a referenced [`Remote`].
+    pub(crate) fn is_alive(&self) -> bool {
+        // In this order: a `Remote` rings before it is dropped.
+        self.referenced.load(Ordering::Acquire) > 0 || self.rung.load(Ordering::Acquire)
     }
 
     fn inbox(&self) -> MutexGuard<'_, Inbox> {
@@ -71,7 +75,7 @@ impl Shared {
             return false;
         }
         put(&mut inbox);
-        if !std::mem::replace(&mut inbox.rung, true) {
+        if !self.rung.swap(true, Ordering::AcqRel) {
             // Under the lock: the loop cannot empty the inbox between the put and the ring. It
             // cannot fail either: the counter would have to reach 2^64 - 1.
             let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
@@ -87,6 +91,7 @@ impl Shared {
     /// Empties the inbox; the next thing put in rings again.
     pub(crate) fn take(&self) -> Inbox {
         let mut inbox = self.inbox();
+        self.rung.store(false, Ordering::Release);
         let taken = std::mem::take(&mut *inbox);
         inbox.closed = taken.closed;
         taken
