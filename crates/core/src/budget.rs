@@ -32,6 +32,7 @@ impl Budget {
     }
 
     /// True when this run has had its share.
+    #[inline]
     pub(crate) fn is_spent(&self, clock: &Clock) -> bool {
         let calls = self.calls.get();
         self.bytes.get() == 0
@@ -40,6 +41,7 @@ impl Budget {
                 && self.is_late(calls, clock.now_ns()))
     }
 
+    #[cold]
     fn is_late(&self, calls: u32, now_ns: u64) -> bool {
         if calls == CALLS_PER_CLOCK {
             self.since_ns.set(now_ns);

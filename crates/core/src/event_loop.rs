@@ -239,6 +239,15 @@ impl EventLoop {
         self.run_phase(phase, main);
     }
 
+    /// True if a phase has nothing to wake, nothing to run and nobody to report to: most phases of
+    /// most turns.
+    fn is_idle(&self, phase: Phase) -> bool {
+        self.wakers.is_empty()
+            && self.report.is_none()
+            && self.inner.ready.is_empty()
+            && self.inner.phases.borrow().is_idle(phase)
+    }
+
     fn timers(&mut self, main: &mut Main<'_, '_>) {
         self.begin(Phase::Timers);
         let now_ns = self.lapped_ns;
@@ -377,6 +386,9 @@ impl EventLoop {
 
     /// Wakes whom the phase found and who waited for it; then runs what is ready.
     fn run_phase(&mut self, phase: Phase, main: &mut Main<'_, '_>) {
+        if self.is_idle(phase) {
+            return;
+        }
         let found = self.wakers.len();
         self.inner.phases.borrow_mut().take(phase, &mut self.wakers);
         let waiters = self.wakers.len() - found;

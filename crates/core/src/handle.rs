@@ -74,6 +74,20 @@ impl Drop for Entered {
     }
 }
 
+/// Queues a task of the loop that runs on this thread; gives the waker back if it is another's.
+pub(crate) fn push_ready(waker: Arc<TaskWaker>) -> Result<(), Arc<TaskWaker>> {
+    let mut waker = Some(waker);
+    let pushed = CURRENT.try_with(|current| match &*current.borrow() {
+        Some(inner) => {
+            let own = waker.take_if(|waker| waker.is_of(&inner.shared));
+            own.map(|waker| inner.ready.push(waker))
+        }
+        None => None,
+    });
+    debug_assert_eq!(pushed.ok().flatten().is_some(), waker.is_none());
+    waker.map_or(Ok(()), Err)
+}
+
 impl Inner {
     /// Counts something that keeps the loop alive, or its end.
     pub(crate) fn count_wait(&self, begins: bool) {

@@ -24,6 +24,7 @@ mod stats;
 mod task;
 mod timers;
 mod waker;
+mod wheel;
 
 pub use clock::Clock;
 pub use event_loop::{EventLoop, Options};

@@ -100,6 +100,11 @@ impl Phases {
         self.lines[phase as usize].take(wakers);
     }
 
+    /// True if nobody waits for this phase, nor gave up a wait for it.
+    pub(crate) fn is_idle(&self, phase: Phase) -> bool {
+        self.lines[phase as usize].waiting.is_empty()
+    }
+
     pub(crate) fn has_waiters(&self) -> bool {
         self.lines.iter().any(|line| line.live > 0)
     }

@@ -12,7 +12,8 @@ pub enum Direction {
     Write,
 }
 
-/// What epoll said of an fd, as a set.
+/// What epoll said of an fd, as a set. The bits are epoll's own, with `EPOLLRDHUP` moved down to the
+/// place of `EPOLLPRI`, which nobody asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Ready(u8);
 
@@ -22,16 +23,16 @@ impl Ready {
     /// `EPOLLIN`: a read would not block.
     pub const READ: Ready = Ready(1);
     /// `EPOLLOUT`: a write would not block.
-    pub const WRITE: Ready = Ready(2);
+    pub const WRITE: Ready = Ready(4);
     /// `EPOLLRDHUP`: the peer will send no more. It means "read to the end", not "close".
-    pub const READ_CLOSED: Ready = Ready(4);
+    pub const READ_CLOSED: Ready = Ready(2);
     /// `EPOLLHUP`: both directions are shut.
-    pub const HANG_UP: Ready = Ready(8);
+    pub const HANG_UP: Ready = Ready(16);
     /// `EPOLLERR`: an error is pending; the next system call will tell it.
-    pub const ERROR: Ready = Ready(16);
+    pub const ERROR: Ready = Ready(8);
 
     /// The bits that stay once seen: no later edge would bring them again.
-    const STICKY: Ready = Ready(4 | 8 | 16);
+    const STICKY: Ready = Ready(2 | 8 | 16);
 
     /// True if all bits of `other` are set.
     pub const fn contains(self, other: Ready) -> bool {
@@ -56,8 +57,8 @@ impl Ready {
     /// The bits of which any lets an operation in that direction go ahead.
     pub const fn of(direction: Direction) -> Ready {
         match direction {
-            Direction::Read => Ready(1 | 4 | 8 | 16),
-            Direction::Write => Ready(2 | 8 | 16),
+            Direction::Read => Ready(1 | 2 | 8 | 16),
+            Direction::Write => Ready(4 | 8 | 16),
         }
     }
 
@@ -75,19 +76,9 @@ impl Ready {
     }
 
     pub(crate) fn from_epoll(flags: EventFlags) -> Ready {
-        let mut ready = Ready::NONE;
-        for (flag, bit) in [
-            (EventFlags::IN, Ready::READ),
-            (EventFlags::OUT, Ready::WRITE),
-            (EventFlags::RDHUP, Ready::READ_CLOSED),
-            (EventFlags::HUP, Ready::HANG_UP),
-            (EventFlags::ERR, Ready::ERROR),
-        ] {
-            if flags.contains(flag) {
-                ready |= bit;
-            }
-        }
-        ready
+        let same = EventFlags::IN | EventFlags::OUT | EventFlags::ERR | EventFlags::HUP;
+        let moved = u8::from(flags.contains(EventFlags::RDHUP)) * Ready::READ_CLOSED.0;
+        Ready((flags & same).bits() as u8 | moved)
     }
 }
 
@@ -106,11 +97,14 @@ impl std::ops::BitOrAssign for Ready {
 /// As epoll writes it: `IN|OUT|RDHUP`.
 impl fmt::Display for Ready {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = ["IN", "OUT", "RDHUP", "HUP", "ERR"];
-        let set = names
-            .iter()
-            .enumerate()
-            .filter(|(bit, _)| self.0 & 1 << bit != 0);
+        let names = [
+            (Ready::READ, "IN"),
+            (Ready::WRITE, "OUT"),
+            (Ready::READ_CLOSED, "RDHUP"),
+            (Ready::HANG_UP, "HUP"),
+            (Ready::ERROR, "ERR"),
+        ];
+        let set = names.iter().filter(|(bit, _)| self.contains(*bit));
         f.write_str(&set.map(|(_, name)| *name).collect::<Vec<_>>().join("|"))
     }
 }
@@ -205,9 +199,11 @@ mod tests {
     fn ready_prints_as_epoll_names_it() {
         let ready = Ready::READ | Ready::WRITE | Ready::READ_CLOSED;
         assert_eq!(ready.to_string(), "IN|OUT|RDHUP");
+        let all = EventFlags::IN | EventFlags::OUT | EventFlags::ERR | EventFlags::HUP;
+        assert_eq!(Ready::from_epoll(all).to_string(), "IN|OUT|HUP|ERR");
         assert_eq!(
-            Ready::from_epoll(EventFlags::IN | EventFlags::HUP).to_string(),
-            "IN|HUP"
+            Ready::from_epoll(EventFlags::RDHUP | EventFlags::PRI).to_string(),
+            "RDHUP"
         );
     }
 

@@ -1,8 +1,7 @@
 //! Deadlines in order: a million can be armed at once. A mechanism by itself: it never asks the time.
 
 use crate::slots::{Key, Slots};
-use std::cmp::{Ordering, Reverse};
-use std::collections::BinaryHeap;
+use crate::wheel::Wheel;
 
 /// A timer's value and the one entry of the queue that stands for it.
 #[derive(Debug)]
@@ -12,36 +11,26 @@ pub struct Timer<T> {
     referenced: bool,
 }
 
-/// An entry of the queue; stale once its timer has another `order` or is gone.
+/// What stands for a timer in the queue; stale once the timer has another `order` or is gone.
 #[derive(Debug)]
 struct Entry<T> {
-    deadline_ns: u64,
-    /// Counts up with every start: equal deadlines fire in the order in which they were armed.
+    /// Counts up with every start.
     order: u64,
     key: Key<Timer<T>>,
 }
 
-impl<T> Ord for Entry<T> {
-    fn cmp(&self, other: &Self) -> Ordering {
-        (self.deadline_ns, self.order).cmp(&(other.deadline_ns, other.order))
+impl<T> Clone for Entry<T> {
+    fn clone(&self) -> Self {
+        *self
     }
 }
-impl<T> PartialOrd for Entry<T> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl<T> PartialEq for Entry<T> {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-impl<T> Eq for Entry<T> {}
+impl<T> Copy for Entry<T> {}
 
 /// Timers by deadline, first in first out where deadlines are equal.
 ///
-/// Deadlines are nanoseconds on whatever clock the caller has. Stopping a timer leaves its entry in
-/// the queue, to be skipped later; when half of the queue is such entries, they are swept out.
+/// Deadlines are nanoseconds on whatever clock the caller has, which goes forward only: a deadline
+/// before one that was popped counts as that one. Stopping a timer leaves its entry in the queue, to
+/// be skipped later; when half of the queue is such entries, they are swept out.
 ///
 /// ```
 /// use oneloop_core::Timers;
@@ -59,7 +48,7 @@ impl<T> Eq for Entry<T> {}
 #[derive(Debug)]
 pub struct Timers<T> {
     armed: Slots<Timer<T>>,
-    queue: BinaryHeap<Reverse<Entry<T>>>,
+    queue: Wheel<Entry<T>>,
     next_order: u64,
     referenced: usize,
 }
@@ -68,7 +57,7 @@ impl<T> Default for Timers<T> {
     fn default() -> Self {
         Timers {
             armed: Slots::new(),
-            queue: BinaryHeap::new(),
+            queue: Wheel::default(),
             next_order: 0,
             referenced: 0,
         }
@@ -77,6 +66,8 @@ impl<T> Default for Timers<T> {
 
 /// Below this many entries a sweep is not worth its while.
 const SWEEP_MIN: usize = 64;
+/// Among so many entries the earliest live one is looked for; among more, an estimate will do.
+const SCAN_MAX: usize = 32;
 
 impl<T> Timers<T> {
     /// No timers.
@@ -93,11 +84,7 @@ impl<T> Timers<T> {
             referenced: true,
         });
         self.referenced += 1;
-        self.queue.push(Reverse(Entry {
-            deadline_ns,
-            order,
-            key,
-        }));
+        self.queue.push(deadline_ns, Entry { order, key });
         key
     }
 
@@ -109,11 +96,7 @@ impl<T> Timers<T> {
             return false;
         };
         timer.order = order;
-        self.queue.push(Reverse(Entry {
-            deadline_ns,
-            order,
-            key,
-        }));
+        self.queue.push(deadline_ns, Entry { order, key });
         self.sweep();
         true
     }
@@ -155,20 +138,32 @@ impl<T> Timers<T> {
         self.armed.is_empty()
     }
 
-    /// When the first timer is due.
+    /// When the first timer is due; or earlier, if many timers stand around it and some of them
+    /// were stopped. It is exact again once that time has come.
     pub fn next_deadline_ns(&mut self) -> Option<u64> {
-        self.skip_stale();
-        self.queue.peek().map(|Reverse(entry)| entry.deadline_ns)
+        loop {
+            let (deadline_ns, entry) = self.queue.peek()?;
+            if is_live(&self.armed, entry) || self.queue.first_len() > SCAN_MAX {
+                return Some(deadline_ns);
+            }
+            let armed = &self.armed;
+            self.queue.retain_first(|entry| is_live(armed, entry));
+        }
     }
 
     /// Takes out the first timer, if it is due: never before its deadline.
     pub fn pop_due(&mut self, now_ns: u64) -> Option<(u64, T)> {
-        self.next_deadline_ns()
-            .filter(|deadline_ns| *deadline_ns <= now_ns)?;
-        let Reverse(entry) = self.queue.pop()?;
-        let timer = self.armed.remove(entry.key)?;
-        self.referenced -= usize::from(timer.referenced);
-        Some((entry.deadline_ns, timer.value))
+        loop {
+            self.queue
+                .peek()
+                .filter(|(deadline_ns, _)| *deadline_ns <= now_ns)?;
+            let (deadline_ns, entry) = self.queue.pop()?;
+            if is_live(&self.armed, &entry) {
+                let timer = self.armed.remove(entry.key)?;
+                self.referenced -= usize::from(timer.referenced);
+                return Some((deadline_ns, timer.value));
+            }
+        }
     }
 
     fn order(&mut self) -> u64 {
@@ -176,20 +171,11 @@ impl<T> Timers<T> {
         self.next_order
     }
 
-    fn skip_stale(&mut self) {
-        while let Some(Reverse(entry)) = self.queue.peek() {
-            if is_live(&self.armed, entry) {
-                return;
-            }
-            self.queue.pop();
-        }
-    }
-
     /// Keeps the queue within twice the armed timers, at a constant cost for each stop.
     fn sweep(&mut self) {
         if self.queue.len() > SWEEP_MIN && self.queue.len() > 2 * self.armed.len() {
             let armed = &self.armed;
-            self.queue.retain(|Reverse(entry)| is_live(armed, entry));
+            self.queue.retain(|entry| is_live(armed, entry));
         }
     }
 }
@@ -214,13 +200,20 @@ mod tests {
         Advance(u64),
     }
 
-    fn step() -> impl Strategy<Value = Step> {
-        // Few different deadlines, so that equal ones are common.
+    /// Few different ones near by, so that equal ones are common; and some from all over the range.
+    fn duration() -> impl Strategy<Value = u64> {
         prop_oneof![
-            4 => (0..50_u64).prop_map(Step::Start),
+            3 => 0..50_u64,
+            1 => (1..50_u64, 0..50_u32).prop_map(|(digits, shift)| digits << shift),
+        ]
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            4 => duration().prop_map(Step::Start),
             2 => any::<usize>().prop_map(Step::Stop),
-            2 => (any::<usize>(), 0..50_u64).prop_map(|(i, d)| Step::Again(i, d)),
-            1 => (0..20_u64).prop_map(Step::Advance),
+            2 => (any::<usize>(), duration()).prop_map(|(i, d)| Step::Again(i, d)),
+            1 => duration().prop_map(Step::Advance),
         ]
     }
 
@@ -267,7 +260,12 @@ mod tests {
                 }
                 prop_assert_eq!(timers.len(), model.len());
                 prop_assert_eq!(timers.referenced(), model.len());
-                prop_assert_eq!(timers.next_deadline_ns(), model.keys().next().map(|(deadline, _)| *deadline));
+                let (next, expected) = (timers.next_deadline_ns(), model.keys().next().map(|(deadline, _)| *deadline));
+                if timers.queue.len() <= SCAN_MAX {
+                    prop_assert_eq!(next, expected);
+                } else {
+                    prop_assert!(next.is_some() && next <= expected);
+                }
                 prop_assert!(timers.queue.len() <= SWEEP_MIN.max(2 * timers.len()) + 1);
             }
         }
@@ -287,6 +285,19 @@ mod tests {
             (last, fired) = (deadline, fired + 1);
         }
         assert_eq!(fired, 1_000_000);
+    }
+
+    #[test]
+    fn the_end_of_time_is_a_deadline() {
+        let mut timers = Timers::new();
+        timers.start(u64::MAX, "never");
+        timers.start(0, "now");
+        assert_eq!(timers.pop_due(0), Some((0, "now")));
+        assert_eq!(timers.pop_due(u64::MAX - 1), None);
+        assert_eq!(timers.pop_due(u64::MAX), Some((u64::MAX, "never")));
+        timers.start(5, "too late, so at once");
+        assert_eq!(timers.next_deadline_ns(), Some(5));
+        assert_eq!(timers.pop_due(u64::MAX), Some((5, "too late, so at once")));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What wakes a task: onto the run queue from the loop's own thread, through the inbox from others.
 
-use crate::handle::Handle;
+use crate::handle;
 use crate::remote::Shared;
 use crate::slots::Key;
 use crate::task::Task;
@@ -34,15 +34,15 @@ impl TaskWaker {
     }
 
     fn queue(self: Arc<Self>) {
-        match Handle::try_current() {
-            Some(Handle { inner }) if Arc::ptr_eq(&inner.shared, &self.shared) => {
-                inner.ready.push(self);
-            }
-            _ => {
-                let shared = Arc::clone(&self.shared);
-                shared.send_wake(self);
-            }
+        if let Err(waker) = handle::push_ready(self) {
+            let shared = Arc::clone(&waker.shared);
+            shared.send_wake(waker);
         }
+    }
+
+    /// True for a waker of that loop.
+    pub(crate) fn is_of(&self, shared: &Arc<Shared>) -> bool {
+        Arc::ptr_eq(&self.shared, shared)
     }
 }
 

@@ -247,7 +247,8 @@ fn rule_08_a_task_may_end_itself_and_any_other_while_it_runs() {
         }));
         yield_now().await;
         assert_eq!(dropped.get(), 2);
-        let ended = own.borrow_mut().take().unwrap().await;
+        let handle = own.borrow_mut().take().unwrap();
+        let ended = handle.await;
         assert!(matches!(ended, Err(JoinError::Cancelled)));
     });
 }
@@ -397,7 +398,7 @@ fn rule_14_a_dropped_read_has_read_nothing() {
             let mut buf = [0; 8];
             {
                 let mut read = pin!(b.read(&mut buf));
-                poll_fn(|cx| Poll::Ready(assert!(read.as_mut().poll(cx).is_pending()))).await;
+                assert!(poll_fn(|cx| Poll::Ready(read.as_mut().poll(cx).is_pending())).await);
                 a.write_all(&[round]).await.unwrap();
                 yield_now().await;
             }
