@@ -106,8 +106,8 @@ pub(crate) struct ServerOptions {
     pub(crate) json: Option<PathBuf>,
 }
 
-/// A round lasts this long for each connection at least: about four messages.
-const CONNECTION_TIME_MIN: Duration = Duration::from_micros(40);
+/// A round lasts this long for each connection at least: about three messages.
+const CONNECTION_TIME_MIN: Duration = Duration::from_micros(30);
 
 /// How often and how long. Many short rounds beat a few long ones: a noisy machine changes its speed
 /// many times a second, and the median over more rounds sees less of that.

@@ -9,7 +9,7 @@ use crate::bench::Bench;
 use crate::cli::EchoOptions;
 use crate::progress::Progress;
 use crate::report::Row;
-use crate::sample::{Sample, Samples, rotation};
+use crate::sample::{Sample, Samples, note_disturbance, rotation};
 use crate::server::{Kind, Server};
 use crate::spread::Spread;
 
@@ -29,14 +29,17 @@ pub(crate) fn run(bench: &mut Bench, options: &EchoOptions) -> Result<()> {
     cells.dedup();
     let rounds = options.rounds.count as usize;
     let progress = Progress::start(cells.len() * rounds * servers.len());
-    let mut rows = Vec::new();
+    let (mut rows, mut all) = (Vec::new(), Vec::new());
     for cell in cells {
         let duration = options.rounds.duration(cell.connections);
         let samples = cell.measure(&servers, rounds, duration, &progress)?;
         rows.extend(cell.rows(&samples));
+        all.extend(samples);
     }
     drop(progress);
-    bench.report.table("echo", TITLE, &rows)
+    bench.report.table("echo", TITLE, &rows)?;
+    note_disturbance(&mut bench.report, &all);
+    Ok(())
 }
 
 /// One combination of sizes.

@@ -24,8 +24,10 @@ const SOURCE_INDEX: u32 = 0;
 /// one `send` and one `recv`. In a thread or process of its own it would share the generator's core
 /// (the server has the other one), and the scheduler's slices of milliseconds would land in the quiet
 /// connections' latencies as if the server had been slow. Bounded like this it delays a quiet
-/// message's measurement by one `turn` at most, and that time is measured and printed. It floods all
-/// the same: both rates are equal, so bytes under way only grow, until the socket buffers are full.
+/// message's measurement by one `turn` at most, and that time is measured and printed.
+///
+/// It floods all the same: a turn without quiet echoes is short, so the longer a server stays with
+/// the flood, the faster the flood comes.
 pub(crate) struct Flood {
     fd: OwnedFd,
     buffer: Vec<u8>,
@@ -84,25 +86,39 @@ impl Flood {
             return Ok(());
         }
         let began = Instant::now();
-        if self.can_send {
-            match send(&self.fd, &self.buffer, SendFlags::NOSIGNAL) {
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => self.can_send = false,
-                Err(error) => return Err(error).context("the flooding connection broke"),
-            }
-        }
-        if self.can_receive {
-            match recv(&self.fd, &mut self.buffer[..], RecvFlags::empty()) {
-                Ok((0, _)) => bail!("the server closed the flooding connection"),
-                Ok((count, _)) => self.counts.echoed_bytes += count as u64,
-                Err(Errno::AGAIN) => self.can_receive = false,
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(error).context("the flooding connection broke"),
-            }
-        }
+        self.send()?;
+        self.receive()?;
         self.counts
             .turns
             .saturating_record(began.elapsed().as_nanos() as u64);
+        Ok(())
+    }
+
+    fn send(&mut self) -> Result<()> {
+        if !self.can_send {
+            return Ok(());
+        }
+        match send(&self.fd, &self.buffer, SendFlags::NOSIGNAL) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(Errno::AGAIN) => {
+                self.can_send = false;
+                Ok(())
+            }
+            Err(error) => Err(error).context("the flooding connection broke"),
+        }
+    }
+
+    fn receive(&mut self) -> Result<()> {
+        if !self.can_receive {
+            return Ok(());
+        }
+        match recv(&self.fd, &mut self.buffer[..], RecvFlags::empty()) {
+            Ok((0, _)) => bail!("the server closed the flooding connection"),
+            Ok((count, _)) => self.counts.echoed_bytes += count as u64,
+            Err(Errno::AGAIN) => self.can_receive = false,
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error).context("the flooding connection broke"),
+        }
         Ok(())
     }
 }

@@ -12,7 +12,7 @@ use crate::load::Load;
 use crate::process::Memory;
 use crate::progress::Progress;
 use crate::report::Row;
-use crate::sample::{Sample, Samples, rotation};
+use crate::sample::{Sample, Samples, note_disturbance, rotation};
 use crate::server::{Kind, Program, Server};
 use crate::spread::Spread;
 
@@ -26,44 +26,64 @@ const MESSAGE_BYTES: usize = 64;
 /// Time for a server to finish what it puts off, before its memory is read.
 const SETTLE: Duration = Duration::from_millis(100);
 
-/// Runs the benchmark and prints its two tables.
+/// Runs the benchmark and prints its tables.
 pub(crate) fn run(bench: &mut Bench, options: &IdleOptions) -> Result<()> {
-    let few = bench.connections_that_fit(options.connections);
+    only_idle(bench, options.connections)?;
+    // One process holds the load's end of all: the idle connections, and the busy ones in turn.
     let many = match options.many {
         0 => 0,
-        wanted => bench.connections_that_fit(wanted + 2 * options.busy) - 2 * options.busy,
+        wanted => bench
+            .connections_that_fit(wanted + options.busy)
+            .saturating_sub(options.busy),
     };
-    let progress = Progress::start(2 * bench.programs.len());
-    let (mut memory_rows, mut busy_rows) = (Vec::new(), Vec::new());
+    match many {
+        0 => Ok(()),
+        many => idle_beside_busy(bench, many, options),
+    }
+}
+
+fn only_idle(bench: &mut Bench, wanted: usize) -> Result<()> {
+    let count = bench.connections_that_fit(wanted);
+    let progress = Progress::start(bench.programs.len());
+    let mut rows = Vec::new();
     for program in &bench.programs {
-        progress.step(format!("{few} idle connections, {}", program.kind.name()));
+        progress.step(format!("{count} idle connections, {}", program.kind.name()));
         let server = Server::start(program, bench.cores)?;
-        let (row, idle) = hold(&server, few)?;
-        memory_rows.push(row);
+        let (row, idle) = hold(&server, count)?;
+        rows.push(row);
         server.disconnect(idle)?;
     }
-    let holders = bench
-        .programs
-        .iter()
-        .filter(|program| options.many_servers.contains(&program.kind));
-    for program in holders.filter(|_| many > 0) {
+    drop(progress);
+    bench.report.table("idle_memory", MEMORY_TITLE, &rows)
+}
+
+fn idle_beside_busy(bench: &mut Bench, many: usize, options: &IdleOptions) -> Result<()> {
+    let busy = options.busy;
+    let chosen = |program: &&Program| options.many_servers.contains(&program.kind);
+    let programs: Vec<_> = bench.programs.iter().filter(chosen).collect();
+    let progress = Progress::start(programs.len());
+    let (mut memory_rows, mut rows, mut all) = (Vec::new(), Vec::new(), Vec::new());
+    for program in programs {
         progress.step(format!(
-            "{many} idle and {} busy, {}",
-            options.busy,
+            "{many} idle and {busy} busy, {}",
             program.kind.name()
         ));
-        let (row, busy) = idle_and_busy(bench, program, many, options.busy, &options.rounds)?;
+        let (row, samples) = idle_and_busy(bench, program, many, busy, &options.rounds)?;
         memory_rows.push(row);
-        busy_rows.extend(busy);
+        let counted = samples.iter().zip([0, many]);
+        rows.extend(counted.filter_map(|(samples, idle)| BusyRow::new(samples, idle, busy)));
+        all.extend(samples);
     }
     drop(progress);
-    bench
-        .report
-        .table("idle_memory", MEMORY_TITLE, &memory_rows)?;
-    if busy_rows.is_empty() {
+    if rows.is_empty() {
         return Ok(());
     }
-    bench.report.table("idle_and_busy", BUSY_TITLE, &busy_rows)
+    bench
+        .report
+        .table("many_idle_memory", MEMORY_TITLE, &memory_rows)?;
+    bench.report.table("idle_and_busy", BUSY_TITLE, &rows)?;
+    note_disturbance(&mut bench.report, &all);
+    Ok(())
 }
 
 /// Opens `count` idle connections and measures what they cost.
@@ -78,19 +98,18 @@ fn hold(server: &Server, count: usize) -> Result<(MemoryRow, Load)> {
     Ok((MemoryRow::new(server.kind, count, before, after), idle))
 }
 
-/// Two servers of one kind, one with `idle` connections and one without, loaded in turns.
+/// Two servers of one kind, one without and one with `idle` connections, loaded in turns.
 fn idle_and_busy(
     bench: &Bench,
     program: &Program,
     idle: usize,
     busy: usize,
     options: &RoundOptions,
-) -> Result<(MemoryRow, Vec<BusyRow>)> {
+) -> Result<(MemoryRow, [Samples; 2])> {
     let servers = [
         Server::start(program, bench.cores)?,
         Server::start(program, bench.cores)?,
     ];
-    let idle_counts = [0, idle];
     let (row, held) = hold(&servers[1], idle)?;
     let duration = options.duration(busy);
     let mut samples = [Samples::of(program.kind), Samples::of(program.kind)];
@@ -104,22 +123,17 @@ fn idle_and_busy(
         }
     }
     held.reset()?;
-    let rows = samples.iter().zip(idle_counts);
-    Ok((
-        row,
-        rows.filter_map(|(samples, idle)| BusyRow::new(samples, idle, busy))
-            .collect(),
-    ))
+    Ok((row, samples))
 }
 
 #[derive(Serialize)]
 struct MemoryRow {
     server: Kind,
     connections: usize,
-    private_dirty_bytes_per_connection: f64,
+    anonymous_bytes_per_connection: f64,
     resident_bytes_per_connection: f64,
-    private_dirty_bytes_before: u64,
-    private_dirty_bytes_after: u64,
+    anonymous_bytes_before: u64,
+    anonymous_bytes_after: u64,
 }
 
 impl MemoryRow {
@@ -128,13 +142,10 @@ impl MemoryRow {
         MemoryRow {
             server,
             connections,
-            private_dirty_bytes_per_connection: each(
-                before.private_dirty_bytes,
-                after.private_dirty_bytes,
-            ),
+            anonymous_bytes_per_connection: each(before.anonymous_bytes, after.anonymous_bytes),
             resident_bytes_per_connection: each(before.resident_bytes, after.resident_bytes),
-            private_dirty_bytes_before: before.private_dirty_bytes,
-            private_dirty_bytes_after: after.private_dirty_bytes,
+            anonymous_bytes_before: before.anonymous_bytes,
+            anonymous_bytes_after: after.anonymous_bytes,
         }
     }
 }
@@ -143,7 +154,7 @@ impl Row for MemoryRow {
     const COLUMNS: &'static [&'static str] = &[
         "server",
         "connections",
-        "private dirty bytes/connection",
+        "anonymous bytes/connection",
         "RSS bytes/connection",
         "KiB before",
         "KiB after",
@@ -154,10 +165,10 @@ impl Row for MemoryRow {
         vec![
             self.server.name().into(),
             self.connections.to_string(),
-            format!("{:.0}", self.private_dirty_bytes_per_connection),
+            format!("{:.0}", self.anonymous_bytes_per_connection),
             format!("{:.0}", self.resident_bytes_per_connection),
-            (self.private_dirty_bytes_before / 1024).to_string(),
-            (self.private_dirty_bytes_after / 1024).to_string(),
+            (self.anonymous_bytes_before / 1024).to_string(),
+            (self.anonymous_bytes_after / 1024).to_string(),
         ]
     }
 }

@@ -4,46 +4,63 @@ use std::fs;
 
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, setrlimit};
-use rustix::time::{ClockId, clock_gettime};
 
-/// Memory that a process has to itself, and all that it has mapped in.
+/// Memory that belongs to no file (heap, stacks, changed data), and all that is mapped in.
+///
+/// Not `Private_Dirty`: that counts the program's own file, too, while it is freshly built and not
+/// yet written to disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Memory {
-    pub(crate) private_dirty_bytes: u64,
+    pub(crate) anonymous_bytes: u64,
     pub(crate) resident_bytes: u64,
 }
 
-/// Nanoseconds of CPU, user and system together, that all threads of a process have used.
+/// What the scheduler has given to a process, all its threads together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct CpuTime {
+    /// Nanoseconds on a CPU, user and system together.
+    pub(crate) used_ns: u64,
+    /// Nanoseconds ready to run while another program had the CPU.
+    pub(crate) waited_ns: u64,
+}
+
+impl CpuTime {
+    /// What has come to it since an earlier reading.
+    pub(crate) fn since(self, earlier: CpuTime) -> CpuTime {
+        CpuTime {
+            used_ns: self.used_ns.saturating_sub(earlier.used_ns),
+            waited_ns: self.waited_ns.saturating_sub(earlier.waited_ns),
+        }
+    }
+}
+
+/// The CPU time of a process so far.
 ///
 /// From `/proc/PID/task/*/schedstat`, whose first field counts nanoseconds; `/proc/PID/stat` counts
-/// ticks of 10 ms, which is 2 % of a round here. The field is exact for a thread that is off the CPU
-/// and up to a tick old for one that is on it: read it when the process has gone to sleep. Softirqs
+/// ticks of 10 ms, which is 2 % of a round here. The fields are exact for a thread that is off the CPU
+/// and up to a tick old for one that is on it: read them when the process has gone to sleep. Softirqs
 /// (loopback's receive path) are included unless the kernel has CONFIG_IRQ_TIME_ACCOUNTING; threads
 /// that have exited are not.
-pub(crate) fn cpu_ns(pid: Pid) -> Result<u64> {
+pub(crate) fn cpu_time(pid: Pid) -> Result<CpuTime> {
     let tasks = format!("/proc/{}/task", pid.as_raw_nonzero());
-    let mut total_ns = 0;
+    let mut total = CpuTime::default();
     for task in fs::read_dir(&tasks).with_context(|| format!("cannot list {tasks}"))? {
         let path = task?.path().join("schedstat");
         let text = fs::read_to_string(&path)
             .with_context(|| format!("cannot read {} (CONFIG_SCHED_INFO?)", path.display()))?;
-        total_ns += parse_schedstat(&text)
-            .with_context(|| format!("{} does not start with a number", path.display()))?;
+        let time = parse_schedstat(&text)
+            .with_context(|| format!("{} does not start with two numbers", path.display()))?;
+        total.used_ns += time.used_ns;
+        total.waited_ns += time.waited_ns;
     }
-    Ok(total_ns)
-}
-
-/// Nanoseconds of CPU that the calling thread has used.
-pub(crate) fn own_cpu_ns() -> u64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+    Ok(total)
 }
 
 /// The memory of a process, from `/proc/PID/smaps_rollup`.
 pub(crate) fn memory(pid: Pid) -> Result<Memory> {
     let path = format!("/proc/{}/smaps_rollup", pid.as_raw_nonzero());
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-    parse_smaps(&text).with_context(|| format!("{path} lacks Rss or Private_Dirty"))
+    parse_smaps(&text).with_context(|| format!("{path} lacks Rss or Anonymous"))
 }
 
 /// How many descriptors a process has open.
@@ -65,8 +82,12 @@ pub(crate) fn raise_fds_max() -> Result<u64> {
     Ok(limit.maximum.unwrap_or(u64::MAX))
 }
 
-fn parse_schedstat(text: &str) -> Option<u64> {
-    text.split_whitespace().next()?.parse().ok()
+fn parse_schedstat(text: &str) -> Option<CpuTime> {
+    let mut fields = text.split_whitespace().map(str::parse);
+    Some(CpuTime {
+        used_ns: fields.next()?.ok()?,
+        waited_ns: fields.next()?.ok()?,
+    })
 }
 
 fn parse_smaps(text: &str) -> Option<Memory> {
@@ -76,7 +97,7 @@ fn parse_smaps(text: &str) -> Option<Memory> {
         Some(kib * 1024)
     };
     Some(Memory {
-        private_dirty_bytes: bytes_of("Private_Dirty:")?,
+        anonymous_bytes: bytes_of("Anonymous:")?,
         resident_bytes: bytes_of("Rss:")?,
     })
 }
@@ -86,9 +107,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn schedstat_starts_with_nanoseconds_on_the_cpu() {
-        assert_eq!(parse_schedstat("21859621 1484830 42\n"), Some(21_859_621));
-        assert_eq!(parse_schedstat(""), None);
+    fn schedstat_starts_with_nanoseconds_on_the_cpu_and_waiting_for_it() {
+        let time = CpuTime {
+            used_ns: 21_859_621,
+            waited_ns: 1_484_830,
+        };
+        assert_eq!(parse_schedstat("21859621 1484830 42\n"), Some(time));
+        assert_eq!(parse_schedstat("21859621"), None);
         assert_eq!(parse_schedstat("x 1 2"), None);
     }
 
@@ -97,20 +122,20 @@ mod tests {
         let text = "55efa7502000-7ffc00bcd000 ---p 00000000 00:00 0    [rollup]\n\
                     Rss:                1632 kB\nPss:                 565 kB\n\
                     Pss_Dirty:           112 kB\nPrivate_Clean:        60 kB\n\
-                    Private_Dirty:       108 kB\n";
+                    Anonymous:       108 kB\n";
         let memory = Memory {
-            private_dirty_bytes: 108 * 1024,
+            anonymous_bytes: 108 * 1024,
             resident_bytes: 1632 * 1024,
         };
         assert_eq!(parse_smaps(text), Some(memory));
         assert_eq!(parse_smaps("Rss: 5 kB\n"), None);
-        assert_eq!(parse_smaps("Rss: many kB\nPrivate_Dirty: 1 kB\n"), None);
+        assert_eq!(parse_smaps("Rss: many kB\nAnonymous: 1 kB\n"), None);
     }
 
     #[test]
     fn this_process_can_be_read() {
         let own = rustix::process::getpid();
-        assert!(cpu_ns(own).is_ok());
+        assert!(cpu_time(own).is_ok());
         assert!(memory(own).unwrap().resident_bytes > 0);
     }
 }

@@ -4,24 +4,40 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use rustix::process::getpid;
 
 use crate::load::{Limit, Load};
-use crate::process::own_cpu_ns;
+use crate::process::cpu_time;
+use crate::report::Report;
 use crate::server::{Kind, Server};
+use crate::spread::Spread;
 
 /// Long enough for an idle server to go back to sleep, so that its CPU time is exact.
 const SETTLE: Duration = Duration::from_millis(3);
 
+/// The pace of a steady sender: about the median latency of 64 connections in closed loops.
+const STEADY_NS: u64 = 500_000;
+
+/// More than this part of the time without a CPU is worth a note.
+const DISTURBED_MAX: f64 = 0.05;
+
 /// What one round measured.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sample {
+    pub(crate) elapsed: Duration,
     pub(crate) messages_per_s: f64,
     pub(crate) p50_us: f64,
     pub(crate) p99_us: f64,
+    /// The 99th percentile as senders at a steady pace would see it, who do not stop sending while
+    /// the server stalls; closed loops do, and so hide a long stall behind one late message each.
+    pub(crate) steady_p99_us: f64,
+    pub(crate) worst_us: f64,
     pub(crate) server_cpu_us: f64,
     /// Parts of the round that the server's and the generator's CPU were busy, 0 to 1.
     pub(crate) server_busy: f64,
     pub(crate) generator_busy: f64,
+    /// The part of the round in which other programs kept one of the two from its CPU.
+    pub(crate) disturbed: f64,
 }
 
 impl Sample {
@@ -35,24 +51,29 @@ impl Sample {
         load.warm_up(duration / 4)?;
         if let Some(flood) = load.flood() {
             flood.reset();
-        } else {
-            sleep(SETTLE); // under a flood there is no sleep to wait for
         }
-        let (server_before, own_before) = (server.cpu_ns()?, own_cpu_ns());
-        let round = load.run(Limit::Until(Instant::now() + duration))?;
-        let own_ns = own_cpu_ns() - own_before;
         sleep(SETTLE);
-        let server_ns = server.cpu_ns()?.saturating_sub(server_before);
+        let own = getpid(); // one thread, just woken from its sleep
+        let (server_before, own_before) = (server.cpu_time()?, cpu_time(own)?);
+        let round = load.run(Limit::Until(Instant::now() + duration))?;
+        sleep(SETTLE);
+        let own_time = cpu_time(own)?.since(own_before);
+        let server_time = server.cpu_time()?.since(server_before);
         ensure!(round.messages > 0, "no message came back");
         let elapsed_ns = round.elapsed.as_nanos() as f64;
         let us = |quantile| round.latency.value_at_quantile(quantile) as f64 / 1e3;
+        let steady = round.latency.clone_correct(STEADY_NS);
         Ok(Sample {
+            elapsed: round.elapsed,
             messages_per_s: round.messages as f64 / round.elapsed.as_secs_f64(),
             p50_us: us(0.50),
             p99_us: us(0.99),
-            server_cpu_us: server_ns as f64 / 1e3 / round.messages as f64,
-            server_busy: server_ns as f64 / elapsed_ns,
-            generator_busy: own_ns as f64 / elapsed_ns,
+            steady_p99_us: steady.value_at_quantile(0.99) as f64 / 1e3,
+            worst_us: us(1.0),
+            server_cpu_us: server_time.used_ns as f64 / 1e3 / round.messages as f64,
+            server_busy: server_time.used_ns as f64 / elapsed_ns,
+            generator_busy: own_time.used_ns as f64 / elapsed_ns,
+            disturbed: server_time.waited_ns.max(own_time.waited_ns) as f64 / elapsed_ns,
         })
     }
 }
@@ -75,6 +96,24 @@ impl Samples {
     /// One value of each round.
     pub(crate) fn each(&self, value: fn(&Sample) -> f64) -> impl Iterator<Item = f64> {
         self.rounds.iter().map(value)
+    }
+}
+
+/// Says so when other programs had much of the two CPUs during the rounds.
+pub(crate) fn note_disturbance<'a>(
+    report: &mut Report,
+    samples: impl IntoIterator<Item = &'a Samples>,
+) {
+    let rounds = samples.into_iter().flat_map(|samples| &samples.rounds);
+    let Some(spread) = Spread::of(rounds.map(|sample| sample.disturbed)) else {
+        return;
+    };
+    if spread.quartile_3 > DISTURBED_MAX {
+        let (median, quartile_3) = (spread.median * 100.0, spread.quartile_3 * 100.0);
+        report.note(format!(
+            "other programs were running: servers or load waited for their CPU {median:.0} % of \
+             the time, in a quarter of the rounds {quartile_3:.0} % and more"
+        ));
     }
 }
 

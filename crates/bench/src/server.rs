@@ -20,7 +20,7 @@ use crate::comparators;
 use crate::cores::Cores;
 use crate::launch;
 use crate::load::Load;
-use crate::process::{Memory, cpu_ns, memory, open_fds};
+use crate::process::{CpuTime, Memory, cpu_time, memory, open_fds};
 use crate::report::Report;
 
 const LISTEN: &str = "127.0.0.1:0";
@@ -202,9 +202,9 @@ impl Server {
         Pid::from_child(&self.process.0)
     }
 
-    /// CPU nanoseconds so far; the server should be asleep.
-    pub(crate) fn cpu_ns(&self) -> Result<u64> {
-        cpu_ns(self.pid()).with_context(|| format!("cannot read the CPU time of {}", self.name()))
+    /// CPU time so far; the server should be asleep.
+    pub(crate) fn cpu_time(&self) -> Result<CpuTime> {
+        cpu_time(self.pid()).with_context(|| format!("cannot read the CPU time of {}", self.name()))
     }
 
     /// Memory now.

@@ -104,13 +104,15 @@ impl Inner {
             || self.shared.is_alive()
     }
 
-    /// Ends a task's run, once it has had its share of I/O: it goes on behind the others.
+    /// Ends a task's run, once it has had its share of I/O: it goes on in the next turn, so that
+    /// between two shares of one task all others are asked for, and have theirs.
     pub(crate) fn poll_budget(&self, cx: &mut Context<'_>) -> Poll<()> {
         if !self.budget.is_spent(&self.clock) {
             return Poll::Ready(());
         }
         add(&self.counters.io_budget_spent, 1);
-        cx.waker().wake_by_ref(); // rule 4: stopped before EAGAIN, so no edge will come
+        // Rule 4: stopped before EAGAIN, so no edge will come.
+        self.phases.borrow_mut().put_off(cx.waker().clone());
         Poll::Pending
     }
 }

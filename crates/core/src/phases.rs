@@ -100,6 +100,11 @@ impl Phases {
         self.lines[phase as usize].take(wakers);
     }
 
+    /// Wakes this one in the next turn, before its poll.
+    pub(crate) fn put_off(&mut self, waker: Waker) {
+        self.lines[Phase::Pending as usize].join(waker);
+    }
+
     /// True if nobody waits for this phase, nor gave up a wait for it.
     pub(crate) fn is_idle(&self, phase: Phase) -> bool {
         self.lines[phase as usize].waiting.is_empty()

@@ -257,7 +257,7 @@ impl<F: AsFd> Source<F> {
     /// Tries a system call in one direction, and waits for readiness when it would block.
     ///
     /// `op` runs when the fd is believed ready, again after `EINTR`, and not at all once the task
-    /// has had its share of I/O for this run (it is then woken at once, behind the others). One
+    /// has had its share of I/O for this run (it is then woken in the next turn). One
     /// task can wait for each direction; the last one to ask is the one that is woken.
     ///
     /// # Errors
