@@ -14,39 +14,41 @@ const CALLS_PER_CLOCK: u32 = 8;
 #[derive(Debug, Default)]
 pub(crate) struct Budget {
     bytes: Cell<usize>,
+    /// System calls until the clock is read again.
     calls: Cell<u32>,
-    since_ns: Cell<u64>,
+    /// When the clock was first read in this run.
+    since_ns: Cell<Option<u64>>,
 }
 
 impl Budget {
     /// Gives the next run its full share.
+    #[inline]
     pub(crate) fn refill(&self) {
         self.bytes.set(RUN_BYTES);
-        self.calls.set(0);
+        self.calls.set(CALLS_PER_CLOCK);
+        self.since_ns.set(None);
     }
 
     /// Pays for one system call that moved so many bytes.
+    #[inline]
     pub(crate) fn spend(&self, bytes: usize) {
         self.bytes.set(self.bytes.get().saturating_sub(bytes));
-        self.calls.set(self.calls.get() + 1);
+        self.calls.set(self.calls.get().saturating_sub(1));
     }
 
     /// True when this run has had its share.
     #[inline]
     pub(crate) fn is_spent(&self, clock: &Clock) -> bool {
-        let calls = self.calls.get();
-        self.bytes.get() == 0
-            || (calls > 0
-                && calls.is_multiple_of(CALLS_PER_CLOCK)
-                && self.is_late(calls, clock.now_ns()))
+        self.bytes.get() == 0 || (self.calls.get() == 0 && self.is_late(clock.now_ns()))
     }
 
     #[cold]
-    fn is_late(&self, calls: u32, now_ns: u64) -> bool {
-        if calls == CALLS_PER_CLOCK {
-            self.since_ns.set(now_ns);
-        }
-        now_ns.saturating_sub(self.since_ns.get()) > RUN_NS
+    fn is_late(&self, now_ns: u64) -> bool {
+        let since_ns = self.since_ns.get().unwrap_or(now_ns);
+        let is_late = now_ns.saturating_sub(since_ns) > RUN_NS;
+        self.since_ns.set(Some(since_ns));
+        self.calls.set(if is_late { 0 } else { CALLS_PER_CLOCK });
+        is_late
     }
 }
 

@@ -104,12 +104,20 @@ impl Inner {
             || self.shared.is_alive()
     }
 
-    /// Ends a task's run, once it has had its share of I/O: it goes on in the next turn, so that
-    /// between two shares of one task all others are asked for, and have theirs.
+    /// Ends a task's run, once it has had its share of I/O.
+    #[inline]
     pub(crate) fn poll_budget(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.budget.is_spent(&self.clock) {
-            return Poll::Ready(());
+        if self.budget.is_spent(&self.clock) {
+            self.put_off(cx)
+        } else {
+            Poll::Ready(())
         }
+    }
+
+    /// Has the task go on in the next turn, so that between two shares of one task all others are
+    /// asked for, and have theirs.
+    #[cold]
+    fn put_off(&self, cx: &mut Context<'_>) -> Poll<()> {
         add(&self.counters.io_budget_spent, 1);
         // Rule 4: stopped before EAGAIN, so no edge will come.
         self.phases.borrow_mut().put_off(cx.waker().clone());

@@ -294,6 +294,7 @@ impl<F: AsFd> Source<F> {
     ///
     /// # Errors
     /// Those of `epoll_ctl(2)`.
+    #[inline]
     pub fn poll_ready(&self, cx: &mut Context<'_>, direction: Direction) -> Poll<io::Result<()>> {
         if self.state.ready.get().intersects(Ready::of(direction)) {
             return Poll::Ready(Ok(()));

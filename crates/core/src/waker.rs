@@ -33,6 +33,7 @@ impl TaskWaker {
         self.queued.swap(false, Ordering::Acquire);
     }
 
+    #[inline]
     fn queue(self: Arc<Self>) {
         if let Err(waker) = handle::push_ready(self) {
             let shared = Arc::clone(&waker.shared);

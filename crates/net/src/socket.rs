@@ -70,14 +70,24 @@ impl Socket {
 
     /// Reads what is there, at most `bytes_max` and [`CHUNK_BYTES`], into a pooled buffer, which is
     /// taken only when something is; `None` means that the peer sends no more.
+    #[inline]
     pub fn poll_read_chunk(
         &self,
         cx: &mut Context<'_>,
         bytes_max: usize,
     ) -> Poll<io::Result<Option<Chunk>>> {
         ready!(self.source.poll_ready(cx, Direction::Read))?;
+        self.poll_fill_chunk(cx, bytes_max)
+    }
+
+    fn poll_fill_chunk(
+        &self,
+        cx: &mut Context<'_>,
+        bytes_max: usize,
+    ) -> Poll<io::Result<Option<Chunk>>> {
         let mut chunk = Chunk::take();
-        let count = ready!(self.poll_read(cx, &mut chunk.space()[..bytes_max.min(CHUNK_BYTES)]))?;
+        let space = &mut chunk.space()[..bytes_max.min(CHUNK_BYTES)];
+        let count = ready!(self.poll_read(cx, space))?;
         Poll::Ready(Ok((count > 0).then(|| chunk.filled(count))))
     }
 

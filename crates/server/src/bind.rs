@@ -43,7 +43,7 @@ fn resolve_one(text: &str) -> Result<Vec<Addr>, String> {
         io::ErrorKind::InvalidInput => {
             format!("cannot listen on '{text}': give HOST:PORT, PORT or unix:PATH")
         }
-        _ => format!("cannot listen on '{text}': {error}"),
+        _ => format!("cannot listen on '{text}': {}", in_words(&error)),
     })?;
     Ok(found.map(Addr::Inet).collect())
 }
@@ -79,16 +79,20 @@ impl Place {
 }
 
 /// Listens on all of these for the first thread. A machine without IPv6 is told of, and served on
-/// what it has.
+/// what it has. The files of Unix sockets are noted as they are made.
 pub(crate) fn listen_all(
     handle: &Handle,
     addrs: &[Addr],
     options: &Options,
+    files: &mut SocketFiles,
 ) -> Result<Vec<Listener>, String> {
     let mut listeners = Vec::new();
     for addr in addrs {
-        match listen(handle, addr, options) {
-            Ok(listener) => listeners.push(listener),
+        match listen_alone(handle, addr, options) {
+            Ok(listener) => {
+                files.note(addr);
+                listeners.push(listener);
+            }
             Err(error) if is_ipv6_missing(addr, &error) && addrs.len() > 1 => {
                 warn!(%addr, "this machine has no IPv6: not listening there");
             }
@@ -98,17 +102,33 @@ pub(crate) fn listen_all(
     Ok(listeners)
 }
 
+/// Listens where nobody else does.
+fn listen_alone(handle: &Handle, addr: &Addr, options: &Options) -> io::Result<Listener> {
+    match (addr, options.threads) {
+        (Addr::UnixPath(path), _) => match listen(handle, addr, options) {
+            Err(error) if is_left_over(path, &error) => {
+                std::fs::remove_file(path)?;
+                listen(handle, addr, options)
+            }
+            other => other,
+        },
+        (Addr::Inet(_), 2..) => {
+            // Sockets that share their port would share it with those of another server, too: one
+            // that does not share tells whether there is one, and which port 0 is to be.
+            let alone = Listener::bind(handle, addr, ListenOptions::default())?;
+            let addr = alone.local_addr()?;
+            drop(alone);
+            listen(handle, &addr, options)
+        }
+        _ => listen(handle, addr, options),
+    }
+}
+
 fn listen(handle: &Handle, addr: &Addr, options: &Options) -> io::Result<Listener> {
     let mut how = ListenOptions::default();
     how.backlog = options.backlog;
     how.reuse_port = options.threads > 1;
-    match (Listener::bind(handle, addr, how), addr) {
-        (Err(error), Addr::UnixPath(path)) if is_left_over(path, &error) => {
-            std::fs::remove_file(path)?;
-            Listener::bind(handle, addr, how)
-        }
-        (other, _) => other,
-    }
+    Listener::bind(handle, addr, how)
 }
 
 /// True for a socket file on which nobody listens any more.
@@ -143,9 +163,18 @@ fn explain(addr: &Addr, error: &io::Error) -> String {
         }
         io::ErrorKind::AddrNotAvailable => "this machine does not have that address".to_owned(),
         io::ErrorKind::NotFound => "the directory does not exist".to_owned(),
-        _ => error.to_string(),
+        _ => in_words(error),
     };
     format!("cannot listen on {addr}: {advice}")
+}
+
+/// What the system said, without its number.
+fn in_words(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error")
+        .next()
+        .unwrap_or(&text)
+        .to_lowercase()
 }
 
 /// Removes the files of Unix sockets when the server ends.
@@ -155,13 +184,9 @@ pub(crate) struct SocketFiles {
 }
 
 impl SocketFiles {
-    pub(crate) fn of(addrs: &[Addr]) -> Self {
-        let paths = addrs.iter().filter_map(|addr| match addr {
-            Addr::UnixPath(path) => Some(path.clone()),
-            _ => None,
-        });
-        SocketFiles {
-            paths: paths.collect(),
+    fn note(&mut self, addr: &Addr) {
+        if let Addr::UnixPath(path) = addr {
+            self.paths.push(path.clone());
         }
     }
 }

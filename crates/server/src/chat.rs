@@ -2,6 +2,7 @@
 
 use bytes::BytesMut;
 use oneloop::{Key, Slots};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
 
@@ -14,6 +15,22 @@ pub(crate) struct Room {
     members: Mutex<Slots<Arc<Mailbox>>>,
     /// How much may wait in one mailbox before its owner is given up.
     mailbox_max: usize,
+    /// Who may still say something, or bring somebody in who does.
+    speakers: AtomicUsize,
+}
+
+/// While it lives, there may be more to hear.
+#[derive(Debug)]
+pub(crate) struct Speaker {
+    room: Arc<Room>,
+}
+
+impl Drop for Speaker {
+    fn drop(&mut self) {
+        if self.room.speakers.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.room.wake_all();
+        }
+    }
 }
 
 /// What the others said, until its owner's connection fetches it.
@@ -41,6 +58,7 @@ impl Room {
         Arc::new(Room {
             members: Mutex::default(),
             mailbox_max,
+            speakers: AtomicUsize::new(0),
         })
     }
 
@@ -48,11 +66,30 @@ impl Room {
         let mailbox = Arc::<Mailbox>::default();
         let key = lock(&self.members).insert(Arc::clone(&mailbox));
         Member {
+            speaker: Some(self.speaker()),
             room: Arc::clone(self),
             key,
             mailbox,
             line: Vec::new(),
         }
+    }
+
+    /// Somebody who may say something, or bring in who does.
+    pub(crate) fn speaker(self: &Arc<Self>) -> Speaker {
+        self.speakers.fetch_add(1, Ordering::AcqRel);
+        Speaker {
+            room: Arc::clone(self),
+        }
+    }
+
+    fn wake_all(&self) {
+        let members = lock(&self.members);
+        let wakers: Vec<_> = members
+            .iter()
+            .filter_map(|(_, m)| lock(&m.inside).waker.take())
+            .collect();
+        drop(members);
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     /// Puts text into every mailbox but the speaker's own.
@@ -91,6 +128,8 @@ pub(crate) struct Member {
     room: Arc<Room>,
     key: Key<Arc<Mailbox>>,
     mailbox: Arc<Mailbox>,
+    /// Until the client has said its last.
+    speaker: Option<Speaker>,
     /// The line that the client has not finished.
     line: Vec<u8>,
 }
@@ -110,6 +149,17 @@ impl Member {
             whole
         };
         self.pass_on(ready);
+    }
+
+    /// The client says no more. The last words need no end of line.
+    pub(crate) fn hush(&mut self) {
+        self.pass_on(self.line.len());
+        self.speaker = None;
+    }
+
+    /// True while others may say something.
+    pub(crate) fn may_hear_more(&self) -> bool {
+        self.room.speakers.load(Ordering::Acquire) > 0
     }
 
     /// Passes on the first so many bytes.
@@ -141,9 +191,8 @@ impl Member {
 }
 
 impl Drop for Member {
-    /// The last words need no end of line.
     fn drop(&mut self) {
-        self.pass_on(self.line.len());
+        self.hush();
         let mailbox = lock(&self.room.members).remove(self.key);
         drop(mailbox);
     }
@@ -172,6 +221,20 @@ mod tests {
         );
         drop(a);
         assert_eq!(hear(&b).unwrap(), "you", "last words are heard");
+    }
+
+    #[test]
+    fn there_is_more_to_hear_until_the_last_one_is_silent() {
+        let room = Room::new(1000);
+        let (door, mut a, mut b) = (room.speaker(), room.join(), room.join());
+        a.say(b"bye");
+        a.hush();
+        assert!(a.may_hear_more());
+        b.hush();
+        assert!(b.may_hear_more(), "somebody may come in and say something");
+        drop(door);
+        assert!(!a.may_hear_more());
+        assert_eq!(hear(&b).unwrap(), "bye");
     }
 
     #[test]

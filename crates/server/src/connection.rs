@@ -1,6 +1,6 @@
 //! One client, from the first byte to the close.
 
-use crate::chat::Room;
+use crate::chat::{Member, Room};
 use crate::mode::Mode;
 use crate::output::Output;
 use crate::patience::{Expired, Patience};
@@ -91,7 +91,7 @@ impl Connection {
                     return Poll::Ready(Ok(()));
                 }
                 State::Ending => {
-                    ready!(self.poll_flush(cx))?;
+                    ready!(self.poll_last_output(cx))?;
                     self.socket.shutdown(Shutdown::Write)?;
                     self.begin_lingering();
                     State::Lingering
@@ -104,11 +104,25 @@ impl Connection {
         }
     }
 
+    /// Sends what waits, and what others may still say to this client.
+    fn poll_last_output(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        self.mode.end_input();
+        // Asked before the mail is fetched: what is said in between is heard the next time.
+        let more_may_come = self.mode.member().is_some_and(Member::may_hear_more);
+        self.fetch_mail(cx)?;
+        ready!(self.poll_flush(cx))?;
+        if more_may_come {
+            Poll::Pending
+        } else {
+            Poll::Ready(Ok(()))
+        }
+    }
+
     /// Moves bytes both ways for as long as some move. Ready with the next state.
     fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Result<State, Broken>> {
         loop {
             self.fetch_mail(cx)?;
-            let sent = self.poll_send(cx)?.is_ready();
+            let sent = self.has_to_send() && self.poll_send(cx)?.is_ready();
             if self.mode.closes_first() && self.output.is_empty() {
                 return Poll::Ready(Ok(State::Ending));
             }
@@ -162,17 +176,17 @@ impl Connection {
         self.check_output(false)
     }
 
+    fn has_to_send(&self) -> bool {
+        !self.output.is_empty() || !self.mode.produce().is_empty()
+    }
+
     /// Sends some of what waits, or what the mode sends by itself. Ready when something was sent.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
-        if !self.output.is_empty() {
-            ready!(self.output.poll_flush(cx, &self.socket))?;
-        } else {
-            let produce = self.mode.produce();
-            if produce.is_empty() {
-                return Poll::Pending;
-            }
-            let count = ready!(self.socket.poll_write(cx, produce))?;
+        if self.output.is_empty() {
+            let count = ready!(self.socket.poll_write(cx, self.mode.produce()))?;
             self.mode.produced(count);
+        } else {
+            ready!(self.output.poll_flush(cx, &self.socket))?;
         }
         self.note_activity();
         Poll::Ready(self.check_output(true))
@@ -201,6 +215,23 @@ impl Connection {
         if let Some(patience) = &mut self.patience {
             patience.note_activity(&self.service.handle);
         }
+    }
+
+    fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<Expired> {
+        match &mut self.patience {
+            None => Poll::Pending,
+            Some(patience) => patience.poll_expired(cx, &self.service.handle),
+        }
+    }
+
+    /// A client that takes a little at a time makes some room long before the kernel tells: it tells
+    /// when a third of its buffer is free. True if the client has taken something after all.
+    fn try_to_send(&mut self, cx: &mut Context<'_>, expired: Expired) -> bool {
+        if expired == Expired::Linger || self.output.is_empty() {
+            return false;
+        }
+        self.socket.source().assume_ready(Direction::Write);
+        matches!(self.poll_send(cx), Poll::Ready(Ok(())))
     }
 
     /// From here on the client has little time left.
@@ -233,18 +264,17 @@ impl Future for Connection {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        let end = match this.poll_life(cx) {
-            Poll::Ready(end) => end,
-            Poll::Pending => match &mut this.patience {
-                None => return Poll::Pending,
-                Some(patience) => {
-                    let expired = ready!(patience.poll_expired(cx, &this.service.handle));
-                    Err(Broken::Expired(expired))
-                }
-            },
-        };
-        this.log_end(&end);
-        Poll::Ready(())
+        loop {
+            let end = match this.poll_life(cx) {
+                Poll::Ready(end) => end,
+                Poll::Pending => match ready!(this.poll_expired(cx)) {
+                    expired if this.try_to_send(cx, expired) => continue,
+                    expired => Err(Broken::Expired(expired)),
+                },
+            };
+            this.log_end(&end);
+            return Poll::Ready(());
+        }
     }
 }
 

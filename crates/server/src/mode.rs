@@ -79,6 +79,13 @@ impl Mode {
             _ => None,
         }
     }
+
+    /// The client is listened to no longer.
+    pub(crate) fn end_input(&mut self) {
+        if let Mode::Chat(member) = self {
+            member.hush();
+        }
+    }
 }
 
 /// RFC 864's pattern, once around: 95 lines of 72 printable characters, each begun one further on.

@@ -1,6 +1,7 @@
 //! The command line and the environment.
 
 use bytesize::ByteSize;
+use clap::builder::BoolishValueParser;
 use clap::builder::styling::Styles;
 use clap::{Parser, ValueEnum};
 use humantime::Duration;
@@ -132,7 +133,7 @@ pub(crate) struct Options {
     pub(crate) log_level: LogLevel,
 
     /// Log every phase of every turn of the loop: what woke, what ran, how long it took
-    #[arg(long, env = "ONELOOP_TRACE")]
+    #[arg(long, env = "ONELOOP_TRACE", value_parser = BoolishValueParser::new())]
     pub(crate) trace: bool,
 }
 

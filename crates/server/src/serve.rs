@@ -23,8 +23,8 @@ pub(crate) fn run(options: Options) -> Result<ExitCode, String> {
     let addrs = resolve(&options)?;
     let mut event_loop = new_loop(&options)?;
     let handle = event_loop.handle();
-    let listeners = listen_all(&handle, &addrs, &options)?;
-    let files = SocketFiles::of(&addrs);
+    let mut files = SocketFiles::default();
+    let listeners = listen_all(&handle, &addrs, &options, &mut files)?;
     let signals = Signals::new(&handle, &[SIGTERM, SIGINT])
         .map_err(|error| format!("cannot listen for signals: {error}"))?;
     let shared = Shared::new(options);

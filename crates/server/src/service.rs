@@ -207,6 +207,7 @@ impl Service {
 
     /// Accepts until the server drains; then what has waited in the backlog, and no more.
     async fn accept(self: Rc<Self>, listener: Listener) {
+        let speaker = self.shared.room.speaker();
         let mut pauses = 0;
         while let Some((socket, peer)) =
             poll_fn(|cx| self.poll_next(cx, &listener, &mut pauses)).await
@@ -220,7 +221,7 @@ impl Service {
             }
             self.open(socket, &peer);
         }
-        drop(listener);
+        drop((listener, speaker));
         self.shared.acceptors.fetch_sub(1, Ordering::AcqRel);
         self.shared.wake_if_drained();
     }

@@ -1,0 +1,149 @@
+//! What clients do: ask, leave, break off, never read.
+
+use super::server::Server;
+use super::{DEADLINE, pattern};
+use rustix::net::sockopt;
+use std::fmt::Debug;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::thread;
+use std::time::Duration;
+
+/// Connects; what waits on this socket fails after the deadline.
+#[track_caller]
+pub(crate) fn connect(addr: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect_timeout(&addr, DEADLINE).unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    stream.set_write_timeout(Some(DEADLINE)).unwrap();
+    stream
+}
+
+#[track_caller]
+pub(crate) fn connect_unix(stream: UnixStream) -> UnixStream {
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    stream
+}
+
+/// Says something and hears the same.
+#[track_caller]
+pub(crate) fn echo(mut stream: impl Read + Write, words: &[u8]) {
+    stream.write_all(words).unwrap();
+    hear(stream, words);
+}
+
+/// The next bytes are these.
+#[track_caller]
+pub(crate) fn hear(mut stream: impl Read, words: &[u8]) {
+    let mut heard = vec![0; words.len()];
+    stream.read_exact(&mut heard).unwrap();
+    assert_eq!(
+        heard.escape_ascii().to_string(),
+        words.escape_ascii().to_string()
+    );
+}
+
+/// The next thing is the end, and a peaceful one.
+#[track_caller]
+pub(crate) fn hear_end(mut stream: impl Read + Debug) {
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).unwrap();
+    assert_eq!(
+        rest.escape_ascii().to_string(),
+        "",
+        "{stream:?} has not ended"
+    );
+}
+
+/// Takes what comes until the server is gone, be it by a reset.
+#[track_caller]
+pub(crate) fn hear_out(mut stream: &TcpStream) -> usize {
+    let mut buffer = [0; 64 * 1024];
+    let mut heard = 0;
+    loop {
+        match stream.read(&mut buffer) {
+            Ok(0) => return heard,
+            Ok(count) => heard += count,
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => return heard,
+            Err(error) => panic!("the server has not closed: {error}"),
+        }
+    }
+}
+
+/// Ends, and waits until the server has closed its side, too.
+#[track_caller]
+pub(crate) fn leave(stream: TcpStream) {
+    stream.shutdown(Shutdown::Write).unwrap();
+    hear_end(&stream);
+}
+
+/// Breaks the connection off: close(2) sends a reset when it may not linger.
+pub(crate) fn reset(stream: TcpStream) {
+    sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
+}
+
+/// True if nothing has come yet.
+pub(crate) fn is_silent(stream: &TcpStream) -> bool {
+    stream.set_nonblocking(true).unwrap();
+    let peeked = stream.peek(&mut [0]);
+    stream.set_nonblocking(false).unwrap();
+    peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+}
+
+/// Writes until the server takes no more, while it serves others; gives the count of bytes.
+///
+/// Only another client's round trips tell that the loop has turned and has left us waiting.
+#[track_caller]
+pub(crate) fn fill(server: &Server, stream: &TcpStream) -> usize {
+    const TAKEN_MAX: usize = 64 << 20;
+    let witnesses = [(); 4].map(|()| server.connect()); // on every thread, most likely
+    stream.set_nonblocking(true).unwrap();
+    let (mut written, mut rounds_without) = (0, 0);
+    while rounds_without < 20 {
+        let more = pattern::write_what_fits(stream, written);
+        written += more;
+        assert!(
+            written < TAKEN_MAX,
+            "the server reads on, though nobody takes its output"
+        );
+        rounds_without = if more == 0 { rounds_without + 1 } else { 0 };
+        witnesses
+            .iter()
+            .for_each(|witness| echo(witness, b"did the loop turn?"));
+    }
+    stream.set_nonblocking(false).unwrap();
+    written
+}
+
+/// Sends so many bytes, then the end, and meanwhile reads all of them back.
+#[track_caller]
+pub(crate) fn echo_pattern<S: HalfClose>(stream: &S, bytes: usize)
+where
+    for<'a> &'a S: Read + Write,
+{
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            pattern::write(stream, bytes);
+            stream.half_close();
+        });
+        assert_eq!(pattern::expect_to_end(stream), bytes);
+    });
+}
+
+/// Of both families.
+pub(crate) trait HalfClose: Sync {
+    fn half_close(&self);
+}
+
+impl HalfClose for TcpStream {
+    fn half_close(&self) {
+        self.shutdown(Shutdown::Write).unwrap();
+    }
+}
+
+impl HalfClose for UnixStream {
+    fn half_close(&self) {
+        self.shutdown(Shutdown::Write).unwrap();
+    }
+}

@@ -1,0 +1,34 @@
+//! Starts the real binary and looks at it from outside: what it prints, what its clients see, what
+//! it costs, how it ends.
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+pub(crate) mod chat;
+pub(crate) mod client;
+pub(crate) mod command;
+pub(crate) mod lines;
+pub(crate) mod pattern;
+pub(crate) mod process;
+pub(crate) mod server;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::time::{Duration, Instant};
+
+/// How long anything may take before the test fails.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Looks again and again at something that tells nobody when it changes.
+#[track_caller]
+pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < DEADLINE, "never came true: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Lets the test itself have as many clients as the system allows.
+pub(crate) fn raise_limit_of_files() {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let current = maximum;
+    setrlimit(Resource::Nofile, Rlimit { current, maximum }).unwrap();
+}

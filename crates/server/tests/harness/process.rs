@@ -1,0 +1,123 @@
+//! A child process that can't outlive its test.
+
+use super::eventually;
+use super::lines::Lines;
+use rustix::process::{Pid, Signal, kill_process};
+use std::fs;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+/// A running program, killed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pub(crate) child: Child,
+    pub(crate) stdout: Lines,
+    pub(crate) stderr: Lines,
+}
+
+impl Process {
+    pub(crate) fn start(mut command: Command) -> Self {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program is installed");
+        let stderr = Lines::of(child.stderr.take().expect("stderr is a pipe"));
+        Process::watch(child, stderr)
+    }
+
+    /// Starts it with a stderr that nobody reads: each write to it fails with `EPIPE`.
+    pub(crate) fn start_unheard(mut command: Command) -> Self {
+        let (unread, stderr) = std::io::pipe().unwrap();
+        drop(unread);
+        command.stdout(Stdio::piped()).stderr(stderr);
+        let child = command.spawn().expect("the program is installed");
+        Process::watch(child, Lines::of(std::io::empty()))
+    }
+
+    fn watch(mut child: Child, stderr: Lines) -> Self {
+        let stdout = Lines::of(child.stdout.take().expect("stdout is a pipe"));
+        Process {
+            child,
+            stdout,
+            stderr,
+        }
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Stops all its threads where they are, until [`thaw`](Process::thaw).
+    pub(crate) fn freeze(&self) {
+        self.signal(Signal::STOP);
+        eventually("all threads stopped", || self.states().all(|c| c == 'T'));
+    }
+
+    pub(crate) fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn states(&self) -> impl Iterator<Item = char> {
+        let threads = fs::read_dir(self.proc("task")).unwrap();
+        threads.map(|thread| {
+            let stat = fs::read_to_string(thread.unwrap().path().join("stat")).unwrap();
+            stat_fields(&stat)[0].chars().next().unwrap()
+        })
+    }
+
+    fn proc(&self, file: &str) -> String {
+        format!("/proc/{}/{file}", self.child.id())
+    }
+
+    /// Memory that it holds.
+    pub(crate) fn resident_kib(&self) -> u64 {
+        let status = fs::read_to_string(self.proc("status")).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let kib = line.and_then(|line| line.split_whitespace().nth(1));
+        kib.expect("proc(5) has VmRSS").parse().unwrap()
+    }
+
+    /// Processor time that it used, in ticks of 10 ms.
+    pub(crate) fn cpu_ticks(&self) -> u64 {
+        let stat = fs::read_to_string(self.proc("stat")).unwrap();
+        let fields = stat_fields(&stat);
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    }
+
+    /// Nothing happens in there. There is no event to wait for: that is the point.
+    #[track_caller]
+    pub(crate) fn expect_rest(&self) {
+        let before = self.cpu_ticks();
+        std::thread::sleep(Duration::from_secs(1));
+        let ticks = self.cpu_ticks() - before;
+        assert!(ticks <= 8, "{ticks}0 ms of 1 s spent on waiting");
+    }
+
+    /// How many files it has open.
+    pub(crate) fn open_files(&self) -> usize {
+        fs::read_dir(self.proc("fd")).unwrap().count()
+    }
+
+    /// Waits for its end: a process that ends closes its pipes.
+    #[track_caller]
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        self.stdout.read_to_end();
+        self.stderr.read_to_end();
+        self.child.wait().unwrap()
+    }
+}
+
+/// proc(5): the fields after the name, which is in brackets; the first is the state.
+fn stat_fields(stat: &str) -> Vec<&str> {
+    let (_, fields) = stat.rsplit_once(')').expect("a name in brackets");
+    fields.split_whitespace().collect()
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("its stderr: {:#?}", self.stderr.read_to_end());
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The server, from its first line to its exit code.
+
+use super::client::{connect, echo};
+use super::command;
+use super::process::Process;
+use rustix::process::Signal;
+use std::net::{SocketAddr, TcpStream};
+use std::ops::{Deref, DerefMut};
+use std::process::Command;
+
+/// A server that listens.
+#[derive(Debug)]
+pub(crate) struct Server {
+    process: Process,
+    /// Where, by its own words.
+    pub(crate) listens: Vec<String>,
+}
+
+impl Server {
+    /// Starts it on a port of the kernel's choice.
+    #[track_caller]
+    pub(crate) fn start(args: &[&str]) -> Self {
+        let listen = ["--listen", "127.0.0.1:0"];
+        Server::run(command::main(&[&listen, args].concat()))
+    }
+
+    #[track_caller]
+    pub(crate) fn run(command: Command) -> Self {
+        Server::from_process(Process::start(command))
+    }
+
+    #[track_caller]
+    pub(crate) fn from_process(mut process: Process) -> Self {
+        let first = process.stdout.next();
+        let listens = first
+            .as_ref()
+            .and_then(|line| line.strip_prefix("listening on "));
+        let listens = listens.map(|list| list.split(", ").map(str::to_owned).collect());
+        Server {
+            listens: listens.unwrap_or_else(|| panic!("not a server's first line: {first:?}")),
+            process,
+        }
+    }
+
+    pub(crate) fn addr(&self) -> SocketAddr {
+        self.listens[0].parse().expect("it listens on TCP")
+    }
+
+    #[track_caller]
+    pub(crate) fn connect(&self) -> TcpStream {
+        connect(self.addr())
+    }
+
+    /// Clients that are accepted, each served by a first echo.
+    #[track_caller]
+    pub(crate) fn connect_echoed(&self, count: usize) -> Vec<TcpStream> {
+        let clients: Vec<_> = (0..count).map(|_| self.connect()).collect();
+        clients.iter().for_each(|client| echo(client, b"hello"));
+        clients
+    }
+
+    /// How many bytes of this client's the kernel holds for the server, which has not read them.
+    pub(crate) fn unread_from(&self, client: &TcpStream) -> usize {
+        // proc_net_tcp: 127.0.0.1 and the port, in hexadecimal digits of the machine's order.
+        let in_table = |addr: SocketAddr| format!("0100007F:{:04X}", addr.port());
+        let ends = (
+            in_table(self.addr()),
+            in_table(client.local_addr().unwrap()),
+        );
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let mut rows = table.lines().map(|row| row.split_whitespace().collect());
+        let row = rows.find(|row: &Vec<&str>| (row[1], row[2]) == (&ends.0, &ends.1));
+        let queues = row.expect("the server's end is in the table")[4];
+        let (_, unread) = queues.split_once(':').expect("tx_queue:rx_queue");
+        usize::from_str_radix(unread, 16).unwrap()
+    }
+
+    /// How every test of an echo server ends.
+    #[track_caller]
+    pub(crate) fn finish(self) {
+        self.still_echoes();
+        self.drain();
+    }
+
+    #[track_caller]
+    pub(crate) fn still_echoes(&self) {
+        echo(&self.connect(), b"a fresh client");
+    }
+
+    /// How every other test ends; gives all that was logged.
+    #[track_caller]
+    pub(crate) fn drain(mut self) -> Vec<String> {
+        self.signal(Signal::TERM);
+        self.expect_exit(0);
+        std::mem::take(&mut self.stderr.seen)
+    }
+
+    /// The end, with this exit code and not a word too much.
+    #[track_caller]
+    pub(crate) fn expect_exit(&mut self, code: i32) {
+        let status = self.wait();
+        assert_eq!(status.code(), Some(code), "{status}");
+        assert_eq!(
+            self.stdout.seen.len(),
+            1,
+            "on stdout: {:#?}",
+            self.stdout.seen
+        );
+        let panics = self
+            .stderr
+            .seen
+            .iter()
+            .any(|line| line.contains("panicked"));
+        assert!(!panics, "it panicked");
+    }
+}
+
+impl Deref for Server {
+    type Target = Process;
+
+    fn deref(&self) -> &Process {
+        &self.process
+    }
+}
+
+impl DerefMut for Server {
+    fn deref_mut(&mut self) -> &mut Process {
+        &mut self.process
+    }
+}

@@ -1,0 +1,166 @@
+//! What the server says on stderr.
+
+mod harness;
+
+use harness::client::echo;
+use harness::command;
+use harness::process::Process;
+use harness::server::Server;
+use rustix::process::Signal;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+const PHASES: [&str; 7] = [
+    "pending", "idle", "prepare", "poll", "check", "closing", "timers",
+];
+
+#[test]
+fn text_lines_have_a_time_a_level_and_a_place() {
+    let server = Server::start(&["--log-level", "debug", "--trace"]);
+    server.still_echoes();
+    for line in server.drain() {
+        let mut words = line.split_whitespace();
+        let (time, level, place) = (words.next(), words.next(), words.next());
+        assert!(
+            time.is_some_and(|time| time.contains('T') && time.ends_with('Z')),
+            "{line}"
+        );
+        assert!(
+            level.is_some_and(|level| ["INFO", "DEBUG"].contains(&level)),
+            "{line}"
+        );
+        assert!(place.is_some_and(|place| place.ends_with(':')), "{line}");
+        assert!(!line.contains('\x1b'), "colours in a pipe: {line}");
+    }
+}
+
+#[test]
+fn json_lines_are_objects() {
+    let server = Server::start(&["--log", "json", "--log-level", "trace", "--trace"]);
+    server.still_echoes();
+    let log = server.drain();
+    assert!(log.len() > 10);
+    for line in log {
+        let object: Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}"));
+        assert!(
+            object["level"].is_string() && object["target"].is_string(),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn the_log_level_is_obeyed() {
+    let server = Server::start(&["--log-level", "error"]);
+    server.still_echoes();
+    assert_eq!(server.drain(), [""; 0]);
+}
+
+#[test]
+fn a_backlog_that_the_kernel_cuts_is_warned_of() {
+    let somaxconn = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap();
+    let somaxconn: u32 = somaxconn.trim().parse().unwrap();
+    let mut server = Server::start(&["--backlog", &(somaxconn + 1).to_string()]);
+    let line = server.stderr.wait_for("--backlog");
+    assert!(
+        line.contains("WARN") && line.contains("somaxconn"),
+        "{line}"
+    );
+    server.finish();
+    let server = Server::start(&["--backlog", &somaxconn.to_string()]);
+    server.still_echoes();
+    let log = server.drain();
+    assert!(!log.iter().any(|line| line.contains("WARN")), "{log:#?}");
+}
+
+#[test]
+fn more_connections_than_files_are_warned_of() {
+    let mut server = Server::start(&["--max-conns", "4000000000"]);
+    let line = server.stderr.wait_for("--max-conns");
+    assert!(line.contains("WARN") && line.contains("allowed="), "{line}");
+    server.finish();
+    let server = Server::start(&["--max-conns", "10"]);
+    server.still_echoes();
+    let log = server.drain();
+    assert!(!log.iter().any(|line| line.contains("WARN")), "{log:#?}");
+}
+
+#[test]
+fn the_soft_limit_of_files_is_raised() {
+    let mut command = std::process::Command::new("sh");
+    command.args([
+        "-c",
+        "ulimit -Sn 20; exec \"$0\" \"$@\"",
+        env!("CARGO_BIN_EXE_main"),
+    ]);
+    command.args(["--listen", "127.0.0.1:0"]);
+    let server = Server::run(command);
+    drop(server.connect_echoed(50));
+    server.finish();
+}
+
+/// The lines of a trace by turn: each is a phase and what it did.
+fn turns(log: &[String]) -> BTreeMap<u64, Vec<(String, String)>> {
+    let mut turns = BTreeMap::<_, Vec<_>>::new();
+    for line in log
+        .iter()
+        .filter_map(|line| Some(line.split_once(" turn: turn ")?.1))
+    {
+        let mut words = line.splitn(3, ' ');
+        let turn = words.next().unwrap().parse().unwrap();
+        let phase = words.next().unwrap().to_owned();
+        turns
+            .entry(turn)
+            .or_default()
+            .push((phase, words.next().unwrap().trim().to_owned()));
+    }
+    turns
+}
+
+#[test]
+fn a_traced_turn_is_one_line_a_phase() {
+    let server = Server::start(&["--trace"]);
+    let client = server.connect();
+    echo(&client, b"first");
+    echo(&client, b"second");
+    drop(client);
+    let turns = turns(&server.drain());
+    for lines in turns.range(1..).map(|(_, lines)| lines) {
+        let phases: Vec<_> = lines.iter().map(|(phase, _)| phase.as_str()).collect();
+        assert_eq!(phases, PHASES[..phases.len()], "{lines:#?}");
+    }
+    let whole = turns.values().filter(|lines| lines.len() == PHASES.len());
+    let woken = |text: &str| {
+        text.contains("slept") && text.contains("woke 1 (fd ") && text.contains("; ran 1 (task ")
+    };
+    let polls = whole.map(|lines| &lines[3].1).filter(|text| woken(text));
+    assert!(polls.count() >= 2, "the turns of our bytes: {turns:#?}");
+}
+
+#[test]
+fn nobody_on_stderr_is_no_reason_to_stop() {
+    let args = ["--listen", "127.0.0.1:0", "--trace", "--log-level", "debug"];
+    let server = Server::from_process(Process::start_unheard(command::main(&args)));
+    drop(server.connect_echoed(10));
+    server.finish();
+}
+
+#[test]
+fn nobody_on_stdout_is_no_reason_to_stop() {
+    let directory = tempfile::tempdir().unwrap();
+    let listen = format!("unix:{}/socket", directory.path().display());
+    let mut command = std::process::Command::new("sh");
+    command.args([
+        "-c",
+        "exec \"$0\" \"$@\" >&-",
+        env!("CARGO_BIN_EXE_main"),
+        "--listen",
+        &listen,
+    ]);
+    let mut process = Process::start(command);
+    process.stderr.wait_for("serving");
+    let stream = std::os::unix::net::UnixStream::connect(&listen["unix:".len()..]).unwrap();
+    echo(harness::client::connect_unix(stream), b"a fresh client");
+    process.signal(Signal::TERM);
+    assert_eq!(process.wait().code(), Some(0));
+}

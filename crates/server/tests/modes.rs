@@ -1,0 +1,284 @@
+//! What each mode says to its clients.
+
+mod harness;
+
+use harness::chat::Guest;
+use harness::client::{self, echo, hear_end};
+use harness::pattern;
+use harness::server::Server;
+use jiff::ZonedDateTime;
+use std::collections::HashSet;
+use std::io::{BufRead, Read, Write};
+use std::net::Shutdown;
+use std::thread;
+
+#[test]
+fn echo_gives_each_client_its_own_words() {
+    let server = Server::start(&["--mode", "echo"]);
+    let clients = server.connect_echoed(10);
+    for (number, client) in clients.iter().enumerate() {
+        echo(client, format!("I am number {number}\r\n").as_bytes());
+    }
+    clients.into_iter().for_each(client::leave);
+    server.finish();
+}
+
+#[test]
+fn echo_keeps_every_byte_whatever_it_is() {
+    let server = Server::start(&[]);
+    let bytes: Vec<u8> = (0..=255).collect();
+    echo(server.connect(), &bytes);
+    server.finish();
+}
+
+#[test]
+fn discard_reads_all_and_says_nothing() {
+    let server = Server::start(&["--mode", "discard"]);
+    for _ in 0..2 {
+        let client = server.connect();
+        pattern::write(&client, 8 << 20);
+        assert!(client::is_silent(&client));
+        client::leave(client);
+    }
+    server.drain();
+}
+
+/// RFC 864: lines of 72 of the 95 printable characters, each line begun one further on.
+fn rfc_864(line: usize) -> Vec<u8> {
+    let ring = (b' '..=b'~').cycle().skip(line % 95).take(72);
+    ring.chain(*b"\r\n").collect()
+}
+
+#[track_caller]
+fn expect_chargen(mut from: impl Read, lines: usize) {
+    let mut text = vec![0; lines * 74];
+    from.read_exact(&mut text).unwrap();
+    for (number, line) in text.chunks(74).enumerate() {
+        assert!(
+            line == rfc_864(number),
+            "line {number}: {}",
+            line.escape_ascii()
+        );
+    }
+}
+
+#[test]
+fn chargen_sends_the_pattern_of_rfc_864_without_end() {
+    let server = Server::start(&["--mode", "chargen"]);
+    expect_chargen(server.connect(), 100_000);
+    expect_chargen(server.connect(), 3);
+    server.drain();
+}
+
+#[test]
+fn chargen_reads_and_drops_what_the_client_says() {
+    let server = Server::start(&["--mode", "chargen"]);
+    let client = server.connect();
+    thread::scope(|scope| {
+        scope.spawn(|| pattern::write(&client, 16 << 20));
+        expect_chargen(&client, 10_000);
+    });
+    drop(client);
+    server.drain();
+}
+
+#[test]
+fn chargen_ends_with_its_client() {
+    let mut server = Server::start(&["--mode", "chargen", "--log-level", "debug"]);
+    let client = server.connect();
+    expect_chargen(&client, 10);
+    drop(client);
+    server.stderr.wait_for("closed number=1");
+    let client = server.connect();
+    client.shutdown(Shutdown::Write).unwrap();
+    client::hear_out(&client);
+    server.stderr.wait_for("closed number=2");
+    expect_chargen(server.connect(), 10);
+    server.drain();
+}
+
+#[test]
+fn daytime_sends_one_line_and_closes() {
+    let server = Server::start(&["--mode", "daytime"]);
+    let today = ZonedDateTime::now().strftime("%A, %B %d, %Y ").to_string();
+    let line = std::io::read_to_string(server.connect()).unwrap();
+    assert!(
+        line.ends_with("\r\n") && line.lines().count() == 1,
+        "{line:?}"
+    );
+    if ZonedDateTime::now().strftime("%A, %B %d, %Y ").to_string() == today {
+        assert!(line.starts_with(&today), "{line:?}, but it is {today}");
+    }
+    server.drain();
+}
+
+#[test]
+fn daytime_does_not_wait_for_ever_for_its_client_to_close() {
+    let mut server = Server::start(&["--mode", "daytime", "--log-level", "debug"]);
+    let mut client = server.connect();
+    client.read_to_end(&mut Vec::new()).unwrap();
+    let line = server.stderr.wait_for("closed");
+    assert!(line.contains("Linger"), "{line}");
+    server.drain();
+}
+
+#[test]
+fn daytime_reaches_a_client_that_talks_first() {
+    let server = Server::start(&["--mode", "daytime"]);
+    for _ in 0..20 {
+        let mut client = server.connect();
+        // The server may have closed already: its answer counts, not what we say.
+        let _ = client.write_all(b"what time is it?\n");
+        let line = std::io::read_to_string(&client).unwrap();
+        assert!(line.ends_with("\r\n"), "{line:?}");
+    }
+    server.drain();
+}
+
+#[test]
+fn in_a_chat_the_others_hear_what_one_says() {
+    for threads in ["1", "2"] {
+        let server = Server::start(&["--mode", "chat", "--threads", threads]);
+        let mut anna = Guest::join(&server, &mut []);
+        let mut berta = Guest::join(&server, &mut [&mut anna]);
+        let mut clara = Guest::join(&server, &mut [&mut anna, &mut berta]);
+        anna.write(b"I am Anna\n");
+        assert_eq!(
+            (berta.hear(), clara.hear()),
+            ("I am Anna".into(), "I am Anna".into())
+        );
+        berta.write(b"and I am Berta\n");
+        // Had Anna heard herself, that would come first.
+        assert_eq!(
+            (anna.hear(), clara.hear()),
+            ("and I am Berta".into(), "and I am Berta".into())
+        );
+        drop((anna, berta, clara));
+        fresh_guests_hear_each_other(&server);
+        server.drain();
+    }
+}
+
+#[track_caller]
+fn fresh_guests_hear_each_other(server: &Server) {
+    let mut one = Guest::join(server, &mut []);
+    drop(Guest::join(server, &mut [&mut one]));
+}
+
+#[test]
+fn in_a_chat_the_lines_of_two_do_not_mix() {
+    const LINES: usize = 2000;
+    let server = Server::start(&["--mode", "chat"]);
+    let mut hearer = Guest::join(&server, &mut []);
+    let mut anna = Guest::join(&server, &mut [&mut hearer]);
+    let mut berta = Guest::join(&server, &mut [&mut hearer, &mut anna]);
+    let talk = |guest: &mut Guest, name: &str| {
+        for number in 0..LINES {
+            guest.write(format!("{name} says").as_bytes());
+            guest.write(format!(" number {number}\n").as_bytes());
+        }
+    };
+    thread::scope(|scope| {
+        scope.spawn(|| talk(&mut anna, "Anna"));
+        scope.spawn(|| talk(&mut berta, "Berta"));
+        let mut next = [0, 0];
+        for _ in 0..2 * LINES {
+            let line = hearer.hear();
+            let who = usize::from(line.starts_with("Berta"));
+            let name = ["Anna", "Berta"][who];
+            assert_eq!(line, format!("{name} says number {}", next[who]));
+            next[who] += 1;
+        }
+    });
+    drop((anna, berta, hearer));
+    fresh_guests_hear_each_other(&server);
+    server.drain();
+}
+
+#[test]
+fn in_a_chat_last_words_need_no_end_of_line() {
+    let server = Server::start(&["--mode", "chat"]);
+    let mut anna = Guest::join(&server, &mut []);
+    let mut berta = Guest::join(&server, &mut [&mut anna]);
+    berta.write(b"farewell");
+    berta.end();
+    client::hear(anna.stream(), b"farewell");
+    hear_end(berta.stream());
+    server.drain();
+}
+
+#[test]
+fn in_a_chat_a_member_that_reads_nothing_is_closed_and_the_others_go_on() {
+    let server_args = [
+        "--mode",
+        "chat",
+        "--out-soft",
+        "16KiB",
+        "--out-hard",
+        "256KiB",
+    ];
+    let mut server = Server::start(&server_args);
+    let mut anna = Guest::join(&server, &mut []);
+    let mut berta = Guest::join(&server, &mut [&mut anna]);
+    let mut sleeper = Guest::join(&server, &mut [&mut anna, &mut berta]);
+    let line = format!("{}\n", "x".repeat(32 * 1024 - 1));
+    // The kernel takes some megabytes for the sleeper before its output waits in the server.
+    let rounds = (1..).take_while(|round| {
+        anna.write(line.as_bytes());
+        assert_eq!(berta.hear().len(), line.len() - 1, "round {round}");
+        !server.stderr.has_come("--out-hard")
+    });
+    let rounds = rounds.take(4096).count();
+    assert!(rounds < 4096, "128 MiB wait for one who reads nothing");
+    let heard = client::hear_out(sleeper.stream().get_ref());
+    assert!(heard < (rounds + 1) * line.len());
+    drop((anna, berta));
+    fresh_guests_hear_each_other(&server);
+    server.drain();
+}
+
+#[test]
+fn in_a_chat_guests_on_different_threads_hear_each_other() {
+    let args = ["--mode", "chat", "--threads", "2", "--log-level", "debug"];
+    let mut server = Server::start(&args);
+    let mut speaker = Guest::join(&server, &mut []);
+    let mut threads = HashSet::from([thread_of(&server.stderr.wait_for("connected"))]);
+    let mut others = Vec::new();
+    while threads.len() < 2 || others.len() < 8 {
+        assert!(
+            others.len() < 200,
+            "the kernel spreads connections over threads"
+        );
+        let mut present: Vec<&mut Guest> = others.iter_mut().collect();
+        present.insert(0, &mut speaker);
+        let guest = Guest::join(&server, &mut present);
+        others.push(guest);
+        threads.insert(thread_of(&server.stderr.wait_for("connected")));
+    }
+    speaker.write(b"does everybody hear me?\n");
+    for other in &mut others {
+        assert_eq!(other.hear(), "does everybody hear me?");
+    }
+    drop((speaker, others));
+    server.drain();
+}
+
+/// The third word of a line names the thread, where there is more than one.
+fn thread_of(line: &str) -> String {
+    line.split_whitespace().nth(2).expect("a thread").to_owned()
+}
+
+#[test]
+fn in_a_chat_a_line_of_a_megabyte_arrives_whole() {
+    let server = Server::start(&["--mode", "chat"]);
+    let mut anna = Guest::join(&server, &mut []);
+    let mut berta = Guest::join(&server, &mut [&mut anna]);
+    let line = "y".repeat(1 << 20);
+    thread::scope(|scope| {
+        scope.spawn(|| anna.write(format!("{line}\n").as_bytes()));
+        let mut heard = String::new();
+        berta.stream().read_line(&mut heard).unwrap();
+        assert_eq!(heard.len(), line.len() + 1);
+    });
+    server.drain();
+}

@@ -1,0 +1,165 @@
+//! What the server refuses to start with: one clear sentence each time.
+
+mod harness;
+
+use harness::client::{connect_unix, echo};
+use harness::command;
+use harness::process::Process;
+use harness::server::Server;
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
+
+/// Starts a server that can't start; gives the sentence it says why.
+#[track_caller]
+fn refusal(args: &[&str], code: i32) -> String {
+    let mut process = Process::start(command::main(args));
+    assert_eq!(process.stdout.next(), None, "it starts");
+    let status = process.wait();
+    let stderr = &process.stderr.seen;
+    assert_eq!(status.code(), Some(code), "{stderr:#?}");
+    for bad in ["panicked", "backtrace", "Os {", "os error"] {
+        assert!(!stderr.iter().any(|line| line.contains(bad)), "{stderr:#?}");
+    }
+    let sentence = stderr.last().and_then(|line| line.strip_prefix("error: "));
+    match (
+        code,
+        stderr.first().and_then(|line| line.strip_prefix("error: ")),
+    ) {
+        (1, _) => sentence
+            .unwrap_or_else(|| panic!("no error: {stderr:#?}"))
+            .to_owned(),
+        // clap adds how it is done right.
+        (_, first) => first
+            .unwrap_or_else(|| panic!("no error: {stderr:#?}"))
+            .to_owned(),
+    }
+}
+
+#[test]
+fn an_address_in_use() {
+    let server = Server::start(&[]);
+    let addr = server.addr().to_string();
+    let said = refusal(&["--listen", &addr], 1);
+    assert!(said.contains(&addr) && said.contains("in use"), "{said}");
+    server.finish();
+}
+
+#[test]
+fn an_address_in_use_with_two_threads() {
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = other.local_addr().unwrap().to_string();
+    let said = refusal(&["--threads", "2", "--listen", &addr], 1);
+    assert!(said.contains(&addr) && said.contains("in use"), "{said}");
+}
+
+#[test]
+fn an_address_in_use_by_a_server_with_two_threads() {
+    let server = Server::start(&["--threads", "2"]);
+    let addr = server.addr().to_string();
+    for threads in ["1", "2"] {
+        let said = refusal(&["--threads", threads, "--listen", &addr], 1);
+        assert!(said.contains(&addr) && said.contains("in use"), "{said}");
+    }
+    server.finish();
+}
+
+#[test]
+fn an_address_of_another_machine() {
+    let said = refusal(&["--listen", "192.0.2.1:0"], 1); // TEST-NET-1 of RFC 5737
+    assert!(said.contains("192.0.2.1"), "{said}");
+}
+
+#[test]
+fn a_bad_address() {
+    for addr in [
+        "nonsense",
+        "127.0.0.1:99999",
+        "127.0.0.1",
+        "[::1",
+        "unix:",
+        "",
+        "70000",
+    ] {
+        let said = refusal(&["--listen", addr], 1);
+        assert!(said.contains(&format!("'{addr}'")), "{said}");
+    }
+}
+
+#[test]
+fn a_unix_path_that_cannot_be() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    fs::write(&file, "precious").unwrap();
+    let file = file.display();
+    let long = format!("unix:{}/{}", directory.path().display(), "x".repeat(200));
+    let missing = format!("unix:{}/missing/socket", directory.path().display());
+    for listen in [format!("unix:{file}/socket"), missing, long] {
+        let said = refusal(&["--listen", &listen], 1);
+        assert!(said.contains(&listen), "{said}");
+    }
+}
+
+#[test]
+fn a_file_that_is_no_socket_is_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("file");
+    fs::write(&path, "precious").unwrap();
+    let said = refusal(&["--listen", &format!("unix:{}", path.display())], 1);
+    assert!(said.contains("in use"), "{said}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+}
+
+#[test]
+fn a_unix_socket_in_use() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("socket");
+    let listen = format!("unix:{}", path.display());
+    let server = Server::run(command::main(&["--listen", &listen]));
+    let said = refusal(&["--listen", &listen], 1);
+    assert!(said.contains("in use"), "{said}");
+    echo(
+        connect_unix(UnixStream::connect(&path).unwrap()),
+        b"a fresh client",
+    );
+    server.drain();
+}
+
+#[test]
+fn one_bad_address_of_two_and_the_other_leaves_no_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("socket");
+    let good = format!("unix:{}", path.display());
+    refusal(&["--listen", &good, "--listen", "192.0.2.1:0"], 1);
+    assert!(!path.exists(), "the socket file of a server that never was");
+}
+
+#[test]
+fn a_wrong_command_line() {
+    let wrong: [&[&str]; 9] = [
+        &["--frobnicate"],
+        &["stray"],
+        &["--mode", "sing"],
+        &["--backlog", "0"],
+        &["--threads", "0"],
+        &["--max-conns", "0"],
+        &["--drain", "soon"],
+        &["--out-soft", "much"],
+        &["--when-full", "panic"],
+    ];
+    for args in wrong {
+        let said = refusal(args, 2);
+        assert!(said.contains(args[0]), "{said}");
+    }
+}
+
+#[test]
+fn limits_of_output_that_contradict_each_other() {
+    let said = refusal(&["--out-soft", "2KiB", "--out-hard", "1KiB"], 2);
+    assert!(
+        said.contains("--out-hard") && said.contains("--out-soft"),
+        "{said}"
+    );
+    let said = refusal(&["--out-soft", "0"], 2);
+    assert!(said.contains("--out-soft"), "{said}");
+}

@@ -1,0 +1,249 @@
+//! Where the server listens, and what its help says.
+
+mod harness;
+
+use harness::client::{connect, connect_unix, echo};
+use harness::command;
+use harness::process::Process;
+use harness::server::Server;
+use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener, UnixStream};
+use std::path::Path;
+
+/// Each flag with its environment variable.
+const FLAGS: [(&str, &str); 14] = [
+    ("--listen", "ONELOOP_LISTEN"),
+    ("--mode", "ONELOOP_MODE"),
+    ("--backlog", "ONELOOP_BACKLOG"),
+    ("--max-conns", "ONELOOP_MAX_CONNS"),
+    ("--when-full", "ONELOOP_WHEN_FULL"),
+    ("--idle-timeout", "ONELOOP_IDLE_TIMEOUT"),
+    ("--write-timeout", "ONELOOP_WRITE_TIMEOUT"),
+    ("--out-soft", "ONELOOP_OUT_SOFT"),
+    ("--out-hard", "ONELOOP_OUT_HARD"),
+    ("--drain", "ONELOOP_DRAIN"),
+    ("--threads", "ONELOOP_THREADS"),
+    ("--log", "ONELOOP_LOG"),
+    ("--log-level", "ONELOOP_LOG_LEVEL"),
+    ("--trace", "ONELOOP_TRACE"),
+];
+
+fn has_ipv6() -> bool {
+    let has = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
+    if !has {
+        println!("no IPv6 here: skipped");
+    }
+    has
+}
+
+/// Asks everywhere where it listens for an echo; gives the addresses.
+#[track_caller]
+fn echoes_everywhere(server: &Server) -> Vec<SocketAddr> {
+    let addrs: Vec<SocketAddr> = server
+        .listens
+        .iter()
+        .map(|addr| addr.parse().unwrap())
+        .collect();
+    for addr in &addrs {
+        assert_ne!(addr.port(), 0, "the real port is printed");
+        echo(connect(*addr), b"here?");
+    }
+    addrs
+}
+
+#[track_caller]
+fn connect_path(path: &Path) -> UnixStream {
+    connect_unix(UnixStream::connect(path).unwrap())
+}
+
+/// What a command prints before it ends, and its exit code.
+fn outcome(command: std::process::Command) -> (Vec<String>, Vec<String>, Option<i32>) {
+    let mut process = Process::start(command);
+    let code = process.wait().code();
+    (
+        process.stdout.seen.clone(),
+        process.stderr.seen.clone(),
+        code,
+    )
+}
+
+#[test]
+fn one_line_on_stdout_names_every_address() {
+    if !has_ipv6() {
+        return;
+    }
+    let listen = ["--listen", "127.0.0.1:0", "--listen", "[::1]:0"];
+    let server = Server::run(command::main(&listen));
+    let addrs = echoes_everywhere(&server);
+    assert_eq!(addrs.len(), 2);
+    assert!(addrs[0].is_ipv4() && addrs[1].is_ipv6());
+    assert!(addrs.iter().all(|addr| addr.ip().is_loopback()));
+    server.finish();
+}
+
+#[test]
+fn a_port_alone_is_this_machine_in_both_families() {
+    if !has_ipv6() {
+        return;
+    }
+    for port in ["0", ":0"] {
+        let server = Server::run(command::main(&["--listen", port]));
+        let addrs = echoes_everywhere(&server);
+        assert_eq!(addrs.len(), 2);
+        assert!(addrs[0].is_ipv4() && addrs[1].is_ipv6());
+        assert!(addrs.iter().all(|addr| addr.ip().is_loopback()));
+        server.finish();
+    }
+}
+
+#[test]
+fn localhost_is_looked_up() {
+    let server = Server::run(command::main(&["--listen", "localhost:0"]));
+    let addrs = echoes_everywhere(&server);
+    assert!(addrs.iter().all(|addr| addr.ip().is_loopback()));
+    server.finish();
+}
+
+#[test]
+fn a_unix_socket_echoes_and_its_file_goes_with_the_server() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("socket");
+    let listen = format!("unix:{}", path.display());
+    for threads in ["1", "2"] {
+        let server = Server::run(command::main(&["--listen", &listen, "--threads", threads]));
+        assert_eq!(server.listens, [listen.as_str()]);
+        echo(connect_path(&path), b"a fresh client");
+        server.drain();
+        assert!(!path.exists());
+    }
+}
+
+#[test]
+fn a_left_over_socket_file_is_replaced() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("socket");
+    drop(UnixListener::bind(&path).unwrap());
+    let server = Server::run(command::main(&[
+        "--listen",
+        &format!("unix:{}", path.display()),
+    ]));
+    echo(connect_path(&path), b"a fresh client");
+    server.drain();
+    assert!(!path.exists());
+}
+
+#[test]
+fn an_abstract_unix_socket_echoes() {
+    let name = format!("oneloop-test-{}", std::process::id());
+    let server = Server::run(command::main(&["--listen", &format!("unix:@{name}")]));
+    assert_eq!(server.listens, [format!("unix:@{name}")]);
+    let addr = UnixAddr::from_abstract_name(&name).unwrap();
+    echo(
+        connect_unix(UnixStream::connect_addr(&addr).unwrap()),
+        b"a fresh client",
+    );
+    server.drain();
+}
+
+#[test]
+fn a_port_is_free_again_as_soon_as_the_server_has_ended() {
+    let server = Server::start(&[]);
+    let addr = server.addr();
+    let clients = server.connect_echoed(3);
+    server.drain(); // the server closes first: its ports stay in TIME_WAIT
+    drop(clients);
+    let server = Server::run(command::main(&["--listen", &addr.to_string()]));
+    assert_eq!(server.addr(), addr);
+    server.finish();
+}
+
+#[test]
+fn the_environment_configures_a_server() {
+    let mut command = command::main(&[]);
+    command.env("ONELOOP_LISTEN", "127.0.0.1:0,127.0.0.1:0");
+    command
+        .env("ONELOOP_MODE", "daytime")
+        .env("ONELOOP_LOG", "json");
+    let server = Server::run(command);
+    // The same address twice is one place.
+    assert_eq!(server.listens.len(), 1);
+    let daytime = std::io::read_to_string(server.connect()).unwrap();
+    assert!(daytime.ends_with("\r\n"), "{daytime:?}");
+    let log = server.drain();
+    assert!(log[0].starts_with('{'), "{}", log[0]);
+}
+
+#[test]
+fn a_flag_is_stronger_than_its_variable() {
+    let mut command = command::main(&["--listen", "127.0.0.1:0", "--mode", "echo"]);
+    command
+        .env("ONELOOP_LISTEN", "nonsense")
+        .env("ONELOOP_MODE", "daytime");
+    Server::run(command).finish();
+}
+
+#[test]
+fn a_wrong_variable_is_told_of_like_its_flag() {
+    for (flag, variable) in FLAGS.into_iter().filter(|(flag, _)| *flag != "--trace") {
+        let by_flag = outcome(command::main(&[flag, "?!"]));
+        let mut command = command::main(&[]);
+        command.env(variable, "?!");
+        assert_eq!(outcome(command), by_flag);
+        let (stdout, stderr, code) = by_flag;
+        assert!(stdout.is_empty() && code != Some(0));
+        assert!(
+            stderr[0].starts_with("error: ") && stderr[0].contains("?!"),
+            "{stderr:?}"
+        );
+    }
+}
+
+#[test]
+fn trace_is_a_variable_too() {
+    for yes in ["true", "1"] {
+        let mut command = command::main(&["--listen", "127.0.0.1:0"]);
+        command.env("ONELOOP_TRACE", yes);
+        let mut server = Server::run(command);
+        server.stderr.wait_for("turn 1 prepare");
+        server.finish();
+    }
+}
+
+#[test]
+fn help_names_every_flag_with_its_variable_and_shows_examples() {
+    let (stdout, stderr, code) = outcome(command::main(&["--help"]));
+    let help = stdout.join("\n");
+    assert_eq!((stderr.len(), code), (0, Some(0)));
+    for (flag, variable) in FLAGS {
+        assert!(
+            help.contains(&format!("{flag} <")) || help.contains(&format!("{flag}\n")),
+            "{flag}"
+        );
+        assert!(help.contains(&format!("[env: {variable}=")), "{variable}");
+    }
+    assert_eq!(
+        help.matches("[env: ").count(),
+        FLAGS.len(),
+        "a flag is missing in this test"
+    );
+    assert!(help.contains("Examples:\n  main "));
+}
+
+#[test]
+fn version_is_the_crates() {
+    let version = format!("main {}", env!("CARGO_PKG_VERSION"));
+    assert_eq!(
+        outcome(command::main(&["--version"])),
+        (vec![version], vec![], Some(0))
+    );
+}
+
+#[test]
+fn two_threads_share_one_port() {
+    let server = Server::start(&["--threads", "2"]);
+    let clients: Vec<TcpStream> = server.connect_echoed(50);
+    assert_eq!(server.listens.len(), 1);
+    drop(clients);
+    server.finish();
+}
