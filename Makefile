@@ -26,6 +26,7 @@ check: ## Check format, lints and docs, as CI does
 
 bench: all ## Compare the server with C, mio and tokio, side by side
 	$(CARGO) run --release --locked -p oneloop-bench -- all
+	$(CARGO) bench --locked -p oneloop
 
 clean: ## Remove what was built
 	$(CARGO) clean
