@@ -100,7 +100,7 @@ impl Inner {
         !self.ready.is_empty()
             || self.waits.get() > 0
             || self.timers.borrow().referenced() > 0
-            || self.phases.borrow().has_waiters()
+            || self.phases.borrow().is_referenced()
             || self.shared.is_alive()
     }
 
@@ -120,7 +120,8 @@ impl Inner {
     fn put_off(&self, cx: &mut Context<'_>) -> Poll<()> {
         add(&self.counters.io_budget_spent, 1);
         // Rule 4: stopped before EAGAIN, so no edge will come.
-        self.phases.borrow_mut().put_off(cx.waker().clone());
+        let waker = cx.waker().clone();
+        self.phases.borrow_mut().put_off(waker);
         Poll::Pending
     }
 }

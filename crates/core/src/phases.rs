@@ -59,32 +59,59 @@ impl fmt::Display for Phase {
     }
 }
 
+/// Somebody who waits for a phase.
+#[derive(Debug)]
+struct Waiter {
+    waker: Waker,
+    referenced: bool,
+}
+
 /// Who waits for one phase, by ticket number: the first in is the first out.
 #[derive(Debug, Default)]
 struct Line {
     first: u64,
-    waiting: VecDeque<Option<Waker>>,
+    waiting: VecDeque<Option<Waiter>>,
     /// How many of them have not given up.
     live: usize,
+    /// How many of these keep the loop alive.
+    referenced: usize,
 }
 
 impl Line {
-    fn join(&mut self, waker: Waker) -> u64 {
-        self.waiting.push_back(Some(waker));
+    fn join(&mut self, waker: Waker, referenced: bool) -> u64 {
+        self.waiting.push_back(Some(Waiter { waker, referenced }));
         self.live += 1;
+        self.referenced += usize::from(referenced);
         self.first + self.waiting.len() as u64 - 1
     }
 
     /// The place of a ticket, unless its phase has come.
-    fn place(&mut self, ticket: u64) -> Option<&mut Option<Waker>> {
+    fn place(&mut self, ticket: u64) -> Option<&mut Option<Waiter>> {
         let index = ticket.checked_sub(self.first)?;
         self.waiting.get_mut(usize::try_from(index).ok()?)
+    }
+
+    /// Takes out somebody who gave up.
+    fn leave(&mut self, ticket: u64) -> Option<Waiter> {
+        let waiter = self.place(ticket)?.take()?;
+        self.live -= 1;
+        self.referenced -= usize::from(waiter.referenced);
+        Some(waiter)
+    }
+
+    fn set_referenced(&mut self, ticket: u64, referenced: bool) {
+        if let Some(Some(waiter)) = self.place(ticket) {
+            let before = std::mem::replace(&mut waiter.referenced, referenced);
+            self.referenced -= usize::from(before);
+            self.referenced += usize::from(referenced);
+        }
     }
 
     fn take(&mut self, wakers: &mut Vec<Waker>) {
         self.first += self.waiting.len() as u64;
         self.live = 0;
-        wakers.extend(self.waiting.drain(..).flatten());
+        self.referenced = 0;
+        wakers.extend(self.waiting.drain(..).flatten().map(|waiter| waiter.waker));
     }
 }
 
@@ -102,7 +129,7 @@ impl Phases {
 
     /// Wakes this one in the next turn, before its poll.
     pub(crate) fn put_off(&mut self, waker: Waker) {
-        self.lines[Phase::Pending as usize].join(waker);
+        self.lines[Phase::Pending as usize].join(waker, true);
     }
 
     /// True if nobody waits for this phase, nor gave up a wait for it.
@@ -110,8 +137,8 @@ impl Phases {
         self.lines[phase as usize].waiting.is_empty()
     }
 
-    pub(crate) fn has_waiters(&self) -> bool {
-        self.lines.iter().any(|line| line.live > 0)
+    pub(crate) fn is_referenced(&self) -> bool {
+        self.lines.iter().any(|line| line.referenced > 0)
     }
 
     pub(crate) fn keep_poll_awake(&self) -> bool {
@@ -127,6 +154,7 @@ pub struct PhaseReached {
     handle: Handle,
     phase: Phase,
     ticket: Option<u64>,
+    referenced: bool,
 }
 
 impl PhaseReached {
@@ -135,6 +163,16 @@ impl PhaseReached {
             handle,
             phase,
             ticket: None,
+            referenced: true,
+        }
+    }
+
+    /// Says whether this wait keeps the loop alive; it does by default.
+    pub fn set_referenced(&mut self, referenced: bool) {
+        self.referenced = referenced;
+        if let Some(ticket) = self.ticket {
+            let mut phases = self.handle.inner.phases.borrow_mut();
+            phases.lines[self.phase as usize].set_referenced(ticket, referenced);
         }
     }
 }
@@ -143,21 +181,21 @@ impl Future for PhaseReached {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let phase = self.phase;
+        let waker = cx.waker().clone(); // foreign code, so before the borrow
+        let mut phases = self.handle.inner.phases.borrow_mut();
+        let line = &mut phases.lines[self.phase as usize];
         let Some(ticket) = self.ticket else {
-            let mut phases = self.handle.inner.phases.borrow_mut();
-            let ticket = phases.lines[phase as usize].join(cx.waker().clone());
+            let ticket = line.join(waker, self.referenced);
             drop(phases);
             self.ticket = Some(ticket);
             return Poll::Pending;
         };
-        let mut phases = self.handle.inner.phases.borrow_mut();
-        let Some(place) = phases.lines[phase as usize].place(ticket) else {
+        let Some(Some(waiter)) = line.place(ticket) else {
             return Poll::Ready(());
         };
-        let old = place.replace(cx.waker().clone());
+        let before = std::mem::replace(&mut waiter.waker, waker);
         drop(phases);
-        drop(old);
+        drop(before);
         Poll::Pending
     }
 }
@@ -165,11 +203,8 @@ impl Future for PhaseReached {
 impl Drop for PhaseReached {
     fn drop(&mut self) {
         let Some(ticket) = self.ticket else { return };
-        let mut phases = self.handle.inner.phases.borrow_mut();
-        let line = &mut phases.lines[self.phase as usize];
-        let given_up = line.place(ticket).and_then(Option::take);
-        line.live -= usize::from(given_up.is_some());
-        drop(phases);
+        let line = self.phase as usize;
+        let given_up = self.handle.inner.phases.borrow_mut().lines[line].leave(ticket);
         drop(given_up);
     }
 }

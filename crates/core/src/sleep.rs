@@ -75,8 +75,9 @@ impl Sleep {
     }
 
     fn arm(&mut self, waker: &Waker) {
+        let waker = waker.clone(); // foreign code, so before the borrow
         let mut timers = self.handle.inner.timers.borrow_mut();
-        let timer = timers.start(self.deadline_ns, waker.clone());
+        let timer = timers.start(self.deadline_ns, waker);
         timers.set_referenced(timer, self.referenced);
         self.timer = Some(timer);
     }
@@ -91,14 +92,12 @@ impl Sleep {
 
     /// Gives an armed timer the waker of who polls now. False once it has fired.
     fn rewake(&self, timer: Key<Timer<Waker>>, waker: &Waker) -> bool {
+        let waker = waker.clone(); // foreign code, so before the borrow
         let mut timers = self.handle.inner.timers.borrow_mut();
         let Some(armed) = timers.get_mut(timer) else {
             return false;
         };
-        if armed.will_wake(waker) {
-            return true;
-        }
-        let before = std::mem::replace(armed, waker.clone());
+        let before = std::mem::replace(armed, waker);
         drop(timers);
         drop(before);
         true

@@ -169,6 +169,25 @@ fn each_thing_that_can_happen_keeps_the_loop_alive_until_it_is_unreferenced() {
     assert!(stays(&mut event_loop));
     drop(remote);
 
+    let mut check = Box::pin(handle.phase(Phase::Check));
+    assert!(
+        check
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+            .is_pending()
+    );
+    check.as_mut().get_mut().set_referenced(false);
+    assert!(
+        !event_loop.run_nowait().unwrap(),
+        "and the turn has come to that phase"
+    );
+    assert!(
+        check
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+            .is_ready()
+    );
+
     let (source, _peer) = (oneloop::net::ByteStream::socket(&*a).source(), b);
     let mut cx = Context::from_waker(Waker::noop());
     assert!(
