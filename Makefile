@@ -4,7 +4,7 @@ CARGO ?= cargo
 MAIN := target/release/main
 
 .DEFAULT_GOAL := all
-.PHONY: all run test check bench clean help
+.PHONY: all run test check bench conformance clean help
 
 all: ## Build the server: ./main
 	$(CARGO) build --release --locked -p oneloop-server
@@ -28,9 +28,13 @@ bench: all ## Compare the server with C, mio and tokio, side by side
 	$(CARGO) run --release --locked -p oneloop-bench -- all
 	$(CARGO) bench --locked -p oneloop
 
+conformance: ## Record again what the conformance programs print on the node of this machine
+	conformance/record-node
+	$(CARGO) test --locked -p oneloop-conformance
+
 clean: ## Remove what was built
 	$(CARGO) clean
 	rm -f main main.new
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -155,7 +155,10 @@ impl EventLoop {
     /// What `epoll_pwait2(2)` says; a correct program sees none.
     pub fn run(&mut self) -> io::Result<()> {
         let _entered = Entered::new(&self.inner);
-        self.first_timers(&mut None);
+        self.lap();
+        if self.inner.is_alive() {
+            self.timers(&mut None); // once before the first poll
+        }
         while self.inner.is_alive() && !self.inner.stopping.get() {
             self.turn(Wait::WhileAlive, &mut None)?;
         }
@@ -187,6 +190,11 @@ impl EventLoop {
         Ok(self.inner.is_alive())
     }
 
+    /// True while something referenced could still happen: what [`EventLoop::run`] waits for.
+    pub fn is_alive(&self) -> bool {
+        self.inner.is_alive()
+    }
+
     /// Runs until this future is ready, and everything else meanwhile. What has not ended by then
     /// stays as it is, for the next run.
     ///
@@ -205,19 +213,14 @@ impl EventLoop {
             self.inner
                 .ready
                 .push(TaskWaker::new_queued(Task::MAIN, shared));
-            self.first_timers(&mut main);
+            self.lap();
+            self.phase(Phase::Timers, &mut main); // what is ready runs, before any turn
             while main.is_some() {
                 self.turn(Wait::Always, &mut main)
                     .expect("our epoll fd and its buffer are valid");
             }
         }
         output.expect("the future has ended")
-    }
-
-    /// Before the first poll: what is ready, and the timers that are due.
-    fn first_timers(&mut self, main: &mut Main<'_, '_>) {
-        self.lap();
-        self.timers(main);
     }
 
     /// One turn, in libuv's order (1.45 and later: timers after the poll). Each phase wakes those

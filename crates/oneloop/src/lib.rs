@@ -1,7 +1,8 @@
 #![forbid(unsafe_code)]
 //! An epoll event loop for Linux: one loop, several ways to write on it.
 //!
-//! Today there is one style, [`aio`] (async/await); callbacks and green threads are to come.
+//! Today there are two styles: [`aio`] (async/await), and of [`callback`] (Node's) all but the sockets.
+//! Green threads are to come.
 //!
 //! ```no_run
 //! use oneloop::aio::{TcpListener, block_on, spawn};
@@ -23,5 +24,6 @@
 //! ```
 
 pub use oneloop_aio as aio;
+pub use oneloop_callback as callback;
 pub use oneloop_core::*;
 pub use oneloop_net as net;

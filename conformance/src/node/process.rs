@@ -1,0 +1,79 @@
+//! How a program ends.
+
+use super::{say, throw};
+use oneloop::callback::process::{
+    exit, on_before_exit, on_exit, on_uncaught_exception, set_exit_code,
+};
+use oneloop::callback::{next_tick, set_immediate, set_timeout};
+use std::cell::Cell;
+
+pub(super) fn unref() {
+    let t = set_timeout(say("never"), 1000);
+    t.unref();
+    println!("hasRef {}", t.has_ref());
+    set_immediate(say("unrefd imm runs only because the loop iterates")).unref();
+    set_timeout(say("alive"), 80);
+    on_exit(|c| println!("exit {c}"));
+    on_before_exit(|c| println!("beforeExit {c}"));
+}
+
+pub(super) fn unref_only() {
+    set_immediate(say("NEVER?")).unref();
+    set_timeout(say("NEVER"), 1).unref();
+    on_exit(|_| println!("exit"));
+}
+
+pub(super) fn before_exit() {
+    let more = Cell::new(true);
+    on_exit(|c| println!("exit {c}"));
+    on_before_exit(move |c| {
+        println!("beforeExit {c}");
+        if more.replace(false) {
+            set_timeout(say("more"), 1);
+        }
+    });
+}
+
+pub(super) fn uncaught_ends() {
+    on_exit(|c| println!("exit {c}"));
+    on_before_exit(|_| println!("never"));
+    set_timeout(throw("boom"), 1);
+    set_timeout(say("never"), 1);
+}
+
+pub(super) fn throw_in_handler() {
+    on_uncaught_exception(|_, _| Err::<(), _>("in handler"));
+    on_exit(|c| println!("exit {c}"));
+    set_timeout(throw("boom"), 1);
+}
+
+pub(super) fn exit_with_a_code() {
+    on_exit(|c| {
+        println!("exit {c}");
+        set_exit_code(9);
+        set_timeout(say("no"), 0);
+    });
+    set_timeout(
+        || {
+            next_tick(say("no tick"));
+            if true {
+                exit(3);
+            }
+        },
+        1,
+    );
+}
+
+pub(super) fn unref_then_ref() {
+    let t = set_timeout(say("waited for"), 60);
+    t.unref();
+    t.make_ref();
+    println!("{}", t.has_ref());
+    let u = set_timeout(say("never"), 1000);
+    u.unref();
+    set_immediate(move || {
+        u.make_ref();
+        u.unref();
+        println!("{}", u.has_ref());
+    });
+}

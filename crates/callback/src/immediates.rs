@@ -1,0 +1,207 @@
+//! `setImmediate`: what runs in the check phase, just after the poll.
+//!
+//! The queue is a snapshot: an immediate made by an immediate waits for the next turn. While a
+//! referenced one waits, the poll does not sleep. After a throw the rest of the snapshot runs at once,
+//! as Node's does, before ticks get their turn.
+
+use crate::runtime::{Left, Once, Runtime, current, once};
+use crate::thrown::Outcome;
+use oneloop_core::{Handle, Phase, PhaseReached};
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+struct State {
+    callback: RefCell<Option<Once>>,
+    referenced: Cell<bool>,
+}
+
+/// A callback that waits for the check phase: see [`set_immediate`].
+#[derive(Clone)]
+pub struct Immediate {
+    state: Rc<State>,
+}
+
+impl fmt::Debug for Immediate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Immediate(waits: {})",
+            self.state.callback.borrow().is_some()
+        )
+    }
+}
+
+impl Immediate {
+    /// True while it keeps the program alive.
+    pub fn has_ref(&self) -> bool {
+        self.state.referenced.get()
+    }
+
+    /// Lets the program end before it has run.
+    pub fn unref(&self) -> &Self {
+        self.state.referenced.set(false);
+        if let Some(runtime) = crate::runtime::try_current() {
+            runtime.immediates.changed();
+        }
+        self
+    }
+
+    /// Has the program wait for it, as it does by default.
+    pub fn make_ref(&self) -> &Self {
+        self.state.referenced.set(true);
+        if let Some(runtime) = crate::runtime::try_current() {
+            runtime.immediates.changed();
+        }
+        self
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Immediates {
+    queue: RefCell<VecDeque<Rc<State>>>,
+    /// What is left of the snapshot that runs.
+    outstanding: RefCell<VecDeque<Rc<State>>>,
+    /// Ticks were left over: the next check phase is to run them.
+    wanted: Cell<bool>,
+    driver: Cell<Option<Waker>>,
+}
+
+impl Immediates {
+    /// Has the next check phase come soon, for what a throw left behind.
+    pub(crate) fn want_check(&self) {
+        self.wanted.set(true);
+        self.changed();
+    }
+
+    fn changed(&self) {
+        if let Some(waker) = self.driver.take() {
+            waker.wake();
+        }
+    }
+
+    fn push(&self, state: Rc<State>) {
+        self.queue.borrow_mut().push_back(state);
+        self.changed();
+    }
+
+    fn is_empty(&self) -> bool {
+        self.queue.borrow().is_empty() && !self.wanted.get()
+    }
+
+    fn is_referenced(&self) -> bool {
+        let waits = |state: &Rc<State>| state.referenced.get() && state.callback.borrow().is_some();
+        self.wanted.get() || self.queue.borrow().iter().any(waits)
+    }
+
+    fn next(&self) -> Option<Once> {
+        loop {
+            let state = self.outstanding.borrow_mut().pop_front()?;
+            if let Some(callback) = state.callback.take() {
+                return Some(callback);
+            }
+        }
+    }
+}
+
+/// A wait for the check phase; while it is referenced, the poll before it does not sleep.
+struct Check {
+    check: PhaseReached,
+    idle: PhaseReached,
+}
+
+impl Check {
+    fn new(handle: &Handle) -> Self {
+        Check {
+            check: handle.phase(Phase::Check),
+            idle: handle.phase(Phase::Idle),
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>, handle: &Handle, referenced: bool) -> Poll<()> {
+        self.check.set_referenced(referenced);
+        if referenced && Pin::new(&mut self.idle).poll(cx).is_ready() {
+            // The idle phase passed: stay awake for this poll, too.
+            self.idle = handle.phase(Phase::Idle);
+            let _ = Pin::new(&mut self.idle).poll(cx);
+        }
+        Pin::new(&mut self.check).poll(cx)
+    }
+}
+
+impl Runtime {
+    pub(crate) async fn drive_immediates(self: Rc<Self>) {
+        let mut wait: Option<Check> = None;
+        poll_fn(|cx| {
+            loop {
+                self.immediates.driver.set(Some(cx.waker().clone()));
+                if self.immediates.is_empty() {
+                    wait = None;
+                    return Poll::<()>::Pending;
+                }
+                let check = wait.get_or_insert_with(|| Check::new(&self.handle));
+                if check
+                    .poll(cx, &self.handle, self.immediates.is_referenced())
+                    .is_pending()
+                {
+                    return Poll::Pending;
+                }
+                wait = None;
+                self.run_check();
+            }
+        })
+        .await;
+    }
+
+    /// Node's `CheckImmediate`.
+    fn run_check(self: &Rc<Self>) {
+        if self.immediates.wanted.replace(false) {
+            self.scope(|| Ok(()));
+        }
+        let snapshot = self.immediates.queue.take();
+        self.immediates.outstanding.replace(snapshot);
+        while !self.immediates.outstanding.borrow().is_empty() && !self.process.is_ending() {
+            self.scope(|| self.process_immediates());
+        }
+    }
+
+    /// Node's `processImmediate`: ticks run between two immediates, and after the last one by the
+    /// end of the scope.
+    fn process_immediates(self: &Rc<Self>) -> Result<(), Left> {
+        let mut first = true;
+        while let Some(callback) = {
+            if !first {
+                self.drain()?;
+            }
+            self.immediates.next()
+        } {
+            first = false;
+            self.call(callback)?;
+        }
+        Ok(())
+    }
+}
+
+/// Calls a function in the check phase, after what the poll brings.
+///
+/// # Panics
+/// Outside of [`run`](crate::run).
+#[track_caller]
+pub fn set_immediate<O: Outcome>(f: impl FnOnce() -> O + 'static) -> Immediate {
+    let state = Rc::new(State {
+        callback: RefCell::new(Some(once(f))),
+        referenced: Cell::new(true),
+    });
+    current().immediates.push(Rc::clone(&state));
+    Immediate { state }
+}
+
+/// Has the immediate not run, if it has not yet.
+pub fn clear_immediate(immediate: &Immediate) {
+    let callback = immediate.state.callback.take();
+    drop(callback);
+}

@@ -1,0 +1,279 @@
+//! Microtasks: what runs before anything else of the loop does, and the futures that live there.
+//!
+//! A promise reaction in JavaScript is a future's resumption here: [`spawn_micro`] polls a future in
+//! the microtask queue, so that after each of its `await`s it goes on in Node's order.
+
+use crate::runtime::{Left, Once, Runtime, current, once, try_current};
+use crate::thrown::{Outcome, Thrown};
+use oneloop_core::{Key, Slots};
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+
+type Body = Pin<Box<dyn Future<Output = ()>>>;
+
+/// A future in the microtask queue; its body is out while it runs.
+struct MicroTask {
+    body: Option<Body>,
+    waker: Waker,
+}
+
+enum Micro {
+    Call(Once),
+    Poll(Key<MicroTask>),
+}
+
+/// What wakers reach from any thread.
+#[derive(Default)]
+struct Remote {
+    woken: Mutex<Vec<Key<MicroTask>>>,
+    driver: Mutex<Option<Waker>>,
+}
+
+impl Remote {
+    fn wake_driver(&self) {
+        let driver = self
+            .driver
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Microtasks {
+    queue: RefCell<VecDeque<Micro>>,
+    tasks: RefCell<Slots<MicroTask>>,
+    rejected: RefCell<Vec<Rc<Settled>>>,
+    /// The loop woke a future: a scope is to be opened for it.
+    woken: Cell<bool>,
+    remote: Arc<Remote>,
+}
+
+impl Microtasks {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.borrow().is_empty()
+    }
+
+    fn push(&self, micro: Micro) {
+        self.queue.borrow_mut().push_back(micro);
+    }
+
+    fn next(&self) -> Option<Micro> {
+        self.queue.borrow_mut().pop_front()
+    }
+
+    /// The errors of promises that were rejected and that nobody waits for.
+    pub(crate) fn take_rejected(&self) -> Vec<Thrown> {
+        let rejected = self.rejected.take();
+        rejected
+            .into_iter()
+            .filter_map(|settled| settled.take_unhandled())
+            .collect()
+    }
+
+    fn start(&self, body: Body) {
+        let remote = Arc::clone(&self.remote);
+        let key = self.tasks.borrow_mut().insert_with(|key| MicroTask {
+            body: Some(body),
+            waker: Waker::from(Arc::new(MicroWaker { key, remote })),
+        });
+        self.push(Micro::Poll(key));
+    }
+
+    fn poll(&self, key: Key<MicroTask>) {
+        let taken = self.tasks.borrow_mut().get_mut(key).and_then(|task| {
+            let body = task.body.take()?;
+            Some((body, task.waker.clone()))
+        });
+        let Some((mut body, waker)) = taken else {
+            return;
+        };
+        if body
+            .as_mut()
+            .poll(&mut Context::from_waker(&waker))
+            .is_ready()
+        {
+            let task = self.tasks.borrow_mut().remove(key);
+            drop((task, body));
+        } else if let Some(task) = self.tasks.borrow_mut().get_mut(key) {
+            task.body = Some(body);
+        }
+    }
+}
+
+/// Queues its task as a microtask; outside of a scope it has one opened.
+struct MicroWaker {
+    key: Key<MicroTask>,
+    remote: Arc<Remote>,
+}
+
+impl Wake for MicroWaker {
+    fn wake(self: Arc<Self>) {
+        match try_current().filter(|own| Arc::ptr_eq(&own.microtasks.remote, &self.remote)) {
+            Some(runtime) => {
+                runtime.microtasks.push(Micro::Poll(self.key));
+                if !runtime.is_in_scope() {
+                    runtime.microtasks.woken.set(true);
+                    self.remote.wake_driver();
+                }
+            }
+            None => {
+                let woken = &self.remote.woken;
+                woken
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(self.key);
+                self.remote.wake_driver();
+            }
+        }
+    }
+}
+
+impl Runtime {
+    /// Runs microtasks until there are none; one that throws does not keep the others from running.
+    pub(crate) fn run_microtasks(self: &Rc<Self>) -> Result<(), Left> {
+        while let Some(micro) = self.microtasks.next() {
+            match micro {
+                Micro::Poll(key) => self.microtasks.poll(key),
+                Micro::Call(callback) => {
+                    if self.call(callback).is_err() && self.process.is_ending() {
+                        return Err(Left);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens a scope for futures that the loop or another thread woke.
+    pub(crate) async fn drive_microtasks(self: Rc<Self>) {
+        poll_fn(|cx| {
+            let remote = &self.microtasks.remote;
+            let driver = cx.waker().clone();
+            *remote.driver.lock().unwrap_or_else(PoisonError::into_inner) = Some(driver);
+            let woken =
+                std::mem::take(&mut *remote.woken.lock().unwrap_or_else(PoisonError::into_inner));
+            let mut is_woken = self.microtasks.woken.take();
+            for key in woken {
+                self.microtasks.push(Micro::Poll(key));
+                is_woken = true;
+            }
+            if is_woken {
+                self.scope(|| Ok(()));
+            }
+            Poll::<()>::Pending
+        })
+        .await;
+    }
+}
+
+/// Calls a function among the microtasks: `queueMicrotask`.
+///
+/// # Panics
+/// Outside of [`run`](crate::run).
+#[track_caller]
+pub fn queue_microtask<O: Outcome>(f: impl FnOnce() -> O + 'static) {
+    current().microtasks.push(Micro::Call(once(f)));
+}
+
+/// How a promise ended, for whoever waits for it.
+#[derive(Default)]
+struct Settled {
+    result: RefCell<Option<Result<(), Thrown>>>,
+    waiting: Cell<Option<Waker>>,
+    /// Somebody waits or waited: a rejection is theirs to handle.
+    handled: Cell<bool>,
+}
+
+impl Settled {
+    fn settle(&self, result: Result<(), Thrown>) {
+        self.result.replace(Some(result));
+        if let Some(waker) = self.waiting.take() {
+            waker.wake();
+        }
+    }
+
+    fn is_unhandled(&self) -> bool {
+        !self.handled.get() && matches!(*self.result.borrow(), Some(Err(_)))
+    }
+
+    fn take_unhandled(&self) -> Option<Thrown> {
+        if !self.is_unhandled() {
+            return None;
+        }
+        self.result.take().and_then(Result::err)
+    }
+}
+
+/// Runs a future in the microtask queue, as JavaScript resumes an `async` function. It is polled
+/// first by the next microtask, never before this returns.
+///
+/// If it ends in an `Err` or a panic, and nobody waits for the [`Promise`] by the time that all
+/// microtasks have run, that is an unhandled rejection: see
+/// [`on_uncaught_exception`](crate::process::on_uncaught_exception).
+///
+/// # Panics
+/// Outside of [`run`](crate::run).
+#[track_caller]
+pub fn spawn_micro<F>(future: F) -> Promise
+where
+    F: Future<Output: Outcome> + 'static,
+{
+    let runtime = current();
+    let settled = Rc::<Settled>::default();
+    let inside = Rc::clone(&settled);
+    let mut future = Box::pin(future);
+    runtime.microtasks.start(Box::pin(async move {
+        let result =
+            poll_fn(
+                |cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+                    Ok(poll) => poll.map(Outcome::into_result),
+                    Err(payload) => Poll::Ready(Err(Thrown::from_panic(&*payload))),
+                },
+            )
+            .await;
+        inside.settle(result);
+        if let Some(runtime) = try_current().filter(|_| inside.is_unhandled()) {
+            runtime.microtasks.rejected.borrow_mut().push(inside);
+        }
+    }));
+    Promise { settled }
+}
+
+/// The end of a future that [`spawn_micro`] runs: `Ok`, or what it threw. Dropping it lets the
+/// future go on.
+#[must_use = "a rejection that nobody waits for ends the program"]
+pub struct Promise {
+    settled: Rc<Settled>,
+}
+
+impl fmt::Debug for Promise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Promise({:?})", self.settled.result.borrow())
+    }
+}
+
+impl Future for Promise {
+    type Output = Result<(), Thrown>;
+
+    /// # Panics
+    /// When polled again after it gave its result.
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.settled.handled.set(true);
+        if let Some(result) = self.settled.result.take() {
+            return Poll::Ready(result);
+        }
+        self.settled.waiting.set(Some(cx.waker().clone()));
+        Poll::Pending
+    }
+}

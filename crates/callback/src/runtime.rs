@@ -1,0 +1,263 @@
+//! What stands between a callback and the loop: scopes, ticks, and errors that nobody caught.
+//!
+//! A *scope* is Node's `InternalCallbackScope`: everything that the loop calls runs in one, and at
+//! its end ticks and microtasks run until there are none. A scope that ended by a throw leaves them
+//! to the next one, as Node does; this is what makes the order after an error what it is.
+
+use crate::immediates::Immediates;
+use crate::microtasks::Microtasks;
+use crate::process::{ExitRequest, Origin, Process};
+use crate::thrown::{Outcome, Thrown};
+use crate::timers::Timers;
+use oneloop_core::{EventLoop, Handle, Options, yield_now};
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+
+/// A callback that is called once.
+pub(crate) type Once = Box<dyn FnOnce() -> Result<(), Thrown>>;
+
+pub(crate) fn once<O: Outcome>(f: impl FnOnce() -> O + 'static) -> Once {
+    Box::new(|| f().into_result())
+}
+
+/// One program in the callback style, on one loop.
+pub(crate) struct Runtime {
+    pub(crate) handle: Handle,
+    ticks: RefCell<VecDeque<Once>>,
+    pub(crate) microtasks: Microtasks,
+    pub(crate) timers: Timers,
+    pub(crate) immediates: Immediates,
+    pub(crate) process: Process,
+    /// How many scopes are open, one within another.
+    depth: Cell<usize>,
+}
+
+/// A callback threw, and somebody heard of it: the rest of what was under way is left.
+#[derive(Debug)]
+pub(crate) struct Left;
+
+thread_local! {
+    static CURRENT: RefCell<Option<Rc<Runtime>>> = const { RefCell::new(None) };
+}
+
+/// The runtime that runs this code.
+///
+/// # Panics
+/// Outside of [`run`].
+#[track_caller]
+pub(crate) fn current() -> Rc<Runtime> {
+    try_current().expect("callbacks need a loop that runs them: use oneloop::callback::run")
+}
+
+pub(crate) fn try_current() -> Option<Rc<Runtime>> {
+    CURRENT
+        .try_with(|current| current.borrow().clone())
+        .ok()
+        .flatten()
+}
+
+/// Runs a program: `main` first, then the loop until nothing referenced is left. Gives the exit
+/// code, as [`process`](crate::process) tells.
+///
+/// # Errors
+/// What making a loop says: mostly `EMFILE`.
+pub fn run<O: Outcome>(main: impl FnOnce() -> O + 'static) -> io::Result<u8> {
+    run_on(&mut EventLoop::with(Options::default())?, main)
+}
+
+/// Like [`run`], on a loop that exists: with virtual time, say, or with tasks on it already.
+///
+/// # Errors
+/// As [`EventLoop::run`].
+pub fn run_on<O: Outcome>(
+    event_loop: &mut EventLoop,
+    main: impl FnOnce() -> O + 'static,
+) -> io::Result<u8> {
+    let runtime = Rc::new(Runtime {
+        handle: event_loop.handle(),
+        ticks: RefCell::default(),
+        microtasks: Microtasks::default(),
+        timers: Timers::new(event_loop.handle()),
+        immediates: Immediates::default(),
+        process: Process::default(),
+        depth: Cell::new(0),
+    });
+    let before = CURRENT.replace(Some(Rc::clone(&runtime)));
+    let code = runtime.live(event_loop, once(main));
+    CURRENT.replace(before);
+    code
+}
+
+impl Runtime {
+    fn live(self: &Rc<Self>, event_loop: &mut EventLoop, main: Once) -> io::Result<u8> {
+        // The first task: `main` runs inside the loop, so that it can use all of it.
+        let runtime = Rc::clone(self);
+        event_loop.block_on(async move {
+            runtime.handle.spawn(Rc::clone(&runtime).drive_timers());
+            runtime.handle.spawn(Rc::clone(&runtime).drive_immediates());
+            runtime.handle.spawn(Rc::clone(&runtime).drive_microtasks());
+            runtime.scope(|| runtime.call(main));
+            runtime.timers.wait_for_first();
+        });
+        while !self.process.is_ending() {
+            event_loop.run()?;
+            let runtime = Rc::clone(self);
+            event_loop.block_on(async move {
+                runtime.scope(|| runtime.call(|| runtime.process.emit_before_exit()));
+                yield_now().await; // the drivers take in what was begun
+            });
+            if !event_loop.is_alive() {
+                self.end(None);
+            }
+        }
+        Ok(self.process.code())
+    }
+
+    /// Runs something the loop calls, and then, unless it threw, all ticks and microtasks.
+    pub(crate) fn scope(self: &Rc<Self>, body: impl FnOnce() -> Result<(), Left>) {
+        if self.process.is_ending() {
+            return;
+        }
+        self.depth.set(self.depth.get() + 1);
+        let result = body();
+        self.depth.set(self.depth.get() - 1);
+        if result.is_ok() && self.depth.get() == 0 {
+            // What a tick's throw leaves is for the next scope.
+            let _ = self.drain();
+        }
+        if !self.is_drained() {
+            self.immediates.want_check();
+        }
+    }
+
+    /// True inside of a scope: what is queued will be run at its end.
+    pub(crate) fn is_in_scope(&self) -> bool {
+        self.depth.get() > 0
+    }
+
+    fn is_drained(&self) -> bool {
+        self.ticks.borrow().is_empty() && self.microtasks.is_empty()
+    }
+
+    /// Node's `processTicksAndRejections`: all ticks, then all microtasks, until there are none.
+    pub(crate) fn drain(self: &Rc<Self>) -> Result<(), Left> {
+        self.depth.set(self.depth.get() + 1);
+        let result = self.drain_inside();
+        self.depth.set(self.depth.get() - 1);
+        result
+    }
+
+    fn drain_inside(self: &Rc<Self>) -> Result<(), Left> {
+        loop {
+            while let Some(tick) = self.next_tick() {
+                self.call(tick)?;
+            }
+            self.run_microtasks()?;
+            if !self.is_drained() {
+                continue;
+            }
+            let rejected = self.microtasks.take_rejected();
+            if rejected.is_empty() {
+                return Ok(());
+            }
+            for thrown in rejected {
+                self.handle_thrown(thrown, Origin::UnhandledRejection)?;
+            }
+        }
+    }
+
+    fn next_tick(&self) -> Option<Once> {
+        self.ticks.borrow_mut().pop_front()
+    }
+
+    /// Calls a callback. What it throws goes to `uncaught_exception`, or ends the program.
+    pub(crate) fn call(
+        self: &Rc<Self>,
+        f: impl FnOnce() -> Result<(), Thrown>,
+    ) -> Result<(), Left> {
+        let thrown = match catch_unwind(AssertUnwindSafe(f)) {
+            Ok(Ok(())) => {
+                return if self.process.is_ending() {
+                    Err(Left)
+                } else {
+                    Ok(())
+                };
+            }
+            Ok(Err(thrown)) => thrown,
+            Err(payload) => match payload.downcast::<ExitRequest>() {
+                Ok(request) => {
+                    self.end(Some(request.code));
+                    return Err(Left);
+                }
+                Err(payload) => Thrown::from_panic(&*payload),
+            },
+        };
+        self.handle_thrown(thrown, Origin::UncaughtException)?;
+        Err(Left)
+    }
+
+    /// Has somebody hear of it; if nobody does, the program ends with code 1, and with 7 if the one
+    /// who hears throws, too.
+    fn handle_thrown(self: &Rc<Self>, thrown: Thrown, origin: Origin) -> Result<(), Left> {
+        let Some(hear) = self.process.uncaught_handler() else {
+            eprintln!("Uncaught {thrown}");
+            self.end(Some(1));
+            return Err(Left);
+        };
+        match catch_unwind(AssertUnwindSafe(|| hear(&thrown, origin))) {
+            Ok(Ok(())) => {
+                return if self.process.is_ending() {
+                    Err(Left)
+                } else {
+                    Ok(())
+                };
+            }
+            Ok(Err(again)) => {
+                eprintln!("Uncaught {again}");
+                self.process.end_without_exit_event(7);
+            }
+            Err(payload) => match payload.downcast::<ExitRequest>() {
+                Ok(request) => self.end(Some(request.code)),
+                Err(payload) => {
+                    eprintln!("Uncaught {}", Thrown::from_panic(&*payload));
+                    self.process.end_without_exit_event(7);
+                }
+            },
+        }
+        self.handle.stop();
+        Err(Left)
+    }
+
+    /// Ends the program: 'exit' is heard, and nothing else runs any more.
+    fn end(self: &Rc<Self>, code: Option<u8>) {
+        self.handle.stop();
+        if let Some(listeners) = self.process.begin_end(code) {
+            for listener in listeners {
+                let heard = catch_unwind(AssertUnwindSafe(|| listener(self.process.code())));
+                match heard {
+                    Ok(Ok(())) => {}
+                    Ok(Err(thrown)) => {
+                        eprintln!("Uncaught {thrown}");
+                        self.process.set_code(1);
+                    }
+                    Err(payload) => match payload.downcast::<ExitRequest>() {
+                        Ok(request) => self.process.set_code(request.code),
+                        Err(_) => self.process.set_code(1),
+                    },
+                }
+            }
+        }
+    }
+}
+
+/// Calls a function after the callback that runs now, before the loop goes on: `process.nextTick`.
+///
+/// # Panics
+/// Outside of [`run`].
+#[track_caller]
+pub fn next_tick<O: Outcome>(f: impl FnOnce() -> O + 'static) {
+    current().ticks.borrow_mut().push_back(once(f));
+}

@@ -1,0 +1,78 @@
+//! What a callback throws, in Rust's terms: an `Err` that it returns, or a panic.
+
+use std::any::Any;
+use std::error::Error;
+use std::fmt;
+
+/// An error on its way to `uncaught_exception`.
+pub struct Thrown {
+    message: String,
+    source: Option<Box<dyn Error>>,
+}
+
+impl Thrown {
+    pub(crate) fn from_panic(payload: &(dyn Any + Send)) -> Self {
+        let text = payload.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
+        Thrown {
+            message: text.unwrap_or("a panic without a message").to_owned(),
+            source: None,
+        }
+    }
+
+    /// What JavaScript has as `error.message`.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The error that was returned; none for a panic.
+    pub fn error(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_deref()
+    }
+}
+
+impl<E: Into<Box<dyn Error>>> From<E> for Thrown {
+    fn from(error: E) -> Self {
+        let error = error.into();
+        Thrown {
+            message: error.to_string(),
+            source: Some(error),
+        }
+    }
+}
+
+impl fmt::Display for Thrown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+impl fmt::Debug for Thrown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Thrown({:?})", self.message)
+    }
+}
+
+/// What a callback may return: nothing, or a `Result` whose error counts as thrown.
+pub trait Outcome {
+    /// The same as a `Result`.
+    fn into_result(self) -> Result<(), Thrown>;
+}
+
+impl Outcome for () {
+    fn into_result(self) -> Result<(), Thrown> {
+        Ok(())
+    }
+}
+
+/// For callbacks that never return, such as those that end in [`process::exit`](crate::process::exit).
+impl Outcome for std::convert::Infallible {
+    fn into_result(self) -> Result<(), Thrown> {
+        match self {}
+    }
+}
+
+impl<T, E: Into<Thrown>> Outcome for Result<T, E> {
+    fn into_result(self) -> Result<(), Thrown> {
+        self.map(drop).map_err(Into::into)
+    }
+}
