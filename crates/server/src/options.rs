@@ -26,7 +26,7 @@ wrong command line, 128 + N when stopped at once by signal N.";
 #[derive(Clone, Debug, Parser)]
 #[command(name = "main", version, after_help = EXAMPLES, styles = Styles::plain())]
 pub(crate) struct Options {
-    /// Where to listen: [HOST]:PORT, PORT or unix:PATH; port 0 lets the kernel choose
+    /// Where to listen: HOST:PORT, PORT or unix:PATH; port 0 lets the kernel choose
     #[arg(
         long,
         short,
