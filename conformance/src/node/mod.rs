@@ -2,6 +2,7 @@
 
 mod errors;
 mod order;
+mod perf_hooks;
 mod process;
 mod timers;
 
@@ -18,6 +19,7 @@ const PROGRAMS: &[(&str, Program)] = &[
     ("09_unref", process::unref),
     ("09b_unref_only", process::unref_only),
     ("11_uncaught", errors::uncaught),
+    ("21_elu", perf_hooks::utilization_and_delay),
     (
         "27_immediate_queue_snapshot",
         order::immediate_queue_snapshot,

@@ -22,11 +22,12 @@
 //! returning an `Err` or by panicking: see [`process`].
 //!
 //! The semantics are those of Node 20; `conformance/node` holds programs in both languages and the
-//! lines that both print. Today it has timers, immediates, ticks, microtasks and the process; the
-//! sockets are to come.
+//! lines that both print. Today it has timers, immediates, ticks, microtasks, the process and
+//! [`perf_hooks`]; the sockets are to come.
 
 mod immediates;
 mod microtasks;
+pub mod perf_hooks;
 pub mod process;
 mod runtime;
 mod thrown;

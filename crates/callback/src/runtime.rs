@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use std::time::Duration;
 
 /// A callback that is called once.
 pub(crate) type Once = Box<dyn FnOnce() -> Result<(), Thrown>>;
@@ -26,6 +27,8 @@ pub(crate) fn once<O: Outcome>(f: impl FnOnce() -> O + 'static) -> Once {
 /// One program in the callback style, on one loop.
 pub(crate) struct Runtime {
     pub(crate) handle: Handle,
+    /// The loop's idle time before this program.
+    pub(crate) idle_before: Duration,
     ticks: RefCell<VecDeque<Once>>,
     pub(crate) microtasks: Microtasks,
     pub(crate) timers: Timers,
@@ -78,6 +81,7 @@ pub fn run_on<O: Outcome>(
 ) -> io::Result<u8> {
     let runtime = Rc::new(Runtime {
         handle: event_loop.handle(),
+        idle_before: event_loop.handle().stats().idle,
         ticks: RefCell::default(),
         microtasks: Microtasks::default(),
         timers: Timers::new(event_loop.handle()),

@@ -154,6 +154,10 @@ impl Timers {
         }
     }
 
+    pub(crate) fn started(&self) -> Instant {
+        self.started
+    }
+
     /// Whole milliseconds since the program's start, read now: Node's `getLibuvNow`.
     fn now_ms(&self) -> u64 {
         let elapsed = self.handle.now().saturating_duration_since(self.started);

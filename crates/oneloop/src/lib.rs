@@ -27,3 +27,8 @@ pub use oneloop_aio as aio;
 pub use oneloop_callback as callback;
 pub use oneloop_core::*;
 pub use oneloop_net as net;
+
+/// The README's examples are tested, too.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
