@@ -1,7 +1,7 @@
 # Everything a person types. `make help` lists it.
 
 CARGO ?= cargo
-MAIN := target/release/main
+MAIN := $(or $(CARGO_TARGET_DIR),target)/release/main
 
 .DEFAULT_GOAL := all
 .PHONY: all run test check bench conformance clean help

@@ -15,7 +15,8 @@ use std::task::{Context, Poll};
 /// All of it takes `&self`: one task can read while another writes. The family's own functions
 /// (`set_nodelay`, `peer_addr`) are there by dereferencing.
 ///
-/// It also has futures-io's `AsyncRead` and `AsyncWrite`, for libraries that speak these.
+/// It also has futures-io's `AsyncRead` and `AsyncWrite`, for libraries that speak these. A wait that
+/// such a library began and gave up keeps the loop alive until the stream is dropped.
 #[derive(Debug)]
 pub struct Stream<S> {
     inner: S,

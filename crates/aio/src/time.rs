@@ -74,11 +74,13 @@ pub async fn timeout<F: Future>(duration: Duration, future: F) -> Result<F::Outp
 #[track_caller]
 pub fn interval(period: Duration) -> Interval {
     assert!(!period.is_zero(), "an interval needs a period");
-    let next = Handle::current().now() + period;
+    let handle = Handle::current();
+    let next = after(handle.now(), period);
     Interval {
         period,
         next,
-        sleep: sleep_until(next),
+        sleep: handle.sleep_until(next),
+        handle,
     }
 }
 
@@ -88,6 +90,13 @@ pub struct Interval {
     period: Duration,
     next: Instant,
     sleep: Sleep,
+    handle: Handle,
+}
+
+/// That much later; a time beyond all times is a century away.
+fn after(time: Instant, duration: Duration) -> Instant {
+    const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+    time.checked_add(duration).unwrap_or(time + CENTURY)
 }
 
 impl Interval {
@@ -99,12 +108,11 @@ impl Interval {
     /// See [`Interval::tick`].
     pub fn poll_tick(&mut self, cx: &mut Context<'_>) -> Poll<Instant> {
         ready!(Pin::new(&mut self.sleep).poll(cx));
-        let handle = Handle::current();
         let due = self.next;
-        let late = handle.now().saturating_duration_since(due).as_nanos();
+        let late = self.handle.now().saturating_duration_since(due).as_nanos();
         let periods = u32::try_from(late / self.period.as_nanos() + 1).unwrap_or(u32::MAX);
-        self.next = due + self.period.saturating_mul(periods);
-        self.sleep = handle.sleep_until(self.next);
+        self.next = after(due, self.period.saturating_mul(periods));
+        self.sleep = self.handle.sleep_until(self.next);
         Poll::Ready(due)
     }
 }

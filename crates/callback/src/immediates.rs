@@ -6,14 +6,14 @@
 
 use crate::runtime::{Left, Once, Runtime, current, once};
 use crate::thrown::Outcome;
-use oneloop_core::{Handle, Phase, PhaseReached};
+use oneloop_core::{Phase, PhaseReached};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Poll, Waker};
 
 struct State {
     callback: RefCell<Option<Once>>,
@@ -108,34 +108,9 @@ impl Immediates {
     }
 }
 
-/// A wait for the check phase; while it is referenced, the poll before it does not sleep.
-struct Check {
-    check: PhaseReached,
-    idle: PhaseReached,
-}
-
-impl Check {
-    fn new(handle: &Handle) -> Self {
-        Check {
-            check: handle.phase(Phase::Check),
-            idle: handle.phase(Phase::Idle),
-        }
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>, handle: &Handle, referenced: bool) -> Poll<()> {
-        self.check.set_referenced(referenced);
-        if referenced && Pin::new(&mut self.idle).poll(cx).is_ready() {
-            // The idle phase passed: stay awake for this poll, too.
-            self.idle = handle.phase(Phase::Idle);
-            let _ = Pin::new(&mut self.idle).poll(cx);
-        }
-        Pin::new(&mut self.check).poll(cx)
-    }
-}
-
 impl Runtime {
     pub(crate) async fn drive_immediates(self: Rc<Self>) {
-        let mut wait: Option<Check> = None;
+        let mut wait: Option<PhaseReached> = None;
         poll_fn(|cx| {
             loop {
                 self.immediates.driver.set(Some(cx.waker().clone()));
@@ -143,11 +118,10 @@ impl Runtime {
                     wait = None;
                     return Poll::<()>::Pending;
                 }
-                let check = wait.get_or_insert_with(|| Check::new(&self.handle));
-                if check
-                    .poll(cx, &self.handle, self.immediates.is_referenced())
-                    .is_pending()
-                {
+                // While it is referenced, the poll does not sleep.
+                let check = wait.get_or_insert_with(|| self.handle.phase(Phase::Check));
+                check.set_referenced(self.immediates.is_referenced());
+                if Pin::new(check).poll(cx).is_pending() {
                     return Poll::Pending;
                 }
                 wait = None;

@@ -10,14 +10,26 @@ const RUN_NS: u64 = 200_000;
 /// The clock is read once in so many system calls: most runs do two, and never pay for it.
 const CALLS_PER_CLOCK: u32 = 8;
 
-/// What is left for the task that runs now.
-#[derive(Debug, Default)]
+/// What is left for the task that runs now; outside of runs it is full.
+#[derive(Debug)]
 pub(crate) struct Budget {
     bytes: Cell<usize>,
     /// System calls until the clock is read again.
     calls: Cell<u32>,
     /// When the clock was first read in this run.
     since_ns: Cell<Option<u64>>,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        let budget = Budget {
+            bytes: Cell::new(0),
+            calls: Cell::new(0),
+            since_ns: Cell::new(None),
+        };
+        budget.refill();
+        budget
+    }
 }
 
 impl Budget {

@@ -13,16 +13,18 @@ use crate::stats::{Counters, PhaseReport, Ran, Woke, add, raise};
 use crate::task::{JoinError, Task, TaskBody, Unhandled};
 use crate::timers::Timers;
 use crate::waker::TaskWaker;
+use std::any::Any;
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::io;
 use std::os::fd::AsRawFd;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 /// Runs of tasks that one phase may add to those that were ready when it woke its own.
@@ -30,11 +32,10 @@ const PHASE_RUNS: usize = 256;
 /// Time after which a phase leaves the rest for later.
 const PHASE_NS: u64 = 10_000_000;
 /// The clock is read once in so many runs.
-const RUNS_PER_CLOCK: usize = 64;
+const RUNS_PER_CLOCK: usize = 8;
 
 /// What to make a loop with.
 #[derive(Clone, Debug, Default)]
-#[non_exhaustive]
 pub struct Options {
     /// Where its time comes from.
     pub clock: Clock,
@@ -81,7 +82,7 @@ pub struct EventLoop {
     /// The reactor's key for what other threads ring.
     bell: Key<Rc<State>>,
     /// Wakers on their way from a phase to the run queue; kept for its capacity.
-    wakers: Vec<Waker>,
+    wakers: VecDeque<Waker>,
     /// What this phase does, while somebody observes.
     report: Option<PhaseReport>,
     /// When the clock was last read for the books.
@@ -135,7 +136,7 @@ impl EventLoop {
         Ok(EventLoop {
             inner,
             bell,
-            wakers: Vec::new(),
+            wakers: VecDeque::new(),
             report: None,
             lapped_ns: 0,
             polled_ns: 0,
@@ -155,7 +156,7 @@ impl EventLoop {
     /// What `epoll_pwait2(2)` says; a correct program sees none.
     pub fn run(&mut self) -> io::Result<()> {
         let _entered = Entered::new(&self.inner);
-        self.lap();
+        self.begin_run();
         if self.inner.is_alive() {
             self.timers(&mut None); // once before the first poll
         }
@@ -184,7 +185,13 @@ impl EventLoop {
 
     fn run_turn(&mut self, wait: Wait) -> io::Result<bool> {
         let _entered = Entered::new(&self.inner);
-        self.lap();
+        self.begin_run();
+        // Once something has run, the turn has made its progress and does not wait for more.
+        let wait = if self.inner.ready.is_empty() {
+            wait
+        } else {
+            Wait::Never
+        };
         self.turn(wait, &mut None)?;
         self.inner.stopping.set(false);
         Ok(self.inner.is_alive())
@@ -213,13 +220,14 @@ impl EventLoop {
             self.inner
                 .ready
                 .push(TaskWaker::new_queued(Task::MAIN, shared));
-            self.lap();
+            self.begin_run();
             self.phase(Phase::Timers, &mut main); // what is ready runs, before any turn
             while main.is_some() {
                 self.turn(Wait::Always, &mut main)
                     .expect("our epoll fd and its buffer are valid");
             }
         }
+        self.inner.stopping.set(false);
         output.expect("the future has ended")
     }
 
@@ -259,7 +267,7 @@ impl EventLoop {
         while let Some((deadline_ns, waker)) = self.inner.pop_due(now_ns) {
             let late_ns = now_ns - deadline_ns;
             self.note(|| Woke::Timer(Duration::from_nanos(late_ns)));
-            self.wakers.push(waker);
+            self.wakers.push_back(waker);
             latest_ns = latest_ns.max(late_ns);
             fired += 1;
         }
@@ -308,7 +316,7 @@ impl EventLoop {
             Wait::Always => main.is_none(),
             Wait::WhileAlive => inner.stopping.get() || !inner.is_alive(),
         };
-        if is_through || !inner.ready.is_empty() || inner.phases.borrow().keep_poll_awake() {
+        if is_through || !inner.ready.is_empty() || inner.phases.borrow().is_referenced() {
             return Some(Duration::ZERO);
         }
         let deadline_ns = inner.timers.borrow_mut().next_deadline_ns()?;
@@ -398,7 +406,8 @@ impl EventLoop {
         if waiters > 0 {
             self.note(|| Woke::Waiters(waiters));
         }
-        for waker in self.wakers.drain(..) {
+        // One by one: if one of them panics, the others are still here for the next phase.
+        while let Some(waker) = self.wakers.pop_front() {
             waker.wake();
         }
         if !self.inner.ready.is_empty() {
@@ -419,6 +428,11 @@ impl EventLoop {
         if let Some(observer) = observer {
             (*observer.borrow_mut())(&report);
         }
+        let observed_ns = self.lap();
+        add(
+            &self.inner.counters.phases_ns[report.phase as usize],
+            observed_ns,
+        );
     }
 
     /// Runs ready tasks, first in first out: the only place where user code runs, with nothing
@@ -443,7 +457,6 @@ impl EventLoop {
     fn run_task(&mut self, task: Arc<TaskWaker>, main: &mut Main<'_, '_>) {
         let key = task.task;
         task.begin_run();
-        self.inner.budget.refill();
         add(&self.inner.counters.tasks_run, 1);
         let began_ns = self.report.as_ref().map(|_| self.inner.clock.now_ns());
         let spawned_at = began_ns.and_then(|_| self.inner.spawned_at(key));
@@ -460,6 +473,7 @@ impl EventLoop {
         } else {
             self.inner.poll_task(key, &mut cx);
         }
+        self.inner.budget.refill();
         if let (Some(report), Some(began_ns)) = (&mut self.report, began_ns) {
             let took = Duration::from_nanos(self.inner.clock.now_ns() - began_ns);
             let task = Some(key).filter(|key| *key != Task::MAIN);
@@ -469,6 +483,12 @@ impl EventLoop {
                 took,
             });
         }
+    }
+
+    /// The time outside of the loop is in no book.
+    fn begin_run(&mut self) {
+        self.lap();
+        self.polled_ns = self.lapped_ns;
     }
 
     /// Reads the clock for the books: nanoseconds since the last time.
@@ -483,30 +503,36 @@ impl Inner {
         self.timers.borrow_mut().pop_due(now_ns)
     }
 
-    fn spawned_at(&self, key: Key<Task>) -> Option<&'static std::panic::Location<'static>> {
+    fn spawned_at(&self, key: Key<Task>) -> Option<&'static Location<'static>> {
         self.tasks.borrow().get(key).map(|task| task.spawned_at)
     }
 
     /// Polls a task's body, which is out of its slot meanwhile (rule 8): the task may spawn, end or
-    /// cancel any other, and itself.
+    /// cancel any other, and itself. Whatever panics ends this task only (rule 13): the future's own
+    /// panic is its outcome; the rest, from the drop of an output or from a waker, is reported.
     fn poll_task(&self, key: Key<Task>, cx: &mut Context<'_>) {
-        let Some(mut body) = self
-            .tasks
-            .borrow_mut()
-            .get_mut(key)
-            .and_then(|task| task.body.take())
-        else {
+        let Some((mut body, spawned_at)) = self.take_body(key) else {
             return; // woken after its end
         };
-        let ended = if body.as_mut().poll(cx).is_ready() {
-            self.tasks.borrow_mut().remove(key);
-            Some(body)
-        } else {
-            self.put_back(key, body)
+        let ended = match catch_unwind(AssertUnwindSafe(|| body.as_mut().poll(cx))) {
+            Ok(Poll::Pending) => self.put_back(key, body),
+            Ok(Poll::Ready(())) => Some(body),
+            Err(payload) => {
+                report_panic(payload, spawned_at);
+                Some(body)
+            }
         };
         if let Some(body) = ended {
-            drop_body(body);
+            let task = self.tasks.borrow_mut().remove(key);
+            drop(task);
+            drop_body(body, spawned_at);
         }
+    }
+
+    fn take_body(&self, key: Key<Task>) -> Option<(TaskBody, &'static Location<'static>)> {
+        let mut tasks = self.tasks.borrow_mut();
+        let task = tasks.get_mut(key)?;
+        Some((task.body.take()?, task.spawned_at))
     }
 
     /// Gives the body back to its task; or to the caller, if the task was cancelled meanwhile.
@@ -521,31 +547,32 @@ impl Inner {
 }
 
 /// Drops a body that will not run again; a panic from it ends nothing else.
-fn drop_body(body: TaskBody) {
+pub(crate) fn drop_body(body: TaskBody, spawned_at: &'static Location<'static>) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(body))) {
-        let spawned_at = std::panic::Location::caller();
-        Handle::report_unhandled(&Unhandled {
-            error: JoinError::Panicked(payload),
-            spawned_at,
-        });
+        report_panic(payload, spawned_at);
     }
 }
 
+fn report_panic(payload: Box<dyn Any + Send>, spawned_at: &'static Location<'static>) {
+    Handle::report_unhandled(&Unhandled {
+        error: JoinError::Panicked(payload),
+        spawned_at,
+    });
+}
+
 impl Drop for EventLoop {
-    /// Drops all tasks, and what they leave behind, until nothing is left (rule 8).
+    /// Drops all tasks, outside of borrows: what they do in their drops finds a loop (rule 8).
     fn drop(&mut self) {
         let _entered = Entered::new(&self.inner);
         let inner = &self.inner;
         inner.closed.set(true);
         let inbox = inner.shared.close();
         drop(inbox);
-        loop {
-            let tasks = inner.tasks.take();
-            if tasks.is_empty() {
-                break;
-            }
-            for body in tasks.into_values().filter_map(|task| task.body) {
-                drop_body(body);
+        // Nothing can be spawned any more, so one round takes them all.
+        let tasks = inner.tasks.take();
+        for Task { body, spawned_at } in tasks.into_values() {
+            if let Some(body) = body {
+                drop_body(body, spawned_at);
             }
         }
         while inner.ready.pop().is_some() {}

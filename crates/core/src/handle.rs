@@ -16,7 +16,7 @@ use crate::waker::TaskWaker;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::Future;
-use std::panic::Location;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -62,16 +62,24 @@ pub(crate) struct Entered {
 impl Entered {
     pub(crate) fn new(inner: &Rc<Inner>) -> Self {
         Entered {
-            before: CURRENT.replace(Some(Rc::clone(inner))),
+            before: replace_current(Some(Rc::clone(inner))),
         }
     }
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        let left = CURRENT.replace(self.before.take());
+        let left = replace_current(self.before.take());
         drop(left);
     }
+}
+
+/// At the thread's end, when thread-locals are gone, there is no current loop.
+fn replace_current(with: Option<Rc<Inner>>) -> Option<Rc<Inner>> {
+    CURRENT
+        .try_with(|current| current.replace(with))
+        .ok()
+        .flatten()
 }
 
 /// Queues a task of the loop that runs on this thread; gives the waker back if it is another's.
@@ -228,9 +236,9 @@ impl Handle {
     }
 
     /// Waits until the loop comes to that phase, which is in this turn if the phase is still ahead.
-    /// Cancel safe. Waiting keeps the loop alive; for [`Phase::Pending`], [`Phase::Idle`] and
-    /// [`Phase::Closing`] it also keeps the poll from sleeping. [`Phase::Timers`] and
-    /// [`Phase::Poll`] wake those who wait for them, too, once they are through with their own.
+    /// Cancel safe. Waiting keeps the loop alive and its poll from sleeping; unreferenced
+    /// ([`PhaseReached::set_referenced`]), it does neither. [`Phase::Timers`] and [`Phase::Poll`] wake
+    /// those who wait for them, too, once they are through with their own.
     pub fn phase(&self, phase: Phase) -> PhaseReached {
         PhaseReached::new(self.clone(), phase)
     }
@@ -279,9 +287,9 @@ impl Handle {
             add(&handle.inner.counters.tasks_unhandled, 1);
         }
         let hear = current.and_then(|handle| handle.inner.unhandled.borrow().clone());
-        match hear {
-            Some(hear) => hear(unhandled),
-            None => eprintln!("{unhandled}"),
+        let told = hear.map(|hear| catch_unwind(AssertUnwindSafe(|| hear(unhandled))));
+        if !matches!(told, Some(Ok(()))) {
+            eprintln!("{unhandled}");
         }
     }
 }

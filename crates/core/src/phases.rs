@@ -15,7 +15,7 @@ pub enum Phase {
     Timers,
     /// What the last turn put off.
     Pending,
-    /// Runs every turn; whoever waits for it keeps the poll from sleeping.
+    /// Runs every turn, before the poll.
     Idle,
     /// Just before the poll.
     Prepare,
@@ -38,11 +38,6 @@ impl Phase {
         Phase::Check,
         Phase::Closing,
     ];
-
-    /// True for a phase whose waiters want it now rather than after a sleep.
-    fn keeps_poll_awake(self) -> bool {
-        matches!(self, Phase::Pending | Phase::Idle | Phase::Closing)
-    }
 }
 
 impl fmt::Display for Phase {
@@ -71,16 +66,13 @@ struct Waiter {
 struct Line {
     first: u64,
     waiting: VecDeque<Option<Waiter>>,
-    /// How many of them have not given up.
-    live: usize,
-    /// How many of these keep the loop alive.
+    /// How many of them keep the loop alive.
     referenced: usize,
 }
 
 impl Line {
     fn join(&mut self, waker: Waker, referenced: bool) -> u64 {
         self.waiting.push_back(Some(Waiter { waker, referenced }));
-        self.live += 1;
         self.referenced += usize::from(referenced);
         self.first + self.waiting.len() as u64 - 1
     }
@@ -94,7 +86,6 @@ impl Line {
     /// Takes out somebody who gave up.
     fn leave(&mut self, ticket: u64) -> Option<Waiter> {
         let waiter = self.place(ticket)?.take()?;
-        self.live -= 1;
         self.referenced -= usize::from(waiter.referenced);
         Some(waiter)
     }
@@ -107,9 +98,8 @@ impl Line {
         }
     }
 
-    fn take(&mut self, wakers: &mut Vec<Waker>) {
+    fn take(&mut self, wakers: &mut VecDeque<Waker>) {
         self.first += self.waiting.len() as u64;
-        self.live = 0;
         self.referenced = 0;
         wakers.extend(self.waiting.drain(..).flatten().map(|waiter| waiter.waker));
     }
@@ -123,7 +113,7 @@ pub(crate) struct Phases {
 
 impl Phases {
     /// Takes a snapshot: who waits from here on waits for the next turn.
-    pub(crate) fn take(&mut self, phase: Phase, wakers: &mut Vec<Waker>) {
+    pub(crate) fn take(&mut self, phase: Phase, wakers: &mut VecDeque<Waker>) {
         self.lines[phase as usize].take(wakers);
     }
 
@@ -137,13 +127,9 @@ impl Phases {
         self.lines[phase as usize].waiting.is_empty()
     }
 
+    /// True while somebody waits who keeps the loop alive, and the poll awake.
     pub(crate) fn is_referenced(&self) -> bool {
         self.lines.iter().any(|line| line.referenced > 0)
-    }
-
-    pub(crate) fn keep_poll_awake(&self) -> bool {
-        let mut lines = Phase::ALL.iter().filter(|phase| phase.keeps_poll_awake());
-        lines.any(|phase| self.lines[*phase as usize].live > 0)
     }
 }
 

@@ -12,8 +12,7 @@ pub enum Direction {
     Write,
 }
 
-/// What epoll said of an fd, as a set. The bits are epoll's own, with `EPOLLRDHUP` moved down to the
-/// place of `EPOLLPRI`, which nobody asks for.
+/// What epoll said of an fd, as a set. The bits are epoll's own, with `EPOLLRDHUP` moved down to fit.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Ready(u8);
 
@@ -25,14 +24,13 @@ impl Ready {
     /// `EPOLLOUT`: a write would not block.
     pub const WRITE: Ready = Ready(4);
     /// `EPOLLRDHUP`: the peer will send no more. It means "read to the end", not "close".
-    pub const READ_CLOSED: Ready = Ready(2);
+    pub const READ_CLOSED: Ready = Ready(32);
+    /// `EPOLLPRI`: urgent data came. A read stops at it, with more behind it.
+    pub const URGENT: Ready = Ready(2);
     /// `EPOLLHUP`: both directions are shut.
     pub const HANG_UP: Ready = Ready(16);
     /// `EPOLLERR`: an error is pending; the next system call will tell it.
     pub const ERROR: Ready = Ready(8);
-
-    /// The bits that stay once seen: no later edge would bring them again.
-    const STICKY: Ready = Ready(2 | 8 | 16);
 
     /// True if all bits of `other` are set.
     pub const fn contains(self, other: Ready) -> bool {
@@ -57,12 +55,12 @@ impl Ready {
     /// The bits of which any lets an operation in that direction go ahead.
     pub const fn of(direction: Direction) -> Ready {
         match direction {
-            Direction::Read => Ready(1 | 2 | 8 | 16),
+            Direction::Read => Ready(1 | 2 | 8 | 16 | 32),
             Direction::Write => Ready(4 | 8 | 16),
         }
     }
 
-    /// The one bit that a would-block answer in that direction takes back.
+    /// The bit that says just this: an operation in that direction would not block.
     pub(crate) const fn bit(direction: Direction) -> Ready {
         match direction {
             Direction::Read => Ready::READ,
@@ -70,13 +68,23 @@ impl Ready {
         }
     }
 
-    /// True if a bit is set that no later edge would bring again.
-    pub(crate) const fn is_sticky(self) -> bool {
-        self.intersects(Ready::STICKY)
+    /// What a would-block answer takes back. Closing and errors stay: no edge would bring them again.
+    pub(crate) const fn without_blocked(self, direction: Direction) -> Ready {
+        match direction {
+            Direction::Read => self.without(Ready(1 | 2)),
+            Direction::Write => self.without(Ready::WRITE),
+        }
+    }
+
+    /// True if there is more to do in that direction than its bit says, for which no further edge
+    /// comes: an end or an error to be told, or bytes behind urgent ones.
+    pub(crate) const fn has_more_than_bit(self, direction: Direction) -> bool {
+        self.intersects(Ready::of(direction).without(Ready::bit(direction)))
     }
 
     pub(crate) fn from_epoll(flags: EventFlags) -> Ready {
-        let same = EventFlags::IN | EventFlags::OUT | EventFlags::ERR | EventFlags::HUP;
+        let same =
+            EventFlags::IN | EventFlags::PRI | EventFlags::OUT | EventFlags::ERR | EventFlags::HUP;
         let moved = u8::from(flags.contains(EventFlags::RDHUP)) * Ready::READ_CLOSED.0;
         Ready((flags & same).bits() as u8 | moved)
     }
@@ -99,6 +107,7 @@ impl fmt::Display for Ready {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = [
             (Ready::READ, "IN"),
+            (Ready::URGENT, "PRI"),
             (Ready::WRITE, "OUT"),
             (Ready::READ_CLOSED, "RDHUP"),
             (Ready::HANG_UP, "HUP"),
@@ -169,7 +178,7 @@ impl Interest {
             Trigger::LevelOnce => EventFlags::ONESHOT,
         };
         if self.read {
-            flags |= EventFlags::IN | EventFlags::RDHUP;
+            flags |= EventFlags::IN | EventFlags::PRI | EventFlags::RDHUP;
         }
         if self.write {
             flags |= EventFlags::OUT;
@@ -203,7 +212,7 @@ mod tests {
         assert_eq!(Ready::from_epoll(all).to_string(), "IN|OUT|HUP|ERR");
         assert_eq!(
             Ready::from_epoll(EventFlags::RDHUP | EventFlags::PRI).to_string(),
-            "RDHUP"
+            "PRI|RDHUP"
         );
     }
 

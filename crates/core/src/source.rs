@@ -71,6 +71,8 @@ pub(crate) struct State {
     referenced: Cell<bool>,
     fd: RawFd,
     waiting: [Cell<Option<Waker>>; 2],
+    /// Changes with each wait that begins: whoever gives up takes back no wait but the own.
+    tickets: [Cell<u16>; 2],
 }
 
 impl State {
@@ -87,6 +89,7 @@ impl State {
             referenced: Cell::new(true),
             fd,
             waiting: Default::default(),
+            tickets: Default::default(),
         })
     }
 
@@ -96,31 +99,31 @@ impl State {
 
     /// Notes what epoll said and hands over who waited for it. Returns how many of them kept the
     /// loop alive.
-    pub(crate) fn mark(&self, ready: Ready, wakers: &mut Vec<Waker>) -> usize {
+    pub(crate) fn mark(&self, ready: Ready, wakers: &mut impl Extend<Waker>) -> usize {
         self.ready.set(self.ready.get() | ready);
         if self.ownership == Ownership::Shared {
-            self.interest.set(Interest::NONE); // LevelOnce: the kernel asks to be asked again
+            // LevelOnce: the kernel asks to be asked again, so both directions have to.
+            self.interest.set(Interest::NONE);
+            return self.take_waiting(wakers);
         }
         self.take(|direction| ready.intersects(Ready::of(direction)), wakers)
     }
 
     /// Hands over everybody who waits, as [`State::mark`] does.
-    pub(crate) fn take_waiting(&self, wakers: &mut Vec<Waker>) -> usize {
+    pub(crate) fn take_waiting(&self, wakers: &mut impl Extend<Waker>) -> usize {
         self.take(|_| true, wakers)
     }
 
-    fn take(&self, which: impl Fn(Direction) -> bool, wakers: &mut Vec<Waker>) -> usize {
-        let before = wakers.len();
+    fn take(&self, which: impl Fn(Direction) -> bool, wakers: &mut impl Extend<Waker>) -> usize {
+        let mut taken = 0;
         for direction in [Direction::Read, Direction::Write] {
             if which(direction) {
-                wakers.extend(self.waiting[direction as usize].take());
+                let waker = self.waiting[direction as usize].take();
+                taken += usize::from(waker.is_some());
+                wakers.extend(waker);
             }
         }
-        if self.referenced.get() {
-            wakers.len() - before
-        } else {
-            0
-        }
+        if self.referenced.get() { taken } else { 0 }
     }
 
     fn is_waiting(&self, direction: Direction) -> bool {
@@ -133,6 +136,8 @@ impl State {
     /// Keeps this waker for that direction. True if nobody waited there before.
     fn park(&self, direction: Direction, waker: &Waker) -> bool {
         let place = &self.waiting[direction as usize];
+        let ticket = &self.tickets[direction as usize];
+        ticket.set(ticket.get().wrapping_add(1));
         match place.take() {
             Some(old) if old.will_wake(waker) => {
                 place.set(Some(old));
@@ -145,16 +150,16 @@ impl State {
         }
     }
 
-    /// Takes back the direction's bit. Sticky bits stay: no later edge would bring them again.
+    /// After `EAGAIN`.
     fn clear(&self, direction: Direction) {
-        self.ready
-            .set(self.ready.get().without(Ready::bit(direction)));
+        let ready = self.ready.get();
+        self.ready.set(ready.without_blocked(direction));
     }
 
-    /// After a short count. A closed or failed direction has one more thing to tell, for which no
-    /// edge will come, so its bit stays (rule 3).
+    /// After a short count. A closed or failed direction has one more thing to tell, and urgent data
+    /// more behind it, for which no edge will come, so the bit stays (rule 3).
     fn drained(&self, direction: Direction) {
-        if !self.ready.get().is_sticky() {
+        if !self.ready.get().has_more_than_bit(direction) {
             self.clear(direction);
         }
     }
@@ -169,6 +174,8 @@ pub struct Source<F: AsFd = OwnedFd> {
     key: Key<Rc<State>>,
     state: Rc<State>,
     fd: F,
+    /// A short read does not mean that the kernel has no more.
+    reads_in_parts: bool,
 }
 
 impl<F: AsFd> fmt::Debug for Source<F> {
@@ -212,7 +219,15 @@ impl<F: AsFd> Source<F> {
             key,
             state,
             fd,
+            reads_in_parts: false,
         })
+    }
+
+    /// Says that a short read does not mean that there is no more: a Unix socket's `recv(2)` stops
+    /// behind a message that carried fds. Each read to the end then costs the call that says so.
+    pub fn reads_in_parts(mut self) -> Self {
+        self.reads_in_parts = true;
+        self
     }
 
     /// The loop it is on.
@@ -274,7 +289,7 @@ impl<F: AsFd> Source<F> {
             match op(self.fd.as_fd()) {
                 Ok(done) => {
                     self.handle.inner.budget.spend(done.bytes);
-                    if done.drained || self.state.ownership == Ownership::Shared {
+                    if self.is_drained(direction, done.drained) {
                         self.state.drained(direction);
                     }
                     return Poll::Ready(Ok(done.value));
@@ -285,9 +300,18 @@ impl<F: AsFd> Source<F> {
                     return Poll::Pending;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Poll::Ready(Err(error)),
+                Err(error) => {
+                    // Paid for, too: a caller that tries again and again has its share as well.
+                    self.handle.inner.budget.spend(0);
+                    return Poll::Ready(Err(error));
+                }
             }
         }
+    }
+
+    fn is_drained(&self, direction: Direction, is_short: bool) -> bool {
+        let in_parts = self.reads_in_parts && direction == Direction::Read;
+        (is_short && !in_parts) || self.state.ownership == Ownership::Shared
     }
 
     /// Waits until a direction is believed ready, without trying anything.
@@ -318,6 +342,7 @@ impl<F: AsFd> Source<F> {
             source: self,
             direction,
             poll,
+            ticket: None,
         }
     }
 
@@ -329,16 +354,21 @@ impl<F: AsFd> Source<F> {
     }
 
     fn wait_for(&self, cx: &mut Context<'_>, direction: Direction) -> io::Result<()> {
+        self.ask_for(direction)?;
         let first = self.state.park(direction, cx.waker());
         if first && self.state.referenced.get() {
             self.handle.inner.count_wait(true);
         }
+        Ok(())
+    }
+
+    /// Rule 7: the first EAGAIN asks for OUT. EPOLL_CTL_MOD tells at once what is ready by now, so no
+    /// edge is lost in between.
+    fn ask_for(&self, direction: Direction) -> io::Result<()> {
         let interest = self.state.interest.get();
         if interest.has(direction) {
             return Ok(());
         }
-        // Rule 7: the first EAGAIN asks for OUT. EPOLL_CTL_MOD tells at once what is ready by now,
-        // so no edge is lost in between.
         let interest = interest.and(direction);
         let trigger = trigger(self.state.ownership);
         self.handle
@@ -388,6 +418,8 @@ pub struct Io<'a, F: AsFd, P> {
     source: &'a Source<F>,
     direction: Direction,
     poll: P,
+    /// That of the wait that this future began, while it waits.
+    ticket: Option<u16>,
 }
 
 // Nothing in it is pinned: `poll` is called through `&mut`.
@@ -400,12 +432,20 @@ where
     type Output = T;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        (self.get_mut().poll)(cx)
+        let this = self.get_mut();
+        let poll = (this.poll)(cx);
+        let ticket = &this.source.state.tickets[this.direction as usize];
+        this.ticket = poll.is_pending().then(|| ticket.get());
+        poll
     }
 }
 
 impl<F: AsFd, P> Drop for Io<'_, F, P> {
+    /// Takes back this future's wait, but not that of another one that has taken its place.
     fn drop(&mut self) {
-        self.source.cancel(self.direction);
+        let ticket = &self.source.state.tickets[self.direction as usize];
+        if self.ticket == Some(ticket.get()) {
+            self.source.cancel(self.direction);
+        }
     }
 }

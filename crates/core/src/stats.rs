@@ -31,7 +31,7 @@ pub struct Stats {
     pub tasks_run: u64,
     /// Tasks that panicked with nobody to join them.
     pub tasks_unhandled: u64,
-    /// Runs that ended because the task had had its share of I/O (rule 15).
+    /// Times that a task was put off to the next turn, as it had had its share of I/O (rule 15).
     pub io_budget_spent: u64,
     /// Phases that ended with tasks still ready, as the turn had had its share.
     pub run_budget_spent: u64,
@@ -140,7 +140,7 @@ impl fmt::Display for Woke {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Woke::Fd(fd, ready) => write!(f, "fd {fd} {ready}"),
-            Woke::Timer(late) => write!(f, "timer {late:?} late"),
+            Woke::Timer(late) => write!(f, "timer {late:.1?} late"),
             Woke::Ring => f.write_str("another thread"),
             Woke::Waiters(1) => f.write_str("1 waiter"),
             Woke::Waiters(count) => write!(f, "{count} waiters"),
@@ -167,7 +167,7 @@ impl fmt::Display for Ran {
             (Some(task), None) => write!(f, "task {task}"),
             (Some(task), Some(at)) => write!(f, "task {task} of {}:{}", file_name(at), at.line()),
         }?;
-        write!(f, " {:?}", self.took)
+        write!(f, " {:.1?}", self.took)
     }
 }
 
@@ -191,7 +191,7 @@ pub struct PhaseReport {
     pub ran: Vec<Ran>,
     /// How long the loop slept; only the poll does.
     pub slept: Duration,
-    /// How long everything else took.
+    /// How long the runs took, all together.
     pub took: Duration,
 }
 
@@ -202,13 +202,13 @@ impl fmt::Display for PhaseReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "turn {} {:<8}", self.turn, self.phase)?;
         if self.phase == Phase::Poll {
-            write!(f, "slept {:?}; ", self.slept)?;
+            write!(f, "slept {:.1?}; ", self.slept)?;
         }
         if self.woke.is_empty() && self.ran.is_empty() {
             return f.write_str("nothing to do");
         }
         write!(f, "woke {}", Named(&self.woke))?;
-        write!(f, "; ran {}; took {:?}", Named(&self.ran), self.took)
+        write!(f, "; ran {}; took {:.1?}", Named(&self.ran), self.took)
     }
 }
 

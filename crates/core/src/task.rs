@@ -1,5 +1,6 @@
 //! The one kind of task: a future, polled when its waker says so.
 
+use crate::event_loop::drop_body;
 use crate::handle::Handle;
 use crate::slots::Key;
 use pin_project_lite::pin_project;
@@ -247,7 +248,13 @@ impl<T> JoinHandle<T> {
     /// waits. Without effect on a task that has ended.
     pub fn cancel(&self) {
         let task = self.handle.inner.tasks.borrow_mut().remove(self.key);
-        drop(task);
+        if let Some(Task {
+            body: Some(body),
+            spawned_at,
+        }) = task
+        {
+            drop_body(body, spawned_at);
+        }
     }
 
     /// True once the task has ended, in whatever way.
@@ -260,13 +267,12 @@ impl<T> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let before = self.shared.outcome.replace(Outcome::Taken);
-        match before {
-            Outcome::Running(old) => {
-                let waker = old
-                    .filter(|w| w.will_wake(cx.waker()))
-                    .or_else(|| Some(cx.waker().clone()));
-                self.shared.outcome.replace(Outcome::Running(waker));
+        let waker = cx.waker().clone(); // foreign code, so before the outcome is touched
+        let outcome = self.shared.outcome.replace(Outcome::Taken);
+        match outcome {
+            Outcome::Running(before) => {
+                self.shared.outcome.replace(Outcome::Running(Some(waker)));
+                drop(before);
                 Poll::Pending
             }
             Outcome::Ended(result) => Poll::Ready(result),

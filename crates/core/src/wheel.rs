@@ -74,7 +74,11 @@ impl<T: Copy> Bucket<T> {
         items.retain(|(_, item)| keep(item));
         let earliest = items.iter().enumerate().min_by_key(|(_, (time, _))| *time);
         self.first = earliest.map_or(0, |(place, _)| place);
-        self.items = items;
+        if items.is_empty() {
+            self.reuse(items)
+        } else {
+            self.items = items
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{self, SocketType, sockopt};
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -17,13 +18,15 @@ use std::time::Duration;
 /// How many connections wait for `accept` by default. The kernel caps it at `net.core.somaxconn`.
 pub const BACKLOG: i32 = 1024;
 
-/// The first pause after `accept` failed for want of something; each further one is twice as long.
+/// When `accept` first fails for want of something, it is tried once more a moment later: those whose
+/// clients have left close in the meantime.
+const RETRY: Duration = Duration::from_millis(1);
+/// The first pause after it failed again; each further one is twice as long.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// How to listen.
 #[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
 pub struct ListenOptions {
     /// How many connections may wait to be accepted.
     pub backlog: i32,
@@ -60,15 +63,22 @@ pub struct ListenerStats {
 /// When the process runs out of fds, it closes one waiting connection with the help of an fd kept in
 /// reserve, so that its client hears at once, and then pauses for 10 ms, 20 ms, … up to 1 s: it never
 /// spins, and goes on within a second after fds come free.
-#[derive(Debug)]
 pub struct Listener {
     source: Source,
+    is_inet: bool,
     nodelay: bool,
     stats: Cell<ListenerStats>,
     /// Given up for a moment to accept a connection that must be shed.
     reserve: RefCell<Option<OwnedFd>>,
-    pause: RefCell<Option<Sleep>>,
-    next_pause: Cell<Duration>,
+    pause: Cell<Option<Sleep>>,
+    /// How long the next pause is; none before the first failure.
+    next_pause: Cell<Option<Duration>>,
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Listener({:?}, {:?})", self.source, self.stats.get())
+    }
 }
 
 impl Listener {
@@ -84,26 +94,27 @@ impl Listener {
         }
         net::bind(&fd, &addr.to_kernel()?)?;
         net::listen(&fd, options.backlog)?;
-        let nodelay = options.nodelay && matches!(addr, Addr::Inet(_));
-        Listener::from_fd(handle, fd, nodelay)
+        Listener::from_fd(handle, fd, options.nodelay)
     }
 
-    /// A socket that listens already; it must be non-blocking.
+    /// A socket that listens already; it must be non-blocking. `nodelay` is for TCP only.
     ///
     /// # Errors
-    /// Those of `epoll_ctl(2)`.
+    /// Those of `getsockname(2)` and `epoll_ctl(2)`.
     pub fn from_fd(handle: &Handle, fd: OwnedFd, nodelay: bool) -> io::Result<Self> {
+        let is_inet = matches!(Addr::from_kernel(net::getsockname(&fd)?), Addr::Inet(_));
         Ok(Listener {
+            is_inet,
             source: Source::new(handle, fd, Interest::READ, Ownership::Sole)?,
             nodelay,
             stats: Cell::default(),
             reserve: RefCell::new(open_reserve()),
-            pause: RefCell::new(None),
-            next_pause: Cell::new(PAUSE_MIN),
+            pause: Cell::new(None),
+            next_pause: Cell::new(None),
         })
     }
 
-    /// A second listener on the same socket, for another loop: each connection goes to one of them.
+    /// The same socket once more, for a listener on another loop: each connection goes to one of them.
     ///
     /// # Errors
     /// Those of `dup(2)`: `EMFILE`.
@@ -125,7 +136,7 @@ impl Listener {
             let error = match ready!(accepted) {
                 Ok((fd, peer)) => match self.adopt(fd) {
                     Ok(socket) => {
-                        self.next_pause.set(PAUSE_MIN);
+                        self.recover();
                         self.count(|stats| stats.accepted += 1);
                         let peer = peer.map_or(Addr::UnixUnnamed, Addr::from_kernel);
                         return Poll::Ready(Ok((socket, peer)));
@@ -136,8 +147,7 @@ impl Listener {
             };
             match Errno::from_io_error(&error) {
                 Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM | Errno::NOSPC) => {
-                    self.shed();
-                    self.begin_pause();
+                    self.fall_short();
                 }
                 // accept(2): what went wrong on that connection's network already is its error.
                 Some(errno) if is_the_connections(errno) => {}
@@ -147,6 +157,9 @@ impl Listener {
     }
 
     fn adopt(&self, fd: OwnedFd) -> io::Result<Socket> {
+        if !self.is_inet {
+            return Socket::from_unix_fd(self.source.handle(), fd);
+        }
         if self.nodelay {
             // It can fail only on a connection that is reset already; the first read will tell.
             let _ = sockopt::set_tcp_nodelay(&fd, true);
@@ -155,21 +168,40 @@ impl Listener {
     }
 
     fn poll_pause(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut pause = self.pause.borrow_mut();
-        if let Some(sleep) = pause.as_mut() {
-            ready!(Pin::new(sleep).poll(cx));
-            *pause = None;
+        let Some(mut pause) = self.pause.take() else {
+            return Poll::Ready(());
+        };
+        let poll = Pin::new(&mut pause).poll(cx);
+        if poll.is_pending() {
+            self.pause.set(Some(pause));
         }
-        Poll::Ready(())
+        poll
     }
 
     /// Rule 11. The edge that told of the connections behind this one is used up; the end of the
     /// pause stands in for it, as readiness stays marked.
-    fn begin_pause(&self) {
-        let duration = self.next_pause.get();
-        self.next_pause.set((duration * 2).min(PAUSE_MAX));
-        *self.pause.borrow_mut() = Some(self.source.handle().sleep(duration));
-        self.count(|stats| stats.pauses += 1);
+    fn fall_short(&self) {
+        let duration = match self.next_pause.get() {
+            None => {
+                self.next_pause.set(Some(PAUSE_MIN));
+                RETRY
+            }
+            Some(duration) => {
+                self.next_pause.set(Some((duration * 2).min(PAUSE_MAX)));
+                self.shed();
+                self.count(|stats| stats.pauses += 1);
+                duration
+            }
+        };
+        self.pause.set(Some(self.source.handle().sleep(duration)));
+    }
+
+    /// There are fds again.
+    fn recover(&self) {
+        self.next_pause.set(None);
+        if self.reserve.borrow().is_none() {
+            self.reserve.replace(open_reserve());
+        }
     }
 
     /// Accepts one connection with the reserve's fd and closes it.
@@ -230,6 +262,5 @@ fn is_the_connections(errno: Errno) -> bool {
             | Errno::NONET
             | Errno::HOSTUNREACH
             | Errno::NETUNREACH
-            | Errno::PERM
     )
 }

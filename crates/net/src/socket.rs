@@ -4,7 +4,7 @@ use crate::addr::Addr;
 use crate::buffer::{CHUNK_BYTES, Chunk};
 use oneloop_core::{Direction, Done, Handle, Interest, Ownership, Source};
 use rustix::io::Errno;
-use rustix::net::{self, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
+use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -15,6 +15,9 @@ pub use std::net::Shutdown;
 
 /// How every socket of ours is opened.
 pub(crate) const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
+
+/// More slices than this are more than `sendmsg(2)` takes (`IOV_MAX`): the first ones are written.
+const SLICES_MAX: usize = 1024;
 
 /// A connected stream socket on a loop.
 ///
@@ -37,6 +40,26 @@ impl Socket {
         Ok(Socket { source })
     }
 
+    /// Like [`Socket::from_fd`], for a Unix socket: its reads stop behind messages that carry fds.
+    pub(crate) fn from_unix_fd(handle: &Handle, fd: OwnedFd) -> io::Result<Self> {
+        let Socket { source } = Socket::from_fd(handle, fd)?;
+        Ok(Socket {
+            source: source.reads_in_parts(),
+        })
+    }
+
+    pub(crate) fn of_family(
+        family: AddressFamily,
+        handle: &Handle,
+        fd: OwnedFd,
+    ) -> io::Result<Self> {
+        if family == AddressFamily::UNIX {
+            Socket::from_unix_fd(handle, fd)
+        } else {
+            Socket::from_fd(handle, fd)
+        }
+    }
+
     /// Begins to connect.
     ///
     /// # Errors
@@ -47,7 +70,7 @@ impl Socket {
         // Rule 6: registered after connect(2), as before it the kernel says OUT|HUP.
         match net::connect(&fd, &addr.to_kernel()?) {
             Ok(()) => Ok(Connecting {
-                socket: Some(Socket::from_fd(handle, fd)?),
+                socket: Some(Socket::of_family(addr.family(), handle, fd)?),
             }),
             Err(Errno::INPROGRESS) => {
                 let source = Source::new(handle, fd, Interest::BOTH, Ownership::Sole)?;
@@ -68,7 +91,7 @@ impl Socket {
         })
     }
 
-    /// Reads what is there, at most `bytes_max` and [`CHUNK_BYTES`], into a pooled buffer, which is
+    /// Reads what is there, at most `bytes_max` (at least 1) and [`CHUNK_BYTES`], into a pooled buffer, which is
     /// taken only when something is; `None` means that the peer sends no more.
     #[inline]
     pub fn poll_read_chunk(
@@ -86,7 +109,7 @@ impl Socket {
         bytes_max: usize,
     ) -> Poll<io::Result<Option<Chunk>>> {
         let mut chunk = Chunk::take();
-        let space = &mut chunk.space()[..bytes_max.min(CHUNK_BYTES)];
+        let space = &mut chunk.space()[..bytes_max.clamp(1, CHUNK_BYTES)];
         let count = ready!(self.poll_read(cx, space))?;
         Poll::Ready(Ok((count > 0).then(|| chunk.filled(count))))
     }
@@ -106,6 +129,7 @@ impl Socket {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let bufs = &bufs[..bufs.len().min(SLICES_MAX)];
         let wanted = bufs.iter().map(|buf| buf.len()).sum();
         self.source.poll_io(cx, Direction::Write, |fd| {
             let count = net::sendmsg(fd, bufs, &mut Default::default(), SendFlags::NOSIGNAL)?;

@@ -34,7 +34,10 @@ impl UnixStream {
     /// Those of `socketpair(2)`: `EMFILE`.
     pub fn pair(handle: &Handle) -> io::Result<(Self, Self)> {
         let (a, b) = socketpair(AddressFamily::UNIX, SocketType::STREAM, FLAGS, None)?;
-        let (a, b) = (Socket::from_fd(handle, a)?, Socket::from_fd(handle, b)?);
+        let (a, b) = (
+            Socket::from_unix_fd(handle, a)?,
+            Socket::from_unix_fd(handle, b)?,
+        );
         Ok((UnixStream { socket: a }, UnixStream { socket: b }))
     }
 }

@@ -338,9 +338,10 @@ fn statistics_tell_what_a_turn_did() {
 #[test]
 fn lag_is_how_late_a_timer_fires() {
     let clock = Clock::new_virtual();
-    let mut options = Options::default();
-    options.clock = clock.clone();
-    let mut event_loop = EventLoop::with(options).unwrap();
+    let mut event_loop = EventLoop::with(Options {
+        clock: clock.clone(),
+    })
+    .unwrap();
     event_loop.block_on(async {
         let timer = spawn(sleep(10 * MS));
         yield_now().await;
@@ -431,4 +432,57 @@ fn a_sleep_can_be_reset_and_polled_by_another_task() {
         .await
         .unwrap();
     });
+}
+
+#[test]
+fn a_stop_that_block_on_ignored_does_not_end_the_next_run() {
+    let mut event_loop = virtual_loop();
+    let log = Log::default();
+    event_loop.block_on(async { Handle::current().stop() });
+    let inside = log.clone();
+    event_loop.handle().spawn(async move { inside.add("ran") });
+    event_loop.run().unwrap();
+    assert_eq!(log.text(), "ran");
+}
+
+#[test]
+fn a_wait_for_a_phase_alone_does_not_sleep() {
+    for phase in Phase::ALL {
+        let mut event_loop = virtual_loop();
+        let handle = event_loop.handle();
+        handle.spawn(handle.phase(phase));
+        event_loop.run().unwrap(); // would sleep for ever
+        assert_eq!(handle.task_count(), 0, "{phase}");
+    }
+}
+
+#[test]
+fn run_once_does_not_wait_after_something_ran() {
+    let mut event_loop = virtual_loop();
+    let handle = event_loop.handle();
+    let _keep_alive = handle.keep_alive();
+    handle.spawn(async {});
+    assert!(event_loop.run_once().unwrap()); // would sleep for ever
+    assert_eq!(handle.task_count(), 0);
+}
+
+#[test]
+fn time_outside_of_the_loop_is_in_no_book() {
+    let clock = Clock::new_virtual();
+    let mut event_loop = EventLoop::with(Options {
+        clock: clock.clone(),
+    })
+    .unwrap();
+    clock.advance(Duration::from_secs(9));
+    event_loop.block_on(async { sleep(MS).await });
+    assert_eq!(event_loop.handle().stats().busy_max, Duration::ZERO);
+}
+
+#[test]
+fn a_loop_may_live_in_a_thread_local() {
+    thread_local! {
+        static HUB: RefCell<EventLoop> = RefCell::new(EventLoop::new().unwrap());
+    }
+    let thread = std::thread::spawn(|| HUB.with_borrow_mut(|hub| hub.block_on(async { 7 })));
+    assert_eq!(thread.join().unwrap(), 7);
 }

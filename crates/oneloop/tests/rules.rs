@@ -136,6 +136,71 @@ fn rule_03_the_end_behind_the_data_is_seen_without_another_edge() {
 }
 
 #[test]
+fn rule_03_bytes_behind_urgent_ones_are_seen_without_another_edge() {
+    block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        client.write_all(b"abc").unwrap();
+        rustix::net::send(&client, b"!", rustix::net::SendFlags::OOB).unwrap();
+        client.write_all(b"def").unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut buf = [0; 64];
+        let mut heard = Vec::new();
+        while !heard.ends_with(b"def") {
+            let count = stream.read(&mut buf).await.unwrap();
+            heard.extend_from_slice(&buf[..count]);
+        }
+        assert!(heard.starts_with(b"abc"));
+    });
+}
+
+#[test]
+fn rule_03_bytes_behind_a_message_with_fds_are_seen_without_another_edge() {
+    use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+    block_on(async {
+        let (a, b) = UnixStream::pair().unwrap();
+        let fds = [std::os::fd::AsFd::as_fd(a.socket())];
+        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        assert!(ancillary.push(SendAncillaryMessage::ScmRights(&fds)));
+        let text = [std::io::IoSlice::new(b"abc")];
+        sendmsg(a.socket(), &text, &mut ancillary, SendFlags::empty()).unwrap();
+        a.write_all(b"def").await.unwrap();
+        let mut heard = Vec::new();
+        while heard != b"abcdef" {
+            heard.extend_from_slice(&b.read_chunk().await.unwrap().unwrap());
+        }
+    });
+}
+
+#[test]
+fn rule_04_both_directions_of_a_shared_fd_are_heard() {
+    block_on(async {
+        let (mut here, there) = StdUnixStream::pair().unwrap();
+        there.set_nonblocking(true).unwrap();
+        while (&there).write(&[0; 4096]).is_ok() {}
+        let handle = Handle::current();
+        let source = Source::new(&handle, there, Interest::NONE, Ownership::Shared).unwrap();
+        let source = Rc::new(source);
+        let ready = |direction| {
+            let source = Rc::clone(&source);
+            spawn(async move {
+                poll_fn(|cx| source.poll_ready(cx, direction))
+                    .await
+                    .unwrap()
+            })
+        };
+        let (readable, writable) = (ready(Direction::Read), ready(Direction::Write));
+        yield_now().await;
+        here.write_all(b"x").unwrap();
+        readable.await.unwrap();
+        here.set_nonblocking(true).unwrap();
+        while std::io::Read::read(&mut here, &mut [0; 4096]).is_ok() {}
+        writable.await.unwrap();
+    });
+}
+
+#[test]
 fn rule_04_a_reader_that_stops_before_eagain_goes_on() {
     const BYTES: usize = 100_000;
     let mut event_loop = virtual_loop();
@@ -190,10 +255,9 @@ fn rule_07_a_unix_writer_hears_nothing_of_its_readers_reads() {
             b.read(&mut buf).await.unwrap();
         }
     });
-    assert_eq!(
-        handle.stats().events,
-        100,
-        "one edge a message: the reader's"
+    assert!(
+        handle.stats().events <= 100,
+        "at most one edge a message: the reader's"
     );
 }
 
@@ -309,7 +373,12 @@ fn rule_09_wakes_from_other_threads_are_never_lost() {
     }
     ran.set(COUNT.get());
     assert_eq!(ran.get(), 4 * WAKES);
-    assert!(handle.stats().rings <= 4 * WAKES as u64 + 4);
+    let rings = handle.stats().rings;
+    assert!(
+        (1..=4 * WAKES as u64).contains(&rings),
+        "{rings} rings for {} jobs",
+        4 * WAKES
+    );
 }
 
 #[test]
@@ -385,6 +454,65 @@ fn rule_13_a_panic_ends_its_task_and_reaches_the_handle() {
         ["the task panicked: two", "the task panicked: three"]
     );
     assert_eq!(handle.stats().tasks_unhandled, 2);
+}
+
+/// Panics when it is dropped.
+struct PanicsInDrop;
+
+impl Drop for PanicsInDrop {
+    fn drop(&mut self) {
+        panic!("in drop");
+    }
+}
+
+#[test]
+fn rule_13_a_panic_in_what_a_task_leaves_ends_nothing_else() {
+    let mut event_loop = virtual_loop();
+    let handle = event_loop.handle();
+    let unhandled = Rc::new(Cell::new(0));
+    let heard = Rc::clone(&unhandled);
+    handle.on_unhandled(move |_| {
+        heard.set(heard.get() + 1);
+        panic!("in the hook, too");
+    });
+    drop(handle.spawn(async { PanicsInDrop }));
+    let cancelled = handle.spawn(async {
+        let _left = PanicsInDrop;
+        pending::<()>().await;
+    });
+    event_loop.run_nowait().unwrap();
+    cancelled.cancel();
+    event_loop.run().unwrap();
+    assert_eq!(
+        (handle.task_count(), unhandled.get()),
+        (0, 1),
+        "one was cancelled outside of a run"
+    );
+}
+
+#[test]
+fn rule_14_a_reader_that_gives_up_takes_back_only_its_own_wait() {
+    block_on(async {
+        let (a, b) = UnixStream::pair().unwrap();
+        let b = Rc::new(b);
+        let read = || {
+            let b = Rc::clone(&b);
+            spawn(async move { b.read(&mut [0; 8]).await.unwrap() })
+        };
+        let first = read();
+        yield_now().await;
+        let second = read();
+        yield_now().await;
+        first.cancel();
+        a.write_all(b"x").await.unwrap();
+        assert_eq!(
+            timeout(Duration::from_secs(1), second)
+                .await
+                .unwrap()
+                .unwrap(),
+            1
+        );
+    });
 }
 
 #[test]

@@ -6,7 +6,7 @@ use oneloop::net::{Addr, ListenOptions, Listener};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use tracing::warn;
@@ -16,7 +16,8 @@ pub(crate) fn resolve(options: &Options) -> Result<Vec<Addr>, String> {
     let mut addrs = Vec::new();
     for text in &options.listen {
         for addr in resolve_one(text)? {
-            if !addrs.contains(&addr) {
+            // Port 0 is another port each time.
+            if has_port_0(&addr) || !addrs.contains(&addr) {
                 addrs.push(addr);
             }
         }
@@ -28,24 +29,35 @@ fn resolve_one(text: &str) -> Result<Vec<Addr>, String> {
     if let Ok(addr) = text.parse() {
         return Ok(vec![addr]);
     }
+    let wrong = || format!("cannot listen on '{text}': give HOST:PORT, PORT or unix:PATH");
     if text.starts_with("unix:") {
-        return Err(format!("cannot listen on '{text}': the path is missing"));
+        return Err(wrong());
     }
-    // PORT and :PORT mean this machine only, as no flag at all does.
-    let port = text.strip_prefix(':').unwrap_or(text);
+    // PORT, :PORT and localhost:PORT mean this machine only, in both families, as no flag does.
+    let port = text
+        .strip_prefix("localhost:")
+        .or(text.strip_prefix(':'))
+        .unwrap_or(text);
     if let Ok(port) = port.parse::<u16>() {
         let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
         return Ok(loopback
             .map(|ip| Addr::Inet(SocketAddr::new(ip, port)))
             .into());
     }
-    let found = text.to_socket_addrs().map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidInput => {
-            format!("cannot listen on '{text}': give HOST:PORT, PORT or unix:PATH")
-        }
-        _ => format!("cannot listen on '{text}': {}", in_words(&error)),
-    })?;
+    let is_named = text.rsplit_once(':').is_some_and(|(host, port)| {
+        !host.is_empty() && !host.contains([':', '/', '%']) && port.parse::<u16>().is_ok()
+    });
+    if !is_named {
+        return Err(wrong());
+    }
+    let found = text.to_socket_addrs();
+    let found =
+        found.map_err(|error| format!("cannot listen on '{text}': {}", in_words(&error)))?;
     Ok(found.map(Addr::Inet).collect())
+}
+
+fn has_port_0(addr: &Addr) -> bool {
+    addr.inet().is_some_and(|addr| addr.port() == 0)
 }
 
 /// A place where the server listens, for each of its threads to open.
@@ -125,21 +137,24 @@ fn listen_alone(handle: &Handle, addr: &Addr, options: &Options) -> io::Result<L
 }
 
 fn listen(handle: &Handle, addr: &Addr, options: &Options) -> io::Result<Listener> {
-    let mut how = ListenOptions::default();
-    how.backlog = options.backlog;
-    how.reuse_port = options.threads > 1;
+    let how = ListenOptions {
+        backlog: options.backlog,
+        reuse_port: options.threads > 1,
+        ..ListenOptions::default()
+    };
     Listener::bind(handle, addr, how)
 }
 
 /// True for a socket file on which nobody listens any more.
 fn is_left_over(path: &Path, error: &io::Error) -> bool {
-    let is_socket = || {
-        path.symlink_metadata()
-            .is_ok_and(|file| file.file_type().is_socket())
-    };
     let is_dead =
         || UnixStream::connect(path).is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused);
-    error.kind() == io::ErrorKind::AddrInUse && is_socket() && is_dead()
+    error.kind() == io::ErrorKind::AddrInUse && is_socket(path) && is_dead()
+}
+
+fn is_socket(path: &Path) -> bool {
+    path.symlink_metadata()
+        .is_ok_and(|file| file.file_type().is_socket())
 }
 
 fn is_ipv6_missing(addr: &Addr, error: &io::Error) -> bool {
@@ -155,9 +170,13 @@ fn is_ipv6_missing(addr: &Addr, error: &io::Error) -> bool {
 /// One sentence that says what to do.
 fn explain(addr: &Addr, error: &io::Error) -> String {
     let advice = match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            "the address is in use: stop what listens there, or give --listen".to_owned()
-        }
+        io::ErrorKind::AddrInUse => match addr {
+            Addr::UnixPath(path) if !is_socket(path) => {
+                "a file that is no socket is there already".to_owned()
+            }
+            _ => "the address is in use: stop what listens there, or give another --listen"
+                .to_owned(),
+        },
         io::ErrorKind::PermissionDenied => {
             "permission denied: ports below 1024 and the directories of others need root".to_owned()
         }
@@ -169,7 +188,7 @@ fn explain(addr: &Addr, error: &io::Error) -> String {
 }
 
 /// What the system said, without its number.
-fn in_words(error: &io::Error) -> String {
+pub(crate) fn in_words(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error")
         .next()
@@ -177,25 +196,38 @@ fn in_words(error: &io::Error) -> String {
         .to_lowercase()
 }
 
-/// Removes the files of Unix sockets when the server ends.
+/// Removes the files of Unix sockets when the server ends, unless somebody else has put others there.
 #[derive(Debug, Default)]
 pub(crate) struct SocketFiles {
-    paths: Vec<PathBuf>,
+    files: Vec<(PathBuf, FileId)>,
+}
+
+/// Device and inode: the file itself, whatever its name.
+type FileId = (u64, u64);
+
+fn file_id(path: &Path) -> Option<FileId> {
+    path.symlink_metadata()
+        .ok()
+        .map(|file| (file.dev(), file.ino()))
 }
 
 impl SocketFiles {
     fn note(&mut self, addr: &Addr) {
-        if let Addr::UnixPath(path) = addr {
-            self.paths.push(path.clone());
+        if let Addr::UnixPath(path) = addr
+            && let Some(id) = file_id(path)
+        {
+            self.files.push((path.clone(), id));
         }
     }
 }
 
 impl Drop for SocketFiles {
     fn drop(&mut self) {
-        for path in &self.paths {
-            // Somebody else may have cleaned up already.
-            let _ = std::fs::remove_file(path);
+        for (path, id) in &self.files {
+            if file_id(path) == Some(*id) {
+                // If it fails, the next server on this path finds it left over, and removes it.
+                let _ = std::fs::remove_file(path);
+            }
         }
     }
 }

@@ -1,11 +1,15 @@
 //! The chat room: what one client types, the others see, whichever thread serves them.
 
-use bytes::BytesMut;
+use crate::output::Output;
+use bytes::Bytes;
 use oneloop::{Key, Slots};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
 
+/// What a piece costs besides its bytes: without it, many small ones would count as nothing.
+const PIECE_BYTES: usize = 64;
 /// An unfinished line longer than this is passed on in parts.
 const LINE_MAX: usize = 4096;
 
@@ -41,7 +45,10 @@ pub(crate) struct Mailbox {
 
 #[derive(Debug, Default)]
 struct Inside {
-    text: BytesMut,
+    /// Each is shared with the mailboxes of all others.
+    pieces: VecDeque<Bytes>,
+    /// What they count against the most that may wait.
+    weight: usize,
     overflowed: bool,
     waker: Option<Waker>,
 }
@@ -92,27 +99,28 @@ impl Room {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Puts text into every mailbox but the speaker's own.
+    /// Puts text into every mailbox but the speaker's own: one copy for all of them.
     fn tell_others(&self, speaker: Key<Arc<Mailbox>>, text: &[u8]) {
-        let mut wakers = Vec::new();
-        for (key, mailbox) in lock(&self.members).iter() {
-            if key != speaker {
-                wakers.extend(mailbox.put(text, self.mailbox_max));
-            }
-        }
-        for waker in wakers {
-            waker.wake();
-        }
+        let piece = Bytes::copy_from_slice(text);
+        let members = lock(&self.members);
+        let others = members.iter().filter(|(key, _)| *key != speaker);
+        let put = others.filter_map(|(_, mailbox)| mailbox.put(&piece, self.mailbox_max));
+        let wakers: Vec<_> = put.collect();
+        drop(members);
+        wakers.into_iter().for_each(Waker::wake);
     }
 }
 
 impl Mailbox {
-    fn put(&self, text: &[u8], max: usize) -> Option<Waker> {
+    fn put(&self, piece: &Bytes, weight_max: usize) -> Option<Waker> {
         let mut inside = lock(&self.inside);
-        if inside.text.len() + text.len() > max {
+        let weight = inside.weight + piece.len() + PIECE_BYTES;
+        if inside.overflowed || weight > weight_max {
             inside.overflowed = true;
+            inside.pieces = VecDeque::new(); // it will never be read
         } else {
-            inside.text.extend_from_slice(text);
+            inside.weight = weight;
+            inside.pieces.push_back(piece.clone());
         }
         inside.waker.take()
     }
@@ -168,25 +176,40 @@ impl Member {
             self.room.tell_others(self.key, &self.line[..bytes]);
             self.line.drain(..bytes);
         }
-        if self.line.is_empty() {
-            self.line = Vec::new(); // an idle client keeps no buffer
-        }
+        self.line.shrink_to(2 * self.line.len()); // an idle client keeps no buffer
     }
 
-    /// Moves what the others said behind `out`; leaves the waker for the next time.
-    pub(crate) fn fetch(&self, out: &mut BytesMut, waker: &Waker) -> Result<(), Overflowed> {
+    /// Moves what the others said behind `out`, while less than `out_max` waits there; leaves the
+    /// waker for the next time.
+    pub(crate) fn fetch(
+        &self,
+        out: &mut Output,
+        out_max: usize,
+        waker: &Waker,
+    ) -> Result<(), Overflowed> {
         let mut inside = lock(&self.mailbox.inside);
         if inside.overflowed {
             return Err(Overflowed);
         }
-        if !inside.text.is_empty() {
-            out.unsplit(std::mem::take(&mut inside.text));
+        while out.len() < out_max
+            && let Some(piece) = inside.pieces.pop_front()
+        {
+            inside.weight -= piece.len() + PIECE_BYTES;
+            out.push(piece);
+        }
+        if inside.pieces.is_empty() {
+            inside.pieces = VecDeque::new();
         }
         match &mut inside.waker {
             Some(old) => old.clone_from(waker),
             none => *none = Some(waker.clone()),
         }
         Ok(())
+    }
+
+    /// True while something the others said has not been fetched.
+    pub(crate) fn has_mail(&self) -> bool {
+        !lock(&self.mailbox.inside).pieces.is_empty()
     }
 }
 
@@ -202,10 +225,10 @@ impl Drop for Member {
 mod tests {
     use super::*;
 
-    fn hear(member: &Member) -> Result<String, Overflowed> {
-        let mut out = BytesMut::new();
-        member.fetch(&mut out, Waker::noop())?;
-        Ok(String::from_utf8(out.to_vec()).unwrap())
+    fn hear(member: &Member) -> Result<usize, Overflowed> {
+        let mut out = Output::default();
+        member.fetch(&mut out, usize::MAX, Waker::noop())?;
+        Ok(out.len())
     }
 
     #[test]
@@ -213,14 +236,14 @@ mod tests {
         let room = Room::new(1000);
         let (mut a, b) = (room.join(), room.join());
         a.say(b"hel");
-        assert_eq!(hear(&b).unwrap(), "");
+        assert_eq!(hear(&b).unwrap(), 0);
         a.say(b"lo\r\nyou");
         assert_eq!(
-            (hear(&b).unwrap().as_str(), hear(&a).unwrap().as_str()),
-            ("hello\r\n", "")
+            (hear(&b).unwrap(), hear(&a).unwrap()),
+            ("hello\r\n".len(), 0)
         );
         drop(a);
-        assert_eq!(hear(&b).unwrap(), "you", "last words are heard");
+        assert_eq!(hear(&b).unwrap(), "you".len(), "last words are heard");
     }
 
     #[test]
@@ -234,7 +257,7 @@ mod tests {
         assert!(b.may_hear_more(), "somebody may come in and say something");
         drop(door);
         assert!(!a.may_hear_more());
-        assert_eq!(hear(&b).unwrap(), "bye");
+        assert_eq!(hear(&b).unwrap(), "bye".len());
     }
 
     #[test]
@@ -242,19 +265,19 @@ mod tests {
         let room = Room::new(1 << 20);
         let (mut a, b) = (room.join(), room.join());
         a.say(&vec![b'x'; LINE_MAX + 1]);
-        assert_eq!(hear(&b).unwrap().len(), LINE_MAX + 1);
+        assert_eq!(hear(&b).unwrap(), LINE_MAX + 1);
         assert!(a.line.is_empty());
     }
 
     #[test]
     fn a_full_mailbox_is_its_owners_end_only() {
-        let room = Room::new(4);
+        let room = Room::new(PIECE_BYTES + 4);
         let (mut a, b) = (room.join(), room.join());
         a.say(b"12\n");
         a.say(b"34\n");
         assert!(hear(&b).is_err());
         let c = room.join();
         a.say(b"5\n");
-        assert_eq!(hear(&c).unwrap(), "5\n");
+        assert_eq!(hear(&c).unwrap(), "5\n".len());
     }
 }

@@ -67,10 +67,10 @@ impl Connection {
         let mode = Mode::new(service.shared.options.mode, room);
         let mut output = Output::default();
         if let Some(greeting) = mode.greeting() {
-            output.waiting().extend_from_slice(greeting.as_bytes());
+            output.push(greeting.into());
         }
-        let patient = service.limits.are_off();
-        let patience = (!patient).then(|| Box::new(Patience::new(service.limits, &service.handle)));
+        let may_expire = !service.limits.are_off();
+        let patience = may_expire.then(|| Box::new(Patience::new(service.limits, &service.handle)));
         Connection {
             service,
             socket,
@@ -107,14 +107,18 @@ impl Connection {
     /// Sends what waits, and what others may still say to this client.
     fn poll_last_output(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
         self.mode.end_input();
-        // Asked before the mail is fetched: what is said in between is heard the next time.
-        let more_may_come = self.mode.member().is_some_and(Member::may_hear_more);
-        self.fetch_mail(cx)?;
-        ready!(self.poll_flush(cx))?;
-        if more_may_come {
-            Poll::Pending
-        } else {
-            Poll::Ready(Ok(()))
+        loop {
+            // Asked before the mail is fetched: what is said in between is heard the next time.
+            let more_may_come = self.mode.member().is_some_and(Member::may_hear_more);
+            self.fetch_mail(cx)?;
+            ready!(self.poll_flush(cx))?;
+            if !self.mode.member().is_some_and(Member::has_mail) {
+                return if more_may_come {
+                    Poll::Pending
+                } else {
+                    Poll::Ready(Ok(()))
+                };
+            }
         }
     }
 
@@ -149,7 +153,11 @@ impl Connection {
             self.socket.source().assume_ready(Direction::Read);
         }
         // Never so much that its answer could not wait here.
-        let room = self.service.out_hard - self.output.len();
+        let room = self
+            .service
+            .out_hard
+            .saturating_sub(self.output.len())
+            .max(1);
         let input = ready!(self.socket.poll_read_chunk(cx, room))?;
         self.note_activity();
         Poll::Ready(Ok(input))
@@ -163,17 +171,20 @@ impl Connection {
     fn answer(&mut self, cx: &mut Context<'_>, input: &[u8]) -> Result<(), Broken> {
         let answer = self.mode.answer(input);
         self.output.send(cx, &self.socket, answer)?;
-        self.check_output(false)
+        self.note_output(false);
+        Ok(())
     }
 
     fn fetch_mail(&mut self, cx: &mut Context<'_>) -> Result<(), Broken> {
         let Some(member) = self.mode.member() else {
             return Ok(());
         };
+        let out_max = self.service.out_soft;
         member
-            .fetch(self.output.waiting(), cx.waker())
+            .fetch(&mut self.output, out_max, cx.waker())
             .map_err(|_| Broken::TooSlow)?;
-        self.check_output(false)
+        self.note_output(false);
+        Ok(())
     }
 
     fn has_to_send(&self) -> bool {
@@ -182,14 +193,17 @@ impl Connection {
 
     /// Sends some of what waits, or what the mode sends by itself. Ready when something was sent.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
-        if self.output.is_empty() {
-            let count = ready!(self.socket.poll_write(cx, self.mode.produce()))?;
-            self.mode.produced(count);
+        let sent = if self.output.is_empty() {
+            self.socket
+                .poll_write(cx, self.mode.produce())?
+                .map(|count| self.mode.produced(count))
         } else {
-            ready!(self.output.poll_flush(cx, &self.socket))?;
-        }
+            self.output.poll_flush(cx, &self.socket)?
+        };
+        self.note_output(sent.is_ready());
+        ready!(sent);
         self.note_activity();
-        Poll::Ready(self.check_output(true))
+        Poll::Ready(Ok(()))
     }
 
     /// Ready once nothing waits any more.
@@ -200,14 +214,10 @@ impl Connection {
         Poll::Ready(Ok(()))
     }
 
-    fn check_output(&mut self, taken: bool) -> Result<(), Broken> {
+    fn note_output(&mut self, taken: bool) {
+        let waits = self.has_to_send();
         if let Some(patience) = &mut self.patience {
-            patience.note_output(&self.service.handle, !self.output.is_empty(), taken);
-        }
-        if self.output.len() > self.service.out_hard {
-            Err(Broken::TooSlow)
-        } else {
-            Ok(())
+            patience.note_output(&self.service.handle, waits, taken);
         }
     }
 
@@ -227,7 +237,7 @@ impl Connection {
     /// A client that takes a little at a time makes some room long before the kernel tells: it tells
     /// when a third of its buffer is free. True if the client has taken something after all.
     fn try_to_send(&mut self, cx: &mut Context<'_>, expired: Expired) -> bool {
-        if expired == Expired::Linger || self.output.is_empty() {
+        if expired == Expired::Linger || !self.has_to_send() {
             return false;
         }
         self.socket.source().assume_ready(Direction::Write);
@@ -248,14 +258,24 @@ impl Connection {
         match end {
             Ok(()) => debug!(number, "closed"),
             Err(Broken::Io(error)) => debug!(number, %error, "closed"),
-            Err(Broken::Expired(expired)) => debug!(number, ?expired, "closed: timed out"),
+            Err(Broken::Expired(Expired::Linger)) => debug!(number, "closed: the client did not"),
+            Err(Broken::Expired(expired)) => {
+                info!(number, peer = %self.peer(), "closed: {expired} passed");
+            }
             Err(Broken::TooSlow) => {
                 info!(
                     number,
-                    "closed: more than --out-hard waited for this client"
+                    peer = %self.peer(),
+                    "closed: more than --out-hard waited for it"
                 );
             }
         }
+    }
+
+    fn peer(&self) -> String {
+        self.socket
+            .peer_addr()
+            .map_or_else(|_| "gone".to_owned(), |peer| peer.to_string())
     }
 }
 

@@ -4,11 +4,16 @@ use crate::options::Options;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::warn;
 
-/// Fds that are no connection: stdio, epoll, eventfd, listeners, reserves, signals, a log.
-const OTHER_FDS: u64 = 64;
+/// Fds of the process: stdio, signals, what the resolver and the log may need for a moment.
+const PROCESS_FDS: u64 = 16;
+/// Fds of a thread, and of each listener there with its reserve.
+const THREAD_FDS: u64 = 2;
+const LISTENER_FDS: u64 = 2;
 
-/// Raises the limit of open fds as far as it goes, and warns of what it does not allow.
-pub(crate) fn prepare(options: &Options) {
+/// Raises the limit of open fds as far as it goes, and gives how many connections fit: at most
+/// `--max-conns`, and no more than there are fds for. Warns of what the system does not allow.
+pub(crate) fn prepare(options: &Options, listeners: usize) -> usize {
+    warn_of_backlog(options.backlog);
     let limit = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(
         Resource::Nofile,
@@ -19,30 +24,41 @@ pub(crate) fn prepare(options: &Options) {
     ) {
         warn!(%error, "cannot raise the limit of open files");
     }
-    let allowed = getrlimit(Resource::Nofile).current;
-    let wanted = options.max_conns.map(|conns| u64::from(conns) + OTHER_FDS);
-    if let (Some(wanted), Some(allowed)) = (wanted, allowed)
-        && wanted > allowed
-    {
-        warn!(
-            wanted,
-            allowed, "--max-conns needs more open files than the limit allows: raise `ulimit -Hn`"
-        );
-    }
-    if let Some(somaxconn) = somaxconn()
-        && options.backlog > somaxconn
-    {
-        warn!(
-            backlog = options.backlog,
-            somaxconn, "the kernel cuts --backlog to net.core.somaxconn: raise it with sysctl"
-        );
+    let allowed = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let fit = allowed.saturating_sub(other_fds(options, listeners)).max(1);
+    match options.max_conns.map(u64::from) {
+        Some(wanted) if wanted > fit => {
+            warn!(
+                wanted,
+                fit,
+                allowed,
+                "--max-conns needs more open files than are allowed: raise `ulimit -Hn`"
+            );
+            to_count(fit)
+        }
+        Some(wanted) => to_count(wanted),
+        None => to_count(fit),
     }
 }
 
-fn somaxconn() -> Option<i32> {
-    std::fs::read_to_string("/proc/sys/net/core/somaxconn")
-        .ok()?
-        .trim()
-        .parse()
+fn other_fds(options: &Options, listeners: usize) -> u64 {
+    let thread = THREAD_FDS + LISTENER_FDS * listeners as u64;
+    PROCESS_FDS + u64::from(options.threads) * thread
+}
+
+fn to_count(count: u64) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
+}
+
+fn warn_of_backlog(backlog: i32) {
+    let somaxconn = std::fs::read_to_string("/proc/sys/net/core/somaxconn");
+    let somaxconn = somaxconn
         .ok()
+        .and_then(|text| text.trim().parse::<i32>().ok());
+    if let Some(somaxconn) = somaxconn.filter(|somaxconn| backlog > *somaxconn) {
+        warn!(
+            backlog,
+            somaxconn, "the kernel cuts --backlog to net.core.somaxconn: raise it with sysctl"
+        );
+    }
 }

@@ -3,6 +3,8 @@
 use crate::options::{LogFormat, LogLevel, Options};
 use std::io::{self, IsTerminal};
 use tracing::level_filters::LevelFilter;
+use tracing::warn;
+use tracing_appender::non_blocking::{ErrorCounter, WorkerGuard};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt;
 use tracing_subscriber::prelude::*;
@@ -10,7 +12,15 @@ use tracing_subscriber::prelude::*;
 /// The target of the lines that `--trace` adds.
 pub(crate) const TURN: &str = "turn";
 
-pub(crate) fn start(options: &Options) {
+/// Writes the last lines when it is dropped, and tells how many were lost.
+pub(crate) struct Log {
+    lost: ErrorCounter,
+    _writer: WorkerGuard,
+}
+
+/// Starts to log. A thread of its own writes, so that a terminal or a pipe that takes no more cannot
+/// stop the loop; lines for which there is no room then are lost, and counted.
+pub(crate) fn start(options: &Options) -> Log {
     let turns = if options.trace {
         LevelFilter::INFO
     } else {
@@ -19,8 +29,10 @@ pub(crate) fn start(options: &Options) {
     let filter = Targets::new()
         .with_default(level(options.log_level))
         .with_target(TURN, turns);
+    let (writer, guard) = tracing_appender::non_blocking(io::stderr());
+    let lost = writer.error_counter();
     let layer = fmt::layer()
-        .with_writer(io::stderr)
+        .with_writer(writer)
         .with_ansi(io::stderr().is_terminal())
         .with_thread_names(options.threads > 1);
     match options.log {
@@ -31,6 +43,19 @@ pub(crate) fn start(options: &Options) {
             tracing_subscriber::registry()
                 .with(layer.json().with_filter(filter))
                 .init();
+        }
+    }
+    Log {
+        lost,
+        _writer: guard,
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        let lost = self.lost.dropped_lines();
+        if lost > 0 {
+            warn!(lost, "log lines were lost: nobody took them in time");
         }
     }
 }

@@ -25,11 +25,14 @@ fn main() -> ExitCode {
     if let Err(problem) = options.check() {
         return fail(&problem, 2);
     }
-    logging::start(&options);
-    match serve::run(options) {
-        Ok(code) => code,
-        Err(problem) => fail(&problem, 1),
-    }
+    let addrs = match bind::resolve(&options) {
+        Ok(addrs) => addrs,
+        Err(problem) => return fail(&problem, 2),
+    };
+    let log = logging::start(&options);
+    let served = serve::run(options, &addrs);
+    drop(log);
+    served.unwrap_or_else(|problem| fail(&problem, 1))
 }
 
 /// One clear sentence, where clap puts its own.

@@ -1,7 +1,7 @@
 //! The command line and the environment.
 
 use bytesize::ByteSize;
-use clap::builder::BoolishValueParser;
+use clap::builder::FalseyValueParser;
 use clap::builder::styling::Styles;
 use clap::{Parser, ValueEnum};
 use humantime::Duration;
@@ -18,7 +18,8 @@ Examples:
 
 Then: telnet localhost 8080
 
-SIGTERM and SIGINT stop accepting, finish what was received, and close; a second one stops at once.
+SIGTERM, SIGINT and SIGHUP stop accepting, finish what was received, and close; a second one stops at
+once.
 Exit codes: 0 after a clean drain, 1 when something failed or the drain took too long, 2 for a
 wrong command line, 128 + N when stopped at once by signal N.";
 
@@ -26,7 +27,7 @@ wrong command line, 128 + N when stopped at once by signal N.";
 #[derive(Clone, Debug, Parser)]
 #[command(name = "main", version, after_help = EXAMPLES, styles = Styles::plain())]
 pub(crate) struct Options {
-    /// Where to listen: HOST:PORT, PORT or unix:PATH; port 0 lets the kernel choose
+    /// Where to listen: HOST:PORT, PORT or unix:PATH, several with commas; port 0 lets the kernel choose
     #[arg(
         long,
         short,
@@ -70,11 +71,11 @@ pub(crate) struct Options {
     pub(crate) when_full: WhenFull,
 
     /// Close a connection on which nothing was sent or received for so long
-    #[arg(long, value_name = "TIME", env = "ONELOOP_IDLE_TIMEOUT")]
+    #[arg(long, value_name = "TIME", env = "ONELOOP_IDLE_TIMEOUT", value_parser = some_time)]
     pub(crate) idle_timeout: Option<Duration>,
 
     /// Close a connection whose client took none of the waiting output for so long
-    #[arg(long, value_name = "TIME", env = "ONELOOP_WRITE_TIMEOUT")]
+    #[arg(long, value_name = "TIME", env = "ONELOOP_WRITE_TIMEOUT", value_parser = some_time)]
     pub(crate) write_timeout: Option<Duration>,
 
     /// Pause reading from a client while so much output waits for it
@@ -133,8 +134,18 @@ pub(crate) struct Options {
     pub(crate) log_level: LogLevel,
 
     /// Log every phase of every turn of the loop: what woke, what ran, how long it took
-    #[arg(long, env = "ONELOOP_TRACE", value_parser = BoolishValueParser::new())]
+    #[arg(long, env = "ONELOOP_TRACE", value_parser = FalseyValueParser::new())]
     pub(crate) trace: bool,
+}
+
+/// A duration that is not zero: to be switched off, a time-out is left out.
+fn some_time(text: &str) -> Result<Duration, String> {
+    let time: Duration = text.parse().map_err(|error| format!("{error}"))?;
+    if time.is_zero() {
+        Err("it would pass at once; leave it out for none".to_owned())
+    } else {
+        Ok(time)
+    }
 }
 
 impl Options {

@@ -2,6 +2,7 @@
 
 use crate::options::Options;
 use oneloop::{Handle, Sleep};
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -16,6 +17,16 @@ pub(crate) enum Expired {
     Idle,
     Write,
     Linger,
+}
+
+impl fmt::Display for Expired {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Expired::Idle => "--idle-timeout",
+            Expired::Write => "--write-timeout",
+            Expired::Linger => "the linger",
+        })
+    }
 }
 
 /// The time-outs of a server.

@@ -1,12 +1,12 @@
 //! The server's life: listen, serve, drain, end.
 
-use crate::bind::{Place, SocketFiles, listen_all, resolve};
+use crate::bind::{Place, SocketFiles, in_words, listen_all};
 use crate::limits;
 use crate::logging::TURN;
 use crate::options::Options;
 use crate::service::{Service, Shared, Stage};
-use oneloop::net::Listener;
-use oneloop::signal::number::{SIGINT, SIGTERM};
+use oneloop::net::{Addr, Listener};
+use oneloop::signal::number::{SIGHUP, SIGINT, SIGTERM};
 use oneloop::{EventLoop, Handle, Signals, Sleep};
 use std::future::{Future, poll_fn};
 use std::io::{self, Write};
@@ -18,16 +18,15 @@ use std::thread;
 use tracing::{info, warn};
 
 /// Serves until it is told to stop.
-pub(crate) fn run(options: Options) -> Result<ExitCode, String> {
-    limits::prepare(&options);
-    let addrs = resolve(&options)?;
+pub(crate) fn run(options: Options, addrs: &[Addr]) -> Result<ExitCode, String> {
+    let connections_max = limits::prepare(&options, addrs.len());
     let mut event_loop = new_loop(&options)?;
     let handle = event_loop.handle();
     let mut files = SocketFiles::default();
-    let listeners = listen_all(&handle, &addrs, &options, &mut files)?;
-    let signals = Signals::new(&handle, &[SIGTERM, SIGINT])
-        .map_err(|error| format!("cannot listen for signals: {error}"))?;
-    let shared = Shared::new(options);
+    let listeners = listen_all(&handle, addrs, &options, &mut files)?;
+    let signals = Signals::new(&handle, &ending_signals())
+        .map_err(|error| format!("cannot listen for signals: {}", in_words(&error)))?;
+    let shared = Shared::new(options, connections_max);
     let threads = start_threads(&shared, &listeners)?;
     announce(&listeners);
     let service = Service::start(&shared, &handle, listeners);
@@ -43,14 +42,32 @@ pub(crate) fn run(options: Options) -> Result<ExitCode, String> {
 }
 
 fn new_loop(options: &Options) -> Result<EventLoop, String> {
-    let event_loop =
-        EventLoop::new().map_err(|error| format!("cannot make an event loop: {error}"))?;
+    let event_loop = EventLoop::new()
+        .map_err(|error| format!("cannot make an event loop: {}", in_words(&error)))?;
     if options.trace {
         event_loop
             .handle()
             .observe(Some(|report: &_| info!(target: TURN, "{report}")));
     }
     Ok(event_loop)
+}
+
+/// The signals that end the server. SIGHUP is one, unless whoever started us had it ignored, as
+/// `nohup` does.
+fn ending_signals() -> Vec<i32> {
+    let mut signals = vec![SIGTERM, SIGINT];
+    if !is_ignored(SIGHUP) {
+        signals.push(SIGHUP);
+    }
+    signals
+}
+
+/// True for a signal that the process ignores, as `/proc` tells: bit n - 1 of `SigIgn`.
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
 /// The one line on stdout.
@@ -78,7 +95,8 @@ async fn live(service: &Service, signals: &Signals) -> ExitCode {
     service.drain();
     match drained(service, signals, service.handle.sleep(options.drain.into())).await {
         Drained::Clean => {
-            info!("stopped");
+            let (accepted, refused) = service.shared.totals();
+            info!(accepted, refused, "stopped");
             ExitCode::SUCCESS
         }
         Drained::TooLate => {

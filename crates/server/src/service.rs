@@ -8,11 +8,12 @@ use oneloop::net::{Addr, Listener, Socket};
 use oneloop::{Direction, Handle};
 use std::cell::Cell;
 use std::future::poll_fn;
+use std::io;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
-use tracing::{debug, error, warn};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+use tracing::{debug, error, info, warn};
 
 /// How far the server's life is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
@@ -32,25 +33,21 @@ struct Watchers {
 }
 
 impl Watchers {
+    fn lock(&self) -> MutexGuard<'_, Vec<Waker>> {
+        // Nothing that holds the lock can leave the list half-changed.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn add(&self, waker: &Waker) {
-        let mut waiting = self
-            .waiting
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut waiting = self.lock();
         if !waiting.iter().any(|other| other.will_wake(waker)) {
             waiting.push(waker.clone());
         }
     }
 
     fn wake(&self) {
-        let waiting = self
-            .waiting
-            .lock()
-            .map(|mut waiting| std::mem::take(&mut *waiting));
-        waiting
-            .unwrap_or_default()
-            .into_iter()
-            .for_each(Waker::wake);
+        let waiting = std::mem::take(&mut *self.lock());
+        waiting.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -61,6 +58,11 @@ pub(crate) struct Shared {
     room: Arc<Room>,
     stage: AtomicU8,
     connections: AtomicUsize,
+    connections_max: usize,
+    accepted: AtomicU64,
+    refused: AtomicU64,
+    /// Times that somebody had to wait for a place.
+    full: AtomicU64,
     acceptors: AtomicUsize,
     /// Woken when the stage changes, and when nothing is left to drain.
     stages: Watchers,
@@ -69,13 +71,17 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(options: Options) -> Arc<Self> {
+    pub(crate) fn new(options: Options, connections_max: usize) -> Arc<Self> {
         let out_hard = usize::try_from(options.out_hard.as_u64()).unwrap_or(usize::MAX);
         Arc::new(Shared {
             options,
             room: Room::new(out_hard),
             stage: AtomicU8::new(Stage::Serving as u8),
             connections: AtomicUsize::new(0),
+            connections_max,
+            accepted: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            full: AtomicU64::new(0),
             acceptors: AtomicUsize::new(0),
             stages: Watchers::default(),
             places: Watchers::default(),
@@ -90,6 +96,7 @@ impl Shared {
     pub(crate) fn enter(&self, stage: Stage) {
         self.stage.store(stage as u8, Ordering::Release);
         self.stages.wake();
+        self.places.wake();
     }
 
     /// Ready once the server's life is that far.
@@ -116,15 +123,22 @@ impl Shared {
         self.connections.load(Ordering::Acquire)
     }
 
-    fn connections_max(&self) -> usize {
-        self.options
-            .max_conns
-            .map_or(usize::MAX, |max| max as usize)
+    /// How many connections were served, and how many refused.
+    pub(crate) fn totals(&self) -> (u64, u64) {
+        (
+            self.accepted.load(Ordering::Acquire),
+            self.refused.load(Ordering::Acquire),
+        )
     }
 
-    /// Takes a place for one more connection, if there is one.
+    /// Takes a place for one more connection, if there is one. In a drain there always is: who has
+    /// waited in the backlog is answered, and nobody new comes.
     fn try_take_place(&self) -> bool {
-        let max = self.connections_max();
+        let max = if self.is_at(Stage::Draining) {
+            usize::MAX
+        } else {
+            self.connections_max
+        };
         let take = |taken| (taken < max).then_some(taken + 1);
         self.connections
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, take)
@@ -138,14 +152,20 @@ impl Shared {
         self.places.add(cx.waker());
         // Once more: the last connection may have ended before the waker was in.
         if self.try_take_place() {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
+            return Poll::Ready(());
         }
+        tell_now_and_then(&self.full, |times| {
+            info!(
+                times,
+                connections = self.connections(),
+                "full: others wait for one to end"
+            );
+        });
+        Poll::Pending
     }
 
     fn give_place_back(&self) {
-        if self.connections.fetch_sub(1, Ordering::AcqRel) >= self.connections_max() {
+        if self.connections.fetch_sub(1, Ordering::AcqRel) >= self.connections_max {
             self.places.wake();
         }
         self.wake_if_drained();
@@ -167,7 +187,6 @@ pub(crate) struct Service {
     pub(crate) out_soft: usize,
     pub(crate) out_hard: usize,
     draining: Cell<bool>,
-    accepted: Cell<u64>,
 }
 
 impl Service {
@@ -186,7 +205,6 @@ impl Service {
             shared: Arc::clone(shared),
             handle: handle.clone(),
             draining: Cell::new(false),
-            accepted: Cell::new(0),
         });
         for listener in listeners {
             shared.acceptors.fetch_add(1, Ordering::AcqRel);
@@ -209,52 +227,75 @@ impl Service {
     async fn accept(self: Rc<Self>, listener: Listener) {
         let speaker = self.shared.room.speaker();
         let mut pauses = 0;
-        while let Some((socket, peer)) =
-            poll_fn(|cx| self.poll_next(cx, &listener, &mut pauses)).await
-        {
-            if !self.shared.try_take_place() {
-                if self.shared.options.when_full == WhenFull::Refuse {
-                    debug!(%peer, "refused: --max-conns are connected");
-                    continue;
+        loop {
+            let next = poll_fn(|cx| {
+                let next = self.poll_next(cx, &listener);
+                warn_of_pauses(&listener, &mut pauses);
+                next
+            });
+            match next.await {
+                Ok(Some((socket, peer))) => self.open(socket, &peer),
+                Ok(None) => break,
+                Err(error) => {
+                    error!(%error, "cannot accept any more");
+                    break;
                 }
-                poll_fn(|cx| self.shared.poll_place(cx)).await;
             }
-            self.open(socket, &peer);
         }
         drop((listener, speaker));
         self.shared.acceptors.fetch_sub(1, Ordering::AcqRel);
         self.shared.wake_if_drained();
     }
 
-    /// The next connection; `None` when there is to be no more.
+    /// The next connection, with a place taken for it; `None` when there is to be no more.
     fn poll_next(
         &self,
         cx: &mut Context<'_>,
         listener: &Listener,
-        pauses: &mut u64,
-    ) -> Poll<Option<(Socket, Addr)>> {
-        if self.is_draining() {
-            // What the loop was told of the backlog may be out of date: ask the kernel.
-            listener.source().assume_ready(Direction::Read);
-        }
-        let accepted = listener.poll_accept(cx);
-        warn_of_pauses(listener, pauses);
-        match accepted {
-            Poll::Ready(Ok(accepted)) => Poll::Ready(Some(accepted)),
-            Poll::Ready(Err(error)) => {
-                error!(%error, "cannot accept any more");
-                Poll::Ready(None)
+    ) -> Poll<io::Result<Option<(Socket, Addr)>>> {
+        loop {
+            if self.is_draining() {
+                // What the loop was told of the backlog may be out of date: ask the kernel.
+                listener.source().assume_ready(Direction::Read);
             }
-            Poll::Pending if self.is_draining() && !listener.source().is_ready(Direction::Read) => {
-                Poll::Ready(None)
+            // A place only once somebody is there to take it: another listener may need it, too.
+            ready!(listener.source().poll_ready(cx, Direction::Read))?;
+            let waits = self.shared.options.when_full == WhenFull::Wait;
+            let has_place = if waits {
+                ready!(self.shared.poll_place(cx));
+                true
+            } else {
+                self.shared.try_take_place()
+            };
+            let accepted = listener.poll_accept(cx);
+            if has_place && !matches!(accepted, Poll::Ready(Ok(_))) {
+                self.shared.give_place_back();
             }
-            Poll::Pending => Poll::Pending,
+            match accepted {
+                Poll::Ready(Ok(accepted)) if has_place => return Poll::Ready(Ok(Some(accepted))),
+                Poll::Ready(Ok((_, peer))) => self.refuse(&peer),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    let is_last =
+                        self.is_draining() && !listener.source().is_ready(Direction::Read);
+                    return if is_last {
+                        Poll::Ready(Ok(None))
+                    } else {
+                        Poll::Pending
+                    };
+                }
+            }
         }
     }
 
+    fn refuse(&self, peer: &Addr) {
+        tell_now_and_then(&self.shared.refused, |refused| {
+            info!(refused, %peer, "refused: as many as may be are connected");
+        });
+    }
+
     fn open(self: &Rc<Self>, socket: Socket, peer: &Addr) {
-        let number = self.accepted.get() + 1;
-        self.accepted.set(number);
+        let number = self.shared.accepted.fetch_add(1, Ordering::AcqRel) + 1;
         debug!(number, %peer, "connected");
         let connection = Connection::new(Rc::clone(self), socket, number, &self.shared.room);
         self.handle.spawn(connection);
@@ -263,6 +304,14 @@ impl Service {
     /// A connection has ended.
     pub(crate) fn close(&self) {
         self.shared.give_place_back();
+    }
+}
+
+/// Counts something, and tells of it the less often the more there is: 1, 2, 4, 8 …
+fn tell_now_and_then(count: &AtomicU64, tell: impl FnOnce(u64)) {
+    let count = count.fetch_add(1, Ordering::AcqRel) + 1;
+    if count.is_power_of_two() {
+        tell(count);
     }
 }
 

@@ -141,6 +141,32 @@ fn a_client_that_waits_for_a_place_is_answered() {
 }
 
 #[test]
+fn all_who_wait_for_a_place_are_answered_together() {
+    let mut server = Server::start(&["--max-conns", "2", "--drain", "30s"]);
+    let mut clients: Vec<_> = (0..40).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        client.write_all(b"is there a place?").unwrap();
+    }
+    server.signal(Signal::TERM);
+    for client in &clients {
+        hear(client, b"is there a place?");
+        hear_end(client); // in any order: none of them has to leave for another to be served
+    }
+    drop(clients);
+    server.expect_exit(0);
+}
+
+#[test]
+fn a_terminal_that_is_closed_drains_the_server() {
+    let mut server = Server::start(&[]);
+    let idle = server.connect_echoed(1);
+    server.signal(Signal::HUP);
+    hear_end(&idle[0]);
+    drop(idle);
+    server.expect_exit(0);
+}
+
+#[test]
 fn nobody_new_is_let_in() {
     let mut server = Server::start(&["--drain", "1h"]);
     let holder = server.connect();

@@ -126,8 +126,8 @@ fn a_client_that_takes_nothing_is_closed_and_one_with_nothing_to_take_is_not() {
     let silent = server.connect_echoed(1);
     let blocked = server.connect();
     let written = fill(&server, &blocked);
-    let line = server.stderr.wait_for("timed out");
-    assert!(line.contains("Write"), "{line}");
+    let line = server.stderr.wait_for("--write-timeout passed");
+    assert!(line.contains("peer=127.0.0.1:"), "{line}");
     assert!(client::hear_out(&blocked) < written);
     echo(&silent[0], b"still here");
     drop(silent);
@@ -194,10 +194,47 @@ fn a_small_soft_limit_holds_reading_back() {
     server.finish();
 }
 
-/// A server that may open 40 files, with more clients than that.
-fn overfull_server() -> (Server, Vec<TcpStream>) {
+#[test]
+fn chargen_to_a_client_that_takes_nothing_ends() {
+    let mut server = Server::start(&["--mode", "chargen", "--write-timeout", "300ms"]);
+    let client = server.connect();
+    server.stderr.wait_for("--write-timeout passed");
+    client::hear_out(&client);
+    server.drain();
+}
+
+#[test]
+fn without_max_conns_as_many_are_let_in_as_there_are_files_for() {
     let args = ["--listen", "127.0.0.1:0"];
     let mut server = Server::run(command::main_with_files(40, &args));
+    let clients: Vec<_> = (0..80).map(|_| server.connect()).collect();
+    let line = server.stderr.wait_for("full: others wait");
+    assert!(line.contains("INFO"), "{line}");
+    server.expect_rest();
+    echo(&clients[0], b"inside");
+    clients.into_iter().for_each(|client| {
+        echo(&client, b"my turn has come");
+        client::leave(client);
+    });
+    server.finish();
+}
+
+#[test]
+fn without_max_conns_those_for_whom_there_are_no_files_are_refused() {
+    let args = ["--listen", "127.0.0.1:0", "--when-full", "refuse"];
+    let mut server = Server::run(command::main_with_files(40, &args));
+    let clients: Vec<_> = (0..80).map(|_| server.connect()).collect();
+    server.stderr.wait_for("refused");
+    echo(&clients[0], b"inside");
+    hear_end(&clients[79]);
+    drop(clients);
+    server.finish();
+}
+
+/// A server that may open 40 files from now on, which it does not know, with more clients than that.
+fn overfull_server() -> (Server, Vec<TcpStream>) {
+    let mut server = Server::start(&[]);
+    server.limit_files(40);
     let clients = (0..80).map(|_| server.connect()).collect();
     let line = server.stderr.wait_for("accepting pauses");
     assert!(line.contains("WARN"), "{line}");

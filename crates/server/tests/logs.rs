@@ -146,6 +146,17 @@ fn nobody_on_stderr_is_no_reason_to_stop() {
 }
 
 #[test]
+fn a_stderr_that_is_full_is_no_reason_to_wait() {
+    let args = ["--listen", "127.0.0.1:0", "--trace", "--log-level", "debug"];
+    let (process, _unread) = Process::start_ignored(command::main(&args));
+    let server = Server::from_process(process);
+    for _ in 0..20 {
+        drop(server.connect_echoed(100));
+    }
+    server.finish();
+}
+
+#[test]
 fn nobody_on_stdout_is_no_reason_to_stop() {
     let directory = tempfile::tempdir().unwrap();
     let listen = format!("unix:{}/socket", directory.path().display());

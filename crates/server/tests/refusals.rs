@@ -81,8 +81,17 @@ fn a_bad_address() {
         "",
         "70000",
     ] {
-        let said = refusal(&["--listen", addr], 1);
+        let said = refusal(&["--listen", addr], 2);
         assert!(said.contains(&format!("'{addr}'")), "{said}");
+        assert!(said.contains("give HOST:PORT, PORT or unix:PATH"), "{said}");
+    }
+}
+
+#[test]
+fn a_time_out_of_nothing() {
+    for flag in ["--idle-timeout", "--write-timeout"] {
+        let said = refusal(&[flag, "0s"], 2);
+        assert!(said.contains("leave it out for none"), "{said}");
     }
 }
 
@@ -106,7 +115,7 @@ fn a_file_that_is_no_socket_is_left_alone() {
     let path = directory.path().join("file");
     fs::write(&path, "precious").unwrap();
     let said = refusal(&["--listen", &format!("unix:{}", path.display())], 1);
-    assert!(said.contains("in use"), "{said}");
+    assert!(said.contains("a file that is no socket"), "{said}");
     assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
 }
 

@@ -32,7 +32,7 @@ const FLAGS: [(&str, &str); 14] = [
 fn has_ipv6() -> bool {
     let has = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
     if !has {
-        println!("no IPv6 here: skipped");
+        harness::skip("there is no IPv6 here");
     }
     has
 }
@@ -120,6 +120,20 @@ fn a_unix_socket_echoes_and_its_file_goes_with_the_server() {
 }
 
 #[test]
+fn the_file_of_a_successor_is_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("socket");
+    let listen = format!("unix:{}", path.display());
+    let first = Server::run(command::main(&["--listen", &listen]));
+    std::fs::remove_file(&path).unwrap();
+    let second = Server::run(command::main(&["--listen", &listen]));
+    first.drain();
+    assert!(path.exists());
+    second.drain();
+    assert!(!path.exists());
+}
+
+#[test]
 fn a_left_over_socket_file_is_replaced() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("socket");
@@ -166,8 +180,9 @@ fn the_environment_configures_a_server() {
         .env("ONELOOP_MODE", "daytime")
         .env("ONELOOP_LOG", "json");
     let server = Server::run(command);
-    // The same address twice is one place.
-    assert_eq!(server.listens.len(), 1);
+    // Port 0 is another port each time.
+    assert_eq!(server.listens.len(), 2);
+    assert_ne!(server.listens[0], server.listens[1]);
     let daytime = std::io::read_to_string(server.connect()).unwrap();
     assert!(daytime.ends_with("\r\n"), "{daytime:?}");
     let log = server.drain();

@@ -27,7 +27,7 @@ fn is_installed(program: &str, argument: &str) -> bool {
         .stderr(Stdio::null());
     let installed = command.status().is_ok();
     if !installed {
-        println!("{program} is not installed: skipped");
+        harness::skip(&format!("{program} is not installed"));
     }
     installed
 }

@@ -11,6 +11,7 @@ pub(crate) mod process;
 pub(crate) mod server;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 /// How long anything may take before the test fails.
@@ -24,6 +25,12 @@ pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
         assert!(start.elapsed() < DEADLINE, "never came true: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// Says that a test is skipped, past the test runner, which would keep it to itself.
+pub(crate) fn skip(why: &str) {
+    let name = std::thread::current().name().unwrap_or("a test").to_owned();
+    let _ = writeln!(std::io::stderr().lock(), "skipped: {name}: {why}");
 }
 
 /// Lets the test itself have as many clients as the system allows.

@@ -2,8 +2,9 @@
 
 use super::eventually;
 use super::lines::Lines;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use std::fs;
+use std::io::PipeReader;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -30,6 +31,23 @@ impl Process {
         command.stdout(Stdio::piped()).stderr(stderr);
         let child = command.spawn().expect("the program is installed");
         Process::watch(child, Lines::of(std::io::empty()))
+    }
+
+    /// Starts it with a stderr that stays open and that nobody reads, so that it fills up.
+    pub(crate) fn start_ignored(mut command: Command) -> (Self, PipeReader) {
+        let (unread, stderr) = std::io::pipe().unwrap();
+        command.stdout(Stdio::piped()).stderr(stderr);
+        let child = command.spawn().expect("the program is installed");
+        (Process::watch(child, Lines::of(std::io::empty())), unread)
+    }
+
+    /// Changes how many files the running program may have open.
+    pub(crate) fn limit_files(&self, files: u64) {
+        let limit = Rlimit {
+            current: Some(files),
+            maximum: Some(files),
+        };
+        prlimit(Some(Pid::from_child(&self.child)), Resource::Nofile, limit).unwrap();
     }
 
     fn watch(mut child: Child, stderr: Lines) -> Self {
