@@ -14,6 +14,7 @@ use crate::task::{Body, JoinHandle, Task, TaskBody, Unhandled};
 use crate::timers::Timers;
 use crate::waker::TaskWaker;
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
@@ -246,7 +247,7 @@ impl Handle {
     /// Wakes every task that waits for a source, though nothing happened there: for a change that
     /// all of them should see, such as a shutdown, without a list of them.
     pub fn wake_waiting(&self) {
-        let mut wakers = Vec::new();
+        let mut wakers = VecDeque::new();
         let mut ended = 0;
         for (_, state) in self.inner.reactor.borrow().iter() {
             ended += state.take_waiting(&mut wakers);

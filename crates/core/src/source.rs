@@ -4,6 +4,7 @@ use crate::handle::Handle;
 use crate::ready::{Direction, Interest, Ready, Trigger};
 use crate::slots::Key;
 use std::cell::Cell;
+use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -99,7 +100,7 @@ impl State {
 
     /// Notes what epoll said and hands over who waited for it. Returns how many of them kept the
     /// loop alive.
-    pub(crate) fn mark(&self, ready: Ready, wakers: &mut impl Extend<Waker>) -> usize {
+    pub(crate) fn mark(&self, ready: Ready, wakers: &mut VecDeque<Waker>) -> usize {
         self.ready.set(self.ready.get() | ready);
         if self.ownership == Ownership::Shared {
             // LevelOnce: the kernel asks to be asked again, so both directions have to.
@@ -110,17 +111,18 @@ impl State {
     }
 
     /// Hands over everybody who waits, as [`State::mark`] does.
-    pub(crate) fn take_waiting(&self, wakers: &mut impl Extend<Waker>) -> usize {
+    pub(crate) fn take_waiting(&self, wakers: &mut VecDeque<Waker>) -> usize {
         self.take(|_| true, wakers)
     }
 
-    fn take(&self, which: impl Fn(Direction) -> bool, wakers: &mut impl Extend<Waker>) -> usize {
+    fn take(&self, which: impl Fn(Direction) -> bool, wakers: &mut VecDeque<Waker>) -> usize {
         let mut taken = 0;
         for direction in [Direction::Read, Direction::Write] {
-            if which(direction) {
-                let waker = self.waiting[direction as usize].take();
-                taken += usize::from(waker.is_some());
-                wakers.extend(waker);
+            if which(direction)
+                && let Some(waker) = self.waiting[direction as usize].take()
+            {
+                wakers.push_back(waker);
+                taken += 1;
             }
         }
         if self.referenced.get() { taken } else { 0 }

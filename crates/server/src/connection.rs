@@ -175,7 +175,18 @@ impl Connection {
         Ok(())
     }
 
+    #[inline]
     fn fetch_mail(&mut self, cx: &mut Context<'_>) -> Result<(), Broken> {
+        if self.mode.member().is_some() {
+            self.fetch_some_mail(cx)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Moves what others said to the output, as long as there is room.
+    #[cold]
+    fn fetch_some_mail(&mut self, cx: &mut Context<'_>) -> Result<(), Broken> {
         let Some(member) = self.mode.member() else {
             return Ok(());
         };
@@ -214,8 +225,9 @@ impl Connection {
         Poll::Ready(Ok(()))
     }
 
+    #[inline]
     fn note_output(&mut self, taken: bool) {
-        let waits = self.has_to_send();
+        let waits = self.patience.is_some() && self.has_to_send();
         if let Some(patience) = &mut self.patience {
             patience.note_output(&self.service.handle, waits, taken);
         }

@@ -4,13 +4,16 @@ use crate::options::{LogFormat, LogLevel, Options};
 use std::io::{self, IsTerminal};
 use tracing::level_filters::LevelFilter;
 use tracing::warn;
-use tracing_appender::non_blocking::{ErrorCounter, WorkerGuard};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt;
 use tracing_subscriber::prelude::*;
 
 /// The target of the lines that `--trace` adds.
 pub(crate) const TURN: &str = "turn";
+
+/// Lines that may wait to be written.
+const LINES_MAX: usize = 8192;
 
 /// Writes the last lines when it is dropped, and tells how many were lost.
 pub(crate) struct Log {
@@ -29,7 +32,9 @@ pub(crate) fn start(options: &Options) -> Log {
     let filter = Targets::new()
         .with_default(level(options.log_level))
         .with_target(TURN, turns);
-    let (writer, guard) = tracing_appender::non_blocking(io::stderr());
+    let (writer, guard) = NonBlockingBuilder::default()
+        .buffered_lines_limit(LINES_MAX)
+        .finish(io::stderr());
     let lost = writer.error_counter();
     let layer = fmt::layer()
         .with_writer(writer)
