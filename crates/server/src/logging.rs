@@ -18,7 +18,7 @@ const LINES_MAX: usize = 8192;
 /// Writes the last lines when it is dropped, and tells how many were lost.
 pub(crate) struct Log {
     lost: ErrorCounter,
-    _writer: WorkerGuard,
+    writer: Option<WorkerGuard>,
 }
 
 /// Starts to log. A thread of its own writes, so that a terminal or a pipe that takes no more cannot
@@ -52,7 +52,7 @@ pub(crate) fn start(options: &Options) -> Log {
     }
     Log {
         lost,
-        _writer: guard,
+        writer: Some(guard),
     }
 }
 
@@ -61,6 +61,11 @@ impl Drop for Log {
         let lost = self.lost.dropped_lines();
         if lost > 0 {
             warn!(lost, "log lines were lost: nobody took them in time");
+        }
+        let writer = self.writer.take();
+        if self.lost.dropped_lines() > lost {
+            // Still nobody takes them, so the writer is not waited for: it would say so on stdout.
+            std::mem::forget(writer);
         }
     }
 }
