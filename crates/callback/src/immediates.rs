@@ -4,7 +4,7 @@
 //! referenced one waits, the poll does not sleep. After a throw the rest of the snapshot runs at once,
 //! as Node's does, before ticks get their turn.
 
-use crate::runtime::{Left, Once, Runtime, current, once};
+use crate::runtime::{Left, Once, Runtime, current, once, try_current};
 use crate::thrown::Outcome;
 use oneloop_core::{Phase, PhaseReached};
 use std::cell::{Cell, RefCell};
@@ -44,17 +44,17 @@ impl Immediate {
 
     /// Lets the program end before it has run.
     pub fn unref(&self) -> &Self {
-        self.state.referenced.set(false);
-        if let Some(runtime) = crate::runtime::try_current() {
-            runtime.immediates.changed();
-        }
-        self
+        self.set_referenced(false)
     }
 
     /// Has the program wait for it, as it does by default.
     pub fn make_ref(&self) -> &Self {
-        self.state.referenced.set(true);
-        if let Some(runtime) = crate::runtime::try_current() {
+        self.set_referenced(true)
+    }
+
+    fn set_referenced(&self, referenced: bool) -> &Self {
+        self.state.referenced.set(referenced);
+        if let Some(runtime) = try_current() {
             runtime.immediates.changed();
         }
         self

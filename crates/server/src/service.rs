@@ -4,6 +4,7 @@ use crate::chat::Room;
 use crate::connection::Connection;
 use crate::options::{Options, WhenFull};
 use crate::patience::Limits;
+use bytesize::ByteSize;
 use oneloop::net::{Addr, Listener, Socket};
 use oneloop::{Direction, Handle};
 use std::cell::Cell;
@@ -72,10 +73,9 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(options: Options, connections_max: usize) -> Arc<Self> {
-        let out_hard = usize::try_from(options.out_hard.as_u64()).unwrap_or(usize::MAX);
         Arc::new(Shared {
+            room: Room::new(to_bytes(options.out_hard)),
             options,
-            room: Room::new(out_hard),
             stage: AtomicU8::new(Stage::Serving as u8),
             connections: AtomicUsize::new(0),
             connections_max,
@@ -196,12 +196,11 @@ impl Service {
         handle: &Handle,
         listeners: Vec<Listener>,
     ) -> Rc<Self> {
-        let bytes = |size: bytesize::ByteSize| usize::try_from(size.as_u64()).unwrap_or(usize::MAX);
         let options = &shared.options;
         let service = Rc::new(Service {
             limits: Limits::of(options),
-            out_soft: bytes(options.out_soft),
-            out_hard: bytes(options.out_hard),
+            out_soft: to_bytes(options.out_soft),
+            out_hard: to_bytes(options.out_hard),
             shared: Arc::clone(shared),
             handle: handle.clone(),
             draining: Cell::new(false),
@@ -305,6 +304,10 @@ impl Service {
     pub(crate) fn close(&self) {
         self.shared.give_place_back();
     }
+}
+
+fn to_bytes(size: ByteSize) -> usize {
+    usize::try_from(size.as_u64()).unwrap_or(usize::MAX)
 }
 
 /// Counts something, and tells of it the less often the more there is: 1, 2, 4, 8 …

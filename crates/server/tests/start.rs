@@ -68,6 +68,16 @@ fn outcome(command: std::process::Command) -> (Vec<String>, Vec<String>, Option<
     )
 }
 
+/// Asks on 127.0.0.1 and on ::1, and nowhere else; ends the server.
+#[track_caller]
+fn echoes_on_both_loopbacks(server: Server) {
+    let addrs = echoes_everywhere(&server);
+    assert_eq!(addrs.len(), 2);
+    assert!(addrs[0].is_ipv4() && addrs[1].is_ipv6());
+    assert!(addrs.iter().all(|addr| addr.ip().is_loopback()));
+    server.finish();
+}
+
 #[test]
 fn one_line_on_stdout_names_every_address() {
     if !has_ipv6() {
@@ -75,11 +85,7 @@ fn one_line_on_stdout_names_every_address() {
     }
     let listen = ["--listen", "127.0.0.1:0", "--listen", "[::1]:0"];
     let server = Server::run(command::main(&listen));
-    let addrs = echoes_everywhere(&server);
-    assert_eq!(addrs.len(), 2);
-    assert!(addrs[0].is_ipv4() && addrs[1].is_ipv6());
-    assert!(addrs.iter().all(|addr| addr.ip().is_loopback()));
-    server.finish();
+    echoes_on_both_loopbacks(server);
 }
 
 #[test]
@@ -89,11 +95,7 @@ fn a_port_alone_is_this_machine_in_both_families() {
     }
     for port in ["0", ":0"] {
         let server = Server::run(command::main(&["--listen", port]));
-        let addrs = echoes_everywhere(&server);
-        assert_eq!(addrs.len(), 2);
-        assert!(addrs[0].is_ipv4() && addrs[1].is_ipv6());
-        assert!(addrs.iter().all(|addr| addr.ip().is_loopback()));
-        server.finish();
+        echoes_on_both_loopbacks(server);
     }
 }
 
