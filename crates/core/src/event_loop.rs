@@ -29,10 +29,14 @@ use std::time::Duration;
 
 /// Runs of tasks that one phase may add to those that were ready when it woke its own.
 const PHASE_RUNS: usize = 256;
-/// Time after which a phase leaves the rest for later.
+/// Time after which a phase leaves what it did not wake itself for later.
 const PHASE_NS: u64 = 10_000_000;
 /// The clock is read once in so many runs.
 const RUNS_PER_CLOCK: usize = 8;
+
+/// How long, on virtual time, the kernel may take to deliver what was sent over loopback: mostly it
+/// does so within the `send(2)`.
+const LOOPBACK_GRACE: Duration = Duration::from_millis(10);
 
 /// What to make a loop with.
 #[derive(Clone, Debug, Default)]
@@ -130,7 +134,10 @@ impl EventLoop {
             observer: RefCell::new(None),
             unhandled: RefCell::new(None),
             waits: Cell::new(0),
+            pool: Default::default(),
+            outside: Cell::new(0),
             stopping: Cell::new(false),
+            phase: Cell::new(Phase::Timers),
             closed: Cell::new(false),
         });
         Ok(EventLoop {
@@ -301,6 +308,7 @@ impl EventLoop {
                 slept_ns,
             );
         }
+        self.collect_waiters(Phase::Poll); // they are first, before whom the poll found
         if self.mark() {
             self.empty_inbox();
         }
@@ -331,8 +339,19 @@ impl EventLoop {
             inner.reactor.borrow_mut().wait(timeout)?;
             return Ok(());
         };
-        // Virtual time passes only when there is nothing to do but to let it pass.
-        if inner.reactor.borrow_mut().wait(Some(Duration::ZERO))? == 0 {
+        if !sleep.is_zero() && inner.outside.get() > 0 {
+            inner.reactor.borrow_mut().wait(None)?;
+            return Ok(());
+        }
+        // Virtual time passes only when there is nothing to do but to let it pass. The kernel has a
+        // moment for what is on its way through loopback sockets already.
+        let has_sources = inner.reactor.borrow().len() > 1; // the bell is one
+        let grace = if has_sources && !sleep.is_zero() {
+            LOOPBACK_GRACE
+        } else {
+            Duration::ZERO
+        };
+        if inner.reactor.borrow_mut().wait(Some(grace))? == 0 {
             inner.clock.advance(sleep);
         }
         Ok(())
@@ -400,12 +419,8 @@ impl EventLoop {
         if self.is_idle(phase) {
             return;
         }
-        let found = self.wakers.len();
-        self.inner.phases.borrow_mut().take(phase, &mut self.wakers);
-        let waiters = self.wakers.len() - found;
-        if waiters > 0 {
-            self.note(|| Woke::Waiters(waiters));
-        }
+        self.inner.phase.set(phase);
+        self.collect_waiters(phase);
         // One by one: if one of them panics, the others are still here for the next phase.
         while let Some(waker) = self.wakers.pop_front() {
             waker.wake();
@@ -416,6 +431,16 @@ impl EventLoop {
             add(&self.inner.counters.phases_ns[phase as usize], took_ns);
         }
         self.finish();
+    }
+
+    /// Takes those who wait for a phase behind whom it found.
+    fn collect_waiters(&mut self, phase: Phase) {
+        let found = self.wakers.len();
+        self.inner.phases.borrow_mut().take(phase, &mut self.wakers);
+        let waiters = self.wakers.len() - found;
+        if waiters > 0 {
+            self.note(|| Woke::Waiters(waiters));
+        }
     }
 
     /// Hands the phase's report to the observer.
@@ -436,16 +461,16 @@ impl EventLoop {
     }
 
     /// Runs ready tasks, first in first out: the only place where user code runs, with nothing
-    /// borrowed. It stops at its budget, so that tasks which wake each other without end cannot
-    /// keep the loop from its other phases (rule 15).
+    /// borrowed. Whom the phase itself woke, it runs; then it stops at its budget, so that tasks
+    /// which wake each other without end cannot keep the loop from its other phases (rule 15).
     fn run_ready(&mut self, main: &mut Main<'_, '_>) {
-        let runs_max = self.inner.ready.len() + PHASE_RUNS;
-        for run in 1..=runs_max {
+        let runs_min = self.inner.ready.len();
+        for run in 1..=runs_min + PHASE_RUNS {
             let Some(task) = self.inner.ready.pop() else {
                 return;
             };
             self.run_task(task, main);
-            if run % RUNS_PER_CLOCK == 0 && self.inner.clock.now_ns() - self.lapped_ns > PHASE_NS {
+            if run >= runs_min && run % RUNS_PER_CLOCK == 0 && self.is_late() {
                 break;
             }
         }
@@ -483,6 +508,10 @@ impl EventLoop {
                 took,
             });
         }
+    }
+
+    fn is_late(&self) -> bool {
+        self.inner.clock.now_ns() - self.lapped_ns > PHASE_NS
     }
 
     /// The time outside of the loop is in no book.

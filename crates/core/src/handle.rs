@@ -3,6 +3,7 @@
 use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::phases::{Phase, PhaseReached, Phases};
+use crate::pool::Pool;
 use crate::reactor::Reactor;
 use crate::remote::{Remote, Shared};
 use crate::run_queue::RunQueue;
@@ -39,7 +40,12 @@ pub(crate) struct Inner {
     pub(crate) unhandled: RefCell<Option<UnhandledHook>>,
     /// Things that keep the loop alive besides timers, phases and remotes: waits on sources, guards.
     pub(crate) waits: Cell<usize>,
+    pub(crate) pool: Pool,
+    /// Jobs that other threads have: virtual time waits for them.
+    pub(crate) outside: Cell<usize>,
     pub(crate) stopping: Cell<bool>,
+    /// The phase that wakes or runs now; between two runs of the loop, the last one.
+    pub(crate) phase: Cell<Phase>,
     /// The loop is being dropped: nothing can be spawned any more.
     pub(crate) closed: Cell<bool>,
 }
@@ -238,10 +244,15 @@ impl Handle {
 
     /// Waits until the loop comes to that phase, which is in this turn if the phase is still ahead.
     /// Cancel safe. Waiting keeps the loop alive and its poll from sleeping; unreferenced
-    /// ([`PhaseReached::set_referenced`]), it does neither. [`Phase::Timers`] and [`Phase::Poll`] wake
-    /// those who wait for them, too, once they are through with their own.
+    /// ([`PhaseReached::set_referenced`]), it does neither. Those who wait for [`Phase::Timers`] come
+    /// behind the timers that are due; those who wait for [`Phase::Poll`], before whom the poll found.
     pub fn phase(&self, phase: Phase) -> PhaseReached {
         PhaseReached::new(self.clone(), phase)
+    }
+
+    /// The phase in which this code runs.
+    pub fn current_phase(&self) -> Phase {
+        self.inner.phase.get()
     }
 
     /// Wakes every task that waits for a source, though nothing happened there: for a change that

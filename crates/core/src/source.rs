@@ -287,6 +287,42 @@ impl<F: AsFd> Source<F> {
     ) -> Poll<io::Result<T>> {
         ready!(self.poll_ready(cx, direction))?;
         ready!(self.handle.inner.poll_budget(cx));
+        match self.call(direction, &mut op) {
+            Ok(Some(value)) => Poll::Ready(Ok(value)),
+            Ok(None) => {
+                self.wait_for(cx, direction)?;
+                Poll::Pending
+            }
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+
+    /// Tries a system call in one direction without waiting: `None` when it would block, or is
+    /// believed to. For code that is no task, such as a callback; it counts in the share of I/O of the
+    /// task that runs, but is never refused for it.
+    ///
+    /// # Errors
+    /// What `op` returns, except `WouldBlock` and `Interrupted`.
+    #[inline]
+    pub fn try_io<T>(
+        &self,
+        direction: Direction,
+        mut op: impl FnMut(BorrowedFd<'_>) -> io::Result<Done<T>>,
+    ) -> io::Result<Option<T>> {
+        if self.state.ready.get().intersects(Ready::of(direction)) {
+            self.call(direction, &mut op)
+        } else {
+            Ok(None)
+        }
+    }
+
+    /// Makes the system call and notes what it says of readiness; `None` when it would have blocked.
+    #[inline]
+    fn call<T>(
+        &self,
+        direction: Direction,
+        op: &mut impl FnMut(BorrowedFd<'_>) -> io::Result<Done<T>>,
+    ) -> io::Result<Option<T>> {
         loop {
             match op(self.fd.as_fd()) {
                 Ok(done) => {
@@ -294,18 +330,17 @@ impl<F: AsFd> Source<F> {
                     if self.is_drained(direction, done.drained) {
                         self.state.drained(direction);
                     }
-                    return Poll::Ready(Ok(done.value));
+                    return Ok(Some(done.value));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.state.clear(direction);
-                    self.wait_for(cx, direction)?;
-                    return Poll::Pending;
+                    return Ok(None);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     // Paid for, too: a caller that tries again and again has its share as well.
                     self.handle.inner.budget.spend(0);
-                    return Poll::Ready(Err(error));
+                    return Err(error);
                 }
             }
         }
