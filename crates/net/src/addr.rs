@@ -38,6 +38,11 @@ impl Addr {
         }
     }
 
+    /// The port, if it has one.
+    pub fn port(&self) -> Option<u16> {
+        self.inet().map(|addr| addr.port())
+    }
+
     pub(crate) fn family(&self) -> AddressFamily {
         match self {
             Addr::Inet(SocketAddr::V4(_)) => AddressFamily::INET,

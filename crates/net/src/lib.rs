@@ -7,6 +7,7 @@
 mod addr;
 mod buffer;
 mod listener;
+mod resolve;
 mod socket;
 mod tcp;
 mod unix;
@@ -14,6 +15,7 @@ mod unix;
 pub use addr::{Addr, ParseAddrError};
 pub use buffer::{CHUNK_BYTES, Chunk};
 pub use listener::{BACKLOG, ListenOptions, Listener, ListenerStats};
-pub use socket::{ByteStream, Connecting, Shutdown, Socket};
+pub use resolve::resolve;
+pub use socket::{ByteStream, Connecting, Shutdown, Socket, Unconnected};
 pub use tcp::{TcpListener, TcpStream};
 pub use unix::{UnixListener, UnixStream};

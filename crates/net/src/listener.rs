@@ -10,6 +10,7 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -32,6 +33,8 @@ pub struct ListenOptions {
     pub backlog: i32,
     /// Several sockets may listen on one port, and the kernel spreads connections over them.
     pub reuse_port: bool,
+    /// An IPv6 socket does not serve IPv4 as well (`IPV6_V6ONLY`); `None` leaves it to the system.
+    pub v6_only: Option<bool>,
     /// Accepted TCP connections send small writes at once (`TCP_NODELAY`).
     pub nodelay: bool,
 }
@@ -41,6 +44,7 @@ impl Default for ListenOptions {
         ListenOptions {
             backlog: BACKLOG,
             reuse_port: false,
+            v6_only: None,
             nodelay: true,
         }
     }
@@ -91,6 +95,9 @@ impl Listener {
         if let Addr::Inet(_) = addr {
             sockopt::set_socket_reuseaddr(&fd, true)?;
             sockopt::set_socket_reuseport(&fd, options.reuse_port)?;
+        }
+        if let (Addr::Inet(SocketAddr::V6(_)), Some(v6_only)) = (addr, options.v6_only) {
+            sockopt::set_ipv6_v6only(&fd, v6_only)?;
         }
         net::bind(&fd, &addr.to_kernel()?)?;
         net::listen(&fd, options.backlog)?;

@@ -10,6 +10,7 @@ use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 pub use std::net::Shutdown;
 
@@ -66,20 +67,7 @@ impl Socket {
     /// Those of `socket(2)` and `connect(2)` that are known at once: `ECONNREFUSED` for a Unix
     /// socket, and `EAGAIN` for one whose backlog is full.
     pub fn connect(handle: &Handle, addr: &Addr) -> io::Result<Connecting> {
-        let fd = net::socket_with(addr.family(), SocketType::STREAM, FLAGS, None)?;
-        // Rule 6: registered after connect(2), as before it the kernel says OUT|HUP.
-        match net::connect(&fd, &addr.to_kernel()?) {
-            Ok(()) => Ok(Connecting {
-                socket: Some(Socket::of_family(addr.family(), handle, fd)?),
-            }),
-            Err(Errno::INPROGRESS) => {
-                let source = Source::new(handle, fd, Interest::BOTH, Ownership::Sole)?;
-                Ok(Connecting {
-                    socket: Some(Socket { source }),
-                })
-            }
-            Err(error) => Err(error.into()),
-        }
+        Unconnected::to_reach(addr)?.connect(handle, addr)
     }
 
     /// Reads into a buffer; 0 bytes mean that the peer sends no more.
@@ -117,10 +105,8 @@ impl Socket {
     /// Writes some of these bytes, as many as the kernel takes. Writing to a peer that is gone is
     /// `EPIPE`, never a signal.
     pub fn poll_write(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.source.poll_io(cx, Direction::Write, |fd| {
-            let count = net::send(fd, buf, SendFlags::NOSIGNAL)?;
-            Ok(Done::stream(count, buf.len()))
-        })
+        self.source
+            .poll_io(cx, Direction::Write, |fd| send(fd, buf))
     }
 
     /// Like [`Socket::poll_write`], from several buffers in one system call.
@@ -129,12 +115,58 @@ impl Socket {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let bufs = &bufs[..bufs.len().min(SLICES_MAX)];
-        let wanted = bufs.iter().map(|buf| buf.len()).sum();
-        self.source.poll_io(cx, Direction::Write, |fd| {
-            let count = net::sendmsg(fd, bufs, &mut Default::default(), SendFlags::NOSIGNAL)?;
-            Ok(Done::stream(count, wanted))
-        })
+        self.source
+            .poll_io(cx, Direction::Write, |fd| send_vectored(fd, bufs))
+    }
+
+    /// Writes as much as the kernel takes now, without waiting: 0 bytes if it takes none. For code
+    /// that is no task: see [`Source::try_io`].
+    ///
+    /// # Errors
+    /// Those of `send(2)`: `EPIPE`, `ECONNRESET`.
+    pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        let written = match bufs {
+            [buf] => self.source.try_io(Direction::Write, |fd| send(fd, buf)),
+            bufs => self
+                .source
+                .try_io(Direction::Write, |fd| send_vectored(fd, bufs)),
+        };
+        Ok(written?.unwrap_or(0))
+    }
+
+    /// Says whether small writes are sent at once rather than gathered (`TCP_NODELAY`).
+    ///
+    /// # Errors
+    /// Those of `setsockopt(2)`: `EOPNOTSUPP` for a Unix socket.
+    pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
+        Ok(sockopt::set_tcp_nodelay(&self.source, nodelay)?)
+    }
+
+    /// Has the kernel ask a silent TCP peer whether it is still there: after `idle`, in whole
+    /// seconds, and then every second, ten times. Less than a second leaves the system's times as they
+    /// are; `None` switches it off.
+    ///
+    /// # Errors
+    /// Those of `setsockopt(2)`: `EOPNOTSUPP` for a Unix socket, `EINVAL` beyond 32,767 s.
+    pub fn set_keepalive(&self, idle: Option<Duration>) -> io::Result<()> {
+        sockopt::set_socket_keepalive(&self.source, idle.is_some())?;
+        if let Some(idle) = idle.filter(|idle| idle.as_secs() > 0) {
+            sockopt::set_tcp_keepidle(&self.source, idle)?;
+            sockopt::set_tcp_keepintvl(&self.source, Duration::from_secs(1))?;
+            sockopt::set_tcp_keepcnt(&self.source, 10)?;
+        }
+        Ok(())
+    }
+
+    /// Has the close send a reset instead of what may still wait to be sent (`SO_LINGER` of 0 s).
+    ///
+    /// # Errors
+    /// Those of `setsockopt(2)`.
+    pub fn reset_on_close(&self) -> io::Result<()> {
+        Ok(sockopt::set_socket_linger(
+            &self.source,
+            Some(Duration::ZERO),
+        )?)
     }
 
     /// Ends one direction or both: after [`Shutdown::Write`] the peer reads to the end of what was
@@ -189,6 +221,66 @@ impl AsFd for Socket {
     }
 }
 
+fn send(fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<Done<usize>> {
+    let count = net::send(fd, buf, SendFlags::NOSIGNAL)?;
+    Ok(Done::stream(count, buf.len()))
+}
+
+fn send_vectored(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<Done<usize>> {
+    let bufs = &bufs[..bufs.len().min(SLICES_MAX)];
+    let wanted = bufs.iter().map(|buf| buf.len()).sum();
+    let count = net::sendmsg(fd, bufs, &mut Default::default(), SendFlags::NOSIGNAL)?;
+    Ok(Done::stream(count, wanted))
+}
+
+/// A stream socket before its `connect(2)`: for a caller who wants to say where it connects from.
+#[derive(Debug)]
+pub struct Unconnected {
+    fd: OwnedFd,
+    family: AddressFamily,
+}
+
+impl Unconnected {
+    /// A socket of that address's family.
+    ///
+    /// # Errors
+    /// Those of `socket(2)`: `EMFILE`, `EAFNOSUPPORT`.
+    pub fn to_reach(addr: &Addr) -> io::Result<Self> {
+        let family = addr.family();
+        let fd = net::socket_with(family, SocketType::STREAM, FLAGS, None)?;
+        Ok(Unconnected { fd, family })
+    }
+
+    /// Gives this end an address.
+    ///
+    /// # Errors
+    /// Those of `bind(2)`: `EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES`.
+    pub fn bind(&self, addr: &Addr) -> io::Result<()> {
+        if let Addr::Inet(_) = addr {
+            sockopt::set_socket_reuseaddr(&self.fd, true)?;
+        }
+        Ok(net::bind(&self.fd, &addr.to_kernel()?)?)
+    }
+
+    /// Begins to connect: see [`Socket::connect`].
+    ///
+    /// # Errors
+    /// As [`Socket::connect`].
+    pub fn connect(self, handle: &Handle, addr: &Addr) -> io::Result<Connecting> {
+        // Rule 6: registered after connect(2), as before it the kernel says OUT|HUP.
+        let socket = match net::connect(&self.fd, &addr.to_kernel()?) {
+            Ok(()) => Socket::of_family(self.family, handle, self.fd)?,
+            Err(Errno::INPROGRESS) => Socket {
+                source: Source::new(handle, self.fd, Interest::BOTH, Ownership::Sole)?,
+            },
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Connecting {
+            socket: Some(socket),
+        })
+    }
+}
+
 /// Any byte stream with a [`Socket`] inside: what the styles are generic over.
 pub trait ByteStream {
     /// The socket inside.
@@ -206,6 +298,15 @@ impl ByteStream for Socket {
 #[must_use = "futures do nothing unless awaited"]
 pub struct Connecting {
     socket: Option<Socket>,
+}
+
+impl Connecting {
+    /// Says whether the connect keeps the loop alive; it does by default.
+    pub fn set_referenced(&self, referenced: bool) {
+        if let Some(socket) = &self.socket {
+            socket.source.set_referenced(referenced);
+        }
+    }
 }
 
 impl Future for Connecting {

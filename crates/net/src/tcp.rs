@@ -4,7 +4,6 @@ use crate::addr::Addr;
 use crate::listener::{ListenOptions, Listener};
 use crate::socket::{ByteStream, Socket};
 use oneloop_core::Handle;
-use rustix::net::sockopt;
 use std::io;
 use std::net::SocketAddr;
 use std::task::{Context, Poll, ready};
@@ -32,7 +31,7 @@ impl TcpStream {
     /// # Errors
     /// Those of `setsockopt(2)`.
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        Ok(sockopt::set_tcp_nodelay(&self.socket, nodelay)?)
+        self.socket.set_nodelay(nodelay)
     }
 
     /// This end's address.
