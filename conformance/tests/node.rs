@@ -3,6 +3,7 @@
 //! `make conformance` records them again with the `node` on the machine.
 
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -25,10 +26,9 @@ fn run(name: &str) -> String {
         .arg(name)
         .output()
         .expect("the binary was built");
-    let code = output
-        .status
-        .code()
-        .map_or("none".to_owned(), |code| code.to_string());
+    // As the shell counts: 128 and the number of the signal.
+    let signal = output.status.signal().map(|signal| 128 + signal);
+    let code = output.status.code().or(signal).unwrap_or_default();
     format!(
         "{}(exit code {code})\n",
         String::from_utf8_lossy(&output.stdout)

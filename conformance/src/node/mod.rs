@@ -1,49 +1,133 @@
 //! The programs of `conformance/node`, by the names of their JavaScript twins.
 
+mod abort;
+mod emitter;
 mod errors;
+mod failures;
+mod lives;
+mod net_given;
 mod order;
 mod perf_hooks;
 mod process;
+mod servers;
+mod streams;
 mod timers;
+mod unix;
 
 use oneloop::Handle;
+use oneloop::callback::net::{self, Error, Server, ServerOptions, Socket};
+use oneloop::callback::{Outcome, Thrown};
 use std::time::Duration;
 
-type Program = fn();
+type Program = fn() -> Result<(), Thrown>;
 
-const PROGRAMS: &[(&str, Program)] = &[
-    ("01_phases", order::phases),
-    ("03_tick_micro_interleave", order::tick_micro_interleave),
-    ("05_timer_in_timer", timers::timer_in_timer),
-    ("07_coalesce_lists_order", timers::coalesce_lists_order),
-    ("09_unref", process::unref),
-    ("09b_unref_only", process::unref_only),
-    ("11_uncaught", errors::uncaught),
-    ("21_elu", perf_hooks::utilization_and_delay),
-    (
-        "27_immediate_queue_snapshot",
-        order::immediate_queue_snapshot,
-    ),
-    ("35_tick_throw", errors::tick_throw),
-    ("51_throw_in_first_tick", errors::throw_in_first_tick),
-    ("52_throw_in_tick_of_timer", errors::throw_in_tick_of_timer),
-    ("53_throw_in_immediate", errors::throw_in_immediate),
-    ("54_throw_in_microtask", errors::throw_in_microtask),
-    ("55_before_exit", process::before_exit),
-    ("56_uncaught_ends", process::uncaught_ends),
-    ("57_throw_in_handler", process::throw_in_handler),
-    ("58_exit", process::exit_with_a_code),
-    ("59_interval_and_refresh", timers::interval_and_refresh),
-    ("60_async_functions", order::async_functions),
-    ("61_throwing_interval", errors::throwing_interval),
-    ("62_timers_after_check", order::timers_after_check),
-    ("63_clear_inside_the_list", timers::clear_inside_the_list),
-    (
-        "64_ticks_before_microtasks_always",
-        order::ticks_before_microtasks_always,
-    ),
-    ("65_unref_then_ref", process::unref_then_ref),
-];
+/// Names, and functions that return anything which callbacks may return.
+macro_rules! programs {
+    ($($name:literal: $program:path;)*) => {
+        &[$(($name, || $program().into_result())),*]
+    };
+}
+
+const PROGRAMS: &[(&str, Program)] = programs! {
+    "01_phases": order::phases;
+    "03_tick_micro_interleave": order::tick_micro_interleave;
+    "05_timer_in_timer": timers::timer_in_timer;
+    "07_coalesce_lists_order": timers::coalesce_lists_order;
+    "09_unref": process::unref;
+    "09b_unref_only": process::unref_only;
+    "11_uncaught": errors::uncaught;
+    "13_close_order": net_given::close_order;
+    "15_double_close": net_given::double_close;
+    "17_halfopen": net_given::half_open;
+    "19_errors": net_given::errors;
+    "21_elu": perf_hooks::utilization_and_delay;
+    "23_destroy_soon": net_given::destroy_soon;
+    "27_immediate_queue_snapshot": order::immediate_queue_snapshot;
+    "29_accept_order": net_given::accept_order;
+    "31_write_before_connect": net_given::write_before_connect;
+    "33_timers_after_poll": net_given::timers_after_poll;
+    "35_tick_throw": errors::tick_throw;
+    "37_event_order_on_end": net_given::event_order_on_end;
+    "39_accept_one_per_poll": net_given::accept_one_per_poll;
+    "41_connect_error_order": net_given::connect_error_order;
+    "43_keepalive_nodelay_defaults": net_given::keepalive_nodelay_defaults;
+    "45_destroy_twice_write_after": net_given::destroy_twice_write_after;
+    "51_throw_in_first_tick": errors::throw_in_first_tick;
+    "52_throw_in_tick_of_timer": errors::throw_in_tick_of_timer;
+    "53_throw_in_immediate": errors::throw_in_immediate;
+    "54_throw_in_microtask": errors::throw_in_microtask;
+    "55_before_exit": process::before_exit;
+    "56_uncaught_ends": process::uncaught_ends;
+    "57_throw_in_handler": process::throw_in_handler;
+    "58_exit": process::exit_with_a_code;
+    "59_interval_and_refresh": timers::interval_and_refresh;
+    "60_async_functions": order::async_functions;
+    "61_throwing_interval": errors::throwing_interval;
+    "62_timers_after_check": order::timers_after_check;
+    "63_clear_inside_the_list": timers::clear_inside_the_list;
+    "64_ticks_before_microtasks_always": order::ticks_before_microtasks_always;
+    "65_unref_then_ref": process::unref_then_ref;
+    "66_backpressure": streams::backpressure;
+    "67_cork": streams::cork;
+    "68_pause_resume": streams::pause_resume;
+    "69_readable": streams::readable;
+    "70_read_bytes": streams::read_bytes;
+    "71_pipe_echo": streams::pipe_echo;
+    "72_unpipe": streams::unpipe;
+    "73_socket_timeout": lives::socket_timeout;
+    "74_timeout_off": lives::timeout_off;
+    "75_max_connections": servers::max_connections;
+    "76_get_connections": servers::get_connections;
+    "77_unref": servers::unref;
+    "78_socket_unref": lives::socket_unref;
+    "79_unix": unix::unix;
+    "80_unix_errors": unix::unix_errors;
+    "81_server_ends_first": lives::server_ends_first;
+    "82_destroy_in_data": streams::destroy_in_data;
+    "83_closing_order": lives::closing_order;
+    "84_throw_in_data": failures::throw_in_data;
+    "85_unheard_error": failures::unheard_error;
+    "86_unheard_error_exits": failures::unheard_error_exits;
+    "87_write_callbacks": streams::write_callbacks;
+    "88_end_twice": streams::end_twice;
+    "89_destroy_pending": streams::destroy_pending;
+    "90_emitter": emitter::emitter;
+    "91_abort_signal": abort::signal;
+    "92_abort_socket": abort::socket;
+    "93_abort_server": abort::server;
+    "94_abort_timers": abort::timers;
+    "95_localhost": servers::localhost;
+    "96_no_such_name": failures::no_such_name;
+    "97_local_address": servers::local_address;
+    "98_bytes": streams::bytes;
+    "99_addresses": servers::addresses;
+    "100_phases_of_a_turn": lives::phases_of_a_turn;
+    "101_data_and_end_in_two_rounds": streams::data_and_end_in_two_rounds;
+    "102_many_clients": servers::many_clients;
+    "103_half_open_server": streams::half_open_server;
+    "104_reset_while_reading": failures::reset_while_reading;
+    "105_reconnect": lives::reconnect;
+    "106_listen_again": servers::listen_again;
+    "107_exit_in_data": process::exit_in_data;
+    "108_sigterm": process::sigterm;
+    "109_signal_handler": process::signal_handler;
+    "110_resume_without_listener": streams::resume_without_listener;
+    "111_late_data_listener": streams::late_data_listener;
+    "112_destroy_while_connecting": lives::destroy_while_connecting;
+    "113_end_while_connecting": streams::end_while_connecting;
+    "114_pause_on_connect": streams::pause_on_connect;
+    "115_close_waits": servers::close_waits;
+    "116_high_water_mark": streams::high_water_mark;
+    "117_destroy_soon": streams::destroy_soon;
+    "118_sockets_and_promises": lives::sockets_and_promises;
+    "119_immediate_in_io": lives::immediate_in_io;
+    "120_shutdown_after_poll": streams::shutdown_after_poll;
+    "121_timeout_in_order": timers::timeout_in_order;
+    "122_next_tick_storm": order::next_tick_storm;
+    "123_error_in_connection_handler": failures::error_in_connection_handler;
+    "124_error_in_close_handler": failures::error_in_close_handler;
+    "125_chat": servers::chat;
+};
 
 /// The program of that name.
 pub(crate) fn program(name: &str) -> Option<Program> {
@@ -56,6 +140,34 @@ pub(crate) fn program(name: &str) -> Option<Program> {
 /// All names.
 pub(crate) fn names() -> Vec<&'static str> {
     PROGRAMS.iter().map(|(name, _)| *name).collect()
+}
+
+/// `net.createServer(…).listen(0,'127.0.0.1')`
+fn serve<O: Outcome>(on_connection: impl Fn(Socket) -> O + 'static) -> Result<Server, Error> {
+    serve_with(ServerOptions::default(), on_connection)
+}
+
+/// The same with options.
+fn serve_with<O: Outcome>(
+    options: ServerOptions,
+    on_connection: impl Fn(Socket) -> O + 'static,
+) -> Result<Server, Error> {
+    net::create_server_with(options, on_connection).listen(("127.0.0.1", 0))
+}
+
+/// `net.connect(s.address().port,'127.0.0.1')`
+fn connect(server: &Server) -> Result<Socket, Error> {
+    net::connect(("127.0.0.1", server.port().expect("the server listens")))
+}
+
+/// `s.close()` in a handler of one of its connections.
+fn close_server(c: &Socket) {
+    c.server().expect("a server accepted it").close();
+}
+
+/// `String(d)`
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// `const t=Date.now();while(Date.now()-t<ms);`

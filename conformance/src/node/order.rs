@@ -87,3 +87,24 @@ pub(super) fn ticks_before_microtasks_always() {
     );
     set_timeout(say("after"), 60);
 }
+
+pub(super) fn next_tick_storm() {
+    fn tick(n: u32) {
+        if n < 1000 {
+            next_tick(move || tick(n + 1));
+        } else {
+            println!("ticks {n}");
+        }
+    }
+    fn micro(n: u32) {
+        if n < 1000 {
+            queue_microtask(move || micro(n + 1));
+        } else {
+            println!("micros {n}");
+        }
+    }
+    next_tick(|| tick(1));
+    queue_microtask(|| micro(1));
+    set_immediate(say("immediate"));
+    set_timeout(say("timeout"), 60);
+}

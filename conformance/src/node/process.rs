@@ -1,10 +1,13 @@
 //! How a program ends.
 
-use super::{say, throw};
+use super::{connect, say, serve, throw};
+use oneloop::callback::net::{self, Error};
 use oneloop::callback::process::{
-    exit, on_before_exit, on_exit, on_uncaught_exception, set_exit_code,
+    exit, on_before_exit, on_exit, on_signal, on_uncaught_exception, set_exit_code,
 };
 use oneloop::callback::{next_tick, set_immediate, set_timeout};
+use oneloop::signal::number::SIGTERM;
+use rustix::process::{Signal, getpid, kill_process};
 use std::cell::Cell;
 
 pub(super) fn unref() {
@@ -76,4 +79,53 @@ pub(super) fn unref_then_ref() {
         u.unref();
         println!("{}", u.has_ref());
     });
+}
+
+pub(super) fn exit_in_data() -> Result<(), Error> {
+    on_exit(|code| println!("exit {code}"));
+    serve(|c| {
+        c.on_data(|_, _| {
+            println!("data");
+            next_tick(say("never"));
+            if true {
+                exit(5);
+            }
+        });
+        c.on_close(|_, _| println!("never"));
+    })?
+    .on_listening(|s| connect(&s).map(|c| c.write("x")));
+    Ok(())
+}
+
+/// `process.kill(process.pid,'SIGTERM')`
+fn terminate() -> std::io::Result<()> {
+    Ok(kill_process(getpid(), Signal::TERM)?)
+}
+
+pub(super) fn sigterm() -> Result<(), Error> {
+    on_exit(|_| println!("never"));
+    serve(|_| {})?.on_listening(|_| {
+        println!("listening");
+        set_timeout(terminate, 30);
+        set_timeout(say("never"), 500);
+    });
+    Ok(())
+}
+
+pub(super) fn signal_handler() -> Result<(), Error> {
+    on_exit(|code| println!("exit {code}"));
+    let s = net::create_server(|c| {
+        c.resume();
+    })
+    .listen(("127.0.0.1", 0))?;
+    s.on_listening(|s| {
+        on_signal(SIGTERM, move |_| {
+            println!("got SIGTERM");
+            next_tick(say("tick"));
+            s.close();
+        })?;
+        terminate()
+    });
+    s.on_close(|_| println!("close"));
+    Ok(())
 }

@@ -77,3 +77,20 @@ pub(super) fn clear_inside_the_list() {
     )));
     set_timeout(say("d"), 30);
 }
+
+pub(super) fn timeout_in_order() {
+    set_timeout(say("a"), 90);
+    set_timeout(
+        || {
+            println!("b");
+            set_timeout(say("b2"), 120);
+        },
+        30,
+    );
+    let i = set_interval(say("i"), 60);
+    set_timeout(move || clear_interval(i), 210);
+    set_timeout(say("overflow"), 2_f64.powi(31));
+    set_timeout(say("nan"), f64::NAN);
+    set_timeout(say("infinite"), f64::INFINITY);
+    set_timeout(say("fraction"), 1.9);
+}

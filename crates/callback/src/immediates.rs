@@ -4,6 +4,7 @@
 //! referenced one waits, the poll does not sleep. After a throw the rest of the snapshot runs at once,
 //! as Node's does, before ticks get their turn.
 
+use crate::queues::Bell;
 use crate::runtime::{Left, Once, Runtime, current, once, try_current};
 use crate::thrown::Outcome;
 use oneloop_core::{Phase, PhaseReached};
@@ -13,7 +14,7 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Poll, Waker};
+use std::task::Poll;
 
 struct State {
     callback: RefCell<Option<Once>>,
@@ -55,7 +56,7 @@ impl Immediate {
     fn set_referenced(&self, referenced: bool) -> &Self {
         self.state.referenced.set(referenced);
         if let Some(runtime) = try_current() {
-            runtime.immediates.changed();
+            runtime.immediates.bell.ring();
         }
         self
     }
@@ -68,25 +69,19 @@ pub(crate) struct Immediates {
     outstanding: RefCell<VecDeque<Rc<State>>>,
     /// Ticks were left over: the next check phase is to run them.
     wanted: Cell<bool>,
-    driver: Cell<Option<Waker>>,
+    bell: Bell,
 }
 
 impl Immediates {
     /// Has the next check phase come soon, for what a throw left behind.
     pub(crate) fn want_check(&self) {
         self.wanted.set(true);
-        self.changed();
-    }
-
-    fn changed(&self) {
-        if let Some(waker) = self.driver.take() {
-            waker.wake();
-        }
+        self.bell.ring();
     }
 
     fn push(&self, state: Rc<State>) {
         self.queue.borrow_mut().push_back(state);
-        self.changed();
+        self.bell.ring();
     }
 
     fn is_empty(&self) -> bool {
@@ -113,7 +108,7 @@ impl Runtime {
         let mut wait: Option<PhaseReached> = None;
         poll_fn(|cx| {
             loop {
-                self.immediates.driver.set(Some(cx.waker().clone()));
+                self.immediates.bell.wait(cx);
                 if self.immediates.is_empty() {
                     wait = None;
                     return Poll::<()>::Pending;

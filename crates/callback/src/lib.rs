@@ -25,14 +25,21 @@
 //! lines that both print. Today it has timers, immediates, ticks, microtasks, the process and
 //! [`perf_hooks`]; the sockets are to come.
 
+mod abort;
+mod error;
+pub mod events;
 mod immediates;
 mod microtasks;
+pub mod net;
 pub mod perf_hooks;
 pub mod process;
+mod queues;
 mod runtime;
 mod thrown;
-mod timers;
+pub mod timers;
 
+pub use abort::{AbortController, AbortListenerId, AbortSignal};
+pub use error::Error;
 pub use immediates::{Immediate, clear_immediate, set_immediate};
 pub use microtasks::{Promise, queue_microtask, spawn_micro};
 pub use runtime::{next_tick, run, run_on};

@@ -64,6 +64,12 @@ impl Microtasks {
         self.queue.borrow().is_empty()
     }
 
+    /// Has a scope opened soon, for what was queued outside of one.
+    pub(crate) fn want_scope(&self) {
+        self.woken.set(true);
+        self.remote.wake_driver();
+    }
+
     fn push(&self, micro: Micro) {
         self.queue.borrow_mut().push_back(micro);
     }
@@ -123,8 +129,7 @@ impl Wake for MicroWaker {
             Some(runtime) => {
                 runtime.microtasks.push(Micro::Poll(self.key));
                 if !runtime.is_in_scope() {
-                    runtime.microtasks.woken.set(true);
-                    self.remote.wake_driver();
+                    runtime.microtasks.want_scope();
                 }
             }
             None => {
@@ -193,6 +198,8 @@ struct Settled {
     waiting: Cell<Option<Waker>>,
     /// Somebody waits or waited: a rejection is theirs to handle.
     handled: Cell<bool>,
+    /// Who awaits what has settled before goes on in the next microtask, and not at once.
+    awaited: Cell<bool>,
 }
 
 impl Settled {
@@ -270,10 +277,18 @@ impl Future for Promise {
     /// When polled again after it gave its result.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.settled.handled.set(true);
-        if let Some(result) = self.settled.result.take() {
-            return Poll::Ready(result);
+        let is_first = !self.settled.awaited.replace(true);
+        if self.settled.result.borrow().is_none() {
+            self.settled.waiting.set(Some(cx.waker().clone()));
+            return Poll::Pending;
         }
-        self.settled.waiting.set(Some(cx.waker().clone()));
-        Poll::Pending
+        if is_first {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        match self.settled.result.take() {
+            Some(result) => Poll::Ready(result),
+            None => Poll::Pending,
+        }
     }
 }

@@ -5,8 +5,10 @@
 
 use crate::runtime::current;
 use crate::thrown::{Outcome, Thrown};
+use oneloop_core::Signals;
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::io;
 use std::panic::resume_unwind;
 use std::rc::Rc;
 
@@ -112,6 +114,27 @@ pub fn on_exit<O: Outcome>(hear: impl Fn(u8) -> O + 'static) {
         .exit
         .borrow_mut()
         .push(Rc::new(move |code| hear(code).into_result()));
+}
+
+/// Hears of a signal, such as [`SIGTERM`](oneloop_core::signal::number::SIGTERM), which then does not
+/// end the program. It does not keep it alive either: `process.on('SIGTERM', …)`. Without it, SIGTERM
+/// ends the program with code 143, as the shell counts.
+///
+/// # Errors
+/// `EINVAL` for a number that is no signal.
+///
+/// # Panics
+/// For signals that cannot be heard, such as SIGKILL.
+pub fn on_signal<O: Outcome>(number: i32, hear: impl Fn(i32) -> O + 'static) -> io::Result<()> {
+    let runtime = current();
+    let signals = Signals::new(&runtime.handle, &[number])?;
+    let inside = Rc::clone(&runtime);
+    runtime.handle.spawn(async move {
+        while let Ok(number) = signals.recv().await {
+            inside.make_callback(|| hear(number).into_result());
+        }
+    });
+    Ok(())
 }
 
 /// Says what the exit code will be: `process.exitCode`.

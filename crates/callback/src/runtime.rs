@@ -6,7 +6,9 @@
 
 use crate::immediates::Immediates;
 use crate::microtasks::Microtasks;
+use crate::net::Socket;
 use crate::process::{ExitRequest, Origin, Process};
+use crate::queues::Queues;
 use crate::thrown::{Outcome, Thrown};
 use crate::timers::Timers;
 use oneloop_core::{EventLoop, Handle, Options, yield_now};
@@ -24,15 +26,32 @@ pub(crate) fn once<O: Outcome>(f: impl FnOnce() -> O + 'static) -> Once {
     Box::new(|| f().into_result())
 }
 
+/// What runs before the loop goes on.
+pub(crate) enum Tick {
+    Call(Once),
+    /// A step of a socket's own, for which nothing is allocated.
+    Socket(Socket, fn(&Socket) -> Result<(), Thrown>),
+}
+
+impl Tick {
+    fn run(self) -> Result<(), Thrown> {
+        match self {
+            Tick::Call(callback) => callback(),
+            Tick::Socket(socket, step) => step(&socket),
+        }
+    }
+}
+
 /// One program in the callback style, on one loop.
 pub(crate) struct Runtime {
     pub(crate) handle: Handle,
     /// The loop's idle time before this program.
     pub(crate) idle_before: Duration,
-    ticks: RefCell<VecDeque<Once>>,
+    ticks: RefCell<VecDeque<Tick>>,
     pub(crate) microtasks: Microtasks,
     pub(crate) timers: Timers,
     pub(crate) immediates: Immediates,
+    pub(crate) queues: Queues,
     pub(crate) process: Process,
     /// How many scopes are open, one within another.
     depth: Cell<usize>,
@@ -86,6 +105,7 @@ pub fn run_on<O: Outcome>(
         microtasks: Microtasks::default(),
         timers: Timers::new(event_loop.handle()),
         immediates: Immediates::default(),
+        queues: Queues::default(),
         process: Process::default(),
         depth: Cell::new(0),
     });
@@ -103,6 +123,9 @@ impl Runtime {
             runtime.handle.spawn(Rc::clone(&runtime).drive_timers());
             runtime.handle.spawn(Rc::clone(&runtime).drive_immediates());
             runtime.handle.spawn(Rc::clone(&runtime).drive_microtasks());
+            runtime.handle.spawn(Rc::clone(&runtime).drive_fed());
+            runtime.handle.spawn(Rc::clone(&runtime).drive_held());
+            runtime.handle.spawn(Rc::clone(&runtime).drive_closing());
             runtime.scope(|| runtime.call(main));
             runtime.timers.wait_for_first();
         });
@@ -118,6 +141,19 @@ impl Runtime {
             }
         }
         Ok(self.process.code())
+    }
+
+    /// Has something run before the loop goes on. What is not in a scope has one opened for it.
+    pub(crate) fn push_tick(&self, tick: Tick) {
+        self.ticks.borrow_mut().push_back(tick);
+        if !self.is_in_scope() {
+            self.microtasks.want_scope();
+        }
+    }
+
+    /// Calls a callback as the loop does: Node's `MakeCallback`.
+    pub(crate) fn make_callback(self: &Rc<Self>, f: impl FnOnce() -> Result<(), Thrown>) {
+        self.scope(|| self.call(f));
     }
 
     /// Runs something the loop calls, and then, unless it threw, all ticks and microtasks.
@@ -157,7 +193,7 @@ impl Runtime {
     fn drain_inside(self: &Rc<Self>) -> Result<(), Left> {
         loop {
             while let Some(tick) = self.next_tick() {
-                self.call(tick)?;
+                self.call(|| tick.run())?;
             }
             self.run_microtasks()?;
             if !self.is_drained() {
@@ -173,7 +209,7 @@ impl Runtime {
         }
     }
 
-    fn next_tick(&self) -> Option<Once> {
+    fn next_tick(&self) -> Option<Tick> {
         self.ticks.borrow_mut().pop_front()
     }
 
@@ -263,5 +299,5 @@ impl Runtime {
 /// Outside of [`run`].
 #[track_caller]
 pub fn next_tick<O: Outcome>(f: impl FnOnce() -> O + 'static) {
-    current().ticks.borrow_mut().push_back(once(f));
+    current().push_tick(Tick::Call(once(f)));
 }

@@ -1,8 +1,10 @@
 //! What a callback throws, in Rust's terms: an `Err` that it returns, or a panic.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::error::Error;
 use std::fmt;
+use std::panic::resume_unwind;
 
 /// An error on its way to `uncaught_exception`.
 pub struct Thrown {
@@ -11,7 +13,13 @@ pub struct Thrown {
 }
 
 impl Thrown {
+    /// What a callback threw by unwinding.
     pub(crate) fn from_panic(payload: &(dyn Any + Send)) -> Self {
+        if payload.is::<Rethrown>()
+            && let Some(thrown) = THROWN.take()
+        {
+            return thrown;
+        }
         let text = payload.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
         Thrown {
@@ -28,6 +36,26 @@ impl Thrown {
     /// The error that was returned; none for a panic.
     pub fn error(&self) -> Option<&(dyn Error + 'static)> {
         self.source.as_deref()
+    }
+}
+
+thread_local! {
+    /// What is being thrown through a function that returns something else.
+    static THROWN: Cell<Option<Thrown>> = const { Cell::new(None) };
+}
+
+/// What an error unwinds with on its way through code that cannot return it, as an exception does in
+/// JavaScript: a listener throws while `pause()` tells of it.
+struct Rethrown;
+
+/// Gives the value, or unwinds with the error.
+pub(crate) fn or_rethrow<T>(result: Result<T, Thrown>) -> T {
+    match result {
+        Ok(value) => value,
+        Err(thrown) => {
+            THROWN.set(Some(thrown));
+            resume_unwind(Box::new(Rethrown))
+        }
     }
 }
 

@@ -5,16 +5,19 @@
 //! in one pass, list by list, with ticks in between. Time is whole milliseconds, rounded down, so a
 //! timer may fire up to a millisecond early, as Node's does.
 
+pub mod promises;
+
+use crate::queues::Bell;
 use crate::runtime::{Left, Runtime, current, try_current};
 use crate::thrown::{Outcome, Thrown};
 use oneloop_core::{Handle, Key, Sleep, Slots};
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Poll, Waker};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 /// Longer durations do not fit into 32 bits, and become 1.
@@ -140,7 +143,7 @@ pub(crate) struct Timers {
     handle: Handle,
     started: Instant,
     /// Woken when the next time due, or whether it is waited for, may have changed.
-    driver: Cell<Option<Waker>>,
+    bell: Bell,
 }
 
 impl Timers {
@@ -150,7 +153,7 @@ impl Timers {
             lists: RefCell::default(),
             handle,
             started,
-            driver: Cell::new(None),
+            bell: Bell::default(),
         }
     }
 
@@ -195,7 +198,7 @@ impl Timers {
         let key = lists.timers.insert(timer);
         lists.insert(key, now_ms);
         drop(lists);
-        self.changed();
+        self.bell.ring();
         key
     }
 
@@ -205,7 +208,7 @@ impl Timers {
         let timer = lists.timers.remove(key);
         drop(lists);
         drop(timer);
-        self.changed();
+        self.bell.ring();
     }
 
     fn set_referenced(&self, key: Key<State>, referenced: bool) {
@@ -219,7 +222,7 @@ impl Timers {
             lists.referenced += usize::from(referenced);
         }
         drop(lists);
-        self.changed();
+        self.bell.ring();
     }
 
     fn refresh(&self, key: Key<State>) {
@@ -230,13 +233,7 @@ impl Timers {
             lists.insert(key, now_ms);
         }
         drop(lists);
-        self.changed();
-    }
-
-    fn changed(&self) {
-        if let Some(waker) = self.driver.take() {
-            waker.wake();
-        }
+        self.bell.ring();
     }
 
     /// The first list that is due by then, or when the first one is.
@@ -305,7 +302,7 @@ impl Runtime {
         let mut armed: Option<(u64, Sleep)> = None;
         poll_fn(|cx| {
             loop {
-                timers.driver.set(Some(cx.waker().clone()));
+                timers.bell.wait(cx);
                 let (first_due_ms, referenced) = {
                     let lists = timers.lists.borrow();
                     (lists.first_due_ms(), lists.referenced > 0)

@@ -1,0 +1,1 @@
+let n=0;const tick=()=>{if(++n<1000)process.nextTick(tick);else console.log('ticks',n);};process.nextTick(tick);let m=0;const micro=()=>{if(++m<1000)queueMicrotask(micro);else console.log('micros',m);};queueMicrotask(micro);setImmediate(()=>console.log('immediate'));setTimeout(()=>console.log('timeout'),60);

@@ -1,0 +1,269 @@
+//! Errors with Node's codes and Node's wording: `connect ECONNREFUSED 127.0.0.1:8080`.
+
+use nix::errno::Errno;
+use oneloop_net::Addr;
+use std::borrow::Cow;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+/// What went wrong, as Node tells it. Clones are the same error, and cheap.
+///
+/// ```
+/// use oneloop_callback::Error;
+/// let refused = std::io::Error::from_raw_os_error(111);
+/// let error = Error::from(refused);
+/// assert_eq!((error.code(), error.errno()), (Some("ECONNREFUSED"), Some(-111)));
+/// ```
+#[derive(Clone)]
+pub struct Error {
+    inner: Arc<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    message: String,
+    code: Option<Cow<'static, str>>,
+    errno: Option<i32>,
+    syscall: Option<&'static str>,
+    address: Option<Addr>,
+    /// What other errors it is made of.
+    errors: Vec<Error>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    /// An error with a code of its own.
+    pub fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Error::of(Inner {
+            message: message.into(),
+            code: Some(code.into()),
+            ..Inner::default()
+        })
+    }
+
+    fn of(inner: Inner) -> Self {
+        Error {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// A failed system call: `read ECONNRESET`.
+    pub(crate) fn system(syscall: &'static str, error: io::Error) -> Self {
+        Error::failed(syscall, error, "", None)
+    }
+
+    /// A failed `connect` or `bind`: `connect ECONNREFUSED 127.0.0.1:8080`.
+    pub(crate) fn system_at(
+        syscall: &'static str,
+        error: io::Error,
+        addr: &Addr,
+        local: Option<&Addr>,
+    ) -> Self {
+        let local = local.map(|local| format!(" - Local ({})", Place(local)));
+        let details = format!(" {}{}", Place(addr), local.unwrap_or_default());
+        Error::failed(syscall, error, &details, Some(addr))
+    }
+
+    /// A server that cannot listen: `listen EADDRINUSE: address already in use 127.0.0.1:8080`.
+    pub(crate) fn listen(error: io::Error, addr: &Addr) -> Self {
+        let details = format!(": {} {}", words_of(&error), Place(addr));
+        Error::failed("listen", error, &details, Some(addr))
+    }
+
+    fn failed(syscall: &'static str, error: io::Error, details: &str, addr: Option<&Addr>) -> Self {
+        let code = code_of(&error);
+        let name = code.as_deref().unwrap_or("UNKNOWN");
+        Error::of(Inner {
+            message: format!("{syscall} {name}{details}"),
+            errno: error.raw_os_error().map(i32::saturating_neg),
+            code,
+            syscall: Some(syscall),
+            address: addr.cloned(),
+            source: Some(error.into()),
+            ..Inner::default()
+        })
+    }
+
+    /// A name that has no address: `getaddrinfo ENOTFOUND example.invalid`.
+    pub(crate) fn not_found(host: &str, error: io::Error) -> Self {
+        // The standard library tells what getaddrinfo(3) said in words only.
+        let (code, errno) = if error.to_string().contains("Temporary failure") {
+            ("EAI_AGAIN", EAI_AGAIN)
+        } else {
+            ("ENOTFOUND", EAI_NONAME)
+        };
+        Error::of(Inner {
+            message: format!("getaddrinfo {code} {host}"),
+            code: Some(code.into()),
+            errno: Some(errno),
+            syscall: Some("getaddrinfo"),
+            source: Some(error.into()),
+            ..Inner::default()
+        })
+    }
+
+    /// All addresses of a name failed: the code is that of the first.
+    pub(crate) fn aggregate(errors: Vec<Error>) -> Self {
+        Error::of(Inner {
+            code: errors.first().and_then(|first| first.inner.code.clone()),
+            errors,
+            ..Inner::default()
+        })
+    }
+
+    /// What an `AbortSignal` makes fail.
+    pub(crate) fn abort() -> Self {
+        Error::new("ABORT_ERR", "The operation was aborted")
+    }
+
+    pub(crate) fn write_after_end() -> Self {
+        Error::new("ERR_STREAM_WRITE_AFTER_END", "write after end")
+    }
+
+    pub(crate) fn stream_destroyed(called: &str) -> Self {
+        let message = format!("Cannot call {called} after a stream was destroyed");
+        Error::new("ERR_STREAM_DESTROYED", message)
+    }
+
+    /// What the code is made of, such as `ECONNRESET` or `ERR_STREAM_WRITE_AFTER_END`: `error.code`.
+    pub fn code(&self) -> Option<&str> {
+        self.inner.code.as_deref()
+    }
+
+    /// The same as what it prints: `error.message`.
+    pub fn message(&self) -> &str {
+        &self.inner.message
+    }
+
+    /// The negative number of the system's error: `error.errno`.
+    pub fn errno(&self) -> Option<i32> {
+        self.inner.errno
+    }
+
+    /// What the system was asked for: `error.syscall`.
+    pub fn syscall(&self) -> Option<&'static str> {
+        self.inner.syscall
+    }
+
+    /// Where to: `error.address` and `error.port`.
+    pub fn address(&self) -> Option<&Addr> {
+        self.inner.address.as_ref()
+    }
+
+    /// The errors of which this is the sum, when several addresses were tried: `error.errors`.
+    pub fn errors(&self) -> &[Error] {
+        &self.inner.errors
+    }
+}
+
+/// libuv's numbers for a resolver that does not answer, and for a name that does not exist.
+const EAI_AGAIN: i32 = -3001;
+const EAI_NONAME: i32 = -3008;
+
+/// nix knows the names; only `ENOTSUP` has another one there.
+fn code_of(error: &io::Error) -> Option<Cow<'static, str>> {
+    Some(match Errno::from_raw(error.raw_os_error()?) {
+        Errno::EOPNOTSUPP => "ENOTSUP".into(),
+        errno => format!("{errno:?}").into(),
+    })
+}
+
+/// libuv's words, which are the C library's but for some.
+fn words_of(error: &io::Error) -> String {
+    let Some(errno) = error.raw_os_error() else {
+        return error.to_string();
+    };
+    match Errno::from_raw(errno) {
+        Errno::EADDRNOTAVAIL => "address not available".to_owned(),
+        Errno::EAFNOSUPPORT => "address family not supported".to_owned(),
+        Errno::ENFILE => "file table overflow".to_owned(),
+        Errno::ENAMETOOLONG => "name too long".to_owned(),
+        Errno::ENOMEM => "not enough memory".to_owned(),
+        Errno::EOPNOTSUPP => "operation not supported on socket".to_owned(),
+        errno => errno.desc().to_lowercase(),
+    }
+}
+
+/// As Node writes an address behind an error.
+struct Place<'a>(&'a Addr);
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Addr::Inet(addr) if addr.port() == 0 => write!(f, "{}", addr.ip()),
+            Addr::Inet(addr) => write!(f, "{}:{}", addr.ip(), addr.port()),
+            Addr::UnixPath(path) => write!(f, "{}", path.display()),
+            other => write!(f, "{other}"),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.inner.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let code = self.code().unwrap_or("Error");
+        write!(f, "Error({code}: {})", self.inner.message)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        let source = self.inner.source.as_deref()?;
+        Some(source)
+    }
+}
+
+impl From<&str> for Error {
+    /// `new Error(message)`: it has no code.
+    fn from(message: &str) -> Self {
+        Error::from(message.to_owned())
+    }
+}
+
+impl From<String> for Error {
+    fn from(message: String) -> Self {
+        Error::of(Inner {
+            message,
+            ..Inner::default()
+        })
+    }
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        Error::of(Inner {
+            message: error.to_string(),
+            code: code_of(&error),
+            errno: error.raw_os_error().map(i32::saturating_neg),
+            source: Some(error.into()),
+            ..Inner::default()
+        })
+    }
+}
+
+impl From<Box<dyn std::error::Error + Send + Sync>> for Error {
+    fn from(error: Box<dyn std::error::Error + Send + Sync>) -> Self {
+        Error::of(Inner {
+            message: error.to_string(),
+            source: Some(error),
+            ..Inner::default()
+        })
+    }
+}
+
+impl From<Error> for io::Error {
+    /// With the kind of the system's error, where it was one.
+    fn from(error: Error) -> Self {
+        let errno = error.errno().map(|errno| errno.saturating_neg());
+        let kind = errno.map_or(io::ErrorKind::Other, |errno| {
+            io::Error::from_raw_os_error(errno).kind()
+        });
+        io::Error::new(kind, error)
+    }
+}

@@ -1,0 +1,410 @@
+//! How a socket gets connected: at once to an address, or by trying the addresses of a name.
+
+use super::event;
+use super::flags::*;
+use super::handle::StreamHandle;
+use super::options::{ConnectOptions, Endpoint};
+use super::socket::Socket;
+use crate::error::Error;
+use crate::thrown::{Thrown, or_rethrow};
+use crate::timers::{Timeout, clear_timeout, set_timeout};
+use nix::errno::Errno;
+use oneloop_net::{Addr, Connecting, Unconnected, resolve};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::rc::Rc;
+
+/// What is known of a connect that is under way.
+pub(super) struct Attempts {
+    options: ConnectOptions,
+    /// The address that is tried now, and those that come next.
+    current: Option<Addr>,
+    next: std::vec::IntoIter<SocketAddr>,
+    is_one_of_several: bool,
+    errors: Vec<Error>,
+    /// When it takes too long, the next one is tried.
+    timeout: Option<Timeout>,
+}
+
+impl Socket {
+    /// Connects, also again after 'close'.
+    ///
+    /// # Errors
+    /// `ERR_SOCKET_BAD_PORT`.
+    pub fn connect(&self, endpoint: impl Into<Endpoint>) -> Result<&Self, Error> {
+        self.connect_with(endpoint, ConnectOptions::default())
+    }
+
+    /// Connects with options, of which those of the socket itself are not used: it is made already.
+    ///
+    /// # Errors
+    /// As [`Socket::connect`].
+    ///
+    /// # Panics
+    /// For a Unix socket, when a listener of 'connectionAttempt' throws, with what it throws.
+    pub fn connect_with(
+        &self,
+        endpoint: impl Into<Endpoint>,
+        options: ConnectOptions,
+    ) -> Result<&Self, Error> {
+        match endpoint.into() {
+            Endpoint::Path(path) => {
+                self.begin_connect(options);
+                or_rethrow(self.attempt(Endpoint::unix_addr(&path)));
+            }
+            Endpoint::Port { host, port } => {
+                let port = Endpoint::checked_port(port, "Port")?;
+                self.begin_connect(options);
+                let host = host.unwrap_or_else(|| "localhost".to_owned());
+                match host.parse::<IpAddr>() {
+                    Ok(ip) => self.attempt_soon(SocketAddr::new(ip, port)),
+                    Err(_) => self.look_up(host, port),
+                }
+            }
+        }
+        Ok(self)
+    }
+
+    fn begin_connect(&self, options: ConnectOptions) {
+        let flags = &self.inner.flags;
+        if flags.has(DESTROYED) {
+            let gone = self.take_handle();
+            drop(gone);
+        }
+        if !self.has_handle() {
+            self.forget_past();
+            self.set_handle(StreamHandle::new(self));
+        }
+        self.put_timeout_off();
+        flags.set(CONNECTING);
+        let attempts = Attempts {
+            options,
+            current: None,
+            next: Vec::new().into_iter(),
+            is_one_of_several: false,
+            errors: Vec::new(),
+            timeout: None,
+        };
+        self.with_rare(|rare| rare.attempts = Some(attempts));
+    }
+
+    fn attempt_soon(&self, addr: SocketAddr) {
+        self.next_call(move |socket| {
+            if socket.is_connecting() {
+                socket.attempt(addr.into())?;
+            }
+            Ok(())
+        });
+    }
+
+    /// Looks the name up on another thread; the poll tells.
+    fn look_up(&self, host: String, port: u16) {
+        let socket = self.clone();
+        let handle = self.runtime().handle.clone();
+        self.runtime().handle.spawn(async move {
+            let found = resolve(&handle, &host, port).await;
+            socket
+                .runtime()
+                .make_callback(|| socket.on_looked_up(&host, found));
+        });
+    }
+
+    fn on_looked_up(&self, host: &str, found: io::Result<Vec<SocketAddr>>) -> Result<(), Thrown> {
+        if !self.is_connecting() {
+            return Ok(());
+        }
+        let found = found.and_then(|addrs| self.usable(addrs));
+        let addrs = match found {
+            Ok(addrs) => addrs,
+            Err(error) => {
+                let error = Error::not_found(host, error);
+                self.emit(event::Lookup, (self.clone(), Err(error.clone()), host))?;
+                self.next_call(move |socket| {
+                    socket.destroy_with(error);
+                    Ok(())
+                });
+                return Ok(());
+            }
+        };
+        for addr in &addrs {
+            self.emit(event::Lookup, (self.clone(), Ok((*addr).into()), host))?;
+            if !self.is_connecting() {
+                return Ok(());
+            }
+        }
+        self.put_timeout_off();
+        let addrs = in_turn(addrs);
+        if let [addr] = addrs[..] {
+            return self.attempt(addr.into());
+        }
+        self.with_attempts(|attempts| {
+            attempts.is_one_of_several = true;
+            attempts.next = addrs.into_iter();
+        });
+        self.attempt_next()
+    }
+
+    /// Those of the family that was asked for; and only the first one, unless all may be tried.
+    fn usable(&self, mut addrs: Vec<SocketAddr>) -> io::Result<Vec<SocketAddr>> {
+        let (family, is_auto) = self
+            .with_attempts(|attempts| {
+                let is_bound = attempts.options.local_address.is_some();
+                let is_auto = attempts.options.auto_select_family && !is_bound;
+                (attempts.options.family, is_auto)
+            })
+            .unwrap_or((None, false));
+        match family {
+            Some(4) => addrs.retain(SocketAddr::is_ipv4),
+            Some(6) => addrs.retain(SocketAddr::is_ipv6),
+            _ => {}
+        }
+        if !is_auto || matches!(family, Some(4 | 6)) {
+            addrs.truncate(1);
+        }
+        if addrs.is_empty() {
+            return Err(io::Error::other("the host has no such address"));
+        }
+        Ok(addrs)
+    }
+
+    fn with_attempts<T>(&self, f: impl FnOnce(&mut Attempts) -> T) -> Option<T> {
+        self.with_rare(|rare| rare.attempts.as_mut().map(f))
+    }
+
+    /// Tries the next address of several; when all have failed, that is the error.
+    fn attempt_next(&self) -> Result<(), Thrown> {
+        self.stop_attempt_timeout();
+        if self.inner.flags.has(ABORTED) {
+            return Ok(());
+        }
+        let next = self.with_attempts(|attempts| {
+            let is_first = attempts.current.is_none();
+            Some((attempts.next.next()?, is_first, attempts.next.len() == 0))
+        });
+        let Some((addr, is_first, is_last)) = next.flatten() else {
+            let errors = self.with_attempts(|attempts| std::mem::take(&mut attempts.errors));
+            self.destroy_with(match errors.filter(|errors| !errors.is_empty()) {
+                Some(errors) => Error::aggregate(errors),
+                None => Error::new("ERR_SOCKET_CONNECTION_TIMEOUT", "Socket connection timeout"),
+            });
+            return Ok(());
+        };
+        if !is_first && let Some(before) = self.set_handle(StreamHandle::new(self)) {
+            before.close(None);
+        }
+        self.attempt(addr.into())?;
+        if !is_last && self.is_connecting() {
+            self.start_attempt_timeout();
+        }
+        Ok(())
+    }
+
+    fn start_attempt_timeout(&self) {
+        let Some(ms) =
+            self.with_attempts(|attempts| attempts.options.auto_select_family_attempt_timeout_ms)
+        else {
+            return;
+        };
+        let socket = self.clone();
+        let timeout = set_timeout(move || socket.on_attempt_timed_out(), ms.max(10.0));
+        self.with_attempts(|attempts| attempts.timeout = Some(timeout));
+    }
+
+    pub(super) fn stop_attempt_timeout(&self) {
+        let timeout = self.with_attempts(|attempts| attempts.timeout.take());
+        if let Some(timeout) = timeout.flatten() {
+            clear_timeout(timeout);
+        }
+    }
+
+    fn on_attempt_timed_out(&self) -> Result<(), Thrown> {
+        let Some(addr) = self.current_attempt() else {
+            return Ok(());
+        };
+        self.emit(event::ConnectionAttemptTimeout, (self.clone(), &addr))?;
+        let timed_out = io::Error::from_raw_os_error(Errno::ETIMEDOUT as i32);
+        let error = Error::system_at("connect", timed_out, &addr, None);
+        self.with_attempts(|attempts| attempts.errors.push(error));
+        if self.is_connecting() {
+            self.attempt_next()?;
+        }
+        Ok(())
+    }
+
+    fn current_attempt(&self) -> Option<Addr> {
+        self.with_attempts(|attempts| attempts.current.clone())?
+    }
+
+    /// Tries an address: Node's `internalConnect`.
+    fn attempt(&self, addr: Addr) -> Result<(), Thrown> {
+        let Some(handle) = self.handle() else {
+            return Ok(());
+        };
+        self.with_attempts(|attempts| attempts.current = Some(addr.clone()));
+        let unconnected = match self.bind_locally(&addr) {
+            Ok(unconnected) => unconnected,
+            Err(error) => return self.give_attempt_up(error),
+        };
+        self.emit(event::ConnectionAttempt, (self.clone(), &addr))?;
+        match self.begin(unconnected, &addr) {
+            Err(error) if is_known_at_once(&addr, &error) => {
+                let local = unspecified(&addr);
+                let error = Error::system_at("connect", error, &addr, Some(&local));
+                if self.is_one_of_several() {
+                    let args = (self.clone(), &addr, &error);
+                    self.emit(event::ConnectionAttemptFailed, args)?;
+                }
+                self.give_attempt_up(error)
+            }
+            connecting => {
+                handle.connect(connecting);
+                Ok(())
+            }
+        }
+    }
+
+    fn begin(&self, unconnected: Option<Unconnected>, addr: &Addr) -> io::Result<Connecting> {
+        let unconnected = match unconnected {
+            Some(unconnected) => unconnected,
+            None => Unconnected::to_reach(addr)?,
+        };
+        unconnected.connect(&self.runtime().handle, addr)
+    }
+
+    /// Gives this end the address that was asked for, if one was.
+    fn bind_locally(&self, addr: &Addr) -> Result<Option<Unconnected>, Error> {
+        let local = self.with_attempts(|attempts| {
+            let options = &attempts.options;
+            (options.local_address, options.local_port)
+        });
+        let (Some(remote), Some((ip, port))) = (addr.inet(), local) else {
+            return Ok(None);
+        };
+        if ip.is_none() && port == 0 {
+            return Ok(None);
+        }
+        let local = SocketAddr::new(ip.unwrap_or(unspecified_ip(&remote)), port).into();
+        let bound = Unconnected::to_reach(addr).and_then(|unconnected| {
+            unconnected.bind(&local)?;
+            Ok(unconnected)
+        });
+        bound
+            .map(Some)
+            .map_err(|error| Error::system_at("bind", error, &local, None))
+    }
+
+    fn is_one_of_several(&self) -> bool {
+        self.with_attempts(|attempts| attempts.is_one_of_several)
+            .unwrap_or(false)
+    }
+
+    /// This address came to nothing: the next one, or the end.
+    fn give_attempt_up(&self, error: Error) -> Result<(), Thrown> {
+        if !self.is_one_of_several() {
+            self.destroy_with(error);
+            return Ok(());
+        }
+        self.with_attempts(|attempts| attempts.errors.push(error));
+        if self.is_connecting() {
+            self.attempt_next()?;
+        }
+        Ok(())
+    }
+
+    /// Called by the handle: Node's `afterConnect` and `afterConnectMultiple`.
+    pub(super) fn on_connected(
+        &self,
+        handle: &StreamHandle,
+        result: io::Result<()>,
+    ) -> Result<(), Thrown> {
+        let is_current = |current: &Rc<StreamHandle>| std::ptr::eq(&**current, handle);
+        if self.is_destroyed() || !self.handle().as_ref().is_some_and(is_current) {
+            return Ok(());
+        }
+        self.stop_attempt_timeout();
+        let Err(error) = result else {
+            return self.finish_connect();
+        };
+        let Some(addr) = self.current_attempt() else {
+            return Ok(());
+        };
+        if !self.is_one_of_several() {
+            self.inner.flags.clear(CONNECTING);
+        }
+        let error = Error::system_at("connect", error, &addr, None);
+        let args = (self.clone(), &addr, &error);
+        self.emit(event::ConnectionAttemptFailed, args)?;
+        self.give_attempt_up(error)
+    }
+
+    fn finish_connect(&self) -> Result<(), Thrown> {
+        self.inner.flags.clear(CONNECTING);
+        self.with_rare(|rare| rare.attempts = None);
+        self.put_timeout_off();
+        self.apply_options();
+        self.emit(event::Connect, self.clone())?;
+        self.emit(event::Ready, self.clone())?;
+        if !self.is_paused() {
+            self.read_nothing()?;
+        }
+        Ok(())
+    }
+}
+
+/// A refusal of a TCP connection, and all that goes wrong with a Unix one, is told in the next turn.
+fn is_known_at_once(addr: &Addr, error: &io::Error) -> bool {
+    addr.inet().is_some() && error.kind() != io::ErrorKind::ConnectionRefused
+}
+
+fn unspecified_ip(addr: &SocketAddr) -> IpAddr {
+    match addr {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    }
+}
+
+fn unspecified(addr: &Addr) -> Addr {
+    match addr.inet() {
+        Some(addr) => SocketAddr::new(unspecified_ip(&addr), 0).into(),
+        None => Addr::UnixUnnamed,
+    }
+}
+
+/// Each address once, the two families in turn, beginning with that of the first.
+fn in_turn(addrs: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let mut unique: Vec<SocketAddr> = Vec::new();
+    for addr in addrs {
+        if !unique.contains(&addr) {
+            unique.push(addr);
+        }
+    }
+    let first_is_v6 = unique.first().is_some_and(SocketAddr::is_ipv6);
+    let (first, second): (Vec<_>, Vec<_>) = unique
+        .into_iter()
+        .partition(|addr| addr.is_ipv6() == first_is_v6);
+    let (mut first, mut second) = (first.into_iter(), second.into_iter());
+    let mut in_turn = Vec::new();
+    loop {
+        let pair = [first.next(), second.next()];
+        if pair == [None, None] {
+            return in_turn;
+        }
+        in_turn.extend(pair.into_iter().flatten());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_turn;
+    use std::net::SocketAddr;
+
+    #[test]
+    fn families_take_turns() {
+        let addrs = |text: &str| -> Vec<SocketAddr> {
+            text.split(' ').map(|addr| addr.parse().unwrap()).collect()
+        };
+        let found = addrs("[::1]:1 [::2]:1 1.1.1.1:1 [::1]:1 [::3]:1");
+        let expected = addrs("[::1]:1 1.1.1.1:1 [::2]:1 [::3]:1");
+        assert_eq!(in_turn(found), expected);
+    }
+}

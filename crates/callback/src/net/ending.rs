@@ -1,0 +1,145 @@
+//! How a socket ends: Node's `destroy`, its 'error' and its 'close'.
+
+use super::event;
+use super::flags::*;
+use super::socket::Socket;
+use crate::abort::AbortSignal;
+use crate::error::Error;
+use crate::thrown::Thrown;
+
+impl Socket {
+    /// Gives the connection up: nothing goes in or out any more, what waits is dropped, and 'close'
+    /// comes in the closing phase.
+    pub fn destroy(&self) -> &Self {
+        self.destroy_for(None)
+    }
+
+    /// Gives the connection up for an error, of which 'error' tells in the next tick.
+    pub fn destroy_with(&self, error: impl Into<Error>) -> &Self {
+        self.destroy_for(Some(error.into()))
+    }
+
+    fn destroy_for(&self, error: Option<Error>) -> &Self {
+        let flags = &self.inner.flags;
+        if flags.has(DESTROYED) {
+            return self;
+        }
+        self.fail_buffered_soon();
+        if let Some(error) = &error {
+            self.note_error(error);
+        }
+        flags.set(DESTROYED);
+        flags.clear(CONNECTING);
+        self.clear_timeout();
+        let had_handle = self.close_handle(error.is_some());
+        flags.set(CLOSED);
+        match error {
+            Some(error) => self.next_call(move |socket| {
+                socket.emit_error(&error)?;
+                socket.inner.flags.set(CLOSE_EMITTED);
+                Ok(())
+            }),
+            None => self.next_tick(|socket| {
+                socket.inner.flags.set(CLOSE_EMITTED);
+                Ok(())
+            }),
+        }
+        if !had_handle {
+            self.next_tick(|socket| socket.emit_closed(false));
+        }
+        self.leave_server();
+        self
+    }
+
+    /// True if there was one, which is to tell 'close'.
+    fn close_handle(&self, with_error: bool) -> bool {
+        let Some(handle) = self.take_handle() else {
+            return false;
+        };
+        if !self.inner.flags.has(RESET_AND_CLOSING) {
+            handle.close(Some(with_error));
+            return true;
+        }
+        self.inner.flags.clear(RESET_AND_CLOSING);
+        if let Err(error) = handle.close_with_reset(with_error) {
+            let error = Error::system("reset", error);
+            self.next_call(move |socket| {
+                socket
+                    .emit(event::Error, (socket.clone(), &error))
+                    .map(drop)
+            });
+            handle.close(Some(with_error));
+        }
+        true
+    }
+
+    fn emit_error(&self, error: &Error) -> Result<(), Thrown> {
+        if self.inner.flags.test_and_set(ERROR_EMITTED) {
+            return Ok(());
+        }
+        self.emit(event::Error, (self.clone(), error)).map(drop)
+    }
+
+    /// A misuse: the first one ends the socket.
+    pub(super) fn error_or_destroy(&self, error: Error) {
+        if !self.is_destroyed() {
+            self.destroy_with(error);
+        }
+    }
+
+    /// Ends the stream, and gives the connection up once all is written.
+    pub fn destroy_soon(&self) {
+        if self.is_writable() {
+            self.end();
+        }
+        if self.is_writable_finished() {
+            self.destroy();
+        } else {
+            self.inner.events.once(event::Finish, |socket: Socket| {
+                socket.destroy();
+            });
+        }
+    }
+
+    /// Gives a TCP connection up with a reset, so that the peer's read is an error; one that is not
+    /// connected yet, as soon as it is.
+    ///
+    /// # Errors
+    /// `ERR_INVALID_HANDLE_TYPE` for a Unix socket.
+    pub fn reset_and_destroy(&self) -> Result<&Self, Error> {
+        if self.is_connecting() {
+            self.inner.events.once(event::Connect, |socket: Socket| {
+                socket.reset();
+            });
+        } else if !self.has_handle() {
+            self.destroy_with(Error::new("ERR_SOCKET_CLOSED", "Socket is closed"));
+        } else if self.local_addr().is_some_and(|addr| addr.inet().is_none()) {
+            let message = "This handle type cannot be sent";
+            return Err(Error::new("ERR_INVALID_HANDLE_TYPE", message));
+        } else {
+            self.reset();
+        }
+        Ok(self)
+    }
+
+    fn reset(&self) {
+        self.inner.flags.set(RESET_AND_CLOSING);
+        self.destroy();
+    }
+
+    /// Gives the connection up when a signal says so.
+    pub(super) fn destroy_on_abort(&self, signal: &AbortSignal) {
+        let socket = self.downgrade();
+        let listening = signal.call_when_aborted(move || {
+            if let Some(socket) = socket.upgrade() {
+                socket.inner.flags.set(ABORTED);
+                socket.destroy_with(Error::abort());
+            }
+        });
+        let Some(listening) = listening else { return };
+        let signal = signal.clone();
+        self.inner
+            .events
+            .once(event::Close, move |_: (Socket, bool)| signal.off(listening));
+    }
+}

@@ -1,0 +1,100 @@
+//! What sockets and servers tell. Each event is a type, for [`Socket::on`] and [`Server::on`]:
+//! `socket.once(event::Data, |(socket, bytes)| …)`.
+
+use super::{Server, Socket};
+use crate::error::Error as NodeError;
+use crate::events::Event;
+use crate::thrown::Thrown;
+use oneloop_net::Addr;
+
+/// An event of a [`Socket`].
+pub trait SocketEvent: Event {}
+
+/// An event of a [`Server`].
+pub trait ServerEvent: Event {}
+
+/// `Name: arguments` each, and for an error what it means that nobody hears of it.
+macro_rules! events {
+    ($of:ident: $($(#[$doc:meta])* $name:ident: $args:ty $(, unheard $unheard:expr)?;)*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Copy, Debug)]
+            pub struct $name;
+            impl Event for $name {
+                type Args<'a> = $args;
+                $(fn unheard(args: Self::Args<'_>) -> Result<(), Thrown> {
+                    $unheard(args)
+                })?
+            }
+            impl $of for $name {}
+        )*
+    };
+}
+
+events! { SocketEvent:
+    /// `'lookup'`: an address of the host's name, or why there is none; and the name.
+    Lookup: (Socket, Result<Addr, NodeError>, &'a str);
+    /// `'connectionAttempt'`: the address that is tried now.
+    ConnectionAttempt: (Socket, &'a Addr);
+    /// `'connectionAttemptFailed'`.
+    ConnectionAttemptFailed: (Socket, &'a Addr, &'a NodeError);
+    /// `'connectionAttemptTimeout'`: the next address is tried instead.
+    ConnectionAttemptTimeout: (Socket, &'a Addr);
+    /// `'connect'`.
+    Connect: Socket;
+    /// `'ready'`: just after 'connect'.
+    Ready: Socket;
+    /// `'data'`.
+    Data: (Socket, &'a [u8]);
+    /// `'readable'`: there is something to [`read`](Socket::read), or the end.
+    Readable: Socket;
+    /// `'end'`: the peer sends no more, and all it sent was read.
+    End: Socket;
+    /// `'prefinish'`.
+    Prefinish: Socket;
+    /// `'finish'`: all that was written is handed to the kernel, and so is the end.
+    Finish: Socket;
+    /// `'drain'`: what waits to be written is gone, and more is welcome.
+    Drain: Socket;
+    /// `'pause'`.
+    Pause: Socket;
+    /// `'resume'`.
+    Resume: Socket;
+    /// `'timeout'`: nothing happened for as long as was set.
+    Timeout: Socket;
+    /// `'pipe'`: the second socket writes all it reads to the first one from now on.
+    Pipe: (Socket, Socket);
+    /// `'unpipe'`: it no longer does.
+    Unpipe: (Socket, Socket);
+    /// `'error'`: 'close' comes next. Unheard, it is thrown.
+    Error: (Socket, &'a NodeError), unheard |(_, error): (Socket, &NodeError)| throw(error);
+    /// `'close'`: true if it was for an error.
+    Close: (Socket, bool);
+}
+
+events! { ServerEvent:
+    /// `'listening'`.
+    Listening: Server;
+    /// `'connection'`.
+    Connection: (Server, Socket);
+    /// `'drop'`: a connection beyond `max_connections` was closed at once.
+    Drop: (Server, Dropped);
+    /// `'error'`: it does not listen. Unheard, it is thrown.
+    ServerError: (Server, &'a NodeError), unheard |(_, error): (Server, &NodeError)| throw(error);
+    /// `'close'`: it accepts no more, and its last connection is closed.
+    ServerClose: Server;
+}
+
+fn throw(error: &NodeError) -> Result<(), Thrown> {
+    Err(error.clone().into())
+}
+
+/// Who was turned away: see [`Drop`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Dropped {
+    /// This end.
+    pub local: Option<Addr>,
+    /// The other end.
+    pub remote: Option<Addr>,
+}

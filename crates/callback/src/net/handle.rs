@@ -1,0 +1,569 @@
+//! What libuv's `uv_stream_t` is to Node: a socket that reads in rounds, writes one thing at a time,
+//! shuts down, and tells in the closing phase that it is closed.
+//!
+//! A handle is a task of the loop. All that it tells its [`Socket`], it tells in a scope of its own, so
+//! that ticks and microtasks run after each.
+
+use super::socket::Socket;
+use crate::error::Error;
+use crate::queues::Queued;
+use crate::runtime::Runtime;
+use crate::thrown::Thrown;
+use nix::errno::Errno;
+use oneloop_core::{Direction, Phase, PhaseReached, Ready, YieldNow, yield_now};
+use oneloop_net::{Addr, CHUNK_BYTES, Chunk, Connecting, Shutdown, Socket as NetSocket};
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+/// How many full buffers one round reads, as libuv's does.
+const ROUND_READS: usize = 32;
+/// How many waiting pieces one system call writes.
+const WRITE_PIECES_MAX: usize = 64;
+
+/// How far a handle is.
+///
+/// ```text
+/// Idle ──connect──▶ Connecting ──▶ Open ──▶ Closed
+///   └──▶ Refused (known at once, told in the next turn) ──▶ Closed
+/// ```
+enum Io {
+    Idle,
+    /// The poll tells of its end: a Unix socket is connected at once, but waits for the next poll, and
+    /// there for whom the poll found before.
+    Connecting(Connecting, Option<(PhaseReached, YieldNow)>),
+    Refused(io::Error),
+    Open(NetSocket),
+    Closed,
+}
+
+/// Bytes that the kernel did not take at once.
+struct Write {
+    pieces: VecDeque<Vec<u8>>,
+    /// How much of the first piece is written.
+    skip: usize,
+    left: usize,
+}
+
+impl Write {
+    /// What is left of some buffers of which so many bytes are written.
+    fn rest_of(bufs: &[IoSlice<'_>], written: usize) -> Self {
+        let mut write = Write {
+            pieces: VecDeque::new(),
+            skip: 0,
+            left: 0,
+        };
+        let mut skip = written;
+        for buf in bufs {
+            let rest = &buf[skip.min(buf.len())..];
+            skip = skip.saturating_sub(buf.len());
+            if !rest.is_empty() {
+                write.left += rest.len();
+                write.pieces.push_back(rest.to_vec());
+            }
+        }
+        write
+    }
+
+    fn advance(&mut self, written: usize) {
+        self.left -= written;
+        self.skip += written;
+        while let Some(piece) = self.pieces.front()
+            && piece.len() <= self.skip
+        {
+            self.skip -= piece.len();
+            self.pieces.pop_front();
+        }
+    }
+
+    fn poll(&self, cx: &mut Context<'_>, socket: &NetSocket) -> Poll<io::Result<usize>> {
+        let mut slices = [IoSlice::new(&[]); WRITE_PIECES_MAX];
+        let mut skip = self.skip;
+        let mut pieces = 0;
+        for (slice, piece) in slices.iter_mut().zip(&self.pieces) {
+            *slice = IoSlice::new(&piece[std::mem::take(&mut skip)..]);
+            pieces += 1;
+        }
+        socket.poll_write_vectored(cx, &slices[..pieces])
+    }
+}
+
+pub(super) struct StreamHandle {
+    pub(super) runtime: Rc<Runtime>,
+    /// Whom it tells. While it is open, it keeps its socket alive.
+    owner: RefCell<Option<Socket>>,
+    io: RefCell<Io>,
+    writing: RefCell<Option<Box<Write>>>,
+    waker: RefCell<Option<Waker>>,
+    is_reading: Cell<bool>,
+    /// It had its round; the next turn begins another one.
+    is_held: Cell<bool>,
+    is_shutting: Cell<bool>,
+    is_unreferenced: Cell<bool>,
+    /// Whether 'close' is to be told, and as what.
+    closed_with_error: Cell<Option<bool>>,
+    bytes_read: Cell<u64>,
+    bytes_written: Cell<u64>,
+}
+
+impl StreamHandle {
+    /// A handle of a socket that is not connected yet.
+    pub(super) fn new(owner: &Socket) -> Rc<Self> {
+        Rc::new(StreamHandle {
+            runtime: Rc::clone(owner.runtime()),
+            owner: RefCell::new(Some(owner.clone())),
+            io: RefCell::new(Io::Idle),
+            writing: RefCell::default(),
+            waker: RefCell::default(),
+            is_reading: Cell::new(false),
+            is_held: Cell::new(false),
+            is_shutting: Cell::new(false),
+            is_unreferenced: Cell::new(false),
+            closed_with_error: Cell::new(None),
+            bytes_read: Cell::new(0),
+            bytes_written: Cell::new(0),
+        })
+    }
+
+    fn start(self: &Rc<Self>, io: Io) {
+        self.io.replace(io);
+        self.apply_reference();
+        let handle = Rc::clone(self);
+        self.runtime.handle.spawn(Drive { handle });
+    }
+
+    /// Takes on a socket that is connected.
+    pub(super) fn open(self: &Rc<Self>, socket: NetSocket) {
+        self.start(Io::Open(socket));
+    }
+
+    /// Waits for a connect that has begun; what is known of it at once is told in the next turn.
+    pub(super) fn connect(self: &Rc<Self>, connecting: io::Result<Connecting>) {
+        match connecting {
+            Ok(connecting) => {
+                let polled = self.runtime.handle.phase(Phase::Poll);
+                self.start(Io::Connecting(connecting, Some((polled, yield_now()))));
+            }
+            Err(error) => {
+                self.io.replace(Io::Refused(error));
+                self.runtime.queues.feed(Rc::clone(self) as _);
+            }
+        }
+    }
+
+    pub(super) fn is_reading(&self) -> bool {
+        self.is_reading.get()
+    }
+
+    pub(super) fn bytes_read(&self) -> u64 {
+        self.bytes_read.get()
+    }
+
+    pub(super) fn bytes_written(&self) -> u64 {
+        self.bytes_written.get()
+    }
+
+    /// Bytes that wait for the kernel to take them.
+    pub(super) fn write_queue_bytes(&self) -> usize {
+        self.writing.borrow().as_ref().map_or(0, |write| write.left)
+    }
+
+    /// Does something with the socket inside, if it is open.
+    pub(super) fn with_socket<T>(
+        &self,
+        f: impl FnOnce(&NetSocket) -> io::Result<T>,
+    ) -> io::Result<T> {
+        match &*self.io.borrow() {
+            Io::Open(socket) => f(socket),
+            _ => Err(not_connected()),
+        }
+    }
+
+    pub(super) fn set_referenced(&self, referenced: bool) {
+        self.is_unreferenced.set(!referenced);
+        self.apply_reference();
+    }
+
+    fn apply_reference(&self) {
+        let referenced = !self.is_unreferenced.get();
+        match &*self.io.borrow() {
+            Io::Connecting(connecting, _) => connecting.set_referenced(referenced),
+            Io::Open(socket) => socket.source().set_referenced(referenced),
+            _ => {}
+        }
+    }
+
+    /// Reads from the next poll on.
+    pub(super) fn read_start(self: &Rc<Self>) {
+        if !self.is_reading.replace(true) {
+            self.pace();
+        }
+    }
+
+    pub(super) fn read_stop(&self) {
+        self.is_reading.set(false);
+        if let Io::Open(socket) = &*self.io.borrow() {
+            socket.source().cancel(Direction::Read); // it keeps nothing alive
+        }
+    }
+
+    /// Has the next read, if there is something to read, wait for the next turn; else the poll tells.
+    fn pace(self: &Rc<Self>) {
+        if self.is_readable() {
+            self.hold();
+        } else {
+            self.kick();
+        }
+    }
+
+    fn is_readable(&self) -> bool {
+        self.ready().intersects(Ready::of(Direction::Read))
+    }
+
+    fn is_hung_up(&self) -> bool {
+        self.ready().contains(Ready::HANG_UP)
+    }
+
+    fn ready(&self) -> Ready {
+        match &*self.io.borrow() {
+            Io::Open(socket) => socket.source().ready(),
+            _ => Ready::NONE,
+        }
+    }
+
+    fn hold(self: &Rc<Self>) {
+        if !self.is_held.replace(true) {
+            self.runtime.queues.hold(Rc::clone(self) as _);
+        }
+    }
+
+    /// Has the task look what there is to do.
+    fn kick(&self) {
+        let waker = self.waker.borrow().clone();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Writes at once what the kernel takes. True if something is left, of whose end the socket will
+    /// be told.
+    ///
+    /// # Errors
+    /// Those of `send(2)`.
+    pub(super) fn write(&self, bufs: &[IoSlice<'_>]) -> io::Result<bool> {
+        let wanted: usize = bufs.iter().map(|buf| buf.len()).sum();
+        let written = match &*self.io.borrow() {
+            Io::Open(socket) if wanted > 0 => socket.try_write_vectored(bufs)?,
+            Io::Open(_) => 0,
+            _ => return Err(not_connected()),
+        };
+        self.bytes_written
+            .set(self.bytes_written.get() + wanted as u64);
+        if written == wanted {
+            return Ok(false);
+        }
+        let rest = Write::rest_of(bufs, written);
+        self.writing.replace(Some(Box::new(rest)));
+        self.kick();
+        Ok(true)
+    }
+
+    /// Sends the end of the stream once everything is written.
+    pub(super) fn shutdown(self: &Rc<Self>) {
+        self.is_shutting.set(true);
+        if self.writing.borrow().is_none() {
+            self.runtime.queues.feed(Rc::clone(self) as _);
+        }
+    }
+
+    /// Closes the fd now. What was under way, and 'close' if it is to be told, is told in the closing
+    /// phase.
+    pub(super) fn close(self: &Rc<Self>, tell_with_error: Option<bool>) {
+        let io = self.io.replace(Io::Closed);
+        if matches!(io, Io::Closed) {
+            return;
+        }
+        drop(io);
+        self.is_reading.set(false);
+        self.closed_with_error.set(tell_with_error);
+        self.runtime.queues.close(Rc::clone(self) as _);
+        self.kick();
+    }
+
+    /// Closes with a reset instead of an orderly end.
+    ///
+    /// # Errors
+    /// `EINVAL` while a shutdown is under way, and those of `setsockopt(2)`; it is not closed then.
+    pub(super) fn close_with_reset(self: &Rc<Self>, with_error: bool) -> io::Result<()> {
+        if self.is_shutting.get() {
+            return Err(system_error(Errno::EINVAL));
+        }
+        if let Io::Open(socket) = &*self.io.borrow() {
+            socket.reset_on_close()?;
+        }
+        self.close(Some(with_error));
+        Ok(())
+    }
+
+    fn is_closed(&self) -> bool {
+        matches!(*self.io.borrow(), Io::Closed)
+    }
+
+    fn tell(&self, f: impl FnOnce(&Socket) -> Result<(), Thrown>) {
+        let owner = self.owner.borrow().clone();
+        if let Some(owner) = owner {
+            self.runtime.make_callback(|| f(&owner));
+        }
+    }
+
+    /// libuv's `uv__stream_io`: what the poll said of the fd, or that it is looked after again.
+    fn poll_io(self: &Rc<Self>, cx: &mut Context<'_>) {
+        self.poll_connect(cx);
+        if !self.is_held.get() {
+            self.read_round(cx);
+        }
+        self.write_round(cx);
+    }
+
+    fn poll_connect(self: &Rc<Self>, cx: &mut Context<'_>) {
+        let connected = match &mut *self.io.borrow_mut() {
+            Io::Connecting(connecting, polled) => {
+                if let Some((reached, yielded)) = polled {
+                    if Pin::new(reached).poll(cx).is_pending()
+                        || Pin::new(yielded).poll(cx).is_pending()
+                    {
+                        return;
+                    }
+                    *polled = None;
+                }
+                Pin::new(connecting).poll(cx)
+            }
+            _ => return,
+        };
+        if let Poll::Ready(connected) = connected {
+            self.finish_connect(connected);
+        }
+    }
+
+    fn finish_connect(&self, connected: io::Result<NetSocket>) {
+        let result = match connected {
+            Ok(socket) => {
+                self.io.replace(Io::Open(socket));
+                self.apply_reference();
+                Ok(())
+            }
+            Err(error) => {
+                let failed = self.io.replace(Io::Idle);
+                drop(failed);
+                Err(error)
+            }
+        };
+        self.tell(|owner| owner.on_connected(self, result));
+    }
+
+    /// libuv's `uv__read`: until the kernel has no more, and no longer than so many full buffers.
+    fn read_round(self: &Rc<Self>, cx: &mut Context<'_>) {
+        for _ in 0..ROUND_READS {
+            if !self.is_reading.get() {
+                return;
+            }
+            match self.poll_chunk(cx) {
+                Poll::Pending => return,
+                Poll::Ready(Ok(Some(chunk))) => {
+                    // Once both directions are shut, the end comes in the same round.
+                    let is_last = chunk.len() < CHUNK_BYTES && !self.is_hung_up();
+                    self.take_chunk(chunk);
+                    if is_last {
+                        break;
+                    }
+                }
+                Poll::Ready(Ok(None)) => return self.end_reading(),
+                Poll::Ready(Err(error)) => {
+                    self.is_reading.set(false);
+                    let error = Error::system("read", error);
+                    return self.tell(|owner| owner.on_read_error(error));
+                }
+            }
+        }
+        self.finish_round(cx);
+    }
+
+    fn poll_chunk(&self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Chunk>>> {
+        match &*self.io.borrow() {
+            Io::Open(socket) => socket.poll_read_chunk(cx, CHUNK_BYTES),
+            _ => Poll::Pending,
+        }
+    }
+
+    fn take_chunk(&self, chunk: Chunk) {
+        self.bytes_read
+            .set(self.bytes_read.get() + chunk.len() as u64);
+        self.tell(|owner| owner.on_read(&chunk));
+    }
+
+    fn end_reading(&self) {
+        self.is_reading.set(false);
+        self.tell(Socket::on_read_end);
+    }
+
+    /// What is left to read is read in the next turn.
+    fn finish_round(self: &Rc<Self>, cx: &mut Context<'_>) {
+        if !self.is_reading.get() {
+            return;
+        }
+        let is_left = match &*self.io.borrow() {
+            Io::Open(socket) => socket.source().poll_ready(cx, Direction::Read).is_ready(),
+            _ => false,
+        };
+        if is_left {
+            self.hold();
+        }
+    }
+
+    /// libuv's `uv__write`, `uv__write_callbacks` and `uv__drain`.
+    fn write_round(self: &Rc<Self>, cx: &mut Context<'_>) {
+        while let Some(poll) = self.poll_write(cx) {
+            let result = match poll {
+                Poll::Pending => return,
+                Poll::Ready(Ok(count)) => {
+                    if self.advance_write(count) {
+                        continue;
+                    }
+                    Ok(())
+                }
+                Poll::Ready(Err(error)) => Err(error),
+            };
+            self.finish_write(result);
+            self.drain();
+        }
+    }
+
+    fn poll_write(&self, cx: &mut Context<'_>) -> Option<Poll<io::Result<usize>>> {
+        let writing = self.writing.borrow();
+        match &*self.io.borrow() {
+            Io::Open(socket) => Some(writing.as_ref()?.poll(cx, socket)),
+            _ => None,
+        }
+    }
+
+    /// True if more is to be written.
+    fn advance_write(&self, count: usize) -> bool {
+        match &mut *self.writing.borrow_mut() {
+            Some(write) => {
+                write.advance(count);
+                write.left > 0
+            }
+            None => false,
+        }
+    }
+
+    fn finish_write(&self, result: io::Result<()>) {
+        let done = self.writing.take();
+        drop(done);
+        self.tell(|owner| owner.on_written(result));
+    }
+
+    /// Shuts down, if that is wanted and everything is written.
+    fn drain(&self) {
+        if !self.is_shutting.get() || self.writing.borrow().is_some() || self.is_closed() {
+            return;
+        }
+        self.is_shutting.set(false);
+        // A peer that is gone already has its end.
+        let _ = self.with_socket(|socket| socket.shutdown(Shutdown::Write));
+        self.tell(Socket::on_shut_down);
+    }
+
+    /// This end's address, and the other's.
+    pub(super) fn local_addr(&self) -> Option<Addr> {
+        self.with_socket(NetSocket::local_addr).ok()
+    }
+
+    pub(super) fn remote_addr(&self) -> Option<Addr> {
+        self.with_socket(NetSocket::peer_addr).ok()
+    }
+}
+
+fn not_connected() -> io::Error {
+    system_error(Errno::ENOTCONN)
+}
+
+fn system_error(errno: Errno) -> io::Error {
+    io::Error::from_raw_os_error(errno as i32)
+}
+
+impl Queued for StreamHandle {
+    fn serve(self: Rc<Self>) {
+        let io = self.io.replace(Io::Idle);
+        if let Io::Refused(error) = io {
+            return self.finish_connect(Err(error));
+        }
+        self.io.replace(io);
+        self.drain();
+    }
+
+    fn release(self: Rc<Self>) {
+        self.is_held.set(false);
+        let waker = self.waker.borrow().clone();
+        if let Some(waker) = waker {
+            self.poll_io(&mut Context::from_waker(&waker));
+        }
+    }
+
+    fn is_referenced(&self) -> bool {
+        !self.is_unreferenced.get()
+    }
+
+    /// libuv's `uv__stream_destroy`, and then the callback of the close.
+    fn finish_close(self: Rc<Self>) {
+        if self.writing.borrow().is_some() {
+            self.finish_write(Err(system_error(Errno::ECANCELED)));
+        }
+        if self.is_shutting.replace(false) {
+            self.tell(Socket::on_shut_down);
+        }
+        if let Some(with_error) = self.closed_with_error.get() {
+            self.tell(|owner| owner.emit_closed(with_error));
+        }
+        let owner = self.owner.take();
+        drop(owner);
+    }
+}
+
+/// The task of a handle: ready when it is closed.
+struct Drive {
+    handle: Rc<StreamHandle>,
+}
+
+impl Future for Drive {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let handle = &self.handle;
+        if handle.waker.borrow().is_none() {
+            handle.waker.replace(Some(cx.waker().clone()));
+        }
+        handle.poll_io(cx);
+        if handle.is_closed() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
+impl Drop for Drive {
+    /// When the loop is dropped, the socket is, too.
+    fn drop(&mut self) {
+        let handle = &self.handle;
+        if !handle.is_closed() {
+            let io = handle.io.replace(Io::Closed);
+            let owner = handle.owner.take();
+            drop((io, owner));
+        }
+    }
+}

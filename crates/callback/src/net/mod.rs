@@ -1,0 +1,76 @@
+//! TCP and Unix sockets in Node's words: `require('net')`.
+//!
+//! An echo server, as short as Node's:
+//!
+//! ```no_run
+//! use oneloop_callback::{net, run};
+//!
+//! fn main() -> std::io::Result<()> {
+//!     run(|| {
+//!         let server = net::create_server(|socket| {
+//!             socket.pipe(&socket);
+//!             socket.on_error(|_, error| eprintln!("{error}"));
+//!         });
+//!         server.listen(8080)
+//!     })?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! Events come in Node's order: one connection is accepted per turn of the loop; data and the end of a
+//! stream come in two turns; 'close' comes in the closing phase, the last one closed first; and ticks and
+//! microtasks run after each callback. A handler may do anything: close its socket and others, drop the
+//! server, start tasks. What it throws, by an `Err` or a panic, is uncaught, as in Node.
+//!
+//! What JavaScript throws on the caller's stack, such as a port beyond 65,535, is an `Err` here.
+
+mod connecting;
+mod ending;
+pub mod event;
+mod flags;
+mod handle;
+mod options;
+mod piping;
+mod readable;
+mod server;
+mod socket;
+mod writable;
+
+pub use crate::error::Error;
+pub use options::{ConnectOptions, Endpoint, ListenOptions, ServerOptions, SocketOptions};
+pub use server::{Server, create_server, create_server_with};
+pub use socket::{ReadyState, Socket};
+
+/// Connects to a port, to a host and port, or to the path of a Unix socket.
+///
+/// Whatever goes wrong later is told by 'error'.
+///
+/// # Errors
+/// `ERR_SOCKET_BAD_PORT`.
+///
+/// # Panics
+/// Outside of [`run`](crate::run).
+#[track_caller]
+pub fn connect(endpoint: impl Into<Endpoint>) -> Result<Socket, Error> {
+    connect_with(endpoint, ConnectOptions::default())
+}
+
+/// Connects with options.
+///
+/// # Errors
+/// As [`connect`].
+///
+/// # Panics
+/// As [`connect`].
+#[track_caller]
+pub fn connect_with(
+    endpoint: impl Into<Endpoint>,
+    options: ConnectOptions,
+) -> Result<Socket, Error> {
+    let socket = Socket::with(options.socket.clone());
+    if let Some(ms) = options.timeout_ms {
+        socket.set_timeout(ms);
+    }
+    socket.connect_with(endpoint, options)?;
+    Ok(socket)
+}

@@ -1,0 +1,199 @@
+//! What to connect to or to listen on, and how: the first arguments of Node's functions.
+
+use crate::abort::AbortSignal;
+use crate::error::Error;
+use oneloop_net::Addr;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How many bytes may wait in each direction by default: `getDefaultHighWaterMark()` of Node 20.
+const HIGH_WATER_MARK: usize = 16 * 1024;
+
+/// A port, a host and port, or the path of a Unix socket.
+///
+/// ```
+/// use oneloop_callback::net::Endpoint;
+/// let _: [Endpoint; 4] = [
+///     8080.into(),
+///     ("127.0.0.1", 8080).into(),
+///     "/run/echo.sock".into(),
+///     std::net::SocketAddr::from(([127, 0, 0, 1], 8080)).into(),
+/// ];
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// A port, of the host if there is one. What is no port is refused when it is used.
+    Port {
+        /// A name or an IP address: to connect, `localhost` if there is none; to listen, all addresses
+        /// of this machine.
+        host: Option<String>,
+        /// 0 to 65,535.
+        port: i64,
+    },
+    /// A Unix socket; a path that begins with a NUL is an abstract name.
+    Path(PathBuf),
+}
+
+impl Endpoint {
+    /// The port, if it is one.
+    pub(super) fn checked_port(port: i64, name: &str) -> Result<u16, Error> {
+        u16::try_from(port).map_err(|_| {
+            let message =
+                format!("{name} should be >= 0 and < 65536. Received type number ({port}).");
+            Error::new("ERR_SOCKET_BAD_PORT", message)
+        })
+    }
+
+    pub(super) fn unix_addr(path: &Path) -> Addr {
+        use std::os::unix::ffi::OsStrExt;
+        match path.as_os_str().as_bytes() {
+            [0, name @ ..] => Addr::UnixAbstract(name.to_owned()),
+            _ => Addr::UnixPath(path.to_owned()),
+        }
+    }
+}
+
+macro_rules! from_ports {
+    ($($int:ty),*) => {
+        $(
+            impl From<$int> for Endpoint {
+                fn from(port: $int) -> Self {
+                    Endpoint::Port {
+                        host: None,
+                        port: port.into(),
+                    }
+                }
+            }
+
+            impl From<(&str, $int)> for Endpoint {
+                fn from((host, port): (&str, $int)) -> Self {
+                    Endpoint::Port {
+                        host: Some(host.to_owned()).filter(|host| !host.is_empty()),
+                        port: port.into(),
+                    }
+                }
+            }
+
+            impl From<(IpAddr, $int)> for Endpoint {
+                fn from((ip, port): (IpAddr, $int)) -> Self {
+                    (ip.to_string().as_str(), port).into()
+                }
+            }
+        )*
+    };
+}
+
+from_ports!(u16, i32, u32, i64);
+
+impl From<SocketAddr> for Endpoint {
+    fn from(addr: SocketAddr) -> Self {
+        (addr.ip(), addr.port()).into()
+    }
+}
+
+impl From<&str> for Endpoint {
+    /// A path; or a port in digits, as in Node.
+    fn from(text: &str) -> Self {
+        match text.parse::<i64>() {
+            Ok(port) => port.into(),
+            Err(_) => Endpoint::Path(text.into()),
+        }
+    }
+}
+
+impl From<&Path> for Endpoint {
+    fn from(path: &Path) -> Self {
+        Endpoint::Path(path.into())
+    }
+}
+
+impl From<PathBuf> for Endpoint {
+    fn from(path: PathBuf) -> Self {
+        Endpoint::Path(path)
+    }
+}
+
+/// What a socket is made with: `new net.Socket(options)`.
+#[derive(Clone, Debug)]
+pub struct SocketOptions {
+    /// It stays open for writing when the peer has ended.
+    pub allow_half_open: bool,
+    /// How many bytes may wait in each direction before it stops reading, and before a write says that
+    /// it is enough.
+    pub high_water_mark: usize,
+    /// Small writes are sent at once (`TCP_NODELAY`).
+    pub no_delay: bool,
+    /// The kernel asks a silent peer whether it is there: see [`Socket::set_keep_alive`](super::Socket::set_keep_alive).
+    pub keep_alive: Option<Duration>,
+    /// Destroys the socket when it is aborted.
+    pub signal: Option<AbortSignal>,
+}
+
+impl Default for SocketOptions {
+    fn default() -> Self {
+        SocketOptions {
+            allow_half_open: false,
+            high_water_mark: HIGH_WATER_MARK,
+            no_delay: false,
+            keep_alive: None,
+            signal: None,
+        }
+    }
+}
+
+/// How to connect: `net.connect(options)`.
+#[derive(Clone, Debug)]
+pub struct ConnectOptions {
+    /// What the socket is made with.
+    pub socket: SocketOptions,
+    /// As [`Socket::set_timeout`](super::Socket::set_timeout), before it connects.
+    pub timeout_ms: Option<f64>,
+    /// From which address of this machine.
+    pub local_address: Option<IpAddr>,
+    /// From which port; 0 lets the kernel choose.
+    pub local_port: u16,
+    /// Of a host's addresses, use only those of IPv4 (4) or IPv6 (6).
+    pub family: Option<u8>,
+    /// A host's addresses are all tried, IPv4 and IPv6 in turn; without it, only the first.
+    pub auto_select_family: bool,
+    /// How long one of several addresses may take before the next one is tried.
+    pub auto_select_family_attempt_timeout_ms: f64,
+}
+
+impl Default for ConnectOptions {
+    fn default() -> Self {
+        ConnectOptions {
+            socket: SocketOptions::default(),
+            timeout_ms: None,
+            local_address: None,
+            local_port: 0,
+            family: None,
+            auto_select_family: true,
+            auto_select_family_attempt_timeout_ms: 250.0,
+        }
+    }
+}
+
+/// What a server is made with: `net.createServer(options)`. The sockets that it accepts are made with
+/// `socket`.
+#[derive(Clone, Debug, Default)]
+pub struct ServerOptions {
+    /// What each accepted socket is made with.
+    pub socket: SocketOptions,
+    /// Accepted sockets are paused, and read nothing from the kernel.
+    pub pause_on_connect: bool,
+}
+
+/// How to listen: `server.listen(options)`.
+#[derive(Clone, Debug, Default)]
+pub struct ListenOptions {
+    /// How many connections may wait to be accepted; 511 if it is not given, as in Node.
+    pub backlog: Option<i32>,
+    /// Listening on all addresses does not include those of IPv4.
+    pub ipv6_only: bool,
+    /// Several servers may listen on the port, and the kernel spreads connections (`SO_REUSEPORT`).
+    pub reuse_port: bool,
+    /// Closes the server when it is aborted.
+    pub signal: Option<AbortSignal>,
+}

@@ -1,0 +1,584 @@
+//! What accepts connections, in Node's words: `net.Server`.
+
+use super::event::{self, Dropped, ServerEvent};
+use super::options::{Endpoint, ListenOptions, ServerOptions};
+use super::socket::{Socket, WeakSocket};
+use crate::error::Error;
+use crate::events::{Emitter, Event, ListenerId};
+use crate::queues::Queued;
+use crate::runtime::{Runtime, Tick, current};
+use crate::thrown::{Outcome, Thrown};
+use nix::errno::Errno;
+use oneloop_core::{Direction, Key, Slots};
+use oneloop_net::{
+    Addr, ListenOptions as NetListenOptions, Listener, Socket as NetSocket, resolve,
+};
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+/// As in Node: the kernel makes 512 of it.
+const BACKLOG: i32 = 511;
+
+struct Inner {
+    runtime: Rc<Runtime>,
+    options: ServerOptions,
+    events: Emitter,
+    handle: RefCell<Option<Rc<ServerHandle>>>,
+    connections: RefCell<Slots<WeakSocket>>,
+    max_connections: Cell<Option<usize>>,
+    is_unreferenced: Cell<bool>,
+    /// Changes with each listen and close: a look-up of before is void.
+    listening_number: Cell<u64>,
+}
+
+/// A TCP or Unix server: see [`create_server`]. Clones are the same server.
+#[derive(Clone)]
+pub struct Server {
+    inner: Rc<Inner>,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let address = self.address().map(|addr| addr.to_string());
+        write!(
+            f,
+            "Server({})",
+            address.as_deref().unwrap_or("not listening")
+        )
+    }
+}
+
+/// Makes a server that calls a function with each connection.
+///
+/// # Panics
+/// Outside of [`run`](crate::run).
+#[track_caller]
+pub fn create_server<O: Outcome>(on_connection: impl Fn(Socket) -> O + 'static) -> Server {
+    create_server_with(ServerOptions::default(), on_connection)
+}
+
+/// Makes a server with options.
+///
+/// # Panics
+/// Outside of [`run`](crate::run).
+#[track_caller]
+pub fn create_server_with<O: Outcome>(
+    options: ServerOptions,
+    on_connection: impl Fn(Socket) -> O + 'static,
+) -> Server {
+    let server = Server {
+        inner: Rc::new(Inner {
+            runtime: current(),
+            options,
+            events: Emitter::new(),
+            handle: RefCell::default(),
+            connections: RefCell::default(),
+            max_connections: Cell::new(None),
+            is_unreferenced: Cell::new(false),
+            listening_number: Cell::new(0),
+        }),
+    };
+    server.on_connection(on_connection);
+    server
+}
+
+impl Server {
+    /// Listens on a port of all addresses, on a host and port, or on the path of a Unix socket. Port 0
+    /// lets the kernel choose. Gives the server itself.
+    ///
+    /// What goes wrong is told by 'error', in a later tick.
+    ///
+    /// # Errors
+    /// `ERR_SERVER_ALREADY_LISTEN`, `ERR_SOCKET_BAD_PORT`.
+    pub fn listen(&self, endpoint: impl Into<Endpoint>) -> Result<Server, Error> {
+        self.listen_with(endpoint, ListenOptions::default())
+    }
+
+    /// Listens with options.
+    ///
+    /// # Errors
+    /// As [`Server::listen`].
+    pub fn listen_with(
+        &self,
+        endpoint: impl Into<Endpoint>,
+        options: ListenOptions,
+    ) -> Result<Server, Error> {
+        if self.is_listening() {
+            let message = "Listen method has been called more than once without closing.";
+            return Err(Error::new("ERR_SERVER_ALREADY_LISTEN", message));
+        }
+        let number = self.next_listening_number();
+        if let Some(signal) = &options.signal {
+            let server = self.clone();
+            signal.call_when_aborted(move || {
+                server.close();
+            });
+        }
+        match endpoint.into() {
+            Endpoint::Path(path) => self.listen_on(Endpoint::unix_addr(&path), &options),
+            Endpoint::Port { host, port } => {
+                let port = Endpoint::checked_port(port, "options.port")?;
+                match host {
+                    None => self.listen_everywhere(port, &options),
+                    Some(host) => self.look_up_and_listen(host, port, options, number),
+                }
+            }
+        }
+        Ok(self.clone())
+    }
+
+    fn next_listening_number(&self) -> u64 {
+        let number = self.inner.listening_number.get() + 1;
+        self.inner.listening_number.set(number);
+        number
+    }
+
+    /// On IPv6 and IPv4 together; on IPv4 alone where there is no IPv6.
+    fn listen_everywhere(&self, port: u16, options: &ListenOptions) {
+        let v6 = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port).into();
+        match self.bind(&v6, options) {
+            Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
+                let v4 = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port).into();
+                self.listen_on(v4, options);
+            }
+            bound => self.on_bound(&v6, bound),
+        }
+    }
+
+    fn listen_on(&self, addr: Addr, options: &ListenOptions) {
+        let bound = self.bind(&addr, options);
+        self.on_bound(&addr, bound);
+    }
+
+    fn look_up_and_listen(&self, host: String, port: u16, options: ListenOptions, number: u64) {
+        if let Ok(ip) = host.parse::<IpAddr>() {
+            return self.next_call(move |server| {
+                if server.inner.listening_number.get() == number {
+                    server.listen_on(SocketAddr::new(ip, port).into(), &options);
+                }
+                Ok(())
+            });
+        }
+        let server = self.clone();
+        let handle = self.inner.runtime.handle.clone();
+        self.inner.runtime.handle.spawn(async move {
+            let found = resolve(&handle, &host, port).await;
+            server.inner.runtime.make_callback(|| {
+                if server.inner.listening_number.get() != number {
+                    return Ok(());
+                }
+                let none = || io::Error::other("the host has no address");
+                match found.and_then(|addrs| addrs.first().copied().ok_or_else(none)) {
+                    Ok(addr) => server.listen_on(addr.into(), &options),
+                    Err(error) => server.emit_error(&Error::not_found(&host, error))?,
+                }
+                Ok(())
+            });
+        });
+    }
+
+    fn bind(&self, addr: &Addr, options: &ListenOptions) -> io::Result<Listener> {
+        let options = NetListenOptions {
+            backlog: options.backlog.unwrap_or(BACKLOG),
+            reuse_port: options.reuse_port,
+            v6_only: Some(options.ipv6_only),
+            nodelay: false, // each socket sees to it
+        };
+        Listener::bind(&self.inner.runtime.handle, addr, options)
+    }
+
+    fn on_bound(&self, addr: &Addr, bound: io::Result<Listener>) {
+        match bound {
+            Ok(listener) => {
+                let handle = ServerHandle::start(self, listener);
+                handle.set_referenced(!self.inner.is_unreferenced.get());
+                self.inner.handle.replace(Some(handle));
+                self.next_call(|server| {
+                    if server.is_listening() {
+                        server.emit(event::Listening, server.clone())?;
+                    }
+                    Ok(())
+                });
+            }
+            Err(error) => {
+                let error = Error::listen(as_libuv_tells(error, addr), addr);
+                self.next_call(move |server| server.emit_error(&error));
+            }
+        }
+    }
+
+    fn next_call(&self, f: impl FnOnce(&Server) -> Result<(), Thrown> + 'static) {
+        let server = self.clone();
+        let tick = Tick::Call(Box::new(move || f(&server)));
+        self.inner.runtime.push_tick(tick);
+    }
+
+    fn emit<E: Event>(&self, event: E, args: E::Args<'_>) -> Result<bool, Thrown> {
+        self.inner.events.emit(event, args)
+    }
+
+    fn emit_error(&self, error: &Error) -> Result<(), Thrown> {
+        self.emit(event::ServerError, (self.clone(), error))
+            .map(drop)
+    }
+
+    fn handle(&self) -> Option<Rc<ServerHandle>> {
+        self.inner.handle.borrow().clone()
+    }
+
+    /// True while it listens.
+    pub fn is_listening(&self) -> bool {
+        self.inner.handle.borrow().is_some()
+    }
+
+    /// Where it listens, while it does: the real port, where 0 was asked for.
+    pub fn address(&self) -> Option<Addr> {
+        self.handle()?.local_addr()
+    }
+
+    /// The port on which it listens.
+    pub fn port(&self) -> Option<u16> {
+        self.address()?.port()
+    }
+
+    /// Stops accepting. 'close' comes when the last connection is closed; those that are open stay so:
+    /// see [`Server::close_all`].
+    pub fn close(&self) -> &Self {
+        self.next_listening_number();
+        let handle = self.inner.handle.take();
+        if let Some(handle) = handle {
+            handle.close();
+        }
+        self.close_if_drained();
+        self
+    }
+
+    /// Like [`Server::close`], and calls a function at 'close': with `ERR_SERVER_NOT_RUNNING`, if it
+    /// did not listen.
+    pub fn close_then<O: Outcome>(
+        &self,
+        closed: impl FnOnce(Result<(), Error>) -> O + 'static,
+    ) -> &Self {
+        let result = if self.is_listening() {
+            Ok(())
+        } else {
+            Err(Error::new(
+                "ERR_SERVER_NOT_RUNNING",
+                "Server is not running.",
+            ))
+        };
+        let events = &self.inner.events;
+        events.once(event::ServerClose, move |_: Server| closed(result));
+        self.close()
+    }
+
+    /// Stops accepting, and destroys all connections.
+    pub fn close_all(&self) -> &Self {
+        self.close();
+        for socket in self.connections() {
+            socket.destroy();
+        }
+        self
+    }
+
+    /// The connections that are open.
+    pub fn connections(&self) -> Vec<Socket> {
+        let connections = self.inner.connections.borrow();
+        connections
+            .iter()
+            .filter_map(|(_, socket)| socket.upgrade())
+            .collect()
+    }
+
+    /// Calls a function with the number of open connections, in the next tick.
+    pub fn get_connections<O: Outcome>(&self, f: impl FnOnce(usize) -> O + 'static) -> &Self {
+        let count = self.connection_count();
+        self.next_call(move |_| f(count).into_result());
+        self
+    }
+
+    fn connection_count(&self) -> usize {
+        self.inner.connections.borrow().len()
+    }
+
+    /// How many connections may be open: more are closed as they come, and 'drop' tells of them.
+    pub fn set_max_connections(&self, max: Option<usize>) -> &Self {
+        self.inner.max_connections.set(max.filter(|max| *max > 0));
+        self
+    }
+
+    /// How many connections may be open.
+    pub fn max_connections(&self) -> Option<usize> {
+        self.inner.max_connections.get()
+    }
+
+    /// Lets the program end while it listens.
+    pub fn unref(&self) -> &Self {
+        self.set_referenced(false)
+    }
+
+    /// Has the program wait for it, as it does by default.
+    pub fn make_ref(&self) -> &Self {
+        self.set_referenced(true)
+    }
+
+    fn set_referenced(&self, referenced: bool) -> &Self {
+        self.inner.is_unreferenced.set(!referenced);
+        if let Some(handle) = self.handle() {
+            handle.set_referenced(referenced);
+        }
+        self
+    }
+
+    fn close_if_drained(&self) {
+        if !self.is_listening() && self.connection_count() == 0 {
+            self.next_call(|server| server.emit(event::ServerClose, server.clone()).map(drop));
+        }
+    }
+
+    /// A connection was destroyed.
+    pub(super) fn forget(&self, key: Key<WeakSocket>) {
+        let gone = self.inner.connections.borrow_mut().remove(key);
+        drop(gone);
+        self.close_if_drained();
+    }
+
+    fn is_full(&self) -> bool {
+        let max = self.inner.max_connections.get();
+        max.is_some_and(|max| self.connection_count() >= max)
+    }
+
+    /// Called by the handle.
+    fn on_accepted(&self, accepted: NetSocket) -> Result<(), Thrown> {
+        if self.is_full() {
+            let dropped = Dropped {
+                local: accepted.local_addr().ok(),
+                remote: accepted.peer_addr().ok(),
+            };
+            self.emit(event::Drop, (self.clone(), dropped))?;
+            return Ok(());
+        }
+        let options = &self.inner.options;
+        let socket = Socket::accepted(
+            Rc::clone(&self.inner.runtime),
+            &options.socket,
+            options.pause_on_connect,
+            accepted,
+        );
+        socket.apply_options();
+        let weak = socket.downgrade();
+        let key = self.inner.connections.borrow_mut().insert(weak);
+        socket.set_server(self.clone(), key);
+        self.emit(event::Connection, (self.clone(), socket))
+            .map(drop)
+    }
+
+    // Events.
+
+    /// Has a function hear an event: see [`event`].
+    pub fn on<E: ServerEvent, O: Outcome>(
+        &self,
+        event: E,
+        f: impl for<'a> Fn(E::Args<'a>) -> O + 'static,
+    ) -> ListenerId {
+        self.inner.events.on(event, f)
+    }
+
+    /// Has a function hear an event the next time, and no more.
+    pub fn once<E: ServerEvent, O: Outcome>(
+        &self,
+        event: E,
+        f: impl for<'a> FnOnce(E::Args<'a>) -> O + 'static,
+    ) -> ListenerId {
+        self.inner.events.once(event, f)
+    }
+
+    /// Takes a listener off. False if it is off already.
+    pub fn off(&self, id: ListenerId) -> bool {
+        self.inner.events.off(id)
+    }
+
+    /// Hears 'listening'.
+    pub fn on_listening<O: Outcome>(&self, f: impl Fn(Server) -> O + 'static) -> &Self {
+        self.on(event::Listening, f);
+        self
+    }
+
+    /// Hears 'connection'.
+    pub fn on_connection<O: Outcome>(&self, f: impl Fn(Socket) -> O + 'static) -> &Self {
+        self.on(event::Connection, move |(_, socket)| f(socket));
+        self
+    }
+
+    /// Hears 'drop': see [`Server::set_max_connections`].
+    pub fn on_drop<O: Outcome>(&self, f: impl Fn(Server, Dropped) -> O + 'static) -> &Self {
+        self.on(event::Drop, move |(server, dropped)| f(server, dropped));
+        self
+    }
+
+    /// Hears 'error': it does not listen.
+    pub fn on_error<O: Outcome>(&self, f: impl Fn(Server, &Error) -> O + 'static) -> &Self {
+        self.on(event::ServerError, move |(server, error)| f(server, error));
+        self
+    }
+
+    /// Hears 'close'.
+    pub fn on_close<O: Outcome>(&self, f: impl Fn(Server) -> O + 'static) -> &Self {
+        self.on(event::ServerClose, f);
+        self
+    }
+}
+
+/// libuv makes `EACCES` of a directory that is not there, as Windows does.
+fn as_libuv_tells(error: io::Error, addr: &Addr) -> io::Error {
+    match addr {
+        Addr::UnixPath(_) if error.kind() == io::ErrorKind::NotFound => {
+            io::Error::from_raw_os_error(Errno::EACCES as i32)
+        }
+        _ => error,
+    }
+}
+
+/// A listening socket on the loop: one connection a turn, as with libuv.
+struct ServerHandle {
+    runtime: Rc<Runtime>,
+    owner: RefCell<Option<Server>>,
+    listener: RefCell<Option<Listener>>,
+    waker: RefCell<Option<Waker>>,
+    is_held: Cell<bool>,
+    is_unreferenced: Cell<bool>,
+}
+
+impl ServerHandle {
+    fn start(owner: &Server, listener: Listener) -> Rc<Self> {
+        let runtime = Rc::clone(&owner.inner.runtime);
+        let handle = Rc::new(ServerHandle {
+            owner: RefCell::new(Some(owner.clone())),
+            listener: RefCell::new(Some(listener)),
+            waker: RefCell::default(),
+            is_held: Cell::new(false),
+            is_unreferenced: Cell::new(false),
+            runtime,
+        });
+        let accept = Accept {
+            handle: Rc::clone(&handle),
+        };
+        handle.runtime.handle.spawn(accept);
+        handle
+    }
+
+    fn set_referenced(&self, referenced: bool) {
+        self.is_unreferenced.set(!referenced);
+        if let Some(listener) = &*self.listener.borrow() {
+            listener.source().set_referenced(referenced);
+        }
+    }
+
+    fn local_addr(&self) -> Option<Addr> {
+        self.listener.borrow().as_ref()?.local_addr().ok()
+    }
+
+    fn is_closed(&self) -> bool {
+        self.listener.borrow().is_none()
+    }
+
+    /// The file of a Unix socket goes first, as with libuv: nobody finds a socket that is closed.
+    fn close(self: &Rc<Self>) {
+        if let Some(Addr::UnixPath(path)) = self.local_addr() {
+            let _ = std::fs::remove_file(path); // somebody else may have removed it
+        }
+        let listener = self.listener.take();
+        drop(listener);
+        self.runtime.queues.close(Rc::clone(self) as _);
+        self.kick();
+    }
+
+    fn kick(&self) {
+        let waker = self.waker.borrow().clone();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    fn poll_accept(self: &Rc<Self>, cx: &mut Context<'_>) {
+        let accepted = match &*self.listener.borrow() {
+            Some(listener) if !self.is_held.get() => listener.poll_accept(cx),
+            _ => return,
+        };
+        let Poll::Ready(accepted) = accepted else {
+            return;
+        };
+        let owner = self.owner.borrow().clone();
+        if let Some(owner) = owner {
+            self.runtime.make_callback(|| match accepted {
+                Ok((socket, _)) => owner.on_accepted(socket),
+                Err(error) => owner.emit_error(&Error::system("accept", error)),
+            });
+        }
+        let has_more = match &*self.listener.borrow() {
+            Some(listener) => listener.source().poll_ready(cx, Direction::Read).is_ready(),
+            None => false,
+        };
+        if has_more {
+            self.is_held.set(true);
+            self.runtime.queues.hold(Rc::clone(self) as _);
+        }
+    }
+}
+
+impl Queued for ServerHandle {
+    fn serve(self: Rc<Self>) {}
+
+    fn release(self: Rc<Self>) {
+        self.is_held.set(false);
+        let waker = self.waker.borrow().clone();
+        if let Some(waker) = waker {
+            self.poll_accept(&mut Context::from_waker(&waker));
+        }
+    }
+
+    fn is_referenced(&self) -> bool {
+        !self.is_unreferenced.get()
+    }
+
+    fn finish_close(self: Rc<Self>) {
+        let owner = self.owner.take();
+        drop(owner);
+    }
+}
+
+/// The task of a handle: ready when it is closed.
+struct Accept {
+    handle: Rc<ServerHandle>,
+}
+
+impl Future for Accept {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let handle = &self.handle;
+        if handle.waker.borrow().is_none() {
+            handle.waker.replace(Some(cx.waker().clone()));
+        }
+        handle.poll_accept(cx);
+        if handle.is_closed() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
+impl Drop for Accept {
+    /// When the loop is dropped, the listener is, too.
+    fn drop(&mut self) {
+        let gone = (self.handle.listener.take(), self.handle.owner.take());
+        drop(gone);
+    }
+}

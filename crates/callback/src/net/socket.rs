@@ -1,0 +1,717 @@
+//! A connection as Node has it: `net.Socket`.
+
+use super::connecting::Attempts;
+use super::event::{self, SocketEvent};
+use super::flags::*;
+use super::handle::StreamHandle;
+use super::piping::Pipes;
+use super::readable::Reading;
+use super::server::Server;
+use super::writable::Writing;
+use crate::error::Error;
+use crate::events::{Emitter, Event, ListenerId};
+use crate::net::SocketOptions;
+use crate::runtime::{Runtime, Tick, current};
+use crate::thrown::{Outcome, Thrown};
+use crate::timers::{Timeout, clear_timeout, set_timeout};
+use oneloop_core::Key;
+use oneloop_net::{Addr, Socket as NetSocket};
+use std::any::TypeId;
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::io;
+use std::net::IpAddr;
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+/// What clones of a socket share.
+pub(super) struct Inner {
+    runtime: Rc<Runtime>,
+    handle: RefCell<Option<Rc<StreamHandle>>>,
+    pub(super) events: Emitter,
+    pub(super) flags: Flags,
+    pub(super) reading: Reading,
+    pub(super) writing: Writing,
+    errored: RefCell<Option<Error>>,
+    /// The server that accepted it.
+    server: RefCell<Option<Server>>,
+    /// Its place there, until it is destroyed.
+    place: Cell<Option<Key<WeakSocket>>>,
+    /// Bytes of a write that waits for the connection.
+    pub(super) pending_data_bytes: Cell<usize>,
+    rare: RefCell<Option<Box<Rare>>>,
+}
+
+/// What most sockets never need.
+#[derive(Default)]
+pub(super) struct Rare {
+    /// How long nothing may happen, in milliseconds.
+    timeout_ms: f64,
+    /// None once it has fired: the next activity begins another one.
+    timeout: Option<Timeout>,
+    /// What waited in the handle when it was last looked at: while it gets less, the peer is there.
+    last_queue_bytes: usize,
+    keep_alive_delay: Duration,
+    remote: Option<Addr>,
+    /// Bytes read and written, once the handle is gone.
+    counts: (u64, u64),
+    pub(super) attempts: Option<Attempts>,
+    pub(super) pipes: Pipes,
+}
+
+/// A socket that may be gone.
+pub(super) struct WeakSocket(Weak<Inner>);
+
+impl WeakSocket {
+    pub(super) fn upgrade(&self) -> Option<Socket> {
+        Some(Socket {
+            inner: self.0.upgrade()?,
+        })
+    }
+}
+
+/// A TCP or Unix connection, in Node's words and with Node's order of events.
+///
+/// Clones are the same socket, and every handler is given one. While the connection is open it lives
+/// by itself; a handler that holds a clone of its own socket in its captures, rather than using the one it
+/// is given, keeps it in memory for ever.
+///
+/// ```
+/// use oneloop_callback::{net, run};
+///
+/// run(|| {
+///     let server = net::create_server(|socket| {
+///         socket.pipe(&socket);
+///     });
+///     server.listen(("127.0.0.1", 0))?.on_listening(|server| {
+///         let port = server.port().expect("it listens");
+///         let client = net::connect(("127.0.0.1", port))?;
+///         client.write("hello");
+///         client.on_data(move |client, bytes| {
+///             assert_eq!(bytes, b"hello");
+///             client.end();
+///             server.close();
+///         });
+///         Ok::<_, net::Error>(())
+///     });
+///     Ok::<_, net::Error>(())
+/// })?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Socket {
+    pub(super) inner: Rc<Inner>,
+}
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Socket({})", self.ready_state())
+    }
+}
+
+impl PartialEq for Socket {
+    /// The same socket, not one alike.
+    fn eq(&self, other: &Socket) -> bool {
+        Rc::ptr_eq(&self.inner, &other.inner)
+    }
+}
+impl Eq for Socket {}
+
+/// `socket.readyState`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadyState {
+    /// It connects.
+    Opening,
+    /// Both directions are open.
+    Open,
+    /// It has ended; the peer has not.
+    ReadOnly,
+    /// The peer has ended; it has not.
+    WriteOnly,
+    /// Neither is open.
+    Closed,
+}
+
+impl fmt::Display for ReadyState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            ReadyState::Opening => "opening",
+            ReadyState::Open => "open",
+            ReadyState::ReadOnly => "readOnly",
+            ReadyState::WriteOnly => "writeOnly",
+            ReadyState::Closed => "closed",
+        })
+    }
+}
+
+impl Default for Socket {
+    fn default() -> Self {
+        Socket::new()
+    }
+}
+
+impl Socket {
+    /// A socket that is not connected yet: see [`Socket::connect`].
+    ///
+    /// # Panics
+    /// Outside of [`run`](crate::run).
+    #[track_caller]
+    pub fn new() -> Self {
+        Socket::with(SocketOptions::default())
+    }
+
+    /// A socket that is not connected yet, with options.
+    ///
+    /// # Panics
+    /// Outside of [`run`](crate::run).
+    #[track_caller]
+    pub fn with(options: SocketOptions) -> Self {
+        Socket::on_runtime(current(), &options)
+    }
+
+    pub(super) fn on_runtime(runtime: Rc<Runtime>, options: &SocketOptions) -> Self {
+        let socket = Socket {
+            inner: Rc::new(Inner {
+                runtime,
+                handle: RefCell::default(),
+                events: Emitter::new(),
+                flags: Flags::default(),
+                reading: Reading::new(options.high_water_mark),
+                writing: Writing::new(options.high_water_mark),
+                errored: RefCell::default(),
+                server: RefCell::default(),
+                place: Cell::new(None),
+                pending_data_bytes: Cell::new(0),
+                rare: RefCell::default(),
+            }),
+        };
+        let flags = &socket.inner.flags;
+        flags.put(ALLOW_HALF_OPEN, options.allow_half_open);
+        flags.put(NO_DELAY, options.no_delay);
+        flags.put(KEEP_ALIVE, options.keep_alive.is_some());
+        if let Some(delay) = options.keep_alive.filter(|delay| !delay.is_zero()) {
+            socket.with_rare(|rare| rare.keep_alive_delay = delay);
+        }
+        if let Some(signal) = &options.signal {
+            socket.destroy_on_abort(signal);
+        }
+        socket
+    }
+
+    /// A socket that a server has accepted.
+    pub(super) fn accepted(
+        runtime: Rc<Runtime>,
+        options: &SocketOptions,
+        pause_on_connect: bool,
+        accepted: NetSocket,
+    ) -> Self {
+        let socket = Socket::on_runtime(runtime, options);
+        let handle = StreamHandle::new(&socket);
+        handle.open(accepted);
+        socket.set_handle(handle);
+        if pause_on_connect {
+            socket.inner.flags.set(HAS_FLOWING);
+        } else {
+            // Nobody listens yet, so nothing can be thrown.
+            let _ = socket.read_nothing();
+        }
+        socket
+    }
+
+    pub(super) fn downgrade(&self) -> WeakSocket {
+        WeakSocket(Rc::downgrade(&self.inner))
+    }
+
+    pub(super) fn runtime(&self) -> &Rc<Runtime> {
+        &self.inner.runtime
+    }
+
+    pub(super) fn handle(&self) -> Option<Rc<StreamHandle>> {
+        self.inner.handle.borrow().clone()
+    }
+
+    pub(super) fn has_handle(&self) -> bool {
+        self.inner.handle.borrow().is_some()
+    }
+
+    pub(super) fn set_handle(&self, handle: Rc<StreamHandle>) -> Option<Rc<StreamHandle>> {
+        self.inner.handle.replace(Some(handle))
+    }
+
+    pub(super) fn take_handle(&self) -> Option<Rc<StreamHandle>> {
+        let handle = self.inner.handle.take()?;
+        let counts = (handle.bytes_read(), handle.bytes_written());
+        if counts != (0, 0) {
+            self.with_rare(|rare| rare.counts = counts);
+        }
+        Some(handle)
+    }
+
+    pub(super) fn set_server(&self, server: Server, place: Key<WeakSocket>) {
+        self.inner.server.replace(Some(server));
+        self.inner.place.set(Some(place));
+    }
+
+    /// Gives its place at its server back.
+    pub(super) fn leave_server(&self) {
+        if let Some(place) = self.inner.place.take()
+            && let Some(server) = self.server()
+        {
+            server.forget(place);
+        }
+    }
+
+    /// The server that accepted it, if one did: `socket.server`.
+    pub fn server(&self) -> Option<Server> {
+        self.inner.server.borrow().clone()
+    }
+
+    /// Does something with what most sockets never need, and makes it if need be.
+    pub(super) fn with_rare<T>(&self, f: impl FnOnce(&mut Rare) -> T) -> T {
+        f(self.inner.rare.borrow_mut().get_or_insert_default())
+    }
+
+    /// What is rarely there, if it is.
+    pub(super) fn rare<T>(&self, f: impl FnOnce(&Rare) -> Option<T>) -> Option<T> {
+        self.inner.rare.borrow().as_deref().and_then(f)
+    }
+
+    /// Has a step run before the loop goes on.
+    pub(super) fn next_tick(&self, step: fn(&Socket) -> Result<(), Thrown>) {
+        self.inner
+            .runtime
+            .push_tick(Tick::Socket(self.clone(), step));
+    }
+
+    /// Like `next_tick`, with something to carry.
+    pub(super) fn next_call(&self, f: impl FnOnce(&Socket) -> Result<(), Thrown> + 'static) {
+        let socket = self.clone();
+        self.inner
+            .runtime
+            .push_tick(Tick::Call(Box::new(move || f(&socket))));
+    }
+
+    pub(super) fn emit<E: Event>(&self, event: E, args: E::Args<'_>) -> Result<bool, Thrown> {
+        self.inner.events.emit(event, args)
+    }
+
+    pub(super) fn errored(&self) -> Option<Error> {
+        self.inner.errored.borrow().clone()
+    }
+
+    /// Remembers the first error.
+    pub(super) fn note_error(&self, error: &Error) {
+        if !self.inner.flags.test_and_set(ERRORED) {
+            self.inner.errored.replace(Some(error.clone()));
+        }
+    }
+
+    /// Forgets what an earlier connection of this socket was.
+    pub(super) fn forget_past(&self) {
+        let ended = DESTROYED | ERRORED | ERROR_EMITTED | CLOSED | CLOSE_EMITTED;
+        let read = READING | READ_ENDED | END_EMITTED;
+        let written = ENDING | FINAL_CALLED | PREFINISHED | FINISHED | WRITE_AFTER_FIN;
+        self.inner.flags.clear(ended | read | written);
+        self.inner.errored.replace(None);
+        if let Some(rare) = self.inner.rare.borrow_mut().as_deref_mut() {
+            rare.remote = None;
+            rare.counts = (0, 0);
+        }
+    }
+
+    // Events.
+
+    /// Has a function hear an event: see [`event`]. The `on_…` functions are the same for most of
+    /// them, and shorter.
+    pub fn on<E: SocketEvent, O: Outcome>(
+        &self,
+        event: E,
+        f: impl for<'a> Fn(E::Args<'a>) -> O + 'static,
+    ) -> ListenerId {
+        let id = self.inner.events.on(event, f);
+        self.on_listener_added_for::<E>();
+        id
+    }
+
+    /// Has a function hear an event the next time, and no more.
+    pub fn once<E: SocketEvent, O: Outcome>(
+        &self,
+        event: E,
+        f: impl for<'a> FnOnce(E::Args<'a>) -> O + 'static,
+    ) -> ListenerId {
+        let id = self.inner.events.once(event, f);
+        self.on_listener_added_for::<E>();
+        id
+    }
+
+    fn on_listener_added_for<E: SocketEvent>(&self) {
+        let id = TypeId::of::<E>();
+        let is_data = id == TypeId::of::<event::Data>();
+        self.on_listener_added(is_data, id == TypeId::of::<event::Readable>());
+    }
+
+    /// Takes a listener off. False if it is off already.
+    pub fn off(&self, id: ListenerId) -> bool {
+        let was_on = self.inner.events.off(id);
+        self.on_listener_removed();
+        was_on
+    }
+
+    /// Takes all listeners of an event off.
+    pub fn remove_all_listeners<E: SocketEvent>(&self, event: E) {
+        self.inner.events.remove_all(event);
+        self.on_listener_removed();
+    }
+
+    /// How many listen to an event.
+    pub fn listener_count<E: SocketEvent>(&self, event: E) -> usize {
+        self.inner.events.listener_count(event)
+    }
+
+    // State.
+
+    /// True while it connects.
+    pub fn is_connecting(&self) -> bool {
+        self.inner.flags.has(CONNECTING)
+    }
+
+    /// True until it is connected: `socket.pending`.
+    pub fn is_pending(&self) -> bool {
+        self.is_connecting() || !self.has_handle()
+    }
+
+    /// True once it is given up: nothing goes in or out any more.
+    pub fn is_destroyed(&self) -> bool {
+        self.inner.flags.has(DESTROYED)
+    }
+
+    /// True after 'close', or when it is about to come.
+    pub fn is_closed(&self) -> bool {
+        self.inner.flags.has(CLOSED)
+    }
+
+    /// True until 'end', [`Socket::destroy`] or an error.
+    pub fn is_readable(&self) -> bool {
+        let over = DESTROYED | ERROR_EMITTED | END_EMITTED;
+        !self.inner.flags.has_any(over)
+    }
+
+    /// True after 'end'.
+    pub fn is_readable_ended(&self) -> bool {
+        self.inner.flags.has(END_EMITTED)
+    }
+
+    /// True while what comes is told as 'data', false while it is not; none before anybody has said
+    /// what is to become of it: `socket.readableFlowing`.
+    pub fn readable_flowing(&self) -> Option<bool> {
+        let flags = &self.inner.flags;
+        flags.has(HAS_FLOWING).then(|| flags.has(FLOWING))
+    }
+
+    /// Bytes that wait to be read.
+    pub fn readable_length(&self) -> usize {
+        self.inner.reading.length()
+    }
+
+    /// How much may wait to be read before no more is read from the kernel, in bytes.
+    pub fn readable_high_water_mark(&self) -> usize {
+        self.inner.reading.high_water_mark.get()
+    }
+
+    /// `socket.readyState`.
+    pub fn ready_state(&self) -> ReadyState {
+        match (self.is_readable(), self.is_writable()) {
+            _ if self.is_connecting() => ReadyState::Opening,
+            (true, true) => ReadyState::Open,
+            (true, false) => ReadyState::ReadOnly,
+            (false, true) => ReadyState::WriteOnly,
+            (false, false) => ReadyState::Closed,
+        }
+    }
+
+    /// True if it stays open for writing when the peer has ended: `socket.allowHalfOpen`.
+    pub fn allow_half_open(&self) -> bool {
+        self.inner.flags.has(ALLOW_HALF_OPEN)
+    }
+
+    /// Has it stay open for writing when the peer has ended, or not.
+    pub fn set_allow_half_open(&self, allow: bool) -> &Self {
+        self.inner.flags.put(ALLOW_HALF_OPEN, allow);
+        self
+    }
+
+    /// Bytes received so far.
+    pub fn bytes_read(&self) -> u64 {
+        match self.handle() {
+            Some(handle) => handle.bytes_read(),
+            None => self.rare(|rare| Some(rare.counts.0)).unwrap_or(0),
+        }
+    }
+
+    /// Bytes written so far, and those that wait to be.
+    pub fn bytes_written(&self) -> u64 {
+        let dispatched = match self.handle() {
+            Some(handle) => handle.bytes_written(),
+            None => self.rare(|rare| Some(rare.counts.1)).unwrap_or(0),
+        };
+        let waiting = self.inner.writing.buffered_bytes() + self.inner.pending_data_bytes.get();
+        dispatched + waiting as u64
+    }
+
+    /// This end's address, while it is connected.
+    pub fn local_addr(&self) -> Option<Addr> {
+        self.handle()?.local_addr()
+    }
+
+    /// The other end's address; asked for while it is connected, it is known afterwards, too.
+    pub fn remote_addr(&self) -> Option<Addr> {
+        if let Some(known) = self.rare(|rare| rare.remote.clone()) {
+            return Some(known);
+        }
+        if self.is_connecting() {
+            return None;
+        }
+        let addr = self.handle()?.remote_addr()?;
+        self.with_rare(|rare| rare.remote = Some(addr.clone()));
+        Some(addr)
+    }
+
+    /// `socket.localAddress`.
+    pub fn local_address(&self) -> Option<IpAddr> {
+        Some(self.local_addr()?.inet()?.ip())
+    }
+
+    /// `socket.localPort`.
+    pub fn local_port(&self) -> Option<u16> {
+        self.local_addr()?.port()
+    }
+
+    /// `socket.remoteAddress`.
+    pub fn remote_address(&self) -> Option<IpAddr> {
+        Some(self.remote_addr()?.inet()?.ip())
+    }
+
+    /// `socket.remotePort`.
+    pub fn remote_port(&self) -> Option<u16> {
+        self.remote_addr()?.port()
+    }
+
+    /// `socket.localFamily`: `IPv4` or `IPv6`.
+    pub fn local_family(&self) -> Option<&'static str> {
+        self.local_address().map(family)
+    }
+
+    /// `socket.remoteFamily`: `IPv4` or `IPv6`.
+    pub fn remote_family(&self) -> Option<&'static str> {
+        self.remote_address().map(family)
+    }
+
+    // The kernel's options.
+
+    /// Sends small writes at once rather than gathered (`TCP_NODELAY`). Off by default, as in Node.
+    pub fn set_no_delay(&self, no_delay: bool) -> &Self {
+        let flags = &self.inner.flags;
+        if flags.has(NO_DELAY) != no_delay {
+            flags.put(NO_DELAY, no_delay);
+            self.apply(|socket| socket.set_nodelay(no_delay));
+        }
+        self
+    }
+
+    /// Has the kernel ask a silent peer whether it is there, after that time, in whole seconds; zero
+    /// leaves it to the system. `None` switches it off, as it is by default.
+    pub fn set_keep_alive(&self, initial_delay: Option<Duration>) -> &Self {
+        self.inner.flags.put(KEEP_ALIVE, initial_delay.is_some());
+        if let Some(delay) = initial_delay {
+            self.with_rare(|rare| rare.keep_alive_delay = delay);
+        }
+        self.apply(|socket| socket.set_keepalive(initial_delay));
+        self
+    }
+
+    /// Sets an option on the socket in the kernel, if there is one. As in Node, what the kernel says to
+    /// it is not told: Unix sockets have none of these options.
+    fn apply(&self, set: impl FnOnce(&NetSocket) -> io::Result<()>) {
+        if let Some(handle) = self.handle() {
+            let _ = handle.with_socket(set);
+        }
+    }
+
+    /// Sets what was asked for before there was a connection.
+    pub(super) fn apply_options(&self) {
+        let flags = &self.inner.flags;
+        if flags.has(NO_DELAY) {
+            self.apply(|socket| socket.set_nodelay(true));
+        }
+        if flags.has(KEEP_ALIVE) {
+            let delay = self.rare(|rare| Some(rare.keep_alive_delay));
+            self.apply(|socket| socket.set_keepalive(Some(delay.unwrap_or_default())));
+        }
+    }
+
+    /// Lets the program end while it is open.
+    pub fn unref(&self) -> &Self {
+        self.set_referenced(false)
+    }
+
+    /// Has the program wait for it, as it does by default.
+    pub fn make_ref(&self) -> &Self {
+        self.set_referenced(true)
+    }
+
+    fn set_referenced(&self, referenced: bool) -> &Self {
+        match self.handle() {
+            Some(handle) => handle.set_referenced(referenced),
+            None => {
+                let set = move |socket: Socket| {
+                    socket.set_referenced(referenced);
+                };
+                self.inner.events.once(event::Connect, set);
+            }
+        }
+        self
+    }
+
+    // Time-outs.
+
+    /// Has 'timeout' told when nothing was sent or received for so many milliseconds; 0 switches it
+    /// off. The socket stays open: whoever hears may end it.
+    pub fn set_timeout(&self, ms: impl Into<f64>) -> &Self {
+        let ms = ms.into();
+        if self.is_destroyed() {
+            return self;
+        }
+        self.clear_timeout();
+        if ms != 0.0 {
+            self.inner.flags.set(HAS_TIMEOUT);
+            self.with_rare(|rare| rare.timeout_ms = ms);
+            self.begin_timeout();
+        }
+        self
+    }
+
+    fn begin_timeout(&self) {
+        let socket = self.clone();
+        let ms = self.with_rare(|rare| rare.timeout_ms);
+        let timeout = set_timeout(move || socket.on_timed_out(), ms);
+        timeout.unref();
+        self.with_rare(|rare| rare.timeout = Some(timeout));
+    }
+
+    pub(super) fn clear_timeout(&self) {
+        if self.inner.flags.has(HAS_TIMEOUT) {
+            self.inner.flags.clear(HAS_TIMEOUT);
+            if let Some(timeout) = self.with_rare(|rare| rare.timeout.take()) {
+                clear_timeout(timeout);
+            }
+        }
+    }
+
+    /// There was activity.
+    pub(super) fn put_timeout_off(&self) {
+        if self.inner.flags.has(HAS_TIMEOUT) {
+            match self.rare(|rare| rare.timeout) {
+                Some(timeout) => {
+                    timeout.refresh();
+                }
+                None => self.begin_timeout(),
+            }
+        }
+    }
+
+    /// Remembers how much waits in the handle.
+    pub(super) fn note_queue(&self, bytes: usize) {
+        if self.inner.flags.has(HAS_TIMEOUT) {
+            self.with_rare(|rare| rare.last_queue_bytes = bytes);
+        }
+    }
+
+    fn on_timed_out(&self) -> Result<(), Thrown> {
+        let before = self.with_rare(|rare| {
+            rare.timeout = None;
+            rare.last_queue_bytes
+        });
+        if let Some(handle) = self.handle().filter(|_| before > 0) {
+            let now = handle.write_queue_bytes();
+            if now != before {
+                // The peer takes what was written, if slowly.
+                self.note_queue(now);
+                self.put_timeout_off();
+                return Ok(());
+            }
+        }
+        self.emit(event::Timeout, self.clone()).map(drop)
+    }
+
+    // Listeners with names of their own.
+
+    /// Hears 'data'. The stream flows from the next tick on, unless it was paused.
+    pub fn on_data<O: Outcome>(&self, f: impl Fn(Socket, &[u8]) -> O + 'static) -> &Self {
+        self.on(event::Data, move |(socket, bytes)| f(socket, bytes));
+        self
+    }
+
+    /// Hears 'error'; 'close' comes next.
+    pub fn on_error<O: Outcome>(&self, f: impl Fn(Socket, &Error) -> O + 'static) -> &Self {
+        self.on(event::Error, move |(socket, error)| f(socket, error));
+        self
+    }
+
+    /// Hears 'close': true if it was for an error.
+    pub fn on_close<O: Outcome>(&self, f: impl Fn(Socket, bool) -> O + 'static) -> &Self {
+        self.on(event::Close, move |(socket, had_error)| {
+            f(socket, had_error)
+        });
+        self
+    }
+
+    /// Called by the handle.
+    pub(super) fn emit_closed(&self, had_error: bool) -> Result<(), Thrown> {
+        self.emit(event::Close, (self.clone(), had_error)).map(drop)
+    }
+
+    pub(super) fn forget_awaited_drains(&self) {
+        if let Some(rare) = self.inner.rare.borrow_mut().as_deref_mut() {
+            rare.pipes.forget_awaited();
+        }
+    }
+}
+
+fn family(ip: IpAddr) -> &'static str {
+    match ip {
+        IpAddr::V4(_) => "IPv4",
+        IpAddr::V6(_) => "IPv6",
+    }
+}
+
+/// Functions that hear an event which has nothing but the socket to tell.
+macro_rules! listeners {
+    ($($(#[$doc:meta])* $name:ident: $event:ident;)*) => {
+        impl Socket {
+            $(
+                $(#[$doc])*
+                pub fn $name<O: Outcome>(&self, f: impl Fn(Socket) -> O + 'static) -> &Self {
+                    self.on(event::$event, f);
+                    self
+                }
+            )*
+        }
+    };
+}
+
+listeners! {
+    /// Hears 'connect'.
+    on_connect: Connect;
+    /// Hears 'ready'.
+    on_ready: Ready;
+    /// Hears 'readable': from here on the stream does not flow, but is [`read`](Socket::read).
+    on_readable: Readable;
+    /// Hears 'end': the peer sends no more.
+    on_end: End;
+    /// Hears 'drain'.
+    on_drain: Drain;
+    /// Hears 'finish'.
+    on_finish: Finish;
+    /// Hears 'timeout': see [`Socket::set_timeout`].
+    on_timeout: Timeout;
+}

@@ -1,0 +1,545 @@
+//! The writable half of a socket: Node's `lib/internal/streams/writable.js`, as far as bytes go.
+//!
+//! A write goes to the kernel at once. What the kernel does not take waits in the handle, and what is
+//! written meanwhile waits here, to be written together.
+
+use super::event;
+use super::flags::*;
+use super::socket::Socket;
+use crate::error::Error;
+use crate::runtime::Tick;
+use crate::thrown::{Outcome, Thrown};
+use std::cell::{Cell, RefCell};
+use std::io::{self, IoSlice};
+
+/// Told of the end of a write, or of the stream.
+pub(super) type Written = Box<dyn FnOnce(Result<(), Error>) -> Result<(), Thrown>>;
+
+/// A write that waits its turn.
+struct Buffered {
+    bytes: Vec<u8>,
+    written: Option<Written>,
+}
+
+/// What waits to be written.
+pub(super) struct Writing {
+    pub(super) high_water_mark: Cell<usize>,
+    /// Bytes that the kernel has not taken.
+    length: Cell<usize>,
+    /// Bytes of the write that is under way.
+    underway: Cell<usize>,
+    buffered: RefCell<Vec<Buffered>>,
+    /// Those of the write that is under way.
+    written: RefCell<Vec<Written>>,
+    finished: RefCell<Vec<Written>>,
+    /// Writes whose end was not told: there is no 'finish' before.
+    pending: Cell<usize>,
+    corked: Cell<usize>,
+}
+
+impl Writing {
+    pub(super) fn new(high_water_mark: usize) -> Self {
+        Writing {
+            high_water_mark: Cell::new(high_water_mark),
+            length: Cell::new(0),
+            underway: Cell::new(0),
+            buffered: RefCell::default(),
+            written: RefCell::default(),
+            finished: RefCell::default(),
+            pending: Cell::new(0),
+            corked: Cell::new(0),
+        }
+    }
+
+    pub(super) fn length(&self) -> usize {
+        self.length.get()
+    }
+
+    fn has_buffered(&self) -> bool {
+        !self.buffered.borrow().is_empty()
+    }
+
+    /// Bytes that have not reached the handle.
+    pub(super) fn buffered_bytes(&self) -> usize {
+        let buffered = self.buffered.borrow();
+        buffered.iter().map(|write| write.bytes.len()).sum()
+    }
+
+    /// True if somebody waits who is to hear that it came to nothing.
+    fn has_waiting(&self) -> bool {
+        self.has_buffered() || !self.finished.borrow().is_empty()
+    }
+
+    fn add_pending(&self) {
+        self.pending.set(self.pending.get() + 1);
+    }
+
+    fn end_pending(&self) {
+        self.pending.set(self.pending.get().saturating_sub(1));
+    }
+}
+
+impl Socket {
+    /// Writes bytes: at once what the kernel takes; the rest waits. False if so much waits that the
+    /// caller should wait for 'drain', or if nothing can be written any more.
+    ///
+    /// After [`Socket::end`] or [`Socket::destroy`] it is an error, of which 'error' tells.
+    pub fn write(&self, bytes: impl AsRef<[u8]>) -> bool {
+        self.write_unless_ended(bytes.as_ref(), None)
+    }
+
+    /// Like [`Socket::write`], and calls a function when the kernel has all of it, or why it has not.
+    pub fn write_then<O: Outcome>(
+        &self,
+        bytes: impl AsRef<[u8]>,
+        written: impl FnOnce(Result<(), Error>) -> O + 'static,
+    ) -> bool {
+        self.write_unless_ended(bytes.as_ref(), Some(box_written(written)))
+    }
+
+    fn write_unless_ended(&self, bytes: &[u8], written: Option<Written>) -> bool {
+        if self.inner.flags.has(WRITE_AFTER_FIN | ENDING) {
+            // It was the peer who ended, not the caller, who may not know.
+            let error = Error::new("EPIPE", "This socket has been ended by the other party");
+            self.tell_soon(written, Err(error.clone()));
+            self.destroy_with(error);
+            return false;
+        }
+        self.write_bytes(bytes, written).unwrap_or(false)
+    }
+
+    fn write_bytes(&self, bytes: &[u8], written: Option<Written>) -> Result<bool, Error> {
+        let flags = &self.inner.flags;
+        let failed = if flags.has(ENDING) {
+            Error::write_after_end()
+        } else if flags.has(DESTROYED) {
+            Error::stream_destroyed("write")
+        } else {
+            self.inner.writing.add_pending();
+            return Ok(self.write_or_buffer(bytes, written));
+        };
+        self.tell_soon(written, Err(failed.clone()));
+        self.error_or_destroy(failed.clone());
+        Err(failed)
+    }
+
+    fn tell_soon(&self, written: Option<Written>, result: Result<(), Error>) {
+        if let Some(written) = written {
+            let tick = Tick::Call(Box::new(move || written(result)));
+            self.runtime().push_tick(tick);
+        }
+    }
+
+    fn write_or_buffer(&self, bytes: &[u8], written: Option<Written>) -> bool {
+        let (flags, writing) = (&self.inner.flags, &self.inner.writing);
+        writing.length.set(writing.length.get() + bytes.len());
+        if flags.has_any(WRITING | ERRORED) || writing.corked.get() > 0 {
+            let bytes = bytes.to_vec();
+            writing
+                .buffered
+                .borrow_mut()
+                .push(Buffered { bytes, written });
+        } else {
+            writing.written.borrow_mut().extend(written);
+            self.dispatch(&[IoSlice::new(bytes)]);
+        }
+        let length = writing.length();
+        let is_low = length < writing.high_water_mark.get() || length == 0;
+        if !is_low {
+            flags.set(NEED_DRAIN);
+        }
+        is_low && !flags.has_any(DESTROYED | ERRORED)
+    }
+
+    /// Hands bytes to the handle. What comes of it is told later, never on this stack.
+    fn dispatch(&self, bufs: &[IoSlice<'_>]) {
+        let flags = &self.inner.flags;
+        let bytes = bufs.iter().map(|buf| buf.len()).sum();
+        self.inner.writing.underway.set(bytes);
+        flags.set(WRITING);
+        if flags.has(CONNECTING) {
+            return self.dispatch_once_connected(bufs);
+        }
+        let Some(result) = self.dispatch_now(bufs) else {
+            return;
+        };
+        let written = self.end_write(&result);
+        match result {
+            Ok(()) => self.after_sync_write(written),
+            Err(error) => self.next_call(move |socket| socket.on_write_error(error, written)),
+        }
+    }
+
+    /// Gives the write's end, if it has come already.
+    fn dispatch_now(&self, bufs: &[IoSlice<'_>]) -> Option<Result<(), Error>> {
+        let Some(handle) = self.handle() else {
+            return Some(Err(Error::new("ERR_SOCKET_CLOSED", "Socket is closed")));
+        };
+        self.put_timeout_off();
+        match handle.write(bufs) {
+            Ok(true) => {
+                self.note_queue(handle.write_queue_bytes());
+                None
+            }
+            Ok(false) => Some(Ok(())),
+            Err(error) => Some(Err(Error::system("write", error))),
+        }
+    }
+
+    /// What is written before the connection stands is sent when it does.
+    fn dispatch_once_connected(&self, bufs: &[IoSlice<'_>]) {
+        let bytes = bufs.iter().map(|buf| &**buf).collect::<Vec<_>>().concat();
+        self.inner.pending_data_bytes.set(bytes.len());
+        let closed = self
+            .inner
+            .events
+            .once(event::Close, |(socket, _): (Socket, bool)| {
+                let message = "Socket closed before the connection was established";
+                let code = "ERR_SOCKET_CLOSED_BEFORE_CONNECTION";
+                socket.on_write_end(Err(Error::new(code, message)))
+            });
+        self.inner
+            .events
+            .once(event::Connect, move |socket: Socket| {
+                socket.inner.events.off(closed);
+                socket.inner.pending_data_bytes.set(0);
+                match socket.dispatch_now(&[IoSlice::new(&bytes)]) {
+                    Some(result) => socket.on_write_end(result),
+                    None => Ok(()),
+                }
+            });
+    }
+
+    /// Called by the handle.
+    pub(super) fn on_written(&self, result: io::Result<()>) -> Result<(), Thrown> {
+        if !self.is_destroyed() {
+            self.put_timeout_off();
+            self.note_queue(0);
+        }
+        // Whoever destroyed the socket knows; the write just ends.
+        let result = match result {
+            Err(error) if !self.is_destroyed() => Err(Error::system("write", error)),
+            _ => Ok(()),
+        };
+        self.on_write_end(result)
+    }
+
+    /// The write that was under way has ended: Node's `onwrite`.
+    fn on_write_end(&self, result: Result<(), Error>) -> Result<(), Thrown> {
+        let written = self.end_write(&result);
+        match result {
+            Ok(()) => self.after_write(written),
+            Err(error) => self.on_write_error(error, written),
+        }
+    }
+
+    fn end_write(&self, result: &Result<(), Error>) -> Vec<Written> {
+        let (flags, writing) = (&self.inner.flags, &self.inner.writing);
+        let written = writing.written.take();
+        flags.clear(WRITING);
+        writing
+            .length
+            .set(writing.length.get() - writing.underway.take());
+        match result {
+            Ok(()) => self.write_buffered(),
+            Err(error) => self.note_error(error),
+        }
+        written
+    }
+
+    fn after_sync_write(&self, written: Vec<Written>) {
+        let (flags, writing) = (&self.inner.flags, &self.inner.writing);
+        if !written.is_empty() {
+            return self.next_call(move |socket| socket.after_write(written));
+        }
+        let needs_drain = flags.has(NEED_DRAIN) && writing.length() == 0;
+        if needs_drain && !flags.test_and_set(AFTER_WRITE_PENDING) {
+            return self.next_tick(|socket| socket.after_write(Vec::new()));
+        }
+        writing.end_pending();
+        self.finish_maybe();
+    }
+
+    fn after_write(&self, written: Vec<Written>) -> Result<(), Thrown> {
+        let (flags, writing) = (&self.inner.flags, &self.inner.writing);
+        flags.clear(AFTER_WRITE_PENDING);
+        let needs_drain = flags.has(NEED_DRAIN) && !flags.has_any(ENDING | DESTROYED);
+        if needs_drain && writing.length() == 0 {
+            flags.clear(NEED_DRAIN);
+            self.emit(event::Drain, self.clone())?;
+        }
+        writing.end_pending();
+        for written in written {
+            written(Ok(()))?;
+        }
+        if flags.has(DESTROYED) {
+            self.fail_buffered()?;
+        }
+        self.finish_maybe();
+        Ok(())
+    }
+
+    fn on_write_error(&self, error: Error, written: Vec<Written>) -> Result<(), Thrown> {
+        self.inner.writing.end_pending();
+        for written in written {
+            written(Err(error.clone()))?;
+        }
+        self.fail_buffered()?;
+        self.error_or_destroy(error);
+        Ok(())
+    }
+
+    /// Writes all that has waited, together.
+    fn write_buffered(&self) {
+        let (flags, writing) = (&self.inner.flags, &self.inner.writing);
+        let is_kept = flags.has_any(DESTROYED | BUFFER_PROCESSING) || writing.corked.get() > 0;
+        if is_kept || !writing.has_buffered() {
+            return;
+        }
+        flags.set(BUFFER_PROCESSING);
+        let buffered = writing.buffered.take();
+        // Together they are one write, and end once.
+        writing
+            .pending
+            .set(writing.pending.get() - (buffered.len() - 1));
+        let (bytes, written): (Vec<_>, Vec<_>) = buffered
+            .into_iter()
+            .map(|write| (write.bytes, write.written))
+            .unzip();
+        writing
+            .written
+            .borrow_mut()
+            .extend(written.into_iter().flatten());
+        let bufs: Vec<_> = bytes.iter().map(|bytes| IoSlice::new(bytes)).collect();
+        self.dispatch(&bufs);
+        flags.clear(BUFFER_PROCESSING);
+    }
+
+    /// Tells all who wait that it came to nothing.
+    pub(super) fn fail_buffered(&self) -> Result<(), Thrown> {
+        let writing = &self.inner.writing;
+        if self.inner.flags.has(WRITING) {
+            return Ok(());
+        }
+        let error = self.errored();
+        for write in writing.buffered.take() {
+            writing.length.set(writing.length.get() - write.bytes.len());
+            if let Some(written) = write.written {
+                let error = error.clone();
+                written(Err(
+                    error.unwrap_or_else(|| Error::stream_destroyed("write"))
+                ))?;
+            }
+        }
+        let error = error.unwrap_or_else(|| Error::stream_destroyed("end"));
+        self.tell_finished(Err(error))
+    }
+
+    fn tell_finished(&self, result: Result<(), Error>) -> Result<(), Thrown> {
+        let finished = self.inner.writing.finished.take();
+        finished
+            .into_iter()
+            .try_for_each(|finished| finished(result.clone()))
+    }
+
+    /// Has whoever waits be told, when the socket is destroyed.
+    pub(super) fn fail_buffered_soon(&self) {
+        if self.inner.writing.has_waiting() {
+            self.next_tick(Socket::fail_buffered);
+        }
+    }
+
+    /// Has writes wait, to be sent together with one system call: [`Socket::uncork`] as often.
+    pub fn cork(&self) -> &Self {
+        let corked = &self.inner.writing.corked;
+        corked.set(corked.get() + 1);
+        self
+    }
+
+    /// Sends what has waited since [`Socket::cork`].
+    pub fn uncork(&self) -> &Self {
+        let corked = &self.inner.writing.corked;
+        if corked.get() > 0 {
+            corked.set(corked.get() - 1);
+            if !self.inner.flags.has(WRITING) {
+                self.write_buffered();
+            }
+        }
+        self
+    }
+
+    /// Sends what waits, and then the end: the peer's 'end'. Nothing can be written after it.
+    pub fn end(&self) -> &Self {
+        self.end_stream(None);
+        self
+    }
+
+    /// Writes bytes, and then the end.
+    pub fn end_with(&self, bytes: impl AsRef<[u8]>) -> &Self {
+        self.end_bytes(bytes.as_ref(), None);
+        self
+    }
+
+    /// Like [`Socket::end`], and calls a function at 'finish', or with why there is none.
+    pub fn end_then<O: Outcome>(
+        &self,
+        finished: impl FnOnce(Result<(), Error>) -> O + 'static,
+    ) -> &Self {
+        let failed = self.end_stream(None);
+        self.tell_at_finish(failed, box_written(finished));
+        self
+    }
+
+    /// Writes bytes, then the end, and calls a function at 'finish', or with why there is none.
+    pub fn end_with_then<O: Outcome>(
+        &self,
+        bytes: impl AsRef<[u8]>,
+        finished: impl FnOnce(Result<(), Error>) -> O + 'static,
+    ) -> &Self {
+        self.end_bytes(bytes.as_ref(), Some(box_written(finished)));
+        self
+    }
+
+    fn end_bytes(&self, bytes: &[u8], finished: Option<Written>) {
+        let wrote = self.write_bytes(bytes, None);
+        let failed = self.end_stream(wrote.err());
+        if let Some(finished) = finished {
+            self.tell_at_finish(failed, finished);
+        }
+    }
+
+    /// Begins the end; gives why it cannot.
+    fn end_stream(&self, failed: Option<Error>) -> Option<Error> {
+        let (flags, writing) = (&self.inner.flags, &self.inner.writing);
+        if writing.corked.get() > 0 {
+            writing.corked.set(1);
+            self.uncork();
+        }
+        if failed.is_some() {
+            return failed;
+        }
+        if !flags.has_any(ENDING | ERRORED) {
+            flags.set(ENDING);
+            self.finish_maybe();
+            None
+        } else if flags.has(FINISHED) {
+            let message = "Cannot call end after a stream was finished";
+            Some(Error::new("ERR_STREAM_ALREADY_FINISHED", message))
+        } else if flags.has(DESTROYED) {
+            Some(Error::stream_destroyed("end"))
+        } else {
+            None
+        }
+    }
+
+    fn tell_at_finish(&self, failed: Option<Error>, finished: Written) {
+        let flags = &self.inner.flags;
+        let errored = || self.errored().filter(|_| flags.has(ERRORED));
+        match failed.or_else(errored) {
+            Some(error) => self.tell_soon(Some(finished), Err(error)),
+            None if flags.has(FINISHED) => self.tell_soon(Some(finished), Ok(())),
+            None => self.inner.writing.finished.borrow_mut().push(finished),
+        }
+    }
+
+    fn needs_finish(&self) -> bool {
+        let flags = &self.inner.flags;
+        let is_kept = DESTROYED | FINISHED | WRITING | ERROR_EMITTED | CLOSE_EMITTED | ERRORED;
+        flags.has(ENDING)
+            && !flags.has_any(is_kept)
+            && !self.inner.writing.has_buffered()
+            && self.inner.writing.length() == 0
+    }
+
+    /// Once everything is written, sends the end. 'finish' waits until the callbacks of all writes
+    /// were called, too.
+    fn finish_maybe(&self) {
+        if !self.needs_finish() {
+            return;
+        }
+        if !self.inner.flags.test_and_set(FINAL_CALLED) {
+            self.inner.writing.add_pending();
+            self.shut_down();
+        }
+        if self.inner.writing.pending.get() == 0 {
+            self.inner.writing.add_pending();
+            self.next_tick(|socket| {
+                if socket.needs_finish() {
+                    socket.finish()
+                } else {
+                    socket.inner.writing.end_pending();
+                    Ok(())
+                }
+            });
+        }
+    }
+
+    /// Node's `_final`.
+    fn shut_down(&self) {
+        if self.is_pending() {
+            self.inner.events.once(event::Connect, |socket: Socket| {
+                socket.shut_down();
+            });
+        } else if let Some(handle) = self.handle() {
+            handle.shutdown();
+        }
+    }
+
+    /// Called by the handle: the end is sent.
+    pub(super) fn on_shut_down(&self) -> Result<(), Thrown> {
+        let flags = &self.inner.flags;
+        self.inner.writing.end_pending();
+        if self.needs_finish() && !flags.test_and_set(PREFINISHED) {
+            self.emit(event::Prefinish, self.clone())?;
+            self.inner.writing.add_pending();
+            self.next_tick(Socket::finish);
+        }
+        Ok(())
+    }
+
+    fn finish(&self) -> Result<(), Thrown> {
+        let flags = &self.inner.flags;
+        self.inner.writing.end_pending();
+        flags.set(FINISHED);
+        self.tell_finished(Ok(()))?;
+        self.emit(event::Finish, self.clone())?;
+        if flags.has(END_EMITTED) {
+            self.destroy();
+        }
+        Ok(())
+    }
+
+    /// True until [`Socket::end`], [`Socket::destroy`] or an error.
+    pub fn is_writable(&self) -> bool {
+        !self.inner.flags.has_any(ENDING | DESTROYED | ERRORED)
+    }
+
+    /// True once [`Socket::end`] was called.
+    pub fn is_writable_ended(&self) -> bool {
+        self.inner.flags.has(ENDING)
+    }
+
+    /// True after 'finish'.
+    pub fn is_writable_finished(&self) -> bool {
+        self.inner.flags.has(FINISHED)
+    }
+
+    /// True when a write said that the caller should wait for 'drain'.
+    pub fn needs_drain(&self) -> bool {
+        self.inner.flags.has(NEED_DRAIN) && !self.inner.flags.has_any(DESTROYED | ENDING)
+    }
+
+    /// Bytes that were written and that the kernel has not taken.
+    pub fn writable_length(&self) -> usize {
+        self.inner.writing.length()
+    }
+
+    /// How much may wait before a write says so, in bytes.
+    pub fn writable_high_water_mark(&self) -> usize {
+        self.inner.writing.high_water_mark.get()
+    }
+}
+
+fn box_written<O: Outcome>(f: impl FnOnce(Result<(), Error>) -> O + 'static) -> Written {
+    Box::new(move |result| f(result).into_result())
+}

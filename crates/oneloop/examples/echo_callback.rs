@@ -1,0 +1,15 @@
+//! An echo server in the callback style: `cargo run --example echo_callback`, then
+//! `telnet localhost 8080`.
+
+use oneloop::callback::{net, run};
+
+fn main() -> std::io::Result<()> {
+    run(|| {
+        let server = net::create_server(|socket| {
+            socket.on_error(|_, error| eprintln!("{error}"));
+            socket.pipe(&socket);
+        });
+        server.listen(8080)
+    })?;
+    Ok(())
+}
