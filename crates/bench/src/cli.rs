@@ -95,7 +95,7 @@ pub(crate) struct ServerOptions {
         long,
         value_enum,
         value_delimiter = ',',
-        default_value = "main,c,tokio,mio"
+        default_value = "main,main-callback,c,tokio,mio"
     )]
     pub(crate) servers: Vec<Kind>,
     /// Oneloop's server [default: `main` beside this program]

@@ -35,6 +35,10 @@ const LINE_BYTES_MAX: usize = 256;
 pub(crate) enum Kind {
     /// Oneloop's own server
     Main,
+    /// The same, its clients served by callbacks
+    #[value(name = "main-callback")]
+    #[serde(rename = "main-callback")]
+    MainCallback,
     /// hand-written epoll in C: the yardstick
     C,
     /// the C server once more: how far its ratio is from 1 is noise
@@ -52,6 +56,7 @@ impl Kind {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Kind::Main => "main",
+            Kind::MainCallback => "main-callback",
             Kind::C => "c",
             Kind::CAgain => "c-again",
             Kind::Tokio => "tokio",
@@ -80,7 +85,8 @@ impl Program {
         let mut programs = Vec::new();
         for kind in kinds {
             let command = match kind {
-                Kind::Main => vec![find_main(main)?.into(), "--listen".into(), LISTEN.into()],
+                Kind::Main => start_main(main, "async")?,
+                Kind::MainCallback => start_main(main, "callback")?,
                 Kind::C | Kind::CAgain => match built_c()? {
                     Some(path) => vec![path.into(), LISTEN.into()],
                     None => {
@@ -115,6 +121,13 @@ impl Program {
 pub(crate) fn built_c() -> Result<Option<PathBuf>> {
     let path = bench()?.with_file_name("oneloop-bench-echo-c");
     Ok(comparators::c::build(&path)?.then_some(path))
+}
+
+fn start_main(given: Option<&Path>, style: &str) -> Result<Vec<OsString>> {
+    let flags = ["--style", style, "--listen", LISTEN].map(OsString::from);
+    let mut command = vec![find_main(given)?.into()];
+    command.extend(flags);
+    Ok(command)
 }
 
 fn find_main(given: Option<&Path>) -> Result<PathBuf> {

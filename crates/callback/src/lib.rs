@@ -42,6 +42,6 @@ pub use abort::{AbortController, AbortListenerId, AbortSignal};
 pub use error::Error;
 pub use immediates::{Immediate, clear_immediate, set_immediate};
 pub use microtasks::{Promise, queue_microtask, spawn_micro};
-pub use runtime::{next_tick, run, run_on};
+pub use runtime::{Entered, enter, next_tick, run, run_on};
 pub use thrown::{Outcome, Thrown};
 pub use timers::{Timeout, clear_interval, clear_timeout, set_interval, set_timeout};

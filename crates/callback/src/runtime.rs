@@ -14,6 +14,7 @@ use crate::timers::Timers;
 use oneloop_core::{EventLoop, Handle, Options, yield_now};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -98,21 +99,77 @@ pub fn run_on<O: Outcome>(
     event_loop: &mut EventLoop,
     main: impl FnOnce() -> O + 'static,
 ) -> io::Result<u8> {
+    let entered = enter(&event_loop.handle());
+    entered.runtime.live(event_loop, once(main))
+}
+
+/// Lets code on a loop use this style, whoever runs the loop: async tasks that want callbacks, say, or
+/// a program of its own whose end is not Node's. Until the guard is dropped, functions such as
+/// [`set_timeout`](crate::set_timeout) work on this thread.
+///
+/// Nothing waits for what callbacks begin but the loop: with [`EventLoop::run`] it is waited for, and
+/// with [`EventLoop::block_on`] it goes on meanwhile.
+///
+/// ```
+/// use oneloop_callback::{enter, net, set_timeout};
+/// let mut event_loop = oneloop_core::EventLoop::new()?;
+/// let entered = enter(&event_loop.handle());
+/// set_timeout(|| println!("a callback in a loop of my own"), 1);
+/// event_loop.run()?;
+/// assert_eq!(entered.exit_code(), None);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn enter(handle: &Handle) -> Entered {
     let runtime = Rc::new(Runtime {
-        handle: event_loop.handle(),
-        idle_before: event_loop.handle().stats().idle,
+        handle: handle.clone(),
+        idle_before: handle.stats().idle,
         ticks: RefCell::default(),
         microtasks: Microtasks::default(),
-        timers: Timers::new(event_loop.handle()),
+        timers: Timers::new(handle.clone()),
         immediates: Immediates::default(),
         queues: Queues::default(),
         process: Process::default(),
         depth: Cell::new(0),
     });
-    let before = CURRENT.replace(Some(Rc::clone(&runtime)));
-    let code = runtime.live(event_loop, once(main));
-    CURRENT.replace(before);
-    code
+    handle.spawn(Rc::clone(&runtime).drive_timers());
+    handle.spawn(Rc::clone(&runtime).drive_immediates());
+    handle.spawn(Rc::clone(&runtime).drive_microtasks());
+    handle.spawn(Rc::clone(&runtime).drive_fed());
+    handle.spawn(Rc::clone(&runtime).drive_held());
+    handle.spawn(Rc::clone(&runtime).drive_closing());
+    Entered {
+        before: CURRENT.replace(Some(Rc::clone(&runtime))),
+        runtime,
+    }
+}
+
+/// While it lives, code on this thread can use callbacks: see [`enter`].
+#[must_use = "dropped, there are no callbacks"]
+pub struct Entered {
+    runtime: Rc<Runtime>,
+    before: Option<Rc<Runtime>>,
+}
+
+impl fmt::Debug for Entered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Entered(exit code: {:?})", self.exit_code())
+    }
+}
+
+impl Entered {
+    /// The exit code, once [`process::exit`](crate::process::exit) was called or an error was
+    /// uncaught: no callback runs any more.
+    pub fn exit_code(&self) -> Option<u8> {
+        let process = &self.runtime.process;
+        process.is_ending().then(|| process.code())
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let left = CURRENT.replace(self.before.take());
+        drop(left);
+    }
 }
 
 impl Runtime {
@@ -120,12 +177,6 @@ impl Runtime {
         // The first task: `main` runs inside the loop, so that it can use all of it.
         let runtime = Rc::clone(self);
         event_loop.block_on(async move {
-            runtime.handle.spawn(Rc::clone(&runtime).drive_timers());
-            runtime.handle.spawn(Rc::clone(&runtime).drive_immediates());
-            runtime.handle.spawn(Rc::clone(&runtime).drive_microtasks());
-            runtime.handle.spawn(Rc::clone(&runtime).drive_fed());
-            runtime.handle.spawn(Rc::clone(&runtime).drive_held());
-            runtime.handle.spawn(Rc::clone(&runtime).drive_closing());
             runtime.scope(|| runtime.call(main));
             runtime.timers.wait_for_first();
         });

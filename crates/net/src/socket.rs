@@ -158,6 +158,14 @@ impl Socket {
         Ok(())
     }
 
+    /// How many bytes are there to be read (`FIONREAD`).
+    ///
+    /// # Errors
+    /// Those of `ioctl(2)`.
+    pub fn unread_bytes(&self) -> io::Result<u64> {
+        Ok(rustix::io::ioctl_fionread(&self.source)?)
+    }
+
     /// Has the close send a reset instead of what may still wait to be sent (`SO_LINGER` of 0 s).
     ///
     /// # Errors

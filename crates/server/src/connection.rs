@@ -1,17 +1,16 @@
 //! One client, from the first byte to the close.
 
-use crate::chat::{Member, Room};
+use crate::chat::Member;
 use crate::mode::Mode;
 use crate::output::Output;
 use crate::patience::{Expired, Patience};
 use crate::service::Service;
 use oneloop::Direction;
-use oneloop::net::{Chunk, Shutdown, Socket};
+use oneloop::net::{Addr, Chunk, Shutdown, Socket};
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tracing::{debug, info};
 
@@ -36,7 +35,7 @@ enum State {
 
 /// Why a connection ended before its time.
 #[derive(Debug)]
-enum Broken {
+pub(crate) enum Broken {
     Io(io::Error),
     Expired(Expired),
     /// More than `--out-hard` waits for the client.
@@ -46,6 +45,26 @@ enum Broken {
 impl From<io::Error> for Broken {
     fn from(error: io::Error) -> Self {
         Broken::Io(error)
+    }
+}
+
+impl From<Expired> for Broken {
+    fn from(expired: Expired) -> Self {
+        Broken::Expired(expired)
+    }
+}
+
+/// Tells how a connection ended.
+pub(crate) fn log_end(number: u64, end: &Result<(), Broken>, peer: impl Fn() -> Option<Addr>) {
+    let peer = || peer().map_or_else(|| "gone".to_owned(), |peer| peer.to_string());
+    match end {
+        Ok(()) => debug!(number, "closed"),
+        Err(Broken::Io(error)) => debug!(number, %error, "closed"),
+        Err(Broken::Expired(Expired::Linger)) => debug!(number, "closed: the client did not"),
+        Err(Broken::Expired(expired)) => info!(number, peer = %peer(), "closed: {expired} passed"),
+        Err(Broken::TooSlow) => {
+            info!(number, peer = %peer(), "closed: more than --out-hard waited for it");
+        }
     }
 }
 
@@ -63,8 +82,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(service: Rc<Service>, socket: Socket, number: u64, room: &Arc<Room>) -> Self {
-        let mode = Mode::new(service.shared.options.mode, room);
+    pub(crate) fn new(service: Rc<Service>, socket: Socket, number: u64, mode: Mode) -> Self {
         let mut output = Output::default();
         if let Some(greeting) = mode.greeting() {
             output.push(greeting.into());
@@ -264,31 +282,6 @@ impl Connection {
             .get_or_insert_with(|| Box::new(Patience::new(service.limits, &service.handle)));
         patience.note_lingering(&service.handle);
     }
-
-    fn log_end(&self, end: &Result<(), Broken>) {
-        let number = self.number;
-        match end {
-            Ok(()) => debug!(number, "closed"),
-            Err(Broken::Io(error)) => debug!(number, %error, "closed"),
-            Err(Broken::Expired(Expired::Linger)) => debug!(number, "closed: the client did not"),
-            Err(Broken::Expired(expired)) => {
-                info!(number, peer = %self.peer(), "closed: {expired} passed");
-            }
-            Err(Broken::TooSlow) => {
-                info!(
-                    number,
-                    peer = %self.peer(),
-                    "closed: more than --out-hard waited for it"
-                );
-            }
-        }
-    }
-
-    fn peer(&self) -> String {
-        self.socket
-            .peer_addr()
-            .map_or_else(|_| "gone".to_owned(), |peer| peer.to_string())
-    }
 }
 
 impl Future for Connection {
@@ -301,10 +294,10 @@ impl Future for Connection {
                 Poll::Ready(end) => end,
                 Poll::Pending => match ready!(this.poll_expired(cx)) {
                     expired if this.try_to_send(cx, expired) => continue,
-                    expired => Err(Broken::Expired(expired)),
+                    expired => Err(expired.into()),
                 },
             };
-            this.log_end(&end);
+            log_end(this.number, &end, || this.socket.peer_addr().ok());
             return Poll::Ready(());
         }
     }

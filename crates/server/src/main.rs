@@ -2,9 +2,11 @@
 //! The binary `main`: a multi-client TCP server on one epoll loop.
 //!
 //! `options` says what it can do, `serve` is its life from start to drain, `connection` is one
-//! client, `mode` is what the client is told.
+//! client in the async style, `callbacks` the same in the callback style, `mode` is what the client is
+//! told.
 
 mod bind;
+mod callbacks;
 mod chat;
 mod connection;
 mod limits;

@@ -42,6 +42,10 @@ pub(crate) struct Options {
     #[arg(long, short, env = "ONELOOP_MODE", default_value = "echo")]
     pub(crate) mode: ModeName,
 
+    /// How each client is served: by an async task, or by callbacks
+    #[arg(long, env = "ONELOOP_STYLE", default_value = "async")]
+    pub(crate) style: Style,
+
     /// How many connections may wait to be accepted
     #[arg(
         long,
@@ -184,6 +188,15 @@ impl fmt::Display for ModeName {
         let value = self.to_possible_value().expect("no mode is hidden");
         f.write_str(value.get_name())
     }
+}
+
+/// In which of the loop's styles clients are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Style {
+    /// A task that awaits
+    Async,
+    /// Callbacks, as in Node
+    Callback,
 }
 
 /// What happens to a connection beyond the most that may be open.

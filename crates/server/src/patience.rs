@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 /// How long the server waits for a client to close, after it has closed itself.
-const LINGER: Duration = Duration::from_secs(1);
+pub(crate) const LINGER: Duration = Duration::from_secs(1);
 
 /// Why a client was given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,8 +32,8 @@ impl fmt::Display for Expired {
 /// The time-outs of a server.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    idle: Option<Duration>,
-    write: Option<Duration>,
+    pub(crate) idle: Option<Duration>,
+    pub(crate) write: Option<Duration>,
 }
 
 impl Limits {

@@ -1,6 +1,7 @@
 //! The server's life: listen, serve, drain, end.
 
 use crate::bind::{Place, SocketFiles, in_words, listen_all};
+use crate::callbacks;
 use crate::limits;
 use crate::logging::TURN;
 use crate::options::Options;
@@ -30,7 +31,9 @@ pub(crate) fn run(options: Options, addrs: &[Addr]) -> Result<ExitCode, String> 
     let threads = start_threads(&shared, &listeners)?;
     announce(&listeners);
     let service = Service::start(&shared, &handle, listeners);
+    let entered = callbacks::enter(&service.shared.options, &handle);
     let code = event_loop.block_on(live(&service, &signals));
+    drop(entered);
     shared.enter(Stage::Stopped);
     for thread in threads {
         thread
@@ -177,6 +180,7 @@ fn serve_on_thread(
     };
     let _ = started.send(Ok(()));
     drop(started);
+    let _entered = callbacks::enter(&shared.options, &event_loop.handle());
     let service = Service::start(shared, &event_loop.handle(), listeners);
     event_loop.block_on(async {
         poll_fn(|cx| shared.poll_stage(cx, Stage::Draining)).await;

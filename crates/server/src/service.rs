@@ -1,8 +1,10 @@
 //! What connections share: with those of the same loop, and with those of other threads.
 
+use crate::callbacks::{self, Clients};
 use crate::chat::Room;
 use crate::connection::Connection;
-use crate::options::{Options, WhenFull};
+use crate::mode::Mode;
+use crate::options::{Options, Style, WhenFull};
 use crate::patience::Limits;
 use bytesize::ByteSize;
 use oneloop::net::{Addr, Listener, Socket};
@@ -187,6 +189,8 @@ pub(crate) struct Service {
     pub(crate) out_soft: usize,
     pub(crate) out_hard: usize,
     draining: Cell<bool>,
+    /// Those of the callback style; the others are tasks, and look for themselves.
+    pub(crate) clients: Clients,
 }
 
 impl Service {
@@ -204,6 +208,7 @@ impl Service {
             shared: Arc::clone(shared),
             handle: handle.clone(),
             draining: Cell::new(false),
+            clients: Clients::default(),
         });
         for listener in listeners {
             shared.acceptors.fetch_add(1, Ordering::AcqRel);
@@ -216,6 +221,7 @@ impl Service {
     pub(crate) fn drain(&self) {
         self.draining.set(true);
         self.handle.wake_waiting();
+        self.clients.drain();
     }
 
     pub(crate) fn is_draining(&self) -> bool {
@@ -296,8 +302,15 @@ impl Service {
     fn open(self: &Rc<Self>, socket: Socket, peer: &Addr) {
         let number = self.shared.accepted.fetch_add(1, Ordering::AcqRel) + 1;
         debug!(number, %peer, "connected");
-        let connection = Connection::new(Rc::clone(self), socket, number, &self.shared.room);
-        self.handle.spawn(connection);
+        let options = &self.shared.options;
+        let mode = Mode::new(options.mode, &self.shared.room);
+        match options.style {
+            Style::Async => {
+                let connection = Connection::new(Rc::clone(self), socket, number, mode);
+                self.handle.spawn(connection);
+            }
+            Style::Callback => callbacks::serve(self, socket, number, mode),
+        }
     }
 
     /// A connection has ended.

@@ -15,6 +15,7 @@ use std::path::Path;
 const FLAGS: [(&str, &str); 14] = [
     ("--listen", "ONELOOP_LISTEN"),
     ("--mode", "ONELOOP_MODE"),
+    ("--style", "ONELOOP_STYLE"),
     ("--backlog", "ONELOOP_BACKLOG"),
     ("--max-conns", "ONELOOP_MAX_CONNS"),
     ("--when-full", "ONELOOP_WHEN_FULL"),

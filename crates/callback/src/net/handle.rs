@@ -80,7 +80,8 @@ impl Write {
         }
     }
 
-    fn poll(&self, cx: &mut Context<'_>, socket: &NetSocket) -> Poll<io::Result<usize>> {
+    /// Calls a function with the first pieces.
+    fn with_slices<T>(&self, f: impl FnOnce(&[IoSlice<'_>]) -> T) -> T {
         let mut slices = [IoSlice::new(&[]); WRITE_PIECES_MAX];
         let mut skip = self.skip;
         let mut pieces = 0;
@@ -88,7 +89,7 @@ impl Write {
             *slice = IoSlice::new(&piece[std::mem::take(&mut skip)..]);
             pieces += 1;
         }
-        socket.poll_write_vectored(cx, &slices[..pieces])
+        f(&slices[..pieces])
     }
 }
 
@@ -106,6 +107,7 @@ pub(super) struct StreamHandle {
     is_unreferenced: Cell<bool>,
     /// Whether 'close' is to be told, and as what.
     closed_with_error: Cell<Option<bool>>,
+    read_bytes_max: Cell<usize>,
     bytes_read: Cell<u64>,
     bytes_written: Cell<u64>,
 }
@@ -124,6 +126,7 @@ impl StreamHandle {
             is_shutting: Cell::new(false),
             is_unreferenced: Cell::new(false),
             closed_with_error: Cell::new(None),
+            read_bytes_max: Cell::new(CHUNK_BYTES),
             bytes_read: Cell::new(0),
             bytes_written: Cell::new(0),
         })
@@ -170,6 +173,10 @@ impl StreamHandle {
     /// Bytes that wait for the kernel to take them.
     pub(super) fn write_queue_bytes(&self) -> usize {
         self.writing.borrow().as_ref().map_or(0, |write| write.left)
+    }
+
+    pub(super) fn set_read_bytes_max(&self, bytes: usize) {
+        self.read_bytes_max.set(bytes.clamp(1, CHUNK_BYTES));
     }
 
     /// Does something with the socket inside, if it is open.
@@ -270,6 +277,21 @@ impl StreamHandle {
         self.writing.replace(Some(Box::new(rest)));
         self.kick();
         Ok(true)
+    }
+
+    /// Tries to write of what waits, though nobody has told that there is room. True if some was.
+    pub(super) fn retry_write(&self) -> bool {
+        let written = match (&*self.io.borrow(), &*self.writing.borrow()) {
+            (Io::Open(socket), Some(write)) => {
+                socket.source().assume_ready(Direction::Write);
+                write.with_slices(|slices| socket.try_write_vectored(slices))
+            }
+            _ => return false,
+        };
+        let written = written.unwrap_or(0); // an error is told by the poll
+        self.advance_write(written);
+        self.kick(); // it is the task that tells of the end
+        written > 0
     }
 
     /// Sends the end of the stream once everything is written.
@@ -375,7 +397,8 @@ impl StreamHandle {
                 Poll::Pending => return,
                 Poll::Ready(Ok(Some(chunk))) => {
                     // Once both directions are shut, the end comes in the same round.
-                    let is_last = chunk.len() < CHUNK_BYTES && !self.is_hung_up();
+                    let is_short = chunk.len() < self.read_bytes_max.get();
+                    let is_last = is_short && !self.is_hung_up();
                     self.take_chunk(chunk);
                     if is_last {
                         break;
@@ -394,7 +417,7 @@ impl StreamHandle {
 
     fn poll_chunk(&self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Chunk>>> {
         match &*self.io.borrow() {
-            Io::Open(socket) => socket.poll_read_chunk(cx, CHUNK_BYTES),
+            Io::Open(socket) => socket.poll_read_chunk(cx, self.read_bytes_max.get()),
             _ => Poll::Pending,
         }
     }
@@ -445,7 +468,10 @@ impl StreamHandle {
     fn poll_write(&self, cx: &mut Context<'_>) -> Option<Poll<io::Result<usize>>> {
         let writing = self.writing.borrow();
         match &*self.io.borrow() {
-            Io::Open(socket) => Some(writing.as_ref()?.poll(cx, socket)),
+            Io::Open(socket) => Some(match writing.as_ref()? {
+                write if write.left == 0 => Poll::Ready(Ok(0)),
+                write => write.with_slices(|slices| socket.poll_write_vectored(cx, slices)),
+            }),
             _ => None,
         }
     }

@@ -198,6 +198,17 @@ impl Socket {
         socket
     }
 
+    /// Takes on a socket that is connected already: `new net.Socket({ fd })`.
+    ///
+    /// # Panics
+    /// Outside of [`run`](crate::run).
+    #[track_caller]
+    pub fn from_connected(connected: NetSocket, options: SocketOptions) -> Self {
+        let socket = Socket::accepted(current(), &options, false, connected);
+        socket.apply_options();
+        socket
+    }
+
     /// A socket that a server has accepted.
     pub(super) fn accepted(
         runtime: Rc<Runtime>,
@@ -504,6 +515,30 @@ impl Socket {
     /// `socket.remoteFamily`: `IPv4` or `IPv6`.
     pub fn remote_family(&self) -> Option<&'static str> {
         self.remote_address().map(family)
+    }
+
+    /// How many bytes the kernel holds that were not read, not counting those that wait here
+    /// (`FIONREAD`); 0 once it is closed.
+    pub fn unread_bytes(&self) -> u64 {
+        let unread = self
+            .handle()
+            .map(|handle| handle.with_socket(NetSocket::unread_bytes));
+        unread.and_then(io::Result::ok).unwrap_or(0)
+    }
+
+    /// Has each 'data' be of so many bytes at most, and of at least one; by default it is 64 KiB. In
+    /// Node it is the size of `onread`'s buffer.
+    pub fn set_read_bytes_max(&self, bytes: usize) -> &Self {
+        if let Some(handle) = self.handle() {
+            handle.set_read_bytes_max(bytes);
+        }
+        self
+    }
+
+    /// Writes of what waits, though the kernel has not told that there is room: it tells when a third
+    /// of its buffer is free. True if it took some.
+    pub fn retry_write(&self) -> bool {
+        self.handle().is_some_and(|handle| handle.retry_write())
     }
 
     // The kernel's options.

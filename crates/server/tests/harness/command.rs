@@ -5,8 +5,14 @@ use std::process::{Command, Stdio};
 /// The server with these flags, and nothing from our own environment.
 pub(crate) fn main(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_main"));
-    command.args(args);
+    command.args(args).args(style());
     without_our_environment(command)
+}
+
+/// All tests are for all styles: this is how `make test` says which it is that they test.
+fn style() -> Option<String> {
+    let style = std::env::var("ONELOOP_TEST_STYLE").ok()?;
+    Some(format!("--style={style}"))
 }
 
 /// The same, in a process that may open so many files and no more.
@@ -15,7 +21,8 @@ pub(crate) fn main_with_files(files: u32, args: &[&str]) -> Command {
     command
         .args(["-c", &format!("ulimit -n {files}; exec \"$0\" \"$@\"")])
         .arg(env!("CARGO_BIN_EXE_main"))
-        .args(args);
+        .args(args)
+        .args(style());
     without_our_environment(command)
 }
 

@@ -1,0 +1,396 @@
+//! One client, written with callbacks: `--style callback`. What it is told is the same as in
+//! `connection`, and so are its limits.
+
+use crate::connection::{Broken, log_end};
+use crate::mode::Mode;
+use crate::options::{Options, Style};
+use crate::output::Output;
+use crate::patience::{Expired, LINGER};
+use crate::service::Service;
+use oneloop::callback::net::{Error, Socket, SocketOptions};
+use oneloop::callback::process::on_uncaught_exception;
+use oneloop::callback::{self, Entered, Timeout, clear_timeout, set_immediate, set_timeout};
+use oneloop::net::Socket as NetSocket;
+use oneloop::{Handle, Key, Slots};
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+use tracing::error;
+
+/// What a client is sent of its own accord before the others have their turn.
+const PRODUCE_BYTES: usize = 128 * 1024;
+
+/// A client's socket, and what its handlers share: they are given the socket, so it is not in there.
+type Open = (Rc<Client>, Socket);
+
+/// The clients of a loop, to be told when the server drains.
+#[derive(Debug, Default)]
+pub(crate) struct Clients {
+    open: RefCell<Slots<Open>>,
+}
+
+impl Clients {
+    /// Has each client finish.
+    pub(crate) fn drain(&self) {
+        let open: Vec<Open> = {
+            let open = self.open.borrow();
+            open.iter().map(|(_, client)| client.clone()).collect()
+        };
+        for (client, socket) in open {
+            client.end_if_drained(&socket);
+        }
+    }
+}
+
+pub(crate) struct Client {
+    service: Rc<Service>,
+    mode: RefCell<Mode>,
+    /// The mode sends by itself, so that reading cannot wait until there is less to send.
+    produces: bool,
+    number: u64,
+    /// The server wants no more input: what waits goes out, and then the end.
+    ending: Cell<bool>,
+    has_place: Cell<bool>,
+    hears_drain: Cell<bool>,
+    /// Wakes who fetches the mail of a chat.
+    mail: Cell<Option<Waker>>,
+    /// Looks whether the client takes what waits for it, or closes.
+    watch: Cell<Option<Timeout>>,
+    /// Bytes that the kernel had taken when it looked last.
+    taken: Cell<u64>,
+    broken: Cell<Option<Broken>>,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Client({})", self.number)
+    }
+}
+
+/// Has code on a loop use callbacks, if clients are served by them.
+pub(crate) fn enter(options: &Options, handle: &Handle) -> Option<Entered> {
+    let entered = (options.style == Style::Callback).then(|| callback::enter(handle));
+    if entered.is_some() {
+        // A bug in a handler ends that handler's work, as a panic ends one task in the async style.
+        on_uncaught_exception(|thrown, _| error!(%thrown, "a handler failed"));
+    }
+    entered
+}
+
+/// Serves a connection.
+pub(crate) fn serve(service: &Rc<Service>, connected: NetSocket, number: u64, mode: Mode) {
+    let options = SocketOptions {
+        allow_half_open: true, // the server says when it ends
+        high_water_mark: service.out_soft,
+        ..SocketOptions::default()
+    };
+    let socket = Socket::from_connected(connected, options);
+    socket.set_read_bytes_max(service.out_hard);
+    let client = Rc::new(Client {
+        service: Rc::clone(service),
+        produces: !mode.produce().is_empty(),
+        mode: RefCell::new(mode),
+        number,
+        ending: Cell::new(false),
+        has_place: Cell::new(true),
+        hears_drain: Cell::new(false),
+        mail: Cell::new(None),
+        watch: Cell::new(None),
+        taken: Cell::new(0),
+        broken: Cell::new(None),
+    });
+    let open = (Rc::clone(&client), socket.clone());
+    let place = service.clients.open.borrow_mut().insert(open);
+    client.listen(&socket, place);
+    client.start(&socket);
+}
+
+impl Client {
+    fn listen(self: &Rc<Self>, socket: &Socket, place: Key<Open>) {
+        let client = Rc::clone(self);
+        socket.on_data(move |socket, input| client.on_data(&socket, input));
+        let client = Rc::clone(self);
+        socket.on_end(move |socket| client.on_end(&socket));
+        let client = Rc::clone(self);
+        socket.on_error(move |_, error| client.on_error(error));
+        let client = Rc::clone(self);
+        socket.on_close(move |socket, _| client.on_close(&socket, place));
+        if let Some(idle) = self.service.limits.idle {
+            let client = Rc::clone(self);
+            socket.on_timeout(move |socket| client.give_up(&socket, Expired::Idle.into()));
+            socket.set_timeout(to_ms(idle));
+        }
+    }
+
+    fn start(self: &Rc<Self>, socket: &Socket) {
+        let (greeting, closes_first, is_chat) = {
+            let mode = self.mode.borrow();
+            (
+                mode.greeting(),
+                mode.closes_first(),
+                mode.member().is_some(),
+            )
+        };
+        if let Some(greeting) = greeting {
+            self.send(socket, greeting.as_bytes());
+        }
+        if is_chat {
+            let (client, socket) = (Rc::clone(self), socket.clone());
+            let handle = self.service.handle.clone();
+            handle.spawn(poll_fn(move |cx| client.poll_mail(cx, &socket)));
+        }
+        self.produce(socket);
+        if closes_first {
+            self.begin_end(socket);
+        }
+        self.end_if_drained(socket);
+    }
+
+    fn on_data(self: &Rc<Self>, socket: &Socket, input: &[u8]) {
+        if self.ending.get() {
+            return;
+        }
+        let mut mode = self.mode.borrow_mut();
+        let answer = mode.answer(input);
+        if !answer.is_empty() {
+            self.send(socket, answer);
+        }
+        drop(mode);
+        self.end_if_drained(socket);
+    }
+
+    /// Sends bytes. While the client does not take them as fast, it is not listened to.
+    fn send(self: &Rc<Self>, socket: &Socket, bytes: &[u8]) {
+        let has_room = socket.write(bytes);
+        if socket.writable_length() > 0 {
+            self.on_output_waits(socket, has_room);
+        }
+    }
+
+    #[cold]
+    fn on_output_waits(self: &Rc<Self>, socket: &Socket, has_room: bool) {
+        // Never so much that its answer could not wait here.
+        let room = self
+            .service
+            .out_hard
+            .saturating_sub(socket.writable_length());
+        socket.set_read_bytes_max(room);
+        self.watch_output(socket);
+        if has_room {
+            return;
+        }
+        if !self.produces {
+            socket.pause();
+        }
+        if !self.hears_drain.replace(true) {
+            let client = Rc::clone(self);
+            socket.on_drain(move |socket| client.on_drain(&socket));
+        }
+    }
+
+    /// All is sent.
+    fn on_drain(self: &Rc<Self>, socket: &Socket) {
+        socket.set_read_bytes_max(self.service.out_hard);
+        socket.resume();
+        self.wake_mail();
+        self.produce(socket);
+        self.end_if_drained(socket);
+    }
+
+    /// Sends what the mode sends by itself, and goes on when the others have had their turn.
+    fn produce(self: &Rc<Self>, socket: &Socket) {
+        let mut produced = 0;
+        while produced < PRODUCE_BYTES {
+            let bytes = self.mode.borrow().produce();
+            if bytes.is_empty() || self.ending.get() || !socket.is_writable() {
+                return;
+            }
+            self.send(socket, bytes);
+            self.mode.borrow_mut().produced(bytes.len());
+            produced += bytes.len();
+            if socket.needs_drain() {
+                return;
+            }
+        }
+        let (client, socket) = (Rc::clone(self), socket.clone());
+        set_immediate(move || client.produce(&socket));
+    }
+
+    /// The client has sent its last: what waits for it goes out.
+    fn on_end(self: &Rc<Self>, socket: &Socket) {
+        if socket.is_writable_finished() {
+            self.give_place_back();
+        }
+        if self.ending.replace(true) {
+            return;
+        }
+        self.wake_mail();
+        if socket.writable_length() == 0 {
+            self.give_place_back();
+            socket.destroy(); // closing says so, too, and takes one call less
+        } else {
+            let client = Rc::clone(self);
+            socket.end_then(move |_| client.give_place_back());
+        }
+    }
+
+    /// In a drain the server ends once nothing received is left that could still be answered.
+    fn end_if_drained(self: &Rc<Self>, socket: &Socket) {
+        let is_asked = self.service.is_draining() && !self.ending.get();
+        if is_asked && socket.readable_length() == 0 && socket.unread_bytes() == 0 {
+            self.begin_end(socket);
+        }
+    }
+
+    fn begin_end(self: &Rc<Self>, socket: &Socket) {
+        self.ending.set(true);
+        self.mode.borrow_mut().end_input();
+        if self.mode.borrow().member().is_some() {
+            self.wake_mail(); // it ends when the others have said their last
+        } else {
+            self.end(socket);
+        }
+    }
+
+    /// Sends the end once all is sent. What the client sends until it closes, too, is read and dropped:
+    /// to close with input unread would reset the connection, and with it what is on its way.
+    fn end(self: &Rc<Self>, socket: &Socket) {
+        let (client, lingering) = (Rc::clone(self), socket.clone());
+        socket.resume();
+        socket.end_then(move |ended| {
+            if lingering.is_readable_ended() {
+                client.give_place_back();
+            } else if ended.is_ok() {
+                client.linger(&lingering);
+            }
+        });
+    }
+
+    fn linger(self: &Rc<Self>, socket: &Socket) {
+        let (client, socket) = (Rc::clone(self), socket.clone());
+        self.set_watch(LINGER, move || {
+            client.give_up(&socket, Expired::Linger.into())
+        });
+    }
+
+    /// Gives the client up if it takes nothing for as long as it may.
+    fn watch_output(self: &Rc<Self>, socket: &Socket) {
+        let Some(limit) = self.service.limits.write else {
+            return;
+        };
+        let watch = self.watch.take();
+        if watch.is_some() {
+            return self.watch.set(watch);
+        }
+        self.taken.set(taken(socket));
+        let (client, socket) = (Rc::clone(self), socket.clone());
+        self.set_watch(limit, move || client.look_at_output(&socket));
+    }
+
+    fn look_at_output(self: &Rc<Self>, socket: &Socket) {
+        self.watch.set(None);
+        if socket.writable_length() == 0 || socket.is_destroyed() {
+            return;
+        }
+        // A client that takes a little at a time makes some room long before the kernel tells.
+        if taken(socket) > self.taken.get() || socket.retry_write() {
+            self.watch_output(socket);
+        } else {
+            self.give_up(socket, Expired::Write.into());
+        }
+    }
+
+    fn set_watch(&self, after: Duration, look: impl FnOnce() + 'static) {
+        self.stop_watch();
+        self.watch.set(Some(set_timeout(look, to_ms(after))));
+    }
+
+    fn stop_watch(&self) {
+        if let Some(watch) = self.watch.take() {
+            clear_timeout(watch);
+        }
+    }
+
+    fn give_up(&self, socket: &Socket, why: Broken) {
+        socket.remote_addr(); // it is asked for while there is one, and remembered
+        self.broken.set(Some(why));
+        self.give_place_back();
+        socket.destroy();
+    }
+
+    fn on_error(&self, error: &Error) {
+        self.broken.set(Some(Broken::Io(error.clone().into())));
+    }
+
+    fn on_close(&self, socket: &Socket, place: Key<Open>) {
+        self.ending.set(true);
+        self.stop_watch();
+        let mode = self.mode.replace(Mode::Discard); // who chats leaves the room
+        let open = self.service.clients.open.borrow_mut().remove(place);
+        drop((mode, open));
+        self.wake_mail();
+        let end = self.broken.take().map_or(Ok(()), Err);
+        log_end(self.number, &end, || socket.remote_addr());
+        self.give_place_back();
+    }
+
+    /// Before the client can see the end: it may come again at once.
+    fn give_place_back(&self) {
+        if self.has_place.replace(false) {
+            self.service.close();
+        }
+    }
+
+    fn wake_mail(&self) {
+        if let Some(waker) = self.mail.take() {
+            waker.wake();
+        }
+    }
+
+    /// Sends what others said, as long as there is room. Ready when there is nothing more to hear.
+    fn poll_mail(self: &Rc<Self>, cx: &mut Context<'_>, socket: &Socket) -> Poll<()> {
+        loop {
+            self.mail.set(Some(cx.waker().clone()));
+            let out_max = self
+                .service
+                .out_soft
+                .saturating_sub(socket.writable_length());
+            let mut out = Output::default();
+            // Asked before the mail is fetched: what is said in between is heard the next time.
+            let (fetched, more_may_come) = match self.mode.borrow().member() {
+                Some(member) if socket.is_writable() => {
+                    let more_may_come = member.may_hear_more();
+                    (member.fetch(&mut out, out_max, cx.waker()), more_may_come)
+                }
+                _ => return Poll::Ready(()),
+            };
+            if fetched.is_err() {
+                self.give_up(socket, Broken::TooSlow);
+                return Poll::Ready(());
+            }
+            if out.is_empty() {
+                if !self.ending.get() || more_may_come || out_max == 0 {
+                    return Poll::Pending;
+                }
+                self.end(socket);
+                return Poll::Ready(());
+            }
+            for piece in out.into_pieces() {
+                self.send(socket, &piece);
+            }
+        }
+    }
+}
+
+/// Bytes that the kernel has taken for the client.
+fn taken(socket: &Socket) -> u64 {
+    socket.bytes_written() - socket.writable_length() as u64
+}
+
+/// Node's timers may fire up to a millisecond early.
+fn to_ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3 + 1.0
+}
