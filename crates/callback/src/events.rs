@@ -1,7 +1,7 @@
 //! `EventEmitter`, typed: an event is a type, and its listeners are checked against its arguments.
 
 use crate::thrown::{Outcome, Thrown};
-use std::any::{Any, TypeId};
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
@@ -38,23 +38,47 @@ pub trait Event: 'static {
 
 /// Names a listener, to take it off again: see [`Emitter::off`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ListenerId(u64);
+pub struct ListenerId(u32);
 
-type Listener<E> = dyn for<'a> Fn(<E as Event>::Args<'a>) -> Result<(), Thrown>;
+/// A function that hears an event.
+pub type Listener<E> = dyn for<'a> Fn(<E as Event>::Args<'a>) -> Result<(), Thrown>;
 
-/// One who listens, in the order of registration.
-struct Entry {
-    event: TypeId,
-    id: ListenerId,
-    once: bool,
-    /// A `Box<Listener<E>>` of that event.
-    listener: Rc<dyn Any>,
+/// An event whose listeners an emitter can keep as an `L`: all can be kept as [`AnyListener`].
+pub trait HeardAs<L>: Event + Sized {
+    /// How its listener is kept.
+    fn wrap(listener: Rc<Listener<Self>>) -> L;
+
+    /// The listener inside, if it is one of this event.
+    fn unwrap(kept: &L) -> Option<&Rc<Listener<Self>>>;
 }
 
-impl Entry {
-    fn is_of<E: Event>(&self) -> bool {
-        self.event == TypeId::of::<E>()
+/// A listener of any event: how an [`Emitter`] keeps them.
+pub struct AnyListener(Box<dyn Any>);
+
+/// What is in there: events whose arguments are the same are different events.
+struct Of<E: Event>(Rc<Listener<E>>);
+
+impl fmt::Debug for AnyListener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AnyListener")
     }
+}
+
+impl<E: Event> HeardAs<AnyListener> for E {
+    fn wrap(listener: Rc<Listener<E>>) -> AnyListener {
+        AnyListener(Box::new(Of::<E>(listener)))
+    }
+
+    fn unwrap(kept: &AnyListener) -> Option<&Rc<Listener<E>>> {
+        kept.0.downcast_ref::<Of<E>>().map(|of| &of.0)
+    }
+}
+
+/// One who listens, in the order of registration.
+struct Entry<L> {
+    listener: L,
+    id: u32,
+    once: bool,
 }
 
 /// Who listens to what, and tells them: Node's `EventEmitter`.
@@ -63,13 +87,21 @@ impl Entry {
 /// added during an emit hears the next one; who is taken off during it still hears this one. A
 /// listener that throws keeps the later ones from hearing, and `emit` gives its error. Listeners are
 /// `Fn`, as they may well emit what they hear: what they change is in a `Cell`.
-#[derive(Default)]
-pub struct Emitter {
-    entries: RefCell<Vec<Entry>>,
-    next_id: Cell<u64>,
+pub struct Emitter<L = AnyListener> {
+    entries: RefCell<Vec<Entry<L>>>,
+    next_id: Cell<u32>,
 }
 
-impl fmt::Debug for Emitter {
+impl<L> Default for Emitter<L> {
+    fn default() -> Self {
+        Emitter {
+            entries: RefCell::default(),
+            next_id: Cell::new(0),
+        }
+    }
+}
+
+impl<L> fmt::Debug for Emitter<L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Emitter({} listeners)", self.entries.borrow().len())
     }
@@ -80,29 +112,31 @@ impl Emitter {
     pub fn new() -> Self {
         Self::default()
     }
+}
 
+impl<L> Emitter<L> {
     /// Has a function hear every such event from now on.
-    pub fn on<E: Event, O: Outcome>(
+    pub fn on<E: HeardAs<L>, O: Outcome>(
         &self,
         event: E,
         f: impl for<'a> Fn(E::Args<'a>) -> O + 'static,
     ) -> ListenerId {
         drop(event);
-        self.add::<E>(box_listener::<E, O>(f), false, Place::Last)
+        self.add::<E>(rc_listener::<E, O>(f), false, Place::Last)
     }
 
     /// Like [`Emitter::on`], before all who listen already.
-    pub fn prepend<E: Event, O: Outcome>(
+    pub fn prepend<E: HeardAs<L>, O: Outcome>(
         &self,
         event: E,
         f: impl for<'a> Fn(E::Args<'a>) -> O + 'static,
     ) -> ListenerId {
         drop(event);
-        self.add::<E>(box_listener::<E, O>(f), false, Place::First)
+        self.add::<E>(rc_listener::<E, O>(f), false, Place::First)
     }
 
     /// Has a function hear the next such event, and no other.
-    pub fn once<E: Event, O: Outcome>(
+    pub fn once<E: HeardAs<L>, O: Outcome>(
         &self,
         event: E,
         f: impl for<'a> FnOnce(E::Args<'a>) -> O + 'static,
@@ -113,97 +147,107 @@ impl Emitter {
             Some(f) => f(args).into_result(),
             None => Ok(()),
         };
-        self.add::<E>(box_listener::<E, _>(hear), true, Place::Last)
+        self.add::<E>(rc_listener::<E, _>(hear), true, Place::Last)
     }
 
-    fn add<E: Event>(&self, listener: Box<Listener<E>>, once: bool, place: Place) -> ListenerId {
-        let id = ListenerId(self.next_id.get());
-        self.next_id.set(id.0 + 1);
+    fn add<E: HeardAs<L>>(
+        &self,
+        listener: Rc<Listener<E>>,
+        once: bool,
+        place: Place,
+    ) -> ListenerId {
+        let id = self.next_id.get();
+        self.next_id.set(id.wrapping_add(1));
         let entry = Entry {
-            event: TypeId::of::<E>(),
+            listener: E::wrap(listener),
             id,
             once,
-            listener: Rc::new(listener),
         };
         let mut entries = self.entries.borrow_mut();
-        if entries.is_empty() {
-            entries.reserve_exact(1); // most sockets have one listener, and there are many of them
+        if entries.len() < EXACT_MAX {
+            entries.reserve_exact(1);
         }
         let index = match place {
             Place::First => 0,
             Place::Last => entries.len(),
         };
         entries.insert(index, entry);
-        id
+        ListenerId(id)
     }
 
     /// Takes a listener off. False if it is off already.
     pub fn off(&self, id: ListenerId) -> bool {
         let mut entries = self.entries.borrow_mut();
-        let index = entries.iter().position(|entry| entry.id == id);
+        let index = entries.iter().position(|entry| entry.id == id.0);
         let gone = index.map(|index| entries.remove(index));
         drop(entries);
         gone.is_some()
     }
 
     /// Takes all listeners of an event off.
-    pub fn remove_all<E: Event>(&self, event: E) {
+    pub fn remove_all<E: HeardAs<L>>(&self, event: E) {
         drop(event);
         let mut entries = self.entries.borrow_mut();
-        let (gone, kept) = entries.drain(..).partition(Entry::is_of::<E>);
+        let is_gone = |entry: &Entry<L>| E::unwrap(&entry.listener).is_some();
+        let (gone, kept) = entries.drain(..).partition(is_gone);
         *entries = kept;
         drop(entries);
-        drop::<Vec<Entry>>(gone);
+        drop::<Vec<Entry<L>>>(gone);
     }
 
     /// How many listen to an event.
-    pub fn listener_count<E: Event>(&self, event: E) -> usize {
+    pub fn listener_count<E: HeardAs<L>>(&self, event: E) -> usize {
         drop(event);
         let entries = self.entries.borrow();
-        entries.iter().filter(|entry| entry.is_of::<E>()).count()
+        let heard = entries
+            .iter()
+            .filter(|entry| E::unwrap(&entry.listener).is_some());
+        heard.count()
     }
 
     /// Tells everybody who listens to it. True if anybody does.
     ///
     /// # Errors
     /// What a listener throws, or [`Event::unheard`].
-    pub fn emit<E: Event>(&self, event: E, args: E::Args<'_>) -> Result<bool, Thrown> {
+    pub fn emit<E: HeardAs<L>>(&self, event: E, args: E::Args<'_>) -> Result<bool, Thrown> {
         drop(event);
         // A snapshot, so that nothing is borrowed while they hear.
-        let mut listening = self.listening::<E>();
-        let Some(first) = listening.0.take() else {
+        let (first, others) = self.listening::<E>();
+        let Some(mut next) = first else {
             E::unheard(args)?;
             return Ok(false);
         };
-        self.tell::<E>(first, args.clone())?;
-        for listener in listening.1 {
-            self.tell::<E>(listener, args.clone())?;
+        for other in others {
+            self.tell::<E>(next, args.clone())?;
+            next = other;
         }
+        self.tell::<E>(next, args)?;
         Ok(true)
     }
 
     /// The first listener of an event, and the others: mostly there are none, and nothing is
     /// allocated for them.
-    fn listening<E: Event>(&self) -> (Option<Heard>, Vec<Heard>) {
+    fn listening<E: HeardAs<L>>(&self) -> (Option<Heard<E>>, Vec<Heard<E>>) {
         let entries = self.entries.borrow();
-        let mut listening = entries
-            .iter()
-            .filter(|entry| entry.is_of::<E>())
-            .map(|entry| Heard {
-                once: entry.once.then_some(entry.id),
-                listener: Rc::clone(&entry.listener),
-            });
+        let mut listening = entries.iter().filter_map(|entry| {
+            let listener = Rc::clone(E::unwrap(&entry.listener)?);
+            let once = entry.once.then_some(ListenerId(entry.id));
+            Some(Heard { once, listener })
+        });
         (listening.next(), listening.collect())
     }
 
-    fn tell<E: Event>(&self, heard: Heard, args: E::Args<'_>) -> Result<(), Thrown> {
+    fn tell<E: HeardAs<L>>(&self, heard: Heard<E>, args: E::Args<'_>) -> Result<(), Thrown> {
         if let Some(id) = heard.once {
             self.off(id);
         }
-        let listener = heard.listener.downcast_ref::<Box<Listener<E>>>();
-        listener.expect("an event's entries hold its listeners")(args)
+        (heard.listener)(args)
     }
 }
+
+/// So many listeners take no more memory than they need: most sockets have a few, and there are many
+/// sockets.
+const EXACT_MAX: usize = 8;
 
 enum Place {
     First,
@@ -211,15 +255,15 @@ enum Place {
 }
 
 /// A listener on its way to be told.
-struct Heard {
+struct Heard<E: Event> {
     once: Option<ListenerId>,
-    listener: Rc<dyn Any>,
+    listener: Rc<Listener<E>>,
 }
 
-fn box_listener<E: Event, O: Outcome>(
+fn rc_listener<E: Event, O: Outcome>(
     f: impl for<'a> Fn(E::Args<'a>) -> O + 'static,
-) -> Box<Listener<E>> {
-    Box::new(move |args| f(args).into_result())
+) -> Rc<Listener<E>> {
+    Rc::new(move |args: E::Args<'_>| f(args).into_result())
 }
 
 #[cfg(test)]

@@ -78,6 +78,11 @@ impl Microtasks {
         self.queue.borrow_mut().pop_front()
     }
 
+    /// True if promises were rejected for whom nobody waits yet.
+    pub(crate) fn has_rejected(&self) -> bool {
+        !self.rejected.borrow().is_empty()
+    }
+
     /// The errors of promises that were rejected and that nobody waits for.
     pub(crate) fn take_rejected(&self) -> Vec<Thrown> {
         let rejected = self.rejected.take();

@@ -99,7 +99,7 @@ pub fn run_on<O: Outcome>(
     event_loop: &mut EventLoop,
     main: impl FnOnce() -> O + 'static,
 ) -> io::Result<u8> {
-    let entered = enter(&event_loop.handle());
+    let entered = Entered::new(&event_loop.handle());
     entered.runtime.live(event_loop, once(main))
 }
 
@@ -120,27 +120,9 @@ pub fn run_on<O: Outcome>(
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn enter(handle: &Handle) -> Entered {
-    let runtime = Rc::new(Runtime {
-        handle: handle.clone(),
-        idle_before: handle.stats().idle,
-        ticks: RefCell::default(),
-        microtasks: Microtasks::default(),
-        timers: Timers::new(handle.clone()),
-        immediates: Immediates::default(),
-        queues: Queues::default(),
-        process: Process::default(),
-        depth: Cell::new(0),
-    });
-    handle.spawn(Rc::clone(&runtime).drive_timers());
-    handle.spawn(Rc::clone(&runtime).drive_immediates());
-    handle.spawn(Rc::clone(&runtime).drive_microtasks());
-    handle.spawn(Rc::clone(&runtime).drive_fed());
-    handle.spawn(Rc::clone(&runtime).drive_held());
-    handle.spawn(Rc::clone(&runtime).drive_closing());
-    Entered {
-        before: CURRENT.replace(Some(Rc::clone(&runtime))),
-        runtime,
-    }
+    let entered = Entered::new(handle);
+    entered.runtime.start();
+    entered
 }
 
 /// While it lives, code on this thread can use callbacks: see [`enter`].
@@ -157,6 +139,24 @@ impl fmt::Debug for Entered {
 }
 
 impl Entered {
+    fn new(handle: &Handle) -> Self {
+        let runtime = Rc::new(Runtime {
+            handle: handle.clone(),
+            idle_before: handle.stats().idle,
+            ticks: RefCell::default(),
+            microtasks: Microtasks::default(),
+            timers: Timers::new(handle.clone()),
+            immediates: Immediates::default(),
+            queues: Queues::default(),
+            process: Process::default(),
+            depth: Cell::new(0),
+        });
+        Entered {
+            before: CURRENT.replace(Some(Rc::clone(&runtime))),
+            runtime,
+        }
+    }
+
     /// The exit code, once [`process::exit`](crate::process::exit) was called or an error was
     /// uncaught: no callback runs any more.
     pub fn exit_code(&self) -> Option<u8> {
@@ -173,10 +173,22 @@ impl Drop for Entered {
 }
 
 impl Runtime {
+    /// Starts the tasks that serve the queues.
+    fn start(self: &Rc<Self>) {
+        let handle = &self.handle;
+        handle.spawn(Rc::clone(self).drive_timers());
+        handle.spawn(Rc::clone(self).drive_immediates());
+        handle.spawn(Rc::clone(self).drive_microtasks());
+        handle.spawn(Rc::clone(self).drive_fed());
+        handle.spawn(Rc::clone(self).drive_held());
+        handle.spawn(Rc::clone(self).drive_closing());
+    }
+
     fn live(self: &Rc<Self>, event_loop: &mut EventLoop, main: Once) -> io::Result<u8> {
         // The first task: `main` runs inside the loop, so that it can use all of it.
         let runtime = Rc::clone(self);
         event_loop.block_on(async move {
+            runtime.start(); // they run behind `main`
             runtime.scope(|| runtime.call(main));
             runtime.timers.wait_for_first();
         });
@@ -215,6 +227,9 @@ impl Runtime {
         self.depth.set(self.depth.get() + 1);
         let result = body();
         self.depth.set(self.depth.get() - 1);
+        if self.is_drained() && !self.microtasks.has_rejected() {
+            return; // as it is after most callbacks
+        }
         if result.is_ok() && self.depth.get() == 0 {
             // What a tick's throw leaves is for the next scope.
             let _ = self.drain();

@@ -3,19 +3,21 @@
 
 use super::{Server, Socket};
 use crate::error::Error as NodeError;
-use crate::events::Event;
+use crate::events::{Event, HeardAs, Listener};
 use crate::thrown::Thrown;
 use oneloop_net::Addr;
+use std::fmt;
+use std::rc::Rc;
 
 /// An event of a [`Socket`].
-pub trait SocketEvent: Event {}
+pub trait SocketEvent: HeardAs<SocketListener> {}
 
 /// An event of a [`Server`].
-pub trait ServerEvent: Event {}
+pub trait ServerEvent: HeardAs<ServerListener> {}
 
 /// `Name: arguments` each, and for an error what it means that nobody hears of it.
 macro_rules! events {
-    ($of:ident: $($(#[$doc:meta])* $name:ident: $args:ty $(, unheard $unheard:expr)?;)*) => {
+    ($of:ident, $inside:ident, $(#[$kept_doc:meta])* $kept:ident: $($(#[$doc:meta])* $name:ident: $args:ty $(, unheard $unheard:expr)?;)*) => {
         $(
             $(#[$doc])*
             #[derive(Clone, Copy, Debug)]
@@ -26,12 +28,41 @@ macro_rules! events {
                     $unheard(args)
                 })?
             }
+            impl HeardAs<$kept> for $name {
+                fn wrap(listener: Rc<Listener<Self>>) -> $kept {
+                    $kept($inside::$name(listener))
+                }
+
+                fn unwrap(kept: &$kept) -> Option<&Rc<Listener<Self>>> {
+                    match &kept.0 {
+                        $inside::$name(listener) => Some(listener),
+                        _ => None,
+                    }
+                }
+            }
             impl $of for $name {}
         )*
+
+        $(#[$kept_doc])*
+        pub struct $kept($inside);
+
+        enum $inside {
+            $($name(Rc<Listener<$name>>)),*
+        }
+
+        impl fmt::Debug for $kept {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self.0 {
+                    $($inside::$name(_) => stringify!($name)),*
+                })
+            }
+        }
     };
 }
 
-events! { SocketEvent:
+events! { SocketEvent, KeptOfSocket,
+    /// How a [`Socket`] keeps who listens.
+    SocketListener:
     /// `'lookup'`: an address of the host's name, or why there is none; and the name.
     Lookup: (Socket, Result<Addr, NodeError>, &'a str);
     /// `'connectionAttempt'`: the address that is tried now.
@@ -72,7 +103,9 @@ events! { SocketEvent:
     Close: (Socket, bool);
 }
 
-events! { ServerEvent:
+events! { ServerEvent, KeptOfServer,
+    /// How a [`Server`] keeps who listens.
+    ServerListener:
     /// `'listening'`.
     Listening: Server;
     /// `'connection'`.

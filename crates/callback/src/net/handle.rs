@@ -35,7 +35,7 @@ enum Io {
     Idle,
     /// The poll tells of its end: a Unix socket is connected at once, but waits for the next poll, and
     /// there for whom the poll found before.
-    Connecting(Connecting, Option<(PhaseReached, YieldNow)>),
+    Connecting(Box<(Connecting, Option<(PhaseReached, YieldNow)>)>),
     Refused(io::Error),
     Open(NetSocket),
     Closed,
@@ -96,10 +96,10 @@ impl Write {
 pub(super) struct StreamHandle {
     pub(super) runtime: Rc<Runtime>,
     /// Whom it tells. While it is open, it keeps its socket alive.
-    owner: RefCell<Option<Socket>>,
+    owner: Cell<Option<Socket>>,
     io: RefCell<Io>,
     writing: RefCell<Option<Box<Write>>>,
-    waker: RefCell<Option<Waker>>,
+    waker: Cell<Option<Waker>>,
     is_reading: Cell<bool>,
     /// It had its round; the next turn begins another one.
     is_held: Cell<bool>,
@@ -107,7 +107,7 @@ pub(super) struct StreamHandle {
     is_unreferenced: Cell<bool>,
     /// Whether 'close' is to be told, and as what.
     closed_with_error: Cell<Option<bool>>,
-    read_bytes_max: Cell<usize>,
+    read_bytes_max: Cell<u32>,
     bytes_read: Cell<u64>,
     bytes_written: Cell<u64>,
 }
@@ -117,16 +117,16 @@ impl StreamHandle {
     pub(super) fn new(owner: &Socket) -> Rc<Self> {
         Rc::new(StreamHandle {
             runtime: Rc::clone(owner.runtime()),
-            owner: RefCell::new(Some(owner.clone())),
+            owner: Cell::new(Some(owner.clone())),
             io: RefCell::new(Io::Idle),
             writing: RefCell::default(),
-            waker: RefCell::default(),
+            waker: Cell::new(None),
             is_reading: Cell::new(false),
             is_held: Cell::new(false),
             is_shutting: Cell::new(false),
             is_unreferenced: Cell::new(false),
             closed_with_error: Cell::new(None),
-            read_bytes_max: Cell::new(CHUNK_BYTES),
+            read_bytes_max: Cell::new(CHUNK_BYTES as u32),
             bytes_read: Cell::new(0),
             bytes_written: Cell::new(0),
         })
@@ -149,7 +149,8 @@ impl StreamHandle {
         match connecting {
             Ok(connecting) => {
                 let polled = self.runtime.handle.phase(Phase::Poll);
-                self.start(Io::Connecting(connecting, Some((polled, yield_now()))));
+                let polled = Some((polled, yield_now()));
+                self.start(Io::Connecting(Box::new((connecting, polled))));
             }
             Err(error) => {
                 self.io.replace(Io::Refused(error));
@@ -176,7 +177,11 @@ impl StreamHandle {
     }
 
     pub(super) fn set_read_bytes_max(&self, bytes: usize) {
-        self.read_bytes_max.set(bytes.clamp(1, CHUNK_BYTES));
+        self.read_bytes_max.set(bytes.clamp(1, CHUNK_BYTES) as u32);
+    }
+
+    fn read_bytes_max(&self) -> usize {
+        self.read_bytes_max.get() as usize
     }
 
     /// Does something with the socket inside, if it is open.
@@ -198,7 +203,7 @@ impl StreamHandle {
     fn apply_reference(&self) {
         let referenced = !self.is_unreferenced.get();
         match &*self.io.borrow() {
-            Io::Connecting(connecting, _) => connecting.set_referenced(referenced),
+            Io::Connecting(connecting) => connecting.0.set_referenced(referenced),
             Io::Open(socket) => socket.source().set_referenced(referenced),
             _ => {}
         }
@@ -250,10 +255,15 @@ impl StreamHandle {
 
     /// Has the task look what there is to do.
     fn kick(&self) {
-        let waker = self.waker.borrow().clone();
-        if let Some(waker) = waker {
+        if let Some(waker) = self.waker() {
             waker.wake();
         }
+    }
+
+    fn waker(&self) -> Option<Waker> {
+        let waker = self.waker.take();
+        self.waker.set(waker.clone());
+        waker
     }
 
     /// Writes at once what the kernel takes. True if something is left, of whose end the socket will
@@ -336,7 +346,8 @@ impl StreamHandle {
     }
 
     fn tell(&self, f: impl FnOnce(&Socket) -> Result<(), Thrown>) {
-        let owner = self.owner.borrow().clone();
+        let owner = self.owner.take();
+        self.owner.set(owner.clone());
         if let Some(owner) = owner {
             self.runtime.make_callback(|| f(&owner));
         }
@@ -353,7 +364,8 @@ impl StreamHandle {
 
     fn poll_connect(self: &Rc<Self>, cx: &mut Context<'_>) {
         let connected = match &mut *self.io.borrow_mut() {
-            Io::Connecting(connecting, polled) => {
+            Io::Connecting(connecting) => {
+                let (connecting, polled) = &mut **connecting;
                 if let Some((reached, yielded)) = polled {
                     if Pin::new(reached).poll(cx).is_pending()
                         || Pin::new(yielded).poll(cx).is_pending()
@@ -397,7 +409,7 @@ impl StreamHandle {
                 Poll::Pending => return,
                 Poll::Ready(Ok(Some(chunk))) => {
                     // Once both directions are shut, the end comes in the same round.
-                    let is_short = chunk.len() < self.read_bytes_max.get();
+                    let is_short = chunk.len() < self.read_bytes_max();
                     let is_last = is_short && !self.is_hung_up();
                     self.take_chunk(chunk);
                     if is_last {
@@ -417,7 +429,7 @@ impl StreamHandle {
 
     fn poll_chunk(&self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Chunk>>> {
         match &*self.io.borrow() {
-            Io::Open(socket) => socket.poll_read_chunk(cx, self.read_bytes_max.get()),
+            Io::Open(socket) => socket.poll_read_chunk(cx, self.read_bytes_max()),
             _ => Poll::Pending,
         }
     }
@@ -534,8 +546,7 @@ impl Queued for StreamHandle {
 
     fn release(self: Rc<Self>) {
         self.is_held.set(false);
-        let waker = self.waker.borrow().clone();
-        if let Some(waker) = waker {
+        if let Some(waker) = self.waker() {
             self.poll_io(&mut Context::from_waker(&waker));
         }
     }
@@ -570,9 +581,10 @@ impl Future for Drive {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let handle = &self.handle;
-        if handle.waker.borrow().is_none() {
-            handle.waker.replace(Some(cx.waker().clone()));
-        }
+        let waker = handle.waker.take();
+        handle
+            .waker
+            .set(Some(waker.unwrap_or_else(|| cx.waker().clone())));
         handle.poll_io(cx);
         if handle.is_closed() {
             Poll::Ready(())

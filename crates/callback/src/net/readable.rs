@@ -15,7 +15,8 @@ use std::collections::VecDeque;
 pub(super) struct Reading {
     pub(super) high_water_mark: Cell<usize>,
     length: Cell<usize>,
-    buffer: RefCell<VecDeque<Vec<u8>>>,
+    /// Only while there is something in it.
+    buffer: RefCell<Option<Box<VecDeque<Vec<u8>>>>>,
 }
 
 impl Reading {
@@ -37,17 +38,23 @@ impl Reading {
 
     fn push(&self, chunk: &[u8]) {
         self.length.set(self.length.get() + chunk.len());
-        self.buffer.borrow_mut().push_back(chunk.to_vec());
+        let mut buffer = self.buffer.borrow_mut();
+        buffer.get_or_insert_default().push_back(chunk.to_vec());
     }
 
     fn first_len(&self) -> usize {
-        self.buffer.borrow().front().map_or(0, Vec::len)
+        let buffer = self.buffer.borrow();
+        let first = buffer.as_ref().and_then(|buffer| buffer.front());
+        first.map_or(0, Vec::len)
     }
 
     /// Takes so many bytes, which are there, off the front.
     fn take(&self, count: usize) -> Vec<u8> {
         self.length.set(self.length.get() - count);
-        let mut buffer = self.buffer.borrow_mut();
+        let mut kept = self.buffer.borrow_mut();
+        let Some(buffer) = kept.as_mut() else {
+            return Vec::new();
+        };
         let mut taken = buffer.pop_front().unwrap_or_default();
         while taken.len() < count {
             taken.extend(buffer.pop_front().unwrap_or_default());
@@ -56,7 +63,7 @@ impl Reading {
             buffer.push_front(taken.split_off(count));
         }
         if buffer.is_empty() {
-            *buffer = VecDeque::new(); // an idle socket keeps no buffer
+            *kept = None;
         }
         taken
     }
@@ -367,8 +374,18 @@ impl Socket {
         self.flow()
     }
 
+    /// Has the handle asked for more, in the next tick. Of a handle that reads on and has just been
+    /// emptied nothing has to be asked: it is noted at once, and saves a tick for each chunk.
     fn read_more_soon(&self) {
-        if !self.inner.flags.test_and_set(READING_MORE) {
+        let (flags, reading) = (&self.inner.flags, &self.inner.reading);
+        if flags.has(READING_MORE) {
+            return;
+        }
+        let is_clear = reading.length() == 0 && !flags.has_any(READ_ENDED | DESTROYED | ERRORED);
+        if is_clear && self.handle().is_some_and(|handle| handle.is_reading()) {
+            flags.set(READING | NEED_READABLE);
+        } else {
+            flags.set(READING_MORE);
             self.next_tick(Socket::read_more);
         }
     }

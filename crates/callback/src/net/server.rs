@@ -4,7 +4,7 @@ use super::event::{self, Dropped, ServerEvent};
 use super::options::{Endpoint, ListenOptions, ServerOptions};
 use super::socket::{Socket, WeakSocket};
 use crate::error::Error;
-use crate::events::{Emitter, Event, ListenerId};
+use crate::events::{Emitter, ListenerId};
 use crate::queues::Queued;
 use crate::runtime::{Runtime, Tick, current};
 use crate::thrown::{Outcome, Thrown};
@@ -28,7 +28,7 @@ const BACKLOG: i32 = 511;
 struct Inner {
     runtime: Rc<Runtime>,
     options: ServerOptions,
-    events: Emitter,
+    events: Emitter<event::ServerListener>,
     handle: RefCell<Option<Rc<ServerHandle>>>,
     connections: RefCell<Slots<WeakSocket>>,
     max_connections: Cell<Option<usize>>,
@@ -76,7 +76,7 @@ pub fn create_server_with<O: Outcome>(
         inner: Rc::new(Inner {
             runtime: current(),
             options,
-            events: Emitter::new(),
+            events: Emitter::default(),
             handle: RefCell::default(),
             connections: RefCell::default(),
             max_connections: Cell::new(None),
@@ -219,7 +219,7 @@ impl Server {
         self.inner.runtime.push_tick(tick);
     }
 
-    fn emit<E: Event>(&self, event: E, args: E::Args<'_>) -> Result<bool, Thrown> {
+    fn emit<E: ServerEvent>(&self, event: E, args: E::Args<'_>) -> Result<bool, Thrown> {
         self.inner.events.emit(event, args)
     }
 

@@ -9,7 +9,7 @@ use super::readable::Reading;
 use super::server::Server;
 use super::writable::Writing;
 use crate::error::Error;
-use crate::events::{Emitter, Event, ListenerId};
+use crate::events::{Emitter, ListenerId};
 use crate::net::SocketOptions;
 use crate::runtime::{Runtime, Tick, current};
 use crate::thrown::{Outcome, Thrown};
@@ -17,7 +17,7 @@ use crate::timers::{Timeout, clear_timeout, set_timeout};
 use oneloop_core::Key;
 use oneloop_net::{Addr, Socket as NetSocket};
 use std::any::TypeId;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
@@ -27,19 +27,20 @@ use std::time::Duration;
 /// What clones of a socket share.
 pub(super) struct Inner {
     runtime: Rc<Runtime>,
-    handle: RefCell<Option<Rc<StreamHandle>>>,
-    pub(super) events: Emitter,
+    handle: Cell<Option<Rc<StreamHandle>>>,
+    pub(super) events: Emitter<event::SocketListener>,
     pub(super) flags: Flags,
     pub(super) reading: Reading,
     pub(super) writing: Writing,
-    errored: RefCell<Option<Error>>,
-    /// The server that accepted it.
-    server: RefCell<Option<Server>>,
+    accepted_by: OnceCell<Box<AcceptedBy>>,
+    rare: RefCell<Option<Box<Rare>>>,
+}
+
+/// The server that accepted a socket.
+struct AcceptedBy {
+    server: Server,
     /// Its place there, until it is destroyed.
     place: Cell<Option<Key<WeakSocket>>>,
-    /// Bytes of a write that waits for the connection.
-    pub(super) pending_data_bytes: Cell<usize>,
-    rare: RefCell<Option<Box<Rare>>>,
 }
 
 /// What most sockets never need.
@@ -55,6 +56,9 @@ pub(super) struct Rare {
     remote: Option<Addr>,
     /// Bytes read and written, once the handle is gone.
     counts: (u64, u64),
+    errored: Option<Error>,
+    /// Bytes of a write that waits for the connection.
+    pub(super) pending_data_bytes: usize,
     pub(super) attempts: Option<Attempts>,
     pub(super) pipes: Pipes,
 }
@@ -173,15 +177,12 @@ impl Socket {
         let socket = Socket {
             inner: Rc::new(Inner {
                 runtime,
-                handle: RefCell::default(),
-                events: Emitter::new(),
+                handle: Cell::new(None),
+                events: Emitter::default(),
                 flags: Flags::default(),
                 reading: Reading::new(options.high_water_mark),
                 writing: Writing::new(options.high_water_mark),
-                errored: RefCell::default(),
-                server: RefCell::default(),
-                place: Cell::new(None),
-                pending_data_bytes: Cell::new(0),
+                accepted_by: OnceCell::new(),
                 rare: RefCell::default(),
             }),
         };
@@ -238,11 +239,13 @@ impl Socket {
     }
 
     pub(super) fn handle(&self) -> Option<Rc<StreamHandle>> {
-        self.inner.handle.borrow().clone()
+        let handle = self.inner.handle.take();
+        self.inner.handle.set(handle.clone());
+        handle
     }
 
     pub(super) fn has_handle(&self) -> bool {
-        self.inner.handle.borrow().is_some()
+        self.handle().is_some()
     }
 
     pub(super) fn set_handle(&self, handle: Rc<StreamHandle>) -> Option<Rc<StreamHandle>> {
@@ -259,22 +262,25 @@ impl Socket {
     }
 
     pub(super) fn set_server(&self, server: Server, place: Key<WeakSocket>) {
-        self.inner.server.replace(Some(server));
-        self.inner.place.set(Some(place));
+        let place = Cell::new(Some(place));
+        let accepted_by = Box::new(AcceptedBy { server, place });
+        let was_free = self.inner.accepted_by.set(accepted_by).is_ok();
+        debug_assert!(was_free, "a socket is accepted once");
     }
 
     /// Gives its place at its server back.
     pub(super) fn leave_server(&self) {
-        if let Some(place) = self.inner.place.take()
-            && let Some(server) = self.server()
+        if let Some(accepted_by) = self.inner.accepted_by.get()
+            && let Some(place) = accepted_by.place.take()
         {
-            server.forget(place);
+            accepted_by.server.forget(place);
         }
     }
 
     /// The server that accepted it, if one did: `socket.server`.
     pub fn server(&self) -> Option<Server> {
-        self.inner.server.borrow().clone()
+        let accepted_by = self.inner.accepted_by.get()?;
+        Some(accepted_by.server.clone())
     }
 
     /// Does something with what most sockets never need, and makes it if need be.
@@ -302,18 +308,18 @@ impl Socket {
             .push_tick(Tick::Call(Box::new(move || f(&socket))));
     }
 
-    pub(super) fn emit<E: Event>(&self, event: E, args: E::Args<'_>) -> Result<bool, Thrown> {
+    pub(super) fn emit<E: SocketEvent>(&self, event: E, args: E::Args<'_>) -> Result<bool, Thrown> {
         self.inner.events.emit(event, args)
     }
 
     pub(super) fn errored(&self) -> Option<Error> {
-        self.inner.errored.borrow().clone()
+        self.rare(|rare| rare.errored.clone())
     }
 
     /// Remembers the first error.
     pub(super) fn note_error(&self, error: &Error) {
         if !self.inner.flags.test_and_set(ERRORED) {
-            self.inner.errored.replace(Some(error.clone()));
+            self.with_rare(|rare| rare.errored = Some(error.clone()));
         }
     }
 
@@ -323,10 +329,10 @@ impl Socket {
         let read = READING | READ_ENDED | END_EMITTED;
         let written = ENDING | FINAL_CALLED | PREFINISHED | FINISHED | WRITE_AFTER_FIN;
         self.inner.flags.clear(ended | read | written);
-        self.inner.errored.replace(None);
         if let Some(rare) = self.inner.rare.borrow_mut().as_deref_mut() {
             rare.remote = None;
             rare.counts = (0, 0);
+            rare.errored = None;
         }
     }
 
@@ -465,7 +471,8 @@ impl Socket {
             Some(handle) => handle.bytes_written(),
             None => self.rare(|rare| Some(rare.counts.1)).unwrap_or(0),
         };
-        let waiting = self.inner.writing.buffered_bytes() + self.inner.pending_data_bytes.get();
+        let pending = self.rare(|rare| Some(rare.pending_data_bytes)).unwrap_or(0);
+        let waiting = self.inner.writing.buffered_bytes() + pending;
         dispatched + waiting as u64
     }
 

@@ -21,20 +21,36 @@ struct Buffered {
     written: Option<Written>,
 }
 
-/// What waits to be written.
+/// What is written, and what waits to be.
 pub(super) struct Writing {
     pub(super) high_water_mark: Cell<usize>,
     /// Bytes that the kernel has not taken.
     length: Cell<usize>,
-    /// Bytes of the write that is under way.
-    underway: Cell<usize>,
-    buffered: RefCell<Vec<Buffered>>,
-    /// Those of the write that is under way.
-    written: RefCell<Vec<Written>>,
-    finished: RefCell<Vec<Written>>,
     /// Writes whose end was not told: there is no 'finish' before.
-    pending: Cell<usize>,
-    corked: Cell<usize>,
+    pending: Cell<u32>,
+    corked: Cell<u32>,
+    /// Only while there is something in it: most of the time most sockets have nothing to wait for.
+    waiting: RefCell<Option<Box<Waiting>>>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    buffered: Vec<Buffered>,
+    /// Bytes of the write that is under way.
+    underway: usize,
+    /// Who is told of its end.
+    written: Vec<Written>,
+    /// Who is told of 'finish'.
+    finished: Vec<Written>,
+}
+
+impl Waiting {
+    fn is_empty(&self) -> bool {
+        self.buffered.is_empty()
+            && self.underway == 0
+            && self.written.is_empty()
+            && self.finished.is_empty()
+    }
 }
 
 impl Writing {
@@ -42,12 +58,9 @@ impl Writing {
         Writing {
             high_water_mark: Cell::new(high_water_mark),
             length: Cell::new(0),
-            underway: Cell::new(0),
-            buffered: RefCell::default(),
-            written: RefCell::default(),
-            finished: RefCell::default(),
             pending: Cell::new(0),
             corked: Cell::new(0),
+            waiting: RefCell::default(),
         }
     }
 
@@ -55,19 +68,50 @@ impl Writing {
         self.length.get()
     }
 
+    fn add_length(&self, bytes: usize) {
+        self.length.set(self.length.get() + bytes);
+    }
+
+    fn take_length(&self, bytes: usize) {
+        self.length.set(self.length.get() - bytes);
+    }
+
+    /// Has something wait.
+    fn wait(&self, add: impl FnOnce(&mut Waiting)) {
+        add(self.waiting.borrow_mut().get_or_insert_default());
+    }
+
+    /// Takes something that has waited, if anything does.
+    fn take<T: Default>(&self, take: impl FnOnce(&mut Waiting) -> T) -> T {
+        let mut waiting = self.waiting.borrow_mut();
+        let taken = waiting.as_deref_mut().map(take).unwrap_or_default();
+        let empty = waiting.take_if(|waiting| waiting.is_empty());
+        drop(waiting);
+        drop(empty);
+        taken
+    }
+
+    fn look<T: Default>(&self, look: impl FnOnce(&Waiting) -> T) -> T {
+        let waiting = self.waiting.borrow();
+        waiting.as_deref().map(look).unwrap_or_default()
+    }
+
     fn has_buffered(&self) -> bool {
-        !self.buffered.borrow().is_empty()
+        self.look(|waiting| !waiting.buffered.is_empty())
     }
 
     /// Bytes that have not reached the handle.
     pub(super) fn buffered_bytes(&self) -> usize {
-        let buffered = self.buffered.borrow();
-        buffered.iter().map(|write| write.bytes.len()).sum()
+        self.look(|waiting| waiting.buffered.iter().map(|write| write.bytes.len()).sum())
     }
 
     /// True if somebody waits who is to hear that it came to nothing.
     fn has_waiting(&self) -> bool {
-        self.has_buffered() || !self.finished.borrow().is_empty()
+        self.look(|waiting| !waiting.buffered.is_empty() || !waiting.finished.is_empty())
+    }
+
+    fn is_corked(&self) -> bool {
+        self.corked.get() > 0
     }
 
     fn add_pending(&self) {
@@ -132,16 +176,12 @@ impl Socket {
 
     fn write_or_buffer(&self, bytes: &[u8], written: Option<Written>) -> bool {
         let (flags, writing) = (&self.inner.flags, &self.inner.writing);
-        writing.length.set(writing.length.get() + bytes.len());
-        if flags.has_any(WRITING | ERRORED) || writing.corked.get() > 0 {
+        writing.add_length(bytes.len());
+        if flags.has_any(WRITING | ERRORED) || writing.is_corked() {
             let bytes = bytes.to_vec();
-            writing
-                .buffered
-                .borrow_mut()
-                .push(Buffered { bytes, written });
+            writing.wait(|waiting| waiting.buffered.push(Buffered { bytes, written }));
         } else {
-            writing.written.borrow_mut().extend(written);
-            self.dispatch(&[IoSlice::new(bytes)]);
+            self.dispatch(&[IoSlice::new(bytes)], written.into_iter().collect());
         }
         let length = writing.length();
         let is_low = length < writing.high_water_mark.get() || length == 0;
@@ -152,18 +192,23 @@ impl Socket {
     }
 
     /// Hands bytes to the handle. What comes of it is told later, never on this stack.
-    fn dispatch(&self, bufs: &[IoSlice<'_>]) {
+    fn dispatch(&self, bufs: &[IoSlice<'_>], written: Vec<Written>) {
         let flags = &self.inner.flags;
         let bytes = bufs.iter().map(|buf| buf.len()).sum();
-        self.inner.writing.underway.set(bytes);
         flags.set(WRITING);
-        if flags.has(CONNECTING) {
-            return self.dispatch_once_connected(bufs);
-        }
-        let Some(result) = self.dispatch_now(bufs) else {
-            return;
+        let result = if flags.has(CONNECTING) {
+            self.dispatch_once_connected(bufs);
+            None
+        } else {
+            self.dispatch_now(bufs)
         };
-        let written = self.end_write(&result);
+        let Some(result) = result else {
+            return self.inner.writing.wait(|waiting| {
+                waiting.underway = bytes;
+                waiting.written = written;
+            });
+        };
+        self.end_write(bytes, &result);
         match result {
             Ok(()) => self.after_sync_write(written),
             Err(error) => self.next_call(move |socket| socket.on_write_error(error, written)),
@@ -189,7 +234,7 @@ impl Socket {
     /// What is written before the connection stands is sent when it does.
     fn dispatch_once_connected(&self, bufs: &[IoSlice<'_>]) {
         let bytes = bufs.iter().map(|buf| &**buf).collect::<Vec<_>>().concat();
-        self.inner.pending_data_bytes.set(bytes.len());
+        self.with_rare(|rare| rare.pending_data_bytes = bytes.len());
         let closed = self
             .inner
             .events
@@ -202,7 +247,7 @@ impl Socket {
             .events
             .once(event::Connect, move |socket: Socket| {
                 socket.inner.events.off(closed);
-                socket.inner.pending_data_bytes.set(0);
+                socket.with_rare(|rare| rare.pending_data_bytes = 0);
                 match socket.dispatch_now(&[IoSlice::new(&bytes)]) {
                     Some(result) => socket.on_write_end(result),
                     None => Ok(()),
@@ -226,25 +271,24 @@ impl Socket {
 
     /// The write that was under way has ended: Node's `onwrite`.
     fn on_write_end(&self, result: Result<(), Error>) -> Result<(), Thrown> {
-        let written = self.end_write(&result);
+        let (bytes, written) = self.inner.writing.take(|waiting| {
+            let underway = std::mem::take(&mut waiting.underway);
+            (underway, std::mem::take(&mut waiting.written))
+        });
+        self.end_write(bytes, &result);
         match result {
             Ok(()) => self.after_write(written),
             Err(error) => self.on_write_error(error, written),
         }
     }
 
-    fn end_write(&self, result: &Result<(), Error>) -> Vec<Written> {
-        let (flags, writing) = (&self.inner.flags, &self.inner.writing);
-        let written = writing.written.take();
-        flags.clear(WRITING);
-        writing
-            .length
-            .set(writing.length.get() - writing.underway.take());
+    fn end_write(&self, bytes: usize, result: &Result<(), Error>) {
+        self.inner.flags.clear(WRITING);
+        self.inner.writing.take_length(bytes);
         match result {
             Ok(()) => self.write_buffered(),
             Err(error) => self.note_error(error),
         }
-        written
     }
 
     fn after_sync_write(&self, written: Vec<Written>) {
@@ -292,26 +336,20 @@ impl Socket {
     /// Writes all that has waited, together.
     fn write_buffered(&self) {
         let (flags, writing) = (&self.inner.flags, &self.inner.writing);
-        let is_kept = flags.has_any(DESTROYED | BUFFER_PROCESSING) || writing.corked.get() > 0;
+        let is_kept = flags.has_any(DESTROYED | BUFFER_PROCESSING) || writing.is_corked();
         if is_kept || !writing.has_buffered() {
             return;
         }
         flags.set(BUFFER_PROCESSING);
-        let buffered = writing.buffered.take();
+        let buffered = writing.take(|waiting| std::mem::take(&mut waiting.buffered));
         // Together they are one write, and end once.
-        writing
-            .pending
-            .set(writing.pending.get() - (buffered.len() - 1));
+        (1..buffered.len()).for_each(|_| writing.end_pending());
         let (bytes, written): (Vec<_>, Vec<_>) = buffered
             .into_iter()
             .map(|write| (write.bytes, write.written))
             .unzip();
-        writing
-            .written
-            .borrow_mut()
-            .extend(written.into_iter().flatten());
         let bufs: Vec<_> = bytes.iter().map(|bytes| IoSlice::new(bytes)).collect();
-        self.dispatch(&bufs);
+        self.dispatch(&bufs, written.into_iter().flatten().collect());
         flags.clear(BUFFER_PROCESSING);
     }
 
@@ -322,8 +360,8 @@ impl Socket {
             return Ok(());
         }
         let error = self.errored();
-        for write in writing.buffered.take() {
-            writing.length.set(writing.length.get() - write.bytes.len());
+        for write in writing.take(|waiting| std::mem::take(&mut waiting.buffered)) {
+            writing.take_length(write.bytes.len());
             if let Some(written) = write.written {
                 let error = error.clone();
                 written(Err(
@@ -336,7 +374,8 @@ impl Socket {
     }
 
     fn tell_finished(&self, result: Result<(), Error>) -> Result<(), Thrown> {
-        let finished = self.inner.writing.finished.take();
+        let writing = &self.inner.writing;
+        let finished = writing.take(|waiting| std::mem::take(&mut waiting.finished));
         finished
             .into_iter()
             .try_for_each(|finished| finished(result.clone()))
@@ -411,7 +450,7 @@ impl Socket {
     /// Begins the end; gives why it cannot.
     fn end_stream(&self, failed: Option<Error>) -> Option<Error> {
         let (flags, writing) = (&self.inner.flags, &self.inner.writing);
-        if writing.corked.get() > 0 {
+        if writing.is_corked() {
             writing.corked.set(1);
             self.uncork();
         }
@@ -438,7 +477,10 @@ impl Socket {
         match failed.or_else(errored) {
             Some(error) => self.tell_soon(Some(finished), Err(error)),
             None if flags.has(FINISHED) => self.tell_soon(Some(finished), Ok(())),
-            None => self.inner.writing.finished.borrow_mut().push(finished),
+            None => {
+                let writing = &self.inner.writing;
+                writing.wait(|waiting| waiting.finished.push(finished));
+            }
         }
     }
 
