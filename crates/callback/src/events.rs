@@ -79,6 +79,8 @@ struct Entry<L> {
     listener: L,
     id: u32,
     once: bool,
+    /// Others of the same event may come behind it; without this, an emit stops looking here.
+    has_more: bool,
 }
 
 /// Who listens to what, and tells them: Node's `EventEmitter`.
@@ -158,12 +160,20 @@ impl<L> Emitter<L> {
     ) -> ListenerId {
         let id = self.next_id.get();
         self.next_id.set(id.wrapping_add(1));
+        let mut entries = self.entries.borrow_mut();
+        let mut has_others = false;
+        for entry in entries.iter_mut() {
+            if E::unwrap(&entry.listener).is_some() {
+                entry.has_more = true;
+                has_others = true;
+            }
+        }
         let entry = Entry {
             listener: E::wrap(listener),
             id,
             once,
+            has_more: has_others,
         };
-        let mut entries = self.entries.borrow_mut();
         if entries.len() < EXACT_MAX {
             entries.reserve_exact(1);
         }
@@ -232,9 +242,13 @@ impl<L> Emitter<L> {
         let mut listening = entries.iter().filter_map(|entry| {
             let listener = Rc::clone(E::unwrap(&entry.listener)?);
             let once = entry.once.then_some(ListenerId(entry.id));
-            Some(Heard { once, listener })
+            Some((Heard { once, listener }, entry.has_more))
         });
-        (listening.next(), listening.collect())
+        match listening.next() {
+            None => (None, Vec::new()),
+            Some((first, false)) => (Some(first), Vec::new()),
+            Some((first, true)) => (Some(first), listening.map(|(heard, _)| heard).collect()),
+        }
     }
 
     fn tell<E: HeardAs<L>>(&self, heard: Heard<E>, args: E::Args<'_>) -> Result<(), Thrown> {

@@ -191,6 +191,15 @@ impl Handle {
         JoinHandle::new(outcome, key, self.clone(), spawned_at)
     }
 
+    /// Starts a task for which nobody waits: it takes less than one with a [`JoinHandle`]. A panic in it
+    /// is reported (see [`Handle::on_unhandled`]).
+    #[track_caller]
+    pub fn spawn_detached(&self, future: impl Future<Output = ()> + 'static) {
+        if !self.inner.closed.get() {
+            self.start(Box::pin(future), Location::caller());
+        }
+    }
+
     fn start(&self, body: TaskBody, spawned_at: &'static Location<'static>) -> Key<Task> {
         let inner = &self.inner;
         let key = inner.tasks.borrow_mut().insert(Task {

@@ -2,6 +2,11 @@
 
 use oneloop::EventLoop;
 use oneloop::aio::{TcpListener, TcpStream, spawn};
+use oneloop::callback::{enter, net};
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
 
 async fn echo_many(stream: &TcpStream, messages: usize) {
     let mut buf = [0; 64];
@@ -33,6 +38,60 @@ fn an_echo_allocates_nothing() {
         allocation_counter::measure(|| event_loop.block_on(echo_many(&client, messages)))
             .count_total
     };
+    assert_eq!(
+        allocations(1_000),
+        allocations(1),
+        "block_on's own, and none a message"
+    );
+}
+
+#[test]
+fn an_echo_between_callbacks_allocates_nothing() {
+    let mut event_loop = EventLoop::new().unwrap();
+    let _entered = enter(&event_loop.handle());
+    let server = net::create_server(|socket| {
+        socket.on_data(|socket, bytes| {
+            socket.write(bytes);
+        });
+    });
+    let left = Rc::new(Cell::new(0));
+    let done = Rc::new(Cell::new(None::<Waker>));
+    let (counted, told) = (Rc::clone(&left), Rc::clone(&done));
+    let client = Rc::new(RefCell::new(None::<net::Socket>));
+    let connected = Rc::clone(&client);
+    let listening = server.listen(("127.0.0.1", 0)).unwrap();
+    listening.on_listening(move |server| {
+        let client = net::connect(server.address().unwrap().inet().unwrap())?;
+        let (counted, told) = (Rc::clone(&counted), Rc::clone(&told));
+        client.on_data(move |client, bytes| {
+            counted.set(counted.get() - 1);
+            match counted.get() {
+                0 => told.take().unwrap().wake(),
+                _ => {
+                    client.write(bytes);
+                }
+            }
+        });
+        connected.replace(Some(client));
+        Ok::<_, net::Error>(())
+    });
+    event_loop.run_once().unwrap(); // 'listening' comes in a tick
+    let mut echo_many = |messages: usize| {
+        left.set(messages);
+        let first = client.borrow().clone().unwrap();
+        first.write([7; 64]);
+        event_loop.block_on(poll_fn(|cx| {
+            done.set(Some(cx.waker().clone()));
+            if left.get() == 0 {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        }));
+    };
+    echo_many(10);
+    let mut allocations =
+        |messages| allocation_counter::measure(|| echo_many(messages)).count_total;
     assert_eq!(
         allocations(1_000),
         allocations(1),

@@ -48,20 +48,26 @@ impl Clients {
 pub(crate) struct Client {
     service: Rc<Service>,
     mode: RefCell<Mode>,
+    number: u64,
     /// The mode sends by itself, so that reading cannot wait until there is less to send.
     produces: bool,
-    number: u64,
     /// The server wants no more input: what waits goes out, and then the end.
     ending: Cell<bool>,
     has_place: Cell<bool>,
     hears_drain: Cell<bool>,
+    rare: RefCell<Option<Box<Rare>>>,
+}
+
+/// What most clients never need.
+#[derive(Default)]
+struct Rare {
     /// Wakes who fetches the mail of a chat.
-    mail: Cell<Option<Waker>>,
+    mail: Option<Waker>,
     /// Looks whether the client takes what waits for it, or closes.
-    watch: Cell<Option<Timeout>>,
+    watch: Option<Timeout>,
     /// Bytes that the kernel had taken when it looked last.
-    taken: Cell<u64>,
-    broken: Cell<Option<Broken>>,
+    taken: u64,
+    broken: Option<Broken>,
 }
 
 impl fmt::Debug for Client {
@@ -97,10 +103,7 @@ pub(crate) fn serve(service: &Rc<Service>, connected: NetSocket, number: u64, mo
         ending: Cell::new(false),
         has_place: Cell::new(true),
         hears_drain: Cell::new(false),
-        mail: Cell::new(None),
-        watch: Cell::new(None),
-        taken: Cell::new(0),
-        broken: Cell::new(None),
+        rare: RefCell::default(),
     });
     let open = (Rc::clone(&client), socket.clone());
     let place = service.clients.open.borrow_mut().insert(open);
@@ -281,22 +284,24 @@ impl Client {
         let Some(limit) = self.service.limits.write else {
             return;
         };
-        let watch = self.watch.take();
-        if watch.is_some() {
-            return self.watch.set(watch);
+        if self.rare(|rare| rare.watch.is_some()) {
+            return;
         }
-        self.taken.set(taken(socket));
+        self.rare(|rare| rare.taken = taken(socket));
         let (client, socket) = (Rc::clone(self), socket.clone());
         self.set_watch(limit, move || client.look_at_output(&socket));
     }
 
     fn look_at_output(self: &Rc<Self>, socket: &Socket) {
-        self.watch.set(None);
+        let before = self.rare(|rare| {
+            rare.watch = None;
+            rare.taken
+        });
         if socket.writable_length() == 0 || socket.is_destroyed() {
             return;
         }
         // A client that takes a little at a time makes some room long before the kernel tells.
-        if taken(socket) > self.taken.get() || socket.retry_write() {
+        if taken(socket) > before || socket.retry_write() {
             self.watch_output(socket);
         } else {
             self.give_up(socket, Expired::Write.into());
@@ -305,24 +310,26 @@ impl Client {
 
     fn set_watch(&self, after: Duration, look: impl FnOnce() + 'static) {
         self.stop_watch();
-        self.watch.set(Some(set_timeout(look, to_ms(after))));
+        let watch = set_timeout(look, to_ms(after));
+        self.rare(|rare| rare.watch = Some(watch));
     }
 
     fn stop_watch(&self) {
-        if let Some(watch) = self.watch.take() {
+        if let Some(watch) = self.take_rare(|rare| rare.watch.take()) {
             clear_timeout(watch);
         }
     }
 
     fn give_up(&self, socket: &Socket, why: Broken) {
         socket.remote_addr(); // it is asked for while there is one, and remembered
-        self.broken.set(Some(why));
+        self.rare(|rare| rare.broken = Some(why));
         self.give_place_back();
         socket.destroy();
     }
 
     fn on_error(&self, error: &Error) {
-        self.broken.set(Some(Broken::Io(error.clone().into())));
+        let broken = Broken::Io(error.clone().into());
+        self.rare(|rare| rare.broken = Some(broken));
     }
 
     fn on_close(&self, socket: &Socket, place: Key<Open>) {
@@ -332,7 +339,9 @@ impl Client {
         let open = self.service.clients.open.borrow_mut().remove(place);
         drop((mode, open));
         self.wake_mail();
-        let end = self.broken.take().map_or(Ok(()), Err);
+        let end = self
+            .take_rare(|rare| rare.broken.take())
+            .map_or(Ok(()), Err);
         log_end(self.number, &end, || socket.remote_addr());
         self.give_place_back();
     }
@@ -344,8 +353,16 @@ impl Client {
         }
     }
 
+    fn rare<T>(&self, f: impl FnOnce(&mut Rare) -> T) -> T {
+        f(self.rare.borrow_mut().get_or_insert_default())
+    }
+
+    fn take_rare<T>(&self, take: impl FnOnce(&mut Rare) -> Option<T>) -> Option<T> {
+        self.rare.borrow_mut().as_deref_mut().and_then(take)
+    }
+
     fn wake_mail(&self) {
-        if let Some(waker) = self.mail.take() {
+        if let Some(waker) = self.take_rare(|rare| rare.mail.take()) {
             waker.wake();
         }
     }
@@ -353,7 +370,8 @@ impl Client {
     /// Sends what others said, as long as there is room. Ready when there is nothing more to hear.
     fn poll_mail(self: &Rc<Self>, cx: &mut Context<'_>, socket: &Socket) -> Poll<()> {
         loop {
-            self.mail.set(Some(cx.waker().clone()));
+            let waker = cx.waker().clone();
+            self.rare(|rare| rare.mail = Some(waker));
             let out_max = self
                 .service
                 .out_soft

@@ -212,7 +212,7 @@ impl Service {
         });
         for listener in listeners {
             shared.acceptors.fetch_add(1, Ordering::AcqRel);
-            handle.spawn(Rc::clone(&service).accept(listener));
+            handle.spawn_detached(Rc::clone(&service).accept(listener));
         }
         service
     }
@@ -307,7 +307,7 @@ impl Service {
         match options.style {
             Style::Async => {
                 let connection = Connection::new(Rc::clone(self), socket, number, mode);
-                self.handle.spawn(connection);
+                self.handle.spawn_detached(connection);
             }
             Style::Callback => callbacks::serve(self, socket, number, mode),
         }

@@ -12,7 +12,7 @@ use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener, UnixStream};
 use std::path::Path;
 
 /// Each flag with its environment variable.
-const FLAGS: [(&str, &str); 14] = [
+const FLAGS: [(&str, &str); 15] = [
     ("--listen", "ONELOOP_LISTEN"),
     ("--mode", "ONELOOP_MODE"),
     ("--style", "ONELOOP_STYLE"),

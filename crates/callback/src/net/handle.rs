@@ -136,7 +136,7 @@ impl StreamHandle {
         self.io.replace(io);
         self.apply_reference();
         let handle = Rc::clone(self);
-        self.runtime.handle.spawn(Drive { handle });
+        self.runtime.handle.spawn_detached(Drive { handle });
     }
 
     /// Takes on a socket that is connected.
@@ -266,20 +266,19 @@ impl StreamHandle {
         waker
     }
 
-    /// Writes at once what the kernel takes. True if something is left, of whose end the socket will
-    /// be told.
+    /// Writes at once what the kernel takes, unless a first try was made. True if something is left, of
+    /// whose end the socket will be told.
     ///
     /// # Errors
     /// Those of `send(2)`.
-    pub(super) fn write(&self, bufs: &[IoSlice<'_>]) -> io::Result<bool> {
+    pub(super) fn write(
+        &self,
+        bufs: &[IoSlice<'_>],
+        tried: Option<io::Result<usize>>,
+    ) -> io::Result<bool> {
         let wanted: usize = bufs.iter().map(|buf| buf.len()).sum();
-        let written = match &*self.io.borrow() {
-            Io::Open(socket) if wanted > 0 => socket.try_write_vectored(bufs)?,
-            Io::Open(_) => 0,
-            _ => return Err(not_connected()),
-        };
-        self.bytes_written
-            .set(self.bytes_written.get() + wanted as u64);
+        let written = tried.unwrap_or_else(|| self.try_write_vectored(bufs))?;
+        self.count_written(wanted);
         if written == wanted {
             return Ok(false);
         }
@@ -287,6 +286,29 @@ impl StreamHandle {
         self.writing.replace(Some(Box::new(rest)));
         self.kick();
         Ok(true)
+    }
+
+    /// The first try of a write, while nothing waits. Unless it takes all, [`StreamHandle::write`]
+    /// has to follow.
+    pub(super) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.try_write_vectored(&[IoSlice::new(bytes)])?;
+        if written == bytes.len() {
+            self.count_written(written);
+        }
+        Ok(written)
+    }
+
+    fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        match &*self.io.borrow() {
+            Io::Open(_) if bufs.iter().all(|buf| buf.is_empty()) => Ok(0),
+            Io::Open(socket) => socket.try_write_vectored(bufs),
+            _ => Err(not_connected()),
+        }
+    }
+
+    fn count_written(&self, bytes: usize) {
+        self.bytes_written
+            .set(self.bytes_written.get() + bytes as u64);
     }
 
     /// Tries to write of what waits, though nobody has told that there is room. True if some was.
@@ -346,10 +368,10 @@ impl StreamHandle {
     }
 
     fn tell(&self, f: impl FnOnce(&Socket) -> Result<(), Thrown>) {
-        let owner = self.owner.take();
-        self.owner.set(owner.clone());
-        if let Some(owner) = owner {
+        // Nothing that the socket does in there needs the handle's own way to it.
+        if let Some(owner) = self.owner.take() {
             self.runtime.make_callback(|| f(&owner));
+            self.owner.set(Some(owner));
         }
     }
 

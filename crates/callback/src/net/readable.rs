@@ -16,7 +16,13 @@ pub(super) struct Reading {
     pub(super) high_water_mark: Cell<usize>,
     length: Cell<usize>,
     /// Only while there is something in it.
-    buffer: RefCell<Option<Box<VecDeque<Vec<u8>>>>>,
+    buffer: RefCell<Option<Box<Buffer>>>,
+}
+
+/// Chunks in the order in which they came.
+#[derive(Default)]
+struct Buffer {
+    chunks: VecDeque<Vec<u8>>,
 }
 
 impl Reading {
@@ -39,31 +45,32 @@ impl Reading {
     fn push(&self, chunk: &[u8]) {
         self.length.set(self.length.get() + chunk.len());
         let mut buffer = self.buffer.borrow_mut();
-        buffer.get_or_insert_default().push_back(chunk.to_vec());
+        let chunks = &mut buffer.get_or_insert_default().chunks;
+        chunks.push_back(chunk.to_vec());
     }
 
     fn first_len(&self) -> usize {
         let buffer = self.buffer.borrow();
-        let first = buffer.as_ref().and_then(|buffer| buffer.front());
+        let first = buffer.as_ref().and_then(|buffer| buffer.chunks.front());
         first.map_or(0, Vec::len)
     }
 
     /// Takes so many bytes, which are there, off the front.
     fn take(&self, count: usize) -> Vec<u8> {
         self.length.set(self.length.get() - count);
-        let mut kept = self.buffer.borrow_mut();
-        let Some(buffer) = kept.as_mut() else {
+        let mut buffer = self.buffer.borrow_mut();
+        let Some(Buffer { chunks }) = buffer.as_deref_mut() else {
             return Vec::new();
         };
-        let mut taken = buffer.pop_front().unwrap_or_default();
+        let mut taken = chunks.pop_front().unwrap_or_default();
         while taken.len() < count {
-            taken.extend(buffer.pop_front().unwrap_or_default());
+            taken.extend(chunks.pop_front().unwrap_or_default());
         }
         if taken.len() > count {
-            buffer.push_front(taken.split_off(count));
+            chunks.push_front(taken.split_off(count));
         }
-        if buffer.is_empty() {
-            *kept = None;
+        if chunks.is_empty() {
+            *buffer = None;
         }
         taken
     }
@@ -382,7 +389,7 @@ impl Socket {
             return;
         }
         let is_clear = reading.length() == 0 && !flags.has_any(READ_ENDED | DESTROYED | ERRORED);
-        if is_clear && self.handle().is_some_and(|handle| handle.is_reading()) {
+        if is_clear && self.with_handle(|handle| handle.is_reading()) == Some(true) {
             flags.set(READING | NEED_READABLE);
         } else {
             flags.set(READING_MORE);
@@ -444,10 +451,8 @@ impl Socket {
         if self.is_destroyed() {
             return Ok(());
         }
-        let handle = self.handle();
-        let wants_more = self.push(chunk)?;
-        if let Some(handle) = handle.filter(|_| !wants_more) {
-            handle.read_stop();
+        if !self.push(chunk)? {
+            self.with_handle(|handle| handle.read_stop());
         }
         Ok(())
     }

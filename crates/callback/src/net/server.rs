@@ -469,7 +469,7 @@ impl ServerHandle {
         let accept = Accept {
             handle: Rc::clone(&handle),
         };
-        handle.runtime.handle.spawn(accept);
+        handle.runtime.handle.spawn_detached(accept);
         handle
     }
 

@@ -239,13 +239,19 @@ impl Socket {
     }
 
     pub(super) fn handle(&self) -> Option<Rc<StreamHandle>> {
+        self.with_handle(Rc::clone)
+    }
+
+    /// Does something with the handle, if there is one: something that calls nobody.
+    pub(super) fn with_handle<T>(&self, f: impl FnOnce(&Rc<StreamHandle>) -> T) -> Option<T> {
         let handle = self.inner.handle.take();
-        self.inner.handle.set(handle.clone());
-        handle
+        let done = handle.as_ref().map(f);
+        self.inner.handle.set(handle);
+        done
     }
 
     pub(super) fn has_handle(&self) -> bool {
-        self.handle().is_some()
+        self.with_handle(|_| ()).is_some()
     }
 
     pub(super) fn set_handle(&self, handle: Rc<StreamHandle>) -> Option<Rc<StreamHandle>> {

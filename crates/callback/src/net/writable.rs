@@ -149,10 +149,31 @@ impl Socket {
             self.destroy_with(error);
             return false;
         }
-        self.write_bytes(bytes, written).unwrap_or(false)
+        let tried = self.try_at_once(bytes, written.is_some());
+        if matches!(tried, Some(Ok(count)) if count == bytes.len()) {
+            return true;
+        }
+        self.write_bytes(bytes, written, tried).unwrap_or(false)
     }
 
-    fn write_bytes(&self, bytes: &[u8], written: Option<Written>) -> Result<bool, Error> {
+    /// The way of most writes: nothing waits, nobody is to be told, and the kernel has room for all of
+    /// it. Then there is nothing else to do; if not, this was the first try of the write.
+    fn try_at_once(&self, bytes: &[u8], is_told: bool) -> Option<io::Result<usize>> {
+        let unusual =
+            ENDING | DESTROYED | ERRORED | WRITING | CONNECTING | NEED_DRAIN | HAS_TIMEOUT;
+        if is_told || self.inner.flags.has_any(unusual) || self.inner.writing.is_corked() {
+            return None;
+        }
+        self.with_handle(|handle| handle.try_write(bytes))
+    }
+
+    /// Writes bytes, of which some may have been written by a first try.
+    fn write_bytes(
+        &self,
+        bytes: &[u8],
+        written: Option<Written>,
+        tried: Option<io::Result<usize>>,
+    ) -> Result<bool, Error> {
         let flags = &self.inner.flags;
         let failed = if flags.has(ENDING) {
             Error::write_after_end()
@@ -160,7 +181,7 @@ impl Socket {
             Error::stream_destroyed("write")
         } else {
             self.inner.writing.add_pending();
-            return Ok(self.write_or_buffer(bytes, written));
+            return Ok(self.write_or_buffer(bytes, written, tried));
         };
         self.tell_soon(written, Err(failed.clone()));
         self.error_or_destroy(failed.clone());
@@ -174,14 +195,20 @@ impl Socket {
         }
     }
 
-    fn write_or_buffer(&self, bytes: &[u8], written: Option<Written>) -> bool {
+    fn write_or_buffer(
+        &self,
+        bytes: &[u8],
+        written: Option<Written>,
+        tried: Option<io::Result<usize>>,
+    ) -> bool {
         let (flags, writing) = (&self.inner.flags, &self.inner.writing);
         writing.add_length(bytes.len());
         if flags.has_any(WRITING | ERRORED) || writing.is_corked() {
             let bytes = bytes.to_vec();
             writing.wait(|waiting| waiting.buffered.push(Buffered { bytes, written }));
         } else {
-            self.dispatch(&[IoSlice::new(bytes)], written.into_iter().collect());
+            let written = written.into_iter().collect();
+            self.dispatch(&[IoSlice::new(bytes)], written, tried);
         }
         let length = writing.length();
         let is_low = length < writing.high_water_mark.get() || length == 0;
@@ -192,7 +219,12 @@ impl Socket {
     }
 
     /// Hands bytes to the handle. What comes of it is told later, never on this stack.
-    fn dispatch(&self, bufs: &[IoSlice<'_>], written: Vec<Written>) {
+    fn dispatch(
+        &self,
+        bufs: &[IoSlice<'_>],
+        written: Vec<Written>,
+        tried: Option<io::Result<usize>>,
+    ) {
         let flags = &self.inner.flags;
         let bytes = bufs.iter().map(|buf| buf.len()).sum();
         flags.set(WRITING);
@@ -200,7 +232,7 @@ impl Socket {
             self.dispatch_once_connected(bufs);
             None
         } else {
-            self.dispatch_now(bufs)
+            self.dispatch_now(bufs, tried)
         };
         let Some(result) = result else {
             return self.inner.writing.wait(|waiting| {
@@ -216,12 +248,16 @@ impl Socket {
     }
 
     /// Gives the write's end, if it has come already.
-    fn dispatch_now(&self, bufs: &[IoSlice<'_>]) -> Option<Result<(), Error>> {
+    fn dispatch_now(
+        &self,
+        bufs: &[IoSlice<'_>],
+        tried: Option<io::Result<usize>>,
+    ) -> Option<Result<(), Error>> {
         let Some(handle) = self.handle() else {
             return Some(Err(Error::new("ERR_SOCKET_CLOSED", "Socket is closed")));
         };
         self.put_timeout_off();
-        match handle.write(bufs) {
+        match handle.write(bufs, tried) {
             Ok(true) => {
                 self.note_queue(handle.write_queue_bytes());
                 None
@@ -248,7 +284,7 @@ impl Socket {
             .once(event::Connect, move |socket: Socket| {
                 socket.inner.events.off(closed);
                 socket.with_rare(|rare| rare.pending_data_bytes = 0);
-                match socket.dispatch_now(&[IoSlice::new(&bytes)]) {
+                match socket.dispatch_now(&[IoSlice::new(&bytes)], None) {
                     Some(result) => socket.on_write_end(result),
                     None => Ok(()),
                 }
@@ -349,7 +385,7 @@ impl Socket {
             .map(|write| (write.bytes, write.written))
             .unzip();
         let bufs: Vec<_> = bytes.iter().map(|bytes| IoSlice::new(bytes)).collect();
-        self.dispatch(&bufs, written.into_iter().flatten().collect());
+        self.dispatch(&bufs, written.into_iter().flatten().collect(), None);
         flags.clear(BUFFER_PROCESSING);
     }
 
@@ -440,7 +476,7 @@ impl Socket {
     }
 
     fn end_bytes(&self, bytes: &[u8], finished: Option<Written>) {
-        let wrote = self.write_bytes(bytes, None);
+        let wrote = self.write_bytes(bytes, None, None);
         let failed = self.end_stream(wrote.err());
         if let Some(finished) = finished {
             self.tell_at_finish(failed, finished);

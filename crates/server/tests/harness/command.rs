@@ -2,17 +2,12 @@
 
 use std::process::{Command, Stdio};
 
-/// The server with these flags, and nothing from our own environment.
+/// The server with these flags, and nothing from our own environment but the style: all tests are for
+/// all styles, and `ONELOOP_TEST_STYLE` says of which one this is a test.
 pub(crate) fn main(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_main"));
-    command.args(args).args(style());
+    command.args(args);
     without_our_environment(command)
-}
-
-/// All tests are for all styles: this is how `make test` says which it is that they test.
-fn style() -> Option<String> {
-    let style = std::env::var("ONELOOP_TEST_STYLE").ok()?;
-    Some(format!("--style={style}"))
 }
 
 /// The same, in a process that may open so many files and no more.
@@ -21,8 +16,7 @@ pub(crate) fn main_with_files(files: u32, args: &[&str]) -> Command {
     command
         .args(["-c", &format!("ulimit -n {files}; exec \"$0\" \"$@\"")])
         .arg(env!("CARGO_BIN_EXE_main"))
-        .args(args)
-        .args(style());
+        .args(args);
     without_our_environment(command)
 }
 
@@ -31,6 +25,9 @@ fn without_our_environment(mut command: Command) -> Command {
         if name.starts_with("ONELOOP_") || name == "RUST_BACKTRACE" {
             command.env_remove(name);
         }
+    }
+    if let Ok(style) = std::env::var("ONELOOP_TEST_STYLE") {
+        command.env("ONELOOP_STYLE", style);
     }
     command.stdin(Stdio::null());
     command
