@@ -3,6 +3,7 @@
 //!
 //! They run on virtual time: what takes 150 ms in Node takes none here, in the same order.
 
+mod http;
 mod node;
 
 use oneloop::callback::run_on;

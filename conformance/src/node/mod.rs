@@ -42,6 +42,7 @@ const PROGRAMS: &[(&str, Program)] = programs! {
     "19_errors": net_given::errors;
     "21_elu": perf_hooks::utilization_and_delay;
     "23_destroy_soon": net_given::destroy_soon;
+    "25_http_close": net_given::http_close;
     "27_immediate_queue_snapshot": order::immediate_queue_snapshot;
     "29_accept_order": net_given::accept_order;
     "31_write_before_connect": net_given::write_before_connect;

@@ -1,6 +1,7 @@
 //! Sockets and servers: the programs from which this style began.
 
 use super::{close_server, compute_for, say};
+use crate::http;
 use oneloop::callback::net::{self, Error, ServerOptions, Socket, SocketOptions, event};
 use oneloop::callback::{next_tick, set_immediate, set_timeout, spawn_micro};
 use oneloop::net::Addr;
@@ -304,6 +305,35 @@ pub(super) fn accept_one_per_poll() -> Result<(), Error> {
         let (n, imm) = (Rc::clone(&n), Rc::clone(&imm));
         set_immediate(|| tick(n, imm));
     });
+    Ok(())
+}
+
+pub(super) fn http_close() -> Result<(), Error> {
+    let s = http::Server::new("ok");
+    let addr = s.listen()?;
+    drop(spawn_micro(async move {
+        let agent = http::Agent::default();
+        agent.get(addr).await?; // r.resume(), and its 'end'
+        set_timeout(
+            move || {
+                let timeouts = s.timeouts();
+                println!(
+                    "keepAliveTimeout {} headersTimeout {} requestTimeout {}",
+                    timeouts.keep_alive.as_millis(),
+                    timeouts.headers.as_millis(),
+                    timeouts.request.as_millis()
+                );
+                let _kept = agent;
+                let t = Handle::current().now();
+                s.close(move || {
+                    let took = Handle::current().now() - t;
+                    println!("closed fast {}", took < Duration::from_millis(500));
+                });
+            },
+            20,
+        );
+        Ok::<_, Box<dyn std::error::Error>>(())
+    }));
     Ok(())
 }
 

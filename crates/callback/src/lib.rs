@@ -21,9 +21,41 @@
 //! budget, as in Node: a tick that queues itself for ever starves the loop. A callback throws by
 //! returning an `Err` or by panicking: see [`process`].
 //!
+//! An echo server, as short as Node's own:
+//!
+//! ```no_run
+//! use oneloop_callback::{net, run};
+//!
+//! run(|| {
+//!     let server = net::create_server(|socket| {
+//!         socket.on_error(|_, error| eprintln!("{error}"));
+//!         socket.pipe(&socket);
+//!     });
+//!     server.listen(8080)
+//! })?;
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! | Node | here |
+//! |---|---|
+//! | `setTimeout`, `setInterval`, `setImmediate`, `clear…` | [`set_timeout`], [`set_interval`], [`set_immediate`], … |
+//! | `process.nextTick`, `queueMicrotask` | [`next_tick`], [`queue_microtask`] |
+//! | promises, `async` functions | [`spawn_micro`], and `await` inside |
+//! | `process.on('exit')`, `'uncaughtException'`, `'SIGTERM'`, `process.exit` | [`process`] |
+//! | `net` | [`net`] |
+//! | `events` | [`events`] |
+//! | `AbortController`, `AbortSignal`, `timers/promises` | [`AbortController`], [`AbortSignal`], [`timers::promises`] |
+//! | `perf_hooks` | [`perf_hooks`] |
+//!
+//! Where Rust's names differ: a method `x` that takes an optional callback in Node is `x_then` with one
+//! (`write_then`, `end_then`, `close_then`); `emitter.on('data', f)` is `on_data(f)`, or
+//! `on(event::Data, f)` where the listener is to be taken off again; a property that tells yes or no is
+//! `is_…`; `ref()` is `make_ref()`. Handlers are `Fn`, as one may well be called while it runs: what
+//! they change is in a `Cell` or a `RefCell`.
+//!
 //! The semantics are those of Node 20; `conformance/node` holds programs in both languages and the
-//! lines that both print. Today it has timers, immediates, ticks, microtasks, the process and
-//! [`perf_hooks`]; the sockets are to come.
+//! lines that both print. A timeout cannot be [refreshed](Timeout::refresh) after it has fired, as its
+//! function is called once.
 
 mod abort;
 mod error;
