@@ -246,7 +246,10 @@ impl Socket {
             Err(error) => return self.give_attempt_up(error),
         };
         self.emit(event::ConnectionAttempt, (self.clone(), &addr))?;
-        match self.begin(unconnected, &addr) {
+        let begun = handle
+            .check_unconnected()
+            .and_then(|()| self.begin(unconnected, &addr));
+        match begun {
             Err(error) if is_known_at_once(&addr, &error) => {
                 let local = unspecified(&addr);
                 let error = Error::system_at("connect", error, &addr, Some(&local));
@@ -351,9 +354,12 @@ impl Socket {
     }
 }
 
-/// A refusal of a TCP connection, and all that goes wrong with a Unix one, is told in the next turn.
+/// A refusal of a TCP connection, and what goes wrong with a Unix one, is told in the next turn; that
+/// the socket is connected already is not.
 fn is_known_at_once(addr: &Addr, error: &io::Error) -> bool {
-    addr.inet().is_some() && error.kind() != io::ErrorKind::ConnectionRefused
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    let is_connected = matches!(errno, Some(Errno::EALREADY | Errno::EISCONN));
+    is_connected || (addr.inet().is_some() && errno != Some(Errno::ECONNREFUSED))
 }
 
 fn unspecified_ip(addr: &SocketAddr) -> IpAddr {

@@ -144,6 +144,18 @@ impl StreamHandle {
         self.start(Io::Open(socket));
     }
 
+    /// Fails for a handle that connects already, or is connected.
+    ///
+    /// # Errors
+    /// `EALREADY`, `EISCONN`.
+    pub(super) fn check_unconnected(&self) -> io::Result<()> {
+        match &*self.io.borrow() {
+            Io::Connecting(_) | Io::Refused(_) => Err(system_error(Errno::EALREADY)),
+            Io::Open(_) => Err(system_error(Errno::EISCONN)),
+            Io::Idle | Io::Closed => Ok(()),
+        }
+    }
+
     /// Waits for a connect that has begun; what is known of it at once is told in the next turn.
     pub(super) fn connect(self: &Rc<Self>, connecting: io::Result<Connecting>) {
         match connecting {

@@ -3,6 +3,7 @@
 use super::event::{self, Dropped, ServerEvent};
 use super::options::{Endpoint, ListenOptions, ServerOptions};
 use super::socket::{Socket, WeakSocket};
+use crate::abort::AbortSignal;
 use crate::error::Error;
 use crate::events::{Emitter, ListenerId};
 use crate::queues::Queued;
@@ -115,10 +116,7 @@ impl Server {
         }
         let number = self.next_listening_number();
         if let Some(signal) = &options.signal {
-            let server = self.clone();
-            signal.call_when_aborted(move || {
-                server.close();
-            });
+            self.close_on_abort(signal);
         }
         match endpoint.into() {
             Endpoint::Path(path) => self.listen_on(Endpoint::unix_addr(&path), &options),
@@ -131,6 +129,24 @@ impl Server {
             }
         }
         Ok(self.clone())
+    }
+
+    fn close_on_abort(&self, signal: &AbortSignal) {
+        if signal.is_aborted() {
+            return self.next_call(|server| {
+                server.close();
+                Ok(())
+            });
+        }
+        let server = Rc::downgrade(&self.inner);
+        let listening = signal.on_abort(move |_| {
+            if let Some(inner) = server.upgrade() {
+                Server { inner }.close();
+            }
+        });
+        let signal = signal.clone();
+        let events = &self.inner.events;
+        events.once(event::ServerClose, move |_: Server| signal.off(listening));
     }
 
     fn next_listening_number(&self) -> u64 {
