@@ -4,6 +4,7 @@
 //! A handle is a task of the loop. All that it tells its [`Socket`], it tells in a scope of its own, so
 //! that ticks and microtasks run after each.
 
+use super::drive::{Drive, Driven, Pace};
 use super::socket::Socket;
 use crate::error::Error;
 use crate::queues::Queued;
@@ -18,7 +19,7 @@ use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 /// How many full buffers one round reads, as libuv's does.
 const ROUND_READS: usize = 32;
@@ -99,12 +100,9 @@ pub(super) struct StreamHandle {
     owner: Cell<Option<Socket>>,
     io: RefCell<Io>,
     writing: RefCell<Option<Box<Write>>>,
-    waker: Cell<Option<Waker>>,
+    pace: Pace,
     is_reading: Cell<bool>,
-    /// It had its round; the next turn begins another one.
-    is_held: Cell<bool>,
     is_shutting: Cell<bool>,
-    is_unreferenced: Cell<bool>,
     /// Whether 'close' is to be told, and as what.
     closed_with_error: Cell<Option<bool>>,
     read_bytes_max: Cell<u32>,
@@ -120,11 +118,9 @@ impl StreamHandle {
             owner: Cell::new(Some(owner.clone())),
             io: RefCell::new(Io::Idle),
             writing: RefCell::default(),
-            waker: Cell::new(None),
+            pace: Pace::default(),
             is_reading: Cell::new(false),
-            is_held: Cell::new(false),
             is_shutting: Cell::new(false),
-            is_unreferenced: Cell::new(false),
             closed_with_error: Cell::new(None),
             read_bytes_max: Cell::new(CHUNK_BYTES as u32),
             bytes_read: Cell::new(0),
@@ -136,7 +132,7 @@ impl StreamHandle {
         self.io.replace(io);
         self.apply_reference();
         let handle = Rc::clone(self);
-        self.runtime.handle.spawn_detached(Drive { handle });
+        self.runtime.handle.spawn_detached(Drive(handle));
     }
 
     /// Takes on a socket that is connected.
@@ -208,12 +204,12 @@ impl StreamHandle {
     }
 
     pub(super) fn set_referenced(&self, referenced: bool) {
-        self.is_unreferenced.set(!referenced);
+        self.pace.set_referenced(referenced);
         self.apply_reference();
     }
 
     fn apply_reference(&self) {
-        let referenced = !self.is_unreferenced.get();
+        let referenced = self.pace.is_referenced();
         match &*self.io.borrow() {
             Io::Connecting(connecting) => connecting.0.set_referenced(referenced),
             Io::Open(socket) => socket.source().set_referenced(referenced),
@@ -238,9 +234,9 @@ impl StreamHandle {
     /// Has the next read, if there is something to read, wait for the next turn; else the poll tells.
     fn pace(self: &Rc<Self>) {
         if self.is_readable() {
-            self.hold();
+            self.hold(&self.runtime.queues);
         } else {
-            self.kick();
+            self.pace.kick();
         }
     }
 
@@ -257,25 +253,6 @@ impl StreamHandle {
             Io::Open(socket) => socket.source().ready(),
             _ => Ready::NONE,
         }
-    }
-
-    fn hold(self: &Rc<Self>) {
-        if !self.is_held.replace(true) {
-            self.runtime.queues.hold(Rc::clone(self) as _);
-        }
-    }
-
-    /// Has the task look what there is to do.
-    fn kick(&self) {
-        if let Some(waker) = self.waker() {
-            waker.wake();
-        }
-    }
-
-    fn waker(&self) -> Option<Waker> {
-        let waker = self.waker.take();
-        self.waker.set(waker.clone());
-        waker
     }
 
     /// Writes at once what the kernel takes, unless a first try was made. True if something is left, of
@@ -296,7 +273,7 @@ impl StreamHandle {
         }
         let rest = Write::rest_of(bufs, written);
         self.writing.replace(Some(Box::new(rest)));
-        self.kick();
+        self.pace.kick();
         Ok(true)
     }
 
@@ -334,7 +311,7 @@ impl StreamHandle {
         };
         let written = written.unwrap_or(0); // an error is told by the poll
         self.advance_write(written);
-        self.kick(); // it is the task that tells of the end
+        self.pace.kick(); // it is the task that tells of the end
         written > 0
     }
 
@@ -357,7 +334,7 @@ impl StreamHandle {
         self.is_reading.set(false);
         self.closed_with_error.set(tell_with_error);
         self.runtime.queues.close(Rc::clone(self) as _);
-        self.kick();
+        self.pace.kick();
     }
 
     /// Closes with a reset instead of an orderly end.
@@ -375,25 +352,12 @@ impl StreamHandle {
         Ok(())
     }
 
-    fn is_closed(&self) -> bool {
-        matches!(*self.io.borrow(), Io::Closed)
-    }
-
     fn tell(&self, f: impl FnOnce(&Socket) -> Result<(), Thrown>) {
         // Nothing that the socket does in there needs the handle's own way to it.
         if let Some(owner) = self.owner.take() {
             self.runtime.make_callback(|| f(&owner));
             self.owner.set(Some(owner));
         }
-    }
-
-    /// libuv's `uv__stream_io`: what the poll said of the fd, or that it is looked after again.
-    fn poll_io(self: &Rc<Self>, cx: &mut Context<'_>) {
-        self.poll_connect(cx);
-        if !self.is_held.get() {
-            self.read_round(cx);
-        }
-        self.write_round(cx);
     }
 
     fn poll_connect(self: &Rc<Self>, cx: &mut Context<'_>) {
@@ -489,7 +453,7 @@ impl StreamHandle {
             _ => false,
         };
         if is_left {
-            self.hold();
+            self.hold(&self.runtime.queues);
         }
     }
 
@@ -568,6 +532,31 @@ fn system_error(errno: Errno) -> io::Error {
     io::Error::from_raw_os_error(errno as i32)
 }
 
+impl Driven for StreamHandle {
+    fn pace(&self) -> &Pace {
+        &self.pace
+    }
+
+    /// libuv's `uv__stream_io`: what the poll said of the fd, or that it is looked after again.
+    fn poll_io(self: &Rc<Self>, cx: &mut Context<'_>) {
+        self.poll_connect(cx);
+        if !self.pace.is_held() {
+            self.read_round(cx);
+        }
+        self.write_round(cx);
+    }
+
+    fn is_closed(&self) -> bool {
+        matches!(*self.io.borrow(), Io::Closed)
+    }
+
+    fn abandon(&self) {
+        let io = self.io.replace(Io::Closed);
+        let owner = self.owner.take();
+        drop((io, owner));
+    }
+}
+
 impl Queued for StreamHandle {
     fn serve(self: Rc<Self>) {
         let io = self.io.replace(Io::Idle);
@@ -579,14 +568,11 @@ impl Queued for StreamHandle {
     }
 
     fn release(self: Rc<Self>) {
-        self.is_held.set(false);
-        if let Some(waker) = self.waker() {
-            self.poll_io(&mut Context::from_waker(&waker));
-        }
+        self.begin_round();
     }
 
     fn is_referenced(&self) -> bool {
-        !self.is_unreferenced.get()
+        self.pace.is_referenced()
     }
 
     /// libuv's `uv__stream_destroy`, and then the callback of the close.
@@ -602,40 +588,5 @@ impl Queued for StreamHandle {
         }
         let owner = self.owner.take();
         drop(owner);
-    }
-}
-
-/// The task of a handle: ready when it is closed.
-struct Drive {
-    handle: Rc<StreamHandle>,
-}
-
-impl Future for Drive {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let handle = &self.handle;
-        let waker = handle.waker.take();
-        handle
-            .waker
-            .set(Some(waker.unwrap_or_else(|| cx.waker().clone())));
-        handle.poll_io(cx);
-        if handle.is_closed() {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
-    }
-}
-
-impl Drop for Drive {
-    /// When the loop is dropped, the socket is, too.
-    fn drop(&mut self) {
-        let handle = &self.handle;
-        if !handle.is_closed() {
-            let io = handle.io.replace(Io::Closed);
-            let owner = handle.owner.take();
-            drop((io, owner));
-        }
     }
 }

@@ -1,5 +1,6 @@
 //! What accepts connections, in Node's words: `net.Server`.
 
+use super::drive::{Drive, Driven, Pace};
 use super::event::{self, Dropped, ServerEvent};
 use super::options::{Endpoint, ListenOptions, ServerOptions};
 use super::socket::{Socket, WeakSocket};
@@ -16,12 +17,10 @@ use oneloop_net::{
 };
 use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 /// As in Node: the kernel makes 512 of it.
 const BACKLOG: i32 = 511;
@@ -466,9 +465,7 @@ struct ServerHandle {
     runtime: Rc<Runtime>,
     owner: RefCell<Option<Server>>,
     listener: RefCell<Option<Listener>>,
-    waker: RefCell<Option<Waker>>,
-    is_held: Cell<bool>,
-    is_unreferenced: Cell<bool>,
+    pace: Pace,
 }
 
 impl ServerHandle {
@@ -477,20 +474,16 @@ impl ServerHandle {
         let handle = Rc::new(ServerHandle {
             owner: RefCell::new(Some(owner.clone())),
             listener: RefCell::new(Some(listener)),
-            waker: RefCell::default(),
-            is_held: Cell::new(false),
-            is_unreferenced: Cell::new(false),
+            pace: Pace::default(),
             runtime,
         });
-        let accept = Accept {
-            handle: Rc::clone(&handle),
-        };
-        handle.runtime.handle.spawn_detached(accept);
+        let drive = Drive(Rc::clone(&handle));
+        handle.runtime.handle.spawn_detached(drive);
         handle
     }
 
     fn set_referenced(&self, referenced: bool) {
-        self.is_unreferenced.set(!referenced);
+        self.pace.set_referenced(referenced);
         if let Some(listener) = &*self.listener.borrow() {
             listener.source().set_referenced(referenced);
         }
@@ -498,10 +491,6 @@ impl ServerHandle {
 
     fn local_addr(&self) -> Option<Addr> {
         self.listener.borrow().as_ref()?.local_addr().ok()
-    }
-
-    fn is_closed(&self) -> bool {
-        self.listener.borrow().is_none()
     }
 
     /// The file of a Unix socket goes first, as with libuv: nobody finds a socket that is closed.
@@ -512,19 +501,19 @@ impl ServerHandle {
         let listener = self.listener.take();
         drop(listener);
         self.runtime.queues.close(Rc::clone(self) as _);
-        self.kick();
+        self.pace.kick();
+    }
+}
+
+impl Driven for ServerHandle {
+    fn pace(&self) -> &Pace {
+        &self.pace
     }
 
-    fn kick(&self) {
-        let waker = self.waker.borrow().clone();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
-    fn poll_accept(self: &Rc<Self>, cx: &mut Context<'_>) {
+    /// libuv's `uv__server_io`: one connection.
+    fn poll_io(self: &Rc<Self>, cx: &mut Context<'_>) {
         let accepted = match &*self.listener.borrow() {
-            Some(listener) if !self.is_held.get() => listener.poll_accept(cx),
+            Some(listener) if !self.pace.is_held() => listener.poll_accept(cx),
             _ => return,
         };
         let Poll::Ready(accepted) = accepted else {
@@ -542,9 +531,17 @@ impl ServerHandle {
             None => false,
         };
         if has_more {
-            self.is_held.set(true);
-            self.runtime.queues.hold(Rc::clone(self) as _);
+            self.hold(&self.runtime.queues);
         }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.listener.borrow().is_none()
+    }
+
+    fn abandon(&self) {
+        let gone = (self.listener.take(), self.owner.take());
+        drop(gone);
     }
 }
 
@@ -552,49 +549,15 @@ impl Queued for ServerHandle {
     fn serve(self: Rc<Self>) {}
 
     fn release(self: Rc<Self>) {
-        self.is_held.set(false);
-        let waker = self.waker.borrow().clone();
-        if let Some(waker) = waker {
-            self.poll_accept(&mut Context::from_waker(&waker));
-        }
+        self.begin_round();
     }
 
     fn is_referenced(&self) -> bool {
-        !self.is_unreferenced.get()
+        self.pace.is_referenced()
     }
 
     fn finish_close(self: Rc<Self>) {
         let owner = self.owner.take();
         drop(owner);
-    }
-}
-
-/// The task of a handle: ready when it is closed.
-struct Accept {
-    handle: Rc<ServerHandle>,
-}
-
-impl Future for Accept {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let handle = &self.handle;
-        if handle.waker.borrow().is_none() {
-            handle.waker.replace(Some(cx.waker().clone()));
-        }
-        handle.poll_accept(cx);
-        if handle.is_closed() {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
-    }
-}
-
-impl Drop for Accept {
-    /// When the loop is dropped, the listener is, too.
-    fn drop(&mut self) {
-        let gone = (self.handle.listener.take(), self.handle.owner.take());
-        drop(gone);
     }
 }

@@ -1,0 +1,106 @@
+//! What a handle with an fd is for the loop: a task that looks whenever the poll says so, and that has
+//! its next round in the next turn where libuv's level-triggered epoll would bring it again.
+
+use crate::queues::{Queued, Queues};
+use std::cell::Cell;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+/// When a handle has its rounds.
+#[derive(Default)]
+pub(super) struct Pace {
+    waker: Cell<Option<Waker>>,
+    /// It had its round; the next turn begins another one.
+    is_held: Cell<bool>,
+    is_unreferenced: Cell<bool>,
+}
+
+impl Pace {
+    /// Has the task look what there is to do.
+    pub(super) fn kick(&self) {
+        if let Some(waker) = self.waker() {
+            waker.wake();
+        }
+    }
+
+    /// None before the task has run.
+    fn waker(&self) -> Option<Waker> {
+        let waker = self.waker.take();
+        self.waker.set(waker.clone());
+        waker
+    }
+
+    fn keep_waker(&self, cx: &Context<'_>) {
+        let waker = self.waker.take();
+        let waker = waker.unwrap_or_else(|| cx.waker().clone());
+        self.waker.set(Some(waker));
+    }
+
+    pub(super) fn is_held(&self) -> bool {
+        self.is_held.get()
+    }
+
+    pub(super) fn set_referenced(&self, referenced: bool) {
+        self.is_unreferenced.set(!referenced);
+    }
+
+    pub(super) fn is_referenced(&self) -> bool {
+        !self.is_unreferenced.get()
+    }
+}
+
+/// A handle that a task drives until it is closed.
+pub(super) trait Driven: Queued + Sized + 'static {
+    fn pace(&self) -> &Pace;
+
+    /// Does all that the poll allows.
+    fn poll_io(self: &Rc<Self>, cx: &mut Context<'_>);
+
+    fn is_closed(&self) -> bool;
+
+    /// Lets go of everything: the loop is gone.
+    fn abandon(&self);
+
+    /// Has the next round in the next turn.
+    fn hold(self: &Rc<Self>, queues: &Queues) {
+        if !self.pace().is_held.replace(true) {
+            queues.hold(Rc::clone(self) as _);
+        }
+    }
+
+    /// Has that round.
+    fn begin_round(self: &Rc<Self>) {
+        self.pace().is_held.set(false);
+        if let Some(waker) = self.pace().waker() {
+            self.poll_io(&mut Context::from_waker(&waker));
+        }
+    }
+}
+
+/// The task of a handle: ready when it is closed.
+pub(super) struct Drive<H: Driven>(pub(super) Rc<H>);
+
+impl<H: Driven> Future for Drive<H> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let handle = &self.0;
+        handle.pace().keep_waker(cx);
+        handle.poll_io(cx);
+        if handle.is_closed() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
+impl<H: Driven> Drop for Drive<H> {
+    fn drop(&mut self) {
+        if !self.0.is_closed() {
+            self.0.abandon();
+        }
+    }
+}
