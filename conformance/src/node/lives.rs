@@ -305,3 +305,49 @@ pub(super) fn immediate_in_io() -> Result<(), Error> {
     });
     Ok(())
 }
+
+pub(super) fn ref_while_held() -> Result<(), Error> {
+    serve(|c| {
+        println!("connection");
+        c.unref();
+        set_immediate(say("immediate"));
+        c.on_data(|c, d| {
+            println!("data {}", text(d));
+            set_immediate(move || {
+                c.make_ref();
+                close_server(&c);
+                println!("ref");
+            });
+        });
+        c.on_end(|_| println!("end"));
+        c.on_close(|_, _| println!("close"));
+    })?
+    .on_listening(|s| {
+        let c = connect(&s)?;
+        c.end_with("x");
+        c.unref();
+        Ok::<_, Error>(())
+    });
+    Ok(())
+}
+
+pub(super) fn unref_and_close() -> Result<(), Error> {
+    serve(|c| {
+        println!("connection");
+        c.unref();
+        let closing = c.clone();
+        set_immediate(move || {
+            println!("immediate");
+            close_server(&closing);
+        });
+        c.on_data(|_, _| println!("data"));
+        c.on_end(|_| println!("end"));
+    })?
+    .on_listening(|s| {
+        connect(&s)?.on_connect(|c| {
+            c.unref();
+        });
+        Ok::<_, Error>(())
+    });
+    Ok(())
+}

@@ -128,6 +128,10 @@ const PROGRAMS: &[(&str, Program)] = programs! {
     "123_error_in_connection_handler": failures::error_in_connection_handler;
     "124_error_in_close_handler": failures::error_in_close_handler;
     "125_chat": servers::chat;
+    "126_once_readable": streams::once_readable;
+    "127_large_reads": unix::large_reads;
+    "128_ref_while_held": lives::ref_while_held;
+    "129_unref_and_close": lives::unref_and_close;
 };
 
 /// The program of that name.

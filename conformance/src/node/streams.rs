@@ -637,3 +637,36 @@ pub(super) fn destroy_in_data() -> Result<(), Error> {
     });
     Ok(())
 }
+
+pub(super) fn once_readable() -> Result<(), Error> {
+    serve(|c| {
+        c.write("hello");
+        c.resume();
+        set_timeout(
+            move || {
+                c.end_with("world");
+            },
+            60,
+        );
+    })?
+    .on_listening(|s| {
+        let c = connect(&s)?;
+        c.once(event::Readable, |c| {
+            println!("readable {}", c.read().map_or(0, |d| d.len()));
+        });
+        c.on_end(|_| println!("end"));
+        c.on_close(move |_, _| {
+            println!("close");
+            s.close();
+        });
+        set_timeout(
+            move || {
+                c.on_data(|_, d| println!("data {}", text(d)));
+                println!("flowing {}", c.readable_flowing().unwrap_or(false));
+            },
+            30,
+        );
+        Ok::<_, Error>(())
+    });
+    Ok(())
+}

@@ -2,8 +2,9 @@
 
 use super::text;
 use oneloop::callback::net::{self, Error};
-use oneloop::callback::{next_tick, set_immediate};
+use oneloop::callback::{next_tick, set_immediate, set_timeout};
 use oneloop::net::Addr;
+use std::cell::Cell;
 use std::path::Path;
 use std::rc::Rc;
 use tempfile::TempDir;
@@ -92,4 +93,38 @@ fn listen_there_too(a: &net::Server, dir: Rc<TempDir>) -> Result<(), Error> {
         d.listen(&*dir.path().join("no/such/dir")).map(drop)
     });
     b.listen(&*p).map(drop)
+}
+
+pub(super) fn large_reads() -> Result<(), Error> {
+    let dir = Rc::new(tempfile::tempdir()?);
+    let p = dir.path().join("s.sock");
+    let s = net::create_server(|c| {
+        c.end_with(vec![0; 200_000]);
+        c.resume();
+    });
+    s.listen(&*p)?.on_listening(move |s| {
+        let c = net::connect(&*p)?;
+        c.pause();
+        let n = Rc::new(Cell::new(0));
+        let received = Rc::clone(&n);
+        c.on_data(move |_, d| {
+            n.set(n.get() + d.len());
+            println!("data");
+            set_immediate(say("immediate"));
+        });
+        c.on_end(move |_| println!("end {}", received.get()));
+        let dir = Rc::clone(&dir);
+        c.on_close(move |_, _| {
+            let _kept = &dir;
+            s.close();
+        });
+        set_timeout(
+            move || {
+                c.resume();
+            },
+            60,
+        );
+        Ok::<_, Error>(())
+    });
+    Ok(())
 }

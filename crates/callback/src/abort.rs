@@ -1,9 +1,9 @@
 //! `AbortController` and `AbortSignal`: one way to give up whatever is under way.
 
 use crate::error::Error;
-use crate::runtime::{Tick, try_current};
+use crate::runtime::{Runtime, Tick, current, once, try_current};
 use crate::thrown::{Outcome, Thrown};
-use crate::timers::{Timeout, clear_timeout, set_timeout};
+use crate::timers::Timeout;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::{Rc, Weak};
@@ -19,13 +19,15 @@ struct State {
     dependents: RefCell<Vec<Weak<State>>>,
     /// What keeps the signals alive of which this one is made.
     sources: RefCell<Vec<Rc<State>>>,
-    timeout: Cell<Option<Timeout>>,
+    timeout: Cell<Option<(Weak<Runtime>, Timeout)>>,
 }
 
 impl Drop for State {
     fn drop(&mut self) {
-        if let Some(timeout) = self.timeout.take() {
-            clear_timeout(timeout);
+        if let Some((runtime, timeout)) = self.timeout.take()
+            && let Some(runtime) = runtime.upgrade()
+        {
+            runtime.timers.clear_timeout(timeout);
         }
     }
 }
@@ -111,8 +113,10 @@ impl AbortSignal {
                 state.abort(&Error::new("TimeoutError", message));
             }
         };
-        let timeout = set_timeout(abort, ms);
-        timeout.unref();
+        let runtime = current();
+        let timeout = runtime.timers.start_once(once(abort), ms.into());
+        runtime.timers.unref(timeout);
+        let timeout = (Rc::downgrade(&runtime), timeout);
         signal.state.timeout.set(Some(timeout));
         signal
     }
@@ -126,7 +130,10 @@ impl AbortSignal {
                 return any;
             }
             let dependent = Rc::downgrade(&any.state);
-            signal.state.dependents.borrow_mut().push(dependent);
+            let mut dependents = signal.state.dependents.borrow_mut();
+            dependents.retain(|dependent| dependent.strong_count() > 0);
+            dependents.push(dependent);
+            drop(dependents);
             any.state
                 .sources
                 .borrow_mut()

@@ -84,6 +84,12 @@ impl Immediates {
         self.bell.ring();
     }
 
+    /// Forgets all immediates. True if there were any.
+    pub(crate) fn forget_all(&self) -> bool {
+        let forgotten = (self.queue.take(), self.outstanding.take());
+        !forgotten.0.is_empty() || !forgotten.1.is_empty()
+    }
+
     fn is_empty(&self) -> bool {
         self.queue.borrow().is_empty() && !self.wanted.get()
     }

@@ -70,6 +70,14 @@ impl Microtasks {
         self.remote.wake_driver();
     }
 
+    /// Forgets all microtasks, and drops the futures among them. True if there were any.
+    pub(crate) fn forget_all(&self) -> bool {
+        let queue = self.queue.take();
+        let tasks = self.tasks.take();
+        let rejected = self.rejected.take();
+        !queue.is_empty() || !tasks.is_empty() || !rejected.is_empty()
+    }
+
     fn push(&self, micro: Micro) {
         self.queue.borrow_mut().push_back(micro);
     }

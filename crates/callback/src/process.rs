@@ -81,6 +81,13 @@ impl Process {
         first.then(|| self.exit.borrow().clone())
     }
 
+    /// Forgets all handlers.
+    pub(crate) fn forget_all(&self) {
+        let uncaught = self.uncaught.take();
+        let listeners = (self.before_exit.take(), self.exit.take());
+        drop((uncaught, listeners));
+    }
+
     pub(crate) fn end_without_exit_event(&self, code: u8) {
         self.code.set(code);
         self.ending.set(true);

@@ -52,6 +52,9 @@ pub(crate) trait Queued {
 
     /// Tells that it is closed.
     fn finish_close(self: Rc<Self>);
+
+    /// Lets go of everything: the program has ended.
+    fn abandon(&self);
 }
 
 /// How often what is fed by what was fed is served within one phase, as in libuv.
@@ -78,6 +81,22 @@ impl Queues {
     pub(crate) fn hold(&self, queued: Rc<dyn Queued>) {
         self.held.borrow_mut().push(queued);
         self.held_bell.ring();
+    }
+
+    /// Who is held may keep the program alive now, or no longer.
+    pub(crate) fn look_at_held(&self) {
+        if !self.held.borrow().is_empty() {
+            self.held_bell.ring();
+        }
+    }
+
+    /// Lets go of everything that is queued: nothing of it is told any more. True if anything was.
+    pub(crate) fn abandon_all(&self) -> bool {
+        let fed = self.fed.take();
+        let held = self.held.take();
+        let closing = self.closing.take();
+        let queued = fed.into_iter().chain(held).chain(closing);
+        queued.map(|queued| queued.abandon()).count() > 0
     }
 
     /// Has it tell that it is closed.

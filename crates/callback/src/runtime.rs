@@ -11,7 +11,7 @@ use crate::process::{ExitRequest, Origin, Process};
 use crate::queues::Queues;
 use crate::thrown::{Outcome, Thrown};
 use crate::timers::Timers;
-use oneloop_core::{EventLoop, Handle, Options, yield_now};
+use oneloop_core::{EventLoop, Handle, JoinHandle, Options, yield_now};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
@@ -56,7 +56,14 @@ pub(crate) struct Runtime {
     pub(crate) process: Process,
     /// How many scopes are open, one within another.
     depth: Cell<usize>,
+    /// The tasks that serve the queues.
+    drivers: RefCell<Vec<JoinHandle<()>>>,
+    /// The program has ended, and its sockets with it.
+    over: Cell<bool>,
 }
+
+/// How often what is dropped at the end may begin something more.
+const FINISH_ROUNDS: usize = 100;
 
 /// A callback threw, and somebody heard of it: the rest of what was under way is left.
 #[derive(Debug)]
@@ -150,6 +157,8 @@ impl Entered {
             queues: Queues::default(),
             process: Process::default(),
             depth: Cell::new(0),
+            drivers: RefCell::default(),
+            over: Cell::new(false),
         });
         Entered {
             before: CURRENT.replace(Some(Rc::clone(&runtime))),
@@ -167,6 +176,7 @@ impl Entered {
 
 impl Drop for Entered {
     fn drop(&mut self) {
+        self.runtime.finish();
         let left = CURRENT.replace(self.before.take());
         drop(left);
     }
@@ -176,12 +186,45 @@ impl Runtime {
     /// Starts the tasks that serve the queues.
     fn start(self: &Rc<Self>) {
         let handle = &self.handle;
-        handle.spawn(Rc::clone(self).drive_timers());
-        handle.spawn(Rc::clone(self).drive_immediates());
-        handle.spawn(Rc::clone(self).drive_microtasks());
-        handle.spawn(Rc::clone(self).drive_fed());
-        handle.spawn(Rc::clone(self).drive_held());
-        handle.spawn(Rc::clone(self).drive_closing());
+        self.drivers.replace(vec![
+            handle.spawn(Rc::clone(self).drive_timers()),
+            handle.spawn(Rc::clone(self).drive_immediates()),
+            handle.spawn(Rc::clone(self).drive_microtasks()),
+            handle.spawn(Rc::clone(self).drive_fed()),
+            handle.spawn(Rc::clone(self).drive_held()),
+            handle.spawn(Rc::clone(self).drive_closing()),
+        ]);
+    }
+
+    /// Lets go of all that the program had: as when Node's process ends, nothing goes on. Open sockets
+    /// are closed by their tasks, when the loop runs again or is dropped.
+    fn finish(&self) {
+        self.over.set(true);
+        for driver in self.drivers.take() {
+            driver.cancel();
+        }
+        self.process.forget_all();
+        // What is dropped may begin something more; but not for ever.
+        for _ in 0..FINISH_ROUNDS {
+            let ticks = self.ticks.take();
+            let had_some = [
+                !ticks.is_empty(),
+                self.microtasks.forget_all(),
+                self.timers.forget_all(),
+                self.immediates.forget_all(),
+                self.queues.abandon_all(),
+            ];
+            drop(ticks);
+            if had_some == [false; 5] {
+                break;
+            }
+        }
+        self.handle.wake_waiting();
+    }
+
+    /// True once the program has ended: its sockets are to close.
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.get()
     }
 
     fn live(self: &Rc<Self>, event_loop: &mut EventLoop, main: Once) -> io::Result<u8> {

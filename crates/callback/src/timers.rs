@@ -8,7 +8,7 @@
 pub mod promises;
 
 use crate::queues::Bell;
-use crate::runtime::{Left, Runtime, current, try_current};
+use crate::runtime::{Left, Once, Runtime, current, once, try_current};
 use crate::thrown::{Outcome, Thrown};
 use oneloop_core::{Handle, Key, Sleep, Slots};
 use std::cell::RefCell;
@@ -209,6 +209,33 @@ impl Timers {
         drop(lists);
         drop(timer);
         self.bell.ring();
+    }
+
+    /// `setTimeout`, for code that has its runtime at hand.
+    pub(crate) fn start_once(&self, f: Once, ms: f64) -> Timeout {
+        let mut f = Some(f);
+        let callback = move || f.take().map_or(Ok(()), |f| f());
+        Timeout {
+            key: self.start(Box::new(callback), ms, false),
+        }
+    }
+
+    pub(crate) fn clear_timeout(&self, timeout: Timeout) {
+        self.clear(timeout.key);
+    }
+
+    pub(crate) fn refresh_timeout(&self, timeout: Timeout) {
+        self.refresh(timeout.key);
+    }
+
+    pub(crate) fn unref(&self, timeout: Timeout) {
+        self.set_referenced(timeout.key, false);
+    }
+
+    /// Forgets all timers. True if there were any.
+    pub(crate) fn forget_all(&self) -> bool {
+        let lists = self.lists.take();
+        !lists.timers.is_empty()
     }
 
     fn set_referenced(&self, key: Key<State>, referenced: bool) {
@@ -452,11 +479,7 @@ fn with_timers(f: impl FnOnce(&Timers)) {
 /// Outside of [`run`](crate::run).
 #[track_caller]
 pub fn set_timeout<O: Outcome>(f: impl FnOnce() -> O + 'static, ms: impl Into<f64>) -> Timeout {
-    let mut f = Some(f);
-    let callback = move || f.take().map_or(Ok(()), |f| f().into_result());
-    Timeout {
-        key: current().timers.start(Box::new(callback), ms.into(), false),
-    }
+    current().timers.start_once(once(f), ms.into())
 }
 
 /// Calls a function every so many milliseconds, until it is cleared.

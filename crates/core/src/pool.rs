@@ -18,7 +18,7 @@ const THREADS_MAX: usize = 4;
 type Job = Box<dyn FnOnce() + Send>;
 
 /// Jobs that wait, and the threads that do them. Threads are started as they are needed, up to four,
-/// and end with the loop, which waits for the jobs that they are at.
+/// and end with the last handle of the loop, whose drop waits for the jobs that they are at.
 #[derive(Default)]
 pub(crate) struct Pool {
     shared: Arc<Shared>,
@@ -80,7 +80,7 @@ impl Shared {
         loop {
             if let Some(job) = queue.jobs.pop_front() {
                 drop(queue);
-                job();
+                do_job(job);
                 queue = lock(&self.queue);
             } else if queue.closed {
                 return;
@@ -101,8 +101,16 @@ impl Shared {
             let mut queue = lock(&self.queue);
             queue.jobs.pop_front()
         } {
-            job();
+            do_job(job);
         }
+    }
+}
+
+/// The job's own panic is its outcome; what else may panic, such as the drop of a result that nobody
+/// waits for, must not end the thread.
+fn do_job(job: Job) {
+    if catch_unwind(AssertUnwindSafe(job)).is_err() {
+        eprintln!("a result of an offloaded job panicked while it was dropped");
     }
 }
 
@@ -115,7 +123,7 @@ impl Drop for Pool {
         drop(never);
         self.shared.changed.notify_all();
         for thread in self.threads.take() {
-            let _ = thread.join(); // jobs catch their panics, so it cannot have panicked
+            let _ = thread.join(); // it catches all panics
         }
     }
 }
@@ -214,6 +222,7 @@ impl Handle {
 impl<T> Future for Offload<T> {
     type Output = Result<T, JoinError>;
 
+    /// Polled again after it gave its result, it is pending for ever.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let waker = cx.waker().clone(); // foreign code, so before the lock
         let mut outcome = lock(&self.outcome);

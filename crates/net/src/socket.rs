@@ -2,7 +2,7 @@
 
 use crate::addr::Addr;
 use crate::buffer::{CHUNK_BYTES, Chunk};
-use oneloop_core::{Direction, Done, Handle, Interest, Ownership, Source};
+use oneloop_core::{Direction, Done, Handle, Interest, Ownership, Ready, Source};
 use rustix::io::Errno;
 use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
 use std::future::Future;
@@ -72,11 +72,8 @@ impl Socket {
 
     /// Reads into a buffer; 0 bytes mean that the peer sends no more.
     pub fn poll_read(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        let wanted = buf.len();
-        self.source.poll_io(cx, Direction::Read, |fd| {
-            let (count, _) = net::recv(fd, &mut *buf, RecvFlags::empty())?;
-            Ok(Done::stream(count, wanted))
-        })
+        self.source
+            .poll_io(cx, Direction::Read, |fd| receive(fd, &mut *buf))
     }
 
     /// Reads what is there, at most `bytes_max` (at least 1) and [`CHUNK_BYTES`], into a pooled buffer, which is
@@ -89,6 +86,23 @@ impl Socket {
     ) -> Poll<io::Result<Option<Chunk>>> {
         ready!(self.source.poll_ready(cx, Direction::Read))?;
         self.poll_fill_chunk(cx, bytes_max)
+    }
+
+    /// Like [`Socket::poll_read_chunk`], without waiting: `Pending` only says that nothing is there.
+    /// For code that is no task, or that has a share of I/O of its own: see [`Source::try_io`].
+    pub fn try_read_chunk(&self, bytes_max: usize) -> Poll<io::Result<Option<Chunk>>> {
+        if !self.source.ready().intersects(Ready::of(Direction::Read)) {
+            return Poll::Pending;
+        }
+        let mut chunk = Chunk::take();
+        let space = &mut chunk.space()[..bytes_max.clamp(1, CHUNK_BYTES)];
+        let read = self
+            .source
+            .try_io(Direction::Read, |fd| receive(fd, &mut *space));
+        match read? {
+            None => Poll::Pending,
+            Some(count) => Poll::Ready(Ok((count > 0).then(|| chunk.filled(count)))),
+        }
     }
 
     fn poll_fill_chunk(
@@ -227,6 +241,12 @@ impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.source.as_fd()
     }
+}
+
+fn receive(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<Done<usize>> {
+    let wanted = buf.len();
+    let (count, _) = net::recv(fd, buf, RecvFlags::empty())?;
+    Ok(Done::stream(count, wanted))
 }
 
 fn send(fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<Done<usize>> {

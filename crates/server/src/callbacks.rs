@@ -15,6 +15,7 @@ use oneloop::{Handle, Key, Slots};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -22,6 +23,9 @@ use tracing::error;
 
 /// What a client is sent of its own accord before the others have their turn.
 const PRODUCE_BYTES: usize = 128 * 1024;
+
+/// Full reads of one client in one turn: the share of I/O that a task has in the async style.
+const READS_PER_TURN: u32 = 2;
 
 /// A client's socket, and what its handlers share: they are given the socket, so it is not in there.
 type Open = (Rc<Client>, Socket);
@@ -80,7 +84,6 @@ impl fmt::Debug for Client {
 pub(crate) fn enter(options: &Options, handle: &Handle) -> Option<Entered> {
     let entered = (options.style == Style::Callback).then(|| callback::enter(handle));
     if entered.is_some() {
-        // A bug in a handler ends that handler's work, as a panic ends one task in the async style.
         on_uncaught_exception(|thrown, _| error!(%thrown, "a handler failed"));
     }
     entered
@@ -95,6 +98,7 @@ pub(crate) fn serve(service: &Rc<Service>, connected: NetSocket, number: u64, mo
     };
     let socket = Socket::from_connected(connected, options);
     socket.set_read_bytes_max(service.out_hard);
+    socket.set_reads_per_turn_max(READS_PER_TURN);
     let client = Rc::new(Client {
         service: Rc::clone(service),
         produces: !mode.produce().is_empty(),
@@ -114,9 +118,10 @@ pub(crate) fn serve(service: &Rc<Service>, connected: NetSocket, number: u64, mo
 impl Client {
     fn listen(self: &Rc<Self>, socket: &Socket, place: Key<Open>) {
         let client = Rc::clone(self);
-        socket.on_data(move |socket, input| client.on_data(&socket, input));
+        socket
+            .on_data(move |socket, input| client.guard(&socket, || client.on_data(&socket, input)));
         let client = Rc::clone(self);
-        socket.on_end(move |socket| client.on_end(&socket));
+        socket.on_end(move |socket| client.guard(&socket, || client.on_end(&socket)));
         let client = Rc::clone(self);
         socket.on_error(move |_, error| client.on_error(error));
         let client = Rc::clone(self);
@@ -156,13 +161,20 @@ impl Client {
         if self.ending.get() {
             return;
         }
-        let mut mode = self.mode.borrow_mut();
-        let answer = mode.answer(input);
+        let answer = self.mode.borrow_mut().answer(input);
         if !answer.is_empty() {
             self.send(socket, answer);
         }
-        drop(mode);
         self.end_if_drained(socket);
+    }
+
+    /// Has a bug in a handler end this connection only, as a panic ends one task in the async style.
+    fn guard(&self, socket: &Socket, handler: impl FnOnce()) {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(handler)) {
+            self.give_place_back();
+            socket.destroy();
+            resume_unwind(payload);
+        }
     }
 
     /// Sends bytes. While the client does not take them as fast, it is not listened to.
@@ -190,7 +202,7 @@ impl Client {
         }
         if !self.hears_drain.replace(true) {
             let client = Rc::clone(self);
-            socket.on_drain(move |socket| client.on_drain(&socket));
+            socket.on_drain(move |socket| client.guard(&socket, || client.on_drain(&socket)));
         }
     }
 

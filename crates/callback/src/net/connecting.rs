@@ -85,7 +85,8 @@ impl Socket {
             errors: Vec::new(),
             timeout: None,
         };
-        self.with_rare(|rare| rare.attempts = Some(attempts));
+        let before = self.with_rare(|rare| rare.attempts.replace(attempts));
+        drop(before); // its signal's listeners are somebody's code
     }
 
     fn attempt_soon(&self, addr: SocketAddr) {
@@ -190,7 +191,7 @@ impl Socket {
             return Ok(());
         };
         if !is_first && let Some(before) = self.set_handle(StreamHandle::new(self)) {
-            before.close(None);
+            before.close(self, None);
         }
         self.attempt(addr.into())?;
         if !is_last && self.is_connecting() {
@@ -260,7 +261,7 @@ impl Socket {
                 self.give_attempt_up(error)
             }
             connecting => {
-                handle.connect(connecting);
+                handle.connect(self, connecting);
                 Ok(())
             }
         }
@@ -342,7 +343,8 @@ impl Socket {
 
     fn finish_connect(&self) -> Result<(), Thrown> {
         self.inner.flags.clear(CONNECTING);
-        self.with_rare(|rare| rare.attempts = None);
+        let attempts = self.with_rare(|rare| rare.attempts.take());
+        drop(attempts);
         self.put_timeout_off();
         self.apply_options();
         self.emit(event::Connect, self.clone())?;

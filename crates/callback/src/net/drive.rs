@@ -60,8 +60,8 @@ pub(super) trait Driven: Queued + Sized + 'static {
 
     fn is_closed(&self) -> bool;
 
-    /// Lets go of everything: the loop is gone.
-    fn abandon(&self);
+    /// True once the program has ended.
+    fn is_over(&self) -> bool;
 
     /// Has the next round in the next turn.
     fn hold(self: &Rc<Self>, queues: &Queues) {
@@ -88,6 +88,9 @@ impl<H: Driven> Future for Drive<H> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let handle = &self.0;
         handle.pace().keep_waker(cx);
+        if handle.is_over() {
+            return Poll::Ready(());
+        }
         handle.poll_io(cx);
         if handle.is_closed() {
             Poll::Ready(())

@@ -57,18 +57,18 @@ impl Socket {
             return false;
         };
         if !self.inner.flags.has(RESET_AND_CLOSING) {
-            handle.close(Some(with_error));
+            handle.close(self, Some(with_error));
             return true;
         }
         self.inner.flags.clear(RESET_AND_CLOSING);
-        if let Err(error) = handle.close_with_reset(with_error) {
+        if let Err(error) = handle.close_with_reset(self, with_error) {
             let error = Error::system("reset", error);
             self.next_call(move |socket| {
                 socket
                     .emit(event::Error, (socket.clone(), &error))
                     .map(drop)
             });
-            handle.close(Some(with_error));
+            handle.close(self, Some(with_error));
         }
         true
     }

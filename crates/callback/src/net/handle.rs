@@ -12,7 +12,7 @@ use crate::runtime::Runtime;
 use crate::thrown::Thrown;
 use nix::errno::Errno;
 use oneloop_core::{Direction, Phase, PhaseReached, Ready, YieldNow, yield_now};
-use oneloop_net::{Addr, CHUNK_BYTES, Chunk, Connecting, Shutdown, Socket as NetSocket};
+use oneloop_net::{Addr, Chunk, Connecting, Shutdown, Socket as NetSocket};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::Future;
@@ -22,7 +22,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 /// How many full buffers one round reads, as libuv's does.
-const ROUND_READS: usize = 32;
+const ROUND_READS: u32 = 32;
 /// How many waiting pieces one system call writes.
 const WRITE_PIECES_MAX: usize = 64;
 
@@ -96,7 +96,7 @@ impl Write {
 
 pub(super) struct StreamHandle {
     pub(super) runtime: Rc<Runtime>,
-    /// Whom it tells. While it is open, it keeps its socket alive.
+    /// Whom it tells. From its connect to its close, it keeps its socket alive.
     owner: Cell<Option<Socket>>,
     io: RefCell<Io>,
     writing: RefCell<Option<Box<Write>>>,
@@ -106,6 +106,8 @@ pub(super) struct StreamHandle {
     /// Whether 'close' is to be told, and as what.
     closed_with_error: Cell<Option<bool>>,
     read_bytes_max: Cell<u32>,
+    /// How many full buffers one round reads.
+    reads_max: Cell<u32>,
     bytes_read: Cell<u64>,
     bytes_written: Cell<u64>,
 }
@@ -115,20 +117,22 @@ impl StreamHandle {
     pub(super) fn new(owner: &Socket) -> Rc<Self> {
         Rc::new(StreamHandle {
             runtime: Rc::clone(owner.runtime()),
-            owner: Cell::new(Some(owner.clone())),
+            owner: Cell::new(None),
             io: RefCell::new(Io::Idle),
             writing: RefCell::default(),
             pace: Pace::default(),
             is_reading: Cell::new(false),
             is_shutting: Cell::new(false),
             closed_with_error: Cell::new(None),
-            read_bytes_max: Cell::new(CHUNK_BYTES as u32),
+            read_bytes_max: Cell::new(owner.read_bytes_max()),
+            reads_max: Cell::new(ROUND_READS),
             bytes_read: Cell::new(0),
             bytes_written: Cell::new(0),
         })
     }
 
-    fn start(self: &Rc<Self>, io: Io) {
+    fn start(self: &Rc<Self>, owner: &Socket, io: Io) {
+        self.owner.set(Some(owner.clone()));
         self.io.replace(io);
         self.apply_reference();
         let handle = Rc::clone(self);
@@ -136,8 +140,8 @@ impl StreamHandle {
     }
 
     /// Takes on a socket that is connected.
-    pub(super) fn open(self: &Rc<Self>, socket: NetSocket) {
-        self.start(Io::Open(socket));
+    pub(super) fn open(self: &Rc<Self>, owner: &Socket, socket: NetSocket) {
+        self.start(owner, Io::Open(socket));
     }
 
     /// Fails for a handle that connects already, or is connected.
@@ -153,14 +157,15 @@ impl StreamHandle {
     }
 
     /// Waits for a connect that has begun; what is known of it at once is told in the next turn.
-    pub(super) fn connect(self: &Rc<Self>, connecting: io::Result<Connecting>) {
+    pub(super) fn connect(self: &Rc<Self>, owner: &Socket, connecting: io::Result<Connecting>) {
         match connecting {
             Ok(connecting) => {
                 let polled = self.runtime.handle.phase(Phase::Poll);
                 let polled = Some((polled, yield_now()));
-                self.start(Io::Connecting(Box::new((connecting, polled))));
+                self.start(owner, Io::Connecting(Box::new((connecting, polled))));
             }
             Err(error) => {
+                self.owner.set(Some(owner.clone()));
                 self.io.replace(Io::Refused(error));
                 self.runtime.queues.feed(Rc::clone(self) as _);
             }
@@ -184,8 +189,12 @@ impl StreamHandle {
         self.writing.borrow().as_ref().map_or(0, |write| write.left)
     }
 
-    pub(super) fn set_read_bytes_max(&self, bytes: usize) {
-        self.read_bytes_max.set(bytes.clamp(1, CHUNK_BYTES) as u32);
+    pub(super) fn set_read_bytes_max(&self, bytes: u32) {
+        self.read_bytes_max.set(bytes);
+    }
+
+    pub(super) fn set_reads_max(&self, reads: u32) {
+        self.reads_max.set(reads.max(1));
     }
 
     fn read_bytes_max(&self) -> usize {
@@ -205,6 +214,7 @@ impl StreamHandle {
 
     pub(super) fn set_referenced(&self, referenced: bool) {
         self.pace.set_referenced(referenced);
+        self.runtime.queues.look_at_held();
         self.apply_reference();
     }
 
@@ -325,7 +335,7 @@ impl StreamHandle {
 
     /// Closes the fd now. What was under way, and 'close' if it is to be told, is told in the closing
     /// phase.
-    pub(super) fn close(self: &Rc<Self>, tell_with_error: Option<bool>) {
+    pub(super) fn close(self: &Rc<Self>, owner: &Socket, tell_with_error: Option<bool>) {
         let io = self.io.replace(Io::Closed);
         if matches!(io, Io::Closed) {
             return;
@@ -333,7 +343,9 @@ impl StreamHandle {
         drop(io);
         self.is_reading.set(false);
         self.closed_with_error.set(tell_with_error);
+        self.owner.set(Some(owner.clone()));
         self.runtime.queues.close(Rc::clone(self) as _);
+        self.runtime.queues.look_at_held();
         self.pace.kick();
     }
 
@@ -341,14 +353,18 @@ impl StreamHandle {
     ///
     /// # Errors
     /// `EINVAL` while a shutdown is under way, and those of `setsockopt(2)`; it is not closed then.
-    pub(super) fn close_with_reset(self: &Rc<Self>, with_error: bool) -> io::Result<()> {
+    pub(super) fn close_with_reset(
+        self: &Rc<Self>,
+        owner: &Socket,
+        with_error: bool,
+    ) -> io::Result<()> {
         if self.is_shutting.get() {
             return Err(system_error(Errno::EINVAL));
         }
         if let Io::Open(socket) = &*self.io.borrow() {
             socket.reset_on_close()?;
         }
-        self.close(Some(with_error));
+        self.close(owner, Some(with_error));
         Ok(())
     }
 
@@ -399,12 +415,12 @@ impl StreamHandle {
 
     /// libuv's `uv__read`: until the kernel has no more, and no longer than so many full buffers.
     fn read_round(self: &Rc<Self>, cx: &mut Context<'_>) {
-        for _ in 0..ROUND_READS {
+        for _ in 0..self.reads_max.get() {
             if !self.is_reading.get() {
                 return;
             }
-            match self.poll_chunk(cx) {
-                Poll::Pending => return,
+            match self.try_chunk() {
+                Poll::Pending => break,
                 Poll::Ready(Ok(Some(chunk))) => {
                     // Once both directions are shut, the end comes in the same round.
                     let is_short = chunk.len() < self.read_bytes_max();
@@ -425,9 +441,9 @@ impl StreamHandle {
         self.finish_round(cx);
     }
 
-    fn poll_chunk(&self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Chunk>>> {
+    fn try_chunk(&self) -> Poll<io::Result<Option<Chunk>>> {
         match &*self.io.borrow() {
-            Io::Open(socket) => socket.poll_read_chunk(cx, self.read_bytes_max()),
+            Io::Open(socket) => socket.try_read_chunk(self.read_bytes_max()),
             _ => Poll::Pending,
         }
     }
@@ -443,7 +459,7 @@ impl StreamHandle {
         self.tell(Socket::on_read_end);
     }
 
-    /// What is left to read is read in the next turn.
+    /// Waits for more; what is left to read is read in the next turn.
     fn finish_round(self: &Rc<Self>, cx: &mut Context<'_>) {
         if !self.is_reading.get() {
             return;
@@ -550,10 +566,8 @@ impl Driven for StreamHandle {
         matches!(*self.io.borrow(), Io::Closed)
     }
 
-    fn abandon(&self) {
-        let io = self.io.replace(Io::Closed);
-        let owner = self.owner.take();
-        drop((io, owner));
+    fn is_over(&self) -> bool {
+        self.runtime.is_over()
     }
 }
 
@@ -572,7 +586,7 @@ impl Queued for StreamHandle {
     }
 
     fn is_referenced(&self) -> bool {
-        self.pace.is_referenced()
+        self.pace.is_referenced() && !self.is_closed()
     }
 
     /// libuv's `uv__stream_destroy`, and then the callback of the close.
@@ -588,5 +602,11 @@ impl Queued for StreamHandle {
         }
         let owner = self.owner.take();
         drop(owner);
+    }
+
+    fn abandon(&self) {
+        let io = self.io.replace(Io::Closed);
+        let owner = self.owner.take();
+        drop((io, owner));
     }
 }

@@ -179,7 +179,7 @@ impl Default for ConnectOptions {
 /// `socket`.
 #[derive(Clone, Debug, Default)]
 pub struct ServerOptions {
-    /// What each accepted socket is made with.
+    /// What each accepted socket is made with; its `signal` is not used: see [`ListenOptions::signal`].
     pub socket: SocketOptions,
     /// Accepted sockets are paused, and read nothing from the kernel.
     pub pause_on_connect: bool,

@@ -76,6 +76,9 @@ impl Reading {
     }
 }
 
+/// More than this is never read ahead, as in Node.
+const HIGH_WATER_MARK_MAX: usize = 1 << 30;
+
 /// How much to read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Amount {
@@ -221,7 +224,8 @@ impl Socket {
         if let Amount::Bytes(count) = amount
             && count > reading.high_water_mark.get()
         {
-            reading.high_water_mark.set(count.next_power_of_two());
+            let mark = count.min(HIGH_WATER_MARK_MAX).next_power_of_two();
+            reading.high_water_mark.set(mark);
         }
         if amount != Amount::Bytes(0) {
             flags.clear(EMITTED_READABLE);

@@ -484,6 +484,7 @@ impl ServerHandle {
 
     fn set_referenced(&self, referenced: bool) {
         self.pace.set_referenced(referenced);
+        self.runtime.queues.look_at_held();
         if let Some(listener) = &*self.listener.borrow() {
             listener.source().set_referenced(referenced);
         }
@@ -501,6 +502,7 @@ impl ServerHandle {
         let listener = self.listener.take();
         drop(listener);
         self.runtime.queues.close(Rc::clone(self) as _);
+        self.runtime.queues.look_at_held();
         self.pace.kick();
     }
 }
@@ -539,9 +541,8 @@ impl Driven for ServerHandle {
         self.listener.borrow().is_none()
     }
 
-    fn abandon(&self) {
-        let gone = (self.listener.take(), self.owner.take());
-        drop(gone);
+    fn is_over(&self) -> bool {
+        self.runtime.is_over()
     }
 }
 
@@ -553,11 +554,16 @@ impl Queued for ServerHandle {
     }
 
     fn is_referenced(&self) -> bool {
-        self.pace.is_referenced()
+        self.pace.is_referenced() && !self.is_closed()
     }
 
     fn finish_close(self: Rc<Self>) {
         let owner = self.owner.take();
         drop(owner);
+    }
+
+    fn abandon(&self) {
+        let gone = (self.listener.take(), self.owner.take());
+        drop(gone);
     }
 }

@@ -8,14 +8,15 @@ use super::piping::Pipes;
 use super::readable::Reading;
 use super::server::Server;
 use super::writable::Writing;
+use crate::abort::AbortSignal;
 use crate::error::Error;
 use crate::events::{Emitter, ListenerId};
 use crate::net::SocketOptions;
-use crate::runtime::{Runtime, Tick, current};
+use crate::runtime::{Runtime, Tick, current, once};
 use crate::thrown::{Outcome, Thrown};
-use crate::timers::{Timeout, clear_timeout, set_timeout};
+use crate::timers::Timeout;
 use oneloop_core::Key;
-use oneloop_net::{Addr, Socket as NetSocket};
+use oneloop_net::{Addr, CHUNK_BYTES, Socket as NetSocket};
 use std::any::TypeId;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
@@ -32,6 +33,7 @@ pub(super) struct Inner {
     pub(super) flags: Flags,
     pub(super) reading: Reading,
     pub(super) writing: Writing,
+    read_bytes_max: Cell<u32>,
     accepted_by: OnceCell<Box<AcceptedBy>>,
     rare: RefCell<Option<Box<Rare>>>,
 }
@@ -170,7 +172,9 @@ impl Socket {
     /// Outside of [`run`](crate::run).
     #[track_caller]
     pub fn with(options: SocketOptions) -> Self {
-        Socket::on_runtime(current(), &options)
+        let socket = Socket::on_runtime(current(), &options);
+        socket.listen_to(options.signal.as_ref());
+        socket
     }
 
     pub(super) fn on_runtime(runtime: Rc<Runtime>, options: &SocketOptions) -> Self {
@@ -182,6 +186,7 @@ impl Socket {
                 flags: Flags::default(),
                 reading: Reading::new(options.high_water_mark),
                 writing: Writing::new(options.high_water_mark),
+                read_bytes_max: Cell::new(CHUNK_BYTES as u32),
                 accepted_by: OnceCell::new(),
                 rare: RefCell::default(),
             }),
@@ -193,10 +198,13 @@ impl Socket {
         if let Some(delay) = options.keep_alive.filter(|delay| !delay.is_zero()) {
             socket.with_rare(|rare| rare.keep_alive_delay = delay);
         }
-        if let Some(signal) = &options.signal {
-            socket.destroy_on_abort(signal);
-        }
         socket
+    }
+
+    fn listen_to(&self, signal: Option<&AbortSignal>) {
+        if let Some(signal) = signal {
+            self.destroy_on_abort(signal);
+        }
     }
 
     /// Takes on a socket that is connected already: `new net.Socket({ fd })`.
@@ -207,6 +215,7 @@ impl Socket {
     pub fn from_connected(connected: NetSocket, options: SocketOptions) -> Self {
         let socket = Socket::accepted(current(), &options, false, connected);
         socket.apply_options();
+        socket.listen_to(options.signal.as_ref());
         socket
     }
 
@@ -219,7 +228,7 @@ impl Socket {
     ) -> Self {
         let socket = Socket::on_runtime(runtime, options);
         let handle = StreamHandle::new(&socket);
-        handle.open(accepted);
+        handle.open(&socket, accepted);
         socket.set_handle(handle);
         if pause_on_connect {
             socket.inner.flags.set(HAS_FLOWING);
@@ -299,6 +308,11 @@ impl Socket {
         self.inner.rare.borrow().as_deref().and_then(f)
     }
 
+    /// What is rarely there, to be changed, if it is.
+    fn rare_mut<T>(&self, f: impl FnOnce(&mut Rare) -> Option<T>) -> Option<T> {
+        self.inner.rare.borrow_mut().as_deref_mut().and_then(f)
+    }
+
     /// Has a step run before the loop goes on.
     pub(super) fn next_tick(&self, step: fn(&Socket) -> Result<(), Thrown>) {
         self.inner
@@ -338,8 +352,9 @@ impl Socket {
         if let Some(rare) = self.inner.rare.borrow_mut().as_deref_mut() {
             rare.remote = None;
             rare.counts = (0, 0);
-            rare.errored = None;
         }
+        let errored = self.rare_mut(|rare| rare.errored.take());
+        drop(errored); // it may hold somebody's error
     }
 
     // Events.
@@ -362,7 +377,14 @@ impl Socket {
         event: E,
         f: impl for<'a> FnOnce(E::Args<'a>) -> O + 'static,
     ) -> ListenerId {
-        let id = self.inner.events.once(event, f);
+        // Taken off before it is called, as in Node: the stream is to know that it listens no longer.
+        let socket = self.downgrade();
+        let id = self.inner.events.once(event, move |args: E::Args<'_>| {
+            if let Some(socket) = socket.upgrade() {
+                socket.on_listener_removed();
+            }
+            f(args)
+        });
         self.on_listener_added_for::<E>();
         id
     }
@@ -542,9 +564,20 @@ impl Socket {
     /// Has each 'data' be of so many bytes at most, and of at least one; by default it is 64 KiB. In
     /// Node it is the size of `onread`'s buffer.
     pub fn set_read_bytes_max(&self, bytes: usize) -> &Self {
-        if let Some(handle) = self.handle() {
-            handle.set_read_bytes_max(bytes);
-        }
+        let bytes = bytes.clamp(1, CHUNK_BYTES) as u32;
+        self.inner.read_bytes_max.set(bytes);
+        self.with_handle(|handle| handle.set_read_bytes_max(bytes));
+        self
+    }
+
+    pub(super) fn read_bytes_max(&self) -> u32 {
+        self.inner.read_bytes_max.get()
+    }
+
+    /// Has so many full reads be made in one turn at most; by default it is 32, as in libuv. Fewer
+    /// are kinder to other connections. Without effect before it is connected.
+    pub fn set_reads_per_turn_max(&self, reads: u32) -> &Self {
+        self.with_handle(|handle| handle.set_reads_max(reads));
         self
     }
 
@@ -641,8 +674,9 @@ impl Socket {
     fn begin_timeout(&self) {
         let socket = self.clone();
         let ms = self.with_rare(|rare| rare.timeout_ms);
-        let timeout = set_timeout(move || socket.on_timed_out(), ms);
-        timeout.unref();
+        let timed_out = once(move || socket.on_timed_out());
+        let timeout = self.runtime().timers.start_once(timed_out, ms);
+        self.runtime().timers.unref(timeout);
         self.with_rare(|rare| rare.timeout = Some(timeout));
     }
 
@@ -650,7 +684,7 @@ impl Socket {
         if self.inner.flags.has(HAS_TIMEOUT) {
             self.inner.flags.clear(HAS_TIMEOUT);
             if let Some(timeout) = self.with_rare(|rare| rare.timeout.take()) {
-                clear_timeout(timeout);
+                self.runtime().timers.clear_timeout(timeout);
             }
         }
     }
@@ -659,9 +693,7 @@ impl Socket {
     pub(super) fn put_timeout_off(&self) {
         if self.inner.flags.has(HAS_TIMEOUT) {
             match self.rare(|rare| rare.timeout) {
-                Some(timeout) => {
-                    timeout.refresh();
-                }
+                Some(timeout) => self.runtime().timers.refresh_timeout(timeout),
                 None => self.begin_timeout(),
             }
         }
