@@ -1,6 +1,6 @@
 //! What goes wrong with sockets, and who hears of it.
 
-use super::{close_server, connect, say, serve, text};
+use super::{close_server, connect, say, serve, text, throw};
 use oneloop::callback::net::{self, Error, event};
 use oneloop::callback::process::{on_exit, on_uncaught_exception};
 use oneloop::callback::{Thrown, next_tick, set_timeout, spawn_micro};
@@ -161,6 +161,27 @@ pub(super) fn error_in_close_handler() -> Result<(), Error> {
     })?
     .on_listening(|s| {
         connect(&s)?.on_error(|_, _| {}).resume();
+        Ok::<_, Error>(())
+    });
+    Ok(())
+}
+
+pub(super) fn two_throwing_ticks() -> Result<(), Error> {
+    on_uncaught_exception(|e, _| println!("caught {e}"));
+    serve(|c| {
+        c.on_error(|_, _| {});
+        c.resume();
+        c.on_close(|c, _| close_server(&c));
+    })?
+    .on_listening(|s| {
+        let c = connect(&s)?;
+        c.on_close(|_, _| println!("close"));
+        c.on_connect(|c| {
+            c.destroy();
+            next_tick(throw("one"));
+            next_tick(throw("two"));
+            next_tick(say("three"));
+        });
         Ok::<_, Error>(())
     });
     Ok(())

@@ -351,3 +351,25 @@ pub(super) fn unref_and_close() -> Result<(), Error> {
     });
     Ok(())
 }
+
+pub(super) fn accepted_reads_last() -> Result<(), Error> {
+    serve(|c| {
+        c.on_data(|_, d| println!("srv data {}", text(d)));
+        c.on_error(|_, _| {});
+        c.write("abcd");
+    })?
+    .on_listening(|s| {
+        let c = connect(&s)?;
+        c.write("xyz");
+        c.on_data(|_, d| println!("cli data {}", text(d)));
+        set_timeout(
+            move || {
+                c.destroy();
+                s.close();
+            },
+            60,
+        );
+        Ok::<_, Error>(())
+    });
+    Ok(())
+}

@@ -132,6 +132,9 @@ const PROGRAMS: &[(&str, Program)] = programs! {
     "127_large_reads": unix::large_reads;
     "128_ref_while_held": lives::ref_while_held;
     "129_unref_and_close": lives::unref_and_close;
+    "130_accepted_reads_last": lives::accepted_reads_last;
+    "131_end_and_no_reset": unix::end_and_no_reset;
+    "132_two_throwing_ticks": failures::two_throwing_ticks;
 };
 
 /// The program of that name.

@@ -128,3 +128,33 @@ pub(super) fn large_reads() -> Result<(), Error> {
     });
     Ok(())
 }
+
+pub(super) fn end_and_no_reset() -> Result<(), Error> {
+    let dir = Rc::new(tempfile::tempdir()?);
+    let p = dir.path().join("s.sock");
+    let options = net::ServerOptions {
+        pause_on_connect: true,
+        ..net::ServerOptions::default()
+    };
+    let s = net::create_server_with(options, |c| {
+        set_immediate(move || {
+            c.write("x");
+            c.destroy();
+        });
+    });
+    s.listen(&*p)?.on_listening(move |s| {
+        let c = net::connect(&*p)?;
+        c.write("unread");
+        c.on_data(|_, d| println!("data {}", text(d)));
+        c.on_end(|_| println!("end"));
+        c.on_error(|_, e| println!("error {}", e.code().unwrap_or("")));
+        let dir = Rc::clone(&dir);
+        c.on_close(move |_, had_error| {
+            let _kept = &dir;
+            println!("close {had_error}");
+            s.close();
+        });
+        Ok::<_, Error>(())
+    });
+    Ok(())
+}

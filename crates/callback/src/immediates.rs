@@ -79,6 +79,15 @@ impl Immediates {
         self.bell.ring();
     }
 
+    /// An immediate that does nothing: as in Node, each error that was heard brings one, so that the
+    /// next check phase runs the ticks that the error left, one throwing tick after another.
+    pub(crate) fn push_nothing(&self) {
+        self.push(Rc::new(State {
+            callback: RefCell::new(Some(Box::new(|| Ok(())))),
+            referenced: Cell::new(true),
+        }));
+    }
+
     fn push(&self, state: Rc<State>) {
         self.queue.borrow_mut().push_back(state);
         self.bell.ring();

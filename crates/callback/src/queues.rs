@@ -2,12 +2,13 @@
 //!
 //! ```text
 //! pending ── POLL ─────────────────────────── check ── closing ── timers
-//!   fed      held ▶ fds ▶ fed by the poll              closed
+//!   fed      held ▶ fds ▶ held back ▶ fed by the poll  closed
 //! ```
 //!
 //! What is *fed* is done without an event of the kernel's: just after the poll, if the poll's callbacks
 //! fed it, and else before the next one. What is *held* had its round in this turn, and has its next
-//! one in the next poll before any new event, as with libuv's level-triggered epoll. What is *closed* tells so in the
+//! one in the next poll before any new event, as with libuv's level-triggered epoll; what begins to read
+//! is *held back* behind the events, as libuv adds it to epoll only then. What is *closed* tells so in the
 //! closing phase, the last one first.
 
 use crate::runtime::Runtime;
@@ -44,8 +45,11 @@ pub(crate) trait Queued {
     /// Does what it was fed for.
     fn serve(self: Rc<Self>);
 
-    /// Has its next round.
+    /// Has its next round now.
     fn release(self: Rc<Self>);
+
+    /// Has its next round behind all tasks that are ready.
+    fn release_soon(&self);
 
     /// True while it keeps the program alive.
     fn is_referenced(&self) -> bool;
@@ -65,6 +69,7 @@ pub(crate) struct Queues {
     fed: RefCell<VecDeque<Rc<dyn Queued>>>,
     fed_bell: Bell,
     held: RefCell<Vec<Rc<dyn Queued>>>,
+    held_back: RefCell<Vec<Rc<dyn Queued>>>,
     held_bell: Bell,
     closing: RefCell<Vec<Rc<dyn Queued>>>,
     closing_bell: Bell,
@@ -83,9 +88,15 @@ impl Queues {
         self.held_bell.ring();
     }
 
+    /// Has it go on in the next turn, behind whom the poll finds.
+    pub(crate) fn hold_back(&self, queued: Rc<dyn Queued>) {
+        self.held_back.borrow_mut().push(queued);
+        self.held_bell.ring();
+    }
+
     /// Who is held may keep the program alive now, or no longer.
     pub(crate) fn look_at_held(&self) {
-        if !self.held.borrow().is_empty() {
+        if self.is_holding() {
             self.held_bell.ring();
         }
     }
@@ -94,8 +105,9 @@ impl Queues {
     pub(crate) fn abandon_all(&self) -> bool {
         let fed = self.fed.take();
         let held = self.held.take();
+        let held_back = self.held_back.take();
         let closing = self.closing.take();
-        let queued = fed.into_iter().chain(held).chain(closing);
+        let queued = fed.into_iter().chain(held).chain(held_back).chain(closing);
         queued.map(|queued| queued.abandon()).count() > 0
     }
 
@@ -105,10 +117,14 @@ impl Queues {
         self.closing_bell.ring();
     }
 
+    fn is_holding(&self) -> bool {
+        !self.held.borrow().is_empty() || !self.held_back.borrow().is_empty()
+    }
+
     fn is_held_referenced(&self) -> bool {
-        self.held
-            .borrow()
-            .iter()
+        let (held, held_back) = (self.held.borrow(), self.held_back.borrow());
+        held.iter()
+            .chain(held_back.iter())
             .any(|queued| queued.is_referenced())
     }
 
@@ -123,7 +139,10 @@ impl Queues {
     }
 
     fn release_held(&self) {
-        let held = self.held.take();
+        let (held, held_back) = (self.held.take(), self.held_back.take());
+        for queued in held_back {
+            queued.release_soon(); // whom the poll found is in the run queue already
+        }
         held.into_iter().for_each(Queued::release);
     }
 
@@ -150,7 +169,7 @@ impl Runtime {
         self.serve(
             &queues.held_bell,
             Phase::Poll,
-            || (!queues.held.borrow().is_empty()).then(|| queues.is_held_referenced()),
+            || queues.is_holding().then(|| queues.is_held_referenced()),
             || queues.release_held(),
         )
         .await;

@@ -357,12 +357,10 @@ impl Runtime {
             return Err(Left);
         };
         match catch_unwind(AssertUnwindSafe(|| hear(&thrown, origin))) {
+            Ok(Ok(())) if self.process.is_ending() => return Err(Left),
             Ok(Ok(())) => {
-                return if self.process.is_ending() {
-                    Err(Left)
-                } else {
-                    Ok(())
-                };
+                self.immediates.push_nothing();
+                return Ok(());
             }
             Ok(Err(again)) => {
                 eprintln!("Uncaught {again}");

@@ -123,6 +123,7 @@ fn a_traced_turn_is_one_line_a_phase() {
     let client = server.connect();
     echo(&client, b"first");
     echo(&client, b"second");
+    echo(&client, b"third");
     drop(client);
     let turns = turns(&server.drain());
     for lines in turns.range(1..).map(|(_, lines)| lines) {

@@ -232,8 +232,9 @@ impl Socket {
         Ok(())
     }
 
-    fn current_attempt(&self) -> Option<Addr> {
-        self.with_attempts(|attempts| attempts.current.clone())?
+    /// The address to which it connects now.
+    pub(super) fn current_attempt(&self) -> Option<Addr> {
+        self.rare(|rare| rare.attempts.as_ref()?.current.clone())
     }
 
     /// Tries an address: Node's `internalConnect`.

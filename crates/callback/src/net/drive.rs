@@ -12,6 +12,7 @@ use std::task::{Context, Poll, Waker};
 #[derive(Default)]
 pub(super) struct Pace {
     waker: Cell<Option<Waker>>,
+    is_in_round: Cell<bool>,
     /// It had its round; the next turn begins another one.
     is_held: Cell<bool>,
     is_unreferenced: Cell<bool>,
@@ -70,12 +71,34 @@ pub(super) trait Driven: Queued + Sized + 'static {
         }
     }
 
-    /// Has that round.
+    /// Has the next round in the next turn, behind whom the poll found: an fd that libuv begins to
+    /// watch is the last one in epoll's list. But one that has its round now is there already.
+    fn hold_back(self: &Rc<Self>, queues: &Queues) {
+        if self.pace().is_in_round.get() {
+            self.hold(queues);
+        } else if !self.pace().is_held.replace(true) {
+            queues.hold_back(Rc::clone(self) as _);
+        }
+    }
+
+    fn round(self: &Rc<Self>, cx: &mut Context<'_>) {
+        self.pace().is_in_round.set(true);
+        self.poll_io(cx);
+        self.pace().is_in_round.set(false);
+    }
+
+    /// Has that round now.
     fn begin_round(self: &Rc<Self>) {
         self.pace().is_held.set(false);
         if let Some(waker) = self.pace().waker() {
-            self.poll_io(&mut Context::from_waker(&waker));
+            self.round(&mut Context::from_waker(&waker));
         }
+    }
+
+    /// Has its task have that round.
+    fn begin_round_soon(&self) {
+        self.pace().is_held.set(false);
+        self.pace().kick();
     }
 }
 
@@ -91,7 +114,7 @@ impl<H: Driven> Future for Drive<H> {
         if handle.is_over() {
             return Poll::Ready(());
         }
-        handle.poll_io(cx);
+        handle.round(cx);
         if handle.is_closed() {
             Poll::Ready(())
         } else {

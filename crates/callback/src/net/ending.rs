@@ -107,15 +107,16 @@ impl Socket {
     /// # Errors
     /// `ERR_INVALID_HANDLE_TYPE` for a Unix socket.
     pub fn reset_and_destroy(&self) -> Result<&Self, Error> {
-        if self.is_connecting() {
+        let addr = self.current_attempt().or_else(|| self.local_addr());
+        if !self.has_handle() {
+            self.destroy_with(Error::new("ERR_SOCKET_CLOSED", "Socket is closed"));
+        } else if addr.is_some_and(|addr| addr.inet().is_none()) {
+            let message = "This handle type cannot be sent";
+            return Err(Error::new("ERR_INVALID_HANDLE_TYPE", message));
+        } else if self.is_connecting() {
             self.inner.events.once(event::Connect, |socket: Socket| {
                 socket.reset();
             });
-        } else if !self.has_handle() {
-            self.destroy_with(Error::new("ERR_SOCKET_CLOSED", "Socket is closed"));
-        } else if self.local_addr().is_some_and(|addr| addr.inet().is_none()) {
-            let message = "This handle type cannot be sent";
-            return Err(Error::new("ERR_INVALID_HANDLE_TYPE", message));
         } else {
             self.reset();
         }

@@ -133,7 +133,11 @@ impl StreamHandle {
 
     fn start(self: &Rc<Self>, owner: &Socket, io: Io) {
         self.owner.set(Some(owner.clone()));
+        let is_open = matches!(io, Io::Open(_));
         self.io.replace(io);
+        if is_open {
+            self.hold_back(&self.runtime.queues);
+        }
         self.apply_reference();
         let handle = Rc::clone(self);
         self.runtime.handle.spawn_detached(Drive(handle));
@@ -230,7 +234,7 @@ impl StreamHandle {
     /// Reads from the next poll on.
     pub(super) fn read_start(self: &Rc<Self>) {
         if !self.is_reading.replace(true) {
-            self.pace();
+            self.hold_back(&self.runtime.queues);
         }
     }
 
@@ -239,19 +243,6 @@ impl StreamHandle {
         if let Io::Open(socket) = &*self.io.borrow() {
             socket.source().cancel(Direction::Read); // it keeps nothing alive
         }
-    }
-
-    /// Has the next read, if there is something to read, wait for the next turn; else the poll tells.
-    fn pace(self: &Rc<Self>) {
-        if self.is_readable() {
-            self.hold(&self.runtime.queues);
-        } else {
-            self.pace.kick();
-        }
-    }
-
-    fn is_readable(&self) -> bool {
-        self.ready().intersects(Ready::of(Direction::Read))
     }
 
     fn is_hung_up(&self) -> bool {
@@ -276,8 +267,8 @@ impl StreamHandle {
         tried: Option<io::Result<usize>>,
     ) -> io::Result<bool> {
         let wanted: usize = bufs.iter().map(|buf| buf.len()).sum();
+        self.count_written(wanted); // what fails is counted, too, as in Node
         let written = tried.unwrap_or_else(|| self.try_write_vectored(bufs))?;
-        self.count_written(wanted);
         if written == wanted {
             return Ok(false);
         }
@@ -422,11 +413,15 @@ impl StreamHandle {
             match self.try_chunk() {
                 Poll::Pending => break,
                 Poll::Ready(Ok(Some(chunk))) => {
-                    // Once both directions are shut, the end comes in the same round.
                     let is_short = chunk.len() < self.read_bytes_max();
-                    let is_last = is_short && !self.is_hung_up();
+                    let is_last = is_short && self.is_hung_up() && self.unread_bytes() == 0;
                     self.take_chunk(chunk);
-                    if is_last {
+                    if is_last && self.is_reading.get() {
+                        // Once both directions are shut, the end comes in the same round, and
+                        // without the call that might tell of a reset instead.
+                        return self.end_reading();
+                    }
+                    if is_short && !self.is_hung_up() {
                         break;
                     }
                 }
@@ -452,6 +447,10 @@ impl StreamHandle {
         self.bytes_read
             .set(self.bytes_read.get() + chunk.len() as u64);
         self.tell(|owner| owner.on_read(&chunk));
+    }
+
+    fn unread_bytes(&self) -> u64 {
+        self.with_socket(NetSocket::unread_bytes).unwrap_or(0)
     }
 
     fn end_reading(&self) {
@@ -556,10 +555,14 @@ impl Driven for StreamHandle {
     /// libuv's `uv__stream_io`: what the poll said of the fd, or that it is looked after again.
     fn poll_io(self: &Rc<Self>, cx: &mut Context<'_>) {
         self.poll_connect(cx);
+        let was_hung_up = self.ready().intersects(Ready::HANG_UP | Ready::ERROR);
         if !self.pace.is_held() {
             self.read_round(cx);
         }
         self.write_round(cx);
+        if was_hung_up {
+            self.drain(); // an event that tells of the end lets the write side look, too
+        }
     }
 
     fn is_closed(&self) -> bool {
@@ -583,6 +586,10 @@ impl Queued for StreamHandle {
 
     fn release(self: Rc<Self>) {
         self.begin_round();
+    }
+
+    fn release_soon(&self) {
+        self.begin_round_soon();
     }
 
     fn is_referenced(&self) -> bool {

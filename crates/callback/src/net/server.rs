@@ -419,6 +419,16 @@ impl Server {
         self.inner.events.off(id)
     }
 
+    /// Takes all listeners of an event off.
+    pub fn remove_all_listeners<E: ServerEvent>(&self, event: E) {
+        self.inner.events.remove_all(event);
+    }
+
+    /// How many listen to an event.
+    pub fn listener_count<E: ServerEvent>(&self, event: E) -> usize {
+        self.inner.events.listener_count(event)
+    }
+
     /// Hears 'listening'.
     pub fn on_listening<O: Outcome>(&self, f: impl Fn(Server) -> O + 'static) -> &Self {
         self.on(event::Listening, f);
@@ -551,6 +561,10 @@ impl Queued for ServerHandle {
 
     fn release(self: Rc<Self>) {
         self.begin_round();
+    }
+
+    fn release_soon(&self) {
+        self.begin_round_soon();
     }
 
     fn is_referenced(&self) -> bool {

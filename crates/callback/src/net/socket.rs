@@ -174,6 +174,9 @@ impl Socket {
     pub fn with(options: SocketOptions) -> Self {
         let socket = Socket::on_runtime(current(), &options);
         socket.listen_to(options.signal.as_ref());
+        if socket.is_destroyed() {
+            socket.forget_past(); // as in Node: 'error' and 'close' tell, in the next tick
+        }
         socket
     }
 
@@ -332,7 +335,8 @@ impl Socket {
         self.inner.events.emit(event, args)
     }
 
-    pub(super) fn errored(&self) -> Option<Error> {
+    /// The error for which it was given up.
+    pub fn errored(&self) -> Option<Error> {
         self.rare(|rare| rare.errored.clone())
     }
 
@@ -367,6 +371,17 @@ impl Socket {
         f: impl for<'a> Fn(E::Args<'a>) -> O + 'static,
     ) -> ListenerId {
         let id = self.inner.events.on(event, f);
+        self.on_listener_added_for::<E>();
+        id
+    }
+
+    /// Like [`Socket::on`], before all who listen already.
+    pub fn prepend<E: SocketEvent, O: Outcome>(
+        &self,
+        event: E,
+        f: impl for<'a> Fn(E::Args<'a>) -> O + 'static,
+    ) -> ListenerId {
+        let id = self.inner.events.prepend(event, f);
         self.on_listener_added_for::<E>();
         id
     }
@@ -678,6 +693,12 @@ impl Socket {
         let timeout = self.runtime().timers.start_once(timed_out, ms);
         self.runtime().timers.unref(timeout);
         self.with_rare(|rare| rare.timeout = Some(timeout));
+    }
+
+    /// After how many milliseconds 'timeout' is told, if it is.
+    pub fn timeout_ms(&self) -> Option<f64> {
+        let is_on = self.inner.flags.has(HAS_TIMEOUT);
+        self.rare(|rare| is_on.then_some(rare.timeout_ms))
     }
 
     pub(super) fn clear_timeout(&self) {

@@ -53,6 +53,12 @@ impl Waiting {
     }
 }
 
+impl Waiting {
+    fn take_first(&mut self) -> Option<Buffered> {
+        (!self.buffered.is_empty()).then(|| self.buffered.remove(0))
+    }
+}
+
 impl Writing {
     pub(super) fn new(high_water_mark: usize) -> Self {
         Writing {
@@ -396,7 +402,8 @@ impl Socket {
             return Ok(());
         }
         let error = self.errored();
-        for write in writing.take(|waiting| std::mem::take(&mut waiting.buffered)) {
+        // One by one: a callback may add another.
+        while let Some(write) = writing.take(Waiting::take_first) {
             writing.take_length(write.bytes.len());
             if let Some(written) = write.written {
                 let error = error.clone();
@@ -605,6 +612,11 @@ impl Socket {
     /// True when a write said that the caller should wait for 'drain'.
     pub fn needs_drain(&self) -> bool {
         self.inner.flags.has(NEED_DRAIN) && !self.inner.flags.has_any(DESTROYED | ENDING)
+    }
+
+    /// How often [`Socket::cork`] was called and not undone.
+    pub fn writable_corked(&self) -> u32 {
+        self.inner.writing.corked.get()
     }
 
     /// Bytes that were written and that the kernel has not taken.
