@@ -46,7 +46,8 @@ pub struct Options {
 }
 
 impl Options {
-    /// A loop whose time is virtual: see [`Clock::new_virtual`].
+    /// A loop whose time is virtual: see [`Clock::new_virtual`]. Jobs of [`Handle::offload`] are waited
+    /// for in real time, so none of them may itself wait for a timer of this loop.
     pub fn virtual_time() -> Self {
         Options {
             clock: Clock::new_virtual(),

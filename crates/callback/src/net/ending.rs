@@ -102,7 +102,8 @@ impl Socket {
     }
 
     /// Gives a TCP connection up with a reset, so that the peer's read is an error; one that is not
-    /// connected yet, as soon as it is.
+    /// connected yet, as soon as it is. While an `end()` is under way there is no reset any more: 'error'
+    /// tells `reset EINVAL`, as in Node, and 'close' comes, which Node forgets.
     ///
     /// # Errors
     /// `ERR_INVALID_HANDLE_TYPE` for a Unix socket.
