@@ -486,3 +486,46 @@ fn a_loop_may_live_in_a_thread_local() {
     let thread = std::thread::spawn(|| HUB.with_borrow_mut(|hub| hub.block_on(async { 7 })));
     assert_eq!(thread.join().unwrap(), 7);
 }
+
+#[test]
+fn who_waits_for_the_poll_comes_before_whom_it_found() {
+    let mut event_loop = virtual_loop();
+    let handle = event_loop.handle();
+    let log = Log::default();
+    let (reads, waits) = (log.clone(), log.clone());
+    let waiter = handle.clone();
+    event_loop.block_on(async {
+        let (a, b) = UnixStream::pair().unwrap();
+        let reader = handle.spawn(async move {
+            b.read_chunk().await.unwrap();
+            reads.add("found");
+        });
+        yield_now().await; // it waits for the socket
+        a.write(b"x").await.unwrap();
+        let poll = waiter.phase(Phase::Poll);
+        let waits = handle.spawn(async move {
+            poll.await;
+            waits.add("waited");
+        });
+        reader.await.unwrap();
+        waits.await.unwrap();
+    });
+    assert_eq!(log.text(), "waited found");
+}
+
+#[test]
+fn whom_a_phase_woke_all_run_in_it_however_long_that_takes() {
+    let mut event_loop = virtual_loop();
+    let handle = event_loop.handle();
+    let phases = Rc::new(RefCell::new(Vec::new()));
+    for _ in 0..30 {
+        let (handle, phases) = (handle.clone(), Rc::clone(&phases));
+        event_loop.handle().spawn(async move {
+            handle.phase(Phase::Check).await;
+            handle.clock().advance(Duration::from_millis(5)); // 150 ms for all of them
+            phases.borrow_mut().push(handle.current_phase());
+        });
+    }
+    event_loop.run().unwrap();
+    assert_eq!(*phases.borrow(), [Phase::Check; 30]);
+}
