@@ -31,6 +31,12 @@ enum Action {
     UnpipeAll,
     TimeOut(u16),
     Unref,
+    MakeRef,
+    OnceData,
+    OnceReadable,
+    RetryWrite,
+    ReadBytesMax(usize),
+    MaxConnections(usize),
     Deafen,
     Connect,
     Reconnect,
@@ -63,7 +69,10 @@ fn action() -> impl Strategy<Value = Action> {
         1 => any::<usize>().prop_map(Pipe),
         1 => Just(UnpipeAll),
         1 => (0..100_u16).prop_map(TimeOut),
-        1 => Just(Unref),
+        1 => prop_oneof![Just(Unref), Just(MakeRef)],
+        1 => prop_oneof![Just(OnceData), Just(OnceReadable)],
+        1 => prop_oneof![Just(RetryWrite), (0..100_000_usize).prop_map(ReadBytesMax)],
+        1 => (0..6_usize).prop_map(MaxConnections),
         1 => Just(Deafen),
         2 => Just(Connect),
         1 => Just(Reconnect),
@@ -159,6 +168,20 @@ impl World {
             Action::UnpipeAll => drop(socket.unpipe_all()),
             Action::TimeOut(ms) => drop(socket.set_timeout(ms)),
             Action::Unref => drop(socket.unref()),
+            Action::MakeRef => drop(socket.make_ref()),
+            Action::OnceData => {
+                socket.once(event::Data, move |_| act_later());
+            }
+            Action::OnceReadable => {
+                socket.once(event::Readable, move |_| act_later());
+            }
+            Action::RetryWrite => drop(socket.retry_write()),
+            Action::ReadBytesMax(bytes) => drop(socket.set_read_bytes_max(bytes)),
+            Action::MaxConnections(max) => {
+                if let Some(server) = &*self.server.borrow() {
+                    server.set_max_connections(Some(max));
+                }
+            }
             Action::Deafen => socket.remove_all_listeners(event::Data),
             Action::Connect => self.connect()?,
             Action::Reconnect => {
