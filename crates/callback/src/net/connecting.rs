@@ -169,7 +169,7 @@ impl Socket {
     }
 
     fn with_attempts<T>(&self, f: impl FnOnce(&mut Attempts) -> T) -> Option<T> {
-        self.with_rare(|rare| rare.attempts.as_mut().map(f))
+        self.rare_mut(|rare| rare.attempts.as_mut().map(f))
     }
 
     /// Tries the next address of several; when all have failed, that is the error.
@@ -211,7 +211,7 @@ impl Socket {
         self.with_attempts(|attempts| attempts.timeout = Some(timeout));
     }
 
-    pub(super) fn stop_attempt_timeout(&self) {
+    fn stop_attempt_timeout(&self) {
         let timeout = self.with_attempts(|attempts| attempts.timeout.take());
         if let Some(timeout) = timeout.flatten() {
             clear_timeout(timeout);

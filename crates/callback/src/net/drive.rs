@@ -1,7 +1,8 @@
 //! What a handle with an fd is for the loop: a task that looks whenever the poll says so, and that has
 //! its next round in the next turn where libuv's level-triggered epoll would bring it again.
 
-use crate::queues::{Queued, Queues};
+use crate::queues::Queued;
+use crate::runtime::Runtime;
 use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
@@ -43,17 +44,15 @@ impl Pace {
         self.is_held.get()
     }
 
-    pub(super) fn set_referenced(&self, referenced: bool) {
-        self.is_unreferenced.set(!referenced);
-    }
-
     pub(super) fn is_referenced(&self) -> bool {
         !self.is_unreferenced.get()
     }
 }
 
 /// A handle that a task drives until it is closed.
-pub(super) trait Driven: Queued + Sized + 'static {
+pub(super) trait Driven: Sized + 'static {
+    fn runtime(&self) -> &Runtime;
+
     fn pace(&self) -> &Pace;
 
     /// Does all that the poll allows.
@@ -61,23 +60,43 @@ pub(super) trait Driven: Queued + Sized + 'static {
 
     fn is_closed(&self) -> bool;
 
-    /// True once the program has ended.
-    fn is_over(&self) -> bool;
+    /// Does what it was fed for.
+    fn on_fed(self: Rc<Self>) {}
+
+    /// Tells that it is closed.
+    fn on_closed(self: Rc<Self>);
+
+    /// Lets go of everything, and tells nobody.
+    fn let_go(&self);
+
+    /// Says whether it keeps the program alive, also while it is held.
+    fn refer(&self, referenced: bool) {
+        self.pace().is_unreferenced.set(!referenced);
+        self.runtime().queues.look_at_held();
+    }
+
+    /// Has the closing phase tell that it is closed, which it is by now.
+    fn tell_closed_soon(self: &Rc<Self>) {
+        let queues = &self.runtime().queues;
+        queues.close(Rc::clone(self) as _);
+        queues.look_at_held();
+        self.pace().kick();
+    }
 
     /// Has the next round in the next turn.
-    fn hold(self: &Rc<Self>, queues: &Queues) {
+    fn hold(self: &Rc<Self>) {
         if !self.pace().is_held.replace(true) {
-            queues.hold(Rc::clone(self) as _);
+            self.runtime().queues.hold(Rc::clone(self) as _);
         }
     }
 
     /// Has the next round in the next turn, behind whom the poll found: an fd that libuv begins to
     /// watch is the last one in epoll's list. But one that has its round now is there already.
-    fn hold_back(self: &Rc<Self>, queues: &Queues) {
+    fn hold_back(self: &Rc<Self>) {
         if self.pace().is_in_round.get() {
-            self.hold(queues);
+            self.hold();
         } else if !self.pace().is_held.replace(true) {
-            queues.hold_back(Rc::clone(self) as _);
+            self.runtime().queues.hold_back(Rc::clone(self) as _);
         }
     }
 
@@ -86,19 +105,35 @@ pub(super) trait Driven: Queued + Sized + 'static {
         self.poll_io(cx);
         self.pace().is_in_round.set(false);
     }
+}
 
-    /// Has that round now.
-    fn begin_round(self: &Rc<Self>) {
+impl<H: Driven> Queued for H {
+    fn serve(self: Rc<Self>) {
+        self.on_fed();
+    }
+
+    fn release(self: Rc<Self>) {
         self.pace().is_held.set(false);
         if let Some(waker) = self.pace().waker() {
             self.round(&mut Context::from_waker(&waker));
         }
     }
 
-    /// Has its task have that round.
-    fn begin_round_soon(&self) {
+    fn release_soon(&self) {
         self.pace().is_held.set(false);
         self.pace().kick();
+    }
+
+    fn is_referenced(&self) -> bool {
+        self.pace().is_referenced() && !self.is_closed()
+    }
+
+    fn finish_close(self: Rc<Self>) {
+        self.on_closed();
+    }
+
+    fn abandon(&self) {
+        self.let_go();
     }
 }
 
@@ -111,7 +146,7 @@ impl<H: Driven> Future for Drive<H> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let handle = &self.0;
         handle.pace().keep_waker(cx);
-        if handle.is_over() {
+        if handle.runtime().is_over() {
             return Poll::Ready(());
         }
         handle.round(cx);
@@ -126,7 +161,7 @@ impl<H: Driven> Future for Drive<H> {
 impl<H: Driven> Drop for Drive<H> {
     fn drop(&mut self) {
         if !self.0.is_closed() {
-            self.0.abandon();
+            self.0.let_go();
         }
     }
 }

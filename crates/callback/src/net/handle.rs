@@ -7,7 +7,6 @@
 use super::drive::{Drive, Driven, Pace};
 use super::socket::Socket;
 use crate::error::Error;
-use crate::queues::Queued;
 use crate::runtime::Runtime;
 use crate::thrown::Thrown;
 use nix::errno::Errno;
@@ -136,7 +135,7 @@ impl StreamHandle {
         let is_open = matches!(io, Io::Open(_));
         self.io.replace(io);
         if is_open {
-            self.hold_back(&self.runtime.queues);
+            self.hold_back();
         }
         self.apply_reference();
         let handle = Rc::clone(self);
@@ -217,8 +216,7 @@ impl StreamHandle {
     }
 
     pub(super) fn set_referenced(&self, referenced: bool) {
-        self.pace.set_referenced(referenced);
-        self.runtime.queues.look_at_held();
+        self.refer(referenced);
         self.apply_reference();
     }
 
@@ -234,7 +232,7 @@ impl StreamHandle {
     /// Reads from the next poll on.
     pub(super) fn read_start(self: &Rc<Self>) {
         if !self.is_reading.replace(true) {
-            self.hold_back(&self.runtime.queues);
+            self.hold_back();
         }
     }
 
@@ -335,9 +333,7 @@ impl StreamHandle {
         self.is_reading.set(false);
         self.closed_with_error.set(tell_with_error);
         self.owner.set(Some(owner.clone()));
-        self.runtime.queues.close(Rc::clone(self) as _);
-        self.runtime.queues.look_at_held();
-        self.pace.kick();
+        self.tell_closed_soon();
     }
 
     /// Closes with a reset instead of an orderly end.
@@ -468,7 +464,7 @@ impl StreamHandle {
             _ => false,
         };
         if is_left {
-            self.hold(&self.runtime.queues);
+            self.hold();
         }
     }
 
@@ -548,6 +544,10 @@ fn system_error(errno: Errno) -> io::Error {
 }
 
 impl Driven for StreamHandle {
+    fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
     fn pace(&self) -> &Pace {
         &self.pace
     }
@@ -569,13 +569,7 @@ impl Driven for StreamHandle {
         matches!(*self.io.borrow(), Io::Closed)
     }
 
-    fn is_over(&self) -> bool {
-        self.runtime.is_over()
-    }
-}
-
-impl Queued for StreamHandle {
-    fn serve(self: Rc<Self>) {
+    fn on_fed(self: Rc<Self>) {
         let io = self.io.replace(Io::Idle);
         if let Io::Refused(error) = io {
             return self.finish_connect(Err(error));
@@ -584,20 +578,8 @@ impl Queued for StreamHandle {
         self.drain();
     }
 
-    fn release(self: Rc<Self>) {
-        self.begin_round();
-    }
-
-    fn release_soon(&self) {
-        self.begin_round_soon();
-    }
-
-    fn is_referenced(&self) -> bool {
-        self.pace.is_referenced() && !self.is_closed()
-    }
-
     /// libuv's `uv__stream_destroy`, and then the callback of the close.
-    fn finish_close(self: Rc<Self>) {
+    fn on_closed(self: Rc<Self>) {
         if self.writing.borrow().is_some() {
             self.finish_write(Err(system_error(Errno::ECANCELED)));
         }
@@ -611,7 +593,7 @@ impl Queued for StreamHandle {
         drop(owner);
     }
 
-    fn abandon(&self) {
+    fn let_go(&self) {
         let io = self.io.replace(Io::Closed);
         let owner = self.owner.take();
         drop((io, owner));

@@ -7,7 +7,6 @@ use super::socket::{Socket, WeakSocket};
 use crate::abort::AbortSignal;
 use crate::error::Error;
 use crate::events::{Emitter, ListenerId};
-use crate::queues::Queued;
 use crate::runtime::{Runtime, Tick, current};
 use crate::thrown::{Outcome, Thrown};
 use nix::errno::Errno;
@@ -493,8 +492,7 @@ impl ServerHandle {
     }
 
     fn set_referenced(&self, referenced: bool) {
-        self.pace.set_referenced(referenced);
-        self.runtime.queues.look_at_held();
+        self.refer(referenced);
         if let Some(listener) = &*self.listener.borrow() {
             listener.source().set_referenced(referenced);
         }
@@ -511,13 +509,15 @@ impl ServerHandle {
         }
         let listener = self.listener.take();
         drop(listener);
-        self.runtime.queues.close(Rc::clone(self) as _);
-        self.runtime.queues.look_at_held();
-        self.pace.kick();
+        self.tell_closed_soon();
     }
 }
 
 impl Driven for ServerHandle {
+    fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
     fn pace(&self) -> &Pace {
         &self.pace
     }
@@ -543,7 +543,7 @@ impl Driven for ServerHandle {
             None => false,
         };
         if has_more {
-            self.hold(&self.runtime.queues);
+            self.hold();
         }
     }
 
@@ -551,32 +551,12 @@ impl Driven for ServerHandle {
         self.listener.borrow().is_none()
     }
 
-    fn is_over(&self) -> bool {
-        self.runtime.is_over()
-    }
-}
-
-impl Queued for ServerHandle {
-    fn serve(self: Rc<Self>) {}
-
-    fn release(self: Rc<Self>) {
-        self.begin_round();
-    }
-
-    fn release_soon(&self) {
-        self.begin_round_soon();
-    }
-
-    fn is_referenced(&self) -> bool {
-        self.pace.is_referenced() && !self.is_closed()
-    }
-
-    fn finish_close(self: Rc<Self>) {
+    fn on_closed(self: Rc<Self>) {
         let owner = self.owner.take();
         drop(owner);
     }
 
-    fn abandon(&self) {
+    fn let_go(&self) {
         let gone = (self.listener.take(), self.owner.take());
         drop(gone);
     }

@@ -312,7 +312,7 @@ impl Socket {
     }
 
     /// What is rarely there, to be changed, if it is.
-    fn rare_mut<T>(&self, f: impl FnOnce(&mut Rare) -> Option<T>) -> Option<T> {
+    pub(super) fn rare_mut<T>(&self, f: impl FnOnce(&mut Rare) -> Option<T>) -> Option<T> {
         self.inner.rare.borrow_mut().as_deref_mut().and_then(f)
     }
 
@@ -353,11 +353,11 @@ impl Socket {
         let read = READING | READ_ENDED | END_EMITTED;
         let written = ENDING | FINAL_CALLED | PREFINISHED | FINISHED | WRITE_AFTER_FIN;
         self.inner.flags.clear(ended | read | written);
-        if let Some(rare) = self.inner.rare.borrow_mut().as_deref_mut() {
+        let errored = self.rare_mut(|rare| {
             rare.remote = None;
             rare.counts = (0, 0);
-        }
-        let errored = self.rare_mut(|rare| rare.errored.take());
+            rare.errored.take()
+        });
         drop(errored); // it may hold somebody's error
     }
 
