@@ -88,10 +88,10 @@ pub struct EventLoop {
     bell: Key<Rc<State>>,
     /// Wakers on their way from a phase to the run queue; kept for its capacity.
     wakers: VecDeque<Waker>,
+    /// What wakes the future of `block_on`: the last one, once that has ended.
+    main_queue: Option<Arc<TaskWaker>>,
     /// What this phase does, while somebody observes.
     report: Option<PhaseReport>,
-    /// When the clock was last read for the books.
-    lapped_ns: u64,
     /// When the last poll ended.
     polled_ns: u64,
 }
@@ -138,6 +138,8 @@ impl EventLoop {
             pool: Default::default(),
             outside: Cell::new(0),
             stopping: Cell::new(false),
+            running: Cell::new(Task::NONE),
+            lapped_ns: Cell::new(0),
             phase: Cell::new(Phase::Timers),
             closed: Cell::new(false),
         });
@@ -145,8 +147,8 @@ impl EventLoop {
             inner,
             bell,
             wakers: VecDeque::new(),
+            main_queue: None,
             report: None,
-            lapped_ns: 0,
             polled_ns: 0,
         })
     }
@@ -224,10 +226,9 @@ impl EventLoop {
             let mut main = pin!(async { output = Some(future.await) });
             let mut main: Main<'_, '_> = Some(main.as_mut());
             let _entered = Entered::new(&self.inner);
-            let shared = Arc::clone(&self.inner.shared);
-            self.inner
-                .ready
-                .push(TaskWaker::new_queued(Task::MAIN, shared));
+            let queue = TaskWaker::new(Task::MAIN, Arc::clone(&self.inner.shared));
+            self.inner.ready.push(&queue);
+            self.main_queue = Some(queue);
             self.begin_run();
             self.phase(Phase::Timers, &mut main); // what is ready runs, before any turn
             while main.is_some() {
@@ -269,7 +270,7 @@ impl EventLoop {
 
     fn timers(&mut self, main: &mut Main<'_, '_>) {
         self.begin(Phase::Timers);
-        let now_ns = self.lapped_ns;
+        let now_ns = self.inner.lapped_ns.get();
         let mut latest_ns = 0;
         let mut fired = 0;
         while let Some((deadline_ns, waker)) = self.inner.pop_due(now_ns) {
@@ -292,12 +293,12 @@ impl EventLoop {
         self.begin(Phase::Poll);
         raise(
             &self.inner.counters.busy_max_ns,
-            self.lapped_ns.saturating_sub(self.polled_ns),
+            self.inner.lapped_ns.get().saturating_sub(self.polled_ns),
         );
         let timeout = self.timeout(wait, main);
         self.wait(timeout)?;
         let slept_ns = self.lap();
-        self.polled_ns = self.lapped_ns;
+        self.polled_ns = self.inner.lapped_ns.get();
         if timeout != Some(Duration::ZERO) {
             add(&self.inner.counters.idle_ns, slept_ns);
             if let Some(report) = &mut self.report {
@@ -330,7 +331,7 @@ impl EventLoop {
         }
         let deadline_ns = inner.timers.borrow_mut().next_deadline_ns()?;
         Some(Duration::from_nanos(
-            deadline_ns.saturating_sub(self.lapped_ns),
+            deadline_ns.saturating_sub(self.inner.lapped_ns.get()),
         ))
     }
 
@@ -387,7 +388,8 @@ impl EventLoop {
             self.inner.stopping.set(true);
         }
         for waker in inbox.wakes {
-            self.inner.ready.push(waker);
+            waker.arrive();
+            self.inner.ready.push(&waker);
         }
         let handle = self.handle();
         for job in inbox.jobs {
@@ -480,24 +482,14 @@ impl EventLoop {
         }
     }
 
-    fn run_task(&mut self, task: Arc<TaskWaker>, main: &mut Main<'_, '_>) {
-        let key = task.task;
-        task.begin_run();
+    fn run_task(&mut self, key: Key<Task>, main: &mut Main<'_, '_>) {
         add(&self.inner.counters.tasks_run, 1);
         let began_ns = self.report.as_ref().map(|_| self.inner.clock.now_ns());
         let spawned_at = began_ns.and_then(|_| self.inner.spawned_at(key));
-        let waker = Waker::from(task);
-        let mut cx = Context::from_waker(&waker);
         if key == Task::MAIN {
-            // A wake may be left of an earlier block_on, or come after this one's end.
-            if main
-                .as_mut()
-                .is_some_and(|main| main.as_mut().poll(&mut cx).is_ready())
-            {
-                *main = None;
-            }
+            self.run_main(main);
         } else {
-            self.inner.poll_task(key, &mut cx);
+            self.inner.run(key);
         }
         self.inner.budget.refill();
         if let (Some(report), Some(began_ns)) = (&mut self.report, began_ns) {
@@ -511,20 +503,34 @@ impl EventLoop {
         }
     }
 
+    /// A wake may be left of an earlier `block_on`, or come after this one's end.
+    fn run_main(&mut self, main: &mut Main<'_, '_>) {
+        let Some(queue) = &self.main_queue else {
+            return;
+        };
+        queue.begin_run();
+        let waker = Waker::from(Arc::clone(queue));
+        let mut cx = Context::from_waker(&waker);
+        let Some(future) = main else { return };
+        if future.as_mut().poll(&mut cx).is_ready() {
+            *main = None;
+        }
+    }
+
     fn is_late(&self) -> bool {
-        self.inner.clock.now_ns() - self.lapped_ns > PHASE_NS
+        self.inner.clock.now_ns() - self.inner.lapped_ns.get() > PHASE_NS
     }
 
     /// The time outside of the loop is in no book.
     fn begin_run(&mut self) {
         self.lap();
-        self.polled_ns = self.lapped_ns;
+        self.polled_ns = self.inner.lapped_ns.get();
     }
 
     /// Reads the clock for the books: nanoseconds since the last time.
     fn lap(&mut self) -> u64 {
         let now_ns = self.inner.clock.now_ns();
-        now_ns - std::mem::replace(&mut self.lapped_ns, now_ns)
+        now_ns - self.inner.lapped_ns.replace(now_ns)
     }
 }
 
@@ -540,38 +546,44 @@ impl Inner {
     /// Polls a task's body, which is out of its slot meanwhile (rule 8): the task may spawn, end or
     /// cancel any other, and itself. Whatever panics ends this task only (rule 13): the future's own
     /// panic is its outcome; the rest, from the drop of an output or from a waker, is reported.
-    fn poll_task(&self, key: Key<Task>, cx: &mut Context<'_>) {
-        let Some((mut body, spawned_at)) = self.take_body(key) else {
+    fn run(&self, key: Key<Task>) {
+        let Some((mut body, waker, spawned_at)) = self.take_body(key) else {
             return; // woken after its end
         };
-        let ended = match catch_unwind(AssertUnwindSafe(|| body.as_mut().poll(cx))) {
-            Ok(Poll::Pending) => self.put_back(key, body),
-            Ok(Poll::Ready(())) => Some(body),
+        let before = self.running.replace(key);
+        let mut cx = Context::from_waker(&waker);
+        let ended = match catch_unwind(AssertUnwindSafe(|| body.as_mut().poll(&mut cx))) {
+            Ok(Poll::Pending) => self.put_back(key, body, waker),
+            Ok(Poll::Ready(())) => Some((body, waker)),
             Err(payload) => {
                 report_panic(payload, spawned_at);
-                Some(body)
+                Some((body, waker))
             }
         };
-        if let Some(body) = ended {
+        if let Some((body, waker)) = ended {
             let task = self.tasks.borrow_mut().remove(key);
-            drop(task);
+            drop((task, waker));
             drop_body(body, spawned_at);
         }
+        self.running.set(before);
     }
 
-    fn take_body(&self, key: Key<Task>) -> Option<(TaskBody, &'static Location<'static>)> {
+    fn take_body(&self, key: Key<Task>) -> Option<(TaskBody, Waker, &'static Location<'static>)> {
         let mut tasks = self.tasks.borrow_mut();
         let task = tasks.get_mut(key)?;
-        Some((task.body.take()?, task.spawned_at))
+        task.queue.begin_run();
+        let (body, waker) = task.body.take()?;
+        Some((body, waker, task.spawned_at))
     }
 
     /// Gives the body back to its task; or to the caller, if the task was cancelled meanwhile.
-    fn put_back(&self, key: Key<Task>, body: TaskBody) -> Option<TaskBody> {
+    fn put_back(&self, key: Key<Task>, body: TaskBody, waker: Waker) -> Option<(TaskBody, Waker)> {
         let mut tasks = self.tasks.borrow_mut();
         let Some(task) = tasks.get_mut(key) else {
-            return Some(body);
+            return Some((body, waker));
         };
-        task.body = Some(body);
+        task.body = Some((body, waker));
+        task.since_ns = self.lapped_ns.get();
         None
     }
 }
@@ -600,9 +612,9 @@ impl Drop for EventLoop {
         drop(inbox);
         // Nothing can be spawned any more, so one round takes them all.
         let tasks = inner.tasks.take();
-        for Task { body, spawned_at } in tasks.into_values() {
-            if let Some(body) = body {
-                drop_body(body, spawned_at);
+        for task in tasks.into_values() {
+            if let Some((body, _)) = task.body {
+                drop_body(body, task.spawned_at);
             }
         }
         while inner.ready.pop().is_some() {}

@@ -11,7 +11,7 @@ use crate::sleep::Sleep;
 use crate::slots::{Key, Slots};
 use crate::source::State;
 use crate::stats::{Counters, PhaseReport, Stats, add};
-use crate::task::{Body, JoinHandle, Task, TaskBody, Unhandled};
+use crate::task::{Body, Described, Detached, JoinHandle, Task, TaskBody, Unhandled};
 use crate::timers::Timers;
 use crate::waker::TaskWaker;
 use std::cell::{Cell, RefCell};
@@ -44,6 +44,10 @@ pub(crate) struct Inner {
     /// Jobs that other threads have: virtual time waits for them.
     pub(crate) outside: Cell<usize>,
     pub(crate) stopping: Cell<bool>,
+    /// The task that runs now; [`Task::NONE`] between runs.
+    pub(crate) running: Cell<Key<Task>>,
+    /// The time as it was last read: at the start of a phase, and at its end.
+    pub(crate) lapped_ns: Cell<u64>,
     /// The phase that wakes or runs now; between two runs of the loop, the last one.
     pub(crate) phase: Cell<Phase>,
     /// The loop is being dropped: nothing can be spawned any more.
@@ -89,18 +93,17 @@ fn replace_current(with: Option<Rc<Inner>>) -> Option<Rc<Inner>> {
         .flatten()
 }
 
-/// Queues a task of the loop that runs on this thread; gives the waker back if it is another's.
-pub(crate) fn push_ready(waker: Arc<TaskWaker>) -> Result<(), Arc<TaskWaker>> {
-    let mut waker = Some(waker);
+/// Queues a task of the loop that runs on this thread; false if it is another's.
+#[inline]
+pub(crate) fn push_ready(waker: &TaskWaker) -> bool {
     let pushed = CURRENT.try_with(|current| match &*current.borrow() {
-        Some(inner) => {
-            let own = waker.take_if(|waker| waker.is_of(&inner.shared));
-            own.map(|waker| inner.ready.push(waker))
+        Some(inner) if waker.is_of(&inner.shared) => {
+            inner.ready.push(waker);
+            true
         }
-        None => None,
+        _ => false,
     });
-    debug_assert_eq!(pushed.ok().flatten().is_some(), waker.is_none());
-    waker.map_or(Ok(()), Err)
+    pushed.unwrap_or(false)
 }
 
 impl Inner {
@@ -196,21 +199,55 @@ impl Handle {
     #[track_caller]
     pub fn spawn_detached(&self, future: impl Future<Output = ()> + 'static) {
         if !self.inner.closed.get() {
-            self.start(Box::pin(future), Location::caller());
+            self.start(Box::pin(Detached { future }), Location::caller());
         }
+    }
+
+    /// Like [`Handle::spawn_detached`], for a task that says itself what it is: its `Display` is its
+    /// line in [`Handle::dump_tasks`]. `spawned_at` is where the user asked for it.
+    pub fn spawn_described(
+        &self,
+        future: impl Future<Output = ()> + fmt::Display + 'static,
+        spawned_at: &'static Location<'static>,
+    ) -> Key<Task> {
+        if self.inner.closed.get() {
+            return Task::NONE;
+        }
+        self.start(Box::pin(Described { future }), spawned_at)
     }
 
     fn start(&self, body: TaskBody, spawned_at: &'static Location<'static>) -> Key<Task> {
         let inner = &self.inner;
-        let key = inner.tasks.borrow_mut().insert(Task {
-            body: Some(body),
-            spawned_at,
+        let (spawned_by, since_ns) = (inner.running.get(), inner.lapped_ns.get());
+        let key = inner.tasks.borrow_mut().insert_with(|key| {
+            let queue = TaskWaker::new(key, Arc::clone(&inner.shared));
+            inner.ready.push(&queue);
+            Task {
+                body: Some((body, Waker::from(Arc::clone(&queue)))),
+                queue,
+                spawned_at,
+                spawned_by,
+                since_ns,
+            }
         });
-        inner
-            .ready
-            .push(TaskWaker::new_queued(key, Arc::clone(&inner.shared)));
         add(&inner.counters.tasks_spawned, 1);
         key
+    }
+
+    /// The task that runs this code, if one does: not in the future of `block_on`, nor in a hook.
+    pub fn current_task(&self) -> Option<Key<Task>> {
+        Some(self.inner.running.get()).filter(|key| *key != Task::NONE)
+    }
+
+    /// True if this is the loop that runs this code.
+    pub fn is_current(&self) -> bool {
+        let current = CURRENT.try_with(|current| {
+            let current = current.borrow();
+            current
+                .as_ref()
+                .is_some_and(|inner| Rc::ptr_eq(inner, &self.inner))
+        });
+        current.unwrap_or(false)
     }
 
     /// How many tasks have not ended.

@@ -9,6 +9,7 @@
 
 mod budget;
 mod clock;
+mod dump;
 mod event_loop;
 mod handle;
 mod phases;
@@ -28,6 +29,7 @@ mod waker;
 mod wheel;
 
 pub use clock::Clock;
+pub use dump::{TaskInfo, TaskState};
 pub use event_loop::{EventLoop, Options};
 pub use handle::{Handle, KeepAlive};
 pub use phases::{Phase, PhaseReached};

@@ -1,22 +1,26 @@
 //! The tasks that can go on, first in first out.
 
+use crate::slots::Key;
+use crate::task::Task;
 use crate::waker::TaskWaker;
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::sync::Arc;
 
-/// Each task is in it at most once: `TaskWaker` sees to that.
+/// Each task is in it at most once. It holds names, not wakers: to queue a task counts no reference.
 #[derive(Debug, Default)]
 pub(crate) struct RunQueue {
-    tasks: RefCell<VecDeque<Arc<TaskWaker>>>,
+    tasks: RefCell<VecDeque<Key<Task>>>,
 }
 
 impl RunQueue {
-    pub(crate) fn push(&self, task: Arc<TaskWaker>) {
-        self.tasks.borrow_mut().push_back(task);
+    /// Queues a task, unless it is queued already.
+    pub(crate) fn push(&self, waker: &TaskWaker) {
+        if waker.begin_wait_for_run() {
+            self.tasks.borrow_mut().push_back(waker.task);
+        }
     }
 
-    pub(crate) fn pop(&self) -> Option<Arc<TaskWaker>> {
+    pub(crate) fn pop(&self) -> Option<Key<Task>> {
         self.tasks.borrow_mut().pop_front()
     }
 

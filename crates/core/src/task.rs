@@ -3,6 +3,7 @@
 use crate::event_loop::drop_body;
 use crate::handle::Handle;
 use crate::slots::Key;
+use crate::waker::TaskWaker;
 use pin_project_lite::pin_project;
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -11,15 +12,26 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-/// The future that a task is, whoever made it.
-pub(crate) type TaskBody = Pin<Box<dyn Future<Output = ()>>>;
+/// The future that a task is, whoever made it, and what it says of itself in a dump.
+pub(crate) trait TaskFuture: Future<Output = ()> {
+    fn describe(&self) -> String;
+}
 
-/// What the loop keeps of a task. Its body is out of here while it runs (rule 8).
+pub(crate) type TaskBody = Pin<Box<dyn TaskFuture>>;
+
+/// What the loop keeps of a task. Its body is out of here while it runs (rule 8), and its waker with
+/// it, so that a run counts no reference.
 pub struct Task {
-    pub(crate) body: Option<TaskBody>,
+    pub(crate) body: Option<(TaskBody, Waker)>,
+    pub(crate) queue: Arc<TaskWaker>,
     pub(crate) spawned_at: &'static Location<'static>,
+    /// Who spawned it; [`Task::NONE`] for code outside of tasks.
+    pub(crate) spawned_by: Key<Task>,
+    /// When it last ran, or was spawned.
+    pub(crate) since_ns: u64,
 }
 
 impl Task {
@@ -39,6 +51,8 @@ impl fmt::Debug for Task {
 pub enum JoinError {
     /// It was cancelled, or its loop was dropped.
     Cancelled,
+    /// It is a green thread, and somebody killed it.
+    Killed,
     /// It panicked; this is what it panicked with.
     Panicked(Box<dyn Any + Send>),
 }
@@ -58,6 +72,7 @@ impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             JoinError::Cancelled => f.write_str("the task was cancelled"),
+            JoinError::Killed => f.write_str("the task was killed"),
             JoinError::Panicked(_) => {
                 write!(
                     f,
@@ -177,6 +192,62 @@ impl<F: Future> Body<F> {
     }
 }
 
+impl<F: Future> TaskFuture for Body<F> {
+    fn describe(&self) -> String {
+        type_name_of::<F>()
+    }
+}
+
+pin_project! {
+    /// The body of a task for which nobody waits.
+    pub(crate) struct Detached<F> {
+        #[pin]
+        pub(crate) future: F,
+    }
+}
+
+impl<F: Future<Output = ()>> Future for Detached<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.project().future.poll(cx)
+    }
+}
+
+impl<F: Future<Output = ()>> TaskFuture for Detached<F> {
+    fn describe(&self) -> String {
+        type_name_of::<F>()
+    }
+}
+
+pin_project! {
+    /// The body of a task that says itself what it is.
+    pub(crate) struct Described<F> {
+        #[pin]
+        pub(crate) future: F,
+    }
+}
+
+impl<F: Future<Output = ()>> Future for Described<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.project().future.poll(cx)
+    }
+}
+
+impl<F: Future<Output = ()> + fmt::Display> TaskFuture for Described<F> {
+    fn describe(&self) -> String {
+        self.future.to_string()
+    }
+}
+
+/// `async fn serve` of a crate `server` is `server::serve`: the compiler's own names for what is inside
+/// of functions say nothing.
+fn type_name_of<F>() -> String {
+    std::any::type_name::<F>().replace("::{{closure}}", "")
+}
+
 impl<F: Future> Future for Body<F> {
     type Output = ();
 
@@ -249,8 +320,9 @@ impl<T> JoinHandle<T> {
     pub fn cancel(&self) {
         let task = self.handle.inner.tasks.borrow_mut().remove(self.key);
         if let Some(Task {
-            body: Some(body),
+            body: Some((body, _)),
             spawned_at,
+            ..
         }) = task
         {
             drop_body(body, spawned_at);

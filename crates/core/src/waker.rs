@@ -8,37 +8,51 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Wake;
 
-/// The one wake-up that a task can have outstanding.
+/// The wake-ups that a task can have outstanding: one in the run queue, one in the inbox.
+///
+/// A wake on the loop's own thread costs no locked instruction: the run queue holds keys, and its flag
+/// is that thread's alone.
 #[derive(Debug)]
 pub(crate) struct TaskWaker {
     pub(crate) task: Key<Task>,
-    /// True from the wake until the task runs: a task is in the run queue or the inbox at most once.
+    /// The task is in the run queue. Atomic for `Sync` only: no other thread touches it.
     queued: AtomicBool,
+    /// The task is in the inbox, or on its way from there.
+    sent: AtomicBool,
     shared: Arc<Shared>,
 }
 
 impl TaskWaker {
-    /// A waker for a task that is about to be queued by its maker.
-    pub(crate) fn new_queued(task: Key<Task>, shared: Arc<Shared>) -> Arc<Self> {
+    pub(crate) fn new(task: Key<Task>, shared: Arc<Shared>) -> Arc<Self> {
         Arc::new(TaskWaker {
             task,
-            queued: AtomicBool::new(true),
+            queued: AtomicBool::new(false),
+            sent: AtomicBool::new(false),
             shared,
         })
     }
 
-    /// To be called before the task runs: a wake from here on runs it once more.
-    pub(crate) fn begin_run(&self) {
-        // Acquire: what the waker's thread wrote before its wake is seen by this run.
-        self.queued.swap(false, Ordering::Acquire);
+    /// True if the caller, on the loop's thread, is to put the task into the run queue.
+    pub(crate) fn begin_wait_for_run(&self) -> bool {
+        let queued = self.queued.load(Ordering::Relaxed);
+        self.queued.store(true, Ordering::Relaxed);
+        !queued
     }
 
-    #[inline]
-    fn queue(self: Arc<Self>) {
-        if let Err(waker) = handle::push_ready(self) {
-            let shared = Arc::clone(&waker.shared);
-            shared.send_wake(waker);
-        }
+    /// True while the task waits for its turn in the run queue.
+    pub(crate) fn is_queued(&self) -> bool {
+        self.queued.load(Ordering::Relaxed)
+    }
+
+    /// To be called before the task runs: a wake from here on runs it once more.
+    pub(crate) fn begin_run(&self) {
+        self.queued.store(false, Ordering::Relaxed);
+    }
+
+    /// To be called when the loop has taken this out of the inbox: a wake from here on is sent again.
+    pub(crate) fn arrive(&self) {
+        // Acquire: what the waker's thread wrote before its wake, sent or not, is seen by the run.
+        self.sent.swap(false, Ordering::AcqRel);
     }
 
     /// True for a waker of that loop.
@@ -49,15 +63,13 @@ impl TaskWaker {
 
 impl Wake for TaskWaker {
     fn wake(self: Arc<Self>) {
-        // Release: pairs with `begin_run`.
-        if !self.queued.swap(true, Ordering::Release) {
-            self.queue();
-        }
+        self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if !self.queued.swap(true, Ordering::Release) {
-            Arc::clone(self).queue();
+        // Release: pairs with `arrive`.
+        if !handle::push_ready(self) && !self.sent.swap(true, Ordering::AcqRel) {
+            self.shared.send_wake(Arc::clone(self));
         }
     }
 }

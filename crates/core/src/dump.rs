@@ -1,0 +1,119 @@
+//! Every task by name: what it is, who spawned it, and for how long it has waited.
+
+use crate::handle::{Handle, Inner};
+use crate::slots::Key;
+use crate::task::Task;
+use std::fmt;
+use std::panic::Location;
+use std::time::Duration;
+
+/// What a task is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TaskState {
+    /// It runs right now: it is the one that asks.
+    Running,
+    /// It is in the run queue.
+    Ready,
+    /// It waits to be woken.
+    Waiting,
+}
+
+impl fmt::Display for TaskState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TaskState::Running => "runs",
+            TaskState::Ready => "ready",
+            TaskState::Waiting => "waits",
+        })
+    }
+}
+
+/// One task, as [`Handle::dump_tasks`] found it. Printed, it is one line.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct TaskInfo {
+    /// Its name in the loop.
+    pub key: Key<Task>,
+    /// What it is: the type of an async task, a green thread's name and what it waits for.
+    /// Empty for the task that runs.
+    pub what: String,
+    /// What it is at.
+    pub state: TaskState,
+    /// Since when it is: the time since its last run, or since it was spawned.
+    pub since: Duration,
+    /// Where it was spawned.
+    pub spawned_at: &'static Location<'static>,
+    /// The task that spawned it, which may have ended; none for code outside of tasks.
+    pub spawned_by: Option<Key<Task>>,
+}
+
+impl fmt::Display for TaskInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "task {} {}", self.key, self.state)?;
+        if self.state != TaskState::Running {
+            write!(f, " {:.1?}", self.since)?;
+        }
+        if !self.what.is_empty() {
+            write!(f, ": {}", self.what)?;
+        }
+        let at = self.spawned_at;
+        write!(f, "; spawned at {}:{}", at.file(), at.line())?;
+        match self.spawned_by {
+            Some(by) => write!(f, " by task {by}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Handle {
+    /// Every task that has not ended, oldest slot first.
+    ///
+    /// ```
+    /// let mut event_loop = oneloop_core::EventLoop::new()?;
+    /// let handle = event_loop.handle();
+    /// handle.spawn(std::future::pending::<()>());
+    /// event_loop.run_nowait()?;
+    /// let tasks = handle.dump_tasks();
+    /// assert!(tasks[0].to_string().contains("waits"), "{}", tasks[0]);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn dump_tasks(&self) -> Vec<TaskInfo> {
+        let tasks = self.inner.tasks.borrow();
+        let keys: Vec<_> = tasks.iter().map(|(key, _)| key).collect();
+        drop(tasks);
+        keys.into_iter()
+            .filter_map(|key| self.inner.task_info(key))
+            .collect()
+    }
+}
+
+impl Inner {
+    /// Looks at a task with its body out of its slot, as what it says of itself is foreign code.
+    fn task_info(&self, key: Key<Task>) -> Option<TaskInfo> {
+        let mut tasks = self.tasks.borrow_mut();
+        let task = tasks.get_mut(key)?;
+        let (spawned_at, spawned_by) = (task.spawned_at, task.spawned_by);
+        let since_ns = task.since_ns;
+        let is_queued = task.queue.is_queued();
+        let body = task.body.take();
+        drop(tasks);
+        let what = body.as_ref().map(|(body, _)| body.describe());
+        let state = match &body {
+            None => TaskState::Running,
+            Some(_) if is_queued => TaskState::Ready,
+            Some(_) => TaskState::Waiting,
+        };
+        if let Some(task) = self.tasks.borrow_mut().get_mut(key) {
+            task.body = body;
+        }
+        Some(TaskInfo {
+            key,
+            what: what.unwrap_or_default(),
+            state,
+            since: Duration::from_nanos(self.clock.now_ns().saturating_sub(since_ns)),
+            spawned_at,
+            spawned_by: Some(spawned_by).filter(|by| *by != Task::NONE),
+        })
+    }
+}
