@@ -7,7 +7,8 @@ mod stream;
 mod task;
 mod time;
 
+pub use oneloop_core::{Elapsed, Timeout};
 pub use oneloop_net::{Addr, Chunk, ListenOptions, Shutdown};
 pub use stream::{Stream, TcpListener, TcpStream, UnixListener, UnixStream};
 pub use task::{block_on, spawn, yield_now};
-pub use time::{Elapsed, Interval, interval, sleep, sleep_until, timeout};
+pub use time::{Interval, interval, sleep, sleep_until, timeout};

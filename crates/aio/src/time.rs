@@ -1,10 +1,8 @@
 //! Waiting for time to pass, on the clock of the loop that runs.
 
-use oneloop_core::{Handle, Sleep};
-use std::fmt;
+use oneloop_core::{Handle, Sleep, Timeout};
 use std::future::Future;
-use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -26,22 +24,6 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
     Handle::current().sleep_until(deadline)
 }
 
-/// A time-out passed first: see [`timeout`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Elapsed;
-
-impl fmt::Display for Elapsed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("timed out")
-    }
-}
-impl std::error::Error for Elapsed {}
-impl From<Elapsed> for io::Error {
-    fn from(elapsed: Elapsed) -> Self {
-        io::Error::new(io::ErrorKind::TimedOut, elapsed)
-    }
-}
-
 /// Waits for a future, at most that long; then drops it and gives [`Elapsed`]. If both are ready,
 /// the future wins. Cancel safe if the future is.
 ///
@@ -53,17 +35,10 @@ impl From<Elapsed> for io::Error {
 /// ```
 ///
 /// # Panics
-/// Outside of a loop, when first polled.
-pub async fn timeout<F: Future>(duration: Duration, future: F) -> Result<F::Output, Elapsed> {
-    let mut future = pin!(future);
-    let mut sleep = sleep(duration);
-    std::future::poll_fn(|cx| {
-        if let Poll::Ready(output) = future.as_mut().poll(cx) {
-            return Poll::Ready(Ok(output));
-        }
-        Pin::new(&mut sleep).poll(cx).map(|()| Err(Elapsed))
-    })
-    .await
+/// Outside of a loop.
+#[track_caller]
+pub fn timeout<F: Future>(duration: Duration, future: F) -> Timeout<F> {
+    Handle::current().timeout(duration, future)
 }
 
 /// Ticks every `period`, the first time after one period. Ticks that nobody waited for in time are

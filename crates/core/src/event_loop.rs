@@ -160,6 +160,12 @@ impl EventLoop {
         }
     }
 
+    /// Calls a function inside of the loop, without running it: what it spawns runs later.
+    pub fn enter<T>(&self, function: impl FnOnce() -> T) -> T {
+        let _entered = Entered::new(&self.inner);
+        function()
+    }
+
     /// Runs until nothing referenced is left that could happen, or until [`Handle::stop`].
     ///
     /// # Errors
@@ -613,9 +619,7 @@ impl Drop for EventLoop {
         // Nothing can be spawned any more, so one round takes them all.
         let tasks = inner.tasks.take();
         for task in tasks.into_values() {
-            if let Some((body, _)) = task.body {
-                drop_body(body, task.spawned_at);
-            }
+            task.drop_body();
         }
         while inner.ready.pop().is_some() {}
         let timers = inner.timers.take();

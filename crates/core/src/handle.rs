@@ -234,6 +234,39 @@ impl Handle {
         key
     }
 
+    /// Has a task run again, as its waker does. Without effect on one that has ended.
+    pub fn wake_task(&self, key: Key<Task>) {
+        if let Some(task) = self.inner.tasks.borrow().get(key) {
+            self.inner.ready.push(&task.queue);
+        }
+    }
+
+    /// Has a task run before all that are ready. Without effect on one that has ended.
+    pub fn wake_task_first(&self, key: Key<Task>) {
+        if let Some(task) = self.inner.tasks.borrow().get(key) {
+            self.inner.ready.push_first(&task.queue);
+        }
+    }
+
+    /// True while a task waits for its turn in the run queue.
+    pub fn is_task_ready(&self, key: Key<Task>) -> bool {
+        let tasks = self.inner.tasks.borrow();
+        tasks.get(key).is_some_and(|task| task.queue.is_queued())
+    }
+
+    /// Ends a task, as [`JoinHandle::cancel`] does.
+    pub fn cancel_task(&self, key: Key<Task>) {
+        let task = self.inner.tasks.borrow_mut().remove(key);
+        if let Some(task) = task {
+            task.drop_body();
+        }
+    }
+
+    /// How many tasks wait for their turn in the run queue.
+    pub fn ready_count(&self) -> usize {
+        self.inner.ready.len()
+    }
+
     /// The task that runs this code, if one does: not in the future of `block_on`, nor in a hook.
     pub fn current_task(&self) -> Option<Key<Task>> {
         Some(self.inner.running.get()).filter(|key| *key != Task::NONE)
@@ -339,7 +372,9 @@ impl Handle {
         drop(before);
     }
 
-    pub(crate) fn report_unhandled(unhandled: &Unhandled) {
+    /// Tells of a panic that nobody will hear of otherwise: for a style whose tasks have results of
+    /// their own. See [`Handle::on_unhandled`].
+    pub fn report_unhandled(unhandled: &Unhandled) {
         let current = Handle::try_current();
         if let Some(handle) = &current {
             add(&handle.inner.counters.tasks_unhandled, 1);

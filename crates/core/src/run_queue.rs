@@ -20,6 +20,15 @@ impl RunQueue {
         }
     }
 
+    /// Queues a task before all others.
+    pub(crate) fn push_first(&self, waker: &TaskWaker) {
+        let mut tasks = self.tasks.borrow_mut();
+        if !waker.begin_wait_for_run() {
+            tasks.retain(|task| *task != waker.task);
+        }
+        tasks.push_front(waker.task);
+    }
+
     pub(crate) fn pop(&self) -> Option<Key<Task>> {
         self.tasks.borrow_mut().pop_front()
     }

@@ -74,6 +74,11 @@ impl Sleep {
         self.deadline_ns = now_ns.saturating_add(saturating_ns(duration));
     }
 
+    /// When it is over, in nanoseconds on the loop's clock.
+    pub fn deadline_ns(&self) -> u64 {
+        self.deadline_ns
+    }
+
     fn arm(&mut self, waker: &Waker) {
         let waker = waker.clone(); // foreign code, so before the borrow
         let mut timers = self.handle.inner.timers.borrow_mut();

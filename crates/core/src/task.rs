@@ -38,7 +38,16 @@ impl Task {
     /// Names the future of `block_on`, which is in no slot.
     pub(crate) const MAIN: Key<Task> = Key::from_u64(u64::MAX);
     /// Names no task: that of a handle whose task never was.
-    pub(crate) const NONE: Key<Task> = Key::from_u64(u32::MAX as u64);
+    pub const NONE: Key<Task> = Key::from_u64(u32::MAX as u64);
+}
+
+impl Task {
+    /// Drops the body of a task that is out of its slot for good, unless it runs.
+    pub(crate) fn drop_body(self) {
+        if let Some((body, _)) = self.body {
+            drop_body(body, self.spawned_at);
+        }
+    }
 }
 
 impl fmt::Debug for Task {
@@ -318,15 +327,7 @@ impl<T> JoinHandle<T> {
     /// Ends the task: its future is dropped now, or, when it is the one that runs, as soon as it
     /// waits. Without effect on a task that has ended.
     pub fn cancel(&self) {
-        let task = self.handle.inner.tasks.borrow_mut().remove(self.key);
-        if let Some(Task {
-            body: Some((body, _)),
-            spawned_at,
-            ..
-        }) = task
-        {
-            drop_body(body, spawned_at);
-        }
+        self.handle.cancel_task(self.key);
     }
 
     /// True once the task has ended, in whatever way.

@@ -4,6 +4,7 @@
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use oneloop::aio::{spawn, yield_now};
+use oneloop::green;
 use oneloop::{EventLoop, Key, Timer, Timers};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -116,12 +117,46 @@ fn tasks(c: &mut Criterion) {
     group.finish();
 }
 
+fn green_threads(c: &mut Criterion) {
+    let mut group = c.benchmark_group("green threads");
+    group.bench_function("yield among 1,000", |b| {
+        b.iter_custom(|iters| {
+            let rounds = iters.div_ceil(1000).max(1);
+            let yielding = move || {
+                let start = Instant::now();
+                let threads: Vec<_> = (0..1000)
+                    .map(|_| green::spawn(move || (0..rounds).for_each(|_| green::yield_now())))
+                    .collect();
+                for thread in threads {
+                    thread.join().expect("it only yields");
+                }
+                start.elapsed()
+            };
+            let took = green::run(yielding).expect("two fds");
+            took.mul_f64(iters as f64 / (rounds * 1000) as f64)
+        });
+    });
+    group.bench_function("spawn + join", |b| {
+        b.iter_custom(|iters| {
+            let joining = move || {
+                let start = Instant::now();
+                for i in 0..iters {
+                    black_box(green::spawn(move || i).join().expect("it only returns"));
+                }
+                start.elapsed()
+            };
+            green::run(joining).expect("two fds")
+        });
+    });
+    group.finish();
+}
+
 criterion_group! {
     name = core;
     config = Criterion::default()
         .sample_size(10)
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_secs(1));
-    targets = timers, tasks
+    targets = timers, tasks, green_threads
 }
 criterion_main!(core);

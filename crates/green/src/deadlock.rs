@@ -1,0 +1,97 @@
+//! What is said when everything waits and nothing can wake.
+
+use oneloop_core::TaskInfo;
+use std::fmt;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+/// Everything waits, and nothing is left that could wake anything: gevent's `LoopExit`.
+///
+/// Printed, it says who waits for what, since when, and who spawned whom.
+#[derive(Clone, Debug)]
+pub struct Deadlock {
+    /// Every task of the loop.
+    pub tasks: Vec<TaskInfo>,
+}
+
+impl fmt::Display for Deadlock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("deadlock: everything waits, and nothing can wake it")?;
+        for task in &self.tasks {
+            write!(f, "\n  {task}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Deadlock {}
+impl From<Deadlock> for io::Error {
+    fn from(deadlock: Deadlock) -> Self {
+        io::Error::new(io::ErrorKind::Deadlock, deadlock)
+    }
+}
+
+/// Why [`run`](crate::run) has no result.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum RunError {
+    /// No loop could be made, or its `epoll_pwait2(2)` failed.
+    Io(io::Error),
+    /// The main green thread waited for what could not come.
+    Deadlock(Deadlock),
+    /// The main green thread was killed.
+    Killed,
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RunError::Io(error) => write!(f, "the event loop failed: {error}"),
+            RunError::Deadlock(deadlock) => deadlock.fmt(f),
+            RunError::Killed => f.write_str("the main green thread was killed"),
+        }
+    }
+}
+
+impl std::error::Error for RunError {}
+impl From<io::Error> for RunError {
+    fn from(error: io::Error) -> Self {
+        RunError::Io(error)
+    }
+}
+impl From<RunError> for io::Error {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::Io(error) => error,
+            RunError::Deadlock(deadlock) => deadlock.into(),
+            RunError::Killed => io::Error::new(io::ErrorKind::Interrupted, error),
+        }
+    }
+}
+
+/// Calls a function, and gives the deadlock that ended one of its waits: `except LoopExit` of gevent.
+///
+/// Only the main green thread of [`run`](crate::run) is told of a deadlock; the others go on waiting.
+///
+/// ```
+/// use oneloop_green::{catch_deadlock, run, Wait};
+/// let caught = run(|| catch_deadlock(|| std::future::pending::<()>().wait()))?;
+/// assert!(caught.unwrap_err().to_string().starts_with("deadlock"));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Errors
+/// The deadlock.
+///
+/// # Panics
+/// When the function does.
+pub fn catch_deadlock<T>(function: impl FnOnce() -> T) -> Result<T, Deadlock> {
+    let result = catch_unwind(AssertUnwindSafe(function));
+    result.map_err(|payload| match payload.downcast::<Deadlock>() {
+        Ok(deadlock) => {
+            crate::wait::caught();
+            *deadlock
+        }
+        Err(payload) => resume_unwind(payload),
+    })
+}

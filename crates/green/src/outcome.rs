@@ -1,0 +1,178 @@
+//! How a green thread ended, and what it left.
+
+use crate::thread::Thread;
+use oneloop_core::JoinError;
+use std::any::Any;
+use std::cell::RefCell;
+use std::mem;
+use std::task::Waker;
+
+/// What is thrown through a green thread's stack to end it: see [`Thread::kill`](crate::Thread::kill).
+pub(crate) struct Kill;
+
+/// What is thrown through a stack whose loop is dropped.
+pub(crate) struct Close;
+
+/// What made an end of it, seen from outside of the stack.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// The function came to its end, and has left its result.
+    Returned,
+    /// There is no result.
+    NeverBegan,
+}
+
+/// Why a green thread has no value, given what was thrown through its stack.
+pub(crate) fn error_of(payload: Box<dyn Any + Send>) -> JoinError {
+    if payload.is::<Kill>() {
+        JoinError::Killed
+    } else if payload.is::<Close>() {
+        JoinError::Cancelled
+    } else {
+        JoinError::Panicked(payload)
+    }
+}
+
+/// How a green thread ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// Its function returned.
+    Returned,
+    /// Its function panicked, or something was thrown into it.
+    Panicked,
+    /// It was killed.
+    Killed,
+    /// It was cancelled before it began, or its loop was dropped.
+    Cancelled,
+}
+
+impl Outcome {
+    fn of<T>(result: &Result<T, JoinError>) -> Self {
+        match result {
+            Ok(_) => Outcome::Returned,
+            Err(JoinError::Panicked(_)) => Outcome::Panicked,
+            Err(JoinError::Killed) => Outcome::Killed,
+            Err(JoinError::Cancelled) => Outcome::Cancelled,
+        }
+    }
+}
+
+/// Where a green thread leaves its result; `dyn Leaves` where its type does not matter.
+pub(crate) struct Place<T> {
+    result: RefCell<Option<Result<T, JoinError>>>,
+}
+
+impl<T> Default for Place<T> {
+    fn default() -> Self {
+        Place {
+            result: RefCell::new(None),
+        }
+    }
+}
+
+impl<T> Place<T> {
+    pub(crate) fn leave(&self, result: Result<T, JoinError>) {
+        self.result.replace(Some(result));
+    }
+
+    pub(crate) fn take(&self) -> Option<Result<T, JoinError>> {
+        self.result.take()
+    }
+
+    /// Looks at the result, which is put back: the caller's code finds nothing borrowed.
+    pub(crate) fn peek<R>(&self, look: impl FnOnce(&Result<T, JoinError>) -> R) -> Option<R> {
+        let result = self.result.take()?;
+        let seen = look(&result);
+        self.result.replace(Some(result));
+        Some(seen)
+    }
+}
+
+pub(crate) trait Leaves {
+    fn fail(&self, error: JoinError);
+    fn outcome(&self) -> Option<Outcome>;
+    /// Takes the panic that nobody will see otherwise.
+    fn take_panic(&self) -> Option<JoinError>;
+}
+
+impl<T> Leaves for Place<T> {
+    fn fail(&self, error: JoinError) {
+        self.leave(Err(error));
+    }
+
+    fn outcome(&self) -> Option<Outcome> {
+        self.result.borrow().as_ref().map(Outcome::of)
+    }
+
+    fn take_panic(&self) -> Option<JoinError> {
+        if self.outcome() != Some(Outcome::Panicked) {
+            return None;
+        }
+        self.take()?.err()
+    }
+}
+
+/// Something that hears of a green thread's end.
+pub(crate) enum Link {
+    Wake(Waker),
+    Call(Box<dyn FnOnce(&Thread)>),
+}
+
+/// Names a link for as long as it waits.
+pub(crate) type LinkId = u32;
+
+/// Who hears of the end, in this order: mostly nobody or one, and then nothing is allocated.
+#[derive(Default)]
+pub(crate) enum Links {
+    #[default]
+    None,
+    One(LinkId, Link),
+    Many(Vec<(LinkId, Link)>),
+}
+
+impl Links {
+    pub(crate) fn push(&mut self, id: LinkId, link: Link) {
+        *self = match mem::take(self) {
+            Links::None => Links::One(id, link),
+            Links::One(first_id, first) => Links::Many(vec![(first_id, first), (id, link)]),
+            Links::Many(mut links) => {
+                links.push((id, link));
+                Links::Many(links)
+            }
+        };
+    }
+
+    pub(crate) fn get_mut(&mut self, id: LinkId) -> Option<&mut Link> {
+        match self {
+            Links::One(other, link) if *other == id => Some(link),
+            Links::Many(links) => {
+                let found = links.iter_mut().find(|(other, _)| *other == id)?;
+                Some(&mut found.1)
+            }
+            _ => None,
+        }
+    }
+
+    pub(crate) fn remove(&mut self, id: LinkId) -> Option<Link> {
+        match self {
+            Links::One(other, _) if *other == id => match mem::take(self) {
+                Links::One(_, link) => Some(link),
+                _ => None,
+            },
+            Links::Many(links) => {
+                let index = links.iter().position(|(other, _)| *other == id)?;
+                Some(links.remove(index).1)
+            }
+            _ => None,
+        }
+    }
+
+    pub(crate) fn for_each(self, mut hear: impl FnMut(Link)) {
+        match self {
+            Links::None => {}
+            Links::One(_, link) => hear(link),
+            Links::Many(links) => links.into_iter().for_each(|(_, link)| hear(link)),
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Memory for green stacks: one mapping each, a guard page at its low end, and a pool of free ones.
+//!
+//! A fresh stack costs three system calls and a page fault, a pooled one a few nanoseconds. Memory is
+//! committed page by page as it is touched. Where the kernel has `MADV_GUARD_INSTALL` (6.13), the guard
+//! is no mapping of its own, and neighbouring stacks are one mapping to the kernel; elsewhere each
+//! stack is two, and `vm.max_map_count` ends it at some 32,000 stacks.
+
+use crate::overflow;
+use corosensei::stack::valgrind::ValgrindStackRegistration;
+use corosensei::stack::{STACK_ALIGNMENT, Stack, StackPointer};
+use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
+use rustix::param::page_size;
+use std::cell::RefCell;
+use std::ffi::c_void;
+use std::io;
+use std::ops::Range;
+use std::ptr::{NonNull, null_mut};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The size of a stack, if nobody says otherwise: ordinary Rust fits, with formatting, collections and
+/// recursion of some depth, in debug builds, too.
+pub const STACK_BYTES: usize = 256 * 1024;
+
+/// The smallest stack there is: a green thread that starts and waits needs about that much in debug
+/// builds.
+pub const STACK_BYTES_MIN: usize = 16 * 1024;
+
+/// Free stacks that a thread keeps, of each size.
+const POOLED_MAX: usize = 4096;
+
+/// linux/mman-common.h, since 6.13: touching these pages is SIGSEGV, without a mapping of their own.
+const MADV_GUARD_INSTALL: i32 = 102;
+
+/// False once the kernel said that it has no `MADV_GUARD_INSTALL`.
+static HAS_GUARD_INSTALL: AtomicBool = AtomicBool::new(true);
+
+/// A mapped stack. Its pages are this value's alone.
+struct Mapping {
+    low: NonNull<c_void>,
+    bytes: usize,
+    _valgrind: ValgrindStackRegistration,
+}
+
+impl Mapping {
+    fn new(bytes: usize) -> io::Result<Self> {
+        overflow::watch_this_thread();
+        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::STACK;
+        // SAFETY: the kernel chooses the place, so no memory in use is mapped over.
+        let low =
+            unsafe { mmap_anonymous(null_mut(), bytes, ProtFlags::READ | ProtFlags::WRITE, flags) }?;
+        let low = NonNull::new(low).expect("mmap(2) maps nothing at 0 unless it is told to");
+        let mapping = Mapping {
+            low,
+            bytes,
+            _valgrind: ValgrindStackRegistration::new(low.as_ptr().cast(), bytes),
+        };
+        mapping.guard()?;
+        Ok(mapping)
+    }
+
+    /// Makes the lowest page one that must not be touched.
+    fn guard(&self) -> io::Result<()> {
+        if HAS_GUARD_INSTALL.load(Ordering::Relaxed) {
+            // SAFETY: the page belongs to this mapping, which is new: nothing is on it.
+            let failed =
+                unsafe { libc::madvise(self.low.as_ptr(), page_size(), MADV_GUARD_INSTALL) };
+            if failed == 0 {
+                return Ok(());
+            }
+            let error = io::Error::last_os_error();
+            if error.raw_os_error() != Some(libc::EINVAL) {
+                return Err(error);
+            }
+            HAS_GUARD_INSTALL.store(false, Ordering::Relaxed);
+        }
+        // SAFETY: as above.
+        unsafe { mprotect(self.low.as_ptr(), page_size(), MprotectFlags::empty()) }?;
+        Ok(())
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: the pages are this value's alone, and nothing runs on them: a coroutine owns its
+        // stack until it has ended. It can fail only for want of mappings, when it would split one:
+        // then the pages stay.
+        let _ = unsafe { munmap(self.low.as_ptr(), self.bytes) };
+    }
+}
+
+/// The free stacks of one size.
+struct Class {
+    bytes: usize,
+    free: Vec<Mapping>,
+}
+
+thread_local! {
+    /// Last in, first out: what was used last is in the caches.
+    static POOL: RefCell<Vec<Class>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A stack for one green thread; dropped, it goes back to this thread's pool.
+pub(crate) struct GreenStack {
+    mapping: Option<Mapping>,
+}
+
+impl GreenStack {
+    /// A stack of at least that size, its guard page included.
+    pub(crate) fn new(bytes: usize) -> io::Result<Self> {
+        let page = page_size();
+        let bytes = bytes
+            .max(STACK_BYTES_MIN)
+            .checked_next_multiple_of(page)
+            .ok_or(io::ErrorKind::OutOfMemory)?;
+        let pooled = POOL.with_borrow_mut(|pool| {
+            let class = pool.iter_mut().find(|class| class.bytes == bytes)?;
+            class.free.pop()
+        });
+        let mapping = match pooled {
+            Some(mapping) => mapping,
+            None => Mapping::new(bytes)?,
+        };
+        Ok(GreenStack {
+            mapping: Some(mapping),
+        })
+    }
+
+    fn mapping(&self) -> &Mapping {
+        self.mapping.as_ref().expect("only drop takes it")
+    }
+
+    /// The addresses that are not to be touched.
+    pub(crate) fn guard(&self) -> Range<usize> {
+        let low = self.mapping().low.as_ptr() as usize;
+        low..low + page_size()
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.mapping().bytes
+    }
+}
+
+impl Drop for GreenStack {
+    fn drop(&mut self) {
+        let Some(mapping) = self.mapping.take() else {
+            return;
+        };
+        let mut mapping = Some(mapping);
+        // At the thread's end there is no pool any more: the pages are unmapped then.
+        let _ = POOL.try_with(|pool| {
+            let mut pool = pool.borrow_mut();
+            let bytes = mapping.as_ref().map_or(0, |mapping| mapping.bytes);
+            let index = pool.iter().position(|class| class.bytes == bytes);
+            let index = index.unwrap_or_else(|| {
+                let free = Vec::new();
+                pool.push(Class { bytes, free });
+                pool.len() - 1
+            });
+            if pool[index].free.len() < POOLED_MAX {
+                pool[index].free.extend(mapping.take());
+            }
+        });
+    }
+}
+
+// SAFETY: base and limit are those of one mapping, which lives as long as the value; both are page
+// aligned; the lowest page is a guard, and `STACK_BYTES_MIN` leaves more than `MIN_STACK_SIZE` above it.
+unsafe impl Stack for GreenStack {
+    fn base(&self) -> StackPointer {
+        let mapping = self.mapping();
+        let high = mapping.low.as_ptr() as usize + mapping.bytes;
+        debug_assert_eq!(high % STACK_ALIGNMENT, 0);
+        StackPointer::new(high).expect("it is above the low end")
+    }
+
+    fn limit(&self) -> StackPointer {
+        let low = self.mapping().low.as_ptr() as usize;
+        StackPointer::new(low).expect("a mapping is not at 0")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dropped_stack_is_the_next_one_of_its_size() {
+        let first = GreenStack::new(STACK_BYTES).unwrap();
+        let base = first.base();
+        drop(first);
+        let other = GreenStack::new(2 * STACK_BYTES).unwrap();
+        assert_ne!(other.base(), base);
+        assert_eq!(GreenStack::new(STACK_BYTES).unwrap().base(), base);
+    }
+
+    #[test]
+    fn a_size_beyond_all_memory_is_an_error() {
+        assert!(GreenStack::new(usize::MAX).is_err());
+        assert!(GreenStack::new(1 << 60).is_err());
+    }
+}

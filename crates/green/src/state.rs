@@ -1,0 +1,471 @@
+//! What is known of one green thread: the way it waits, and what may end a wait early.
+
+use crate::deadlock::Deadlock;
+use crate::outcome::{Close, Ending, Kill, Leaves, Link, LinkId, Links, Outcome};
+use crate::switch::{self, Switch};
+use crate::thread::Thread;
+use oneloop_core::{Handle, JoinError, Key, Sleep, Task, Unhandled};
+use std::any::{Any, type_name};
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::Future;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::thread;
+
+/// ```text
+///   New ──first poll──▶ Begun ──function ends──▶ Ended
+///    └──────── killed, cancelled, dropped ─────────┘
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    New,
+    Begun,
+    Ended,
+}
+
+/// The loop is being dropped: nothing that is waited for will come.
+#[derive(Debug)]
+pub(crate) struct Closed;
+
+/// Something that ends a wait early, by unwinding.
+struct Interrupt {
+    payload: Box<dyn Any + Send>,
+    /// The thread had been woken before: what it was woken for comes first.
+    behind: bool,
+}
+
+/// A running [`timeout`](crate::timeout).
+struct Armed {
+    id: u64,
+    sleep: Sleep,
+}
+
+/// What most green threads never need.
+#[derive(Default)]
+struct Rare {
+    interrupts: VecDeque<Interrupt>,
+    /// Outer ones first.
+    timeouts: Vec<Armed>,
+    /// Green-local values, by the address of their key.
+    locals: Vec<(usize, Rc<dyn Any>)>,
+    delay: Option<Sleep>,
+}
+
+/// A green thread.
+pub(crate) struct State<R: ?Sized = dyn Leaves> {
+    pub(crate) handle: Handle,
+    pub(crate) name: Option<Box<str>>,
+    pub(crate) spawned_at: &'static Location<'static>,
+    pub(crate) guard: Range<usize>,
+    pub(crate) stack_bytes: usize,
+    pub(crate) switch: Switch,
+    pub(crate) key: Cell<Key<Task>>,
+    stage: Cell<Stage>,
+    /// There may be an interrupt, a time-out or a close to look for.
+    alert: Cell<bool>,
+    closing: Cell<bool>,
+    /// Something of ours was thrown and not caught yet, as far as we know.
+    unwinding: Cell<bool>,
+    /// Somebody may look at the result.
+    pub(crate) observed: Cell<bool>,
+    waits: Cell<Option<(&'static str, &'static Location<'static>)>>,
+    links: RefCell<Links>,
+    next_link: Cell<LinkId>,
+    rare: RefCell<Option<Box<Rare>>>,
+    pub(crate) place: R,
+}
+
+impl<R> State<R> {
+    pub(crate) fn new(
+        handle: Handle,
+        name: Option<Box<str>>,
+        spawned_at: &'static Location<'static>,
+        guard: Range<usize>,
+        stack_bytes: usize,
+        place: R,
+    ) -> Self {
+        State {
+            handle,
+            name,
+            spawned_at,
+            guard,
+            stack_bytes,
+            switch: Switch::default(),
+            key: Cell::new(Task::NONE),
+            stage: Cell::new(Stage::New),
+            alert: Cell::new(false),
+            closing: Cell::new(false),
+            unwinding: Cell::new(false),
+            observed: Cell::new(true),
+            waits: Cell::new(None),
+            links: RefCell::default(),
+            next_link: Cell::new(0),
+            rare: RefCell::new(None),
+            place,
+        }
+    }
+}
+
+/// Waiting.
+impl State {
+    /// Waits for a future on this green thread's stack. What interrupts the wait unwinds, and drops
+    /// the future; an error says that it cannot, as the stack unwinds already.
+    #[inline]
+    pub(crate) fn wait<F: Future>(
+        &self,
+        mut future: Pin<&mut F>,
+        at: &'static Location<'static>,
+    ) -> Result<F::Output, Closed> {
+        if let Poll::Ready(output) = self.switch.poll(future.as_mut()) {
+            return Ok(output); // what does not wait is not interrupted
+        }
+        assert!(
+            self.handle.is_current(),
+            "a green thread waits inside of another loop that it runs itself"
+        );
+        loop {
+            if self.alert.get() {
+                self.fire_timeouts();
+                self.deliver(|_| true)?;
+            }
+            self.waits.set(Some((type_name::<F>(), at)));
+            self.switch.suspend(thread::panicking() && self.is_unwinding());
+            if self.alert.get() {
+                self.deliver(|interrupt| !interrupt.behind)?;
+            }
+            if let Poll::Ready(output) = self.switch.poll(future.as_mut()) {
+                return Ok(output);
+            }
+        }
+    }
+
+    /// Throws the first of those interrupts, if there is one and it can be thrown.
+    #[cold]
+    fn deliver(&self, which: impl Fn(&Interrupt) -> bool) -> Result<(), Closed> {
+        if self.closing.get() {
+            if self.is_unwinding() {
+                return Err(Closed);
+            }
+            self.throw(Box::new(Close));
+        }
+        if self.is_unwinding() {
+            return Ok(()); // a second unwinding would be the end of the process
+        }
+        if let Some(interrupt) = self.take_interrupt(which) {
+            self.throw(interrupt.payload);
+        }
+        Ok(())
+    }
+
+    fn take_interrupt(&self, which: impl Fn(&Interrupt) -> bool) -> Option<Interrupt> {
+        let mut rare = self.rare.borrow_mut();
+        let rare = rare.as_mut()?;
+        let index = rare.interrupts.iter().position(which);
+        let taken = index.and_then(|index| rare.interrupts.remove(index));
+        self.alert.set(!rare.interrupts.is_empty() || !rare.timeouts.is_empty());
+        taken
+    }
+
+    fn throw(&self, payload: Box<dyn Any + Send>) -> ! {
+        self.unwinding.set(true);
+        resume_unwind(payload)
+    }
+
+    /// True while this stack unwinds. `thread::panicking` knows, unless another green thread waits in
+    /// the middle of its own unwinding: then what we threw ourselves tells.
+    fn is_unwinding(&self) -> bool {
+        if !thread::panicking() {
+            self.unwinding.set(false);
+            false
+        } else if switch::is_panicking_exact() {
+            self.unwinding.set(true);
+            true
+        } else {
+            self.unwinding.get()
+        }
+    }
+
+    /// What was thrown has been caught.
+    pub(crate) fn caught(&self) {
+        self.unwinding.set(false);
+    }
+}
+
+/// Interrupting.
+impl State {
+    /// Ends the current wait, or the next one; before the begin, it ends the thread.
+    pub(crate) fn interrupt(&self, payload: Box<dyn Any + Send>) {
+        match self.stage.get() {
+            Stage::Ended => {}
+            Stage::New => {
+                self.place.fail(crate::outcome::error_of(payload));
+                self.handle.cancel_task(self.key.get());
+            }
+            Stage::Begun => {
+                let behind = self.handle.is_task_ready(self.key.get());
+                let mut rare = self.rare.borrow_mut();
+                let rare = rare.get_or_insert_default();
+                rare.interrupts.push_back(Interrupt { payload, behind });
+                self.alert.set(true);
+                self.handle.wake_task(self.key.get());
+            }
+        }
+    }
+
+    /// As [`State::interrupt`] with a kill, before anything else runs.
+    pub(crate) fn kill_first(&self) {
+        self.interrupt(Box::new(Kill));
+        self.handle.wake_task_first(self.key.get());
+    }
+
+    /// Throws at once; for the thread that runs.
+    pub(crate) fn kill_itself(&self) -> ! {
+        self.throw(Box::new(Kill))
+    }
+
+    /// Every wait fails from here on.
+    pub(crate) fn close(&self) {
+        self.closing.set(true);
+        self.alert.set(true);
+    }
+
+}
+
+/// Thrown when a time-out is over; its scope catches it.
+pub(crate) struct TimedOut(pub(crate) u64);
+
+/// Time-outs.
+impl State {
+    /// Arms a time-out, which is the innermost one from here on.
+    pub(crate) fn push_timeout(&self, id: u64, mut sleep: Sleep) {
+        // Polled once, it is armed, and wakes this thread.
+        let armed = self.switch.poll(Pin::new(&mut sleep));
+        debug_assert!(armed.is_pending(), "a sleep waits for the timers' phase");
+        let mut rare = self.rare.borrow_mut();
+        let rare = rare.get_or_insert_default();
+        rare.timeouts.push(Armed { id, sleep });
+        self.alert.set(true);
+    }
+
+    /// Takes back the time-out, whether it is over or not.
+    pub(crate) fn pop_timeout(&self, id: u64) {
+        let mut rare = self.rare.borrow_mut();
+        let Some(rare) = rare.as_mut() else { return };
+        let index = rare.timeouts.iter().rposition(|armed| armed.id == id);
+        let gone = index.map(|index| rare.timeouts.remove(index));
+        let is_this = |interrupt: &Interrupt| {
+            let timed_out = interrupt.payload.downcast_ref::<TimedOut>();
+            timed_out.is_some_and(|timed_out| timed_out.0 == id)
+        };
+        rare.interrupts.retain(|interrupt| !is_this(interrupt));
+        drop(gone);
+    }
+
+    /// Turns the time-outs that are over into interrupts, once the future that is waited for is known not
+    /// to be ready: the earliest deadline first, and of equal
+    /// ones the outermost.
+    fn fire_timeouts(&self) {
+        let mut rare = self.rare.borrow_mut();
+        let Some(rare) = rare.as_mut() else { return };
+        let mut over: Vec<_> = rare
+            .timeouts
+            .extract_if(.., |armed| {
+                self.switch.poll(Pin::new(&mut armed.sleep)).is_ready()
+            })
+            .collect();
+        over.sort_by_key(|armed| armed.sleep.deadline_ns());
+        for Armed { id, .. } in over {
+            let payload = Box::new(TimedOut(id));
+            let behind = false;
+            rare.interrupts.push_back(Interrupt { payload, behind });
+        }
+    }
+}
+
+/// The life of a green thread.
+impl State {
+    /// Has the thread begin only then.
+    pub(crate) fn delay(&self, sleep: Sleep) {
+        let mut rare = self.rare.borrow_mut();
+        rare.get_or_insert_default().delay = Some(sleep);
+        self.alert.set(true);
+    }
+
+    /// Ready once a delayed thread may begin.
+    pub(crate) fn poll_delay(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.stage.get() != Stage::New || !self.alert.get() {
+            return Poll::Ready(());
+        }
+        let delay = self.rare.borrow_mut().as_mut().and_then(|rare| rare.delay.take());
+        let Some(mut sleep) = delay else {
+            return Poll::Ready(());
+        };
+        let poll = Pin::new(&mut sleep).poll(cx);
+        if poll.is_pending() {
+            self.delay(sleep);
+        }
+        poll
+    }
+
+    pub(crate) fn begin(&self) {
+        self.stage.set(Stage::Begun);
+    }
+
+    pub(crate) fn has_begun(&self) -> bool {
+        self.stage.get() != Stage::New
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.stage.get() == Stage::Ended
+    }
+
+    pub(crate) fn outcome(&self) -> Option<Outcome> {
+        if self.has_ended() {
+            self.place.outcome()
+        } else {
+            None
+        }
+    }
+
+    /// The stack is gone: tells everybody, in the order in which they asked.
+    pub(crate) fn end(self: &Rc<Self>, ending: Ending) {
+        if ending == Ending::NeverBegan && self.place.outcome().is_none() {
+            self.place.fail(JoinError::Cancelled);
+        }
+        self.stage.set(Stage::Ended);
+        let rare = self.rare.take();
+        drop(rare);
+        let links = self.links.take();
+        let thread = Thread::new(Rc::clone(self));
+        links.for_each(|link| match link {
+            Link::Wake(waker) => waker.wake(),
+            Link::Call(call) => thread.tell(call),
+        });
+        self.report_unobserved();
+    }
+
+    /// Tells of a panic that nobody can see any more.
+    pub(crate) fn report_unobserved(&self) {
+        if self.observed.get() || !self.has_ended() {
+            return;
+        }
+        if let Some(error) = self.place.take_panic() {
+            self.report(error);
+        }
+    }
+
+    fn report(&self, error: JoinError) {
+        let spawned_at = self.spawned_at;
+        Handle::report_unhandled(&Unhandled { error, spawned_at });
+    }
+
+    /// Has the link hear of the end; it comes back if that has come already.
+    pub(crate) fn link(&self, link: Link) -> Result<LinkId, Link> {
+        if self.has_ended() {
+            return Err(link);
+        }
+        let id = self.next_link.replace(self.next_link.get().wrapping_add(1));
+        self.links.borrow_mut().push(id, link);
+        Ok(id)
+    }
+
+    /// Ready at the end; until then the waker is kept, in the place of this id's if there is one.
+    pub(crate) fn poll_end(&self, id: &mut Option<LinkId>, waker: &Waker) -> Poll<()> {
+        if self.has_ended() {
+            return Poll::Ready(());
+        }
+        let link = Link::Wake(waker.clone()); // foreign code, so before the borrow
+        let Some(known) = *id else {
+            *id = self.link(link).ok();
+            return Poll::Pending;
+        };
+        let mut links = self.links.borrow_mut();
+        let before = links.get_mut(known).map(|place| std::mem::replace(place, link));
+        drop(links);
+        drop(before);
+        Poll::Pending
+    }
+
+    pub(crate) fn unlink(&self, id: LinkId) {
+        let gone = self.links.borrow_mut().remove(id);
+        drop(gone);
+    }
+
+    /// Calls foreign code from outside of any stack; its panic ends nothing else.
+    pub(crate) fn guarded(&self, call: impl FnOnce()) {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(call)) {
+            self.report(JoinError::Panicked(payload));
+        }
+    }
+
+    /// The value of a green-local, made if there is none yet.
+    pub(crate) fn local(&self, key: usize, make: impl FnOnce() -> Rc<dyn Any>) -> Rc<dyn Any> {
+        let find = |rare: &Rare| {
+            let found = rare.locals.iter().find(|(other, _)| *other == key)?;
+            Some(Rc::clone(&found.1))
+        };
+        if let Some(found) = self.rare.borrow().as_deref().and_then(find) {
+            return found;
+        }
+        let value = make();
+        let mut rare = self.rare.borrow_mut();
+        rare.get_or_insert_default().locals.push((key, Rc::clone(&value)));
+        value
+    }
+
+    /// Has a wait of this thread fail with what could not come.
+    pub(crate) fn tell_deadlock(&self, deadlock: Deadlock) {
+        self.interrupt(Box::new(deadlock));
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => write!(f, "green thread '{name}'")?,
+            None => f.write_str("green thread")?,
+        }
+        if !self.has_begun() {
+            return f.write_str(" has not begun");
+        }
+        let Some((what, at)) = self.waits.get() else {
+            return Ok(());
+        };
+        write!(f, " waits for {} at {}:{}", short_name(what), at.file(), at.line())
+    }
+}
+
+/// `core::sleep::Sleep` is `Sleep`, and `sync::Get<alloc::string::String>` is `Get<String>`.
+fn short_name(path: &str) -> String {
+    let mut short = String::with_capacity(path.len());
+    let mut word = String::new();
+    for c in path.replace("{{closure}}", "closure").chars() {
+        match c {
+            ':' => word.clear(),
+            c if c.is_alphanumeric() || c == '_' => word.push(c),
+            c => {
+                short.push_str(&word);
+                word.clear();
+                short.push(c);
+            }
+        }
+    }
+    short + &word
+}
+
+#[cfg(test)]
+mod tests {
+    use super::short_name;
+
+    #[test]
+    fn names_of_types_are_short() {
+        assert_eq!(short_name("a::b::Sleep"), "Sleep");
+        assert_eq!(short_name("q::Get<alloc::string::String>"), "Get<String>");
+        assert_eq!(short_name("&mut x::Io<'_, o::Fd>"), "&mut Io<'_, Fd>");
+    }
+}

@@ -1,0 +1,198 @@
+//! The switch: a task whose state machine is a stack.
+//!
+//! ```text
+//!   run_ready ──▶ Body::poll ──resume──▶ ┌─ green stack ───────────┐
+//!                     ▲                  │ your code → wait(future) │
+//!                     └──── suspend ◀────│   poll: Pending          │
+//!                                        └──────────────────────────┘
+//! ```
+//!
+//! A green stack never leaves the thread that made it (rule 12): nothing in here is `Send`. What runs
+//! where is kept in `CURRENT`, which each resume saves and restores.
+
+use crate::outcome::Ending;
+use crate::stack::GreenStack;
+use crate::state::State;
+use corosensei::{Coroutine, CoroutineResult, Yielder};
+use std::cell::Cell;
+use std::fmt;
+use std::future::Future;
+use std::mem;
+use std::panic::Location;
+use std::pin::Pin;
+use std::ptr::NonNull;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+type GreenYielder = Yielder<(), ()>;
+
+thread_local! {
+    /// The green thread whose stack this code runs on. Without a destructor, so that the handler of a
+    /// fault may look at it.
+    static CURRENT: Cell<Option<NonNull<State>>> = const { Cell::new(None) };
+    /// Green threads that wait while they unwind: meanwhile `thread::panicking` is true for all.
+    static UNWINDING: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Where a green thread's stack and its task meet; both are set while the task runs.
+#[derive(Default)]
+pub(crate) struct Switch {
+    yielder: Cell<Option<NonNull<GreenYielder>>>,
+    waker: Cell<Option<NonNull<Waker>>>,
+}
+
+/// The green thread that runs this code.
+pub(crate) fn current() -> Option<Rc<State>> {
+    let state = CURRENT.get()?;
+    // SAFETY: `Body::poll` set it from the `Rc` that it holds, and takes it back before it returns.
+    unsafe { Rc::increment_strong_count(state.as_ptr()) };
+    // SAFETY: that pointer came from `Rc::as_ptr`, and the count was just taken for it.
+    Some(unsafe { Rc::from_raw(state.as_ptr()) })
+}
+
+/// For the handler of a fault: if the address is in the guard page of the green thread that runs, its
+/// name, where it was spawned, and the size of its stack. Async-signal-safe if `tell` is.
+pub(crate) fn with_overflowed(
+    address: usize,
+    tell: impl FnOnce(Option<&str>, &'static Location<'static>, usize),
+) {
+    let Some(state) = CURRENT.get() else { return };
+    // SAFETY: as in `current`; nothing in there is borrowed mutably by what the fault interrupted, as
+    // these fields never change.
+    let state = unsafe { state.as_ref() };
+    if state.guard.contains(&address) {
+        tell(state.name.as_deref(), state.spawned_at, state.stack_bytes);
+    }
+}
+
+impl Switch {
+    /// Polls a future with the waker of this green thread's task.
+    #[inline]
+    pub(crate) fn poll<F: Future>(&self, future: Pin<&mut F>) -> Poll<F::Output> {
+        let waker = self
+            .waker
+            .get()
+            .expect("a green thread runs only while it is polled");
+        // SAFETY: `Body::poll` borrows it for as long as this stack runs, which is now.
+        let waker = unsafe { waker.as_ref() };
+        future.poll(&mut Context::from_waker(waker))
+    }
+
+    /// Leaves this stack until the task is polled again.
+    #[inline]
+    pub(crate) fn suspend(&self, unwinding: bool) {
+        let yielder = self
+            .yielder
+            .get()
+            .expect("only what runs on the stack suspends it");
+        if unwinding {
+            UNWINDING.set(UNWINDING.get() + 1);
+        }
+        // SAFETY: it lives at the base of the stack that we are on.
+        unsafe { yielder.as_ref() }.suspend(());
+        if unwinding {
+            UNWINDING.set(UNWINDING.get() - 1);
+        }
+    }
+}
+
+/// True if `thread::panicking` speaks of the green thread that runs, or of none.
+pub(crate) fn is_panicking_exact() -> bool {
+    UNWINDING.get() == 0
+}
+
+/// A green thread as a task's future.
+pub(crate) struct Body {
+    /// None once it has ended.
+    coroutine: Option<Coroutine<(), (), (), GreenStack>>,
+    state: Rc<State>,
+}
+
+impl Body {
+    pub(crate) fn new(
+        stack: GreenStack,
+        state: Rc<State>,
+        function: impl FnOnce() + 'static,
+    ) -> Self {
+        let inside = Rc::clone(&state);
+        let coroutine = Coroutine::with_stack(stack, move |yielder: &GreenYielder, ()| {
+            inside.switch.yielder.set(Some(NonNull::from(yielder)));
+            drop(inside);
+            function();
+        });
+        Body {
+            coroutine: Some(coroutine),
+            state,
+        }
+    }
+
+    /// Runs the stack until it waits (false) or has ended (true).
+    fn resume(&mut self, waker: &Waker) -> bool {
+        let Some(coroutine) = &mut self.coroutine else {
+            return true;
+        };
+        let state = NonNull::from(&*self.state);
+        self.state.switch.waker.set(Some(NonNull::from(waker)));
+        let before = CURRENT.replace(Some(state));
+        // It never unwinds: `function` catches whatever its code throws.
+        let resumed = coroutine.resume(());
+        CURRENT.set(before);
+        self.state.switch.waker.set(None);
+        matches!(resumed, CoroutineResult::Return(()))
+    }
+
+    fn end(&mut self, ending: Ending) {
+        drop(self.coroutine.take()); // its stack is free before anybody hears
+        self.state.end(ending);
+    }
+}
+
+impl Future for Body {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.state.poll_delay(cx).is_pending() {
+            return Poll::Pending;
+        }
+        self.state.begin();
+        if !self.resume(cx.waker()) {
+            return Poll::Pending;
+        }
+        self.end(Ending::Returned);
+        Poll::Ready(())
+    }
+}
+
+impl fmt::Display for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&*self.state, f)
+    }
+}
+
+impl Drop for Body {
+    /// A task that is dropped before its end: it was killed before it began, or the loop is dropped. In
+    /// the latter case its stack unwinds now, and each wait of what runs meanwhile fails at once.
+    fn drop(&mut self) {
+        if self.coroutine.is_none() {
+            return;
+        }
+        if !self.state.has_begun() {
+            self.end(Ending::NeverBegan);
+            return;
+        }
+        self.state.close();
+        // A panic that drops the loop is not this stack's.
+        let outside = usize::from(std::thread::panicking());
+        UNWINDING.set(UNWINDING.get() + outside);
+        let ended = self.resume(Waker::noop());
+        UNWINDING.set(UNWINDING.get() - outside);
+        if ended {
+            self.end(Ending::Returned);
+        } else {
+            // A cleanup waits for what will not come. Its stack stays, as there is no way out of it:
+            // leaking memory is safe, freeing it with values on it is not.
+            mem::forget(self.coroutine.take());
+            self.state.end(Ending::NeverBegan);
+        }
+    }
+}

@@ -1,0 +1,456 @@
+//! Green threads as their users see them: spawning, joining, killing.
+
+use crate::outcome::{Kill, Link, LinkId, Outcome, Place, error_of};
+use crate::stack::{GreenStack, STACK_BYTES};
+use crate::state::{Closed, State};
+use crate::switch::{self, Body};
+use crate::wait::{current as current_state, wait_or_closed};
+use oneloop_core::{Elapsed, Handle, JoinError, Key, Task};
+use std::any::Any;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+/// A green thread; clones name the same one. See [`JoinHandle`] for its result.
+#[derive(Clone)]
+pub struct Thread {
+    state: Rc<State>,
+}
+
+impl fmt::Debug for Thread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Thread({})", self.state)
+    }
+}
+
+impl PartialEq for Thread {
+    fn eq(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.state, &other.state)
+    }
+}
+impl Eq for Thread {}
+
+/// The green thread that runs this code.
+///
+/// # Panics
+/// Outside of a green thread: see [`try_current`].
+#[track_caller]
+pub fn current() -> Thread {
+    Thread::new(current_state())
+}
+
+/// The green thread that runs this code, if one does.
+pub fn try_current() -> Option<Thread> {
+    switch::current().map(Thread::new)
+}
+
+impl Thread {
+    pub(crate) fn new(state: Rc<State>) -> Self {
+        Thread { state }
+    }
+
+    /// The name that it was given: see [`Builder::name`].
+    pub fn name(&self) -> Option<&str> {
+        self.state.name.as_deref()
+    }
+
+    /// Its task, as [`Handle::dump_tasks`] names it.
+    pub fn id(&self) -> Key<Task> {
+        self.state.key.get()
+    }
+
+    /// Where it was spawned.
+    pub fn spawned_at(&self) -> &'static Location<'static> {
+        self.state.spawned_at
+    }
+
+    /// True once it has begun to run, or never will.
+    pub fn has_begun(&self) -> bool {
+        self.state.has_begun()
+    }
+
+    /// True once it has ended, in whatever way.
+    pub fn is_finished(&self) -> bool {
+        self.state.has_ended()
+    }
+
+    /// How it ended, if it has and its result has not been taken.
+    pub fn outcome(&self) -> Option<Outcome> {
+        self.state.outcome()
+    }
+
+    /// Waits for its end, and leaves the result where it is: any number of threads and tasks can.
+    /// Cancel safe.
+    pub fn finished(&self) -> Finished {
+        Finished {
+            thread: self.clone(),
+            link: None,
+        }
+    }
+
+    /// Ends it, and waits until it has ended. What it waits for, or waits for next, unwinds: drops run,
+    /// and may wait; its result is [`JoinError::Killed`]. One that has not begun never will. It may
+    /// swallow the kill with `catch_unwind`; then this goes on waiting for its end.
+    ///
+    /// As `Greenlet.kill()` of gevent: the victim unwinds when its turn comes.
+    ///
+    /// # Panics
+    /// Outside of a green thread: see [`Thread::kill_soon`]. A thread that kills itself unwinds at once.
+    #[track_caller]
+    pub fn kill(&self) {
+        if switch::current().is_some_and(|current| Rc::ptr_eq(&current, &self.state)) {
+            self.state.kill_itself();
+        }
+        self.kill_soon();
+        let _ = wait_or_closed(self.finished(), Location::caller());
+    }
+
+    /// Ends it like [`Thread::kill`], without waiting: `kill(block=False)` of gevent. From anywhere.
+    pub fn kill_soon(&self) {
+        self.state.interrupt(Box::new(Kill));
+    }
+
+    /// Ends it like [`Thread::kill`], but before anything else runs, and without waiting for a cleanup
+    /// that waits: `kill` of eventlet. The caller goes on behind whatever is ready.
+    ///
+    /// # Panics
+    /// As [`Thread::kill`].
+    #[track_caller]
+    pub fn kill_now(&self) {
+        if switch::current().is_some_and(|current| Rc::ptr_eq(&current, &self.state)) {
+            self.state.kill_itself();
+        }
+        self.state.kill_first();
+        let _ = wait_or_closed(oneloop_core::yield_now(), Location::caller());
+    }
+
+    /// Throws this into the thread: what it waits for, or waits for next, unwinds with it, as if it
+    /// had panicked there. It can be caught with `catch_unwind`; uncaught, it is the thread's
+    /// [`JoinError::Panicked`]. As `kill(exception)` of gevent, without waiting.
+    pub fn throw(&self, payload: Box<dyn Any + Send>) {
+        self.state.interrupt(payload);
+    }
+
+    /// Ends it if it has not begun; true if so. `GreenThread.cancel` of eventlet.
+    pub fn cancel(&self) -> bool {
+        let cancels = !self.state.has_begun();
+        if cancels {
+            self.state.handle.cancel_task(self.id());
+        }
+        cancels
+    }
+
+    /// Has the function called when it ends, on no green thread: it must not wait. Late, it is called
+    /// at once. Those who hear of an end do so in the order in which they asked: `rawlink` of gevent.
+    pub fn on_exit(&self, hear: impl FnOnce(&Thread) + 'static) {
+        if let Err(Link::Call(hear)) = self.state.link(Link::Call(Box::new(hear))) {
+            self.tell(hear);
+        }
+    }
+
+    /// Has the function run on a green thread of its own when it ends: `link` of gevent.
+    #[track_caller]
+    pub fn on_exit_spawn(&self, hear: impl FnOnce(&Thread) + 'static) {
+        let spawned_at = Location::caller();
+        self.on_exit(move |thread| {
+            let thread = thread.clone();
+            let spawned = Builder::new().spawn_at(move || hear(&thread), spawned_at);
+            drop(spawned.expect(NO_STACK));
+        });
+    }
+
+    pub(crate) fn tell(&self, hear: Box<dyn FnOnce(&Thread)>) {
+        self.state.guarded(|| hear(self));
+    }
+
+    pub(crate) fn state(&self) -> &Rc<State> {
+        &self.state
+    }
+}
+
+/// The future of [`Thread::finished`].
+#[derive(Debug)]
+#[must_use = "futures do nothing unless awaited"]
+pub struct Finished {
+    thread: Thread,
+    link: Option<LinkId>,
+}
+
+impl Future for Finished {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Finished { thread, link } = &mut *self;
+        thread.state.poll_end(link, cx.waker())
+    }
+}
+
+impl Drop for Finished {
+    fn drop(&mut self) {
+        if let Some(link) = self.link {
+            self.thread.state.unlink(link);
+        }
+    }
+}
+
+const NO_STACK: &str = "no memory for another green stack: Builder::spawn gives that as an error";
+
+/// Starts a green thread. It never runs before `spawn` returns: it goes behind what is ready already.
+///
+/// ```
+/// use oneloop_green::{run, spawn};
+/// let sum = run(|| {
+///     let (a, b) = (spawn(|| 1), spawn(|| 2));
+///     a.join().unwrap() + b.join().unwrap()
+/// })?;
+/// assert_eq!(sum, 3);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Panics
+/// Outside of a loop, and when there is no memory for its stack: see [`Builder::spawn`].
+#[track_caller]
+pub fn spawn<T: 'static>(function: impl FnOnce() -> T + 'static) -> JoinHandle<T> {
+    let spawned = Builder::new().spawn_at(function, Location::caller());
+    spawned.expect(NO_STACK)
+}
+
+/// Starts a green thread that begins after that long. As in gevent, even zero is behind what is
+/// ready already and what it spawns; those with equal deadlines begin in the order of their calls.
+///
+/// # Panics
+/// As [`spawn`].
+#[track_caller]
+pub fn spawn_after<T: 'static>(
+    delay: Duration,
+    function: impl FnOnce() -> T + 'static,
+) -> JoinHandle<T> {
+    let spawned = Builder::new().delay(delay).spawn_at(function, Location::caller());
+    spawned.expect(NO_STACK)
+}
+
+/// Like [`spawn_after`], but it never begins once the green thread that called this has ended:
+/// `eventlet.greenthread.spawn_after_local`.
+///
+/// # Panics
+/// As [`spawn`], and outside of a green thread.
+#[track_caller]
+pub fn spawn_after_local<T: 'static>(
+    delay: Duration,
+    function: impl FnOnce() -> T + 'static,
+) -> JoinHandle<T> {
+    let spawned = Builder::new().delay(delay).spawn_at(function, Location::caller());
+    let spawned = spawned.expect(NO_STACK);
+    let child = spawned.thread.clone();
+    current().on_exit(move |_| {
+        child.cancel();
+    });
+    spawned
+}
+
+/// What a green thread is made with.
+///
+/// ```
+/// use oneloop_green::{run, Builder};
+/// let name = run(|| {
+///     let thread = Builder::new().name("worker").stack_bytes(64 * 1024);
+///     let thread = thread.spawn(|| oneloop_green::current().name().map(str::to_owned))?;
+///     Ok::<_, std::io::Error>(thread.join().unwrap())
+/// })??;
+/// assert_eq!(name.as_deref(), Some("worker"));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a builder starts nothing by itself"]
+pub struct Builder {
+    name: Option<Box<str>>,
+    stack_bytes: usize,
+    delay: Option<Duration>,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Builder {
+            name: None,
+            stack_bytes: STACK_BYTES,
+            delay: None,
+        }
+    }
+}
+
+impl Builder {
+    /// A nameless thread with a stack of [`STACK_BYTES`](crate::STACK_BYTES).
+    pub fn new() -> Self {
+        Builder::default()
+    }
+
+    /// What it is called in dumps and reports.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into().into_boxed_str());
+        self
+    }
+
+    /// The size of its stack, guard page included; rounded up to whole pages, and to
+    /// [`STACK_BYTES_MIN`](crate::STACK_BYTES_MIN). Memory is committed only as it is touched.
+    pub fn stack_bytes(mut self, bytes: usize) -> Self {
+        self.stack_bytes = bytes;
+        self
+    }
+
+    /// Has it begin only after that long: see [`spawn_after`].
+    pub fn delay(mut self, delay: Duration) -> Self {
+        self.delay = Some(delay);
+        self
+    }
+
+    /// Starts it, on the loop that runs: see [`spawn`].
+    ///
+    /// # Errors
+    /// `ENOMEM` when there is no memory for its stack, or the process has as many mappings as it may
+    /// (`vm.max_map_count`, on kernels before 6.13).
+    ///
+    /// # Panics
+    /// Outside of a loop.
+    #[track_caller]
+    pub fn spawn<T: 'static>(
+        self,
+        function: impl FnOnce() -> T + 'static,
+    ) -> io::Result<JoinHandle<T>> {
+        self.spawn_at(function, Location::caller())
+    }
+
+    #[track_caller]
+    pub(crate) fn spawn_at<T: 'static>(
+        self,
+        function: impl FnOnce() -> T + 'static,
+        spawned_at: &'static Location<'static>,
+    ) -> io::Result<JoinHandle<T>> {
+        let handle = Handle::current();
+        let stack = GreenStack::new(self.stack_bytes)?;
+        let state = Rc::new(State::new(
+            handle.clone(),
+            self.name,
+            spawned_at,
+            stack.guard(),
+            stack.bytes(),
+            Place::default(),
+        ));
+        let shared: Rc<State> = Rc::clone(&state) as _;
+        if let Some(delay) = self.delay {
+            shared.delay(handle.sleep(delay));
+        }
+        let inside = Rc::clone(&state);
+        let body = Body::new(stack, Rc::clone(&shared), move || {
+            let result = catch_unwind(AssertUnwindSafe(function));
+            inside.place.leave(result.map_err(error_of));
+        });
+        state.key.set(handle.spawn_described(body, spawned_at));
+        Ok(JoinHandle {
+            thread: Thread::new(shared),
+            state,
+            link: None,
+        })
+    }
+}
+
+/// Waits for a green thread's result, or kills it. Dropping the handle lets it go on by itself.
+///
+/// It is a future, too: an async task can await it, and `wait_timeout` works on `&mut handle`. It has
+/// all that [`Thread`] has, by dereferencing.
+pub struct JoinHandle<T> {
+    thread: Thread,
+    state: Rc<State<Place<T>>>,
+    link: Option<LinkId>,
+}
+
+impl<T> fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "JoinHandle({})", self.thread.state)
+    }
+}
+
+impl<T> Deref for JoinHandle<T> {
+    type Target = Thread;
+
+    fn deref(&self) -> &Thread {
+        &self.thread
+    }
+}
+
+impl<T: 'static> JoinHandle<T> {
+    /// Waits for its end, and gives its result.
+    ///
+    /// # Errors
+    /// Why it has none: it panicked, or was killed or cancelled.
+    ///
+    /// # Panics
+    /// Outside of a green thread.
+    #[track_caller]
+    pub fn join(self) -> Result<T, JoinError> {
+        match wait_or_closed(self, Location::caller()) {
+            Ok(result) => result,
+            Err(Closed) => Err(JoinError::Cancelled),
+        }
+    }
+
+    /// Waits for its end, but not longer than that. After [`Elapsed`] it can be joined again.
+    ///
+    /// # Errors
+    /// [`Elapsed`], if it did not end in time.
+    ///
+    /// # Panics
+    /// As [`JoinHandle::join`], and when the result was taken before.
+    #[track_caller]
+    pub fn join_timeout(&mut self, duration: Duration) -> Result<Result<T, JoinError>, Elapsed> {
+        let joined = self.state.handle.timeout(duration, self.thread.finished());
+        crate::wait::wait_at(joined, Location::caller())?;
+        Ok(self.take_result())
+    }
+
+    /// Looks at the result, if there is one, and leaves it where it is.
+    pub fn peek<R>(&self, look: impl FnOnce(&Result<T, JoinError>) -> R) -> Option<R> {
+        if self.is_finished() {
+            self.state.place.peek(look)
+        } else {
+            None
+        }
+    }
+
+    /// The thread without its result.
+    pub fn thread(&self) -> &Thread {
+        &self.thread
+    }
+
+    pub(crate) fn take_result(&self) -> Result<T, JoinError> {
+        let result = self.state.place.take();
+        result.expect("a green thread's result can be taken once")
+    }
+}
+
+impl<T: 'static> Future for JoinHandle<T> {
+    type Output = Result<T, JoinError>;
+
+    /// # Panics
+    /// When polled again after it gave its result.
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let JoinHandle { thread, link, .. } = &mut *self;
+        ready!(thread.state.poll_end(link, cx.waker()));
+        Poll::Ready(self.take_result())
+    }
+}
+
+impl<T> Drop for JoinHandle<T> {
+    fn drop(&mut self) {
+        if let Some(link) = self.link {
+            self.thread.state.unlink(link);
+        }
+        self.state.observed.set(false);
+        self.thread.state.report_unobserved();
+    }
+}

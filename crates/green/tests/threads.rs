@@ -1,0 +1,521 @@
+//! What green threads promise, by the facts of gevent and eventlet. Virtual time throughout.
+
+use oneloop_core::{EventLoop, Handle, JoinError, Options};
+use oneloop_green::{
+    Builder, Elapsed, JoinHandle, Outcome, RunError, Wait, catch_deadlock, current, green_local,
+    idle, offload, run_on, sleep, spawn, spawn_after, spawn_after_local, timeout, yield_now,
+};
+use std::cell::{Cell, RefCell};
+use std::future::pending;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::time::Duration;
+
+fn run<T: 'static>(function: impl FnOnce() -> T + 'static) -> Result<T, RunError> {
+    let mut event_loop = EventLoop::with(Options::virtual_time()).unwrap();
+    run_on(&mut event_loop, function)
+}
+
+const MS: Duration = Duration::from_millis(1);
+
+/// What happened, in order.
+#[derive(Clone, Default)]
+struct Log(Rc<RefCell<Vec<String>>>);
+
+impl Log {
+    fn say(&self, text: impl Into<String>) {
+        self.0.borrow_mut().push(text.into());
+    }
+    fn lines(&self) -> String {
+        self.0.borrow().join(" ")
+    }
+}
+
+/// Says something when it is dropped, perhaps after a wait.
+struct Cleanup(Log, &'static str, Duration);
+
+impl Drop for Cleanup {
+    fn drop(&mut self) {
+        if !self.2.is_zero() {
+            self.0.say(format!("{}...", self.1));
+            sleep(self.2);
+        }
+        self.0.say(self.1);
+    }
+}
+
+fn sleeper(log: &Log, cleanup: Duration) -> JoinHandle<()> {
+    let log = log.clone();
+    spawn(move || {
+        let _cleanup = Cleanup(log.clone(), "cleaned", cleanup);
+        log.say("began");
+        sleep(1000 * MS);
+        log.say("slept");
+    })
+}
+
+#[test]
+fn spawn_runs_nothing_and_keeps_the_order() {
+    let log = run(|| {
+        let log = Log::default();
+        let threads: Vec<_> = ["a", "b", "c"]
+            .map(|name| {
+                let log = log.clone();
+                spawn(move || {
+                    for _ in 0..2 {
+                        log.say(name);
+                        yield_now();
+                    }
+                })
+            })
+            .into();
+        log.say("spawned");
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        log
+    });
+    assert_eq!(log.unwrap().lines(), "spawned a b c a b c");
+}
+
+#[test]
+fn equal_delays_begin_in_order_and_zero_is_behind_what_is_ready() {
+    let log = run(|| {
+        let log = Log::default();
+        let say = |text: &'static str| {
+            let log = log.clone();
+            move || log.say(text)
+        };
+        drop(spawn_after(Duration::ZERO, say("later 0")));
+        drop(spawn_after(20 * MS, say("20 a")));
+        drop(spawn_after(10 * MS, say("10")));
+        drop(spawn_after(20 * MS, say("20 b")));
+        drop(spawn(say("now")));
+        sleep(30 * MS);
+        log.clone()
+    });
+    assert_eq!(log.unwrap().lines(), "now later 0 10 20 a 20 b");
+}
+
+#[test]
+fn a_local_delay_ends_with_its_spawner() {
+    let log = run(|| {
+        let log = Log::default();
+        let (inner, outer) = (log.clone(), log.clone());
+        let parent = spawn(move || {
+            drop(spawn_after_local(10 * MS, move || inner.say("child")));
+            outer.say("parent");
+        });
+        parent.join().unwrap();
+        sleep(20 * MS);
+        log
+    });
+    assert_eq!(log.unwrap().lines(), "parent");
+}
+
+#[test]
+fn a_killed_thread_cleans_up_and_says_so() {
+    let (log, error) = run(|| {
+        let log = Log::default();
+        let victim = sleeper(&log, 5 * MS);
+        yield_now();
+        victim.kill();
+        log.say("killed");
+        (log, victim.join().unwrap_err())
+    })
+    .unwrap();
+    assert_eq!(log.lines(), "began cleaned... cleaned killed");
+    assert!(matches!(error, JoinError::Killed));
+}
+
+#[test]
+fn kill_soon_only_schedules() {
+    let log = run(|| {
+        let log = Log::default();
+        let victim = sleeper(&log, Duration::ZERO);
+        yield_now();
+        victim.kill_soon();
+        log.say("scheduled");
+        yield_now();
+        log.say("yielded");
+        log
+    });
+    assert_eq!(log.unwrap().lines(), "began scheduled cleaned yielded");
+}
+
+#[test]
+fn kill_now_runs_the_victim_before_all_others() {
+    let log = run(|| {
+        let log = Log::default();
+        let victim = sleeper(&log, 5 * MS);
+        yield_now();
+        let other = log.clone();
+        drop(spawn(move || other.say("other")));
+        victim.kill_now();
+        log.say("after kill");
+        let _ = victim.join();
+        log
+    });
+    let expected = "began cleaned... other after kill cleaned";
+    assert_eq!(log.unwrap().lines(), expected);
+}
+
+#[test]
+fn killed_before_its_begin_it_never_runs_but_is_heard_of() {
+    let log = run(|| {
+        let log = Log::default();
+        let victim = sleeper(&log, Duration::ZERO);
+        let hears = log.clone();
+        victim.on_exit(move |thread| hears.say(format!("{:?}", thread.outcome().unwrap())));
+        victim.kill_soon();
+        assert!(victim.is_finished());
+        assert!(matches!(victim.join(), Err(JoinError::Killed)));
+        log
+    });
+    assert_eq!(log.unwrap().lines(), "Killed");
+}
+
+#[test]
+fn cancel_is_for_those_that_have_not_begun() {
+    run(|| {
+        let (a, b) = (spawn(|| sleep(MS)), spawn(|| ()));
+        assert!(b.cancel());
+        yield_now();
+        assert!(!a.cancel());
+        assert!(a.join().is_ok());
+        assert!(matches!(b.join(), Err(JoinError::Cancelled)));
+    })
+    .unwrap();
+}
+
+#[test]
+fn what_a_thread_was_woken_for_before_its_kill_comes_first() {
+    let log = run(|| {
+        let log = Log::default();
+        let says = log.clone();
+        let (awaited, victim_waits_for) = (spawn(|| 7), Rc::new(Cell::new(None)));
+        victim_waits_for.set(Some(awaited));
+        let victim = spawn(move || {
+            let awaited = victim_waits_for.take().unwrap();
+            says.say(format!("{}", awaited.join().unwrap()));
+            sleep(MS);
+            says.say("not reached");
+        });
+        yield_now(); // the awaited one has ended, and the victim is ready
+        victim.kill();
+        log
+    });
+    assert_eq!(log.unwrap().lines(), "7");
+}
+
+#[test]
+fn a_kill_can_be_swallowed() {
+    let value = run(|| {
+        let stubborn = spawn(|| {
+            let caught = catch_unwind(|| sleep(1000 * MS));
+            assert!(caught.is_err());
+            sleep(MS); // and go on waiting
+            "alive"
+        });
+        yield_now();
+        stubborn.kill();
+        stubborn.join().unwrap()
+    });
+    assert_eq!(value.unwrap(), "alive");
+}
+
+#[test]
+fn something_thrown_is_what_it_panicked_with() {
+    run(|| {
+        let victim = spawn(|| sleep(1000 * MS));
+        yield_now();
+        victim.throw(Box::new("mine"));
+        let error = victim.join().unwrap_err();
+        assert_eq!(error.panic_message(), Some("mine"));
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_panic_reaches_the_join_and_the_others_go_on() {
+    run(|| {
+        let (bad, good) = (spawn(|| panic!("bad")), spawn(|| 1));
+        assert_eq!(good.join().unwrap(), 1);
+        assert_eq!(bad.outcome(), Some(Outcome::Panicked));
+        let error: JoinError = bad.join().map(|()| ()).unwrap_err();
+        assert_eq!(error.panic_message(), Some("bad"));
+    })
+    .unwrap();
+}
+
+#[test]
+fn an_unobserved_panic_is_reported_once() {
+    let heard = run(|| {
+        let heard = Rc::new(RefCell::new(Vec::new()));
+        let hears = Rc::clone(&heard);
+        Handle::current().on_unhandled(move |unhandled| {
+            let message = unhandled.error.panic_message().unwrap().to_owned();
+            hears.borrow_mut().push(message);
+        });
+        drop(spawn(|| panic!("dropped before")));
+        let late = spawn(|| panic!("dropped after"));
+        drop(spawn(|| sleep(1000 * MS)).kill_soon());
+        yield_now();
+        yield_now();
+        drop(late);
+        heard
+    });
+    assert_eq!(*heard.unwrap().borrow(), ["dropped before", "dropped after"]);
+}
+
+#[test]
+fn those_who_hear_of_an_end_do_so_in_order() {
+    let log = run(|| {
+        let log = Log::default();
+        let thread = spawn(|| ());
+        for name in ["a", "b"] {
+            let log = log.clone();
+            thread.on_exit(move |_| log.say(name));
+        }
+        let spawned = log.clone();
+        thread.on_exit_spawn(move |_| {
+            sleep(MS);
+            spawned.say("spawned");
+        });
+        thread.finished().wait();
+        log.say("joined");
+        let late = log.clone();
+        thread.on_exit(move |_| late.say("late"));
+        sleep(2 * MS);
+        log
+    });
+    assert_eq!(log.unwrap().lines(), "a b joined late spawned");
+}
+
+#[test]
+fn many_can_wait_for_one_end() {
+    let count = run(|| {
+        let thread = spawn(|| sleep(MS));
+        let waiting: Vec<_> = (0..3)
+            .map(|_| {
+                let thread = thread.thread().clone();
+                spawn(move || thread.finished().wait())
+            })
+            .collect();
+        let mut thread = thread;
+        assert_eq!(thread.join_timeout(MS / 2).unwrap_err(), Elapsed);
+        assert_eq!(thread.join_timeout(MS).unwrap().unwrap(), ());
+        waiting.into_iter().filter_map(|w| w.join().ok()).count()
+    });
+    assert_eq!(count.unwrap(), 3);
+}
+
+#[test]
+fn time_outs_nest_and_each_knows_its_own() {
+    run(|| {
+        let inner_first = timeout(20 * MS, || timeout(10 * MS, || sleep(100 * MS)));
+        assert_eq!(inner_first, Ok(Err(Elapsed)));
+        let outer_first = timeout(10 * MS, || timeout(20 * MS, || sleep(100 * MS)));
+        assert_eq!(outer_first, Err(Elapsed));
+        let both = timeout(10 * MS, || timeout(10 * MS, || sleep(100 * MS)));
+        assert_eq!(both, Err(Elapsed), "the outer one was there first");
+        let neither = timeout(10 * MS, || timeout(10 * MS, || sleep(MS)));
+        assert_eq!(neither, Ok(Ok(())));
+        sleep(100 * MS); // nothing is left of them
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_time_out_that_is_over_while_its_code_computes_comes_with_the_next_wait() {
+    run(|| {
+        let waited = Rc::new(Cell::new(false));
+        let inside = Rc::clone(&waited);
+        let result = timeout(Duration::ZERO, move || {
+            yield_now(); // it is not over yet: a yield is ready before the timers' phase
+            inside.set(true);
+            sleep(MS);
+        });
+        assert_eq!((result, waited.get()), (Err(Elapsed), true));
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_wait_with_a_time_out_drops_its_future() {
+    run(|| {
+        let (tell, dropped) = (Rc::new(()), Rc::new(()));
+        drop(dropped);
+        let held = Rc::clone(&tell);
+        let never = async move {
+            let _held = held;
+            pending::<()>().await;
+        };
+        assert_eq!(never.wait_timeout(MS), Err(Elapsed));
+        assert_eq!(Rc::strong_count(&tell), 1);
+        assert_eq!(async { 1 }.wait_timeout(MS), Ok(1));
+    })
+    .unwrap();
+}
+
+#[test]
+fn idle_is_behind_everybody_who_is_ready() {
+    let log = run(|| {
+        let log = Log::default();
+        let (busy, lazy) = (log.clone(), log.clone());
+        let lazy = spawn(move || {
+            idle();
+            lazy.say("idle");
+        });
+        drop(spawn(move || {
+            for i in 0..1000 {
+                yield_now();
+                if i % 500 == 0 {
+                    busy.say("busy");
+                }
+            }
+        }));
+        lazy.join().unwrap();
+        log
+    });
+    assert_eq!(log.unwrap().lines(), "busy busy idle");
+}
+
+#[test]
+fn a_deadlock_is_an_error_that_names_who_waits() {
+    let caught = run(|| {
+        let stuck = Builder::new().name("stuck");
+        let stuck = stuck.spawn(|| pending::<()>().wait()).unwrap();
+        let caught = catch_deadlock(|| stuck.finished().wait()).unwrap_err();
+        assert!(!stuck.is_finished(), "only the main thread is told");
+        sleep(MS); // and the loop goes on
+        caught.to_string()
+    })
+    .unwrap();
+    assert!(caught.contains("'stuck' waits for Pending<()> at"), "{caught}");
+    assert!(caught.contains("'main' waits for Finished at"), "{caught}");
+    assert!(caught.contains("threads.rs"), "{caught}");
+    let error = run(|| pending::<()>().wait()).unwrap_err();
+    assert!(matches!(error, RunError::Deadlock(_)));
+}
+
+#[test]
+fn locals_are_each_threads_own_and_go_with_it() {
+    green_local! {
+        static COUNT: Rc<Cell<u32>> = Rc::new(Cell::new(0));
+    }
+    run(|| {
+        let mine = COUNT.with(Rc::clone);
+        mine.set(1);
+        let theirs = spawn(|| {
+            let count = COUNT.with(Rc::clone);
+            yield_now();
+            COUNT.with(|count| count.set(count.get() + 1));
+            count
+        });
+        let theirs = theirs.join().unwrap();
+        assert_eq!((mine.get(), theirs.get()), (1, 1));
+        assert_eq!(Rc::strong_count(&theirs), 1, "it went with its thread");
+    })
+    .unwrap();
+}
+
+#[test]
+fn offload_waits_for_the_caller_only_and_panics_come_back() {
+    run(|| {
+        let (go, wait) = std::sync::mpsc::channel();
+        let other = spawn(move || go.send(5).unwrap());
+        assert_eq!(offload(move || wait.recv().unwrap()), 5);
+        assert!(other.is_finished());
+        let panicked = catch_unwind(|| offload(|| panic!("there")));
+        let payload = panicked.map(|()| ()).unwrap_err();
+        assert_eq!(payload.downcast_ref::<&str>(), Some(&"there"));
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_dropped_loop_unwinds_its_threads() {
+    let log = Log::default();
+    let says = log.clone();
+    run(move || {
+        for cleanup in [Duration::ZERO, MS] {
+            drop(sleeper(&says, cleanup));
+        }
+        yield_now();
+    })
+    .unwrap();
+    assert_eq!(log.lines(), "began began cleaned cleaned... cleaned");
+}
+
+#[test]
+fn a_cleanup_that_waits_for_ever_is_left_behind_when_the_loop_goes() {
+    struct Stuck;
+    impl Drop for Stuck {
+        fn drop(&mut self) {
+            pending::<()>().wait();
+        }
+    }
+    let thread = run(|| {
+        let thread = spawn(|| {
+            let _stuck = Stuck;
+            sleep(MS);
+        });
+        yield_now();
+        thread.thread().clone()
+    })
+    .unwrap();
+    assert_eq!(thread.outcome(), Some(Outcome::Cancelled));
+}
+
+#[test]
+fn waiting_outside_of_a_green_thread_says_what_to_do() {
+    let panicked = catch_unwind(AssertUnwindSafe(|| pending::<()>().wait()));
+    let message = *panicked.unwrap_err().downcast::<String>().unwrap_or_default();
+    assert!(message.is_empty() || message.contains("green::run"), "{message}");
+}
+
+#[test]
+fn async_tasks_join_green_threads_and_the_other_way_round() {
+    let sum = run(|| {
+        let handle = Handle::current();
+        let green = spawn(|| {
+            sleep(MS);
+            1
+        });
+        let task = handle.spawn(async move { green.await.unwrap() + 1 });
+        task.wait().unwrap() + 1
+    });
+    assert_eq!(sum.unwrap(), 3);
+}
+
+#[test]
+fn a_hundred_thousand_at_once() {
+    let sum = run(|| {
+        let threads: Vec<_> = (0..100_000_u64)
+            .map(|i| {
+                spawn(move || {
+                    sleep(MS);
+                    i
+                })
+            })
+            .collect();
+        threads.into_iter().map(|t| t.join().unwrap()).sum::<u64>()
+    });
+    assert_eq!(sum.unwrap(), 100_000 * 99_999 / 2);
+}
+
+#[test]
+fn threads_have_names_and_places() {
+    run(|| {
+        assert_eq!(current().name(), Some("main"));
+        let thread = Builder::new().name("worker").spawn(|| current()).unwrap();
+        let id = thread.id();
+        let seen = thread.join().unwrap();
+        assert_eq!((seen.name(), seen.id()), (Some("worker"), id));
+        assert!(seen.spawned_at().file().ends_with("threads.rs"));
+        let tasks = Handle::current().dump_tasks();
+        assert_eq!(tasks.len(), 1);
+    })
+    .unwrap();
+}
