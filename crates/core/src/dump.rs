@@ -98,7 +98,7 @@ impl Inner {
         let is_queued = task.queue.is_queued();
         let body = task.body.take();
         drop(tasks);
-        let what = body.as_ref().map(|(body, _)| body.describe());
+        let what = body.as_ref().map(|body| body.describe());
         let state = match &body {
             None => TaskState::Running,
             Some(_) if is_queued => TaskState::Ready,

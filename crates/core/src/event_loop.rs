@@ -553,42 +553,40 @@ impl Inner {
     /// cancel any other, and itself. Whatever panics ends this task only (rule 13): the future's own
     /// panic is its outcome; the rest, from the drop of an output or from a waker, is reported.
     fn run(&self, key: Key<Task>) {
-        let Some((mut body, waker, spawned_at)) = self.take_body(key) else {
+        let Some((mut body, spawned_at)) = self.take_body(key) else {
             return; // woken after its end
         };
         let before = self.running.replace(key);
-        let mut cx = Context::from_waker(&waker);
-        let ended = match catch_unwind(AssertUnwindSafe(|| body.as_mut().poll(&mut cx))) {
-            Ok(Poll::Pending) => self.put_back(key, body, waker),
-            Ok(Poll::Ready(())) => Some((body, waker)),
+        let ended = match catch_unwind(AssertUnwindSafe(|| body.as_mut().run())) {
+            Ok(Poll::Pending) => self.put_back(key, body),
+            Ok(Poll::Ready(())) => Some(body),
             Err(payload) => {
                 report_panic(payload, spawned_at);
-                Some((body, waker))
+                Some(body)
             }
         };
-        if let Some((body, waker)) = ended {
+        if let Some(body) = ended {
             let task = self.tasks.borrow_mut().remove(key);
-            drop((task, waker));
+            drop(task);
             drop_body(body, spawned_at);
         }
         self.running.set(before);
     }
 
-    fn take_body(&self, key: Key<Task>) -> Option<(TaskBody, Waker, &'static Location<'static>)> {
+    fn take_body(&self, key: Key<Task>) -> Option<(TaskBody, &'static Location<'static>)> {
         let mut tasks = self.tasks.borrow_mut();
         let task = tasks.get_mut(key)?;
         task.queue.begin_run();
-        let (body, waker) = task.body.take()?;
-        Some((body, waker, task.spawned_at))
+        Some((task.body.take()?, task.spawned_at))
     }
 
     /// Gives the body back to its task; or to the caller, if the task was cancelled meanwhile.
-    fn put_back(&self, key: Key<Task>, body: TaskBody, waker: Waker) -> Option<(TaskBody, Waker)> {
+    fn put_back(&self, key: Key<Task>, body: TaskBody) -> Option<TaskBody> {
         let mut tasks = self.tasks.borrow_mut();
         let Some(task) = tasks.get_mut(key) else {
-            return Some((body, waker));
+            return Some(body);
         };
-        task.body = Some((body, waker));
+        task.body = Some(body);
         task.since_ns = self.lapped_ns.get();
         None
     }

@@ -11,7 +11,7 @@ use crate::sleep::Sleep;
 use crate::slots::{Key, Slots};
 use crate::source::State;
 use crate::stats::{Counters, PhaseReport, Stats, add};
-use crate::task::{Body, Described, Detached, JoinHandle, Task, TaskBody, Unhandled};
+use crate::task::{Body, Described, Detached, JoinHandle, Task, TaskFuture, Unhandled};
 use crate::timers::Timers;
 use crate::waker::TaskWaker;
 use std::cell::{Cell, RefCell};
@@ -61,6 +61,8 @@ pub(crate) type UnhandledHook = Rc<dyn Fn(&Unhandled)>;
 pub(crate) type Observer = Rc<RefCell<dyn FnMut(&PhaseReport)>>;
 
 thread_local! {
+    /// How many loops run on this thread, one inside the other.
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
     /// The loop that runs on this thread right now; the innermost, if they are nested.
     static CURRENT: RefCell<Option<Rc<Inner>>> = const { RefCell::new(None) };
 }
@@ -72,6 +74,7 @@ pub(crate) struct Entered {
 
 impl Entered {
     pub(crate) fn new(inner: &Rc<Inner>) -> Self {
+        DEPTH.set(DEPTH.get() + 1);
         Entered {
             before: replace_current(Some(Rc::clone(inner))),
         }
@@ -80,6 +83,7 @@ impl Entered {
 
 impl Drop for Entered {
     fn drop(&mut self) {
+        DEPTH.set(DEPTH.get() - 1);
         let left = replace_current(self.before.take());
         drop(left);
     }
@@ -189,7 +193,7 @@ impl Handle {
             drop(body);
             Task::NONE
         } else {
-            self.start(Box::pin(body), spawned_at)
+            self.start(body, spawned_at)
         };
         JoinHandle::new(outcome, key, self.clone(), spawned_at)
     }
@@ -199,7 +203,7 @@ impl Handle {
     #[track_caller]
     pub fn spawn_detached(&self, future: impl Future<Output = ()> + 'static) {
         if !self.inner.closed.get() {
-            self.start(Box::pin(Detached { future }), Location::caller());
+            self.start(Detached { future }, Location::caller());
         }
     }
 
@@ -213,22 +217,20 @@ impl Handle {
         if self.inner.closed.get() {
             return Task::NONE;
         }
-        self.start(Box::pin(Described { future }), spawned_at)
+        self.start(Described { future }, spawned_at)
     }
 
-    fn start(&self, body: TaskBody, spawned_at: &'static Location<'static>) -> Key<Task> {
+    fn start(
+        &self,
+        future: impl TaskFuture + 'static,
+        spawned_at: &'static Location<'static>,
+    ) -> Key<Task> {
         let inner = &self.inner;
         let (spawned_by, since_ns) = (inner.running.get(), inner.lapped_ns.get());
         let key = inner.tasks.borrow_mut().insert_with(|key| {
             let queue = TaskWaker::new(key, Arc::clone(&inner.shared));
             inner.ready.push(&queue);
-            Task {
-                body: Some((body, Waker::from(Arc::clone(&queue)))),
-                queue,
-                spawned_at,
-                spawned_by,
-                since_ns,
-            }
+            Task::new(future, queue, spawned_at, spawned_by, since_ns)
         });
         add(&inner.counters.tasks_spawned, 1);
         key
@@ -272,15 +274,9 @@ impl Handle {
         Some(self.inner.running.get()).filter(|key| *key != Task::NONE)
     }
 
-    /// True if this is the loop that runs this code.
-    pub fn is_current(&self) -> bool {
-        let current = CURRENT.try_with(|current| {
-            let current = current.borrow();
-            current
-                .as_ref()
-                .is_some_and(|inner| Rc::ptr_eq(inner, &self.inner))
-        });
-        current.unwrap_or(false)
+    /// How many loops run this code, one inside the other: mostly one, and none outside of loops.
+    pub fn depth() -> usize {
+        DEPTH.get()
     }
 
     /// How many tasks have not ended.

@@ -20,12 +20,38 @@ pub(crate) trait TaskFuture: Future<Output = ()> {
     fn describe(&self) -> String;
 }
 
-pub(crate) type TaskBody = Pin<Box<dyn TaskFuture>>;
+pin_project! {
+    /// A future and the waker that it is polled with: side by side, a run moves one pointer and counts
+    /// no reference.
+    pub(crate) struct Runnable<F> {
+        waker: Waker,
+        #[pin]
+        future: F,
+    }
+}
 
-/// What the loop keeps of a task. Its body is out of here while it runs (rule 8), and its waker with
-/// it, so that a run counts no reference.
+/// A [`Runnable`] of any future.
+pub(crate) trait Run {
+    fn run(self: Pin<&mut Self>) -> Poll<()>;
+    fn describe(&self) -> String;
+}
+
+impl<F: TaskFuture> Run for Runnable<F> {
+    fn run(self: Pin<&mut Self>) -> Poll<()> {
+        let this = self.project();
+        this.future.poll(&mut Context::from_waker(this.waker))
+    }
+
+    fn describe(&self) -> String {
+        self.future.describe()
+    }
+}
+
+pub(crate) type TaskBody = Pin<Box<dyn Run>>;
+
+/// What the loop keeps of a task. Its body is out of here while it runs (rule 8).
 pub struct Task {
-    pub(crate) body: Option<(TaskBody, Waker)>,
+    pub(crate) body: Option<TaskBody>,
     pub(crate) queue: Arc<TaskWaker>,
     pub(crate) spawned_at: &'static Location<'static>,
     /// Who spawned it; [`Task::NONE`] for code outside of tasks.
@@ -42,9 +68,26 @@ impl Task {
 }
 
 impl Task {
+    pub(crate) fn new(
+        future: impl TaskFuture + 'static,
+        queue: Arc<TaskWaker>,
+        spawned_at: &'static Location<'static>,
+        spawned_by: Key<Task>,
+        since_ns: u64,
+    ) -> Self {
+        let waker = Waker::from(Arc::clone(&queue));
+        Task {
+            body: Some(Box::pin(Runnable { waker, future })),
+            queue,
+            spawned_at,
+            spawned_by,
+            since_ns,
+        }
+    }
+
     /// Drops the body of a task that is out of its slot for good, unless it runs.
     pub(crate) fn drop_body(self) {
-        if let Some((body, _)) = self.body {
+        if let Some(body) = self.body {
             drop_body(body, self.spawned_at);
         }
     }

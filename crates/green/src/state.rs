@@ -14,7 +14,7 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::thread;
 
 /// ```text
@@ -125,7 +125,7 @@ impl State {
             return Ok(output); // what does not wait is not interrupted
         }
         assert!(
-            self.handle.is_current(),
+            switch::is_on_its_loop(),
             "a green thread waits inside of another loop that it runs itself"
         );
         loop {
@@ -296,11 +296,7 @@ impl State {
         self.alert.set(true);
     }
 
-    /// Ready once a delayed thread may begin.
-    pub(crate) fn poll_delay(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.stage.get() != Stage::New || !self.alert.get() {
-            return Poll::Ready(());
-        }
+    fn poll_delay(&self, cx: &mut Context<'_>) -> Poll<()> {
         let delay = self.rare.borrow_mut().as_mut().and_then(|rare| rare.delay.take());
         let Some(mut sleep) = delay else {
             return Poll::Ready(());
@@ -312,8 +308,12 @@ impl State {
         poll
     }
 
-    pub(crate) fn begin(&self) {
+    /// The first time: ready once the thread has begun.
+    #[cold]
+    pub(crate) fn poll_begin(&self, cx: &mut Context<'_>) -> Poll<()> {
+        ready!(self.poll_delay(cx));
         self.stage.set(Stage::Begun);
+        Poll::Ready(())
     }
 
     pub(crate) fn has_begun(&self) -> bool {

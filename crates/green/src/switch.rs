@@ -14,6 +14,7 @@ use crate::outcome::Ending;
 use crate::stack::GreenStack;
 use crate::state::State;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
+use oneloop_core::Handle;
 use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
@@ -30,6 +31,8 @@ thread_local! {
     /// The green thread whose stack this code runs on. Without a destructor, so that the handler of a
     /// fault may look at it.
     static CURRENT: Cell<Option<NonNull<State>>> = const { Cell::new(None) };
+    /// How deeply loops were nested when the green thread that runs was resumed.
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
     /// Green threads that wait while they unwind: meanwhile `thread::panicking` is true for all.
     static UNWINDING: Cell<usize> = const { Cell::new(0) };
 }
@@ -96,6 +99,21 @@ impl Switch {
     }
 }
 
+/// Calls the function with the green thread that runs this code, if one does. Cheaper than [`current`].
+#[inline]
+pub(crate) fn with_current<T>(function: impl FnOnce(Option<&State>) -> T) -> T {
+    let state = CURRENT.get();
+    // SAFETY: as in `current`. The function may leave this stack and come back; `Body` keeps its `Rc`
+    // for as long as the stack is there.
+    function(state.as_ref().map(|state| unsafe { state.as_ref() }))
+}
+
+/// True if this code is run by the loop that runs its green thread: not by another one inside.
+#[inline]
+pub(crate) fn is_on_its_loop() -> bool {
+    DEPTH.get() == Handle::depth()
+}
+
 /// True if `thread::panicking` speaks of the green thread that runs, or of none.
 pub(crate) fn is_panicking_exact() -> bool {
     UNWINDING.get() == 0
@@ -134,9 +152,11 @@ impl Body {
         let state = NonNull::from(&*self.state);
         self.state.switch.waker.set(Some(NonNull::from(waker)));
         let before = CURRENT.replace(Some(state));
+        let depth = DEPTH.replace(Handle::depth());
         // It never unwinds: `function` catches whatever its code throws.
         let resumed = coroutine.resume(());
         CURRENT.set(before);
+        DEPTH.set(depth);
         self.state.switch.waker.set(None);
         matches!(resumed, CoroutineResult::Return(()))
     }
@@ -151,10 +171,9 @@ impl Future for Body {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.state.poll_delay(cx).is_pending() {
+        if !self.state.has_begun() && self.state.poll_begin(cx).is_pending() {
             return Poll::Pending;
         }
-        self.state.begin();
         if !self.resume(cx.waker()) {
             return Poll::Pending;
         }

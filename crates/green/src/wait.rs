@@ -10,10 +10,12 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+const NO_THREAD: &str = "this waits, so it needs a green thread: green::run or green::spawn";
+
 /// The green thread that runs this code.
 #[track_caller]
 pub(crate) fn current() -> Rc<State> {
-    switch::current().expect("this waits, so it needs a green thread: green::run or green::spawn")
+    switch::current().expect(NO_THREAD)
 }
 
 /// Something that was thrown has been caught.
@@ -80,11 +82,13 @@ impl<F: Future> Wait for F {}
 #[inline]
 pub(crate) fn wait_at<F: Future>(future: F, at: &'static Location<'static>) -> F::Output {
     let mut future = pin!(future);
-    let thread = current();
-    match thread.wait(future.as_mut(), at) {
-        Ok(output) => output,
-        Err(Closed) => never(&thread, future, at),
-    }
+    switch::with_current(|thread| {
+        let thread = thread.expect(NO_THREAD);
+        match thread.wait(future.as_mut(), at) {
+            Ok(output) => output,
+            Err(Closed) => never(thread, future, at),
+        }
+    })
 }
 
 /// There is nothing to return, and no way to unwind: this stack rests for good.
@@ -108,7 +112,7 @@ pub(crate) fn wait_or_closed<F: Future>(
     future: F,
     at: &'static Location<'static>,
 ) -> Result<F::Output, Closed> {
-    current().wait(pin!(future), at)
+    switch::with_current(|thread| thread.expect(NO_THREAD).wait(pin!(future), at))
 }
 
 /// As [`wait_or_closed`], for I/O.
