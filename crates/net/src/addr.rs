@@ -1,4 +1,4 @@
-//! Where a byte-stream socket is: an IP address and port, or a Unix name.
+//! Where a socket is: an IP address and port, or a Unix name.
 
 use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix};
 use std::ffi::OsStr;
@@ -36,6 +36,12 @@ impl Addr {
             Addr::Inet(addr) => Some(*addr),
             _ => None,
         }
+    }
+
+    /// The IP address and port of a socket that can have nothing else.
+    pub(crate) fn into_inet(self) -> io::Result<SocketAddr> {
+        self.inet()
+            .ok_or_else(|| io::Error::other("an IP socket has an address that is not IP"))
     }
 
     /// The port, if it has one.

@@ -3,6 +3,7 @@
 //!
 //! [`Socket`] and [`Listener`] do the work for every family of byte-stream sockets; [`TcpStream`],
 //! [`TcpListener`], [`UnixStream`] and [`UnixListener`] are these with one family's types.
+//! [`UdpSocket`] is for datagrams.
 
 mod addr;
 mod buffer;
@@ -10,6 +11,7 @@ mod listener;
 mod resolve;
 mod socket;
 mod tcp;
+mod udp;
 mod unix;
 
 pub use addr::{Addr, ParseAddrError};
@@ -18,4 +20,5 @@ pub use listener::{BACKLOG, ListenOptions, Listener, ListenerStats};
 pub use resolve::resolve;
 pub use socket::{ByteStream, Connecting, Shutdown, Socket, Unconnected};
 pub use tcp::{TcpListener, TcpStream};
+pub use udp::{Datagram, UdpSocket};
 pub use unix::{UnixListener, UnixStream};

@@ -226,9 +226,7 @@ impl Socket {
     /// # Errors
     /// Those of `getsockopt(2)`.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        Ok(sockopt::socket_error(&self.source)?
-            .err()
-            .map(io::Error::from))
+        take_error(&self.source)
     }
 
     /// The fd's registration, for what is not here.
@@ -241,6 +239,10 @@ impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.source.as_fd()
     }
+}
+
+pub(crate) fn take_error(source: &Source) -> io::Result<Option<io::Error>> {
+    Ok(sockopt::socket_error(source)?.err().map(io::Error::from))
 }
 
 fn receive(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<Done<usize>> {

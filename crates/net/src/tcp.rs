@@ -39,7 +39,7 @@ impl TcpStream {
     /// # Errors
     /// Those of `getsockname(2)`.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        inet(self.socket.local_addr()?)
+        self.socket.local_addr()?.into_inet()
     }
 
     /// The other end's address.
@@ -47,7 +47,7 @@ impl TcpStream {
     /// # Errors
     /// `ENOTCONN` once the peer has reset the connection.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        inet(self.socket.peer_addr()?)
+        self.socket.peer_addr()?.into_inet()
     }
 }
 
@@ -80,7 +80,7 @@ impl TcpListener {
     /// As [`Listener::poll_accept`].
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
         let (socket, peer) = ready!(self.listener.poll_accept(cx))?;
-        Poll::Ready(Ok((TcpStream { socket }, inet(peer)?)))
+        Poll::Ready(Ok((TcpStream { socket }, peer.into_inet()?)))
     }
 
     /// Where it listens: the real port, where 0 was asked for.
@@ -88,16 +88,11 @@ impl TcpListener {
     /// # Errors
     /// Those of `getsockname(2)`.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        inet(self.listener.local_addr()?)
+        self.listener.local_addr()?.into_inet()
     }
 
     /// The listener of any family inside.
     pub fn listener(&self) -> &Listener {
         &self.listener
     }
-}
-
-fn inet(addr: Addr) -> io::Result<SocketAddr> {
-    addr.inet()
-        .ok_or_else(|| io::Error::other("a TCP socket has an address that is not IP"))
 }
