@@ -3,12 +3,15 @@
 //!
 //! Functions that need a loop take the one that runs: call them inside [`block_on`] or a task.
 
+mod addrs;
 mod stream;
 mod task;
 mod time;
+mod udp;
 
 pub use oneloop_core::{Elapsed, Timeout};
-pub use oneloop_net::{Addr, Chunk, ListenOptions, Shutdown};
+pub use oneloop_net::{Addr, Chunk, Datagram, ListenOptions, Shutdown};
 pub use stream::{Stream, TcpListener, TcpStream, UnixListener, UnixStream};
 pub use task::{block_on, spawn, yield_now};
 pub use time::{Interval, interval, sleep, sleep_until, timeout};
+pub use udp::UdpSocket;

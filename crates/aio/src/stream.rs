@@ -1,5 +1,6 @@
 //! Byte streams and listeners, with `await`.
 
+use crate::addrs::first_that_works;
 use futures_io::{AsyncRead, AsyncWrite};
 use oneloop_core::{Direction, Handle};
 use oneloop_net::{self as net, Addr, ByteStream, CHUNK_BYTES, Chunk, ListenOptions, Shutdown};
@@ -219,14 +220,8 @@ impl TcpListener {
     /// Outside of a loop.
     pub fn bind_with(addr: impl ToSocketAddrs, options: ListenOptions) -> io::Result<Self> {
         let handle = Handle::current();
-        let mut failed = io::Error::new(io::ErrorKind::InvalidInput, "no address to listen on");
-        for addr in addr.to_socket_addrs()? {
-            match net::TcpListener::bind(&handle, addr, options) {
-                Ok(inner) => return Ok(TcpListener { inner }),
-                Err(error) => failed = error,
-            }
-        }
-        Err(failed)
+        let inner = first_that_works(addr, |addr| net::TcpListener::bind(&handle, addr, options))?;
+        Ok(TcpListener { inner })
     }
 
     /// Waits for a connection. Cancel safe: dropped before it is ready, it has accepted nothing.
