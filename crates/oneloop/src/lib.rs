@@ -28,6 +28,7 @@ pub use oneloop_callback as callback;
 pub use oneloop_core::*;
 pub use oneloop_green as green;
 pub use oneloop_net as net;
+pub use oneloop_sync as sync;
 
 /// The README's examples are tested, too.
 #[cfg(doctest)]

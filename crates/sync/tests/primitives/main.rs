@@ -1,0 +1,91 @@
+//! What each primitive promises: one fact a test, and the order of things as text.
+
+mod events;
+mod one_shots;
+
+use oneloop_core::{EventLoop, Handle};
+use oneloop_sync::*;
+use std::cell::RefCell;
+use std::fmt::Display;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
+/// What happened, in order, with spaces in between.
+#[derive(Clone, Default)]
+struct Log(Rc<RefCell<Vec<String>>>);
+
+impl Log {
+    fn note(&self, what: impl Display) {
+        self.0.borrow_mut().push(what.to_string());
+    }
+
+    fn text(&self) -> String {
+        self.0.borrow().join(" ")
+    }
+}
+
+/// Spawns tasks, runs the loop to its end, and gives what they noted.
+fn trace(spawn: impl FnOnce(&Handle, &Log)) -> String {
+    let mut event_loop = EventLoop::new().unwrap();
+    let log = Log::default();
+    spawn(&event_loop.handle(), &log);
+    event_loop.run().unwrap();
+    log.text()
+}
+
+/// A future polled by hand, and whether it was woken since.
+struct Polled<F> {
+    future: F,
+    woken: Arc<Flag>,
+}
+
+#[derive(Default)]
+struct Flag(AtomicBool);
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+impl<F: Future + Unpin> Polled<F> {
+    /// Polls it once, which is to leave it pending.
+    fn pending(future: F) -> Self {
+        let woken = Arc::new(Flag::default());
+        let mut polled = Polled { future, woken };
+        assert!(polled.poll().is_pending());
+        polled
+    }
+
+    fn poll(&mut self) -> Poll<F::Output> {
+        self.woken.0.store(false, Ordering::SeqCst);
+        let waker = Waker::from(Arc::clone(&self.woken));
+        Pin::new(&mut self.future).poll(&mut Context::from_waker(&waker))
+    }
+
+    fn is_woken(&self) -> bool {
+        self.woken.0.load(Ordering::SeqCst)
+    }
+
+    /// Its output; it was woken to give it.
+    fn output(mut self) -> F::Output {
+        assert!(self.is_woken(), "ready, and nobody told it");
+        match self.poll() {
+            Poll::Ready(output) => output,
+            Poll::Pending => panic!("woken, and not ready"),
+        }
+    }
+}
+
+/// The output of a future that does not wait.
+fn now<F: Future + Unpin>(mut future: F) -> F::Output {
+    let polled = Pin::new(&mut future).poll(&mut Context::from_waker(Waker::noop()));
+    match polled {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("it waits"),
+    }
+}

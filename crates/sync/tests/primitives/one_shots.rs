@@ -1,0 +1,37 @@
+use crate::*;
+
+#[test]
+fn a_second_send_gives_the_value_back() {
+    let one_shot = OneShot::new();
+    assert_eq!(one_shot.try_get(), None);
+    assert_eq!((one_shot.send(1), one_shot.send(2)), (Ok(()), Err(2)));
+    assert_eq!(one_shot.try_get(), Some(1));
+}
+
+#[test]
+fn all_who_wait_get_it_in_their_order_and_late_ones_at_once() {
+    let one_shot: OneShot<Result<u8, &str>> = OneShot::new();
+    let waiting = [0, 1].map(|_| Polled::pending(one_shot.get()));
+    one_shot.send(Err("no")).unwrap();
+    for waiting in waiting {
+        assert_eq!(waiting.output(), Err("no"));
+    }
+    assert_eq!(now(one_shot.get()), Err("no"));
+}
+
+/// Its clone sends to the very one-shot that it is in.
+struct Nosy(OneShot<Nosy>);
+
+impl Clone for Nosy {
+    fn clone(&self) -> Self {
+        assert!(self.0.is_sent() && self.0.send(Nosy(OneShot::new())).is_err());
+        Nosy(OneShot::new())
+    }
+}
+
+#[test]
+fn a_value_may_use_the_one_shot_while_it_is_cloned() {
+    let one_shot = OneShot::new();
+    assert!(one_shot.send(Nosy(one_shot.clone())).is_ok());
+    now(one_shot.get());
+}
