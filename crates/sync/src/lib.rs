@@ -5,6 +5,8 @@
 //! |---|---|
 //! | [`Event`] | something happened, and can happen again |
 //! | [`OneShot`] | a value that comes once, for all who wait |
+//! | [`Queue`] | values from many to many: first in first out, last in first out, or the smallest first |
+//! | [`channel`] | a queue that ends when one side is gone |
 //!
 //! **Each is a handle** on state of this thread: clone it into whoever needs it, for next to nothing.
 //!
@@ -15,10 +17,36 @@
 //!
 //! **Waiting does not keep the loop alive**: whoever could end the wait does. A loop in which everybody
 //! waits for somebody else ends.
+//!
+//! ```
+//! use oneloop_core::{EventLoop, yield_now};
+//! use oneloop_sync::Queue;
+//! let mut event_loop = EventLoop::new()?;
+//! let queue = Queue::bounded(1);
+//! let numbers = queue.clone();
+//! event_loop.handle().spawn(async move {
+//!     for number in 1..=3 {
+//!         numbers.put(number).await;
+//!     }
+//! });
+//! let sum = event_loop.block_on(async {
+//!     queue.get().await + queue.get().await + queue.get().await
+//! });
+//! assert_eq!(sum, 6);
+//! # Ok::<(), std::io::Error>(())
+//! ```
 
+mod channel;
 mod event;
 mod one_shot;
+mod order;
+mod queue;
+mod turnstile;
 mod waiters;
 
+pub use channel::{
+    Closed, Receiver, Receiving, Sender, Sending, TryReceiveError, TrySendError, channel,
+};
 pub use event::{Event, UntilSet};
 pub use one_shot::{OneShot, OneShotGet};
+pub use queue::{Full, Get, Join, Peek, Put, Queue, TaskDoneTooOften};

@@ -1,7 +1,9 @@
 //! What each primitive promises: one fact a test, and the order of things as text.
 
+mod channels;
 mod events;
 mod one_shots;
+mod queues;
 
 use oneloop_core::{EventLoop, Handle};
 use oneloop_sync::*;

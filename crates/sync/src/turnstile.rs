@@ -1,0 +1,113 @@
+//! A count of things to be had, and the line of those who want one.
+
+use crate::waiters::{After, Line, Ticket};
+use std::task::Waker;
+
+/// So many things are to be had: for the first so many in line, and then for whoever comes.
+pub(crate) struct Turnstile<H = ()> {
+    available: usize,
+    /// As many are admitted as there are things for, or all.
+    line: Line<H>,
+}
+
+impl<H> Turnstile<H> {
+    pub(crate) fn new(available: usize) -> Self {
+        Turnstile {
+            available,
+            line: Line::default(),
+        }
+    }
+
+    /// How many there are, whether or not they are for somebody in line.
+    pub(crate) fn available(&self) -> usize {
+        self.available
+    }
+
+    /// How many there are for somebody who is not in line.
+    pub(crate) fn free(&self) -> usize {
+        self.available.saturating_sub(self.line.len())
+    }
+
+    pub(crate) fn waiting(&self) -> usize {
+        self.line.waiting()
+    }
+
+    /// True if it is this one's turn, or nobody's before it that has no place yet.
+    pub(crate) fn may_pass(&self, ticket: Option<Ticket<H>>) -> bool {
+        match ticket {
+            Some(ticket) => self.line.is_admitted(ticket),
+            None => self.free() > 0,
+        }
+    }
+
+    /// Takes one, in turn or not; who is behind may have to wait again.
+    pub(crate) fn pass(&mut self, ticket: &mut Option<Ticket<H>>, after: &mut After) {
+        if let Some(ticket) = ticket.take() {
+            self.line.leave(ticket, after);
+        }
+        self.remove(after);
+    }
+
+    /// There is one more.
+    ///
+    /// # Panics
+    /// When there are `usize::MAX`.
+    pub(crate) fn add(&mut self, after: &mut After) {
+        let available = self.available.checked_add(1);
+        self.available = available.expect("a count fits in a usize");
+        self.settle(after);
+    }
+
+    /// There is one less.
+    pub(crate) fn remove(&mut self, after: &mut After) {
+        self.available -= 1;
+        self.settle(after);
+    }
+
+    /// One more, for the first who waits, with what that one has; none if nobody waits.
+    pub(crate) fn serve(&mut self, after: &mut After) -> Option<&mut H> {
+        let held = self.line.admit(after)?;
+        self.available += 1;
+        Some(held)
+    }
+
+    fn settle(&mut self, after: &mut After) {
+        let admitted = self.available.min(self.line.len());
+        while self.line.admitted() < admitted {
+            self.line.admit(after);
+        }
+        while self.line.admitted() > admitted {
+            self.line.retract();
+        }
+    }
+
+    /// Waits on: see [`Line::wait`].
+    pub(crate) fn wait(
+        &mut self,
+        ticket: &mut Option<Ticket<H>>,
+        waker: Waker,
+        held: impl FnOnce() -> H,
+        after: &mut After,
+    ) {
+        self.line.wait(ticket, waker, held, after);
+    }
+
+    /// Leaves the line with nothing; what it could have had is the next one's.
+    pub(crate) fn give_up(&mut self, ticket: Ticket<H>, after: &mut After) -> H {
+        let held = self.line.leave(ticket, after);
+        self.settle(after);
+        held
+    }
+
+    pub(crate) fn held(&self, ticket: Ticket<H>) -> &H {
+        self.line.held(ticket)
+    }
+
+    pub(crate) fn next_held(&self) -> Option<&H> {
+        self.line.next_held()
+    }
+
+    pub(crate) fn wake_all(&mut self, after: &mut After) {
+        self.line.wake_all(after);
+    }
+}

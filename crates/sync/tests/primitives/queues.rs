@@ -1,0 +1,227 @@
+use crate::*;
+
+fn puts_and_gets(queue: &Queue<u32>) -> String {
+    trace(|handle, log| {
+        let (putting, noting) = (queue.clone(), log.clone());
+        handle.spawn(async move {
+            for n in 1..=3 {
+                putting.put(n).await;
+                noting.note(format!("put{n}"));
+            }
+        });
+        let (getting, noting) = (queue.clone(), log.clone());
+        handle.spawn(async move {
+            for _ in 1..=3 {
+                let n = getting.get().await;
+                noting.note(format!("get{n}"));
+            }
+        });
+    })
+}
+
+#[test]
+fn puts_and_gets_take_turns_as_there_is_room() {
+    let table = [
+        (Queue::bounded(1), "put1 get1 put2 get2 put3 get3"),
+        (Queue::rendezvous(), "get1 put1 get2 put2 get3 put3"),
+        (Queue::unbounded(), "put1 put2 put3 get1 get2 get3"),
+        (Queue::lifo(None), "put1 put2 put3 get3 get2 get1"),
+        (Queue::lifo(Some(2)), "put1 put2 get2 get1 put3 get3"),
+    ];
+    for (queue, expected) in table {
+        assert_eq!(puts_and_gets(&queue), expected, "{:?}", queue.capacity());
+    }
+}
+
+#[test]
+fn the_smallest_comes_first_and_equals_in_the_order_of_coming() {
+    let queue = Queue::priority(None);
+    for (n, name) in [(2, "c"), (1, "a"), (2, "d"), (1, "b")] {
+        queue.try_put(ByFirst(n, name)).unwrap();
+    }
+    let names = [0; 4].map(|_| queue.try_get().unwrap().1).concat();
+    assert_eq!(names, "abcd");
+}
+
+struct ByFirst(u32, &'static str);
+impl Ord for ByFirst {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.cmp(&other.0)
+    }
+}
+impl PartialOrd for ByFirst {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl PartialEq for ByFirst {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+impl Eq for ByFirst {}
+
+#[test]
+fn who_waited_for_the_smallest_gets_what_is_the_smallest_when_it_runs() {
+    let queue = Queue::priority(None);
+    let waiting = Polled::pending(queue.get());
+    queue.try_put(5).unwrap();
+    queue.try_put(1).unwrap();
+    assert_eq!(waiting.output(), 1);
+}
+
+#[test]
+fn getters_and_putters_are_served_in_their_order() {
+    let queue = Queue::bounded(1);
+    let getters = [0, 1].map(|_| Polled::pending(queue.get()));
+    assert_eq!(queue.getters(), 2);
+    now(queue.put('a'));
+    assert_eq!(queue.try_get(), None, "it is the first getter's");
+    let putters = ['b', 'c'].map(|name| Polled::pending(queue.put(name)));
+    assert_eq!((queue.putters(), queue.getters()), (2, 1));
+    let [first, second] = getters;
+    assert_eq!(first.output(), 'a');
+    assert_eq!(queue.try_put('x'), Err(Full('x')), "the room is b's");
+    let [b, c] = putters;
+    b.output();
+    assert_eq!(second.output(), 'b');
+    c.output();
+    assert_eq!(now(queue.get()), 'c');
+}
+
+#[test]
+fn a_dropped_getter_loses_nothing() {
+    let queue = Queue::unbounded();
+    let [first, second] = [0, 1].map(|_| Polled::pending(queue.get()));
+    now(queue.put(1));
+    drop(first);
+    assert_eq!(second.output(), 1);
+    let third = Polled::pending(queue.get());
+    now(queue.put(2));
+    drop(third);
+    assert_eq!(queue.try_get(), Some(2));
+}
+
+#[test]
+fn a_dropped_putter_puts_nothing_and_leaves_its_room_to_the_next() {
+    let queue = Queue::bounded(1);
+    now(queue.put(1));
+    let [two, three] = [2, 3].map(|n| Polled::pending(queue.put(n)));
+    assert_eq!(now(queue.get()), 1);
+    drop(two);
+    three.output();
+    assert_eq!((queue.try_get(), queue.try_get()), (Some(3), None));
+}
+
+#[test]
+fn at_a_rendezvous_a_dropped_putter_takes_its_value_along() {
+    let queue = Queue::rendezvous();
+    let mut getter = Polled::pending(queue.get());
+    let one = Polled::pending(queue.put(1));
+    assert!(getter.is_woken());
+    drop(one);
+    assert!(getter.poll().is_pending(), "it waits on, in its place");
+    let later = Polled::pending(queue.get());
+    let two = Polled::pending(queue.put(2));
+    assert_eq!(getter.output(), 2);
+    assert!(!later.is_woken());
+    drop(two); // through, and not told: nothing changes
+    let three = Polled::pending(queue.put(3));
+    assert_eq!(later.output(), 3);
+    three.output();
+}
+
+#[test]
+fn at_a_rendezvous_trying_succeeds_when_the_other_one_waits() {
+    let queue = Queue::rendezvous();
+    assert_eq!(queue.try_put(1), Err(Full(1)));
+    assert_eq!(queue.try_get(), None);
+    let getter = Polled::pending(queue.get());
+    assert_eq!(queue.try_put(1), Ok(()));
+    assert_eq!(queue.try_put(2), Err(Full(2)));
+    assert_eq!(getter.output(), 1);
+    let putter = Polled::pending(queue.put(2));
+    assert_eq!(queue.try_peek(), Some(2));
+    assert_eq!(queue.try_get(), Some(2));
+    putter.output();
+    assert!(queue.is_full() && queue.is_empty());
+}
+
+#[test]
+fn at_a_rendezvous_a_tried_put_does_not_overtake_an_offer() {
+    let queue = Queue::rendezvous();
+    let [first, second] = [0, 1].map(|_| Polled::pending(queue.get()));
+    let offer = Polled::pending(queue.put(1));
+    assert_eq!(queue.try_put(2), Err(Full(2)));
+    assert_eq!(first.output(), 1);
+    assert_eq!(queue.try_put(2), Ok(()));
+    assert_eq!(second.output(), 2);
+    offer.output();
+}
+
+#[test]
+fn peeking_waits_in_line_and_takes_nothing() {
+    let queue = Queue::unbounded();
+    let [peek, other] = [0, 1].map(|_| Polled::pending(queue.peek()));
+    let get = Polled::pending(queue.get());
+    assert_eq!(queue.try_peek(), None);
+    now(queue.put(1));
+    assert_eq!(peek.output(), 1);
+    assert_eq!(other.output(), 1);
+    assert_eq!(get.output(), 1);
+    assert!(queue.is_empty());
+}
+
+#[test]
+fn join_waits_until_all_is_done_even_if_more_is_put_at_once() {
+    let queue = Queue::unbounded();
+    now(queue.join());
+    assert_eq!(queue.task_done(), Err(TaskDoneTooOften));
+    now(queue.put(1));
+    now(queue.put(2));
+    let mut join = Polled::pending(queue.join());
+    queue.task_done().unwrap();
+    assert!(join.poll().is_pending());
+    queue.task_done().unwrap();
+    now(queue.put(3));
+    assert_eq!(queue.unfinished(), 1);
+    join.output();
+}
+
+#[test]
+fn at_a_rendezvous_a_value_is_unfinished_once_it_was_taken() {
+    let queue = Queue::rendezvous();
+    let put = Polled::pending(queue.put(1));
+    assert_eq!(queue.unfinished(), 0);
+    now(queue.get());
+    assert_eq!(queue.unfinished(), 1);
+    put.output();
+}
+
+#[test]
+#[should_panic(expected = "a put was polled after it was ready")]
+fn a_put_puts_once() {
+    let queue = Queue::unbounded();
+    let mut put = queue.put(1);
+    now(&mut put);
+    now(&mut put);
+}
+
+/// A value that looks at its queue when it is dropped.
+struct Looks(Queue<Looks>);
+
+impl Drop for Looks {
+    fn drop(&mut self) {
+        self.0.len();
+        drop(self.0.try_get());
+    }
+}
+
+#[test]
+fn a_value_may_use_the_queue_while_it_is_dropped() {
+    for queue in [Queue::bounded(1), Queue::rendezvous()] {
+        let _ = queue.try_put(Looks(queue.clone()));
+        drop(Polled::pending(queue.put(Looks(queue.clone()))));
+        drop(queue.try_get());
+    }
+}
