@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`Event`] | something happened, and can happen again |
 //! | [`OneShot`] | a value that comes once, for all who wait |
+//! | [`Semaphore`], [`BoundedSemaphore`], [`CappedSemaphore`] | so many at a time |
 //! | [`Queue`] | values from many to many: first in first out, last in first out, or the smallest first |
 //! | [`channel`] | a queue that ends when one side is gone |
 //!
@@ -41,6 +42,7 @@ mod event;
 mod one_shot;
 mod order;
 mod queue;
+mod semaphore;
 mod turnstile;
 mod waiters;
 
@@ -50,3 +52,4 @@ pub use channel::{
 pub use event::{Event, UntilSet};
 pub use one_shot::{OneShot, OneShotGet};
 pub use queue::{Full, Get, Join, Peek, Put, Queue, TaskDoneTooOften};
+pub use semaphore::{Acquire, BoundedSemaphore, CappedSemaphore, OverReleased, Permit, Semaphore};

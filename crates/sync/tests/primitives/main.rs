@@ -4,6 +4,7 @@ mod channels;
 mod events;
 mod one_shots;
 mod queues;
+mod semaphores;
 
 use oneloop_core::{EventLoop, Handle};
 use oneloop_sync::*;
