@@ -1,0 +1,34 @@
+"""A Group holds its greenlets while they live; joining or killing it is for all of them."""
+import gevent
+from gevent.pool import Group
+
+
+def job(name, wait_s):
+    try:
+        gevent.sleep(wait_s)
+        print(name, 'ends')
+    except gevent.GreenletExit:
+        print(name, 'killed')
+
+
+group = Group()
+first = group.spawn(job, 'a', 0.02)
+group.spawn(job, 'b', 0.06)
+outside = gevent.spawn(job, 'c', 0.04)
+group.add(outside)
+print('members', len(group), 'one of them', first in group)
+first.join()
+gevent.sleep(0)
+print('members', len(group), 'one of them', first in group)
+group.discard(outside)
+print('discarded, members', len(group))
+print('join timed out:', not group.join(timeout=0.005))
+group.join()
+print('joined, members', len(group))
+tasks = [group.spawn(job, name, 1) for name in 'xyz']
+gevent.sleep(0)
+group.killone(tasks[1])
+print('one killed, members', len(group))
+group.kill()
+print('all killed, members', len(group))
+print('empty group:', group.join())
