@@ -29,8 +29,9 @@ bench: all ## Compare the server with C, mio and tokio, side by side
 	$(CARGO) run --release --locked -p oneloop-bench -- all
 	$(CARGO) bench --locked -p oneloop
 
-conformance: ## Record again what the conformance programs print on the node of this machine
+conformance: ## Record again what the conformance programs print on the node, gevent and eventlet of this machine
 	conformance/record-node
+	conformance/record-python
 	$(CARGO) test --locked -p oneloop-conformance
 
 clean: ## Remove what was built
