@@ -2,33 +2,32 @@
 import eventlet
 from eventlet.green import socket
 
-a, b = socket.socketpair()
-c, d = socket.socketpair()
 
-
-def reader(name, which):
+def reader(which):
     try:
-        print(name, 'read', which.recv(100).decode() or 'the end')
+        print('read', which.recv(100).decode() or 'the end')
     finally:
-        print(name, 'ends')
+        print('reader ends')
 
 
-closed = eventlet.spawn(reader, 'reader of the closed', a)
-down = eventlet.spawn(reader, 'reader of the shut down', c)
-peers = [eventlet.spawn(reader, 'peer of the closed', b), eventlet.spawn(reader, 'peer of the shut down', d)]
+a, b = socket.socketpair()
+thread = eventlet.spawn(reader, a)
 eventlet.sleep(0.02)
 a.close()
 print('closed')
 eventlet.sleep(0.04)
-c.shutdown(socket.SHUT_RDWR)
-print('shut down')
-down.wait()
-for peer in peers:
-    peer.wait()
-eventlet.sleep(0.04)
-print('the reader of the closed still waits:', not closed.dead)
-closed.kill()
+print('the reader still waits:', not thread.dead)
+print('the peer reads', b.recv(100).decode() or 'the end')
+thread.kill()
 try:
     a.recv(100)
 except OSError:
     print('a later recv fails')
+
+a, b = socket.socketpair()
+thread = eventlet.spawn(reader, a)
+eventlet.sleep(0.02)
+a.shutdown(socket.SHUT_RDWR)
+print('shut down')
+thread.wait()
+print('the peer reads', b.recv(100).decode() or 'the end')
