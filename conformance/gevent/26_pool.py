@@ -9,9 +9,10 @@ def job(name, wait_s):
         gevent.sleep(wait_s)
         print(name, 'ends')
     except gevent.GreenletExit:
-        print(name, 'killed')
+        killed.append(name)
 
 
+killed = []
 pool = Pool(2)
 for name, wait_s in (('a', 0.02), ('b', 0.08), ('c', 0.02), ('d', 0.08)):
     pool.spawn(job, name, wait_s)
@@ -29,6 +30,7 @@ for limit in ({'blocking': False}, {'timeout': 0.02}):
         print('the pool is full')
 print('wait timed out, free', pool.wait_available(timeout=0.02))
 pool.kill()
-print('killed, free', pool.free_count(), 'running', len(pool))
+# They are killed in no order.
+print('killed', *sorted(killed), 'free', pool.free_count(), 'running', len(pool))
 pool.spawn(job, 'g', 0.02)
 pool.join()

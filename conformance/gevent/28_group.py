@@ -8,9 +8,10 @@ def job(name, wait_s):
         gevent.sleep(wait_s)
         print(name, 'ends')
     except gevent.GreenletExit:
-        print(name, 'killed')
+        killed.append(name)
 
 
+killed = []
 group = Group()
 first = group.spawn(job, 'a', 0.02)
 group.spawn(job, 'b', 0.06)
@@ -28,7 +29,8 @@ print('joined, members', len(group))
 tasks = [group.spawn(job, name, 1) for name in 'xyz']
 gevent.sleep(0)
 group.killone(tasks[1])
-print('one killed, members', len(group))
+print('killed', *killed, 'members', len(group))
 group.kill()
-print('all killed, members', len(group))
+# They are killed in no order.
+print('killed', *sorted(killed), 'members', len(group))
 print('empty group:', group.join())

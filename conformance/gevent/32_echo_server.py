@@ -11,8 +11,15 @@ def echo(connection, address):
     print('a connection ended')
 
 
+def connect():
+    # create_connection would ask a thread for the address first.
+    client = socket.socket()
+    client.connect(server.address)
+    return client
+
+
 def client(name, wait_s):
-    with socket.create_connection(server.address) as connection:
+    with connect() as connection:
         for number in (1, 2):
             connection.sendall(f'{name}{number}'.encode())
             print(name, 'got', connection.recv(100).decode())
@@ -30,6 +37,6 @@ for task in gevent.iwait([first, second]):
 gevent.sleep(0.02)
 server.stop()
 try:
-    socket.create_connection(server.address)
+    connect()
 except ConnectionRefusedError:
     print('stopped: refused')

@@ -10,7 +10,8 @@ try:
     listener.accept()
 except socket.timeout:
     print('accept timed out')
-client = socket.create_connection(listener.getsockname())
+client = socket.socket()
+client.connect(listener.getsockname())
 connection, _ = listener.accept()
 client.settimeout(0.02)
 for attempt in (1, 2):

@@ -14,7 +14,9 @@ def handle(connection, address):
 
 
 def client(name):
-    with socket.create_connection(server.address) as connection:
+    # create_connection would ask a thread for the address first.
+    with socket.socket() as connection:
+        connection.connect(server.address)
         print(name, 'connected')
         connection.sendall(name.encode())
         connection.recv(100)

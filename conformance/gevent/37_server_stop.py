@@ -2,11 +2,13 @@
 import gevent
 from gevent import socket
 from gevent.pool import Pool
+from gevent.queue import Queue
 from gevent.server import StreamServer
 
 
 def handle(connection, address):
     name = connection.recv(100).decode()
+    served.put(name)
     try:
         gevent.sleep(0.06 if name == 'short' else 5)
         connection.sendall(b'bye')
@@ -18,16 +20,20 @@ def handle(connection, address):
 
 
 def client(name):
-    with socket.create_connection(server.address) as connection:
+    # create_connection would ask a thread for the address first.
+    with socket.socket() as connection:
+        connection.connect(server.address)
         connection.sendall(name.encode())
         return connection.recv(100).decode() or 'the end'
 
 
+served = Queue()
 server = StreamServer(('127.0.0.1', 0), handle, spawn=Pool(10))
 server.start()
 print('started:', server.started)
 tasks = {name: gevent.spawn(client, name) for name in ('short', 'long')}
-gevent.sleep(0.02)
+for _ in tasks:
+    served.get()
 server.stop(timeout=0.1)
 print('stopped, started:', server.started)
 for name, task in tasks.items():

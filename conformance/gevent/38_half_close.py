@@ -23,7 +23,8 @@ def handle(connection, address):
 
 server = StreamServer(('127.0.0.1', 0), handle)
 server.start()
-client = socket.create_connection(server.address)
+client = socket.socket()
+client.connect(server.address)
 client.sendall(b'question')
 client.shutdown(socket.SHUT_WR)
 print('client said its end')
