@@ -14,7 +14,7 @@ def counts(name):
     try:
         for number in (1, 2, 3):
             print(name, number)
-            eventlet.sleep(0.02)
+            eventlet.sleep(0.04)
     finally:
         print(name, 'ends')
 
@@ -23,7 +23,7 @@ eventlet.spawn_n(counts, 'a')
 eventlet.spawn_n(fails)
 victim = eventlet.spawn_n(counts, 'b')
 print('has a result:', hasattr(victim, 'wait'))
-eventlet.sleep(0.03)
+eventlet.sleep(0.06)
 greenthread.kill(victim)
 print('killed', victim.dead)
-eventlet.sleep(0.06)
+eventlet.sleep(0.1)

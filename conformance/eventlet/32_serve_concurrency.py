@@ -15,7 +15,7 @@ def client(name):
     print(name, 'connected')
     connection.sendall(name.encode())
     connection.recv(100)
-    eventlet.sleep(0.1)
+    eventlet.sleep(0.2)
     connection.close()
 
 
@@ -24,7 +24,7 @@ server = eventlet.spawn(eventlet.serve, listener, handle, concurrency=2)
 threads = []
 for name in ('a', 'b', 'c', 'd'):
     threads.append(eventlet.spawn(client, name))
-    eventlet.sleep(0.02)
+    eventlet.sleep(0.04)
 for thread in threads:
     thread.wait()
 eventlet.sleep(0.02)

@@ -20,7 +20,7 @@ def ticks():
 
 
 eventlet.spawn(ticks)
-eventlet.spawn_after(0.06, os.write, writer, b'hello')
+eventlet.spawn_after(0.1, os.write, writer, b'hello')
 trampoline(reader, read=True)
 print('readable:', os.read(reader, 100).decode())
 try:

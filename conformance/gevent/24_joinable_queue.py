@@ -8,7 +8,7 @@ queue = JoinableQueue()
 def worker(name):
     while True:
         item = queue.get()
-        gevent.sleep(0.02 * item)
+        gevent.sleep(0.04 * item)
         print(name, 'did', item)
         queue.task_done()
 

@@ -4,7 +4,7 @@ from gevent.pool import Pool
 
 
 def job(step):
-    gevent.sleep(0.02 * step)
+    gevent.sleep(0.03 * step)
     print('job', step, 'ends')
     if step == 5:
         raise ValueError('five')

@@ -20,7 +20,7 @@ def client(name):
         print(name, 'connected')
         connection.sendall(name.encode())
         connection.recv(100)
-        gevent.sleep(0.1)
+        gevent.sleep(0.2)
 
 
 server = StreamServer(('127.0.0.1', 0), handle, spawn=2)
@@ -28,7 +28,7 @@ server.start()
 tasks = []
 for name in ('a', 'b', 'c', 'd'):
     tasks.append(gevent.spawn(client, name))
-    gevent.sleep(0.02)
+    gevent.sleep(0.04)
 gevent.joinall(tasks)
 gevent.sleep(0.02)
 print('in the end, free', server.pool.free_count())

@@ -16,7 +16,7 @@ def ticks():
 
 
 gevent.spawn(ticks)
-gevent.spawn_later(0.06, os.write, writer, b'hello')
+gevent.spawn_later(0.1, os.write, writer, b'hello')
 socket.wait_read(reader)
 print('readable:', os.read(reader, 100).decode())
 try:
