@@ -1,6 +1,7 @@
 //! Style 2: green threads, in gevent's and eventlet's words.
 
 mod deadlock;
+mod group;
 mod local;
 mod outcome;
 mod overflow;
@@ -13,6 +14,7 @@ mod time;
 mod wait;
 
 pub use deadlock::{Deadlock, RunError, catch_deadlock};
+pub use group::{Group, Imap, Pile, Pool, PoolFull, Spawned};
 pub use local::LocalKey;
 pub use oneloop_core::{Elapsed, JoinError};
 pub use outcome::Outcome;

@@ -1,9 +1,10 @@
 //! How a green thread ended, and what it left.
 
 use crate::thread::Thread;
-use oneloop_core::JoinError;
+use oneloop_core::{JoinError, Key, Task};
 use std::any::Any;
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::mem;
 use std::task::Waker;
 
@@ -115,8 +116,12 @@ impl<T> Leaves for Place<T> {
 
 /// Something that hears of a green thread's end.
 pub(crate) enum Link {
+    /// A green thread that joins.
+    Task(Key<Task>),
+    /// Any other future that does.
     Wake(Waker),
-    Call(Box<dyn FnOnce(&Thread)>),
+    /// Gives the task that is to run before the next one hears, if there is one.
+    Call(Box<dyn FnOnce(&Thread) -> Option<Key<Task>>>),
 }
 
 /// Names a link for as long as it waits.
@@ -168,11 +173,21 @@ impl Links {
         }
     }
 
-    pub(crate) fn for_each(self, mut hear: impl FnMut(Link)) {
+    /// True if there is anything to call, which takes a run of its own.
+    pub(crate) fn have_calls(&self) -> bool {
         match self {
-            Links::None => {}
-            Links::One(_, link) => hear(link),
-            Links::Many(links) => links.into_iter().for_each(|(_, link)| hear(link)),
+            Links::None => false,
+            Links::One(_, link) => matches!(link, Link::Call(_)),
+            Links::Many(links) => links.iter().any(|(_, link)| matches!(link, Link::Call(_))),
+        }
+    }
+
+    /// All of them, first come first.
+    pub(crate) fn into_queue(self) -> VecDeque<Link> {
+        match self {
+            Links::None => VecDeque::new(),
+            Links::One(_, link) => VecDeque::from([link]),
+            Links::Many(links) => links.into_iter().map(|(_, link)| link).collect(),
         }
     }
 }

@@ -46,8 +46,9 @@ impl Mapping {
         overflow::watch_this_thread();
         let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::STACK;
         // SAFETY: the kernel chooses the place, so no memory in use is mapped over.
-        let low =
-            unsafe { mmap_anonymous(null_mut(), bytes, ProtFlags::READ | ProtFlags::WRITE, flags) }?;
+        let low = unsafe {
+            mmap_anonymous(null_mut(), bytes, ProtFlags::READ | ProtFlags::WRITE, flags)
+        }?;
         let low = NonNull::new(low).expect("mmap(2) maps nothing at 0 unless it is told to");
         let mapping = Mapping {
             low,

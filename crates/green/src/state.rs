@@ -66,6 +66,7 @@ pub(crate) struct State<R: ?Sized = dyn Leaves> {
     pub(crate) switch: Switch,
     pub(crate) key: Cell<Key<Task>>,
     stage: Cell<Stage>,
+    outcome: Cell<Option<Outcome>>,
     /// There may be an interrupt, a time-out or a close to look for.
     alert: Cell<bool>,
     closing: Cell<bool>,
@@ -98,6 +99,7 @@ impl<R> State<R> {
             switch: Switch::default(),
             key: Cell::new(Task::NONE),
             stage: Cell::new(Stage::New),
+            outcome: Cell::new(None),
             alert: Cell::new(false),
             closing: Cell::new(false),
             unwinding: Cell::new(false),
@@ -134,7 +136,8 @@ impl State {
                 self.deliver(|_| true)?;
             }
             self.waits.set(Some((type_name::<F>(), at)));
-            self.switch.suspend(thread::panicking() && self.is_unwinding());
+            self.switch
+                .suspend(thread::panicking() && self.is_unwinding());
             if self.alert.get() {
                 self.deliver(|interrupt| !interrupt.behind)?;
             }
@@ -167,7 +170,8 @@ impl State {
         let rare = rare.as_mut()?;
         let index = rare.interrupts.iter().position(which);
         let taken = index.and_then(|index| rare.interrupts.remove(index));
-        self.alert.set(!rare.interrupts.is_empty() || !rare.timeouts.is_empty());
+        self.alert
+            .set(!rare.interrupts.is_empty() || !rare.timeouts.is_empty());
         taken
     }
 
@@ -233,7 +237,6 @@ impl State {
         self.closing.set(true);
         self.alert.set(true);
     }
-
 }
 
 /// Thrown when a time-out is over; its scope catches it.
@@ -297,7 +300,11 @@ impl State {
     }
 
     fn poll_delay(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let delay = self.rare.borrow_mut().as_mut().and_then(|rare| rare.delay.take());
+        let delay = self
+            .rare
+            .borrow_mut()
+            .as_mut()
+            .and_then(|rare| rare.delay.take());
         let Some(mut sleep) = delay else {
             return Poll::Ready(());
         };
@@ -325,11 +332,7 @@ impl State {
     }
 
     pub(crate) fn outcome(&self) -> Option<Outcome> {
-        if self.has_ended() {
-            self.place.outcome()
-        } else {
-            None
-        }
+        self.outcome.get()
     }
 
     /// The stack is gone: tells everybody, in the order in which they asked.
@@ -338,15 +341,28 @@ impl State {
             self.place.fail(JoinError::Cancelled);
         }
         self.stage.set(Stage::Ended);
+        self.outcome.set(self.place.outcome());
         let rare = self.rare.take();
         drop(rare);
         let links = self.links.take();
-        let thread = Thread::new(Rc::clone(self));
-        links.for_each(|link| match link {
-            Link::Wake(waker) => waker.wake(),
-            Link::Call(call) => thread.tell(call),
-        });
+        if links.have_calls() {
+            notify(Thread::new(Rc::clone(self)), links.into_queue());
+        } else {
+            self.wake(links);
+        }
         self.report_unobserved();
+    }
+
+    fn wake(&self, links: Links) {
+        match links {
+            Links::None => {}
+            Links::One(_, Link::Task(key)) => self.handle.wake_task(key),
+            links => links.into_queue().into_iter().for_each(|link| match link {
+                Link::Task(key) => self.handle.wake_task(key),
+                Link::Wake(waker) => waker.wake(),
+                Link::Call(_) => unreachable!("calls have a run of their own"),
+            }),
+        }
     }
 
     /// Tells of a panic that nobody can see any more.
@@ -379,13 +395,20 @@ impl State {
         if self.has_ended() {
             return Poll::Ready(());
         }
-        let link = Link::Wake(waker.clone()); // foreign code, so before the borrow
+        let joiner = switch::with_current(|thread| {
+            let joiner = thread.filter(|thread| thread.switch.is_polled_with(waker));
+            joiner.map(|joiner| joiner.key.get())
+        });
+        // A waker is foreign code, so before the borrow.
+        let link = joiner.map_or_else(|| Link::Wake(waker.clone()), Link::Task);
         let Some(known) = *id else {
             *id = self.link(link).ok();
             return Poll::Pending;
         };
         let mut links = self.links.borrow_mut();
-        let before = links.get_mut(known).map(|place| std::mem::replace(place, link));
+        let before = links
+            .get_mut(known)
+            .map(|place| std::mem::replace(place, link));
         drop(links);
         drop(before);
         Poll::Pending
@@ -397,10 +420,11 @@ impl State {
     }
 
     /// Calls foreign code from outside of any stack; its panic ends nothing else.
-    pub(crate) fn guarded(&self, call: impl FnOnce()) {
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(call)) {
-            self.report(JoinError::Panicked(payload));
-        }
+    pub(crate) fn guarded<T>(&self, call: impl FnOnce() -> T) -> Option<T> {
+        let called = catch_unwind(AssertUnwindSafe(call));
+        called
+            .map_err(|payload| self.report(JoinError::Panicked(payload)))
+            .ok()
     }
 
     /// The value of a green-local, made if there is none yet.
@@ -414,13 +438,51 @@ impl State {
         }
         let value = make();
         let mut rare = self.rare.borrow_mut();
-        rare.get_or_insert_default().locals.push((key, Rc::clone(&value)));
+        rare.get_or_insert_default()
+            .locals
+            .push((key, Rc::clone(&value)));
         value
     }
 
     /// Has a wait of this thread fail with what could not come.
     pub(crate) fn tell_deadlock(&self, deadlock: Deadlock) {
         self.interrupt(Box::new(deadlock));
+    }
+}
+
+/// Tells those who hear of a thread's end, in the order in which they asked, as gevent's links: each of
+/// them has run before the next one hears.
+pub(crate) fn notify(thread: Thread, mut links: VecDeque<Link>) {
+    let handle = thread.state().handle.clone();
+    let inside = handle.clone();
+    handle.spawn_detached(async move {
+        while let Some(link) = links.pop_front() {
+            let heard_by = match link {
+                Link::Call(call) => thread.tell(call),
+                Link::Task(key) => Some(key),
+                Link::Wake(waker) => {
+                    waker.wake();
+                    None
+                }
+            };
+            if let (Some(key), Some(own)) = (heard_by, inside.current_task()) {
+                inside.wake_task_first(own);
+                inside.wake_task_first(key);
+                std::future::poll_fn(woken_once()).await;
+            }
+        }
+    });
+}
+
+/// Pending once, without asking to be woken: somebody has seen to that.
+fn woken_once() -> impl FnMut(&mut Context<'_>) -> Poll<()> {
+    let mut waited = false;
+    move |_| {
+        if std::mem::replace(&mut waited, true) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     }
 }
 
@@ -436,7 +498,13 @@ impl fmt::Display for State {
         let Some((what, at)) = self.waits.get() else {
             return Ok(());
         };
-        write!(f, " waits for {} at {}:{}", short_name(what), at.file(), at.line())
+        write!(
+            f,
+            " waits for {} at {}:{}",
+            short_name(what),
+            at.file(),
+            at.line()
+        )
     }
 }
 

@@ -81,6 +81,13 @@ impl Switch {
         future.poll(&mut Context::from_waker(waker))
     }
 
+    /// True if that waker is the one of this green thread's task.
+    pub(crate) fn is_polled_with(&self, waker: &Waker) -> bool {
+        let own = self.waker.get();
+        // SAFETY: as in `poll`: it is set only while the task is polled.
+        own.is_some_and(|own| unsafe { own.as_ref() }.will_wake(waker))
+    }
+
     /// Leaves this stack until the task is polled again.
     #[inline]
     pub(crate) fn suspend(&self, unwinding: bool) {

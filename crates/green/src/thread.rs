@@ -2,11 +2,12 @@
 
 use crate::outcome::{Kill, Link, LinkId, Outcome, Place, error_of};
 use crate::stack::{GreenStack, STACK_BYTES};
-use crate::state::{Closed, State};
+use crate::state::{Closed, State, notify};
 use crate::switch::{self, Body};
 use crate::wait::{current as current_state, wait_or_closed};
 use oneloop_core::{Elapsed, Handle, JoinError, Key, Task};
 use std::any::Any;
+use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -80,7 +81,7 @@ impl Thread {
         self.state.has_ended()
     }
 
-    /// How it ended, if it has and its result has not been taken.
+    /// How it ended, if it has.
     pub fn outcome(&self) -> Option<Outcome> {
         self.state.outcome()
     }
@@ -146,11 +147,19 @@ impl Thread {
         cancels
     }
 
-    /// Has the function called when it ends, on no green thread: it must not wait. Late, it is called
-    /// at once. Those who hear of an end do so in the order in which they asked: `rawlink` of gevent.
+    /// Has the function called behind what is ready when it ends, on no green thread: it must not wait.
+    /// Those who hear of an end, join it or spawn at it do so one after the other, in the order in
+    /// which they asked. Late, too, it is called behind what is ready. `rawlink` of gevent.
     pub fn on_exit(&self, hear: impl FnOnce(&Thread) + 'static) {
-        if let Err(Link::Call(hear)) = self.state.link(Link::Call(Box::new(hear))) {
-            self.tell(hear);
+        self.link(Box::new(move |thread: &Thread| {
+            hear(thread);
+            None
+        }));
+    }
+
+    fn link(&self, call: Box<dyn FnOnce(&Thread) -> Option<Key<Task>>>) {
+        if let Err(late) = self.state.link(Link::Call(call)) {
+            notify(self.clone(), VecDeque::from([late]));
         }
     }
 
@@ -158,15 +167,18 @@ impl Thread {
     #[track_caller]
     pub fn on_exit_spawn(&self, hear: impl FnOnce(&Thread) + 'static) {
         let spawned_at = Location::caller();
-        self.on_exit(move |thread| {
+        self.link(Box::new(move |thread: &Thread| {
             let thread = thread.clone();
             let spawned = Builder::new().spawn_at(move || hear(&thread), spawned_at);
-            drop(spawned.expect(NO_STACK));
-        });
+            Some(spawned.expect(NO_STACK).id())
+        }));
     }
 
-    pub(crate) fn tell(&self, hear: Box<dyn FnOnce(&Thread)>) {
-        self.state.guarded(|| hear(self));
+    pub(crate) fn tell(
+        &self,
+        call: Box<dyn FnOnce(&Thread) -> Option<Key<Task>>>,
+    ) -> Option<Key<Task>> {
+        self.state.guarded(|| call(self)).flatten()
     }
 
     pub(crate) fn state(&self) -> &Rc<State> {
@@ -199,7 +211,8 @@ impl Drop for Finished {
     }
 }
 
-const NO_STACK: &str = "no memory for another green stack: Builder::spawn gives that as an error";
+pub(crate) const NO_STACK: &str =
+    "no memory for another green stack: Builder::spawn gives that as an error";
 
 /// Starts a green thread. It never runs before `spawn` returns: it goes behind what is ready already.
 ///
@@ -231,7 +244,9 @@ pub fn spawn_after<T: 'static>(
     delay: Duration,
     function: impl FnOnce() -> T + 'static,
 ) -> JoinHandle<T> {
-    let spawned = Builder::new().delay(delay).spawn_at(function, Location::caller());
+    let spawned = Builder::new()
+        .delay(delay)
+        .spawn_at(function, Location::caller());
     spawned.expect(NO_STACK)
 }
 
@@ -245,7 +260,9 @@ pub fn spawn_after_local<T: 'static>(
     delay: Duration,
     function: impl FnOnce() -> T + 'static,
 ) -> JoinHandle<T> {
-    let spawned = Builder::new().delay(delay).spawn_at(function, Location::caller());
+    let spawned = Builder::new()
+        .delay(delay)
+        .spawn_at(function, Location::caller());
     let spawned = spawned.expect(NO_STACK);
     let child = spawned.thread.clone();
     current().on_exit(move |_| {

@@ -95,10 +95,7 @@ pub fn timeout_at<T>(deadline: Instant, function: impl FnOnce() -> T) -> Result<
     timeout_of(sleep, function)
 }
 
-fn timeout_of<T>(
-    sleep: oneloop_core::Sleep,
-    function: impl FnOnce() -> T,
-) -> Result<T, Elapsed> {
+fn timeout_of<T>(sleep: oneloop_core::Sleep, function: impl FnOnce() -> T) -> Result<T, Elapsed> {
     let thread = current();
     let id = NEXT_ID.replace(NEXT_ID.get() + 1);
     thread.push_timeout(id, sleep);

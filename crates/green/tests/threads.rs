@@ -170,9 +170,11 @@ fn killed_before_its_begin_it_never_runs_but_is_heard_of() {
         victim.kill_soon();
         assert!(victim.is_finished());
         assert!(matches!(victim.join(), Err(JoinError::Killed)));
+        log.say("joined");
+        yield_now(); // those who hear of it do so a turn later
         log
     });
-    assert_eq!(log.unwrap().lines(), "Killed");
+    assert_eq!(log.unwrap().lines(), "joined Killed");
 }
 
 #[test]
@@ -265,7 +267,10 @@ fn an_unobserved_panic_is_reported_once() {
         drop(late);
         heard
     });
-    assert_eq!(*heard.unwrap().borrow(), ["dropped before", "dropped after"]);
+    assert_eq!(
+        *heard.unwrap().borrow(),
+        ["dropped before", "dropped after"]
+    );
 }
 
 #[test]
@@ -289,7 +294,11 @@ fn those_who_hear_of_an_end_do_so_in_order() {
         sleep(2 * MS);
         log
     });
-    assert_eq!(log.unwrap().lines(), "a b joined late spawned");
+    assert_eq!(
+        log.unwrap().lines(),
+        "a b joined late spawned",
+        "all in their order"
+    );
 }
 
 #[test]
@@ -392,7 +401,10 @@ fn a_deadlock_is_an_error_that_names_who_waits() {
         caught.to_string()
     })
     .unwrap();
-    assert!(caught.contains("'stuck' waits for Pending<()> at"), "{caught}");
+    assert!(
+        caught.contains("'stuck' waits for Pending<()> at"),
+        "{caught}"
+    );
     assert!(caught.contains("'main' waits for Finished at"), "{caught}");
     assert!(caught.contains("threads.rs"), "{caught}");
     let error = run(|| pending::<()>().wait()).unwrap_err();
@@ -471,8 +483,14 @@ fn a_cleanup_that_waits_for_ever_is_left_behind_when_the_loop_goes() {
 #[test]
 fn waiting_outside_of_a_green_thread_says_what_to_do() {
     let panicked = catch_unwind(AssertUnwindSafe(|| pending::<()>().wait()));
-    let message = *panicked.unwrap_err().downcast::<String>().unwrap_or_default();
-    assert!(message.is_empty() || message.contains("green::run"), "{message}");
+    let message = *panicked
+        .unwrap_err()
+        .downcast::<String>()
+        .unwrap_or_default();
+    assert!(
+        message.is_empty() || message.contains("green::run"),
+        "{message}"
+    );
 }
 
 #[test]
