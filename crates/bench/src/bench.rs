@@ -20,7 +20,7 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    /// Finds the servers, pins this thread and raises the limit of open files.
+    /// Finds the servers, if there are any to be measured, pins this thread and raises the limit of open files.
     pub(crate) fn start(options: &ServerOptions) -> Result<Bench> {
         let cores = Cores::choose()?;
         let mut report = Report::start(cores);

@@ -85,6 +85,8 @@ pub(crate) enum Comparator {
     Tokio,
     /// mio, one thread
     Mio,
+    /// may, one worker thread
+    May,
 }
 
 /// Who is measured, and where the results go.

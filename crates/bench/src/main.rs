@@ -13,6 +13,7 @@ mod idle;
 mod launch;
 mod load;
 mod process;
+mod program;
 mod progress;
 mod report;
 mod sample;
@@ -26,7 +27,7 @@ use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 
 use crate::bench::Bench;
@@ -34,6 +35,7 @@ use crate::cli::{
     Cli, Comparator, EchoOptions, FairOptions, IdleOptions, RoundOptions, ServerOptions,
     SyscallOptions, Task, defaults,
 };
+use crate::program::Found;
 
 fn main() -> ExitCode {
     match run(Cli::parse().command) {
@@ -107,11 +109,17 @@ fn serve(server: Comparator, address: SocketAddr) -> Result<Infallible> {
         Comparator::C => serve_c(address),
         Comparator::Tokio => comparators::tokio::serve(address).context("the tokio server failed"),
         Comparator::Mio => comparators::mio::serve(address).context("the mio server failed"),
+        Comparator::May => comparators::may::serve(address).context("the may server failed"),
     }
 }
 
 fn serve_c(address: SocketAddr) -> Result<Infallible> {
-    let program = server::built_c()?.context("there is no C compiler (`cc`, or set CC)")?;
-    let error = Command::new(&program).arg(address.to_string()).exec();
-    Err(error).with_context(|| format!("cannot start {}", program.display()))
+    match server::find_c()? {
+        Found::Command(command) => {
+            let program = &command[0];
+            let error = Command::new(program).arg(address.to_string()).exec();
+            Err(error).with_context(|| format!("cannot start {}", program.display()))
+        }
+        Found::Missing(why) => bail!(why),
+    }
 }

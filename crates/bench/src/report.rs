@@ -32,7 +32,7 @@ impl Report {
         let kernel = first_line("/proc/sys/kernel/osrelease").unwrap_or_else(|| "unknown".into());
         let processor = processor().unwrap_or_else(|| "unknown CPU".into());
         let Cores { server, generator } = cores;
-        println!("Linux {kernel}, {processor}; servers on CPU {server}, load on CPU {generator}");
+        println!("Linux {kernel}, {processor}; programs on CPU {server}, load on CPU {generator}");
         let mut document = Map::new();
         document.insert(
             "machine".into(),
@@ -54,6 +54,11 @@ impl Report {
         let text = text.into();
         println!("note: {text}");
         self.notes.push(text);
+    }
+
+    /// Says that one of those to be measured is not.
+    pub(crate) fn skip(&mut self, name: &str, why: &str) {
+        self.note(format!("{name} is skipped: {why}"));
     }
 
     /// Prints a table, and keeps its rows under `name`.

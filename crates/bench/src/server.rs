@@ -1,33 +1,28 @@
 //! Finds, starts, watches and kills the servers.
 
 use std::ffi::OsString;
-use std::io::Read;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Stdio};
+use std::process::Stdio;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
-use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::Pid;
-use rustix::time::Timespec;
 use serde::Serialize;
 
 use crate::comparators;
 use crate::cores::Cores;
-use crate::launch;
 use crate::load::Load;
 use crate::process::{CpuTime, Memory, cpu_time, memory, open_fds};
+use crate::program::{Found, Running, bench};
 use crate::report::Report;
 
 const LISTEN: &str = "127.0.0.1:0";
 const LISTENING: &str = "listening on ";
 const START_MAX: Duration = Duration::from_secs(10);
 const DISCONNECT_MAX: Duration = Duration::from_secs(10);
-const LINE_BYTES_MAX: usize = 256;
 
 /// The servers under comparison, in the order of the tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ValueEnum)]
@@ -49,6 +44,14 @@ pub(crate) enum Kind {
     Tokio,
     /// mio, one thread
     Mio,
+    /// may, stackful coroutines in Rust, one worker thread
+    May,
+    /// goroutines, one thread (needs `go`)
+    Go,
+    /// gevent (needs it in $ONELOOP_PYTHON or python3)
+    Gevent,
+    /// eventlet (needs it in $ONELOOP_PYTHON or python3)
+    Eventlet,
 }
 
 impl Kind {
@@ -61,6 +64,10 @@ impl Kind {
             Kind::CAgain => "c-again",
             Kind::Tokio => "tokio",
             Kind::Mio => "mio",
+            Kind::May => "may",
+            Kind::Go => "go",
+            Kind::Gevent => "gevent",
+            Kind::Eventlet => "eventlet",
         }
     }
 }
@@ -82,28 +89,30 @@ impl Program {
         let mut kinds = kinds.to_vec();
         kinds.sort();
         kinds.dedup();
+        let asked = kinds.len();
         let mut programs = Vec::new();
         for kind in kinds {
-            let command = match kind {
+            let found = match kind {
                 Kind::Main => start_main(main, "async")?,
                 Kind::MainCallback => start_main(main, "callback")?,
-                Kind::C | Kind::CAgain => match built_c()? {
-                    Some(path) => vec![path.into(), LISTEN.into()],
-                    None => {
-                        let name = kind.name();
-                        report.note(format!(
-                            "{name} is skipped: no C compiler (`cc`, or set CC)"
-                        ));
-                        continue;
-                    }
-                },
-                Kind::Tokio | Kind::Mio => {
-                    vec![bench()?.into(), "serve".into(), kind.name().into()]
+                Kind::C | Kind::CAgain => find_c()?.with(&[LISTEN]),
+                Kind::Tokio | Kind::Mio | Kind::May => {
+                    Found::Command(vec![bench()?.into()]).with(&["serve", kind.name()])
+                }
+                Kind::Go => comparators::go::find()?.with(&["echo", LISTEN]),
+                Kind::Gevent | Kind::Eventlet => {
+                    comparators::python::find(kind.name()).with(&["echo", LISTEN])
                 }
             };
-            programs.push(Program { kind, command });
+            match found {
+                Found::Command(command) => programs.push(Program { kind, command }),
+                Found::Missing(why) => report.skip(kind.name(), &why),
+            }
         }
-        ensure!(!programs.is_empty(), "no server is left to measure");
+        ensure!(
+            asked == 0 || !programs.is_empty(),
+            "no server is left to measure"
+        );
         Ok(programs)
     }
 
@@ -117,17 +126,19 @@ impl Program {
     }
 }
 
-/// Builds the C server beside this binary; `None` without a C compiler.
-pub(crate) fn built_c() -> Result<Option<PathBuf>> {
+/// Builds the C server beside this binary.
+pub(crate) fn find_c() -> Result<Found> {
     let path = bench()?.with_file_name("oneloop-bench-echo-c");
-    Ok(comparators::c::build(&path)?.then_some(path))
+    Ok(if comparators::c::build(&path)? {
+        Found::Command(vec![path.into()])
+    } else {
+        Found::Missing("no C compiler (`cc`, or set CC)".into())
+    })
 }
 
-fn start_main(given: Option<&Path>, style: &str) -> Result<Vec<OsString>> {
-    let flags = ["--style", style, "--listen", LISTEN].map(OsString::from);
-    let mut command = vec![find_main(given)?.into()];
-    command.extend(flags);
-    Ok(command)
+fn start_main(given: Option<&Path>, style: &str) -> Result<Found> {
+    let main = Found::Command(vec![find_main(given)?.into()]);
+    Ok(main.with(&["--style", style, "--listen", LISTEN]))
 }
 
 fn find_main(given: Option<&Path>) -> Result<PathBuf> {
@@ -145,36 +156,24 @@ fn find_main(given: Option<&Path>) -> Result<PathBuf> {
         .with_context(|| format!("cannot resolve {}", path.display()))
 }
 
-fn bench() -> Result<PathBuf> {
-    std::env::current_exe().context("cannot find the path of this program")
-}
-
 /// A running server on its core. Killed when dropped, and when the benchmark dies.
 pub(crate) struct Server {
     pub(crate) kind: Kind,
     pub(crate) address: SocketAddr,
-    process: Guarded,
-    /// Held open, so that a second line does not kill the server.
-    _stdout: ChildStdout,
+    process: Running,
 }
 
 impl Server {
     /// Starts a server and waits until it listens.
     pub(crate) fn start(program: &Program, cores: Cores) -> Result<Server> {
         let name = program.kind.name();
-        let child = launch::command(&bench()?, cores.server, &program.command)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
+        let mut process = Running::start(cores.server, &program.command, Stdio::null())
             .with_context(|| format!("cannot start {name}"))?;
-        let mut process = Guarded(child);
-        let stdout = process
-            .0
-            .stdout
-            .take()
-            .context("a piped stdout is missing")?;
-        let (address, stdout) =
-            read_address(stdout).with_context(|| format!("{name} did not come up"))?;
+        let line = process
+            .read_line(START_MAX)
+            .with_context(|| format!("{name} did not come up"))?;
+        let address = parse_listening(&line)
+            .with_context(|| format!("{name} printed {line:?}, not `{LISTENING}ADDRESS`"))?;
         ensure!(
             address.ip().is_loopback(),
             "{name} listens on {address}, not on loopback"
@@ -183,7 +182,6 @@ impl Server {
             kind: program.kind,
             address,
             process,
-            _stdout: stdout,
         })
     }
 
@@ -212,7 +210,7 @@ impl Server {
 
     /// The server's process.
     pub(crate) fn pid(&self) -> Pid {
-        Pid::from_child(&self.process.0)
+        self.process.pid()
     }
 
     /// CPU time so far; the server should be asleep.
@@ -231,52 +229,8 @@ impl Server {
     }
 }
 
-/// A child that does not outlive its owner.
-struct Guarded(Child);
-
-impl Drop for Guarded {
-    fn drop(&mut self) {
-        // Both fail only when the child is gone already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn read_address(mut stdout: ChildStdout) -> Result<(SocketAddr, ChildStdout)> {
-    let deadline = Instant::now() + START_MAX;
-    let mut line = Vec::new();
-    while !line.contains(&b'\n') {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let timeout = Timespec::try_from(left)?;
-        let readable = poll(
-            &mut [PollFd::new(&stdout.as_fd(), PollFlags::IN)],
-            Some(&timeout),
-        )?;
-        ensure!(
-            readable > 0,
-            "it printed no `{LISTENING}ADDRESS` within {START_MAX:?}"
-        );
-        let mut chunk = [0; LINE_BYTES_MAX];
-        let count = stdout.read(&mut chunk)?;
-        line.extend_from_slice(&chunk[..count]);
-        ensure!(
-            count > 0 && line.len() <= LINE_BYTES_MAX,
-            "it ended or printed something else"
-        );
-    }
-    let text = String::from_utf8_lossy(&line);
-    let address = parse_listening(&text)
-        .with_context(|| format!("it printed {:?}, not `{LISTENING}ADDRESS`", text.trim_end()))?;
-    Ok((address, stdout))
-}
-
 fn parse_listening(text: &str) -> Option<SocketAddr> {
-    text.lines()
-        .next()?
-        .strip_prefix(LISTENING)?
-        .trim()
-        .parse()
-        .ok()
+    text.strip_prefix(LISTENING)?.parse().ok()
 }
 
 #[cfg(test)]
@@ -287,10 +241,10 @@ mod tests {
     fn the_listening_line_names_the_address() {
         let address = "127.0.0.1:4242".parse().unwrap();
         assert_eq!(
-            parse_listening("listening on 127.0.0.1:4242\n"),
+            parse_listening("listening on 127.0.0.1:4242"),
             Some(address)
         );
-        assert_eq!(parse_listening("listening on port 4242\n"), None);
-        assert_eq!(parse_listening("127.0.0.1:4242\n"), None);
+        assert_eq!(parse_listening("listening on port 4242"), None);
+        assert_eq!(parse_listening("127.0.0.1:4242"), None);
     }
 }

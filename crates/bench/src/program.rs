@@ -1,0 +1,98 @@
+//! A program to be measured: whether it is to be had here, and the child process that it becomes.
+
+use std::ffi::OsString;
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::Pid;
+use rustix::time::Timespec;
+
+use crate::launch;
+
+const LINE_BYTES_MAX: usize = 256;
+
+/// How to start a program, or why it is not to be had.
+#[derive(Debug)]
+pub(crate) enum Found {
+    Command(Vec<OsString>),
+    Missing(String),
+}
+
+impl Found {
+    /// The same program with more arguments.
+    pub(crate) fn with(self, arguments: &[&str]) -> Found {
+        match self {
+            Found::Command(mut command) => {
+                command.extend(arguments.iter().map(OsString::from));
+                Found::Command(command)
+            }
+            missing => missing,
+        }
+    }
+}
+
+/// This program.
+pub(crate) fn bench() -> Result<PathBuf> {
+    std::env::current_exe().context("cannot find the path of this program")
+}
+
+/// A child on a core of its own, which does not outlive its owner.
+#[derive(Debug)]
+pub(crate) struct Running {
+    child: Child,
+    stdout: ChildStdout,
+}
+
+impl Running {
+    /// Starts a program whose stdout is for us.
+    pub(crate) fn start(core: usize, command: &[OsString], stdin: Stdio) -> Result<Running> {
+        let mut child = launch::command(&bench()?, core, command)
+            .stdin(stdin)
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("it cannot be started")?;
+        let stdout = child.stdout.take().context("a piped stdout is missing")?;
+        Ok(Running { child, stdout })
+    }
+
+    /// The process.
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// The next line that it prints; more than one at a time is not expected.
+    pub(crate) fn read_line(&mut self, patience: Duration) -> Result<String> {
+        let deadline = Instant::now() + patience;
+        let mut line = Vec::new();
+        while !line.contains(&b'\n') {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let timeout = Timespec::try_from(left)?;
+            let readable = poll(
+                &mut [PollFd::new(&self.stdout.as_fd(), PollFlags::IN)],
+                Some(&timeout),
+            )?;
+            ensure!(readable > 0, "it printed no line within {patience:?}");
+            let mut chunk = [0; LINE_BYTES_MAX];
+            let count = self.stdout.read(&mut chunk)?;
+            line.extend_from_slice(&chunk[..count]);
+            ensure!(
+                count > 0 && line.len() <= LINE_BYTES_MAX,
+                "it ended or printed something else"
+            );
+        }
+        Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Both fail only when the child is gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
