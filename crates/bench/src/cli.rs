@@ -8,9 +8,11 @@ use std::time::Duration;
 use clap::{Args, Command, Parser, Subcommand, ValueEnum};
 
 use crate::connection::MESSAGE_BYTES_MIN;
+use crate::green::Runtime;
 use crate::server::Kind;
 
-/// Measures Oneloop's `main` side by side with echo servers in C, tokio and mio.
+/// Measures Oneloop's `main` side by side with echo servers in C, tokio and mio, and its tasks with
+/// those of other runtimes.
 ///
 /// Servers run on one CPU, the load on another, all over loopback.
 #[derive(Debug, Parser)]
@@ -58,6 +60,14 @@ pub(crate) enum Task {
         #[command(flatten)]
         options: SyscallOptions,
     },
+    /// Green threads and async tasks: yield, spawn and join, channels, memory of sleeping ones
+    Green {
+        #[command(flatten)]
+        options: GreenOptions,
+        /// Write the results to a file as JSON, too
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+    },
     /// Be one of the comparators
     Serve {
         /// Which one
@@ -66,6 +76,9 @@ pub(crate) enum Task {
         #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
         listen: SocketAddr,
     },
+    /// Be one of the runtimes of `green`: do the jobs on stdin
+    #[command(hide = true)]
+    Tasks { runtime: BuiltIn },
     /// Pin this process, tie its life to its parent's, become the program
     #[command(name = crate::launch::LAUNCH, hide = true)]
     Launch {
@@ -85,6 +98,17 @@ pub(crate) enum Comparator {
     Tokio,
     /// mio, one thread
     Mio,
+    /// may, one worker thread
+    May,
+}
+
+/// The runtimes of tasks that this program has inside.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum BuiltIn {
+    /// Oneloop's async tasks
+    OneloopAsync,
+    /// tokio, current-thread runtime
+    Tokio,
     /// may, one worker thread
     May,
 }
@@ -173,6 +197,27 @@ pub(crate) struct FairOptions {
     pub(crate) rounds: RoundOptions,
 }
 
+/// Who is measured as a runtime of tasks, and how many tasks there are.
+#[derive(Debug, Args)]
+pub(crate) struct GreenOptions {
+    /// Runtimes to measure
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "oneloop-async,tokio,may,go,gevent,eventlet"
+    )]
+    pub(crate) runtimes: Vec<Runtime>,
+    /// Tasks that yield to each other
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub(crate) tasks: u64,
+    /// Numbers of sleeping tasks, for their memory
+    #[arg(long, value_delimiter = ',', default_value = "10000,100000", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    pub(crate) sleeping: Vec<u64>,
+    #[command(flatten)]
+    pub(crate) rounds: RoundOptions,
+}
+
 /// The sizes of the system call count.
 #[derive(Debug, Args)]
 pub(crate) struct SyscallOptions {
@@ -226,7 +271,7 @@ mod tests {
 
     #[test]
     fn the_defaults_are_within_their_bounds() {
-        for task in ["echo", "idle", "fair", "syscalls", "all"] {
+        for task in ["echo", "idle", "fair", "syscalls", "green", "all"] {
             Cli::try_parse_from(["oneloop-bench", task]).unwrap();
         }
     }

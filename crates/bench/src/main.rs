@@ -9,6 +9,7 @@ mod cores;
 mod echo;
 mod fair;
 mod flood;
+mod green;
 mod idle;
 mod launch;
 mod load;
@@ -21,6 +22,7 @@ mod server;
 mod spread;
 mod strace;
 mod syscalls;
+mod tasks;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -32,8 +34,8 @@ use clap::Parser;
 
 use crate::bench::Bench;
 use crate::cli::{
-    Cli, Comparator, EchoOptions, FairOptions, IdleOptions, RoundOptions, ServerOptions,
-    SyscallOptions, Task, defaults,
+    Cli, Comparator, EchoOptions, FairOptions, GreenOptions, IdleOptions, RoundOptions,
+    ServerOptions, SyscallOptions, Task, defaults,
 };
 use crate::program::Found;
 
@@ -56,7 +58,16 @@ fn run(task: Task) -> Result<()> {
         Task::Syscalls { servers, options } => {
             measure(&servers, |bench| syscalls::run(bench, &options))
         }
+        Task::Green { options, json } => {
+            let servers = ServerOptions {
+                servers: Vec::new(),
+                main: None,
+                json,
+            };
+            measure(&servers, |bench| green::run(bench, &options))
+        }
         Task::Serve { server, listen } => serve(server, listen).map(|never| match never {}),
+        Task::Tasks { runtime } => tasks::serve(runtime),
         Task::Launch {
             core,
             parent,
@@ -97,7 +108,14 @@ fn all(bench: &mut Bench, rounds: RoundOptions) -> Result<()> {
             ..defaults()
         },
     )?;
-    syscalls::run(bench, &defaults::<SyscallOptions>())
+    syscalls::run(bench, &defaults::<SyscallOptions>())?;
+    green::run(
+        bench,
+        &GreenOptions {
+            rounds,
+            ..defaults()
+        },
+    )
 }
 
 fn serve(server: Comparator, address: SocketAddr) -> Result<Infallible> {

@@ -65,6 +65,11 @@ impl Running {
         Pid::from_child(&self.child)
     }
 
+    /// Its standard input, once, if it was piped.
+    pub(crate) fn take_stdin(&mut self) -> Result<std::process::ChildStdin> {
+        self.child.stdin.take().context("a piped stdin is missing")
+    }
+
     /// The next line that it prints; more than one at a time is not expected.
     pub(crate) fn read_line(&mut self, patience: Duration) -> Result<String> {
         let deadline = Instant::now() + patience;

@@ -1,0 +1,441 @@
+//! `green`: what a task costs, as a green thread or as a future: to let others run, to be spawned and
+//! joined, to be woken by a channel, and to sleep.
+
+use std::io::Write;
+use std::process::{ChildStdin, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use clap::ValueEnum;
+use serde::Serialize;
+
+use crate::bench::Bench;
+use crate::cli::GreenOptions;
+use crate::comparators;
+use crate::process::{Memory, memory};
+use crate::program::{Found, Running, bench};
+use crate::progress::Progress;
+use crate::report::Row;
+use crate::sample::rotation;
+use crate::spread::Spread;
+use crate::tasks::{Job, parse_answer};
+
+const TIME_TITLE: &str = "Tasks: time, medians (and quartiles) of interleaved rounds";
+const MEMORY_TITLE: &str = "Tasks: memory of each that sleeps";
+
+/// Whose figures the others' are divided by.
+const YARDSTICK: Runtime = Runtime::OneloopAsync;
+
+/// A job takes a tenth of a second, or as long as so many sleeping tasks take to spawn.
+const ANSWER_MAX: Duration = Duration::from_secs(120);
+
+/// Memory hardly varies, and each of its rounds needs fresh processes.
+const MEMORY_ROUNDS_MAX: u32 = 3;
+
+/// Time for a runtime to finish what it puts off, before its memory is read.
+const SETTLE: Duration = Duration::from_millis(100);
+
+/// The runtimes under comparison, in the order of the tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Runtime {
+    /// Oneloop's async tasks
+    OneloopAsync,
+    /// tokio, current-thread runtime
+    Tokio,
+    /// may, stackful coroutines in Rust, one worker thread
+    May,
+    /// goroutines, one thread (needs `go`)
+    Go,
+    /// gevent (needs it in $ONELOOP_PYTHON or python3)
+    Gevent,
+    /// eventlet (needs it in $ONELOOP_PYTHON or python3)
+    Eventlet,
+}
+
+impl Runtime {
+    /// The word on the command line and in the tables.
+    fn name(self) -> &'static str {
+        match self {
+            Runtime::OneloopAsync => "oneloop-async",
+            Runtime::Tokio => "tokio",
+            Runtime::May => "may",
+            Runtime::Go => "go",
+            Runtime::Gevent => "gevent",
+            Runtime::Eventlet => "eventlet",
+        }
+    }
+
+    /// How to start it, or why it cannot run here.
+    fn find(self) -> Result<Found> {
+        Ok(match self {
+            Runtime::OneloopAsync | Runtime::Tokio | Runtime::May => {
+                Found::Command(vec![bench()?.into()]).with(&["tasks", self.name()])
+            }
+            Runtime::Go => comparators::go::find()?.with(&["tasks"]),
+            Runtime::Gevent | Runtime::Eventlet => {
+                comparators::python::find(self.name()).with(&["tasks"])
+            }
+        })
+    }
+}
+
+/// Runs the benchmark and prints its tables.
+pub(crate) fn run(bench: &mut Bench, options: &GreenOptions) -> Result<()> {
+    let mut runtimes = options.runtimes.clone();
+    runtimes.sort();
+    runtimes.dedup();
+    let mut programs = Vec::new();
+    for runtime in runtimes {
+        match runtime.find()? {
+            Found::Command(command) => programs.push(Program { runtime, command }),
+            Found::Missing(why) => bench.report.skip(runtime.name(), &why),
+        }
+    }
+    ensure!(!programs.is_empty(), "no runtime is left to measure");
+    time(bench, &programs, options)?;
+    sleeping(bench, &programs, options)
+}
+
+fn time(bench: &mut Bench, programs: &[Program], options: &GreenOptions) -> Result<()> {
+    let rounds = options.rounds.count as usize;
+    let progress = Progress::start(Cost::ALL.len() * rounds * programs.len());
+    let mut rows = Vec::new();
+    for cost in Cost::ALL {
+        let mut all = programs
+            .iter()
+            .map(|program| Timed::start(program, bench.cores.server, cost, options))
+            .collect::<Result<Vec<_>>>()?;
+        for round in 0..rounds {
+            for turn in rotation(round, all.len()) {
+                let timed = &mut all[turn];
+                progress.step(format!("{}, {}", cost.name(), timed.runtime.name()));
+                timed.take_round()?;
+            }
+        }
+        let results = all
+            .iter()
+            .map(|timed| (timed.runtime, &timed.rounds_ns[..]));
+        rows.extend(spreads(results).map(|(runtime, ns, ratio)| TimeRow {
+            cost,
+            runtime,
+            ns,
+            ratio_to_oneloop: ratio,
+        }));
+    }
+    drop(progress);
+    bench.report.table("green_time", TIME_TITLE, &rows)
+}
+
+fn sleeping(bench: &mut Bench, programs: &[Program], options: &GreenOptions) -> Result<()> {
+    let rounds = options.rounds.count.min(MEMORY_ROUNDS_MAX) as usize;
+    let progress = Progress::start(options.sleeping.len() * rounds * programs.len());
+    let mut rows = Vec::new();
+    for &tasks in &options.sleeping {
+        let mut all: Vec<_> = programs.iter().map(Slept::by).collect();
+        for round in 0..rounds {
+            for turn in rotation(round, all.len()) {
+                let slept = &mut all[turn];
+                progress.step(format!("{tasks} sleep, {}", slept.program.runtime.name()));
+                slept.take_round(bench.cores.server, tasks);
+            }
+        }
+        let results = all
+            .iter()
+            .map(|slept| (slept.program.runtime, &slept.bytes[..]));
+        rows.extend(spreads(results).map(|(runtime, bytes, ratio)| MemoryRow {
+            tasks,
+            runtime,
+            anonymous_bytes_per_task: bytes,
+            ratio_to_oneloop: ratio,
+        }));
+        for Slept {
+            program, failed, ..
+        } in all
+        {
+            if let Some(error) = failed {
+                let name = program.runtime.name();
+                let text = format!("{name} did not bring {tasks} tasks to sleep: {error:#}");
+                bench.report.note(text);
+            }
+        }
+    }
+    drop(progress);
+    bench.report.table("green_memory", MEMORY_TITLE, &rows)
+}
+
+/// The spread of each runtime's rounds, and of their ratios to the yardstick's, round by round: a slow
+/// moment of the machine is in both and cancels.
+fn spreads<'a>(
+    results: impl Iterator<Item = (Runtime, &'a [f64])> + Clone,
+) -> impl Iterator<Item = (Runtime, Spread, Option<Spread>)> {
+    let yardstick = results.clone().find(|(runtime, _)| *runtime == YARDSTICK);
+    results.filter_map(move |(runtime, rounds)| {
+        let ratios = yardstick.and_then(|(_, yardstick)| {
+            Spread::of(rounds.iter().zip(yardstick).map(|(own, other)| own / other))
+        });
+        Some((runtime, Spread::of(rounds.iter().copied())?, ratios))
+    })
+}
+
+/// What is timed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Cost {
+    /// One task lets the others run.
+    Yield,
+    /// One task is spawned, runs, and is joined.
+    SpawnAndJoin,
+    /// One value goes through a channel to a task that waits for it.
+    ChannelHop,
+}
+
+impl Cost {
+    const ALL: [Cost; 3] = [Cost::Yield, Cost::SpawnAndJoin, Cost::ChannelHop];
+
+    fn name(self) -> &'static str {
+        match self {
+            Cost::Yield => "yield",
+            Cost::SpawnAndJoin => "spawn + join",
+            Cost::ChannelHop => "channel hop",
+        }
+    }
+
+    /// A job that does it at least `count` times, and how often that is.
+    fn job(self, count: u64, options: &GreenOptions) -> (Job, u64) {
+        let tasks = options.tasks;
+        match self {
+            Cost::Yield => {
+                let times = count.div_ceil(tasks);
+                (Job::Yield { tasks, times }, tasks * times)
+            }
+            Cost::SpawnAndJoin => (Job::Spawn { times: count }, count),
+            Cost::ChannelHop => {
+                let round_trips = count.div_ceil(2);
+                (Job::Channel { round_trips }, 2 * round_trips)
+            }
+        }
+    }
+}
+
+/// Enough to see how fast a runtime is, and to give its pools their memory.
+const WARM_UP_COUNT: u64 = 10_000;
+
+/// A runtime that does one job again and again.
+struct Timed {
+    runtime: Runtime,
+    worker: Worker,
+    job: Job,
+    /// How often the job does what is timed.
+    count: u64,
+    /// Nanoseconds each time, one figure a round.
+    rounds_ns: Vec<f64>,
+}
+
+impl Timed {
+    /// Starts a runtime, and finds out how much it does in a round.
+    fn start(program: &Program, core: usize, cost: Cost, options: &GreenOptions) -> Result<Timed> {
+        let mut worker = program.start(core)?;
+        let (warm_up, warm_up_count) = cost.job(WARM_UP_COUNT, options);
+        worker.run(warm_up)?;
+        let warm_ns = worker.run(warm_up)?.as_nanos().max(1) as f64;
+        let rounds = options.rounds.round_ms as f64 * 1e6 / warm_ns;
+        let (job, count) = cost.job((rounds * warm_up_count as f64).ceil() as u64, options);
+        Ok(Timed {
+            runtime: program.runtime,
+            worker,
+            job,
+            count,
+            rounds_ns: Vec::new(),
+        })
+    }
+
+    fn take_round(&mut self) -> Result<()> {
+        let elapsed = self.worker.run(self.job)?;
+        self.rounds_ns
+            .push(elapsed.as_nanos() as f64 / self.count as f64);
+        Ok(())
+    }
+}
+
+/// What a runtime's sleeping tasks take.
+struct Slept<'a> {
+    program: &'a Program,
+    /// Bytes for each task, one figure a round.
+    bytes: Vec<f64>,
+    /// Some runtimes cannot have so many: no row, but a note.
+    failed: Option<anyhow::Error>,
+}
+
+impl<'a> Slept<'a> {
+    fn by(program: &'a Program) -> Self {
+        Slept {
+            program,
+            bytes: Vec::new(),
+            failed: None,
+        }
+    }
+
+    fn take_round(&mut self, core: usize, tasks: u64) {
+        if self.failed.is_some() {
+            return;
+        }
+        match self.program.bytes_per_sleeping(core, tasks) {
+            Ok(bytes) => self.bytes.push(bytes),
+            Err(error) => self.failed = Some(error),
+        }
+    }
+}
+
+/// A runtime that can run here.
+struct Program {
+    runtime: Runtime,
+    command: Vec<std::ffi::OsString>,
+}
+
+impl Program {
+    fn start(&self, core: usize) -> Result<Worker> {
+        let name = self.runtime.name();
+        let mut process = Running::start(core, &self.command, Stdio::piped())
+            .with_context(|| format!("cannot start {name}"))?;
+        let stdin = process.take_stdin()?;
+        Ok(Worker {
+            name,
+            process,
+            stdin,
+        })
+    }
+
+    fn bytes_per_sleeping(&self, core: usize, tasks: u64) -> Result<f64> {
+        let mut worker = self.start(core)?;
+        // The first one pays for what all share.
+        worker.run(Job::Sleep { tasks: 1 })?;
+        let before = worker.memory()?;
+        worker.run(Job::Sleep { tasks })?;
+        let after = worker.memory()?;
+        let bytes = after.anonymous_bytes.saturating_sub(before.anonymous_bytes);
+        Ok(bytes as f64 / tasks as f64)
+    }
+}
+
+/// A runtime at work in a child process. It is idle, in a read of its stdin, unless it has a job.
+struct Worker {
+    name: &'static str,
+    process: Running,
+    stdin: ChildStdin,
+}
+
+impl Worker {
+    fn run(&mut self, job: Job) -> Result<Duration> {
+        let name = self.name;
+        self.ask(job)
+            .with_context(|| format!("{name} did not do the job `{job}`"))
+    }
+
+    fn ask(&mut self, job: Job) -> Result<Duration> {
+        self.stdin.write_all(format!("{job}\n").as_bytes())?;
+        parse_answer(&self.process.read_line(ANSWER_MAX)?)
+    }
+
+    fn memory(&self) -> Result<Memory> {
+        sleep(SETTLE);
+        memory(self.process.pid())
+    }
+}
+
+#[derive(Serialize)]
+struct TimeRow {
+    cost: Cost,
+    runtime: Runtime,
+    ns: Spread,
+    ratio_to_oneloop: Option<Spread>,
+}
+
+impl Row for TimeRow {
+    const COLUMNS: &'static [&'static str] = &["cost", "runtime", "ns", "ratio to oneloop-async"];
+    const TEXT_COLUMNS: usize = 2;
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.cost.name().into(),
+            self.runtime.name().into(),
+            format!("{:.0}", self.ns),
+            ratio_cell(self.ratio_to_oneloop),
+        ]
+    }
+}
+
+#[derive(Serialize)]
+struct MemoryRow {
+    tasks: u64,
+    runtime: Runtime,
+    anonymous_bytes_per_task: Spread,
+    ratio_to_oneloop: Option<Spread>,
+}
+
+impl Row for MemoryRow {
+    const COLUMNS: &'static [&'static str] = &[
+        "sleeping tasks",
+        "runtime",
+        "anonymous bytes/task",
+        "ratio to oneloop-async",
+    ];
+    const TEXT_COLUMNS: usize = 2;
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.tasks.to_string(),
+            self.runtime.name().into(),
+            format!("{:.0}", self.anonymous_bytes_per_task),
+            ratio_cell(self.ratio_to_oneloop),
+        ]
+    }
+}
+
+fn ratio_cell(ratio: Option<Spread>) -> String {
+    ratio.map_or("–".into(), |ratio| format!("{ratio:.2}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::defaults;
+
+    #[test]
+    fn a_job_does_at_least_what_is_asked_for_and_says_how_much() {
+        let options: GreenOptions = defaults();
+        let (tasks, times) = (1000, 3);
+        assert_eq!(
+            Cost::Yield.job(2001, &options),
+            (Job::Yield { tasks, times }, 3000)
+        );
+        let round_trips = 3;
+        assert_eq!(
+            Cost::ChannelHop.job(5, &options),
+            (Job::Channel { round_trips }, 6)
+        );
+    }
+
+    #[test]
+    fn ratios_are_of_the_same_round() {
+        let results = [
+            (Runtime::OneloopAsync, &[1.0, 10.0, 2.0][..]),
+            (Runtime::Go, &[3.0, 30.0, 6.0][..]),
+            (Runtime::May, &[][..]),
+        ];
+        let rows: Vec<_> = spreads(results.into_iter()).collect();
+        assert_eq!(rows.len(), 2, "one without a round has no row");
+        let (runtime, spread, ratio) = rows[1];
+        let ratio = ratio.unwrap();
+        assert_eq!((runtime, spread.median), (Runtime::Go, 6.0));
+        assert_eq!((ratio.min, ratio.max), (3.0, 3.0));
+    }
+
+    #[test]
+    fn the_built_in_runtimes_have_one_name() {
+        for runtime in [Runtime::OneloopAsync, Runtime::Tokio, Runtime::May] {
+            assert!(crate::cli::BuiltIn::from_str(runtime.name(), false).is_ok());
+        }
+    }
+}
