@@ -1,23 +1,66 @@
 #![forbid(unsafe_code)]
-//! Runs one of the programs that also exist in JavaScript: `oneloop-conformance 01_phases`.
+//! Runs one of the programs that also exist in JavaScript or Python: `oneloop-conformance node 01_phases`.
 //!
 //! They run on virtual time: what takes 150 ms in Node takes none here, in the same order.
 
+mod eventlet;
+mod gevent;
 mod http;
 mod node;
 
-use oneloop::callback::run_on;
-use oneloop::{EventLoop, Options};
+use oneloop::callback::{self, Thrown};
+use oneloop::{EventLoop, Options, green};
+use std::io;
 use std::process::ExitCode;
 
+/// A program, in the style of those that it is compared with.
+#[derive(Clone, Copy)]
+enum Program {
+    Callback(fn() -> Result<(), Thrown>),
+    Green(fn()),
+}
+
+/// The programs of one folder, by the names of their twins.
+type Suite = &'static [(&'static str, Program)];
+
+const SUITES: &[(&str, Suite)] = &[
+    ("eventlet", eventlet::PROGRAMS),
+    ("gevent", gevent::PROGRAMS),
+    ("node", node::PROGRAMS),
+];
+
+impl Program {
+    fn run(self) -> io::Result<u8> {
+        let mut event_loop = EventLoop::with(Options::virtual_time())?;
+        match self {
+            Program::Callback(program) => callback::run_on(&mut event_loop, program),
+            Program::Green(program) => {
+                green::run_on(&mut event_loop, program)?;
+                Ok(0)
+            }
+        }
+    }
+}
+
+fn find<T: Copy>(named: &[(&str, T)], name: Option<String>) -> Result<T, String> {
+    let found = named.iter().find(|(other, _)| Some(*other) == name.as_deref());
+    let names = || named.iter().map(|(name, _)| *name).collect::<Vec<_>>();
+    found
+        .map(|(_, found)| *found)
+        .ok_or_else(|| format!("give one of: {}", names().join(" ")))
+}
+
 fn main() -> ExitCode {
-    let name = std::env::args().nth(1).unwrap_or_default();
-    let Some(program) = node::program(&name) else {
-        eprintln!("error: give one of: {}", node::names().join(" "));
-        return ExitCode::from(2);
+    let mut args = std::env::args().skip(1);
+    let program = find(SUITES, args.next()).and_then(|suite| find(suite, args.next()));
+    let program = match program {
+        Ok(program) => program,
+        Err(problem) => {
+            eprintln!("error: {problem}");
+            return ExitCode::from(2);
+        }
     };
-    let run = || run_on(&mut EventLoop::with(Options::virtual_time())?, program);
-    match run() {
+    match program.run() {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             eprintln!("error: {error}");

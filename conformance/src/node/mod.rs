@@ -14,21 +14,20 @@ mod streams;
 mod timers;
 mod unix;
 
+use crate::{Program, Suite};
 use oneloop::Handle;
 use oneloop::callback::net::{self, Error, Server, ServerOptions, Socket};
-use oneloop::callback::{Outcome, Thrown};
+use oneloop::callback::Outcome;
 use std::time::Duration;
-
-type Program = fn() -> Result<(), Thrown>;
 
 /// Names, and functions that return anything which callbacks may return.
 macro_rules! programs {
     ($($name:literal: $program:path;)*) => {
-        &[$(($name, || $program().into_result())),*]
+        &[$(($name, Program::Callback(|| $program().into_result()))),*]
     };
 }
 
-const PROGRAMS: &[(&str, Program)] = programs! {
+pub(crate) const PROGRAMS: Suite = programs! {
     "01_phases": order::phases;
     "03_tick_micro_interleave": order::tick_micro_interleave;
     "05_timer_in_timer": timers::timer_in_timer;
@@ -136,19 +135,6 @@ const PROGRAMS: &[(&str, Program)] = programs! {
     "131_end_and_no_reset": unix::end_and_no_reset;
     "132_two_throwing_ticks": failures::two_throwing_ticks;
 };
-
-/// The program of that name.
-pub(crate) fn program(name: &str) -> Option<Program> {
-    PROGRAMS
-        .iter()
-        .find(|(other, _)| *other == name)
-        .map(|(_, program)| *program)
-}
-
-/// All names.
-pub(crate) fn names() -> Vec<&'static str> {
-    PROGRAMS.iter().map(|(name, _)| *name).collect()
-}
 
 /// `net.createServer(…).listen(0,'127.0.0.1')`
 fn serve<O: Outcome>(on_connection: impl Fn(Socket) -> O + 'static) -> Result<Server, Error> {
