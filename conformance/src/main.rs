@@ -43,7 +43,9 @@ impl Program {
 }
 
 fn find<T: Copy>(named: &[(&str, T)], name: Option<String>) -> Result<T, String> {
-    let found = named.iter().find(|(other, _)| Some(*other) == name.as_deref());
+    let found = named
+        .iter()
+        .find(|(other, _)| Some(*other) == name.as_deref());
     let names = || named.iter().map(|(name, _)| *name).collect::<Vec<_>>();
     found
         .map(|(_, found)| *found)

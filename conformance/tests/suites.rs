@@ -11,7 +11,9 @@ use std::process::Command;
 
 /// The recorded lines of each program, by name.
 fn recorded(suite: &str, extension: &str) -> Vec<(String, String)> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(suite).join("expected.txt");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join(suite)
+        .join("expected.txt");
     let text = fs::read_to_string(path).expect("expected.txt is part of the project");
     let programs = text.split("== ").filter(|program| !program.is_empty());
     let split = |program: &str| {
@@ -64,7 +66,10 @@ fn every_twin_is_recorded(suite: &str, extension: &str, recorded: &[(String, Str
     let files = fs::read_dir(folder).expect("the folder is part of the project");
     let paths = files.map(|file| file.expect("it can be read").path());
     let twins = paths.filter(|path| path.extension().is_some_and(|other| other == extension));
-    let name = |path: &Path| path.file_stem().map(|name| name.to_string_lossy().into_owned());
+    let name = |path: &Path| {
+        path.file_stem()
+            .map(|name| name.to_string_lossy().into_owned())
+    };
     let twins: BTreeSet<_> = twins.filter_map(|path| name(&path)).collect();
     let recorded: BTreeSet<_> = recorded.iter().map(|(name, _)| name.clone()).collect();
     assert_eq!(twins, recorded, "run `make conformance`");

@@ -16,8 +16,8 @@ mod unix;
 
 use crate::{Program, Suite};
 use oneloop::Handle;
-use oneloop::callback::net::{self, Error, Server, ServerOptions, Socket};
 use oneloop::callback::Outcome;
+use oneloop::callback::net::{self, Error, Server, ServerOptions, Socket};
 use std::time::Duration;
 
 /// Names, and functions that return anything which callbacks may return.

@@ -383,6 +383,16 @@ impl<F: AsFd> Source<F> {
         }
     }
 
+    /// Wakes whoever waits on it, though nothing happened there: for a change that they should see.
+    pub fn wake_waiting(&self) {
+        let mut wakers = VecDeque::new();
+        let ended = self.state.take_waiting(&mut wakers);
+        for _ in 0..ended {
+            self.handle.inner.count_wait(false);
+        }
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
     /// Forgets who waits for that direction.
     pub fn cancel(&self, direction: Direction) {
         if self.state.waiting[direction as usize].take().is_some() && self.state.referenced.get() {

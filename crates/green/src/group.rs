@@ -362,6 +362,12 @@ impl Pool {
         spawned
     }
 
+    /// Waits until a place is free, and leaves it free.
+    #[track_caller]
+    pub(crate) fn wait_for_place(&self) {
+        drop(wait_at(self.places.acquire(), Location::caller()));
+    }
+
     /// How many members have not ended.
     pub fn running(&self) -> usize {
         self.group.len()

@@ -2,7 +2,9 @@
 
 mod deadlock;
 mod group;
+mod join;
 mod local;
+pub mod net;
 mod outcome;
 mod overflow;
 mod run;
@@ -15,6 +17,7 @@ mod wait;
 
 pub use deadlock::{Deadlock, RunError, catch_deadlock};
 pub use group::{Group, Imap, Pile, Pool, PoolFull, Spawned};
+pub use join::{IWait, iwait, join_all, join_all_timeout, kill_all, wait_any, wait_n};
 pub use local::LocalKey;
 pub use oneloop_core::{Elapsed, JoinError};
 pub use outcome::Outcome;

@@ -7,6 +7,7 @@ use crate::switch::{self, Body};
 use crate::wait::{current as current_state, wait_or_closed};
 use oneloop_core::{Elapsed, Handle, JoinError, Key, Task};
 use std::any::Any;
+use std::borrow::Borrow;
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
@@ -396,6 +397,18 @@ impl<T> Deref for JoinHandle<T> {
     type Target = Thread;
 
     fn deref(&self) -> &Thread {
+        &self.thread
+    }
+}
+
+impl<T> Borrow<Thread> for JoinHandle<T> {
+    fn borrow(&self) -> &Thread {
+        &self.thread
+    }
+}
+
+impl<T> Borrow<Thread> for &JoinHandle<T> {
+    fn borrow(&self) -> &Thread {
         &self.thread
     }
 }

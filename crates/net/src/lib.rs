@@ -17,7 +17,7 @@ mod unix;
 pub use addr::{Addr, ParseAddrError};
 pub use buffer::{CHUNK_BYTES, Chunk};
 pub use listener::{BACKLOG, ListenOptions, Listener, ListenerStats};
-pub use resolve::resolve;
+pub use resolve::{Target, ToTarget, resolve};
 pub use socket::{ByteStream, Connecting, Shutdown, Socket, Unconnected};
 pub use tcp::{TcpListener, TcpStream};
 pub use udp::{Datagram, UdpSocket};

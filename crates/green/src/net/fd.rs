@@ -1,0 +1,77 @@
+//! Waiting for any fd: eventlet's `trampoline`, gevent's `socket.wait_read`.
+
+use super::open::in_time;
+use crate::wait::wait_io;
+use oneloop_core::{Direction, Handle, Interest, Ownership, Source};
+use rustix::io::Errno;
+use std::io;
+use std::os::fd::AsFd;
+use std::panic::Location;
+use std::time::Duration;
+
+/// Waits until an fd can be read without blocking, or is at its end. Any kind of fd will do; a regular
+/// file always can. It stays the caller's, who may read it by whatever means; it need not be
+/// non-blocking for this.
+///
+/// # Errors
+/// [`TimedOut`](io::ErrorKind::TimedOut); those of `epoll_ctl(2)`, and `EMFILE` for an fd that somebody
+/// else waits for.
+///
+/// # Panics
+/// Outside of a green thread.
+#[track_caller]
+pub fn wait_readable(fd: impl AsFd, timeout: Option<Duration>) -> io::Result<()> {
+    wait_ready(fd, Direction::Read, timeout, Location::caller())
+}
+
+/// Waits until an fd can be written without blocking: see [`wait_readable`].
+///
+/// # Errors
+/// As [`wait_readable`].
+///
+/// # Panics
+/// Outside of a green thread.
+#[track_caller]
+pub fn wait_writable(fd: impl AsFd, timeout: Option<Duration>) -> io::Result<()> {
+    wait_ready(fd, Direction::Write, timeout, Location::caller())
+}
+
+fn wait_ready(
+    fd: impl AsFd,
+    direction: Direction,
+    timeout: Option<Duration>,
+    at: &'static Location<'static>,
+) -> io::Result<()> {
+    let handle = Handle::current();
+    let fd = fd.as_fd();
+    match Source::new(&handle, fd, Interest::NONE, Ownership::Shared) {
+        Ok(source) => wait_for(&source, direction, timeout, at),
+        Err(error) => match Errno::from_io_error(&error) {
+            // epoll(7): a file that is always ready.
+            Some(Errno::PERM) => Ok(()),
+            // epoll knows fds by number and file: a duplicate can be registered beside the original.
+            Some(Errno::EXIST) => {
+                let fd = fd.try_clone_to_owned()?;
+                let source = Source::new(&handle, fd, Interest::NONE, Ownership::Shared)?;
+                wait_for(&source, direction, timeout, at)
+            }
+            _ => Err(error),
+        },
+    }
+}
+
+fn wait_for<F: AsFd>(
+    source: &Source<F>,
+    direction: Direction,
+    timeout: Option<Duration>,
+    at: &'static Location<'static>,
+) -> io::Result<()> {
+    let ready = source.io(direction, |cx| source.poll_ready(cx, direction));
+    match timeout {
+        None => wait_io(ready, at),
+        Some(timeout) => {
+            let limited = source.handle().timeout(timeout, ready);
+            wait_io(in_time(limited), at)
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! A socket until it is closed: who waits on it, how long, and who may not.
+
+use crate::wait::wait_io;
+use oneloop_core::{Direction, Elapsed, Source, Timeout};
+use rustix::io::Errno;
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::io;
+use std::panic::Location;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// What the clones of one socket share.
+#[derive(Debug)]
+pub(crate) struct Open<S> {
+    socket: RefCell<Option<Rc<S>>>,
+    source: fn(&S) -> &Source,
+    /// Somebody reads, or accepts; somebody writes.
+    busy: [Cell<bool>; 2],
+    timeouts: [Cell<Option<Duration>>; 2],
+}
+
+impl<S> Open<S> {
+    /// A socket, and where its source is.
+    pub(crate) fn new(socket: S, source: fn(&S) -> &Source) -> Rc<Self> {
+        Rc::new(Open {
+            socket: RefCell::new(Some(Rc::new(socket))),
+            source,
+            busy: Default::default(),
+            timeouts: Default::default(),
+        })
+    }
+
+    /// The socket.
+    ///
+    /// # Errors
+    /// `EBADF` once it is closed.
+    pub(crate) fn get(&self) -> io::Result<Rc<S>> {
+        let socket = self.socket.borrow().clone();
+        socket.ok_or_else(|| Errno::BADF.into())
+    }
+
+    /// Closes it: the fd goes with the last operation that is at it, which is woken.
+    pub(crate) fn close(&self) {
+        if let Some(socket) = self.socket.take() {
+            (self.source)(&socket).wake_waiting();
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.socket.borrow().is_none()
+    }
+
+    pub(crate) fn set_timeout(&self, direction: Direction, timeout: Option<Duration>) {
+        self.timeouts[direction as usize].set(timeout);
+    }
+
+    pub(crate) fn timeout(&self, direction: Direction) -> Option<Duration> {
+        self.timeouts[direction as usize].get()
+    }
+
+    /// Waits for an operation in one direction, which nobody else may be at.
+    ///
+    /// # Errors
+    /// Its own; `EBUSY` if somebody is; `EBADF` once the socket is closed, by whomever;
+    /// [`TimedOut`](io::ErrorKind::TimedOut) after the direction's time-out.
+    #[track_caller]
+    pub(crate) fn io<T>(
+        &self,
+        direction: Direction,
+        mut poll: impl FnMut(&S, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> io::Result<T> {
+        let at = Location::caller();
+        let socket = self.get()?;
+        let _busy = Busy::new(&self.busy[direction as usize])?;
+        let source = (self.source)(&socket);
+        let operation = source.io(direction, |cx| {
+            if self.is_closed() {
+                return Poll::Ready(Err(Errno::BADF.into()));
+            }
+            poll(&socket, cx)
+        });
+        match self.timeout(direction) {
+            None => wait_io(operation, at),
+            Some(timeout) => {
+                let limited = source.handle().timeout(timeout, operation);
+                wait_io(in_time(limited), at)
+            }
+        }
+    }
+}
+
+/// A time-out that is over as an error.
+pub(crate) async fn in_time<T>(
+    limited: Timeout<impl Future<Output = io::Result<T>>>,
+) -> io::Result<T> {
+    limited.await.unwrap_or_else(|Elapsed| Err(Elapsed.into()))
+}
+
+/// Says that somebody is at an operation, until it is dropped.
+struct Busy<'a>(&'a Cell<bool>);
+
+impl<'a> Busy<'a> {
+    fn new(busy: &'a Cell<bool>) -> io::Result<Self> {
+        if busy.replace(true) {
+            let problem =
+                "another green thread is at it already: reads of one socket cannot be shared";
+            return Err(io::Error::new(io::ErrorKind::ResourceBusy, problem));
+        }
+        Ok(Busy(busy))
+    }
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
+}

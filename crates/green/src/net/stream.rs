@@ -1,0 +1,275 @@
+//! Byte streams, read and written as files are.
+
+use super::open::Open;
+use crate::wait::wait_io;
+use oneloop_core::{Direction, Handle};
+use oneloop_net::{self as net, Addr, ByteStream, Shutdown, ToTarget};
+use std::fmt;
+use std::io::{self, IoSlice, Read, Write};
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::panic::Location;
+use std::path::Path;
+use std::rc::Rc;
+use std::task::Context;
+use std::time::Duration;
+
+/// A byte stream of some family, for green threads: [`TcpStream`], [`UnixStream`].
+///
+/// Clones are the same connection: one green thread can read while another one writes. It is closed with
+/// its last clone, or by [`Stream::close`]; who waits on it then gets `EBADF`.
+///
+/// Reading and writing never block the loop, and interrupt as any wait does: a thread that is killed
+/// while it reads or writes has moved nothing with that call (`write_all` an unknown part).
+pub struct Stream<S> {
+    open: Rc<Open<S>>,
+}
+
+/// A TCP connection: see [`Stream`].
+pub type TcpStream = Stream<net::TcpStream>;
+
+/// A Unix stream connection: see [`Stream`].
+pub type UnixStream = Stream<net::UnixStream>;
+
+impl<S> Clone for Stream<S> {
+    fn clone(&self) -> Self {
+        Stream {
+            open: Rc::clone(&self.open),
+        }
+    }
+}
+
+impl<S: ByteStream> fmt::Debug for Stream<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.open.get() {
+            Ok(socket) => write!(f, "Stream({:?})", socket.socket()),
+            Err(_) => f.write_str("Stream(closed)"),
+        }
+    }
+}
+
+impl<S: ByteStream> Stream<S> {
+    pub(crate) fn new(socket: S) -> Self {
+        Stream {
+            open: Open::new(socket, |socket| socket.socket().source()),
+        }
+    }
+
+    /// Closes the connection, for all clones. Who reads or writes at that moment is woken with `EBADF`.
+    pub fn close(&self) {
+        self.open.close();
+    }
+
+    /// Ends one direction or both: after [`Shutdown::Write`] the peer reads to the end of what was
+    /// written.
+    ///
+    /// # Errors
+    /// `ENOTCONN` when the peer has reset the connection; `EBADF` once it is closed.
+    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.open.get()?.socket().shutdown(how)
+    }
+
+    /// How long a read waits at most; `None`, as at first, is for ever. It fails with
+    /// [`TimedOut`](io::ErrorKind::TimedOut) then.
+    pub fn set_read_timeout(&self, timeout: Option<Duration>) {
+        self.open.set_timeout(Direction::Read, timeout);
+    }
+
+    /// How long a write waits at most: see [`Stream::set_read_timeout`].
+    pub fn set_write_timeout(&self, timeout: Option<Duration>) {
+        self.open.set_timeout(Direction::Write, timeout);
+    }
+
+    /// How long a read waits at most.
+    pub fn read_timeout(&self) -> Option<Duration> {
+        self.open.timeout(Direction::Read)
+    }
+
+    /// How long a write waits at most.
+    pub fn write_timeout(&self) -> Option<Duration> {
+        self.open.timeout(Direction::Write)
+    }
+
+    #[track_caller]
+    fn receive(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let receive = |socket: &S, cx: &mut Context<'_>| socket.socket().poll_read(cx, buf);
+        self.open.io(Direction::Read, receive)
+    }
+
+    #[track_caller]
+    fn send(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        match bufs {
+            [buf] => {
+                let send = |socket: &S, cx: &mut Context<'_>| socket.socket().poll_write(cx, buf);
+                self.open.io(Direction::Write, send)
+            }
+            bufs => {
+                let send = |socket: &S, cx: &mut Context<'_>| {
+                    socket.socket().poll_write_vectored(cx, bufs)
+                };
+                self.open.io(Direction::Write, send)
+            }
+        }
+    }
+}
+
+impl TcpStream {
+    /// Connects: to `"HOST:PORT"`, `(host, port)` or an address. A name is looked up on another thread,
+    /// and its addresses are tried in their order.
+    ///
+    /// ```no_run
+    /// use oneloop_green::{net::TcpStream, run};
+    /// use std::io::{Read, Write};
+    /// let answer = run(|| {
+    ///     let mut stream = TcpStream::connect("localhost:8080")?;
+    ///     stream.write_all(b"hello\n")?;
+    ///     let mut answer = [0; 6];
+    ///     stream.read_exact(&mut answer)?;
+    ///     Ok::<_, std::io::Error>(answer)
+    /// })??;
+    /// assert_eq!(&answer, b"hello\n");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of the last `connect(2)`: `ECONNREFUSED`, `ETIMEDOUT`, `ENETUNREACH`; and those of a failed
+    /// look-up.
+    ///
+    /// # Panics
+    /// Outside of a green thread.
+    #[track_caller]
+    pub fn connect(target: impl ToTarget) -> io::Result<Self> {
+        let handle = Handle::current();
+        let target = target.to_target()?;
+        let connect = async {
+            let mut failed = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+            for addr in target.resolve(&handle).await? {
+                match net::TcpStream::connect(&handle, addr).await {
+                    Ok(socket) => return Ok(Stream::new(socket)),
+                    Err(error) => failed = error,
+                }
+            }
+            Err(failed)
+        };
+        wait_io(connect, Location::caller())
+    }
+
+    /// Says whether small writes are sent at once rather than gathered (`TCP_NODELAY`); they are.
+    ///
+    /// # Errors
+    /// Those of `setsockopt(2)`; `EBADF` once it is closed.
+    pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
+        self.open.get()?.set_nodelay(nodelay)
+    }
+
+    /// This end's address.
+    ///
+    /// # Errors
+    /// Those of `getsockname(2)`; `EBADF` once it is closed.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.open.get()?.local_addr()
+    }
+
+    /// The other end's address.
+    ///
+    /// # Errors
+    /// `ENOTCONN` once the peer has reset the connection; `EBADF` once it is closed.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.open.get()?.peer_addr()
+    }
+}
+
+impl UnixStream {
+    /// Connects to a path.
+    ///
+    /// # Errors
+    /// Those of `connect(2)`: `ENOENT`, `ECONNREFUSED`, `EAGAIN` when the backlog is full.
+    ///
+    /// # Panics
+    /// Outside of a green thread.
+    #[track_caller]
+    pub fn connect(path: impl AsRef<Path>) -> io::Result<Self> {
+        let addr = Addr::UnixPath(path.as_ref().into());
+        let handle = Handle::current();
+        let connect = net::UnixStream::connect(&handle, &addr);
+        wait_io(connect, Location::caller()).map(Stream::new)
+    }
+
+    /// Two ends of one connection.
+    ///
+    /// # Errors
+    /// Those of `socketpair(2)`: `EMFILE`.
+    ///
+    /// # Panics
+    /// Outside of a loop.
+    pub fn pair() -> io::Result<(Self, Self)> {
+        let (a, b) = net::UnixStream::pair(&Handle::current())?;
+        Ok((Stream::new(a), Stream::new(b)))
+    }
+}
+
+/// For a protocol of one's own over any connected stream socket.
+impl Stream<net::Socket> {
+    /// A socket that is connected already; it must be non-blocking.
+    ///
+    /// # Errors
+    /// Those of `epoll_ctl(2)`; the fd is closed then.
+    ///
+    /// # Panics
+    /// Outside of a loop.
+    pub fn from_fd(fd: OwnedFd) -> io::Result<Self> {
+        net::Socket::from_fd(&Handle::current(), fd).map(Stream::new)
+    }
+}
+
+impl From<net::Socket> for Stream<net::Socket> {
+    fn from(socket: net::Socket) -> Self {
+        Stream::new(socket)
+    }
+}
+
+impl<S: ByteStream> Read for &Stream<S> {
+    #[track_caller]
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.receive(buf)
+    }
+}
+
+impl<S: ByteStream> Read for Stream<S> {
+    #[track_caller]
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.receive(buf)
+    }
+}
+
+impl<S: ByteStream> Write for &Stream<S> {
+    #[track_caller]
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.send(&[IoSlice::new(buf)])
+    }
+
+    #[track_caller]
+    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.send(bufs)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(()) // nothing is held back
+    }
+}
+
+impl<S: ByteStream> Write for Stream<S> {
+    #[track_caller]
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.send(&[IoSlice::new(buf)])
+    }
+
+    #[track_caller]
+    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.send(bufs)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(()) // nothing is held back
+    }
+}
