@@ -86,21 +86,6 @@ impl<T> Sender<T> {
     pub fn is_closed(&self) -> bool {
         self.shared.queue.is_closed()
     }
-
-    /// How many values are on their way.
-    pub fn len(&self) -> usize {
-        self.shared.queue.len()
-    }
-
-    /// True when no value is on its way.
-    pub fn is_empty(&self) -> bool {
-        self.shared.queue.is_empty()
-    }
-
-    /// For how many values there is room.
-    pub fn capacity(&self) -> Option<usize> {
-        self.shared.queue.capacity()
-    }
 }
 
 impl<T> Clone for Sender<T> {

@@ -46,7 +46,7 @@ impl<T> State<T> {
     }
 
     fn next(&self) -> Option<&T> {
-        let offered = || self.putters.next_held()?.as_ref();
+        let offered = || self.putters.line.next_held()?.as_ref();
         self.items.next().or_else(offered)
     }
 
@@ -66,14 +66,14 @@ impl<T> State<T> {
             }
         };
         if self.closed && self.getters.available() == 1 {
-            self.getters.wake_all(after); // there is nothing to come
+            self.getters.line.wake_all(after); // there is nothing to come
         }
         value
     }
 
     fn try_put(&mut self, value: T, after: &mut After) -> Result<(), T> {
         let may_pass = match self.is_rendezvous() {
-            true => self.getters.waiting() > 0 && self.putters.waiting() == 0,
+            true => self.getters.line.waiting() > 0 && self.putters.line.waiting() == 0,
             false => self.putters.may_pass(None),
         };
         if self.closed || !may_pass {
@@ -116,7 +116,7 @@ impl<T> State<T> {
             false => None,
         };
         let is_offered = offered.is_some();
-        self.putters.wait(ticket, waker, || offered, after);
+        self.putters.line.wait(ticket, waker, || offered, after);
         if is_offered {
             self.getters.add(after);
         }
@@ -126,7 +126,7 @@ impl<T> State<T> {
     /// Gives back a value that was offered, and that no getter has taken.
     fn give_up_put(&mut self, ticket: Ticket<Option<T>>, after: &mut After) -> Option<T> {
         if self.is_rendezvous() {
-            if self.putters.held(ticket).is_none() {
+            if self.putters.line.held(ticket).is_none() {
                 self.putters.pass(&mut Some(ticket), after); // it is through
                 return None;
             }
@@ -197,7 +197,7 @@ impl<T> State<T> {
         after: &mut After,
     ) {
         if let Some(waker) = waker.take() {
-            self.getters.wait(ticket, waker, || (), after);
+            self.getters.line.wait(ticket, waker, || (), after);
         }
     }
 
@@ -321,10 +321,7 @@ impl<T> Queue<T> {
     where
         T: Clone,
     {
-        Peek {
-            queue: self.clone(),
-            ticket: None,
-        }
+        Peek { get: self.get() }
     }
 
     /// Puts the value in, if there is room that nobody waits for; at a rendezvous, if a getter waits.
@@ -375,12 +372,12 @@ impl<T> Queue<T> {
 
     /// How many wait for a value, by [`Queue::get`] or [`Queue::peek`], and there is none for them.
     pub fn getters(&self) -> usize {
-        self.state.look(|state| state.getters.waiting())
+        self.state.look(|state| state.getters.line.waiting())
     }
 
     /// How many wait for room, and there is none for them.
     pub fn putters(&self) -> usize {
-        self.state.look(|state| state.putters.waiting())
+        self.state.look(|state| state.putters.line.waiting())
     }
 
     /// Says that the work on one value that was taken is done: see [`Queue::join`].
@@ -441,9 +438,9 @@ impl<T> Queue<T> {
     pub(crate) fn close(&self) {
         self.state.change(|state, after| {
             state.closed = true;
-            state.putters.wake_all(after);
+            state.putters.line.wake_all(after);
             if state.is_drained() {
-                state.getters.wake_all(after);
+                state.getters.line.wake_all(after);
             }
         });
     }
@@ -586,27 +583,19 @@ impl<T> Drop for Get<T> {
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct Peek<T> {
-    queue: Queue<T>,
-    ticket: Option<Ticket<()>>,
+    /// It waits as those who get, and takes nothing.
+    get: Get<T>,
 }
 
 impl<T: Clone> Future for Peek<T> {
     type Output = T;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        let Self { queue, ticket } = self.get_mut();
+        let Get { queue, ticket } = &mut self.get_mut().get;
         let state = &queue.state;
         state.poll(cx, |state, waker, after| {
             state.poll_peek(ticket, waker, after)
         })
-    }
-}
-
-impl<T> Drop for Peek<T> {
-    fn drop(&mut self) {
-        let Self { queue, ticket } = self;
-        let state = &queue.state;
-        state.change(|state, after| state.give_up_get(ticket, after));
     }
 }
 

@@ -117,7 +117,7 @@ impl Semaphore {
 
     /// How many wait, and have no permit waiting for them.
     pub fn waiting(&self) -> usize {
-        self.state.look(|state| state.permits.waiting())
+        self.state.look(|state| state.permits.line.waiting())
     }
 }
 
@@ -156,7 +156,7 @@ impl Future for Acquire {
                 return Poll::Ready(());
             }
             if let Some(waker) = waker.take() {
-                state.permits.wait(ticket, waker, || (), after);
+                state.permits.line.wait(ticket, waker, || (), after);
             }
             Poll::Pending
         });

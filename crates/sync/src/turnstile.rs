@@ -1,13 +1,12 @@
 //! A count of things to be had, and the line of those who want one.
 
 use crate::waiters::{After, Line, Ticket};
-use std::task::Waker;
 
 /// So many things are to be had: for the first so many in line, and then for whoever comes.
 pub(crate) struct Turnstile<H = ()> {
     available: usize,
-    /// As many are admitted as there are things for, or all.
-    line: Line<H>,
+    /// As many are admitted as there are things for, or all: to leave it is to pass, or to give up.
+    pub(crate) line: Line<H>,
 }
 
 impl<H> Turnstile<H> {
@@ -28,11 +27,7 @@ impl<H> Turnstile<H> {
         self.available.saturating_sub(self.line.len())
     }
 
-    pub(crate) fn waiting(&self) -> usize {
-        self.line.waiting()
-    }
-
-    /// True if it is this one's turn, or nobody's before it that has no place yet.
+    /// True if it is this one's turn; for somebody who is not in line, if there is one to spare.
     pub(crate) fn may_pass(&self, ticket: Option<Ticket<H>>) -> bool {
         match ticket {
             Some(ticket) => self.line.is_admitted(ticket),
@@ -81,33 +76,10 @@ impl<H> Turnstile<H> {
         }
     }
 
-    /// Waits on: see [`Line::wait`].
-    pub(crate) fn wait(
-        &mut self,
-        ticket: &mut Option<Ticket<H>>,
-        waker: Waker,
-        held: impl FnOnce() -> H,
-        after: &mut After,
-    ) {
-        self.line.wait(ticket, waker, held, after);
-    }
-
     /// Leaves the line with nothing; what it could have had is the next one's.
     pub(crate) fn give_up(&mut self, ticket: Ticket<H>, after: &mut After) -> H {
         let held = self.line.leave(ticket, after);
         self.settle(after);
         held
-    }
-
-    pub(crate) fn held(&self, ticket: Ticket<H>) -> &H {
-        self.line.held(ticket)
-    }
-
-    pub(crate) fn next_held(&self) -> Option<&H> {
-        self.line.next_held()
-    }
-
-    pub(crate) fn wake_all(&mut self, after: &mut After) {
-        self.line.wake_all(after);
     }
 }
