@@ -3,6 +3,7 @@
 use oneloop::EventLoop;
 use oneloop::aio::{TcpListener, TcpStream, spawn};
 use oneloop::callback::{enter, net};
+use oneloop::sync::{Queue, Semaphore};
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -96,5 +97,34 @@ fn an_echo_between_callbacks_allocates_nothing() {
         allocations(1_000),
         allocations(1),
         "block_on's own, and none a message"
+    );
+}
+
+#[test]
+fn tasks_that_wait_for_each_other_allocate_nothing() {
+    let mut event_loop = EventLoop::new().unwrap();
+    let (there, back) = (Queue::bounded(1), Queue::rendezvous());
+    let (get, put) = (there.clone(), back.clone());
+    event_loop.handle().spawn(async move {
+        loop {
+            put.put(get.get().await).await;
+        }
+    });
+    let turn = Semaphore::new(1);
+    let mut allocations = |rounds| {
+        let play = async {
+            for round in 0..rounds {
+                let _permit = turn.acquire().await;
+                there.put(round).await;
+                assert_eq!(back.get().await, round);
+            }
+        };
+        allocation_counter::measure(|| event_loop.block_on(play)).count_total
+    };
+    allocations(1); // the lines and queues get their memory
+    assert_eq!(
+        allocations(1_000),
+        allocations(1),
+        "block_on's own, and none a round"
     );
 }

@@ -2,6 +2,7 @@
 
 mod channels;
 mod events;
+mod models;
 mod one_shots;
 mod queues;
 mod semaphores;
@@ -56,10 +57,14 @@ impl Wake for Flag {
 }
 
 impl<F: Future + Unpin> Polled<F> {
+    fn new(future: F) -> Self {
+        let woken = Arc::new(Flag::default());
+        Polled { future, woken }
+    }
+
     /// Polls it once, which is to leave it pending.
     fn pending(future: F) -> Self {
-        let woken = Arc::new(Flag::default());
-        let mut polled = Polled { future, woken };
+        let mut polled = Polled::new(future);
         assert!(polled.poll().is_pending());
         polled
     }

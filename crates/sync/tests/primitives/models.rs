@@ -1,0 +1,369 @@
+//! Semaphores and queues, used in any way and given up at any time, against models that say in a few
+//! words whose turn it is.
+
+use crate::*;
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// Begins to acquire, or to get.
+    Get,
+    Put(u8),
+    Peek,
+    TryGet,
+    TryPut(u8),
+    /// Polls somebody in line, woken or not.
+    PollGetter(usize),
+    PollPutter(usize),
+    /// Gives up, granted or not.
+    DropGetter(usize),
+    DropPutter(usize),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        3 => Just(Step::Get),
+        3 => (0..4_u8).prop_map(Step::Put),
+        1 => Just(Step::Peek),
+        1 => Just(Step::TryGet),
+        1 => (0..4_u8).prop_map(Step::TryPut),
+        3 => (0..8_usize).prop_map(Step::PollGetter),
+        3 => (0..8_usize).prop_map(Step::PollPutter),
+        1 => (0..8_usize).prop_map(Step::DropGetter),
+        1 => (0..8_usize).prop_map(Step::DropPutter),
+    ];
+    vec(step, 1..80)
+}
+
+/// The index of one of those, if there is any.
+fn pick<T>(from: &[T], any: usize) -> Option<usize> {
+    any.checked_rem(from.len())
+}
+
+/// A semaphore: whoever is among the first so many in line may pass.
+struct Semaphores {
+    real: Semaphore,
+    barging: bool,
+    available: usize,
+    /// In the order of their places.
+    line: Vec<Polled<Acquire>>,
+}
+
+impl Semaphores {
+    fn take(&mut self, step: &Step) {
+        match *step {
+            Step::Get => {
+                let mut polled = Polled::new(self.real.acquire());
+                let may_pass = self.may_pass(None);
+                self.expect(polled.poll(), may_pass);
+                if !may_pass {
+                    self.line.push(polled);
+                }
+            }
+            Step::TryGet => {
+                let may_pass = self.may_pass(None);
+                let tried = self.real.try_acquire().map_or(Poll::Pending, Poll::Ready);
+                self.expect(tried, may_pass);
+            }
+            Step::PollGetter(any) => {
+                let Some(place) = pick(&self.line, any) else {
+                    return;
+                };
+                let may_pass = self.may_pass(Some(place));
+                let polled = self.line[place].poll();
+                self.expect(polled, may_pass);
+                if may_pass {
+                    self.line.remove(place);
+                }
+            }
+            Step::DropGetter(any) => {
+                if let Some(place) = pick(&self.line, any) {
+                    self.line.remove(place);
+                }
+            }
+            _ => {
+                self.real.release();
+                self.available += 1;
+            }
+        }
+    }
+
+    fn may_pass(&self, place: Option<usize>) -> bool {
+        match place {
+            None if self.barging => self.available > 0,
+            place => place.unwrap_or(self.line.len()) < self.available,
+        }
+    }
+
+    fn expect(&mut self, polled: Poll<Permit>, may_pass: bool) {
+        assert_eq!(polled.is_ready(), may_pass);
+        if let Poll::Ready(permit) = polled {
+            permit.forget();
+            self.available -= 1;
+        }
+    }
+
+    fn check(&self) {
+        for (place, polled) in self.line.iter().enumerate() {
+            assert!(
+                polled.is_woken() || !self.may_pass(Some(place)),
+                "the one at place {place} sleeps"
+            );
+        }
+        let waiting = self.line.len().saturating_sub(self.available);
+        assert_eq!(self.real.waiting(), waiting);
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Order {
+    Fifo,
+    Lifo,
+    Priority,
+}
+
+/// A value's priority, and its number, so that no two are the same.
+type Value = (u8, u32);
+
+struct Getter {
+    polled: Polled<Pin<Box<dyn Future<Output = Value>>>>,
+    /// It gets; otherwise it peeks.
+    takes: bool,
+}
+
+struct Putter {
+    polled: Polled<Put<Value>>,
+    /// Taken away when it is served, at a rendezvous.
+    value: Option<Value>,
+}
+
+/// A queue: getters are served in their order while there is something, putters while there is room.
+struct Queues {
+    real: Queue<Value>,
+    order: Order,
+    capacity: Option<usize>,
+    items: Vec<Value>,
+    /// Both in the order of their places.
+    getters: Vec<Getter>,
+    putters: Vec<Putter>,
+    count: u32,
+}
+
+impl Queues {
+    fn new(order: Order, capacity: Option<usize>) -> Self {
+        let real = match order {
+            Order::Fifo => capacity.map_or_else(Queue::unbounded, Queue::bounded),
+            Order::Lifo => Queue::lifo(capacity),
+            Order::Priority => Queue::priority(capacity),
+        };
+        Queues {
+            real,
+            order,
+            capacity,
+            items: Vec::new(),
+            getters: Vec::new(),
+            putters: Vec::new(),
+            count: 0,
+        }
+    }
+
+    fn is_rendezvous(&self) -> bool {
+        self.capacity == Some(0)
+    }
+
+    /// Putters at a rendezvous that still have their values with them.
+    fn offers(&self) -> usize {
+        let offering = |putter: &&Putter| self.is_rendezvous() && putter.value.is_some();
+        self.putters.iter().filter(offering).count()
+    }
+
+    fn may_get(&self, place: usize) -> bool {
+        place < self.items.len() + self.offers()
+    }
+
+    fn may_put(&self, place: usize) -> bool {
+        match self.capacity {
+            Some(0) => {
+                let putter = self.putters.get(place);
+                putter.is_some_and(|putter| putter.value.is_none())
+            }
+            Some(capacity) => place + self.items.len() < capacity,
+            None => true,
+        }
+    }
+
+    /// Where the next value is among the items, unless it is an offer.
+    fn next(&self) -> Option<usize> {
+        let last = self.items.len().checked_sub(1)?;
+        Some(match self.order {
+            Order::Fifo => 0,
+            Order::Lifo => last,
+            Order::Priority => (0..=last).min_by_key(|at| self.items[*at])?,
+        })
+    }
+
+    fn get(&mut self, takes: bool) -> Value {
+        if let Some(next) = self.next() {
+            return match takes {
+                true => self.items.remove(next),
+                false => self.items[next],
+            };
+        }
+        let offer = self.putters.iter_mut().find_map(|putter| match takes {
+            true => putter.value.take(),
+            false => putter.value,
+        });
+        offer.expect("the model says that there is something")
+    }
+
+    fn value(&mut self, priority: u8) -> Value {
+        self.count += 1;
+        (priority, self.count)
+    }
+
+    fn take(&mut self, step: &Step) {
+        match *step {
+            Step::Get | Step::Peek => {
+                let takes = matches!(step, Step::Get);
+                let future: Pin<Box<dyn Future<Output = Value>>> = match takes {
+                    true => Box::pin(self.real.get()),
+                    false => Box::pin(self.real.peek()),
+                };
+                let polled = Polled::new(future);
+                self.getters.push(Getter { polled, takes });
+                self.poll_getter(self.getters.len() - 1);
+            }
+            Step::Put(priority) => {
+                let value = self.value(priority);
+                let polled = Polled::new(self.real.put(value));
+                // Its own offer is for the others only once it has been polled.
+                let value = Some(value);
+                self.putters.push(Putter { polled, value });
+                self.poll_putter(self.putters.len() - 1);
+            }
+            Step::TryGet => {
+                let may_get = self.may_get(self.getters.len());
+                let expected = may_get.then(|| self.get(true));
+                assert_eq!(self.real.try_get(), expected);
+            }
+            Step::TryPut(priority) => {
+                let value = self.value(priority);
+                let may_put = match self.is_rendezvous() {
+                    true => self.offers() == 0 && self.getters.len() > self.items.len(),
+                    false => self.may_put(self.putters.len()),
+                };
+                assert_eq!(self.real.try_put(value).is_ok(), may_put);
+                if may_put {
+                    self.items.push(value);
+                }
+            }
+            Step::PollGetter(any) => {
+                if let Some(place) = pick(&self.getters, any) {
+                    self.poll_getter(place);
+                }
+            }
+            Step::PollPutter(any) => {
+                if let Some(place) = pick(&self.putters, any) {
+                    self.poll_putter(place);
+                }
+            }
+            Step::DropGetter(any) => {
+                if let Some(place) = pick(&self.getters, any) {
+                    self.getters.remove(place);
+                }
+            }
+            Step::DropPutter(any) => {
+                if let Some(place) = pick(&self.putters, any) {
+                    self.putters.remove(place);
+                }
+            }
+        }
+    }
+
+    fn poll_getter(&mut self, place: usize) {
+        let polled = self.getters[place].polled.poll();
+        if !self.may_get(place) {
+            assert_eq!(polled, Poll::Pending);
+            return;
+        }
+        let takes = self.getters.remove(place).takes;
+        assert_eq!(polled, Poll::Ready(self.get(takes)));
+    }
+
+    fn poll_putter(&mut self, place: usize) {
+        let polled = self.putters[place].polled.poll();
+        assert_eq!(polled.is_ready(), self.may_put(place));
+        if polled.is_ready() {
+            let putter = self.putters.remove(place);
+            self.items.extend(putter.value);
+        }
+    }
+
+    fn check(&self) {
+        for (place, getter) in self.getters.iter().enumerate() {
+            assert!(
+                getter.polled.is_woken() || !self.may_get(place),
+                "the getter at place {place} sleeps"
+            );
+        }
+        for (place, putter) in self.putters.iter().enumerate() {
+            assert!(
+                putter.polled.is_woken() || !self.may_put(place),
+                "the putter at place {place} sleeps"
+            );
+        }
+        assert_eq!(self.real.len(), self.items.len());
+        let there = self.items.len() + self.offers();
+        assert_eq!(
+            self.real.getters(),
+            self.getters.len().saturating_sub(there)
+        );
+        assert_eq!(
+            self.real.try_peek().is_some(),
+            self.may_get(self.getters.len())
+        );
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_semaphore_loses_no_permit_and_lets_nobody_sleep(
+        steps in steps(),
+        permits in 0..3_usize,
+        barging: bool,
+    ) {
+        let real = match barging {
+            true => Semaphore::barging(permits),
+            false => Semaphore::new(permits),
+        };
+        let mut model = Semaphores { real, barging, available: permits, line: Vec::new() };
+        for step in &steps {
+            model.take(step);
+            model.check();
+        }
+        model.line.clear();
+        prop_assert_eq!(model.real.available(), model.available);
+    }
+
+    #[test]
+    fn a_queue_loses_nothing_keeps_its_order_and_lets_nobody_sleep(
+        steps in steps(),
+        capacity in proptest::option::of(0..4_usize),
+        order in prop_oneof![Just(Order::Fifo), Just(Order::Lifo), Just(Order::Priority)],
+    ) {
+        let mut model = Queues::new(order, capacity);
+        for step in &steps {
+            model.take(step);
+            model.check();
+        }
+        // Whoever is left takes its leave; what is left comes out.
+        model.getters.clear();
+        model.putters.clear();
+        while !model.items.is_empty() {
+            model.take(&Step::TryGet);
+        }
+        prop_assert_eq!(model.real.try_get(), None);
+        prop_assert_eq!(model.real.putters() + model.real.getters(), 0);
+    }
+}
