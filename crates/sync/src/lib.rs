@@ -38,6 +38,7 @@
 //! ```
 
 mod channel;
+mod condition;
 mod event;
 mod one_shot;
 mod order;
@@ -49,6 +50,7 @@ mod waiters;
 pub use channel::{
     Closed, Receiver, Receiving, Sender, Sending, TryReceiveError, TrySendError, channel,
 };
+pub use condition::{Condition, ConditionGuard, ConditionLock, ConditionWait};
 pub use event::{Event, UntilSet};
 pub use one_shot::{OneShot, OneShotGet};
 pub use queue::{Full, Get, Join, Peek, Put, Queue, TaskDoneTooOften};

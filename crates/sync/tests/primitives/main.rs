@@ -1,6 +1,7 @@
 //! What each primitive promises: one fact a test, and the order of things as text.
 
 mod channels;
+mod conditions;
 mod events;
 mod models;
 mod one_shots;
