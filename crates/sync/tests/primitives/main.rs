@@ -6,6 +6,7 @@ mod events;
 mod models;
 mod one_shots;
 mod queues;
+mod resource_pools;
 mod semaphores;
 
 use oneloop_core::{EventLoop, Handle};
