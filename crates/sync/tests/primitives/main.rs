@@ -3,6 +3,7 @@
 mod channels;
 mod conditions;
 mod events;
+mod locks;
 mod models;
 mod one_shots;
 mod queues;
