@@ -39,6 +39,7 @@
 
 mod channel;
 mod condition;
+mod distant;
 mod event;
 mod one_shot;
 mod order;
@@ -53,6 +54,7 @@ pub use channel::{
     Closed, Receiver, Receiving, Sender, Sending, TryReceiveError, TrySendError, channel,
 };
 pub use condition::{Condition, ConditionGuard, ConditionLock, ConditionWait};
+pub use distant::{Ask, Distant};
 pub use event::{Event, UntilSet};
 pub use one_shot::{OneShot, OneShotGet};
 pub use queue::{Full, Get, Join, Peek, Put, Queue, TaskDoneTooOften};

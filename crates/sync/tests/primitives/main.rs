@@ -2,6 +2,7 @@
 
 mod channels;
 mod conditions;
+mod distance;
 mod events;
 mod locks;
 mod models;
