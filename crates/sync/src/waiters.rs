@@ -30,7 +30,11 @@ impl After {
     }
 
     fn run(self) {
-        for waker in self.wake.into_iter().chain(self.wake_more) {
+        let Some(first) = self.wake else {
+            return; // nobody is behind the first
+        };
+        first.wake();
+        for waker in self.wake_more {
             waker.wake();
         }
     }
