@@ -158,7 +158,7 @@ impl<T> State<T> {
         waker: &mut Option<Waker>,
         after: &mut After,
     ) -> Poll<Option<T>> {
-        if self.getters.may_pass(*ticket) {
+        if self.may_get(*ticket) {
             let value = self.pop(after);
             self.getters.pass(ticket, after);
             return Poll::Ready(Some(value));
@@ -180,7 +180,7 @@ impl<T> State<T> {
     where
         T: Clone,
     {
-        if self.getters.may_pass(*ticket) {
+        if self.may_get(*ticket) {
             let value = self.next().cloned();
             self.give_up_get(ticket, after);
             let value = value.expect("the getters' turnstile counts what there is");
@@ -188,6 +188,13 @@ impl<T> State<T> {
         }
         self.wait_to_get(ticket, waker, after);
         Poll::Pending
+    }
+
+    /// At a rendezvous everybody waits in line for a moment: so each put is through before the next value
+    /// is got.
+    fn may_get(&self, ticket: Option<Ticket<()>>) -> bool {
+        let has_come = ticket.is_some() || !self.is_rendezvous();
+        has_come && self.getters.may_pass(ticket)
     }
 
     fn wait_to_get(
@@ -198,6 +205,7 @@ impl<T> State<T> {
     ) {
         if let Some(waker) = waker.take() {
             self.getters.line.wait(ticket, waker, || (), after);
+            self.getters.settle(after); // at a rendezvous, something may be there
         }
     }
 
@@ -265,7 +273,9 @@ impl<T> Queue<T> {
         Queue::with(Items::Fifo(VecDeque::new()), Some(capacity))
     }
 
-    /// A queue without room: who puts waits until a getter has the value. That one goes on first.
+    /// A queue without room: who puts waits until a getter has the value. That one goes on first, and the
+    /// next value is got when the putter has gone on, as in gevent and eventlet: a get always waits,
+    /// though it be for those only who are ready.
     pub fn rendezvous() -> Self {
         Queue::bounded(0)
     }

@@ -66,7 +66,8 @@ impl<H> Turnstile<H> {
         Some(held)
     }
 
-    fn settle(&mut self, after: &mut After) {
+    /// Admits as many as it should be.
+    pub(crate) fn settle(&mut self, after: &mut After) {
         let admitted = self.available.min(self.line.len());
         while self.line.admitted() < admitted {
             self.line.admit(after);

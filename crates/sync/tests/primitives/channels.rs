@@ -22,6 +22,33 @@ fn got_comes_before_put_returns() {
 }
 
 #[test]
+fn each_send_is_through_before_the_next_value_is_got() {
+    let text = trace(|handle, log| {
+        let (sender, receiver) = channel(Some(0));
+        for name in ["a", "b"] {
+            let (sender, log) = (sender.clone(), log.clone());
+            handle.spawn(async move {
+                for n in 1..=2 {
+                    sender.send(format!("{name}{n}")).await.unwrap();
+                    log.note(format!("sent-{name}{n}"));
+                }
+            });
+        }
+        let log = log.clone();
+        handle.spawn(async move {
+            for _ in 0..4 {
+                log.note(format!("got-{}", receiver.receive().await.unwrap()));
+            }
+        });
+    });
+    // As gevent's Channel does.
+    assert_eq!(
+        text,
+        "got-a1 sent-a1 got-b1 sent-b1 got-a2 sent-a2 got-b2 sent-b2"
+    );
+}
+
+#[test]
 fn it_ends_after_the_last_value_when_all_senders_are_gone() {
     let (sender, receiver) = channel(None);
     let other = sender.clone();
@@ -92,6 +119,6 @@ fn a_future_counts_as_one_of_its_side() {
     drop(sender);
     let receiving = receiver.receive();
     drop(receiver);
-    assert_eq!(now(receiving), Some(1));
+    assert_eq!(Polled::pending(receiving).output(), Some(1));
     assert_eq!(sending.output(), Ok(()));
 }

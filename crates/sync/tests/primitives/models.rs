@@ -230,9 +230,14 @@ impl Queues {
                     true => Box::pin(self.real.get()),
                     false => Box::pin(self.real.peek()),
                 };
-                let polled = Polled::new(future);
-                self.getters.push(Getter { polled, takes });
-                self.poll_getter(self.getters.len() - 1);
+                let mut polled = Polled::new(future);
+                if self.is_rendezvous() {
+                    assert!(polled.poll().is_pending(), "each getter is in line first");
+                    self.getters.push(Getter { polled, takes });
+                } else {
+                    self.getters.push(Getter { polled, takes });
+                    self.poll_getter(self.getters.len() - 1);
+                }
             }
             Step::Put(priority) => {
                 let value = self.value(priority);

@@ -34,6 +34,28 @@ fn puts_and_gets_take_turns_as_there_is_room() {
 }
 
 #[test]
+fn with_room_for_one_who_puts_waits_for_each_of_those_who_get() {
+    let text = trace(|handle, log| {
+        let queue = Queue::bounded(1);
+        for name in ["a", "b", "c"] {
+            let (queue, log) = (queue.clone(), log.clone());
+            handle.spawn(async move {
+                let n: u32 = queue.get().await;
+                log.note(format!("{name}-got{n}"));
+            });
+        }
+        let log = log.clone();
+        handle.spawn(async move {
+            for n in 0..3 {
+                queue.put(n).await;
+                log.note(format!("put{n}"));
+            }
+        });
+    });
+    assert_eq!(text, "put0 a-got0 put1 b-got1 put2 c-got2");
+}
+
+#[test]
 fn the_smallest_comes_first_and_equals_in_the_order_of_coming() {
     let queue = Queue::priority(None);
     for (n, name) in [(2, "c"), (1, "a"), (2, "d"), (1, "b")] {
@@ -193,7 +215,7 @@ fn at_a_rendezvous_a_value_is_unfinished_once_it_was_taken() {
     let queue = Queue::rendezvous();
     let put = Polled::pending(queue.put(1));
     assert_eq!(queue.unfinished(), 0);
-    now(queue.get());
+    Polled::pending(queue.get()).output();
     assert_eq!(queue.unfinished(), 1);
     put.output();
 }
