@@ -114,14 +114,16 @@ impl<T> Leaves for Place<T> {
     }
 }
 
+/// A function that hears of an end, and gives the task that is to run before the next one hears.
+pub(crate) type Call = Box<dyn FnOnce(&Thread) -> Option<Key<Task>>>;
+
 /// Something that hears of a green thread's end.
 pub(crate) enum Link {
     /// A green thread that joins.
     Task(Key<Task>),
     /// Any other future that does.
     Wake(Waker),
-    /// Gives the task that is to run before the next one hears, if there is one.
-    Call(Box<dyn FnOnce(&Thread) -> Option<Key<Task>>>),
+    Call(Call),
 }
 
 /// Names a link for as long as it waits.

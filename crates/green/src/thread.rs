@@ -1,6 +1,6 @@
 //! Green threads as their users see them: spawning, joining, killing.
 
-use crate::outcome::{Kill, Link, LinkId, Outcome, Place, error_of};
+use crate::outcome::{Call, Kill, Link, LinkId, Outcome, Place, error_of};
 use crate::stack::{GreenStack, STACK_BYTES};
 use crate::state::{Closed, State, notify};
 use crate::switch::{self, Body};
@@ -158,7 +158,7 @@ impl Thread {
         }));
     }
 
-    fn link(&self, call: Box<dyn FnOnce(&Thread) -> Option<Key<Task>>>) {
+    fn link(&self, call: Call) {
         if let Err(late) = self.state.link(Link::Call(call)) {
             notify(self.clone(), VecDeque::from([late]));
         }
@@ -175,10 +175,7 @@ impl Thread {
         }));
     }
 
-    pub(crate) fn tell(
-        &self,
-        call: Box<dyn FnOnce(&Thread) -> Option<Key<Task>>>,
-    ) -> Option<Key<Task>> {
+    pub(crate) fn tell(&self, call: Call) -> Option<Key<Task>> {
         self.state.guarded(|| call(self)).flatten()
     }
 
