@@ -244,7 +244,7 @@ fn a_panic_reaches_the_join_and_the_others_go_on() {
         let (bad, good) = (spawn(|| panic!("bad")), spawn(|| 1));
         assert_eq!(good.join().unwrap(), 1);
         assert_eq!(bad.outcome(), Some(Outcome::Panicked));
-        let error: JoinError = bad.join().map(|()| ()).unwrap_err();
+        let error = bad.join().unwrap_err();
         assert_eq!(error.panic_message(), Some("bad"));
     })
     .unwrap();
@@ -261,7 +261,7 @@ fn an_unobserved_panic_is_reported_once() {
         });
         drop(spawn(|| panic!("dropped before")));
         let late = spawn(|| panic!("dropped after"));
-        drop(spawn(|| sleep(1000 * MS)).kill_soon());
+        spawn(|| sleep(1000 * MS)).kill_soon();
         yield_now();
         yield_now();
         drop(late);
@@ -440,7 +440,7 @@ fn offload_waits_for_the_caller_only_and_panics_come_back() {
         assert_eq!(offload(move || wait.recv().unwrap()), 5);
         assert!(other.is_finished());
         let panicked = catch_unwind(|| offload(|| panic!("there")));
-        let payload = panicked.map(|()| ()).unwrap_err();
+        let payload = panicked.unwrap_err();
         assert_eq!(payload.downcast_ref::<&str>(), Some(&"there"));
     })
     .unwrap();
