@@ -614,11 +614,11 @@ impl Drop for EventLoop {
         inner.closed.set(true);
         let inbox = inner.shared.close();
         drop(inbox);
-        // Nothing can be spawned any more, so one round takes them all.
-        let tasks = inner.tasks.take();
-        for task in tasks.into_values() {
-            task.drop_body();
-        }
+        // Nothing can be spawned any more, so one round takes them all; one by one, as the end of one
+        // may have to be the end of others (`scope` of the green style).
+        let keys: Vec<_> = inner.tasks.borrow().iter().map(|(key, _)| key).collect();
+        let handle = self.handle();
+        keys.into_iter().for_each(|key| handle.cancel_task(key));
         while inner.ready.pop().is_some() {}
         let timers = inner.timers.take();
         let phases = inner.phases.take();

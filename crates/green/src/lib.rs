@@ -8,6 +8,7 @@ pub mod net;
 mod outcome;
 mod overflow;
 mod run;
+mod scope;
 mod stack;
 mod state;
 mod switch;
@@ -22,6 +23,7 @@ pub use local::LocalKey;
 pub use oneloop_core::{Elapsed, JoinError};
 pub use outcome::Outcome;
 pub use run::{run, run_on};
+pub use scope::{Scope, ScopedJoinHandle, scope, try_scope};
 pub use stack::{STACK_BYTES, STACK_BYTES_MIN};
 pub use thread::{
     Builder, Finished, JoinHandle, Thread, current, spawn, spawn_after, spawn_after_local,

@@ -34,6 +34,11 @@ pub(crate) fn error_of(payload: Box<dyn Any + Send>) -> JoinError {
     }
 }
 
+/// True for what ends a green thread from outside, rather than by its own failure.
+pub(crate) fn is_ending(payload: &(dyn Any + Send)) -> bool {
+    payload.is::<Kill>() || payload.is::<Close>()
+}
+
 /// How a green thread ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

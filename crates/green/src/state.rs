@@ -70,6 +70,8 @@ pub(crate) struct State<R: ?Sized = dyn Leaves> {
     /// There may be an interrupt, a time-out or a close to look for.
     alert: Cell<bool>,
     closing: Cell<bool>,
+    /// Nothing interrupts, for now.
+    shielded: Cell<bool>,
     /// Something of ours was thrown and not caught yet, as far as we know.
     unwinding: Cell<bool>,
     /// Somebody may look at the result.
@@ -102,6 +104,7 @@ impl<R> State<R> {
             outcome: Cell::new(None),
             alert: Cell::new(false),
             closing: Cell::new(false),
+            shielded: Cell::new(false),
             unwinding: Cell::new(false),
             observed: Cell::new(true),
             waits: Cell::new(None),
@@ -151,12 +154,12 @@ impl State {
     #[cold]
     fn deliver(&self, which: impl Fn(&Interrupt) -> bool) -> Result<(), Closed> {
         if self.closing.get() {
-            if self.is_unwinding() {
+            if self.shielded.get() || self.is_unwinding() {
                 return Err(Closed);
             }
             self.throw(Box::new(Close));
         }
-        if self.is_unwinding() {
+        if self.shielded.get() || self.is_unwinding() {
             return Ok(()); // a second unwinding would be the end of the process
         }
         if let Some(interrupt) = self.take_interrupt(which) {
@@ -232,6 +235,23 @@ impl State {
         self.throw(Box::new(Kill))
     }
 
+    /// Takes back interrupts of one kind that have not been thrown yet.
+    pub(crate) fn forget_interrupts(&self, which: impl Fn(&(dyn Any + Send)) -> bool) {
+        if let Some(rare) = self.rare.borrow_mut().as_mut() {
+            rare.interrupts
+                .retain(|interrupt| !which(&*interrupt.payload));
+        }
+    }
+
+    /// Nothing interrupts until the shield is dropped.
+    pub(crate) fn shield(&self) -> Shield<'_> {
+        let before = self.shielded.replace(true);
+        Shield {
+            state: self,
+            before,
+        }
+    }
+
     /// Every wait fails from here on.
     pub(crate) fn close(&self) {
         self.closing.set(true);
@@ -239,8 +259,23 @@ impl State {
     }
 }
 
-/// Thrown when a time-out is over; its scope catches it.
+/// Thrown when a time-out is over; [`timeout`](crate::timeout) catches it.
 pub(crate) struct TimedOut(pub(crate) u64);
+
+/// Thrown when a thread of a scope failed; [`scope`](crate::scope) catches it.
+pub(crate) struct ScopeFailed(pub(crate) usize);
+
+/// Nothing interrupts the thread while this lives.
+pub(crate) struct Shield<'a> {
+    state: &'a State,
+    before: bool,
+}
+
+impl Drop for Shield<'_> {
+    fn drop(&mut self) {
+        self.state.shielded.set(self.before);
+    }
+}
 
 /// Time-outs.
 impl State {
@@ -257,16 +292,18 @@ impl State {
 
     /// Takes back the time-out, whether it is over or not.
     pub(crate) fn pop_timeout(&self, id: u64) {
-        let mut rare = self.rare.borrow_mut();
-        let Some(rare) = rare.as_mut() else { return };
+        let mut slot = self.rare.borrow_mut();
+        let Some(rare) = slot.as_mut() else { return };
         let index = rare.timeouts.iter().rposition(|armed| armed.id == id);
-        let gone = index.map(|index| rare.timeouts.remove(index));
-        let is_this = |interrupt: &Interrupt| {
-            let timed_out = interrupt.payload.downcast_ref::<TimedOut>();
+        if let Some(index) = index {
+            rare.timeouts.remove(index);
+            return;
+        }
+        drop(slot);
+        self.forget_interrupts(|payload| {
+            let timed_out = payload.downcast_ref::<TimedOut>();
             timed_out.is_some_and(|timed_out| timed_out.0 == id)
-        };
-        rare.interrupts.retain(|interrupt| !is_this(interrupt));
-        drop(gone);
+        });
     }
 
     /// Turns the time-outs that are over into interrupts, once the future that is waited for is known not

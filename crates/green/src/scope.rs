@@ -1,0 +1,309 @@
+//! Structured concurrency: green threads that end before the function that spawned them does, so that
+//! they may borrow from it.
+
+use crate::outcome::{Place, is_ending};
+use crate::state::{Closed, ScopeFailed, State};
+use crate::switch;
+use crate::thread::{Builder, NO_STACK, Thread};
+use crate::wait::{current, wait_at, wait_or_closed};
+use oneloop_core::{Handle, JoinError, Unhandled};
+use std::any::Any;
+use std::cell::RefCell;
+use std::convert::Infallible;
+use std::fmt;
+use std::marker::PhantomData;
+use std::mem::transmute;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use std::rc::Rc;
+
+/// Calls a function that spawns green threads, and returns once all of them have ended. They may borrow
+/// what is there when this is called, as those of [`std::thread::scope`].
+///
+/// The first failure cancels the rest: when one of them panics, the others are killed, what the
+/// function itself waits for unwinds, and the panic goes on here. When the function panics, or the
+/// thread that called this is killed, they are killed as well; what they need for their cleanup is
+/// waited for, and nothing interrupts that.
+///
+/// ```
+/// use oneloop_green::{run, scope, yield_now};
+/// use std::cell::Cell;
+/// let sum = run(|| {
+///     let sum = Cell::new(0);
+///     scope(|scope| {
+///         for n in 1..=3 {
+///             let sum = &sum;
+///             scope.spawn(move || {
+///                 yield_now();
+///                 sum.set(sum.get() + n);
+///             });
+///         }
+///     });
+///     sum.get()
+/// })?;
+/// assert_eq!(sum, 6);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Panics
+/// Outside of a green thread, and when the function or one of the threads does.
+#[track_caller]
+pub fn scope<'env, T>(function: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T) -> T {
+    match try_scope(|scope| Ok::<_, Infallible>(function(scope))) {
+        Ok(value) => value,
+        Err(never) => match never {},
+    }
+}
+
+/// Like [`scope`], where the function and its threads ([`Scope::spawn_try`]) can fail with an error,
+/// too: the first one cancels the rest and is the result.
+///
+/// ```
+/// use oneloop_green::{run, sleep, try_scope};
+/// use std::time::Duration;
+/// let result = run(|| {
+///     try_scope(|scope| {
+///         scope.spawn(|| sleep(Duration::from_secs(3600)));
+///         scope.spawn_try(|| Err::<(), _>("no luck"));
+///         Ok(())
+///     })
+/// })?;
+/// assert_eq!(result, Err("no luck"));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Errors
+/// The first one of the function or of a thread.
+///
+/// # Panics
+/// As [`scope`].
+#[track_caller]
+pub fn try_scope<'env, T, E>(
+    function: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env, E>) -> Result<T, E>,
+) -> Result<T, E> {
+    let at = Location::caller();
+    assert!(
+        switch::is_on_its_loop(),
+        "a scope waits for its threads, so its loop has to run it"
+    );
+    let scope = Scope {
+        parent: current(),
+        children: RefCell::default(),
+        failure: RefCell::new(None),
+        scope: PhantomData,
+        env: PhantomData,
+    };
+    let result = scope.run(at, || function(&scope));
+    match scope.failure.take() {
+        Some(Failure::Panic(payload)) => resume_unwind(payload),
+        Some(Failure::Error(error)) => Err(error),
+        None => result.unwrap_or_else(|payload| resume_unwind(payload)),
+    }
+}
+
+/// Spawns green threads that end before [`scope`] returns.
+pub struct Scope<'scope, 'env: 'scope, E = Infallible> {
+    parent: Rc<State>,
+    children: RefCell<Vec<Thread>>,
+    failure: RefCell<Option<Failure<E>>>,
+    /// As in the standard library: invariant, so that neither can be made shorter.
+    scope: PhantomData<&'scope mut &'scope ()>,
+    env: PhantomData<&'env mut &'env ()>,
+}
+
+/// What cancelled a scope.
+enum Failure<E> {
+    Panic(Box<dyn Any + Send>),
+    Error(E),
+}
+
+impl<E> fmt::Debug for Scope<'_, '_, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Scope({} threads)", self.children.borrow().len())
+    }
+}
+
+impl<'scope, E> Scope<'scope, '_, E> {
+    /// Starts a green thread in the scope: see [`spawn`](crate::spawn).
+    ///
+    /// # Panics
+    /// When there is no memory for its stack.
+    #[track_caller]
+    pub fn spawn<T: 'scope>(
+        &'scope self,
+        function: impl FnOnce() -> T + 'scope,
+    ) -> ScopedJoinHandle<'scope, T>
+    where
+        E: 'scope,
+    {
+        self.spawn_try(|| Ok(function()))
+    }
+
+    /// Starts a green thread in the scope whose error cancels the rest: see [`try_scope`].
+    ///
+    /// # Panics
+    /// As [`Scope::spawn`].
+    #[track_caller]
+    pub fn spawn_try<T: 'scope>(
+        &'scope self,
+        function: impl FnOnce() -> Result<T, E> + 'scope,
+    ) -> ScopedJoinHandle<'scope, T>
+    where
+        E: 'scope,
+    {
+        let place = Rc::new(Place::default());
+        let into = Rc::clone(&place);
+        let child = move || match catch_unwind(AssertUnwindSafe(function)) {
+            Ok(Ok(value)) => into.leave(Ok(value)),
+            Ok(Err(error)) => self.fail(Failure::Error(error)),
+            Err(payload) if is_ending(&*payload) => resume_unwind(payload),
+            Err(payload) => self.fail(Failure::Panic(payload)),
+        };
+        let child: Box<dyn FnOnce() + 'scope> = Box::new(child);
+        // SAFETY: only the lifetime changes. What the function borrows is valid until `try_scope`
+        // returns, or unwinds, which `Ends` does not allow before this thread has ended: then its
+        // function has run or been dropped, or its stack is left for good and never runs again.
+        let child: Box<dyn FnOnce() + 'static> = unsafe { transmute(child) };
+        let spawned = Builder::new().spawn_at(child, Location::caller());
+        let thread = spawned.expect(NO_STACK).thread().clone();
+        let mut children = self.children.borrow_mut();
+        children.retain(|child| !child.is_finished());
+        children.push(thread.clone());
+        if self.failure.borrow().is_some() {
+            thread.kill_soon(); // too late
+        }
+        ScopedJoinHandle {
+            thread,
+            place,
+            scope: PhantomData,
+        }
+    }
+
+    /// Kills the threads of the scope; its function goes on.
+    pub fn cancel(&self) {
+        let children = self.children.borrow().clone();
+        for child in children {
+            child.kill_soon();
+        }
+    }
+
+    /// The first failure cancels the rest; a later panic is reported.
+    fn fail(&self, failure: Failure<E>) {
+        let first = self.failure.borrow().is_none();
+        if first {
+            self.failure.replace(Some(failure));
+            self.cancel();
+            self.parent.interrupt(Box::new(ScopeFailed(self.id())));
+        } else if let Failure::Panic(payload) = failure {
+            let error = JoinError::Panicked(payload);
+            let spawned_at = self.parent.spawned_at;
+            Handle::report_unhandled(&Unhandled { error, spawned_at });
+        }
+    }
+
+    fn id(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
+    /// Calls the function and waits for the threads; when it is interrupted, it ends them first.
+    fn run<T>(
+        &self,
+        at: &'static Location<'static>,
+        function: impl FnOnce() -> Result<T, E>,
+    ) -> Result<Result<T, E>, Box<dyn Any + Send>> {
+        let ends = Ends { scope: self, at };
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            let result = function();
+            if result.is_err() {
+                self.cancel();
+            }
+            while let Some(child) = self.next_child() {
+                wait_at(child.finished(), at);
+            }
+            result
+        }));
+        drop(ends);
+        self.parent.forget_interrupts(|payload| {
+            let failed = payload.downcast_ref::<ScopeFailed>();
+            failed.is_some_and(|failed| failed.0 == self.id())
+        });
+        if result.is_err() && self.failure.borrow().is_some() {
+            self.parent.caught();
+        }
+        result
+    }
+
+    fn next_child(&self) -> Option<Thread> {
+        let mut children = self.children.borrow_mut();
+        children.retain(|child| !child.is_finished());
+        children.first().cloned()
+    }
+}
+
+/// Sees to it that the threads of a scope end before it does, whatever happens.
+struct Ends<'a, 'scope, 'env, E> {
+    scope: &'a Scope<'scope, 'env, E>,
+    at: &'static Location<'static>,
+}
+
+impl<E> Drop for Ends<'_, '_, '_, E> {
+    fn drop(&mut self) {
+        // Nothing in there panics; if it did, this would return with threads that still borrow.
+        if catch_unwind(AssertUnwindSafe(|| self.end_all())).is_err() {
+            std::process::abort();
+        }
+    }
+}
+
+impl<E> Ends<'_, '_, '_, E> {
+    fn end_all(&self) {
+        if self.scope.next_child().is_none() {
+            return;
+        }
+        let parent = &self.scope.parent;
+        let shielded = parent.shield();
+        self.scope.cancel();
+        while let Some(child) = self.scope.next_child() {
+            if let Err(Closed) = wait_or_closed(child.finished(), self.at) {
+                // The loop is being dropped: the thread ends here and now, or never runs again.
+                child.state().handle.cancel_task(child.id());
+                while !child.is_finished() {
+                    parent.switch.suspend(true); // it is below us: this stack is left for good
+                }
+            }
+        }
+        drop(shielded);
+    }
+}
+
+/// Waits for the result of a green thread in a scope.
+pub struct ScopedJoinHandle<'scope, T> {
+    thread: Thread,
+    place: Rc<Place<T>>,
+    scope: PhantomData<&'scope ()>,
+}
+
+impl<T> fmt::Debug for ScopedJoinHandle<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ScopedJoinHandle({:?})", self.thread)
+    }
+}
+
+impl<T> ScopedJoinHandle<'_, T> {
+    /// The thread without its result.
+    pub fn thread(&self) -> &Thread {
+        &self.thread
+    }
+
+    /// Waits for its end, and gives its result. If it fails, so does its scope, and this unwinds.
+    ///
+    /// # Errors
+    /// [`JoinError::Killed`], if somebody killed it.
+    ///
+    /// # Panics
+    /// Outside of a green thread.
+    #[track_caller]
+    pub fn join(self) -> Result<T, JoinError> {
+        let _ = wait_or_closed(self.thread.finished(), Location::caller());
+        self.place.take().unwrap_or(Err(JoinError::Killed))
+    }
+}

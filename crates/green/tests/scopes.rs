@@ -1,0 +1,193 @@
+//! Scopes: their threads end before they do, and the first failure cancels the rest.
+
+use oneloop_core::{EventLoop, Handle, Options};
+use oneloop_green::{RunError, run_on, scope, sleep, spawn, timeout, try_scope, yield_now};
+use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::time::Duration;
+
+fn run<T: 'static>(function: impl FnOnce() -> T + 'static) -> Result<T, RunError> {
+    let mut event_loop = EventLoop::with(Options::virtual_time()).unwrap();
+    run_on(&mut event_loop, function)
+}
+
+const MS: Duration = Duration::from_millis(1);
+
+/// Counts in its drop, after a wait.
+struct Ended<'a>(&'a Cell<u32>, Duration);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        sleep(self.1);
+        self.0.set(self.0.get() + 1);
+    }
+}
+
+#[test]
+fn a_scope_waits_for_its_threads_and_their_threads() {
+    run(|| {
+        let log = RefCell::new(Vec::new());
+        let sum = scope(|s| {
+            let outer = s.spawn(|| {
+                scope(|t| {
+                    drop(t.spawn(|| {
+                        sleep(2 * MS);
+                        log.borrow_mut().push("inner");
+                    }))
+                });
+                log.borrow_mut().push("outer");
+                20
+            });
+            s.spawn(|| {
+                sleep(MS);
+                log.borrow_mut().push("first");
+            });
+            1 + outer.join().unwrap()
+        });
+        assert_eq!(
+            (sum, log.into_inner()),
+            (21, vec!["first", "inner", "outer"])
+        );
+    })
+    .unwrap();
+}
+
+#[test]
+fn the_first_panic_kills_the_rest_and_interrupts_the_function() {
+    run(|| {
+        let (ended, reached) = (Cell::new(0), Cell::new(false));
+        let failed = catch_unwind(AssertUnwindSafe(|| {
+            scope(|s| {
+                s.spawn(|| {
+                    let _ended = Ended(&ended, 5 * MS);
+                    sleep(1000 * MS);
+                });
+                s.spawn(|| {
+                    sleep(MS);
+                    panic!("first");
+                });
+                sleep(1000 * MS);
+                reached.set(true);
+            });
+        }));
+        let payload = failed.unwrap_err();
+        assert_eq!(payload.downcast_ref::<&str>(), Some(&"first"));
+        assert_eq!((ended.get(), reached.get()), (1, false));
+        sleep(MS); // nothing is left to be thrown
+    })
+    .unwrap();
+}
+
+#[test]
+fn an_error_cancels_the_rest_and_is_the_result() {
+    run(|| {
+        let ended = Cell::new(0);
+        let result = try_scope(|s| {
+            for _ in 0..3 {
+                s.spawn(|| {
+                    let _ended = Ended(&ended, Duration::ZERO);
+                    sleep(1000 * MS);
+                });
+            }
+            s.spawn_try(|| {
+                sleep(MS);
+                Err::<(), _>("thread")
+            });
+            Ok(())
+        });
+        assert_eq!((result, ended.get()), (Err("thread"), 3));
+        let result: Result<(), _> = try_scope(|s| {
+            s.spawn(|| sleep(1000 * MS));
+            Err("function")
+        });
+        assert_eq!(result, Err("function"));
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_kill_or_a_time_out_of_the_caller_ends_the_threads_first() {
+    let ended = Rc::new(Cell::new(0));
+    let counts = Rc::clone(&ended);
+    run(move || {
+        let inside = Rc::clone(&counts);
+        let caller = spawn(move || {
+            let local = String::from("borrowed");
+            scope(|s| {
+                s.spawn(|| {
+                    let _ended = Ended(&inside, 5 * MS);
+                    sleep(1000 * MS);
+                    assert_eq!(local, "not reached");
+                });
+            });
+        });
+        sleep(MS);
+        caller.kill_soon();
+        sleep(MS);
+        caller.kill_soon(); // while it waits for its thread's cleanup: nothing interrupts that
+        sleep(MS);
+        assert!(!caller.is_finished());
+        sleep(5 * MS);
+        assert!(caller.is_finished());
+        let over = timeout(MS, || {
+            scope(|s| {
+                s.spawn(|| {
+                    let _ended = Ended(&counts, MS);
+                    sleep(1000 * MS);
+                });
+            });
+        });
+        assert!(over.is_err());
+    })
+    .unwrap();
+    assert_eq!(ended.get(), 2);
+}
+
+#[test]
+fn a_dropped_loop_ends_the_threads_before_what_they_borrow() {
+    struct Checked(Cell<u32>);
+    impl Drop for Checked {
+        fn drop(&mut self) {
+            assert_eq!(self.0.get(), 2, "the threads have ended before");
+        }
+    }
+    for spawned_first in [true, false] {
+        run(move || {
+            let other = || drop(spawn(yield_now));
+            if spawned_first {
+                other(); // its slot is one of the threads' later
+                yield_now();
+            }
+            let caller = spawn(|| {
+                let ended = Checked(Cell::new(0));
+                scope(|s| {
+                    for _ in 0..2 {
+                        s.spawn(|| {
+                            let _ended = Ended(&ended.0, MS);
+                            sleep(1000 * MS);
+                        });
+                    }
+                });
+            });
+            Handle::current().on_unhandled(|unhandled| panic!("{unhandled}"));
+            sleep(MS);
+            drop(caller);
+        })
+        .unwrap();
+    }
+}
+
+#[test]
+fn cancel_ends_the_threads_and_the_function_goes_on() {
+    run(|| {
+        let killed = scope(|s| {
+            let thread = s.spawn(|| sleep(1000 * MS));
+            yield_now();
+            s.cancel();
+            thread.join().is_err()
+        });
+        assert!(killed);
+    })
+    .unwrap();
+}
