@@ -4,7 +4,7 @@ CARGO ?= cargo
 MAIN := $(or $(CARGO_TARGET_DIR),target)/release/main
 
 .DEFAULT_GOAL := all
-.PHONY: all run test check bench conformance clean help
+.PHONY: all run test check sanitize bench conformance clean help
 
 all: ## Build the server: ./main
 	$(CARGO) build --release --locked -p oneloop-server
@@ -24,6 +24,20 @@ check: ## Check format, lints and docs, as CI does
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny --offline check licenses bans sources; \
 	else echo "skipped: cargo deny is not installed (cargo install cargo-deny)"; fi
+
+HOST := $(shell rustc -vV | sed -n 's/^host: //p')
+ASAN := RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address $(CARGO) test --locked -p oneloop-green \
+	--features sanitizer --target $(HOST) --test threads --test scopes --test sockets
+# The one leaks on purpose, the other takes half a minute there.
+ASAN_SKIPS := --skip a_cleanup_that_waits_for_ever --skip a_hundred_thousand
+
+sanitize: ## Run the tests of the green stacks under AddressSanitizer and valgrind
+	$(ASAN) -- $(ASAN_SKIPS)
+	@if command -v valgrind >/dev/null; then \
+	CARGO_TARGET_$(shell echo $(HOST) | tr a-z- A-Z_)_RUNNER="valgrind -q --error-exitcode=9" \
+	$(CARGO) test --locked -p oneloop-green --target $(HOST) --test threads --test scopes --test sockets \
+	-- --test-threads=1 --skip a_hundred_thousand; \
+	else echo "skipped: valgrind is not installed"; fi
 
 bench: all ## Compare the server with C, mio and tokio, side by side
 	$(CARGO) run --release --locked -p oneloop-bench -- all

@@ -95,6 +95,11 @@ extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, _context: *mut
     // SAFETY: it is what was installed before. Back in the program the fault happens again, and finds
     // that handler.
     unsafe { libc::sigaction(signal, action, null_mut()) };
+    // SAFETY: as above, a valid siginfo.
+    if unsafe { (*info).si_code } <= 0 {
+        // SAFETY: raise(3) is async-signal-safe. Somebody sent this one: it would not come again.
+        unsafe { libc::raise(signal) };
+    }
 }
 
 /// A line of text that needs no allocation; what does not fit is cut.
