@@ -22,7 +22,9 @@ fn deep(level: u64) -> u64 {
 fn again(case: &str) -> Output {
     let program = std::env::current_exe().unwrap();
     let mut command = Command::new(program);
-    command.args(["--exact", case, "--nocapture"]).env(CASE, case);
+    command
+        .args(["--exact", case, "--nocapture"])
+        .env(CASE, case);
     command.output().unwrap()
 }
 
@@ -61,7 +63,10 @@ fn on_a_thread_of_another_kind_too() {
     let output = again(case);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.signal(), Some(SIGABRT), "{stderr}");
-    assert!(stderr.contains("green thread 'unnamed' spawned at"), "{stderr}");
+    assert!(
+        stderr.contains("green thread 'unnamed' spawned at"),
+        "{stderr}"
+    );
 }
 
 #[test]
