@@ -14,7 +14,7 @@ use crate::task::{JoinError, Task, TaskBody, Unhandled};
 use crate::timers::Timers;
 use crate::waker::TaskWaker;
 use std::any::Any;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
@@ -134,6 +134,7 @@ impl EventLoop {
             counters: Counters::default(),
             observer: RefCell::new(None),
             unhandled: RefCell::new(None),
+            heartbeat: OnceCell::new(),
             waits: Cell::new(0),
             pool: Default::default(),
             outside: Cell::new(0),
@@ -492,11 +493,13 @@ impl EventLoop {
         add(&self.inner.counters.tasks_run, 1);
         let began_ns = self.report.as_ref().map(|_| self.inner.clock.now_ns());
         let spawned_at = began_ns.and_then(|_| self.inner.spawned_at(key));
+        self.inner.beat_run(key);
         if key == Task::MAIN {
             self.run_main(main);
         } else {
             self.inner.run(key);
         }
+        self.inner.beat_end();
         self.inner.budget.refill();
         if let (Some(report), Some(began_ns)) = (&mut self.report, began_ns) {
             let took = Duration::from_nanos(self.inner.clock.now_ns() - began_ns);
@@ -545,7 +548,7 @@ impl Inner {
         self.timers.borrow_mut().pop_due(now_ns)
     }
 
-    fn spawned_at(&self, key: Key<Task>) -> Option<&'static Location<'static>> {
+    pub(crate) fn spawned_at(&self, key: Key<Task>) -> Option<&'static Location<'static>> {
         self.tasks.borrow().get(key).map(|task| task.spawned_at)
     }
 

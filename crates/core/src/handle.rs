@@ -2,6 +2,7 @@
 
 use crate::budget::Budget;
 use crate::clock::Clock;
+use crate::heartbeat::Heartbeat;
 use crate::phases::{Phase, PhaseReached, Phases};
 use crate::pool::Pool;
 use crate::reactor::Reactor;
@@ -14,7 +15,7 @@ use crate::stats::{Counters, PhaseReport, Stats, add};
 use crate::task::{Body, Described, Detached, JoinHandle, Task, TaskFuture, Unhandled};
 use crate::timers::Timers;
 use crate::waker::TaskWaker;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
@@ -38,6 +39,8 @@ pub(crate) struct Inner {
     pub(crate) counters: Counters,
     pub(crate) observer: RefCell<Option<Observer>>,
     pub(crate) unhandled: RefCell<Option<UnhandledHook>>,
+    /// There once somebody watches the loop from another thread.
+    pub(crate) heartbeat: OnceCell<Arc<Heartbeat>>,
     /// Things that keep the loop alive besides timers, phases and remotes: waits on sources, guards.
     pub(crate) waits: Cell<usize>,
     pub(crate) pool: Pool,

@@ -51,9 +51,8 @@ fn start(say: Say) -> Result<(), Thrown> {
         let into = into.clone();
         socket.on_data(move |_, data| {
             let word = String::from_utf8_lossy(data).into_owned();
-            // A callback cannot wait: an async function of its own does.
-            let put = into.put(word);
-            drop(spawn_micro(async move { put.await }));
+            // A callback cannot wait: a microtask does.
+            drop(spawn_micro(into.put(word)));
         });
     });
 

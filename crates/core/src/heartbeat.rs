@@ -1,0 +1,71 @@
+//! What another thread sees of a loop: which task runs, and whether it is still the same run.
+
+use crate::handle::{Handle, Inner};
+use crate::slots::Key;
+use crate::task::Task;
+use std::panic::Location;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The task that runs, as a thread that watches the loop sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Running {
+    /// The task; none is the future of `block_on`.
+    pub task: Option<Key<Task>>,
+    /// Where it was spawned; not known of the future of `block_on`.
+    pub spawned_at: Option<&'static Location<'static>>,
+}
+
+/// A loop's life sign, for a thread that watches it: see [`Handle::heartbeat`].
+#[derive(Debug, Default)]
+pub struct Heartbeat {
+    /// Changes whenever a run begins or ends.
+    beats: AtomicU64,
+    running: Mutex<Option<Running>>,
+}
+
+impl Heartbeat {
+    /// A number that stays the same only while one run of one task goes on, or the loop waits.
+    pub fn beats(&self) -> u64 {
+        self.beats.load(Ordering::Acquire)
+    }
+
+    /// The task that runs; none while the loop waits or works for itself.
+    pub fn running(&self) -> Option<Running> {
+        // Nothing that holds the lock can leave the value half-changed.
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn beat(&self, running: Option<Running>) {
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = running;
+        self.beats.fetch_add(1, Ordering::Release);
+    }
+}
+
+impl Handle {
+    /// The loop's life sign. From the first call on, each run of a task costs two uncontended locks.
+    pub fn heartbeat(&self) -> Arc<Heartbeat> {
+        Arc::clone(self.inner.heartbeat.get_or_init(Arc::default))
+    }
+}
+
+impl Inner {
+    /// Tells whoever watches that a task begins to run.
+    #[inline]
+    pub(crate) fn beat_run(&self, key: Key<Task>) {
+        if let Some(heartbeat) = self.heartbeat.get() {
+            heartbeat.beat(Some(Running {
+                task: Some(key).filter(|key| *key != Task::MAIN),
+                spawned_at: self.spawned_at(key),
+            }));
+        }
+    }
+
+    /// Tells whoever watches that the run has ended.
+    #[inline]
+    pub(crate) fn beat_end(&self) {
+        if let Some(heartbeat) = self.heartbeat.get() {
+            heartbeat.beat(None);
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Who blocks the loop is named, with what it is doing.
+
+use oneloop_core::EventLoop;
+use oneloop_green::{Builder, STACK_BYTES_MIN, run_on};
+use oneloop_monitor::{Blocked, Monitor, MonitorOptions};
+use std::hint::black_box;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+fn watched(options: MonitorOptions) -> (EventLoop, Monitor, Receiver<Blocked>) {
+    let event_loop = EventLoop::new().unwrap();
+    let (tell, hear): (Sender<Blocked>, _) = channel();
+    let report = move |blocked: &Blocked| drop(tell.send(blocked.clone()));
+    let monitor = Monitor::start(&event_loop.handle(), options, report).unwrap();
+    (event_loop, monitor, hear)
+}
+
+fn soon(backtrace: bool) -> MonitorOptions {
+    MonitorOptions {
+        threshold: Duration::from_millis(20),
+        backtrace,
+    }
+}
+
+/// Computes until somebody complains.
+#[inline(never)]
+fn compute_without_end(hear: &Receiver<Blocked>) -> Blocked {
+    loop {
+        if let Ok(blocked) = hear.try_recv() {
+            return blocked;
+        }
+        black_box((0..1000_u64).sum::<u64>());
+    }
+}
+
+#[test]
+fn a_task_that_blocks_is_named_with_its_backtrace() {
+    let (mut event_loop, _monitor, hear) = watched(soon(true));
+    let handle = event_loop.handle();
+    let task = handle.spawn(async move { (compute_without_end(&hear), hear) });
+    let (blocked, hear) = event_loop.block_on(task).unwrap();
+    assert!(blocked.at_least >= Duration::from_millis(20));
+    assert!(
+        blocked
+            .running
+            .spawned_at
+            .unwrap()
+            .file()
+            .ends_with("blocked.rs")
+    );
+    let text = blocked.to_string();
+    assert!(text.contains("compute_without_end"), "{text}");
+    assert!(hear.try_recv().is_err(), "it is told once");
+}
+
+#[test]
+fn one_that_sleeps_in_the_kernel_is_seen_as_well() {
+    let (mut event_loop, _monitor, hear) = watched(soon(true));
+    let task = event_loop
+        .handle()
+        .spawn(async move { hear.recv().unwrap() });
+    let blocked = event_loop.block_on(task).unwrap();
+    let text = blocked.to_string();
+    assert!(text.contains("recv"), "{text}");
+}
+
+#[test]
+fn without_a_backtrace_nothing_is_interrupted() {
+    let (mut event_loop, _monitor, hear) = watched(soon(false));
+    let task = event_loop
+        .handle()
+        .spawn(async move { hear.recv().unwrap() });
+    let blocked = event_loop.block_on(task).unwrap();
+    assert!(blocked.backtrace.is_empty());
+    assert!(blocked.to_string().contains("blocked.rs"), "{blocked}");
+}
+
+#[test]
+fn a_loop_that_waits_is_not_blocked() {
+    let (mut event_loop, monitor, hear) = watched(soon(true));
+    let sleep = event_loop.handle().sleep(Duration::from_millis(100));
+    event_loop.block_on(sleep);
+    drop(monitor);
+    assert!(hear.recv().is_err(), "nothing was told");
+}
+
+#[test]
+fn a_green_thread_is_seen_on_its_own_stack() {
+    let (mut event_loop, _monitor, hear) = watched(soon(true));
+    let blocked = run_on(&mut event_loop, move || {
+        let thread = Builder::new().stack_bytes(STACK_BYTES_MIN);
+        let thread = thread.spawn(move || compute_without_end(&hear)).unwrap();
+        thread.join().unwrap()
+    });
+    let text = blocked.unwrap().to_string();
+    assert!(text.contains("compute_without_end"), "{text}");
+    assert!(
+        text.contains("oneloop_green::switch"),
+        "and who resumed it: {text}"
+    );
+}
