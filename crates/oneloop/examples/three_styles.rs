@@ -81,7 +81,7 @@ fn start(say: Say) -> Result<(), Thrown> {
 }
 
 /// Runs it, on virtual time, and tells each line.
-pub fn three_styles(say: impl Fn(&str) + 'static) -> std::io::Result<()> {
+pub(crate) fn three_styles(say: impl Fn(&str) + 'static) -> std::io::Result<()> {
     let mut event_loop = EventLoop::with(Options::virtual_time())?;
     run_on(&mut event_loop, move || start(Rc::new(say)))?;
     Ok(())
