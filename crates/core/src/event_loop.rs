@@ -12,7 +12,7 @@ use crate::source::State;
 use crate::stats::{Counters, PhaseReport, Ran, Woke, add, raise};
 use crate::task::{JoinError, Task, TaskBody, Unhandled};
 use crate::timers::Timers;
-use crate::waker::TaskWaker;
+use crate::waker::{RunningTask, Spare, TaskWaker};
 use std::any::Any;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
@@ -31,6 +31,8 @@ use std::time::Duration;
 const PHASE_RUNS: usize = 256;
 /// Time after which a phase leaves what it did not wake itself for later.
 const PHASE_NS: u64 = 10_000_000;
+/// Wakers that are kept of tasks that have ended.
+const SPARES_MAX: usize = 256;
 /// The clock is read once in so many runs.
 const RUNS_PER_CLOCK: usize = 8;
 
@@ -129,6 +131,7 @@ impl EventLoop {
             phases: RefCell::new(Phases::default()),
             tasks: RefCell::new(Slots::new()),
             ready: RunQueue::default(),
+            spares: RefCell::default(),
             shared,
             budget: Default::default(),
             counters: Counters::default(),
@@ -556,42 +559,60 @@ impl Inner {
     /// cancel any other, and itself. Whatever panics ends this task only (rule 13): the future's own
     /// panic is its outcome; the rest, from the drop of an output or from a waker, is reported.
     fn run(&self, key: Key<Task>) {
-        let Some((mut body, spawned_at)) = self.take_body(key) else {
+        let Some((mut body, running)) = self.take_body(key) else {
             return; // woken after its end
         };
         let before = self.running.replace(key);
-        let ended = match catch_unwind(AssertUnwindSafe(|| body.as_mut().run())) {
-            Ok(Poll::Pending) => self.put_back(key, body),
-            Ok(Poll::Ready(())) => Some(body),
-            Err(payload) => {
-                report_panic(payload, spawned_at);
-                Some(body)
-            }
+        let polled = catch_unwind(AssertUnwindSafe(|| body.as_mut().run()));
+        drop(running);
+        let left = if matches!(polled, Ok(Poll::Pending)) {
+            self.put_back(key, body)
+        } else {
+            Some(body)
         };
-        if let Some(body) = ended {
-            let task = self.tasks.borrow_mut().remove(key);
-            drop(task);
-            drop_body(body, spawned_at);
+        if let Some(body) = left {
+            self.end(key, body, polled.err());
         }
         self.running.set(before);
     }
 
-    fn take_body(&self, key: Key<Task>) -> Option<(TaskBody, &'static Location<'static>)> {
+    #[inline]
+    fn take_body(&self, key: Key<Task>) -> Option<(TaskBody, RunningTask)> {
         let mut tasks = self.tasks.borrow_mut();
         let task = tasks.get_mut(key)?;
         task.queue.begin_run();
-        Some((task.body.take()?, task.spawned_at))
+        let body = task.body.take()?;
+        Some((body, task.queue.running()))
     }
 
     /// Gives the body back to its task; or to the caller, if the task was cancelled meanwhile.
     fn put_back(&self, key: Key<Task>, body: TaskBody) -> Option<TaskBody> {
         let mut tasks = self.tasks.borrow_mut();
-        let Some(task) = tasks.get_mut(key) else {
+        let Some(task) = tasks.get_mut(key).filter(|task| !task.queue.is_cancelled()) else {
             return Some(body);
         };
         task.body = Some(body);
         task.since_ns = self.lapped_ns.get();
+        if task.queue.end_run() {
+            self.ready.push(&task.queue);
+        }
         None
+    }
+
+    /// Lets go of a task that has ended, or was cancelled while it ran.
+    fn end(&self, key: Key<Task>, mut body: TaskBody, panicked: Option<Box<dyn Any + Send>>) {
+        let task = self.tasks.borrow_mut().remove(key);
+        let task = task.expect("a task keeps its slot while it runs");
+        if let Some(payload) = panicked {
+            report_panic(payload, task.spawned_at);
+        }
+        let waker = body.as_mut().take_waker();
+        drop_body(body, task.spawned_at);
+        let spare = waker.and_then(|waker| Spare::of_ended(task.queue, waker));
+        let mut spares = self.spares.borrow_mut();
+        if spares.len() < SPARES_MAX {
+            spares.extend(spare);
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::source::State;
 use crate::stats::{Counters, PhaseReport, Stats, add};
 use crate::task::{Body, Described, Detached, JoinHandle, Task, TaskFuture, Unhandled};
 use crate::timers::Timers;
-use crate::waker::TaskWaker;
+use crate::waker::{Spare, TaskWaker};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
@@ -34,6 +34,8 @@ pub(crate) struct Inner {
     pub(crate) phases: RefCell<Phases>,
     pub(crate) tasks: RefCell<Slots<Task>>,
     pub(crate) ready: RunQueue,
+    /// Wakers of tasks that have ended, for those to come.
+    pub(crate) spares: RefCell<Vec<Spare>>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) budget: Budget,
     pub(crate) counters: Counters,
@@ -231,9 +233,11 @@ impl Handle {
         let inner = &self.inner;
         let (spawned_by, since_ns) = (inner.running.get(), inner.lapped_ns.get());
         let key = inner.tasks.borrow_mut().insert_with(|key| {
-            let queue = TaskWaker::new(key, Arc::clone(&inner.shared));
-            inner.ready.push(&queue);
-            Task::new(future, queue, spawned_at, spawned_by, since_ns)
+            let spare = inner.spares.borrow_mut().pop();
+            let spare = spare.unwrap_or_else(|| Spare::new(Arc::clone(&inner.shared)));
+            spare.rename(key);
+            inner.ready.push(&spare.queue);
+            Task::new(future, spare, spawned_at, spawned_by, since_ns)
         });
         add(&inner.counters.tasks_spawned, 1);
         key
@@ -261,7 +265,14 @@ impl Handle {
 
     /// Ends a task, as [`JoinHandle::cancel`] does.
     pub fn cancel_task(&self, key: Key<Task>) {
-        let task = self.inner.tasks.borrow_mut().remove(key);
+        let mut tasks = self.inner.tasks.borrow_mut();
+        let running = tasks.get(key).filter(|task| task.body.is_none());
+        if let Some(task) = running {
+            task.queue.cancel(); // it ends with its run
+            return;
+        }
+        let task = tasks.remove(key);
+        drop(tasks);
         if let Some(task) = task {
             task.drop_body();
         }

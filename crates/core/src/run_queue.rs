@@ -16,7 +16,7 @@ impl RunQueue {
     /// Queues a task, unless it is queued already.
     pub(crate) fn push(&self, waker: &TaskWaker) {
         if waker.begin_wait_for_run() {
-            self.tasks.borrow_mut().push_back(waker.task);
+            self.tasks.borrow_mut().push_back(waker.task());
         }
     }
 
@@ -24,9 +24,9 @@ impl RunQueue {
     pub(crate) fn push_first(&self, waker: &TaskWaker) {
         let mut tasks = self.tasks.borrow_mut();
         if !waker.begin_wait_for_run() {
-            tasks.retain(|task| *task != waker.task);
+            tasks.retain(|task| *task != waker.task());
         }
-        tasks.push_front(waker.task);
+        tasks.push_front(waker.task());
     }
 
     pub(crate) fn pop(&self) -> Option<Key<Task>> {

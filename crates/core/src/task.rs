@@ -3,7 +3,7 @@
 use crate::event_loop::drop_body;
 use crate::handle::Handle;
 use crate::slots::Key;
-use crate::waker::TaskWaker;
+use crate::waker::{Spare, TaskWaker};
 use pin_project_lite::pin_project;
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -24,7 +24,7 @@ pin_project! {
     /// A future and the waker that it is polled with: side by side, a run moves one pointer and counts
     /// no reference.
     pub(crate) struct Runnable<F> {
-        waker: Waker,
+        waker: Option<Waker>,
         #[pin]
         future: F,
     }
@@ -33,13 +33,23 @@ pin_project! {
 /// A [`Runnable`] of any future.
 pub(crate) trait Run {
     fn run(self: Pin<&mut Self>) -> Poll<()>;
+    /// Takes the waker of a task that has ended.
+    fn take_waker(self: Pin<&mut Self>) -> Option<Waker>;
     fn describe(&self) -> String;
 }
 
 impl<F: TaskFuture> Run for Runnable<F> {
     fn run(self: Pin<&mut Self>) -> Poll<()> {
         let this = self.project();
-        this.future.poll(&mut Context::from_waker(this.waker))
+        let waker = this
+            .waker
+            .as_ref()
+            .expect("it is there until the task has ended");
+        this.future.poll(&mut Context::from_waker(waker))
+    }
+
+    fn take_waker(self: Pin<&mut Self>) -> Option<Waker> {
+        self.project().waker.take()
     }
 
     fn describe(&self) -> String {
@@ -70,12 +80,12 @@ impl Task {
 impl Task {
     pub(crate) fn new(
         future: impl TaskFuture + 'static,
-        queue: Arc<TaskWaker>,
+        Spare { queue, waker }: Spare,
         spawned_at: &'static Location<'static>,
         spawned_by: Key<Task>,
         since_ns: u64,
     ) -> Self {
-        let waker = Waker::from(Arc::clone(&queue));
+        let waker = Some(waker);
         Task {
             body: Some(Box::pin(Runnable { waker, future })),
             queue,

@@ -9,12 +9,12 @@ use crate::overflow;
 use corosensei::stack::valgrind::ValgrindStackRegistration;
 use corosensei::stack::{STACK_ALIGNMENT, Stack, StackPointer};
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
-use rustix::param::page_size;
 use std::cell::RefCell;
 use std::ffi::c_void;
 use std::io;
 use std::ops::Range;
 use std::ptr::{NonNull, null_mut};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The size of a stack, if nobody says otherwise: ordinary Rust fits, with formatting, collections and
@@ -30,6 +30,9 @@ const POOLED_MAX: usize = 4096;
 
 /// linux/mman-common.h, since 6.13: touching these pages is SIGSEGV, without a mapping of their own.
 const MADV_GUARD_INSTALL: i32 = 102;
+
+/// Asked for once: the C library does not remember it.
+static PAGE_BYTES: LazyLock<usize> = LazyLock::new(rustix::param::page_size);
 
 /// False once the kernel said that it has no `MADV_GUARD_INSTALL`.
 static HAS_GUARD_INSTALL: AtomicBool = AtomicBool::new(true);
@@ -64,7 +67,7 @@ impl Mapping {
         if HAS_GUARD_INSTALL.load(Ordering::Relaxed) {
             // SAFETY: the page belongs to this mapping, which is new: nothing is on it.
             let failed =
-                unsafe { libc::madvise(self.low.as_ptr(), page_size(), MADV_GUARD_INSTALL) };
+                unsafe { libc::madvise(self.low.as_ptr(), *PAGE_BYTES, MADV_GUARD_INSTALL) };
             if failed == 0 {
                 return Ok(());
             }
@@ -75,7 +78,7 @@ impl Mapping {
             HAS_GUARD_INSTALL.store(false, Ordering::Relaxed);
         }
         // SAFETY: as above.
-        unsafe { mprotect(self.low.as_ptr(), page_size(), MprotectFlags::empty()) }?;
+        unsafe { mprotect(self.low.as_ptr(), *PAGE_BYTES, MprotectFlags::empty()) }?;
         Ok(())
     }
 }
@@ -108,10 +111,9 @@ pub(crate) struct GreenStack {
 impl GreenStack {
     /// A stack of at least that size, its guard page included.
     pub(crate) fn new(bytes: usize) -> io::Result<Self> {
-        let page = page_size();
         let bytes = bytes
             .max(STACK_BYTES_MIN)
-            .checked_next_multiple_of(page)
+            .checked_next_multiple_of(*PAGE_BYTES)
             .ok_or(io::ErrorKind::OutOfMemory)?;
         let pooled = POOL.with_borrow_mut(|pool| {
             let class = pool.iter_mut().find(|class| class.bytes == bytes)?;
@@ -133,7 +135,7 @@ impl GreenStack {
     /// The addresses that are not to be touched.
     pub(crate) fn guard(&self) -> Range<usize> {
         let low = self.mapping().low.as_ptr() as usize;
-        low..low + page_size()
+        low..low + *PAGE_BYTES
     }
 
     pub(crate) fn bytes(&self) -> usize {
