@@ -89,7 +89,7 @@ fn a_fault_that_is_no_overflow_stays_what_it_is() {
     let case = "a_fault_that_is_no_overflow_stays_what_it_is";
     if is_case(case) {
         // SAFETY: it is not safe: nothing is at that address, and the process ends here.
-        let _ = run(|| unsafe { black_box(8 as *const u64).read_volatile() });
+        let _ = run(|| unsafe { black_box(std::ptr::dangling::<u64>()).read_volatile() });
         return;
     }
     let output = again(case);
