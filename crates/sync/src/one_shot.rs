@@ -1,7 +1,7 @@
 //! A value that comes once.
 
 use crate::event::{Event, UntilSet};
-use std::cell::OnceCell;
+use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -27,8 +27,8 @@ pub struct OneShot<T> {
 }
 
 struct Inner<T> {
-    /// Never changed once it is there, so `T::clone` runs with nothing borrowed.
-    value: OnceCell<T>,
+    /// Shared for the length of a `T::clone`, which so runs with nothing borrowed.
+    value: RefCell<Option<Rc<T>>>,
     sent: Event,
 }
 
@@ -37,7 +37,7 @@ impl<T> OneShot<T> {
     pub fn new() -> Self {
         OneShot {
             inner: Rc::new(Inner {
-                value: OnceCell::new(),
+                value: RefCell::new(None),
                 sent: Event::new(),
             }),
         }
@@ -48,14 +48,24 @@ impl<T> OneShot<T> {
     /// # Errors
     /// Gives the value back when one was sent before: that one stays.
     pub fn send(&self, value: T) -> Result<(), T> {
-        self.inner.value.set(value)?;
-        self.inner.sent.set();
+        if self.is_sent() {
+            return Err(value);
+        }
+        self.replace(value);
         Ok(())
+    }
+
+    /// Sends the value, in place of the one before if there is one: a second `set` of gevent's
+    /// `AsyncResult`. Who was woken and has not run yet gets this one, too.
+    pub fn replace(&self, value: T) {
+        let before = self.inner.value.replace(Some(Rc::new(value)));
+        self.inner.sent.set();
+        drop(before);
     }
 
     /// True once a value was sent.
     pub fn is_sent(&self) -> bool {
-        self.inner.value.get().is_some()
+        self.inner.value.borrow().is_some()
     }
 
     /// How many wait for the value.
@@ -68,7 +78,8 @@ impl<T> OneShot<T> {
     where
         T: Clone,
     {
-        self.inner.value.get().cloned()
+        let value = self.inner.value.borrow().clone();
+        value.map(|value| T::clone(&value))
     }
 
     /// Waits for the value and gives a clone of it; who comes late has it at once. Cancel safe.

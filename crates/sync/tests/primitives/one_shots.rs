@@ -9,6 +9,16 @@ fn a_second_send_gives_the_value_back() {
 }
 
 #[test]
+fn a_replaced_value_is_for_all_who_ask_from_then_on() {
+    let one_shot = OneShot::new();
+    let waiting = Polled::pending(one_shot.get());
+    one_shot.send(1).unwrap();
+    one_shot.replace(2);
+    assert_eq!(waiting.output(), 2);
+    assert_eq!((now(one_shot.get()), one_shot.send(3)), (2, Err(3)));
+}
+
+#[test]
 fn all_who_wait_get_it_in_their_order_and_late_ones_at_once() {
     let one_shot: OneShot<Result<u8, &str>> = OneShot::new();
     let waiting = [0, 1].map(|_| Polled::pending(one_shot.get()));
@@ -19,12 +29,13 @@ fn all_who_wait_get_it_in_their_order_and_late_ones_at_once() {
     assert_eq!(now(one_shot.get()), Err("no"));
 }
 
-/// Its clone sends to the very one-shot that it is in.
+/// Its clone sends to the very one-shot that it is in, and replaces itself.
 struct Nosy(OneShot<Nosy>);
 
 impl Clone for Nosy {
     fn clone(&self) -> Self {
         assert!(self.0.is_sent() && self.0.send(Nosy(OneShot::new())).is_err());
+        self.0.replace(Nosy(OneShot::new()));
         Nosy(OneShot::new())
     }
 }
