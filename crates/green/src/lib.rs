@@ -89,8 +89,8 @@ pub use run::{run, run_on};
 pub use scope::{Scope, ScopedJoinHandle, scope, try_scope};
 pub use stack::{STACK_BYTES, STACK_BYTES_MIN};
 pub use thread::{
-    Builder, Finished, JoinHandle, Thread, current, spawn, spawn_after, spawn_after_local,
-    try_current,
+    Builder, ExitLink, Finished, JoinHandle, Thread, current, spawn, spawn_after,
+    spawn_after_local, try_current,
 };
 pub use time::{idle, offload, sleep, sleep_until, timeout, timeout_at, yield_now};
 pub use wait::Wait;

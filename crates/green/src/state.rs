@@ -451,9 +451,10 @@ impl State {
         Poll::Pending
     }
 
-    pub(crate) fn unlink(&self, id: LinkId) {
+    /// True if it was still there.
+    pub(crate) fn unlink(&self, id: LinkId) -> bool {
         let gone = self.links.borrow_mut().remove(id);
-        drop(gone);
+        gone.is_some()
     }
 
     /// Calls foreign code from outside of any stack; its panic ends nothing else.

@@ -151,28 +151,33 @@ impl Thread {
     /// Has the function called behind what is ready when it ends, on no green thread: it must not wait.
     /// Those who hear of an end, join it or spawn at it do so one after the other, in the order in
     /// which they asked. Late, too, it is called behind what is ready. `rawlink` of gevent.
-    pub fn on_exit(&self, hear: impl FnOnce(&Thread) + 'static) {
+    pub fn on_exit(&self, hear: impl FnOnce(&Thread) + 'static) -> ExitLink {
         self.link(Box::new(move |thread: &Thread| {
             hear(thread);
             None
-        }));
+        }))
     }
 
-    fn link(&self, call: Call) {
-        if let Err(late) = self.state.link(Link::Call(call)) {
-            notify(self.clone(), VecDeque::from([late]));
+    fn link(&self, call: Call) -> ExitLink {
+        let link = self.state.link(Link::Call(call));
+        let id = link
+            .map_err(|late| notify(self.clone(), VecDeque::from([late])))
+            .ok();
+        ExitLink {
+            thread: self.clone(),
+            id,
         }
     }
 
     /// Has the function run on a green thread of its own when it ends: `link` of gevent.
     #[track_caller]
-    pub fn on_exit_spawn(&self, hear: impl FnOnce(&Thread) + 'static) {
+    pub fn on_exit_spawn(&self, hear: impl FnOnce(&Thread) + 'static) -> ExitLink {
         let spawned_at = Location::caller();
         self.link(Box::new(move |thread: &Thread| {
             let thread = thread.clone();
             let spawned = Builder::new().spawn_at(move || hear(&thread), spawned_at);
             Some(spawned.expect(NO_STACK).id())
-        }));
+        }))
     }
 
     pub(crate) fn tell(&self, call: Call) -> Option<Key<Task>> {
@@ -181,6 +186,23 @@ impl Thread {
 
     pub(crate) fn state(&self) -> &Rc<State> {
         &self.state
+    }
+}
+
+/// What [`Thread::on_exit`] and [`Thread::on_exit_spawn`] have called, and can be taken back. Dropping
+/// this changes nothing.
+#[derive(Debug)]
+pub struct ExitLink {
+    thread: Thread,
+    /// None if it came late.
+    id: Option<LinkId>,
+}
+
+impl ExitLink {
+    /// Has it not called; false if the thread has ended, and it is too late: `unlink` of gevent and
+    /// eventlet.
+    pub fn remove(self) -> bool {
+        self.id.is_some_and(|id| self.thread.state.unlink(id))
     }
 }
 

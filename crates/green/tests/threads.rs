@@ -302,6 +302,27 @@ fn those_who_hear_of_an_end_do_so_in_order() {
 }
 
 #[test]
+fn what_hears_of_an_end_can_be_taken_back_before_it() {
+    let (log, removed) = run(|| {
+        let log = Log::default();
+        let thread = spawn(|| ());
+        let [gone, stays, late] = ["gone", "stays", "late"].map(|name| {
+            let log = log.clone();
+            thread.on_exit(move |_| log.say(name))
+        });
+        let removed = gone.remove();
+        drop(stays);
+        thread.finished().wait();
+        (log, [removed, late.remove()])
+    })
+    .unwrap();
+    assert_eq!(
+        (log.lines().as_str(), removed),
+        ("stays late", [true, false])
+    );
+}
+
+#[test]
 fn many_can_wait_for_one_end() {
     let count = run(|| {
         let thread = spawn(|| sleep(MS));
