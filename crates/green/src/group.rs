@@ -362,9 +362,12 @@ impl Pool {
         spawned
     }
 
-    /// Waits until a place is free, and leaves it free.
+    /// Waits until a place is free, and leaves it free: `wait_available` of gevent.
+    ///
+    /// # Panics
+    /// Outside of a green thread.
     #[track_caller]
-    pub(crate) fn wait_for_place(&self) {
+    pub fn wait_for_place(&self) {
         drop(wait_at(self.places.acquire(), Location::caller()));
     }
 
