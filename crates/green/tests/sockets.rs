@@ -190,6 +190,22 @@ fn reads_writes_and_accepts_time_out() {
 }
 
 #[test]
+fn with_a_time_out_of_zero_nothing_is_waited_for() {
+    run(|| {
+        let (a, b) = UnixStream::pair().unwrap();
+        let other = spawn(|| ());
+        a.set_read_timeout(Some(Duration::ZERO));
+        let error = (&a).read(&mut [0; 8]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::WouldBlock);
+        assert!(!other.is_finished(), "nobody ran meanwhile");
+        (&b).write_all(b"there").unwrap();
+        sleep(MS);
+        assert_eq!((&a).read(&mut [0; 8]).unwrap(), 5);
+    })
+    .unwrap();
+}
+
+#[test]
 fn a_server_with_a_limit_leaves_the_others_in_the_backlog() {
     run(|| {
         let connections_max = Some(2);

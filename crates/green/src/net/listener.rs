@@ -73,7 +73,8 @@ impl TcpListener {
         Ok((Stream::new(socket), peer))
     }
 
-    /// How long [`TcpListener::accept`] waits at most; `None`, as at first, is for ever.
+    /// How long [`TcpListener::accept`] waits at most; `None`, as at first, is for ever. With zero it
+    /// never waits: see [`Stream::set_read_timeout`](super::Stream::set_read_timeout).
     pub fn set_timeout(&self, timeout: Option<Duration>) {
         self.open.set_timeout(Direction::Read, timeout);
     }

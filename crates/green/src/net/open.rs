@@ -4,9 +4,10 @@ use crate::wait::wait_io;
 use oneloop_core::{Direction, Elapsed, Source, Timeout};
 use rustix::io::Errno;
 use std::cell::{Cell, RefCell};
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::panic::Location;
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -64,7 +65,8 @@ impl<S> Open<S> {
     ///
     /// # Errors
     /// Its own; `EBUSY` if somebody is; `EBADF` once the socket is closed, by whomever;
-    /// [`TimedOut`](io::ErrorKind::TimedOut) after the direction's time-out.
+    /// [`TimedOut`](io::ErrorKind::TimedOut) after the direction's time-out, or
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if that is zero.
     #[track_caller]
     pub(crate) fn io<T>(
         &self,
@@ -83,6 +85,7 @@ impl<S> Open<S> {
         });
         match self.timeout(direction) {
             None => wait_io(operation, at),
+            Some(Duration::ZERO) => wait_io(at_once(operation), at),
             Some(timeout) => {
                 let limited = source.handle().timeout(timeout, operation);
                 wait_io(in_time(limited), at)
@@ -96,6 +99,16 @@ pub(crate) async fn in_time<T>(
     limited: Timeout<impl Future<Output = io::Result<T>>>,
 ) -> io::Result<T> {
     limited.await.unwrap_or_else(|Elapsed| Err(Elapsed.into()))
+}
+
+/// What can be done without waiting.
+async fn at_once<T>(operation: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    let mut operation = pin!(operation);
+    poll_fn(|cx| match operation.as_mut().poll(cx) {
+        Poll::Ready(result) => Poll::Ready(result),
+        Poll::Pending => Poll::Ready(Err(io::ErrorKind::WouldBlock.into())),
+    })
+    .await
 }
 
 /// Says that somebody is at an operation, until it is dropped.

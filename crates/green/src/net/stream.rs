@@ -70,7 +70,8 @@ impl<S: ByteStream> Stream<S> {
     }
 
     /// How long a read waits at most; `None`, as at first, is for ever. It fails with
-    /// [`TimedOut`](io::ErrorKind::TimedOut) then.
+    /// [`TimedOut`](io::ErrorKind::TimedOut) then. With zero it never waits, and fails with
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock).
     pub fn set_read_timeout(&self, timeout: Option<Duration>) {
         self.open.set_timeout(Direction::Read, timeout);
     }

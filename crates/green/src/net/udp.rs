@@ -108,7 +108,8 @@ impl UdpSocket {
         self.open.io(Direction::Write, send)
     }
 
-    /// How long a receive waits at most; `None`, as at first, is for ever.
+    /// How long a receive waits at most; `None`, as at first, is for ever. With zero it never waits: see
+    /// [`Stream::set_read_timeout`](super::Stream::set_read_timeout).
     pub fn set_read_timeout(&self, timeout: Option<Duration>) {
         self.open.set_timeout(Direction::Read, timeout);
     }
