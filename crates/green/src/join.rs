@@ -1,6 +1,6 @@
 //! Waiting for several green threads at once.
 
-use crate::thread::Thread;
+use crate::thread::{ExitLink, Thread};
 use crate::wait::wait_at;
 use oneloop_core::{Elapsed, Handle};
 use oneloop_sync::{Receiver, channel};
@@ -73,7 +73,7 @@ pub fn kill_all<T: Borrow<Thread>>(threads: impl IntoIterator<Item = T>) {
 /// # Panics
 /// Outside of a green thread.
 #[track_caller]
-pub fn wait_any<T: Borrow<Thread>>(threads: impl IntoIterator<Item = T>) -> Option<Thread> {
+pub fn wait_any<T: Borrow<Thread>>(threads: impl IntoIterator<Item = T>) -> Option<T> {
     iwait(threads).next()
 }
 
@@ -82,46 +82,67 @@ pub fn wait_any<T: Borrow<Thread>>(threads: impl IntoIterator<Item = T>) -> Opti
 /// # Panics
 /// Outside of a green thread.
 #[track_caller]
-pub fn wait_n<T: Borrow<Thread>>(
-    threads: impl IntoIterator<Item = T>,
-    count: usize,
-) -> Vec<Thread> {
+pub fn wait_n<T: Borrow<Thread>>(threads: impl IntoIterator<Item = T>, count: usize) -> Vec<T> {
     iwait(threads).take(count).collect()
 }
 
-/// All of them, each as it ends: `iwait` of gevent.
-pub fn iwait<T: Borrow<Thread>>(threads: impl IntoIterator<Item = T>) -> IWait {
+/// All of them, each as it ends: `iwait` of gevent. It gives back what it was given, handles or
+/// references to them.
+///
+/// ```
+/// use oneloop_green::{iwait, run, sleep, spawn};
+/// use std::time::Duration;
+/// let order = run(|| {
+///     let threads = [2, 1].map(|ms| {
+///         spawn(move || {
+///             sleep(Duration::from_millis(ms));
+///             ms
+///         })
+///     });
+///     iwait(threads).map(|ended| ended.join().unwrap()).collect::<Vec<_>>()
+/// })?;
+/// assert_eq!(order, [1, 2]);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn iwait<T: Borrow<Thread>>(threads: impl IntoIterator<Item = T>) -> IWait<T> {
     let (into, ended) = channel(None);
-    for thread in threads {
+    let link = |(number, thread): (usize, T)| {
         let into = into.clone();
-        thread.borrow().on_exit(move |thread| {
-            let _ = into.try_send(thread.clone()); // nobody may wait any more
+        let link = thread.borrow().on_exit(move |_| {
+            let _ = into.try_send(number); // nobody may wait any more
         });
+        Some((thread, link))
+    };
+    IWait {
+        waits_for: threads.into_iter().enumerate().map(link).collect(),
+        ended,
     }
-    IWait { ended }
 }
 
 /// The iterator of [`iwait`].
 #[derive(Debug)]
 #[must_use = "it waits when it is asked for the next one"]
-pub struct IWait {
-    ended: Receiver<Thread>,
+pub struct IWait<T> {
+    /// None for those that it has given.
+    waits_for: Vec<Option<(T, ExitLink)>>,
+    ended: Receiver<usize>,
 }
 
-impl Iterator for IWait {
-    type Item = Thread;
+impl<T> Iterator for IWait<T> {
+    type Item = T;
 
     /// Waits for the next one to end.
     ///
     /// # Panics
     /// Outside of a green thread.
     #[track_caller]
-    fn next(&mut self) -> Option<Thread> {
-        wait_at(self.ended.receive(), Location::caller())
+    fn next(&mut self) -> Option<T> {
+        let number = wait_at(self.ended.receive(), Location::caller());
+        self.take(number)
     }
 }
 
-impl IWait {
+impl<T> IWait<T> {
     /// Waits for the next one to end, but not longer than that.
     ///
     /// # Errors
@@ -130,8 +151,22 @@ impl IWait {
     /// # Panics
     /// Outside of a green thread.
     #[track_caller]
-    pub fn next_timeout(&mut self, duration: Duration) -> Result<Option<Thread>, Elapsed> {
+    pub fn next_timeout(&mut self, duration: Duration) -> Result<Option<T>, Elapsed> {
         let next = Handle::current().timeout(duration, self.ended.receive());
-        wait_at(next, Location::caller())
+        let number = wait_at(next, Location::caller())?;
+        Ok(self.take(number))
+    }
+
+    fn take(&mut self, number: Option<usize>) -> Option<T> {
+        let (thread, _) = self.waits_for[number?].take()?;
+        Some(thread)
+    }
+}
+
+impl<T> Drop for IWait<T> {
+    fn drop(&mut self) {
+        for (_, link) in self.waits_for.drain(..).flatten() {
+            link.remove();
+        }
     }
 }

@@ -3,7 +3,8 @@
 use oneloop_core::{EventLoop, Handle, JoinError, Options};
 use oneloop_green::{
     Builder, Elapsed, JoinHandle, Outcome, RunError, Wait, catch_deadlock, current, green_local,
-    idle, offload, run_on, sleep, spawn, spawn_after, spawn_after_local, timeout, yield_now,
+    idle, iwait, offload, run_on, sleep, spawn, spawn_after, spawn_after_local, timeout, wait_any,
+    yield_now,
 };
 use std::cell::{Cell, RefCell};
 use std::future::pending;
@@ -338,6 +339,27 @@ fn many_can_wait_for_one_end() {
         waiting.into_iter().filter_map(|w| w.join().ok()).count()
     });
     assert_eq!(count.unwrap(), 3);
+}
+
+#[test]
+fn handles_come_back_in_the_order_of_their_ends() {
+    run(|| {
+        let sleeps = |ms: u32| {
+            spawn(move || {
+                sleep(ms * MS);
+                ms
+            })
+        };
+        let ends = iwait([3, 1, 2].map(sleeps)).map(|ended| ended.join().unwrap());
+        assert_eq!(ends.collect::<Vec<_>>(), [1, 2, 3]);
+        let threads = [30, 10, 20].map(sleeps);
+        assert_eq!(wait_any(&threads).unwrap().thread(), threads[1].thread());
+        let mut others = iwait(&threads);
+        others.next();
+        assert_eq!(others.next_timeout(MS).unwrap_err(), Elapsed);
+        assert_eq!(others.next().unwrap().thread(), threads[2].thread());
+    })
+    .unwrap();
 }
 
 #[test]
