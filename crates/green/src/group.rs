@@ -171,6 +171,8 @@ impl Group {
             for thread in self.threads() {
                 wait_at(thread.finished(), at);
             }
+            // Who has ended leaves the group behind what is ready.
+            wait_at(oneloop_core::yield_now(), at);
         }
     }
 

@@ -2,9 +2,9 @@
 
 use oneloop_core::{EventLoop, Handle, JoinError, Options};
 use oneloop_green::{
-    Builder, Elapsed, JoinHandle, Outcome, RunError, Wait, catch_deadlock, current, green_local,
-    idle, iwait, offload, run_on, sleep, spawn, spawn_after, spawn_after_local, timeout, wait_any,
-    yield_now,
+    Builder, Elapsed, Group, JoinHandle, Outcome, RunError, Wait, catch_deadlock, current,
+    green_local, idle, iwait, offload, run_on, sleep, spawn, spawn_after, spawn_after_local,
+    timeout, wait_any, yield_now,
 };
 use std::cell::{Cell, RefCell};
 use std::future::pending;
@@ -176,6 +176,18 @@ fn killed_before_its_begin_it_never_runs_but_is_heard_of() {
         log
     });
     assert_eq!(log.unwrap().lines(), "joined Killed");
+}
+
+#[test]
+fn a_group_is_killed_though_all_of_it_end_at_once() {
+    let left = run(|| {
+        let group = Group::new();
+        (0..3).for_each(|_| drop(group.spawn(|| sleep(1000 * MS))));
+        yield_now();
+        group.kill();
+        group.len()
+    });
+    assert_eq!(left.unwrap(), 0);
 }
 
 #[test]
