@@ -14,7 +14,9 @@ use std::task::{Context, Poll, Waker};
 ///
 /// A value is taken, and room is used, by who gets or puts when it runs, not by who wakes it; but what
 /// is there for those in line is for nobody else. So a queue of one alternates between putting and
-/// getting, and the smallest value is the smallest when it is taken.
+/// getting, and the smallest value is the smallest when it is taken. Of those who wait for room, each is
+/// woken when the one before has run, and so behind the getter that this one has woken: they take turns
+/// with many of them, too, as in gevent.
 pub(crate) struct State<T> {
     items: Items<T>,
     capacity: Option<usize>,
@@ -102,10 +104,10 @@ impl<T> State<T> {
             });
         }
         if self.putters.may_pass(*ticket) {
-            self.putters.pass(ticket, after);
             if let Some(value) = value.take() {
                 self.push(value, after);
             }
+            self.putters.pass(ticket, after);
             return Poll::Ready(Ok(()));
         }
         let Some(waker) = waker.take() else {
@@ -299,7 +301,11 @@ impl<T> Queue<T> {
                 items,
                 capacity,
                 getters: Turnstile::new(0),
-                putters: Turnstile::new(capacity.unwrap_or(usize::MAX)),
+                putters: match capacity {
+                    None => Turnstile::new(usize::MAX),
+                    Some(0) => Turnstile::new(0),
+                    Some(capacity) => Turnstile::one_by_one(capacity),
+                },
                 unfinished: 0,
                 finished: Gate::new(true),
                 closed: false,
@@ -382,12 +388,12 @@ impl<T> Queue<T> {
 
     /// How many wait for a value, by [`Queue::get`] or [`Queue::peek`], and there is none for them.
     pub fn getters(&self) -> usize {
-        self.state.look(|state| state.getters.line.waiting())
+        self.state.look(|state| state.getters.waiting())
     }
 
     /// How many wait for room, and there is none for them.
     pub fn putters(&self) -> usize {
-        self.state.look(|state| state.putters.line.waiting())
+        self.state.look(|state| state.putters.waiting())
     }
 
     /// Says that the work on one value that was taken is done: see [`Queue::join`].

@@ -117,7 +117,7 @@ impl Semaphore {
 
     /// How many wait, and have no permit waiting for them.
     pub fn waiting(&self) -> usize {
-        self.state.look(|state| state.permits.line.waiting())
+        self.state.look(|state| state.permits.waiting())
     }
 }
 

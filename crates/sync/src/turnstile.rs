@@ -5,6 +5,8 @@ use crate::waiters::{After, Line, Ticket};
 /// So many things are to be had: for the first so many in line, and then for whoever comes.
 pub(crate) struct Turnstile<H = ()> {
     available: usize,
+    /// How many may be admitted and not have run yet.
+    admitted_max: usize,
     /// As many are admitted as there are things for, or all: to leave it is to pass, or to give up.
     pub(crate) line: Line<H>,
 }
@@ -13,7 +15,16 @@ impl<H> Turnstile<H> {
     pub(crate) fn new(available: usize) -> Self {
         Turnstile {
             available,
+            admitted_max: usize::MAX,
             line: Line::default(),
+        }
+    }
+
+    /// One where the next is woken by the one before, once that has run.
+    pub(crate) fn one_by_one(available: usize) -> Self {
+        Turnstile {
+            admitted_max: 1,
+            ..Turnstile::new(available)
         }
     }
 
@@ -25,6 +36,11 @@ impl<H> Turnstile<H> {
     /// How many there are for somebody who is not in line.
     pub(crate) fn free(&self) -> usize {
         self.available.saturating_sub(self.line.len())
+    }
+
+    /// How many are in line for whom there is nothing.
+    pub(crate) fn waiting(&self) -> usize {
+        self.line.len().saturating_sub(self.available)
     }
 
     /// True if it is this one's turn; for somebody who is not in line, if there is one to spare.
@@ -68,7 +84,7 @@ impl<H> Turnstile<H> {
 
     /// Admits as many as it should be.
     pub(crate) fn settle(&mut self, after: &mut After) {
-        let admitted = self.available.min(self.line.len());
+        let admitted = self.available.min(self.line.len()).min(self.admitted_max);
         while self.line.admitted() < admitted {
             self.line.admit(after);
         }

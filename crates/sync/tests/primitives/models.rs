@@ -136,9 +136,12 @@ struct Putter {
     polled: Polled<Put<Value>>,
     /// Taken away when it is served, at a rendezvous.
     value: Option<Value>,
+    /// It was polled, and waits.
+    in_line: bool,
 }
 
-/// A queue: getters are served in their order while there is something, putters while there is room.
+/// A queue: getters are served in their order while there is something, putters while there is room,
+/// and one by one.
 struct Queues {
     real: Queue<Value>,
     order: Order,
@@ -188,7 +191,11 @@ impl Queues {
                 let putter = self.putters.get(place);
                 putter.is_some_and(|putter| putter.value.is_none())
             }
-            Some(capacity) => place + self.items.len() < capacity,
+            Some(capacity) => {
+                let putter = self.putters.get(place);
+                let waits_for_another = place > 0 && putter.is_some_and(|putter| putter.in_line);
+                !waits_for_another && place + self.items.len() < capacity
+            }
             None => true,
         }
     }
@@ -244,7 +251,12 @@ impl Queues {
                 let polled = Polled::new(self.real.put(value));
                 // Its own offer is for the others only once it has been polled.
                 let value = Some(value);
-                self.putters.push(Putter { polled, value });
+                let in_line = false;
+                self.putters.push(Putter {
+                    polled,
+                    value,
+                    in_line,
+                });
                 self.poll_putter(self.putters.len() - 1);
             }
             Step::TryGet => {
@@ -302,6 +314,8 @@ impl Queues {
         if polled.is_ready() {
             let putter = self.putters.remove(place);
             self.items.extend(putter.value);
+        } else {
+            self.putters[place].in_line = true;
         }
     }
 

@@ -247,3 +247,24 @@ fn a_value_may_use_the_queue_while_it_is_dropped() {
         drop(queue.try_get());
     }
 }
+
+#[test]
+fn many_who_put_take_turns_with_one_who_gets() {
+    let trace = trace(|handle, log| {
+        let queue = Queue::priority(Some(2));
+        for number in [5, 4, 3, 2] {
+            let (queue, log) = (queue.clone(), log.clone());
+            handle.spawn(async move {
+                queue.put(number).await;
+                log.note(format!("put{number}"));
+            });
+        }
+        let (queue, log) = (queue.clone(), log.clone());
+        handle.spawn(async move {
+            for _ in 0..4 {
+                log.note(format!("got{}", queue.get().await));
+            }
+        });
+    });
+    assert_eq!(trace, "put5 put4 got4 got5 put3 got3 put2 got2");
+}
