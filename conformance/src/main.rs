@@ -1,7 +1,7 @@
 #![forbid(unsafe_code)]
 //! Runs one of the programs that also exist in JavaScript or Python: `oneloop-conformance node 01_phases`.
 //!
-//! They run on virtual time: what takes 150 ms in Node takes none here, in the same order.
+//! They run on virtual time, where they can: what takes 150 ms in Node takes none here, in the same order.
 
 mod eventlet;
 mod gevent;
@@ -18,6 +18,8 @@ use std::process::ExitCode;
 enum Program {
     Callback(fn() -> Result<(), Thrown>),
     Green(fn()),
+    /// For what other threads take time for.
+    GreenInRealTime(fn()),
 }
 
 /// The programs of one folder, by the names of their twins.
@@ -31,10 +33,14 @@ const SUITES: &[(&str, Suite)] = &[
 
 impl Program {
     fn run(self) -> io::Result<u8> {
-        let mut event_loop = EventLoop::with(Options::virtual_time())?;
+        let options = match self {
+            Program::GreenInRealTime(_) => Options::default(),
+            Program::Callback(_) | Program::Green(_) => Options::virtual_time(),
+        };
+        let mut event_loop = EventLoop::with(options)?;
         match self {
             Program::Callback(program) => callback::run_on(&mut event_loop, program),
-            Program::Green(program) => {
+            Program::Green(program) | Program::GreenInRealTime(program) => {
                 green::run_on(&mut event_loop, program)?;
                 Ok(0)
             }

@@ -81,7 +81,6 @@ fn every_program_prints_what_node_prints() {
 }
 
 #[test]
-#[ignore = "their twins are being written"]
 fn every_program_prints_what_gevent_prints() {
     conforms("gevent", "py", 40);
 }

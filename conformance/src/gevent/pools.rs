@@ -1,0 +1,203 @@
+//! Groups and pools, what each green thread has for itself, and other threads.
+
+use super::{ms, raise, truth};
+use oneloop::green::{
+    Group, Pool, PoolFull, Wait, green_local, iwait, offload, sleep, spawn, timeout, yield_now,
+};
+use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::thread::{self, ThreadId};
+use std::time::Duration;
+
+/// The names of those who were killed.
+type Killed = Rc<RefCell<Vec<&'static str>>>;
+
+/// Says that it ends, or, when it is killed, who it was.
+fn sleep_or_note(name: &'static str, wait: Duration, killed: &Killed) {
+    match catch_unwind(|| sleep(wait)) {
+        Ok(()) => println!("{name} ends"),
+        Err(_) => killed.borrow_mut().push(name),
+    }
+}
+
+fn sorted(killed: &Killed) -> String {
+    let mut names = killed.borrow().clone();
+    names.sort_unstable();
+    names.join(" ")
+}
+
+pub(super) fn pool() {
+    let killed = Killed::default();
+    let job = |name, wait_ms| {
+        let killed = Rc::clone(&killed);
+        move || {
+            println!("{name} begins");
+            sleep_or_note(name, ms(wait_ms), &killed);
+        }
+    };
+    let pool = Pool::new(2);
+    for (name, wait_ms) in [("a", 20), ("b", 80), ("c", 20), ("d", 80)] {
+        pool.spawn(job(name, wait_ms));
+        let full = truth(pool.free() == 0);
+        println!("spawned {name} free {} full {full}", pool.free());
+    }
+    pool.join();
+    println!("joined, free {}", pool.free());
+
+    pool.spawn(job("e", 1000));
+    pool.spawn(job("f", 1000));
+    let extra = || println!("never printed");
+    if let Err(PoolFull) = pool.try_spawn(extra) {
+        println!("the pool is full");
+    }
+    if let Err(PoolFull) = pool.spawn_timeout(ms(20), extra) {
+        println!("the pool is full");
+    }
+    if timeout(ms(20), || pool.wait_for_place()).is_err() {
+        println!("wait timed out, free {}", pool.free());
+    }
+    pool.kill();
+    let (free, running) = (pool.free(), pool.running());
+    println!("killed {} free {free} running {running}", sorted(&killed));
+    pool.spawn(job("g", 20));
+    pool.join();
+}
+
+pub(super) fn pool_map() {
+    fn job(step: u64) -> u64 {
+        sleep(ms(30 * step));
+        println!("job {step} ends");
+        if step == 5 {
+            raise("five");
+        }
+        step * 10
+    }
+    let pool = Pool::new(3);
+    println!("map {:?}", pool.map([3, 1, 2], job));
+    for value in pool.imap([3, 1, 2], job) {
+        println!("imap {value}");
+    }
+    for value in pool.imap_unordered([3, 1, 2], job) {
+        println!("imap_unordered {value}");
+    }
+    println!("apply {}", pool.spawn(|| job(1)).join().unwrap());
+    let also = pool.clone();
+    let handle = spawn(move || also.map([2, 1], job));
+    println!("map_async ready: {}", truth(handle.is_finished()));
+    println!("map_async {:?}", handle.join().unwrap());
+    let mut results = pool.imap([1, 5, 2], job);
+    for _ in 0..3 {
+        match catch_unwind(AssertUnwindSafe(|| results.next().unwrap())) {
+            Ok(value) => println!("imap {value}"),
+            Err(error) => println!("imap raised {}", error.downcast_ref::<&str>().unwrap()),
+        }
+    }
+    println!("narrow");
+    println!("map {:?}", Pool::new(1).map([2, 1], job));
+}
+
+pub(super) fn group() {
+    let killed = Killed::default();
+    let job = |name, wait_ms| {
+        let killed = Rc::clone(&killed);
+        move || sleep_or_note(name, ms(wait_ms), &killed)
+    };
+    let group = Group::new();
+    let first = group.spawn(job("a", 20));
+    group.spawn(job("b", 120));
+    let outside = spawn(job("c", 80));
+    group.add(&outside);
+    let (members, is_first) = (group.len(), truth(group.contains(&first)));
+    println!("members {members} one of them {is_first}");
+    first.finished().wait();
+    yield_now();
+    let (members, is_first) = (group.len(), truth(group.contains(&first)));
+    println!("members {members} one of them {is_first}");
+    group.discard(&outside);
+    println!("discarded, members {}", group.len());
+    let timed_out = truth(group.join_timeout(ms(20)).is_err());
+    println!("join timed out: {timed_out}");
+    group.join();
+    println!("joined, members {}", group.len());
+    let tasks = ["x", "y", "z"].map(|name| group.spawn(job(name, 1000)));
+    yield_now();
+    tasks[1].kill();
+    println!("killed {} members {}", sorted(&killed), group.len());
+    group.kill();
+    println!("killed {} members {}", sorted(&killed), group.len());
+    let is_empty = truth(group.join_timeout(Duration::ZERO).is_ok());
+    println!("empty group: {is_empty}");
+}
+
+/// Says when it is dropped.
+struct Value(&'static str);
+
+impl Drop for Value {
+    fn drop(&mut self) {
+        println!("the value of {} is dropped", self.0);
+    }
+}
+
+green_local! {
+    static NAME: Cell<Option<&'static str>> = Cell::new(None);
+    static VALUE: RefCell<Option<Value>> = RefCell::new(None);
+    static COUNT: Cell<u32> = Cell::new(10);
+}
+
+pub(super) fn local() {
+    fn child(name: &'static str, wait_ms: u64) {
+        let before = NAME.with(Cell::get).unwrap_or("nothing");
+        println!("{name} begins with {before}");
+        NAME.with(|here| here.set(Some(name)));
+        VALUE.with(|here| here.replace(Some(Value(name))));
+        sleep(ms(wait_ms));
+        println!("{name} still has {}", NAME.with(Cell::get).unwrap());
+    }
+    NAME.with(|here| here.set(Some("main")));
+    spawn(|| child("a", 20));
+    spawn(|| child("b", 40));
+    sleep(ms(60));
+    println!("main still has {}", NAME.with(Cell::get).unwrap());
+    NAME.with(Cell::take);
+    println!("deleted: {}", truth(NAME.with(Cell::get).is_none()));
+
+    COUNT.with(|count| count.set(count.get() + 1));
+    let elsewhere = spawn(|| COUNT.with(Cell::get)).join().unwrap();
+    println!("elsewhere {elsewhere} here {}", COUNT.with(Cell::get));
+}
+
+pub(super) fn thread_pool() {
+    fn blocks(name: &str, wait_ms: u64, main: ThreadId) -> String {
+        thread::sleep(ms(wait_ms));
+        let is_main = thread::current().id() == main;
+        let place = if is_main {
+            "in the main thread"
+        } else {
+            "in another thread"
+        };
+        format!("{name} {place}")
+    }
+    let main = thread::current().id();
+    let ticker = spawn(|| {
+        for number in 0..3 {
+            println!("tick {number}");
+            sleep(ms(20));
+        }
+    });
+    println!("apply {}", offload(move || blocks("first", 100, main)));
+    ticker.join().unwrap();
+    let results = [("a", 100), ("b", 50)]
+        .map(|(name, wait_ms)| spawn(move || offload(move || blocks(name, wait_ms, main))));
+    let ready = truth(results.iter().any(|result| result.is_finished()));
+    println!("ready: {ready}");
+    for result in iwait(results) {
+        println!("done {}", result.join().unwrap());
+    }
+    let Err(error) = catch_unwind(|| offload(|| raise("broken in a thread")));
+    println!("raised {}", error.downcast_ref::<&str>().unwrap());
+    let doubled = Pool::new(2).map([1, 2, 3], |number| offload(move || number * 2));
+    println!("map {doubled:?}");
+    let result = offload(move || blocks("hub", 0, main));
+    println!("the hub has one, too: {result}");
+}
