@@ -1,4 +1,5 @@
-//! One client, from the first byte to the close.
+//! One client, as its connection: what can be done with it, for the styles that wait. When which of it
+//! is done is theirs to say: `task` in the async style, `green` in green threads.
 
 use crate::chat::Member;
 use crate::mode::Mode;
@@ -7,31 +8,10 @@ use crate::patience::{Expired, Patience};
 use crate::service::Service;
 use oneloop::Direction;
 use oneloop::net::{Addr, Chunk, Shutdown, Socket};
-use std::future::Future;
 use std::io;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use tracing::{debug, info};
-
-/// How far a connection is.
-///
-/// ```text
-/// Open ──client ended──▶ Flushing ──all sent──▶ (closed)
-///   └──we end──▶ Ending ──all sent, our end closed──▶ Lingering ──client ended──▶ (closed)
-/// ```
-#[derive(Clone, Copy, Debug)]
-enum State {
-    /// Reads, answers, sends.
-    Open,
-    /// The client has sent its last; what waits for it goes out.
-    Flushing,
-    /// The server wants no more input; what waits goes out.
-    Ending,
-    /// Everything is sent, and the client knows. Its input is read and dropped until it closes, too:
-    /// to close with input unread would reset the connection, and with it what is on its way.
-    Lingering,
-}
 
 /// Why a connection ended before its time.
 #[derive(Debug)]
@@ -68,14 +48,24 @@ pub(crate) fn log_end(number: u64, end: &Result<(), Broken>, peer: impl Fn() -> 
     }
 }
 
-/// A task: ready when the connection is closed.
+/// What comes next on a connection that is open.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// The client has said something.
+    Input(Chunk),
+    /// The client has sent its last: what waits for it goes out, and that is all.
+    End,
+    /// The server wants no more input: what waits goes out, and the server ends.
+    Enough,
+}
+
+/// A client and what it is served. It gives its place back when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Connection {
     service: Rc<Service>,
     socket: Socket,
     mode: Mode,
     output: Output,
-    state: State,
     /// Only where a time-out can come.
     patience: Option<Box<Patience>>,
     number: u64,
@@ -94,36 +84,32 @@ impl Connection {
             socket,
             mode,
             output,
-            state: State::Open,
             patience,
             number,
         }
     }
 
-    fn poll_life(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+    /// Polls something that has to be ready before the client's time is over.
+    #[inline]
+    pub(crate) fn poll_in_time<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut poll: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<Result<T, Broken>>,
+    ) -> Poll<Result<T, Broken>> {
         loop {
-            self.state = match self.state {
-                State::Open => ready!(self.poll_open(cx))?,
-                State::Flushing => {
-                    ready!(self.poll_flush(cx))?;
-                    return Poll::Ready(Ok(()));
-                }
-                State::Ending => {
-                    ready!(self.poll_last_output(cx))?;
-                    self.socket.shutdown(Shutdown::Write)?;
-                    self.begin_lingering();
-                    State::Lingering
-                }
-                State::Lingering => {
-                    while ready!(self.poll_input(cx))?.is_some() {}
-                    return Poll::Ready(Ok(()));
-                }
-            };
+            let polled = poll(self, cx);
+            if polled.is_ready() {
+                return polled;
+            }
+            let expired = ready!(self.poll_expired(cx));
+            if !self.try_to_send(cx, expired) {
+                return Poll::Ready(Err(expired.into()));
+            }
         }
     }
 
     /// Sends what waits, and what others may still say to this client.
-    fn poll_last_output(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+    pub(crate) fn poll_last_output(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
         self.mode.end_input();
         loop {
             // Asked before the mail is fetched: what is said in between is heard the next time.
@@ -140,13 +126,13 @@ impl Connection {
         }
     }
 
-    /// Moves bytes both ways for as long as some move. Ready with the next state.
-    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Result<State, Broken>> {
+    /// Moves bytes out and in, for as long as some move, until there is something to do.
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Next, Broken>> {
         loop {
             self.fetch_mail(cx)?;
             let sent = self.has_to_send() && self.poll_send(cx)?.is_ready();
             if self.mode.closes_first() && self.output.is_empty() {
-                return Poll::Ready(Ok(State::Ending));
+                return Poll::Ready(Ok(Next::Enough));
             }
             let may_read = self.output.len() < self.service.out_soft;
             if !may_read && !sent {
@@ -154,9 +140,9 @@ impl Connection {
             }
             if may_read {
                 match self.poll_input(cx)? {
-                    Poll::Ready(Some(input)) => self.answer(cx, &input)?,
-                    Poll::Ready(None) => return Poll::Ready(Ok(State::Flushing)),
-                    Poll::Pending if self.is_drained() => return Poll::Ready(Ok(State::Ending)),
+                    Poll::Ready(Some(input)) => return Poll::Ready(Ok(Next::Input(input))),
+                    Poll::Ready(None) => return Poll::Ready(Ok(Next::End)),
+                    Poll::Pending if self.is_drained() => return Poll::Ready(Ok(Next::Enough)),
                     Poll::Pending if sent => {}
                     Poll::Pending => return Poll::Pending,
                 }
@@ -186,9 +172,10 @@ impl Connection {
         self.service.is_draining() && !self.socket.source().is_ready(Direction::Read)
     }
 
-    fn answer(&mut self, cx: &mut Context<'_>, input: &[u8]) -> Result<(), Broken> {
+    /// Says to the client what its input calls for; what the kernel does not take waits.
+    pub(crate) fn answer(&mut self, input: &[u8]) -> Result<(), Broken> {
         let answer = self.mode.answer(input);
-        self.output.send(cx, &self.socket, answer)?;
+        self.output.send(&self.socket, answer)?;
         self.note_output(false);
         Ok(())
     }
@@ -236,7 +223,7 @@ impl Connection {
     }
 
     /// Ready once nothing waits any more.
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
         while !self.output.is_empty() {
             ready!(self.poll_send(cx))?;
         }
@@ -274,32 +261,28 @@ impl Connection {
         matches!(self.poll_send(cx), Poll::Ready(Ok(())))
     }
 
-    /// From here on the client has little time left.
-    fn begin_lingering(&mut self) {
+    /// Ends the server's side. From here on the client has little time left: until it closes, too, its
+    /// input is read and dropped, as to close with input unread would reset the connection, and with it
+    /// what is on its way.
+    pub(crate) fn begin_lingering(&mut self) -> Result<(), Broken> {
+        self.socket.shutdown(Shutdown::Write)?;
         let service = &self.service;
         let patience = self
             .patience
             .get_or_insert_with(|| Box::new(Patience::new(service.limits, &service.handle)));
         patience.note_lingering(&service.handle);
+        Ok(())
     }
-}
 
-impl Future for Connection {
-    type Output = ();
+    /// Ready once the client has sent its last.
+    pub(crate) fn poll_lingering(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        while ready!(self.poll_input(cx))?.is_some() {}
+        Poll::Ready(Ok(()))
+    }
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = self.get_mut();
-        loop {
-            let end = match this.poll_life(cx) {
-                Poll::Ready(end) => end,
-                Poll::Pending => match ready!(this.poll_expired(cx)) {
-                    expired if this.try_to_send(cx, expired) => continue,
-                    expired => Err(expired.into()),
-                },
-            };
-            log_end(this.number, &end, || this.socket.peer_addr().ok());
-            return Poll::Ready(());
-        }
+    /// Tells how it ended.
+    pub(crate) fn log_end(&self, end: &Result<(), Broken>) {
+        log_end(self.number, end, || self.socket.peer_addr().ok());
     }
 }
 

@@ -1,9 +1,8 @@
 #![forbid(unsafe_code)]
 //! The binary `main`: a multi-client TCP server on one epoll loop.
 //!
-//! `options` says what it can do, `serve` is its life from start to drain, `connection` is one
-//! client in the async style, `callbacks` the same in the callback style, `mode` is what the client is
-//! told.
+//! `options` says what it can do, `serve` is its life from start to drain, `mode` is what a client is
+//! told. One client is a `connection`, which `task` serves in the async style, or is served in `callbacks`.
 
 mod bind;
 mod callbacks;
@@ -17,6 +16,7 @@ mod output;
 mod patience;
 mod serve;
 mod service;
+mod task;
 
 use clap::Parser;
 use options::Options;

@@ -40,16 +40,12 @@ impl Output {
     }
 
     /// Sends as much as the kernel takes now; the rest waits.
-    pub(crate) fn send(
-        &mut self,
-        cx: &mut Context<'_>,
-        socket: &Socket,
-        mut bytes: &[u8],
-    ) -> io::Result<()> {
+    pub(crate) fn send(&mut self, socket: &Socket, mut bytes: &[u8]) -> io::Result<()> {
         while self.is_empty() && !bytes.is_empty() {
-            let Poll::Ready(count) = socket.poll_write(cx, bytes)? else {
+            let count = socket.try_write_vectored(&[IoSlice::new(bytes)])?;
+            if count == 0 {
                 break;
-            };
+            }
             bytes = &bytes[count..];
         }
         if !bytes.is_empty() {

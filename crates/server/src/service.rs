@@ -6,6 +6,7 @@ use crate::connection::Connection;
 use crate::mode::Mode;
 use crate::options::{Options, Style, WhenFull};
 use crate::patience::Limits;
+use crate::task::Serve;
 use bytesize::ByteSize;
 use oneloop::net::{Addr, Listener, Socket};
 use oneloop::{Direction, Handle};
@@ -307,7 +308,7 @@ impl Service {
         match options.style {
             Style::Async => {
                 let connection = Connection::new(Rc::clone(self), socket, number, mode);
-                self.handle.spawn_detached(connection);
+                self.handle.spawn_detached(Serve::new(connection));
             }
             Style::Callback => callbacks::serve(self, socket, number, mode),
         }
