@@ -17,6 +17,7 @@ run: all ## Build the server and run it
 test: all ## Run all tests (those that need telnet, strace or a C compiler say so when they are skipped)
 	$(CARGO) test --workspace --locked
 	ONELOOP_TEST_STYLE=callback $(CARGO) test --locked -p oneloop-server
+	ONELOOP_TEST_STYLE=green $(CARGO) test --locked -p oneloop-server
 
 check: ## Check format, lints and docs, as CI does
 	$(CARGO) fmt --all --check

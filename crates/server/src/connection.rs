@@ -89,6 +89,11 @@ impl Connection {
         }
     }
 
+    /// Which of the server's clients this is.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
     /// Polls something that has to be ready before the client's time is over.
     #[inline]
     pub(crate) fn poll_in_time<T>(

@@ -2,12 +2,14 @@
 //! The binary `main`: a multi-client TCP server on one epoll loop.
 //!
 //! `options` says what it can do, `serve` is its life from start to drain, `mode` is what a client is
-//! told. One client is a `connection`, which `task` serves in the async style, or is served in `callbacks`.
+//! told. One client is served in `task` (async) or `green` (green threads), which share `connection`, or
+//! in `callbacks`.
 
 mod bind;
 mod callbacks;
 mod chat;
 mod connection;
+mod green;
 mod limits;
 mod logging;
 mod mode;

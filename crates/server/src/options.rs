@@ -42,7 +42,7 @@ pub(crate) struct Options {
     #[arg(long, short, env = "ONELOOP_MODE", default_value = "echo")]
     pub(crate) mode: ModeName,
 
-    /// How each client is served: by an async task, or by callbacks
+    /// How each client is served: by an async task, by callbacks, or by a green thread
     #[arg(long, env = "ONELOOP_STYLE", default_value = "async")]
     pub(crate) style: Style,
 
@@ -197,6 +197,8 @@ pub(crate) enum Style {
     Async,
     /// Callbacks, as in Node
     Callback,
+    /// A green thread that seems to block, as in gevent
+    Green,
 }
 
 /// What happens to a connection beyond the most that may be open.

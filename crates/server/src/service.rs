@@ -3,6 +3,7 @@
 use crate::callbacks::{self, Clients};
 use crate::chat::Room;
 use crate::connection::Connection;
+use crate::green;
 use crate::mode::Mode;
 use crate::options::{Options, Style, WhenFull};
 use crate::patience::Limits;
@@ -300,6 +301,12 @@ impl Service {
         });
     }
 
+    fn refuse_without_stack(&self, peer: &Addr, error: &io::Error) {
+        tell_now_and_then(&self.shared.refused, |refused| {
+            warn!(refused, %peer, %error, "refused: no stack for its green thread");
+        });
+    }
+
     fn open(self: &Rc<Self>, socket: Socket, peer: &Addr) {
         let number = self.shared.accepted.fetch_add(1, Ordering::AcqRel) + 1;
         debug!(number, %peer, "connected");
@@ -311,6 +318,12 @@ impl Service {
                 self.handle.spawn_detached(Serve::new(connection));
             }
             Style::Callback => callbacks::serve(self, socket, number, mode),
+            Style::Green => {
+                let connection = Connection::new(Rc::clone(self), socket, number, mode);
+                if let Err(error) = green::spawn(connection) {
+                    self.refuse_without_stack(peer, &error);
+                }
+            }
         }
     }
 

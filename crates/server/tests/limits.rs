@@ -284,3 +284,22 @@ fn out_of_files_it_drains() {
     server.drain();
     assert_eq!(reader.join().unwrap(), 0);
 }
+
+#[test]
+fn a_client_for_whose_green_thread_there_is_no_memory_is_refused() {
+    let mut server = Server::start(&["--style", "green"]);
+    drop(server.connect_echoed(50)); // their stacks are there for others
+    eventually("the clients' files are closed", || server.open_files() < 20);
+    server.limit_memory();
+    let inside = server.connect_echoed(50);
+    for _ in 0..10 {
+        assert_eq!(client::hear_out(&server.connect()), 0);
+    }
+    let line = server.stderr.wait_for("refused");
+    assert!(line.contains("WARN") && line.contains("stack"), "{line}");
+    inside
+        .iter()
+        .for_each(|client| echo(client, b"undisturbed"));
+    drop(inside);
+    server.finish();
+}

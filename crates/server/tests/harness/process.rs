@@ -43,11 +43,20 @@ impl Process {
 
     /// Changes how many files the running program may have open.
     pub(crate) fn limit_files(&self, files: u64) {
+        self.limit(Resource::Nofile, files);
+    }
+
+    /// Lets the running program have no more address space than it has now, and hardly any more heap.
+    pub(crate) fn limit_memory(&self) {
+        self.limit(Resource::As, self.status_kib("VmSize:") * 1024);
+    }
+
+    fn limit(&self, resource: Resource, most: u64) {
         let limit = Rlimit {
-            current: Some(files),
-            maximum: Some(files),
+            current: Some(most),
+            maximum: Some(most),
         };
-        prlimit(Some(Pid::from_child(&self.child)), Resource::Nofile, limit).unwrap();
+        prlimit(Some(Pid::from_child(&self.child)), resource, limit).unwrap();
     }
 
     fn watch(mut child: Child, stderr: Lines) -> Self {
@@ -87,10 +96,14 @@ impl Process {
 
     /// Memory that it holds.
     pub(crate) fn resident_kib(&self) -> u64 {
+        self.status_kib("VmRSS:")
+    }
+
+    fn status_kib(&self, field: &str) -> u64 {
         let status = fs::read_to_string(self.proc("status")).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let line = status.lines().find(|line| line.starts_with(field));
         let kib = line.and_then(|line| line.split_whitespace().nth(1));
-        kib.expect("proc(5) has VmRSS").parse().unwrap()
+        kib.expect("it is in proc(5)").parse().unwrap()
     }
 
     /// Processor time that it used, in ticks of 10 ms.
