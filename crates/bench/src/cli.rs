@@ -105,6 +105,8 @@ pub(crate) enum Comparator {
 /// The runtimes of tasks that this program has inside.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum BuiltIn {
+    /// Oneloop's green threads
+    OneloopGreen,
     /// Oneloop's async tasks
     OneloopAsync,
     /// tokio, current-thread runtime
@@ -121,7 +123,7 @@ pub(crate) struct ServerOptions {
         long,
         value_enum,
         value_delimiter = ',',
-        default_value = "main,main-callback,c,tokio,mio"
+        default_value = "main,main-callback,main-green,c,tokio,mio"
     )]
     pub(crate) servers: Vec<Kind>,
     /// Oneloop's server [default: `main` beside this program]
@@ -205,7 +207,7 @@ pub(crate) struct GreenOptions {
         long,
         value_enum,
         value_delimiter = ',',
-        default_value = "oneloop-async,tokio,may,go,gevent,eventlet"
+        default_value = "oneloop-green,oneloop-async,tokio,may,go,gevent,eventlet"
     )]
     pub(crate) runtimes: Vec<Runtime>,
     /// Tasks that yield to each other

@@ -34,6 +34,10 @@ pub(crate) enum Kind {
     #[value(name = "main-callback")]
     #[serde(rename = "main-callback")]
     MainCallback,
+    /// The same, its clients served by green threads
+    #[value(name = "main-green")]
+    #[serde(rename = "main-green")]
+    MainGreen,
     /// hand-written epoll in C: the yardstick
     C,
     /// the C server once more: how far its ratio is from 1 is noise
@@ -60,6 +64,7 @@ impl Kind {
         match self {
             Kind::Main => "main",
             Kind::MainCallback => "main-callback",
+            Kind::MainGreen => "main-green",
             Kind::C => "c",
             Kind::CAgain => "c-again",
             Kind::Tokio => "tokio",
@@ -95,6 +100,7 @@ impl Program {
             let found = match kind {
                 Kind::Main => start_main(main, "async")?,
                 Kind::MainCallback => start_main(main, "callback")?,
+                Kind::MainGreen => start_main(main, "green")?,
                 Kind::C | Kind::CAgain => find_c()?.with(&[LISTEN]),
                 Kind::Tokio | Kind::Mio | Kind::May => {
                     Found::Command(vec![bench()?.into()]).with(&["serve", kind.name()])

@@ -2,8 +2,10 @@
 //! which reads one job a line and prints how long it took, `ns 12345`, or `failed: WHY`.
 
 mod async_jobs;
+mod green_jobs;
 mod may;
-mod oneloop;
+mod oneloop_async;
+mod oneloop_green;
 mod tokio;
 
 use std::fmt;
@@ -70,7 +72,8 @@ impl FromStr for Job {
 /// Is that runtime until stdin ends.
 pub(crate) fn serve(runtime: BuiltIn) -> Result<()> {
     match runtime {
-        BuiltIn::OneloopAsync => oneloop::serve(),
+        BuiltIn::OneloopGreen => oneloop_green::serve(),
+        BuiltIn::OneloopAsync => oneloop_async::serve(),
         BuiltIn::Tokio => tokio::serve(),
         BuiltIn::May => may::serve(),
     }

@@ -11,12 +11,12 @@ fn run(arguments: &[&str]) -> (String, Output) {
 
 #[test]
 fn each_runtime_inside_does_each_job_and_one_that_is_missing_is_skipped() {
-    let runtimes = ["--runtimes", "oneloop-async,tokio,may,gevent"];
+    let runtimes = ["--runtimes", "oneloop-green,oneloop-async,tokio,may,gevent"];
     let sizes = "--rounds 1 --round-ms 10 --tasks 10 --sleeping 20";
     let arguments = sizes.split(' ').chain(runtimes);
     let (text, output) = run(&["green"].into_iter().chain(arguments).collect::<Vec<_>>());
     assert!(output.status.success(), "{output:?}");
-    for runtime in ["oneloop-async", "tokio", "may"] {
+    for runtime in ["oneloop-green", "oneloop-async", "tokio", "may"] {
         for cost in ["yield", "spawn + join", "channel hop", "20"] {
             let is_row = |line: &str| {
                 let cells: Vec<_> = line.split('|').map(str::trim).collect();

@@ -1,15 +1,21 @@
 //! may's coroutines, on one worker thread.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
-
-use ::may::coroutine::{sleep, yield_now};
+use ::may::coroutine::{self, JoinHandle};
 use ::may::go;
-use ::may::sync::mpsc;
+use ::may::sync::mpsc::{self, Receiver, Sender};
 use anyhow::anyhow;
 
-use super::{Job, SLEEP};
 use crate::comparators::may::use_one_thread;
+
+super::green_jobs::green_jobs! {
+    spawn: spawn,
+    yield_now: coroutine::yield_now,
+    sleep: coroutine::sleep,
+    let_all_start: let_all_start,
+    channel: mpsc::channel, // without a bound; with one value on its way that makes no difference
+    send: send,
+    receive: receive
+}
 
 /// Does the jobs on stdin, each in a coroutine: from there a spawn does not change threads.
 pub(crate) fn serve() -> anyhow::Result<()> {
@@ -22,72 +28,19 @@ pub(crate) fn serve() -> anyhow::Result<()> {
     })
 }
 
-fn run(job: Job) -> Duration {
-    match job {
-        Job::Yield { tasks, times } => yields(tasks, times),
-        Job::Spawn { times } => spawns(times),
-        Job::Channel { round_trips } => channel(round_trips),
-        Job::Sleep { tasks } => sleeps(tasks),
-    }
+fn spawn(function: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+    go!(function)
 }
 
-fn yields(tasks: u64, times: u64) -> Duration {
-    let task = |_| {
-        go!(move || {
-            for _ in 0..times {
-                yield_now();
-            }
-        })
-    };
-    let tasks: Vec<_> = (0..tasks).map(task).collect();
-    let start = Instant::now();
-    for task in tasks {
-        task.join().expect("it does not panic");
-    }
-    start.elapsed()
+/// Not a yield: a worker looks for new coroutines only when those it has are all parked.
+fn let_all_start() {
+    coroutine::sleep(Duration::from_millis(1));
 }
 
-fn spawns(times: u64) -> Duration {
-    let start = Instant::now();
-    for _ in 0..times {
-        go!(|| ()).join().expect("it does not panic");
-    }
-    start.elapsed()
+fn send(into: &Sender<u64>, value: u64) {
+    let _ = into.send(value);
 }
 
-/// may's channels have no bound; with one value on its way that makes no difference.
-fn channel(round_trips: u64) -> Duration {
-    let (there, arrived) = mpsc::channel();
-    let (back, returned) = mpsc::channel();
-    let answering = go!(move || {
-        while let Ok(value) = arrived.recv() {
-            let _ = back.send(value);
-        }
-    });
-    let start = Instant::now();
-    for value in 0..round_trips {
-        let _ = there.send(value);
-        let _ = returned.recv();
-    }
-    let elapsed = start.elapsed();
-    drop(there);
-    answering.join().expect("it does not panic");
-    elapsed
-}
-
-fn sleeps(tasks: u64) -> Duration {
-    static STARTED: AtomicU64 = AtomicU64::new(0);
-    STARTED.store(0, Ordering::Relaxed);
-    let start = Instant::now();
-    for _ in 0..tasks {
-        drop(go!(|| {
-            STARTED.fetch_add(1, Ordering::Relaxed);
-            sleep(SLEEP);
-        }));
-    }
-    while STARTED.load(Ordering::Relaxed) < tasks {
-        // Not a yield: a worker looks for new coroutines only when those it has are all parked.
-        sleep(Duration::from_millis(1));
-    }
-    start.elapsed()
+fn receive(from: &Receiver<u64>) -> Option<u64> {
+    from.recv().ok()
 }
