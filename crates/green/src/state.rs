@@ -546,11 +546,13 @@ impl fmt::Display for State {
     }
 }
 
-/// `core::sleep::Sleep` is `Sleep`, and `sync::Get<alloc::string::String>` is `Get<String>`.
+/// `core::sleep::Sleep` is `Sleep`, and `sync::Get<'_, alloc::string::String>` is `Get<String>`.
 fn short_name(path: &str) -> String {
+    let path = path.replace("{{closure}}", "closure");
+    let path = path.replace("<'_>", "").replace("'_, ", "");
     let mut short = String::with_capacity(path.len());
     let mut word = String::new();
-    for c in path.replace("{{closure}}", "closure").chars() {
+    for c in path.chars() {
         match c {
             ':' => word.clear(),
             c if c.is_alphanumeric() || c == '_' => word.push(c),
@@ -572,6 +574,7 @@ mod tests {
     fn names_of_types_are_short() {
         assert_eq!(short_name("a::b::Sleep"), "Sleep");
         assert_eq!(short_name("q::Get<alloc::string::String>"), "Get<String>");
-        assert_eq!(short_name("&mut x::Io<'_, o::Fd>"), "&mut Io<'_, Fd>");
+        assert_eq!(short_name("&mut x::Io<'_, o::Fd>"), "&mut Io<Fd>");
+        assert_eq!(short_name("a::Get<b::Borrowed<'_>>"), "Get<Borrowed>");
     }
 }
