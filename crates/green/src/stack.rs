@@ -65,21 +65,35 @@ impl Mapping {
     /// Makes the lowest page one that must not be touched.
     fn guard(&self) -> io::Result<()> {
         if HAS_GUARD_INSTALL.load(Ordering::Relaxed) {
-            // SAFETY: the page belongs to this mapping, which is new: nothing is on it.
-            let failed =
-                unsafe { libc::madvise(self.low.as_ptr(), *PAGE_BYTES, MADV_GUARD_INSTALL) };
-            if failed == 0 {
+            let Err(error) = self.install_guard() else {
                 return Ok(());
-            }
-            let error = io::Error::last_os_error();
+            };
             if error.raw_os_error() != Some(libc::EINVAL) {
                 return Err(error);
             }
             HAS_GUARD_INSTALL.store(false, Ordering::Relaxed);
         }
-        // SAFETY: as above.
-        unsafe { mprotect(self.low.as_ptr(), *PAGE_BYTES, MprotectFlags::empty()) }?;
-        Ok(())
+        self.protect_guard()
+    }
+
+    /// # Errors
+    /// `EINVAL` before Linux 6.13.
+    fn install_guard(&self) -> io::Result<()> {
+        // SAFETY: the page belongs to this mapping, which is new: nothing is on it.
+        let failed = unsafe { libc::madvise(self.low.as_ptr(), *PAGE_BYTES, MADV_GUARD_INSTALL) };
+        if failed == 0 {
+            Ok(())
+        } else {
+            Err(io::Error::last_os_error())
+        }
+    }
+
+    /// # Errors
+    /// `ENOMEM` when the process has as many mappings as it may.
+    fn protect_guard(&self) -> io::Result<()> {
+        let none = MprotectFlags::empty();
+        // SAFETY: the page belongs to this mapping, which is new: nothing is on it.
+        Ok(unsafe { mprotect(self.low.as_ptr(), *PAGE_BYTES, none) }?)
     }
 }
 
@@ -185,6 +199,7 @@ unsafe impl Stack for GreenStack {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::fd::AsRawFd;
 
     #[test]
     fn a_dropped_stack_is_the_next_one_of_its_size() {
@@ -194,6 +209,27 @@ mod tests {
         let other = GreenStack::new(2 * STACK_BYTES).unwrap();
         assert_ne!(other.base(), base);
         assert_eq!(GreenStack::new(STACK_BYTES).unwrap().base(), base);
+    }
+
+    /// True if a write to that address fails, which the kernel finds out without a fault.
+    fn is_guarded(address: usize) -> bool {
+        let (reader, writer) = rustix::pipe::pipe().unwrap();
+        rustix::io::write(&writer, &[1]).unwrap();
+        // SAFETY: read(2) checks the address itself; the byte is of a mapping that is nobody else's.
+        let read = unsafe { libc::read(reader.as_raw_fd(), address as *mut c_void, 1) };
+        read == -1 && io::Error::last_os_error().raw_os_error() == Some(libc::EFAULT)
+    }
+
+    #[test]
+    fn either_guard_keeps_the_lowest_page_from_being_touched() {
+        for guard in [Mapping::guard, Mapping::protect_guard] {
+            let stack = GreenStack::new(3 * STACK_BYTES).unwrap();
+            guard(stack.mapping()).unwrap();
+            let low = stack.guard().start;
+            assert!(is_guarded(low) && is_guarded(stack.guard().end - 1));
+            assert!(!is_guarded(stack.guard().end));
+            std::mem::forget(stack); // it has a guard too many
+        }
     }
 
     #[test]
