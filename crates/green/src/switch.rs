@@ -142,8 +142,13 @@ impl Body {
         let inside = Rc::clone(&state);
         let coroutine = Coroutine::with_stack(stack, move |yielder: &GreenYielder, ()| {
             inside.switch.yielder.set(Some(NonNull::from(yielder)));
-            drop(inside);
-            function();
+            if inside.has_begun() {
+                drop(inside);
+                function();
+            } else {
+                // Killed before it began. Dropped here, what it holds may even wait, or panic.
+                inside.guarded(|| drop(function));
+            }
         });
         Body {
             coroutine: Some(coroutine),
@@ -196,16 +201,17 @@ impl fmt::Display for Body {
 }
 
 impl Drop for Body {
-    /// A task that is dropped before its end: it was killed before it began, or the loop is dropped. In
-    /// the latter case its stack unwinds now, and each wait of what runs meanwhile fails at once.
+    /// A task that is dropped before its end: it was killed before it began, or the loop is dropped. Its
+    /// stack unwinds now, and each wait of what runs meanwhile fails at once.
     fn drop(&mut self) {
         if self.coroutine.is_none() {
             return;
         }
-        if !self.state.has_begun() {
-            self.end(Ending::NeverBegan);
-            return;
-        }
+        let ending = if self.state.has_begun() {
+            Ending::Returned
+        } else {
+            Ending::NeverBegan
+        };
         self.state.close();
         // A panic that drops the loop is not this stack's.
         let outside = usize::from(std::thread::panicking());
@@ -213,7 +219,7 @@ impl Drop for Body {
         let ended = self.resume(Waker::noop());
         UNWINDING.set(UNWINDING.get() - outside);
         if ended {
-            self.end(Ending::Returned);
+            self.end(ending);
         } else {
             // A cleanup waits for what will not come. Its stack stays, as there is no way out of it:
             // leaking memory is safe, freeing it with values on it is not.

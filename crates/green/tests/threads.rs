@@ -191,6 +191,27 @@ fn a_group_is_killed_though_all_of_it_end_at_once() {
 }
 
 #[test]
+fn a_panic_in_the_drop_of_one_that_never_began_leaves_nobody_waiting() {
+    struct Bad;
+    impl Drop for Bad {
+        fn drop(&mut self) {
+            panic!("in a drop");
+        }
+    }
+    run(|| {
+        let heard = Rc::new(Cell::new(0));
+        let counts = Rc::clone(&heard);
+        Handle::current().on_unhandled(move |_| counts.set(counts.get() + 1));
+        let bad = Bad;
+        let victim = spawn(move || drop(bad));
+        victim.kill();
+        assert!(matches!(victim.join(), Err(JoinError::Killed)));
+        assert_eq!(heard.get(), 1);
+    })
+    .unwrap();
+}
+
+#[test]
 fn cancel_is_for_those_that_have_not_begun() {
     run(|| {
         let (a, b) = (spawn(|| sleep(MS)), spawn(|| ()));
