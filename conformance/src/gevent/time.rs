@@ -1,7 +1,9 @@
 //! Sleeping and time-outs.
 
 use super::{LONG, compute_for, ms, truth};
-use oneloop::green::{Elapsed, Wait, idle, join_all, sleep, spawn, timeout, yield_now};
+use oneloop::green::{
+    Elapsed, Wait, idle, join_all, sleep, spawn, timeout, timeout_with, yield_now,
+};
 use std::io;
 use std::panic::{catch_unwind, resume_unwind};
 use std::time::Duration;
@@ -99,9 +101,12 @@ pub(super) fn timeout_kinds() {
     if timeout(ms(20), sleeps).is_err() {
         println!("no value: timed out");
     }
-    // It is pending for as long as its function runs, and there is no other way to ask.
-    let pending = timeout(ms(20), || println!("pending inside: {}", truth(true))).is_err();
-    println!("pending behind: {}", truth(pending));
+    let inside = timeout_with(ms(20), |timeout| {
+        println!("pending inside: {}", truth(timeout.is_pending()));
+        timeout.cancel();
+        timeout.is_pending()
+    });
+    println!("pending behind: {}", truth(inside.unwrap()));
     sleep(ms(40));
     println!("cancelled at the end of its scope");
     timeout(Duration::MAX, || sleep(ms(20))).unwrap();

@@ -92,5 +92,8 @@ pub use thread::{
     Builder, ExitLink, Finished, JoinHandle, Thread, current, spawn, spawn_after,
     spawn_after_local, try_current,
 };
-pub use time::{idle, offload, sleep, sleep_until, timeout, timeout_at, yield_now};
+pub use time::{
+    Timeout, catch_unwind, idle, offload, sleep, sleep_until, timeout, timeout_at, timeout_with,
+    yield_now,
+};
 pub use wait::Wait;

@@ -306,6 +306,13 @@ impl State {
         });
     }
 
+    /// True if that time-out is running.
+    pub(crate) fn has_timeout(&self, id: u64) -> bool {
+        let rare = self.rare.borrow();
+        rare.as_ref()
+            .is_some_and(|rare| rare.timeouts.iter().any(|armed| armed.id == id))
+    }
+
     /// Turns the time-outs that are over into interrupts, once the future that is waited for is known not
     /// to be ready: the earliest deadline first, and of equal
     /// ones the outermost.

@@ -1,10 +1,13 @@
 //! Time: sleeping, letting others run, and time-outs around any code.
 
-use crate::state::TimedOut;
+use crate::state::{State, TimedOut};
 use crate::wait::{current, wait_or_closed};
-use oneloop_core::{Elapsed, Handle, Phase};
+use oneloop_core::{Elapsed, Handle, Phase, Sleep};
+use std::any::Any;
 use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use std::fmt;
+use std::panic::{AssertUnwindSafe, Location, resume_unwind};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 thread_local! {
@@ -79,7 +82,7 @@ pub fn idle() {
 #[track_caller]
 pub fn timeout<T>(duration: Duration, function: impl FnOnce() -> T) -> Result<T, Elapsed> {
     let sleep = current().handle.sleep(duration);
-    timeout_of(sleep, function)
+    timeout_of(sleep, |_| function())
 }
 
 /// Like [`timeout`], with a point in time: several calls can share one deadline.
@@ -92,22 +95,120 @@ pub fn timeout<T>(duration: Duration, function: impl FnOnce() -> T) -> Result<T,
 #[track_caller]
 pub fn timeout_at<T>(deadline: Instant, function: impl FnOnce() -> T) -> Result<T, Elapsed> {
     let sleep = current().handle.sleep_until(deadline);
+    timeout_of(sleep, |_| function())
+}
+
+/// Like [`timeout`], with the time-out in the function's hands: it can be given up, and begun anew.
+///
+/// ```
+/// use oneloop_green::{run, sleep, timeout_with};
+/// use std::time::Duration;
+/// const MS: Duration = Duration::from_millis(1);
+/// let result = run(|| {
+///     timeout_with(50 * MS, |timeout| {
+///         sleep(MS);
+///         timeout.restart(50 * MS); // it moves on, so it may take its time
+///         sleep(MS);
+///         timeout.cancel();
+///         sleep(60 * MS);
+///     })
+/// })?;
+/// assert!(result.is_ok());
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`timeout`].
+///
+/// # Panics
+/// As [`timeout`].
+#[track_caller]
+pub fn timeout_with<T>(
+    duration: Duration,
+    function: impl FnOnce(&Timeout) -> T,
+) -> Result<T, Elapsed> {
+    let sleep = current().handle.sleep(duration);
     timeout_of(sleep, function)
 }
 
-fn timeout_of<T>(sleep: oneloop_core::Sleep, function: impl FnOnce() -> T) -> Result<T, Elapsed> {
+fn timeout_of<T>(sleep: Sleep, function: impl FnOnce(&Timeout) -> T) -> Result<T, Elapsed> {
     let thread = current();
     let id = NEXT_ID.replace(NEXT_ID.get() + 1);
     thread.push_timeout(id, sleep);
-    let result = catch_unwind(AssertUnwindSafe(function));
-    thread.pop_timeout(id);
+    let timeout = Timeout { thread, id };
+    let result = std::panic::catch_unwind(AssertUnwindSafe(|| function(&timeout)));
+    timeout.cancel();
     result.map_err(|payload| match payload.downcast_ref::<TimedOut>() {
         Some(timed_out) if timed_out.0 == id => {
-            thread.caught();
+            timeout.thread.caught();
             Elapsed
         }
         _ => resume_unwind(payload),
     })
+}
+
+/// A running time-out: see [`timeout_with`]. `Timeout` of gevent and eventlet.
+pub struct Timeout {
+    thread: Rc<State>,
+    id: u64,
+}
+
+impl fmt::Debug for Timeout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Timeout(pending: {})", self.is_pending())
+    }
+}
+
+impl Timeout {
+    /// True while it is running: it is neither over nor cancelled.
+    pub fn is_pending(&self) -> bool {
+        self.thread.has_timeout(self.id)
+    }
+
+    /// Gives it up, even if it is over but has not come through yet.
+    pub fn cancel(&self) {
+        self.thread.pop_timeout(self.id);
+    }
+
+    /// Has it be over after that long from now on, whatever became of it before. It is the innermost one
+    /// of its thread then.
+    ///
+    /// # Panics
+    /// In another green thread than that which began it.
+    pub fn restart(&self, duration: Duration) {
+        let is_own = Rc::ptr_eq(&current(), &self.thread);
+        assert!(is_own, "a time-out is its thread's own");
+        self.cancel();
+        let sleep = self.thread.handle.sleep(duration);
+        self.thread.push_timeout(self.id, sleep);
+    }
+}
+
+/// Calls a function, and catches whatever unwinds through it: a panic, a kill, a time-out of further out.
+///
+/// [`std::panic::catch_unwind`] does as well in most programs; but while another green thread waits in
+/// its drops, only this one tells that this thread unwinds no more and may be interrupted again.
+///
+/// ```
+/// use oneloop_green::{catch_unwind, run, sleep, spawn, yield_now};
+/// use std::time::Duration;
+/// let stubborn = run(|| {
+///     let stubborn = spawn(|| {
+///         let killed = catch_unwind(|| sleep(Duration::from_secs(3600))).is_err();
+///         format!("killed: {killed}, and still here")
+///     });
+///     yield_now();
+///     stubborn.kill();
+///     stubborn.join().unwrap()
+/// })?;
+/// assert_eq!(stubborn, "killed: true, and still here");
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Errors
+/// What unwound. Unless it is to end here, give it to [`std::panic::resume_unwind`].
+pub fn catch_unwind<T>(function: impl FnOnce() -> T) -> Result<T, Box<dyn Any + Send>> {
+    std::panic::catch_unwind(AssertUnwindSafe(function)).inspect_err(|_| crate::wait::caught())
 }
 
 /// Runs a function that blocks on another thread, and waits for what it returns: the others run
