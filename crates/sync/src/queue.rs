@@ -16,15 +16,17 @@ use std::task::{Context, Poll, Waker};
 /// is there for those in line is for nobody else. So a queue of one alternates between putting and
 /// getting, and the smallest value is the smallest when it is taken. Of those who wait for room, each is
 /// woken when the one before has run, and so behind the getter that this one has woken: they take turns
-/// with many of them, too, as in gevent.
+/// with many of them, too, as in gevent. Where they hold their values out, a getter that finds none in
+/// the queue takes the first of those, and goes on before its putter, as in eventlet.
 pub(crate) struct State<T> {
     items: Items<T>,
     capacity: Option<usize>,
-    /// Waits for values: those in the queue and, at a rendezvous, those in the other line.
+    /// Waits for values: those in the queue and those that are held out in the other line.
     getters: Turnstile,
-    /// Waits for room. At a rendezvous there is none: each has its value with it until a getter takes
-    /// that.
+    /// Waits for room; at a rendezvous there is none.
     putters: Turnstile<Option<T>>,
+    /// Who waits for room holds its value out, until there is room or a getter takes it.
+    holds_out: bool,
     unfinished: usize,
     finished: Gate,
     /// One side of a channel is gone.
@@ -47,24 +49,31 @@ impl<T> State<T> {
         self.getters.add(after);
     }
 
+    fn count_room(&mut self, after: &mut After) {
+        let room = match self.capacity {
+            Some(capacity) => capacity.saturating_sub(self.items.len()),
+            None => usize::MAX,
+        };
+        self.putters.set(room, after);
+    }
+
     fn next(&self) -> Option<&T> {
-        let offered = || self.putters.line.next_held()?.as_ref();
-        self.items.next().or_else(offered)
+        let held_out = || self.putters.line.first_held()?.as_ref();
+        self.items.next().or_else(held_out)
     }
 
     /// The next value, for somebody who may have it.
     fn pop(&mut self, after: &mut After) -> T {
         let value = match self.items.pop() {
             Some(value) => {
-                if !self.is_rendezvous() {
-                    self.putters.add(after);
-                }
+                self.count_room(after);
                 value
             }
             None => {
                 self.count_unfinished();
-                let offered = self.putters.serve(after).and_then(Option::take);
-                offered.expect("the getters' turnstile counts what there is")
+                let held_out = self.putters.line.dismiss(after).and_then(Option::take);
+                self.putters.settle(after);
+                held_out.expect("the getters' turnstile counts what there is")
             }
         };
         if self.closed && self.getters.available() == 1 {
@@ -103,38 +112,42 @@ impl<T> State<T> {
                 None => Ok(()), // a getter has taken it
             });
         }
+        if let Some(through) = ticket.take_if(|ticket| self.putters.line.is_dismissed(*ticket)) {
+            self.putters.give_up(through, after);
+            return Poll::Ready(Ok(()));
+        }
         if self.putters.may_pass(*ticket) {
             if let Some(value) = value.take() {
                 self.push(value, after);
             }
-            self.putters.pass(ticket, after);
+            if let Some(held_out) = self.putters.pass(ticket, after).flatten() {
+                self.items.push(held_out); // the getters know of it
+                self.count_unfinished();
+            }
             return Poll::Ready(Ok(()));
         }
         let Some(waker) = waker.take() else {
             return Poll::Pending;
         };
-        let offered = match self.is_rendezvous() {
-            true => value.take(),
-            false => None,
-        };
-        let is_offered = offered.is_some();
-        self.putters.line.wait(ticket, waker, || offered, after);
-        if is_offered {
+        let held_out = value.take_if(|_| self.holds_out);
+        let is_held_out = held_out.is_some();
+        self.putters.line.wait(ticket, waker, || held_out, after);
+        if is_held_out {
             self.getters.add(after);
         }
         Poll::Pending
     }
 
-    /// Gives back a value that was offered, and that no getter has taken.
+    /// Gives back a value that was held out, and that no getter has taken.
     fn give_up_put(&mut self, ticket: Ticket<Option<T>>, after: &mut After) -> Option<T> {
-        if self.is_rendezvous() {
-            if self.putters.line.held(ticket).is_none() {
-                self.putters.pass(&mut Some(ticket), after); // it is through
-                return None;
-            }
+        if self.putters.line.is_dismissed(ticket) {
+            return self.putters.give_up(ticket, after); // there is nothing left
+        }
+        let held_out = self.putters.give_up(ticket, after);
+        if held_out.is_some() {
             self.getters.remove(after);
         }
-        self.putters.give_up(ticket, after)
+        held_out
     }
 
     fn try_get(&mut self, after: &mut After) -> Result<T, Empty> {
@@ -192,10 +205,11 @@ impl<T> State<T> {
         Poll::Pending
     }
 
-    /// At a rendezvous everybody waits in line for a moment: so each put is through before the next value
-    /// is got.
+    /// Who comes waits in line for a moment, at a rendezvous and while somebody whose value was taken out
+    /// of its hands has not run: so each put is through before the next value is got.
     fn may_get(&self, ticket: Option<Ticket<()>>) -> bool {
-        let has_come = ticket.is_some() || !self.is_rendezvous();
+        let is_between = self.items.len() == 0 && self.putters.line.dismissed() > 0;
+        let has_come = ticket.is_some() || !(self.is_rendezvous() || is_between);
         has_come && self.getters.may_pass(ticket)
     }
 
@@ -233,7 +247,8 @@ pub(crate) enum Empty {
 /// | | gevent | eventlet |
 /// |---|---|---|
 /// | [`Queue::unbounded`] | `Queue()`, `Queue(0)` | `Queue()` |
-/// | [`Queue::bounded`] | `Queue(n)` | `Queue(n)` |
+/// | [`Queue::bounded`] | `Queue(n)` | |
+/// | [`Queue::handing_over`] | | `Queue(n)` |
 /// | [`Queue::rendezvous`] | `Channel()` | `Queue(0)` |
 /// | [`Queue::lifo`], [`Queue::priority`] | `LifoQueue`, `PriorityQueue` | the same |
 /// | [`Queue::task_done`], [`Queue::join`] | `JoinableQueue` | `Queue` |
@@ -275,6 +290,32 @@ impl<T> Queue<T> {
         Queue::with(Items::Fifo(VecDeque::new()), Some(capacity))
     }
 
+    /// As [`Queue::bounded`], but who waits for room holds its value out: a getter that finds none in
+    /// the queue takes it from there, before the putter has gone on. eventlet's `Queue(n)`.
+    ///
+    /// ```
+    /// use oneloop_core::EventLoop;
+    /// use oneloop_sync::Queue;
+    /// let mut event_loop = EventLoop::new()?;
+    /// let queue = Queue::handing_over(1);
+    /// let numbers = queue.clone();
+    /// event_loop.handle().spawn(async move {
+    ///     numbers.put(1).await;
+    ///     numbers.put(2).await; // waits for room
+    /// });
+    /// event_loop.block_on(async {
+    ///     oneloop_core::yield_now().await;
+    ///     assert_eq!(queue.try_get(), Some(1));
+    ///     assert_eq!(queue.try_get(), Some(2)); // a bounded one has to wait for the putter
+    /// });
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn handing_over(capacity: usize) -> Self {
+        let queue = Queue::bounded(capacity);
+        queue.state.change(|state, _| state.holds_out = true);
+        queue
+    }
+
     /// A queue without room: who puts waits until a getter has the value. That one goes on first, and the
     /// next value is got when the putter has gone on, as in gevent and eventlet: a get always waits,
     /// though it be for those only who are ready.
@@ -301,11 +342,8 @@ impl<T> Queue<T> {
                 items,
                 capacity,
                 getters: Turnstile::new(0),
-                putters: match capacity {
-                    None => Turnstile::new(usize::MAX),
-                    Some(0) => Turnstile::new(0),
-                    Some(capacity) => Turnstile::one_by_one(capacity),
-                },
+                putters: Turnstile::one_by_one(capacity.unwrap_or(usize::MAX)),
+                holds_out: capacity == Some(0),
                 unfinished: 0,
                 finished: Gate::new(true),
                 closed: false,
@@ -386,6 +424,23 @@ impl<T> Queue<T> {
         self.state.look(|state| state.capacity)
     }
 
+    /// Changes for how many values there is room, and wakes those for whom there is now: `resize` of
+    /// eventlet. What is in stays, though it be more than there is room for.
+    ///
+    /// # Panics
+    /// When there is to be no room at all, unless it is a [`Queue::handing_over`].
+    #[track_caller]
+    pub fn set_capacity(&self, capacity: Option<usize>) {
+        self.state.change(|state, after| {
+            assert!(
+                capacity != Some(0) || state.holds_out,
+                "a queue that does not hand over needs room"
+            );
+            state.capacity = capacity;
+            state.count_room(after);
+        });
+    }
+
     /// How many wait for a value, by [`Queue::get`] or [`Queue::peek`], and there is none for them.
     pub fn getters(&self) -> usize {
         self.state.look(|state| state.getters.waiting())
@@ -439,6 +494,13 @@ impl<T> Queue<T> {
             queue: self.clone(),
             ticket: None,
         }
+    }
+
+    /// How many values somebody who comes now could get without waiting, and for how many more there is
+    /// room.
+    pub(crate) fn free(&self) -> (usize, usize) {
+        self.state
+            .look(|state| (state.getters.free(), state.putters.free()))
     }
 
     /// As [`Queue::try_get`], and whether it is of use to wait.

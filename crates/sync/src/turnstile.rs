@@ -5,7 +5,7 @@ use crate::waiters::{After, Line, Ticket};
 /// So many things are to be had: for the first so many in line, and then for whoever comes.
 pub(crate) struct Turnstile<H = ()> {
     available: usize,
-    /// How many may be admitted and not have run yet.
+    /// How many may be admitted, or dismissed, and not have run yet.
     admitted_max: usize,
     /// As many are admitted as there are things for, or all: to leave it is to pass, or to give up.
     pub(crate) line: Line<H>,
@@ -51,12 +51,13 @@ impl<H> Turnstile<H> {
         }
     }
 
-    /// Takes one, in turn or not; who is behind may have to wait again.
-    pub(crate) fn pass(&mut self, ticket: &mut Option<Ticket<H>>, after: &mut After) {
-        if let Some(ticket) = ticket.take() {
-            self.line.leave(ticket, after);
-        }
+    /// Takes one, in turn or not; who is behind may have to wait again. Gives what somebody in line had
+    /// with it.
+    pub(crate) fn pass(&mut self, ticket: &mut Option<Ticket<H>>, after: &mut After) -> Option<H> {
+        let ticket = ticket.take();
+        let held = ticket.map(|ticket| self.line.leave(ticket, after));
         self.remove(after);
+        held
     }
 
     /// There is one more.
@@ -75,16 +76,16 @@ impl<H> Turnstile<H> {
         self.settle(after);
     }
 
-    /// One more, for the first who waits, with what that one has; none if nobody waits.
-    pub(crate) fn serve(&mut self, after: &mut After) -> Option<&mut H> {
-        let held = self.line.admit(after)?;
-        self.available += 1;
-        Some(held)
+    /// There are so many.
+    pub(crate) fn set(&mut self, available: usize, after: &mut After) {
+        self.available = available;
+        self.settle(after);
     }
 
     /// Admits as many as it should be.
     pub(crate) fn settle(&mut self, after: &mut After) {
-        let admitted = self.available.min(self.line.len()).min(self.admitted_max);
+        let admitted_max = self.admitted_max.saturating_sub(self.line.dismissed());
+        let admitted = self.available.min(self.line.len()).min(admitted_max);
         while self.line.admitted() < admitted {
             self.line.admit(after);
         }

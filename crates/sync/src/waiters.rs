@@ -89,11 +89,20 @@ pub(crate) type Ticket<H> = Key<Place<H>>;
 pub(crate) struct Place<H> {
     /// None from when it is woken until it waits again.
     waker: Option<Waker>,
-    admitted: bool,
+    standing: Standing,
     /// What it has with it.
     held: H,
     before: Option<Ticket<H>>,
     behind: Option<Ticket<H>>,
+}
+
+/// What somebody who waits may do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Waits,
+    Admitted,
+    /// It has what it waits for, and is in line no more.
+    Dismissed,
 }
 
 /// Who waits, first in first out. Those in front are *admitted*: they were woken, and keep their
@@ -113,6 +122,8 @@ pub(crate) struct Line<H = ()> {
     /// The first who is not admitted.
     next: Option<Ticket<H>>,
     admitted: usize,
+    /// How many have to leave yet, and are not in line any more.
+    dismissed: usize,
 }
 
 impl<H> Default for Line<H> {
@@ -123,6 +134,7 @@ impl<H> Default for Line<H> {
             last: None,
             next: None,
             admitted: 0,
+            dismissed: 0,
         }
     }
 }
@@ -130,11 +142,15 @@ impl<H> Default for Line<H> {
 impl<H> Line<H> {
     /// How many are in line, admitted or not.
     pub(crate) fn len(&self) -> usize {
-        self.places.len()
+        self.places.len() - self.dismissed
     }
 
     pub(crate) fn admitted(&self) -> usize {
         self.admitted
+    }
+
+    pub(crate) fn dismissed(&self) -> usize {
+        self.dismissed
     }
 
     /// How many are not admitted yet.
@@ -155,7 +171,7 @@ impl<H> Line<H> {
     fn join(&mut self, waker: Waker, held: H) -> Ticket<H> {
         let ticket = self.places.insert(Place {
             waker: Some(waker),
-            admitted: false,
+            standing: Standing::Waits,
             held,
             before: self.last,
             behind: None,
@@ -194,42 +210,64 @@ impl<H> Line<H> {
 
     /// Goes away, having passed or given up, and takes along what it had.
     pub(crate) fn leave(&mut self, ticket: Ticket<H>, after: &mut After) -> H {
+        match self.is_dismissed(ticket) {
+            true => self.dismissed -= 1,
+            false => self.unlink(ticket),
+        }
         let place = self.places.remove(ticket);
         let place = place.expect("a ticket ends by leaving");
-        self.link(place.before, place.behind);
-        if place.admitted {
-            self.admitted -= 1;
-        } else if self.next == Some(ticket) {
-            self.next = place.behind;
-        }
         after.drop(place.waker);
         place.held
     }
 
-    pub(crate) fn is_admitted(&self, ticket: Ticket<H>) -> bool {
-        self.place(ticket).admitted
+    fn unlink(&mut self, ticket: Ticket<H>) {
+        let place = self.place(ticket);
+        let (before, behind) = (place.before, place.behind);
+        if place.standing == Standing::Admitted {
+            self.admitted -= 1;
+        } else if self.next == Some(ticket) {
+            self.next = behind;
+        }
+        self.link(before, behind);
     }
 
-    pub(crate) fn held(&self, ticket: Ticket<H>) -> &H {
-        &self.place(ticket).held
-    }
-
-    /// What the first who is not admitted has with it.
-    pub(crate) fn next_held(&self) -> Option<&H> {
-        Some(&self.place(self.next?).held)
-    }
-
-    /// Admits one more, and gives what it has with it.
-    pub(crate) fn admit(&mut self, after: &mut After) -> Option<&mut H> {
-        let ticket = self.next?;
-        self.admitted += 1;
-        self.next = self.place(ticket).behind;
+    /// Takes the first out of line, and gives what it has with it: it is woken, and has only to leave.
+    pub(crate) fn dismiss(&mut self, after: &mut After) -> Option<&mut H> {
+        let ticket = self.first?;
+        self.unlink(ticket);
+        self.dismissed += 1;
         let place = self.place_mut(ticket);
-        place.admitted = true;
+        place.standing = Standing::Dismissed;
         if let Some(waker) = place.waker.take() {
             after.wake(waker);
         }
         Some(&mut place.held)
+    }
+
+    pub(crate) fn is_admitted(&self, ticket: Ticket<H>) -> bool {
+        self.place(ticket).standing == Standing::Admitted
+    }
+
+    pub(crate) fn is_dismissed(&self, ticket: Ticket<H>) -> bool {
+        self.place(ticket).standing == Standing::Dismissed
+    }
+
+    /// What the first in line has with it.
+    pub(crate) fn first_held(&self) -> Option<&H> {
+        Some(&self.place(self.first?).held)
+    }
+
+    /// Admits one more, if anybody waits.
+    pub(crate) fn admit(&mut self, after: &mut After) -> Option<()> {
+        let ticket = self.next?;
+        self.admitted += 1;
+        self.next = self.place(ticket).behind;
+        let place = self.place_mut(ticket);
+        place.standing = Standing::Admitted;
+        if let Some(waker) = place.waker.take() {
+            after.wake(waker);
+        }
+        Some(())
     }
 
     pub(crate) fn admit_all(&mut self, after: &mut After) {
@@ -243,7 +281,7 @@ impl<H> Line<H> {
             None => self.last,
         };
         let ticket = ticket.expect("somebody is admitted");
-        self.place_mut(ticket).admitted = false;
+        self.place_mut(ticket).standing = Standing::Waits;
         self.next = Some(ticket);
         self.admitted -= 1;
     }

@@ -119,6 +119,8 @@ impl Semaphores {
 #[derive(Clone, Copy, Debug)]
 enum Order {
     Fifo,
+    /// First in first out, and putters hold their values out.
+    HandingOver,
     Lifo,
     Priority,
 }
@@ -134,7 +136,7 @@ struct Getter {
 
 struct Putter {
     polled: Polled<Put<Value>>,
-    /// Taken away when it is served, at a rendezvous.
+    /// Taken away when it is served, where it is held out.
     value: Option<Value>,
     /// It was polled, and waits.
     in_line: bool,
@@ -146,6 +148,7 @@ struct Queues {
     real: Queue<Value>,
     order: Order,
     capacity: Option<usize>,
+    holds_out: bool,
     items: Vec<Value>,
     /// Both in the order of their places.
     getters: Vec<Getter>,
@@ -157,6 +160,7 @@ impl Queues {
     fn new(order: Order, capacity: Option<usize>) -> Self {
         let real = match order {
             Order::Fifo => capacity.map_or_else(Queue::unbounded, Queue::bounded),
+            Order::HandingOver => capacity.map_or_else(Queue::unbounded, Queue::handing_over),
             Order::Lifo => Queue::lifo(capacity),
             Order::Priority => Queue::priority(capacity),
         };
@@ -164,6 +168,7 @@ impl Queues {
             real,
             order,
             capacity,
+            holds_out: capacity == Some(0) || matches!(order, Order::HandingOver),
             items: Vec::new(),
             getters: Vec::new(),
             putters: Vec::new(),
@@ -175,10 +180,19 @@ impl Queues {
         self.capacity == Some(0)
     }
 
-    /// Putters at a rendezvous that still have their values with them.
+    /// Putters that hold out their values, of the first so many.
+    fn offers_of(&self, first: usize) -> usize {
+        let offering = |putter: &&Putter| self.holds_out && putter.value.is_some();
+        self.putters[..first].iter().filter(offering).count()
+    }
+
     fn offers(&self) -> usize {
-        let offering = |putter: &&Putter| self.is_rendezvous() && putter.value.is_some();
-        self.putters.iter().filter(offering).count()
+        self.offers_of(self.putters.len())
+    }
+
+    /// Somebody's value was taken out of its hands, and it has not run since.
+    fn has_dismissed(&self) -> bool {
+        self.putters.iter().any(|putter| putter.value.is_none())
     }
 
     fn may_get(&self, place: usize) -> bool {
@@ -186,25 +200,26 @@ impl Queues {
     }
 
     fn may_put(&self, place: usize) -> bool {
-        match self.capacity {
-            Some(0) => {
-                let putter = self.putters.get(place);
-                putter.is_some_and(|putter| putter.value.is_none())
-            }
-            Some(capacity) => {
-                let putter = self.putters.get(place);
-                let waits_for_another = place > 0 && putter.is_some_and(|putter| putter.in_line);
-                !waits_for_another && place + self.items.len() < capacity
-            }
-            None => true,
+        let putter = self.putters.get(place);
+        if putter.is_some_and(|putter| putter.value.is_none()) {
+            return true;
         }
+        if place > 0 && putter.is_some_and(|putter| putter.in_line) {
+            return false; // it waits for another one
+        }
+        let before = match self.holds_out {
+            true => self.offers_of(place),
+            false => place,
+        };
+        let capacity = self.capacity.unwrap_or(usize::MAX);
+        before + self.items.len() < capacity
     }
 
     /// Where the next value is among the items, unless it is an offer.
     fn next(&self) -> Option<usize> {
         let last = self.items.len().checked_sub(1)?;
         Some(match self.order {
-            Order::Fifo => 0,
+            Order::Fifo | Order::HandingOver => 0,
             Order::Lifo => last,
             Order::Priority => (0..=last).min_by_key(|at| self.items[*at])?,
         })
@@ -238,7 +253,8 @@ impl Queues {
                     false => Box::pin(self.real.peek()),
                 };
                 let mut polled = Polled::new(future);
-                if self.is_rendezvous() {
+                let is_between = self.items.is_empty() && self.has_dismissed();
+                if self.is_rendezvous() || is_between {
                     assert!(polled.poll().is_pending(), "each getter is in line first");
                     self.getters.push(Getter { polled, takes });
                 } else {
@@ -369,7 +385,9 @@ proptest! {
     fn a_queue_loses_nothing_keeps_its_order_and_lets_nobody_sleep(
         steps in steps(),
         capacity in proptest::option::of(0..4_usize),
-        order in prop_oneof![Just(Order::Fifo), Just(Order::Lifo), Just(Order::Priority)],
+        order in prop_oneof![
+            Just(Order::Fifo), Just(Order::HandingOver), Just(Order::Lifo), Just(Order::Priority)
+        ],
     ) {
         let mut model = Queues::new(order, capacity);
         for step in &steps {

@@ -23,6 +23,7 @@ fn puts_and_gets(queue: &Queue<u32>) -> String {
 fn puts_and_gets_take_turns_as_there_is_room() {
     let table = [
         (Queue::bounded(1), "put1 get1 put2 get2 put3 get3"),
+        (Queue::handing_over(1), "put1 get1 get2 put2 put3 get3"),
         (Queue::rendezvous(), "get1 put1 get2 put2 get3 put3"),
         (Queue::unbounded(), "put1 put2 put3 get1 get2 get3"),
         (Queue::lifo(None), "put1 put2 put3 get3 get2 get1"),
@@ -267,4 +268,51 @@ fn many_who_put_take_turns_with_one_who_gets() {
         });
     });
     assert_eq!(trace, "put5 put4 got4 got5 put3 got3 put2 got2");
+}
+
+#[test]
+fn who_is_handed_a_value_goes_on_before_its_putter_and_waits_for_it_before_the_next() {
+    let trace = trace(|handle, log| {
+        let queue = Queue::handing_over(2);
+        for number in 1..=5 {
+            let (queue, log) = (queue.clone(), log.clone());
+            handle.spawn(async move {
+                queue.put(number).await;
+                log.note(format!("put{number}"));
+            });
+        }
+        let log = log.clone();
+        handle.spawn(async move {
+            for _ in 1..=5 {
+                log.note(format!("got{}", queue.get().await));
+            }
+        });
+    });
+    assert_eq!(trace, "put1 put2 got1 got2 got3 put3 got4 put4 got5 put5");
+}
+
+#[test]
+fn who_waits_for_room_goes_on_when_there_is_more_of_it() {
+    for queue in [Queue::bounded(1), Queue::handing_over(1)] {
+        now(queue.put(1));
+        let (second, third) = (queue.put(2), queue.put(3));
+        let (second, mut third) = (Polled::pending(second), Polled::pending(third));
+        queue.set_capacity(Some(2));
+        second.output();
+        assert!(third.poll().is_pending());
+        queue.set_capacity(Some(1));
+        now(queue.get());
+        assert!(
+            third.poll().is_pending(),
+            "there is more in than there is room for"
+        );
+        now(queue.get());
+        third.output();
+    }
+}
+
+#[test]
+#[should_panic(expected = "needs room")]
+fn only_what_hands_over_can_do_without_room() {
+    Queue::<()>::bounded(1).set_capacity(Some(0));
 }
