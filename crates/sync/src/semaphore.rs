@@ -275,7 +275,7 @@ impl fmt::Debug for BoundedSemaphore {
 
 /// A semaphore with a floor and a ceiling, and waiting at both: eventlet's `CappedSemaphore`.
 ///
-/// It is a [`Queue`] of units: to acquire is to get one, to release is to put one.
+/// It is a [`Queue::handing_over`] of units: to acquire is to get one, to release is to put one.
 ///
 /// ```
 /// use oneloop_core::EventLoop;
@@ -298,7 +298,7 @@ impl CappedSemaphore {
     /// # Panics
     /// When `permits` are more than `limit`.
     pub fn new(permits: usize, limit: usize) -> Self {
-        let units = Queue::bounded(limit);
+        let units = Queue::handing_over(limit);
         for _ in 0..permits {
             let room = units.try_put(());
             room.expect("a capped semaphore begins within its limit");
@@ -326,9 +326,14 @@ impl CappedSemaphore {
         self.units.try_put(()).is_ok()
     }
 
-    /// How many permits there are.
+    /// How many permits could be acquired without waiting. Those of who waits to release are among them.
     pub fn available(&self) -> usize {
-        self.units.len()
+        self.units.free().0
+    }
+
+    /// How many permits could be released without waiting.
+    pub fn room(&self) -> usize {
+        self.units.free().1
     }
 }
 

@@ -107,6 +107,20 @@ fn a_capped_one_waits_at_both_ends() {
 }
 
 #[test]
+fn a_capped_one_counts_who_waits_to_release() {
+    let semaphore = CappedSemaphore::new(1, 2);
+    assert_eq!((semaphore.available(), semaphore.room()), (1, 1));
+    now(semaphore.release());
+    assert_eq!((semaphore.available(), semaphore.room()), (2, 0));
+    let release = Polled::pending(semaphore.release());
+    assert_eq!((semaphore.available(), semaphore.room()), (3, 0));
+    now(semaphore.acquire());
+    assert_eq!((semaphore.available(), semaphore.room()), (2, 0));
+    release.output();
+    assert_eq!((semaphore.available(), semaphore.room()), (2, 0));
+}
+
+#[test]
 #[should_panic(expected = "begins within its limit")]
 fn a_capped_one_does_not_begin_above_its_limit() {
     CappedSemaphore::new(2, 1);
