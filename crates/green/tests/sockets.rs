@@ -199,8 +199,13 @@ fn with_a_time_out_of_zero_nothing_is_waited_for() {
         assert_eq!(error.kind(), ErrorKind::WouldBlock);
         assert!(!other.is_finished(), "nobody ran meanwhile");
         (&b).write_all(b"there").unwrap();
-        sleep(MS);
         assert_eq!((&a).read(&mut [0; 8]).unwrap(), 5);
+        assert!(!other.is_finished());
+        a.set_read_timeout(None);
+        let reader = spawn(move || (&a).read(&mut [0; 8]).unwrap());
+        sleep(MS);
+        (&b).write_all(b"later").unwrap();
+        assert_eq!(reader.join().unwrap(), 5);
     })
     .unwrap();
 }

@@ -85,7 +85,10 @@ impl<S> Open<S> {
         });
         match self.timeout(direction) {
             None => wait_io(operation, at),
-            Some(Duration::ZERO) => wait_io(at_once(operation), at),
+            Some(Duration::ZERO) => {
+                source.assume_ready(direction); // the loop may not have heard of it yet
+                wait_io(at_once(operation), at)
+            }
             Some(timeout) => {
                 let limited = source.handle().timeout(timeout, operation);
                 wait_io(in_time(limited), at)
