@@ -64,6 +64,7 @@
 //! that another one drops at that moment poisons its mutex.
 
 mod deadlock;
+pub mod eventlet;
 mod group;
 mod join;
 mod local;

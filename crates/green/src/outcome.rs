@@ -129,7 +129,12 @@ pub(crate) enum Link {
     /// Any other future that does.
     Wake(Waker),
     Call(Call),
+    /// Is called on the stack that ends: see [`eventlet::link`](crate::eventlet::link).
+    Inside(Inside),
 }
+
+/// A link of eventlet's.
+pub(crate) type Inside = Box<dyn FnOnce(&Thread)>;
 
 /// Names a link for as long as it waits.
 pub(crate) type LinkId = u32;
@@ -182,11 +187,38 @@ impl Links {
 
     /// True if there is anything to call, which takes a run of its own.
     pub(crate) fn have_calls(&self) -> bool {
+        let is_call = |link: &Link| matches!(link, Link::Call(_) | Link::Inside(_));
         match self {
             Links::None => false,
-            Links::One(_, link) => matches!(link, Link::Call(_)),
-            Links::Many(links) => links.iter().any(|(_, link)| matches!(link, Link::Call(_))),
+            Links::One(_, link) => is_call(link),
+            Links::Many(links) => links.iter().any(|(_, link)| is_call(link)),
         }
+    }
+
+    pub(crate) fn have_inside(&self) -> bool {
+        let is_inside = |link: &Link| matches!(link, Link::Inside(_));
+        match self {
+            Links::None => false,
+            Links::One(_, link) => is_inside(link),
+            Links::Many(links) => links.iter().any(|(_, link)| is_inside(link)),
+        }
+    }
+
+    /// Takes some out, in their order.
+    pub(crate) fn take_some(&mut self, which: impl Fn(&Link) -> bool) -> Links {
+        let mut taken = Links::None;
+        let links = match mem::take(self) {
+            Links::None => return taken,
+            Links::One(id, link) => vec![(id, link)],
+            Links::Many(links) => links,
+        };
+        for (id, link) in links {
+            match which(&link) {
+                true => taken.push(id, link),
+                false => self.push(id, link),
+            }
+        }
+        taken
     }
 
     /// All of them, first come first.

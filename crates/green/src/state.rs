@@ -1,9 +1,9 @@
 //! What is known of one green thread: the way it waits, and what may end a wait early.
 
 use crate::deadlock::Deadlock;
-use crate::outcome::{Close, Ending, Kill, Leaves, Link, LinkId, Links, Outcome};
+use crate::outcome::{Close, Ending, Inside, Kill, Leaves, Link, LinkId, Links, Outcome, error_of};
 use crate::switch::{self, Switch};
-use crate::thread::Thread;
+use crate::thread::{Thread, on_a_thread};
 use oneloop_core::{Handle, JoinError, Key, Sleep, Task, Unhandled};
 use std::any::{Any, type_name};
 use std::cell::{Cell, RefCell};
@@ -31,6 +31,15 @@ enum Stage {
 /// The loop is being dropped: nothing that is waited for will come.
 #[derive(Debug)]
 pub(crate) struct Closed;
+
+/// What a green thread is waited for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Until {
+    /// Its function has ended.
+    Result,
+    /// So have eventlet's links, which run on its stack.
+    End,
+}
 
 /// Something that ends a wait early, by unwinding.
 struct Interrupt {
@@ -210,7 +219,7 @@ impl State {
         match self.stage.get() {
             Stage::Ended => {}
             Stage::New => {
-                self.place.fail(crate::outcome::error_of(payload));
+                self.place.fail(error_of(payload));
                 self.handle.cancel_task(self.key.get());
             }
             Stage::Begun => {
@@ -375,6 +384,10 @@ impl State {
         self.stage.get() == Stage::Ended
     }
 
+    pub(crate) fn has_result(&self) -> bool {
+        self.outcome.get().is_some()
+    }
+
     pub(crate) fn outcome(&self) -> Option<Outcome> {
         self.outcome.get()
     }
@@ -385,7 +398,9 @@ impl State {
             self.place.fail(JoinError::Cancelled);
         }
         self.stage.set(Stage::Ended);
-        self.outcome.set(self.place.outcome());
+        if !self.has_result() {
+            self.outcome.set(self.place.outcome());
+        }
         let rare = self.rare.take();
         drop(rare);
         let links = self.links.take();
@@ -397,6 +412,40 @@ impl State {
         self.report_unobserved();
     }
 
+    /// The result is there, and the stack still is: calls what is to be called there. Who waits for the
+    /// result has it meanwhile.
+    pub(crate) fn call_inside(self: &Rc<Self>) {
+        if !self.links.borrow().have_inside() {
+            return;
+        }
+        self.outcome.set(self.place.outcome());
+        let inside = self.take_inside();
+        let is_wait = |link: &Link| matches!(link, Link::Task(_) | Link::Wake(_));
+        let waiting = self.links.borrow_mut().take_some(is_wait);
+        self.wake(waiting);
+        let thread = Thread::new(Rc::clone(self));
+        let called = catch_unwind(AssertUnwindSafe(|| {
+            inside.into_iter().for_each(|call| call(&thread));
+        }));
+        let error = called.map_err(error_of).err();
+        if let Some(error @ JoinError::Panicked(_)) = error {
+            self.report(error);
+        }
+    }
+
+    pub(crate) fn take_inside(&self) -> Vec<Inside> {
+        let is_inside = |link: &Link| matches!(link, Link::Inside(_));
+        let links = self.links.borrow_mut().take_some(is_inside);
+        let calls = links
+            .into_queue()
+            .into_iter()
+            .filter_map(|link| match link {
+                Link::Inside(call) => Some(call),
+                _ => None,
+            });
+        calls.collect()
+    }
+
     fn wake(&self, links: Links) {
         match links {
             Links::None => {}
@@ -404,7 +453,7 @@ impl State {
             links => links.into_queue().into_iter().for_each(|link| match link {
                 Link::Task(key) => self.handle.wake_task(key),
                 Link::Wake(waker) => waker.wake(),
-                Link::Call(_) => unreachable!("calls have a run of their own"),
+                Link::Call(_) | Link::Inside(_) => unreachable!("calls have a run of their own"),
             }),
         }
     }
@@ -434,9 +483,18 @@ impl State {
         Ok(id)
     }
 
-    /// Ready at the end; until then the waker is kept, in the place of this id's if there is one.
-    pub(crate) fn poll_end(&self, id: &mut Option<LinkId>, waker: &Waker) -> Poll<()> {
-        if self.has_ended() {
+    /// Ready then; before, the waker is kept, in the place of this id's if there is one.
+    pub(crate) fn poll_until(
+        &self,
+        until: Until,
+        id: &mut Option<LinkId>,
+        waker: &Waker,
+    ) -> Poll<()> {
+        let is_there = match until {
+            Until::Result => self.has_result(),
+            Until::End => self.has_ended(),
+        };
+        if is_there {
             return Poll::Ready(());
         }
         let joiner = switch::with_current(|thread| {
@@ -445,15 +503,15 @@ impl State {
         });
         // A waker is foreign code, so before the borrow.
         let link = joiner.map_or_else(|| Link::Wake(waker.clone()), Link::Task);
-        let Some(known) = *id else {
-            *id = self.link(link).ok();
-            return Poll::Pending;
-        };
         let mut links = self.links.borrow_mut();
-        let before = links
-            .get_mut(known)
-            .map(|place| std::mem::replace(place, link));
-        drop(links);
+        let before = match id.and_then(|id| links.get_mut(id)) {
+            Some(place) => Some(std::mem::replace(place, link)),
+            None => {
+                drop(links);
+                *id = self.link(link).ok();
+                None
+            }
+        };
         drop(before);
         Poll::Pending
     }
@@ -504,6 +562,9 @@ pub(crate) fn notify(thread: Thread, mut links: VecDeque<Link>) {
         while let Some(link) = links.pop_front() {
             let heard_by = match link {
                 Link::Call(call) => thread.tell(call),
+                Link::Inside(call) => {
+                    thread.tell(on_a_thread(call, thread.spawned_at())) // this one never began
+                }
                 Link::Task(key) => Some(key),
                 Link::Wake(waker) => {
                     waker.wake();

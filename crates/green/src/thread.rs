@@ -1,8 +1,8 @@
 //! Green threads as their users see them: spawning, joining, killing.
 
-use crate::outcome::{Call, Kill, Link, LinkId, Outcome, Place, error_of};
+use crate::outcome::{Call, Inside, Kill, Link, LinkId, Outcome, Place, error_of};
 use crate::stack::{GreenStack, STACK_BYTES};
-use crate::state::{Closed, State, notify};
+use crate::state::{Closed, State, Until, notify};
 use crate::switch::{self, Body};
 use crate::wait::{current as current_state, wait_or_closed};
 use oneloop_core::{Elapsed, Handle, JoinError, Key, Task};
@@ -82,7 +82,7 @@ impl Thread {
         self.state.has_ended()
     }
 
-    /// How it ended, if it has.
+    /// How its function ended, if it has.
     pub fn outcome(&self) -> Option<Outcome> {
         self.state.outcome()
     }
@@ -90,8 +90,13 @@ impl Thread {
     /// Waits for its end, and leaves the result where it is: any number of threads and tasks can.
     /// Cancel safe.
     pub fn finished(&self) -> Finished {
+        self.until(Until::End)
+    }
+
+    pub(crate) fn until(&self, until: Until) -> Finished {
         Finished {
             thread: self.clone(),
+            until,
             link: None,
         }
     }
@@ -119,7 +124,8 @@ impl Thread {
     }
 
     /// Ends it like [`Thread::kill`], but before anything else runs, and without waiting for a cleanup
-    /// that waits: `kill` of eventlet. The caller goes on behind whatever is ready.
+    /// that waits. The caller goes on behind whatever is ready. [`eventlet::kill`](crate::eventlet::kill)
+    /// is this, and calls the links of one that has not begun.
     ///
     /// # Panics
     /// As [`Thread::kill`].
@@ -172,12 +178,23 @@ impl Thread {
     /// Has the function run on a green thread of its own when it ends: `link` of gevent.
     #[track_caller]
     pub fn on_exit_spawn(&self, hear: impl FnOnce(&Thread) + 'static) -> ExitLink {
-        let spawned_at = Location::caller();
-        self.link(Box::new(move |thread: &Thread| {
-            let thread = thread.clone();
-            let spawned = Builder::new().spawn_at(move || hear(&thread), spawned_at);
-            Some(spawned.expect(NO_STACK).id())
-        }))
+        self.link(on_a_thread(Box::new(hear), Location::caller()))
+    }
+
+    /// As [`eventlet::link`](crate::eventlet::link), but gives it back when that comes late.
+    pub(crate) fn link_inside(&self, call: Inside) -> Result<ExitLink, Inside> {
+        let thread = self.clone();
+        if self.state.has_result() {
+            return Err(call);
+        }
+        match self.state.link(Link::Inside(call)) {
+            Ok(id) => Ok(ExitLink {
+                thread,
+                id: Some(id),
+            }),
+            Err(Link::Inside(call)) => Err(call),
+            Err(_) => unreachable!("what comes back is what was given"),
+        }
     }
 
     pub(crate) fn tell(&self, call: Call) -> Option<Key<Task>> {
@@ -187,6 +204,15 @@ impl Thread {
     pub(crate) fn state(&self) -> &Rc<State> {
         &self.state
     }
+}
+
+/// A call that runs on a green thread of its own.
+pub(crate) fn on_a_thread(hear: Inside, spawned_at: &'static Location<'static>) -> Call {
+    Box::new(move |thread: &Thread| {
+        let thread = thread.clone();
+        let spawned = Builder::new().spawn_at(move || hear(&thread), spawned_at);
+        Some(spawned.expect(NO_STACK).id())
+    })
 }
 
 /// What [`Thread::on_exit`] and [`Thread::on_exit_spawn`] have called, and can be taken back. Dropping
@@ -199,6 +225,11 @@ pub struct ExitLink {
 }
 
 impl ExitLink {
+    pub(crate) fn late(thread: &Thread) -> Self {
+        let thread = thread.clone();
+        ExitLink { thread, id: None }
+    }
+
     /// Has it not called; false if the thread has ended, and it is too late: `unlink` of gevent and
     /// eventlet.
     pub fn remove(self) -> bool {
@@ -211,6 +242,7 @@ impl ExitLink {
 #[must_use = "futures do nothing unless awaited"]
 pub struct Finished {
     thread: Thread,
+    until: Until,
     link: Option<LinkId>,
 }
 
@@ -218,8 +250,12 @@ impl Future for Finished {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Finished { thread, link } = &mut *self;
-        thread.state.poll_end(link, cx.waker())
+        let Finished {
+            thread,
+            until,
+            link,
+        } = &mut *self;
+        thread.state.poll_until(*until, link, cx.waker())
     }
 }
 
@@ -256,6 +292,7 @@ pub fn spawn<T: 'static>(function: impl FnOnce() -> T + 'static) -> JoinHandle<T
 
 /// Starts a green thread that begins after that long. As in gevent, even zero is behind what is
 /// ready already and what it spawns; those with equal deadlines begin in the order of their calls.
+/// (eventlet's order is that of [`eventlet::spawn_after`](crate::eventlet::spawn_after).)
 ///
 /// # Panics
 /// As [`spawn`].
@@ -386,6 +423,8 @@ impl Builder {
         let body = Body::new(stack, Rc::clone(&shared), move || {
             let result = catch_unwind(AssertUnwindSafe(function));
             inside.place.leave(result.map_err(error_of));
+            let inside: Rc<State> = inside;
+            inside.call_inside();
         });
         state.key.set(handle.spawn_described(body, spawned_at));
         Ok(JoinHandle {
@@ -457,14 +496,15 @@ impl<T: 'static> JoinHandle<T> {
     /// As [`JoinHandle::join`], and when the result was taken before.
     #[track_caller]
     pub fn join_timeout(&mut self, duration: Duration) -> Result<Result<T, JoinError>, Elapsed> {
-        let joined = self.state.handle.timeout(duration, self.thread.finished());
+        let ended = self.thread.until(Until::Result);
+        let joined = self.state.handle.timeout(duration, ended);
         crate::wait::wait_at(joined, Location::caller())?;
         Ok(self.take_result())
     }
 
     /// Looks at the result, if there is one, and leaves it where it is.
     pub fn peek<R>(&self, look: impl FnOnce(&Result<T, JoinError>) -> R) -> Option<R> {
-        if self.is_finished() {
+        if self.outcome().is_some() {
             self.state.place.peek(look)
         } else {
             None
@@ -489,7 +529,7 @@ impl<T: 'static> Future for JoinHandle<T> {
     /// When polled again after it gave its result.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let JoinHandle { thread, link, .. } = &mut *self;
-        ready!(thread.state.poll_end(link, cx.waker()));
+        ready!(thread.state.poll_until(Until::Result, link, cx.waker()));
         Poll::Ready(self.take_result())
     }
 }

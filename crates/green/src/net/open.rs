@@ -17,6 +17,8 @@ use std::time::Duration;
 pub(crate) struct Open<S> {
     socket: RefCell<Option<Rc<S>>>,
     source: fn(&S) -> &Source,
+    /// It was closed, and who waits on it is not to notice.
+    closed_unnoticed: Cell<bool>,
     /// Somebody reads, or accepts; somebody writes.
     busy: [Cell<bool>; 2],
     timeouts: [Cell<Option<Duration>>; 2],
@@ -28,6 +30,7 @@ impl<S> Open<S> {
         Rc::new(Open {
             socket: RefCell::new(Some(Rc::new(socket))),
             source,
+            closed_unnoticed: Cell::new(false),
             busy: Default::default(),
             timeouts: Default::default(),
         })
@@ -46,6 +49,14 @@ impl<S> Open<S> {
     pub(crate) fn close(&self) {
         if let Some(socket) = self.socket.take() {
             (self.source)(&socket).wake_waiting();
+        }
+    }
+
+    /// Closes it as eventlet does, after that function: who waits on it waits on.
+    pub(crate) fn close_unnoticed(&self, before: impl FnOnce(&S)) {
+        if let Some(socket) = self.socket.take() {
+            self.closed_unnoticed.set(true);
+            before(&socket);
         }
     }
 
@@ -78,6 +89,9 @@ impl<S> Open<S> {
         let _busy = Busy::new(&self.busy[direction as usize])?;
         let source = (self.source)(&socket);
         let operation = source.io(direction, |cx| {
+            if self.closed_unnoticed.get() {
+                return Poll::Pending;
+            }
             if self.is_closed() {
                 return Poll::Ready(Err(Errno::BADF.into()));
             }

@@ -60,6 +60,13 @@ impl<S: ByteStream> Stream<S> {
         self.open.close();
     }
 
+    /// As [`eventlet::close`](crate::eventlet::close).
+    pub(crate) fn close_unnoticed(&self) {
+        self.open.close_unnoticed(|socket| {
+            let _ = socket.socket().shutdown(Shutdown::Both); // the peer may have gone
+        });
+    }
+
     /// Ends one direction or both: after [`Shutdown::Write`] the peer reads to the end of what was
     /// written.
     ///
