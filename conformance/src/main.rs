@@ -18,7 +18,7 @@ use std::process::ExitCode;
 enum Program {
     Callback(fn() -> Result<(), Thrown>),
     Green(fn()),
-    /// For what other threads take time for.
+    /// For what other threads take time for, and what passes the time without waiting.
     GreenInRealTime(fn()),
 }
 

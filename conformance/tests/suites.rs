@@ -86,7 +86,6 @@ fn every_program_prints_what_gevent_prints() {
 }
 
 #[test]
-#[ignore = "their twins are being written"]
 fn every_program_prints_what_eventlet_prints() {
     conforms("eventlet", "py", 37);
 }
