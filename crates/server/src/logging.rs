@@ -12,6 +12,9 @@ use tracing_subscriber::prelude::*;
 /// The target of the lines that `--trace` adds.
 pub(crate) const TURN: &str = "turn";
 
+/// The target of the lines that SIGUSR1 asks for; they come at every --log-level.
+pub(crate) const TASKS: &str = "tasks";
+
 /// Lines that may wait to be written.
 const LINES_MAX: usize = 8192;
 
@@ -31,7 +34,8 @@ pub(crate) fn start(options: &Options) -> Log {
     };
     let filter = Targets::new()
         .with_default(level(options.log_level))
-        .with_target(TURN, turns);
+        .with_target(TURN, turns)
+        .with_target(TASKS, LevelFilter::INFO);
     let (writer, guard) = NonBlockingBuilder::default()
         .buffered_lines_limit(LINES_MAX)
         .finish(io::stderr());

@@ -10,6 +10,7 @@ mod callbacks;
 mod chat;
 mod connection;
 mod green;
+mod inspect;
 mod limits;
 mod logging;
 mod mode;

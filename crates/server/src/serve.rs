@@ -2,12 +2,13 @@
 
 use crate::bind::{Place, SocketFiles, in_words, listen_all};
 use crate::callbacks;
+use crate::inspect;
 use crate::limits;
 use crate::logging::TURN;
 use crate::options::Options;
 use crate::service::{Service, Shared, Stage};
 use oneloop::net::{Addr, Listener};
-use oneloop::signal::number::{SIGHUP, SIGINT, SIGTERM};
+use oneloop::signal::number::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use oneloop::{EventLoop, Handle, Signals, Sleep};
 use std::future::{Future, poll_fn};
 use std::io::{self, Write};
@@ -25,11 +26,13 @@ pub(crate) fn run(options: Options, addrs: &[Addr]) -> Result<ExitCode, String> 
     let handle = event_loop.handle();
     let mut files = SocketFiles::default();
     let listeners = listen_all(&handle, addrs, &options, &mut files)?;
-    let signals = Signals::new(&handle, &ending_signals())
-        .map_err(|error| format!("cannot listen for signals: {}", in_words(&error)))?;
+    let signals = hear(&handle, &ending_signals())?;
+    let questions = hear(&handle, &[SIGUSR1])?;
     let shared = Shared::new(options, connections_max);
     let threads = start_threads(&shared, &listeners)?;
     announce(&listeners);
+    inspect::listen(&shared, &handle, questions);
+    inspect::answer(&shared, &handle);
     let service = Service::start(&shared, &handle, listeners);
     let entered = callbacks::enter(&service.shared.options, &handle);
     let code = event_loop.block_on(live(&service, &signals));
@@ -53,6 +56,11 @@ fn new_loop(options: &Options) -> Result<EventLoop, String> {
             .observe(Some(|report: &_| info!(target: TURN, "{report}")));
     }
     Ok(event_loop)
+}
+
+fn hear(handle: &Handle, numbers: &[i32]) -> Result<Signals, String> {
+    let signals = Signals::new(handle, numbers);
+    signals.map_err(|error| format!("cannot listen for signals: {}", in_words(&error)))
 }
 
 /// The signals that end the server. SIGHUP is one, unless whoever started us had it ignored, as
@@ -181,6 +189,7 @@ fn serve_on_thread(
     let _ = started.send(Ok(()));
     drop(started);
     let _entered = callbacks::enter(&shared.options, &event_loop.handle());
+    inspect::answer(shared, &event_loop.handle());
     let service = Service::start(shared, &event_loop.handle(), listeners);
     event_loop.block_on(async {
         poll_fn(|cx| shared.poll_stage(cx, Stage::Draining)).await;

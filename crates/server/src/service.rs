@@ -73,6 +73,10 @@ pub(crate) struct Shared {
     stages: Watchers,
     /// Woken when a connection ends that may have kept another one out.
     places: Watchers,
+    /// Times that somebody asked what the tasks are at.
+    asked_for_tasks: AtomicU64,
+    /// Woken each time.
+    tellers: Watchers,
 }
 
 impl Shared {
@@ -89,6 +93,8 @@ impl Shared {
             acceptors: AtomicUsize::new(0),
             stages: Watchers::default(),
             places: Watchers::default(),
+            asked_for_tasks: AtomicU64::new(0),
+            tellers: Watchers::default(),
         })
     }
 
@@ -108,6 +114,23 @@ impl Shared {
         self.stages.add(cx.waker()); // before the look, so that no change is missed
         if self.is_at(stage) {
             Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+
+    /// Has every loop tell of its tasks.
+    pub(crate) fn ask_for_tasks(&self) {
+        self.asked_for_tasks.fetch_add(1, Ordering::AcqRel);
+        self.tellers.wake();
+    }
+
+    /// Ready once that was asked for more often than answered: with how often.
+    pub(crate) fn poll_asked_for_tasks(&self, cx: &mut Context<'_>, answered: u64) -> Poll<u64> {
+        self.tellers.add(cx.waker()); // before the look, so that no question is missed
+        let asked = self.asked_for_tasks.load(Ordering::Acquire);
+        if asked > answered {
+            Poll::Ready(asked)
         } else {
             Poll::Pending
         }

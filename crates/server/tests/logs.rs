@@ -2,13 +2,14 @@
 
 mod harness;
 
-use harness::client::echo;
+use harness::client::{echo, fill};
 use harness::command;
 use harness::process::Process;
 use harness::server::Server;
 use rustix::process::Signal;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::net::Shutdown;
 
 const PHASES: [&str; 7] = [
     "pending", "idle", "prepare", "poll", "check", "closing", "timers",
@@ -175,4 +176,69 @@ fn nobody_on_stdout_is_no_reason_to_stop() {
     echo(harness::client::connect_unix(stream), b"a fresh client");
     process.signal(Signal::TERM);
     assert_eq!(process.wait().code(), Some(0));
+}
+
+/// The number behind this text.
+fn number_behind(line: &str, text: &str) -> usize {
+    let (_, rest) = line
+        .split_once(text)
+        .unwrap_or_else(|| panic!("no {text:?} in {line}"));
+    let digits = rest.split(|c: char| !c.is_ascii_digit()).next();
+    digits.unwrap().parse().unwrap()
+}
+
+/// Asks what the tasks are at; gives the lines that so many loops answer.
+#[track_caller]
+fn ask_for_tasks(server: &mut Server, loops: usize) -> Vec<String> {
+    server.signal(Signal::USR1);
+    let (mut answers, mut expected, mut tasks) = (0, 0, Vec::new());
+    while answers < loops || tasks.len() < expected {
+        let line = server.stderr.wait_for(" tasks: ");
+        if line.contains("all tasks of this loop follow") {
+            answers += 1;
+            expected += number_behind(&line, " tasks=");
+        } else {
+            tasks.push(line);
+        }
+    }
+    assert!(
+        tasks
+            .iter()
+            .all(|line| line.contains("; spawned at crates/"))
+    );
+    tasks
+}
+
+#[test]
+fn sigusr1_tells_of_every_task_and_stops_nothing() {
+    for (threads, loops) in [("1", 1), ("2", 2)] {
+        let mut server = Server::start(&["--threads", threads, "--log-level", "error"]);
+        let before = ask_for_tasks(&mut server, loops).len();
+        let clients = server.connect_echoed(5);
+        for _ in 0..3 {
+            let tasks = ask_for_tasks(&mut server, loops);
+            assert_eq!(tasks.len(), before + 5, "{tasks:#?}");
+            clients
+                .iter()
+                .for_each(|client| echo(client, b"undisturbed"));
+        }
+        drop(clients);
+        server.finish();
+    }
+}
+
+#[test]
+fn sigusr1_tells_what_each_green_thread_waits_for() {
+    let mut server = Server::start(&["--style", "green"]);
+    let mut clients = server.connect_echoed(2);
+    let blocked = clients.remove(0);
+    fill(&server, &blocked);
+    blocked.shutdown(Shutdown::Write).unwrap();
+    let tasks = ask_for_tasks(&mut server, 1);
+    for client in ["client 1", "client 2"] {
+        let waits = format!("green thread '{client}' waits for InTime<poll_next> at crates/server");
+        assert!(tasks.iter().any(|line| line.contains(&waits)), "{tasks:#?}");
+    }
+    drop((clients, blocked));
+    server.finish();
 }
