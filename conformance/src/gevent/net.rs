@@ -2,17 +2,15 @@
 
 use super::{LONG, ms, truth};
 use oneloop::green::net::{
-    ServerOptions, StreamServer, TcpListener, TcpStream, UdpSocket, UnixStream, wait_readable,
-    wait_writable,
+    DatagramServer, ServerOptions, StreamServer, TcpListener, TcpStream, UdpSocket, UnixStream,
+    wait_readable, wait_writable,
 };
-use oneloop::green::{Wait, iwait, join_all, sleep, spawn, spawn_after, timeout, yield_now};
+use oneloop::green::{Pool, Wait, iwait, join_all, sleep, spawn, spawn_after, timeout, yield_now};
 use oneloop::sync::Queue;
 use rustix::io::{Errno, ioctl_fionbio};
-use std::cell::OnceCell;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::panic::catch_unwind;
-use std::rc::Rc;
 
 /// Any port of this machine.
 const ANY: (&str, u16) = ("127.0.0.1", 0);
@@ -188,28 +186,21 @@ pub(super) fn two_readers() {
 }
 
 pub(super) fn server_pool() {
-    const PLACES: usize = 2;
-    let server = Rc::new(OnceCell::<StreamServer>::new());
-    let free = {
-        let server = Rc::clone(&server);
-        move || PLACES - server.get().unwrap().connections()
-    };
-    let handle = {
-        let free = free.clone();
-        move |mut stream: TcpStream, _| {
-            let name = receive(&stream).unwrap();
-            println!("{name} is served, free {}", free());
-            stream.write_all(b"hello").unwrap();
-            receive(&stream).unwrap();
-            println!("{name} left");
-        }
+    let pool = Pool::new(2);
+    let places = pool.clone();
+    let handle = move |mut stream: TcpStream, _| {
+        let name = receive(&stream).unwrap();
+        println!("{name} is served, free {}", places.free());
+        stream.write_all(b"hello").unwrap();
+        receive(&stream).unwrap();
+        println!("{name} left");
     };
     let options = ServerOptions {
-        connections_max: Some(PLACES),
+        pool: Some(pool.clone()),
     };
     let listener = TcpListener::bind(ANY).unwrap();
-    let server = server.get_or_init(|| StreamServer::start_with(listener, options, handle));
-    let server_address = address(server);
+    let server = StreamServer::start_with(listener, options, handle);
+    let server_address = address(&server);
     let tasks = ["a", "b", "c", "d"].map(|name| {
         let task = spawn(move || {
             let mut stream = TcpStream::connect(server_address).unwrap();
@@ -223,7 +214,7 @@ pub(super) fn server_pool() {
     });
     join_all(tasks);
     sleep(ms(20));
-    println!("in the end, free {}", free());
+    println!("in the end, free {}", pool.free());
     server.stop(None);
 }
 
@@ -297,25 +288,15 @@ pub(super) fn datagram_server() {
         let datagram = socket.recv(&mut bytes)?;
         Ok(String::from_utf8_lossy(&bytes[..datagram.bytes]).into_owned())
     }
-    let socket = Rc::new(UdpSocket::bind(ANY).unwrap());
-    let server_address = socket.local_addr().unwrap();
-    let server = spawn(move || {
-        let mut bytes = [0; 100];
-        loop {
-            let (datagram, peer) = socket.recv_from(&mut bytes).unwrap();
-            let text = String::from_utf8_lossy(&bytes[..datagram.bytes]).into_owned();
-            let socket = Rc::clone(&socket);
-            spawn(move || {
-                println!(
-                    "server got {}",
-                    if text.is_empty() { "nothing" } else { &text }
-                );
-                sleep(ms(if text == "slow" { 40 } else { 0 }));
-                socket
-                    .send_to(format!("you said {text}").as_bytes(), peer)
-                    .unwrap();
-            });
-        }
+    let socket = UdpSocket::bind(ANY).unwrap();
+    let (server_address, answers) = (socket.local_addr().unwrap(), socket.clone());
+    let server = DatagramServer::start(socket, move |data, peer| {
+        let text = String::from_utf8(data).unwrap();
+        let got = if text.is_empty() { "nothing" } else { &text };
+        println!("server got {got}");
+        sleep(ms(if text == "slow" { 40 } else { 0 }));
+        let answer = format!("you said {text}");
+        answers.send_to(answer.as_bytes(), peer).unwrap();
     });
     let client = UdpSocket::bind(ANY).unwrap();
     client.connect(server_address).unwrap();
@@ -330,7 +311,7 @@ pub(super) fn datagram_server() {
     if receive(&client).unwrap_err().kind() == ErrorKind::TimedOut {
         println!("no more");
     }
-    server.kill();
+    server.stop(None);
     println!("stopped");
 }
 

@@ -24,7 +24,7 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
     Handle::current().sleep_until(deadline)
 }
 
-/// Waits for a future, at most that long; then drops it and gives [`Elapsed`]. If both are ready,
+/// Waits for a future, at most that long; then drops it and gives [`Elapsed`](crate::Elapsed). If both are ready,
 /// the future wins. Cancel safe if the future is.
 ///
 /// ```

@@ -2,10 +2,10 @@
 
 use oneloop_core::{EventLoop, Options};
 use oneloop_green::net::{
-    ServerOptions, StreamServer, TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream,
-    wait_readable, wait_writable,
+    DatagramServer, ServerOptions, StreamServer, TcpListener, TcpStream, UdpSocket, UnixListener,
+    UnixStream, wait_readable, wait_writable,
 };
-use oneloop_green::{Elapsed, RunError, run_on, sleep, spawn, timeout, yield_now};
+use oneloop_green::{Elapsed, Pool, RunError, run_on, sleep, spawn, timeout, yield_now};
 use std::cell::RefCell;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write, copy, pipe};
 use std::net::Shutdown;
@@ -60,7 +60,7 @@ fn many_clients_are_served_side_by_side() {
             .into_iter()
             .for_each(|client| client.join().unwrap());
         server.stop(None);
-        assert_eq!(server.connections(), 0);
+        assert_eq!(server.handlers().len(), 0);
     })
     .unwrap();
 }
@@ -213,8 +213,7 @@ fn with_a_time_out_of_zero_nothing_is_waited_for() {
 #[test]
 fn a_server_with_a_limit_leaves_the_others_in_the_backlog() {
     run(|| {
-        let connections_max = Some(2);
-        let server = echo(ServerOptions { connections_max });
+        let server = echo(ServerOptions::at_most(2));
         let mut clients: Vec<_> = (0..3).map(|_| connect(&server)).collect();
         assert_eq!(ask(&mut clients[0], "a"), "a");
         assert_eq!(ask(&mut clients[1], "b"), "b");
@@ -222,7 +221,7 @@ fn a_server_with_a_limit_leaves_the_others_in_the_backlog() {
         clients[2].write_all(b"c").unwrap();
         let error = clients[2].read(&mut [0; 1]).unwrap_err();
         assert_eq!(
-            (error.kind(), server.connections()),
+            (error.kind(), server.handlers().len()),
             (ErrorKind::TimedOut, 2)
         );
         clients[0].close();
@@ -247,14 +246,14 @@ fn stop_refuses_waits_and_then_kills() {
             ("a".into(), "b".into())
         );
         let waits = server.clone();
-        let waiter = spawn(move || waits.until_stopped());
+        let waiter = spawn(move || waits.until_stopped().unwrap());
         let ends = short.clone();
         drop(spawn(move || {
             sleep(5 * MS);
             ends.close();
         }));
         server.stop(Some(10 * MS));
-        assert_eq!(server.connections(), 0);
+        assert_eq!(server.handlers().len(), 0);
         assert_eq!(long.read(&mut [0; 1]).unwrap(), 0, "its handler was killed");
         let error = TcpStream::connect(addr).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
@@ -282,6 +281,38 @@ fn a_handler_that_panics_ends_its_connection_only() {
         assert_eq!(bad.read(&mut [0; 1]).unwrap(), 0);
         assert_eq!(ask(&mut connect(&server), "a"), "a");
         assert_eq!(*heard.borrow(), 1);
+    })
+    .unwrap();
+}
+
+#[test]
+fn two_servers_can_share_a_pool_and_datagrams_are_served_too() {
+    run(|| {
+        let pool = Some(Pool::new(2));
+        let server = echo(ServerOptions { pool: pool.clone() });
+        let (mut a, mut b) = (connect(&server), connect(&server));
+        assert_eq!(
+            (ask(&mut a, "a"), ask(&mut b, "b")),
+            ("a".into(), "b".into())
+        );
+        let socket = UdpSocket::bind(ANY).unwrap();
+        let (addr, answers) = (socket.local_addr().unwrap(), socket.clone());
+        let options = ServerOptions { pool };
+        let datagrams = DatagramServer::start_with(socket, options, move |bytes, from| {
+            answers.send_to(&bytes, from).unwrap();
+        });
+        let client = UdpSocket::bind(ANY).unwrap();
+        client.set_read_timeout(Some(MS));
+        client.send_to(b"c", addr).unwrap();
+        let mut buf = [0; 8];
+        let error = client.recv_from(&mut buf).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut, "the pool is full");
+        a.close();
+        client.set_read_timeout(None);
+        assert_eq!(client.recv_from(&mut buf).unwrap().0.bytes, 1);
+        datagrams.stop(Some(MS));
+        assert_eq!(b.read(&mut [0; 1]).unwrap(), 0, "the pool was emptied");
+        datagrams.until_stopped().unwrap();
     })
     .unwrap();
 }

@@ -12,7 +12,6 @@ fn main() -> std::io::Result<()> {
                 eprintln!("{error}");
             }
         });
-        server.until_stopped();
-        Ok(())
+        server.until_stopped()
     })?
 }

@@ -16,6 +16,6 @@ mod udp;
 pub use fd::{wait_readable, wait_writable};
 pub use listener::{TcpListener, UnixListener};
 pub use oneloop_net::{Addr, Datagram, ListenOptions, Shutdown};
-pub use server::{ServerOptions, StreamServer};
+pub use server::{DatagramServer, ServerOptions, StreamServer};
 pub use stream::{Stream, TcpStream, UnixStream};
 pub use udp::UdpSocket;

@@ -1,12 +1,15 @@
-//! A server that gives each connection a green thread: gevent's `StreamServer`.
+//! Servers that give each connection, or each datagram, a green thread: gevent's `StreamServer` and
+//! `DatagramServer`.
 
 use super::listener::TcpListener;
 use super::stream::TcpStream;
+use super::udp::UdpSocket;
 use crate::group::{Group, Pool};
-use crate::thread::{JoinHandle, NO_STACK, Thread};
+use crate::thread::{Builder, JoinHandle, NO_STACK, Thread};
 use crate::wait::wait_at;
 use oneloop_sync::Event;
-use std::cell::RefCell;
+use rustix::io::Errno;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -14,12 +17,28 @@ use std::panic::Location;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// What a [`StreamServer`] is made with.
+/// The longest datagram that UDP has.
+const DATAGRAM_BYTES_MAX: usize = 65_535;
+
+/// What a [`StreamServer`] or a [`DatagramServer`] is made with.
 #[derive(Clone, Debug, Default)]
 pub struct ServerOptions {
-    /// How many connections are served at once; beyond that they wait in the backlog. `None` is as many
-    /// as there are fds for.
-    pub connections_max: Option<usize>,
+    /// Where the handlers run. While it is full, connections wait in the backlog, and datagrams in the
+    /// socket; several servers, and others, may share it. `None` is a green thread for whatever comes.
+    pub pool: Option<Pool>,
+}
+
+impl ServerOptions {
+    /// So many handlers at once.
+    ///
+    /// # Panics
+    /// For none at all.
+    #[track_caller]
+    pub fn at_most(handlers: usize) -> Self {
+        ServerOptions {
+            pool: Some(Pool::new(handlers)),
+        }
+    }
 }
 
 /// Accepts connections, and serves each on a green thread of its own. Clones are the same server.
@@ -51,17 +70,208 @@ pub struct ServerOptions {
 /// ```
 #[derive(Clone)]
 pub struct StreamServer {
-    inner: Rc<Inner>,
-}
-
-struct Inner {
     listener: TcpListener,
-    handlers: Handlers,
-    acceptor: RefCell<Option<JoinHandle<()>>>,
-    stopped: Event,
+    serving: Rc<Serving>,
 }
 
-/// Where connections are served.
+impl fmt::Debug for StreamServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let handlers = self.handlers().len();
+        write!(f, "StreamServer({:?}, {handlers} handlers)", self.listener)
+    }
+}
+
+impl StreamServer {
+    /// Serves a listener: each connection is given to the handler, with the peer's address.
+    ///
+    /// # Panics
+    /// Outside of a loop, and when there is no memory for a stack.
+    #[track_caller]
+    pub fn start(listener: TcpListener, handler: impl Fn(TcpStream, SocketAddr) + 'static) -> Self {
+        Self::start_with(listener, ServerOptions::default(), handler)
+    }
+
+    /// Serves a listener, with options.
+    ///
+    /// # Panics
+    /// As [`StreamServer::start`].
+    #[track_caller]
+    pub fn start_with(
+        listener: TcpListener,
+        options: ServerOptions,
+        handler: impl Fn(TcpStream, SocketAddr) + 'static,
+    ) -> Self {
+        let accepts = listener.clone();
+        let handler = Rc::new(handler);
+        let accept = move |handlers: &Handlers| {
+            let (stream, peer) = accepts.accept()?;
+            let handler = Rc::clone(&handler);
+            handlers.spawn(move || handler(stream, peer));
+            Ok(())
+        };
+        let serving = Serving::start("acceptor", options, accept, Location::caller());
+        StreamServer { listener, serving }
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// `EBADF` once it is stopped.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// The green threads that serve the connections; those of its pool, if it has one.
+    pub fn handlers(&self) -> Vec<Thread> {
+        self.serving.handlers.group().threads()
+    }
+
+    /// Stops accepting: from here on clients are refused. Connections go on.
+    pub fn close(&self) {
+        self.listener.close();
+        self.serving.stopped.set();
+    }
+
+    /// Stops accepting, waits so long for the handlers to end, and kills those that have not. `None`
+    /// waits for as long as it takes. A pool is emptied, whoever filled it.
+    ///
+    /// # Panics
+    /// Outside of a green thread.
+    #[track_caller]
+    pub fn stop(&self, timeout: Option<Duration>) {
+        self.close();
+        self.serving.end(timeout);
+    }
+
+    /// Waits until somebody stops the server: `serve_forever` of gevent.
+    ///
+    /// # Errors
+    /// Those of `accept(2)` for which the server stopped itself.
+    ///
+    /// # Panics
+    /// Outside of a green thread.
+    #[track_caller]
+    pub fn until_stopped(&self) -> io::Result<()> {
+        self.serving.until_stopped(Location::caller())
+    }
+}
+
+/// Receives datagrams, and gives each to a green thread of its own. Clones are the same server.
+///
+/// ```
+/// use oneloop_green::net::{DatagramServer, UdpSocket};
+/// use oneloop_green::run;
+/// let answer = run(|| {
+///     let socket = UdpSocket::bind(("127.0.0.1", 0))?;
+///     let addr = socket.local_addr()?;
+///     let answers = socket.clone();
+///     let server = DatagramServer::start(socket, move |datagram, from| {
+///         let _ = answers.send_to(&datagram, from);
+///     });
+///     let client = UdpSocket::bind(("127.0.0.1", 0))?;
+///     client.send_to(b"hello", addr)?;
+///     let mut buf = [0; 16];
+///     let (answer, _) = client.recv_from(&mut buf)?;
+///     server.stop(None);
+///     Ok::<_, std::io::Error>(buf[..answer.bytes].to_vec())
+/// })??;
+/// assert_eq!(answer, b"hello");
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct DatagramServer {
+    socket: UdpSocket,
+    serving: Rc<Serving>,
+}
+
+impl fmt::Debug for DatagramServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let handlers = self.handlers().len();
+        write!(f, "DatagramServer({:?}, {handlers} handlers)", self.socket)
+    }
+}
+
+impl DatagramServer {
+    /// Serves a socket: each datagram is given to the handler, with its sender. A clone of the socket is
+    /// for the answers.
+    ///
+    /// # Panics
+    /// As [`StreamServer::start`].
+    #[track_caller]
+    pub fn start(socket: UdpSocket, handler: impl Fn(Vec<u8>, SocketAddr) + 'static) -> Self {
+        Self::start_with(socket, ServerOptions::default(), handler)
+    }
+
+    /// Serves a socket, with options.
+    ///
+    /// # Panics
+    /// As [`StreamServer::start`].
+    #[track_caller]
+    pub fn start_with(
+        socket: UdpSocket,
+        options: ServerOptions,
+        handler: impl Fn(Vec<u8>, SocketAddr) + 'static,
+    ) -> Self {
+        let receives = socket.clone();
+        let handler = Rc::new(handler);
+        let mut buf = vec![0; DATAGRAM_BYTES_MAX];
+        let receive = move |handlers: &Handlers| {
+            let (datagram, from) = receives.recv_from(&mut buf)?;
+            let (bytes, handler) = (buf[..datagram.bytes].to_vec(), Rc::clone(&handler));
+            handlers.spawn(move || handler(bytes, from));
+            Ok(())
+        };
+        let serving = Serving::start("receiver", options, receive, Location::caller());
+        DatagramServer { socket, serving }
+    }
+
+    /// Where it receives.
+    ///
+    /// # Errors
+    /// `EBADF` once it is stopped.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// The green threads that are at a datagram; those of its pool, if it has one.
+    pub fn handlers(&self) -> Vec<Thread> {
+        self.serving.handlers.group().threads()
+    }
+
+    /// Receives no more, waits so long for the handlers to end, and kills those that have not; then the
+    /// socket is closed. See [`StreamServer::stop`].
+    ///
+    /// # Panics
+    /// Outside of a green thread.
+    #[track_caller]
+    pub fn stop(&self, timeout: Option<Duration>) {
+        self.serving.stopped.set();
+        self.serving.end(timeout);
+        self.socket.close();
+    }
+
+    /// Waits until somebody stops the server: see [`StreamServer::until_stopped`].
+    ///
+    /// # Errors
+    /// Those of `recvfrom(2)` for which the server stopped itself.
+    ///
+    /// # Panics
+    /// Outside of a green thread.
+    #[track_caller]
+    pub fn until_stopped(&self) -> io::Result<()> {
+        self.serving.until_stopped(Location::caller())
+    }
+}
+
+/// What servers have in common: a green thread that takes in what comes, and those that serve it.
+struct Serving {
+    handlers: Handlers,
+    taker: RefCell<Option<JoinHandle<()>>>,
+    stopped: Event,
+    failed: Cell<Option<io::Error>>,
+}
+
+/// Where the handlers run.
 #[derive(Clone)]
 enum Handlers {
     Group(Group),
@@ -76,7 +286,7 @@ impl Handlers {
         }
     }
 
-    /// Waits for a place before there is a connection: those who cannot be served stay in the backlog.
+    /// Waits for a place before there is anything to serve: what cannot be served stays in the kernel.
     fn wait_for_place(&self) {
         if let Handlers::Pool(pool) = self {
             pool.wait_for_place();
@@ -91,128 +301,60 @@ impl Handlers {
     }
 }
 
-impl fmt::Debug for StreamServer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let connections = self.connections();
-        write!(
-            f,
-            "StreamServer({:?}, {connections} connections)",
-            self.inner.listener
-        )
-    }
-}
-
-impl StreamServer {
-    /// Serves a listener: each connection is given to the handler, with the peer's address.
-    ///
-    /// # Panics
-    /// Outside of a loop.
-    #[track_caller]
-    pub fn start(listener: TcpListener, handler: impl Fn(TcpStream, SocketAddr) + 'static) -> Self {
-        Self::start_with(listener, ServerOptions::default(), handler)
-    }
-
-    /// Serves a listener, with options.
-    ///
-    /// # Panics
-    /// Outside of a loop, and for a server of no connections.
-    #[track_caller]
-    pub fn start_with(
-        listener: TcpListener,
+impl Serving {
+    fn start(
+        name: &str,
         options: ServerOptions,
-        handler: impl Fn(TcpStream, SocketAddr) + 'static,
-    ) -> Self {
-        let handlers = match options.connections_max {
-            None => Handlers::Group(Group::new()),
-            Some(max) => Handlers::Pool(Pool::new(max)),
-        };
-        let (accepts, into) = (listener.clone(), handlers.clone());
-        let accept = move || accept_all(&accepts, &into, Rc::new(handler));
-        let acceptor = crate::Builder::new().name("acceptor");
-        let acceptor = acceptor
-            .spawn_at(accept, Location::caller())
-            .expect(NO_STACK);
-        StreamServer {
-            inner: Rc::new(Inner {
-                listener,
-                handlers,
-                acceptor: RefCell::new(Some(acceptor)),
-                stopped: Event::new(),
-            }),
-        }
-    }
-
-    /// Where it listens.
-    ///
-    /// # Errors
-    /// `EBADF` once it is stopped.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.inner.listener.local_addr()
-    }
-
-    /// How many connections are served now.
-    pub fn connections(&self) -> usize {
-        self.inner.handlers.group().len()
-    }
-
-    /// The green threads that serve the connections.
-    pub fn handlers(&self) -> Vec<Thread> {
-        self.inner.handlers.group().threads()
-    }
-
-    /// Stops accepting: from here on clients are refused. Connections go on.
-    pub fn close(&self) {
-        self.inner.listener.close();
-        self.inner.stopped.set();
-    }
-
-    /// Stops accepting, waits so long for the connections to end, and kills those that have not. `None`
-    /// waits for as long as it takes; zero kills at once.
-    ///
-    /// # Panics
-    /// Outside of a green thread.
-    #[track_caller]
-    pub fn stop(&self, timeout: Option<Duration>) {
-        self.close();
-        let acceptor = self.inner.acceptor.take();
-        if let Some(acceptor) = acceptor {
-            acceptor.kill();
-        }
-        let group = self.inner.handlers.group();
-        let ended = match timeout {
-            None => {
-                group.join();
-                Ok(())
+        mut take: impl FnMut(&Handlers) -> io::Result<()> + 'static,
+        at: &'static Location<'static>,
+    ) -> Rc<Self> {
+        let serving = Rc::new(Serving {
+            handlers: options
+                .pool
+                .map_or_else(|| Handlers::Group(Group::new()), Handlers::Pool),
+            taker: RefCell::new(None),
+            stopped: Event::new(),
+            failed: Cell::new(None),
+        });
+        let inside = Rc::downgrade(&serving);
+        let handlers = serving.handlers.clone();
+        let take_all = move || {
+            let failed = loop {
+                handlers.wait_for_place();
+                match take(&handlers) {
+                    Ok(()) => {}
+                    Err(error) if error.kind() == io::ErrorKind::TimedOut => {} // its own affair
+                    Err(error) => break error,
+                }
+            };
+            if let Some(serving) = inside.upgrade() {
+                let is_closed = Errno::from_io_error(&failed) == Some(Errno::BADF);
+                serving.failed.set(Some(failed).filter(|_| !is_closed));
+                serving.stopped.set();
             }
-            Some(timeout) => group.join_timeout(timeout),
         };
-        if ended.is_err() {
+        let taker = Builder::new().name(name).spawn_at(take_all, at);
+        serving.taker.replace(Some(taker.expect(NO_STACK)));
+        serving
+    }
+
+    /// Takes in no more, waits for the handlers, and kills those that are left.
+    #[track_caller]
+    fn end(&self, timeout: Option<Duration>) {
+        if let Some(taker) = self.taker.take() {
+            taker.kill();
+        }
+        let group = self.handlers.group();
+        let Some(timeout) = timeout else {
+            return group.join();
+        };
+        if group.join_timeout(timeout).is_err() {
             group.kill();
         }
     }
 
-    /// Waits until somebody stops the server: `serve_forever` of gevent.
-    ///
-    /// # Panics
-    /// Outside of a green thread.
-    #[track_caller]
-    pub fn until_stopped(&self) {
-        wait_at(self.inner.stopped.until_set(), Location::caller());
-    }
-}
-
-/// Accepts until the listener is closed.
-fn accept_all(
-    listener: &TcpListener,
-    handlers: &Handlers,
-    handler: Rc<impl Fn(TcpStream, SocketAddr) + 'static>,
-) {
-    loop {
-        handlers.wait_for_place();
-        let Ok((stream, peer)) = listener.accept() else {
-            return;
-        };
-        let handler = Rc::clone(&handler);
-        handlers.spawn(move || handler(stream, peer));
+    fn until_stopped(&self, at: &'static Location<'static>) -> io::Result<()> {
+        wait_at(self.stopped.until_set(), at);
+        self.failed.take().map_or(Ok(()), Err)
     }
 }
