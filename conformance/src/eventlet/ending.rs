@@ -3,9 +3,9 @@
 use super::{ValueError, ms, py, raised};
 use oneloop::Handle;
 use oneloop::green::{
-    ExitLink, JoinError, JoinHandle, Outcome, Thread, Wait, current, eventlet, sleep, spawn,
+    ExitLink, JoinError, JoinHandle, Outcome, Thread, Wait, catch_unwind, current, eventlet, sleep,
+    spawn,
 };
-use std::panic::catch_unwind;
 use std::rc::Rc;
 use std::time::Duration;
 

@@ -11,9 +11,9 @@ mod sync;
 mod time;
 
 use crate::{Program, Suite};
-use oneloop::green::JoinError;
+use oneloop::green::{JoinError, catch_unwind};
 use std::io::{self, Read};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::resume_unwind;
 use std::time::Duration;
 
 /// Names, and functions that may fail.
@@ -99,8 +99,7 @@ impl ValueError {
 
 /// `try: function() except ValueError`
 fn attempt<T>(function: impl FnOnce() -> T) -> Result<T, ValueError> {
-    let result = catch_unwind(AssertUnwindSafe(function));
-    result.map_err(|payload| match payload.downcast::<ValueError>() {
+    catch_unwind(function).map_err(|payload| match payload.downcast::<ValueError>() {
         Ok(error) => *error,
         Err(payload) => resume_unwind(payload),
     })

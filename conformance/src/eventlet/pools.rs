@@ -2,10 +2,9 @@
 
 use super::{ValueError, attempt, ms, raised};
 use oneloop::Handle;
-use oneloop::green::{Pile, Pool, Wait, eventlet, sleep, spawn, timeout};
+use oneloop::green::{Pile, Pool, Wait, catch_unwind, eventlet, sleep, spawn, timeout};
 use oneloop::sync::ResourcePool;
 use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 pub(super) fn green_pool() {
@@ -38,7 +37,7 @@ pub(super) fn green_pool() {
 
     let joins = pool.clone();
     pool.spawn(move || {
-        if catch_unwind(AssertUnwindSafe(|| joins.join())).is_err() {
+        if catch_unwind(|| joins.join()).is_err() {
             println!("waitall from inside is refused");
         }
     });
