@@ -1,8 +1,9 @@
 //! What the kernel says about a process: its CPU time, its memory, its limits.
 
-use std::fs;
+use std::{fs, io};
 
 use anyhow::{Context, Result};
+use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, setrlimit};
 
 /// Memory that belongs to no file (heap, stacks, changed data), and all that is mapped in.
@@ -46,14 +47,25 @@ pub(crate) fn cpu_time(pid: Pid) -> Result<CpuTime> {
     let mut total = CpuTime::default();
     for task in fs::read_dir(&tasks).with_context(|| format!("cannot list {tasks}"))? {
         let path = task?.path().join("schedstat");
-        let text = fs::read_to_string(&path)
-            .with_context(|| format!("cannot read {} (CONFIG_SCHED_INFO?)", path.display()))?;
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if has_exited(&error) => continue,
+            Err(error) => {
+                let problem = format!("cannot read {} (CONFIG_SCHED_INFO?)", path.display());
+                return Err(error).context(problem);
+            }
+        };
         let time = parse_schedstat(&text)
             .with_context(|| format!("{} does not start with two numbers", path.display()))?;
         total.used_ns += time.used_ns;
         total.waited_ns += time.waited_ns;
     }
     Ok(total)
+}
+
+/// True if a thread is gone that was in the list a moment ago: proc(5) says so in two ways.
+fn has_exited(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || Errno::from_io_error(error) == Some(Errno::SRCH)
 }
 
 /// The memory of a process, from `/proc/PID/smaps_rollup`.
