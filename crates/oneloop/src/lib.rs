@@ -1,8 +1,8 @@
 #![forbid(unsafe_code)]
 //! An epoll event loop for Linux: one loop, several ways to write on it.
 //!
-//! Today there are two styles: [`aio`] (async/await) and [`callback`] (Node's). They mix: both use the
-//! same tasks and sockets. Green threads are to come.
+//! There are three styles: [`callback`] (Node's), [`green`] (gevent's and eventlet's) and [`aio`]
+//! (async/await). They mix: all use the same tasks, sockets and primitives ([`sync`]).
 //!
 //! ```no_run
 //! use oneloop::aio::{TcpListener, block_on, spawn};
