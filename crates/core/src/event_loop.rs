@@ -608,7 +608,7 @@ impl Inner {
         }
         let waker = body.as_mut().take_waker();
         drop_body(body, task.spawned_at);
-        let spare = waker.and_then(|waker| Spare::of_ended(task.queue, waker));
+        let spare = Spare::of_ended(task.queue, waker);
         let mut spares = self.spares.borrow_mut();
         if spares.len() < SPARES_MAX {
             spares.extend(spare);

@@ -12,7 +12,7 @@ use crate::sleep::Sleep;
 use crate::slots::{Key, Slots};
 use crate::source::State;
 use crate::stats::{Counters, PhaseReport, Stats, add};
-use crate::task::{Body, Described, Detached, JoinHandle, Task, TaskFuture, Unhandled};
+use crate::task::{Body, Described, Detached, JoinHandle, Task, TaskBody, Unhandled, body_of};
 use crate::timers::Timers;
 use crate::waker::{Spare, TaskWaker};
 use std::cell::{Cell, OnceCell, RefCell};
@@ -198,7 +198,7 @@ impl Handle {
             drop(body);
             Task::NONE
         } else {
-            self.start(body, spawned_at)
+            self.start(body_of(body), spawned_at)
         };
         JoinHandle::new(outcome, key, self.clone(), spawned_at)
     }
@@ -208,7 +208,7 @@ impl Handle {
     #[track_caller]
     pub fn spawn_detached(&self, future: impl Future<Output = ()> + 'static) {
         if !self.inner.closed.get() {
-            self.start(Detached { future }, Location::caller());
+            self.start(body_of(Detached { future }), Location::caller());
         }
     }
 
@@ -222,14 +222,10 @@ impl Handle {
         if self.inner.closed.get() {
             return Task::NONE;
         }
-        self.start(Described { future }, spawned_at)
+        self.start(body_of(Described { future }), spawned_at)
     }
 
-    fn start(
-        &self,
-        future: impl TaskFuture + 'static,
-        spawned_at: &'static Location<'static>,
-    ) -> Key<Task> {
+    fn start(&self, body: TaskBody, spawned_at: &'static Location<'static>) -> Key<Task> {
         let inner = &self.inner;
         let (spawned_by, since_ns) = (inner.running.get(), inner.lapped_ns.get());
         let key = inner.tasks.borrow_mut().insert_with(|key| {
@@ -237,7 +233,7 @@ impl Handle {
             let spare = spare.unwrap_or_else(|| Spare::new(Arc::clone(&inner.shared)));
             spare.rename(key);
             inner.ready.push(&spare.queue);
-            Task::new(future, spare, spawned_at, spawned_by, since_ns)
+            Task::new(body, spare, spawned_at, spawned_by, since_ns)
         });
         add(&inner.counters.tasks_spawned, 1);
         key

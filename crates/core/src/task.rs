@@ -24,7 +24,7 @@ pin_project! {
     /// A future and the waker that it is polled with: side by side, a run moves one pointer and counts
     /// no reference.
     pub(crate) struct Runnable<F> {
-        waker: Option<Waker>,
+        waker: Waker,
         #[pin]
         future: F,
     }
@@ -33,23 +33,25 @@ pin_project! {
 /// A [`Runnable`] of any future.
 pub(crate) trait Run {
     fn run(self: Pin<&mut Self>) -> Poll<()>;
+    /// Gives it the waker of its task, before it runs.
+    fn put_waker(self: Pin<&mut Self>, waker: Waker);
     /// Takes the waker of a task that has ended.
-    fn take_waker(self: Pin<&mut Self>) -> Option<Waker>;
+    fn take_waker(self: Pin<&mut Self>) -> Waker;
     fn describe(&self) -> String;
 }
 
 impl<F: TaskFuture> Run for Runnable<F> {
     fn run(self: Pin<&mut Self>) -> Poll<()> {
         let this = self.project();
-        let waker = this
-            .waker
-            .as_ref()
-            .expect("it is there until the task has ended");
-        this.future.poll(&mut Context::from_waker(waker))
+        this.future.poll(&mut Context::from_waker(this.waker))
     }
 
-    fn take_waker(self: Pin<&mut Self>) -> Option<Waker> {
-        self.project().waker.take()
+    fn put_waker(self: Pin<&mut Self>, waker: Waker) {
+        *self.project().waker = waker;
+    }
+
+    fn take_waker(self: Pin<&mut Self>) -> Waker {
+        std::mem::replace(self.project().waker, Waker::noop().clone())
     }
 
     fn describe(&self) -> String {
@@ -58,6 +60,14 @@ impl<F: TaskFuture> Run for Runnable<F> {
 }
 
 pub(crate) type TaskBody = Pin<Box<dyn Run>>;
+
+/// A body without its waker: boxed at once, as a future may be large to move.
+pub(crate) fn body_of(future: impl TaskFuture + 'static) -> TaskBody {
+    Box::pin(Runnable {
+        waker: Waker::noop().clone(),
+        future,
+    })
+}
 
 /// What the loop keeps of a task. Its body is out of here while it runs (rule 8).
 pub struct Task {
@@ -79,15 +89,15 @@ impl Task {
 
 impl Task {
     pub(crate) fn new(
-        future: impl TaskFuture + 'static,
+        mut body: TaskBody,
         Spare { queue, waker }: Spare,
         spawned_at: &'static Location<'static>,
         spawned_by: Key<Task>,
         since_ns: u64,
     ) -> Self {
-        let waker = Some(waker);
+        body.as_mut().put_waker(waker);
         Task {
-            body: Some(Box::pin(Runnable { waker, future })),
+            body: Some(body),
             queue,
             spawned_at,
             spawned_by,
