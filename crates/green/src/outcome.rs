@@ -3,7 +3,7 @@
 use crate::thread::Thread;
 use oneloop_core::{JoinError, Key, Task};
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::mem;
 use std::task::Waker;
@@ -66,20 +66,20 @@ impl Outcome {
 
 /// Where a green thread leaves its result; `dyn Leaves` where its type does not matter.
 pub(crate) struct Place<T> {
-    result: RefCell<Option<Result<T, JoinError>>>,
+    result: Cell<Option<Result<T, JoinError>>>,
 }
 
 impl<T> Default for Place<T> {
     fn default() -> Self {
         Place {
-            result: RefCell::new(None),
+            result: Cell::new(None),
         }
     }
 }
 
 impl<T> Place<T> {
     pub(crate) fn leave(&self, result: Result<T, JoinError>) {
-        self.result.replace(Some(result));
+        self.result.set(Some(result));
     }
 
     pub(crate) fn take(&self) -> Option<Result<T, JoinError>> {
@@ -90,7 +90,7 @@ impl<T> Place<T> {
     pub(crate) fn peek<R>(&self, look: impl FnOnce(&Result<T, JoinError>) -> R) -> Option<R> {
         let result = self.result.take()?;
         let seen = look(&result);
-        self.result.replace(Some(result));
+        self.result.set(Some(result));
         Some(seen)
     }
 }
@@ -108,7 +108,7 @@ impl<T> Leaves for Place<T> {
     }
 
     fn outcome(&self) -> Option<Outcome> {
-        self.result.borrow().as_ref().map(Outcome::of)
+        self.peek(Outcome::of)
     }
 
     fn take_panic(&self) -> Option<JoinError> {

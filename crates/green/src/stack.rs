@@ -146,15 +146,16 @@ impl GreenStack {
         self.mapping.as_ref().expect("only drop takes it")
     }
 
-    /// The addresses that are not to be touched.
-    pub(crate) fn guard(&self) -> Range<usize> {
+    /// Its addresses, those of the guard page included.
+    pub(crate) fn range(&self) -> Range<usize> {
         let low = self.mapping().low.as_ptr() as usize;
-        low..low + *PAGE_BYTES
+        low..low + self.mapping().bytes
     }
+}
 
-    pub(crate) fn bytes(&self) -> usize {
-        self.mapping().bytes
-    }
+/// The addresses of a stack that are not to be touched. Async-signal-safe once there is a stack.
+pub(crate) fn guard_of(stack: &Range<usize>) -> Range<usize> {
+    stack.start..stack.start + *PAGE_BYTES
 }
 
 impl Drop for GreenStack {
@@ -225,9 +226,9 @@ mod tests {
         for guard in [Mapping::guard, Mapping::protect_guard] {
             let stack = GreenStack::new(3 * STACK_BYTES).unwrap();
             guard(stack.mapping()).unwrap();
-            let low = stack.guard().start;
-            assert!(is_guarded(low) && is_guarded(stack.guard().end - 1));
-            assert!(!is_guarded(stack.guard().end));
+            let Range { start, end } = guard_of(&stack.range());
+            assert!(is_guarded(start) && is_guarded(end - 1));
+            assert!(!is_guarded(end));
             std::mem::forget(stack); // it has a guard too many
         }
     }

@@ -65,13 +65,16 @@ struct Rare {
     delay: Option<Sleep>,
 }
 
+/// Gives the name of a type: half the size of the name itself.
+type TypeName = fn() -> &'static str;
+
 /// A green thread.
 pub(crate) struct State<R: ?Sized = dyn Leaves> {
     pub(crate) handle: Handle,
     pub(crate) name: Option<Box<str>>,
     pub(crate) spawned_at: &'static Location<'static>,
-    pub(crate) guard: Range<usize>,
-    pub(crate) stack_bytes: usize,
+    /// Where its stack is.
+    pub(crate) stack: Range<usize>,
     pub(crate) switch: Switch,
     pub(crate) key: Cell<Key<Task>>,
     stage: Cell<Stage>,
@@ -85,7 +88,8 @@ pub(crate) struct State<R: ?Sized = dyn Leaves> {
     unwinding: Cell<bool>,
     /// Somebody may look at the result.
     pub(crate) observed: Cell<bool>,
-    waits: Cell<Option<(&'static str, &'static Location<'static>)>>,
+    /// For what, and where.
+    waits: Cell<Option<(TypeName, &'static Location<'static>)>>,
     links: RefCell<Links>,
     next_link: Cell<LinkId>,
     rare: RefCell<Option<Box<Rare>>>,
@@ -97,16 +101,14 @@ impl<R> State<R> {
         handle: Handle,
         name: Option<Box<str>>,
         spawned_at: &'static Location<'static>,
-        guard: Range<usize>,
-        stack_bytes: usize,
+        stack: Range<usize>,
         place: R,
     ) -> Self {
         State {
             handle,
             name,
             spawned_at,
-            guard,
-            stack_bytes,
+            stack,
             switch: Switch::default(),
             key: Cell::new(Task::NONE),
             stage: Cell::new(Stage::New),
@@ -147,7 +149,7 @@ impl State {
                 self.fire_timeouts();
                 self.deliver(|_| true)?;
             }
-            self.waits.set(Some((type_name::<F>(), at)));
+            self.waits.set(Some((type_name::<F>, at)));
             self.switch
                 .suspend(thread::panicking() && self.is_unwinding());
             if self.alert.get() {
@@ -607,7 +609,7 @@ impl fmt::Display for State {
         write!(
             f,
             " waits for {} at {}:{}",
-            short_name(what),
+            short_name(what()),
             at.file(),
             at.line()
         )

@@ -11,7 +11,7 @@
 //! where is kept in `CURRENT`, which each resume saves and restores.
 
 use crate::outcome::Ending;
-use crate::stack::GreenStack;
+use crate::stack::{GreenStack, guard_of};
 use crate::state::State;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 use oneloop_core::Handle;
@@ -63,8 +63,8 @@ pub(crate) fn with_overflowed(
     // SAFETY: as in `current`; nothing in there is borrowed mutably by what the fault interrupted, as
     // these fields never change.
     let state = unsafe { state.as_ref() };
-    if state.guard.contains(&address) {
-        tell(state.name.as_deref(), state.spawned_at, state.stack_bytes);
+    if guard_of(&state.stack).contains(&address) {
+        tell(state.name.as_deref(), state.spawned_at, state.stack.len());
     }
 }
 

@@ -411,8 +411,7 @@ impl Builder {
             handle.clone(),
             self.name,
             spawned_at,
-            stack.guard(),
-            stack.bytes(),
+            stack.range(),
             Place::default(),
         ));
         let shared: Rc<State> = Rc::clone(&state) as _;
