@@ -2,7 +2,7 @@
 
 use crate::deadlock::Deadlock;
 use crate::outcome::{Close, Ending, Inside, Kill, Leaves, Link, LinkId, Links, Outcome, error_of};
-use crate::switch::{self, Switch};
+use crate::switch::{self, Switch, Waiting};
 use crate::thread::{Thread, on_a_thread};
 use oneloop_core::{Handle, JoinError, Key, Sleep, Task, Unhandled};
 use std::any::{Any, type_name};
@@ -131,7 +131,10 @@ impl<R> State<R> {
 impl State {
     /// Waits for a future on this green thread's stack. What interrupts the wait unwinds, and drops
     /// the future; an error says that it cannot, as the stack unwinds already.
-    #[inline]
+    ///
+    /// Inlined, as everything between a caller and the switch: behind a switch the processor predicts each
+    /// return wrongly, here and in the loop.
+    #[inline(always)]
     pub(crate) fn wait<F: Future>(
         &self,
         mut future: Pin<&mut F>,
@@ -499,10 +502,8 @@ impl State {
         if is_there {
             return Poll::Ready(());
         }
-        let joiner = switch::with_current(|thread| {
-            let joiner = thread.filter(|thread| thread.switch.is_polled_with(waker));
-            joiner.map(|joiner| joiner.key.get())
-        });
+        let joiner = Waiting::current().filter(|thread| thread.switch.is_polled_with(waker));
+        let joiner = joiner.map(|joiner| joiner.key.get());
         // A waker is foreign code, so before the borrow.
         let link = joiner.map_or_else(|| Link::Wake(waker.clone()), Link::Task);
         let mut links = self.links.borrow_mut();

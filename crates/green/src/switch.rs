@@ -19,6 +19,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::mem;
+use std::ops::Deref;
 use std::panic::Location;
 use std::pin::Pin;
 use std::ptr::NonNull;
@@ -70,7 +71,7 @@ pub(crate) fn with_overflowed(
 
 impl Switch {
     /// Polls a future with the waker of this green thread's task.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn poll<F: Future>(&self, future: Pin<&mut F>) -> Poll<F::Output> {
         let waker = self
             .waker
@@ -89,7 +90,7 @@ impl Switch {
     }
 
     /// Leaves this stack until the task is polled again.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn suspend(&self, unwinding: bool) {
         let yielder = self
             .yielder
@@ -106,13 +107,29 @@ impl Switch {
     }
 }
 
-/// Calls the function with the green thread that runs this code, if one does. Cheaper than [`current`].
-#[inline]
-pub(crate) fn with_current<T>(function: impl FnOnce(Option<&State>) -> T) -> T {
-    let state = CURRENT.get();
-    // SAFETY: as in `current`. The function may leave this stack and come back; `Body` keeps its `Rc`
-    // for as long as the stack is there.
-    function(state.as_ref().map(|state| unsafe { state.as_ref() }))
+/// The green thread that runs this code, without counting a reference: for the one that waits. It is
+/// not kept anywhere else than on that thread's own stack.
+pub(crate) struct Waiting {
+    state: NonNull<State>,
+}
+
+impl Waiting {
+    /// None outside of green threads.
+    #[inline(always)]
+    pub(crate) fn current() -> Option<Self> {
+        CURRENT.get().map(|state| Waiting { state })
+    }
+}
+
+impl Deref for Waiting {
+    type Target = State;
+
+    #[inline(always)]
+    fn deref(&self) -> &State {
+        // SAFETY: as in `current`. Whoever has this may leave the stack and come back; `Body` keeps its
+        // `Rc` for as long as the stack is there.
+        unsafe { self.state.as_ref() }
+    }
 }
 
 /// True if this code is run by the loop that runs its green thread: not by another one inside.
@@ -157,6 +174,7 @@ impl Body {
     }
 
     /// Runs the stack until it waits (false) or has ended (true).
+    #[inline(always)]
     fn resume(&mut self, waker: &Waker) -> bool {
         let Some(coroutine) = &mut self.coroutine else {
             return true;

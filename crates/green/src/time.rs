@@ -42,6 +42,7 @@ pub fn sleep_until(deadline: Instant) {
 ///
 /// # Panics
 /// As [`sleep`].
+#[inline(always)]
 #[track_caller]
 pub fn yield_now() {
     let _ = wait_or_closed(oneloop_core::yield_now(), Location::caller());

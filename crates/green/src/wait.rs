@@ -1,7 +1,7 @@
 //! Waiting for a future: what `.await` is to async code, `.wait()` is to a green thread.
 
 use crate::state::{Closed, State};
-use crate::switch;
+use crate::switch::{self, Waiting};
 use oneloop_core::{Elapsed, Handle};
 use std::future::Future;
 use std::io;
@@ -45,6 +45,7 @@ pub trait Wait: Future + Sized {
     /// around it is over, or something is thrown into the thread. A thread that unwinds already is not
     /// interrupted; if the loop is dropped while a cleanup waits here, the thread never goes on, and
     /// its stack is leaked.
+    #[inline(always)]
     #[track_caller]
     fn wait(self) -> Self::Output {
         wait_at(self, Location::caller())
@@ -79,16 +80,14 @@ pub trait Wait: Future + Sized {
 
 impl<F: Future> Wait for F {}
 
-#[inline]
+#[inline(always)]
 pub(crate) fn wait_at<F: Future>(future: F, at: &'static Location<'static>) -> F::Output {
     let mut future = pin!(future);
-    switch::with_current(|thread| {
-        let thread = thread.expect(NO_THREAD);
-        match thread.wait(future.as_mut(), at) {
-            Ok(output) => output,
-            Err(Closed) => never(thread, future, at),
-        }
-    })
+    let thread = Waiting::current().expect(NO_THREAD);
+    match thread.wait(future.as_mut(), at) {
+        Ok(output) => output,
+        Err(Closed) => never(&thread, future, at),
+    }
 }
 
 /// There is nothing to return, and no way to unwind: this stack rests for good.
@@ -108,11 +107,13 @@ fn never<F: Future>(
 
 /// Waits for something that can say that the loop is gone: even a cleanup that runs while the loop is
 /// dropped comes to its end.
+#[inline(always)]
 pub(crate) fn wait_or_closed<F: Future>(
     future: F,
     at: &'static Location<'static>,
 ) -> Result<F::Output, Closed> {
-    switch::with_current(|thread| thread.expect(NO_THREAD).wait(pin!(future), at))
+    let thread = Waiting::current().expect(NO_THREAD);
+    thread.wait(pin!(future), at)
 }
 
 /// As [`wait_or_closed`], for I/O.
