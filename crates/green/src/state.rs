@@ -10,6 +10,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
+use std::mem;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::Pin;
@@ -457,7 +458,9 @@ impl State {
             Links::One(_, Link::Task(key)) => self.handle.wake_task(key),
             links => links.into_queue().into_iter().for_each(|link| match link {
                 Link::Task(key) => self.handle.wake_task(key),
-                Link::Wake(waker) => waker.wake(),
+                Link::Wake(waker) => {
+                    self.guarded(|| waker.wake());
+                }
                 Link::Call(_) | Link::Inside(_) => unreachable!("calls have a run of their own"),
             }),
         }
@@ -473,9 +476,14 @@ impl State {
         }
     }
 
+    /// Tells of a panic. What it panicked with may panic in its drop: that is the end of it.
     fn report(&self, error: JoinError) {
         let spawned_at = self.spawned_at;
-        Handle::report_unhandled(&Unhandled { error, spawned_at });
+        let unhandled = Unhandled { error, spawned_at };
+        Handle::report_unhandled(&unhandled);
+        if let Err(thrown) = catch_unwind(AssertUnwindSafe(|| drop(unhandled))) {
+            mem::forget(thrown);
+        }
     }
 
     /// Has the link hear of the end; it comes back if that has come already.
@@ -528,9 +536,14 @@ impl State {
     /// Calls foreign code from outside of any stack; its panic ends nothing else.
     pub(crate) fn guarded<T>(&self, call: impl FnOnce() -> T) -> Option<T> {
         let called = catch_unwind(AssertUnwindSafe(call));
-        called
-            .map_err(|payload| self.report(JoinError::Panicked(payload)))
-            .ok()
+        called.map_err(|payload| self.report_thrown(payload)).ok()
+    }
+
+    /// Reports what foreign code threw, unless that was ours.
+    pub(crate) fn report_thrown(&self, payload: Box<dyn Any + Send>) {
+        if let error @ JoinError::Panicked(_) = error_of(payload) {
+            self.report(error);
+        }
     }
 
     /// The value of a green-local, made if there is none yet.
@@ -587,7 +600,7 @@ pub(crate) fn notify(thread: Thread, mut links: VecDeque<Link>) {
 fn woken_once() -> impl FnMut(&mut Context<'_>) -> Poll<()> {
     let mut waited = false;
     move |_| {
-        if std::mem::replace(&mut waited, true) {
+        if mem::replace(&mut waited, true) {
             Poll::Ready(())
         } else {
             Poll::Pending

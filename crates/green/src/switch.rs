@@ -20,7 +20,7 @@ use std::fmt;
 use std::future::Future;
 use std::mem;
 use std::ops::Deref;
-use std::panic::Location;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::rc::Rc;
@@ -179,16 +179,23 @@ impl Body {
         let Some(coroutine) = &mut self.coroutine else {
             return true;
         };
-        let state = NonNull::from(&*self.state);
+        let state = NonNull::new(Rc::as_ptr(&self.state).cast_mut());
         self.state.switch.waker.set(Some(NonNull::from(waker)));
-        let before = CURRENT.replace(Some(state));
+        let before = CURRENT.replace(state);
         let depth = DEPTH.replace(Handle::depth());
-        // It never unwinds: `function` catches whatever its code throws.
-        let resumed = coroutine.resume(());
+        // `function` catches what its code throws; what else there is, a waker's panic or that of a
+        // payload's drop, must not leave this stack the current one.
+        let resumed = catch_unwind(AssertUnwindSafe(|| coroutine.resume(())));
         CURRENT.set(before);
         DEPTH.set(depth);
         self.state.switch.waker.set(None);
-        matches!(resumed, CoroutineResult::Return(()))
+        match resumed {
+            Ok(resumed) => matches!(resumed, CoroutineResult::Return(())),
+            Err(payload) => {
+                self.state.report_thrown(payload);
+                true
+            }
+        }
     }
 
     fn end(&mut self, ending: Ending) {

@@ -1,0 +1,136 @@
+//! What holds whatever safe code does: no frame goes that somebody borrows, no stack stays the current
+//! one, nobody waits for a wake that was lost. Virtual time throughout.
+
+use oneloop_core::{EventLoop, Handle, Options};
+use oneloop_green::{
+    Elapsed, JoinHandle, RunError, Scope, Thread, Wait, catch_unwind, current, eventlet,
+    green_local, run_on, scope, sleep, spawn, timeout, try_current, yield_now,
+};
+use std::cell::{Cell, RefCell};
+use std::future::{Future, pending};
+use std::panic::{AssertUnwindSafe, panic_any};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Wake, Waker};
+use std::time::Duration;
+
+const MS: Duration = Duration::from_millis(1);
+
+fn event_loop() -> EventLoop {
+    EventLoop::with(Options::virtual_time()).unwrap()
+}
+
+fn run<T: 'static>(function: impl FnOnce() -> T + 'static) -> Result<T, RunError> {
+    run_on(&mut event_loop(), function)
+}
+
+/// Waits in its drop for what never comes.
+struct Stuck;
+
+impl Drop for Stuck {
+    fn drop(&mut self) {
+        pending::<()>().wait();
+    }
+}
+
+/// Says when it is gone.
+struct Lent<'a>(&'a Cell<bool>);
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        self.0.set(true);
+    }
+}
+
+/// A scope whose thread is stuck in a cleanup, while the thread of that one's own scope borrows.
+fn lends_to_a_stuck_thread(gone: &'static Cell<bool>, stuck: &RefCell<Option<Thread>>) {
+    let lent = Lent(gone);
+    let lent = &lent;
+    scope(|outer| {
+        let thread = outer.spawn(move || {
+            scope(|inner| {
+                inner.spawn(move || {
+                    pending::<()>().wait();
+                    let _ = lent;
+                });
+                let _stuck = Stuck;
+                pending::<()>().wait();
+            });
+        });
+        stuck.replace(Some(thread.thread().clone()));
+    });
+}
+
+/// Spawns into a scope when it is dropped.
+struct Spawns<'scope, 'env>(&'scope Scope<'scope, 'env>, &'env Cell<u32>);
+
+impl Drop for Spawns<'_, '_> {
+    fn drop(&mut self) {
+        let count = self.1;
+        self.0.spawn(move || {
+            yield_now();
+            count.set(count.get() + 1);
+        });
+    }
+}
+
+/// Something to panic with that panics when it is dropped.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("a bomb");
+    }
+}
+
+struct PanickingWaker;
+
+impl Wake for PanickingWaker {
+    fn wake(self: Arc<Self>) {
+        panic!("in a waker");
+    }
+}
+
+/// Polls a handle from outside of the loop.
+fn poll<T: 'static>(handle: &mut JoinHandle<T>, waker: Waker) {
+    let polled = Pin::new(handle).poll(&mut Context::from_waker(&waker));
+    assert!(polled.is_pending());
+}
+
+#[test]
+fn whatever_panics_on_a_stack_that_ends_it_is_current_no_more() {
+    let mut event_loop = event_loop();
+    let threads = event_loop.enter(|| {
+        let mut woken = spawn(|| ());
+        eventlet::link(&woken, |_| ());
+        poll(&mut woken, Arc::new(PanickingWaker).into());
+        let linked = spawn(|| ());
+        eventlet::link(&linked, |_| panic_any(Bomb));
+        [woken, linked]
+    });
+    event_loop.run().unwrap();
+    assert_eq!(try_current(), None);
+    assert!(threads.iter().all(|thread| thread.is_finished()));
+}
+
+#[test]
+fn what_waits_in_the_drop_of_one_that_never_began_is_no_panic() {
+    struct Sleeps;
+    impl Drop for Sleeps {
+        fn drop(&mut self) {
+            sleep(MS);
+        }
+    }
+    let mut event_loop = event_loop();
+    let reports = Rc::new(Cell::new(0));
+    let counts = Rc::clone(&reports);
+    let handle = event_loop.handle();
+    handle.on_unhandled(move |_| counts.set(counts.get() + 1));
+    run_on(&mut event_loop, || {
+        let sleeps = Sleeps;
+        spawn(move || drop(sleeps)).kill();
+    })
+    .unwrap();
+    assert_eq!(reports.get(), 0);
+}
