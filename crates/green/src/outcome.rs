@@ -14,15 +14,6 @@ pub(crate) struct Kill;
 /// What is thrown through a stack whose loop is dropped.
 pub(crate) struct Close;
 
-/// What made an end of it, seen from outside of the stack.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ending {
-    /// The function came to its end, and has left its result.
-    Returned,
-    /// There is no result.
-    NeverBegan,
-}
-
 /// Why a green thread has no value, given what was thrown through its stack.
 pub(crate) fn error_of(payload: Box<dyn Any + Send>) -> JoinError {
     if payload.is::<Kill>() {

@@ -2,7 +2,7 @@
 //! they may borrow from it.
 
 use crate::outcome::{Place, is_ending};
-use crate::state::{Closed, ScopeFailed, State};
+use crate::state::{Closed, ScopeFailed, State, Until};
 use crate::switch;
 use crate::thread::{Builder, NO_STACK, Thread};
 use crate::wait::{current, wait_at, wait_or_closed};
@@ -160,8 +160,9 @@ impl<'scope, E> Scope<'scope, '_, E> {
         };
         let child: Box<dyn FnOnce() + 'scope> = Box::new(child);
         // SAFETY: only the lifetime changes. What the function borrows is valid until `try_scope`
-        // returns, or unwinds, which `Ends` does not allow before this thread has ended: then its
-        // function has run or been dropped, or its stack is left for good and never runs again.
+        // returns, or unwinds, which `Ends` does not allow before this thread's stack is empty: then its
+        // function has run or been dropped. One that is left for good never is, so the caller's stack
+        // is left then, too.
         let child: Box<dyn FnOnce() + 'static> = unsafe { transmute(child) };
         let spawned = Builder::new().spawn_at(child, Location::caller());
         let thread = spawned.expect(NO_STACK).thread().clone();
@@ -217,7 +218,7 @@ impl<'scope, E> Scope<'scope, '_, E> {
                 self.cancel();
             }
             while let Some(child) = self.next_child() {
-                wait_at(child.finished(), at);
+                wait_at(child.until(Until::Gone), at);
             }
             result
         }));
@@ -233,9 +234,14 @@ impl<'scope, E> Scope<'scope, '_, E> {
     }
 
     fn next_child(&self) -> Option<Thread> {
-        let mut children = self.children.borrow_mut();
-        children.retain(|child| !child.is_finished());
-        children.first().cloned()
+        let gone = self.take_gone();
+        drop(gone);
+        self.children.borrow().first().cloned()
+    }
+
+    fn take_gone(&self) -> Vec<Thread> {
+        let is_gone = |child: &mut Thread| child.state().is_gone();
+        self.children.borrow_mut().extract_if(.., is_gone).collect()
     }
 }
 
@@ -263,11 +269,13 @@ impl<E> Ends<'_, '_, '_, E> {
         let shielded = parent.shield();
         self.scope.cancel();
         while let Some(child) = self.scope.next_child() {
-            if let Err(Closed) = wait_or_closed(child.finished(), self.at) {
+            if let Err(Closed) = wait_or_closed(child.until(Until::Gone), self.at) {
                 // The loop is being dropped: the thread ends here and now, or never runs again.
                 child.state().handle.cancel_task(child.id());
-                while !child.is_finished() {
-                    parent.switch.suspend(true); // it is below us: this stack is left for good
+                while !child.state().is_gone() {
+                    // It is below us, or its stack was left behind with what it lent to others: this
+                    // stack is left for good, too.
+                    parent.switch.suspend(true);
                 }
             }
         }

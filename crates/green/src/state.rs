@@ -1,7 +1,7 @@
 //! What is known of one green thread: the way it waits, and what may end a wait early.
 
 use crate::deadlock::Deadlock;
-use crate::outcome::{Close, Ending, Inside, Kill, Leaves, Link, LinkId, Links, Outcome, error_of};
+use crate::outcome::{Close, Inside, Kill, Leaves, Link, LinkId, Links, Outcome, error_of};
 use crate::switch::{self, Switch, Waiting};
 use crate::thread::{Thread, on_a_thread};
 use oneloop_core::{Handle, JoinError, Key, Sleep, Task, Unhandled};
@@ -40,6 +40,8 @@ pub(crate) enum Until {
     Result,
     /// So have eventlet's links, which run on its stack.
     End,
+    /// Nothing is on its stack any more: never, if that was left behind.
+    Gone,
 }
 
 /// Something that ends a wait early, by unwinding.
@@ -83,6 +85,8 @@ pub(crate) struct State<R: ?Sized = dyn Leaves> {
     /// There may be an interrupt, a time-out or a close to look for.
     alert: Cell<bool>,
     closing: Cell<bool>,
+    /// Its stack rests for good, with all that is on it.
+    left_behind: Cell<bool>,
     /// Nothing interrupts, for now.
     shielded: Cell<bool>,
     /// Something of ours was thrown and not caught yet, as far as we know.
@@ -116,6 +120,7 @@ impl<R> State<R> {
             outcome: Cell::new(None),
             alert: Cell::new(false),
             closing: Cell::new(false),
+            left_behind: Cell::new(false),
             shielded: Cell::new(false),
             unwinding: Cell::new(false),
             observed: Cell::new(true),
@@ -390,6 +395,11 @@ impl State {
         self.stage.get() == Stage::Ended
     }
 
+    /// True once nothing is on its stack any more.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.has_ended() && !self.left_behind.get()
+    }
+
     pub(crate) fn has_result(&self) -> bool {
         self.outcome.get().is_some()
     }
@@ -398,13 +408,20 @@ impl State {
         self.outcome.get()
     }
 
+    /// It never runs again, but its stack stays: the end for who waits for a result, not for who lent it
+    /// something.
+    pub(crate) fn leave_behind(self: &Rc<Self>) {
+        self.left_behind.set(true);
+        self.end();
+    }
+
     /// The stack is gone: tells everybody, in the order in which they asked.
-    pub(crate) fn end(self: &Rc<Self>, ending: Ending) {
-        if ending == Ending::NeverBegan && self.place.outcome().is_none() {
-            self.place.fail(JoinError::Cancelled);
-        }
+    pub(crate) fn end(self: &Rc<Self>) {
         self.stage.set(Stage::Ended);
         if !self.has_result() {
+            if self.place.outcome().is_none() {
+                self.place.fail(JoinError::Cancelled);
+            }
             self.outcome.set(self.place.outcome());
         }
         let rare = self.rare.take();
@@ -506,6 +523,7 @@ impl State {
         let is_there = match until {
             Until::Result => self.has_result(),
             Until::End => self.has_ended(),
+            Until::Gone => self.is_gone(),
         };
         if is_there {
             return Poll::Ready(());

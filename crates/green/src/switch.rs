@@ -10,7 +10,6 @@
 //! A green stack never leaves the thread that made it (rule 12): nothing in here is `Send`. What runs
 //! where is kept in `CURRENT`, which each resume saves and restores.
 
-use crate::outcome::Ending;
 use crate::stack::{GreenStack, guard_of};
 use crate::state::State;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
@@ -198,9 +197,9 @@ impl Body {
         }
     }
 
-    fn end(&mut self, ending: Ending) {
+    fn end(&mut self) {
         drop(self.coroutine.take()); // its stack is free before anybody hears
-        self.state.end(ending);
+        self.state.end();
     }
 }
 
@@ -214,7 +213,7 @@ impl Future for Body {
         if !self.resume(cx.waker()) {
             return Poll::Pending;
         }
-        self.end(Ending::Returned);
+        self.end();
         Poll::Ready(())
     }
 }
@@ -232,11 +231,6 @@ impl Drop for Body {
         if self.coroutine.is_none() {
             return;
         }
-        let ending = if self.state.has_begun() {
-            Ending::Returned
-        } else {
-            Ending::NeverBegan
-        };
         self.state.close();
         // A panic that drops the loop is not this stack's.
         let outside = usize::from(std::thread::panicking());
@@ -244,12 +238,12 @@ impl Drop for Body {
         let ended = self.resume(Waker::noop());
         UNWINDING.set(UNWINDING.get() - outside);
         if ended {
-            self.end(ending);
+            self.end();
         } else {
             // A cleanup waits for what will not come. Its stack stays, as there is no way out of it:
             // leaking memory is safe, freeing it with values on it is not.
             mem::forget(self.coroutine.take());
-            self.state.end(Ending::NeverBegan);
+            self.state.leave_behind();
         }
     }
 }

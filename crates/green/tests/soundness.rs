@@ -62,6 +62,35 @@ fn lends_to_a_stuck_thread(gone: &'static Cell<bool>, stuck: &RefCell<Option<Thr
     });
 }
 
+#[test]
+fn a_scope_with_a_thread_that_is_left_behind_is_left_too() {
+    let gone: &'static Cell<bool> = Box::leak(Box::default());
+    let mut event_loop = event_loop();
+    run_on(&mut event_loop, move || {
+        spawn(move || lends_to_a_stuck_thread(gone, &RefCell::default()));
+        (0..3).for_each(|_| yield_now());
+    })
+    .unwrap();
+    drop(event_loop);
+    assert!(!gone.get(), "what is lent stays as long as who borrows it");
+}
+
+#[test]
+fn a_scope_with_a_thread_that_is_cancelled_by_name_and_left_behind_waits() {
+    let gone: &'static Cell<bool> = Box::leak(Box::default());
+    run(move || {
+        let stuck = Rc::new(RefCell::new(None));
+        let into = Rc::clone(&stuck);
+        let lender = spawn(move || lends_to_a_stuck_thread(gone, &into));
+        (0..3).for_each(|_| yield_now());
+        let stuck = stuck.take().unwrap();
+        Handle::current().cancel_task(stuck.id());
+        sleep(MS);
+        assert!(stuck.is_finished() && !lender.is_finished() && !gone.get());
+    })
+    .unwrap();
+}
+
 /// Spawns into a scope when it is dropped.
 struct Spawns<'scope, 'env>(&'scope Scope<'scope, 'env>, &'env Cell<u32>);
 
