@@ -165,10 +165,13 @@ impl<'scope, E> Scope<'scope, '_, E> {
         // is left then, too.
         let child: Box<dyn FnOnce() + 'static> = unsafe { transmute(child) };
         let spawned = Builder::new().spawn_at(child, Location::caller());
-        let thread = spawned.expect(NO_STACK).thread().clone();
-        let mut children = self.children.borrow_mut();
-        children.retain(|child| !child.is_finished());
-        children.push(thread.clone());
+        let spawned = spawned.expect(NO_STACK);
+        let thread = spawned.thread().clone();
+        // Before any other code can run, which may spawn here, too, and panic.
+        self.children.borrow_mut().push(thread.clone());
+        drop(spawned);
+        let gone = self.take_gone();
+        drop(gone);
         if self.failure.borrow().is_some() {
             thread.kill_soon(); // too late
         }

@@ -104,6 +104,30 @@ impl Drop for Spawns<'_, '_> {
     }
 }
 
+#[test]
+fn what_is_spawned_in_the_drop_of_what_came_too_late_is_in_the_scope() {
+    run(|| {
+        let handle = Handle::current();
+        let reports = Rc::new(Cell::new(0));
+        let counts = Rc::clone(&reports);
+        handle.on_unhandled(move |_| counts.set(counts.get() + 1));
+        let (tasks, count) = (handle.task_count(), Cell::new(0));
+        let count = &count;
+        let failed = catch_unwind(|| {
+            scope(|scope| {
+                scope.spawn(|| panic!("first"));
+                let _ = catch_unwind(|| sleep(MS));
+                let spawns = Spawns(scope, count);
+                scope.spawn(move || drop(spawns));
+            });
+        });
+        assert!(failed.is_err());
+        assert_eq!((handle.task_count(), count.get()), (tasks, 0));
+        assert_eq!(reports.get(), 0);
+    })
+    .unwrap();
+}
+
 /// Something to panic with that panics when it is dropped.
 struct Bomb;
 
