@@ -425,7 +425,7 @@ impl State {
             self.outcome.set(self.place.outcome());
         }
         let rare = self.rare.take();
-        drop(rare);
+        self.guarded(|| drop(rare));
         let links = self.links.take();
         if links.have_calls() {
             notify(Thread::new(Rc::clone(self)), links.into_queue());

@@ -168,6 +168,21 @@ fn whatever_panics_on_a_stack_that_ends_it_is_current_no_more() {
 }
 
 #[test]
+fn a_local_that_panics_in_its_drop_leaves_nobody_waiting() {
+    struct Bad;
+    impl Drop for Bad {
+        fn drop(&mut self) {
+            panic!("in a local's drop");
+        }
+    }
+    green_local! {
+        static BAD: Bad = Bad;
+    }
+    let joined = run(|| spawn(|| BAD.with(|_| 1)).join());
+    assert_eq!(joined.unwrap().unwrap(), 1);
+}
+
+#[test]
 fn what_waits_in_the_drop_of_one_that_never_began_is_no_panic() {
     struct Sleeps;
     impl Drop for Sleeps {
