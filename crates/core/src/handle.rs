@@ -163,6 +163,14 @@ pub struct Handle {
     pub(crate) inner: Rc<Inner>,
 }
 
+impl PartialEq for Handle {
+    /// True if both name the same loop.
+    fn eq(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.inner, &other.inner)
+    }
+}
+impl Eq for Handle {}
+
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Handle")

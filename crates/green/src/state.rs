@@ -528,7 +528,9 @@ impl State {
         if is_there {
             return Poll::Ready(());
         }
-        let joiner = Waiting::current().filter(|thread| thread.switch.is_polled_with(waker));
+        let joins =
+            |thread: &Waiting| thread.handle == self.handle && thread.switch.is_polled_with(waker);
+        let joiner = Waiting::current().filter(joins);
         let joiner = joiner.map(|joiner| joiner.key.get());
         // A waker is foreign code, so before the borrow.
         let link = joiner.map_or_else(|| Link::Wake(waker.clone()), Link::Task);
@@ -589,11 +591,13 @@ impl State {
 
 /// Tells those who hear of a thread's end, in the order in which they asked, as gevent's links: each of
 /// them has run before the next one hears.
-pub(crate) fn notify(thread: Thread, mut links: VecDeque<Link>) {
+pub(crate) fn notify(thread: Thread, links: VecDeque<Link>) {
     let handle = thread.state().handle.clone();
     let inside = handle.clone();
+    let mut unheard = Unheard { thread, links };
     handle.spawn_detached(async move {
-        while let Some(link) = links.pop_front() {
+        while let Some(link) = unheard.links.pop_front() {
+            let thread = &unheard.thread;
             let heard_by = match link {
                 Link::Call(call) => thread.tell(call),
                 Link::Inside(call) => {
@@ -601,7 +605,7 @@ pub(crate) fn notify(thread: Thread, mut links: VecDeque<Link>) {
                 }
                 Link::Task(key) => Some(key),
                 Link::Wake(waker) => {
-                    waker.wake();
+                    thread.state().guarded(|| waker.wake());
                     None
                 }
             };
@@ -612,6 +616,26 @@ pub(crate) fn notify(thread: Thread, mut links: VecDeque<Link>) {
             }
         }
     });
+}
+
+/// Those who have not heard of a thread's end yet. Without a loop that could call, who waits is woken at
+/// least: it may be on another one.
+struct Unheard {
+    thread: Thread,
+    links: VecDeque<Link>,
+}
+
+impl Drop for Unheard {
+    fn drop(&mut self) {
+        let state = self.thread.state();
+        for link in self.links.drain(..) {
+            state.guarded(|| match link {
+                Link::Task(key) => state.handle.wake_task(key),
+                Link::Wake(waker) => waker.wake(),
+                Link::Call(_) | Link::Inside(_) => {}
+            });
+        }
+    }
 }
 
 /// Pending once, without asking to be woken: somebody has seen to that.

@@ -202,3 +202,36 @@ fn what_waits_in_the_drop_of_one_that_never_began_is_no_panic() {
     .unwrap();
     assert_eq!(reports.get(), 0);
 }
+
+#[test]
+fn threads_of_one_loop_can_be_joined_on_another() {
+    let (mut ours, mut theirs) = (event_loop(), event_loop());
+    let _alive = ours.handle().keep_alive();
+    let sleeper = theirs.enter(|| spawn(|| sleep(MS)));
+    let joiner = ours.enter(|| {
+        drop(spawn(|| pending::<()>().wait())); // so that the joiner's name is not the sleeper's
+        spawn(move || sleeper.join().unwrap())
+    });
+    ours.run_nowait().unwrap();
+    theirs.run().unwrap();
+    for _ in 0..2 {
+        ours.run_nowait().unwrap();
+    }
+    assert!(joiner.is_finished());
+}
+
+#[test]
+fn a_loop_that_goes_wakes_who_waits_for_its_threads_elsewhere() {
+    let (mut ours, mut theirs) = (event_loop(), event_loop());
+    let _alive = ours.handle().keep_alive();
+    let thread = theirs.enter(|| spawn(|| pending::<()>().wait()));
+    thread.on_exit(|_| ());
+    theirs.run().unwrap();
+    let joiner = ours.enter(|| spawn(move || thread.join().is_err()));
+    ours.run_nowait().unwrap();
+    drop(theirs);
+    for _ in 0..2 {
+        ours.run_nowait().unwrap();
+    }
+    assert!(joiner.is_finished());
+}
