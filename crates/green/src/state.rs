@@ -534,17 +534,20 @@ impl State {
         let joiner = joiner.map(|joiner| joiner.key.get());
         // A waker is foreign code, so before the borrow.
         let link = joiner.map_or_else(|| Link::Wake(waker.clone()), Link::Task);
-        let mut links = self.links.borrow_mut();
-        let before = match id.and_then(|id| links.get_mut(id)) {
-            Some(place) => Some(std::mem::replace(place, link)),
-            None => {
-                drop(links);
-                *id = self.link(link).ok();
-                None
-            }
-        };
-        drop(before);
+        match self.replace_link(*id, link) {
+            Ok(before) => drop(before),
+            Err(link) => *id = self.link(link).ok(),
+        }
         Poll::Pending
+    }
+
+    /// Puts the link in the place of that one, which comes back; or gives it back, if there is none.
+    fn replace_link(&self, id: Option<LinkId>, link: Link) -> Result<Link, Link> {
+        let mut links = self.links.borrow_mut();
+        match id.and_then(|id| links.get_mut(id)) {
+            Some(place) => Ok(mem::replace(place, link)),
+            None => Err(link),
+        }
     }
 
     /// True if it was still there.

@@ -204,6 +204,30 @@ fn what_waits_in_the_drop_of_one_that_never_began_is_no_panic() {
 }
 
 #[test]
+fn a_waker_may_do_anything_in_its_drop() {
+    struct Links(Rc<RefCell<Option<Thread>>>);
+    thread_local! {
+        static LINKS: Links = Links(Rc::default());
+    }
+    struct Linking;
+    impl Wake for Linking {
+        fn wake(self: Arc<Self>) {}
+    }
+    impl Drop for Linking {
+        fn drop(&mut self) {
+            let thread = LINKS.with(|links| links.0.borrow().clone());
+            thread.unwrap().on_exit(|_| ());
+        }
+    }
+    event_loop().enter(|| {
+        let mut thread = spawn(|| ());
+        LINKS.with(|links| links.0.replace(Some(thread.thread().clone())));
+        poll(&mut thread, Arc::new(Linking).into());
+        poll(&mut thread, Arc::new(Linking).into());
+    });
+}
+
+#[test]
 fn threads_of_one_loop_can_be_joined_on_another() {
     let (mut ours, mut theirs) = (event_loop(), event_loop());
     let _alive = ours.handle().keep_alive();
