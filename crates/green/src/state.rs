@@ -250,9 +250,13 @@ impl State {
         self.handle.wake_task_first(self.key.get());
     }
 
-    /// Throws at once; for the thread that runs.
-    pub(crate) fn kill_itself(&self) -> ! {
-        self.throw(Box::new(Kill))
+    /// Throws at once; for the thread that runs. While it unwinds, the kill waits, as any other.
+    pub(crate) fn kill_itself(&self) {
+        if self.is_unwinding() {
+            self.interrupt(Box::new(Kill));
+        } else {
+            self.throw(Box::new(Kill));
+        }
     }
 
     /// Takes back interrupts of one kind that have not been thrown yet.

@@ -112,7 +112,7 @@ impl Thread {
     #[track_caller]
     pub fn kill(&self) {
         if switch::current().is_some_and(|current| Rc::ptr_eq(&current, &self.state)) {
-            self.state.kill_itself();
+            return self.state.kill_itself();
         }
         self.kill_soon();
         let _ = wait_or_closed(self.finished(), Location::caller());
@@ -132,7 +132,7 @@ impl Thread {
     #[track_caller]
     pub fn kill_now(&self) {
         if switch::current().is_some_and(|current| Rc::ptr_eq(&current, &self.state)) {
-            self.state.kill_itself();
+            return self.state.kill_itself();
         }
         self.state.kill_first();
         let _ = wait_or_closed(oneloop_core::yield_now(), Location::caller());

@@ -259,3 +259,22 @@ fn a_loop_that_goes_wakes_who_waits_for_its_threads_elsewhere() {
     }
     assert!(joiner.is_finished());
 }
+
+#[test]
+fn a_thread_that_kills_itself_in_a_cleanup_ends_once() {
+    struct Kills;
+    impl Drop for Kills {
+        fn drop(&mut self) {
+            current().kill();
+        }
+    }
+    let joined = run(|| {
+        let thread = spawn(|| {
+            let _kills = Kills;
+            panic!("once");
+        });
+        thread.join()
+    });
+    let error = joined.unwrap().unwrap_err();
+    assert_eq!(error.panic_message(), Some("once"));
+}
