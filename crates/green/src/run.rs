@@ -9,7 +9,8 @@ use std::panic::{Location, resume_unwind};
 /// are killed where they are, as when a gevent program ends.
 ///
 /// If everything waits and nothing can wake, the main thread's wait fails with a [`Deadlock`]: so it
-/// unwinds, unless it is caught ([`catch_deadlock`](crate::catch_deadlock)). Another thread of the
+/// unwinds, unless it is caught ([`catch_deadlock`](crate::catch_deadlock)). If that is the wait of a
+/// cleanup, which nothing interrupts, the main thread is left where it is. Another thread of the
 /// process that is to wake something has to hold a [`Remote`](oneloop_core::Remote) or keep the loop
 /// alive otherwise.
 ///
@@ -68,6 +69,9 @@ fn run_at<T: 'static>(
         event_loop.run()?;
         if !main.is_finished() && !event_loop.is_alive() {
             let tasks = handle.dump_tasks();
+            if main.state().is_interrupted() {
+                return Err(RunError::Deadlock(Deadlock { tasks })); // it waits in a cleanup
+            }
             event_loop.enter(|| main.state().tell_deadlock(Deadlock { tasks }));
         }
     }

@@ -590,6 +590,13 @@ impl State {
         value
     }
 
+    /// True while something waits to be thrown into this thread.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        let rare = self.rare.borrow();
+        rare.as_ref()
+            .is_some_and(|rare| !rare.interrupts.is_empty())
+    }
+
     /// Has a wait of this thread fail with what could not come.
     pub(crate) fn tell_deadlock(&self, deadlock: Deadlock) {
         self.interrupt(Box::new(deadlock));

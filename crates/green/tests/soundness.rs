@@ -278,3 +278,12 @@ fn a_thread_that_kills_itself_in_a_cleanup_ends_once() {
     let error = joined.unwrap().unwrap_err();
     assert_eq!(error.panic_message(), Some("once"));
 }
+
+#[test]
+fn a_deadlock_in_the_main_threads_cleanup_is_an_error() {
+    let ended = run(|| {
+        let _stuck = Stuck;
+        panic!("main ends");
+    });
+    assert!(matches!(ended, Err(RunError::Deadlock(_))));
+}
