@@ -24,6 +24,7 @@ use std::pin::Pin;
 use std::ptr::NonNull;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::thread;
 
 type GreenYielder = Yielder<(), ()>;
 
@@ -142,6 +143,23 @@ pub(crate) fn is_panicking_exact() -> bool {
     UNWINDING.get() == 0
 }
 
+/// While this lives, a panic that is under way now is not that of a stack that runs meanwhile.
+pub(crate) struct Outside(usize);
+
+impl Outside {
+    pub(crate) fn new() -> Self {
+        let outside = usize::from(thread::panicking());
+        UNWINDING.set(UNWINDING.get() + outside);
+        Outside(outside)
+    }
+}
+
+impl Drop for Outside {
+    fn drop(&mut self) {
+        UNWINDING.set(UNWINDING.get() - self.0);
+    }
+}
+
 /// A green thread as a task's future.
 pub(crate) struct Body {
     /// None once it has ended.
@@ -232,11 +250,9 @@ impl Drop for Body {
             return;
         }
         self.state.close();
-        // A panic that drops the loop is not this stack's.
-        let outside = usize::from(std::thread::panicking());
-        UNWINDING.set(UNWINDING.get() + outside);
+        let outside = Outside::new(); // what drops the loop may be a panic
         let ended = self.resume(Waker::noop());
-        UNWINDING.set(UNWINDING.get() - outside);
+        drop(outside);
         if ended {
             self.end();
         } else {

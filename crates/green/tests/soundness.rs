@@ -287,3 +287,21 @@ fn a_deadlock_in_the_main_threads_cleanup_is_an_error() {
     });
     assert!(matches!(ended, Err(RunError::Deadlock(_))));
 }
+
+#[test]
+fn interrupts_come_while_something_else_unwinds() {
+    struct Runs<'a>(&'a Cell<Option<Result<(), Elapsed>>>);
+    impl Drop for Runs<'_> {
+        fn drop(&mut self) {
+            self.0
+                .set(Some(run(|| timeout(MS, || sleep(1000 * MS))).unwrap()));
+        }
+    }
+    let ended = Cell::new(None);
+    let panicked = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        let _runs = Runs(&ended);
+        panic!("outside");
+    }));
+    assert!(panicked.is_err());
+    assert_eq!(ended.get(), Some(Err(Elapsed)));
+}
