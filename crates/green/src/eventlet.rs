@@ -337,6 +337,8 @@ pub fn serve(
     };
     let served = catch_unwind(AssertUnwindSafe(accept_all));
     server.serves.set(false);
+    let thread = server.thread.state(); // it may have been woken before it was stopped
+    thread.forget_interrupts(|payload| payload.is::<StopServe>());
     served.unwrap_or_else(|payload| match payload.is::<StopServe>() {
         true => {
             caught();

@@ -326,3 +326,20 @@ fn what_is_closed_for_nobody_to_notice_does_not_keep_the_loop_waiting() {
     });
     assert!(matches!(ended, Err(RunError::Deadlock(_))));
 }
+
+#[test]
+fn what_was_to_stop_a_server_that_ended_otherwise_stops_nothing_else() {
+    run(|| {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let addr = listener.local_addr().unwrap();
+        spawn(move || TcpStream::connect(addr).map(|_| sleep(MS)));
+        let closes = listener.clone();
+        let served = eventlet::serve(&listener, 1, move |_, _| {
+            closes.close();
+            ControlFlow::Break(())
+        });
+        assert!(served.is_err());
+        sleep(MS);
+    })
+    .unwrap();
+}
