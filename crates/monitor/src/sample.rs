@@ -1,14 +1,15 @@
 //! Where another thread is: a signal has it walk its own stack, and names are looked up afterwards.
 //!
 //! The handler runs on an alternate stack of our own, as a green stack may be small and the standard
-//! library's alternate stacks are. It allocates nothing and takes no lock of ours; the unwinder finds its
+//! library's alternate stacks are; a thread keeps it once it has it. It allocates nothing and takes no lock of ours; the unwinder finds its
 //! tables with `_dl_find_object`, which is async-signal-safe (glibc 2.35).
 
 use std::ffi::{c_int, c_void};
 use std::io;
-use std::mem::{MaybeUninit, zeroed};
-use std::ptr::null_mut;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::marker::PhantomData;
+use std::mem::zeroed;
+use std::ptr::{null, null_mut};
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -26,22 +27,22 @@ const PATIENCE: Duration = Duration::from_millis(200);
 
 /// The frames of the one sample that is being taken.
 struct Sample {
-    state: AtomicU8,
+    state: AtomicI32,
     len: AtomicUsize,
     frames: [AtomicUsize; FRAMES_MAX],
 }
 
 /// ```text
-/// IDLE ──monitor──▶ ASKED ──handler──▶ TAKING ──handler──▶ TAKEN ──monitor──▶ IDLE
-///                     └──────────── monitor: too late ────────────────────────┘
+/// IDLE ──monitor──▶ thread id ──its handler──▶ TAKING ──handler──▶ TAKEN ──monitor──▶ IDLE
+///                       └─────────────── monitor: too late ────────────────────────────┘
 /// ```
-const IDLE: u8 = 0;
-const ASKED: u8 = 1;
-const TAKING: u8 = 2;
-const TAKEN: u8 = 3;
+/// A thread that was asked before, and hears of it late, finds another one's id.
+const IDLE: i32 = 0;
+const TAKING: i32 = -1;
+const TAKEN: i32 = -2;
 
 static SAMPLE: Sample = Sample {
-    state: AtomicU8::new(IDLE),
+    state: AtomicI32::new(IDLE),
     len: AtomicUsize::new(0),
     frames: [const { AtomicUsize::new(0) }; FRAMES_MAX],
 };
@@ -52,9 +53,11 @@ static SAMPLERS: Mutex<usize> = Mutex::new(0);
 
 /// Walks the stack that the signal interrupted.
 extern "C" fn on_signal(_: c_int, _: *mut libc::siginfo_t, _: *mut c_void) {
+    // SAFETY: it has no preconditions.
+    let own = unsafe { libc::gettid() };
     let asked = SAMPLE
         .state
-        .compare_exchange(ASKED, TAKING, Ordering::Acquire, Ordering::Relaxed);
+        .compare_exchange(own, TAKING, Ordering::Acquire, Ordering::Relaxed);
     if asked.is_err() {
         return; // a signal that comes too late, or from somebody else
     }
@@ -76,8 +79,51 @@ extern "C" fn on_signal(_: c_int, _: *mut libc::siginfo_t, _: *mut c_void) {
 #[derive(Debug)]
 pub(crate) struct Sampler {
     target: Target,
-    stack: *mut c_void,
-    before: libc::stack_t,
+    stays: PhantomData<*const ()>,
+}
+
+/// A thread's alternate stack, until the thread ends: samplers come and go in any order, so there is no
+/// time before that at which one could put back what was there.
+struct Alternate {
+    memory: *mut [u8],
+}
+
+thread_local! {
+    static ALTERNATE: Alternate = Alternate::new();
+}
+
+impl Alternate {
+    fn new() -> Self {
+        let memory = Box::into_raw(vec![0_u8; STACK_BYTES].into_boxed_slice());
+        let stack = libc::stack_t {
+            ss_sp: memory.cast(),
+            ss_flags: 0,
+            ss_size: STACK_BYTES,
+        };
+        // SAFETY: the memory is there until `drop`, which takes it back.
+        let failed = unsafe { libc::sigaltstack(&stack, null_mut()) };
+        assert_eq!(
+            failed, 0,
+            "sigaltstack(2) refuses only a stack that is in use or too small"
+        );
+        Alternate { memory }
+    }
+}
+
+impl Drop for Alternate {
+    fn drop(&mut self) {
+        // SAFETY: all zeros is a valid stack_t.
+        let mut present: libc::stack_t = unsafe { zeroed() };
+        // SAFETY: it only reads, into a stack_t.
+        unsafe { libc::sigaltstack(null(), &mut present) };
+        if present.ss_sp == self.memory.cast() {
+            present.ss_flags = libc::SS_DISABLE;
+            // SAFETY: without one, a handler runs on the stack that it interrupts.
+            unsafe { libc::sigaltstack(&present, null_mut()) };
+        }
+        // SAFETY: it is the box of `new`, and no handler runs on it: this code is not inside of one.
+        drop(unsafe { Box::from_raw(self.memory) });
+    }
 }
 
 /// Names that thread for others.
@@ -90,21 +136,8 @@ pub(crate) struct Target {
 impl Sampler {
     pub(crate) fn of_this_thread() -> io::Result<Self> {
         backtrace::trace(|_| false); // what the unwinder does at its first call is done now
+        ALTERNATE.with(|_| ());
         install()?;
-        let stack = vec![0_u8; STACK_BYTES].into_boxed_slice();
-        let stack = Box::into_raw(stack).cast::<c_void>();
-        let alternate = libc::stack_t {
-            ss_sp: stack,
-            ss_flags: 0,
-            ss_size: STACK_BYTES,
-        };
-        let mut before = MaybeUninit::<libc::stack_t>::uninit();
-        // SAFETY: the memory is there until `drop`, which puts the one before back.
-        let failed = unsafe { libc::sigaltstack(&alternate, before.as_mut_ptr()) };
-        assert_eq!(
-            failed, 0,
-            "sigaltstack(2) refuses only a stack that is in use or too small"
-        );
         Ok(Sampler {
             target: Target {
                 // SAFETY: it has no preconditions.
@@ -112,9 +145,7 @@ impl Sampler {
                 // SAFETY: it has no preconditions.
                 thread: unsafe { libc::gettid() },
             },
-            stack,
-            // SAFETY: sigaltstack(2) has written it.
-            before: unsafe { before.assume_init() },
+            stays: PhantomData,
         })
     }
 
@@ -125,12 +156,6 @@ impl Sampler {
 
 impl Drop for Sampler {
     fn drop(&mut self) {
-        // SAFETY: it is what was there before, on this thread, as a sampler is not `Send`.
-        unsafe { libc::sigaltstack(&self.before, null_mut()) };
-        let stack = std::ptr::slice_from_raw_parts_mut(self.stack.cast::<u8>(), STACK_BYTES);
-        // SAFETY: it is the box of `of_this_thread`, and no handler runs on it: nobody asks any more, and
-        // this code is not inside of one.
-        drop(unsafe { Box::from_raw(stack) });
         uninstall();
     }
 }
@@ -179,7 +204,7 @@ impl Target {
     }
 
     fn frames(&self) -> Option<Vec<usize>> {
-        SAMPLE.state.store(ASKED, Ordering::Release);
+        SAMPLE.state.store(self.thread, Ordering::Release);
         // SAFETY: it sends a signal that is handled; the ids are those of our own thread, which is there,
         // as its `Sampler` outlives whoever asks.
         unsafe { libc::syscall(libc::SYS_tgkill, self.process, self.thread, SIGNAL) };
@@ -188,7 +213,7 @@ impl Target {
             let late = Instant::now() > deadline;
             let give_up = || {
                 let state = &SAMPLE.state;
-                state.compare_exchange(ASKED, IDLE, Ordering::Relaxed, Ordering::Relaxed)
+                state.compare_exchange(self.thread, IDLE, Ordering::Relaxed, Ordering::Relaxed)
             };
             if late && give_up().is_ok() {
                 return None;

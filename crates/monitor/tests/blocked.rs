@@ -99,3 +99,30 @@ fn a_green_thread_is_seen_on_its_own_stack() {
         "and who resumed it: {text}"
     );
 }
+
+/// Where this thread's signal handlers run.
+fn alternate_stack() -> Option<(usize, usize)> {
+    // SAFETY: all zeros is a valid stack_t, and the call only writes one.
+    let stack = unsafe {
+        let mut stack: libc::stack_t = std::mem::zeroed();
+        libc::sigaltstack(std::ptr::null(), &mut stack);
+        stack
+    };
+    let is_there = stack.ss_flags & libc::SS_DISABLE == 0;
+    is_there.then_some((stack.ss_sp as usize, stack.ss_size))
+}
+
+#[test]
+fn monitors_that_end_in_any_order_leave_the_thread_a_stack_for_its_signals() {
+    let (_first_loop, first, _) = watched(soon(true));
+    let (_second_loop, second, _) = watched(soon(true));
+    let stack = alternate_stack();
+    drop(first);
+    assert_eq!(alternate_stack(), stack);
+    drop(second);
+    assert_eq!(
+        alternate_stack(),
+        stack,
+        "not that of the first one, which would be gone"
+    );
+}
