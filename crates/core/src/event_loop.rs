@@ -496,13 +496,13 @@ impl EventLoop {
         add(&self.inner.counters.tasks_run, 1);
         let began_ns = self.report.as_ref().map(|_| self.inner.clock.now_ns());
         let spawned_at = began_ns.and_then(|_| self.inner.spawned_at(key));
-        self.inner.beat_run(key);
+        let beat = self.inner.beat(key);
         if key == Task::MAIN {
             self.run_main(main);
         } else {
             self.inner.run(key);
         }
-        self.inner.beat_end();
+        drop(beat);
         self.inner.budget.refill();
         if let (Some(report), Some(began_ns)) = (&mut self.report, began_ns) {
             let took = Duration::from_nanos(self.inner.clock.now_ns() - began_ns);

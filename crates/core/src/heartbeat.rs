@@ -49,23 +49,44 @@ impl Handle {
     }
 }
 
+/// One run of a task, until this is dropped: by a panic, too.
+pub(crate) struct Beat(Option<Arc<Heartbeat>>);
+
+impl Drop for Beat {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(heartbeat) = &self.0 {
+            heartbeat.beat(None);
+        }
+    }
+}
+
 impl Inner {
     /// Tells whoever watches that a task begins to run.
     #[inline]
-    pub(crate) fn beat_run(&self, key: Key<Task>) {
-        if let Some(heartbeat) = self.heartbeat.get() {
+    pub(crate) fn beat(&self, key: Key<Task>) -> Beat {
+        let heartbeat = self.heartbeat.get();
+        if let Some(heartbeat) = heartbeat {
             heartbeat.beat(Some(Running {
                 task: Some(key).filter(|key| *key != Task::MAIN),
                 spawned_at: self.spawned_at(key),
             }));
         }
+        Beat(heartbeat.cloned())
     }
+}
 
-    /// Tells whoever watches that the run has ended.
-    #[inline]
-    pub(crate) fn beat_end(&self) {
-        if let Some(heartbeat) = self.heartbeat.get() {
-            heartbeat.beat(None);
-        }
+#[cfg(test)]
+mod tests {
+    use crate::event_loop::EventLoop;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    #[test]
+    fn a_run_ends_with_its_panic() {
+        let mut event_loop = EventLoop::new().unwrap();
+        let heartbeat = event_loop.handle().heartbeat();
+        let main = async { panic!("in the main future") };
+        let panicked = catch_unwind(AssertUnwindSafe(|| event_loop.block_on(main)));
+        assert!(panicked.is_err() && heartbeat.running().is_none());
     }
 }
