@@ -624,7 +624,7 @@ pub(crate) fn drop_body(body: TaskBody, spawned_at: &'static Location<'static>) 
 }
 
 fn report_panic(payload: Box<dyn Any + Send>, spawned_at: &'static Location<'static>) {
-    Handle::report_unhandled(&Unhandled {
+    Handle::report_unhandled(Unhandled {
         error: JoinError::Panicked(payload),
         spawned_at,
     });

@@ -19,6 +19,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
+use std::mem;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -387,17 +388,27 @@ impl Handle {
     }
 
     /// Tells of a panic that nobody will hear of otherwise: for a style whose tasks have results of
-    /// their own. See [`Handle::on_unhandled`].
-    pub fn report_unhandled(unhandled: &Unhandled) {
+    /// their own. See [`Handle::on_unhandled`]. What it panicked with may panic in its drop; nothing
+    /// unwinds from here.
+    pub fn report_unhandled(unhandled: Unhandled) {
         let current = Handle::try_current();
         if let Some(handle) = &current {
             add(&handle.inner.counters.tasks_unhandled, 1);
         }
         let hear = current.and_then(|handle| handle.inner.unhandled.borrow().clone());
-        let told = hear.map(|hear| catch_unwind(AssertUnwindSafe(|| hear(unhandled))));
+        let told = hear.map(|hear| catch_unwind(AssertUnwindSafe(|| hear(&unhandled))));
         if !matches!(told, Some(Ok(()))) {
             eprintln!("{unhandled}");
         }
+        drop_guarded(told);
+        drop_guarded(unhandled);
+    }
+}
+
+/// Drops what may panic in its drop, and so may what it panics with: that is not dropped.
+fn drop_guarded<T>(dropped: T) {
+    if let Err(thrown) = catch_unwind(AssertUnwindSafe(|| drop(dropped))) {
+        mem::forget(thrown);
     }
 }
 

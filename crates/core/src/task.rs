@@ -201,7 +201,7 @@ impl<T> Shared<T> {
 /// Tells of a panic that nobody joined.
 fn report_unobserved<T>(outcome: Outcome<T>, spawned_at: &'static Location<'static>) {
     if let Outcome::Ended(Err(error @ JoinError::Panicked(_))) = outcome {
-        Handle::report_unhandled(&Unhandled { error, spawned_at });
+        Handle::report_unhandled(Unhandled { error, spawned_at });
     }
 }
 

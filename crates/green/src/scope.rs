@@ -200,7 +200,7 @@ impl<'scope, E> Scope<'scope, '_, E> {
         } else if let Failure::Panic(payload) = failure {
             let error = JoinError::Panicked(payload);
             let spawned_at = self.parent.spawned_at;
-            Handle::report_unhandled(&Unhandled { error, spawned_at });
+            Handle::report_unhandled(Unhandled { error, spawned_at });
         }
     }
 

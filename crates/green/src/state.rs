@@ -497,14 +497,9 @@ impl State {
         }
     }
 
-    /// Tells of a panic. What it panicked with may panic in its drop: that is the end of it.
     fn report(&self, error: JoinError) {
         let spawned_at = self.spawned_at;
-        let unhandled = Unhandled { error, spawned_at };
-        Handle::report_unhandled(&unhandled);
-        if let Err(thrown) = catch_unwind(AssertUnwindSafe(|| drop(unhandled))) {
-            mem::forget(thrown);
-        }
+        Handle::report_unhandled(Unhandled { error, spawned_at });
     }
 
     /// Has the link hear of the end; it comes back if that has come already.

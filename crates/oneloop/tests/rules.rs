@@ -456,6 +456,17 @@ fn rule_13_a_panic_ends_its_task_and_reaches_the_handle() {
     assert_eq!(handle.stats().tasks_unhandled, 2);
 }
 
+#[test]
+fn rule_13_what_a_task_panicked_with_may_panic_in_its_drop() {
+    let mut event_loop = virtual_loop();
+    let handle = event_loop.handle();
+    handle.on_unhandled(|_| std::panic::panic_any(PanicsInDrop));
+    handle.spawn_detached(async { std::panic::panic_any(PanicsInDrop) });
+    drop(handle.spawn(async { std::panic::panic_any(PanicsInDrop) }));
+    event_loop.run().unwrap();
+    assert_eq!(handle.current_task(), None);
+}
+
 /// Panics when it is dropped.
 struct PanicsInDrop;
 
