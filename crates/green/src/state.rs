@@ -21,12 +21,15 @@ use std::thread;
 /// ```text
 ///   New ──first poll──▶ Begun ──function ends──▶ Ended
 ///    └──────── killed, cancelled, dropped ─────────┘
+///                           └──loop dropped, a cleanup waits──▶ LeftBehind
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
     New,
     Begun,
     Ended,
+    /// Ended for who waits, but its stack rests for good, with all that is on it.
+    LeftBehind,
 }
 
 /// The loop is being dropped: nothing that is waited for will come.
@@ -85,8 +88,6 @@ pub(crate) struct State<R: ?Sized = dyn Leaves> {
     /// There may be an interrupt, a time-out or a close to look for.
     alert: Cell<bool>,
     closing: Cell<bool>,
-    /// Its stack rests for good, with all that is on it.
-    left_behind: Cell<bool>,
     /// Nothing interrupts, for now.
     shielded: Cell<bool>,
     /// Something of ours was thrown and not caught yet, as far as we know.
@@ -120,7 +121,6 @@ impl<R> State<R> {
             outcome: Cell::new(None),
             alert: Cell::new(false),
             closing: Cell::new(false),
-            left_behind: Cell::new(false),
             shielded: Cell::new(false),
             unwinding: Cell::new(false),
             observed: Cell::new(true),
@@ -228,7 +228,7 @@ impl State {
     /// Ends the current wait, or the next one; before the begin, it ends the thread.
     pub(crate) fn interrupt(&self, payload: Box<dyn Any + Send>) {
         match self.stage.get() {
-            Stage::Ended => {}
+            Stage::Ended | Stage::LeftBehind => {}
             Stage::New => {
                 self.place.fail(error_of(payload));
                 self.handle.cancel_task(self.key.get());
@@ -396,12 +396,12 @@ impl State {
     }
 
     pub(crate) fn has_ended(&self) -> bool {
-        self.stage.get() == Stage::Ended
+        matches!(self.stage.get(), Stage::Ended | Stage::LeftBehind)
     }
 
     /// True once nothing is on its stack any more.
     pub(crate) fn is_gone(&self) -> bool {
-        self.has_ended() && !self.left_behind.get()
+        self.stage.get() == Stage::Ended
     }
 
     pub(crate) fn has_result(&self) -> bool {
@@ -415,13 +415,16 @@ impl State {
     /// It never runs again, but its stack stays: the end for who waits for a result, not for who lent it
     /// something.
     pub(crate) fn leave_behind(self: &Rc<Self>) {
-        self.left_behind.set(true);
-        self.end();
+        self.tell_end(Stage::LeftBehind);
     }
 
     /// The stack is gone: tells everybody, in the order in which they asked.
     pub(crate) fn end(self: &Rc<Self>) {
-        self.stage.set(Stage::Ended);
+        self.tell_end(Stage::Ended);
+    }
+
+    fn tell_end(self: &Rc<Self>, stage: Stage) {
+        self.stage.set(stage);
         if !self.has_result() {
             if self.place.outcome().is_none() {
                 self.place.fail(JoinError::Cancelled);
