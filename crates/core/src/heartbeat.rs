@@ -4,7 +4,7 @@ use crate::handle::{Handle, Inner};
 use crate::slots::Key;
 use crate::task::Task;
 use std::panic::Location;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, compiler_fence};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The task that runs, as a thread that watches the loop sees it.
@@ -42,6 +42,25 @@ impl Heartbeat {
     }
 }
 
+thread_local! {
+    /// Without a destructor, so that a signal handler may look at it.
+    static BETWEEN_STACKS: AtomicBool = const { AtomicBool::new(false) };
+}
+
+/// Says that this thread is about to leave its stack for another one, or that it has arrived there: for
+/// a style that switches stacks.
+#[inline]
+pub fn set_between_stacks(between: bool) {
+    compiler_fence(Ordering::SeqCst);
+    BETWEEN_STACKS.with(|cell| cell.store(between, Ordering::Relaxed));
+    compiler_fence(Ordering::SeqCst);
+}
+
+/// True while this thread switches stacks: a signal handler that interrupts it there can walk neither.
+pub fn is_between_stacks() -> bool {
+    BETWEEN_STACKS.with(|cell| cell.load(Ordering::Relaxed))
+}
+
 impl Handle {
     /// The loop's life sign. From the first call on, each run of a task costs two uncontended locks.
     pub fn heartbeat(&self) -> Arc<Heartbeat> {
@@ -50,29 +69,29 @@ impl Handle {
 }
 
 /// One run of a task, until this is dropped: by a panic, too.
-pub(crate) struct Beat(Option<Arc<Heartbeat>>);
+pub(crate) struct Beat(Arc<Heartbeat>);
 
 impl Drop for Beat {
-    #[inline]
     fn drop(&mut self) {
-        if let Some(heartbeat) = &self.0 {
-            heartbeat.beat(None);
-        }
+        self.0.beat(None);
     }
 }
 
 impl Inner {
     /// Tells whoever watches that a task begins to run.
     #[inline]
-    pub(crate) fn beat(&self, key: Key<Task>) -> Beat {
-        let heartbeat = self.heartbeat.get();
-        if let Some(heartbeat) = heartbeat {
-            heartbeat.beat(Some(Running {
-                task: Some(key).filter(|key| *key != Task::MAIN),
-                spawned_at: self.spawned_at(key),
-            }));
-        }
-        Beat(heartbeat.cloned())
+    pub(crate) fn beat(&self, key: Key<Task>) -> Option<Beat> {
+        let heartbeat = self.heartbeat.get()?;
+        Some(self.begin_beat(key, heartbeat))
+    }
+
+    #[cold]
+    fn begin_beat(&self, key: Key<Task>, heartbeat: &Arc<Heartbeat>) -> Beat {
+        heartbeat.beat(Some(Running {
+            task: Some(key).filter(|key| *key != Task::MAIN),
+            spawned_at: self.spawned_at(key),
+        }));
+        Beat(Arc::clone(heartbeat))
     }
 }
 

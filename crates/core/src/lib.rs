@@ -34,7 +34,7 @@ pub use clock::Clock;
 pub use dump::{TaskInfo, TaskState};
 pub use event_loop::{EventLoop, Options};
 pub use handle::{Handle, KeepAlive};
-pub use heartbeat::{Heartbeat, Running};
+pub use heartbeat::{Heartbeat, Running, is_between_stacks, set_between_stacks};
 pub use phases::{Phase, PhaseReached};
 pub use pool::Offload;
 pub use reactor::Reactor;

@@ -13,13 +13,13 @@
 use crate::stack::{GreenStack, guard_of};
 use crate::state::State;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
-use oneloop_core::Handle;
+use oneloop_core::{Handle, set_between_stacks};
 use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::mem;
 use std::ops::Deref;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::panic::Location;
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::rc::Rc;
@@ -99,8 +99,10 @@ impl Switch {
         if unwinding {
             UNWINDING.set(UNWINDING.get() + 1);
         }
+        set_between_stacks(true);
         // SAFETY: it lives at the base of the stack that we are on.
         unsafe { yielder.as_ref() }.suspend(());
+        set_between_stacks(false);
         if unwinding {
             UNWINDING.set(UNWINDING.get() - 1);
         }
@@ -160,6 +162,22 @@ impl Drop for Outside {
     }
 }
 
+/// On a stack for the first time, until it is left for the last time.
+struct Arrived;
+
+impl Arrived {
+    fn new() -> Self {
+        set_between_stacks(false);
+        Arrived
+    }
+}
+
+impl Drop for Arrived {
+    fn drop(&mut self) {
+        set_between_stacks(true);
+    }
+}
+
 /// A green thread as a task's future.
 pub(crate) struct Body {
     /// None once it has ended.
@@ -175,14 +193,14 @@ impl Body {
     ) -> Self {
         let inside = Rc::clone(&state);
         let coroutine = Coroutine::with_stack(stack, move |yielder: &GreenYielder, ()| {
+            let _arrived = Arrived::new();
             inside.switch.yielder.set(Some(NonNull::from(yielder)));
-            if inside.has_begun() {
-                drop(inside);
-                function();
-            } else {
-                // Killed before it began. Dropped here, what it holds may even wait, or panic.
-                inside.guarded(|| drop(function));
-            }
+            // Killed before it began, it is only dropped here: what it holds may wait, or panic. And what
+            // its caller left uncaught, a waker's panic, must not leave this stack the current one.
+            inside.guarded(|| match inside.has_begun() {
+                true => function(),
+                false => drop(function),
+            });
         });
         Body {
             coroutine: Some(coroutine),
@@ -200,19 +218,14 @@ impl Body {
         self.state.switch.waker.set(Some(NonNull::from(waker)));
         let before = CURRENT.replace(state);
         let depth = DEPTH.replace(Handle::depth());
-        // `function` catches what its code throws; what else there is, a waker's panic or that of a
-        // payload's drop, must not leave this stack the current one.
-        let resumed = catch_unwind(AssertUnwindSafe(|| coroutine.resume(())));
+        set_between_stacks(true);
+        // It never unwinds: what runs on the stack is guarded.
+        let resumed = coroutine.resume(());
+        set_between_stacks(false);
         CURRENT.set(before);
         DEPTH.set(depth);
         self.state.switch.waker.set(None);
-        match resumed {
-            Ok(resumed) => matches!(resumed, CoroutineResult::Return(())),
-            Err(payload) => {
-                self.state.report_thrown(payload);
-                true
-            }
-        }
+        matches!(resumed, CoroutineResult::Return(()))
     }
 
     fn end(&mut self) {

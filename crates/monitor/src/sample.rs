@@ -4,6 +4,7 @@
 //! library's alternate stacks are; a thread keeps it once it has it. It allocates nothing and takes no lock of ours; the unwinder finds its
 //! tables with `_dl_find_object`, which is async-signal-safe (glibc 2.35).
 
+use oneloop_core::is_between_stacks;
 use std::ffi::{c_int, c_void};
 use std::io;
 use std::marker::PhantomData;
@@ -34,12 +35,14 @@ struct Sample {
 
 /// ```text
 /// IDLE ──monitor──▶ thread id ──its handler──▶ TAKING ──handler──▶ TAKEN ──monitor──▶ IDLE
-///                       └─────────────── monitor: too late ────────────────────────────┘
+///                    ▲  └─────────────── monitor: too late ────────────────────────────┘
+///                    └──monitor── SWITCHES ◀──handler── TAKING
 /// ```
 /// A thread that was asked before, and hears of it late, finds another one's id.
 const IDLE: i32 = 0;
 const TAKING: i32 = -1;
 const TAKEN: i32 = -2;
+const SWITCHES: i32 = -3;
 
 static SAMPLE: Sample = Sample {
     state: AtomicI32::new(IDLE),
@@ -60,6 +63,10 @@ extern "C" fn on_signal(_: c_int, _: *mut libc::siginfo_t, _: *mut c_void) {
         .compare_exchange(own, TAKING, Ordering::Acquire, Ordering::Relaxed);
     if asked.is_err() {
         return; // a signal that comes too late, or from somebody else
+    }
+    if is_between_stacks() {
+        // The tables do not say what is where in the middle of a switch: the unwinder would run wild.
+        return SAMPLE.state.store(SWITCHES, Ordering::Release);
     }
     let mut len = 0;
     // SAFETY: unsynchronized is for one walk at a time, which the state sees to; the closure allocates
@@ -203,19 +210,27 @@ impl Target {
         frames.into_iter().flat_map(names).collect()
     }
 
-    fn frames(&self) -> Option<Vec<usize>> {
+    fn ask(&self) {
         SAMPLE.state.store(self.thread, Ordering::Release);
         // SAFETY: it sends a signal that is handled; the ids are those of our own thread, which is there,
         // as its `Sampler` outlives whoever asks.
         unsafe { libc::syscall(libc::SYS_tgkill, self.process, self.thread, SIGNAL) };
+    }
+
+    fn frames(&self) -> Option<Vec<usize>> {
         let deadline = Instant::now() + PATIENCE;
-        while SAMPLE.state.load(Ordering::Acquire) != TAKEN {
-            let late = Instant::now() > deadline;
+        self.ask();
+        loop {
+            match SAMPLE.state.load(Ordering::Acquire) {
+                TAKEN => break,
+                SWITCHES => self.ask(),
+                _ => {}
+            }
             let give_up = || {
                 let state = &SAMPLE.state;
                 state.compare_exchange(self.thread, IDLE, Ordering::Relaxed, Ordering::Relaxed)
             };
-            if late && give_up().is_ok() {
+            if Instant::now() > deadline && give_up().is_ok() {
                 return None;
             }
             thread::sleep(Duration::from_micros(100));

@@ -1,11 +1,11 @@
 //! Who blocks the loop is named, with what it is doing.
 
 use oneloop_core::EventLoop;
-use oneloop_green::{Builder, STACK_BYTES_MIN, run_on};
+use oneloop_green::{Builder, STACK_BYTES_MIN, join_all, run, run_on, spawn, yield_now};
 use oneloop_monitor::{Blocked, Monitor, MonitorOptions};
 use std::hint::black_box;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 fn watched(options: MonitorOptions) -> (EventLoop, Monitor, Receiver<Blocked>) {
     let event_loop = EventLoop::new().unwrap();
@@ -125,4 +125,31 @@ fn monitors_that_end_in_any_order_leave_the_thread_a_stack_for_its_signals() {
         stack,
         "not that of the first one, which would be gone"
     );
+}
+
+#[test]
+fn a_task_whose_own_loop_switches_stacks_all_the_time_is_seen_too() {
+    let options = MonitorOptions {
+        threshold: Duration::from_millis(1),
+        ..MonitorOptions::default()
+    };
+    let (mut event_loop, _monitor, hear) = watched(options);
+    let block_ms = |ms: u64| {
+        let began = Instant::now();
+        let yields = move || {
+            while began.elapsed() < Duration::from_millis(ms) {
+                (0..50).for_each(|_| yield_now());
+            }
+        };
+        run(move || join_all([spawn(yields), spawn(yields)])).unwrap();
+    };
+    run_on(&mut event_loop, move || {
+        for _ in 0..300 {
+            block_ms(4);
+            yield_now();
+        }
+    })
+    .unwrap();
+    let seen = hear.try_iter().filter(|told| !told.backtrace.is_empty());
+    assert!(seen.count() > 0);
 }
