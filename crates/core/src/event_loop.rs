@@ -637,7 +637,9 @@ impl Drop for EventLoop {
         let inner = &self.inner;
         inner.closed.set(true);
         let inbox = inner.shared.close();
-        drop(inbox);
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(inbox))) {
+            report_panic(payload, Location::caller());
+        }
         // Nothing can be spawned any more, so one round takes them all; one by one, as the end of one
         // may have to be the end of others (`scope` of the green style).
         let keys: Vec<_> = inner.tasks.borrow().iter().map(|(key, _)| key).collect();

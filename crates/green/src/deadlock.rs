@@ -1,9 +1,10 @@
 //! What is said when everything waits and nothing can wake.
 
+use crate::unwind::{caught, resume_unwind};
 use oneloop_core::TaskInfo;
 use std::fmt;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Everything waits, and nothing is left that could wake anything: gevent's `LoopExit`.
 ///
@@ -89,7 +90,7 @@ pub fn catch_deadlock<T>(function: impl FnOnce() -> T) -> Result<T, Deadlock> {
     let result = catch_unwind(AssertUnwindSafe(function));
     result.map_err(|payload| match payload.downcast::<Deadlock>() {
         Ok(deadlock) => {
-            crate::wait::caught();
+            caught();
             *deadlock
         }
         Err(payload) => resume_unwind(payload),

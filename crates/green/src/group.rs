@@ -1,6 +1,7 @@
 //! Many green threads together: groups, pools that let so many run at once, maps over them.
 
 use crate::thread::{Builder, JoinHandle, NO_STACK, Thread, current};
+use crate::unwind::resume_unwind;
 use crate::wait::{Wait, wait_at};
 use oneloop_core::{Elapsed, Handle, JoinError};
 use oneloop_sync::{Event, Receiver, Semaphore, Sender, channel};
@@ -222,7 +223,7 @@ fn map<A: 'static, T: 'static>(
 pub(crate) fn value_of<T>(result: Result<T, JoinError>) -> T {
     match result {
         Ok(value) => value,
-        Err(JoinError::Panicked(payload)) => std::panic::resume_unwind(payload),
+        Err(JoinError::Panicked(payload)) => resume_unwind(payload),
         Err(error) => panic!("a call has no result: {error}"),
     }
 }

@@ -78,6 +78,7 @@ mod state;
 mod switch;
 mod thread;
 mod time;
+mod unwind;
 mod wait;
 
 pub use deadlock::{Deadlock, RunError, catch_deadlock};
@@ -94,7 +95,7 @@ pub use thread::{
     spawn_after_local, try_current,
 };
 pub use time::{
-    Timeout, catch_unwind, idle, offload, sleep, sleep_until, timeout, timeout_at, timeout_with,
-    yield_now,
+    Timeout, idle, offload, sleep, sleep_until, timeout, timeout_at, timeout_with, yield_now,
 };
+pub use unwind::{catch_unwind, resume_unwind};
 pub use wait::Wait;

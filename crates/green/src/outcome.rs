@@ -1,11 +1,13 @@
 //! How a green thread ended, and what it left.
 
 use crate::thread::Thread;
+use crate::unwind::resume_unwind;
 use oneloop_core::{JoinError, Key, Task};
 use std::any::Any;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::mem;
+use std::panic::{self, AssertUnwindSafe};
 use std::task::Waker;
 
 /// What is thrown through a green thread's stack to end it: see [`Thread::kill`](crate::Thread::kill).
@@ -80,9 +82,9 @@ impl<T> Place<T> {
     /// Looks at the result, which is put back: the caller's code finds nothing borrowed.
     pub(crate) fn peek<R>(&self, look: impl FnOnce(&Result<T, JoinError>) -> R) -> Option<R> {
         let result = self.result.take()?;
-        let seen = look(&result);
+        let seen = panic::catch_unwind(AssertUnwindSafe(|| look(&result)));
         self.result.set(Some(result));
-        Some(seen)
+        Some(seen.unwrap_or_else(|payload| resume_unwind(payload)))
     }
 }
 

@@ -5,6 +5,7 @@ use crate::outcome::{Place, is_ending};
 use crate::state::{Closed, ScopeFailed, State, Until};
 use crate::switch;
 use crate::thread::{Builder, NO_STACK, Thread};
+use crate::unwind::resume_unwind;
 use crate::wait::{current, wait_at, wait_or_closed};
 use oneloop_core::{Handle, JoinError, Unhandled};
 use std::any::Any;
@@ -13,7 +14,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem::transmute;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::Rc;
 
 /// Calls a function that spawns green threads, and returns once all of them have ended. They may borrow

@@ -127,6 +127,7 @@ impl GreenStack {
     pub(crate) fn new(bytes: usize) -> io::Result<Self> {
         let bytes = bytes
             .max(STACK_BYTES_MIN)
+            .max(4 * *PAGE_BYTES) // pages of 64 KiB: the guard must not be all there is
             .checked_next_multiple_of(*PAGE_BYTES)
             .ok_or(io::ErrorKind::OutOfMemory)?;
         let pooled = POOL.with_borrow_mut(|pool| {

@@ -217,6 +217,11 @@ impl State {
         }
     }
 
+    /// Something is thrown through this thread's stack.
+    pub(crate) fn unwinds(&self) {
+        self.unwinding.set(true);
+    }
+
     /// What was thrown has been caught.
     pub(crate) fn caught(&self) {
         self.unwinding.set(false);

@@ -1,12 +1,12 @@
 //! Time: sleeping, letting others run, and time-outs around any code.
 
 use crate::state::{State, TimedOut};
+use crate::unwind::resume_unwind;
 use crate::wait::{current, wait_or_closed};
 use oneloop_core::{Elapsed, Handle, Phase, Sleep};
-use std::any::Any;
 use std::cell::Cell;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, Location, resume_unwind};
+use std::panic::{AssertUnwindSafe, Location};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -183,33 +183,6 @@ impl Timeout {
         let sleep = self.thread.handle.sleep(duration);
         self.thread.push_timeout(self.id, sleep);
     }
-}
-
-/// Calls a function, and catches whatever unwinds through it: a panic, a kill, a time-out of further out.
-///
-/// [`std::panic::catch_unwind`] does as well in most programs; but while another green thread waits in
-/// its drops, only this one tells that this thread unwinds no more and may be interrupted again.
-///
-/// ```
-/// use oneloop_green::{catch_unwind, run, sleep, spawn, yield_now};
-/// use std::time::Duration;
-/// let stubborn = run(|| {
-///     let stubborn = spawn(|| {
-///         let killed = catch_unwind(|| sleep(Duration::from_secs(3600))).is_err();
-///         format!("killed: {killed}, and still here")
-///     });
-///     yield_now();
-///     stubborn.kill();
-///     stubborn.join().unwrap()
-/// })?;
-/// assert_eq!(stubborn, "killed: true, and still here");
-/// # Ok::<(), std::io::Error>(())
-/// ```
-///
-/// # Errors
-/// What unwound. Unless it is to end here, give it to [`std::panic::resume_unwind`].
-pub fn catch_unwind<T>(function: impl FnOnce() -> T) -> Result<T, Box<dyn Any + Send>> {
-    std::panic::catch_unwind(AssertUnwindSafe(function)).inspect_err(|_| crate::wait::caught())
 }
 
 /// Runs a function that blocks on another thread, and waits for what it returns: the others run

@@ -18,13 +18,6 @@ pub(crate) fn current() -> Rc<State> {
     switch::current().expect(NO_THREAD)
 }
 
-/// Something that was thrown has been caught.
-pub(crate) fn caught() {
-    if let Some(state) = switch::current() {
-        state.caught();
-    }
-}
-
 /// Waits for any future on a green thread; the others run meanwhile.
 ///
 /// Every future will do: those of [`oneloop_core`], of the synchronisation primitives, and those of
