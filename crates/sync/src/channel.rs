@@ -42,7 +42,9 @@ struct Shared<T> {
 /// ```
 pub fn channel<T>(capacity: Option<usize>) -> (Sender<T>, Receiver<T>) {
     let shared = Rc::new(Shared {
-        queue: capacity.map_or_else(Queue::unbounded, Queue::bounded),
+        queue: capacity
+            .map_or_else(Queue::unbounded, Queue::bounded)
+            .fair(),
         senders: Cell::new(1),
         receivers: Cell::new(1),
     });

@@ -13,8 +13,9 @@
 //!
 //! **What may wait returns a future**, `'static` and cancel safe. It takes its place in line when it is
 //! first polled; it leaves with its drop, and whatever it was about to get goes to the next in line.
-//! So nothing is lost, and nobody is left asleep. Who is served before whom is decided by the order of
-//! coming, and who is woken runs in that order.
+//! So nothing is lost, and nobody is left asleep. Who is woken before whom is decided by the order of
+//! coming, and who is woken runs in that order. (What is there may still be taken by who runs before:
+//! see [`Queue::fair`] and [`Semaphore::barging`].)
 //!
 //! **Waiting does not keep the loop alive**: whoever could end the wait does. A loop in which everybody
 //! waits for somebody else ends.

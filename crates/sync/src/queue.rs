@@ -12,9 +12,9 @@ use std::task::{Context, Poll, Waker};
 
 /// The two lines before a queue, and what is in it.
 ///
-/// A value is taken, and room is used, by who gets or puts when it runs, not by who wakes it; but what
-/// is there for those in line is for nobody else. So a queue of one alternates between putting and
-/// getting, and the smallest value is the smallest when it is taken. Of those who wait for room, each is
+/// A value is taken, and room is used, by who gets or puts when it runs, not by who wakes it; in a fair
+/// queue, what is there for those in line is for nobody else. So a queue of one alternates between
+/// putting and getting, and the smallest value is the smallest when it is taken. Of those who wait for room, each is
 /// woken when the one before has run, and so behind the getter that this one has woken: they take turns
 /// with many of them, too, as in gevent. Where they hold their values out, a getter that finds none in
 /// the queue takes the first of those, and goes on before its putter, as in eventlet.
@@ -27,6 +27,8 @@ pub(crate) struct State<T> {
     putters: Turnstile<Option<T>>,
     /// Who waits for room holds its value out, until there is room or a getter takes it.
     holds_out: bool,
+    /// What is there for those in line is not for who comes.
+    fair: bool,
     unfinished: usize,
     finished: Gate,
     /// One side of a channel is gone.
@@ -85,7 +87,7 @@ impl<T> State<T> {
     fn try_put(&mut self, value: T, after: &mut After) -> Result<(), T> {
         let may_pass = match self.is_rendezvous() {
             true => self.getters.line.waiting() > 0 && self.putters.line.waiting() == 0,
-            false => self.putters.may_pass(None),
+            false => self.may_put(None),
         };
         if self.closed || !may_pass {
             return Err(value);
@@ -116,7 +118,7 @@ impl<T> State<T> {
             self.putters.give_up(through, after);
             return Poll::Ready(Ok(()));
         }
-        if self.putters.may_pass(*ticket) {
+        if self.may_put(*ticket) {
             if let Some(value) = value.take() {
                 self.push(value, after);
             }
@@ -138,6 +140,11 @@ impl<T> State<T> {
         Poll::Pending
     }
 
+    fn may_put(&self, ticket: Option<Ticket<Option<T>>>) -> bool {
+        let barges = !self.fair && ticket.is_none() && self.putters.available() > 0;
+        barges || self.putters.may_pass(ticket)
+    }
+
     /// Gives back a value that was held out, and that no getter has taken.
     fn give_up_put(&mut self, ticket: Ticket<Option<T>>, after: &mut After) -> Option<T> {
         if self.putters.line.is_dismissed(ticket) {
@@ -151,7 +158,7 @@ impl<T> State<T> {
     }
 
     fn try_get(&mut self, after: &mut After) -> Result<T, Empty> {
-        if self.getters.may_pass(None) {
+        if self.may_take() {
             let value = self.pop(after);
             self.getters.pass(&mut None, after);
             return Ok(value);
@@ -209,8 +216,16 @@ impl<T> State<T> {
     /// of its hands has not run: so each put is through before the next value is got.
     fn may_get(&self, ticket: Option<Ticket<()>>) -> bool {
         let is_between = self.items.len() == 0 && self.putters.line.dismissed() > 0;
-        let has_come = ticket.is_some() || !(self.is_rendezvous() || is_between);
-        has_come && self.getters.may_pass(ticket)
+        match ticket {
+            Some(_) => self.getters.may_pass(ticket),
+            None => !(self.is_rendezvous() || is_between) && self.may_take(),
+        }
+    }
+
+    /// True if there is a value for somebody who is not in line.
+    fn may_take(&self) -> bool {
+        let barges = !self.fair && !self.is_rendezvous() && self.getters.available() > 0;
+        barges || self.getters.may_pass(None)
     }
 
     fn wait_to_get(
@@ -238,11 +253,11 @@ pub(crate) enum Empty {
     ForEver,
 }
 
-/// Values from many to many, fair on both sides: gevent's and eventlet's `Queue`, with their kinds.
+/// Values from many to many: gevent's and eventlet's `Queue`, with their kinds.
 ///
-/// Getters are served in the order in which they came, and so are putters; who comes waits behind those
-/// in line, even if a value is there that is theirs and not taken yet. In gevent and eventlet, it would
-/// be taken from under them.
+/// Getters are woken in the order in which they came, and so are putters. As in gevent and eventlet, who
+/// runs takes what is there, though another one was woken for it, which then waits on in its place: of
+/// two who get in a loop, one works off all that was put meanwhile. [`Queue::fair`] has them take turns.
 ///
 /// | | gevent | eventlet |
 /// |---|---|---|
@@ -336,6 +351,34 @@ impl<T> Queue<T> {
         Queue::with(Items::Priority(Priorities::default()), capacity)
     }
 
+    /// Lets who comes wait behind those in line, even if a value or room is there that is theirs and
+    /// not used yet: those who get, and those who put, take turns. Of use when it is made; a rendezvous
+    /// is fair in any case.
+    ///
+    /// ```
+    /// use oneloop_core::{EventLoop, yield_now};
+    /// use oneloop_sync::Queue;
+    /// let mut event_loop = EventLoop::new()?;
+    /// for (queue, left) in [(Queue::unbounded(), None), (Queue::unbounded().fair(), Some(2))] {
+    ///     let both = queue.clone();
+    ///     event_loop.handle().spawn(async move { (both.get().await, both.get().await) });
+    ///     let once = queue.clone();
+    ///     let once = event_loop.handle().spawn(async move { once.get().await });
+    ///     event_loop.block_on(async {
+    ///         yield_now().await; // all wait
+    ///         queue.put(1).await;
+    ///         queue.put(2).await;
+    ///         yield_now().await;
+    ///     });
+    ///     assert_eq!(once.is_finished(), left.is_some());
+    /// }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn fair(self) -> Self {
+        self.state.change(|state, _| state.fair = true);
+        self
+    }
+
     fn with(items: Items<T>, capacity: Option<usize>) -> Self {
         Queue {
             state: Shared::new(State {
@@ -344,6 +387,7 @@ impl<T> Queue<T> {
                 getters: Turnstile::new(0),
                 putters: Turnstile::one_by_one(capacity.unwrap_or(usize::MAX)),
                 holds_out: capacity == Some(0),
+                fair: false,
                 unfinished: 0,
                 finished: Gate::new(true),
                 closed: false,
@@ -378,7 +422,7 @@ impl<T> Queue<T> {
         Peek { get: self.get() }
     }
 
-    /// Puts the value in, if there is room that nobody waits for; at a rendezvous, if a getter waits.
+    /// Puts the value in, if there is room; at a rendezvous, if a getter waits.
     ///
     /// # Errors
     /// [`Full`] gives the value back.
@@ -387,7 +431,7 @@ impl<T> Queue<T> {
         self.state.change(put).map_err(Full)
     }
 
-    /// Takes the next value, if there is one that nobody waits for.
+    /// Takes the next value, if there is one; at a rendezvous, one that no getter was woken for.
     pub fn try_get(&self) -> Option<T> {
         self.state.change(State::try_get).ok()
     }
@@ -397,7 +441,7 @@ impl<T> Queue<T> {
     where
         T: Clone,
     {
-        self.state.look(|state| match state.getters.may_pass(None) {
+        self.state.look(|state| match state.may_take() {
             true => state.next().cloned(),
             false => None,
         })

@@ -298,7 +298,7 @@ impl CappedSemaphore {
     /// # Panics
     /// When `permits` are more than `limit`.
     pub fn new(permits: usize, limit: usize) -> Self {
-        let units = Queue::handing_over(limit);
+        let units = Queue::handing_over(limit).fair();
         for _ in 0..permits {
             let room = units.try_put(());
             room.expect("a capped semaphore begins within its limit");

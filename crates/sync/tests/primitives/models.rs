@@ -165,7 +165,7 @@ impl Queues {
             Order::Priority => Queue::priority(capacity),
         };
         Queues {
-            real,
+            real: real.fair(),
             order,
             capacity,
             holds_out: capacity == Some(0) || matches!(order, Order::HandingOver),

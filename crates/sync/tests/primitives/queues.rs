@@ -94,8 +94,8 @@ fn who_waited_for_the_smallest_gets_what_is_the_smallest_when_it_runs() {
 }
 
 #[test]
-fn getters_and_putters_are_served_in_their_order() {
-    let queue = Queue::bounded(1);
+fn in_a_fair_one_getters_and_putters_are_served_in_their_order() {
+    let queue = Queue::bounded(1).fair();
     let getters = [0, 1].map(|_| Polled::pending(queue.get()));
     assert_eq!(queue.getters(), 2);
     now(queue.put('a'));
@@ -110,6 +110,26 @@ fn getters_and_putters_are_served_in_their_order() {
     assert_eq!(second.output(), 'b');
     c.output();
     assert_eq!(now(queue.get()), 'c');
+}
+
+#[test]
+fn who_comes_takes_what_is_there_and_who_was_woken_keeps_its_place() {
+    let queue = Queue::bounded(1);
+    let [first, second] = [0, 1].map(|_| Polled::pending(queue.get()));
+    now(queue.put('a'));
+    assert_eq!(queue.try_peek(), Some('a'));
+    assert_eq!(now(queue.get()), 'a');
+    now(queue.put('b'));
+    assert_eq!(first.output(), 'b');
+    drop(second);
+    now(queue.put('c'));
+    let [d, e] = ['d', 'e'].map(|name| Polled::pending(queue.put(name)));
+    assert_eq!(now(queue.get()), 'c');
+    assert_eq!(queue.try_put('x'), Ok(()));
+    assert_eq!(now(queue.get()), 'x');
+    d.output();
+    assert_eq!(now(queue.get()), 'd');
+    e.output();
 }
 
 #[test]
