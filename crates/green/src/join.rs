@@ -1,15 +1,17 @@
 //! Waiting for several green threads at once.
 
-use crate::thread::{ExitLink, Thread};
+use crate::thread::{ExitLink, Thread, current};
 use crate::wait::wait_at;
 use oneloop_core::{Elapsed, Handle};
 use oneloop_sync::{Receiver, channel};
 use std::borrow::Borrow;
+use std::cell::RefCell;
 use std::panic::Location;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// Waits until all of them have ended, in whatever way: `joinall` of gevent. Results stay in their
-/// [`JoinHandle`](crate::JoinHandle)s.
+/// [`JoinHandle`](crate::JoinHandle)s. If all had ended before, it lets others run, as in gevent.
 ///
 /// ```
 /// use oneloop_green::{join_all, run, spawn};
@@ -26,8 +28,14 @@ use std::time::Duration;
 #[track_caller]
 pub fn join_all<T: Borrow<Thread>>(threads: impl IntoIterator<Item = T>) {
     let at = Location::caller();
+    let mut all_had_ended = None;
     for thread in threads {
-        wait_at(thread.borrow().finished(), at);
+        let thread = thread.borrow();
+        all_had_ended = Some(all_had_ended.unwrap_or(true) && thread.is_finished());
+        wait_at(thread.finished(), at);
+    }
+    if all_had_ended == Some(true) {
+        wait_at(oneloop_core::yield_now(), at);
     }
 }
 
@@ -65,7 +73,10 @@ pub fn kill_all<T: Borrow<Thread>>(threads: impl IntoIterator<Item = T>) {
     for thread in &threads {
         thread.kill_soon();
     }
-    join_all(threads);
+    let at = Location::caller();
+    for thread in threads {
+        thread.wait_killed(at);
+    }
 }
 
 /// The first of them to end: `wait(…, count=1)` of gevent. `None` if there are none.
@@ -106,16 +117,22 @@ pub fn wait_n<T: Borrow<Thread>>(threads: impl IntoIterator<Item = T>, count: us
 /// ```
 pub fn iwait<T: Borrow<Thread>>(threads: impl IntoIterator<Item = T>) -> IWait<T> {
     let (into, ended) = channel(None);
+    let waiter = Rc::new(RefCell::new(None::<Thread>));
     let link = |(number, thread): (usize, T)| {
-        let into = into.clone();
-        let link = thread.borrow().on_exit(move |_| {
+        let (into, waiter) = (into.clone(), Rc::clone(&waiter));
+        let call = move |ended: &Thread| {
             let _ = into.try_send(number); // nobody may wait any more
-        });
+            let waiter = RefCell::borrow(&waiter);
+            let waiter = waiter.as_ref().filter(|waiter| waiter.is_beside(ended));
+            waiter.map(Thread::id)
+        };
+        let link = thread.borrow().link(Box::new(call));
         Some((thread, link))
     };
     IWait {
         waits_for: threads.into_iter().enumerate().map(link).collect(),
         ended,
+        waiter,
     }
 }
 
@@ -126,6 +143,25 @@ pub struct IWait<T> {
     /// None for those that it has given.
     waits_for: Vec<Option<(T, ExitLink)>>,
     ended: Receiver<usize>,
+    /// Who waits for the next one, and runs as soon as it has ended.
+    waiter: Rc<RefCell<Option<Thread>>>,
+}
+
+/// Somebody waits in [`IWait`] while this lives.
+struct Waiting<'a>(&'a RefCell<Option<Thread>>);
+
+impl<'a> Waiting<'a> {
+    #[track_caller]
+    fn new(waiter: &'a RefCell<Option<Thread>>) -> Self {
+        waiter.replace(Some(current()));
+        Waiting(waiter)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.replace(None);
+    }
 }
 
 impl<T> Iterator for IWait<T> {
@@ -137,7 +173,9 @@ impl<T> Iterator for IWait<T> {
     /// Outside of a green thread.
     #[track_caller]
     fn next(&mut self) -> Option<T> {
+        let waiting = Waiting::new(&self.waiter);
         let number = wait_at(self.ended.receive(), Location::caller());
+        drop(waiting);
         self.take(number)
     }
 }
@@ -153,7 +191,9 @@ impl<T> IWait<T> {
     #[track_caller]
     pub fn next_timeout(&mut self, duration: Duration) -> Result<Option<T>, Elapsed> {
         let next = Handle::current().timeout(duration, self.ended.receive());
+        let waiting = Waiting::new(&self.waiter);
         let number = wait_at(next, Location::caller())?;
+        drop(waiting);
         Ok(self.take(number))
     }
 

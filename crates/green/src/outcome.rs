@@ -119,6 +119,8 @@ pub(crate) type Call = Box<dyn FnOnce(&Thread) -> Option<Key<Task>>>;
 pub(crate) enum Link {
     /// A green thread that joins.
     Task(Key<Task>),
+    /// A green thread that kills.
+    Killer(Key<Task>),
     /// Any other future that does.
     Wake(Waker),
     Call(Call),

@@ -17,6 +17,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 use std::thread;
+use std::time::Duration;
 
 /// ```text
 ///   New ──first poll──▶ Begun ──function ends──▶ Ended
@@ -45,6 +46,9 @@ pub(crate) enum Until {
     End,
     /// Nothing is on its stack any more: never, if that was left behind.
     Gone,
+    /// It has ended, of a kill: as gevent's killer, who waits goes on before anybody else hears of it,
+    /// unless the killed one has waited meanwhile.
+    Killed,
 }
 
 /// Something that ends a wait early, by unwinding.
@@ -92,6 +96,8 @@ pub(crate) struct State<R: ?Sized = dyn Leaves> {
     shielded: Cell<bool>,
     /// Something of ours was thrown and not caught yet, as far as we know.
     unwinding: Cell<bool>,
+    /// Something was thrown, and it has not waited since.
+    interrupted: Cell<bool>,
     /// Somebody may look at the result.
     pub(crate) observed: Cell<bool>,
     /// For what, and where.
@@ -123,6 +129,7 @@ impl<R> State<R> {
             closing: Cell::new(false),
             shielded: Cell::new(false),
             unwinding: Cell::new(false),
+            interrupted: Cell::new(false),
             observed: Cell::new(true),
             waits: Cell::new(None),
             links: RefCell::default(),
@@ -158,6 +165,7 @@ impl State {
                 self.fire_timeouts();
                 self.deliver(|_| true)?;
             }
+            self.interrupted.set(false);
             self.waits.set(Some((type_name::<F>, at)));
             self.switch
                 .suspend(thread::panicking() && self.is_unwinding());
@@ -200,6 +208,7 @@ impl State {
 
     fn throw(&self, payload: Box<dyn Any + Send>) -> ! {
         self.unwinding.set(true);
+        self.interrupted.set(true);
         resume_unwind(payload)
     }
 
@@ -365,8 +374,18 @@ impl State {
 
 /// The life of a green thread.
 impl State {
-    /// Has the thread begin only then.
-    pub(crate) fn delay(&self, sleep: Sleep) {
+    /// Has the thread begin only after that long.
+    pub(crate) fn delay(&self, delay: Duration) {
+        let mut sleep = self.handle.sleep(delay);
+        if !delay.is_zero() {
+            // Armed now, it comes before what is armed behind the spawn with the same deadline.
+            let armed = Pin::new(&mut sleep).poll(&mut Context::from_waker(Waker::noop()));
+            debug_assert!(armed.is_pending(), "a sleep waits for the timers' phase");
+        }
+        self.keep_delay(sleep);
+    }
+
+    fn keep_delay(&self, sleep: Sleep) {
         let mut rare = self.rare.borrow_mut();
         rare.get_or_insert_default().delay = Some(sleep);
         self.alert.set(true);
@@ -383,7 +402,7 @@ impl State {
         };
         let poll = Pin::new(&mut sleep).poll(cx);
         if poll.is_pending() {
-            self.delay(sleep);
+            self.keep_delay(sleep);
         }
         poll
     }
@@ -437,14 +456,29 @@ impl State {
             self.outcome.set(self.place.outcome());
         }
         let rare = self.rare.take();
+        let is_interrupted = |rare: &Rare| !rare.interrupts.is_empty();
+        let interrupted = self.interrupted.get() || rare.as_deref().is_some_and(is_interrupted);
         self.guarded(|| drop(rare));
-        let links = self.links.take();
+        let mut links = self.links.take();
+        if interrupted {
+            self.wake_killers(&mut links);
+        }
         if links.have_calls() {
             notify(Thread::new(Rc::clone(self)), links.into_queue());
         } else {
             self.wake(links);
         }
         self.report_unobserved();
+    }
+
+    /// They go on before all that is ready.
+    fn wake_killers(&self, links: &mut Links) {
+        let killers = links.take_some(|link| matches!(link, Link::Killer(_)));
+        for link in killers.into_queue().into_iter().rev() {
+            if let Link::Killer(key) = link {
+                self.handle.wake_task_first(key);
+            }
+        }
     }
 
     /// The result is there, and the stack still is: calls what is to be called there. Who waits for the
@@ -455,7 +489,7 @@ impl State {
         }
         self.outcome.set(self.place.outcome());
         let inside = self.take_inside();
-        let is_wait = |link: &Link| matches!(link, Link::Task(_) | Link::Wake(_));
+        let is_wait = |link: &Link| !matches!(link, Link::Call(_) | Link::Inside(_));
         let waiting = self.links.borrow_mut().take_some(is_wait);
         self.wake(waiting);
         let thread = Thread::new(Rc::clone(self));
@@ -484,9 +518,9 @@ impl State {
     fn wake(&self, links: Links) {
         match links {
             Links::None => {}
-            Links::One(_, Link::Task(key)) => self.handle.wake_task(key),
+            Links::One(_, Link::Task(key) | Link::Killer(key)) => self.handle.wake_task(key),
             links => links.into_queue().into_iter().for_each(|link| match link {
-                Link::Task(key) => self.handle.wake_task(key),
+                Link::Task(key) | Link::Killer(key) => self.handle.wake_task(key),
                 Link::Wake(waker) => {
                     self.guarded(|| waker.wake());
                 }
@@ -529,7 +563,7 @@ impl State {
     ) -> Poll<()> {
         let is_there = match until {
             Until::Result => self.has_result(),
-            Until::End => self.has_ended(),
+            Until::End | Until::Killed => self.has_ended(),
             Until::Gone => self.is_gone(),
         };
         if is_there {
@@ -540,7 +574,11 @@ impl State {
         let joiner = Waiting::current().filter(joins);
         let joiner = joiner.map(|joiner| joiner.key.get());
         // A waker is foreign code, so before the borrow.
-        let link = joiner.map_or_else(|| Link::Wake(waker.clone()), Link::Task);
+        let link = match (joiner, until) {
+            (Some(joiner), Until::Killed) => Link::Killer(joiner),
+            (Some(joiner), _) => Link::Task(joiner),
+            (None, _) => Link::Wake(waker.clone()),
+        };
         match self.replace_link(*id, link) {
             Ok(before) => drop(before),
             Err(link) => *id = self.link(link).ok(),
@@ -620,7 +658,7 @@ pub(crate) fn notify(thread: Thread, links: VecDeque<Link>) {
                 Link::Inside(call) => {
                     thread.tell(on_a_thread(call, thread.spawned_at())) // this one never began
                 }
-                Link::Task(key) => Some(key),
+                Link::Task(key) | Link::Killer(key) => Some(key),
                 Link::Wake(waker) => {
                     thread.state().guarded(|| waker.wake());
                     None
@@ -647,7 +685,7 @@ impl Drop for Unheard {
         let state = self.thread.state();
         for link in self.links.drain(..) {
             state.guarded(|| match link {
-                Link::Task(key) => state.handle.wake_task(key),
+                Link::Task(key) | Link::Killer(key) => state.handle.wake_task(key),
                 Link::Wake(waker) => waker.wake(),
                 Link::Call(_) | Link::Inside(_) => {}
             });

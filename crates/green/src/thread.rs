@@ -105,7 +105,8 @@ impl Thread {
     /// and may wait; its result is [`JoinError::Killed`]. One that has not begun never will. It may
     /// swallow the kill with `catch_unwind`; then this goes on waiting for its end.
     ///
-    /// As `Greenlet.kill()` of gevent: the victim unwinds when its turn comes.
+    /// As `Greenlet.kill()` of gevent: the victim unwinds when its turn comes, and if it does so without
+    /// waiting, the caller goes on before anybody else hears of the end.
     ///
     /// # Panics
     /// Outside of a green thread: see [`Thread::kill_soon`]. A thread that kills itself unwinds at once.
@@ -115,7 +116,12 @@ impl Thread {
             return self.state.kill_itself();
         }
         self.kill_soon();
-        let _ = wait_or_closed(self.finished(), Location::caller());
+        self.wait_killed(Location::caller());
+    }
+
+    /// Waits for the end of who was killed.
+    pub(crate) fn wait_killed(&self, at: &'static Location<'static>) {
+        let _ = wait_or_closed(self.until(Until::Killed), at);
     }
 
     /// Ends it like [`Thread::kill`], without waiting: `kill(block=False)` of gevent. From anywhere.
@@ -145,7 +151,7 @@ impl Thread {
         self.state.interrupt(payload);
     }
 
-    /// Ends it if it has not begun; true if so. `GreenThread.cancel` of eventlet.
+    /// Ends it if it has not begun; true if so. See also [`eventlet::cancel`](crate::eventlet::cancel).
     pub fn cancel(&self) -> bool {
         let cancels = !self.state.has_begun();
         if cancels {
@@ -164,7 +170,7 @@ impl Thread {
         }))
     }
 
-    fn link(&self, call: Call) -> ExitLink {
+    pub(crate) fn link(&self, call: Call) -> ExitLink {
         let link = self.state.link(Link::Call(call));
         let id = link
             .map_err(|late| notify(self.clone(), VecDeque::from([late])))
@@ -199,6 +205,11 @@ impl Thread {
 
     pub(crate) fn tell(&self, call: Call) -> Option<Key<Task>> {
         self.state.guarded(|| call(self)).flatten()
+    }
+
+    /// True if both are on one loop.
+    pub(crate) fn is_beside(&self, other: &Thread) -> bool {
+        self.state.handle == other.state.handle
     }
 
     pub(crate) fn state(&self) -> &Rc<State> {
@@ -416,7 +427,7 @@ impl Builder {
         ));
         let shared: Rc<State> = Rc::clone(&state) as _;
         if let Some(delay) = self.delay {
-            shared.delay(handle.sleep(delay));
+            shared.delay(delay);
         }
         let inside = Rc::clone(&state);
         let body = Body::new(stack, Rc::clone(&shared), move || {
