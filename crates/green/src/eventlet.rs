@@ -4,10 +4,10 @@
 //! |---|---|
 //! | `spawn`, `spawn_after_local` | [`spawn`](crate::spawn), [`spawn_after_local`](crate::spawn_after_local) |
 //! | `spawn_n`, `spawn_after` | [`spawn_n`], [`spawn_after`] |
-//! | `kill`, `GreenThread.cancel` | [`kill`], [`Thread::cancel`] |
+//! | `kill`, `GreenThread.cancel` | [`kill`], [`cancel`] |
 //! | `GreenThread.wait`, `link`, `unlink` | [`JoinHandle::join`], [`wait`]; [`link`], [`ExitLink::remove`] |
 //! | `sleep`, `Timeout`, `with_timeout` | [`sleep`](crate::sleep), [`timeout`](crate::timeout()) |
-//! | `GreenPool`, `GreenPile` | [`Pool`] with [`Pool::spawn_or_inline`], [`Pile`](crate::Pile) |
+//! | `GreenPool`, `GreenPile` | [`Pool::fair`] with [`Pool::spawn_or_inline`] and [`imap`], [`Pile`](crate::Pile) |
 //! | `event.Event` | [`Event`] |
 //! | `queue.Queue` | [`Queue`](oneloop_sync::Queue): `unbounded`, `handing_over(n)` |
 //! | `Semaphore`, `CappedSemaphore` | those of [`oneloop_sync`] |
@@ -16,7 +16,7 @@
 //! | `listen`, `connect`, `serve` | [`TcpListener`], [`TcpStream`], [`serve`] |
 //! | `socket.close`, `hubs.trampoline` | [`close`], [`trampoline`] |
 
-use crate::group::Pool;
+use crate::group::{Imap, Order, Pool};
 use crate::net::{Stream, TcpListener, TcpStream, wait_readable, wait_writable};
 use crate::outcome::is_ending;
 use crate::state::Until;
@@ -86,6 +86,18 @@ pub fn kill(thread: &Thread) {
     thread.kill_soon();
     links.into_iter().for_each(|link| link(thread));
     let _ = wait_or_closed(oneloop_core::yield_now(), Location::caller());
+}
+
+/// [`kill`]s a green thread, unless it has begun: `GreenThread.cancel`. Its result is
+/// [`JoinError::Killed`]. ([`Thread::cancel`] lets nobody run before the caller goes on.)
+///
+/// # Panics
+/// As [`kill`].
+#[track_caller]
+pub fn cancel(thread: &Thread) {
+    if !thread.has_begun() {
+        kill(thread);
+    }
 }
 
 /// Waits for a green thread's result, and looks at it; it stays where it is, so that it can be waited for
@@ -277,6 +289,36 @@ pub fn close<S: ByteStream>(stream: &Stream<S>) {
     stream.close_unnoticed();
 }
 
+/// Calls the function with each item, as many at once as the pool has places, and gives the results one
+/// by one in the order of the items: `GreenPool.imap`. The calls are not in the pool, and take no place of
+/// it. Items are asked for as places come free, and no more results are kept
+/// than there are places: the input may be endless. A call that panicked panics here, and the ones
+/// behind it go on.
+///
+/// ```
+/// use oneloop_green::{Pool, eventlet, run};
+/// let squares = run(|| {
+///     let squares = eventlet::imap(&Pool::fair(2), 1.., |n| n * n);
+///     squares.take(3).collect::<Vec<_>>()
+/// })?;
+/// assert_eq!(squares, [1, 4, 9]);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[track_caller]
+pub fn imap<A: 'static, T: 'static, I>(
+    pool: &Pool,
+    items: I,
+    function: impl Fn(A) -> T + 'static,
+) -> Imap<T>
+where
+    I: IntoIterator<Item = A>,
+    I::IntoIter: 'static,
+{
+    let order = Order::Bounded(pool.size());
+    let own = Pool::fair(pool.size());
+    own.start_imap(items.into_iter(), function, order, Location::caller())
+}
+
 /// Gives back what a pool lent, and if somebody waits for it, lets that one run first: `Pool.put` of
 /// eventlet's `pools`. (To drop it gives it back without waiting.)
 ///
@@ -324,7 +366,7 @@ pub fn serve(
     concurrency: usize,
     handler: impl Fn(TcpStream, SocketAddr) -> ControlFlow<()> + 'static,
 ) -> io::Result<()> {
-    let pool = Pool::new(concurrency);
+    let pool = Pool::fair(concurrency);
     let server = Rc::new(Server {
         thread: current(),
         serves: Cell::new(true),

@@ -177,6 +177,19 @@ impl Group {
         }
     }
 
+    /// Kills one member, and waits until it has ended and left the group: `killone` of gevent. Nothing
+    /// happens to who is no member.
+    ///
+    /// # Panics
+    /// Outside of a green thread.
+    #[track_caller]
+    pub fn kill_one(&self, thread: &Thread) {
+        if self.contains(thread) {
+            thread.kill_soon();
+            wait_at(thread.finished(), Location::caller());
+        }
+    }
+
     /// Kills all members without waiting for their end.
     pub fn kill_soon(&self) {
         for thread in self.threads() {
@@ -196,27 +209,45 @@ impl Group {
         items: impl IntoIterator<Item = A>,
         function: impl Fn(A) -> T + 'static,
     ) -> Vec<T> {
-        map(items, function, |call| self.spawn(call))
+        let items: Vec<A> = items.into_iter().collect();
+        self.imap(items, function).collect()
     }
-}
 
-/// Spawns a call for each item, and waits for them in order.
-#[track_caller]
-fn map<A: 'static, T: 'static>(
-    items: impl IntoIterator<Item = A>,
-    function: impl Fn(A) -> T + 'static,
-    spawn: impl Fn(Box<dyn FnOnce() -> T>) -> JoinHandle<T>,
-) -> Vec<T> {
-    let function = Rc::new(function);
-    let spawn_call = |item| {
-        let function = Rc::clone(&function);
-        spawn(Box::new(move || function(item)))
-    };
-    let calls: Vec<_> = items.into_iter().map(spawn_call).collect();
-    calls
-        .into_iter()
-        .map(|call| value_of(call.join()))
-        .collect()
+    /// Calls the function with each item on a green thread of its own, which another green thread spawns,
+    /// and gives the results one by one in the order of the items. A call that panicked panics here, and
+    /// the ones behind it go on.
+    #[track_caller]
+    pub fn imap<A: 'static, T: 'static, I>(
+        &self,
+        items: I,
+        function: impl Fn(A) -> T + 'static,
+    ) -> Imap<T>
+    where
+        I: IntoIterator<Item = A>,
+        I::IntoIter: 'static,
+    {
+        let group = self.clone();
+        let start = move |call: Call<T>| group.spawn(call);
+        let at = Location::caller();
+        Imap::start(items.into_iter(), function, start, Order::OfItems, at)
+    }
+
+    /// Like [`Group::imap`], in the order in which the calls end.
+    #[track_caller]
+    pub fn imap_unordered<A: 'static, T: 'static, I>(
+        &self,
+        items: I,
+        function: impl Fn(A) -> T + 'static,
+    ) -> Imap<T>
+    where
+        I: IntoIterator<Item = A>,
+        I::IntoIter: 'static,
+    {
+        let group = self.clone();
+        let start = move |call: Call<T>| group.spawn(call);
+        let at = Location::caller();
+        Imap::start(items.into_iter(), function, start, Order::OfEnds, at)
+    }
 }
 
 /// The value, or the panic that took its place, which goes on here.
@@ -241,6 +272,9 @@ impl std::error::Error for PoolFull {}
 
 /// A group that lets so many green threads be at once: `Pool` of gevent, `GreenPool` of eventlet. Who
 /// spawns into a full one waits for a place. Clones name the same pool.
+///
+/// Places that come free are for whoever takes them first, as in gevent; with [`Pool::fair`], they go to
+/// those who wait, first come first served, as in eventlet.
 ///
 /// A member of a full pool that spawns into it waits for itself, if the others do the same: gevent's
 /// nested deadlock. [`Pool::spawn_or_inline`] is eventlet's way out.
@@ -280,15 +314,29 @@ impl Pool {
     /// For a size of zero, into which nothing could ever be spawned.
     #[track_caller]
     pub fn new(size: usize) -> Self {
+        Pool::with(size, Semaphore::barging)
+    }
+
+    /// A pool of that size, as eventlet's: who waits for a place has it before who comes.
+    ///
+    /// # Panics
+    /// As [`Pool::new`].
+    #[track_caller]
+    pub fn fair(size: usize) -> Self {
+        Pool::with(size, Semaphore::new)
+    }
+
+    #[track_caller]
+    fn with(size: usize, places: impl FnOnce(usize) -> Semaphore) -> Self {
         assert!(size > 0, "a pool needs a place");
         Pool {
             group: Group::new(),
-            places: Semaphore::new(size),
+            places: places(size),
             size,
         }
     }
 
-    /// Starts a green thread once there is a place: first come, first served.
+    /// Starts a green thread once there is a place.
     ///
     /// # Panics
     /// Outside of a green thread, and as [`spawn`](crate::spawn).
@@ -433,13 +481,14 @@ impl Pool {
         items: impl IntoIterator<Item = A>,
         function: impl Fn(A) -> T + 'static,
     ) -> Vec<T> {
-        map(items, function, |call| self.spawn(call))
+        let items: Vec<A> = items.into_iter().collect();
+        self.imap(items, function).collect()
     }
 
     /// Calls the function with each item, so many at once, and gives the results one by one in the order
-    /// of the items, as soon as each is there. Items are asked for as places come free, and no more
-    /// results are kept than there are places: the input may be endless. A call that panicked panics
-    /// here, and the ones behind it go on.
+    /// of the items. Items are asked for as places come free, whether or not the results are taken:
+    /// [`eventlet::imap`](crate::eventlet::imap) waits for that, too. A call that panicked panics here,
+    /// and the ones behind it go on.
     #[track_caller]
     pub fn imap<A: 'static, T: 'static, I>(
         &self,
@@ -450,13 +499,11 @@ impl Pool {
         I: IntoIterator<Item = A>,
         I::IntoIter: 'static,
     {
-        let at = Location::caller();
-        Imap::start(
-            self.clone(),
+        self.start_imap(
             items.into_iter(),
             function,
             Order::OfItems,
-            at,
+            Location::caller(),
         )
     }
 
@@ -471,8 +518,24 @@ impl Pool {
         I: IntoIterator<Item = A>,
         I::IntoIter: 'static,
     {
-        let at = Location::caller();
-        Imap::start(self.clone(), items.into_iter(), function, Order::OfEnds, at)
+        self.start_imap(
+            items.into_iter(),
+            function,
+            Order::OfEnds,
+            Location::caller(),
+        )
+    }
+
+    pub(crate) fn start_imap<A: 'static, T: 'static>(
+        &self,
+        items: impl Iterator<Item = A> + 'static,
+        function: impl Fn(A) -> T + 'static,
+        order: Order,
+        at: &'static Location<'static>,
+    ) -> Imap<T> {
+        let pool = self.clone();
+        let start = move |call: Call<T>| pool.spawn(call);
+        Imap::start(items, function, start, order, at)
     }
 }
 
@@ -507,44 +570,61 @@ impl<T: 'static> Spawned<T> {
 #[derive(Debug)]
 #[must_use = "the results are in here"]
 pub struct Imap<T> {
-    calls: Receiver<JoinHandle<T>>,
-    /// For those that run or wait to be taken, and the one that waits for a place.
-    room: Semaphore,
+    calls: Receiver<(usize, JoinHandle<T>)>,
+    order: Order,
+    /// Calls that have ended before their turn.
+    early: BTreeMap<usize, JoinHandle<T>>,
+    next: usize,
+    /// In eventlet's, for those that run or wait to be taken, and the one that waits for a place.
+    room: Option<Semaphore>,
     feeder: Option<JoinHandle<()>>,
 }
 
 /// How results come back to an [`Imap`].
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Order {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
     OfItems,
     OfEnds,
+    /// Of the items, and no more results are kept than that.
+    Bounded(usize),
 }
+
+/// What an [`Imap`] spawns.
+type Call<T> = Box<dyn FnOnce() -> T>;
 
 impl<T: 'static> Imap<T> {
     fn start<A: 'static>(
-        pool: Pool,
         mut items: impl Iterator<Item = A> + 'static,
         function: impl Fn(A) -> T + 'static,
+        start: impl Fn(Call<T>) -> JoinHandle<T> + 'static,
         order: Order,
         at: &'static Location<'static>,
     ) -> Self {
         let (into, calls) = channel(None);
-        let room = Semaphore::new(pool.size + 1);
+        let room = match order {
+            Order::Bounded(results) => Some(Semaphore::new(results + 1)),
+            Order::OfItems | Order::OfEnds => None,
+        };
         let (rooms, function) = (room.clone(), Rc::new(function));
         let feed = move || {
-            loop {
-                rooms.acquire().wait().forget();
+            for number in 0.. {
+                if let Some(rooms) = &rooms {
+                    rooms.acquire().wait().forget();
+                }
                 let Some(item) = items.next() else { return };
                 let function = Rc::clone(&function);
-                let call = pool.spawn(move || function(item));
+                let call = start(Box::new(move || function(item)));
                 match order {
-                    Order::OfItems => deliver(&into, call),
-                    Order::OfEnds => deliver_at_end(into.clone(), call),
+                    Order::Bounded(_) => deliver(&into, number, call),
+                    Order::OfItems | Order::OfEnds => deliver_at_end(into.clone(), number, call),
                 }
             }
         };
         Imap {
             calls,
+            order,
+            early: BTreeMap::new(),
+            next: 0,
             room,
             feeder: Some(Builder::new().spawn_at(feed, at).expect(NO_STACK)),
         }
@@ -552,13 +632,33 @@ impl<T: 'static> Imap<T> {
 }
 
 /// Whoever has lost interest in the results gets none.
-fn deliver<T: 'static>(into: &Sender<JoinHandle<T>>, call: JoinHandle<T>) {
-    let _ = into.try_send(call);
+fn deliver<T>(into: &Sender<(usize, JoinHandle<T>)>, number: usize, call: JoinHandle<T>) {
+    let _ = into.try_send((number, call));
 }
 
-fn deliver_at_end<T: 'static>(into: Sender<JoinHandle<T>>, call: JoinHandle<T>) {
+fn deliver_at_end<T: 'static>(
+    into: Sender<(usize, JoinHandle<T>)>,
+    number: usize,
+    call: JoinHandle<T>,
+) {
     let thread = call.thread().clone();
-    thread.on_exit(move |_| deliver(&into, call));
+    thread.on_exit(move |_| deliver(&into, number, call));
+}
+
+impl<T> Imap<T> {
+    /// The call whose turn it is.
+    fn next_call(&mut self, at: &'static Location<'static>) -> Option<JoinHandle<T>> {
+        if self.order == Order::OfEnds {
+            return Some(wait_at(self.calls.receive(), at)?.1);
+        }
+        let number = self.next;
+        self.next += 1;
+        while !self.early.contains_key(&number) {
+            let (number, call) = wait_at(self.calls.receive(), at)?;
+            self.early.insert(number, call);
+        }
+        self.early.remove(&number)
+    }
 }
 
 impl<T: 'static> Iterator for Imap<T> {
@@ -568,10 +668,13 @@ impl<T: 'static> Iterator for Imap<T> {
     ///
     /// # Panics
     /// Outside of a green thread, and when the call, or the iterator of the items, did.
+    #[track_caller]
     fn next(&mut self) -> Option<T> {
-        if let Some(call) = self.calls.receive().wait() {
+        if let Some(call) = self.next_call(Location::caller()) {
             let result = call.join();
-            self.room.release();
+            if let Some(room) = &self.room {
+                room.release();
+            }
             return Some(value_of(result));
         }
         value_of(self.feeder.take()?.join());
