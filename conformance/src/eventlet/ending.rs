@@ -96,22 +96,22 @@ pub(super) fn cancel() {
         name
     }
     let unstarted = spawn(|| works("unstarted"));
-    unstarted.cancel();
+    eventlet::cancel(&unstarted);
     println!("cancelled, dead: {}", py(unstarted.is_finished()));
     let started = spawn(|| works("started"));
     sleep(Duration::ZERO);
-    started.cancel();
+    eventlet::cancel(&started);
     println!("began already, dead: {}", py(started.is_finished()));
     let later = eventlet::spawn_after(ms(20), || works("later"));
-    later.cancel();
+    eventlet::cancel(&later);
     let ended = started.thread().clone();
     for thread in [unstarted, started, later] {
         match thread.join() {
-            Err(JoinError::Cancelled) => println!("cancelled"),
+            Err(JoinError::Killed) => println!("cancelled"),
             result => println!("{}", result.expect("it was not cancelled")),
         }
     }
-    ended.cancel();
+    eventlet::cancel(&ended);
     println!("cancel of the dead does nothing");
 }
 

@@ -15,7 +15,7 @@ pub(super) fn green_pool() {
         name
     }
     Handle::current().on_unhandled(|_| ());
-    let pool = Pool::new(2);
+    let pool = Pool::fair(2);
     let threads = [("a", 20), ("b", 80), ("c", 20), ("d", 80)].map(|(name, wait_ms)| {
         let thread = pool.spawn(move || job(name, wait_ms));
         println!(
@@ -74,12 +74,12 @@ pub(super) fn pool_nested() {
     };
     for size in [1, 2] {
         println!("size {size}");
-        let pool = Pool::new(size);
+        let pool = Pool::fair(size);
         spawn_member(&pool, "member");
         pool.join();
     }
     println!("both full");
-    let pool = Pool::new(2);
+    let pool = Pool::fair(2);
     spawn_member(&pool, "a");
     spawn_member(&pool, "b");
     pool.join();
@@ -96,7 +96,7 @@ pub(super) fn pool_nested() {
         let thread = pool.spawn_or_inline(move || nest(&inside, depth));
         thread.join().expect("it returns its depth")
     }
-    println!("nested {}", nested(&Pool::new(1), 0));
+    println!("nested {}", nested(&Pool::fair(1), 0));
 }
 
 thread_local! {
@@ -116,15 +116,15 @@ pub(super) fn imap() {
         step * 10 + add
     }
     Handle::current().on_unhandled(|_| ());
-    let pool = Pool::new(2);
-    for value in pool.imap([4, 1, 2], |step| job((step, 0))) {
+    let pool = Pool::fair(2);
+    for value in eventlet::imap(&pool, [4, 1, 2], |step| job((step, 0))) {
         println!("imap {value}");
     }
-    let values: Vec<_> = pool.imap([1, 2].into_iter().zip([7, 8]), job).collect();
+    let values: Vec<_> = eventlet::imap(&pool, [1, 2].into_iter().zip([7, 8]), job).collect();
     println!("two inputs {values:?}");
-    let values: Vec<_> = pool.imap([(1, 5), (2, 6)], job).collect();
+    let values: Vec<_> = eventlet::imap(&pool, [(1, 5), (2, 6)], job).collect();
     println!("starmap {values:?}");
-    let mut results = pool.imap([1, 5, 2], |step| job((step, 0)));
+    let mut results = eventlet::imap(&pool, [1, 5, 2], |step| job((step, 0)));
     while let Some(next) = attempt(|| results.next()).transpose() {
         match next {
             Ok(value) => println!("next {value}"),
@@ -134,7 +134,7 @@ pub(super) fn imap() {
     println!("no more");
 
     let numbers = (0..6).inspect(|number| println!("drawn {number}"));
-    let mut results = Pool::new(2).imap(numbers, |number| number);
+    let mut results = eventlet::imap(&Pool::fair(2), numbers, |number| number);
     println!("first {}", results.next().expect("there are six"));
     sleep(ms(20));
     println!("and no more is drawn than the pool holds");
@@ -150,7 +150,7 @@ pub(super) fn pile() {
         name
     }
     Handle::current().on_unhandled(|_| ());
-    let pile = Pile::new(&Pool::new(1000));
+    let pile = Pile::new(&Pool::fair(1000));
     for (name, wait_ms) in [("slow", 60), ("quick", 20), ("middle", 40)] {
         pile.spawn(move || job(name, wait_ms));
     }
@@ -158,7 +158,7 @@ pub(super) fn pile() {
         println!("result {result}");
     }
 
-    let pool = Pool::new(2);
+    let pool = Pool::fair(2);
     let (mut first, second) = (Pile::new(&pool), Pile::new(&pool));
     for (name, wait_ms) in [("a", 40), ("bad", 20), ("c", 40)] {
         first.spawn(move || job(name, wait_ms));

@@ -2,7 +2,9 @@
 
 use super::{LONG, exception, is_successful, ms, truth, value};
 use oneloop::JoinError;
-use oneloop::green::{Outcome, Thread, Wait, sleep, spawn, timeout, yield_now};
+use oneloop::green::{
+    Outcome, Thread, Wait, iwait, join_all, kill_all, sleep, spawn, spawn_after, timeout, yield_now,
+};
 use std::panic::{catch_unwind, resume_unwind};
 
 /// Called with its drop: `finally`.
@@ -170,4 +172,57 @@ pub(super) fn kill_and_timeout() {
     }
     task.finished().wait();
     println!("joined, dead: {}", truth(task.is_finished()));
+}
+
+pub(super) fn who_goes_on_first() {
+    let dies_at_once = || sleep(LONG);
+    let cleans_up = || sleep_finally(|| sleep(ms(20)));
+    let victims: [(_, fn()); 2] = [("dies at once", dies_at_once), ("cleans up", cleans_up)];
+    for (name, victim) in victims {
+        let task = spawn(victim);
+        task.on_exit(move |_| println!("{name}: rawlink"));
+        task.on_exit_spawn(move |_| println!("{name}: link"));
+        let joined = task.finished();
+        let joiner = spawn(|| joined.wait());
+        joiner.on_exit(move |_| println!("{name}: joined"));
+        yield_now();
+        spawn(move || println!("{name}: ready before"));
+        task.kill();
+        println!("{name}: killed");
+        joiner.join().unwrap();
+        yield_now();
+    }
+
+    let tasks = [0; 3].map(|_| spawn(|| sleep(LONG)));
+    for task in &tasks {
+        task.on_exit(|_| println!("one of all"));
+    }
+    yield_now();
+    kill_all(tasks);
+    println!("all killed");
+    yield_now();
+
+    let turns = |(name, count)| {
+        spawn(move || {
+            for number in 0..count {
+                println!("{name} {number}");
+                yield_now();
+            }
+            name
+        })
+    };
+    for task in iwait([("a", 3), ("b", 1), ("c", 2)].map(turns)) {
+        println!("{} has ended", task.join().unwrap());
+    }
+    spawn(|| println!("ready before a join of the dead"));
+    join_all([spawn(|| ())]);
+    let done = [0; 2].map(|_| spawn(|| ()));
+    yield_now();
+    spawn(|| println!("ready before"));
+    join_all(done);
+    println!("joined the dead");
+
+    spawn_after(ms(20), || println!("spawned later"));
+    sleep(ms(20));
+    println!("slept as long");
 }

@@ -61,6 +61,9 @@ pub(crate) const PROGRAMS: Suite = &[
     ("38_half_close", Green(net::half_close)),
     ("39_datagram_server", Green(net::datagram_server)),
     ("40_wait_read", Green(net::wait_read)),
+    ("41_two_consumers", Green(queues::two_consumers)),
+    ("42_who_goes_on_first", Green(ending::who_goes_on_first)),
+    ("43_imap_turns", Green(pools::imap_turns)),
 ];
 
 const fn ms(ms: u64) -> Duration {

@@ -122,7 +122,7 @@ pub(super) fn group() {
     println!("joined, members {}", group.len());
     let tasks = ["x", "y", "z"].map(|name| group.spawn(job(name, 1000)));
     yield_now();
-    tasks[1].kill();
+    group.kill_one(&tasks[1]);
     println!("killed {} members {}", sorted(&killed), group.len());
     group.kill();
     println!("killed {} members {}", sorted(&killed), group.len());
@@ -200,4 +200,52 @@ pub(super) fn thread_pool() {
     println!("map {doubled:?}");
     let result = offload(move || blocks("hub", 0, main));
     println!("the hub has one, too: {result}");
+}
+
+fn turns(name: &str, count: u32) {
+    for number in 0..count {
+        println!("{name} {number}");
+        yield_now();
+    }
+}
+
+fn square(number: u32) -> u32 {
+    println!("square {number}");
+    yield_now();
+    number * number
+}
+
+pub(super) fn imap_turns() {
+    fn among_others<R: IntoIterator<Item = u32>>(results: impl FnOnce([u32; 3]) -> R) {
+        let other = spawn(|| turns("other", 8));
+        for result in results([1, 2, 3]) {
+            println!("result {result}");
+        }
+        other.join().unwrap();
+    }
+    let (pool, group) = (Pool::new(2), Group::new());
+    among_others(|numbers| pool.imap(numbers, square));
+    among_others(|numbers| pool.imap_unordered(numbers, square));
+    among_others(|numbers| pool.map(numbers, square));
+    among_others(|numbers| group.imap(numbers, square));
+    among_others(|numbers| group.imap_unordered(numbers, square));
+    among_others(|numbers| group.map(numbers, square));
+
+    let mut results = pool.imap(0..6, square);
+    println!("first {}", results.next().unwrap());
+    sleep(ms(20));
+    println!("all are done: {}", truth(pool.running() == 0));
+    let rest: Vec<_> = results.map(|result| result.to_string()).collect();
+    println!("rest {}", rest.join(" "));
+
+    let places = Pool::new(1);
+    let held = places.spawn(yield_now);
+    let waited = places.clone();
+    let waits = spawn(move || waited.spawn(|| println!("spawned by who waited")));
+    yield_now();
+    yield_now();
+    held.join().unwrap();
+    places.spawn(|| println!("spawned by who came"));
+    waits.finished().wait();
+    places.join();
 }

@@ -193,3 +193,72 @@ pub(super) fn channel() {
         println!("nobody puts");
     }
 }
+
+pub(super) fn two_consumers() {
+    let jobs = Queue::unbounded();
+    let consumer = |name| {
+        let jobs = jobs.clone();
+        spawn(move || {
+            while let Some(job) = jobs.get().wait() {
+                println!("{name} takes {job}");
+                if job == "long" {
+                    sleep(ms(20));
+                }
+            }
+            println!("{name} ends");
+        })
+    };
+    let consumers = ["a", "b", "c"].map(consumer);
+    yield_now();
+    for job in ["1", "2", "long", "3", "long", "4", "long", "5"] {
+        jobs.put(Some(job)).wait();
+    }
+    for _ in 0..3 {
+        jobs.put(None).wait();
+    }
+    join_all(consumers);
+
+    let get = jobs.clone();
+    let taken = spawn(move || get.get().wait());
+    yield_now();
+    jobs.put(Some("quick")).wait();
+    let quick = jobs.try_get().flatten();
+    println!("taken before it runs: {}", quick.unwrap());
+    jobs.put(Some("its own")).wait();
+    println!("it waited on: {}", taken.join().unwrap().unwrap());
+
+    let small = Queue::bounded(2);
+    let producer = |name| {
+        let small = small.clone();
+        spawn(move || {
+            for number in 0..3 {
+                small.put(format!("{name} {number}")).wait();
+                println!("{name} put {number}");
+            }
+        })
+    };
+    let producers = ["a", "b"].map(producer);
+    yield_now();
+    for _ in 0..6 {
+        println!("got {}", small.get().wait());
+        yield_now();
+    }
+    join_all(producers);
+    let put = |item: &str| small.put(item.to_owned());
+    put("first").wait();
+    put("second").wait();
+    let third = put("third");
+    let waits = spawn(move || third.wait());
+    yield_now();
+    small.get().wait();
+    put("fourth").wait();
+    if put("fifth").wait_timeout(ms(20)).is_err() {
+        let waits = truth(!waits.is_finished());
+        println!("the room was taken before it ran: {waits}");
+    }
+    let got = [0; 3].map(|_| small.get().wait());
+    println!("{}", got.join(" "));
+    if small.try_get().is_none() {
+        println!("empty");
+    }
+}
