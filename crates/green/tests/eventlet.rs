@@ -1,38 +1,19 @@
 //! What eventlet does otherwise than gevent. Virtual time throughout; its programs are in
 //! `conformance/eventlet`.
 
-use oneloop_core::{EventLoop, Handle, Options};
+mod harness;
+
+use harness::{Log, MS, run};
+use oneloop_core::Handle;
 use oneloop_green::net::{TcpListener, TcpStream, UnixStream};
 use oneloop_green::{
-    Outcome, RunError, Wait, current, eventlet, run_on, scope, sleep, spawn, timeout, yield_now,
+    Outcome, RunError, Wait, current, eventlet, scope, sleep, spawn, timeout, yield_now,
 };
 use oneloop_sync::ResourcePool;
-use std::cell::RefCell;
 use std::io::{self, Read, Write};
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::rc::Rc;
 use std::time::Duration;
-
-fn run<T: 'static>(function: impl FnOnce() -> T + 'static) -> Result<T, RunError> {
-    let mut event_loop = EventLoop::with(Options::virtual_time()).unwrap();
-    run_on(&mut event_loop, function)
-}
-
-const MS: Duration = Duration::from_millis(1);
-
-/// What happened, in order.
-#[derive(Clone, Default)]
-struct Log(Rc<RefCell<Vec<String>>>);
-
-impl Log {
-    fn say(&self, text: impl Into<String>) {
-        self.0.borrow_mut().push(text.into());
-    }
-    fn lines(&self) -> String {
-        self.0.borrow().join(" ")
-    }
-}
 
 /// Notes what is thrown and that nobody catches.
 fn note_unhandled(log: &Log) {

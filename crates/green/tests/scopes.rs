@@ -1,18 +1,14 @@
 //! Scopes: their threads end before they do, and the first failure cancels the rest.
 
-use oneloop_core::{EventLoop, Handle, Options};
-use oneloop_green::{RunError, run_on, scope, sleep, spawn, timeout, try_scope, yield_now};
+mod harness;
+
+use harness::{MS, run};
+use oneloop_core::Handle;
+use oneloop_green::{scope, sleep, spawn, timeout, try_scope, yield_now};
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
-
-fn run<T: 'static>(function: impl FnOnce() -> T + 'static) -> Result<T, RunError> {
-    let mut event_loop = EventLoop::with(Options::virtual_time()).unwrap();
-    run_on(&mut event_loop, function)
-}
-
-const MS: Duration = Duration::from_millis(1);
 
 /// Counts in its drop, after a wait.
 struct Ended<'a>(&'a Cell<u32>, Duration);

@@ -1,23 +1,19 @@
 //! Green sockets: they look as if they blocked, and only their caller waits.
 
-use oneloop_core::{EventLoop, Options};
+mod harness;
+
+use harness::{MS, run};
 use oneloop_green::net::{
     DatagramServer, ServerOptions, StreamServer, TcpListener, TcpStream, UdpSocket, UnixListener,
     UnixStream, wait_readable, wait_writable,
 };
-use oneloop_green::{Elapsed, Pool, RunError, run_on, sleep, spawn, timeout, yield_now};
+use oneloop_green::{Elapsed, Pool, sleep, spawn, timeout, yield_now};
 use std::cell::RefCell;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write, copy, pipe};
 use std::net::Shutdown;
 use std::rc::Rc;
 use std::time::Duration;
 
-fn run<T: 'static>(function: impl FnOnce() -> T + 'static) -> Result<T, RunError> {
-    let mut event_loop = EventLoop::with(Options::virtual_time()).unwrap();
-    run_on(&mut event_loop, function)
-}
-
-const MS: Duration = Duration::from_millis(1);
 const ANY: (&str, u16) = ("127.0.0.1", 0);
 const EBADF: Option<i32> = Some(9);
 

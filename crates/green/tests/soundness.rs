@@ -1,7 +1,10 @@
 //! What holds whatever safe code does: no frame goes that somebody borrows, no stack stays the current
 //! one, nobody waits for a wake that was lost. Virtual time throughout.
 
-use oneloop_core::{EventLoop, Handle, Options};
+mod harness;
+
+use harness::{MS, event_loop, run};
+use oneloop_core::Handle;
 use oneloop_green::{
     Elapsed, JoinHandle, RunError, Scope, Thread, Wait, catch_unwind, current, eventlet,
     green_local, run_on, scope, sleep, spawn, timeout, try_current, yield_now,
@@ -13,17 +16,6 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
-use std::time::Duration;
-
-const MS: Duration = Duration::from_millis(1);
-
-fn event_loop() -> EventLoop {
-    EventLoop::with(Options::virtual_time()).unwrap()
-}
-
-fn run<T: 'static>(function: impl FnOnce() -> T + 'static) -> Result<T, RunError> {
-    run_on(&mut event_loop(), function)
-}
 
 /// Waits in its drop for what never comes.
 struct Stuck;

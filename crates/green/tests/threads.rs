@@ -1,36 +1,19 @@
 //! What green threads promise, by the facts of gevent and eventlet. Virtual time throughout.
 
-use oneloop_core::{EventLoop, Handle, JoinError, Options};
+mod harness;
+
+use harness::{Log, MS, run};
+use oneloop_core::{Handle, JoinError};
 use oneloop_green::{
     Builder, Elapsed, Group, JoinHandle, Outcome, RunError, Wait, catch_deadlock, current,
-    green_local, idle, iwait, offload, run_on, sleep, spawn, spawn_after, spawn_after_local,
-    timeout, wait_any, yield_now,
+    green_local, idle, iwait, offload, sleep, spawn, spawn_after, spawn_after_local, timeout,
+    wait_any, yield_now,
 };
 use std::cell::{Cell, RefCell};
 use std::future::pending;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
-
-fn run<T: 'static>(function: impl FnOnce() -> T + 'static) -> Result<T, RunError> {
-    let mut event_loop = EventLoop::with(Options::virtual_time()).unwrap();
-    run_on(&mut event_loop, function)
-}
-
-const MS: Duration = Duration::from_millis(1);
-
-/// What happened, in order.
-#[derive(Clone, Default)]
-struct Log(Rc<RefCell<Vec<String>>>);
-
-impl Log {
-    fn say(&self, text: impl Into<String>) {
-        self.0.borrow_mut().push(text.into());
-    }
-    fn lines(&self) -> String {
-        self.0.borrow().join(" ")
-    }
-}
 
 /// Says something when it is dropped, perhaps after a wait.
 struct Cleanup(Log, &'static str, Duration);
