@@ -38,7 +38,7 @@
 //! | `socket`, `StreamServer` | `listen`, `connect`, `serve` | [`net`] |
 //! | `socket.wait_read` | `trampoline` | [`net::wait_readable`], [`net::wait_writable`] |
 //! | `LoopExit` | | [`Deadlock`] |
-//! | `GreenletExit` | `GreenletExit` | [`JoinError::Killed`] |
+//! | `GreenletExit` | `GreenletExit` | [`JoinError::Killed`], [`is_kill`] |
 //!
 //! Where the two differ, gevent's order is the default, and [`eventlet`] has the other one.
 //!
@@ -86,7 +86,7 @@ pub use group::{Group, Imap, Pile, Pool, PoolFull, Spawned};
 pub use join::{IWait, iwait, join_all, join_all_timeout, kill_all, wait_any, wait_n};
 pub use local::LocalKey;
 pub use oneloop_core::{Elapsed, JoinError};
-pub use outcome::Outcome;
+pub use outcome::{Outcome, is_kill};
 pub use run::{run, run_on};
 pub use scope::{Scope, ScopedJoinHandle, scope, try_scope};
 pub use stack::{STACK_BYTES, STACK_BYTES_MIN};

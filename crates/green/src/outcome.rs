@@ -27,9 +27,33 @@ pub(crate) fn error_of(payload: Box<dyn Any + Send>) -> JoinError {
     }
 }
 
+/// True if what [`catch_unwind`](crate::catch_unwind) caught is a kill, and not a panic or a time-out of
+/// further out: `except GreenletExit`.
+///
+/// ```
+/// use oneloop_green::{JoinError, catch_unwind, is_kill, run, sleep, spawn, yield_now};
+/// use std::{panic::resume_unwind, time::Duration};
+/// let killed = run(|| {
+///     let thread = spawn(|| {
+///         if let Err(payload) = catch_unwind(|| sleep(Duration::from_secs(3600))) {
+///             assert!(is_kill(&*payload));
+///             resume_unwind(payload);
+///         }
+///     });
+///     yield_now();
+///     thread.kill();
+///     matches!(thread.join(), Err(JoinError::Killed))
+/// })?;
+/// assert!(killed);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn is_kill(payload: &(dyn Any + Send)) -> bool {
+    payload.is::<Kill>()
+}
+
 /// True for what ends a green thread from outside, rather than by its own failure.
 pub(crate) fn is_ending(payload: &(dyn Any + Send)) -> bool {
-    payload.is::<Kill>() || payload.is::<Close>()
+    is_kill(payload) || payload.is::<Close>()
 }
 
 /// How a green thread ended.
