@@ -16,9 +16,10 @@
 //! | `listen`, `connect`, `serve` | [`TcpListener`], [`TcpStream`], [`serve`] |
 //! | `socket.close`, `hubs.trampoline` | [`close`], [`trampoline`] |
 
-use crate::group::{Imap, Order, Pool};
+use crate::imap::{Imap, Order};
 use crate::net::{Stream, TcpListener, TcpStream, wait_readable, wait_writable};
 use crate::outcome::is_ending;
+use crate::pool::Pool;
 use crate::state::Until;
 use crate::thread::{Builder, ExitLink, JoinHandle, NO_STACK, Thread, current};
 use crate::unwind::caught;

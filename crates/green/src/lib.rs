@@ -66,11 +66,13 @@
 mod deadlock;
 pub mod eventlet;
 mod group;
+mod imap;
 mod join;
 mod local;
 pub mod net;
 mod outcome;
 mod overflow;
+mod pool;
 mod run;
 mod scope;
 mod stack;
@@ -82,11 +84,13 @@ mod unwind;
 mod wait;
 
 pub use deadlock::{Deadlock, RunError, catch_deadlock};
-pub use group::{Group, Imap, Pile, Pool, PoolFull, Spawned};
+pub use group::Group;
+pub use imap::Imap;
 pub use join::{IWait, iwait, join_all, join_all_timeout, kill_all, wait_any, wait_n};
 pub use local::LocalKey;
 pub use oneloop_core::{Elapsed, JoinError};
 pub use outcome::{Outcome, is_kill};
+pub use pool::{Pile, Pool, PoolFull, Spawned};
 pub use run::{run, run_on};
 pub use scope::{Scope, ScopedJoinHandle, scope, try_scope};
 pub use stack::{STACK_BYTES, STACK_BYTES_MIN};

@@ -4,7 +4,8 @@
 use super::listener::TcpListener;
 use super::stream::TcpStream;
 use super::udp::UdpSocket;
-use crate::group::{Group, Pool};
+use crate::group::Group;
+use crate::pool::Pool;
 use crate::thread::{Builder, JoinHandle, NO_STACK, Thread};
 use crate::wait::wait_at;
 use oneloop_sync::Event;
