@@ -2,7 +2,7 @@
 
 mod harness;
 
-use harness::{MS, run};
+use harness::{MS, event_loop, run};
 use oneloop_green::net::{
     DatagramServer, ServerOptions, StreamServer, TcpListener, TcpStream, UdpSocket, UnixListener,
     UnixStream, wait_readable, wait_writable,
@@ -340,6 +340,17 @@ fn datagrams_and_unix_paths_work_too() {
         assert_eq!(text, "hi");
     })
     .unwrap();
+}
+
+#[test]
+fn a_server_on_an_address_can_be_started_from_anywhere_on_the_loop() {
+    let mut event_loop = event_loop();
+    let task = event_loop.handle().spawn(async {
+        let server = echo(ServerOptions::default());
+        let client = spawn(move || ask(&mut connect(&server), "from a task"));
+        client.await.unwrap()
+    });
+    assert_eq!(event_loop.block_on(task).unwrap(), "from a task");
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Sockets that listen.
 
+use super::bind::first_that_works;
 use super::open::Open;
 use super::stream::{Stream, TcpStream, UnixStream};
-use crate::wait::wait_io;
 use oneloop_core::{Direction, Handle};
 use oneloop_net::{self as net, Addr, ListenOptions, ToTarget};
 use std::io;
@@ -13,11 +13,38 @@ use std::rc::Rc;
 use std::task::Context;
 use std::time::Duration;
 
-/// A TCP socket that listens; clones are the same one. A lack of fds is no error but a pause: see
-/// [`net::Listener`].
-#[derive(Clone, Debug)]
-pub struct TcpListener {
-    open: Rc<Open<net::TcpListener>>,
+/// A socket of some family that listens: [`TcpListener`], [`UnixListener`]. Clones are the same one.
+///
+/// A lack of fds is no error but a pause: see [`net::Listener`].
+#[derive(Debug)]
+pub struct Listener<L> {
+    open: Rc<Open<L>>,
+}
+
+/// A TCP socket that listens: see [`Listener`].
+pub type TcpListener = Listener<net::TcpListener>;
+
+/// A Unix socket that listens: see [`Listener`].
+pub type UnixListener = Listener<net::UnixListener>;
+
+impl<L> Clone for Listener<L> {
+    fn clone(&self) -> Self {
+        Listener {
+            open: Rc::clone(&self.open),
+        }
+    }
+}
+
+impl<L> Listener<L> {
+    /// How long an accept waits at most; `None`, as at first, is for ever.
+    pub fn set_timeout(&self, timeout: Option<Duration>) {
+        self.open.set_timeout(Direction::Read, timeout);
+    }
+
+    /// Stops listening, for all clones; who waits for a connection is woken with `EBADF`.
+    pub fn close(&self) {
+        self.open.close();
+    }
 }
 
 impl TcpListener {
@@ -43,19 +70,10 @@ impl TcpListener {
     /// As [`TcpListener::bind`].
     #[track_caller]
     pub fn bind_with(target: impl ToTarget, options: ListenOptions) -> io::Result<Self> {
-        let handle = Handle::current();
-        let resolve = target.to_target()?.resolve(&handle);
-        let mut failed = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-        for addr in wait_io(resolve, Location::caller())? {
-            match net::TcpListener::bind(&handle, addr, options) {
-                Ok(listener) => {
-                    let open = Open::new(listener, |listener| listener.listener().source());
-                    return Ok(TcpListener { open });
-                }
-                Err(error) => failed = error,
-            }
-        }
-        Err(failed)
+        let bind = |handle: &_, addr| net::TcpListener::bind(handle, addr, options);
+        let listener = first_that_works(target, Location::caller(), bind)?;
+        let open = Open::new(listener, |listener| listener.listener().source());
+        Ok(Listener { open })
     }
 
     /// Waits for a connection.
@@ -73,17 +91,6 @@ impl TcpListener {
         Ok((Stream::new(socket), peer))
     }
 
-    /// How long [`TcpListener::accept`] waits at most; `None`, as at first, is for ever. With zero it
-    /// never waits: see [`Stream::set_read_timeout`](super::Stream::set_read_timeout).
-    pub fn set_timeout(&self, timeout: Option<Duration>) {
-        self.open.set_timeout(Direction::Read, timeout);
-    }
-
-    /// Stops listening, for all clones; who waits for a connection is woken with `EBADF`.
-    pub fn close(&self) {
-        self.open.close();
-    }
-
     /// Where it listens: the real port, where 0 was asked for.
     ///
     /// # Errors
@@ -91,12 +98,6 @@ impl TcpListener {
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.open.get()?.local_addr()
     }
-}
-
-/// A Unix socket that listens; clones are the same one.
-#[derive(Clone, Debug)]
-pub struct UnixListener {
-    open: Rc<Open<net::UnixListener>>,
 }
 
 impl UnixListener {
@@ -112,7 +113,7 @@ impl UnixListener {
         let options = ListenOptions::default();
         let listener = net::UnixListener::bind(&Handle::current(), &addr, options)?;
         let open = Open::new(listener, |listener| listener.listener().source());
-        Ok(UnixListener { open })
+        Ok(Listener { open })
     }
 
     /// Waits for a connection: see [`TcpListener::accept`].
@@ -127,15 +128,5 @@ impl UnixListener {
         let accept = |listener: &net::UnixListener, cx: &mut Context<'_>| listener.poll_accept(cx);
         let (socket, peer) = self.open.io(Direction::Read, accept)?;
         Ok((Stream::new(socket), peer))
-    }
-
-    /// As [`TcpListener::set_timeout`].
-    pub fn set_timeout(&self, timeout: Option<Duration>) {
-        self.open.set_timeout(Direction::Read, timeout);
-    }
-
-    /// As [`TcpListener::close`].
-    pub fn close(&self) {
-        self.open.close();
     }
 }

@@ -6,6 +6,7 @@
 //! reader, or writer, at the same time is an error rather than a silent mix-up. Clones of a socket are
 //! the same socket.
 
+mod bind;
 mod fd;
 mod listener;
 mod open;
@@ -14,7 +15,7 @@ mod stream;
 mod udp;
 
 pub use fd::{wait_readable, wait_writable};
-pub use listener::{TcpListener, UnixListener};
+pub use listener::{Listener, TcpListener, UnixListener};
 pub use oneloop_net::{Addr, Datagram, ListenOptions, Shutdown};
 pub use server::{DatagramServer, ServerOptions, StreamServer};
 pub use stream::{Stream, TcpStream, UnixStream};

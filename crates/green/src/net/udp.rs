@@ -1,8 +1,8 @@
 //! Datagrams.
 
+use super::bind::first_that_works;
 use super::open::Open;
-use crate::wait::wait_io;
-use oneloop_core::{Direction, Handle};
+use oneloop_core::Direction;
 use oneloop_net::{self as net, Datagram, ToTarget};
 use std::io;
 use std::net::SocketAddr;
@@ -28,19 +28,9 @@ impl UdpSocket {
     /// Outside of a green thread, for a name; outside of a loop.
     #[track_caller]
     pub fn bind(target: impl ToTarget) -> io::Result<Self> {
-        let handle = Handle::current();
-        let resolve = target.to_target()?.resolve(&handle);
-        let mut failed = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-        for addr in wait_io(resolve, Location::caller())? {
-            match net::UdpSocket::bind(&handle, addr) {
-                Ok(socket) => {
-                    let open = Open::new(socket, net::UdpSocket::source);
-                    return Ok(UdpSocket { open });
-                }
-                Err(error) => failed = error,
-            }
-        }
-        Err(failed)
+        let socket = first_that_works(target, Location::caller(), net::UdpSocket::bind)?;
+        let open = Open::new(socket, net::UdpSocket::source);
+        Ok(UdpSocket { open })
     }
 
     /// Names the peer of [`UdpSocket::send`] and [`UdpSocket::recv`].
