@@ -25,7 +25,8 @@
 //! | gevent | eventlet | here |
 //! |---|---|---|
 //! | `spawn`, `spawn_later` | `spawn`, `spawn_after`, `spawn_after_local` | [`spawn`], [`spawn_after`], [`spawn_after_local`], [`Builder`] |
-//! | `g.get()`, `g.join()` | `gt.wait()` | [`JoinHandle::join`], [`Thread::finished`] |
+//! | `g.get()`, `g.join()` | `gt.wait()` | [`JoinHandle::get`], [`JoinHandle::join`], [`Thread::finished`] |
+//! | `g.join(t)`, `g.kill(timeout=t)` | | `g.finished().wait_timeout(t)`, `timeout(t, \|\| g.kill())` |
 //! | `g.kill()`, `kill(block=False)` | `gt.kill()`, `gt.cancel()` | [`Thread::kill`], [`Thread::kill_soon`], [`Thread::kill_now`], [`Thread::cancel`] |
 //! | `g.link`, `g.rawlink` | `gt.link` | [`Thread::on_exit_spawn`], [`Thread::on_exit`], [`eventlet::link`] |
 //! | `joinall`, `killall`, `wait`, `iwait` | | [`join_all`], [`kill_all`], [`wait_any`], [`wait_n`], [`iwait`] |

@@ -6,6 +6,7 @@ use oneloop_core::{JoinError, Key, Task};
 use std::any::Any;
 use std::cell::Cell;
 use std::collections::VecDeque;
+use std::fmt;
 use std::mem;
 use std::panic::{self, AssertUnwindSafe};
 use std::task::Waker;
@@ -70,8 +71,20 @@ pub enum Outcome {
     Cancelled,
 }
 
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Outcome::Returned => "the green thread returned",
+            Outcome::Panicked => "the green thread panicked",
+            Outcome::Killed => "the green thread was killed",
+            Outcome::Cancelled => "the green thread was cancelled",
+        })
+    }
+}
+impl std::error::Error for Outcome {}
+
 impl Outcome {
-    fn of<T>(result: &Result<T, JoinError>) -> Self {
+    pub(crate) fn of<T>(result: &Result<T, JoinError>) -> Self {
         match result {
             Ok(_) => Outcome::Returned,
             Err(JoinError::Panicked(_)) => Outcome::Panicked,

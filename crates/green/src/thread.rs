@@ -512,6 +512,45 @@ impl<T: 'static> JoinHandle<T> {
         Ok(self.take_result())
     }
 
+    /// Waits for its end, and gives a clone of its result, which stays: as often as one likes, and from
+    /// as many green threads. `Greenlet.get` of gevent.
+    ///
+    /// ```
+    /// use oneloop_green::{run, spawn, Outcome};
+    /// let results = run(|| {
+    ///     let thread = spawn(|| 6 * 7);
+    ///     let killed = spawn(|| 0);
+    ///     killed.kill();
+    ///     [thread.get(), thread.get(), killed.get()]
+    /// })?;
+    /// assert_eq!(results, [Ok(42), Ok(42), Err(Outcome::Killed)]);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// How it ended, if it has no result. What it panicked with is there for [`JoinHandle::join`] and
+    /// [`JoinHandle::peek`].
+    ///
+    /// # Panics
+    /// Outside of a green thread, and when the handle was polled as a future, which took the result.
+    #[track_caller]
+    pub fn get(&self) -> Result<T, Outcome>
+    where
+        T: Clone,
+    {
+        let at = Location::caller();
+        let _ = wait_or_closed(self.finished(), at);
+        let clone = |result: &Result<T, JoinError>| match result {
+            Ok(value) => Ok(value.clone()),
+            Err(_) => Err(Outcome::of(result)),
+        };
+        match self.peek(clone) {
+            Some(result) => result,
+            None if self.is_finished() => panic!("a result that was taken cannot be had again"),
+            None => Err(Outcome::Cancelled), // the loop is being dropped
+        }
+    }
+
     /// Looks at the result, if there is one, and leaves it where it is.
     pub fn peek<R>(&self, look: impl FnOnce(&Result<T, JoinError>) -> R) -> Option<R> {
         if self.outcome().is_some() {
