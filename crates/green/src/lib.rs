@@ -70,6 +70,7 @@ mod group;
 mod imap;
 mod join;
 mod local;
+mod name;
 pub mod net;
 mod outcome;
 mod overflow;

@@ -1,6 +1,7 @@
 //! What is known of one green thread: the way it waits, and what may end a wait early.
 
 use crate::deadlock::Deadlock;
+use crate::name::Name;
 use crate::outcome::{Close, Inside, Kill, Leaves, Link, LinkId, Links, Outcome, error_of};
 use crate::switch::{self, Switch, Waiting};
 use crate::thread::{Thread, on_a_thread};
@@ -81,7 +82,7 @@ type TypeName = fn() -> &'static str;
 /// A green thread.
 pub(crate) struct State<R: ?Sized = dyn Leaves> {
     pub(crate) handle: Handle,
-    pub(crate) name: Option<Box<str>>,
+    pub(crate) name: Name,
     pub(crate) spawned_at: &'static Location<'static>,
     /// Where its stack is.
     pub(crate) stack: Range<usize>,
@@ -111,7 +112,7 @@ pub(crate) struct State<R: ?Sized = dyn Leaves> {
 impl<R> State<R> {
     pub(crate) fn new(
         handle: Handle,
-        name: Option<Box<str>>,
+        name: Name,
         spawned_at: &'static Location<'static>,
         stack: Range<usize>,
         place: R,
@@ -707,7 +708,7 @@ fn woken_once() -> impl FnMut(&mut Context<'_>) -> Poll<()> {
 
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.name {
+        match self.name.get() {
             Some(name) => write!(f, "green thread '{name}'")?,
             None => f.write_str("green thread")?,
         }

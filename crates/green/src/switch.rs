@@ -65,7 +65,7 @@ pub(crate) fn with_overflowed(
     // these fields never change.
     let state = unsafe { state.as_ref() };
     if guard_of(&state.stack).contains(&address) {
-        tell(state.name.as_deref(), state.spawned_at, state.stack.len());
+        tell(state.name.get(), state.spawned_at, state.stack.len());
     }
 }
 

@@ -1,5 +1,6 @@
 //! Green threads as their users see them: spawning, joining, killing.
 
+use crate::name::Name;
 use crate::outcome::{Call, Inside, Kill, Link, LinkId, Outcome, Place, error_of};
 use crate::stack::{GreenStack, STACK_BYTES};
 use crate::state::{Closed, State, Until, notify};
@@ -59,7 +60,7 @@ impl Thread {
 
     /// The name that it was given: see [`Builder::name`].
     pub fn name(&self) -> Option<&str> {
-        self.state.name.as_deref()
+        self.state.name.get()
     }
 
     /// Its task, as [`Handle::dump_tasks`] names it.
@@ -420,7 +421,7 @@ impl Builder {
         let stack = GreenStack::new(self.stack_bytes)?;
         let state = Rc::new(State::new(
             handle.clone(),
-            self.name,
+            Name::new(self.name),
             spawned_at,
             stack.range(),
             Place::default(),
