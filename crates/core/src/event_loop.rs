@@ -384,7 +384,7 @@ impl EventLoop {
                 report.woke.push(Woke::Fd(state.fd(), ready));
             }
         }
-        self.inner.waits.set(self.inner.waits.get() - ended);
+        self.inner.end_waits(ended);
         add(&self.inner.counters.events, events);
         rung
     }

@@ -123,6 +123,11 @@ impl Inner {
         self.waits.set(if begins { waits + 1 } else { waits - 1 });
     }
 
+    /// Counts the ends of so many.
+    pub(crate) fn end_waits(&self, count: usize) {
+        self.waits.set(self.waits.get() - count);
+    }
+
     /// True while something referenced could still happen.
     pub(crate) fn is_alive(&self) -> bool {
         !self.ready.is_empty()
@@ -357,7 +362,7 @@ impl Handle {
         for (_, state) in self.inner.reactor.borrow().iter() {
             ended += state.take_waiting(&mut wakers);
         }
-        self.inner.waits.set(self.inner.waits.get() - ended);
+        self.inner.end_waits(ended);
         for waker in wakers {
             waker.wake();
         }

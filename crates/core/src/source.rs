@@ -387,9 +387,7 @@ impl<F: AsFd> Source<F> {
     pub fn wake_waiting(&self) {
         let mut wakers = VecDeque::new();
         let ended = self.state.take_waiting(&mut wakers);
-        for _ in 0..ended {
-            self.handle.inner.count_wait(false);
-        }
+        self.handle.inner.end_waits(ended);
         wakers.into_iter().for_each(Waker::wake);
     }
 

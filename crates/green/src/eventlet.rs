@@ -21,7 +21,7 @@ use crate::net::{Stream, TcpListener, TcpStream, wait_readable, wait_writable};
 use crate::outcome::is_ending;
 use crate::pool::Pool;
 use crate::state::Until;
-use crate::thread::{Builder, ExitLink, JoinHandle, NO_STACK, Thread, current};
+use crate::thread::{ExitLink, JoinHandle, Thread, current};
 use crate::unwind::caught;
 use crate::unwind::resume_unwind;
 use crate::wait::{wait_at, wait_or_closed};
@@ -45,8 +45,7 @@ use std::time::Duration;
 /// As [`spawn`](crate::spawn).
 #[track_caller]
 pub fn spawn_n(function: impl FnOnce() + 'static) -> Thread {
-    let spawned = Builder::new().spawn_at(function, Location::caller());
-    spawned.expect(NO_STACK).thread().clone()
+    crate::spawn(function).thread().clone()
 }
 
 /// Starts a green thread that begins after that long. After zero it begins in the order of the calls of
@@ -60,12 +59,10 @@ pub fn spawn_after<T: 'static>(
     delay: Duration,
     function: impl FnOnce() -> T + 'static,
 ) -> JoinHandle<T> {
-    let builder = match delay.is_zero() {
-        true => Builder::new(),
-        false => Builder::new().delay(delay),
-    };
-    let spawned = builder.spawn_at(function, Location::caller());
-    spawned.expect(NO_STACK)
+    match delay.is_zero() {
+        true => crate::spawn(function),
+        false => crate::spawn_after(delay, function),
+    }
 }
 
 /// Ends a green thread: it unwinds at once, up to its end or the next wait of a cleanup, and the caller

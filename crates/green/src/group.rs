@@ -231,10 +231,12 @@ impl Group {
         I: IntoIterator<Item = A>,
         I::IntoIter: 'static,
     {
-        let group = self.clone();
-        let start = move |call: Call<T>| group.spawn(call);
-        let at = Location::caller();
-        Imap::start(items.into_iter(), function, start, Order::OfItems, at)
+        self.start_imap(
+            items.into_iter(),
+            function,
+            Order::OfItems,
+            Location::caller(),
+        )
     }
 
     /// Like [`Group::imap`], in the order in which the calls end.
@@ -248,9 +250,23 @@ impl Group {
         I: IntoIterator<Item = A>,
         I::IntoIter: 'static,
     {
+        self.start_imap(
+            items.into_iter(),
+            function,
+            Order::OfEnds,
+            Location::caller(),
+        )
+    }
+
+    fn start_imap<A: 'static, T: 'static>(
+        &self,
+        items: impl Iterator<Item = A> + 'static,
+        function: impl Fn(A) -> T + 'static,
+        order: Order,
+        at: &'static Location<'static>,
+    ) -> Imap<T> {
         let group = self.clone();
         let start = move |call: Call<T>| group.spawn(call);
-        let at = Location::caller();
-        Imap::start(items.into_iter(), function, start, Order::OfEnds, at)
+        Imap::start(items, function, start, order, at)
     }
 }

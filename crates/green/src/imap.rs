@@ -1,6 +1,6 @@
 //! A call for each item, on green threads: the results as they come.
 
-use crate::thread::{Builder, JoinHandle, NO_STACK};
+use crate::thread::{Builder, JoinHandle};
 use crate::unwind::resume_unwind;
 use crate::wait::{Wait, wait_at};
 use oneloop_core::JoinError;
@@ -70,7 +70,7 @@ impl<T: 'static> Imap<T> {
             early: BTreeMap::new(),
             next: 0,
             room,
-            feeder: Some(Builder::new().spawn_at(feed, at).expect(NO_STACK)),
+            feeder: Some(Builder::new().start_at(feed, at)),
         }
     }
 }

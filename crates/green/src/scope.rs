@@ -4,7 +4,7 @@
 use crate::outcome::{Place, is_ending};
 use crate::state::{Closed, ScopeFailed, State, Until};
 use crate::switch;
-use crate::thread::{Builder, NO_STACK, Thread};
+use crate::thread::{Builder, Thread};
 use crate::unwind::resume_unwind;
 use crate::wait::{current, wait_at, wait_or_closed};
 use oneloop_core::{Handle, JoinError, Unhandled};
@@ -165,8 +165,7 @@ impl<'scope, E> Scope<'scope, '_, E> {
         // function has run or been dropped. One that is left for good never is, so the caller's stack
         // is left then, too.
         let child: Box<dyn FnOnce() + 'static> = unsafe { transmute(child) };
-        let spawned = Builder::new().spawn_at(child, Location::caller());
-        let spawned = spawned.expect(NO_STACK);
+        let spawned = Builder::new().start_at(child, Location::caller());
         let thread = spawned.thread().clone();
         // Before any other code can run, which may spawn here, too, and panic.
         self.children.borrow_mut().push(thread.clone());

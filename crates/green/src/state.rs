@@ -353,8 +353,7 @@ impl State {
     }
 
     /// Turns the time-outs that are over into interrupts, once the future that is waited for is known not
-    /// to be ready: the earliest deadline first, and of equal
-    /// ones the outermost.
+    /// to be ready: the earliest deadline first, and of equal ones the outermost.
     fn fire_timeouts(&self) {
         let mut rare = self.rare.borrow_mut();
         let Some(rare) = rare.as_mut() else { return };
@@ -414,6 +413,11 @@ impl State {
         ready!(self.poll_delay(cx));
         self.stage.set(Stage::Begun);
         Poll::Ready(())
+    }
+
+    /// True if it is this thread that runs this code.
+    pub(crate) fn is_current(&self) -> bool {
+        Waiting::current().is_some_and(|current| std::ptr::addr_eq(&*current, self))
     }
 
     pub(crate) fn has_begun(&self) -> bool {

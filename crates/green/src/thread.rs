@@ -113,7 +113,7 @@ impl Thread {
     /// Outside of a green thread: see [`Thread::kill_soon`]. A thread that kills itself unwinds at once.
     #[track_caller]
     pub fn kill(&self) {
-        if switch::current().is_some_and(|current| Rc::ptr_eq(&current, &self.state)) {
+        if self.state.is_current() {
             return self.state.kill_itself();
         }
         self.kill_soon();
@@ -138,7 +138,7 @@ impl Thread {
     /// As [`Thread::kill`].
     #[track_caller]
     pub fn kill_now(&self) {
-        if switch::current().is_some_and(|current| Rc::ptr_eq(&current, &self.state)) {
+        if self.state.is_current() {
             return self.state.kill_itself();
         }
         self.state.kill_first();
@@ -222,8 +222,8 @@ impl Thread {
 pub(crate) fn on_a_thread(hear: Inside, spawned_at: &'static Location<'static>) -> Call {
     Box::new(move |thread: &Thread| {
         let thread = thread.clone();
-        let spawned = Builder::new().spawn_at(move || hear(&thread), spawned_at);
-        Some(spawned.expect(NO_STACK).id())
+        let spawned = Builder::new().start_at(move || hear(&thread), spawned_at);
+        Some(spawned.id())
     })
 }
 
@@ -279,8 +279,7 @@ impl Drop for Finished {
     }
 }
 
-pub(crate) const NO_STACK: &str =
-    "no memory for another green stack: Builder::spawn gives that as an error";
+const NO_STACK: &str = "no memory for another green stack: Builder::spawn gives that as an error";
 
 /// Starts a green thread. It never runs before `spawn` returns: it goes behind what is ready already.
 ///
@@ -298,8 +297,7 @@ pub(crate) const NO_STACK: &str =
 /// Outside of a loop, and when there is no memory for its stack: see [`Builder::spawn`].
 #[track_caller]
 pub fn spawn<T: 'static>(function: impl FnOnce() -> T + 'static) -> JoinHandle<T> {
-    let spawned = Builder::new().spawn_at(function, Location::caller());
-    spawned.expect(NO_STACK)
+    Builder::new().start_at(function, Location::caller())
 }
 
 /// Starts a green thread that begins after that long. As in gevent, even zero is behind what is
@@ -313,10 +311,9 @@ pub fn spawn_after<T: 'static>(
     delay: Duration,
     function: impl FnOnce() -> T + 'static,
 ) -> JoinHandle<T> {
-    let spawned = Builder::new()
+    Builder::new()
         .delay(delay)
-        .spawn_at(function, Location::caller());
-    spawned.expect(NO_STACK)
+        .start_at(function, Location::caller())
 }
 
 /// Like [`spawn_after`], but it never begins once the green thread that called this has ended:
@@ -329,10 +326,7 @@ pub fn spawn_after_local<T: 'static>(
     delay: Duration,
     function: impl FnOnce() -> T + 'static,
 ) -> JoinHandle<T> {
-    let spawned = Builder::new()
-        .delay(delay)
-        .spawn_at(function, Location::caller());
-    let spawned = spawned.expect(NO_STACK);
+    let spawned = spawn_after(delay, function);
     let child = spawned.thread.clone();
     current().on_exit(move |_| {
         child.cancel();
@@ -409,6 +403,16 @@ impl Builder {
         function: impl FnOnce() -> T + 'static,
     ) -> io::Result<JoinHandle<T>> {
         self.spawn_at(function, Location::caller())
+    }
+
+    /// As [`Builder::spawn`], where a lack of memory is a panic.
+    #[track_caller]
+    pub(crate) fn start_at<T: 'static>(
+        self,
+        function: impl FnOnce() -> T + 'static,
+        spawned_at: &'static Location<'static>,
+    ) -> JoinHandle<T> {
+        self.spawn_at(function, spawned_at).expect(NO_STACK)
     }
 
     #[track_caller]

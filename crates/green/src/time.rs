@@ -177,8 +177,7 @@ impl Timeout {
     /// # Panics
     /// In another green thread than that which began it.
     pub fn restart(&self, duration: Duration) {
-        let is_own = Rc::ptr_eq(&current(), &self.thread);
-        assert!(is_own, "a time-out is its thread's own");
+        assert!(self.thread.is_current(), "a time-out is its thread's own");
         self.cancel();
         let sleep = self.thread.handle.sleep(duration);
         self.thread.push_timeout(self.id, sleep);

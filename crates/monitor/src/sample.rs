@@ -1,8 +1,9 @@
 //! Where another thread is: a signal has it walk its own stack, and names are looked up afterwards.
 //!
 //! The handler runs on an alternate stack of our own, as a green stack may be small and the standard
-//! library's alternate stacks are; a thread keeps it once it has it. It allocates nothing and takes no lock of ours; the unwinder finds its
-//! tables with `_dl_find_object`, which is async-signal-safe (glibc 2.35).
+//! library's alternate stacks are; a thread keeps it once it has it. It allocates nothing and takes no
+//! lock of ours; the unwinder finds its tables with `_dl_find_object`, which is async-signal-safe
+//! (glibc 2.35).
 
 use oneloop_core::is_between_stacks;
 use std::ffi::{c_int, c_void};

@@ -1,7 +1,6 @@
 //! Waiting for any fd: eventlet's `trampoline`, gevent's `socket.wait_read`.
 
-use super::open::in_time;
-use crate::wait::wait_io;
+use super::open::wait_io_within;
 use oneloop_core::{Direction, Handle, Interest, Ownership, Source};
 use rustix::io::Errno;
 use std::io;
@@ -67,11 +66,5 @@ fn wait_for<F: AsFd>(
     at: &'static Location<'static>,
 ) -> io::Result<()> {
     let ready = source.io(direction, |cx| source.poll_ready(cx, direction));
-    match timeout {
-        None => wait_io(ready, at),
-        Some(timeout) => {
-            let limited = source.handle().timeout(timeout, ready);
-            wait_io(in_time(limited), at)
-        }
-    }
+    wait_io_within(source.handle(), timeout, ready, at)
 }

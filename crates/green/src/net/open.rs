@@ -1,7 +1,7 @@
 //! A socket until it is closed: who waits on it, how long, and who may not.
 
 use crate::wait::wait_io;
-use oneloop_core::{Direction, Elapsed, Source, Timeout};
+use oneloop_core::{Direction, Elapsed, Handle, Source};
 use rustix::io::Errno;
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -98,24 +98,33 @@ impl<S> Open<S> {
             poll(&socket, cx)
         });
         match self.timeout(direction) {
-            None => wait_io(operation, at),
             Some(Duration::ZERO) => {
                 source.assume_ready(direction); // the loop may not have heard of it yet
                 wait_io(at_once(operation), at)
             }
-            Some(timeout) => {
-                let limited = source.handle().timeout(timeout, operation);
-                wait_io(in_time(limited), at)
-            }
+            timeout => wait_io_within(source.handle(), timeout, operation, at),
         }
     }
 }
 
-/// A time-out that is over as an error.
-pub(crate) async fn in_time<T>(
-    limited: Timeout<impl Future<Output = io::Result<T>>>,
+/// Waits for an operation, but no longer than that, if there is a time-out.
+///
+/// # Errors
+/// Its own; [`TimedOut`](io::ErrorKind::TimedOut).
+pub(super) fn wait_io_within<T>(
+    handle: &Handle,
+    timeout: Option<Duration>,
+    operation: impl Future<Output = io::Result<T>>,
+    at: &'static Location<'static>,
 ) -> io::Result<T> {
-    limited.await.unwrap_or_else(|Elapsed| Err(Elapsed.into()))
+    let Some(timeout) = timeout else {
+        return wait_io(operation, at);
+    };
+    let limited = handle.timeout(timeout, operation);
+    wait_io(
+        async { limited.await.unwrap_or_else(|Elapsed| Err(Elapsed.into())) },
+        at,
+    )
 }
 
 /// What can be done without waiting.

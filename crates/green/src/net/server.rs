@@ -6,7 +6,7 @@ use super::stream::TcpStream;
 use super::udp::UdpSocket;
 use crate::group::Group;
 use crate::pool::Pool;
-use crate::thread::{Builder, JoinHandle, NO_STACK, Thread};
+use crate::thread::{Builder, JoinHandle, Thread};
 use crate::wait::wait_at;
 use oneloop_sync::Event;
 use rustix::io::Errno;
@@ -334,8 +334,8 @@ impl Serving {
                 serving.stopped.set();
             }
         };
-        let taker = Builder::new().name(name).spawn_at(take_all, at);
-        serving.taker.replace(Some(taker.expect(NO_STACK)));
+        let taker = Builder::new().name(name).start_at(take_all, at);
+        serving.taker.replace(Some(taker));
         serving
     }
 
