@@ -3,6 +3,7 @@
 use crate::clock::Clock;
 use crate::handle::{Entered, Handle, Inner};
 use crate::phases::{Phase, Phases};
+use crate::pool::{Pool, PoolOptions};
 use crate::reactor::Reactor;
 use crate::ready::{Interest, Trigger};
 use crate::remote::Shared;
@@ -45,6 +46,8 @@ const LOOPBACK_GRACE: Duration = Duration::from_millis(10);
 pub struct Options {
     /// Where its time comes from.
     pub clock: Clock,
+    /// The threads for what blocks.
+    pub pool: PoolOptions,
 }
 
 impl Options {
@@ -53,6 +56,7 @@ impl Options {
     pub fn virtual_time() -> Self {
         Options {
             clock: Clock::new_virtual(),
+            ..Options::default()
         }
     }
 }
@@ -139,7 +143,7 @@ impl EventLoop {
             unhandled: RefCell::new(None),
             heartbeat: OnceCell::new(),
             waits: Cell::new(0),
-            pool: Default::default(),
+            pool: Pool::new(&options.pool),
             outside: Cell::new(0),
             stopping: Cell::new(false),
             running: Cell::new(Task::NONE),

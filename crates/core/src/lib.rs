@@ -36,7 +36,7 @@ pub use event_loop::{EventLoop, Options};
 pub use handle::{Handle, KeepAlive};
 pub use heartbeat::{Heartbeat, Running, is_between_stacks, set_between_stacks};
 pub use phases::{Phase, PhaseReached};
-pub use pool::Offload;
+pub use pool::{Class, Offload, PoolOptions};
 pub use reactor::Reactor;
 pub use ready::{Direction, Interest, Ready, Trigger};
 pub use remote::{LoopGone, Remote};

@@ -1,6 +1,6 @@
 //! From a host's name to its addresses, without blocking the loop.
 
-use oneloop_core::Handle;
+use oneloop_core::{Class, Handle};
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
@@ -14,7 +14,7 @@ pub async fn resolve(handle: &Handle, host: &str, port: u16) -> io::Result<Vec<S
         return Ok(vec![SocketAddr::new(ip, port)]);
     }
     let host = host.to_owned();
-    let found = handle.offload(move || (host.as_str(), port).to_socket_addrs());
+    let found = handle.offload_to(Class::Dns, move || (host.as_str(), port).to_socket_addrs());
     Ok(found.await??.collect())
 }
 
