@@ -4,6 +4,8 @@
 //! Functions that need a loop take the one that runs: call them inside [`block_on`] or a task.
 
 mod addrs;
+mod ready;
+mod signal;
 mod stream;
 mod task;
 mod time;
@@ -11,6 +13,8 @@ mod udp;
 
 pub use oneloop_core::{Elapsed, Timeout};
 pub use oneloop_net::{Addr, Chunk, Datagram, ListenOptions, Shutdown};
+pub use ready::{wait_readable, wait_writable};
+pub use signal::signals;
 pub use stream::{Stream, TcpListener, TcpStream, UnixListener, UnixStream};
 pub use task::{block_on, spawn, yield_now};
 pub use time::{Interval, interval, sleep, sleep_until, timeout};

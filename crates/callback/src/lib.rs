@@ -46,6 +46,7 @@
 //! | `events` | [`events`] |
 //! | `AbortController`, `AbortSignal`, `timers/promises` | [`AbortController`], [`AbortSignal`], [`timers::promises`] |
 //! | `perf_hooks` | [`perf_hooks`] |
+//! | libuv's `uv_poll_t` | [`watch_fd`] |
 //!
 //! Where Rust's names differ: a method `x` that takes an optional callback in Node is `x_then` with one
 //! (`write_then`, `end_then`, `close_then`); `emitter.on('data', f)` is `on_data(f)`, or
@@ -60,6 +61,7 @@
 mod abort;
 mod error;
 pub mod events;
+mod fd_watch;
 mod immediates;
 mod microtasks;
 pub mod net;
@@ -72,6 +74,7 @@ pub mod timers;
 
 pub use abort::{AbortController, AbortListenerId, AbortSignal};
 pub use error::Error;
+pub use fd_watch::{FdWatch, watch_fd};
 pub use immediates::{Immediate, clear_immediate, set_immediate};
 pub use microtasks::{Promise, queue_microtask, spawn_micro};
 pub use runtime::{Entered, enter, next_tick, run, run_on};

@@ -5,7 +5,7 @@
 
 use crate::runtime::current;
 use crate::thrown::{Outcome, Thrown};
-use oneloop_core::Signals;
+use oneloop_core::{JoinHandle, Signals};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
@@ -123,25 +123,38 @@ pub fn on_exit<O: Outcome>(hear: impl Fn(u8) -> O + 'static) {
         .push(Rc::new(move |code| hear(code).into_result()));
 }
 
+/// Somebody who hears of a signal: see [`on_signal`].
+#[derive(Debug)]
+pub struct SignalListener {
+    hears: JoinHandle<()>,
+}
+
+impl SignalListener {
+    /// Has it hear no more: `process.off`. Without any listener the signal does what it did before.
+    pub fn off(self) {
+        self.hears.cancel();
+    }
+}
+
 /// Hears of a signal, such as [`SIGTERM`](oneloop_core::signal::number::SIGTERM), which then does not
 /// end the program. It does not keep it alive either: `process.on('SIGTERM', …)`. Without it, SIGTERM
 /// ends the program with code 143, as the shell counts.
 ///
 /// # Errors
-/// `EINVAL` for a number that is no signal.
-///
-/// # Panics
-/// For signals that cannot be heard, such as SIGKILL.
-pub fn on_signal<O: Outcome>(number: i32, hear: impl Fn(i32) -> O + 'static) -> io::Result<()> {
+/// As [`Signals::new`]: a number that is no signal, and signals that cannot be heard, such as SIGKILL.
+pub fn on_signal<O: Outcome>(
+    number: i32,
+    hear: impl Fn(i32) -> O + 'static,
+) -> io::Result<SignalListener> {
     let runtime = current();
     let signals = Signals::new(&runtime.handle, &[number])?;
     let inside = Rc::clone(&runtime);
-    runtime.handle.spawn(async move {
+    let hears = runtime.handle.spawn(async move {
         while let Ok(number) = signals.recv().await {
             inside.make_callback(|| hear(number).into_result());
         }
     });
-    Ok(())
+    Ok(SignalListener { hears })
 }
 
 /// Says what the exit code will be: `process.exitCode`.

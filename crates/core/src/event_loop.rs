@@ -4,7 +4,7 @@ use crate::clock::Clock;
 use crate::handle::{Entered, Handle, Inner};
 use crate::phases::{Phase, Phases};
 use crate::pool::{Pool, PoolOptions};
-use crate::reactor::Reactor;
+use crate::reactor::{Reactor, forked};
 use crate::ready::{Interest, Trigger};
 use crate::remote::Shared;
 use crate::run_queue::RunQueue;
@@ -20,7 +20,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -90,6 +90,8 @@ type Main<'a, 'b> = Option<Pin<&'a mut (dyn Future<Output = ()> + 'b)>>;
 /// ```
 pub struct EventLoop {
     inner: Rc<Inner>,
+    /// What an outer loop waits for.
+    backend: Rc<OwnedFd>,
     /// The reactor's key for what other threads ring.
     bell: Key<Rc<State>>,
     /// Wakers on their way from a phase to the run queue; kept for its capacity.
@@ -110,6 +112,15 @@ impl fmt::Debug for EventLoop {
     }
 }
 
+/// The loop's own fd is readable when [`EventLoop::run_nowait`] has something to do: so it can live
+/// inside of another loop, which waits for it, but no longer than [`EventLoop::backend_timeout`].
+/// libuv's `uv_backend_fd`.
+impl AsFd for EventLoop {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.backend.as_fd()
+    }
+}
+
 impl EventLoop {
     /// A loop on the kernel's clock.
     ///
@@ -127,6 +138,7 @@ impl EventLoop {
         let shared = Shared::new()?;
         let mut reactor = Reactor::new()?;
         let state = State::new_internal(shared.bell().as_raw_fd());
+        let backend = reactor.share_fd();
         let bell = reactor.add(shared.bell(), Interest::READ, Trigger::Edge, state)?;
         let inner = Rc::new(Inner {
             clock: options.clock,
@@ -143,7 +155,7 @@ impl EventLoop {
             unhandled: RefCell::new(None),
             heartbeat: OnceCell::new(),
             waits: Cell::new(0),
-            pool: Pool::new(&options.pool),
+            pool: Pool::new(&options.pool)?,
             outside: Cell::new(0),
             stopping: Cell::new(false),
             running: Cell::new(Task::NONE),
@@ -153,6 +165,7 @@ impl EventLoop {
         });
         Ok(EventLoop {
             inner,
+            backend,
             bell,
             wakers: VecDeque::new(),
             main_queue: None,
@@ -177,7 +190,8 @@ impl EventLoop {
     /// Runs until nothing referenced is left that could happen, or until [`Handle::stop`].
     ///
     /// # Errors
-    /// What `epoll_pwait2(2)` says; a correct program sees none.
+    /// [`forked`](crate::forked), in a process that was forked from the one that made the loop; else what
+    /// `epoll_pwait2(2)` says: a correct program sees none.
     pub fn run(&mut self) -> io::Result<()> {
         let _entered = Entered::new(&self.inner);
         self.begin_run();
@@ -221,6 +235,19 @@ impl EventLoop {
         Ok(self.inner.is_alive())
     }
 
+    /// How long an outer loop may wait for this loop's fd before it calls [`EventLoop::run_nowait`]: until
+    /// the next timer, not at all while there is something to do, and for ever (`None`) while only an fd or
+    /// another thread can bring something. libuv's `uv_backend_timeout`.
+    ///
+    /// A loop with nothing left to wait for says zero, too: `run_nowait` has told by then.
+    pub fn backend_timeout(&self) -> Option<Duration> {
+        let timeout = self.timeout(Wait::WhileAlive, &None)?;
+        // It is told from when the time was last read.
+        let now_ns = self.inner.clock.now_ns();
+        let since_ns = now_ns.saturating_sub(self.inner.lapped_ns.get());
+        Some(timeout.saturating_sub(Duration::from_nanos(since_ns)))
+    }
+
     /// True while something referenced could still happen: what [`EventLoop::run`] waits for.
     pub fn is_alive(&self) -> bool {
         self.inner.is_alive()
@@ -233,7 +260,7 @@ impl EventLoop {
     /// another thread only. [`Handle::stop`] does not end it.
     ///
     /// # Panics
-    /// When the future does.
+    /// When the future does, and in a process that was forked from the one that made the loop.
     pub fn block_on<F: Future>(&mut self, future: F) -> F::Output {
         let mut output = None;
         {
@@ -246,8 +273,9 @@ impl EventLoop {
             self.begin_run();
             self.phase(Phase::Timers, &mut main); // what is ready runs, before any turn
             while main.is_some() {
-                self.turn(Wait::Always, &mut main)
-                    .expect("our epoll fd and its buffer are valid");
+                if let Err(error) = self.turn(Wait::Always, &mut main) {
+                    panic!("{error}"); // our epoll fd and its buffer are valid, so we were forked
+                }
             }
         }
         self.inner.stopping.set(false);
@@ -257,6 +285,9 @@ impl EventLoop {
     /// One turn, in libuv's order (1.45 and later: timers after the poll). Each phase wakes those
     /// who wait for it, and then runs what is ready; no phase runs user code but through that.
     fn turn(&mut self, wait: Wait, main: &mut Main<'_, '_>) -> io::Result<()> {
+        if !self.inner.reactor.borrow().is_ours() {
+            return Err(forked()); // before anything runs that the parent runs as well
+        }
         add(&self.inner.counters.turns, 1);
         self.phase(Phase::Pending, main);
         self.phase(Phase::Idle, main);

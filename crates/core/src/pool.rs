@@ -2,10 +2,12 @@
 
 use crate::handle::{Handle, KeepAlive};
 use crate::task::JoinError;
+use oneloop_posix::Process;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
+use std::io;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -89,10 +91,11 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    pub(crate) fn new(options: &PoolOptions) -> Self {
-        Pool {
-            crews: Class::ALL.map(|class| Crew::new(class, options)),
-        }
+    pub(crate) fn new(options: &PoolOptions) -> io::Result<Self> {
+        let process = Process::this()?;
+        Ok(Pool {
+            crews: Class::ALL.map(|class| Crew::new(class, options, process)),
+        })
     }
 
     fn crew(&self, class: Class) -> &Crew {
@@ -106,6 +109,8 @@ struct Crew {
     threads_max: usize,
     shared: Arc<Shared>,
     threads: Cell<Vec<thread::JoinHandle<()>>>,
+    /// Who has the threads: a process that was forked has none of them, and locks that they held.
+    process: Process,
 }
 
 /// What a crew's threads share with those who have work for them.
@@ -150,7 +155,7 @@ impl Queue {
 }
 
 impl Crew {
-    fn new(class: Class, options: &PoolOptions) -> Self {
+    fn new(class: Class, options: &PoolOptions, process: Process) -> Self {
         Crew {
             class,
             threads_max: options.threads_max(class),
@@ -160,6 +165,7 @@ impl Crew {
                 changed: Condvar::new(),
             }),
             threads: Cell::default(),
+            process,
         }
     }
 
@@ -172,6 +178,9 @@ impl Crew {
 
     /// Queues a job, if there is room; gives it back if there is none.
     fn try_push(&self, job: Job) -> Result<(), Job> {
+        if !self.process.is_this() {
+            return Err(job);
+        }
         let queue = lock(&self.shared.queue);
         if self.shared.has_room(&queue) {
             self.push(queue, job);
@@ -264,6 +273,10 @@ fn do_job(job: Job) {
 
 impl Drop for Crew {
     fn drop(&mut self) {
+        if !self.process.is_this() {
+            mem::forget(self.threads.take());
+            return;
+        }
         let mut queue = lock(&self.shared.queue);
         queue.closed = true;
         let never = mem::take(&mut queue.jobs);
@@ -288,6 +301,9 @@ struct Unsent {
 impl Unsent {
     /// Sends the job once there is room for it; gives it back while there is none.
     fn poll_send(mut self, crew: &Crew, waker: Waker) -> Option<Self> {
+        if !crew.process.is_this() {
+            return Some(self);
+        }
         let mut queue = lock(&crew.shared.queue);
         let may_send = match &self.place {
             None => crew.shared.has_room(&queue),
@@ -311,7 +327,9 @@ impl Unsent {
 
     /// Gives up its place.
     fn leave(self, crew: &Crew) {
-        let Some(place) = self.place else { return };
+        let Some(place) = self.place.filter(|_| crew.process.is_this()) else {
+            return;
+        };
         let mut queue = lock(&crew.shared.queue);
         let admitted = if lock(&place).is_admitted {
             queue.kept -= 1;

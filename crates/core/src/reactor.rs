@@ -3,11 +3,13 @@
 use crate::ready::{Interest, Ready, Trigger};
 use crate::slots::{Key, Slots};
 use nix::sys::epoll::{Epoll, EpollEvent, EpollTimeout};
+use oneloop_posix::Process;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 use std::time::Duration;
 
 /// How many events one wait takes at most; the rest come with the next one.
@@ -16,6 +18,9 @@ const EVENTS_MAX: usize = 1024;
 /// An epoll instance and what is registered with it. `T` is the caller's own value for each fd.
 ///
 /// Usable by itself: the event loop is one user, and a caller-driven loop can be another.
+///
+/// A process that is forked shares the kernel's epoll instance with its parent, so it could only do
+/// harm: its copy of a reactor changes nothing there, and refuses to wait ([`forked`]).
 ///
 /// ```
 /// use oneloop_core::{Interest, Reactor, Ready, Trigger};
@@ -30,7 +35,9 @@ const EVENTS_MAX: usize = 1024;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct Reactor<T> {
-    epoll: OwnedFd,
+    epoll: Rc<OwnedFd>,
+    /// Who made it: the only one who may use it.
+    process: Process,
     registered: Slots<T>,
     /// What the last wait brought.
     events: Vec<epoll::Event>,
@@ -53,7 +60,8 @@ impl<T> Reactor<T> {
     /// What `epoll_create1(2)` says: mostly `EMFILE`.
     pub fn new() -> io::Result<Self> {
         Ok(Reactor {
-            epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
+            epoll: Rc::new(epoll::create(epoll::CreateFlags::CLOEXEC)?),
+            process: Process::this()?,
             registered: Slots::new(),
             events: Vec::with_capacity(EVENTS_MAX),
             coarse: None,
@@ -64,7 +72,7 @@ impl<T> Reactor<T> {
     ///
     /// # Errors
     /// `EEXIST` for an fd that is registered already, `EPERM` for a regular file, `ENOSPC` beyond
-    /// `/proc/sys/fs/epoll/max_user_watches`. The value is dropped then.
+    /// `/proc/sys/fs/epoll/max_user_watches`; [`forked`]. The value is dropped then.
     pub fn add(
         &mut self,
         fd: impl AsFd,
@@ -72,6 +80,7 @@ impl<T> Reactor<T> {
         trigger: Trigger,
         value: T,
     ) -> io::Result<Key<T>> {
+        self.check_process()?;
         let key = self.registered.insert(value);
         let data = epoll::EventData::new_u64(key.to_u64());
         if let Err(error) = epoll::add(&self.epoll, fd, data, interest.to_epoll(trigger)) {
@@ -84,7 +93,7 @@ impl<T> Reactor<T> {
     /// Asks for something else. With [`Trigger::LevelOnce`] this is also how to ask again.
     ///
     /// # Errors
-    /// `ENOENT` for an fd that is not registered.
+    /// `ENOENT` for an fd that is not registered; [`forked`].
     pub fn modify(
         &self,
         fd: impl AsFd,
@@ -92,6 +101,7 @@ impl<T> Reactor<T> {
         interest: Interest,
         trigger: Trigger,
     ) -> io::Result<()> {
+        self.check_process()?;
         let data = epoll::EventData::new_u64(key.to_u64());
         Ok(epoll::modify(
             &self.epoll,
@@ -103,8 +113,10 @@ impl<T> Reactor<T> {
 
     /// Takes an fd out (`EPOLL_CTL_DEL`): for one that stays open somewhere, here or as a duplicate.
     pub fn remove(&mut self, fd: impl AsFd, key: Key<T>) -> Option<T> {
-        // An fd that is no longer registered is what the caller asked for.
-        let _ = epoll::delete(&self.epoll, fd);
+        if self.process.is_this() {
+            // An fd that is no longer registered is what the caller asked for.
+            let _ = epoll::delete(&self.epoll, fd);
+        }
         self.registered.remove(key)
     }
 
@@ -138,8 +150,9 @@ impl<T> Reactor<T> {
     /// milliseconds elsewhere. A signal ends the wait with no events.
     ///
     /// # Errors
-    /// None that a correct program sees.
+    /// [`forked`]; else none that a correct program sees.
     pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
+        self.check_process()?;
         self.events.clear();
         let waited = match &mut self.coarse {
             Some(coarse) => coarse.wait(&mut self.events, timeout),
@@ -159,6 +172,25 @@ impl<T> Reactor<T> {
         }
     }
 
+    /// The epoll fd, for whoever waits for it when this is lent to somebody else.
+    pub(crate) fn share_fd(&self) -> Rc<OwnedFd> {
+        Rc::clone(&self.epoll)
+    }
+
+    /// True in the process that made it.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.process.is_this()
+    }
+
+    #[inline]
+    fn check_process(&self) -> io::Result<()> {
+        if self.is_ours() {
+            Ok(())
+        } else {
+            Err(forked())
+        }
+    }
+
     /// What the last [`Reactor::wait`] brought, without fds that were taken out since.
     pub fn events(&self) -> impl Iterator<Item = (Key<T>, &T, Ready)> {
         self.events.iter().filter_map(|event| {
@@ -169,6 +201,14 @@ impl<T> Reactor<T> {
                 .map(|value| (key, value, Ready::from_epoll(flags)))
         })
     }
+}
+
+/// What is refused in a process that was forked from the one that made a loop: running it, and
+/// registering anything with it. A loop of its own is what such a process makes.
+pub fn forked() -> io::Error {
+    io::Error::other(
+        "this event loop belongs to the process that this one was forked from: make a new one here",
+    )
 }
 
 /// The epoll fd itself: readable while events wait, so that one loop can live inside another.

@@ -2,6 +2,7 @@
 
 use crate::handle::Handle;
 use crate::waker::TaskWaker;
+use oneloop_posix::Process;
 use rustix::event::{EventfdFlags, eventfd};
 use std::fmt;
 use std::io;
@@ -28,6 +29,8 @@ pub(crate) struct Shared {
     rung: AtomicBool,
     /// Registered edge-triggered, so it is never read: each write is an edge.
     bell: OwnedFd,
+    /// Whose loop it is: one that was forked is not reached, and its locks may be held by nobody.
+    process: Process,
     /// How many referenced `Remote`s there are.
     referenced: AtomicUsize,
 }
@@ -46,6 +49,7 @@ impl Shared {
             inbox: Mutex::default(),
             rung: AtomicBool::new(false),
             bell: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+            process: Process::this()?,
             referenced: AtomicUsize::new(0),
         }))
     }
@@ -70,6 +74,9 @@ impl Shared {
     /// Puts something in, and rings if the loop does not know yet that something is there.
     /// False when the loop is gone.
     fn send(&self, put: impl FnOnce(&mut Inbox)) -> bool {
+        if !self.process.is_this() {
+            return false;
+        }
         let mut inbox = self.inbox();
         if inbox.closed {
             return false;
@@ -99,6 +106,9 @@ impl Shared {
 
     /// Refuses everything from now on and gives what was in.
     pub(crate) fn close(&self) -> Inbox {
+        if !self.process.is_this() {
+            return Inbox::default();
+        }
         let mut inbox = self.inbox();
         std::mem::replace(
             &mut *inbox,

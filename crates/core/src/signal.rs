@@ -1,52 +1,62 @@
 //! Signals as events on the loop.
 //!
-//! Through signal-hook rather than `signalfd(2)`: a signalfd needs the signal blocked in every
-//! thread and every child process, which no library can see to; a handler that writes one byte to a
-//! pipe needs nothing from the rest of the program.
+//! A handler that adds to an eventfd of the listener's own, rather than `signalfd(2)`: a signalfd needs
+//! the signal blocked in every thread and every child process, which no library can see to. Through
+//! signal-hook, so that other libraries can listen as well.
 
 use crate::handle::Handle;
 use crate::ready::{Direction, Interest};
 use crate::source::{Done, Ownership, Source};
-use signal_hook::SigId;
-use signal_hook::low_level::{pipe, unregister};
+use futures_core::Stream;
+use oneloop_posix::Listener;
+use rustix::event::{EventfdFlags, eventfd};
 use std::io;
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
+use std::pin::Pin;
 use std::task::{Context, Poll};
 
+pub use oneloop_posix::{Disposition, disposition};
 pub use signal_hook::consts::signal as number;
 
 /// Hears of signals instead of dying of them, until it is dropped.
 ///
-/// Signals of one number that come before the last is heard count as one, as in POSIX. Listening
-/// does not keep the loop alive. After the drop, the signals stay without effect: that is how
-/// signal-hook leaves them.
+/// Each listener hears each signal, on its own loop and whichever thread the kernel had it delivered to.
+/// Signals of one number that come before the last is heard count as one, as in POSIX: a storm of them
+/// is one event. Listening does not keep the loop alive. When the last listener of a signal is dropped, the
+/// signal does again what it did before the first one came.
+///
+/// ```
+/// use oneloop_core::{EventLoop, Signals, signal::number::SIGUSR1};
+/// let mut event_loop = EventLoop::new()?;
+/// let signals = Signals::new(&event_loop.handle(), &[SIGUSR1])?;
+/// let pid = std::process::id().to_string();
+/// std::process::Command::new("kill").args(["-USR1", &pid]).status()?;
+/// assert_eq!(event_loop.block_on(signals.recv())?, SIGUSR1);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// It is a [`Stream`] as well.
 #[derive(Debug)]
 pub struct Signals {
-    listening: Vec<(i32, SigId, Source)>,
+    listening: Vec<(i32, Listener, Source)>,
 }
 
 impl Signals {
     /// Listens for these signals: see [`number`].
     ///
     /// # Errors
-    /// `EINVAL` for a number that is no signal, and what making a socket pair says.
-    ///
-    /// # Panics
-    /// For signals that cannot be handled: `SIGKILL`, `SIGSTOP`, `SIGILL`, `SIGFPE`, `SIGSEGV`.
+    /// `InvalidInput` for a number that is no signal, and for those that cannot be listened to:
+    /// `SIGKILL`, `SIGSTOP`, `SIGILL`, `SIGFPE`, `SIGSEGV`; `EMFILE`.
     pub fn new(handle: &Handle, numbers: &[i32]) -> io::Result<Self> {
-        let mut signals = Signals {
-            listening: Vec::with_capacity(numbers.len()),
-        };
-        for number in numbers {
-            let (ours, handlers) = UnixStream::pair()?;
-            ours.set_nonblocking(true)?;
-            let source = Source::new(handle, OwnedFd::from(ours), Interest::READ, Ownership::Sole)?;
+        let listen = |&number: &i32| {
+            let eventfd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+            let listener = Listener::new(number, eventfd.try_clone()?)?;
+            // The listener's duplicate is not registered, and is never read.
+            let source = Source::new(handle, eventfd, Interest::READ, Ownership::Sole)?;
             source.set_referenced(false);
-            let id = pipe::register(*number, handlers)?;
-            signals.listening.push((*number, id, source));
-        }
-        Ok(signals)
+            Ok((number, listener, source))
+        };
+        let listening = numbers.iter().map(listen).collect::<io::Result<_>>()?;
+        Ok(Signals { listening })
     }
 
     /// Waits for the next signal and gives its number.
@@ -55,13 +65,12 @@ impl Signals {
     /// None that a correct program sees.
     pub fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<io::Result<i32>> {
         for (number, _, source) in &self.listening {
-            let mut buf = [0; 64];
             let heard = source.poll_io(cx, Direction::Read, |fd| {
-                let count = rustix::io::read(fd, &mut buf)?;
-                Ok(Done::stream(count, buf.len()))
+                rustix::io::read(fd, &mut [0; 8])?; // takes all that came: eventfd(2)
+                Ok(Done::last(*number))
             });
-            if let Poll::Ready(heard) = heard {
-                return Poll::Ready(heard.map(|_| *number));
+            if heard.is_ready() {
+                return heard;
             }
         }
         Poll::Pending
@@ -77,10 +86,11 @@ impl Signals {
     }
 }
 
-impl Drop for Signals {
-    fn drop(&mut self) {
-        for (_, id, _) in &self.listening {
-            unregister(*id);
-        }
+/// It has no end.
+impl Stream for Signals {
+    type Item = io::Result<i32>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_recv(cx).map(Some)
     }
 }

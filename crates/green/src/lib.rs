@@ -37,6 +37,7 @@
 //! | `local.local` | `corolocal.local` | [`green_local!`] |
 //! | `threadpool.apply` | `tpool.execute` | [`offload`] |
 //! | `socket`, `StreamServer` | `listen`, `connect`, `serve` | [`net`] |
+//! | `signal_handler` | | [`signal_handler`] |
 //! | `socket.wait_read` | `trampoline` | [`net::wait_readable`], [`net::wait_writable`] |
 //! | `LoopExit` | | [`Deadlock`] |
 //! | `GreenletExit` | `GreenletExit` | [`JoinError::Killed`], [`is_kill`] |
@@ -77,6 +78,7 @@ mod overflow;
 mod pool;
 mod run;
 mod scope;
+mod signal;
 mod stack;
 mod state;
 mod switch;
@@ -95,6 +97,7 @@ pub use outcome::{Outcome, is_kill};
 pub use pool::{Pile, Pool, PoolFull, Spawned};
 pub use run::{run, run_on};
 pub use scope::{Scope, ScopedJoinHandle, scope, try_scope};
+pub use signal::{SignalHandler, signal_handler};
 pub use stack::{STACK_BYTES, STACK_BYTES_MIN};
 pub use thread::{
     Builder, ExitLink, Finished, JoinHandle, Thread, current, spawn, spawn_after,

@@ -340,6 +340,7 @@ fn lag_is_how_late_a_timer_fires() {
     let clock = Clock::new_virtual();
     let mut event_loop = EventLoop::with(Options {
         clock: clock.clone(),
+        ..Options::default()
     })
     .unwrap();
     event_loop.block_on(async {
@@ -471,6 +472,7 @@ fn time_outside_of_the_loop_is_in_no_book() {
     let clock = Clock::new_virtual();
     let mut event_loop = EventLoop::with(Options {
         clock: clock.clone(),
+        ..Options::default()
     })
     .unwrap();
     clock.advance(Duration::from_secs(9));

@@ -9,6 +9,7 @@ use crate::options::Options;
 use crate::service::{Service, Shared, Stage};
 use oneloop::net::{Addr, Listener};
 use oneloop::signal::number::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use oneloop::signal::{Disposition, disposition};
 use oneloop::{EventLoop, Handle, Signals, Sleep};
 use std::future::{Future, poll_fn};
 use std::io::{self, Write};
@@ -67,18 +68,10 @@ fn hear(handle: &Handle, numbers: &[i32]) -> Result<Signals, String> {
 /// `nohup` does.
 fn ending_signals() -> Vec<i32> {
     let mut signals = vec![SIGTERM, SIGINT];
-    if !is_ignored(SIGHUP) {
+    if !matches!(disposition(SIGHUP), Ok(Disposition::Ignored)) {
         signals.push(SIGHUP);
     }
     signals
-}
-
-/// True for a signal that the process ignores, as `/proc` tells: bit n - 1 of `SigIgn`.
-fn is_ignored(signal: i32) -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let mask = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
 /// The one line on stdout.

@@ -1,8 +1,7 @@
 //! Waiting for any fd: eventlet's `trampoline`, gevent's `socket.wait_read`.
 
 use super::open::wait_io_within;
-use oneloop_core::{Direction, Handle, Interest, Ownership, Source};
-use rustix::io::Errno;
+use oneloop_core::{Direction, Handle};
 use std::io;
 use std::os::fd::AsFd;
 use std::panic::Location;
@@ -42,29 +41,5 @@ fn wait_ready(
     at: &'static Location<'static>,
 ) -> io::Result<()> {
     let handle = Handle::current();
-    let fd = fd.as_fd();
-    match Source::new(&handle, fd, Interest::NONE, Ownership::Shared) {
-        Ok(source) => wait_for(&source, direction, timeout, at),
-        Err(error) => match Errno::from_io_error(&error) {
-            // epoll(7): a file that is always ready.
-            Some(Errno::PERM) => Ok(()),
-            // epoll knows fds by number and file: a duplicate can be registered beside the original.
-            Some(Errno::EXIST) => {
-                let fd = fd.try_clone_to_owned()?;
-                let source = Source::new(&handle, fd, Interest::NONE, Ownership::Shared)?;
-                wait_for(&source, direction, timeout, at)
-            }
-            _ => Err(error),
-        },
-    }
-}
-
-fn wait_for<F: AsFd>(
-    source: &Source<F>,
-    direction: Direction,
-    timeout: Option<Duration>,
-    at: &'static Location<'static>,
-) -> io::Result<()> {
-    let ready = source.io(direction, |cx| source.poll_ready(cx, direction));
-    wait_io_within(source.handle(), timeout, ready, at)
+    wait_io_within(&handle, timeout, handle.wait_ready(fd, direction), at)
 }

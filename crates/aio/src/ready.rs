@@ -1,0 +1,27 @@
+//! Waiting for any fd.
+
+use oneloop_core::{Direction, Handle};
+use std::io;
+use std::os::fd::AsFd;
+
+/// Waits until an fd can be read without blocking: see [`Handle::wait_ready`]. Cancel safe.
+///
+/// # Errors
+/// As [`Handle::wait_ready`].
+///
+/// # Panics
+/// Outside of a loop.
+pub async fn wait_readable(fd: impl AsFd) -> io::Result<()> {
+    Handle::current().wait_ready(fd, Direction::Read).await
+}
+
+/// Waits until an fd can be written without blocking: see [`Handle::wait_ready`]. Cancel safe.
+///
+/// # Errors
+/// As [`Handle::wait_ready`].
+///
+/// # Panics
+/// Outside of a loop.
+pub async fn wait_writable(fd: impl AsFd) -> io::Result<()> {
+    Handle::current().wait_ready(fd, Direction::Write).await
+}

@@ -1,0 +1,75 @@
+//! Any fd on the loop: what libuv calls `uv_poll_t`. Node itself has no word for it.
+
+use crate::error::Error;
+use crate::runtime::current;
+use crate::thrown::Outcome;
+use oneloop_core::{Direction, JoinHandle, Phase};
+use std::cell::OnceCell;
+use std::os::fd::AsFd;
+use std::rc::Rc;
+
+/// Calls a function while an fd is ready: see [`watch_fd`]. Clones are the same watch.
+#[derive(Clone, Debug)]
+pub struct FdWatch {
+    task: Rc<OnceCell<JoinHandle<()>>>,
+}
+
+impl FdWatch {
+    /// Calls the function no more: `uv_poll_stop`.
+    pub fn stop(&self) {
+        if let Some(task) = self.task.get() {
+            task.cancel();
+        }
+    }
+}
+
+/// Calls a function whenever an fd can be read, or written, without blocking, or is at its end; again in
+/// the next turn if it still can. It keeps the program alive until it is [stopped](FdWatch::stop), or
+/// until the fd cannot be watched: the function is told why, and called no more.
+///
+/// ```
+/// use oneloop_callback::{run, watch_fd};
+/// use oneloop_core::Direction;
+/// use std::{io::{Read, Write}, os::unix::net::UnixStream};
+/// let (mut here, there) = UnixStream::pair()?;
+/// let reader = there.try_clone()?;
+/// here.write_all(b"x")?;
+/// run(move || {
+///     watch_fd(there, Direction::Read, move |watch, ready| {
+///         ready?;
+///         (&reader).read_exact(&mut [0]).expect("there is a byte");
+///         watch.stop();
+///         Ok::<_, oneloop_callback::Error>(())
+///     });
+/// })?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Panics
+/// Outside of [`run`](crate::run).
+pub fn watch_fd<O: Outcome>(
+    fd: impl AsFd + 'static,
+    direction: Direction,
+    f: impl Fn(&FdWatch, Result<(), Error>) -> O + 'static,
+) -> FdWatch {
+    let runtime = current();
+    let handle = runtime.handle.clone();
+    let watch = FdWatch {
+        task: Rc::default(),
+    };
+    let told = watch.clone();
+    let task = runtime.handle.clone().spawn(async move {
+        loop {
+            let ready = handle.wait_ready(&fd, direction).await;
+            let is_over = ready.is_err();
+            let ready = ready.map_err(|error| Error::system("poll", error));
+            runtime.make_callback(|| f(&told, ready).into_result());
+            if is_over {
+                return;
+            }
+            handle.phase(Phase::Pending).await; // a regular file is always ready
+        }
+    });
+    let _ = watch.task.set(task); // the task has not run yet
+    watch
+}

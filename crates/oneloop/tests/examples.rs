@@ -1,0 +1,38 @@
+//! The examples do what they say. `cargo test` has built them.
+
+use std::process::Command;
+
+/// What an example prints.
+fn output(example: &str) -> String {
+    let test = std::env::current_exe().unwrap();
+    let directory = test.parent().and_then(|deps| deps.parent()).unwrap();
+    let output = Command::new(directory.join("examples").join(example))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{example}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn embedded_takes_turns_with_the_outer_loop() {
+    let output = output("embedded");
+    let ours: Vec<_> = output
+        .lines()
+        .filter(|line| line.starts_with("our"))
+        .collect();
+    let expected = ["our loop: tick 1", "our loop: tick 2", "our loop: tick 3"];
+    assert_eq!(ours, expected, "{output}");
+    assert!(output.contains("their loop: woke"), "{output}");
+}
+
+#[test]
+fn signals_are_heard_in_each_style() {
+    let output = output("signals");
+    for line in [
+        "a callback heard signal 28",
+        "a green thread heard it",
+        "async code heard signal 28",
+    ] {
+        assert!(output.lines().any(|said| said == line), "{line}: {output}");
+    }
+}

@@ -1,0 +1,76 @@
+//! What a fork leaves of a loop: nothing in the child, everything in the parent. One test, alone in its
+//! process, as it forks.
+
+use oneloop::signal::number::SIGUSR1;
+use oneloop::{Class, Direction, EventLoop, Interest, Ownership, Signals, Source};
+use rustix::process::{WaitOptions, getpid, kill_process, waitpid};
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+/// In the child: 0 if all is as it should be, else where it was not.
+fn child(event_loop: EventLoop, source: Source<UnixStream>, signals: Signals) -> i32 {
+    let mut inherited = event_loop;
+    let handle = inherited.handle();
+    let Err(error) = inherited.run_once() else {
+        return 1;
+    };
+    if !error.to_string().contains("make a new one") {
+        return 2;
+    }
+    let (pair, _) = UnixStream::pair().unwrap();
+    if Source::new(&handle, pair, Interest::READ, Ownership::Sole).is_ok() {
+        return 3;
+    }
+    let never = handle.offload_to(Class::Fs, || ());
+    drop(never);
+    // The parent must not lose its registration, and there is no thread to join.
+    drop((source, signals, handle, inherited));
+
+    let mut own = EventLoop::new().unwrap();
+    let signals = Signals::new(&own.handle(), &[SIGUSR1]).unwrap();
+    kill_process(getpid(), rustix::process::Signal::USR1).unwrap();
+    if own.block_on(signals.recv()).ok() != Some(SIGUSR1) {
+        return 4;
+    }
+    let handle = own.handle();
+    let job = own.block_on(handle.offload_to(Class::Fs, || 7));
+    if job.ok() != Some(7) {
+        return 5;
+    }
+    own.block_on(handle.sleep(Duration::from_millis(1)));
+    0
+}
+
+#[test]
+fn a_forked_child_is_refused_the_loop_and_the_parent_keeps_it() {
+    let mut event_loop = EventLoop::new().unwrap();
+    let handle = event_loop.handle();
+    let signals = Signals::new(&handle, &[SIGUSR1]).unwrap();
+    let (mut here, there) = UnixStream::pair().unwrap();
+    let source = Source::new(&handle, there, Interest::NONE, Ownership::Shared).unwrap();
+    let job = handle.offload_to(Class::Fs, || ());
+    event_loop.block_on(job).unwrap(); // there is a thread that the child does not have
+
+    // SAFETY: the child uses what it inherits as the one thread it has; glibc's locks are its own.
+    let pid = unsafe { libc::fork() };
+    assert!(pid >= 0);
+    if pid == 0 {
+        let code = child(event_loop, source, signals);
+        // SAFETY: it does not return, and the test harness must not go on twice.
+        unsafe { libc::_exit(code) };
+    }
+    let pid = rustix::process::Pid::from_raw(pid).unwrap();
+    let (_, status) = waitpid(Some(pid), WaitOptions::empty()).unwrap().unwrap();
+    assert_eq!(status.exit_status(), Some(0));
+
+    here.write_all(b"x").unwrap();
+    let ready = source.io(Direction::Read, |cx| source.poll_ready(cx, Direction::Read));
+    event_loop.block_on(ready).unwrap();
+    source.get_ref().read_exact(&mut [0]).unwrap();
+    let job = handle.offload_to(Class::Fs, || 7);
+    assert_eq!(event_loop.block_on(job).unwrap(), 7);
+    // The child's signals were its own.
+    let heard = handle.timeout(Duration::ZERO, signals.recv());
+    assert!(event_loop.block_on(heard).is_err());
+}

@@ -1,0 +1,8 @@
+//! What a process does behind a library's back: it is forked, and signals come. Both need unsafe code,
+//! and it is all here.
+
+mod fork;
+mod signal;
+
+pub use fork::Process;
+pub use signal::{Disposition, Listener, disposition};
