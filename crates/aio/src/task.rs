@@ -1,6 +1,6 @@
 //! Starting tasks.
 
-use oneloop_core::{EventLoop, Handle, JoinHandle};
+use oneloop_core::{Class, EventLoop, Handle, JoinHandle, Offload};
 use std::future::Future;
 
 pub use oneloop_core::yield_now;
@@ -32,4 +32,29 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 #[track_caller]
 pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
     Handle::current().spawn(future)
+}
+
+/// Runs a function that blocks on another thread, and gives what it returns: see [`Handle::offload`].
+///
+/// ```
+/// use oneloop_aio::{block_on, offload};
+/// let sum = block_on(async { offload(|| (1..=100).sum::<u32>()).await });
+/// assert_eq!(sum.unwrap(), 5050);
+/// ```
+///
+/// # Panics
+/// Outside of a loop.
+pub fn offload<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> Offload<T> {
+    offload_to(Class::Cpu, job)
+}
+
+/// Runs a function that blocks on a thread of that class: see [`Handle::offload_to`].
+///
+/// # Panics
+/// Outside of a loop.
+pub fn offload_to<T: Send + 'static>(
+    class: Class,
+    job: impl FnOnce() -> T + Send + 'static,
+) -> Offload<T> {
+    Handle::current().offload_to(class, job)
 }

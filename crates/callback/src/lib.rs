@@ -46,7 +46,7 @@
 //! | `events` | [`events`] |
 //! | `AbortController`, `AbortSignal`, `timers/promises` | [`AbortController`], [`AbortSignal`], [`timers::promises`] |
 //! | `perf_hooks` | [`perf_hooks`] |
-//! | libuv's `uv_poll_t` | [`watch_fd`] |
+//! | libuv's `uv_poll_t`, `uv_queue_work` | [`watch_fd`], [`offload`] |
 //!
 //! Where Rust's names differ: a method `x` that takes an optional callback in Node is `x_then` with one
 //! (`write_then`, `end_then`, `close_then`); `emitter.on('data', f)` is `on_data(f)`, or
@@ -65,6 +65,7 @@ mod fd_watch;
 mod immediates;
 mod microtasks;
 pub mod net;
+mod offload;
 pub mod perf_hooks;
 pub mod process;
 mod queues;
@@ -77,6 +78,7 @@ pub use error::Error;
 pub use fd_watch::{FdWatch, watch_fd};
 pub use immediates::{Immediate, clear_immediate, set_immediate};
 pub use microtasks::{Promise, queue_microtask, spawn_micro};
+pub use offload::{offload, offload_to};
 pub use runtime::{Entered, enter, next_tick, run, run_on};
 pub use thrown::{Outcome, Thrown};
 pub use timers::{Timeout, clear_interval, clear_timeout, set_interval, set_timeout};

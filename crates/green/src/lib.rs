@@ -92,7 +92,7 @@ pub use group::Group;
 pub use imap::Imap;
 pub use join::{IWait, iwait, join_all, join_all_timeout, kill_all, wait_any, wait_n};
 pub use local::LocalKey;
-pub use oneloop_core::{Elapsed, JoinError};
+pub use oneloop_core::{Class, Elapsed, JoinError};
 pub use outcome::{Outcome, is_kill};
 pub use pool::{Pile, Pool, PoolFull, Spawned};
 pub use run::{run, run_on};
@@ -104,7 +104,8 @@ pub use thread::{
     spawn_after_local, try_current,
 };
 pub use time::{
-    Timeout, idle, offload, sleep, sleep_until, timeout, timeout_at, timeout_with, yield_now,
+    Timeout, idle, offload, offload_to, sleep, sleep_until, timeout, timeout_at, timeout_with,
+    yield_now,
 };
 pub use unwind::{catch_unwind, resume_unwind};
 pub use wait::Wait;

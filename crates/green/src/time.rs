@@ -3,7 +3,7 @@
 use crate::state::{State, TimedOut};
 use crate::unwind::resume_unwind;
 use crate::wait::{current, wait_or_closed};
-use oneloop_core::{Elapsed, Handle, Phase, Sleep};
+use oneloop_core::{Class, Elapsed, Handle, Phase, Sleep};
 use std::cell::Cell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, Location};
@@ -185,13 +185,27 @@ impl Timeout {
 }
 
 /// Runs a function that blocks on another thread, and waits for what it returns: the others run
-/// meanwhile. As gevent's `threadpool.apply` and eventlet's `tpool.execute`.
+/// meanwhile. As gevent's `threadpool.apply` and eventlet's `tpool.execute`. It is [`offload_to`], for
+/// [`Class::Cpu`].
 ///
 /// # Panics
 /// Outside of a green thread, and when the function does: what it panicked with comes back here.
 #[track_caller]
 pub fn offload<T: Send + 'static>(function: impl FnOnce() -> T + Send + 'static) -> T {
-    let job = Handle::current().offload(function);
+    offload_to(Class::Cpu, function)
+}
+
+/// Runs a function that blocks on a thread of that class: see [`Handle::offload_to`]. Interrupted before
+/// it has begun, it is never done; after that, it is, and what it returns is dropped.
+///
+/// # Panics
+/// As [`offload`].
+#[track_caller]
+pub fn offload_to<T: Send + 'static>(
+    class: Class,
+    function: impl FnOnce() -> T + Send + 'static,
+) -> T {
+    let job = Handle::current().offload_to(class, function);
     match crate::wait::wait_at(job, Location::caller()) {
         Ok(value) => value,
         Err(oneloop_core::JoinError::Panicked(payload)) => resume_unwind(payload),

@@ -29,9 +29,23 @@ fn embedded_takes_turns_with_the_outer_loop() {
 fn signals_are_heard_in_each_style() {
     let output = output("signals");
     for line in [
-        "a callback heard signal 28",
+        "a callback heard it",
         "a green thread heard it",
         "async code heard signal 28",
+    ] {
+        assert!(output.lines().any(|said| said == line), "{line}: {output}");
+    }
+}
+
+#[test]
+fn offload_goes_on_while_look_ups_are_stuck() {
+    let output = output("offload");
+    for line in [
+        "a callback: 1229 primes below 10,000",
+        "a green thread: 2262 primes below 20,000",
+        "async code: 3245 primes below 30,000",
+        "a timer, and the look-ups are still stuck",
+        "async code: the task panicked: what a job panics with",
     ] {
         assert!(output.lines().any(|said| said == line), "{line}: {output}");
     }
