@@ -4,7 +4,7 @@ use crate::clock::Clock;
 use crate::handle::{Entered, Handle, Inner};
 use crate::phases::{Phase, Phases};
 use crate::pool::{Pool, PoolOptions};
-use crate::reactor::{Reactor, forked};
+use crate::reactor::Reactor;
 use crate::ready::{Interest, Trigger};
 use crate::remote::Shared;
 use crate::run_queue::RunQueue;
@@ -75,6 +75,12 @@ enum Wait {
 type Main<'a, 'b> = Option<Pin<&'a mut (dyn Future<Output = ()> + 'b)>>;
 
 /// An event loop on epoll, and everything that runs on it.
+///
+/// **After a fork** the child has a copy of the loop which it cannot use: the kernel's epoll instance is
+/// one for both processes, and all tasks are in both. Running it there fails with
+/// [`forked`](crate::forked), and dropping it there leaves the parent's as it is. The child makes a loop of its own; sockets
+/// that it inherited are duplicated onto that. `fork(2)` itself is only for code that heeds its rules; to run
+/// another program there is no need for it.
 ///
 /// ```
 /// use std::time::Duration;
@@ -193,6 +199,7 @@ impl EventLoop {
     /// [`forked`](crate::forked), in a process that was forked from the one that made the loop; else what
     /// `epoll_pwait2(2)` says: a correct program sees none.
     pub fn run(&mut self) -> io::Result<()> {
+        self.inner.reactor.borrow().check_process()?;
         let _entered = Entered::new(&self.inner);
         self.begin_run();
         if self.inner.is_alive() {
@@ -262,6 +269,8 @@ impl EventLoop {
     /// # Panics
     /// When the future does, and in a process that was forked from the one that made the loop.
     pub fn block_on<F: Future>(&mut self, future: F) -> F::Output {
+        let refused = self.inner.reactor.borrow().check_process();
+        refused.unwrap_or_else(|error| panic!("{error}"));
         let mut output = None;
         {
             let mut main = pin!(async { output = Some(future.await) });
@@ -285,9 +294,7 @@ impl EventLoop {
     /// One turn, in libuv's order (1.45 and later: timers after the poll). Each phase wakes those
     /// who wait for it, and then runs what is ready; no phase runs user code but through that.
     fn turn(&mut self, wait: Wait, main: &mut Main<'_, '_>) -> io::Result<()> {
-        if !self.inner.reactor.borrow().is_ours() {
-            return Err(forked()); // before anything runs that the parent runs as well
-        }
+        self.inner.reactor.borrow().check_process()?; // before anything runs that the parent runs as well
         add(&self.inner.counters.turns, 1);
         self.phase(Phase::Pending, main);
         self.phase(Phase::Idle, main);

@@ -177,14 +177,11 @@ impl<T> Reactor<T> {
         Rc::clone(&self.epoll)
     }
 
-    /// True in the process that made it.
-    pub(crate) fn is_ours(&self) -> bool {
-        self.process.is_this()
-    }
-
+    /// # Errors
+    /// [`forked`], in any process but the one that made it.
     #[inline]
-    fn check_process(&self) -> io::Result<()> {
-        if self.is_ours() {
+    pub(crate) fn check_process(&self) -> io::Result<()> {
+        if self.process.is_this() {
             Ok(())
         } else {
             Err(forked())

@@ -9,7 +9,11 @@ use std::time::Duration;
 
 /// It takes a while, and nothing of the loop.
 fn primes_below(limit: u32) -> usize {
-    let is_prime = |n: &u32| (2..*n).take_while(|d| d * d <= *n).all(|d| !n.is_multiple_of(d));
+    let is_prime = |n: &u32| {
+        (2..*n)
+            .take_while(|d| d * d <= *n)
+            .all(|d| !n.is_multiple_of(d))
+    };
     (2..limit).filter(is_prime).count()
 }
 

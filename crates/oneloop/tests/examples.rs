@@ -50,3 +50,14 @@ fn offload_goes_on_while_look_ups_are_stuck() {
         assert!(output.lines().any(|said| said == line), "{line}: {output}");
     }
 }
+
+#[test]
+fn prefork_workers_have_loops_of_their_own() {
+    let expected = [
+        "a worker answered: true",
+        "a worker answered: true",
+        "a worker ended: Some(0)",
+        "a worker ended: Some(0)",
+    ];
+    assert_eq!(output("prefork").lines().collect::<Vec<_>>(), expected);
+}

@@ -12,7 +12,7 @@ use std::time::Duration;
 fn child(event_loop: EventLoop, source: Source<UnixStream>, signals: Signals) -> i32 {
     let mut inherited = event_loop;
     let handle = inherited.handle();
-    let Err(error) = inherited.run_once() else {
+    let (Err(_), Err(error)) = (inherited.run(), inherited.run_once()) else {
         return 1;
     };
     if !error.to_string().contains("make a new one") {

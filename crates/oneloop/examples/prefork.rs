@@ -1,0 +1,68 @@
+//! Workers that are forked, each with a loop of its own: `cargo run --example prefork`.
+//!
+//! The parent's loop is not for them: they are refused it, and make their own on the socket that they inherit.
+
+use oneloop::net::{ByteStream, Listener, TcpStream};
+use oneloop::{EventLoop, forked};
+use rustix::process::{Pid, WaitOptions, waitpid};
+use std::future::poll_fn;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+/// Answers one client, on a loop of this process.
+fn work(mut inherited: EventLoop, listener: TcpListener) -> io::Result<()> {
+    let refused = inherited.run().expect_err("it is the parent's");
+    assert_eq!(refused.to_string(), forked().to_string());
+
+    let mut event_loop = EventLoop::new()?;
+    let listener = Listener::from_fd(&event_loop.handle(), listener.into(), true)?;
+    event_loop.block_on(async {
+        let (socket, _) = poll_fn(|cx| listener.poll_accept(cx)).await?;
+        let answer = std::process::id().to_string();
+        poll_fn(|cx| socket.poll_write(cx, answer.as_bytes())).await?;
+        Ok(())
+    })
+}
+
+fn fork_worker(listener: &TcpListener) -> io::Result<Pid> {
+    let listener = listener.try_clone()?;
+    let event_loop = EventLoop::new()?;
+    // SAFETY: there is one thread, so the child inherits no lock that another one holds.
+    match unsafe { libc::fork() } {
+        0 => {
+            let worked = work(event_loop, listener);
+            std::process::exit(i32::from(worked.is_err()));
+        }
+        pid => Pid::from_raw(pid)
+            .filter(|_| pid > 0)
+            .ok_or_else(io::Error::last_os_error),
+    }
+}
+
+async fn ask(addr: SocketAddr) -> io::Result<String> {
+    let stream = TcpStream::connect(&oneloop::Handle::current(), addr).await?;
+    let mut buf = [0; 16];
+    let count = poll_fn(|cx| stream.socket().poll_read(cx, &mut buf)).await?;
+    Ok(String::from_utf8_lossy(&buf[..count]).into_owned())
+}
+
+fn main() -> io::Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    listener.set_nonblocking(true)?;
+    let addr = listener.local_addr()?;
+    let workers = [fork_worker(&listener)?, fork_worker(&listener)?];
+    let mut event_loop = EventLoop::new()?;
+    for _ in workers {
+        let answer = event_loop.block_on(ask(addr))?;
+        let worker = workers.iter().position(|pid| pid.to_string() == answer);
+        println!("a worker answered: {}", worker.is_some());
+    }
+    for worker in workers {
+        let ended = waitpid(Some(worker), WaitOptions::empty())?;
+        println!(
+            "a worker ended: {:?}",
+            ended.and_then(|(_, status)| status.exit_status())
+        );
+    }
+    Ok(())
+}
