@@ -11,7 +11,7 @@ use hyper::{Request, Response};
 use oneloop::Handle;
 use oneloop::aio::{TcpListener, TcpStream, spawn};
 use oneloop::callback::next_tick;
-use oneloop::net::{ByteStream, CHUNK_BYTES, Shutdown};
+use oneloop::net::{ByteStream, CHUNK_BYTES, ReadHalf, Shutdown, WriteHalf};
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};

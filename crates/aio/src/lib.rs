@@ -15,7 +15,9 @@ pub use oneloop_core::{Class, Elapsed, Offload, Timeout};
 pub use oneloop_net::{Addr, Chunk, Datagram, ListenOptions, Shutdown};
 pub use ready::{wait_readable, wait_writable};
 pub use signal::signals;
-pub use stream::{Stream, TcpListener, TcpStream, UnixListener, UnixStream};
+pub use stream::{
+    PipeReader, PipeWriter, Stream, TcpListener, TcpStream, UnixListener, UnixStream, pipe,
+};
 pub use task::{block_on, offload, offload_to, spawn, yield_now};
 pub use time::{Interval, interval, sleep, sleep_until, timeout};
 pub use udp::UdpSocket;

@@ -3,7 +3,9 @@
 use crate::addrs::first_that_works;
 use futures_io::{AsyncRead, AsyncWrite};
 use oneloop_core::{Direction, Handle};
-use oneloop_net::{self as net, Addr, ByteStream, CHUNK_BYTES, Chunk, ListenOptions, Shutdown};
+use oneloop_net::{
+    self as net, Addr, ByteStream, CHUNK_BYTES, Chunk, ListenOptions, ReadHalf, Shutdown, WriteHalf,
+};
 use std::io::{self, IoSlice};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::ops::Deref;
@@ -17,7 +19,8 @@ use std::task::{Context, Poll};
 /// (`set_nodelay`, `peer_addr`) are there by dereferencing.
 ///
 /// It also has futures-io's `AsyncRead` and `AsyncWrite`, for libraries that speak these. A wait that
-/// such a library began and gave up keeps the loop alive until the stream is dropped.
+/// such a library began and gave up keeps the loop alive until the stream is dropped. Their close sends
+/// the end of a connection, but not that of a pipe, which is its drop.
 #[derive(Debug)]
 pub struct Stream<S> {
     inner: S,
@@ -29,6 +32,19 @@ pub type TcpStream = Stream<net::TcpStream>;
 /// A Unix stream connection: see [`Stream`].
 pub type UnixStream = Stream<net::UnixStream>;
 
+/// The end of a pipe or FIFO that bytes come out of: see [`Stream`], [`pipe`].
+pub type PipeReader = Stream<net::PipeReader>;
+
+/// The end of a pipe or FIFO that bytes go into: see [`Stream`], [`pipe`].
+pub type PipeWriter = Stream<net::PipeWriter>;
+
+impl<S> From<S> for Stream<S> {
+    /// For one that was made without this style.
+    fn from(inner: S) -> Self {
+        Stream { inner }
+    }
+}
+
 impl<S> Deref for Stream<S> {
     type Target = S;
 
@@ -37,56 +53,53 @@ impl<S> Deref for Stream<S> {
     }
 }
 
-impl<S: ByteStream> Stream<S> {
-    /// Reads into a buffer; 0 bytes mean that the peer sends no more.
+impl<S: ReadHalf> Stream<S> {
+    /// Reads into a buffer; 0 bytes mean that the other end sends no more.
     ///
     /// Cancel safe: dropped before it is ready, it has read nothing.
     ///
     /// # Errors
-    /// Those of `recv(2)`: `ECONNRESET`.
+    /// Those of `recv(2)` or `read(2)`: `ECONNRESET`.
     pub async fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        let socket = self.inner.socket();
-        socket
-            .source()
-            .io(Direction::Read, |cx| socket.poll_read(cx, buf))
+        let half = &self.inner;
+        half.source()
+            .io(Direction::Read, |cx| half.poll_read(cx, buf))
             .await
     }
 
-    /// Reads what is there into a pooled buffer: `None` means that the peer sends no more. A task
+    /// Reads what is there into a pooled buffer: `None` means that the other end sends no more. A task
     /// that waits here holds no buffer.
     ///
     /// Cancel safe: dropped before it is ready, it has read nothing.
     ///
     /// # Errors
-    /// Those of `recv(2)`: `ECONNRESET`.
+    /// Those of `recv(2)` or `read(2)`: `ECONNRESET`.
     pub async fn read_chunk(&self) -> io::Result<Option<Chunk>> {
-        let socket = self.inner.socket();
-        socket
-            .source()
-            .io(Direction::Read, |cx| {
-                socket.poll_read_chunk(cx, CHUNK_BYTES)
-            })
+        let half = &self.inner;
+        half.source()
+            .io(Direction::Read, |cx| half.poll_read_chunk(cx, CHUNK_BYTES))
             .await
     }
+}
 
+impl<S: WriteHalf> Stream<S> {
     /// Writes as much as the kernel takes, at least one byte.
     ///
     /// Cancel safe: dropped before it is ready, it has written nothing.
     ///
     /// # Errors
-    /// Those of `send(2)`: `EPIPE`, `ECONNRESET`.
+    /// Those of `send(2)` or `write(2)`: `EPIPE`, `ECONNRESET`.
     pub async fn write(&self, buf: &[u8]) -> io::Result<usize> {
-        let socket = self.inner.socket();
-        socket
-            .source()
-            .io(Direction::Write, |cx| socket.poll_write(cx, buf))
+        let half = &self.inner;
+        half.source()
+            .io(Direction::Write, |cx| half.poll_write(cx, buf))
             .await
     }
 
     /// Writes all of it. Not cancel safe: dropped half-way, it has written an unknown part.
     ///
     /// # Errors
-    /// Those of `send(2)`: `EPIPE`, `ECONNRESET`.
+    /// Those of `send(2)` or `write(2)`: `EPIPE`, `ECONNRESET`.
     pub async fn write_all(&self, mut buf: &[u8]) -> io::Result<()> {
         while !buf.is_empty() {
             let count = self.write(buf).await?;
@@ -94,7 +107,9 @@ impl<S: ByteStream> Stream<S> {
         }
         Ok(())
     }
+}
 
+impl<S: ByteStream> Stream<S> {
     /// Ends one direction or both: after [`Shutdown::Write`] the peer reads to the end of what was
     /// written.
     ///
@@ -139,23 +154,50 @@ impl UnixStream {
     }
 }
 
-impl<S: ByteStream + Unpin> AsyncRead for Stream<S> {
+/// A new pipe: what is written into the one is read from the other. For the ends of other pipes and of
+/// FIFOs see [`net::PipeReader`] and [`Stream::from`].
+///
+/// ```
+/// use oneloop_aio::{block_on, pipe};
+/// # fn main() -> std::io::Result<()> {
+/// block_on(async {
+///     let (reader, writer) = pipe()?;
+///     writer.write_all(b"hello").await?;
+///     drop(writer);
+///     assert_eq!(&*reader.read_chunk().await?.unwrap(), b"hello");
+///     assert!(reader.read_chunk().await?.is_none());
+///     Ok(())
+/// })
+/// # }
+/// ```
+///
+/// # Errors
+/// Those of `pipe2(2)`: `EMFILE`.
+///
+/// # Panics
+/// Outside of a loop.
+pub fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
+    let (reader, writer) = net::pipe(&Handle::current())?;
+    Ok((reader.into(), writer.into()))
+}
+
+impl<S: ReadHalf + Unpin> AsyncRead for Stream<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        self.inner.socket().poll_read(cx, buf)
+        self.inner.poll_read(cx, buf)
     }
 }
 
-impl<S: ByteStream + Unpin> AsyncWrite for Stream<S> {
+impl<S: WriteHalf + Unpin> AsyncWrite for Stream<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.inner.socket().poll_write(cx, buf)
+        self.inner.poll_write(cx, buf)
     }
 
     fn poll_write_vectored(
@@ -163,7 +205,7 @@ impl<S: ByteStream + Unpin> AsyncWrite for Stream<S> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.inner.socket().poll_write_vectored(cx, bufs)
+        self.inner.poll_write_vectored(cx, bufs)
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -171,7 +213,7 @@ impl<S: ByteStream + Unpin> AsyncWrite for Stream<S> {
     }
 
     fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.shutdown(Shutdown::Write))
+        Poll::Ready(self.inner.end())
     }
 }
 

@@ -3,13 +3,16 @@
 //!
 //! [`Socket`] and [`Listener`] do the work for every family of byte-stream sockets; [`TcpStream`],
 //! [`TcpListener`], [`UnixStream`] and [`UnixListener`] are these with one family's types.
-//! [`UdpSocket`] is for datagrams.
+//! [`PipeReader`] and [`PipeWriter`] are the ends of pipes and FIFOs; what they have in common with
+//! sockets is in [`ReadHalf`] and [`WriteHalf`]. [`UdpSocket`] is for datagrams.
 
 mod addr;
 mod buffer;
 mod listener;
+mod pipe;
 mod resolve;
 mod socket;
+mod stream;
 mod tcp;
 mod udp;
 mod unix;
@@ -17,8 +20,10 @@ mod unix;
 pub use addr::{Addr, ParseAddrError};
 pub use buffer::{CHUNK_BYTES, Chunk};
 pub use listener::{BACKLOG, ListenOptions, Listener, ListenerStats};
+pub use pipe::{PipeReader, PipeWriter, pipe};
 pub use resolve::{Target, ToTarget, resolve};
-pub use socket::{ByteStream, Connecting, Shutdown, Socket, Unconnected};
+pub use socket::{Connecting, Shutdown, Socket, Unconnected};
+pub use stream::{AsSource, ByteStream, ReadHalf, WriteHalf};
 pub use tcp::{TcpListener, TcpStream};
 pub use udp::{Datagram, UdpSocket};
 pub use unix::{UnixListener, UnixStream};

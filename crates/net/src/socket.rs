@@ -1,8 +1,8 @@
 //! A connected byte stream of any family: the way of a byte between user code and the kernel.
 
 use crate::addr::Addr;
-use crate::buffer::{CHUNK_BYTES, Chunk};
-use oneloop_core::{Direction, Done, Handle, Interest, Ownership, Ready, Source};
+use crate::stream::{AsSource, ByteStream, ReadHalf, WriteHalf};
+use oneloop_core::{Direction, Handle, Interest, Ownership, Source};
 use rustix::io::Errno;
 use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
 use std::future::Future;
@@ -17,14 +17,10 @@ pub use std::net::Shutdown;
 /// How every socket of ours is opened.
 pub(crate) const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
 
-/// More slices than this are more than `sendmsg(2)` takes (`IOV_MAX`): the first ones are written.
-const SLICES_MAX: usize = 1024;
-
 /// A connected stream socket on a loop.
 ///
-/// The poll functions keep the waker of one task for each direction: the last that asked. Dropping
-/// the socket closes it; the kernel goes on sending what it has taken, unless unread input makes it
-/// send a reset.
+/// It is read and written as [`ReadHalf`] and [`WriteHalf`] say. Dropping the socket closes it; the kernel
+/// goes on sending what it has taken, unless unread input makes it send a reset.
 #[derive(Debug)]
 pub struct Socket {
     source: Source,
@@ -68,84 +64,6 @@ impl Socket {
     /// socket, and `EAGAIN` for one whose backlog is full.
     pub fn connect(handle: &Handle, addr: &Addr) -> io::Result<Connecting> {
         Unconnected::to_reach(addr)?.connect(handle, addr)
-    }
-
-    /// Reads into a buffer; 0 bytes mean that the peer sends no more.
-    pub fn poll_read(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.source
-            .poll_io(cx, Direction::Read, |fd| receive(fd, &mut *buf))
-    }
-
-    /// Reads what is there, at most `bytes_max` (at least 1) and [`CHUNK_BYTES`], into a pooled buffer, which is
-    /// taken only when something is; `None` means that the peer sends no more.
-    #[inline]
-    pub fn poll_read_chunk(
-        &self,
-        cx: &mut Context<'_>,
-        bytes_max: usize,
-    ) -> Poll<io::Result<Option<Chunk>>> {
-        ready!(self.source.poll_ready(cx, Direction::Read))?;
-        self.poll_fill_chunk(cx, bytes_max)
-    }
-
-    /// Like [`Socket::poll_read_chunk`], without waiting: `Pending` only says that nothing is there.
-    /// For code that is no task, or that has a share of I/O of its own: see [`Source::try_io`].
-    pub fn try_read_chunk(&self, bytes_max: usize) -> Poll<io::Result<Option<Chunk>>> {
-        if !self.source.ready().intersects(Ready::of(Direction::Read)) {
-            return Poll::Pending;
-        }
-        let mut chunk = Chunk::take();
-        let space = &mut chunk.space()[..bytes_max.clamp(1, CHUNK_BYTES)];
-        let read = self
-            .source
-            .try_io(Direction::Read, |fd| receive(fd, &mut *space));
-        match read? {
-            None => Poll::Pending,
-            Some(count) => Poll::Ready(Ok((count > 0).then(|| chunk.filled(count)))),
-        }
-    }
-
-    fn poll_fill_chunk(
-        &self,
-        cx: &mut Context<'_>,
-        bytes_max: usize,
-    ) -> Poll<io::Result<Option<Chunk>>> {
-        let mut chunk = Chunk::take();
-        let space = &mut chunk.space()[..bytes_max.clamp(1, CHUNK_BYTES)];
-        let count = ready!(self.poll_read(cx, space))?;
-        Poll::Ready(Ok((count > 0).then(|| chunk.filled(count))))
-    }
-
-    /// Writes some of these bytes, as many as the kernel takes. Writing to a peer that is gone is
-    /// `EPIPE`, never a signal.
-    pub fn poll_write(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.source
-            .poll_io(cx, Direction::Write, |fd| send(fd, buf))
-    }
-
-    /// Like [`Socket::poll_write`], from several buffers in one system call.
-    pub fn poll_write_vectored(
-        &self,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.source
-            .poll_io(cx, Direction::Write, |fd| send_vectored(fd, bufs))
-    }
-
-    /// Writes as much as the kernel takes now, without waiting: 0 bytes if it takes none. For code
-    /// that is no task: see [`Source::try_io`].
-    ///
-    /// # Errors
-    /// Those of `send(2)`: `EPIPE`, `ECONNRESET`.
-    pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        let written = match bufs {
-            [buf] => self.source.try_io(Direction::Write, |fd| send(fd, buf)),
-            bufs => self
-                .source
-                .try_io(Direction::Write, |fd| send_vectored(fd, bufs)),
-        };
-        Ok(written?.unwrap_or(0))
     }
 
     /// Says whether small writes are sent at once rather than gathered (`TCP_NODELAY`).
@@ -245,22 +163,32 @@ pub(crate) fn take_error(source: &Source) -> io::Result<Option<io::Error>> {
     Ok(sockopt::socket_error(source)?.err().map(io::Error::from))
 }
 
-fn receive(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<Done<usize>> {
-    let wanted = buf.len();
-    let (count, _) = net::recv(fd, buf, RecvFlags::empty())?;
-    Ok(Done::stream(count, wanted))
+impl<S: ByteStream> AsSource for S {
+    fn source(&self) -> &Source {
+        &self.socket().source
+    }
 }
 
-fn send(fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<Done<usize>> {
-    let count = net::send(fd, buf, SendFlags::NOSIGNAL)?;
-    Ok(Done::stream(count, buf.len()))
+impl<S: ByteStream> ReadHalf for S {
+    fn read_once(&self, buf: &mut [u8]) -> io::Result<usize> {
+        Ok(net::recv(self.socket(), buf, RecvFlags::empty())?.0)
+    }
 }
 
-fn send_vectored(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<Done<usize>> {
-    let bufs = &bufs[..bufs.len().min(SLICES_MAX)];
-    let wanted = bufs.iter().map(|buf| buf.len()).sum();
-    let count = net::sendmsg(fd, bufs, &mut Default::default(), SendFlags::NOSIGNAL)?;
-    Ok(Done::stream(count, wanted))
+/// Never a signal: `EPIPE` is enough.
+impl<S: ByteStream> WriteHalf for S {
+    fn write_once(&self, buf: &[u8]) -> io::Result<usize> {
+        Ok(net::send(self.socket(), buf, SendFlags::NOSIGNAL)?)
+    }
+
+    fn write_vectored_once(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        let (socket, control) = (self.socket(), &mut Default::default());
+        Ok(net::sendmsg(socket, bufs, control, SendFlags::NOSIGNAL)?)
+    }
+
+    fn end(&self) -> io::Result<()> {
+        self.socket().shutdown(Shutdown::Write)
+    }
 }
 
 /// A stream socket before its `connect(2)`: for a caller who wants to say where it connects from.
@@ -309,12 +237,6 @@ impl Unconnected {
             socket: Some(socket),
         })
     }
-}
-
-/// Any byte stream with a [`Socket`] inside: what the styles are generic over.
-pub trait ByteStream {
-    /// The socket inside.
-    fn socket(&self) -> &Socket;
 }
 
 impl ByteStream for Socket {

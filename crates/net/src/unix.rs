@@ -2,7 +2,8 @@
 
 use crate::addr::Addr;
 use crate::listener::{ListenOptions, Listener};
-use crate::socket::{ByteStream, Socket};
+use crate::socket::Socket;
+use crate::stream::ByteStream;
 use oneloop_core::Handle;
 use rustix::net::{AddressFamily, SocketType, socketpair};
 use std::io;

@@ -2,7 +2,7 @@
 //!
 //! The parent's loop is not for them: they are refused it, and make their own on the socket that they inherit.
 
-use oneloop::net::{ByteStream, Listener, TcpStream};
+use oneloop::net::{Listener, ReadHalf, TcpStream, WriteHalf};
 use oneloop::{EventLoop, forked};
 use rustix::process::{Pid, WaitOptions, waitpid};
 use std::future::poll_fn;
@@ -42,7 +42,7 @@ fn fork_worker(listener: &TcpListener) -> io::Result<Pid> {
 async fn ask(addr: SocketAddr) -> io::Result<String> {
     let stream = TcpStream::connect(&oneloop::Handle::current(), addr).await?;
     let mut buf = [0; 16];
-    let count = poll_fn(|cx| stream.socket().poll_read(cx, &mut buf)).await?;
+    let count = poll_fn(|cx| stream.poll_read(cx, &mut buf)).await?;
     Ok(String::from_utf8_lossy(&buf[..count]).into_owned())
 }
 

@@ -7,7 +7,7 @@ use crate::output::Output;
 use crate::patience::{Expired, Patience};
 use crate::service::Service;
 use oneloop::Direction;
-use oneloop::net::{Addr, Chunk, Shutdown, Socket};
+use oneloop::net::{Addr, Chunk, ReadHalf, Shutdown, Socket, WriteHalf};
 use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};

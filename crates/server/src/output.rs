@@ -1,7 +1,7 @@
 //! Bytes on their way to a client who does not take them as fast as they come.
 
 use bytes::{Buf, Bytes};
-use oneloop::net::Socket;
+use oneloop::net::{Socket, WriteHalf};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll, ready};

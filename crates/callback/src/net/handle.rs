@@ -11,7 +11,7 @@ use crate::runtime::Runtime;
 use crate::thrown::Thrown;
 use nix::errno::Errno;
 use oneloop_core::{Direction, Phase, PhaseReached, Ready, YieldNow, yield_now};
-use oneloop_net::{Addr, Chunk, Connecting, Shutdown, Socket as NetSocket};
+use oneloop_net::{Addr, Chunk, Connecting, ReadHalf, Shutdown, Socket as NetSocket, WriteHalf};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::Future;

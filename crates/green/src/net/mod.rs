@@ -18,5 +18,5 @@ pub use fd::{wait_readable, wait_writable};
 pub use listener::{Listener, TcpListener, UnixListener};
 pub use oneloop_net::{Addr, Datagram, ListenOptions, Shutdown};
 pub use server::{DatagramServer, ServerOptions, StreamServer};
-pub use stream::{Stream, TcpStream, UnixStream};
+pub use stream::{PipeReader, PipeWriter, Stream, TcpStream, UnixStream, pipe};
 pub use udp::UdpSocket;

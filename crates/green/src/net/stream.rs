@@ -3,7 +3,9 @@
 use super::open::Open;
 use crate::wait::wait_io;
 use oneloop_core::{Direction, Handle};
-use oneloop_net::{self as net, Addr, ByteStream, Shutdown, ToTarget};
+use oneloop_net::{
+    self as net, Addr, AsSource, ByteStream, ReadHalf, Shutdown, ToTarget, WriteHalf,
+};
 use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::SocketAddr;
@@ -31,6 +33,12 @@ pub type TcpStream = Stream<net::TcpStream>;
 /// A Unix stream connection: see [`Stream`].
 pub type UnixStream = Stream<net::UnixStream>;
 
+/// The end of a pipe or FIFO that bytes come out of: see [`Stream`], [`pipe`].
+pub type PipeReader = Stream<net::PipeReader>;
+
+/// The end of a pipe or FIFO that bytes go into: see [`Stream`], [`pipe`].
+pub type PipeWriter = Stream<net::PipeWriter>;
+
 impl<S> Clone for Stream<S> {
     fn clone(&self) -> Self {
         Stream {
@@ -39,41 +47,27 @@ impl<S> Clone for Stream<S> {
     }
 }
 
-impl<S: ByteStream> fmt::Debug for Stream<S> {
+impl<S: fmt::Debug> fmt::Debug for Stream<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.open.get() {
-            Ok(socket) => write!(f, "Stream({:?})", socket.socket()),
+            Ok(socket) => write!(f, "Stream({socket:?})"),
             Err(_) => f.write_str("Stream(closed)"),
         }
     }
 }
 
-impl<S: ByteStream> Stream<S> {
+impl<S: AsSource> Stream<S> {
     pub(crate) fn new(socket: S) -> Self {
         Stream {
-            open: Open::new(socket, |socket| socket.socket().source()),
+            open: Open::new(socket, S::source),
         }
     }
+}
 
+impl<S> Stream<S> {
     /// Closes the connection, for all clones. Who reads or writes at that moment is woken with `EBADF`.
     pub fn close(&self) {
         self.open.close();
-    }
-
-    /// As [`eventlet::close`](crate::eventlet::close).
-    pub(crate) fn close_unnoticed(&self) {
-        self.open.close_unnoticed(|socket| {
-            let _ = socket.socket().shutdown(Shutdown::Both); // the peer may have gone
-        });
-    }
-
-    /// Ends one direction or both: after [`Shutdown::Write`] the peer reads to the end of what was
-    /// written.
-    ///
-    /// # Errors
-    /// `ENOTCONN` when the peer has reset the connection; `EBADF` once it is closed.
-    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.open.get()?.socket().shutdown(how)
     }
 
     /// How long a read waits at most; `None`, as at first, is for ever. It fails with
@@ -97,24 +91,44 @@ impl<S: ByteStream> Stream<S> {
     pub fn write_timeout(&self) -> Option<Duration> {
         self.open.timeout(Direction::Write)
     }
+}
 
-    #[track_caller]
-    fn receive(&self, buf: &mut [u8]) -> io::Result<usize> {
-        let receive = |socket: &S, cx: &mut Context<'_>| socket.socket().poll_read(cx, buf);
-        self.open.io(Direction::Read, receive)
+impl<S: ByteStream> Stream<S> {
+    /// As [`eventlet::close`](crate::eventlet::close).
+    pub(crate) fn close_unnoticed(&self) {
+        self.open.close_unnoticed(|socket| {
+            let _ = socket.socket().shutdown(Shutdown::Both); // the peer may have gone
+        });
     }
 
+    /// Ends one direction or both: after [`Shutdown::Write`] the peer reads to the end of what was
+    /// written.
+    ///
+    /// # Errors
+    /// `ENOTCONN` when the peer has reset the connection; `EBADF` once it is closed.
+    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.open.get()?.socket().shutdown(how)
+    }
+}
+
+impl<S: ReadHalf> Stream<S> {
+    #[track_caller]
+    fn receive(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let receive = |half: &S, cx: &mut Context<'_>| half.poll_read(cx, buf);
+        self.open.io(Direction::Read, receive)
+    }
+}
+
+impl<S: WriteHalf> Stream<S> {
     #[track_caller]
     fn send(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         match bufs {
             [buf] => {
-                let send = |socket: &S, cx: &mut Context<'_>| socket.socket().poll_write(cx, buf);
+                let send = |half: &S, cx: &mut Context<'_>| half.poll_write(cx, buf);
                 self.open.io(Direction::Write, send)
             }
             bufs => {
-                let send = |socket: &S, cx: &mut Context<'_>| {
-                    socket.socket().poll_write_vectored(cx, bufs)
-                };
+                let send = |half: &S, cx: &mut Context<'_>| half.poll_write_vectored(cx, bufs);
                 self.open.io(Direction::Write, send)
             }
         }
@@ -230,27 +244,55 @@ impl Stream<net::Socket> {
     }
 }
 
-impl From<net::Socket> for Stream<net::Socket> {
-    fn from(socket: net::Socket) -> Self {
-        Stream::new(socket)
+impl<S: AsSource> From<S> for Stream<S> {
+    /// For one that was made without this style.
+    fn from(inner: S) -> Self {
+        Stream::new(inner)
     }
 }
 
-impl<S: ByteStream> Read for &Stream<S> {
+/// A new pipe, for green threads: what is written into the one is read from the other. For the ends of
+/// other pipes and of FIFOs see [`net::PipeReader`] and [`Stream::from`].
+///
+/// ```
+/// use oneloop_green::{net::pipe, run, spawn};
+/// use std::io::{Read, Write};
+/// let text = run(|| {
+///     let (mut reader, mut writer) = pipe()?;
+///     spawn(move || writer.write_all(b"hello"));
+///     let mut text = String::new();
+///     reader.read_to_string(&mut text)?;
+///     Ok::<_, std::io::Error>(text)
+/// })??;
+/// assert_eq!(text, "hello");
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Errors
+/// Those of `pipe2(2)`: `EMFILE`.
+///
+/// # Panics
+/// Outside of a loop.
+pub fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
+    let (reader, writer) = net::pipe(&Handle::current())?;
+    Ok((reader.into(), writer.into()))
+}
+
+impl<S: ReadHalf> Read for &Stream<S> {
     #[track_caller]
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         self.receive(buf)
     }
 }
 
-impl<S: ByteStream> Read for Stream<S> {
+impl<S: ReadHalf> Read for Stream<S> {
     #[track_caller]
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         self.receive(buf)
     }
 }
 
-impl<S: ByteStream> Write for &Stream<S> {
+impl<S: WriteHalf> Write for &Stream<S> {
     #[track_caller]
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         self.send(&[IoSlice::new(buf)])
@@ -266,7 +308,7 @@ impl<S: ByteStream> Write for &Stream<S> {
     }
 }
 
-impl<S: ByteStream> Write for Stream<S> {
+impl<S: WriteHalf> Write for Stream<S> {
     #[track_caller]
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         self.send(&[IoSlice::new(buf)])
