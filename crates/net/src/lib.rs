@@ -8,22 +8,27 @@
 
 mod addr;
 mod buffer;
+mod connect;
+mod joint;
 mod listener;
 mod pipe;
 mod resolve;
 mod socket;
 mod stream;
+mod target;
 mod tcp;
 mod udp;
 mod unix;
 
 pub use addr::{Addr, ParseAddrError};
 pub use buffer::{CHUNK_BYTES, Chunk};
+pub use connect::{ConnectError, ConnectOptions, in_turn};
 pub use listener::{BACKLOG, ListenOptions, Listener, ListenerStats};
 pub use pipe::{PipeReader, PipeWriter, pipe};
-pub use resolve::{Target, ToTarget, resolve};
+pub use resolve::{Family, ResolveError, ResolveOptions, resolve, resolve_name, resolve_with};
 pub use socket::{Connecting, Shutdown, Socket, Unconnected};
 pub use stream::{AsSource, ByteStream, ReadHalf, WriteHalf};
+pub use target::{Target, ToTarget, first_that_works};
 pub use tcp::{TcpListener, TcpStream};
 pub use udp::{Datagram, UdpSocket};
 pub use unix::{UnixListener, UnixStream};

@@ -1,108 +1,382 @@
-//! From a host's name to its addresses, without blocking the loop.
+//! From a host's name to its addresses, and back, without blocking the loop.
 
-use oneloop_core::{Class, Handle};
+use crate::joint::{Failure, Joined, Joint, WeakJoint, lock};
+use dns_lookup::{AddrFamily, AddrInfoHints, LookupError, LookupErrorKind, SockType};
+use oneloop_core::{Class, Elapsed, Handle};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice, socket_with};
+use std::collections::HashMap;
+use std::fmt;
+use std::future::{Future, poll_fn};
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::sync::{LazyLock, Mutex};
+use std::time::Duration;
 
-/// Looks up the addresses of a host, in the system's order (`getaddrinfo(3)`, on another thread). An
-/// IP address needs no look-up. Cancel safe.
+/// A family of IP addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+/// How to look up a name.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ResolveOptions {
+    /// Addresses of this family only; `None` is for both.
+    pub family: Option<Family>,
+    /// How long it may take; `None` leaves it to the C library, which by default asks each server twice
+    /// and waits 5 s each time.
+    pub timeout: Option<Duration>,
+}
+
+/// Why a name has no address, or an address no name: what [`resolve`]'s `io::Error` has inside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResolveError {
+    host: String,
+    code: &'static str,
+    words: String,
+    kind: io::ErrorKind,
+    errno: Option<i32>,
+}
+
+impl ResolveError {
+    /// The name, or the address, that was looked up.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// What `getaddrinfo(3)` calls it: `EAI_NONAME`, `EAI_AGAIN`, …; `EAI_SYSTEM` for what kept it
+    /// from being asked; and `ETIMEDOUT` when it took longer than it was allowed to.
+    pub fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// The number of the system's error, for `EAI_SYSTEM`.
+    pub fn raw_os_error(&self) -> Option<i32> {
+        self.errno
+    }
+
+    fn new(host: &str, error: LookupError) -> Self {
+        let (code, kind) = match error.kind() {
+            LookupErrorKind::Again => ("EAI_AGAIN", io::ErrorKind::Other),
+            LookupErrorKind::Badflags => ("EAI_BADFLAGS", io::ErrorKind::InvalidInput),
+            LookupErrorKind::NoName => ("EAI_NONAME", io::ErrorKind::NotFound),
+            LookupErrorKind::NoData => ("EAI_NODATA", io::ErrorKind::NotFound),
+            LookupErrorKind::Fail => ("EAI_FAIL", io::ErrorKind::Other),
+            LookupErrorKind::Family => ("EAI_FAMILY", io::ErrorKind::Unsupported),
+            LookupErrorKind::Socktype => ("EAI_SOCKTYPE", io::ErrorKind::Unsupported),
+            LookupErrorKind::Service => ("EAI_SERVICE", io::ErrorKind::NotFound),
+            LookupErrorKind::Memory => ("EAI_MEMORY", io::ErrorKind::OutOfMemory),
+            // glibc: the name exists, but has no address of that family.
+            LookupErrorKind::IO if error.error_num() == EAI_ADDRFAMILY => {
+                ("EAI_ADDRFAMILY", io::ErrorKind::NotFound)
+            }
+            LookupErrorKind::System | LookupErrorKind::Unknown | LookupErrorKind::IO => {
+                return ResolveError::system(host, &error.into());
+            }
+        };
+        let words = error.to_string();
+        let words = words.strip_prefix("failed to lookup address information: ");
+        ResolveError {
+            host: host.to_owned(),
+            code,
+            words: words.map_or_else(|| error.to_string(), str::to_owned),
+            kind,
+            errno: None,
+        }
+    }
+
+    fn system(host: &str, error: &io::Error) -> Self {
+        ResolveError {
+            host: host.to_owned(),
+            code: "EAI_SYSTEM",
+            words: error.to_string(),
+            kind: error.kind(),
+            errno: error.raw_os_error(),
+        }
+    }
+
+    fn timed_out(host: &str, timeout: Duration) -> Self {
+        ResolveError {
+            host: host.to_owned(),
+            code: "ETIMEDOUT",
+            words: format!("no answer within {timeout:?}"),
+            kind: io::ErrorKind::TimedOut,
+            errno: None,
+        }
+    }
+}
+
+const EAI_ADDRFAMILY: i32 = -9;
+
+impl fmt::Display for ResolveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot look up '{}': {}", self.host, self.words)
+    }
+}
+
+impl std::error::Error for ResolveError {}
+
+impl From<ResolveError> for io::Error {
+    fn from(error: ResolveError) -> Self {
+        io::Error::new(error.kind, error)
+    }
+}
+
+/// Looks up the addresses of a host, in the system's order (`getaddrinfo(3)`): [`resolve_with`], with
+/// default options.
 ///
 /// # Errors
-/// What the resolver says: mostly that there is no such name.
+/// As [`resolve_with`].
 pub async fn resolve(handle: &Handle, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    resolve_with(handle, host, port, ResolveOptions::default()).await
+}
+
+/// Looks up the addresses of a host, in the system's order (`getaddrinfo(3)`, on a thread for names).
+///
+/// An IP address needs no look-up, nor does an IPv6 address with a scope, such as `fe80::1%eth0`. Whoever
+/// looks up a name that is being looked up in this process waits for the same answer, and takes no
+/// thread.
+///
+/// Cancel safe. A thread that has begun cannot be interrupted: after a time-out or a drop the caller goes
+/// on, and the thread is busy until the C library gives up.
+///
+/// # Errors
+/// A [`ResolveError`], which names the host: of kind [`NotFound`](io::ErrorKind::NotFound) when there is
+/// no such name, [`TimedOut`](io::ErrorKind::TimedOut) after the time-out.
+pub async fn resolve_with(
+    handle: &Handle,
+    host: &str,
+    port: u16,
+    options: ResolveOptions,
+) -> io::Result<Vec<SocketAddr>> {
+    if let Some(addr) = literal(host, port)? {
+        return Ok(vec![addr]);
+    }
+    let query = Query {
+        host: host.to_owned(),
+        family: options.family,
+    };
+    let mut addrs = within(handle, host, options.timeout, look_up(handle, query)).await?;
+    for addr in &mut addrs {
+        addr.set_port(port);
+    }
+    Ok(addrs)
+}
+
+/// Looks up the names of a host and of its port's service (`getnameinfo(3)`, on a thread for names);
+/// digits stand for what has no name. Cancel safe, as [`resolve_with`] is.
+///
+/// # Errors
+/// As [`resolve_with`].
+pub async fn resolve_name(
+    handle: &Handle,
+    addr: SocketAddr,
+    timeout: Option<Duration>,
+) -> io::Result<(String, String)> {
+    let host = addr.ip().to_string();
+    let job = handle.offload_to(Class::Dns, move || dns_lookup::getnameinfo(&addr, 0));
+    let named = async {
+        let named = job.await.map_err(|_| panicked(&host))?;
+        named.map_err(|error| ResolveError::new(&host, error))
+    };
+    Ok(within(handle, &host, timeout, named).await?)
+}
+
+async fn within<T>(
+    handle: &Handle,
+    host: &str,
+    timeout: Option<Duration>,
+    look_up: impl Future<Output = Result<T, ResolveError>>,
+) -> Result<T, ResolveError> {
+    let Some(timeout) = timeout else {
+        return look_up.await;
+    };
+    let limited = handle.timeout(timeout, look_up).await;
+    limited.unwrap_or_else(|Elapsed| Err(ResolveError::timed_out(host, timeout)))
+}
+
+fn panicked(host: &str) -> ResolveError {
+    ResolveError::system(host, &io::Error::other("the look-up panicked"))
+}
+
+/// The address that a host's name is by itself, if it is one.
+fn literal(host: &str, port: u16) -> io::Result<Option<SocketAddr>> {
     if let Ok(ip) = host.parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(ip, port)]);
+        return Ok(Some(SocketAddr::new(ip, port)));
     }
-    let host = host.to_owned();
-    let found = handle.offload_to(Class::Dns, move || (host.as_str(), port).to_socket_addrs());
-    Ok(found.await??.collect())
+    let scoped = host.split_once('%');
+    let scoped = scoped.and_then(|(ip, scope)| Some((ip.parse::<Ipv6Addr>().ok()?, scope)));
+    let Some((ip, scope)) = scoped else {
+        return Ok(None);
+    };
+    let index = scope.parse().or_else(|_| interface_index(scope));
+    let index = index.map_err(|error| ResolveError::system(host, &error))?;
+    Ok(Some(SocketAddrV6::new(ip, port, 0, index).into()))
 }
 
-/// Where to connect to or to listen, before any look-up.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// An address.
-    Addr(SocketAddr),
-    /// A host's name, and a port.
-    Name(String, u16),
+fn interface_index(name: &str) -> io::Result<u32> {
+    // netdevice(7): any socket will do.
+    let socket = socket_with(
+        AddressFamily::UNIX,
+        SocketType::DGRAM,
+        SocketFlags::CLOEXEC,
+        None,
+    )?;
+    Ok(netdevice::name_to_index(socket, name)?)
 }
 
-impl Target {
-    /// The addresses, looked up where that is needed: see [`resolve`]. Cancel safe.
-    ///
-    /// # Errors
-    /// As [`resolve`].
-    pub async fn resolve(self, handle: &Handle) -> io::Result<Vec<SocketAddr>> {
-        match self {
-            Target::Addr(addr) => Ok(vec![addr]),
-            Target::Name(host, port) => resolve(handle, &host, port).await,
+/// What is asked for: those who ask the same at once share the answer.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Query {
+    host: String,
+    family: Option<Family>,
+}
+
+type Found = Result<Vec<SocketAddr>, ResolveError>;
+
+/// Look-ups that are queued or under way.
+static UNDER_WAY: LazyLock<Mutex<HashMap<Query, WeakJoint<Found>>>> = LazyLock::new(Mutex::default);
+
+async fn look_up(handle: &Handle, query: Query) -> Found {
+    loop {
+        let mut joined = join_or_begin(handle, &query);
+        match poll_fn(|cx| joined.poll_with(cx, |found| found.clone())).await {
+            Ok(found) => return found,
+            Err(Failure::NeverBegun) => {} // by another one, who has given up: now it is our turn
+            Err(Failure::Panicked) => return Err(panicked(&query.host)),
         }
     }
 }
 
-/// Whatever names a [`Target`]: `"localhost:80"`, `("localhost", 80)`, a [`SocketAddr`].
-pub trait ToTarget {
-    /// The target.
-    ///
-    /// # Errors
-    /// `InvalidInput` for a text that is not `HOST:PORT`.
-    fn to_target(&self) -> io::Result<Target>;
-}
-
-impl ToTarget for Target {
-    fn to_target(&self) -> io::Result<Target> {
-        Ok(self.clone())
+fn join_or_begin(handle: &Handle, query: &Query) -> Joined<Found> {
+    let mut under_way = lock(&UNDER_WAY);
+    if let Some(joint) = under_way.get(query).and_then(WeakJoint::upgrade) {
+        drop(under_way);
+        return joint.join(handle);
     }
-}
-
-impl ToTarget for SocketAddr {
-    fn to_target(&self) -> io::Result<Target> {
-        Ok(Target::Addr(*self))
-    }
-}
-
-impl ToTarget for (IpAddr, u16) {
-    fn to_target(&self) -> io::Result<Target> {
-        Ok(Target::Addr((*self).into()))
-    }
-}
-
-impl ToTarget for (&str, u16) {
-    fn to_target(&self) -> io::Result<Target> {
-        let (host, port) = *self;
-        Ok(match host.parse::<IpAddr>() {
-            Ok(ip) => Target::Addr(SocketAddr::new(ip, port)),
-            Err(_) => Target::Name(host.to_owned(), port),
-        })
-    }
-}
-
-/// `HOST:PORT`, where the host is a name, an IPv4 address, or an IPv6 address in brackets.
-impl ToTarget for str {
-    fn to_target(&self) -> io::Result<Target> {
-        if let Ok(addr) = self.parse() {
-            return Ok(Target::Addr(addr));
+    let joint = Joint::new();
+    let before = under_way.insert(query.clone(), joint.downgrade());
+    drop(under_way);
+    drop(before);
+    let (asked, kept) = (query.clone(), query.clone());
+    let forget = move |joint: &Joint<Found>| {
+        let mut under_way = lock(&UNDER_WAY);
+        if under_way.get(&kept).is_some_and(|other| other.is(joint)) {
+            under_way.remove(&kept);
         }
-        let split = || {
-            let (host, port) = self.rsplit_once(':')?;
-            Some((host, port.parse().ok()?))
-        };
-        let invalid = || {
-            let problem = format!("'{self}' is not HOST:PORT");
-            io::Error::new(io::ErrorKind::InvalidInput, problem)
-        };
-        split().ok_or_else(invalid)?.to_target()
-    }
+    };
+    joint.begin(handle, Class::Dns, move || ask(&asked), forget)
 }
 
-impl ToTarget for String {
-    fn to_target(&self) -> io::Result<Target> {
-        self.as_str().to_target()
+/// Blocks until the C library has an answer.
+fn ask(query: &Query) -> Found {
+    let hints = AddrInfoHints {
+        socktype: SockType::Stream.into(),
+        address: match query.family {
+            None => 0,
+            Some(Family::V4) => AddrFamily::Inet.into(),
+            Some(Family::V6) => AddrFamily::Inet6.into(),
+        },
+        ..AddrInfoHints::default()
+    };
+    let found = dns_lookup::getaddrinfo(Some(&query.host), None, Some(hints));
+    let found = found.map_err(|error| ResolveError::new(&query.host, error))?;
+    let mut addrs = Vec::new();
+    for info in found {
+        let addr = info.map_err(|error| ResolveError::system(&query.host, &error))?;
+        if !addrs.contains(&addr.sockaddr) {
+            addrs.push(addr.sockaddr); // a name that stands twice in /etc/hosts
+        }
     }
+    Ok(addrs)
 }
 
-impl<T: ToTarget + ?Sized> ToTarget for &T {
-    fn to_target(&self) -> io::Result<Target> {
-        (**self).to_target()
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use oneloop_core::EventLoop;
+
+    fn look_up_now(host: &str, options: ResolveOptions) -> io::Result<Vec<SocketAddr>> {
+        let mut event_loop = EventLoop::new().unwrap();
+        let handle = event_loop.handle();
+        event_loop.block_on(resolve_with(&handle, host, 80, options))
+    }
+
+    #[test]
+    fn an_address_needs_no_look_up() {
+        for host in ["127.0.0.1", "::1"] {
+            let addr = SocketAddr::new(host.parse().unwrap(), 80);
+            assert_eq!(literal(host, 80).unwrap(), Some(addr));
+        }
+        assert_eq!(literal("localhost", 80).unwrap(), None);
+    }
+
+    #[test]
+    fn an_address_may_have_a_scope() {
+        let by_number = literal("fe80::1%1", 80).unwrap();
+        assert_eq!(by_number, Some("[fe80::1%1]:80".parse().unwrap()));
+        assert_eq!(literal("fe80::1%lo", 80).unwrap(), by_number);
+        let error = literal("fe80::1%nowhere", 80).unwrap_err();
+        assert!(error.to_string().contains("'fe80::1%nowhere'"), "{error}");
+    }
+
+    #[test]
+    fn an_error_names_the_host_and_has_the_resolvers_words() {
+        let error = look_up_now("no\0name", ResolveOptions::default()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        // Longer than DNS allows: no server is asked.
+        let long = "a".repeat(300);
+        let error = look_up_now(&long, ResolveOptions::default()).unwrap_err();
+        let inside = error.get_ref().unwrap().downcast_ref::<ResolveError>();
+        assert_eq!(inside.unwrap().host(), long);
+        assert!(
+            inside.unwrap().code().starts_with("EAI_"),
+            "{:?}",
+            inside.unwrap()
+        );
+        assert!(error.to_string().contains(&long));
+    }
+
+    #[test]
+    fn a_family_that_is_asked_for_is_what_one_gets() {
+        let v4 = ResolveOptions {
+            family: Some(Family::V4),
+            ..ResolveOptions::default()
+        };
+        let addrs = look_up_now("localhost", v4).unwrap();
+        assert_eq!(addrs, ["127.0.0.1:80".parse().unwrap()]);
+    }
+
+    #[test]
+    fn an_address_has_a_name() {
+        let mut event_loop = EventLoop::new().unwrap();
+        let handle = event_loop.handle();
+        let addr = "127.0.0.1:0".parse().unwrap();
+        let (host, service) = event_loop
+            .block_on(resolve_name(&handle, addr, None))
+            .unwrap();
+        assert!(host.starts_with("localhost"), "{host}");
+        assert_eq!(service, "0");
+    }
+
+    #[test]
+    fn who_asks_the_same_shares_the_answer_also_when_the_first_gives_up() {
+        let mut event_loop = EventLoop::new().unwrap();
+        let handle = event_loop.handle();
+        let query = Query {
+            host: "localhost".to_owned(),
+            family: None,
+        };
+        let first = join_or_begin(&handle, &query);
+        let second = handle.spawn({
+            let (handle, query) = (handle.clone(), query.clone());
+            async move { look_up(&handle, query).await }
+        });
+        drop(first);
+        assert!(event_loop.block_on(second).unwrap().is_ok());
+        assert!(!lock(&UNDER_WAY).contains_key(&query));
     }
 }

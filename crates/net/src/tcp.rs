@@ -1,9 +1,11 @@
 //! TCP: [`Socket`] and [`Listener`] with IP addresses.
 
 use crate::addr::Addr;
+use crate::connect::{ConnectOptions, connect};
 use crate::listener::{ListenOptions, Listener};
 use crate::socket::Socket;
 use crate::stream::ByteStream;
+use crate::target::ToTarget;
 use oneloop_core::Handle;
 use std::io;
 use std::net::SocketAddr;
@@ -16,12 +18,35 @@ pub struct TcpStream {
 }
 
 impl TcpStream {
-    /// Connects; small writes are sent at once (`TCP_NODELAY`). Dropping the future gives up.
+    /// Connects: to an address, to `"HOST:PORT"`, or to whichever of several addresses answers first.
+    /// [`TcpStream::connect_with`], with default options.
     ///
     /// # Errors
-    /// Those of `connect(2)`: `ECONNREFUSED`, `ETIMEDOUT`, `ENETUNREACH`.
-    pub async fn connect(handle: &Handle, addr: SocketAddr) -> io::Result<Self> {
-        let socket = Socket::connect(handle, &Addr::Inet(addr))?.await?;
+    /// As [`TcpStream::connect_with`].
+    pub async fn connect(handle: &Handle, target: impl ToTarget) -> io::Result<Self> {
+        TcpStream::connect_with(handle, target, ConnectOptions::default()).await
+    }
+
+    /// Connects, with options. Small writes are sent at once (`TCP_NODELAY`).
+    ///
+    /// A name is looked up on another thread: see [`resolve_with`](crate::resolve_with). Of several
+    /// addresses those of the two families are tried in turn, the next one when one fails or has not
+    /// answered within [`attempt_delay`](ConnectOptions::attempt_delay); the first that is connected is
+    /// the one, and the others are closed (RFC 8305, without its separate look-ups of the two families:
+    /// `getaddrinfo(3)` gives both at once).
+    ///
+    /// Cancel safe: dropping the future gives up.
+    ///
+    /// # Errors
+    /// For one address, those of `connect(2)`: `ECONNREFUSED`, `ETIMEDOUT`, `ENETUNREACH`. For a name or
+    /// several addresses a [`ConnectError`](crate::ConnectError), which tells of each; or what the look-up
+    /// says. [`TimedOut`](io::ErrorKind::TimedOut) after the time-out.
+    pub async fn connect_with(
+        handle: &Handle,
+        target: impl ToTarget,
+        options: ConnectOptions,
+    ) -> io::Result<Self> {
+        let socket = connect(handle, target, options).await?;
         let stream = TcpStream { socket };
         stream.set_nodelay(true)?;
         Ok(stream)

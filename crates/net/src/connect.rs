@@ -1,0 +1,456 @@
+//! Connecting to whatever address of a host answers first: "happy eyeballs", RFC 8305.
+
+use crate::addr::Addr;
+use crate::resolve::{Family, ResolveOptions};
+use crate::socket::{Connecting, Socket, Unconnected};
+use crate::target::{Target, ToTarget, no_address};
+use oneloop_core::{Elapsed, Handle, Sleep};
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// How to connect.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectOptions {
+    /// From which address of this machine; addresses of the other family are not tried. Port 0 lets the
+    /// kernel choose.
+    pub local_addr: Option<SocketAddr>,
+    /// How long an address may keep the next one from being tried as well: 250 ms, as RFC 8305 has it.
+    /// When one fails, the next is tried at once.
+    pub attempt_delay: Duration,
+    /// How long all of it may take, the look-up included; `None` leaves it to the kernel, which gives up
+    /// after about two minutes.
+    pub timeout: Option<Duration>,
+    /// Addresses of this family only.
+    pub family: Option<Family>,
+}
+
+impl Default for ConnectOptions {
+    fn default() -> Self {
+        ConnectOptions {
+            local_addr: None,
+            attempt_delay: Duration::from_millis(250),
+            timeout: None,
+            family: None,
+        }
+    }
+}
+
+impl ConnectOptions {
+    /// The family of the addresses that can be tried; all others are left out.
+    fn family(&self) -> Option<Family> {
+        let local = self.local_addr.map(|local| family_of(&local.ip()));
+        self.family.or(local)
+    }
+
+    fn allows(&self, addr: &SocketAddr) -> bool {
+        self.family()
+            .is_none_or(|family| family_of(&addr.ip()) == family)
+    }
+}
+
+fn family_of(ip: &IpAddr) -> Family {
+    match ip {
+        IpAddr::V4(_) => Family::V4,
+        IpAddr::V6(_) => Family::V6,
+    }
+}
+
+/// Why none of a host's addresses could be connected to: what [`TcpStream::connect`](crate::TcpStream::connect)'s
+/// `io::Error` has inside when there was more than one, or a name.
+///
+/// The `io::Error` is of the kind of the most telling failure: a refusal says more than a network that
+/// cannot be reached.
+#[derive(Debug)]
+pub struct ConnectError {
+    target: String,
+    failed: Vec<(SocketAddr, io::Error)>,
+}
+
+impl ConnectError {
+    /// Each address that was tried, and how it failed.
+    pub fn failed(&self) -> &[(SocketAddr, io::Error)] {
+        &self.failed
+    }
+
+    fn kind(&self) -> io::ErrorKind {
+        let mut kinds = self.failed.iter().map(|(_, error)| error.kind());
+        let first = kinds.clone().next().unwrap_or(io::ErrorKind::TimedOut);
+        kinds.find(|kind| is_from_the_host(*kind)).unwrap_or(first)
+    }
+}
+
+/// True for what shows that the address could be reached, or might have been.
+fn is_from_the_host(kind: io::ErrorKind) -> bool {
+    !matches!(
+        kind,
+        io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkDown
+            | io::ErrorKind::AddrNotAvailable
+            | io::ErrorKind::Unsupported
+    )
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot connect to {}", self.target)?;
+        let mut separator = ": ";
+        for (addr, error) in &self.failed {
+            write!(f, "{separator}{addr}: {error}")?;
+            separator = "; ";
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConnectError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        let (_, error) = self.failed.first()?;
+        Some(error)
+    }
+}
+
+/// Connects to the address that answers first.
+pub(crate) async fn connect(
+    handle: &Handle,
+    target: impl ToTarget,
+    options: ConnectOptions,
+) -> io::Result<Socket> {
+    let target = target.to_target()?;
+    if let Target::Addr(addr) = target
+        && options.timeout.is_none()
+        && options.allows(&addr)
+    {
+        return begin(handle, addr, options.local_addr)?.await; // mostly it is just this
+    }
+    let mut race = Race::new(handle, options);
+    let connected = {
+        let run = race.run(&target);
+        match options.timeout {
+            None => run.await,
+            Some(timeout) => {
+                let limited = handle.timeout(timeout, run).await;
+                limited.unwrap_or_else(|Elapsed| Err(Elapsed.into()))
+            }
+        }
+    };
+    connected.map_err(|error| race.explain(&target, error))
+}
+
+fn begin(handle: &Handle, addr: SocketAddr, local: Option<SocketAddr>) -> io::Result<Connecting> {
+    let addr = Addr::Inet(addr);
+    let unconnected = Unconnected::to_reach(&addr)?;
+    if let Some(local) = local {
+        unconnected.bind(&Addr::Inet(local))?;
+    }
+    unconnected.connect(handle, &addr)
+}
+
+/// Attempts to connect, the later ones begun while the earlier ones are under way.
+struct Race<'a> {
+    handle: &'a Handle,
+    options: ConnectOptions,
+    waiting: VecDeque<SocketAddr>,
+    under_way: Vec<(SocketAddr, Connecting)>,
+    failed: Vec<(SocketAddr, io::Error)>,
+    /// Until the next one is begun, though none has failed.
+    delay: Option<Sleep>,
+}
+
+impl<'a> Race<'a> {
+    fn new(handle: &'a Handle, options: ConnectOptions) -> Self {
+        Race {
+            handle,
+            options,
+            waiting: VecDeque::new(),
+            under_way: Vec::new(),
+            failed: Vec::new(),
+            delay: None,
+        }
+    }
+
+    /// Looks the target up and gives the first socket that is connected. The others are closed.
+    async fn run(&mut self, target: &Target) -> io::Result<Socket> {
+        let resolve = ResolveOptions {
+            family: self.options.family(),
+            timeout: None, // the whole has one
+        };
+        let mut addrs = target.clone().resolve_with(self.handle, resolve).await?;
+        addrs.retain(|addr| self.options.allows(addr));
+        self.waiting = in_turn(addrs).into();
+        poll_fn(|cx| self.poll(cx)).await
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Socket>> {
+        loop {
+            let failed_before = self.failed.len();
+            if let Some(socket) = self.poll_under_way(cx) {
+                return Poll::Ready(Ok(socket));
+            }
+            let has_failed = self.failed.len() > failed_before;
+            if !has_failed && !self.under_way.is_empty() && !self.is_delay_over(cx) {
+                return Poll::Pending;
+            }
+            match self.waiting.pop_front() {
+                Some(addr) => self.begin(addr),
+                None if self.under_way.is_empty() => return Poll::Ready(Err(no_address())),
+                None => self.delay = None, // all are under way
+            }
+        }
+    }
+
+    fn poll_under_way(&mut self, cx: &mut Context<'_>) -> Option<Socket> {
+        let mut index = 0;
+        while let Some((_, connecting)) = self.under_way.get_mut(index) {
+            match Pin::new(connecting).poll(cx) {
+                Poll::Ready(Ok(socket)) => return Some(socket),
+                Poll::Ready(Err(error)) => {
+                    let (addr, _) = self.under_way.remove(index);
+                    self.failed.push((addr, error));
+                }
+                Poll::Pending => index += 1,
+            }
+        }
+        None
+    }
+
+    fn is_delay_over(&mut self, cx: &mut Context<'_>) -> bool {
+        let delay = self.delay.as_mut();
+        delay.is_some_and(|delay| Pin::new(delay).poll(cx).is_ready())
+    }
+
+    fn begin(&mut self, addr: SocketAddr) {
+        match begin(self.handle, addr, self.options.local_addr) {
+            Ok(connecting) => self.under_way.push((addr, connecting)),
+            Err(error) => self.failed.push((addr, error)),
+        }
+        let has_more = !self.waiting.is_empty();
+        self.delay = has_more.then(|| self.handle.sleep(self.options.attempt_delay));
+    }
+
+    /// Says of each address how it failed, if any was tried.
+    fn explain(mut self, target: &Target, error: io::Error) -> io::Error {
+        if let Target::Addr(_) = target {
+            return self.failed.pop().map_or(error, |(_, error)| error);
+        }
+        let timed_out = error.kind() == io::ErrorKind::TimedOut && !self.under_way.is_empty();
+        let mut failed = self.failed;
+        for (addr, _) in self.under_way {
+            failed.push((addr, io::ErrorKind::TimedOut.into()));
+        }
+        if failed.is_empty() {
+            return error; // of the look-up
+        }
+        let error = ConnectError {
+            target: match target {
+                Target::Addr(addr) => addr.to_string(),
+                Target::Addrs(addrs) => format!("any of {} addresses", addrs.len()),
+                Target::Name(host, port) => format!("'{host}', port {port}"),
+            },
+            failed,
+        };
+        let kind = if timed_out {
+            io::ErrorKind::TimedOut
+        } else {
+            error.kind()
+        };
+        io::Error::new(kind, error)
+    }
+}
+
+/// Each address once, the two families in turn, beginning with that of the first: RFC 8305, section 4.
+pub fn in_turn(addrs: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let mut unique: Vec<SocketAddr> = Vec::new();
+    for addr in addrs {
+        if !unique.contains(&addr) {
+            unique.push(addr);
+        }
+    }
+    let first_is_v6 = unique.first().is_some_and(SocketAddr::is_ipv6);
+    let (first, second): (Vec<_>, Vec<_>) = unique
+        .into_iter()
+        .partition(|addr| addr.is_ipv6() == first_is_v6);
+    let (mut first, mut second) = (first.into_iter(), second.into_iter());
+    let mut in_turn = Vec::new();
+    loop {
+        let pair = [first.next(), second.next()];
+        if pair == [None, None] {
+            return in_turn;
+        }
+        in_turn.extend(pair.into_iter().flatten());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ListenOptions, TcpListener, TcpStream};
+    use oneloop_core::{EventLoop, Options};
+    use std::time::Instant;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    /// Runs on virtual time and says how much of it went by.
+    fn connect_to<const N: usize>(
+        options: ConnectOptions,
+        addrs: impl FnOnce(&Handle) -> [SocketAddr; N],
+    ) -> (io::Result<TcpStream>, Duration) {
+        let mut event_loop = EventLoop::with(Options::virtual_time()).unwrap();
+        let handle = event_loop.handle();
+        let addrs = addrs(&handle);
+        let start: Instant = handle.now();
+        let connect = TcpStream::connect_with(&handle, addrs, options);
+        let connected = event_loop.block_on(connect);
+        (connected, handle.now() - start)
+    }
+
+    fn any() -> SocketAddr {
+        "127.0.0.1:0".parse().unwrap()
+    }
+
+    /// Where nobody listens.
+    fn deserted() -> SocketAddr {
+        let listener = std::net::TcpListener::bind(any()).unwrap();
+        listener.local_addr().unwrap()
+    }
+
+    /// A listener whose backlog is full: to connect to it takes for ever.
+    struct Silent {
+        listener: TcpListener,
+        _filling: Vec<std::net::TcpStream>,
+    }
+
+    impl Silent {
+        fn new(handle: &Handle) -> Self {
+            let full = ListenOptions {
+                backlog: 0,
+                ..ListenOptions::default()
+            };
+            let listener = TcpListener::bind(handle, any(), full).unwrap();
+            let addr = listener.local_addr().unwrap();
+            Silent {
+                _filling: vec![std::net::TcpStream::connect(addr).unwrap()],
+                listener,
+            }
+        }
+
+        fn addr(&self) -> SocketAddr {
+            self.listener.local_addr().unwrap()
+        }
+    }
+
+    fn listening() -> (std::net::TcpListener, SocketAddr) {
+        let listener = std::net::TcpListener::bind(any()).unwrap();
+        let addr = listener.local_addr().unwrap();
+        (listener, addr)
+    }
+
+    #[test]
+    fn families_take_turns() {
+        let addrs = |text: &str| -> Vec<SocketAddr> {
+            text.split(' ').map(|addr| addr.parse().unwrap()).collect()
+        };
+        let found = addrs("[::1]:1 [::2]:1 1.1.1.1:1 [::1]:1 [::3]:1");
+        let expected = addrs("[::1]:1 1.1.1.1:1 [::2]:1 [::3]:1");
+        assert_eq!(in_turn(found), expected);
+    }
+
+    #[test]
+    fn an_address_that_does_not_answer_costs_250_ms() {
+        let (_listener, addr) = listening();
+        let mut silent = None;
+        let (connected, took) = connect_to(ConnectOptions::default(), |handle| {
+            [silent.insert(Silent::new(handle)).addr(), addr]
+        });
+        assert_eq!(connected.unwrap().peer_addr().unwrap(), addr);
+        assert!(took >= 250 * MS && took < 260 * MS, "{took:?}");
+    }
+
+    #[test]
+    fn after_an_address_that_refuses_the_next_is_tried_at_once() {
+        let (_listener, addr) = listening();
+        let (connected, took) = connect_to(ConnectOptions::default(), |_| {
+            [deserted(), deserted(), addr]
+        });
+        assert_eq!(connected.unwrap().peer_addr().unwrap(), addr);
+        assert!(took < 10 * MS, "{took:?}");
+    }
+
+    #[test]
+    fn the_time_out_tells_what_became_of_each_address() {
+        let mut silent = None;
+        let refusing = deserted();
+        let options = ConnectOptions {
+            timeout: Some(1000 * MS),
+            ..ConnectOptions::default()
+        };
+        let (connected, took) = connect_to(options, |handle| {
+            [refusing, silent.insert(Silent::new(handle)).addr()]
+        });
+        let error = connected.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        let inside = error.get_ref().unwrap().downcast_ref::<ConnectError>();
+        let kinds = inside.unwrap().failed().iter();
+        let kinds: Vec<_> = kinds.map(|(addr, error)| (*addr, error.kind())).collect();
+        assert_eq!(
+            kinds,
+            [
+                (refusing, io::ErrorKind::ConnectionRefused),
+                (silent.unwrap().addr(), io::ErrorKind::TimedOut),
+            ]
+        );
+        assert_eq!(took, 1000 * MS);
+    }
+
+    #[test]
+    fn the_most_telling_failure_is_the_errors_kind() {
+        // Unicast in no direction: the kernel says so at once.
+        let unreachable = "255.255.255.255:1".parse().unwrap();
+        let refusing = deserted();
+        let (connected, _) = connect_to(ConnectOptions::default(), |_| [unreachable, refusing]);
+        let error = connected.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused, "{error}");
+        let text = error.to_string();
+        assert!(text.contains("255.255.255.255:1: "), "{text}");
+        assert!(
+            text.contains(&format!("{refusing}: Connection refused")),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn one_address_gives_the_kernels_own_error() {
+        let mut event_loop = EventLoop::new().unwrap();
+        let handle = event_loop.handle();
+        let error = event_loop
+            .block_on(TcpStream::connect(&handle, deserted()))
+            .unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(111));
+    }
+
+    #[test]
+    fn this_end_may_have_an_address() {
+        let (listener, addr) = listening();
+        let options = ConnectOptions {
+            local_addr: Some("127.0.0.9:0".parse().unwrap()),
+            ..ConnectOptions::default()
+        };
+        let v6 = "[::1]:1".parse().unwrap(); // cannot be reached from there
+        let (connected, _) = connect_to(options, |_| [v6, addr]);
+        let from = connected.unwrap().local_addr().unwrap();
+        assert_eq!(from.ip().to_string(), "127.0.0.9");
+        assert_eq!(listener.accept().unwrap().1, from);
+    }
+
+    #[test]
+    fn no_address_is_an_error() {
+        let (connected, _) = connect_to(ConnectOptions::default(), |_| []);
+        assert_eq!(connected.unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    }
+}

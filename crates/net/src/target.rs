@@ -1,0 +1,183 @@
+//! Where to connect to or to listen, as a user says it: an address, several, or a name and a port.
+
+use crate::resolve::{ResolveOptions, resolve_with};
+use oneloop_core::Handle;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+
+/// Where to connect to or to listen, before any look-up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// An address.
+    Addr(SocketAddr),
+    /// Several addresses, the best one first.
+    Addrs(Vec<SocketAddr>),
+    /// A host's name, and a port.
+    Name(String, u16),
+}
+
+impl Target {
+    /// The addresses, unless it is a name, which has to be looked up.
+    pub fn addrs(&self) -> Option<&[SocketAddr]> {
+        match self {
+            Target::Addr(addr) => Some(std::slice::from_ref(addr)),
+            Target::Addrs(addrs) => Some(addrs),
+            Target::Name(..) => None,
+        }
+    }
+
+    /// The addresses, looked up where that is needed: see [`resolve`](crate::resolve). Cancel safe.
+    ///
+    /// # Errors
+    /// As [`resolve`](crate::resolve).
+    pub async fn resolve(self, handle: &Handle) -> io::Result<Vec<SocketAddr>> {
+        self.resolve_with(handle, ResolveOptions::default()).await
+    }
+
+    /// The addresses, looked up with options where that is needed.
+    ///
+    /// # Errors
+    /// As [`resolve_with`].
+    pub async fn resolve_with(
+        self,
+        handle: &Handle,
+        options: ResolveOptions,
+    ) -> io::Result<Vec<SocketAddr>> {
+        match self {
+            Target::Addr(addr) => Ok(vec![addr]),
+            Target::Addrs(addrs) => Ok(addrs),
+            Target::Name(host, port) => resolve_with(handle, &host, port, options).await,
+        }
+    }
+}
+
+/// What the first address gives that does not fail, or how the last one failed: how a name, which may
+/// stand for several addresses, is bound.
+///
+/// # Errors
+/// Those of the last one; `InvalidInput` if there is none.
+pub fn first_that_works<T>(
+    addrs: &[SocketAddr],
+    mut bind: impl FnMut(SocketAddr) -> io::Result<T>,
+) -> io::Result<T> {
+    let mut failed = no_address();
+    for addr in addrs {
+        match bind(*addr) {
+            Ok(bound) => return Ok(bound),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}
+
+pub(crate) fn no_address() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "there is no address to try")
+}
+
+/// Whatever names a [`Target`]: `"localhost:80"`, `("localhost", 80)`, a [`SocketAddr`], several.
+pub trait ToTarget {
+    /// The target.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a text that is not `HOST:PORT`.
+    fn to_target(&self) -> io::Result<Target>;
+}
+
+impl ToTarget for Target {
+    fn to_target(&self) -> io::Result<Target> {
+        Ok(self.clone())
+    }
+}
+
+/// The addresses in their order.
+impl ToTarget for [SocketAddr] {
+    fn to_target(&self) -> io::Result<Target> {
+        Ok(Target::Addrs(self.to_vec()))
+    }
+}
+
+/// The addresses in their order.
+impl ToTarget for Vec<SocketAddr> {
+    fn to_target(&self) -> io::Result<Target> {
+        self.as_slice().to_target()
+    }
+}
+
+/// The addresses in their order.
+impl<const N: usize> ToTarget for [SocketAddr; N] {
+    fn to_target(&self) -> io::Result<Target> {
+        self.as_slice().to_target()
+    }
+}
+
+/// What the standard library takes for one address.
+macro_rules! to_one_addr {
+    ($($addr:ty),*) => {
+        $(
+            impl ToTarget for $addr {
+                fn to_target(&self) -> io::Result<Target> {
+                    Ok(Target::Addr((*self).into()))
+                }
+            }
+        )*
+    };
+}
+
+to_one_addr!(
+    SocketAddr,
+    SocketAddrV4,
+    SocketAddrV6,
+    (IpAddr, u16),
+    (Ipv4Addr, u16),
+    (Ipv6Addr, u16)
+);
+
+impl ToTarget for (&str, u16) {
+    fn to_target(&self) -> io::Result<Target> {
+        let (host, port) = *self;
+        Ok(match host.parse::<IpAddr>() {
+            Ok(ip) => Target::Addr(SocketAddr::new(ip, port)),
+            Err(_) => Target::Name(host.to_owned(), port),
+        })
+    }
+}
+
+impl ToTarget for (String, u16) {
+    fn to_target(&self) -> io::Result<Target> {
+        (self.0.as_str(), self.1).to_target()
+    }
+}
+
+/// `HOST:PORT`, where the host is a name, an IPv4 address, or an IPv6 address in brackets, perhaps with
+/// its scope: `[fe80::1%eth0]:80`.
+impl ToTarget for str {
+    fn to_target(&self) -> io::Result<Target> {
+        if let Ok(addr) = self.parse() {
+            return Ok(Target::Addr(addr));
+        }
+        let split = || {
+            let (host, port) = self.rsplit_once(':')?;
+            let bracketed = host
+                .strip_prefix('[')
+                .and_then(|host| host.strip_suffix(']'));
+            Some((bracketed.unwrap_or(host), port.parse().ok()?))
+        };
+        let invalid = || {
+            let problem = format!("'{self}' is not HOST:PORT");
+            io::Error::new(io::ErrorKind::InvalidInput, problem)
+        };
+        split().ok_or_else(invalid)?.to_target()
+    }
+}
+
+impl ToTarget for String {
+    fn to_target(&self) -> io::Result<Target> {
+        self.as_str().to_target()
+    }
+}
+
+impl<T: ToTarget + ?Sized> ToTarget for &T {
+    fn to_target(&self) -> io::Result<Target> {
+        (**self).to_target()
+    }
+}
