@@ -3,7 +3,7 @@
 //!
 //! Functions that need a loop take the one that runs: call them inside [`block_on`] or a task.
 
-mod addrs;
+mod bind;
 mod ready;
 mod signal;
 mod stream;
@@ -12,7 +12,7 @@ mod time;
 mod udp;
 
 pub use oneloop_core::{Class, Elapsed, Offload, Timeout};
-pub use oneloop_net::{Addr, Chunk, Datagram, ListenOptions, Shutdown};
+pub use oneloop_net::{Addr, Chunk, ConnectOptions, Datagram, ListenOptions, Shutdown, ToTarget};
 pub use ready::{wait_readable, wait_writable};
 pub use signal::signals;
 pub use stream::{

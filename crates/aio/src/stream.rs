@@ -1,13 +1,14 @@
 //! Byte streams and listeners, with `await`.
 
-use crate::addrs::first_that_works;
+use crate::bind::{bind_addr, bind_name};
 use futures_io::{AsyncRead, AsyncWrite};
 use oneloop_core::{Direction, Handle};
 use oneloop_net::{
-    self as net, Addr, ByteStream, CHUNK_BYTES, Chunk, ListenOptions, ReadHalf, Shutdown, WriteHalf,
+    self as net, Addr, ByteStream, CHUNK_BYTES, Chunk, ConnectOptions, ListenOptions, ReadHalf,
+    Shutdown, ToTarget, WriteHalf,
 };
 use std::io::{self, IoSlice};
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::ops::Deref;
 use std::path::Path;
 use std::pin::Pin;
@@ -121,13 +122,25 @@ impl<S: ByteStream> Stream<S> {
 }
 
 impl TcpStream {
-    /// Connects to an address. Cancel safe: dropped before it is ready, it gives up.
+    /// Connects to an address, to `"HOST:PORT"` or `(host, port)`, or to whichever of several addresses
+    /// answers first. Names are looked up on another thread. Cancel safe: dropped before it is ready, it
+    /// gives up.
     ///
     /// # Errors
-    /// Those of `connect(2)`: `ECONNREFUSED`, `ETIMEDOUT`, `ENETUNREACH`.
-    pub async fn connect(addr: SocketAddr) -> io::Result<Self> {
+    /// As [`net::TcpStream::connect_with`]: `ECONNREFUSED`, `ETIMEDOUT`, `ENETUNREACH`, with the name and
+    /// each of its addresses; and what the look-up says.
+    pub async fn connect(target: impl ToTarget) -> io::Result<Self> {
+        Self::connect_with(target, ConnectOptions::default()).await
+    }
+
+    /// Connects, with options: from which address, how long, how soon the next address is tried. Cancel
+    /// safe.
+    ///
+    /// # Errors
+    /// As [`TcpStream::connect`]; [`TimedOut`](io::ErrorKind::TimedOut).
+    pub async fn connect_with(target: impl ToTarget, options: ConnectOptions) -> io::Result<Self> {
         Ok(Stream {
-            inner: net::TcpStream::connect(&Handle::current(), addr).await?,
+            inner: net::TcpStream::connect_with(&Handle::current(), target, options).await?,
         })
     }
 }
@@ -241,16 +254,30 @@ pub struct TcpListener {
 }
 
 impl TcpListener {
-    /// Listens on the first address that works, with a backlog of 1024. Names are looked up, which
-    /// blocks: give an IP address once the program serves.
+    /// Listens on an address, or the first of several that works, with a backlog of 1024.
     ///
     /// # Errors
-    /// Those of `bind(2)`: `EADDRINUSE`, `EACCES`; and those of a failed look-up.
+    /// Those of `bind(2)`: `EADDRINUSE`, `EACCES`; `InvalidInput` for a name: see
+    /// [`TcpListener::bind_name`].
     ///
     /// # Panics
     /// Outside of a loop.
-    pub fn bind(addr: impl ToSocketAddrs) -> io::Result<Self> {
-        Self::bind_with(addr, ListenOptions::default())
+    pub fn bind(target: impl ToTarget) -> io::Result<Self> {
+        Self::bind_with(target, ListenOptions::default())
+    }
+
+    /// Listens on the first address of a name that works. The name is looked up on another thread. Cancel
+    /// safe.
+    ///
+    /// # Errors
+    /// As [`TcpListener::bind`]; and those of a failed look-up.
+    ///
+    /// # Panics
+    /// Outside of a loop.
+    pub async fn bind_name(target: impl ToTarget, options: ListenOptions) -> io::Result<Self> {
+        let bind = |handle: &Handle, addr| net::TcpListener::bind(handle, addr, options);
+        let inner = bind_name(target, bind).await?;
+        Ok(TcpListener { inner })
     }
 
     /// Listens, with options.
@@ -260,9 +287,9 @@ impl TcpListener {
     ///
     /// # Panics
     /// Outside of a loop.
-    pub fn bind_with(addr: impl ToSocketAddrs, options: ListenOptions) -> io::Result<Self> {
-        let handle = Handle::current();
-        let inner = first_that_works(addr, |addr| net::TcpListener::bind(&handle, addr, options))?;
+    pub fn bind_with(target: impl ToTarget, options: ListenOptions) -> io::Result<Self> {
+        let bind = |handle: &Handle, addr| net::TcpListener::bind(handle, addr, options);
+        let inner = bind_addr(target, bind)?;
         Ok(TcpListener { inner })
     }
 

@@ -1,10 +1,10 @@
 //! Datagrams, with `await`.
 
-use crate::addrs::first_that_works;
-use oneloop_core::{Direction, Handle};
-use oneloop_net::{self as net, Datagram};
+use crate::bind::{bind_addr, bind_name};
+use oneloop_core::Direction;
+use oneloop_net::{self as net, Datagram, ToTarget};
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::ops::Deref;
 
 /// A UDP socket.
@@ -48,17 +48,28 @@ impl Deref for UdpSocket {
 }
 
 impl UdpSocket {
-    /// Takes the first address that works; port 0 lets the kernel choose. Names are looked up, which
-    /// blocks: give an IP address once the program serves.
+    /// Takes an address, or the first of several that works; port 0 lets the kernel choose.
     ///
     /// # Errors
-    /// Those of `bind(2)`: `EADDRINUSE`, `EACCES`; and those of a failed look-up.
+    /// Those of `bind(2)`: `EADDRINUSE`, `EACCES`; `InvalidInput` for a name: see
+    /// [`UdpSocket::bind_name`].
     ///
     /// # Panics
     /// Outside of a loop.
-    pub fn bind(addr: impl ToSocketAddrs) -> io::Result<Self> {
-        let handle = Handle::current();
-        let inner = first_that_works(addr, |addr| net::UdpSocket::bind(&handle, addr))?;
+    pub fn bind(target: impl ToTarget) -> io::Result<Self> {
+        let inner = bind_addr(target, net::UdpSocket::bind)?;
+        Ok(UdpSocket { inner })
+    }
+
+    /// Takes the first address of a name that works. The name is looked up on another thread. Cancel safe.
+    ///
+    /// # Errors
+    /// As [`UdpSocket::bind`]; and those of a failed look-up.
+    ///
+    /// # Panics
+    /// Outside of a loop.
+    pub async fn bind_name(target: impl ToTarget) -> io::Result<Self> {
+        let inner = bind_name(target, net::UdpSocket::bind).await?;
         Ok(UdpSocket { inner })
     }
 

@@ -2,7 +2,7 @@
 
 use crate::wait::wait_io;
 use oneloop_core::Handle;
-use oneloop_net::{Target, ToTarget};
+use oneloop_net::{self as net, ToTarget};
 use std::io;
 use std::net::SocketAddr;
 use std::panic::Location;
@@ -15,16 +15,10 @@ pub(super) fn first_that_works<T>(
     bind: impl Fn(&Handle, SocketAddr) -> io::Result<T>,
 ) -> io::Result<T> {
     let handle = Handle::current();
-    let addrs = match target.to_target()? {
-        Target::Addr(addr) => return bind(&handle, addr),
-        name => wait_io(name.resolve(&handle), at)?,
-    };
-    let mut failed = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-    for addr in addrs {
-        match bind(&handle, addr) {
-            Ok(bound) => return Ok(bound),
-            Err(error) => failed = error,
-        }
+    let target = target.to_target()?;
+    let bind = |addr| bind(&handle, addr);
+    match target.addrs() {
+        Some(addrs) => net::first_that_works(addrs, bind),
+        None => net::first_that_works(&wait_io(target.resolve(&handle), at)?, bind),
     }
-    Err(failed)
 }

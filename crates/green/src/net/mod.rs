@@ -16,7 +16,7 @@ mod udp;
 
 pub use fd::{wait_readable, wait_writable};
 pub use listener::{Listener, TcpListener, UnixListener};
-pub use oneloop_net::{Addr, Datagram, ListenOptions, Shutdown};
+pub use oneloop_net::{Addr, ConnectOptions, Datagram, ListenOptions, Shutdown, ToTarget};
 pub use server::{DatagramServer, ServerOptions, StreamServer};
 pub use stream::{PipeReader, PipeWriter, Stream, TcpStream, UnixStream, pipe};
 pub use udp::UdpSocket;

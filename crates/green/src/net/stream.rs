@@ -4,7 +4,8 @@ use super::open::Open;
 use crate::wait::wait_io;
 use oneloop_core::{Direction, Handle};
 use oneloop_net::{
-    self as net, Addr, AsSource, ByteStream, ReadHalf, Shutdown, ToTarget, WriteHalf,
+    self as net, Addr, AsSource, ByteStream, ConnectOptions, ReadHalf, Shutdown, ToTarget,
+    WriteHalf,
 };
 use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
@@ -136,8 +137,8 @@ impl<S: WriteHalf> Stream<S> {
 }
 
 impl TcpStream {
-    /// Connects: to `"HOST:PORT"`, `(host, port)` or an address. A name is looked up on another thread,
-    /// and its addresses are tried in their order.
+    /// Connects: to `"HOST:PORT"`, `(host, port)`, an address, or whichever of several answers first. A
+    /// name is looked up on another thread.
     ///
     /// ```no_run
     /// use oneloop_green::{net::TcpStream, run};
@@ -154,26 +155,28 @@ impl TcpStream {
     /// ```
     ///
     /// # Errors
-    /// Those of the last `connect(2)`: `ECONNREFUSED`, `ETIMEDOUT`, `ENETUNREACH`; and those of a failed
-    /// look-up.
+    /// As [`net::TcpStream::connect_with`]: `ECONNREFUSED`, `ETIMEDOUT`, `ENETUNREACH`, with the name and
+    /// each of its addresses; and what the look-up says.
     ///
     /// # Panics
     /// Outside of a green thread.
     #[track_caller]
     pub fn connect(target: impl ToTarget) -> io::Result<Self> {
+        Self::connect_with(target, ConnectOptions::default())
+    }
+
+    /// Connects, with options: from which address, how long, how soon the next address is tried.
+    ///
+    /// # Errors
+    /// As [`TcpStream::connect`]; [`TimedOut`](io::ErrorKind::TimedOut).
+    ///
+    /// # Panics
+    /// Outside of a green thread.
+    #[track_caller]
+    pub fn connect_with(target: impl ToTarget, options: ConnectOptions) -> io::Result<Self> {
         let handle = Handle::current();
-        let target = target.to_target()?;
-        let connect = async {
-            let mut failed = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-            for addr in target.resolve(&handle).await? {
-                match net::TcpStream::connect(&handle, addr).await {
-                    Ok(socket) => return Ok(Stream::new(socket)),
-                    Err(error) => failed = error,
-                }
-            }
-            Err(failed)
-        };
-        wait_io(connect, Location::caller())
+        let connect = net::TcpStream::connect_with(&handle, target, options);
+        wait_io(connect, Location::caller()).map(Stream::new)
     }
 
     /// Says whether small writes are sent at once rather than gathered (`TCP_NODELAY`); they are.
