@@ -1,7 +1,7 @@
 //! Errors with Node's codes and Node's wording: `connect ECONNREFUSED 127.0.0.1:8080`.
 
 use nix::errno::Errno;
-use oneloop_net::Addr;
+use oneloop_net::{Addr, ResolveError};
 use std::borrow::Cow;
 use std::fmt;
 use std::io;
@@ -27,6 +27,7 @@ struct Inner {
     errno: Option<i32>,
     syscall: Option<&'static str>,
     address: Option<Addr>,
+    hostname: Option<String>,
     /// What other errors it is made of.
     errors: Vec<Error>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -87,17 +88,26 @@ impl Error {
 
     /// A name that has no address: `getaddrinfo ENOTFOUND example.invalid`.
     pub(crate) fn not_found(host: &str, error: io::Error) -> Self {
-        // The standard library tells what getaddrinfo(3) said in words only.
-        let (code, errno) = if error.to_string().contains("Temporary failure") {
-            ("EAI_AGAIN", EAI_AGAIN)
-        } else {
-            ("ENOTFOUND", EAI_NONAME)
+        Error::look_up("getaddrinfo", host, error)
+    }
+
+    /// A failed look-up: Node's `DNSException`.
+    pub(crate) fn look_up(syscall: &'static str, host: &str, error: io::Error) -> Self {
+        let inside = error.get_ref().and_then(|inside| inside.downcast_ref());
+        let (code, errno) = match inside.and_then(ResolveError::raw_os_error) {
+            Some(errno) => (code_of(&io::Error::from_raw_os_error(errno)), -errno),
+            None => {
+                let (code, errno) = libuvs_code(inside.map_or("EAI_NONAME", ResolveError::code));
+                (Some(code.into()), errno)
+            }
         };
+        let name = code.as_deref().unwrap_or("UNKNOWN");
         Error::of(Inner {
-            message: format!("getaddrinfo {code} {host}"),
-            code: Some(code.into()),
+            message: format!("{syscall} {name} {host}"),
+            code,
             errno: Some(errno),
-            syscall: Some("getaddrinfo"),
+            syscall: Some(syscall),
+            hostname: Some(host.to_owned()),
             source: Some(error.into()),
             ..Inner::default()
         })
@@ -151,15 +161,32 @@ impl Error {
         self.inner.address.as_ref()
     }
 
+    /// The name that was looked up: `error.hostname`.
+    pub fn hostname(&self) -> Option<&str> {
+        self.inner.hostname.as_deref()
+    }
+
     /// The errors of which this is the sum, when several addresses were tried: `error.errors`.
     pub fn errors(&self) -> &[Error] {
         &self.inner.errors
     }
 }
 
-/// libuv's numbers for a resolver that does not answer, and for a name that does not exist.
-const EAI_AGAIN: i32 = -3001;
-const EAI_NONAME: i32 = -3008;
+/// What Node calls an error of the resolver's, and libuv's number for it.
+fn libuvs_code(code: &'static str) -> (&'static str, i32) {
+    match code {
+        "EAI_ADDRFAMILY" => (code, -3000),
+        "EAI_AGAIN" => (code, -3001),
+        "EAI_BADFLAGS" => (code, -3002),
+        "EAI_FAIL" => (code, -3004),
+        "EAI_FAMILY" => (code, -3005),
+        "EAI_MEMORY" => (code, -3006),
+        "EAI_NODATA" => ("ENOTFOUND", -3007),
+        "EAI_SERVICE" => (code, -3010),
+        "EAI_SOCKTYPE" => (code, -3011),
+        _ => ("ENOTFOUND", -3008), // EAI_NONAME
+    }
+}
 
 /// nix knows the names; only `ENOTSUP` has another one there.
 fn code_of(error: &io::Error) -> Option<Cow<'static, str>> {

@@ -43,6 +43,7 @@
 //! | promises, `async` functions | [`spawn_micro`], and `await` inside |
 //! | `process.on('exit')`, `'uncaughtException'`, `'SIGTERM'`, `process.exit` | [`process`] |
 //! | `net` | [`net`] |
+//! | `dns.lookup`, `dns.lookupService`, `dns.promises` | [`dns`] |
 //! | `events` | [`events`] |
 //! | `AbortController`, `AbortSignal`, `timers/promises` | [`AbortController`], [`AbortSignal`], [`timers::promises`] |
 //! | `perf_hooks` | [`perf_hooks`] |
@@ -59,6 +60,7 @@
 //! function is called once.
 
 mod abort;
+pub mod dns;
 mod error;
 pub mod events;
 mod fd_watch;

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::thrown::{Thrown, or_rethrow};
 use crate::timers::{Timeout, clear_timeout, set_timeout};
 use nix::errno::Errno;
-use oneloop_net::{Addr, Connecting, Unconnected, resolve};
+use oneloop_net::{Addr, Connecting, Unconnected, in_turn, resolve};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
@@ -376,44 +376,5 @@ fn unspecified(addr: &Addr) -> Addr {
     match addr.inet() {
         Some(addr) => SocketAddr::new(unspecified_ip(&addr), 0).into(),
         None => Addr::UnixUnnamed,
-    }
-}
-
-/// Each address once, the two families in turn, beginning with that of the first.
-fn in_turn(addrs: Vec<SocketAddr>) -> Vec<SocketAddr> {
-    let mut unique: Vec<SocketAddr> = Vec::new();
-    for addr in addrs {
-        if !unique.contains(&addr) {
-            unique.push(addr);
-        }
-    }
-    let first_is_v6 = unique.first().is_some_and(SocketAddr::is_ipv6);
-    let (first, second): (Vec<_>, Vec<_>) = unique
-        .into_iter()
-        .partition(|addr| addr.is_ipv6() == first_is_v6);
-    let (mut first, mut second) = (first.into_iter(), second.into_iter());
-    let mut in_turn = Vec::new();
-    loop {
-        let pair = [first.next(), second.next()];
-        if pair == [None, None] {
-            return in_turn;
-        }
-        in_turn.extend(pair.into_iter().flatten());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::in_turn;
-    use std::net::SocketAddr;
-
-    #[test]
-    fn families_take_turns() {
-        let addrs = |text: &str| -> Vec<SocketAddr> {
-            text.split(' ').map(|addr| addr.parse().unwrap()).collect()
-        };
-        let found = addrs("[::1]:1 [::2]:1 1.1.1.1:1 [::1]:1 [::3]:1");
-        let expected = addrs("[::1]:1 1.1.1.1:1 [::2]:1 [::3]:1");
-        assert_eq!(in_turn(found), expected);
     }
 }

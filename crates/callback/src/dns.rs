@@ -1,0 +1,155 @@
+//! Names and addresses in Node's words: `require('dns')`, as far as the system's resolver goes.
+//!
+//! `dns.resolve` and its like, which ask servers themselves, are not here.
+
+use crate::error::Error;
+use crate::runtime::{current, next_tick};
+use crate::thrown::Outcome;
+use oneloop_net::{ResolveOptions, resolve_with};
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+pub use oneloop_net::Family;
+
+/// In which order the addresses of a name come: `dns.lookup`'s `order`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// As the resolver gives them.
+    #[default]
+    Verbatim,
+    /// Those of IPv4 first.
+    Ipv4First,
+    /// Those of IPv6 first.
+    Ipv6First,
+}
+
+/// How to look up a name: `dns.lookup(hostname, options)`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LookupOptions {
+    /// Addresses of this family only.
+    pub family: Option<Family>,
+    /// In which order they come.
+    pub order: Order,
+}
+
+/// Looks up the first address of a host's name: `dns.lookup`. An IP address is its own, and told in the
+/// next tick.
+///
+/// The error is `getaddrinfo ENOTFOUND host` when there is no such name, `EAI_AGAIN` when no server
+/// answers; it has the name in [`Error::hostname`].
+///
+/// ```
+/// use oneloop_callback::{dns, run};
+///
+/// run(|| {
+///     dns::lookup("localhost", dns::LookupOptions::default(), |found| {
+///         assert!(found?.is_loopback());
+///         Ok::<_, oneloop_callback::Error>(())
+///     });
+/// })?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Panics
+/// Outside of [`run`](crate::run).
+#[track_caller]
+pub fn lookup<O: Outcome>(
+    host: &str,
+    options: LookupOptions,
+    hear: impl FnOnce(Result<IpAddr, Error>) -> O + 'static,
+) {
+    match host.parse::<IpAddr>() {
+        Ok(ip) => next_tick(move || hear(Ok(ip))),
+        Err(_) => tell_later(promises::lookup(host.to_owned(), options), hear),
+    }
+}
+
+/// Looks up all addresses of a host's name: `dns.lookup` with `all: true`. See [`lookup`].
+///
+/// # Panics
+/// Outside of [`run`](crate::run).
+#[track_caller]
+pub fn lookup_all<O: Outcome>(
+    host: &str,
+    options: LookupOptions,
+    hear: impl FnOnce(Result<Vec<IpAddr>, Error>) -> O + 'static,
+) {
+    match host.parse::<IpAddr>() {
+        Ok(ip) => next_tick(move || hear(Ok(vec![ip]))),
+        Err(_) => tell_later(promises::lookup_all(host.to_owned(), options), hear),
+    }
+}
+
+/// Looks up the name of a host, and that of the service at its port: `dns.lookupService`.
+///
+/// # Panics
+/// Outside of [`run`](crate::run).
+#[track_caller]
+pub fn lookup_service<O: Outcome>(
+    address: IpAddr,
+    port: u16,
+    hear: impl FnOnce(Result<(String, String), Error>) -> O + 'static,
+) {
+    tell_later(promises::lookup_service(address, port), hear);
+}
+
+/// Has the poll tell what a look-up found.
+#[track_caller]
+fn tell_later<T: 'static, O: Outcome>(
+    found: impl Future<Output = Result<T, Error>> + 'static,
+    hear: impl FnOnce(Result<T, Error>) -> O + 'static,
+) {
+    let runtime = current();
+    runtime.handle.clone().spawn_detached(async move {
+        let found = found.await;
+        runtime.make_callback(|| hear(found).into_result());
+    });
+}
+
+/// Look-ups to be awaited: `dns.promises`.
+pub mod promises {
+    use super::*;
+    use oneloop_core::Handle;
+    use oneloop_net::resolve_name;
+
+    /// Looks up the first address of a host's name: see [`lookup`](super::lookup).
+    ///
+    /// # Errors
+    /// `ENOTFOUND`, `EAI_AGAIN`, ….
+    pub async fn lookup(host: String, options: LookupOptions) -> Result<IpAddr, Error> {
+        let found = lookup_all(host.clone(), options).await?;
+        let none = || Error::not_found(&host, io::ErrorKind::NotFound.into());
+        found.first().copied().ok_or_else(none)
+    }
+
+    /// Looks up all addresses of a host's name: see [`lookup_all`](super::lookup_all).
+    ///
+    /// # Errors
+    /// As [`lookup`].
+    pub async fn lookup_all(host: String, options: LookupOptions) -> Result<Vec<IpAddr>, Error> {
+        let how = ResolveOptions {
+            family: options.family,
+            timeout: None, // Node has none
+        };
+        let found = resolve_with(&Handle::current(), &host, 0, how).await;
+        let found = found.map_err(|error| Error::not_found(&host, error))?;
+        let mut found: Vec<IpAddr> = found.iter().map(SocketAddr::ip).collect();
+        match options.order {
+            Order::Verbatim => {}
+            Order::Ipv4First => found.sort_by_key(IpAddr::is_ipv6), // stable
+            Order::Ipv6First => found.sort_by_key(IpAddr::is_ipv4),
+        }
+        Ok(found)
+    }
+
+    /// Looks up the name of a host and of a service: see [`lookup_service`](super::lookup_service).
+    ///
+    /// # Errors
+    /// As [`lookup`].
+    pub async fn lookup_service(address: IpAddr, port: u16) -> Result<(String, String), Error> {
+        let addr = SocketAddr::new(address, port);
+        let found = resolve_name(&Handle::current(), addr, None).await;
+        found.map_err(|error| Error::look_up("getnameinfo", &address.to_string(), error))
+    }
+}
