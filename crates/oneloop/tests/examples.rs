@@ -61,3 +61,11 @@ fn prefork_workers_have_loops_of_their_own() {
     ];
     assert_eq!(output("prefork").lines().collect::<Vec<_>>(), expected);
 }
+
+#[test]
+fn names_are_connected_to_in_each_style() {
+    let output = output("names");
+    for line in ["async: Some(\"hello\")", "green: hello", "callback: hello"] {
+        assert!(output.lines().any(|said| said == line), "{line}: {output}");
+    }
+}
