@@ -6,9 +6,9 @@ use std::process::Command;
 fn output(example: &str) -> String {
     let test = std::env::current_exe().unwrap();
     let directory = test.parent().and_then(|deps| deps.parent()).unwrap();
-    let output = Command::new(directory.join("examples").join(example))
-        .output()
-        .unwrap();
+    let program = directory.join("examples").join(example);
+    assert!(program.exists(), "not built yet: cargo build --examples");
+    let output = Command::new(program).output().unwrap();
     assert!(output.status.success(), "{example}: {output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
