@@ -92,9 +92,18 @@ fn loopback_answer(message: &[u8]) -> Vec<u8> {
     answer
 }
 
-/// A name server that answers nothing but names that begin so; it notes what it was asked for.
-async fn serve_names(answers: &'static str, asked: Rc<RefCell<BTreeSet<String>>>) {
+/// A name server that answers nothing but names that begin so; it notes what it was asked for. It is
+/// there when this returns.
+fn serve_names(answers: &'static str, asked: Rc<RefCell<BTreeSet<String>>>) {
     let socket = UdpSocket::bind("127.0.0.1:53").unwrap();
+    spawn(answer_names(socket, answers, asked));
+}
+
+async fn answer_names(
+    socket: UdpSocket,
+    answers: &'static str,
+    asked: Rc<RefCell<BTreeSet<String>>>,
+) {
     let mut buf = [0; 512];
     loop {
         let (datagram, from) = socket.recv_from(&mut buf).await.unwrap();
@@ -117,7 +126,7 @@ fn names_that_nobody_resolves_delay_no_file_and_no_timer() {
     }
     block_on(async {
         let asked = Rc::<RefCell<BTreeSet<String>>>::default();
-        spawn(serve_names("answered.", Rc::clone(&asked)));
+        serve_names("answered.", Rc::clone(&asked));
         let handle = Handle::current();
         let threads = PoolOptions::default().dns_threads_max;
         let look_up = |number| {
@@ -170,7 +179,7 @@ fn a_name_of_two_families_is_connected_to_where_somebody_listens() {
     }
     block_on(async {
         let asked = Rc::<RefCell<BTreeSet<String>>>::default();
-        spawn(serve_names("two.", asked));
+        serve_names("two.", asked);
         let handle = Handle::current();
         let addrs = net::resolve(&handle, "two.test", 80).await.unwrap();
         let both = ["[::1]:80", "127.0.0.1:80"].map(|addr| addr.parse().unwrap());
