@@ -50,6 +50,12 @@ impl<T> Done<T> {
             drained: true,
         }
     }
+
+    /// Says how many bytes were moved: they count in the task's share of I/O.
+    pub fn of_bytes(mut self, bytes: usize) -> Self {
+        self.bytes = bytes;
+        self
+    }
 }
 
 impl Done<usize> {

@@ -4,11 +4,13 @@
 //! [`Socket`] and [`Listener`] do the work for every family of byte-stream sockets; [`TcpStream`],
 //! [`TcpListener`], [`UnixStream`] and [`UnixListener`] are these with one family's types.
 //! [`PipeReader`] and [`PipeWriter`] are the ends of pipes and FIFOs; what they have in common with
-//! sockets is in [`ReadHalf`] and [`WriteHalf`]. [`UdpSocket`] is for datagrams.
+//! sockets is in [`ReadHalf`] and [`WriteHalf`]. [`UdpSocket`] and [`UnixDatagram`] are for datagrams,
+//! [`UnixSeqpacket`] for connections that keep the bounds of messages.
 
 mod addr;
 mod buffer;
 mod connect;
+mod datagram;
 mod joint;
 mod listener;
 mod pipe;
@@ -23,6 +25,7 @@ mod unix;
 pub use addr::{Addr, ParseAddrError};
 pub use buffer::{CHUNK_BYTES, Chunk};
 pub use connect::{ConnectError, ConnectOptions, in_turn};
+pub use datagram::Datagram;
 pub use listener::{BACKLOG, ListenOptions, Listener, ListenerStats};
 pub use pipe::{PipeReader, PipeWriter, pipe};
 pub use resolve::{Family, ResolveError, ResolveOptions, resolve, resolve_name, resolve_with};
@@ -30,5 +33,8 @@ pub use socket::{Connecting, Shutdown, Socket, Unconnected};
 pub use stream::{AsSource, ByteStream, ReadHalf, WriteHalf};
 pub use target::{Target, ToTarget, first_that_works};
 pub use tcp::{TcpListener, TcpStream};
-pub use udp::{Datagram, UdpSocket};
-pub use unix::{UnixListener, UnixStream};
+pub use udp::{Interface, Outgoing, Received, RecvBatch, UdpOptions, UdpSocket};
+pub use unix::{
+    Credentials, FDS_MAX, ToUnixAddr, UnixDatagram, UnixListener, UnixMessage, UnixSeqpacket,
+    UnixSeqpacketListener, UnixStream,
+};

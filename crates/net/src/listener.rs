@@ -91,7 +91,16 @@ impl Listener {
     /// # Errors
     /// Those of `socket(2)`, `bind(2)` and `listen(2)`: `EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`.
     pub fn bind(handle: &Handle, addr: &Addr, options: ListenOptions) -> io::Result<Self> {
-        let fd = net::socket_with(addr.family(), SocketType::STREAM, FLAGS, None)?;
+        Listener::bind_type(handle, addr, SocketType::STREAM, options)
+    }
+
+    pub(crate) fn bind_type(
+        handle: &Handle,
+        addr: &Addr,
+        kind: SocketType,
+        options: ListenOptions,
+    ) -> io::Result<Self> {
+        let fd = net::socket_with(addr.family(), kind, FLAGS, None)?;
         if let Addr::Inet(_) = addr {
             sockopt::set_socket_reuseaddr(&fd, true)?;
             sockopt::set_socket_reuseport(&fd, options.reuse_port)?;

@@ -204,8 +204,11 @@ impl Unconnected {
     /// # Errors
     /// Those of `socket(2)`: `EMFILE`, `EAFNOSUPPORT`.
     pub fn to_reach(addr: &Addr) -> io::Result<Self> {
-        let family = addr.family();
-        let fd = net::socket_with(family, SocketType::STREAM, FLAGS, None)?;
+        Unconnected::new(addr.family(), SocketType::STREAM)
+    }
+
+    pub(crate) fn new(family: AddressFamily, kind: SocketType) -> io::Result<Self> {
+        let fd = net::socket_with(family, kind, FLAGS, None)?;
         Ok(Unconnected { fd, family })
     }
 

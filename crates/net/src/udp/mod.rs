@@ -1,14 +1,23 @@
 //! UDP: datagrams, each of which moves whole or not at all.
 
+mod batch;
+mod offload;
+mod options;
+
+pub use batch::{Outgoing, Received, RecvBatch};
+pub use options::{Interface, UdpOptions};
+
 use crate::addr::Addr;
+use crate::datagram::Datagram;
 use crate::socket::{self, FLAGS};
 use oneloop_core::{Direction, Done, Handle, Interest, Ownership, Source};
 use rustix::io::Errno;
-use rustix::net::{self, RecvFlags, SendFlags, SocketType, sockopt};
+use rustix::net::{self, RecvFlags, SendFlags, SocketType};
+use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 /// A UDP socket on a loop.
 ///
@@ -42,23 +51,9 @@ use std::task::{Context, Poll, ready};
 #[derive(Debug)]
 pub struct UdpSocket {
     source: Source,
-}
-
-/// What was received of one datagram.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Datagram {
-    /// How many bytes are in the buffer; an empty datagram has none, and is no end of anything.
-    pub bytes: usize,
-    /// How many bytes were sent. If these are more, the buffer was too short, and the rest is gone.
-    pub sent_bytes: usize,
-}
-
-impl Datagram {
-    /// True if the buffer was too short for it.
-    pub fn is_truncated(&self) -> bool {
-        self.bytes < self.sent_bytes
-    }
+    is_v6: bool,
+    /// The kernel joins datagrams, and each receive has to ask how.
+    gro: Cell<bool>,
 }
 
 impl UdpSocket {
@@ -67,21 +62,40 @@ impl UdpSocket {
     /// # Errors
     /// Those of `socket(2)` and `bind(2)`: `EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES`, `EMFILE`.
     pub fn bind(handle: &Handle, addr: SocketAddr) -> io::Result<Self> {
+        UdpSocket::bind_with(handle, addr, UdpOptions::default())
+    }
+
+    /// Takes an address, with options.
+    ///
+    /// # Errors
+    /// As [`UdpSocket::bind`].
+    pub fn bind_with(handle: &Handle, addr: SocketAddr, options: UdpOptions) -> io::Result<Self> {
         let family = Addr::Inet(addr).family();
         let fd = net::socket_with(family, SocketType::DGRAM, FLAGS, None)?;
+        options.apply(&fd, addr.is_ipv6())?;
         net::bind(&fd, &addr)?;
-        UdpSocket::from_fd(handle, fd)
+        UdpSocket::new(handle, fd, addr.is_ipv6(), false)
     }
 
     /// A UDP socket with options of its own. It must be non-blocking.
     ///
     /// # Errors
-    /// Those of `epoll_ctl(2)`; the fd is closed then.
+    /// Those of `getsockname(2)` and `epoll_ctl(2)`; the fd is closed then.
     pub fn from_fd(handle: &Handle, fd: OwnedFd) -> io::Result<Self> {
+        let addr = Addr::from_kernel(net::getsockname(&fd)?).into_inet()?;
+        let gro = offload::has_gro(&fd);
+        UdpSocket::new(handle, fd, addr.is_ipv6(), gro)
+    }
+
+    fn new(handle: &Handle, fd: OwnedFd, is_v6: bool, gro: bool) -> io::Result<Self> {
         // Rule 6 is about streams: epoll does not take an unconnected UDP socket for hung up.
         let source = Source::new(handle, fd, Interest::READ, Ownership::Sole)?;
         source.assume_ready(Direction::Write); // a fresh socket takes datagrams
-        Ok(UdpSocket { source })
+        Ok(UdpSocket {
+            source,
+            is_v6,
+            gro: Cell::new(gro),
+        })
     }
 
     /// Names the only peer: from now on [`UdpSocket::poll_send`] sends to it, and what others send is
@@ -91,6 +105,14 @@ impl UdpSocket {
     /// Those of `connect(2)`: `ENETUNREACH`, `EAFNOSUPPORT`.
     pub fn connect(&self, addr: SocketAddr) -> io::Result<()> {
         Ok(net::connect(&self.source, &addr)?)
+    }
+
+    /// Takes the peer back that [`UdpSocket::connect`] named.
+    ///
+    /// # Errors
+    /// Those of `connect(2)`.
+    pub fn disconnect(&self) -> io::Result<()> {
+        Ok(net::connect_unspec(&self.source)?)
     }
 
     /// Receives one datagram, and says who sent it.
@@ -103,15 +125,17 @@ impl UdpSocket {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<(Datagram, SocketAddr)>> {
-        let mut from = None;
-        let datagram = self.poll_receive(cx, buf.len(), |fd| {
-            let (_, sent_bytes, addr) = net::recvfrom(fd, &mut *buf, RecvFlags::TRUNC)?;
-            from = addr;
-            Ok(sent_bytes)
-        });
-        let datagram = ready!(datagram)?;
-        let from = from.map_or(Addr::UnixUnnamed, Addr::from_kernel);
-        Poll::Ready(Ok((datagram, from.into_inet()?)))
+        self.source.poll_io(cx, Direction::Read, |fd| {
+            let (datagram, from) = if self.gro.get() {
+                offload::receive(fd, buf)?
+            } else {
+                let (_, sent_bytes, from) = net::recvfrom(fd, &mut *buf, RecvFlags::TRUNC)?;
+                let from = from.map_or(Addr::UnixUnnamed, Addr::from_kernel);
+                let datagram = Datagram::received(sent_bytes, buf.len());
+                (datagram, from.into_inet()?)
+            };
+            Ok(Done::one((datagram, from)).of_bytes(datagram.sent_bytes))
+        })
     }
 
     /// Receives one datagram: [`UdpSocket::poll_recv_from`] for a connected socket.
@@ -119,26 +143,14 @@ impl UdpSocket {
     /// # Errors
     /// As [`UdpSocket::poll_recv_from`].
     pub fn poll_recv(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<Datagram>> {
-        self.poll_receive(cx, buf.len(), |fd| {
-            let (_, sent_bytes) = net::recv(fd, &mut *buf, RecvFlags::TRUNC)?;
-            Ok(sent_bytes)
-        })
-    }
-
-    /// `receive` returns the datagram's own length.
-    fn poll_receive(
-        &self,
-        cx: &mut Context<'_>,
-        bytes_max: usize,
-        mut receive: impl FnMut(BorrowedFd<'_>) -> io::Result<usize>,
-    ) -> Poll<io::Result<Datagram>> {
-        let received = self.source.poll_io(cx, Direction::Read, |fd| {
-            let sent_bytes = receive(fd)?;
-            Ok(whole(sent_bytes))
-        });
-        received.map_ok(|sent_bytes| Datagram {
-            bytes: sent_bytes.min(bytes_max),
-            sent_bytes,
+        self.source.poll_io(cx, Direction::Read, |fd| {
+            let datagram = if self.gro.get() {
+                offload::receive(fd, buf)?.0
+            } else {
+                let (_, sent_bytes) = net::recv(fd, &mut *buf, RecvFlags::TRUNC)?;
+                Datagram::received(sent_bytes, buf.len())
+            };
+            Ok(Done::one(datagram).of_bytes(datagram.sent_bytes))
         })
     }
 
@@ -153,10 +165,10 @@ impl UdpSocket {
         buf: &[u8],
         addr: SocketAddr,
     ) -> Poll<io::Result<()>> {
-        let sent = self.source.poll_io(cx, Direction::Write, |fd| {
-            Ok(whole(net::sendto(fd, buf, SendFlags::NOSIGNAL, &addr)?))
-        });
-        sent.map_ok(drop)
+        self.source.poll_io(cx, Direction::Write, |fd| {
+            let bytes = net::sendto(fd, buf, SendFlags::NOSIGNAL, &addr)?;
+            Ok(Done::one(()).of_bytes(bytes))
+        })
     }
 
     /// Sends one datagram to the peer, whole or not at all.
@@ -165,10 +177,10 @@ impl UdpSocket {
     /// Those of `send(2)`: `EDESTADDRREQ` when the socket is not connected, `ECONNREFUSED` when an
     /// earlier datagram found nobody, `EMSGSIZE` when it is too long.
     pub fn poll_send(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<()>> {
-        let sent = self.source.poll_io(cx, Direction::Write, |fd| {
-            Ok(whole(net::send(fd, buf, SendFlags::NOSIGNAL)?))
-        });
-        sent.map_ok(drop)
+        self.source.poll_io(cx, Direction::Write, |fd| {
+            let bytes = net::send(fd, buf, SendFlags::NOSIGNAL)?;
+            Ok(Done::one(()).of_bytes(bytes))
+        })
     }
 
     /// This end's address: the real port, where 0 was asked for.
@@ -186,14 +198,6 @@ impl UdpSocket {
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         let peer = net::getpeername(&self.source)?.ok_or(Errno::NOTCONN)?;
         Addr::from_kernel(peer).into_inet()
-    }
-
-    /// Says whether datagrams may go to a broadcast address (`SO_BROADCAST`); at first they may not.
-    ///
-    /// # Errors
-    /// Those of `setsockopt(2)`.
-    pub fn set_broadcast(&self, broadcast: bool) -> io::Result<()> {
-        Ok(sockopt::set_socket_broadcast(&self.source, broadcast)?)
     }
 
     /// Takes the error that is pending on the socket (`SO_ERROR`), which no operation tells then.
@@ -214,10 +218,4 @@ impl AsFd for UdpSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.source.as_fd()
     }
-}
-
-/// A whole datagram was moved, behind which there may be another: only `EAGAIN` says that there is
-/// none. Unlike [`Done::one`] this counts its bytes in the task's share of I/O.
-fn whole(bytes: usize) -> Done<usize> {
-    Done::stream(bytes, bytes)
 }

@@ -1,0 +1,234 @@
+//! Many datagrams in one system call: `recvmmsg(2)` and `sendmmsg(2)`.
+
+use super::{UdpSocket, offload};
+use crate::datagram::Datagram;
+use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg};
+use oneloop_core::{Direction, Done};
+use rustix::net::addr::SocketAddrArg;
+use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny, sendmmsg};
+use std::fmt;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::task::{Context, Poll};
+
+/// Room for datagrams that are received together: see [`UdpSocket::poll_recv_batch`]. Its buffers are
+/// made once, and used again by each receive.
+pub struct RecvBatch {
+    space: Box<[u8]>,
+    bytes_max: usize,
+    received: Vec<(Datagram, SocketAddr)>,
+}
+
+impl fmt::Debug for RecvBatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (count, max) = (self.len(), self.datagrams_max());
+        write!(f, "RecvBatch({count} of {max} × {} bytes)", self.bytes_max)
+    }
+}
+
+/// One datagram of a [`RecvBatch`].
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Received<'a> {
+    /// What was received of it.
+    pub bytes: &'a [u8],
+    /// Who sent it.
+    pub from: SocketAddr,
+    /// Whether it was cut off, or joined of several.
+    pub datagram: Datagram,
+}
+
+impl<'a> Received<'a> {
+    /// The datagrams that were sent: one, unless [`UdpSocket::set_gro`] has them joined.
+    pub fn segments(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        self.datagram.segments(self.bytes)
+    }
+}
+
+impl RecvBatch {
+    /// Room for so many datagrams, of so many bytes each. The kernel takes 1,024 at once at most.
+    ///
+    /// # Panics
+    /// When either is none.
+    pub fn new(datagrams_max: usize, bytes_max: usize) -> Self {
+        assert!(
+            datagrams_max > 0 && bytes_max > 0,
+            "a batch of {datagrams_max} × {bytes_max} bytes has no room"
+        );
+        RecvBatch {
+            space: vec![0; datagrams_max * bytes_max].into_boxed_slice(),
+            bytes_max,
+            received: Vec::with_capacity(datagrams_max),
+        }
+    }
+
+    /// For how many there is room.
+    pub fn datagrams_max(&self) -> usize {
+        self.space.len() / self.bytes_max
+    }
+
+    /// How many were received.
+    pub fn len(&self) -> usize {
+        self.received.len()
+    }
+
+    /// True before anything was received.
+    pub fn is_empty(&self) -> bool {
+        self.received.is_empty()
+    }
+
+    /// What was received, in the order in which it came.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Received<'_>> {
+        let spaces = self.space.chunks_exact(self.bytes_max);
+        let received = self.received.iter().zip(spaces);
+        received.map(|((datagram, from), space)| Received {
+            bytes: &space[..datagram.bytes],
+            from: *from,
+            datagram: *datagram,
+        })
+    }
+
+    fn receive(&mut self, fd: BorrowedFd<'_>, gro: bool) -> io::Result<Done<usize>> {
+        let slices = self.space.chunks_exact_mut(self.bytes_max);
+        let mut slices: Vec<_> = slices.map(|slice| [IoSliceMut::new(slice)]).collect();
+        let wanted = slices.len();
+        // New for each call: the kernel writes the lengths of what it gave where it reads those of
+        // the room, and nix does not put them back.
+        let control = gro.then(offload::control_space);
+        let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(wanted, control);
+        let (fd, flags) = (fd.as_raw_fd(), MsgFlags::MSG_TRUNC);
+        let messages = recvmmsg(fd, &mut headers, slices.iter_mut(), flags, None)?;
+        let mut sent_bytes = 0;
+        for message in messages {
+            let received = offload::described(&message, self.bytes_max)?;
+            sent_bytes += received.0.sent_bytes;
+            self.received.push(received);
+        }
+        let count = self.received.len();
+        // recvmmsg(2): it gives fewer only if there are no more, or if an error comes next, which has an
+        // edge of its own.
+        let done = if count < wanted {
+            Done::last(count)
+        } else {
+            Done::one(count)
+        };
+        Ok(done.of_bytes(sent_bytes))
+    }
+}
+
+/// One datagram of a batch that is to be sent: see [`UdpSocket::poll_send_batch`].
+#[derive(Clone, Copy, Debug)]
+pub struct Outgoing<'a> {
+    /// What it says.
+    pub bytes: &'a [u8],
+    /// To whom; `None` is the peer that [`UdpSocket::connect`] named.
+    pub to: Option<SocketAddr>,
+}
+
+impl<'a> Outgoing<'a> {
+    /// One for the socket's peer.
+    pub fn to_peer(bytes: &'a [u8]) -> Self {
+        Outgoing { bytes, to: None }
+    }
+
+    /// One for an address.
+    pub fn to(addr: SocketAddr, bytes: &'a [u8]) -> Self {
+        let to = Some(addr);
+        Outgoing { bytes, to }
+    }
+}
+
+impl UdpSocket {
+    /// Receives all datagrams that are there and for which the batch has room, at least one, in one
+    /// system call. Gives how many; what was in the batch before is gone.
+    ///
+    /// ```
+    /// use oneloop_net::{Outgoing, RecvBatch, UdpSocket};
+    /// use std::future::poll_fn;
+    /// # fn main() -> std::io::Result<()> {
+    /// let mut event_loop = oneloop_core::EventLoop::new()?;
+    /// let handle = event_loop.handle();
+    /// let server = UdpSocket::bind(&handle, "127.0.0.1:0".parse().unwrap())?;
+    /// let client = UdpSocket::bind(&handle, "127.0.0.1:0".parse().unwrap())?;
+    /// let to = server.local_addr()?;
+    /// event_loop.block_on(async {
+    ///     let words = ["one", "two", "three"].map(|word| Outgoing::to(to, word.as_bytes()));
+    ///     assert_eq!(poll_fn(|cx| client.poll_send_batch(cx, &words)).await?, 3);
+    ///     let mut batch = RecvBatch::new(64, 1500);
+    ///     assert_eq!(poll_fn(|cx| server.poll_recv_batch(cx, &mut batch)).await?, 3);
+    ///     let last = batch.iter().last().unwrap();
+    ///     assert_eq!((last.bytes, last.from), (&b"three"[..], client.local_addr()?));
+    ///     Ok(())
+    /// })
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of `recvmmsg(2)`, when it received none: an error behind the first datagram is told by the
+    /// next receive.
+    pub fn poll_recv_batch(
+        &self,
+        cx: &mut Context<'_>,
+        batch: &mut RecvBatch,
+    ) -> Poll<io::Result<usize>> {
+        batch.received.clear();
+        self.source
+            .poll_io(cx, Direction::Read, |fd| batch.receive(fd, self.gro.get()))
+    }
+
+    /// Sends datagrams in one system call, each whole or not at all, as many as the kernel takes: at
+    /// least one, unless there is none. Gives how many went, the first ones; the rest is the caller's
+    /// to send again.
+    ///
+    /// # Errors
+    /// Those of `sendmmsg(2)` for the first datagram, of which none went then. A later one that cannot
+    /// be sent ends the batch before it, and its error is told when it is the first one of a batch. An
+    /// ICMP error that comes for one of the batch while it is sent ends it, too, and is not told:
+    /// `sendmmsg(2)` drops it.
+    pub fn poll_send_batch(
+        &self,
+        cx: &mut Context<'_>,
+        batch: &[Outgoing<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if batch.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        self.source
+            .poll_io(cx, Direction::Write, |fd| send(fd, batch))
+    }
+}
+
+fn send(fd: BorrowedFd<'_>, batch: &[Outgoing<'_>]) -> io::Result<Done<usize>> {
+    let addrs: Vec<Option<SocketAddrAny>> = batch
+        .iter()
+        .map(|outgoing| outgoing.to.map(|to| to.as_any()))
+        .collect();
+    let slices: Vec<_> = batch
+        .iter()
+        .map(|outgoing| [IoSlice::new(outgoing.bytes)])
+        .collect();
+    let mut nothing: Vec<_> = batch
+        .iter()
+        .map(|_| SendAncillaryBuffer::default())
+        .collect();
+    let parts = addrs.iter().zip(&slices).zip(&mut nothing);
+    let mut messages: Vec<_> = parts
+        .map(|((addr, slice), control)| match addr {
+            Some(addr) => MMsgHdr::new_with_addr(addr, slice, control),
+            None => MMsgHdr::new(slice, control),
+        })
+        .collect();
+    let count = sendmmsg(fd, &mut messages, SendFlags::NOSIGNAL)?;
+    let bytes = messages[..count].iter().map(MMsgHdr::bytes_sent).sum();
+    // Fewer do not mean EAGAIN: one of them may be refused for itself.
+    Ok(Done::one(count).of_bytes(bytes))
+}
+
+/// Who sent a message.
+pub(super) fn inet_addr(addr: Option<SockaddrStorage>) -> io::Result<SocketAddr> {
+    let v4 = addr.and_then(|addr| Some(SocketAddr::V4((*addr.as_sockaddr_in()?).into())));
+    let v6 = || addr.and_then(|addr| Some(SocketAddr::V6((*addr.as_sockaddr_in6()?).into())));
+    v4.or_else(v6)
+        .ok_or_else(|| io::Error::other("an IP socket has an address that is not IP"))
+}
