@@ -10,9 +10,13 @@ mod stream;
 mod task;
 mod time;
 mod udp;
+mod unix;
 
 pub use oneloop_core::{Class, Elapsed, Offload, Timeout};
-pub use oneloop_net::{Addr, Chunk, ConnectOptions, Datagram, ListenOptions, Shutdown, ToTarget};
+pub use oneloop_net::{
+    Addr, Chunk, ConnectOptions, Datagram, ListenOptions, Outgoing, RecvBatch, Shutdown, ToTarget,
+    UdpOptions, UnixMessage,
+};
 pub use ready::{wait_readable, wait_writable};
 pub use signal::signals;
 pub use stream::{
@@ -21,3 +25,4 @@ pub use stream::{
 pub use task::{block_on, offload, offload_to, spawn, yield_now};
 pub use time::{Interval, interval, sleep, sleep_until, timeout};
 pub use udp::UdpSocket;
+pub use unix::{UnixDatagram, UnixSeqpacket, UnixSeqpacketListener};

@@ -5,12 +5,12 @@ use futures_io::{AsyncRead, AsyncWrite};
 use oneloop_core::{Direction, Handle};
 use oneloop_net::{
     self as net, Addr, ByteStream, CHUNK_BYTES, Chunk, ConnectOptions, ListenOptions, ReadHalf,
-    Shutdown, ToTarget, WriteHalf,
+    Shutdown, ToTarget, ToUnixAddr, UnixMessage, WriteHalf,
 };
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::ops::Deref;
-use std::path::Path;
+use std::os::fd::BorrowedFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -146,14 +146,14 @@ impl TcpStream {
 }
 
 impl UnixStream {
-    /// Connects to a path. Cancel safe: dropped before it is ready, it gives up.
+    /// Connects to a path, or to an abstract name ([`Addr::UnixAbstract`]). Cancel safe: dropped before it
+    /// is ready, it gives up.
     ///
     /// # Errors
     /// Those of `connect(2)`: `ENOENT`, `ECONNREFUSED`, `EAGAIN` when the backlog is full.
-    pub async fn connect(path: impl AsRef<Path>) -> io::Result<Self> {
-        let addr = Addr::UnixPath(path.as_ref().into());
+    pub async fn connect(name: impl ToUnixAddr) -> io::Result<Self> {
         Ok(Stream {
-            inner: net::UnixStream::connect(&Handle::current(), &addr).await?,
+            inner: net::UnixStream::connect(&Handle::current(), &name.to_unix_addr()).await?,
         })
     }
 
@@ -164,6 +164,38 @@ impl UnixStream {
     pub fn pair() -> io::Result<(Self, Self)> {
         let (a, b) = net::UnixStream::pair(&Handle::current())?;
         Ok((Stream { inner: a }, Stream { inner: b }))
+    }
+
+    /// Writes as many of these bytes as the kernel takes, at least one, and all of these fds with the first
+    /// of them. The fds stay the caller's.
+    ///
+    /// Cancel safe: dropped before it is ready, it has written nothing.
+    ///
+    /// # Errors
+    /// See [`net::UnixStream::poll_send_fds`].
+    pub async fn send_fds(&self, buf: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<usize> {
+        let source = self.inner.socket().source();
+        source
+            .io(Direction::Write, |cx| {
+                self.inner.poll_send_fds(cx, buf, fds)
+            })
+            .await
+    }
+
+    /// Reads bytes and at most so many fds, which are this process's own from then on; 0 bytes mean that
+    /// the peer sends no more. Any other read closes the fds that come with what it reads.
+    ///
+    /// Cancel safe: dropped before it is ready, it has read nothing.
+    ///
+    /// # Errors
+    /// See [`net::UnixStream::poll_recv_fds`].
+    pub async fn recv_fds(&self, buf: &mut [u8], fds_max: usize) -> io::Result<UnixMessage> {
+        let source = self.inner.socket().source();
+        source
+            .io(Direction::Read, |cx| {
+                self.inner.poll_recv_fds(cx, buf, fds_max)
+            })
+            .await
     }
 }
 
@@ -321,18 +353,18 @@ pub struct UnixListener {
 }
 
 impl UnixListener {
-    /// Listens on a path. The file stays when this is dropped.
+    /// Listens on a path, or on an abstract name ([`Addr::UnixAbstract`]). A file stays when this is
+    /// dropped.
     ///
     /// # Errors
     /// Those of `bind(2)`: `EADDRINUSE` also for a file that an earlier listener left.
     ///
     /// # Panics
     /// Outside of a loop.
-    pub fn bind(path: impl AsRef<Path>) -> io::Result<Self> {
-        let addr = Addr::UnixPath(path.as_ref().into());
-        let options = ListenOptions::default();
+    pub fn bind(name: impl ToUnixAddr) -> io::Result<Self> {
+        let (handle, options) = (Handle::current(), ListenOptions::default());
         Ok(UnixListener {
-            inner: net::UnixListener::bind(&Handle::current(), &addr, options)?,
+            inner: net::UnixListener::bind(&handle, &name.to_unix_addr(), options)?,
         })
     }
 

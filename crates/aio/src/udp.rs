@@ -2,7 +2,7 @@
 
 use crate::bind::{bind_addr, bind_name};
 use oneloop_core::Direction;
-use oneloop_net::{self as net, Datagram, ToTarget};
+use oneloop_net::{self as net, Datagram, Outgoing, RecvBatch, ToTarget, UdpOptions};
 use std::io;
 use std::net::SocketAddr;
 use std::ops::Deref;
@@ -57,7 +57,19 @@ impl UdpSocket {
     /// # Panics
     /// Outside of a loop.
     pub fn bind(target: impl ToTarget) -> io::Result<Self> {
-        let inner = bind_addr(target, net::UdpSocket::bind)?;
+        Self::bind_with(target, UdpOptions::default())
+    }
+
+    /// Takes an address, with options.
+    ///
+    /// # Errors
+    /// As [`UdpSocket::bind`].
+    ///
+    /// # Panics
+    /// Outside of a loop.
+    pub fn bind_with(target: impl ToTarget, options: UdpOptions) -> io::Result<Self> {
+        let bind = |handle: &_, addr| net::UdpSocket::bind_with(handle, addr, options);
+        let inner = bind_addr(target, bind)?;
         Ok(UdpSocket { inner })
     }
 
@@ -69,7 +81,19 @@ impl UdpSocket {
     /// # Panics
     /// Outside of a loop.
     pub async fn bind_name(target: impl ToTarget) -> io::Result<Self> {
-        let inner = bind_name(target, net::UdpSocket::bind).await?;
+        Self::bind_name_with(target, UdpOptions::default()).await
+    }
+
+    /// Takes the first address of a name that works, with options: see [`UdpSocket::bind_name`].
+    ///
+    /// # Errors
+    /// As [`UdpSocket::bind_name`].
+    ///
+    /// # Panics
+    /// Outside of a loop.
+    pub async fn bind_name_with(target: impl ToTarget, options: UdpOptions) -> io::Result<Self> {
+        let bind = |handle: &_, addr| net::UdpSocket::bind_with(handle, addr, options);
+        let inner = bind_name(target, bind).await?;
         Ok(UdpSocket { inner })
     }
 
@@ -120,6 +144,31 @@ impl UdpSocket {
     pub async fn send(&self, buf: &[u8]) -> io::Result<()> {
         self.source()
             .io(Direction::Write, |cx| self.poll_send(cx, buf))
+            .await
+    }
+    /// Receives all datagrams that are there and for which the batch has room, at least one, in one
+    /// system call, and says how many.
+    ///
+    /// Cancel safe: dropped before it is ready, it has received nothing.
+    ///
+    /// # Errors
+    /// See [`net::UdpSocket::poll_recv_batch`].
+    pub async fn recv_batch(&self, batch: &mut RecvBatch) -> io::Result<usize> {
+        self.source()
+            .io(Direction::Read, |cx| self.poll_recv_batch(cx, batch))
+            .await
+    }
+
+    /// Sends datagrams in one system call, as many as the kernel takes, and says how many went: the
+    /// first ones. The rest is the caller's to send again.
+    ///
+    /// Cancel safe: dropped before it is ready, it has sent nothing.
+    ///
+    /// # Errors
+    /// That of the first datagram: see [`net::UdpSocket::poll_send_batch`].
+    pub async fn send_batch(&self, batch: &[Outgoing<'_>]) -> io::Result<usize> {
+        self.source()
+            .io(Direction::Write, |cx| self.poll_send_batch(cx, batch))
             .await
     }
 }

@@ -66,6 +66,14 @@ impl Error {
         Error::failed(syscall, error, &details, Some(addr))
     }
 
+    /// The size of a buffer that the kernel does not tell or take.
+    pub(crate) fn buffer_size(call: &str, error: io::Error) -> Self {
+        let code = code_of(&error);
+        let (name, words) = (code.as_deref().unwrap_or("UNKNOWN"), words_of(&error));
+        let message = format!("Could not get or set buffer size: {call} returned {name} ({words})");
+        Error::new("ERR_SOCKET_BUFFER_SIZE", message)
+    }
+
     /// A server that cannot listen: `listen EADDRINUSE: address already in use 127.0.0.1:8080`.
     pub(crate) fn listen(error: io::Error, addr: &Addr) -> Self {
         let details = format!(": {} {}", words_of(&error), Place(addr));
@@ -203,6 +211,7 @@ fn words_of(error: &io::Error) -> String {
     };
     match Errno::from_raw(errno) {
         Errno::EADDRNOTAVAIL => "address not available".to_owned(),
+        Errno::EBADF => "bad file descriptor".to_owned(),
         Errno::EAFNOSUPPORT => "address family not supported".to_owned(),
         Errno::ENFILE => "file table overflow".to_owned(),
         Errno::ENAMETOOLONG => "name too long".to_owned(),

@@ -43,6 +43,7 @@
 //! | promises, `async` functions | [`spawn_micro`], and `await` inside |
 //! | `process.on('exit')`, `'uncaughtException'`, `'SIGTERM'`, `process.exit` | [`process`] |
 //! | `net` | [`net`] |
+//! | `dgram` | [`dgram`] |
 //! | `dns.lookup`, `dns.lookupService`, `dns.promises` | [`dns`] |
 //! | `events` | [`events`] |
 //! | `AbortController`, `AbortSignal`, `timers/promises` | [`AbortController`], [`AbortSignal`], [`timers::promises`] |
@@ -60,7 +61,9 @@
 //! function is called once.
 
 mod abort;
+pub mod dgram;
 pub mod dns;
+mod drive;
 mod error;
 pub mod events;
 mod fd_watch;

@@ -2,7 +2,9 @@
 
 use std::cell::RefCell;
 use std::fmt;
+use std::io;
 use std::ops::Deref;
+use std::task::Poll;
 
 /// The most that one [`Chunk`] holds.
 pub const CHUNK_BYTES: usize = 64 * 1024;
@@ -29,6 +31,23 @@ impl Chunk {
         let pooled = POOL.try_with(|pool| pool.borrow_mut().pop()).ok().flatten();
         let buf = pooled.unwrap_or_else(|| vec![0; CHUNK_BYTES].into_boxed_slice());
         Chunk { buf, len: 0 }
+    }
+
+    /// Has a function read into a pooled buffer, and say how many bytes it put there, and more.
+    ///
+    /// # Errors
+    /// Those of the function; the buffer goes back then, and when it is pending.
+    ///
+    /// # Panics
+    /// When it says that there are more bytes than the [`CHUNK_BYTES`] that it was given.
+    pub fn poll_fill<T>(
+        fill: impl FnOnce(&mut [u8]) -> Poll<io::Result<(usize, T)>>,
+    ) -> Poll<io::Result<(Chunk, T)>> {
+        let mut chunk = Chunk::take();
+        fill(chunk.space()).map_ok(|(len, more)| {
+            assert!(len <= CHUNK_BYTES, "{len} bytes do not fit into a chunk");
+            (chunk.filled(len), more)
+        })
     }
 
     /// The whole buffer, to be read into.

@@ -4,8 +4,8 @@
 //! A handle is a task of the loop. All that it tells its [`Socket`], it tells in a scope of its own, so
 //! that ticks and microtasks run after each.
 
-use super::drive::{Drive, Driven, Pace};
 use super::socket::Socket;
+use crate::drive::{Drive, Driven, Pace};
 use crate::error::Error;
 use crate::runtime::Runtime;
 use crate::thrown::Thrown;

@@ -25,7 +25,6 @@
 //! What JavaScript throws on the caller's stack, such as a port beyond 65,535, is an `Err` here.
 
 mod connecting;
-mod drive;
 mod ending;
 pub mod event;
 mod flags;

@@ -37,7 +37,7 @@ pub enum Endpoint {
 
 impl Endpoint {
     /// The port, if it is one.
-    pub(super) fn checked_port(port: i64, name: &str) -> Result<u16, Error> {
+    pub(crate) fn checked_port(port: i64, name: &str) -> Result<u16, Error> {
         u16::try_from(port).map_err(|_| {
             let message =
                 format!("{name} should be >= 0 and < 65536. Received type number ({port}).");

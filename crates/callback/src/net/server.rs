@@ -1,10 +1,10 @@
 //! What accepts connections, in Node's words: `net.Server`.
 
-use super::drive::{Drive, Driven, Pace};
 use super::event::{self, Dropped, ServerEvent};
 use super::options::{Endpoint, ListenOptions, ServerOptions};
 use super::socket::{Socket, WeakSocket};
 use crate::abort::AbortSignal;
+use crate::drive::{Drive, Driven, Pace};
 use crate::error::Error;
 use crate::events::{Emitter, ListenerId};
 use crate::runtime::{Runtime, Tick, current};

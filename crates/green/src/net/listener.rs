@@ -3,12 +3,12 @@
 use super::bind::first_that_works;
 use super::open::Open;
 use super::stream::{Stream, TcpStream, UnixStream};
+use super::unix::UnixSeqpacket;
 use oneloop_core::{Direction, Handle};
-use oneloop_net::{self as net, Addr, ListenOptions, ToTarget};
+use oneloop_net::{self as net, Addr, ListenOptions, ToTarget, ToUnixAddr};
 use std::io;
 use std::net::SocketAddr;
 use std::panic::Location;
-use std::path::Path;
 use std::rc::Rc;
 use std::task::Context;
 use std::time::Duration;
@@ -26,6 +26,9 @@ pub type TcpListener = Listener<net::TcpListener>;
 
 /// A Unix socket that listens: see [`Listener`].
 pub type UnixListener = Listener<net::UnixListener>;
+
+/// A Unix socket that listens for connections that keep the bounds of messages: see [`Listener`].
+pub type UnixSeqpacketListener = Listener<net::UnixSeqpacketListener>;
 
 impl<L> Clone for Listener<L> {
     fn clone(&self) -> Self {
@@ -101,17 +104,17 @@ impl TcpListener {
 }
 
 impl UnixListener {
-    /// Listens on a path. The file stays when this is dropped.
+    /// Listens on a path, or on an abstract name ([`Addr::UnixAbstract`]). A file stays when this is
+    /// dropped.
     ///
     /// # Errors
     /// Those of `bind(2)`: `EADDRINUSE` also for a file that an earlier listener left.
     ///
     /// # Panics
     /// Outside of a loop.
-    pub fn bind(path: impl AsRef<Path>) -> io::Result<Self> {
-        let addr = Addr::UnixPath(path.as_ref().into());
-        let options = ListenOptions::default();
-        let listener = net::UnixListener::bind(&Handle::current(), &addr, options)?;
+    pub fn bind(name: impl ToUnixAddr) -> io::Result<Self> {
+        let (handle, options) = (Handle::current(), ListenOptions::default());
+        let listener = net::UnixListener::bind(&handle, &name.to_unix_addr(), options)?;
         let open = Open::new(listener, |listener| listener.listener().source());
         Ok(Listener { open })
     }
@@ -128,5 +131,36 @@ impl UnixListener {
         let accept = |listener: &net::UnixListener, cx: &mut Context<'_>| listener.poll_accept(cx);
         let (socket, peer) = self.open.io(Direction::Read, accept)?;
         Ok((Stream::new(socket), peer))
+    }
+}
+
+impl UnixSeqpacketListener {
+    /// Listens on a path, or on an abstract name: see [`UnixListener::bind`].
+    ///
+    /// # Errors
+    /// As [`UnixListener::bind`].
+    ///
+    /// # Panics
+    /// Outside of a loop.
+    pub fn bind(name: impl ToUnixAddr) -> io::Result<Self> {
+        let (handle, options) = (Handle::current(), ListenOptions::default());
+        let listener = net::UnixSeqpacketListener::bind(&handle, &name.to_unix_addr(), options)?;
+        let open = Open::new(listener, |listener| listener.listener().source());
+        Ok(Listener { open })
+    }
+
+    /// Waits for a connection: see [`TcpListener::accept`].
+    ///
+    /// # Errors
+    /// As [`TcpListener::accept`].
+    ///
+    /// # Panics
+    /// Outside of a green thread.
+    #[track_caller]
+    pub fn accept(&self) -> io::Result<(UnixSeqpacket, Addr)> {
+        let accept =
+            |listener: &net::UnixSeqpacketListener, cx: &mut Context<'_>| listener.poll_accept(cx);
+        let (socket, peer) = self.open.io(Direction::Read, accept)?;
+        Ok((UnixSeqpacket::new(socket), peer))
     }
 }

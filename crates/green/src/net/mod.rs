@@ -13,10 +13,15 @@ mod open;
 mod server;
 mod stream;
 mod udp;
+mod unix;
 
 pub use fd::{wait_readable, wait_writable};
-pub use listener::{Listener, TcpListener, UnixListener};
-pub use oneloop_net::{Addr, ConnectOptions, Datagram, ListenOptions, Shutdown, ToTarget};
+pub use listener::{Listener, TcpListener, UnixListener, UnixSeqpacketListener};
+pub use oneloop_net::{
+    Addr, ConnectOptions, Datagram, ListenOptions, Outgoing, RecvBatch, Shutdown, ToTarget,
+    UdpOptions, UnixMessage,
+};
 pub use server::{DatagramServer, ServerOptions, StreamServer};
 pub use stream::{PipeReader, PipeWriter, Stream, TcpStream, UnixStream, pipe};
 pub use udp::UdpSocket;
+pub use unix::{UnixDatagram, UnixSeqpacket};

@@ -4,15 +4,14 @@ use super::open::Open;
 use crate::wait::wait_io;
 use oneloop_core::{Direction, Handle};
 use oneloop_net::{
-    self as net, Addr, AsSource, ByteStream, ConnectOptions, ReadHalf, Shutdown, ToTarget,
-    WriteHalf,
+    self as net, AsSource, ByteStream, ConnectOptions, Credentials, ReadHalf, Shutdown, ToTarget,
+    ToUnixAddr, UnixMessage, WriteHalf,
 };
 use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::panic::Location;
-use std::path::Path;
 use std::rc::Rc;
 use std::task::Context;
 use std::time::Duration;
@@ -205,7 +204,7 @@ impl TcpStream {
 }
 
 impl UnixStream {
-    /// Connects to a path.
+    /// Connects to a path, or to an abstract name ([`Addr::UnixAbstract`](super::Addr::UnixAbstract)).
     ///
     /// # Errors
     /// Those of `connect(2)`: `ENOENT`, `ECONNREFUSED`, `EAGAIN` when the backlog is full.
@@ -213,9 +212,8 @@ impl UnixStream {
     /// # Panics
     /// Outside of a green thread.
     #[track_caller]
-    pub fn connect(path: impl AsRef<Path>) -> io::Result<Self> {
-        let addr = Addr::UnixPath(path.as_ref().into());
-        let handle = Handle::current();
+    pub fn connect(name: impl ToUnixAddr) -> io::Result<Self> {
+        let (handle, addr) = (Handle::current(), name.to_unix_addr());
         let connect = net::UnixStream::connect(&handle, &addr);
         wait_io(connect, Location::caller()).map(Stream::new)
     }
@@ -230,6 +228,44 @@ impl UnixStream {
     pub fn pair() -> io::Result<(Self, Self)> {
         let (a, b) = net::UnixStream::pair(&Handle::current())?;
         Ok((Stream::new(a), Stream::new(b)))
+    }
+
+    /// Writes as many of these bytes as the kernel takes, at least one, and all of these fds with the first
+    /// of them. The fds stay the caller's.
+    ///
+    /// # Errors
+    /// See [`net::UnixStream::poll_send_fds`]; `EBADF` once it is closed.
+    ///
+    /// # Panics
+    /// Outside of a green thread.
+    #[track_caller]
+    pub fn send_fds(&self, buf: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<usize> {
+        let send =
+            |socket: &net::UnixStream, cx: &mut Context<'_>| socket.poll_send_fds(cx, buf, fds);
+        self.open.io(Direction::Write, send)
+    }
+
+    /// Reads bytes and at most so many fds, which are this process's own from then on; 0 bytes mean that
+    /// the peer sends no more. Any other read closes the fds that come with what it reads.
+    ///
+    /// # Errors
+    /// See [`net::UnixStream::poll_recv_fds`]; `EBADF` once it is closed.
+    ///
+    /// # Panics
+    /// Outside of a green thread.
+    #[track_caller]
+    pub fn recv_fds(&self, buf: &mut [u8], fds_max: usize) -> io::Result<UnixMessage> {
+        let receive =
+            |socket: &net::UnixStream, cx: &mut Context<'_>| socket.poll_recv_fds(cx, buf, fds_max);
+        self.open.io(Direction::Read, receive)
+    }
+
+    /// Who is at the other end (`SO_PEERCRED`).
+    ///
+    /// # Errors
+    /// `EBADF` once it is closed.
+    pub fn peer_credentials(&self) -> io::Result<Credentials> {
+        self.open.get()?.peer_credentials()
     }
 }
 

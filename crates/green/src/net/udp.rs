@@ -3,7 +3,7 @@
 use super::bind::first_that_works;
 use super::open::Open;
 use oneloop_core::Direction;
-use oneloop_net::{self as net, Datagram, ToTarget};
+use oneloop_net::{self as net, Datagram, Outgoing, RecvBatch, ToTarget, UdpOptions};
 use std::io;
 use std::net::SocketAddr;
 use std::panic::Location;
@@ -28,7 +28,20 @@ impl UdpSocket {
     /// Outside of a green thread, for a name; outside of a loop.
     #[track_caller]
     pub fn bind(target: impl ToTarget) -> io::Result<Self> {
-        let socket = first_that_works(target, Location::caller(), net::UdpSocket::bind)?;
+        Self::bind_with(target, UdpOptions::default())
+    }
+
+    /// Takes an address, with options.
+    ///
+    /// # Errors
+    /// As [`UdpSocket::bind`].
+    ///
+    /// # Panics
+    /// As [`UdpSocket::bind`].
+    #[track_caller]
+    pub fn bind_with(target: impl ToTarget, options: UdpOptions) -> io::Result<Self> {
+        let bind = |handle: &_, addr| net::UdpSocket::bind_with(handle, addr, options);
+        let socket = first_that_works(target, Location::caller(), bind)?;
         let open = Open::new(socket, net::UdpSocket::source);
         Ok(UdpSocket { open })
     }
@@ -96,6 +109,46 @@ impl UdpSocket {
     pub fn send(&self, buf: &[u8]) -> io::Result<()> {
         let send = |socket: &net::UdpSocket, cx: &mut Context<'_>| socket.poll_send(cx, buf);
         self.open.io(Direction::Write, send)
+    }
+
+    /// Receives all datagrams that are there and for which the batch has room, at least one, in one
+    /// system call, and says how many.
+    ///
+    /// # Errors
+    /// As [`UdpSocket::recv_from`].
+    ///
+    /// # Panics
+    /// Outside of a green thread.
+    #[track_caller]
+    pub fn recv_batch(&self, batch: &mut RecvBatch) -> io::Result<usize> {
+        let receive =
+            |socket: &net::UdpSocket, cx: &mut Context<'_>| socket.poll_recv_batch(cx, batch);
+        self.open.io(Direction::Read, receive)
+    }
+
+    /// Sends datagrams in one system call, as many as the kernel takes, and says how many went: the
+    /// first ones. The rest is the caller's to send again.
+    ///
+    /// # Errors
+    /// That of the first datagram: see [`net::UdpSocket::poll_send_batch`]; and those of
+    /// [`UdpSocket::send_to`].
+    ///
+    /// # Panics
+    /// Outside of a green thread.
+    #[track_caller]
+    pub fn send_batch(&self, batch: &[Outgoing<'_>]) -> io::Result<usize> {
+        let send =
+            |socket: &net::UdpSocket, cx: &mut Context<'_>| socket.poll_send_batch(cx, batch);
+        self.open.io(Direction::Write, send)
+    }
+
+    /// The socket below, for what does not wait: its options and its groups
+    /// ([`join_multicast`](net::UdpSocket::join_multicast), [`set_gso`](net::UdpSocket::set_gso)).
+    ///
+    /// # Errors
+    /// `EBADF` once it is closed.
+    pub fn socket(&self) -> io::Result<Rc<net::UdpSocket>> {
+        self.open.get()
     }
 
     /// How long a receive waits at most; `None`, as at first, is for ever. With zero it never waits: see

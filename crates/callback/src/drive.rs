@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 
 /// When a handle has its rounds.
 #[derive(Default)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     waker: Cell<Option<Waker>>,
     is_in_round: Cell<bool>,
     /// It had its round; the next turn begins another one.
@@ -21,7 +21,7 @@ pub(super) struct Pace {
 
 impl Pace {
     /// Has the task look what there is to do.
-    pub(super) fn kick(&self) {
+    pub(crate) fn kick(&self) {
         if let Some(waker) = self.waker() {
             waker.wake();
         }
@@ -40,17 +40,17 @@ impl Pace {
         self.waker.set(Some(waker));
     }
 
-    pub(super) fn is_held(&self) -> bool {
+    pub(crate) fn is_held(&self) -> bool {
         self.is_held.get()
     }
 
-    pub(super) fn is_referenced(&self) -> bool {
+    pub(crate) fn is_referenced(&self) -> bool {
         !self.is_unreferenced.get()
     }
 }
 
 /// A handle that a task drives until it is closed.
-pub(super) trait Driven: Sized + 'static {
+pub(crate) trait Driven: Sized + 'static {
     fn runtime(&self) -> &Runtime;
 
     fn pace(&self) -> &Pace;
@@ -138,7 +138,7 @@ impl<H: Driven> Queued for H {
 }
 
 /// The task of a handle: ready when it is closed.
-pub(super) struct Drive<H: Driven>(pub(super) Rc<H>);
+pub(crate) struct Drive<H: Driven>(pub(crate) Rc<H>);
 
 impl<H: Driven> Future for Drive<H> {
     type Output = ();

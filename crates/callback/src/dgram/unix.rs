@@ -1,0 +1,494 @@
+//! Unix sockets of messages: datagrams, and connections that keep bounds. Node has neither; these are in
+//! the spirit of its `dgram`.
+
+use super::event::{self, UnixEvent};
+use super::handle::{Handle, Owner, Packets, Sent};
+use crate::error::Error;
+use crate::events::{Emitter, ListenerId};
+use crate::runtime::{Runtime, Tick, current};
+use crate::thrown::{Outcome, Thrown};
+use nix::errno::Errno;
+use oneloop_core::{Direction, JoinHandle, Source};
+use oneloop_net::{
+    Addr, Chunk, Credentials, FDS_MAX, ListenOptions, ToUnixAddr, UnixDatagram, UnixMessage,
+    UnixSeqpacket, UnixSeqpacketListener,
+};
+use std::cell::RefCell;
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+/// A socket of one kind or the other, in the kernel.
+pub(super) enum Unix {
+    Datagram(UnixDatagram),
+    Seqpacket(UnixSeqpacket),
+}
+
+/// A message on its way out.
+pub(super) struct OutgoingMessage {
+    to: Option<Addr>,
+    bytes: Vec<u8>,
+    fds: Vec<OwnedFd>,
+}
+
+impl Packets for Unix {
+    type Message = (Chunk, UnixMessage);
+    type Outgoing = OutgoingMessage;
+
+    fn source(&self) -> &Source {
+        match self {
+            Unix::Datagram(socket) => socket.source(),
+            Unix::Seqpacket(socket) => socket.source(),
+        }
+    }
+
+    fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Self::Message>>> {
+        ready!(self.source().poll_ready(cx, Direction::Read))?; // no buffer while it waits
+        let received = Chunk::poll_fill(|space| {
+            let received = match self {
+                Unix::Datagram(socket) => socket.poll_recv_fds(cx, space, FDS_MAX).map_ok(Some),
+                Unix::Seqpacket(socket) => socket.poll_recv_fds(cx, space, FDS_MAX),
+            };
+            received.map_ok(|message| (message.as_ref().map_or(0, |m| m.bytes), message))
+        });
+        received.map_ok(|(bytes, message)| Some((bytes, message?)))
+    }
+
+    async fn send(&self, outgoing: &OutgoingMessage) -> io::Result<usize> {
+        let OutgoingMessage { to, bytes, fds } = outgoing;
+        let fds: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
+        let send = |cx: &mut Context<'_>| match self {
+            Unix::Datagram(socket) => socket.poll_send_fds(cx, bytes, &fds),
+            Unix::Seqpacket(socket) => socket.poll_send_fds(cx, bytes, &fds),
+        };
+        match (self, to) {
+            (Unix::Datagram(socket), Some(to)) => socket.send_fds_to(bytes, &fds, to).await?,
+            (Unix::Seqpacket(_), Some(_)) => return Err(Errno::EISCONN.into()),
+            (_, None) => self.source().io(Direction::Write, send).await?,
+        }
+        Ok(bytes.len())
+    }
+
+    fn byte_count(outgoing: &OutgoingMessage) -> usize {
+        outgoing.bytes.len()
+    }
+}
+
+/// What a [`UnixSocket`] received.
+#[derive(Debug)]
+pub struct Message {
+    bytes: Chunk,
+    fds: RefCell<Vec<OwnedFd>>,
+    about: UnixMessage,
+}
+
+impl Message {
+    /// What it says, 64 KiB at most.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Who sent it; unnamed for a connection.
+    pub fn from(&self) -> &Addr {
+        &self.about.from
+    }
+
+    /// The fds that came with it, for the first one who asks. Who does not, has them closed after the
+    /// event.
+    pub fn take_fds(&self) -> Vec<OwnedFd> {
+        self.fds.take()
+    }
+
+    /// True if it was longer than what is here.
+    pub fn is_truncated(&self) -> bool {
+        self.about.is_truncated()
+    }
+
+    /// True if it had more fds, which this process may not open.
+    pub fn is_short_of_fds(&self) -> bool {
+        self.about.is_short_of_fds
+    }
+}
+
+struct Inner {
+    runtime: Rc<Runtime>,
+    events: Emitter,
+    handle: RefCell<Option<Rc<Handle<UnixSocket>>>>,
+}
+
+/// A Unix datagram socket, or one end of a connection that keeps bounds (`SOCK_SEQPACKET`). Clones are the
+/// same socket, and every handler is given one.
+///
+/// ```
+/// use oneloop_callback::{dgram::UnixSocket, run};
+///
+/// run(|| {
+///     let (a, b) = UnixSocket::pair()?;
+///     b.on_message(|b, message| {
+///         assert_eq!(message.bytes(), b"an open file");
+///         assert_eq!(message.take_fds().len(), 1);
+///         b.close();
+///     });
+///     let file = std::fs::File::open("/dev/null")?;
+///     a.send_fds("an open file", vec![file.into()]);
+///     a.close();
+///     Ok::<_, oneloop_callback::Thrown>(())
+/// })?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct UnixSocket {
+    inner: Rc<Inner>,
+}
+
+impl fmt::Debug for UnixSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.socket().as_deref() {
+            Some(Unix::Datagram(_)) => f.write_str("UnixSocket(datagram)"),
+            Some(Unix::Seqpacket(_)) => f.write_str("UnixSocket(seqpacket)"),
+            None => f.write_str("UnixSocket(closed)"),
+        }
+    }
+}
+
+impl UnixSocket {
+    fn start(runtime: Rc<Runtime>, socket: Unix) -> Self {
+        let unix = UnixSocket {
+            inner: Rc::new(Inner {
+                runtime: Rc::clone(&runtime),
+                events: Emitter::new(),
+                handle: RefCell::default(),
+            }),
+        };
+        let handle = Handle::start(&runtime, unix.clone(), socket, true);
+        unix.inner.handle.replace(Some(handle));
+        unix
+    }
+
+    /// A datagram socket with a name: a path, or an [`Addr::UnixAbstract`].
+    ///
+    /// # Errors
+    /// `EADDRINUSE`, also for a file that an earlier socket left; `EACCES`, `ENOENT`.
+    ///
+    /// # Panics
+    /// Outside of [`run`](crate::run).
+    #[track_caller]
+    pub fn bind(name: impl ToUnixAddr) -> Result<Self, Error> {
+        let (runtime, addr) = (current(), name.to_unix_addr());
+        let socket = UnixDatagram::bind(&runtime.handle, &addr)
+            .map_err(|error| Error::system_at("bind", error, &addr, None))?;
+        Ok(Self::start(runtime, Unix::Datagram(socket)))
+    }
+
+    /// A datagram socket without a name, to send from.
+    ///
+    /// # Errors
+    /// `EMFILE`.
+    ///
+    /// # Panics
+    /// Outside of [`run`](crate::run).
+    #[track_caller]
+    pub fn unbound() -> Result<Self, Error> {
+        let runtime = current();
+        let socket = UnixDatagram::unbound(&runtime.handle)?;
+        Ok(Self::start(runtime, Unix::Datagram(socket)))
+    }
+
+    /// Two ends of one connection that keeps bounds.
+    ///
+    /// # Errors
+    /// `EMFILE`.
+    ///
+    /// # Panics
+    /// Outside of [`run`](crate::run).
+    #[track_caller]
+    pub fn pair() -> Result<(Self, Self), Error> {
+        let runtime = current();
+        let (a, b) = UnixSeqpacket::pair(&runtime.handle)?;
+        let a = Self::start(Rc::clone(&runtime), Unix::Seqpacket(a));
+        Ok((a, Self::start(runtime, Unix::Seqpacket(b))))
+    }
+
+    /// Connects to one who keeps bounds: see [`UnixSocket::listen`]. The function is called with the
+    /// connection, or with what went wrong.
+    ///
+    /// # Panics
+    /// Outside of [`run`](crate::run).
+    #[track_caller]
+    pub fn connect<O: Outcome>(
+        name: impl ToUnixAddr,
+        connected: impl FnOnce(Result<UnixSocket, Error>) -> O + 'static,
+    ) {
+        let (runtime, addr) = (current(), name.to_unix_addr());
+        let handle = runtime.handle.clone();
+        runtime.handle.clone().spawn_detached(async move {
+            let socket = UnixSeqpacket::connect(&handle, &addr).await;
+            runtime.make_callback(|| {
+                let socket = socket
+                    .map(|socket| Self::start(Rc::clone(&runtime), Unix::Seqpacket(socket)))
+                    .map_err(|error| Error::system_at("connect", error, &addr, None));
+                connected(socket).into_result()
+            });
+        });
+    }
+
+    /// Listens for connections that keep bounds, and calls a function with each.
+    ///
+    /// # Errors
+    /// `EADDRINUSE`, also for a file that an earlier socket left; `EACCES`, `ENOENT`.
+    ///
+    /// # Panics
+    /// Outside of [`run`](crate::run).
+    #[track_caller]
+    pub fn listen<O: Outcome>(
+        name: impl ToUnixAddr,
+        on_connection: impl Fn(UnixSocket) -> O + 'static,
+    ) -> Result<UnixServer, Error> {
+        UnixServer::start(name.to_unix_addr(), move |socket| {
+            on_connection(socket).into_result()
+        })
+    }
+
+    fn handle(&self) -> Option<Rc<Handle<UnixSocket>>> {
+        self.inner.handle.borrow().clone()
+    }
+
+    fn socket(&self) -> Option<Rc<Unix>> {
+        self.handle()?.socket()
+    }
+
+    /// Sends a message to the peer. Nobody hears whether it went.
+    pub fn send(&self, bytes: impl AsRef<[u8]>) {
+        self.send_message(bytes.as_ref(), Vec::new(), None, None);
+    }
+
+    /// Like [`UnixSocket::send`], and calls a function with how many bytes went, or why they did not.
+    pub fn send_then<O: Outcome>(
+        &self,
+        bytes: impl AsRef<[u8]>,
+        sent: impl FnOnce(Result<usize, Error>) -> O + 'static,
+    ) {
+        self.send_message(bytes.as_ref(), Vec::new(), None, Some(on_sent(sent)));
+    }
+
+    /// Sends a datagram to a name, and calls a function with how many bytes went, or why they did not.
+    pub fn send_to_then<O: Outcome>(
+        &self,
+        bytes: impl AsRef<[u8]>,
+        name: impl ToUnixAddr,
+        sent: impl FnOnce(Result<usize, Error>) -> O + 'static,
+    ) {
+        let to = Some(name.to_unix_addr());
+        self.send_message(bytes.as_ref(), Vec::new(), to, Some(on_sent(sent)));
+    }
+
+    /// Sends a message and fds to the peer, who gets duplicates; these are closed once it is sent.
+    pub fn send_fds(&self, bytes: impl AsRef<[u8]>, fds: Vec<OwnedFd>) {
+        self.send_message(bytes.as_ref(), fds, None, None);
+    }
+
+    /// Like [`UnixSocket::send_fds`], and calls a function with how many bytes went, or why they did not.
+    pub fn send_fds_then<O: Outcome>(
+        &self,
+        bytes: impl AsRef<[u8]>,
+        fds: Vec<OwnedFd>,
+        sent: impl FnOnce(Result<usize, Error>) -> O + 'static,
+    ) {
+        self.send_message(bytes.as_ref(), fds, None, Some(on_sent(sent)));
+    }
+
+    fn send_message(&self, bytes: &[u8], fds: Vec<OwnedFd>, to: Option<Addr>, sent: Option<Sent>) {
+        let bytes = bytes.to_owned();
+        match (self.handle(), sent) {
+            (Some(handle), sent) => handle.send(OutgoingMessage { to, bytes, fds }, sent),
+            (None, Some(sent)) => {
+                let closed = Err(Errno::EBADF.into());
+                self.next_call(|_| sent(closed));
+            }
+            (None, None) => {}
+        }
+    }
+
+    /// Who is at the other end of a connection.
+    ///
+    /// # Errors
+    /// `ENOTCONN` for a datagram socket, `EBADF` once it is closed.
+    pub fn peer_credentials(&self) -> Result<Credentials, Error> {
+        Ok(match self.socket().as_deref() {
+            Some(Unix::Datagram(socket)) => socket.peer_credentials()?,
+            Some(Unix::Seqpacket(socket)) => socket.peer_credentials()?,
+            None => return Err(io::Error::from(Errno::EBADF).into()),
+        })
+    }
+
+    /// This end's name, while it is open.
+    pub fn address(&self) -> Option<Addr> {
+        match self.socket().as_deref()? {
+            Unix::Datagram(socket) => socket.local_addr().ok(),
+            Unix::Seqpacket(socket) => socket.local_addr().ok(),
+        }
+    }
+
+    /// Closes it: the close event comes in the next tick. What waits to be sent is given up, with
+    /// `ECANCELED`. The file of a name stays. Without effect on one that is closed.
+    pub fn close(&self) {
+        let handle = self.inner.handle.take();
+        if let Some(handle) = handle {
+            handle.close();
+            self.next_call(|socket| {
+                let events = &socket.inner.events;
+                events.emit(event::UnixClose, socket.clone()).map(drop)
+            });
+        }
+    }
+
+    /// Lets the program end while it is open.
+    pub fn unref(&self) -> &Self {
+        self.set_referenced(false)
+    }
+
+    /// Has the program wait for it, as it does by default.
+    pub fn make_ref(&self) -> &Self {
+        self.set_referenced(true)
+    }
+
+    fn set_referenced(&self, referenced: bool) -> &Self {
+        if let Some(handle) = self.handle() {
+            handle.set_referenced(referenced);
+        }
+        self
+    }
+
+    fn next_call(&self, f: impl FnOnce(&UnixSocket) -> Result<(), Thrown> + 'static) {
+        let socket = self.clone();
+        let tick = Tick::Call(Box::new(move || f(&socket)));
+        self.inner.runtime.push_tick(tick);
+    }
+
+    /// Has a function hear an event: see [`event`].
+    pub fn on<E: UnixEvent, O: Outcome>(
+        &self,
+        event: E,
+        f: impl for<'a> Fn(E::Args<'a>) -> O + 'static,
+    ) -> ListenerId {
+        self.inner.events.on(event, f)
+    }
+
+    /// Takes a listener off. False if it is off already.
+    pub fn off(&self, id: ListenerId) -> bool {
+        self.inner.events.off(id)
+    }
+
+    /// Hears each message.
+    pub fn on_message<O: Outcome>(&self, f: impl Fn(UnixSocket, &Message) -> O + 'static) -> &Self {
+        self.on(event::MessageReceived, move |(socket, message)| {
+            f(socket, message)
+        });
+        self
+    }
+
+    /// Hears that the peer sends no more.
+    pub fn on_end<O: Outcome>(&self, f: impl Fn(UnixSocket) -> O + 'static) -> &Self {
+        self.on(event::End, f);
+        self
+    }
+
+    /// Hears what went wrong.
+    pub fn on_error<O: Outcome>(&self, f: impl Fn(UnixSocket, &Error) -> O + 'static) -> &Self {
+        self.on(event::UnixError, move |(socket, error)| f(socket, error));
+        self
+    }
+
+    /// Hears that it is closed.
+    pub fn on_close<O: Outcome>(&self, f: impl Fn(UnixSocket) -> O + 'static) -> &Self {
+        self.on(event::UnixClose, f);
+        self
+    }
+}
+
+fn on_sent<O: Outcome>(sent: impl FnOnce(Result<usize, Error>) -> O + 'static) -> Sent {
+    Box::new(|result| {
+        let result = result.map_err(|error| Error::system("send", error));
+        sent(result).into_result()
+    })
+}
+
+impl Owner for UnixSocket {
+    type Packets = Unix;
+
+    fn on_message(&self, (bytes, mut about): (Chunk, UnixMessage)) -> Result<(), Thrown> {
+        let fds = RefCell::new(std::mem::take(&mut about.fds));
+        let message = Message { bytes, fds, about };
+        let events = &self.inner.events;
+        events
+            .emit(event::MessageReceived, (self.clone(), &message))
+            .map(drop)
+    }
+
+    fn on_end(&self) -> Result<(), Thrown> {
+        self.inner.events.emit(event::End, self.clone()).map(drop)
+    }
+
+    fn on_error(&self, error: io::Error) -> Result<(), Thrown> {
+        let error = Error::system("recvmsg", error);
+        let events = &self.inner.events;
+        events
+            .emit(event::UnixError, (self.clone(), &error))
+            .map(drop)
+    }
+}
+
+/// Listens for connections that keep bounds: see [`UnixSocket::listen`]. It goes on until it is closed,
+/// also when this is dropped.
+#[derive(Debug)]
+pub struct UnixServer {
+    listener: Rc<UnixSeqpacketListener>,
+    acceptor: RefCell<Option<JoinHandle<()>>>,
+}
+
+impl UnixServer {
+    fn start(
+        addr: Addr,
+        on_connection: impl Fn(UnixSocket) -> Result<(), Thrown> + 'static,
+    ) -> Result<Self, Error> {
+        let runtime = current();
+        let listener =
+            UnixSeqpacketListener::bind(&runtime.handle, &addr, ListenOptions::default())
+                .map_err(|error| Error::listen(error, &addr))?;
+        let listener = Rc::new(listener);
+        let (accepting, handle) = (Rc::clone(&listener), runtime.handle.clone());
+        let acceptor = handle.spawn(async move {
+            let source = accepting.listener().source();
+            let accept = |cx: &mut Context<'_>| match runtime.is_over() {
+                true => Poll::Ready(Err(Errno::ECANCELED.into())),
+                false => accepting.poll_accept(cx),
+            };
+            while let Ok((socket, _)) = source.io(Direction::Read, accept).await {
+                runtime.make_callback(|| {
+                    let unix = Unix::Seqpacket(socket);
+                    on_connection(UnixSocket::start(Rc::clone(&runtime), unix))
+                });
+            }
+        });
+        Ok(UnixServer {
+            listener,
+            acceptor: RefCell::new(Some(acceptor)),
+        })
+    }
+
+    /// Lets the program end while it listens.
+    pub fn unref(&self) -> &Self {
+        self.listener.listener().source().set_referenced(false);
+        self
+    }
+
+    /// Stops listening; connections go on. The file of a name stays.
+    pub fn close(&self) {
+        let acceptor = self.acceptor.take();
+        if let Some(acceptor) = acceptor {
+            acceptor.cancel();
+        }
+    }
+}
