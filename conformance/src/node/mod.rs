@@ -1,6 +1,7 @@
 //! The programs of `conformance/node`, by the names of their JavaScript twins.
 
 mod abort;
+mod dgram;
 mod emitter;
 mod errors;
 mod failures;
@@ -134,6 +135,15 @@ pub(crate) const PROGRAMS: Suite = programs! {
     "130_accepted_reads_last": lives::accepted_reads_last;
     "131_end_and_no_reset": unix::end_and_no_reset;
     "132_two_throwing_ticks": failures::two_throwing_ticks;
+    "133_dgram_echo": dgram::echo;
+    "134_dgram_connect": dgram::connect;
+    "135_dgram_errors": dgram::errors;
+    "136_dgram_queue": dgram::queue;
+    "137_dgram_bind_error": dgram::bind_error;
+    "138_dgram_burst": dgram::burst;
+    "139_dgram_abort": dgram::abort;
+    "140_dgram_unref": dgram::unref;
+    "141_dgram_refused": dgram::refused;
 };
 
 /// `net.createServer(…).listen(0,'127.0.0.1')`

@@ -1,0 +1,14 @@
+const dgram=require('dgram');
+const s=dgram.createSocket('udp4');
+s.on('listening',()=>console.log('srv listening',s.address().address,s.address().family,s.address().port>0));
+s.on('message',(m,r)=>{console.log('srv message',String(m),r.family,r.address,r.size);process.nextTick(()=>console.log('tick'));s.send('echo '+m,r.port,r.address);});
+s.on('close',()=>console.log('srv close'));
+s.bind(0,'127.0.0.1',()=>{console.log('bound');
+  const c=dgram.createSocket('udp4');
+  c.on('listening',()=>console.log('cli listening'));
+  c.on('message',m=>{console.log('cli message',String(m));c.close(()=>console.log('cli closed'));s.close();console.log('closing');});
+  c.on('close',()=>console.log('cli close'));
+  c.send('hello',s.address().port,'127.0.0.1',(e,n)=>console.log('sent',e,n));
+  console.log('sending');
+});
+console.log('binding');

@@ -1,0 +1,18 @@
+const dgram=require('dgram');
+const s=dgram.createSocket('udp4');const attempt=(name,f)=>{try{f();console.log(name,'ok');}catch(e){console.log(name,e.code,e.message);}};
+s.on('message',(m,r)=>{console.log('srv message',String(m));s.send('back',r.port,r.address);});
+s.bind(0,'127.0.0.1',()=>{const port=s.address().port;
+  const c=dgram.createSocket('udp4');
+  attempt('remote',()=>c.remoteAddress());
+  attempt('disconnect',()=>c.disconnect());
+  attempt('connect 0',()=>c.connect(0));
+  c.on('connect',()=>console.log('connect event'));
+  c.connect(port,'127.0.0.1',e=>{console.log('connected',e===undefined,c.remoteAddress().port===port,c.remoteAddress().family);
+    attempt('again',()=>c.connect(port));
+    attempt('send to',()=>c.send('x',0,1,port));
+    c.send('hello',(e,n)=>console.log('sent',e,n));
+  });
+  attempt('while connecting',()=>c.connect(port));
+  c.on('connect',()=>console.log('connect event 2'));
+  c.on('message',m=>{console.log('cli message',String(m));c.disconnect();attempt('disconnected',()=>c.remoteAddress());c.close();s.close();});
+});

@@ -1,0 +1,16 @@
+const dgram=require('dgram');
+const s=dgram.createSocket('udp4');const got=[];
+s.on('message',m=>{got.push(String(m));console.log('message',String(m));process.nextTick(()=>console.log('tick'));Promise.resolve().then(()=>console.log('micro'));if(got.length===3){s.close();}});
+s.bind(0,'127.0.0.1',()=>{const port=s.address().port;
+  const c=dgram.createSocket('udp4');
+  c.on('listening',()=>console.log('listening 1'));
+  c.send('one',port,(e,n)=>console.log('sent one',n));
+  c.on('listening',()=>console.log('listening 2'));
+  c.send('two',port,'127.0.0.1',(e,n)=>console.log('sent two',n));
+  c.send('',port,'127.0.0.1',(e,n)=>console.log('sent empty',n));
+  c.send('lost',port,'127.0.0.1',(e,n)=>console.log('sent lost',n));
+  c.close(()=>console.log('closed'));
+  console.log('all asked for');
+  const d=dgram.createSocket('udp4');
+  d.bind(0,'127.0.0.1',()=>{d.send('one',port);d.send('',port);d.send('three',port,()=>d.close());});
+});

@@ -1,0 +1,16 @@
+const dgram=require('dgram');
+process.on('uncaughtException',e=>console.log('uncaught',e.code));
+const a=dgram.createSocket('udp4');
+a.bind(0,'127.0.0.1',()=>{const p=a.address().port;
+  const b=dgram.createSocket('udp4');
+  b.on('error',e=>{console.log('error',e.code,e.syscall,e.message.replace(p,'PORT'),e.address,e.port===p);
+    b.bind(0,'127.0.0.1',()=>{console.log('bound after all');b.close();});
+    const c=dgram.createSocket('udp4');
+    c.bind(p,'127.0.0.1',()=>console.log('never'));
+    const d=dgram.createSocket('udp4');
+    d.bind(p,'127.0.0.1');
+    d.on('close',()=>console.log('d closed'));
+    setTimeout(()=>{a.close();d.close();},20);
+  });
+  b.bind(p,'127.0.0.1');
+});
