@@ -107,7 +107,8 @@ impl UdpSocket {
         Ok(net::connect(&self.source, &addr)?)
     }
 
-    /// Takes the peer back that [`UdpSocket::connect`] named.
+    /// Takes the peer back that [`UdpSocket::connect`] named. A port that the kernel chose goes with it,
+    /// and the next send has another one.
     ///
     /// # Errors
     /// Those of `connect(2)`.

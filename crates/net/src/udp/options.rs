@@ -165,7 +165,8 @@ impl UdpSocket {
         Ok(())
     }
 
-    /// Says whether this machine, too, hears what is sent to a group from here; it does by default.
+    /// Says whether this machine, too, hears what is sent to a group from here; it does by default. What
+    /// goes through the loopback interface is heard in any case.
     ///
     /// # Errors
     /// Those of `setsockopt(2)`.
