@@ -17,6 +17,9 @@ pub use oneloop_net::{
     Addr, Chunk, ConnectOptions, Datagram, ListenOptions, Outgoing, RecvBatch, Shutdown, ToTarget,
     UdpOptions, UnixMessage,
 };
+/// Child processes: [`Command`](process::Command) is in this style as it is. Its pipes are read and written
+/// as a [`Stream`]: `PipeReader::from(child.stdout.take().unwrap())`.
+pub use oneloop_process as process;
 pub use ready::{wait_readable, wait_writable};
 pub use signal::signals;
 pub use stream::{

@@ -39,6 +39,7 @@
 //! | `socket`, `StreamServer` | `listen`, `connect`, `serve` | [`net`] |
 //! | `signal_handler` | | [`signal_handler`] |
 //! | `socket.wait_read` | `trampoline` | [`net::wait_readable`], [`net::wait_writable`] |
+//! | `gevent.subprocess` | `green.subprocess` | [`process`] |
 //! | `LoopExit` | | [`Deadlock`] |
 //! | `GreenletExit` | `GreenletExit` | [`JoinError::Killed`], [`is_kill`] |
 //!
@@ -76,6 +77,7 @@ pub mod net;
 mod outcome;
 mod overflow;
 mod pool;
+pub mod process;
 mod run;
 mod scope;
 mod signal;

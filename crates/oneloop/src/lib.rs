@@ -29,6 +29,7 @@ pub use oneloop_core::*;
 pub use oneloop_green as green;
 pub use oneloop_monitor as monitor;
 pub use oneloop_net as net;
+pub use oneloop_process as process;
 pub use oneloop_sync as sync;
 
 /// The README's examples are tested, too.

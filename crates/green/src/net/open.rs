@@ -60,6 +60,11 @@ impl<S> Open<S> {
         }
     }
 
+    /// The socket, if it is open and nobody is at it.
+    pub(crate) fn into_inner(self) -> Option<S> {
+        Rc::into_inner(self.socket.into_inner()?)
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.socket.borrow().is_none()
     }

@@ -65,6 +65,11 @@ impl<S: AsSource> Stream<S> {
 }
 
 impl<S> Stream<S> {
+    /// What is inside, if this is the only clone, and open.
+    pub(crate) fn into_inner(self) -> Option<S> {
+        Rc::into_inner(self.open)?.into_inner()
+    }
+
     /// Closes the connection, for all clones. Who reads or writes at that moment is woken with `EBADF`.
     pub fn close(&self) {
         self.open.close();

@@ -1,0 +1,607 @@
+//! Child processes: all they print is there, none is left a zombie, and whoever gives up leaves the rest as it
+//! was. What the styles share is one table of scenarios.
+
+use oneloop::aio::{PipeReader, PipeWriter, block_on, spawn, timeout, yield_now};
+use oneloop::process::{Child, Command, KilledFor, Output, Stdio};
+use oneloop::{EventLoop, green};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, getrlimit, pidfd_open, setrlimit};
+use std::fs;
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::process::ExitStatusExt;
+use std::time::{Duration, Instant};
+
+const MS: Duration = Duration::from_millis(1);
+const LONG: Duration = Duration::from_secs(60);
+
+const SIGHUP: i32 = 1;
+const SIGKILL: i32 = 9;
+const SIGTERM: i32 = 15;
+
+fn errno(error: &io::Error) -> Option<Errno> {
+    Errno::from_io_error(error)
+}
+
+fn shell(script: &str) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", script]);
+    command
+}
+
+/// Which state the kernel says a process is in: `Z` for a zombie; none if there is no such process.
+fn state_of(id: u32) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    let (_, behind_name) = stat.rsplit_once(") ")?;
+    behind_name.chars().next()
+}
+
+/// Waits, outside of all loops, until a process has ended; whoever reaps it.
+fn wait_for_end(id: u32) {
+    let pid = Pid::from_raw(id as i32).unwrap();
+    if let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) {
+        let mut fds = [rustix::event::PollFd::new(
+            &pidfd,
+            rustix::event::PollFlags::IN,
+        )];
+        rustix::event::poll(&mut fds, None).unwrap();
+    }
+}
+
+fn pattern(len: usize) -> Vec<u8> {
+    (0..len).map(|i| (i * 7 + i / 251) as u8).collect()
+}
+
+/// What a style does with a command that is run to its end.
+type Run = fn(Command) -> io::Result<Output>;
+
+fn run_async(mut command: Command) -> io::Result<Output> {
+    block_on(command.output())
+}
+
+fn run_green(command: Command) -> io::Result<Output> {
+    green::run(move || {
+        let mut command = command.into_style::<green::process::Green>();
+        command.output()
+    })
+    .unwrap()
+}
+
+const STYLES: [(&str, Run); 2] = [("async", run_async), ("green", run_green)];
+
+#[test]
+fn a_command_gives_its_output_its_errors_and_its_status() {
+    for (style, run) in STYLES {
+        let output = run(shell("echo out; echo err >&2; exit 7")).unwrap();
+        assert_eq!(output.stdout, b"out\n", "{style}");
+        assert_eq!(output.stderr, b"err\n", "{style}");
+        assert_eq!(output.status.code(), Some(7), "{style}");
+        assert_eq!(output.killed_for, None, "{style}");
+    }
+}
+
+#[test]
+fn megabytes_go_both_ways_at_once() {
+    let sent = pattern(8 << 20);
+    for (style, run) in STYLES {
+        let mut command = Command::new("cat");
+        command.input(sent.clone());
+        let output = run(command).unwrap();
+        assert!(output.stdout == sent, "{style}");
+    }
+}
+
+#[test]
+fn input_that_nobody_reads_is_no_error() {
+    for (style, run) in STYLES {
+        let mut command = Command::new("true");
+        command.input(pattern(1 << 20));
+        assert!(run(command).unwrap().status.success(), "{style}");
+    }
+}
+
+#[test]
+fn a_child_that_runs_too_long_is_killed_and_the_result_says_so() {
+    for (style, run) in STYLES {
+        // The grandchild holds the pipes, which must not be waited for.
+        let mut command = shell("echo begun; sleep 60 & wait");
+        command.timeout(200 * MS).kill_signal(SIGTERM);
+        let began = Instant::now();
+        let output = run(command).unwrap();
+        assert!(began.elapsed() < LONG, "{style}");
+        assert_eq!(output.status.signal(), Some(SIGTERM), "{style}");
+        assert_eq!(output.killed_for, Some(KilledFor::Timeout), "{style}");
+        assert_eq!(output.stdout, b"begun\n", "{style}");
+    }
+}
+
+#[test]
+fn a_time_out_also_ends_the_wait_for_pipes_of_a_child_that_is_gone() {
+    for (style, run) in STYLES {
+        let mut command = shell("echo begun; sleep 60 &");
+        command.timeout(200 * MS);
+        let output = run(command).unwrap();
+        assert!(output.status.success(), "{style}");
+        assert_eq!(output.killed_for, Some(KilledFor::Timeout), "{style}");
+        assert_eq!(output.stdout, b"begun\n", "{style}");
+    }
+}
+
+#[test]
+fn a_child_that_prints_too_much_is_killed_and_its_first_output_kept() {
+    for (style, run) in STYLES {
+        let mut command = Command::new("yes");
+        command.max_output_bytes(100_001);
+        let output = run(command).unwrap();
+        assert_eq!(output.killed_for, Some(KilledFor::Output), "{style}");
+        assert!(!output.status.success(), "{style}");
+        assert!(output.stdout == b"y\n".repeat(60_000)[..100_001], "{style}");
+
+        let mut command = shell("printf 12345");
+        command.max_output_bytes(5);
+        let output = run(command).unwrap();
+        assert_eq!(output.killed_for, None, "{style}: just enough is enough");
+        assert_eq!(output.stdout, b"12345", "{style}");
+    }
+}
+
+#[test]
+fn what_cannot_be_started_is_an_error_of_spawn() {
+    for (style, run) in STYLES {
+        let error = run(Command::new("/nowhere/no such program")).unwrap_err();
+        assert_eq!(errno(&error), Some(Errno::NOENT), "{style}");
+        let error = run(Command::new("/etc/passwd")).unwrap_err();
+        assert_eq!(errno(&error), Some(Errno::ACCESS), "{style}");
+        let mut command = Command::new("true");
+        command.current_dir("/nowhere");
+        let error = run(command).unwrap_err();
+        assert_eq!(errno(&error), Some(Errno::NOENT), "{style}");
+    }
+}
+
+#[test]
+fn arguments_environment_and_directory_reach_the_child() {
+    for (style, run) in STYLES {
+        let mut command = Command::new("/bin/sh");
+        command.arg0("other").arg("-c");
+        command.arg("echo $0 $KEPT $GONE; pwd").arg("name");
+        command
+            .env_clear()
+            .envs([("KEPT", "kept"), ("GONE", "gone")]);
+        command.env_remove("GONE").current_dir("/");
+        let output = run(command).unwrap();
+        assert_eq!(output.stdout, b"name kept\n/\n", "{style}");
+    }
+}
+
+/// A line of its own from each child, and many of them.
+fn printer(number: usize) -> Command {
+    let mut command = Command::new("seq");
+    command.args([number.to_string(), (number + 5_000).to_string()]);
+    command
+}
+
+fn printed(number: usize) -> Vec<u8> {
+    let lines = (number..=number + 5_000).map(|n| format!("{n}\n"));
+    lines.collect::<String>().into_bytes()
+}
+
+const PARALLEL: usize = 200;
+
+#[test]
+fn two_hundred_children_at_once_print_all_to_async_tasks_of_one_thread() {
+    raise_fd_limit(4 * PARALLEL + 100);
+    block_on(async {
+        let tasks: Vec<_> = (0..PARALLEL)
+            .map(|number| spawn(async move { printer(number).output().await.unwrap() }))
+            .collect();
+        for (number, task) in tasks.into_iter().enumerate() {
+            let output = task.await.unwrap();
+            assert!(output.status.success());
+            assert!(output.stdout == printed(number), "child {number}");
+        }
+    });
+}
+
+#[test]
+fn two_hundred_children_at_once_print_all_to_green_threads() {
+    raise_fd_limit(4 * PARALLEL + 100);
+    green::run(|| {
+        let threads: Vec<_> = (0..PARALLEL)
+            .map(|number| {
+                green::spawn(move || {
+                    let mut command = printer(number).into_style::<green::process::Green>();
+                    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+                    let mut text = Vec::new();
+                    let mut stdout = child.stdout.take().unwrap();
+                    stdout.read_to_end(&mut text).unwrap();
+                    assert!(child.wait().unwrap().success());
+                    text
+                })
+            })
+            .collect();
+        for (number, thread) in threads.into_iter().enumerate() {
+            assert!(thread.join().unwrap() == printed(number), "child {number}");
+        }
+    })
+    .unwrap();
+}
+
+/// Raises the soft limit of open files, and says what it is then.
+fn raise_fd_limit(wanted: usize) -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    let current = limit.current.unwrap_or(u64::MAX) as usize;
+    if current >= wanted {
+        return current;
+    }
+    let raised = (wanted as u64).min(limit.maximum.unwrap_or(u64::MAX));
+    let current = Some(raised);
+    setrlimit(Resource::Nofile, Rlimit { current, ..limit }).unwrap();
+    raised as usize
+}
+
+#[test]
+fn a_thousand_children_live_at_once_and_end_at_once() {
+    let fds = raise_fd_limit(4_000);
+    let many = 1_000.min((fds - 1_500) / 2);
+    if many < 1_000 {
+        eprintln!("bound to {many} children by {fds} open files");
+    }
+    let ids = block_on(async {
+        let (reader, writer) = io::pipe().unwrap();
+        let children: Vec<Child> = (0..many)
+            .map(|_| {
+                let mut command = Command::new("cat");
+                command.stdin(reader.try_clone().unwrap());
+                command.spawn().unwrap()
+            })
+            .collect();
+        drop(reader);
+        for child in &children {
+            assert_eq!(child.try_wait().unwrap(), None);
+        }
+        drop(writer); // the end of everybody's input
+        let ids: Vec<_> = children.iter().map(|child| child.id()).collect();
+        for mut child in children {
+            assert!(child.wait().await.unwrap().success());
+        }
+        ids
+    });
+    assert_eq!(ids.len(), many);
+    assert_eq!(ids.into_iter().find(|id| state_of(*id) == Some('Z')), None);
+}
+
+#[test]
+fn any_number_of_tasks_wait_for_one_child_and_again_and_one_may_give_up() {
+    block_on(async {
+        let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        let waits: Vec<_> = (0..3)
+            .map(|_| {
+                let process = child.process().clone();
+                spawn(async move { process.wait().await })
+            })
+            .collect();
+        let process = child.process().clone();
+        timeout(MS, process.wait()).await.unwrap_err();
+        yield_now().await;
+        waits[0].cancel();
+        assert_eq!(child.try_wait().unwrap(), None);
+        let status = child.wait().await.unwrap(); // which closes its input
+        for wait in waits.into_iter().skip(1) {
+            assert_eq!(wait.await.unwrap().unwrap(), status);
+        }
+        assert_eq!(child.wait().await.unwrap(), status);
+        assert_eq!(child.try_wait().unwrap(), Some(status));
+    });
+}
+
+#[test]
+fn a_wait_keeps_the_loop_alive_and_a_child_does_not() {
+    let mut event_loop = EventLoop::new().unwrap();
+    let handle = event_loop.handle();
+    let begin = |command: &mut Command| command.kill_on_drop(true).spawn();
+    let child = event_loop.block_on(async { begin(Command::new("sleep").arg("60")) });
+    let child = child.unwrap();
+    event_loop.run().unwrap(); // would wait for a minute
+    assert_eq!(child.try_wait().unwrap(), None);
+    let process = child.process().clone();
+    let wait = handle.spawn(async move { process.wait().await });
+    child.kill().unwrap();
+    event_loop.run().unwrap();
+    assert!(wait.is_finished());
+}
+
+#[test]
+fn a_killed_child_says_by_which_signal_and_one_that_has_ended_is_not_hit() {
+    block_on(async {
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+        child.kill().unwrap();
+        assert_eq!(child.wait().await.unwrap().signal(), Some(SIGKILL));
+        child.kill().unwrap();
+        assert_eq!(
+            errno(&child.signal(SIGTERM).unwrap_err()),
+            Some(Errno::SRCH)
+        );
+
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+        assert_eq!(errno(&child.signal(4711).unwrap_err()), Some(Errno::INVAL));
+        assert_eq!(
+            child.signal_group(SIGTERM).unwrap_err().kind(),
+            ErrorKind::InvalidInput
+        );
+        child.signal(SIGHUP).unwrap();
+        assert_eq!(child.wait().await.unwrap().signal(), Some(SIGHUP));
+    });
+}
+
+/// Waits until the process whose number a script printed has ended.
+async fn read_number(child: &mut Child) -> u32 {
+    let stdout = PipeReader::from(child.stdout.take().unwrap());
+    let line = stdout.read_chunk().await.unwrap().expect("it prints");
+    String::from_utf8_lossy(&line).trim().parse().unwrap()
+}
+
+#[test]
+fn a_group_is_killed_whole_also_when_its_leader_is_gone() {
+    block_on(async {
+        for script in ["sleep 60 & echo $!; wait", "sleep 60 & echo $!"] {
+            let mut command = shell(script);
+            let mut child = command
+                .process_group(0)
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let grandchild = read_number(&mut child).await;
+            if !script.contains("wait") {
+                assert!(child.wait().await.unwrap().success());
+            }
+            match child.signal_group(SIGKILL) {
+                Err(error) if errno(&error) == Some(Errno::SRCH) && child.try_wait().is_ok() => {
+                    eprintln!("skipped: this kernel signals no groups by pidfd");
+                    rustix::process::kill_process(
+                        Pid::from_raw(grandchild as i32).unwrap(),
+                        rustix::process::Signal::KILL,
+                    )
+                    .unwrap();
+                }
+                result => result.unwrap(),
+            }
+            wait_for_end(grandchild);
+        }
+    });
+}
+
+#[test]
+fn a_dropped_child_runs_on_and_is_reaped_by_the_loop() {
+    block_on(async {
+        let mut command = Command::new("cat");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let stdin = PipeWriter::from(child.stdin.take().unwrap());
+        let stdout = PipeReader::from(child.stdout.take().unwrap());
+        let process = child.process().clone();
+        drop(child);
+        stdin.write_all(b"still there").await.unwrap();
+        assert_eq!(
+            &*stdout.read_chunk().await.unwrap().unwrap(),
+            b"still there"
+        );
+        drop(stdin);
+        assert!(stdout.read_chunk().await.unwrap().is_none());
+        process.wait().await.unwrap();
+        assert_eq!(state_of(process.id()).filter(|state| *state == 'Z'), None);
+    });
+}
+
+#[test]
+fn a_child_that_is_killed_on_drop_dies_and_is_reaped() {
+    block_on(async {
+        let mut command = Command::new("sleep");
+        let child = command.arg("60").kill_on_drop(true).spawn().unwrap();
+        let process = child.process().clone();
+        drop(child);
+        assert_eq!(process.wait().await.unwrap().signal(), Some(SIGKILL));
+    });
+}
+
+#[test]
+fn an_output_that_is_given_up_kills_its_child_if_that_was_wished() {
+    block_on(async {
+        let mut command = shell("echo $$; exec sleep 60");
+        command.kill_on_drop(true).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let process = child.process().clone();
+        timeout(MS, child.communicate("")).await.unwrap_err();
+        drop(child);
+        assert_eq!(process.wait().await.unwrap().signal(), Some(SIGKILL));
+    });
+}
+
+#[test]
+fn a_communication_that_gave_up_goes_on_where_it_was() {
+    let sent = pattern(1 << 20);
+    block_on(async {
+        let mut command = shell("cat; echo more >&2");
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut gave_up = 0;
+        let output = loop {
+            match timeout(Duration::ZERO, child.communicate(sent.clone())).await {
+                Ok(output) => break output.unwrap(),
+                Err(_) => gave_up += 1,
+            }
+        };
+        assert!(gave_up > 1);
+        assert!(output.stdout == sent);
+        assert_eq!(output.stderr, b"more\n");
+    });
+    let output = green::run(move || {
+        let mut command = green::process::Command::new("cat");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let error = child.communicate_timeout("hello", Duration::ZERO);
+        assert_eq!(error.unwrap_err().kind(), ErrorKind::TimedOut);
+        child.communicate("not this").unwrap()
+    });
+    assert_eq!(output.unwrap().stdout, b"hello");
+}
+
+#[test]
+fn a_pipe_that_another_green_thread_has_is_not_communicated_with() {
+    green::run(|| {
+        let mut command = green::process::Command::new("cat");
+        let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+        let clone = child.stdin.clone();
+        let error = child.communicate("").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ResourceBusy);
+        drop(clone);
+        assert!(child.wait().unwrap().success());
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_green_thread_waits_no_longer_than_it_wants_to_and_can_ask_again() {
+    green::run(|| {
+        let mut command = green::process::Command::new("sleep");
+        let mut child = command.arg("60").spawn().unwrap();
+        let error = child.wait_timeout(MS).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        let process = child.process().clone();
+        let waiting = green::spawn(move || green::Wait::wait(process.wait()));
+        child.kill().unwrap();
+        let status = child.wait_timeout(LONG).unwrap();
+        assert_eq!(status.signal(), Some(SIGKILL));
+        assert_eq!(waiting.join().unwrap().unwrap(), status);
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_child_that_closes_its_output_early_is_still_waited_for() {
+    block_on(async {
+        let mut command = shell("exec >&-; read line; exit 3");
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stdout = PipeReader::from(child.stdout.take().unwrap());
+        assert!(stdout.read_chunk().await.unwrap().is_none());
+        assert_eq!(child.try_wait().unwrap(), None);
+        let output = child.communicate("line\n").await.unwrap();
+        assert_eq!(output.status.code(), Some(3));
+    });
+}
+
+#[test]
+fn children_whose_loop_is_gone_are_reaped_by_whoever_spawns_next() {
+    let mut event_loop = EventLoop::new().unwrap();
+    let child = event_loop.block_on(async { Command::new("cat").stdin(Stdio::piped()).spawn() });
+    let child = child.unwrap();
+    let id = child.id();
+    drop(event_loop);
+    assert_ne!(state_of(id), Some('Z'));
+    drop(child); // and with it the pipe, so that it ends
+    wait_for_end(id);
+    block_on(async { Command::new("true").status().await.unwrap() });
+    assert_ne!(state_of(id), Some('Z'));
+}
+
+#[test]
+fn a_detached_child_has_a_session_of_its_own_and_survives_its_drop() {
+    block_on(async {
+        let mut command = shell("echo $$; cat");
+        command.detached(true).kill_on_drop(true);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let id = read_number(&mut child).await;
+        assert_eq!(id, child.id());
+        let pid = Pid::from_raw(id as i32);
+        assert_eq!(rustix::process::getsid(pid).unwrap(), pid.unwrap());
+        let stdin = child.stdin.take();
+        let process = child.process().clone();
+        drop(child);
+        assert_eq!(process.try_wait().unwrap(), None);
+        process.signal_group(SIGTERM).unwrap(); // it leads a group, too
+        assert_eq!(process.wait().await.unwrap().signal(), Some(SIGTERM));
+        drop(stdin);
+        // A command can be spawned again, on other terms.
+        let mut again = command.detached(false).spawn().unwrap();
+        let id = read_number(&mut again).await;
+        let pid = Pid::from_raw(id as i32);
+        assert_ne!(rustix::process::getsid(pid).unwrap(), pid.unwrap());
+    });
+}
+
+#[test]
+fn users_and_groups_are_those_that_were_asked_for() {
+    let ids = shell("id -u; id -g; id -G");
+    if !rustix::process::getuid().is_root() {
+        let mut ids = ids;
+        let error = run_async({
+            ids.uid(0);
+            ids
+        });
+        return eprintln!("skipped: only root can change users ({error:?})");
+    }
+    for (style, run) in STYLES {
+        let mut command = shell("id -u; id -g; id -G");
+        command.uid(12345).gid(23456);
+        let output = run(command).unwrap();
+        assert_eq!(output.stdout, b"12345\n23456\n23456\n", "{style}");
+        let mut command = shell("id -u; id -g; id -G");
+        command.uid(12345).gid(23456).groups(&[34567, 45678]);
+        let output = run(command).unwrap();
+        let expected = "12345\n23456\n23456 34567 45678\n";
+        assert_eq!(output.stdout, expected.as_bytes(), "{style}");
+    }
+}
+
+#[test]
+fn a_standard_command_is_taken_as_it_is() {
+    let mut command = std::process::Command::new("echo");
+    command.arg("hello");
+    assert_eq!(run_async(command.into()).unwrap().stdout, b"hello\n");
+}
+
+/// The program that the next test is, once more, with its `SIGCHLD` ignored from the start.
+const IGNORED: &str = "ONELOOP_TEST_SIGCHLD_IS_IGNORED";
+
+#[test]
+fn without_sigchld_the_end_is_known_but_not_how() {
+    if std::env::var_os(IGNORED).is_none() {
+        let name = "without_sigchld_the_end_is_known_but_not_how";
+        let mut command = Command::new("env");
+        command
+            .arg("--ignore-signal=CHLD")
+            .arg(std::env::current_exe().unwrap());
+        command.args(["--exact", name]).env(IGNORED, "1");
+        let output = run_async(command).unwrap();
+        if output.status.code() == Some(125) {
+            return eprintln!("skipped: this env(1) cannot ignore signals");
+        }
+        let told = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            output.status.success() && told.contains("1 passed"),
+            "{told}"
+        );
+        return;
+    }
+    block_on(async {
+        let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        assert_eq!(child.try_wait().unwrap(), None);
+        let error = child.wait().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+        assert!(error.to_string().contains("SIGCHLD is ignored"), "{error}");
+        assert!(child.kill().is_ok());
+        for _ in 0..50 {
+            // Some are gone before they can be opened.
+            let error = Command::new("true").status().await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::NotFound);
+        }
+    });
+}

@@ -1,0 +1,79 @@
+//! What a child does between `fork(2)` and `exec(2)`, where the standard library has no word for it.
+
+use rustix::process::setsid;
+use rustix::thread::{Gid, Uid, set_thread_gid, set_thread_groups, set_thread_uid};
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What is to be done, in this order.
+#[derive(Debug, Default)]
+pub(crate) struct Steps {
+    pub(crate) new_session: bool,
+    pub(crate) groups: Option<Vec<Gid>>,
+    pub(crate) gid: Option<Gid>,
+    pub(crate) uid: Option<Uid>,
+}
+
+impl Steps {
+    /// Only system calls: in the child of a program with threads, nothing else may be done.
+    fn take(&self) -> io::Result<()> {
+        if self.new_session {
+            setsid()?;
+        }
+        match &self.groups {
+            Some(groups) => set_thread_groups(groups)?,
+            // As the standard library does: root's groups are not for others.
+            None if self.uid.is_some() && rustix::process::getuid().is_root() => {
+                set_thread_groups(&[])?;
+            }
+            None => {}
+        }
+        if let Some(gid) = self.gid {
+            set_thread_gid(gid)?;
+        }
+        if let Some(uid) = self.uid {
+            set_thread_uid(uid)?;
+        }
+        Ok(())
+    }
+}
+
+/// The steps of one command, which may change between two spawns.
+#[derive(Debug, Default)]
+pub(crate) struct BeforeExec {
+    /// There once the command has its hook.
+    steps: Option<Arc<Mutex<Steps>>>,
+}
+
+impl BeforeExec {
+    /// Changes the steps; the first time, it has the command take them.
+    pub(crate) fn change(&mut self, command: &mut Command, change: impl FnOnce(&mut Steps)) {
+        let steps = self.steps.get_or_insert_with(|| hooked(command));
+        change(&mut steps.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    pub(crate) fn is_new_session(&self) -> bool {
+        let steps = self.steps.as_ref();
+        steps.is_some_and(|steps| {
+            let steps = steps.lock().unwrap_or_else(PoisonError::into_inner);
+            steps.new_session
+        })
+    }
+}
+
+#[allow(unsafe_code)]
+fn hooked(command: &mut Command) -> Arc<Mutex<Steps>> {
+    let steps = Arc::new(Mutex::new(Steps::default()));
+    let taken = Arc::clone(&steps);
+    let take = move || {
+        // Who spawns has the command, and so is the only one that could hold this lock.
+        let steps = taken.lock().unwrap_or_else(PoisonError::into_inner);
+        steps.take()
+    };
+    // SAFETY: it allocates nothing and takes no lock that another thread could hold at the fork: all it does
+    // is `setsid(2)`, `setgroups(2)`, `setgid(2)` and `setuid(2)`.
+    unsafe { command.pre_exec(take) };
+    steps
+}

@@ -1,0 +1,48 @@
+#![deny(unsafe_code)]
+//! Child processes on the loop, each by its pidfd: no `SIGCHLD`, no `waitpid(-1)`, no threads.
+//!
+//! [`Command`] is the standard library's, with a few things more; [`Child`] has its pipes and its end as
+//! what a task can wait for. Both belong to the loop that runs.
+//!
+//! ```
+//! use oneloop_core::EventLoop;
+//! use oneloop_process::Command;
+//! # fn main() -> std::io::Result<()> {
+//! let mut event_loop = EventLoop::new()?;
+//! let output = event_loop.block_on(Command::new("tr").args(["a-z", "A-Z"]).input("hello").output())?;
+//! assert!(output.status.success());
+//! assert_eq!(output.stdout, b"HELLO");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Nothing is left a zombie
+//!
+//! A task of the loop waits for each child, whether anybody else does or not, and takes its exit status at
+//! once. It keeps no loop alive: waiting for a child does. When the loop is gone before the child is, whoever
+//! spawns next in this program, on whichever loop, takes the statuses of those that have ended meanwhile.
+//!
+//! # A program that ignores `SIGCHLD`
+//!
+//! By `SIG_IGN` it asks the kernel to throw exit statuses away. Children run as always, and
+//! [`wait`](Process::wait) knows when they end, but not how: it fails, and says why. The same holds for a
+//! program in which somebody else calls `waitpid(-1)`.
+//!
+//! # What it needs
+//!
+//! `pidfd_open(2)`: Linux 5.3, and a sandbox that allows it. Without, [`Command::spawn`](CommandIn::spawn) fails with
+//! [`Unsupported`](std::io::ErrorKind::Unsupported).
+
+mod before_exec;
+mod child;
+mod command;
+mod communicate;
+mod orphans;
+mod pidfd;
+mod process;
+
+pub use child::Child;
+pub use command::{Awaited, Command, CommandIn, Style};
+pub use communicate::Output;
+pub use process::{KilledFor, Process};
+pub use std::process::{ExitStatus, Stdio};
