@@ -19,11 +19,12 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
+use std::io;
 use std::mem;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 /// Everything a loop is. Each `RefCell` is borrowed for one line at a time, and user code runs only
@@ -319,6 +320,24 @@ impl Handle {
         KeepAlive {
             handle: self.clone(),
         }
+    }
+
+    /// Does I/O that never waits and that no [`Source`](crate::Source) is for, such as a read of what
+    /// the kernel has cached, as part of the task's share of I/O: not at all once that is spent, and
+    /// the task is woken in the next turn then (rule 15). `op` says how many bytes it moved.
+    ///
+    /// # Errors
+    /// What `op` returns.
+    pub fn poll_io(
+        &self,
+        cx: &mut Context<'_>,
+        op: impl FnOnce() -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.inner.poll_budget(cx));
+        let moved = op();
+        let bytes = moved.as_ref().copied().unwrap_or_default();
+        self.inner.budget.spend(bytes);
+        Poll::Ready(moved)
     }
 
     /// The time on the loop's clock, read now.

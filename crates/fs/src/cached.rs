@@ -1,0 +1,39 @@
+//! Reads that do not wait: of what the kernel has in its page cache, on the loop's own thread.
+
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
+use std::io::{self, IoSliceMut};
+use std::os::fd::AsFd;
+use std::sync::LazyLock;
+
+/// More is not copied at once: that is a task's share of I/O for one turn (rule 15).
+const BYTES_MAX: usize = 128 * 1024;
+
+/// readv(2), BUGS: on Linux 5.9 and 5.10 a read that does not wait may give 0 where there is more.
+static IS_RELIABLE: LazyLock<bool> = LazyLock::new(|| {
+    let system = rustix::system::uname();
+    let release = system.release().to_bytes();
+    !(release.starts_with(b"5.9.") || release.starts_with(b"5.10."))
+});
+
+/// Why nothing was read.
+pub(crate) enum Missed {
+    /// It would have to wait for the disk.
+    WouldBlock,
+    /// This file cannot be read like that: not on this kernel, or not on its file system.
+    Unsupported,
+    Failed(io::Error),
+}
+
+/// Reads at an offset what is there without waiting. May be less than there is room for.
+pub(crate) fn read_at(fd: impl AsFd, buf: &mut [u8], offset: u64) -> Result<usize, Missed> {
+    if !*IS_RELIABLE {
+        return Err(Missed::Unsupported);
+    }
+    let bytes = buf.len().min(BYTES_MAX);
+    let mut into = [IoSliceMut::new(&mut buf[..bytes])];
+    preadv2(fd, &mut into, offset, ReadWriteFlags::NOWAIT).map_err(|errno| match errno {
+        Errno::AGAIN | Errno::INTR => Missed::WouldBlock,
+        Errno::OPNOTSUPP | Errno::NOSYS => Missed::Unsupported,
+        errno => Missed::Failed(errno.into()),
+    })
+}
