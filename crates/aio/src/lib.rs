@@ -13,6 +13,7 @@ mod udp;
 mod unix;
 
 pub use oneloop_core::{Class, Elapsed, Offload, Timeout};
+pub use oneloop_fs as fs;
 pub use oneloop_net::{
     Addr, Chunk, ConnectOptions, Datagram, ListenOptions, Outgoing, RecvBatch, Shutdown, ToTarget,
     UdpOptions, UnixMessage,

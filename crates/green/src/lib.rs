@@ -49,8 +49,8 @@
 //!
 //! *Monkey patching.* gevent and eventlet replace the blocking calls of Python's library by their own.
 //! There is nothing to replace in Rust: `std::net::TcpStream::read` is a system call, and blocks the whole
-//! loop. Use [`net`] for sockets, [`net::wait_readable`] for any other fd that a library can give you,
-//! and [`offload`] for what can only block: files, and libraries that have sockets of their own. A library
+//! loop. Use [`net`] for sockets, [`fs`] for files, [`net::wait_readable`] for any other fd that a library can
+//! give you, and [`offload`] for what can only block: libraries that have sockets of their own. A library
 //! that is generic over [`std::io::Read`] and [`Write`](std::io::Write) works on [`net::TcpStream`] as it
 //! is. `oneloop_monitor` finds the calls that were missed.
 //!
@@ -68,6 +68,7 @@
 
 mod deadlock;
 pub mod eventlet;
+pub mod fs;
 mod group;
 mod imap;
 mod join;

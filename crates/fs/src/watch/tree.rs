@@ -1,0 +1,167 @@
+//! What is watched: each directory under its name, and the kernel's number for it.
+
+use oneloop_core::{Key, Slots};
+use std::collections::{HashMap, HashSet};
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+/// Something that is watched: a root, or a directory below one.
+pub(super) struct Node {
+    /// The kernel's number of the watch (a watch descriptor).
+    wd: i32,
+    parent: Option<Key<Node>>,
+    /// Its name in the parent; of a root, its path.
+    name: OsString,
+    /// New directories in it are to be watched as well.
+    pub(super) is_recursive: bool,
+    children: HashMap<OsString, Key<Node>>,
+    /// Names that were reported when the directory was looked through, and of which the kernel may still
+    /// tell that they were created.
+    pub(super) looked_up: HashSet<OsString>,
+}
+
+/// All that one inotify fd watches. Roots may lie within each other, so that one watch is several nodes.
+#[derive(Default)]
+pub(super) struct Tree {
+    nodes: Slots<Node>,
+    by_wd: HashMap<i32, Vec<Key<Node>>>,
+}
+
+impl Tree {
+    pub(super) fn add(
+        &mut self,
+        parent: Option<Key<Node>>,
+        name: &OsStr,
+        wd: i32,
+        is_recursive: bool,
+    ) -> Key<Node> {
+        let key = self.nodes.insert(Node {
+            wd,
+            parent,
+            name: name.to_owned(),
+            is_recursive,
+            children: HashMap::new(),
+            looked_up: HashSet::new(),
+        });
+        self.by_wd.entry(wd).or_default().push(key);
+        if let Some(parent) = parent.and_then(|parent| self.nodes.get_mut(parent)) {
+            parent.children.insert(name.to_owned(), key);
+        }
+        key
+    }
+
+    /// Takes out a node and all below it. Gives the watches that nobody needs any more.
+    pub(super) fn remove(&mut self, key: Key<Node>) -> Vec<i32> {
+        self.unlink(key);
+        let mut unneeded = Vec::new();
+        let mut gone = vec![key];
+        while let Some(key) = gone.pop() {
+            let Some(node) = self.nodes.remove(key) else {
+                continue;
+            };
+            gone.extend(node.children.into_values());
+            if let Some(keys) = self.by_wd.get_mut(&node.wd) {
+                keys.retain(|other| *other != key);
+                if keys.is_empty() {
+                    self.by_wd.remove(&node.wd);
+                    unneeded.push(node.wd);
+                }
+            }
+        }
+        unneeded
+    }
+
+    fn unlink(&mut self, key: Key<Node>) {
+        let place = self
+            .nodes
+            .get(key)
+            .and_then(|node| Some((node.parent?, node.name.clone())));
+        if let Some((parent, name)) = place
+            && let Some(parent) = self.nodes.get_mut(parent)
+        {
+            parent.children.remove(&name);
+        }
+    }
+
+    /// Puts a node, with all below it, in another place, where there is none.
+    pub(super) fn put(&mut self, key: Key<Node>, parent: Key<Node>, name: &OsStr) {
+        self.unlink(key);
+        if let Some(node) = self.nodes.get_mut(key) {
+            node.parent = Some(parent);
+            node.name = name.to_owned();
+        }
+        if let Some(parent) = self.nodes.get_mut(parent) {
+            parent.children.insert(name.to_owned(), key);
+        }
+    }
+
+    pub(super) fn get(&self, key: Key<Node>) -> Option<&Node> {
+        self.nodes.get(key)
+    }
+
+    pub(super) fn get_mut(&mut self, key: Key<Node>) -> Option<&mut Node> {
+        self.nodes.get_mut(key)
+    }
+
+    pub(super) fn child(&self, key: Key<Node>, name: &OsStr) -> Option<Key<Node>> {
+        self.nodes.get(key)?.children.get(name).copied()
+    }
+
+    /// The names of the directories below a node that are watched.
+    pub(super) fn children(&self, key: Key<Node>) -> Vec<(OsString, Key<Node>)> {
+        let node = self.nodes.get(key);
+        let children = node.iter().flat_map(|node| &node.children);
+        children.map(|(name, key)| (name.clone(), *key)).collect()
+    }
+
+    /// The nodes of a watch.
+    pub(super) fn of_wd(&self, wd: i32) -> Vec<Key<Node>> {
+        self.by_wd.get(&wd).cloned().unwrap_or_default()
+    }
+
+    /// The node of a watch that is below the same root as that one.
+    pub(super) fn below_same_root(&self, node: Key<Node>, wd: i32) -> Option<Key<Node>> {
+        let root = self.root_of(node);
+        let mut nodes = self.of_wd(wd).into_iter();
+        nodes.find(|other| *other != root && self.root_of(*other) == root)
+    }
+
+    pub(super) fn wd(&self, key: Key<Node>) -> Option<i32> {
+        self.nodes.get(key).map(|node| node.wd)
+    }
+
+    pub(super) fn is_root(&self, key: Key<Node>) -> bool {
+        self.nodes
+            .get(key)
+            .is_some_and(|node| node.parent.is_none())
+    }
+
+    pub(super) fn root_of(&self, mut key: Key<Node>) -> Key<Node> {
+        while let Some(parent) = self.nodes.get(key).and_then(|node| node.parent) {
+            key = parent;
+        }
+        key
+    }
+
+    pub(super) fn roots(&self) -> Vec<Key<Node>> {
+        let roots = self.nodes.iter().filter(|(_, node)| node.parent.is_none());
+        roots.map(|(key, _)| key).collect()
+    }
+
+    pub(super) fn root_at(&self, path: &Path) -> Option<Key<Node>> {
+        let mut nodes = self.nodes.iter();
+        let found = nodes.find(|(_, node)| node.parent.is_none() && Path::new(&node.name) == path);
+        found.map(|(key, _)| key)
+    }
+
+    /// Where a node is, as its root was given.
+    pub(super) fn path(&self, key: Key<Node>) -> PathBuf {
+        let mut names = Vec::new();
+        let mut next = Some(key);
+        while let Some(node) = next.and_then(|key| self.nodes.get(key)) {
+            names.push(&node.name);
+            next = node.parent;
+        }
+        names.into_iter().rev().collect()
+    }
+}

@@ -1,0 +1,389 @@
+//! Watching: what is told, in which order, and that nothing is told twice or lost without a word.
+
+mod harness;
+
+use harness::{begin_and_drop, block_on};
+use oneloop_core::{Handle, Timeout, yield_now};
+use oneloop_fs::{Change, WatchOptions, Watcher};
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::time::Duration;
+
+const ALONE: WatchOptions = WatchOptions { recursive: false };
+const RECURSIVE: WatchOptions = WatchOptions { recursive: true };
+
+async fn watch(path: &Path, options: WatchOptions) -> Watcher {
+    let watcher = Watcher::new().unwrap();
+    watcher.watch(path, options).await.unwrap();
+    watcher
+}
+
+/// What is told until nothing has been for a while. Time is virtual, so a while is long enough.
+async fn told(watcher: &Watcher) -> Vec<Change> {
+    let mut told = Vec::new();
+    loop {
+        let next: Timeout<_> = Handle::current().timeout(Duration::from_secs(1), watcher.next());
+        match next.await {
+            Ok(change) => told.push(change.unwrap()),
+            Err(_) => return told,
+        }
+    }
+}
+
+/// A line for each change, with paths below the directory.
+fn lines(dir: &Path, changes: &[Change]) -> Vec<String> {
+    let name = |path: &PathBuf| match path.strip_prefix(dir).unwrap().to_str().unwrap() {
+        "" => ".".to_owned(),
+        name => name.to_owned(),
+    };
+    let line = |change: &Change| match change {
+        Change::Created(path) => format!("+{}", name(path)),
+        Change::Modified(path) => format!("*{}", name(path)),
+        Change::Attributes(path) => format!("@{}", name(path)),
+        Change::Removed(path) => format!("-{}", name(path)),
+        Change::Renamed { from, to } => format!("{}>{}", name(from), name(to)),
+        Change::Gone(path) => format!("gone {}", name(path)),
+        Change::Overflow => "overflow".to_owned(),
+        other => format!("{other:?}"),
+    };
+    changes.iter().map(line).collect()
+}
+
+async fn told_lines(watcher: &Watcher, dir: &Path) -> String {
+    lines(dir, &told(watcher).await).join(" ")
+}
+
+#[test]
+fn what_happens_in_a_directory_is_told_in_its_order() {
+    block_on(|dir| async move {
+        let watcher = watch(&dir, ALONE).await;
+        fs::write(dir.join("a"), "bytes").unwrap();
+        fs::rename(dir.join("a"), dir.join("b")).unwrap();
+        fs::set_permissions(
+            dir.join("b"),
+            std::os::unix::fs::PermissionsExt::from_mode(0o600),
+        )
+        .unwrap();
+        fs::remove_file(dir.join("b")).unwrap();
+        fs::create_dir(dir.join("sub")).unwrap();
+        fs::write(dir.join("sub/unheard"), "").unwrap();
+        assert_eq!(told_lines(&watcher, &dir).await, "+a *a a>b @b -b +sub");
+    });
+}
+
+#[test]
+fn the_same_twice_is_told_once_until_it_is_heard() {
+    block_on(|dir| async move {
+        fs::write(dir.join("a"), "").unwrap();
+        fs::write(dir.join("b"), "").unwrap();
+        let watcher = watch(&dir, ALONE).await;
+        let mut a = fs::File::options()
+            .append(true)
+            .open(dir.join("a"))
+            .unwrap();
+        let mut b = fs::File::options()
+            .append(true)
+            .open(dir.join("b"))
+            .unwrap();
+        for _ in 0..100 {
+            a.write_all(b"more").unwrap();
+        }
+        b.write_all(b"more").unwrap();
+        a.write_all(b"more").unwrap();
+        assert_eq!(told_lines(&watcher, &dir).await, "*a *b *a");
+        a.write_all(b"more").unwrap();
+        assert_eq!(told_lines(&watcher, &dir).await, "*a");
+    });
+}
+
+#[test]
+fn a_file_is_watched_until_it_is_gone() {
+    block_on(|dir| async move {
+        let path = dir.join("a");
+        fs::write(&path, "").unwrap();
+        let watcher = watch(&path, ALONE).await;
+        fs::write(&path, "bytes").unwrap();
+        assert_eq!(told_lines(&watcher, &dir).await, "*a");
+        fs::rename(&path, dir.join("b")).unwrap();
+        assert_eq!(told_lines(&watcher, &dir).await, "gone a");
+        fs::write(dir.join("b"), "more").unwrap();
+        assert_eq!(told_lines(&watcher, &dir).await, "");
+        assert!(!watcher.unwatch(&path), "it is not watched any more");
+    });
+}
+
+#[test]
+fn the_removal_of_the_root_is_told() {
+    block_on(|dir| async move {
+        for options in [ALONE, RECURSIVE] {
+            let root = dir.join("root");
+            fs::create_dir_all(root.join("sub")).unwrap();
+            let watcher = watch(&root, options).await;
+            fs::remove_dir_all(&root).unwrap();
+            assert_eq!(told_lines(&watcher, &dir).await, "-root/sub gone root");
+        }
+        let missing = Watcher::new().unwrap();
+        let error = missing.watch(dir.join("root"), ALONE).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+    });
+}
+
+#[test]
+fn new_directories_are_watched_and_what_is_in_them_is_told_once() {
+    block_on(|dir| async move {
+        let watcher = watch(&dir, RECURSIVE).await;
+        fs::create_dir_all(dir.join("a/b/c")).unwrap();
+        fs::write(dir.join("a/b/c/file"), "").unwrap();
+        let first = told_lines(&watcher, &dir).await;
+        assert_eq!(first, "+a +a/b +a/b/c +a/b/c/file");
+        fs::write(dir.join("a/b/c/later"), "").unwrap();
+        fs::remove_dir_all(dir.join("a/b/c")).unwrap();
+        fs::create_dir(dir.join("a/b/c")).unwrap();
+        fs::write(dir.join("a/b/c/again"), "").unwrap();
+        let told = told_lines(&watcher, &dir).await;
+        assert!(told.starts_with("+a/b/c/later"), "{told}");
+        assert!(told.ends_with("-a/b/c +a/b/c +a/b/c/again"), "{told}");
+    });
+}
+
+#[test]
+fn whoever_makes_directories_meanwhile_hides_nothing() {
+    block_on(|dir| async move {
+        let watcher = watch(&dir, RECURSIVE).await;
+        let inside = dir.clone();
+        let maker = std::thread::spawn(move || {
+            for i in 0..200 {
+                let deep = inside.join(format!("{i}/b/c"));
+                fs::create_dir_all(&deep).unwrap();
+                fs::write(deep.join("file"), "").unwrap();
+            }
+        });
+        let mut created = Vec::new();
+        while created.len() < 800 {
+            match watcher.next().await.unwrap() {
+                Change::Created(path) => created.push(path),
+                other => panic!("{other:?}"),
+            }
+        }
+        maker.join().unwrap();
+        assert_eq!(told_lines(&watcher, &dir).await, "", "each was told once");
+        let unique: BTreeSet<_> = created.iter().collect();
+        assert_eq!(unique.len(), 800);
+    });
+}
+
+#[test]
+fn a_directory_that_moves_is_told_of_under_its_new_name() {
+    block_on(|dir| async move {
+        let root = dir.join("root");
+        fs::create_dir_all(root.join("a/deep")).unwrap();
+        fs::create_dir_all(root.join("b")).unwrap();
+        let watcher = watch(&root, RECURSIVE).await;
+        fs::rename(root.join("a"), root.join("b/moved")).unwrap();
+        assert_eq!(told_lines(&watcher, &root).await, "a>b/moved");
+        fs::write(root.join("b/moved/deep/file"), "").unwrap();
+        assert_eq!(told_lines(&watcher, &root).await, "+b/moved/deep/file");
+
+        fs::rename(root.join("b/moved"), dir.join("outside")).unwrap();
+        assert_eq!(told_lines(&watcher, &root).await, "-b/moved");
+        fs::write(dir.join("outside/deep/unheard"), "").unwrap();
+        assert_eq!(told_lines(&watcher, &root).await, "");
+
+        fs::rename(dir.join("outside"), root.join("back")).unwrap();
+        let mut found = lines(&root, &told(&watcher).await);
+        found.sort(); // a directory has its names in no order
+        let all = [
+            "+back",
+            "+back/deep",
+            "+back/deep/file",
+            "+back/deep/unheard",
+        ];
+        assert_eq!(found, all);
+        fs::write(root.join("back/deep/heard"), "").unwrap();
+        assert_eq!(told_lines(&watcher, &root).await, "+back/deep/heard");
+    });
+}
+
+#[test]
+fn names_that_change_hands_are_followed() {
+    block_on(|dir| async move {
+        let watcher = watch(&dir, RECURSIVE).await;
+        // By the time that a thread looks at `a`, it is another one.
+        fs::create_dir(dir.join("a")).unwrap();
+        fs::rename(dir.join("a"), dir.join("b")).unwrap();
+        fs::create_dir(dir.join("a")).unwrap();
+        assert_eq!(told_lines(&watcher, &dir).await, "+a a>b +a");
+        fs::write(dir.join("a/1"), "").unwrap();
+        fs::write(dir.join("b/2"), "").unwrap();
+        assert_eq!(told_lines(&watcher, &dir).await, "+a/1 +b/2");
+        // One directory in place of another one.
+        fs::remove_file(dir.join("b/2")).unwrap();
+        fs::rename(dir.join("a"), dir.join("b")).unwrap();
+        assert_eq!(told_lines(&watcher, &dir).await, "-b/2 a>b");
+        fs::write(dir.join("b/3"), "").unwrap();
+        assert_eq!(told_lines(&watcher, &dir).await, "+b/3");
+    });
+}
+
+#[test]
+fn roots_within_each_other_each_tell() {
+    block_on(|dir| async move {
+        fs::create_dir(dir.join("sub")).unwrap();
+        let watcher = watch(&dir, RECURSIVE).await;
+        watcher.watch(dir.join("sub"), ALONE).await.unwrap();
+        fs::write(dir.join("sub/a"), "").unwrap();
+        assert_eq!(
+            told_lines(&watcher, &dir).await,
+            "+sub/a",
+            "the same at once"
+        );
+        assert!(watcher.unwatch(&dir));
+        fs::write(dir.join("sub/b"), "").unwrap();
+        fs::write(dir.join("unheard"), "").unwrap();
+        assert_eq!(told_lines(&watcher, &dir).await, "+sub/b");
+    });
+}
+
+#[test]
+fn half_a_rename_is_told_after_a_moment() {
+    block_on(|dir| async move {
+        let (inside, outside) = (dir.join("inside"), dir.join("outside"));
+        fs::create_dir(&inside).unwrap();
+        fs::create_dir(&outside).unwrap();
+        let watcher = watch(&inside, ALONE).await;
+        fs::write(inside.join("a"), "").unwrap();
+        fs::rename(inside.join("a"), outside.join("a")).unwrap();
+        fs::write(inside.join("a"), "").unwrap();
+        fs::rename(outside.join("a"), inside.join("b")).unwrap();
+        fs::rename(inside.join("b"), outside.join("b")).unwrap();
+        assert_eq!(told_lines(&watcher, &inside).await, "+a -a +a +b -b");
+    });
+}
+
+#[test]
+fn a_storm_of_changes_is_told_to_the_last() {
+    block_on(|dir| async move {
+        let watcher = watch(&dir, ALONE).await;
+        let inside = dir.clone();
+        let storm = std::thread::spawn(move || {
+            for i in 0..3000 {
+                let path = inside.join(format!("{}", i % 50));
+                fs::write(&path, "bytes").unwrap();
+                fs::remove_file(&path).unwrap();
+            }
+        });
+        let (mut created, mut removed) = (0, 0);
+        while removed < 3000 {
+            match watcher.next().await.unwrap() {
+                Change::Created(_) => created += 1,
+                Change::Removed(_) => removed += 1,
+                Change::Modified(_) => {}
+                other => panic!("{other:?}"),
+            }
+            assert!(created >= removed);
+        }
+        storm.join().unwrap();
+        assert_eq!(
+            (created, told_lines(&watcher, &dir).await),
+            (3000, String::new())
+        );
+    });
+}
+
+#[test]
+fn what_the_kernel_could_not_keep_is_told_as_an_overflow() {
+    block_on(|dir| async move {
+        let limit = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
+        let limit: usize = limit.trim().parse().unwrap();
+        if limit > 200_000 {
+            return eprintln!("skipped: the kernel keeps {limit} events");
+        }
+        let watcher = watch(&dir, RECURSIVE).await;
+        let (a, b) = (dir.join("a"), dir.join("b"));
+        fs::create_dir(dir.join("stays")).unwrap();
+        told(&watcher).await;
+        for _ in 0..limit / 4 + 100 {
+            fs::write(&a, "").unwrap();
+            fs::rename(&a, &b).unwrap();
+            fs::remove_file(&b).unwrap();
+        }
+        // These are lost.
+        fs::create_dir_all(dir.join("new/deep")).unwrap();
+        fs::remove_dir(dir.join("stays")).unwrap();
+        let changes = told(&watcher).await;
+        let overflows = changes.iter().filter(|change| **change == Change::Overflow);
+        assert_eq!(overflows.count(), 1);
+        assert_eq!(changes.last(), Some(&Change::Overflow));
+        // But from now on everything is heard again.
+        fs::write(dir.join("new/deep/file"), "").unwrap();
+        fs::create_dir(dir.join("stays")).unwrap();
+        fs::write(dir.join("stays/too"), "").unwrap();
+        let told = told_lines(&watcher, &dir).await;
+        assert_eq!(told, "+new/deep/file +stays +stays/too");
+    });
+}
+
+#[test]
+fn a_wait_that_gives_up_loses_no_change() {
+    block_on(|dir| async move {
+        let watcher = watch(&dir, RECURSIVE).await;
+        for i in 0..50 {
+            begin_and_drop(watcher.next()).await;
+            let name = dir.join(format!("{i}"));
+            {
+                let mut next = pin!(watcher.next());
+                harness::begin(next.as_mut()).await;
+                fs::create_dir(&name).unwrap();
+                yield_now().await; // it is woken, and goes before it looks
+            }
+            assert_eq!(watcher.next().await.unwrap(), Change::Created(name.clone()));
+            // A thread is to look at the new directory: whoever waits for that may give up, too.
+            let _ = harness::poll_once(pin!(watcher.next())).await;
+            fs::write(name.join("file"), "").unwrap();
+            let file = Change::Created(name.join("file"));
+            assert_eq!(watcher.next().await.unwrap(), file);
+        }
+    });
+}
+
+#[test]
+fn a_watch_that_gives_up_watches_nothing_and_keeps_nothing_alive() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().to_owned();
+    fs::create_dir_all(path.join("a/b/c")).unwrap();
+    let mut event_loop = oneloop_core::EventLoop::new().unwrap();
+    let watcher = event_loop.block_on(async {
+        let watcher = Watcher::new().unwrap();
+        for _ in 0..20 {
+            // Threads may be quick enough for the whole of it.
+            let watched = harness::poll_once(pin!(watcher.watch(&path, RECURSIVE))).await;
+            assert_eq!(watcher.unwatch(&path), watched.is_some());
+            yield_now().await;
+        }
+        fs::write(path.join("a/b/unheard"), "").unwrap();
+        assert!(harness::poll_once(pin!(watcher.next())).await.is_none());
+        watcher.watch(&path, RECURSIVE).await.unwrap();
+        fs::write(path.join("a/b/heard"), "").unwrap();
+        let heard = Change::Created(path.join("a/b/heard"));
+        assert_eq!(watcher.next().await.unwrap(), heard);
+        watcher
+    });
+    event_loop.run().unwrap(); // would wait for ever, if anything were left
+    drop(watcher);
+}
+
+#[test]
+fn an_unreferenced_watcher_lets_the_loop_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().to_owned();
+    let mut event_loop = oneloop_core::EventLoop::new().unwrap();
+    event_loop.handle().spawn(async move {
+        let watcher = watch(&path, ALONE).await;
+        watcher.set_referenced(false);
+        watcher.next().await
+    });
+    event_loop.run().unwrap();
+}

@@ -1,0 +1,296 @@
+//! An open file.
+
+use crate::wait::wait_io;
+use oneloop_fs::{self as base, Metadata, Permissions};
+use std::fmt;
+use std::fs;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::FileExt;
+use std::panic::Location;
+use std::path::Path;
+
+/// An open file: [`std::fs::File`], but that its caller alone waits. It is read, written and sought by the
+/// standard library's traits, through a `&File` as well; green threads that share one take turns.
+///
+/// A thread that is killed while it reads has moved nothing, and the cursor is where it was; for a write see
+/// [`oneloop_fs::File`].
+pub struct File {
+    file: base::File,
+}
+
+impl File {
+    #[track_caller]
+    fn wait_for(open: impl Future<Output = io::Result<base::File>>) -> io::Result<Self> {
+        let file = wait_io(open, Location::caller())?;
+        Ok(File { file })
+    }
+
+    pub(super) fn of(file: base::File) -> Self {
+        File { file }
+    }
+
+    /// Opens a file to read it.
+    ///
+    /// # Errors
+    /// As [`base::OpenOptions::open`].
+    ///
+    /// # Panics
+    /// Outside of a green thread.
+    #[track_caller]
+    pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
+        File::wait_for(base::File::open(path))
+    }
+
+    /// Opens a file to write it, empty.
+    ///
+    /// # Errors
+    /// As [`base::OpenOptions::open`].
+    ///
+    /// # Panics
+    /// Outside of a green thread.
+    #[track_caller]
+    pub fn create(path: impl AsRef<Path>) -> io::Result<Self> {
+        File::wait_for(base::File::create(path))
+    }
+
+    /// Makes a file to read and write, which must not be there.
+    ///
+    /// # Errors
+    /// As [`base::OpenOptions::open`].
+    ///
+    /// # Panics
+    /// Outside of a green thread.
+    #[track_caller]
+    pub fn create_new(path: impl AsRef<Path>) -> io::Result<Self> {
+        File::wait_for(base::File::create_new(path))
+    }
+
+    /// How a file is opened otherwise.
+    pub fn options() -> OpenOptions {
+        OpenOptions::new()
+    }
+
+    /// The same file with the same cursor.
+    ///
+    /// # Errors
+    /// None.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        self.file.try_clone().map(File::of)
+    }
+
+    /// Takes over a file: see [`base::File::from_std`].
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Panics
+    /// Outside of a loop.
+    pub fn from_std(file: fs::File) -> io::Result<Self> {
+        base::File::from_std(file).map(File::of)
+    }
+
+    /// A duplicate for the standard library: see [`base::File::into_std`].
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Panics
+    /// Outside of a green thread.
+    #[track_caller]
+    pub fn into_std(self) -> io::Result<fs::File> {
+        wait_io(self.file.into_std(), Location::caller())
+    }
+
+    /// Waits until all of it is on the disk.
+    ///
+    /// # Errors
+    /// As [`base::File::sync_all`].
+    ///
+    /// # Panics
+    /// Outside of a green thread.
+    #[track_caller]
+    pub fn sync_all(&self) -> io::Result<()> {
+        wait_io(self.file.sync_all(), Location::caller())
+    }
+
+    /// Waits until what was written is on the disk.
+    ///
+    /// # Errors
+    /// As [`base::File::sync_data`].
+    ///
+    /// # Panics
+    /// Outside of a green thread.
+    #[track_caller]
+    pub fn sync_data(&self) -> io::Result<()> {
+        wait_io(self.file.sync_data(), Location::caller())
+    }
+
+    /// Makes the file so long.
+    ///
+    /// # Errors
+    /// As [`base::File::set_len`].
+    ///
+    /// # Panics
+    /// Outside of a green thread.
+    #[track_caller]
+    pub fn set_len(&self, bytes: u64) -> io::Result<()> {
+        wait_io(self.file.set_len(bytes), Location::caller())
+    }
+
+    /// What is known of it.
+    ///
+    /// # Errors
+    /// As [`base::File::metadata`].
+    ///
+    /// # Panics
+    /// Outside of a green thread.
+    #[track_caller]
+    pub fn metadata(&self) -> io::Result<Metadata> {
+        wait_io(self.file.metadata(), Location::caller())
+    }
+
+    /// Says who may do what with it.
+    ///
+    /// # Errors
+    /// As [`base::File::set_permissions`].
+    ///
+    /// # Panics
+    /// Outside of a green thread.
+    #[track_caller]
+    pub fn set_permissions(&self, permissions: Permissions) -> io::Result<()> {
+        wait_io(self.file.set_permissions(permissions), Location::caller())
+    }
+
+    /// Closes it, and waits until it is closed.
+    ///
+    /// # Errors
+    /// As [`base::File::close`].
+    ///
+    /// # Panics
+    /// Outside of a green thread.
+    #[track_caller]
+    pub fn close(self) -> io::Result<()> {
+        wait_io(self.file.close(), Location::caller())
+    }
+}
+
+impl fmt::Debug for File {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.file.fmt(f)
+    }
+}
+
+impl AsFd for File {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+impl Read for &File {
+    #[track_caller]
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        wait_io(self.file.read(buf), Location::caller())
+    }
+}
+
+impl Write for &File {
+    #[track_caller]
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        wait_io(self.file.write(buf), Location::caller())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(()) // nothing is held back
+    }
+}
+
+impl Seek for &File {
+    #[track_caller]
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        wait_io(self.file.seek(to), Location::caller())
+    }
+}
+
+impl Read for File {
+    #[track_caller]
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        (&*self).read(buf)
+    }
+}
+
+impl Write for File {
+    #[track_caller]
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        (&*self).write(buf)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        (&*self).flush()
+    }
+}
+
+impl Seek for File {
+    #[track_caller]
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        (&*self).seek(to)
+    }
+}
+
+impl FileExt for File {
+    #[track_caller]
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        wait_io(self.file.read_at(buf, offset), Location::caller())
+    }
+
+    #[track_caller]
+    fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize> {
+        wait_io(self.file.write_at(buf, offset), Location::caller())
+    }
+}
+
+/// How a file is opened: [`std::fs::OpenOptions`], with the same words.
+#[derive(Clone, Debug, Default)]
+pub struct OpenOptions {
+    options: base::OpenOptions,
+}
+
+macro_rules! options {
+    ($($name:ident: $type:ty;)*) => {$(
+        #[doc = concat!("See [`base::OpenOptions::", stringify!($name), "`].")]
+        pub fn $name(&mut self, $name: $type) -> &mut Self {
+            self.options.$name($name);
+            self
+        }
+    )*};
+}
+
+impl OpenOptions {
+    /// Nothing is allowed yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    options! {
+        read: bool;
+        write: bool;
+        append: bool;
+        truncate: bool;
+        create: bool;
+        create_new: bool;
+        mode: u32;
+        custom_flags: i32;
+    }
+
+    /// Opens it.
+    ///
+    /// # Errors
+    /// As [`base::OpenOptions::open`].
+    ///
+    /// # Panics
+    /// Outside of a green thread.
+    #[track_caller]
+    pub fn open(&self, path: impl AsRef<Path>) -> io::Result<File> {
+        File::wait_for(self.options.open(path))
+    }
+}

@@ -1,0 +1,80 @@
+//! What is in a directory.
+
+use crate::wait::wait_io;
+use oneloop_fs::{self as base, FileType, Metadata};
+use std::ffi::OsStr;
+use std::io;
+use std::panic::Location;
+use std::path::{Path, PathBuf};
+
+/// The names in a directory; some hundred are read at a time.
+#[derive(Debug)]
+pub struct ReadDir {
+    names: base::ReadDir,
+}
+
+/// One name in a directory.
+#[derive(Clone, Debug)]
+pub struct DirEntry {
+    entry: base::DirEntry,
+}
+
+/// Opens a directory, to hear what is in it. See [`oneloop_fs::read_dir`].
+///
+/// # Errors
+/// As there.
+///
+/// # Panics
+/// Outside of a green thread.
+#[track_caller]
+pub fn read_dir(path: impl AsRef<Path>) -> io::Result<ReadDir> {
+    let names = wait_io(base::read_dir(path), Location::caller())?;
+    Ok(ReadDir { names })
+}
+
+impl Iterator for ReadDir {
+    type Item = io::Result<DirEntry>;
+
+    #[track_caller]
+    fn next(&mut self) -> Option<Self::Item> {
+        let entry = wait_io(self.names.next_entry(), Location::caller());
+        let entry = entry.map(|entry| entry.map(|entry| DirEntry { entry }));
+        entry.transpose()
+    }
+}
+
+impl DirEntry {
+    /// The directory's path, as it was given, and the name.
+    pub fn path(&self) -> PathBuf {
+        self.entry.path()
+    }
+
+    /// The name.
+    pub fn file_name(&self) -> &OsStr {
+        self.entry.file_name()
+    }
+
+    /// What it is; a symbolic link is one.
+    ///
+    /// # Errors
+    /// As [`base::DirEntry::file_type`].
+    ///
+    /// # Panics
+    /// Outside of a green thread.
+    #[track_caller]
+    pub fn file_type(&self) -> io::Result<FileType> {
+        wait_io(self.entry.file_type(), Location::caller())
+    }
+
+    /// What is known of it; a symbolic link is not followed.
+    ///
+    /// # Errors
+    /// As [`base::DirEntry::metadata`].
+    ///
+    /// # Panics
+    /// Outside of a green thread.
+    #[track_caller]
+    pub fn metadata(&self) -> io::Result<Metadata> {
+        wait_io(self.entry.metadata(), Location::caller())
+    }
+}

@@ -1,0 +1,156 @@
+//! Files and directories that go by themselves.
+
+use super::File;
+use crate::wait::wait_io;
+use oneloop_fs as base;
+use std::io;
+use std::panic::Location;
+use std::path::{Path, PathBuf};
+
+/// Makes a file without a name, to read and write. See [`oneloop_fs::tempfile`].
+///
+/// # Errors
+/// As there.
+///
+/// # Panics
+/// Outside of a green thread.
+#[track_caller]
+pub fn tempfile() -> io::Result<File> {
+    wait_io(base::tempfile(), Location::caller()).map(File::of)
+}
+
+/// A directory that goes, with all that is in it, when this is dropped; nobody waits for that.
+#[derive(Debug)]
+pub struct TempDir {
+    dir: base::TempDir,
+}
+
+impl TempDir {
+    /// Makes one where temporary files go.
+    ///
+    /// # Errors
+    /// As [`base::TempDir::new`].
+    ///
+    /// # Panics
+    /// Outside of a green thread.
+    #[track_caller]
+    pub fn new() -> io::Result<Self> {
+        let dir = wait_io(base::TempDir::new(), Location::caller())?;
+        Ok(TempDir { dir })
+    }
+
+    /// Makes one there.
+    ///
+    /// # Errors
+    /// As [`base::TempDir::new_in`].
+    ///
+    /// # Panics
+    /// Outside of a green thread.
+    #[track_caller]
+    pub fn new_in(dir: impl AsRef<Path>) -> io::Result<Self> {
+        let dir = wait_io(base::TempDir::new_in(dir), Location::caller())?;
+        Ok(TempDir { dir })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Lets it stay, and says where it is.
+    pub fn keep(self) -> PathBuf {
+        self.dir.keep()
+    }
+
+    /// Removes it now, with all that is in it.
+    ///
+    /// # Errors
+    /// As [`base::TempDir::close`].
+    ///
+    /// # Panics
+    /// Outside of a green thread.
+    #[track_caller]
+    pub fn close(self) -> io::Result<()> {
+        wait_io(self.dir.close(), Location::caller())
+    }
+}
+
+impl AsRef<Path> for TempDir {
+    fn as_ref(&self) -> &Path {
+        self.path()
+    }
+}
+
+/// A file with a name of its own that goes when this is dropped; nobody waits for that.
+#[derive(Debug)]
+pub struct NamedTempFile {
+    file: File,
+    named: base::NamedTempFile,
+}
+
+impl NamedTempFile {
+    /// Makes one where temporary files go.
+    ///
+    /// # Errors
+    /// As [`base::NamedTempFile::new`].
+    ///
+    /// # Panics
+    /// Outside of a green thread.
+    #[track_caller]
+    pub fn new() -> io::Result<Self> {
+        NamedTempFile::of(wait_io(base::NamedTempFile::new(), Location::caller())?)
+    }
+
+    /// Makes one there.
+    ///
+    /// # Errors
+    /// As [`base::NamedTempFile::new_in`].
+    ///
+    /// # Panics
+    /// Outside of a green thread.
+    #[track_caller]
+    pub fn new_in(dir: impl AsRef<Path>) -> io::Result<Self> {
+        let named = base::NamedTempFile::new_in(dir);
+        NamedTempFile::of(wait_io(named, Location::caller())?)
+    }
+
+    fn of(named: base::NamedTempFile) -> io::Result<Self> {
+        let file = File::of(named.file().try_clone()?);
+        Ok(NamedTempFile { file, named })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.named.path()
+    }
+
+    /// What is in it.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Gives it a name to stay, in place of what has that name already.
+    ///
+    /// # Errors
+    /// As [`base::NamedTempFile::persist`].
+    ///
+    /// # Panics
+    /// Outside of a green thread.
+    #[track_caller]
+    pub fn persist(self, path: impl AsRef<Path>) -> io::Result<File> {
+        wait_io(self.named.persist(path), Location::caller())?;
+        Ok(self.file)
+    }
+
+    /// Removes it now.
+    ///
+    /// # Errors
+    /// As [`base::NamedTempFile::close`].
+    ///
+    /// # Panics
+    /// Outside of a green thread.
+    #[track_caller]
+    pub fn close(self) -> io::Result<()> {
+        wait_io(self.named.close(), Location::caller())
+    }
+}

@@ -1,0 +1,70 @@
+//! What happens to files and directories.
+
+use crate::wait::wait_io;
+use oneloop_fs::{self as base, Change, WatchOptions};
+use std::io;
+use std::panic::Location;
+use std::path::Path;
+
+/// Tells what happens to files and directories: [`base::Watcher`] for one green thread, which waits for the
+/// next change.
+///
+/// ```
+/// use oneloop_green::{fs, run};
+/// let change = run(|| {
+///     let dir = fs::TempDir::new()?;
+///     let watcher = fs::Watcher::new()?;
+///     watcher.watch(&dir, fs::WatchOptions::default())?;
+///     fs::create_dir(dir.path().join("new"))?;
+///     watcher.next()
+/// })??;
+/// assert!(matches!(change, fs::Change::Created(_)));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Watcher {
+    watcher: base::Watcher,
+}
+
+impl Watcher {
+    /// One that watches nothing yet.
+    ///
+    /// # Errors
+    /// As [`base::Watcher::new`].
+    ///
+    /// # Panics
+    /// Outside of a loop.
+    pub fn new() -> io::Result<Self> {
+        let watcher = base::Watcher::new()?;
+        Ok(Watcher { watcher })
+    }
+
+    /// Watches a file, or a directory with the names in it.
+    ///
+    /// # Errors
+    /// As [`base::Watcher::watch`].
+    ///
+    /// # Panics
+    /// Outside of a green thread.
+    #[track_caller]
+    pub fn watch(&self, path: impl AsRef<Path>, options: WatchOptions) -> io::Result<()> {
+        wait_io(self.watcher.watch(path, options), Location::caller())
+    }
+
+    /// Watches it no longer. False if it was not watched.
+    pub fn unwatch(&self, path: impl AsRef<Path>) -> bool {
+        self.watcher.unwatch(path)
+    }
+
+    /// Waits for the next change. A thread that is killed meanwhile has taken none.
+    ///
+    /// # Errors
+    /// As [`base::Watcher::poll_next`].
+    ///
+    /// # Panics
+    /// Outside of a green thread.
+    #[track_caller]
+    pub fn next(&self) -> io::Result<Change> {
+        wait_io(self.watcher.next(), Location::caller())
+    }
+}
