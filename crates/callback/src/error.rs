@@ -5,6 +5,7 @@ use oneloop_net::{Addr, ResolveError};
 use std::borrow::Cow;
 use std::fmt;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What went wrong, as Node tells it. Clones are the same error, and cheap.
@@ -28,6 +29,8 @@ struct Inner {
     syscall: Option<&'static str>,
     address: Option<Addr>,
     hostname: Option<String>,
+    path: Option<PathBuf>,
+    dest: Option<PathBuf>,
     /// What other errors it is made of.
     errors: Vec<Error>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -78,6 +81,35 @@ impl Error {
     pub(crate) fn listen(error: io::Error, addr: &Addr) -> Self {
         let details = format!(": {} {}", words_of(&error), Place(addr));
         Error::failed("listen", error, &details, Some(addr))
+    }
+
+    /// A failed call for a file: `ENOENT: no such file or directory, open '/a'`; with two paths,
+    /// `… rename '/a' -> '/b'`.
+    pub(crate) fn file(
+        syscall: &'static str,
+        error: io::Error,
+        path: Option<&Path>,
+        dest: Option<&Path>,
+    ) -> Self {
+        let code = code_of_file(&error);
+        let name = code.as_deref().unwrap_or("UNKNOWN");
+        let path_shown = path.map(|path| format!(" '{}'", path.display()));
+        let dest_shown = dest.map(|dest| format!(" -> '{}'", dest.display()));
+        Error::of(Inner {
+            message: format!(
+                "{name}: {}, {syscall}{}{}",
+                words_of(&error),
+                path_shown.unwrap_or_default(),
+                dest_shown.unwrap_or_default()
+            ),
+            errno: error.raw_os_error().map(i32::saturating_neg),
+            code,
+            syscall: Some(syscall),
+            path: path.map(Path::to_owned),
+            dest: dest.map(Path::to_owned),
+            source: Some(error.into()),
+            ..Inner::default()
+        })
     }
 
     fn failed(syscall: &'static str, error: io::Error, details: &str, addr: Option<&Addr>) -> Self {
@@ -174,6 +206,16 @@ impl Error {
         self.inner.hostname.as_deref()
     }
 
+    /// Which file it was about: `error.path`.
+    pub fn path(&self) -> Option<&Path> {
+        self.inner.path.as_deref()
+    }
+
+    /// Where a rename or a copy was to go: `error.dest`.
+    pub fn dest(&self) -> Option<&Path> {
+        self.inner.dest.as_deref()
+    }
+
     /// The errors of which this is the sum, when several addresses were tried: `error.errors`.
     pub fn errors(&self) -> &[Error] {
         &self.inner.errors
@@ -204,6 +246,14 @@ fn code_of(error: &io::Error) -> Option<Cow<'static, str>> {
     })
 }
 
+/// A limit of inotify's comes with words of its own, and without the system's number.
+fn code_of_file(error: &io::Error) -> Option<Cow<'static, str>> {
+    code_of(error).or_else(|| match error.kind() {
+        io::ErrorKind::StorageFull => Some("ENOSPC".into()),
+        _ => None,
+    })
+}
+
 /// libuv's words, which are the C library's but for some.
 fn words_of(error: &io::Error) -> String {
     let Some(errno) = error.raw_os_error() else {
@@ -213,10 +263,18 @@ fn words_of(error: &io::Error) -> String {
         Errno::EADDRNOTAVAIL => "address not available".to_owned(),
         Errno::EBADF => "bad file descriptor".to_owned(),
         Errno::EAFNOSUPPORT => "address family not supported".to_owned(),
+        Errno::EBUSY => "resource busy or locked".to_owned(),
+        Errno::EEXIST => "file already exists".to_owned(),
+        Errno::EIO => "i/o error".to_owned(),
+        Errno::EISDIR => "illegal operation on a directory".to_owned(),
+        Errno::ELOOP => "too many symbolic links encountered".to_owned(),
         Errno::ENFILE => "file table overflow".to_owned(),
         Errno::ENAMETOOLONG => "name too long".to_owned(),
         Errno::ENOMEM => "not enough memory".to_owned(),
         Errno::EOPNOTSUPP => "operation not supported on socket".to_owned(),
+        Errno::ESPIPE => "invalid seek".to_owned(),
+        Errno::ETXTBSY => "text file is busy".to_owned(),
+        Errno::EXDEV => "cross-device link not permitted".to_owned(),
         errno => errno.desc().to_lowercase(),
     }
 }

@@ -45,6 +45,7 @@
 //! | `net` | [`net`] |
 //! | `dgram` | [`dgram`] |
 //! | `dns.lookup`, `dns.lookupService`, `dns.promises` | [`dns`] |
+//! | `fs`, `fs/promises` | [`fs`], [`fs::promises`] |
 //! | `events` | [`events`] |
 //! | `AbortController`, `AbortSignal`, `timers/promises` | [`AbortController`], [`AbortSignal`], [`timers::promises`] |
 //! | `perf_hooks` | [`perf_hooks`] |
@@ -67,6 +68,7 @@ mod drive;
 mod error;
 pub mod events;
 mod fd_watch;
+pub mod fs;
 mod immediates;
 mod microtasks;
 pub mod net;

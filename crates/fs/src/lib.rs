@@ -41,8 +41,9 @@ mod whole;
 
 pub use file::File;
 pub use names::{
-    canonicalize, copy, create_dir, create_dir_all, hard_link, metadata, read_link, remove_dir,
-    remove_dir_all, remove_file, rename, set_permissions, symlink, symlink_metadata, try_exists,
+    Access, access, canonicalize, copy, create_dir, create_dir_all, hard_link, metadata, read_link,
+    remove_dir, remove_dir_all, remove_file, rename, set_permissions, symlink, symlink_metadata,
+    try_exists,
 };
 pub use open::OpenOptions;
 pub use read_dir::{DirEntry, ReadDir, read_dir};

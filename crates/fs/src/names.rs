@@ -48,6 +48,37 @@ pub async fn try_exists(path: impl AsRef<Path>) -> io::Result<bool> {
     blocking(move || fs::exists(path)).await
 }
 
+/// What is asked of a file by [`access`]: with nothing set, that it is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Access {
+    /// It can be read (`R_OK`).
+    pub read: bool,
+    /// It can be written (`W_OK`).
+    pub write: bool,
+    /// It can be run, or a directory passed through (`X_OK`).
+    pub execute: bool,
+}
+
+/// Asks whether this process may do something with a file (`access(2)`): ready without an error if it may. By
+/// the time that it is done the answer may be another one.
+///
+/// # Errors
+/// `EACCES` if it may not; `ENOENT`, `EROFS`, `ETXTBSY`.
+///
+/// # Panics
+/// Outside of a loop.
+pub async fn access(path: impl AsRef<Path>, access: Access) -> io::Result<()> {
+    let path = owned(path);
+    let asked = [
+        (access.read, rustix::fs::Access::READ_OK),
+        (access.write, rustix::fs::Access::WRITE_OK),
+        (access.execute, rustix::fs::Access::EXEC_OK),
+    ];
+    let asked = asked.into_iter().filter(|(is_asked, _)| *is_asked);
+    let mode = asked.fold(rustix::fs::Access::EXISTS, |mode, (_, bit)| mode | bit);
+    blocking(move || Ok(rustix::fs::access(path, mode)?)).await
+}
+
 /// Gives a file another name, in place of what has that name already.
 ///
 /// # Errors

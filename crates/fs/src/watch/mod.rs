@@ -129,6 +129,18 @@ impl Watcher {
         Ok(())
     }
 
+    /// Watches it from now on: [`Watcher::watch`] for who cannot wait, as Node's `fs.watch`. It blocks the loop
+    /// while the kernel looks up the path. Directories below are watched a little later, while somebody waits
+    /// for [`Watcher::next`].
+    ///
+    /// # Errors
+    /// As [`Watcher::watch`].
+    pub fn watch_now(&self, path: impl AsRef<Path>, options: WatchOptions) -> io::Result<()> {
+        let path = path.as_ref();
+        self.unwatch(path);
+        self.state.watch_now(path, options.recursive)
+    }
+
     /// Watches it no longer. False if it was not watched. What happened before may still be told.
     pub fn unwatch(&self, path: impl AsRef<Path>) -> bool {
         self.state.unwatch(path.as_ref())

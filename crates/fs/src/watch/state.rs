@@ -442,6 +442,25 @@ impl State {
         });
     }
 
+    /// The root at once, on this thread, and what is below it as after an overflow.
+    pub(super) fn watch_now(&self, path: &Path, is_recursive: bool) -> io::Result<()> {
+        let root = Todo::root(path, is_recursive);
+        let place = Place {
+            path: path.to_owned(),
+            is_root: true,
+            is_recursive: false,
+        };
+        let found = look::look_at(self.source.get_ref(), &place)?;
+        self.take_in(&root, found);
+        if is_recursive {
+            self.todo.borrow_mut().push_back(Todo {
+                is_deep: true,
+                ..root
+            });
+        }
+        Ok(())
+    }
+
     /// Where it is that is to be looked at.
     pub(super) fn places(&self, todo: Vec<Todo>) -> Batch {
         let tree = self.tree.borrow();

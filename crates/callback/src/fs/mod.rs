@@ -1,0 +1,213 @@
+//! Files in Node's words: `require('fs')`.
+//!
+//! ```
+//! use oneloop_callback::{fs, run};
+//! run(|| {
+//!     fs::read_file("/no/such/file", |bytes| {
+//!         let error = bytes.unwrap_err();
+//!         assert_eq!(error.message(), "ENOENT: no such file or directory, open '/no/such/file'");
+//!     });
+//! })?;
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! A call begins at once, on the loop's pool of threads, and its callback runs in the poll phase, with a
+//! `Result`; then come ticks and microtasks. What takes several system calls takes several turns, as in Node
+//! ([`read_file`]: open, fstat, read, close), so that an immediate comes before. What was begun cannot be
+//! cancelled, nor in Node: the result is left where nobody hears it, if the program ends before.
+//!
+//! Each function is also there as a future, in [`promises`]. There are no `…Sync` functions, which are those of
+//! [`std::fs`], and no streams on files (`createReadStream`).
+
+pub mod event;
+mod handle;
+pub mod promises;
+mod watcher;
+
+pub use crate::error::Error;
+pub use handle::FileHandle;
+pub use oneloop_fs::{Access, Metadata};
+pub use watcher::{EventType, FsWatcher, WatchOptions, watch, watch_with};
+
+use crate::runtime::current;
+use crate::thrown::Outcome;
+use oneloop_core::Phase;
+use std::ffi::OsString;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+/// How [`mkdir_with`] makes a directory.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MkdirOptions {
+    /// With those above it; it may be there already.
+    pub recursive: bool,
+}
+
+/// How [`rm_with`] removes something.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RmOptions {
+    /// A directory with all that is in it.
+    pub recursive: bool,
+    /// It need not be there.
+    pub force: bool,
+}
+
+/// Begins something now, and calls a function with what came of it in a later poll phase.
+fn begin<T: 'static, O: Outcome>(
+    work: impl Future<Output = T> + 'static,
+    callback: impl FnOnce(T) -> O + 'static,
+) {
+    let runtime = current();
+    let inside = Rc::clone(&runtime);
+    let mut work = Box::pin(work);
+    // The task that waits runs only after whatever runs now, and asks again then.
+    let begun = work.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    runtime.handle.spawn_detached(async move {
+        let result = match begun {
+            Poll::Ready(result) => result,
+            Poll::Pending => work.await,
+        };
+        if inside.handle.current_phase() != Phase::Poll {
+            inside.handle.phase(Phase::Poll).await;
+        }
+        inside.make_callback(|| callback(result).into_result());
+    });
+}
+
+/// The functions that take paths and a callback, each as the promise of the same name.
+macro_rules! of_promises {
+    ($($name:ident($($path:ident),+) -> $output:ty: $doc:literal;)*) => {$(
+        #[doc = $doc]
+        #[doc = concat!("See [`promises::", stringify!($name), "`].")]
+        ///
+        /// # Panics
+        /// Outside of [`run`](crate::run).
+        #[track_caller]
+        pub fn $name<O: Outcome>(
+            $($path: impl AsRef<Path>,)+
+            callback: impl FnOnce(Result<$output, Error>) -> O + 'static,
+        ) {
+            $(let $path = $path.as_ref().to_owned();)+
+            begin(promises::$name($($path),+), callback);
+        }
+    )*};
+}
+
+of_promises! {
+    read_file(path) -> Vec<u8>: "All bytes of a file.";
+    stat(path) -> Metadata: "What is known of a file; a symbolic link is followed.";
+    lstat(path) -> Metadata: "What is known of a file, or of a symbolic link itself.";
+    readdir(path) -> Vec<OsString>: "The names in a directory, sorted.";
+    rename(from, to) -> (): "Gives a file another name.";
+    copy_file(from, to) -> (): "Copies a file.";
+    unlink(path) -> (): "Removes a file.";
+    rm(path) -> (): "Removes a file, which has to be there.";
+    rmdir(path) -> (): "Removes an empty directory.";
+    mkdir(path) -> (): "Makes a directory.";
+    mkdtemp(prefix) -> PathBuf: "Makes a directory with a name of its own, which stays.";
+    access(path) -> (): "Asks whether there is such a file.";
+    link(existing, new) -> (): "Gives a file a second name.";
+    symlink(target, path) -> (): "Makes a symbolic link.";
+    readlink(path) -> PathBuf: "Where a symbolic link leads.";
+    realpath(path) -> PathBuf: "The path from the root, without links and dots.";
+}
+
+/// Makes these bytes the whole of a file. See [`promises::write_file`].
+///
+/// # Panics
+/// Outside of [`run`](crate::run).
+#[track_caller]
+pub fn write_file<O: Outcome>(
+    path: impl AsRef<Path>,
+    data: impl Into<Vec<u8>>,
+    callback: impl FnOnce(Result<(), Error>) -> O + 'static,
+) {
+    let (path, data) = (path.as_ref().to_owned(), data.into());
+    begin(promises::write_file(path, data), callback);
+}
+
+/// Adds these bytes to a file. See [`promises::append_file`].
+///
+/// # Panics
+/// Outside of [`run`](crate::run).
+#[track_caller]
+pub fn append_file<O: Outcome>(
+    path: impl AsRef<Path>,
+    data: impl Into<Vec<u8>>,
+    callback: impl FnOnce(Result<(), Error>) -> O + 'static,
+) {
+    let (path, data) = (path.as_ref().to_owned(), data.into());
+    begin(promises::append_file(path, data), callback);
+}
+
+/// Makes a directory, with options. See [`promises::mkdir_with`].
+///
+/// # Panics
+/// Outside of [`run`](crate::run).
+#[track_caller]
+pub fn mkdir_with<O: Outcome>(
+    path: impl AsRef<Path>,
+    options: MkdirOptions,
+    callback: impl FnOnce(Result<(), Error>) -> O + 'static,
+) {
+    let path = path.as_ref().to_owned();
+    begin(promises::mkdir_with(path, options), callback);
+}
+
+/// Removes something, with options. See [`promises::rm_with`].
+///
+/// # Panics
+/// Outside of [`run`](crate::run).
+#[track_caller]
+pub fn rm_with<O: Outcome>(
+    path: impl AsRef<Path>,
+    options: RmOptions,
+    callback: impl FnOnce(Result<(), Error>) -> O + 'static,
+) {
+    let path = path.as_ref().to_owned();
+    begin(promises::rm_with(path, options), callback);
+}
+
+/// Asks whether this process may do something with a file. See [`promises::access_with`].
+///
+/// # Panics
+/// Outside of [`run`](crate::run).
+#[track_caller]
+pub fn access_with<O: Outcome>(
+    path: impl AsRef<Path>,
+    access: Access,
+    callback: impl FnOnce(Result<(), Error>) -> O + 'static,
+) {
+    let path = path.as_ref().to_owned();
+    begin(promises::access_with(path, access), callback);
+}
+
+/// Calls a function with true if there is such a file. (Deprecated in Node, which has no error for it: see
+/// [`access`].)
+///
+/// # Panics
+/// Outside of [`run`](crate::run).
+#[track_caller]
+pub fn exists<O: Outcome>(path: impl AsRef<Path>, callback: impl FnOnce(bool) -> O + 'static) {
+    access(path, |result| callback(result.is_ok()));
+}
+
+/// Opens a file. See [`promises::open`].
+///
+/// # Errors
+/// `ERR_INVALID_ARG_VALUE` for flags that Node does not know.
+///
+/// # Panics
+/// Outside of [`run`](crate::run).
+#[track_caller]
+pub fn open<O: Outcome>(
+    path: impl AsRef<Path>,
+    flags: &str,
+    callback: impl FnOnce(Result<FileHandle, Error>) -> O + 'static,
+) -> Result<(), Error> {
+    let options = handle::options(flags)?;
+    begin(handle::open(path.as_ref().to_owned(), options), callback);
+    Ok(())
+}

@@ -1,0 +1,254 @@
+//! Watching: `fs.watch`.
+
+use super::event;
+use crate::error::Error;
+use crate::events::{AnyListener, Emitter, HeardAs, ListenerId};
+use crate::runtime::{Runtime, Tick, current};
+use crate::thrown::{Outcome, Thrown};
+use oneloop_core::JoinHandle;
+use oneloop_fs::{Change, WatchOptions as BaseOptions, Watcher};
+use std::cell::Cell;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+
+/// What happened to a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventType {
+    /// What is in it has changed, or what is known of it.
+    Change,
+    /// It came or went.
+    Rename,
+}
+
+/// As Node names it: `change`, `rename`.
+impl fmt::Display for EventType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            EventType::Change => "change",
+            EventType::Rename => "rename",
+        })
+    }
+}
+
+/// How [`watch_with`] watches.
+#[derive(Clone, Copy, Debug)]
+pub struct WatchOptions {
+    /// It keeps the program alive, as by default.
+    pub persistent: bool,
+    /// With all directories below.
+    pub recursive: bool,
+}
+
+impl Default for WatchOptions {
+    fn default() -> Self {
+        WatchOptions {
+            persistent: true,
+            recursive: false,
+        }
+    }
+}
+
+/// Tells what happens to a file or directory: see [`watch`]. Clones are the same watcher.
+#[derive(Clone)]
+pub struct FsWatcher {
+    inner: Rc<Inner>,
+}
+
+struct Inner {
+    runtime: Rc<Runtime>,
+    path: PathBuf,
+    events: Emitter,
+    watcher: Watcher,
+    /// None once it is closed.
+    task: Cell<Option<JoinHandle<()>>>,
+}
+
+impl fmt::Debug for FsWatcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FsWatcher({:?})", self.inner.path)
+    }
+}
+
+/// Calls a function with what happens to a file or directory from now on: `fs.watch`.
+///
+/// ```
+/// use oneloop_callback::{fs, run};
+/// run(|| {
+///     let dir = std::env::temp_dir();
+///     let watcher = fs::watch(&dir, |what, name| println!("{what} {name:?}"))?;
+///     watcher.close();
+///     Ok::<_, fs::Error>(())
+/// })?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Errors
+/// What Node throws: `ENOENT: no such file or directory, watch '/a'`.
+///
+/// # Panics
+/// Outside of [`run`](crate::run).
+#[track_caller]
+pub fn watch<O: Outcome>(
+    path: impl AsRef<Path>,
+    listener: impl Fn(EventType, Option<&Path>) -> O + 'static,
+) -> Result<FsWatcher, Error> {
+    watch_with(path, WatchOptions::default(), listener)
+}
+
+/// Watches with options.
+///
+/// # Errors
+/// As [`watch`].
+///
+/// # Panics
+/// As [`watch`].
+#[track_caller]
+pub fn watch_with<O: Outcome>(
+    path: impl AsRef<Path>,
+    options: WatchOptions,
+    listener: impl Fn(EventType, Option<&Path>) -> O + 'static,
+) -> Result<FsWatcher, Error> {
+    let (runtime, path) = (current(), path.as_ref());
+    let told = |error| Error::file("watch", error, Some(path), None);
+    let watcher = Watcher::new().map_err(told)?;
+    let recursive = options.recursive;
+    let watched = watcher.watch_now(path, BaseOptions { recursive });
+    watched.map_err(told)?;
+    watcher.set_referenced(options.persistent);
+    let watcher = FsWatcher {
+        inner: Rc::new(Inner {
+            runtime,
+            path: path.to_owned(),
+            events: Emitter::new(),
+            watcher,
+            task: Cell::new(None),
+        }),
+    };
+    watcher.on_change(listener);
+    let task = watcher.inner.runtime.handle.spawn(watcher.clone().run());
+    watcher.inner.task.set(Some(task));
+    Ok(watcher)
+}
+
+impl FsWatcher {
+    async fn run(self) {
+        while let Some(change) = self.next().await {
+            self.inner.runtime.make_callback(|| match change {
+                Ok(change) => self.tell(change),
+                Err(error) => {
+                    let error = Error::file("watch", error, Some(&self.inner.path), None);
+                    self.inner.events.emit(event::Error, &error).map(drop)
+                }
+            });
+        }
+    }
+
+    /// None once the program has ended.
+    async fn next(&self) -> Option<io::Result<Change>> {
+        let mut next = pin!(self.inner.watcher.next());
+        poll_fn(|cx| {
+            if self.inner.runtime.is_over() {
+                return Poll::Ready(None);
+            }
+            next.as_mut().poll(cx).map(Some)
+        })
+        .await
+    }
+
+    /// A rename is two events, as in Node.
+    fn tell(&self, change: Change) -> Result<(), Thrown> {
+        match change {
+            Change::Modified(path) | Change::Attributes(path) => {
+                self.emit(EventType::Change, Some(&path))
+            }
+            Change::Created(path) | Change::Removed(path) | Change::Gone(path) => {
+                self.emit(EventType::Rename, Some(&path))
+            }
+            Change::Renamed { from, to } => {
+                self.emit(EventType::Rename, Some(&from))?;
+                self.emit(EventType::Rename, Some(&to))
+            }
+            _ => self.emit(EventType::Rename, None),
+        }
+    }
+
+    fn emit(&self, what: EventType, path: Option<&Path>) -> Result<(), Thrown> {
+        let name = path.map(|path| self.name_of(path));
+        let events = &self.inner.events;
+        events.emit(event::Change, (what, name)).map(drop)
+    }
+
+    /// Below what is watched; of that itself, its last part.
+    fn name_of<'a>(&self, path: &'a Path) -> &'a Path {
+        match path.strip_prefix(&self.inner.path) {
+            Ok(below) if below != Path::new("") => below,
+            _ => path.file_name().map_or(path, Path::new),
+        }
+    }
+
+    /// Ends it; 'close' is told in the next tick.
+    pub fn close(&self) {
+        let Some(task) = self.inner.task.take() else {
+            return;
+        };
+        task.cancel();
+        let watcher = self.clone();
+        let tell = move || watcher.inner.events.emit(event::Close, ()).map(drop);
+        self.inner.runtime.push_tick(Tick::Call(Box::new(tell)));
+    }
+
+    /// Lets the program end while it watches.
+    pub fn unref(&self) -> &Self {
+        self.inner.watcher.set_referenced(false);
+        self
+    }
+
+    /// Has the program wait for it, as it does by default.
+    pub fn make_ref(&self) -> &Self {
+        self.inner.watcher.set_referenced(true);
+        self
+    }
+
+    /// Has a function hear an event: see [`event`].
+    pub fn on<E: HeardAs<AnyListener>, O: Outcome>(
+        &self,
+        event: E,
+        f: impl for<'a> Fn(E::Args<'a>) -> O + 'static,
+    ) -> ListenerId {
+        self.inner.events.on(event, f)
+    }
+
+    /// Takes a listener off. False if it is off already.
+    pub fn off(&self, id: ListenerId) -> bool {
+        self.inner.events.off(id)
+    }
+
+    /// Hears 'change'.
+    pub fn on_change<O: Outcome>(
+        &self,
+        f: impl Fn(EventType, Option<&Path>) -> O + 'static,
+    ) -> &Self {
+        self.on(
+            event::Change,
+            move |(what, name): (EventType, Option<&Path>)| f(what, name),
+        );
+        self
+    }
+
+    /// Hears 'error'.
+    pub fn on_error<O: Outcome>(&self, f: impl Fn(&Error) -> O + 'static) -> &Self {
+        self.on(event::Error, f);
+        self
+    }
+
+    /// Hears 'close'.
+    pub fn on_close<O: Outcome>(&self, f: impl Fn() -> O + 'static) -> &Self {
+        self.on(event::Close, move |()| f());
+        self
+    }
+}
