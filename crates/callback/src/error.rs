@@ -261,8 +261,9 @@ fn words_of(error: &io::Error) -> String {
     };
     match Errno::from_raw(errno) {
         Errno::EADDRNOTAVAIL => "address not available".to_owned(),
-        Errno::EBADF => "bad file descriptor".to_owned(),
         Errno::EAFNOSUPPORT => "address family not supported".to_owned(),
+        Errno::EAGAIN => "resource temporarily unavailable".to_owned(),
+        Errno::EBADF => "bad file descriptor".to_owned(),
         Errno::EBUSY => "resource busy or locked".to_owned(),
         Errno::EEXIST => "file already exists".to_owned(),
         Errno::EIO => "i/o error".to_owned(),
@@ -359,5 +360,53 @@ impl From<Error> for io::Error {
             io::Error::from_raw_os_error(errno).kind()
         });
         io::Error::new(kind, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_libuvs() {
+        // util.getSystemErrorMap() of Node 20.
+        let told = [
+            (Errno::E2BIG, "argument list too long"),
+            (Errno::EACCES, "permission denied"),
+            (Errno::EAGAIN, "resource temporarily unavailable"),
+            (Errno::EBADF, "bad file descriptor"),
+            (Errno::EBUSY, "resource busy or locked"),
+            (Errno::EEXIST, "file already exists"),
+            (Errno::EFBIG, "file too large"),
+            (Errno::EINTR, "interrupted system call"),
+            (Errno::EINVAL, "invalid argument"),
+            (Errno::EIO, "i/o error"),
+            (Errno::EISDIR, "illegal operation on a directory"),
+            (Errno::ELOOP, "too many symbolic links encountered"),
+            (Errno::EMFILE, "too many open files"),
+            (Errno::EMLINK, "too many links"),
+            (Errno::ENAMETOOLONG, "name too long"),
+            (Errno::ENFILE, "file table overflow"),
+            (Errno::ENODEV, "no such device"),
+            (Errno::ENOENT, "no such file or directory"),
+            (Errno::ENOMEM, "not enough memory"),
+            (Errno::ENOSPC, "no space left on device"),
+            (Errno::ENOSYS, "function not implemented"),
+            (Errno::ENOTDIR, "not a directory"),
+            (Errno::ENOTEMPTY, "directory not empty"),
+            (Errno::ENXIO, "no such device or address"),
+            (Errno::EPERM, "operation not permitted"),
+            (Errno::EPIPE, "broken pipe"),
+            (Errno::EROFS, "read-only file system"),
+            (Errno::ESPIPE, "invalid seek"),
+            (Errno::ETXTBSY, "text file is busy"),
+            (Errno::EXDEV, "cross-device link not permitted"),
+        ];
+        let differ: Vec<_> = told
+            .iter()
+            .map(|(errno, words)| (words_of(&(*errno).into()), *words))
+            .filter(|(here, there)| here != there)
+            .collect();
+        assert_eq!(differ, []);
     }
 }

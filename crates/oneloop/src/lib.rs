@@ -26,6 +26,7 @@
 pub use oneloop_aio as aio;
 pub use oneloop_callback as callback;
 pub use oneloop_core::*;
+pub use oneloop_fs as fs;
 pub use oneloop_green as green;
 pub use oneloop_monitor as monitor;
 pub use oneloop_net as net;

@@ -1,6 +1,6 @@
 //! An open file: Node's `FileHandle`, with callbacks.
 
-use super::begin;
+use super::{begin, in_later_turn};
 use crate::error::Error;
 use crate::thrown::Outcome;
 use nix::errno::Errno;
@@ -54,7 +54,7 @@ pub(super) fn options(flags: &str) -> Result<OpenOptions, Error> {
 }
 
 pub(super) async fn open(path: PathBuf, options: OpenOptions) -> Result<FileHandle, Error> {
-    let file = options.open(&path).await;
+    let file = in_later_turn(options.open(&path)).await;
     let file = file.map_err(|error| Error::file("open", error, Some(&path), None))?;
     Ok(FileHandle {
         file: Rc::new(RefCell::new(Some(file))),
@@ -67,7 +67,7 @@ async fn told<T>(
     call: impl Future<Output = io::Result<T>>,
 ) -> Result<T, Error> {
     let told = |error| Error::file(syscall, error, None, None);
-    call.await.map_err(told)
+    in_later_turn(call).await.map_err(told)
 }
 
 impl FileHandle {
@@ -110,7 +110,7 @@ impl FileHandle {
     pub(super) async fn closed(&self) {
         let file = self.file.take();
         if let Some(file) = file {
-            let _ = file.close().await; // close(2) tells nothing that can be acted on
+            let _ = in_later_turn(file.close()).await; // close(2) tells nothing that can be acted on
         }
     }
 

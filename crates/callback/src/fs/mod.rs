@@ -31,12 +31,12 @@ pub use watcher::{EventType, FsWatcher, WatchOptions, watch, watch_with};
 
 use crate::runtime::current;
 use crate::thrown::Outcome;
-use oneloop_core::Phase;
+use oneloop_core::{Handle, Phase};
 use std::ffi::OsString;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 
 /// How [`mkdir_with`] makes a directory.
 #[derive(Clone, Copy, Debug, Default)]
@@ -54,24 +54,31 @@ pub struct RmOptions {
     pub force: bool,
 }
 
-/// Begins something now, and calls a function with what came of it in a later poll phase.
+/// What something gives, in a poll phase of a later turn: a thread may be done before this task looks, but
+/// no callback of Node's comes in the turn in which its call began.
+async fn in_later_turn<T>(call: impl Future<Output = T>) -> T {
+    let handle = Handle::current();
+    let turn = handle.stats().turns;
+    let result = call.await;
+    if handle.current_phase() != Phase::Poll || handle.stats().turns == turn {
+        handle.phase(Phase::Poll).await;
+    }
+    result
+}
+
+/// Begins something now, and calls a function with what came of it in a later turn.
 fn begin<T: 'static, O: Outcome>(
     work: impl Future<Output = T> + 'static,
     callback: impl FnOnce(T) -> O + 'static,
 ) {
     let runtime = current();
     let inside = Rc::clone(&runtime);
-    let mut work = Box::pin(work);
-    // The task that waits runs only after whatever runs now, and asks again then.
+    let mut work = Box::pin(in_later_turn(work));
+    // The task runs only behind whatever runs now, and looks by itself then.
     let begun = work.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    debug_assert!(begun.is_pending(), "this turn is no later one");
     runtime.handle.spawn_detached(async move {
-        let result = match begun {
-            Poll::Ready(result) => result,
-            Poll::Pending => work.await,
-        };
-        if inside.handle.current_phase() != Phase::Poll {
-            inside.handle.phase(Phase::Poll).await;
-        }
+        let result = work.await;
         inside.make_callback(|| callback(result).into_result());
     });
 }

@@ -6,7 +6,7 @@
 //! Cancel: what a thread has begun is done, and nobody hears of it; see the functions of [`oneloop_fs`].
 
 use super::handle::{self, FileHandle};
-use super::{MkdirOptions, RmOptions};
+use super::{MkdirOptions, RmOptions, in_later_turn};
 use crate::error::Error;
 use oneloop_fs::{self as base, Access, Metadata};
 use std::ffi::OsString;
@@ -21,7 +21,7 @@ async fn of_path<T>(
     call: impl Future<Output = io::Result<T>>,
 ) -> Result<T, Error> {
     let told = |error| Error::file(syscall, error, Some(path), None);
-    call.await.map_err(told)
+    in_later_turn(call).await.map_err(told)
 }
 
 /// The same about two.
@@ -31,7 +31,7 @@ async fn of_paths<T>(
     call: impl Future<Output = io::Result<T>>,
 ) -> Result<T, Error> {
     let told = |error| Error::file(syscall, error, Some(path), Some(dest));
-    call.await.map_err(told)
+    in_later_turn(call).await.map_err(told)
 }
 
 /// Opens a file: `"r"` to read it, `"w"` to write it anew, `"a"` to append; `"r+"`, `"w+"` and `"a+"` for both;

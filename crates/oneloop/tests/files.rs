@@ -1,0 +1,617 @@
+//! Files in the three styles: one table of scenarios, each of which ends alike in all of them.
+
+use oneloop::callback::fs::{EventType, FileHandle, FsWatcher, MkdirOptions, RmOptions};
+use oneloop::callback::{self, Outcome, Thrown, next_tick, set_immediate, set_timeout};
+use oneloop::green::Wait;
+use oneloop::{EventLoop, Handle, Options, Phase, aio, green};
+use std::cell::{Cell, RefCell};
+use std::convert::Infallible;
+use std::future::Future;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+#[allow(dead_code)] // its `main`
+#[path = "../examples/files.rs"]
+mod example;
+
+fn event_loop() -> EventLoop {
+    EventLoop::with(Options::virtual_time()).unwrap()
+}
+
+/// Lines that a scenario says.
+#[derive(Clone, Default)]
+struct Log(Rc<RefCell<Vec<String>>>);
+
+impl Log {
+    fn say(&self, line: impl Into<String>) {
+        self.0.borrow_mut().push(line.into());
+    }
+
+    fn text(&self) -> String {
+        self.0.borrow().join("\n")
+    }
+}
+
+fn in_async<F: Future<Output = io::Result<()>>>(
+    scenario: impl FnOnce(PathBuf, Log) -> F,
+) -> String {
+    let (dir, log) = (tempfile::tempdir().unwrap(), Log::default());
+    let done = event_loop().block_on(scenario(dir.path().to_owned(), log.clone()));
+    done.unwrap();
+    log.text()
+}
+
+fn in_green(scenario: impl FnOnce(PathBuf, Log) -> io::Result<()> + 'static) -> String {
+    let (dir, log) = (tempfile::tempdir().unwrap(), Log::default());
+    let (path, inside) = (dir.path().to_owned(), log.clone());
+    let done = green::run_on(&mut event_loop(), move || scenario(path, inside));
+    done.unwrap().unwrap();
+    log.text()
+}
+
+fn in_callbacks<O: Outcome>(scenario: impl FnOnce(PathBuf, Log) -> O + 'static) -> String {
+    let (dir, log) = (tempfile::tempdir().unwrap(), Log::default());
+    let (path, inside) = (dir.path().to_owned(), log.clone());
+    let code = callback::run_on(&mut event_loop(), move || scenario(path, inside));
+    assert_eq!(code.unwrap(), 0);
+    log.text()
+}
+
+/// A file from its first byte to its last name.
+mod life {
+    use super::*;
+
+    pub(super) const LINES: &str = "\
+        written\nhello, world, and more: 22 bytes\ncopied\nrenamed\nlisted b, c\nremoved\nNotFound";
+
+    pub(super) async fn in_async(dir: PathBuf, log: Log) -> io::Result<()> {
+        use aio::fs::{self, OpenOptions};
+        let name = |name: &str| dir.join(name);
+        fs::write(name("a"), "hello, world").await?;
+        log.say("written");
+        let mut options = OpenOptions::new();
+        let file = options.append(true).open(name("a")).await?;
+        file.write_all(b", and more").await?;
+        let text = fs::read_to_string(name("a")).await?;
+        let bytes = fs::metadata(name("a")).await?.len();
+        log.say(format!("{text}: {bytes} bytes"));
+        fs::copy(name("a"), name("b")).await?;
+        log.say("copied");
+        fs::rename(name("a"), name("c")).await?;
+        log.say("renamed");
+        let mut entries = fs::read_dir(&dir).await?;
+        let mut names = Vec::new();
+        while let Some(entry) = entries.next_entry().await? {
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+        names.sort();
+        log.say(format!("listed {}", names.join(", ")));
+        fs::remove_file(name("b")).await?;
+        fs::remove_file(name("c")).await?;
+        log.say("removed");
+        let missing = fs::read(name("a")).await.unwrap_err();
+        log.say(format!("{:?}", missing.kind()));
+        Ok(())
+    }
+
+    pub(super) fn in_green(dir: PathBuf, log: Log) -> io::Result<()> {
+        use green::fs::{self, File};
+        let name = |name: &str| dir.join(name);
+        fs::write(name("a"), "hello, world")?;
+        log.say("written");
+        let mut file = File::options().append(true).open(name("a"))?;
+        write!(file, ", and more")?;
+        let text = fs::read_to_string(name("a"))?;
+        let bytes = fs::metadata(name("a"))?.len();
+        log.say(format!("{text}: {bytes} bytes"));
+        fs::copy(name("a"), name("b"))?;
+        log.say("copied");
+        fs::rename(name("a"), name("c"))?;
+        log.say("renamed");
+        let names =
+            fs::read_dir(&dir)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+        let mut names = names.collect::<io::Result<Vec<_>>>()?;
+        names.sort();
+        log.say(format!("listed {}", names.join(", ")));
+        fs::remove_file(name("b"))?;
+        fs::remove_file(name("c"))?;
+        log.say("removed");
+        let missing = fs::read(name("a")).unwrap_err();
+        log.say(format!("{:?}", missing.kind()));
+        Ok(())
+    }
+
+    pub(super) fn in_callbacks(dir: PathBuf, log: Log) {
+        use callback::fs::promises as fs;
+        drop(callback::spawn_micro(async move {
+            let name = |name: &str| dir.join(name);
+            fs::write_file(name("a"), "hello, world").await?;
+            log.say("written");
+            fs::append_file(name("a"), ", and more").await?;
+            let text = String::from_utf8(fs::read_file(name("a")).await?).unwrap();
+            let bytes = fs::stat(name("a")).await?.len();
+            log.say(format!("{text}: {bytes} bytes"));
+            fs::copy_file(name("a"), name("b")).await?;
+            log.say("copied");
+            fs::rename(name("a"), name("c")).await?;
+            log.say("renamed");
+            let names = fs::readdir(&dir).await?;
+            let names: Vec<_> = names.iter().map(|name| name.to_string_lossy()).collect();
+            log.say(format!("listed {}", names.join(", ")));
+            fs::unlink(name("b")).await?;
+            fs::rm(name("c")).await?;
+            log.say("removed");
+            let missing = io::Error::from(fs::read_file(name("a")).await.unwrap_err());
+            log.say(format!("{:?}", missing.kind()));
+            Ok::<_, callback::Error>(())
+        }));
+    }
+}
+
+/// Positions, the cursor, and the end.
+mod cursor {
+    use super::*;
+
+    pub(super) const LINES: &str = "012\nxy5\n3456789\nend\n10";
+
+    pub(super) async fn in_async(dir: PathBuf, log: Log) -> io::Result<()> {
+        let file = aio::fs::File::create_new(dir.join("a")).await?;
+        file.write_all(b"0123456789").await?;
+        file.rewind().await?;
+        let mut three = [0; 3];
+        file.read_exact(&mut three).await?;
+        log.say(String::from_utf8_lossy(&three));
+        file.write_all_at(b"xy", 3).await?;
+        file.read_exact_at(&mut three, 3).await?;
+        log.say(String::from_utf8_lossy(&three));
+        file.write_all_at(b"34", 3).await?;
+        let mut rest = String::new();
+        file.read_to_string(&mut rest).await?;
+        log.say(rest);
+        assert_eq!(file.read(&mut three).await?, 0);
+        log.say("end");
+        log.say(file.stream_position().await?.to_string());
+        Ok(())
+    }
+
+    pub(super) fn in_green(dir: PathBuf, log: Log) -> io::Result<()> {
+        let mut file = green::fs::File::create_new(dir.join("a"))?;
+        file.write_all(b"0123456789")?;
+        file.rewind()?;
+        let mut three = [0; 3];
+        file.read_exact(&mut three)?;
+        log.say(String::from_utf8_lossy(&three));
+        file.write_all_at(b"xy", 3)?;
+        file.read_exact_at(&mut three, 3)?;
+        log.say(String::from_utf8_lossy(&three));
+        file.write_all_at(b"34", 3)?;
+        let mut rest = String::new();
+        file.read_to_string(&mut rest)?;
+        log.say(rest);
+        assert_eq!(file.read(&mut three)?, 0);
+        log.say("end");
+        log.say(file.seek(SeekFrom::Current(0))?.to_string());
+        Ok(())
+    }
+
+    type Continue = Result<(), Thrown>;
+
+    pub(super) fn in_callbacks(dir: PathBuf, log: Log) -> Continue {
+        let path = dir.join("a");
+        std::fs::write(&path, "0123456789")?;
+        callback::fs::open(path, "r+", move |file| {
+            let file = file?;
+            let inside = file.clone();
+            file.read(vec![0; 3], None, move |read| {
+                let (bytes, buffer) = read?;
+                log.say(String::from_utf8_lossy(&buffer[..bytes]));
+                write_there(inside, log);
+                Continue::Ok(())
+            });
+            Continue::Ok(())
+        })?;
+        Ok(())
+    }
+
+    fn write_there(file: FileHandle, log: Log) {
+        let inside = file.clone();
+        file.write("xy", 3, move |written| {
+            assert_eq!(written?.0, 2);
+            let next = inside.clone();
+            inside.read(vec![0; 3], 3, move |read| {
+                log.say(String::from_utf8_lossy(&read?.1));
+                let after = next.clone();
+                next.write("34", 3, move |_| read_rest(after, log));
+                Continue::Ok(())
+            });
+            Continue::Ok(())
+        });
+    }
+
+    fn read_rest(file: FileHandle, log: Log) {
+        let inside = file.clone();
+        file.read(vec![0; 64], None, move |read| {
+            let (bytes, buffer) = read?;
+            log.say(String::from_utf8_lossy(&buffer[..bytes]));
+            let next = inside.clone();
+            inside.read(vec![0; 64], None, move |read| {
+                assert_eq!(read?.0, 0);
+                log.say("end");
+                next.stat(move |metadata| {
+                    log.say(metadata?.len().to_string());
+                    Continue::Ok(())
+                });
+                next.close(|closed| closed);
+                Continue::Ok(())
+            });
+            Continue::Ok(())
+        });
+    }
+}
+
+/// A tree that grows while it is watched.
+mod watching {
+    use super::*;
+    use aio::fs::Change;
+
+    pub(super) const LINES: &str = "a\na/b\na/b/file\na/b/file\na/b/moved";
+
+    fn say(dir: &Path, change: Change, log: &Log) -> bool {
+        let say = |path: &Path| log.say(path.strip_prefix(dir).unwrap().to_string_lossy());
+        match change {
+            Change::Created(path) => say(&path),
+            Change::Renamed { from, to } => {
+                say(&from);
+                say(&to);
+                return true;
+            }
+            other => panic!("{other:?}"),
+        }
+        false
+    }
+
+    pub(super) async fn in_async(dir: PathBuf, log: Log) -> io::Result<()> {
+        use aio::fs::{self, WatchOptions, Watcher};
+        let watcher = Watcher::new()?;
+        watcher
+            .watch(&dir, WatchOptions { recursive: true })
+            .await?;
+        let deep = dir.join("a/b");
+        fs::create_dir_all(&deep).await?;
+        fs::write(deep.join("file"), "").await?;
+        fs::rename(deep.join("file"), deep.join("moved")).await?;
+        // Its thread may look before the rename or after it.
+        let mut names = Vec::new();
+        while names.last() != Some(&deep.join("moved")) {
+            match watcher.next().await? {
+                Change::Created(path) => names.push(path),
+                Change::Renamed { from, to } => names.extend([from, to]),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(names.starts_with(&[dir.join("a"), deep.clone()]));
+        fs::remove_dir_all(dir.join("a")).await?;
+        while watcher.next().await? != Change::Removed(dir.join("a")) {}
+        for made in ["a", "a/b"] {
+            fs::create_dir(dir.join(made)).await?;
+            assert!(!say(&dir, watcher.next().await?, &log));
+        }
+        fs::write(deep.join("file"), "").await?;
+        assert!(!say(&dir, watcher.next().await?, &log));
+        fs::rename(deep.join("file"), deep.join("moved")).await?;
+        assert!(say(&dir, watcher.next().await?, &log));
+        Ok(())
+    }
+
+    pub(super) fn in_green(dir: PathBuf, log: Log) -> io::Result<()> {
+        use green::fs::{self, WatchOptions, Watcher};
+        let watcher = Watcher::new()?;
+        watcher.watch(&dir, WatchOptions { recursive: true })?;
+        let deep = dir.join("a/b");
+        for made in ["a", "a/b"] {
+            fs::create_dir(dir.join(made))?;
+            assert!(!say(&dir, watcher.next()?, &log));
+        }
+        fs::write(deep.join("file"), "")?;
+        assert!(!say(&dir, watcher.next()?, &log));
+        let mover = green::spawn(move || fs::rename(deep.join("file"), deep.join("moved")));
+        assert!(say(&dir, watcher.next()?, &log));
+        mover.join().unwrap()
+    }
+
+    pub(super) fn in_callbacks(dir: PathBuf, log: Log) -> Result<(), Thrown> {
+        use callback::fs::{self, WatchOptions};
+        let watcher = Rc::<Cell<Option<FsWatcher>>>::default();
+        let (inside, root) = (Rc::clone(&watcher), dir.clone());
+        let options = WatchOptions {
+            recursive: true,
+            ..WatchOptions::default()
+        };
+        let watching = fs::watch_with(&dir, options, move |what, name| {
+            assert_eq!(what, EventType::Rename);
+            let name = name.unwrap();
+            log.say(name.to_string_lossy());
+            match name.to_str().unwrap() {
+                "a" => fs::mkdir(root.join("a/b"), |made| made),
+                "a/b" => fs::write_file(root.join("a/b/file"), "", |written| written),
+                "a/b/file" if log.0.borrow().len() == 3 => {
+                    let (from, to) = (root.join("a/b/file"), root.join("a/b/moved"));
+                    fs::rename(from, to, |renamed| renamed);
+                }
+                "a/b/moved" => inside.take().expect("it is closed once").close(),
+                _ => {}
+            }
+        })?;
+        watcher.set(Some(watching));
+        fs::mkdir(dir.join("a"), |made| made);
+        Ok(())
+    }
+}
+
+#[test]
+fn each_scenario_ends_alike_in_each_style() {
+    let table = [
+        (
+            life::LINES,
+            in_async(life::in_async),
+            in_green(life::in_green),
+            in_callbacks(life::in_callbacks),
+        ),
+        (
+            cursor::LINES,
+            in_async(cursor::in_async),
+            in_green(cursor::in_green),
+            in_callbacks(cursor::in_callbacks),
+        ),
+        (
+            watching::LINES,
+            in_async(watching::in_async),
+            in_green(watching::in_green),
+            in_callbacks(watching::in_callbacks),
+        ),
+    ];
+    for (expected, in_async, in_green, in_callbacks) in table {
+        assert_eq!(in_async, expected, "async");
+        assert_eq!(in_green, expected, "green");
+        assert_eq!(in_callbacks, expected, "callbacks");
+    }
+}
+
+#[test]
+fn the_example_tells_what_it_saw() {
+    let log = Log::default();
+    let inside = log.clone();
+    example::files(move |line| inside.say(line)).unwrap();
+    let expected = "\
+        async: draft is there\nasync: draft is report now\n\
+        green: draft is there\ngreen: draft is report now\n\
+        callback: rename draft\ncallback: change draft\n\
+        callback: rename draft\ncallback: rename report";
+    assert_eq!(log.text(), expected);
+}
+
+#[test]
+fn a_thousand_reads_at_once_in_each_style() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a");
+    std::fs::write(&path, vec![7; 10_000]).unwrap();
+    let from = path.clone();
+    let read = event_loop().block_on(async move {
+        let reads: Vec<_> = (0..1000)
+            .map(|_| aio::spawn(aio::fs::read(from.clone())))
+            .collect();
+        let mut bytes = 0;
+        for read in reads {
+            bytes += read.await.unwrap().unwrap().len();
+        }
+        bytes
+    });
+    assert_eq!(read, 10_000_000);
+
+    let from = path.clone();
+    let read = green::run_on(&mut event_loop(), move || {
+        let group = green::Group::new();
+        let reads: Vec<_> = (0..1000)
+            .map(|_| {
+                let from = from.clone();
+                group.spawn(move || green::fs::read(from).unwrap().len())
+            })
+            .collect();
+        reads
+            .into_iter()
+            .map(|read| read.join().unwrap())
+            .sum::<usize>()
+    });
+    assert_eq!(read.unwrap(), 10_000_000);
+
+    let bytes = Rc::new(Cell::new(0));
+    let total = Rc::clone(&bytes);
+    let main = move || {
+        for _ in 0..1000 {
+            let total = Rc::clone(&total);
+            callback::fs::read_file(&path, move |read| {
+                total.set(total.get() + read?.len());
+                Ok::<_, callback::Error>(())
+            });
+        }
+    };
+    callback::run_on(&mut event_loop(), main).unwrap();
+    assert_eq!(bytes.get(), 10_000_000);
+}
+
+#[test]
+fn a_green_thread_that_is_killed_while_it_reads_has_read_nothing() {
+    in_green(|_, _| {
+        let (pipe, mut sender) = io::pipe()?;
+        let file = Rc::new(green::fs::File::from_std(
+            std::os::fd::OwnedFd::from(pipe).into(),
+        )?);
+        let inside = Rc::clone(&file);
+        let reader = green::spawn(move || inside.as_ref().read(&mut [0; 8]));
+        green::yield_now();
+        sender.write_all(b"kept")?;
+        reader.kill();
+        let mut buf = [0; 8];
+        assert_eq!(file.as_ref().read(&mut buf)?, 4);
+        assert_eq!(&buf[..4], b"kept");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_time_out_leaves_a_watcher_whole() {
+    in_green(|dir, _| {
+        let watcher = green::fs::Watcher::new()?;
+        watcher.watch(&dir, green::fs::WatchOptions::default())?;
+        for i in 0..3 {
+            let waited = green::timeout(Duration::from_secs(1), || watcher.next());
+            assert!(waited.is_err(), "nothing happens");
+            let path = dir.join(i.to_string());
+            green::fs::create_dir(&path)?;
+            assert_eq!(watcher.next()?, green::fs::Change::Created(path));
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn any_future_of_files_will_do_on_a_green_thread() {
+    in_green(|dir, _| {
+        let access = oneloop::fs::Access {
+            read: true,
+            ..Default::default()
+        };
+        oneloop::fs::access(&dir, access).wait()
+    });
+}
+
+#[test]
+fn callbacks_run_in_the_poll_phase_behind_immediates_of_the_same_turn() {
+    let lines = in_callbacks(|dir, log| {
+        let path = dir.join("a");
+        std::fs::write(&path, "bytes").unwrap();
+        let phase = || Handle::current().current_phase();
+        let says = log.clone();
+        callback::fs::read_file(&path, move |read| {
+            assert_eq!((read.unwrap().len(), phase()), (5, Phase::Poll));
+            says.say("read");
+            let says_tick = says.clone();
+            next_tick(move || says_tick.say("tick"));
+            set_timeout(move || says.say("timeout"), 0);
+        });
+        let says = log.clone();
+        set_immediate(move || says.say("immediate"));
+        let says = log.clone();
+        set_timeout(move || says.say("first timeout"), 0);
+        next_tick(move || log.say("first tick"));
+    });
+    let expected = [
+        "first tick",
+        "first timeout",
+        "immediate",
+        "read",
+        "tick",
+        "timeout",
+    ];
+    // A timeout of 0 is one of 1 ms, which jobs of the pool may take or not.
+    let without_timeout = |lines: &str| {
+        let lines = lines.lines().filter(|line| *line != "first timeout");
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        without_timeout(&lines),
+        without_timeout(&expected.join("\n"))
+    );
+}
+
+#[test]
+fn what_a_closed_handle_is_asked_for_fails_as_in_node() {
+    let lines = in_callbacks(|dir, log| {
+        std::fs::write(dir.join("a"), "bytes").unwrap();
+        callback::fs::open(dir.join("a"), "r", move |file| {
+            let file = file?;
+            let says = log.clone();
+            file.read(vec![0; 8], 0, move |read| {
+                says.say(format!("read {}", read.unwrap().0))
+            });
+            let says = log.clone();
+            file.close(move |closed| says.say(format!("closed {}", closed.is_ok())));
+            let says = log.clone();
+            file.read(vec![0; 8], 0, move |read| {
+                says.say(read.unwrap_err().to_string())
+            });
+            file.close(move |closed| log.say(closed.unwrap_err().to_string()));
+            Ok::<_, callback::Error>(())
+        })
+        .unwrap();
+    });
+    let mut lines: Vec<_> = lines.lines().collect();
+    lines.sort();
+    let expected = [
+        "EBADF: bad file descriptor, close",
+        "EBADF: bad file descriptor, read",
+        "closed true",
+        "read 5",
+    ];
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn errors_of_callbacks_have_nodes_words() {
+    let lines = in_callbacks(|_, log| {
+        let say = move |log: &Log| {
+            let log = log.clone();
+            move |result: Result<(), callback::Error>| {
+                let error = result.unwrap_err();
+                log.say(format!(
+                    "{error} | {:?} {:?}",
+                    error.code(),
+                    error.syscall()
+                ));
+            }
+        };
+        let invalid = callback::fs::open("/", "z", |_| ()).unwrap_err();
+        assert_eq!(invalid.code(), Some("ERR_INVALID_ARG_VALUE"));
+        let watched = callback::fs::watch("/no", |_, _| ()).unwrap_err();
+        let expected = "ENOENT: no such file or directory, watch '/no'";
+        assert_eq!(watched.message(), expected);
+        let hear = say(&log);
+        let options = MkdirOptions::default();
+        callback::fs::mkdir_with("/", options, move |result| {
+            hear(result);
+            let hear = say(&log);
+            callback::fs::rename("/no", "/where", move |result| {
+                hear(result);
+                let hear = say(&log);
+                callback::fs::rm_with("/no", RmOptions::default(), move |result| {
+                    hear(result);
+                    callback::fs::read_file("/", move |result| say(&log)(result.map(drop)));
+                });
+            });
+        });
+    });
+    let expected = "\
+        EEXIST: file already exists, mkdir '/' | Some(\"EEXIST\") Some(\"mkdir\")\n\
+        ENOENT: no such file or directory, rename '/no' -> '/where' | Some(\"ENOENT\") Some(\"rename\")\n\
+        ENOENT: no such file or directory, lstat '/no' | Some(\"ENOENT\") Some(\"lstat\")\n\
+        EISDIR: illegal operation on a directory, read | Some(\"EISDIR\") Some(\"read\")";
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn a_program_that_ends_leaves_no_watcher_to_the_next_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().to_owned();
+    let mut event_loop = event_loop();
+    let main = move || {
+        callback::fs::watch(&path, |_, _| ())?;
+        callback::fs::stat(&path, |_| -> Infallible { callback::process::exit(3) });
+        Ok::<_, callback::Error>(())
+    };
+    assert_eq!(callback::run_on(&mut event_loop, main).unwrap(), 3);
+    assert_eq!(callback::run_on(&mut event_loop, || ()).unwrap(), 0);
+    assert!(!event_loop.is_alive());
+}
