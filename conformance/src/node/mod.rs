@@ -5,6 +5,7 @@ mod dgram;
 mod emitter;
 mod errors;
 mod failures;
+mod files;
 mod lives;
 mod net_given;
 mod order;
@@ -144,6 +145,11 @@ pub(crate) const PROGRAMS: Suite = programs! {
     "139_dgram_abort": dgram::abort;
     "140_dgram_unref": dgram::unref;
     "141_dgram_refused": dgram::refused;
+    "142_fs_order": files::order;
+    "143_fs_errors": files::errors;
+    "144_fs_promises": files::promises;
+    "145_fs_handle": files::handle;
+    "146_fs_watch": files::watch;
 };
 
 /// `net.createServer(…).listen(0,'127.0.0.1')`

@@ -3,9 +3,12 @@
 use crate::file::File;
 use crate::job::{blocking, drop_blocking};
 use oneloop_core::Handle;
+use std::env;
 use std::ffi::OsStr;
 use std::fmt;
+use std::fs;
 use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Makes a file without a name (`O_TMPFILE`), to read and write: nobody else finds it, and it goes when it
@@ -18,6 +21,11 @@ use std::path::{Path, PathBuf};
 /// Outside of a loop.
 pub async fn tempfile() -> io::Result<File> {
     File::from_std(blocking(tempfile::tempfile).await?)
+}
+
+/// The path of something that is not removed any more.
+fn keep(path: tempfile::TempPath) -> io::Result<PathBuf> {
+    path.keep().map_err(|failed| failed.error)
 }
 
 /// Something that removes itself when it is dropped: on the pool, as that may take its time.
@@ -65,37 +73,50 @@ impl<T: Send + 'static> Drop for Removed<T> {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct TempDir {
-    dir: Removed<tempfile::TempDir>,
+    dir: Removed<Dir>,
+}
+
+/// A directory that is removed on the thread that drops this.
+struct Dir {
+    /// None once it is kept.
+    path: Option<PathBuf>,
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        if let Some(path) = &self.path {
+            let _ = fs::remove_dir_all(path); // nobody waits for it
+        }
+    }
 }
 
 impl TempDir {
     /// Makes one where temporary files go: in `$TMPDIR`, or `/tmp`.
     ///
     /// # Errors
-    /// As [`tempfile::TempDir::new`].
+    /// Those of `mkdir(2)`.
     ///
     /// # Panics
     /// Outside of a loop.
     pub async fn new() -> io::Result<Self> {
-        TempDir::of(tempfile::TempDir::new).await
+        TempDir::new_in(env::temp_dir()).await
     }
 
     /// Makes one there.
     ///
     /// # Errors
-    /// As [`tempfile::TempDir::new_in`].
+    /// Those of `mkdir(2)`.
     ///
     /// # Panics
     /// Outside of a loop.
     pub async fn new_in(dir: impl AsRef<Path>) -> io::Result<Self> {
-        let dir = dir.as_ref().to_owned();
-        TempDir::of(move || tempfile::TempDir::new_in(dir)).await
+        TempDir::with_prefix_in(".tmp", dir).await
     }
 
-    /// Makes one there, with a name that begins with that.
+    /// Makes one there, with a name that begins with that and ends in six letters.
     ///
     /// # Errors
-    /// As [`tempfile::TempDir::with_prefix_in`].
+    /// Those of `mkdir(2)`.
     ///
     /// # Panics
     /// Outside of a loop.
@@ -104,12 +125,13 @@ impl TempDir {
         dir: impl AsRef<Path>,
     ) -> io::Result<Self> {
         let (prefix, dir) = (prefix.as_ref().to_owned(), dir.as_ref().to_owned());
-        TempDir::of(move || tempfile::TempDir::with_prefix_in(prefix, dir)).await
-    }
-
-    async fn of(
-        make: impl FnOnce() -> io::Result<tempfile::TempDir> + Send + 'static,
-    ) -> io::Result<Self> {
+        let make = move || {
+            let mut builder = tempfile::Builder::new();
+            let make = |path: &Path| fs::DirBuilder::new().mode(0o700).create(path);
+            let made = builder.prefix(&prefix).make_in(dir, make)?;
+            let path = Some(keep(made.into_temp_path())?);
+            Ok(Dir { path })
+        };
         Ok(TempDir {
             dir: Removed::new(blocking(make).await?),
         })
@@ -117,12 +139,14 @@ impl TempDir {
 
     /// Where it is.
     pub fn path(&self) -> &Path {
-        self.dir.get().path()
+        let path = self.dir.get().path.as_deref();
+        path.expect("only a kept one has none")
     }
 
     /// Lets it stay, and says where it is.
     pub fn keep(self) -> PathBuf {
-        self.dir.take().keep()
+        let path = self.dir.take().path.take();
+        path.expect("only a kept one has none")
     }
 
     /// Removes it now, with all that is in it.
@@ -130,8 +154,8 @@ impl TempDir {
     /// # Errors
     /// As [`remove_dir_all`](crate::remove_dir_all).
     pub async fn close(self) -> io::Result<()> {
-        let dir = self.dir.take();
-        blocking(move || dir.close()).await
+        let path = self.keep();
+        blocking(move || fs::remove_dir_all(path)).await
     }
 }
 
@@ -158,29 +182,28 @@ impl NamedTempFile {
     /// Makes one where temporary files go: in `$TMPDIR`, or `/tmp`.
     ///
     /// # Errors
-    /// As [`tempfile::NamedTempFile::new`].
+    /// Those of `open(2)`.
     ///
     /// # Panics
     /// Outside of a loop.
     pub async fn new() -> io::Result<Self> {
-        NamedTempFile::of(tempfile::NamedTempFile::new).await
+        NamedTempFile::new_in(env::temp_dir()).await
     }
 
     /// Makes one there: beside the file that it is to replace, say.
     ///
     /// # Errors
-    /// As [`tempfile::NamedTempFile::new_in`].
+    /// Those of `open(2)`.
     ///
     /// # Panics
     /// Outside of a loop.
     pub async fn new_in(dir: impl AsRef<Path>) -> io::Result<Self> {
         let dir = dir.as_ref().to_owned();
-        NamedTempFile::of(move || tempfile::NamedTempFile::new_in(dir)).await
-    }
-
-    async fn of(
-        make: impl FnOnce() -> io::Result<tempfile::NamedTempFile> + Send + 'static,
-    ) -> io::Result<Self> {
+        let make = move || {
+            let mut options = fs::OpenOptions::new();
+            options.read(true).write(true).create_new(true).mode(0o600);
+            tempfile::Builder::new().make_in(dir, |path| options.open(path))
+        };
         let (file, path) = blocking(make).await?.into_parts();
         let path = Removed::new(path);
         Ok(NamedTempFile {
@@ -217,7 +240,7 @@ impl NamedTempFile {
     /// As [`remove_file`](crate::remove_file).
     pub async fn close(self) -> io::Result<()> {
         let path = self.path.take();
-        blocking(move || path.close()).await
+        blocking(move || fs::remove_file(keep(path)?)).await
     }
 }
 
