@@ -83,3 +83,31 @@ impl<T, R, N: FnOnce(T) -> R> Drop for Rest<'_, T, R, N> {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use oneloop_core::EventLoop;
+    use std::rc::Rc;
+
+    #[test]
+    fn a_panic_in_a_job_is_its_error_and_is_not_noted() {
+        let mut event_loop = EventLoop::new().unwrap();
+        let handle = event_loop.handle();
+        event_loop.block_on(async {
+            let error = blocking(|| -> io::Result<()> { panic!("in the job") }).await;
+            assert!(error.unwrap_err().to_string().contains("in the job"));
+            let held = Rc::new(()); // such as the turn of a file
+            let inside = Rc::clone(&held);
+            let note = move |()| drop(inside);
+            let error = noted(&handle, || panic!("in the job"), note).await;
+            assert!(error.unwrap_err().to_string().contains("in the job"));
+            assert_eq!(
+                Rc::strong_count(&held),
+                1,
+                "what the note holds is let go of"
+            );
+        });
+        event_loop.run().unwrap(); // nothing is left that it would wait for
+    }
+}

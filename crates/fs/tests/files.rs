@@ -4,7 +4,7 @@ mod harness;
 
 use harness::{BusyPool, begin, begin_and_drop, block_on, poll_once};
 use oneloop_core::{EventLoop, Handle, Options, yield_now};
-use oneloop_fs::{self as fs, File, NamedTempFile, OpenOptions, TempDir};
+use oneloop_fs::{self as fs, Access, File, NamedTempFile, OpenOptions, TempDir};
 use rustix::io::Errno;
 use std::io::{self, ErrorKind, Read, SeekFrom, Write};
 use std::os::fd::AsFd;
@@ -149,6 +149,57 @@ fn a_huge_file_is_read_far_beyond_four_gigabytes() {
         assert_eq!(file.read(&mut buf).await.unwrap(), 8);
         assert_eq!(&buf[..8], b"far away");
         assert_eq!(file.stream_position().await.unwrap(), far + 8);
+    });
+}
+
+#[test]
+fn what_is_not_cached_is_read_by_a_thread() {
+    block_on(|dir| async move {
+        let path = dir.join("a");
+        let bytes = pattern(1 << 20);
+        fs::write(&path, &bytes).await.unwrap();
+        let file = File::open(&path).await.unwrap();
+        file.sync_all().await.unwrap();
+        let evict = || {
+            let advice = rustix::fs::Advice::DontNeed;
+            rustix::fs::fadvise(&file, 0, None, advice).unwrap();
+        };
+        evict();
+        let mut all = Vec::new();
+        file.read_to_end(&mut all).await.unwrap();
+        assert!(all == bytes);
+        evict();
+        let mut buf = [0; 4096];
+        let busy = BusyPool::new().await;
+        {
+            let mut read = pin!(file.read_exact_at(&mut buf, 500_000));
+            if poll_once(read.as_mut()).await.is_some() {
+                return eprintln!("skipped: the file stays in the cache");
+            }
+            drop(busy);
+            read.await.unwrap();
+        }
+        assert_eq!(buf[..], bytes[500_000..504_096]);
+    });
+}
+
+#[test]
+fn what_may_be_done_is_asked_of_the_kernel() {
+    block_on(|dir| async move {
+        fs::write(dir.join("a"), "").await.unwrap();
+        let reads = Access {
+            read: true,
+            ..Access::default()
+        };
+        fs::access(dir.join("a"), reads).await.unwrap();
+        let runs = Access {
+            execute: true,
+            ..Access::default()
+        };
+        let error = fs::access(dir.join("a"), runs).await.unwrap_err();
+        assert_eq!(errno(&error), Some(Errno::ACCESS), "even for root");
+        let error = fs::access(dir.join("b"), Access::default()).await;
+        assert_eq!(errno(&error.unwrap_err()), Some(Errno::NOENT));
     });
 }
 

@@ -7,7 +7,7 @@ use oneloop::{EventLoop, Handle, Options, Phase, aio, green};
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::future::Future;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -193,7 +193,7 @@ mod cursor {
         log.say(rest);
         assert_eq!(file.read(&mut three)?, 0);
         log.say("end");
-        log.say(file.seek(SeekFrom::Current(0))?.to_string());
+        log.say(file.stream_position()?.to_string());
         Ok(())
     }
 

@@ -109,7 +109,7 @@ pub(super) struct State {
     pub(super) source: Source<Arc<OwnedFd>>,
     tree: RefCell<Tree>,
     moves: RefCell<Moves>,
-    half_rename: RefCell<Option<Sleep>>,
+    half_rename: Cell<Option<Sleep>>,
     /// Directories to be looked at.
     todo: RefCell<VecDeque<Todo>>,
     /// How many looks are under way.
@@ -133,7 +133,7 @@ impl State {
             source,
             tree: RefCell::default(),
             moves: RefCell::default(),
-            half_rename: RefCell::default(),
+            half_rename: Cell::default(),
             todo: RefCell::default(),
             looks: Cell::new(0),
             waiting: Cell::default(),
@@ -176,17 +176,16 @@ impl State {
 
     /// Tells of renames whose other half did not come in time. True if there were any.
     fn poll_half_renames(&self, cx: &mut Context<'_>) -> bool {
-        let mut half_rename = self.half_rename.borrow_mut();
         if self.moves.borrow().is_empty() {
-            *half_rename = None;
+            self.half_rename.set(None);
             return false;
         }
-        let sleep = half_rename.get_or_insert_with(|| self.source.handle().sleep(HALF_RENAME));
-        if Pin::new(sleep).poll(cx).is_pending() {
+        let begun = self.half_rename.take();
+        let mut sleep = begun.unwrap_or_else(|| self.source.handle().sleep(HALF_RENAME));
+        if Pin::new(&mut sleep).poll(cx).is_pending() {
+            self.half_rename.set(Some(sleep));
             return false;
         }
-        *half_rename = None;
-        drop(half_rename);
         let halves = self.moves.borrow_mut().take_all();
         halves.into_iter().for_each(|half| self.went_outside(half));
         true
