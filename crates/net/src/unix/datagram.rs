@@ -6,17 +6,16 @@ use super::name::to_kernel;
 use crate::addr::Addr;
 use crate::datagram::Datagram;
 use crate::socket::{FLAGS, take_error};
-use oneloop_core::{Direction, Done, Elapsed, Handle, Interest, Ownership, Source};
-use rustix::net::{
-    self, AddressFamily, RecvFlags, SendFlags, SocketAddrAny, SocketType, socketpair, sockopt,
-};
+use oneloop_core::{Direction, Done, Handle, Interest, Ownership, Source};
+use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketType, socketpair, sockopt};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// How long a send to a full receiver waits before it tries again by itself.
-const RETRY: Duration = Duration::from_millis(10);
+/// How long a send to a full receiver waits before it first tries again; then twice as long, and so on.
+const RETRY_MIN: Duration = Duration::from_micros(100);
+const RETRY_MAX: Duration = Duration::from_millis(10);
 
 /// A Unix datagram socket on a loop.
 ///
@@ -176,24 +175,15 @@ impl UnixDatagram {
         buf: &[u8],
         fds: &[BorrowedFd<'_>],
     ) -> Poll<io::Result<()>> {
-        self.poll_send_message(cx, buf, fds, None)
-    }
-
-    fn poll_send_message(
-        &self,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-        fds: &[BorrowedFd<'_>],
-        to: Option<&SocketAddrAny>,
-    ) -> Poll<io::Result<()>> {
         self.source.poll_io(cx, Direction::Write, |fd| {
-            let bytes = message::send(fd, buf, fds, to)?;
+            let bytes = message::send(fd, buf, fds, None)?;
             Ok(Done::one(()).of_bytes(bytes))
         })
     }
 
     /// Sends one datagram to a name, whole or not at all. While the receiver has no room for it, this
-    /// waits; as the kernel tells of room only to those who are connected, it also tries every 10 ms.
+    /// tries again after 100 µs, 200 µs, … up to 10 ms: the kernel tells of room only to those who are
+    /// connected, so [`UnixDatagram::connect`] is for those who send a lot.
     ///
     /// Cancel safe: dropped before it is ready, it has sent nothing.
     ///
@@ -217,14 +207,23 @@ impl UnixDatagram {
         to: &Addr,
     ) -> io::Result<()> {
         let to = to_kernel(to)?;
-        loop {
-            let send = |cx: &mut Context<'_>| self.poll_send_message(cx, buf, fds, Some(&to));
-            let sent = self.source.io(Direction::Write, send);
-            match self.source.handle().timeout(RETRY, sent).await {
-                Ok(sent) => return sent,
-                Err(Elapsed) => self.source.assume_ready(Direction::Write),
-            }
+        let mut retry = RETRY_MIN;
+        // A send that the receiver had no room for makes an edge of its own (the kernel frees what it had
+        // copied), so a wait for one would spin.
+        let send = |cx: &mut Context<'_>| {
+            self.source.poll_io(cx, Direction::Write, |fd| {
+                match message::send(fd, buf, fds, Some(&to)) {
+                    Ok(bytes) => Ok(Done::one(true).of_bytes(bytes)),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Done::one(false)),
+                    Err(error) => Err(error),
+                }
+            })
+        };
+        while !self.source.io(Direction::Write, send).await? {
+            self.source.handle().sleep(retry).await;
+            retry = (retry * 2).min(RETRY_MAX);
         }
+        Ok(())
     }
 
     /// Who made the pair that this is one of (`SO_PEERCRED`).

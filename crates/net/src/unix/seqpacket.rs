@@ -47,7 +47,7 @@ impl UnixSeqpacket {
     /// Connects.
     ///
     /// # Errors
-    /// Those of `connect(2)`: `ENOENT`, `ECONNREFUSED`, `EPROTOTYPE` when who listens there does not
+    /// Those of `connect(2)`: `ENOENT`, `ECONNREFUSED`, `EPROTOTYPE` when a path's listener does not
     /// keep bounds, and `EAGAIN` when the listener's backlog is full.
     pub async fn connect(handle: &Handle, addr: &Addr) -> io::Result<Self> {
         to_kernel(addr)?;
