@@ -16,9 +16,11 @@ mod listener;
 mod pipe;
 mod resolve;
 mod socket;
+mod stdio;
 mod stream;
 mod target;
 mod tcp;
+mod tty;
 mod udp;
 mod unix;
 
@@ -30,9 +32,11 @@ pub use listener::{BACKLOG, ListenOptions, Listener, ListenerStats};
 pub use pipe::{PipeReader, PipeWriter, pipe};
 pub use resolve::{Family, ResolveError, ResolveOptions, resolve, resolve_name, resolve_with};
 pub use socket::{Connecting, Shutdown, Socket, Unconnected};
+pub use stdio::{Stderr, Stdin, StdioKind, Stdout, stderr, stdin, stdout};
 pub use stream::{AsSource, ByteStream, ReadHalf, WriteHalf};
 pub use target::{Target, ToTarget, first_that_works};
 pub use tcp::{TcpListener, TcpStream};
+pub use tty::{RawMode, Tty, WindowSize, is_tty, reset_tty_mode, window_size};
 pub use udp::{Interface, Outgoing, Received, RecvBatch, UdpOptions, UdpSocket};
 pub use unix::{
     Credentials, FDS_MAX, ToUnixAddr, UnixDatagram, UnixListener, UnixMessage, UnixSeqpacket,

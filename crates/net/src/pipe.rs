@@ -227,7 +227,7 @@ fn open(path: &Path, access: OFlags) -> io::Result<OwnedFd> {
 }
 
 /// Another open file description of the same pipe.
-fn open_anew(fd: BorrowedFd<'_>, access: OFlags) -> io::Result<OwnedFd> {
+pub(crate) fn open_anew(fd: BorrowedFd<'_>, access: OFlags) -> io::Result<OwnedFd> {
     open(
         Path::new(&format!("/proc/self/fd/{}", fd.as_raw_fd())),
         access,

@@ -122,6 +122,16 @@ pub trait WriteHalf: AsSource {
             .poll_io(cx, Direction::Write, |_| write_vectored(self, bufs))
     }
 
+    /// Waits until all that was written is with the kernel, for what has others do it: standard output,
+    /// where that is a file. Anything else holds nothing back.
+    ///
+    /// # Errors
+    /// Those of `write(2)` that nobody was told of yet: `ENOSPC`.
+    fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let _ = cx;
+        Poll::Ready(Ok(()))
+    }
+
     /// Writes as much as the kernel takes now, without waiting: 0 bytes if it takes none. For code
     /// that is no task: see [`Source::try_io`].
     ///

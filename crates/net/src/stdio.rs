@@ -1,0 +1,593 @@
+//! Standard input and output, whatever they are: never in the loop's way, and left as they were.
+//!
+//! What a program was started with it shares with others, with the shell above all. `O_NONBLOCK` would be
+//! theirs as well: it belongs to the open file description, and stays when the program ends. So:
+//!
+//! | what it is | how it is read and written |
+//! |---|---|
+//! | a terminal, a pipe | opened anew through `/proc/self/fd`, non-blocking; the original stays as it is |
+//! | the same, where that may not be (another user's) | once it is ready, with `RWF_NOWAIT` or a look just before |
+//! | a socket | with `MSG_DONTWAIT` |
+//! | a file, `/dev/null` | by a thread for files, at the position that it shares with others |
+//! | closed | there is nothing to read, and what is written vanishes, as in the standard library |
+
+use crate::buffer::CHUNK_BYTES;
+use crate::joint::{Joined, Joint, WeakJoint, lock};
+use crate::pipe::{PipeReader, PipeWriter};
+use crate::stream::{AsSource, ReadHalf, WriteHalf};
+use crate::tty::{RawMode, WindowSize, is_tty, window_size};
+use oneloop_core::{Class, Direction, Done, Handle, Interest, Ownership, Source};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::fs::{FileType, fstat};
+use rustix::io::{Errno, ReadWriteFlags, fcntl_dupfd_cloexec, preadv2, pwritev2};
+use rustix::net::{RecvFlags, SendFlags};
+use std::cell::Cell;
+use std::fmt;
+use std::future::poll_fn;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll};
+
+/// What a standard input or output is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StdioKind {
+    /// A terminal.
+    Tty,
+    /// A pipe or FIFO.
+    Pipe,
+    /// A socket, as inetd gives.
+    Socket,
+    /// A file, or a device.
+    File,
+    /// There is none.
+    Closed,
+}
+
+impl StdioKind {
+    fn of(fd: &OwnedFd) -> io::Result<Self> {
+        if is_tty(fd) {
+            return Ok(StdioKind::Tty);
+        }
+        Ok(match FileType::from_raw_mode(fstat(fd)?.st_mode) {
+            FileType::Fifo => StdioKind::Pipe,
+            FileType::Socket => StdioKind::Socket,
+            _ => StdioKind::File,
+        })
+    }
+}
+
+/// The standard input of this process: see [`stdin`].
+#[derive(Debug)]
+pub struct Stdin {
+    kind: StdioKind,
+    way: Way<PipeReader>,
+}
+
+/// The standard output of this process, or its standard error: see [`stdout`], [`stderr`].
+#[derive(Debug)]
+pub struct Stdout {
+    kind: StdioKind,
+    way: Way<PipeWriter>,
+}
+
+/// Standard error: the same operations.
+pub type Stderr = Stdout;
+
+/// The standard input, on a loop.
+///
+/// Reading is cancel safe: a byte belongs to whoever reads next, also when a thread had begun to read it for
+/// somebody who gave up. It does not know what `std::io::stdin` has read ahead. A read of a file keeps the
+/// loop alive until the thread that has begun it is done.
+///
+/// # Errors
+/// `EMFILE`, and those of `epoll_ctl(2)`.
+pub fn stdin(handle: &Handle) -> io::Result<Stdin> {
+    let (kind, way) = Way::find(handle, 0, |fd| PipeReader::from_shared_fd(handle, fd))?;
+    Ok(Stdin { kind, way })
+}
+
+/// The standard output, on a loop. Nothing is held back: lines of `println!` come in between where they are
+/// printed.
+///
+/// Of a file it is a thread that writes, behind the caller's back: an error is told by the next write or by
+/// the flush, and all that was taken is written by the time that the loop is dropped. So a write is cancel
+/// safe there, too.
+///
+/// # Errors
+/// `EMFILE`, and those of `epoll_ctl(2)`.
+pub fn stdout(handle: &Handle) -> io::Result<Stdout> {
+    Stdout::new(handle, 1)
+}
+
+/// The standard error, on a loop: see [`stdout`].
+///
+/// # Errors
+/// As [`stdout`].
+pub fn stderr(handle: &Handle) -> io::Result<Stderr> {
+    Stdout::new(handle, 2)
+}
+
+/// How something is read or written.
+#[derive(Debug)]
+enum Way<P> {
+    /// Opened anew: an open file description of our own.
+    Own(P),
+    Socket(Source),
+    /// It can be waited for, but others may be at it as well.
+    Careful(Source),
+    Jobs(Jobs),
+    /// It is closed.
+    Nothing(Source),
+}
+
+impl<P: AsSource> Way<P> {
+    fn find(
+        handle: &Handle,
+        number: usize,
+        open_anew: impl FnOnce(&OwnedFd) -> io::Result<P>,
+    ) -> io::Result<(StdioKind, Self)> {
+        let duplicate = match number {
+            0 => fcntl_dupfd_cloexec(io::stdin(), 3),
+            1 => fcntl_dupfd_cloexec(io::stdout(), 3),
+            _ => fcntl_dupfd_cloexec(io::stderr(), 3),
+        };
+        let fd = match duplicate {
+            Ok(fd) => fd,
+            Err(Errno::BADF) => {
+                let nothing = always_ready(handle)?;
+                return Ok((StdioKind::Closed, Way::Nothing(nothing)));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let kind = StdioKind::of(&fd)?;
+        let way = match kind {
+            StdioKind::Socket => Way::Socket(shared(handle, fd)?),
+            StdioKind::Tty | StdioKind::Pipe if !is_pty_master(&fd) => match open_anew(&fd) {
+                Ok(own) => Way::Own(own),
+                Err(_) => Way::Careful(shared(handle, fd)?),
+            },
+            _ => match shared(handle, fd.try_clone()?) {
+                Ok(source) => Way::Careful(source),
+                // epoll(7): a file that is always ready.
+                Err(error) if Errno::from_io_error(&error) == Some(Errno::PERM) => {
+                    Way::Jobs(Jobs::new(handle, number, fd)?)
+                }
+                Err(error) => return Err(error),
+            },
+        };
+        Ok((kind, way))
+    }
+
+    fn source(&self) -> &Source {
+        match self {
+            Way::Own(own) => own.source(),
+            Way::Socket(source) | Way::Careful(source) | Way::Nothing(source) => source,
+            Way::Jobs(jobs) => &jobs.done,
+        }
+    }
+
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Way::Jobs(jobs) => jobs.fd.as_fd(),
+            other => other.source().as_fd(),
+        }
+    }
+}
+
+/// An fd whose open file description belongs to others, too.
+fn shared(handle: &Handle, fd: OwnedFd) -> io::Result<Source> {
+    Source::new(handle, fd, Interest::NONE, Ownership::Shared)
+}
+
+/// A source whose readiness is what we say: an eventfd to which nobody adds.
+fn always_ready(handle: &Handle) -> io::Result<Source> {
+    let eventfd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+    let source = Source::new(handle, eventfd, Interest::NONE, Ownership::Sole)?;
+    source.assume_ready(Direction::Read);
+    source.assume_ready(Direction::Write);
+    Ok(source.reads_in_parts()) // a short read leaves it as it is
+}
+
+/// To open a master anew would make another pseudo-terminal: pts(4).
+fn is_pty_master(fd: &OwnedFd) -> bool {
+    rustix::pty::ptsname(fd, Vec::new()).is_ok()
+}
+
+/// The kernel's word for "at the position that the open file description has".
+const CURRENT_POSITION: u64 = u64::MAX;
+
+/// What a pipe that is ready takes without blocking (`PIPE_BUF`), and a terminal mostly.
+const CAREFUL_BYTES: usize = 4096;
+
+/// Reads what is there. Where the kernel cannot be told not to wait, it could, if somebody else took the
+/// bytes just now.
+fn read_carefully(fd: &Source, buf: &mut [u8]) -> io::Result<usize> {
+    let bufs = &mut [IoSliceMut::new(buf)];
+    match preadv2(fd, bufs, CURRENT_POSITION, ReadWriteFlags::NOWAIT) {
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
+            check_ready(fd, PollFlags::IN)?;
+            Ok(rustix::io::read(fd, buf)?)
+        }
+        read => Ok(read?),
+    }
+}
+
+/// Writes what the kernel takes: see [`read_carefully`].
+fn write_carefully(fd: &Source, buf: &[u8]) -> io::Result<usize> {
+    let bufs = &[IoSlice::new(buf)];
+    match pwritev2(fd, bufs, CURRENT_POSITION, ReadWriteFlags::NOWAIT) {
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
+            check_ready(fd, PollFlags::OUT)?;
+            let part = &buf[..buf.len().min(CAREFUL_BYTES)];
+            Ok(rustix::io::write(fd, part)?)
+        }
+        written => Ok(written?),
+    }
+}
+
+fn check_ready(fd: &Source, flags: PollFlags) -> io::Result<()> {
+    let mut fds = [PollFd::new(fd, flags)];
+    match poll(&mut fds, Some(&Timespec::default()))? {
+        0 => Err(io::ErrorKind::WouldBlock.into()),
+        _ => Ok(()),
+    }
+}
+
+fn wait_until_ready(fd: BorrowedFd<'_>, flags: PollFlags) -> io::Result<()> {
+    match poll(&mut [PollFd::new(&fd, flags)], None) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// An fd that is always ready, and may take its time: a thread reads or writes it, one job at a time.
+struct Jobs {
+    number: usize,
+    fd: Arc<OwnedFd>,
+    /// Ready while no job is under way.
+    done: Rc<Source>,
+    /// A task waits for the job that is under way.
+    is_watched: Rc<Cell<bool>>,
+}
+
+impl fmt::Debug for Jobs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Jobs({:?})", self.fd)
+    }
+}
+
+/// What jobs of this process have read and written, for whoever comes next.
+static PROGRESS: [Mutex<Progress>; 3] = [const { Mutex::new(Progress::new()) }; 3];
+
+struct Progress {
+    under_way: Option<WeakJoint<()>>,
+    /// What was read, and how much of it is taken; or what is to be written.
+    bytes: Vec<u8>,
+    taken: usize,
+    /// How the last job ended, unless there are bytes of it: a read at the end, or not at all; a write that
+    /// failed.
+    ended: Option<io::Result<()>>,
+}
+
+impl Progress {
+    const fn new() -> Self {
+        Progress {
+            under_way: None,
+            bytes: Vec::new(),
+            taken: 0,
+            ended: None,
+        }
+    }
+
+    /// What there is to read; none if that is still to be seen.
+    fn take(&mut self, buf: &mut [u8]) -> Option<io::Result<usize>> {
+        let left = &self.bytes[self.taken..];
+        if left.is_empty() {
+            return self.ended.take().map(|ended| ended.map(|()| 0));
+        }
+        let count = left.len().min(buf.len());
+        buf[..count].copy_from_slice(&left[..count]);
+        self.taken += count;
+        Some(Ok(count))
+    }
+
+    fn under_way(&self) -> Option<Joint<()>> {
+        self.under_way.as_ref().and_then(WeakJoint::upgrade)
+    }
+}
+
+impl Jobs {
+    fn new(handle: &Handle, number: usize, fd: OwnedFd) -> io::Result<Self> {
+        Ok(Jobs {
+            number,
+            fd: Arc::new(fd),
+            done: Rc::new(always_ready(handle)?),
+            is_watched: Rc::default(),
+        })
+    }
+
+    fn progress(&self) -> MutexGuard<'static, Progress> {
+        lock(&PROGRESS[self.number])
+    }
+
+    /// What a job has read; while one is under way, that it would block.
+    fn read_once(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let mut progress = self.progress();
+        if let Some(taken) = progress.take(buf) {
+            return taken;
+        }
+        match progress.under_way() {
+            Some(joint) => self.join(progress, &joint),
+            None => {
+                let (number, fd) = (self.number, Arc::clone(&self.fd));
+                self.begin(progress, move || read_ahead(&PROGRESS[number], &fd));
+            }
+        }
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    /// Takes bytes for the next job; while one is under way, it would block.
+    fn write_once(&self, buf: &[u8]) -> io::Result<usize> {
+        let mut progress = self.check_written()?;
+        let count = buf.len().min(CHUNK_BYTES);
+        progress.bytes.extend_from_slice(&buf[..count]);
+        let unwritten = self.unwritten();
+        self.begin(progress, move || drop(unwritten));
+        Ok(count)
+    }
+
+    /// Writes what a job has not come to yet, and then this, on the caller's thread.
+    fn write_all_blocking(&self, bytes: &[u8]) -> io::Result<()> {
+        drop(self.unwritten());
+        write_all(&self.fd, bytes)
+    }
+
+    fn unwritten(&self) -> Unwritten {
+        Unwritten {
+            number: self.number,
+            fd: Arc::clone(&self.fd),
+        }
+    }
+
+    /// Fails if the last job did, and while one is under way.
+    fn check_written(&self) -> io::Result<MutexGuard<'static, Progress>> {
+        let mut progress = self.progress();
+        if let Some(Err(error)) = progress.ended.take() {
+            return Err(error);
+        }
+        match progress.under_way() {
+            None => Ok(progress),
+            Some(joint) => {
+                self.join(progress, &joint);
+                Err(io::ErrorKind::WouldBlock.into())
+            }
+        }
+    }
+
+    /// Has a thread do a job, and waits for its end. The lock ends before: if there is no thread to be
+    /// had, the job is done here and now.
+    fn begin(
+        &self,
+        mut progress: MutexGuard<'static, Progress>,
+        job: impl FnOnce() + Send + 'static,
+    ) {
+        let joint = Joint::new();
+        progress.under_way = Some(joint.downgrade());
+        drop(progress);
+        self.watch(joint.begin(self.done.handle(), Class::Fs, job, |_| ()));
+    }
+
+    /// Waits for a job that was begun before, perhaps on another loop.
+    fn join(&self, progress: MutexGuard<'static, Progress>, joint: &Joint<()>) {
+        drop(progress);
+        if !self.is_watched.get() {
+            self.watch(joint.join(self.done.handle()));
+        }
+    }
+
+    fn watch(&self, mut joined: Joined<()>) {
+        self.is_watched.set(true);
+        let (done, is_watched) = (Rc::downgrade(&self.done), Rc::clone(&self.is_watched));
+        self.done.handle().spawn_detached(async move {
+            // If it was never begun, whoever is woken begins another one.
+            let _ = poll_fn(|cx| joined.poll_with(cx, |()| ())).await;
+            is_watched.set(false);
+            if let Some(done) = done.upgrade() {
+                done.assume_ready(Direction::Read);
+                done.assume_ready(Direction::Write);
+                done.wake_waiting();
+            }
+        });
+    }
+}
+
+/// On a thread: reads what comes next, for whoever asks.
+fn read_ahead(progress: &Mutex<Progress>, fd: &OwnedFd) {
+    let mut bytes = mem::take(&mut lock(progress).bytes);
+    bytes.resize(CHUNK_BYTES, 0);
+    let read = rustix::io::retry_on_intr(|| rustix::io::read(fd, &mut bytes[..]));
+    bytes.truncate(*read.as_ref().unwrap_or(&0));
+    let mut progress = lock(progress);
+    progress.ended = match read {
+        Ok(0) => Some(Ok(())),
+        Ok(_) => None,
+        Err(error) => Some(Err(error.into())),
+    };
+    (progress.bytes, progress.taken) = (bytes, 0);
+}
+
+/// What was taken to be written. Its drop writes it, unless somebody else has: none of it is lost when the
+/// loop ends before a thread comes to it.
+struct Unwritten {
+    number: usize,
+    fd: Arc<OwnedFd>,
+}
+
+/// One thread writes at a time, so that what was taken first is written first.
+static WRITING: [Mutex<()>; 3] = [const { Mutex::new(()) }; 3];
+
+impl Drop for Unwritten {
+    fn drop(&mut self) {
+        let _writing = lock(&WRITING[self.number]);
+        let bytes = mem::take(&mut lock(&PROGRESS[self.number]).bytes);
+        if let Err(error) = write_all(&self.fd, &bytes) {
+            lock(&PROGRESS[self.number]).ended = Some(Err(error));
+        }
+    }
+}
+
+fn write_all(fd: &OwnedFd, mut left: &[u8]) -> io::Result<()> {
+    while !left.is_empty() {
+        match rustix::io::write(fd, left) {
+            Ok(count) => left = &left[count..],
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+impl Stdin {
+    /// What it is.
+    pub fn kind(&self) -> StdioKind {
+        self.kind
+    }
+
+    /// True if it is a terminal.
+    pub fn is_tty(&self) -> bool {
+        self.kind == StdioKind::Tty
+    }
+
+    /// Puts the terminal into raw mode while the guard lives: see [`RawMode`].
+    ///
+    /// # Errors
+    /// `ENOTTY` if it is none.
+    pub fn raw_mode(&self) -> io::Result<RawMode> {
+        RawMode::enter(self)
+    }
+}
+
+impl AsSource for Stdin {
+    fn source(&self) -> &Source {
+        self.way.source()
+    }
+}
+
+impl ReadHalf for Stdin {
+    fn read_once(&self, buf: &mut [u8]) -> io::Result<usize> {
+        match &self.way {
+            Way::Own(pipe) => pipe.read_once(buf),
+            Way::Socket(socket) => {
+                let (count, _) = rustix::net::recv(socket, buf, RecvFlags::DONTWAIT)?;
+                Ok(count)
+            }
+            Way::Careful(source) => read_carefully(source, buf),
+            Way::Jobs(jobs) => jobs.read_once(buf),
+            Way::Nothing(_) => Ok(0),
+        }
+    }
+}
+
+impl AsFd for Stdin {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.way.as_fd()
+    }
+}
+
+impl Stdout {
+    fn new(handle: &Handle, number: usize) -> io::Result<Self> {
+        let (kind, way) = Way::find(handle, number, |fd| PipeWriter::from_shared_fd(handle, fd))?;
+        Ok(Stdout { kind, way })
+    }
+
+    /// What it is.
+    pub fn kind(&self) -> StdioKind {
+        self.kind
+    }
+
+    /// True if it is a terminal.
+    pub fn is_tty(&self) -> bool {
+        self.kind == StdioKind::Tty
+    }
+
+    /// Writes all of it, and blocks until it is with the kernel: for what is about to end the process.
+    ///
+    /// # Errors
+    /// Those of `write(2)`: `EPIPE`, `ENOSPC`.
+    pub fn write_all_blocking(&self, mut buf: &[u8]) -> io::Result<()> {
+        if let Way::Jobs(jobs) = &self.way {
+            return jobs.write_all_blocking(buf);
+        }
+        while !buf.is_empty() {
+            match self.write_once(buf) {
+                Ok(count) => buf = &buf[count..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    wait_until_ready(self.way.as_fd(), PollFlags::OUT)?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// How much the terminal shows: see [`window_size`].
+    ///
+    /// # Errors
+    /// `ENOTTY` if it is none.
+    pub fn window_size(&self) -> io::Result<WindowSize> {
+        window_size(self)
+    }
+}
+
+impl AsSource for Stdout {
+    fn source(&self) -> &Source {
+        self.way.source()
+    }
+}
+
+impl WriteHalf for Stdout {
+    fn write_once(&self, buf: &[u8]) -> io::Result<usize> {
+        match &self.way {
+            Way::Own(pipe) => pipe.write_once(buf),
+            Way::Socket(socket) => {
+                let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+                Ok(rustix::net::send(socket, buf, flags)?)
+            }
+            Way::Careful(source) => write_carefully(source, buf),
+            Way::Jobs(jobs) => jobs.write_once(buf),
+            Way::Nothing(_) => Ok(buf.len()),
+        }
+    }
+
+    fn write_vectored_once(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        if let Way::Own(pipe) = &self.way {
+            return pipe.write_vectored_once(bufs);
+        }
+        let first = bufs.iter().find(|buf| !buf.is_empty());
+        first.map_or(Ok(0), |buf| self.write_once(buf))
+    }
+
+    fn end(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &self.way {
+            Way::Jobs(jobs) => jobs.done.poll_io(cx, Direction::Write, |_| {
+                drop(jobs.check_written()?);
+                Ok(Done::one(()))
+            }),
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+impl AsFd for Stdout {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.way.as_fd()
+    }
+}
