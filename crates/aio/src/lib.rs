@@ -6,6 +6,7 @@
 mod bind;
 mod ready;
 mod signal;
+mod stdio;
 mod stream;
 mod task;
 mod time;
@@ -15,14 +16,15 @@ mod unix;
 pub use oneloop_core::{Class, Elapsed, Offload, Timeout};
 pub use oneloop_fs as fs;
 pub use oneloop_net::{
-    Addr, Chunk, ConnectOptions, Datagram, ListenOptions, Outgoing, RecvBatch, Shutdown, ToTarget,
-    UdpOptions, UnixMessage,
+    Addr, Chunk, ConnectOptions, Datagram, ListenOptions, Outgoing, RawMode, RecvBatch, Shutdown,
+    StdioKind, ToTarget, UdpOptions, UnixMessage, WindowSize, reset_tty_mode,
 };
 /// Child processes: [`Command`](process::Command) is in this style as it is. Its pipes are read and written
 /// as a [`Stream`]: `PipeReader::from(child.stdout.take().unwrap())`.
 pub use oneloop_process as process;
 pub use ready::{wait_readable, wait_writable};
 pub use signal::signals;
+pub use stdio::{Stdin, Stdout, Tty, stderr, stdin, stdout, tty};
 pub use stream::{
     PipeReader, PipeWriter, Stream, TcpListener, TcpStream, UnixListener, UnixStream, pipe,
 };

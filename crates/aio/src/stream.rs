@@ -108,6 +108,18 @@ impl<S: WriteHalf> Stream<S> {
         }
         Ok(())
     }
+
+    /// Waits until all that was written is with the kernel. Only standard output may hold something back,
+    /// where that is a file. Cancel safe.
+    ///
+    /// # Errors
+    /// Those of `write(2)` that no write has told.
+    pub async fn flush(&self) -> io::Result<()> {
+        let half = &self.inner;
+        half.source()
+            .io(Direction::Write, |cx| half.poll_flush(cx))
+            .await
+    }
 }
 
 impl<S: ByteStream> Stream<S> {
@@ -253,8 +265,8 @@ impl<S: WriteHalf + Unpin> AsyncWrite for Stream<S> {
         self.inner.poll_write_vectored(cx, bufs)
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(())) // nothing is held back
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.inner.poll_flush(cx)
     }
 
     fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

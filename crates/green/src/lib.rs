@@ -38,6 +38,7 @@
 //! | `threadpool.apply` | `tpool.execute` | [`offload`] |
 //! | `socket`, `StreamServer` | `listen`, `connect`, `serve` | [`net`] |
 //! | `signal_handler` | | [`signal_handler`] |
+//! | `FileObject(sys.stdin)` | | [`stdin`], [`stdout`] |
 //! | `socket.wait_read` | `trampoline` | [`net::wait_readable`], [`net::wait_writable`] |
 //! | `gevent.subprocess` | `green.subprocess` | [`process`] |
 //! | `LoopExit` | | [`Deadlock`] |
@@ -84,6 +85,7 @@ mod scope;
 mod signal;
 mod stack;
 mod state;
+mod stdio;
 mod switch;
 mod thread;
 mod time;
@@ -102,6 +104,7 @@ pub use run::{run, run_on};
 pub use scope::{Scope, ScopedJoinHandle, scope, try_scope};
 pub use signal::{SignalHandler, signal_handler};
 pub use stack::{STACK_BYTES, STACK_BYTES_MIN};
+pub use stdio::{Stdin, Stdout, Tty, stderr, stdin, stdout, tty};
 pub use thread::{
     Builder, ExitLink, Finished, JoinHandle, Thread, current, spawn, spawn_after,
     spawn_after_local, try_current,

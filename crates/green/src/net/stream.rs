@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::panic::Location;
 use std::rc::Rc;
-use std::task::Context;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 /// A byte stream of some family, for green threads: [`TcpStream`], [`UnixStream`].
@@ -68,6 +68,14 @@ impl<S> Stream<S> {
     /// What is inside, if this is the only clone, and open.
     pub(crate) fn into_inner(self) -> Option<S> {
         Rc::into_inner(self.open)?.into_inner()
+    }
+
+    /// What is inside.
+    ///
+    /// # Errors
+    /// `EBADF` once it is closed.
+    pub(crate) fn get(&self) -> io::Result<Rc<S>> {
+        self.open.get()
     }
 
     /// Closes the connection, for all clones. Who reads or writes at that moment is woken with `EBADF`.
@@ -136,6 +144,19 @@ impl<S: WriteHalf> Stream<S> {
                 let send = |half: &S, cx: &mut Context<'_>| half.poll_write_vectored(cx, bufs);
                 self.open.io(Direction::Write, send)
             }
+        }
+    }
+
+    /// Mostly nothing is held back, so that there is nothing to wait for.
+    #[track_caller]
+    fn wait_for_flush(&self) -> io::Result<()> {
+        let flush = |half: &S, cx: &mut Context<'_>| half.poll_flush(cx);
+        let Ok(half) = self.open.get() else {
+            return Ok(());
+        };
+        match flush(&half, &mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(flushed) => flushed,
+            Poll::Pending => self.open.io(Direction::Write, flush),
         }
     }
 }
@@ -347,8 +368,9 @@ impl<S: WriteHalf> Write for &Stream<S> {
         self.send(bufs)
     }
 
+    #[track_caller]
     fn flush(&mut self) -> io::Result<()> {
-        Ok(()) // nothing is held back
+        self.wait_for_flush()
     }
 }
 
@@ -363,7 +385,8 @@ impl<S: WriteHalf> Write for Stream<S> {
         self.send(bufs)
     }
 
+    #[track_caller]
     fn flush(&mut self) -> io::Result<()> {
-        Ok(()) // nothing is held back
+        self.wait_for_flush()
     }
 }

@@ -1,0 +1,127 @@
+//! Standard input and output, and the terminal, for green threads.
+
+use crate::net::Stream;
+use oneloop_core::Handle;
+use oneloop_net::{self as net, RawMode, StdioKind, WindowSize};
+use std::io;
+
+/// The standard input of this process: see [`Stream`](crate::net::Stream), [`stdin`].
+pub type Stdin = Stream<net::Stdin>;
+
+/// The standard output of this process, or its standard error: see [`Stream`](crate::net::Stream), [`stdout`].
+pub type Stdout = Stream<net::Stdout>;
+
+/// The terminal: see [`Stream`](crate::net::Stream), [`tty`].
+pub type Tty = Stream<net::Tty>;
+
+/// The standard input, whatever it is: terminal, pipe, socket or file. See [`net::stdin`].
+///
+/// ```no_run
+/// use oneloop_green::{run, stdin, stdout};
+/// use std::io::{BufRead, BufReader, Write};
+/// run(|| {
+///     let mut stdout = stdout()?;
+///     for line in BufReader::new(stdin()?).lines() {
+///         writeln!(stdout, "{}", line?.to_uppercase())?;
+///     }
+///     stdout.flush()
+/// })??;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Errors
+/// `EMFILE`, and those of `epoll_ctl(2)`.
+///
+/// # Panics
+/// Outside of a loop.
+pub fn stdin() -> io::Result<Stdin> {
+    Ok(net::stdin(&Handle::current())?.into())
+}
+
+/// The standard output, whatever it is: see [`net::stdout`].
+///
+/// # Errors
+/// As [`stdin`].
+///
+/// # Panics
+/// Outside of a loop.
+pub fn stdout() -> io::Result<Stdout> {
+    Ok(net::stdout(&Handle::current())?.into())
+}
+
+/// The standard error, whatever it is: see [`net::stdout`].
+///
+/// # Errors
+/// As [`stdin`].
+///
+/// # Panics
+/// Outside of a loop.
+pub fn stderr() -> io::Result<Stdout> {
+    Ok(net::stderr(&Handle::current())?.into())
+}
+
+/// The terminal that controls this process, wherever its standard input and output go: see
+/// [`net::Tty::open`].
+///
+/// # Errors
+/// `ENXIO` if there is none.
+///
+/// # Panics
+/// Outside of a loop.
+pub fn tty() -> io::Result<Tty> {
+    Ok(net::Tty::open(&Handle::current())?.into())
+}
+
+impl Stdin {
+    /// What it is.
+    ///
+    /// # Errors
+    /// `EBADF` once it is closed.
+    pub fn kind(&self) -> io::Result<StdioKind> {
+        Ok(self.get()?.kind())
+    }
+
+    /// Puts the terminal into raw mode while the guard lives: see [`RawMode`].
+    ///
+    /// # Errors
+    /// `ENOTTY` if it is none; `EBADF` once it is closed.
+    pub fn raw_mode(&self) -> io::Result<RawMode> {
+        self.get()?.raw_mode()
+    }
+}
+
+impl Stdout {
+    /// What it is.
+    ///
+    /// # Errors
+    /// `EBADF` once it is closed.
+    pub fn kind(&self) -> io::Result<StdioKind> {
+        Ok(self.get()?.kind())
+    }
+
+    /// How much the terminal shows: see [`net::window_size`].
+    ///
+    /// # Errors
+    /// `ENOTTY` if it is none; `EBADF` once it is closed.
+    pub fn window_size(&self) -> io::Result<WindowSize> {
+        self.get()?.window_size()
+    }
+}
+
+impl Tty {
+    /// Puts it into raw mode while the guard lives: see [`RawMode`].
+    ///
+    /// # Errors
+    /// `EBADF` once it is closed.
+    pub fn raw_mode(&self) -> io::Result<RawMode> {
+        self.get()?.raw_mode()
+    }
+
+    /// How much it shows: see [`net::window_size`].
+    ///
+    /// # Errors
+    /// `EBADF` once it is closed.
+    pub fn window_size(&self) -> io::Result<WindowSize> {
+        self.get()?.window_size()
+    }
+}
