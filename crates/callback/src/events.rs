@@ -205,6 +205,12 @@ impl<L> Emitter<L> {
         drop::<Vec<Entry<L>>>(gone);
     }
 
+    /// Takes all listeners off.
+    pub(crate) fn forget_all(&self) {
+        let gone = self.entries.take();
+        drop(gone);
+    }
+
     /// How many listen to an event.
     pub fn listener_count<E: HeardAs<L>>(&self, event: E) -> usize {
         drop(event);

@@ -42,6 +42,7 @@
 //! | `process.nextTick`, `queueMicrotask` | [`next_tick`], [`queue_microtask`] |
 //! | promises, `async` functions | [`spawn_micro`], and `await` inside |
 //! | `process.on('exit')`, `'uncaughtException'`, `'SIGTERM'`, `process.exit` | [`process`] |
+//! | `process.stdin`, `process.stdout`, `process.stderr` | [`process::stdin`], [`process::stdout`], [`process::stderr`] |
 //! | `net` | [`net`] |
 //! | `dgram` | [`dgram`] |
 //! | `dns.lookup`, `dns.lookupService`, `dns.promises` | [`dns`] |
@@ -77,6 +78,7 @@ pub mod perf_hooks;
 pub mod process;
 mod queues;
 mod runtime;
+mod stdio;
 mod thrown;
 pub mod timers;
 

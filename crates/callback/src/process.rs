@@ -3,6 +3,8 @@
 //! Exit codes are Node's: 0 when nothing is left to do; 1 for an uncaught error; 7 when the handler
 //! of an uncaught error throws; or what [`exit`] or [`set_exit_code`] say.
 
+pub use crate::stdio::{Stdin, Stdout, event, stderr, stdin, stdout};
+
 use crate::runtime::current;
 use crate::thrown::{Outcome, Thrown};
 use oneloop_core::{JoinHandle, Signals};

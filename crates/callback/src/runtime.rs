@@ -9,6 +9,7 @@ use crate::microtasks::Microtasks;
 use crate::net::Socket;
 use crate::process::{ExitRequest, Origin, Process};
 use crate::queues::Queues;
+use crate::stdio::Stdio;
 use crate::thrown::{Outcome, Thrown};
 use crate::timers::Timers;
 use oneloop_core::{EventLoop, Handle, JoinHandle, Options, yield_now};
@@ -54,6 +55,7 @@ pub(crate) struct Runtime {
     pub(crate) immediates: Immediates,
     pub(crate) queues: Queues,
     pub(crate) process: Process,
+    pub(crate) stdio: Stdio,
     /// How many scopes are open, one within another.
     depth: Cell<usize>,
     /// The tasks that serve the queues.
@@ -156,6 +158,7 @@ impl Entered {
             immediates: Immediates::default(),
             queues: Queues::default(),
             process: Process::default(),
+            stdio: Stdio::default(),
             depth: Cell::new(0),
             drivers: RefCell::default(),
             over: Cell::new(false),
@@ -213,9 +216,10 @@ impl Runtime {
                 self.timers.forget_all(),
                 self.immediates.forget_all(),
                 self.queues.abandon_all(),
+                self.stdio.forget_all(),
             ];
             drop(ticks);
-            if had_some == [false; 5] {
+            if had_some == [false; 6] {
                 break;
             }
         }
