@@ -1,14 +1,20 @@
 //! The examples do what they say. `cargo test` has built them.
 
-use std::process::Command;
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::process::{Command, Stdio};
+
+fn command(example: &str) -> Command {
+    let test = std::env::current_exe().unwrap();
+    let directory = test.parent().and_then(|deps| deps.parent()).unwrap();
+    Command::new(directory.join("examples").join(example))
+}
 
 /// What an example prints.
 fn output(example: &str) -> String {
-    let test = std::env::current_exe().unwrap();
-    let directory = test.parent().and_then(|deps| deps.parent()).unwrap();
-    let program = directory.join("examples").join(example);
-    assert!(program.exists(), "not built yet: cargo build --examples");
-    let output = Command::new(program).output().unwrap();
+    let output = command(example).output().unwrap();
     assert!(output.status.success(), "{example}: {output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
@@ -67,5 +73,48 @@ fn names_are_connected_to_in_each_style() {
     let output = output("names");
     for line in ["async: Some(\"hello\")", "green: hello", "callback: hello"] {
         assert!(output.lines().any(|said| said == line), "{line}: {output}");
+    }
+}
+
+#[test]
+fn stdin_is_read_whatever_it_is() {
+    let text = "some lines\n".repeat(20_000);
+    let upcased = text.to_uppercase();
+    for style in ["async", "green", "callback"] {
+        let read = |stdin: Stdio| {
+            let mut example = command("stdin");
+            let child = example.arg(style).stdin(stdin).stdout(Stdio::piped());
+            child.stderr(Stdio::piped()).spawn().unwrap()
+        };
+        let finish = |child: std::process::Child| {
+            let output = child.wait_with_output().unwrap();
+            assert!(output.status.success(), "{style}: {output:?}");
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        std::io::Seek::rewind(&mut file).unwrap();
+        assert!(finish(read(file.into())) == upcased, "{style}: a file");
+
+        let null = File::open("/dev/null").unwrap();
+        assert_eq!(finish(read(null.into())), "", "{style}: /dev/null");
+
+        let mut closed = Command::new("sh");
+        closed.args(["-c", "exec \"$0\" \"$1\" <&-"]);
+        closed.arg(command("stdin").get_program()).arg(style);
+        let output = closed.output().unwrap();
+        assert!(output.status.success() && output.stdout.is_empty());
+
+        let mut child = read(Stdio::piped());
+        let mut pipe = child.stdin.take().unwrap();
+        let written = text.clone();
+        std::thread::spawn(move || pipe.write_all(written.as_bytes()));
+        assert!(finish(child) == upcased, "{style}: a pipe");
+
+        let (mut ours, theirs) = UnixStream::pair().unwrap();
+        let child = read(OwnedFd::from(theirs).into());
+        let written = text.clone();
+        std::thread::spawn(move || ours.write_all(written.as_bytes()));
+        assert!(finish(child) == upcased, "{style}: a socket");
     }
 }

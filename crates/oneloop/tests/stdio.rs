@@ -1,0 +1,521 @@
+//! Standard input and output: left as they were found, no byte lost, and the terminal as before.
+//!
+//! What a program does with its own standard input and output is done by this test program's children: a test
+//! names one of the functions in `CHILDREN`.
+
+use oneloop::aio::{Elapsed, block_on, sleep, spawn, stdin, stdout, timeout};
+use oneloop::callback::{self, process};
+use oneloop::net::{ReadHalf, Tty, WriteHalf, is_tty, reset_tty_mode};
+use oneloop::{EventLoop, green, net};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{OFlags, fcntl_getfl};
+use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
+use std::convert::Infallible;
+use std::env;
+use std::fs::File;
+use std::future::poll_fn;
+use std::io::{self, BufRead, BufReader, Read, Seek, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+const MS: Duration = Duration::from_millis(1);
+
+/// Names which function a child process runs.
+const CHILD: &str = "ONELOOP_TEST_CHILD";
+
+const CHILDREN: [(&str, fn()); 8] = [
+    ("copy", copy),
+    ("give up", give_up),
+    ("write much", write_much),
+    ("write and exit", write_and_exit),
+    ("callback raw", callback_raw),
+    ("paused", paused),
+    ("no reader", no_reader),
+    ("flags", flags),
+];
+
+/// Not a test of its own: what the children run.
+#[test]
+fn child() {
+    let Some(name) = env::var_os(CHILD) else {
+        return;
+    };
+    let (_, run) = CHILDREN.iter().find(|(other, _)| name == *other).unwrap();
+    run();
+    std::process::exit(0); // the harness would print more
+}
+
+fn start(name: &str, stdin: impl Into<Stdio>, stdout: impl Into<Stdio>) -> Child {
+    Command::new(env::current_exe().unwrap())
+        .args(["--exact", "child", "--nocapture"])
+        .env(CHILD, name)
+        .stdin(stdin)
+        .stdout(stdout)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// What it wrote, without what the harness prints first.
+fn finish(child: Child) -> Vec<u8> {
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{:?}: {stderr}", output.status);
+    without_noise(&output.stdout).to_vec()
+}
+
+fn without_noise(output: &[u8]) -> &[u8] {
+    let noise = b"\nrunning 1 test\n";
+    output.strip_prefix(noise).unwrap_or(output)
+}
+
+fn file_with(bytes: &[u8]) -> File {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(bytes).unwrap();
+    file.rewind().unwrap();
+    file
+}
+
+/// Bytes of which no two pieces are alike.
+fn pattern(count: usize) -> Vec<u8> {
+    (0..count as u32 / 4).flat_map(u32::to_be_bytes).collect()
+}
+
+fn flags_of(fd: impl AsFd) -> OFlags {
+    fcntl_getfl(fd).unwrap() - OFlags::from_bits_retain(0o100000) // O_LARGEFILE says nothing
+}
+
+// What the children do.
+
+fn copy() {
+    block_on(async {
+        let (stdin, stdout) = (stdin()?, stdout()?);
+        while let Some(chunk) = stdin.read_chunk().await? {
+            stdout.write_all(&chunk).await?;
+        }
+        stdout.flush().await
+    })
+    .unwrap();
+}
+
+/// Begins to read and gives up, with each kind of input, and copies all the same.
+fn give_up() {
+    block_on(async {
+        let (input, stdout) = (stdin().unwrap(), stdout().unwrap());
+        let mut buf = [0; 1000];
+        loop {
+            for _ in 0..3 {
+                let mut other = [0; 7];
+                match timeout(Duration::ZERO, input.read(&mut other)).await {
+                    Ok(count) => stdout.write_all(&other[..count.unwrap()]).await.unwrap(),
+                    Err(Elapsed) => sleep(MS / 10).await, // a thread reads meanwhile, or not
+                }
+            }
+            // Another one goes on where this one was.
+            let again = stdin().unwrap();
+            match again.read(&mut buf).await.unwrap() {
+                0 => break,
+                count => stdout.write_all(&buf[..count]).await.unwrap(),
+            }
+        }
+        stdout.flush().await.unwrap();
+    });
+}
+
+const MUCH: usize = 20 << 20;
+
+fn write_much() {
+    callback::run(|| {
+        let bytes = pattern(MUCH);
+        let mut chunks = bytes
+            .chunks(1 << 20)
+            .map(<[u8]>::to_vec)
+            .collect::<Vec<_>>();
+        chunks.reverse();
+        let chunks = std::cell::RefCell::new(chunks);
+        let write = move || {
+            while let Some(chunk) = { chunks.borrow_mut().pop() } {
+                if !process::stdout().write(chunk) {
+                    return;
+                }
+            }
+        };
+        write();
+        process::stdout().on_drain(move |_| write());
+    })
+    .unwrap();
+}
+
+/// What was written is not lost.
+fn write_and_exit() {
+    let code = callback::run(|| -> Infallible {
+        for piece in pattern(1 << 20).chunks(100_000) {
+            process::stdout().write(piece);
+        }
+        process::exit(7);
+    });
+    assert_eq!(code.unwrap(), 7);
+}
+
+/// Raw mode ends with the program.
+fn callback_raw() {
+    let code = callback::run(|| {
+        let stdin = process::stdin();
+        assert!(stdin.is_tty());
+        stdin.set_raw_mode(true).unwrap();
+        assert!(stdin.is_raw() && is_raw(io::stdin()));
+        stdin.on_data(|_, bytes| -> Infallible {
+            assert_eq!(bytes, b"\x03", "^C is a byte");
+            process::exit(5);
+        });
+        process::stdout().write("ready");
+    });
+    assert_eq!(code.unwrap(), 5);
+    assert!(!is_raw(io::stdin()), "it is as it was");
+    print!("restored");
+}
+
+/// A paused input does not keep the program alive.
+fn paused() {
+    let code = callback::run(|| {
+        process::stdin().on_data(|stdin, bytes| {
+            process::stdout().write(bytes);
+            stdin.pause();
+            callback::set_timeout(
+                || {
+                    process::stdout().write(" and no more");
+                },
+                1,
+            );
+        });
+    });
+    assert_eq!(code.unwrap(), 0);
+}
+
+/// The pipe cannot be opened anew, as nobody reads it.
+fn no_reader() {
+    println!("go");
+    let _ = io::stdin().read_to_end(&mut Vec::new());
+    let error = block_on(async { stdout()?.write_all(b"lost").await });
+    assert_eq!(error.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+}
+
+/// While it reads and writes, and behind it, the flags are those it was started with.
+fn flags() {
+    let before = [flags_of(io::stdin()), flags_of(io::stdout())];
+    block_on(async {
+        let (stdin, stdout) = (stdin().unwrap(), stdout().unwrap());
+        let mut buf = [0; 100];
+        let count = stdin.read(&mut buf).await.unwrap();
+        stdout.write_all(&buf[..count]).await.unwrap();
+        stdout.flush().await.unwrap();
+        assert_eq!([flags_of(io::stdin()), flags_of(io::stdout())], before);
+    });
+    assert_eq!([flags_of(io::stdin()), flags_of(io::stdout())], before);
+    assert!(!before[0].contains(OFlags::NONBLOCK));
+}
+
+// The tests.
+
+#[test]
+fn all_that_comes_in_goes_out() {
+    let bytes = pattern(3 << 20);
+    let mut out = tempfile::tempfile().unwrap();
+    // From a file into a file, at the position that both share with us.
+    let mut input = file_with(&bytes);
+    input.seek(io::SeekFrom::Start(40)).unwrap();
+    let child = start("copy", input.try_clone().unwrap(), out.try_clone().unwrap());
+    finish(child);
+    assert_eq!(input.stream_position().unwrap(), bytes.len() as u64);
+    let mut copied = Vec::new();
+    out.rewind().unwrap();
+    out.read_to_end(&mut copied).unwrap();
+    assert!(without_noise(&copied) == &bytes[40..]);
+    // Through pipes, and sockets.
+    let mut child = start("copy", Stdio::piped(), Stdio::piped());
+    let mut pipe = child.stdin.take().unwrap();
+    let written = bytes.clone();
+    std::thread::spawn(move || pipe.write_all(&written));
+    assert!(finish(child) == bytes);
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let theirs = OwnedFd::from(theirs);
+    let child = start("copy", theirs.try_clone().unwrap(), theirs);
+    let (mut writer, written) = (ours.try_clone().unwrap(), bytes.clone());
+    std::thread::spawn(move || {
+        writer.write_all(&written).unwrap();
+        writer.shutdown(std::net::Shutdown::Write).unwrap();
+    });
+    let mut copied = Vec::new();
+    let mut ours = ours;
+    ours.read_to_end(&mut copied).unwrap();
+    finish(child);
+    assert!(without_noise(&copied) == bytes);
+}
+
+#[test]
+fn who_gives_up_leaves_the_bytes_to_the_next() {
+    let bytes = pattern(300_000);
+    let child = start("give up", file_with(&bytes), Stdio::piped());
+    assert!(finish(child) == bytes, "a file");
+    let mut child = start("give up", Stdio::piped(), Stdio::piped());
+    let mut pipe = child.stdin.take().unwrap();
+    let written = bytes.clone();
+    std::thread::spawn(move || {
+        for piece in written.chunks(10_000) {
+            pipe.write_all(piece).unwrap();
+            std::thread::yield_now();
+        }
+    });
+    assert!(finish(child) == bytes, "a pipe");
+}
+
+#[test]
+fn a_slow_reader_gets_all_of_it() {
+    let mut child = start("write much", Stdio::null(), Stdio::piped());
+    let mut stdout = child.stdout.take().unwrap();
+    let mut all = Vec::new();
+    let mut buf = vec![0; 100_000];
+    loop {
+        match stdout.read(&mut buf).unwrap() {
+            0 => break,
+            count => all.extend_from_slice(&buf[..count]),
+        }
+        std::thread::yield_now();
+    }
+    finish(child);
+    assert!(without_noise(&all) == pattern(MUCH));
+}
+
+#[test]
+fn an_exit_loses_nothing_that_was_written() {
+    let child = start("write and exit", Stdio::null(), Stdio::piped());
+    assert!(finish(child) == pattern(1 << 20), "a pipe");
+    let mut out = tempfile::tempfile().unwrap();
+    finish(start(
+        "write and exit",
+        Stdio::null(),
+        out.try_clone().unwrap(),
+    ));
+    let mut written = Vec::new();
+    out.rewind().unwrap();
+    out.read_to_end(&mut written).unwrap();
+    assert!(without_noise(&written) == pattern(1 << 20), "a file");
+}
+
+#[test]
+fn a_full_disk_is_told() {
+    let Ok(full) = File::options().write(true).open("/dev/full") else {
+        return eprintln!("skipped: there is no /dev/full");
+    };
+    let child = start("copy", file_with(b"too much"), full);
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("No space left on device"), "{stderr}");
+}
+
+#[test]
+fn others_find_the_flags_as_they_were() {
+    let mut child = start("flags", file_with(b"x"), tempfile::tempfile().unwrap());
+    assert!(child.wait().unwrap().success(), "files");
+
+    let (reader, mut writer) = io::pipe().unwrap();
+    let (kept, written) = (reader.try_clone().unwrap(), io::pipe().unwrap());
+    let kept_out = written.1.try_clone().unwrap();
+    let before = [flags_of(&kept), flags_of(&kept_out)];
+    writer.write_all(b"x").unwrap();
+    finish(start("flags", reader, written.1));
+    assert_eq!([flags_of(kept), flags_of(kept_out)], before, "pipes");
+
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    let (kept, theirs) = (theirs.try_clone().unwrap(), OwnedFd::from(theirs));
+    ours.write_all(b"x").unwrap();
+    let before = flags_of(&kept);
+    finish(start("flags", theirs.try_clone().unwrap(), theirs));
+    assert_eq!(flags_of(kept), before, "sockets");
+
+    let (mut master, slave) = terminal();
+    master.write_all(b"x\n").unwrap();
+    let before = flags_of(&slave);
+    let [stdin, stdout] = [slave.try_clone().unwrap(), slave.try_clone().unwrap()];
+    finish(start("flags", stdin, stdout));
+    assert_eq!(flags_of(&slave), before, "terminals");
+
+    // To open a master anew would make another terminal: it is looked at before each read.
+    File::from(slave.try_clone().unwrap())
+        .write_all(b"x\n")
+        .unwrap();
+    let before = flags_of(&master);
+    let child = start("flags", master.try_clone().unwrap(), Stdio::piped());
+    assert!(finish(child).starts_with(b"x"));
+    assert_eq!(flags_of(&master), before, "a terminal's other side");
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_is_broken() {
+    let (reader, writer) = io::pipe().unwrap();
+    let mut child = start("no reader", Stdio::piped(), writer);
+    // The child's harness writes its own lines first.
+    let mut reader = BufReader::new(reader);
+    while reader.fill_buf().unwrap() != b"go\n" {
+        reader.read_line(&mut String::new()).unwrap();
+    }
+    drop(reader);
+    drop(child.stdin.take());
+    finish(child);
+}
+
+#[test]
+fn a_paused_input_keeps_no_program_alive() {
+    let mut child = start("paused", Stdio::piped(), Stdio::piped());
+    let mut pipe = child.stdin.take().unwrap();
+    pipe.write_all(b"first").unwrap();
+    let output = finish(child); // and the pipe is still open
+    drop(pipe);
+    assert_eq!(String::from_utf8(output).unwrap(), "first and no more");
+}
+
+/// A pseudo-terminal: what is written to the first is typed at the second.
+fn terminal() -> (File, OwnedFd) {
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&master).unwrap();
+    unlockpt(&master).unwrap();
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
+    let slave = ioctl_tiocgptpeer(&master, flags).unwrap();
+    (master.into(), slave)
+}
+
+/// Reads what the terminal shows, until it shows that.
+fn read_until(master: &mut File, shown: &mut Vec<u8>, text: &str) {
+    let mut buf = [0; 100];
+    while !String::from_utf8_lossy(shown).contains(text) {
+        let bound = Timespec {
+            tv_sec: 20,
+            tv_nsec: 0,
+        };
+        let ready = poll(&mut [PollFd::new(master, PollFlags::IN)], Some(&bound));
+        assert_eq!(ready, Ok(1), "{:?}", String::from_utf8_lossy(shown));
+        let count = master.read(&mut buf).unwrap();
+        shown.extend_from_slice(&buf[..count]);
+    }
+}
+
+fn is_raw(fd: impl AsFd) -> bool {
+    let mode = tcgetattr(fd).unwrap().local_modes;
+    !mode.intersects(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG)
+}
+
+#[test]
+fn a_terminal_is_read_line_by_line_and_in_raw_mode_key_by_key() {
+    let (mut master, slave) = terminal();
+    let mut event_loop = EventLoop::new().unwrap();
+    let handle = event_loop.handle();
+    let tty = Tty::from_shared_fd(&handle, &slave).unwrap();
+    assert!(is_tty(&slave) && !is_tty(tempfile::tempfile().unwrap()));
+    event_loop.block_on(async {
+        let mut buf = [0; 100];
+        // Both lines are there before the first read: one edge.
+        master.write_all(b"one\ntwo\nthr").unwrap();
+        for line in ["one\n", "two\n"] {
+            let count = poll_fn(|cx| tty.poll_read(cx, &mut buf)).await.unwrap();
+            assert_eq!(&buf[..count], line.as_bytes());
+        }
+        let raw = tty.raw_mode().unwrap();
+        let again = tty.raw_mode().unwrap();
+        assert!(is_raw(&slave));
+        master.write_all(b"\x03").unwrap();
+        let mut keys = Vec::new();
+        while keys.len() < 4 {
+            let count = poll_fn(|cx| tty.poll_read(cx, &mut buf)).await.unwrap();
+            keys.extend_from_slice(&buf[..count]);
+        }
+        assert_eq!(keys, b"thr\x03");
+        drop(raw);
+        assert!(is_raw(&slave), "somebody else still wants it");
+        drop(again);
+        assert!(!is_raw(&slave));
+        // What is written is there for the terminal's other side.
+        poll_fn(|cx| tty.poll_write(cx, b"shown")).await.unwrap();
+    });
+    read_until(&mut master, &mut Vec::new(), "shown");
+}
+
+#[test]
+fn the_terminal_is_as_before_whatever_happens() {
+    let (_master, slave) = terminal();
+    let enter = || net::RawMode::enter(&slave).unwrap();
+    // A panic.
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        let _raw = enter();
+        assert!(is_raw(&slave));
+        std::panic::resume_unwind(Box::new("in raw mode"));
+    }));
+    assert!(panicked.is_err() && !is_raw(&slave));
+    // The end of a loop, whose task has the guard.
+    block_on(async {
+        let raw = enter();
+        spawn(async move {
+            let _raw = raw;
+            std::future::pending::<()>().await;
+        });
+        oneloop::yield_now().await;
+        assert!(is_raw(&slave));
+    });
+    assert!(!is_raw(&slave));
+    // A green thread that is killed.
+    let duplicate = slave.try_clone().unwrap();
+    green::run(move || {
+        let thread = green::spawn(move || {
+            let _raw = net::RawMode::enter(&duplicate).unwrap();
+            green::sleep(Duration::from_secs(1000));
+        });
+        green::yield_now();
+        thread.kill();
+    })
+    .unwrap();
+    assert!(!is_raw(&slave));
+    // What ends without drops.
+    let raw = enter();
+    reset_tty_mode().unwrap();
+    assert!(!is_raw(&slave));
+    drop(raw);
+    assert!(!is_raw(&slave));
+}
+
+#[test]
+fn a_callback_program_leaves_the_terminal_as_it_was() {
+    let (mut master, slave) = terminal();
+    let [stdin, stdout] = [slave.try_clone().unwrap(), slave.try_clone().unwrap()];
+    let child = start("callback raw", stdin, stdout);
+    let mut shown = Vec::new();
+    read_until(&mut master, &mut shown, "ready");
+    master.write_all(b"\x03").unwrap();
+    read_until(&mut master, &mut shown, "restored");
+    finish(child);
+    assert!(!is_raw(&slave));
+}
+
+#[test]
+fn a_terminal_says_how_large_it_is() {
+    let (master, slave) = terminal();
+    let size = Winsize {
+        ws_col: 132,
+        ws_row: 50,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    tcsetwinsize(&master, size).unwrap();
+    let size = net::window_size(&slave).unwrap();
+    assert_eq!((size.columns, size.rows), (132, 50));
+    assert!(net::window_size(tempfile::tempfile().unwrap()).is_err());
+    let mut event_loop = EventLoop::new().unwrap();
+    let handle = event_loop.handle();
+    let tty = Tty::from_shared_fd(&handle, &slave).unwrap();
+    assert_eq!(tty.window_size().unwrap(), size);
+    let file = tempfile::tempfile().unwrap();
+    assert!(Tty::from_shared_fd(&handle, &file).is_err());
+    event_loop.block_on(async {});
+}
