@@ -9,7 +9,9 @@ use std::process::{Command, Stdio};
 fn command(example: &str) -> Command {
     let test = std::env::current_exe().unwrap();
     let directory = test.parent().and_then(|deps| deps.parent()).unwrap();
-    Command::new(directory.join("examples").join(example))
+    let program = directory.join("examples").join(example);
+    assert!(program.exists(), "not built yet: cargo build --examples");
+    Command::new(program)
 }
 
 /// What an example prints.
