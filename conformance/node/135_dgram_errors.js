@@ -16,6 +16,10 @@ s.bind(0,'127.0.0.1',()=>{
   attempt('loopback',()=>s.setMulticastLoopback(false));
   attempt('broadcast',()=>s.setBroadcast(true));
   attempt('no group',()=>s.addMembership('127.0.0.1'));
+  attempt('member',()=>s.addMembership('239.1.2.3','127.0.0.1'));
+  attempt('member again',()=>s.addMembership('239.1.2.3','127.0.0.1'));
+  attempt('left',()=>s.dropMembership('239.1.2.3','127.0.0.1'));
+  attempt('interface',()=>s.setMulticastInterface('127.0.0.1'));
   attempt('not a member',()=>s.dropMembership('239.1.2.3','127.0.0.1'));
   console.log('sizes',s.getRecvBufferSize()>0,s.getSendBufferSize()>0,s.getSendQueueSize(),s.getSendQueueCount());
   const p=s.address().port;

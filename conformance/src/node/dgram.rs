@@ -133,9 +133,12 @@ fn errors_when_bound(s: &Socket) -> Result<(), Error> {
     attempt("broadcast", || s.set_broadcast(true));
     attempt("no group", || s.add_membership(LOCALHOST, Interface::Any));
     let group = Ipv4Addr::new(239, 1, 2, 3);
-    attempt("not a member", || {
-        s.drop_membership(group, Interface::Addr(LOCALHOST))
-    });
+    let on = Interface::Addr(LOCALHOST);
+    attempt("member", || s.add_membership(group, on));
+    attempt("member again", || s.add_membership(group, on));
+    attempt("left", || s.drop_membership(group, on));
+    attempt("interface", || s.set_multicast_interface(on));
+    attempt("not a member", || s.drop_membership(group, on));
     let (receives, sends) = (s.recv_buffer_size()? > 0, s.send_buffer_size()? > 0);
     let (size, count) = (s.send_queue_size(), s.send_queue_count());
     println!("sizes {receives} {sends} {size} {count}");

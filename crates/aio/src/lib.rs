@@ -16,8 +16,9 @@ mod unix;
 pub use oneloop_core::{Class, Elapsed, Offload, Timeout};
 pub use oneloop_fs as fs;
 pub use oneloop_net::{
-    Addr, Chunk, ConnectOptions, Datagram, ListenOptions, Outgoing, RawMode, RecvBatch, Shutdown,
-    StdioKind, ToTarget, UdpOptions, UnixMessage, WindowSize, reset_tty_mode,
+    Addr, Chunk, ConnectOptions, Credentials, Datagram, Interface, ListenOptions, Outgoing,
+    RawMode, RecvBatch, Shutdown, StdioKind, ToTarget, UdpOptions, UnixMessage, WindowSize,
+    reset_tty_mode,
 };
 /// Child processes: [`Command`](process::Command) is in this style as it is. Its pipes are read and written
 /// as a [`Stream`]: `PipeReader::from(child.stdout.take().unwrap())`.

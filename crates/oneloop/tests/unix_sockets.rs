@@ -174,17 +174,21 @@ async fn fill(socket: &UnixDatagram, name: &Addr) -> usize {
     sent
 }
 
+/// A receiver that somebody has filled, with how many; and two who would send to it, the first of whom
+/// did.
+async fn full_receiver() -> (Addr, UnixDatagram, usize, [UnixDatagram; 2]) {
+    let name = abstract_name();
+    let server = UnixDatagram::bind(&name).unwrap();
+    let senders = [(); 2].map(|()| UnixDatagram::unbound().unwrap());
+    let queued = fill(&senders[0], &name).await;
+    (name, server, queued, senders)
+}
+
 #[test]
 fn a_send_to_a_full_receiver_goes_on_when_there_is_room_whoever_filled_it() {
     block_on(async {
-        let name = abstract_name();
-        let server = UnixDatagram::bind(&name).unwrap();
-        let (a, b) = (
-            UnixDatagram::unbound().unwrap(),
-            UnixDatagram::unbound().unwrap(),
-        );
-        let queued = fill(&a, &name).await;
-        // Nothing of `b` waits there, so the kernel has nothing to tell it.
+        let (name, server, queued, [_a, b]) = full_receiver().await;
+        // Nothing of `b` is there, so the kernel has nothing to tell it.
         let gave_up = timeout(25 * MS, b.send_to(b"lost", &name)).await;
         assert!(gave_up.is_err());
         let late = spawn(async move { b.send_to(b"late", &name).await });
@@ -207,13 +211,7 @@ fn a_send_to_a_full_receiver_goes_on_when_there_is_room_whoever_filled_it() {
 #[test]
 fn a_connected_sender_is_woken_by_the_peers_receive() {
     block_on(async {
-        let name = abstract_name();
-        let server = UnixDatagram::bind(&name).unwrap();
-        let (a, b) = (
-            UnixDatagram::unbound().unwrap(),
-            UnixDatagram::unbound().unwrap(),
-        );
-        let queued = fill(&a, &name).await;
+        let (name, server, queued, [_a, b]) = full_receiver().await;
         b.connect(&name).unwrap();
         let late = spawn(async move { b.send(b"late").await });
         yield_now().await;

@@ -18,7 +18,8 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! Up to 32 datagrams are received in one turn, as with libuv. One that cannot be sent is an error for the
+//! Up to 32 datagrams are received in one turn, as with libuv, and no more than a task's share of I/O
+//! (128 KiB or 200 µs). One that cannot be sent is an error for the
 //! function that was given to `send_then`, and of no account without one, as in Node. A socket that was
 //! not bound is bound with its first send, to a port that the kernel chooses.
 //!

@@ -34,7 +34,7 @@ enum Connected {
 }
 
 /// What waits for a socket to be bound.
-type Step = Box<dyn FnOnce(&Socket) -> Result<(), Thrown>>;
+type Step = Box<dyn FnOnce(&Socket) -> Result<(), Error>>;
 
 /// Hears how a send ended, in Node's terms.
 type OnSent = Box<dyn FnOnce(Result<usize, Error>) -> Result<(), Thrown>>;
@@ -251,9 +251,7 @@ impl Socket {
             self.bind(0)?;
         }
         if self.inner.bound.get() == Bound::Yes {
-            let socket = self.clone();
-            // It does no more than to look up or to send, so it throws nothing.
-            return step(&socket).map_err(|thrown| thrown.message().into());
+            return step(self);
         }
         let mut queue = self.inner.queue.borrow_mut();
         let (_, steps) = queue.get_or_insert_with(|| {
@@ -267,7 +265,8 @@ impl Socket {
     fn flush_queue(&self) -> Result<(), Thrown> {
         let queue = self.inner.queue.take();
         let steps = queue.map(|(_, steps)| steps).unwrap_or_default();
-        steps.into_iter().try_for_each(|step| step(self))
+        steps.into_iter().try_for_each(|step| step(self))?;
+        Ok(())
     }
 
     // Connecting.
@@ -502,7 +501,7 @@ impl Socket {
     /// `ERR_SOCKET_DGRAM_NOT_RUNNING` if it is closed already.
     pub fn close(&self) -> Result<(), Error> {
         if let Some((_, steps)) = &mut *self.inner.queue.borrow_mut() {
-            steps.push(Box::new(|socket| Ok(socket.close()?)));
+            steps.push(Box::new(Socket::close));
             return Ok(());
         }
         self.check_running()?;

@@ -18,8 +18,8 @@ mod unix;
 pub use fd::{wait_readable, wait_writable};
 pub use listener::{Listener, TcpListener, UnixListener, UnixSeqpacketListener};
 pub use oneloop_net::{
-    Addr, ConnectOptions, Datagram, ListenOptions, Outgoing, RecvBatch, Shutdown, ToTarget,
-    UdpOptions, UnixMessage,
+    Addr, ConnectOptions, Credentials, Datagram, Interface, ListenOptions, Outgoing, RecvBatch,
+    Shutdown, ToTarget, UdpOptions, UnixMessage,
 };
 pub use server::{DatagramServer, ServerOptions, StreamServer};
 pub use stream::{PipeReader, PipeWriter, Stream, TcpStream, UnixStream, pipe};

@@ -12,6 +12,9 @@ use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::task::{Context, Poll};
 
+/// So many datagrams are received by one call at most, as `sendmmsg(2)` sends at most (`UIO_MAXIOV`).
+const RECEIVED_MAX: usize = 1024;
+
 /// Room for datagrams that are received together: see [`UdpSocket::poll_recv_batch`]. Its buffers are
 /// made once, and used again by each receive.
 pub struct RecvBatch {
@@ -47,7 +50,7 @@ impl<'a> Received<'a> {
 }
 
 impl RecvBatch {
-    /// Room for so many datagrams, of so many bytes each. The kernel takes 1,024 at once at most.
+    /// Room for so many datagrams, of so many bytes each. One call receives 1,024 at most.
     ///
     /// # Panics
     /// When either is none.
@@ -91,6 +94,7 @@ impl RecvBatch {
 
     fn receive(&mut self, fd: BorrowedFd<'_>, gro: bool) -> io::Result<Done<usize>> {
         let slices = self.space.chunks_exact_mut(self.bytes_max);
+        let slices = slices.take(RECEIVED_MAX);
         let mut slices: Vec<_> = slices.map(|slice| [IoSliceMut::new(slice)]).collect();
         let wanted = slices.len();
         // New for each call: the kernel writes the lengths of what it gave where it reads those of

@@ -7,7 +7,7 @@ use crate::addr::Addr;
 use crate::datagram::Datagram;
 use crate::socket::{FLAGS, take_error};
 use oneloop_core::{Direction, Done, Handle, Interest, Ownership, Source};
-use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketType, socketpair, sockopt};
+use rustix::net::{self, AddressFamily, RecvFlags, SocketType, socketpair, sockopt};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::task::{Context, Poll};
@@ -157,10 +157,7 @@ impl UnixDatagram {
     /// Those of `send(2)`: `ENOTCONN` when the socket is not connected, `ECONNREFUSED` when the peer is
     /// gone, `EMSGSIZE` when it is longer than the send buffer.
     pub fn poll_send(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<()>> {
-        self.source.poll_io(cx, Direction::Write, |fd| {
-            let bytes = net::send(fd, buf, SendFlags::NOSIGNAL)?;
-            Ok(Done::one(()).of_bytes(bytes))
-        })
+        message::poll_send(&self.source, cx, buf, &[])
     }
 
     /// Sends one datagram and fds to the peer: [`UnixDatagram::poll_send`]. The fds stay the caller's; the
@@ -175,10 +172,7 @@ impl UnixDatagram {
         buf: &[u8],
         fds: &[BorrowedFd<'_>],
     ) -> Poll<io::Result<()>> {
-        self.source.poll_io(cx, Direction::Write, |fd| {
-            let bytes = message::send(fd, buf, fds, None)?;
-            Ok(Done::one(()).of_bytes(bytes))
-        })
+        message::poll_send(&self.source, cx, buf, fds)
     }
 
     /// Sends one datagram to a name, whole or not at all. While the receiver has no room for it, this

@@ -1,6 +1,7 @@
 //! Messages of Unix sockets, and the fds that go with them (`SCM_RIGHTS`).
 
 use crate::addr::Addr;
+use oneloop_core::{Direction, Done, Source};
 use rustix::net::{
     self, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketAddrAny,
@@ -8,6 +9,7 @@ use rustix::net::{
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::task::{Context, Poll};
 
 /// How many fds one message can carry: the kernel's `SCM_MAX_FD`.
 pub const FDS_MAX: usize = 253;
@@ -77,6 +79,23 @@ pub(super) fn receive(
         is_short_of_fds,
     };
     Ok((message, is_told_more))
+}
+
+/// Sends one message and fds to the peer of a socket of messages, whole or not at all.
+pub(super) fn poll_send(
+    source: &Source,
+    cx: &mut Context<'_>,
+    buf: &[u8],
+    fds: &[BorrowedFd<'_>],
+) -> Poll<io::Result<()>> {
+    source.poll_io(cx, Direction::Write, |fd| {
+        let bytes = if fds.is_empty() {
+            net::send(fd, buf, SendFlags::NOSIGNAL)?
+        } else {
+            send(fd, buf, fds, None)?
+        };
+        Ok(Done::one(()).of_bytes(bytes))
+    })
 }
 
 /// Sends bytes and fds together, to an address or to the peer.

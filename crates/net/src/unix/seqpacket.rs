@@ -9,7 +9,7 @@ use crate::listener::{ListenOptions, Listener};
 use crate::socket::{FLAGS, Shutdown, Socket, Unconnected};
 use nix::sys::socket::{setsockopt, sockopt::ReceiveTimestamp};
 use oneloop_core::{Direction, Done, Handle, Source};
-use rustix::net::{self, AddressFamily, SendFlags, SocketType, socketpair, sockopt};
+use rustix::net::{AddressFamily, SocketType, socketpair, sockopt};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::task::{Context, Poll, ready};
@@ -130,10 +130,7 @@ impl UnixSeqpacket {
     /// Those of `send(2)`: `EPIPE` when the peer is gone, `EMSGSIZE` when it is longer than the send
     /// buffer.
     pub fn poll_send(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<()>> {
-        self.source().poll_io(cx, Direction::Write, |fd| {
-            let bytes = net::send(fd, buf, SendFlags::NOSIGNAL)?;
-            Ok(Done::one(()).of_bytes(bytes))
-        })
+        message::poll_send(self.source(), cx, buf, &[])
     }
 
     /// Sends one message and fds: [`UnixSeqpacket::poll_send`]. The fds stay the caller's; the receiver
@@ -148,10 +145,7 @@ impl UnixSeqpacket {
         buf: &[u8],
         fds: &[BorrowedFd<'_>],
     ) -> Poll<io::Result<()>> {
-        self.source().poll_io(cx, Direction::Write, |fd| {
-            let bytes = message::send(fd, buf, fds, None)?;
-            Ok(Done::one(()).of_bytes(bytes))
-        })
+        message::poll_send(self.source(), cx, buf, fds)
     }
 
     /// Ends one direction or both: after [`Shutdown::Write`] the peer receives what was sent, and then
