@@ -526,6 +526,23 @@ fn a_joined_datagram_that_does_not_fit_says_so() {
 }
 
 #[test]
+fn what_else_a_socket_is_asked_to_tell_does_not_disturb_its_datagrams() {
+    block_on(async {
+        let (a, b) = pair();
+        rustix::net::sockopt::set_ip_recvtos(&*b, true).unwrap();
+        let mut batch = RecvBatch::new(4, 1 << 16);
+        a.send(b"plain").await.unwrap();
+        assert_eq!(b.recv_batch(&mut batch).await.unwrap(), 1);
+        assert_eq!(batch.iter().next().unwrap().bytes, b"plain");
+        if a.set_gso(Some(100)).and_then(|()| b.set_gro(true)).is_err() {
+            return eprintln!("skipped: this kernel has no GSO or GRO");
+        }
+        a.send(&[7; 250]).await.unwrap();
+        assert_eq!(segments_of(&b, 250).await.len(), 3);
+    });
+}
+
+#[test]
 fn a_socket_is_bound_with_its_options() {
     block_on(async {
         let options = UdpOptions {

@@ -105,7 +105,7 @@ impl RecvBatch {
         let messages = recvmmsg(fd, &mut headers, slices.iter_mut(), flags, None)?;
         let mut sent_bytes = 0;
         for message in messages {
-            let received = offload::described(&message, self.bytes_max)?;
+            let received = offload::described(&message, self.bytes_max, gro)?;
             sent_bytes += received.0.sent_bytes;
             self.received.push(received);
         }

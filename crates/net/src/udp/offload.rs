@@ -60,20 +60,23 @@ pub(super) fn has_gro(fd: &impl AsFd) -> bool {
     getsockopt(fd, UdpGroSegment).unwrap_or(false)
 }
 
-/// What says how datagrams were joined.
+/// Room for what says how datagrams were joined, and for what else the socket may have been asked to say.
 pub(super) fn control_space() -> Vec<u8> {
-    nix::cmsg_space!(i32)
+    nix::cmsg_space!(i32, [u8; 256])
 }
 
 /// What a message says of itself, received into a buffer of so many bytes.
 pub(super) fn described(
     message: &RecvMsg<'_, '_, SockaddrStorage>,
     bytes_max: usize,
+    gro: bool,
 ) -> io::Result<(Datagram, SocketAddr)> {
     let mut datagram = Datagram::received(message.bytes, bytes_max);
-    for control in message.cmsgs()? {
-        if let ControlMessageOwned::UdpGroSegments(bytes) = control {
-            datagram.segment_bytes = usize::try_from(bytes).ok();
+    if gro {
+        for control in message.cmsgs()? {
+            if let ControlMessageOwned::UdpGroSegments(bytes) = control {
+                datagram.segment_bytes = usize::try_from(bytes).ok();
+            }
         }
     }
     Ok((datagram, inet_addr(message.address)?))
@@ -85,5 +88,5 @@ pub(super) fn receive(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<(Datagra
     let mut control = control_space();
     let mut slices = [IoSliceMut::new(buf)];
     let message = recvmsg(fd, &mut slices, Some(&mut control), MsgFlags::MSG_TRUNC)?;
-    described(&message, bytes_max)
+    described(&message, bytes_max, true)
 }

@@ -107,7 +107,8 @@ pub(super) fn send(
 ) -> io::Result<usize> {
     let mut space = [MaybeUninit::uninit(); control_bytes(FDS_MAX)];
     let mut control = SendAncillaryBuffer::new(&mut space);
-    if fds.len() > FDS_MAX || !control.push(SendAncillaryMessage::ScmRights(fds)) {
+    let fits = fds.is_empty() || control.push(SendAncillaryMessage::ScmRights(fds));
+    if fds.len() > FDS_MAX || !fits {
         let problem = format!(
             "{} fds are more than the {FDS_MAX} of one message",
             fds.len()
