@@ -20,7 +20,8 @@
 //!
 //! A future that is dropped before a thread has begun with its job has done nothing, and will not. Once a
 //! thread has begun, the kernel knows no way back: what was asked for is done, and only its result is lost.
-//! Where that would lose bytes or confuse a cursor, it is noted all the same: see [`File`].
+//! Where that would lose bytes or confuse a cursor, it is noted all the same, and keeps the loop alive until
+//! then: see [`File`].
 //!
 //! # FIFOs
 //!

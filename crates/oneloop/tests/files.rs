@@ -615,3 +615,60 @@ fn a_program_that_ends_leaves_no_watcher_to_the_next_one() {
     assert_eq!(callback::run_on(&mut event_loop, || ()).unwrap(), 0);
     assert!(!event_loop.is_alive());
 }
+
+#[test]
+fn callbacks_may_be_asked_for_before_the_loop_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut event_loop = event_loop();
+    let entered = callback::enter(&event_loop.handle());
+    let heard = Rc::new(Cell::new(0));
+    let (made, watched) = (Rc::clone(&heard), Rc::clone(&heard));
+    let watcher = callback::fs::watch(dir.path(), move |_, _| watched.set(watched.get() + 1));
+    let watcher = watcher.unwrap();
+    callback::fs::mkdir(dir.path().join("a"), move |result| {
+        made.set(made.get() + 10);
+        set_immediate(move || watcher.close());
+        result
+    });
+    event_loop.run().unwrap();
+    assert_eq!((heard.get(), entered.exit_code()), (11, None));
+}
+
+#[test]
+fn a_watcher_that_is_not_persistent_lets_the_program_end() {
+    in_callbacks(|dir, _| {
+        let options = callback::fs::WatchOptions {
+            persistent: false,
+            ..Default::default()
+        };
+        callback::fs::watch_with(&dir, options, |_, _| ())?;
+        callback::fs::watch(&dir, |_, _| ())?.unref();
+        Ok::<_, callback::Error>(())
+    });
+}
+
+#[test]
+fn what_the_kernel_could_not_keep_is_a_change_without_a_name() {
+    let limit = std::fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
+    let limit: usize = limit.trim().parse().unwrap();
+    if limit > 200_000 {
+        return eprintln!("skipped: the kernel keeps {limit} events");
+    }
+    in_callbacks(move |dir, _| {
+        let watcher = Rc::<Cell<Option<FsWatcher>>>::default();
+        let inside = Rc::clone(&watcher);
+        let watching = callback::fs::watch(&dir, move |what, name| {
+            if name.is_none() {
+                assert_eq!(what, EventType::Rename);
+                inside.take().expect("it is told once").close();
+            }
+        })?;
+        watcher.set(Some(watching));
+        std::fs::write(dir.join("a"), "")?;
+        for _ in 0..limit / 4 + 100 {
+            std::fs::rename(dir.join("a"), dir.join("b"))?;
+            std::fs::rename(dir.join("b"), dir.join("a"))?;
+        }
+        Ok::<_, Thrown>(())
+    });
+}

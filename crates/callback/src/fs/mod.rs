@@ -74,9 +74,12 @@ fn begin<T: 'static, O: Outcome>(
     let runtime = current();
     let inside = Rc::clone(&runtime);
     let mut work = Box::pin(in_later_turn(work));
-    // The task runs only behind whatever runs now, and looks by itself then.
-    let begun = work.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-    debug_assert!(begun.is_pending(), "this turn is no later one");
+    // Before the loop runs (`enter`) there is nothing that it could begin on.
+    if Handle::try_current().is_some() {
+        // The task runs only behind whatever runs now, and looks by itself then.
+        let begun = work.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        debug_assert!(begun.is_pending(), "this turn is no later one");
+    }
     runtime.handle.spawn_detached(async move {
         let result = work.await;
         inside.make_callback(|| callback(result).into_result());

@@ -115,7 +115,7 @@ pub fn watch_with<O: Outcome>(
 ) -> Result<FsWatcher, Error> {
     let (runtime, path) = (current(), path.as_ref());
     let told = |error| Error::file("watch", error, Some(path), None);
-    let watcher = Watcher::new().map_err(told)?;
+    let watcher = Watcher::on(&runtime.handle).map_err(told)?;
     let recursive = options.recursive;
     let watched = watcher.watch_now(path, BaseOptions { recursive });
     watched.map_err(told)?;

@@ -95,8 +95,16 @@ impl Watcher {
     /// # Panics
     /// Outside of a loop.
     pub fn new() -> io::Result<Self> {
+        Watcher::on(&Handle::current())
+    }
+
+    /// One on a loop that need not run yet.
+    ///
+    /// # Errors
+    /// As [`Watcher::new`].
+    pub fn on(handle: &Handle) -> io::Result<Self> {
         Ok(Watcher {
-            state: State::new(&Handle::current())?,
+            state: State::new(handle)?,
         })
     }
 
