@@ -1,6 +1,6 @@
 //! How what blocks gets to the pool, and what becomes of it when nobody waits any more.
 
-use oneloop_core::{Handle, Offload};
+use oneloop_core::{Class, Handle, Offload};
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
@@ -13,7 +13,7 @@ fn offload<T: Send + 'static>(
     handle: &Handle,
     job: impl FnOnce() -> T + Send + 'static,
 ) -> Offload<T> {
-    handle.offload(job)
+    handle.offload_to(Class::Fs, job)
 }
 
 /// Does something that blocks, on the pool of the loop that runs. A panic in it is its error.

@@ -247,6 +247,36 @@ fn a_thousand_reads_at_once_each_get_their_bytes() {
 }
 
 #[test]
+fn a_pool_of_one_thread_with_a_queue_of_two_does_as_much() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a");
+    let mut options = Options::virtual_time();
+    options.pool.fs_threads_max = 1;
+    options.pool.queued_max = 2;
+    let mut event_loop = EventLoop::with(options).unwrap();
+    let read = event_loop.block_on(async {
+        let file = Rc::new(File::create_new(&path).await.unwrap());
+        let writes: Vec<_> = (0..100_u8)
+            .map(|i| {
+                let (file, path) = (Rc::clone(&file), path.clone());
+                Handle::current().spawn(async move {
+                    // Some never get a place in the queue.
+                    poll_once(pin!(fs::metadata(&path))).await;
+                    file.write_all(&[i]).await.unwrap();
+                    File::open(&path).await.unwrap();
+                    TempDir::new().await.unwrap();
+                })
+            })
+            .collect();
+        for write in writes {
+            write.await.unwrap();
+        }
+        fs::read(&path).await.unwrap()
+    });
+    assert_eq!(read, (0..100).collect::<Vec<u8>>());
+}
+
+#[test]
 fn operations_on_the_cursor_come_one_after_the_other() {
     block_on(|dir| async move {
         let file = Rc::new(File::create_new(dir.join("a")).await.unwrap());

@@ -3,8 +3,8 @@
 //! `cargo bench -p oneloop --bench files`
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use oneloop::EventLoop;
 use oneloop::aio::fs::{self, File, OpenOptions};
+use oneloop::{Class, EventLoop};
 use std::hint::black_box;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
@@ -52,7 +52,7 @@ fn four_kilobytes(c: &mut Criterion) {
                     let mut buf = vec![0; BYTES];
                     from.read_at(&mut buf, 4096).map(|_| buf)
                 };
-                black_box(handle.offload(read).await.unwrap().unwrap());
+                black_box(handle.offload_to(Class::Fs, read).await.unwrap().unwrap());
             })
         });
     });

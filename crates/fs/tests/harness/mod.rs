@@ -1,7 +1,7 @@
 //! What the tests of files share.
 #![allow(dead_code)] // each of them uses a part
 
-use oneloop_core::{EventLoop, Handle, Options};
+use oneloop_core::{Class, EventLoop, Handle, Options};
 use std::future::{Future, poll_fn};
 use std::path::PathBuf;
 use std::pin::{Pin, pin};
@@ -34,7 +34,7 @@ pub(crate) async fn begin_and_drop<F: Future>(future: F) {
     begin(pin!(future)).await;
 }
 
-/// Keeps all threads of the pool busy while it lives.
+/// Keeps all threads that do files busy while it lives.
 pub(crate) struct BusyPool {
     go: Vec<mpsc::Sender<()>>,
 }
@@ -46,7 +46,7 @@ impl BusyPool {
         for _ in 0..THREADS {
             let (sender, wait) = mpsc::channel::<()>();
             let began = began.clone();
-            let job = Handle::current().offload(move || {
+            let job = Handle::current().offload_to(Class::Fs, move || {
                 let _ = began.send(());
                 let _ = wait.recv();
             });
@@ -60,5 +60,5 @@ impl BusyPool {
     }
 }
 
-/// As many as the pool has.
+/// As many as there are: see `PoolOptions::fs_threads_max`.
 const THREADS: usize = 4;
