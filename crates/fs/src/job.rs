@@ -23,7 +23,8 @@ pub(crate) async fn blocking<T: Send + 'static>(
     offload(&Handle::current(), job).await?
 }
 
-/// Drops something on the pool, as its drop may block; nobody waits for it.
+/// Drops something on the pool, as its drop may block; nobody waits for it. If the pool's queue is full, it is
+/// dropped here.
 pub(crate) fn drop_blocking(handle: &Handle, value: impl Send + 'static) {
     // A job that is given up is dropped by the thread that comes to it, with what is in it.
     drop(offload(handle, move || drop(value)));
