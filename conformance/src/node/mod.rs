@@ -7,6 +7,7 @@ mod errors;
 mod failures;
 mod files;
 mod lives;
+mod names;
 mod net_given;
 mod order;
 mod perf_hooks;
@@ -150,6 +151,7 @@ pub(crate) const PROGRAMS: Suite = programs! {
     "144_fs_promises": files::promises;
     "145_fs_handle": files::handle;
     "146_fs_watch": files::watch;
+    "150_dns_lookup": names::dns_lookup;
 };
 
 /// `net.createServer(…).listen(0,'127.0.0.1')`
