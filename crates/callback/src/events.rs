@@ -1,5 +1,6 @@
 //! `EventEmitter`, typed: an event is a type, and its listeners are checked against its arguments.
 
+use crate::error::Error;
 use crate::thrown::{Outcome, Thrown};
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -34,6 +35,29 @@ pub trait Event: 'static {
         drop(args);
         Ok(())
     }
+}
+
+/// Events as types: `Name: arguments` each, and for an error what it means that nobody hears of it.
+macro_rules! event_types {
+    ($($(#[$doc:meta])* $name:ident: $args:ty $(, unheard $unheard:expr)?;)*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Copy, Debug)]
+            pub struct $name;
+            impl $crate::events::Event for $name {
+                type Args<'a> = $args;
+                $(fn unheard(args: Self::Args<'_>) -> Result<(), $crate::thrown::Thrown> {
+                    $unheard(args)
+                })?
+            }
+        )*
+    };
+}
+pub(crate) use event_types;
+
+/// What it means that nobody hears of an error.
+pub(crate) fn throw(error: &Error) -> Result<(), Thrown> {
+    Err(error.clone().into())
 }
 
 /// Names a listener, to take it off again: see [`Emitter::off`].

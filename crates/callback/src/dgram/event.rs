@@ -2,8 +2,7 @@
 
 use super::{Message as UnixMessage, RemoteInfo, Socket, UnixSocket};
 use crate::error::Error as NodeError;
-use crate::events::Event;
-use crate::thrown::Thrown;
+use crate::events::{Event, event_types, throw};
 
 /// An event of a [`Socket`].
 pub trait SocketEvent: Event {}
@@ -11,21 +10,13 @@ pub trait SocketEvent: Event {}
 /// An event of a [`UnixSocket`].
 pub trait UnixEvent: Event {}
 
-/// `Name: arguments` each, and for an error what it means that nobody hears of it.
+/// As [`event_types`], all of one emitter.
 macro_rules! events {
     ($of:ident: $($(#[$doc:meta])* $name:ident: $args:ty $(, unheard $unheard:expr)?;)*) => {
-        $(
-            $(#[$doc])*
-            #[derive(Clone, Copy, Debug)]
-            pub struct $name;
-            impl Event for $name {
-                type Args<'a> = $args;
-                $(fn unheard(args: Self::Args<'_>) -> Result<(), Thrown> {
-                    $unheard(args)
-                })?
-            }
-            impl $of for $name {}
-        )*
+        event_types! {
+            $($(#[$doc])* $name: $args $(, unheard $unheard)?;)*
+        }
+        $(impl $of for $name {})*
     };
 }
 
@@ -37,7 +28,7 @@ events! { SocketEvent:
     /// `'connect'`: it has a peer.
     Connect: Socket;
     /// `'error'`. Unheard, it is thrown.
-    Error: (Socket, &'a NodeError), unheard |(_, error): (Socket, &NodeError)| Err(error.clone().into());
+    Error: (Socket, &'a NodeError), unheard |(_, error)| throw(error);
     /// `'close'`: nothing comes any more.
     Close: Socket;
 }
@@ -48,7 +39,7 @@ events! { UnixEvent:
     /// The peer sends no more: of connections only.
     End: UnixSocket;
     /// What went wrong. Unheard, it is thrown.
-    UnixError: (UnixSocket, &'a NodeError), unheard |(_, error): (UnixSocket, &NodeError)| Err(error.clone().into());
+    UnixError: (UnixSocket, &'a NodeError), unheard |(_, error)| throw(error);
     /// It is closed.
     UnixClose: UnixSocket;
 }

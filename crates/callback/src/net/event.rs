@@ -3,8 +3,7 @@
 
 use super::{Server, Socket};
 use crate::error::Error as NodeError;
-use crate::events::{Event, HeardAs, Listener};
-use crate::thrown::Thrown;
+use crate::events::{HeardAs, Listener, event_types, throw};
 use oneloop_net::Addr;
 use std::fmt;
 use std::rc::Rc;
@@ -18,16 +17,11 @@ pub trait ServerEvent: HeardAs<ServerListener> {}
 /// `Name: arguments` each, and for an error what it means that nobody hears of it.
 macro_rules! events {
     ($of:ident, $inside:ident, $(#[$kept_doc:meta])* $kept:ident: $($(#[$doc:meta])* $name:ident: $args:ty $(, unheard $unheard:expr)?;)*) => {
+        event_types! {
+            $($(#[$doc])* $name: $args $(, unheard $unheard)?;)*
+        }
+
         $(
-            $(#[$doc])*
-            #[derive(Clone, Copy, Debug)]
-            pub struct $name;
-            impl Event for $name {
-                type Args<'a> = $args;
-                $(fn unheard(args: Self::Args<'_>) -> Result<(), Thrown> {
-                    $unheard(args)
-                })?
-            }
             impl HeardAs<$kept> for $name {
                 fn wrap(listener: Rc<Listener<Self>>) -> $kept {
                     $kept($inside::$name(listener))
@@ -116,10 +110,6 @@ events! { ServerEvent, KeptOfServer,
     ServerError: (Server, &'a NodeError), unheard |(_, error): (Server, &NodeError)| throw(error);
     /// `'close'`: it accepts no more, and its last connection is closed.
     ServerClose: Server;
-}
-
-fn throw(error: &NodeError) -> Result<(), Thrown> {
-    Err(error.clone().into())
 }
 
 /// Who was turned away: see [`Drop`].

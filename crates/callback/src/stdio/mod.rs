@@ -7,9 +7,8 @@ pub use stdin::Stdin;
 pub use stdout::Stdout;
 
 use crate::error::Error;
-use crate::events::Event;
+use crate::events::{event_types, throw};
 use crate::runtime::{Runtime, current};
-use crate::thrown::Thrown;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -70,33 +69,11 @@ fn output(runtime: &Rc<Runtime>, index: usize) -> Stdout {
         .clone()
 }
 
-/// What an unheard error is: thrown.
-fn throw<T>((_, error): (T, &Error)) -> Result<(), Thrown> {
-    Err(error.clone().into())
-}
-
-/// Events of one emitter: `Name: arguments` each, and for an error what it means that nobody hears of it.
-macro_rules! events {
-    ($($(#[$doc:meta])* $name:ident: $args:ty $(, unheard $unheard:expr)?;)*) => {
-        $(
-            $(#[$doc])*
-            #[derive(Clone, Copy, Debug)]
-            pub struct $name;
-            impl Event for $name {
-                type Args<'a> = $args;
-                $(fn unheard(args: Self::Args<'_>) -> Result<(), Thrown> {
-                    $unheard(args)
-                })?
-            }
-        )*
-    };
-}
-
 /// What [`Stdin`] and [`Stdout`] tell.
 pub mod event {
     use super::*;
 
-    events! {
+    event_types! {
         /// `'data'` of a [`Stdin`].
         Data: (Stdin, &'a [u8]);
         /// `'end'` of a [`Stdin`].
@@ -106,13 +83,13 @@ pub mod event {
         /// `'resume'` of a [`Stdin`].
         Resume: Stdin;
         /// `'error'` of a [`Stdin`]. Unheard, it is thrown.
-        StdinError: (Stdin, &'a Error), unheard throw;
+        StdinError: (Stdin, &'a Error), unheard |(_, error)| throw(error);
         /// `'close'` of a [`Stdin`] that is no file: behind 'end' or 'error'.
         Close: Stdin;
         /// `'drain'` of a [`Stdout`]: what waited to be written is gone, and more is welcome.
         Drain: Stdout;
         /// `'error'` of a [`Stdout`]. Unheard, it is thrown.
-        StdoutError: (Stdout, &'a Error), unheard throw;
+        StdoutError: (Stdout, &'a Error), unheard |(_, error)| throw(error);
         /// `'resize'` of a [`Stdout`] that is a terminal: it has another size.
         Resize: Stdout;
     }
