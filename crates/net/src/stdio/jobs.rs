@@ -1,0 +1,251 @@
+//! What is always ready, and may take its time: threads read and write it, one job at a time.
+
+use crate::buffer::CHUNK_BYTES;
+use crate::joint::{Joined, Joint, WeakJoint, lock};
+use oneloop_core::{Class, Direction, Handle, Interest, Ownership, Source};
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::io::Errno;
+use std::cell::Cell;
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::mem;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// A standard input or output that is a file. Clones of its fd, on this loop or another, share [`PROGRESS`].
+pub(super) struct Jobs {
+    number: usize,
+    fd: Arc<OwnedFd>,
+    done: Rc<Source>,
+    /// A task waits for the job that is under way.
+    is_watched: Rc<Cell<bool>>,
+}
+
+impl fmt::Debug for Jobs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Jobs({:?})", self.fd)
+    }
+}
+
+impl AsFd for Jobs {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// What jobs of this process have read and written, for whoever comes next.
+static PROGRESS: [Mutex<Progress>; 3] = [const { Mutex::new(Progress::new()) }; 3];
+
+struct Progress {
+    under_way: Option<WeakJoint<()>>,
+    /// What was read, and how much of it is taken; or what is to be written.
+    bytes: Vec<u8>,
+    taken: usize,
+    /// How the last job ended, unless there are bytes of it: a read at the end, or not at all; a write that
+    /// failed.
+    ended: Option<io::Result<()>>,
+}
+
+impl Progress {
+    const fn new() -> Self {
+        Progress {
+            under_way: None,
+            bytes: Vec::new(),
+            taken: 0,
+            ended: None,
+        }
+    }
+
+    /// What there is to read; none if that is still to be seen.
+    fn take(&mut self, buf: &mut [u8]) -> Option<io::Result<usize>> {
+        let left = &self.bytes[self.taken..];
+        if left.is_empty() {
+            return self.ended.take().map(|ended| ended.map(|()| 0));
+        }
+        let count = left.len().min(buf.len());
+        buf[..count].copy_from_slice(&left[..count]);
+        self.taken += count;
+        Some(Ok(count))
+    }
+
+    /// The space of bytes that are taken, for others.
+    fn take_space(&mut self) -> Vec<u8> {
+        self.taken = 0;
+        mem::take(&mut self.bytes)
+    }
+
+    fn under_way(&self) -> Option<Joint<()>> {
+        self.under_way.as_ref().and_then(WeakJoint::upgrade)
+    }
+}
+
+impl Jobs {
+    pub(super) fn new(handle: &Handle, number: usize, fd: OwnedFd) -> io::Result<Self> {
+        Ok(Jobs {
+            number,
+            fd: Arc::new(fd),
+            done: Rc::new(always_ready(handle)?),
+            is_watched: Rc::default(),
+        })
+    }
+
+    /// Ready while no job is under way.
+    pub(super) fn done(&self) -> &Source {
+        &self.done
+    }
+
+    fn progress(&self) -> MutexGuard<'static, Progress> {
+        lock(&PROGRESS[self.number])
+    }
+
+    /// What a job has read; while one is under way, that it would block.
+    pub(super) fn read_once(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let mut progress = self.progress();
+        if let Some(taken) = progress.take(buf) {
+            return taken;
+        }
+        match progress.under_way() {
+            Some(joint) => self.join(progress, &joint),
+            None => {
+                let (number, fd) = (self.number, Arc::clone(&self.fd));
+                self.begin(progress, move || read_ahead(&PROGRESS[number], &fd));
+            }
+        }
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    /// Takes bytes for the next job; while one is under way, it would block.
+    pub(super) fn write_once(&self, buf: &[u8]) -> io::Result<usize> {
+        let mut progress = self.check_written()?;
+        let count = buf.len().min(CHUNK_BYTES);
+        progress.bytes.extend_from_slice(&buf[..count]);
+        let unwritten = self.unwritten();
+        self.begin(progress, move || drop(unwritten));
+        Ok(count)
+    }
+
+    /// Writes what a job has not come to yet, and then this, on the caller's thread.
+    pub(super) fn write_all_blocking(&self, bytes: &[u8]) -> io::Result<()> {
+        drop(self.unwritten());
+        write_all(&self.fd, bytes)
+    }
+
+    fn unwritten(&self) -> Unwritten {
+        Unwritten {
+            number: self.number,
+            fd: Arc::clone(&self.fd),
+        }
+    }
+
+    /// Fails if the last job did, and while one is under way.
+    pub(super) fn flush_once(&self) -> io::Result<()> {
+        self.check_written().map(drop)
+    }
+
+    fn check_written(&self) -> io::Result<MutexGuard<'static, Progress>> {
+        let mut progress = self.progress();
+        if let Some(Err(error)) = progress.ended.take() {
+            return Err(error);
+        }
+        match progress.under_way() {
+            None => Ok(progress),
+            Some(joint) => {
+                self.join(progress, &joint);
+                Err(io::ErrorKind::WouldBlock.into())
+            }
+        }
+    }
+
+    /// Has a thread do a job, and waits for its end. The lock ends before: if there is no thread to be
+    /// had, the job is done here and now.
+    fn begin(
+        &self,
+        mut progress: MutexGuard<'static, Progress>,
+        job: impl FnOnce() + Send + 'static,
+    ) {
+        let joint = Joint::new();
+        progress.under_way = Some(joint.downgrade());
+        drop(progress);
+        self.watch(joint.begin(self.done.handle(), Class::Fs, job, |_| ()));
+    }
+
+    /// Waits for a job that was begun before, perhaps on another loop.
+    fn join(&self, progress: MutexGuard<'static, Progress>, joint: &Joint<()>) {
+        drop(progress);
+        if !self.is_watched.get() {
+            self.watch(joint.join(self.done.handle()));
+        }
+    }
+
+    fn watch(&self, mut joined: Joined<()>) {
+        self.is_watched.set(true);
+        let (done, is_watched) = (Rc::downgrade(&self.done), Rc::clone(&self.is_watched));
+        self.done.handle().spawn_detached(async move {
+            // If it was never begun, whoever is woken begins another one.
+            let _ = poll_fn(|cx| joined.poll_with(cx, |()| ())).await;
+            is_watched.set(false);
+            if let Some(done) = done.upgrade() {
+                done.assume_ready(Direction::Read);
+                done.assume_ready(Direction::Write);
+                done.wake_waiting();
+            }
+        });
+    }
+}
+
+/// On a thread: reads what comes next, for whoever asks.
+fn read_ahead(progress: &Mutex<Progress>, fd: &OwnedFd) {
+    let mut bytes = lock(progress).take_space();
+    bytes.resize(CHUNK_BYTES, 0);
+    let read = rustix::io::retry_on_intr(|| rustix::io::read(fd, &mut bytes[..]));
+    bytes.truncate(*read.as_ref().unwrap_or(&0));
+    let mut progress = lock(progress);
+    progress.ended = match read {
+        Ok(0) => Some(Ok(())),
+        Ok(_) => None,
+        Err(error) => Some(Err(error.into())),
+    };
+    (progress.bytes, progress.taken) = (bytes, 0);
+}
+
+/// What was taken to be written. Its drop writes it, unless somebody else has: none of it is lost when the
+/// loop ends before a thread comes to it.
+struct Unwritten {
+    number: usize,
+    fd: Arc<OwnedFd>,
+}
+
+/// One thread writes at a time, so that what was taken first is written first.
+static WRITING: [Mutex<()>; 3] = [const { Mutex::new(()) }; 3];
+
+impl Drop for Unwritten {
+    fn drop(&mut self) {
+        let _writing = lock(&WRITING[self.number]);
+        let bytes = mem::take(&mut lock(&PROGRESS[self.number]).bytes);
+        if let Err(error) = write_all(&self.fd, &bytes) {
+            lock(&PROGRESS[self.number]).ended = Some(Err(error));
+        }
+    }
+}
+
+fn write_all(fd: &OwnedFd, mut left: &[u8]) -> io::Result<()> {
+    while !left.is_empty() {
+        match rustix::io::write(fd, left) {
+            Ok(count) => left = &left[count..],
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// A source whose readiness is what we say: an eventfd to which nobody adds.
+pub(super) fn always_ready(handle: &Handle) -> io::Result<Source> {
+    let eventfd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+    let source = Source::new(handle, eventfd, Interest::NONE, Ownership::Sole)?;
+    source.assume_ready(Direction::Read);
+    source.assume_ready(Direction::Write);
+    Ok(source.reads_in_parts()) // a short read leaves it as it is
+}
