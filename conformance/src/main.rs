@@ -17,6 +17,8 @@ use std::process::ExitCode;
 #[derive(Clone, Copy)]
 enum Program {
     Callback(fn() -> Result<(), Thrown>),
+    /// For what other processes take time for.
+    CallbackInRealTime(fn() -> Result<(), Thrown>),
     Green(fn()),
     /// For what other threads take time for, and what passes the time without waiting.
     GreenInRealTime(fn()),
@@ -34,12 +36,14 @@ const SUITES: &[(&str, Suite)] = &[
 impl Program {
     fn run(self) -> io::Result<u8> {
         let options = match self {
-            Program::GreenInRealTime(_) => Options::default(),
+            Program::CallbackInRealTime(_) | Program::GreenInRealTime(_) => Options::default(),
             Program::Callback(_) | Program::Green(_) => Options::virtual_time(),
         };
         let mut event_loop = EventLoop::with(options)?;
         match self {
-            Program::Callback(program) => callback::run_on(&mut event_loop, program),
+            Program::Callback(program) | Program::CallbackInRealTime(program) => {
+                callback::run_on(&mut event_loop, program)
+            }
             Program::Green(program) | Program::GreenInRealTime(program) => {
                 green::run_on(&mut event_loop, program)?;
                 Ok(0)

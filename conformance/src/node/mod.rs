@@ -1,6 +1,7 @@
 //! The programs of `conformance/node`, by the names of their JavaScript twins.
 
 mod abort;
+mod children;
 mod dgram;
 mod emitter;
 mod errors;
@@ -25,8 +26,17 @@ use std::time::Duration;
 
 /// Names, and functions that return anything which callbacks may return.
 macro_rules! programs {
-    ($($name:literal: $program:path;)*) => {
-        &[$(($name, Program::Callback(|| $program().into_result()))),*]
+    ($($name:literal: $program:path $(, in $time:ident)?;)*) => {
+        &[$(($name, program!($program $(, in $time)?))),*]
+    };
+}
+
+macro_rules! program {
+    ($program:path) => {
+        Program::Callback(|| $program().into_result())
+    };
+    ($program:path, in real_time) => {
+        Program::CallbackInRealTime(|| $program().into_result())
     };
 }
 
@@ -151,7 +161,15 @@ pub(crate) const PROGRAMS: Suite = programs! {
     "144_fs_promises": files::promises;
     "145_fs_handle": files::handle;
     "146_fs_watch": files::watch;
-    "150_dns_lookup": names::dns_lookup;
+    "149_dns_lookup": names::dns_lookup;
+    "150_child_events": children::events;
+    "151_child_not_found": children::not_found;
+    "152_child_kill": children::kill;
+    "153_exec": children::exec_and_exec_file;
+    "154_exec_limits": children::exec_limits, in real_time;
+    "155_child_abort": children::abort;
+    "156_child_unref": children::unref;
+    "157_child_half_closed": children::half_closed;
 };
 
 /// `net.createServer(…).listen(0,'127.0.0.1')`

@@ -3,6 +3,7 @@
 use nix::errno::Errno;
 use oneloop_net::{Addr, ResolveError};
 use std::borrow::Cow;
+use std::ffi::OsStr;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -122,6 +123,28 @@ impl Error {
             syscall: Some(syscall),
             address: addr.cloned(),
             source: Some(error.into()),
+            ..Inner::default()
+        })
+    }
+
+    /// A program that cannot be started: `spawn /nowhere/program ENOENT`.
+    pub(crate) fn spawn(file: &OsStr, error: io::Error) -> Self {
+        let code = code_of(&error);
+        let name = code.as_deref().unwrap_or("UNKNOWN");
+        Error::of(Inner {
+            message: format!("spawn {} {name}", file.display()),
+            errno: error.raw_os_error().map(i32::saturating_neg),
+            code,
+            syscall: Some("spawn"),
+            source: Some(error.into()),
+            ..Inner::default()
+        })
+    }
+
+    /// A command that failed, which its exit code tells better than a code of ours.
+    pub(crate) fn command(message: String) -> Self {
+        Error::of(Inner {
+            message,
             ..Inner::default()
         })
     }

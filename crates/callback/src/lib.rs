@@ -44,6 +44,7 @@
 //! | `process.on('exit')`, `'uncaughtException'`, `'SIGTERM'`, `process.exit` | [`process`] |
 //! | `process.stdin`, `process.stdout`, `process.stderr` | [`process::stdin`], [`process::stdout`], [`process::stderr`] |
 //! | `net` | [`net`] |
+//! | `child_process` | [`child_process`] |
 //! | `dgram` | [`dgram`] |
 //! | `dns.lookup`, `dns.lookupService`, `dns.promises` | [`dns`] |
 //! | `fs`, `fs/promises` | [`fs`], [`fs::promises`] |
@@ -63,6 +64,7 @@
 //! function is called once.
 
 mod abort;
+pub mod child_process;
 pub mod dgram;
 pub mod dns;
 mod drive;

@@ -38,7 +38,10 @@ impl Socket {
     }
 
     /// Like [`Socket::from_fd`], for a Unix socket: its reads stop behind messages that carry fds.
-    pub(crate) fn from_unix_fd(handle: &Handle, fd: OwnedFd) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// As [`Socket::from_fd`].
+    pub fn from_unix_fd(handle: &Handle, fd: OwnedFd) -> io::Result<Self> {
         let Socket { source } = Socket::from_fd(handle, fd)?;
         Ok(Socket {
             source: source.reads_in_parts(),

@@ -123,10 +123,16 @@ impl Process {
     /// # Errors
     /// [`NotFound`](io::ErrorKind::NotFound) if the exit status is lost: see [the crate](crate).
     pub async fn wait(&self) -> io::Result<ExitStatus> {
-        if self.is_running() {
-            let _alive = self.inner.handle.keep_alive();
-            self.inner.has_ended.until_set().await;
-        }
+        let _alive = self.is_running().then(|| self.inner.handle.keep_alive());
+        self.wait_unreferenced().await
+    }
+
+    /// Like [`Process::wait`], but keeps no loop alive.
+    ///
+    /// # Errors
+    /// As [`Process::wait`].
+    pub async fn wait_unreferenced(&self) -> io::Result<ExitStatus> {
+        self.until_ended().await;
         self.exit_status()
     }
 

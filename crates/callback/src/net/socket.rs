@@ -222,6 +222,13 @@ impl Socket {
         socket
     }
 
+    /// A connected socket that is never read: a child's standard input.
+    pub(crate) fn write_only(runtime: Rc<Runtime>, connected: NetSocket) -> Self {
+        let socket = Socket::accepted(runtime, &SocketOptions::default(), true, connected);
+        socket.inner.flags.set(READ_ENDED | END_EMITTED);
+        socket
+    }
+
     /// A socket that a server has accepted.
     pub(super) fn accepted(
         runtime: Rc<Runtime>,

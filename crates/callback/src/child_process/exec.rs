@@ -1,0 +1,279 @@
+//! Running a child to its end, and then a callback with all that it printed.
+
+use super::child::{ChildError, ChildProcess};
+use super::options::{ExecOptions, Stdio};
+use crate::error::Error;
+use crate::net::Socket;
+use crate::thrown::{Outcome, Thrown};
+use crate::timers::{Timeout, clear_timeout, set_timeout};
+use std::cell::{Cell, RefCell};
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::rc::Rc;
+
+/// How a child failed that [`exec`] or [`exec_file`] ran.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ExecError {
+    /// What went wrong: that it could not be started, was aborted or printed too much; or, by its
+    /// message, that the command failed.
+    pub error: Error,
+    /// By which code it has ended, if that is what went wrong: `error.code`.
+    pub exit_code: Option<i32>,
+    /// By which signal it has ended, if that is what went wrong.
+    pub signal: Option<i32>,
+    /// It was killed from here, if that is what went wrong.
+    pub killed: bool,
+    /// The command, with its arguments.
+    pub cmd: String,
+}
+
+impl fmt::Display for ExecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+impl std::error::Error for ExecError {}
+
+type Done = Box<dyn FnOnce(Result<(), ExecError>, &[u8], &[u8]) -> Result<(), Thrown>>;
+
+/// Runs a command by `/bin/sh`, and calls back with what it printed on its standard output and error.
+///
+/// ```
+/// use oneloop_callback::{child_process, run};
+/// run(|| {
+///     child_process::exec("echo hello; exit 2", |result, stdout, _stderr| {
+///         assert_eq!(result.unwrap_err().exit_code, Some(2));
+///         assert_eq!(stdout, b"hello\n");
+///     })
+///     .map(drop)
+/// })?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`spawn`](super::spawn).
+///
+/// # Panics
+/// Outside of [`run`](crate::run).
+#[track_caller]
+pub fn exec<O: Outcome>(
+    command: impl AsRef<OsStr>,
+    callback: impl FnOnce(Result<(), ExecError>, &[u8], &[u8]) -> O + 'static,
+) -> Result<ChildProcess, Error> {
+    exec_with(command, ExecOptions::default(), callback)
+}
+
+/// Runs a command by `/bin/sh`, with options.
+///
+/// # Errors
+/// As [`exec`].
+///
+/// # Panics
+/// As [`exec`].
+#[track_caller]
+pub fn exec_with<O: Outcome>(
+    command: impl AsRef<OsStr>,
+    options: ExecOptions,
+    callback: impl FnOnce(Result<(), ExecError>, &[u8], &[u8]) -> O + 'static,
+) -> Result<ChildProcess, Error> {
+    let command = command.as_ref();
+    let args = vec!["-c".into(), command.to_owned()];
+    let cmd = command.display().to_string();
+    run("/bin/sh".into(), args, cmd, options, done(callback))
+}
+
+/// Runs a program, and calls back with what it printed on its standard output and error: see [`exec`].
+///
+/// # Errors
+/// As [`exec`].
+///
+/// # Panics
+/// As [`exec`].
+#[track_caller]
+pub fn exec_file<O: Outcome>(
+    file: impl AsRef<OsStr>,
+    args: impl IntoIterator<Item = impl AsRef<OsStr>>,
+    callback: impl FnOnce(Result<(), ExecError>, &[u8], &[u8]) -> O + 'static,
+) -> Result<ChildProcess, Error> {
+    exec_file_with(file, args, ExecOptions::default(), callback)
+}
+
+/// Runs a program, with options.
+///
+/// # Errors
+/// As [`exec`].
+///
+/// # Panics
+/// As [`exec`].
+#[track_caller]
+pub fn exec_file_with<O: Outcome>(
+    file: impl AsRef<OsStr>,
+    args: impl IntoIterator<Item = impl AsRef<OsStr>>,
+    options: ExecOptions,
+    callback: impl FnOnce(Result<(), ExecError>, &[u8], &[u8]) -> O + 'static,
+) -> Result<ChildProcess, Error> {
+    let file = file.as_ref().to_owned();
+    let args: Vec<_> = args
+        .into_iter()
+        .map(|arg| arg.as_ref().to_owned())
+        .collect();
+    let mut cmd = file.display().to_string();
+    for arg in &args {
+        cmd += &format!(" {}", arg.display());
+    }
+    run(file, args, cmd, options, done(callback))
+}
+
+fn done<O: Outcome>(
+    callback: impl FnOnce(Result<(), ExecError>, &[u8], &[u8]) -> O + 'static,
+) -> Done {
+    Box::new(|result, stdout, stderr| callback(result, stdout, stderr).into_result())
+}
+
+#[track_caller]
+fn run(
+    file: OsString,
+    args: Vec<OsString>,
+    cmd: String,
+    mut options: ExecOptions,
+    done: Done,
+) -> Result<ChildProcess, Error> {
+    options.spawn.stdio = [Stdio::Pipe, Stdio::Pipe, Stdio::Pipe];
+    let timeout_ms = std::mem::take(&mut options.spawn.timeout_ms);
+    let kill_signal = options.spawn.kill_signal;
+    let child = ChildProcess::start(file, args, options.spawn)?;
+    let exec = Rc::new(Exec {
+        child: child.clone(),
+        cmd,
+        kill_signal,
+        done: Cell::new(Some(done)),
+        timeout: Cell::new(None),
+        is_killed: Cell::new(false),
+        error: RefCell::default(),
+        outputs: Default::default(),
+    });
+    exec.begin(timeout_ms, options.max_buffer);
+    Ok(child)
+}
+
+/// Node's `execFile`, while it goes on.
+struct Exec {
+    child: ChildProcess,
+    cmd: String,
+    kill_signal: i32,
+    /// None once it was called.
+    done: Cell<Option<Done>>,
+    timeout: Cell<Option<Timeout>>,
+    is_killed: Cell<bool>,
+    /// What went wrong besides how the child ended.
+    error: RefCell<Option<Error>>,
+    outputs: [RefCell<Vec<u8>>; 2],
+}
+
+impl Exec {
+    fn begin(self: &Rc<Self>, timeout_ms: f64, max_buffer: usize) {
+        if timeout_ms > 0.0 {
+            let exec = Rc::clone(self);
+            let timeout = set_timeout(move || exec.kill(), timeout_ms);
+            self.timeout.set(Some(timeout));
+        }
+        let streams = [
+            ("stdout", self.child.stdout()),
+            ("stderr", self.child.stderr()),
+        ];
+        for (number, (name, stream)) in streams.into_iter().enumerate() {
+            let exec = Rc::clone(self);
+            if let Some(stream) = stream {
+                stream.on_data(move |_: Socket, bytes| exec.keep(number, name, bytes, max_buffer));
+            }
+        }
+        let exec = Rc::clone(self);
+        self.child
+            .on_close(move |_, code, signal| exec.finish(code, signal));
+        let exec = Rc::clone(self);
+        self.child
+            .on(ChildError, move |(_, error): (ChildProcess, &Error)| {
+                exec.fail(error.clone())
+            });
+    }
+
+    fn keep(
+        &self,
+        number: usize,
+        name: &str,
+        bytes: &[u8],
+        max_buffer: usize,
+    ) -> Result<(), Thrown> {
+        let mut output = self.outputs[number].borrow_mut();
+        let room = max_buffer - output.len();
+        output.extend_from_slice(&bytes[..room.min(bytes.len())]);
+        drop(output);
+        if bytes.len() > room {
+            let message = format!("{name} maxBuffer length exceeded");
+            let error = Error::new("ERR_CHILD_PROCESS_STDIO_MAXBUFFER", message);
+            self.error.replace(Some(error));
+            self.kill()?;
+        }
+        Ok(())
+    }
+
+    fn kill(&self) -> Result<(), Thrown> {
+        self.destroy_outputs();
+        self.is_killed.set(true);
+        if let Err(error) = self.child.kill(self.kill_signal) {
+            self.error.borrow_mut().get_or_insert(error);
+            return self.finish(None, None);
+        }
+        Ok(())
+    }
+
+    fn fail(&self, error: Error) -> Result<(), Thrown> {
+        self.error.replace(Some(error));
+        self.destroy_outputs();
+        self.finish(None, None)
+    }
+
+    fn destroy_outputs(&self) {
+        for stream in [self.child.stdout(), self.child.stderr()]
+            .into_iter()
+            .flatten()
+        {
+            stream.destroy();
+        }
+    }
+
+    fn finish(&self, code: Option<i32>, signal: Option<i32>) -> Result<(), Thrown> {
+        let Some(done) = self.done.take() else {
+            return Ok(());
+        };
+        if let Some(timeout) = self.timeout.take() {
+            clear_timeout(timeout);
+        }
+        let [stdout, stderr] = self.outputs.each_ref().map(RefCell::take);
+        let result = match self.error.take() {
+            Some(error) => Err(ExecError {
+                error,
+                exit_code: None,
+                signal: None,
+                killed: false,
+                cmd: self.cmd.clone(),
+            }),
+            None if code == Some(0) && signal.is_none() => Ok(()),
+            None => Err(self.command_failed(code, signal, &stderr)),
+        };
+        done(result, &stdout, &stderr)
+    }
+
+    fn command_failed(&self, code: Option<i32>, signal: Option<i32>, stderr: &[u8]) -> ExecError {
+        let stderr = String::from_utf8_lossy(stderr);
+        let message = format!("Command failed: {}\n{stderr}", self.cmd);
+        ExecError {
+            error: Error::command(message),
+            exit_code: code,
+            signal,
+            killed: self.child.is_killed() || self.is_killed.get(),
+            cmd: self.cmd.clone(),
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Child processes in the three styles: each sorts the same words by sort(1), and none blocks the loop. It
+//! ends by itself.
+
+use oneloop::aio;
+use oneloop::callback::{self, child_process};
+use oneloop::green;
+use std::io::{self, Read, Write};
+use std::rc::Rc;
+
+const WORDS: &str = "pear\napple\nfig\n";
+
+/// async/await: all of it in one call.
+async fn sorted() -> io::Result<String> {
+    let mut command = aio::process::Command::new("sort");
+    let output = command.input(WORDS).output().await?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Green threads: the standard library's `Read` and `Write` on the child's pipes.
+fn sorted_green() -> io::Result<String> {
+    use green::process::{Command, Stdio};
+    let mut command = Command::new("sort");
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut stdin = child.stdin.take().expect("it is piped");
+    stdin.write_all(WORDS.as_bytes())?;
+    drop(stdin); // the end of the input
+    let mut text = String::new();
+    child
+        .stdout
+        .take()
+        .expect("it is piped")
+        .read_to_string(&mut text)?;
+    child.wait()?;
+    Ok(text)
+}
+
+/// Callbacks: events, as in Node.
+fn sorted_callback(tell: impl Fn(&str) + 'static) -> Result<(), child_process::Error> {
+    let child = child_process::spawn("sort", [""; 0])?;
+    child.stdin().expect("it is piped").end_with(WORDS);
+    let stdout = child.stdout().expect("it is piped");
+    stdout.on_data(move |_, bytes| tell(&String::from_utf8_lossy(bytes)));
+    Ok(())
+}
+
+/// Runs all three, and tells what each has sorted.
+pub(crate) fn processes(tell: impl Fn(&str, &str) + 'static) -> io::Result<()> {
+    tell("async", &aio::block_on(sorted())?);
+    tell("green", &green::run(sorted_green)??);
+    let tell = Rc::new(tell);
+    callback::run(move || sorted_callback(move |text| tell("callback", text)))?;
+    Ok(())
+}
+
+fn main() -> io::Result<()> {
+    processes(|style, text| println!("{style}: {}", text.trim().replace('\n', ", ")))
+}
