@@ -11,6 +11,7 @@ use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::os::fd::BorrowedFd;
+use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -236,6 +237,42 @@ impl UnixStream {
 pub fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
     let (reader, writer) = net::pipe(&Handle::current())?;
     Ok((reader.into(), writer.into()))
+}
+
+impl PipeReader {
+    /// Opens a FIFO: see [`net::PipeReader::open`].
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Panics
+    /// Outside of a loop.
+    pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
+        net::PipeReader::open(&Handle::current(), path).map(Stream::from)
+    }
+}
+
+impl PipeWriter {
+    /// Opens a FIFO that somebody reads: see [`net::PipeWriter::open`].
+    ///
+    /// # Errors
+    /// As there: `ENXIO` while nobody does.
+    ///
+    /// # Panics
+    /// Outside of a loop.
+    pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
+        net::PipeWriter::open(&Handle::current(), path).map(Stream::from)
+    }
+
+    /// Opens a FIFO, and waits until somebody reads it: see [`net::PipeWriter::open_when_read`]. Cancel
+    /// safe.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn open_when_read(path: impl AsRef<Path>) -> io::Result<Self> {
+        let writer = net::PipeWriter::open_when_read(&Handle::current(), path).await?;
+        Ok(writer.into())
+    }
 }
 
 impl<S: ReadHalf + Unpin> AsyncRead for Stream<S> {

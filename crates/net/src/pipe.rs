@@ -1,12 +1,15 @@
 //! Pipes and FIFOs: bytes go in at one end and come out at the other.
 
 use crate::stream::{AsSource, ReadHalf, WriteHalf};
-use oneloop_core::{Direction, Handle, Interest, Ownership, Source};
+use oneloop_core::{Direction, Done, Handle, Interest, Ownership, Source};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use rustix::fs::{self, FileType, Mode, OFlags};
 use rustix::pipe::{PipeFlags, fcntl_getpipe_size, fcntl_setpipe_size, pipe_with};
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::task::Context;
 
 /// A new pipe: what is written into the one is read from the other.
 ///
@@ -150,6 +153,28 @@ impl PipeWriter {
         PipeWriter::register(handle, open(path.as_ref(), OFlags::WRONLY)?)
     }
 
+    /// Opens a FIFO, and waits until somebody reads it. Readers that open it meanwhile find a writer, and so
+    /// do not wait for one. Cancel safe.
+    ///
+    /// Nothing is asked again and again: the kernel tells of each opening (`inotify(7)`), and whether there
+    /// is a reader then (`EPOLLERR` says that there is none).
+    ///
+    /// # Errors
+    /// Those of [`PipeWriter::open`], but for `ENXIO`; `EACCES` for a FIFO that may not be read, as it takes a
+    /// reader to open it before there is one; `EMFILE` for too many inotify instances.
+    pub async fn open_when_read(handle: &Handle, path: impl AsRef<Path>) -> io::Result<Self> {
+        let path = path.as_ref();
+        let opened = Openings::watch(handle, path)?;
+        // A FIFO that is open for both is opened at once, and lets us open it for writing.
+        let both = open(path, OFlags::RDWR)?;
+        let writer = open(path, OFlags::WRONLY)?;
+        drop(both);
+        while !has_reader(&writer)? {
+            opened.next().await?;
+        }
+        PipeWriter::register(handle, writer)
+    }
+
     fn register(handle: &Handle, fd: OwnedFd) -> io::Result<Self> {
         // Rule 7: OUT is asked for at the first EAGAIN.
         let source = Source::new(handle, fd, Interest::NONE, Ownership::Sole)?;
@@ -215,6 +240,35 @@ impl AsFd for PipeReader {
 impl AsFd for PipeWriter {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.source.as_fd()
+    }
+}
+
+/// Whether the reading end is open: without a reader, the kernel says `POLLERR`.
+fn has_reader(writer: &OwnedFd) -> io::Result<bool> {
+    let mut fds = [PollFd::new(writer, PollFlags::OUT)];
+    poll(&mut fds, Some(&Timespec::default()))?;
+    Ok(!fds[0].revents().contains(PollFlags::ERR))
+}
+
+/// Tells when a file is opened.
+struct Openings {
+    source: Source,
+}
+
+impl Openings {
+    fn watch(handle: &Handle, path: &Path) -> io::Result<Self> {
+        let fd = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
+        inotify::add_watch(&fd, path, WatchFlags::OPEN)?;
+        let source = Source::new(handle, fd, Interest::READ, Ownership::Sole)?;
+        Ok(Openings { source })
+    }
+
+    /// Waits for the next one; those that came since the last count as one.
+    async fn next(&self) -> io::Result<()> {
+        let mut events = [0; 4096];
+        let mut read = |fd: BorrowedFd<'_>| Ok(Done::one(rustix::io::read(fd, &mut events)?));
+        let poll = |cx: &mut Context<'_>| self.source.poll_io(cx, Direction::Read, &mut read);
+        self.source.io(Direction::Read, poll).await.map(drop)
     }
 }
 

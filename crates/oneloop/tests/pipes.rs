@@ -39,12 +39,11 @@ impl Fifo {
     }
 
     fn reader(&self) -> PipeReader {
-        let reader = net::PipeReader::open(&Handle::current(), &self.path);
-        reader.unwrap().into()
+        PipeReader::open(&self.path).unwrap()
     }
 
     fn writer(&self) -> io::Result<PipeWriter> {
-        net::PipeWriter::open(&Handle::current(), &self.path).map(Into::into)
+        PipeWriter::open(&self.path)
     }
 }
 
@@ -233,6 +232,58 @@ fn a_fifo_opens_at_once_and_its_reader_waits_for_the_first_writer() {
         writer.write_all(b"second").await.unwrap();
         assert_eq!(&*reader.read_chunk().await.unwrap().unwrap(), b"second");
     });
+}
+
+#[test]
+fn a_fifo_that_nobody_reads_yet_is_waited_for() {
+    block_on(async {
+        let fifo = Fifo::new();
+        let wait = timeout(MS, PipeWriter::open_when_read(&fifo.path));
+        assert!(wait.await.is_err(), "nobody reads");
+        let opening = spawn(PipeWriter::open_when_read(fifo.path.clone()));
+        yield_now().await;
+        // One who has gone again does not read.
+        drop(
+            File::options()
+                .read(true)
+                .write(true)
+                .open(&fifo.path)
+                .unwrap(),
+        );
+        for _ in 0..3 {
+            yield_now().await;
+        }
+        assert!(!opening.is_finished());
+        // A reader that blocks until there is a writer, as cat(1) does.
+        let path = fifo.path.clone();
+        let reader = std::thread::spawn(move || std::fs::read(path).unwrap());
+        let writer = opening.await.unwrap().unwrap();
+        writer.write_all(b"at last").await.unwrap();
+        drop(writer);
+        assert_eq!(reader.join().unwrap(), b"at last");
+        // One who is there already is not waited for.
+        let _reader = fifo.reader();
+        PipeWriter::open_when_read(&fifo.path).await.unwrap();
+    });
+}
+
+#[test]
+fn green_threads_open_both_ends_of_a_fifo_in_any_order() {
+    let text = green::run(|| {
+        let fifo = Fifo::new();
+        let path = fifo.path.clone();
+        let writing = green::spawn(move || {
+            let mut writer = green::net::PipeWriter::open(path).unwrap();
+            writer.write_all(b"green").unwrap();
+        });
+        green::yield_now();
+        let mut text = String::new();
+        let mut reader = green::net::PipeReader::open(&fifo.path).unwrap();
+        reader.read_to_string(&mut text).unwrap();
+        writing.join().unwrap();
+        text
+    });
+    assert_eq!(text.unwrap(), "green");
 }
 
 #[test]

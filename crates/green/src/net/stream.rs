@@ -12,6 +12,7 @@ use std::io::{self, IoSlice, Read, Write};
 use std::net::SocketAddr;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::panic::Location;
+use std::path::Path;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -341,6 +342,36 @@ impl<S: AsSource> From<S> for Stream<S> {
 pub fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
     let (reader, writer) = net::pipe(&Handle::current())?;
     Ok((reader.into(), writer.into()))
+}
+
+impl PipeReader {
+    /// Opens a FIFO: see [`net::PipeReader::open`].
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Panics
+    /// Outside of a loop.
+    pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
+        net::PipeReader::open(&Handle::current(), path).map(Stream::new)
+    }
+}
+
+impl PipeWriter {
+    /// Opens a FIFO, and waits until somebody reads it, as opening a file does: see
+    /// [`net::PipeWriter::open_when_read`].
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Panics
+    /// Outside of a green thread.
+    #[track_caller]
+    pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
+        let handle = Handle::current();
+        let open = net::PipeWriter::open_when_read(&handle, path);
+        wait_io(open, Location::caller()).map(Stream::new)
+    }
 }
 
 impl<S: ReadHalf> Read for &Stream<S> {
