@@ -289,6 +289,19 @@ fn a_childs_streams_pipe_to_each_other_with_backpressure() {
 }
 
 #[test]
+fn a_command_that_was_run_to_its_end_is_not_held_in_memory() {
+    let held = Rc::new(());
+    let (first, second) = (Rc::clone(&held), Rc::clone(&held));
+    let code = callback::run(move || {
+        child_process::exec("echo hello", |_, _, _| ())?.on_close(move |_, _, _| _ = &first);
+        let gone = child_process::exec_file("/nowhere/program", [""; 0], |_, _, _| ())?;
+        gone.on_close(move |_, _, _| _ = &second);
+        Ok::<_, child_process::Error>(())
+    });
+    assert_eq!((code.unwrap(), Rc::strong_count(&held)), (0, 1));
+}
+
+#[test]
 fn an_error_of_a_child_that_nobody_hears_is_thrown() {
     let code = callback::run(|| child_process::spawn("/nowhere/program", [""; 0]).map(drop));
     assert_eq!(code.unwrap(), 1);

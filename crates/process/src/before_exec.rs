@@ -54,6 +54,11 @@ impl BeforeExec {
         change(&mut steps.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
+    /// True once there is a hook, which costs `posix_spawn(3)`.
+    pub(crate) fn is_hooked(&self) -> bool {
+        self.steps.is_some()
+    }
+
     pub(crate) fn is_new_session(&self) -> bool {
         let steps = self.steps.as_ref();
         steps.is_some_and(|steps| {

@@ -22,8 +22,8 @@ use std::time::Duration;
 /// A program to start: [`std::process::Command`]'s words, and a few more.
 ///
 /// A command can be spawned any number of times. `SIGPIPE` and the signal mask are the defaults in the
-/// child, as the standard library has it. What a command with standard streams of its own is made of
-/// ([`From`]) is told here again where [`CommandIn::output`] is to know of it.
+/// child, as the standard library has it. A command can be made [from](From) the standard library's, too; its
+/// standard streams are to be said again then, if [`output`](CommandIn::output) is not to capture them.
 ///
 /// Each style has its own name for it, in which only the ends of [`spawn`](CommandIn::spawn),
 /// [`status`](CommandIn::status) and [`output`](CommandIn::output) differ.
@@ -233,8 +233,10 @@ impl<S> CommandIn<S> {
     /// what Node calls `detached`. It survives this program, as all children do that nobody kills. Not to
     /// be combined with [`process_group`](CommandIn::process_group).
     pub fn detached(&mut self, detached: bool) -> &mut Self {
-        self.before_exec
-            .change(&mut self.command, |steps| steps.new_session = detached);
+        if detached || self.before_exec.is_hooked() {
+            self.before_exec
+                .change(&mut self.command, |steps| steps.new_session = detached);
+        }
         self
     }
 }

@@ -19,8 +19,9 @@
 //! # Nothing is left a zombie
 //!
 //! A task of the loop waits for each child, whether anybody else does or not, and takes its exit status at
-//! once. It keeps no loop alive: waiting for a child does. When the loop is gone before the child is, whoever
-//! spawns next in this program, on whichever loop, takes the statuses of those that have ended meanwhile.
+//! once. It keeps no loop alive: waiting for a child does. If the loop goes before the child does, so does that
+//! task: then whoever spawns next in this program, on whichever loop, takes the statuses of those that have
+//! ended meanwhile and whose [`Child`] was dropped.
 //!
 //! # A program that ignores `SIGCHLD`
 //!

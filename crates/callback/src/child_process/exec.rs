@@ -144,7 +144,7 @@ fn run(
     let kill_signal = options.spawn.kill_signal;
     let child = ChildProcess::start(file, args, options.spawn)?;
     let exec = Rc::new(Exec {
-        child: child.clone(),
+        child: RefCell::new(Some(child.clone())),
         cmd,
         kill_signal,
         done: Cell::new(Some(done)),
@@ -153,13 +153,14 @@ fn run(
         error: RefCell::default(),
         outputs: Default::default(),
     });
-    exec.begin(timeout_ms, options.max_buffer);
+    exec.begin(&child, timeout_ms, options.max_buffer);
     Ok(child)
 }
 
 /// Node's `execFile`, while it goes on.
 struct Exec {
-    child: ChildProcess,
+    /// None when it is done: the child's listeners hold this, and would be held by it for ever.
+    child: RefCell<Option<ChildProcess>>,
     cmd: String,
     kill_signal: i32,
     /// None once it was called.
@@ -172,16 +173,13 @@ struct Exec {
 }
 
 impl Exec {
-    fn begin(self: &Rc<Self>, timeout_ms: f64, max_buffer: usize) {
+    fn begin(self: &Rc<Self>, child: &ChildProcess, timeout_ms: f64, max_buffer: usize) {
         if timeout_ms > 0.0 {
             let exec = Rc::clone(self);
             let timeout = set_timeout(move || exec.kill(), timeout_ms);
             self.timeout.set(Some(timeout));
         }
-        let streams = [
-            ("stdout", self.child.stdout()),
-            ("stderr", self.child.stderr()),
-        ];
+        let streams = [("stdout", child.stdout()), ("stderr", child.stderr())];
         for (number, (name, stream)) in streams.into_iter().enumerate() {
             let exec = Rc::clone(self);
             if let Some(stream) = stream {
@@ -189,13 +187,11 @@ impl Exec {
             }
         }
         let exec = Rc::clone(self);
-        self.child
-            .on_close(move |_, code, signal| exec.finish(code, signal));
+        child.on_close(move |_, code, signal| exec.finish(code, signal));
         let exec = Rc::clone(self);
-        self.child
-            .on(ChildError, move |(_, error): (ChildProcess, &Error)| {
-                exec.fail(error.clone())
-            });
+        child.on(ChildError, move |(_, error): (ChildProcess, &Error)| {
+            exec.fail(error.clone())
+        });
     }
 
     fn keep(
@@ -218,10 +214,17 @@ impl Exec {
         Ok(())
     }
 
+    fn child(&self) -> Option<ChildProcess> {
+        self.child.borrow().clone()
+    }
+
     fn kill(&self) -> Result<(), Thrown> {
-        self.destroy_outputs();
+        let Some(child) = self.child() else {
+            return Ok(());
+        };
+        destroy_outputs(&child);
         self.is_killed.set(true);
-        if let Err(error) = self.child.kill(self.kill_signal) {
+        if let Err(error) = child.kill(self.kill_signal) {
             self.error.borrow_mut().get_or_insert(error);
             return self.finish(None, None);
         }
@@ -230,17 +233,10 @@ impl Exec {
 
     fn fail(&self, error: Error) -> Result<(), Thrown> {
         self.error.replace(Some(error));
-        self.destroy_outputs();
-        self.finish(None, None)
-    }
-
-    fn destroy_outputs(&self) {
-        for stream in [self.child.stdout(), self.child.stderr()]
-            .into_iter()
-            .flatten()
-        {
-            stream.destroy();
+        if let Some(child) = self.child() {
+            destroy_outputs(&child);
         }
+        self.finish(None, None)
     }
 
     fn finish(&self, code: Option<i32>, signal: Option<i32>) -> Result<(), Thrown> {
@@ -250,6 +246,8 @@ impl Exec {
         if let Some(timeout) = self.timeout.take() {
             clear_timeout(timeout);
         }
+        let child = self.child.take();
+        let is_killed = self.is_killed.get() || child.is_some_and(|child| child.is_killed());
         let [stdout, stderr] = self.outputs.each_ref().map(RefCell::take);
         let result = match self.error.take() {
             Some(error) => Err(ExecError {
@@ -260,20 +258,25 @@ impl Exec {
                 cmd: self.cmd.clone(),
             }),
             None if code == Some(0) && signal.is_none() => Ok(()),
-            None => Err(self.command_failed(code, signal, &stderr)),
+            None => Err(ExecError {
+                error: self.command_failed(&stderr),
+                exit_code: code,
+                signal,
+                killed: is_killed,
+                cmd: self.cmd.clone(),
+            }),
         };
         done(result, &stdout, &stderr)
     }
 
-    fn command_failed(&self, code: Option<i32>, signal: Option<i32>, stderr: &[u8]) -> ExecError {
+    fn command_failed(&self, stderr: &[u8]) -> Error {
         let stderr = String::from_utf8_lossy(stderr);
-        let message = format!("Command failed: {}\n{stderr}", self.cmd);
-        ExecError {
-            error: Error::command(message),
-            exit_code: code,
-            signal,
-            killed: self.child.is_killed() || self.is_killed.get(),
-            cmd: self.cmd.clone(),
-        }
+        Error::command(format!("Command failed: {}\n{stderr}", self.cmd))
+    }
+}
+
+fn destroy_outputs(child: &ChildProcess) {
+    for stream in [child.stdout(), child.stderr()].into_iter().flatten() {
+        stream.destroy();
     }
 }
