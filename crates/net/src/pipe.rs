@@ -157,7 +157,7 @@ impl PipeWriter {
     /// do not wait for one. Cancel safe.
     ///
     /// Nothing is asked again and again: the kernel tells of each opening (`inotify(7)`), and whether there
-    /// is a reader then (`EPOLLERR` says that there is none).
+    /// is a reader then (`POLLERR` says that there is none).
     ///
     /// # Errors
     /// Those of [`PipeWriter::open`], but for `ENXIO`; `EACCES` for a FIFO that may not be read, as it takes a

@@ -5,7 +5,6 @@ use oneloop::aio;
 use oneloop::callback::{self, child_process};
 use oneloop::green;
 use std::io::{self, Read, Write};
-use std::rc::Rc;
 
 const WORDS: &str = "pear\napple\nfig\n";
 
@@ -38,23 +37,21 @@ fn sorted_green() -> io::Result<String> {
 }
 
 /// Callbacks: events, as in Node.
-fn sorted_callback(tell: impl Fn(&str) + 'static) -> Result<(), child_process::Error> {
+fn sort_with_callbacks() -> Result<(), child_process::Error> {
     let child = child_process::spawn("sort", [""; 0])?;
     child.stdin().expect("it is piped").end_with(WORDS);
     let stdout = child.stdout().expect("it is piped");
-    stdout.on_data(move |_, bytes| tell(&String::from_utf8_lossy(bytes)));
+    stdout.on_data(|_, bytes| show("callback", &String::from_utf8_lossy(bytes)));
     Ok(())
 }
 
-/// Runs all three, and tells what each has sorted.
-pub(crate) fn processes(tell: impl Fn(&str, &str) + 'static) -> io::Result<()> {
-    tell("async", &aio::block_on(sorted())?);
-    tell("green", &green::run(sorted_green)??);
-    let tell = Rc::new(tell);
-    callback::run(move || sorted_callback(move |text| tell("callback", text)))?;
-    Ok(())
+fn show(style: &str, text: &str) {
+    println!("{style}: {}", text.trim().replace('\n', ", "));
 }
 
 fn main() -> io::Result<()> {
-    processes(|style, text| println!("{style}: {}", text.trim().replace('\n', ", ")))
+    show("async", &aio::block_on(sorted())?);
+    show("green", &green::run(sorted_green)??);
+    callback::run(sort_with_callbacks)?;
+    Ok(())
 }

@@ -120,3 +120,9 @@ fn stdin_is_read_whatever_it_is() {
         assert!(finish(child) == upcased, "{style}: a socket");
     }
 }
+
+#[test]
+fn processes_sort_in_each_style() {
+    let expected = ["async", "green", "callback"].map(|style| format!("{style}: apple, fig, pear"));
+    assert_eq!(output("processes").lines().collect::<Vec<_>>(), expected);
+}

@@ -663,18 +663,3 @@ fn without_sigchld_the_end_is_known_but_not_how() {
         }
     });
 }
-
-#[allow(dead_code)] // its `main`
-#[path = "../examples/processes.rs"]
-mod example;
-
-#[test]
-fn the_example_sorts_in_three_styles_and_ends() {
-    let told = Rc::new(RefCell::new(Vec::new()));
-    let into = Rc::clone(&told);
-    let tell = move |style: &str, text: &str| into.borrow_mut().push(format!("{style} {text}"));
-    example::processes(tell).unwrap();
-    let expected =
-        ["async", "green", "callback"].map(|style| format!("{style} apple\nfig\npear\n"));
-    assert_eq!(*told.borrow(), expected);
-}

@@ -4,9 +4,9 @@ use super::options::{SpawnOptions, Stdio};
 use crate::abort::AbortSignal;
 use crate::error::Error;
 use crate::events::{Emitter, Event, ListenerId};
-use crate::net::Socket;
+use crate::net::{Socket, event};
 use crate::runtime::{Runtime, Tick, current, once};
-use crate::thrown::{Outcome, Thrown};
+use crate::thrown::{Outcome, Thrown, or_rethrow};
 use crate::timers::{clear_timeout, set_timeout};
 use nix::errno::Errno;
 use oneloop_core::KeepAlive;
@@ -233,9 +233,7 @@ impl ChildProcess {
         let closes = &self.inner.closes_needed;
         closes.set(closes.get() + 1);
         let child = self.clone();
-        stream.once(crate::net::event::Close, move |_: (Socket, bool)| {
-            child.note_close()
-        });
+        stream.once(event::Close, move |_: (Socket, bool)| child.note_close());
     }
 
     /// One less; the last one is told.
@@ -335,7 +333,7 @@ impl ChildProcess {
                 Some(Errno::EINVAL) => Err(Error::system("kill", error)),
                 _ => {
                     let error = Error::system("kill", error);
-                    crate::thrown::or_rethrow(self.emit(ChildError, (self.clone(), &error)));
+                    or_rethrow(self.emit(ChildError, (self.clone(), &error)));
                     Ok(false)
                 }
             },
