@@ -215,6 +215,10 @@ impl ReadHalf for PipeReader {
     fn read_once(&self, buf: &mut [u8]) -> io::Result<usize> {
         Ok(rustix::io::read(&self.source, buf)?)
     }
+
+    fn is_spliced(&self) -> bool {
+        true
+    }
 }
 
 impl WriteHalf for PipeWriter {
@@ -228,6 +232,10 @@ impl WriteHalf for PipeWriter {
 
     fn end(&self) -> io::Result<()> {
         Ok(())
+    }
+
+    fn is_spliced(&self) -> bool {
+        true
     }
 }
 

@@ -25,6 +25,12 @@ pub trait ReadHalf: AsSource {
     /// Those of `recv(2)` or `read(2)`: `EAGAIN`, `ECONNRESET`.
     fn read_once(&self, buf: &mut [u8]) -> io::Result<usize>;
 
+    /// True if `read(2)` from the fd gives these very bytes, so that the kernel may move them by itself:
+    /// see [`copy`](crate::copy()). A stream that decrypts says false.
+    fn is_spliced(&self) -> bool {
+        false
+    }
+
     /// Reads into a buffer; 0 bytes mean that the other end sends no more.
     ///
     /// # Errors
@@ -97,6 +103,11 @@ pub trait WriteHalf: AsSource {
     /// # Errors
     /// `ENOTCONN` when the peer has reset the connection.
     fn end(&self) -> io::Result<()>;
+
+    /// True if `write(2)` to the fd sends these very bytes: see [`ReadHalf::is_spliced`].
+    fn is_spliced(&self) -> bool {
+        false
+    }
 
     /// Writes some of these bytes, as many as the kernel takes.
     ///

@@ -1,0 +1,322 @@
+//! Two streams with everything that one gives written to the other, both ways.
+
+use crate::copy::{CopyError, CopyOptions, Copying, waits_on_two};
+use crate::stream::{ByteStream, ReadHalf, WriteHalf};
+use std::error;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::task::{Context, Poll};
+
+/// One side of a relay: where its bytes come from, and where those for it go.
+#[derive(Debug)]
+pub struct Side<'a, R: ?Sized, W: ?Sized> {
+    /// What it sends.
+    pub from: &'a R,
+    /// What it takes; nothing, once that is closed.
+    pub to: Option<&'a W>,
+}
+
+impl<'a, S: ByteStream> Side<'a, S, S> {
+    /// A socket is a side by itself.
+    pub fn of(stream: &'a S) -> Self {
+        Side {
+            from: stream,
+            to: Some(stream),
+        }
+    }
+}
+
+/// What one side of a relay did.
+#[derive(Debug)]
+pub enum RelayError {
+    /// The first side could not be read, or did not take what was for it.
+    First(io::Error),
+    /// The second side could not.
+    Second(io::Error),
+}
+
+impl fmt::Display for RelayError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RelayError::First(error) | RelayError::Second(error) => error.fmt(f),
+        }
+    }
+}
+
+impl error::Error for RelayError {}
+
+impl From<RelayError> for io::Error {
+    fn from(error: RelayError) -> Self {
+        match error {
+            RelayError::First(error) | RelayError::Second(error) => error,
+        }
+    }
+}
+
+/// How many bytes a relay has moved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Relayed {
+    /// From the first side to the second.
+    pub there: u64,
+    /// From the second side to the first.
+    pub back: u64,
+}
+
+/// How far one way is.
+///
+/// ```text
+/// Open ──from ended, all written──▶ Ended (to is told)
+///   └────to takes no more─────────▶ Refused (what comes is read and dropped)
+/// ```
+#[derive(Debug)]
+enum State {
+    Open,
+    Ended,
+    Refused {
+        /// None once it was told.
+        error: Option<io::Error>,
+        from_ended: bool,
+    },
+}
+
+/// One way of a [`Relay`].
+#[derive(Debug)]
+pub struct Way {
+    copying: Copying,
+    state: State,
+}
+
+impl Way {
+    fn with(options: CopyOptions) -> Self {
+        Way {
+            copying: Copying::with(options),
+            state: State::Open,
+        }
+    }
+
+    /// How many bytes were written so far.
+    pub fn copied(&self) -> u64 {
+        self.copying.copied()
+    }
+
+    /// How many bytes wait to be written.
+    pub fn held(&self) -> usize {
+        if self.is_over() {
+            0
+        } else {
+            self.copying.held()
+        }
+    }
+
+    /// True once nothing more will be written: the one side has ended, or the other takes no more.
+    pub fn is_over(&self) -> bool {
+        !matches!(self.state, State::Open)
+    }
+
+    /// Reads no more, as if that side had ended; what is held is still written, and then the end.
+    pub fn end(&mut self) {
+        self.copying.end();
+    }
+
+    /// Moves what can be moved now.
+    ///
+    /// # Errors
+    /// Those of reading.
+    fn step<R, W>(&mut self, cx: &mut Context<'_>, from: &R, to: Option<&W>) -> io::Result<()>
+    where
+        R: ReadHalf + ?Sized,
+        W: WriteHalf + ?Sized,
+    {
+        if let State::Open = self.state {
+            self.copy(cx, from, to)?;
+        }
+        match &mut self.state {
+            State::Refused { from_ended, .. } if !*from_ended => {
+                *from_ended = read_and_drop(cx, from)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn copy<R, W>(&mut self, cx: &mut Context<'_>, from: &R, to: Option<&W>) -> io::Result<()>
+    where
+        R: ReadHalf + ?Sized,
+        W: WriteHalf + ?Sized,
+    {
+        let copied = match to {
+            Some(to) => self.copying.poll(cx, from, to),
+            None => Poll::Ready(Err(CopyError::Write(io::ErrorKind::BrokenPipe.into()))),
+        };
+        match copied {
+            Poll::Pending => {}
+            Poll::Ready(Ok(_)) => {
+                // If that side is gone, reading from it tells.
+                let _ = to.map(W::end);
+                self.state = State::Ended;
+            }
+            Poll::Ready(Err(CopyError::Read(error))) => return Err(error),
+            Poll::Ready(Err(CopyError::Write(error))) => {
+                self.state = State::Refused {
+                    error: Some(error),
+                    from_ended: false,
+                };
+            }
+        }
+        Ok(())
+    }
+
+    /// Why it took no more, once.
+    fn take_refusal(&mut self) -> io::Result<()> {
+        match &mut self.state {
+            State::Refused { error, .. } => error.take().map_or(Ok(()), Err),
+            State::Open | State::Ended => Ok(()),
+        }
+    }
+}
+
+/// So that the end of that side is heard, and nobody there waits for ever for his bytes to be taken. True
+/// once it has ended.
+fn read_and_drop<R: ReadHalf + ?Sized>(cx: &mut Context<'_>, from: &R) -> io::Result<bool> {
+    while let Poll::Ready(read) = from.poll_read_chunk(cx, usize::MAX) {
+        if read?.is_none() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Two [`Copying`]s, one each way.
+///
+/// When one side ends, the other is told ([`WriteHalf::end`]), and its own way goes on. When one side
+/// takes no more, its own way goes on as well: a server that answers before it has heard all, and
+/// closes, is heard out; what is sent to it meanwhile is dropped. A side that cannot be read ends both
+/// ways at once.
+#[derive(Debug)]
+pub struct Relay {
+    there: Way,
+    back: Way,
+    back_comes_first: bool,
+}
+
+impl Default for Relay {
+    fn default() -> Self {
+        Relay::with(CopyOptions::default())
+    }
+}
+
+impl Relay {
+    /// A relay that has not begun.
+    pub fn new() -> Self {
+        Relay::default()
+    }
+
+    /// A relay that has not begun, with options for both ways.
+    pub fn with(options: CopyOptions) -> Self {
+        Relay {
+            there: Way::with(options),
+            back: Way::with(options),
+            back_comes_first: true,
+        }
+    }
+
+    /// The way from the first side to the second.
+    pub fn there(&self) -> &Way {
+        &self.there
+    }
+
+    /// The way from the second side to the first.
+    pub fn back(&self) -> &Way {
+        &self.back
+    }
+
+    /// The way from the first side to the second, to be ended.
+    pub fn there_mut(&mut self) -> &mut Way {
+        &mut self.there
+    }
+
+    /// The way from the second side to the first, to be ended.
+    pub fn back_mut(&mut self) -> &mut Way {
+        &mut self.back
+    }
+
+    /// How many bytes it has moved so far.
+    pub fn relayed(&self) -> Relayed {
+        Relayed {
+            there: self.there.copied(),
+            back: self.back.copied(),
+        }
+    }
+
+    /// Relays until both ways are over. Nothing is lost when it is not polled for a while.
+    ///
+    /// # Errors
+    /// Those of reading a side, at once. Those of writing to a side, once what it sends has ended: also
+    /// `EPIPE`, as something was not delivered.
+    pub fn poll<R1, W1, R2, W2>(
+        &mut self,
+        cx: &mut Context<'_>,
+        first: Side<'_, R1, W1>,
+        second: Side<'_, R2, W2>,
+    ) -> Poll<Result<Relayed, RelayError>>
+    where
+        R1: ReadHalf + ?Sized,
+        W1: WriteHalf + ?Sized,
+        R2: ReadHalf + ?Sized,
+        W2: WriteHalf + ?Sized,
+    {
+        // Whichever way comes first may take the task's whole share of I/O, so they take turns.
+        self.back_comes_first = !self.back_comes_first;
+        for is_back in [self.back_comes_first, !self.back_comes_first] {
+            let step = if is_back {
+                let step = self.back.step(cx, second.from, first.to);
+                step.map_err(RelayError::Second)
+            } else {
+                let step = self.there.step(cx, first.from, second.to);
+                step.map_err(RelayError::First)
+            };
+            if let Err(error) = step {
+                return Poll::Ready(Err(error));
+            }
+        }
+        if !self.there.is_over() || !self.back.is_over() {
+            return Poll::Pending;
+        }
+        let there = self.there.take_refusal().map_err(RelayError::Second);
+        let back = self.back.take_refusal().map_err(RelayError::First);
+        Poll::Ready(back.and(there).map(|()| self.relayed()))
+    }
+}
+
+/// Relays between two sockets until both have ended: see [`Relay`].
+///
+/// Not cancel safe: dropped, it has moved an unknown part, and what it had read and not written, 64 KiB
+/// each way at most, is lost. To go on later, keep a [`Relay`] and poll that.
+///
+/// ```no_run
+/// use oneloop_core::Handle;
+/// use oneloop_net::{Addr, Listener, Socket, relay};
+/// # async fn serve(handle: Handle, client: Socket, upstream: Addr) -> std::io::Result<()> {
+/// let upstream = Socket::connect(&handle, &upstream)?.await?;
+/// let relayed = relay(&client, &upstream).await?;
+/// println!("{} bytes there, {} back", relayed.there, relayed.back);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// As [`Relay::poll`].
+pub async fn relay<A, B>(first: &A, second: &B) -> io::Result<Relayed>
+where
+    A: ByteStream,
+    B: ByteStream,
+{
+    let mut relay = Relay::new();
+    let poll = |cx: &mut Context<'_>| relay.poll(cx, Side::of(first), Side::of(second));
+    let (first, second) = (first.socket().source(), second.socket().source());
+    let mut inner = pin!(waits_on_two(first, second, poll));
+    let outer = waits_on_two(second, first, |cx| inner.as_mut().poll(cx));
+    Ok(outer.await?)
+}

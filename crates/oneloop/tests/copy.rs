@@ -1,0 +1,404 @@
+//! Copies between real sockets, pipes and files: every byte, in order, whatever happens in between.
+
+use oneloop::net::{
+    AsSource, ByteStream, Copying, PipeReader, ReadHalf, Relay, RelayError, SendingFile, Side,
+    Socket, UnixStream, WriteHalf, copy, pipe, relay, send_file,
+};
+use oneloop::{EventLoop, Handle};
+use std::fs::File;
+use std::future::{Future, poll_fn};
+use std::io::{self, Read, Write};
+use std::task::{Context, Poll};
+use std::thread;
+
+/// More than sockets and pipes hold, so that both sides have to wait.
+const MANY: usize = 20_000_000;
+
+/// Bytes in which a lost, doubled or moved piece shows: their count up to there, in seven-byte words.
+fn pattern(bytes: usize) -> Vec<u8> {
+    let words = (0..bytes.div_ceil(7)).flat_map(|word| word.to_le_bytes().into_iter().take(7));
+    words.take(bytes).collect()
+}
+
+/// One end on the loop, the other for a thread that blocks.
+fn tcp(handle: &Handle) -> (Socket, std::net::TcpStream) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let outside = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (inside, _) = listener.accept().unwrap();
+    inside.set_nonblocking(true).unwrap();
+    (Socket::from_fd(handle, inside.into()).unwrap(), outside)
+}
+
+fn unix(handle: &Handle) -> (UnixStream, std::os::unix::net::UnixStream) {
+    let (inside, outside) = UnixStream::pair(handle).unwrap();
+    (inside, into_blocking(outside))
+}
+
+fn into_blocking(stream: UnixStream) -> std::os::unix::net::UnixStream {
+    let fd = rustix::io::dup(stream.socket()).unwrap();
+    drop(stream);
+    let stream = std::os::unix::net::UnixStream::from(fd);
+    stream.set_nonblocking(false).unwrap();
+    stream
+}
+
+fn run<F: Future>(make: impl FnOnce(Handle) -> F) -> F::Output {
+    let mut event_loop = EventLoop::new().unwrap();
+    let handle = event_loop.handle();
+    event_loop.block_on(make(handle))
+}
+
+/// What goes in at one end comes out at the other, when both are outside of the loop.
+fn check_copy<R, W>(
+    from: &R,
+    to: W,
+    mut feeder: impl Write + Send + 'static,
+    mut sink: impl Read + Send + 'static,
+) -> impl Future<Output = ()>
+where
+    R: ReadHalf,
+    W: WriteHalf,
+{
+    let feeder = thread::spawn(move || feeder.write_all(&pattern(MANY)).unwrap());
+    let sink = thread::spawn(move || {
+        let mut heard = Vec::new();
+        sink.read_to_end(&mut heard).unwrap();
+        heard
+    });
+    async move {
+        assert_eq!(copy(from, &to).await.unwrap(), MANY as u64);
+        to.end().unwrap();
+        drop(to);
+        feeder.join().unwrap();
+        assert!(
+            sink.join().unwrap() == pattern(MANY),
+            "other bytes came out"
+        );
+    }
+}
+
+#[test]
+fn sockets_are_copied_to_sockets() {
+    run(|handle| async move {
+        let (from, feeder) = tcp(&handle);
+        let (to, sink) = tcp(&handle);
+        check_copy(&from, to, feeder, sink).await;
+        let (from, feeder) = unix(&handle);
+        let (to, sink) = unix(&handle);
+        check_copy(&from, to, feeder, sink).await;
+    });
+}
+
+#[test]
+fn sockets_are_copied_to_pipes_and_back() {
+    run(|handle| async move {
+        let (from, feeder) = tcp(&handle);
+        let (sink, to) = io::pipe().unwrap();
+        let to = oneloop::net::PipeWriter::from_fd(&handle, to.into()).unwrap();
+        check_copy(&from, to, feeder, sink).await;
+        let (from, feeder) = io::pipe().unwrap();
+        let from = PipeReader::from_fd(&handle, from.into()).unwrap();
+        let (to, sink) = tcp(&handle);
+        check_copy(&from, to, feeder, sink).await;
+    });
+}
+
+/// A stream that is more than its fd: the kernel may not copy it by itself.
+struct Masked<S>(S);
+
+impl<S: ReadHalf> ReadHalf for Masked<S> {
+    fn read_once(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let count = self.0.read_once(buf)?;
+        buf[..count].iter_mut().for_each(|byte| *byte ^= 0x55);
+        Ok(count)
+    }
+}
+
+impl<S: AsSource> AsSource for Masked<S> {
+    fn source(&self) -> &oneloop::Source {
+        self.0.source()
+    }
+}
+
+#[test]
+fn what_is_more_than_its_fd_is_copied_through_its_own_functions() {
+    run(|handle| async move {
+        let (from, mut feeder) = tcp(&handle);
+        let masked: Vec<u8> = pattern(MANY).into_iter().map(|byte| byte ^ 0x55).collect();
+        let feeder = thread::spawn(move || feeder.write_all(&masked).unwrap());
+        let (to, mut sink) = tcp(&handle);
+        let sink = thread::spawn(move || {
+            let mut heard = Vec::new();
+            sink.read_to_end(&mut heard).unwrap();
+            heard
+        });
+        assert_eq!(copy(&Masked(from), &to).await.unwrap(), MANY as u64);
+        drop(to);
+        feeder.join().unwrap();
+        assert!(sink.join().unwrap() == pattern(MANY));
+    });
+}
+
+#[test]
+fn a_copy_that_is_put_aside_loses_nothing() {
+    run(|handle| async move {
+        let (from, mut feeder) = tcp(&handle);
+        let (to, mut sink) = tcp(&handle);
+        let feeder = thread::spawn(move || feeder.write_all(&pattern(MANY)).unwrap());
+        let mut copying = Copying::new();
+        // Until nobody takes any more: something is held then.
+        poll_fn(|cx| match copying.poll(cx, &from, &to) {
+            Poll::Pending
+                if copying.held() > 0 && !to.source().is_ready(oneloop::Direction::Write) =>
+            {
+                Poll::Ready(())
+            }
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(ended) => panic!("{ended:?}"),
+        })
+        .await;
+        let (held, copied) = (copying.held(), copying.copied());
+        assert!(held > 0 && copied > 0);
+        handle.sleep(std::time::Duration::from_millis(1)).await; // others have their turn
+        assert_eq!((copying.held(), copying.copied()), (held, copied));
+        let sink = thread::spawn(move || {
+            let mut heard = Vec::new();
+            sink.read_to_end(&mut heard).unwrap();
+            heard
+        });
+        let all = poll_fn(|cx| copying.poll(cx, &from, &to)).await.unwrap();
+        assert_eq!((all, copying.held()), (MANY as u64, 0));
+        drop(to);
+        feeder.join().unwrap();
+        assert!(sink.join().unwrap() == pattern(MANY));
+    });
+}
+
+#[test]
+fn an_ended_copy_still_writes_what_it_holds() {
+    run(|handle| async move {
+        let (from, feeder) = unix(&handle);
+        let (to, sink) = unix(&handle);
+        feeder.set_nonblocking(true).unwrap();
+        let fill = |cx: &mut Context<'_>, copying: &mut Copying| {
+            while (&feeder).write(&[7; 4096]).is_ok() {}
+            copying.poll(cx, &from, &to)
+        };
+        let mut copying = Copying::new();
+        while copying.held() == 0 {
+            handle.sleep(std::time::Duration::ZERO).await;
+            let polled = poll_fn(|cx| Poll::Ready(fill(cx, &mut copying))).await;
+            assert!(polled.is_pending());
+        }
+        let owed = copying.copied() + copying.held() as u64;
+        copying.end();
+        let sink = thread::spawn(move || {
+            let mut heard = Vec::new();
+            (&sink).read_to_end(&mut heard).unwrap();
+            heard.len() as u64
+        });
+        let copied = poll_fn(|cx| copying.poll(cx, &from, &to)).await.unwrap();
+        assert_eq!(copied, owed);
+        drop(to);
+        assert_eq!(sink.join().unwrap(), owed);
+    });
+}
+
+#[test]
+fn a_copy_whose_reader_is_gone_is_a_broken_pipe() {
+    run(|handle| async move {
+        let (from, feeder) = unix(&handle);
+        let (reader, to) = pipe(&handle).unwrap();
+        drop(reader);
+        (&feeder).write_all(b"hello").unwrap();
+        let error = copy(&from, &to).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    });
+}
+
+#[test]
+fn a_relay_passes_on_both_ends_one_after_the_other() {
+    run(|handle| async move {
+        let (first, client) = tcp(&handle);
+        let (second, server) = tcp(&handle);
+        let client = thread::spawn(move || {
+            (&client).write_all(b"question").unwrap();
+            client.shutdown(std::net::Shutdown::Write).unwrap();
+            io::read_to_string(&client).unwrap()
+        });
+        let server = thread::spawn(move || {
+            let question = io::read_to_string(&server).unwrap(); // to the end, which was passed on
+            (&server).write_all(b"answer").unwrap();
+            question
+        });
+        let relayed = relay(&first, &second).await.unwrap();
+        assert_eq!((relayed.there, relayed.back), (8, 6));
+        assert_eq!(server.join().unwrap(), "question");
+        assert_eq!(client.join().unwrap(), "answer");
+    });
+}
+
+#[test]
+fn a_relay_moves_many_bytes_both_ways_at_once() {
+    run(|handle| async move {
+        let (first, client) = tcp(&handle);
+        let (second, server) = tcp(&handle);
+        let ends = [client, server].map(|end| {
+            let writing = end.try_clone().unwrap();
+            thread::spawn(move || {
+                let writer = thread::spawn(move || {
+                    (&writing).write_all(&pattern(MANY)).unwrap();
+                    writing.shutdown(std::net::Shutdown::Write).unwrap();
+                });
+                let mut heard = Vec::new();
+                (&end).read_to_end(&mut heard).unwrap();
+                writer.join().unwrap();
+                heard == pattern(MANY)
+            })
+        });
+        let relayed = relay(&first, &second).await.unwrap();
+        assert_eq!((relayed.there, relayed.back), (MANY as u64, MANY as u64));
+        assert!(ends.into_iter().all(|end| end.join().unwrap()));
+    });
+}
+
+#[test]
+fn a_side_that_answers_and_closes_before_it_has_heard_all_is_heard_out() {
+    run(|handle| async move {
+        let (first, client) = tcp(&handle);
+        let (inside, mut stdin) = io::pipe().map(|(r, w)| (w, r)).unwrap();
+        let to = oneloop::net::PipeWriter::from_fd(&handle, inside.into()).unwrap();
+        let (from, mut stdout) = io::pipe().unwrap();
+        let from = PipeReader::from_fd(&handle, from.into()).unwrap();
+        let client = thread::spawn(move || {
+            let writing = client.try_clone().unwrap();
+            let writer = thread::spawn(move || (&writing).write_all(&pattern(MANY)));
+            let mut heard = vec![0; 500_000];
+            (&client).read_exact(&mut heard).unwrap();
+            drop(client);
+            drop(writer.join().unwrap());
+            heard == pattern(500_000)
+        });
+        let program = thread::spawn(move || {
+            stdin.read_exact(&mut [0; 10]).unwrap();
+            drop(stdin); // it wants no more
+            stdout.write_all(&pattern(500_000)).unwrap();
+        });
+        let mut relay = Relay::new();
+        let ended = poll_fn(|cx| {
+            let second = Side {
+                from: &from,
+                to: Some(&to),
+            };
+            relay.poll(cx, Side::of(&first), second)
+        });
+        let error = ended.await.unwrap_err();
+        assert!(matches!(&error, RelayError::Second(e) if e.kind() == io::ErrorKind::BrokenPipe));
+        assert_eq!(relay.back().copied(), 500_000);
+        drop(first);
+        program.join().unwrap();
+        assert!(client.join().unwrap());
+    });
+}
+
+#[test]
+fn a_reset_ends_both_ways_and_says_whose_it_was() {
+    run(|handle| async move {
+        let (first, client) = tcp(&handle);
+        let (second, server) = tcp(&handle);
+        let zero = Some(std::time::Duration::ZERO);
+        rustix::net::sockopt::set_socket_linger(&server, zero).unwrap();
+        drop(server);
+        let mut relay = Relay::new();
+        let ended = poll_fn(|cx| relay.poll(cx, Side::of(&first), Side::of(&second))).await;
+        let error = ended.unwrap_err();
+        assert!(
+            matches!(&error, RelayError::Second(e) if e.kind() == io::ErrorKind::ConnectionReset),
+            "{error:?}"
+        );
+        drop(client);
+    });
+}
+
+fn file_of(bytes: usize) -> File {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(&pattern(bytes)).unwrap();
+    file
+}
+
+#[test]
+fn a_part_of_a_file_is_sent() {
+    run(|handle| async move {
+        let file = file_of(MANY);
+        let (to, mut sink) = tcp(&handle);
+        let sink = thread::spawn(move || {
+            let mut heard = Vec::new();
+            sink.read_to_end(&mut heard).unwrap();
+            heard
+        });
+        let (start, end) = (7_000_000, 17_000_001);
+        let sent = send_file(&file, start..end, &to).await.unwrap();
+        assert_eq!(sent, end - start);
+        drop(to);
+        let all = pattern(MANY);
+        assert!(sink.join().unwrap() == all[start as usize..end as usize]);
+    });
+}
+
+#[test]
+fn a_file_that_shrinks_meanwhile_ends_early_and_that_is_told() {
+    run(|handle| async move {
+        let file = file_of(MANY);
+        let (to, mut sink) = tcp(&handle);
+        let mut sending = SendingFile::new(0..MANY as u64);
+        // Nobody reads yet, so it gets stuck; then the rest goes away.
+        let stuck = poll_fn(|cx| match sending.poll(cx, &file, &to) {
+            Poll::Pending if !to.source().is_ready(oneloop::Direction::Write) => Poll::Ready(()),
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(ended) => panic!("{ended:?}"),
+        });
+        stuck.await;
+        let before = sending.sent();
+        file.set_len(before + 5).unwrap();
+        let sink = thread::spawn(move || {
+            let mut heard = Vec::new();
+            sink.read_to_end(&mut heard).unwrap();
+            heard.len() as u64
+        });
+        let sent = poll_fn(|cx| sending.poll(cx, &file, &to)).await.unwrap();
+        assert_eq!(sent, before + 5);
+        drop(to);
+        assert_eq!(sink.join().unwrap(), sent);
+    });
+}
+
+#[test]
+fn a_file_that_the_kernel_does_not_send_is_read() {
+    run(|handle| async move {
+        let (a, b) = UnixStream::pair(&handle).unwrap();
+        // A file in /proc has no pages; whether sendfile takes it depends on the kernel.
+        let file = File::open("/proc/self/comm").unwrap();
+        let whole = std::fs::read("/proc/self/comm").unwrap();
+        let sent = send_file(&file, 0..u64::MAX, &a).await.unwrap();
+        assert_eq!(sent, whole.len() as u64);
+        let heard = poll_fn(|cx| b.poll_read_chunk(cx, 64)).await.unwrap();
+        assert_eq!(&*heard.unwrap(), &whole[..]);
+    });
+}
+
+#[test]
+fn a_copy_that_is_dropped_keeps_the_loop_alive_no_longer() {
+    let mut event_loop = EventLoop::new().unwrap();
+    let (a, b) = UnixStream::pair(&event_loop.handle()).unwrap();
+    {
+        let mut pending = std::pin::pin!(copy(&a, &b));
+        let waker = std::task::Waker::noop();
+        assert!(
+            pending
+                .as_mut()
+                .poll(&mut Context::from_waker(waker))
+                .is_pending()
+        );
+    }
+    event_loop.run().unwrap(); // it returns at once
+}
