@@ -1,10 +1,11 @@
 //! From `--listen` to listening sockets.
 
+use crate::endpoint::Endpoint;
 use crate::options::Options;
 use oneloop::Handle;
 use oneloop::net::{Addr, ListenOptions, Listener};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::net::{Ipv6Addr, ToSocketAddrs};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixStream;
@@ -26,34 +27,16 @@ pub(crate) fn resolve(options: &Options) -> Result<Vec<Addr>, String> {
 }
 
 fn resolve_one(text: &str) -> Result<Vec<Addr>, String> {
-    if let Ok(addr) = text.parse() {
-        return Ok(vec![addr]);
-    }
     let wrong = || format!("cannot listen on '{text}': give HOST:PORT, PORT or unix:PATH");
-    if text.starts_with("unix:") {
-        return Err(wrong());
+    match Endpoint::parse(text).ok_or_else(wrong)? {
+        Endpoint::Addrs(addrs) => Ok(addrs),
+        Endpoint::Name(host, port) => {
+            let found = (host, port).to_socket_addrs();
+            let found = found
+                .map_err(|error| format!("cannot listen on '{text}': {}", in_words(&error)))?;
+            Ok(found.map(Addr::Inet).collect())
+        }
     }
-    // PORT, :PORT and localhost:PORT mean this machine only, in both families, as no flag does.
-    let port = text
-        .strip_prefix("localhost:")
-        .or(text.strip_prefix(':'))
-        .unwrap_or(text);
-    if let Ok(port) = port.parse::<u16>() {
-        let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
-        return Ok(loopback
-            .map(|ip| Addr::Inet(SocketAddr::new(ip, port)))
-            .into());
-    }
-    let is_named = text.rsplit_once(':').is_some_and(|(host, port)| {
-        !host.is_empty() && !host.contains([':', '/', '%']) && port.parse::<u16>().is_ok()
-    });
-    if !is_named {
-        return Err(wrong());
-    }
-    let found = text.to_socket_addrs();
-    let found =
-        found.map_err(|error| format!("cannot listen on '{text}': {}", in_words(&error)))?;
-    Ok(found.map(Addr::Inet).collect())
 }
 
 fn has_port_0(addr: &Addr) -> bool {

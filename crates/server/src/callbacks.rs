@@ -1,16 +1,16 @@
 //! One client, written with callbacks: `--style callback`. What it is told is the same as in
 //! `connection`, and so are its limits.
 
-use crate::connection::{Broken, log_end};
+use crate::client::{Accepted, Broken, Place, log_end};
 use crate::mode::Mode;
 use crate::options::{Options, Style};
 use crate::output::Output;
-use crate::patience::{Expired, LINGER};
+use crate::patience::Expired;
 use crate::service::Service;
+use crate::watch::{Watch, Watched, to_ms};
 use oneloop::callback::net::{Error, Socket, SocketOptions};
 use oneloop::callback::process::on_uncaught_exception;
-use oneloop::callback::{self, Entered, Timeout, clear_timeout, set_immediate, set_timeout};
-use oneloop::net::Socket as NetSocket;
+use oneloop::callback::{self, Entered, set_immediate};
 use oneloop::{Handle, Key, Slots};
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -18,7 +18,6 @@ use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 use tracing::error;
 
 /// What a client is sent of its own accord before the others have their turn.
@@ -27,16 +26,39 @@ const PRODUCE_BYTES: usize = 128 * 1024;
 /// Full reads of one client in one turn: the share of I/O that a task has in the async style.
 const READS_PER_TURN: u32 = 2;
 
+/// What hears of it when the server drains.
+pub(crate) trait Drains {
+    /// Ends the client if nothing received is left that could still be answered.
+    fn end_if_drained(self: Rc<Self>, client: &Socket);
+}
+
 /// A client's socket, and what its handlers share: they are given the socket, so it is not in there.
-type Open = (Rc<Client>, Socket);
+pub(crate) type Open = (Rc<dyn Drains>, Socket);
 
 /// The clients of a loop, to be told when the server drains.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Clients {
     open: RefCell<Slots<Open>>,
 }
 
+impl fmt::Debug for Clients {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Clients({})", self.open.borrow().len())
+    }
+}
+
 impl Clients {
+    /// Has a client hear of a drain.
+    pub(crate) fn add(&self, client: Rc<dyn Drains>, socket: &Socket) -> Key<Open> {
+        self.open.borrow_mut().insert((client, socket.clone()))
+    }
+
+    /// It hears of it no longer.
+    pub(crate) fn remove(&self, place: Key<Open>) {
+        let open = self.open.borrow_mut().remove(place);
+        drop(open);
+    }
+
     /// Has each client finish.
     pub(crate) fn drain(&self) {
         let open: Vec<Open> = {
@@ -57,7 +79,7 @@ pub(crate) struct Client {
     produces: bool,
     /// The server wants no more input: what waits goes out, and then the end.
     ending: Cell<bool>,
-    has_place: Cell<bool>,
+    place: Cell<Option<Place>>,
     hears_drain: Cell<bool>,
     rare: RefCell<Option<Box<Rare>>>,
 }
@@ -67,10 +89,7 @@ pub(crate) struct Client {
 struct Rare {
     /// Wakes who fetches the mail of a chat.
     mail: Option<Waker>,
-    /// Looks whether the client takes what waits for it, or closes.
-    watch: Option<Timeout>,
-    /// Bytes that the kernel had taken when it looked last.
-    taken: u64,
+    watch: Watch,
     broken: Option<Broken>,
 }
 
@@ -90,27 +109,27 @@ pub(crate) fn enter(options: &Options, handle: &Handle) -> Option<Entered> {
 }
 
 /// Serves a connection.
-pub(crate) fn serve(service: &Rc<Service>, connected: NetSocket, number: u64, mode: Mode) {
+pub(crate) fn serve(accepted: Accepted, mode: Mode) {
+    let service = Rc::clone(accepted.place.service());
     let options = SocketOptions {
         allow_half_open: true, // the server says when it ends
         high_water_mark: service.out_soft,
         ..SocketOptions::default()
     };
-    let socket = Socket::from_connected(connected, options);
+    let socket = Socket::from_connected(accepted.socket, options);
     socket.set_read_bytes_max(service.out_hard);
     socket.set_reads_per_turn_max(READS_PER_TURN);
     let client = Rc::new(Client {
-        service: Rc::clone(service),
+        service: Rc::clone(&service),
         produces: !mode.produce().is_empty(),
         mode: RefCell::new(mode),
-        number,
+        number: accepted.number,
         ending: Cell::new(false),
-        has_place: Cell::new(true),
+        place: Cell::new(Some(accepted.place)),
         hears_drain: Cell::new(false),
         rare: RefCell::default(),
     });
-    let open = (Rc::clone(&client), socket.clone());
-    let place = service.clients.open.borrow_mut().insert(open);
+    let place = service.clients.add(Rc::clone(&client) as _, &socket);
     client.listen(&socket, place);
     client.start(&socket);
 }
@@ -154,7 +173,7 @@ impl Client {
         if closes_first {
             self.begin_end(socket);
         }
-        self.end_if_drained(socket);
+        Rc::clone(self).end_if_drained(socket);
     }
 
     fn on_data(self: &Rc<Self>, socket: &Socket, input: &[u8]) {
@@ -165,7 +184,7 @@ impl Client {
         if !answer.is_empty() {
             self.send(socket, answer);
         }
-        self.end_if_drained(socket);
+        Rc::clone(self).end_if_drained(socket);
     }
 
     /// Has a bug in a handler end this connection only, as a panic ends one task in the async style.
@@ -212,7 +231,7 @@ impl Client {
         socket.resume();
         self.wake_mail();
         self.produce(socket);
-        self.end_if_drained(socket);
+        Rc::clone(self).end_if_drained(socket);
     }
 
     /// Sends what the mode sends by itself, and goes on when the others have had their turn.
@@ -252,14 +271,6 @@ impl Client {
         }
     }
 
-    /// In a drain the server ends once nothing received is left that could still be answered.
-    fn end_if_drained(self: &Rc<Self>, socket: &Socket) {
-        let is_asked = self.service.is_draining() && !self.ending.get();
-        if is_asked && socket.readable_length() == 0 && socket.unread_bytes() == 0 {
-            self.begin_end(socket);
-        }
-    }
-
     fn begin_end(self: &Rc<Self>, socket: &Socket) {
         self.ending.set(true);
         self.mode.borrow_mut().end_input();
@@ -284,61 +295,6 @@ impl Client {
         });
     }
 
-    fn linger(self: &Rc<Self>, socket: &Socket) {
-        let (client, socket) = (Rc::clone(self), socket.clone());
-        self.set_watch(LINGER, move || {
-            client.give_up(&socket, Expired::Linger.into())
-        });
-    }
-
-    /// Gives the client up if it takes nothing for as long as it may.
-    fn watch_output(self: &Rc<Self>, socket: &Socket) {
-        let Some(limit) = self.service.limits.write else {
-            return;
-        };
-        if self.rare(|rare| rare.watch.is_some()) {
-            return;
-        }
-        self.rare(|rare| rare.taken = taken(socket));
-        let (client, socket) = (Rc::clone(self), socket.clone());
-        self.set_watch(limit, move || client.look_at_output(&socket));
-    }
-
-    fn look_at_output(self: &Rc<Self>, socket: &Socket) {
-        let before = self.rare(|rare| {
-            rare.watch = None;
-            rare.taken
-        });
-        if socket.writable_length() == 0 || socket.is_destroyed() {
-            return;
-        }
-        // A client that takes a little at a time makes some room long before the kernel tells.
-        if taken(socket) > before || socket.retry_write() {
-            self.watch_output(socket);
-        } else {
-            self.give_up(socket, Expired::Write.into());
-        }
-    }
-
-    fn set_watch(&self, after: Duration, look: impl FnOnce() + 'static) {
-        self.stop_watch();
-        let watch = set_timeout(look, to_ms(after));
-        self.rare(|rare| rare.watch = Some(watch));
-    }
-
-    fn stop_watch(&self) {
-        if let Some(watch) = self.take_rare(|rare| rare.watch.take()) {
-            clear_timeout(watch);
-        }
-    }
-
-    fn give_up(&self, socket: &Socket, why: Broken) {
-        socket.remote_addr(); // it is asked for while there is one, and remembered
-        self.rare(|rare| rare.broken = Some(why));
-        self.give_place_back();
-        socket.destroy();
-    }
-
     fn on_error(&self, error: &Error) {
         let broken = Broken::Io(error.clone().into());
         self.rare(|rare| rare.broken = Some(broken));
@@ -348,8 +304,8 @@ impl Client {
         self.ending.set(true);
         self.stop_watch();
         let mode = self.mode.replace(Mode::Discard); // who chats leaves the room
-        let open = self.service.clients.open.borrow_mut().remove(place);
-        drop((mode, open));
+        drop(mode);
+        self.service.clients.remove(place);
         self.wake_mail();
         let end = self
             .take_rare(|rare| rare.broken.take())
@@ -360,9 +316,7 @@ impl Client {
 
     /// Before the client can see the end: it may come again at once.
     fn give_place_back(&self) {
-        if self.has_place.replace(false) {
-            self.service.close();
-        }
+        drop(self.place.take());
     }
 
     fn rare<T>(&self, f: impl FnOnce(&mut Rare) -> T) -> T {
@@ -415,12 +369,28 @@ impl Client {
     }
 }
 
-/// Bytes that the kernel has taken for the client.
-fn taken(socket: &Socket) -> u64 {
-    socket.bytes_written() - socket.writable_length() as u64
+impl Drains for Client {
+    fn end_if_drained(self: Rc<Self>, socket: &Socket) {
+        let is_asked = self.service.is_draining() && !self.ending.get();
+        if is_asked && socket.readable_length() == 0 && socket.unread_bytes() == 0 {
+            self.begin_end(socket);
+        }
+    }
 }
 
-/// Node's timers may fire up to a millisecond early.
-fn to_ms(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1e3 + 1.0
+impl Watched for Client {
+    fn service(&self) -> &Rc<Service> {
+        &self.service
+    }
+
+    fn with_watch<T>(&self, f: impl FnOnce(&mut Watch) -> T) -> T {
+        self.rare(|rare| f(&mut rare.watch))
+    }
+
+    fn give_up(&self, socket: &Socket, why: Broken) {
+        socket.remote_addr(); // it is asked for while there is one, and remembered
+        self.rare(|rare| rare.broken = Some(why));
+        self.give_place_back();
+        socket.destroy();
+    }
 }

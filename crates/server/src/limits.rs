@@ -1,6 +1,8 @@
 //! What the system allows: open fds and waiting connections.
 
 use crate::options::Options;
+use crate::work::Work;
+use oneloop::net::COPY_FDS_MAX;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::warn;
 
@@ -12,7 +14,7 @@ const LISTENER_FDS: u64 = 2;
 
 /// Raises the limit of open fds as far as it goes, and gives how many connections fit: at most
 /// `--max-conns`, and no more than there are fds for. Warns of what the system does not allow.
-pub(crate) fn prepare(options: &Options, listeners: usize) -> usize {
+pub(crate) fn prepare(options: &Options, listeners: usize, work: &Work) -> usize {
     warn_of_backlog(options.backlog);
     let limit = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(
@@ -25,7 +27,12 @@ pub(crate) fn prepare(options: &Options, listeners: usize) -> usize {
         warn!(%error, "cannot raise the limit of open files");
     }
     let allowed = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let fit = allowed.saturating_sub(other_fds(options, listeners)).max(1);
+    let (of_client, of_thread) = match work {
+        Work::Talk(_) => (1, 0),
+        Work::Relay(peers) => (peers.fds(), COPY_FDS_MAX as u64),
+    };
+    let other = other_fds(options, listeners) + u64::from(options.threads) * of_thread;
+    let fit = (allowed.saturating_sub(other) / of_client).max(1);
     match options.max_conns.map(u64::from) {
         Some(wanted) if wanted > fit => {
             warn!(

@@ -1,14 +1,17 @@
 #![forbid(unsafe_code)]
 //! The binary `main`: a multi-client TCP server on one epoll loop.
 //!
-//! `options` says what it can do, `serve` is its life from start to drain, `mode` is what a client is
-//! told. One client is served in `task` (async) or `green` (green threads), which share `connection`, or
-//! in `callbacks`.
+//! `options` says what it can do, `serve` is its life from start to drain. In most modes a client is told
+//! something by the server itself, and `mode` says what; in the others it is wired to a peer, and `peer`
+//! says to whom. One client is served in `task` (async) or `green` (green threads), which share `connection`
+//! and `relayed`; or by callbacks, in `callbacks` and `piped`.
 
 mod bind;
 mod callbacks;
 mod chat;
+mod client;
 mod connection;
+mod endpoint;
 mod green;
 mod inspect;
 mod limits;
@@ -17,25 +20,33 @@ mod mode;
 mod options;
 mod output;
 mod patience;
+mod peer;
+mod piped;
+mod relayed;
 mod serve;
 mod service;
 mod task;
+mod upstream;
+mod watch;
+mod work;
 
 use clap::Parser;
 use options::Options;
 use std::process::ExitCode;
+use work::Work;
 
 fn main() -> ExitCode {
     let options = Options::parse();
     if let Err(problem) = options.check() {
         return fail(&problem, 2);
     }
-    let addrs = match bind::resolve(&options) {
-        Ok(addrs) => addrs,
+    let found = bind::resolve(&options).and_then(|addrs| Ok((addrs, Work::of(&options)?)));
+    let (addrs, work) = match found {
+        Ok(found) => found,
         Err(problem) => return fail(&problem, 2),
     };
     let log = logging::start(&options);
-    let served = serve::run(options, &addrs);
+    let served = serve::run(options, work, &addrs);
     drop(log);
     served.unwrap_or_else(|problem| fail(&problem, 1))
 }

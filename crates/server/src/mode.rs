@@ -1,9 +1,8 @@
-//! What each mode says to a client: no sockets here, so that every style serves the same.
+//! What the server itself says to a client in each mode: no sockets here, so that every style serves the same.
 
-use crate::chat::{Member, Room};
-use crate::options::ModeName;
+use crate::chat::Member;
 use jiff::ZonedDateTime;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 /// One client's side of a mode.
 #[derive(Debug)]
@@ -17,16 +16,6 @@ pub(crate) enum Mode {
 }
 
 impl Mode {
-    pub(crate) fn new(name: ModeName, room: &Arc<Room>) -> Self {
-        match name {
-            ModeName::Echo => Mode::Echo,
-            ModeName::Discard => Mode::Discard,
-            ModeName::Chargen => Mode::Chargen(0),
-            ModeName::Daytime => Mode::Daytime,
-            ModeName::Chat => Mode::Chat(Box::new(room.join())),
-        }
-    }
-
     /// What the client hears before it says anything.
     pub(crate) fn greeting(&self) -> Option<String> {
         match self {

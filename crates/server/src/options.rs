@@ -13,6 +13,7 @@ Examples:
   main --mode chat                       what one client types, the others see
   main --listen 0.0.0.0:7 --threads 4    echo for everybody, on four threads
   main --listen unix:/run/echo.sock      echo on a Unix socket
+  main --mode proxy --to example.org:80  connect each client to that server
   main --idle-timeout 5m --max-conns 10000 --when-full refuse
   main --trace                           watch the loop turn
 
@@ -41,6 +42,20 @@ pub(crate) struct Options {
     /// What to do for each client
     #[arg(long, short, env = "ONELOOP_MODE", default_value = "echo")]
     pub(crate) mode: ModeName,
+
+    /// Where --mode proxy connects each client to, written as --listen is; several are tried in turn
+    #[arg(long, value_name = "ADDR", env = "ONELOOP_TO", value_delimiter = ',')]
+    pub(crate) to: Vec<String>,
+
+    /// How long one address of --to, or the look-up of its name, may take
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "ONELOOP_CONNECT_TIMEOUT",
+        default_value = "10s",
+        value_parser = some_time
+    )]
+    pub(crate) connect_timeout: Duration,
 
     /// How each client is served: by an async task, by callbacks, or by a green thread
     #[arg(long, env = "ONELOOP_STYLE", default_value = "async")]
@@ -164,7 +179,16 @@ impl Options {
         if self.out_soft.as_u64() == 0 {
             return Err("--out-soft 0 would never read: give at least 1 byte".to_owned());
         }
-        Ok(())
+        match (self.mode, self.to.is_empty()) {
+            (ModeName::Proxy, true) => {
+                Err("--mode proxy needs --to: where is each client to be connected to?".to_owned())
+            }
+            (ModeName::Proxy, false) | (_, true) => Ok(()),
+            (mode, false) => Err(format!(
+                "--to {} is for --mode proxy, and this is --mode {mode}",
+                self.to.join(",")
+            )),
+        }
     }
 }
 
@@ -181,6 +205,8 @@ pub(crate) enum ModeName {
     Daytime,
     /// Send what one client types to all the others
     Chat,
+    /// Connect each client to the server that --to names, and pass on what both say
+    Proxy,
 }
 
 impl fmt::Display for ModeName {

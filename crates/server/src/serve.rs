@@ -7,6 +7,7 @@ use crate::limits;
 use crate::logging::TURN;
 use crate::options::Options;
 use crate::service::{Service, Shared, Stage};
+use crate::work::Work;
 use oneloop::net::{Addr, Listener};
 use oneloop::signal::number::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use oneloop::signal::{Disposition, disposition};
@@ -21,15 +22,15 @@ use std::thread;
 use tracing::{info, warn};
 
 /// Serves until it is told to stop.
-pub(crate) fn run(options: Options, addrs: &[Addr]) -> Result<ExitCode, String> {
-    let connections_max = limits::prepare(&options, addrs.len());
+pub(crate) fn run(options: Options, work: Work, addrs: &[Addr]) -> Result<ExitCode, String> {
+    let connections_max = limits::prepare(&options, addrs.len(), &work);
     let mut event_loop = new_loop(&options)?;
     let handle = event_loop.handle();
     let mut files = SocketFiles::default();
     let listeners = listen_all(&handle, addrs, &options, &mut files)?;
     let signals = hear(&handle, &ending_signals())?;
     let questions = hear(&handle, &[SIGUSR1])?;
-    let shared = Shared::new(options, connections_max);
+    let shared = Shared::new(options, work, connections_max);
     let threads = start_threads(&shared, &listeners)?;
     announce(&listeners);
     inspect::listen(&shared, &handle, questions);

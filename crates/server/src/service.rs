@@ -2,12 +2,17 @@
 
 use crate::callbacks::{self, Clients};
 use crate::chat::Room;
+use crate::client::{Accepted, Client, Place};
 use crate::connection::Connection;
 use crate::green;
 use crate::mode::Mode;
 use crate::options::{Options, Style, WhenFull};
 use crate::patience::Limits;
-use crate::task::Serve;
+use crate::peer::Peers;
+use crate::piped;
+use crate::relayed::Relayed;
+use crate::task::{self, Serve};
+use crate::work::Work;
 use bytesize::ByteSize;
 use oneloop::net::{Addr, Listener, Socket};
 use oneloop::{Direction, Handle};
@@ -60,6 +65,7 @@ impl Watchers {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) options: Options,
+    work: Work,
     room: Arc<Room>,
     stage: AtomicU8,
     connections: AtomicUsize,
@@ -68,6 +74,8 @@ pub(crate) struct Shared {
     refused: AtomicU64,
     /// Times that somebody had to wait for a place.
     full: AtomicU64,
+    /// Clients that were closed because there was no peer for them.
+    without_peer: AtomicU64,
     acceptors: AtomicUsize,
     /// Woken when the stage changes, and when nothing is left to drain.
     stages: Watchers,
@@ -80,16 +88,18 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(options: Options, connections_max: usize) -> Arc<Self> {
+    pub(crate) fn new(options: Options, work: Work, connections_max: usize) -> Arc<Self> {
         Arc::new(Shared {
             room: Room::new(to_bytes(options.out_hard)),
             options,
+            work,
             stage: AtomicU8::new(Stage::Serving as u8),
             connections: AtomicUsize::new(0),
             connections_max,
             accepted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             full: AtomicU64::new(0),
+            without_peer: AtomicU64::new(0),
             acceptors: AtomicUsize::new(0),
             stages: Watchers::default(),
             places: Watchers::default(),
@@ -333,21 +343,58 @@ impl Service {
     fn open(self: &Rc<Self>, socket: Socket, peer: &Addr) {
         let number = self.shared.accepted.fetch_add(1, Ordering::AcqRel) + 1;
         debug!(number, %peer, "connected");
-        let options = &self.shared.options;
-        let mode = Mode::new(options.mode, &self.shared.room);
-        match options.style {
-            Style::Async => {
-                let connection = Connection::new(Rc::clone(self), socket, number, mode);
-                self.handle.spawn_detached(Serve::new(connection));
-            }
-            Style::Callback => callbacks::serve(self, socket, number, mode),
-            Style::Green => {
-                let connection = Connection::new(Rc::clone(self), socket, number, mode);
-                if let Err(error) = green::spawn(connection) {
-                    self.refuse_without_stack(peer, &error);
-                }
-            }
+        let accepted = Accepted {
+            place: Place::taken(self),
+            socket,
+            number,
+        };
+        let started = match &self.shared.work {
+            Work::Talk(mode) => self.talk(accepted, mode(&self.shared.room)),
+            Work::Relay(peers) => self.relay(accepted, Arc::clone(peers)),
+        };
+        if let Err(error) = started {
+            self.refuse_without_stack(peer, &error);
         }
+    }
+
+    /// Serves a client to whom the server itself has something to say.
+    ///
+    /// # Errors
+    /// There is no stack for a green thread.
+    fn talk(&self, accepted: Accepted, mode: Mode) -> io::Result<()> {
+        let connection = |accepted, mode| Connection::new(Client::new(accepted), mode);
+        match self.shared.options.style {
+            Style::Async => {
+                let serve = Serve::new(connection(accepted, mode));
+                self.handle.spawn_detached(serve);
+            }
+            Style::Callback => callbacks::serve(accepted, mode),
+            Style::Green => green::spawn(connection(accepted, mode))?,
+        }
+        Ok(())
+    }
+
+    /// Serves a client that is wired to a peer.
+    ///
+    /// # Errors
+    /// As [`Service::talk`].
+    fn relay(&self, accepted: Accepted, peers: Arc<Peers>) -> io::Result<()> {
+        let relayed = |accepted, peers| Relayed::new(Client::new(accepted), peers);
+        match self.shared.options.style {
+            Style::Async => self
+                .handle
+                .spawn_detached(task::relay(relayed(accepted, peers))),
+            Style::Callback => piped::serve(accepted, peers),
+            Style::Green => green::spawn_relay(relayed(accepted, peers))?,
+        }
+        Ok(())
+    }
+
+    /// A client is closed because it has no peer.
+    pub(crate) fn tell_of_no_peer(&self, error: &io::Error) {
+        tell_now_and_then(&self.shared.without_peer, |times| {
+            warn!(times, %error, "closed a client: there is no peer for it");
+        });
     }
 
     /// A connection has ended.

@@ -1,8 +1,10 @@
 //! One client, served by an async task: `--style async`. The task is a state machine by hand, as that
 //! holds less than the one that the compiler would make.
 
-use crate::connection::{Broken, Connection, Next};
-use std::future::Future;
+use crate::client::{Broken, Served};
+use crate::connection::{Connection, Next};
+use crate::relayed::Relayed;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -47,7 +49,7 @@ impl Future for Serve {
         let Serve { connection, state } = &mut *self;
         let end =
             ready!(connection.poll_in_time(cx, |connection, cx| state.poll_life(connection, cx)));
-        connection.log_end(&end);
+        connection.client().log_end(&end);
         Poll::Ready(())
     }
 }
@@ -78,4 +80,27 @@ impl State {
             };
         }
     }
+}
+
+/// Serves a client that is wired to a peer.
+pub(crate) async fn relay(mut relayed: Relayed) {
+    let end = pass(&mut relayed).await;
+    relayed.close(&end);
+}
+
+/// From the connect to the last byte. The compiler makes the state machine: bytes that pass between two
+/// sockets cost more than the task that passes them.
+async fn pass(relayed: &mut Relayed) -> Result<(), Broken> {
+    in_time(relayed, Relayed::poll_open).await?;
+    in_time(relayed, Relayed::poll_relay).await?;
+    relayed.begin_lingering()?;
+    in_time(relayed, Relayed::poll_lingering).await
+}
+
+/// Waits for one of its operations, but no longer than the client has time.
+async fn in_time<P>(relayed: &mut Relayed, mut poll: P) -> Result<(), Broken>
+where
+    P: FnMut(&mut Relayed, &mut Context<'_>) -> Poll<Result<(), Broken>>,
+{
+    poll_fn(|cx| relayed.poll_in_time(cx, &mut poll)).await
 }

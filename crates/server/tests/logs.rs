@@ -236,7 +236,9 @@ fn sigusr1_tells_what_each_green_thread_waits_for() {
     blocked.shutdown(Shutdown::Write).unwrap();
     let tasks = ask_for_tasks(&mut server, 1);
     for client in ["client 1", "client 2"] {
-        let waits = format!("green thread '{client}' waits for InTime<poll_next> at crates/server");
+        let waits = format!(
+            "green thread '{client}' waits for InTime<Connection, poll_next> at crates/server"
+        );
         assert!(tasks.iter().any(|line| line.contains(&waits)), "{tasks:#?}");
     }
     drop((clients, blocked));

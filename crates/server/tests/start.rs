@@ -12,9 +12,11 @@ use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener, UnixStream};
 use std::path::Path;
 
 /// Each flag with its environment variable.
-const FLAGS: [(&str, &str); 15] = [
+const FLAGS: [(&str, &str); 17] = [
     ("--listen", "ONELOOP_LISTEN"),
     ("--mode", "ONELOOP_MODE"),
+    ("--to", "ONELOOP_TO"),
+    ("--connect-timeout", "ONELOOP_CONNECT_TIMEOUT"),
     ("--style", "ONELOOP_STYLE"),
     ("--backlog", "ONELOOP_BACKLOG"),
     ("--max-conns", "ONELOOP_MAX_CONNS"),

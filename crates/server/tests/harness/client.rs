@@ -122,12 +122,39 @@ pub(crate) fn echo_pattern<S: HalfClose>(stream: &S, bytes: usize)
 where
     for<'a> &'a S: Read + Write,
 {
+    echo_pattern_from(stream, 0, bytes);
+}
+
+/// The same with the pattern from there on.
+#[track_caller]
+pub(crate) fn echo_pattern_from<S: HalfClose>(stream: &S, start: usize, bytes: usize)
+where
+    for<'a> &'a S: Read + Write,
+{
     thread::scope(|scope| {
         scope.spawn(|| {
-            pattern::write(stream, bytes);
+            pattern::write_from(stream, start, bytes);
             stream.half_close();
         });
-        assert_eq!(pattern::expect_to_end(stream), bytes);
+        assert_eq!(pattern::expect_from(stream, start), bytes);
+    });
+}
+
+/// Each of many clients, all of them at the same time, hears its own number, then as many bytes as it sends,
+/// which are different from those of all others.
+#[track_caller]
+pub(crate) fn echo_many(clients: Vec<TcpStream>, bytes: usize) {
+    for (number, client) in clients.iter().enumerate() {
+        echo(client, format!("client {number}").as_bytes());
+    }
+    let threads = 8;
+    thread::scope(|scope| {
+        for first in 0..threads {
+            let some = clients.iter().enumerate().skip(first).step_by(threads);
+            scope.spawn(move || {
+                some.for_each(|(number, client)| echo_pattern_from(client, number * 997, bytes));
+            });
+        }
     });
 }
 

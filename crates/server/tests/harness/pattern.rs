@@ -25,10 +25,16 @@ fn piece(offset: usize, most: usize) -> &'static [u8] {
 
 /// Writes the first so many bytes.
 #[track_caller]
-pub(crate) fn write(mut to: impl Write, bytes: usize) {
+pub(crate) fn write(to: impl Write, bytes: usize) {
+    write_from(to, 0, bytes);
+}
+
+/// Writes so many bytes from there on.
+#[track_caller]
+pub(crate) fn write_from(mut to: impl Write, start: usize, bytes: usize) {
     let mut written = 0;
     while written < bytes {
-        written += write_piece(&mut to, written, bytes - written);
+        written += write_piece(&mut to, start + written, bytes - written);
     }
 }
 
@@ -61,7 +67,13 @@ pub(crate) fn expect(from: impl Read, bytes: usize) {
 
 /// Reads to the end, each byte right; gives their count.
 #[track_caller]
-pub(crate) fn expect_to_end(mut from: impl Read) -> usize {
+pub(crate) fn expect_to_end(from: impl Read) -> usize {
+    expect_from(from, 0)
+}
+
+/// The same for the pattern from there on.
+#[track_caller]
+pub(crate) fn expect_from(mut from: impl Read, start: usize) -> usize {
     let mut buffer = vec![0; 256 * 1024];
     let mut read = 0;
     loop {
@@ -71,7 +83,7 @@ pub(crate) fn expect_to_end(mut from: impl Read) -> usize {
         }
         let mut rest = &buffer[..count];
         while !rest.is_empty() {
-            let right = piece(read, rest.len());
+            let right = piece(start + read, rest.len());
             let (head, tail) = rest.split_at(right.len());
             assert!(head == right, "wrong bytes from {read} on");
             (rest, read) = (tail, read + right.len());

@@ -1,0 +1,221 @@
+//! One client, as what every mode needs of it: its socket, its place, and how long it may do nothing.
+
+use crate::patience::{Expired, Patience};
+use crate::service::Service;
+use oneloop::Direction;
+use oneloop::net::{Addr, Chunk, ReadHalf, Shutdown, Socket};
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use tracing::{debug, info};
+
+/// Why a connection ended before its time.
+#[derive(Debug)]
+pub(crate) enum Broken {
+    Io(io::Error),
+    Expired(Expired),
+    /// More than `--out-hard` waits for the client.
+    TooSlow,
+    /// It is the peer that failed: the upstream, or the program.
+    Peer(io::Error),
+}
+
+impl From<io::Error> for Broken {
+    fn from(error: io::Error) -> Self {
+        Broken::Io(error)
+    }
+}
+
+impl From<Expired> for Broken {
+    fn from(expired: Expired) -> Self {
+        Broken::Expired(expired)
+    }
+}
+
+/// Tells how a connection ended.
+pub(crate) fn log_end(number: u64, end: &Result<(), Broken>, peer: impl Fn() -> Option<Addr>) {
+    let peer = || peer().map_or_else(|| "gone".to_owned(), |peer| peer.to_string());
+    match end {
+        Ok(()) => debug!(number, "closed"),
+        Err(Broken::Io(error)) => debug!(number, %error, "closed"),
+        Err(Broken::Peer(error)) => debug!(number, %error, "closed: its peer failed"),
+        Err(Broken::Expired(Expired::Linger)) => debug!(number, "closed: the client did not"),
+        Err(Broken::Expired(expired)) => info!(number, peer = %peer(), "closed: {expired} passed"),
+        Err(Broken::TooSlow) => {
+            info!(number, peer = %peer(), "closed: more than --out-hard waited for it");
+        }
+    }
+}
+
+/// A place among the connections that may be open, given back when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    service: Rc<Service>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.service.close();
+    }
+}
+
+impl Place {
+    /// One that was counted.
+    pub(crate) fn taken(service: &Rc<Service>) -> Self {
+        Place {
+            service: Rc::clone(service),
+        }
+    }
+
+    pub(crate) fn service(&self) -> &Rc<Service> {
+        &self.service
+    }
+}
+
+/// A connection that was accepted.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    /// Free before the client can see the end: it may come again at once.
+    pub(crate) place: Place,
+    pub(crate) socket: Socket,
+    /// Which of the server's clients this is.
+    pub(crate) number: u64,
+}
+
+/// A client, in the styles that wait.
+#[derive(Debug)]
+pub(crate) struct Client {
+    accepted: Accepted,
+    /// Only where a time-out can come.
+    patience: Option<Box<Patience>>,
+}
+
+impl Client {
+    pub(crate) fn new(accepted: Accepted) -> Self {
+        let service = &accepted.place.service;
+        let may_expire = !service.limits.are_off();
+        let patience = may_expire.then(|| Box::new(Patience::new(service.limits, &service.handle)));
+        Client { accepted, patience }
+    }
+
+    pub(crate) fn service(&self) -> &Rc<Service> {
+        self.accepted.place.service()
+    }
+
+    pub(crate) fn socket(&self) -> &Socket {
+        &self.accepted.socket
+    }
+
+    /// Which of the server's clients this is.
+    pub(crate) fn number(&self) -> u64 {
+        self.accepted.number
+    }
+
+    /// Reads at most so much, and at least a byte; `None` when the client has sent its last.
+    pub(crate) fn poll_input(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes_max: usize,
+    ) -> Poll<io::Result<Option<Chunk>>> {
+        self.look_if_draining();
+        let input = ready!(self.socket().poll_read_chunk(cx, bytes_max.max(1)))?;
+        self.note_activity();
+        Poll::Ready(Ok(input))
+    }
+
+    /// In a drain, what was received before it is read even if the loop has not heard of it.
+    pub(crate) fn look_if_draining(&self) {
+        if self.service().is_draining() {
+            self.socket().source().assume_ready(Direction::Read);
+        }
+    }
+
+    /// True when nothing received is left that could still be answered.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.service().is_draining() && !self.socket().source().is_ready(Direction::Read)
+    }
+
+    /// True if a time-out can come.
+    #[inline]
+    pub(crate) fn may_expire(&self) -> bool {
+        self.patience.is_some()
+    }
+
+    /// Bytes came or went.
+    pub(crate) fn note_activity(&mut self) {
+        if let Some(patience) = &mut self.patience {
+            patience.note_activity(&self.accepted.place.service.handle);
+        }
+    }
+
+    /// Output waits, or does not; `taken` says that the client took some just now.
+    pub(crate) fn note_output(&mut self, waits: bool, taken: bool) {
+        if let Some(patience) = &mut self.patience {
+            patience.note_output(&self.accepted.place.service.handle, waits, taken);
+        }
+    }
+
+    fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<Expired> {
+        match &mut self.patience {
+            None => Poll::Pending,
+            Some(patience) => patience.poll_expired(cx, &self.accepted.place.service.handle),
+        }
+    }
+
+    /// Tells how it ended.
+    pub(crate) fn log_end(&self, end: &Result<(), Broken>) {
+        log_end(self.number(), end, || self.socket().peer_addr().ok());
+    }
+}
+
+/// A client with what is done for it.
+pub(crate) trait Served: Sized {
+    /// The client.
+    fn client(&mut self) -> &mut Client;
+
+    /// Tries to send what waits for the client, though nobody has told that there is room. True if it has
+    /// taken something after all.
+    fn try_to_send(&mut self, cx: &mut Context<'_>) -> bool;
+
+    /// Polls something that has to be ready before the client's time is over.
+    #[inline]
+    fn poll_in_time<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut poll: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<Result<T, Broken>>,
+    ) -> Poll<Result<T, Broken>> {
+        loop {
+            let polled = poll(self, cx);
+            if polled.is_ready() {
+                return polled;
+            }
+            let expired = ready!(self.client().poll_expired(cx));
+            if expired == Expired::Linger || !self.try_to_send(cx) {
+                return Poll::Ready(Err(expired.into()));
+            }
+        }
+    }
+
+    /// Ends the server's side. From here on the client has little time left: until it closes, too, its
+    /// input is read and dropped, as to close with input unread would reset the connection, and with it
+    /// what is on its way.
+    fn begin_lingering(&mut self) -> Result<(), Broken> {
+        let client = self.client();
+        match client.socket().shutdown(Shutdown::Write) {
+            Err(error) if error.kind() != io::ErrorKind::NotConnected => return Err(error.into()),
+            _ => {} // who is gone already need not be told
+        }
+        let service = &client.accepted.place.service;
+        let patience = client
+            .patience
+            .get_or_insert_with(|| Box::new(Patience::new(service.limits, &service.handle)));
+        patience.note_lingering(&service.handle);
+        Ok(())
+    }
+
+    /// Ready once the client has sent its last.
+    fn poll_lingering(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        while ready!(self.client().poll_input(cx, usize::MAX))?.is_some() {}
+        Poll::Ready(Ok(()))
+    }
+}

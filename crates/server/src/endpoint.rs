@@ -1,0 +1,79 @@
+//! How the command line names places on the network.
+
+use oneloop::net::Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// Where to listen or to connect to, before any look-up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Endpoint {
+    /// These, one after the other.
+    Addrs(Vec<Addr>),
+    /// A host's name, and a port.
+    Name(String, u16),
+}
+
+impl Endpoint {
+    /// HOST:PORT, PORT, unix:PATH or unix:@NAME. PORT, :PORT and localhost:PORT mean this machine only, in
+    /// both families.
+    pub(crate) fn parse(text: &str) -> Option<Endpoint> {
+        if let Ok(addr) = text.parse() {
+            return Some(Endpoint::Addrs(vec![addr]));
+        }
+        if text.starts_with("unix:") {
+            return None;
+        }
+        let port = text
+            .strip_prefix("localhost:")
+            .or(text.strip_prefix(':'))
+            .unwrap_or(text);
+        if let Ok(port) = port.parse() {
+            let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+            let addrs = loopback.map(|ip| Addr::Inet(SocketAddr::new(ip, port)));
+            return Some(Endpoint::Addrs(addrs.into()));
+        }
+        let (host, port) = text.rsplit_once(':')?;
+        let is_name = !host.is_empty() && !host.contains([':', '/', '%']);
+        is_name.then_some(())?;
+        Some(Endpoint::Name(host.to_owned(), port.parse().ok()?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addrs(texts: &[&str]) -> Option<Endpoint> {
+        let addrs = texts.iter().map(|text| text.parse().unwrap());
+        Some(Endpoint::Addrs(addrs.collect()))
+    }
+
+    #[test]
+    fn a_port_alone_is_this_machine_in_both_families() {
+        for text in ["80", ":80", "localhost:80"] {
+            assert_eq!(
+                Endpoint::parse(text),
+                addrs(&["127.0.0.1:80", "[::1]:80"]),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn addresses_and_names_are_told_apart() {
+        assert_eq!(Endpoint::parse("[::1]:80"), addrs(&["[::1]:80"]));
+        assert_eq!(Endpoint::parse("unix:@a"), addrs(&["unix:@a"]));
+        let name = Some(Endpoint::Name("example.org".to_owned(), 80));
+        assert_eq!(Endpoint::parse("example.org:80"), name);
+        for text in [
+            "",
+            "unix:",
+            "host",
+            "host:",
+            "host:99999",
+            "a/b:80",
+            "::1:80",
+        ] {
+            assert_eq!(Endpoint::parse(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! One client that is wired to an upstream, written with callbacks, as in Node: `client.pipe(upstream)` and
+//! `upstream.pipe(client)`. What is more is for the limits, and for the drain.
+//!
+//! As in Node, a socket that fails is gone with all that was not read from it: an upstream that closes before it
+//! has taken everything is not heard out, as it is in the other styles.
+
+use crate::callbacks::{Drains, Open};
+use crate::client::{Accepted, Broken, Place, log_end};
+use crate::patience::Expired;
+use crate::peer::{Peer, Peers};
+use crate::service::Service;
+use crate::watch::{Watch, Watched, to_ms};
+use oneloop::Key;
+use oneloop::callback::net::{Error, Socket, SocketOptions};
+use oneloop::net::Socket as NetSocket;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// What the handlers of both sockets share; they are given the one that they are of.
+struct Pair {
+    service: Rc<Service>,
+    number: u64,
+    place: Cell<Option<Place>>,
+    upstream: RefCell<Option<Socket>>,
+    /// The client is listened to no longer.
+    ending: Cell<bool>,
+    watch: RefCell<Watch>,
+    broken: RefCell<Option<Broken>>,
+}
+
+/// Serves a client.
+pub(crate) fn serve(accepted: Accepted, peers: Arc<Peers>) {
+    let service = Rc::clone(accepted.place.service());
+    let handle = service.handle.clone();
+    handle.clone().spawn_detached(async move {
+        let upstream = match peers.open(&handle).await {
+            Ok(Peer::Upstream(upstream)) => Some(upstream),
+            Err(error) => {
+                service.tell_of_no_peer(&error);
+                None
+            }
+        };
+        wire(accepted, upstream);
+    });
+}
+
+fn wire(accepted: Accepted, upstream: Option<NetSocket>) {
+    let service = Rc::clone(accepted.place.service());
+    let socket = |connected| {
+        let options = SocketOptions {
+            allow_half_open: true, // an end is passed on, and the other way goes on
+            high_water_mark: service.out_soft,
+            ..SocketOptions::default()
+        };
+        let socket = Socket::from_connected(connected, options);
+        socket.set_read_bytes_max(service.out_soft);
+        socket
+    };
+    let (client, upstream) = (socket(accepted.socket), upstream.map(socket));
+    let pair = Rc::new(Pair {
+        service: Rc::clone(&service),
+        number: accepted.number,
+        place: Cell::new(Some(accepted.place)),
+        upstream: RefCell::new(upstream.clone()),
+        ending: Cell::new(false),
+        watch: RefCell::default(),
+        broken: RefCell::default(),
+    });
+    let place = service.clients.add(Rc::clone(&pair) as _, &client);
+    pair.listen(&client, place);
+    match upstream {
+        Some(upstream) => {
+            pair.listen_upstream(&client, &upstream);
+            client.pipe(&upstream);
+            upstream.pipe(&client);
+            pair.listen_behind_pipes(&client, &upstream);
+            pair.end_if_drained(&client);
+        }
+        None => pair.end(&client),
+    }
+}
+
+impl Pair {
+    fn listen(self: &Rc<Self>, client: &Socket, place: Key<Open>) {
+        let pair = Rc::clone(self);
+        client.on_end(move |client| pair.on_end(&client));
+        let pair = Rc::clone(self);
+        client.on_error(move |_, error| pair.on_error(error));
+        let pair = Rc::clone(self);
+        client.on_close(move |client, _| pair.on_close(&client, place));
+        if let Some(idle) = self.service.limits.idle {
+            let pair = Rc::clone(self);
+            client.on_timeout(move |client| pair.give_up(&client, Expired::Idle.into()));
+            client.set_timeout(to_ms(idle));
+            if let Some(upstream) = &*self.upstream.borrow() {
+                // It may have something to take when the client is gone.
+                upstream.on_timeout(|upstream| {
+                    if upstream.is_readable_ended() {
+                        upstream.destroy();
+                    }
+                });
+                upstream.set_timeout(to_ms(idle));
+            }
+        }
+    }
+
+    fn listen_upstream(self: &Rc<Self>, client: &Socket, upstream: &Socket) {
+        // Before the pipe hears of it, which has the client hear it, too.
+        let (pair, to) = (Rc::clone(self), client.clone());
+        upstream.on_end(move |_| pair.on_upstream_end(&to));
+        let (pair, to) = (Rc::clone(self), client.clone());
+        upstream.on_error(move |upstream, error| pair.on_upstream_error(&upstream, &to, error));
+    }
+
+    /// What looks at what the pipes have done.
+    fn listen_behind_pipes(self: &Rc<Self>, client: &Socket, upstream: &Socket) {
+        let pair = Rc::clone(self);
+        client.on_data(move |client, _| Rc::clone(&pair).end_if_drained(&client));
+        let (pair, to) = (Rc::clone(self), client.clone());
+        upstream.on_data(move |_, _| {
+            if to.writable_length() > 0 {
+                pair.watch_output(&to);
+            }
+        });
+        let (pair, to) = (Rc::clone(self), client.clone());
+        upstream.on_close(move |_, _| {
+            if pair.ending.get() {
+                to.resume(); // the pipe has paused it, but its end is to be heard
+            }
+        });
+    }
+
+    /// The client has sent its last.
+    fn on_end(&self, client: &Socket) {
+        self.ending.set(true);
+        if client.is_writable_ended() {
+            self.give_place_back();
+        }
+    }
+
+    /// The upstream has sent its last.
+    fn on_upstream_end(self: &Rc<Self>, client: &Socket) {
+        if client.is_readable_ended() {
+            self.give_place_back();
+        } else if self.ending.get() {
+            self.end(client);
+        }
+    }
+
+    /// The server ends: the client, too, has little time left.
+    fn end(self: &Rc<Self>, client: &Socket) {
+        self.ending.set(true);
+        client.resume();
+        if client.is_writable_finished() {
+            return self.linger(client);
+        }
+        let (pair, lingering) = (Rc::clone(self), client.clone());
+        client.end_then(move |ended| {
+            if ended.is_ok() && !lingering.is_readable_ended() {
+                pair.linger(&lingering);
+            }
+        });
+    }
+
+    fn on_error(&self, error: &Error) {
+        self.broken.replace(Some(Broken::Io(error.clone().into())));
+        if let Some(upstream) = self.upstream.take() {
+            // It must not take this for the client's end.
+            let _ = upstream.reset_and_destroy();
+        }
+    }
+
+    fn on_upstream_error(self: &Rc<Self>, upstream: &Socket, client: &Socket, error: &Error) {
+        if upstream.is_readable_ended() {
+            return self.end(client); // it has said all it had to say, and did not want to hear the rest
+        }
+        self.broken
+            .replace(Some(Broken::Peer(error.clone().into())));
+        self.give_place_back();
+        let _ = client.reset_and_destroy();
+    }
+
+    fn on_close(&self, client: &Socket, place: Key<Open>) {
+        self.stop_watch();
+        self.service.clients.remove(place);
+        let end = self.broken.take().map_or(Ok(()), Err);
+        if let Some(upstream) = self.upstream.take()
+            && (end.is_err() || !upstream.is_readable_ended())
+        {
+            upstream.destroy(); // nobody is there any more to hear it
+        }
+        log_end(self.number, &end, || client.remote_addr());
+        self.give_place_back();
+    }
+
+    /// Before the client can see the end: it may come again at once.
+    fn give_place_back(&self) {
+        drop(self.place.take());
+    }
+}
+
+impl Drains for Pair {
+    /// The upstream hears that no more comes, and has what is left of `--drain` to answer.
+    fn end_if_drained(self: Rc<Self>, client: &Socket) {
+        let is_asked = self.service.is_draining() && !self.ending.get();
+        if is_asked && client.readable_length() == 0 && client.unread_bytes() == 0 {
+            self.ending.set(true);
+            let upstream = self.upstream.borrow().clone();
+            if let Some(upstream) = upstream {
+                client.unpipe(&upstream);
+                client.resume();
+                upstream.end();
+            }
+        }
+    }
+}
+
+impl Watched for Pair {
+    fn service(&self) -> &Rc<Service> {
+        &self.service
+    }
+
+    fn with_watch<T>(&self, f: impl FnOnce(&mut Watch) -> T) -> T {
+        f(&mut self.watch.borrow_mut())
+    }
+
+    fn give_up(&self, client: &Socket, why: Broken) {
+        client.remote_addr(); // it is asked for while there is one, and remembered
+        self.broken.replace(Some(why));
+        self.give_place_back();
+        client.destroy();
+    }
+}

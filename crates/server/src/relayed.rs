@@ -1,0 +1,155 @@
+//! One client that is wired to a peer: what can be done with the two, for the styles that wait.
+
+use crate::client::{Broken, Client, Served};
+use crate::peer::{Peer, Peers};
+use oneloop::Direction;
+use oneloop::net::{CHUNK_BYTES, CopyOptions, Relay, RelayError};
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+/// What gets the peer.
+type Opening = Pin<Box<dyn Future<Output = io::Result<Peer>>>>;
+
+/// A client and its peer.
+pub(crate) struct Relayed {
+    client: Client,
+    opening: Opening,
+    peer: Option<Peer>,
+    relay: Relay,
+    progress: Progress,
+    /// What the client had taken when it was last asked whether it takes more.
+    tried_at: Option<u64>,
+}
+
+/// In which something is different once a byte has moved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Progress {
+    copied: [u64; 2],
+    held: [usize; 2],
+}
+
+impl Progress {
+    fn of(relay: &Relay) -> Self {
+        let ways = [relay.there(), relay.back()];
+        Progress {
+            copied: ways.map(|way| way.copied()),
+            held: ways.map(|way| way.held()),
+        }
+    }
+}
+
+impl fmt::Debug for Relayed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Relayed({:?})", self.progress)
+    }
+}
+
+impl Relayed {
+    pub(crate) fn new(client: Client, peers: Arc<Peers>) -> Self {
+        let handle = client.service().handle.clone();
+        let ahead_bytes_max = client.service().out_soft.min(CHUNK_BYTES);
+        Relayed {
+            client,
+            opening: Box::pin(async move { peers.open(&handle).await }),
+            peer: None,
+            relay: Relay::with(CopyOptions {
+                ahead_bytes_max,
+                ..CopyOptions::default()
+            }),
+            progress: Progress::default(),
+            tried_at: None,
+        }
+    }
+
+    /// Which of the server's clients this is.
+    pub(crate) fn number(&self) -> u64 {
+        self.client.number()
+    }
+
+    /// Gets the peer. Ready without one if there is none to be had, which is told; the client then hears
+    /// its end.
+    pub(crate) fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        match ready!(self.opening.as_mut().poll(cx)) {
+            Ok(peer) => self.peer = Some(peer),
+            Err(error) => self.client.service().tell_of_no_peer(&error),
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Passes bytes both ways until both have ended. In a drain the client is taken to have ended once all
+    /// that was received from it is passed on; the peer has what is left of `--drain` to answer.
+    pub(crate) fn poll_relay(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        let Some(peer) = &mut self.peer else {
+            return Poll::Ready(Ok(()));
+        };
+        loop {
+            self.client.look_if_draining();
+            let relayed = peer.poll_relay(cx, &mut self.relay, self.client.socket());
+            note_progress(&mut self.client, &mut self.progress, &self.relay);
+            if let Poll::Ready(relayed) = relayed {
+                return Poll::Ready(relayed.map(drop).or_else(broken));
+            }
+            let there = self.relay.there();
+            if !self.client.is_drained() || there.is_over() || there.held() > 0 {
+                return Poll::Pending;
+            }
+            self.relay.there_mut().end();
+        }
+    }
+
+    /// Tells how it ended, and closes both.
+    pub(crate) fn close(self, end: &Result<(), Broken>) {
+        self.client.log_end(end);
+        match end {
+            // Whoever counts on the other's end must not take this for one.
+            Err(Broken::Peer(_)) => drop(self.client.socket().reset_on_close()),
+            Err(Broken::Io(_)) => {
+                if let Some(peer) = &self.peer {
+                    peer.break_off();
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What the failure of one of the two means for the client.
+fn broken(error: RelayError) -> Result<(), Broken> {
+    match error {
+        RelayError::First(error) => Err(Broken::Io(error)),
+        // It has said all it had to say, and did not want to hear the rest.
+        RelayError::Second(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        RelayError::Second(error) => Err(Broken::Peer(error)),
+    }
+}
+
+fn note_progress(client: &mut Client, progress: &mut Progress, relay: &Relay) {
+    let before = std::mem::replace(progress, Progress::of(relay));
+    if *progress != before {
+        client.note_activity();
+    }
+    let [_, waits_for_client] = progress.held;
+    client.note_output(waits_for_client > 0, progress.copied[1] > before.copied[1]);
+}
+
+impl Served for Relayed {
+    fn client(&mut self) -> &mut Client {
+        &mut self.client
+    }
+
+    /// The next [`Relayed::poll_relay`] tries; if nothing comes of it, it is no use to try again.
+    fn try_to_send(&mut self, _: &mut Context<'_>) -> bool {
+        let back = self.relay.back();
+        let taken = Some(back.copied());
+        if back.held() == 0 || self.tried_at == taken {
+            return false;
+        }
+        self.tried_at = taken;
+        self.client.socket().source().assume_ready(Direction::Write);
+        true
+    }
+}
