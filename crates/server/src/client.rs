@@ -18,6 +18,8 @@ pub(crate) enum Broken {
     TooSlow,
     /// It is the peer that failed: the upstream, or the program.
     Peer(io::Error),
+    /// The time to drain is over.
+    CutOff,
 }
 
 impl From<io::Error> for Broken {
@@ -39,6 +41,7 @@ pub(crate) fn log_end(number: u64, end: &Result<(), Broken>, peer: impl Fn() -> 
         Ok(()) => debug!(number, "closed"),
         Err(Broken::Io(error)) => debug!(number, %error, "closed"),
         Err(Broken::Peer(error)) => debug!(number, %error, "closed: its peer failed"),
+        Err(Broken::CutOff) => debug!(number, "closed: --drain is over"),
         Err(Broken::Expired(Expired::Linger)) => debug!(number, "closed: the client did not"),
         Err(Broken::Expired(expired)) => info!(number, peer = %peer(), "closed: {expired} passed"),
         Err(Broken::TooSlow) => {
@@ -109,6 +112,11 @@ impl Client {
     /// Which of the server's clients this is.
     pub(crate) fn number(&self) -> u64 {
         self.accepted.number
+    }
+
+    /// Closes the connection; its place stays taken for as long as what is given lives.
+    pub(crate) fn into_place(self) -> Place {
+        self.accepted.place
     }
 
     /// Reads at most so much, and at least a byte; `None` when the client has sent its last.

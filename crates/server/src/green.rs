@@ -33,7 +33,7 @@ pub(crate) fn spawn(mut connection: Connection) -> io::Result<()> {
 pub(crate) fn spawn_relay(mut relayed: Relayed) -> io::Result<()> {
     start(relayed.number(), move || {
         let end = pass(&mut relayed);
-        relayed.close(&end);
+        relayed.close(end).wait();
     })
 }
 

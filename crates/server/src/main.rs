@@ -22,6 +22,7 @@ mod output;
 mod patience;
 mod peer;
 mod piped;
+mod program;
 mod relayed;
 mod serve;
 mod service;

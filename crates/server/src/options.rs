@@ -5,6 +5,7 @@ use clap::builder::FalseyValueParser;
 use clap::builder::styling::Styles;
 use clap::{Parser, ValueEnum};
 use humantime::Duration;
+use std::ffi::OsString;
 use std::fmt;
 
 const EXAMPLES: &str = "\
@@ -14,6 +15,7 @@ Examples:
   main --listen 0.0.0.0:7 --threads 4    echo for everybody, on four threads
   main --listen unix:/run/echo.sock      echo on a Unix socket
   main --mode proxy --to example.org:80  connect each client to that server
+  main --mode exec -- /bin/cat -n        run that program for each client
   main --idle-timeout 5m --max-conns 10000 --when-full refuse
   main --trace                           watch the loop turn
 
@@ -155,6 +157,10 @@ pub(crate) struct Options {
     /// Log every phase of every turn of the loop: what woke, what ran, how long it took
     #[arg(long, env = "ONELOOP_TRACE", value_parser = FalseyValueParser::new())]
     pub(crate) trace: bool,
+
+    /// What --mode exec runs for each client
+    #[arg(last = true, value_name = "PROGRAM ARGS")]
+    pub(crate) program: Vec<OsString>,
 }
 
 /// A duration that is not zero: to be switched off, a time-out is left out.
@@ -179,16 +185,30 @@ impl Options {
         if self.out_soft.as_u64() == 0 {
             return Err("--out-soft 0 would never read: give at least 1 byte".to_owned());
         }
-        match (self.mode, self.to.is_empty()) {
-            (ModeName::Proxy, true) => {
-                Err("--mode proxy needs --to: where is each client to be connected to?".to_owned())
-            }
-            (ModeName::Proxy, false) | (_, true) => Ok(()),
-            (mode, false) => Err(format!(
-                "--to {} is for --mode proxy, and this is --mode {mode}",
-                self.to.join(",")
-            )),
+        self.check_peer()
+    }
+
+    /// What a mode needs, and no other has any use for.
+    fn check_peer(&self) -> Result<(), String> {
+        let mode = self.mode;
+        if mode == ModeName::Proxy && self.to.is_empty() {
+            return Err("--mode proxy needs --to: where is each client to be connected to?".into());
         }
+        if mode != ModeName::Proxy && !self.to.is_empty() {
+            let to = self.to.join(",");
+            return Err(format!(
+                "--to {to} is for --mode proxy, and this is --mode {mode}"
+            ));
+        }
+        if mode != ModeName::Exec
+            && let Some(program) = self.program.first()
+        {
+            let program = program.display();
+            return Err(format!(
+                "a program ({program}) is for --mode exec, and this is --mode {mode}"
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -207,6 +227,8 @@ pub(crate) enum ModeName {
     Chat,
     /// Connect each client to the server that --to names, and pass on what both say
     Proxy,
+    /// Run a program for each client, as inetd does, and pass on what both say
+    Exec,
 }
 
 impl fmt::Display for ModeName {

@@ -7,8 +7,8 @@
 use crate::callbacks::{Drains, Open};
 use crate::client::{Accepted, Broken, Place, log_end};
 use crate::patience::Expired;
-use crate::peer::{Peer, Peers};
 use crate::service::Service;
+use crate::upstream::Upstream;
 use crate::watch::{Watch, Watched, to_ms};
 use oneloop::Key;
 use oneloop::callback::net::{Error, Socket, SocketOptions};
@@ -30,18 +30,15 @@ struct Pair {
 }
 
 /// Serves a client.
-pub(crate) fn serve(accepted: Accepted, peers: Arc<Peers>) {
+pub(crate) fn serve(accepted: Accepted, upstream: Arc<Upstream>) {
     let service = Rc::clone(accepted.place.service());
     let handle = service.handle.clone();
     handle.clone().spawn_detached(async move {
-        let upstream = match peers.open(&handle).await {
-            Ok(Peer::Upstream(upstream)) => Some(upstream),
-            Err(error) => {
-                service.tell_of_no_peer(&error);
-                None
-            }
-        };
-        wire(accepted, upstream);
+        let connected = upstream.connect(&handle).await;
+        if let Err(error) = &connected {
+            service.tell_of_no_peer(error);
+        }
+        wire(accepted, connected.ok());
     });
 }
 

@@ -1,18 +1,12 @@
 //! One client that is wired to a peer: what can be done with the two, for the styles that wait.
 
 use crate::client::{Broken, Client, Served};
-use crate::peer::{Peer, Peers};
+use crate::peer::{Opening, Peer, Peers};
 use oneloop::Direction;
 use oneloop::net::{CHUNK_BYTES, CopyOptions, Relay, RelayError};
 use std::fmt;
-use std::future::Future;
 use std::io;
-use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-
-/// What gets the peer.
-type Opening = Pin<Box<dyn Future<Output = io::Result<Peer>>>>;
 
 /// A client and its peer.
 pub(crate) struct Relayed {
@@ -49,12 +43,11 @@ impl fmt::Debug for Relayed {
 }
 
 impl Relayed {
-    pub(crate) fn new(client: Client, peers: Arc<Peers>) -> Self {
-        let handle = client.service().handle.clone();
+    pub(crate) fn new(client: Client, peers: &Peers) -> Self {
         let ahead_bytes_max = client.service().out_soft.min(CHUNK_BYTES);
         Relayed {
+            opening: peers.open(&client),
             client,
-            opening: Box::pin(async move { peers.open(&handle).await }),
             peer: None,
             relay: Relay::with(CopyOptions {
                 ahead_bytes_max,
@@ -93,6 +86,9 @@ impl Relayed {
             if let Poll::Ready(relayed) = relayed {
                 return Poll::Ready(relayed.map(drop).or_else(broken));
             }
+            if self.client.service().is_cut_off() {
+                return Poll::Ready(Err(Broken::CutOff));
+            }
             let there = self.relay.there();
             if !self.client.is_drained() || there.is_over() || there.held() > 0 {
                 return Poll::Pending;
@@ -101,18 +97,14 @@ impl Relayed {
         }
     }
 
-    /// Tells how it ended, and closes both.
-    pub(crate) fn close(self, end: &Result<(), Broken>) {
-        self.client.log_end(end);
-        match end {
-            // Whoever counts on the other's end must not take this for one.
-            Err(Broken::Peer(_)) => drop(self.client.socket().reset_on_close()),
-            Err(Broken::Io(_)) => {
-                if let Some(peer) = &self.peer {
-                    peer.break_off();
-                }
-            }
-            _ => {}
+    /// Tells how it ended, closes both, and waits for what the peer leaves behind.
+    pub(crate) async fn close(self, end: Result<(), Broken>) {
+        self.client.log_end(&end);
+        if let Err(Broken::Peer(_)) = end {
+            let _ = self.client.socket().reset_on_close(); // it must not take this for the peer's end
+        }
+        if let Some(peer) = self.peer {
+            peer.end(self.client, &end).await;
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::inspect;
 use crate::limits;
 use crate::logging::TURN;
 use crate::options::Options;
+use crate::program::GRACE;
 use crate::service::{Service, Shared, Stage};
 use crate::work::Work;
 use oneloop::net::{Addr, Listener};
@@ -97,7 +98,7 @@ async fn live(service: &Service, signals: &Signals) -> ExitCode {
         "draining: accepting no more, finishing what was received"
     );
     service.shared.enter(Stage::Draining);
-    service.drain();
+    service.enter(Stage::Draining);
     match drained(service, signals, service.handle.sleep(options.drain.into())).await {
         Drained::Clean => {
             let (accepted, refused) = service.shared.totals();
@@ -107,12 +108,23 @@ async fn live(service: &Service, signals: &Signals) -> ExitCode {
         Drained::TooLate => {
             let left = service.shared.connections();
             warn!(left, "stopped: --drain is over, closing what is left");
+            cut_off(service).await;
             ExitCode::FAILURE
         }
         Drained::Interrupted(signal) => {
             warn!(signal, "stopped at once by a second signal");
             ExitCode::from(128 + u8::try_from(signal).unwrap_or(0))
         }
+    }
+}
+
+/// Has programs end that would run on without the server; they have a moment for it.
+async fn cut_off(service: &Service) {
+    if service.shared.has_programs() {
+        service.shared.enter(Stage::CuttingOff);
+        service.enter(Stage::CuttingOff);
+        let ended = poll_fn(|cx| service.shared.poll_drained(cx));
+        let _ = service.handle.timeout(2 * GRACE, ended).await; // then they are killed
     }
 }
 
@@ -186,8 +198,9 @@ fn serve_on_thread(
     inspect::answer(shared, &event_loop.handle());
     let service = Service::start(shared, &event_loop.handle(), listeners);
     event_loop.block_on(async {
-        poll_fn(|cx| shared.poll_stage(cx, Stage::Draining)).await;
-        service.drain();
-        poll_fn(|cx| shared.poll_stage(cx, Stage::Stopped)).await;
+        for stage in [Stage::Draining, Stage::CuttingOff, Stage::Stopped] {
+            poll_fn(|cx| shared.poll_stage(cx, stage)).await;
+            service.enter(stage);
+        }
     });
 }

@@ -2,7 +2,7 @@
 
 use crate::callbacks::{self, Clients};
 use crate::chat::Room;
-use crate::client::{Accepted, Client, Place};
+use crate::client::{Accepted, Broken, Client, Place};
 use crate::connection::Connection;
 use crate::green;
 use crate::mode::Mode;
@@ -15,6 +15,7 @@ use crate::task::{self, Serve};
 use crate::work::Work;
 use bytesize::ByteSize;
 use oneloop::net::{Addr, Listener, Socket};
+use oneloop::process::ExitStatus;
 use oneloop::{Direction, Handle};
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -32,6 +33,8 @@ pub(crate) enum Stage {
     Serving,
     /// No new connections; the others finish.
     Draining,
+    /// The time for that is over: what would outlive the server ends.
+    CuttingOff,
     /// Every loop ends now.
     Stopped,
 }
@@ -76,6 +79,8 @@ pub(crate) struct Shared {
     full: AtomicU64,
     /// Clients that were closed because there was no peer for them.
     without_peer: AtomicU64,
+    /// Programs that failed by themselves.
+    failed_programs: AtomicU64,
     acceptors: AtomicUsize,
     /// Woken when the stage changes, and when nothing is left to drain.
     stages: Watchers,
@@ -100,6 +105,7 @@ impl Shared {
             refused: AtomicU64::new(0),
             full: AtomicU64::new(0),
             without_peer: AtomicU64::new(0),
+            failed_programs: AtomicU64::new(0),
             acceptors: AtomicUsize::new(0),
             stages: Watchers::default(),
             places: Watchers::default(),
@@ -127,6 +133,11 @@ impl Shared {
         } else {
             Poll::Pending
         }
+    }
+
+    /// True if clients have programs.
+    pub(crate) fn has_programs(&self) -> bool {
+        matches!(self.work, Work::Relay(Peers::Program(_)))
     }
 
     /// Has every loop tell of its tasks.
@@ -223,7 +234,8 @@ pub(crate) struct Service {
     pub(crate) limits: Limits,
     pub(crate) out_soft: usize,
     pub(crate) out_hard: usize,
-    draining: Cell<bool>,
+    /// As far as this loop has heard.
+    stage: Cell<Stage>,
     /// Those of the callback style; the others are tasks, and look for themselves.
     pub(crate) clients: Clients,
 }
@@ -242,7 +254,7 @@ impl Service {
             out_hard: to_bytes(options.out_hard),
             shared: Arc::clone(shared),
             handle: handle.clone(),
-            draining: Cell::new(false),
+            stage: Cell::new(Stage::Serving),
             clients: Clients::default(),
         });
         for listener in listeners {
@@ -252,15 +264,19 @@ impl Service {
         service
     }
 
-    /// Has everything on this loop finish: each task looks for itself what that means.
-    pub(crate) fn drain(&self) {
-        self.draining.set(true);
+    /// Has everything on this loop hear of the next stage: each task looks for itself what that means.
+    pub(crate) fn enter(&self, stage: Stage) {
+        self.stage.set(stage);
         self.handle.wake_waiting();
         self.clients.drain();
     }
 
     pub(crate) fn is_draining(&self) -> bool {
-        self.draining.get()
+        self.stage.get() >= Stage::Draining
+    }
+
+    pub(crate) fn is_cut_off(&self) -> bool {
+        self.stage.get() >= Stage::CuttingOff
     }
 
     /// Accepts until the server drains; then what has waited in the backlog, and no more.
@@ -350,7 +366,7 @@ impl Service {
         };
         let started = match &self.shared.work {
             Work::Talk(mode) => self.talk(accepted, mode(&self.shared.room)),
-            Work::Relay(peers) => self.relay(accepted, Arc::clone(peers)),
+            Work::Relay(peers) => self.relay(accepted, peers),
         };
         if let Err(error) = started {
             self.refuse_without_stack(peer, &error);
@@ -378,14 +394,17 @@ impl Service {
     ///
     /// # Errors
     /// As [`Service::talk`].
-    fn relay(&self, accepted: Accepted, peers: Arc<Peers>) -> io::Result<()> {
-        let relayed = |accepted, peers| Relayed::new(Client::new(accepted), peers);
-        match self.shared.options.style {
-            Style::Async => self
-                .handle
-                .spawn_detached(task::relay(relayed(accepted, peers))),
-            Style::Callback => piped::serve(accepted, peers),
-            Style::Green => green::spawn_relay(relayed(accepted, peers))?,
+    fn relay(&self, accepted: Accepted, peers: &Peers) -> io::Result<()> {
+        let relayed = |accepted| Relayed::new(Client::new(accepted), peers);
+        match (self.shared.options.style, peers) {
+            (Style::Callback, Peers::Upstream(upstream)) => {
+                piped::serve(accepted, Arc::clone(upstream));
+            }
+            // A program's pipes are no sockets, which is what that style could pipe.
+            (Style::Async, _) | (Style::Callback, Peers::Program(_)) => {
+                self.handle.spawn_detached(task::relay(relayed(accepted)));
+            }
+            (Style::Green, _) => green::spawn_relay(relayed(accepted))?,
         }
         Ok(())
     }
@@ -395,6 +414,24 @@ impl Service {
         tell_now_and_then(&self.shared.without_peer, |times| {
             warn!(times, %error, "closed a client: there is no peer for it");
         });
+    }
+
+    /// How a client's program has ended; told if it did so badly by itself.
+    pub(crate) fn tell_of_program(
+        &self,
+        number: u64,
+        connection: &Result<(), Broken>,
+        ended: &io::Result<ExitStatus>,
+    ) {
+        match ended {
+            Ok(status) if connection.is_ok() && !status.success() => {
+                tell_now_and_then(&self.shared.failed_programs, |times| {
+                    warn!(times, number, "its program has failed: {status}");
+                });
+            }
+            Ok(status) => debug!(number, "its program has ended: {status}"),
+            Err(error) => debug!(number, %error, "its program has ended"),
+        }
     }
 
     /// A connection has ended.

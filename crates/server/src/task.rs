@@ -85,7 +85,7 @@ impl State {
 /// Serves a client that is wired to a peer.
 pub(crate) async fn relay(mut relayed: Relayed) {
     let end = pass(&mut relayed).await;
-    relayed.close(&end);
+    relayed.close(end).await;
 }
 
 /// From the connect to the last byte. The compiler makes the state machine: bytes that pass between two

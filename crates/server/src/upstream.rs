@@ -9,7 +9,7 @@ use std::io;
 use std::time::Duration;
 
 /// The places of `--to`, to be tried in turn.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Upstream {
     endpoints: Vec<Endpoint>,
     connect_timeout: Duration,

@@ -4,6 +4,7 @@ use crate::chat::Room;
 use crate::mode::Mode;
 use crate::options::{ModeName, Options};
 use crate::peer::Peers;
+use crate::program::Program;
 use crate::upstream::Upstream;
 use std::sync::Arc;
 
@@ -13,21 +14,21 @@ pub(crate) enum Work {
     /// The server itself has something to say: this makes one client's side of it.
     Talk(fn(&Arc<Room>) -> Mode),
     /// The client is wired to a peer.
-    Relay(Arc<Peers>),
+    Relay(Peers),
 }
 
 impl Work {
     /// # Errors
     /// A sentence on what is wrong with the command line.
     pub(crate) fn of(options: &Options) -> Result<Self, String> {
-        let relay = |peers| Ok(Work::Relay(Arc::new(peers)));
         Ok(match options.mode {
             ModeName::Echo => Work::Talk(|_| Mode::Echo),
             ModeName::Discard => Work::Talk(|_| Mode::Discard),
             ModeName::Chargen => Work::Talk(|_| Mode::Chargen(0)),
             ModeName::Daytime => Work::Talk(|_| Mode::Daytime),
             ModeName::Chat => Work::Talk(|room| Mode::Chat(Box::new(room.join()))),
-            ModeName::Proxy => return relay(Peers::Upstream(Upstream::of(options)?)),
+            ModeName::Proxy => Work::Relay(Peers::Upstream(Upstream::of(options)?.into())),
+            ModeName::Exec => Work::Relay(Peers::Program(Program::of(options)?.into())),
         })
     }
 }

@@ -1,0 +1,214 @@
+//! `--mode exec`: a program for each client, as inetd, tcpserver and websocketd have it.
+//!
+//! The program's standard input and output are pipes, and the server passes the bytes. Handing it the socket
+//! itself, as inetd does, would cost nothing, and no limit would hold any more: no time-out, no drain. Nor are
+//! they socket pairs, as Node has them: `/dev/stdin` cannot be opened then, and bash takes itself for a remote
+//! shell. Its standard error is the server's.
+
+use crate::client::Broken;
+use crate::options::Options;
+use crate::service::{Service, Stage};
+use oneloop::net::{Addr, PipeReader, PipeWriter, Socket};
+use oneloop::process::{Child, Command, ExitStatus, Stdio};
+use oneloop::signal::number::{SIGKILL, SIGTERM};
+use rustix::fs::{Access, access};
+use std::env;
+use std::ffi::OsString;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+use tracing::debug;
+
+/// How long a program has to end, once it was told to.
+pub(crate) const GRACE: Duration = Duration::from_secs(2);
+/// How often it is looked whether a program that has ended has left others behind: of their ends nobody tells.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// What tcpserver tells a program of its client (ucspi-tcp's environment).
+const VARIABLES: [&str; 6] = [
+    "PROTO",
+    "TCPLOCALIP",
+    "TCPLOCALPORT",
+    "TCPREMOTEIP",
+    "TCPREMOTEPORT",
+    "UNIXLOCALPATH",
+];
+
+/// What is run for each client.
+#[derive(Debug)]
+pub(crate) struct Program {
+    name: OsString,
+    args: Vec<OsString>,
+}
+
+impl Program {
+    /// # Errors
+    /// A sentence on what cannot be run.
+    pub(crate) fn of(options: &Options) -> Result<Self, String> {
+        let (name, args) = options
+            .program
+            .split_first()
+            .ok_or("--mode exec needs a program: main --mode exec -- PROGRAM ARGS")?;
+        check(name)?;
+        Ok(Program {
+            name: name.clone(),
+            args: args.to_vec(),
+        })
+    }
+
+    /// Starts it for a client of whom it is told this; what it prints comes out of the pipe.
+    ///
+    /// # Errors
+    /// Those of `fork(2)` and `exec(2)`: `EAGAIN`, `EMFILE`, `ENOENT`.
+    pub(crate) fn start(&self, variables: &[(&str, String)]) -> io::Result<(Running, PipeReader)> {
+        let mut command = Command::new(&self.name);
+        command.args(&self.args).process_group(0);
+        for name in VARIABLES {
+            command.env_remove(name); // the server may have a client of its own
+        }
+        for (name, value) in variables {
+            command.env(name, value);
+        }
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().map_err(|error| {
+            let name = self.name.display();
+            io::Error::new(error.kind(), format!("cannot run '{name}': {error}"))
+        })?;
+        let stdout = child.stdout.take().expect("it was asked for");
+        Ok((Running { child }, stdout))
+    }
+}
+
+/// Looks for the program as `execvp(3)` does, so that a wrong one is no surprise for the first client.
+fn check(name: &OsString) -> Result<(), String> {
+    let cannot = |why: &str| Err(format!("cannot run '{}': {why}", name.display()));
+    let path = Path::new(name);
+    if path.components().count() > 1 || path.is_absolute() {
+        return match path.metadata() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                cannot("there is no such file")
+            }
+            _ if is_program(path) => Ok(()),
+            _ => cannot("it may not be executed"),
+        };
+    }
+    let dirs = env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
+    let found = env::split_paths(&dirs).any(|dir: PathBuf| is_program(&dir.join(path)));
+    if found {
+        Ok(())
+    } else {
+        cannot("there is no such program in PATH")
+    }
+}
+
+fn is_program(path: &Path) -> bool {
+    path.is_file() && access(path, Access::EXEC_OK).is_ok()
+}
+
+/// What a program is told of its client.
+pub(crate) fn variables_of(client: &Socket) -> Vec<(&'static str, String)> {
+    let local = client.local_addr();
+    let (local_inet, remote_inet) = (inet(&local), inet(&client.peer_addr()));
+    match (local_inet, remote_inet, local) {
+        (Some((local_ip, local_port)), Some((remote_ip, remote_port)), _) => vec![
+            ("PROTO", "TCP".to_owned()),
+            ("TCPLOCALIP", local_ip),
+            ("TCPLOCALPORT", local_port),
+            ("TCPREMOTEIP", remote_ip),
+            ("TCPREMOTEPORT", remote_port),
+        ],
+        (_, _, Ok(Addr::UnixPath(path))) => vec![
+            ("PROTO", "UNIX".to_owned()),
+            ("UNIXLOCALPATH", path.display().to_string()),
+        ],
+        (None, _, Ok(_)) => vec![("PROTO", "UNIX".to_owned())],
+        _ => Vec::new(), // it is gone already
+    }
+}
+
+fn inet(addr: &io::Result<Addr>) -> Option<(String, String)> {
+    let addr = addr.as_ref().ok()?.inet()?;
+    Some((
+        addr.ip().to_canonical().to_string(),
+        addr.port().to_string(),
+    ))
+}
+
+/// A program that runs for a client. Dropped while it does, it is killed with all that it has started.
+#[derive(Debug)]
+pub(crate) struct Running {
+    child: Child,
+}
+
+impl Running {
+    /// Where its input goes, until that has ended.
+    pub(crate) fn stdin(&self) -> Option<&PipeWriter> {
+        self.child.stdin.as_ref()
+    }
+
+    /// Ends its input.
+    pub(crate) fn close_stdin(&mut self) {
+        self.child.stdin = None;
+    }
+
+    /// Waits for its end. After a good end of its connection it has all the time that it takes, as some have
+    /// things to do when their client has gone, or as much as `--idle-timeout` gives; otherwise it is told to
+    /// end, and killed if it does not; and so is what it has started, unless that has left its group.
+    ///
+    /// # Errors
+    /// Nobody knows how it ended: see [`Child::wait`].
+    pub(crate) async fn end(
+        mut self,
+        service: &Service,
+        connection: &Result<(), Broken>,
+    ) -> io::Result<ExitStatus> {
+        self.close_stdin();
+        if connection.is_ok()
+            && let Some(ended) = self.wait_in_time(service).await
+        {
+            return ended;
+        }
+        debug!(process = self.child.id(), "its program is told to end");
+        self.signal(SIGTERM);
+        let deadline = service.handle.now() + GRACE;
+        let ended = service.handle.timeout_at(deadline, self.child.wait());
+        let _ = ended.await; // the last line tells how
+        while self.signal(0) && service.handle.now() < deadline {
+            service.handle.sleep(LOOK_AGAIN).await;
+        }
+        self.signal(SIGKILL);
+        self.child.wait().await
+    }
+
+    /// Waits for its end, but not beyond `--idle-timeout` or the end of the drain.
+    async fn wait_in_time(&mut self, service: &Service) -> Option<io::Result<ExitStatus>> {
+        let mut ended = pin!(self.child.wait());
+        let in_time = poll_fn(|cx| match ended.as_mut().poll(cx) {
+            Poll::Ready(ended) => Poll::Ready(Some(ended)),
+            Poll::Pending => service
+                .shared
+                .poll_stage(cx, Stage::CuttingOff)
+                .map(|()| None),
+        });
+        match service.limits.idle {
+            None => in_time.await,
+            Some(idle) => service.handle.timeout(idle, in_time).await.ok().flatten(),
+        }
+    }
+
+    /// Tells all of its group: the program and what it has started. False if nobody is left of it.
+    fn signal(&self, number: i32) -> bool {
+        self.child.signal_group(number).is_ok()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            self.signal(SIGKILL);
+        }
+    }
+}
