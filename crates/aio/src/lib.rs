@@ -4,6 +4,7 @@
 //! Functions that need a loop take the one that runs: call them inside [`block_on`] or a task.
 
 mod bind;
+mod copy;
 mod ready;
 mod signal;
 mod stdio;
@@ -13,12 +14,13 @@ mod time;
 mod udp;
 mod unix;
 
+pub use copy::{copy, relay, send_file};
 pub use oneloop_core::{Class, Elapsed, Offload, Timeout};
 pub use oneloop_fs as fs;
 pub use oneloop_net::{
     Addr, Chunk, ConnectOptions, Credentials, Datagram, Interface, ListenOptions, Outgoing,
-    RawMode, RecvBatch, Shutdown, StdioKind, ToTarget, UdpOptions, UnixMessage, WindowSize,
-    reset_tty_mode,
+    RawMode, RecvBatch, Relayed, Shutdown, StdioKind, ToTarget, UdpOptions, UnixMessage,
+    WindowSize, reset_tty_mode,
 };
 /// Child processes: [`Command`](process::Command) is in this style as it is. Its pipes are read and written
 /// as a [`Stream`]: `PipeReader::from(child.stdout.take().unwrap())`.

@@ -8,16 +8,23 @@ use oneloop::{EventLoop, Handle};
 use std::fs::File;
 use std::future::{Future, poll_fn};
 use std::io::{self, Read, Write};
+use std::sync::LazyLock;
 use std::task::{Context, Poll};
 use std::thread;
 
 /// More than sockets and pipes hold, so that both sides have to wait.
 const MANY: usize = 20_000_000;
 
-/// Bytes in which a lost, doubled or moved piece shows: their count up to there, in seven-byte words.
+/// Bytes in which a lost, doubled or moved piece shows: words of seven bytes, each its own number.
 fn pattern(bytes: usize) -> Vec<u8> {
-    let words = (0..bytes.div_ceil(7)).flat_map(|word| word.to_le_bytes().into_iter().take(7));
-    words.take(bytes).collect()
+    static MOST: LazyLock<Vec<u8>> = LazyLock::new(|| {
+        let mut all = Vec::with_capacity(MANY + 7);
+        for word in 0..MANY.div_ceil(7) {
+            all.extend_from_slice(&word.to_le_bytes()[..7]);
+        }
+        all
+    });
+    MOST[..bytes].to_vec()
 }
 
 /// One end on the loop, the other for a thread that blocks.
@@ -401,4 +408,69 @@ fn a_copy_that_is_dropped_keeps_the_loop_alive_no_longer() {
         );
     }
     event_loop.run().unwrap(); // it returns at once
+}
+
+#[test]
+fn the_async_style_relays_and_sends_files() {
+    use oneloop::aio::{self, block_on, spawn};
+    block_on(async {
+        let (client, first) = aio::UnixStream::pair().unwrap();
+        let (second, server) = aio::UnixStream::pair().unwrap();
+        let relay = spawn(async move { aio::relay(&first, &second).await });
+        aio::send_file(&file_of(100), 10..20, &client)
+            .await
+            .unwrap();
+        client.shutdown(aio::Shutdown::Write).unwrap();
+        let heard = server.read_chunk().await.unwrap().unwrap();
+        assert_eq!(&*heard, &pattern(100)[10..20]);
+        assert!(server.read_chunk().await.unwrap().is_none());
+        drop(server);
+        assert!(client.read_chunk().await.unwrap().is_none());
+        let relayed = relay.await.unwrap().unwrap();
+        assert_eq!(relayed, aio::Relayed { there: 10, back: 0 });
+    });
+}
+
+#[test]
+fn green_threads_relay_and_send_files() {
+    use oneloop::green::{net, run, spawn};
+    let run = run(|| {
+        let (mut client, first) = net::UnixStream::pair().unwrap();
+        let (second, mut server) = net::UnixStream::pair().unwrap();
+        let relay = spawn(move || net::relay(&first, &second));
+        net::send_file(&file_of(100), 10..20, &client).unwrap();
+        client.shutdown(net::Shutdown::Write).unwrap();
+        let mut heard = Vec::new();
+        server.read_to_end(&mut heard).unwrap();
+        assert_eq!(heard, &pattern(100)[10..20]);
+        drop(server);
+        assert_eq!(client.read(&mut [0; 8]).unwrap(), 0);
+        let relayed = relay.join().unwrap().unwrap();
+        assert_eq!(relayed, net::Relayed { there: 10, back: 0 });
+    });
+    run.unwrap();
+}
+
+#[test]
+fn a_green_thread_that_copies_is_told_when_either_stream_is_closed() {
+    use oneloop::green::{net, run, spawn, yield_now};
+    let run = run(|| {
+        for closes_target in [false, true] {
+            let (_client, from) = net::UnixStream::pair().unwrap();
+            let (to, _server) = net::UnixStream::pair().unwrap();
+            let ends = (from.clone(), to.clone());
+            let copy = spawn(move || net::copy(&ends.0, &ends.1));
+            yield_now();
+            let busy = net::copy(&from, &to).unwrap_err();
+            assert_eq!(busy.kind(), io::ErrorKind::ResourceBusy);
+            let closed = if closes_target { &to } else { &from };
+            closed.close();
+            let error = copy.join().unwrap().unwrap_err();
+            assert_eq!(
+                error.raw_os_error(),
+                Some(rustix::io::Errno::BADF.raw_os_error())
+            );
+        }
+    });
+    run.unwrap();
 }

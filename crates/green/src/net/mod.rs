@@ -7,6 +7,7 @@
 //! the same socket.
 
 mod bind;
+mod copy;
 mod fd;
 mod listener;
 mod open;
@@ -15,11 +16,12 @@ mod stream;
 mod udp;
 mod unix;
 
+pub use copy::{copy, relay, send_file};
 pub use fd::{wait_readable, wait_writable};
 pub use listener::{Listener, TcpListener, UnixListener, UnixSeqpacketListener};
 pub use oneloop_net::{
     Addr, ConnectOptions, Credentials, Datagram, Interface, ListenOptions, Outgoing, RecvBatch,
-    Shutdown, ToTarget, UdpOptions, UnixMessage,
+    Relayed, Shutdown, ToTarget, UdpOptions, UnixMessage,
 };
 pub use server::{DatagramServer, ServerOptions, StreamServer};
 pub use stream::{PipeReader, PipeWriter, Stream, TcpStream, UnixStream, pipe};

@@ -9,7 +9,7 @@ use std::io;
 use std::panic::Location;
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 /// What the clones of one socket share.
@@ -22,6 +22,8 @@ pub(crate) struct Open<S> {
     /// Somebody reads, or accepts; somebody writes.
     busy: [Cell<bool>; 2],
     timeouts: [Cell<Option<Duration>>; 2],
+    /// Who is at an operation in that direction, but may wait on another socket.
+    elsewhere: RefCell<[Option<Waker>; 2]>,
 }
 
 impl<S> Open<S> {
@@ -33,6 +35,7 @@ impl<S> Open<S> {
             closed_unnoticed: Cell::new(false),
             busy: Default::default(),
             timeouts: Default::default(),
+            elsewhere: RefCell::default(),
         })
     }
 
@@ -49,6 +52,8 @@ impl<S> Open<S> {
     pub(crate) fn close(&self) {
         if let Some(socket) = self.socket.take() {
             (self.source)(&socket).wake_waiting();
+            let elsewhere = self.elsewhere.take();
+            elsewhere.into_iter().flatten().for_each(Waker::wake);
         }
     }
 
@@ -67,6 +72,35 @@ impl<S> Open<S> {
 
     pub(crate) fn is_closed(&self) -> bool {
         self.socket.borrow().is_none()
+    }
+
+    /// What becomes of whoever waits on it, once it is closed.
+    pub(super) fn poll_closed<T>(&self) -> Option<Poll<io::Result<T>>> {
+        if self.closed_unnoticed.get() {
+            return Some(Poll::Pending);
+        }
+        self.is_closed()
+            .then(|| Poll::Ready(Err(Errno::BADF.into())))
+    }
+
+    /// The same for one who is at that direction, and may wait on another socket: a close wakes it.
+    pub(super) fn poll_closed_from_elsewhere<T>(
+        &self,
+        direction: Direction,
+        waker: &Waker,
+    ) -> Option<Poll<io::Result<T>>> {
+        let waker = Some(waker.clone());
+        let before = std::mem::replace(&mut self.elsewhere.borrow_mut()[direction as usize], waker);
+        drop(before);
+        self.poll_closed()
+    }
+
+    /// Keeps a direction for oneself.
+    ///
+    /// # Errors
+    /// `EBUSY` if somebody is at it.
+    pub(super) fn busy(&self, direction: Direction) -> io::Result<Busy<'_>> {
+        Busy::new(&self.busy[direction as usize])
     }
 
     pub(crate) fn set_timeout(&self, direction: Direction, timeout: Option<Duration>) {
@@ -91,16 +125,10 @@ impl<S> Open<S> {
     ) -> io::Result<T> {
         let at = Location::caller();
         let socket = self.get()?;
-        let _busy = Busy::new(&self.busy[direction as usize])?;
+        let _busy = self.busy(direction)?;
         let source = (self.source)(&socket);
         let operation = source.io(direction, |cx| {
-            if self.closed_unnoticed.get() {
-                return Poll::Pending;
-            }
-            if self.is_closed() {
-                return Poll::Ready(Err(Errno::BADF.into()));
-            }
-            poll(&socket, cx)
+            self.poll_closed().unwrap_or_else(|| poll(&socket, cx))
         });
         match self.timeout(direction) {
             Some(Duration::ZERO) => {
@@ -143,7 +171,7 @@ async fn at_once<T>(operation: impl Future<Output = io::Result<T>>) -> io::Resul
 }
 
 /// Says that somebody is at an operation, until it is dropped.
-struct Busy<'a>(&'a Cell<bool>);
+pub(super) struct Busy<'a>(&'a Cell<bool>);
 
 impl<'a> Busy<'a> {
     fn new(busy: &'a Cell<bool>) -> io::Result<Self> {

@@ -25,7 +25,7 @@ use std::time::Duration;
 /// Reading and writing never block the loop, and interrupt as any wait does: a thread that is killed
 /// while it reads or writes has moved nothing with that call (`write_all` an unknown part).
 pub struct Stream<S> {
-    open: Rc<Open<S>>,
+    pub(super) open: Rc<Open<S>>,
 }
 
 /// A TCP connection: see [`Stream`].
