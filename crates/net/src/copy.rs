@@ -83,10 +83,10 @@ enum Held {
 /// ```
 ///
 /// A copy that waits for bytes holds nothing, neither a buffer nor a pipe; one that waits for room holds
-/// what it has read, which is one of them, and reads no more. A message takes two system calls, and 64 KiB
-/// of many take two as well, but for less than half of the processor time.
+/// what it has read, which is one of them, and reads no more. A message takes two system calls; 64 KiB of
+/// many take two as well, and less processor time, as nothing is copied.
 ///
-/// It is bound to no two streams: those of the next poll are to be those of the last one, of course.
+/// It holds no streams: those of the next poll are to be those of the last one.
 #[derive(Debug)]
 pub struct Copying {
     options: CopyOptions,

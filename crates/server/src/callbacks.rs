@@ -28,8 +28,8 @@ const READS_PER_TURN: u32 = 2;
 
 /// What hears of it when the server drains.
 pub(crate) trait Drains {
-    /// Ends the client if nothing received is left that could still be answered.
-    fn end_if_drained(self: Rc<Self>, client: &Socket);
+    /// Ends the client, if nothing received is left that could still be answered.
+    fn drain(self: Rc<Self>, client: &Socket);
 }
 
 /// A client's socket, and what its handlers share: they are given the socket, so it is not in there.
@@ -66,7 +66,7 @@ impl Clients {
             open.iter().map(|(_, client)| client.clone()).collect()
         };
         for (client, socket) in open {
-            client.end_if_drained(&socket);
+            client.drain(&socket);
         }
     }
 }
@@ -173,7 +173,7 @@ impl Client {
         if closes_first {
             self.begin_end(socket);
         }
-        Rc::clone(self).end_if_drained(socket);
+        self.end_if_drained(socket);
     }
 
     fn on_data(self: &Rc<Self>, socket: &Socket, input: &[u8]) {
@@ -184,7 +184,7 @@ impl Client {
         if !answer.is_empty() {
             self.send(socket, answer);
         }
-        Rc::clone(self).end_if_drained(socket);
+        self.end_if_drained(socket);
     }
 
     /// Has a bug in a handler end this connection only, as a panic ends one task in the async style.
@@ -231,7 +231,7 @@ impl Client {
         socket.resume();
         self.wake_mail();
         self.produce(socket);
-        Rc::clone(self).end_if_drained(socket);
+        self.end_if_drained(socket);
     }
 
     /// Sends what the mode sends by itself, and goes on when the others have had their turn.
@@ -271,6 +271,14 @@ impl Client {
         }
     }
 
+    /// In a drain the server ends once nothing received is left that could still be answered.
+    fn end_if_drained(self: &Rc<Self>, socket: &Socket) {
+        let is_asked = self.service.is_draining() && !self.ending.get();
+        if is_asked && socket.readable_length() == 0 && socket.unread_bytes() == 0 {
+            self.begin_end(socket);
+        }
+    }
+
     fn begin_end(self: &Rc<Self>, socket: &Socket) {
         self.ending.set(true);
         self.mode.borrow_mut().end_input();
@@ -302,7 +310,9 @@ impl Client {
 
     fn on_close(&self, socket: &Socket, place: Key<Open>) {
         self.ending.set(true);
-        self.stop_watch();
+        if self.rare.borrow().is_some() {
+            self.stop_watch();
+        }
         let mode = self.mode.replace(Mode::Discard); // who chats leaves the room
         drop(mode);
         self.service.clients.remove(place);
@@ -370,11 +380,8 @@ impl Client {
 }
 
 impl Drains for Client {
-    fn end_if_drained(self: Rc<Self>, socket: &Socket) {
-        let is_asked = self.service.is_draining() && !self.ending.get();
-        if is_asked && socket.readable_length() == 0 && socket.unread_bytes() == 0 {
-            self.begin_end(socket);
-        }
+    fn drain(self: Rc<Self>, socket: &Socket) {
+        self.end_if_drained(socket);
     }
 }
 

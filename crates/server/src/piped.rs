@@ -113,7 +113,7 @@ impl Pair {
     /// What looks at what the pipes have done.
     fn listen_behind_pipes(self: &Rc<Self>, client: &Socket, upstream: &Socket) {
         let pair = Rc::clone(self);
-        client.on_data(move |client, _| Rc::clone(&pair).end_if_drained(&client));
+        client.on_data(move |client, _| pair.end_if_drained(&client));
         let (pair, to) = (Rc::clone(self), client.clone());
         upstream.on_data(move |_, _| {
             if to.writable_length() > 0 {
@@ -160,6 +160,21 @@ impl Pair {
         });
     }
 
+    /// In a drain the upstream hears that no more comes, once all that was received is passed on, and has
+    /// what is left of `--drain` to answer.
+    fn end_if_drained(&self, client: &Socket) {
+        let is_asked = self.service.is_draining() && !self.ending.get();
+        if is_asked && client.readable_length() == 0 && client.unread_bytes() == 0 {
+            self.ending.set(true);
+            let upstream = self.upstream.borrow().clone();
+            if let Some(upstream) = upstream {
+                client.unpipe(&upstream);
+                client.resume();
+                upstream.end();
+            }
+        }
+    }
+
     fn on_error(&self, error: &Error) {
         self.broken.replace(Some(Broken::Io(error.clone().into())));
         if let Some(upstream) = self.upstream.take() {
@@ -198,18 +213,8 @@ impl Pair {
 }
 
 impl Drains for Pair {
-    /// The upstream hears that no more comes, and has what is left of `--drain` to answer.
-    fn end_if_drained(self: Rc<Self>, client: &Socket) {
-        let is_asked = self.service.is_draining() && !self.ending.get();
-        if is_asked && client.readable_length() == 0 && client.unread_bytes() == 0 {
-            self.ending.set(true);
-            let upstream = self.upstream.borrow().clone();
-            if let Some(upstream) = upstream {
-                client.unpipe(&upstream);
-                client.resume();
-                upstream.end();
-            }
-        }
+    fn drain(self: Rc<Self>, client: &Socket) {
+        self.end_if_drained(client);
     }
 }
 

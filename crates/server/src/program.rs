@@ -4,6 +4,9 @@
 //! itself, as inetd does, would cost nothing, and no limit would hold any more: no time-out, no drain. Nor are
 //! they socket pairs, as Node has them: `/dev/stdin` cannot be opened then, and bash takes itself for a remote
 //! shell. Its standard error is the server's.
+//!
+//! To start one takes a loop 0.4 ms, in which nothing else happens on it. A client that closes without a reset
+//! cannot be told from one that only says no more: its program hears the end of its input, and goes on.
 
 use crate::client::Broken;
 use crate::options::Options;

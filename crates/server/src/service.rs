@@ -400,7 +400,8 @@ impl Service {
             (Style::Callback, Peers::Upstream(upstream)) => {
                 piped::serve(accepted, Arc::clone(upstream));
             }
-            // A program's pipes are no sockets, which is what that style could pipe.
+            // Pipes are no sockets, which is what that style could pipe, and a program is to find the
+            // same whichever style it is.
             (Style::Async, _) | (Style::Callback, Peers::Program(_)) => {
                 self.handle.spawn_detached(task::relay(relayed(accepted)));
             }

@@ -410,14 +410,7 @@ fn wrong_command_lines_are_refused() {
         ),
         (&["--mode", "exec", "--", "/tmp"], "it may not be executed"),
     ] {
-        let output = command::main(args).output().unwrap();
-        assert_eq!(output.status.code(), Some(2), "{args:?}");
-        let stderr = String::from_utf8(output.stderr).unwrap();
-        assert!(
-            stderr.starts_with("error: ") && stderr.contains(said),
-            "{stderr}"
-        );
-        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+        command::expect_refused(args, said);
     }
 }
 

@@ -32,3 +32,16 @@ fn without_our_environment(mut command: Command) -> Command {
     command.stdin(Stdio::null());
     command
 }
+
+/// The server refuses this command line, in one line that says so.
+#[track_caller]
+pub(crate) fn expect_refused(args: &[&str], said: &str) {
+    let output = main(args).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{args:?}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        stderr.starts_with("error: ") && stderr.contains(said),
+        "{stderr}"
+    );
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+}
