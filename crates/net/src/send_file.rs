@@ -3,7 +3,7 @@
 use crate::buffer::{CHUNK_BYTES, Chunk};
 use crate::splice::is_refused;
 use crate::stream::WriteHalf;
-use oneloop_core::{Direction, Done, Handle, Offload};
+use oneloop_core::{Class, Direction, Done, Handle, Offload};
 use rustix::io::{Errno, ReadWriteFlags, pread, preadv2, retry_on_intr};
 use std::fs::File;
 use std::future::Future;
@@ -168,7 +168,7 @@ impl SendingFile {
 
 /// Has another thread read a part of a file, so that it is in the page cache then.
 fn warm(handle: &Handle, file: File, range: Range<u64>) -> Offload<()> {
-    handle.offload(move || {
+    handle.offload_to(Class::Fs, move || {
         let mut buf = vec![0; CHUNK_BYTES];
         let mut offset = range.start;
         while offset < range.end {

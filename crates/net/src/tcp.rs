@@ -77,6 +77,13 @@ impl TcpStream {
     }
 }
 
+impl From<TcpStream> for Socket {
+    /// For code that is for any family.
+    fn from(stream: TcpStream) -> Self {
+        stream.socket
+    }
+}
+
 impl ByteStream for TcpStream {
     fn socket(&self) -> &Socket {
         &self.socket

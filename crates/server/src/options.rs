@@ -49,7 +49,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "ADDR", env = "ONELOOP_TO", value_delimiter = ',')]
     pub(crate) to: Vec<String>,
 
-    /// How long one address of --to, or the look-up of its name, may take
+    /// How long connecting to one place of --to may take, the look-up of its name included
     #[arg(
         long,
         value_name = "TIME",

@@ -3,7 +3,7 @@
 use crate::endpoint::Endpoint;
 use crate::options::Options;
 use oneloop::Handle;
-use oneloop::net::{Addr, Socket, resolve};
+use oneloop::net::{Addr, Socket, TcpStream};
 use std::future::Future;
 use std::io;
 use std::time::Duration;
@@ -34,25 +34,30 @@ impl Upstream {
     /// # Errors
     /// That of the last place.
     pub(crate) async fn connect(&self, handle: &Handle) -> io::Result<Socket> {
-        let mut failed = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+        let mut failed = io::Error::new(io::ErrorKind::NotFound, "there is no place to connect to");
         for endpoint in &self.endpoints {
-            let addrs = match endpoint {
-                Endpoint::Addrs(addrs) => addrs.clone(),
+            let connected = match endpoint {
+                Endpoint::Addrs(addrs) => self.connect_to_first(handle, addrs).await,
                 Endpoint::Name(host, port) => {
-                    match self.in_time(handle, resolve(handle, host, *port)).await {
-                        Ok(addrs) => addrs.into_iter().map(Addr::Inet).collect(),
-                        Err(error) => {
-                            failed = at(host, &error);
-                            continue;
-                        }
-                    }
+                    let stream = TcpStream::connect(handle, (host.as_str(), *port));
+                    let connected = self.in_time(handle, stream).await.map(Socket::from);
+                    connected.map_err(|error| at(host, &error))
                 }
             };
-            for addr in addrs {
-                match self.in_time(handle, connect(handle, &addr)).await {
-                    Ok(socket) => return Ok(socket),
-                    Err(error) => failed = at(&addr.to_string(), &error),
-                }
+            match connected {
+                Ok(socket) => return Ok(socket),
+                Err(error) => failed = error,
+            }
+        }
+        Err(failed)
+    }
+
+    async fn connect_to_first(&self, handle: &Handle, addrs: &[Addr]) -> io::Result<Socket> {
+        let mut failed = io::ErrorKind::NotFound.into();
+        for addr in addrs {
+            match self.in_time(handle, connect(handle, addr)).await {
+                Ok(socket) => return Ok(socket),
+                Err(error) => failed = at(&addr.to_string(), &error),
             }
         }
         Err(failed)
@@ -63,20 +68,17 @@ impl Upstream {
         handle: &Handle,
         step: impl Future<Output = io::Result<T>>,
     ) -> io::Result<T> {
-        let elapsed = |_| io::Error::new(io::ErrorKind::TimedOut, "--connect-timeout passed");
-        handle
-            .timeout(self.connect_timeout, step)
-            .await
-            .unwrap_or_else(|error| Err(elapsed(error)))
+        let passed = io::Error::new(io::ErrorKind::TimedOut, "--connect-timeout passed");
+        let step = handle.timeout(self.connect_timeout, step).await;
+        step.unwrap_or(Err(passed))
     }
 }
 
 async fn connect(handle: &Handle, addr: &Addr) -> io::Result<Socket> {
-    let socket = Socket::connect(handle, addr)?.await?;
-    if addr.inet().is_some() {
-        socket.set_nodelay(true)?;
+    match addr {
+        Addr::Inet(addr) => Ok(TcpStream::connect(handle, *addr).await?.into()),
+        unix => Socket::connect(handle, unix)?.await,
     }
-    Ok(socket)
 }
 
 /// An error that says where.
