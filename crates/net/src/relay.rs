@@ -297,7 +297,7 @@ impl Relay {
 ///
 /// ```no_run
 /// use oneloop_core::Handle;
-/// use oneloop_net::{Addr, Listener, Socket, relay};
+/// use oneloop_net::{Addr, Socket, relay};
 /// # async fn serve(handle: Handle, client: Socket, upstream: Addr) -> std::io::Result<()> {
 /// let upstream = Socket::connect(&handle, &upstream)?.await?;
 /// let relayed = relay(&client, &upstream).await?;
