@@ -3,7 +3,7 @@
 use super::options::{SpawnOptions, Stdio};
 use crate::abort::AbortSignal;
 use crate::error::Error;
-use crate::events::{Emitter, Event, ListenerId};
+use crate::events::{Emitter, Event, hears};
 use crate::net::{Socket, event};
 use crate::runtime::{Runtime, Tick, current, once};
 use crate::thrown::{Outcome, Thrown, or_rethrow};
@@ -118,6 +118,8 @@ fn is_told_by_an_event(error: &io::Error) -> bool {
     let number = error.raw_os_error();
     told.iter().any(|errno| number == Some(*errno as i32))
 }
+
+hears!(ChildProcess, Event);
 
 impl ChildProcess {
     #[track_caller]
@@ -439,29 +441,6 @@ impl ChildProcess {
             drop(self.inner.alive.replace(Some(alive)));
         }
         self
-    }
-
-    /// Has a function hear an event.
-    pub fn on<E: Event, O: Outcome>(
-        &self,
-        event: E,
-        f: impl for<'a> Fn(E::Args<'a>) -> O + 'static,
-    ) -> ListenerId {
-        self.inner.events.on(event, f)
-    }
-
-    /// Has a function hear an event the next time, and no more.
-    pub fn once<E: Event, O: Outcome>(
-        &self,
-        event: E,
-        f: impl for<'a> FnOnce(E::Args<'a>) -> O + 'static,
-    ) -> ListenerId {
-        self.inner.events.once(event, f)
-    }
-
-    /// Takes a listener off. False if it is off already.
-    pub fn off(&self, id: ListenerId) -> bool {
-        self.inner.events.off(id)
     }
 
     /// Hears 'spawn'.

@@ -5,7 +5,7 @@ use super::handle::{Handle, Owner, Packets, Sent};
 use super::options::{Kind, RemoteInfo, SocketOptions};
 use crate::abort::AbortSignal;
 use crate::error::Error;
-use crate::events::{Emitter, ListenerId};
+use crate::events::{Emitter, ListenerId, hears};
 use crate::net::Endpoint;
 use crate::runtime::{Runtime, Tick, current};
 use crate::thrown::{Outcome, Thrown};
@@ -97,6 +97,8 @@ pub fn create_socket(options: impl Into<SocketOptions>) -> Socket {
     }
     socket
 }
+
+hears!(Socket, SocketEvent);
 
 impl Socket {
     fn kind(&self) -> Kind {
@@ -738,34 +740,6 @@ impl Socket {
             drop(steps);
         }
         self.emit(event::Error, (self.clone(), error)).map(drop)
-    }
-
-    /// Has a function hear an event: see [`event`].
-    pub fn on<E: SocketEvent, O: Outcome>(
-        &self,
-        event: E,
-        f: impl for<'a> Fn(E::Args<'a>) -> O + 'static,
-    ) -> ListenerId {
-        self.inner.events.on(event, f)
-    }
-
-    /// Has a function hear an event the next time, and no more.
-    pub fn once<E: SocketEvent, O: Outcome>(
-        &self,
-        event: E,
-        f: impl for<'a> FnOnce(E::Args<'a>) -> O + 'static,
-    ) -> ListenerId {
-        self.inner.events.once(event, f)
-    }
-
-    /// Takes a listener off. False if it is off already.
-    pub fn off(&self, id: ListenerId) -> bool {
-        self.inner.events.off(id)
-    }
-
-    /// How many listen to an event.
-    pub fn listener_count<E: SocketEvent>(&self, event: E) -> usize {
-        self.inner.events.listener_count(event)
     }
 
     /// Hears 'message'.

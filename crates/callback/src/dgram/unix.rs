@@ -4,7 +4,7 @@
 use super::event::{self, UnixEvent};
 use super::handle::{Handle, Owner, Packets, Sent};
 use crate::error::Error;
-use crate::events::{Emitter, ListenerId};
+use crate::events::{Emitter, hears};
 use crate::runtime::{Runtime, Tick, current};
 use crate::thrown::{Outcome, Thrown};
 use nix::errno::Errno;
@@ -152,6 +152,8 @@ impl fmt::Debug for UnixSocket {
         }
     }
 }
+
+hears!(UnixSocket, UnixEvent);
 
 impl UnixSocket {
     fn start(runtime: Rc<Runtime>, socket: Unix) -> Self {
@@ -365,20 +367,6 @@ impl UnixSocket {
         let socket = self.clone();
         let tick = Tick::Call(Box::new(move || f(&socket)));
         self.inner.runtime.push_tick(tick);
-    }
-
-    /// Has a function hear an event: see [`event`].
-    pub fn on<E: UnixEvent, O: Outcome>(
-        &self,
-        event: E,
-        f: impl for<'a> Fn(E::Args<'a>) -> O + 'static,
-    ) -> ListenerId {
-        self.inner.events.on(event, f)
-    }
-
-    /// Takes a listener off. False if it is off already.
-    pub fn off(&self, id: ListenerId) -> bool {
-        self.inner.events.off(id)
     }
 
     /// Hears each message.

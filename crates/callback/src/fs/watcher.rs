@@ -2,7 +2,7 @@
 
 use super::event;
 use crate::error::Error;
-use crate::events::{AnyListener, Emitter, HeardAs, ListenerId};
+use crate::events::{Emitter, Event, hears};
 use crate::runtime::{Runtime, Tick, current};
 use crate::thrown::{Outcome, Thrown};
 use oneloop_core::JoinHandle;
@@ -135,6 +135,8 @@ pub fn watch_with<O: Outcome>(
     Ok(watcher)
 }
 
+hears!(FsWatcher, Event);
+
 impl FsWatcher {
     async fn run(self) {
         while let Some(change) = self.next().await {
@@ -212,20 +214,6 @@ impl FsWatcher {
     pub fn make_ref(&self) -> &Self {
         self.inner.watcher.set_referenced(true);
         self
-    }
-
-    /// Has a function hear an event: see [`event`].
-    pub fn on<E: HeardAs<AnyListener>, O: Outcome>(
-        &self,
-        event: E,
-        f: impl for<'a> Fn(E::Args<'a>) -> O + 'static,
-    ) -> ListenerId {
-        self.inner.events.on(event, f)
-    }
-
-    /// Takes a listener off. False if it is off already.
-    pub fn off(&self, id: ListenerId) -> bool {
-        self.inner.events.off(id)
     }
 
     /// Hears 'change'.

@@ -6,7 +6,7 @@ use super::socket::{Socket, WeakSocket};
 use crate::abort::AbortSignal;
 use crate::drive::{Drive, Driven, Pace};
 use crate::error::Error;
-use crate::events::{Emitter, ListenerId};
+use crate::events::{Emitter, hears};
 use crate::runtime::{Runtime, Tick, current};
 use crate::thrown::{Outcome, Thrown};
 use nix::errno::Errno;
@@ -86,6 +86,8 @@ pub fn create_server_with<O: Outcome>(
     server.on_connection(on_connection);
     server
 }
+
+hears!(Server, ServerEvent);
 
 impl Server {
     /// Listens on a port of all addresses, on a host and port, or on the path of a Unix socket. Port 0
@@ -394,39 +396,6 @@ impl Server {
     }
 
     // Events.
-
-    /// Has a function hear an event: see [`event`].
-    pub fn on<E: ServerEvent, O: Outcome>(
-        &self,
-        event: E,
-        f: impl for<'a> Fn(E::Args<'a>) -> O + 'static,
-    ) -> ListenerId {
-        self.inner.events.on(event, f)
-    }
-
-    /// Has a function hear an event the next time, and no more.
-    pub fn once<E: ServerEvent, O: Outcome>(
-        &self,
-        event: E,
-        f: impl for<'a> FnOnce(E::Args<'a>) -> O + 'static,
-    ) -> ListenerId {
-        self.inner.events.once(event, f)
-    }
-
-    /// Takes a listener off. False if it is off already.
-    pub fn off(&self, id: ListenerId) -> bool {
-        self.inner.events.off(id)
-    }
-
-    /// Takes all listeners of an event off.
-    pub fn remove_all_listeners<E: ServerEvent>(&self, event: E) {
-        self.inner.events.remove_all(event);
-    }
-
-    /// How many listen to an event.
-    pub fn listener_count<E: ServerEvent>(&self, event: E) -> usize {
-        self.inner.events.listener_count(event)
-    }
 
     /// Hears 'listening'.
     pub fn on_listening<O: Outcome>(&self, f: impl Fn(Server) -> O + 'static) -> &Self {
