@@ -131,11 +131,13 @@ fn listening(state: u64) -> u32 {
     }
 }
 
-/// Sees to it that a signal to which nobody listens any more has its default action, if it has it now.
+/// Sees to it that a signal to which nobody listens any more has its default action, if it has it now; as
+/// far as that is known: without `/proc` it stays without effect.
 fn restore_later(number: i32) -> io::Result<()> {
     // A panic cannot leave it half-changed.
     let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
-    if *seen & bit(number) == 0 && disposition(number)? == Disposition::Default {
+    let is_new = *seen & bit(number) == 0;
+    if is_new && matches!(disposition(number), Ok(Disposition::Default)) {
         // SAFETY: the action is async-signal-safe: a load, and what signal-hook promises to be so.
         unsafe { register(number, move || act_by_default(number)) }?;
     }
