@@ -29,6 +29,10 @@ pub(crate) fn read_at(fd: impl AsFd, buf: &mut [u8], offset: u64) -> Result<usiz
     if !*IS_RELIABLE {
         return Err(Missed::Unsupported);
     }
+    // preadv2(2): -1 stands for the kernel's own cursor.
+    if i64::try_from(offset).is_err() {
+        return Err(Missed::Failed(Errno::INVAL.into()));
+    }
     let bytes = buf.len().min(BYTES_MAX);
     let mut into = [IoSliceMut::new(&mut buf[..bytes])];
     preadv2(fd, &mut into, offset, ReadWriteFlags::NOWAIT).map_err(|errno| match errno {

@@ -277,7 +277,7 @@ impl File {
     /// Reads from an offset, as [`File::read`] does from the cursor, which stays where it is. Cancel safe.
     ///
     /// # Errors
-    /// Those of `pread(2)`: `ESPIPE` for a stream.
+    /// Those of `pread(2)`: `ESPIPE` for a stream, `EINVAL` for an offset beyond 2^63 - 1.
     pub async fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         self.open.read_at(buf, offset).await
     }
@@ -386,7 +386,7 @@ impl File {
     /// Cancel: dropped before a thread has begun, nothing is written; after that the bytes are.
     ///
     /// # Errors
-    /// Those of `pwrite(2)`: `ESPIPE` for a stream.
+    /// Those of `pwrite(2)`: `ESPIPE` for a stream, `EINVAL` for an offset beyond 2^63 - 1.
     pub async fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize> {
         self.seekable()?;
         let own = buffer::take_with(&buf[..buf.len().min(JOB_BYTES_MAX)]);
@@ -434,7 +434,7 @@ impl File {
     /// number; for the end a thread is asked. Cancel safe.
     ///
     /// # Errors
-    /// `InvalidInput` for a place before the start; `ESPIPE` for a stream.
+    /// `InvalidInput` for a place before the start, or beyond 2^63 - 1; `ESPIPE` for a stream.
     pub async fn seek(&self, to: SeekFrom) -> io::Result<u64> {
         let seekable = self.seekable()?;
         let _turn = seekable.turn.acquire().await;
@@ -448,8 +448,10 @@ impl File {
                 (end.await?, by)
             }
         };
-        let cursor = from.checked_add_signed(by).ok_or_else(|| {
-            let problem = "a cursor cannot be before the start of the file";
+        let cursor = from.checked_add_signed(by);
+        let cursor = cursor.filter(|cursor| i64::try_from(*cursor).is_ok());
+        let cursor = cursor.ok_or_else(|| {
+            let problem = "a cursor can be neither before the start of a file nor beyond 2^63 - 1";
             io::Error::new(io::ErrorKind::InvalidInput, problem)
         })?;
         seekable.cursor.set(cursor);

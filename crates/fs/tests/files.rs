@@ -69,6 +69,22 @@ fn positions_leave_the_cursor_alone() {
 }
 
 #[test]
+fn what_the_kernel_takes_for_a_negative_offset_is_refused() {
+    block_on(|dir| async move {
+        let file = File::create_new(dir.join("a")).await.unwrap();
+        file.write_all(b"0123456789").await.unwrap();
+        for offset in [u64::MAX, 1 << 63] {
+            let read = file.read_at(&mut [0; 4], offset).await.unwrap_err();
+            let written = file.write_at(b"x", offset).await.unwrap_err();
+            assert_eq!([errno(&read), errno(&written)], [Some(Errno::INVAL); 2]);
+            let sought = file.seek(SeekFrom::Start(offset)).await.unwrap_err();
+            assert_eq!(sought.kind(), ErrorKind::InvalidInput);
+        }
+        assert_eq!(file.stream_position().await.unwrap(), 10);
+    });
+}
+
+#[test]
 fn clones_share_the_cursor_and_std_gets_it() {
     block_on(|dir| async move {
         let file = File::create_new(dir.join("a")).await.unwrap();
