@@ -264,10 +264,10 @@ impl Shared {
 }
 
 /// The job's own panic is its outcome; what else may panic, such as the drop of a result that nobody
-/// waits for, must not end the thread.
-fn do_job(job: Job) {
+/// waits for, must end neither the thread nor the end of the pool.
+fn do_job(job: impl FnOnce()) {
     if catch_unwind(AssertUnwindSafe(job)).is_err() {
-        eprintln!("a result of an offloaded job panicked while it was dropped");
+        eprintln!("an offloaded job, or its result, panicked while it was dropped");
     }
 }
 
@@ -281,8 +281,10 @@ impl Drop for Crew {
         queue.closed = true;
         let never = mem::take(&mut queue.jobs);
         drop(queue);
-        drop(never);
         self.shared.changed.notify_all();
+        for job in never {
+            do_job(|| drop(job));
+        }
         if self.class.is_joined() {
             for thread in self.threads.take() {
                 let _ = thread.join(); // it catches all panics
@@ -416,8 +418,8 @@ impl Handle {
     /// Jobs of one class begin in their order. While its queue is full ([`PoolOptions::queued_max`]) the
     /// job stays in the future, which has to be polled to get it in.
     ///
-    /// Cancel safe: dropped before the job has begun, it is never done; after that, it is, and its
-    /// result is dropped. The loop's drop waits for jobs that have begun, but not for those of
+    /// Cancel safe: dropped before the job has begun, it is never done, and goes with what is in it when a
+    /// thread comes to it; after that, it is done, and its result is dropped. The loop's drop waits for jobs that have begun, but not for those of
     /// [`Class::Dns`].
     ///
     /// ```
@@ -653,6 +655,31 @@ mod tests {
         assert_eq!(event_loop.block_on(queued).unwrap(), 1);
         drop(gives_up); // admitted, as `queued` has left the queue
         assert_eq!(event_loop.block_on(waits).unwrap(), 3);
+    }
+
+    #[test]
+    fn a_waiting_job_that_panics_when_it_is_dropped_does_not_disturb_the_loops_end() {
+        struct Bomb;
+        impl Drop for Bomb {
+            fn drop(&mut self) {
+                panic!("in a drop");
+            }
+        }
+        let event_loop = narrow_loop(8);
+        let handle = event_loop.handle();
+        let (go, busy) = block(&handle, Class::Fs);
+        let bomb = Bomb;
+        drop(handle.offload_to(Class::Fs, move || drop(bomb)));
+        drop(busy);
+        let crew = Arc::clone(&handle.inner.pool.crew(Class::Fs).shared);
+        let go = std::thread::spawn(move || {
+            while !super::lock(&crew.queue).closed {
+                std::thread::yield_now();
+            }
+            drop(go);
+        });
+        drop((event_loop, handle)); // panicked, with the thread left behind
+        go.join().unwrap();
     }
 
     #[test]
