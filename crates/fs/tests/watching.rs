@@ -229,6 +229,98 @@ fn names_that_change_hands_are_followed() {
 }
 
 #[test]
+fn a_directory_is_found_though_the_one_above_has_moved_meanwhile() {
+    block_on(|dir| async move {
+        fs::create_dir(dir.join("above")).unwrap();
+        let watcher = watch(&dir, RECURSIVE).await;
+        fs::create_dir(dir.join("above/new")).unwrap();
+        let next = watcher.next().await.unwrap(); // a thread is asked to look there next
+        assert_eq!(lines(&dir, &[next]), ["+above/new"]);
+        fs::rename(dir.join("above"), dir.join("moved")).unwrap();
+        assert_eq!(told_lines(&watcher, &dir).await, "above>moved");
+        fs::write(dir.join("moved/new/file"), "").unwrap();
+        assert_eq!(told_lines(&watcher, &dir).await, "+moved/new/file");
+    });
+}
+
+#[test]
+fn a_directory_that_takes_the_place_of_one_that_went_is_watched() {
+    block_on(|dir| async move {
+        let outside = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.join("a")).unwrap();
+        fs::create_dir(outside.path().join("b")).unwrap();
+        let watcher = watch(&dir, RECURSIVE).await;
+        fs::rename(dir.join("a"), outside.path().join("a")).unwrap();
+        fs::rename(outside.path().join("b"), dir.join("a")).unwrap();
+        assert_eq!(told_lines(&watcher, &dir).await, "-a +a");
+        fs::write(dir.join("a/file"), "").unwrap();
+        assert_eq!(told_lines(&watcher, &dir).await, "+a/file");
+    });
+}
+
+/// All directories below one, and itself.
+fn dirs_of(root: &Path) -> Vec<PathBuf> {
+    let mut dirs = vec![root.to_owned()];
+    let mut next = 0;
+    while let Some(dir) = dirs.get(next) {
+        let entries = fs::read_dir(dir).unwrap().map(Result::unwrap);
+        let below = entries.filter(|entry| entry.file_type().unwrap().is_dir());
+        let below: Vec<_> = below.map(|entry| entry.path()).collect();
+        dirs.extend(below);
+        next += 1;
+    }
+    dirs
+}
+
+/// Makes, moves and removes directories, the same ones for the same seed.
+fn stir(root: &Path, mut seed: u64) {
+    let mut below = |max: usize| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        seed as usize % max
+    };
+    for _ in 0..400 {
+        let dirs = dirs_of(root);
+        let (from, to) = (&dirs[below(dirs.len())], &dirs[below(dirs.len())]);
+        let to = to.join(["a", "b", "c", "d"][below(4)]);
+        // Many of these cannot be.
+        let _ = match below(18) {
+            0..6 => fs::create_dir(to),
+            6 if from != root => fs::remove_dir_all(from),
+            _ if from != root => fs::rename(from, to),
+            _ => Ok(()),
+        };
+    }
+}
+
+#[test]
+fn no_directory_is_lost_in_a_storm_of_renames() {
+    for seed in 1..=10 {
+        block_on(|dir| async move {
+            let watcher = watch(&dir, RECURSIVE).await;
+            let root = dir.clone();
+            let storm = std::thread::spawn(move || stir(&root, seed));
+            while !storm.is_finished() {
+                told(&watcher).await;
+            }
+            storm.join().unwrap();
+            let files = dirs_of(&dir).into_iter().map(|dir| dir.join("file"));
+            let mut untold: BTreeSet<_> = files.collect();
+            for file in &untold {
+                fs::write(file, "").unwrap();
+            }
+            for change in told(&watcher).await {
+                if let Change::Created(file) = change {
+                    untold.remove(&file);
+                }
+            }
+            assert_eq!(untold, BTreeSet::new(), "seed {seed}");
+        });
+    }
+}
+
+#[test]
 fn roots_within_each_other_each_tell() {
     block_on(|dir| async move {
         fs::create_dir(dir.join("sub")).unwrap();

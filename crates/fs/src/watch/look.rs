@@ -5,6 +5,7 @@ use rustix::io::Errno;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::mem;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
@@ -37,13 +38,23 @@ pub(super) fn look_at(inotify: &OwnedFd, place: &Place) -> io::Result<Found> {
     if !place.is_root {
         flags |= WatchFlags::ONLYDIR | WatchFlags::DONT_FOLLOW;
     }
-    let wd = inotify::add_watch(inotify.as_fd(), &place.path, flags);
-    let wd = wd.map_err(|errno| explain(errno, "max_user_watches", "watches"))?;
-    let names = match place.is_recursive {
-        true => names_in(place)?,
-        false => Vec::new(),
+    let watch = || {
+        let wd = inotify::add_watch(inotify.as_fd(), &place.path, flags);
+        wd.map_err(|errno| explain(errno, "max_user_watches", "watches"))
     };
-    Ok(Found { wd, names })
+    let mut wd = watch()?;
+    if !place.is_recursive {
+        let names = Vec::new();
+        return Ok(Found { wd, names });
+    }
+    loop {
+        let names = names_in(place)?;
+        let before = mem::replace(&mut wd, watch()?);
+        if before == wd {
+            return Ok(Found { wd, names });
+        }
+        // Another directory has taken its place: whose names they are, nobody knows.
+    }
 }
 
 fn names_in(place: &Place) -> io::Result<Vec<(OsString, bool)>> {

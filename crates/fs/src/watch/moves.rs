@@ -12,6 +12,8 @@ pub(super) struct Moved {
     pub(super) dir: Key<Node>,
     pub(super) name: OsString,
     pub(super) path: PathBuf,
+    /// What is known of it: of the name, there may be something else to tell by then.
+    pub(super) node: Option<Key<Node>>,
 }
 
 /// First halves, in their order.

@@ -25,7 +25,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -82,6 +82,14 @@ impl Todo {
         }
     }
 
+    /// Where it is, as far as it is known.
+    fn path(&self, tree: &Tree) -> PathBuf {
+        match self.parent {
+            Some(parent) => tree.path(parent).join(&self.name),
+            None => Path::new(&self.name).to_owned(),
+        }
+    }
+
     /// A directory in that one, looked at for the same reason.
     fn below(&self, parent: Key<Node>, name: OsString) -> Self {
         Todo {
@@ -94,8 +102,14 @@ impl Todo {
 
 /// What a thread is asked to look at.
 pub(super) struct Batch {
-    pub(super) asked: Vec<Todo>,
+    pub(super) asked: Vec<Asked>,
     pub(super) places: Vec<Place>,
+}
+
+/// A place that is looked at, and where it was thought to be then.
+pub(super) struct Asked {
+    todo: Todo,
+    path: PathBuf,
 }
 
 /// Looks at each of the places, on a thread of the pool.
@@ -116,6 +130,10 @@ pub(super) struct State {
     looks: Cell<usize>,
     /// Who waits for their end.
     waiting: Cell<Option<Waker>>,
+    /// What was looked at since all events were heard: a directory above may have moved meanwhile.
+    looked_at: RefCell<Vec<Asked>>,
+    /// Watches that no node needed any more while a thread, which may have found them again, looked.
+    unneeded: RefCell<Vec<i32>>,
     /// What is still to be told.
     queue: RefCell<VecDeque<io::Result<Change>>>,
     /// Directories with names that were looked up.
@@ -137,6 +155,8 @@ impl State {
             todo: RefCell::default(),
             looks: Cell::new(0),
             waiting: Cell::default(),
+            looked_at: RefCell::default(),
+            unneeded: RefCell::default(),
             queue: RefCell::default(),
             looked_up: RefCell::default(),
             buf: RefCell::new(Box::new([MaybeUninit::uninit(); READ_BYTES])),
@@ -163,10 +183,12 @@ impl State {
                 Poll::Ready(events) => events?.into_iter().for_each(|event| self.hear(event)),
                 Poll::Pending => {
                     // Unless the task has had its share of I/O, there is no more for now.
-                    if !self.source.is_ready(Direction::Read) {
+                    let is_drained = !self.source.is_ready(Direction::Read);
+                    if is_drained {
                         self.forget_looked_up();
                     }
-                    if !self.poll_half_renames(cx) {
+                    let has_more = is_drained && self.look_where_it_went();
+                    if !has_more && !self.poll_half_renames(cx) {
                         return Poll::Pending;
                     }
                 }
@@ -233,7 +255,7 @@ impl State {
         let nodes = self.tree.borrow().of_wd(event.wd);
         if nodes.is_empty() && !event.flags.contains(ReadFlags::IGNORED) {
             // A watch that was given up while a thread set it up.
-            self.remove_watches([event.wd]);
+            self.remove_watch(event.wd);
         }
         for node in &nodes {
             match &event.name {
@@ -268,11 +290,9 @@ impl State {
     /// Something happened to a name in a directory.
     fn hear_of_name(&self, dir: Key<Node>, name: &OsStr, event: &Event) {
         let flags = event.flags;
-        if !flags.contains(ReadFlags::MOVED_TO) {
-            // What went from here before is told before.
-            let half = self.moves.borrow_mut().take_of_name(dir, name);
-            half.into_iter().for_each(|half| self.went_outside(half));
-        }
+        // What went from here before is told before.
+        let half = self.moves.borrow_mut().take_of_name(dir, name);
+        half.into_iter().for_each(|half| self.went_outside(half));
         let path = self.tree.borrow().path(dir).join(name);
         let was_looked_up = self.was_looked_up(dir, name, flags);
         if flags.contains(ReadFlags::CREATE) {
@@ -284,13 +304,14 @@ impl State {
             self.forget_child(dir, name);
             self.tell(Change::Removed(path));
         } else if flags.contains(ReadFlags::MOVED_FROM) {
-            let root = self.tree.borrow().root_of(dir);
+            let tree = self.tree.borrow();
             self.moves.borrow_mut().push(Moved {
                 cookie: event.cookie,
-                root,
+                root: tree.root_of(dir),
                 dir,
                 name: name.to_owned(),
                 path,
+                node: tree.child(dir, name),
             });
         } else if flags.contains(ReadFlags::MOVED_TO) {
             let root = self.tree.borrow().root_of(dir);
@@ -323,9 +344,10 @@ impl State {
     fn renamed(&self, half: Moved, dir: Key<Node>, name: &OsStr) {
         let to = self.tree.borrow().path(dir).join(name);
         self.forget_child(dir, name); // what had that name before
-        let moved = self.tree.borrow().child(half.dir, &half.name);
-        if let Some(moved) = moved {
-            self.tree.borrow_mut().put(moved, dir, name);
+        if let Some(moved) = self.left_behind(&half)
+            && !self.tree.borrow_mut().put(moved, dir, name)
+        {
+            self.forget(moved); // whoever looks where `dir` is by now finds both
         }
         self.tell(Change::Renamed {
             from: half.path,
@@ -333,8 +355,15 @@ impl State {
         });
     }
 
+    /// The node of what went, unless a look has found it elsewhere by now.
+    fn left_behind(&self, half: &Moved) -> Option<Key<Node>> {
+        let place = self.tree.borrow().place(half.node?)?;
+        half.node.filter(|_| place == (half.dir, half.name.clone()))
+    }
+
     fn went_outside(&self, half: Moved) {
-        self.forget_child(half.dir, &half.name);
+        let node = self.left_behind(&half);
+        node.into_iter().for_each(|node| self.forget(node));
         self.tell(Change::Removed(half.path));
     }
 
@@ -375,14 +404,26 @@ impl State {
     /// Takes a node out of the tree, with all below it.
     fn forget(&self, node: Key<Node>) {
         let unneeded = self.tree.borrow_mut().remove(node);
-        self.remove_watches(unneeded);
+        self.unneeded.borrow_mut().extend(unneeded);
+        self.remove_unneeded();
     }
 
-    fn remove_watches(&self, watches: impl IntoIterator<Item = i32>) {
-        for wd in watches {
-            // The kernel may have removed it by itself: what was watched is gone.
-            let _ = inotify::remove_watch(self.source.as_fd(), wd);
+    /// Has the kernel watch no more what nobody needs; but not while a thread looks, which may have been told
+    /// by the kernel that the watch was there.
+    fn remove_unneeded(&self) {
+        if self.looks.get() > 0 {
+            return;
         }
+        for wd in self.unneeded.take() {
+            if self.tree.borrow().of_wd(wd).is_empty() {
+                self.remove_watch(wd);
+            }
+        }
+    }
+
+    fn remove_watch(&self, wd: i32) {
+        // The kernel may have removed it by itself: what was watched is gone.
+        let _ = inotify::remove_watch(self.source.as_fd(), wd);
     }
 
     /// Nothing is left to be read, so no name that was looked up is still to be told.
@@ -410,6 +451,7 @@ impl State {
 
     pub(super) fn end_look(&self) {
         self.looks.set(self.looks.get() - 1);
+        self.remove_unneeded();
         if let Some(waker) = self.waiting.take() {
             waker.wake();
         }
@@ -463,31 +505,46 @@ impl State {
     /// Where it is that is to be looked at.
     pub(super) fn places(&self, todo: Vec<Todo>) -> Batch {
         let tree = self.tree.borrow();
-        let place = |todo: &Todo| Place {
-            path: match todo.parent {
-                Some(parent) => tree.path(parent).join(&todo.name),
-                None => Path::new(&todo.name).to_owned(),
-            },
-            is_root: todo.parent.is_none(),
-            is_recursive: todo.is_recursive,
+        let asked = todo.into_iter().map(|todo| Asked {
+            path: todo.path(&tree),
+            todo,
+        });
+        let asked: Vec<_> = asked.collect();
+        let place = |asked: &Asked| Place {
+            path: asked.path.clone(),
+            is_root: asked.todo.parent.is_none(),
+            is_recursive: asked.todo.is_recursive,
         };
-        Batch {
-            places: todo.iter().map(place).collect(),
-            asked: todo,
-        }
+        let places = asked.iter().map(place).collect();
+        Batch { asked, places }
+    }
+
+    /// All events were heard. Where a directory above had moved before a thread came to look, it looked in the
+    /// wrong place, and has to do it again. True if there is such a one.
+    fn look_where_it_went(&self) -> bool {
+        let tree = self.tree.borrow();
+        let looked_at = self.looked_at.take().into_iter();
+        let elsewhere = looked_at.filter(|Asked { todo, path }| {
+            let parent = todo.parent.and_then(|parent| tree.get(parent));
+            parent.is_some() && todo.path(&tree) != *path
+        });
+        let mut todo = self.todo.borrow_mut();
+        todo.extend(elsewhere.map(|asked| asked.todo));
+        !todo.is_empty()
     }
 
     /// Takes in what a thread found. What was not there any more is told by the kernel.
-    fn merge(&self, asked: Vec<Todo>, found: Vec<io::Result<Found>>) {
+    fn merge(&self, asked: Vec<Asked>, found: Vec<io::Result<Found>>) {
         for (asked, found) in asked.into_iter().zip(found) {
             match found {
                 Ok(found) => {
-                    let below = self.take_in(&asked, found);
+                    let below = self.take_in(&asked.todo, found);
                     self.todo.borrow_mut().extend(below);
                 }
                 Err(error) if is_gone(&error) => {}
                 Err(error) => self.tell_error(error),
             }
+            self.looked_at.borrow_mut().push(asked);
         }
     }
 
@@ -495,18 +552,19 @@ impl State {
     /// what is to be looked at next.
     pub(super) fn merge_first(
         &self,
-        asked: Vec<Todo>,
+        asked: Vec<Asked>,
         found: Vec<io::Result<Found>>,
     ) -> io::Result<Vec<Todo>> {
         let mut next = Vec::new();
         for (asked, found) in asked.into_iter().zip(found) {
             match found {
-                Ok(found) => next.extend(self.take_in(&asked, found)),
-                Err(error) if asked.parent.is_none() => return Err(error),
+                Ok(found) => next.extend(self.take_in(&asked.todo, found)),
+                Err(error) if asked.todo.parent.is_none() => return Err(error),
                 Err(error) if error.kind() == io::ErrorKind::StorageFull => return Err(error),
                 Err(error) if is_gone(&error) => {}
                 Err(error) => self.tell_error(error),
             }
+            self.looked_at.borrow_mut().push(asked);
         }
         Ok(next)
     }
@@ -551,8 +609,10 @@ impl State {
         if let Some(parent) = asked.parent
             && let Some(moved) = tree.below_same_root(parent, wd)
         {
-            tree.put(moved, parent, &asked.name);
-            return Some((moved, false));
+            // If it cannot be there yet, the kernel tells of the move.
+            return tree
+                .put(moved, parent, &asked.name)
+                .then_some((moved, false));
         }
         let node = tree.add(asked.parent, &asked.name, wd, asked.is_recursive);
         Some((node, true))

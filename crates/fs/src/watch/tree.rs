@@ -3,6 +3,7 @@
 use oneloop_core::{Key, Slots};
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
+use std::iter;
 use std::path::{Path, PathBuf};
 
 /// Something that is watched: a root, or a directory below one.
@@ -71,20 +72,26 @@ impl Tree {
         unneeded
     }
 
+    /// In which directory a node is, and under which name; a root is in none.
+    pub(super) fn place(&self, key: Key<Node>) -> Option<(Key<Node>, OsString)> {
+        let node = self.nodes.get(key)?;
+        Some((node.parent?, node.name.clone()))
+    }
+
     fn unlink(&mut self, key: Key<Node>) {
-        let place = self
-            .nodes
-            .get(key)
-            .and_then(|node| Some((node.parent?, node.name.clone())));
-        if let Some((parent, name)) = place
+        if let Some((parent, name)) = self.place(key)
             && let Some(parent) = self.nodes.get_mut(parent)
         {
             parent.children.remove(&name);
         }
     }
 
-    /// Puts a node, with all below it, in another place, where there is none.
-    pub(super) fn put(&mut self, key: Key<Node>, parent: Key<Node>, name: &OsStr) {
+    /// Puts a node, with all below it, in another place, where there is none. False if that place is within
+    /// the node: the directory there has left it, and nobody has told yet where to.
+    pub(super) fn put(&mut self, key: Key<Node>, parent: Key<Node>, name: &OsStr) -> bool {
+        if self.upwards(parent).any(|above| above == key) {
+            return false;
+        }
         self.unlink(key);
         if let Some(node) = self.nodes.get_mut(key) {
             node.parent = Some(parent);
@@ -93,6 +100,7 @@ impl Tree {
         if let Some(parent) = self.nodes.get_mut(parent) {
             parent.children.insert(name.to_owned(), key);
         }
+        true
     }
 
     pub(super) fn get(&self, key: Key<Node>) -> Option<&Node> {
@@ -136,11 +144,13 @@ impl Tree {
             .is_some_and(|node| node.parent.is_none())
     }
 
-    pub(super) fn root_of(&self, mut key: Key<Node>) -> Key<Node> {
-        while let Some(parent) = self.nodes.get(key).and_then(|node| node.parent) {
-            key = parent;
-        }
-        key
+    /// A node, and those that it is in.
+    fn upwards(&self, key: Key<Node>) -> impl Iterator<Item = Key<Node>> {
+        iter::successors(Some(key), |key| self.nodes.get(*key)?.parent)
+    }
+
+    pub(super) fn root_of(&self, key: Key<Node>) -> Key<Node> {
+        self.upwards(key).last().expect("it begins with the node")
     }
 
     pub(super) fn roots(&self) -> Vec<Key<Node>> {
@@ -156,12 +166,8 @@ impl Tree {
 
     /// Where a node is, as its root was given.
     pub(super) fn path(&self, key: Key<Node>) -> PathBuf {
-        let mut names = Vec::new();
-        let mut next = Some(key);
-        while let Some(node) = next.and_then(|key| self.nodes.get(key)) {
-            names.push(&node.name);
-            next = node.parent;
-        }
+        let nodes = self.upwards(key).filter_map(|key| self.nodes.get(key));
+        let names: Vec<_> = nodes.map(|node| &node.name).collect();
         names.into_iter().rev().collect()
     }
 }
