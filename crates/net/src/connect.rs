@@ -189,18 +189,16 @@ impl<'a> Race<'a> {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Socket>> {
         loop {
-            let failed_before = self.failed.len();
             if let Some(socket) = self.poll_under_way(cx) {
                 return Poll::Ready(Ok(socket));
             }
-            let has_failed = self.failed.len() > failed_before;
-            if !has_failed && !self.under_way.is_empty() && !self.is_delay_over(cx) {
+            if !self.is_next_due(cx) {
                 return Poll::Pending;
             }
             match self.waiting.pop_front() {
                 Some(addr) => self.begin(addr),
                 None if self.under_way.is_empty() => return Poll::Ready(Err(no_address())),
-                None => self.delay = None, // all are under way
+                None => return Poll::Pending,
             }
         }
     }
@@ -212,7 +210,7 @@ impl<'a> Race<'a> {
                 Poll::Ready(Ok(socket)) => return Some(socket),
                 Poll::Ready(Err(error)) => {
                     let (addr, _) = self.under_way.remove(index);
-                    self.failed.push((addr, error));
+                    self.fail(addr, error);
                 }
                 Poll::Pending => index += 1,
             }
@@ -220,18 +218,25 @@ impl<'a> Race<'a> {
         None
     }
 
-    fn is_delay_over(&mut self, cx: &mut Context<'_>) -> bool {
+    fn is_next_due(&mut self, cx: &mut Context<'_>) -> bool {
         let delay = self.delay.as_mut();
-        delay.is_some_and(|delay| Pin::new(delay).poll(cx).is_ready())
+        delay.is_none_or(|delay| Pin::new(delay).poll(cx).is_ready())
     }
 
     fn begin(&mut self, addr: SocketAddr) {
         match begin(self.handle, addr, self.options.local_addr) {
-            Ok(connecting) => self.under_way.push((addr, connecting)),
-            Err(error) => self.failed.push((addr, error)),
+            Ok(connecting) => {
+                self.under_way.push((addr, connecting));
+                let has_more = !self.waiting.is_empty();
+                self.delay = has_more.then(|| self.handle.sleep(self.options.attempt_delay));
+            }
+            Err(error) => self.fail(addr, error),
         }
-        let has_more = !self.waiting.is_empty();
-        self.delay = has_more.then(|| self.handle.sleep(self.options.attempt_delay));
+    }
+
+    fn fail(&mut self, addr: SocketAddr, error: io::Error) {
+        self.failed.push((addr, error));
+        self.delay = None; // the next is tried at once
     }
 
     /// Says of each address how it failed, if any was tried.
@@ -380,6 +385,18 @@ mod tests {
         });
         assert_eq!(connected.unwrap().peer_addr().unwrap(), addr);
         assert!(took < 10 * MS, "{took:?}");
+    }
+
+    #[test]
+    fn after_an_address_that_cannot_be_tried_the_next_is_tried_at_once() {
+        let (_listener, addr) = listening();
+        let unreachable = "255.255.255.255:1".parse().unwrap(); // the kernel says so at once
+        let mut silent = None;
+        let (connected, took) = connect_to(ConnectOptions::default(), |handle| {
+            [silent.insert(Silent::new(handle)).addr(), unreachable, addr]
+        });
+        assert_eq!(connected.unwrap().peer_addr().unwrap(), addr);
+        assert!(took >= 250 * MS && took < 260 * MS, "{took:?}");
     }
 
     #[test]
