@@ -155,25 +155,31 @@ impl<T: Send + 'static> Joint<T> {
 
     /// Ends it, unless it has ended.
     fn end(&self, outcome: Option<T>) {
-        let mut shared = lock(&self.shared);
+        let shared = lock(&self.shared);
         let stage = match (outcome, &shared.stage) {
             (Some(outcome), _) => Stage::Done(outcome),
             (None, Stage::Queued) => Stage::Failed(Failure::NeverBegun),
             (None, Stage::Begun) => Stage::Failed(Failure::Panicked),
             (None, Stage::Done(_) | Stage::Failed(_)) => return,
         };
-        shared.stage = stage;
-        let waiting = mem::take(&mut shared.waiting);
-        drop(shared);
-        waiting.into_iter().for_each(|(_, waker)| waker.wake());
+        tell(shared, stage);
     }
 
     /// Gives up, for who began it: a job that no thread has begun is not to be.
     fn give_up(&self) {
-        if matches!(lock(&self.shared).stage, Stage::Queued) {
-            self.end(None);
+        let shared = lock(&self.shared);
+        if matches!(shared.stage, Stage::Queued) {
+            tell(shared, Stage::Failed(Failure::NeverBegun));
         }
     }
+}
+
+/// Tells all who wait how it ended.
+fn tell<T>(mut shared: MutexGuard<'_, Shared<T>>, stage: Stage<T>) {
+    shared.stage = stage;
+    let waiting = mem::take(&mut shared.waiting);
+    drop(shared);
+    waiting.into_iter().for_each(|(_, waker)| waker.wake());
 }
 
 /// Tells how a job ended, however it did.
