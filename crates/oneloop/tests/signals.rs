@@ -121,8 +121,12 @@ fn what_cannot_be_heard_is_an_error() {
             error.to_string(),
             format!("nothing can listen to signal {number}")
         );
-        assert_eq!(disposition(number).unwrap(), Disposition::Default);
     }
+    assert_eq!(disposition(SIGKILL).unwrap(), Disposition::Default);
+    assert_eq!(
+        disposition(65).unwrap_err().raw_os_error(),
+        Some(libc::EINVAL)
+    );
 }
 
 /// The callback style, too: `off` is enough.

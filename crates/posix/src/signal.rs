@@ -5,7 +5,9 @@ use signal_hook::SigId;
 use signal_hook::consts::FORBIDDEN;
 use signal_hook::low_level::{emulate_default_handler, register, unregister};
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
+use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -29,21 +31,22 @@ pub enum Disposition {
     Caught,
 }
 
-/// What this signal does now, as `/proc/self/status` tells.
+/// What this signal does now (`sigaction(2)`).
 ///
 /// # Errors
-/// Those of reading it.
+/// `EINVAL` for what is no signal.
 pub fn disposition(number: i32) -> io::Result<Disposition> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let has = |field: &str| {
-        let mask = status.lines().find_map(|line| line.strip_prefix(field));
-        let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-        mask.unwrap_or(0) & bit(number) != 0
-    };
-    Ok(match (has("SigIgn:"), has("SigCgt:")) {
-        (true, _) => Disposition::Ignored,
-        (_, true) => Disposition::Caught,
-        _ => Disposition::Default,
+    let mut now = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: it is given nothing to set, and room for what is set.
+    if unsafe { libc::sigaction(number, ptr::null(), now.as_mut_ptr()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: sigaction(2) has filled it in.
+    let now = unsafe { now.assume_init() };
+    Ok(match now.sa_sigaction {
+        libc::SIG_DFL => Disposition::Default,
+        libc::SIG_IGN => Disposition::Ignored,
+        _ => Disposition::Caught,
     })
 }
 
@@ -86,28 +89,24 @@ impl Listener {
                 let _ = rustix::io::write(&eventfd, &1_u64.to_ne_bytes());
             }
         };
-        count(number, |listeners| listeners + 1); // before it is heard, or the default action came
         // SAFETY: the action is async-signal-safe: a load and a write(2) that is a bare system call,
         // so it allocates nothing, takes no lock and leaves errno as it is. It cannot panic.
-        match unsafe { register(number, tell) } {
-            Ok(id) => Ok(Listener {
-                number,
-                id,
-                process,
-            }),
-            Err(error) => {
-                count(number, |listeners| listeners - 1);
-                Err(error)
-            }
-        }
+        let id = unsafe { register(number, tell) }?;
+        // What comes before this line is heard and has its default action: better twice than not at all.
+        count(number, |listeners| listeners + 1);
+        Ok(Listener {
+            number,
+            id,
+            process,
+        })
     }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
         if self.process.is_this() {
+            count(self.number, |listeners| listeners - 1); // first, for the same reason
             unregister(self.id);
-            count(self.number, |listeners| listeners - 1);
         }
     }
 }
