@@ -4,8 +4,10 @@
 //! to its end, and nobody hears how it went.
 
 use crate::job::blocking;
+use rustix::io::Errno;
 use std::fs::{self, Metadata, Permissions};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 fn owned(path: impl AsRef<Path>) -> PathBuf {
@@ -93,19 +95,31 @@ pub async fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<
 
 /// Copies a file and its permissions, and gives the number of bytes. The standard library does it with
 /// `copy_file_range(2)`, which shares the blocks on file systems that can (a reflink), and moves nothing
-/// through this process elsewhere.
+/// through this process elsewhere. A file that is copied to itself, by whatever name, stays as it is, as in
+/// libuv.
 ///
 /// A copy that a thread has begun goes on to its end. From a FIFO it takes that thread for as long as
 /// somebody writes.
 ///
 /// # Errors
-/// As [`std::fs::copy`].
+/// As [`std::fs::copy`]; `EISDIR` for a directory.
 ///
 /// # Panics
 /// Outside of a loop.
 pub async fn copy(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<u64> {
     let (from, to) = (owned(from), owned(to));
-    blocking(move || fs::copy(from, to)).await
+    let copy = move || {
+        let known = fs::metadata(&from)?;
+        if known.is_dir() {
+            return Err(Errno::ISDIR.into());
+        }
+        let is_itself = |there: Metadata| (there.dev(), there.ino()) == (known.dev(), known.ino());
+        if fs::metadata(&to).is_ok_and(is_itself) {
+            return Ok(known.len()); // std would empty it first
+        }
+        fs::copy(from, to)
+    };
+    blocking(copy).await
 }
 
 /// Removes a file, or a symbolic link itself.

@@ -85,6 +85,19 @@ fn what_the_kernel_takes_for_a_negative_offset_is_refused() {
 }
 
 #[test]
+fn a_file_that_is_copied_to_itself_keeps_its_bytes() {
+    block_on(|dir| async move {
+        let (file, link) = (dir.join("a"), dir.join("link"));
+        fs::write(&file, "bytes").await.unwrap();
+        fs::symlink("a", &link).await.unwrap();
+        assert_eq!(fs::copy(&link, &file).await.unwrap(), 5);
+        assert_eq!(fs::read(&file).await.unwrap(), b"bytes");
+        let refused = fs::copy(&dir, dir.join("b")).await.unwrap_err();
+        assert_eq!(errno(&refused), Some(Errno::ISDIR));
+    });
+}
+
+#[test]
 fn clones_share_the_cursor_and_std_gets_it() {
     block_on(|dir| async move {
         let file = File::create_new(dir.join("a")).await.unwrap();
