@@ -273,6 +273,8 @@ fn code_of(error: &io::Error) -> Option<Cow<'static, str>> {
 fn code_of_file(error: &io::Error) -> Option<Cow<'static, str>> {
     code_of(error).or_else(|| match error.kind() {
         io::ErrorKind::StorageFull => Some("ENOSPC".into()),
+        // Such as a path with a NUL in it, of which no system call was told.
+        io::ErrorKind::InvalidInput => Some("ERR_INVALID_ARG_VALUE".into()),
         _ => None,
     })
 }

@@ -573,8 +573,10 @@ fn errors_of_callbacks_have_nodes_words() {
                 ));
             }
         };
-        let invalid = callback::fs::open("/", "z", |_| ()).unwrap_err();
-        assert_eq!(invalid.code(), Some("ERR_INVALID_ARG_VALUE"));
+        for flags in ["z", "", "w+x", "wxx", "rx"] {
+            let invalid = callback::fs::open("/", flags, |_| ()).unwrap_err();
+            assert_eq!(invalid.code(), Some("ERR_INVALID_ARG_VALUE"));
+        }
         let watched = callback::fs::watch("/no", |_, _| ()).unwrap_err();
         let expected = "ENOENT: no such file or directory, watch '/no'";
         assert_eq!(watched.message(), expected);

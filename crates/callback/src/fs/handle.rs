@@ -32,24 +32,26 @@ impl fmt::Debug for FileHandle {
 
 /// What Node's flags mean.
 pub(super) fn options(flags: &str) -> Result<OpenOptions, Error> {
-    let is_new = flags.contains('x');
     let mut options = OpenOptions::new();
-    match flags.replace('x', "").as_str() {
-        "r" if !is_new => options.read(true),
-        "r+" if !is_new => options.read(true).write(true),
-        "w" => options.write(true).truncate(!is_new).create(true),
+    match flags {
+        "r" => options.read(true),
+        "r+" => options.read(true).write(true),
+        "w" => options.write(true).create(true).truncate(true),
         "w+" => {
             let options = options.read(true).write(true);
-            options.truncate(!is_new).create(true)
+            options.create(true).truncate(true)
         }
+        "wx" | "xw" => options.write(true).create_new(true),
+        "wx+" | "xw+" => options.read(true).write(true).create_new(true),
         "a" => options.append(true).create(true),
         "a+" => options.read(true).append(true).create(true),
+        "ax" | "xa" => options.append(true).create_new(true),
+        "ax+" | "xa+" => options.read(true).append(true).create_new(true),
         _ => {
             let problem = format!("The argument 'flags' is invalid. Received '{flags}'");
             return Err(Error::new("ERR_INVALID_ARG_VALUE", problem));
         }
     };
-    options.create_new(is_new);
     Ok(options)
 }
 

@@ -207,7 +207,7 @@ pub fn exists<O: Outcome>(path: impl AsRef<Path>, callback: impl FnOnce(bool) ->
 /// Opens a file. See [`promises::open`].
 ///
 /// # Errors
-/// `ERR_INVALID_ARG_VALUE` for flags that Node does not know.
+/// `ERR_INVALID_ARG_VALUE` for other flags than [`promises::open`] names.
 ///
 /// # Panics
 /// Outside of [`run`](crate::run).

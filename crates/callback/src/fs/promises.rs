@@ -35,7 +35,7 @@ async fn of_paths<T>(
 }
 
 /// Opens a file: `"r"` to read it, `"w"` to write it anew, `"a"` to append; `"r+"`, `"w+"` and `"a+"` for both;
-/// an `x` behind it means that it must not be there.
+/// an `x` behind the letter means that it must not be there: `"wx+"`. Node's flags with an `s` are not known.
 ///
 /// # Errors
 /// `ERR_INVALID_ARG_VALUE` for other flags; those of `open(2)`.
