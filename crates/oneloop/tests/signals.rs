@@ -161,6 +161,21 @@ fn with_the_last_listener_gone_a_signal_kills_again() {
 }
 
 #[test]
+fn a_real_time_signal_kills_again_as_well() {
+    if is_victim() {
+        let mut event_loop = EventLoop::new().unwrap();
+        let signals = Signals::new(&event_loop.handle(), &[libc::SIGRTMIN()]).unwrap();
+        raise(libc::SIGRTMIN());
+        event_loop.block_on(signals.recv()).unwrap();
+        drop(signals);
+        raise(libc::SIGRTMIN());
+        return;
+    }
+    let status = in_a_process_of_its_own("a_real_time_signal_kills_again_as_well", "");
+    assert_eq!(status.signal(), Some(libc::SIGRTMIN()));
+}
+
+#[test]
 fn what_was_ignored_before_is_ignored_again() {
     if is_victim() {
         assert_eq!(disposition(SIGHUP).unwrap(), Disposition::Ignored);

@@ -146,7 +146,14 @@ fn restore_later(number: i32) -> io::Result<()> {
 
 fn act_by_default(number: i32) {
     let state = LISTENERS[number as usize].load(Ordering::Acquire);
-    if listening(state) == 0 {
-        let _ = emulate_default_handler(number); // it knows all signals but the real-time ones
+    if listening(state) == 0 && emulate_default_handler(number).is_err() {
+        end_by(number); // it knows no real-time signals: signal(7) has them end the process
     }
+}
+
+fn end_by(number: i32) {
+    // SAFETY: signal(2) is async-signal-safe, and the default action is no function that could be gone.
+    unsafe { libc::signal(number, libc::SIG_DFL) };
+    // SAFETY: raise(3) is async-signal-safe. It comes once this handler is left, which blocks it.
+    unsafe { libc::raise(number) };
 }
