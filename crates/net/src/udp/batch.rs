@@ -53,14 +53,16 @@ impl RecvBatch {
     /// Room for so many datagrams, of so many bytes each. One call receives 1,024 at most.
     ///
     /// # Panics
-    /// When either is none.
+    /// When either is none, or both are more than there is memory.
     pub fn new(datagrams_max: usize, bytes_max: usize) -> Self {
         assert!(
             datagrams_max > 0 && bytes_max > 0,
             "a batch of {datagrams_max} × {bytes_max} bytes has no room"
         );
+        // Not wrapped around, where overflows are not checked.
+        let bytes = datagrams_max.saturating_mul(bytes_max);
         RecvBatch {
-            space: vec![0; datagrams_max * bytes_max].into_boxed_slice(),
+            space: vec![0; bytes].into_boxed_slice(),
             bytes_max,
             received: Vec::with_capacity(datagrams_max),
         }
