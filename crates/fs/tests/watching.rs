@@ -356,6 +356,29 @@ fn half_a_rename_is_told_after_a_moment() {
 }
 
 #[test]
+fn many_that_go_elsewhere_do_not_wait_for_each_other() {
+    block_on(|dir| async move {
+        let outside = tempfile::tempdir().unwrap();
+        let names: Vec<_> = (0..200).map(|number| number.to_string()).collect();
+        for name in &names {
+            fs::write(dir.join(name), "").unwrap();
+        }
+        let watcher = watch(&dir, ALONE).await;
+        for name in &names {
+            fs::rename(dir.join(name), outside.path().join(name)).unwrap();
+        }
+        let start = Handle::current().now();
+        let first = watcher.next().await.unwrap();
+        assert_eq!(first, Change::Removed(dir.join("0")));
+        assert_eq!(Handle::current().now(), start, "no time had to pass");
+        let rest = names[1..]
+            .iter()
+            .map(|name| Change::Removed(dir.join(name)));
+        assert_eq!(told(&watcher).await, rest.collect::<Vec<_>>());
+    });
+}
+
+#[test]
 fn a_storm_of_changes_is_told_to_the_last() {
     block_on(|dir| async move {
         let watcher = watch(&dir, ALONE).await;

@@ -2,6 +2,7 @@
 
 use super::tree::Node;
 use oneloop_core::Key;
+use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
@@ -16,10 +17,14 @@ pub(super) struct Moved {
     pub(super) node: Option<Key<Node>>,
 }
 
+/// So many first halves may wait. The kernel tells both halves at once, but for what other processors tell in
+/// between; thousands of files that go elsewhere are not to be compared with each other.
+const HALVES_MAX: usize = 64;
+
 /// First halves, in their order.
 #[derive(Default)]
 pub(super) struct Moves {
-    halves: Vec<Moved>,
+    halves: VecDeque<Moved>,
 }
 
 impl Moves {
@@ -27,8 +32,11 @@ impl Moves {
         self.halves.is_empty()
     }
 
-    pub(super) fn push(&mut self, moved: Moved) {
-        self.halves.push(moved);
+    /// Has one wait for its other half. Gives the one that has waited for too many.
+    pub(super) fn push(&mut self, moved: Moved) -> Option<Moved> {
+        self.halves.push_back(moved);
+        let is_full = self.halves.len() > HALVES_MAX;
+        is_full.then(|| self.halves.pop_front())?
     }
 
     /// The first half of a rename within the same root.
@@ -43,10 +51,10 @@ impl Moves {
 
     fn take(&mut self, is_it: impl Fn(&Moved) -> bool) -> Option<Moved> {
         let index = self.halves.iter().position(is_it)?;
-        Some(self.halves.remove(index))
+        self.halves.remove(index)
     }
 
-    pub(super) fn take_all(&mut self) -> Vec<Moved> {
+    pub(super) fn take_all(&mut self) -> VecDeque<Moved> {
         std::mem::take(&mut self.halves)
     }
 }

@@ -304,15 +304,9 @@ impl State {
             self.forget_child(dir, name);
             self.tell(Change::Removed(path));
         } else if flags.contains(ReadFlags::MOVED_FROM) {
-            let tree = self.tree.borrow();
-            self.moves.borrow_mut().push(Moved {
-                cookie: event.cookie,
-                root: tree.root_of(dir),
-                dir,
-                name: name.to_owned(),
-                path,
-                node: tree.child(dir, name),
-            });
+            let half = self.half_of(dir, name, event.cookie, path);
+            let alone = self.moves.borrow_mut().push(half);
+            alone.into_iter().for_each(|half| self.went_outside(half));
         } else if flags.contains(ReadFlags::MOVED_TO) {
             let root = self.tree.borrow().root_of(dir);
             let half = self.moves.borrow_mut().take_pair(event.cookie, root);
@@ -353,6 +347,18 @@ impl State {
             from: half.path,
             to,
         });
+    }
+
+    fn half_of(&self, dir: Key<Node>, name: &OsStr, cookie: u32, path: PathBuf) -> Moved {
+        let tree = self.tree.borrow();
+        Moved {
+            cookie,
+            root: tree.root_of(dir),
+            dir,
+            name: name.to_owned(),
+            path,
+            node: tree.child(dir, name),
+        }
     }
 
     /// The node of what went, unless a look has found it elsewhere by now.
