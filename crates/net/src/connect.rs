@@ -1,7 +1,7 @@
 //! Connecting to whatever address of a host answers first: "happy eyeballs", RFC 8305.
 
 use crate::addr::Addr;
-use crate::resolve::{Family, ResolveOptions};
+use crate::resolve::{Family, ResolveError, ResolveOptions};
 use crate::socket::{Connecting, Socket, Unconnected};
 use crate::target::{Target, ToTarget, no_address};
 use oneloop_core::{Elapsed, Handle, Sleep};
@@ -250,7 +250,14 @@ impl<'a> Race<'a> {
             failed.push((addr, io::ErrorKind::TimedOut.into()));
         }
         if failed.is_empty() {
-            return error; // of the look-up
+            return match (target, self.options.timeout) {
+                (Target::Name(host, _), Some(timeout))
+                    if error.kind() == io::ErrorKind::TimedOut =>
+                {
+                    ResolveError::timed_out(host, timeout).into()
+                }
+                _ => error, // of the look-up
+            };
         }
         let error = ConnectError {
             target: match target {
@@ -296,7 +303,7 @@ pub fn in_turn(addrs: Vec<SocketAddr>) -> Vec<SocketAddr> {
 mod tests {
     use super::*;
     use crate::{ListenOptions, TcpListener, TcpStream};
-    use oneloop_core::{EventLoop, Options};
+    use oneloop_core::{Class, EventLoop, Options, PoolOptions};
     use std::time::Instant;
 
     const MS: Duration = Duration::from_millis(1);
@@ -463,6 +470,34 @@ mod tests {
         let from = connected.unwrap().local_addr().unwrap();
         assert_eq!(from.ip().to_string(), "127.0.0.9");
         assert_eq!(listener.accept().unwrap().1, from);
+    }
+
+    #[test]
+    fn a_look_up_that_takes_too_long_is_told_of_with_the_name() {
+        let pool = PoolOptions {
+            dns_threads_max: 1,
+            ..PoolOptions::default()
+        };
+        let options = Options {
+            pool,
+            ..Options::default()
+        };
+        let mut event_loop = EventLoop::with(options).unwrap();
+        let handle = event_loop.handle();
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let _busy = handle.offload_to(Class::Dns, move || wait.recv());
+        let options = ConnectOptions {
+            timeout: Some(MS),
+            ..ConnectOptions::default()
+        };
+        let connect = TcpStream::connect_with(&handle, ("some.name", 80), options);
+        let error = event_loop.block_on(connect).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(
+            error.to_string(),
+            "cannot look up 'some.name': no answer within 1ms"
+        );
+        drop(go);
     }
 
     #[test]

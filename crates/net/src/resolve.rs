@@ -98,7 +98,7 @@ impl ResolveError {
         }
     }
 
-    fn timed_out(host: &str, timeout: Duration) -> Self {
+    pub(crate) fn timed_out(host: &str, timeout: Duration) -> Self {
         ResolveError {
             host: host.to_owned(),
             code: "ETIMEDOUT",
