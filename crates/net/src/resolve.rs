@@ -3,6 +3,7 @@
 use crate::joint::{Failure, Joined, Joint, WeakJoint, lock};
 use dns_lookup::{AddrFamily, AddrInfoHints, LookupError, LookupErrorKind, SockType};
 use oneloop_core::{Class, Elapsed, Handle};
+use oneloop_posix::Process;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice, socket_with};
 use std::collections::HashMap;
 use std::fmt;
@@ -158,6 +159,7 @@ pub async fn resolve_with(
     let query = Query {
         host: host.to_owned(),
         family: options.family,
+        process: Process::this()?,
     };
     let mut addrs = within(handle, host, options.timeout, look_up(handle, query)).await?;
     for addr in &mut addrs {
@@ -233,6 +235,8 @@ fn interface_index(name: &str) -> io::Result<u32> {
 struct Query {
     host: String,
     family: Option<Family>,
+    /// A process that was forked has none of the threads that look names up for its parent.
+    process: Process,
 }
 
 type Found = Result<Vec<SocketAddr>, ResolveError>;
@@ -369,6 +373,7 @@ mod tests {
         let query = Query {
             host: "localhost".to_owned(),
             family: None,
+            process: Process::this().unwrap(),
         };
         let first = join_or_begin(&handle, &query);
         let second = handle.spawn({

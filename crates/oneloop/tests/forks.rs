@@ -1,11 +1,15 @@
 //! What a fork leaves of a loop: nothing in the child, everything in the parent. One test, alone in its
 //! process, as it forks.
 
+use oneloop::net::{self, ResolveOptions};
 use oneloop::signal::number::SIGUSR1;
-use oneloop::{Class, Direction, EventLoop, Interest, Ownership, Signals, Source};
+use oneloop::{
+    Class, Direction, EventLoop, Interest, Options, Ownership, PoolOptions, Signals, Source,
+};
 use rustix::process::{WaitOptions, getpid, kill_process, waitpid};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
+use std::sync::mpsc;
 use std::time::Duration;
 
 /// In the child: 0 if all is as it should be, else where it was not.
@@ -24,10 +28,20 @@ fn child(event_loop: EventLoop, source: Source<UnixStream>, signals: Signals) ->
     }
     let never = handle.offload_to(Class::Fs, || ());
     drop(never);
+    let mut own = EventLoop::new().unwrap();
+    // The parent looks the same name up, on a thread that is not here.
+    let soon = ResolveOptions {
+        timeout: Some(Duration::from_secs(10)),
+        ..ResolveOptions::default()
+    };
+    let looks_up = own.handle();
+    let addrs = own.block_on(net::resolve_with(&looks_up, "localhost", 80, soon));
+    if addrs.is_err() {
+        return 6;
+    }
     // The parent must not lose its registration, and there is no thread to join.
     drop((source, signals, handle, inherited));
 
-    let mut own = EventLoop::new().unwrap();
     let signals = Signals::new(&own.handle(), &[SIGUSR1]).unwrap();
     kill_process(getpid(), rustix::process::Signal::USR1).unwrap();
     if own.block_on(signals.recv()).ok() != Some(SIGUSR1) {
@@ -44,13 +58,27 @@ fn child(event_loop: EventLoop, source: Source<UnixStream>, signals: Signals) ->
 
 #[test]
 fn a_forked_child_is_refused_the_loop_and_the_parent_keeps_it() {
-    let mut event_loop = EventLoop::new().unwrap();
+    let pool = PoolOptions {
+        dns_threads_max: 1,
+        ..PoolOptions::default()
+    };
+    let options = Options {
+        pool,
+        ..Options::default()
+    };
+    let mut event_loop = EventLoop::with(options).unwrap();
     let handle = event_loop.handle();
     let signals = Signals::new(&handle, &[SIGUSR1]).unwrap();
     let (mut here, there) = UnixStream::pair().unwrap();
     let source = Source::new(&handle, there, Interest::NONE, Ownership::Shared).unwrap();
     let job = handle.offload_to(Class::Fs, || ());
     event_loop.block_on(job).unwrap(); // there is a thread that the child does not have
+
+    let (go, wait) = mpsc::channel::<()>();
+    let _busy = handle.offload_to(Class::Dns, move || wait.recv());
+    let looks_up = handle.clone();
+    let name = handle.spawn(async move { net::resolve(&looks_up, "localhost", 80).await });
+    event_loop.run_nowait().unwrap(); // it is asked for, behind the busy job
 
     // SAFETY: the child uses what it inherits as the one thread it has; glibc's locks are its own.
     let pid = unsafe { libc::fork() };
@@ -64,6 +92,8 @@ fn a_forked_child_is_refused_the_loop_and_the_parent_keeps_it() {
     let (_, status) = waitpid(Some(pid), WaitOptions::empty()).unwrap().unwrap();
     assert_eq!(status.exit_status(), Some(0));
 
+    drop(go);
+    event_loop.block_on(name).unwrap().unwrap();
     here.write_all(b"x").unwrap();
     let ready = source.io(Direction::Read, |cx| source.poll_ready(cx, Direction::Read));
     event_loop.block_on(ready).unwrap();

@@ -13,7 +13,7 @@ static IS_HEARD: Mutex<bool> = Mutex::new(false);
 /// another one: what the kernel holds for the two of them, such as an epoll instance, is shared.
 ///
 /// The look costs one load; no system call. A `clone(2)` that goes past libc is not noticed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Process {
     forks: u32,
 }
