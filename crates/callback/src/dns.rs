@@ -128,9 +128,10 @@ pub mod promises {
     /// # Errors
     /// As [`lookup`].
     pub async fn lookup_all(host: String, options: LookupOptions) -> Result<Vec<IpAddr>, Error> {
+        let is_literal = host.parse::<IpAddr>().is_ok();
         let how = ResolveOptions {
-            family: options.family,
-            timeout: None, // Node has none
+            family: options.family.filter(|_| !is_literal), // Node gives it back, whatever it is
+            timeout: None,                                  // Node has none
         };
         let found = resolve_with(&Handle::current(), &host, 0, how).await;
         let found = found.map_err(|error| Error::not_found(&host, error))?;

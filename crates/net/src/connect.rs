@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -44,20 +44,13 @@ impl Default for ConnectOptions {
 impl ConnectOptions {
     /// The family of the addresses that can be tried; all others are left out.
     fn family(&self) -> Option<Family> {
-        let local = self.local_addr.map(|local| family_of(&local.ip()));
+        let local = self.local_addr.map(|local| Family::of(&local.ip()));
         self.family.or(local)
     }
 
     fn allows(&self, addr: &SocketAddr) -> bool {
         self.family()
-            .is_none_or(|family| family_of(&addr.ip()) == family)
-    }
-}
-
-fn family_of(ip: &IpAddr) -> Family {
-    match ip {
-        IpAddr::V4(_) => Family::V4,
-        IpAddr::V6(_) => Family::V6,
+            .is_none_or(|family| Family::of(&addr.ip()) == family)
     }
 }
 

@@ -22,6 +22,15 @@ pub enum Family {
     V6,
 }
 
+impl Family {
+    pub(crate) fn of(ip: &IpAddr) -> Self {
+        match ip {
+            IpAddr::V4(_) => Family::V4,
+            IpAddr::V6(_) => Family::V6,
+        }
+    }
+}
+
 /// How to look up a name.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ResolveOptions {
@@ -99,6 +108,17 @@ impl ResolveError {
         }
     }
 
+    /// An address that is none of the family that is asked for, as glibc says it of a name.
+    fn of_other_family(host: &str) -> Self {
+        ResolveError {
+            host: host.to_owned(),
+            code: "EAI_ADDRFAMILY",
+            words: "Address family for hostname not supported".to_owned(),
+            kind: io::ErrorKind::NotFound,
+            errno: None,
+        }
+    }
+
     pub(crate) fn timed_out(host: &str, timeout: Duration) -> Self {
         ResolveError {
             host: host.to_owned(),
@@ -154,7 +174,13 @@ pub async fn resolve_with(
     options: ResolveOptions,
 ) -> io::Result<Vec<SocketAddr>> {
     if let Some(addr) = literal(host, port)? {
-        return Ok(vec![addr]);
+        let is_wanted = options
+            .family
+            .is_none_or(|family| family == Family::of(&addr.ip()));
+        return match is_wanted {
+            true => Ok(vec![addr]),
+            false => Err(ResolveError::of_other_family(host).into()),
+        };
     }
     let query = Query {
         host: host.to_owned(),
@@ -352,6 +378,8 @@ mod tests {
         };
         let addrs = look_up_now("localhost", v4).unwrap();
         assert_eq!(addrs, ["127.0.0.1:80".parse().unwrap()]);
+        let other = look_up_now("::1", v4).unwrap_err();
+        assert_eq!(other.kind(), io::ErrorKind::NotFound);
     }
 
     #[test]

@@ -230,7 +230,11 @@ fn each_style_connects_by_name() {
             all.borrow_mut()
                 .push(format!("all loopback: {is_loopback}"));
         });
-        dns::lookup("127.0.0.1", options, move |found| {
+        let v6 = dns::LookupOptions {
+            family: Some(net::Family::V6),
+            ..options
+        };
+        dns::lookup("127.0.0.1", v6, move |found| {
             heard
                 .borrow_mut()
                 .push(format!("literal: {}", found.unwrap()));
