@@ -57,7 +57,7 @@ pub struct WatchOptions {
 ///
 /// A directory that is made below a recursive watch is watched from then on; what is in it by then is told as
 /// [`Change::Created`], once. A rename is one change if both names are watched. Its halves may come apart in
-/// the kernel, so that half a rename is told after 10 ms, as [`Change::Removed`].
+/// the kernel, so that half a rename is told after 10 ms, or when 64 more have come, as [`Change::Removed`].
 ///
 /// Reading does not say that a file is complete: its writer may go on.
 ///
