@@ -130,8 +130,7 @@ fn listening(state: u64) -> u32 {
     }
 }
 
-/// Sees to it that a signal to which nobody listens any more has its default action, if it has it now; as
-/// far as that is known: without `/proc` it stays without effect.
+/// Sees to it that a signal to which nobody listens any more has its default action, if it has it now.
 fn restore_later(number: i32) -> io::Result<()> {
     // A panic cannot leave it half-changed.
     let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
