@@ -169,10 +169,11 @@ impl PipeWriter {
         let both = open(path, OFlags::RDWR)?;
         let writer = open(path, OFlags::WRONLY)?;
         drop(both);
-        while !has_reader(&writer)? {
+        let writer = PipeWriter::register(handle, writer)?;
+        while !writer.has_reader()? {
             opened.next().await?;
         }
-        PipeWriter::register(handle, writer)
+        Ok(writer)
     }
 
     fn register(handle: &Handle, fd: OwnedFd) -> io::Result<Self> {
@@ -180,6 +181,16 @@ impl PipeWriter {
         let source = Source::new(handle, fd, Interest::NONE, Ownership::Sole)?;
         source.assume_ready(Direction::Write);
         Ok(PipeWriter { source })
+    }
+
+    /// True while somebody has the reading end open; otherwise writing is `EPIPE`.
+    ///
+    /// # Errors
+    /// Those of `poll(2)`.
+    pub fn has_reader(&self) -> io::Result<bool> {
+        let mut fds = [PollFd::new(&self.source, PollFlags::OUT)];
+        poll(&mut fds, Some(&Timespec::default()))?;
+        Ok(!fds[0].revents().contains(PollFlags::ERR)) // pipe(7): that is what it says without one
     }
 
     /// How many bytes the kernel takes before somebody has to read: see [`PipeReader::capacity`].
@@ -249,13 +260,6 @@ impl AsFd for PipeWriter {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.source.as_fd()
     }
-}
-
-/// Whether the reading end is open: without a reader, the kernel says `POLLERR`.
-fn has_reader(writer: &OwnedFd) -> io::Result<bool> {
-    let mut fds = [PollFd::new(writer, PollFlags::OUT)];
-    poll(&mut fds, Some(&Timespec::default()))?;
-    Ok(!fds[0].revents().contains(PollFlags::ERR))
 }
 
 /// Tells when a file is opened.

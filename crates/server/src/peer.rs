@@ -67,6 +67,7 @@ impl Peer {
         match self {
             Peer::Upstream(socket) => relay.poll(cx, Side::of(client), Side::of(socket)),
             Peer::Program(running, stdout) => {
+                running.poll_ended(cx);
                 let program = Side {
                     from: &*stdout,
                     to: running.stdin(),

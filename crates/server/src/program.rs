@@ -17,11 +17,12 @@ use oneloop::signal::number::{SIGKILL, SIGTERM};
 use rustix::fs::{Access, access};
 use std::env;
 use std::ffi::OsString;
+use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::pin::pin;
-use std::task::Poll;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tracing::debug;
 
@@ -81,7 +82,12 @@ impl Program {
             io::Error::new(error.kind(), format!("cannot run '{name}': {error}"))
         })?;
         let stdout = child.stdout.take().expect("it was asked for");
-        Ok((Running { child }, stdout))
+        let process = child.process().clone();
+        let running = Running {
+            child,
+            ended: Some(Box::pin(async move { process.wait_unreferenced().await })),
+        };
+        Ok((running, stdout))
     }
 }
 
@@ -141,15 +147,36 @@ fn inet(addr: &io::Result<Addr>) -> Option<(String, String)> {
 }
 
 /// A program that runs for a client. Dropped while it does, it is killed with all that it has started.
-#[derive(Debug)]
 pub(crate) struct Running {
     child: Child,
+    /// None once it has ended.
+    ended: Option<Pin<Box<dyn Future<Output = io::Result<ExitStatus>>>>>,
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.child.fmt(f)
+    }
 }
 
 impl Running {
     /// Where its input goes, until that has ended.
     pub(crate) fn stdin(&self) -> Option<&PipeWriter> {
         self.child.stdin.as_ref()
+    }
+
+    /// Ends its input once it has ended itself, unless others still read that: so its client, who may have
+    /// nothing more to say, is not waited for.
+    pub(crate) fn poll_ended(&mut self, cx: &mut Context<'_>) {
+        if let Some(ended) = &mut self.ended
+            && ended.as_mut().poll(cx).is_ready()
+        {
+            self.ended = None;
+            let has_reader = self.stdin().map(PipeWriter::has_reader);
+            if !matches!(has_reader, Some(Ok(true))) {
+                self.close_stdin();
+            }
+        }
     }
 
     /// Ends its input.

@@ -167,6 +167,36 @@ fn a_program_that_has_heard_enough_is_heard_out() {
 }
 
 #[test]
+fn a_client_that_stays_when_its_program_has_ended_is_left() {
+    let server = sh(&["--max-conns", "1"], "echo bye");
+    let stays = server.connect();
+    hear(&stays, b"bye\n");
+    hear_end(&stays);
+    let next = server.connect();
+    hear(&next, b"bye\n"); // which the first one's place is for
+    hear_end(&next);
+    server.drain();
+}
+
+#[test]
+fn what_a_program_has_left_behind_still_hears_its_client() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("heard");
+    // What a shell has in the background has no input of its own accord.
+    let script = format!("exec 3<&0; cat <&3 >{} &", file.display());
+    let server = sh(&[], &script);
+    let mut client = server.connect();
+    hear_end(&client);
+    eventually("the program has ended", || children(&server).is_empty());
+    client.write_all(b"last words").unwrap();
+    drop(client);
+    eventually("it has heard all", || {
+        fs::read_to_string(&file).is_ok_and(|heard| heard == "last words")
+    });
+    server.drain();
+}
+
+#[test]
 fn a_program_that_closes_its_output_still_hears_its_client() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("heard");
