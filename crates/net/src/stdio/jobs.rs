@@ -11,8 +11,9 @@ use std::future::poll_fn;
 use std::io;
 use std::mem;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::ptr;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 /// A standard input or output that is a file. Clones of its fd, on this loop or another, share [`PROGRESS`].
 pub(super) struct Jobs {
@@ -40,6 +41,8 @@ static PROGRESS: [Mutex<Progress>; 3] = [const { Mutex::new(Progress::new()) }; 
 
 struct Progress {
     under_way: Option<WeakJoint<()>>,
+    /// Whose job looks once more for bytes to be written. Others' would be lost if its loop outlived theirs.
+    writer: Weak<OwnedFd>,
     /// What was read, and how much of it is taken; or what is to be written.
     bytes: Vec<u8>,
     taken: usize,
@@ -52,6 +55,7 @@ impl Progress {
     const fn new() -> Self {
         Progress {
             under_way: None,
+            writer: Weak::new(),
             bytes: Vec::new(),
             taken: 0,
             ended: None,
@@ -74,6 +78,26 @@ impl Progress {
     fn take_space(&mut self) -> Vec<u8> {
         self.taken = 0;
         mem::take(&mut self.bytes)
+    }
+
+    /// Why the last write failed, once.
+    fn take_failure(&mut self) -> io::Result<()> {
+        self.ended.take().unwrap_or(Ok(()))
+    }
+
+    /// What is to be written; none if that is all, and nobody looks again.
+    fn take_unwritten(&mut self) -> Option<Vec<u8>> {
+        if self.bytes.is_empty() {
+            self.writer = Weak::new();
+            return None;
+        }
+        Some(mem::take(&mut self.bytes))
+    }
+
+    /// A write has failed: what was taken behind it is lost, too.
+    fn fail(&mut self, error: io::Error) {
+        self.ended = Some(Err(error));
+        self.bytes.clear();
     }
 
     fn under_way(&self) -> Option<Joint<()>> {
@@ -116,13 +140,31 @@ impl Jobs {
         Err(io::ErrorKind::WouldBlock.into())
     }
 
-    /// Takes bytes for the next job; while one is under way, it would block.
+    /// Takes bytes for a job: for ours, if it is under way, up to a chunk. Otherwise it would block.
     pub(super) fn write_once(&self, buf: &[u8]) -> io::Result<usize> {
-        let mut progress = self.check_written()?;
-        let count = buf.len().min(CHUNK_BYTES);
+        let mut progress = self.progress();
+        progress.take_failure()?;
+        let under_way = progress.under_way();
+        let room = match under_way {
+            Some(_) if ptr::eq(progress.writer.as_ptr(), Arc::as_ptr(&self.fd)) => {
+                CHUNK_BYTES.saturating_sub(progress.bytes.len())
+            }
+            Some(_) => 0,
+            None => CHUNK_BYTES,
+        };
+        let count = buf.len().min(room);
         progress.bytes.extend_from_slice(&buf[..count]);
-        let unwritten = self.unwritten();
-        self.begin(progress, move || drop(unwritten));
+        match under_way {
+            Some(joint) => self.join(progress, &joint),
+            None => {
+                progress.writer = Arc::downgrade(&self.fd);
+                let unwritten = self.unwritten();
+                self.begin(progress, move || drop(unwritten));
+            }
+        }
+        if count == 0 && !buf.is_empty() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         Ok(count)
     }
 
@@ -223,9 +265,12 @@ static WRITING: [Mutex<()>; 3] = [const { Mutex::new(()) }; 3];
 impl Drop for Unwritten {
     fn drop(&mut self) {
         let _writing = lock(&WRITING[self.number]);
-        let bytes = mem::take(&mut lock(&PROGRESS[self.number]).bytes);
-        if let Err(error) = write_all(&self.fd, &bytes) {
-            lock(&PROGRESS[self.number]).ended = Some(Err(error));
+        let progress = &PROGRESS[self.number];
+        let unwritten = || lock(progress).take_unwritten();
+        while let Some(bytes) = unwritten() {
+            if let Err(error) = write_all(&self.fd, &bytes) {
+                lock(progress).fail(error);
+            }
         }
     }
 }
@@ -248,4 +293,44 @@ pub(super) fn always_ready(handle: &Handle) -> io::Result<Source> {
     source.assume_ready(Direction::Read);
     source.assume_ready(Direction::Write);
     Ok(source.reads_in_parts()) // a short read leaves it as it is
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use oneloop_core::{Done, EventLoop};
+    use rustix::fs::{MemfdFlags, memfd_create};
+    use std::fs;
+    use std::io::{Read, Seek};
+
+    fn would_block<T>(result: io::Result<T>) -> bool {
+        result.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    #[test]
+    fn what_is_written_while_a_thread_writes_is_taken_for_it_up_to_a_chunk() {
+        let mut file = fs::File::from(memfd_create("out", MemfdFlags::CLOEXEC).unwrap());
+        let mut event_loop = EventLoop::new().unwrap();
+        let fd = file.try_clone().unwrap().into();
+        let jobs = Jobs::new(&event_loop.handle(), 2, fd).unwrap();
+        let writing = lock(&WRITING[2]); // so no thread comes to it
+        assert_eq!(jobs.write_once(b"hello ").unwrap(), 6);
+        assert_eq!(jobs.write_once(b"world ").unwrap(), 6);
+        let rest = vec![b'.'; CHUNK_BYTES];
+        assert_eq!(jobs.write_once(&rest).unwrap(), CHUNK_BYTES - 12);
+        assert!(would_block(jobs.write_once(b"more")));
+        drop(writing);
+        let flushed = poll_fn(|cx| {
+            jobs.done()
+                .poll_io(cx, Direction::Write, |_| jobs.flush_once().map(Done::one))
+        });
+        event_loop.block_on(flushed).unwrap();
+        assert_eq!(jobs.write_once(b"more").unwrap(), 4);
+        drop((jobs, event_loop));
+        let mut heard = String::new();
+        file.rewind().unwrap();
+        file.read_to_string(&mut heard).unwrap();
+        assert_eq!(heard.len(), CHUNK_BYTES + 4);
+        assert!(heard.starts_with("hello world ..") && heard.ends_with("..more"));
+    }
 }
