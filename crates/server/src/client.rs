@@ -22,6 +22,16 @@ pub(crate) enum Broken {
     CutOff,
 }
 
+impl Broken {
+    /// True if the client has not heard all that its peer had to say.
+    pub(crate) fn cuts_peer_off(&self) -> bool {
+        matches!(
+            self,
+            Broken::Peer(_) | Broken::CutOff | Broken::Expired(Expired::Write)
+        )
+    }
+}
+
 impl From<io::Error> for Broken {
     fn from(error: io::Error) -> Self {
         Broken::Io(error)

@@ -229,8 +229,13 @@ impl Watched for Pair {
 
     fn give_up(&self, client: &Socket, why: Broken) {
         client.remote_addr(); // it is asked for while there is one, and remembered
+        // There is no reset any more while an end is under way.
+        let resets = why.cuts_peer_off() && !client.is_writable_ended();
         self.broken.replace(Some(why));
         self.give_place_back();
+        if resets {
+            let _ = client.reset_and_destroy(); // a Unix socket has none
+        }
         client.destroy();
     }
 }

@@ -100,7 +100,7 @@ impl Relayed {
     /// Tells how it ended, closes both, and waits for what the peer leaves behind.
     pub(crate) async fn close(self, end: Result<(), Broken>) {
         self.client.log_end(&end);
-        if let Err(Broken::Peer(_)) = end {
+        if end.as_ref().is_err_and(Broken::cuts_peer_off) {
             let _ = self.client.socket().reset_on_close(); // it must not take this for the peer's end
         }
         if let Some(peer) = self.peer {

@@ -4,7 +4,7 @@ use super::server::Server;
 use super::{DEADLINE, pattern};
 use rustix::net::sockopt;
 use std::fmt::Debug;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::thread;
@@ -69,6 +69,13 @@ pub(crate) fn hear_out(mut stream: &TcpStream) -> usize {
             Err(error) => panic!("the server has not closed: {error}"),
         }
     }
+}
+
+/// Whatever comes, its end is a reset.
+#[track_caller]
+pub(crate) fn hear_reset(mut stream: &TcpStream) {
+    let error = io::copy(&mut stream, &mut io::sink()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
 }
 
 /// Ends, and waits until the server has closed its side, too.
