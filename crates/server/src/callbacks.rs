@@ -11,6 +11,7 @@ use crate::watch::{Watch, Watched, to_ms};
 use oneloop::callback::net::{Error, Socket, SocketOptions};
 use oneloop::callback::process::on_uncaught_exception;
 use oneloop::callback::{self, Entered, set_immediate};
+use oneloop::net::Socket as NetSocket;
 use oneloop::{Handle, Key, Slots};
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -108,17 +109,23 @@ pub(crate) fn enter(options: &Options, handle: &Handle) -> Option<Entered> {
     entered
 }
 
-/// Serves a connection.
-pub(crate) fn serve(accepted: Accepted, mode: Mode) {
-    let service = Rc::clone(accepted.place.service());
+/// A socket that reads no more than its share, and whose end is ours to say.
+pub(crate) fn socket(connected: NetSocket, service: &Service) -> Socket {
     let options = SocketOptions {
-        allow_half_open: true, // the server says when it ends
+        allow_half_open: true,
         high_water_mark: service.out_soft,
         ..SocketOptions::default()
     };
-    let socket = Socket::from_connected(accepted.socket, options);
-    socket.set_read_bytes_max(service.out_hard);
+    let socket = Socket::from_connected(connected, options);
     socket.set_reads_per_turn_max(READS_PER_TURN);
+    socket
+}
+
+/// Serves a connection.
+pub(crate) fn serve(accepted: Accepted, mode: Mode) {
+    let service = Rc::clone(accepted.place.service());
+    let socket = socket(accepted.socket, &service);
+    socket.set_read_bytes_max(service.out_hard);
     let client = Rc::new(Client {
         service: Rc::clone(&service),
         produces: !mode.produce().is_empty(),

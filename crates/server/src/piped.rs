@@ -4,14 +4,14 @@
 //! As in Node, a socket that fails is gone with all that was not read from it: an upstream that closes before it
 //! has taken everything is not heard out, as it is in the other styles.
 
-use crate::callbacks::{Drains, Open};
+use crate::callbacks::{self, Drains, Open};
 use crate::client::{Accepted, Broken, Place, log_end};
 use crate::patience::Expired;
 use crate::service::Service;
 use crate::upstream::Upstream;
 use crate::watch::{Watch, Watched, to_ms};
 use oneloop::Key;
-use oneloop::callback::net::{Error, Socket, SocketOptions};
+use oneloop::callback::net::{Error, Socket};
 use oneloop::net::Socket as NetSocket;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -45,12 +45,7 @@ pub(crate) fn serve(accepted: Accepted, upstream: Arc<Upstream>) {
 fn wire(accepted: Accepted, upstream: Option<NetSocket>) {
     let service = Rc::clone(accepted.place.service());
     let socket = |connected| {
-        let options = SocketOptions {
-            allow_half_open: true, // an end is passed on, and the other way goes on
-            high_water_mark: service.out_soft,
-            ..SocketOptions::default()
-        };
-        let socket = Socket::from_connected(connected, options);
+        let socket = callbacks::socket(connected, &service);
         socket.set_read_bytes_max(service.out_soft);
         socket
     };

@@ -312,6 +312,25 @@ fn a_slow_client_holds_its_upstream_back() {
 }
 
 #[test]
+fn a_fast_pair_has_its_share_of_a_turn_and_no_more() {
+    const SHARE: usize = 2 * 64 * 1024;
+    let (upstream, proxy) = stage(&["--trace"]);
+    let (client, server) = wire(&upstream, &proxy);
+    proxy.freeze();
+    client.set_nonblocking(true).unwrap();
+    let bytes = pattern::write_what_fits(&client, 0);
+    proxy.thaw();
+    pattern::expect(&server, bytes);
+    drop((client, server));
+    let turns = proxy
+        .drain()
+        .iter()
+        .filter(|line| line.contains(" poll "))
+        .count();
+    assert!(turns > bytes / SHARE, "{bytes} bytes in {turns} turns");
+}
+
+#[test]
 fn silence_both_ways_is_the_idle_timeout() {
     let (upstream, mut proxy) = stage(&["--idle-timeout", "400ms"]);
     let (mut client, server) = wire(&upstream, &proxy);
