@@ -1,6 +1,7 @@
 //! One client that is wired to a peer: what can be done with the two, for the styles that wait.
 
 use crate::client::{Broken, Client, Served};
+use crate::patience::Expired;
 use crate::peer::{Opening, Peer, Peers};
 use oneloop::Direction;
 use oneloop::net::{CHUNK_BYTES, CopyOptions, Relay, RelayError};
@@ -104,6 +105,10 @@ impl Relayed {
             let _ = self.client.socket().reset_on_close(); // it must not take this for the peer's end
         }
         if let Some(peer) = self.peer {
+            let end = match end {
+                Err(Broken::Expired(Expired::Linger)) => Ok(()), // all was said before
+                end => end,
+            };
             peer.end(self.client, &end).await;
         }
     }

@@ -179,6 +179,20 @@ fn a_client_that_stays_when_its_program_has_ended_is_left() {
 }
 
 #[test]
+fn what_a_program_has_left_behind_works_on_though_its_client_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("done");
+    let work = format!("sleep 1.5; echo done >{}", file.display());
+    let server = sh(&[], &format!("({work}) <&- >&- 2>&- & exit 3"));
+    let stays = server.connect();
+    hear_end(&stays);
+    eventually("it has done its work", || fs::exists(&file).unwrap());
+    let lines = server.drain();
+    let failed = |line: &String| line.contains("its program has failed: exit status: 3");
+    assert!(lines.iter().any(failed), "{lines:#?}");
+}
+
+#[test]
 fn what_a_program_has_left_behind_still_hears_its_client() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("heard");
