@@ -620,6 +620,21 @@ fn users_and_groups_are_those_that_were_asked_for() {
 }
 
 #[test]
+fn a_child_may_open_as_many_files_as_it_is_given() {
+    for (style, run) in STYLES {
+        let mut command = shell("ulimit -Sn");
+        command.open_files_max(100);
+        assert_eq!(run(command).unwrap().stdout, b"100\n", "{style}");
+        let mut command = shell("true");
+        command.open_files_max(u64::MAX - 1);
+        assert!(
+            run(command).is_err(),
+            "{style}: it is more than the hard limit"
+        );
+    }
+}
+
+#[test]
 fn a_standard_command_is_taken_as_it_is() {
     let mut command = std::process::Command::new("echo");
     command.arg("hello");

@@ -1,6 +1,6 @@
 //! What a child does between `fork(2)` and `exec(2)`, where the standard library has no word for it.
 
-use rustix::process::setsid;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, setsid};
 use rustix::thread::{Gid, Uid, set_thread_gid, set_thread_groups, set_thread_uid};
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Debug, Default)]
 pub(crate) struct Steps {
     pub(crate) new_session: bool,
+    pub(crate) open_files_max: Option<u64>,
     pub(crate) groups: Option<Vec<Gid>>,
     pub(crate) gid: Option<Gid>,
     pub(crate) uid: Option<Uid>,
@@ -21,6 +22,13 @@ impl Steps {
     fn take(&self) -> io::Result<()> {
         if self.new_session {
             setsid()?;
+        }
+        if let Some(current) = self.open_files_max {
+            let limit = Rlimit {
+                current: Some(current),
+                ..getrlimit(Resource::Nofile)
+            };
+            setrlimit(Resource::Nofile, limit)?;
         }
         match &self.groups {
             Some(groups) => set_thread_groups(groups)?,
@@ -78,7 +86,7 @@ fn hooked(command: &mut Command) -> Arc<Mutex<Steps>> {
         steps.take()
     };
     // SAFETY: it allocates nothing and takes no lock that another thread could hold at the fork: all it does
-    // is `setsid(2)`, `setgroups(2)`, `setgid(2)` and `setuid(2)`.
+    // is `setsid(2)`, `setrlimit(2)`, `setgroups(2)`, `setgid(2)` and `setuid(2)`.
     unsafe { command.pre_exec(take) };
     steps
 }

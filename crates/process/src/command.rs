@@ -229,6 +229,16 @@ impl<S> CommandIn<S> {
         self
     }
 
+    /// The child may open so many files (the soft limit of `RLIMIT_NOFILE`): for a program that has raised
+    /// its own, as children that use `select(2)` or close all that they could have opened want the usual one.
+    /// More than the hard limit is an error of the spawn.
+    pub fn open_files_max(&mut self, count: u64) -> &mut Self {
+        self.before_exec.change(&mut self.command, |steps| {
+            steps.open_files_max = Some(count)
+        });
+        self
+    }
+
     /// The child has a session of its own (`setsid(2)`), with no terminal, and is never killed on drop:
     /// what Node calls `detached`. It survives this program, as all children do that nobody kills. Not to
     /// be combined with [`process_group`](CommandIn::process_group).

@@ -15,6 +15,7 @@ use oneloop::net::{Addr, PipeReader, PipeWriter, Socket};
 use oneloop::process::{Child, Command, ExitStatus, Stdio};
 use oneloop::signal::number::{SIGKILL, SIGTERM};
 use rustix::fs::{Access, access};
+use rustix::process::{Resource, getrlimit};
 use std::env;
 use std::ffi::OsString;
 use std::fmt;
@@ -46,6 +47,8 @@ const VARIABLES: [&str; 6] = [
 pub(crate) struct Program {
     name: OsString,
     args: Vec<OsString>,
+    /// What the server was started with, before it raised its own.
+    open_files_max: Option<u64>,
 }
 
 impl Program {
@@ -60,6 +63,7 @@ impl Program {
         Ok(Program {
             name: name.clone(),
             args: args.to_vec(),
+            open_files_max: getrlimit(Resource::Nofile).current,
         })
     }
 
@@ -70,6 +74,9 @@ impl Program {
     pub(crate) fn start(&self, variables: &[(&str, String)]) -> io::Result<(Running, PipeReader)> {
         let mut command = Command::new(&self.name);
         command.args(&self.args).process_group(0);
+        if let Some(count) = self.open_files_max {
+            command.open_files_max(count);
+        }
         for name in VARIABLES {
             command.env_remove(name); // the server may have a client of its own
         }

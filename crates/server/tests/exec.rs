@@ -133,6 +133,19 @@ fn a_program_of_a_unix_socket_is_told_so() {
 }
 
 #[test]
+fn a_program_may_open_what_the_server_could_before_it_raised_its_own_limit() {
+    let args = ["--listen", "127.0.0.1:0", "--mode", "exec", "--"];
+    let program = ["sh", "-c", "ulimit -Sn; ulimit -Hn"];
+    let args = [&args[..], &program].concat();
+    let server = Server::run(command::main_after("ulimit -Sn 500; ulimit -Hn 900", &args));
+    let client = server.connect();
+    hear(&client, b"500\n900\n");
+    hear_end(&client);
+    drop(client);
+    server.drain();
+}
+
+#[test]
 fn a_program_that_writes_without_reading_is_heard() {
     let server = sh(&[], "head -c 3000000 /dev/zero");
     let mut client = server.connect();

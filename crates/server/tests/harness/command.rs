@@ -12,9 +12,14 @@ pub(crate) fn main(args: &[&str]) -> Command {
 
 /// The same, in a process that may open so many files and no more.
 pub(crate) fn main_with_files(files: u32, args: &[&str]) -> Command {
+    main_after(&format!("ulimit -n {files}"), args)
+}
+
+/// The same, in a process that a shell has prepared.
+pub(crate) fn main_after(script: &str, args: &[&str]) -> Command {
     let mut command = Command::new("sh");
     command
-        .args(["-c", &format!("ulimit -n {files}; exec \"$0\" \"$@\"")])
+        .args(["-c", &format!("{script}; exec \"$0\" \"$@\"")])
         .arg(env!("CARGO_BIN_EXE_main"))
         .args(args);
     without_our_environment(command)
