@@ -14,13 +14,13 @@ use std::rc::Rc;
 type Continue = Result<(), Thrown>;
 
 /// `fs.mkdtempSync(require('os').tmpdir()+'/fs-')`
-fn temp_dir() -> std::io::Result<PathBuf> {
+pub(super) fn temp_dir() -> std::io::Result<PathBuf> {
     let dir = tempfile::TempDir::with_prefix("fs-")?;
     Ok(dir.keep())
 }
 
 /// `fs.rmSync(d,{recursive:true})`
-fn remove(dir: &PathBuf) -> Continue {
+pub(super) fn remove(dir: &PathBuf) -> Continue {
     Ok(std::fs::remove_dir_all(dir)?)
 }
 

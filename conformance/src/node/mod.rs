@@ -6,6 +6,7 @@ mod dgram;
 mod emitter;
 mod errors;
 mod failures;
+mod file_streams;
 mod files;
 mod lives;
 mod names;
@@ -170,6 +171,9 @@ pub(crate) const PROGRAMS: Suite = programs! {
     "155_child_abort": children::abort;
     "156_child_unref": children::unref;
     "157_child_half_closed": children::half_closed;
+    "158_read_stream": file_streams::read_stream, in real_time;
+    "159_write_stream": file_streams::write_stream;
+    "160_file_stream_errors": file_streams::errors;
 };
 
 /// `net.createServer(…).listen(0,'127.0.0.1')`

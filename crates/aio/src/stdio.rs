@@ -5,11 +5,29 @@ use oneloop_core::Handle;
 use oneloop_net as net;
 use std::io;
 
-/// The standard input of this process: see [`Stream`], [`stdin`].
-pub type Stdin = Stream<net::Stdin>;
+/// The standard input of this process, or any fd to read from, such as a pipe's end or an open file: see
+/// [`Stream`], [`stdin`], [`net::Input`].
+///
+/// ```
+/// use oneloop_aio::{Stdin, block_on};
+/// use oneloop_core::Handle;
+/// use oneloop_net::Input;
+/// use std::io::Write;
+/// # fn main() -> std::io::Result<()> {
+/// block_on(async {
+///     let (reader, mut writer) = std::io::pipe()?;
+///     writer.write_all(b"hello")?;
+///     let input = Stdin::from(Input::from_fd(&Handle::current(), reader.into())?);
+///     assert_eq!(&*input.read_chunk().await?.unwrap(), b"hello");
+///     Ok(())
+/// })
+/// # }
+/// ```
+pub type Stdin = Stream<net::Input>;
 
-/// The standard output of this process, or its standard error: see [`Stream`], [`stdout`].
-pub type Stdout = Stream<net::Stdout>;
+/// The standard output of this process, or its standard error, or any fd to write to: see [`Stream`],
+/// [`stdout`], [`net::Output`].
+pub type Stdout = Stream<net::Output>;
 
 /// The terminal: see [`Stream`], [`tty`].
 pub type Tty = Stream<net::Tty>;

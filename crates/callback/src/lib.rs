@@ -48,6 +48,7 @@
 //! | `dgram` | [`dgram`] |
 //! | `dns.lookup`, `dns.lookupService`, `dns.promises` | [`dns`] |
 //! | `fs`, `fs/promises` | [`fs`], [`fs::promises`] |
+//! | `fs.createReadStream`, `fs.createWriteStream`, pipes | [`stream`] |
 //! | `events` | [`events`] |
 //! | `AbortController`, `AbortSignal`, `timers/promises` | [`AbortController`], [`AbortSignal`], [`timers::promises`] |
 //! | `perf_hooks` | [`perf_hooks`] |
@@ -80,7 +81,7 @@ pub mod perf_hooks;
 pub mod process;
 mod queues;
 mod runtime;
-mod stdio;
+pub mod stream;
 mod thrown;
 pub mod timers;
 

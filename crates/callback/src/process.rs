@@ -3,7 +3,7 @@
 //! Exit codes are Node's: 0 when nothing is left to do; 1 for an uncaught error; 7 when the handler
 //! of an uncaught error throws; or what [`exit`] or [`set_exit_code`] say.
 
-pub use crate::stdio::{Stdin, Stdout, event, stderr, stdin, stdout};
+pub use crate::stream::{stderr, stdin, stdout};
 
 use crate::runtime::current;
 use crate::thrown::{Outcome, Thrown};

@@ -9,7 +9,7 @@ use crate::microtasks::Microtasks;
 use crate::net::Socket;
 use crate::process::{ExitRequest, Origin, Process};
 use crate::queues::Queues;
-use crate::stdio::Stdio;
+use crate::stream::Streams;
 use crate::thrown::{Outcome, Thrown};
 use crate::timers::Timers;
 use oneloop_core::{EventLoop, Handle, JoinHandle, Options, yield_now};
@@ -55,7 +55,7 @@ pub(crate) struct Runtime {
     pub(crate) immediates: Immediates,
     pub(crate) queues: Queues,
     pub(crate) process: Process,
-    pub(crate) stdio: Stdio,
+    pub(crate) streams: Streams,
     /// How many scopes are open, one within another.
     depth: Cell<usize>,
     /// The tasks that serve the queues.
@@ -158,7 +158,7 @@ impl Entered {
             immediates: Immediates::default(),
             queues: Queues::default(),
             process: Process::default(),
-            stdio: Stdio::default(),
+            streams: Streams::default(),
             depth: Cell::new(0),
             drivers: RefCell::default(),
             over: Cell::new(false),
@@ -216,7 +216,7 @@ impl Runtime {
                 self.timers.forget_all(),
                 self.immediates.forget_all(),
                 self.queues.abandon_all(),
-                self.stdio.forget_all(),
+                self.streams.forget_all(),
             ];
             drop(ticks);
             if had_some == [false; 6] {

@@ -5,11 +5,31 @@ use oneloop_core::Handle;
 use oneloop_net::{self as net, RawMode, StdioKind, WindowSize};
 use std::io;
 
-/// The standard input of this process: see [`Stream`](crate::net::Stream), [`stdin`].
-pub type Stdin = Stream<net::Stdin>;
+/// The standard input of this process, or any fd to read from, such as a pipe's end or an open file: see
+/// [`Stream`](crate::net::Stream), [`stdin`], [`net::Input`].
+///
+/// ```
+/// use oneloop_core::Handle;
+/// use oneloop_green::{Stdin, run};
+/// use oneloop_net::Input;
+/// use std::io::{Read, Write};
+/// run(|| {
+///     let (reader, mut writer) = std::io::pipe()?;
+///     writer.write_all(b"hello")?;
+///     drop(writer);
+///     let mut input = Stdin::from(Input::from_fd(&Handle::current(), reader.into())?);
+///     let mut text = String::new();
+///     input.read_to_string(&mut text)?;
+///     assert_eq!(text, "hello");
+///     Ok::<(), std::io::Error>(())
+/// })??;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub type Stdin = Stream<net::Input>;
 
-/// The standard output of this process, or its standard error: see [`Stream`](crate::net::Stream), [`stdout`].
-pub type Stdout = Stream<net::Stdout>;
+/// The standard output of this process, or its standard error, or any fd to write to: see
+/// [`Stream`](crate::net::Stream), [`stdout`], [`net::Output`].
+pub type Stdout = Stream<net::Output>;
 
 /// The terminal: see [`Stream`](crate::net::Stream), [`tty`].
 pub type Tty = Stream<net::Tty>;

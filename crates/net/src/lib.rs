@@ -40,7 +40,7 @@ pub use resolve::{Family, ResolveError, ResolveOptions, resolve, resolve_name, r
 pub use send_file::{SendingFile, send_file};
 pub use socket::{Connecting, Shutdown, Socket, Unconnected};
 pub use splice::COPY_FDS_MAX;
-pub use stdio::{Stderr, Stdin, StdioKind, Stdout, stderr, stdin, stdout};
+pub use stdio::{Input, Output, Stderr, Stdin, StdioKind, Stdout, stderr, stdin, stdout};
 pub use stream::{AsSource, ByteStream, ReadHalf, WriteHalf};
 pub use target::{Target, ToTarget, first_that_works};
 pub use tcp::{TcpListener, TcpStream};

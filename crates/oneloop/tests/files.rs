@@ -674,3 +674,179 @@ fn what_the_kernel_could_not_keep_is_a_change_without_a_name() {
         Ok::<_, Thrown>(())
     });
 }
+
+fn unreachable(why: &str) {
+    panic!("{why}")
+}
+
+/// Bytes that tell where they are.
+fn pattern(len: usize) -> Vec<u8> {
+    (0..len).map(|i| (i * 7 + i / 251) as u8).collect()
+}
+
+#[test]
+fn a_stream_of_a_file_is_piped_into_another_file_whole() {
+    let sent = pattern(3 << 20);
+    let bytes = sent.clone();
+    let lines = in_callbacks(move |dir, log| {
+        let (from, to) = (dir.join("from"), dir.join("to"));
+        std::fs::write(&from, &bytes)?;
+        let writer = callback::fs::create_write_stream(&to);
+        callback::fs::create_read_stream(&from).pipe(&writer);
+        writer.on_finish(move |writer| log.say(writer.bytes_written().to_string()));
+        writer.on_close(move |_| assert!(std::fs::read(&to).unwrap() == bytes));
+        Ok::<_, std::io::Error>(())
+    });
+    assert_eq!(lines, sent.len().to_string());
+}
+
+#[test]
+fn a_stream_of_a_file_tells_what_nodes_tells() {
+    let lines = in_callbacks(move |dir, log| {
+        let path = dir.join("letters");
+        let writer = callback::fs::create_write_stream(&path);
+        let [open, finish, close, written] = [(); 4].map(|()| log.clone());
+        writer.on_open(move |_| open.say("open"));
+        writer.on_finish(move |writer| finish.say(format!("finish {}", writer.bytes_written())));
+        writer.write_then("abcdefghij", move |result| {
+            written.say(format!("{result:?}"));
+        });
+        writer.end();
+        writer.on_close(move |_| {
+            close.say("close");
+            read_back(&path, &close);
+        });
+    });
+    let expected = "open\nOk(())\nfinish 10\nclose\nopen\nready\nabcd\nefgh\nij\nend\nclose 10";
+    assert_eq!(lines, expected);
+
+    fn read_back(path: &Path, log: &Log) {
+        let options = callback::fs::ReadStreamOptions {
+            high_water_mark: Some(4),
+            ..Default::default()
+        };
+        let reader = callback::fs::create_read_stream_with(path, options).unwrap();
+        let [open, ready, data, end, close] = [(); 5].map(|()| log.clone());
+        reader.on_open(move |_| open.say("open"));
+        reader.on_ready(move |_| ready.say("ready"));
+        reader.on_data(move |_, bytes| data.say(String::from_utf8_lossy(bytes)));
+        reader.on_end(move |_| end.say("end"));
+        reader.on_close(move |reader| close.say(format!("close {}", reader.bytes_read())));
+    }
+}
+
+#[test]
+fn a_stream_of_a_part_reads_and_writes_that_part() {
+    use callback::fs::{ReadStreamOptions, WriteStreamOptions};
+    let lines = in_callbacks(move |dir, log| {
+        let path = dir.join("letters");
+        std::fs::write(&path, "abcdefghij").unwrap();
+        let amid = WriteStreamOptions {
+            flags: Some("r+"),
+            start: Some(3),
+            ..Default::default()
+        };
+        let writer = callback::fs::create_write_stream_with(&path, amid)?;
+        writer.end_with("DEF");
+        writer.on_close(move |_| {
+            let behind = WriteStreamOptions {
+                flags: Some("a"),
+                ..Default::default()
+            };
+            let writer = callback::fs::create_write_stream_with(&path, behind)?;
+            writer.end_with("KL");
+            let (path, log) = (path.clone(), log.clone());
+            writer.on_close(move |_| {
+                log.say(std::fs::read_to_string(&path).unwrap());
+                let part = ReadStreamOptions {
+                    start: Some(2),
+                    end: Some(6),
+                    ..Default::default()
+                };
+                let log = log.clone();
+                callback::fs::create_read_stream_with(&path, part)?
+                    .on_data(move |_, bytes| log.say(String::from_utf8_lossy(bytes)));
+                Ok::<_, callback::Error>(())
+            });
+            Ok::<_, callback::Error>(())
+        });
+        let backwards = ReadStreamOptions {
+            start: Some(5),
+            end: Some(1),
+            ..Default::default()
+        };
+        let refused = callback::fs::create_read_stream_with("/", backwards);
+        assert_eq!(refused.unwrap_err().code(), Some("ERR_OUT_OF_RANGE"));
+        Ok::<_, callback::Error>(())
+    });
+    assert_eq!(lines, "abcDEFghijKL\ncDEFg");
+}
+
+#[test]
+fn a_stream_of_a_file_that_cannot_be_opened_tells_error_and_close() {
+    let lines = in_callbacks(move |_, log| {
+        let reader = callback::fs::create_read_stream("/no/such/file");
+        let [of_reader, closed, of_writer, written, ended, at_last] = [(); 6].map(|()| log.clone());
+        reader.on_data(|_, _| unreachable("there is nothing to read"));
+        reader.on_error(move |_, error| of_reader.say(error.message()));
+        reader.on_close(move |_| {
+            closed.say("close");
+            let writer = callback::fs::create_write_stream("/no/such/dir/file");
+            let [of_writer, written, ended, at_last] =
+                [&of_writer, &written, &ended, &at_last].map(Clone::clone);
+            writer.on_error(move |_, error| of_writer.say(error.message()));
+            writer.on_close(move |_| at_last.say("close"));
+            writer.write_then("lost", move |result| {
+                written.say(result.unwrap_err().code().unwrap());
+            });
+            writer.end_then(move |result| ended.say(result.unwrap_err().code().unwrap()));
+        });
+    });
+    let expected = "ENOENT: no such file or directory, open '/no/such/file'\nclose\nENOENT\nENOENT\n\
+        ENOENT: no such file or directory, open '/no/such/dir/file'\nclose";
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn a_stream_of_a_file_that_is_paused_reads_nothing_until_it_goes_on() {
+    let lines = in_callbacks(move |dir, log| {
+        let path = dir.join("large");
+        std::fs::write(&path, pattern(1 << 20)).unwrap();
+        let reader = callback::fs::create_read_stream(&path);
+        reader.on_data(|reader, _| {
+            let again = reader.clone();
+            let before = reader.bytes_read();
+            reader.pause();
+            let go_on = move || {
+                assert_eq!(again.bytes_read(), before, "it was paused");
+                again.resume();
+            };
+            set_timeout(go_on, 1);
+        });
+        reader.on_end(move |reader| log.say(reader.bytes_read().to_string()));
+    });
+    assert_eq!(lines, (1 << 20).to_string());
+}
+
+#[test]
+fn a_stream_of_a_file_that_is_destroyed_tells_close_only() {
+    let lines = in_callbacks(move |dir, log| {
+        let path = dir.join("large");
+        std::fs::write(&path, pattern(1 << 20)).unwrap();
+        let at_once = callback::fs::create_read_stream(&path);
+        at_once.on_data(|_, _| unreachable("nobody wants it"));
+        at_once.destroy();
+        at_once.on_close(move |_| {
+            log.say("first");
+            let amid = callback::fs::create_read_stream(&path);
+            let [told, closed] = [(); 2].map(|()| log.clone());
+            amid.on_data(move |amid, _| {
+                told.say("data");
+                amid.destroy();
+            });
+            amid.on_end(|_| unreachable("it was given up"));
+            amid.on_close(move |_| closed.say("second"));
+        });
+    });
+    assert_eq!(lines, "first\ndata\nsecond");
+}

@@ -1,13 +1,17 @@
 //! Pipes and FIFOs on the loop: nothing blocks, nothing is lost by giving up, nobody else's fd changes.
 
 use oneloop::aio::{self, PipeReader, PipeWriter, pipe, spawn, timeout, yield_now};
+use oneloop::callback::stream::{ReadStream, WriteStream, event};
+use oneloop::callback::{self, Outcome, fs};
 use oneloop::{EventLoop, Handle, Options, green, net};
 use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::future::Future;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Seek, Write};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -59,6 +63,51 @@ fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|i| (i * 7 + i / 251) as u8).collect()
 }
 
+/// Runs a program in the callback style to its end.
+fn callbacks<O: Outcome>(main: impl FnOnce() -> O + 'static) {
+    let mut event_loop = EventLoop::with(Options::virtual_time()).unwrap();
+    assert_eq!(callback::run_on(&mut event_loop, main).unwrap(), 0);
+}
+
+/// A pipe of the standard library's, whose fds are blocking, as streams.
+fn streams() -> (ReadStream, WriteStream) {
+    let (reader, writer) = io::pipe().unwrap();
+    let reader = ReadStream::from_fd(reader).unwrap();
+    (reader, WriteStream::from_fd(writer).unwrap())
+}
+
+/// Lines that a program says.
+#[derive(Clone, Default)]
+struct Log(Rc<RefCell<Vec<String>>>);
+
+impl Log {
+    fn say(&self, line: impl Into<String>) {
+        self.0.borrow_mut().push(line.into());
+    }
+
+    fn lines(&self) -> String {
+        self.0.borrow().join(", ")
+    }
+
+    /// Says what becomes of a stream.
+    fn hear_reading(&self, stream: &ReadStream) {
+        let [data, end, error, close] = [(); 4].map(|()| self.clone());
+        stream.on_data(move |_, bytes| data.say(String::from_utf8_lossy(bytes)));
+        stream.on_end(move |_| end.say("end"));
+        stream.on_error(move |_, problem| error.say(problem.message()));
+        stream.on_close(move |_| close.say("close"));
+    }
+
+    fn hear_writing(&self, stream: &WriteStream) {
+        let [open, finish, drain, error, close] = [(); 5].map(|()| self.clone());
+        stream.on_open(move |_| open.say("open"));
+        stream.on_finish(move |_| finish.say("finish"));
+        stream.on_drain(move |_| drain.say("drain"));
+        stream.on_error(move |_, problem| error.say(problem.message()));
+        stream.on_close(move |_| close.say("close"));
+    }
+}
+
 #[test]
 fn more_than_the_pipe_holds_goes_through_whole_and_then_ends() {
     let sent = pattern(1 << 20);
@@ -68,6 +117,15 @@ fn more_than_the_pipe_holds_goes_through_whole_and_then_ends() {
         spawn(async move { writer.write_all(&bytes).await.unwrap() });
         assert!(read_all(&reader).await == sent);
     });
+    let (got, bytes) = (Rc::new(RefCell::new(Vec::new())), sent.clone());
+    let all = Rc::clone(&got);
+    callbacks(move || {
+        let (reader, writer) = streams();
+        assert!(!writer.write(&bytes), "it is more than a pipe holds");
+        writer.end();
+        reader.on_data(move |_, bytes| all.borrow_mut().extend_from_slice(bytes));
+    });
+    assert!(*got.borrow() == sent);
     let bytes = sent.clone();
     let got = green::run(move || {
         let (mut reader, mut writer) = green::net::pipe().unwrap();
@@ -313,4 +371,296 @@ fn libraries_that_speak_futures_io_read_and_write_pipes() {
         reader.read_to_string(&mut text).await.unwrap();
         assert_eq!(text, "hello");
     });
+}
+
+#[test]
+fn a_stream_that_is_paused_leaves_its_writer_waiting_until_it_goes_on() {
+    let log = Log::default();
+    let said = log.clone();
+    callbacks(move || {
+        let (reader, writer) = streams();
+        log.hear_writing(&writer);
+        let got = Rc::new(Cell::new(0));
+        let sum = Rc::clone(&got);
+        reader.on_data(move |reader, bytes| {
+            sum.set(sum.get() + bytes.len());
+            reader.pause();
+        });
+        writer.write(pattern(1 << 18));
+        let later = move || {
+            log.say(format!("{} waiting", writer.writable_length() > 0));
+            assert!(got.get() <= 1 << 16, "one chunk");
+            let flowing = reader.clone();
+            reader.on(event::Pause, move |_| {
+                flowing.resume();
+            });
+            reader.resume();
+            let ended = writer.clone();
+            writer.on_drain(move |_| {
+                ended.end();
+            });
+            reader.on_end(move |_| log.say(got.get().to_string()));
+        };
+        callback::set_timeout(later, 10);
+    });
+    let expected = "true waiting, drain, finish, close, 262144";
+    assert_eq!(said.lines(), expected);
+}
+
+#[test]
+fn the_end_of_a_write_stream_is_the_end_for_the_other_ones_reader() {
+    let log = Log::default();
+    let said = log.clone();
+    callbacks(move || {
+        let (reader, writer) = streams();
+        log.hear_reading(&reader);
+        let [written, finished] = [(); 2].map(|()| log.clone());
+        writer.write_then("hello", move |result| written.say(format!("{result:?}")));
+        writer.end_then(move |result| finished.say(format!("finished {result:?}")));
+    });
+    assert_eq!(said.lines(), "Ok(()), finished Ok(()), hello, end, close");
+}
+
+#[test]
+fn a_write_stream_that_nobody_reads_fails_in_nodes_words() {
+    let log = Log::default();
+    let said = log.clone();
+    callbacks(move || {
+        let (reader, writer) = streams();
+        reader.destroy();
+        log.hear_writing(&writer);
+        let [now, later] = [(); 2].map(|()| log.clone());
+        writer.write_then("anybody?", move |result| {
+            now.say(result.unwrap_err().code().unwrap());
+        });
+        writer.write_then("x", move |result| {
+            later.say(result.unwrap_err().code().unwrap())
+        });
+    });
+    let expected = "EPIPE, ERR_STREAM_DESTROYED, write EPIPE, close";
+    assert_eq!(said.lines(), expected);
+}
+
+#[test]
+fn a_reader_that_goes_away_fails_all_that_waits() {
+    let log = Log::default();
+    let said = log.clone();
+    callbacks(move || {
+        let (reader, writer) = streams();
+        log.hear_writing(&writer);
+        let waits = log.clone();
+        writer.write_then(pattern(1 << 20), move |result| {
+            waits.say(result.unwrap_err().message());
+        });
+        reader.on_data(|reader, _| {
+            reader.destroy();
+        });
+    });
+    assert_eq!(said.lines(), "write EPIPE, write EPIPE, close");
+}
+
+#[test]
+fn what_is_written_after_the_end_is_an_error() {
+    let log = Log::default();
+    let said = log.clone();
+    callbacks(move || {
+        let (reader, writer) = streams();
+        reader.resume();
+        log.hear_writing(&writer);
+        writer.end();
+        let refused = log.clone();
+        writer.write_then("more", move |result| {
+            refused.say(result.unwrap_err().code().unwrap());
+        });
+    });
+    let expected = "ERR_STREAM_WRITE_AFTER_END, write after end, close";
+    assert_eq!(said.lines(), expected);
+}
+
+#[test]
+fn streams_that_are_destroyed_tell_close_and_nothing_else() {
+    let log = Log::default();
+    let said = log.clone();
+    callbacks(move || {
+        let (reader, writer) = streams();
+        log.hear_reading(&reader);
+        log.hear_writing(&writer);
+        writer.write("never heard of");
+        reader.destroy();
+        writer.destroy();
+        assert!(reader.is_destroyed() && writer.is_destroyed());
+    });
+    assert_eq!(said.lines(), "close, close");
+}
+
+#[test]
+fn a_stream_keeps_the_program_alive_only_while_it_flows_and_is_referenced() {
+    let (reader, writer) = io::pipe().unwrap();
+    let copy = reader.try_clone().unwrap();
+    callbacks(move || {
+        let unreferenced = ReadStream::from_fd(reader).unwrap();
+        unreferenced.on_data(|_, _| ()).unref();
+        let paused = ReadStream::from_fd(copy).unwrap();
+        paused.on_data(|_, _| ()).pause();
+    }); // would wait for ever
+    drop(writer);
+}
+
+#[test]
+fn an_fd_that_is_shared_is_streamed_without_being_made_non_blocking() {
+    let (reader, writer) = io::pipe().unwrap();
+    let (ours, to_it) = (reader.try_clone().unwrap(), writer.try_clone().unwrap());
+    callbacks(move || {
+        let writing = WriteStream::from_fd(to_it).unwrap();
+        writing.write("one");
+        let reading = ReadStream::from_fd(ours).unwrap();
+        reading.on_data(move |reading, bytes| {
+            assert_eq!(bytes, b"one");
+            reading.destroy();
+            writing.end();
+        });
+    });
+    for flags in [fcntl_getfl(&reader), fcntl_getfl(&writer)] {
+        assert!(!flags.unwrap().contains(OFlags::NONBLOCK));
+    }
+}
+
+#[test]
+fn streams_open_both_ends_of_a_fifo_in_any_order() {
+    for writer_first in [true, false] {
+        let log = Log::default();
+        let said = log.clone();
+        callbacks(move || {
+            let fifo = Rc::new(Fifo::new());
+            let [to_read, to_write] = [(); 2].map(|()| Rc::clone(&fifo));
+            let read = move || {
+                let reader = fs::create_read_stream(&to_read.path);
+                log.hear_reading(&reader);
+                reader.on_close(move |_| drop(Rc::clone(&to_read)));
+            };
+            let write = move || {
+                fs::create_write_stream(&to_write.path).end_with("through");
+            };
+            if writer_first {
+                write();
+                callback::set_timeout(read, 5);
+            } else {
+                read();
+                callback::set_timeout(write, 5);
+            }
+        });
+        assert_eq!(said.lines(), "through, end, close", "{writer_first}");
+    }
+}
+
+#[test]
+fn streams_that_nobody_holds_go_on_and_end_with_the_program() {
+    let (reader, writer) = io::pipe().unwrap();
+    let (unread, mut kept) = io::pipe().unwrap();
+    let alive = Rc::new(());
+    let held = Rc::clone(&alive);
+    callbacks(move || {
+        let paused = ReadStream::from_fd(unread).unwrap();
+        paused.pause().on_end(move |_| drop(Rc::clone(&held)));
+        WriteStream::from_fd(writer).unwrap().write("hello");
+    });
+    assert_eq!(Rc::strong_count(&alive), 1);
+    assert_eq!(io::read_to_string(reader).unwrap(), "hello");
+    let error = kept.write(b"anybody?").unwrap_err();
+    assert_eq!(errno(&error), Some(Errno::PIPE));
+}
+
+#[test]
+fn a_fifo_that_nobody_reads_is_waited_for_until_its_stream_is_given_up() {
+    let log = Log::default();
+    let said = log.clone();
+    callbacks(move || {
+        let fifo = Fifo::new();
+        let writer = fs::create_write_stream(&fifo.path);
+        log.hear_writing(&writer);
+        writer.write("never");
+        let give_up = move || {
+            log.say("given up");
+            writer.destroy();
+            drop(fifo);
+        };
+        callback::set_timeout(give_up, 20);
+    }); // and no thread of the pool is left behind
+    assert_eq!(said.lines(), "given up, close");
+}
+
+#[test]
+fn a_socket_is_piped_into_a_pipe_and_a_pipe_into_a_socket() {
+    let sent = pattern(1 << 20);
+    let got = Rc::new(RefCell::new(Vec::new()));
+    let (bytes, all) = (sent.clone(), Rc::clone(&got));
+    callbacks(move || {
+        let server = callback::net::create_server(|socket| {
+            socket.pipe(&socket);
+        });
+        server
+            .listen(("127.0.0.1", 0))?
+            .on_listening(move |server| {
+                let client = callback::net::connect(("127.0.0.1", server.port().unwrap()))?;
+                let (into_socket, source) = streams();
+                let (drain, from_socket) = streams();
+                into_socket.pipe(&client).pipe(&from_socket);
+                source.end_with(&bytes);
+                let all = Rc::clone(&all);
+                drain.on_data(move |_, bytes| all.borrow_mut().extend_from_slice(bytes));
+                drain.on_end(move |_| {
+                    server.close();
+                });
+                Ok::<_, callback::Error>(())
+            });
+        Ok::<_, callback::Error>(())
+    });
+    assert!(*got.borrow() == sent);
+}
+
+#[test]
+fn the_end_of_a_socket_that_is_written_as_a_stream_reaches_its_peer() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let kept = ours.try_clone().unwrap();
+    let log = Log::default();
+    let said = log.clone();
+    callbacks(move || {
+        log.hear_reading(&ReadStream::from_fd(theirs).unwrap());
+        WriteStream::from_fd(ours).unwrap().end_with("hello");
+    });
+    drop(kept);
+    assert_eq!(said.lines(), "hello, end, close");
+}
+
+#[test]
+fn any_fd_is_a_stream_with_its_own_bytes() {
+    let mut files = [tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap()];
+    for (file, text) in files.iter_mut().zip(["first", "second"]) {
+        file.write_all(text.as_bytes()).unwrap();
+        file.rewind().unwrap();
+    }
+    let (socket, mut peer) = UnixStream::pair().unwrap();
+    let [first, second] = files;
+    let more = first.try_clone().unwrap();
+    block_on(async {
+        let input = |fd| aio::Stdin::from(net::Input::from_fd(&Handle::current(), fd).unwrap());
+        let output = |fd| aio::Stdout::from(net::Output::from_fd(&Handle::current(), fd).unwrap());
+        let (one, other) = (input(first.into()), input(second.into()));
+        // Both threads are at it before either is asked again.
+        let (one, other) = futures_lite::future::zip(one.read_chunk(), other.read_chunk()).await;
+        assert_eq!(&*one.unwrap().unwrap(), b"first");
+        assert_eq!(&*other.unwrap().unwrap(), b"second");
+
+        let to_socket = output(socket.into());
+        to_socket.write_all(b"to the peer").await.unwrap();
+        let to_file = output(more.try_clone().unwrap().into());
+        to_file.write_all(b" and more").await.unwrap();
+        to_file.flush().await.unwrap();
+    });
+    let mut text = String::new();
+    peer.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "to the peer");
+    let mut more = more;
+    more.rewind().unwrap();
+    assert_eq!(io::read_to_string(more).unwrap(), "first and more");
 }

@@ -27,7 +27,7 @@ const MS: Duration = Duration::from_millis(1);
 /// Names which function a child process runs.
 const CHILD: &str = "ONELOOP_TEST_CHILD";
 
-const CHILDREN: [(&str, fn()); 8] = [
+const CHILDREN: [(&str, fn()); 9] = [
     ("copy", copy),
     ("give up", give_up),
     ("write much", write_much),
@@ -36,6 +36,7 @@ const CHILDREN: [(&str, fn()); 8] = [
     ("paused", paused),
     ("no reader", no_reader),
     ("flags", flags),
+    ("callback pipe", callback_pipe),
 ];
 
 /// Not a test of its own: what the children run.
@@ -180,6 +181,24 @@ fn callback_raw() {
     print!("restored");
 }
 
+/// The end of the one is not that of the other; and its own end leaves it open.
+fn callback_pipe() {
+    let code = callback::run(|| {
+        let (stdin, stdout) = (process::stdin(), process::stdout());
+        stdin.pipe(&stdout);
+        stdin.on_end(move |_| {
+            let still = stdout.clone();
+            stdout.end_with(" and").end_then(move |result| {
+                result.unwrap();
+                callback::set_immediate(move || {
+                    still.write(" more");
+                });
+            });
+        });
+    });
+    assert_eq!(code.unwrap(), 0);
+}
+
 /// A paused input does not keep the program alive.
 fn paused() {
     let code = callback::run(|| {
@@ -255,6 +274,24 @@ fn all_that_comes_in_goes_out() {
     ours.read_to_end(&mut copied).unwrap();
     finish(child);
     assert!(without_noise(&copied) == bytes);
+}
+
+#[test]
+fn standard_input_is_piped_to_standard_output_which_nobody_ends() {
+    let bytes = pattern(1 << 20);
+    let expected = [&bytes[..], b" and more"].concat();
+    let mut child = start("callback pipe", Stdio::piped(), Stdio::piped());
+    let mut pipe = child.stdin.take().unwrap();
+    let written = bytes.clone();
+    std::thread::spawn(move || pipe.write_all(&written));
+    assert!(finish(child) == expected, "pipes");
+    let mut out = tempfile::tempfile().unwrap();
+    let to_it = out.try_clone().unwrap();
+    finish(start("callback pipe", file_with(&bytes), to_it));
+    let mut copied = Vec::new();
+    out.rewind().unwrap();
+    out.read_to_end(&mut copied).unwrap();
+    assert!(without_noise(&copied) == expected, "files");
 }
 
 #[test]

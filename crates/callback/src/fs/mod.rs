@@ -16,17 +16,22 @@
 //! ([`read_file`]: open, fstat, read, close), so that an immediate comes before. What was begun cannot be
 //! cancelled, nor in Node: the result is left where nobody hears it, if the program ends before.
 //!
-//! Each function is also there as a future, in [`promises`]. There are no `…Sync` functions, which are those of
-//! [`std::fs`], and no streams on files (`createReadStream`).
+//! Each function is also there as a future, in [`promises`]; files as streams are [`create_read_stream`] and
+//! [`create_write_stream`]. There are no `…Sync` functions, which are those of [`std::fs`].
 
 pub mod event;
 mod handle;
 pub mod promises;
+mod streams;
 mod watcher;
 
 pub use crate::error::Error;
 pub use handle::FileHandle;
 pub use oneloop_fs::{Access, Metadata};
+pub use streams::{
+    ReadStreamOptions, WriteStreamOptions, create_read_stream, create_read_stream_with,
+    create_write_stream, create_write_stream_with,
+};
 pub use watcher::{EventType, FsWatcher, WatchOptions, watch, watch_with};
 
 use crate::runtime::current;

@@ -1,6 +1,7 @@
 //! What sockets and servers tell. Each event is a type, for [`Socket::on`] and [`Server::on`]:
 //! `socket.once(event::Data, |(socket, bytes)| …)`.
 
+use super::ends::Readable as Source;
 use super::{Server, Socket};
 use crate::error::Error as NodeError;
 use crate::events::{HeardAs, Listener, event_types, throw};
@@ -87,10 +88,10 @@ events! { SocketEvent, KeptOfSocket,
     Resume: Socket;
     /// `'timeout'`: nothing happened for as long as was set.
     Timeout: Socket;
-    /// `'pipe'`: the second socket writes all it reads to the first one from now on.
-    Pipe: (Socket, Socket);
-    /// `'unpipe'`: it no longer does.
-    Unpipe: (Socket, Socket);
+    /// `'pipe'`: all that the other reads is written to the socket from now on.
+    Pipe: (Socket, Source);
+    /// `'unpipe'`: it no longer is.
+    Unpipe: (Socket, Source);
     /// `'error'`: 'close' comes next. Unheard, it is thrown.
     Error: (Socket, &'a NodeError), unheard |(_, error): (Socket, &NodeError)| throw(error);
     /// `'close'`: true if it was for an error.

@@ -26,11 +26,12 @@
 
 mod connecting;
 mod ending;
+pub(crate) mod ends;
 pub mod event;
 mod flags;
 mod handle;
 mod options;
-mod piping;
+pub(crate) mod piping;
 mod readable;
 mod server;
 mod socket;

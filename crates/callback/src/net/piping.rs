@@ -1,22 +1,22 @@
-//! `src.pipe(dest)`: all that one socket reads is written to another, no faster than that one takes it.
+//! `src.pipe(dest)`: all that one end reads is written to another, no faster than that one takes it.
 
-use super::event;
-use super::flags::*;
-use super::socket::{Socket, WeakSocket};
+use super::Socket;
+use super::ends::{Readable, WeakReadable, WeakWritable, Writable};
 use crate::events::ListenerId;
-use crate::thrown::{Thrown, or_rethrow};
+use crate::stream::ReadStream;
+use crate::thrown::or_rethrow;
 use std::rc::Rc;
 
-/// To where a socket is piped, and who of those wants no more for now.
+/// To where something is piped, and who of those wants no more for now.
 #[derive(Default)]
-pub(super) struct Pipes {
+pub(crate) struct Pipes {
     to: Vec<Rc<Pipe>>,
     awaited: Vec<Rc<Pipe>>,
 }
 
 impl Pipes {
     /// Something was told as 'data' after all, so nobody is waited for.
-    pub(super) fn forget_awaited(&mut self) {
+    pub(crate) fn forget_awaited(&mut self) {
         self.awaited.clear();
     }
 
@@ -26,9 +26,9 @@ impl Pipes {
 }
 
 /// One pipe. Its ends hold it; it holds neither of them.
-struct Pipe {
-    source: WeakSocket,
-    dest: WeakSocket,
+pub(super) struct Pipe {
+    source: WeakReadable,
+    dest: WeakWritable,
     listeners: std::cell::RefCell<Listeners>,
 }
 
@@ -42,7 +42,7 @@ struct Listeners {
 }
 
 impl Pipe {
-    fn ends(&self) -> Option<(Socket, Socket)> {
+    fn ends(&self) -> Option<(Readable, Writable)> {
         Some((self.source.upgrade()?, self.dest.upgrade()?))
     }
 
@@ -59,20 +59,17 @@ impl Pipe {
         }
     }
 
-    fn pause(self: &Rc<Self>, source: &Socket, dest: &Socket) {
+    fn pause(self: &Rc<Self>, source: &Readable, dest: &Writable) {
         if !self.is_broken() {
-            source.with_rare(|rare| {
-                rare.pipes.remove_awaited(self);
-                rare.pipes.awaited.push(Rc::clone(self));
+            source.with_pipes(|pipes| {
+                pipes.remove_awaited(self);
+                pipes.awaited.push(Rc::clone(self));
             });
             source.pause();
         }
         if self.listeners.borrow().drain.is_none() {
             let pipe = Rc::clone(self);
-            let id = dest
-                .inner
-                .events
-                .on(event::Drain, move |_: Socket| pipe.on_drain());
+            let id = dest.on_drain(move || pipe.on_drain());
             self.listeners.borrow_mut().drain = Some(id);
         }
     }
@@ -82,23 +79,23 @@ impl Pipe {
         let Some(source) = self.source.upgrade() else {
             return;
         };
-        let is_clear = source.with_rare(|rare| {
-            rare.pipes.remove_awaited(self);
-            rare.pipes.awaited.is_empty()
+        let is_clear = source.with_pipes(|pipes| {
+            pipes.remove_awaited(self);
+            pipes.awaited.is_empty()
         });
-        if is_clear && source.inner.flags.has(DATA_LISTENING) {
+        if is_clear && source.has_data_listeners() {
             source.resume();
         }
     }
 
-    fn unpipe(&self) {
+    pub(super) fn unpipe(&self) {
         if let Some((source, dest)) = self.ends() {
-            source.unpipe(&dest);
+            unpipe(&source, &dest);
         }
     }
 
     /// Takes all listeners off, and has the source go on if it waited for this pipe.
-    fn break_up(self: &Rc<Self>, source: &Socket, dest: &Socket) {
+    fn break_up(self: &Rc<Self>, source: &Readable, dest: &Writable) {
         let listeners = std::mem::replace(
             &mut *self.listeners.borrow_mut(),
             Listeners {
@@ -107,136 +104,120 @@ impl Pipe {
             },
         );
         for id in listeners.of_dest.into_iter().chain(listeners.drain) {
-            dest.inner.events.off(id);
+            dest.off(id);
         }
         for id in listeners.of_source {
             source.off(id);
         }
-        let was_awaited = source
-            .rare(|rare| Some(!rare.pipes.awaited.is_empty()))
-            .unwrap_or(false);
-        if listeners.drain.is_some() && was_awaited && dest.inner.flags.has(NEED_DRAIN) {
+        let was_awaited = source.with_pipes(|pipes| !pipes.awaited.is_empty());
+        if listeners.drain.is_some() && was_awaited && dest.waits_for_drain() {
             self.on_drain();
         }
     }
 }
 
-impl Socket {
-    /// Writes all that this socket reads to another one, or back to itself, and ends that one when this
-    /// one has ended. While the other one has enough to send, this one is paused. Gives the other one.
-    ///
-    /// # Panics
-    /// When a listener of 'pipe' throws, with what it throws.
-    pub fn pipe<'a>(&self, dest: &'a Socket) -> &'a Socket {
-        self.pipe_with(dest, true)
+fn pipe(source: &Readable, dest: &Writable, ends_dest: bool) {
+    let ends_dest = ends_dest && !dest.is_standard();
+    let pipe = Rc::new(Pipe {
+        source: source.downgrade(),
+        dest: dest.downgrade(),
+        listeners: Default::default(),
+    });
+    source.with_pipes(|pipes| pipes.to.push(Rc::clone(&pipe)));
+    let at_end = Rc::clone(&pipe);
+    let on_end = move || match at_end.dest.upgrade() {
+        Some(dest) if ends_dest => dest.end(),
+        Some(_) => at_end.unpipe(),
+        None => {}
+    };
+    let mut listeners = Listeners::default();
+    if source.is_readable_ended() {
+        source.next_call(on_end);
+    } else {
+        listeners.of_source.push(source.once_end(on_end));
     }
-
-    /// Like [`Socket::pipe`], but leaves the other one open when this one has ended.
-    ///
-    /// # Panics
-    /// As [`Socket::pipe`].
-    pub fn pipe_and_keep_open<'a>(&self, dest: &'a Socket) -> &'a Socket {
-        self.pipe_with(dest, false)
-    }
-
-    fn pipe_with<'a>(&self, dest: &'a Socket, ends_dest: bool) -> &'a Socket {
-        let pipe = Rc::new(Pipe {
-            source: self.downgrade(),
-            dest: dest.downgrade(),
-            listeners: Default::default(),
-        });
-        self.with_rare(|rare| rare.pipes.to.push(Rc::clone(&pipe)));
-        let at_end = Rc::clone(&pipe);
-        let on_end = move |socket: &Socket| match at_end.dest.upgrade() {
-            Some(dest) if ends_dest => drop(dest.end()),
-            Some(dest) => drop(socket.unpipe(&dest)),
-            None => {}
-        };
-        let mut listeners = Listeners::default();
-        if self.is_readable_ended() {
-            self.next_call(move |socket| {
-                on_end(socket);
-                Ok(())
-            });
-        } else {
-            let id = self
-                .inner
-                .events
-                .once(event::End, move |socket: Socket| on_end(&socket));
-            listeners.of_source.push(id);
-        }
-        let at_data = Rc::clone(&pipe);
-        let id = self.on(event::Data, move |(_, bytes)| at_data.write(bytes));
-        listeners.of_source.push(id);
-        listeners.of_dest = listen_to(dest, &pipe);
-        *pipe.listeners.borrow_mut() = listeners;
-        or_rethrow(dest.emit(event::Pipe, (dest.clone(), self.clone())));
-        if dest.needs_drain() {
-            pipe.pause(self, dest);
-        } else if !self.inner.flags.has(FLOWING) {
-            self.resume();
-        }
-        dest
-    }
-
-    /// Ends a pipe, and pauses this socket if it was the last one. The other one stays open.
-    ///
-    /// # Panics
-    /// When a listener of 'unpipe' or 'pause' throws, with what it throws.
-    pub fn unpipe(&self, dest: &Socket) -> &Self {
-        let is_to = |pipe: &Rc<Pipe>| pipe.dest.upgrade().as_ref() == Some(dest);
-        let found = self.with_rare(|rare| {
-            let index = rare.pipes.to.iter().position(is_to)?;
-            let pipe = rare.pipes.to.remove(index);
-            Some((pipe, rare.pipes.to.is_empty()))
-        });
-        if let Some((pipe, was_last)) = found {
-            if was_last {
-                self.pause();
-            }
-            pipe.break_up(self, dest);
-            or_rethrow(dest.emit(event::Unpipe, (dest.clone(), self.clone())));
-        }
-        self
-    }
-
-    /// Ends all pipes of this socket, and pauses it.
-    ///
-    /// # Panics
-    /// As [`Socket::unpipe`].
-    pub fn unpipe_all(&self) -> &Self {
-        let dests: Vec<_> = self
-            .rare(|rare| {
-                Some(
-                    rare.pipes
-                        .to
-                        .iter()
-                        .filter_map(|pipe| pipe.dest.upgrade())
-                        .collect(),
-                )
-            })
-            .unwrap_or_default();
-        for dest in dests {
-            self.unpipe(&dest);
-        }
-        self
+    let at_data = Rc::clone(&pipe);
+    let id = source.on_data(move |bytes| at_data.write(bytes));
+    listeners.of_source.push(id);
+    listeners.of_dest = dest.listen(&pipe);
+    *pipe.listeners.borrow_mut() = listeners;
+    or_rethrow(dest.tell_pipe(source));
+    if dest.needs_drain() {
+        pipe.pause(source, dest);
+    } else if !source.is_flowing() {
+        source.resume();
     }
 }
 
-/// A pipe ends when its other end closes, has finished or has failed.
-fn listen_to(dest: &Socket, pipe: &Rc<Pipe>) -> Vec<ListenerId> {
-    let (at_error, at_close, at_finish) = (Rc::clone(pipe), Rc::clone(pipe), Rc::clone(pipe));
-    let events = &dest.inner.events;
-    vec![
-        events.prepend(event::Error, move |(dest, error)| {
-            at_error.unpipe();
-            // Heard by the pipe alone, it is as if nobody had: it is thrown.
-            if dest.listener_count(event::Error) == 0 {
-                return Err(Thrown::from(error.clone()));
-            }
-            Ok(())
-        }),
-        events.once(event::Close, move |_: (Socket, bool)| at_close.unpipe()),
-        events.once(event::Finish, move |_: Socket| at_finish.unpipe()),
-    ]
+fn unpipe(source: &Readable, dest: &Writable) {
+    let is_to = |pipe: &Rc<Pipe>| pipe.dest.upgrade().as_ref() == Some(dest);
+    let found = source.with_pipes(|pipes| {
+        let index = pipes.to.iter().position(is_to)?;
+        let pipe = pipes.to.remove(index);
+        Some((pipe, pipes.to.is_empty()))
+    });
+    if let Some((pipe, was_last)) = found {
+        if was_last {
+            source.pause();
+        }
+        pipe.break_up(source, dest);
+        or_rethrow(dest.tell_unpipe(source));
+    }
 }
+
+fn unpipe_all(source: &Readable) {
+    let to_dest = |pipe: &Rc<Pipe>| pipe.dest.upgrade();
+    let dests: Vec<_> = source.with_pipes(|pipes| pipes.to.iter().filter_map(to_dest).collect());
+    for dest in dests {
+        unpipe(source, &dest);
+    }
+}
+
+/// Node's `readable.pipe` and its like, for what can be read.
+macro_rules! pipes {
+    ($readable:ident) => {
+        impl $readable {
+            /// Writes all that this reads to a socket or a stream, and ends that one when this one has ended;
+            /// not the standard output. While the other one has enough to write, this one is paused. Gives the
+            /// other one.
+            ///
+            /// # Panics
+            /// When a listener of 'pipe' throws, with what it throws.
+            pub fn pipe<'a, D: Clone + Into<Writable>>(&self, dest: &'a D) -> &'a D {
+                pipe(&self.clone().into(), &dest.clone().into(), true);
+                dest
+            }
+
+            #[doc = concat!("Like [`", stringify!($readable), "::pipe`], but leaves the other one open when")]
+            /// this one has ended.
+            ///
+            /// # Panics
+            #[doc = concat!("As [`", stringify!($readable), "::pipe`].")]
+            pub fn pipe_and_keep_open<'a, D: Clone + Into<Writable>>(&self, dest: &'a D) -> &'a D {
+                pipe(&self.clone().into(), &dest.clone().into(), false);
+                dest
+            }
+
+            /// Ends a pipe, and pauses this if it was the last one. The other one stays open.
+            ///
+            /// # Panics
+            /// When a listener of 'unpipe' or 'pause' throws, with what it throws.
+            pub fn unpipe<D: Clone + Into<Writable>>(&self, dest: &D) -> &Self {
+                unpipe(&self.clone().into(), &dest.clone().into());
+                self
+            }
+
+            /// Ends all pipes of this, and pauses it.
+            ///
+            /// # Panics
+            #[doc = concat!("As [`", stringify!($readable), "::unpipe`].")]
+            pub fn unpipe_all(&self) -> &Self {
+                unpipe_all(&self.clone().into());
+                self
+            }
+        }
+    };
+}
+
+pipes!(ReadStream);
+pipes!(Socket);

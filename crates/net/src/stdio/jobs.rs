@@ -13,11 +13,11 @@ use std::mem;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, Weak};
 
-/// A standard input or output that is a file. Clones of its fd, on this loop or another, share [`PROGRESS`].
+/// An input or output that is a file.
 pub(super) struct Jobs {
-    number: usize,
+    shared: Arc<Shared>,
     fd: Arc<OwnedFd>,
     done: Rc<Source>,
     /// A task waits for the job that is under way.
@@ -36,9 +36,25 @@ impl AsFd for Jobs {
     }
 }
 
-/// What jobs of this process have read and written, for whoever comes next.
-static PROGRESS: [Mutex<Progress>; 3] = [const { Mutex::new(Progress::new()) }; 3];
+/// What the jobs of one input or output share, on whatever loop: of a standard one, all of this process.
+#[derive(Default)]
+pub(super) struct Shared {
+    progress: Mutex<Progress>,
+    /// One thread writes at a time, so that what was taken first is written first.
+    writing: Mutex<()>,
+}
 
+static STANDARD: LazyLock<[Arc<Shared>; 3]> = LazyLock::new(Default::default);
+
+impl Shared {
+    /// That of the standard input (0), output or error.
+    pub(super) fn standard(number: usize) -> Arc<Shared> {
+        Arc::clone(&STANDARD[number])
+    }
+}
+
+/// What jobs have read and written, for whoever comes next.
+#[derive(Default)]
 struct Progress {
     under_way: Option<WeakJoint<()>>,
     /// Whose job looks once more for bytes to be written. Others' would be lost if its loop outlived theirs.
@@ -52,16 +68,6 @@ struct Progress {
 }
 
 impl Progress {
-    const fn new() -> Self {
-        Progress {
-            under_way: None,
-            writer: Weak::new(),
-            bytes: Vec::new(),
-            taken: 0,
-            ended: None,
-        }
-    }
-
     /// What there is to read; none if that is still to be seen.
     fn take(&mut self, buf: &mut [u8]) -> Option<io::Result<usize>> {
         let left = &self.bytes[self.taken..];
@@ -106,9 +112,9 @@ impl Progress {
 }
 
 impl Jobs {
-    pub(super) fn new(handle: &Handle, number: usize, fd: OwnedFd) -> io::Result<Self> {
+    pub(super) fn new(handle: &Handle, shared: Arc<Shared>, fd: OwnedFd) -> io::Result<Self> {
         Ok(Jobs {
-            number,
+            shared,
             fd: Arc::new(fd),
             done: Rc::new(always_ready(handle)?),
             is_watched: Rc::default(),
@@ -120,8 +126,8 @@ impl Jobs {
         &self.done
     }
 
-    fn progress(&self) -> MutexGuard<'static, Progress> {
-        lock(&PROGRESS[self.number])
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        lock(&self.shared.progress)
     }
 
     /// What a job has read; while one is under way, that it would block.
@@ -133,8 +139,8 @@ impl Jobs {
         match progress.under_way() {
             Some(joint) => self.join(progress, &joint),
             None => {
-                let (number, fd) = (self.number, Arc::clone(&self.fd));
-                self.begin(progress, move || read_ahead(&PROGRESS[number], &fd));
+                let (shared, fd) = (Arc::clone(&self.shared), Arc::clone(&self.fd));
+                self.begin(progress, move || read_ahead(&shared.progress, &fd));
             }
         }
         Err(io::ErrorKind::WouldBlock.into())
@@ -176,7 +182,7 @@ impl Jobs {
 
     fn unwritten(&self) -> Unwritten {
         Unwritten {
-            number: self.number,
+            shared: Arc::clone(&self.shared),
             fd: Arc::clone(&self.fd),
         }
     }
@@ -186,7 +192,7 @@ impl Jobs {
         self.check_written().map(drop)
     }
 
-    fn check_written(&self) -> io::Result<MutexGuard<'static, Progress>> {
+    fn check_written(&self) -> io::Result<MutexGuard<'_, Progress>> {
         let mut progress = self.progress();
         if let Some(Err(error)) = progress.ended.take() {
             return Err(error);
@@ -202,11 +208,7 @@ impl Jobs {
 
     /// Has a thread do a job, and waits for its end. The lock ends before: if there is no thread to be
     /// had, the job is done here and now.
-    fn begin(
-        &self,
-        mut progress: MutexGuard<'static, Progress>,
-        job: impl FnOnce() + Send + 'static,
-    ) {
+    fn begin(&self, mut progress: MutexGuard<'_, Progress>, job: impl FnOnce() + Send + 'static) {
         let joint = Joint::new();
         progress.under_way = Some(joint.downgrade());
         drop(progress);
@@ -214,7 +216,7 @@ impl Jobs {
     }
 
     /// Waits for a job that was begun before, perhaps on another loop.
-    fn join(&self, progress: MutexGuard<'static, Progress>, joint: &Joint<()>) {
+    fn join(&self, progress: MutexGuard<'_, Progress>, joint: &Joint<()>) {
         drop(progress);
         if !self.is_watched.get() {
             self.watch(joint.join(self.done.handle()));
@@ -255,17 +257,14 @@ fn read_ahead(progress: &Mutex<Progress>, fd: &OwnedFd) {
 /// What was taken to be written. Its drop writes it, unless somebody else has: none of it is lost when the
 /// loop ends before a thread comes to it.
 struct Unwritten {
-    number: usize,
+    shared: Arc<Shared>,
     fd: Arc<OwnedFd>,
 }
 
-/// One thread writes at a time, so that what was taken first is written first.
-static WRITING: [Mutex<()>; 3] = [const { Mutex::new(()) }; 3];
-
 impl Drop for Unwritten {
     fn drop(&mut self) {
-        let _writing = lock(&WRITING[self.number]);
-        let progress = &PROGRESS[self.number];
+        let Shared { progress, writing } = &*self.shared;
+        let _writing = lock(writing);
         let unwritten = || lock(progress).take_unwritten();
         while let Some(bytes) = unwritten() {
             if let Err(error) = write_all(&self.fd, &bytes) {
@@ -312,8 +311,9 @@ mod tests {
         let mut file = fs::File::from(memfd_create("out", MemfdFlags::CLOEXEC).unwrap());
         let mut event_loop = EventLoop::new().unwrap();
         let fd = file.try_clone().unwrap().into();
-        let jobs = Jobs::new(&event_loop.handle(), 2, fd).unwrap();
-        let writing = lock(&WRITING[2]); // so no thread comes to it
+        let jobs = Jobs::new(&event_loop.handle(), Arc::default(), fd).unwrap();
+        let shared = Arc::clone(&jobs.shared);
+        let writing = lock(&shared.writing); // so no thread comes to it
         assert_eq!(jobs.write_once(b"hello ").unwrap(), 6);
         assert_eq!(jobs.write_once(b"world ").unwrap(), 6);
         let rest = vec![b'.'; CHUNK_BYTES];

@@ -1,4 +1,5 @@
-//! Standard input and output, whatever they are: never in the loop's way, and left as they were.
+//! Any fd as bytes to read or to write, standard input and output above all: never in the loop's way, and left
+//! as it was.
 //!
 //! What a program was started with it shares with others, with the shell above all. `O_NONBLOCK` would be
 //! theirs as well: it belongs to the open file description, and stays when the program ends. So:
@@ -9,11 +10,11 @@
 //! | the same, where that may not be (another user's) | once it is ready, with `RWF_NOWAIT` or a look just before |
 //! | a socket | with `MSG_DONTWAIT` |
 //! | a file, `/dev/null` | by a thread for files, at the position that it shares with others |
-//! | closed | there is nothing to read, and what is written vanishes, as in the standard library |
+//! | closed (a standard one) | there is nothing to read, and what is written vanishes, as in the standard library |
 
 mod jobs;
 
-use self::jobs::{Jobs, always_ready};
+use self::jobs::{Jobs, Shared, always_ready};
 use crate::pipe::{PipeReader, PipeWriter};
 use crate::stream::{AsSource, ReadHalf, WriteHalf};
 use crate::tty::{RawMode, WindowSize, is_tty, window_size};
@@ -21,12 +22,13 @@ use oneloop_core::{Direction, Done, Handle, Interest, Ownership, Source};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, fstat};
 use rustix::io::{Errno, ReadWriteFlags, fcntl_dupfd_cloexec, preadv2, pwritev2};
-use rustix::net::{RecvFlags, SendFlags};
+use rustix::net::{RecvFlags, SendFlags, Shutdown, shutdown};
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
-/// What a standard input or output is.
+/// What an [`Input`] or [`Output`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StdioKind {
     /// A terminal.
@@ -54,55 +56,63 @@ impl StdioKind {
     }
 }
 
-/// The standard input of this process: see [`stdin`].
+/// Bytes to read from an fd, whatever it is: [`Input::from_fd`], and the standard input, [`stdin`].
+///
+/// Reading is cancel safe: a byte belongs to whoever reads next, also when a thread had begun to read it for
+/// somebody who gave up. A read of a file keeps the loop alive until the thread that has begun it is done.
 #[derive(Debug)]
-pub struct Stdin {
+pub struct Input {
     kind: StdioKind,
     way: Way<PipeReader>,
 }
 
-/// The standard output of this process, or its standard error: see [`stdout`], [`stderr`].
+/// An fd to write bytes to, whatever it is: [`Output::from_fd`], and the standard output and error, [`stdout`]
+/// and [`stderr`].
+///
+/// A file is written by a thread, behind the caller's back: an error is told by the next write or by the
+/// flush, and all that was taken is written by the time that the loop is dropped. So a write is cancel safe
+/// there, too.
 #[derive(Debug)]
-pub struct Stdout {
+pub struct Output {
     kind: StdioKind,
     way: Way<PipeWriter>,
+    is_standard: bool,
 }
 
-/// Standard error: the same operations.
-pub type Stderr = Stdout;
+/// The standard input: see [`stdin`].
+pub type Stdin = Input;
 
-/// The standard input, on a loop.
-///
-/// Reading is cancel safe: a byte belongs to whoever reads next, also when a thread had begun to read it for
-/// somebody who gave up. It does not know what `std::io::stdin` has read ahead. A read of a file keeps the
-/// loop alive until the thread that has begun it is done.
+/// The standard output: see [`stdout`].
+pub type Stdout = Output;
+
+/// The standard error: see [`stderr`].
+pub type Stderr = Output;
+
+/// The standard input, on a loop. It does not know what `std::io::stdin` has read ahead.
 ///
 /// # Errors
 /// `EMFILE`, and those of `epoll_ctl(2)`.
-pub fn stdin(handle: &Handle) -> io::Result<Stdin> {
-    let (kind, way) = Way::find(handle, 0, |fd| PipeReader::from_shared_fd(handle, fd))?;
-    Ok(Stdin { kind, way })
+pub fn stdin(handle: &Handle) -> io::Result<Input> {
+    let open_anew = |fd: &_| PipeReader::from_shared_fd(handle, fd);
+    let (kind, way) = Way::standard(handle, 0, open_anew)?;
+    Ok(Input { kind, way })
 }
 
 /// The standard output, on a loop. Nothing is held back: lines of `println!` come in between where they are
 /// printed.
 ///
-/// Of a file it is a thread that writes, behind the caller's back: an error is told by the next write or by
-/// the flush, and all that was taken is written by the time that the loop is dropped. So a write is cancel
-/// safe there, too.
-///
 /// # Errors
 /// `EMFILE`, and those of `epoll_ctl(2)`.
-pub fn stdout(handle: &Handle) -> io::Result<Stdout> {
-    Stdout::new(handle, 1)
+pub fn stdout(handle: &Handle) -> io::Result<Output> {
+    Output::standard(handle, 1)
 }
 
 /// The standard error, on a loop: see [`stdout`].
 ///
 /// # Errors
 /// As [`stdout`].
-pub fn stderr(handle: &Handle) -> io::Result<Stderr> {
-    Stdout::new(handle, 2)
+pub fn stderr(handle: &Handle) -> io::Result<Output> {
+    Output::standard(handle, 2)
 }
 
 /// How something is read or written.
@@ -119,7 +129,7 @@ enum Way<P> {
 }
 
 impl<P: AsSource> Way<P> {
-    fn find(
+    fn standard(
         handle: &Handle,
         number: usize,
         open_anew: impl FnOnce(&OwnedFd) -> io::Result<P>,
@@ -129,14 +139,19 @@ impl<P: AsSource> Way<P> {
             1 => fcntl_dupfd_cloexec(io::stdout(), 3),
             _ => fcntl_dupfd_cloexec(io::stderr(), 3),
         };
-        let fd = match duplicate {
-            Ok(fd) => fd,
-            Err(Errno::BADF) => {
-                let nothing = always_ready(handle)?;
-                return Ok((StdioKind::Closed, Way::Nothing(nothing)));
-            }
-            Err(error) => return Err(error.into()),
-        };
+        match duplicate {
+            Ok(fd) => Way::find(handle, Shared::standard(number), fd, open_anew),
+            Err(Errno::BADF) => Ok((StdioKind::Closed, Way::Nothing(always_ready(handle)?))),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn find(
+        handle: &Handle,
+        of_jobs: Arc<Shared>,
+        fd: OwnedFd,
+        open_anew: impl FnOnce(&OwnedFd) -> io::Result<P>,
+    ) -> io::Result<(StdioKind, Self)> {
         let kind = StdioKind::of(&fd)?;
         let way = match kind {
             StdioKind::Socket => Way::Socket(shared(handle, fd)?),
@@ -148,7 +163,7 @@ impl<P: AsSource> Way<P> {
                 Ok(source) => Way::Careful(source),
                 // epoll(7): a file that is always ready.
                 Err(error) if Errno::from_io_error(&error) == Some(Errno::PERM) => {
-                    Way::Jobs(Jobs::new(handle, number, fd)?)
+                    Way::Jobs(Jobs::new(handle, of_jobs, fd)?)
                 }
                 Err(error) => return Err(error),
             },
@@ -229,7 +244,39 @@ fn wait_until_ready(fd: BorrowedFd<'_>, flags: PollFlags) -> io::Result<()> {
     }
 }
 
-impl Stdin {
+impl Input {
+    /// Reads from an fd: the end of a pipe, a FIFO, a terminal, a socket, a file from where its position is,
+    /// a device. Its flags stay as they are, so it may well be shared with others.
+    ///
+    /// ```
+    /// use oneloop_core::EventLoop;
+    /// use oneloop_net::{Input, ReadHalf};
+    /// use std::{future::poll_fn, io::Write};
+    /// # fn main() -> std::io::Result<()> {
+    /// let mut event_loop = EventLoop::new()?;
+    /// let (reader, mut writer) = std::io::pipe()?;
+    /// let input = Input::from_fd(&event_loop.handle(), reader.into())?;
+    /// event_loop.block_on(async {
+    ///     writer.write_all(b"hello")?;
+    ///     let mut buf = [0; 16];
+    ///     let count = poll_fn(|cx| input.poll_read(cx, &mut buf)).await?;
+    ///     assert_eq!(&buf[..count], b"hello");
+    ///     Ok(())
+    /// })
+    /// # }
+    /// ```
+    ///
+    /// What a thread has read of a file for somebody who gave up is lost when this is dropped: the file's
+    /// position is behind it then.
+    ///
+    /// # Errors
+    /// `EMFILE`, and those of `epoll_ctl(2)`; the fd is closed then.
+    pub fn from_fd(handle: &Handle, fd: OwnedFd) -> io::Result<Self> {
+        let open_anew = |fd: &_| PipeReader::from_shared_fd(handle, fd);
+        let (kind, way) = Way::find(handle, Arc::default(), fd, open_anew)?;
+        Ok(Input { kind, way })
+    }
+
     /// What it is.
     pub fn kind(&self) -> StdioKind {
         self.kind
@@ -249,13 +296,22 @@ impl Stdin {
     }
 }
 
-impl AsSource for Stdin {
+impl From<PipeReader> for Input {
+    fn from(pipe: PipeReader) -> Self {
+        Input {
+            kind: StdioKind::Pipe,
+            way: Way::Own(pipe),
+        }
+    }
+}
+
+impl AsSource for Input {
     fn source(&self) -> &Source {
         self.way.source()
     }
 }
 
-impl ReadHalf for Stdin {
+impl ReadHalf for Input {
     fn read_once(&self, buf: &mut [u8]) -> io::Result<usize> {
         match &self.way {
             Way::Own(pipe) => pipe.read_once(buf),
@@ -270,16 +326,36 @@ impl ReadHalf for Stdin {
     }
 }
 
-impl AsFd for Stdin {
+impl AsFd for Input {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.way.as_fd()
     }
 }
 
-impl Stdout {
-    fn new(handle: &Handle, number: usize) -> io::Result<Self> {
-        let (kind, way) = Way::find(handle, number, |fd| PipeWriter::from_shared_fd(handle, fd))?;
-        Ok(Stdout { kind, way })
+impl Output {
+    /// Writes to an fd, whatever it is: see [`Input::from_fd`]. To drop this closes it, which is the end for
+    /// a pipe's reader; `end` shuts a socket down for writing.
+    ///
+    /// # Errors
+    /// As [`Input::from_fd`].
+    pub fn from_fd(handle: &Handle, fd: OwnedFd) -> io::Result<Self> {
+        let open_anew = |fd: &_| PipeWriter::from_shared_fd(handle, fd);
+        let (kind, way) = Way::find(handle, Arc::default(), fd, open_anew)?;
+        Ok(Output {
+            kind,
+            way,
+            is_standard: false,
+        })
+    }
+
+    fn standard(handle: &Handle, number: usize) -> io::Result<Self> {
+        let open_anew = |fd: &_| PipeWriter::from_shared_fd(handle, fd);
+        let (kind, way) = Way::standard(handle, number, open_anew)?;
+        Ok(Output {
+            kind,
+            way,
+            is_standard: true,
+        })
     }
 
     /// What it is.
@@ -322,13 +398,23 @@ impl Stdout {
     }
 }
 
-impl AsSource for Stdout {
+impl From<PipeWriter> for Output {
+    fn from(pipe: PipeWriter) -> Self {
+        Output {
+            kind: StdioKind::Pipe,
+            way: Way::Own(pipe),
+            is_standard: false,
+        }
+    }
+}
+
+impl AsSource for Output {
     fn source(&self) -> &Source {
         self.way.source()
     }
 }
 
-impl WriteHalf for Stdout {
+impl WriteHalf for Output {
     fn write_once(&self, buf: &[u8]) -> io::Result<usize> {
         match &self.way {
             Way::Own(pipe) => pipe.write_once(buf),
@@ -351,7 +437,10 @@ impl WriteHalf for Stdout {
     }
 
     fn end(&self) -> io::Result<()> {
-        Ok(())
+        match &self.way {
+            Way::Socket(socket) if !self.is_standard => Ok(shutdown(socket, Shutdown::Write)?),
+            _ => Ok(()),
+        }
     }
 
     fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -365,7 +454,7 @@ impl WriteHalf for Stdout {
     }
 }
 
-impl AsFd for Stdout {
+impl AsFd for Output {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.way.as_fd()
     }

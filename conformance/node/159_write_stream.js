@@ -1,0 +1,15 @@
+const fs=require('fs');const d=fs.mkdtempSync(require('os').tmpdir()+'/fs-');
+const w=fs.createWriteStream(d+'/a');
+w.on('open',()=>console.log('open'));w.on('ready',()=>console.log('ready'));w.on('drain',()=>console.log('drain',w.writableLength));
+w.on('finish',()=>{console.log('finish',w.bytesWritten,w.destroyed);});
+console.log(w.write('hello'),w.writableLength);
+console.log(w.write('x'.repeat(20000),()=>console.log('written')),w.writableLength);
+w.once('drain',()=>w.end(' and so on',()=>console.log('end')));
+w.on('close',()=>{console.log('close',w.destroyed,fs.statSync(d+'/a').size);
+ const a=fs.createWriteStream(d+'/a',{flags:'a'});a.end('more');a.on('close',()=>{console.log(fs.statSync(d+'/a').size);
+  const i=fs.createWriteStream(d+'/a',{flags:'r+',start:2});i.end('LL');i.on('close',()=>{console.log(String(fs.readFileSync(d+'/a')).slice(0,6));
+   const c=fs.createWriteStream(d+'/b');c.on('pipe',()=>console.log('pipe'));c.on('unpipe',()=>console.log('unpipe'));c.on('finish',()=>console.log('piped',c.bytesWritten));
+   c.on('close',()=>{console.log(fs.readFileSync(d+'/a').equals(fs.readFileSync(d+'/b')));fs.rmSync(d,{recursive:true});});
+   fs.createReadStream(d+'/a').pipe(c);
+  });});});
+console.log('main');

@@ -1,0 +1,172 @@
+//! Files as streams: `fs.createReadStream` and `fs.createWriteStream`.
+
+use super::{handle, in_later_turn};
+use crate::error::Error;
+use crate::runtime::current;
+use crate::stream::read::Limits;
+use crate::stream::{Fd, ReadStream, WriteStream};
+use nix::errno::Errno;
+use oneloop_core::Handle;
+use oneloop_fs::{File, OpenOptions};
+use oneloop_net::{CHUNK_BYTES, Input, Output, PipeWriter};
+use std::io::{self, SeekFrom};
+use std::path::{Path, PathBuf};
+
+/// How [`create_read_stream_with`] reads a file.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ReadStreamOptions {
+    /// The first byte to be read, counted from 0.
+    pub start: Option<u64>,
+    /// The last byte to be read: it is read, too.
+    pub end: Option<u64>,
+    /// How many bytes a 'data' has at most: 64 KiB, which is also the most there is.
+    pub high_water_mark: Option<usize>,
+}
+
+/// How [`create_write_stream_with`] writes a file.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WriteStreamOptions<'a> {
+    /// Node's flags: `"w"`, which makes the file anew, `"a"`, `"wx"`, `"r+"` and their like.
+    pub flags: Option<&'a str>,
+    /// Where to begin to write, in bytes from the file's first, which takes the flags `"r+"` if what is there
+    /// is to stay.
+    pub start: Option<u64>,
+    /// How many bytes may wait before a write says that it is enough: 16 KiB.
+    pub high_water_mark: Option<usize>,
+}
+
+/// Reads a file as a stream: 'open', 'ready', 'data' while somebody listens, 'end', 'close'; or 'error' and
+/// 'close'. A FIFO is open before anybody writes into it, and then waits.
+///
+/// ```
+/// use oneloop_callback::{fs, run};
+///
+/// run(|| {
+///     let stream = fs::create_read_stream("/no/such/file");
+///     stream.on_error(|_, error| {
+///         assert_eq!(error.message(), "ENOENT: no such file or directory, open '/no/such/file'");
+///     });
+/// })?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Panics
+/// Outside of [`run`](crate::run).
+#[track_caller]
+pub fn create_read_stream(path: impl AsRef<Path>) -> ReadStream {
+    read(path.as_ref(), ReadStreamOptions::default())
+}
+
+/// Reads a part of a file as a stream.
+///
+/// # Errors
+/// `ERR_OUT_OF_RANGE` if the end is before the start.
+///
+/// # Panics
+/// Outside of [`run`](crate::run).
+#[track_caller]
+pub fn create_read_stream_with(
+    path: impl AsRef<Path>,
+    options: ReadStreamOptions,
+) -> Result<ReadStream, Error> {
+    if let (Some(start), Some(end)) = (options.start, options.end)
+        && start > end
+    {
+        let problem = format!(
+            "The value of \"start\" is out of range. It must be <= \"end\" (here: {end}). Received {start}"
+        );
+        return Err(Error::new("ERR_OUT_OF_RANGE", problem));
+    }
+    Ok(read(path.as_ref(), options))
+}
+
+#[track_caller]
+fn read(path: &Path, options: ReadStreamOptions) -> ReadStream {
+    let start = options.start.unwrap_or(0);
+    let end = options.end.map(|end| end.saturating_add(1) - start);
+    let limits = Limits {
+        chunk: options.high_water_mark.unwrap_or(CHUNK_BYTES),
+        left: end.unwrap_or(u64::MAX),
+    };
+    let stream = ReadStream::new(&current(), Fd::Opening, Some(limits));
+    stream.open(open_input(path.to_owned(), options.start));
+    stream
+}
+
+/// Writes a file as a stream, made anew: 'open', 'ready', 'drain', 'finish', 'close'; or 'error' and 'close'.
+/// What is written before it is open waits. A FIFO is open once somebody reads it; until then it keeps the
+/// program alive, but no thread waits for that.
+///
+/// ```no_run
+/// use oneloop_callback::{fs, run};
+///
+/// run(|| {
+///     let copy = fs::create_write_stream("copy");
+///     fs::create_read_stream("original").pipe(&copy);
+///     copy.on_finish(|copy| println!("{} bytes copied", copy.bytes_written()));
+/// })?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Panics
+/// Outside of [`run`](crate::run).
+#[track_caller]
+pub fn create_write_stream(path: impl AsRef<Path>) -> WriteStream {
+    create_write_stream_with(path, WriteStreamOptions::default()).expect("Node knows \"w\"")
+}
+
+/// Writes a file as a stream, with options.
+///
+/// # Errors
+/// `ERR_INVALID_ARG_VALUE` for flags that Node does not know.
+///
+/// # Panics
+/// Outside of [`run`](crate::run).
+#[track_caller]
+pub fn create_write_stream_with(
+    path: impl AsRef<Path>,
+    options: WriteStreamOptions<'_>,
+) -> Result<WriteStream, Error> {
+    let flags = handle::options(options.flags.unwrap_or("w"))?;
+    let stream = WriteStream::new(&current(), Fd::Opening, options.high_water_mark);
+    stream.open(open_output(path.as_ref().to_owned(), flags, options.start));
+    Ok(stream)
+}
+
+async fn open_input(path: PathBuf, start: Option<u64>) -> Result<Input, Error> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    let file = in_later_turn(options.open(&path)).await;
+    let file = file.map_err(|error| Error::file("open", error, Some(&path), None))?;
+    let fd = opened(file, start).await;
+    let input = fd.and_then(|fd| Input::from_fd(&Handle::current(), fd.into()));
+    input.map_err(|error| Error::file("read", error, None, None))
+}
+
+async fn open_output(
+    path: PathBuf,
+    options: OpenOptions,
+    start: Option<u64>,
+) -> Result<Output, Error> {
+    let handle = Handle::current();
+    let failed = |error| Error::file("open", error, Some(&path), None);
+    let file = match in_later_turn(options.open(&path)).await {
+        // A FIFO that nobody reads.
+        Err(error) if error.raw_os_error() == Some(Errno::ENXIO as i32) => {
+            let writer = in_later_turn(PipeWriter::open_when_read(&handle, &path)).await;
+            return writer.map(Output::from).map_err(failed);
+        }
+        file => file.map_err(failed)?,
+    };
+    let fd = opened(file, start).await;
+    let output = fd.and_then(|fd| Output::from_fd(&handle, fd.into()));
+    output.map_err(|error| Error::file("write", error, None, None))
+}
+
+/// The file itself, from where it is to be read or written.
+async fn opened(file: File, start: Option<u64>) -> io::Result<std::fs::File> {
+    if let Some(start) = start {
+        file.seek(SeekFrom::Start(start)).await?;
+    }
+    file.into_std().await
+}
