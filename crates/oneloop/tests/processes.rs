@@ -20,9 +20,9 @@ use std::time::{Duration, Instant};
 const MS: Duration = Duration::from_millis(1);
 const LONG: Duration = Duration::from_secs(60);
 
-const SIGHUP: i32 = 1;
 const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
+const SIGUSR1: i32 = 10;
 
 fn errno(error: &io::Error) -> Option<Errno> {
     Errno::from_io_error(error)
@@ -396,8 +396,8 @@ fn a_killed_child_says_by_which_signal_and_one_that_has_ended_is_not_hit() {
             child.signal_group(SIGTERM).unwrap_err().kind(),
             ErrorKind::InvalidInput
         );
-        child.signal(SIGHUP).unwrap();
-        assert_eq!(child.wait().await.unwrap().signal(), Some(SIGHUP));
+        child.signal(SIGUSR1).unwrap(); // not SIGHUP, which nohup has children ignore
+        assert_eq!(child.wait().await.unwrap().signal(), Some(SIGUSR1));
     });
 }
 
