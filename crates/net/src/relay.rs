@@ -194,6 +194,9 @@ fn read_and_drop<R: ReadHalf + ?Sized>(cx: &mut Context<'_>, from: &R) -> io::Re
 /// takes no more, its own way goes on as well: a server that answers before it has heard all, and
 /// closes, is heard out; what is sent to it meanwhile is dropped. A side that cannot be read ends both
 /// ways at once.
+///
+/// A socket that is closed while its peer still sends is reset, and with it what is on its way there:
+/// whoever wants that to arrive shuts it down for writing, and reads it to its end first.
 #[derive(Debug)]
 pub struct Relay {
     there: Way,

@@ -9,6 +9,7 @@ use std::fs::File;
 use std::future::{Future, poll_fn};
 use std::io::{self, Read, Write};
 use std::sync::LazyLock;
+use std::sync::mpsc;
 use std::task::{Context, Poll};
 use std::thread;
 
@@ -277,11 +278,13 @@ fn a_side_that_answers_and_closes_before_it_has_heard_all_is_heard_out() {
         let to = oneloop::net::PipeWriter::from_fd(&handle, inside.into()).unwrap();
         let (from, mut stdout) = io::pipe().unwrap();
         let from = PipeReader::from_fd(&handle, from.into()).unwrap();
+        let (tell, has_heard) = mpsc::channel();
         let client = thread::spawn(move || {
             let writing = client.try_clone().unwrap();
             let writer = thread::spawn(move || (&writing).write_all(&pattern(MANY)));
             let mut heard = vec![0; 500_000];
             (&client).read_exact(&mut heard).unwrap();
+            tell.send(()).unwrap();
             drop(client);
             drop(writer.join().unwrap());
             heard == pattern(500_000)
@@ -302,6 +305,7 @@ fn a_side_that_answers_and_closes_before_it_has_heard_all_is_heard_out() {
         let error = ended.await.unwrap_err();
         assert!(matches!(&error, RelayError::Second(e) if e.kind() == io::ErrorKind::BrokenPipe));
         assert_eq!(relay.back().copied(), 500_000);
+        has_heard.recv().unwrap(); // to close with input unread resets what is on its way
         drop(first);
         program.join().unwrap();
         assert!(client.join().unwrap());
