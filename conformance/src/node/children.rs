@@ -10,7 +10,7 @@ use oneloop::callback::{
 use std::cell::Cell;
 use std::rc::Rc;
 
-const SIGINT: i32 = 2;
+const SIGUSR2: i32 = 12;
 
 /// As JavaScript prints it.
 fn shown<T: ToString>(value: Option<T>) -> String {
@@ -20,7 +20,7 @@ fn shown<T: ToString>(value: Option<T>) -> String {
 /// The name of a signal.
 fn named(signal: Option<i32>) -> String {
     shown(signal.map(|number| match number {
-        2 => "SIGINT".to_owned(),
+        12 => "SIGUSR2".to_owned(),
         9 => "SIGKILL".to_owned(),
         15 => "SIGTERM".to_owned(),
         other => other.to_string(),
@@ -203,7 +203,7 @@ pub(super) fn abort() -> Result<(), Error> {
     let a = AbortController::new();
     let options = SpawnOptions {
         signal: Some(a.signal().clone()),
-        kill_signal: SIGINT,
+        kill_signal: SIGUSR2,
         ..ignored()
     };
     let c = child_process::spawn_with("sleep", ["60"], options)?;

@@ -18,6 +18,9 @@
 //! they end, pause and pipe as sockets do. A program that reopens its own `/dev/stdin` finds that it cannot,
 //! there as here.
 //!
+//! What this program was started to ignore (SIGHUP by `nohup`, SIGINT in a shell's background) its children
+//! ignore as well, as POSIX has it; Node has them do the default.
+//!
 //! Signals are numbers, as in [`process::on_signal`](crate::process::on_signal). There is no `fork`, which
 //! starts another Node, nor the `…Sync` functions, which block.
 
