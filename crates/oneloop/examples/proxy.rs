@@ -11,6 +11,7 @@ fn main() -> io::Result<()> {
     };
     block_on(async {
         let listener = TcpListener::bind(&listen)?;
+        println!("listening on {}", listener.local_addr()?);
         loop {
             let (client, peer) = listener.accept().await?;
             let upstream = upstream.clone();

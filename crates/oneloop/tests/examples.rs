@@ -1,7 +1,8 @@
 //! The examples do what they say. `cargo test` has built them.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
@@ -125,4 +126,36 @@ fn stdin_is_read_whatever_it_is() {
 fn processes_sort_in_each_style() {
     let expected = ["async", "green", "callback"].map(|style| format!("{style}: apple, fig, pear"));
     assert_eq!(output("processes").lines().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn proxy_passes_bytes_and_ends_both_ways() {
+    let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
+    let upstream_addr = upstream.local_addr().unwrap().to_string();
+    let mut proxy = command("proxy")
+        .args(["127.0.0.1:0", &upstream_addr])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(proxy.stdout.take().unwrap()).lines();
+    let first = lines.next().unwrap().unwrap();
+    let addr = first.strip_prefix("listening on ").unwrap();
+    let mut client = TcpStream::connect(addr).unwrap();
+    let (mut server, _) = upstream.accept().unwrap();
+
+    client.write_all(b"ping").unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    let mut heard = String::new();
+    server.read_to_string(&mut heard).unwrap();
+    assert_eq!(heard, "ping");
+    server.write_all(b"pong!").unwrap();
+    drop(server);
+    heard.clear();
+    client.read_to_string(&mut heard).unwrap();
+    assert_eq!(heard, "pong!");
+
+    let line = lines.next().unwrap().unwrap();
+    assert!(line.ends_with(": 4 bytes there, 5 back"), "{line}");
+    proxy.kill().unwrap();
+    proxy.wait().unwrap();
 }
