@@ -1,10 +1,11 @@
 //! Where a socket is: an IP address and port, or a Unix name.
 
-use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix};
+use rustix::net::{self, AddressFamily, SocketAddrAny, SocketAddrUnix};
 use std::ffi::OsStr;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -64,6 +65,16 @@ impl Addr {
             Addr::UnixAbstract(name) => SocketAddrUnix::new_abstract_name(name)?.into(),
             Addr::UnixUnnamed => SocketAddrUnix::new_unnamed().into(),
         })
+    }
+
+    /// This end's address of a socket (`getsockname(2)`).
+    pub(crate) fn of(socket: impl AsFd) -> io::Result<Self> {
+        Ok(Addr::from_kernel(net::getsockname(socket)?))
+    }
+
+    /// The other end's address of a socket (`getpeername(2)`).
+    pub(crate) fn of_peer(socket: impl AsFd) -> io::Result<Self> {
+        Ok(net::getpeername(socket)?.map_or(Addr::UnixUnnamed, Addr::from_kernel))
     }
 
     pub(crate) fn from_kernel(addr: SocketAddrAny) -> Self {

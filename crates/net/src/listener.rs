@@ -118,7 +118,7 @@ impl Listener {
     /// # Errors
     /// Those of `getsockname(2)` and `epoll_ctl(2)`.
     pub fn from_fd(handle: &Handle, fd: OwnedFd, nodelay: bool) -> io::Result<Self> {
-        let is_inet = matches!(Addr::from_kernel(net::getsockname(&fd)?), Addr::Inet(_));
+        let is_inet = matches!(Addr::of(&fd)?, Addr::Inet(_));
         Ok(Listener {
             is_inet,
             source: Source::new(handle, fd, Interest::READ, Ownership::Sole)?,
@@ -248,7 +248,7 @@ impl Listener {
     /// # Errors
     /// Those of `getsockname(2)`.
     pub fn local_addr(&self) -> io::Result<Addr> {
-        Ok(Addr::from_kernel(net::getsockname(&self.source)?))
+        Addr::of(&self.source)
     }
 
     /// The fd's registration, for what is not here.

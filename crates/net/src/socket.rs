@@ -131,7 +131,7 @@ impl Socket {
     /// # Errors
     /// Those of `getsockname(2)`.
     pub fn local_addr(&self) -> io::Result<Addr> {
-        Ok(Addr::from_kernel(net::getsockname(&self.source)?))
+        Addr::of(&self.source)
     }
 
     /// The other end's address.
@@ -139,7 +139,7 @@ impl Socket {
     /// # Errors
     /// `ENOTCONN` once the peer has reset the connection.
     pub fn peer_addr(&self) -> io::Result<Addr> {
-        Ok(net::getpeername(&self.source)?.map_or(Addr::UnixUnnamed, Addr::from_kernel))
+        Addr::of_peer(&self.source)
     }
 
     /// Takes the error that is pending on the socket (`SO_ERROR`).

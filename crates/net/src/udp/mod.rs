@@ -82,7 +82,7 @@ impl UdpSocket {
     /// # Errors
     /// Those of `getsockname(2)` and `epoll_ctl(2)`; the fd is closed then.
     pub fn from_fd(handle: &Handle, fd: OwnedFd) -> io::Result<Self> {
-        let addr = Addr::from_kernel(net::getsockname(&fd)?).into_inet()?;
+        let addr = Addr::of(&fd)?.into_inet()?;
         let gro = offload::has_gro(&fd);
         UdpSocket::new(handle, fd, addr.is_ipv6(), gro)
     }
@@ -189,7 +189,7 @@ impl UdpSocket {
     /// # Errors
     /// Those of `getsockname(2)`.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        Addr::from_kernel(net::getsockname(&self.source)?).into_inet()
+        Addr::of(&self.source)?.into_inet()
     }
 
     /// The peer's address.

@@ -233,7 +233,7 @@ impl UnixDatagram {
     /// # Errors
     /// Those of `getsockname(2)`.
     pub fn local_addr(&self) -> io::Result<Addr> {
-        Ok(Addr::from_kernel(net::getsockname(&self.source)?))
+        Addr::of(&self.source)
     }
 
     /// The peer's name.
@@ -241,7 +241,7 @@ impl UnixDatagram {
     /// # Errors
     /// `ENOTCONN` when the socket is not connected.
     pub fn peer_addr(&self) -> io::Result<Addr> {
-        Ok(net::getpeername(&self.source)?.map_or(Addr::UnixUnnamed, Addr::from_kernel))
+        Addr::of_peer(&self.source)
     }
 
     /// Takes the error that is pending on the socket (`SO_ERROR`), which no operation tells then.
