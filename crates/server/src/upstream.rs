@@ -4,15 +4,49 @@ use crate::endpoint::Endpoint;
 use crate::options::Options;
 use oneloop::Handle;
 use oneloop::net::{Addr, Socket, TcpStream};
-use std::future::Future;
+use std::fmt;
 use std::io;
 use std::time::Duration;
 
 /// The places of `--to`, to be tried in turn.
 #[derive(Debug)]
 pub(crate) struct Upstream {
-    endpoints: Vec<Endpoint>,
+    places: Vec<Place>,
     connect_timeout: Duration,
+}
+
+#[derive(Debug)]
+enum Place {
+    Addr(Addr),
+    /// A name is looked up each time, as it may move.
+    Name(String, u16),
+}
+
+impl Place {
+    fn all_of(endpoint: Endpoint) -> Vec<Place> {
+        match endpoint {
+            Endpoint::Addrs(addrs) => addrs.into_iter().map(Place::Addr).collect(),
+            Endpoint::Name(host, port) => vec![Place::Name(host, port)],
+        }
+    }
+
+    async fn connect(&self, handle: &Handle) -> io::Result<Socket> {
+        let stream = match self {
+            Place::Addr(Addr::Inet(addr)) => TcpStream::connect(handle, *addr).await,
+            Place::Addr(unix) => return Socket::connect(handle, unix)?.await,
+            Place::Name(host, port) => TcpStream::connect(handle, (host.as_str(), *port)).await,
+        };
+        Ok(stream?.into())
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Addr(addr) => addr.fmt(f),
+            Place::Name(host, _) => f.write_str(host),
+        }
+    }
 }
 
 impl Upstream {
@@ -23,65 +57,30 @@ impl Upstream {
             let wrong = || format!("cannot connect to '{text}': give HOST:PORT, PORT or unix:PATH");
             Endpoint::parse(text).ok_or_else(wrong)
         };
+        let endpoints = options.to.iter().map(parse);
+        let endpoints: Vec<_> = endpoints.collect::<Result<_, _>>()?;
         Ok(Upstream {
-            endpoints: options.to.iter().map(parse).collect::<Result<_, _>>()?,
+            places: endpoints.into_iter().flat_map(Place::all_of).collect(),
             connect_timeout: options.connect_timeout.into(),
         })
     }
 
-    /// Connects to the first place that can be reached. A name is looked up each time, as it may move.
+    /// Connects to the first place that can be reached.
     ///
     /// # Errors
     /// That of the last place.
     pub(crate) async fn connect(&self, handle: &Handle) -> io::Result<Socket> {
         let mut failed = io::Error::new(io::ErrorKind::NotFound, "there is no place to connect to");
-        for endpoint in &self.endpoints {
-            let connected = match endpoint {
-                Endpoint::Addrs(addrs) => self.connect_to_first(handle, addrs).await,
-                Endpoint::Name(host, port) => {
-                    let stream = TcpStream::connect(handle, (host.as_str(), *port));
-                    let connected = self.in_time(handle, stream).await.map(Socket::from);
-                    connected.map_err(|error| at(host, &error))
-                }
-            };
-            match connected {
+        for place in &self.places {
+            let passed = io::Error::new(io::ErrorKind::TimedOut, "--connect-timeout passed");
+            let connected = handle
+                .timeout(self.connect_timeout, place.connect(handle))
+                .await;
+            match connected.unwrap_or(Err(passed)) {
                 Ok(socket) => return Ok(socket),
-                Err(error) => failed = error,
+                Err(error) => failed = io::Error::new(error.kind(), format!("{place}: {error}")),
             }
         }
         Err(failed)
     }
-
-    async fn connect_to_first(&self, handle: &Handle, addrs: &[Addr]) -> io::Result<Socket> {
-        let mut failed = io::ErrorKind::NotFound.into();
-        for addr in addrs {
-            match self.in_time(handle, connect(handle, addr)).await {
-                Ok(socket) => return Ok(socket),
-                Err(error) => failed = at(&addr.to_string(), &error),
-            }
-        }
-        Err(failed)
-    }
-
-    async fn in_time<T>(
-        &self,
-        handle: &Handle,
-        step: impl Future<Output = io::Result<T>>,
-    ) -> io::Result<T> {
-        let passed = io::Error::new(io::ErrorKind::TimedOut, "--connect-timeout passed");
-        let step = handle.timeout(self.connect_timeout, step).await;
-        step.unwrap_or(Err(passed))
-    }
-}
-
-async fn connect(handle: &Handle, addr: &Addr) -> io::Result<Socket> {
-    match addr {
-        Addr::Inet(addr) => Ok(TcpStream::connect(handle, *addr).await?.into()),
-        unix => Socket::connect(handle, unix)?.await,
-    }
-}
-
-/// An error that says where.
-fn at(place: &str, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{place}: {error}"))
 }
