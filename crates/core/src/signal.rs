@@ -1,8 +1,8 @@
 //! Signals as events on the loop.
 //!
 //! A handler that adds to an eventfd of the listener's own, rather than `signalfd(2)`: a signalfd needs
-//! the signal blocked in every thread and every child process, which no library can see to. Through
-//! signal-hook, so that other libraries can listen as well.
+//! the signal blocked in every thread and every child process, which no library can see to. Handlers
+//! that other libraries have are called as well.
 
 use crate::handle::Handle;
 use crate::ready::{Direction, Interest};
@@ -14,8 +14,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-pub use oneloop_posix::{Disposition, disposition};
-pub use signal_hook::consts::signal as number;
+pub use oneloop_posix::{Disposition, disposition, number};
 
 /// Hears of signals instead of dying of them, until it is dropped.
 ///

@@ -2,7 +2,8 @@
 //! and it is all here.
 
 mod fork;
+mod handler;
 mod signal;
 
 pub use fork::Process;
-pub use signal::{Disposition, Listener, disposition};
+pub use signal::{Disposition, Listener, disposition, number};

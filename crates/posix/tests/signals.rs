@@ -1,40 +1,157 @@
-//! Signals that come while listeners come and go.
+//! Signals that come while listeners come and go, and what others have them do.
 
 use oneloop_posix::Listener;
-use rustix::event::{EventfdFlags, eventfd};
-use rustix::process::{Pid, Signal, kill_process};
+use oneloop_posix::number::{SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, kill_process, pidfd_open, waitpid};
 use std::env;
 use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::process::{self, Child, Command, Stdio};
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::thread;
 
-const SIGTERM: i32 = 15;
+/// Far more than it takes, and little enough for a test that fails.
+const LONG: Timespec = Timespec {
+    tv_sec: 20,
+    tv_nsec: 0,
+};
+
+/// Runs one of the tests here again, as a process that gets signals, and gives it once it has printed
+/// `begun`.
+fn victim(test: &str, role: &str) -> Child {
+    let mut victim = Command::new(env::current_exe().unwrap());
+    victim.args(["--exact", test, "--nocapture"]);
+    victim.env("ONELOOP_VICTIM", role).process_group(0);
+    let mut victim = victim.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(victim.stdout.as_mut().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().ends_with("begun")));
+    victim
+}
+
+/// The role of a victim; none is the test itself.
+fn role() -> Option<String> {
+    env::var("ONELOOP_VICTIM").ok()
+}
+
+fn listen(number: i32) -> (OwnedFd, Listener) {
+    let eventfd = eventfd(0, EventfdFlags::NONBLOCK).unwrap();
+    let listener = Listener::new(number, eventfd.try_clone().unwrap()).unwrap();
+    (eventfd, listener)
+}
+
+fn has_heard(eventfd: &OwnedFd) -> bool {
+    rustix::io::read(eventfd, &mut [0; 8]).is_ok()
+}
+
+/// To this thread: it has been handled when this returns.
+fn raise(number: i32) {
+    // SAFETY: raise(3) has no conditions.
+    assert_eq!(unsafe { libc::raise(number) }, 0);
+}
+
+/// Whether a process ends within [`LONG`]; it does at the latest now.
+fn ends(mut victim: Child) -> bool {
+    let pidfd = pidfd_open(Pid::from_child(&victim), PidfdFlags::empty()).unwrap();
+    let ends = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&LONG)).unwrap() == 1;
+    victim.kill().unwrap();
+    victim.wait().unwrap();
+    ends
+}
 
 /// Listens and listens no more, until it hears a signal.
 fn come_and_go() {
-    println!("begun");
     loop {
-        let eventfd = eventfd(0, EventfdFlags::NONBLOCK).unwrap();
-        drop(Listener::new(SIGTERM, eventfd.try_clone().unwrap()).unwrap());
-        if rustix::io::read(&eventfd, &mut [0; 8]).is_ok() {
-            return;
+        let (eventfd, listener) = listen(SIGTERM);
+        drop(listener);
+        if has_heard(&eventfd) {
+            process::exit(0);
         }
     }
 }
 
 #[test]
-fn a_signal_is_heard_or_kills_while_the_only_listener_comes_and_goes() {
-    if env::var_os("ONELOOP_VICTIM").is_some() {
+fn a_signal_is_heard_or_kills_while_listeners_come_and_go() {
+    if let Some(listeners) = role() {
+        println!("begun");
+        (1..listeners.parse().unwrap()).for_each(|_| drop(thread::spawn(come_and_go)));
         return come_and_go();
     }
-    for _ in 0..100 {
-        let mut victim = Command::new(env::current_exe().unwrap());
-        victim.args(["--nocapture", "while_the_only_listener"]);
-        victim.env("ONELOOP_VICTIM", "1").stdout(Stdio::piped());
-        let mut victim = victim.spawn().unwrap();
-        let lines = BufReader::new(victim.stdout.take().unwrap()).lines();
-        let mut lines = lines.map_while(Result::ok);
-        assert!(lines.any(|line| line.ends_with("begun")));
+    for round in 0..200 {
+        let listeners = (1 + round % 3).to_string();
+        let victim = victim(
+            "a_signal_is_heard_or_kills_while_listeners_come_and_go",
+            &listeners,
+        );
         kill_process(Pid::from_child(&victim), Signal::TERM).unwrap();
-        victim.wait().unwrap(); // for ever, if the signal is lost
+        assert!(
+            ends(victim),
+            "signal {round} was neither heard nor had its default action"
+        );
+    }
+}
+
+#[test]
+fn with_the_last_listener_gone_a_signal_stops_again_and_the_next_one_hears() {
+    if role().is_some() {
+        drop(listen(SIGTSTP));
+        println!("begun");
+        raise(SIGTSTP); // until it is continued
+        let (eventfd, _listener) = listen(SIGTSTP);
+        raise(SIGTSTP);
+        assert!(has_heard(&eventfd));
+        return;
+    }
+    let victim = victim(
+        "with_the_last_listener_gone_a_signal_stops_again_and_the_next_one_hears",
+        "stopped",
+    );
+    let pid = Pid::from_child(&victim);
+    let (_, status) = waitpid(Some(pid), WaitOptions::UNTRACED).unwrap().unwrap();
+    assert_eq!(status.stopping_signal(), Some(SIGTSTP), "{status:?}");
+    kill_process(pid, Signal::CONT).unwrap();
+    let mut victim = victim;
+    assert!(victim.wait().unwrap().success());
+}
+
+static CALLS: AtomicI32 = AtomicI32::new(0);
+
+extern "C" fn add_number(number: i32) {
+    CALLS.fetch_add(number, Ordering::Relaxed);
+}
+
+extern "C" fn add_value(_: i32, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
+    // SAFETY: the kernel has filled it in, for the signal that is handled.
+    let pid = unsafe { (*info).si_pid() };
+    CALLS.fetch_add(pid, Ordering::Relaxed);
+}
+
+/// Installs a handler as other libraries do.
+fn handle(number: i32, handler: usize, flags: i32) {
+    // SAFETY: the type may be all zeros.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = handler;
+    action.sa_flags = flags;
+    // SAFETY: the handlers here only add to an atomic, and have the signature that the flags say.
+    let result = unsafe { libc::sigaction(number, &action, std::ptr::null_mut()) };
+    assert_eq!(result, 0);
+}
+
+#[test]
+fn a_handler_that_was_there_before_is_called_before_while_and_after_somebody_listens() {
+    handle(SIGUSR1, add_number as *const () as usize, 0);
+    handle(SIGUSR2, add_value as *const () as usize, libc::SA_SIGINFO);
+    for (number, expected) in [(SIGUSR1, SIGUSR1), (SIGUSR2, process::id() as i32)] {
+        CALLS.store(0, Ordering::Relaxed);
+        raise(number);
+        let (eventfd, listener) = listen(number);
+        assert!(!has_heard(&eventfd));
+        raise(number);
+        assert!(has_heard(&eventfd));
+        drop(listener);
+        raise(number);
+        assert!(!has_heard(&eventfd));
+        assert_eq!(CALLS.load(Ordering::Relaxed), 3 * expected);
     }
 }

@@ -1,0 +1,228 @@
+//! What runs when a signal comes: a walk past those who listen, and its default action if nobody does.
+//!
+//! A signal may come at any instruction of any thread, also in the midst of an allocation or of the
+//! lines below. So the handler takes no lock, allocates nothing, and meets memory that is never freed:
+//! each signal has a list of seats, which only grows; who listens takes one, and leaves it for the next.
+
+use crate::fork::forks;
+use libc::{
+    SA_RESTART, SA_SIGINFO, SIG_DFL, SIG_IGN, SIGCHLD, SIGCONT, SIGURG, SIGWINCH, c_int, c_void,
+    siginfo_t,
+};
+use std::mem::{self, MaybeUninit};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::{io, iter, ptr, thread};
+
+/// Linux has the signals 1 to 64.
+const SIGNALS_MAX: usize = 64;
+
+static SIGNALS: [Signal; SIGNALS_MAX + 1] = [const { Signal::new() }; SIGNALS_MAX + 1];
+
+/// Whoever changes a list or installs the handler has this. The handler never does.
+static CHANGE: Mutex<()> = Mutex::new(());
+
+struct Signal {
+    first: OnceLock<&'static Seat>,
+    /// What the signal did before [`handle`] was installed; nothing as long as it is not.
+    before: OnceLock<libc::sigaction>,
+}
+
+/// The place of one who listens.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    /// The process it was made in. In one that was forked from it nobody sits on it, ever again.
+    forks: u32,
+    /// The eventfd to tell, or [`EMPTY`].
+    eventfd: AtomicI32,
+    /// How many handlers may be about to write to the eventfd.
+    telling: AtomicU32,
+    next: OnceLock<&'static Seat>,
+}
+
+const EMPTY: RawFd = -1;
+
+impl Signal {
+    const fn new() -> Self {
+        Signal {
+            first: OnceLock::new(),
+            before: OnceLock::new(),
+        }
+    }
+
+    fn of(number: c_int) -> Option<&'static Signal> {
+        SIGNALS.get(usize::try_from(number).ok()?)
+    }
+
+    /// The seats that were made in this process.
+    fn seats(&self) -> impl Iterator<Item = &'static Seat> {
+        let all = iter::successors(self.first.get().copied(), |seat| seat.next.get().copied());
+        all.filter(|seat| seat.forks == forks())
+    }
+
+    fn add_seat(&self) -> &'static Seat {
+        let seat: &'static Seat = Box::leak(Box::new(Seat {
+            forks: forks(),
+            eventfd: AtomicI32::new(EMPTY),
+            telling: AtomicU32::new(0),
+            next: OnceLock::new(),
+        }));
+        let mut end = &self.first;
+        while let Some(last) = end.get() {
+            end = &last.next;
+        }
+        // Only one thread at a time adds seats, so that this is the end still.
+        let _ = end.set(seat);
+        seat
+    }
+
+    /// Has the handler called from now on, and keeps in mind what the signal did before.
+    fn install(&self, number: c_int) -> io::Result<()> {
+        if self.before.get().is_some() {
+            return Ok(());
+        }
+        // Before the handler is there, for it may be called at once.
+        let _ = self.before.set(action(number)?);
+        // SAFETY: the type may be all zeros: no flags, no signals masked, and the default action.
+        let mut ours: libc::sigaction = unsafe { mem::zeroed() };
+        ours.sa_sigaction = handle as *const () as usize;
+        ours.sa_flags = SA_SIGINFO | SA_RESTART;
+        // SAFETY: the handler has the signature that SA_SIGINFO asks for, and does only what
+        // signal-safety(7) allows: see the head of this file.
+        unsafe { set_action(number, &ours) }.map(drop)
+    }
+}
+
+impl Seat {
+    /// Has each signal of this number add 1 to the eventfd, until the seat is left.
+    pub(crate) fn take(number: c_int, eventfd: &OwnedFd) -> io::Result<&'static Seat> {
+        let signal = Signal::of(number).ok_or(io::ErrorKind::InvalidInput)?;
+        // A panic cannot leave it half-changed.
+        let _change = CHANGE.lock().unwrap_or_else(PoisonError::into_inner);
+        signal.install(number)?;
+        let mut empty = signal.seats().filter(|seat| seat.eventfd() == EMPTY);
+        let seat = empty.next().unwrap_or_else(|| signal.add_seat());
+        seat.eventfd.store(eventfd.as_raw_fd(), Ordering::SeqCst);
+        Ok(seat)
+    }
+
+    /// Nothing is written to the eventfd any more when this returns.
+    pub(crate) fn leave(&self) {
+        self.eventfd.store(EMPTY, Ordering::SeqCst);
+        while self.telling.load(Ordering::SeqCst) > 0 {
+            thread::yield_now(); // for a handler in another thread that is at its write(2)
+        }
+    }
+
+    fn eventfd(&self) -> RawFd {
+        self.eventfd.load(Ordering::SeqCst)
+    }
+
+    /// True if somebody sits here, who then knows.
+    fn tell(&self) -> bool {
+        self.telling.fetch_add(1, Ordering::SeqCst);
+        let eventfd = self.eventfd();
+        if eventfd != EMPTY {
+            // SAFETY: it is open: whoever sits here closes it after `leave`, which waits for the
+            // `telling` of all who saw it.
+            let eventfd = unsafe { BorrowedFd::borrow_raw(eventfd) };
+            // A bare system call, which leaves errno as it is. A full eventfd has told enough.
+            let _ = rustix::io::write(eventfd, &1_u64.to_ne_bytes());
+        }
+        self.telling.fetch_sub(1, Ordering::SeqCst);
+        eventfd != EMPTY
+    }
+}
+
+/// Tells all who listen. That one walk decides as well whether the signal has its default action, so
+/// that a signal that comes with the first listener or goes with the last one is not lost in between.
+extern "C" fn handle(number: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    let Some(signal) = Signal::of(number) else {
+        return;
+    };
+    let mut is_heard = false;
+    for seat in signal.seats() {
+        is_heard |= seat.tell();
+    }
+    let Some(before) = signal.before.get() else {
+        return;
+    };
+    match before.sa_sigaction {
+        SIG_IGN => {}
+        SIG_DFL if is_heard => {}
+        SIG_DFL => act_by_default(number),
+        _ => call(before, number, info, context),
+    }
+}
+
+/// Calls the handler that was there before ours.
+fn call(before: &libc::sigaction, number: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    if before.sa_flags & SA_SIGINFO == 0 {
+        // SAFETY: without SA_SIGINFO sigaction(2) has a handler be such a function, and whoever
+        // installed it has it stay where it is.
+        let handler: extern "C" fn(c_int) = unsafe { mem::transmute(before.sa_sigaction) };
+        return handler(number);
+    }
+    // SAFETY: the same, with SA_SIGINFO.
+    let handler: extern "C" fn(c_int, *mut siginfo_t, *mut c_void) =
+        unsafe { mem::transmute(before.sa_sigaction) };
+    handler(number, info, context);
+}
+
+/// Has the kernel do what it does without a handler (`signal(7)`): the process ends, or stops until
+/// it is continued, or nothing happens.
+fn act_by_default(number: c_int) {
+    if matches!(number, SIGCHLD | SIGCONT | SIGURG | SIGWINCH) {
+        return; // nothing
+    }
+    // SAFETY: the type may be all zeros, and means the default action.
+    let default = unsafe { mem::zeroed() };
+    // SAFETY: it calls no function.
+    let Ok(ours) = (unsafe { set_action(number, &default) }) else {
+        return;
+    };
+    // SAFETY: raise(3) is async-signal-safe.
+    unsafe { libc::raise(number) };
+    unblock(number); // here it ends, or is stopped and goes on
+    // SAFETY: it is the handler that was installed when this began.
+    let _ = unsafe { set_action(number, &ours) };
+}
+
+/// A signal is blocked while its handler runs, which gives back the mask that was there before.
+fn unblock(number: c_int) {
+    let mut mask = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: sigemptyset(3) fills in a mask, for which there is room.
+    unsafe { libc::sigemptyset(mask.as_mut_ptr()) };
+    // SAFETY: sigemptyset(3) has filled it in.
+    let mut mask = unsafe { mask.assume_init() };
+    // SAFETY: it changes this mask only.
+    unsafe { libc::sigaddset(&mut mask, number) };
+    // SAFETY: it reads the mask, and has nothing to write to.
+    unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, &mask, ptr::null_mut()) };
+}
+
+/// What a signal does now.
+pub(crate) fn action(number: c_int) -> io::Result<libc::sigaction> {
+    let mut now = MaybeUninit::uninit();
+    // SAFETY: it is given nothing to set, and room for what is set.
+    match unsafe { libc::sigaction(number, ptr::null(), now.as_mut_ptr()) } {
+        // SAFETY: sigaction(2) has filled it in.
+        0 => Ok(unsafe { now.assume_init() }),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Changes what a signal does, and gives what it did.
+///
+/// # Safety
+/// A handler has the signature that the flags say, and is async-signal-safe.
+unsafe fn set_action(number: c_int, action: &libc::sigaction) -> io::Result<libc::sigaction> {
+    let mut before = MaybeUninit::uninit();
+    // SAFETY: the caller's; there is room for what was set.
+    match unsafe { libc::sigaction(number, action, before.as_mut_ptr()) } {
+        // SAFETY: sigaction(2) has filled it in.
+        0 => Ok(unsafe { before.assume_init() }),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
