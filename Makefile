@@ -15,7 +15,7 @@ run: all ## Build the server and run it
 	./main
 
 test: all ## Run all tests (those that need telnet, strace or a C compiler say so when they are skipped)
-	$(CARGO) test --workspace --locked
+	$(CARGO) test --workspace --locked --no-fail-fast
 	ONELOOP_TEST_STYLE=callback $(CARGO) test --locked -p oneloop-server
 	ONELOOP_TEST_STYLE=green $(CARGO) test --locked -p oneloop-server
 
