@@ -316,19 +316,20 @@ impl Service {
             }
             // A place only once somebody is there to take it: another listener may need it, too.
             ready!(listener.source().poll_ready(cx, Direction::Read))?;
+            // Who is to wait for a place waits in the backlog. Who would be refused is accepted first: a place
+            // that is held for somebody whom another thread accepts would have a third one refused.
             let waits = self.shared.options.when_full == WhenFull::Wait;
-            let has_place = if waits {
+            if waits {
                 ready!(self.shared.poll_place(cx));
-                true
-            } else {
-                self.shared.try_take_place()
-            };
+            }
             let accepted = listener.poll_accept(cx);
-            if has_place && !matches!(accepted, Poll::Ready(Ok(_))) {
+            if waits && !matches!(accepted, Poll::Ready(Ok(_))) {
                 self.shared.give_place_back();
             }
             match accepted {
-                Poll::Ready(Ok(accepted)) if has_place => return Poll::Ready(Ok(Some(accepted))),
+                Poll::Ready(Ok(accepted)) if waits || self.shared.try_take_place() => {
+                    return Poll::Ready(Ok(Some(accepted)));
+                }
                 Poll::Ready(Ok((_, peer))) => self.refuse(&peer),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => {

@@ -38,6 +38,18 @@ fn a_connection_too_many_is_refused_until_a_place_is_free() {
     }
 }
 
+/// However the threads race for the connections that come.
+#[test]
+fn nobody_is_refused_while_there_is_a_place() {
+    let limits = ["--max-conns", "2", "--when-full", "refuse"];
+    let server = Server::start(&[&limits[..], &["--threads", "2"]].concat());
+    for _ in 0..500 {
+        let clients = server.connect_echoed(2);
+        clients.into_iter().for_each(client::leave);
+    }
+    server.finish();
+}
+
 #[test]
 fn a_connection_too_many_waits_until_a_place_is_free() {
     for threads in ["1", "2"] {
