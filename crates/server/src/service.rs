@@ -160,7 +160,9 @@ impl Shared {
     /// Ready once nobody accepts and nothing is connected, on any thread.
     pub(crate) fn poll_drained(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.stages.add(cx.waker());
-        if self.connections() + self.acceptors.load(Ordering::Acquire) == 0 {
+        // In this order: once nobody accepts, nothing is connected any more than is now.
+        let accepts = self.acceptors.load(Ordering::Acquire) > 0;
+        if !accepts && self.connections() == 0 {
             Poll::Ready(())
         } else {
             Poll::Pending
@@ -316,8 +318,8 @@ impl Service {
             }
             // A place only once somebody is there to take it: another listener may need it, too.
             ready!(listener.source().poll_ready(cx, Direction::Read))?;
-            // Who is to wait for a place waits in the backlog. Who would be refused is accepted first: a place
-            // that is held for somebody whom another thread accepts would have a third one refused.
+            // To wait: the place comes first, so that clients stay in the backlog. To refuse: the client
+            // does, as a place that is held for nobody yet has another thread refuse its own client.
             let waits = self.shared.options.when_full == WhenFull::Wait;
             if waits {
                 ready!(self.shared.poll_place(cx));
