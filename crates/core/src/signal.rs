@@ -44,7 +44,7 @@ impl Signals {
     ///
     /// # Errors
     /// `InvalidInput` for a number that is no signal, and for those that cannot be listened to:
-    /// `SIGKILL`, `SIGSTOP`, `SIGILL`, `SIGFPE`, `SIGSEGV`; `EMFILE`.
+    /// `SIGKILL`, `SIGSTOP`, `SIGILL`, `SIGFPE`, `SIGSEGV`, `SIGBUS`; `EMFILE`.
     pub fn new(handle: &Handle, numbers: &[i32]) -> io::Result<Self> {
         let listen = |&number: &i32| {
             let eventfd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;

@@ -3,7 +3,7 @@
 use oneloop::callback::process::on_signal;
 use oneloop::callback::set_immediate;
 use oneloop::green::{self, Wait};
-use oneloop::signal::number::{SIGHUP, SIGKILL, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
+use oneloop::signal::number::{SIGBUS, SIGHUP, SIGKILL, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
 use oneloop::signal::{Disposition, disposition};
 use oneloop::{EventLoop, Signals, aio, callback};
 use std::cell::Cell;
@@ -114,7 +114,7 @@ fn a_cancelled_wait_loses_no_signal() {
 #[test]
 fn what_cannot_be_heard_is_an_error() {
     let event_loop = EventLoop::new().unwrap();
-    for number in [SIGKILL, 0, -1, 65, i32::MAX, i32::MIN] {
+    for number in [SIGKILL, SIGBUS, 0, -1, 65, i32::MAX, i32::MIN] {
         let error = Signals::new(&event_loop.handle(), &[SIGUSR1, number]).unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
         assert_eq!(

@@ -4,16 +4,16 @@
 //! lines below. So the handler takes no lock, allocates nothing, and meets memory that is never freed:
 //! each signal has a list of seats, which only grows; who listens takes one, and leaves it for the next.
 
-use crate::fork::forks;
 use libc::{
-    SA_RESTART, SA_SIGINFO, SIG_DFL, SIG_IGN, SIGCHLD, SIGCONT, SIGURG, SIGWINCH, c_int, c_void,
-    siginfo_t,
+    SA_RESETHAND, SA_RESTART, SA_SIGINFO, SIG_DFL, SIG_IGN, SIGCHLD, SIGCONT, SIGURG, SIGWINCH,
+    c_int, c_void, siginfo_t,
 };
 use std::mem::{self, MaybeUninit};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::{io, iter, ptr, thread};
+use std::time::Duration;
+use std::{io, iter, process, ptr, thread};
 
 /// Linux has the signals 1 to 64.
 const SIGNALS_MAX: usize = 64;
@@ -25,15 +25,17 @@ static CHANGE: Mutex<()> = Mutex::new(());
 
 struct Signal {
     first: OnceLock<&'static Seat>,
+    /// How often a seat was taken.
+    taken: AtomicU32,
     /// What the signal did before [`handle`] was installed; nothing as long as it is not.
     before: OnceLock<libc::sigaction>,
 }
 
 /// The place of one who listens.
 #[derive(Debug)]
-pub(crate) struct Seat {
-    /// The process it was made in. In one that was forked from it nobody sits on it, ever again.
-    forks: u32,
+struct Seat {
+    /// The id of the process it was made in. In one that was forked from it nobody sits on it.
+    process: u32,
     /// The eventfd to tell, or [`EMPTY`].
     eventfd: AtomicI32,
     /// How many handlers may be about to write to the eventfd.
@@ -43,10 +45,18 @@ pub(crate) struct Seat {
 
 const EMPTY: RawFd = -1;
 
+/// A seat that somebody sits on until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    seat: &'static Seat,
+    _eventfd: OwnedFd, // closed after the seat was left
+}
+
 impl Signal {
     const fn new() -> Self {
         Signal {
             first: OnceLock::new(),
+            taken: AtomicU32::new(0),
             before: OnceLock::new(),
         }
     }
@@ -58,12 +68,14 @@ impl Signal {
     /// The seats that were made in this process.
     fn seats(&self) -> impl Iterator<Item = &'static Seat> {
         let all = iter::successors(self.first.get().copied(), |seat| seat.next.get().copied());
-        all.filter(|seat| seat.forks == forks())
+        // Of the kernel, as a child of vfork(2) or in the midst of fork(2) must not tell its parent.
+        let process = process::id();
+        all.filter(move |seat| seat.process == process)
     }
 
     fn add_seat(&self) -> &'static Seat {
         let seat: &'static Seat = Box::leak(Box::new(Seat {
-            forks: forks(),
+            process: process::id(),
             eventfd: AtomicI32::new(EMPTY),
             telling: AtomicU32::new(0),
             next: OnceLock::new(),
@@ -77,26 +89,40 @@ impl Signal {
         seat
     }
 
+    /// True if anybody listens; they all know then.
+    fn tell(&self) -> bool {
+        loop {
+            let taken = self.taken.load(Ordering::SeqCst);
+            let mut is_heard = false;
+            for seat in self.seats() {
+                is_heard |= seat.tell();
+            }
+            // One listener may have taken a seat behind the walk, and only then another one left its
+            // own in front of it: then somebody listened all the while.
+            if is_heard || self.taken.load(Ordering::SeqCst) == taken {
+                return is_heard;
+            }
+        }
+    }
+
     /// Has the handler called from now on, and keeps in mind what the signal did before.
     fn install(&self, number: c_int) -> io::Result<()> {
-        if self.before.get().is_some() {
-            return Ok(());
-        }
+        let now = action(number)?;
+        let is_first = self.before.get().is_none();
         // Before the handler is there, for it may be called at once.
-        let _ = self.before.set(action(number)?);
-        // SAFETY: the type may be all zeros: no flags, no signals masked, and the default action.
-        let mut ours: libc::sigaction = unsafe { mem::zeroed() };
-        ours.sa_sigaction = handle as *const () as usize;
-        ours.sa_flags = SA_SIGINFO | SA_RESTART;
-        // SAFETY: the handler has the signature that SA_SIGINFO asks for, and does only what
-        // signal-safety(7) allows: see the head of this file.
-        unsafe { set_action(number, &ours) }.map(drop)
+        let before = self.before.get_or_init(|| now);
+        // Later, a handler that is not ours is one that calls ours. But somebody may have gone back to
+        // the default action.
+        if is_first || matches!(now.sa_sigaction, SIG_DFL | SIG_IGN) {
+            install_instead_of(before, number)?;
+        }
+        Ok(())
     }
 }
 
-impl Seat {
-    /// Has each signal of this number add 1 to the eventfd, until the seat is left.
-    pub(crate) fn take(number: c_int, eventfd: &OwnedFd) -> io::Result<&'static Seat> {
+impl Taken {
+    /// Has each signal of this number add 1 to the eventfd, until this is dropped.
+    pub(crate) fn new(number: c_int, eventfd: OwnedFd) -> io::Result<Self> {
         let signal = Signal::of(number).ok_or(io::ErrorKind::InvalidInput)?;
         // A panic cannot leave it half-changed.
         let _change = CHANGE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -104,14 +130,29 @@ impl Seat {
         let mut empty = signal.seats().filter(|seat| seat.eventfd() == EMPTY);
         let seat = empty.next().unwrap_or_else(|| signal.add_seat());
         seat.eventfd.store(eventfd.as_raw_fd(), Ordering::SeqCst);
-        Ok(seat)
+        signal.taken.fetch_add(1, Ordering::SeqCst);
+        Ok(Taken {
+            seat,
+            _eventfd: eventfd,
+        })
     }
+}
 
+impl Drop for Taken {
+    fn drop(&mut self) {
+        if self.seat.process == process::id() {
+            self.seat.leave();
+        }
+    }
+}
+
+impl Seat {
     /// Nothing is written to the eventfd any more when this returns.
-    pub(crate) fn leave(&self) {
+    fn leave(&self) {
         self.eventfd.store(EMPTY, Ordering::SeqCst);
         while self.telling.load(Ordering::SeqCst) > 0 {
-            thread::yield_now(); // for a handler in another thread that is at its write(2)
+            // For a handler in another thread that is at its write(2). It may need this CPU.
+            thread::sleep(Duration::from_micros(10));
         }
     }
 
@@ -124,10 +165,10 @@ impl Seat {
         self.telling.fetch_add(1, Ordering::SeqCst);
         let eventfd = self.eventfd();
         if eventfd != EMPTY {
-            // SAFETY: it is open: whoever sits here closes it after `leave`, which waits for the
+            // SAFETY: it is open: the `Taken` that has it closes it after `leave`, which waits for the
             // `telling` of all who saw it.
             let eventfd = unsafe { BorrowedFd::borrow_raw(eventfd) };
-            // A bare system call, which leaves errno as it is. A full eventfd has told enough.
+            // A full eventfd has told enough.
             let _ = rustix::io::write(eventfd, &1_u64.to_ne_bytes());
         }
         self.telling.fetch_sub(1, Ordering::SeqCst);
@@ -135,23 +176,28 @@ impl Seat {
     }
 }
 
-/// Tells all who listen. That one walk decides as well whether the signal has its default action, so
-/// that a signal that comes with the first listener or goes with the last one is not lost in between.
+/// What the kernel calls: it leaves errno as it is for the code that the signal came upon.
 extern "C" fn handle(number: c_int, info: *mut siginfo_t, context: *mut c_void) {
-    let Some(signal) = Signal::of(number) else {
-        return;
-    };
-    let mut is_heard = false;
-    for seat in signal.seats() {
-        is_heard |= seat.tell();
+    // SAFETY: a thread's errno is there as long as the thread.
+    let errno = unsafe { *libc::__errno_location() };
+    if let Some(signal) = Signal::of(number) {
+        act(signal, number, info, context);
     }
+    // SAFETY: the same.
+    unsafe { *libc::__errno_location() = errno };
+}
+
+/// Tells all who listen. That one look decides as well whether the signal has its default action, so
+/// that a signal that comes with the first listener or goes with the last one is not lost in between.
+fn act(signal: &Signal, number: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    let is_heard = signal.tell();
     let Some(before) = signal.before.get() else {
         return;
     };
     match before.sa_sigaction {
         SIG_IGN => {}
         SIG_DFL if is_heard => {}
-        SIG_DFL => act_by_default(number),
+        SIG_DFL => act_by_default(before, number),
         _ => call(before, number, info, context),
     }
 }
@@ -171,22 +217,40 @@ fn call(before: &libc::sigaction, number: c_int, info: *mut siginfo_t, context: 
 }
 
 /// Has the kernel do what it does without a handler (`signal(7)`): the process ends, or stops until
-/// it is continued, or nothing happens.
-fn act_by_default(number: c_int) {
+/// it is continued, or nothing happens. Unlike the kernel's own it stops also if the SIGCONT came while
+/// the handler was about to.
+fn act_by_default(before: &libc::sigaction, number: c_int) {
     if matches!(number, SIGCHLD | SIGCONT | SIGURG | SIGWINCH) {
         return; // nothing
     }
     // SAFETY: the type may be all zeros, and means the default action.
     let default = unsafe { mem::zeroed() };
     // SAFETY: it calls no function.
-    let Ok(ours) = (unsafe { set_action(number, &default) }) else {
+    let Ok(now) = (unsafe { set_action(number, &default) }) else {
         return;
     };
     // SAFETY: raise(3) is async-signal-safe.
     unsafe { libc::raise(number) };
     unblock(number); // here it ends, or is stopped and goes on
-    // SAFETY: it is the handler that was installed when this began.
-    let _ = unsafe { set_action(number, &ours) };
+    if now.sa_sigaction == SIG_DFL {
+        let _ = install_instead_of(before, number); // another thread is here as well, and gave us its own
+    } else {
+        // SAFETY: it is the handler that was installed when this began.
+        let _ = unsafe { set_action(number, &now) };
+    }
+}
+
+/// Installs [`handle`], on the terms of the handler that was there before: it is called as it was.
+fn install_instead_of(before: &libc::sigaction, number: c_int) -> io::Result<()> {
+    let mut ours = *before;
+    if matches!(before.sa_sigaction, SIG_DFL | SIG_IGN) {
+        ours.sa_flags |= SA_RESTART;
+    }
+    ours.sa_sigaction = handle as *const () as usize;
+    ours.sa_flags = (ours.sa_flags | SA_SIGINFO) & !SA_RESETHAND;
+    // SAFETY: the handler has the signature that SA_SIGINFO asks for, and does only what
+    // signal-safety(7) allows: see the head of this file.
+    unsafe { set_action(number, &ours) }.map(drop)
 }
 
 /// A signal is blocked while its handler runs, which gives back the mask that was there before.

@@ -1,8 +1,7 @@
 //! Signals: what one does now, and listening to it.
 
-use crate::fork::Process;
-use crate::handler::{Seat, action};
-use libc::{SIG_DFL, SIG_IGN, SIGFPE, SIGILL, SIGKILL, SIGSEGV, SIGSTOP};
+use crate::handler::{Taken, action};
+use libc::{SIG_DFL, SIG_IGN, SIGBUS, SIGFPE, SIGILL, SIGKILL, SIGSEGV, SIGSTOP};
 use std::io;
 use std::os::fd::OwnedFd;
 
@@ -43,12 +42,14 @@ pub fn disposition(number: i32) -> io::Result<Disposition> {
 /// it did before the first one came is what it does: its default action, nothing, or another library's
 /// handler, which was called all the while.
 ///
-/// A process that is forked has no listeners but those it makes itself.
+/// That is what the process itself does. To the kernel the signal stays [`Disposition::Caught`], which is
+/// the default action for the programs that it executes, also if it was ignored.
+///
+/// A process that is forked has no listeners but those it makes itself, which it can if no other
+/// thread of its parent was at it.
 #[derive(Debug)]
 pub struct Listener {
-    seat: &'static Seat,
-    process: Process,
-    _eventfd: OwnedFd, // closed last
+    _taken: Taken,
 }
 
 impl Listener {
@@ -57,26 +58,17 @@ impl Listener {
     ///
     /// # Errors
     /// `InvalidInput` for what is no signal, and for those that cannot be listened to: `SIGKILL`,
-    /// `SIGSTOP`, `SIGILL`, `SIGFPE`, `SIGSEGV`.
+    /// `SIGSTOP`, `SIGILL`, `SIGFPE`, `SIGSEGV`, `SIGBUS`.
     pub fn new(number: i32, eventfd: OwnedFd) -> io::Result<Self> {
-        let is_forbidden = matches!(number, SIGKILL | SIGSTOP | SIGILL | SIGFPE | SIGSEGV);
+        let is_forbidden = matches!(
+            number,
+            SIGKILL | SIGSTOP | SIGILL | SIGFPE | SIGSEGV | SIGBUS
+        );
         if action(number).is_err() || is_forbidden {
             let problem = format!("nothing can listen to signal {number}");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
         }
-        let process = Process::this()?;
-        Ok(Listener {
-            seat: Seat::take(number, &eventfd)?,
-            process,
-            _eventfd: eventfd,
-        })
-    }
-}
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        if self.process.is_this() {
-            self.seat.leave();
-        }
+        let _taken = Taken::new(number, eventfd)?;
+        Ok(Listener { _taken })
     }
 }

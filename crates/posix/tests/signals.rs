@@ -1,15 +1,15 @@
 //! Signals that come while listeners come and go, and what others have them do.
 
 use oneloop_posix::Listener;
-use oneloop_posix::number::{SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2};
+use oneloop_posix::number::{SIGHUP, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGWINCH};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, kill_process, pidfd_open, waitpid};
 use std::env;
 use std::io::{BufRead, BufReader};
 use std::os::fd::OwnedFd;
-use std::os::unix::process::CommandExt;
-use std::process::{self, Child, Command, Stdio};
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{self, Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::thread;
 
 /// Far more than it takes, and little enough for a test that fails.
@@ -51,13 +51,12 @@ fn raise(number: i32) {
     assert_eq!(unsafe { libc::raise(number) }, 0);
 }
 
-/// Whether a process ends within [`LONG`]; it does at the latest now.
-fn ends(mut victim: Child) -> bool {
+/// How a process ends: by SIGKILL if it does not within [`LONG`].
+fn end(mut victim: Child) -> ExitStatus {
     let pidfd = pidfd_open(Pid::from_child(&victim), PidfdFlags::empty()).unwrap();
-    let ends = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&LONG)).unwrap() == 1;
+    poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&LONG)).unwrap();
     victim.kill().unwrap();
-    victim.wait().unwrap();
-    ends
+    victim.wait().unwrap()
 }
 
 /// Listens and listens no more, until it hears a signal.
@@ -75,21 +74,87 @@ fn come_and_go() {
 fn a_signal_is_heard_or_kills_while_listeners_come_and_go() {
     if let Some(listeners) = role() {
         println!("begun");
-        (1..listeners.parse().unwrap()).for_each(|_| drop(thread::spawn(come_and_go)));
+        for _ in 1..listeners.parse().unwrap() {
+            thread::spawn(come_and_go);
+        }
         return come_and_go();
     }
     for round in 0..200 {
-        let listeners = (1 + round % 3).to_string();
-        let victim = victim(
-            "a_signal_is_heard_or_kills_while_listeners_come_and_go",
-            &listeners,
-        );
+        let test = "a_signal_is_heard_or_kills_while_listeners_come_and_go";
+        let victim = victim(test, &(1 + round % 3).to_string());
         kill_process(Pid::from_child(&victim), Signal::TERM).unwrap();
+        let status = end(victim);
         assert!(
-            ends(victim),
-            "signal {round} was neither heard nor had its default action"
+            status.success() || status.signal() == Some(SIGTERM),
+            "signal {round}: {status}"
         );
     }
+}
+
+/// Some thread of this process listens at every moment; others raise the signal, which must not kill it.
+#[test]
+fn a_signal_that_is_handed_over_never_kills() {
+    let is_over = AtomicBool::new(false);
+    let (eventfd, mut listener) = listen(SIGHUP);
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    raise(SIGHUP);
+                }
+            });
+        }
+        for _ in 0..20_000 {
+            let next = Listener::new(SIGHUP, eventfd.try_clone().unwrap()).unwrap();
+            listener = next; // and only now the other one goes
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    assert!(has_heard(&eventfd));
+    drop(listener);
+}
+
+/// Continues a process each time it stops, until it ends.
+fn continue_until_it_ends(victim: Child) -> ExitStatus {
+    let pid = Pid::from_child(&victim);
+    loop {
+        let options = WaitOptions::UNTRACED;
+        let (_, status) = waitpid(Some(pid), options).unwrap().unwrap();
+        if !status.stopped() {
+            return ExitStatus::from_raw(status.as_raw());
+        }
+        kill_process(pid, Signal::CONT).unwrap();
+    }
+}
+
+#[test]
+fn threads_that_stop_at_once_leave_the_signal_to_be_heard() {
+    let name = "threads_that_stop_at_once_leave_the_signal_to_be_heard";
+    if role().is_none() {
+        let status = continue_until_it_ends(victim(name, "stopped often"));
+        assert!(status.success(), "{status}");
+        return;
+    }
+    println!("begun");
+    for _ in 0..500 {
+        drop(listen(SIGTSTP));
+        thread::scope(|scope| {
+            scope.spawn(|| raise(SIGTSTP));
+            scope.spawn(|| raise(SIGTSTP));
+        });
+        let (eventfd, _listener) = listen(SIGTSTP);
+        raise(SIGTSTP);
+        assert!(has_heard(&eventfd));
+    }
+}
+
+#[test]
+fn a_listener_hears_also_after_somebody_went_back_to_the_default_action() {
+    drop(listen(SIGWINCH));
+    handle(SIGWINCH, libc::SIG_DFL, 0);
+    let (eventfd, _listener) = listen(SIGWINCH);
+    raise(SIGWINCH);
+    assert!(has_heard(&eventfd));
 }
 
 #[test]
@@ -111,8 +176,7 @@ fn with_the_last_listener_gone_a_signal_stops_again_and_the_next_one_hears() {
     let (_, status) = waitpid(Some(pid), WaitOptions::UNTRACED).unwrap().unwrap();
     assert_eq!(status.stopping_signal(), Some(SIGTSTP), "{status:?}");
     kill_process(pid, Signal::CONT).unwrap();
-    let mut victim = victim;
-    assert!(victim.wait().unwrap().success());
+    assert!(end(victim).success());
 }
 
 static CALLS: AtomicI32 = AtomicI32::new(0);
