@@ -41,7 +41,7 @@ impl Process {
 }
 
 #[inline]
-pub(crate) fn forks() -> u32 {
+fn forks() -> u32 {
     FORKS.load(Ordering::Relaxed)
 }
 

@@ -268,13 +268,8 @@ fn unblock(number: c_int) {
 
 /// What a signal does now.
 pub(crate) fn action(number: c_int) -> io::Result<libc::sigaction> {
-    let mut now = MaybeUninit::uninit();
-    // SAFETY: it is given nothing to set, and room for what is set.
-    match unsafe { libc::sigaction(number, ptr::null(), now.as_mut_ptr()) } {
-        // SAFETY: sigaction(2) has filled it in.
-        0 => Ok(unsafe { now.assume_init() }),
-        _ => Err(io::Error::last_os_error()),
-    }
+    // SAFETY: nothing is set.
+    unsafe { sigaction(number, ptr::null()) }
 }
 
 /// Changes what a signal does, and gives what it did.
@@ -282,9 +277,18 @@ pub(crate) fn action(number: c_int) -> io::Result<libc::sigaction> {
 /// # Safety
 /// A handler has the signature that the flags say, and is async-signal-safe.
 unsafe fn set_action(number: c_int, action: &libc::sigaction) -> io::Result<libc::sigaction> {
+    // SAFETY: the caller's, of the handler; a reference can be read.
+    unsafe { sigaction(number, action) }
+}
+
+/// `sigaction(2)`, which sets nothing if it is given null.
+///
+/// # Safety
+/// What is to be set is null or can be read, and is as [`set_action`] needs it.
+unsafe fn sigaction(number: c_int, set: *const libc::sigaction) -> io::Result<libc::sigaction> {
     let mut before = MaybeUninit::uninit();
     // SAFETY: the caller's; there is room for what was set.
-    match unsafe { libc::sigaction(number, action, before.as_mut_ptr()) } {
+    match unsafe { libc::sigaction(number, set, before.as_mut_ptr()) } {
         // SAFETY: sigaction(2) has filled it in.
         0 => Ok(unsafe { before.assume_init() }),
         _ => Err(io::Error::last_os_error()),
