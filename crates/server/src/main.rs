@@ -26,6 +26,7 @@ mod program;
 mod relayed;
 mod serve;
 mod service;
+mod stop;
 mod task;
 mod upstream;
 mod watch;

@@ -22,7 +22,8 @@ Examples:
 Then: telnet localhost 8080
 
 SIGTERM, SIGINT and SIGHUP stop accepting, finish what was received, and close; a second one stops at
-once. SIGUSR1 logs what every task is at, and stops nothing.
+once, unless it comes within 500 ms, which is taken for the same request arriving twice.
+SIGUSR1 logs what every task is at, and stops nothing.
 Exit codes: 0 after a clean drain, 1 when something failed or the drain took too long, 2 for a
 wrong command line, 128 + N when stopped at once by signal N.";
 

@@ -8,14 +8,14 @@ use crate::logging::TURN;
 use crate::options::Options;
 use crate::program::GRACE;
 use crate::service::{Service, Shared, Stage};
+use crate::stop::StopRequests;
 use crate::work::Work;
 use oneloop::net::{Addr, Listener};
-use oneloop::signal::number::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
-use oneloop::signal::{Disposition, disposition};
-use oneloop::{EventLoop, Handle, Signals, Sleep};
+use oneloop::signal::number::SIGUSR1;
+use oneloop::{EventLoop, Handle, Signals};
 use std::future::{Future, poll_fn};
 use std::io::{self, Write};
-use std::pin::Pin;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::{Arc, mpsc};
 use std::task::Poll;
@@ -29,8 +29,8 @@ pub(crate) fn run(options: Options, work: Work, addrs: &[Addr]) -> Result<ExitCo
     let handle = event_loop.handle();
     let mut files = SocketFiles::default();
     let listeners = listen_all(&handle, addrs, &options, &mut files)?;
-    let signals = hear(&handle, &ending_signals())?;
-    let questions = hear(&handle, &[SIGUSR1])?;
+    let stop = StopRequests::listen(&handle).map_err(explain_signals)?;
+    let questions = Signals::new(&handle, &[SIGUSR1]).map_err(explain_signals)?;
     let shared = Shared::new(options, work, connections_max);
     let threads = start_threads(&shared, &listeners)?;
     announce(&listeners);
@@ -38,7 +38,7 @@ pub(crate) fn run(options: Options, work: Work, addrs: &[Addr]) -> Result<ExitCo
     inspect::answer(&shared, &handle);
     let service = Service::start(&shared, &handle, listeners);
     let entered = callbacks::enter(&service.shared.options, &handle);
-    let code = event_loop.block_on(live(&service, &signals));
+    let code = event_loop.block_on(live(&service, &stop));
     drop(entered);
     shared.enter(Stage::Stopped);
     for thread in threads {
@@ -61,19 +61,8 @@ fn new_loop(options: &Options) -> Result<EventLoop, String> {
     Ok(event_loop)
 }
 
-fn hear(handle: &Handle, numbers: &[i32]) -> Result<Signals, String> {
-    let signals = Signals::new(handle, numbers);
-    signals.map_err(|error| format!("cannot listen for signals: {}", in_words(&error)))
-}
-
-/// The signals that end the server. SIGHUP is one, unless whoever started us had it ignored, as
-/// `nohup` does.
-fn ending_signals() -> Vec<i32> {
-    let mut signals = vec![SIGTERM, SIGINT];
-    if !matches!(disposition(SIGHUP), Ok(Disposition::Ignored)) {
-        signals.push(SIGHUP);
-    }
-    signals
+fn explain_signals(error: io::Error) -> String {
+    format!("cannot listen for signals: {}", in_words(&error))
 }
 
 /// The one line on stdout.
@@ -88,10 +77,10 @@ fn announce(listeners: &[Listener]) {
 }
 
 /// From the first client to the end of the drain.
-async fn live(service: &Service, signals: &Signals) -> ExitCode {
+async fn live(service: &Service, stop: &StopRequests) -> ExitCode {
     let options = &service.shared.options;
     info!(mode = %options.mode, threads = options.threads, "serving");
-    let signal = signals.recv().await.unwrap_or(SIGTERM);
+    let signal = stop.first().await;
     info!(
         signal,
         connections = service.shared.connections(),
@@ -99,23 +88,33 @@ async fn live(service: &Service, signals: &Signals) -> ExitCode {
     );
     service.shared.enter(Stage::Draining);
     service.enter(Stage::Draining);
-    match drained(service, signals, service.handle.sleep(options.drain.into())).await {
-        Drained::Clean => {
-            let (accepted, refused) = service.shared.totals();
-            info!(accepted, refused, "stopped");
-            ExitCode::SUCCESS
-        }
-        Drained::TooLate => {
-            let left = service.shared.connections();
-            warn!(left, "stopped: --drain is over, closing what is left");
-            cut_off(service).await;
-            ExitCode::FAILURE
-        }
-        Drained::Interrupted(signal) => {
-            warn!(signal, "stopped at once by a second signal");
-            ExitCode::from(128 + u8::try_from(signal).unwrap_or(0))
-        }
+    let (mut drained, mut stopped) = (pin!(drain(service)), pin!(stop.second()));
+    poll_fn(|cx| match drained.as_mut().poll(cx) {
+        Poll::Pending => stopped.as_mut().poll(cx).map(stop_at_once),
+        ended => ended,
+    })
+    .await
+}
+
+/// Waits for the last client to end, but no longer than `--drain`.
+async fn drain(service: &Service) -> ExitCode {
+    let drained = poll_fn(|cx| service.shared.poll_drained(cx));
+    let drain_max = service.shared.options.drain.into();
+    if service.handle.timeout(drain_max, drained).await.is_ok() {
+        let (accepted, refused) = service.shared.totals();
+        info!(accepted, refused, "stopped");
+        ExitCode::SUCCESS
+    } else {
+        let left = service.shared.connections();
+        warn!(left, "stopped: --drain is over, closing what is left");
+        cut_off(service).await;
+        ExitCode::FAILURE
     }
+}
+
+fn stop_at_once(signal: i32) -> ExitCode {
+    warn!(signal, "stopped at once by a second signal");
+    ExitCode::from(128 + u8::try_from(signal).unwrap_or(0))
 }
 
 /// Has programs end that would run on without the server; they have a moment for it.
@@ -126,25 +125,6 @@ async fn cut_off(service: &Service) {
         let ended = poll_fn(|cx| service.shared.poll_drained(cx));
         let _ = service.handle.timeout(2 * GRACE, ended).await; // then they are killed
     }
-}
-
-enum Drained {
-    Clean,
-    TooLate,
-    Interrupted(i32),
-}
-
-async fn drained(service: &Service, signals: &Signals, mut deadline: Sleep) -> Drained {
-    poll_fn(|cx| {
-        if service.shared.poll_drained(cx).is_ready() {
-            return Poll::Ready(Drained::Clean);
-        }
-        if let Poll::Ready(signal) = signals.poll_recv(cx) {
-            return Poll::Ready(Drained::Interrupted(signal.unwrap_or(SIGTERM)));
-        }
-        Pin::new(&mut deadline).poll(cx).map(|()| Drained::TooLate)
-    })
-    .await
 }
 
 /// Starts all threads but the first; returns once all of them listen.

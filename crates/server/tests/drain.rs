@@ -10,6 +10,7 @@ use rustix::process::Signal;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::thread;
+use std::time::{Duration, Instant};
 
 #[test]
 fn a_server_without_clients_ends_at_once_and_cleanly() {
@@ -245,6 +246,19 @@ fn a_client_that_takes_nothing_is_given_up_when_the_drain_is_over() {
     }
 }
 
+/// How long a stop request may repeat and still be the same one.
+const REPEAT: Duration = Duration::from_millis(500);
+
+/// Signals again and again until the server ends, which it must not do while a signal counts as a repeat.
+#[track_caller]
+fn insist(server: &mut Server, signal: Signal, first: Instant) {
+    harness::eventually("a second signal stops it", || {
+        server.signal(signal);
+        server.child.try_wait().unwrap().is_some()
+    });
+    assert!(first.elapsed() >= REPEAT, "{:?}", first.elapsed());
+}
+
 #[test]
 fn a_second_signal_ends_it_at_once() {
     let (term, int) = (Signal::TERM, Signal::INT);
@@ -253,11 +267,63 @@ fn a_second_signal_ends_it_at_once() {
             let mut server = Server::start(&["--drain", "1h", "--threads", threads]);
             let client = server.connect();
             fill(&server, &client);
+            let start = Instant::now();
             server.signal(first);
             server.stderr.wait_for("draining");
-            server.signal(second);
+            insist(&mut server, second, start);
             server.expect_exit(code);
         }
+    }
+}
+
+/// The server has 20 MB for a client, and more than that is on the way.
+fn start_with_much_to_send(threads: &str) -> (Server, TcpStream, usize) {
+    let limits = ["--out-soft", "20MB", "--out-hard", "40MB"];
+    let server = Server::start(&[&limits, &["--drain", "30s", "--threads", threads][..]].concat());
+    let client = server.connect();
+    fill(&server, &client);
+    client.shutdown(Shutdown::Write).unwrap();
+    let received = server.unread_from(&client);
+    (server, client, received + 20_000_000)
+}
+
+/// Asks the server to stop, and asks again; true if this machine was fast enough for one request.
+#[track_caller]
+fn stop_twice(server: &mut Server, first: Signal, again: Signal) -> bool {
+    let start = Instant::now();
+    server.signal(first);
+    server.signal(again);
+    server.stderr.wait_for("draining");
+    server.signal(again); // this one cannot have merged with the first
+    start.elapsed() < REPEAT
+}
+
+#[test]
+fn a_stop_request_that_arrives_twice_cuts_no_drain_short() {
+    let (term, int, hup) = (Signal::TERM, Signal::INT, Signal::HUP);
+    for (first, again) in [(int, int), (int, term), (term, int), (hup, term)] {
+        for threads in ["1", "2"] {
+            let (mut server, client, received) = start_with_much_to_send(threads);
+            if stop_twice(&mut server, first, again) {
+                expect_answer(&client, received);
+                drop(client);
+                server.expect_exit(0);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_stop_request_that_arrives_twice_says_how_to_stop_at_once() {
+    let mut server = Server::start(&["--drain", "1h"]);
+    let client = server.connect();
+    fill(&server, &client);
+    let start = Instant::now();
+    if stop_twice(&mut server, Signal::INT, Signal::INT) {
+        let line = server.stderr.wait_for("which counts once");
+        assert!(line.contains("signal again to stop at once"), "{line}");
+        insist(&mut server, Signal::INT, start);
+        server.expect_exit(130);
     }
 }
 

@@ -1,0 +1,104 @@
+//! How the server is asked to stop: by a signal, and by a second one if the drain takes too long.
+
+use oneloop::signal::number::{SIGHUP, SIGINT, SIGTERM};
+use oneloop::signal::{Disposition, disposition};
+use oneloop::{Handle, Phase, Signals};
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+use tracing::info;
+
+/// How long a stop request may repeat and still be the same one. A terminal sends SIGINT to its whole
+/// process group, and a wrapper such as make or npm, which is in that group, passes on its own
+/// copy, or a SIGTERM, a few milliseconds later.
+const REPEAT: Duration = Duration::from_millis(500);
+
+/// The signals that ask the server to stop.
+#[derive(Debug)]
+pub(crate) struct StopRequests {
+    handle: Handle,
+    signals: Signals,
+}
+
+impl StopRequests {
+    /// Listens for them from now on.
+    pub(crate) fn listen(handle: &Handle) -> io::Result<Self> {
+        Ok(StopRequests {
+            handle: handle.clone(),
+            signals: Signals::new(handle, &numbers())?,
+        })
+    }
+
+    /// Waits for the first request; gives the signal's number.
+    pub(crate) async fn first(&self) -> i32 {
+        self.next().await
+    }
+
+    /// Waits for a second request, right after the first; gives the signal's number. Signals that
+    /// come within [`REPEAT`] belong to the first request.
+    pub(crate) async fn second(&self) -> i32 {
+        let mut over = pin!(async {
+            self.handle.sleep(REPEAT).await;
+            // What came in time, but to a busy loop, is heard in the next poll.
+            self.handle.phase(Phase::Check).await;
+        });
+        loop {
+            let mut next = pin!(self.next());
+            let repeated = poll_fn(|cx| match next.as_mut().poll(cx) {
+                Poll::Ready(signal) => Poll::Ready(Some(signal)),
+                Poll::Pending => over.as_mut().poll(cx).map(|()| None),
+            });
+            match repeated.await {
+                Some(signal) => info!(
+                    signal,
+                    "told to stop twice within {REPEAT:?}, which counts once: signal again to stop at once"
+                ),
+                None => return self.next().await,
+            }
+        }
+    }
+
+    async fn next(&self) -> i32 {
+        self.signals.recv().await.unwrap_or(SIGTERM)
+    }
+}
+
+/// SIGHUP is one of them, unless whoever started us had it ignored, as `nohup` does.
+fn numbers() -> Vec<i32> {
+    let mut signals = vec![SIGTERM, SIGINT];
+    if !matches!(disposition(SIGHUP), Ok(Disposition::Ignored)) {
+        signals.push(SIGHUP);
+    }
+    signals
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sys::signal::{Signal, raise};
+    use oneloop::{EventLoop, Options};
+    use std::task::{Context, Waker};
+
+    #[test]
+    fn a_repeat_that_comes_in_time_to_a_busy_loop_counts_as_one() {
+        let mut event_loop = EventLoop::with(Options::virtual_time()).unwrap();
+        let handle = event_loop.handle();
+        let stop = StopRequests::listen(&handle).unwrap();
+        event_loop.block_on(async {
+            let mut second = pin!(stop.second());
+            let polled = second
+                .as_mut()
+                .poll(&mut Context::from_waker(Waker::noop()));
+            assert!(polled.is_pending());
+            handle.phase(Phase::Check).await; // the timers come next, and the poll after them
+            raise(Signal::SIGINT).unwrap();
+            handle.clock().advance(2 * REPEAT);
+            let heard = handle.timeout(REPEAT, second.as_mut()).await;
+            assert!(heard.is_err(), "{heard:?}");
+            raise(Signal::SIGINT).unwrap();
+            assert_eq!(second.await, SIGINT);
+        });
+    }
+}
