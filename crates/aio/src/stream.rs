@@ -163,7 +163,8 @@ impl UnixStream {
     /// is ready, it gives up.
     ///
     /// # Errors
-    /// Those of `connect(2)`: `ENOENT`, `ECONNREFUSED`, `EAGAIN` when the backlog is full.
+    /// Those of `connect(2)`: `ENOENT`, `ECONNREFUSED`. A full backlog is waited for, as a blocking
+    /// `connect(2)` does: a time-out bounds that.
     pub async fn connect(name: impl ToUnixAddr) -> io::Result<Self> {
         Ok(Stream {
             inner: net::UnixStream::connect(&Handle::current(), &name.to_unix_addr()).await?,

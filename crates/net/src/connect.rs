@@ -1,8 +1,9 @@
 //! Connecting to whatever address of a host answers first: "happy eyeballs", RFC 8305.
 
 use crate::addr::Addr;
+use crate::connecting::{Connecting, Unconnected};
 use crate::resolve::{Family, ResolveError, ResolveOptions};
-use crate::socket::{Connecting, Socket, Unconnected};
+use crate::socket::Socket;
 use crate::target::{Target, ToTarget, no_address};
 use oneloop_core::{Elapsed, Handle, Sleep};
 use std::collections::VecDeque;
@@ -138,7 +139,7 @@ pub(crate) async fn connect(
 
 fn begin(handle: &Handle, addr: SocketAddr, local: Option<SocketAddr>) -> io::Result<Connecting> {
     let addr = Addr::Inet(addr);
-    let unconnected = Unconnected::to_reach(&addr)?;
+    let mut unconnected = Unconnected::to_reach(&addr)?;
     if let Some(local) = local {
         unconnected.bind(&Addr::Inet(local))?;
     }

@@ -1,15 +1,12 @@
 //! A connected byte stream of any family: the way of a byte between user code and the kernel.
 
 use crate::addr::Addr;
+use crate::connecting::{Connecting, Unconnected};
 use crate::stream::{AsSource, ByteStream, ReadHalf, WriteHalf};
 use oneloop_core::{Direction, Handle, Interest, Ownership, Source};
-use rustix::io::Errno;
-use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
-use std::future::Future;
+use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, sockopt};
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 pub use std::net::Shutdown;
@@ -60,11 +57,17 @@ impl Socket {
         }
     }
 
+    /// A socket whose `connect(2)` is under way: it is asked at once to tell of its end (rule 6).
+    pub(crate) fn under_way(handle: &Handle, fd: OwnedFd) -> io::Result<Self> {
+        let source = Source::new(handle, fd, Interest::BOTH, Ownership::Sole)?;
+        Ok(Socket { source })
+    }
+
     /// Begins to connect.
     ///
     /// # Errors
-    /// Those of `socket(2)` and `connect(2)` that are known at once: `ECONNREFUSED` for a Unix
-    /// socket, and `EAGAIN` for one whose backlog is full.
+    /// Those of `socket(2)` and `connect(2)` that are known at once: `ENOENT` and `ECONNREFUSED` for a
+    /// Unix socket.
     pub fn connect(handle: &Handle, addr: &Addr) -> io::Result<Connecting> {
         Unconnected::to_reach(addr)?.connect(handle, addr)
     }
@@ -202,95 +205,8 @@ impl<S: ByteStream> WriteHalf for S {
     }
 }
 
-/// A stream socket before its `connect(2)`: for a caller who wants to say where it connects from.
-#[derive(Debug)]
-pub struct Unconnected {
-    fd: OwnedFd,
-    family: AddressFamily,
-}
-
-impl Unconnected {
-    /// A socket of that address's family.
-    ///
-    /// # Errors
-    /// Those of `socket(2)`: `EMFILE`, `EAFNOSUPPORT`.
-    pub fn to_reach(addr: &Addr) -> io::Result<Self> {
-        Unconnected::new(addr.family(), SocketType::STREAM)
-    }
-
-    pub(crate) fn new(family: AddressFamily, kind: SocketType) -> io::Result<Self> {
-        let fd = net::socket_with(family, kind, FLAGS, None)?;
-        Ok(Unconnected { fd, family })
-    }
-
-    /// Gives this end an address.
-    ///
-    /// # Errors
-    /// Those of `bind(2)`: `EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES`.
-    pub fn bind(&self, addr: &Addr) -> io::Result<()> {
-        if let Addr::Inet(_) = addr {
-            sockopt::set_socket_reuseaddr(&self.fd, true)?;
-        }
-        Ok(net::bind(&self.fd, &addr.to_kernel()?)?)
-    }
-
-    /// Begins to connect: see [`Socket::connect`].
-    ///
-    /// # Errors
-    /// As [`Socket::connect`].
-    pub fn connect(self, handle: &Handle, addr: &Addr) -> io::Result<Connecting> {
-        // Rule 6: registered after connect(2), as before it the kernel says OUT|HUP.
-        let socket = match net::connect(&self.fd, &addr.to_kernel()?) {
-            Ok(()) => Socket::of_family(self.family, handle, self.fd)?,
-            Err(Errno::INPROGRESS) => Socket {
-                source: Source::new(handle, self.fd, Interest::BOTH, Ownership::Sole)?,
-            },
-            Err(error) => return Err(error.into()),
-        };
-        Ok(Connecting {
-            socket: Some(socket),
-        })
-    }
-}
-
 impl ByteStream for Socket {
     fn socket(&self) -> &Socket {
         self
-    }
-}
-
-/// A connect that is under way: a future of the connected socket. Dropping it gives up.
-#[derive(Debug)]
-#[must_use = "futures do nothing unless awaited"]
-pub struct Connecting {
-    socket: Option<Socket>,
-}
-
-impl Connecting {
-    /// Says whether the connect keeps the loop alive; it does by default.
-    pub fn set_referenced(&self, referenced: bool) {
-        if let Some(socket) = &self.socket {
-            socket.source.set_referenced(referenced);
-        }
-    }
-}
-
-impl Future for Connecting {
-    type Output = io::Result<Socket>;
-
-    /// # Panics
-    /// When polled again after it gave its result.
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let socket = self
-            .socket
-            .as_ref()
-            .expect("Connecting is not polled after its end");
-        ready!(socket.source.poll_ready(cx, Direction::Write))?;
-        let failed = socket.take_error()?;
-        let socket = self.socket.take().expect("it was there two lines ago");
-        Poll::Ready(match failed {
-            Some(error) => Err(error),
-            None => Ok(socket),
-        })
     }
 }

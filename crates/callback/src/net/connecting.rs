@@ -289,7 +289,7 @@ impl Socket {
             return Ok(None);
         }
         let local = SocketAddr::new(ip.unwrap_or(unspecified_ip(&remote)), port).into();
-        let bound = Unconnected::to_reach(addr).and_then(|unconnected| {
+        let bound = Unconnected::to_reach(addr).and_then(|mut unconnected| {
             unconnected.bind(&local)?;
             Ok(unconnected)
         });

@@ -222,7 +222,7 @@ impl StreamHandle {
 
     fn apply_reference(&self) {
         let referenced = self.pace.is_referenced();
-        match &*self.io.borrow() {
+        match &mut *self.io.borrow_mut() {
             Io::Connecting(connecting) => connecting.0.set_referenced(referenced),
             Io::Open(socket) => socket.source().set_referenced(referenced),
             _ => {}

@@ -234,7 +234,8 @@ impl UnixStream {
     /// Connects to a path, or to an abstract name ([`Addr::UnixAbstract`](super::Addr::UnixAbstract)).
     ///
     /// # Errors
-    /// Those of `connect(2)`: `ENOENT`, `ECONNREFUSED`, `EAGAIN` when the backlog is full.
+    /// Those of `connect(2)`: `ENOENT`, `ECONNREFUSED`. A full backlog is waited for, as a blocking
+    /// `connect(2)` does: a time-out bounds that.
     ///
     /// # Panics
     /// Outside of a green thread.

@@ -4,9 +4,10 @@ use super::credentials::{self, Credentials};
 use super::message::{self, UnixMessage};
 use super::name::to_kernel;
 use crate::addr::Addr;
+use crate::connecting::Unconnected;
 use crate::datagram::Datagram;
 use crate::listener::{ListenOptions, Listener};
-use crate::socket::{FLAGS, Shutdown, Socket, Unconnected};
+use crate::socket::{FLAGS, Shutdown, Socket};
 use nix::sys::socket::{setsockopt, sockopt::ReceiveTimestamp};
 use oneloop_core::{Direction, Done, Handle, Source};
 use rustix::net::{AddressFamily, SocketType, socketpair, sockopt};
@@ -48,7 +49,7 @@ impl UnixSeqpacket {
     ///
     /// # Errors
     /// Those of `connect(2)`: `ENOENT`, `ECONNREFUSED`, `EPROTOTYPE` when a path's listener does not
-    /// keep bounds, and `EAGAIN` when the listener's backlog is full.
+    /// keep bounds. A full backlog is waited for: see [`Connecting`](crate::Connecting).
     pub async fn connect(handle: &Handle, addr: &Addr) -> io::Result<Self> {
         to_kernel(addr)?;
         let socket = Unconnected::new(addr.family(), SocketType::SEQPACKET)?;

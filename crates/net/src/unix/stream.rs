@@ -22,8 +22,8 @@ impl UnixStream {
     /// Connects.
     ///
     /// # Errors
-    /// Those of `connect(2)`: `ENOENT`, `ECONNREFUSED`, and `EAGAIN` when the listener's backlog is
-    /// full.
+    /// Those of `connect(2)`: `ENOENT`, `ECONNREFUSED`. A full backlog is waited for: see
+    /// [`Connecting`](crate::Connecting).
     pub async fn connect(handle: &Handle, addr: &Addr) -> io::Result<Self> {
         Ok(UnixStream {
             socket: Socket::connect(handle, addr)?.await?,
