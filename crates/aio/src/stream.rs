@@ -4,8 +4,8 @@ use crate::bind::{bind_addr, bind_name};
 use futures_io::{AsyncRead, AsyncWrite};
 use oneloop_core::{Direction, Handle};
 use oneloop_net::{
-    self as net, Addr, ByteStream, CHUNK_BYTES, Chunk, ConnectOptions, ListenOptions, ReadHalf,
-    Shutdown, ToTarget, ToUnixAddr, UnixMessage, WriteHalf,
+    self as net, Addr, ByteStream, CHUNK_BYTES, Chunk, ConnectOptions, ListenOptions,
+    ListenerStats, ReadHalf, Shutdown, ToTarget, ToUnixAddr, UnixMessage, WriteHalf,
 };
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -378,7 +378,8 @@ impl TcpListener {
     /// Waits for a connection. Cancel safe: dropped before it is ready, it has accepted nothing.
     ///
     /// # Errors
-    /// See [`net::Listener::poll_accept`]: a lack of fds is no error, but a pause.
+    /// See [`net::Listener::poll_accept`]: only an fd that cannot listen fails, so a loop of
+    /// `accept().await?` lives through whatever goes wrong with one connection, or for want of fds.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         let source = self.inner.listener().source();
         let (inner, peer) = source
@@ -393,6 +394,11 @@ impl TcpListener {
     /// Those of `getsockname(2)`.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.inner.local_addr()
+    }
+
+    /// What it counted: connections accepted, shed and failed.
+    pub fn stats(&self) -> ListenerStats {
+        self.inner.listener().stats()
     }
 }
 

@@ -309,7 +309,7 @@ impl UnixSeqpacketListener {
     /// Waits for a connection. Cancel safe: dropped before it is ready, it has accepted nothing.
     ///
     /// # Errors
-    /// See [`net::Listener::poll_accept`]: a lack of fds is no error, but a pause.
+    /// See [`net::Listener::poll_accept`]: only an fd that cannot listen fails.
     pub async fn accept(&self) -> io::Result<(UnixSeqpacket, Addr)> {
         let source = self.inner.listener().source();
         let (inner, peer) = source

@@ -277,6 +277,11 @@ impl<F: AsFd> Source<F> {
         }
     }
 
+    /// True if waiting on this source keeps the loop alive.
+    pub fn is_referenced(&self) -> bool {
+        self.state.referenced.get()
+    }
+
     /// Tries a system call in one direction, and waits for readiness when it would block.
     ///
     /// `op` runs when the fd is believed ready, again after `EINTR`, and not at all once the task

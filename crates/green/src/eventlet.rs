@@ -364,6 +364,7 @@ pub fn serve(
     concurrency: usize,
     handler: impl Fn(TcpStream, SocketAddr) -> ControlFlow<()> + 'static,
 ) -> io::Result<()> {
+    let at = Location::caller();
     let pool = Pool::fair(concurrency);
     let server = Rc::new(Server {
         thread: current(),
@@ -374,7 +375,10 @@ pub fn serve(
         loop {
             let (stream, peer) = listener.accept()?;
             let (server, handler) = (Rc::clone(&server), Rc::clone(&handler));
-            drop(pool.spawn(move || server.handle(|| handler(stream, peer))));
+            let serve = move || server.handle(|| handler(stream, peer));
+            if pool.spawn_at(serve, at).is_err() {
+                listener.shed_accepted(); // there is no memory for a stack
+            }
         }
     };
     let served = catch_unwind(AssertUnwindSafe(accept_all));

@@ -9,6 +9,7 @@ use oneloop_sync::Semaphore;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
+use std::io;
 use std::panic::Location;
 use std::time::Duration;
 
@@ -95,9 +96,8 @@ impl Pool {
     /// Outside of a green thread, and as [`spawn`](crate::spawn).
     #[track_caller]
     pub fn spawn<T: 'static>(&self, function: impl FnOnce() -> T + 'static) -> JoinHandle<T> {
-        let at = Location::caller();
-        wait_at(self.places.acquire(), at).forget();
-        self.start(function, at)
+        let spawned = self.spawn_at(function, Location::caller());
+        spawned.unwrap_or_else(no_memory)
     }
 
     /// Starts a green thread if there is a place now.
@@ -156,14 +156,32 @@ impl Pool {
         function: impl FnOnce() -> T + 'static,
         at: &'static Location<'static>,
     ) -> JoinHandle<T> {
-        let spawned = Builder::new().spawn_at(function, at);
-        let spawned = spawned.unwrap_or_else(|error| {
-            self.places.release();
-            panic!("no memory for another green stack: {error}")
-        });
+        self.try_start(function, at).unwrap_or_else(no_memory)
+    }
+
+    /// Starts a green thread in a place that was taken for it, and that comes free if there is no memory
+    /// for a stack.
+    fn try_start<T: 'static>(
+        &self,
+        function: impl FnOnce() -> T + 'static,
+        at: &'static Location<'static>,
+    ) -> io::Result<JoinHandle<T>> {
+        let spawned = Builder::new()
+            .spawn_at(function, at)
+            .inspect_err(|_| self.places.release())?;
         let places = self.places.clone();
         self.group.add_then(&spawned, move || places.release());
-        spawned
+        Ok(spawned)
+    }
+
+    /// As [`Pool::spawn`], where a lack of memory is an error.
+    pub(crate) fn spawn_at<T: 'static>(
+        &self,
+        function: impl FnOnce() -> T + 'static,
+        at: &'static Location<'static>,
+    ) -> io::Result<JoinHandle<T>> {
+        wait_at(self.places.acquire(), at).forget();
+        self.try_start(function, at)
     }
 
     /// Waits until a place is free, and leaves it free: `wait_available` of gevent.
@@ -290,6 +308,11 @@ impl Pool {
         let start = move |call: Call<T>| pool.spawn(call);
         Imap::start(items, function, start, order, at)
     }
+}
+
+#[track_caller]
+fn no_memory<T>(error: io::Error) -> T {
+    panic!("no memory for another green stack: {error}")
 }
 
 /// What became of [`Pool::spawn_or_inline`].

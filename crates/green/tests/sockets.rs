@@ -3,6 +3,7 @@
 mod harness;
 
 use harness::{MS, event_loop, run};
+use oneloop_core::Handle;
 use oneloop_green::net::{
     DatagramServer, ServerOptions, StreamServer, TcpListener, TcpStream, UdpSocket, UnixListener,
     UnixStream, wait_readable, wait_writable,
@@ -409,4 +410,58 @@ fn a_dropped_loop_ends_even_a_cleanup_that_writes() {
         thread.thread().clone()
     });
     assert!(thread.unwrap().is_finished());
+}
+
+/// Ends the green thread of that name from outside.
+fn cancel_task_named(name: &str) {
+    let handle = Handle::current();
+    let tasks = handle.dump_tasks();
+    let task = tasks.iter().find(|task| task.what.contains(name));
+    handle.cancel_task(task.expect("it runs").key);
+}
+
+#[test]
+fn a_server_whose_acceptor_is_killed_stops_and_says_so_to_each_who_waits() {
+    run(|| {
+        let server = echo(ServerOptions::default());
+        let addr = server.local_addr().unwrap();
+        let waits: Vec<_> = (0..2)
+            .map(|_| {
+                let server = server.clone();
+                spawn(move || server.until_stopped().unwrap_err().to_string())
+            })
+            .collect();
+        yield_now();
+        cancel_task_named("acceptor");
+        for waits in waits {
+            let said = waits.join().unwrap();
+            assert!(said.contains("the green thread was cancelled"), "{said}");
+        }
+        let refused = TcpStream::connect(addr).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_datagram_server_whose_receiver_is_killed_stops_and_says_so() {
+    run(|| {
+        let server = DatagramServer::start(UdpSocket::bind(ANY).unwrap(), |_, _| ());
+        yield_now();
+        cancel_task_named("receiver");
+        let said = server.until_stopped().unwrap_err().to_string();
+        assert!(said.contains("the green thread was cancelled"), "{said}");
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_server_that_was_told_to_stop_has_no_error() {
+    run(|| {
+        let server = echo(ServerOptions::default());
+        yield_now();
+        server.stop(None);
+        server.until_stopped().unwrap();
+    })
+    .unwrap();
 }

@@ -8,6 +8,7 @@
 //! [`UnixSeqpacket`] for connections that keep the bounds of messages.
 
 mod addr;
+mod backoff;
 mod buffer;
 mod connect;
 mod connecting;
@@ -30,6 +31,7 @@ mod udp;
 mod unix;
 
 pub use addr::{Addr, ParseAddrError};
+pub use backoff::{Backoff, is_fatal};
 pub use buffer::{CHUNK_BYTES, Chunk};
 pub use connect::{ConnectError, ConnectOptions, in_turn};
 pub use connecting::{Connecting, Unconnected};

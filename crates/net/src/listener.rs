@@ -1,30 +1,21 @@
-//! A listening socket of any family, and what it does when the process runs out of fds.
+//! A listening socket of any family, and how it goes on when `accept` fails.
 
 use crate::addr::Addr;
+use crate::backoff::{Backoff, is_fatal, is_shortage};
 use crate::socket::{FLAGS, Socket};
-use oneloop_core::{Direction, Done, Handle, Interest, Ownership, Sleep, Source};
+use oneloop_core::{Direction, Done, Handle, Interest, Ownership, Source};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{self, SocketType, sockopt};
 use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 /// How many connections wait for `accept` by default. The kernel caps it at `net.core.somaxconn`.
 pub const BACKLOG: i32 = 1024;
-
-/// When `accept` first fails for want of something, it is tried once more a moment later: those whose
-/// clients have left close in the meantime.
-const RETRY: Duration = Duration::from_millis(1);
-/// The first pause after it failed again; each further one is twice as long.
-const PAUSE_MIN: Duration = Duration::from_millis(10);
-const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// How to listen.
 #[derive(Clone, Copy, Debug)]
@@ -58,7 +49,10 @@ pub struct ListenerStats {
     pub accepted: u64,
     /// Connections accepted and closed at once, for want of an fd or of memory.
     pub shed: u64,
-    /// Times that accepting paused for want of something.
+    /// Times that accepting failed otherwise: on a connection's network, or by a firewall's rule.
+    /// [`Listener::last_failure`] tells why.
+    pub failed: u64,
+    /// Times that accepting paused, for want of something or after failures in a row.
     pub pauses: u64,
 }
 
@@ -66,17 +60,20 @@ pub struct ListenerStats {
 ///
 /// When the process runs out of fds, it closes one waiting connection with the help of an fd kept in
 /// reserve, so that its client hears at once, and then pauses for 10 ms, 20 ms, … up to 1 s: it never
-/// spins, and goes on within a second after fds come free.
+/// spins, and goes on within a second after fds come free. It passes over every other error of
+/// `accept(2)` as well, and after each eighth in a row it pauses the same way. Only an fd that cannot
+/// listen ends it: see [`is_fatal`](crate::is_fatal).
 pub struct Listener {
     source: Source,
     is_inet: bool,
     nodelay: bool,
     stats: Cell<ListenerStats>,
+    last_failure: Cell<Option<Errno>>,
     /// Given up for a moment to accept a connection that must be shed.
     reserve: RefCell<Option<OwnedFd>>,
-    pause: Cell<Option<Sleep>>,
-    /// How long the next pause is; none before the first failure.
-    next_pause: Cell<Option<Duration>>,
+    backoff: Cell<Backoff>,
+    /// The last call accepted a connection, and so far nobody says that it could not be served.
+    has_accepted: Cell<bool>,
 }
 
 impl fmt::Debug for Listener {
@@ -124,9 +121,10 @@ impl Listener {
             source: Source::new(handle, fd, Interest::READ, Ownership::Sole)?,
             nodelay,
             stats: Cell::default(),
+            last_failure: Cell::new(None),
             reserve: RefCell::new(open_reserve()),
-            pause: Cell::new(None),
-            next_pause: Cell::new(None),
+            backoff: Cell::default(),
+            has_accepted: Cell::new(false),
         })
     }
 
@@ -138,36 +136,52 @@ impl Listener {
         self.source.as_fd().try_clone_to_owned()
     }
 
-    /// Waits for a connection. A connection that is gone before it is accepted is passed over, and
-    /// so is a lack of fds or memory, after a pause.
+    /// Waits for a connection. Whatever goes wrong with one of them, or for want of fds or memory, is
+    /// counted and passed over, after a pause if it lasts.
     ///
     /// # Errors
-    /// Those of `accept(2)` that mean that this socket does not listen.
+    /// Those of `accept(2)` that mean that this socket does not listen: see
+    /// [`is_fatal`](crate::is_fatal).
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Socket, Addr)>> {
+        self.poll_accept_as(cx, |socket, peer| Ok((socket, peer)))
+    }
+
+    /// The same, with what a caller makes of each connection. One of which nothing can be made is
+    /// closed, counted and passed over.
+    pub(crate) fn poll_accept_as<T>(
+        &self,
+        cx: &mut Context<'_>,
+        make: impl Fn(Socket, Addr) -> io::Result<T>,
+    ) -> Poll<io::Result<T>> {
+        if self.has_accepted.take() {
+            self.recover();
+        }
         loop {
-            ready!(self.poll_pause(cx));
+            ready!(self.with_backoff(|backoff| backoff.poll_pause(cx)));
             let accepted = self.source.poll_io(cx, Direction::Read, |fd| {
                 Ok(Done::one(net::acceptfrom_with(fd, FLAGS)?))
             });
-            let error = match ready!(accepted) {
-                Ok((fd, peer)) => match self.adopt(fd) {
-                    Ok(socket) => {
-                        self.recover();
-                        self.count(|stats| stats.accepted += 1);
-                        let peer = peer.map_or(Addr::UnixUnnamed, Addr::from_kernel);
-                        return Poll::Ready(Ok((socket, peer)));
+            match accepted {
+                Poll::Ready(Ok((fd, peer))) => {
+                    let peer = peer.map_or(Addr::UnixUnnamed, Addr::from_kernel);
+                    match self.adopt(fd).and_then(|socket| make(socket, peer)) {
+                        Ok(made) => {
+                            self.has_accepted.set(true);
+                            self.count(|stats| stats.accepted += 1);
+                            return Poll::Ready(Ok(made));
+                        }
+                        Err(error) => self.lose(&error),
                     }
-                    Err(error) => error,
-                },
-                Err(error) => error,
-            };
-            match Errno::from_io_error(&error) {
-                Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM | Errno::NOSPC) => {
-                    self.fall_short();
                 }
-                // accept(2): what went wrong on that connection's network already is its error.
-                Some(errno) if is_the_connections(errno) => {}
-                _ => return Poll::Ready(Err(error)),
+                Poll::Ready(Err(error)) if is_fatal(&error) => return Poll::Ready(Err(error)),
+                Poll::Ready(Err(error)) if is_shortage(&error) => self.fall_short(),
+                Poll::Ready(Err(error)) => self.pass_over(&error),
+                Poll::Pending => {
+                    if !self.source.is_ready(Direction::Read) {
+                        self.with_backoff(Backoff::rest);
+                    }
+                    return Poll::Pending;
+                }
             }
         }
     }
@@ -183,38 +197,62 @@ impl Listener {
         Socket::from_fd(self.source.handle(), fd)
     }
 
-    fn poll_pause(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(mut pause) = self.pause.take() else {
-            return Poll::Ready(());
-        };
-        let poll = Pin::new(&mut pause).poll(cx);
-        if poll.is_pending() {
-            self.pause.set(Some(pause));
-        }
-        poll
-    }
-
     /// Rule 11. The edge that told of the connections behind this one is used up; the end of the
     /// pause stands in for it, as readiness stays marked.
     fn fall_short(&self) {
-        let duration = match self.next_pause.get() {
-            None => {
-                self.next_pause.set(Some(PAUSE_MIN));
-                RETRY
-            }
-            Some(duration) => {
-                self.next_pause.set(Some((duration * 2).min(PAUSE_MAX)));
-                self.shed();
-                self.count(|stats| stats.pauses += 1);
-                duration
-            }
-        };
-        self.pause.set(Some(self.source.handle().sleep(duration)));
+        if self.with_backoff(|backoff| backoff.fall_short(&self.source)) {
+            self.shed();
+            self.count(|stats| stats.pauses += 1);
+        }
     }
 
-    /// There are fds again.
+    /// What failed may be the connection, which the kernel has dropped then, or accepting as such.
+    fn pass_over(&self, error: &io::Error) {
+        self.last_failure.set(Errno::from_io_error(error));
+        let pauses = self.with_backoff(|backoff| backoff.fail(&self.source));
+        self.count(|stats| {
+            stats.failed += 1;
+            stats.pauses += u64::from(pauses);
+        });
+    }
+
+    /// A connection was accepted, and closed as it cannot be had on this loop.
+    fn lose(&self, error: &io::Error) {
+        if is_shortage(error) {
+            self.pause_after_shed();
+        } else {
+            self.pass_over(error);
+        }
+    }
+
+    /// For a caller that closed the connection that it accepted last, for want of memory to serve it:
+    /// the connection counts as shed, and accepting pauses as if `accept` itself had failed so.
+    pub fn shed_accepted(&self) {
+        if self.has_accepted.take() {
+            self.count(|stats| stats.accepted -= 1);
+            self.pause_after_shed();
+        }
+    }
+
+    fn pause_after_shed(&self) {
+        let lasts = self.with_backoff(|backoff| backoff.fall_short(&self.source));
+        self.count(|stats| {
+            stats.shed += 1;
+            stats.pauses += u64::from(lasts);
+        });
+    }
+
+    /// A pause's end wakes foreign code, so nothing is borrowed meanwhile (rule 2).
+    fn with_backoff<T>(&self, f: impl FnOnce(&mut Backoff) -> T) -> T {
+        let mut backoff = self.backoff.take();
+        let result = f(&mut backoff);
+        self.backoff.set(backoff);
+        result
+    }
+
+    /// Accepting works again.
     fn recover(&self) {
-        self.next_pause.set(None);
+        self.with_backoff(Backoff::succeed);
         if self.reserve.borrow().is_none() {
             self.reserve.replace(open_reserve());
         }
@@ -243,6 +281,11 @@ impl Listener {
         self.stats.get()
     }
 
+    /// Why accepting failed the last time that it was not for want of fds or memory.
+    pub fn last_failure(&self) -> Option<io::Error> {
+        self.last_failure.get().map(io::Error::from)
+    }
+
     /// Where it listens: the real port, where 0 was asked for.
     ///
     /// # Errors
@@ -265,18 +308,4 @@ impl AsFd for Listener {
 
 fn open_reserve() -> Option<OwnedFd> {
     rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()
-}
-
-fn is_the_connections(errno: Errno) -> bool {
-    matches!(
-        errno,
-        Errno::CONNABORTED
-            | Errno::NETDOWN
-            | Errno::PROTO
-            | Errno::NOPROTOOPT
-            | Errno::HOSTDOWN
-            | Errno::NONET
-            | Errno::HOSTUNREACH
-            | Errno::NETUNREACH
-    )
 }

@@ -9,7 +9,7 @@ use crate::target::ToTarget;
 use oneloop_core::Handle;
 use std::io;
 use std::net::SocketAddr;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 /// A TCP connection.
 #[derive(Debug)]
@@ -112,8 +112,9 @@ impl TcpListener {
     /// # Errors
     /// As [`Listener::poll_accept`].
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        let (socket, peer) = ready!(self.listener.poll_accept(cx))?;
-        Poll::Ready(Ok((TcpStream { socket }, peer.into_inet()?)))
+        self.listener.poll_accept_as(cx, |socket, peer| {
+            Ok((TcpStream { socket }, peer.into_inet()?))
+        })
     }
 
     /// Where it listens: the real port, where 0 was asked for.

@@ -4,7 +4,8 @@ use crate::drive::{Drive, Driven, Pace};
 use crate::runtime::{Runtime, Tick};
 use crate::thrown::Thrown;
 use nix::errno::Errno;
-use oneloop_core::{JoinHandle, KeepAlive, Source};
+use oneloop_core::{Direction, JoinHandle, KeepAlive, Source};
+use oneloop_net::Backoff;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::Future;
@@ -43,6 +44,7 @@ pub(super) trait Owner: Clone + 'static {
     fn on_error(&self, error: io::Error) -> Result<(), Thrown>;
 }
 
+type PollReceived<O> = Poll<io::Result<Option<<<O as Owner>::Packets as Packets>::Message>>>;
 type OutgoingOf<O> = <<O as Owner>::Packets as Packets>::Outgoing;
 
 /// Hears how a send ended.
@@ -60,6 +62,8 @@ pub(super) struct Handle<O: Owner> {
     owner: RefCell<Option<O>>,
     socket: RefCell<Option<Rc<O::Packets>>>,
     pace: Pace,
+    /// Pauses when receiving fails again and again; each failure is told, as libuv does.
+    backoff: Cell<Backoff>,
     has_ended: Cell<bool>,
     waiting: RefCell<VecDeque<Rc<Waiting<OutgoingOf<O>>>>>,
     /// The task that sends what waits, while something does.
@@ -78,6 +82,7 @@ impl<O: Owner> Handle<O> {
             owner: RefCell::new(Some(owner)),
             socket: RefCell::new(Some(Rc::new(socket))),
             pace: Pace::default(),
+            backoff: Cell::default(),
             has_ended: Cell::new(false),
             waiting: RefCell::default(),
             sender: RefCell::default(),
@@ -156,6 +161,25 @@ impl<O: Owner> Handle<O> {
         self.sender.take();
     }
 
+    fn poll_receive(&self, socket: &O::Packets, cx: &mut Context<'_>) -> PollReceived<O> {
+        let mut backoff = self.backoff.take();
+        let received = match backoff.poll_pause(cx) {
+            Poll::Ready(()) => socket.poll_receive(cx),
+            Poll::Pending => {
+                self.backoff.set(backoff);
+                return Poll::Pending;
+            }
+        };
+        match &received {
+            Poll::Ready(Err(_)) => drop(backoff.fail(socket.source())),
+            Poll::Pending if socket.source().is_ready(Direction::Read) => {}
+            Poll::Pending => backoff.rest(),
+            Poll::Ready(Ok(_)) => backoff.succeed(),
+        }
+        self.backoff.set(backoff);
+        received
+    }
+
     /// How many messages wait, and their bytes.
     pub(super) fn queue_size(&self) -> (usize, usize) {
         let waiting = self.waiting.borrow();
@@ -204,7 +228,7 @@ impl<O: Owner> Driven for Handle<O> {
             let Some(socket) = socket else {
                 return;
             };
-            match socket.poll_receive(cx) {
+            match self.poll_receive(&socket, cx) {
                 Poll::Pending => return,
                 Poll::Ready(Ok(Some(message))) => self.tell(|owner| owner.on_message(message)),
                 Poll::Ready(Ok(None)) => {

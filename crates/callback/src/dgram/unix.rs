@@ -453,11 +453,18 @@ impl UnixServer {
                 true => Poll::Ready(Err(Errno::ECANCELED.into())),
                 false => accepting.poll_accept(cx),
             };
-            while let Ok((socket, _)) = source.io(Direction::Read, accept).await {
-                runtime.make_callback(|| {
-                    let unix = Unix::Seqpacket(socket);
-                    on_connection(UnixSocket::start(Rc::clone(&runtime), unix))
-                });
+            let failed = loop {
+                match source.io(Direction::Read, accept).await {
+                    Ok((socket, _)) => runtime.make_callback(|| {
+                        let unix = Unix::Seqpacket(socket);
+                        on_connection(UnixSocket::start(Rc::clone(&runtime), unix))
+                    }),
+                    Err(error) => break error,
+                }
+            };
+            if !runtime.is_over() {
+                // As an 'error' for which there is no listener.
+                runtime.make_callback(|| Err(Error::system("accept", failed).into()));
             }
         });
         Ok(UnixServer {

@@ -415,7 +415,8 @@ impl Server {
         self
     }
 
-    /// Hears 'error': it does not listen.
+    /// Hears 'error': it does not listen, or not any more. A single connection that cannot be accepted
+    /// is no error: see [`Listener`].
     pub fn on_error<O: Outcome>(&self, f: impl Fn(Server, &Error) -> O + 'static) -> &Self {
         self.on(event::ServerError, move |(server, error)| f(server, error));
         self
@@ -504,7 +505,10 @@ impl Driven for ServerHandle {
         if let Some(owner) = owner {
             self.runtime.make_callback(|| match accepted {
                 Ok((socket, _)) => owner.on_accepted(socket),
-                Err(error) => owner.emit_error(&Error::system("accept", error)),
+                Err(error) => {
+                    owner.close(); // the socket cannot listen; 'close' comes behind 'error'
+                    owner.emit_error(&Error::system("accept", error))
+                }
             });
         }
         let has_more = match &*self.listener.borrow() {

@@ -5,7 +5,7 @@ use super::open::Open;
 use super::stream::{Stream, TcpStream, UnixStream};
 use super::unix::UnixSeqpacket;
 use oneloop_core::{Direction, Handle};
-use oneloop_net::{self as net, Addr, ListenOptions, ToTarget, ToUnixAddr};
+use oneloop_net::{self as net, Addr, ListenOptions, ListenerStats, ToTarget, ToUnixAddr};
 use std::io;
 use std::net::SocketAddr;
 use std::panic::Location;
@@ -100,6 +100,21 @@ impl TcpListener {
     /// Those of `getsockname(2)`; `EBADF` once it is closed.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.open.get()?.local_addr()
+    }
+
+    /// What it counted: connections accepted, shed and failed.
+    ///
+    /// # Errors
+    /// `EBADF` once it is closed.
+    pub fn stats(&self) -> io::Result<ListenerStats> {
+        Ok(self.open.get()?.listener().stats())
+    }
+
+    /// See [`net::Listener::shed_accepted`].
+    pub(crate) fn shed_accepted(&self) {
+        if let Ok(listener) = self.open.get() {
+            listener.listener().shed_accepted();
+        }
     }
 }
 

@@ -20,10 +20,10 @@ pub use copy::{copy, relay, send_file};
 pub use fd::{wait_readable, wait_writable};
 pub use listener::{Listener, TcpListener, UnixListener, UnixSeqpacketListener};
 pub use oneloop_net::{
-    Addr, ConnectOptions, Credentials, Datagram, Interface, ListenOptions, Outgoing, RecvBatch,
-    Relayed, Shutdown, ToTarget, UdpOptions, UnixMessage,
+    Addr, ConnectOptions, Credentials, Datagram, Interface, ListenOptions, ListenerStats, Outgoing,
+    RecvBatch, Relayed, Shutdown, ToTarget, UdpOptions, UnixMessage,
 };
-pub use server::{DatagramServer, ServerOptions, StreamServer};
+pub use server::{DatagramServer, DatagramServerStats, ServerOptions, StreamServer};
 pub use stream::{PipeReader, PipeWriter, Stream, TcpStream, UnixStream, pipe};
 pub use udp::UdpSocket;
 pub use unix::{UnixDatagram, UnixSeqpacket};

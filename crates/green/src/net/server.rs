@@ -5,14 +5,18 @@ use super::listener::TcpListener;
 use super::stream::TcpStream;
 use super::udp::UdpSocket;
 use crate::group::Group;
+use crate::outcome::Outcome;
 use crate::pool::Pool;
 use crate::thread::{Builder, JoinHandle, Thread};
 use crate::wait::wait_at;
+use oneloop_core::JoinError;
+use oneloop_net::{Backoff, ListenerStats};
 use oneloop_sync::Event;
 use rustix::io::Errno;
 use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::io;
+use std::future::poll_fn;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::panic::Location;
 use std::rc::Rc;
@@ -45,8 +49,10 @@ impl ServerOptions {
 /// Accepts connections, and serves each on a green thread of its own. Clones are the same server.
 ///
 /// A handler that panics ends its connection only; the panic is reported (see
-/// [`Handle::on_unhandled`](oneloop_core::Handle::on_unhandled)). A lack of fds pauses accepting: see
-/// [`net::Listener`](oneloop_net::Listener).
+/// [`Handle::on_unhandled`](oneloop_core::Handle::on_unhandled)). A lack of fds, or of memory for a
+/// handler's stack, closes a connection and pauses accepting: see
+/// [`net::Listener`](oneloop_net::Listener). Whatever else ends the accepting closes the listener, and
+/// [`until_stopped`](StreamServer::until_stopped) says why.
 ///
 /// ```
 /// use oneloop_green::net::{StreamServer, TcpListener, TcpStream};
@@ -83,10 +89,11 @@ impl fmt::Debug for StreamServer {
 }
 
 impl StreamServer {
-    /// Serves a listener: each connection is given to the handler, with the peer's address.
+    /// Serves a listener: each connection is given to the handler, with the peer's address. Without
+    /// memory for a stack it has stopped when this returns: see [`StreamServer::until_stopped`].
     ///
     /// # Panics
-    /// Outside of a loop, and when there is no memory for a stack.
+    /// Outside of a loop.
     #[track_caller]
     pub fn start(listener: TcpListener, handler: impl Fn(TcpStream, SocketAddr) + 'static) -> Self {
         Self::start_with(listener, ServerOptions::default(), handler)
@@ -107,10 +114,14 @@ impl StreamServer {
         let accept = move |handlers: &Handlers| {
             let (stream, peer) = accepts.accept()?;
             let handler = Rc::clone(&handler);
-            handlers.spawn(move || handler(stream, peer));
+            if handlers.spawn(move || handler(stream, peer)).is_err() {
+                accepts.shed_accepted(); // the connection is closed already
+            }
             Ok(())
         };
-        let serving = Serving::start("acceptor", options, accept, Location::caller());
+        let ends = listener.clone();
+        let at_end = move || ends.close(); // else clients would wait in the backlog
+        let serving = Serving::start("acceptor", options, accept, at_end, Location::caller());
         StreamServer { listener, serving }
     }
 
@@ -120,6 +131,14 @@ impl StreamServer {
     /// `EBADF` once it is stopped.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
+    }
+
+    /// What it counted: connections accepted; shed for want of fds or memory; failed.
+    ///
+    /// # Errors
+    /// `EBADF` once it is stopped.
+    pub fn stats(&self) -> io::Result<ListenerStats> {
+        self.listener.stats()
     }
 
     /// The green threads that serve the connections; those of its pool, if it has one.
@@ -147,7 +166,8 @@ impl StreamServer {
     /// Waits until somebody stops the server: `serve_forever` of gevent.
     ///
     /// # Errors
-    /// Those of `accept(2)` for which the server stopped itself.
+    /// Why the server stopped by itself: what `accept(2)` said of an fd that cannot listen, or how the
+    /// accepting green thread ended. Each caller is given it.
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -158,6 +178,9 @@ impl StreamServer {
 }
 
 /// Receives datagrams, and gives each to a green thread of its own. Clones are the same server.
+///
+/// An error of `recvfrom(2)` is counted and passed over, after a pause if it lasts, and so is a datagram
+/// for which there is no memory; only an fd that is no socket ends it.
 ///
 /// ```
 /// use oneloop_green::net::{DatagramServer, UdpSocket};
@@ -183,6 +206,27 @@ impl StreamServer {
 pub struct DatagramServer {
     socket: UdpSocket,
     serving: Rc<Serving>,
+    stats: Rc<Cell<DatagramServerStats>>,
+}
+
+/// What a [`DatagramServer`] counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DatagramServerStats {
+    /// Datagrams received.
+    pub received: u64,
+    /// Those of them that were dropped for want of memory for a handler's stack.
+    pub shed: u64,
+    /// Times that `recvfrom(2)` failed.
+    pub failed: u64,
+    /// Times that receiving paused, for want of memory or after failures in a row.
+    pub pauses: u64,
+}
+
+fn count(stats: &Cell<DatagramServerStats>, change: impl FnOnce(&mut DatagramServerStats)) {
+    let mut changed = stats.get();
+    change(&mut changed);
+    stats.set(changed);
 }
 
 impl fmt::Debug for DatagramServer {
@@ -215,15 +259,40 @@ impl DatagramServer {
     ) -> Self {
         let receives = socket.clone();
         let handler = Rc::new(handler);
+        let stats = Rc::new(Cell::new(DatagramServerStats::default()));
+        let counts = Rc::clone(&stats);
         let mut buf = vec![0; DATAGRAM_BYTES_MAX];
+        let (mut backoff, mut shortage) = (Backoff::default(), Backoff::default());
         let receive = move |handlers: &Handlers| {
-            let (datagram, from) = receives.recv_from(&mut buf)?;
+            let on_failure = |_: &io::Error, pauses| {
+                count(&counts, |stats| {
+                    stats.failed += 1;
+                    stats.pauses += u64::from(pauses);
+                });
+            };
+            let received = receives.recv_from_past_failures(&mut buf, &mut backoff, on_failure);
+            let (datagram, from) = received?;
+            count(&counts, |stats| stats.received += 1);
             let (bytes, handler) = (buf[..datagram.bytes].to_vec(), Rc::clone(&handler));
-            handlers.spawn(move || handler(bytes, from));
+            match handlers.spawn(move || handler(bytes, from)) {
+                Ok(()) => shortage.succeed(),
+                Err(_) => {
+                    let lasts = shortage.fall_short(receives.socket()?.source());
+                    count(&counts, |stats| {
+                        stats.shed += 1;
+                        stats.pauses += u64::from(lasts);
+                    });
+                    wait_at(poll_fn(|cx| shortage.poll_pause(cx)), Location::caller());
+                }
+            }
             Ok(())
         };
-        let serving = Serving::start("receiver", options, receive, Location::caller());
-        DatagramServer { socket, serving }
+        let serving = Serving::start("receiver", options, receive, || (), Location::caller());
+        DatagramServer {
+            socket,
+            serving,
+            stats,
+        }
     }
 
     /// Where it receives.
@@ -232,6 +301,11 @@ impl DatagramServer {
     /// `EBADF` once it is stopped.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
+    }
+
+    /// What it counted so far.
+    pub fn stats(&self) -> DatagramServerStats {
+        self.stats.get()
     }
 
     /// The green threads that are at a datagram; those of its pool, if it has one.
@@ -254,7 +328,7 @@ impl DatagramServer {
     /// Waits until somebody stops the server: see [`StreamServer::until_stopped`].
     ///
     /// # Errors
-    /// Those of `recvfrom(2)` for which the server stopped itself.
+    /// As [`StreamServer::until_stopped`].
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -269,7 +343,32 @@ struct Serving {
     handlers: Handlers,
     taker: RefCell<Option<JoinHandle<()>>>,
     stopped: Event,
-    failed: Cell<Option<io::Error>>,
+    failed: RefCell<Option<Failure>>,
+}
+
+/// An error for each of several callers.
+#[derive(Clone)]
+enum Failure {
+    Errno(Errno),
+    Words(ErrorKind, String),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        match Errno::from_io_error(&error) {
+            Some(errno) => Failure::Errno(errno),
+            None => Failure::Words(error.kind(), error.to_string()),
+        }
+    }
+}
+
+impl From<Failure> for io::Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Errno(errno) => errno.into(),
+            Failure::Words(kind, words) => io::Error::new(kind, words),
+        }
+    }
 }
 
 /// Where the handlers run.
@@ -294,11 +393,16 @@ impl Handlers {
         }
     }
 
-    fn spawn(&self, serve: impl FnOnce() + 'static) {
-        drop(match self {
-            Handlers::Group(group) => group.spawn(serve),
-            Handlers::Pool(pool) => pool.spawn(serve),
-        });
+    /// # Errors
+    /// There is no memory for a stack.
+    #[track_caller]
+    fn spawn(&self, serve: impl FnOnce() + 'static) -> io::Result<()> {
+        let at = Location::caller();
+        match self {
+            Handlers::Group(group) => group.add(Builder::new().spawn_at(serve, at)?.thread()),
+            Handlers::Pool(pool) => drop(pool.spawn_at(serve, at)?),
+        }
+        Ok(())
     }
 }
 
@@ -307,6 +411,7 @@ impl Serving {
         name: &str,
         options: ServerOptions,
         mut take: impl FnMut(&Handlers) -> io::Result<()> + 'static,
+        at_end: impl FnOnce() + 'static,
         at: &'static Location<'static>,
     ) -> Rc<Self> {
         let serving = Rc::new(Serving {
@@ -315,7 +420,7 @@ impl Serving {
                 .map_or_else(|| Handlers::Group(Group::new()), Handlers::Pool),
             taker: RefCell::new(None),
             stopped: Event::new(),
-            failed: Cell::new(None),
+            failed: RefCell::new(None),
         });
         let inside = Rc::downgrade(&serving);
         let handlers = serving.handlers.clone();
@@ -324,19 +429,50 @@ impl Serving {
                 handlers.wait_for_place();
                 match take(&handlers) {
                     Ok(()) => {}
-                    Err(error) if error.kind() == io::ErrorKind::TimedOut => {} // its own affair
+                    Err(error) if error.kind() == ErrorKind::TimedOut => {} // its own affair
                     Err(error) => break error,
                 }
             };
             if let Some(serving) = inside.upgrade() {
-                let is_closed = Errno::from_io_error(&failed) == Some(Errno::BADF);
-                serving.failed.set(Some(failed).filter(|_| !is_closed));
-                serving.stopped.set();
+                serving.stop_for(failed);
             }
         };
-        let taker = Builder::new().name(name).start_at(take_all, at);
-        serving.taker.replace(Some(taker));
+        match Builder::new().name(name).spawn_at(take_all, at) {
+            Ok(taker) => serving.watch(taker, at_end),
+            Err(no_memory) => {
+                serving.stop_for(no_memory);
+                at_end();
+            }
+        }
         serving
+    }
+
+    /// Whatever ends the taker, be it a panic or a kill, stops the server.
+    fn watch(self: &Rc<Self>, taker: JoinHandle<()>, at_end: impl FnOnce() + 'static) {
+        let inside = Rc::downgrade(self);
+        taker.on_exit(move |_| {
+            if let Some(serving) = inside.upgrade()
+                && let Some(error) = serving.why_taker_ended()
+            {
+                serving.stop_for(error);
+            }
+            at_end();
+        });
+        self.taker.replace(Some(taker));
+    }
+
+    fn why_taker_ended(&self) -> Option<io::Error> {
+        let taker = self.taker.borrow();
+        taker.as_ref()?.peek(why_it_ended).flatten()
+    }
+
+    /// Stops, with an error unless it was told to.
+    fn stop_for(&self, error: io::Error) {
+        let is_closed = Errno::from_io_error(&error) == Some(Errno::BADF);
+        if !self.stopped.is_set() && !is_closed {
+            self.failed.replace(Some(error.into()));
+        }
+        self.stopped.set();
     }
 
     /// Takes in no more, waits for the handlers, and kills those that are left.
@@ -356,6 +492,17 @@ impl Serving {
 
     fn until_stopped(&self, at: &'static Location<'static>) -> io::Result<()> {
         wait_at(self.stopped.until_set(), at);
-        self.failed.take().map_or(Ok(()), Err)
+        let failed = self.failed.borrow().clone();
+        failed.map_or(Ok(()), |failure| Err(failure.into()))
     }
+}
+
+fn why_it_ended(result: &Result<(), JoinError>) -> Option<io::Error> {
+    let error = result.as_ref().err()?;
+    let how = Outcome::of(result);
+    let panicked = error.panic_message().map(|words| format!(": {words}"));
+    let panicked = panicked.unwrap_or_default();
+    Some(io::Error::other(format!(
+        "nothing is taken in any more, as {how}{panicked}"
+    )))
 }

@@ -3,7 +3,7 @@
 use super::bind::first_that_works;
 use super::open::Open;
 use oneloop_core::Direction;
-use oneloop_net::{self as net, Datagram, Outgoing, RecvBatch, ToTarget, UdpOptions};
+use oneloop_net::{self as net, Backoff, Datagram, Outgoing, RecvBatch, ToTarget, UdpOptions};
 use std::io;
 use std::net::SocketAddr;
 use std::panic::Location;
@@ -67,6 +67,22 @@ impl UdpSocket {
     pub fn recv_from(&self, buf: &mut [u8]) -> io::Result<(Datagram, SocketAddr)> {
         let receive =
             |socket: &net::UdpSocket, cx: &mut Context<'_>| socket.poll_recv_from(cx, buf);
+        self.open.io(Direction::Read, receive)
+    }
+
+    /// As [`UdpSocket::recv_from`], past failures that are not this socket's end; `on_failure` hears of
+    /// each, and whether a pause follows.
+    #[track_caller]
+    pub(super) fn recv_from_past_failures(
+        &self,
+        buf: &mut [u8],
+        backoff: &mut Backoff,
+        mut on_failure: impl FnMut(&io::Error, bool),
+    ) -> io::Result<(Datagram, SocketAddr)> {
+        let receive = |socket: &net::UdpSocket, cx: &mut Context<'_>| {
+            let receive = |cx: &mut Context<'_>| socket.poll_recv_from(cx, buf);
+            backoff.poll_past_failures(cx, socket.source(), receive, &mut on_failure)
+        };
         self.open.io(Direction::Read, receive)
     }
 

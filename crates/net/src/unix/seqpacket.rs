@@ -217,8 +217,8 @@ impl UnixSeqpacketListener {
     /// # Errors
     /// As [`Listener::poll_accept`].
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(UnixSeqpacket, Addr)>> {
-        let (socket, peer) = ready!(self.listener.poll_accept(cx))?;
-        Poll::Ready(Ok((UnixSeqpacket::new(socket)?, peer)))
+        self.listener
+            .poll_accept_as(cx, |socket, peer| Ok((UnixSeqpacket::new(socket)?, peer)))
     }
 
     /// Where it listens.

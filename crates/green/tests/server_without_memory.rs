@@ -1,0 +1,81 @@
+//! Where there is no memory for a handler's stack, a server sheds what it cannot serve, and goes on. A file of
+//! its own, as it limits the whole process.
+
+use oneloop_green::net::{DatagramServer, StreamServer, TcpListener, TcpStream, UdpSocket};
+use oneloop_green::{Builder, JoinHandle, Wait, run, sleep};
+use oneloop_sync::Event;
+use rustix::process::{Resource, Rlimit, setrlimit};
+use std::io::{Read, Write};
+use std::time::Duration;
+
+const ANY: (&str, u16) = ("127.0.0.1", 0);
+
+/// Green threads that hold all the address space until the event, so that no stack fits beside them.
+fn take_all_memory(released: &Event) -> Vec<JoinHandle<()>> {
+    let mut threads = Vec::with_capacity(1 << 14);
+    for stack_bytes in [16 << 20, 1 << 20, oneloop_green::STACK_BYTES, 0] {
+        let hold = || {
+            let released = released.clone();
+            let hold = move || released.until_set().wait();
+            Builder::new().stack_bytes(stack_bytes).spawn(hold).ok()
+        };
+        threads.extend(std::iter::from_fn(hold));
+    }
+    threads
+}
+
+#[test]
+fn without_memory_for_a_stack_a_client_is_shed_and_the_next_one_is_served() {
+    let limit = Rlimit {
+        current: Some(1 << 30),
+        maximum: Some(1 << 30),
+    };
+    setrlimit(Resource::As, limit).unwrap();
+    run(|| {
+        let listener = TcpListener::bind(ANY).unwrap();
+        let addr = listener.local_addr().unwrap();
+        let server = StreamServer::start(listener, |stream, _| {
+            let _ = std::io::copy(&mut &stream, &mut &stream);
+        });
+        let socket = UdpSocket::bind(ANY).unwrap();
+        let datagrams_addr = socket.local_addr().unwrap();
+        let answers = socket.clone();
+        let datagrams = DatagramServer::start(socket, move |bytes, from| {
+            answers.send_to(&bytes, from).unwrap();
+        });
+        let asker = UdpSocket::bind(ANY).unwrap();
+
+        let released = Event::new();
+        let holders = take_all_memory(&released);
+        for shed in 1..=5 {
+            let mut client = TcpStream::connect(addr).unwrap();
+            assert!(matches!(client.read(&mut [0]), Ok(0)), "it is closed");
+            asker.send_to(b"lost", datagrams_addr).unwrap();
+            while datagrams.stats().shed < shed {
+                sleep(Duration::from_millis(1));
+            }
+            assert_eq!(server.stats().unwrap().shed, shed);
+        }
+        // The first shortage is tried again at once, and the others pause.
+        let stats = server.stats().unwrap();
+        assert_eq!((stats.accepted, stats.pauses), (0, 4));
+        assert_eq!(datagrams.stats().pauses, 4);
+        let refused = StreamServer::start(TcpListener::bind(ANY).unwrap(), |_, _| ());
+        let error = refused.until_stopped().unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::OutOfMemory);
+
+        released.set();
+        for holder in holders {
+            holder.join().unwrap();
+        }
+        let mut client = TcpStream::connect(addr).unwrap();
+        client.write_all(b"hello").unwrap();
+        let mut heard = [0; 5];
+        client.read_exact(&mut heard).unwrap();
+        asker.send_to(b"world", datagrams_addr).unwrap();
+        asker.recv_from(&mut heard).unwrap();
+        assert_eq!(&heard, b"world");
+        assert_eq!(server.stats().unwrap().accepted, 1);
+    })
+    .unwrap();
+}

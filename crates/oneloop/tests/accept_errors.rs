@@ -1,0 +1,391 @@
+//! A listener goes on after whatever `accept(2)` or `recvfrom(2)` says, unless its fd cannot listen.
+//!
+//! The tests that inject faults run another test of this file under strace, whose `accept4` or
+//! `recvfrom` fails so often.
+
+use oneloop::aio::{self, block_on};
+use oneloop::callback::{self, dgram, net as node};
+use oneloop::green::{self, Wait, net::DatagramServer, net::StreamServer};
+use oneloop::net::{Addr, ListenOptions, Listener, ListenerStats, UnixSeqpacketListener};
+use rustix::net::{AddressFamily, Shutdown, SocketAddrUnix, SocketType};
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::os::fd::AsFd;
+use std::process::Command;
+use std::rc::Rc;
+use std::thread;
+use std::time::Duration;
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// So many accepts fail, from the second one on, in the test that runs under strace.
+const FAILURES: &str = "ONELOOP_TEST_FAILURES";
+
+/// Of each kind that is not fatal: forbidden, network, protocol, system.
+const PASSING: [&str; 12] = [
+    "EPERM",
+    "EACCES",
+    "EOPNOTSUPP",
+    "ETIMEDOUT",
+    "ECONNRESET",
+    "ECONNABORTED",
+    "EHOSTUNREACH",
+    "EPROTO",
+    "EIO",
+    "ENOSYS",
+    "ENOMEM",
+    "ENFILE",
+];
+
+/// Runs a test of this file under strace, with that system call failing so often from the second time on.
+#[track_caller]
+fn pass_with_injected(test: &str, call: &str, errno: &str, failures: u32) {
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let inject = format!("inject={call}:error={errno}:when=2..{}", failures + 1);
+    let strace = Command::new("strace")
+        .args(["-f", "-e", &format!("trace={call}"), "-e", &inject, "-o"])
+        .arg(log.path())
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env(FAILURES, failures.to_string())
+        .output();
+    let output = match strace {
+        Ok(output) if !String::from_utf8_lossy(&output.stderr).contains("PTRACE") => output,
+        other => return eprintln!("skipped: no strace here, or it may not trace: {other:?}"),
+    };
+    let log = std::fs::read_to_string(log.path()).unwrap();
+    let injected = log.matches("(INJECTED)").count();
+    assert_eq!(injected, failures as usize, "{test}, {errno}: {log}");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && stdout.contains("1 passed"),
+        "{test}, {errno}: {output:?}\n{log}"
+    );
+}
+
+/// What the listener is to have counted in the end.
+fn check(stats: ListenerStats, clients: u64) {
+    let failures: u64 = std::env::var(FAILURES).map_or(0, |count| count.parse().unwrap());
+    // A shortage pauses, sheds a client, and is no failure of accepting.
+    if stats.failed > 0 {
+        assert_eq!(stats.failed, failures, "{stats:?}");
+        assert_eq!(stats.pauses, failures / 8, "{stats:?}");
+    }
+    assert_eq!(stats.accepted + stats.shed, clients, "{stats:?}");
+}
+
+fn echoes(mut stream: impl Read + Write) {
+    stream.write_all(b"hello").unwrap();
+    let mut heard = [0; 5];
+    stream.read_exact(&mut heard).unwrap();
+    assert_eq!(&heard, b"hello");
+}
+
+/// Three clients, one after the other.
+fn three_clients(addr: SocketAddr) -> thread::JoinHandle<()> {
+    thread::spawn(move || {
+        for _ in 0..3 {
+            let stream = TcpStream::connect(addr).unwrap();
+            stream.set_read_timeout(Some(DEADLINE)).unwrap();
+            echoes(stream);
+        }
+    })
+}
+
+/// The README's loop.
+#[test]
+fn an_async_server_serves_three_clients() {
+    block_on(async {
+        let listener = Rc::new(aio::TcpListener::bind("127.0.0.1:0").unwrap());
+        let clients = three_clients(listener.local_addr().unwrap());
+        let accepts = Rc::clone(&listener);
+        let server = aio::spawn(async move {
+            loop {
+                let (stream, _peer) = accepts.accept().await?;
+                aio::spawn(async move {
+                    while let Some(chunk) = stream.read_chunk().await? {
+                        stream.write_all(&chunk).await?;
+                    }
+                    std::io::Result::Ok(())
+                });
+            }
+            #[allow(unreachable_code)]
+            std::io::Result::Ok(())
+        });
+        aio::offload(move || clients.join().unwrap()).await.unwrap();
+        check(listener.stats(), 3);
+        server.cancel();
+    });
+}
+
+#[test]
+fn a_callback_server_serves_three_clients() {
+    callback::run(|| {
+        let server = node::create_server(|socket| {
+            socket.pipe(&socket);
+        });
+        server.on_listening(|server| {
+            let clients = three_clients(server.address().unwrap().inet().unwrap());
+            aio::spawn(async move {
+                aio::offload(move || clients.join().unwrap()).await.unwrap();
+                server.close();
+            });
+        });
+        server.listen(("127.0.0.1", 0)).map(drop)
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_green_server_serves_three_clients() {
+    green::run(|| {
+        let listener = green::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let clients = three_clients(listener.local_addr().unwrap());
+        let server = StreamServer::start(listener, |stream, _| {
+            let _ = std::io::copy(&mut &stream, &mut &stream);
+        });
+        aio::offload(move || clients.join().unwrap())
+            .wait()
+            .unwrap();
+        check(server.stats().unwrap(), 3);
+        server.stop(None);
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_seqpacket_listener_accepts_three_clients() {
+    let name = format!("oneloop-accept-{}", std::process::id());
+    let addr = Addr::UnixAbstract(name.clone().into());
+    let mut event_loop = oneloop::EventLoop::new().unwrap();
+    let handle = event_loop.handle();
+    let listener = UnixSeqpacketListener::bind(&handle, &addr, ListenOptions::default()).unwrap();
+    let clients = thread::spawn(move || {
+        for _ in 0..3 {
+            let fd = rustix::net::socket(AddressFamily::UNIX, SocketType::SEQPACKET, None).unwrap();
+            let addr = SocketAddrUnix::new_abstract_name(name.as_bytes()).unwrap();
+            rustix::net::connect(&fd, &addr).unwrap();
+            let hello = &mut [0; 5];
+            assert_eq!(rustix::io::read(&fd, hello).unwrap(), 5);
+        }
+    });
+    event_loop.block_on(async {
+        for _ in 0..3 {
+            let (socket, _) = poll_fn(|cx| listener.poll_accept(cx)).await.unwrap();
+            poll_fn(|cx| socket.poll_send(cx, b"hello")).await.unwrap();
+        }
+    });
+    clients.join().unwrap();
+    check(listener.listener().stats(), 3);
+}
+
+const SERVERS: [&str; 4] = [
+    "an_async_server_serves_three_clients",
+    "a_callback_server_serves_three_clients",
+    "a_green_server_serves_three_clients",
+    "a_seqpacket_listener_accepts_three_clients",
+];
+
+#[test]
+fn one_error_of_accept_costs_nobody_a_connection() {
+    for server in SERVERS {
+        for errno in PASSING {
+            pass_with_injected(server, "accept4", errno, 1);
+        }
+    }
+}
+
+#[test]
+fn after_39_errors_in_a_row_the_next_client_is_served() {
+    for server in SERVERS {
+        pass_with_injected(server, "accept4", "EPERM", 39);
+    }
+}
+
+/// `epoll_ctl(2)`: no space for another watch; the client is shed.
+#[test]
+fn a_connection_that_epoll_does_not_take_is_passed_over() {
+    let mut event_loop = oneloop::EventLoop::new().unwrap();
+    let handle = event_loop.handle();
+    let any = "127.0.0.1:0".parse().unwrap();
+    let listener = Listener::bind(&handle, &any, ListenOptions::default()).unwrap();
+    let addr = listener.local_addr().unwrap().inet().unwrap();
+    let clients = [(); 2].map(|()| TcpStream::connect(addr).unwrap());
+    event_loop.block_on(async {
+        poll_fn(|cx| listener.poll_accept(cx)).await.unwrap();
+        if std::env::var(FAILURES).is_ok() {
+            assert_eq!(listener.stats().shed, 1, "{:?}", listener.stats());
+            let mut shed = &clients[0];
+            shed.set_read_timeout(Some(DEADLINE)).unwrap();
+            assert!(matches!(shed.read(&mut [0]), Ok(0)));
+        }
+    });
+}
+
+#[test]
+fn a_lack_of_watches_sheds_one_client_and_accepts_the_next() {
+    // The first is the listener's own, behind the loop's bell.
+    let test = "a_connection_that_epoll_does_not_take_is_passed_over";
+    let probe = Command::new("strace").arg("-V").output();
+    if probe.is_err() {
+        return eprintln!("skipped: no strace here");
+    }
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let output = Command::new("strace")
+        .args(["-f", "-e", "trace=epoll_ctl", "-e"])
+        .args(["inject=epoll_ctl:error=ENOSPC:when=3", "-o"])
+        .arg(log.path())
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", test])
+        .env(FAILURES, "1")
+        .output()
+        .unwrap();
+    let log = std::fs::read_to_string(log.path()).unwrap();
+    assert_eq!(log.matches("(INJECTED)").count(), 1, "{log}");
+    assert!(output.status.success(), "{output:?}\n{log}");
+}
+
+/// `shutdown(2)` ends a listener's listening: accept(2) says `EINVAL`.
+fn deafen(listener: impl AsFd) {
+    rustix::net::shutdown(listener, Shutdown::Read).unwrap();
+}
+
+#[test]
+fn an_fd_that_cannot_listen_ends_an_accept_loop() {
+    block_on(async {
+        let handle = oneloop::Handle::current();
+        let any = "127.0.0.1:0".parse().unwrap();
+        let listener = Listener::bind(&handle, &any, ListenOptions::default()).unwrap();
+        deafen(&listener);
+        let error = poll_fn(|cx| listener.poll_accept(cx)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    });
+}
+
+#[test]
+fn an_fd_that_cannot_listen_closes_a_callback_server_after_error() {
+    let events: Rc<RefCell<Vec<String>>> = Rc::default();
+    let (on_error, on_close) = (Rc::clone(&events), Rc::clone(&events));
+    callback::run(move || {
+        let server = node::create_server(|_| ());
+        server.on_error(move |_, error| on_error.borrow_mut().push(error.to_string()));
+        server.on_close(move |_| on_close.borrow_mut().push("close".to_owned()));
+        server.on_listening(|server| {
+            let port = server.port().unwrap();
+            deafen(fd_that_listens_on(port));
+        });
+        server.listen(("127.0.0.1", 0)).map(drop)
+    })
+    .unwrap();
+    assert_eq!(*events.borrow(), ["accept EINVAL", "close"]);
+}
+
+/// One of this process's own, found by its port.
+fn fd_that_listens_on(port: u16) -> std::os::fd::OwnedFd {
+    let fds = std::fs::read_dir("/proc/self/fd").unwrap();
+    let pidfd = rustix::process::pidfd_open(
+        rustix::process::getpid(),
+        rustix::process::PidfdFlags::empty(),
+    )
+    .unwrap();
+    fds.filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok())
+        .filter_map(|number: i32| {
+            rustix::process::pidfd_getfd(&pidfd, number, rustix::process::PidfdGetfdFlags::empty())
+                .ok()
+        })
+        .find(|fd| {
+            let listens = rustix::net::sockopt::socket_acceptconn(fd).unwrap_or(false);
+            let addr = rustix::net::getsockname(fd).ok();
+            let addr = addr.and_then(|addr| SocketAddr::try_from(addr).ok());
+            listens && addr.is_some_and(|addr| addr.port() == port)
+        })
+        .expect("it listens")
+}
+
+#[test]
+fn an_fd_that_cannot_listen_is_told_to_each_who_waits_for_a_green_server() {
+    green::run(|| {
+        let listener = green::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let addr = listener.local_addr().unwrap();
+        let server = StreamServer::start(listener, |_, _| ());
+        deafen(fd_that_listens_on(addr.port()));
+        for _ in 0..2 {
+            let error = server.until_stopped().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        }
+        let refused = TcpStream::connect(addr).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+    })
+    .unwrap();
+}
+
+/// Three datagrams, each sent until it is answered.
+fn three_questions(addr: SocketAddr) -> thread::JoinHandle<()> {
+    thread::spawn(move || {
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.set_read_timeout(Some(DEADLINE)).unwrap();
+        for _ in 0..3 {
+            client.send_to(b"hello", addr).unwrap();
+            let mut heard = [0; 5];
+            rustix::io::read(&client, &mut heard).unwrap(); // not recvfrom(2), which fails
+        }
+    })
+}
+
+#[test]
+fn a_green_datagram_server_answers_three_questions() {
+    green::run(|| {
+        let socket = green::net::UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+        let clients = three_questions(socket.local_addr().unwrap());
+        let answers = socket.clone();
+        let server = DatagramServer::start(socket, move |datagram, from| {
+            answers.send_to(&datagram, from).unwrap();
+        });
+        aio::offload(move || clients.join().unwrap())
+            .wait()
+            .unwrap();
+        let stats = server.stats();
+        let failures = std::env::var(FAILURES).map_or(0, |count| count.parse().unwrap());
+        assert_eq!((stats.received, stats.failed), (3, failures));
+        assert_eq!(stats.pauses, failures / 8);
+        server.stop(None);
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_callback_datagram_socket_answers_three_questions() {
+    let errors = Rc::new(Cell::new(0));
+    let counts = Rc::clone(&errors);
+    callback::run(move || {
+        let socket = dgram::create_socket(dgram::Kind::Udp4);
+        socket.on_error(move |_, _| counts.set(counts.get() + 1));
+        socket.on_message(|socket, bytes, from| socket.send_to(bytes, from.addr));
+        socket.bind_then(("127.0.0.1", 0), |socket| {
+            let clients = three_questions(socket.address()?);
+            aio::spawn(async move {
+                aio::offload(move || clients.join().unwrap()).await.unwrap();
+                socket.close().unwrap();
+            });
+            Ok::<_, callback::Error>(())
+        })
+    })
+    .unwrap();
+    let failures = std::env::var(FAILURES).map_or(0, |count| count.parse().unwrap());
+    assert_eq!(errors.get(), failures);
+}
+
+#[test]
+fn errors_of_recvfrom_cost_no_datagram() {
+    for test in [
+        "a_green_datagram_server_answers_three_questions",
+        "a_callback_datagram_socket_answers_three_questions",
+    ] {
+        for errno in ["ECONNREFUSED", "EPERM", "ENOBUFS", "ENOMEM", "EHOSTUNREACH"] {
+            pass_with_injected(test, "recvfrom", errno, 1);
+        }
+        pass_with_injected(test, "recvfrom", "EPERM", 39);
+    }
+}
