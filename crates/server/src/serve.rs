@@ -40,6 +40,7 @@ pub(crate) fn run(options: Options, work: Work, addrs: &[Addr]) -> Result<ExitCo
     let entered = callbacks::enter(&service.shared.options, &handle);
     let code = event_loop.block_on(live(&service, &stop));
     drop(entered);
+    stop.outlive_the_server();
     shared.enter(Stage::Stopped);
     for thread in threads {
         thread

@@ -5,6 +5,7 @@ use oneloop::signal::{Disposition, disposition};
 use oneloop::{Handle, Phase, Signals};
 use std::future::{Future, poll_fn};
 use std::io;
+use std::mem;
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
@@ -58,6 +59,12 @@ impl StopRequests {
                 None => return self.next().await,
             }
         }
+    }
+
+    /// Hears further requests until the process is gone. One that repeats while the server ends would
+    /// otherwise kill it, and its exit code would be the signal's.
+    pub(crate) fn outlive_the_server(self) {
+        mem::forget(self);
     }
 
     async fn next(&self) -> i32 {

@@ -384,9 +384,10 @@ fn a_second_signal_leaves_no_program_behind() {
     let mut server = sh(&["--drain", "1h"], "trap '' TERM; echo $$; sleep 1000; :");
     let client = server.connect();
     let id = read_line(&client);
+    let start = Instant::now();
     server.signal(Signal::TERM);
     server.stderr.wait_for("draining");
-    server.signal(Signal::TERM);
+    server.insist(Signal::TERM, start);
     server.expect_exit(143);
     eventually("it is gone", || !is_alive(&id));
 }

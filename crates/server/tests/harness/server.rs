@@ -1,12 +1,16 @@
 //! The server, from its first line to its exit code.
 
 use super::client::{connect, echo};
-use super::command;
 use super::process::Process;
+use super::{command, eventually};
 use rustix::process::Signal;
 use std::net::{SocketAddr, TcpStream};
 use std::ops::{Deref, DerefMut};
 use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// How long a stop request may repeat and still be the same one.
+pub(crate) const REPEAT: Duration = Duration::from_millis(500);
 
 /// A server that listens.
 #[derive(Debug)]
@@ -61,18 +65,14 @@ impl Server {
 
     /// How many bytes of this client's the kernel holds for the server, which has not read them.
     pub(crate) fn unread_from(&self, client: &TcpStream) -> usize {
-        // proc_net_tcp: 127.0.0.1 and the port, in hexadecimal digits of the machine's order.
-        let in_table = |addr: SocketAddr| format!("0100007F:{:04X}", addr.port());
-        let ends = (
-            in_table(self.addr()),
-            in_table(client.local_addr().unwrap()),
-        );
-        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
-        let mut rows = table.lines().map(|row| row.split_whitespace().collect());
-        let row = rows.find(|row: &Vec<&str>| (row[1], row[2]) == (&ends.0, &ends.1));
-        let queues = row.expect("the server's end is in the table")[4];
-        let (_, unread) = queues.split_once(':').expect("tx_queue:rx_queue");
-        usize::from_str_radix(unread, 16).unwrap()
+        let (_, unread) = queues(self.addr(), client.local_addr().unwrap());
+        unread
+    }
+
+    /// How many bytes of this client's have not come to the server's side of the connection.
+    pub(crate) fn on_their_way_from(&self, client: &TcpStream) -> usize {
+        let (unacknowledged, _) = queues(client.local_addr().unwrap(), self.addr());
+        unacknowledged
     }
 
     /// How every test of an echo server ends.
@@ -93,6 +93,17 @@ impl Server {
         self.signal(Signal::TERM);
         self.expect_exit(0);
         std::mem::take(&mut self.stderr.seen)
+    }
+
+    /// Asks to stop again and again until the server ends, which it must not do while that counts as the
+    /// first request, made after `start`.
+    #[track_caller]
+    pub(crate) fn insist(&mut self, signal: Signal, start: Instant) {
+        eventually("a second signal stops it", || {
+            self.signal(signal);
+            self.child.try_wait().unwrap().is_some()
+        });
+        assert!(start.elapsed() >= REPEAT, "{:?}", start.elapsed());
     }
 
     /// The end, with this exit code and not a word too much.
@@ -127,4 +138,18 @@ impl DerefMut for Server {
     fn deref_mut(&mut self) -> &mut Process {
         &mut self.process
     }
+}
+
+/// What the kernel holds at the first end of this connection: what is not acknowledged, and what is not read.
+fn queues(here: SocketAddr, there: SocketAddr) -> (usize, usize) {
+    // proc_net_tcp: 127.0.0.1 and the port, in hexadecimal digits of the machine's order.
+    let in_table = |addr: SocketAddr| format!("0100007F:{:04X}", addr.port());
+    let ends = (in_table(here), in_table(there));
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let mut rows = table.lines().map(|row| row.split_whitespace().collect());
+    let row = rows.find(|row: &Vec<&str>| (row[1], row[2]) == (&ends.0, &ends.1));
+    let queues = row.expect("this end is in the table")[4];
+    let (sent, unread) = queues.split_once(':').expect("tx_queue:rx_queue");
+    let bytes = |digits| usize::from_str_radix(digits, 16).unwrap();
+    (bytes(sent), bytes(unread))
 }
