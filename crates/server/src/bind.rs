@@ -160,14 +160,24 @@ fn explain(addr: &Addr, error: &io::Error) -> String {
             _ => "the address is in use: stop what listens there, or give another --listen"
                 .to_owned(),
         },
-        io::ErrorKind::PermissionDenied => {
-            "permission denied: ports below 1024 and the directories of others need root".to_owned()
-        }
+        io::ErrorKind::PermissionDenied => permission_needed(addr).to_owned(),
         io::ErrorKind::AddrNotAvailable => "this machine does not have that address".to_owned(),
         io::ErrorKind::NotFound => "the directory does not exist".to_owned(),
         _ => in_words(error),
     };
     format!("cannot listen on {addr}: {advice}")
+}
+
+fn permission_needed(addr: &Addr) -> &'static str {
+    match addr {
+        Addr::UnixPath(_) => {
+            "permission denied: this user may not create a socket in that directory"
+        }
+        Addr::Inet(addr) if addr.port() < 1024 && addr.port() > 0 => {
+            "permission denied: ports below 1024 need root or CAP_NET_BIND_SERVICE"
+        }
+        _ => "permission denied: a policy of this machine forbids it",
+    }
 }
 
 /// What the system said, without its number.
@@ -211,6 +221,26 @@ impl Drop for SocketFiles {
                 // If it fails, the next server on this path finds it left over, and removes it.
                 let _ = std::fs::remove_file(path);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_low_port_is_said_to_need_root() {
+        let said = |addr: &str| {
+            let error = io::ErrorKind::PermissionDenied.into();
+            explain(&addr.parse().unwrap(), &error)
+        };
+        for addr in ["127.0.0.1:80", "[::1]:1023"] {
+            assert!(said(addr).contains("ports below 1024"), "{}", said(addr));
+        }
+        for addr in ["unix:/run/x", "unix:@x", "127.0.0.1:1024", "127.0.0.1:0"] {
+            assert!(!said(addr).contains("port"), "{}", said(addr));
+            assert!(said(addr).contains("permission denied"), "{}", said(addr));
         }
     }
 }

@@ -36,6 +36,17 @@ impl Endpoint {
         is_name.then_some(())?;
         Some(Endpoint::Name(host.to_owned(), port.parse().ok()?))
     }
+
+    /// True for port 0, which stands for any free one: to listen on, not to connect to.
+    pub(crate) fn has_port_0(&self) -> bool {
+        match self {
+            Endpoint::Addrs(addrs) => addrs
+                .iter()
+                .filter_map(Addr::inet)
+                .any(|addr| addr.port() == 0),
+            Endpoint::Name(_, port) => *port == 0,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ const LISTENER_FDS: u64 = 2;
 /// Raises the limit of open fds as far as it goes, and gives how many connections fit: at most
 /// `--max-conns`, and no more than there are fds for. Warns of what the system does not allow.
 pub(crate) fn prepare(options: &Options, listeners: usize, work: &Work) -> usize {
-    warn_of_backlog(options.backlog);
+    warn_of_backlog(options);
     let limit = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(
         Resource::Nofile,
@@ -39,7 +39,8 @@ pub(crate) fn prepare(options: &Options, listeners: usize, work: &Work) -> usize
                 wanted,
                 fit,
                 allowed,
-                "--max-conns needs more open files than are allowed: raise `ulimit -Hn`"
+                "{} needs more open files than are allowed: raise `ulimit -Hn`",
+                options.origins.name("max_conns")
             );
             to_count(fit)
         }
@@ -57,7 +58,8 @@ fn to_count(count: u64) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
 }
 
-fn warn_of_backlog(backlog: i32) {
+fn warn_of_backlog(options: &Options) {
+    let backlog = options.backlog;
     let somaxconn = std::fs::read_to_string("/proc/sys/net/core/somaxconn");
     let somaxconn = somaxconn
         .ok()
@@ -65,7 +67,9 @@ fn warn_of_backlog(backlog: i32) {
     if let Some(somaxconn) = somaxconn.filter(|somaxconn| backlog > *somaxconn) {
         warn!(
             backlog,
-            somaxconn, "the kernel cuts --backlog to net.core.somaxconn: raise it with sysctl"
+            somaxconn,
+            "the kernel cuts {} to net.core.somaxconn: raise it with sysctl",
+            options.origins.name("backlog")
         );
     }
 }

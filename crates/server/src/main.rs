@@ -1,7 +1,7 @@
 #![forbid(unsafe_code)]
 //! The binary `main`: a multi-client TCP server on one epoll loop.
 //!
-//! `options` says what it can do, `serve` is its life from start to drain. In most modes a client is told
+//! `options` says what it can do, `configuration` reads them, `serve` is its life from start to drain. In most modes a client is told
 //! something by the server itself, and `mode` says what; in the others it is wired to a peer, and `peer`
 //! says to whom. One client is served in `task` (async) or `green` (green threads), which share `connection`
 //! and `relayed`; or by callbacks, in `callbacks` and `piped`.
@@ -9,7 +9,9 @@
 mod bind;
 mod callbacks;
 mod chat;
+mod check;
 mod client;
+mod configuration;
 mod connection;
 mod endpoint;
 mod green;
@@ -32,29 +34,68 @@ mod upstream;
 mod watch;
 mod work;
 
-use clap::Parser;
+use oneloop::net::Addr;
 use options::Options;
+use std::fmt::Display;
+use std::io::{self, Write};
 use std::process::ExitCode;
+use tracing::{info, warn};
 use work::Work;
 
 fn main() -> ExitCode {
-    let options = Options::parse();
-    if let Err(problem) = options.check() {
-        return fail(&problem, 2);
-    }
-    let found = bind::resolve(&options).and_then(|addrs| Ok((addrs, Work::of(&options)?)));
-    let (addrs, work) = match found {
-        Ok(found) => found,
-        Err(problem) => return fail(&problem, 2),
+    let unknown = configuration::unknown_variables();
+    let options = match configuration::read() {
+        Ok(options) => options,
+        Err(said) => return tell(&said, &unknown),
+    };
+    let (addrs, work, ignored) = match prepare(&options) {
+        Ok(prepared) => prepared,
+        Err(problem) => return fail(&problem, &unknown, 2),
     };
     let log = logging::start(&options);
+    unknown.iter().for_each(|warning| warn!("{warning}"));
+    ignored.iter().for_each(|note| info!("{note}"));
     let served = serve::run(options, work, &addrs);
     drop(log);
-    served.unwrap_or_else(|problem| fail(&problem, 1))
+    served.unwrap_or_else(|problem| fail(&problem, &[], 1))
+}
+
+/// What the options come to: where to listen, what to do, and which of them are ignored.
+fn prepare(options: &Options) -> Result<(Vec<Addr>, Work, Vec<String>), String> {
+    let ignored = check::check(options)?;
+    let addrs =
+        bind::resolve(options).map_err(|problem| options.origins.blame("listen", problem))?;
+    let work = Work::of(options)?;
+    Ok((addrs, work, ignored))
+}
+
+/// Prints what clap has to say: the help, or what is wrong.
+fn tell(said: &clap::Error, warnings: &[String]) -> ExitCode {
+    if said.use_stderr() {
+        warn_of(warnings);
+        let _ = said.print(); // as in `fail`
+        return ExitCode::from(2);
+    }
+    match said.print() {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
+        _ => ExitCode::SUCCESS, // whoever reads the help need not read it to its end
+    }
 }
 
 /// One clear sentence, where clap puts its own.
-fn fail(problem: &str, code: u8) -> ExitCode {
-    eprintln!("error: {problem}");
+fn fail(problem: &str, warnings: &[String], code: u8) -> ExitCode {
+    warn_of(warnings);
+    say("error", problem);
     ExitCode::from(code)
+}
+
+fn warn_of(warnings: &[String]) {
+    for warning in warnings {
+        say("warning", warning);
+    }
+}
+
+/// Prints on stderr. Where nothing can be written, the exit code has to say it.
+fn say(what: &str, text: impl Display) {
+    let _ = writeln!(io::stderr().lock(), "{what}: {text}");
 }

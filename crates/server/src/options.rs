@@ -1,5 +1,6 @@
-//! The command line and the environment.
+//! What the command line and the environment can set.
 
+use crate::configuration::Origins;
 use bytesize::ByteSize;
 use clap::builder::FalseyValueParser;
 use clap::builder::styling::Styles;
@@ -162,6 +163,10 @@ pub(crate) struct Options {
     /// What --mode exec runs for each client
     #[arg(last = true, value_name = "PROGRAM ARGS")]
     pub(crate) program: Vec<OsString>,
+
+    /// Where all of these come from
+    #[arg(skip)]
+    pub(crate) origins: Origins,
 }
 
 /// A duration that is not zero: to be switched off, a time-out is left out.
@@ -171,45 +176,6 @@ fn some_time(text: &str) -> Result<Duration, String> {
         Err("it would pass at once; leave it out for none".to_owned())
     } else {
         Ok(time)
-    }
-}
-
-impl Options {
-    /// What clap cannot see: options that contradict each other.
-    pub(crate) fn check(&self) -> Result<(), String> {
-        if self.out_hard < self.out_soft {
-            return Err(format!(
-                "--out-hard {} is less than --out-soft {}: a connection would be closed before it is paused",
-                self.out_hard, self.out_soft
-            ));
-        }
-        if self.out_soft.as_u64() == 0 {
-            return Err("--out-soft 0 would never read: give at least 1 byte".to_owned());
-        }
-        self.check_peer()
-    }
-
-    /// What a mode needs, and no other has any use for.
-    fn check_peer(&self) -> Result<(), String> {
-        let mode = self.mode;
-        if mode == ModeName::Proxy && self.to.is_empty() {
-            return Err("--mode proxy needs --to: where is each client to be connected to?".into());
-        }
-        if mode != ModeName::Proxy && !self.to.is_empty() {
-            let to = self.to.join(",");
-            return Err(format!(
-                "--to {to} is for --mode proxy, and this is --mode {mode}"
-            ));
-        }
-        if mode != ModeName::Exec
-            && let Some(program) = self.program.first()
-        {
-            let program = program.display();
-            return Err(format!(
-                "a program ({program}) is for --mode exec, and this is --mode {mode}"
-            ));
-        }
-        Ok(())
     }
 }
 

@@ -55,10 +55,10 @@ impl Program {
     /// # Errors
     /// A sentence on what cannot be run.
     pub(crate) fn of(options: &Options) -> Result<Self, String> {
-        let (name, args) = options
-            .program
-            .split_first()
-            .ok_or("--mode exec needs a program: main --mode exec -- PROGRAM ARGS")?;
+        let (name, args) = options.program.split_first().ok_or_else(|| {
+            let mode = options.origins.setting("mode");
+            format!("{mode} needs a program: main --mode exec -- PROGRAM ARGS")
+        })?;
         check(name)?;
         Ok(Program {
             name: name.clone(),

@@ -54,8 +54,15 @@ impl Upstream {
     /// A sentence on what is no place.
     pub(crate) fn of(options: &Options) -> Result<Self, String> {
         let parse = |text: &String| {
-            let wrong = || format!("cannot connect to '{text}': give HOST:PORT, PORT or unix:PATH");
-            Endpoint::parse(text).ok_or_else(wrong)
+            let wrong = |why: &str| {
+                let problem = format!("cannot connect to '{text}': {why}");
+                options.origins.blame("to", problem)
+            };
+            match Endpoint::parse(text) {
+                None => Err(wrong("give HOST:PORT, PORT or unix:PATH")),
+                Some(endpoint) if endpoint.has_port_0() => Err(wrong("no server has port 0")),
+                Some(endpoint) => Ok(endpoint),
+            }
         };
         let endpoints = options.to.iter().map(parse);
         let endpoints: Vec<_> = endpoints.collect::<Result<_, _>>()?;

@@ -142,9 +142,15 @@ fn a_traced_turn_is_one_line_a_phase() {
 #[test]
 fn nobody_on_stderr_is_no_reason_to_stop() {
     let args = ["--listen", "127.0.0.1:0", "--trace", "--log-level", "debug"];
-    let server = Server::from_process(Process::start_unheard(command::main(&args)));
-    drop(server.connect_echoed(10));
-    server.finish();
+    let full = command::main_after("exec 2>/dev/full", &args);
+    for process in [
+        Process::start_unheard(command::main(&args)),
+        Process::start(full),
+    ] {
+        let server = Server::from_process(process);
+        drop(server.connect_echoed(10));
+        server.finish();
+    }
 }
 
 #[test]
@@ -160,22 +166,17 @@ fn a_stderr_that_is_full_is_no_reason_to_wait() {
 
 #[test]
 fn nobody_on_stdout_is_no_reason_to_stop() {
-    let directory = tempfile::tempdir().unwrap();
-    let listen = format!("unix:{}/socket", directory.path().display());
-    let mut command = std::process::Command::new("sh");
-    command.args([
-        "-c",
-        "exec \"$0\" \"$@\" >&-",
-        env!("CARGO_BIN_EXE_main"),
-        "--listen",
-        &listen,
-    ]);
-    let mut process = Process::start(command);
-    process.stderr.wait_for("serving");
-    let stream = std::os::unix::net::UnixStream::connect(&listen["unix:".len()..]).unwrap();
-    echo(harness::client::connect_unix(stream), b"a fresh client");
-    process.signal(Signal::TERM);
-    assert_eq!(process.wait().code(), Some(0));
+    for stdout in [">&-", ">/dev/full"] {
+        let directory = tempfile::tempdir().unwrap();
+        let listen = format!("unix:{}/socket", directory.path().display());
+        let args = ["--listen", &listen];
+        let mut process = Process::start(command::main_after(&format!("exec {stdout}"), &args));
+        process.stderr.wait_for("serving");
+        let stream = std::os::unix::net::UnixStream::connect(&listen["unix:".len()..]).unwrap();
+        echo(harness::client::connect_unix(stream), b"a fresh client");
+        process.signal(Signal::TERM);
+        assert_eq!(process.wait().code(), Some(0), "{stdout}");
+    }
 }
 
 /// The number behind this text.

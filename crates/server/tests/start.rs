@@ -204,18 +204,25 @@ fn a_flag_is_stronger_than_its_variable() {
 }
 
 #[test]
-fn a_wrong_variable_is_told_of_like_its_flag() {
+fn a_wrong_value_is_reported_by_the_name_under_which_it_was_given() {
     for (flag, variable) in FLAGS.into_iter().filter(|(flag, _)| *flag != "--trace") {
-        let by_flag = outcome(command::main(&[flag, "?!"]));
-        let mut command = command::main(&[]);
+        let args: &[&str] = if ["--to", "--connect-timeout"].contains(&flag) {
+            &["--mode", "proxy", "--to", "127.0.0.1:80"]
+        } else {
+            &[]
+        };
+        let by_flag = outcome(command::main(&[args, &[flag, "?!"][..]].concat()));
+        let mut command = command::main(if flag == "--to" { &args[..2] } else { args });
         command.env(variable, "?!");
-        assert_eq!(outcome(command), by_flag);
-        let (stdout, stderr, code) = by_flag;
-        assert!(stdout.is_empty() && code != Some(0));
-        assert!(
-            stderr[0].starts_with("error: ") && stderr[0].contains("?!"),
-            "{stderr:?}"
-        );
+        let by_variable = outcome(command);
+        for (stdout, stderr, code) in [&by_flag, &by_variable] {
+            assert!(stdout.is_empty() && *code == Some(2), "{flag}: {stderr:?}");
+            let said = &stderr[0];
+            assert!(said.starts_with("error: ") && said.contains("?!"), "{said}");
+        }
+        assert!(by_variable.1[0].contains(variable), "{:?}", by_variable.1);
+        assert!(!by_variable.1[0].contains(flag), "{:?}", by_variable.1);
+        assert!(!by_flag.1[0].contains(variable), "{:?}", by_flag.1);
     }
 }
 
