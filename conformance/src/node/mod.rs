@@ -15,6 +15,7 @@ mod order;
 mod perf_hooks;
 mod process;
 mod servers;
+mod slow_timers;
 mod streams;
 mod timers;
 mod unix;
@@ -174,6 +175,16 @@ pub(crate) const PROGRAMS: Suite = programs! {
     "158_read_stream": file_streams::read_stream, in real_time;
     "159_write_stream": file_streams::write_stream;
     "160_file_stream_errors": file_streams::errors;
+    "161_slow_timer": slow_timers::slow_timer;
+    "162_slow_interval": slow_timers::slow_interval;
+    "163_slow_timeouts": slow_timers::slow_timeouts;
+    "164_slow_intervals": slow_timers::slow_intervals;
+    "165_refreshed_list": slow_timers::refreshed_list;
+    "166_refreshed_while_it_runs": slow_timers::refreshed_while_it_runs;
+    "167_changed_by_a_tick": slow_timers::changed_by_a_tick;
+    "168_throw_in_slow_timer": slow_timers::throw_in_slow_timer;
+    "169_slow_promises": slow_timers::slow_promises;
+    "170_cleared_meanwhile": slow_timers::cleared_meanwhile;
 };
 
 /// `net.createServer(…).listen(0,'127.0.0.1')`

@@ -1,9 +1,10 @@
 //! `setTimeout` and `setInterval`, with Node's lists and Node's milliseconds.
 //!
 //! As in Node's `lib/internal/timers.js`: timers of one duration are one list, in the order of their
-//! insertion; lists are ordered by the time at which their first timer is due. All that is overdue runs
-//! in one pass, list by list, with ticks in between. Time is whole milliseconds, rounded down, so a
-//! timer may fire up to a millisecond early, as Node's does.
+//! insertion; lists are ordered by the time at which their first timer is due. One pass runs all that
+//! was due when it began, list by list, with ticks in between. What becomes due meanwhile waits for the
+//! next pass, after a turn of the loop, so slow timers do not starve I/O and immediates. Time is whole
+//! milliseconds, rounded down, so a timer may fire up to a millisecond early, as Node's does.
 
 pub mod promises;
 
@@ -11,7 +12,7 @@ use crate::queues::Bell;
 use crate::runtime::{Left, Once, Runtime, current, once, try_current};
 use crate::thrown::{Outcome, Thrown};
 use oneloop_core::{Handle, Key, Sleep, Slots};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -45,9 +46,12 @@ struct List {
     entries: VecDeque<(Key<State>, u64)>,
     /// How many entries are up to date.
     live: usize,
-    /// Its place among the lists.
+    /// Its place among the lists: no later than its first timer is due.
     place: (u64, u64),
 }
+
+/// A list may hold this many entries that are out of date, and as many as are up to date.
+const STALE_ENTRIES_MAX: usize = 32;
 
 #[derive(Default)]
 struct Lists {
@@ -86,9 +90,14 @@ impl Lists {
         });
         list.entries.push_back((key, insertion));
         list.live += 1;
+        if list.entries.len() > 2 * list.live + STALE_ENTRIES_MAX {
+            let timers = &self.timers;
+            list.entries
+                .retain(|(key, insertion)| is_current(timers, *key, *insertion));
+        }
     }
 
-    /// Takes a timer out of its list; an empty list goes, too.
+    /// Takes a timer out of its list, which stays where it is.
     fn unlist(&mut self, key: Key<State>) {
         let Some(timer) = self.timers.get_mut(key).filter(|timer| timer.listed) else {
             return;
@@ -96,12 +105,16 @@ impl Lists {
         timer.listed = false;
         timer.insertion = 0;
         self.referenced -= usize::from(timer.referenced);
-        let duration_ms = timer.duration_ms;
-        let Some(list) = self.lists.get_mut(&duration_ms) else {
-            return;
-        };
-        list.live -= 1;
-        if list.live == 0 {
+        if let Some(list) = self.lists.get_mut(&timer.duration_ms) {
+            list.live -= 1;
+        }
+    }
+
+    /// Removes a list if no timer is left in it.
+    fn remove_empty(&mut self, duration_ms: u64) {
+        if let Some(list) = self.lists.get(&duration_ms)
+            && list.live == 0
+        {
             self.order.remove(&list.place);
             self.lists.remove(&duration_ms);
         }
@@ -115,11 +128,7 @@ impl Lists {
     fn first_of(&mut self, duration_ms: u64) -> Option<Key<State>> {
         let list = self.lists.get_mut(&duration_ms)?;
         while let Some((key, insertion)) = list.entries.front() {
-            if self
-                .timers
-                .get(*key)
-                .is_some_and(|timer| timer.insertion == *insertion)
-            {
+            if is_current(&self.timers, *key, *insertion) {
                 return Some(*key);
             }
             list.entries.pop_front();
@@ -138,10 +147,21 @@ impl Lists {
     }
 }
 
+/// True if an entry of a list stands for its timer.
+fn is_current(timers: &Slots<State>, key: Key<State>, insertion: u64) -> bool {
+    timers
+        .get(key)
+        .is_some_and(|timer| timer.insertion == insertion)
+}
+
 pub(crate) struct Timers {
     lists: RefCell<Lists>,
     handle: Handle,
     started: Instant,
+    /// The time that was read last: libuv's `loop->time`.
+    loop_ms: Cell<u64>,
+    /// No pass begins before this time.
+    next_pass_ms: Cell<u64>,
     /// Woken when the next time due, or whether it is waited for, may have changed.
     bell: Bell,
 }
@@ -153,6 +173,8 @@ impl Timers {
             lists: RefCell::default(),
             handle,
             started,
+            loop_ms: Cell::new(0),
+            next_pass_ms: Cell::new(0),
             bell: Bell::default(),
         }
     }
@@ -164,7 +186,9 @@ impl Timers {
     /// Whole milliseconds since the program's start, read now: Node's `getLibuvNow`.
     fn now_ms(&self) -> u64 {
         let elapsed = self.handle.now().saturating_duration_since(self.started);
-        u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
+        let now_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        self.loop_ms.set(now_ms);
+        now_ms
     }
 
     /// Node takes more than a millisecond to start, so that timers of 0 and 1 ms which the program
@@ -206,6 +230,9 @@ impl Timers {
         let mut lists = self.lists.borrow_mut();
         lists.unlist(key);
         let timer = lists.timers.remove(key);
+        if let Some(timer) = &timer {
+            lists.remove_empty(timer.duration_ms);
+        }
         drop(lists);
         drop(timer);
         self.bell.ring();
@@ -263,49 +290,50 @@ impl Timers {
         self.bell.ring();
     }
 
-    /// The first list that is due by then, or when the first one is.
-    fn due_list(&self, now_ms: u64) -> Result<Option<u64>, u64> {
+    /// The first list that is due by then.
+    fn due_list(&self, now_ms: u64) -> Option<u64> {
         let lists = self.lists.borrow();
-        match lists.order.first_key_value() {
-            None => Ok(None),
-            Some(((due_ms, _), duration_ms)) if *due_ms <= now_ms => Ok(Some(*duration_ms)),
-            Some(((due_ms, _), _)) => Err(*due_ms),
-        }
+        let ((due_ms, _), duration_ms) = lists.order.first_key_value()?;
+        (*due_ms <= now_ms).then_some(*duration_ms)
     }
 
-    /// Takes the first timer out of a list, if it is due.
-    fn take_due(&self, duration_ms: u64, now_ms: u64) -> Option<(Key<State>, Callback)> {
+    /// The first timer of a list, if it is due by then. If none is, the list moves to where its first
+    /// timer will be due, or goes if it is empty.
+    fn first_due(&self, duration_ms: u64, now_ms: u64) -> Option<Key<State>> {
         let mut lists = self.lists.borrow_mut();
-        let key = lists.first_of(duration_ms)?;
-        let timer = lists.timers.get(key)?;
-        if now_ms - timer.start_ms.min(now_ms) < duration_ms {
-            let due_ms = (timer.start_ms + duration_ms).max(now_ms + 1);
-            lists.postpone(duration_ms, due_ms);
+        let Some(key) = lists.first_of(duration_ms) else {
+            lists.remove_empty(duration_ms);
             return None;
+        };
+        let start_ms = lists.timers.get(key)?.start_ms;
+        if now_ms.saturating_sub(start_ms) >= duration_ms {
+            return Some(key);
         }
+        lists.postpone(duration_ms, (start_ms + duration_ms).max(now_ms + 1));
+        None
+    }
+
+    /// Takes a timer out of its list and gives its callback, and when it begins to run if it repeats.
+    /// None if the timer was cleared.
+    fn take(&self, key: Key<State>) -> Option<(Callback, Option<u64>)> {
+        let mut lists = self.lists.borrow_mut();
         lists.unlist(key);
-        let callback = lists.timers.get_mut(key)?.callback.take()?;
-        Some((key, callback))
+        let timer = lists.timers.get_mut(key)?;
+        let start_ms = timer.repeats.then(|| self.now_ms());
+        Some((timer.callback.take()?, start_ms))
     }
 
     /// After a timer ran: an interval goes back into its list, from the time at which it began to
     /// run; a timeout is gone, and so is what was cleared meanwhile.
-    fn finish(&self, key: Key<State>, callback: Callback, start_ms: u64) {
+    fn finish(&self, key: Key<State>, callback: Callback, start_ms: Option<u64>) {
         let mut lists = self.lists.borrow_mut();
-        let gone = match lists.timers.get_mut(key) {
-            Some(timer) if timer.repeats => {
-                timer.callback = Some(callback);
-                if !timer.listed {
-                    lists.insert(key, start_ms);
-                }
-                return;
-            }
-            Some(_) => {
-                lists.unlist(key);
-                (lists.timers.remove(key), callback)
-            }
-            None => (None, callback),
-        };
+        lists.unlist(key); // it may have been refreshed
+        if let (Some(timer), Some(start_ms)) = (lists.timers.get_mut(key), start_ms) {
+            timer.callback = Some(callback);
+            lists.insert(key, start_ms);
+            return;
+        }
+        let gone = (lists.timers.remove(key), callback);
         drop(lists);
         drop(gone);
     }
@@ -338,6 +366,7 @@ impl Runtime {
                     armed = None;
                     return Poll::<()>::Pending;
                 };
+                let due_ms = due_ms.max(timers.next_pass_ms.get());
                 if armed
                     .as_ref()
                     .is_none_or(|(armed_ms, _)| *armed_ms != due_ms)
@@ -359,13 +388,16 @@ impl Runtime {
         .await;
     }
 
-    /// Node's `RunTimers`: after a throw the pass goes on where it stopped.
+    /// Node's `RunTimers`: after a throw the pass goes on where it stopped. The next one comes a
+    /// millisecond later at the earliest, as Node sets libuv's timer.
     fn run_timers(self: &Rc<Self>) {
-        let now_ms = self.timers.now_ms();
+        let timers = &self.timers;
+        let now_ms = timers.now_ms();
         self.scope(|| {
             loop {
                 let left = self.process_timers(now_ms);
                 if left.is_ok() || self.process.is_ending() {
+                    timers.next_pass_ms.set(timers.loop_ms.get() + 1);
                     return left;
                 }
             }
@@ -373,51 +405,32 @@ impl Runtime {
     }
 
     /// Node's `processTimers`: every list that is due, with ticks between two of them.
-    fn process_timers(self: &Rc<Self>, mut now_ms: u64) -> Result<(), Left> {
-        let mut first = true;
-        loop {
-            match self.timers.due_list(now_ms) {
-                Ok(None) => return Ok(()),
-                Ok(Some(duration_ms)) => {
-                    if !std::mem::take(&mut first) {
-                        self.drain()?;
-                    }
-                    self.process_list(duration_ms, now_ms)?;
-                }
-                Err(due_ms) => {
-                    // The callbacks may have taken a while.
-                    now_ms = self.timers.now_ms();
-                    if due_ms > now_ms {
-                        return Ok(());
-                    }
-                }
+    fn process_timers(self: &Rc<Self>, now_ms: u64) -> Result<(), Left> {
+        let mut is_first = true;
+        while let Some(duration_ms) = self.timers.due_list(now_ms) {
+            if !std::mem::take(&mut is_first) {
+                self.drain()?;
             }
+            self.process_list(duration_ms, now_ms)?;
         }
+        Ok(())
     }
 
     /// Node's `listOnTimeout`: every timer of a list that is due, with ticks between two of them.
     fn process_list(self: &Rc<Self>, duration_ms: u64, now_ms: u64) -> Result<(), Left> {
-        let mut first = true;
-        loop {
-            if !first
-                && self
-                    .timers
-                    .lists
-                    .borrow_mut()
-                    .first_of(duration_ms)
-                    .is_some()
-            {
+        let mut is_first = true;
+        while let Some(key) = self.timers.first_due(duration_ms, now_ms) {
+            if !std::mem::take(&mut is_first) {
                 self.drain()?;
             }
-            first = false;
-            let Some((key, mut callback)) = self.timers.take_due(duration_ms, now_ms) else {
-                return Ok(());
+            let Some((mut callback, start_ms)) = self.timers.take(key) else {
+                continue; // a tick cleared it
             };
-            let start_ms = self.timers.now_ms();
             let result = self.call(&mut callback);
             self.timers.finish(key, callback, start_ms);
             result?;
         }
+        Ok(())
     }
 }
 
@@ -502,4 +515,38 @@ pub fn clear_timeout(timeout: Timeout) {
 /// The same as [`clear_timeout`]: as in Node, each clears what the other's twin has set.
 pub fn clear_interval(timeout: Timeout) {
     clear_timeout(timeout);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn start(lists: &mut Lists, duration_ms: u64) -> Key<State> {
+        let key = lists.timers.insert(State {
+            callback: None,
+            duration_ms,
+            repeats: false,
+            referenced: true,
+            start_ms: 0,
+            insertion: 0,
+            listed: false,
+        });
+        lists.insert(key, 0);
+        key
+    }
+
+    #[test]
+    fn refreshed_timers_leave_no_more_entries_than_there_are_timers() {
+        let mut lists = Lists::default();
+        let timers = [start(&mut lists, 1000), start(&mut lists, 1000)];
+        for now_ms in 1..=10_000 {
+            for timer in timers {
+                lists.unlist(timer);
+                lists.insert(timer, now_ms);
+            }
+        }
+        let list = &lists.lists[&1000];
+        assert!(list.entries.len() <= 2 * timers.len() + STALE_ENTRIES_MAX);
+        assert_eq!((list.live, lists.first_of(1000)), (2, Some(timers[0])));
+    }
 }
