@@ -91,12 +91,13 @@ impl Microtasks {
         !self.rejected.borrow().is_empty()
     }
 
-    /// The errors of promises that were rejected and that nobody waits for.
+    /// The errors of promises that were rejected and that nobody waits for. Who awaits such a promise
+    /// later gets the error as well.
     pub(crate) fn take_rejected(&self) -> Vec<Thrown> {
         let rejected = self.rejected.take();
         rejected
             .into_iter()
-            .filter_map(|settled| settled.take_unhandled())
+            .filter_map(|settled| settled.unhandled())
             .collect()
     }
 
@@ -161,13 +162,15 @@ impl Runtime {
     /// Runs microtasks until there are none; one that throws does not keep the others from running.
     pub(crate) fn run_microtasks(self: &Rc<Self>) -> Result<(), Left> {
         while let Some(micro) = self.microtasks.next() {
-            match micro {
-                Micro::Poll(key) => self.microtasks.poll(key),
-                Micro::Call(callback) => {
-                    if self.call(callback).is_err() && self.process.is_ending() {
-                        return Err(Left);
-                    }
-                }
+            let run = match micro {
+                Micro::Poll(key) => self.call(|| {
+                    self.microtasks.poll(key);
+                    Ok(())
+                }),
+                Micro::Call(callback) => self.call(callback),
+            };
+            if run.is_err() && self.process.is_ending() {
+                return Err(Left);
             }
         }
         Ok(())
@@ -204,34 +207,42 @@ pub fn queue_microtask<O: Outcome>(f: impl FnOnce() -> O + 'static) {
     current().microtasks.push(Micro::Call(once(f)));
 }
 
-/// How a promise ended, for whoever waits for it.
+/// How a promise ended, for whoever waits for it. It stays here: a promise may be awaited at any time,
+/// and more than once.
 #[derive(Default)]
 struct Settled {
     result: RefCell<Option<Result<(), Thrown>>>,
-    waiting: Cell<Option<Waker>>,
+    waiting: RefCell<Vec<Waker>>,
     /// Somebody waits or waited: a rejection is theirs to handle.
     handled: Cell<bool>,
-    /// Who awaits what has settled before goes on in the next microtask, and not at once.
-    awaited: Cell<bool>,
 }
 
 impl Settled {
     fn settle(&self, result: Result<(), Thrown>) {
         self.result.replace(Some(result));
-        if let Some(waker) = self.waiting.take() {
+        for waker in self.waiting.take() {
             waker.wake();
         }
     }
 
-    fn is_unhandled(&self) -> bool {
-        !self.handled.get() && matches!(*self.result.borrow(), Some(Err(_)))
+    /// Has a task woken when it settles.
+    fn wait(&self, waker: &Waker) {
+        let is_waiting = self
+            .waiting
+            .borrow()
+            .iter()
+            .any(|other| other.will_wake(waker));
+        if !is_waiting {
+            let waker = waker.clone(); // foreign code, so before the borrow
+            self.waiting.borrow_mut().push(waker);
+        }
     }
 
-    fn take_unhandled(&self) -> Option<Thrown> {
-        if !self.is_unhandled() {
-            return None;
-        }
-        self.result.take().and_then(Result::err)
+    /// The error, if nobody waits for it.
+    fn unhandled(&self) -> Option<Thrown> {
+        let result = self.result.borrow();
+        let error = result.as_ref()?.as_ref().err()?;
+        (!self.handled.get()).then(|| error.clone())
     }
 }
 
@@ -240,7 +251,8 @@ impl Settled {
 ///
 /// If it ends in an `Err` or a panic, and nobody waits for the [`Promise`] by the time that all
 /// microtasks have run, that is an unhandled rejection: see
-/// [`on_uncaught_exception`](crate::process::on_uncaught_exception).
+/// [`on_uncaught_exception`](crate::process::on_uncaught_exception). The promise can still be awaited
+/// after that, and gives the error.
 ///
 /// # Panics
 /// Outside of [`run`](crate::run).
@@ -254,27 +266,36 @@ where
     let inside = Rc::clone(&settled);
     let mut future = Box::pin(future);
     runtime.microtasks.start(Box::pin(async move {
-        let result =
-            poll_fn(
-                |cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
-                    Ok(poll) => poll.map(Outcome::into_result),
-                    Err(payload) => Poll::Ready(Err(Thrown::from_panic(&*payload))),
-                },
-            )
-            .await;
+        let poll = |cx: &mut Context<'_>| {
+            let payload = match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+                Ok(poll) => return poll.map(Outcome::into_result),
+                Err(payload) => payload,
+            };
+            match current().thrown_by(payload) {
+                Some(thrown) => Poll::Ready(Err(thrown)),
+                None => Poll::Pending, // it ended the program
+            }
+        };
+        let result = poll_fn(poll).await;
         inside.settle(result);
-        if let Some(runtime) = try_current().filter(|_| inside.is_unhandled()) {
+        if let Some(runtime) = try_current().filter(|_| inside.unhandled().is_some()) {
             runtime.microtasks.rejected.borrow_mut().push(inside);
         }
     }));
-    Promise { settled }
+    Promise {
+        settled,
+        is_awaited: false,
+    }
 }
 
 /// The end of a future that [`spawn_micro`] runs: `Ok`, or what it threw. Dropping it lets the
-/// future go on.
+/// future go on. Clones are the same promise; each can be awaited, at any time and more than once.
+#[derive(Clone)]
 #[must_use = "a rejection that nobody waits for ends the program"]
 pub struct Promise {
     settled: Rc<Settled>,
+    /// It was polled, and has not given its result since.
+    is_awaited: bool,
 }
 
 impl fmt::Debug for Promise {
@@ -286,22 +307,19 @@ impl fmt::Debug for Promise {
 impl Future for Promise {
     type Output = Result<(), Thrown>;
 
-    /// # Panics
-    /// When polled again after it gave its result.
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.settled.handled.set(true);
-        let is_first = !self.settled.awaited.replace(true);
-        if self.settled.result.borrow().is_none() {
-            self.settled.waiting.set(Some(cx.waker().clone()));
-            return Poll::Pending;
+        let is_first = !std::mem::replace(&mut self.is_awaited, true);
+        let result = self.settled.result.borrow().clone();
+        match result {
+            Some(result) if !is_first => {
+                self.is_awaited = false;
+                return Poll::Ready(result);
+            }
+            // Who awaits what has settled before goes on in the next microtask, and not at once.
+            Some(_) => cx.waker().wake_by_ref(),
+            None => self.settled.wait(cx.waker()),
         }
-        if is_first {
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        match self.settled.result.take() {
-            Some(result) => Poll::Ready(result),
-            None => Poll::Pending,
-        }
+        Poll::Pending
     }
 }

@@ -2,16 +2,20 @@
 //!
 //! Exit codes are Node's: 0 when nothing is left to do; 1 for an uncaught error; 7 when the handler
 //! of an uncaught error throws; or what [`exit`] or [`set_exit_code`] say.
+//!
+//! All listeners of 'exit' receive the code with which the end began. A listener may change the code by
+//! [`set_exit_code`]; one that calls [`exit`] or throws is the last one that hears of the end.
 
 pub use crate::stream::{stderr, stdin, stdout};
 
-use crate::runtime::current;
+use crate::runtime::{Left, Runtime, current, try_current};
 use crate::thrown::{Outcome, Thrown};
-use oneloop_core::{JoinHandle, Signals};
+use oneloop_core::{ExitRequest, JoinHandle, Signals};
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
-use std::panic::resume_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 
 /// Where an uncaught error came from.
@@ -36,17 +40,16 @@ impl fmt::Display for Origin {
 pub(crate) type UncaughtHandler = Rc<dyn Fn(&Thrown, Origin) -> Result<(), Thrown>>;
 type CodeListener = Rc<dyn Fn(u8) -> Result<(), Thrown>>;
 
-/// What [`exit`] unwinds with.
-pub(crate) struct ExitRequest {
-    pub(crate) code: u8,
-}
-
 #[derive(Default)]
 pub(crate) struct Process {
     uncaught: RefCell<Option<UncaughtHandler>>,
     before_exit: RefCell<Vec<CodeListener>>,
     exit: RefCell<Vec<CodeListener>>,
-    code: Cell<u8>,
+    /// `process.exitCode`, once it is set.
+    code: Cell<Option<u8>>,
+    /// 'exit' is being told, or was: `process._exiting`.
+    exiting: Cell<bool>,
+    /// Nothing runs any more.
     ending: Cell<bool>,
 }
 
@@ -55,32 +58,20 @@ impl Process {
         self.ending.get()
     }
 
+    /// True from when 'exit' is told on.
+    pub(crate) fn is_exiting(&self) -> bool {
+        self.exiting.get()
+    }
+
     pub(crate) fn code(&self) -> u8 {
-        self.code.get()
-    }
-
-    pub(crate) fn set_code(&self, code: u8) {
-        self.code.set(code);
-    }
-
-    pub(crate) fn uncaught_handler(&self) -> Option<UncaughtHandler> {
-        self.uncaught.borrow().clone()
+        self.code.get().unwrap_or(0)
     }
 
     pub(crate) fn emit_before_exit(&self) -> Result<(), Thrown> {
-        let listeners = self.before_exit.borrow().clone();
+        let (listeners, code) = (self.before_exit.borrow().clone(), self.code());
         listeners
             .into_iter()
-            .try_for_each(|listener| listener(self.code()))
-    }
-
-    /// The listeners that are to hear of the end, unless it has begun already.
-    pub(crate) fn begin_end(&self, code: Option<u8>) -> Option<Vec<CodeListener>> {
-        if let Some(code) = code {
-            self.code.set(code);
-        }
-        let first = !self.ending.replace(true);
-        first.then(|| self.exit.borrow().clone())
+            .try_for_each(|listener| listener(code))
     }
 
     /// Forgets all handlers.
@@ -89,10 +80,97 @@ impl Process {
         let listeners = (self.before_exit.take(), self.exit.take());
         drop((uncaught, listeners));
     }
+}
 
-    pub(crate) fn end_without_exit_event(&self, code: u8) {
-        self.code.set(code);
-        self.ending.set(true);
+impl Runtime {
+    /// Node's `process.exit`: 'exit' is told, and nothing else runs any more.
+    ///
+    /// # Errors
+    /// What a listener of 'exit' throws. The program then goes on if somebody hears of that.
+    fn exit(self: &Rc<Self>, code: u8) -> Result<(), Thrown> {
+        self.process.code.set(Some(code));
+        if !self.process.is_exiting() {
+            self.emit_exit()?;
+        }
+        self.stop();
+        Ok(())
+    }
+
+    /// Ends the program because nothing is left to do. As in Node, microtasks of the listeners run, but
+    /// no ticks.
+    pub(crate) fn end(self: &Rc<Self>) {
+        self.scope(|| self.call(|| self.emit_exit()));
+        self.stop();
+    }
+
+    fn emit_exit(self: &Rc<Self>) -> Result<(), Thrown> {
+        self.process.exiting.set(true);
+        let (listeners, code) = (self.process.exit.borrow().clone(), self.process.code());
+        for listener in listeners {
+            match catch_unwind(AssertUnwindSafe(|| listener(code))) {
+                Ok(heard) => heard?,
+                Err(payload) => match self.thrown_by(payload) {
+                    Some(thrown) => return Err(thrown),
+                    None => break, // the listener called `exit`
+                },
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs nothing any more.
+    fn stop(&self) {
+        self.process.ending.set(true);
+        self.handle.stop();
+    }
+
+    /// What a callback that unwound has thrown. None if it called `exit`, which has ended the program.
+    pub(crate) fn thrown_by(self: &Rc<Self>, payload: Box<dyn Any + Send>) -> Option<Thrown> {
+        match payload.downcast::<ExitRequest>() {
+            Ok(request) => self.exit(request.code).err(),
+            Err(payload) => Some(Thrown::from_panic(&*payload)),
+        }
+    }
+
+    /// Has the handler of uncaught errors hear of one. Without a handler the program ends with code 1,
+    /// and with 7 if the handler throws, too; then no 'exit' is told.
+    pub(crate) fn handle_thrown(
+        self: &Rc<Self>,
+        thrown: Thrown,
+        origin: Origin,
+    ) -> Result<(), Left> {
+        let handler = self.process.uncaught.borrow().clone();
+        let Some(hear) = handler else {
+            self.end_uncaught(&thrown);
+            return Err(Left);
+        };
+        let again = match catch_unwind(AssertUnwindSafe(|| hear(&thrown, origin))) {
+            Ok(heard) => heard.err(),
+            Err(payload) => self.thrown_by(payload),
+        };
+        if let Some(again) = again {
+            eprintln!("Uncaught {again}");
+            self.process.code.set(Some(7));
+            self.stop();
+        }
+        if self.process.is_ending() {
+            return Err(Left);
+        }
+        self.immediates.push_nothing();
+        Ok(())
+    }
+
+    /// Ends the program for an error that nobody hears of. If 'exit' was told already, the code stays.
+    fn end_uncaught(self: &Rc<Self>, thrown: &Thrown) {
+        eprintln!("Uncaught {thrown}");
+        let process = &self.process;
+        if process.is_exiting() {
+            process.code.set(process.code.get().or(Some(1)));
+        } else {
+            process.code.set(Some(1));
+            let _ = self.emit_exit(); // as in Node, a second error at the end is passed over
+        }
+        self.stop();
     }
 }
 
@@ -161,11 +239,18 @@ pub fn on_signal<O: Outcome>(
 
 /// Says what the exit code will be: `process.exitCode`.
 pub fn set_exit_code(code: u8) {
-    current().process.set_code(code);
+    current().process.code.set(Some(code));
 }
 
 /// Ends the program now. The stack unwinds, so values are dropped, and [`run`](crate::run) returns
-/// the code; nothing that was begun goes on.
+/// the code; nothing that was begun goes on. It may be called by all code that runs on the loop's
+/// thread: in callbacks, in futures, and in tasks and green threads of the same loop.
+///
+/// As in Node, an error that a listener of 'exit' throws counts as thrown by this call.
 pub fn exit(code: u8) -> ! {
+    // In a task there is no callback below this that would take the request.
+    if let Some(runtime) = try_current().filter(|runtime| !runtime.is_in_scope()) {
+        runtime.make_callback(|| resume_unwind(Box::new(ExitRequest { code })));
+    }
     resume_unwind(Box::new(ExitRequest { code }))
 }

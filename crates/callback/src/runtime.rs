@@ -7,7 +7,7 @@
 use crate::immediates::Immediates;
 use crate::microtasks::Microtasks;
 use crate::net::Socket;
-use crate::process::{ExitRequest, Origin, Process};
+use crate::process::{Origin, Process};
 use crate::queues::Queues;
 use crate::stream::Streams;
 use crate::thrown::{Outcome, Thrown};
@@ -247,14 +247,19 @@ impl Runtime {
                 yield_now().await; // the drivers take in what was begun
             });
             if !event_loop.is_alive() {
-                self.end(None);
+                let runtime = Rc::clone(self);
+                event_loop.block_on(async move { runtime.end() });
             }
         }
         Ok(self.process.code())
     }
 
     /// Has something run before the loop goes on. What is not in a scope has one opened for it.
+    /// Nothing is run once 'exit' is being told, as in Node.
     pub(crate) fn push_tick(&self, tick: Tick) {
+        if self.process.is_exiting() {
+            return;
+        }
         self.ticks.borrow_mut().push_back(tick);
         if !self.is_in_scope() {
             self.microtasks.want_scope();
@@ -332,74 +337,16 @@ impl Runtime {
         f: impl FnOnce() -> Result<(), Thrown>,
     ) -> Result<(), Left> {
         let thrown = match catch_unwind(AssertUnwindSafe(f)) {
-            Ok(Ok(())) => {
-                return if self.process.is_ending() {
-                    Err(Left)
-                } else {
-                    Ok(())
-                };
-            }
-            Ok(Err(thrown)) => thrown,
-            Err(payload) => match payload.downcast::<ExitRequest>() {
-                Ok(request) => {
-                    self.end(Some(request.code));
-                    return Err(Left);
-                }
-                Err(payload) => Thrown::from_panic(&*payload),
-            },
+            Ok(result) => result.err(),
+            Err(payload) => self.thrown_by(payload),
         };
-        self.handle_thrown(thrown, Origin::UncaughtException)?;
-        Err(Left)
-    }
-
-    /// Has somebody hear of it; if nobody does, the program ends with code 1, and with 7 if the one
-    /// who hears throws, too.
-    fn handle_thrown(self: &Rc<Self>, thrown: Thrown, origin: Origin) -> Result<(), Left> {
-        let Some(hear) = self.process.uncaught_handler() else {
-            eprintln!("Uncaught {thrown}");
-            self.end(Some(1));
-            return Err(Left);
-        };
-        match catch_unwind(AssertUnwindSafe(|| hear(&thrown, origin))) {
-            Ok(Ok(())) if self.process.is_ending() => return Err(Left),
-            Ok(Ok(())) => {
-                self.immediates.push_nothing();
-                return Ok(());
+        match thrown {
+            Some(thrown) => {
+                self.handle_thrown(thrown, Origin::UncaughtException)?;
+                Err(Left)
             }
-            Ok(Err(again)) => {
-                eprintln!("Uncaught {again}");
-                self.process.end_without_exit_event(7);
-            }
-            Err(payload) => match payload.downcast::<ExitRequest>() {
-                Ok(request) => self.end(Some(request.code)),
-                Err(payload) => {
-                    eprintln!("Uncaught {}", Thrown::from_panic(&*payload));
-                    self.process.end_without_exit_event(7);
-                }
-            },
-        }
-        self.handle.stop();
-        Err(Left)
-    }
-
-    /// Ends the program: 'exit' is heard, and nothing else runs any more.
-    fn end(self: &Rc<Self>, code: Option<u8>) {
-        self.handle.stop();
-        if let Some(listeners) = self.process.begin_end(code) {
-            for listener in listeners {
-                let heard = catch_unwind(AssertUnwindSafe(|| listener(self.process.code())));
-                match heard {
-                    Ok(Ok(())) => {}
-                    Ok(Err(thrown)) => {
-                        eprintln!("Uncaught {thrown}");
-                        self.process.set_code(1);
-                    }
-                    Err(payload) => match payload.downcast::<ExitRequest>() {
-                        Ok(request) => self.process.set_code(request.code),
-                        Err(_) => self.process.set_code(1),
-                    },
-                }
-            }
+            None if self.process.is_ending() => Err(Left),
+            None => Ok(()),
         }
     }
 }

@@ -5,11 +5,13 @@ use std::cell::Cell;
 use std::error::Error;
 use std::fmt;
 use std::panic::resume_unwind;
+use std::rc::Rc;
 
-/// An error on its way to `uncaught_exception`.
+/// An error on its way to `uncaught_exception`. Clones are the same error.
+#[derive(Clone)]
 pub struct Thrown {
-    message: String,
-    source: Option<Box<dyn Error>>,
+    message: Rc<str>,
+    source: Option<Rc<dyn Error>>,
 }
 
 impl Thrown {
@@ -23,7 +25,7 @@ impl Thrown {
         let text = payload.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
         Thrown {
-            message: text.unwrap_or("a panic without a message").to_owned(),
+            message: text.unwrap_or("a panic without a message").into(),
             source: None,
         }
     }
@@ -63,8 +65,8 @@ impl<E: Into<Box<dyn Error>>> From<E> for Thrown {
     fn from(error: E) -> Self {
         let error = error.into();
         Thrown {
-            message: error.to_string(),
-            source: Some(error),
+            message: error.to_string().into(),
+            source: Some(error.into()),
         }
     }
 }

@@ -415,6 +415,9 @@ impl Handle {
     /// their own. See [`Handle::on_unhandled`]. What it panicked with may panic in its drop; nothing
     /// unwinds from here.
     pub fn report_unhandled(unhandled: Unhandled) {
+        if unhandled.is_exit() {
+            return;
+        }
         let current = Handle::try_current();
         if let Some(handle) = &current {
             add(&handle.inner.counters.tasks_unhandled, 1);

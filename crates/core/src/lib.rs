@@ -46,6 +46,6 @@ pub use sleep::Sleep;
 pub use slots::{Key, Slots};
 pub use source::{Done, Io, Ownership, Source};
 pub use stats::{PhaseReport, Ran, Stats, Woke};
-pub use task::{JoinError, JoinHandle, Task, Unhandled, YieldNow, yield_now};
+pub use task::{ExitRequest, JoinError, JoinHandle, Task, Unhandled, YieldNow, yield_now};
 pub use timeout::{Elapsed, Timeout};
 pub use timers::{Timer, Timers};

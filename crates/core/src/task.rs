@@ -198,6 +198,14 @@ impl<T> Shared<T> {
     }
 }
 
+/// What a style unwinds with when a program exits in the middle of a task: see
+/// [`Handle::report_unhandled`], which does not take it for a panic.
+#[derive(Debug)]
+pub struct ExitRequest {
+    /// The program's exit code.
+    pub code: u8,
+}
+
 /// Tells of a panic that nobody joined.
 fn report_unobserved<T>(outcome: Outcome<T>, spawned_at: &'static Location<'static>) {
     if let Outcome::Ended(Err(error @ JoinError::Panicked(_))) = outcome {
@@ -212,6 +220,13 @@ pub struct Unhandled {
     pub error: JoinError,
     /// Where the task was spawned.
     pub spawned_at: &'static Location<'static>,
+}
+
+impl Unhandled {
+    /// True if the task ended because the program exits.
+    pub(crate) fn is_exit(&self) -> bool {
+        matches!(&self.error, JoinError::Panicked(payload) if payload.is::<ExitRequest>())
+    }
 }
 
 impl fmt::Display for Unhandled {
