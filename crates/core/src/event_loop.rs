@@ -686,7 +686,7 @@ impl Drop for EventLoop {
         // may have to be the end of others (`scope` of the green style).
         let keys: Vec<_> = inner.tasks.borrow().iter().map(|(key, _)| key).collect();
         let handle = self.handle();
-        keys.into_iter().for_each(|key| handle.cancel_task(key));
+        keys.into_iter().for_each(|key| handle.end_task(key));
         while inner.ready.pop().is_some() {}
         let timers = inner.timers.take();
         let phases = inner.phases.take();

@@ -2,6 +2,7 @@
 
 use crate::budget::Budget;
 use crate::clock::Clock;
+use crate::entry::{self, Entry};
 use crate::heartbeat::Heartbeat;
 use crate::phases::{Phase, PhaseReached, Phases};
 use crate::pool::Pool;
@@ -20,7 +21,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::mem;
+use std::mem::{self, ManuallyDrop};
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -68,53 +69,48 @@ pub(crate) type UnhandledHook = Rc<dyn Fn(&Unhandled)>;
 pub(crate) type Observer = Rc<RefCell<dyn FnMut(&PhaseReport)>>;
 
 thread_local! {
-    /// How many loops run on this thread, one inside the other.
-    static DEPTH: Cell<usize> = const { Cell::new(0) };
-    /// The loop that runs on this thread right now; the innermost, if they are nested.
-    static CURRENT: RefCell<Option<Rc<Inner>>> = const { RefCell::new(None) };
+    /// The loop that runs on this thread right now; the innermost, if they are nested. Without a
+    /// destructor, as a loop may run also in that of another thread-local; nothing is in here by then.
+    static CURRENT: ManuallyDrop<RefCell<Option<Rc<Inner>>>> =
+        const { ManuallyDrop::new(RefCell::new(None)) };
 }
 
 /// Makes a loop the current one until it is dropped.
 pub(crate) struct Entered {
     before: Option<Rc<Inner>>,
+    _entry: Entry,
 }
 
 impl Entered {
     pub(crate) fn new(inner: &Rc<Inner>) -> Self {
-        DEPTH.set(DEPTH.get() + 1);
         Entered {
             before: replace_current(Some(Rc::clone(inner))),
+            _entry: Entry::new(),
         }
     }
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        DEPTH.set(DEPTH.get() - 1);
         let left = replace_current(self.before.take());
         drop(left);
     }
 }
 
-/// At the thread's end, when thread-locals are gone, there is no current loop.
 fn replace_current(with: Option<Rc<Inner>>) -> Option<Rc<Inner>> {
-    CURRENT
-        .try_with(|current| current.replace(with))
-        .ok()
-        .flatten()
+    CURRENT.with(|current| current.replace(with))
 }
 
 /// Queues a task of the loop that runs on this thread; false if it is another's.
 #[inline]
 pub(crate) fn push_ready(waker: &TaskWaker) -> bool {
-    let pushed = CURRENT.try_with(|current| match &*current.borrow() {
+    CURRENT.with(|current| match &*current.borrow() {
         Some(inner) if waker.is_of(&inner.shared) => {
             inner.ready.push(waker);
             true
         }
         _ => false,
-    });
-    pushed.unwrap_or(false)
+    })
 }
 
 impl Inner {
@@ -198,9 +194,8 @@ impl Handle {
 
     /// The loop that runs this code, if one does.
     pub fn try_current() -> Option<Handle> {
-        // At the thread's end there is none either.
-        let current = CURRENT.try_with(|current| current.borrow().clone());
-        current.ok().flatten().map(|inner| Handle { inner })
+        let current = CURRENT.with(|current| current.borrow().clone());
+        current.map(|inner| Handle { inner })
     }
 
     /// Starts a task. It never runs before `spawn` returns: it goes behind what is ready already.
@@ -276,6 +271,12 @@ impl Handle {
 
     /// Ends a task, as [`JoinHandle::cancel`] does.
     pub fn cancel_task(&self, key: Key<Task>) {
+        let _entry = Entry::new();
+        self.end_task(key);
+    }
+
+    /// [`Handle::cancel_task`], as part of a call into the loop.
+    pub(crate) fn end_task(&self, key: Key<Task>) {
         let mut tasks = self.inner.tasks.borrow_mut();
         let running = tasks.get(key).filter(|task| task.body.is_none());
         if let Some(task) = running {
@@ -299,9 +300,10 @@ impl Handle {
         Some(self.inner.running.get()).filter(|key| *key != Task::NONE)
     }
 
-    /// How many loops run this code, one inside the other: mostly one, and none outside of loops.
-    pub fn depth() -> usize {
-        DEPTH.get()
+    /// Names the innermost call into a loop that runs this code: to run it, enter it, drop it, or cancel
+    /// one of its tasks. No other call on this thread has the same number; outside of loops it is 0.
+    pub fn entry() -> u64 {
+        entry::current()
     }
 
     /// How many tasks have not ended.

@@ -10,6 +10,7 @@
 mod budget;
 mod clock;
 mod dump;
+mod entry;
 mod event_loop;
 mod foreign;
 mod handle;
@@ -33,6 +34,7 @@ mod wheel;
 
 pub use clock::Clock;
 pub use dump::{TaskInfo, TaskState};
+pub use entry::OneEntry;
 pub use event_loop::{EventLoop, Options};
 pub use handle::{Handle, KeepAlive};
 pub use heartbeat::{Heartbeat, Running, is_between_stacks, set_between_stacks};

@@ -88,6 +88,7 @@ mod state;
 mod stdio;
 mod switch;
 mod thread;
+mod thread_end;
 mod time;
 mod unwind;
 mod wait;

@@ -4,7 +4,7 @@
 //! address is in the guard page of the green thread that runs; if so it tells and aborts. Other faults
 //! go to whoever handled them before.
 
-use crate::switch;
+use crate::{switch, thread_end};
 use std::cell::Cell;
 use std::ffi::c_int;
 use std::mem::{MaybeUninit, zeroed};
@@ -34,6 +34,7 @@ pub(crate) fn watch_this_thread() {
             bus: install(libc::SIGBUS),
         });
         ensure_alternate_stack();
+        thread_end::watch_this_thread();
     }
 }
 

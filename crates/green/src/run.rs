@@ -3,7 +3,7 @@
 use crate::deadlock::{Deadlock, RunError};
 use crate::switch::Outside;
 use crate::thread::Builder;
-use oneloop_core::{EventLoop, JoinError};
+use oneloop_core::{EventLoop, JoinError, OneEntry};
 use std::panic::{Location, resume_unwind};
 
 /// Makes a loop and runs the function on it as the main green thread. When that has ended, the others
@@ -36,6 +36,7 @@ use std::panic::{Location, resume_unwind};
 /// When the function does.
 #[track_caller]
 pub fn run<T: 'static>(function: impl FnOnce() -> T + 'static) -> Result<T, RunError> {
+    let _one = OneEntry::new(); // nothing else can call into a loop that is on this stack
     run_at(&mut EventLoop::new()?, function, Location::caller())
 }
 
@@ -70,7 +71,7 @@ fn run_at<T: 'static>(
     while !main.is_finished() {
         event_loop.run()?;
         if !main.is_finished() && !event_loop.is_alive() {
-            let tasks = handle.dump_tasks();
+            let tasks = event_loop.enter(|| handle.dump_tasks());
             if main.state().is_interrupted() {
                 return Err(RunError::Deadlock(Deadlock { tasks })); // it waits in a cleanup
             }

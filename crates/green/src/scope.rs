@@ -165,7 +165,7 @@ impl<'scope, E> Scope<'scope, '_, E> {
         // function has run or been dropped. One that is left for good never is, so the caller's stack
         // is left then, too.
         let child: Box<dyn FnOnce() + 'static> = unsafe { transmute(child) };
-        let spawned = Builder::new().start_at(child, Location::caller());
+        let spawned = Builder::new().borrows().start_at(child, Location::caller());
         let thread = spawned.thread().clone();
         // Before any other code can run, which may spawn here, too, and panic.
         self.children.borrow_mut().push(thread.clone());

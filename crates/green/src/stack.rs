@@ -130,11 +130,13 @@ impl GreenStack {
             .max(4 * *PAGE_BYTES) // pages of 64 KiB: the guard must not be all there is
             .checked_next_multiple_of(*PAGE_BYTES)
             .ok_or(io::ErrorKind::OutOfMemory)?;
-        let pooled = POOL.with_borrow_mut(|pool| {
+        // At the thread's end there is no pool any more.
+        let pooled = POOL.try_with(|pool| {
+            let mut pool = pool.borrow_mut();
             let class = pool.iter_mut().find(|class| class.bytes == bytes)?;
             class.free.pop()
         });
-        let mapping = match pooled {
+        let mapping = match pooled.ok().flatten() {
             Some(mapping) => mapping,
             None => Mapping::new(bytes)?,
         };
@@ -165,7 +167,7 @@ impl Drop for GreenStack {
             return;
         };
         let mut mapping = Some(mapping);
-        // At the thread's end there is no pool any more: the pages are unmapped then.
+        // As in `new`; the pages are unmapped then.
         let _ = POOL.try_with(|pool| {
             let mut pool = pool.borrow_mut();
             let bytes = mapping.as_ref().map_or(0, |mapping| mapping.bytes);

@@ -12,6 +12,7 @@
 
 use crate::stack::{GreenStack, guard_of};
 use crate::state::State;
+use crate::thread_end;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 use oneloop_core::{Handle, set_between_stacks};
 use std::cell::Cell;
@@ -32,8 +33,8 @@ thread_local! {
     /// The green thread whose stack this code runs on. Without a destructor, so that the handler of a
     /// fault may look at it.
     static CURRENT: Cell<Option<NonNull<State>>> = const { Cell::new(None) };
-    /// How deeply loops were nested when the green thread that runs was resumed.
-    static DEPTH: Cell<usize> = const { Cell::new(0) };
+    /// The call into a loop that resumed the green thread that runs.
+    static ENTRY: Cell<u64> = const { Cell::new(0) };
     /// Green threads that wait while they unwind: meanwhile `thread::panicking` is true for all.
     static UNWINDING: Cell<usize> = const { Cell::new(0) };
 }
@@ -137,7 +138,7 @@ impl Deref for Waiting {
 /// True if this code is run by the loop that runs its green thread: not by another one inside.
 #[inline]
 pub(crate) fn is_on_its_loop() -> bool {
-    DEPTH.get() == Handle::depth()
+    ENTRY.get() == Handle::entry()
 }
 
 /// True if `thread::panicking` speaks of the green thread that runs, or of none.
@@ -178,17 +179,31 @@ impl Drop for Arrived {
     }
 }
 
+/// True unless the thread has begun to end since the stack last ran, in that call into a loop.
+#[cold]
+fn may_run_again(last: u64) -> bool {
+    if last == 0 || !thread_end::has_begun() {
+        return true;
+    }
+    thread_end::tell();
+    false
+}
+
 /// A green thread as a task's future.
 pub(crate) struct Body {
     /// None once it has ended.
     coroutine: Option<Coroutine<(), (), (), GreenStack>>,
     state: Rc<State>,
+    /// The call into a loop in which what is on the stack was there: what it refers to was, too. 0 if it
+    /// refers to nothing yet. In here it takes no memory: a body has 8 bytes to spare.
+    entry: u64,
 }
 
 impl Body {
     pub(crate) fn new(
         stack: GreenStack,
         state: Rc<State>,
+        borrows: bool,
         function: impl FnOnce() + 'static,
     ) -> Self {
         let inside = Rc::clone(&state);
@@ -205,7 +220,15 @@ impl Body {
         Body {
             coroutine: Some(coroutine),
             state,
+            entry: if borrows { Handle::entry() } else { 0 },
         }
+    }
+
+    /// False if what is on the stack may refer to what is gone: then it never runs again.
+    #[inline(always)]
+    fn may_run(&mut self) -> bool {
+        let last = mem::replace(&mut self.entry, Handle::entry());
+        last == self.entry || may_run_again(last)
     }
 
     /// Runs the stack until it waits (false) or has ended (true).
@@ -217,15 +240,22 @@ impl Body {
         let state = NonNull::new(Rc::as_ptr(&self.state).cast_mut());
         self.state.switch.waker.set(Some(NonNull::from(waker)));
         let before = CURRENT.replace(state);
-        let depth = DEPTH.replace(Handle::depth());
+        let entry = ENTRY.replace(self.entry);
         set_between_stacks(true);
         // It never unwinds: what runs on the stack is guarded.
         let resumed = coroutine.resume(());
         set_between_stacks(false);
         CURRENT.set(before);
-        DEPTH.set(depth);
+        ENTRY.set(entry);
         self.state.switch.waker.set(None);
         matches!(resumed, CoroutineResult::Return(()))
+    }
+
+    /// Leaves the stack where it is, with all that is on it: leaking memory is safe, freeing it with
+    /// values on it is not.
+    fn leave_behind(&mut self) {
+        mem::forget(self.coroutine.take());
+        self.state.leave_behind();
     }
 
     fn end(&mut self) {
@@ -240,6 +270,10 @@ impl Future for Body {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if !self.state.has_begun() && self.state.poll_begin(cx).is_pending() {
             return Poll::Pending;
+        }
+        if !self.may_run() {
+            self.leave_behind();
+            return Poll::Ready(());
         }
         if !self.resume(cx.waker()) {
             return Poll::Pending;
@@ -262,6 +296,9 @@ impl Drop for Body {
         if self.coroutine.is_none() {
             return;
         }
+        if !self.may_run() {
+            return self.leave_behind();
+        }
         self.state.close();
         let outside = Outside::new(); // what drops the loop may be a panic
         let ended = self.resume(Waker::noop());
@@ -269,10 +306,7 @@ impl Drop for Body {
         if ended {
             self.end();
         } else {
-            // A cleanup waits for what will not come. Its stack stays, as there is no way out of it:
-            // leaking memory is safe, freeing it with values on it is not.
-            mem::forget(self.coroutine.take());
-            self.state.leave_behind();
+            self.leave_behind(); // a cleanup waits for what will not come
         }
     }
 }

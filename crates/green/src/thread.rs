@@ -352,6 +352,8 @@ pub struct Builder {
     name: Option<Box<str>>,
     stack_bytes: usize,
     delay: Option<Duration>,
+    /// The function refers to what is there now, and may be gone when the thread runs.
+    borrows: bool,
 }
 
 impl Default for Builder {
@@ -360,6 +362,7 @@ impl Default for Builder {
             name: None,
             stack_bytes: STACK_BYTES,
             delay: None,
+            borrows: false,
         }
     }
 }
@@ -386,6 +389,12 @@ impl Builder {
     /// Has it begin only after that long: see [`spawn_after`].
     pub fn delay(mut self, delay: Duration) -> Self {
         self.delay = Some(delay);
+        self
+    }
+
+    /// For a function whose lifetime was made longer than it is: that of a scope.
+    pub(crate) fn borrows(mut self) -> Self {
+        self.borrows = true;
         self
     }
 
@@ -435,7 +444,7 @@ impl Builder {
             shared.delay(delay);
         }
         let inside = Rc::clone(&state);
-        let body = Body::new(stack, Rc::clone(&shared), move || {
+        let body = Body::new(stack, Rc::clone(&shared), self.borrows, move || {
             let result = catch_unwind(AssertUnwindSafe(function));
             inside.place.leave(result.map_err(error_of));
             let inside: Rc<State> = inside;
