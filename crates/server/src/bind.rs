@@ -1,15 +1,15 @@
 //! From `--listen` to listening sockets.
 
 use crate::endpoint::Endpoint;
+use crate::holder::{Holder, overlap};
 use crate::options::Options;
+use crate::socket_file::{Refused, SocketFile, is_no_socket};
 use oneloop::Handle;
 use oneloop::net::{Addr, ListenOptions, Listener};
+use rustix::net::sockopt;
 use std::io;
-use std::net::{Ipv6Addr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
 use tracing::warn;
 
 /// The addresses to listen on, all names looked up.
@@ -46,8 +46,9 @@ fn has_port_0(addr: &Addr) -> bool {
 /// A place where the server listens, for each of its threads to open.
 #[derive(Debug)]
 pub(crate) enum Place {
-    /// Each thread has a socket of its own, and the kernel spreads connections over them.
-    Inet(Addr),
+    /// Each thread has a socket of its own, and the kernel spreads connections over them. The flag is
+    /// `IPV6_V6ONLY`.
+    Inet(Addr, Option<bool>),
     /// All threads share one socket.
     Unix(OwnedFd),
 }
@@ -56,16 +57,19 @@ impl Place {
     /// The listener's place, for one more thread.
     pub(crate) fn of(listener: &Listener) -> io::Result<Place> {
         match listener.local_addr()? {
-            addr @ Addr::Inet(_) => Ok(Place::Inet(addr)),
+            addr @ Addr::Inet(inet) => {
+                let is_v6_only = || sockopt::ipv6_v6only(listener);
+                let v6_only = inet.is_ipv6().then(is_v6_only).transpose()?;
+                Ok(Place::Inet(addr, v6_only))
+            }
             _ => Ok(Place::Unix(listener.try_clone_fd()?)),
         }
     }
 
     pub(crate) fn listen(self, handle: &Handle, options: &Options) -> Result<Listener, String> {
         match self {
-            Place::Inet(addr) => {
-                listen(handle, &addr, options).map_err(|error| explain(&addr, &error))
-            }
+            Place::Inet(addr, v6_only) => listen(handle, &addr, options, v6_only)
+                .map_err(|error| explain(&addr, &Refused::Io(error))),
             Place::Unix(fd) => {
                 Listener::from_fd(handle, fd, false).map_err(|error| error.to_string())
             }
@@ -74,96 +78,143 @@ impl Place {
 }
 
 /// Listens on all of these for the first thread. A machine without IPv6 is told of, and served on
-/// what it has. The files of Unix sockets are noted as they are made.
+/// what it has. The files of Unix sockets are kept as they are made.
 pub(crate) fn listen_all(
     handle: &Handle,
     addrs: &[Addr],
     options: &Options,
-    files: &mut SocketFiles,
+    files: &mut Vec<SocketFile>,
 ) -> Result<Vec<Listener>, String> {
     let mut listeners = Vec::new();
     for addr in addrs {
-        match listen_alone(handle, addr, options) {
-            Ok(listener) => {
-                files.note(addr);
-                listeners.push(listener);
-            }
-            Err(error) if is_ipv6_missing(addr, &error) && addrs.len() > 1 => {
+        let v6_only = is_v6_only(addr, addrs);
+        match listen_alone(handle, addr, options, v6_only, files) {
+            Ok(listener) => listeners.push(listener),
+            Err(Refused::Io(error)) if is_ipv6_missing(addr, &error) && addrs.len() > 1 => {
                 warn!(%addr, "this machine has no IPv6: not listening there");
             }
-            Err(error) => return Err(explain(addr, &error)),
+            Err(refused) => return Err(explain(addr, &by_whom(refused, addr, &listeners))),
         }
     }
     Ok(listeners)
 }
 
+/// A socket on `[::]` serves IPv4 as well, unless IPv4 has a socket of its own on that port: then both
+/// can be only if it does not (`IPV6_V6ONLY`).
+fn is_v6_only(addr: &Addr, addrs: &[Addr]) -> Option<bool> {
+    let everywhere6 = addr
+        .inet()
+        .filter(|addr| addr.ip() == Ipv6Addr::UNSPECIFIED)?;
+    let mut others = addrs.iter().filter_map(Addr::inet);
+    let has_v4 = others.any(|other| other.is_ipv4() && other.port() == everywhere6.port());
+    has_v4.then_some(true)
+}
+
 /// Listens where nobody else does.
-fn listen_alone(handle: &Handle, addr: &Addr, options: &Options) -> io::Result<Listener> {
+fn listen_alone(
+    handle: &Handle,
+    addr: &Addr,
+    options: &Options,
+    v6_only: Option<bool>,
+    files: &mut Vec<SocketFile>,
+) -> Result<Listener, Refused> {
     match (addr, options.threads) {
-        (Addr::UnixPath(path), _) => match listen(handle, addr, options) {
-            Err(error) if is_left_over(path, &error) => {
-                std::fs::remove_file(path)?;
-                listen(handle, addr, options)
-            }
-            other => other,
-        },
+        (Addr::UnixPath(path), _) => {
+            let listen = || listen(handle, addr, options, None);
+            let (listener, file) = SocketFile::listen(path, listen)?;
+            files.push(file);
+            Ok(listener)
+        }
         (Addr::Inet(_), 2..) => {
             // Sockets that share their port would share it with those of another server, too: one
             // that does not share tells whether there is one, and which port 0 is to be.
-            let alone = Listener::bind(handle, addr, ListenOptions::default())?;
+            let how = ListenOptions {
+                v6_only,
+                ..ListenOptions::default()
+            };
+            let alone = Listener::bind(handle, addr, how)?;
             let addr = alone.local_addr()?;
             drop(alone);
-            listen(handle, &addr, options)
+            Ok(listen(handle, &addr, options, v6_only)?)
         }
-        _ => listen(handle, addr, options),
+        _ => Ok(listen(handle, addr, options, v6_only)?),
     }
 }
 
-fn listen(handle: &Handle, addr: &Addr, options: &Options) -> io::Result<Listener> {
+fn listen(
+    handle: &Handle,
+    addr: &Addr,
+    options: &Options,
+    v6_only: Option<bool>,
+) -> io::Result<Listener> {
     let how = ListenOptions {
         backlog: options.backlog,
         reuse_port: options.threads > 1,
+        v6_only,
         ..ListenOptions::default()
     };
     Listener::bind(handle, addr, how)
 }
 
-/// True for a socket file on which nobody listens any more.
-fn is_left_over(path: &Path, error: &io::Error) -> bool {
-    let is_dead =
-        || UnixStream::connect(path).is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused);
-    error.kind() == io::ErrorKind::AddrInUse && is_socket(path) && is_dead()
+/// Finds out who has an address that is in use: a listener of our own, or a process.
+fn by_whom(refused: Refused, addr: &Addr, ours: &[Listener]) -> Refused {
+    match refused {
+        Refused::Io(error) if error.kind() == io::ErrorKind::AddrInUse && !is_file(addr) => {
+            let mut ours = ours
+                .iter()
+                .filter_map(|listener| listener.local_addr().ok());
+            let is_ours = ours.any(|ours| match (ours.inet(), addr.inet()) {
+                (Some(ours), Some(addr)) => overlap(ours, addr),
+                _ => ours == *addr,
+            });
+            Refused::InUse(match is_ours {
+                true => Some(Holder::ThisServer),
+                false => Holder::of_addr(addr),
+            })
+        }
+        refused => refused,
+    }
 }
 
-fn is_socket(path: &Path) -> bool {
-    path.symlink_metadata()
-        .is_ok_and(|file| file.file_type().is_socket())
+/// True for the path of a file that is no socket.
+fn is_file(addr: &Addr) -> bool {
+    matches!(addr, Addr::UnixPath(path) if is_no_socket(path))
 }
 
 fn is_ipv6_missing(addr: &Addr, error: &io::Error) -> bool {
-    let is_loopback6 = addr
-        .inet()
-        .is_some_and(|addr| addr.ip() == Ipv6Addr::LOCALHOST);
+    let is_everywhere = |addr: SocketAddr| {
+        [Ipv6Addr::LOCALHOST, Ipv6Addr::UNSPECIFIED]
+            .map(IpAddr::V6)
+            .contains(&addr.ip())
+    };
+    let is_everywhere = addr.inet().is_some_and(is_everywhere);
     let unsupported = rustix::io::Errno::AFNOSUPPORT.raw_os_error();
-    is_loopback6
+    is_everywhere
         && (error.kind() == io::ErrorKind::AddrNotAvailable
             || error.raw_os_error() == Some(unsupported))
 }
 
 /// One sentence that says what to do.
-fn explain(addr: &Addr, error: &io::Error) -> String {
-    let advice = match error.kind() {
-        io::ErrorKind::AddrInUse => match addr {
-            Addr::UnixPath(path) if !is_socket(path) => {
+fn explain(addr: &Addr, refused: &Refused) -> String {
+    let advice = match refused {
+        Refused::InUse(holder) => in_use(holder.as_ref()),
+        Refused::Lock(path, error) => {
+            format!(
+                "cannot lock it with {}: {}",
+                path.display(),
+                in_words(error)
+            )
+        }
+        Refused::Io(error) => match error.kind() {
+            io::ErrorKind::AddrInUse if is_file(addr) => {
                 "a file that is no socket is there already".to_owned()
             }
-            _ => "the address is in use: stop what listens there, or give another --listen"
-                .to_owned(),
+            io::ErrorKind::AddrInUse => in_use(None),
+            io::ErrorKind::PermissionDenied => permission_needed(addr).to_owned(),
+            io::ErrorKind::AddrNotAvailable => "this machine does not have that address".to_owned(),
+            io::ErrorKind::NotFound => "the directory does not exist".to_owned(),
+            _ => in_words(error),
         },
-        io::ErrorKind::PermissionDenied => permission_needed(addr).to_owned(),
-        io::ErrorKind::AddrNotAvailable => "this machine does not have that address".to_owned(),
-        io::ErrorKind::NotFound => "the directory does not exist".to_owned(),
-        _ => in_words(error),
     };
     format!("cannot listen on {addr}: {advice}")
 }
@@ -180,6 +231,20 @@ fn permission_needed(addr: &Addr) -> &'static str {
     }
 }
 
+fn in_use(holder: Option<&Holder>) -> String {
+    match holder {
+        Some(Holder::ThisServer) => {
+            "the address is in use by this server: leave one of them out".to_owned()
+        }
+        Some(other) => {
+            format!("the address is in use by {other}: stop it, or give another --listen")
+        }
+        None => {
+            "the address is in use: stop what listens there, or give another --listen".to_owned()
+        }
+    }
+}
+
 /// What the system said, without its number.
 pub(crate) fn in_words(error: &io::Error) -> String {
     let text = error.to_string();
@@ -189,42 +254,6 @@ pub(crate) fn in_words(error: &io::Error) -> String {
         .to_lowercase()
 }
 
-/// Removes the files of Unix sockets when the server ends, unless somebody else has put others there.
-#[derive(Debug, Default)]
-pub(crate) struct SocketFiles {
-    files: Vec<(PathBuf, FileId)>,
-}
-
-/// Device and inode: the file itself, whatever its name.
-type FileId = (u64, u64);
-
-fn file_id(path: &Path) -> Option<FileId> {
-    path.symlink_metadata()
-        .ok()
-        .map(|file| (file.dev(), file.ino()))
-}
-
-impl SocketFiles {
-    fn note(&mut self, addr: &Addr) {
-        if let Addr::UnixPath(path) = addr
-            && let Some(id) = file_id(path)
-        {
-            self.files.push((path.clone(), id));
-        }
-    }
-}
-
-impl Drop for SocketFiles {
-    fn drop(&mut self) {
-        for (path, id) in &self.files {
-            if file_id(path) == Some(*id) {
-                // If it fails, the next server on this path finds it left over, and removes it.
-                let _ = std::fs::remove_file(path);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -232,8 +261,8 @@ mod tests {
     #[test]
     fn only_a_low_port_is_said_to_need_root() {
         let said = |addr: &str| {
-            let error = io::ErrorKind::PermissionDenied.into();
-            explain(&addr.parse().unwrap(), &error)
+            let error: io::Error = io::ErrorKind::PermissionDenied.into();
+            explain(&addr.parse().unwrap(), &Refused::Io(error))
         };
         for addr in ["127.0.0.1:80", "[::1]:1023"] {
             assert!(said(addr).contains("ports below 1024"), "{}", said(addr));

@@ -1,6 +1,6 @@
 //! The server's life: listen, serve, drain, end.
 
-use crate::bind::{Place, SocketFiles, in_words, listen_all};
+use crate::bind::{Place, in_words, listen_all};
 use crate::callbacks;
 use crate::inspect;
 use crate::limits;
@@ -27,7 +27,7 @@ pub(crate) fn run(options: Options, work: Work, addrs: &[Addr]) -> Result<ExitCo
     let connections_max = limits::prepare(&options, addrs.len(), &work);
     let mut event_loop = new_loop(&options)?;
     let handle = event_loop.handle();
-    let mut files = SocketFiles::default();
+    let mut files = Vec::new();
     let listeners = listen_all(&handle, addrs, &options, &mut files)?;
     let stop = StopRequests::listen(&handle).map_err(explain_signals)?;
     let questions = Signals::new(&handle, &[SIGUSR1]).map_err(explain_signals)?;

@@ -125,20 +125,6 @@ fn a_unix_socket_echoes_and_its_file_goes_with_the_server() {
 }
 
 #[test]
-fn the_file_of_a_successor_is_left_alone() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("socket");
-    let listen = format!("unix:{}", path.display());
-    let first = Server::run(command::main(&["--listen", &listen]));
-    std::fs::remove_file(&path).unwrap();
-    let second = Server::run(command::main(&["--listen", &listen]));
-    first.drain();
-    assert!(path.exists());
-    second.drain();
-    assert!(!path.exists());
-}
-
-#[test]
 fn a_left_over_socket_file_is_replaced() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("socket");

@@ -1,0 +1,335 @@
+//! Who has the path of a Unix socket: one server at a time, however it starts and ends.
+
+mod harness;
+
+use harness::client::{connect_unix, echo};
+use harness::command;
+use harness::process::Process;
+use harness::server::Server;
+use harness::{eventually, skip};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::process::Signal;
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// A path in a directory of its own.
+struct Place {
+    directory: TempDir,
+    socket: PathBuf,
+    lock: PathBuf,
+}
+
+impl Place {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let [socket, lock] = ["socket", "socket.lock"].map(|name| directory.path().join(name));
+        Place {
+            directory,
+            socket,
+            lock,
+        }
+    }
+
+    fn listen(&self) -> String {
+        format!("unix:{}", self.socket.display())
+    }
+
+    #[track_caller]
+    fn serve(&self, args: &[&str]) -> Server {
+        Server::run(command::main(
+            &[&["--listen", &self.listen()], args].concat(),
+        ))
+    }
+
+    /// A server that does not start here; gives what it says.
+    #[track_caller]
+    fn expect_refusal(&self) -> String {
+        let mut process = Process::start(command::main(&["--listen", &self.listen()]));
+        assert_eq!(process.stdout.next(), None, "it starts");
+        assert_eq!(process.wait().code(), Some(1));
+        let said = process.stderr.seen.last().cloned().unwrap();
+        assert!(said.starts_with("error: cannot listen on"), "{said}");
+        said
+    }
+
+    #[track_caller]
+    fn still_echoes(&self) {
+        let stream = UnixStream::connect(&self.socket).unwrap();
+        echo(connect_unix(stream), b"a fresh client");
+    }
+
+    #[track_caller]
+    fn expect_empty(&self) {
+        let left: Vec<_> = fs::read_dir(self.directory.path()).unwrap().collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+/// A bound socket of that kind, which need not listen.
+fn bind(path: &Path, kind: SocketType) -> OwnedFd {
+    let flags = SocketFlags::CLOEXEC; // children of other tests must not have it
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, kind, flags, None).unwrap();
+    rustix::net::bind(&socket, &SocketAddrUnix::new(path).unwrap()).unwrap();
+    socket
+}
+
+fn name_of_this_process() -> String {
+    let name = fs::read_to_string("/proc/self/comm").unwrap();
+    format!("{} (pid {})", name.trim_end(), std::process::id())
+}
+
+#[test]
+fn of_many_servers_that_start_at_once_exactly_one_listens() {
+    let place = Place::new();
+    for round in 0..4 {
+        if round % 2 == 0 {
+            drop(UnixListener::bind(&place.socket).unwrap()); // left over
+        }
+        let start = |_| Process::start(command::main(&["--listen", &place.listen()]));
+        let mut starting: Vec<Process> = (0..12).map(start).collect();
+        let mut listening = Vec::new();
+        for mut process in starting.drain(..) {
+            match process.stdout.next() {
+                Some(_) => listening.push(process),
+                None => {
+                    assert_eq!(process.wait().code(), Some(1));
+                    let said = process.stderr.seen.last().unwrap();
+                    assert!(said.contains("in use"), "{said}");
+                }
+            }
+        }
+        assert_eq!(listening.len(), 1);
+        place.still_echoes();
+        let mut process = listening.remove(0);
+        process.signal(Signal::TERM);
+        assert_eq!(process.wait().code(), Some(0));
+        place.expect_empty();
+    }
+}
+
+#[test]
+fn a_server_that_was_killed_is_replaced_and_its_successor_leaves_nothing() {
+    let place = Place::new();
+    for _ in 0..3 {
+        let mut killed = place.serve(&[]);
+        killed.signal(Signal::KILL);
+        killed.wait();
+        assert!(place.socket.exists() && place.lock.exists());
+    }
+    let server = place.serve(&[]);
+    place.still_echoes();
+    server.drain();
+    place.expect_empty();
+}
+
+#[test]
+fn a_stopped_server_with_a_full_backlog_is_neither_replaced_nor_connected_to() {
+    let place = Place::new();
+    let server = place.serve(&["--backlog", "1"]);
+    server.freeze();
+    let mut waiting = Vec::new();
+    loop {
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let client =
+            rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap();
+        match rustix::net::connect(&client, &SocketAddrUnix::new(&place.socket).unwrap()) {
+            Ok(()) => waiting.push(client),
+            Err(error) => break assert_eq!(error, rustix::io::Errno::AGAIN),
+        }
+    }
+    for lock in ["held", "removed"] {
+        if lock == "removed" {
+            fs::remove_file(&place.lock).unwrap();
+        }
+        let said = place.expect_refusal();
+        let holder = format!("in use by main (pid {})", server.child.id());
+        assert!(said.contains(&holder), "{said}");
+    }
+    drop(waiting);
+    server.thaw();
+    place.still_echoes();
+    server.drain();
+}
+
+#[test]
+fn a_look_at_a_path_is_no_client_of_who_listens_there() {
+    let place = Place::new();
+    let other = UnixListener::bind(&place.socket).unwrap();
+    let said = place.expect_refusal();
+    assert!(said.contains(&name_of_this_process()), "{said}");
+    other.set_nonblocking(true).unwrap();
+    let error = other.accept().unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+    assert!(!place.lock.exists());
+}
+
+#[test]
+fn a_look_at_a_path_runs_no_program_of_exec() {
+    let place = Place::new();
+    let ran = place.directory.path().join("ran");
+    let script = format!("echo ran >> '{}'", ran.display());
+    let server = place.serve(&["--mode", "exec", "--", "/bin/sh", "-c", &script]);
+    place.expect_refusal();
+    fs::remove_file(&place.lock).unwrap(); // so that only the look tells
+    place.expect_refusal();
+    let mut log = server.drain();
+    assert!(!ran.exists());
+    log.retain(|line| line.contains("stopped"));
+    assert!(log[0].contains("accepted=0"), "{log:?}");
+}
+
+#[test]
+fn a_bound_socket_of_any_kind_is_left_alone() {
+    for kind in [SocketType::STREAM, SocketType::SEQPACKET, SocketType::DGRAM] {
+        let place = Place::new();
+        let other = bind(&place.socket, kind);
+        let said = place.expect_refusal();
+        assert!(said.contains("in use"), "{said}");
+        assert!(place.socket.exists());
+        drop(other);
+        place.serve(&[]).drain();
+        place.expect_empty();
+    }
+}
+
+#[test]
+fn an_ending_server_leaves_the_files_of_its_successor_alone() {
+    let place = Place::new();
+    let first = place.serve(&[]);
+    let said = place.expect_refusal();
+    assert!(said.contains("in use"), "{said}");
+    fs::remove_file(&place.socket).unwrap();
+    fs::remove_file(&place.lock).unwrap();
+    let second = place.serve(&[]);
+    first.drain();
+    assert!(place.lock.exists());
+    place.still_echoes();
+    second.drain();
+    place.expect_empty();
+}
+
+#[test]
+fn a_server_whose_file_was_removed_keeps_its_path() {
+    let place = Place::new();
+    let server = place.serve(&[]);
+    fs::remove_file(&place.socket).unwrap();
+    let said = place.expect_refusal();
+    let holder = format!("in use by main (pid {})", server.child.id());
+    assert!(said.contains(&holder), "{said}");
+    server.drain();
+    place.expect_empty();
+}
+
+#[test]
+fn what_is_no_socket_is_refused_and_kept() {
+    type Make = fn(&Path);
+    let make: [(&str, Make); 3] = [
+        ("file", |path| fs::write(path, "precious").unwrap()),
+        ("directory", |path| fs::create_dir(path).unwrap()),
+        ("link", |path| symlink("elsewhere", path).unwrap()),
+    ];
+    for (kind, make) in make {
+        let place = Place::new();
+        make(&place.socket);
+        let said = place.expect_refusal();
+        assert!(said.contains("a file that is no socket"), "{kind}: {said}");
+        assert!(place.socket.symlink_metadata().is_ok(), "{kind}");
+        assert!(!place.lock.exists(), "{kind}");
+    }
+}
+
+#[test]
+fn a_lock_that_is_something_else_is_refused_and_kept() {
+    let make: [fn(&Path); 3] = [
+        |path| fs::create_dir(path).unwrap(),
+        |path| symlink("elsewhere", path).unwrap(),
+        |path| drop(bind(path, SocketType::STREAM)),
+    ];
+    for make in make {
+        let place = Place::new();
+        make(&place.lock);
+        let said = place.expect_refusal();
+        assert!(said.contains("socket.lock: "), "{said}");
+        assert!(place.lock.symlink_metadata().is_ok());
+        assert!(!place.socket.exists());
+    }
+}
+
+#[test]
+fn a_lock_file_need_not_be_writable_and_one_with_data_is_kept() {
+    for (data, mode) in [("", 0o444), ("precious", 0o600)] {
+        let place = Place::new();
+        fs::write(&place.lock, data).unwrap();
+        fs::set_permissions(&place.lock, fs::Permissions::from_mode(mode)).unwrap();
+        let server = place.serve(&[]);
+        place.expect_refusal();
+        server.drain();
+        assert_eq!(place.lock.exists(), !data.is_empty());
+    }
+}
+
+#[test]
+fn one_path_by_two_names_is_in_use_by_this_server() {
+    let place = Place::new();
+    let directory = place.directory.path();
+    let other = directory
+        .join("..")
+        .join(directory.file_name().unwrap())
+        .join("socket");
+    let listen = format!("{},unix:{}", place.listen(), other.display());
+    let mut process = Process::start(command::main(&["--listen", &listen]));
+    assert_eq!(process.wait().code(), Some(1));
+    let said = process.stderr.seen.last().unwrap();
+    assert!(said.contains("in use by this server"), "{said}");
+    place.expect_empty();
+}
+
+#[test]
+fn an_abstract_name_in_use_names_its_holder_and_has_no_lock() {
+    let name = format!("unix:@oneloop-in-use-{}", std::process::id());
+    let server = Server::run(command::main(&["--listen", &name]));
+    let mut process = Process::start(command::main(&["--listen", &name]));
+    assert_eq!(process.wait().code(), Some(1));
+    let said = process.stderr.seen.last().unwrap();
+    let holder = format!("in use by main (pid {})", server.child.id());
+    assert!(said.contains(&holder), "{said}");
+    server.drain();
+}
+
+#[test]
+fn a_directory_that_is_not_writable_is_said_so_and_a_live_socket_in_it_is_in_use() {
+    if rustix::process::geteuid().is_root() {
+        return skip("root may write everywhere");
+    }
+    let place = Place::new();
+    let set_mode = |mode| {
+        let mode = fs::Permissions::from_mode(mode);
+        fs::set_permissions(place.directory.path(), mode).unwrap();
+    };
+    set_mode(0o555);
+    let said = place.expect_refusal();
+    assert!(said.contains("permission denied"), "{said}");
+    set_mode(0o755);
+    let server = place.serve(&[]);
+    fs::remove_file(&place.lock).unwrap();
+    set_mode(0o555);
+    let said = place.expect_refusal();
+    assert!(said.contains("in use"), "{said}");
+    set_mode(0o755);
+    server.drain();
+}
+
+#[test]
+fn a_file_is_gone_before_its_lock_is() {
+    // A server that waits for the end of another starts at once when that has ended.
+    let place = Place::new();
+    let first = place.serve(&[]);
+    first.signal(Signal::TERM);
+    eventually("the lock is gone", || !place.lock.exists());
+    assert!(!place.socket.exists());
+    place.serve(&[]).drain();
+}
