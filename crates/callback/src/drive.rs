@@ -40,6 +40,13 @@ impl Pace {
         self.waker.set(Some(waker));
     }
 
+    /// Has the task look, unless it is at it.
+    pub(crate) fn kick_from_outside(&self) {
+        if !self.is_in_round.get() {
+            self.kick();
+        }
+    }
+
     pub(crate) fn is_held(&self) -> bool {
         self.is_held.get()
     }

@@ -78,6 +78,8 @@ pub(crate) struct State {
     referenced: Cell<bool>,
     fd: RawFd,
     waiting: [Cell<Option<Waker>>; 2],
+    /// The wait in that direction is a watch: see [`Source::poll_watch`].
+    watches: [Cell<bool>; 2],
     /// Changes with each wait that begins: whoever gives up takes back no wait but the own.
     tickets: [Cell<u16>; 2],
 }
@@ -96,6 +98,7 @@ impl State {
             referenced: Cell::new(true),
             fd,
             waiting: Default::default(),
+            watches: Default::default(),
             tickets: Default::default(),
         })
     }
@@ -113,7 +116,10 @@ impl State {
             self.interest.set(Interest::NONE);
             return self.take_waiting(wakers);
         }
-        self.take(|direction| ready.intersects(Ready::of(direction)), wakers)
+        self.take(
+            |direction| ready.intersects(self.awaited(direction)),
+            wakers,
+        )
     }
 
     /// Hands over everybody who waits, as [`State::mark`] does.
@@ -128,34 +134,48 @@ impl State {
                 && let Some(waker) = self.waiting[direction as usize].take()
             {
                 wakers.push_back(waker);
-                taken += 1;
+                taken += usize::from(!self.watches[direction as usize].get());
             }
         }
         if self.referenced.get() { taken } else { 0 }
     }
 
+    /// The bits that end the wait in that direction.
+    fn awaited(&self, direction: Direction) -> Ready {
+        if self.watches[direction as usize].get() {
+            Ready::HANG_UP | Ready::ERROR
+        } else {
+            Ready::of(direction)
+        }
+    }
+
+    /// True if a wait in that direction is one that may keep the loop alive.
     fn is_waiting(&self, direction: Direction) -> bool {
         let waker = self.waiting[direction as usize].take();
-        let waiting = waker.is_some();
+        let waiting = waker.is_some() && !self.watches[direction as usize].get();
         self.waiting[direction as usize].set(waker);
         waiting
     }
 
-    /// Keeps this waker for that direction. True if nobody waited there before.
-    fn park(&self, direction: Direction, waker: &Waker) -> bool {
+    /// Keeps this waker for that direction.
+    fn park(&self, direction: Direction, waker: &Waker, watches: bool) {
         let place = &self.waiting[direction as usize];
         let ticket = &self.tickets[direction as usize];
         ticket.set(ticket.get().wrapping_add(1));
+        self.watches[direction as usize].set(watches);
         match place.take() {
-            Some(old) if old.will_wake(waker) => {
-                place.set(Some(old));
-                false
-            }
-            old => {
-                place.set(Some(waker.clone()));
-                old.is_none()
-            }
+            Some(old) if old.will_wake(waker) => place.set(Some(old)),
+            _ => place.set(Some(waker.clone())),
         }
+    }
+
+    /// True if a task other than that waker's waits in that direction for the direction itself.
+    fn is_waited_for_by_another(&self, direction: Direction, waker: &Waker) -> bool {
+        let place = &self.waiting[direction as usize];
+        let old = place.take();
+        let is_other = old.as_ref().is_some_and(|old| !old.will_wake(waker));
+        place.set(old);
+        is_other && !self.watches[direction as usize].get()
     }
 
     /// After `EAGAIN`.
@@ -375,6 +395,26 @@ impl<F: AsFd> Source<F> {
         Poll::Pending
     }
 
+    /// Waits for what may end a connection while nothing is read from it or written to it: an error, such
+    /// as a reset, or a hang-up, which says that both directions are shut. Ready once one of the bits of
+    /// `end` ([`Ready::ERROR`], [`Ready::HANG_UP`]) is known.
+    ///
+    /// It is for a task that has no other wait in that direction; the next wait there takes its place, and
+    /// it takes no other task's. It costs no system call, no wake-up while bytes come, and keeps no loop
+    /// alive. An fd with [`Ownership::Shared`] is not watched: what is known of it already is told.
+    pub fn poll_watch(&self, cx: &mut Context<'_>, direction: Direction, end: Ready) -> Poll<()> {
+        if self.ready().intersects(end) {
+            return Poll::Ready(());
+        }
+        let state = &self.state;
+        let is_free = !state.is_waited_for_by_another(direction, cx.waker());
+        if is_free && state.ownership == Ownership::Sole {
+            // EPOLLERR and EPOLLHUP are told whatever was asked for.
+            self.park(direction, cx.waker(), true);
+        }
+        Poll::Pending
+    }
+
     /// Takes back a belief in readiness, for a caller that tried by itself and met `EAGAIN`.
     pub fn clear_ready(&self, direction: Direction) {
         self.state.clear(direction);
@@ -404,17 +444,30 @@ impl<F: AsFd> Source<F> {
 
     /// Forgets who waits for that direction.
     pub fn cancel(&self, direction: Direction) {
-        if self.state.waiting[direction as usize].take().is_some() && self.state.referenced.get() {
+        let counted = self.counts(direction);
+        self.state.waiting[direction as usize].set(None);
+        if counted {
             self.handle.inner.count_wait(false);
+        }
+    }
+
+    /// True if a wait in that direction keeps the loop alive.
+    fn counts(&self, direction: Direction) -> bool {
+        self.state.referenced.get() && self.state.is_waiting(direction)
+    }
+
+    fn park(&self, direction: Direction, waker: &Waker, watches: bool) {
+        let before = self.counts(direction);
+        self.state.park(direction, waker, watches);
+        let after = !watches && self.state.referenced.get();
+        if before != after {
+            self.handle.inner.count_wait(after);
         }
     }
 
     fn wait_for(&self, cx: &mut Context<'_>, direction: Direction) -> io::Result<()> {
         self.ask_for(direction)?;
-        let first = self.state.park(direction, cx.waker());
-        if first && self.state.referenced.get() {
-            self.handle.inner.count_wait(true);
-        }
+        self.park(direction, cx.waker(), false);
         Ok(())
     }
 

@@ -3,8 +3,8 @@
 
 use crate::buffer::{CHUNK_BYTES, Chunk};
 use crate::splice::{SplicePipe, is_refused};
-use crate::stream::{ReadHalf, WriteHalf};
-use oneloop_core::{Direction, Done, Source};
+use crate::stream::{ReadHalf, WriteHalf, reset_error};
+use oneloop_core::{Direction, Done, Ready, Source};
 use std::error;
 use std::fmt;
 use std::future::Future;
@@ -20,7 +20,8 @@ const SPLICED_BYTES_MIN: usize = 16 * 1024;
 /// At which end a copy failed, and how.
 #[derive(Debug)]
 pub enum CopyError {
-    /// Nothing more could be read. What was read before is written.
+    /// Nothing more could be read. What was read before is written, unless the other stream took no more
+    /// when this one was reset.
     Read(io::Error),
     /// Nothing more could be written. What was read before is lost, if [`Copying::held`] says so.
     Write(io::Error),
@@ -83,7 +84,8 @@ enum Held {
 /// ```
 ///
 /// A copy that waits for bytes holds nothing, neither a buffer nor a pipe; one that waits for room holds
-/// what it has read, which is one of them, and reads no more. A message takes two system calls; 64 KiB of
+/// what it has read, which is one of them, and reads no more. A reset of the stream that it reads ends it
+/// then, too: what is held is lost, as nothing says whether the other stream will ever take it. A message takes two system calls; 64 KiB of
 /// many take two as well, and less processor time, as nothing is copied.
 ///
 /// It holds no streams: those of the next poll are to be those of the last one.
@@ -158,12 +160,30 @@ impl Copying {
     {
         let splices = self.options.splices && from.is_spliced() && to.is_spliced();
         loop {
-            ready!(self.poll_write_held(cx, to)).map_err(CopyError::Write)?;
+            match self.poll_write_held(cx, to) {
+                Poll::Ready(written) => written.map_err(CopyError::Write)?,
+                Poll::Pending => return self.poll_reset(cx, from).map(|e| Err(CopyError::Read(e))),
+            }
             if self.has_ended {
                 return Poll::Ready(Ok(self.copied));
             }
             ready!(self.poll_hold(cx, from, splices)).map_err(CopyError::Read)?;
         }
+    }
+
+    /// While it waits for room, nothing is read, so a reset has to be watched for. Bytes whose end was
+    /// read are whole: they are still written.
+    fn poll_reset<R: ReadHalf + ?Sized>(&self, cx: &mut Context<'_>, from: &R) -> Poll<io::Error> {
+        if self.has_ended {
+            Poll::Pending
+        } else {
+            from.poll_reset(cx)
+        }
+    }
+
+    /// True if it waits for bytes to read.
+    pub(crate) fn is_reading(&self) -> bool {
+        !self.has_ended && self.held() == 0
     }
 
     /// Reads something, or the end.
@@ -269,7 +289,7 @@ fn whole(bytes: usize) -> io::Result<Done<usize>> {
 }
 
 /// Copies all that one stream gives to another one, until it ends; gives how many bytes it were. The
-/// other one is not ended.
+/// other one is not ended. A reset of either ends it at once, also of the one that is not waited for.
 ///
 /// Not cancel safe: dropped, it has moved an unknown part, and what it had read and not written, 64 KiB
 /// at most, is lost. To go on later, keep a [`Copying`] and poll that.
@@ -301,8 +321,26 @@ where
     W: WriteHalf + ?Sized,
 {
     let mut copying = Copying::new();
-    let copied = waits_on_two(from.source(), to.source(), |cx| copying.poll(cx, from, to));
+    let poll = |cx: &mut Context<'_>| match copying.poll(cx, from, to) {
+        // Nothing is written while it waits for bytes, so it watches for the end of their reader.
+        Poll::Pending if copying.is_reading() => {
+            poll_gone(cx, to).map(|error| Err(CopyError::Write(error)))
+        }
+        polled => polled,
+    };
+    let copied = waits_on_two(from.source(), to.source(), poll);
     Ok(copied.await?)
+}
+
+/// Waits until a socket can be written to no more, because its peer has gone or reset the connection.
+/// Only a hang-up says so for good: the readers of a FIFO may come back.
+fn poll_gone<W: WriteHalf + ?Sized>(cx: &mut Context<'_>, to: &W) -> Poll<io::Error> {
+    let source = to.source();
+    ready!(source.poll_watch(cx, Direction::Write, Ready::HANG_UP));
+    Poll::Ready(match source.ready().contains(Ready::ERROR) {
+        true => reset_error(source),
+        false => io::ErrorKind::BrokenPipe.into(),
+    })
 }
 
 /// A poll function that waits to read from one source, and to write to another, as a future that takes

@@ -168,6 +168,27 @@ impl Way {
         Ok(())
     }
 
+    /// True while it waits for bytes to read, and so hears of a reset anyway.
+    fn is_reading(&self) -> bool {
+        match &self.state {
+            State::Open => self.copying.is_reading(),
+            State::Ended => false,
+            State::Refused { from_ended, .. } => !from_ended,
+        }
+    }
+
+    /// Watches for a reset by a side from which nothing is read.
+    fn poll_reset<R>(&self, cx: &mut Context<'_>, from: &R) -> Poll<io::Error>
+    where
+        R: ReadHalf + ?Sized,
+    {
+        if self.is_reading() {
+            Poll::Pending
+        } else {
+            from.poll_reset(cx)
+        }
+    }
+
     /// Why it took no more, once.
     fn take_refusal(&mut self) -> io::Result<()> {
         match &mut self.state {
@@ -193,7 +214,8 @@ fn read_and_drop<R: ReadHalf + ?Sized>(cx: &mut Context<'_>, from: &R) -> io::Re
 /// When one side ends, the other is told ([`WriteHalf::end`]), and its own way goes on. When one side
 /// takes no more, its own way goes on as well: a server that answers before it has heard all, and
 /// closes, is heard out; what is sent to it meanwhile is dropped. A side that cannot be read ends both
-/// ways at once.
+/// ways at once, and so does a reset of a side from which nothing is read for now, because it has ended
+/// or because the other side takes no more: what was received from it and not written is lost then.
 ///
 /// A socket that is closed while its peer still sends is reset, and with it what is on its way there:
 /// whoever wants that to arrive shuts it down for writing, and reads it to its end first.
@@ -285,7 +307,13 @@ impl Relay {
             }
         }
         if !self.there.is_over() || !self.back.is_over() {
-            return Poll::Pending;
+            let first = self.there.poll_reset(cx, first.from);
+            let second = self.back.poll_reset(cx, second.from);
+            return match (first, second) {
+                (Poll::Ready(error), _) => Poll::Ready(Err(RelayError::First(error))),
+                (_, Poll::Ready(error)) => Poll::Ready(Err(RelayError::Second(error))),
+                _ => Poll::Pending,
+            };
         }
         let there = self.there.take_refusal().map_err(RelayError::Second);
         let back = self.back.take_refusal().map_err(RelayError::First);

@@ -3,6 +3,8 @@
 use crate::buffer::{CHUNK_BYTES, Chunk};
 use crate::socket::Socket;
 use oneloop_core::{Direction, Done, Ready, Source};
+use rustix::io::Errno;
+use rustix::net::sockopt;
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll, ready};
 
@@ -57,6 +59,15 @@ pub trait ReadHalf: AsSource {
         let space = &mut chunk.space()[..bytes_max.clamp(1, CHUNK_BYTES)];
         let count = ready!(self.poll_read(cx, space))?;
         Poll::Ready(Ok((count > 0).then(|| chunk.filled(count))))
+    }
+
+    /// Waits for a reset by the other end while nothing is read: ready with why the connection has ended.
+    /// An end in good order, after which what was sent can still be read, is not told. See
+    /// [`Source::poll_watch`].
+    fn poll_reset(&self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let source = self.source();
+        ready!(source.poll_watch(cx, Direction::Read, Ready::ERROR));
+        Poll::Ready(reset_error(source))
     }
 
     /// Like [`ReadHalf::poll_read_chunk`], without waiting: `Pending` only says that nothing is there.
@@ -154,6 +165,16 @@ pub trait WriteHalf: AsSource {
             bufs => write_vectored(self, bufs),
         });
         Ok(written?.unwrap_or(0))
+    }
+}
+
+/// Why a connection was reset. The kernel tells it once (`SO_ERROR`), and says `EPIPE` of a reset that
+/// comes after the other end's last byte.
+pub(crate) fn reset_error(source: &Source) -> io::Error {
+    match sockopt::socket_error(source) {
+        Ok(Err(errno)) if errno != Errno::PIPE => errno.into(),
+        Err(Errno::NOTSOCK) => Errno::IO.into(),
+        _ => Errno::CONNRESET.into(),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use crate::patience::{Expired, Patience};
 use crate::service::Service;
-use oneloop::Direction;
 use oneloop::net::{Addr, Chunk, ReadHalf, Shutdown, Socket};
+use oneloop::{Direction, Ready};
 use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -30,6 +30,11 @@ impl Broken {
             Broken::Peer(_) | Broken::CutOff | Broken::Expired(Expired::Write)
         )
     }
+
+    /// True if the peer has not heard all that the client had to say.
+    pub(crate) fn cuts_client_off(&self) -> bool {
+        matches!(self, Broken::Io(_) | Broken::Expired(Expired::HangUp))
+    }
 }
 
 impl From<io::Error> for Broken {
@@ -52,6 +57,12 @@ pub(crate) fn log_end(number: u64, end: &Result<(), Broken>, peer: impl Fn() -> 
         Err(Broken::Io(error)) => debug!(number, %error, "closed"),
         Err(Broken::Peer(error)) => debug!(number, %error, "closed: its peer failed"),
         Err(Broken::CutOff) => debug!(number, "closed: --drain is over"),
+        Err(Broken::Expired(Expired::HangUp)) => {
+            debug!(
+                number,
+                "closed: the client had hung up, and its peer took no more"
+            );
+        }
         Err(Broken::Expired(Expired::Linger)) => debug!(number, "closed: the client did not"),
         Err(Broken::Expired(expired)) => info!(number, peer = %peer(), "closed: {expired} passed"),
         Err(Broken::TooSlow) => {
@@ -153,6 +164,25 @@ impl Client {
         self.service().is_draining() && !self.socket().source().is_ready(Direction::Read)
     }
 
+    /// True once both directions are shut, though something it has sent may not be read yet: a Unix client
+    /// that has closed, or a TCP client that has ended after its peer.
+    pub(crate) fn is_hung_up(&self) -> bool {
+        let ready = self.socket().source().ready();
+        ready.contains(Ready::HANG_UP)
+    }
+
+    /// The client has hung up, and its last words wait for the peer: it has little time left for them.
+    pub(crate) fn note_hang_up(&mut self) {
+        self.patience_for_all().note_hang_up();
+    }
+
+    /// For what has a limit whatever the time-outs are.
+    fn patience_for_all(&mut self) -> &mut Patience {
+        let service = &self.accepted.place.service;
+        self.patience
+            .get_or_insert_with(|| Box::new(Patience::new(service.limits, &service.handle)))
+    }
+
     /// True if a time-out can come.
     #[inline]
     pub(crate) fn may_expire(&self) -> bool {
@@ -208,7 +238,8 @@ pub(crate) trait Served: Sized {
                 return polled;
             }
             let expired = ready!(self.client().poll_expired(cx));
-            if expired == Expired::Linger || !self.try_to_send(cx) {
+            let is_gone = matches!(expired, Expired::Linger | Expired::HangUp);
+            if is_gone || !self.try_to_send(cx) {
                 return Poll::Ready(Err(expired.into()));
             }
         }
@@ -223,11 +254,8 @@ pub(crate) trait Served: Sized {
             Err(error) if error.kind() != io::ErrorKind::NotConnected => return Err(error.into()),
             _ => {} // who is gone already need not be told
         }
-        let service = &client.accepted.place.service;
-        let patience = client
-            .patience
-            .get_or_insert_with(|| Box::new(Patience::new(service.limits, &service.handle)));
-        patience.note_lingering(&service.handle);
+        let handle = client.service().handle.clone();
+        client.patience_for_all().note_lingering(&handle);
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use crate::client::{Broken, Client, Served};
 use crate::mode::Mode;
 use crate::output::Output;
 use oneloop::Direction;
-use oneloop::net::{Chunk, WriteHalf};
+use oneloop::net::{Chunk, ReadHalf, WriteHalf};
 use std::io;
 use std::task::{Context, Poll, ready};
 
@@ -52,7 +52,8 @@ impl Connection {
             ready!(self.poll_flush(cx))?;
             if !self.mode.member().is_some_and(Member::has_mail) {
                 return if more_may_come {
-                    Poll::Pending
+                    let reset = self.client.socket().poll_reset(cx); // nothing is read any more
+                    reset.map(|error| Err(error.into()))
                 } else {
                     Poll::Ready(Ok(()))
                 };

@@ -11,12 +11,16 @@ use std::time::{Duration, Instant};
 /// How long the server waits for a client to close, after it has closed itself.
 pub(crate) const LINGER: Duration = Duration::from_secs(1);
 
+/// How long what a client sent before it hung up may wait for a peer that takes nothing of it.
+pub(crate) const HANG_UP_GRACE: Duration = Duration::from_secs(10);
+
 /// Why a client was given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Expired {
     Idle,
     Write,
     Linger,
+    HangUp,
 }
 
 impl fmt::Display for Expired {
@@ -25,6 +29,7 @@ impl fmt::Display for Expired {
             Expired::Idle => "--idle-timeout",
             Expired::Write => "--write-timeout",
             Expired::Linger => "the linger",
+            Expired::HangUp => "the wait of a client that hung up",
         })
     }
 }
@@ -58,6 +63,7 @@ pub(crate) struct Patience {
     /// Since when output has waited and none was taken.
     blocked: Option<Instant>,
     lingering: Option<Instant>,
+    has_hung_up: bool,
     timer: Option<(Instant, Sleep)>,
 }
 
@@ -68,6 +74,7 @@ impl Patience {
             active: handle.now(),
             blocked: None,
             lingering: None,
+            has_hung_up: false,
             timer: None,
         }
     }
@@ -91,6 +98,11 @@ impl Patience {
         self.lingering = Some(handle.now());
     }
 
+    /// The client is gone, and what it sent waits for its peer.
+    pub(crate) fn note_hang_up(&mut self) {
+        self.has_hung_up = true;
+    }
+
     /// The first time-out to come, by what is known now.
     fn next(&self) -> Option<(Instant, Expired)> {
         let after = |since: Option<Instant>, limit: Option<Duration>, what| {
@@ -100,6 +112,11 @@ impl Patience {
             after(Some(self.active), self.limits.idle, Expired::Idle),
             after(self.blocked, self.limits.write, Expired::Write),
             after(self.lingering, Some(LINGER), Expired::Linger),
+            after(
+                self.has_hung_up.then_some(self.active),
+                Some(HANG_UP_GRACE),
+                Expired::HangUp,
+            ),
         ]
         .into_iter()
         .flatten()

@@ -86,7 +86,7 @@ impl Peer {
     pub(crate) async fn end(self, client: Client, connection: &Result<(), Broken>) {
         match self {
             Peer::Upstream(socket) => {
-                if let Err(Broken::Io(_)) = connection {
+                if connection.as_ref().is_err_and(Broken::cuts_client_off) {
                     let _ = socket.reset_on_close(); // it must not take this for the client's end
                 }
             }

@@ -6,16 +6,21 @@
 
 use crate::callbacks::{self, Drains, Open};
 use crate::client::{Accepted, Broken, Place, log_end};
-use crate::patience::Expired;
+use crate::patience::{Expired, HANG_UP_GRACE};
 use crate::service::Service;
 use crate::upstream::Upstream;
-use crate::watch::{Watch, Watched, to_ms};
-use oneloop::Key;
-use oneloop::callback::net::{Error, Socket};
-use oneloop::net::Socket as NetSocket;
+use crate::watch::{Watch, Watched, taken, to_ms};
+use oneloop::callback::net::{Error, Socket, event};
+use oneloop::callback::{Timeout, clear_timeout, set_timeout};
+use oneloop::net::{ReadHalf, Socket as NetSocket};
+use oneloop::{Handle, Key};
 use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 
 /// What the handlers of both sockets share; they are given the one that they are of.
 struct Pair {
@@ -26,6 +31,8 @@ struct Pair {
     /// The client is listened to no longer.
     ending: Cell<bool>,
     watch: RefCell<Watch>,
+    /// Looks whether the client has hung up while the upstream takes nothing.
+    hang_up_look: Cell<Option<Timeout>>,
     broken: RefCell<Option<Broken>>,
 }
 
@@ -34,12 +41,33 @@ pub(crate) fn serve(accepted: Accepted, upstream: Arc<Upstream>) {
     let service = Rc::clone(accepted.place.service());
     let handle = service.handle.clone();
     handle.clone().spawn_detached(async move {
-        let connected = upstream.connect(&handle).await;
-        if let Err(error) = &connected {
-            service.tell_of_no_peer(error);
+        match connect(&accepted.socket, &upstream, &handle).await {
+            Ok(connected) => {
+                if let Err(error) = &connected {
+                    service.tell_of_no_peer(error);
+                }
+                wire(accepted, connected.ok());
+            }
+            Err(reset) => log_end(accepted.number, &Err(reset.into()), || None),
         }
-        wire(accepted, connected.ok());
     });
+}
+
+/// Connects for a client that may go meanwhile.
+///
+/// # Errors
+/// The client's reset.
+async fn connect(
+    client: &NetSocket,
+    upstream: &Upstream,
+    handle: &Handle,
+) -> io::Result<io::Result<NetSocket>> {
+    let mut connect = pin!(upstream.connect(handle));
+    poll_fn(|cx| match connect.as_mut().poll(cx) {
+        Poll::Ready(connected) => Poll::Ready(Ok(connected)),
+        Poll::Pending => client.poll_reset(cx).map(Err),
+    })
+    .await
 }
 
 fn wire(accepted: Accepted, upstream: Option<NetSocket>) {
@@ -57,6 +85,7 @@ fn wire(accepted: Accepted, upstream: Option<NetSocket>) {
         upstream: RefCell::new(upstream.clone()),
         ending: Cell::new(false),
         watch: RefCell::default(),
+        hang_up_look: Cell::new(None),
         broken: RefCell::default(),
     });
     let place = service.clients.add(Rc::clone(&pair) as _, &client);
@@ -64,6 +93,9 @@ fn wire(accepted: Accepted, upstream: Option<NetSocket>) {
     match upstream {
         Some(upstream) => {
             pair.listen_upstream(&client, &upstream);
+            // Also behind its end, while only the other one has something to say.
+            client.watch_resets();
+            upstream.watch_resets();
             client.pipe(&upstream);
             upstream.pipe(&client);
             pair.listen_behind_pipes(&client, &upstream);
@@ -115,12 +147,38 @@ impl Pair {
                 pair.watch_output(&to);
             }
         });
+        let (pair, to) = (Rc::clone(self), upstream.clone());
+        client.on(event::Pause, move |client| pair.watch_hang_up(&client, &to));
         let (pair, to) = (Rc::clone(self), client.clone());
         upstream.on_close(move |_, _| {
             if pair.ending.get() {
                 to.resume(); // the pipe has paused it, but its end is to be heard
             }
         });
+    }
+
+    /// Gives up a client that has hung up while the upstream takes nothing. The pipe pauses a client only
+    /// then, and a look every now and then costs less than one at each pause.
+    fn watch_hang_up(self: &Rc<Self>, client: &Socket, upstream: &Socket) {
+        if self.hang_up_look.get().is_some() {
+            return;
+        }
+        let before = taken(upstream);
+        let (pair, client, upstream) = (Rc::clone(self), client.clone(), upstream.clone());
+        let look = move || {
+            pair.hang_up_look.set(None);
+            if client.is_destroyed() || !client.is_paused() {
+                return;
+            }
+            if client.is_hung_up() && taken(&upstream) == before {
+                reset(&upstream); // it must not take this for the client's end
+                pair.give_up(&client, Expired::HangUp.into());
+            } else {
+                pair.watch_hang_up(&client, &upstream);
+            }
+        };
+        let look = set_timeout(look, to_ms(HANG_UP_GRACE));
+        self.hang_up_look.set(Some(look));
     }
 
     /// The client has sent its last.
@@ -173,8 +231,7 @@ impl Pair {
     fn on_error(&self, error: &Error) {
         self.broken.replace(Some(Broken::Io(error.clone().into())));
         if let Some(upstream) = self.upstream.take() {
-            // It must not take this for the client's end.
-            let _ = upstream.reset_and_destroy();
+            reset(&upstream); // it must not take this for the client's end
         }
     }
 
@@ -185,11 +242,14 @@ impl Pair {
         self.broken
             .replace(Some(Broken::Peer(error.clone().into())));
         self.give_place_back();
-        let _ = client.reset_and_destroy();
+        reset(client);
     }
 
     fn on_close(&self, client: &Socket, place: Key<Open>) {
         self.stop_watch();
+        if let Some(look) = self.hang_up_look.take() {
+            clear_timeout(look);
+        }
         self.service.clients.remove(place);
         let end = self.broken.take().map_or(Ok(()), Err);
         if let Some(upstream) = self.upstream.take()
@@ -204,6 +264,13 @@ impl Pair {
     /// Before the client can see the end: it may come again at once.
     fn give_place_back(&self) {
         drop(self.place.take());
+    }
+}
+
+/// Closes with a reset, or, as a Unix socket has none, without.
+fn reset(socket: &Socket) {
+    if socket.reset_and_destroy().is_err() {
+        socket.destroy();
     }
 }
 
@@ -229,8 +296,9 @@ impl Watched for Pair {
         self.broken.replace(Some(why));
         self.give_place_back();
         if resets {
-            let _ = client.reset_and_destroy(); // a Unix socket has none
+            reset(client);
+        } else {
+            client.destroy();
         }
-        client.destroy();
     }
 }

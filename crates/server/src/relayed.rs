@@ -4,7 +4,7 @@ use crate::client::{Broken, Client, Served};
 use crate::patience::Expired;
 use crate::peer::{Opening, Peer, Peers};
 use oneloop::Direction;
-use oneloop::net::{CHUNK_BYTES, CopyOptions, Relay, RelayError};
+use oneloop::net::{CHUNK_BYTES, CopyOptions, ReadHalf, Relay, RelayError};
 use std::fmt;
 use std::io;
 use std::task::{Context, Poll, ready};
@@ -67,9 +67,13 @@ impl Relayed {
     /// Gets the peer. Ready without one if there is none to be had, which is told; the client then hears
     /// its end.
     pub(crate) fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
-        match ready!(self.opening.as_mut().poll(cx)) {
-            Ok(peer) => self.peer = Some(peer),
-            Err(error) => self.client.service().tell_of_no_peer(&error),
+        match self.opening.as_mut().poll(cx) {
+            Poll::Ready(Ok(peer)) => self.peer = Some(peer),
+            Poll::Ready(Err(error)) => self.client.service().tell_of_no_peer(&error),
+            Poll::Pending => {
+                let reset = ready!(self.client.socket().poll_reset(cx));
+                return Poll::Ready(Err(Broken::Io(reset)));
+            }
         }
         Poll::Ready(Ok(()))
     }
@@ -91,6 +95,9 @@ impl Relayed {
                 return Poll::Ready(Err(Broken::CutOff));
             }
             let there = self.relay.there();
+            if there.held() > 0 && self.client.is_hung_up() {
+                self.client.note_hang_up();
+            }
             if !self.client.is_drained() || there.is_over() || there.held() > 0 {
                 return Poll::Pending;
             }

@@ -77,7 +77,7 @@ pub(crate) trait Watched: 'static {
 }
 
 /// Bytes that the kernel has taken for the client.
-fn taken(socket: &Socket) -> u64 {
+pub(crate) fn taken(socket: &Socket) -> u64 {
     socket.bytes_written() - socket.writable_length() as u64
 }
 

@@ -97,4 +97,6 @@ flags! {
     ABORTED = 34;
     /// There is a time-out to be put off by activity.
     HAS_TIMEOUT = 35;
+    /// A reset is told whenever it comes.
+    WATCHES_RESETS = 36;
 }

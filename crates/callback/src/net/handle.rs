@@ -241,9 +241,38 @@ impl StreamHandle {
         if let Io::Open(socket) = &*self.io.borrow() {
             socket.source().cancel(Direction::Read); // it keeps nothing alive
         }
+        self.look_at_watch();
     }
 
-    fn is_hung_up(&self) -> bool {
+    /// Whether it watches for a reset may have changed.
+    pub(super) fn look_at_watch(&self) {
+        self.pace.kick_from_outside(); // a round ends with a look
+    }
+
+    /// Watches for a reset while it reads nothing, if its socket wants that: libuv, which takes the fd out
+    /// of epoll then, hears of it with the next read or write.
+    fn watch_round(&self, cx: &mut Context<'_>) {
+        if self.is_reading.get() || !self.owner_watches() {
+            return;
+        }
+        let reset = match &*self.io.borrow() {
+            Io::Open(socket) => socket.poll_reset(cx),
+            _ => return,
+        };
+        if let Poll::Ready(error) = reset {
+            let error = Error::system("read", error);
+            self.tell(|owner| owner.on_read_error(error));
+        }
+    }
+
+    fn owner_watches(&self) -> bool {
+        let owner = self.owner.take();
+        let watches = owner.as_ref().is_some_and(Socket::watches_resets);
+        self.owner.set(owner);
+        watches
+    }
+
+    pub(super) fn is_hung_up(&self) -> bool {
         self.ready().contains(Ready::HANG_UP)
     }
 
@@ -563,6 +592,7 @@ impl Driven for StreamHandle {
         if was_hung_up {
             self.drain(); // an event that tells of the end lets the write side look, too
         }
+        self.watch_round(cx);
     }
 
     fn is_closed(&self) -> bool {

@@ -20,6 +20,10 @@ impl Pipes {
         self.awaited.clear();
     }
 
+    pub(super) fn is_piped(&self) -> bool {
+        !self.to.is_empty()
+    }
+
     fn remove_awaited(&mut self, pipe: &Rc<Pipe>) {
         self.awaited.retain(|other| !Rc::ptr_eq(other, pipe));
     }

@@ -609,6 +609,27 @@ impl Socket {
         self.handle().is_some_and(|handle| handle.retry_write())
     }
 
+    /// Has 'error' tell of a reset by the peer whenever it comes, also while nothing is read; what was
+    /// received and not read yet is lost then. A socket that is piped to something does so by itself until
+    /// its end: a source that waits for its target is not to stay when its peer has gone. Node tells of a
+    /// reset with the next read or write, which may never come.
+    pub fn watch_resets(&self) -> &Self {
+        self.inner.flags.set(WATCHES_RESETS);
+        self.with_handle(|handle| handle.look_at_watch());
+        self
+    }
+
+    pub(super) fn watches_resets(&self) -> bool {
+        let flags = &self.inner.flags;
+        let is_piped = || self.rare(|rare| Some(rare.pipes.is_piped())) == Some(true);
+        flags.has(WATCHES_RESETS) || (!flags.has(READ_ENDED) && is_piped())
+    }
+
+    /// True once both directions are shut, though what the peer sent may not be read yet.
+    pub fn is_hung_up(&self) -> bool {
+        self.with_handle(|handle| handle.is_hung_up()) == Some(true)
+    }
+
     // The kernel's options.
 
     /// Sends small writes at once rather than gathered (`TCP_NODELAY`). Off by default, as in Node.

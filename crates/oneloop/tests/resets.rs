@@ -1,0 +1,346 @@
+//! A connection that is reset while nothing is read from it, because what it sent waits for another one.
+
+use oneloop::net::{
+    ByteStream, CopyError, Copying, ReadHalf, Relay, RelayError, Side, Socket, UnixStream,
+    WriteHalf, copy, pipe, relay,
+};
+use oneloop::{Direction, EventLoop, Handle, Ready, aio, callback, green};
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::io::{self, Read, Write};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// Much longer than a turn, and less than a test may take.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// One end on the loop, the other outside.
+fn tcp(handle: &Handle) -> (Socket, std::net::TcpStream) {
+    let (inside, outside) = tcp_pair();
+    inside.set_nonblocking(true).unwrap();
+    (Socket::from_fd(handle, inside.into()).unwrap(), outside)
+}
+
+fn tcp_pair() -> (std::net::TcpStream, std::net::TcpStream) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let outside = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (inside, _) = listener.accept().unwrap();
+    (inside, outside)
+}
+
+fn reset(stream: std::net::TcpStream) {
+    rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
+}
+
+fn run<F: Future>(make: impl FnOnce(Handle) -> F) -> F::Output {
+    let mut event_loop = EventLoop::new().unwrap();
+    let handle = event_loop.handle();
+    event_loop.block_on(make(handle))
+}
+
+/// Polls something until a feeder can write no more: whoever should take its bytes is blocked.
+async fn poll_until_blocked<T>(
+    handle: &Handle,
+    mut feeder: impl Write,
+    mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
+) {
+    let mut quiet = 0;
+    while quiet < 20 {
+        let mut written = 0;
+        while let Ok(count) = feeder.write(&[7; 64 * 1024]) {
+            written += count;
+        }
+        quiet = if written == 0 { quiet + 1 } else { 0 };
+        poll_fn(|cx| {
+            assert!(poll(cx).is_pending(), "nothing has ended yet");
+            Poll::Ready(())
+        })
+        .await;
+        handle.sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// What a future gives, soon.
+async fn soon<T>(handle: &Handle, future: impl Future<Output = T>) -> T {
+    let soon = handle.timeout(DEADLINE, future).await;
+    soon.expect("it was noticed")
+}
+
+fn is_reset(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::ConnectionReset
+}
+
+#[test]
+fn a_copy_whose_target_takes_nothing_hears_that_its_source_was_reset() {
+    run(|handle| async move {
+        let (from, feeder) = tcp(&handle);
+        let (to, _sink) = tcp(&handle);
+        feeder.set_nonblocking(true).unwrap();
+        let mut copying = Copying::new();
+        let mut poll = |cx: &mut Context<'_>| copying.poll(cx, &from, &to);
+        poll_until_blocked(&handle, &feeder, &mut poll).await;
+        reset(feeder);
+        let error = soon(&handle, poll_fn(poll)).await.unwrap_err();
+        assert!(
+            matches!(&error, CopyError::Read(error) if is_reset(error)),
+            "{error:?}"
+        );
+    });
+}
+
+#[test]
+fn a_copy_into_a_full_pipe_hears_that_its_source_was_reset() {
+    run(|handle| async move {
+        let (from, feeder) = tcp(&handle);
+        let (_reader, to) = pipe(&handle).unwrap();
+        feeder.set_nonblocking(true).unwrap();
+        let mut copy = pin!(copy(&from, &to));
+        poll_until_blocked(&handle, &feeder, |cx| copy.as_mut().poll(cx)).await;
+        reset(feeder);
+        assert!(is_reset(&soon(&handle, copy).await.unwrap_err()));
+    });
+}
+
+#[test]
+fn a_copy_that_waits_for_bytes_hears_that_its_target_is_gone() {
+    run(|handle| async move {
+        let (from, _feeder) = tcp(&handle);
+        let (to, sink) = tcp(&handle);
+        let mut copying = pin!(copy(&from, &to));
+        let waits = handle.timeout(Duration::from_millis(5), copying.as_mut());
+        assert!(waits.await.is_err());
+        reset(sink);
+        assert!(is_reset(&soon(&handle, copying).await.unwrap_err()));
+
+        let (to, sink) = UnixStream::pair(&handle).unwrap();
+        let mut copying = pin!(copy(&from, &to));
+        let waits = handle.timeout(Duration::from_millis(5), copying.as_mut());
+        assert!(waits.await.is_err());
+        drop(sink);
+        let error = soon(&handle, copying).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    });
+}
+
+#[test]
+fn what_a_unix_peer_sent_before_it_closed_is_copied_to_its_last_byte() {
+    run(|handle| async move {
+        let (from, feeder) = UnixStream::pair(&handle).unwrap();
+        let (to, sink) = UnixStream::pair(&handle).unwrap();
+        let fill = |socket: &UnixStream| {
+            let piece = [7; 4096];
+            let mut taken = 0;
+            while let Ok(count @ 1..) = socket.try_write_vectored(&[io::IoSlice::new(&piece)]) {
+                taken += count;
+            }
+            taken
+        };
+        let (before, written) = (fill(&to), fill(&feeder));
+        drop(feeder);
+        let mut copy = pin!(copy(&from, &to));
+        let waits = handle
+            .timeout(Duration::from_millis(5), copy.as_mut())
+            .await;
+        assert!(waits.is_err(), "the target takes nothing: {waits:?}");
+        let mut heard = 0;
+        let all = poll_fn(|cx| {
+            while let Poll::Ready(Ok(Some(chunk))) = sink.poll_read_chunk(cx, usize::MAX) {
+                heard += chunk.len();
+            }
+            copy.as_mut().poll(cx)
+        });
+        assert_eq!(soon(&handle, all).await.unwrap(), written as u64);
+        while let Poll::Ready(Ok(Some(chunk))) = sink.try_read_chunk(usize::MAX) {
+            heard += chunk.len();
+        }
+        assert_eq!(heard, before + written);
+    });
+}
+
+#[test]
+fn a_relay_hears_of_a_reset_by_a_side_from_which_it_does_not_read() {
+    for (is_second, has_ended) in [(false, false), (true, false), (false, true), (true, true)] {
+        run(|handle| async move {
+            let (first, client) = tcp(&handle);
+            let (second, server) = tcp(&handle);
+            let (resetting, other) = if is_second {
+                (server, client)
+            } else {
+                (client, server)
+            };
+            let mut relay = Relay::new();
+            let mut poll =
+                |cx: &mut Context<'_>| relay.poll(cx, Side::of(&first), Side::of(&second));
+            if has_ended {
+                // It has said all it had to say, and the other one thinks about it.
+                resetting.shutdown(std::net::Shutdown::Write).unwrap();
+                let waits = handle.timeout(Duration::from_millis(20), poll_fn(&mut poll));
+                assert!(waits.await.is_err());
+            } else {
+                resetting.set_nonblocking(true).unwrap();
+                poll_until_blocked(&handle, &resetting, &mut poll).await;
+            }
+            reset(resetting);
+            let error = soon(&handle, poll_fn(poll)).await.unwrap_err();
+            let (whose, error) = match error {
+                RelayError::First(error) => (false, error),
+                RelayError::Second(error) => (true, error),
+            };
+            assert_eq!(whose, is_second, "{error}");
+            assert!(is_reset(&error), "{error}");
+            drop(other);
+        });
+    }
+}
+
+#[test]
+fn a_relay_as_a_future_hears_of_it_too() {
+    run(|handle| async move {
+        let (first, client) = tcp(&handle);
+        let (second, _server) = tcp(&handle);
+        client.set_nonblocking(true).unwrap();
+        let mut relay = pin!(relay(&first, &second));
+        poll_until_blocked(&handle, &client, |cx| relay.as_mut().poll(cx)).await;
+        reset(client);
+        assert!(is_reset(&soon(&handle, relay).await.unwrap_err()));
+    });
+}
+
+#[test]
+fn a_reset_during_a_copy_reaches_an_async_task_and_a_green_thread() {
+    aio::block_on(async {
+        let (from, feeder) = aio::UnixStream::pair().unwrap();
+        let (to, _sink) = aio::UnixStream::pair().unwrap();
+        from.write_all(b"an answer that is never read")
+            .await
+            .unwrap();
+        let copy = aio::spawn(async move { aio::copy(&from, &to).await });
+        fill(&feeder).await;
+        drop(feeder); // with input unread: that is a reset
+        let copied = aio::timeout(DEADLINE, copy).await.expect("it was noticed");
+        assert!(is_reset(&copied.unwrap().unwrap_err()));
+    });
+    green::run(|| {
+        let (mut from, feeder) = green::net::UnixStream::pair().unwrap();
+        let (to, _sink) = green::net::UnixStream::pair().unwrap();
+        from.write_all(b"an answer that is never read").unwrap();
+        let copy = green::spawn(move || green::net::copy(&from, &to));
+        let full = feeder.clone();
+        let filling = green::spawn(move || while (&full).write(&[7; 4096]).is_ok() {});
+        green::sleep(Duration::from_millis(50));
+        filling.kill();
+        feeder.close();
+        drop(feeder);
+        let copied = green::timeout(DEADLINE, || copy.join()).expect("it was noticed");
+        assert!(is_reset(&copied.unwrap().unwrap_err()));
+    })
+    .unwrap();
+}
+
+async fn fill(feeder: &aio::UnixStream) {
+    let patience = Duration::from_millis(50);
+    while aio::timeout(patience, feeder.write_all(&[7; 4096]))
+        .await
+        .is_ok()
+    {}
+}
+
+#[test]
+fn a_callback_pipe_whose_target_takes_nothing_hears_that_its_source_was_reset() {
+    let events = Rc::new(RefCell::new(Vec::new()));
+    let log = Rc::clone(&events);
+    let (target, _sink) = tcp_pair();
+    callback::run(move || {
+        let (inside, outside) = tcp_pair();
+        let handle = Handle::current();
+        let on_loop = |stream: std::net::TcpStream| {
+            stream.set_nonblocking(true).unwrap();
+            let socket = Socket::from_fd(&handle, stream.into()).unwrap();
+            callback::net::Socket::from_connected(socket, Default::default())
+        };
+        let (source, target) = (on_loop(inside), on_loop(target));
+        source.pipe(&target);
+        let told = Rc::clone(&log);
+        source.on_error(move |_, error| {
+            told.borrow_mut()
+                .push(error.code().unwrap_or("").to_owned());
+        });
+        let told = Rc::clone(&log);
+        source.on_close(move |_, had_error| {
+            told.borrow_mut().push(format!("close {had_error}"));
+            target.destroy();
+        });
+        outside.set_nonblocking(true).unwrap();
+        let (feeder, quiet) = (RefCell::new(Some(outside)), Cell::new(0));
+        let timer = Rc::new(Cell::new(None));
+        let this = Rc::clone(&timer);
+        let feed = move || {
+            let mut written = false;
+            while feeder
+                .borrow()
+                .as_ref()
+                .unwrap()
+                .write(&[7; 64 * 1024])
+                .is_ok()
+            {
+                written = true;
+            }
+            quiet.set(if written { 0 } else { quiet.get() + 1 });
+            if quiet.get() == 20 {
+                reset(feeder.take().unwrap());
+                callback::clear_interval(this.take().unwrap());
+            }
+        };
+        timer.set(Some(callback::set_interval(feed, 2.0)));
+    })
+    .unwrap();
+    assert_eq!(*events.borrow(), ["ECONNRESET", "close true"]);
+}
+
+#[test]
+fn a_watch_is_silent_while_bytes_come_and_keeps_no_loop_alive() {
+    let mut event_loop = EventLoop::new().unwrap();
+    let handle = event_loop.handle();
+    let (socket, mut peer) = tcp(&handle);
+    let polls = Rc::new(Cell::new(0));
+    let counted = Rc::clone(&polls);
+    let watching = handle.spawn(poll_fn(move |cx| {
+        counted.set(counted.get() + 1);
+        let source = socket.source();
+        source.poll_watch(cx, Direction::Read, Ready::ERROR)
+    }));
+    event_loop.run().unwrap(); // it returns at once
+    event_loop.block_on(async {
+        for _ in 0..5 {
+            peer.write_all(b"hello").unwrap();
+            handle.sleep(Duration::from_millis(2)).await;
+        }
+        assert_eq!(polls.get(), 1);
+        peer.set_read_timeout(Some(Duration::from_millis(1)))
+            .unwrap();
+        assert!(peer.read(&mut [0]).is_err());
+        reset(peer);
+        soon(&handle, watching).await.unwrap();
+    });
+    assert_eq!(polls.get(), 2);
+}
+
+#[test]
+fn a_watch_takes_no_other_tasks_wait() {
+    run(|handle| async move {
+        let (socket, mut peer) = tcp(&handle);
+        let socket = Rc::new(socket);
+        let reads = Rc::clone(&socket);
+        let read = handle.spawn(poll_fn(move |cx| reads.poll_read_chunk(cx, 64)));
+        handle.sleep(Duration::from_millis(1)).await; // it waits
+        let watches = Rc::clone(&socket);
+        let _watch = handle.spawn(poll_fn(move |cx| watches.poll_reset(cx)));
+        handle.sleep(Duration::from_millis(1)).await;
+        peer.write_all(b"hello").unwrap();
+        let heard = soon(&handle, read).await.unwrap().unwrap();
+        assert_eq!(&*heard.unwrap(), b"hello");
+        assert!(socket.socket().unread_bytes().is_ok());
+    });
+}

@@ -1,0 +1,249 @@
+//! A client that has gone away is noticed, whatever the server waits for meanwhile: a peer that takes nothing
+//! or says nothing, a connect, a program.
+
+mod harness;
+
+use harness::client::{self, HalfClose, hear, hear_reset};
+use harness::server::Server;
+use harness::{command, eventually, pattern};
+use std::fs;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::time::{Duration, Instant};
+
+/// Less than any time-out after which the server would close a connection for another reason.
+const AT_ONCE: Duration = Duration::from_secs(5);
+
+/// A proxy with one place, and an upstream that the test plays itself.
+fn stage() -> (TcpListener, Server) {
+    let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = upstream.local_addr().unwrap().to_string();
+    let proxy = Server::start(&["--mode", "proxy", "--to", &addr, "--max-conns", "1"]);
+    (upstream, proxy)
+}
+
+fn exec(script: &str) -> Server {
+    Server::start(&[
+        "--mode",
+        "exec",
+        "--max-conns",
+        "1",
+        "--",
+        "sh",
+        "-c",
+        script,
+    ])
+}
+
+/// Sends until nothing is taken any more.
+fn send_until_blocked(client: &TcpStream) {
+    client.set_nonblocking(true).unwrap();
+    let mut written = 0;
+    let mut quiet_since = Instant::now();
+    while quiet_since.elapsed() < Duration::from_millis(300) {
+        let more = pattern::write_what_fits(client, written);
+        if more > 0 {
+            quiet_since = Instant::now();
+        }
+        written += more;
+        std::thread::yield_now();
+    }
+    client.set_nonblocking(false).unwrap();
+}
+
+fn send_until_blocked_unix(mut client: &UnixStream) -> usize {
+    client
+        .set_write_timeout(Some(Duration::from_millis(300)))
+        .unwrap();
+    let mut written = 0;
+    loop {
+        match client.write(&[7; 4096]) {
+            Ok(count) => written += count,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return written,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// The place of the client that was there is free: another one is connected to its peer.
+#[track_caller]
+fn the_place_is_free(proxy: &Server, upstream: &TcpListener) {
+    let start = Instant::now();
+    let mut client = proxy.connect();
+    let (server, _) = upstream.accept().unwrap();
+    server.set_read_timeout(Some(harness::DEADLINE)).unwrap();
+    client.write_all(b"a fresh client").unwrap();
+    hear(&server, b"a fresh client");
+    assert!(start.elapsed() < AT_ONCE, "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_client_that_resets_while_its_upstream_takes_nothing_is_released() {
+    let (upstream, proxy) = stage();
+    for _ in 0..3 {
+        let client = proxy.connect();
+        let (server, _) = upstream.accept().unwrap();
+        send_until_blocked(&client);
+        client::reset(client);
+        the_place_is_free(&proxy, &upstream);
+        hear_reset(&server);
+    }
+    proxy.drain();
+}
+
+#[test]
+fn a_client_that_ends_and_resets_while_its_upstream_takes_nothing_is_released() {
+    let (upstream, proxy) = stage();
+    let client = proxy.connect();
+    let (server, _) = upstream.accept().unwrap();
+    send_until_blocked(&client);
+    client.half_close();
+    client::reset(client);
+    the_place_is_free(&proxy, &upstream);
+    drop(server);
+    proxy.drain();
+}
+
+#[test]
+fn a_client_that_ends_and_resets_while_its_upstream_says_nothing_is_released() {
+    let (upstream, proxy) = stage();
+    let mut client = proxy.connect();
+    let (server, _) = upstream.accept().unwrap();
+    client.write_all(b"question").unwrap();
+    client.half_close();
+    hear(&server, b"question");
+    client::hear_end(&server);
+    client::reset(client);
+    the_place_is_free(&proxy, &upstream);
+    drop(server);
+    proxy.drain();
+}
+
+#[test]
+fn a_client_that_resets_while_the_proxy_connects_is_released() {
+    // A backlog that is full: connects to it are not answered.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    rustix::net::listen(&silent, 0).unwrap();
+    let addr = silent.local_addr().unwrap();
+    let _queued: Vec<_> = (0..4)
+        .map_while(|_| TcpStream::connect_timeout(&addr, Duration::from_millis(200)).ok())
+        .collect();
+    let to = addr.to_string();
+    let proxy = Server::start(&["--mode", "proxy", "--to", &to, "--connect-timeout", "5m"]);
+    let before = proxy.open_files();
+    for _ in 0..10 {
+        let client = proxy.connect();
+        eventually("the proxy connects", || proxy.open_files() > before + 1);
+        client::reset(client);
+        eventually("the client is released", || proxy.open_files() == before);
+    }
+    proxy.drain();
+}
+
+#[test]
+fn a_client_that_resets_while_its_program_takes_nothing_has_its_program_told_to_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let told = dir.path().join("told");
+    let script = format!(
+        "trap 'echo told > {}; exit' TERM; echo started; sleep 300 & wait",
+        told.display()
+    );
+    let server = exec(&script);
+    for blocks in [true, false] {
+        let client = server.connect();
+        hear(&client, b"started\n");
+        if blocks {
+            send_until_blocked(&client);
+        } else {
+            client.half_close();
+        }
+        let start = Instant::now();
+        client::reset(client);
+        eventually("its program was told", || told.exists());
+        assert!(start.elapsed() < AT_ONCE, "{:?}", start.elapsed());
+        fs::remove_file(&told).unwrap();
+    }
+    hear(server.connect(), b"started\n"); // the place is free
+}
+
+fn sockets(server: &Server) -> usize {
+    let fds = fs::read_dir(format!("/proc/{}/fd", server.child.id())).unwrap();
+    let names = fds.filter_map(|fd| fs::read_link(fd.ok()?.path()).ok());
+    let is_socket = |name: &std::path::PathBuf| name.to_string_lossy().starts_with("socket:");
+    names.filter(is_socket).count()
+}
+
+/// A proxy on a Unix socket, and an upstream that the test plays itself.
+fn unix_stage(dir: &tempfile::TempDir) -> (UnixListener, Server, std::path::PathBuf) {
+    let path = dir.path().join("door");
+    let behind = dir.path().join("upstream");
+    let upstream = UnixListener::bind(&behind).unwrap();
+    let (listen, to) = (
+        format!("unix:{}", path.display()),
+        format!("unix:{}", behind.display()),
+    );
+    let proxy = Server::run(command::main(&[
+        "--listen", &listen, "--mode", "proxy", "--to", &to,
+    ]));
+    (upstream, proxy, path)
+}
+
+#[test]
+fn what_a_unix_client_sent_before_it_closed_reaches_an_upstream_that_was_busy() {
+    let dir = tempfile::tempdir().unwrap();
+    let (upstream, proxy, path) = unix_stage(&dir);
+    let client = UnixStream::connect(path).unwrap();
+    let (mut server, _) = upstream.accept().unwrap();
+    let written = send_until_blocked_unix(&client);
+    drop(client);
+    std::thread::sleep(Duration::from_millis(500)); // busy, that is
+    let mut heard = Vec::new();
+    server.read_to_end(&mut heard).unwrap();
+    assert_eq!(heard.len(), written);
+    drop(server);
+    proxy.drain();
+}
+
+#[test]
+fn a_unix_client_that_closed_does_not_wait_for_ever_for_an_upstream_that_takes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (upstream, proxy, path) = unix_stage(&dir);
+    let before = sockets(&proxy);
+    let client = UnixStream::connect(path).unwrap();
+    let (server, _) = upstream.accept().unwrap();
+    send_until_blocked_unix(&client);
+    drop(client);
+    eventually("the client is released", || sockets(&proxy) == before);
+    drop(server);
+    proxy.drain();
+}
+
+#[test]
+fn a_unix_client_that_closes_with_an_answer_unread_is_released() {
+    let dir = tempfile::tempdir().unwrap();
+    let (upstream, proxy, path) = unix_stage(&dir);
+    let before = sockets(&proxy);
+    let client = UnixStream::connect(path).unwrap();
+    let (mut server, _) = upstream.accept().unwrap();
+    server.write_all(b"answer").unwrap();
+    send_until_blocked_unix(&client);
+    let start = Instant::now();
+    drop(client); // the kernel says ECONNRESET to the proxy, as to a TCP peer
+    eventually("the client is released", || sockets(&proxy) == before);
+    assert!(start.elapsed() < AT_ONCE, "{:?}", start.elapsed());
+    drop(server);
+    proxy.drain();
+}
+
+#[test]
+fn an_upstream_that_resets_while_its_client_takes_nothing_is_a_reset_for_the_client() {
+    let (upstream, proxy) = stage();
+    let client = proxy.connect();
+    let (server, _) = upstream.accept().unwrap();
+    send_until_blocked(&server);
+    client::reset(server);
+    the_place_is_free(&proxy, &upstream);
+    hear_reset(&client);
+    proxy.drain();
+}
