@@ -1,4 +1,5 @@
 #![forbid(unsafe_code)]
+#![warn(clippy::print_stdout, clippy::print_stderr)] // both panic: `oneloop_core::report` does not
 //! Style 3: async/await. Everything here is a thin shell over the loop's tasks and sockets.
 //!
 //! Functions that need a loop take the one that runs: call them inside [`block_on`] or a task.

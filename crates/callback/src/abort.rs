@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::runtime::{Runtime, Tick, current, once, try_current};
 use crate::thrown::{Outcome, Thrown};
 use crate::timers::Timeout;
+use oneloop_core::report;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::{Rc, Weak};
@@ -241,7 +242,7 @@ impl State {
 fn throw_soon(thrown: Thrown) {
     match try_current() {
         Some(runtime) => runtime.push_tick(Tick::Call(Box::new(|| Err(thrown)))),
-        None => eprintln!("Uncaught {thrown}"),
+        None => report(format_args!("Uncaught {thrown}")),
     }
 }
 

@@ -1,4 +1,5 @@
 #![forbid(unsafe_code)]
+#![warn(clippy::print_stdout, clippy::print_stderr)] // both panic: `oneloop_core::report` does not
 //! Style 1: callbacks, with Node's words and in Node's order.
 //!
 //! Someone who knows Node writes the same program in Rust and sees the same lines:

@@ -5,7 +5,7 @@
 
 use crate::runtime::{Left, Once, Runtime, current, once, try_current};
 use crate::thrown::{Outcome, Thrown};
-use oneloop_core::{Key, Slots};
+use oneloop_core::{Key, Slots, wake_guarded};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
@@ -221,7 +221,7 @@ impl Settled {
     fn settle(&self, result: Result<(), Thrown>) {
         self.result.replace(Some(result));
         for waker in self.waiting.take() {
-            waker.wake();
+            wake_guarded(waker);
         }
     }
 

@@ -10,7 +10,7 @@ pub use crate::stream::{stderr, stdin, stdout};
 
 use crate::runtime::{Left, Runtime, current, try_current};
 use crate::thrown::{Outcome, Thrown};
-use oneloop_core::{ExitRequest, JoinHandle, Signals};
+use oneloop_core::{ExitRequest, JoinHandle, Signals, report};
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -128,7 +128,7 @@ impl Runtime {
     pub(crate) fn thrown_by(self: &Rc<Self>, payload: Box<dyn Any + Send>) -> Option<Thrown> {
         match payload.downcast::<ExitRequest>() {
             Ok(request) => self.exit(request.code).err(),
-            Err(payload) => Some(Thrown::from_panic(&*payload)),
+            Err(payload) => Some(Thrown::from_panic(payload)),
         }
     }
 
@@ -149,7 +149,7 @@ impl Runtime {
             Err(payload) => self.thrown_by(payload),
         };
         if let Some(again) = again {
-            eprintln!("Uncaught {again}");
+            report(format_args!("Uncaught {again}"));
             self.process.code.set(Some(7));
             self.stop();
         }
@@ -162,7 +162,7 @@ impl Runtime {
 
     /// Ends the program for an error that nobody hears of. If 'exit' was told already, the code stays.
     fn end_uncaught(self: &Rc<Self>, thrown: &Thrown) {
-        eprintln!("Uncaught {thrown}");
+        report(format_args!("Uncaught {thrown}"));
         let process = &self.process;
         if process.is_exiting() {
             process.code.set(process.code.get().or(Some(1)));

@@ -276,9 +276,7 @@ impl Runtime {
         if self.process.is_ending() {
             return;
         }
-        self.depth.set(self.depth.get() + 1);
-        let result = body();
-        self.depth.set(self.depth.get() - 1);
+        let result = self.deeper(body);
         if self.is_drained() && !self.microtasks.has_rejected() {
             return; // as it is after most callbacks
         }
@@ -302,10 +300,20 @@ impl Runtime {
 
     /// Node's `processTicksAndRejections`: all ticks, then all microtasks, until there are none.
     pub(crate) fn drain(self: &Rc<Self>) -> Result<(), Left> {
+        self.deeper(|| self.drain_inside())
+    }
+
+    /// Calls a function inside of one scope more.
+    fn deeper<T>(&self, inside: impl FnOnce() -> T) -> T {
+        struct Deeper<'a>(&'a Cell<usize>);
+        impl Drop for Deeper<'_> {
+            fn drop(&mut self) {
+                self.0.set(self.0.get() - 1);
+            }
+        }
         self.depth.set(self.depth.get() + 1);
-        let result = self.drain_inside();
-        self.depth.set(self.depth.get() - 1);
-        result
+        let _deeper = Deeper(&self.depth);
+        inside()
     }
 
     fn drain_inside(self: &Rc<Self>) -> Result<(), Left> {

@@ -1,5 +1,6 @@
 //! What a callback throws, in Rust's terms: an `Err` that it returns, or a panic.
 
+use oneloop_core::{drop_guarded, panic_message};
 use std::any::Any;
 use std::cell::Cell;
 use std::error::Error;
@@ -15,17 +16,18 @@ pub struct Thrown {
 }
 
 impl Thrown {
-    /// What a callback threw by unwinding.
-    pub(crate) fn from_panic(payload: &(dyn Any + Send)) -> Self {
+    /// What a callback threw by unwinding. The payload is dropped here, as its drop may panic.
+    pub(crate) fn from_panic(payload: Box<dyn Any + Send>) -> Self {
         if payload.is::<Rethrown>()
             && let Some(thrown) = THROWN.take()
         {
             return thrown;
         }
-        let text = payload.downcast_ref::<String>().map(String::as_str);
-        let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
+        let text = panic_message(&*payload).unwrap_or("a panic without a message");
+        let message = text.into();
+        drop_guarded(payload);
         Thrown {
-            message: text.unwrap_or("a panic without a message").into(),
+            message,
             source: None,
         }
     }
@@ -38,6 +40,13 @@ impl Thrown {
     /// The error that was returned; none for a panic.
     pub fn error(&self) -> Option<&(dyn Error + 'static)> {
         self.source.as_deref()
+    }
+}
+
+/// An error is the program's own value, and may panic in its drop: that must not end a driver.
+impl Drop for Thrown {
+    fn drop(&mut self) {
+        drop_guarded(self.source.take());
     }
 }
 

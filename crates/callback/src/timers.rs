@@ -11,7 +11,7 @@ pub mod promises;
 use crate::queues::Bell;
 use crate::runtime::{Left, Once, Runtime, current, once, try_current};
 use crate::thrown::{Outcome, Thrown};
-use oneloop_core::{Handle, Key, Sleep, Slots};
+use oneloop_core::{Handle, Key, Sleep, Slots, report};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
@@ -342,10 +342,10 @@ impl Timers {
 /// Node's rule: at least 1 ms; what does not fit into 32 bits, or is no number, is 1 ms.
 fn duration_ms(ms: f64) -> u64 {
     if ms > DURATION_MAX_MS as f64 {
-        eprintln!(
+        report(format_args!(
             "TimeoutOverflowWarning: {ms} does not fit into a 32-bit signed integer.\n\
              Timeout duration was set to 1."
-        );
+        ));
         return 1;
     }
     if ms >= 1.0 { ms as u64 } else { 1 }

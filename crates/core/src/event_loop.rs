@@ -1,6 +1,7 @@
 //! The loop itself. Read [`Inner::turn`] first: it is the table of contents.
 
 use crate::clock::Clock;
+use crate::guard::{drop_each, drop_guarded, guarded, wake_guarded};
 use crate::handle::{Entered, Handle, Inner};
 use crate::phases::{Phase, Phases};
 use crate::pool::{Pool, PoolOptions};
@@ -476,9 +477,8 @@ impl EventLoop {
         }
         self.inner.phase.set(phase);
         self.collect_waiters(phase);
-        // One by one: if one of them panics, the others are still here for the next phase.
         while let Some(waker) = self.wakers.pop_front() {
-            waker.wake();
+            wake_guarded(waker);
         }
         if !self.inner.ready.is_empty() {
             self.run_ready(main);
@@ -505,9 +505,12 @@ impl EventLoop {
         };
         report.took = report.ran.iter().map(|ran| ran.took).sum();
         let observer = self.inner.observer.borrow().clone();
-        if let Some(observer) = observer {
-            (*observer.borrow_mut())(&report);
+        if let Some(observer) = &observer
+            && guarded(|| (*observer.borrow_mut())(&report)).is_none()
+        {
+            crate::report("an observer of the loop panicked");
         }
+        drop_guarded(observer); // it may have been replaced while it ran
         let observed_ns = self.lap();
         add(
             &self.inner.counters.phases_ns[report.phase as usize],
@@ -658,8 +661,8 @@ impl Inner {
     }
 }
 
-/// Drops a body that will not run again; a panic from it ends nothing else.
-pub(crate) fn drop_body(body: TaskBody, spawned_at: &'static Location<'static>) {
+/// Drops a body, or a job, that will not run again; a panic from it ends nothing else.
+pub(crate) fn drop_body<T>(body: T, spawned_at: &'static Location<'static>) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(body))) {
         report_panic(payload, spawned_at);
     }
@@ -679,8 +682,8 @@ impl Drop for EventLoop {
         let inner = &self.inner;
         inner.closed.set(true);
         let inbox = inner.shared.close();
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(inbox))) {
-            report_panic(payload, Location::caller());
+        for job in inbox.jobs {
+            drop_body(job, Location::caller());
         }
         // Nothing can be spawned any more, so one round takes them all; one by one, as the end of one
         // may have to be the end of others (`scope` of the green style).
@@ -689,9 +692,12 @@ impl Drop for EventLoop {
         keys.into_iter().for_each(|key| handle.end_task(key));
         while inner.ready.pop().is_some() {}
         let timers = inner.timers.take();
-        let phases = inner.phases.take();
-        let observer = inner.observer.take();
-        let unhandled = inner.unhandled.take();
-        drop((timers, phases, observer, unhandled));
+        drop_each(timers.into_values());
+        for phase in Phase::ALL {
+            inner.phases.borrow_mut().take(phase, &mut self.wakers);
+        }
+        drop_each(self.wakers.drain(..));
+        drop_guarded(inner.observer.take());
+        drop_guarded(inner.unhandled.take());
     }
 }

@@ -3,6 +3,7 @@
 use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::entry::{self, Entry};
+use crate::guard::{drop_guarded, guarded, report, wake_guarded};
 use crate::heartbeat::Heartbeat;
 use crate::phases::{Phase, PhaseReached, Phases};
 use crate::pool::Pool;
@@ -21,8 +22,8 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::mem::{self, ManuallyDrop};
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::mem::ManuallyDrop;
+use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
@@ -385,7 +386,7 @@ impl Handle {
         }
         self.inner.end_waits(ended);
         for waker in wakers {
-            waker.wake();
+            wake_guarded(waker);
         }
     }
 
@@ -425,19 +426,12 @@ impl Handle {
             add(&handle.inner.counters.tasks_unhandled, 1);
         }
         let hear = current.and_then(|handle| handle.inner.unhandled.borrow().clone());
-        let told = hear.map(|hear| catch_unwind(AssertUnwindSafe(|| hear(&unhandled))));
-        if !matches!(told, Some(Ok(()))) {
-            eprintln!("{unhandled}");
+        let heard = hear.as_ref().and_then(|hear| guarded(|| hear(&unhandled)));
+        if heard.is_none() {
+            report(&unhandled);
         }
-        drop_guarded(told);
+        drop_guarded(hear); // it may have been replaced while it ran
         drop_guarded(unhandled);
-    }
-}
-
-/// Drops what may panic in its drop, and so may what it panics with: that is not dropped.
-fn drop_guarded<T>(dropped: T) {
-    if let Err(thrown) = catch_unwind(AssertUnwindSafe(|| drop(dropped))) {
-        mem::forget(thrown);
     }
 }
 

@@ -1,4 +1,5 @@
 #![forbid(unsafe_code)]
+#![warn(clippy::print_stdout, clippy::print_stderr)] // both panic: `report` does not
 //! The loop of Oneloop: fds, timers and tasks. It knows no sockets and no style.
 //!
 //! Start with [`EventLoop`]; `EventLoop::turn` is the table of contents. The parts work by
@@ -13,6 +14,7 @@ mod dump;
 mod entry;
 mod event_loop;
 mod foreign;
+mod guard;
 mod handle;
 mod heartbeat;
 mod phases;
@@ -36,6 +38,7 @@ pub use clock::Clock;
 pub use dump::{TaskInfo, TaskState};
 pub use entry::OneEntry;
 pub use event_loop::{EventLoop, Options};
+pub use guard::{drop_each, drop_guarded, guarded, panic_message, report, wake_guarded};
 pub use handle::{Handle, KeepAlive};
 pub use heartbeat::{Heartbeat, Running, is_between_stacks, set_between_stacks};
 pub use phases::{Phase, PhaseReached};

@@ -1,5 +1,6 @@
 //! Threads for what blocks, such as reading a file: the loop goes on meanwhile.
 
+use crate::guard::{guarded, report, wake_guarded};
 use crate::handle::{Handle, KeepAlive};
 use crate::task::JoinError;
 use oneloop_posix::Process;
@@ -257,7 +258,7 @@ impl Shared {
         let admitted = queue.admit();
         drop(queue);
         if let Some(waker) = admitted {
-            waker.wake();
+            wake_guarded(waker);
         }
         Some(job)
     }
@@ -266,8 +267,8 @@ impl Shared {
 /// The job's own panic is its outcome; what else may panic, such as the drop of a result that nobody
 /// waits for, must end neither the thread nor the end of the pool.
 fn do_job(job: impl FnOnce()) {
-    if catch_unwind(AssertUnwindSafe(job)).is_err() {
-        eprintln!("an offloaded job, or its result, panicked while it was dropped");
+    if guarded(job).is_none() {
+        report("an offloaded job, or its result, panicked while it was dropped");
     }
 }
 
@@ -342,7 +343,7 @@ impl Unsent {
         };
         drop(queue);
         if let Some(waker) = admitted {
-            waker.wake();
+            wake_guarded(waker);
         }
     }
 }
@@ -467,7 +468,7 @@ fn tell_outcome<T>(job: impl FnOnce() -> T, outcome: &Mutex<Outcome<T>>) {
     let waker = outcome.waker.take();
     drop(outcome);
     if let Some(waker) = waker {
-        waker.wake();
+        wake_guarded(waker);
     }
 }
 

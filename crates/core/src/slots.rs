@@ -198,6 +198,14 @@ impl<T> Slots<T> {
         }
     }
 
+    /// All values, in the order of their places.
+    pub fn into_values(self) -> impl Iterator<Item = T> {
+        self.slots.into_iter().filter_map(|slot| match slot.entry {
+            Entry::Taken(value) => Some(value),
+            Entry::Vacant(_) => None,
+        })
+    }
+
     /// All values with their keys, in the order of their places.
     pub fn iter(&self) -> impl Iterator<Item = (Key<T>, &T)> {
         self.slots

@@ -1,6 +1,7 @@
 //! The one kind of task: a future, polled when its waker says so.
 
 use crate::event_loop::drop_body;
+use crate::guard::{panic_message, wake_guarded};
 use crate::handle::Handle;
 use crate::slots::Key;
 use crate::waker::{Spare, TaskWaker};
@@ -132,11 +133,10 @@ pub enum JoinError {
 impl JoinError {
     /// What a panic said, where it said it in words.
     pub fn panic_message(&self) -> Option<&str> {
-        let JoinError::Panicked(payload) = self else {
-            return None;
-        };
-        let text = payload.downcast_ref::<String>().map(String::as_str);
-        text.or_else(|| payload.downcast_ref::<&str>().copied())
+        match self {
+            JoinError::Panicked(payload) => panic_message(&**payload),
+            _ => None,
+        }
     }
 }
 
@@ -193,7 +193,7 @@ impl<T> Shared<T> {
     fn end(&self, result: Result<T, JoinError>) {
         let before = self.outcome.replace(Outcome::Ended(result));
         if let Outcome::Running(Some(waker)) = before {
-            waker.wake();
+            wake_guarded(waker);
         }
     }
 }

@@ -101,6 +101,11 @@ impl<T> Timers<T> {
         true
     }
 
+    /// The values of all timers, in no order.
+    pub fn into_values(self) -> impl Iterator<Item = T> {
+        self.armed.into_values().map(|timer| timer.value)
+    }
+
     /// Disarms a timer and gives its value back.
     pub fn stop(&mut self, key: Key<Timer<T>>) -> Option<T> {
         let timer = self.armed.remove(key)?;

@@ -1,4 +1,5 @@
 #![forbid(unsafe_code)]
+#![warn(clippy::print_stdout, clippy::print_stderr)] // both panic: `oneloop_core::report` does not
 //! Files, once: opened, read, written, listed and watched without blocking the loop, for every style.
 //!
 //! The names are those of [`std::fs`]. What blocks is done by the loop's pool of threads, one job for each

@@ -1,3 +1,4 @@
+#![warn(clippy::print_stdout, clippy::print_stderr)] // both panic: `oneloop_core::report` does not
 //! Style 2: green threads, in gevent's and eventlet's words. Code reads as if it blocked, and ten thousand
 //! of it run on one thread.
 //!

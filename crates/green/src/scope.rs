@@ -7,7 +7,7 @@ use crate::switch;
 use crate::thread::{Builder, Thread};
 use crate::unwind::resume_unwind;
 use crate::wait::{current, wait_at, wait_or_closed};
-use oneloop_core::{Handle, JoinError, Unhandled};
+use oneloop_core::{Handle, JoinError, Unhandled, drop_guarded};
 use std::any::Any;
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -94,10 +94,13 @@ pub fn try_scope<'env, T, E>(
         env: PhantomData,
     };
     let result = scope.run(at, || function(&scope));
-    match scope.failure.take() {
-        Some(Failure::Panic(payload)) => resume_unwind(payload),
-        Some(Failure::Error(error)) => Err(error),
-        None => result.unwrap_or_else(|payload| resume_unwind(payload)),
+    let Some(failure) = scope.failure.take() else {
+        return result.unwrap_or_else(|payload| resume_unwind(payload));
+    };
+    drop_guarded(result); // before the failure unwinds: a second panic would abort
+    match failure {
+        Failure::Panic(payload) => resume_unwind(payload),
+        Failure::Error(error) => Err(error),
     }
 }
 

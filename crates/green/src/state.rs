@@ -463,7 +463,9 @@ impl State {
         let rare = self.rare.take();
         let is_interrupted = |rare: &Rare| !rare.interrupts.is_empty();
         let interrupted = self.interrupted.get() || rare.as_deref().is_some_and(is_interrupted);
-        self.guarded(|| drop(rare));
+        if let Some(rare) = rare {
+            self.drop_rare(*rare);
+        }
         let mut links = self.links.take();
         if interrupted {
             self.wake_killers(&mut links);
@@ -474,6 +476,17 @@ impl State {
             self.wake(links);
         }
         self.report_unobserved();
+    }
+
+    /// Drops what others left with the thread, one by one: of two drops in one unwinding that both panic,
+    /// the second would abort the process.
+    fn drop_rare(&self, rare: Rare) {
+        for Interrupt { payload, .. } in rare.interrupts {
+            self.guarded(|| drop(payload));
+        }
+        for (_, local) in rare.locals {
+            self.guarded(|| drop(local));
+        }
     }
 
     /// They go on before all that is ready.

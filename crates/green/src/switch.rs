@@ -189,6 +189,39 @@ fn may_run_again(last: u64) -> bool {
     false
 }
 
+/// What a resume replaces on its thread. Restored by its drop, also when something unwinds through the
+/// switch: else code outside would find a green thread that is gone.
+struct Resumed<'a> {
+    switch: &'a Switch,
+    current: Option<NonNull<State>>,
+    entry: u64,
+}
+
+impl<'a> Resumed<'a> {
+    #[inline(always)]
+    fn new(state: &'a Rc<State>, entry: u64, waker: &Waker) -> Self {
+        let current = NonNull::new(Rc::as_ptr(state).cast_mut());
+        state.switch.waker.set(Some(NonNull::from(waker)));
+        let resumed = Resumed {
+            switch: &state.switch,
+            current: CURRENT.replace(current),
+            entry: ENTRY.replace(entry),
+        };
+        set_between_stacks(true);
+        resumed
+    }
+}
+
+impl Drop for Resumed<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        set_between_stacks(false);
+        CURRENT.set(self.current);
+        ENTRY.set(self.entry);
+        self.switch.waker.set(None);
+    }
+}
+
 /// A green thread as a task's future.
 pub(crate) struct Body {
     /// None once it has ended.
@@ -237,18 +270,10 @@ impl Body {
         let Some(coroutine) = &mut self.coroutine else {
             return true;
         };
-        let state = NonNull::new(Rc::as_ptr(&self.state).cast_mut());
-        self.state.switch.waker.set(Some(NonNull::from(waker)));
-        let before = CURRENT.replace(state);
-        let entry = ENTRY.replace(self.entry);
-        set_between_stacks(true);
-        // It never unwinds: what runs on the stack is guarded.
-        let resumed = coroutine.resume(());
-        set_between_stacks(false);
-        CURRENT.set(before);
-        ENTRY.set(entry);
-        self.state.switch.waker.set(None);
-        matches!(resumed, CoroutineResult::Return(()))
+        let resumed = Resumed::new(&self.state, self.entry, waker);
+        let result = coroutine.resume(());
+        drop(resumed);
+        matches!(result, CoroutineResult::Return(()))
     }
 
     /// Leaves the stack where it is, with all that is on it: leaking memory is safe, freeing it with

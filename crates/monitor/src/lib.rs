@@ -1,3 +1,4 @@
+#![warn(clippy::print_stdout, clippy::print_stderr)] // both panic: `oneloop_core::report` does not
 //! A thread that watches a loop: when one task keeps it from all others for too long, it tells which one,
 //! and what that was doing. gevent's monitor thread.
 //!
@@ -6,7 +7,7 @@
 
 mod sample;
 
-use oneloop_core::{Handle, Heartbeat, Running};
+use oneloop_core::{Handle, Heartbeat, Running, guarded};
 use sample::Sampler;
 use std::fmt;
 use std::io;
@@ -198,11 +199,13 @@ impl<F: FnMut(&Blocked)> Watch<F> {
         if self.heartbeat.beats() != beats {
             return false; // it was about to end: what was seen may be another's
         }
-        (self.report)(&Blocked {
+        let blocked = Blocked {
             at_least,
             running,
             backtrace: backtrace.unwrap_or_default(),
-        });
+        };
+        // Mostly it prints, and `eprintln!` panics when stderr is full: the next one is reported still.
+        guarded(|| (self.report)(&blocked));
         true
     }
 }

@@ -1,6 +1,6 @@
 //! A job on another thread whose outcome is for all who wait for it, also when who began it gave up.
 
-use oneloop_core::{Class, Handle, KeepAlive, Offload};
+use oneloop_core::{Class, Handle, KeepAlive, Offload, wake_guarded};
 use std::fmt;
 use std::future::Future;
 use std::mem;
@@ -179,7 +179,9 @@ fn tell<T>(mut shared: MutexGuard<'_, Shared<T>>, stage: Stage<T>) {
     shared.stage = stage;
     let waiting = mem::take(&mut shared.waiting);
     drop(shared);
-    waiting.into_iter().for_each(|(_, waker)| waker.wake());
+    waiting
+        .into_iter()
+        .for_each(|(_, waker)| wake_guarded(waker));
 }
 
 /// Tells how a job ended, however it did.

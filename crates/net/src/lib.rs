@@ -1,4 +1,5 @@
 #![forbid(unsafe_code)]
+#![warn(clippy::print_stdout, clippy::print_stderr)] // both panic: `oneloop_core::report` does not
 //! Sockets, once: `poll_accept`, `poll_read`, `poll_write`, on which every style is a thin shell.
 //!
 //! [`Socket`] and [`Listener`] do the work for every family of byte-stream sockets; [`TcpStream`],

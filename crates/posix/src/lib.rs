@@ -1,3 +1,4 @@
+#![warn(clippy::print_stdout, clippy::print_stderr)] // both panic: `oneloop_core::report` does not
 //! What a process does behind a library's back: it is forked, and signals come. Both need unsafe code,
 //! and it is all here.
 

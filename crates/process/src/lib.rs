@@ -1,4 +1,5 @@
 #![deny(unsafe_code)]
+#![warn(clippy::print_stdout, clippy::print_stderr)] // both panic: `oneloop_core::report` does not
 //! Child processes on the loop, each by its pidfd: no `SIGCHLD`, no `waitpid(-1)`, no threads.
 //!
 //! [`Command`] is the standard library's, with a few things more; [`Child`] has its pipes and its end as

@@ -1,6 +1,7 @@
 //! Log lines on stderr, in tracing's format.
 
 use crate::options::{LogFormat, LogLevel, Options};
+use oneloop::drop_guarded;
 use std::io::{self, IsTerminal};
 use tracing::level_filters::LevelFilter;
 use tracing::warn;
@@ -42,6 +43,7 @@ pub(crate) fn start(options: &Options) -> Log {
     let lost = writer.error_counter();
     let layer = fmt::layer()
         .with_writer(writer)
+        .log_internal_errors(false) // it would say so with eprintln!, which may panic
         .with_ansi(io::stderr().is_terminal())
         .with_thread_names(options.threads > 1);
     match options.log {
@@ -70,6 +72,8 @@ impl Drop for Log {
         if self.lost.dropped_lines() > lost {
             // Still nobody takes them, so the writer is not waited for: it would say so on stdout.
             std::mem::forget(writer);
+        } else {
+            drop_guarded(writer); // it prints to stdout if its queue is full, which may panic
         }
     }
 }

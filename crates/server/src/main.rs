@@ -1,4 +1,5 @@
 #![forbid(unsafe_code)]
+#![warn(clippy::print_stdout, clippy::print_stderr)] // both panic: `oneloop::report` does not
 //! The binary `main`: a multi-client TCP server on one epoll loop.
 //!
 //! `options` says what it can do, `configuration` reads them, `serve` is its life from start to drain. In most modes a client is told

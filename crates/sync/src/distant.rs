@@ -4,7 +4,7 @@ use crate::{
     BoundedSemaphore, CappedSemaphore, Condition, Event, OneShot, Queue, RLock, Receiver,
     ResourcePool, Semaphore, Sender,
 };
-use oneloop_core::{Handle, JoinError, Key, LoopGone, Remote, Slots};
+use oneloop_core::{Handle, JoinError, Key, LoopGone, Remote, Slots, drop_guarded, wake_guarded};
 use std::any::Any;
 use std::cell::RefCell;
 use std::fmt;
@@ -277,9 +277,9 @@ impl<T> Teller<T> {
         };
         let wakers = (exchange.asker.take(), exchange.answerer.take());
         drop(exchange);
-        drop(unwanted);
+        drop_guarded(unwanted);
         if let Some(asker) = wakers.0 {
-            asker.wake();
+            wake_guarded(asker);
         }
     }
 }
@@ -319,7 +319,7 @@ impl<T> Ask<T> {
         let wakers = (exchange.answerer.take(), exchange.asker.take());
         drop(exchange);
         if let Some(answerer) = wakers.0 {
-            answerer.wake();
+            wake_guarded(answerer);
         }
         answer
     }

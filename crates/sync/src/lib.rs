@@ -1,4 +1,5 @@
 #![forbid(unsafe_code)]
+#![warn(clippy::print_stdout, clippy::print_stderr)] // both panic: `oneloop_core::report` does not
 //! What tasks wait for each other with: events, semaphores, queues, channels. Every style uses these.
 //!
 //! | | |

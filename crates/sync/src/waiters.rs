@@ -1,6 +1,6 @@
 //! A line of those who wait, first in first out: what every primitive here stands on.
 
-use oneloop_core::{Key, Slots};
+use oneloop_core::{Key, Slots, wake_guarded};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -33,9 +33,9 @@ impl After {
         let Some(first) = self.wake else {
             return; // nobody is behind the first
         };
-        first.wake();
+        wake_guarded(first);
         for waker in self.wake_more {
-            waker.wake();
+            wake_guarded(waker);
         }
     }
 }

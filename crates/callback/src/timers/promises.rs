@@ -7,6 +7,7 @@ use super::{Timeout, clear_timeout, set_timeout as start_timeout};
 use crate::abort::{AbortListenerId, AbortSignal};
 use crate::error::Error;
 use crate::immediates::{Immediate, clear_immediate, set_immediate as start_immediate};
+use oneloop_core::wake_guarded;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::Future;
@@ -31,7 +32,7 @@ impl Settled {
     fn settle(&self, result: Result<(), Error>) {
         self.result.borrow_mut().get_or_insert(result);
         if let Some(waker) = self.waker.take() {
-            waker.wake();
+            wake_guarded(waker);
         }
     }
 }
