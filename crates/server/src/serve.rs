@@ -15,12 +15,13 @@ use oneloop::signal::number::SIGUSR1;
 use oneloop::{EventLoop, Handle, Signals};
 use std::future::{Future, poll_fn};
 use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::{Arc, mpsc};
 use std::task::Poll;
 use std::thread;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 /// Serves until it is told to stop.
 pub(crate) fn run(options: Options, work: Work, addrs: &[Addr]) -> Result<ExitCode, String> {
@@ -38,17 +39,25 @@ pub(crate) fn run(options: Options, work: Work, addrs: &[Addr]) -> Result<ExitCo
     inspect::answer(&shared, &handle);
     let service = Service::start(&shared, &handle, listeners);
     let entered = callbacks::enter(&service.shared.options, &handle);
-    let code = event_loop.block_on(live(&service, &stop));
+    // A task's panic is caught by the loop, so this one would be the loop's own. The other threads are
+    // to hear of it, and the sockets' files to go.
+    let lived = catch_unwind(AssertUnwindSafe(|| {
+        event_loop.block_on(live(&service, &stop))
+    }));
     drop(entered);
     stop.outlive_the_server();
     shared.enter(Stage::Stopped);
-    for thread in threads {
-        thread
-            .join()
-            .map_err(|_| "a thread of the server panicked".to_owned())?;
-    }
+    // All of them are joined before anything is said.
+    let lost = threads
+        .into_iter()
+        .filter_map(|thread| thread.join().err())
+        .count();
     drop(files);
-    Ok(code)
+    let code = lived.map_err(|_| "the server's first thread panicked".to_owned())?;
+    match lost {
+        0 => Ok(code),
+        _ => Err("a thread of the server panicked".to_owned()),
+    }
 }
 
 fn new_loop(options: &Options) -> Result<EventLoop, String> {
@@ -81,15 +90,27 @@ fn announce(listeners: &[Listener]) {
 async fn live(service: &Service, stop: &StopRequests) -> ExitCode {
     let options = &service.shared.options;
     info!(mode = %options.mode, threads = options.threads, "serving");
-    let signal = stop.first().await;
-    info!(
-        signal,
-        connections = service.shared.connections(),
-        "draining: accepting no more, finishing what was received"
-    );
+    let connections = || service.shared.connections();
+    let clean = match until_told_or_deaf(service, stop).await {
+        Some(signal) => {
+            info!(
+                signal,
+                connections = connections(),
+                "draining: accepting no more, finishing what was received"
+            );
+            ExitCode::SUCCESS
+        }
+        None => {
+            error!(
+                connections = connections(),
+                "no listener is left: finishing what was received, and stopping"
+            );
+            ExitCode::FAILURE
+        }
+    };
     service.shared.enter(Stage::Draining);
     service.enter(Stage::Draining);
-    let (mut drained, mut stopped) = (pin!(drain(service)), pin!(stop.second()));
+    let (mut drained, mut stopped) = (pin!(drain(service, clean)), pin!(stop.second()));
     poll_fn(|cx| match drained.as_mut().poll(cx) {
         Poll::Pending => stopped.as_mut().poll(cx).map(stop_at_once),
         ended => ended,
@@ -97,14 +118,24 @@ async fn live(service: &Service, stop: &StopRequests) -> ExitCode {
     .await
 }
 
+/// The signal that asks the server to stop; none once it has lost its last listener.
+async fn until_told_or_deaf(service: &Service, stop: &StopRequests) -> Option<i32> {
+    let mut told = pin!(stop.first());
+    poll_fn(|cx| match told.as_mut().poll(cx) {
+        Poll::Pending => service.shared.poll_deaf(cx).map(|()| None),
+        told => told.map(Some),
+    })
+    .await
+}
+
 /// Waits for the last client to end, but no longer than `--drain`.
-async fn drain(service: &Service) -> ExitCode {
+async fn drain(service: &Service, clean: ExitCode) -> ExitCode {
     let drained = poll_fn(|cx| service.shared.poll_drained(cx));
     let drain_max = service.shared.options.drain.into();
     if service.handle.timeout(drain_max, drained).await.is_ok() {
         let (accepted, refused) = service.shared.totals();
         info!(accepted, refused, "stopped");
-        ExitCode::SUCCESS
+        clean
     } else {
         let left = service.shared.connections();
         warn!(left, "stopped: --drain is over, closing what is left");
@@ -166,6 +197,7 @@ fn serve_on_thread(
         let listeners = listen(&event_loop.handle())?;
         Ok((event_loop, listeners))
     });
+    let _loss = TellsOfLoss;
     let (mut event_loop, listeners) = match start {
         Ok(start) => start,
         Err(problem) => {
@@ -173,15 +205,31 @@ fn serve_on_thread(
             return;
         }
     };
-    let _ = started.send(Ok(()));
-    drop(started);
     let _entered = callbacks::enter(&shared.options, &event_loop.handle());
     inspect::answer(shared, &event_loop.handle());
     let service = Service::start(shared, &event_loop.handle(), listeners);
+    let _ = started.send(Ok(()));
+    drop(started);
     event_loop.block_on(async {
         for stage in [Stage::Draining, Stage::CuttingOff, Stage::Stopped] {
             poll_fn(|cx| shared.poll_stage(cx, stage)).await;
             service.enter(stage);
         }
     });
+}
+
+/// Says so when a thread of the server unwinds.
+struct TellsOfLoss;
+
+impl Drop for TellsOfLoss {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let thread = thread::current();
+            let name = thread.name().unwrap_or_default();
+            error!(
+                thread = name,
+                "lost a thread and its clients: the others serve on"
+            );
+        }
+    }
 }

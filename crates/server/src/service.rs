@@ -14,7 +14,7 @@ use crate::relayed::Relayed;
 use crate::task::{self, Serve};
 use crate::work::Work;
 use bytesize::ByteSize;
-use oneloop::net::{Addr, Listener, Socket};
+use oneloop::net::{Addr, Listener, ListenerStats, Socket};
 use oneloop::process::ExitStatus;
 use oneloop::{Direction, Handle};
 use std::cell::Cell;
@@ -221,6 +221,16 @@ impl Shared {
         self.wake_if_drained();
     }
 
+    /// Ready once nothing accepts any more, though nobody asked for that.
+    pub(crate) fn poll_deaf(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.stages.add(cx.waker()); // before the look, so that no change is missed
+        if self.acceptors.load(Ordering::Acquire) == 0 {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+
     fn wake_if_drained(&self) {
         if self.is_at(Stage::Draining) {
             self.stages.wake();
@@ -260,8 +270,8 @@ impl Service {
             clients: Clients::default(),
         });
         for listener in listeners {
-            shared.acceptors.fetch_add(1, Ordering::AcqRel);
-            handle.spawn_detached(Rc::clone(&service).accept(listener));
+            let accepting = Accepting::begin(shared, &listener);
+            handle.spawn_detached(Rc::clone(&service).accept(listener, accepting));
         }
         service
     }
@@ -282,17 +292,21 @@ impl Service {
     }
 
     /// Accepts until the server drains; then what has waited in the backlog, and no more.
-    async fn accept(self: Rc<Self>, listener: Listener) {
+    async fn accept(self: Rc<Self>, listener: Listener, accepting: Accepting) {
         let speaker = self.shared.room.speaker();
-        let mut pauses = 0;
+        let mut told = ListenerStats::default();
         loop {
             let next = poll_fn(|cx| {
                 let next = self.poll_next(cx, &listener);
-                warn_of_pauses(&listener, &mut pauses);
+                tell_of_failures(&listener, &mut told);
                 next
             });
             match next.await {
-                Ok(Some((socket, peer))) => self.open(socket, &peer),
+                Ok(Some((socket, peer))) => {
+                    if self.open(socket, &peer).is_err() {
+                        listener.shed_accepted(); // there is no memory for it
+                    }
+                }
                 Ok(None) => break,
                 Err(error) => {
                     error!(%error, "cannot accept any more");
@@ -301,8 +315,7 @@ impl Service {
             }
         }
         drop((listener, speaker));
-        self.shared.acceptors.fetch_sub(1, Ordering::AcqRel);
-        self.shared.wake_if_drained();
+        drop(accepting); // last: whoever hears of it finds the socket closed
     }
 
     /// The next connection, with a place taken for it; `None` when there is to be no more.
@@ -359,7 +372,9 @@ impl Service {
         });
     }
 
-    fn open(self: &Rc<Self>, socket: Socket, peer: &Addr) {
+    /// # Errors
+    /// There is no stack for a green thread; the connection is closed.
+    fn open(self: &Rc<Self>, socket: Socket, peer: &Addr) -> io::Result<()> {
         let number = self.shared.accepted.fetch_add(1, Ordering::AcqRel) + 1;
         debug!(number, %peer, "connected");
         let accepted = Accepted {
@@ -371,9 +386,7 @@ impl Service {
             Work::Talk(mode) => self.talk(accepted, mode(&self.shared.room)),
             Work::Relay(peers) => self.relay(accepted, peers),
         };
-        if let Err(error) = started {
-            self.refuse_without_stack(peer, &error);
-        }
+        started.inspect_err(|error| self.refuse_without_stack(peer, error))
     }
 
     /// Serves a client to whom the server itself has something to say.
@@ -456,13 +469,52 @@ fn tell_now_and_then(count: &AtomicU64, tell: impl FnOnce(u64)) {
     }
 }
 
-fn warn_of_pauses(listener: &Listener, seen: &mut u64) {
+/// Tells of what went wrong since it was last told: at most as often as accepting pauses, and of
+/// failures between pauses the less often the more there are.
+fn tell_of_failures(listener: &Listener, told: &mut ListenerStats) {
     let stats = listener.stats();
-    if stats.pauses > *seen {
-        *seen = stats.pauses;
-        warn!(
+    let has_paused = stats.pauses > told.pauses;
+    let has_failed = stats.failed > told.failed;
+    let is_due = has_paused || has_failed && stats.failed.is_power_of_two();
+    if !is_due {
+        return;
+    }
+    *told = stats;
+    match listener.last_failure().filter(|_| has_failed) {
+        Some(error) => warn!(failed = stats.failed, %error, "accepting failed, and goes on"),
+        None => warn!(
             shed = stats.shed,
             "out of open files or memory: accepting pauses"
-        );
+        ),
+    }
+}
+
+/// Counts an acceptor while it is there, and says so when it ends before the server drains: by an error,
+/// by a panic, or with its thread.
+#[derive(Debug)]
+struct Accepting {
+    shared: Arc<Shared>,
+    at: String,
+}
+
+impl Accepting {
+    fn begin(shared: &Arc<Shared>, listener: &Listener) -> Self {
+        shared.acceptors.fetch_add(1, Ordering::AcqRel);
+        Accepting {
+            shared: Arc::clone(shared),
+            at: listener
+                .local_addr()
+                .map_or_else(|_| String::from("?"), |addr| addr.to_string()),
+        }
+    }
+}
+
+impl Drop for Accepting {
+    fn drop(&mut self) {
+        let left = self.shared.acceptors.fetch_sub(1, Ordering::AcqRel) - 1;
+        if !self.shared.is_at(Stage::Draining) {
+            error!(at = self.at, left, "lost a listener");
+        }
+        self.shared.stages.wake();
     }
 }

@@ -1,5 +1,6 @@
 //! Command lines of the server.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// The server with these flags, and nothing from our own environment but the style: all tests are for
@@ -20,6 +21,19 @@ pub(crate) fn main_after(script: &str, args: &[&str]) -> Command {
     let mut command = Command::new("sh");
     command
         .args(["-c", &format!("{script}; exec \"$0\" \"$@\"")])
+        .arg(env!("CARGO_BIN_EXE_main"))
+        .args(args);
+    without_our_environment(command)
+}
+
+/// The same, with these system calls traced by strace, and faults injected into them. strace is no parent: the
+/// process that is started is the server.
+pub(crate) fn main_traced(log: &Path, calls: &str, inject: &str, args: &[&str]) -> Command {
+    let mut command = Command::new("strace");
+    command
+        .args(["-D", "-f", "-q", "-e", &format!("trace={calls}")])
+        .args(["-e", &format!("inject={inject}"), "-o"])
+        .arg(log)
         .arg(env!("CARGO_BIN_EXE_main"))
         .args(args);
     without_our_environment(command)

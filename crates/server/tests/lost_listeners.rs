@@ -1,0 +1,213 @@
+//! What becomes of the server when accepting fails: it goes on, or it says that it can't.
+
+mod harness;
+
+use harness::client::{echo, hear_end};
+use harness::command;
+use harness::process::Process;
+use harness::server::Server;
+use harness::{eventually, skip};
+use rustix::process::Signal;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use tempfile::NamedTempFile;
+
+fn can_trace() -> bool {
+    let strace = Command::new("strace")
+        .args(["-o", "/dev/null", "true"])
+        .status();
+    let can = strace.is_ok_and(|status| status.success());
+    if !can {
+        skip("there is no strace here, or it may not trace");
+    }
+    can
+}
+
+/// A server in whose accepts strace injects errors.
+struct Faulty {
+    server: Server,
+    log: NamedTempFile,
+}
+
+impl Faulty {
+    #[track_caller]
+    fn start(inject: &str, args: &[&str]) -> Self {
+        let log = NamedTempFile::new().unwrap();
+        let command = command::main_traced(log.path(), "accept4", inject, args);
+        let server = Server::run(command);
+        Faulty { server, log }
+    }
+
+    fn injected(&self) -> usize {
+        injections(self.log.path())
+    }
+}
+
+fn injections(log: &Path) -> usize {
+    fs::read_to_string(log)
+        .unwrap()
+        .matches("(INJECTED)")
+        .count()
+}
+
+const ONE: [&str; 2] = ["--listen", "127.0.0.1:0"];
+
+#[test]
+fn an_error_of_accept_costs_no_client() {
+    if !can_trace() {
+        return;
+    }
+    for errno in [
+        "EPERM",
+        "EOPNOTSUPP",
+        "ETIMEDOUT",
+        "ECONNRESET",
+        "EHOSTUNREACH",
+        "ENOSYS",
+        "EIO",
+        "ENOMEM",
+    ] {
+        let inject = format!("accept4:error={errno}:when=2");
+        let faulty = Faulty::start(&inject, &ONE);
+        let clients = faulty.server.connect_echoed(2);
+        faulty.server.still_echoes();
+        assert_eq!(faulty.injected(), 1, "{errno}");
+        drop(clients);
+        faulty.server.drain();
+    }
+}
+
+#[test]
+fn an_error_of_accept_that_stays_is_told_and_costs_no_processor_time() {
+    if !can_trace() {
+        return;
+    }
+    let mut faulty = Faulty::start("accept4:error=EPERM:when=2+", &ONE);
+    let first = faulty.server.connect_echoed(1);
+    let waits = faulty.server.connect();
+    let told = faulty.server.stderr.wait_for("accepting failed");
+    assert!(told.contains("Operation not permitted"), "{told}");
+    eventually("it pauses", || faulty.injected() > 20);
+    faulty.server.expect_rest();
+    echo(&first[0], b"still there");
+    drop(waits);
+}
+
+#[test]
+fn a_server_that_loses_its_last_listener_says_so_and_exits_with_1() {
+    if !can_trace() {
+        return;
+    }
+    for errno in ["EBADF", "EINVAL", "ENOTSOCK", "EFAULT"] {
+        let inject = format!("accept4:error={errno}:when=2");
+        let mut faulty = Faulty::start(&inject, &ONE);
+        let client = faulty.server.connect();
+        faulty.server.stderr.wait_for("lost a listener");
+        faulty.server.stderr.wait_for("no listener is left");
+        hear_end(&client);
+        drop(client);
+        assert_eq!(faulty.injected(), 1);
+        faulty.server.expect_exit(1);
+    }
+}
+
+#[test]
+fn a_server_that_loses_one_of_two_listeners_says_so_and_serves_on() {
+    if !can_trace() {
+        return;
+    }
+    let listen = ["--listen", "127.0.0.1:0,127.0.0.1:0"];
+    let mut faulty = Faulty::start("accept4:error=EBADF:when=2", &listen);
+    echo(faulty.server.connect(), b"the first one");
+    let addr = faulty.server.listens[0].clone();
+    let told = faulty.server.stderr.wait_for("lost a listener");
+    assert!(told.contains(&addr), "{told}");
+    let left = faulty.server.listens[1].parse().unwrap();
+    for _ in 0..5 {
+        echo(harness::client::connect(left), b"a fresh client");
+    }
+    assert_eq!(faulty.injected(), 1);
+    faulty.server.drain();
+}
+
+/// The directory in /proc of a server's thread.
+fn thread_named(server: &Server, name: &str) -> PathBuf {
+    let tasks = fs::read_dir(format!("/proc/{}/task", server.child.id())).unwrap();
+    let mut tasks = tasks.map(|task| task.unwrap().path());
+    tasks
+        .find(|task| fs::read_to_string(task.join("comm")).unwrap().trim() == name)
+        .expect("it runs")
+}
+
+#[test]
+fn a_server_that_loses_one_of_its_threads_says_so_and_serves_on() {
+    if !can_trace() {
+        return;
+    }
+    let mut server = Server::start(&["--threads", "2"]);
+    let thread = thread_named(&server, "loop-1");
+    let log = NamedTempFile::new().unwrap();
+    let mut strace = Command::new("strace");
+    strace
+        .args(["-e", "trace=epoll_pwait2", "-e"])
+        .args(["inject=epoll_pwait2:error=EINVAL", "-o"])
+        .arg(log.path())
+        .arg("-p")
+        .arg(thread.file_name().unwrap())
+        .stdin(Stdio::null());
+    let strace = Process::start(strace);
+    eventually("it is traced", || {
+        let status = fs::read_to_string(thread.join("status")).unwrap_or_default();
+        !status.contains("TracerPid:\t0")
+    });
+    // The kernel spreads connections: one of them wakes that thread.
+    eventually("it is lost", || {
+        drop(server.connect());
+        server.stderr.has_come("lost a thread")
+    });
+    assert!(injections(log.path()) >= 1);
+    drop(strace);
+    for _ in 0..10 {
+        server.still_echoes();
+    }
+    server.signal(Signal::TERM);
+    let status = server.wait();
+    let said = server.stderr.seen.last().unwrap();
+    assert_eq!(status.code(), Some(1), "{said}");
+    assert!(said.contains("a thread of the server panicked"), "{said}");
+    assert!(
+        server
+            .stderr
+            .seen
+            .iter()
+            .any(|line| line.contains("lost a listener"))
+    );
+}
+
+#[test]
+fn a_server_that_loses_its_first_thread_says_so_and_exits_with_1() {
+    if !can_trace() {
+        return;
+    }
+    for threads in ["1", "2"] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("socket");
+        let listen = format!("unix:{}", path.display());
+        let log = NamedTempFile::new().unwrap();
+        let command = command::main_traced(
+            log.path(),
+            "epoll_pwait2",
+            "epoll_pwait2:error=EINVAL:when=8+",
+            &["--listen", &listen, "--threads", threads],
+        );
+        let mut server = Server::run(command);
+        eventually("it ends", || {
+            drop(std::os::unix::net::UnixStream::connect(&path));
+            server.stderr.has_come("first thread panicked")
+        });
+        assert_eq!(server.wait().code(), Some(1));
+        assert!(injections(log.path()) >= 1);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+}
