@@ -19,9 +19,9 @@ pub use copy::{copy, relay, send_file};
 pub use oneloop_core::{Class, Elapsed, Offload, Timeout};
 pub use oneloop_fs as fs;
 pub use oneloop_net::{
-    Addr, Chunk, ConnectOptions, Credentials, Datagram, Interface, ListenOptions, ListenerStats,
-    Outgoing, RawMode, RecvBatch, Relayed, Shutdown, StdioKind, ToTarget, UdpOptions, UnixMessage,
-    WindowSize, reset_tty_mode,
+    Addr, Chunk, ConnectOptions, Credentials, Datagram, Interface, Keepalive, ListenOptions,
+    ListenerStats, Outgoing, RawMode, RecvBatch, Relayed, Shutdown, StdioKind, ToTarget,
+    UdpOptions, UnixMessage, WindowSize, reset_tty_mode,
 };
 /// Child processes: [`Command`](process::Command) is in this style as it is. Its pipes are read and written
 /// as a [`Stream`]: `PipeReader::from(child.stdout.take().unwrap())`.

@@ -2,6 +2,7 @@
 
 use crate::addr::Addr;
 use crate::connecting::{Connecting, Unconnected};
+use crate::keepalive::Keepalive;
 use crate::resolve::{Family, ResolveError, ResolveOptions};
 use crate::socket::Socket;
 use crate::target::{Target, ToTarget, no_address};
@@ -29,6 +30,8 @@ pub struct ConnectOptions {
     pub timeout: Option<Duration>,
     /// Addresses of this family only.
     pub family: Option<Family>,
+    /// When a silent peer is given up, once it is connected; `None` leaves it to the kernel.
+    pub keepalive: Option<Keepalive>,
 }
 
 impl Default for ConnectOptions {
@@ -38,6 +41,7 @@ impl Default for ConnectOptions {
             attempt_delay: Duration::from_millis(250),
             timeout: None,
             family: None,
+            keepalive: None,
         }
     }
 }

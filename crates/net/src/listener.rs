@@ -2,6 +2,7 @@
 
 use crate::addr::Addr;
 use crate::backoff::{Backoff, is_fatal, is_shortage};
+use crate::keepalive::Keepalive;
 use crate::socket::{FLAGS, Socket};
 use oneloop_core::{Direction, Done, Handle, Interest, Ownership, Source};
 use rustix::fs::{Mode, OFlags};
@@ -28,6 +29,8 @@ pub struct ListenOptions {
     pub v6_only: Option<bool>,
     /// Accepted TCP connections send small writes at once (`TCP_NODELAY`).
     pub nodelay: bool,
+    /// When a silent peer of an accepted TCP connection is given up; `None` leaves it to the kernel.
+    pub keepalive: Option<Keepalive>,
 }
 
 impl Default for ListenOptions {
@@ -37,6 +40,7 @@ impl Default for ListenOptions {
             reuse_port: false,
             v6_only: None,
             nodelay: true,
+            keepalive: None,
         }
     }
 }
@@ -101,16 +105,23 @@ impl Listener {
         if let Addr::Inet(_) = addr {
             sockopt::set_socket_reuseaddr(&fd, true)?;
             sockopt::set_socket_reuseport(&fd, options.reuse_port)?;
+            // Linux has accepted sockets inherit these, which saves their calls for each of them.
+            sockopt::set_tcp_nodelay(&fd, options.nodelay)?;
+            if let Some(keepalive) = options.keepalive {
+                keepalive.apply(&fd)?;
+            }
         }
         if let (Addr::Inet(SocketAddr::V6(_)), Some(v6_only)) = (addr, options.v6_only) {
             sockopt::set_ipv6_v6only(&fd, v6_only)?;
         }
         net::bind(&fd, &addr.to_kernel()?)?;
         net::listen(&fd, options.backlog)?;
-        Listener::from_fd(handle, fd, options.nodelay)
+        Listener::from_fd(handle, fd, false)
     }
 
-    /// A socket that listens already; it must be non-blocking. `nodelay` is for TCP only.
+    /// A socket that listens already; it must be non-blocking. With `nodelay`, which is for TCP only,
+    /// accepted connections send small writes at once (`TCP_NODELAY`): each is told so, as those that wait
+    /// in the backlog already would not inherit it.
     ///
     /// # Errors
     /// Those of `getsockname(2)` and `epoll_ctl(2)`.

@@ -2,6 +2,7 @@
 
 use crate::addr::Addr;
 use crate::connecting::{Connecting, Unconnected};
+use crate::keepalive::{self, Keepalive};
 use crate::stream::{AsSource, ByteStream, ReadHalf, WriteHalf};
 use oneloop_core::{Direction, Handle, Interest, Ownership, Source};
 use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, sockopt};
@@ -80,20 +81,15 @@ impl Socket {
         Ok(sockopt::set_tcp_nodelay(&self.source, nodelay)?)
     }
 
-    /// Has the kernel ask a silent TCP peer whether it is still there: after `idle`, in whole
-    /// seconds, and then every second, ten times. Less than a second leaves the system's times as they
-    /// are; `None` switches it off.
+    /// Has the kernel give up a TCP peer that says nothing: see [`Keepalive`]. `None` has it wait for ever.
     ///
     /// # Errors
-    /// Those of `setsockopt(2)`: `EOPNOTSUPP` for a Unix socket, `EINVAL` beyond 32,767 s.
-    pub fn set_keepalive(&self, idle: Option<Duration>) -> io::Result<()> {
-        sockopt::set_socket_keepalive(&self.source, idle.is_some())?;
-        if let Some(idle) = idle.filter(|idle| idle.as_secs() > 0) {
-            sockopt::set_tcp_keepidle(&self.source, idle)?;
-            sockopt::set_tcp_keepintvl(&self.source, Duration::from_secs(1))?;
-            sockopt::set_tcp_keepcnt(&self.source, 10)?;
+    /// Those of `setsockopt(2)`: `EOPNOTSUPP` for a Unix socket, `EINVAL` beyond 32,767 s or 127 probes.
+    pub fn set_keepalive(&self, keepalive: Option<Keepalive>) -> io::Result<()> {
+        match keepalive {
+            Some(keepalive) => keepalive.apply(&self.source),
+            None => keepalive::switch_off(&self.source),
         }
-        Ok(())
     }
 
     /// How many bytes are there to be read (`FIONREAD`).

@@ -2,6 +2,7 @@
 
 use crate::addr::Addr;
 use crate::connect::{ConnectOptions, connect};
+use crate::keepalive::Keepalive;
 use crate::listener::{ListenOptions, Listener};
 use crate::socket::Socket;
 use crate::stream::ByteStream;
@@ -49,7 +50,18 @@ impl TcpStream {
         let socket = connect(handle, target, options).await?;
         let stream = TcpStream { socket };
         stream.set_nodelay(true)?;
+        if let Some(keepalive) = options.keepalive {
+            stream.set_keepalive(Some(keepalive))?;
+        }
         Ok(stream)
+    }
+
+    /// Has the kernel give up a peer that says nothing: see [`Keepalive`]. `None` has it wait for ever.
+    ///
+    /// # Errors
+    /// Those of `setsockopt(2)`: `EINVAL` beyond 32,767 s or 127 probes.
+    pub fn set_keepalive(&self, keepalive: Option<Keepalive>) -> io::Result<()> {
+        self.socket.set_keepalive(keepalive)
     }
 
     /// Says whether small writes are sent at once rather than gathered (`TCP_NODELAY`).

@@ -151,6 +151,7 @@ fn listen(
         backlog: options.backlog,
         reuse_port: options.threads > 1,
         v6_only,
+        keepalive: options.keepalive.0,
         ..ListenOptions::default()
     };
     Listener::bind(handle, addr, how)

@@ -18,6 +18,7 @@ mod endpoint;
 mod green;
 mod holder;
 mod inspect;
+mod keepalive;
 mod limits;
 mod logging;
 mod mode;

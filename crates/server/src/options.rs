@@ -1,6 +1,7 @@
 //! What the command line and the environment can set.
 
 use crate::configuration::Origins;
+use crate::keepalive::Keepalive;
 use bytesize::ByteSize;
 use clap::builder::FalseyValueParser;
 use clap::builder::styling::Styles;
@@ -100,6 +101,16 @@ pub(crate) struct Options {
     /// Close a connection whose client took none of the waiting output for so long
     #[arg(long, value_name = "TIME", env = "ONELOOP_WRITE_TIMEOUT", value_parser = some_time)]
     pub(crate) write_timeout: Option<Duration>,
+
+    /// Close a connection whose other end says nothing for so long and then does not answer so often, so
+    /// far apart, or does not acknowledge what was sent for as long as all that takes; 0 for never
+    #[arg(
+        long,
+        value_name = "IDLE,INTERVAL,COUNT",
+        env = "ONELOOP_KEEPALIVE",
+        default_value = "60s,10s,6"
+    )]
+    pub(crate) keepalive: Keepalive,
 
     /// Pause reading from a client while so much output waits for it
     #[arg(

@@ -3,7 +3,7 @@
 use crate::endpoint::Endpoint;
 use crate::options::Options;
 use oneloop::Handle;
-use oneloop::net::{Addr, Socket, TcpStream};
+use oneloop::net::{Addr, ConnectOptions, Keepalive, Socket, TcpStream};
 use std::fmt;
 use std::io;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use std::time::Duration;
 pub(crate) struct Upstream {
     places: Vec<Place>,
     connect_timeout: Duration,
+    keepalive: Option<Keepalive>,
 }
 
 #[derive(Debug)]
@@ -30,11 +31,13 @@ impl Place {
         }
     }
 
-    async fn connect(&self, handle: &Handle) -> io::Result<Socket> {
+    async fn connect(&self, handle: &Handle, options: ConnectOptions) -> io::Result<Socket> {
         let stream = match self {
-            Place::Addr(Addr::Inet(addr)) => TcpStream::connect(handle, *addr).await,
+            Place::Addr(Addr::Inet(addr)) => TcpStream::connect_with(handle, *addr, options).await,
             Place::Addr(unix) => return Socket::connect(handle, unix)?.await,
-            Place::Name(host, port) => TcpStream::connect(handle, (host.as_str(), *port)).await,
+            Place::Name(host, port) => {
+                TcpStream::connect_with(handle, (host.as_str(), *port), options).await
+            }
         };
         Ok(stream?.into())
     }
@@ -69,6 +72,7 @@ impl Upstream {
         Ok(Upstream {
             places: endpoints.into_iter().flat_map(Place::all_of).collect(),
             connect_timeout: options.connect_timeout.into(),
+            keepalive: options.keepalive.0,
         })
     }
 
@@ -78,10 +82,14 @@ impl Upstream {
     /// That of the last place.
     pub(crate) async fn connect(&self, handle: &Handle) -> io::Result<Socket> {
         let mut failed = io::Error::new(io::ErrorKind::NotFound, "there is no place to connect to");
+        let options = ConnectOptions {
+            keepalive: self.keepalive,
+            ..ConnectOptions::default()
+        };
         for place in &self.places {
             let passed = io::Error::new(io::ErrorKind::TimedOut, "--connect-timeout passed");
             let connected = handle
-                .timeout(self.connect_timeout, place.connect(handle))
+                .timeout(self.connect_timeout, place.connect(handle, options))
                 .await;
             match connected.unwrap_or(Err(passed)) {
                 Ok(socket) => return Ok(socket),

@@ -204,7 +204,8 @@ impl Server {
             backlog: options.backlog.unwrap_or(BACKLOG),
             reuse_port: options.reuse_port,
             v6_only: Some(options.ipv6_only),
-            nodelay: false, // each socket sees to it
+            nodelay: false,  // each socket sees to it
+            keepalive: None, // as in Node
         };
         Listener::bind(&self.inner.runtime.handle, addr, options)
     }

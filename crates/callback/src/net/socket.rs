@@ -16,7 +16,7 @@ use crate::runtime::{Runtime, Tick, current, once};
 use crate::thrown::{Outcome, Thrown};
 use crate::timers::Timeout;
 use oneloop_core::Key;
-use oneloop_net::{Addr, CHUNK_BYTES, Socket as NetSocket};
+use oneloop_net::{Addr, CHUNK_BYTES, Keepalive, Socket as NetSocket};
 use std::any::TypeId;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
@@ -649,7 +649,7 @@ impl Socket {
         if let Some(delay) = initial_delay {
             self.with_rare(|rare| rare.keep_alive_delay = delay);
         }
-        self.apply(|socket| socket.set_keepalive(initial_delay));
+        self.apply(|socket| socket.set_keepalive(initial_delay.map(as_libuv_keeps_alive)));
         self
     }
 
@@ -669,7 +669,8 @@ impl Socket {
         }
         if flags.has(KEEP_ALIVE) {
             let delay = self.rare(|rare| Some(rare.keep_alive_delay));
-            self.apply(|socket| socket.set_keepalive(Some(delay.unwrap_or_default())));
+            let keepalive = as_libuv_keeps_alive(delay.unwrap_or_default());
+            self.apply(|socket| socket.set_keepalive(Some(keepalive)));
         }
     }
 
@@ -803,6 +804,21 @@ impl Socket {
         if let Some(rare) = self.inner.rare.borrow_mut().as_deref_mut() {
             rare.pipes.forget_awaited();
         }
+    }
+}
+
+/// libuv's `uv__tcp_keepalive`: after the delay, in whole seconds, ten probes a second apart; without one,
+/// as the system has it.
+fn as_libuv_keeps_alive(delay: Duration) -> Keepalive {
+    let (interval, count) = match delay.as_secs() {
+        0 => (Duration::ZERO, 0),
+        _ => (Duration::from_secs(1), 10),
+    };
+    Keepalive {
+        idle: delay,
+        interval,
+        count,
+        user_timeout: None,
     }
 }
 

@@ -20,8 +20,8 @@ pub use copy::{copy, relay, send_file};
 pub use fd::{wait_readable, wait_writable};
 pub use listener::{Listener, TcpListener, UnixListener, UnixSeqpacketListener};
 pub use oneloop_net::{
-    Addr, ConnectOptions, Credentials, Datagram, Interface, ListenOptions, ListenerStats, Outgoing,
-    RecvBatch, Relayed, Shutdown, ToTarget, UdpOptions, UnixMessage,
+    Addr, ConnectOptions, Credentials, Datagram, Interface, Keepalive, ListenOptions,
+    ListenerStats, Outgoing, RecvBatch, Relayed, Shutdown, ToTarget, UdpOptions, UnixMessage,
 };
 pub use server::{DatagramServer, DatagramServerStats, ServerOptions, StreamServer};
 pub use stream::{PipeReader, PipeWriter, Stream, TcpStream, UnixStream, pipe};

@@ -4,8 +4,8 @@ use super::open::Open;
 use crate::wait::wait_io;
 use oneloop_core::{Direction, Handle};
 use oneloop_net::{
-    self as net, AsSource, ByteStream, ConnectOptions, Credentials, ReadHalf, Shutdown, ToTarget,
-    ToUnixAddr, UnixMessage, WriteHalf,
+    self as net, AsSource, ByteStream, ConnectOptions, Credentials, Keepalive, ReadHalf, Shutdown,
+    ToTarget, ToUnixAddr, UnixMessage, WriteHalf,
 };
 use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
@@ -211,6 +211,14 @@ impl TcpStream {
     /// Those of `setsockopt(2)`; `EBADF` once it is closed.
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
         self.open.get()?.set_nodelay(nodelay)
+    }
+
+    /// Has the kernel give up a peer that says nothing: see [`Keepalive`]. `None` has it wait for ever.
+    ///
+    /// # Errors
+    /// Those of `setsockopt(2)`: `EINVAL` beyond 32,767 s or 127 probes; `EBADF` once it is closed.
+    pub fn set_keepalive(&self, keepalive: Option<Keepalive>) -> io::Result<()> {
+        self.open.get()?.set_keepalive(keepalive)
     }
 
     /// This end's address.

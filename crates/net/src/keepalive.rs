@@ -1,0 +1,86 @@
+//! When the kernel gives up a TCP peer that says nothing.
+
+use rustix::io::Errno;
+use rustix::net::sockopt;
+use std::io;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+/// The most seconds and probes that the kernel takes (`MAX_TCP_KEEPIDLE`, `MAX_TCP_KEEPCNT`).
+const SECONDS_MAX: u64 = 32_767;
+const COUNT_MAX: u32 = 127;
+
+/// When the kernel gives up a TCP peer that says nothing, such as one whose machine has died: reads and
+/// writes fail with `ETIMEDOUT` then.
+///
+/// Times are whole seconds. A time or count of zero leaves what the system has (`tcp(7)`: 7,200 s, 75 s,
+/// 9 probes).
+///
+/// ```
+/// use oneloop_net::Keepalive;
+/// use std::time::Duration;
+/// let keepalive = Keepalive::default(); // a minute of silence, then six probes in the next
+/// assert_eq!(keepalive.idle, Duration::from_secs(60));
+/// assert_eq!(keepalive.user_timeout, Some(Duration::from_secs(120)));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keepalive {
+    /// How long a peer may say nothing before it is asked whether it is there (`TCP_KEEPIDLE`).
+    pub idle: Duration,
+    /// How long it has to answer before it is asked again (`TCP_KEEPINTVL`).
+    pub interval: Duration,
+    /// How often it is asked (`TCP_KEEPCNT`).
+    pub count: u32,
+    /// How long what was sent may stay unacknowledged, or wait for a peer that has no room for it
+    /// (`TCP_USER_TIMEOUT`): no probes are sent meanwhile. `None` leaves it to the kernel, which gives an
+    /// unreachable peer up after about 15 minutes, and never one that has no room.
+    pub user_timeout: Option<Duration>,
+}
+
+impl Default for Keepalive {
+    fn default() -> Self {
+        Keepalive::new(Duration::from_secs(60), Duration::from_secs(10), 6)
+    }
+}
+
+impl Keepalive {
+    /// Probes, and output that may stay unacknowledged for as long as they take: `idle`, and then
+    /// `count` times `interval`.
+    pub fn new(idle: Duration, interval: Duration, count: u32) -> Self {
+        Keepalive {
+            idle,
+            interval,
+            count,
+            user_timeout: Some(idle.saturating_add(interval.saturating_mul(count))),
+        }
+    }
+
+    /// Sets it on a socket. A listener passes it on to the connections that it accepts.
+    pub(crate) fn apply(&self, socket: impl AsFd) -> io::Result<()> {
+        let is_too_long = |time: Duration| time.as_secs() > SECONDS_MAX;
+        if is_too_long(self.idle) || is_too_long(self.interval) || self.count > COUNT_MAX {
+            return Err(Errno::INVAL.into());
+        }
+        sockopt::set_socket_keepalive(&socket, true)?;
+        if self.idle.as_secs() > 0 {
+            sockopt::set_tcp_keepidle(&socket, self.idle)?;
+        }
+        if self.interval.as_secs() > 0 {
+            sockopt::set_tcp_keepintvl(&socket, self.interval)?;
+        }
+        if self.count > 0 {
+            sockopt::set_tcp_keepcnt(&socket, self.count)?;
+        }
+        if let Some(timeout) = self.user_timeout {
+            let ms = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
+            sockopt::set_tcp_user_timeout(&socket, ms)?;
+        }
+        Ok(())
+    }
+}
+
+/// Switches probes off, and the time-out of output with them.
+pub(crate) fn switch_off(socket: impl AsFd) -> io::Result<()> {
+    sockopt::set_socket_keepalive(&socket, false)?;
+    Ok(sockopt::set_tcp_user_timeout(&socket, 0)?)
+}
