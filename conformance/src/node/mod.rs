@@ -2,6 +2,7 @@
 
 mod abort;
 mod children;
+mod destroyed_streams;
 mod dgram;
 mod emitter;
 mod errors;
@@ -216,6 +217,11 @@ pub(crate) const PROGRAMS: Suite = programs! {
     "197_awaits_before": promises::awaits_before;
     "198_awaited_in_time": promises::awaited_in_time;
     "199_awaited_while_heard": promises::awaited_while_heard;
+    "200_destroy_read_stream": destroyed_streams::read_stream;
+    "201_destroy_write_stream": destroyed_streams::write_stream;
+    "202_destroy_while_written": destroyed_streams::while_written;
+    "203_unheard_stream_errors": destroyed_streams::unheard_errors;
+    "204_destroy_piped": destroyed_streams::piped;
 };
 
 /// `net.createServer(…).listen(0,'127.0.0.1')`

@@ -61,7 +61,7 @@ pub struct RmOptions {
 
 /// What something gives, in a poll phase of a later turn: a thread may be done before this task looks, but
 /// no callback of Node's comes in the turn in which its call began.
-async fn in_later_turn<T>(call: impl Future<Output = T>) -> T {
+pub(crate) async fn in_later_turn<T>(call: impl Future<Output = T>) -> T {
     let handle = Handle::current();
     let turn = handle.stats().turns;
     let result = call.await;

@@ -4,7 +4,7 @@ use super::{handle, in_later_turn};
 use crate::error::Error;
 use crate::runtime::current;
 use crate::stream::read::Limits;
-use crate::stream::{Fd, ReadStream, WriteStream};
+use crate::stream::{Fd, Opened, ReadStream, WriteStream};
 use nix::errno::Errno;
 use oneloop_core::Handle;
 use oneloop_fs::{File, OpenOptions};
@@ -147,20 +147,27 @@ async fn open_output(
     path: PathBuf,
     options: OpenOptions,
     start: Option<u64>,
-) -> Result<Output, Error> {
-    let handle = Handle::current();
-    let failed = |error| Error::file("open", error, Some(&path), None);
+) -> Result<Opened, Error> {
     let file = match in_later_turn(options.open(&path)).await {
-        // A FIFO that nobody reads.
         Err(error) if error.raw_os_error() == Some(Errno::ENXIO as i32) => {
-            let writer = in_later_turn(PipeWriter::open_when_read(&handle, &path)).await;
-            return writer.map(Output::from).map_err(failed);
+            return Ok(Opened::Unread(Box::pin(open_when_read(path))));
         }
-        file => file.map_err(failed)?,
+        file => file.map_err(|error| Error::file("open", error, Some(&path), None))?,
     };
     let fd = opened(file, start).await;
-    let output = fd.and_then(|fd| Output::from_fd(&handle, fd.into()));
-    output.map_err(|error| Error::file("write", error, None, None))
+    let output = fd.and_then(|fd| Output::from_fd(&Handle::current(), fd.into()));
+    output
+        .map(Opened::Output)
+        .map_err(|error| Error::file("write", error, None, None))
+}
+
+/// A FIFO that nobody reads yet.
+async fn open_when_read(path: PathBuf) -> Result<Output, Error> {
+    let handle = Handle::current();
+    let writer = in_later_turn(PipeWriter::open_when_read(&handle, &path)).await;
+    writer
+        .map(Output::from)
+        .map_err(|error| Error::file("open", error, Some(&path), None))
 }
 
 /// The file itself, from where it is to be read or written.

@@ -29,6 +29,7 @@ pub(crate) mod write;
 pub use crate::net::ends::{Readable, Writable};
 pub(crate) use place::Fd;
 pub use read::ReadStream;
+pub(crate) use write::Opened;
 pub use write::WriteStream;
 
 use crate::error::Error;

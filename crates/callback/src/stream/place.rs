@@ -1,9 +1,14 @@
 //! What a stream reads or writes: from before it is open until it is closed.
 
 use super::{Kept, Stream};
+use crate::fs::in_later_turn;
 use crate::runtime::Runtime;
+use crate::thrown::Thrown;
 use nix::errno::Errno;
+use oneloop_core::Phase;
+use oneloop_net::StdioKind;
 use std::cell::{Cell, RefCell};
+use std::future::ready;
 use std::io;
 use std::rc::Rc;
 
@@ -21,14 +26,25 @@ pub(crate) enum Fd<T> {
 pub(super) struct Place<T> {
     fd: RefCell<Fd<T>>,
     is_standard: bool,
+    /// True for what Node has as a stream of `fs`.
+    is_file: bool,
+    /// True until 'open' was told, or opening has failed.
+    is_opening: Cell<bool>,
     /// How the program keeps the stream while it is open.
     kept: Cell<Option<Kept>>,
 }
 
 impl<T> Place<T> {
-    pub(super) fn new(fd: Fd<T>) -> Self {
+    pub(super) fn new(fd: Fd<T>, kind_of: impl FnOnce(&T) -> StdioKind) -> Self {
+        let is_file = match &fd {
+            Fd::Opening => true,
+            Fd::Open(open) => kind_of(open) == StdioKind::File,
+            Fd::Standard(_) | Fd::Closed => false,
+        };
         Place {
             is_standard: matches!(fd, Fd::Standard(_)),
+            is_file,
+            is_opening: Cell::new(matches!(fd, Fd::Opening)),
             fd: RefCell::new(fd),
             kept: Cell::new(None),
         }
@@ -45,8 +61,17 @@ impl<T> Place<T> {
         self.is_standard
     }
 
+    pub(super) fn is_file(&self) -> bool {
+        self.is_file
+    }
+
     pub(super) fn is_opening(&self) -> bool {
-        matches!(*self.fd.borrow(), Fd::Opening)
+        self.is_opening.get()
+    }
+
+    /// 'open' was told, or it could not be opened.
+    pub(super) fn finish_opening(&self) {
+        self.is_opening.set(false);
     }
 
     /// What is open, if it is.
@@ -78,11 +103,58 @@ impl<T> Place<T> {
         open
     }
 
-    pub(super) fn close(&self, runtime: &Runtime) {
+    /// Closes what is open. Gives how the stream is to tell of it.
+    pub(super) fn close(&self, runtime: &Runtime) -> Closed {
         let before = self.fd.replace(Fd::Closed);
+        let closed = match before {
+            _ if !self.is_file => Closed::Handle,
+            Fd::Open(_) => Closed::File,
+            _ => Closed::Unopened,
+        };
         drop(before);
         if let Some(kept) = self.kept.take() {
             runtime.streams.forget(kept);
+        }
+        closed
+    }
+}
+
+/// What was closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Closed {
+    /// A file that never was open.
+    Unopened,
+    File,
+    /// A pipe or its like, which Node closes on the loop's thread.
+    Handle,
+}
+
+impl Closed {
+    /// Tells of the end in Node's order: of a file why and 'close' together, in a later turn if a thread has
+    /// closed it; of anything else why now, and 'close' in the closing phase.
+    pub(super) async fn tell(
+        self,
+        runtime: &Rc<Runtime>,
+        tell_error: impl FnOnce() -> Result<(), Thrown>,
+        tell_close: impl FnOnce() -> Result<(), Thrown>,
+    ) {
+        match self {
+            Closed::Unopened => {}
+            Closed::File => in_later_turn(ready(())).await,
+            Closed::Handle => {
+                runtime.make_callback(tell_error);
+                runtime.handle.phase(Phase::Closing).await;
+                if !runtime.is_over() {
+                    runtime.make_callback(tell_close);
+                }
+                return;
+            }
+        }
+        if !runtime.is_over() {
+            runtime.make_callback(|| {
+                tell_error()?;
+                tell_close()
+            });
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::events::{Emitter, Event, ListenerId};
 use crate::net::piping::Pipes;
 use crate::runtime::{Runtime, Tick, current, once};
 use crate::thrown::{Outcome, Thrown, or_rethrow};
-use oneloop_core::{Direction, Phase};
+use oneloop_core::Direction;
 use oneloop_net::{self as net, AsSource, CHUNK_BYTES, Chunk, Input, RawMode, ReadHalf, StdioKind};
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -47,6 +47,8 @@ struct Inner {
     limits: Cell<Limits>,
     flow: Cell<Flow>,
     life: Cell<Life>,
+    /// Why it was given up before it was open.
+    reason: RefCell<Option<Error>>,
     bytes_read: Cell<u64>,
     is_unreferenced: Cell<bool>,
     has_reader: Cell<bool>,
@@ -118,10 +120,11 @@ impl ReadStream {
             inner: Rc::new(Inner {
                 runtime: Rc::clone(runtime),
                 events: Emitter::new(),
-                input: Place::new(input),
+                input: Place::new(input, Input::kind),
                 limits: Cell::new(limits.unwrap_or_default()),
                 flow: Cell::new(Flow::Idle),
                 life: Cell::new(Life::Open),
+                reason: RefCell::default(),
                 bytes_read: Cell::new(0),
                 is_unreferenced: Cell::new(false),
                 has_reader: Cell::new(false),
@@ -177,7 +180,8 @@ impl ReadStream {
         input.source().set_referenced(is_referenced);
     }
 
-    /// Opens what it is to read, tells of it, and reads it once somebody wants that.
+    /// Opens what it is to read, tells of it, and reads it once somebody wants that. As in Node, a stream
+    /// that is given up meanwhile is opened nevertheless, and then closed.
     pub(crate) fn open(&self, opening: impl Future<Output = Result<Input, Error>> + 'static) {
         let stream = self.clone();
         self.inner.runtime.handle.spawn_detached(async move {
@@ -186,17 +190,21 @@ impl ReadStream {
             if runtime.is_over() {
                 return;
             }
-            match opened {
+            let failed = match opened {
                 Ok(input) => {
                     stream.set_reference(&input);
                     stream.inner.input.set(input);
                     runtime.make_callback(|| stream.tell_open());
-                    match stream.inner.life.get() {
-                        Life::Open => stream.wake_reader(),
-                        _ => stream.close(None).await,
-                    }
+                    None
                 }
-                Err(error) => stream.close(Some(error)).await,
+                Err(error) => Some(error),
+            };
+            stream.inner.input.finish_opening();
+            let error = stream.inner.reason.take().or(failed);
+            if error.is_some() || stream.is_destroyed() {
+                stream.close(error).await;
+            } else {
+                stream.wake_reader();
             }
         });
     }
@@ -365,16 +373,11 @@ impl ReadStream {
         self.inner.life.set(Life::Destroyed);
         self.break_flow();
         self.wake_reader();
-        // What is being opened is closed once it is open.
-        let is_opening = self.inner.input.is_opening();
-        if !self.inner.input.is_standard() && !is_opening {
-            self.inner.input.close(&self.inner.runtime);
+        if self.inner.input.is_opening() {
+            self.inner.reason.replace(error); // `open` goes on with it
+            return self;
         }
-        if error.is_some() || !is_opening {
-            let stream = self.clone();
-            let closing = async move { stream.close(error).await };
-            self.inner.runtime.handle.spawn_detached(closing);
-        }
+        self.inner.runtime.handle.spawn_detached(self.close(error));
         self
     }
 
@@ -454,29 +457,40 @@ impl ReadStream {
         })
     }
 
-    /// Tells why it is over, if it is for an error, and that it is closed; a standard input that is a file
-    /// stays open, as in Node.
-    async fn close(&self, error: Option<Error>) {
-        let runtime = &self.inner.runtime;
-        self.inner.life.set(Life::Destroyed);
+    /// Closes it now. The future tells so, and why, if it is for an error.
+    fn close(&self, error: Option<Error>) -> impl Future<Output = ()> + 'static {
+        let stream = self.clone();
+        let inner = &self.inner;
+        inner.life.set(Life::Destroyed);
         self.break_flow();
-        let is_standard = self.inner.input.is_standard();
-        if let Some(error) = &error {
-            let tell = || self.inner.events.emit(ErrorEvent, (self.clone(), error));
-            runtime.make_callback(|| tell().map(drop));
-        }
-        if is_standard && self.kind().is_ok_and(|kind| kind == StdioKind::File) {
-            return;
-        }
-        if !is_standard {
-            let raw_mode = self.inner.raw_mode.take();
+        let closed = (!inner.input.is_standard()).then(|| {
+            let raw_mode = inner.raw_mode.take();
             drop(raw_mode);
-            self.inner.input.close(runtime);
-            runtime.handle.phase(Phase::Closing).await;
+            inner.input.close(&inner.runtime)
+        });
+        async move {
+            let runtime = &stream.inner.runtime;
+            let tell_error = || match &error {
+                Some(error) => stream.emit(ErrorEvent, (stream.clone(), error)),
+                None => Ok(()),
+            };
+            let tell_close = || {
+                stream.inner.life.set(Life::Closed);
+                stream.emit(Close, stream.clone())
+            };
+            if let Some(closed) = closed {
+                return closed.tell(runtime, tell_error, tell_close).await;
+            }
+            runtime.make_callback(tell_error);
+            // A standard input that is a file stays open, as in Node.
+            if !stream.kind().is_ok_and(|kind| kind == StdioKind::File) {
+                runtime.make_callback(tell_close);
+            }
         }
-        if !runtime.is_over() && self.inner.life.replace(Life::Closed) != Life::Closed {
-            runtime.make_callback(|| self.inner.events.emit(Close, self.clone()).map(drop));
-        }
+    }
+
+    fn emit<E: Event>(&self, event: E, args: E::Args<'_>) -> Result<(), Thrown> {
+        self.inner.events.emit(event, args).map(drop)
     }
 
     /// Nothing is read any more.

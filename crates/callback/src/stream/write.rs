@@ -9,8 +9,8 @@ use crate::error::Error;
 use crate::events::{Emitter, Event, ListenerId};
 use crate::runtime::{Once, Runtime, Tick, current, once};
 use crate::thrown::{Outcome, Thrown};
+use oneloop_core::Signals;
 use oneloop_core::signal::number::SIGWINCH;
-use oneloop_core::{Phase, Signals};
 use oneloop_net::{self as net, Output, StdioKind, WindowSize, WriteHalf};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -56,6 +56,8 @@ struct Inner {
     bytes_written: Cell<u64>,
     needs_drain: Cell<bool>,
     life: Cell<Life>,
+    /// Why it was given up, while that is still to be told.
+    reason: RefCell<Option<Error>>,
     ending: Cell<Ending>,
     /// Who is to hear of 'finish'.
     at_finish: RefCell<Vec<Then>>,
@@ -71,6 +73,13 @@ enum Ending {
     Not,
     Ended,
     Finished,
+}
+
+/// What a stream is to write has been opened, or waits.
+pub(crate) enum Opened {
+    Output(Output),
+    /// A FIFO that nobody reads, until somebody does.
+    Unread(Pin<Box<dyn Future<Output = Result<Output, Error>>>>),
 }
 
 /// Bytes that the kernel has not taken, and who is to hear when it has.
@@ -120,13 +129,14 @@ impl WriteStream {
             inner: Rc::new(Inner {
                 runtime: Rc::clone(runtime),
                 events: Emitter::new(),
-                output: Place::new(output),
+                output: Place::new(output, Output::kind),
                 high_water_mark: high_water_mark.unwrap_or(HIGH_WATER_MARK),
                 waiting: RefCell::default(),
                 waiting_bytes: Cell::new(0),
                 bytes_written: Cell::new(0),
                 needs_drain: Cell::new(false),
                 life: Cell::new(Life::Open),
+                reason: RefCell::default(),
                 ending: Cell::new(Ending::Not),
                 at_finish: RefCell::default(),
                 is_writing: Cell::new(false),
@@ -175,37 +185,55 @@ impl WriteStream {
         self.output()?.ok_or_else(not_open_yet)
     }
 
-    /// Opens what it is to write, tells of it, and writes what waits. Given up, it is waited for no longer.
-    pub(crate) fn open(&self, opening: impl Future<Output = Result<Output, Error>> + 'static) {
+    /// Opens what it is to write, tells of it, and writes what waits. As in Node, a stream that is given up
+    /// meanwhile is opened nevertheless, and then closed; only a FIFO's reader is waited for no longer.
+    pub(crate) fn open(&self, opening: impl Future<Output = Result<Opened, Error>> + 'static) {
         let stream = self.clone();
         self.inner.runtime.handle.spawn_detached(async move {
-            let mut opening = Box::pin(opening);
-            let opened = poll_fn(|cx| stream.poll_open(cx, opening.as_mut())).await;
-            drop(opening);
+            let opened = match opening.await {
+                Ok(Opened::Output(output)) => Some(Ok(output)),
+                Ok(Opened::Unread(mut reader)) => {
+                    poll_fn(|cx| stream.poll_unread(cx, reader.as_mut())).await
+                }
+                Err(error) => Some(Err(error)),
+            };
             let inner = &stream.inner;
-            match opened {
+            if inner.runtime.is_over() {
+                return;
+            }
+            let failed = match opened {
                 Some(Ok(output)) => {
                     inner.output.set(output);
                     inner.runtime.make_callback(|| stream.tell_open());
-                    stream.write_soon();
+                    None
                 }
-                Some(Err(error)) => stream.fail(error).await,
-                None => {}
+                Some(Err(error)) => Some(error),
+                None => None,
+            };
+            inner.output.finish_opening();
+            if stream.is_destroyed() {
+                let reason = inner.reason.take();
+                stream.close(reason.or(failed)).await;
+            } else if let Some(failed) = failed {
+                stream.fail(failed).await;
+            } else {
+                stream.write_soon();
             }
         });
     }
 
-    fn poll_open<T>(
+    /// None once the stream is given up.
+    fn poll_unread<T>(
         &self,
         cx: &mut Context<'_>,
-        opening: Pin<&mut impl Future<Output = T>>,
+        reader: Pin<&mut (impl Future<Output = T> + ?Sized)>,
     ) -> Poll<Option<T>> {
         let before = self.inner.writer.replace(Some(cx.waker().clone()));
         drop(before);
         if self.inner.runtime.is_over() || self.is_destroyed() {
             return Poll::Ready(None);
         }
-        opening.poll(cx).map(Some)
+        reader.poll(cx).map(Some)
     }
 
     fn tell_open(&self) -> Result<(), Thrown> {
@@ -318,6 +346,7 @@ impl WriteStream {
         let runtime = Rc::clone(&self.inner.runtime);
         while let Some(written) = poll_fn(|cx| self.poll_write(cx)).await {
             match written {
+                Ok(0) if self.is_destroyed() => self.fail(Error::stream_destroyed("write")).await,
                 Ok(0) => {
                     let then = self.take_first();
                     runtime.make_callback(|| self.tell_written(then));
@@ -357,7 +386,9 @@ impl WriteStream {
     /// Notes that so much of the first is written.
     fn advance(&self, count: usize) {
         let inner = &self.inner;
-        self.count(count);
+        if !self.is_destroyed() {
+            self.count(count);
+        }
         inner.waiting_bytes.set(inner.waiting_bytes.get() - count);
         if let Some(first) = inner.waiting.borrow_mut().front_mut() {
             first.written += count;
@@ -439,18 +470,26 @@ impl WriteStream {
             let tell = || inner.events.emit(WriteClose, self.clone()).map(drop);
             inner.runtime.make_callback(tell);
         } else if inner.life.get() == Life::Open {
-            self.close(None, Vec::new()).await;
+            self.close(None).await;
         }
     }
 
-    /// A write failed: whoever waits hears of it, and so does 'error'. It is the end, but of a standard output.
+    /// A write failed, or has ended after the stream was given up: whoever waits hears of it, and so does
+    /// 'error'. It is the end, but of a standard output.
     async fn fail(&self, error: Error) {
-        let thens = self.forget_waiting();
+        let reason = self.inner.reason.take().unwrap_or_else(|| error.clone());
+        let first = self.take_first();
+        let (writes, ends) = self.forget_waiting();
+        self.inner.runtime.make_callback(|| {
+            let tell = |then: Then| then(Err(reason.clone()));
+            first.map_or(Ok(()), |first| first(Err(error)))?;
+            writes.into_iter().chain(ends).try_for_each(tell)
+        });
         if self.is_standard() {
-            let tell = || self.tell_error(&error, thens);
+            let tell = || self.emit(WriteError, (self.clone(), &reason));
             self.inner.runtime.make_callback(tell);
         } else {
-            self.close(Some(error), thens).await;
+            self.close(Some(reason)).await;
         }
     }
 
@@ -458,8 +497,10 @@ impl WriteStream {
     fn fail_soon(&self, error: Error, then: Option<Then>) {
         if self.is_standard() {
             let stream = self.clone();
-            let fail = move || stream.tell_error(&error, then.into_iter().collect());
-            return self.next_tick(once(fail));
+            return self.next_tick(once(move || {
+                then.map_or(Ok(()), |then| then(Err(error.clone())))?;
+                stream.emit(WriteError, (stream.clone(), &error))
+            }));
         }
         if let Some(then) = then {
             let error = error.clone();
@@ -476,26 +517,40 @@ impl WriteStream {
         }
     }
 
-    /// Drops what waits, and gives who is to hear of that.
-    fn forget_waiting(&self) -> Vec<Then> {
+    /// Drops what waits, and gives who is to hear of that: of writes, and of the end.
+    fn forget_waiting(&self) -> (Vec<Then>, Vec<Then>) {
         let lost = self.inner.waiting.take();
         self.inner.waiting_bytes.set(0);
         self.inner.needs_drain.set(false);
-        let at_finish = self.inner.at_finish.take();
-        let thens = lost.into_iter().filter_map(|lost| lost.then);
-        thens.chain(at_finish).collect()
+        let writes = lost.into_iter().filter_map(|lost| lost.then).collect();
+        (writes, self.inner.at_finish.take())
     }
 
-    fn tell_error(&self, error: &Error, thens: Vec<Then>) -> Result<(), Thrown> {
-        for then in thens {
-            then(Err(error.clone()))?;
+    /// Drops what waits. Who is to hear of that does so behind what runs now.
+    fn forget_soon(&self, reason: Option<&Error>) {
+        let (writes, ends) = self.forget_waiting();
+        if writes.is_empty() && ends.is_empty() {
+            return;
         }
-        let args = (self.clone(), error);
-        self.inner.events.emit(WriteError, args).map(drop)
+        let because = |what| {
+            let destroyed = || Error::stream_destroyed(what);
+            reason.cloned().unwrap_or_else(destroyed)
+        };
+        let (of_write, of_end) = (because("write"), because("end"));
+        self.next_tick(once(move || {
+            let tell_end = |then: Then| then(Err(of_end.clone()));
+            let tell_write = |then: Then| then(Err(of_write.clone()));
+            writes.into_iter().try_for_each(tell_write)?;
+            ends.into_iter().try_for_each(tell_end)
+        }));
     }
 
-    /// Gives it up: what waits is dropped, and 'close' comes; of a file, what a thread is at is written. A
-    /// standard output stays open, and what waits for it is written.
+    fn emit<E: Event>(&self, event: E, args: E::Args<'_>) -> Result<(), Thrown> {
+        self.inner.events.emit(event, args).map(drop)
+    }
+
+    /// Gives it up: what waits is dropped, and 'close' comes; of a file, what a thread is at is written, and
+    /// 'error' tells that more was to be. A standard output stays open, and what waits for it is written.
     pub fn destroy(&self) -> &Self {
         self.destroy_for(None)
     }
@@ -510,32 +565,43 @@ impl WriteStream {
             return self;
         }
         self.inner.life.set(Life::Destroyed);
-        let thens = self.forget_waiting();
-        self.inner.output.close(&self.inner.runtime);
-        let stream = self.clone();
-        let closing = async move { stream.close(error, thens).await };
-        self.inner.runtime.handle.spawn_detached(closing);
+        if self.has_thread() {
+            self.inner.reason.replace(error); // `write_waiting` goes on with it
+            return self;
+        }
+        self.forget_soon(error.as_ref());
+        if self.inner.output.is_opening() {
+            self.inner.reason.replace(error); // `open` goes on with it
+        } else {
+            self.inner.runtime.handle.spawn_detached(self.close(error));
+        }
         self.wake_writer();
         self
     }
 
-    /// Closes it, and tells so, and first why, if it is for an error.
-    async fn close(&self, error: Option<Error>, thens: Vec<Then>) {
-        let (inner, runtime) = (&self.inner, &self.inner.runtime);
-        inner.life.set(Life::Destroyed);
-        inner.output.close(runtime);
-        runtime.make_callback(|| match &error {
-            Some(error) => self.tell_error(error, thens),
-            None => {
-                let destroyed = Error::stream_destroyed("write");
-                thens
-                    .into_iter()
-                    .try_for_each(|then| then(Err(destroyed.clone())))
-            }
-        });
-        runtime.handle.phase(Phase::Closing).await;
-        if !runtime.is_over() && inner.life.replace(Life::Closed) != Life::Closed {
-            runtime.make_callback(|| inner.events.emit(WriteClose, self.clone()).map(drop));
+    /// True while a thread writes to the file: what it is at is waited for, as in Node.
+    fn has_thread(&self) -> bool {
+        let output = &self.inner.output;
+        output.is_file() && !output.is_opening() && !self.inner.waiting.borrow().is_empty()
+    }
+
+    /// Closes it now. The future tells so, and why, if it is for an error.
+    fn close(&self, error: Option<Error>) -> impl Future<Output = ()> + 'static {
+        let stream = self.clone();
+        self.inner.life.set(Life::Destroyed);
+        let closed = self.inner.output.close(&self.inner.runtime);
+        async move {
+            let tell_error = || match &error {
+                Some(error) => stream.emit(WriteError, (stream.clone(), error)),
+                None => Ok(()),
+            };
+            let tell_close = || {
+                stream.inner.life.set(Life::Closed);
+                stream.emit(WriteClose, stream.clone())
+            };
+            closed
+                .tell(&stream.inner.runtime, tell_error, tell_close)
+                .await;
         }
     }
 
