@@ -2,6 +2,7 @@
 
 mod abort;
 mod children;
+mod destroyed_sockets;
 mod destroyed_streams;
 mod dgram;
 mod emitter;
@@ -222,6 +223,8 @@ pub(crate) const PROGRAMS: Suite = programs! {
     "202_destroy_while_written": destroyed_streams::while_written;
     "203_unheard_stream_errors": destroyed_streams::unheard_errors;
     "204_destroy_piped": destroyed_streams::piped;
+    "205_destroy_socket": destroyed_sockets::socket;
+    "206_destroy_child_pipe": destroyed_sockets::child_pipe;
 };
 
 /// `net.createServer(…).listen(0,'127.0.0.1')`
