@@ -2,10 +2,11 @@
 //! its own, as it limits the whole process.
 
 use oneloop_green::net::{DatagramServer, StreamServer, TcpListener, TcpStream, UdpSocket};
-use oneloop_green::{Builder, JoinHandle, Wait, run, sleep};
+use oneloop_green::{Builder, JoinHandle, Wait, eventlet, run, sleep, spawn, yield_now};
 use oneloop_sync::Event;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use std::io::{Read, Write};
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 const ANY: (&str, u16) = ("127.0.0.1", 0);
@@ -44,6 +45,15 @@ fn without_memory_for_a_stack_a_client_is_shed_and_the_next_one_is_served() {
             answers.send_to(&bytes, from).unwrap();
         });
         let asker = UdpSocket::bind(ANY).unwrap();
+        let listener = TcpListener::bind(ANY).unwrap();
+        let eventlet_addr = listener.local_addr().unwrap();
+        let eventlet = spawn(move || {
+            eventlet::serve(&listener, 10, |mut stream, _| {
+                let _ = stream.write_all(b"served");
+                ControlFlow::Break(())
+            })
+        });
+        yield_now();
 
         let released = Event::new();
         let holders = take_all_memory(&released);
@@ -60,6 +70,8 @@ fn without_memory_for_a_stack_a_client_is_shed_and_the_next_one_is_served() {
         let stats = server.stats().unwrap();
         assert_eq!((stats.accepted, stats.pauses), (0, 4));
         assert_eq!(datagrams.stats().pauses, 4);
+        let mut client = TcpStream::connect(eventlet_addr).unwrap();
+        assert!(matches!(client.read(&mut [0]), Ok(0)), "it is closed");
         let refused = StreamServer::start(TcpListener::bind(ANY).unwrap(), |_, _| ());
         let error = refused.until_stopped().unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::OutOfMemory);
@@ -76,6 +88,11 @@ fn without_memory_for_a_stack_a_client_is_shed_and_the_next_one_is_served() {
         asker.recv_from(&mut heard).unwrap();
         assert_eq!(&heard, b"world");
         assert_eq!(server.stats().unwrap().accepted, 1);
+        let mut client = TcpStream::connect(eventlet_addr).unwrap();
+        let mut served = String::new();
+        client.read_to_string(&mut served).unwrap();
+        assert_eq!(served, "served");
+        eventlet.join().unwrap().unwrap();
     })
     .unwrap();
 }

@@ -76,6 +76,11 @@ impl Backoff {
         lasts
     }
 
+    /// True while there is a pause for another reason than a shortage.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.pause.is_some() && !self.is_short
+    }
+
     fn pause_after_failure(&mut self) -> Option<Duration> {
         self.passed += 1;
         (self.passed >= FAILURES_AT_ONCE).then(|| self.double())

@@ -297,6 +297,12 @@ impl Listener {
         self.last_failure.get().map(io::Error::from)
     }
 
+    /// True while accepting pauses because it fails again and again, other than for want of fds or memory:
+    /// nobody can say when it will work.
+    pub fn is_failing(&self) -> bool {
+        self.with_backoff(|backoff| backoff.is_failing())
+    }
+
     /// Where it listens: the real port, where 0 was asked for.
     ///
     /// # Errors

@@ -348,9 +348,9 @@ impl Service {
                 Poll::Ready(Ok((_, peer))) => self.refuse(&peer),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => {
-                    let is_last =
-                        self.is_draining() && !listener.source().is_ready(Direction::Read);
-                    return if is_last {
+                    let may_come =
+                        listener.source().is_ready(Direction::Read) && !listener.is_failing();
+                    return if self.is_draining() && !may_come {
                         Poll::Ready(Ok(None))
                     } else {
                         Poll::Pending

@@ -183,13 +183,13 @@ fn open(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Says what is wrong with the path, or with its lock file, if that is there.
+/// Says what is wrong with the path: a server that listens there, or else the lock file, or the directory.
 fn refuse(socket: &Path, lock: &Path, error: io::Error) -> Refused {
-    if lock.symlink_metadata().is_ok() {
-        return Refused::Lock(lock.to_owned(), error);
-    }
     if is_socket(socket) && is_bound(socket).is_ok_and(|bound| bound) {
         return Refused::InUse(Holder::of_addr(&Addr::UnixPath(socket.into())));
+    }
+    if lock.symlink_metadata().is_ok() {
+        return Refused::Lock(lock.to_owned(), error);
     }
     Refused::Io(error)
 }
