@@ -50,6 +50,17 @@ impl Chunk {
         })
     }
 
+    /// Has a function put bytes into a pooled buffer, and say how many.
+    ///
+    /// # Panics
+    /// When it says that there are more bytes than the [`CHUNK_BYTES`] that it was given.
+    pub fn fill(fill: impl FnOnce(&mut [u8]) -> usize) -> Chunk {
+        let mut chunk = Chunk::take();
+        let len = fill(chunk.space());
+        assert!(len <= CHUNK_BYTES, "{len} bytes do not fit into a chunk");
+        chunk.filled(len)
+    }
+
     /// The whole buffer, to be read into.
     pub(crate) fn space(&mut self) -> &mut [u8] {
         &mut self.buf

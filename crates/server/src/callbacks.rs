@@ -4,14 +4,13 @@
 use crate::client::{Accepted, Broken, Place, log_end};
 use crate::mode::Mode;
 use crate::options::{Options, Style};
-use crate::output::Output;
 use crate::patience::Expired;
 use crate::service::Service;
 use crate::watch::{Watch, Watched, to_ms};
 use oneloop::callback::net::{Error, Socket, SocketOptions};
 use oneloop::callback::process::on_uncaught_exception;
 use oneloop::callback::{self, Entered, set_immediate};
-use oneloop::net::Socket as NetSocket;
+use oneloop::net::{CHUNK_BYTES, Socket as NetSocket};
 use oneloop::{Handle, Key, Slots};
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -76,8 +75,8 @@ pub(crate) struct Client {
     service: Rc<Service>,
     mode: RefCell<Mode>,
     number: u64,
-    /// The mode sends by itself, so that reading cannot wait until there is less to send.
-    produces: bool,
+    /// The mode sends without end, so that reading cannot wait until there is less to send.
+    is_endless: bool,
     /// The server wants no more input: what waits goes out, and then the end.
     ending: Cell<bool>,
     place: Cell<Option<Place>>,
@@ -88,7 +87,7 @@ pub(crate) struct Client {
 /// What most clients never need.
 #[derive(Default)]
 struct Rare {
-    /// Wakes who fetches the mail of a chat.
+    /// Wakes the task that sends what the others in a chat said.
     mail: Option<Waker>,
     watch: Watch,
     broken: Option<Broken>,
@@ -110,10 +109,10 @@ pub(crate) fn enter(options: &Options, handle: &Handle) -> Option<Entered> {
 }
 
 /// A socket that reads no more than its share, and whose end is ours to say.
-pub(crate) fn socket(connected: NetSocket, service: &Service) -> Socket {
+pub(crate) fn socket(connected: NetSocket, high_water_mark: usize) -> Socket {
     let options = SocketOptions {
         allow_half_open: true,
-        high_water_mark: service.out_soft,
+        high_water_mark,
         ..SocketOptions::default()
     };
     let socket = Socket::from_connected(connected, options);
@@ -124,11 +123,12 @@ pub(crate) fn socket(connected: NetSocket, service: &Service) -> Socket {
 /// Serves a connection.
 pub(crate) fn serve(accepted: Accepted, mode: Mode) {
     let service = Rc::clone(accepted.place.service());
-    let socket = socket(accepted.socket, &service);
+    // So 'drain' tells when nothing waits any more; how much may wait meanwhile is looked at here.
+    let socket = socket(accepted.socket, 1);
     socket.set_read_bytes_max(service.out_hard);
     let client = Rc::new(Client {
         service: Rc::clone(&service),
-        produces: !mode.produce().is_empty(),
+        is_endless: mode.produces(), // nobody in a chat has said anything yet
         mode: RefCell::new(mode),
         number: accepted.number,
         ending: Cell::new(false),
@@ -162,11 +162,7 @@ impl Client {
     fn start(self: &Rc<Self>, socket: &Socket) {
         let (greeting, closes_first, is_chat) = {
             let mode = self.mode.borrow();
-            (
-                mode.greeting(),
-                mode.closes_first(),
-                mode.member().is_some(),
-            )
+            (mode.greeting(), mode.closes_first(), mode.is_chat())
         };
         if let Some(greeting) = greeting {
             self.send(socket, greeting.as_bytes());
@@ -190,6 +186,8 @@ impl Client {
         let answer = self.mode.borrow_mut().answer(input);
         if !answer.is_empty() {
             self.send(socket, answer);
+        } else if self.hears_drain.get() {
+            self.limit_input(socket); // in a chat: it has had something wait before
         }
         self.end_if_drained(socket);
     }
@@ -203,39 +201,46 @@ impl Client {
         }
     }
 
-    /// Sends bytes. While the client does not take them as fast, it is not listened to.
+    /// Sends bytes; what the kernel does not take waits.
     fn send(self: &Rc<Self>, socket: &Socket, bytes: &[u8]) {
-        let has_room = socket.write(bytes);
+        socket.write(bytes);
         if socket.writable_length() > 0 {
-            self.on_output_waits(socket, has_room);
+            self.on_output_waits(socket);
         }
     }
 
     #[cold]
-    fn on_output_waits(self: &Rc<Self>, socket: &Socket, has_room: bool) {
-        // Never so much that its answer could not wait here.
-        let room = self
-            .service
-            .out_hard
-            .saturating_sub(socket.writable_length());
-        socket.set_read_bytes_max(room);
+    fn on_output_waits(self: &Rc<Self>, socket: &Socket) {
         self.watch_output(socket);
-        if has_room {
-            return;
-        }
-        if !self.produces {
-            socket.pause();
-        }
+        self.limit_input(socket);
         if !self.hears_drain.replace(true) {
             let client = Rc::clone(self);
             socket.on_drain(move |socket| client.guard(&socket, || client.on_drain(&socket)));
         }
     }
 
+    /// While much waits for the client, it is not listened to.
+    fn limit_input(&self, socket: &Socket) {
+        if self.is_endless || self.ending.get() {
+            return;
+        }
+        let output = socket.writable_length();
+        if output + self.mode.borrow().waiting() >= self.service.out_soft {
+            // As in Node, a paused socket reads once more: a byte, as there is no less.
+            socket.set_read_bytes_max(1);
+            socket.pause();
+        } else {
+            // Never so much that its answer could not wait here.
+            socket.set_read_bytes_max(self.service.out_hard.saturating_sub(output));
+            if socket.is_paused() {
+                socket.resume();
+            }
+        }
+    }
+
     /// All is sent.
     fn on_drain(self: &Rc<Self>, socket: &Socket) {
-        socket.set_read_bytes_max(self.service.out_hard);
-        socket.resume();
+        self.limit_input(socket);
         self.wake_mail();
         self.produce(socket);
         self.end_if_drained(socket);
@@ -243,21 +248,31 @@ impl Client {
 
     /// Sends what the mode sends by itself, and goes on when the others have had their turn.
     fn produce(self: &Rc<Self>, socket: &Socket) {
+        if !self.is_endless {
+            return;
+        }
         let mut produced = 0;
         while produced < PRODUCE_BYTES {
-            let bytes = self.mode.borrow().produce();
-            if bytes.is_empty() || self.ending.get() || !socket.is_writable() {
+            if self.ending.get() || !socket.is_writable() || socket.writable_length() > 0 {
                 return;
             }
-            self.send(socket, bytes);
-            self.mode.borrow_mut().produced(bytes.len());
-            produced += bytes.len();
-            if socket.needs_drain() {
-                return;
-            }
+            produced += self.send_product(socket);
         }
         let (client, socket) = (Rc::clone(self), socket.clone());
         set_immediate(move || client.produce(&socket));
+    }
+
+    /// Sends what the kernel takes of what the mode has to send. The rest stays where it is, and costs this
+    /// client nothing but the one byte that waits in the socket: 'drain' tells when that is taken.
+    fn send_product(self: &Rc<Self>, socket: &Socket) -> usize {
+        let product = self.mode.borrow().product();
+        let mut sent = socket.try_write(&*product);
+        if sent < product.len() {
+            self.send(socket, &product[sent..=sent]);
+            sent += 1;
+        }
+        self.mode.borrow_mut().produced(sent);
+        sent
     }
 
     /// The client has sent its last: what waits for it goes out.
@@ -268,7 +283,16 @@ impl Client {
         if self.ending.replace(true) {
             return;
         }
-        self.wake_mail();
+        self.mode.borrow_mut().end();
+        if self.mode.borrow().is_chat() {
+            self.wake_mail(); // it goes when it has heard what was said
+        } else {
+            self.go(socket);
+        }
+    }
+
+    /// Closes the connection of a client that has sent its last, once all is sent.
+    fn go(self: &Rc<Self>, socket: &Socket) {
         if socket.writable_length() == 0 {
             self.give_place_back();
             socket.destroy(); // closing says so, too, and takes one call less
@@ -289,7 +313,7 @@ impl Client {
     fn begin_end(self: &Rc<Self>, socket: &Socket) {
         self.ending.set(true);
         self.mode.borrow_mut().end_input();
-        if self.mode.borrow().member().is_some() {
+        if self.mode.borrow().is_chat() {
             self.wake_mail(); // it ends when the others have said their last
         } else {
             self.end(socket);
@@ -300,6 +324,7 @@ impl Client {
     /// to close with input unread would reset the connection, and with it what is on its way.
     fn end(self: &Rc<Self>, socket: &Socket) {
         let (client, lingering) = (Rc::clone(self), socket.clone());
+        socket.set_read_bytes_max(CHUNK_BYTES);
         socket.resume();
         socket.end_then(move |ended| {
             if lingering.is_readable_ended() {
@@ -352,37 +377,39 @@ impl Client {
 
     /// Sends what others said, as long as there is room. Ready when there is nothing more to hear.
     fn poll_mail(self: &Rc<Self>, cx: &mut Context<'_>, socket: &Socket) -> Poll<()> {
-        loop {
-            let waker = cx.waker().clone();
-            self.rare(|rare| rare.mail = Some(waker));
-            let out_max = self
-                .service
-                .out_soft
-                .saturating_sub(socket.writable_length());
-            let mut out = Output::default();
-            // Asked before the mail is fetched: what is said in between is heard the next time.
-            let (fetched, more_may_come) = match self.mode.borrow().member() {
-                Some(member) if socket.is_writable() => {
-                    let more_may_come = member.may_hear_more();
-                    (member.fetch(&mut out, out_max, cx.waker()), more_may_come)
+        let waker = cx.waker().clone();
+        self.rare(|rare| rare.mail = Some(waker));
+        let mut sent = 0;
+        while socket.is_writable() {
+            // Asked before the look at what waits: what is said in between is heard the next time.
+            let more_may_come = self.mode.borrow().may_hear_more();
+            let waits = self.mode.borrow().poll_produces(cx);
+            match waits {
+                Poll::Ready(Err(lost)) => {
+                    self.give_up(socket, lost.into());
+                    return Poll::Ready(());
                 }
-                _ => return Poll::Ready(()),
-            };
-            if fetched.is_err() {
-                self.give_up(socket, Broken::TooSlow);
-                return Poll::Ready(());
-            }
-            if out.is_empty() {
-                if !self.ending.get() || more_may_come || out_max == 0 {
+                _ if socket.writable_length() > 0 => return Poll::Pending, // until 'drain'
+                Poll::Ready(Ok(())) if sent < PRODUCE_BYTES => sent += self.send_product(socket),
+                Poll::Ready(Ok(())) => {
+                    cx.waker().wake_by_ref(); // the others have their turn
                     return Poll::Pending;
                 }
-                self.end(socket);
-                return Poll::Ready(());
-            }
-            for piece in out.into_pieces() {
-                self.send(socket, &piece);
+                Poll::Pending if !self.ending.get() || more_may_come => {
+                    self.limit_input(socket);
+                    return Poll::Pending;
+                }
+                Poll::Pending => {
+                    if socket.is_readable_ended() {
+                        self.go(socket);
+                    } else {
+                        self.end(socket);
+                    }
+                    return Poll::Ready(());
+                }
             }
         }
+        Poll::Ready(())
     }
 }
 

@@ -1,26 +1,74 @@
 //! The chat room: what one client types, the others see, whichever thread serves them.
+//!
+//! What is said is stored once, in a [`Log`]; a member has a position in it.
 
-use crate::output::Output;
-use bytes::Bytes;
+mod log;
+mod speech;
+
+use log::{Log, Position};
 use oneloop::{Key, Slots};
 use std::collections::VecDeque;
+use std::iter;
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::Waker;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
-/// What a piece costs besides its bytes: without it, many small ones would count as nothing.
-const PIECE_BYTES: usize = 64;
 /// An unfinished line longer than this is passed on in parts.
 const LINE_MAX: usize = 4096;
+
+/// How a room is kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules {
+    /// How many bytes may wait for one member.
+    pub(crate) waiting_max: usize,
+    /// How many may be stored. The member with the longest queue has to go first; since what waits for several
+    /// is stored once, that is the one queue that is as long as the log.
+    pub(crate) stored_max: usize,
+    /// Control characters are passed on as they are.
+    pub(crate) raw: bool,
+}
+
+/// Why a member hears no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lost {
+    /// More than [`Rules::waiting_max`] waited for it.
+    TooSlow,
+    /// More than [`Rules::stored_max`] was stored, most of all for it.
+    Crowded,
+}
 
 /// Everybody in the chat.
 #[derive(Debug)]
 pub(crate) struct Room {
-    members: Mutex<Slots<Arc<Mailbox>>>,
-    /// How much may wait in one mailbox before its owner is given up.
-    mailbox_max: usize,
-    /// Who may still say something, or bring somebody in who does.
+    rules: Rules,
+    inside: Mutex<Inside>,
+    /// Members that may still say something, and listeners that may bring one in.
     speakers: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct Inside {
+    log: Log,
+    hearers: Slots<Hearer>,
+}
+
+/// How far a member has heard.
+#[derive(Debug)]
+struct Hearer {
+    /// The next byte that it has not heard; never one of its own.
+    at: Position,
+    /// It hears nothing that was said from here on.
+    until: Option<Position>,
+    /// What it said itself since then, which it does not hear. There is one range for each time that it spoke
+    /// while something waited for it, and not many: a client for which `--out-soft` waits is not read.
+    own: VecDeque<Range<Position>>,
+    own_bytes: u64,
+    /// Then it has no place in the log.
+    lost: Option<Lost>,
+    /// It has heard everything: the next word wakes it. One for which something waits is woken when it is lost.
+    is_waiting: bool,
+    waker: Option<Waker>,
 }
 
 /// While it lives, there may be more to hear.
@@ -37,51 +85,25 @@ impl Drop for Speaker {
     }
 }
 
-/// What the others said, until its owner's connection fetches it.
-#[derive(Debug, Default)]
-pub(crate) struct Mailbox {
-    inside: Mutex<Inside>,
-}
-
-#[derive(Debug, Default)]
-struct Inside {
-    /// Each is shared with the mailboxes of all others.
-    pieces: VecDeque<Bytes>,
-    /// What they count against the most that may wait.
-    weight: usize,
-    overflowed: bool,
-    waker: Option<Waker>,
-}
-
-/// Nothing that holds one of these locks can leave the inside half-changed.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
-}
-
 impl Room {
-    pub(crate) fn new(mailbox_max: usize) -> Arc<Self> {
+    pub(crate) fn new(rules: Rules) -> Arc<Self> {
         Arc::new(Room {
-            members: Mutex::default(),
-            mailbox_max,
+            rules,
+            inside: Mutex::default(),
             speakers: AtomicUsize::new(0),
         })
     }
 
     pub(crate) fn join(self: &Arc<Self>) -> Member {
-        let mailbox = Arc::<Mailbox>::default();
-        let key = lock(&self.members).insert(Arc::clone(&mailbox));
         Member {
             speaker: Some(self.speaker()),
+            key: self.lock().join(),
             room: Arc::clone(self),
-            key,
-            mailbox,
             line: Vec::new(),
         }
     }
 
-    /// Somebody who may say something, or bring in who does.
+    /// A member that may say something, or a listener that may bring one in.
     pub(crate) fn speaker(self: &Arc<Self>) -> Speaker {
         self.speakers.fetch_add(1, Ordering::AcqRel);
         Speaker {
@@ -89,53 +111,161 @@ impl Room {
         }
     }
 
+    /// How many bytes are stored for members that have not heard them.
+    #[cfg(test)]
+    pub(crate) fn stored(&self) -> usize {
+        let inside = self.lock();
+        let hearers = inside.hearers.iter().filter(|(_, h)| h.lost.is_none());
+        let waits = hearers.map(|(_, hearer)| inside.log.end() - hearer.at);
+        to_bytes(waits.max().unwrap_or(0))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inside> {
+        // Nothing that holds the lock can leave the inside half-changed.
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn wake_all(&self) {
-        let members = lock(&self.members);
-        let wakers: Vec<_> = members
-            .iter()
-            .filter_map(|(_, m)| lock(&m.inside).waker.take())
-            .collect();
-        drop(members);
+        let wakers = self.lock().take_wakers();
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Puts text into every mailbox but the speaker's own: one copy for all of them.
-    fn tell_others(&self, speaker: Key<Arc<Mailbox>>, text: &[u8]) {
-        let piece = Bytes::copy_from_slice(text);
-        let members = lock(&self.members);
-        let others = members.iter().filter(|(key, _)| *key != speaker);
-        let put = others.filter_map(|(_, mailbox)| mailbox.put(&piece, self.mailbox_max));
-        let wakers: Vec<_> = put.collect();
-        drop(members);
-        wakers.into_iter().for_each(Waker::wake);
-    }
-}
-
-impl Mailbox {
-    fn put(&self, piece: &Bytes, weight_max: usize) -> Option<Waker> {
-        let mut inside = lock(&self.inside);
-        let weight = inside.weight + piece.len() + PIECE_BYTES;
-        if inside.overflowed || weight > weight_max {
-            inside.overflowed = true;
-            inside.pieces = VecDeque::new(); // it will never be read
+    /// Has all members but the speaker hear a text.
+    fn tell_others(&self, speaker: Key<Hearer>, text: &[u8]) {
+        let text = if self.rules.raw {
+            text.into()
         } else {
-            inside.weight = weight;
-            inside.pieces.push_back(piece.clone());
-        }
-        inside.waker.take()
+            speech::escape(text)
+        };
+        let wakers = {
+            let mut inside = self.lock();
+            inside.append(speaker, &text);
+            inside.lose_the_slow(&self.rules);
+            inside.take_wakers()
+        };
+        wakers.into_iter().for_each(Waker::wake);
     }
 }
 
-/// The owner of a mailbox can't keep up with the others.
-#[derive(Debug)]
-pub(crate) struct Overflowed;
+impl Inside {
+    fn join(&mut self) -> Key<Hearer> {
+        let at = self.log.enter();
+        self.hearers.insert(Hearer {
+            at,
+            until: None,
+            own: VecDeque::new(),
+            own_bytes: 0,
+            lost: None,
+            is_waiting: false,
+            waker: None,
+        })
+    }
+
+    fn append(&mut self, speaker: Key<Hearer>, text: &[u8]) {
+        let start = self.log.end();
+        self.log.append(text);
+        let end = self.log.end();
+        if let Some(hearer) = self.hearers.get_mut(speaker)
+            && hearer.lost.is_none()
+        {
+            hearer.skip(&mut self.log, start..end);
+        }
+    }
+
+    fn lose_the_slow(&mut self, rules: &Rules) {
+        let end = self.log.end();
+        let lost = |hearer: &Hearer| {
+            if hearer.lost.is_some() {
+                None
+            } else if hearer.waiting(end) > rules.waiting_max as u64 {
+                Some(Lost::TooSlow)
+            } else {
+                (end - hearer.at > rules.stored_max as u64).then_some(Lost::Crowded)
+            }
+        };
+        let all = self.hearers.iter();
+        let lost: Vec<_> = all.filter_map(|(key, h)| Some((key, lost(h)?))).collect();
+        for (key, why) in lost {
+            if let Some(hearer) = self.hearers.get_mut(key) {
+                hearer.lost = Some(why);
+                hearer.own = VecDeque::new();
+                self.log.leave(hearer.at);
+            }
+        }
+    }
+
+    fn take_wakers(&mut self) -> Vec<Waker> {
+        let keys: Vec<_> = self.hearers.iter().map(|(key, _)| key).collect();
+        let wakers = keys
+            .into_iter()
+            .filter_map(|key| self.hearers.get_mut(key)?.take_waker());
+        wakers.collect()
+    }
+}
+
+impl Hearer {
+    fn take_waker(&mut self) -> Option<Waker> {
+        let is_woken = std::mem::take(&mut self.is_waiting) || self.lost.is_some();
+        self.waker.take_if(|_| is_woken)
+    }
+
+    /// How many bytes wait for it.
+    fn waiting(&self, end: Position) -> u64 {
+        // What it said itself lies before its last byte: it says nothing after taking leave.
+        self.until.unwrap_or(end) - self.at - self.own_bytes
+    }
+
+    /// Passes over what it said itself.
+    fn skip(&mut self, log: &mut Log, said: Range<Position>) {
+        if self.at == said.start {
+            log.advance(self.at, said.end);
+            self.at = said.end;
+            return;
+        }
+        self.own_bytes += said.end - said.start;
+        match self.own.back_mut() {
+            Some(last) if last.end == said.start => last.end = said.end,
+            _ => self.own.push_back(said),
+        }
+    }
+
+    /// Copies what it hears next, as far as the buffer has room; gives how many bytes.
+    fn copy(&self, log: &Log, buf: &mut [u8]) -> usize {
+        let end = self.until.unwrap_or(log.end());
+        let (mut at, mut filled) = (self.at, 0);
+        for own in self.own.iter().cloned().chain(iter::once(end..end)) {
+            filled += log.copy(at, own.start, &mut buf[filled..]);
+            if filled == buf.len() {
+                break;
+            }
+            at = own.end;
+        }
+        filled
+    }
+
+    /// It has heard so many bytes more.
+    fn advance(&mut self, log: &mut Log, count: usize) {
+        let from = self.at;
+        self.at += count as u64;
+        while let Some(own) = self.own.front()
+            && own.start <= self.at
+        {
+            self.at += own.end - own.start;
+            self.own_bytes -= own.end - own.start;
+            self.own.pop_front();
+        }
+        if self.own.is_empty() {
+            self.own = VecDeque::new();
+        }
+        log.advance(from, self.at);
+    }
+}
 
 /// One client in the room; it leaves when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Member {
     room: Arc<Room>,
-    key: Key<Arc<Mailbox>>,
-    mailbox: Arc<Mailbox>,
+    key: Key<Hearer>,
     /// Until the client has said its last.
     speaker: Option<Speaker>,
     /// The line that the client has not finished.
@@ -152,7 +282,7 @@ impl Member {
             .rposition(|byte| *byte == b'\n')
             .map_or(0, |end| end + 1);
         let ready = if whole == 0 && self.line.len() > LINE_MAX {
-            self.line.len()
+            self.line.len() - speech::unfinished(&self.line)
         } else {
             whole
         };
@@ -165,9 +295,18 @@ impl Member {
         self.speaker = None;
     }
 
-    /// True while others may say something.
+    /// The client says no more, and hears only what was said until now.
+    pub(crate) fn take_leave(&mut self) {
+        self.hush();
+        self.with_hearer(|hearer, log| {
+            hearer.until.get_or_insert(log.end());
+        });
+    }
+
+    /// True while others may say something that the client hears.
     pub(crate) fn may_hear_more(&self) -> bool {
         self.room.speakers.load(Ordering::Acquire) > 0
+            && self.with_hearer(|hearer, _| hearer.until.is_none())
     }
 
     /// Passes on the first so many bytes.
@@ -179,105 +318,223 @@ impl Member {
         self.line.shrink_to(2 * self.line.len()); // an idle client keeps no buffer
     }
 
-    /// Moves what the others said behind `out`, while less than `out_max` waits there; leaves the
-    /// waker for the next time.
-    pub(crate) fn fetch(
-        &self,
-        out: &mut Output,
-        out_max: usize,
-        waker: &Waker,
-    ) -> Result<(), Overflowed> {
-        let mut inside = lock(&self.mailbox.inside);
-        if inside.overflowed {
-            return Err(Overflowed);
-        }
-        while out.len() < out_max
-            && let Some(piece) = inside.pieces.pop_front()
-        {
-            inside.weight -= piece.len() + PIECE_BYTES;
-            out.push(piece);
-        }
-        if inside.pieces.is_empty() {
-            inside.pieces = VecDeque::new();
-        }
-        match &mut inside.waker {
-            Some(old) => old.clone_from(waker),
-            none => *none = Some(waker.clone()),
-        }
-        Ok(())
+    fn with_hearer<T>(&self, f: impl FnOnce(&mut Hearer, &mut Log) -> T) -> T {
+        let Inside { log, hearers } = &mut *self.room.lock();
+        f(
+            hearers.get_mut(self.key).expect("it leaves in drop only"),
+            log,
+        )
     }
 
-    /// True while something the others said has not been fetched.
-    pub(crate) fn has_mail(&self) -> bool {
-        !lock(&self.mailbox.inside).pieces.is_empty()
+    /// Ready when something that others said waits for the client. The task hears, too, when the client is lost.
+    pub(crate) fn poll_waiting(&self, cx: &mut Context<'_>) -> Poll<Result<(), Lost>> {
+        self.with_hearer(|hearer, log| {
+            if let Some(why) = hearer.lost {
+                return Poll::Ready(Err(why));
+            }
+            match &mut hearer.waker {
+                Some(old) => old.clone_from(cx.waker()),
+                none => *none = Some(cx.waker().clone()),
+            }
+            hearer.is_waiting = hearer.waiting(log.end()) == 0;
+            if hearer.is_waiting {
+                Poll::Pending
+            } else {
+                Poll::Ready(Ok(()))
+            }
+        })
+    }
+
+    /// How many bytes wait for the client.
+    pub(crate) fn waiting(&self) -> usize {
+        self.with_hearer(|hearer, log| match hearer.lost {
+            None => to_bytes(hearer.waiting(log.end())),
+            Some(_) => 0,
+        })
+    }
+
+    /// Copies what the client hears next, as far as the buffer has room; gives how many bytes.
+    pub(crate) fn copy_waiting(&self, buf: &mut [u8]) -> usize {
+        self.with_hearer(|hearer, log| match hearer.lost {
+            None => hearer.copy(log, buf),
+            Some(_) => 0,
+        })
+    }
+
+    /// The client was sent so many bytes of that.
+    pub(crate) fn take_waiting(&self, count: usize) {
+        self.with_hearer(|hearer, log| {
+            if hearer.lost.is_none() {
+                hearer.advance(log, count);
+            }
+        });
     }
 }
 
 impl Drop for Member {
     fn drop(&mut self) {
         self.hush();
-        let mailbox = lock(&self.room.members).remove(self.key);
-        drop(mailbox);
+        let left = {
+            let Inside { log, hearers } = &mut *self.room.lock();
+            let left = hearers.remove(self.key);
+            if let Some(Hearer { lost: None, at, .. }) = left {
+                log.leave(at);
+            }
+            left
+        };
+        drop(left); // a waker is in there
     }
+}
+
+fn to_bytes(count: u64) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn hear(member: &Member) -> Result<usize, Overflowed> {
-        let mut out = Output::default();
-        member.fetch(&mut out, usize::MAX, Waker::noop())?;
-        Ok(out.len())
+    const RULES: Rules = Rules {
+        waiting_max: 1000,
+        stored_max: 1000,
+        raw: false,
+    };
+
+    fn hear(member: &Member) -> Result<String, Lost> {
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut heard = Vec::new();
+        while let Poll::Ready(waiting) = member.poll_waiting(&mut cx) {
+            waiting?;
+            let mut some = [0; 7];
+            let count = member.copy_waiting(&mut some);
+            member.take_waiting(count);
+            heard.extend_from_slice(&some[..count]);
+        }
+        Ok(String::from_utf8(heard).unwrap())
+    }
+
+    #[track_caller]
+    fn expect(member: &Member, heard: &str) {
+        assert_eq!(hear(member), Ok(heard.to_owned()));
     }
 
     #[test]
     fn the_others_hear_whole_lines() {
-        let room = Room::new(1000);
+        let room = Room::new(RULES);
         let (mut a, b) = (room.join(), room.join());
         a.say(b"hel");
-        assert_eq!(hear(&b).unwrap(), 0);
+        expect(&b, "");
         a.say(b"lo\r\nyou");
-        assert_eq!(
-            (hear(&b).unwrap(), hear(&a).unwrap()),
-            ("hello\r\n".len(), 0)
-        );
+        expect(&b, "hello\r\n");
+        expect(&a, "");
         drop(a);
-        assert_eq!(hear(&b).unwrap(), "you".len(), "last words are heard");
+        expect(&b, "you"); // last words are heard
+    }
+
+    #[test]
+    fn who_talks_while_something_waits_does_not_hear_itself_later() {
+        let room = Room::new(RULES);
+        let (mut a, mut b, c) = (room.join(), room.join(), room.join());
+        for round in 0..3 {
+            a.say(format!("a{round}\n").as_bytes());
+            b.say(format!("b{round}\nand more\n").as_bytes());
+            b.say(b"and more\n");
+        }
+        assert_eq!(a.waiting(), 3 * "b0\nand more\nand more\n".len());
+        expect(&b, "a0\na1\na2\n");
+        a.say(b"bye\n");
+        expect(&b, "bye\n");
+        let b_said = |round| format!("b{round}\nand more\nand more\n");
+        expect(&a, &(0..3).map(b_said).collect::<String>());
+        let all = |round| format!("a{round}\n{}", b_said(round));
+        expect(&c, &format!("{}bye\n", (0..3).map(all).collect::<String>()));
+        assert_eq!(room.stored(), 0);
+    }
+
+    #[test]
+    fn who_takes_leave_hears_what_was_said_before() {
+        let room = Room::new(RULES);
+        let (mut a, mut b) = (room.join(), room.join());
+        a.say(b"before\n");
+        b.say(b"last");
+        b.take_leave();
+        a.say(b"after\n");
+        assert!(!b.may_hear_more());
+        expect(&b, "before\n");
+        expect(&a, "last");
     }
 
     #[test]
     fn there_is_more_to_hear_until_the_last_one_is_silent() {
-        let room = Room::new(1000);
+        let room = Room::new(RULES);
         let (door, mut a, mut b) = (room.speaker(), room.join(), room.join());
         a.say(b"bye");
         a.hush();
         assert!(a.may_hear_more());
         b.hush();
-        assert!(b.may_hear_more(), "somebody may come in and say something");
+        assert!(b.may_hear_more(), "a member may come in and say something");
         drop(door);
         assert!(!a.may_hear_more());
-        assert_eq!(hear(&b).unwrap(), "bye".len());
+        expect(&b, "bye");
     }
 
     #[test]
-    fn a_line_without_end_is_passed_on_in_parts() {
-        let room = Room::new(1 << 20);
+    fn a_line_without_end_is_passed_on_in_parts_of_whole_characters() {
+        let room = Room::new(Rules {
+            waiting_max: 1 << 20,
+            stored_max: 1 << 20,
+            raw: false,
+        });
         let (mut a, b) = (room.join(), room.join());
-        a.say(&vec![b'x'; LINE_MAX + 1]);
-        assert_eq!(hear(&b).unwrap(), LINE_MAX + 1);
-        assert!(a.line.is_empty());
+        let line = "é".repeat(LINE_MAX);
+        let (first, rest) = line.as_bytes().split_at(LINE_MAX + 1);
+        a.say(first);
+        assert_eq!(a.line.len(), 1);
+        a.say(rest);
+        a.hush();
+        expect(&b, &line);
     }
 
     #[test]
-    fn a_full_mailbox_is_its_owners_end_only() {
-        let room = Room::new(PIECE_BYTES + 4);
+    fn control_characters_are_passed_on_only_in_a_raw_room() {
+        for (raw, heard) in [(false, "\\u{1b}[2J\n"), (true, "\x1b[2J\n")] {
+            let room = Room::new(Rules { raw, ..RULES });
+            let (mut a, b) = (room.join(), room.join());
+            a.say(b"\x1b[2J\n");
+            expect(&b, heard);
+        }
+    }
+
+    #[test]
+    fn too_long_a_queue_is_its_members_end_only() {
+        let rules = Rules {
+            waiting_max: 4,
+            ..RULES
+        };
+        let room = Room::new(rules);
         let (mut a, b) = (room.join(), room.join());
         a.say(b"12\n");
         a.say(b"34\n");
-        assert!(hear(&b).is_err());
+        assert_eq!(hear(&b), Err(Lost::TooSlow));
+        assert_eq!(room.stored(), 0);
         let c = room.join();
         a.say(b"5\n");
-        assert_eq!(hear(&c).unwrap(), "5\n".len());
+        expect(&c, "5\n");
+    }
+
+    #[test]
+    fn when_too_much_is_stored_the_longest_queue_goes_first() {
+        let rules = Rules {
+            stored_max: 4,
+            ..RULES
+        };
+        let room = Room::new(rules);
+        let (mut a, b) = (room.join(), room.join());
+        a.say(b"12\n");
+        let c = room.join();
+        a.say(b"34\n");
+        assert_eq!(hear(&b), Err(Lost::Crowded));
+        assert_eq!(room.stored(), 3);
+        expect(&c, "34\n");
     }
 }

@@ -3,9 +3,10 @@
 use crate::options::{ModeName, Options};
 
 /// Options that one mode alone has a use for.
-const FOR_MODE: [(&str, ModeName); 2] = [
+const FOR_MODE: [(&str, ModeName); 3] = [
     ("to", ModeName::Proxy),
     ("connect_timeout", ModeName::Proxy),
+    ("raw", ModeName::Chat),
 ];
 
 /// Checks the options together; gives what is ignored, one sentence each. A flag without a use is an error,
@@ -42,6 +43,10 @@ fn check_output(options: &Options) -> Result<(), String> {
     let soft = options.origins.setting("out_soft");
     if options.out_soft.as_u64() == 0 {
         return Err(format!("{soft} would never read: give at least 1 byte"));
+    }
+    if options.out_total.as_u64() == 0 {
+        let total = options.origins.setting("out_total");
+        return Err(format!("{total} would close every client that has to wait"));
     }
     if options.out_hard < options.out_soft {
         let hard = options.origins.setting("out_hard");

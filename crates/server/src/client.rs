@@ -1,5 +1,6 @@
 //! One client, as what every mode needs of it: its socket, its place, and how long it may do nothing.
 
+use crate::chat::Lost;
 use crate::patience::{Expired, Patience};
 use crate::service::Service;
 use oneloop::net::{Addr, Chunk, ReadHalf, Shutdown, Socket};
@@ -7,7 +8,7 @@ use oneloop::{Direction, Ready};
 use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 /// Why a connection ended before its time.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub(crate) enum Broken {
     Expired(Expired),
     /// More than `--out-hard` waits for the client.
     TooSlow,
+    /// More than `--out-total` waits for all clients, and the most of it for this one.
+    Crowded,
     /// It is the peer that failed: the upstream, or the program.
     Peer(io::Error),
     /// The time to drain is over.
@@ -43,6 +46,15 @@ impl From<io::Error> for Broken {
     }
 }
 
+impl From<Lost> for Broken {
+    fn from(lost: Lost) -> Self {
+        match lost {
+            Lost::TooSlow => Broken::TooSlow,
+            Lost::Crowded => Broken::Crowded,
+        }
+    }
+}
+
 impl From<Expired> for Broken {
     fn from(expired: Expired) -> Self {
         Broken::Expired(expired)
@@ -67,6 +79,13 @@ pub(crate) fn log_end(number: u64, end: &Result<(), Broken>, peer: impl Fn() -> 
         Err(Broken::Expired(expired)) => info!(number, peer = %peer(), "closed: {expired} passed"),
         Err(Broken::TooSlow) => {
             info!(number, peer = %peer(), "closed: more than --out-hard waited for it");
+        }
+        Err(Broken::Crowded) => {
+            warn!(
+                number,
+                peer = %peer(),
+                "closed: more than --out-total waited for all clients, most of it for this one"
+            );
         }
     }
 }

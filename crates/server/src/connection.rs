@@ -1,7 +1,6 @@
 //! One client that the server itself talks to: what can be done with it, for the styles that wait. When which of
 //! it is done is theirs to say: `task` in the async style, `green` in green threads.
 
-use crate::chat::Member;
 use crate::client::{Broken, Client, Served};
 use crate::mode::Mode;
 use crate::output::Output;
@@ -46,17 +45,15 @@ impl Connection {
     pub(crate) fn poll_last_output(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
         self.mode.end_input();
         loop {
-            // Asked before the mail is fetched: what is said in between is heard the next time.
-            let more_may_come = self.mode.member().is_some_and(Member::may_hear_more);
-            self.fetch_mail(cx)?;
-            ready!(self.poll_flush(cx))?;
-            if !self.mode.member().is_some_and(Member::has_mail) {
-                return if more_may_come {
+            // Asked before the look at what waits: what is said in between is heard the next time.
+            let more_may_come = self.mode.may_hear_more();
+            match self.poll_send(cx)? {
+                Poll::Ready(()) => {}
+                Poll::Pending if more_may_come || self.has_to_send() => {
                     let reset = self.client.socket().poll_reset(cx); // nothing is read any more
-                    reset.map(|error| Err(error.into()))
-                } else {
-                    Poll::Ready(Ok(()))
-                };
+                    return reset.map(|error| Err(error.into()));
+                }
+                Poll::Pending => return Poll::Ready(Ok(())),
             }
         }
     }
@@ -64,12 +61,12 @@ impl Connection {
     /// Moves bytes out and in, for as long as some move, until there is something to do.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Next, Broken>> {
         loop {
-            self.fetch_mail(cx)?;
-            let sent = self.has_to_send() && self.poll_send(cx)?.is_ready();
+            let sent = self.poll_send(cx)?.is_ready();
             if self.mode.closes_first() && self.output.is_empty() {
                 return Poll::Ready(Ok(Next::Enough));
             }
-            let may_read = self.output.len() < self.client.service().out_soft;
+            let waiting = self.output.len() + self.mode.waiting();
+            let may_read = waiting < self.client.service().out_soft;
             if !may_read && !sent {
                 return Poll::Pending;
             }
@@ -103,40 +100,15 @@ impl Connection {
         Ok(())
     }
 
-    #[inline]
-    fn fetch_mail(&mut self, cx: &mut Context<'_>) -> Result<(), Broken> {
-        if self.mode.member().is_some() {
-            self.fetch_some_mail(cx)
-        } else {
-            Ok(())
-        }
-    }
-
-    /// Moves what others said to the output, as long as there is room.
-    #[cold]
-    fn fetch_some_mail(&mut self, cx: &mut Context<'_>) -> Result<(), Broken> {
-        let Some(member) = self.mode.member() else {
-            return Ok(());
-        };
-        let out_max = self.client.service().out_soft;
-        member
-            .fetch(&mut self.output, out_max, cx.waker())
-            .map_err(|_| Broken::TooSlow)?;
-        self.note_output(false);
-        Ok(())
-    }
-
     fn has_to_send(&self) -> bool {
-        !self.output.is_empty() || !self.mode.produce().is_empty()
+        !self.output.is_empty() || self.mode.produces()
     }
 
     /// Sends some of what waits, or what the mode sends by itself. Ready when something was sent.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
         let sent = if self.output.is_empty() {
-            self.client
-                .socket()
-                .poll_write(cx, self.mode.produce())?
-                .map(|count| self.mode.produced(count))
+            ready!(self.mode.poll_produces(cx))?;
+            self.poll_send_product(cx)?
         } else {
             self.output.poll_flush(cx, self.client.socket())?
         };
@@ -146,9 +118,19 @@ impl Connection {
         Poll::Ready(Ok(()))
     }
 
-    /// Ready once nothing waits any more.
+    /// Sends some of what the mode sends by itself: what the kernel does not take is not copied either.
+    fn poll_send_product(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let socket = self.client.socket();
+        ready!(socket.source().poll_ready(cx, Direction::Write))?;
+        let count = ready!(socket.poll_write(cx, &self.mode.product()))?;
+        self.mode.produced(count);
+        Poll::Ready(Ok(()))
+    }
+
+    /// The client has sent its last. Ready once nothing waits any more.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
-        while !self.output.is_empty() {
+        self.mode.end();
+        while self.has_to_send() {
             ready!(self.poll_send(cx))?;
         }
         Poll::Ready(Ok(()))

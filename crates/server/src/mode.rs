@@ -1,8 +1,11 @@
 //! What the server itself says to a client in each mode: no sockets here, so that every style serves the same.
 
-use crate::chat::Member;
+use crate::chat::{Lost, Member};
 use jiff::ZonedDateTime;
+use oneloop::net::Chunk;
+use std::ops::Deref;
 use std::sync::LazyLock;
+use std::task::{Context, Poll};
 
 /// One client's side of a mode.
 #[derive(Debug)]
@@ -41,18 +44,49 @@ impl Mode {
         }
     }
 
-    /// What the client is sent of its own accord, whenever it takes more.
-    pub(crate) fn produce(&self) -> &'static [u8] {
+    /// Ready when the client is to be sent something of the server's own accord.
+    #[inline]
+    pub(crate) fn poll_produces(&self, cx: &mut Context<'_>) -> Poll<Result<(), Lost>> {
         match self {
-            Mode::Chargen(offset) => &CHARGEN[*offset..],
-            _ => &[],
+            Mode::Chargen(_) => Poll::Ready(Ok(())),
+            Mode::Chat(member) => member.poll_waiting(cx),
+            Mode::Echo | Mode::Discard | Mode::Daytime => Poll::Pending,
+        }
+    }
+
+    /// True if it is to be sent some now.
+    pub(crate) fn produces(&self) -> bool {
+        matches!(self, Mode::Chargen(_)) || self.waiting() > 0
+    }
+
+    pub(crate) fn is_chat(&self) -> bool {
+        matches!(self, Mode::Chat(_))
+    }
+
+    /// How many bytes others have for the client.
+    #[inline]
+    pub(crate) fn waiting(&self) -> usize {
+        match self {
+            Mode::Chat(member) => member.waiting(),
+            _ => 0,
+        }
+    }
+
+    /// What the client is sent of the server's own accord, or the beginning of it.
+    pub(crate) fn product(&self) -> Product {
+        match self {
+            Mode::Chargen(offset) => Product::Constant(&CHARGEN[*offset..]),
+            Mode::Chat(member) => Product::Said(Chunk::fill(|buf| member.copy_waiting(buf))),
+            Mode::Echo | Mode::Discard | Mode::Daytime => Product::Constant(&[]),
         }
     }
 
     /// So much of that was sent.
     pub(crate) fn produced(&mut self, bytes: usize) {
-        if let Mode::Chargen(offset) = self {
-            *offset = (*offset + bytes) % CHARGEN.len();
+        match self {
+            Mode::Chargen(offset) => *offset = (*offset + bytes) % CHARGEN.len(),
+            Mode::Chat(member) => member.take_waiting(bytes),
+            Mode::Echo | Mode::Discard | Mode::Daytime => {}
         }
     }
 
@@ -61,18 +95,43 @@ impl Mode {
         matches!(self, Mode::Daytime)
     }
 
-    /// The mailbox into which others write, where there is one.
-    pub(crate) fn member(&self) -> Option<&Member> {
+    /// True while others may say something that the client hears.
+    pub(crate) fn may_hear_more(&self) -> bool {
+        matches!(self, Mode::Chat(member) if member.may_hear_more())
+    }
+
+    /// The client is listened to no longer. What others say it hears; the server itself falls silent.
+    pub(crate) fn end_input(&mut self) {
         match self {
-            Mode::Chat(member) => Some(member),
-            _ => None,
+            Mode::Chat(member) => member.hush(),
+            Mode::Chargen(_) => *self = Mode::Discard,
+            Mode::Echo | Mode::Discard | Mode::Daytime => {}
         }
     }
 
-    /// The client is listened to no longer.
-    pub(crate) fn end_input(&mut self) {
-        if let Mode::Chat(member) = self {
-            member.hush();
+    /// The client has sent its last: it hears only what waits for it now.
+    pub(crate) fn end(&mut self) {
+        match self {
+            Mode::Chat(member) => member.take_leave(),
+            other => other.end_input(),
+        }
+    }
+}
+
+/// Something that the client is sent of the server's own accord.
+#[derive(Debug)]
+pub(crate) enum Product {
+    Constant(&'static [u8]),
+    Said(Chunk),
+}
+
+impl Deref for Product {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Product::Constant(bytes) => bytes,
+            Product::Said(chunk) => chunk,
         }
     }
 }
@@ -113,8 +172,8 @@ mod tests {
     fn chargen_goes_on_where_it_stopped() {
         let mut mode = Mode::Chargen(0);
         mode.produced(CHARGEN.len() - 1);
-        assert_eq!(mode.produce(), b"\n");
+        assert_eq!(&*mode.product(), b"\n");
         mode.produced(1);
-        assert_eq!(mode.produce().len(), CHARGEN.len());
+        assert_eq!(mode.product().len(), CHARGEN.len());
     }
 }

@@ -130,6 +130,19 @@ pub(crate) struct Options {
     )]
     pub(crate) out_hard: ByteSize,
 
+    /// Never let more than so much output wait for all clients together: close the slowest
+    #[arg(
+        long,
+        value_name = "BYTES",
+        env = "ONELOOP_OUT_TOTAL",
+        default_value = "64MiB"
+    )]
+    pub(crate) out_total: ByteSize,
+
+    /// In --mode chat, pass on control characters as they are
+    #[arg(long, env = "ONELOOP_RAW", value_parser = FalseyValueParser::new())]
+    pub(crate) raw: bool,
+
     /// How long connections may take to finish once the server is told to stop
     #[arg(
         long,

@@ -26,11 +26,6 @@ impl Output {
         self.len == 0
     }
 
-    /// All that waits.
-    pub(crate) fn into_pieces(self) -> VecDeque<Bytes> {
-        self.waiting
-    }
-
     /// Has a piece wait behind the others.
     pub(crate) fn push(&mut self, piece: Bytes) {
         if !piece.is_empty() {

@@ -73,7 +73,7 @@ async fn connect(
 fn wire(accepted: Accepted, upstream: Option<NetSocket>) {
     let service = Rc::clone(accepted.place.service());
     let socket = |connected| {
-        let socket = callbacks::socket(connected, &service);
+        let socket = callbacks::socket(connected, service.out_soft);
         socket.set_read_bytes_max(service.out_soft);
         socket
     };

@@ -1,7 +1,7 @@
 //! What connections share: with those of the same loop, and with those of other threads.
 
 use crate::callbacks::{self, Clients};
-use crate::chat::Room;
+use crate::chat::{Room, Rules};
 use crate::client::{Accepted, Broken, Client, Place};
 use crate::connection::Connection;
 use crate::green;
@@ -95,7 +95,11 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(options: Options, work: Work, connections_max: usize) -> Arc<Self> {
         Arc::new(Shared {
-            room: Room::new(to_bytes(options.out_hard)),
+            room: Room::new(Rules {
+                waiting_max: to_bytes(options.out_hard),
+                stored_max: to_bytes(options.out_total),
+                raw: options.raw,
+            }),
             options,
             work,
             stage: AtomicU8::new(Stage::Serving as u8),

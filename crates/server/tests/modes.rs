@@ -304,3 +304,73 @@ fn in_a_chat_a_line_of_a_megabyte_arrives_whole() {
     });
     server.drain();
 }
+
+#[test]
+fn in_a_chat_control_characters_reach_no_terminal() {
+    let said: [(&[u8], &str); 4] = [
+        (
+            b"\x1b]52;c;aGk=\x07 \x1b[2J\r\n",
+            "\\u{1b}]52;c;aGk=\\u{7} \\u{1b}[2J\r",
+        ),
+        (
+            b"\x9b2J \xc2\x9b2J \xff\xf4\n",
+            "\\x9b2J \\u{9b}2J \\xff\\xf4",
+        ),
+        (b"hidden\rshown\x08\x7f\n", "hidden\\u{d}shown\\u{8}\\u{7f}"),
+        ("grüße\t🎉 \u{202e}\n".as_bytes(), "grüße\t🎉 \\u{202e}"),
+    ];
+    let server = Server::start(&["--mode", "chat"]);
+    let mut anna = Guest::join(&server, &mut []);
+    let mut berta = Guest::join(&server, &mut [&mut anna]);
+    for (line, heard) in said {
+        anna.write(line);
+        assert_eq!(berta.hear(), heard);
+    }
+    // Neither in parts, nor as last words.
+    let long = [&b"\x1b".repeat(5000)[..], b"\x1b[2J"].concat();
+    anna.write(&long);
+    anna.end();
+    let mut heard = vec![0; 5001 * "\\u{1b}".len() + "[2J".len()];
+    berta.stream().read_exact(&mut heard).unwrap();
+    assert!(!heard.contains(&0x1b) && heard.ends_with(b"\\u{1b}[2J"));
+    drop((anna, berta));
+    server.drain();
+}
+
+#[test]
+fn in_a_raw_chat_every_byte_arrives_as_it_is() {
+    let server = Server::start(&["--mode", "chat", "--raw"]);
+    let mut anna = Guest::join(&server, &mut []);
+    let mut berta = Guest::join(&server, &mut [&mut anna]);
+    let line: Vec<u8> = (0..=u8::MAX)
+        .filter(|byte| *byte != b'\n')
+        .chain(*b"\n")
+        .collect();
+    anna.write(&line);
+    client::hear(berta.stream(), &line);
+    drop((anna, berta));
+    server.drain();
+}
+
+/// A client that sends and then half-closes, as `nc` does, still hears what was said before.
+#[test]
+fn in_a_chat_who_ends_hears_what_was_said_before() {
+    let server = Server::start(&["--mode", "chat"]);
+    let mut anna = Guest::join(&server, &mut []);
+    let mut berta = Guest::join(&server, &mut [&mut anna]);
+    let mut clara = Guest::join(&server, &mut [&mut anna, &mut berta]);
+    let line = format!("{}\n", "z".repeat(64 * 1024 - 1));
+    // More than the kernel takes, so that it waits in the server when Berta ends.
+    for _ in 0..128 {
+        anna.write(line.as_bytes());
+        assert_eq!(clara.hear().len(), line.len() - 1);
+    }
+    berta.write(b"farewell");
+    let all = 128 * line.len();
+    berta.end();
+    let mut heard = vec![0; all];
+    berta.stream().read_exact(&mut heard).unwrap();
+    client::hear(anna.stream(), b"farewell");
+    drop((anna, berta, clara));
+    server.drain();
+}

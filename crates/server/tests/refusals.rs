@@ -169,6 +169,10 @@ fn limits_of_output_that_contradict_each_other() {
         said.contains("--out-hard") && said.contains("--out-soft"),
         "{said}"
     );
-    let said = refusal(&["--out-soft", "0"], 2);
-    assert!(said.contains("--out-soft"), "{said}");
+    for args in [["--out-soft", "0"], ["--out-total", "0"]] {
+        let said = refusal(&args, 2);
+        assert!(said.contains(args[0]), "{said}");
+    }
+    let said = refusal(&["--raw"], 2);
+    assert!(said.contains("--mode chat"), "{said}");
 }

@@ -12,7 +12,7 @@ use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener, UnixStream};
 use std::path::Path;
 
 /// Each flag with its environment variable.
-const FLAGS: [(&str, &str); 17] = [
+const FLAGS: [(&str, &str); 19] = [
     ("--listen", "ONELOOP_LISTEN"),
     ("--mode", "ONELOOP_MODE"),
     ("--to", "ONELOOP_TO"),
@@ -25,6 +25,8 @@ const FLAGS: [(&str, &str); 17] = [
     ("--write-timeout", "ONELOOP_WRITE_TIMEOUT"),
     ("--out-soft", "ONELOOP_OUT_SOFT"),
     ("--out-hard", "ONELOOP_OUT_HARD"),
+    ("--out-total", "ONELOOP_OUT_TOTAL"),
+    ("--raw", "ONELOOP_RAW"),
     ("--drain", "ONELOOP_DRAIN"),
     ("--threads", "ONELOOP_THREADS"),
     ("--log", "ONELOOP_LOG"),
@@ -191,7 +193,8 @@ fn a_flag_is_stronger_than_its_variable() {
 
 #[test]
 fn a_wrong_value_is_reported_by_the_name_under_which_it_was_given() {
-    for (flag, variable) in FLAGS.into_iter().filter(|(flag, _)| *flag != "--trace") {
+    let with_values = |(flag, _): &(&str, &str)| !["--trace", "--raw"].contains(flag);
+    for (flag, variable) in FLAGS.into_iter().filter(with_values) {
         let args: &[&str] = if ["--to", "--connect-timeout"].contains(&flag) {
             &["--mode", "proxy", "--to", "127.0.0.1:80"]
         } else {

@@ -25,6 +25,9 @@ const ROUND_READS: u32 = 32;
 /// How many waiting pieces one system call writes.
 const WRITE_PIECES_MAX: usize = 64;
 
+/// A piece that holds less than this is left as it is.
+const SHRUNK_BYTES_MIN: usize = 4096;
+
 /// How far a handle is.
 ///
 /// ```text
@@ -77,6 +80,18 @@ impl Write {
         {
             self.skip -= piece.len();
             self.pieces.pop_front();
+        }
+        self.shrink_first();
+    }
+
+    /// A peer that takes a little at a time must not hold the whole of a large piece: once half of it is
+    /// written, the rest moves to an allocation of its own size. No byte moves more than once on average.
+    fn shrink_first(&mut self) {
+        if let Some(piece) = self.pieces.front_mut()
+            && piece.len() >= SHRUNK_BYTES_MIN
+            && self.skip >= piece.len() / 2
+        {
+            *piece = piece[std::mem::take(&mut self.skip)..].to_vec();
         }
     }
 
@@ -312,6 +327,13 @@ impl StreamHandle {
         if written == bytes.len() {
             self.count_written(written);
         }
+        Ok(written)
+    }
+
+    /// A write of what the kernel takes, while nothing waits.
+    pub(super) fn try_write_some(&self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.try_write_vectored(&[IoSlice::new(bytes)])?;
+        self.count_written(written);
         Ok(written)
     }
 

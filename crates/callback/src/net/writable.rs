@@ -102,6 +102,24 @@ impl Writing {
         waiting.as_deref().map(look).unwrap_or_default()
     }
 
+    /// Has bytes wait their turn. Those that wait already are written together with them, so what nobody is
+    /// told of by itself needs no place of its own: many small writes cost their bytes.
+    fn buffer(&self, bytes: &[u8], written: Option<Written>) {
+        let joins = self.take(|waiting| match waiting.buffered.last_mut() {
+            Some(last) if last.written.is_none() && written.is_none() => {
+                last.bytes.extend_from_slice(bytes);
+                true
+            }
+            _ => false,
+        });
+        if joins {
+            return;
+        }
+        self.add_pending();
+        let bytes = bytes.to_vec();
+        self.wait(|waiting| waiting.buffered.push(Buffered { bytes, written }));
+    }
+
     fn has_buffered(&self) -> bool {
         self.look(|waiting| !waiting.buffered.is_empty())
     }
@@ -136,6 +154,25 @@ impl Socket {
     /// After [`Socket::end`] or [`Socket::destroy`] it is an error, of which 'error' tells.
     pub fn write(&self, bytes: impl AsRef<[u8]>) -> bool {
         self.write_unless_ended(bytes.as_ref(), None)
+    }
+
+    /// Writes at once what the kernel takes, and keeps none of the rest: `uv_try_write`. Gives how many
+    /// bytes it took: 0 while something waits, before the socket is connected, and when nothing can be written
+    /// any more, of which the next [`Socket::write`] tells.
+    ///
+    /// Nobody is told when the kernel has room again. A writer that has more can write one byte, and wait for
+    /// the end of that write.
+    pub fn try_write(&self, bytes: impl AsRef<[u8]>) -> usize {
+        let unable = ENDING | DESTROYED | ERRORED | WRITING | CONNECTING;
+        if self.inner.flags.has_any(unable) || self.inner.writing.is_corked() {
+            return 0;
+        }
+        let written = self.with_handle(|handle| handle.try_write_some(bytes.as_ref()));
+        let written = written.and_then(Result::ok).unwrap_or(0);
+        if written > 0 {
+            self.put_timeout_off();
+        }
+        written
     }
 
     /// Like [`Socket::write`], and calls a function when the kernel has all of it, or why it has not.
@@ -186,7 +223,6 @@ impl Socket {
         } else if flags.has(DESTROYED) {
             Error::stream_destroyed("write")
         } else {
-            self.inner.writing.add_pending();
             return Ok(self.write_or_buffer(bytes, written, tried));
         };
         self.tell_soon(written, Err(failed.clone()));
@@ -210,9 +246,9 @@ impl Socket {
         let (flags, writing) = (&self.inner.flags, &self.inner.writing);
         writing.add_length(bytes.len());
         if flags.has_any(WRITING | ERRORED) || writing.is_corked() {
-            let bytes = bytes.to_vec();
-            writing.wait(|waiting| waiting.buffered.push(Buffered { bytes, written }));
+            writing.buffer(bytes, written);
         } else {
+            writing.add_pending();
             let written = written.into_iter().collect();
             self.dispatch(&[IoSlice::new(bytes)], written, tried);
         }

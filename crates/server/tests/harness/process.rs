@@ -99,11 +99,13 @@ impl Process {
         self.status_kib("VmRSS:")
     }
 
+    /// Memory that is its own: pages that it has written to (proc_pid_smaps(5)).
+    pub(crate) fn private_kib(&self) -> u64 {
+        kib_in(&self.proc("smaps_rollup"), "Private_Dirty:")
+    }
+
     fn status_kib(&self, field: &str) -> u64 {
-        let status = fs::read_to_string(self.proc("status")).unwrap();
-        let line = status.lines().find(|line| line.starts_with(field));
-        let kib = line.and_then(|line| line.split_whitespace().nth(1));
-        kib.expect("it is in proc(5)").parse().unwrap()
+        kib_in(&self.proc("status"), field)
     }
 
     /// Processor time that it used, in ticks of 10 ms.
@@ -134,6 +136,13 @@ impl Process {
         self.stderr.read_to_end();
         self.child.wait().unwrap()
     }
+}
+
+fn kib_in(path: &str, field: &str) -> u64 {
+    let text = fs::read_to_string(path).unwrap();
+    let line = text.lines().find(|line| line.starts_with(field));
+    let kib = line.and_then(|line| line.split_whitespace().nth(1));
+    kib.expect("it is in proc(5)").parse().unwrap()
 }
 
 /// proc(5): the fields after the name, which is in brackets; the first is the state.
