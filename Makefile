@@ -28,13 +28,14 @@ check: ## Check format, lints and docs, as CI does
 
 HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 SANITIZED := --test threads --test scopes --test soundness --test thread_end --test thread_end_main --test sockets \
-	--test eventlet
+	--test eventlet --test random
 ASAN := RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address $(CARGO) test --locked -p oneloop-green \
 	--features sanitizer --target $(HOST) $(SANITIZED)
 # The last two take half a minute there, or more stack; the others leak on purpose.
 ASAN_SKIPS := --skip a_cleanup_that_waits_for_ever --skip left_behind --skip whatever_panics \
 	--skip a_deadlock_in_the_main --skip a_hundred_thousand --skip the_smallest_stack
 
+sanitize: export ONELOOP_TEST_RANDOM_COUNT = 200
 sanitize: ## Run the tests of the green stacks under AddressSanitizer and valgrind
 	$(ASAN) -- $(ASAN_SKIPS)
 	@if command -v valgrind >/dev/null; then \

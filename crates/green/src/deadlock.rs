@@ -1,6 +1,6 @@
 //! What is said when everything waits and nothing can wake.
 
-use crate::unwind::{caught, resume_unwind};
+use crate::unwind::resume_unwind;
 use oneloop_core::TaskInfo;
 use std::fmt;
 use std::io;
@@ -89,10 +89,7 @@ impl From<RunError> for io::Error {
 pub fn catch_deadlock<T>(function: impl FnOnce() -> T) -> Result<T, Deadlock> {
     let result = catch_unwind(AssertUnwindSafe(function));
     result.map_err(|payload| match payload.downcast::<Deadlock>() {
-        Ok(deadlock) => {
-            caught();
-            *deadlock
-        }
+        Ok(deadlock) => *deadlock,
         Err(payload) => resume_unwind(payload),
     })
 }

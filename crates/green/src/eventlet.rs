@@ -22,7 +22,6 @@ use crate::outcome::is_ending;
 use crate::pool::Pool;
 use crate::state::Until;
 use crate::thread::{ExitLink, JoinHandle, Thread, current};
-use crate::unwind::caught;
 use crate::unwind::resume_unwind;
 use crate::wait::{wait_at, wait_or_closed};
 use oneloop_core::{Interest, JoinError};
@@ -386,10 +385,7 @@ pub fn serve(
     let thread = server.thread.state(); // it may have been woken before it was stopped
     thread.forget_interrupts(|payload| payload.is::<StopServe>());
     served.unwrap_or_else(|payload| match payload.is::<StopServe>() {
-        true => {
-            caught();
-            Ok(())
-        }
+        true => Ok(()),
         false => resume_unwind(payload),
     })
 }

@@ -64,10 +64,11 @@
 //! [`Thread::kill`], [`timeout`] and failed [`scope`]s end a wait by unwinding: drops run, and may
 //! themselves wait. So the program has to be built with `panic = "unwind"`, and what is interrupted is
 //! what the stack holds: use the futures' cancel safety as in async code. A wait that is ready at once
-//! is not interrupted. While a stack unwinds, nothing interrupts it again; `std::thread::panicking` is
+//! is not interrupted. While a stack unwinds, nothing interrupts it again, whatever others do; `std::thread::panicking` is
 //! true for the whole OS thread while a green thread waits in its drops, so a `std::sync::Mutex` guard
 //! that another one drops at that moment poisons its mutex.
 
+mod cleanup;
 mod deadlock;
 pub mod eventlet;
 pub mod fs;

@@ -1,7 +1,6 @@
 //! The main green thread, and the loop around it.
 
 use crate::deadlock::{Deadlock, RunError};
-use crate::switch::Outside;
 use crate::thread::Builder;
 use oneloop_core::{EventLoop, JoinError, OneEntry};
 use std::panic::{Location, resume_unwind};
@@ -61,7 +60,6 @@ fn run_at<T: 'static>(
     function: impl FnOnce() -> T + 'static,
     at: &'static Location<'static>,
 ) -> Result<T, RunError> {
-    let _outside = Outside::new();
     let handle = event_loop.handle();
     let main = event_loop.enter(|| Builder::new().name("main").spawn_at(function, at))?;
     main.on_exit({

@@ -233,9 +233,6 @@ impl<'scope, E> Scope<'scope, '_, E> {
             let failed = payload.downcast_ref::<ScopeFailed>();
             failed.is_some_and(|failed| failed.0 == self.id())
         });
-        if result.is_err() && self.failure.borrow().is_some() {
-            self.parent.caught();
-        }
         result
     }
 
@@ -281,7 +278,7 @@ impl<E> Ends<'_, '_, '_, E> {
                 while !child.state().is_gone() {
                     // It is below us, or its stack was left behind with what it lent to others: this
                     // stack is left for good, too.
-                    parent.switch.suspend(true);
+                    parent.switch.suspend();
                 }
             }
         }

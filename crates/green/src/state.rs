@@ -17,7 +17,6 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
-use std::thread;
 use std::time::Duration;
 
 /// ```text
@@ -95,8 +94,6 @@ pub(crate) struct State<R: ?Sized = dyn Leaves> {
     closing: Cell<bool>,
     /// Nothing interrupts, for now.
     shielded: Cell<bool>,
-    /// Something of ours was thrown and not caught yet, as far as we know.
-    unwinding: Cell<bool>,
     /// Something was thrown, and it has not waited since.
     interrupted: Cell<bool>,
     /// Somebody may look at the result.
@@ -129,7 +126,6 @@ impl<R> State<R> {
             alert: Cell::new(false),
             closing: Cell::new(false),
             shielded: Cell::new(false),
-            unwinding: Cell::new(false),
             interrupted: Cell::new(false),
             observed: Cell::new(true),
             waits: Cell::new(None),
@@ -168,8 +164,7 @@ impl State {
             }
             self.interrupted.set(false);
             self.waits.set(Some((type_name::<F>, at)));
-            self.switch
-                .suspend(thread::panicking() && self.is_unwinding());
+            self.switch.suspend();
             if self.alert.get() {
                 self.deliver(|interrupt| !interrupt.behind)?;
             }
@@ -208,33 +203,13 @@ impl State {
     }
 
     fn throw(&self, payload: Box<dyn Any + Send>) -> ! {
-        self.unwinding.set(true);
         self.interrupted.set(true);
         resume_unwind(payload)
     }
 
-    /// True while this stack unwinds. `thread::panicking` knows, unless another green thread waits in
-    /// the middle of its own unwinding: then what we threw ourselves tells.
+    /// True while this stack unwinds; for the thread that runs.
     fn is_unwinding(&self) -> bool {
-        if !thread::panicking() {
-            self.unwinding.set(false);
-            false
-        } else if switch::is_panicking_exact() {
-            self.unwinding.set(true);
-            true
-        } else {
-            self.unwinding.get()
-        }
-    }
-
-    /// Something is thrown through this thread's stack.
-    pub(crate) fn unwinds(&self) {
-        self.unwinding.set(true);
-    }
-
-    /// What was thrown has been caught.
-    pub(crate) fn caught(&self) {
-        self.unwinding.set(false);
+        self.switch.is_unwinding(&self.stack)
     }
 }
 

@@ -10,6 +10,7 @@
 //! A green stack never leaves the thread that made it (rule 12): nothing in here is `Send`. What runs
 //! where is kept in `CURRENT`, which each resume saves and restores.
 
+use crate::cleanup::is_below_cleanup;
 use crate::stack::{GreenStack, guard_of};
 use crate::state::State;
 use crate::thread_end;
@@ -19,7 +20,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::mem;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::panic::Location;
 use std::pin::Pin;
 use std::ptr::NonNull;
@@ -35,8 +36,6 @@ thread_local! {
     static CURRENT: Cell<Option<NonNull<State>>> = const { Cell::new(None) };
     /// The call into a loop that resumed the green thread that runs.
     static ENTRY: Cell<u64> = const { Cell::new(0) };
-    /// Green threads that wait while they unwind: meanwhile `thread::panicking` is true for all.
-    static UNWINDING: Cell<usize> = const { Cell::new(0) };
 }
 
 /// Where a green thread's stack and its task meet; both are set while the task runs.
@@ -92,21 +91,23 @@ impl Switch {
 
     /// Leaves this stack until the task is polled again.
     #[inline(always)]
-    pub(crate) fn suspend(&self, unwinding: bool) {
+    pub(crate) fn suspend(&self) {
         let yielder = self
             .yielder
             .get()
             .expect("only what runs on the stack suspends it");
-        if unwinding {
-            UNWINDING.set(UNWINDING.get() + 1);
-        }
         set_between_stacks(true);
         // SAFETY: it lives at the base of the stack that we are on.
         unsafe { yielder.as_ref() }.suspend(());
         set_between_stacks(false);
-        if unwinding {
-            UNWINDING.set(UNWINDING.get() - 1);
-        }
+    }
+
+    /// True while that stack, which this code runs on, unwinds: something thrown now aborts the process.
+    pub(crate) fn is_unwinding(&self, stack: &Range<usize>) -> bool {
+        // What is further up belongs to the switch, and to the stack that resumed this one.
+        let base = |yielder: NonNull<GreenYielder>| yielder.addr().get();
+        let base = self.yielder.get().map_or(stack.end, base);
+        thread::panicking() && is_below_cleanup(stack.start..base)
     }
 }
 
@@ -139,28 +140,6 @@ impl Deref for Waiting {
 #[inline]
 pub(crate) fn is_on_its_loop() -> bool {
     ENTRY.get() == Handle::entry()
-}
-
-/// True if `thread::panicking` speaks of the green thread that runs, or of none.
-pub(crate) fn is_panicking_exact() -> bool {
-    UNWINDING.get() == 0
-}
-
-/// While this lives, a panic that is under way now is not that of a stack that runs meanwhile.
-pub(crate) struct Outside(usize);
-
-impl Outside {
-    pub(crate) fn new() -> Self {
-        let outside = usize::from(thread::panicking());
-        UNWINDING.set(UNWINDING.get() + outside);
-        Outside(outside)
-    }
-}
-
-impl Drop for Outside {
-    fn drop(&mut self) {
-        UNWINDING.set(UNWINDING.get() - self.0);
-    }
 }
 
 /// On a stack for the first time, until it is left for the last time.
@@ -325,10 +304,7 @@ impl Drop for Body {
             return self.leave_behind();
         }
         self.state.close();
-        let outside = Outside::new(); // what drops the loop may be a panic
-        let ended = self.resume(Waker::noop());
-        drop(outside);
-        if ended {
+        if self.resume(Waker::noop()) {
             self.end();
         } else {
             self.leave_behind(); // a cleanup waits for what will not come

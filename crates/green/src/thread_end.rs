@@ -9,9 +9,8 @@
 //! below the one function that calls them all, which is the same in each thread and when the process
 //! exits. A thread of our own that ends shows which one that is.
 
-use oneloop_core::Handle;
+use oneloop_core::{Handle, report};
 use std::cell::Cell;
-use std::io::{self, Write};
 use std::sync::{OnceLock, mpsc};
 use std::thread;
 
@@ -54,13 +53,13 @@ pub(crate) fn has_begun() -> bool {
     has_begun
 }
 
-/// Says once that stacks of this thread are left behind. It never panics: stderr may be anything.
+/// Says once that stacks of this thread are left behind.
 pub(crate) fn tell() {
     if !IS_TOLD.replace(true) {
         let line = "oneloop: green threads are left behind, as their loop was dropped or run while the \
                     thread-locals of its thread were being destroyed, which they may refer to: keep \
-                    the loop on a stack, as green::run does\n";
-        let _ = io::stderr().write_all(line.as_bytes());
+                    the loop on a stack, as green::run does";
+        report(line);
     }
 }
 

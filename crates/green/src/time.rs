@@ -140,10 +140,7 @@ fn timeout_of<T>(sleep: Sleep, function: impl FnOnce(&Timeout) -> T) -> Result<T
     let result = std::panic::catch_unwind(AssertUnwindSafe(|| function(&timeout)));
     timeout.cancel();
     result.map_err(|payload| match payload.downcast_ref::<TimedOut>() {
-        Some(timed_out) if timed_out.0 == id => {
-            timeout.thread.caught();
-            Elapsed
-        }
+        Some(timed_out) if timed_out.0 == id => Elapsed,
         _ => resume_unwind(payload),
     })
 }

@@ -1,13 +1,10 @@
 //! Catching what unwinds through a green thread, and letting it go on.
 
-use crate::switch::Waiting;
 use std::any::Any;
 use std::panic::{self, AssertUnwindSafe};
 
 /// Calls a function, and catches whatever unwinds through it: a panic, a kill, a time-out of further out.
-///
-/// [`std::panic::catch_unwind`] does as well in most programs; but while another green thread waits in
-/// its drops, only this one tells that this thread unwinds no more and may be interrupted again.
+/// It is [`std::panic::catch_unwind`], for functions of any kind.
 ///
 /// ```
 /// use oneloop_green::{catch_unwind, run, sleep, spawn, yield_now};
@@ -28,21 +25,11 @@ use std::panic::{self, AssertUnwindSafe};
 /// # Errors
 /// What unwound. Unless it is to end here, give it to [`resume_unwind`].
 pub fn catch_unwind<T>(function: impl FnOnce() -> T) -> Result<T, Box<dyn Any + Send>> {
-    panic::catch_unwind(AssertUnwindSafe(function)).inspect_err(|_| caught())
+    panic::catch_unwind(AssertUnwindSafe(function))
 }
 
-/// Lets something that was caught go on: [`std::panic::resume_unwind`], which does as well in most
-/// programs. Only this one tells that the thread unwinds again: see [`catch_unwind`].
+/// Lets something that was caught go on: [`std::panic::resume_unwind`], under one roof with
+/// [`catch_unwind`].
 pub fn resume_unwind(payload: Box<dyn Any + Send>) -> ! {
-    if let Some(thread) = Waiting::current() {
-        thread.unwinds();
-    }
     panic::resume_unwind(payload)
-}
-
-/// Something that was thrown has been caught.
-pub(crate) fn caught() {
-    if let Some(thread) = Waiting::current() {
-        thread.caught();
-    }
 }

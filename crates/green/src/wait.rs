@@ -91,7 +91,7 @@ fn never<F: Future>(
     at: &'static Location<'static>,
 ) -> F::Output {
     loop {
-        thread.switch.suspend(true);
+        thread.switch.suspend();
         if let Ok(output) = thread.wait(future.as_mut(), at) {
             return output;
         }

@@ -6,8 +6,8 @@ mod harness;
 use harness::{MS, event_loop, run};
 use oneloop_core::Handle;
 use oneloop_green::{
-    Elapsed, JoinHandle, RunError, Scope, Thread, Wait, catch_unwind, current, eventlet,
-    green_local, run_on, scope, sleep, spawn, timeout, try_current, yield_now,
+    self as green, Elapsed, JoinHandle, Outcome, RunError, Scope, Thread, Wait, catch_unwind,
+    current, eventlet, green_local, run_on, scope, sleep, spawn, timeout, try_current, yield_now,
 };
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending};
@@ -296,4 +296,148 @@ fn interrupts_come_while_something_else_unwinds() {
     }));
     assert!(panicked.is_err());
     assert_eq!(ended.get(), Some(Err(Elapsed)));
+}
+
+/// Waits in its drop for a while.
+struct Lingers(u32);
+
+impl Drop for Lingers {
+    fn drop(&mut self) {
+        sleep(self.0 * MS);
+    }
+}
+
+/// A thread that unwinds as it is told to, with a wait in its drop.
+fn unwinding(throw: fn(), ms: u32) -> JoinHandle<()> {
+    let thread = spawn(move || {
+        let _lingers = Lingers(ms);
+        throw();
+    });
+    yield_now();
+    thread
+}
+
+/// All ways to begin to unwind.
+const THROWS: [fn(); 4] = [
+    || panic!("a panic"),
+    || std::panic::resume_unwind(Box::new("a panic")),
+    || green::resume_unwind(Box::new("a panic")),
+    || {
+        let _ = std::panic::catch_unwind(|| panic!("caught"));
+        panic_any("a panic");
+    },
+];
+
+#[test]
+fn a_thread_that_waits_in_its_drop_is_not_interrupted_whoever_else_unwinds() {
+    for (throw, other) in THROWS.into_iter().flat_map(|a| THROWS.map(|b| (a, b))) {
+        let ended = run(move || {
+            let others = unwinding(other, 5);
+            let victim = unwinding(throw, 2);
+            victim.kill_soon();
+            victim.throw(Box::new("more"));
+            victim.kill();
+            assert!(victim.is_finished() && !others.is_finished());
+            let waits_in_its_drop = unwinding(throw, 20);
+            drop(others.join());
+            waits_in_its_drop.kill_now();
+            assert!(!waits_in_its_drop.is_finished());
+            [victim.join(), waits_in_its_drop.join()]
+        });
+        for error in ended.unwrap().map(Result::unwrap_err) {
+            assert_eq!(error.panic_message(), Some("a panic"));
+        }
+    }
+}
+
+#[test]
+fn a_thread_that_does_not_unwind_is_interrupted_whoever_else_unwinds() {
+    for throw in THROWS {
+        let ended = run(move || {
+            let others = unwinding(throw, 50);
+            let killed = spawn(|| sleep(1000 * MS));
+            yield_now();
+            killed.kill();
+            let timed_out = timeout(MS, || sleep(1000 * MS));
+            // Nor is one that has unwound: whichever function caught it.
+            let has_unwound = spawn(|| {
+                let _ = std::panic::catch_unwind(|| panic!("caught"));
+                let _ = catch_unwind(|| panic!("caught"));
+                sleep(1000 * MS);
+            });
+            yield_now();
+            has_unwound.kill();
+            assert!(!others.is_finished() && has_unwound.is_finished());
+            (killed.is_finished(), timed_out)
+        });
+        assert_eq!(ended.unwrap(), (true, Err(Elapsed)));
+    }
+}
+
+#[test]
+fn a_catch_in_a_drop_does_not_make_an_unwinding_thread_interruptible() {
+    struct Catches;
+    impl Drop for Catches {
+        fn drop(&mut self) {
+            let _ = catch_unwind(|| sleep(2 * MS));
+            let _ = timeout(MS, || sleep(2 * MS));
+        }
+    }
+    let error = run(|| {
+        let thread = spawn(|| {
+            let _catches = Catches;
+            panic!("once");
+        });
+        yield_now();
+        thread.kill();
+        thread.join()
+    });
+    let error = error.unwrap().unwrap_err();
+    assert_eq!(error.panic_message(), Some("once"));
+}
+
+#[test]
+fn a_drop_at_the_end_of_its_scope_is_interrupted_though_another_thread_unwinds() {
+    let ended = run(|| {
+        let others = unwinding(THROWS[0], 50);
+        let thread = spawn(|| drop(Lingers(1000)));
+        yield_now();
+        thread.kill();
+        (others.is_finished(), thread.outcome())
+    });
+    assert_eq!(ended.unwrap(), (false, Some(Outcome::Killed)));
+}
+
+#[test]
+fn what_others_left_with_a_thread_may_panic_in_its_drop_more_than_once() {
+    green_local! {
+        static FIRST: Bomb = Bomb;
+        static SECOND: Bomb = Bomb;
+    }
+    let joined = run(|| {
+        let thread = spawn(|| {
+            FIRST.with(|_| ());
+            SECOND.with(|_| ());
+            current().throw(Box::new(Bomb));
+            current().throw(Box::new(Bomb));
+            7
+        });
+        thread.join()
+    });
+    assert_eq!(joined.unwrap().unwrap(), 7);
+}
+
+#[test]
+fn a_scope_that_fails_twice_fails_with_the_first() {
+    let failed = run(|| {
+        catch_unwind(|| {
+            scope(|scope| {
+                scope.spawn(|| panic!("first"));
+                let _ = catch_unwind(|| sleep(MS));
+                panic_any(Bomb);
+            });
+        })
+    });
+    let payload = failed.unwrap().unwrap_err();
+    assert_eq!(payload.downcast_ref::<&str>(), Some(&"first"));
 }

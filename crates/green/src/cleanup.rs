@@ -1,0 +1,181 @@
+//! Is this stack in the middle of an unwinding? A second one would abort the process.
+//!
+//! `thread::panicking` counts for the whole thread: it is true for all green threads while one of them
+//! waits in its drops. The stack itself knows. Where the compiler calls a drop because of an unwinding,
+//! it notes that nothing may unwind out of that call: in the function's table of call sites (its LSDA),
+//! the action of the call is a *filter*, which lets nothing pass. So a walk up the stack that finds a
+//! frame stopped at such a call has found an unwinding. It takes a microsecond or two a frame, and
+//! happens only when something is to be thrown while `thread::panicking` is true.
+
+use std::ffi::{c_int, c_void};
+use std::ops::Range;
+
+/// `_Unwind_Context`: a frame, for the functions below.
+#[repr(C)]
+struct Frame {
+    _opaque: [u8; 0],
+}
+
+type Visit = unsafe extern "C-unwind" fn(*mut Frame, *mut c_void) -> c_int;
+
+const GO_ON: c_int = 0; // _URC_NO_REASON
+const STOP: c_int = 4; // _URC_NORMAL_STOP
+
+// The unwinder that the standard library links: libgcc's or LLVM's. "C-unwind", as a call that cannot
+// unwind has no call site, which would look like one that lets nothing pass.
+unsafe extern "C-unwind" {
+    fn _Unwind_Backtrace(visit: Visit, argument: *mut c_void) -> c_int;
+    fn _Unwind_GetIPInfo(frame: *mut Frame, is_before: *mut c_int) -> usize;
+    fn _Unwind_GetCFA(frame: *mut Frame) -> usize;
+    fn _Unwind_GetRegionStart(frame: *mut Frame) -> usize;
+    fn _Unwind_GetLanguageSpecificData(frame: *mut Frame) -> *const u8;
+}
+
+struct Walk {
+    stack: Range<usize>,
+    was_inside: bool,
+    found: bool,
+}
+
+/// True if a frame of this code's caller, or further up in that part of the stack, is stopped at a call
+/// that nothing may unwind out of.
+pub(crate) fn is_below_cleanup(stack: Range<usize>) -> bool {
+    let mut walk = Walk {
+        stack,
+        was_inside: false,
+        found: false,
+    };
+    // SAFETY: `visit` gets the pointer back, as what it is, while `walk` is borrowed by nothing else.
+    unsafe { _Unwind_Backtrace(visit, (&raw mut walk).cast()) };
+    walk.found
+}
+
+unsafe extern "C-unwind" fn visit(frame: *mut Frame, walk: *mut c_void) -> c_int {
+    // SAFETY: it is the one of `is_below_cleanup`, which is not looked at meanwhile.
+    let walk = unsafe { &mut *walk.cast::<Walk>() };
+    // SAFETY: here and below, the unwinder's own functions get the frame that it gave.
+    let is_inside = walk.stack.contains(&unsafe { _Unwind_GetCFA(frame) });
+    if !is_inside {
+        return if walk.was_inside { STOP } else { GO_ON };
+    }
+    walk.was_inside = true;
+    // SAFETY: as above.
+    let table = unsafe { _Unwind_GetLanguageSpecificData(frame) };
+    if table.is_null() {
+        return GO_ON; // nothing to drop or to catch
+    }
+    let mut is_before = 0;
+    // SAFETY: as above.
+    let address = unsafe { _Unwind_GetIPInfo(frame, &mut is_before) };
+    // A return address may be behind the call's site.
+    let address = if is_before == 0 { address - 1 } else { address };
+    // SAFETY: as above.
+    let start = unsafe { _Unwind_GetRegionStart(frame) };
+    walk.found = !lets_pass(Table { next: table }, address.wrapping_sub(start));
+    if walk.found { STOP } else { GO_ON }
+}
+
+/// The encodings of numbers in the table: `DW_EH_PE_…`.
+mod encoding {
+    pub(super) const OMIT: u8 = 0xff;
+    pub(super) const FORMAT: u8 = 0x0f;
+    pub(super) const POINTER: u8 = 0x00;
+    pub(super) const ULEB128: u8 = 0x01;
+    pub(super) const DATA2: u8 = 0x02;
+    pub(super) const DATA4: u8 = 0x03;
+    pub(super) const DATA8: u8 = 0x04;
+    pub(super) const SIGNED: u8 = 0x08;
+}
+
+/// True if what is thrown may unwind out of the call at that offset in its function; read as the
+/// standard library's `find_eh_action` does. What is not understood lets nothing pass.
+fn lets_pass(mut table: Table, offset: usize) -> bool {
+    site_action(&mut table, offset).unwrap_or(false)
+}
+
+fn site_action(table: &mut Table, offset: usize) -> Option<bool> {
+    let landing_base = table.byte();
+    if landing_base != encoding::OMIT {
+        table.number(landing_base)?;
+    }
+    if table.byte() != encoding::OMIT {
+        table.uleb128(); // where the types are: Rust catches all of them
+    }
+    let sites = table.byte();
+    let sites_bytes = table.uleb128();
+    let actions = table.next.wrapping_add(sites_bytes);
+    while table.next < actions {
+        let start = table.number(sites)?;
+        let len = table.number(sites)?;
+        let landing = table.number(sites)?;
+        let action = table.uleb128();
+        if offset < start {
+            break; // the sites are sorted
+        }
+        if offset < start + len {
+            // An action counts from 1; its first number is 0 for a cleanup, positive for a catch, and
+            // negative for a filter.
+            let next = actions.wrapping_add(action.wrapping_sub(1));
+            return Some(landing == 0 || action == 0 || !Table { next }.is_negative());
+        }
+    }
+    Some(false) // no site: the compiler says that this call never unwinds
+}
+
+/// A function's table, from the next byte on.
+struct Table {
+    next: *const u8,
+}
+
+impl Table {
+    fn byte(&mut self) -> u8 {
+        // SAFETY: the compiler made the table, and its own lengths say how far it is read.
+        let byte = unsafe { self.next.read() };
+        self.next = self.next.wrapping_add(1);
+        byte
+    }
+
+    fn uleb128(&mut self) -> usize {
+        let (mut value, mut shift) = (0, 0);
+        loop {
+            let byte = self.byte();
+            value |= usize::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return value;
+            }
+            shift += 7;
+        }
+    }
+
+    /// True if the SLEB128 number that follows is below zero.
+    fn is_negative(&mut self) -> bool {
+        loop {
+            let byte = self.byte();
+            if byte & 0x80 == 0 {
+                return byte & 0x40 != 0;
+            }
+        }
+    }
+
+    /// A number that is not negative, in that encoding.
+    fn number(&mut self, encoding: u8) -> Option<usize> {
+        let bytes = match encoding & encoding::FORMAT & !encoding::SIGNED {
+            encoding::POINTER => size_of::<usize>(),
+            encoding::ULEB128 if encoding & encoding::SIGNED == 0 => return Some(self.uleb128()),
+            encoding::DATA2 => 2,
+            encoding::DATA4 => 4,
+            encoding::DATA8 => 8,
+            _ => return None,
+        };
+        let mut value = [0; 8];
+        for place in &mut value[..bytes] {
+            *place = self.byte();
+        }
+        let value = if cfg!(target_endian = "big") {
+            u64::from_be_bytes(value) >> (64 - 8 * bytes)
+        } else {
+            u64::from_le_bytes(value)
+        };
+        usize::try_from(value).ok()
+    }
+}
