@@ -110,6 +110,24 @@ impl Outcome for std::convert::Infallible {
     }
 }
 
+/// For callbacks that never return and do not say so: what `|| panic!()` returns is `!`, which has no
+/// name of its own in stable Rust.
+#[expect(private_interfaces, reason = "the trait only names a type")]
+impl Outcome for <fn() -> ! as Returns>::Output {
+    fn into_result(self) -> Result<(), Thrown> {
+        self
+    }
+}
+
+/// What a function returns.
+trait Returns {
+    type Output;
+}
+
+impl<T> Returns for fn() -> T {
+    type Output = T;
+}
+
 impl<T, E: Into<Thrown>> Outcome for Result<T, E> {
     fn into_result(self) -> Result<(), Thrown> {
         self.map(drop).map_err(Into::into)

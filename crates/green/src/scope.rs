@@ -78,7 +78,7 @@ pub fn scope<'env, T>(function: impl for<'scope> FnOnce(&'scope Scope<'scope, 'e
 /// # Panics
 /// As [`scope`].
 #[track_caller]
-pub fn try_scope<'env, T, E>(
+pub fn try_scope<'env, T, E: 'env>(
     function: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env, E>) -> Result<T, E>,
 ) -> Result<T, E> {
     let at = Location::caller();
@@ -105,7 +105,10 @@ pub fn try_scope<'env, T, E>(
 }
 
 /// Spawns green threads that end before [`scope`] returns.
-pub struct Scope<'scope, 'env: 'scope, E = Infallible> {
+///
+/// That `E` outlives `'env` is said for the compiler's sake: of two lifetimes that outlive `'scope` and
+/// are not known to outlive each other, it would want what a closure borrows to be `'static`.
+pub struct Scope<'scope, 'env: 'scope, E: 'env = Infallible> {
     parent: Rc<State>,
     children: RefCell<Vec<Thread>>,
     failure: RefCell<Option<Failure<E>>>,
@@ -120,13 +123,13 @@ enum Failure<E> {
     Error(E),
 }
 
-impl<E> fmt::Debug for Scope<'_, '_, E> {
+impl<'env, E: 'env> fmt::Debug for Scope<'_, 'env, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Scope({} threads)", self.children.borrow().len())
     }
 }
 
-impl<'scope, E> Scope<'scope, '_, E> {
+impl<'scope, 'env, E: 'env> Scope<'scope, 'env, E> {
     /// Starts a green thread in the scope: see [`spawn`](crate::spawn).
     ///
     /// # Panics
@@ -135,10 +138,7 @@ impl<'scope, E> Scope<'scope, '_, E> {
     pub fn spawn<T: 'scope>(
         &'scope self,
         function: impl FnOnce() -> T + 'scope,
-    ) -> ScopedJoinHandle<'scope, T>
-    where
-        E: 'scope,
-    {
+    ) -> ScopedJoinHandle<'scope, T> {
         self.spawn_try(|| Ok(function()))
     }
 
@@ -150,10 +150,7 @@ impl<'scope, E> Scope<'scope, '_, E> {
     pub fn spawn_try<T: 'scope>(
         &'scope self,
         function: impl FnOnce() -> Result<T, E> + 'scope,
-    ) -> ScopedJoinHandle<'scope, T>
-    where
-        E: 'scope,
-    {
+    ) -> ScopedJoinHandle<'scope, T> {
         let place = Rc::new(Place::default());
         let into = Rc::clone(&place);
         let child = move || match catch_unwind(AssertUnwindSafe(function)) {
@@ -249,12 +246,12 @@ impl<'scope, E> Scope<'scope, '_, E> {
 }
 
 /// Sees to it that the threads of a scope end before it does, whatever happens.
-struct Ends<'a, 'scope, 'env, E> {
+struct Ends<'a, 'scope, 'env, E: 'env> {
     scope: &'a Scope<'scope, 'env, E>,
     at: &'static Location<'static>,
 }
 
-impl<E> Drop for Ends<'_, '_, '_, E> {
+impl<'env, E: 'env> Drop for Ends<'_, '_, 'env, E> {
     fn drop(&mut self) {
         // Nothing in there panics; if it did, this would return with threads that still borrow.
         if catch_unwind(AssertUnwindSafe(|| self.end_all())).is_err() {
@@ -263,7 +260,7 @@ impl<E> Drop for Ends<'_, '_, '_, E> {
     }
 }
 
-impl<E> Ends<'_, '_, '_, E> {
+impl<'env, E: 'env> Ends<'_, '_, 'env, E> {
     fn end_all(&self) {
         if self.scope.next_child().is_none() {
             return;

@@ -76,8 +76,8 @@ fn step(random: &mut Random, depth: u64) -> Step {
         11 => Step::Resume,
         12 | 13 => Step::Spawn(steps(random, depth - 1)),
         14 => Step::Timeout(waits, steps(random, depth - 1)),
-        15 => Step::Catch(number % 2 == 0, steps(random, depth - 1)),
-        16..19 => Step::Guard(number % 2 == 0, steps(random, depth - 1)),
+        15 => Step::Catch(number < 4, steps(random, depth - 1)),
+        16..19 => Step::Guard(number < 4, steps(random, depth - 1)),
         _ => Step::Scope(steps(random, depth - 1), steps(random, depth - 1)),
     }
 }

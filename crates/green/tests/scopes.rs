@@ -187,3 +187,42 @@ fn cancel_ends_the_threads_and_the_function_goes_on() {
     })
     .unwrap();
 }
+
+#[test]
+fn scopes_take_explicit_types_and_closures_that_borrow() {
+    let sums = run(|| {
+        let (numbers, sum) = (vec![1, 2, 3], Cell::new(0));
+        let failed = try_scope::<_, &'static str>(|scope| {
+            for number in &numbers {
+                let sum = &sum;
+                scope.spawn(move || sum.set(sum.get() + number));
+            }
+            scope.spawn_try(|| {
+                if numbers.len() > 5 {
+                    Err("many")
+                } else {
+                    Ok(())
+                }
+            });
+            Ok(numbers.len())
+        });
+        let len = scope::<usize>(|scope| {
+            scope.spawn(|| sum.set(sum.get() * numbers.len()));
+            numbers.len()
+        });
+        let never: Result<(), _> = try_scope::<(), String>(|scope| {
+            scope.spawn_try(|| Err::<(), _>(format!("{numbers:?}")));
+            Ok(())
+        });
+        let text = String::from("borrowed");
+        let borrowed = try_scope::<(), &str>(|scope| {
+            scope.spawn(|| sum.set(sum.get() + numbers.len()));
+            scope.spawn_try(|| Err::<(), _>(&text[..]));
+            Ok(())
+        });
+        assert_eq!(borrowed, Err("borrowed"));
+        (failed, len, sum.get(), never)
+    });
+    let failed = Err("[1, 2, 3]".to_owned());
+    assert_eq!(sums.unwrap(), (Ok(3), 3, 21, failed));
+}

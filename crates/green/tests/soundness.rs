@@ -441,3 +441,28 @@ fn a_scope_that_fails_twice_fails_with_the_first() {
     let payload = failed.unwrap().unwrap_err();
     assert_eq!(payload.downcast_ref::<&str>(), Some(&"first"));
 }
+
+#[test]
+fn a_full_stderr_leaves_no_stack_the_current_one() {
+    let case = "a_full_stderr_leaves_no_stack_the_current_one";
+    if std::env::var("ONELOOP_TEST_FULL_STDERR").is_err() {
+        let full = std::fs::File::options().write(true).open("/dev/full");
+        let status = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", case, "--nocapture"])
+            .env("ONELOOP_TEST_FULL_STDERR", "1")
+            .stderr(full.unwrap())
+            .status();
+        return assert!(status.unwrap().success());
+    }
+    let event_loop = event_loop();
+    let handle = event_loop.enter(|| {
+        let bomb = Bomb;
+        let handle = spawn(move || drop(bomb));
+        assert!(catch_unwind(|| handle.cancel()).unwrap());
+        handle
+    });
+    drop(handle);
+    assert_eq!(try_current(), None);
+    drop(event_loop);
+    assert_eq!(try_current(), None);
+}

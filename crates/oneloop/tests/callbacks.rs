@@ -3,7 +3,8 @@
 use oneloop::callback::net::{self, Error, Server, ServerOptions, Socket, SocketOptions, event};
 use oneloop::callback::process::on_uncaught_exception;
 use oneloop::callback::{
-    AbortSignal, next_tick, queue_microtask, run_on, set_immediate, set_timeout,
+    self, AbortController, AbortSignal, next_tick, process, queue_microtask, run_on, set_immediate,
+    set_timeout,
 };
 use oneloop::{EventLoop, Handle, Options, Phase};
 use proptest::prelude::*;
@@ -333,4 +334,45 @@ fn a_servers_sockets_have_no_signal() {
         Ok::<_, Error>(())
     };
     assert_eq!(run_on(&mut EventLoop::new().unwrap(), program).unwrap(), 0);
+}
+
+#[test]
+fn a_callback_may_never_return() {
+    let thrown = Rc::new(RefCell::new(Vec::new()));
+    let log = Rc::clone(&thrown);
+    let code = callback::run(move || {
+        process::on_uncaught_exception(move |thrown, _| {
+            log.borrow_mut().push(thrown.message().to_owned());
+        });
+        set_timeout(|| panic!("timeout"), 1);
+        callback::clear_interval(callback::set_interval(|| panic!("never"), 1));
+        callback::set_immediate(|| panic!("immediate"));
+        callback::next_tick(|| panic!("tick"));
+        callback::queue_microtask(|| panic!("microtask"));
+        drop(callback::spawn_micro(async { panic!("promise") }));
+        AbortController::new()
+            .signal()
+            .on_abort(|_| panic!("never"));
+        callback::dns::lookup("127.0.0.1", Default::default(), |_| panic!("lookup"));
+        callback::fs::exists("/", |_| panic!("exists"));
+        callback::offload(|| 1, |_| panic!("offload"));
+        let server = net::create_server(|_| panic!("connection"));
+        server.on_error(|_, _| panic!("never"));
+        server.get_connections(|_| panic!("connections"));
+        server.close_then(|_| panic!("closed"));
+        process::on_before_exit(|_| process::exit(7));
+        process::on_exit(|code| process::exit(code));
+    });
+    assert_eq!(code.unwrap(), 7);
+    let mut thrown = thrown.borrow().clone();
+    thrown.sort();
+    let expected =
+        "closed,connections,exists,immediate,lookup,microtask,offload,promise,tick,timeout";
+    assert_eq!(thrown.join(","), expected);
+}
+
+#[test]
+fn a_program_may_never_return() {
+    assert_eq!(callback::run(|| process::exit(3)).unwrap(), 3);
+    assert_eq!(callback::run(|| panic!("main")).unwrap(), 1);
 }
