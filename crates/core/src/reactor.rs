@@ -3,7 +3,7 @@
 use crate::ready::{Interest, Ready, Trigger};
 use crate::slots::{Key, Slots};
 use nix::sys::epoll::{Epoll, EpollEvent, EpollTimeout};
-use oneloop_posix::Process;
+use oneloop_posix::{Process, Refusal};
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 use std::fmt;
@@ -164,7 +164,9 @@ impl<T> Reactor<T> {
         };
         match waited {
             Err(Errno::INTR) => Ok(0),
-            Err(Errno::NOSYS | Errno::PERM) if self.coarse.is_none() => {
+            Err(errno)
+                if self.coarse.is_none() && Refusal::of(errno) == Some(Refusal::Everywhere) =>
+            {
                 self.coarse = Some(CoarseWait::new(&self.epoll)?);
                 self.wait(timeout)
             }

@@ -1,6 +1,8 @@
 //! Reads that do not wait: of what the kernel has in its page cache, on the loop's own thread.
 
+use oneloop_posix::Optional;
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
+use std::fs;
 use std::io::{self, IoSliceMut};
 use std::os::fd::AsFd;
 use std::sync::LazyLock;
@@ -8,12 +10,15 @@ use std::sync::LazyLock;
 /// More is not copied at once: that is a task's share of I/O for one turn (rule 15).
 const BYTES_MAX: usize = 128 * 1024;
 
-/// readv(2), BUGS: on Linux 5.9 and 5.10 a read that does not wait may give 0 where there is more.
+/// readv(2), BUGS: on Linux 5.9 and 5.10 a read that does not wait may give 0 where there is more. Read
+/// from a file, as `rustix` takes `uname(2)` for a call that cannot fail, and sandboxes refuse it.
 static IS_RELIABLE: LazyLock<bool> = LazyLock::new(|| {
-    let system = rustix::system::uname();
-    let release = system.release().to_bytes();
-    !(release.starts_with(b"5.9.") || release.starts_with(b"5.10."))
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease");
+    release.is_ok_and(|release| !(release.starts_with("5.9.") || release.starts_with("5.10.")))
 });
+
+/// `preadv2(2)`: where it is refused, the pool reads.
+static PREADV2: Optional = Optional::new();
 
 /// Why nothing was read.
 pub(crate) enum Missed {
@@ -26,7 +31,7 @@ pub(crate) enum Missed {
 
 /// Reads at an offset what is there without waiting. May be less than there is room for.
 pub(crate) fn read_at(fd: impl AsFd, buf: &mut [u8], offset: u64) -> Result<usize, Missed> {
-    if !*IS_RELIABLE {
+    if !PREADV2.is_available() || !*IS_RELIABLE {
         return Err(Missed::Unsupported);
     }
     // preadv2(2): -1 stands for the kernel's own cursor.
@@ -37,7 +42,7 @@ pub(crate) fn read_at(fd: impl AsFd, buf: &mut [u8], offset: u64) -> Result<usiz
     let mut into = [IoSliceMut::new(&mut buf[..bytes])];
     preadv2(fd, &mut into, offset, ReadWriteFlags::NOWAIT).map_err(|errno| match errno {
         Errno::AGAIN | Errno::INTR => Missed::WouldBlock,
-        Errno::OPNOTSUPP | Errno::NOSYS => Missed::Unsupported,
+        errno if PREADV2.is_refused_by(&errno.into()) => Missed::Unsupported,
         errno => Missed::Failed(errno.into()),
     })
 }

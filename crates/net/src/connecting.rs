@@ -53,7 +53,8 @@ impl Unconnected {
     /// Those of `bind(2)`: `EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES`.
     pub fn bind(&mut self, addr: &Addr) -> io::Result<()> {
         if let Addr::Inet(_) = addr {
-            sockopt::set_socket_reuseaddr(&self.fd, true)?;
+            // Where a sandbox forbids it, bind(2) tells whether it was needed.
+            let _ = sockopt::set_socket_reuseaddr(&self.fd, true);
         }
         net::bind(&self.fd, &addr.to_kernel()?)?;
         self.is_bound = true;

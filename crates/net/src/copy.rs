@@ -2,7 +2,7 @@
 //! `send(2)` where few do.
 
 use crate::buffer::{CHUNK_BYTES, Chunk};
-use crate::splice::{SplicePipe, is_refused};
+use crate::splice::{SPLICE, SplicePipe};
 use crate::stream::{ReadHalf, WriteHalf, reset_error};
 use oneloop_core::{Direction, Done, Ready, Source};
 use std::error;
@@ -229,7 +229,7 @@ impl Copying {
                 }
                 self.held = Held::Pipe(pipe);
             }
-            Err(error) if is_refused(&error) => self.options.splices = false,
+            Err(error) if SPLICE.is_refused_by(&error) => self.options.splices = false,
             Err(error) => return Poll::Ready(Err(error)),
         }
         Poll::Ready(Ok(()))
@@ -255,7 +255,7 @@ impl Copying {
                         .poll_io(cx, Direction::Write, |fd| whole(pipe.empty(fd)?));
                     match ready!(emptied) {
                         Ok(count) => count,
-                        Err(error) if is_refused(&error) => {
+                        Err(error) if SPLICE.is_refused_by(&error) => {
                             self.take_back()?;
                             continue;
                         }

@@ -5,6 +5,7 @@ use crate::backoff::{Backoff, is_fatal, is_shortage};
 use crate::keepalive::Keepalive;
 use crate::socket::{FLAGS, Socket};
 use oneloop_core::{Direction, Done, Handle, Interest, Ownership, Source};
+use oneloop_posix::Refusal;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{self, SocketType, sockopt};
@@ -103,12 +104,15 @@ impl Listener {
     ) -> io::Result<Self> {
         let fd = net::socket_with(addr.family(), kind, FLAGS, None)?;
         if let Addr::Inet(_) = addr {
-            sockopt::set_socket_reuseaddr(&fd, true)?;
-            sockopt::set_socket_reuseport(&fd, options.reuse_port)?;
+            // Where a sandbox forbids it, bind(2) tells whether it was needed.
+            let _ = sockopt::set_socket_reuseaddr(&fd, true);
+            if options.reuse_port {
+                sockopt::set_socket_reuseport(&fd, true)?;
+            }
             // Linux has accepted sockets inherit these, which saves their calls for each of them.
-            sockopt::set_tcp_nodelay(&fd, options.nodelay)?;
+            Refusal::pass_over(sockopt::set_tcp_nodelay(&fd, options.nodelay))?;
             if let Some(keepalive) = options.keepalive {
-                keepalive.apply(&fd)?;
+                Refusal::pass_over(keepalive.apply(&fd))?;
             }
         }
         if let (Addr::Inet(SocketAddr::V6(_)), Some(v6_only)) = (addr, options.v6_only) {

@@ -1,9 +1,9 @@
 //! A part of a file to a stream, by `sendfile(2)`: the bytes go from the page cache to the socket.
 
 use crate::buffer::{CHUNK_BYTES, Chunk};
-use crate::splice::is_refused;
 use crate::stream::WriteHalf;
 use oneloop_core::{Class, Direction, Done, Handle, Offload};
+use oneloop_posix::Optional;
 use rustix::io::{Errno, ReadWriteFlags, pread, preadv2, retry_on_intr};
 use std::fs::File;
 use std::future::Future;
@@ -17,6 +17,11 @@ use std::task::{Context, Poll, ready};
 const SENT_BYTES: u64 = 128 * 1024;
 /// So much of a file is looked at, and read from the disk, at once.
 const WARMED_BYTES: u64 = 1024 * 1024;
+
+/// `sendfile(2)`: where it is refused, the file is read and written.
+static SENDFILE: Optional = Optional::new();
+/// `preadv2(2)`: where it is refused, nothing can tell whether a read waits for the disk.
+static PREADV2: Optional = Optional::new();
 
 /// A file that is being sent.
 ///
@@ -74,7 +79,8 @@ impl SendingFile {
                 return Poll::Ready(Ok(self.sent));
             }
             ready!(self.poll_warm(cx, file, to.source().handle()))?;
-            let count = if self.uses_sendfile && to.is_spliced() {
+            let sends = self.uses_sendfile && to.is_spliced() && SENDFILE.is_available();
+            let count = if sends {
                 ready!(self.poll_sendfile(cx, file, to))?
             } else {
                 self.read_chunk(file)?
@@ -105,7 +111,7 @@ impl SendingFile {
                 self.sent += bytes as u64;
                 Ok(Some(bytes as u64))
             }
-            Err(error) if is_refused(&error) => Ok(None),
+            Err(error) if SENDFILE.is_refused_by(&error) => Ok(None),
             Err(error) => Err(error),
         })
     }
@@ -182,11 +188,15 @@ fn warm(handle: &Handle, file: File, range: Range<u64>) -> Offload<()> {
 
 /// True if reading that byte would wait for the disk.
 fn is_cold(file: &File, offset: u64) -> io::Result<bool> {
+    if !PREADV2.is_available() {
+        return Ok(false);
+    }
     let mut byte = [0];
     let mut bufs = [IoSliceMut::new(&mut byte)];
     match retry_on_intr(|| preadv2(file, &mut bufs, offset, ReadWriteFlags::NOWAIT)) {
-        Ok(_) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Ok(false),
+        Ok(_) => Ok(false),
         Err(Errno::AGAIN) => Ok(true),
+        Err(error) if PREADV2.is_refused_by(&error.into()) => Ok(false),
         Err(error) => Err(error.into()),
     }
 }

@@ -1,6 +1,7 @@
 //! Pipes through which `splice(2)` moves bytes that user space never sees, from a small pool.
 
 use crate::buffer::{CHUNK_BYTES, Chunk};
+use oneloop_posix::Optional;
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, SpliceFlags, pipe_with, splice};
 use std::cell::{Cell, RefCell};
@@ -13,6 +14,11 @@ const OPEN_MAX: usize = 64;
 pub const COPY_FDS_MAX: usize = 2 * OPEN_MAX;
 /// Those that it keeps while nobody uses them.
 const IDLE_MAX: usize = 8;
+
+/// `splice(2)`: where it is refused, bytes go through a buffer.
+pub(crate) static SPLICE: Optional = Optional::new();
+/// `pipe2(2)`, which nothing else here needs.
+static PIPE: Optional = Optional::new();
 
 thread_local! {
     static OPEN: Cell<usize> = const { Cell::new(0) };
@@ -31,7 +37,11 @@ impl Ends {
         if OPEN.try_with(Cell::get).ok()? >= OPEN_MAX {
             return None;
         }
-        let (read, write) = pipe_with(PipeFlags::NONBLOCK | PipeFlags::CLOEXEC).ok()?;
+        let flags = PipeFlags::NONBLOCK | PipeFlags::CLOEXEC;
+        let opened = pipe_with(flags).inspect_err(|error| {
+            PIPE.is_refused_by(&(*error).into());
+        });
+        let (read, write) = opened.ok()?;
         OPEN.set(OPEN.get() + 1);
         Some(Ends { read, write })
     }
@@ -52,8 +62,12 @@ pub(crate) struct SplicePipe {
 }
 
 impl SplicePipe {
-    /// An empty pipe; none if the thread has as many as it may, or there are no fds.
+    /// An empty pipe; none if the thread has as many as it may, if there are no fds, or if a sandbox
+    /// refuses what it takes.
     pub(crate) fn take() -> Option<Self> {
+        if !SPLICE.is_available() || !PIPE.is_available() {
+            return None;
+        }
         let idle = IDLE.try_with(|idle| idle.borrow_mut().pop()).ok()?;
         let ends = match idle {
             Some(ends) => ends,
@@ -129,12 +143,6 @@ impl Drop for SplicePipe {
             }
         });
     }
-}
-
-/// True if the kernel does not splice these fds, though it could read and write them.
-pub(crate) fn is_refused(error: &io::Error) -> bool {
-    let errno = Errno::from_io_error(error);
-    matches!(errno, Some(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use crate::socket::Socket;
 use crate::stream::ByteStream;
 use crate::target::ToTarget;
 use oneloop_core::Handle;
+use oneloop_posix::Refusal;
 use std::io;
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
@@ -49,9 +50,9 @@ impl TcpStream {
     ) -> io::Result<Self> {
         let socket = connect(handle, target, options).await?;
         let stream = TcpStream { socket };
-        stream.set_nodelay(true)?;
+        Refusal::pass_over(stream.set_nodelay(true))?;
         if let Some(keepalive) = options.keepalive {
-            stream.set_keepalive(Some(keepalive))?;
+            Refusal::pass_over(stream.set_keepalive(Some(keepalive)))?;
         }
         Ok(stream)
     }

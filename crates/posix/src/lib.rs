@@ -1,10 +1,12 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)] // both panic: `oneloop_core::report` does not
 //! What a process does behind a library's back: it is forked, and signals come. Both need unsafe code,
-//! and it is all here.
+//! and it is all here. And which system calls it does not have.
 
 mod fork;
 mod handler;
 mod signal;
+mod unavailable;
 
 pub use fork::Process;
 pub use signal::{Disposition, Listener, disposition, number};
+pub use unavailable::{Optional, Refusal};

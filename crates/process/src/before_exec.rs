@@ -1,8 +1,9 @@
 //! What a child does between `fork(2)` and `exec(2)`, where the standard library has no word for it.
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, setsid};
+use rustix::process::{Resource, Rlimit, setrlimit, setsid};
 use rustix::thread::{Gid, Uid, set_thread_gid, set_thread_groups, set_thread_uid};
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,12 +24,8 @@ impl Steps {
         if self.new_session {
             setsid()?;
         }
-        if let Some(current) = self.open_files_max {
-            let limit = Rlimit {
-                current: Some(current),
-                ..getrlimit(Resource::Nofile)
-            };
-            setrlimit(Resource::Nofile, limit)?;
+        if let Some(count) = self.open_files_max {
+            set_open_files_max(count)?;
         }
         match &self.groups {
             Some(groups) => set_thread_groups(groups)?,
@@ -74,6 +71,32 @@ impl BeforeExec {
             steps.new_session
         })
     }
+}
+
+/// Sets the soft limit, unless it is that already: a sandbox may refuse to change it.
+fn set_open_files_max(count: u64) -> io::Result<()> {
+    let (current, maximum) = open_files_limits()?;
+    if current != count {
+        let limit = Rlimit {
+            current: Some(count),
+            maximum: Some(maximum),
+        };
+        setrlimit(Resource::Nofile, limit)?;
+    }
+    Ok(())
+}
+
+/// The soft limit and the hard one. `rustix` takes `getrlimit(2)` for a call that cannot fail.
+#[allow(unsafe_code)]
+fn open_files_limits() -> io::Result<(u64, u64)> {
+    let mut limit = MaybeUninit::<libc::rlimit64>::uninit();
+    // SAFETY: getrlimit(2) writes one rlimit, for which there is room.
+    if unsafe { libc::getrlimit64(libc::RLIMIT_NOFILE, limit.as_mut_ptr()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: it has succeeded, so it has written it.
+    let limit = unsafe { limit.assume_init() };
+    Ok((limit.rlim_cur, limit.rlim_max))
 }
 
 #[allow(unsafe_code)]

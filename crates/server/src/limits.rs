@@ -2,8 +2,8 @@
 
 use crate::options::Options;
 use crate::work::Work;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use oneloop::net::COPY_FDS_MAX;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::warn;
 
 /// Fds of the process: stdio, signals, what the resolver and the log may need for a moment.
@@ -16,17 +16,10 @@ const LISTENER_FDS: u64 = 2;
 /// `--max-conns`, and no more than there are fds for. Warns of what the system does not allow.
 pub(crate) fn prepare(options: &Options, listeners: usize, work: &Work) -> usize {
     warn_of_backlog(options);
-    let limit = getrlimit(Resource::Nofile);
-    if let Err(error) = setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: limit.maximum,
-            ..limit
-        },
-    ) {
+    if let Err(error) = raise_open_files() {
         warn!(%error, "cannot raise the limit of open files");
     }
-    let allowed = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let allowed = open_files_max().unwrap_or(u64::MAX);
     let (of_client, of_thread) = match work {
         Work::Talk(_) => (1, 0),
         Work::Relay(peers) => (peers.fds(), COPY_FDS_MAX as u64),
@@ -47,6 +40,20 @@ pub(crate) fn prepare(options: &Options, listeners: usize, work: &Work) -> usize
         Some(wanted) => to_count(wanted),
         None => to_count(fit),
     }
+}
+
+/// How many files this process may open; `None` if a sandbox refuses to tell.
+pub(crate) fn open_files_max() -> Option<u64> {
+    let (current, _) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
+    Some(current)
+}
+
+fn raise_open_files() -> nix::Result<()> {
+    let (current, maximum) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    if current < maximum {
+        setrlimit(Resource::RLIMIT_NOFILE, maximum, maximum)?;
+    }
+    Ok(())
 }
 
 fn other_fds(options: &Options, listeners: usize) -> u64 {

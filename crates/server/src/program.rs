@@ -9,18 +9,19 @@
 //! cannot be told from one that only says no more: its program hears the end of its input, and goes on.
 
 use crate::client::Broken;
+use crate::limits;
 use crate::options::Options;
 use crate::service::{Service, Stage};
 use oneloop::net::{Addr, PipeReader, PipeWriter, Socket};
 use oneloop::process::{Child, Command, ExitStatus, Stdio};
 use oneloop::signal::number::{SIGKILL, SIGTERM};
 use rustix::fs::{Access, access};
-use rustix::process::{Resource, getrlimit};
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
@@ -31,16 +32,6 @@ use tracing::debug;
 pub(crate) const GRACE: Duration = Duration::from_secs(2);
 /// How often it is looked whether a program that has ended has left others behind: of their ends nobody tells.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
-
-/// What tcpserver tells a program of its client (ucspi-tcp's environment).
-const VARIABLES: [&str; 6] = [
-    "PROTO",
-    "TCPLOCALIP",
-    "TCPLOCALPORT",
-    "TCPREMOTEIP",
-    "TCPREMOTEPORT",
-    "UNIXLOCALPATH",
-];
 
 /// What is run for each client.
 #[derive(Debug)]
@@ -63,7 +54,7 @@ impl Program {
         Ok(Program {
             name: name.clone(),
             args: args.to_vec(),
-            open_files_max: getrlimit(Resource::Nofile).current,
+            open_files_max: limits::open_files_max(),
         })
     }
 
@@ -74,11 +65,16 @@ impl Program {
     pub(crate) fn start(&self, variables: &[(&str, String)]) -> io::Result<(Running, PipeReader)> {
         let mut command = Command::new(&self.name);
         command.args(&self.args).process_group(0);
-        if let Some(count) = self.open_files_max {
+        // A sandbox that kept the server from raising it would keep the program from starting.
+        if let Some(count) = self.open_files_max
+            && limits::open_files_max() != Some(count)
+        {
             command.open_files_max(count);
         }
-        for name in VARIABLES {
-            command.env_remove(name); // the server may have a client of its own
+        for name in env::vars_os().map(|(name, _)| name) {
+            if is_of_a_client(&name) {
+                command.env_remove(name); // the server may itself run for a client
+            }
         }
         for (name, value) in variables {
             command.env(name, value);
@@ -118,6 +114,13 @@ fn check(name: &OsString) -> Result<(), String> {
     } else {
         cannot("there is no such program in PATH")
     }
+}
+
+/// True for a variable that describes a client: tcp-environ(5), and unixserver(1) for Unix sockets.
+fn is_of_a_client(name: &OsStr) -> bool {
+    let prefixes: [&[u8]; 3] = [b"TCP", b"UNIXLOCAL", b"UNIXREMOTE"];
+    let name = name.as_bytes();
+    name == b"PROTO" || prefixes.iter().any(|prefix| name.starts_with(prefix))
 }
 
 fn is_program(path: &Path) -> bool {

@@ -114,6 +114,47 @@ fn a_program_is_told_of_its_client_as_by_tcpserver() {
 }
 
 #[test]
+fn a_program_is_told_nothing_of_a_client_that_the_server_itself_runs_for() {
+    let script = "env | grep -e ^PROTO -e ^TCP -e ^UNIX | cut -d= -f1 | sort | tr '\\n' ' '";
+    let inherited = [
+        "PROTO",
+        "TCPREMOTEHOST",
+        "TCPREMOTEINFO",
+        "TCPLOCALHOST",
+        "TCPREMOTEIP",
+        "TCP6REMOTEIP",
+        "TCPX",
+        "UNIXLOCALPATH",
+        "UNIXREMOTEEUID",
+    ];
+    let dir = tempfile::tempdir().unwrap();
+    let unix = format!("unix:{}", dir.path().join("exec.sock").display());
+    let args = [
+        "--mode",
+        "exec",
+        "--listen",
+        "127.0.0.1:0",
+        "--listen",
+        &unix,
+    ];
+    let mut command = command::main(&[&args[..], &["--", "sh", "-c", script]].concat());
+    command.envs(inherited.map(|name| (name, "inherited")));
+    command.env("MYTCP", "kept");
+    let server = Server::run(command);
+    let client = server.connect();
+    hear(
+        &client,
+        b"PROTO TCPLOCALIP TCPLOCALPORT TCPREMOTEIP TCPREMOTEPORT ",
+    );
+    hear_end(&client);
+    let client = UnixStream::connect(dir.path().join("exec.sock")).unwrap();
+    let client = connect_unix(client);
+    hear(&client, b"PROTO UNIXLOCALPATH ");
+    hear_end(&client);
+    server.drain();
+}
+
+#[test]
 fn a_program_of_a_unix_socket_is_told_so() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("exec.sock");

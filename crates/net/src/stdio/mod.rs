@@ -19,6 +19,7 @@ use crate::pipe::{PipeReader, PipeWriter};
 use crate::stream::{AsSource, ReadHalf, WriteHalf};
 use crate::tty::{RawMode, WindowSize, is_tty, window_size};
 use oneloop_core::{Direction, Done, Handle, Interest, Ownership, Source};
+use oneloop_posix::Optional;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, fstat};
 use rustix::io::{Errno, ReadWriteFlags, fcntl_dupfd_cloexec, preadv2, pwritev2};
@@ -203,30 +204,36 @@ const CURRENT_POSITION: u64 = u64::MAX;
 /// What a pipe that is ready takes without blocking (`PIPE_BUF`), and a terminal mostly.
 const CAREFUL_BYTES: usize = 4096;
 
+/// `preadv2(2)` and `pwritev2(2)`: where they are refused, a look goes before each read and write.
+static PREADV2: Optional = Optional::new();
+static PWRITEV2: Optional = Optional::new();
+
 /// Reads what is there. Where the kernel cannot be told not to wait, it could, if somebody else took the
 /// bytes just now.
 fn read_carefully(fd: &Source, buf: &mut [u8]) -> io::Result<usize> {
-    let bufs = &mut [IoSliceMut::new(buf)];
-    match preadv2(fd, bufs, CURRENT_POSITION, ReadWriteFlags::NOWAIT) {
-        Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
-            check_ready(fd, PollFlags::IN)?;
-            Ok(rustix::io::read(fd, buf)?)
+    if PREADV2.is_available() {
+        let bufs = &mut [IoSliceMut::new(buf)];
+        match preadv2(fd, bufs, CURRENT_POSITION, ReadWriteFlags::NOWAIT) {
+            Err(error) if PREADV2.is_refused_by(&error.into()) => {}
+            read => return Ok(read?),
         }
-        read => Ok(read?),
     }
+    check_ready(fd, PollFlags::IN)?;
+    Ok(rustix::io::read(fd, buf)?)
 }
 
 /// Writes what the kernel takes: see [`read_carefully`].
 fn write_carefully(fd: &Source, buf: &[u8]) -> io::Result<usize> {
-    let bufs = &[IoSlice::new(buf)];
-    match pwritev2(fd, bufs, CURRENT_POSITION, ReadWriteFlags::NOWAIT) {
-        Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
-            check_ready(fd, PollFlags::OUT)?;
-            let part = &buf[..buf.len().min(CAREFUL_BYTES)];
-            Ok(rustix::io::write(fd, part)?)
+    if PWRITEV2.is_available() {
+        let bufs = &[IoSlice::new(buf)];
+        match pwritev2(fd, bufs, CURRENT_POSITION, ReadWriteFlags::NOWAIT) {
+            Err(error) if PWRITEV2.is_refused_by(&error.into()) => {}
+            written => return Ok(written?),
         }
-        written => Ok(written?),
     }
+    check_ready(fd, PollFlags::OUT)?;
+    let part = &buf[..buf.len().min(CAREFUL_BYTES)];
+    Ok(rustix::io::write(fd, part)?)
 }
 
 fn check_ready(fd: &Source, flags: PollFlags) -> io::Result<()> {

@@ -4,13 +4,18 @@ use super::{UdpSocket, offload};
 use crate::datagram::Datagram;
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg};
 use oneloop_core::{Direction, Done};
+use oneloop_posix::Optional;
 use rustix::net::addr::SocketAddrArg;
-use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny, sendmmsg};
+use rustix::net::{self, MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny, sendmmsg};
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::task::{Context, Poll};
+
+/// `recvmmsg(2)` and `sendmmsg(2)`: where they are refused, each call takes one datagram.
+static RECVMMSG: Optional = Optional::new();
+static SENDMMSG: Optional = Optional::new();
 
 /// So many datagrams are received by one call at most, as `sendmmsg(2)` sends at most (`UIO_MAXIOV`).
 const RECEIVED_MAX: usize = 1024;
@@ -95,6 +100,18 @@ impl RecvBatch {
     }
 
     fn receive(&mut self, fd: BorrowedFd<'_>, gro: bool) -> io::Result<Done<usize>> {
+        if RECVMMSG.is_available() {
+            match self.receive_many(fd, gro) {
+                Err(error) if RECVMMSG.is_refused_by(&error) => {}
+                received => return received,
+            }
+        }
+        let received = offload::receive(fd, &mut self.space[..self.bytes_max], gro)?;
+        self.received.push(received);
+        Ok(Done::one(1).of_bytes(received.0.sent_bytes))
+    }
+
+    fn receive_many(&mut self, fd: BorrowedFd<'_>, gro: bool) -> io::Result<Done<usize>> {
         let slices = self.space.chunks_exact_mut(self.bytes_max);
         let slices = slices.take(RECEIVED_MAX);
         let mut slices: Vec<_> = slices.map(|slice| [IoSliceMut::new(slice)]).collect();
@@ -206,6 +223,28 @@ impl UdpSocket {
 }
 
 fn send(fd: BorrowedFd<'_>, batch: &[Outgoing<'_>]) -> io::Result<Done<usize>> {
+    if SENDMMSG.is_available() {
+        match send_many(fd, batch) {
+            Err(error) if SENDMMSG.may_be_refused_by(&error) => {}
+            sent => return sent,
+        }
+    }
+    let sent = send_first(fd, &batch[0])?;
+    // It was not a firewall that said EPERM.
+    SENDMMSG.refuse();
+    Ok(sent)
+}
+
+fn send_first(fd: BorrowedFd<'_>, outgoing: &Outgoing<'_>) -> io::Result<Done<usize>> {
+    let flags = SendFlags::NOSIGNAL;
+    let bytes = match &outgoing.to {
+        Some(to) => net::sendto(fd, outgoing.bytes, flags, to)?,
+        None => net::send(fd, outgoing.bytes, flags)?,
+    };
+    Ok(Done::one(1).of_bytes(bytes))
+}
+
+fn send_many(fd: BorrowedFd<'_>, batch: &[Outgoing<'_>]) -> io::Result<Done<usize>> {
     let addrs: Vec<Option<SocketAddrAny>> = batch
         .iter()
         .map(|outgoing| outgoing.to.map(|to| to.as_any()))

@@ -128,7 +128,7 @@ impl UdpSocket {
     ) -> Poll<io::Result<(Datagram, SocketAddr)>> {
         self.source.poll_io(cx, Direction::Read, |fd| {
             let (datagram, from) = if self.gro.get() {
-                offload::receive(fd, buf)?
+                offload::receive(fd, buf, true)?
             } else {
                 let (_, sent_bytes, from) = net::recvfrom(fd, &mut *buf, RecvFlags::TRUNC)?;
                 let from = from.map_or(Addr::UnixUnnamed, Addr::from_kernel);
@@ -146,7 +146,7 @@ impl UdpSocket {
     pub fn poll_recv(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<Datagram>> {
         self.source.poll_io(cx, Direction::Read, |fd| {
             let datagram = if self.gro.get() {
-                offload::receive(fd, buf)?.0
+                offload::receive(fd, buf, true)?.0
             } else {
                 let (_, sent_bytes) = net::recv(fd, &mut *buf, RecvFlags::TRUNC)?;
                 Datagram::received(sent_bytes, buf.len())

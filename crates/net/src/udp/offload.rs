@@ -82,11 +82,16 @@ pub(super) fn described(
     Ok((datagram, inet_addr(message.address)?))
 }
 
-/// Receives what may be joined.
-pub(super) fn receive(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<(Datagram, SocketAddr)> {
+/// Receives one datagram, or what was joined of several.
+pub(super) fn receive(
+    fd: BorrowedFd<'_>,
+    buf: &mut [u8],
+    gro: bool,
+) -> io::Result<(Datagram, SocketAddr)> {
     let (fd, bytes_max) = (fd.as_raw_fd(), buf.len());
-    let mut control = control_space();
+    let mut control = gro.then(control_space);
     let mut slices = [IoSliceMut::new(buf)];
-    let message = recvmsg(fd, &mut slices, Some(&mut control), MsgFlags::MSG_TRUNC)?;
-    described(&message, bytes_max, true)
+    let control = control.as_mut().map(|space| &mut space[..]);
+    let message = recvmsg(fd, &mut slices, control, MsgFlags::MSG_TRUNC)?;
+    described(&message, bytes_max, gro)
 }

@@ -1,0 +1,140 @@
+//! The server in a sandbox that refuses a system call: what has a plain way goes on, the rest says what is
+//! refused. strace refuses them in place of the sandbox, and tells how often.
+
+mod harness;
+
+use harness::client::{self, HalfClose, hear, hear_end};
+use harness::server::Server;
+use harness::{command, eventually, skip};
+use std::fs;
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::process::Command;
+use std::thread;
+
+/// What sandboxes say: those of Docker and systemd, and kernels that lack the call.
+const REFUSALS: [&str; 2] = ["EPERM", "ENOSYS"];
+
+/// A server that is refused some system calls.
+struct Sandboxed {
+    server: Server,
+    calls: String,
+    log: tempfile::NamedTempFile,
+}
+
+impl Sandboxed {
+    /// `calls` are strace's names of them. None without a strace that may trace.
+    fn start(calls: &str, error: &str, args: &[&str]) -> Option<Self> {
+        let mut can_trace = Command::new("strace");
+        can_trace.args(["-qq", "-o", "/dev/null", "true"]);
+        if !can_trace.status().is_ok_and(|status| status.success()) {
+            skip("no strace here, or it may not trace");
+            return None;
+        }
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let main = command::main(&[&["--listen", "127.0.0.1:0"], args].concat());
+        let mut strace = Command::new("strace");
+        // -D: the server is our child, and the tracer its grandchild.
+        strace.args(["-D", "-f", "-q", "-o"]).arg(log.path());
+        strace.args(["-e", &format!("trace={calls}")]);
+        strace.args(["-e", &format!("inject={calls}:error={error}")]);
+        strace.arg(main.get_program()).args(main.get_args());
+        for (name, value) in main.get_envs() {
+            match value {
+                Some(value) => strace.env(name, value),
+                None => strace.env_remove(name),
+            };
+        }
+        strace.stdin(std::process::Stdio::null());
+        Some(Sandboxed {
+            server: Server::run(strace),
+            calls: calls.to_owned(),
+            log,
+        })
+    }
+
+    /// Ends the server; gives how many calls were refused.
+    #[track_caller]
+    fn drain(self) -> usize {
+        let end = format!("{} +++ exited", self.server.child.id());
+        self.server.drain();
+        let log = || fs::read_to_string(self.log.path()).unwrap();
+        let has_ended = || log().lines().any(|line| line.starts_with(&end));
+        eventually("the tracer has written all it saw", has_ended);
+        let log = log();
+        let refused = log.matches("(INJECTED)").count();
+        assert!(refused > 0, "no {} was refused: {log}", self.calls);
+        refused
+    }
+}
+
+/// Echoes all that its clients say.
+fn start_upstream() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            thread::spawn(move || {
+                let _ = io::copy(&mut &stream, &mut &stream);
+                let _ = stream.shutdown(std::net::Shutdown::Write);
+            });
+        }
+    });
+    addr
+}
+
+#[test]
+fn a_proxy_loses_no_byte_where_splice_is_refused() {
+    if std::env::var("ONELOOP_TEST_STYLE").as_deref() == Ok("callback") {
+        return skip("callbacks are given the bytes, so nothing is spliced");
+    }
+    let to = start_upstream().to_string();
+    for calls in ["splice", "pipe2"] {
+        for error in REFUSALS {
+            let args = ["--mode", "proxy", "--to", &to];
+            let Some(sandboxed) = Sandboxed::start(calls, error, &args) else {
+                return;
+            };
+            for _ in 0..2 {
+                client::echo_pattern(&sandboxed.server.connect(), 4_000_000);
+            }
+            let refused = sandboxed.drain();
+            assert_eq!(refused, 1, "{error} of {calls} is remembered");
+        }
+    }
+}
+
+#[test]
+fn an_echo_goes_on_where_a_system_call_with_a_plain_way_is_refused() {
+    for calls in [
+        "epoll_pwait2",
+        "setsockopt",
+        "prlimit64",
+        "sched_getaffinity",
+    ] {
+        for error in REFUSALS {
+            let Some(sandboxed) = Sandboxed::start(calls, error, &[]) else {
+                return;
+            };
+            client::echo_pattern(&sandboxed.server.connect(), 200_000);
+            sandboxed.drain();
+        }
+    }
+}
+
+#[test]
+fn a_program_runs_where_the_limit_of_files_cannot_be_raised() {
+    for error in REFUSALS {
+        // The loader of the program asks for limits, too, and does without an answer.
+        let args = ["--mode", "exec", "--", "tr", "a-z", "A-Z"];
+        let Some(sandboxed) = Sandboxed::start("prlimit64,setrlimit", error, &args) else {
+            return;
+        };
+        let mut client = sandboxed.server.connect();
+        client.write_all(b"hello").unwrap();
+        client.half_close();
+        hear(&client, b"HELLO");
+        hear_end(&client);
+        sandboxed.drain();
+    }
+}
