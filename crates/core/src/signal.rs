@@ -14,7 +14,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-pub use oneloop_posix::{Disposition, disposition, number};
+pub use oneloop_posix::{Disposition, disposition, number, restore_default};
 
 /// Hears of signals instead of dying of them, until it is dropped.
 ///

@@ -272,6 +272,14 @@ pub(crate) fn action(number: c_int) -> io::Result<libc::sigaction> {
     unsafe { sigaction(number, ptr::null()) }
 }
 
+/// Has a signal do what it does by default.
+pub(crate) fn set_default(number: c_int) -> io::Result<()> {
+    // SAFETY: the type may be all zeros, and means the default action.
+    let default = unsafe { mem::zeroed() };
+    // SAFETY: it calls no function.
+    unsafe { set_action(number, &default) }.map(drop)
+}
+
 /// Changes what a signal does, and gives what it did.
 ///
 /// # Safety

@@ -8,5 +8,5 @@ mod signal;
 mod unavailable;
 
 pub use fork::Process;
-pub use signal::{Disposition, Listener, disposition, number};
+pub use signal::{Disposition, Listener, disposition, number, restore_default};
 pub use unavailable::{Optional, Refusal};

@@ -1,6 +1,6 @@
 //! Signals: what one does now, and listening to it.
 
-use crate::handler::{Taken, action};
+use crate::handler::{Taken, action, set_default};
 use libc::{SIG_DFL, SIG_IGN, SIGBUS, SIGFPE, SIGILL, SIGKILL, SIGSEGV, SIGSTOP};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -36,6 +36,16 @@ pub fn disposition(number: i32) -> io::Result<Disposition> {
         SIG_IGN => Disposition::Ignored,
         _ => Disposition::Caught,
     })
+}
+
+/// Gives a signal the default action of `signal(7)` back, which whoever started the program may have had it
+/// ignore: a program that starts others passes that on to them. Listeners do not hear it any more, so
+/// this is for the start of a program.
+///
+/// # Errors
+/// `EINVAL` for what is no signal, and for `SIGKILL` and `SIGSTOP`.
+pub fn restore_default(number: i32) -> io::Result<()> {
+    set_default(number)
 }
 
 /// Somebody who listens to a signal, until it is dropped. When the last one of a signal is gone, what

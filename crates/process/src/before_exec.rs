@@ -1,7 +1,10 @@
 //! What a child does between `fork(2)` and `exec(2)`, where the standard library has no word for it.
 
-use rustix::process::{Resource, Rlimit, setrlimit, setsid};
+use crate::execute::{Image, Report};
+use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit, chdir, setrlimit, setsid};
 use rustix::thread::{Gid, Uid, set_thread_gid, set_thread_groups, set_thread_uid};
+use std::ffi::CString;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::unix::process::CommandExt;
@@ -11,16 +14,37 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// What is to be done, in this order.
 #[derive(Debug, Default)]
 pub(crate) struct Steps {
+    pub(crate) dir: Option<CString>,
+    pub(crate) group: Option<i32>,
     pub(crate) new_session: bool,
     pub(crate) open_files_max: Option<u64>,
     pub(crate) groups: Option<Vec<Gid>>,
     pub(crate) gid: Option<Gid>,
     pub(crate) uid: Option<Uid>,
+    /// None if the standard library executes the program.
+    pub(crate) execution: Option<(Image, Report)>,
 }
 
 impl Steps {
     /// Only system calls: in the child of a program with threads, nothing else may be done.
     fn take(&self) -> io::Result<()> {
+        let Some((image, report)) = &self.execution else {
+            return self.prepare();
+        };
+        let errno = match self.prepare() {
+            Ok(()) => image.execute(),
+            Err(error) => Errno::from_io_error(&error).unwrap_or(Errno::INVAL),
+        };
+        report.fail(errno)
+    }
+
+    fn prepare(&self) -> io::Result<()> {
+        if let Some(dir) = &self.dir {
+            chdir(dir)?;
+        }
+        if let Some(group) = self.group {
+            set_group(group)?;
+        }
         if self.new_session {
             setsid()?;
         }
@@ -73,6 +97,16 @@ impl BeforeExec {
     }
 }
 
+/// `setpgid(2)` of this process. `rustix` has no negative numbers, which are an error of the kernel's.
+#[allow(unsafe_code)]
+fn set_group(group: i32) -> io::Result<()> {
+    // SAFETY: it reads and writes no memory of ours.
+    match unsafe { libc::setpgid(0, group) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// Sets the soft limit, unless it is that already: a sandbox may refuse to change it.
 fn set_open_files_max(count: u64) -> io::Result<()> {
     let (current, maximum) = open_files_limits()?;
@@ -109,7 +143,7 @@ fn hooked(command: &mut Command) -> Arc<Mutex<Steps>> {
         steps.take()
     };
     // SAFETY: it allocates nothing and takes no lock that another thread could hold at the fork: all it does
-    // is `setsid(2)`, `setrlimit(2)`, `setgroups(2)`, `setgid(2)` and `setuid(2)`.
+    // is system calls and `execvp(3)`, which the standard library calls there as well.
     unsafe { command.pre_exec(take) };
     steps
 }

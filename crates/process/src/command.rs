@@ -1,20 +1,22 @@
 //! What to start, and on which terms.
 
-use crate::before_exec::BeforeExec;
+use crate::before_exec::{BeforeExec, Steps};
 use crate::child::Child;
 use crate::communicate::Output;
+use crate::execute::{Image, Report, Untold};
 use crate::process::{Process, Terms};
 use crate::{orphans, pidfd};
 use oneloop_core::Handle;
 use rustix::thread::{Gid, Uid};
-use std::ffi::OsStr;
+use std::ffi::{CString, OsStr};
 use std::fmt;
 use std::future::Future;
 use std::io;
 use std::marker::PhantomData;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::CommandExt;
-use std::panic::Location;
-use std::path::Path;
+use std::panic::{self, AssertUnwindSafe, Location};
+use std::path::{self, Path, PathBuf};
 use std::pin::Pin;
 use std::process::{self, ExitStatus, Stdio};
 use std::time::Duration;
@@ -30,7 +32,11 @@ use std::time::Duration;
 pub struct CommandIn<S> {
     style: PhantomData<S>,
     command: process::Command,
+    /// None of a command that was the standard library's.
+    untold: Option<Untold>,
     before_exec: BeforeExec,
+    dir: Option<PathBuf>,
+    group: Option<i32>,
     /// Whether somebody has said what standard input, output and error are.
     said: [bool; 3],
     input: Vec<u8>,
@@ -79,7 +85,10 @@ impl<S> From<process::Command> for CommandIn<S> {
         CommandIn {
             style: PhantomData,
             command,
+            untold: None,
             before_exec: BeforeExec::default(),
+            dir: None,
+            group: None,
             said: [false; 3],
             input: Vec::new(),
             leads_group: false,
@@ -95,7 +104,10 @@ impl<S> From<process::Command> for CommandIn<S> {
 impl<S> CommandIn<S> {
     /// A program by its path, or by its name, which is looked for in `PATH`.
     pub fn new(program: impl AsRef<OsStr>) -> Self {
-        process::Command::new(program).into()
+        CommandIn {
+            untold: Some(Untold::default()),
+            ..CommandIn::from(process::Command::new(program))
+        }
     }
 
     /// One argument more.
@@ -112,7 +124,10 @@ impl<S> CommandIn<S> {
 
     /// What the program is told that it was called by, in place of its name.
     pub fn arg0(&mut self, arg0: impl AsRef<OsStr>) -> &mut Self {
-        self.command.arg0(arg0);
+        self.command.arg0(&arg0);
+        if let Some(untold) = &mut self.untold {
+            untold.arg0 = Some(arg0.as_ref().to_owned());
+        }
         self
     }
 
@@ -140,13 +155,16 @@ impl<S> CommandIn<S> {
     /// Begins with an empty environment.
     pub fn env_clear(&mut self) -> &mut Self {
         self.command.env_clear();
+        if let Some(untold) = &mut self.untold {
+            untold.clears_env = true;
+        }
         self
     }
 
     /// Where the child runs. Whether a relative program is looked for from there is not said, as in the
     /// standard library.
     pub fn current_dir(&mut self, dir: impl AsRef<Path>) -> &mut Self {
-        self.command.current_dir(dir);
+        self.dir = Some(dir.as_ref().to_owned());
         self
     }
 
@@ -174,7 +192,7 @@ impl<S> CommandIn<S> {
     /// Puts the child into a process group: one of its own for 0, which
     /// [`signal_group`](Process::signal_group) reaches.
     pub fn process_group(&mut self, group: i32) -> &mut Self {
-        self.command.process_group(group);
+        self.group = Some(group);
         self.leads_group = group == 0;
         self
     }
@@ -184,7 +202,10 @@ impl<S> CommandIn<S> {
         CommandIn {
             style: PhantomData,
             command: self.command,
+            untold: self.untold,
             before_exec: self.before_exec,
+            dir: self.dir,
+            group: self.group,
             said: self.said,
             input: self.input,
             leads_group: self.leads_group,
@@ -310,7 +331,7 @@ impl<S: Style> CommandIn<S> {
         let handle = Handle::current();
         orphans::reap();
         let reserved = pidfd::reserve()?;
-        let mut child = self.command.spawn()?;
+        let mut child = self.execute()?;
         drop(reserved);
         let process = match Process::watch(&handle, child.id(), self.terms(&handle), at) {
             Ok(process) => process,
@@ -323,6 +344,74 @@ impl<S: Style> CommandIn<S> {
             }
         };
         self.adopt(&handle, process, child)
+    }
+
+    /// Starts the program, or says why it cannot be executed.
+    fn execute(&mut self) -> io::Result<process::Child> {
+        let Some(untold) = &self.untold else {
+            return self.execute_as_it_is();
+        };
+        if !self.before_exec.is_hooked() && !Image::needs_other_path(&self.command, untold) {
+            self.place(self.dir.clone(), self.group);
+            return self.command.spawn();
+        }
+        let image = Image::of(&self.command, untold)?;
+        let dir = self.dir_after_steps()?;
+        let (report, reported) = Report::open()?;
+        let group = self.group;
+        self.before_exec.change(&mut self.command, |steps| {
+            steps.dir = dir;
+            steps.group = group;
+            steps.execution = Some((image, report));
+        });
+        // What the standard library does before our steps must not fail: these cannot.
+        self.place(None, self.group.map(|_| 0));
+        let spawned = self.command.spawn();
+        let change = |steps: &mut Steps| steps.execution = None;
+        self.before_exec.change(&mut self.command, change);
+        let mut child = spawned?;
+        match reported.error() {
+            None => Ok(child),
+            Some(error) => {
+                let _ = child.wait(); // an error if the kernel or another library has reaped it
+                Err(error)
+            }
+        }
+    }
+
+    /// Where our steps go, as the way there may fail. An earlier spawn may have left it to the standard
+    /// library, which goes to a place that there always is instead.
+    fn dir_after_steps(&mut self) -> io::Result<Option<CString>> {
+        let Some(mut dir) = self.dir.clone() else {
+            return Ok(None);
+        };
+        if self.command.get_current_dir().is_some() {
+            dir = path::absolute(dir)?;
+            self.command.current_dir("/");
+        }
+        Ok(Some(CString::new(dir.into_os_string().into_vec())?))
+    }
+
+    /// A command of the standard library's may have steps that only it knows.
+    fn execute_as_it_is(&mut self) -> io::Result<process::Child> {
+        self.place(self.dir.clone(), self.group);
+        let command = AssertUnwindSafe(|| self.command.spawn());
+        // It asserts that it reaps a child that could not execute its program.
+        panic::catch_unwind(command).unwrap_or_else(|_| {
+            let problem = "the program cannot be executed, and why is lost: its process was reaped elsewhere, \
+                           as SIGCHLD is ignored or another library waits for any child";
+            Err(io::Error::other(problem))
+        })
+    }
+
+    /// Where the standard library has the child run, and in which group.
+    fn place(&mut self, dir: Option<PathBuf>, group: Option<i32>) {
+        if let Some(dir) = dir {
+            self.command.current_dir(dir);
+        }
+        if let Some(group) = group {
+            self.command.process_group(group);
+        }
     }
 
     /// Its pipes go onto the loop; if they cannot, it is killed.

@@ -29,6 +29,11 @@
 //! By `SIG_IGN` it asks the kernel to throw exit statuses away. Children run as always, and
 //! [`wait`](Process::wait) knows when they end, but not how: it fails, and says why. The same holds for a
 //! program in which somebody else calls `waitpid(-1)`.
+//! A program that cannot be executed is the error that it always is. Children inherit that the signal is
+//! ignored: [`restore_default`](oneloop_core::signal::restore_default) at the start of a program is the remedy.
+//!
+//! A command that was [made](CommandIn#impl-From<Command>-for-CommandIn<S>) from the standard library's may have
+//! steps of its own, so the standard library executes it, and loses the error if the child is reaped elsewhere.
 //!
 //! # What it needs
 //!
@@ -39,6 +44,7 @@ mod before_exec;
 mod child;
 mod command;
 mod communicate;
+mod execute;
 mod orphans;
 mod pidfd;
 mod process;

@@ -39,6 +39,7 @@ mod watch;
 mod work;
 
 use oneloop::net::Addr;
+use oneloop::signal::{number::SIGCHLD, restore_default};
 use options::Options;
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -47,6 +48,9 @@ use tracing::{info, warn};
 use work::Work;
 
 fn main() -> ExitCode {
+    // Ignored, it would have the kernel throw exit statuses away, and programs would inherit it. That it
+    // cannot be changed is no reason not to serve.
+    let _ = restore_default(SIGCHLD);
     let unknown = configuration::unknown_variables();
     let options = match configuration::read() {
         Ok(options) => options,

@@ -154,6 +154,52 @@ fn a_program_is_told_nothing_of_a_client_that_the_server_itself_runs_for() {
     server.drain();
 }
 
+/// A server that was started with its `SIGCHLD` ignored, and whose limit of files can be raised.
+fn exec_without_sigchld(program: &[&str]) -> Server {
+    let args = [
+        &["--listen", "127.0.0.1:0", "--mode", "exec", "--"],
+        program,
+    ]
+    .concat();
+    Server::run(command::main_after("trap '' CHLD; ulimit -Sn 200", &args))
+}
+
+#[test]
+fn a_server_that_was_started_with_sigchld_ignored_knows_how_programs_end() {
+    let server = exec_without_sigchld(&["sh", "-c", "grep SigIgn /proc/self/status; exit 3"]);
+    let mut told = String::new();
+    server.connect().read_to_string(&mut told).unwrap();
+    let ignored = told.split_whitespace().last().unwrap();
+    let ignored = u64::from_str_radix(ignored, 16).unwrap();
+    assert_eq!(
+        ignored & 1 << (17 - 1),
+        0,
+        "programs do not inherit it: {told}"
+    );
+    let log = server.drain();
+    assert!(
+        log.iter().any(|line| line.contains("exit status: 3")),
+        "{log:#?}"
+    );
+}
+
+#[test]
+fn a_program_that_vanishes_costs_its_client_only_where_sigchld_is_ignored() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("program");
+    fs::copy("/bin/cat", &program).unwrap();
+    let server = exec_without_sigchld(&[program.to_str().unwrap()]);
+    echo(&server.connect(), b"hello");
+    fs::remove_file(&program).unwrap();
+    hear_end(server.connect());
+    fs::write(&program, "").unwrap(); // which may not be executed
+    hear_end(server.connect());
+    fs::remove_file(&program).unwrap();
+    fs::copy("/bin/cat", &program).unwrap();
+    echo(&server.connect(), b"hello");
+    server.drain();
+}
+
 #[test]
 fn a_program_of_a_unix_socket_is_told_so() {
     let dir = tempfile::tempdir().unwrap();
