@@ -32,6 +32,11 @@ impl Refusal {
         }
     }
 
+    /// The same of an error that carries an errno.
+    pub fn of_error(error: &io::Error) -> Option<Self> {
+        Errno::from_io_error(error).and_then(Refusal::of)
+    }
+
     /// Passes over the refusal of a setting that the caller can do without.
     ///
     /// # Errors
@@ -40,7 +45,7 @@ impl Refusal {
         let Err(error) = set.map_err(E::into) else {
             return Ok(());
         };
-        match Errno::from_io_error(&error).and_then(Refusal::of) {
+        match Refusal::of_error(&error) {
             Some(Refusal::Everywhere) => Ok(()),
             _ => Err(error),
         }
@@ -70,7 +75,7 @@ impl Optional {
 
     /// True if this error of the call asks for the plain way. Remembers a refusal that holds everywhere.
     pub fn is_refused_by(&self, error: &io::Error) -> bool {
-        let refusal = Errno::from_io_error(error).and_then(Refusal::of);
+        let refusal = Refusal::of_error(error);
         if refusal == Some(Refusal::Everywhere) {
             self.refuse();
         }
@@ -80,8 +85,7 @@ impl Optional {
     /// The same for a call whose `EPERM` may be about what it was given: remembers nothing. Call
     /// [`refuse`](Optional::refuse) once the plain way has worked.
     pub fn may_be_refused_by(&self, error: &io::Error) -> bool {
-        let refusal = Errno::from_io_error(error).and_then(Refusal::of);
-        refusal == Some(Refusal::Everywhere)
+        Refusal::of_error(error) == Some(Refusal::Everywhere)
     }
 
     /// Remembers that it is refused.

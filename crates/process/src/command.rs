@@ -5,7 +5,7 @@ use crate::child::Child;
 use crate::communicate::Output;
 use crate::execute::{Image, Report, Untold};
 use crate::process::{Process, Terms};
-use crate::{orphans, pidfd};
+use crate::{family, orphans, pidfd};
 use oneloop_core::Handle;
 use rustix::thread::{Gid, Uid};
 use std::ffi::{CString, OsStr};
@@ -318,7 +318,7 @@ impl<S: Style> CommandIn<S> {
     ///
     /// # Errors
     /// Those of `exec(2)`: `ENOENT`, `EACCES`; `EAGAIN` for too many processes; `EMFILE`, before anything is
-    /// started; [`Unsupported`](io::ErrorKind::Unsupported) without pidfds.
+    /// started; [`Unsupported`](io::ErrorKind::Unsupported) where a sandbox refuses what tells of its end.
     ///
     /// # Panics
     /// Outside of a loop.
@@ -331,9 +331,10 @@ impl<S: Style> CommandIn<S> {
         let handle = Handle::current();
         orphans::reap();
         let reserved = pidfd::reserve()?;
+        let starting = family::starting();
         let mut child = self.execute()?;
-        drop(reserved);
-        let process = match Process::watch(&handle, child.id(), self.terms(&handle), at) {
+        let watched = Process::watch(&handle, child.id(), reserved, self.terms(&handle), at);
+        let process = match watched {
             Ok(process) => process,
             Err(error) => {
                 // Another thread was quicker to take the fd. Nobody has reaped the child, so its number is
@@ -343,6 +344,7 @@ impl<S: Style> CommandIn<S> {
                 return Err(error);
             }
         };
+        drop(starting);
         self.adopt(&handle, process, child)
     }
 

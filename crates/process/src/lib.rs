@@ -1,6 +1,6 @@
 #![deny(unsafe_code)]
 #![warn(clippy::print_stdout, clippy::print_stderr)] // both panic: `oneloop_core::report` does not
-//! Child processes on the loop, each by its pidfd: no `SIGCHLD`, no `waitpid(-1)`, no threads.
+//! Child processes on the loop, each by its pidfd: no `SIGCHLD`, no `waitpid(-1)`.
 //!
 //! [`Command`] is the standard library's, with a few things more; [`Child`] has its pipes and its end as
 //! what a task can wait for. Both belong to the loop that runs.
@@ -35,16 +35,24 @@
 //! A command that was [made](CommandIn#impl-From<Command>-for-CommandIn<S>) from the standard library's may have
 //! steps of its own, so the standard library executes it, and loses the error if the child is reaped elsewhere.
 //!
-//! # What it needs
+//! # Where a sandbox refuses pidfds
 //!
-//! `pidfd_open(2)`: Linux 5.3, and a sandbox that allows it. Without, [`Command::spawn`](CommandIn::spawn) fails with
-//! [`Unsupported`](std::io::ErrorKind::Unsupported).
+//! gVisor has no `pidfd_open(2)`, and container runtimes of before 2021 refuse it. Then a thread waits for
+//! each child, and signals go by number, which is safe until the child is reaped: that is for its loop to do. A
+//! [group](Process::signal_group) whose leader was reaped cannot be signaled. Where `waitid(2)` is refused as
+//! well, [`Command::spawn`](CommandIn::spawn) fails with [`Unsupported`](std::io::ErrorKind::Unsupported).
+//!
+//! # As PID 1
+//!
+//! In a container without an init, orphans become children of the program, and nothing reaps them:
+//! [`reap_adopted`] does, on each `SIGCHLD`, and leaves the children of this library alone.
 
 mod before_exec;
 mod child;
 mod command;
 mod communicate;
 mod execute;
+mod family;
 mod orphans;
 mod pidfd;
 mod process;
@@ -52,5 +60,6 @@ mod process;
 pub use child::Child;
 pub use command::{Awaited, Command, CommandIn, Style};
 pub use communicate::Output;
+pub use family::{Left, adopts_orphans, reap_adopted};
 pub use process::{KilledFor, Process};
 pub use std::process::{ExitStatus, Stdio};

@@ -1,16 +1,16 @@
 //! Children whose loop is gone: whoever spawns next reaps those that have ended.
 
-use crate::pidfd;
+use crate::pidfd::ChildFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
-static ORPHANS: Mutex<Vec<Arc<OwnedFd>>> = Mutex::new(Vec::new());
+static ORPHANS: Mutex<Vec<Arc<ChildFd>>> = Mutex::new(Vec::new());
 
 /// Leaves a child that still runs to whoever spawns next.
-pub(crate) fn leave(pidfd: Arc<OwnedFd>) {
+pub(crate) fn leave(child: Arc<ChildFd>) {
     let mut orphans = ORPHANS.lock().unwrap_or_else(PoisonError::into_inner);
-    orphans.push(pidfd);
+    orphans.push(child);
 }
 
 /// Reaps those that have ended: one system call if there are none of them, and none if there are no
@@ -22,7 +22,7 @@ pub(crate) fn reap() {
     }
     let mut fds: Vec<_> = orphans
         .iter()
-        .map(|pidfd| PollFd::new(pidfd, PollFlags::IN))
+        .map(|child| PollFd::from_borrowed_fd(child.as_fd(), PollFlags::IN))
         .collect();
     if !matches!(poll(&mut fds, Some(&Timespec::default())), Ok(1..)) {
         return;
@@ -31,7 +31,5 @@ pub(crate) fn reap() {
     drop(fds);
     let mut ended = ended.into_iter();
     // One whose status somebody else has taken is no zombie either.
-    orphans.retain(|pidfd| {
-        !ended.next().unwrap_or(false) || matches!(pidfd::reap(pidfd.as_fd()), Ok(None))
-    });
+    orphans.retain(|child| !ended.next().unwrap_or(false) || matches!(child.reap(), Ok(None)));
 }

@@ -1,15 +1,15 @@
 //! A process that was started: how it ends, and how it is told to.
 
-use crate::{orphans, pidfd};
+use crate::orphans;
+use crate::pidfd::{ChildFd, Reserved};
 use oneloop_core::{Direction, Done, Handle, Interest, Ownership, Sleep, Source};
 use oneloop_sync::{Event, UntilSet};
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::Pid;
 use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
 use std::panic::Location;
 use std::pin::{Pin, pin};
 use std::process::ExitStatus;
@@ -48,7 +48,7 @@ struct Inner {
     handle: Handle,
     id: u32,
     /// None if it was gone before it could be opened.
-    pidfd: Option<Source<Arc<OwnedFd>>>,
+    fd: Option<Source<Arc<ChildFd>>>,
     terms: Terms,
     ended: Cell<Ended>,
     has_ended: Event,
@@ -78,17 +78,18 @@ impl Process {
     pub(crate) fn watch(
         handle: &Handle,
         id: u32,
+        reserved: Reserved,
         terms: Terms,
         spawned_at: &'static Location<'static>,
     ) -> io::Result<Self> {
-        let pidfd = pidfd::open(pid(id)?)?;
-        let ended = if pidfd.is_some() {
+        let child = reserved.into_child(pid(id)?)?;
+        let ended = if child.is_some() {
             Ended::Not
         } else {
             Ended::Unknown
         };
-        let source = |pidfd| {
-            let source = Source::new(handle, Arc::new(pidfd), Interest::READ, Ownership::Sole)?;
+        let source = |child| {
+            let source = Source::new(handle, Arc::new(child), Interest::READ, Ownership::Sole)?;
             source.set_referenced(false);
             io::Result::Ok(source)
         };
@@ -96,7 +97,7 @@ impl Process {
             inner: Rc::new(Inner {
                 handle: handle.clone(),
                 id,
-                pidfd: pidfd.map(source).transpose()?,
+                fd: child.map(source).transpose()?,
                 terms,
                 ended: Cell::new(ended),
                 has_ended: Event::new(),
@@ -141,8 +142,8 @@ impl Process {
     /// # Errors
     /// As [`Process::wait`].
     pub fn try_wait(&self) -> io::Result<Option<ExitStatus>> {
-        if let Some(pidfd) = self.running() {
-            match pidfd::reap(pidfd.as_fd()) {
+        if let Some(fd) = self.running() {
+            match fd.get_ref().reap() {
                 Ok(None) => return Ok(None),
                 Ok(Some(status)) => self.end(Ended::With(status)),
                 Err(_) => self.end(Ended::Unknown),
@@ -169,7 +170,7 @@ impl Process {
     /// `ESRCH` once it has ended; `EINVAL` for what is no signal; `EPERM`.
     pub fn signal(&self, number: i32) -> io::Result<()> {
         match self.running() {
-            Some(pidfd) => pidfd::signal(pidfd.as_fd(), number),
+            Some(fd) => fd.get_ref().signal(number),
             None => Err(Errno::SRCH.into()),
         }
     }
@@ -181,28 +182,14 @@ impl Process {
     /// [`process_group(0)`](crate::CommandIn::process_group) or [`detached`](crate::CommandIn::detached);
     /// `ESRCH` once all of the group have ended; before Linux 6.9 already when the leader has.
     pub fn signal_group(&self, number: i32) -> io::Result<()> {
-        let Some(pidfd) = self.inner.pidfd.as_ref() else {
+        let Some(fd) = self.inner.fd.as_ref() else {
             return Err(Errno::SRCH.into());
         };
         if !self.inner.terms.leads_group {
             let problem = "it leads no group: start it with process_group(0) or detached(true)";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
         }
-        match pidfd::signal_group(pidfd.as_fd(), number) {
-            Err(error) if Errno::from_io_error(&error) == Some(Errno::INVAL) => {
-                self.signal_group_by_number(number)
-            }
-            result => result,
-        }
-    }
-
-    /// For kernels that cannot do it by pidfd. The number is the group's while its leader is not reaped.
-    fn signal_group_by_number(&self, number: i32) -> io::Result<()> {
-        let signal = Signal::from_named_raw(number).ok_or(Errno::INVAL)?;
-        if !self.is_running() {
-            return Err(Errno::SRCH.into());
-        }
-        Ok(kill_process_group(pid(self.inner.id)?, signal)?)
+        fd.get_ref().signal_group(number, !self.is_running())
     }
 
     /// Why it was killed, if that was for what its [`Command`](crate::Command) allows.
@@ -239,8 +226,8 @@ impl Process {
         matches!(self.inner.ended.get(), Ended::Not)
     }
 
-    fn running(&self) -> Option<&Source<Arc<OwnedFd>>> {
-        self.inner.pidfd.as_ref().filter(|_| self.is_running())
+    fn running(&self) -> Option<&Source<Arc<ChildFd>>> {
+        self.inner.fd.as_ref().filter(|_| self.is_running())
     }
 
     fn exit_status(&self) -> io::Result<ExitStatus> {
@@ -259,10 +246,10 @@ impl Process {
     }
 
     fn poll_end(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(pidfd) = self.running() else {
+        let Some(fd) = self.running() else {
             return Poll::Ready(());
         };
-        let ended = pidfd.poll_io(cx, Direction::Read, |pidfd| match pidfd::reap(pidfd)? {
+        let ended = fd.poll_io(cx, Direction::Read, |_| match fd.get_ref().reap()? {
             Some(status) => Ok(Done::last(status)),
             None => Err(io::ErrorKind::WouldBlock.into()),
         });
@@ -273,10 +260,10 @@ impl Process {
 impl Drop for Inner {
     /// Its watch is gone, so the loop is: somebody else has to reap it.
     fn drop(&mut self) {
-        if let (Some(pidfd), Ended::Not) = (&self.pidfd, self.ended.get())
-            && matches!(pidfd::reap(pidfd.as_fd()), Ok(None))
+        if let (Some(fd), Ended::Not) = (&self.fd, self.ended.get())
+            && matches!(fd.get_ref().reap(), Ok(None))
         {
-            orphans::leave(Arc::clone(pidfd.get_ref()));
+            orphans::leave(Arc::clone(fd.get_ref()));
         }
     }
 }

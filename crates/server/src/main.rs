@@ -7,6 +7,7 @@
 //! says to whom. One client is served in `task` (async) or `green` (green threads), which share `connection`
 //! and `relayed`; or by callbacks, in `callbacks` and `piped`.
 
+mod adopted;
 mod bind;
 mod callbacks;
 mod chat;

@@ -19,6 +19,7 @@ use rustix::fs::{Access, access};
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::fs;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -32,6 +33,8 @@ use tracing::debug;
 pub(crate) const GRACE: Duration = Duration::from_secs(2);
 /// How often it is looked whether a program that has ended has left others behind: of their ends nobody tells.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
+/// It is looked less and less often, as each look walks through /proc.
+const LOOK_AGAIN_MAX: Duration = Duration::from_millis(160);
 
 /// What is run for each client.
 #[derive(Debug)]
@@ -121,6 +124,28 @@ fn is_of_a_client(name: &OsStr) -> bool {
     let prefixes: [&[u8]; 3] = [b"TCP", b"UNIXLOCAL", b"UNIXREMOTE"];
     let name = name.as_bytes();
     name == b"PROTO" || prefixes.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// True if a process of that group is no zombie, or if nothing can tell.
+fn group_runs(group: u32) -> bool {
+    let Ok(dirs) = fs::read_dir("/proc") else {
+        return true;
+    };
+    let group = group.to_string();
+    let is_process = |name: &OsStr| name.as_bytes().first().is_some_and(u8::is_ascii_digit);
+    let processes = dirs.flatten().filter(|dir| is_process(&dir.file_name()));
+    let mut stats = processes.filter_map(|dir| fs::read_to_string(dir.path().join("stat")).ok());
+    stats.any(|stat| runs_in(&stat, &group))
+}
+
+/// proc_pid_stat(5): behind the name, which may have blanks and brackets, are the state, the parent and the
+/// group.
+fn runs_in(stat: &str, group: &str) -> bool {
+    let Some((_, fields)) = stat.rsplit_once(") ") else {
+        return false;
+    };
+    let fields: Vec<_> = fields.split(' ').take(3).collect();
+    matches!(fields[..], [state, _, of] if of == group && !matches!(state, "Z" | "X"))
 }
 
 fn is_program(path: &Path) -> bool {
@@ -216,8 +241,10 @@ impl Running {
         let deadline = service.handle.now() + GRACE;
         let ended = service.handle.timeout_at(deadline, self.child.wait());
         let _ = ended.await; // the last line tells how
-        while self.signal(0) && service.handle.now() < deadline {
-            service.handle.sleep(LOOK_AGAIN).await;
+        let mut pause = LOOK_AGAIN;
+        while self.has_left_others() && service.handle.now() < deadline {
+            service.handle.sleep(pause).await;
+            pause = (2 * pause).min(LOOK_AGAIN_MAX);
         }
         self.signal(SIGKILL);
         self.child.wait().await
@@ -237,6 +264,12 @@ impl Running {
             None => in_time.await,
             Some(idle) => service.handle.timeout(idle, in_time).await.ok().flatten(),
         }
+    }
+
+    /// True if processes of its group run. A zombie, which stays where nothing reaps it, can be signaled,
+    /// and does not run.
+    fn has_left_others(&self) -> bool {
+        self.signal(0) && group_runs(self.child.id())
     }
 
     /// Tells all of its group: the program and what it has started. False if nobody is left of it.

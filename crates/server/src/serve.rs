@@ -1,5 +1,6 @@
 //! The server's life: listen, serve, drain, end.
 
+use crate::adopted;
 use crate::bind::{Place, in_words, listen_all};
 use crate::callbacks;
 use crate::inspect;
@@ -32,6 +33,7 @@ pub(crate) fn run(options: Options, work: Work, addrs: &[Addr]) -> Result<ExitCo
     let listeners = listen_all(&handle, addrs, &options, &mut files)?;
     let stop = StopRequests::listen(&handle).map_err(explain_signals)?;
     let questions = Signals::new(&handle, &[SIGUSR1]).map_err(explain_signals)?;
+    adopted::reap_in_background(&handle).map_err(explain_signals)?;
     let shared = Shared::new(options, work, connections_max);
     let threads = start_threads(&shared, &listeners)?;
     announce(&listeners);

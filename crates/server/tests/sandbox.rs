@@ -56,15 +56,27 @@ impl Sandboxed {
     /// Ends the server; gives how many calls were refused.
     #[track_caller]
     fn drain(self) -> usize {
-        let end = format!("{} +++ exited", self.server.child.id());
-        self.server.drain();
+        self.end().0
+    }
+
+    /// The same; gives what the server has logged.
+    #[track_caller]
+    fn drain_logged(self) -> Vec<String> {
+        self.end().1
+    }
+
+    #[track_caller]
+    fn end(self) -> (usize, Vec<String>) {
+        let end = [&self.server.child.id().to_string(), "+++", "exited"];
+        let logged = self.server.drain();
         let log = || fs::read_to_string(self.log.path()).unwrap();
-        let has_ended = || log().lines().any(|line| line.starts_with(&end));
+        let is_end = |line: &str| line.split_whitespace().take(3).eq(end);
+        let has_ended = || log().lines().any(is_end);
         eventually("the tracer has written all it saw", has_ended);
         let log = log();
         let refused = log.matches("(INJECTED)").count();
         assert!(refused > 0, "no {} was refused: {log}", self.calls);
-        refused
+        (refused, logged)
     }
 }
 
@@ -118,6 +130,41 @@ fn an_echo_goes_on_where_a_system_call_with_a_plain_way_is_refused() {
             };
             client::echo_pattern(&sandboxed.server.connect(), 200_000);
             sandboxed.drain();
+        }
+    }
+}
+
+#[test]
+fn programs_run_and_end_where_pidfds_are_refused() {
+    let script = "read line; echo $line; [ $line = stay ] && exec sleep 60; exit 3";
+    for calls in [
+        "pidfd_open",
+        "pidfd_send_signal",
+        "pidfd_open,pidfd_send_signal",
+    ] {
+        for error in REFUSALS {
+            let args = ["--mode", "exec", "--", "sh", "-c", script];
+            let Some(sandboxed) = Sandboxed::start(calls, error, &args) else {
+                return;
+            };
+            let server = &sandboxed.server;
+            for _ in 0..3 {
+                let mut client = server.connect();
+                client.write_all(b"leave\n").unwrap();
+                hear(&client, b"leave\n");
+                hear_end(&client);
+            }
+            // A program whose client breaks off is told to end.
+            let client = server.connect();
+            client::echo(&client, b"stay\n");
+            client::reset(client);
+            let children = format!("/proc/{0}/task/{0}/children", server.child.id());
+            eventually("no program is left, not even as a zombie", || {
+                fs::read_to_string(&children).unwrap().trim().is_empty()
+            });
+            let log = sandboxed.drain_logged();
+            let is_known = log.iter().any(|line| line.contains("exit status: 3"));
+            assert!(is_known, "{calls} {error}: {log:#?}");
         }
     }
 }

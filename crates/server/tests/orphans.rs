@@ -1,0 +1,124 @@
+//! Processes that programs of `--mode exec` leave behind: the server reaps those that become its children, and
+//! waits for none that has ended and is not reaped.
+
+mod harness;
+
+use harness::client::{HalfClose, hear_end, reset};
+use harness::server::Server;
+use harness::{command, eventually, skip};
+use rustix::process::{Pid, Signal, getpid, kill_process, set_child_subreaper};
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// What /proc says of a process: its number, its state, `Z` for a zombie, and its parent.
+fn processes() -> Vec<(u32, char, u32)> {
+    let dirs = fs::read_dir("/proc").unwrap().flatten();
+    let ids = dirs.filter_map(|dir| dir.file_name().to_str()?.parse::<u32>().ok());
+    ids.filter_map(|id| {
+        let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+        let (_, fields) = stat.rsplit_once(") ")?;
+        let mut fields = fields.split(' ');
+        let state = fields.next()?.chars().next()?;
+        Some((id, state, fields.next()?.parse().ok()?))
+    })
+    .collect()
+}
+
+fn children_of(parent: u32) -> Vec<(u32, char)> {
+    let all = processes().into_iter();
+    let children = all.filter(|(_, _, of)| *of == parent);
+    children.map(|(id, state, _)| (id, state)).collect()
+}
+
+const ARGS: [&str; 4] = ["--listen", "127.0.0.1:0", "--mode", "exec"];
+
+/// A program that leaves a process behind, which ends when the input of both has.
+const LEAVES_ONE: [&str; 4] = ["--", "sh", "-c", "exec 3<&0; cat <&3 >/dev/null & exit 3"];
+
+/// Ten clients, each of whose programs leaves a process behind, and a program that runs all the while.
+#[track_caller]
+fn leave_orphans(server: &Server, id: u32) {
+    let clients: Vec<_> = (0..10).map(|_| server.connect()).collect();
+    eventually("each program has ended, and has left a process", || {
+        let children = children_of(id);
+        children.len() == 10 && children.iter().all(|(_, state)| *state != 'Z')
+    });
+    for mut client in &clients {
+        client.write_all(b"to the process that is left").unwrap();
+        client.half_close();
+        hear_end(client);
+    }
+    eventually("all are reaped", || children_of(id).is_empty());
+}
+
+#[test]
+fn a_subreaper_reaps_what_programs_leave_and_knows_how_they_ended() {
+    let mut command = command::main(&[&ARGS[..], &["--threads", "2"], &LEAVES_ONE].concat());
+    // SAFETY: it is one system call, prctl(2), and allocates nothing.
+    unsafe { command.pre_exec(|| Ok(set_child_subreaper(Some(getpid()))?)) };
+    let server = Server::run(command);
+    leave_orphans(&server, server.child.id());
+    let log = server.drain();
+    assert!(
+        log.iter().any(|line| line.contains("exit status: 3")),
+        "{log:#?}"
+    );
+    assert!(!log.iter().any(|line| line.contains("is lost")), "{log:#?}");
+}
+
+#[test]
+fn the_first_process_of_a_container_reaps_what_programs_leave() {
+    let mut unshare = Command::new("unshare");
+    unshare.args(["-pf", "--mount-proc", "--kill-child"]);
+    let can_unshare = Command::new("unshare")
+        .args(["-pf", "--mount-proc", "true"])
+        .output();
+    if !can_unshare.is_ok_and(|output| output.status.success()) {
+        return skip("unshare(1) may make no namespace of processes here");
+    }
+    let main = command::main(&[&ARGS[..], &LEAVES_ONE].concat());
+    unshare.arg(main.get_program()).args(main.get_args());
+    for (name, value) in main.get_envs() {
+        unshare.env(name, value.unwrap_or_default());
+    }
+    unshare.stdin(std::process::Stdio::null());
+    let mut server = Server::run(unshare);
+    let [(id, _)] = children_of(server.child.id())[..] else {
+        panic!("unshare(1) has not one child");
+    };
+    leave_orphans(&server, id);
+    kill_process(Pid::from_raw(id as i32).unwrap(), Signal::TERM).unwrap();
+    server.expect_exit(0);
+}
+
+#[test]
+fn a_zombie_is_not_waited_for_as_if_it_ran() {
+    // Orphans come to this process then, and stay zombies.
+    set_child_subreaper(Some(getpid())).unwrap();
+    let script = "sleep 60 & echo $!; exec sleep 60";
+    let args = [&ARGS[..], &["--max-conns", "1", "--", "sh", "-c", script]].concat();
+    let server = Server::run(command::main(&args));
+    let told = |mut client: &TcpStream| {
+        let mut id = String::new();
+        BufReader::new(&mut client).read_line(&mut id).unwrap();
+        id.trim().parse::<u32>().unwrap()
+    };
+    let client = server.connect();
+    let id = told(&client);
+    let began = Instant::now();
+    reset(client);
+    let next = server.connect(); // which gets the place of the first one
+    told(&next);
+    let took = began.elapsed();
+    assert!(
+        processes().contains(&(id, 'Z', std::process::id())),
+        "the process that was left is a zombie of ours"
+    );
+    assert!(took < Duration::from_millis(1500), "it took {took:?}");
+    reset(next);
+    server.drain();
+}
