@@ -8,6 +8,7 @@
 use crate::overflow;
 use corosensei::stack::valgrind::ValgrindStackRegistration;
 use corosensei::stack::{STACK_ALIGNMENT, Stack, StackPointer};
+use oneloop_posix::Refusal;
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
 use std::cell::RefCell;
 use std::ffi::c_void;
@@ -34,7 +35,7 @@ const MADV_GUARD_INSTALL: i32 = 102;
 /// Asked for once: the C library does not remember it.
 static PAGE_BYTES: LazyLock<usize> = LazyLock::new(rustix::param::page_size);
 
-/// False once the kernel said that it has no `MADV_GUARD_INSTALL`.
+/// False once the kernel said that it has no `MADV_GUARD_INSTALL`, or a sandbox that `madvise(2)` is refused.
 static HAS_GUARD_INSTALL: AtomicBool = AtomicBool::new(true);
 
 /// A mapped stack. Its pages are this value's alone.
@@ -68,7 +69,7 @@ impl Mapping {
             let Err(error) = self.install_guard() else {
                 return Ok(());
             };
-            if error.raw_os_error() != Some(libc::EINVAL) {
+            if Refusal::of_error(&error).is_none() {
                 return Err(error);
             }
             HAS_GUARD_INSTALL.store(false, Ordering::Relaxed);
@@ -77,7 +78,7 @@ impl Mapping {
     }
 
     /// # Errors
-    /// `EINVAL` before Linux 6.13.
+    /// `EINVAL` before Linux 6.13; what a sandbox says.
     fn install_guard(&self) -> io::Result<()> {
         // SAFETY: the page belongs to this mapping, which is new: nothing is on it.
         let failed = unsafe { libc::madvise(self.low.as_ptr(), *PAGE_BYTES, MADV_GUARD_INSTALL) };

@@ -2,6 +2,7 @@
 
 use crate::stream::{AsSource, ReadHalf, WriteHalf};
 use oneloop_core::{Direction, Done, Handle, Interest, Ownership, Source};
+use oneloop_posix::Refusal;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use rustix::fs::{self, FileType, Mode, OFlags};
@@ -10,6 +11,7 @@ use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::task::Context;
+use std::time::Duration;
 
 /// A new pipe: what is written into the one is read from the other.
 ///
@@ -262,25 +264,43 @@ impl AsFd for PipeWriter {
     }
 }
 
+/// How often it is looked where inotify is refused.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
 /// Tells when a file is opened.
 struct Openings {
-    source: Source,
+    handle: Handle,
+    /// None where inotify is refused.
+    source: Option<Source>,
 }
 
 impl Openings {
     fn watch(handle: &Handle, path: &Path) -> io::Result<Self> {
-        let fd = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
-        inotify::add_watch(&fd, path, WatchFlags::OPEN)?;
-        let source = Source::new(handle, fd, Interest::READ, Ownership::Sole)?;
-        Ok(Openings { source })
+        let source = match Openings::source(handle, path) {
+            Err(error) if Refusal::of_error(&error) == Some(Refusal::Everywhere) => None,
+            source => Some(source?),
+        };
+        let handle = handle.clone();
+        Ok(Openings { handle, source })
     }
 
-    /// Waits for the next one; those that came since the last count as one.
+    fn source(handle: &Handle, path: &Path) -> io::Result<Source> {
+        let fd = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
+        inotify::add_watch(&fd, path, WatchFlags::OPEN)?;
+        Source::new(handle, fd, Interest::READ, Ownership::Sole)
+    }
+
+    /// Waits for the next one, or for as long as it may go unnoticed; those that came since the last count
+    /// as one.
     async fn next(&self) -> io::Result<()> {
+        let Some(source) = &self.source else {
+            self.handle.sleep(LOOK_AGAIN).await;
+            return Ok(());
+        };
         let mut events = [0; 4096];
         let mut read = |fd: BorrowedFd<'_>| Ok(Done::one(rustix::io::read(fd, &mut events)?));
-        let poll = |cx: &mut Context<'_>| self.source.poll_io(cx, Direction::Read, &mut read);
-        self.source.io(Direction::Read, poll).await.map(drop)
+        let poll = |cx: &mut Context<'_>| source.poll_io(cx, Direction::Read, &mut read);
+        source.io(Direction::Read, poll).await.map(drop)
     }
 }
 

@@ -153,9 +153,13 @@ impl Way {
         match copied {
             Poll::Pending => {}
             Poll::Ready(Ok(_)) => {
-                // If that side is gone, reading from it tells.
-                let _ = to.map(W::end);
                 self.state = State::Ended;
+                match to.map(W::end) {
+                    // It would wait for its end for ever.
+                    Some(Err(error)) if is_forbidden(&error) => return Err(error),
+                    // If that side is gone, reading from it tells.
+                    _ => {}
+                }
             }
             Poll::Ready(Err(CopyError::Read(error))) => return Err(error),
             Poll::Ready(Err(CopyError::Write(error))) => {
@@ -196,6 +200,11 @@ impl Way {
             State::Open | State::Ended => Ok(()),
         }
     }
+}
+
+/// True if a sandbox has refused a call that there is no way around.
+fn is_forbidden(error: &io::Error) -> bool {
+    Refusal::of_error(error) == Some(Refusal::Everywhere)
 }
 
 /// So that the end of that side is heard, and nobody there waits for ever for his bytes to be taken. True
@@ -328,6 +337,7 @@ impl Relay {
 ///
 /// ```no_run
 /// use oneloop_core::Handle;
+use oneloop_posix::Refusal;
 /// use oneloop_net::{Addr, Socket, relay};
 /// # async fn serve(handle: Handle, client: Socket, upstream: Addr) -> std::io::Result<()> {
 /// let upstream = Socket::connect(&handle, &upstream)?.await?;

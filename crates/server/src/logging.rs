@@ -3,6 +3,7 @@
 use crate::options::{LogFormat, LogLevel, Options};
 use oneloop::drop_guarded;
 use std::io::{self, IsTerminal};
+use std::thread;
 use tracing::level_filters::LevelFilter;
 use tracing::warn;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
@@ -27,7 +28,11 @@ pub(crate) struct Log {
 
 /// Starts to log. A thread of its own writes, so that a terminal or a pipe that takes no more cannot
 /// stop the loop; lines for which there is no room then are lost, and counted.
-pub(crate) fn start(options: &Options) -> Log {
+///
+/// # Errors
+/// A sentence on why there is no thread: `EAGAIN`, or what a sandbox says of `clone3(2)`.
+pub(crate) fn start(options: &Options) -> Result<Log, String> {
+    try_a_thread().map_err(|error| format!("cannot start the thread that logs: {error}"))?;
     let turns = if options.trace {
         LevelFilter::INFO
     } else {
@@ -56,10 +61,16 @@ pub(crate) fn start(options: &Options) -> Log {
                 .init();
         }
     }
-    Log {
+    Ok(Log {
         lost,
         writer: Some(guard),
-    }
+    })
+}
+
+/// Whoever starts the writer's thread panics if there is none.
+fn try_a_thread() -> io::Result<()> {
+    let _ = thread::Builder::new().spawn(|| ())?.join();
+    Ok(())
 }
 
 impl Drop for Log {

@@ -61,7 +61,10 @@ fn main() -> ExitCode {
         Ok(prepared) => prepared,
         Err(problem) => return fail(&problem, &unknown, 2),
     };
-    let log = logging::start(&options);
+    let log = match logging::start(&options) {
+        Ok(log) => log,
+        Err(problem) => return fail(&problem, &unknown, 1),
+    };
     unknown.iter().for_each(|warning| warn!("{warning}"));
     ignored.iter().for_each(|note| info!("{note}"));
     let served = serve::run(options, work, &addrs);

@@ -9,11 +9,37 @@ use harness::{command, eventually, skip};
 use std::fs;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::thread;
 
 /// What sandboxes say: those of Docker and systemd, and kernels that lack the call.
 const REFUSALS: [&str; 2] = ["EPERM", "ENOSYS"];
+
+/// The command line of a server that is refused some system calls; none without a strace that may trace.
+fn strace(calls: &str, error: &str, args: &[&str], log: &Path) -> Option<Command> {
+    let mut can_trace = Command::new("strace");
+    can_trace.args(["-qq", "-o", "/dev/null", "true"]);
+    if !can_trace.status().is_ok_and(|status| status.success()) {
+        skip("no strace here, or it may not trace");
+        return None;
+    }
+    let main = command::main(&[&["--listen", "127.0.0.1:0"], args].concat());
+    let mut strace = Command::new("strace");
+    // -D: the server is our child, and the tracer its grandchild.
+    strace.args(["-D", "-f", "-q", "-o"]).arg(log);
+    strace.args(["-e", &format!("trace={calls}")]);
+    strace.args(["-e", &format!("inject={calls}:error={error}")]);
+    strace.arg(main.get_program()).args(main.get_args());
+    for (name, value) in main.get_envs() {
+        match value {
+            Some(value) => strace.env(name, value),
+            None => strace.env_remove(name),
+        };
+    }
+    strace.stdin(Stdio::null());
+    Some(strace)
+}
 
 /// A server that is refused some system calls.
 struct Sandboxed {
@@ -25,27 +51,8 @@ struct Sandboxed {
 impl Sandboxed {
     /// `calls` are strace's names of them. None without a strace that may trace.
     fn start(calls: &str, error: &str, args: &[&str]) -> Option<Self> {
-        let mut can_trace = Command::new("strace");
-        can_trace.args(["-qq", "-o", "/dev/null", "true"]);
-        if !can_trace.status().is_ok_and(|status| status.success()) {
-            skip("no strace here, or it may not trace");
-            return None;
-        }
         let log = tempfile::NamedTempFile::new().unwrap();
-        let main = command::main(&[&["--listen", "127.0.0.1:0"], args].concat());
-        let mut strace = Command::new("strace");
-        // -D: the server is our child, and the tracer its grandchild.
-        strace.args(["-D", "-f", "-q", "-o"]).arg(log.path());
-        strace.args(["-e", &format!("trace={calls}")]);
-        strace.args(["-e", &format!("inject={calls}:error={error}")]);
-        strace.arg(main.get_program()).args(main.get_args());
-        for (name, value) in main.get_envs() {
-            match value {
-                Some(value) => strace.env(name, value),
-                None => strace.env_remove(name),
-            };
-        }
-        strace.stdin(std::process::Stdio::null());
+        let strace = strace(calls, error, args, log.path())?;
         Some(Sandboxed {
             server: Server::run(strace),
             calls: calls.to_owned(),
@@ -131,6 +138,42 @@ fn an_echo_goes_on_where_a_system_call_with_a_plain_way_is_refused() {
             client::echo_pattern(&sandboxed.server.connect(), 200_000);
             sandboxed.drain();
         }
+    }
+}
+
+#[test]
+fn a_server_without_threads_says_so() {
+    for error in REFUSALS {
+        // The C library goes on without clone3(2) where that is ENOSYS, and only there.
+        let Some(mut strace) = strace("clone,clone3", error, &[], Path::new("/dev/null")) else {
+            return;
+        };
+        let output = strace.output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(
+            stderr.starts_with("error: cannot start the thread"),
+            "{stderr}"
+        );
+    }
+}
+
+#[test]
+fn a_proxy_that_cannot_pass_on_an_end_breaks_off() {
+    if std::env::var("ONELOOP_TEST_STYLE").as_deref() == Ok("callback") {
+        return skip("Node's pipe() does not ask whether the end was passed on");
+    }
+    let to = start_upstream().to_string();
+    for error in REFUSALS {
+        let args = ["--mode", "proxy", "--to", &to];
+        let Some(sandboxed) = Sandboxed::start("shutdown", error, &args) else {
+            return;
+        };
+        let client = sandboxed.server.connect();
+        client::echo(&client, b"hello");
+        client.half_close();
+        client::hear_out(&client);
+        sandboxed.drain();
     }
 }
 

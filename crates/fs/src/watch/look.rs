@@ -1,5 +1,6 @@
 //! What a thread of the pool does for a watcher: watch a place, and look at what is in it by then.
 
+use oneloop_posix::Refusal;
 use rustix::fs::inotify::{self, WatchFlags};
 use rustix::io::Errno;
 use std::ffi::OsString;
@@ -76,7 +77,13 @@ fn names_in(place: &Place) -> io::Result<Vec<(OsString, bool)>> {
 /// An inotify fd.
 pub(super) fn open() -> io::Result<OwnedFd> {
     let flags = inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC;
-    inotify::init(flags).map_err(|errno| explain(errno, "max_user_instances", "watchers"))
+    inotify::init(flags).map_err(|errno| match Refusal::of(errno) {
+        Some(Refusal::Everywhere) => io::Error::new(
+            io::ErrorKind::Unsupported,
+            format!("watching needs inotify(7), which this kernel or sandbox refuses: {errno}"),
+        ),
+        _ => explain(errno, "max_user_instances", "watchers"),
+    })
 }
 
 /// `ENOSPC` says nothing of disks here, and `EMFILE` mostly nothing of open files: inotify(7) has limits of
