@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -311,8 +312,19 @@ struct Place<'a>(&'a Addr);
 impl fmt::Display for Place<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Addr::Inet(addr) if addr.port() == 0 => write!(f, "{}", addr.ip()),
-            Addr::Inet(addr) => write!(f, "{}:{}", addr.ip(), addr.port()),
+            Addr::Inet(addr) => {
+                write!(f, "{}", addr.ip())?;
+                match addr {
+                    SocketAddr::V6(addr) if addr.scope_id() != 0 => {
+                        write!(f, "%{}", addr.scope_id())?
+                    }
+                    _ => {}
+                }
+                match addr.port() {
+                    0 => Ok(()),
+                    port => write!(f, ":{port}"),
+                }
+            }
             Addr::UnixPath(path) => write!(f, "{}", path.display()),
             other => write!(f, "{other}"),
         }

@@ -1,5 +1,6 @@
 //! Where a socket is: an IP address and port, or a Unix name.
 
+use crate::resolve::literal_addr;
 use rustix::net::{self, AddressFamily, SocketAddrAny, SocketAddrUnix};
 use std::ffi::OsStr;
 use std::fmt;
@@ -117,11 +118,32 @@ impl fmt::Display for Addr {
 
 /// A text that is no address.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ParseAddrError(String);
+pub struct ParseAddrError {
+    text: String,
+    /// The interface that an IPv6 address names, when there is none of that name.
+    missing_interface: Option<String>,
+}
+
+impl ParseAddrError {
+    fn new(text: &str) -> Self {
+        ParseAddrError {
+            text: text.to_owned(),
+            missing_interface: None,
+        }
+    }
+
+    /// The name behind the `%` of an IPv6 address, when this machine has no such interface.
+    pub fn missing_interface(&self) -> Option<&str> {
+        self.missing_interface.as_deref()
+    }
+}
 
 impl fmt::Display for ParseAddrError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "'{}' is neither IP:PORT nor unix:PATH", self.0)
+        match &self.missing_interface {
+            Some(name) => write!(f, "'{}': there is no interface '{name}'", self.text),
+            None => write!(f, "'{}' is neither IP:PORT nor unix:PATH", self.text),
+        }
     }
 }
 impl std::error::Error for ParseAddrError {}
@@ -129,19 +151,38 @@ impl std::error::Error for ParseAddrError {}
 impl FromStr for Addr {
     type Err = ParseAddrError;
 
-    /// `127.0.0.1:8080`, `[::1]:8080`, `unix:/a/path` or, for an abstract name, `unix:@name`.
+    /// `127.0.0.1:8080`, `[::1]:8080`, `[fe80::1%eth0]:8080`, `unix:/a/path` or, for an abstract name,
+    /// `unix:@name`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.strip_prefix("unix:") {
-            Some("") => Err(ParseAddrError(text.to_owned())),
+            Some("") => Err(ParseAddrError::new(text)),
             Some(path) => Ok(match path.strip_prefix('@') {
                 Some(name) => Addr::UnixAbstract(name.into()),
                 None => Addr::UnixPath(path.into()),
             }),
-            None => text
-                .parse()
-                .map(Addr::Inet)
-                .map_err(|_| ParseAddrError(text.to_owned())),
+            None => match text.parse() {
+                Ok(addr) => Ok(Addr::Inet(addr)),
+                Err(_) => parse_scoped(text).map(Addr::Inet),
+            },
         }
+    }
+}
+
+/// `[IPV6%INTERFACE]:PORT`: the standard library takes the interface's number only.
+fn parse_scoped(text: &str) -> Result<SocketAddr, ParseAddrError> {
+    let wrong = || ParseAddrError::new(text);
+    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+    let host = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    let (host, port) = host.zip(port.parse().ok()).ok_or_else(wrong)?;
+    let (_, interface) = host.split_once('%').ok_or_else(wrong)?;
+    match literal_addr(host, port) {
+        Ok(addr) => addr.ok_or_else(wrong),
+        Err(_) => Err(ParseAddrError {
+            missing_interface: Some(interface.to_owned()),
+            ..wrong()
+        }),
     }
 }
 
@@ -162,6 +203,25 @@ mod tests {
         }
         let unnamed = Addr::UnixUnnamed;
         assert_eq!(Addr::from_kernel(unnamed.to_kernel().unwrap()), unnamed);
+    }
+
+    #[test]
+    fn an_interface_may_be_given_by_name_and_by_number() {
+        let by_number: Addr = "[fe80::1%1]:80".parse().unwrap();
+        assert_eq!("[fe80::1%lo]:80".parse(), Ok(by_number.clone()));
+        assert_eq!(by_number.to_string(), "[fe80::1%1]:80");
+        assert_eq!(Addr::from_kernel(by_number.to_kernel().unwrap()), by_number);
+        let error = "[fe80::1%nowhere]:80".parse::<Addr>().unwrap_err();
+        assert_eq!(error.missing_interface(), Some("nowhere"));
+        for wrong in [
+            "[fe80::1%lo]",
+            "[fe80::1%]:80",
+            "fe80::1%lo:80",
+            "[a%lo]:80",
+            "[::1%lo]:x",
+        ] {
+            assert!(wrong.parse::<Addr>().is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -43,7 +43,9 @@ pub use keepalive::Keepalive;
 pub use listener::{BACKLOG, ListenOptions, Listener, ListenerStats};
 pub use pipe::{PipeReader, PipeWriter, pipe};
 pub use relay::{Relay, RelayError, Relayed, Side, Way, relay};
-pub use resolve::{Family, ResolveError, ResolveOptions, resolve, resolve_name, resolve_with};
+pub use resolve::{
+    Family, ResolveError, ResolveOptions, literal_addr, resolve, resolve_name, resolve_with,
+};
 pub use send_file::{SendingFile, send_file};
 pub use socket::{Shutdown, Socket};
 pub use splice::COPY_FDS_MAX;

@@ -173,7 +173,7 @@ pub async fn resolve_with(
     port: u16,
     options: ResolveOptions,
 ) -> io::Result<Vec<SocketAddr>> {
-    if let Some(addr) = literal(host, port)? {
+    if let Some(addr) = literal_addr(host, port)? {
         let is_wanted = options
             .family
             .is_none_or(|family| family == Family::of(&addr.ip()));
@@ -230,8 +230,12 @@ fn panicked(host: &str) -> ResolveError {
     ResolveError::system(host, &io::Error::other("the look-up panicked"))
 }
 
-/// The address that a host's name is by itself, if it is one.
-fn literal(host: &str, port: u16) -> io::Result<Option<SocketAddr>> {
+/// The address that a host's name is by itself, if it is one: an IPv4 or IPv6 address, the latter perhaps
+/// with the number or name of an interface, `fe80::1%2` or `fe80::1%eth0`.
+///
+/// # Errors
+/// There is no such interface.
+pub fn literal_addr(host: &str, port: u16) -> io::Result<Option<SocketAddr>> {
     if let Ok(ip) = host.parse::<IpAddr>() {
         return Ok(Some(SocketAddr::new(ip, port)));
     }
@@ -339,17 +343,17 @@ mod tests {
     fn an_address_needs_no_look_up() {
         for host in ["127.0.0.1", "::1"] {
             let addr = SocketAddr::new(host.parse().unwrap(), 80);
-            assert_eq!(literal(host, 80).unwrap(), Some(addr));
+            assert_eq!(literal_addr(host, 80).unwrap(), Some(addr));
         }
-        assert_eq!(literal("localhost", 80).unwrap(), None);
+        assert_eq!(literal_addr("localhost", 80).unwrap(), None);
     }
 
     #[test]
     fn an_address_may_have_a_scope() {
-        let by_number = literal("fe80::1%1", 80).unwrap();
+        let by_number = literal_addr("fe80::1%1", 80).unwrap();
         assert_eq!(by_number, Some("[fe80::1%1]:80".parse().unwrap()));
-        assert_eq!(literal("fe80::1%lo", 80).unwrap(), by_number);
-        let error = literal("fe80::1%nowhere", 80).unwrap_err();
+        assert_eq!(literal_addr("fe80::1%lo", 80).unwrap(), by_number);
+        let error = literal_addr("fe80::1%nowhere", 80).unwrap_err();
         assert!(error.to_string().contains("'fe80::1%nowhere'"), "{error}");
     }
 

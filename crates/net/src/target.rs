@@ -1,6 +1,6 @@
 //! Where to connect to or to listen, as a user says it: an address, several, or a name and a port.
 
-use crate::resolve::{ResolveOptions, resolve_with};
+use crate::resolve::{ResolveOptions, literal_addr, resolve_with};
 use oneloop_core::Handle;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
@@ -79,7 +79,8 @@ pub trait ToTarget {
     /// The target.
     ///
     /// # Errors
-    /// `InvalidInput` for a text that is not `HOST:PORT`.
+    /// `InvalidInput` for a text that is not `HOST:PORT`; `NotFound` or `ENODEV` for the scope of an
+    /// address that names no interface.
     fn to_target(&self) -> io::Result<Target>;
 }
 
@@ -135,9 +136,9 @@ to_one_addr!(
 impl ToTarget for (&str, u16) {
     fn to_target(&self) -> io::Result<Target> {
         let (host, port) = *self;
-        Ok(match host.parse::<IpAddr>() {
-            Ok(ip) => Target::Addr(SocketAddr::new(ip, port)),
-            Err(_) => Target::Name(host.to_owned(), port),
+        Ok(match literal_addr(host, port)? {
+            Some(addr) => Target::Addr(addr),
+            None => Target::Name(host.to_owned(), port),
         })
     }
 }

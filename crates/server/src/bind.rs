@@ -27,7 +27,10 @@ pub(crate) fn resolve(options: &Options) -> Result<Vec<Addr>, String> {
 }
 
 fn resolve_one(text: &str) -> Result<Vec<Addr>, String> {
-    let wrong = || format!("cannot listen on '{text}': give HOST:PORT, PORT or unix:PATH");
+    let wrong = || {
+        let why = Endpoint::what_is_wrong(text);
+        format!("cannot listen on '{text}': {why}")
+    };
     match Endpoint::parse(text).ok_or_else(wrong)? {
         Endpoint::Addrs(addrs) => Ok(addrs),
         Endpoint::Name(host, port) => {

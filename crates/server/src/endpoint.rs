@@ -1,6 +1,6 @@
 //! How the command line names places on the network.
 
-use oneloop::net::Addr;
+use oneloop::net::{Addr, ParseAddrError};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Where to listen or to connect to, before any look-up.
@@ -13,7 +13,8 @@ pub(crate) enum Endpoint {
 }
 
 impl Endpoint {
-    /// HOST:PORT, PORT, unix:PATH or unix:@NAME. PORT, :PORT and localhost:PORT mean this machine only, in
+    /// HOST:PORT, PORT, unix:PATH or unix:@NAME; of an IPv6 address that is an interface's, its name or number
+    /// comes behind a %. PORT, :PORT and localhost:PORT mean this machine only, in
     /// both families.
     pub(crate) fn parse(text: &str) -> Option<Endpoint> {
         if let Ok(addr) = text.parse() {
@@ -35,6 +36,15 @@ impl Endpoint {
         let is_name = !host.is_empty() && !host.contains([':', '/', '%']);
         is_name.then_some(())?;
         Some(Endpoint::Name(host.to_owned(), port.parse().ok()?))
+    }
+
+    /// Why a text that [`Endpoint::parse`] does not take is none.
+    pub(crate) fn what_is_wrong(text: &str) -> String {
+        let error = text.parse::<Addr>().err();
+        match error.as_ref().and_then(ParseAddrError::missing_interface) {
+            Some(name) => format!("there is no interface '{name}'"),
+            None => "give HOST:PORT, PORT or unix:PATH".to_owned(),
+        }
     }
 
     /// True for port 0, which stands for any free one: to listen on, not to connect to.
@@ -73,6 +83,9 @@ mod tests {
     fn addresses_and_names_are_told_apart() {
         assert_eq!(Endpoint::parse("[::1]:80"), addrs(&["[::1]:80"]));
         assert_eq!(Endpoint::parse("unix:@a"), addrs(&["unix:@a"]));
+        assert_eq!(Endpoint::parse("[fe80::1%lo]:0"), addrs(&["[fe80::1%1]:0"]));
+        let why = Endpoint::what_is_wrong("[fe80::1%nowhere]:0");
+        assert_eq!(why, "there is no interface 'nowhere'");
         let name = Some(Endpoint::Name("example.org".to_owned(), 80));
         assert_eq!(Endpoint::parse("example.org:80"), name);
         for text in [

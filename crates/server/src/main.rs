@@ -35,6 +35,7 @@ mod service;
 mod socket_file;
 mod stop;
 mod task;
+mod to_itself;
 mod upstream;
 mod watch;
 mod work;

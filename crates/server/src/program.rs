@@ -22,6 +22,7 @@ use std::fmt;
 use std::fs;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::pin::{Pin, pin};
@@ -175,10 +176,11 @@ pub(crate) fn variables_of(client: &Socket) -> Vec<(&'static str, String)> {
 
 fn inet(addr: &io::Result<Addr>) -> Option<(String, String)> {
     let addr = addr.as_ref().ok()?.inet()?;
-    Some((
-        addr.ip().to_canonical().to_string(),
-        addr.port().to_string(),
-    ))
+    let ip = match addr {
+        SocketAddr::V6(v6) if v6.scope_id() != 0 => format!("{}%{}", v6.ip(), v6.scope_id()),
+        _ => addr.ip().to_canonical().to_string(),
+    };
+    Some((ip, addr.port().to_string()))
 }
 
 /// A program that runs for a client. Dropped while it does, it is killed with all that it has started.

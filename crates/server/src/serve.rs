@@ -7,9 +7,11 @@ use crate::inspect;
 use crate::limits;
 use crate::logging::TURN;
 use crate::options::Options;
+use crate::peer::Peers;
 use crate::program::GRACE;
 use crate::service::{Service, Shared, Stage};
 use crate::stop::StopRequests;
+use crate::to_itself;
 use crate::work::Work;
 use oneloop::net::{Addr, Listener};
 use oneloop::signal::number::SIGUSR1;
@@ -31,6 +33,13 @@ pub(crate) fn run(options: Options, work: Work, addrs: &[Addr]) -> Result<ExitCo
     let handle = event_loop.handle();
     let mut files = Vec::new();
     let listeners = listen_all(&handle, addrs, &options, &mut files)?;
+    // Only now are ports that the kernel chose known, and the files of Unix sockets there.
+    if let Work::Relay(Peers::Upstream(upstream)) = &work
+        && let Err(problem) = to_itself::check(upstream, &listeners)
+    {
+        let problem = options.origins.blame("to", problem);
+        return Ok(crate::fail(&problem, &[], 2));
+    }
     let stop = StopRequests::listen(&handle).map_err(explain_signals)?;
     let questions = Signals::new(&handle, &[SIGUSR1]).map_err(explain_signals)?;
     adopted::reap_in_background(&handle).map_err(explain_signals)?;

@@ -6,6 +6,7 @@ use oneloop::Handle;
 use oneloop::net::{Addr, ConnectOptions, Keepalive, Socket, TcpStream};
 use std::fmt;
 use std::io;
+use std::net::ToSocketAddrs;
 use std::time::Duration;
 
 /// The places of `--to`, to be tried in turn.
@@ -17,7 +18,7 @@ pub(crate) struct Upstream {
 }
 
 #[derive(Debug)]
-enum Place {
+pub(crate) enum Place {
     Addr(Addr),
     /// A name is looked up each time, as it may move.
     Name(String, u16),
@@ -62,7 +63,7 @@ impl Upstream {
                 options.origins.blame("to", problem)
             };
             match Endpoint::parse(text) {
-                None => Err(wrong("give HOST:PORT, PORT or unix:PATH")),
+                None => Err(wrong(&Endpoint::what_is_wrong(text))),
                 Some(endpoint) if endpoint.has_port_0() => Err(wrong("no server has port 0")),
                 Some(endpoint) => Ok(endpoint),
             }
@@ -73,6 +74,22 @@ impl Upstream {
             places: endpoints.into_iter().flat_map(Place::all_of).collect(),
             connect_timeout: options.connect_timeout.into(),
             keepalive: options.keepalive.0,
+        })
+    }
+
+    /// Where its places lead to now. Of names, only those with one of these ports are looked up, which takes
+    /// its time.
+    pub(crate) fn leads_to(&self, ports: &[u16]) -> impl Iterator<Item = (&Place, Vec<Addr>)> {
+        self.places.iter().map(|place| {
+            let addrs = match place {
+                Place::Addr(addr) => vec![addr.clone()],
+                Place::Name(host, port) if ports.contains(port) => {
+                    let found = (host.as_str(), *port).to_socket_addrs();
+                    found.into_iter().flatten().map(Addr::Inet).collect()
+                }
+                Place::Name(..) => Vec::new(),
+            };
+            (place, addrs)
         })
     }
 

@@ -11,7 +11,7 @@ use crate::runtime::{Runtime, Tick, current};
 use crate::thrown::{Outcome, Thrown};
 use nix::errno::Errno;
 use oneloop_core::{Direction, Source};
-use oneloop_net::{Chunk, Datagram, Interface, UdpOptions, UdpSocket, resolve};
+use oneloop_net::{Chunk, Datagram, Interface, UdpOptions, UdpSocket, literal_addr, resolve};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
@@ -141,12 +141,12 @@ impl Socket {
         }
         self.inner.bound.set(Bound::Binding);
         let all = self.kind().unspecified();
-        self.look_up(host, all, move |socket, found| {
+        self.look_up(host, (all, port).into(), move |socket, found| {
             if socket.inner.is_closed.get() {
                 return Ok(());
             }
             match found {
-                Ok(ip) => socket.bind_to(SocketAddr::new(ip, port)),
+                Ok(addr) => socket.bind_to(addr),
                 Err(error) => socket.fail_to_bind(&error),
             }
         });
@@ -218,29 +218,31 @@ impl Socket {
         self.emit_error(error)
     }
 
-    /// From a host's name to its address, in a later tick; `None` is the default.
+    /// From a host to its address, in a later tick: the default without one, and with its port.
     fn look_up(
         &self,
-        host: Option<String>,
-        default: IpAddr,
-        then: impl FnOnce(&Socket, Result<IpAddr, Error>) -> Result<(), Thrown> + 'static,
+        host: Host,
+        default: SocketAddr,
+        then: impl FnOnce(&Socket, Result<SocketAddr, Error>) -> Result<(), Thrown> + 'static,
     ) {
-        let Some(host) = host else {
-            return self.next_call(move |socket| then(socket, Ok(default)));
+        let port = default.port();
+        let host = match host {
+            Host::Default => return self.next_call(move |socket| then(socket, Ok(default))),
+            Host::Addr(addr) => return self.next_call(move |socket| then(socket, Ok(addr))),
+            Host::Name(host) => host,
         };
-        if let Ok(ip) = host.parse() {
-            return self.next_call(move |socket| then(socket, Ok(ip)));
+        if let Ok(Some(addr)) = literal_addr(&host, port) {
+            return self.next_call(move |socket| then(socket, Ok(addr)));
         }
         let socket = self.clone();
         let handle = self.inner.runtime.handle.clone();
         self.inner.runtime.handle.spawn_detached(async move {
-            let found = resolve(&handle, &host, 0).await;
+            let found = resolve(&handle, &host, port).await;
             let kind = socket.kind();
             let first =
                 |addrs: Vec<SocketAddr>| addrs.into_iter().find(|addr| kind.takes(addr.ip()));
             let none = || io::Error::other("the host has no address of that family");
             let found = found.and_then(|addrs| first(addrs).ok_or_else(none));
-            let found = found.map(|addr| addr.ip());
             let found = found.map_err(|error| Error::not_found(&host, error));
             let runtime = Rc::clone(&socket.inner.runtime);
             runtime.make_callback(|| then(&socket, found));
@@ -311,8 +313,9 @@ impl Socket {
         self.once_bound(Box::new(move |socket| {
             let then = then.map(|then| socket.call_at_connect(then));
             let localhost = socket.kind().localhost();
-            socket.look_up(host, localhost, move |socket, found| {
-                socket.do_connect(found.map(|ip| SocketAddr::new(ip, port)), then);
+            let default = (localhost, port).into();
+            socket.look_up(host, default, move |socket, found| {
+                socket.do_connect(found, then);
                 Ok(())
             });
             Ok(())
@@ -439,9 +442,10 @@ impl Socket {
         let bytes = bytes.to_owned();
         self.once_bound(Box::new(move |socket| {
             let localhost = socket.kind().localhost();
-            socket.look_up(host, localhost, move |socket, found| {
+            let default = (localhost, port).into();
+            socket.look_up(host, default, move |socket, found| {
                 match (found, sent) {
-                    (Ok(ip), sent) => socket.do_send(Some(SocketAddr::new(ip, port)), bytes, sent),
+                    (Ok(addr), sent) => socket.do_send(Some(addr), bytes, sent),
                     (Err(error), Some(sent)) => socket.next_call(|_| sent(Err(error))),
                     (Err(error), None) => {
                         socket.next_call(move |socket| socket.emit_error(&error));
@@ -795,9 +799,18 @@ fn is_connected() -> Error {
     Error::new("ERR_SOCKET_DGRAM_IS_CONNECTED", "Already connected")
 }
 
-fn host_and_port(endpoint: impl Into<Endpoint>) -> Result<(Option<String>, i64), Error> {
+/// Where an endpoint is, besides its port.
+enum Host {
+    /// This machine.
+    Default,
+    Name(String),
+    Addr(SocketAddr),
+}
+
+fn host_and_port(endpoint: impl Into<Endpoint>) -> Result<(Host, i64), Error> {
     match endpoint.into() {
-        Endpoint::Port { host, port } => Ok((host, port)),
+        Endpoint::Port { host, port } => Ok((host.map_or(Host::Default, Host::Name), port)),
+        Endpoint::Addr(addr) => Ok((Host::Addr(addr), addr.port().into())),
         Endpoint::Path(path) => {
             let message = format!("a UDP socket has a port, not a path: {}", path.display());
             Err(Error::new("ERR_INVALID_ARG_VALUE", message))

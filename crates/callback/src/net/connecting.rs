@@ -9,9 +9,9 @@ use crate::error::Error;
 use crate::thrown::{Thrown, or_rethrow};
 use crate::timers::{Timeout, clear_timeout, set_timeout};
 use nix::errno::Errno;
-use oneloop_net::{Addr, Connecting, Unconnected, in_turn, resolve};
+use oneloop_net::{Addr, Connecting, Unconnected, in_turn, literal_addr, resolve};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::rc::Rc;
 
 /// What is known of a connect that is under way.
@@ -52,13 +52,17 @@ impl Socket {
                 self.begin_connect(options);
                 or_rethrow(self.attempt(Endpoint::unix_addr(&path)));
             }
+            Endpoint::Addr(addr) => {
+                self.begin_connect(options);
+                self.attempt_soon(addr);
+            }
             Endpoint::Port { host, port } => {
                 let port = Endpoint::checked_port(port, "Port")?;
                 self.begin_connect(options);
                 let host = host.unwrap_or_else(|| "localhost".to_owned());
-                match host.parse::<IpAddr>() {
-                    Ok(ip) => self.attempt_soon(SocketAddr::new(ip, port)),
-                    Err(_) => self.look_up(host, port),
+                match literal_addr(&host, port) {
+                    Ok(Some(addr)) => self.attempt_soon(addr),
+                    _ => self.look_up(host, port),
                 }
             }
         }
@@ -288,7 +292,8 @@ impl Socket {
         if ip.is_none() && port == 0 {
             return Ok(None);
         }
-        let local = SocketAddr::new(ip.unwrap_or(unspecified_ip(&remote)), port).into();
+        let ip = ip.unwrap_or(unspecified_ip(&remote));
+        let local = with_scope_of(&remote, ip, port).into();
         let bound = Unconnected::to_reach(addr).and_then(|mut unconnected| {
             unconnected.bind(&local)?;
             Ok(unconnected)
@@ -363,6 +368,17 @@ fn is_known_at_once(addr: &Addr, error: &io::Error) -> bool {
     let errno = error.raw_os_error().map(Errno::from_raw);
     let is_connected = matches!(errno, Some(Errno::EALREADY | Errno::EISCONN));
     is_connected || (addr.inet().is_some() && errno != Some(Errno::ECONNREFUSED))
+}
+
+/// An address of this end. A link-local one is an interface's, and that is the one that leads to the other
+/// end.
+fn with_scope_of(remote: &SocketAddr, ip: IpAddr, port: u16) -> SocketAddr {
+    match (ip, remote) {
+        (IpAddr::V6(ip), SocketAddr::V6(remote)) if ip.is_unicast_link_local() => {
+            SocketAddrV6::new(ip, port, 0, remote.scope_id()).into()
+        }
+        _ => SocketAddr::new(ip, port),
+    }
 }
 
 fn unspecified_ip(addr: &SocketAddr) -> IpAddr {

@@ -31,6 +31,8 @@ pub enum Endpoint {
         /// 0 to 65,535.
         port: i64,
     },
+    /// An address and port, as they are: with the scope of an IPv6 address, too.
+    Addr(SocketAddr),
     /// A Unix socket; a path that begins with a NUL is an abstract name.
     Path(PathBuf),
 }
@@ -88,7 +90,7 @@ from_ports!(u16, i32, u32, i64);
 
 impl From<SocketAddr> for Endpoint {
     fn from(addr: SocketAddr) -> Self {
-        (addr.ip(), addr.port()).into()
+        Endpoint::Addr(addr)
     }
 }
 
@@ -149,7 +151,8 @@ pub struct ConnectOptions {
     pub socket: SocketOptions,
     /// As [`Socket::set_timeout`](super::Socket::set_timeout), before it connects.
     pub timeout_ms: Option<f64>,
-    /// From which address of this machine.
+    /// From which address of this machine. A link-local one is of the interface that the other end's
+    /// address names.
     pub local_address: Option<IpAddr>,
     /// From which port; 0 lets the kernel choose.
     pub local_port: u16,

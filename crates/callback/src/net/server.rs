@@ -12,12 +12,12 @@ use crate::thrown::{Outcome, Thrown};
 use nix::errno::Errno;
 use oneloop_core::{Direction, Key, Slots};
 use oneloop_net::{
-    Addr, ListenOptions as NetListenOptions, Listener, Socket as NetSocket, resolve,
+    Addr, ListenOptions as NetListenOptions, Listener, Socket as NetSocket, literal_addr, resolve,
 };
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
@@ -120,6 +120,7 @@ impl Server {
         }
         match endpoint.into() {
             Endpoint::Path(path) => self.listen_on(Endpoint::unix_addr(&path), &options),
+            Endpoint::Addr(addr) => self.listen_soon(addr, options, number),
             Endpoint::Port { host, port } => {
                 let port = Endpoint::checked_port(port, "options.port")?;
                 match host {
@@ -172,14 +173,18 @@ impl Server {
         self.on_bound(&addr, bound);
     }
 
+    fn listen_soon(&self, addr: SocketAddr, options: ListenOptions, number: u64) {
+        self.next_call(move |server| {
+            if server.inner.listening_number.get() == number {
+                server.listen_on(addr.into(), &options);
+            }
+            Ok(())
+        });
+    }
+
     fn look_up_and_listen(&self, host: String, port: u16, options: ListenOptions, number: u64) {
-        if let Ok(ip) = host.parse::<IpAddr>() {
-            return self.next_call(move |server| {
-                if server.inner.listening_number.get() == number {
-                    server.listen_on(SocketAddr::new(ip, port).into(), &options);
-                }
-                Ok(())
-            });
+        if let Ok(Some(addr)) = literal_addr(&host, port) {
+            return self.listen_soon(addr, options, number);
         }
         let server = self.clone();
         let handle = self.inner.runtime.handle.clone();

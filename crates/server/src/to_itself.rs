@@ -1,0 +1,146 @@
+//! Whether a proxy would connect to itself: each client would come back as another one, until one client has
+//! taken all places.
+
+use crate::upstream::Upstream;
+use oneloop::net::{Addr, Listener};
+use rustix::net::sockopt;
+use std::fs::metadata;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// # Errors
+/// A sentence that names the place, and the listener that it leads to.
+pub(crate) fn check(upstream: &Upstream, listeners: &[Listener]) -> Result<(), String> {
+    let listens: Vec<_> = listeners.iter().filter_map(Listens::of).collect();
+    let ports: Vec<_> = listens.iter().filter_map(|own| own.addr.port()).collect();
+    for (place, addrs) in upstream.leads_to(&ports) {
+        let own = |addr: &Addr| listens.iter().find(|own| own.is_reached_by(addr));
+        if let Some(own) = addrs.iter().find_map(own) {
+            return Err(format!(
+                "cannot connect to '{place}': this server itself listens there, on {}",
+                own.addr
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Where one listener of ours is.
+struct Listens {
+    addr: Addr,
+    /// `IPV6_V6ONLY`
+    is_v6_only: bool,
+}
+
+impl Listens {
+    fn of(listener: &Listener) -> Option<Self> {
+        Some(Listens {
+            addr: listener.local_addr().ok()?,
+            is_v6_only: sockopt::ipv6_v6only(listener).unwrap_or(false), // no IPv6 socket has none
+        })
+    }
+
+    /// True if a connect to that address is one to this listener.
+    fn is_reached_by(&self, target: &Addr) -> bool {
+        match (&self.addr, target) {
+            (Addr::Inet(own), Addr::Inet(target)) => {
+                own.port() == target.port() && self.takes(*own, *target)
+            }
+            (Addr::UnixPath(own), Addr::UnixPath(target)) => is_same_file(own, target),
+            (own, target) => own == target,
+        }
+    }
+
+    fn takes(&self, own: SocketAddr, target: SocketAddr) -> bool {
+        let ip = reached(target.ip().to_canonical());
+        let takes_family = match own {
+            SocketAddr::V4(_) => ip.is_ipv4(),
+            SocketAddr::V6(_) => ip.is_ipv6() || !self.is_v6_only,
+        };
+        if own.ip().is_unspecified() {
+            return takes_family && is_of_this_machine(target, ip);
+        }
+        // The same link-local address may be there once for each interface.
+        let scope = |addr| match addr {
+            SocketAddr::V6(addr) => addr.scope_id(),
+            SocketAddr::V4(_) => 0,
+        };
+        own.ip().to_canonical() == ip && scope(own) == scope(target)
+    }
+}
+
+/// The kernel takes a connect to "all addresses" for one to the loopback address.
+fn reached(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    }
+}
+
+/// Only an address of this machine can be bound, in the scope that it is given with.
+fn is_of_this_machine(target: SocketAddr, ip: IpAddr) -> bool {
+    let mut addr = target;
+    addr.set_ip(ip);
+    addr.set_port(0);
+    ip.is_loopback() || (!ip.is_multicast() && UdpSocket::bind(addr).is_ok())
+}
+
+/// True for one file under two names.
+fn is_same_file(a: &Path, b: &Path) -> bool {
+    let id = |path: &Path| metadata(path).ok().map(|file| (file.dev(), file.ino()));
+    id(a).is_some() && id(a) == id(b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reaches(own: &str, is_v6_only: bool, target: &str) -> bool {
+        let own = Listens {
+            addr: own.parse().unwrap(),
+            is_v6_only,
+        };
+        own.is_reached_by(&target.parse().unwrap())
+    }
+
+    #[test]
+    fn an_address_leads_to_the_listener_on_it() {
+        assert!(reaches("127.0.0.1:7", false, "127.0.0.1:7"));
+        assert!(reaches("127.0.0.1:7", false, "0.0.0.0:7"));
+        assert!(reaches("127.0.0.1:7", false, "[::ffff:127.0.0.1]:7"));
+        assert!(reaches("[::1]:7", false, "[::]:7"));
+        assert!(reaches("[fe80::1%1]:7", false, "[fe80::1%1]:7"));
+        assert!(reaches("unix:@a", false, "unix:@a"));
+        for other in [
+            "127.0.0.1:8",
+            "127.0.0.2:7",
+            "[::1]:7",
+            "192.0.2.1:7",
+            "unix:@a",
+        ] {
+            assert!(!reaches("127.0.0.1:7", false, other), "{other}");
+        }
+        assert!(!reaches("[fe80::1%1]:7", false, "[fe80::1%2]:7"));
+        assert!(!reaches("unix:@a", false, "unix:@b"));
+    }
+
+    #[test]
+    fn every_address_of_this_machine_leads_to_a_listener_on_all_of_them() {
+        for target in [
+            "127.0.0.1:7",
+            "127.3.4.5:7",
+            "0.0.0.0:7",
+            "[::ffff:127.0.0.1]:7",
+        ] {
+            assert!(reaches("0.0.0.0:7", false, target), "{target}");
+            assert!(reaches("[::]:7", false, target), "{target}");
+            assert!(!reaches("[::]:7", true, target), "{target}");
+        }
+        assert!(reaches("[::]:7", true, "[::1]:7"));
+        assert!(!reaches("0.0.0.0:7", false, "[::1]:7"));
+        assert!(!reaches("0.0.0.0:7", false, "192.0.2.1:7"), "TEST-NET-1");
+        assert!(!reaches("[::]:7", false, "[2001:db8::1]:7"));
+    }
+}
