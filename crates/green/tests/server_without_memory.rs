@@ -53,6 +53,8 @@ fn without_memory_for_a_stack_a_client_is_shed_and_the_next_one_is_served() {
                 ControlFlow::Break(())
             })
         });
+        let closes = StreamServer::start(TcpListener::bind(ANY).unwrap(), |_, _| ());
+        let closes_addr = closes.local_addr().unwrap();
         yield_now();
 
         let released = Event::new();
@@ -75,6 +77,15 @@ fn without_memory_for_a_stack_a_client_is_shed_and_the_next_one_is_served() {
         let refused = StreamServer::start(TcpListener::bind(ANY).unwrap(), |_, _| ());
         let error = refused.until_stopped().unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::OutOfMemory);
+
+        while closes.stats().unwrap().pauses < 4 {
+            let mut client = TcpStream::connect(closes_addr).unwrap();
+            assert!(matches!(client.read(&mut [0]), Ok(0)), "it is closed");
+        }
+        closes.close(); // in a pause of 80 ms
+        yield_now();
+        let error = TcpStream::connect(closes_addr).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
 
         released.set();
         for holder in holders {

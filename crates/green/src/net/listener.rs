@@ -10,7 +10,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::panic::Location;
 use std::rc::Rc;
-use std::task::Context;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// A socket of some family that listens: [`TcpListener`], [`UnixListener`]. Clones are the same one.
@@ -47,6 +47,21 @@ impl<L> Listener<L> {
     /// Stops listening, for all clones; who waits for a connection is woken with `EBADF`.
     pub fn close(&self) {
         self.open.close();
+    }
+
+    /// Accepting may pause, which is a wait for a timer and not for the socket: a close wakes it all the
+    /// same.
+    #[track_caller]
+    fn accept_with<T>(
+        &self,
+        poll: impl Fn(&L, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> io::Result<T> {
+        self.open.io(Direction::Read, |listener, cx| {
+            let closed = self
+                .open
+                .poll_closed_from_elsewhere(Direction::Read, cx.waker());
+            closed.unwrap_or_else(|| poll(listener, cx))
+        })
     }
 }
 
@@ -89,8 +104,7 @@ impl TcpListener {
     /// Outside of a green thread.
     #[track_caller]
     pub fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let accept = |listener: &net::TcpListener, cx: &mut Context<'_>| listener.poll_accept(cx);
-        let (socket, peer) = self.open.io(Direction::Read, accept)?;
+        let (socket, peer) = self.accept_with(net::TcpListener::poll_accept)?;
         Ok((Stream::new(socket), peer))
     }
 
@@ -143,8 +157,7 @@ impl UnixListener {
     /// Outside of a green thread.
     #[track_caller]
     pub fn accept(&self) -> io::Result<(UnixStream, Addr)> {
-        let accept = |listener: &net::UnixListener, cx: &mut Context<'_>| listener.poll_accept(cx);
-        let (socket, peer) = self.open.io(Direction::Read, accept)?;
+        let (socket, peer) = self.accept_with(net::UnixListener::poll_accept)?;
         Ok((Stream::new(socket), peer))
     }
 }
@@ -173,9 +186,7 @@ impl UnixSeqpacketListener {
     /// Outside of a green thread.
     #[track_caller]
     pub fn accept(&self) -> io::Result<(UnixSeqpacket, Addr)> {
-        let accept =
-            |listener: &net::UnixSeqpacketListener, cx: &mut Context<'_>| listener.poll_accept(cx);
-        let (socket, peer) = self.open.io(Direction::Read, accept)?;
+        let (socket, peer) = self.accept_with(net::UnixSeqpacketListener::poll_accept)?;
         Ok((UnixSeqpacket::new(socket), peer))
     }
 }
