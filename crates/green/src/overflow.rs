@@ -1,106 +1,76 @@
 //! A green stack that overflows says whose it was, instead of a bare SIGSEGV.
 //!
 //! As the standard library does for its threads: a handler on an alternate stack looks whether the
-//! address is in the guard page of the green thread that runs; if so it tells and aborts. Other faults
-//! go to whoever handled them before.
+//! address is in the guard page of the green thread that runs; if so it tells and aborts. A signal that
+//! comes when the stack is almost full is told apart: its handler needs room, unless it has an
+//! alternate stack, too. All other faults go where they went before.
 
-use crate::{switch, thread_end};
+use crate::state::State;
+use crate::{stack, switch, thread_end};
+use oneloop_core::Handle;
+use oneloop_posix::alternate_stack;
+use oneloop_posix::fault::{self, Fault};
 use std::cell::Cell;
-use std::ffi::c_int;
-use std::mem::{MaybeUninit, zeroed};
-use std::ptr::{null, null_mut};
-use std::sync::OnceLock;
 
-/// What the handler needs, with room to spare.
-const ALTERNATE_BYTES: usize = 32 * 1024;
+/// What our handlers need, with room to spare: those of signals, and the line below.
+const HANDLER_BYTES: usize = 16 * 1024;
 
-/// Who handled the signals before.
-struct Before {
-    segv: libc::sigaction,
-    bus: libc::sigaction,
-}
+/// The x86-64 ABI lets a function use that much below its stack pointer; the kernel leaves it alone.
+const RED_ZONE_BYTES: usize = 128;
 
-static BEFORE: OnceLock<Before> = OnceLock::new();
+const NO_FRAME: &str =
+    " got a signal whose handler, which has no SA_ONSTACK, does not fit on its stack of ";
 
 thread_local! {
-    static WATCHED: Cell<bool> = const { Cell::new(false) };
+    static WATCHED_IN: Cell<Option<u64>> = const { Cell::new(None) };
 }
 
-/// Sees to it that an overflow on this thread can be told of.
+/// Sees to it that green stacks can overflow on this thread, and signals come upon them. Once for each
+/// call into a loop: what was there in another one, the thread's end may have taken away.
 pub(crate) fn watch_this_thread() {
-    if !WATCHED.replace(true) {
-        BEFORE.get_or_init(|| Before {
-            segv: install(libc::SIGSEGV),
-            bus: install(libc::SIGBUS),
-        });
-        ensure_alternate_stack();
+    let entry = Some(Handle::entry());
+    if WATCHED_IN.replace(entry) != entry {
+        // SAFETY: `look` does only what signal-safety(7) allows.
+        unsafe { fault::watch(look) };
+        // Without memory for it, handlers run on the stack that they come upon.
+        let _ = alternate_stack::ensure(HANDLER_BYTES);
         thread_end::watch_this_thread();
     }
 }
 
-fn install(signal: c_int) -> libc::sigaction {
-    // SAFETY: all zeros is a valid sigaction: no flags, the default handler, an empty mask.
-    let mut action: libc::sigaction = unsafe { zeroed() };
-    action.sa_sigaction = on_fault as *const () as usize;
-    action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
-    let mut before = MaybeUninit::zeroed();
-    // SAFETY: both point to sigactions; the handler is async-signal-safe.
-    unsafe { libc::sigaction(signal, &action, before.as_mut_ptr()) };
-    // SAFETY: zeroed is valid, and the call can only have written a valid one over it.
-    unsafe { before.assume_init() }
-}
-
-/// The standard library gives its threads an alternate stack; other threads get one here, for good.
-fn ensure_alternate_stack() {
-    // SAFETY: all zeros is a valid stack_t.
-    let mut present: libc::stack_t = unsafe { zeroed() };
-    // SAFETY: it only reads, into a stack_t.
-    unsafe { libc::sigaltstack(null(), &mut present) };
-    if present.ss_flags & libc::SS_DISABLE != 0 {
-        let memory = Box::leak(vec![0_u8; ALTERNATE_BYTES].into_boxed_slice());
-        let stack = libc::stack_t {
-            ss_sp: memory.as_mut_ptr().cast(),
-            ss_flags: 0,
-            ss_size: ALTERNATE_BYTES,
-        };
-        // SAFETY: the memory is leaked, so it is there for as long as the thread.
-        unsafe { libc::sigaltstack(&stack, null_mut()) };
-    }
-}
-
-/// The handler: only what is async-signal-safe happens here.
-extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, _context: *mut libc::c_void) {
-    // SAFETY: the kernel gives a handler with SA_SIGINFO a valid siginfo, of a fault.
-    let address = unsafe { (*info).si_addr() } as usize;
-    switch::with_overflowed(address, |name, at, bytes| {
-        let mut line = Line::default();
-        line.push("\ngreen thread '");
-        line.push(name.unwrap_or("unnamed"));
-        line.push("' spawned at ");
-        line.push(at.file());
-        line.push(":");
-        line.push_number(at.line() as usize);
-        line.push(" has overflowed its stack of ");
-        line.push_number(bytes / 1024);
-        line.push(" KiB: see Builder::stack_bytes\n");
-        line.write();
-        // SAFETY: abort(3) is async-signal-safe.
-        unsafe { libc::abort() };
+/// Looks at a fault, in its handler.
+fn look(fault: Fault) {
+    switch::with_running(|thread| {
+        let guard = stack::guard_of(&thread.stack);
+        match fault {
+            Fault::At(address) if guard.contains(&address) => {
+                tell(thread, " has overflowed its stack of ");
+                // SAFETY: abort(3) is async-signal-safe.
+                unsafe { libc::abort() };
+            }
+            Fault::NoFrame(at) if thread.stack.contains(&at) => {
+                if at.saturating_sub(guard.end) < alternate_stack::frame_bytes() + RED_ZONE_BYTES {
+                    tell(thread, NO_FRAME);
+                }
+            }
+            Fault::At(_) | Fault::NoFrame(_) | Fault::Other => {}
+        }
     });
-    let Some(before) = BEFORE.get() else { return };
-    let action = if signal == libc::SIGBUS {
-        &before.bus
-    } else {
-        &before.segv
-    };
-    // SAFETY: it is what was installed before. Back in the program the fault happens again, and finds
-    // that handler.
-    unsafe { libc::sigaction(signal, action, null_mut()) };
-    // SAFETY: as above, a valid siginfo.
-    if unsafe { (*info).si_code } <= 0 {
-        // SAFETY: raise(3) is async-signal-safe. Somebody sent this one: it would not come again.
-        unsafe { libc::raise(signal) };
-    }
+}
+
+/// Says what happened to a green thread and its stack. Async-signal-safe.
+fn tell(thread: &State, what: &str) {
+    let mut line = Line::default();
+    line.push("\ngreen thread '");
+    line.push(thread.name.get().unwrap_or("unnamed"));
+    line.push("' spawned at ");
+    line.push(thread.spawned_at.file());
+    line.push(":");
+    line.push_number(thread.spawned_at.line() as usize);
+    line.push(what);
+    line.push_number(thread.stack.len() / 1024);
+    line.push(" KiB: see Builder::stack_bytes\n");
+    line.write();
 }
 
 /// A line of text that needs no allocation; what does not fit is cut.

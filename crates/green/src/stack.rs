@@ -5,7 +5,6 @@
 //! is no mapping of its own, and neighbouring stacks are one mapping to the kernel; elsewhere each
 //! stack is two, and `vm.max_map_count` ends it at some 32,000 stacks.
 
-use crate::overflow;
 use corosensei::stack::valgrind::ValgrindStackRegistration;
 use corosensei::stack::{STACK_ALIGNMENT, Stack, StackPointer};
 use oneloop_posix::Refusal;
@@ -47,7 +46,6 @@ struct Mapping {
 
 impl Mapping {
     fn new(bytes: usize) -> io::Result<Self> {
-        overflow::watch_this_thread();
         let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::STACK;
         // SAFETY: the kernel chooses the place, so no memory in use is mapped over.
         let low = unsafe {

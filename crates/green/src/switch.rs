@@ -11,7 +11,8 @@
 //! where is kept in `CURRENT`, which each resume saves and restores.
 
 use crate::cleanup::is_below_cleanup;
-use crate::stack::{GreenStack, guard_of};
+use crate::overflow;
+use crate::stack::GreenStack;
 use crate::state::State;
 use crate::thread_end;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
@@ -21,7 +22,6 @@ use std::fmt;
 use std::future::Future;
 use std::mem;
 use std::ops::{Deref, Range};
-use std::panic::Location;
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::rc::Rc;
@@ -54,18 +54,12 @@ pub(crate) fn current() -> Option<Rc<State>> {
     Some(unsafe { Rc::from_raw(state.as_ptr()) })
 }
 
-/// For the handler of a fault: if the address is in the guard page of the green thread that runs, its
-/// name, where it was spawned, and the size of its stack. Async-signal-safe if `tell` is.
-pub(crate) fn with_overflowed(
-    address: usize,
-    tell: impl FnOnce(Option<&str>, &'static Location<'static>, usize),
-) {
-    let Some(state) = CURRENT.get() else { return };
-    // SAFETY: as in `current`; nothing in there is borrowed mutably by what the fault interrupted, as
-    // these fields never change.
-    let state = unsafe { state.as_ref() };
-    if guard_of(&state.stack).contains(&address) {
-        tell(state.name.get(), state.spawned_at, state.stack.len());
+/// For the handler of a fault: the green thread that runs. Async-signal-safe if `look` is, and looks only
+/// at what never changes.
+pub(crate) fn with_running(look: impl FnOnce(&State)) {
+    if let Some(state) = CURRENT.get() {
+        // SAFETY: as in `current`; the fault may have interrupted a change of other fields.
+        look(unsafe { state.as_ref() });
     }
 }
 
@@ -161,6 +155,7 @@ impl Drop for Arrived {
 /// True unless the thread has begun to end since the stack last ran, in that call into a loop.
 #[cold]
 fn may_run_again(last: u64) -> bool {
+    overflow::watch_this_thread();
     if last == 0 || !thread_end::has_begun() {
         return true;
     }

@@ -14,6 +14,10 @@ use std::cell::Cell;
 use std::sync::{OnceLock, mpsc};
 use std::thread;
 
+const LEFT_BEHIND: &str = "oneloop: green threads are left behind, as their loop was dropped or run \
+    while the thread-locals of its thread were being destroyed, which they may refer to: keep the loop on \
+    a stack, as green::run does";
+
 thread_local! {
     /// Set when [`SENTINEL`] is destroyed: some destructors run even later, below other functions.
     static IS_OVER: Cell<bool> = const { Cell::new(false) };
@@ -56,10 +60,7 @@ pub(crate) fn has_begun() -> bool {
 /// Says once that stacks of this thread are left behind.
 pub(crate) fn tell() {
     if !IS_TOLD.replace(true) {
-        let line = "oneloop: green threads are left behind, as their loop was dropped or run while the \
-                    thread-locals of its thread were being destroyed, which they may refer to: keep \
-                    the loop on a stack, as green::run does";
-        report(line);
+        report(LEFT_BEHIND);
     }
 }
 

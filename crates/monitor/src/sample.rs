@@ -1,16 +1,16 @@
 //! Where another thread is: a signal has it walk its own stack, and names are looked up afterwards.
 //!
-//! The handler runs on an alternate stack of our own, as a green stack may be small and the standard
-//! library's alternate stacks are; a thread keeps it once it has it. It allocates nothing and takes no
-//! lock of ours; the unwinder finds its tables with `_dl_find_object`, which is async-signal-safe
-//! (glibc 2.35).
+//! The handler runs on an alternate stack, as a green stack may be small; a thread keeps it once it has
+//! it. It allocates nothing and takes no lock of ours; the unwinder finds its tables with
+//! `_dl_find_object`, which is async-signal-safe (glibc 2.35).
 
 use oneloop_core::is_between_stacks;
+use oneloop_posix::alternate_stack;
 use std::ffi::{c_int, c_void};
 use std::io;
 use std::marker::PhantomData;
 use std::mem::zeroed;
-use std::ptr::{null, null_mut};
+use std::ptr::null_mut;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -20,9 +20,6 @@ use std::time::{Duration, Instant};
 const SIGNAL: c_int = libc::SIGURG;
 
 const FRAMES_MAX: usize = 64;
-
-/// The alternate stack: room for a signal frame with all registers, and for the unwinder.
-const STACK_BYTES: usize = 128 * 1024;
 
 /// How long the thread may take to react: it may be in the kernel.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -90,50 +87,6 @@ pub(crate) struct Sampler {
     stays: PhantomData<*const ()>,
 }
 
-/// A thread's alternate stack, until the thread ends: samplers come and go in any order, so there is no
-/// time before that at which one could put back what was there.
-struct Alternate {
-    memory: *mut [u8],
-}
-
-thread_local! {
-    static ALTERNATE: Alternate = Alternate::new();
-}
-
-impl Alternate {
-    fn new() -> Self {
-        let memory = Box::into_raw(vec![0_u8; STACK_BYTES].into_boxed_slice());
-        let stack = libc::stack_t {
-            ss_sp: memory.cast(),
-            ss_flags: 0,
-            ss_size: STACK_BYTES,
-        };
-        // SAFETY: the memory is there until `drop`, which takes it back.
-        let failed = unsafe { libc::sigaltstack(&stack, null_mut()) };
-        assert_eq!(
-            failed, 0,
-            "sigaltstack(2) refuses only a stack that is in use or too small"
-        );
-        Alternate { memory }
-    }
-}
-
-impl Drop for Alternate {
-    fn drop(&mut self) {
-        // SAFETY: all zeros is a valid stack_t.
-        let mut present: libc::stack_t = unsafe { zeroed() };
-        // SAFETY: it only reads, into a stack_t.
-        unsafe { libc::sigaltstack(null(), &mut present) };
-        if present.ss_sp == self.memory.cast() {
-            present.ss_flags = libc::SS_DISABLE;
-            // SAFETY: without one, a handler runs on the stack that it interrupts.
-            unsafe { libc::sigaltstack(&present, null_mut()) };
-        }
-        // SAFETY: it is the box of `new`, and no handler runs on it: this code is not inside of one.
-        drop(unsafe { Box::from_raw(self.memory) });
-    }
-}
-
 /// Names that thread for others.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
@@ -144,7 +97,7 @@ pub(crate) struct Target {
 impl Sampler {
     pub(crate) fn of_this_thread() -> io::Result<Self> {
         backtrace::trace(|_| false); // what the unwinder does at its first call is done now
-        ALTERNATE.with(|_| ());
+        alternate_stack::ensure(alternate_stack::ROOM_BYTES)?;
         install()?;
         Ok(Sampler {
             target: Target {

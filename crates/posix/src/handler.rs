@@ -4,13 +4,16 @@
 //! lines below. So the handler takes no lock, allocates nothing, and meets memory that is never freed:
 //! each signal has a list of seats, which only grows; who listens takes one, and leaves it for the next.
 
-use libc::{
-    SA_RESETHAND, SA_RESTART, SA_SIGINFO, SIG_DFL, SIG_IGN, SIGCHLD, SIGCONT, SIGURG, SIGWINCH,
-    c_int, c_void, siginfo_t,
+use crate::action::{
+    action, call, instead_of, is_default_or_ignored, keep_errno, set_action, set_default,
 };
-use std::mem::{self, MaybeUninit};
+use libc::{
+    SA_ONSTACK, SA_RESTART, SIG_DFL, SIG_IGN, SIGCHLD, SIGCONT, SIGURG, SIGWINCH, c_int, c_void,
+    siginfo_t,
+};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use std::{io, iter, process, ptr, thread};
@@ -22,6 +25,31 @@ static SIGNALS: [Signal; SIGNALS_MAX + 1] = [const { Signal::new() }; SIGNALS_MA
 
 /// Whoever changes a list or installs the handler has this. The handler never does.
 static CHANGE: Mutex<()> = Mutex::new(());
+
+/// Whether some thread has stacks that are too small for handlers: see [`heed_small_stacks`].
+static HAS_SMALL_STACKS: AtomicBool = AtomicBool::new(false);
+
+/// Has all handlers run on the alternate stacks of threads that have one, from now on. Without
+/// `SA_ONSTACK` the kernel pushes its frame, of some KiB, on whichever stack it comes upon, and if there
+/// is no room the signal is lost and the process gets SIGSEGV.
+///
+/// Not before some thread needs it: the standard library unmaps the main thread's alternate stack when any
+/// thread exits the process, even if a handler runs on it.
+pub(crate) fn heed_small_stacks() {
+    if HAS_SMALL_STACKS.load(Ordering::SeqCst) {
+        return;
+    }
+    let _change = CHANGE.lock().unwrap_or_else(PoisonError::into_inner);
+    HAS_SMALL_STACKS.store(true, Ordering::SeqCst);
+    for (number, signal) in (0..).zip(&SIGNALS) {
+        let is_ours = |now: libc::sigaction| now.sa_sigaction == handle as *const () as usize;
+        if let Some(before) = signal.before.get()
+            && action(number).is_ok_and(is_ours)
+        {
+            let _ = install_instead_of(before, number); // it was installed before
+        }
+    }
+}
 
 struct Signal {
     first: OnceLock<&'static Seat>,
@@ -113,7 +141,7 @@ impl Signal {
         let before = self.before.get_or_init(|| now);
         // Later, a handler that is not ours is one that calls ours. But somebody may have gone back to
         // the default action.
-        if is_first || matches!(now.sa_sigaction, SIG_DFL | SIG_IGN) {
+        if is_first || is_default_or_ignored(&now) {
             install_instead_of(before, number)?;
         }
         Ok(())
@@ -176,15 +204,13 @@ impl Seat {
     }
 }
 
-/// What the kernel calls: it leaves errno as it is for the code that the signal came upon.
+/// What the kernel calls.
 extern "C" fn handle(number: c_int, info: *mut siginfo_t, context: *mut c_void) {
-    // SAFETY: a thread's errno is there as long as the thread.
-    let errno = unsafe { *libc::__errno_location() };
-    if let Some(signal) = Signal::of(number) {
-        act(signal, number, info, context);
-    }
-    // SAFETY: the same.
-    unsafe { *libc::__errno_location() = errno };
+    keep_errno(|| {
+        if let Some(signal) = Signal::of(number) {
+            act(signal, number, info, context);
+        }
+    });
 }
 
 /// Tells all who listen. That one look decides as well whether the signal has its default action, so
@@ -202,20 +228,6 @@ fn act(signal: &Signal, number: c_int, info: *mut siginfo_t, context: *mut c_voi
     }
 }
 
-/// Calls the handler that was there before ours.
-fn call(before: &libc::sigaction, number: c_int, info: *mut siginfo_t, context: *mut c_void) {
-    if before.sa_flags & SA_SIGINFO == 0 {
-        // SAFETY: without SA_SIGINFO sigaction(2) has a handler be such a function, and whoever
-        // installed it has it stay where it is.
-        let handler: extern "C" fn(c_int) = unsafe { mem::transmute(before.sa_sigaction) };
-        return handler(number);
-    }
-    // SAFETY: the same, with SA_SIGINFO.
-    let handler: extern "C" fn(c_int, *mut siginfo_t, *mut c_void) =
-        unsafe { mem::transmute(before.sa_sigaction) };
-    handler(number, info, context);
-}
-
 /// Has the kernel do what it does without a handler (`signal(7)`): the process ends, or stops until
 /// it is continued, or nothing happens. Unlike the kernel's own it stops also if the SIGCONT came while
 /// the handler was about to.
@@ -223,10 +235,7 @@ fn act_by_default(before: &libc::sigaction, number: c_int) {
     if matches!(number, SIGCHLD | SIGCONT | SIGURG | SIGWINCH) {
         return; // nothing
     }
-    // SAFETY: the type may be all zeros, and means the default action.
-    let default = unsafe { mem::zeroed() };
-    // SAFETY: it calls no function.
-    let Ok(now) = (unsafe { set_action(number, &default) }) else {
+    let Ok(now) = set_default(number) else {
         return;
     };
     // SAFETY: raise(3) is async-signal-safe.
@@ -240,16 +249,16 @@ fn act_by_default(before: &libc::sigaction, number: c_int) {
     }
 }
 
-/// Installs [`handle`], on the terms of the handler that was there before: it is called as it was.
+/// Installs [`handle`], on the terms of the handler that was there before.
 fn install_instead_of(before: &libc::sigaction, number: c_int) -> io::Result<()> {
-    let mut ours = *before;
-    if matches!(before.sa_sigaction, SIG_DFL | SIG_IGN) {
+    let mut ours = instead_of(before, handle);
+    if is_default_or_ignored(before) {
         ours.sa_flags |= SA_RESTART;
     }
-    ours.sa_sigaction = handle as *const () as usize;
-    ours.sa_flags = (ours.sa_flags | SA_SIGINFO) & !SA_RESETHAND;
-    // SAFETY: the handler has the signature that SA_SIGINFO asks for, and does only what
-    // signal-safety(7) allows: see the head of this file.
+    if HAS_SMALL_STACKS.load(Ordering::SeqCst) {
+        ours.sa_flags |= SA_ONSTACK;
+    }
+    // SAFETY: the handler does only what signal-safety(7) allows: see the head of this file.
     unsafe { set_action(number, &ours) }.map(drop)
 }
 
@@ -264,41 +273,4 @@ fn unblock(number: c_int) {
     unsafe { libc::sigaddset(&mut mask, number) };
     // SAFETY: it reads the mask, and has nothing to write to.
     unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, &mask, ptr::null_mut()) };
-}
-
-/// What a signal does now.
-pub(crate) fn action(number: c_int) -> io::Result<libc::sigaction> {
-    // SAFETY: nothing is set.
-    unsafe { sigaction(number, ptr::null()) }
-}
-
-/// Has a signal do what it does by default.
-pub(crate) fn set_default(number: c_int) -> io::Result<()> {
-    // SAFETY: the type may be all zeros, and means the default action.
-    let default = unsafe { mem::zeroed() };
-    // SAFETY: it calls no function.
-    unsafe { set_action(number, &default) }.map(drop)
-}
-
-/// Changes what a signal does, and gives what it did.
-///
-/// # Safety
-/// A handler has the signature that the flags say, and is async-signal-safe.
-unsafe fn set_action(number: c_int, action: &libc::sigaction) -> io::Result<libc::sigaction> {
-    // SAFETY: the caller's, of the handler; a reference can be read.
-    unsafe { sigaction(number, action) }
-}
-
-/// `sigaction(2)`, which sets nothing if it is given null.
-///
-/// # Safety
-/// What is to be set is null or can be read, and is as [`set_action`] needs it.
-unsafe fn sigaction(number: c_int, set: *const libc::sigaction) -> io::Result<libc::sigaction> {
-    let mut before = MaybeUninit::uninit();
-    // SAFETY: the caller's; there is room for what was set.
-    match unsafe { libc::sigaction(number, set, before.as_mut_ptr()) } {
-        // SAFETY: sigaction(2) has filled it in.
-        0 => Ok(unsafe { before.assume_init() }),
-        _ => Err(io::Error::last_os_error()),
-    }
 }

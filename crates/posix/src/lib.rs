@@ -2,6 +2,9 @@
 //! What a process does behind a library's back: it is forked, and signals come. Both need unsafe code,
 //! and it is all here. And which system calls it does not have.
 
+mod action;
+pub mod alternate_stack;
+pub mod fault;
 mod fork;
 mod handler;
 mod signal;

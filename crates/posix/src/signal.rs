@@ -1,6 +1,7 @@
 //! Signals: what one does now, and listening to it.
 
-use crate::handler::{Taken, action, set_default};
+use crate::action::{action, set_default};
+use crate::handler::Taken;
 use libc::{SIG_DFL, SIG_IGN, SIGBUS, SIGFPE, SIGILL, SIGKILL, SIGSEGV, SIGSTOP};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -45,7 +46,7 @@ pub fn disposition(number: i32) -> io::Result<Disposition> {
 /// # Errors
 /// `EINVAL` for what is no signal, and for `SIGKILL` and `SIGSTOP`.
 pub fn restore_default(number: i32) -> io::Result<()> {
-    set_default(number)
+    set_default(number).map(drop)
 }
 
 /// Somebody who listens to a signal, until it is dropped. When the last one of a signal is gone, what
