@@ -66,6 +66,19 @@ impl Chunk {
         &mut self.buf
     }
 
+    /// Moves what is behind so many bytes to a buffer of its own size, if this one is twice as large or
+    /// more: bytes that wait are to take no more memory than they are.
+    pub(crate) fn shrink_behind(&mut self, count: usize) -> bool {
+        let rest = &self[count..];
+        let shrinks = self.buf.len() / 2 >= rest.len();
+        if shrinks {
+            let (buf, len) = (Box::from(rest), rest.len());
+            let large = std::mem::replace(self, Chunk { buf, len });
+            drop(large); // it goes back to the pool
+        }
+        shrinks
+    }
+
     /// Says how many bytes were read into it.
     pub(crate) fn filled(mut self, len: usize) -> Self {
         self.len = len;
@@ -96,6 +109,9 @@ impl fmt::Debug for Chunk {
 impl Drop for Chunk {
     fn drop(&mut self) {
         let buf = std::mem::take(&mut self.buf);
+        if buf.len() < CHUNK_BYTES {
+            return; // it has held what waited
+        }
         // Too many, or the thread ends: the buffer is freed.
         let _ = POOL.try_with(|pool| {
             let mut pool = pool.borrow_mut();
@@ -109,6 +125,19 @@ impl Drop for Chunk {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_waits_takes_no_more_memory_than_it_is() {
+        let mut chunk = Chunk::fill(|buf| {
+            buf[..3000].fill(7);
+            3000
+        });
+        assert!(chunk.shrink_behind(1000));
+        assert_eq!((chunk.buf.len(), &*chunk), (2000, &[7; 2000][..]));
+        assert!(!chunk.shrink_behind(999));
+        assert!(chunk.shrink_behind(1500));
+        assert_eq!(&*chunk, &[7; 500]);
+    }
 
     #[test]
     fn a_dropped_chunk_is_the_next_one() {

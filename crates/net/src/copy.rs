@@ -84,7 +84,7 @@ enum Held {
 /// ```
 ///
 /// A copy that waits for bytes holds nothing, neither a buffer nor a pipe; one that waits for room holds
-/// what it has read, which is one of them, and reads no more. A reset of the stream that it reads ends it
+/// what it has read, and reads no more: a pipe, or memory of the size of what waits. A reset of the stream that it reads ends it
 /// then, too: what is held is lost, as nothing says whether the other stream will ever take it. A message takes two system calls; 64 KiB of
 /// many take two as well, and less processor time, as nothing is copied.
 ///
@@ -134,6 +134,11 @@ impl Copying {
             Held::Chunk { chunk, written } => chunk.len() - written,
             Held::Pipe(pipe) => pipe.bytes(),
         }
+    }
+
+    /// Changes [`CopyOptions::ahead_bytes_max`], for what is read from now on.
+    pub fn set_ahead_bytes_max(&mut self, bytes: usize) {
+        self.options.ahead_bytes_max = bytes;
     }
 
     /// Reads no more, as if the stream had ended; what is held is still written.
@@ -193,13 +198,13 @@ impl Copying {
         from: &R,
         splices: bool,
     ) -> Poll<io::Result<()>> {
-        if splices && self.full_reads >= FULL_READS {
+        let bytes_max = self.options.ahead_bytes_max.clamp(1, CHUNK_BYTES);
+        if splices && self.full_reads >= FULL_READS && bytes_max == CHUNK_BYTES {
             ready!(from.source().poll_ready(cx, Direction::Read))?;
             if let Some(pipe) = SplicePipe::take() {
                 return self.poll_fill(cx, from, pipe);
             }
         }
-        let bytes_max = self.options.ahead_bytes_max.clamp(1, CHUNK_BYTES);
         let Some(chunk) = ready!(from.poll_read_chunk(cx, bytes_max))? else {
             self.has_ended = true;
             return Poll::Ready(Ok(()));
@@ -245,7 +250,11 @@ impl Copying {
             let count = match &mut self.held {
                 Held::Nothing => break,
                 Held::Chunk { chunk, written } => {
-                    let count = ready!(to.poll_write(cx, &chunk[*written..]))?;
+                    let polled = to.poll_write(cx, &chunk[*written..]);
+                    if polled.is_pending() && chunk.shrink_behind(*written) {
+                        *written = 0;
+                    }
+                    let count = ready!(polled)?;
                     *written += count;
                     count
                 }

@@ -115,6 +115,11 @@ impl Way {
         !matches!(self.state, State::Open)
     }
 
+    /// Changes [`CopyOptions::ahead_bytes_max`], for what is read from now on.
+    pub fn set_ahead_bytes_max(&mut self, bytes: usize) {
+        self.copying.set_ahead_bytes_max(bytes);
+    }
+
     /// Reads no more, as if that side had ended; what is held is still written, and then the end.
     pub fn end(&mut self) {
         self.copying.end();

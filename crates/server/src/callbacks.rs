@@ -1,6 +1,7 @@
 //! One client, written with callbacks: `--style callback`. What it is told is the same as in
 //! `connection`, and so are its limits.
 
+use crate::budget::{Budget, Queued};
 use crate::client::{Accepted, Broken, Place, log_end};
 use crate::mode::Mode;
 use crate::options::{Options, Style};
@@ -26,19 +27,27 @@ const PRODUCE_BYTES: usize = 128 * 1024;
 /// Full reads of one client in one turn: the share of I/O that a task has in the async style.
 const READS_PER_TURN: u32 = 2;
 
-/// What hears of it when the server drains.
-pub(crate) trait Drains {
-    /// Ends the client, if nothing received is left that could still be answered.
+/// A client that hears of what concerns all.
+pub(crate) trait Listed {
+    /// The server drains: ends the client, if nothing received is left that could still be answered.
     fn drain(self: Rc<Self>, client: &Socket);
+
+    /// Memory is scarce, or no longer: says how much is read from now on.
+    fn limit_input(&self, client: &Socket);
+
+    /// Has the budget know how much waits for the client, and closes it if it has to go.
+    fn note_queue(&self, client: &Socket);
 }
 
 /// A client's socket, and what its handlers share: they are given the socket, so it is not in there.
-pub(crate) type Open = (Rc<dyn Drains>, Socket);
+pub(crate) type Open = (Rc<dyn Listed>, Socket);
 
-/// The clients of a loop, to be told when the server drains.
+/// The clients of a loop.
 #[derive(Default)]
 pub(crate) struct Clients {
     open: RefCell<Slots<Open>>,
+    /// What they were told last.
+    memory_is_scarce: Cell<bool>,
 }
 
 impl fmt::Debug for Clients {
@@ -48,8 +57,8 @@ impl fmt::Debug for Clients {
 }
 
 impl Clients {
-    /// Has a client hear of a drain.
-    pub(crate) fn add(&self, client: Rc<dyn Drains>, socket: &Socket) -> Key<Open> {
+    /// Has a client hear of what concerns all.
+    pub(crate) fn add(&self, client: Rc<dyn Listed>, socket: &Socket) -> Key<Open> {
         self.open.borrow_mut().insert((client, socket.clone()))
     }
 
@@ -61,12 +70,27 @@ impl Clients {
 
     /// Has each client finish.
     pub(crate) fn drain(&self) {
+        self.each(|client, socket| client.drain(socket));
+    }
+
+    /// Tells each client when memory has become scarce, or no longer is: how much a socket reads is said
+    /// before it reads.
+    pub(crate) fn look_at_memory(&self, budget: &Budget) {
+        let was_scarce = self.memory_is_scarce.get();
+        let is_scarce = budget.is_still_scarce(was_scarce);
+        if is_scarce != was_scarce {
+            self.memory_is_scarce.set(is_scarce);
+            self.each(|client, socket| client.limit_input(socket));
+        }
+    }
+
+    fn each(&self, tell: impl Fn(Rc<dyn Listed>, &Socket)) {
         let open: Vec<Open> = {
             let open = self.open.borrow();
             open.iter().map(|(_, client)| client.clone()).collect()
         };
         for (client, socket) in open {
-            client.drain(&socket);
+            tell(client, &socket);
         }
     }
 }
@@ -90,6 +114,8 @@ struct Rare {
     /// Wakes the task that sends what the others in a chat said.
     mail: Option<Waker>,
     watch: Watch,
+    /// Its part of the budget, while something waits.
+    queued: Option<Queued>,
     broken: Option<Broken>,
 }
 
@@ -97,6 +123,18 @@ impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Client({})", self.number)
     }
+}
+
+/// Closes the clients that the budget has go, be it for those of other loops.
+pub(crate) async fn shed(service: Rc<Service>) {
+    poll_fn(|cx| {
+        let old = service.shedder.replace(cx.waker().clone());
+        drop(old);
+        let clients = &service.clients;
+        clients.each(|client, socket| client.note_queue(socket));
+        Poll::Pending
+    })
+    .await
 }
 
 /// Has code on a loop use callbacks, if clients are served by them.
@@ -125,7 +163,7 @@ pub(crate) fn serve(accepted: Accepted, mode: Mode) {
     let service = Rc::clone(accepted.place.service());
     // So 'drain' tells when nothing waits any more; how much may wait meanwhile is looked at here.
     let socket = socket(accepted.socket, 1);
-    socket.set_read_bytes_max(service.out_hard);
+    socket.set_read_bytes_max(service.input_bytes_max(0));
     let client = Rc::new(Client {
         service: Rc::clone(&service),
         is_endless: mode.produces(), // nobody in a chat has said anything yet
@@ -186,6 +224,8 @@ impl Client {
         let answer = self.mode.borrow_mut().answer(input);
         if !answer.is_empty() {
             self.send(socket, answer);
+            let service = &self.service;
+            service.clients.look_at_memory(&service.shared.budget);
         } else if self.hears_drain.get() {
             self.limit_input(socket); // in a chat: it has had something wait before
         }
@@ -212,6 +252,7 @@ impl Client {
     #[cold]
     fn on_output_waits(self: &Rc<Self>, socket: &Socket) {
         self.watch_output(socket);
+        self.note_queue(socket);
         self.limit_input(socket);
         if !self.hears_drain.replace(true) {
             let client = Rc::clone(self);
@@ -219,27 +260,9 @@ impl Client {
         }
     }
 
-    /// While much waits for the client, it is not listened to.
-    fn limit_input(&self, socket: &Socket) {
-        if self.is_endless || self.ending.get() {
-            return;
-        }
-        let output = socket.writable_length();
-        if output + self.mode.borrow().waiting() >= self.service.out_soft {
-            // As in Node, a paused socket reads once more: a byte, as there is no less.
-            socket.set_read_bytes_max(1);
-            socket.pause();
-        } else {
-            // Never so much that its answer could not wait here.
-            socket.set_read_bytes_max(self.service.out_hard.saturating_sub(output));
-            if socket.is_paused() {
-                socket.resume();
-            }
-        }
-    }
-
     /// All is sent.
     fn on_drain(self: &Rc<Self>, socket: &Socket) {
+        self.note_queue(socket);
         self.limit_input(socket);
         self.wake_mail();
         self.produce(socket);
@@ -344,6 +367,7 @@ impl Client {
         self.ending.set(true);
         if self.rare.borrow().is_some() {
             self.stop_watch();
+            self.note_waiting(socket, 0);
         }
         let mode = self.mode.replace(Mode::Discard); // who chats leaves the room
         drop(mode);
@@ -413,9 +437,37 @@ impl Client {
     }
 }
 
-impl Drains for Client {
+impl Listed for Client {
     fn drain(self: Rc<Self>, socket: &Socket) {
         self.end_if_drained(socket);
+    }
+
+    /// While much waits for the client, it is not listened to.
+    fn limit_input(&self, socket: &Socket) {
+        if self.is_endless || self.ending.get() {
+            return;
+        }
+        let waiting = socket.writable_length() + self.mode.borrow().waiting();
+        match self.service.input_bytes_max(waiting) {
+            0 => {
+                // As in Node, a paused socket reads once more: a byte, as there is no less.
+                socket.set_read_bytes_max(1);
+                socket.pause();
+            }
+            bytes_max => {
+                socket.set_read_bytes_max(bytes_max);
+                if socket.is_paused() {
+                    socket.resume();
+                }
+            }
+        }
+    }
+
+    fn note_queue(&self, socket: &Socket) {
+        let waiting = socket.writable_length();
+        if waiting > 0 || self.rare.borrow().is_some() {
+            self.note_waiting(socket, waiting);
+        }
     }
 }
 
@@ -426,6 +478,10 @@ impl Watched for Client {
 
     fn with_watch<T>(&self, f: impl FnOnce(&mut Watch) -> T) -> T {
         self.rare(|rare| f(&mut rare.watch))
+    }
+
+    fn with_queued<T>(&self, f: impl FnOnce(&mut Option<Queued>) -> T) -> T {
+        self.rare(|rare| f(&mut rare.queued))
     }
 
     fn give_up(&self, socket: &Socket, why: Broken) {

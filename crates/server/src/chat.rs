@@ -34,8 +34,8 @@ pub(crate) struct Rules {
 pub(crate) enum Lost {
     /// More than [`Rules::waiting_max`] waited for it.
     TooSlow,
-    /// More than [`Rules::stored_max`] was stored, most of all for it.
-    Crowded,
+    /// More than [`Rules::stored_max`] was stored, most of all for it: the count of those lost like that.
+    Crowded(u64),
 }
 
 /// Everybody in the chat.
@@ -51,6 +51,8 @@ pub(crate) struct Room {
 struct Inside {
     log: Log,
     hearers: Slots<Hearer>,
+    /// How many were lost for what was stored.
+    crowded: u64,
 }
 
 /// How far a member has heard.
@@ -174,13 +176,17 @@ impl Inside {
 
     fn lose_the_slow(&mut self, rules: &Rules) {
         let end = self.log.end();
-        let lost = |hearer: &Hearer| {
+        let crowded = &mut self.crowded;
+        let mut lost = |hearer: &Hearer| {
             if hearer.lost.is_some() {
                 None
             } else if hearer.waiting(end) > rules.waiting_max as u64 {
                 Some(Lost::TooSlow)
+            } else if end - hearer.at > rules.stored_max as u64 {
+                *crowded += 1;
+                Some(Lost::Crowded(*crowded))
             } else {
-                (end - hearer.at > rules.stored_max as u64).then_some(Lost::Crowded)
+                None
             }
         };
         let all = self.hearers.iter();
@@ -319,7 +325,7 @@ impl Member {
     }
 
     fn with_hearer<T>(&self, f: impl FnOnce(&mut Hearer, &mut Log) -> T) -> T {
-        let Inside { log, hearers } = &mut *self.room.lock();
+        let Inside { log, hearers, .. } = &mut *self.room.lock();
         f(
             hearers.get_mut(self.key).expect("it leaves in drop only"),
             log,
@@ -375,7 +381,7 @@ impl Drop for Member {
     fn drop(&mut self) {
         self.hush();
         let left = {
-            let Inside { log, hearers } = &mut *self.room.lock();
+            let Inside { log, hearers, .. } = &mut *self.room.lock();
             let left = hearers.remove(self.key);
             if let Some(Hearer { lost: None, at, .. }) = left {
                 log.leave(at);
@@ -533,7 +539,7 @@ mod tests {
         a.say(b"12\n");
         let c = room.join();
         a.say(b"34\n");
-        assert_eq!(hear(&b), Err(Lost::Crowded));
+        assert_eq!(hear(&b), Err(Lost::Crowded(1)));
         assert_eq!(room.stored(), 3);
         expect(&c, "34\n");
     }

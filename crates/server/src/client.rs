@@ -1,5 +1,6 @@
 //! One client, as what every mode needs of it: its socket, its place, and how long it may do nothing.
 
+use crate::budget::Crowded;
 use crate::chat::Lost;
 use crate::patience::{Expired, Patience};
 use crate::service::Service;
@@ -17,8 +18,9 @@ pub(crate) enum Broken {
     Expired(Expired),
     /// More than `--out-hard` waits for the client.
     TooSlow,
-    /// More than `--out-total` waits for all clients, and the most of it for this one.
-    Crowded,
+    /// More than `--out-total` waits for all clients, and the most of it for this one: the count of
+    /// clients that had to go.
+    Crowded(u64),
     /// It is the peer that failed: the upstream, or the program.
     Peer(io::Error),
     /// The time to drain is over.
@@ -50,8 +52,14 @@ impl From<Lost> for Broken {
     fn from(lost: Lost) -> Self {
         match lost {
             Lost::TooSlow => Broken::TooSlow,
-            Lost::Crowded => Broken::Crowded,
+            Lost::Crowded(times) => Broken::Crowded(times),
         }
+    }
+}
+
+impl From<Crowded> for Broken {
+    fn from(crowded: Crowded) -> Self {
+        Broken::Crowded(crowded.times)
     }
 }
 
@@ -80,8 +88,9 @@ pub(crate) fn log_end(number: u64, end: &Result<(), Broken>, peer: impl Fn() -> 
         Err(Broken::TooSlow) => {
             info!(number, peer = %peer(), "closed: more than --out-hard waited for it");
         }
-        Err(Broken::Crowded) => {
+        Err(Broken::Crowded(times)) => {
             warn!(
+                times,
                 number,
                 peer = %peer(),
                 "closed: more than --out-total waited for all clients, most of it for this one"
@@ -244,6 +253,12 @@ pub(crate) trait Served: Sized {
     /// taken something after all.
     fn try_to_send(&mut self, cx: &mut Context<'_>) -> bool;
 
+    /// Has the budget know how much waits for the client.
+    ///
+    /// # Errors
+    /// The client has to go.
+    fn note_queue(&mut self, cx: &mut Context<'_>) -> Result<(), Crowded>;
+
     /// Polls something that has to be ready before the client's time is over.
     #[inline]
     fn poll_in_time<T>(
@@ -256,6 +271,7 @@ pub(crate) trait Served: Sized {
             if polled.is_ready() {
                 return polled;
             }
+            self.note_queue(cx)?;
             let expired = ready!(self.client().poll_expired(cx));
             let is_gone = matches!(expired, Expired::Linger | Expired::HangUp);
             if is_gone || !self.try_to_send(cx) {

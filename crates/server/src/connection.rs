@@ -1,6 +1,7 @@
 //! One client that the server itself talks to: what can be done with it, for the styles that wait. When which of
 //! it is done is theirs to say: `task` in the async style, `green` in green threads.
 
+use crate::budget::Crowded;
 use crate::client::{Broken, Client, Served};
 use crate::mode::Mode;
 use crate::output::Output;
@@ -32,7 +33,7 @@ impl Connection {
     pub(crate) fn new(client: Client, mode: Mode) -> Self {
         let mut output = Output::default();
         if let Some(greeting) = mode.greeting() {
-            output.push(greeting.into());
+            output.push(greeting.as_bytes());
         }
         Connection {
             client,
@@ -65,8 +66,7 @@ impl Connection {
             if self.mode.closes_first() && self.output.is_empty() {
                 return Poll::Ready(Ok(Next::Enough));
             }
-            let waiting = self.output.len() + self.mode.waiting();
-            let may_read = waiting < self.client.service().out_soft;
+            let may_read = self.input_bytes_max() > 0;
             if !may_read && !sent {
                 return Poll::Pending;
             }
@@ -86,10 +86,14 @@ impl Connection {
 
     /// Reads a chunk; `None` when the client has sent its last.
     fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Chunk>>> {
-        // Never so much that its answer could not wait here.
-        let out_hard = self.client.service().out_hard;
-        self.client
-            .poll_input(cx, out_hard.saturating_sub(self.output.len()))
+        let bytes_max = self.input_bytes_max();
+        self.client.poll_input(cx, bytes_max)
+    }
+
+    #[inline]
+    fn input_bytes_max(&self) -> usize {
+        let waiting = self.output.len() + self.mode.waiting();
+        self.client.service().input_bytes_max(waiting)
     }
 
     /// Says to the client what its input calls for; what the kernel does not take waits.
@@ -148,6 +152,11 @@ impl Connection {
 impl Served for Connection {
     fn client(&mut self) -> &mut Client {
         &mut self.client
+    }
+
+    #[inline]
+    fn note_queue(&mut self, cx: &mut Context<'_>) -> Result<(), Crowded> {
+        self.output.note(cx, &self.client.service().shared.budget)
     }
 
     /// A client that takes a little at a time makes some room long before the kernel tells: it tells

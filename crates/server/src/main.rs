@@ -9,6 +9,7 @@
 
 mod adopted;
 mod bind;
+mod budget;
 mod callbacks;
 mod chat;
 mod check;

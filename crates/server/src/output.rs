@@ -1,36 +1,50 @@
 //! Bytes on their way to a client who does not take them as fast as they come.
 
-use bytes::{Buf, Bytes};
+use crate::budget::{Budget, Crowded, Queued};
 use oneloop::net::{Socket, WriteHalf};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-/// How many pieces one system call sends at most.
-const PIECES_MAX: usize = 16;
+/// A queue that takes less memory than this is left as it is.
+const SHRUNK_BYTES_MIN: usize = 4096;
 
-/// What waits to be sent, in pieces that may be shared with other clients; without memory of its own
-/// while nothing waits.
+/// What waits to be sent; without memory of its own while nothing waits.
 #[derive(Debug, Default)]
 pub(crate) struct Output {
-    waiting: VecDeque<Bytes>,
-    len: usize,
+    waiting: Option<Box<Waiting>>,
+}
+
+/// Never empty.
+#[derive(Debug, Default)]
+struct Waiting {
+    bytes: VecDeque<u8>,
+    /// Its part of the budget, once the client has had to wait.
+    queued: Option<Queued>,
 }
 
 impl Output {
+    #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.len
+        self.waiting
+            .as_ref()
+            .map_or(0, |waiting| waiting.bytes.len())
     }
 
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.len == 0
+        self.waiting.is_none()
     }
 
-    /// Has a piece wait behind the others.
-    pub(crate) fn push(&mut self, piece: Bytes) {
-        if !piece.is_empty() {
-            self.len += piece.len();
-            self.waiting.push_back(piece);
+    /// Has bytes wait behind the others.
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            let waiting = self.waiting.get_or_insert_default();
+            if waiting.bytes.is_empty() {
+                waiting.bytes.reserve_exact(bytes.len()); // most queues are a part of one read
+            }
+            waiting.bytes.extend(bytes);
         }
     }
 
@@ -43,9 +57,7 @@ impl Output {
             }
             bytes = &bytes[count..];
         }
-        if !bytes.is_empty() {
-            self.push(Bytes::copy_from_slice(bytes));
-        }
+        self.push(bytes);
         Ok(())
     }
 
@@ -55,30 +67,43 @@ impl Output {
         cx: &mut Context<'_>,
         socket: &Socket,
     ) -> Poll<io::Result<()>> {
-        let mut slices = [IoSlice::new(&[]); PIECES_MAX];
-        let mut pieces = 0;
-        for (slice, piece) in slices.iter_mut().zip(&self.waiting) {
-            *slice = IoSlice::new(piece);
-            pieces += 1;
+        if let Some(waiting) = &self.waiting {
+            let (front, back) = waiting.bytes.as_slices();
+            let slices = [IoSlice::new(front), IoSlice::new(back)];
+            let count = ready!(socket.poll_write_vectored(cx, &slices))?;
+            self.take(count);
         }
-        let count = ready!(socket.poll_write_vectored(cx, &slices[..pieces]))?;
-        self.take(count);
         Poll::Ready(Ok(()))
     }
 
     /// Takes so many bytes off the front.
-    fn take(&mut self, mut count: usize) {
-        self.len -= count;
-        while let Some(piece) = self.waiting.front_mut() {
-            if piece.len() > count {
-                piece.advance(count);
-                break;
-            }
-            count -= piece.len();
-            self.waiting.pop_front();
+    fn take(&mut self, count: usize) {
+        let Some(waiting) = &mut self.waiting else {
+            return;
+        };
+        let bytes = &mut waiting.bytes;
+        bytes.drain(..count);
+        let (len, capacity) = (bytes.len(), bytes.capacity());
+        if len == 0 {
+            self.waiting = None;
+        } else if len <= capacity / 2 && capacity >= SHRUNK_BYTES_MIN {
+            bytes.shrink_to_fit(); // no byte moves more than once on average
         }
-        if self.is_empty() {
-            self.waiting = VecDeque::new();
+    }
+
+    /// Has the budget know what waits.
+    ///
+    /// # Errors
+    /// The client has to go.
+    #[inline]
+    pub(crate) fn note(
+        &mut self,
+        cx: &mut Context<'_>,
+        budget: &Arc<Budget>,
+    ) -> Result<(), Crowded> {
+        match self.waiting.as_deref_mut() {
+            Some(Waiting { bytes, queued }) => budget.note(queued, bytes.len(), cx.waker()),
+            None => Ok(()),
         }
     }
 }
@@ -88,15 +113,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_are_taken_across_pieces() {
+    fn what_is_taken_gives_its_memory_back() {
         let mut output = Output::default();
-        output.push(Bytes::from_static(b"one"));
-        output.push(Bytes::new());
-        output.push(Bytes::from_static(b"two"));
-        output.take(4);
-        assert_eq!((output.len(), &*output.waiting[0]), (2, &b"wo"[..]));
-        output.take(2);
+        output.push(&[1; 8 * SHRUNK_BYTES_MIN]);
+        output.push(&[]);
+        output.push(&[2; 5]);
+        output.take(8 * SHRUNK_BYTES_MIN);
+        let bytes = &output.waiting.as_ref().unwrap().bytes;
+        assert_eq!((output.len(), bytes.capacity()), (5, 5));
+        assert_eq!(bytes.iter().copied().collect::<Vec<_>>(), [2; 5]);
+        output.take(5);
         assert!(output.is_empty());
-        assert_eq!(output.waiting.capacity(), 0);
+    }
+
+    #[test]
+    fn a_client_for_which_nothing_waits_costs_one_word() {
+        assert_eq!(size_of::<Output>(), size_of::<usize>());
     }
 }

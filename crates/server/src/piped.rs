@@ -4,7 +4,8 @@
 //! As in Node, a socket that fails is gone with all that was not read from it: an upstream that closes before it
 //! has taken everything is not heard out, as it is in the other styles.
 
-use crate::callbacks::{self, Drains, Open};
+use crate::budget::Queued;
+use crate::callbacks::{self, Listed, Open};
 use crate::client::{Accepted, Broken, Place, log_end};
 use crate::patience::{Expired, HANG_UP_GRACE};
 use crate::service::Service;
@@ -12,7 +13,7 @@ use crate::upstream::Upstream;
 use crate::watch::{Watch, Watched, taken, to_ms};
 use oneloop::callback::net::{Error, Socket, event};
 use oneloop::callback::{Timeout, clear_timeout, set_timeout};
-use oneloop::net::{ReadHalf, Socket as NetSocket};
+use oneloop::net::{CHUNK_BYTES, ReadHalf, Socket as NetSocket};
 use oneloop::{Handle, Key};
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -31,6 +32,8 @@ struct Pair {
     /// The client is listened to no longer.
     ending: Cell<bool>,
     watch: RefCell<Watch>,
+    /// Their part of the budget, while something waits.
+    queued: RefCell<Option<Queued>>,
     /// Looks whether the client has hung up while the upstream takes nothing.
     hang_up_look: Cell<Option<Timeout>>,
     broken: RefCell<Option<Broken>>,
@@ -73,8 +76,8 @@ async fn connect(
 fn wire(accepted: Accepted, upstream: Option<NetSocket>) {
     let service = Rc::clone(accepted.place.service());
     let socket = |connected| {
-        let socket = callbacks::socket(connected, service.out_soft);
-        socket.set_read_bytes_max(service.out_soft);
+        let socket = callbacks::socket(connected, 1);
+        socket.set_read_bytes_max(service.ahead_bytes_max());
         socket
     };
     let (client, upstream) = (socket(accepted.socket), upstream.map(socket));
@@ -85,6 +88,7 @@ fn wire(accepted: Accepted, upstream: Option<NetSocket>) {
         upstream: RefCell::new(upstream.clone()),
         ending: Cell::new(false),
         watch: RefCell::default(),
+        queued: RefCell::default(),
         hang_up_look: Cell::new(None),
         broken: RefCell::default(),
     });
@@ -140,19 +144,27 @@ impl Pair {
     /// What looks at what the pipes have done.
     fn listen_behind_pipes(self: &Rc<Self>, client: &Socket, upstream: &Socket) {
         let pair = Rc::clone(self);
-        client.on_data(move |client, _| pair.end_if_drained(&client));
+        client.on_data(move |client, _| {
+            pair.on_moved(&client);
+            pair.end_if_drained(&client);
+        });
         let (pair, to) = (Rc::clone(self), client.clone());
         upstream.on_data(move |_, _| {
             if to.writable_length() > 0 {
                 pair.watch_output(&to);
             }
+            pair.on_moved(&to);
         });
+        let pair = Rc::clone(self);
+        client.on_drain(move |client| pair.on_moved(&client));
+        let (pair, to) = (Rc::clone(self), client.clone());
+        upstream.on_drain(move |_| pair.on_moved(&to));
         let (pair, to) = (Rc::clone(self), upstream.clone());
         client.on(event::Pause, move |client| pair.watch_hang_up(&client, &to));
         let (pair, to) = (Rc::clone(self), client.clone());
         upstream.on_close(move |_, _| {
             if pair.ending.get() {
-                to.resume(); // the pipe has paused it, but its end is to be heard
+                hear_out(&to); // the pipe has paused it, but its end is to be heard
             }
         });
     }
@@ -181,6 +193,24 @@ impl Pair {
         self.hang_up_look.set(Some(look));
     }
 
+    /// Something was passed on, or waits to be.
+    fn on_moved(&self, client: &Socket) {
+        let had_to_wait = self.queued.borrow().is_some();
+        if had_to_wait || self.waiting(client) > 0 {
+            self.note_queue(client);
+            self.limit_input(client);
+        }
+        let service = &self.service;
+        service.clients.look_at_memory(&service.shared.budget);
+    }
+
+    /// How many bytes wait for the two.
+    fn waiting(&self, client: &Socket) -> usize {
+        let upstream = self.upstream.borrow();
+        let for_upstream = upstream.as_ref().map_or(0, Socket::writable_length);
+        client.writable_length() + for_upstream
+    }
+
     /// The client has sent its last.
     fn on_end(&self, client: &Socket) {
         self.ending.set(true);
@@ -201,7 +231,7 @@ impl Pair {
     /// The server ends: the client, too, has little time left.
     fn end(self: &Rc<Self>, client: &Socket) {
         self.ending.set(true);
-        client.resume();
+        hear_out(client);
         if client.is_writable_finished() {
             return self.linger(client);
         }
@@ -222,7 +252,7 @@ impl Pair {
             let upstream = self.upstream.borrow().clone();
             if let Some(upstream) = upstream {
                 client.unpipe(&upstream);
-                client.resume();
+                hear_out(client);
                 upstream.end();
             }
         }
@@ -247,6 +277,7 @@ impl Pair {
 
     fn on_close(&self, client: &Socket, place: Key<Open>) {
         self.stop_watch();
+        self.note_waiting(client, 0);
         if let Some(look) = self.hang_up_look.take() {
             clear_timeout(look);
         }
@@ -274,9 +305,36 @@ fn reset(socket: &Socket) {
     }
 }
 
-impl Drains for Pair {
+/// What comes is read to its end, and dropped.
+fn hear_out(client: &Socket) {
+    client.set_read_bytes_max(CHUNK_BYTES);
+    client.resume();
+}
+
+impl Listed for Pair {
     fn drain(self: Rc<Self>, client: &Socket) {
         self.end_if_drained(client);
+    }
+
+    /// While something waits for one of the two, the pipe pauses the other; as in Node, that one reads once
+    /// more: a byte, as there is no less.
+    fn limit_input(&self, client: &Socket) {
+        let Some(upstream) = self.upstream.borrow().clone() else {
+            return;
+        };
+        if self.ending.get() {
+            return;
+        }
+        for (from, to) in [(client, &upstream), (&upstream, client)] {
+            from.set_read_bytes_max(match to.writable_length() {
+                0 => self.service.ahead_bytes_max(),
+                _ => 1,
+            });
+        }
+    }
+
+    fn note_queue(&self, client: &Socket) {
+        self.note_waiting(client, self.waiting(client));
     }
 }
 
@@ -287,6 +345,10 @@ impl Watched for Pair {
 
     fn with_watch<T>(&self, f: impl FnOnce(&mut Watch) -> T) -> T {
         f(&mut self.watch.borrow_mut())
+    }
+
+    fn with_queued<T>(&self, f: impl FnOnce(&mut Option<Queued>) -> T) -> T {
+        f(&mut self.queued.borrow_mut())
     }
 
     fn give_up(&self, client: &Socket, why: Broken) {

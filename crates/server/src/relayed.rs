@@ -1,10 +1,11 @@
 //! One client that is wired to a peer: what can be done with the two, for the styles that wait.
 
+use crate::budget::{Crowded, Queued};
 use crate::client::{Broken, Client, Served};
 use crate::patience::Expired;
 use crate::peer::{Opening, Peer, Peers};
 use oneloop::Direction;
-use oneloop::net::{CHUNK_BYTES, CopyOptions, ReadHalf, Relay, RelayError};
+use oneloop::net::{ReadHalf, Relay, RelayError};
 use std::fmt;
 use std::io;
 use std::task::{Context, Poll, ready};
@@ -18,6 +19,8 @@ pub(crate) struct Relayed {
     progress: Progress,
     /// What the client had taken when it was last asked whether it takes more.
     tried_at: Option<u64>,
+    /// Its part of the budget, while something waits.
+    queued: Option<Queued>,
 }
 
 /// In which something is different once a byte has moved.
@@ -45,17 +48,14 @@ impl fmt::Debug for Relayed {
 
 impl Relayed {
     pub(crate) fn new(client: Client, peers: &Peers) -> Self {
-        let ahead_bytes_max = client.service().out_soft.min(CHUNK_BYTES);
         Relayed {
             opening: peers.open(&client),
             client,
             peer: None,
-            relay: Relay::with(CopyOptions {
-                ahead_bytes_max,
-                ..CopyOptions::default()
-            }),
+            relay: Relay::new(),
             progress: Progress::default(),
             tried_at: None,
+            queued: None,
         }
     }
 
@@ -86,6 +86,9 @@ impl Relayed {
         };
         loop {
             self.client.look_if_draining();
+            let ahead_bytes_max = self.client.service().ahead_bytes_max();
+            self.relay.there_mut().set_ahead_bytes_max(ahead_bytes_max);
+            self.relay.back_mut().set_ahead_bytes_max(ahead_bytes_max);
             let relayed = peer.poll_relay(cx, &mut self.relay, self.client.socket());
             note_progress(&mut self.client, &mut self.progress, &self.relay);
             if let Poll::Ready(relayed) = relayed {
@@ -143,6 +146,12 @@ fn note_progress(client: &mut Client, progress: &mut Progress, relay: &Relay) {
 impl Served for Relayed {
     fn client(&mut self) -> &mut Client {
         &mut self.client
+    }
+
+    fn note_queue(&mut self, cx: &mut Context<'_>) -> Result<(), Crowded> {
+        let held: usize = self.progress.held.iter().sum();
+        let budget = &self.client.service().shared.budget;
+        budget.note(&mut self.queued, held, cx.waker())
     }
 
     /// The next [`Relayed::poll_relay`] tries; if nothing comes of it, it is no use to try again.

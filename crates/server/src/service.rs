@@ -1,5 +1,6 @@
 //! What connections share: with those of the same loop, and with those of other threads.
 
+use crate::budget::{Budget, SCARCE_STEP_BYTES};
 use crate::callbacks::{self, Clients};
 use crate::chat::{Room, Rules};
 use crate::client::{Accepted, Broken, Client, Place};
@@ -14,10 +15,10 @@ use crate::relayed::Relayed;
 use crate::task::{self, Serve};
 use crate::work::Work;
 use bytesize::ByteSize;
-use oneloop::net::{Addr, Listener, ListenerStats, Socket};
+use oneloop::net::{Addr, CHUNK_BYTES, Listener, ListenerStats, Socket};
 use oneloop::process::ExitStatus;
 use oneloop::{Direction, Handle};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
@@ -70,6 +71,7 @@ pub(crate) struct Shared {
     pub(crate) options: Options,
     work: Work,
     room: Arc<Room>,
+    pub(crate) budget: Arc<Budget>,
     stage: AtomicU8,
     connections: AtomicUsize,
     connections_max: usize,
@@ -100,6 +102,7 @@ impl Shared {
                 stored_max: to_bytes(options.out_total),
                 raw: options.raw,
             }),
+            budget: Budget::new(to_bytes(options.out_total), to_bytes(options.out_soft)),
             options,
             work,
             stage: AtomicU8::new(Stage::Serving as u8),
@@ -249,11 +252,14 @@ pub(crate) struct Service {
     pub(crate) handle: Handle,
     pub(crate) limits: Limits,
     pub(crate) out_soft: usize,
-    pub(crate) out_hard: usize,
+    /// No more than `--out-total` either.
+    out_hard: usize,
     /// As far as this loop has heard.
     stage: Cell<Stage>,
     /// Those of the callback style; the others are tasks, and look for themselves.
     pub(crate) clients: Clients,
+    /// Wakes the task that closes those of them that have to go.
+    pub(crate) shedder: RefCell<Waker>,
 }
 
 impl Service {
@@ -267,12 +273,16 @@ impl Service {
         let service = Rc::new(Service {
             limits: Limits::of(options),
             out_soft: to_bytes(options.out_soft),
-            out_hard: to_bytes(options.out_hard),
+            out_hard: to_bytes(options.out_hard.min(options.out_total)),
             shared: Arc::clone(shared),
             handle: handle.clone(),
             stage: Cell::new(Stage::Serving),
             clients: Clients::default(),
+            shedder: RefCell::new(Waker::noop().clone()),
         });
+        if options.style == Style::Callback {
+            handle.spawn_detached(callbacks::shed(Rc::clone(&service)));
+        }
         for listener in listeners {
             let accepting = Accepting::begin(shared, &listener);
             handle.spawn_detached(Rc::clone(&service).accept(listener, accepting));
@@ -285,6 +295,31 @@ impl Service {
         self.stage.set(stage);
         self.handle.wake_waiting();
         self.clients.drain();
+    }
+
+    /// How many bytes may be read from a client for which so many wait: never so many that their answer
+    /// could not wait, too, and none while that is as much as may be.
+    #[inline]
+    pub(crate) fn input_bytes_max(&self, waiting: usize) -> usize {
+        if waiting >= self.out_soft {
+            return 0;
+        }
+        let bytes_max = if self.shared.budget.is_scarce() {
+            self.out_hard.min(SCARCE_STEP_BYTES)
+        } else {
+            self.out_hard
+        };
+        bytes_max.saturating_sub(waiting)
+    }
+
+    /// How much of what one side of a relay sends may be read before the other takes it.
+    pub(crate) fn ahead_bytes_max(&self) -> usize {
+        let ahead = self.out_soft.min(CHUNK_BYTES);
+        if self.shared.budget.is_scarce() {
+            ahead.min(SCARCE_STEP_BYTES)
+        } else {
+            ahead
+        }
     }
 
     pub(crate) fn is_draining(&self) -> bool {

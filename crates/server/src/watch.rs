@@ -1,5 +1,6 @@
 //! How long a client may not take what waits for it, in the callback style.
 
+use crate::budget::Queued;
 use crate::client::Broken;
 use crate::patience::{Expired, LINGER};
 use crate::service::Service;
@@ -23,8 +24,23 @@ pub(crate) trait Watched: 'static {
     /// Does something with its watch: something that calls nobody.
     fn with_watch<T>(&self, f: impl FnOnce(&mut Watch) -> T) -> T;
 
+    /// Does something with its part of the budget: something that calls nobody.
+    fn with_queued<T>(&self, f: impl FnOnce(&mut Option<Queued>) -> T) -> T;
+
     /// Closes the connection before its time.
     fn give_up(&self, socket: &Socket, why: Broken);
+
+    /// Has the budget know how much waits for the client, and gives it up if it has to go.
+    fn note_waiting(&self, socket: &Socket, bytes: usize) {
+        let service = self.service();
+        let shedder = service.shedder.borrow().clone();
+        let mut queued = self.with_queued(Option::take);
+        let noted = service.shared.budget.note(&mut queued, bytes, &shedder);
+        self.with_queued(|place| *place = queued);
+        if let Err(crowded) = noted {
+            self.give_up(socket, crowded.into());
+        }
+    }
 
     /// Gives the client up if it takes nothing for as long as it may.
     fn watch_output(self: &Rc<Self>, socket: &Socket) {

@@ -1,0 +1,264 @@
+//! One budget for all that waits to be sent, over the clients of all threads.
+//!
+//! A client for which nothing waits has no part in it, and costs nothing.
+
+use oneloop::{Key, Slots};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+
+/// With less than this waiting for all clients together, memory is not scarce.
+const SCARCE_BYTES_MIN: usize = 2 << 20;
+
+/// Memory is not scarce while as many clients as this have `--out-soft` waiting.
+const SOFT_QUEUES: usize = 32;
+
+/// While memory is scarce, a client is read in steps of this many bytes, and not at all while more waits for it:
+/// what the kernel does not take of one step is all that a further client can add.
+pub(crate) const SCARCE_STEP_BYTES: usize = 4 * 1024;
+
+/// What waits for all clients.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    bytes_max: usize,
+    scarce_at: usize,
+    /// The sum over all queues but those that were shed; written with the lock held.
+    bytes: AtomicUsize,
+    queues: Mutex<Queues>,
+}
+
+#[derive(Debug, Default)]
+struct Queues {
+    all: Slots<Queue>,
+    /// How many clients had to go.
+    shed: u64,
+}
+
+#[derive(Debug)]
+struct Queue {
+    bytes: usize,
+    /// Its client has to go: the count of those that had to.
+    shed: Option<u64>,
+    /// Wakes the task that closes it.
+    waker: Waker,
+}
+
+/// More than `--out-total` waits for all clients, and the most of it for this one.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Crowded {
+    /// How many clients had to go by now.
+    pub(crate) times: u64,
+}
+
+/// One client's part of the budget, given back when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Queued {
+    budget: Arc<Budget>,
+    key: Key<Queue>,
+}
+
+impl Budget {
+    pub(crate) fn new(bytes_max: usize, out_soft: usize) -> Arc<Self> {
+        let unlimited = SCARCE_BYTES_MIN.max(out_soft.saturating_mul(SOFT_QUEUES));
+        Arc::new(Budget {
+            bytes_max,
+            scarce_at: unlimited.min(bytes_max / 2),
+            bytes: AtomicUsize::new(0),
+            queues: Mutex::default(),
+        })
+    }
+
+    /// How much waits for all clients.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// True while so much waits that clients are read in small steps.
+    pub(crate) fn is_scarce(&self) -> bool {
+        self.bytes() > self.scarce_at
+    }
+
+    /// The same for a loop that has been told, and does not want to be told too often.
+    pub(crate) fn is_still_scarce(&self, was_scarce: bool) -> bool {
+        self.bytes()
+            > if was_scarce {
+                self.scarce_at / 2
+            } else {
+                self.scarce_at
+            }
+    }
+
+    /// Notes how much waits for a client now. While that is too much for all of them together, the one with
+    /// the longest queue has to go.
+    ///
+    /// # Errors
+    /// It is this one that has to go. The waker wakes the task that closes it when it has to go later.
+    pub(crate) fn note(
+        self: &Arc<Self>,
+        queued: &mut Option<Queued>,
+        bytes: usize,
+        waker: &Waker,
+    ) -> Result<(), Crowded> {
+        if bytes == 0 {
+            *queued = None;
+            return Ok(());
+        }
+        let queued = queued.get_or_insert_with(|| Queued::new(self, waker.clone()));
+        let (old, shed) = {
+            let mut queues = self.lock();
+            let old = self.change(&mut queues, queued.key, bytes, waker);
+            (old, self.shed_longest(&mut queues))
+        };
+        drop(old);
+        shed.into_iter().for_each(Waker::wake);
+        queued.check()
+    }
+
+    /// Gives the waker that was there before, if it was another one.
+    fn change(
+        &self,
+        queues: &mut Queues,
+        key: Key<Queue>,
+        bytes: usize,
+        waker: &Waker,
+    ) -> Option<Waker> {
+        let queue = queues.all.get_mut(key)?;
+        if queue.shed.is_none() {
+            let all = self.bytes.load(Ordering::Relaxed) - queue.bytes + bytes;
+            self.bytes.store(all, Ordering::Relaxed);
+            queue.bytes = bytes;
+        }
+        let is_new = !queue.waker.will_wake(waker);
+        is_new.then(|| std::mem::replace(&mut queue.waker, waker.clone()))
+    }
+
+    fn shed_longest(&self, queues: &mut Queues) -> Vec<Waker> {
+        let mut wakers = Vec::new();
+        while self.bytes() > self.bytes_max {
+            let staying = queues.all.iter().filter(|(_, queue)| queue.shed.is_none());
+            let Some((key, _)) = staying.max_by_key(|(_, queue)| queue.bytes) else {
+                break;
+            };
+            queues.shed += 1;
+            let times = queues.shed;
+            if let Some(queue) = queues.all.get_mut(key) {
+                queue.shed = Some(times);
+                wakers.push(queue.waker.clone());
+                self.bytes.fetch_sub(queue.bytes, Ordering::Relaxed);
+            }
+        }
+        wakers
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queues> {
+        // Nothing that holds the lock can leave the queues half-changed.
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queued {
+    fn new(budget: &Arc<Budget>, waker: Waker) -> Self {
+        let queue = Queue {
+            bytes: 0,
+            shed: None,
+            waker,
+        };
+        Queued {
+            key: budget.lock().all.insert(queue),
+            budget: Arc::clone(budget),
+        }
+    }
+
+    /// Looks whether the client may stay.
+    ///
+    /// # Errors
+    /// It has to go.
+    pub(crate) fn check(&self) -> Result<(), Crowded> {
+        let queues = self.budget.lock();
+        match queues.all.get(self.key).and_then(|queue| queue.shed) {
+            Some(times) => Err(Crowded { times }),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        let queue = {
+            let mut queues = self.budget.lock();
+            let queue = queues.all.remove(self.key);
+            if let Some(Queue {
+                bytes, shed: None, ..
+            }) = queue
+            {
+                self.budget.bytes.fetch_sub(bytes, Ordering::Relaxed);
+            }
+            queue
+        };
+        drop(queue); // a waker is in there
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicU32;
+    use std::task::Wake;
+
+    const KIB: usize = 1024;
+
+    #[derive(Default)]
+    struct Wakes(AtomicU32);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn the_longest_queue_goes_first_and_is_woken() {
+        let budget = Budget::new(10 * KIB, 1);
+        let wakes = [(); 3].map(|()| Arc::<Wakes>::default());
+        let wakers = wakes.each_ref().map(|wakes| Waker::from(Arc::clone(wakes)));
+        let mut queued = [None, None, None];
+        let mut note = |client: usize, kib: usize| {
+            budget.note(&mut queued[client], kib * KIB, &wakers[client])
+        };
+        assert_eq!(note(0, 3), Ok(()));
+        assert_eq!(note(1, 5), Ok(()));
+        assert_eq!(note(2, 2), Ok(()));
+        assert_eq!(budget.bytes(), 10 * KIB);
+        assert_eq!(note(2, 3), Ok(()), "another one has more");
+        assert_eq!(budget.bytes(), 6 * KIB);
+        assert_eq!(note(1, 4), Err(Crowded { times: 1 }));
+        assert_eq!(note(0, 8), Err(Crowded { times: 2 }), "it has most itself");
+        assert_eq!(budget.bytes(), 3 * KIB);
+        let woken = wakes
+            .each_ref()
+            .map(|wakes| wakes.0.load(Ordering::Relaxed));
+        assert_eq!(woken, [1, 1, 0]);
+        drop(queued);
+        assert_eq!(budget.bytes(), 0);
+    }
+
+    #[test]
+    fn a_client_for_which_nothing_waits_has_no_part() {
+        let budget = Budget::new(10 * KIB, 1);
+        let mut queued = None;
+        budget.note(&mut queued, 5 * KIB, Waker::noop()).unwrap();
+        assert_eq!(budget.bytes(), 5 * KIB);
+        budget.note(&mut queued, 0, Waker::noop()).unwrap();
+        assert!(queued.is_none() && budget.lock().all.is_empty());
+        assert_eq!(budget.bytes(), 0);
+    }
+
+    #[test]
+    fn memory_is_scarce_beyond_some_queues_of_out_soft_and_within_the_budget() {
+        let scarce_at = |bytes_max, out_soft| Budget::new(bytes_max, out_soft).scarce_at;
+        assert_eq!(scarce_at(64 << 20, 64 << 10), 2 << 20);
+        assert_eq!(scarce_at(64 << 20, 1), SCARCE_BYTES_MIN);
+        assert_eq!(scarce_at(64 << 20, 32 << 20), 32 << 20);
+        assert_eq!(scarce_at(1 << 20, 64 << 10), 512 << 10);
+    }
+}
