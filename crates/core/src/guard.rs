@@ -7,6 +7,7 @@ use std::io::{self, Write as _};
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
+use std::thread;
 
 /// Writes a line to stderr in one piece, and ignores errors: `eprintln!` panics when stderr is full or
 /// a pipe that its reader closed, and library code must not.
@@ -25,12 +26,22 @@ pub fn guarded<T>(call: impl FnOnce() -> T) -> Option<T> {
         .ok()
 }
 
+/// How often what a drop panicked with may panic in its own drop, before it is leaked.
+const DROPS_MAX: usize = 8;
+
 /// Drops a value whose drop may panic. What that panics with may panic in its drop, too, and so on
-/// without end: it is leaked.
+/// without end: after some rounds it is leaked.
 pub fn drop_guarded<T>(value: T) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
-        mem::forget(payload);
+    let mut thrown = guarded_drop(value);
+    for _ in 0..DROPS_MAX {
+        let Err(payload) = thrown else { return };
+        thrown = guarded_drop(payload);
     }
+    mem::forget(thrown);
+}
+
+fn guarded_drop<T>(value: T) -> thread::Result<()> {
+    catch_unwind(AssertUnwindSafe(|| drop(value)))
 }
 
 /// Drops values that may panic in their drops, one by one: as one collection, a second panic would
