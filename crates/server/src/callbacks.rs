@@ -376,7 +376,7 @@ impl Client {
         let end = self
             .take_rare(|rare| rare.broken.take())
             .map_or(Ok(()), Err);
-        log_end(self.number, &end, || socket.remote_addr());
+        log_end(&self.service, self.number, &end, || socket.remote_addr());
         self.give_place_back();
     }
 

@@ -2,6 +2,7 @@
 
 use crate::budget::Crowded;
 use crate::chat::Lost;
+use crate::notice::Notice;
 use crate::patience::{Expired, Patience};
 use crate::service::Service;
 use oneloop::net::{Addr, Chunk, ReadHalf, Shutdown, Socket};
@@ -9,7 +10,7 @@ use oneloop::{Direction, Ready};
 use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use tracing::{debug, info, warn};
+use tracing::debug;
 
 /// Why a connection ended before its time.
 #[derive(Debug)]
@@ -70,8 +71,17 @@ impl From<Expired> for Broken {
 }
 
 /// Tells how a connection ended.
-pub(crate) fn log_end(number: u64, end: &Result<(), Broken>, peer: impl Fn() -> Option<Addr>) {
-    let peer = || peer().map_or_else(|| "gone".to_owned(), |peer| peer.to_string());
+pub(crate) fn log_end(
+    service: &Service,
+    number: u64,
+    end: &Result<(), Broken>,
+    peer: impl Fn() -> Option<Addr>,
+) {
+    let news = &service.shared.news;
+    let tell = |notice: &Notice<(u64, String)>| {
+        let peer = peer().map_or_else(|| "gone".to_owned(), |peer| peer.to_string());
+        notice.tell(&service.handle, (number, peer));
+    };
     match end {
         Ok(()) => debug!(number, "closed"),
         Err(Broken::Io(error)) => debug!(number, %error, "closed"),
@@ -84,18 +94,10 @@ pub(crate) fn log_end(number: u64, end: &Result<(), Broken>, peer: impl Fn() -> 
             );
         }
         Err(Broken::Expired(Expired::Linger)) => debug!(number, "closed: the client did not"),
-        Err(Broken::Expired(expired)) => info!(number, peer = %peer(), "closed: {expired} passed"),
-        Err(Broken::TooSlow) => {
-            info!(number, peer = %peer(), "closed: more than --out-hard waited for it");
-        }
-        Err(Broken::Crowded(times)) => {
-            warn!(
-                times,
-                number,
-                peer = %peer(),
-                "closed: more than --out-total waited for all clients, most of it for this one"
-            );
-        }
+        Err(Broken::Expired(Expired::Idle)) => tell(&news.idle),
+        Err(Broken::Expired(Expired::Write)) => tell(&news.write),
+        Err(Broken::TooSlow) => tell(&news.too_slow),
+        Err(Broken::Crowded(_)) => tell(&news.crowded),
     }
 }
 
@@ -240,7 +242,9 @@ impl Client {
 
     /// Tells how it ended.
     pub(crate) fn log_end(&self, end: &Result<(), Broken>) {
-        log_end(self.number(), end, || self.socket().peer_addr().ok());
+        log_end(self.service(), self.number(), end, || {
+            self.socket().peer_addr().ok()
+        });
     }
 }
 

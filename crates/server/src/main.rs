@@ -24,6 +24,8 @@ mod keepalive;
 mod limits;
 mod logging;
 mod mode;
+mod news;
+mod notice;
 mod options;
 mod output;
 mod patience;

@@ -2,7 +2,6 @@
 
 use crate::options::Options;
 use oneloop::{Handle, Sleep};
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -21,17 +20,6 @@ pub(crate) enum Expired {
     Write,
     Linger,
     HangUp,
-}
-
-impl fmt::Display for Expired {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Expired::Idle => "--idle-timeout",
-            Expired::Write => "--write-timeout",
-            Expired::Linger => "the linger",
-            Expired::HangUp => "the wait of a client that hung up",
-        })
-    }
 }
 
 /// The time-outs of a server.

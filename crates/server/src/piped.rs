@@ -46,12 +46,10 @@ pub(crate) fn serve(accepted: Accepted, upstream: Arc<Upstream>) {
     handle.clone().spawn_detached(async move {
         match connect(&accepted.socket, &upstream, &handle).await {
             Ok(connected) => {
-                if let Err(error) = &connected {
-                    service.tell_of_no_peer(error);
-                }
+                let connected = connected.map_err(|error| service.tell_of_no_peer(error));
                 wire(accepted, connected.ok());
             }
-            Err(reset) => log_end(accepted.number, &Err(reset.into()), || None),
+            Err(reset) => log_end(&service, accepted.number, &Err(reset.into()), || None),
         }
     });
 }
@@ -288,7 +286,7 @@ impl Pair {
         {
             upstream.destroy(); // nobody is there any more to hear it
         }
-        log_end(self.number, &end, || client.remote_addr());
+        log_end(&self.service, self.number, &end, || client.remote_addr());
         self.give_place_back();
     }
 

@@ -69,7 +69,7 @@ impl Relayed {
     pub(crate) fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
         match self.opening.as_mut().poll(cx) {
             Poll::Ready(Ok(peer)) => self.peer = Some(peer),
-            Poll::Ready(Err(error)) => self.client.service().tell_of_no_peer(&error),
+            Poll::Ready(Err(error)) => self.client.service().tell_of_no_peer(error),
             Poll::Pending => {
                 let reset = ready!(self.client.socket().poll_reset(cx));
                 return Poll::Ready(Err(Broken::Io(reset)));

@@ -63,6 +63,7 @@ pub(crate) fn run(options: Options, work: Work, addrs: &[Addr]) -> Result<ExitCo
         .into_iter()
         .filter_map(|thread| thread.join().err())
         .count();
+    shared.news.flush();
     drop(files);
     let code = lived.map_err(|_| "the server's first thread panicked".to_owned())?;
     match lost {

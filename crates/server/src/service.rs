@@ -7,6 +7,7 @@ use crate::client::{Accepted, Broken, Client, Place};
 use crate::connection::Connection;
 use crate::green;
 use crate::mode::Mode;
+use crate::news::News;
 use crate::options::{Options, Style, WhenFull};
 use crate::patience::Limits;
 use crate::peer::Peers;
@@ -25,7 +26,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error};
 
 /// How far the server's life is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
@@ -77,12 +78,9 @@ pub(crate) struct Shared {
     connections_max: usize,
     accepted: AtomicU64,
     refused: AtomicU64,
-    /// Times that somebody had to wait for a place.
-    full: AtomicU64,
-    /// Clients that were closed because there was no peer for them.
-    without_peer: AtomicU64,
-    /// Programs that failed by themselves.
-    failed_programs: AtomicU64,
+    /// Connections that were closed for want of an fd or of memory.
+    shed: AtomicU64,
+    pub(crate) news: News,
     acceptors: AtomicUsize,
     /// Woken when the stage changes, and when nothing is left to drain.
     stages: Watchers,
@@ -110,9 +108,8 @@ impl Shared {
             connections_max,
             accepted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
-            full: AtomicU64::new(0),
-            without_peer: AtomicU64::new(0),
-            failed_programs: AtomicU64::new(0),
+            shed: AtomicU64::new(0),
+            news: News::default(),
             acceptors: AtomicUsize::new(0),
             stages: Watchers::default(),
             places: Watchers::default(),
@@ -202,7 +199,7 @@ impl Shared {
             .is_ok()
     }
 
-    fn poll_place(&self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_place(&self, cx: &mut Context<'_>, handle: &Handle) -> Poll<()> {
         if self.try_take_place() {
             return Poll::Ready(());
         }
@@ -211,13 +208,7 @@ impl Shared {
         if self.try_take_place() {
             return Poll::Ready(());
         }
-        tell_now_and_then(&self.full, |times| {
-            info!(
-                times,
-                connections = self.connections(),
-                "full: others wait for one to end"
-            );
-        });
+        self.news.full.tell(handle, self.connections());
         Poll::Pending
     }
 
@@ -333,16 +324,16 @@ impl Service {
     /// Accepts until the server drains; then what has waited in the backlog, and no more.
     async fn accept(self: Rc<Self>, listener: Listener, accepting: Accepting) {
         let speaker = self.shared.room.speaker();
-        let mut told = ListenerStats::default();
+        let mut seen = ListenerStats::default();
         loop {
             let next = poll_fn(|cx| {
                 let next = self.poll_next(cx, &listener);
-                tell_of_failures(&listener, &mut told);
+                self.tell_of_trouble(&listener, &mut seen);
                 next
             });
             match next.await {
                 Ok(Some((socket, peer))) => {
-                    if self.open(socket, &peer).is_err() {
+                    if self.open(socket, peer).is_err() {
                         listener.shed_accepted(); // there is no memory for it
                     }
                 }
@@ -374,7 +365,7 @@ impl Service {
             // does, as a place that is held for nobody yet has another thread refuse its own client.
             let waits = self.shared.options.when_full == WhenFull::Wait;
             if waits {
-                ready!(self.shared.poll_place(cx));
+                ready!(self.shared.poll_place(cx, &self.handle));
             }
             let accepted = listener.poll_accept(cx);
             if waits && !matches!(accepted, Poll::Ready(Ok(_))) {
@@ -384,7 +375,7 @@ impl Service {
                 Poll::Ready(Ok(accepted)) if waits || self.shared.try_take_place() => {
                     return Poll::Ready(Ok(Some(accepted)));
                 }
-                Poll::Ready(Ok((_, peer))) => self.refuse(&peer),
+                Poll::Ready(Ok((_, peer))) => self.refuse(peer),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => {
                     let may_come =
@@ -399,21 +390,35 @@ impl Service {
         }
     }
 
-    fn refuse(&self, peer: &Addr) {
-        tell_now_and_then(&self.shared.refused, |refused| {
-            info!(refused, %peer, "refused: as many as may be are connected");
-        });
+    fn refuse(&self, peer: Addr) {
+        let refused = self.shared.refused.fetch_add(1, Ordering::AcqRel) + 1;
+        self.shared.news.refused.tell(&self.handle, (refused, peer));
     }
 
-    fn refuse_without_stack(&self, peer: &Addr, error: &io::Error) {
-        tell_now_and_then(&self.shared.refused, |refused| {
-            warn!(refused, %peer, %error, "refused: no stack for its green thread");
-        });
+    fn refuse_without_stack(&self, peer: Addr, error: io::Error) {
+        let refused = self.shared.refused.fetch_add(1, Ordering::AcqRel) + 1;
+        let event = (refused, peer, error);
+        self.shared.news.without_stack.tell(&self.handle, event);
+    }
+
+    /// Tells of what went wrong at accepting since this was `seen`.
+    fn tell_of_trouble(&self, listener: &Listener, seen: &mut ListenerStats) {
+        let stats = listener.stats();
+        let before = std::mem::replace(seen, stats);
+        let shed = stats.shed - before.shed;
+        let shed = self.shared.shed.fetch_add(shed, Ordering::AcqRel) + shed;
+        let news = &self.shared.news;
+        let failed = stats.failed > before.failed;
+        if let Some(why) = listener.last_failure().filter(|_| failed) {
+            news.accept_failed.tell(&self.handle, (stats.failed, why));
+        } else if stats.pauses > before.pauses {
+            news.paused.tell(&self.handle, shed);
+        }
     }
 
     /// # Errors
-    /// There is no stack for a green thread; the connection is closed.
-    fn open(self: &Rc<Self>, socket: Socket, peer: &Addr) -> io::Result<()> {
+    /// There is no stack for a green thread, which is told; the connection is closed.
+    fn open(self: &Rc<Self>, socket: Socket, peer: Addr) -> Result<(), ()> {
         let number = self.shared.accepted.fetch_add(1, Ordering::AcqRel) + 1;
         debug!(number, %peer, "connected");
         let accepted = Accepted {
@@ -425,7 +430,7 @@ impl Service {
             Work::Talk(mode) => self.talk(accepted, mode(&self.shared.room)),
             Work::Relay(peers) => self.relay(accepted, peers),
         };
-        started.inspect_err(|error| self.refuse_without_stack(peer, error))
+        started.map_err(|error| self.refuse_without_stack(peer, error))
     }
 
     /// Serves a client to whom the server itself has something to say.
@@ -466,10 +471,8 @@ impl Service {
     }
 
     /// A client is closed because it has no peer.
-    pub(crate) fn tell_of_no_peer(&self, error: &io::Error) {
-        tell_now_and_then(&self.shared.without_peer, |times| {
-            warn!(times, %error, "closed a client: there is no peer for it");
-        });
+    pub(crate) fn tell_of_no_peer(&self, error: io::Error) {
+        self.shared.news.without_peer.tell(&self.handle, error);
     }
 
     /// How a client's program has ended; told if it did so badly by itself.
@@ -481,9 +484,8 @@ impl Service {
     ) {
         match ended {
             Ok(status) if connection.is_ok() && !status.success() => {
-                tell_now_and_then(&self.shared.failed_programs, |times| {
-                    warn!(times, number, "its program has failed: {status}");
-                });
+                let failed = &self.shared.news.program_failed;
+                failed.tell(&self.handle, (number, *status));
             }
             Ok(status) => debug!(number, "its program has ended: {status}"),
             Err(error) => debug!(number, %error, "its program has ended"),
@@ -498,34 +500,6 @@ impl Service {
 
 fn to_bytes(size: ByteSize) -> usize {
     usize::try_from(size.as_u64()).unwrap_or(usize::MAX)
-}
-
-/// Counts something, and tells of it the less often the more there is: 1, 2, 4, 8 …
-fn tell_now_and_then(count: &AtomicU64, tell: impl FnOnce(u64)) {
-    let count = count.fetch_add(1, Ordering::AcqRel) + 1;
-    if count.is_power_of_two() {
-        tell(count);
-    }
-}
-
-/// Tells of what went wrong since it was last told: at most as often as accepting pauses, and of
-/// failures between pauses the less often the more there are.
-fn tell_of_failures(listener: &Listener, told: &mut ListenerStats) {
-    let stats = listener.stats();
-    let has_paused = stats.pauses > told.pauses;
-    let has_failed = stats.failed > told.failed;
-    let is_due = has_paused || has_failed && stats.failed.is_power_of_two();
-    if !is_due {
-        return;
-    }
-    *told = stats;
-    match listener.last_failure().filter(|_| has_failed) {
-        Some(error) => warn!(failed = stats.failed, %error, "accepting failed, and goes on"),
-        None => warn!(
-            shed = stats.shed,
-            "out of open files or memory: accepting pauses"
-        ),
-    }
 }
 
 /// Counts an acceptor while it is there, and says so when it ends before the server drains: by an error,

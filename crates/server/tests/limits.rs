@@ -240,6 +240,7 @@ fn without_max_conns_those_for_whom_there_are_no_files_are_refused() {
     echo(&clients[0], b"inside");
     hear_end(&clients[79]);
     drop(clients);
+    eventually("the clients' files are closed", || server.open_files() < 20);
     server.finish();
 }
 

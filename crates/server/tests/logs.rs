@@ -2,7 +2,7 @@
 
 mod harness;
 
-use harness::client::{echo, fill};
+use harness::client::{echo, fill, hear_end};
 use harness::command;
 use harness::process::Process;
 use harness::server::Server;
@@ -10,6 +10,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::Shutdown;
+use std::time::Instant;
 
 const PHASES: [&str; 7] = [
     "pending", "idle", "prepare", "poll", "check", "closing", "timers",
@@ -244,4 +245,75 @@ fn sigusr1_tells_what_each_green_thread_waits_for() {
     }
     drop((clients, blocked));
     server.finish();
+}
+
+/// A proxy whose upstream is never there.
+fn proxy_to_nothing(args: &[&str]) -> Server {
+    let proxy = ["--mode", "proxy", "--to", "unix:/no/such/socket"];
+    Server::start(&[&proxy, args].concat())
+}
+
+/// So many clients that hear an end, one after the other.
+#[track_caller]
+fn fail(server: &Server, clients: usize) {
+    (0..clients).for_each(|_| hear_end(server.connect()));
+}
+
+/// How many clients without a peer this line tells of.
+fn told(line: &str) -> usize {
+    if !line.contains("there is no peer") {
+        return 0;
+    }
+    let more = match serde_json::from_str::<Value>(line) {
+        Ok(object) => object["fields"]
+            .get("more")
+            .map(|more| more.as_u64().unwrap()),
+        Err(_) => line
+            .contains(" more=")
+            .then(|| number_behind(line, " more=") as u64),
+    };
+    1 + usize::try_from(more.unwrap_or(0)).unwrap()
+}
+
+#[test]
+fn what_happens_often_has_a_line_a_second_and_a_count() {
+    for args in [["--log", "text"], ["--log", "json"], ["--threads", "2"]] {
+        let mut server = proxy_to_nothing(&args);
+        let start = Instant::now();
+        let (mut failed, mut seen, mut lines) = (0, 0, 0);
+        // The first outage is told at once, and to its end; so is the second.
+        for outage in [1, 40, 1, 5] {
+            fail(&server, outage);
+            failed += outage;
+            while seen < failed {
+                let line = server.stderr.wait_for("there is no peer");
+                assert!(
+                    lines > 0 || told(&line) == 1,
+                    "the first has a line: {line}"
+                );
+                (seen, lines) = (seen + told(&line), lines + 1);
+            }
+        }
+        assert_eq!(seen, failed);
+        let seconds = start.elapsed().as_secs_f64();
+        assert!(
+            f64::from(lines) <= seconds + 2.0,
+            "{lines} lines in {seconds} s"
+        );
+        server.drain();
+    }
+}
+
+#[test]
+fn what_has_had_no_line_has_one_before_the_server_ends() {
+    for threads in ["1", "2"] {
+        let server = proxy_to_nothing(&["--threads", threads]);
+        fail(&server, 20);
+        let log = server.drain();
+        assert_eq!(
+            log.iter().map(|line| told(line)).sum::<usize>(),
+            20,
+            "{log:#?}"
+        );
+    }
 }
