@@ -3,6 +3,7 @@
 
 use crate::budget::{Budget, Queued};
 use crate::client::{Accepted, Broken, Place, log_end};
+use crate::inspect::{Report, Reports};
 use crate::mode::Mode;
 use crate::options::{Options, Style};
 use crate::patience::Expired;
@@ -37,6 +38,9 @@ pub(crate) trait Listed {
 
     /// Has the budget know how much waits for the client, and closes it if it has to go.
     fn note_queue(&self, client: &Socket);
+    /// Which of the server's clients it is; when it was accepted, in tenths of a second of the server's life;
+    /// and how many bytes wait for it that its socket does not have.
+    fn identity(&self) -> (u64, u32, usize);
 }
 
 /// A client's socket, and what its handlers share: they are given the socket, so it is not in there.
@@ -66,6 +70,27 @@ impl Clients {
     pub(crate) fn remove(&self, place: Key<Open>) {
         let open = self.open.borrow_mut().remove(place);
         drop(open);
+    }
+
+    /// Has each client say what it is at.
+    pub(crate) fn report(&self, reports: &Reports, now: u32) {
+        for (_, (client, socket)) in self.open.borrow().iter() {
+            let (number, accepted_at, elsewhere) = client.identity();
+            let buffered = socket.writable_length();
+            let waits = if socket.needs_drain() {
+                "waits for the client to take output"
+            } else {
+                "waits for input"
+            };
+            let report = Report {
+                received: socket.bytes_read(),
+                sent: socket.bytes_written() - buffered as u64,
+                queued: buffered + elsewhere,
+                age: now.saturating_sub(accepted_at),
+                waits,
+            };
+            reports.add(number, socket.connected_to(), report);
+        }
     }
 
     /// Has each client finish.
@@ -99,6 +124,7 @@ pub(crate) struct Client {
     service: Rc<Service>,
     mode: RefCell<Mode>,
     number: u64,
+    accepted_at: u32,
     /// The mode sends without end, so that reading cannot wait until there is less to send.
     is_endless: bool,
     /// The server wants no more input: what waits goes out, and then the end.
@@ -169,6 +195,7 @@ pub(crate) fn serve(accepted: Accepted, mode: Mode) {
         is_endless: mode.produces(), // nobody in a chat has said anything yet
         mode: RefCell::new(mode),
         number: accepted.number,
+        accepted_at: service.shared.age(),
         ending: Cell::new(false),
         place: Cell::new(Some(accepted.place)),
         hears_drain: Cell::new(false),
@@ -438,6 +465,11 @@ impl Client {
 }
 
 impl Listed for Client {
+    fn identity(&self) -> (u64, u32, usize) {
+        let elsewhere = self.mode.borrow().waiting();
+        (self.number, self.accepted_at, elsewhere)
+    }
+
     fn drain(self: Rc<Self>, socket: &Socket) {
         self.end_if_drained(socket);
     }

@@ -2,6 +2,7 @@
 
 use crate::budget::Crowded;
 use crate::chat::Lost;
+use crate::inspect::Report;
 use crate::notice::Notice;
 use crate::patience::{Expired, Patience};
 use crate::service::Service;
@@ -78,10 +79,11 @@ pub(crate) fn log_end(
     peer: impl Fn() -> Option<Addr>,
 ) {
     let news = &service.shared.news;
-    let tell = |notice: &Notice<(u64, String)>| {
+    let who = || {
         let peer = peer().map_or_else(|| "gone".to_owned(), |peer| peer.to_string());
-        notice.tell(&service.handle, (number, peer));
+        (number, peer)
     };
+    let tell = |notice: &Notice<_>| notice.tell(&service.handle, who());
     match end {
         Ok(()) => debug!(number, "closed"),
         Err(Broken::Io(error)) => debug!(number, %error, "closed"),
@@ -97,7 +99,7 @@ pub(crate) fn log_end(
         Err(Broken::Expired(Expired::Idle)) => tell(&news.idle),
         Err(Broken::Expired(Expired::Write)) => tell(&news.write),
         Err(Broken::TooSlow) => tell(&news.too_slow),
-        Err(Broken::Crowded(_)) => tell(&news.crowded),
+        Err(Broken::Crowded(times)) => news.crowded.tell(&service.handle, (*times, who())),
     }
 }
 
@@ -142,6 +144,12 @@ pub(crate) struct Client {
     accepted: Accepted,
     /// Only where a time-out can come.
     patience: Option<Box<Patience>>,
+    /// Bytes that were read from it.
+    received: u64,
+    /// When it was accepted, in tenths of a second of the server's life.
+    accepted_at: u32,
+    /// The last round of reports in which it was heard.
+    reported: u32,
 }
 
 impl Client {
@@ -149,7 +157,13 @@ impl Client {
         let service = &accepted.place.service;
         let may_expire = !service.limits.are_off();
         let patience = may_expire.then(|| Box::new(Patience::new(service.limits, &service.handle)));
-        Client { accepted, patience }
+        Client {
+            received: 0,
+            accepted_at: service.shared.age(),
+            reported: service.reports.round(),
+            accepted,
+            patience,
+        }
     }
 
     pub(crate) fn service(&self) -> &Rc<Service> {
@@ -178,6 +192,7 @@ impl Client {
     ) -> Poll<io::Result<Option<Chunk>>> {
         self.look_if_draining();
         let input = ready!(self.socket().poll_read_chunk(cx, bytes_max.max(1)))?;
+        self.received += input.as_ref().map_or(0, |input| input.len() as u64);
         self.note_activity();
         Poll::Ready(Ok(input))
     }
@@ -240,6 +255,18 @@ impl Client {
         }
     }
 
+    /// True once for each time that SIGUSR1 asks.
+    #[inline]
+    fn is_asked_to_report(&mut self) -> bool {
+        let round = self.service().reports.round();
+        round != std::mem::replace(&mut self.reported, round)
+    }
+
+    /// Bytes that were read from it.
+    pub(crate) fn received(&self) -> u64 {
+        self.received
+    }
+
     /// Tells how it ended.
     pub(crate) fn log_end(&self, end: &Result<(), Broken>) {
         log_end(self.service(), self.number(), end, || {
@@ -263,6 +290,27 @@ pub(crate) trait Served: Sized {
     /// The client has to go.
     fn note_queue(&mut self, cx: &mut Context<'_>) -> Result<(), Crowded>;
 
+    /// Bytes that were received from the client and sent to it, those that wait to be sent, and what
+    /// the client waits for.
+    fn traffic(&mut self) -> (u64, u64, usize, &'static str);
+
+    /// Says what the client is at, as SIGUSR1 asks.
+    #[cold]
+    fn report(&mut self) {
+        let (received, sent, queued, waits) = self.traffic();
+        let client = self.client();
+        let service = client.service();
+        let report = Report {
+            received,
+            sent,
+            queued,
+            age: service.shared.age().saturating_sub(client.accepted_at),
+            waits,
+        };
+        let peer = client.socket().peer_addr().ok();
+        service.reports.add(client.number(), peer, report);
+    }
+
     /// Polls something that has to be ready before the client's time is over.
     #[inline]
     fn poll_in_time<T>(
@@ -274,6 +322,9 @@ pub(crate) trait Served: Sized {
             let polled = poll(self, cx);
             if polled.is_ready() {
                 return polled;
+            }
+            if self.client().is_asked_to_report() {
+                self.report();
             }
             self.note_queue(cx)?;
             let expired = ready!(self.client().poll_expired(cx));

@@ -27,6 +27,8 @@ pub(crate) struct Connection {
     client: Client,
     mode: Mode,
     output: Output,
+    /// Bytes that the kernel has taken for the client.
+    sent: u64,
 }
 
 impl Connection {
@@ -39,6 +41,7 @@ impl Connection {
             client,
             mode,
             output,
+            sent: 0,
         }
     }
 
@@ -99,7 +102,7 @@ impl Connection {
     /// Says to the client what its input calls for; what the kernel does not take waits.
     pub(crate) fn answer(&mut self, input: &[u8]) -> Result<(), Broken> {
         let answer = self.mode.answer(input);
-        self.output.send(self.client.socket(), answer)?;
+        self.sent += self.output.send(self.client.socket(), answer)? as u64;
         self.note_output(false);
         Ok(())
     }
@@ -117,18 +120,18 @@ impl Connection {
             self.output.poll_flush(cx, self.client.socket())?
         };
         self.note_output(sent.is_ready());
-        ready!(sent);
+        self.sent += ready!(sent) as u64;
         self.client.note_activity();
         Poll::Ready(Ok(()))
     }
 
     /// Sends some of what the mode sends by itself: what the kernel does not take is not copied either.
-    fn poll_send_product(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_send_product(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let socket = self.client.socket();
         ready!(socket.source().poll_ready(cx, Direction::Write))?;
         let count = ready!(socket.poll_write(cx, &self.mode.product()))?;
         self.mode.produced(count);
-        Poll::Ready(Ok(()))
+        Poll::Ready(Ok(count))
     }
 
     /// The client has sent its last. Ready once nothing waits any more.
@@ -157,6 +160,17 @@ impl Served for Connection {
     #[inline]
     fn note_queue(&mut self, cx: &mut Context<'_>) -> Result<(), Crowded> {
         self.output.note(cx, &self.client.service().shared.budget)
+    }
+
+    fn traffic(&mut self) -> (u64, u64, usize, &'static str) {
+        let queued = self.output.len() + self.mode.waiting();
+        let may_read = queued < self.client.service().out_soft;
+        let waits = if !may_read || self.mode.produces() {
+            "waits for the client to take output"
+        } else {
+            "waits for input"
+        };
+        (self.client.received(), self.sent, queued, waits)
     }
 
     /// A client that takes a little at a time makes some room long before the kernel tells: it tells

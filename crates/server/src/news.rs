@@ -29,8 +29,9 @@ pub(crate) struct News {
     pub(crate) write: Notice<(u64, String)>,
     /// More than `--out-hard` waited for a client.
     pub(crate) too_slow: Notice<(u64, String)>,
-    /// More than `--out-total` waited for all clients, the most of it for this one.
-    pub(crate) crowded: Notice<(u64, String)>,
+    /// More than `--out-total` waited for all clients, the most of it for this one; how many have had to
+    /// go so far, and which one.
+    pub(crate) crowded: Notice<(u64, (u64, String))>,
 }
 
 impl Default for News {
@@ -66,8 +67,9 @@ impl Default for News {
             too_slow: Notice::new(|(number, peer), more| {
                 info!(number, %peer, more, "closed: more than --out-hard waited for it");
             }),
-            crowded: Notice::new(|(number, peer), more| {
+            crowded: Notice::new(|(times, (number, peer)), more| {
                 warn!(
+                    times,
                     number,
                     %peer,
                     more,

@@ -25,7 +25,8 @@ Then: telnet localhost 8080
 
 SIGTERM, SIGINT and SIGHUP stop accepting, finish what was received, and close; a second one stops at
 once, unless it comes within 500 ms, which is taken for the same request arriving twice.
-SIGUSR1 logs what every task is at, and stops nothing.
+SIGUSR1 logs how the server is as a whole, each client with its bytes in and out, and what every
+task is at; it stops nothing.
 Exit codes: 0 after a clean drain, 1 when something failed or the drain took too long, 2 for a
 wrong command line, 128 + N when stopped at once by signal N.";
 
@@ -238,6 +239,13 @@ pub(crate) enum Style {
     Callback,
     /// A green thread that seems to block, as in gevent
     Green,
+}
+
+impl fmt::Display for Style {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = self.to_possible_value().expect("no style is hidden");
+        f.write_str(value.get_name())
+    }
 }
 
 /// What happens to a connection beyond the most that may be open.

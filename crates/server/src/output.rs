@@ -48,32 +48,35 @@ impl Output {
         }
     }
 
-    /// Sends as much as the kernel takes now; the rest waits.
-    pub(crate) fn send(&mut self, socket: &Socket, mut bytes: &[u8]) -> io::Result<()> {
+    /// Sends as much as the kernel takes now, and tells how much that is; the rest waits.
+    pub(crate) fn send(&mut self, socket: &Socket, mut bytes: &[u8]) -> io::Result<usize> {
+        let mut sent = 0;
         while self.is_empty() && !bytes.is_empty() {
             let count = socket.try_write_vectored(&[IoSlice::new(bytes)])?;
             if count == 0 {
                 break;
             }
+            sent += count;
             bytes = &bytes[count..];
         }
         self.push(bytes);
-        Ok(())
+        Ok(sent)
     }
 
-    /// Sends some of what waits. Ready when something was sent.
+    /// Sends some of what waits. Ready with how much was sent.
     pub(crate) fn poll_flush(
         &mut self,
         cx: &mut Context<'_>,
         socket: &Socket,
-    ) -> Poll<io::Result<()>> {
-        if let Some(waiting) = &self.waiting {
-            let (front, back) = waiting.bytes.as_slices();
-            let slices = [IoSlice::new(front), IoSlice::new(back)];
-            let count = ready!(socket.poll_write_vectored(cx, &slices))?;
-            self.take(count);
-        }
-        Poll::Ready(Ok(()))
+    ) -> Poll<io::Result<usize>> {
+        let Some(waiting) = &self.waiting else {
+            return Poll::Ready(Ok(0));
+        };
+        let (front, back) = waiting.bytes.as_slices();
+        let slices = [IoSlice::new(front), IoSlice::new(back)];
+        let count = ready!(socket.poll_write_vectored(cx, &slices))?;
+        self.take(count);
+        Poll::Ready(Ok(count))
     }
 
     /// Takes so many bytes off the front.

@@ -27,6 +27,7 @@ use std::task::Poll;
 struct Pair {
     service: Rc<Service>,
     number: u64,
+    accepted_at: u32,
     place: Cell<Option<Place>>,
     upstream: RefCell<Option<Socket>>,
     /// The client is listened to no longer.
@@ -82,6 +83,7 @@ fn wire(accepted: Accepted, upstream: Option<NetSocket>) {
     let pair = Rc::new(Pair {
         service: Rc::clone(&service),
         number: accepted.number,
+        accepted_at: service.shared.age(),
         place: Cell::new(Some(accepted.place)),
         upstream: RefCell::new(upstream.clone()),
         ending: Cell::new(false),
@@ -310,6 +312,10 @@ fn hear_out(client: &Socket) {
 }
 
 impl Listed for Pair {
+    fn identity(&self) -> (u64, u32, usize) {
+        (self.number, self.accepted_at, 0)
+    }
+
     fn drain(self: Rc<Self>, client: &Socket) {
         self.end_if_drained(client);
     }

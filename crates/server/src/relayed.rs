@@ -154,6 +154,19 @@ impl Served for Relayed {
         budget.note(&mut self.queued, held, cx.waker())
     }
 
+    fn traffic(&mut self) -> (u64, u64, usize, &'static str) {
+        let (there, back) = (self.relay.there(), self.relay.back());
+        let waits = match &self.peer {
+            None => "waits for its peer to be there",
+            Some(_) if back.held() > 0 => "waits for the client to take output",
+            Some(_) if there.held() > 0 => "waits for the peer to take input",
+            Some(_) => "waits for input",
+        };
+        // What is held was read but not passed on.
+        let received = self.client.received() + there.copied() + there.held() as u64;
+        (received, back.copied(), back.held(), waits)
+    }
+
     /// The next [`Relayed::poll_relay`] tries; if nothing comes of it, it is no use to try again.
     fn try_to_send(&mut self, _: &mut Context<'_>) -> bool {
         let back = self.relay.back();

@@ -43,12 +43,13 @@ pub(crate) fn run(options: Options, work: Work, addrs: &[Addr]) -> Result<ExitCo
     let stop = StopRequests::listen(&handle).map_err(explain_signals)?;
     let questions = Signals::new(&handle, &[SIGUSR1]).map_err(explain_signals)?;
     adopted::reap_in_background(&handle).map_err(explain_signals)?;
-    let shared = Shared::new(options, work, connections_max);
+    let listening_on = in_words_all(&listeners);
+    let shared = Shared::new(options, work, connections_max, listening_on);
     let threads = start_threads(&shared, &listeners)?;
-    announce(&listeners);
+    announce(&shared.listening_on);
     inspect::listen(&shared, &handle, questions);
-    inspect::answer(&shared, &handle);
     let service = Service::start(&shared, &handle, listeners);
+    inspect::answer(&service);
     let entered = callbacks::enter(&service.shared.options, &handle);
     // A task's panic is caught by the loop, so this one would be the loop's own. The other threads are
     // to hear of it, and the sockets' files to go.
@@ -87,15 +88,19 @@ fn explain_signals(error: io::Error) -> String {
     format!("cannot listen for signals: {}", in_words(&error))
 }
 
-/// The one line on stdout.
-fn announce(listeners: &[Listener]) {
+fn in_words_all(listeners: &[Listener]) -> Vec<String> {
     let addrs = listeners
         .iter()
         .filter_map(|listener| listener.local_addr().ok());
-    let addrs: Vec<_> = addrs.map(|addr| addr.to_string()).collect();
+    addrs.map(|addr| addr.to_string()).collect()
+}
+
+/// The one line on stdout.
+fn announce(listening_on: &[String]) {
     let mut stdout = io::stdout().lock();
     // Whoever started us may have closed stdout; that is no reason not to serve.
-    let _ = writeln!(stdout, "listening on {}", addrs.join(", ")).and_then(|()| stdout.flush());
+    let _ =
+        writeln!(stdout, "listening on {}", listening_on.join(", ")).and_then(|()| stdout.flush());
 }
 
 /// From the first client to the end of the drain.
@@ -218,8 +223,8 @@ fn serve_on_thread(
         }
     };
     let _entered = callbacks::enter(&shared.options, &event_loop.handle());
-    inspect::answer(shared, &event_loop.handle());
     let service = Service::start(shared, &event_loop.handle(), listeners);
+    inspect::answer(&service);
     let _ = started.send(Ok(()));
     drop(started);
     event_loop.block_on(async {

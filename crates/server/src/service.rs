@@ -6,6 +6,7 @@ use crate::chat::{Room, Rules};
 use crate::client::{Accepted, Broken, Client, Place};
 use crate::connection::Connection;
 use crate::green;
+use crate::inspect::{Gathered, Reports};
 use crate::mode::Mode;
 use crate::news::News;
 use crate::options::{Options, Style, WhenFull};
@@ -26,6 +27,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Instant;
 use tracing::{debug, error};
 
 /// How far the server's life is.
@@ -88,12 +90,21 @@ pub(crate) struct Shared {
     places: Watchers,
     /// Times that somebody asked what the tasks are at.
     asked_for_tasks: AtomicU64,
+    pub(crate) gathered: Gathered,
+    pub(crate) started: Instant,
+    /// Where the server listens, in words.
+    pub(crate) listening_on: Vec<String>,
     /// Woken each time.
     tellers: Watchers,
 }
 
 impl Shared {
-    pub(crate) fn new(options: Options, work: Work, connections_max: usize) -> Arc<Self> {
+    pub(crate) fn new(
+        options: Options,
+        work: Work,
+        connections_max: usize,
+        listening_on: Vec<String>,
+    ) -> Arc<Self> {
         Arc::new(Shared {
             room: Room::new(Rules {
                 waiting_max: to_bytes(options.out_hard),
@@ -114,6 +125,9 @@ impl Shared {
             stages: Watchers::default(),
             places: Watchers::default(),
             asked_for_tasks: AtomicU64::new(0),
+            gathered: Gathered::default(),
+            started: Instant::now(),
+            listening_on,
             tellers: Watchers::default(),
         })
     }
@@ -171,6 +185,30 @@ impl Shared {
         } else {
             Poll::Pending
         }
+    }
+
+    /// Ready once the summary of that round has been told.
+    pub(crate) fn poll_summary(&self, cx: &mut Context<'_>, round: u64) -> Poll<()> {
+        self.tellers.add(cx.waker()); // before the look, so that it is not missed
+        if self.gathered.is_told(round) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+
+    pub(crate) fn wake_tellers(&self) {
+        self.tellers.wake();
+    }
+
+    /// How many connections were closed for want of an fd or of memory.
+    pub(crate) fn shed(&self) -> u64 {
+        self.shed.load(Ordering::Acquire)
+    }
+
+    /// Tenths of seconds since the server started.
+    pub(crate) fn age(&self) -> u32 {
+        u32::try_from(self.started.elapsed().as_millis() / 100).unwrap_or(u32::MAX)
     }
 
     pub(crate) fn connections(&self) -> usize {
@@ -251,6 +289,8 @@ pub(crate) struct Service {
     pub(crate) clients: Clients,
     /// Wakes the task that closes those of them that have to go.
     pub(crate) shedder: RefCell<Waker>,
+    /// What clients say of themselves when SIGUSR1 asks.
+    pub(crate) reports: Reports,
 }
 
 impl Service {
@@ -270,6 +310,7 @@ impl Service {
             stage: Cell::new(Stage::Serving),
             clients: Clients::default(),
             shedder: RefCell::new(Waker::noop().clone()),
+            reports: Reports::default(),
         });
         if options.style == Style::Callback {
             handle.spawn_detached(callbacks::shed(Rc::clone(&service)));

@@ -189,26 +189,162 @@ fn number_behind(line: &str, text: &str) -> usize {
     digits.unwrap().parse().unwrap()
 }
 
-/// Asks what the tasks are at; gives the lines that so many loops answer.
+/// What SIGUSR1 has a server say.
+struct Answer {
+    summary: String,
+    clients: Vec<String>,
+    tasks: Vec<String>,
+}
+
+/// Asks what the clients and tasks are at; so many loops answer.
 #[track_caller]
-fn ask_for_tasks(server: &mut Server, loops: usize) -> Vec<String> {
+fn ask(server: &mut Server, loops: usize) -> Answer {
     server.signal(Signal::USR1);
-    let (mut answers, mut expected, mut tasks) = (0, 0, Vec::new());
-    while answers < loops || tasks.len() < expected {
+    let summary = server.stderr.wait_for(" tasks: ");
+    assert!(
+        summary.contains(" the server "),
+        "it is the first: {summary}"
+    );
+    let (mut answers, mut tasks_expected, mut clients_expected) = (0, 0, 0);
+    let (mut tasks, mut clients) = (Vec::new(), Vec::new());
+    while answers < loops || tasks.len() < tasks_expected || clients.len() < clients_expected {
         let line = server.stderr.wait_for(" tasks: ");
-        if line.contains("all tasks of this loop follow") {
+        if line.contains("all clients and tasks of this loop follow") {
             answers += 1;
-            expected += number_behind(&line, " tasks=");
+            tasks_expected += number_behind(&line, " tasks=");
+            clients_expected += number_behind(&line, " clients=");
+        } else if line.contains(" tasks: client ") {
+            clients.push(line);
         } else {
             tasks.push(line);
         }
     }
+    let spawned = |line: &String| line.contains("; spawned at crates/");
+    assert!(tasks.iter().all(spawned), "{tasks:#?}");
+    Answer {
+        summary,
+        clients,
+        tasks,
+    }
+}
+
+/// Asks what the tasks are at; gives the lines that so many loops answer.
+#[track_caller]
+fn ask_for_tasks(server: &mut Server, loops: usize) -> Vec<String> {
+    ask(server, loops).tasks
+}
+
+/// What is said of the client at this address.
+#[track_caller]
+fn said_of<'a>(answer: &'a Answer, addr: &str) -> &'a str {
+    let mut lines = answer.clients.iter();
+    let line = lines.find(|line| line.contains(&format!(" {addr}: ")));
+    line.unwrap_or_else(|| panic!("no {addr} in {:#?}", answer.clients))
+}
+
+#[test]
+fn sigusr1_begins_with_the_server_as_a_whole() {
+    for (threads, loops) in [("1", 1), ("2", 2)] {
+        let args = [
+            "--threads",
+            threads,
+            "--max-conns",
+            "3",
+            "--when-full",
+            "refuse",
+        ];
+        let mut server = Server::start(&args);
+        let clients = server.connect_echoed(3);
+        hear_end(server.connect());
+        let summary = ask(&mut server, loops).summary;
+        let addr = server.addr();
+        let style = std::env::var("ONELOOP_TEST_STYLE").unwrap_or_else(|_| "async".to_owned());
+        for said in [
+            "connections=3 accepted=3 refused=1 shed=0 queued=0 uptime=",
+            &format!("mode=echo style={style} loops={loops} threads={threads}"),
+            &format!("listeners=\"{addr}\""),
+        ] {
+            assert!(summary.contains(said), "no {said:?} in {summary}");
+        }
+        drop(clients);
+        server.drain();
+    }
+}
+
+#[test]
+fn sigusr1_tells_each_clients_peer_bytes_and_age() {
+    for threads in ["1", "2"] {
+        let mut server = Server::start(&["--threads", threads]);
+        let clients = server.connect_echoed(3);
+        echo(&clients[0], b"five more");
+        for _ in 0..2 {
+            let answer = ask(&mut server, threads.parse().unwrap());
+            assert_eq!(answer.clients.len(), 3, "{:#?}", answer.clients);
+            for (client, bytes) in clients.iter().zip([14, 5, 5]) {
+                let addr = client.local_addr().unwrap().to_string();
+                let said = said_of(&answer, &addr);
+                let expected = format!("{bytes} bytes in, {bytes} out, 0 queued, connected for ");
+                assert!(said.contains(&expected), "{said}");
+                assert!(said.ends_with(" s, waits for input"), "{said}");
+            }
+        }
+        drop(clients);
+        server.finish();
+    }
+}
+
+#[test]
+fn sigusr1_tells_of_clients_on_unix_sockets_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let listen = format!("unix:{}/socket", directory.path().display());
+    let mut server = Server::run(command::main(&["--listen", &listen]));
+    let stream = std::os::unix::net::UnixStream::connect(&listen["unix:".len()..]).unwrap();
+    let stream = harness::client::connect_unix(stream);
+    echo(&stream, b"hello");
+    let answer = ask(&mut server, 1);
+    let said = &answer.clients[0];
+    assert!(said.contains("5 bytes in, 5 out, 0 queued"), "{said}");
+    drop(stream);
+    server.drain();
+}
+
+#[test]
+fn sigusr1_tells_what_is_queued_for_a_client() {
+    let mut server = Server::start(&[]);
+    let blocked = server.connect();
+    fill(&server, &blocked);
+    let answer = ask(&mut server, 1);
+    let said = said_of(&answer, &blocked.local_addr().unwrap().to_string());
+    let (_, out) = said.split_once(" out, ").unwrap();
+    let queued: usize = out.split(' ').next().unwrap().parse().unwrap();
     assert!(
-        tasks
-            .iter()
-            .all(|line| line.contains("; spawned at crates/"))
+        queued > 0 && said.ends_with("waits for the client to take output"),
+        "{said}"
     );
-    tasks
+    assert_eq!(number_behind(&answer.summary, " queued="), queued);
+    drop(blocked);
+    server.finish();
+}
+
+#[test]
+fn sigusr1_tells_of_proxied_clients_and_of_those_of_programs() {
+    let upstream = Server::start(&[]);
+    let to = upstream.addr().to_string();
+    for args in [
+        &["--mode", "proxy", "--to", &to][..],
+        &["--mode", "exec", "--", "cat"],
+    ] {
+        let mut server = Server::start(args);
+        let clients = server.connect_echoed(2);
+        let answer = ask(&mut server, 1);
+        for client in &clients {
+            let said = said_of(&answer, &client.local_addr().unwrap().to_string());
+            assert!(said.contains("5 bytes in, 5 out, 0 queued"), "{said}");
+        }
+        drop(clients);
+        server.drain();
+    }
+    upstream.finish();
 }
 
 #[test]

@@ -531,6 +531,11 @@ impl Socket {
         self.handle()?.local_addr()
     }
 
+    /// The other end's address, asked for now and not remembered.
+    pub fn connected_to(&self) -> Option<Addr> {
+        self.handle()?.remote_addr()
+    }
+
     /// The other end's address; asked for while it is connected, it is known afterwards, too.
     pub fn remote_addr(&self) -> Option<Addr> {
         if let Some(known) = self.rare(|rare| rare.remote.clone()) {
