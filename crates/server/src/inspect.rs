@@ -4,7 +4,7 @@
 //! There is no list of clients to walk, as it would cost each of them something all the time. A client
 //! of an async task or a green thread is woken, finds that a report is asked for, and adds its line.
 
-use crate::logging::TASKS;
+use crate::logging::{TASKS, lost_lines};
 use crate::service::{Service, Shared};
 use oneloop::{Handle, Phase, Signals, TaskState};
 use std::cell::{Cell, RefCell};
@@ -19,6 +19,8 @@ use tracing::info;
 const LINES_AT_ONCE: usize = 1000;
 /// Time for the log to be written meanwhile.
 const PAUSE: Duration = Duration::from_millis(10);
+/// How often it is tried to say that lines are missing.
+const LOST_TRIES: u32 = 1000;
 /// How long the loops wait for the slowest of them before they say what they know.
 const LOOPS_WAIT: Duration = Duration::from_secs(1);
 
@@ -130,12 +132,29 @@ async fn tell(service: &Rc<Service>, round: u64) {
         queued,
         "all clients and tasks of this loop follow"
     );
+    let lost_before = lost_lines();
     let tasks = tasks.iter().map(ToString::to_string);
     for (number, line) in clients.into_iter().chain(tasks).enumerate() {
         if number > 0 && number % LINES_AT_ONCE == 0 {
             handle.sleep(PAUSE).await;
         }
         info!(target: TASKS, "{line}");
+    }
+    let lost = lost_lines() - lost_before;
+    if lost > 0 {
+        tell_of_lost(handle, lost).await;
+    }
+}
+
+/// Says how many lines are missing, once there is room for that.
+async fn tell_of_lost(handle: &Handle, lost: usize) {
+    for _ in 0..LOST_TRIES {
+        handle.sleep(PAUSE).await;
+        let before = lost_lines();
+        info!(target: TASKS, lost, "lines were left out: the log took no more");
+        if lost_lines() == before {
+            return;
+        }
     }
 }
 

@@ -3,7 +3,11 @@
 use crate::options::{LogFormat, LogLevel, Options};
 use oneloop::drop_guarded;
 use std::io::{self, IsTerminal};
+<<<<<<< HEAD
 use std::thread;
+=======
+use std::sync::OnceLock;
+>>>>>>> c7dc5fa (Say how many lines of SIGUSR1's answer are missing)
 use tracing::level_filters::LevelFilter;
 use tracing::warn;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
@@ -19,6 +23,14 @@ pub(crate) const TASKS: &str = "tasks";
 
 /// Lines that may wait to be written.
 const LINES_MAX: usize = 8192;
+
+/// Counts the lines for which there was no room.
+static LOST: OnceLock<ErrorCounter> = OnceLock::new();
+
+/// How many lines were lost so far.
+pub(crate) fn lost_lines() -> usize {
+    LOST.get().map_or(0, ErrorCounter::dropped_lines)
+}
 
 /// Writes the last lines when it is dropped, and tells how many were lost.
 pub(crate) struct Log {
@@ -46,6 +58,7 @@ pub(crate) fn start(options: &Options) -> Result<Log, String> {
         .buffered_lines_limit(LINES_MAX)
         .finish(io::stderr());
     let lost = writer.error_counter();
+    let _ = LOST.set(lost.clone()); // a process logs once
     let layer = fmt::layer()
         .with_writer(writer)
         .log_internal_errors(false) // it would say so with eprintln!, which may panic

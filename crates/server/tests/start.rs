@@ -12,7 +12,7 @@ use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener, UnixStream};
 use std::path::Path;
 
 /// Each flag with its environment variable.
-const FLAGS: [(&str, &str); 19] = [
+const FLAGS: [(&str, &str); 20] = [
     ("--listen", "ONELOOP_LISTEN"),
     ("--mode", "ONELOOP_MODE"),
     ("--to", "ONELOOP_TO"),
@@ -23,6 +23,7 @@ const FLAGS: [(&str, &str); 19] = [
     ("--when-full", "ONELOOP_WHEN_FULL"),
     ("--idle-timeout", "ONELOOP_IDLE_TIMEOUT"),
     ("--write-timeout", "ONELOOP_WRITE_TIMEOUT"),
+    ("--keepalive", "ONELOOP_KEEPALIVE"),
     ("--out-soft", "ONELOOP_OUT_SOFT"),
     ("--out-hard", "ONELOOP_OUT_HARD"),
     ("--out-total", "ONELOOP_OUT_TOTAL"),
