@@ -3,11 +3,8 @@
 use crate::options::{LogFormat, LogLevel, Options};
 use oneloop::drop_guarded;
 use std::io::{self, IsTerminal};
-<<<<<<< HEAD
-use std::thread;
-=======
 use std::sync::OnceLock;
->>>>>>> c7dc5fa (Say how many lines of SIGUSR1's answer are missing)
+use std::thread;
 use tracing::level_filters::LevelFilter;
 use tracing::warn;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
