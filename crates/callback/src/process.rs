@@ -9,7 +9,7 @@
 pub use crate::stream::{stderr, stdin, stdout};
 
 use crate::runtime::{Left, Runtime, current, try_current};
-use crate::thrown::{Outcome, Thrown};
+use crate::thrown::{Outcome, Thrown, or_rethrow};
 use oneloop_core::{ExitRequest, JoinHandle, Signals, report};
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -127,6 +127,7 @@ impl Runtime {
     /// What a callback that unwound has thrown. None if it called `exit`, which has ended the program.
     pub(crate) fn thrown_by(self: &Rc<Self>, payload: Box<dyn Any + Send>) -> Option<Thrown> {
         match payload.downcast::<ExitRequest>() {
+            Ok(_) if self.process.is_ending() => None,
             Ok(request) => self.exit(request.code).err(),
             Err(payload) => Some(Thrown::from_panic(payload)),
         }
@@ -242,15 +243,21 @@ pub fn set_exit_code(code: u8) {
     current().process.code.set(Some(code));
 }
 
-/// Ends the program now. The stack unwinds, so values are dropped, and [`run`](crate::run) returns
-/// the code; nothing that was begun goes on. It may be called by all code that runs on the loop's
-/// thread: in callbacks, in futures, and in tasks and green threads of the same loop.
+/// Ends the program now: the listeners of 'exit' hear of it before this unwinds, so values are dropped
+/// after that, and [`run`](crate::run) returns the code; nothing that was begun goes on. It may be called
+/// by all code that runs on the loop's thread: in callbacks, in futures, in drops, and in tasks and green
+/// threads of the same loop. As in Node, code that catches what unwinds does not keep the program from
+/// ending.
 ///
-/// As in Node, an error that a listener of 'exit' throws counts as thrown by this call.
+/// An error that a listener of 'exit' throws counts as thrown by this call, as in Node.
 pub fn exit(code: u8) -> ! {
-    // In a task there is no callback below this that would take the request.
-    if let Some(runtime) = try_current().filter(|runtime| !runtime.is_in_scope()) {
-        runtime.make_callback(|| resume_unwind(Box::new(ExitRequest { code })));
+    if let Some(runtime) = try_current().filter(|runtime| !runtime.process.is_ending()) {
+        if runtime.is_in_scope() {
+            or_rethrow(runtime.exit(code));
+        } else {
+            // No callback below this would take what a listener throws.
+            runtime.make_callback(|| runtime.exit(code));
+        }
     }
     resume_unwind(Box::new(ExitRequest { code }))
 }

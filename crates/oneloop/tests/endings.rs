@@ -172,3 +172,41 @@ fn the_loop_turns_for_a_millisecond_between_two_passes_of_slow_timers() {
     let lines = ["interval 1", "first", "second", "interval 2"];
     assert_eq!(ended, (0, lines.map(str::to_owned).to_vec()));
 }
+
+#[test]
+fn an_exit_in_the_drop_of_a_canceled_task_ends_the_program() {
+    struct ExitInDrop;
+    impl Drop for ExitInDrop {
+        fn drop(&mut self) {
+            exit(9);
+        }
+    }
+    let ended = trace(|trace| {
+        note_exit(&trace);
+        let value = ExitInDrop;
+        let task = Handle::current().spawn(async move {
+            let _value = value;
+            std::future::pending::<()>().await;
+        });
+        set_timeout(move || task.cancel(), 1);
+        set_timeout(move || note(&trace, "never"), 2);
+    });
+    assert_eq!(ended, (9, vec!["exit 9".to_owned()]));
+}
+
+#[test]
+fn an_exit_ends_the_program_although_its_unwinding_is_caught() {
+    let ended = trace(|trace| {
+        note_exit(&trace);
+        set_timeout(
+            move || {
+                let caught = std::panic::catch_unwind(|| exit(4)).is_err();
+                note(&trace, format!("caught {caught}"));
+                set_timeout(move || note(&trace, "never"), 1);
+            },
+            1,
+        );
+    });
+    let lines = ["exit 4", "caught true"];
+    assert_eq!(ended, (4, lines.map(str::to_owned).to_vec()));
+}
