@@ -7,7 +7,7 @@ use crate::runtime::{Left, Once, Runtime, current, once, try_current};
 use crate::thrown::{Outcome, Thrown};
 use oneloop_core::{Key, Slots, wake_guarded};
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -212,7 +212,10 @@ pub fn queue_microtask<O: Outcome>(f: impl FnOnce() -> O + 'static) {
 #[derive(Default)]
 struct Settled {
     result: RefCell<Option<Result<(), Thrown>>>,
-    waiting: RefCell<Vec<Waker>>,
+    /// One waker for each promise that waits, by its number: they are woken in the order in which they
+    /// began to wait.
+    waiting: RefCell<BTreeMap<u64, Waker>>,
+    next_number: Cell<u64>,
     /// Somebody waits or waited: a rejection is theirs to handle.
     handled: Cell<bool>,
 }
@@ -220,22 +223,23 @@ struct Settled {
 impl Settled {
     fn settle(&self, result: Result<(), Thrown>) {
         self.result.replace(Some(result));
-        for waker in self.waiting.take() {
+        for waker in self.waiting.take().into_values() {
             wake_guarded(waker);
         }
     }
 
-    /// Has a task woken when it settles.
-    fn wait(&self, waker: &Waker) {
-        let is_waiting = self
-            .waiting
-            .borrow()
-            .iter()
-            .any(|other| other.will_wake(waker));
-        if !is_waiting {
-            let waker = waker.clone(); // foreign code, so before the borrow
-            self.waiting.borrow_mut().push(waker);
-        }
+    /// Wakes this task when it settles, in place of the one that waited under the number before.
+    fn wait(&self, number: Option<u64>, waker: &Waker) -> u64 {
+        let number = number.unwrap_or_else(|| self.next_number.replace(self.next_number.get() + 1));
+        let waker = waker.clone(); // foreign code, so before the borrow
+        let before = self.waiting.borrow_mut().insert(number, waker);
+        drop(before);
+        number
+    }
+
+    fn forget(&self, number: u64) {
+        let waker = self.waiting.borrow_mut().remove(&number);
+        drop(waker);
     }
 
     /// The error, if nobody waits for it.
@@ -282,20 +286,43 @@ where
             runtime.microtasks.rejected.borrow_mut().push(inside);
         }
     }));
-    Promise {
-        settled,
-        is_awaited: false,
-    }
+    Promise::new(settled)
 }
 
 /// The end of a future that [`spawn_micro`] runs: `Ok`, or what it threw. Dropping it lets the
 /// future go on. Clones are the same promise; each can be awaited, at any time and more than once.
-#[derive(Clone)]
 #[must_use = "a rejection that nobody waits for ends the program"]
 pub struct Promise {
     settled: Rc<Settled>,
     /// It was polled, and has not given its result since.
     is_awaited: bool,
+    /// Its place among those that wait.
+    number: Option<u64>,
+}
+
+impl Promise {
+    fn new(settled: Rc<Settled>) -> Self {
+        Promise {
+            settled,
+            is_awaited: false,
+            number: None,
+        }
+    }
+}
+
+impl Clone for Promise {
+    fn clone(&self) -> Self {
+        Promise::new(Rc::clone(&self.settled))
+    }
+}
+
+/// A promise that is dropped waits no longer: many may wait for one that settles late or never.
+impl Drop for Promise {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            self.settled.forget(number);
+        }
+    }
 }
 
 impl fmt::Debug for Promise {
@@ -318,8 +345,32 @@ impl Future for Promise {
             }
             // Who awaits what has settled before goes on in the next microtask, and not at once.
             Some(_) => cx.waker().wake_by_ref(),
-            None => self.settled.wait(cx.waker()),
+            None => self.number = Some(self.settled.wait(self.number, cx.waker())),
         }
         Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn poll(promise: &mut Promise) -> Poll<Result<(), Thrown>> {
+        Pin::new(promise).poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn a_promise_keeps_no_wakers_of_those_that_gave_up_waiting() {
+        let settled = Rc::<Settled>::default();
+        let mut waits = Promise::new(Rc::clone(&settled));
+        for _ in 0..100 {
+            let mut gives_up = waits.clone();
+            assert!(poll(&mut gives_up).is_pending());
+            assert!(poll(&mut waits).is_pending());
+            assert_eq!(settled.waiting.borrow().len(), 2);
+        }
+        assert_eq!(settled.waiting.borrow().len(), 1);
+        settled.settle(Ok(()));
+        assert!(poll(&mut waits).is_ready());
     }
 }
