@@ -494,3 +494,74 @@ pub(super) fn piped() -> Continue {
         ],
     )
 }
+
+fn end(p: &Place, w: &WriteStream) {
+    w.end_then(p.tell("one"));
+    w.end_then(p.tell("two"));
+    w.write_then("x", p.tell("x"));
+}
+
+fn end_in_close(p: &Place, w: &WriteStream) {
+    let place = p.clone();
+    w.on_close(move |w| end(&place, &w));
+}
+
+pub(super) fn end_after_destroy() -> Continue {
+    run(
+        Place::new()?,
+        &[
+            ("there", |p| end(p, p.write("b").destroy())),
+            ("missing", |p| end(p, p.write("none/b").destroy())),
+            ("for an error", |p| end(p, p.write("b").destroy_with("own"))),
+            ("in open", |p| {
+                let place = p.clone();
+                p.write("b").on_open(move |w| end(&place, w.destroy()));
+            }),
+            ("in close", |p| {
+                let w = p.write("b");
+                end_in_close(p, &w);
+                w.destroy();
+            }),
+            ("in close, for an error", |p| {
+                let w = p.write("b");
+                end_in_close(p, &w);
+                w.destroy_with("own");
+            }),
+            ("in close, missing", |p| end_in_close(p, &p.write("none/b"))),
+            ("written", |p| {
+                let w = p.write("b");
+                w.write_then("y", p.tell("y"));
+                end(p, w.destroy());
+            }),
+            ("written, and nobody hears", |p| {
+                let w = p.write("b");
+                w.write("y");
+                end(p, w.destroy());
+            }),
+            ("written, in the next tick", |p| {
+                let (w, place) = (p.write("b"), p.clone());
+                w.write_then("y", p.tell("y"));
+                w.destroy();
+                next_tick(move || end(&place, &w));
+            }),
+            ("written, in open", |p| {
+                let place = p.clone();
+                p.write("b").on_open(move |w| {
+                    w.write_then("y", place.tell("y"));
+                    w.write_then("z", place.tell("z"));
+                    end(&place, w.destroy());
+                });
+            }),
+            ("ended before", |p| {
+                let w = p.write("b");
+                w.end_then(p.tell("before"));
+                end(p, w.destroy());
+            }),
+            ("finished before", |p| {
+                let (w, place) = (p.write("b"), p.clone());
+                w.on_finish(move |w| end(&place, w.destroy()));
+                w.end();
+            }),
+        ],
+    )
+}

@@ -2,6 +2,7 @@
 
 mod abort;
 mod children;
+mod closed_dgrams;
 mod destroyed_sockets;
 mod destroyed_streams;
 mod dgram;
@@ -225,6 +226,8 @@ pub(crate) const PROGRAMS: Suite = programs! {
     "204_destroy_piped": destroyed_streams::piped;
     "205_destroy_socket": destroyed_sockets::socket;
     "206_destroy_child_pipe": destroyed_sockets::child_pipe;
+    "207_end_after_destroy": destroyed_streams::end_after_destroy;
+    "208_dgram_close": closed_dgrams::close;
 };
 
 /// `net.createServer(…).listen(0,'127.0.0.1')`

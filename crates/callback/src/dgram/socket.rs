@@ -269,7 +269,10 @@ impl Socket {
     fn flush_queue(&self) -> Result<(), Thrown> {
         let queue = self.inner.queue.take();
         let steps = queue.map(|(_, steps)| steps).unwrap_or_default();
-        steps.into_iter().try_for_each(|step| step(self))?;
+        for step in steps {
+            self.check_running()?; // one of them may have closed it
+            step(self)?;
+        }
         Ok(())
     }
 
@@ -470,7 +473,7 @@ impl Socket {
             })
         };
         let sent = sent.map(tell);
-        match to.map_or(Ok(()), |to| self.check_family(to)) {
+        match to.map_or(Ok(()), |to| self.check_recipient(to)) {
             Ok(()) => handle.send(OutgoingDatagram { to, bytes }, sent),
             Err(error) => {
                 if let Some(sent) = sent {
@@ -478,6 +481,14 @@ impl Socket {
                 }
             }
         }
+    }
+
+    /// As libuv, and unlike Linux, refuses an address once there is a peer.
+    fn check_recipient(&self, addr: SocketAddr) -> io::Result<()> {
+        if self.inner.connected.get() == Connected::Yes {
+            return Err(Errno::EISCONN.into());
+        }
+        self.check_family(addr)
     }
 
     fn check_family(&self, addr: SocketAddr) -> io::Result<()> {

@@ -58,6 +58,8 @@ struct Inner {
     bytes_written: Cell<u64>,
     needs_drain: Cell<bool>,
     life: Cell<Life>,
+    /// It was given up for an error.
+    has_failed: Cell<bool>,
     /// Why it was given up, while that is still to be told.
     reason: RefCell<Option<Error>>,
     ending: Cell<Ending>,
@@ -138,6 +140,7 @@ impl WriteStream {
                 bytes_written: Cell::new(0),
                 needs_drain: Cell::new(false),
                 life: Cell::new(Life::Open),
+                has_failed: Cell::new(false),
                 reason: RefCell::default(),
                 ending: Cell::new(Ending::Not),
                 at_finish: RefCell::default(),

@@ -24,7 +24,8 @@ impl WriteStream {
         self.end()
     }
 
-    /// Like [`WriteStream::end`], and calls a function at 'finish', or with why there is none.
+    /// Like [`WriteStream::end`], and calls a function at 'finish', or with why there is none. As in Node, it
+    /// is not called if the stream was given up before without an error, and nothing was to be written.
     pub fn end_then<O: Outcome>(
         &self,
         finished: impl FnOnce(Result<(), Error>) -> O + 'static,
@@ -33,16 +34,25 @@ impl WriteStream {
         self
     }
 
+    /// Node's `Writable.end`.
     fn end_stream(&self, then: Option<Then>) {
-        let error = match (self.inner.life.get(), self.inner.ending.get()) {
-            (_, Ending::Finished) => Error::new(
+        let inner = &self.inner;
+        let error = match (inner.ending.get(), inner.life.get()) {
+            (Ending::Finished, _) => Error::new(
                 "ERR_STREAM_ALREADY_FINISHED",
                 "Cannot call end after a stream was finished",
             ),
-            (Life::Open, _) => {
-                self.inner.at_finish.borrow_mut().extend(then);
-                self.inner.ending.set(Ending::Ended);
+            (_, Life::Open) => {
+                inner.at_finish.borrow_mut().extend(then);
+                inner.ending.set(Ending::Ended);
                 return self.write_soon();
+            }
+            (Ending::Not, life) if !inner.has_failed.get() => {
+                inner.ending.set(Ending::Ended);
+                if life == Life::Destroyed {
+                    inner.at_finish.borrow_mut().extend(then); // heard if what waits fails after this
+                }
+                return;
             }
             _ => Error::stream_destroyed("end"),
         };
@@ -80,7 +90,8 @@ impl WriteStream {
     pub(super) async fn fail(&self, error: Error) {
         let reason = self.inner.reason.take().unwrap_or_else(|| error.clone());
         let first = self.take_first();
-        let (writes, ends) = self.forget_waiting();
+        let writes = self.forget_waiting();
+        let ends = self.inner.at_finish.take();
         self.inner.runtime.make_callback(|| {
             let tell = |then: Then| then(Err(reason.clone()));
             first.map_or(Ok(()), |first| first(Err(error)))?;
@@ -118,19 +129,20 @@ impl WriteStream {
         }
     }
 
-    /// Drops what waits, and gives who is to hear of that: of writes, and of the end.
-    fn forget_waiting(&self) -> (Vec<Then>, Vec<Then>) {
+    /// Drops what waits, and gives who is to hear of that.
+    fn forget_waiting(&self) -> Vec<Then> {
         let lost = self.inner.waiting.take();
         self.inner.waiting_bytes.set(0);
         self.inner.needs_drain.set(false);
-        let writes = lost.into_iter().filter_map(|lost| lost.then).collect();
-        (writes, self.inner.at_finish.take())
+        lost.into_iter().filter_map(|lost| lost.then).collect()
     }
 
-    /// Drops what waits. Who is to hear of that does so behind what runs now.
+    /// Drops what waits. Who is to hear of that does so behind what runs now, with who calls `end` until
+    /// then: Node's `errorBuffer`.
     fn forget_soon(&self, reason: Option<&Error>) {
-        let (writes, ends) = self.forget_waiting();
-        if writes.is_empty() && ends.is_empty() {
+        let is_idle = self.inner.waiting.borrow().is_empty();
+        let writes = self.forget_waiting();
+        if is_idle && self.inner.at_finish.borrow().is_empty() {
             return;
         }
         let because = |what| {
@@ -138,10 +150,12 @@ impl WriteStream {
             reason.cloned().unwrap_or_else(destroyed)
         };
         let (of_write, of_end) = (because("write"), because("end"));
+        let stream = self.clone();
         self.next_tick(once(move || {
             let tell_end = |then: Then| then(Err(of_end.clone()));
             let tell_write = |then: Then| then(Err(of_write.clone()));
             writes.into_iter().try_for_each(tell_write)?;
+            let ends = stream.inner.at_finish.take();
             ends.into_iter().try_for_each(tell_end)
         }));
     }
@@ -166,6 +180,7 @@ impl WriteStream {
             return self;
         }
         self.inner.life.set(Life::Destroyed);
+        self.inner.has_failed.set(error.is_some());
         if self.has_thread() {
             self.inner.reason.replace(error); // `write_waiting` goes on with it
             return self;
@@ -190,6 +205,9 @@ impl WriteStream {
     pub(super) fn close(&self, error: Option<Error>) -> impl Future<Output = ()> + 'static {
         let stream = self.clone();
         self.inner.life.set(Life::Destroyed);
+        if error.is_some() {
+            self.inner.has_failed.set(true);
+        }
         let closed = self.inner.output.close(&self.inner.runtime);
         async move {
             let tell_error = || match &error {
@@ -198,6 +216,8 @@ impl WriteStream {
             };
             let tell_close = || {
                 stream.inner.life.set(Life::Closed);
+                let unheard = stream.inner.at_finish.take();
+                drop(unheard);
                 stream.emit(WriteClose, stream.clone())
             };
             closed
