@@ -138,6 +138,20 @@ pub(crate) struct Accepted {
     pub(crate) number: u64,
 }
 
+/// Waits until a client from which nothing is read has gone: it has reset the connection, or closed it with
+/// nothing left to be read. Only of a Unix client can the kernel tell that it has closed.
+pub(crate) fn poll_gone(client: &Socket, cx: &mut Context<'_>) -> Poll<io::Error> {
+    let reset = client.poll_reset(cx);
+    if reset.is_pending() && is_hung_up(client) && matches!(client.unread_bytes(), Ok(0)) {
+        return Poll::Ready(io::ErrorKind::BrokenPipe.into());
+    }
+    reset
+}
+
+fn is_hung_up(client: &Socket) -> bool {
+    client.source().ready().contains(Ready::HANG_UP)
+}
+
 /// A client, in the styles that wait.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -212,11 +226,10 @@ impl Client {
     /// True once both directions are shut, though something it has sent may not be read yet: a Unix client
     /// that has closed, or a TCP client that has ended after its peer.
     pub(crate) fn is_hung_up(&self) -> bool {
-        let ready = self.socket().source().ready();
-        ready.contains(Ready::HANG_UP)
+        is_hung_up(self.socket())
     }
 
-    /// The client has hung up, and its last words wait for the peer: it has little time left for them.
+    /// The client has hung up: its peer has little time left to take its last words, and to end.
     pub(crate) fn note_hang_up(&mut self) {
         self.patience_for_all().note_hang_up();
     }

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 /// How long the server waits for a client to close, after it has closed itself.
 pub(crate) const LINGER: Duration = Duration::from_secs(1);
 
-/// How long what a client sent before it hung up may wait for a peer that takes nothing of it.
-pub(crate) const HANG_UP_GRACE: Duration = Duration::from_secs(10);
+/// How long the peer of a client that has hung up may take nothing of what it sent, or, once it has all, not
+/// end: a connection that is closed while its peer still sends is reset, and what is on its way lost.
+pub(crate) const HANG_UP_GRACE: Duration = Duration::from_secs(5);
 
 /// Why a client was given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +87,7 @@ impl Patience {
         self.lingering = Some(handle.now());
     }
 
-    /// The client is gone, and what it sent waits for its peer.
+    /// The client is gone, and its peer is not at its end.
     pub(crate) fn note_hang_up(&mut self) {
         self.has_hung_up = true;
     }

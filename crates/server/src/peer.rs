@@ -81,6 +81,11 @@ impl Peer {
         }
     }
 
+    /// True if it has nothing to do once its client has gone. A program may have.
+    pub(crate) fn ends_with_client(&self) -> bool {
+        matches!(self, Peer::Upstream(_))
+    }
+
     /// Ends it once its client's connection has ended like that, which gives it the client's place. Ready
     /// when nothing of it is left.
     pub(crate) async fn end(self, client: Client, connection: &Result<(), Broken>) {

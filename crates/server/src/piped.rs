@@ -6,14 +6,14 @@
 
 use crate::budget::Queued;
 use crate::callbacks::{self, Listed, Open};
-use crate::client::{Accepted, Broken, Place, log_end};
+use crate::client::{Accepted, Broken, Place, log_end, poll_gone};
 use crate::patience::{Expired, HANG_UP_GRACE};
 use crate::service::Service;
 use crate::upstream::Upstream;
 use crate::watch::{Watch, Watched, taken, to_ms};
 use oneloop::callback::net::{Error, Socket, event};
 use oneloop::callback::{Timeout, clear_timeout, set_timeout};
-use oneloop::net::{CHUNK_BYTES, ReadHalf, Socket as NetSocket};
+use oneloop::net::{CHUNK_BYTES, Socket as NetSocket};
 use oneloop::{Handle, Key};
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -50,7 +50,7 @@ pub(crate) fn serve(accepted: Accepted, upstream: Arc<Upstream>) {
                 let connected = connected.map_err(|error| service.tell_of_no_peer(error));
                 wire(accepted, connected.ok());
             }
-            Err(reset) => log_end(&service, accepted.number, &Err(reset.into()), || None),
+            Err(gone) => log_end(&service, accepted.number, &Err(gone.into()), || None),
         }
     });
 }
@@ -58,7 +58,7 @@ pub(crate) fn serve(accepted: Accepted, upstream: Arc<Upstream>) {
 /// Connects for a client that may go meanwhile.
 ///
 /// # Errors
-/// The client's reset.
+/// Why the client has gone.
 async fn connect(
     client: &NetSocket,
     upstream: &Upstream,
@@ -67,7 +67,7 @@ async fn connect(
     let mut connect = pin!(upstream.connect(handle));
     poll_fn(|cx| match connect.as_mut().poll(cx) {
         Poll::Ready(connected) => Poll::Ready(Ok(connected)),
-        Poll::Pending => client.poll_reset(cx).map(Err),
+        Poll::Pending => poll_gone(client, cx).map(Err),
     })
     .await
 }

@@ -1,11 +1,11 @@
 //! One client that is wired to a peer: what can be done with the two, for the styles that wait.
 
 use crate::budget::{Crowded, Queued};
-use crate::client::{Broken, Client, Served};
+use crate::client::{Broken, Client, Served, poll_gone};
 use crate::patience::Expired;
 use crate::peer::{Opening, Peer, Peers};
 use oneloop::Direction;
-use oneloop::net::{ReadHalf, Relay, RelayError};
+use oneloop::net::{Relay, RelayError};
 use std::fmt;
 use std::io;
 use std::task::{Context, Poll, ready};
@@ -71,8 +71,8 @@ impl Relayed {
             Poll::Ready(Ok(peer)) => self.peer = Some(peer),
             Poll::Ready(Err(error)) => self.client.service().tell_of_no_peer(error),
             Poll::Pending => {
-                let reset = ready!(self.client.socket().poll_reset(cx));
-                return Poll::Ready(Err(Broken::Io(reset)));
+                let gone = ready!(poll_gone(self.client.socket(), cx));
+                return Poll::Ready(Err(Broken::Io(gone)));
             }
         }
         Poll::Ready(Ok(()))
@@ -98,7 +98,7 @@ impl Relayed {
                 return Poll::Ready(Err(Broken::CutOff));
             }
             let there = self.relay.there();
-            if there.held() > 0 && self.client.is_hung_up() {
+            if self.client.is_hung_up() && (there.held() > 0 || peer.ends_with_client()) {
                 self.client.note_hang_up();
             }
             if !self.client.is_drained() || there.is_over() || there.held() > 0 {
@@ -109,7 +109,10 @@ impl Relayed {
     }
 
     /// Tells how it ended, closes both, and waits for what the peer leaves behind.
-    pub(crate) async fn close(self, end: Result<(), Broken>) {
+    pub(crate) async fn close(self, mut end: Result<(), Broken>) {
+        if matches!(end, Err(Broken::Expired(Expired::HangUp))) && self.relay.there().is_over() {
+            end = Ok(()); // its peer has heard all it had to say
+        }
         self.client.log_end(&end);
         if end.as_ref().is_err_and(Broken::cuts_peer_off) {
             let _ = self.client.socket().reset_on_close(); // it must not take this for the peer's end

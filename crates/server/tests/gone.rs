@@ -220,6 +220,49 @@ fn a_unix_client_that_closed_does_not_wait_for_ever_for_an_upstream_that_takes_n
 }
 
 #[test]
+fn a_unix_client_that_closed_does_not_wait_for_ever_for_an_upstream_that_says_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (upstream, proxy, path) = unix_stage(&dir);
+    let before = sockets(&proxy);
+    for last_words in [&b""[..], b"last words"] {
+        let mut client = UnixStream::connect(&path).unwrap();
+        let (mut server, _) = upstream.accept().unwrap();
+        client.write_all(last_words).unwrap();
+        drop(client);
+        eventually("the client is released", || sockets(&proxy) == before);
+        let mut heard = Vec::new();
+        server.read_to_end(&mut heard).unwrap();
+        assert_eq!(heard, last_words);
+    }
+    proxy.drain();
+}
+
+#[test]
+fn a_unix_client_that_closes_while_the_proxy_connects_is_released_unless_it_said_something() {
+    let dir = tempfile::tempdir().unwrap();
+    let (upstream, proxy, path) = unix_stage(&dir);
+    rustix::net::listen(&upstream, 0).unwrap(); // connects wait once the backlog is full
+    let before = sockets(&proxy);
+    let _full = UnixStream::connect(dir.path().join("upstream")).unwrap();
+    let start = Instant::now();
+    drop(UnixStream::connect(&path).unwrap());
+    eventually("the client is released", || sockets(&proxy) == before);
+    assert!(start.elapsed() < AT_ONCE, "{:?}", start.elapsed());
+
+    let mut client = UnixStream::connect(&path).unwrap();
+    client.write_all(b"last words").unwrap();
+    drop(client);
+    eventually("the proxy connects", || sockets(&proxy) > before);
+    let _full = upstream.accept().unwrap();
+    let (mut server, _) = upstream.accept().unwrap();
+    let mut heard = Vec::new();
+    server.read_to_end(&mut heard).unwrap();
+    assert_eq!(heard, b"last words");
+    drop(server);
+    proxy.drain();
+}
+
+#[test]
 fn a_unix_client_that_closes_with_an_answer_unread_is_released() {
     let dir = tempfile::tempdir().unwrap();
     let (upstream, proxy, path) = unix_stage(&dir);
