@@ -151,31 +151,37 @@ impl State {
 
     /// True if a wait in that direction is one that may keep the loop alive.
     fn is_waiting(&self, direction: Direction) -> bool {
-        let waker = self.waiting[direction as usize].take();
-        let waiting = waker.is_some() && !self.watches[direction as usize].get();
-        self.waiting[direction as usize].set(waker);
-        waiting
-    }
-
-    /// Keeps this waker for that direction.
-    fn park(&self, direction: Direction, waker: &Waker, watches: bool) {
-        let place = &self.waiting[direction as usize];
-        let ticket = &self.tickets[direction as usize];
-        ticket.set(ticket.get().wrapping_add(1));
-        self.watches[direction as usize].set(watches);
-        match place.take() {
-            Some(old) if old.will_wake(waker) => place.set(Some(old)),
-            _ => place.set(Some(waker.clone())),
-        }
+        let is_parked = self.look(direction, |waker| waker.is_some());
+        is_parked && !self.watches[direction as usize].get()
     }
 
     /// True if a task other than that waker's waits in that direction for the direction itself.
     fn is_waited_for_by_another(&self, direction: Direction, waker: &Waker) -> bool {
-        let place = &self.waiting[direction as usize];
-        let old = place.take();
-        let is_other = old.as_ref().is_some_and(|old| !old.will_wake(waker));
-        place.set(old);
+        let is_other = self.look(direction, |old| {
+            old.is_some_and(|old| !old.will_wake(waker))
+        });
         is_other && !self.watches[direction as usize].get()
+    }
+
+    fn is_parked(&self, direction: Direction, waker: &Waker) -> bool {
+        self.look(direction, |old| old.is_some_and(|old| old.will_wake(waker)))
+    }
+
+    fn look<T>(&self, direction: Direction, f: impl FnOnce(Option<&Waker>) -> T) -> T {
+        let place = &self.waiting[direction as usize];
+        let waker = place.take();
+        let result = f(waker.as_ref());
+        place.set(waker);
+        result
+    }
+
+    /// A wait or a watch begins in that direction; without a waker, that of the last one stays. Gives the
+    /// waker that is replaced.
+    fn park(&self, direction: Direction, waker: Option<Waker>, watches: bool) -> Option<Waker> {
+        let ticket = &self.tickets[direction as usize];
+        ticket.set(ticket.get().wrapping_add(1));
+        self.watches[direction as usize].set(watches);
+        self.waiting[direction as usize].replace(Some(waker?))
     }
 
     /// After `EAGAIN`.
@@ -445,10 +451,11 @@ impl<F: AsFd> Source<F> {
     /// Forgets who waits for that direction.
     pub fn cancel(&self, direction: Direction) {
         let counted = self.counts(direction);
-        self.state.waiting[direction as usize].set(None);
+        let waker = self.state.waiting[direction as usize].take();
         if counted {
             self.handle.inner.count_wait(false);
         }
+        drop(waker); // it may come back here (rule 2)
     }
 
     /// True if a wait in that direction keeps the loop alive.
@@ -457,12 +464,17 @@ impl<F: AsFd> Source<F> {
     }
 
     fn park(&self, direction: Direction, waker: &Waker, watches: bool) {
+        // Its clone and the drop of its predecessor may come back here (rule 2): one comes before what is
+        // counted, the other behind it.
+        let is_parked = self.state.is_parked(direction, waker);
+        let waker = (!is_parked).then(|| waker.clone());
         let before = self.counts(direction);
-        self.state.park(direction, waker, watches);
+        let replaced = self.state.park(direction, waker, watches);
         let after = !watches && self.state.referenced.get();
         if before != after {
             self.handle.inner.count_wait(after);
         }
+        drop(replaced);
     }
 
     fn wait_for(&self, cx: &mut Context<'_>, direction: Direction) -> io::Result<()> {
@@ -558,3 +570,6 @@ impl<F: AsFd, P> Drop for Io<'_, F, P> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
