@@ -71,7 +71,7 @@ impl Place {
 
     pub(crate) fn listen(self, handle: &Handle, options: &Options) -> Result<Listener, String> {
         match self {
-            Place::Inet(addr, v6_only) => listen(handle, &addr, options, v6_only)
+            Place::Inet(addr, v6_only) => listen(handle, &addr, options, v6_only, true)
                 .map_err(|error| explain(&addr, &Refused::Io(error))),
             Place::Unix(fd) => {
                 Listener::from_fd(handle, fd, false).map_err(|error| error.to_string())
@@ -109,8 +109,13 @@ fn is_v6_only(addr: &Addr, addrs: &[Addr]) -> Option<bool> {
         .inet()
         .filter(|addr| addr.ip() == Ipv6Addr::UNSPECIFIED)?;
     let mut others = addrs.iter().filter_map(Addr::inet);
-    let has_v4 = others.any(|other| other.is_ipv4() && other.port() == everywhere6.port());
+    let has_v4 = others.any(|other| is_v4(other) && other.port() == everywhere6.port());
     has_v4.then_some(true)
+}
+
+/// True also for an IPv4 address in IPv6's notation, `[::ffff:127.0.0.1]`.
+fn is_v4(addr: SocketAddr) -> bool {
+    addr.ip().to_canonical().is_ipv4()
 }
 
 /// Listens where nobody else does.
@@ -121,26 +126,21 @@ fn listen_alone(
     v6_only: Option<bool>,
     files: &mut Vec<SocketFile>,
 ) -> Result<Listener, Refused> {
-    match (addr, options.threads) {
-        (Addr::UnixPath(path), _) => {
-            let listen = || listen(handle, addr, options, None);
+    let listen = || listen(handle, addr, options, v6_only, false);
+    match addr {
+        Addr::UnixPath(path) => {
             let (listener, file) = SocketFile::listen(path, listen)?;
             files.push(file);
             Ok(listener)
         }
-        (Addr::Inet(_), 2..) => {
-            // Sockets that share their port would share it with those of another server, too: one
-            // that does not share tells whether there is one, and which port 0 is to be.
-            let how = ListenOptions {
-                v6_only,
-                ..ListenOptions::default()
-            };
-            let alone = Listener::bind(handle, addr, how)?;
-            let addr = alone.local_addr()?;
-            drop(alone);
-            Ok(listen(handle, &addr, options, v6_only)?)
+        Addr::Inet(_) if options.threads > 1 => {
+            // The threads' sockets share the port, and would share it with another server's as well. The
+            // kernel lets sockets share that all ask for it, so the first one asks once it listens.
+            let listener = listen()?;
+            sockopt::set_socket_reuseport(&listener, true).map_err(io::Error::from)?;
+            Ok(listener)
         }
-        _ => Ok(listen(handle, addr, options, v6_only)?),
+        _ => Ok(listen()?),
     }
 }
 
@@ -149,10 +149,11 @@ fn listen(
     addr: &Addr,
     options: &Options,
     v6_only: Option<bool>,
+    reuse_port: bool,
 ) -> io::Result<Listener> {
     let how = ListenOptions {
         backlog: options.backlog,
-        reuse_port: options.threads > 1,
+        reuse_port,
         v6_only,
         keepalive: options.keepalive.0,
         ..ListenOptions::default()
@@ -168,12 +169,13 @@ fn by_whom(refused: Refused, addr: &Addr, ours: &[Listener]) -> Refused {
                 .iter()
                 .filter_map(|listener| listener.local_addr().ok());
             let is_ours = ours.any(|ours| match (ours.inet(), addr.inet()) {
-                (Some(ours), Some(addr)) => overlap(ours, addr),
+                // Beside IPv4, [::] has IPV6_V6ONLY.
+                (Some(ours), Some(addr)) => is_v4(ours) == is_v4(addr) && overlap(ours, addr),
                 _ => ours == *addr,
             });
             Refused::InUse(match is_ours {
                 true => Some(Holder::ThisServer),
-                false => Holder::of_addr(addr),
+                false => Holder::of_addr(addr).filter(|holder| *holder != Holder::ThisServer),
             })
         }
         refused => refused,

@@ -71,8 +71,9 @@ fn has_socket(process: &Process, inode: u64) -> bool {
     fds.any(|fd| fd.is_ok_and(|fd| matches!(fd.target, FDTarget::Socket(of) if of == inode)))
 }
 
-/// The sockets that are in the way of one that listens: those that listen first, and of these the ones
-/// of its own family, as an IPv6 socket need not serve IPv4.
+/// The sockets that are in the way of one that listens: those that listen, if there are any, and of these
+/// the ones of its own family, as an IPv6 socket need not serve IPv4. The others may be there beside it,
+/// so none of them is named when /proc does not tell whose the first ones are.
 fn inodes_of_inet(addr: SocketAddr) -> Vec<u64> {
     let tables = [net::tcp(), net::tcp6()];
     let mut entries: Vec<TcpNetEntry> = tables
@@ -81,10 +82,12 @@ fn inodes_of_inet(addr: SocketAddr) -> Vec<u64> {
         .flatten()
         .filter(|entry| entry.inode != 0 && overlap(entry.local_address, addr))
         .collect();
-    entries.sort_by_key(|entry| {
+    let rank = |entry: &TcpNetEntry| {
         let is_of_family = entry.local_address.is_ipv4() == addr.is_ipv4();
         (entry.state != TcpState::Listen, !is_of_family)
-    });
+    };
+    let first = entries.iter().map(rank).min();
+    entries.retain(|entry| Some(rank(entry)) == first);
     entries.into_iter().map(|entry| entry.inode).collect()
 }
 

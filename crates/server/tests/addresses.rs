@@ -6,8 +6,9 @@ use harness::client::{connect, echo};
 use harness::command;
 use harness::process::Process;
 use harness::server::Server;
-use harness::skip;
+use harness::{can_trace, eventually, skip};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use tempfile::NamedTempFile;
 
 /// A port that is free in both families, most likely also a moment later; none without IPv6.
 fn free_port() -> Option<u16> {
@@ -50,6 +51,7 @@ fn all_of_ipv4_and_all_of_ipv6_are_served_on_one_port() {
             format!("0.0.0.0:{port},[::]:{port}"),
             format!("[::]:{port},0.0.0.0:{port}"),
             format!("127.0.0.1:{port},[::]:{port}"),
+            format!("[::]:{port},[::ffff:127.0.0.1]:{port}"),
         ] {
             let server = serve(&listen, threads);
             assert_eq!(server.listens.join(","), listen);
@@ -120,10 +122,59 @@ fn an_address_that_another_one_of_the_same_server_contains_is_in_use_by_this_ser
             ("0.0.0.0", "127.0.0.1"),
             ("[::1]", "[::]"),
             ("[::ffff:127.0.0.1]", "127.0.0.1"),
+            ("[::ffff:127.0.0.1]", "0.0.0.0"),
         ] {
             let said = refusal(&format!("{first}:{port},{second}:{port}"), threads);
             assert!(said.contains("in use by this server"), "{said}");
             assert!(said.contains(&format!("{second}:{port}")), "{said}");
         }
     }
+}
+
+#[test]
+fn a_process_that_holds_a_family_is_named_though_this_server_has_the_other_one() {
+    let Some(port) = free_port() else { return };
+    for threads in ["1", "2"] {
+        for (held, listen) in [
+            ("[::1]", "0.0.0.0:PORT,[::]:PORT"),
+            ("127.0.0.1", "[::]:PORT,127.0.0.1:PORT"),
+            ("127.0.0.1", "[::]:PORT,0.0.0.0:PORT"),
+        ] {
+            let server = serve(&format!("{held}:{port}"), threads);
+            let said = refusal(&listen.replace("PORT", &port.to_string()), threads);
+            let holder = format!("in use by main (pid {})", server.child.id());
+            assert!(said.contains(&holder), "{held}, {listen}: {said}");
+            server.drain();
+        }
+    }
+}
+
+#[test]
+fn of_servers_that_start_at_once_exactly_one_has_the_port_of_its_threads() {
+    if !can_trace() {
+        return;
+    }
+    let Some(port) = free_port() else { return };
+    let listen = format!("127.0.0.1:{port}");
+    // A pause before each bind(2), in which another server could get in between.
+    let start = |threads| {
+        let log = NamedTempFile::new().unwrap();
+        let args = ["--listen", &listen, "--threads", threads];
+        let delay = "bind:delay_enter=100000";
+        let process = Process::start(command::main_traced(log.path(), "bind", delay, &args));
+        (process, log)
+    };
+    let mut started: Vec<_> = ["2", "2", "3"].map(start).into_iter().collect();
+    started.retain_mut(|(process, log)| {
+        let listens = process.stdout.next().is_some();
+        if !listens {
+            assert_eq!(process.wait().code(), Some(1));
+            let said = process.stderr.seen.last().unwrap();
+            assert!(said.contains("in use"), "{said}");
+        }
+        let traced = || std::fs::read_to_string(log.path()).unwrap();
+        eventually("it was delayed", || traced().contains("(DELAYED)"));
+        listens
+    });
+    assert_eq!(started.len(), 1);
 }

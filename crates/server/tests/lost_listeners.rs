@@ -6,23 +6,12 @@ use harness::client::{echo, hear_end};
 use harness::command;
 use harness::process::Process;
 use harness::server::Server;
-use harness::{eventually, skip};
+use harness::{can_trace, eventually};
 use rustix::process::Signal;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tempfile::NamedTempFile;
-
-fn can_trace() -> bool {
-    let strace = Command::new("strace")
-        .args(["-o", "/dev/null", "true"])
-        .status();
-    let can = strace.is_ok_and(|status| status.success());
-    if !can {
-        skip("there is no strace here, or it may not trace");
-    }
-    can
-}
 
 /// A server in whose accepts strace injects errors.
 struct Faulty {

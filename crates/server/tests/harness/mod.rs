@@ -12,6 +12,7 @@ pub(crate) mod server;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::Write;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// How long anything may take before the test fails.
@@ -31,6 +32,18 @@ pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 pub(crate) fn skip(why: &str) {
     let name = std::thread::current().name().unwrap_or("a test").to_owned();
     let _ = writeln!(std::io::stderr().lock(), "skipped: {name}: {why}");
+}
+
+/// False, and said so, where strace cannot inject faults.
+pub(crate) fn can_trace() -> bool {
+    let strace = Command::new("strace")
+        .args(["-o", "/dev/null", "true"])
+        .status();
+    let can = strace.is_ok_and(|status| status.success());
+    if !can {
+        skip("there is no strace here, or it may not trace");
+    }
+    can
 }
 
 /// Lets the test itself have as many clients as the system allows.
