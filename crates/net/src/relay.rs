@@ -2,6 +2,7 @@
 
 use crate::copy::{CopyError, CopyOptions, Copying, waits_on_two};
 use crate::stream::{ByteStream, ReadHalf, WriteHalf};
+use oneloop_posix::Refusal;
 use std::error;
 use std::fmt;
 use std::future::Future;
@@ -68,12 +69,15 @@ pub struct Relayed {
 ///
 /// ```text
 /// Open ──from ended, all written──▶ Ended (to is told)
+///   │                        └────▶ Untold (a sandbox forbids to tell it)
 ///   └────to takes no more─────────▶ Refused (what comes is read and dropped)
 /// ```
 #[derive(Debug)]
 enum State {
     Open,
     Ended,
+    /// Only closing tells the other side of the end then. None once the error was told.
+    Untold(Option<io::Error>),
     Refused {
         /// None once it was told.
         error: Option<io::Error>,
@@ -158,13 +162,11 @@ impl Way {
         match copied {
             Poll::Pending => {}
             Poll::Ready(Ok(_)) => {
-                self.state = State::Ended;
-                match to.map(W::end) {
-                    // It would wait for its end for ever.
-                    Some(Err(error)) if is_forbidden(&error) => return Err(error),
+                self.state = match to.map(W::end) {
+                    Some(Err(error)) if is_forbidden(&error) => State::Untold(Some(error)),
                     // If that side is gone, reading from it tells.
-                    _ => {}
-                }
+                    _ => State::Ended,
+                };
             }
             Poll::Ready(Err(CopyError::Read(error))) => return Err(error),
             Poll::Ready(Err(CopyError::Write(error))) => {
@@ -181,7 +183,7 @@ impl Way {
     fn is_reading(&self) -> bool {
         match &self.state {
             State::Open => self.copying.is_reading(),
-            State::Ended => false,
+            State::Ended | State::Untold(_) => false,
             State::Refused { from_ended, .. } => !from_ended,
         }
     }
@@ -202,6 +204,16 @@ impl Way {
     fn take_refusal(&mut self) -> io::Result<()> {
         match &mut self.state {
             State::Refused { error, .. } => error.take().map_or(Ok(()), Err),
+            State::Open | State::Ended | State::Untold(_) => Ok(()),
+        }
+    }
+
+    /// A sandbox's refusal, once, because of which the side that is written to would wait forever.
+    fn take_forbidden(&mut self) -> io::Result<()> {
+        match &mut self.state {
+            State::Refused { error, .. } | State::Untold(error) => error
+                .take_if(|error| is_forbidden(error))
+                .map_or(Ok(()), Err),
             State::Open | State::Ended => Ok(()),
         }
     }
@@ -293,7 +305,8 @@ impl Relay {
     ///
     /// # Errors
     /// Those of reading a side, at once. Those of writing to a side, once what it sends has ended: also
-    /// `EPIPE`, as something was not delivered.
+    /// `EPIPE`, as something was not delivered. Where a sandbox forbids writing or passing an end on, at once,
+    /// unless both sides have ended.
     pub fn poll<R1, W1, R2, W2>(
         &mut self,
         cx: &mut Context<'_>,
@@ -321,6 +334,8 @@ impl Relay {
             }
         }
         if !self.there.is_over() || !self.back.is_over() {
+            self.there.take_forbidden().map_err(RelayError::Second)?;
+            self.back.take_forbidden().map_err(RelayError::First)?;
             let first = self.there.poll_reset(cx, first.from);
             let second = self.back.poll_reset(cx, second.from);
             return match (first, second) {
@@ -342,7 +357,6 @@ impl Relay {
 ///
 /// ```no_run
 /// use oneloop_core::Handle;
-use oneloop_posix::Refusal;
 /// use oneloop_net::{Addr, Socket, relay};
 /// # async fn serve(handle: Handle, client: Socket, upstream: Addr) -> std::io::Result<()> {
 /// let upstream = Socket::connect(&handle, &upstream)?.await?;

@@ -3,11 +3,11 @@
 //! As PID 1 of a container, or as a subreaper, a process becomes the parent of orphans, and they stay
 //! zombies until it reaps them. That must not take the exit status of a child that a loop waits for.
 
-use rustix::process::{Pid, WaitOptions, getpid, waitpid};
+use rustix::process::{Pid, WaitOptions, waitpid};
 use std::collections::BTreeSet;
 use std::io;
 use std::mem::MaybeUninit;
-use std::process::ExitStatus;
+use std::process::{self, ExitStatus};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
@@ -74,7 +74,7 @@ impl Drop for Own {
 /// `PR_SET_CHILD_SUBREAPER`. [`reap_adopted`] is for such a program.
 #[allow(unsafe_code)]
 pub fn adopts_orphans() -> bool {
-    if getpid() == Pid::INIT {
+    if process::id() == 1 {
         return true;
     }
     let mut is_subreaper: libc::c_int = 0;

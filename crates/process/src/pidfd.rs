@@ -8,8 +8,7 @@ use oneloop_posix::{Optional, Refusal};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{
-    Pid, PidfdFlags, WaitId, WaitIdOptions, WaitIdStatus, WaitOptions, getpid, pidfd_open, waitid,
-    waitpid,
+    Pid, PidfdFlags, WaitId, WaitIdOptions, WaitIdStatus, WaitOptions, pidfd_open, waitid, waitpid,
 };
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -34,7 +33,7 @@ static WAITID: Optional = Optional::new();
 /// What is held while a child is started, so that there is an fd for it.
 #[derive(Debug)]
 pub(crate) enum Reserved {
-    /// A pidfd of this process, which keeps a place among the open files free.
+    /// The first process's pidfd, as any will do, which keeps a place among the open files free.
     Pidfd(OwnedFd),
     StandIn {
         reader: OwnedFd,
@@ -46,14 +45,14 @@ pub(crate) enum Reserved {
 /// [`Unsupported`](io::ErrorKind::Unsupported) where nothing tells of a child's end; `EMFILE`, `ENFILE`.
 pub(crate) fn reserve() -> io::Result<Reserved> {
     if PIDFD_OPEN.is_available() {
-        match pidfd_open(getpid(), PidfdFlags::empty()) {
+        match pidfd_open(Pid::INIT, PidfdFlags::empty()) {
             Ok(pidfd) => return Ok(Reserved::Pidfd(pidfd)),
             Err(error) if PIDFD_OPEN.is_refused_by(&error.into()) => {}
             Err(error) => return Err(error.into()),
         }
     }
     let options = ENDED | WaitIdOptions::NOHANG;
-    match waitid(WaitId::Pid(getpid()), options) {
+    match waitid(WaitId::Pid(Pid::INIT), options) {
         Err(error) if Refusal::of(error) == Some(Refusal::Everywhere) => Err(io::Error::new(
             io::ErrorKind::Unsupported,
             format!(

@@ -7,7 +7,9 @@ use crate::notice::Notice;
 use crate::patience::{Expired, Patience};
 use crate::service::Service;
 use oneloop::net::{Addr, Chunk, ReadHalf, Shutdown, Socket};
-use oneloop::{Direction, Ready};
+use oneloop::{Direction, Ready, callback};
+use oneloop_posix::Refusal;
+use rustix::io::Errno;
 use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -86,6 +88,10 @@ pub(crate) fn log_end(
     let tell = |notice: &Notice<_>| notice.tell(&service.handle, who());
     match end {
         Ok(()) => debug!(number, "closed"),
+        Err(Broken::Io(error) | Broken::Peer(error)) if is_forbidden(error) => {
+            let told = (number, error.to_string());
+            news.forbidden.tell(&service.handle, told);
+        }
         Err(Broken::Io(error)) => debug!(number, %error, "closed"),
         Err(Broken::Peer(error)) => debug!(number, %error, "closed: its peer failed"),
         Err(Broken::CutOff) => debug!(number, "closed: --drain is over"),
@@ -101,6 +107,16 @@ pub(crate) fn log_end(
         Err(Broken::TooSlow) => tell(&news.too_slow),
         Err(Broken::Crowded(times)) => news.crowded.tell(&service.handle, (*times, who())),
     }
+}
+
+/// True if a sandbox has refused a system call that there is no way around.
+fn is_forbidden(error: &io::Error) -> bool {
+    let of_callbacks = || error.get_ref()?.downcast_ref::<callback::Error>()?.errno();
+    let errno = error
+        .raw_os_error()
+        .or_else(|| of_callbacks().map(i32::saturating_neg));
+    let refusal = errno.and_then(|errno| Refusal::of(Errno::from_raw_os_error(errno)));
+    refusal == Some(Refusal::Everywhere)
 }
 
 /// A place among the connections that may be open, given back when this is dropped.

@@ -23,6 +23,8 @@ pub(crate) struct News {
     pub(crate) accept_failed: Notice<(u64, io::Error)>,
     /// Accepting pauses; how many connections were shed so far.
     pub(crate) paused: Notice<u64>,
+    /// A sandbox refuses what the client with this number takes, and this is how.
+    pub(crate) forbidden: Notice<(u64, String)>,
     /// `--idle-timeout` passed for a client: its number and address.
     pub(crate) idle: Notice<(u64, String)>,
     /// The same of `--write-timeout`.
@@ -58,6 +60,12 @@ impl Default for News {
             paused: Notice::new(|shed, more| {
                 warn!(shed, more, "out of open files or memory: accepting pauses");
             }),
+            forbidden: Notice::new(|(number, error), more| {
+                warn!(
+                    number,
+                    error, more, "closed: a sandbox refuses a system call"
+                );
+            }),
             idle: Notice::new(|(number, peer), more| {
                 info!(number, %peer, more, "closed: --idle-timeout passed");
             }),
@@ -90,6 +98,7 @@ impl News {
         self.program_failed.flush();
         self.accept_failed.flush();
         self.paused.flush();
+        self.forbidden.flush();
         self.idle.flush();
         self.write.flush();
         self.too_slow.flush();

@@ -15,6 +15,7 @@ use crate::service::{Service, Stage};
 use oneloop::net::{Addr, PipeReader, PipeWriter, Socket};
 use oneloop::process::{Child, Command, ExitStatus, Stdio};
 use oneloop::signal::number::{SIGKILL, SIGTERM};
+use oneloop_posix::Refusal;
 use rustix::fs::{Access, access};
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -150,7 +151,12 @@ fn runs_in(stat: &str, group: &str) -> bool {
 }
 
 fn is_program(path: &Path) -> bool {
-    path.is_file() && access(path, Access::EXEC_OK).is_ok()
+    let may_be_run = || match access(path, Access::EXEC_OK) {
+        Ok(()) => true,
+        // What a sandbox does not let us know, the first client's does.
+        Err(error) => Refusal::of(error) == Some(Refusal::Everywhere),
+    };
+    path.is_file() && may_be_run()
 }
 
 /// What a program is told of its client.

@@ -160,9 +160,6 @@ fn a_server_without_threads_says_so() {
 
 #[test]
 fn a_proxy_that_cannot_pass_on_an_end_breaks_off() {
-    if std::env::var("ONELOOP_TEST_STYLE").as_deref() == Ok("callback") {
-        return skip("Node's pipe() does not ask whether the end was passed on");
-    }
     let to = start_upstream().to_string();
     for error in REFUSALS {
         let args = ["--mode", "proxy", "--to", &to];

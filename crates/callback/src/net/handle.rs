@@ -12,6 +12,7 @@ use crate::thrown::Thrown;
 use nix::errno::Errno;
 use oneloop_core::{Direction, Phase, PhaseReached, Ready, YieldNow, yield_now};
 use oneloop_net::{Addr, Chunk, Connecting, ReadHalf, Shutdown, Socket as NetSocket, WriteHalf};
+use oneloop_posix::Refusal;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::Future;
@@ -571,9 +572,15 @@ impl StreamHandle {
             return;
         }
         self.is_shutting.set(false);
-        // A peer that is gone already has its end.
-        let _ = self.with_socket(|socket| socket.shutdown(Shutdown::Write));
-        self.tell(Socket::on_shut_down);
+        let shut = self.with_socket(|socket| socket.shutdown(Shutdown::Write));
+        self.tell(|owner| match shut {
+            // Not in Node: the peer would wait for the end forever.
+            Err(error) if Refusal::of_error(&error) == Some(Refusal::Everywhere) => {
+                owner.on_not_shut_down(error)
+            }
+            // A peer that is gone already has its end.
+            _ => owner.on_shut_down(),
+        });
     }
 
     /// This end's address, and the other's.

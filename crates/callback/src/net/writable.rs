@@ -618,6 +618,13 @@ impl Socket {
         Ok(())
     }
 
+    /// Called by the handle: a sandbox forbids sending the end.
+    pub(super) fn on_not_shut_down(&self, error: io::Error) -> Result<(), Thrown> {
+        self.inner.writing.end_pending();
+        self.destroy_with(Error::system("shutdown", error));
+        Ok(())
+    }
+
     fn finish(&self) -> Result<(), Thrown> {
         let flags = &self.inner.flags;
         self.inner.writing.end_pending();
