@@ -565,3 +565,36 @@ pub(super) fn end_after_destroy() -> Continue {
         ],
     )
 }
+
+pub(super) fn resume_and_pause() -> Continue {
+    fn read(p: &Place) -> ReadStream {
+        let r = p.read_silently("a");
+        r.on(event::Pause, |_: ReadStream| println!("pause"));
+        r.on(event::Resume, |_: ReadStream| println!("resume"));
+        r.on_end(|_| println!("end"));
+        r.on_close(|_| println!("close"));
+        r
+    }
+    fn destroy_later(r: &ReadStream) {
+        let r = r.clone();
+        let destroy = move || {
+            r.destroy();
+        };
+        set_timeout(destroy, 20);
+    }
+    run(
+        Place::new()?,
+        &[
+            ("paused", |p| destroy_later(read(p).resume().pause())),
+            ("paused twice", |p| {
+                destroy_later(read(p).resume().pause().resume().pause());
+            }),
+            ("paused, and resumed", |p| {
+                read(p).resume().pause().resume();
+            }),
+            ("given up", |p| {
+                read(p).resume().destroy();
+            }),
+        ],
+    )
+}

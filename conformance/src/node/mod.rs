@@ -228,6 +228,7 @@ pub(crate) const PROGRAMS: Suite = programs! {
     "206_destroy_child_pipe": destroyed_sockets::child_pipe;
     "207_end_after_destroy": destroyed_streams::end_after_destroy;
     "208_dgram_close": closed_dgrams::close;
+    "209_resume_and_pause": destroyed_streams::resume_and_pause;
 };
 
 /// `net.createServer(…).listen(0,'127.0.0.1')`

@@ -52,6 +52,8 @@ struct Inner {
     bytes_read: Cell<u64>,
     is_unreferenced: Cell<bool>,
     has_reader: Cell<bool>,
+    /// 'resume' is to be told in a tick: Node's `resumeScheduled`.
+    is_resuming: Cell<bool>,
     /// The task that reads or opens, once it has run.
     reader: RefCell<Option<Waker>>,
     raw_mode: RefCell<Option<RawMode>>,
@@ -128,6 +130,7 @@ impl ReadStream {
                 bytes_read: Cell::new(0),
                 is_unreferenced: Cell::new(false),
                 has_reader: Cell::new(false),
+                is_resuming: Cell::new(false),
                 reader: RefCell::default(),
                 raw_mode: RefCell::default(),
                 pipes: RefCell::default(),
@@ -291,7 +294,9 @@ impl ReadStream {
     pub fn resume(&self) -> &Self {
         if matches!(self.inner.flow.get(), Flow::Idle | Flow::Paused) {
             self.inner.flow.set(Flow::Flowing);
-            self.next_call(|stream| stream.start());
+            if !self.inner.is_resuming.replace(true) {
+                self.next_call(|stream| stream.start());
+            }
         }
         self
     }
@@ -303,11 +308,13 @@ impl ReadStream {
         self.inner.runtime.push_tick(Tick::Call(call));
     }
 
+    /// Node's `resume_`: 'resume' is told once, also if the stream was paused or given up meanwhile.
     fn start(&self) -> Result<(), Thrown> {
+        self.inner.is_resuming.set(false);
+        self.inner.events.emit(Resume, self.clone())?;
         if self.inner.flow.get() != Flow::Flowing {
             return Ok(());
         }
-        self.inner.events.emit(Resume, self.clone())?;
         if self.inner.has_reader.replace(true) {
             self.wake_reader();
         } else {
