@@ -9,6 +9,7 @@
 //! below the one function that calls them all, which is the same in each thread and when the process
 //! exits. A thread of our own that ends shows which one that is.
 
+use backtrace::Frame;
 use oneloop_core::{Handle, report};
 use std::cell::Cell;
 use std::sync::{OnceLock, mpsc};
@@ -17,6 +18,9 @@ use std::thread;
 const LEFT_BEHIND: &str = "oneloop: green threads are left behind, as their loop was dropped or run \
     while the thread-locals of its thread were being destroyed, which they may refer to: keep the loop on \
     a stack, as green::run does";
+
+/// More than the C library's function that calls the destructors has.
+const FUNCTION_BYTES_MAX: usize = 64 * 1024;
 
 thread_local! {
     /// Set when [`SENTINEL`] is destroyed: some destructors run even later, below other functions.
@@ -52,7 +56,7 @@ pub(crate) fn has_begun() -> bool {
         return known;
     }
     // Where no thread can be had to find the function, the stacks rest: that is always sound.
-    let has_begun = runner().is_none_or(|runner| callers().contains(&runner));
+    let has_begun = runner().is_none_or(is_below);
     KNOWN.set((entry, has_begun));
     has_begun
 }
@@ -67,15 +71,30 @@ pub(crate) fn tell() {
 /// The functions that are on the stack, innermost first.
 fn callers() -> Vec<usize> {
     let mut callers = Vec::new();
+    walk(|frame| {
+        callers.push(frame.symbol_address().addr());
+        true
+    });
+    callers
+}
+
+/// True if that function is on the stack.
+fn is_below(function: usize) -> bool {
+    let mut is_below = false;
+    walk(|frame| {
+        // To find the function of a frame takes as long as to find the frame: only where it may be.
+        let offset = frame.ip().addr().wrapping_sub(function);
+        is_below = offset < FUNCTION_BYTES_MAX && frame.symbol_address().addr() == function;
+        !is_below
+    });
+    is_below
+}
+
+/// Looks at the frames of the stack, innermost first, until told to stop by false.
+fn walk(look: impl FnMut(&Frame) -> bool) {
     // SAFETY: the unwinder on Linux is made for many threads at a time; the lock of `backtrace::trace`
     // is for other systems, and a forked child could find it taken for good.
-    unsafe {
-        backtrace::trace_unsynchronized(|frame| {
-            callers.push(frame.symbol_address().addr());
-            true
-        });
-    }
-    callers
+    unsafe { backtrace::trace_unsynchronized(look) };
 }
 
 /// The function that runs the destructors of thread-locals.
