@@ -1,6 +1,7 @@
 //! Where a socket is: an IP address and port, or a Unix name.
 
 use crate::resolve::literal_addr;
+use oneloop_posix::address_bytes;
 use rustix::net::{self, AddressFamily, SocketAddrAny, SocketAddrUnix};
 use std::ffi::OsStr;
 use std::fmt;
@@ -79,22 +80,23 @@ impl Addr {
     }
 
     pub(crate) fn from_kernel(addr: SocketAddrAny) -> Self {
-        if let Ok(addr) = SocketAddr::try_from(addr.clone()) {
-            return Addr::Inet(addr);
+        if addr.address_family() == AddressFamily::UNIX {
+            Addr::from_unix_name(&address_bytes(&addr)[size_of::<u16>()..])
+        } else {
+            SocketAddr::try_from(addr).map_or(Addr::UnixUnnamed, Addr::Inet)
         }
-        let Ok(addr) = SocketAddrUnix::try_from(addr) else {
-            return Addr::UnixUnnamed;
-        };
-        if let Some(name) = addr.abstract_name().filter(|name| !name.is_empty()) {
-            return Addr::UnixAbstract(name.to_owned());
-        }
-        match addr.path_bytes() {
-            // The kernel counts a final NUL to the path, or not, as whoever bound it did.
-            Some(path) => {
+    }
+
+    /// `sun_path`, as long as the kernel says that it is.
+    fn from_unix_name(name: &[u8]) -> Self {
+        match name {
+            [] | [0] => Addr::UnixUnnamed,
+            [0, name @ ..] => Addr::UnixAbstract(name.to_owned()),
+            path => {
+                // The kernel counts a final NUL to the path, or not, as whoever bound it did.
                 let path = path.strip_suffix(&[0]).unwrap_or(path);
                 Addr::UnixPath(OsStr::from_bytes(path).into())
             }
-            None => Addr::UnixUnnamed,
         }
     }
 }

@@ -42,6 +42,14 @@ fn path_name() -> (tempfile::TempDir, Addr) {
     (dir, Addr::UnixPath(path))
 }
 
+/// A name of the longest length that unix(7) allows.
+fn longest_path_name() -> (tempfile::TempDir, Addr) {
+    let dir = tempfile::tempdir().unwrap();
+    let missing = 108 - dir.path().as_os_str().len() - 1;
+    let path = dir.path().join("x".repeat(missing));
+    (dir, Addr::UnixPath(path))
+}
+
 /// What is written to a pipe whose end was passed comes out of the other one.
 fn is_same_pipe(mut write: PipeWriter, passed: OwnedFd) {
     write.write_all(b"through the pipe").unwrap();
@@ -457,5 +465,29 @@ fn sockets_that_are_there_already_can_be_taken_over() {
                 .bytes,
             3
         );
+    });
+}
+
+#[test]
+fn names_of_the_longest_length_are_told_whole() {
+    block_on(async {
+        let (_dir, path) = longest_path_name();
+        let abstract_name = Addr::UnixAbstract(vec![b'x'; 107]);
+        for name in [path, abstract_name] {
+            let how = net::ListenOptions::default();
+            let listener = net::Listener::bind(&Handle::current(), &name, how).unwrap();
+            assert_eq!(listener.local_addr().unwrap(), name);
+            UnixStream::connect(&name).await.unwrap();
+        }
+        let (_dir, name) = longest_path_name();
+        let (_other_dir, other_name) = path_name();
+        let client = UnixDatagram::bind(&name).unwrap();
+        let server = UnixDatagram::bind(&other_name).unwrap();
+        client.send_to(b"hello", &other_name).await.unwrap();
+        let buf = &mut [0; 8];
+        let (_, from) = server.recv_from(buf).await.unwrap();
+        assert_eq!(from, name);
+        server.send_to(b"hello", &from).await.unwrap();
+        client.recv_from(buf).await.unwrap();
     });
 }

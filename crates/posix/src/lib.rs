@@ -1,8 +1,9 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)] // both panic: `oneloop_core::report` does not
 //! What a process does behind a library's back: it is forked, and signals come. Both need unsafe code,
-//! and it is all here. And which system calls it does not have.
+//! and it is all here. And which system calls it does not have, and the bytes of socket addresses.
 
 mod action;
+mod address;
 pub mod alternate_stack;
 pub mod fault;
 mod fork;
@@ -10,6 +11,7 @@ mod handler;
 mod signal;
 mod unavailable;
 
+pub use address::address_bytes;
 pub use fork::Process;
 pub use signal::{Disposition, Listener, disposition, number, restore_default};
 pub use unavailable::{Optional, Refusal};

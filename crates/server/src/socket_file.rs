@@ -13,11 +13,11 @@ use crate::holder::Holder;
 use oneloop::net::Addr;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
+use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use std::ffi::OsString;
 use std::fs::{File, Metadata, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
-use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 use tracing::warn;
@@ -199,13 +199,17 @@ fn refuse(socket: &Path, lock: &Path, error: io::Error) -> Refused {
 /// # Errors
 /// Those of `connect(2)` that do not say: `EACCES` for a socket that this user may not write to.
 fn is_bound(path: &Path) -> io::Result<bool> {
-    match UnixDatagram::unbound()?.connect(path) {
-        Ok(()) => Ok(true), // a datagram socket
-        Err(error) if Errno::from_io_error(&error) == Some(Errno::PROTOTYPE) => Ok(true),
-        Err(error) => match error.kind() {
-            ErrorKind::ConnectionRefused | ErrorKind::NotFound => Ok(false),
-            _ => Err(error),
-        },
+    // The standard library's connect refuses the longest paths.
+    let look = net::socket_with(
+        AddressFamily::UNIX,
+        SocketType::DGRAM,
+        SocketFlags::CLOEXEC,
+        None,
+    )?;
+    match net::connect(&look, &SocketAddrUnix::new(path)?) {
+        Ok(()) | Err(Errno::PROTOTYPE) => Ok(true), // Ok: a datagram socket
+        Err(Errno::CONNREFUSED | Errno::NOENT) => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -34,6 +34,16 @@ impl Place {
         }
     }
 
+    /// A place with a path of that many bytes.
+    fn of_length(bytes: usize) -> Self {
+        let mut place = Place::new();
+        let missing = bytes - place.socket.as_os_str().len();
+        let name = format!("socket{}", "x".repeat(missing));
+        place.socket = place.directory.path().join(&name);
+        place.lock = place.directory.path().join(name + ".lock");
+        place
+    }
+
     fn listen(&self) -> String {
         format!("unix:{}", self.socket.display())
     }
@@ -332,4 +342,36 @@ fn a_file_is_gone_before_its_lock_is() {
     eventually("the lock is gone", || !place.lock.exists());
     assert!(!place.socket.exists());
     place.serve(&[]).drain();
+}
+
+/// unix(7) allows 108 bytes; the kernel then tells of one more, the NUL that no longer fits.
+#[test]
+fn a_path_of_the_longest_length_is_served_and_has_one_server() {
+    for bytes in [107, 108] {
+        let place = Place::of_length(bytes);
+        let mut killed = place.serve(&[]);
+        let said = place.expect_refusal();
+        assert!(said.contains("in use by main"), "{bytes}: {said}");
+        killed.signal(Signal::KILL);
+        killed.wait();
+        place.serve(&[]).drain();
+        place.expect_empty();
+    }
+    let too_long = Place::of_length(109);
+    let said = too_long.expect_refusal();
+    assert!(said.contains("file name too long"), "{said}");
+    too_long.expect_empty();
+}
+
+#[test]
+fn a_client_with_a_path_of_the_longest_length_is_a_client() {
+    for bytes in [107, 108] {
+        let (place, own) = (Place::new(), Place::of_length(bytes));
+        let server = place.serve(&[]);
+        let client = bind(&own.socket, SocketType::STREAM);
+        rustix::net::connect(&client, &SocketAddrUnix::new(&place.socket).unwrap()).unwrap();
+        echo(connect_unix(client.into()), b"a long name");
+        place.still_echoes();
+        server.drain();
+    }
 }
