@@ -100,6 +100,15 @@ impl Socket {
         Ok(rustix::io::ioctl_fionread(&self.source)?)
     }
 
+    /// How many bytes the kernel can still hold for the peer (`SO_MEMINFO`). These include its own bookkeeping,
+    /// so that it takes a little less of what is sent.
+    ///
+    /// # Errors
+    /// Those of `getsockopt(2)`: `ENOPROTOOPT` before Linux 4.12.
+    pub fn send_room(&self) -> io::Result<usize> {
+        oneloop_posix::send_room(self.source.as_fd())
+    }
+
     /// Has the close send a reset instead of what may still wait to be sent (`SO_LINGER` of 0 s).
     ///
     /// # Errors

@@ -13,9 +13,16 @@ const SCARCE_BYTES_MIN: usize = 2 << 20;
 /// Memory is not scarce while as many clients as this have `--out-soft` waiting.
 const SOFT_QUEUES: usize = 32;
 
-/// While memory is scarce, a client is read in steps of this many bytes, and not at all while more waits for it:
-/// what the kernel does not take of one step is all that a further client can add.
-pub(crate) const SCARCE_STEP_BYTES: usize = 4 * 1024;
+/// While memory is scarce, a client may be read in steps of this many bytes, and is not read at all while
+/// more waits for it. The kernel may take nothing of the answer: a step is all that a further client can add.
+pub(crate) const STEP_BYTES: usize = 4 * 1024;
+
+/// The same for each direction of a relay, as something may wait in both.
+pub(crate) const RELAY_STEP_BYTES: usize = STEP_BYTES / 2;
+
+/// A larger step is this part of what the kernel has room for. The kernel surely takes the answer then,
+/// bookkeeping included, even if a second step follows before the room is asked for again.
+const ROOM_SHARE: usize = 4;
 
 /// What waits for all clients.
 #[derive(Debug)]
@@ -24,6 +31,8 @@ pub(crate) struct Budget {
     scarce_at: usize,
     /// The sum over all queues but those that were shed; written with the lock held.
     bytes: AtomicUsize,
+    /// How many queues there are, those that were shed included.
+    count: AtomicUsize,
     queues: Mutex<Queues>,
 }
 
@@ -64,6 +73,7 @@ impl Budget {
             bytes_max,
             scarce_at: unlimited.min(bytes_max / 2),
             bytes: AtomicUsize::new(0),
+            count: AtomicUsize::new(0),
             queues: Mutex::default(),
         })
     }
@@ -86,6 +96,20 @@ impl Budget {
             } else {
                 self.scarce_at
             }
+    }
+
+    /// How many bytes may be read at once, while memory is scarce, from a client for which nothing waits: at
+    /// least `bytes_min`. A client that takes its output as fast as it comes is not slowed down by those that
+    /// do not: the kernel has room for its output, while that of a slow reader has filled the room.
+    ///
+    /// When TCP as a whole runs out of memory, the kernel takes less than it has room for. Then the queues become
+    /// longer than a step on average, and all clients are read in small steps.
+    pub(crate) fn step_bytes(&self, bytes_min: usize, send_room: impl FnOnce() -> usize) -> usize {
+        let expected = self.count.load(Ordering::Relaxed) * STEP_BYTES;
+        if self.bytes() > self.scarce_at + self.scarce_at / 2 + expected {
+            return bytes_min;
+        }
+        bytes_min.max(send_room() / ROOM_SHARE)
     }
 
     /// Notes how much waits for a client now. While that is too much for all of them together, the one with
@@ -163,6 +187,7 @@ impl Queued {
             shed: None,
             waker,
         };
+        budget.count.fetch_add(1, Ordering::Relaxed);
         Queued {
             key: budget.lock().all.insert(queue),
             budget: Arc::clone(budget),
@@ -184,6 +209,7 @@ impl Queued {
 
 impl Drop for Queued {
     fn drop(&mut self) {
+        self.budget.count.fetch_sub(1, Ordering::Relaxed);
         let queue = {
             let mut queues = self.budget.lock();
             let queue = queues.all.remove(self.key);
@@ -251,6 +277,26 @@ mod tests {
         budget.note(&mut queued, 0, Waker::noop()).unwrap();
         assert!(queued.is_none() && budget.lock().all.is_empty());
         assert_eq!(budget.bytes(), 0);
+    }
+
+    #[test]
+    fn while_memory_is_scarce_a_step_is_what_the_kernel_has_room_for() {
+        let budget = Budget::new(64 << 20, 64 * KIB);
+        let mut all: Vec<Option<Queued>> = (0..800).map(|_| None).collect();
+        for queued in &mut all {
+            budget.note(queued, STEP_BYTES, Waker::noop()).unwrap();
+        }
+        assert!(budget.is_scarce());
+        assert_eq!(budget.step_bytes(STEP_BYTES, || 200 * KIB), 50 * KIB);
+        assert_eq!(budget.step_bytes(STEP_BYTES, || 0), STEP_BYTES);
+        for queued in &mut all {
+            budget.note(queued, 10 * KIB, Waker::noop()).unwrap();
+        }
+        assert_eq!(
+            budget.step_bytes(STEP_BYTES, || 200 * KIB),
+            STEP_BYTES,
+            "the kernel has taken less than it had room for"
+        );
     }
 
     #[test]

@@ -99,14 +99,15 @@ impl Clients {
     }
 
     /// Tells each client when memory has become scarce, or no longer is: how much a socket reads is said
-    /// before it reads.
-    pub(crate) fn look_at_memory(&self, budget: &Budget) {
+    /// before it reads. Gives whether it is scarce.
+    pub(crate) fn look_at_memory(&self, budget: &Budget) -> bool {
         let was_scarce = self.memory_is_scarce.get();
         let is_scarce = budget.is_still_scarce(was_scarce);
         if is_scarce != was_scarce {
             self.memory_is_scarce.set(is_scarce);
             self.each(|client, socket| client.limit_input(socket));
         }
+        is_scarce
     }
 
     fn each(&self, tell: impl Fn(Rc<dyn Listed>, &Socket)) {
@@ -189,7 +190,7 @@ pub(crate) fn serve(accepted: Accepted, mode: Mode) {
     let service = Rc::clone(accepted.place.service());
     // So 'drain' tells when nothing waits any more; how much may wait meanwhile is looked at here.
     let socket = socket(accepted.socket, 1);
-    socket.set_read_bytes_max(service.input_bytes_max(0));
+    socket.set_read_bytes_max(service.input_bytes_max(0, || 0));
     let client = Rc::new(Client {
         service: Rc::clone(&service),
         is_endless: mode.produces(), // nobody in a chat has said anything yet
@@ -252,7 +253,10 @@ impl Client {
         if !answer.is_empty() {
             self.send(socket, answer);
             let service = &self.service;
-            service.clients.look_at_memory(&service.shared.budget);
+            let is_scarce = service.clients.look_at_memory(&service.shared.budget);
+            if is_scarce {
+                self.limit_input(socket); // by the room that there is now
+            }
         } else if self.hears_drain.get() {
             self.limit_input(socket); // in a chat: it has had something wait before
         }
@@ -480,7 +484,7 @@ impl Listed for Client {
             return;
         }
         let waiting = socket.writable_length() + self.mode.borrow().waiting();
-        match self.service.input_bytes_max(waiting) {
+        match self.service.input_bytes_max(waiting, || socket.send_room()) {
             0 => {
                 // As in Node, a paused socket reads once more: a byte, as there is no less.
                 socket.set_read_bytes_max(1);

@@ -69,12 +69,12 @@ impl Connection {
             if self.mode.closes_first() && self.output.is_empty() {
                 return Poll::Ready(Ok(Next::Enough));
             }
-            let may_read = self.input_bytes_max() > 0;
-            if !may_read && !sent {
+            let bytes_max = self.input_bytes_max();
+            if bytes_max == 0 && !sent {
                 return Poll::Pending;
             }
-            if may_read {
-                match self.poll_input(cx)? {
+            if bytes_max > 0 {
+                match self.client.poll_input(cx, bytes_max)? {
                     Poll::Ready(Some(input)) => return Poll::Ready(Ok(Next::Input(input))),
                     Poll::Ready(None) => return Poll::Ready(Ok(Next::End)),
                     Poll::Pending if self.client.is_drained() => {
@@ -87,16 +87,15 @@ impl Connection {
         }
     }
 
-    /// Reads a chunk; `None` when the client has sent its last.
-    fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Chunk>>> {
-        let bytes_max = self.input_bytes_max();
-        self.client.poll_input(cx, bytes_max)
-    }
-
     #[inline]
     fn input_bytes_max(&self) -> usize {
         let waiting = self.output.len() + self.mode.waiting();
-        self.client.service().input_bytes_max(waiting)
+        let socket = self.client.socket();
+        let send_room = || match socket.source().is_ready(Direction::Read) {
+            true => socket.send_room().unwrap_or(0),
+            false => 0,
+        };
+        self.client.service().input_bytes_max(waiting, send_room)
     }
 
     /// Says to the client what its input calls for; what the kernel does not take waits.

@@ -86,6 +86,14 @@ impl Peer {
         matches!(self, Peer::Upstream(_))
     }
 
+    /// What the kernel has room for on the way to it; 0 if that is not known, as it is of a program.
+    pub(crate) fn send_room(&self) -> usize {
+        match self {
+            Peer::Upstream(socket) => socket.send_room().unwrap_or(0),
+            Peer::Program(..) => 0,
+        }
+    }
+
     /// Ends it once its client's connection has ended like that, which gives it the client's place. Ready
     /// when nothing of it is left.
     pub(crate) async fn end(self, client: Client, connection: &Result<(), Broken>) {

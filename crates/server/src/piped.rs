@@ -76,7 +76,7 @@ fn wire(accepted: Accepted, upstream: Option<NetSocket>) {
     let service = Rc::clone(accepted.place.service());
     let socket = |connected| {
         let socket = callbacks::socket(connected, 1);
-        socket.set_read_bytes_max(service.ahead_bytes_max());
+        socket.set_read_bytes_max(service.ahead_bytes_max(|| 0));
         socket
     };
     let (client, upstream) = (socket(accepted.socket), upstream.map(socket));
@@ -196,12 +196,15 @@ impl Pair {
     /// Something was passed on, or waits to be.
     fn on_moved(&self, client: &Socket) {
         let had_to_wait = self.queued.borrow().is_some();
-        if had_to_wait || self.waiting(client) > 0 {
+        let waits = had_to_wait || self.waiting(client) > 0;
+        if waits {
             self.note_queue(client);
-            self.limit_input(client);
         }
         let service = &self.service;
-        service.clients.look_at_memory(&service.shared.budget);
+        let is_scarce = service.clients.look_at_memory(&service.shared.budget);
+        if waits || is_scarce {
+            self.limit_input(client);
+        }
     }
 
     /// How many bytes wait for the two.
@@ -331,7 +334,7 @@ impl Listed for Pair {
         }
         for (from, to) in [(client, &upstream), (&upstream, client)] {
             from.set_read_bytes_max(match to.writable_length() {
-                0 => self.service.ahead_bytes_max(),
+                0 => self.service.ahead_bytes_max(|| to.send_room()),
                 _ => 1,
             });
         }

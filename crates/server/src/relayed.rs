@@ -86,8 +86,10 @@ impl Relayed {
         };
         loop {
             self.client.look_if_draining();
-            let ahead_bytes_max = self.client.service().ahead_bytes_max();
+            let (service, socket) = (self.client.service(), self.client.socket());
+            let ahead_bytes_max = service.ahead_bytes_max(|| peer.send_room());
             self.relay.there_mut().set_ahead_bytes_max(ahead_bytes_max);
+            let ahead_bytes_max = service.ahead_bytes_max(|| socket.send_room().unwrap_or(0));
             self.relay.back_mut().set_ahead_bytes_max(ahead_bytes_max);
             let relayed = peer.poll_relay(cx, &mut self.relay, self.client.socket());
             note_progress(&mut self.client, &mut self.progress, &self.relay);

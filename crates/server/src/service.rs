@@ -1,6 +1,6 @@
 //! What connections share: with those of the same loop, and with those of other threads.
 
-use crate::budget::{Budget, SCARCE_STEP_BYTES};
+use crate::budget::{Budget, RELAY_STEP_BYTES, STEP_BYTES};
 use crate::callbacks::{self, Clients};
 use crate::chat::{Room, Rules};
 use crate::client::{Accepted, Broken, Client, Place};
@@ -330,14 +330,21 @@ impl Service {
     }
 
     /// How many bytes may be read from a client for which so many wait: never so many that their answer
-    /// could not wait, too, and none while that is as much as may be.
+    /// could not wait, too, and none while that is as much as may be. The room that the kernel has for the answer is
+    /// asked for only where it matters.
     #[inline]
-    pub(crate) fn input_bytes_max(&self, waiting: usize) -> usize {
+    pub(crate) fn input_bytes_max(
+        &self,
+        waiting: usize,
+        send_room: impl FnOnce() -> usize,
+    ) -> usize {
         if waiting >= self.out_soft {
             return 0;
         }
-        let bytes_max = if self.shared.budget.is_scarce() {
-            self.out_hard.min(SCARCE_STEP_BYTES)
+        let budget = &self.shared.budget;
+        let bytes_max = if budget.is_scarce() {
+            let send_room = || if waiting == 0 { send_room() } else { 0 };
+            self.out_hard.min(budget.step_bytes(STEP_BYTES, send_room))
         } else {
             self.out_hard
         };
@@ -345,10 +352,11 @@ impl Service {
     }
 
     /// How much of what one side of a relay sends may be read before the other takes it.
-    pub(crate) fn ahead_bytes_max(&self) -> usize {
+    pub(crate) fn ahead_bytes_max(&self, send_room: impl FnOnce() -> usize) -> usize {
         let ahead = self.out_soft.min(CHUNK_BYTES);
-        if self.shared.budget.is_scarce() {
-            ahead.min(SCARCE_STEP_BYTES)
+        let budget = &self.shared.budget;
+        if budget.is_scarce() {
+            ahead.min(budget.step_bytes(RELAY_STEP_BYTES, send_room))
         } else {
             ahead
         }

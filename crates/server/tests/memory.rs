@@ -5,12 +5,14 @@ mod harness;
 use harness::chat::Guest;
 use harness::client;
 use harness::server::Server;
-use harness::{command, eventually, raise_limit_of_files};
+use harness::{can_trace, command, eventually, raise_limit_of_files};
 use rustix::net::sockopt;
+use std::fs;
 use std::io::Write;
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use tempfile::NamedTempFile;
 
 const MIB: u64 = 1024;
 
@@ -178,4 +180,40 @@ fn when_too_much_waits_for_all_the_longest_queue_goes_first() {
         drop((greedy, others));
         server.finish();
     }
+}
+
+/// How many reads it takes to echo so many bytes of one letter, 32 KiB at a time.
+fn reads_of_an_echo(stream: &UnixStream, letter: u8, rounds: usize, log: &Path) -> usize {
+    for _ in 0..rounds {
+        client::echo(stream, &[letter; 32 * 1024]);
+    }
+    let reads = format!("\"{}", String::from(letter as char).repeat(9));
+    let log = fs::read_to_string(log).unwrap();
+    log.lines().filter(|line| line.contains(&reads)).count()
+}
+
+#[test]
+fn a_client_that_reads_is_not_slowed_down_by_those_that_do_not() {
+    const ROUNDS: usize = 64;
+    if !can_trace() {
+        return;
+    }
+    let (dir, log) = (tempfile::tempdir().unwrap(), NamedTempFile::new().unwrap());
+    let path = dir.path().join("scarce.sock");
+    let listen = format!("unix:{}", path.display());
+    let args = ["--listen", &listen, "--out-total", "1MiB"]; // half of that is scarce
+    let no_fault = "recvfrom:delay_exit=1"; // microseconds
+    let traced = command::main_traced(log.path(), "recvfrom", no_fault, &args);
+    let server = Server::run(traced);
+    let fast = client::connect_unix(UnixStream::connect(&path).unwrap());
+    let alone = reads_of_an_echo(&fast, b'a', ROUNDS, log.path());
+    let slow = connect_many(20, &path);
+    send_until_nothing_moves(&server, &slow, true);
+    let small_steps = fs::read_to_string(log.path()).unwrap();
+    assert!(small_steps.contains("4096, 0,"), "memory is not scarce");
+    let beside = reads_of_an_echo(&fast, b'b', ROUNDS, log.path());
+    assert!(alone >= ROUNDS, "{alone} reads");
+    assert!(beside < 2 * alone, "{beside} reads instead of {alone}");
+    drop((fast, slow));
+    server.drain();
 }

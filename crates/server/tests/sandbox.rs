@@ -5,7 +5,7 @@ mod harness;
 
 use harness::client::{self, HalfClose, hear, hear_end};
 use harness::server::Server;
-use harness::{command, eventually, skip};
+use harness::{can_trace, command, eventually, skip};
 use std::fs;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -18,10 +18,7 @@ const REFUSALS: [&str; 2] = ["EPERM", "ENOSYS"];
 
 /// The command line of a server that is refused some system calls; none without a strace that may trace.
 fn strace(calls: &str, error: &str, args: &[&str], log: &Path) -> Option<Command> {
-    let mut can_trace = Command::new("strace");
-    can_trace.args(["-qq", "-o", "/dev/null", "true"]);
-    if !can_trace.status().is_ok_and(|status| status.success()) {
-        skip("no strace here, or it may not trace");
+    if !can_trace() {
         return None;
     }
     let main = command::main(&[&["--listen", "127.0.0.1:0"], args].concat());

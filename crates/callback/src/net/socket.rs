@@ -588,6 +588,15 @@ impl Socket {
         unread.and_then(io::Result::ok).unwrap_or(0)
     }
 
+    /// How many bytes the kernel can still hold for the peer (`SO_MEMINFO`); 0 once it is closed, and where the
+    /// kernel does not say.
+    pub fn send_room(&self) -> usize {
+        let room = self
+            .handle()
+            .map(|handle| handle.with_socket(NetSocket::send_room));
+        room.and_then(io::Result::ok).unwrap_or(0)
+    }
+
     /// Has each 'data' be of so many bytes at most, and of at least one; by default it is 64 KiB. In
     /// Node it is the size of `onread`'s buffer.
     pub fn set_read_bytes_max(&self, bytes: usize) -> &Self {
