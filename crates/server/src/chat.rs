@@ -63,7 +63,7 @@ struct Hearer {
     /// It hears nothing that was said from here on.
     until: Option<Position>,
     /// What it said itself since then, which it does not hear. There is one range for each time that it spoke
-    /// while something waited for it, and not many: a client for which `--out-soft` waits is not read.
+    /// while something waited for it. The ranges count as output that waits, so that `--out-soft` limits them.
     own: VecDeque<Range<Position>>,
     own_bytes: u64,
     /// Then it has no place in the log.
@@ -221,6 +221,11 @@ impl Hearer {
         self.until.unwrap_or(end) - self.at - self.own_bytes
     }
 
+    /// How much memory it takes to know what it said itself.
+    fn own_memory(&self) -> usize {
+        self.own.capacity() * size_of::<Range<Position>>()
+    }
+
     /// Passes over what it said itself.
     fn skip(&mut self, log: &mut Log, said: Range<Position>) {
         if self.at == said.start {
@@ -287,7 +292,7 @@ impl Member {
             .iter()
             .rposition(|byte| *byte == b'\n')
             .map_or(0, |end| end + 1);
-        let ready = if whole == 0 && self.line.len() > LINE_MAX {
+        let ready = if self.line.len() - whole > LINE_MAX {
             self.line.len() - speech::unfinished(&self.line)
         } else {
             whole
@@ -351,10 +356,11 @@ impl Member {
         })
     }
 
-    /// How many bytes wait for the client.
+    /// How many bytes wait for the client, with the memory that it takes to skip what it said itself: a
+    /// client that talks and never reads must not make that grow forever.
     pub(crate) fn waiting(&self) -> usize {
         self.with_hearer(|hearer, log| match hearer.lost {
-            None => to_bytes(hearer.waiting(log.end())),
+            None => to_bytes(hearer.waiting(log.end())) + hearer.own_memory(),
             Some(_) => 0,
         })
     }
@@ -446,7 +452,8 @@ mod tests {
             b.say(format!("b{round}\nand more\n").as_bytes());
             b.say(b"and more\n");
         }
-        assert_eq!(a.waiting(), 3 * "b0\nand more\nand more\n".len());
+        let waiting = |member: &Member| member.with_hearer(|h, log| h.waiting(log.end()));
+        assert_eq!(waiting(&a), 3 * "b0\nand more\nand more\n".len() as u64);
         expect(&b, "a0\na1\na2\n");
         a.say(b"bye\n");
         expect(&b, "bye\n");
@@ -499,6 +506,34 @@ mod tests {
         a.say(rest);
         a.hush();
         expect(&b, &line);
+    }
+
+    #[test]
+    fn what_a_member_has_to_skip_counts_as_waiting() {
+        let room = Room::new(RULES);
+        let (mut a, mut b) = (room.join(), room.join());
+        for _ in 0..100 {
+            a.say(b"\n");
+            b.say(b"\n");
+        }
+        let memory = 100 * size_of::<Range<Position>>();
+        assert!(a.waiting() >= 100 + memory && b.waiting() >= 99 + memory);
+        hear(&a).unwrap();
+        assert_eq!(a.waiting(), 0);
+    }
+
+    #[test]
+    fn no_more_than_a_long_line_is_kept_behind_a_whole_one() {
+        let room = Room::new(Rules {
+            waiting_max: 1 << 20,
+            stored_max: 1 << 20,
+            raw: false,
+        });
+        let (mut a, b) = (room.join(), room.join());
+        let input = format!("whole\n{}", "x".repeat(16 * LINE_MAX));
+        a.say(input.as_bytes());
+        assert!(a.line.len() <= LINE_MAX, "{} bytes are kept", a.line.len());
+        expect(&b, &input);
     }
 
     #[test]
