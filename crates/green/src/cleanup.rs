@@ -3,9 +3,13 @@
 //! `thread::panicking` counts for the whole thread: it is true for all green threads while one of them
 //! waits in its drops. The stack itself knows. Where the compiler calls a drop because of an unwinding,
 //! it notes that nothing may unwind out of that call: in the function's table of call sites (its LSDA),
-//! the action of the call is a *filter*, which lets nothing pass. So a walk up the stack that finds a
-//! frame stopped at such a call has found an unwinding. It takes a microsecond or two a frame, and
-//! happens only when something is to be thrown while `thread::panicking` is true.
+//! a *filter* is among the actions of the call, which lets nothing pass, also where the drop is inlined.
+//! So a walk up the stack that finds a frame stopped at such a call has found an unwinding. It takes a
+//! microsecond or two a frame, and happens only when something is to be thrown while
+//! `thread::panicking` is true.
+//!
+//! It errs on the safe side: where it cannot tell, as below code without unwind tables, nothing is
+//! thrown before the other stacks have unwound.
 
 use std::ffi::{c_int, c_void};
 use std::ops::Range;
@@ -34,28 +38,29 @@ unsafe extern "C-unwind" {
 struct Walk {
     stack: Range<usize>,
     was_inside: bool,
-    found: bool,
+    /// It has seen all frames in that part of the stack, and each lets pass what is thrown.
+    reached_base: bool,
 }
 
-/// True if a frame of this code's caller, or further up in that part of the stack, is stopped at a call
-/// that nothing may unwind out of.
-pub(crate) fn is_below_cleanup(stack: Range<usize>) -> bool {
+/// True if what this code's caller throws can unwind that part of the stack up to its base.
+pub(crate) fn can_unwind(stack: Range<usize>) -> bool {
     let mut walk = Walk {
         stack,
         was_inside: false,
-        found: false,
+        reached_base: false,
     };
     // SAFETY: `visit` gets the pointer back, as what it is, while `walk` is borrowed by nothing else.
     unsafe { _Unwind_Backtrace(visit, (&raw mut walk).cast()) };
-    walk.found
+    walk.reached_base
 }
 
 unsafe extern "C-unwind" fn visit(frame: *mut Frame, walk: *mut c_void) -> c_int {
-    // SAFETY: it is the one of `is_below_cleanup`, which is not looked at meanwhile.
+    // SAFETY: it is the one of `can_unwind`, which is not looked at meanwhile.
     let walk = unsafe { &mut *walk.cast::<Walk>() };
     // SAFETY: here and below, the unwinder's own functions get the frame that it gave.
     let is_inside = walk.stack.contains(&unsafe { _Unwind_GetCFA(frame) });
     if !is_inside {
+        walk.reached_base = walk.was_inside;
         return if walk.was_inside { STOP } else { GO_ON };
     }
     walk.was_inside = true;
@@ -71,8 +76,11 @@ unsafe extern "C-unwind" fn visit(frame: *mut Frame, walk: *mut c_void) -> c_int
     let address = if is_before == 0 { address - 1 } else { address };
     // SAFETY: as above.
     let start = unsafe { _Unwind_GetRegionStart(frame) };
-    walk.found = !lets_pass(Table { next: table }, address.wrapping_sub(start));
-    if walk.found { STOP } else { GO_ON }
+    if lets_pass(Table { next: table }, address.wrapping_sub(start)) {
+        GO_ON
+    } else {
+        STOP
+    }
 }
 
 /// The encodings of numbers in the table: `DW_EH_PE_…`.
@@ -87,39 +95,56 @@ mod encoding {
     pub(super) const SIGNED: u8 = 0x08;
 }
 
-/// True if what is thrown may unwind out of the call at that offset in its function; read as the
-/// standard library's `find_eh_action` does. What is not understood lets nothing pass.
+/// True if what is thrown may unwind out of the call at that offset in its function. C and C++ have
+/// tables of the same form. What is not understood lets nothing pass.
 fn lets_pass(mut table: Table, offset: usize) -> bool {
-    site_action(&mut table, offset).unwrap_or(false)
+    site_lets_pass(&mut table, offset).unwrap_or(false)
 }
 
-fn site_action(table: &mut Table, offset: usize) -> Option<bool> {
+/// Looks for the call as the standard library's `find_eh_action` does.
+fn site_lets_pass(table: &mut Table, offset: usize) -> Option<bool> {
     let landing_base = table.byte();
     if landing_base != encoding::OMIT {
         table.number(landing_base)?;
     }
     if table.byte() != encoding::OMIT {
-        table.uleb128(); // where the types are: Rust catches all of them
+        table.uleb128()?; // where the types are: Rust catches all of them
     }
     let sites = table.byte();
-    let sites_bytes = table.uleb128();
+    let sites_bytes = table.uleb128()?;
     let actions = table.next.wrapping_add(sites_bytes);
     while table.next < actions {
         let start = table.number(sites)?;
         let len = table.number(sites)?;
         let landing = table.number(sites)?;
-        let action = table.uleb128();
+        let action = table.uleb128()?;
         if offset < start {
             break; // the sites are sorted
         }
-        if offset < start + len {
-            // An action counts from 1; its first number is 0 for a cleanup, positive for a catch, and
-            // negative for a filter.
-            let next = actions.wrapping_add(action.wrapping_sub(1));
-            return Some(landing == 0 || action == 0 || !Table { next }.is_negative());
+        if offset - start < len {
+            // An action counts from 1; 0 is a cleanup alone.
+            let first = actions.wrapping_add(action.wrapping_sub(1));
+            return Some(landing == 0 || action == 0 || !has_filter(first)?);
         }
     }
     Some(false) // no site: the compiler says that this call never unwinds
+}
+
+/// True if there is a filter in a chain of actions. One behind a catch counts, too: of two functions
+/// that became one, the outer one has it, and not all that is caught stays caught.
+fn has_filter(mut action: *const u8) -> Option<bool> {
+    loop {
+        let mut table = Table { next: action };
+        // 0 for a cleanup, positive for a catch, negative for a filter.
+        if table.sleb128()? < 0 {
+            return Some(true);
+        }
+        let link = table.next;
+        match table.sleb128()? {
+            0 => return Some(false),
+            distance => action = link.wrapping_offset(distance),
+        }
+    }
 }
 
 /// A function's table, from the next byte on.
@@ -135,24 +160,25 @@ impl Table {
         byte
     }
 
-    fn uleb128(&mut self) -> usize {
-        let (mut value, mut shift) = (0, 0);
-        loop {
-            let byte = self.byte();
-            value |= usize::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return value;
-            }
-            shift += 7;
-        }
+    fn uleb128(&mut self) -> Option<usize> {
+        Some(self.leb128()?.0)
     }
 
-    /// True if the SLEB128 number that follows is below zero.
-    fn is_negative(&mut self) -> bool {
+    fn sleb128(&mut self) -> Option<isize> {
+        let (value, bits) = self.leb128()?;
+        let above = usize::BITS.saturating_sub(bits); // its sign fills them
+        Some((value << above).cast_signed() >> above)
+    }
+
+    /// A number, and how many bits of it were there; none if they are more than a number has.
+    fn leb128(&mut self) -> Option<(usize, u32)> {
+        let (mut value, mut bits) = (0, 0);
         loop {
             let byte = self.byte();
+            value |= usize::from(byte & 0x7f).checked_shl(bits)?;
+            bits += 7;
             if byte & 0x80 == 0 {
-                return byte & 0x40 != 0;
+                return Some((value, bits));
             }
         }
     }
@@ -161,7 +187,7 @@ impl Table {
     fn number(&mut self, encoding: u8) -> Option<usize> {
         let bytes = match encoding & encoding::FORMAT & !encoding::SIGNED {
             encoding::POINTER => size_of::<usize>(),
-            encoding::ULEB128 if encoding & encoding::SIGNED == 0 => return Some(self.uleb128()),
+            encoding::ULEB128 if encoding & encoding::SIGNED == 0 => return self.uleb128(),
             encoding::DATA2 => 2,
             encoding::DATA4 => 4,
             encoding::DATA8 => 8,

@@ -178,13 +178,10 @@ impl State {
     #[cold]
     fn deliver(&self, which: impl Fn(&Interrupt) -> bool) -> Result<(), Closed> {
         if self.closing.get() {
-            if self.shielded.get() || self.is_unwinding() {
+            if !self.may_throw() {
                 return Err(Closed);
             }
             self.throw(Box::new(Close));
-        }
-        if self.shielded.get() || self.is_unwinding() {
-            return Ok(()); // a second unwinding would be the end of the process
         }
         if let Some(interrupt) = self.take_interrupt(which) {
             self.throw(interrupt.payload);
@@ -196,6 +193,7 @@ impl State {
         let mut rare = self.rare.borrow_mut();
         let rare = rare.as_mut()?;
         let index = rare.interrupts.iter().position(which);
+        let index = index.filter(|_| self.may_throw()); // else it stays for a later wait
         let taken = index.and_then(|index| rare.interrupts.remove(index));
         self.alert
             .set(!rare.interrupts.is_empty() || !rare.timeouts.is_empty());
@@ -207,9 +205,13 @@ impl State {
         resume_unwind(payload)
     }
 
-    /// True while this stack unwinds; for the thread that runs.
-    fn is_unwinding(&self) -> bool {
-        self.switch.is_unwinding(&self.stack)
+    /// False while nothing may be thrown; for the thread that runs.
+    fn may_throw(&self) -> bool {
+        !self.shielded.get() && self.can_unwind()
+    }
+
+    fn can_unwind(&self) -> bool {
+        self.switch.can_unwind(&self.stack)
     }
 }
 
@@ -242,11 +244,10 @@ impl State {
 
     /// Throws at once; for the thread that runs. While it unwinds, the kill waits, as any other.
     pub(crate) fn kill_itself(&self) {
-        if self.is_unwinding() {
-            self.interrupt(Box::new(Kill));
-        } else {
+        if self.can_unwind() {
             self.throw(Box::new(Kill));
         }
+        self.interrupt(Box::new(Kill));
     }
 
     /// Takes back interrupts of one kind that have not been thrown yet.

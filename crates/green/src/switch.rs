@@ -10,7 +10,7 @@
 //! A green stack never leaves the thread that made it (rule 12): nothing in here is `Send`. What runs
 //! where is kept in `CURRENT`, which each resume saves and restores.
 
-use crate::cleanup::is_below_cleanup;
+use crate::cleanup::can_unwind;
 use crate::overflow;
 use crate::stack::GreenStack;
 use crate::state::State;
@@ -96,12 +96,12 @@ impl Switch {
         set_between_stacks(false);
     }
 
-    /// True while that stack, which this code runs on, unwinds: something thrown now aborts the process.
-    pub(crate) fn is_unwinding(&self, stack: &Range<usize>) -> bool {
+    /// True if something may be thrown on that stack, which this code runs on: while it unwinds, that
+    /// would abort the process.
+    pub(crate) fn can_unwind(&self, stack: &Range<usize>) -> bool {
         // What is further up belongs to the switch, and to the stack that resumed this one.
         let base = |yielder: NonNull<GreenYielder>| yielder.addr().get();
-        let base = self.yielder.get().map_or(stack.end, base);
-        thread::panicking() && is_below_cleanup(stack.start..base)
+        !thread::panicking() || can_unwind(stack.start..self.yielder.get().map_or(stack.end, base))
     }
 }
 

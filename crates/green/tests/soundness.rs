@@ -10,6 +10,7 @@ use oneloop_green::{
     current, eventlet, green_local, run_on, scope, sleep, spawn, timeout, try_current, yield_now,
 };
 use std::cell::{Cell, RefCell};
+use std::ffi::{c_int, c_void};
 use std::future::{Future, pending};
 use std::panic::{AssertUnwindSafe, panic_any};
 use std::pin::Pin;
@@ -465,4 +466,75 @@ fn a_full_stderr_leaves_no_stack_the_current_one() {
     assert_eq!(try_current(), None);
     drop(event_loop);
     assert_eq!(try_current(), None);
+}
+
+/// A drop that the compiler puts into whatever function unwinds, with a wait between drops of its own.
+struct Inlined(u32);
+
+impl Drop for Inlined {
+    #[inline(always)]
+    fn drop(&mut self) {
+        let _before = [Lingers(1), Lingers(1)];
+        let text = std::hint::black_box(String::from("to be freed"));
+        let _ = std::panic::catch_unwind(|| std::hint::black_box(1));
+        sleep_ms(self.0).wait();
+        drop(text);
+    }
+}
+
+fn sleep_ms(ms: u32) -> oneloop_core::Sleep {
+    Handle::current().sleep(ms * MS)
+}
+
+#[test]
+fn an_inlined_drop_of_a_thread_that_unwinds_is_not_interrupted() {
+    for throw in THROWS {
+        let ended = run(move || {
+            let others = unwinding(throw, 50);
+            let threads = [0, 1, 2, 3, 4].map(|ms| {
+                let thread = spawn(move || {
+                    let _drops = Box::new((Inlined(2), vec![Inlined(1)]));
+                    let _drop = Inlined(2);
+                    throw();
+                });
+                sleep(ms * MS);
+                thread.kill_soon();
+                thread
+            });
+            let errors = threads.map(|thread| thread.join().unwrap_err());
+            (errors, others.is_finished())
+        });
+        let (errors, others_have_ended) = ended.unwrap();
+        let are_panics = errors.map(|error| error.panic_message() == Some("a panic"));
+        assert!(are_panics == [true; 5] && !others_have_ended);
+    }
+}
+
+/// Sorts with the C library, which calls a comparison back that waits and catches.
+fn sort_while_interrupted() -> ([i32; 3], u32) {
+    thread_local! {
+        static CAUGHT: Cell<u32> = const { Cell::new(0) };
+    }
+    extern "C" fn compare(a: *const c_void, b: *const c_void) -> c_int {
+        let caught = std::panic::catch_unwind(|| sleep(MS));
+        CAUGHT.set(CAUGHT.get() + u32::from(caught.is_err()));
+        // SAFETY: `qsort` gives two of the numbers.
+        let (a, b) = unsafe { (a.cast::<i32>().read(), b.cast::<i32>().read()) };
+        a.cmp(&b) as c_int
+    }
+    let mut numbers = [3, 1, 2];
+    // SAFETY: these are three of four bytes each, and the comparison reads two of them.
+    unsafe { libc::qsort((&raw mut numbers).cast(), 3, 4, Some(compare)) };
+    (numbers, CAUGHT.get())
+}
+
+#[test]
+fn a_kill_of_what_waits_below_c_code_can_be_caught_there() {
+    let sorted = run(|| {
+        let thread = spawn(sort_while_interrupted);
+        yield_now();
+        thread.kill();
+        thread.join()
+    });
+    assert_eq!(sorted.unwrap().unwrap(), ([1, 2, 3], 1));
 }
