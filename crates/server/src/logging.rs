@@ -4,10 +4,10 @@ use crate::options::{LogFormat, LogLevel, Options};
 use oneloop::drop_guarded;
 use std::io::{self, IsTerminal};
 use std::sync::OnceLock;
-use std::thread;
+use std::{panic, thread};
 use tracing::level_filters::LevelFilter;
 use tracing::warn;
-use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt;
 use tracing_subscriber::prelude::*;
@@ -41,7 +41,8 @@ pub(crate) struct Log {
 /// # Errors
 /// A sentence on why there is no thread: `EAGAIN`, or what a sandbox says of `clone3(2)`.
 pub(crate) fn start(options: &Options) -> Result<Log, String> {
-    try_a_thread().map_err(|error| format!("cannot start the thread that logs: {error}"))?;
+    let (writer, guard) =
+        start_writer().map_err(|error| format!("cannot start the thread that logs: {error}"))?;
     let turns = if options.trace {
         LevelFilter::INFO
     } else {
@@ -51,9 +52,6 @@ pub(crate) fn start(options: &Options) -> Result<Log, String> {
         .with_default(level(options.log_level))
         .with_target(TURN, turns)
         .with_target(TASKS, LevelFilter::INFO);
-    let (writer, guard) = NonBlockingBuilder::default()
-        .buffered_lines_limit(LINES_MAX)
-        .finish(io::stderr());
     let lost = writer.error_counter();
     let _ = LOST.set(lost.clone()); // a process logs once
     let layer = fmt::layer()
@@ -77,10 +75,19 @@ pub(crate) fn start(options: &Options) -> Result<Log, String> {
     })
 }
 
-/// Whoever starts the writer's thread panics if there is none.
-fn try_a_thread() -> io::Result<()> {
+/// tracing-appender panics where its thread cannot be started: a thread that is started first says why,
+/// and what panics still, as there was one thread left, is told like other errors.
+fn start_writer() -> io::Result<(NonBlocking, WorkerGuard)> {
     let _ = thread::Builder::new().spawn(|| ())?.join();
-    Ok(())
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(|_| ()));
+    let started = panic::catch_unwind(|| {
+        NonBlockingBuilder::default()
+            .buffered_lines_limit(LINES_MAX)
+            .finish(io::stderr())
+    });
+    panic::set_hook(hook);
+    started.map_err(|_| io::Error::other("the system has no thread left for it"))
 }
 
 impl Drop for Log {
