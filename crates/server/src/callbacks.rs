@@ -3,7 +3,7 @@
 
 use crate::budget::{Budget, Queued};
 use crate::client::{Accepted, Broken, Place, log_end};
-use crate::inspect::{Report, Reports};
+use crate::inspect::{FOR_CLIENT, FOR_INPUT, Report, Reports};
 use crate::mode::Mode;
 use crate::options::{Options, Style};
 use crate::patience::Expired;
@@ -38,9 +38,15 @@ pub(crate) trait Listed {
 
     /// Has the budget know how much waits for the client, and closes it if it has to go.
     fn note_queue(&self, client: &Socket);
+
     /// Which of the server's clients it is; when it was accepted, in tenths of a second of the server's life;
     /// and how many bytes wait for it that its socket does not have.
     fn identity(&self) -> (u64, u32, usize);
+
+    /// What a client waits for that has taken all its output.
+    fn waits_for(&self) -> &'static str {
+        FOR_INPUT
+    }
 }
 
 /// A client's socket, and what its handlers share: they are given the socket, so it is not in there.
@@ -78,9 +84,9 @@ impl Clients {
             let (number, accepted_at, elsewhere) = client.identity();
             let buffered = socket.writable_length();
             let waits = if socket.needs_drain() {
-                "waits for the client to take output"
+                FOR_CLIENT
             } else {
-                "waits for input"
+                client.waits_for()
             };
             let report = Report {
                 received: socket.bytes_read(),

@@ -287,8 +287,8 @@ impl Client {
     /// True once for each time that SIGUSR1 asks.
     #[inline]
     fn is_asked_to_report(&mut self) -> bool {
-        let round = self.service().reports.round();
-        round != std::mem::replace(&mut self.reported, round)
+        let reports = &self.accepted.place.service.reports;
+        reports.is_asked(&mut self.reported)
     }
 
     /// Bytes that were read from it.

@@ -3,6 +3,7 @@
 
 use crate::budget::Crowded;
 use crate::client::{Broken, Client, Served};
+use crate::inspect::{FOR_CLIENT, FOR_INPUT};
 use crate::mode::Mode;
 use crate::output::Output;
 use oneloop::Direction;
@@ -165,9 +166,9 @@ impl Served for Connection {
         let queued = self.output.len() + self.mode.waiting();
         let may_read = queued < self.client.service().out_soft;
         let waits = if !may_read || self.mode.produces() {
-            "waits for the client to take output"
+            FOR_CLIENT
         } else {
-            "waits for input"
+            FOR_INPUT
         };
         (self.client.received(), self.sent, queued, waits)
     }

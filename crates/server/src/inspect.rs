@@ -58,6 +58,12 @@ pub(crate) struct Report {
     pub(crate) waits: &'static str,
 }
 
+/// What a client may wait for.
+pub(crate) const FOR_INPUT: &str = "waits for input";
+pub(crate) const FOR_CLIENT: &str = "waits for the client to take output";
+pub(crate) const FOR_PEER: &str = "waits for the peer to take input";
+pub(crate) const FOR_CONNECTION: &str = "waits for its peer to be there";
+
 /// The reports of one loop's clients while they come in.
 #[derive(Debug, Default)]
 pub(crate) struct Reports {
@@ -72,6 +78,13 @@ impl Reports {
     #[inline]
     pub(crate) fn round(&self) -> u32 {
         self.round.get()
+    }
+
+    /// True once in each round, for a client that remembers the last one that it `heard` of.
+    #[inline]
+    pub(crate) fn is_asked(&self, heard: &mut u32) -> bool {
+        let round = self.round();
+        round != std::mem::replace(heard, round)
     }
 
     /// Adds a client's report to this round.

@@ -3,7 +3,7 @@
 use crate::configuration::Origins;
 use crate::keepalive::Keepalive;
 use bytesize::ByteSize;
-use clap::builder::FalseyValueParser;
+use clap::builder::BoolishValueParser;
 use clap::builder::styling::Styles;
 use clap::{Parser, ValueEnum};
 use humantime::Duration;
@@ -141,7 +141,7 @@ pub(crate) struct Options {
     pub(crate) out_total: ByteSize,
 
     /// In --mode chat, pass on control characters as they are
-    #[arg(long, env = "ONELOOP_RAW", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "ONELOOP_RAW", value_parser = BoolishValueParser::new())]
     pub(crate) raw: bool,
 
     /// How long connections may take to finish once the server is told to stop
@@ -182,7 +182,7 @@ pub(crate) struct Options {
     pub(crate) log_level: LogLevel,
 
     /// Log every phase of every turn of the loop: what woke, what ran, how long it took
-    #[arg(long, env = "ONELOOP_TRACE", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "ONELOOP_TRACE", value_parser = BoolishValueParser::new())]
     pub(crate) trace: bool,
 
     /// What --mode exec runs for each client

@@ -7,14 +7,15 @@
 use crate::budget::Queued;
 use crate::callbacks::{self, Listed, Open};
 use crate::client::{Accepted, Broken, Place, log_end, poll_gone};
+use crate::inspect::{FOR_CONNECTION, FOR_INPUT, FOR_PEER, Report};
 use crate::patience::{Expired, HANG_UP_GRACE};
 use crate::service::Service;
 use crate::upstream::Upstream;
 use crate::watch::{Watch, Watched, taken, to_ms};
+use oneloop::Key;
 use oneloop::callback::net::{Error, Socket, event};
 use oneloop::callback::{Timeout, clear_timeout, set_timeout};
 use oneloop::net::{CHUNK_BYTES, Socket as NetSocket};
-use oneloop::{Handle, Key};
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::io;
@@ -43,12 +44,12 @@ struct Pair {
 /// Serves a client.
 pub(crate) fn serve(accepted: Accepted, upstream: Arc<Upstream>) {
     let service = Rc::clone(accepted.place.service());
-    let handle = service.handle.clone();
-    handle.clone().spawn_detached(async move {
-        match connect(&accepted.socket, &upstream, &handle).await {
+    let accepted_at = service.shared.age();
+    service.handle.clone().spawn_detached(async move {
+        match connect(&accepted, accepted_at, &upstream).await {
             Ok(connected) => {
                 let connected = connected.map_err(|error| service.tell_of_no_peer(error));
-                wire(accepted, connected.ok());
+                wire(accepted, accepted_at, connected.ok());
             }
             Err(gone) => log_end(&service, accepted.number, &Err(gone.into()), || None),
         }
@@ -60,19 +61,40 @@ pub(crate) fn serve(accepted: Accepted, upstream: Arc<Upstream>) {
 /// # Errors
 /// Why the client has gone.
 async fn connect(
-    client: &NetSocket,
+    client: &Accepted,
+    accepted_at: u32,
     upstream: &Upstream,
-    handle: &Handle,
 ) -> io::Result<io::Result<NetSocket>> {
-    let mut connect = pin!(upstream.connect(handle));
+    let service = client.place.service();
+    let mut connect = pin!(upstream.connect(&service.handle));
+    let mut reported = service.reports.round();
     poll_fn(|cx| match connect.as_mut().poll(cx) {
         Poll::Ready(connected) => Poll::Ready(Ok(connected)),
-        Poll::Pending => poll_gone(client, cx).map(Err),
+        Poll::Pending => {
+            if service.reports.is_asked(&mut reported) {
+                report(client, accepted_at);
+            }
+            poll_gone(&client.socket, cx).map(Err)
+        }
     })
     .await
 }
 
-fn wire(accepted: Accepted, upstream: Option<NetSocket>) {
+/// Says, as SIGUSR1 asks, that a client has no upstream yet.
+fn report(client: &Accepted, accepted_at: u32) {
+    let service = client.place.service();
+    let report = Report {
+        received: 0,
+        sent: 0,
+        queued: 0,
+        age: service.shared.age().saturating_sub(accepted_at),
+        waits: FOR_CONNECTION,
+    };
+    let peer = client.socket.peer_addr().ok();
+    service.reports.add(client.number, peer, report);
+}
+
+fn wire(accepted: Accepted, accepted_at: u32, upstream: Option<NetSocket>) {
     let service = Rc::clone(accepted.place.service());
     let socket = |connected| {
         let socket = callbacks::socket(connected, 1);
@@ -83,7 +105,7 @@ fn wire(accepted: Accepted, upstream: Option<NetSocket>) {
     let pair = Rc::new(Pair {
         service: Rc::clone(&service),
         number: accepted.number,
-        accepted_at: service.shared.age(),
+        accepted_at,
         place: Cell::new(Some(accepted.place)),
         upstream: RefCell::new(upstream.clone()),
         ending: Cell::new(false),
@@ -317,6 +339,13 @@ fn hear_out(client: &Socket) {
 impl Listed for Pair {
     fn identity(&self) -> (u64, u32, usize) {
         (self.number, self.accepted_at, 0)
+    }
+
+    fn waits_for(&self) -> &'static str {
+        match &*self.upstream.borrow() {
+            Some(upstream) if upstream.needs_drain() => FOR_PEER,
+            _ => FOR_INPUT,
+        }
     }
 
     fn drain(self: Rc<Self>, client: &Socket) {

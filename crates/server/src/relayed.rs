@@ -2,6 +2,7 @@
 
 use crate::budget::{Crowded, Queued};
 use crate::client::{Broken, Client, Served, poll_gone};
+use crate::inspect::{FOR_CLIENT, FOR_CONNECTION, FOR_INPUT, FOR_PEER};
 use crate::patience::Expired;
 use crate::peer::{Opening, Peer, Peers};
 use oneloop::Direction;
@@ -162,10 +163,10 @@ impl Served for Relayed {
     fn traffic(&mut self) -> (u64, u64, usize, &'static str) {
         let (there, back) = (self.relay.there(), self.relay.back());
         let waits = match &self.peer {
-            None => "waits for its peer to be there",
-            Some(_) if back.held() > 0 => "waits for the client to take output",
-            Some(_) if there.held() > 0 => "waits for the peer to take input",
-            Some(_) => "waits for input",
+            None => FOR_CONNECTION,
+            Some(_) if back.held() > 0 => FOR_CLIENT,
+            Some(_) if there.held() > 0 => FOR_PEER,
+            Some(_) => FOR_INPUT,
         };
         // What is held was read but not passed on.
         let received = self.client.received() + there.copied() + there.held() as u64;

@@ -160,6 +160,20 @@ fn a_variable_that_is_no_text_is_named() {
 }
 
 #[test]
+fn a_variable_of_a_switch_is_a_boolean() {
+    for name in ["ONELOOP_RAW", "ONELOOP_TRACE"] {
+        for wrong in ["maybe", "2", "treu"] {
+            let said = refusal(with_variables(&[(name, wrong)], &[]));
+            let expected = format!("invalid value '{wrong}' for '{name}'");
+            assert!(said.contains(&expected), "{said}");
+        }
+        for right in ["yes", "no", "1", "0", "on", "off", "true", "FALSE"] {
+            Server::run(with_variables(&[(name, right)], &[])).finish();
+        }
+    }
+}
+
+#[test]
 fn a_flag_without_use_is_refused_and_a_variable_is_ignored() {
     for (flag, variable, value, mode) in [
         ("--to", "ONELOOP_TO", "127.0.0.1:80", "proxy"),

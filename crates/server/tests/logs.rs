@@ -4,12 +4,15 @@ mod harness;
 
 use harness::client::{echo, fill, hear_end};
 use harness::command;
+use harness::eventually;
 use harness::process::Process;
 use harness::server::Server;
 use rustix::process::Signal;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::net::Shutdown;
+use std::io::Write;
+use std::net::{Shutdown, TcpListener};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Instant;
 
 const PHASES: [&str; 7] = [
@@ -345,6 +348,56 @@ fn sigusr1_tells_of_proxied_clients_and_of_those_of_programs() {
         server.drain();
     }
     upstream.finish();
+}
+
+#[test]
+fn sigusr1_tells_of_a_client_whose_upstream_is_not_there_yet() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("upstream");
+    let upstream = UnixListener::bind(&path).unwrap();
+    rustix::net::listen(&upstream, 0).unwrap(); // connects wait once the backlog is full
+    let _full = UnixStream::connect(&path).unwrap();
+    let to = format!("unix:{}", path.display());
+    let mut proxy = Server::start(&["--mode", "proxy", "--to", &to]);
+    let before = proxy.open_files();
+    let client = proxy.connect();
+    let addr = client.local_addr().unwrap().to_string();
+    eventually("the proxy connects", || proxy.open_files() > before + 1);
+    for _ in 0..2 {
+        let answer = ask(&mut proxy, 1);
+        let said = said_of(&answer, &addr);
+        assert!(said.ends_with("waits for its peer to be there"), "{said}");
+        assert_eq!(answer.clients.len(), 1, "{:#?}", answer.clients);
+    }
+    let _full = upstream.accept().unwrap();
+    let (server, _) = upstream.accept().unwrap();
+    server.shutdown(Shutdown::Write).unwrap();
+    hear_end(&client);
+    drop((client, server));
+    proxy.drain();
+}
+
+#[test]
+fn sigusr1_tells_of_a_client_whose_upstream_takes_no_input() {
+    let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = upstream.local_addr().unwrap().to_string();
+    let mut proxy = Server::start(&["--mode", "proxy", "--to", &to]);
+    let client = proxy.connect();
+    let addr = client.local_addr().unwrap().to_string();
+    let (server, _) = upstream.accept().unwrap();
+    client.set_nonblocking(true).unwrap();
+    let mut said = String::new();
+    for _ in 0..200 {
+        while (&client).write(&[b'x'; 65536]).is_ok() {}
+        let answer = ask(&mut proxy, 1);
+        said_of(&answer, &addr).clone_into(&mut said);
+        if said.ends_with("waits for the peer to take input") {
+            drop((client, server));
+            proxy.drain();
+            return;
+        }
+    }
+    panic!("it is blocked: {said}");
 }
 
 #[test]
