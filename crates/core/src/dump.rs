@@ -1,5 +1,6 @@
 //! Every task by name: what it is, who spawned it, and for how long it has waited.
 
+use crate::guard::guarded;
 use crate::handle::{Handle, Inner};
 use crate::slots::Key;
 use crate::task::Task;
@@ -98,7 +99,8 @@ impl Inner {
         let is_queued = task.queue.is_queued();
         let body = task.body.take();
         drop(tasks);
-        let what = body.as_ref().map(|body| body.describe());
+        // If that panics, the task has no description, and still gets its body back.
+        let what = body.as_ref().and_then(|body| guarded(|| body.describe()));
         let state = match &body {
             None => TaskState::Running,
             Some(_) if is_queued => TaskState::Ready,
@@ -115,5 +117,46 @@ impl Inner {
             spawned_at,
             spawned_by: Some(spawned_by).filter(|by| *by != Task::NONE),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::EventLoop;
+    use std::fmt;
+    use std::future::Future;
+    use std::panic::Location;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    /// Ends when it runs for the second time, and panics when it is to say what it is.
+    struct Mute(bool);
+
+    impl Future for Mute {
+        type Output = ();
+
+        fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+            if std::mem::replace(&mut self.0, true) {
+                return Poll::Ready(());
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+    }
+
+    impl fmt::Display for Mute {
+        fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+            panic!("in a Display");
+        }
+    }
+
+    #[test]
+    fn a_task_whose_description_panics_is_listed_and_runs_on() {
+        let mut event_loop = EventLoop::new().unwrap();
+        let handle = event_loop.handle();
+        handle.spawn_described(Mute(false), Location::caller());
+        assert_eq!(handle.dump_tasks().len(), 1);
+        event_loop.run().unwrap();
+        assert_eq!(handle.task_count(), 0);
     }
 }
