@@ -21,8 +21,8 @@ pub(crate) struct News {
     pub(crate) program_failed: Notice<(u64, ExitStatus)>,
     /// Accepting failed, and goes on; how often one listener's has so far, and why.
     pub(crate) accept_failed: Notice<(u64, io::Error)>,
-    /// Accepting pauses; how many connections were shed so far.
-    pub(crate) paused: Notice<u64>,
+    /// Accepting sheds clients or pauses; how many connections were shed so far.
+    pub(crate) shortage: Notice<u64>,
     /// A sandbox refuses what the client with this number takes, and this is how.
     pub(crate) forbidden: Notice<(u64, String)>,
     /// `--idle-timeout` passed for a client: its number and address.
@@ -57,8 +57,11 @@ impl Default for News {
             accept_failed: Notice::new(|(failed, error), more| {
                 warn!(failed, %error, more, "accepting failed, and goes on");
             }),
-            paused: Notice::new(|shed, more| {
-                warn!(shed, more, "out of open files or memory: accepting pauses");
+            shortage: Notice::new(|shed, more| {
+                warn!(
+                    shed,
+                    more, "out of open files or memory: accepting pauses and sheds clients"
+                );
             }),
             forbidden: Notice::new(|(number, error), more| {
                 warn!(
@@ -97,7 +100,7 @@ impl News {
         self.without_peer.flush();
         self.program_failed.flush();
         self.accept_failed.flush();
-        self.paused.flush();
+        self.shortage.flush();
         self.forbidden.flush();
         self.idle.flush();
         self.write.flush();

@@ -460,8 +460,8 @@ impl Service {
         let failed = stats.failed > before.failed;
         if let Some(why) = listener.last_failure().filter(|_| failed) {
             news.accept_failed.tell(&self.handle, (stats.failed, why));
-        } else if stats.pauses > before.pauses {
-            news.paused.tell(&self.handle, shed);
+        } else if stats.pauses > before.pauses || stats.shed > before.shed {
+            news.shortage.tell(&self.handle, shed);
         }
     }
 

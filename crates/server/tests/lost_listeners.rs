@@ -22,8 +22,13 @@ struct Faulty {
 impl Faulty {
     #[track_caller]
     fn start(inject: &str, args: &[&str]) -> Self {
+        Faulty::start_tracing("accept4", inject, args)
+    }
+
+    #[track_caller]
+    fn start_tracing(calls: &str, inject: &str, args: &[&str]) -> Self {
         let log = NamedTempFile::new().unwrap();
-        let command = command::main_traced(log.path(), "accept4", inject, args);
+        let command = command::main_traced(log.path(), calls, inject, args);
         let server = Server::run(command);
         Faulty { server, log }
     }
@@ -117,6 +122,28 @@ fn a_server_that_loses_one_of_two_listeners_says_so_and_serves_on() {
     for _ in 0..5 {
         echo(harness::client::connect(left), b"a fresh client");
     }
+    assert_eq!(faulty.injected(), 1);
+    faulty.server.drain();
+}
+
+#[test]
+fn a_client_that_is_shed_alone_is_told_of() {
+    if !can_trace() {
+        return;
+    }
+    // How many fds the server registers before its first client depends on its style.
+    let counts = Faulty::start_tracing("epoll_ctl", "epoll_ctl:error=ENOSPC:when=9999", &ONE);
+    let client = counts.server.connect_echoed(1);
+    let traced = fs::read_to_string(counts.log.path()).unwrap();
+    let first = traced.matches("EPOLL_CTL_ADD").count();
+    drop(client);
+    counts.server.drain();
+    let inject = format!("epoll_ctl:error=ENOSPC:when={first}");
+    let mut faulty = Faulty::start_tracing("epoll_ctl", &inject, &ONE);
+    drop(faulty.server.connect());
+    let told = faulty.server.stderr.wait_for("out of open files or memory");
+    assert!(told.contains("shed=1"), "{told}");
+    echo(faulty.server.connect(), b"the next one");
     assert_eq!(faulty.injected(), 1);
     faulty.server.drain();
 }
