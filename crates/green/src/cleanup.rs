@@ -8,8 +8,8 @@
 //! microsecond or two a frame, and happens only when something is to be thrown while
 //! `thread::panicking` is true.
 //!
-//! It errs on the safe side: where it cannot tell, as below code without unwind tables, nothing is
-//! thrown before the other stacks have unwound.
+//! A call whose table is not understood lets nothing pass: then nothing is thrown before the other
+//! stacks have unwound.
 
 use std::ffi::{c_int, c_void};
 use std::ops::Range;
@@ -38,8 +38,8 @@ unsafe extern "C-unwind" {
 struct Walk {
     stack: Range<usize>,
     was_inside: bool,
-    /// It has seen all frames in that part of the stack, and each lets pass what is thrown.
-    reached_base: bool,
+    /// Each frame in that part of the stack lets pass what is thrown.
+    lets_pass: bool,
 }
 
 /// True if what this code's caller throws can unwind that part of the stack up to its base.
@@ -47,11 +47,11 @@ pub(crate) fn can_unwind(stack: Range<usize>) -> bool {
     let mut walk = Walk {
         stack,
         was_inside: false,
-        reached_base: false,
+        lets_pass: true,
     };
     // SAFETY: `visit` gets the pointer back, as what it is, while `walk` is borrowed by nothing else.
     unsafe { _Unwind_Backtrace(visit, (&raw mut walk).cast()) };
-    walk.reached_base
+    walk.lets_pass
 }
 
 unsafe extern "C-unwind" fn visit(frame: *mut Frame, walk: *mut c_void) -> c_int {
@@ -60,7 +60,6 @@ unsafe extern "C-unwind" fn visit(frame: *mut Frame, walk: *mut c_void) -> c_int
     // SAFETY: here and below, the unwinder's own functions get the frame that it gave.
     let is_inside = walk.stack.contains(&unsafe { _Unwind_GetCFA(frame) });
     if !is_inside {
-        walk.reached_base = walk.was_inside;
         return if walk.was_inside { STOP } else { GO_ON };
     }
     walk.was_inside = true;
@@ -76,11 +75,8 @@ unsafe extern "C-unwind" fn visit(frame: *mut Frame, walk: *mut c_void) -> c_int
     let address = if is_before == 0 { address - 1 } else { address };
     // SAFETY: as above.
     let start = unsafe { _Unwind_GetRegionStart(frame) };
-    if lets_pass(Table { next: table }, address.wrapping_sub(start)) {
-        GO_ON
-    } else {
-        STOP
-    }
+    walk.lets_pass = lets_pass(Table { next: table }, address.wrapping_sub(start));
+    if walk.lets_pass { GO_ON } else { STOP }
 }
 
 /// The encodings of numbers in the table: `DW_EH_PE_…`.
