@@ -50,17 +50,6 @@ impl Chunk {
         })
     }
 
-    /// Has a function put bytes into a pooled buffer, and say how many.
-    ///
-    /// # Panics
-    /// When it says that there are more bytes than the [`CHUNK_BYTES`] that it was given.
-    pub fn fill(fill: impl FnOnce(&mut [u8]) -> usize) -> Chunk {
-        let mut chunk = Chunk::take();
-        let len = fill(chunk.space());
-        assert!(len <= CHUNK_BYTES, "{len} bytes do not fit into a chunk");
-        chunk.filled(len)
-    }
-
     /// The whole buffer, to be read into.
     pub(crate) fn space(&mut self) -> &mut [u8] {
         &mut self.buf
@@ -128,10 +117,9 @@ mod tests {
 
     #[test]
     fn what_waits_takes_no_more_memory_than_it_is() {
-        let mut chunk = Chunk::fill(|buf| {
-            buf[..3000].fill(7);
-            3000
-        });
+        let mut chunk = Chunk::take();
+        chunk.space()[..3000].fill(7);
+        let mut chunk = chunk.filled(3000);
         assert!(chunk.shrink_behind(1000));
         assert_eq!((chunk.buf.len(), &*chunk), (2000, &[7; 2000][..]));
         assert!(!chunk.shrink_behind(999));

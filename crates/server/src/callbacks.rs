@@ -325,7 +325,7 @@ impl Client {
     /// Sends what the kernel takes of what the mode has to send. The rest stays where it is, and costs this
     /// client nothing but the one byte that waits in the socket: 'drain' tells when that is taken.
     fn send_product(self: &Rc<Self>, socket: &Socket) -> usize {
-        let product = self.mode.borrow().product();
+        let product = self.mode.borrow().product(|| socket.send_room());
         let mut sent = socket.try_write(&*product);
         if sent < product.len() {
             self.send(socket, &product[sent..=sent]);

@@ -129,7 +129,8 @@ impl Connection {
     fn poll_send_product(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let socket = self.client.socket();
         ready!(socket.source().poll_ready(cx, Direction::Write))?;
-        let count = ready!(socket.poll_write(cx, &self.mode.product()))?;
+        let product = self.mode.product(|| socket.send_room().unwrap_or(0));
+        let count = ready!(socket.poll_write(cx, &product))?;
         self.mode.produced(count);
         Poll::Ready(Ok(count))
     }

@@ -2,7 +2,8 @@
 
 use crate::chat::{Lost, Member};
 use jiff::ZonedDateTime;
-use oneloop::net::Chunk;
+use oneloop::net::CHUNK_BYTES;
+use std::cell::Cell;
 use std::ops::Deref;
 use std::sync::LazyLock;
 use std::task::{Context, Poll};
@@ -72,11 +73,18 @@ impl Mode {
         }
     }
 
-    /// What the client is sent of the server's own accord, or the beginning of it.
-    pub(crate) fn product(&self) -> Product {
+    /// What the client is sent of the server's own accord, or the beginning of it. `send_room` tells how
+    /// many bytes the kernel has room for; it is asked only when much waits.
+    pub(crate) fn product(&self, send_room: impl FnOnce() -> usize) -> Product {
         match self {
             Mode::Chargen(offset) => Product::Constant(&CHARGEN[*offset..]),
-            Mode::Chat(member) => Product::Said(Chunk::fill(|buf| member.copy_waiting(buf))),
+            Mode::Chat(member) => {
+                let bytes = match member.waiting() {
+                    waiting if waiting <= CHUNK_BYTES => waiting,
+                    waiting => waiting.min(send_room().clamp(CHUNK_BYTES, SAID_BYTES_MAX)),
+                };
+                Product::Said(Said::copy(member, bytes))
+            }
             Mode::Echo | Mode::Discard | Mode::Daytime => Product::Constant(&[]),
         }
     }
@@ -122,7 +130,7 @@ impl Mode {
 #[derive(Debug)]
 pub(crate) enum Product {
     Constant(&'static [u8]),
-    Said(Chunk),
+    Said(Said),
 }
 
 impl Deref for Product {
@@ -131,8 +139,40 @@ impl Deref for Product {
     fn deref(&self) -> &[u8] {
         match self {
             Product::Constant(bytes) => bytes,
-            Product::Said(chunk) => chunk,
+            Product::Said(said) => &said.buffer[..said.len],
         }
+    }
+}
+
+/// The most that a member of a chat is sent at once. A member hears what all the others say: if it were
+/// sent no more in a turn than each of them may say, it would fall behind although it reads.
+const SAID_BYTES_MAX: usize = 1024 * 1024;
+
+thread_local! {
+    static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// What others said, in the thread's buffer.
+#[derive(Debug)]
+pub(crate) struct Said {
+    buffer: Vec<u8>,
+    len: usize,
+}
+
+impl Said {
+    fn copy(member: &Member, bytes_max: usize) -> Self {
+        let mut buffer = BUFFER.take();
+        if buffer.len() < bytes_max {
+            buffer.resize(bytes_max, 0);
+        }
+        let len = member.copy_waiting(&mut buffer[..bytes_max]);
+        Said { buffer, len }
+    }
+}
+
+impl Drop for Said {
+    fn drop(&mut self) {
+        BUFFER.set(std::mem::take(&mut self.buffer));
     }
 }
 
@@ -154,6 +194,7 @@ static CHARGEN: LazyLock<Vec<u8>> = LazyLock::new(|| {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chat::{Room, Rules};
 
     #[test]
     fn chargen_is_the_pattern_of_rfc_864() {
@@ -169,11 +210,29 @@ mod tests {
     }
 
     #[test]
+    fn a_member_for_which_much_waits_is_sent_what_the_kernel_has_room_for() {
+        let room = Room::new(Rules {
+            waiting_max: usize::MAX,
+            stored_max: usize::MAX,
+            raw: false,
+        });
+        let mut talks = room.join();
+        let hears = Mode::Chat(Box::new(room.join()));
+        talks.say(b"hello\n");
+        let asked = || -> usize { panic!("little waits") };
+        assert_eq!(&*hears.product(asked), b"hello\n");
+        talks.say(&[b"x".repeat(3 * SAID_BYTES_MAX), b"\n".to_vec()].concat());
+        let rooms = [0, 200_000, usize::MAX];
+        let sent = rooms.map(|room| hears.product(|| room).len());
+        assert_eq!(sent, [CHUNK_BYTES, 200_000, SAID_BYTES_MAX]);
+    }
+
+    #[test]
     fn chargen_goes_on_where_it_stopped() {
         let mut mode = Mode::Chargen(0);
         mode.produced(CHARGEN.len() - 1);
-        assert_eq!(&*mode.product(), b"\n");
+        assert_eq!(&*mode.product(|| 0), b"\n");
         mode.produced(1);
-        assert_eq!(mode.product().len(), CHARGEN.len());
+        assert_eq!(mode.product(|| 0).len(), CHARGEN.len());
     }
 }
