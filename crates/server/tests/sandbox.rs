@@ -141,8 +141,9 @@ fn an_echo_goes_on_where_a_system_call_with_a_plain_way_is_refused() {
 #[test]
 fn a_server_without_threads_says_so() {
     for error in REFUSALS {
+        let log = tempfile::NamedTempFile::new().unwrap();
         // The C library goes on without clone3(2) where that is ENOSYS, and only there.
-        let Some(mut strace) = strace("clone,clone3", error, &[], Path::new("/dev/null")) else {
+        let Some(mut strace) = strace("clone,clone3", error, &[], log.path()) else {
             return;
         };
         let output = strace.output().unwrap();
@@ -152,6 +153,8 @@ fn a_server_without_threads_says_so() {
             stderr.starts_with("error: cannot start the thread"),
             "{stderr}"
         );
+        let traced = fs::read_to_string(log.path()).unwrap();
+        assert!(traced.contains("(INJECTED)"), "{traced}");
     }
 }
 
