@@ -175,13 +175,23 @@ impl State {
         result
     }
 
-    /// A wait or a watch begins in that direction; without a waker, that of the last one stays. Gives the
-    /// waker that is replaced.
-    fn park(&self, direction: Direction, waker: Option<Waker>, watches: bool) -> Option<Waker> {
+    /// A wait or a watch begins in that direction; without a waker, that of the last one stays. Gives
+    /// the waker that is replaced, and whether a wait that may keep the loop alive was there.
+    #[inline]
+    fn park(
+        &self,
+        direction: Direction,
+        waker: Option<Waker>,
+        watches: bool,
+    ) -> (Option<Waker>, bool) {
         let ticket = &self.tickets[direction as usize];
         ticket.set(ticket.get().wrapping_add(1));
-        self.watches[direction as usize].set(watches);
-        self.waiting[direction as usize].replace(Some(waker?))
+        let watched = self.watches[direction as usize].replace(watches);
+        let stays = waker.is_none();
+        let replaced =
+            waker.and_then(|waker| self.waiting[direction as usize].replace(Some(waker)));
+        let waited = (stays || replaced.is_some()) && !watched;
+        (replaced, waited)
     }
 
     /// After `EAGAIN`.
@@ -463,16 +473,15 @@ impl<F: AsFd> Source<F> {
         self.state.referenced.get() && self.state.is_waiting(direction)
     }
 
+    #[inline]
     fn park(&self, direction: Direction, waker: &Waker, watches: bool) {
         // Its clone and the drop of its predecessor may come back here (rule 2): one comes before what is
         // counted, the other behind it.
         let is_parked = self.state.is_parked(direction, waker);
         let waker = (!is_parked).then(|| waker.clone());
-        let before = self.counts(direction);
-        let replaced = self.state.park(direction, waker, watches);
-        let after = !watches && self.state.referenced.get();
-        if before != after {
-            self.handle.inner.count_wait(after);
+        let (replaced, waited) = self.state.park(direction, waker, watches);
+        if waited == watches && self.state.referenced.get() {
+            self.handle.inner.count_wait(!watches);
         }
         drop(replaced);
     }

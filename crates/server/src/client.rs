@@ -215,6 +215,7 @@ impl Client {
     }
 
     /// Reads at most so much, and at least a byte; `None` when the client has sent its last.
+    #[inline]
     pub(crate) fn poll_input(
         &mut self,
         cx: &mut Context<'_>,
@@ -228,6 +229,7 @@ impl Client {
     }
 
     /// In a drain, what was received before it is read even if the loop has not heard of it.
+    #[inline]
     pub(crate) fn look_if_draining(&self) {
         if self.service().is_draining() {
             self.socket().source().assume_ready(Direction::Read);

@@ -66,7 +66,9 @@ impl Connection {
     /// Moves bytes out and in, for as long as some move, until there is something to do.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Next, Broken>> {
         loop {
-            let sent = self.poll_send(cx)?.is_ready();
+            // Asked first, as mostly nothing is to be sent by now.
+            let may_send = !self.output.is_empty() || self.mode.may_produce();
+            let sent = may_send && self.poll_send(cx)?.is_ready();
             if self.mode.closes_first() && self.output.is_empty() {
                 return Poll::Ready(Ok(Next::Enough));
             }

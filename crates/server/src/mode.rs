@@ -34,6 +34,7 @@ impl Mode {
     }
 
     /// Takes the client's input, and gives what the client is to be sent for it.
+    #[inline]
     pub(crate) fn answer<'a>(&mut self, input: &'a [u8]) -> &'a [u8] {
         match self {
             Mode::Echo => input,
@@ -43,6 +44,12 @@ impl Mode {
             }
             Mode::Discard | Mode::Chargen(_) | Mode::Daytime => &[],
         }
+    }
+
+    /// True if the client is sent something of the server's own accord at times.
+    #[inline]
+    pub(crate) fn may_produce(&self) -> bool {
+        matches!(self, Mode::Chargen(_) | Mode::Chat(_))
     }
 
     /// Ready when the client is to be sent something of the server's own accord.

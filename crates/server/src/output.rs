@@ -49,6 +49,7 @@ impl Output {
     }
 
     /// Sends as much as the kernel takes now, and tells how much that is; the rest waits.
+    #[inline]
     pub(crate) fn send(&mut self, socket: &Socket, mut bytes: &[u8]) -> io::Result<usize> {
         let mut sent = 0;
         while self.is_empty() && !bytes.is_empty() {
@@ -59,7 +60,9 @@ impl Output {
             sent += count;
             bytes = &bytes[count..];
         }
-        self.push(bytes);
+        if !bytes.is_empty() {
+            self.push(bytes);
+        }
         Ok(sent)
     }
 
