@@ -254,11 +254,15 @@ fn a_unix_client_that_closes_while_the_proxy_connects_is_released_unless_it_said
     drop(client);
     eventually("the proxy connects", || sockets(&proxy) > before);
     let _full = upstream.accept().unwrap();
-    let (mut server, _) = upstream.accept().unwrap();
-    let mut heard = Vec::new();
-    server.read_to_end(&mut heard).unwrap();
-    assert_eq!(heard, b"last words");
-    drop(server);
+    // A proxy that came to the first client only now finds room for it, too: that one says nothing.
+    let mut upstream_heard = (0..2).map(|_| {
+        let (mut server, _) = upstream.accept().unwrap();
+        let mut heard = Vec::new();
+        server.read_to_end(&mut heard).unwrap();
+        heard
+    });
+    let heard = upstream_heard.find(|heard| !heard.is_empty());
+    assert_eq!(heard.as_deref(), Some(&b"last words"[..]));
     proxy.drain();
 }
 
