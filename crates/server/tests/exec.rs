@@ -4,7 +4,7 @@
 mod harness;
 
 use harness::client::{self, HalfClose, connect_unix, echo, hear, hear_end, hear_out, hear_reset};
-use harness::process::Process;
+use harness::process::{Process, children_of};
 use harness::server::Server;
 use harness::{command, eventually, skip};
 use rustix::process::Signal;
@@ -26,17 +26,7 @@ fn sh(args: &[&str], script: &str) -> Server {
 
 /// Every process whose parent this is, with its state: `Z` for a zombie.
 fn children(parent: &Process) -> Vec<(u32, char)> {
-    let parent = parent.child.id();
-    let dirs = fs::read_dir("/proc").unwrap().flatten();
-    let ids = dirs.filter_map(|dir| dir.file_name().to_str()?.parse::<u32>().ok());
-    ids.filter_map(|id| {
-        let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-        let (_, fields) = stat.rsplit_once(") ")?;
-        let mut fields = fields.split(' ');
-        let state = fields.next()?.chars().next()?;
-        (fields.next()?.parse() == Ok(parent)).then_some((id, state))
-    })
-    .collect()
+    children_of(parent.child.id())
 }
 
 #[track_caller]

@@ -4,35 +4,15 @@
 mod harness;
 
 use harness::client::{HalfClose, hear_end, reset};
+use harness::process::{children_of, processes};
 use harness::server::Server;
 use harness::{command, eventually, skip};
 use rustix::process::{Pid, Signal, getpid, kill_process, set_child_subreaper};
-use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
-
-/// What /proc says of a process: its number, its state, `Z` for a zombie, and its parent.
-fn processes() -> Vec<(u32, char, u32)> {
-    let dirs = fs::read_dir("/proc").unwrap().flatten();
-    let ids = dirs.filter_map(|dir| dir.file_name().to_str()?.parse::<u32>().ok());
-    ids.filter_map(|id| {
-        let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-        let (_, fields) = stat.rsplit_once(") ")?;
-        let mut fields = fields.split(' ');
-        let state = fields.next()?.chars().next()?;
-        Some((id, state, fields.next()?.parse().ok()?))
-    })
-    .collect()
-}
-
-fn children_of(parent: u32) -> Vec<(u32, char)> {
-    let all = processes().into_iter();
-    let children = all.filter(|(_, _, of)| *of == parent);
-    children.map(|(id, state, _)| (id, state)).collect()
-}
 
 const ARGS: [&str; 4] = ["--listen", "127.0.0.1:0", "--mode", "exec"];
 

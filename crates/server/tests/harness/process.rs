@@ -161,3 +161,24 @@ impl Drop for Process {
         }
     }
 }
+
+/// All processes that /proc shows: the number, the state (`Z` for a zombie) and the parent of each.
+pub(crate) fn processes() -> Vec<(u32, char, u32)> {
+    let dirs = fs::read_dir("/proc").unwrap().flatten();
+    let ids = dirs.filter_map(|dir| dir.file_name().to_str()?.parse::<u32>().ok());
+    ids.filter_map(|id| {
+        let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+        let (_, fields) = stat.rsplit_once(") ")?;
+        let mut fields = fields.split(' ');
+        let state = fields.next()?.chars().next()?;
+        Some((id, state, fields.next()?.parse().ok()?))
+    })
+    .collect()
+}
+
+/// The processes of that parent: the number and the state of each.
+pub(crate) fn children_of(parent: u32) -> Vec<(u32, char)> {
+    let all = processes().into_iter();
+    let children = all.filter(|(_, _, of)| *of == parent);
+    children.map(|(id, state, _)| (id, state)).collect()
+}
