@@ -40,7 +40,7 @@ impl Pace {
         self.waker.set(Some(waker));
     }
 
-    /// Has the task look, unless it is at it.
+    /// Wakes the task to look again, unless it is in a round now.
     pub(crate) fn kick_from_outside(&self) {
         if !self.is_in_round.get() {
             self.kick();

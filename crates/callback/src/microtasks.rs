@@ -91,8 +91,8 @@ impl Microtasks {
         !self.rejected.borrow().is_empty()
     }
 
-    /// The errors of promises that were rejected and that nobody waits for. Who awaits such a promise
-    /// later gets the error as well.
+    /// The errors of rejected promises without a waiter. A future that awaits such a promise later
+    /// gets the error as well.
     pub(crate) fn take_rejected(&self) -> Vec<Thrown> {
         let rejected = self.rejected.take();
         rejected
@@ -207,8 +207,8 @@ pub fn queue_microtask<O: Outcome>(f: impl FnOnce() -> O + 'static) {
     current().microtasks.push(Micro::Call(once(f)));
 }
 
-/// How a promise ended, for whoever waits for it. It stays here: a promise may be awaited at any time,
-/// and more than once.
+/// How a promise settled. The result stays here, as a promise may be awaited at any time and more
+/// than once.
 #[derive(Default)]
 struct Settled {
     result: RefCell<Option<Result<(), Thrown>>>,
@@ -242,7 +242,7 @@ impl Settled {
         drop(waker);
     }
 
-    /// The error, if nobody waits for it.
+    /// The error, if the promise has no waiter.
     fn unhandled(&self) -> Option<Thrown> {
         let result = self.result.borrow();
         let error = result.as_ref()?.as_ref().err()?;

@@ -133,7 +133,7 @@ impl Runtime {
         }
     }
 
-    /// Has the handler of uncaught errors hear of one. Without a handler the program ends with code 1,
+    /// Passes an error to the handler of uncaught errors. Without a handler the program ends with code 1,
     /// and with 7 if the handler throws, too; then no 'exit' is told.
     pub(crate) fn handle_thrown(
         self: &Rc<Self>,

@@ -302,7 +302,7 @@ impl Listener {
     }
 
     /// True while accepting pauses because it fails again and again, other than for want of fds or memory:
-    /// nobody can say when it will work.
+    /// it is unknown when it will work again.
     pub fn is_failing(&self) -> bool {
         self.with_backoff(|backoff| backoff.is_failing())
     }

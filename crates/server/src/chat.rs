@@ -254,7 +254,7 @@ impl Hearer {
         filled
     }
 
-    /// It has heard so many bytes more.
+    /// Notes that the member has heard `count` more bytes.
     fn advance(&mut self, log: &mut Log, count: usize) {
         let from = self.at;
         self.at += count as u64;

@@ -96,7 +96,7 @@ impl Mode {
         }
     }
 
-    /// So much of that was sent.
+    /// Notes that `bytes` of the product were sent.
     pub(crate) fn produced(&mut self, bytes: usize) {
         match self {
             Mode::Chargen(offset) => *offset = (*offset + bytes) % CHARGEN.len(),

@@ -1,4 +1,4 @@
-//! Everything that the log tells at most once a second.
+//! The kinds of log lines that are limited to one a second.
 
 use crate::notice::Notice;
 use oneloop::net::Addr;

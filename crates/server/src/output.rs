@@ -97,7 +97,7 @@ impl Output {
         }
     }
 
-    /// Has the budget know what waits.
+    /// Tells the budget how many bytes wait.
     ///
     /// # Errors
     /// The client has to go.

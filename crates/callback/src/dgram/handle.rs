@@ -62,7 +62,7 @@ pub(super) struct Handle<O: Owner> {
     owner: RefCell<Option<O>>,
     socket: RefCell<Option<Rc<O::Packets>>>,
     pace: Pace,
-    /// Pauses when receiving fails again and again; each failure is told, as libuv does.
+    /// Pauses when receiving fails repeatedly; each failure emits 'error', as in libuv.
     backoff: Cell<Backoff>,
     has_ended: Cell<bool>,
     waiting: RefCell<VecDeque<Rc<Waiting<OutgoingOf<O>>>>>,

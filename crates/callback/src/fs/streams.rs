@@ -161,7 +161,7 @@ async fn open_output(
         .map_err(|error| Error::file("write", error, None, None))
 }
 
-/// A FIFO that nobody reads yet.
+/// A FIFO that has no reader yet.
 async fn open_when_read(path: PathBuf) -> Result<Output, Error> {
     let handle = Handle::current();
     let writer = in_later_turn(PipeWriter::open_when_read(&handle, &path)).await;

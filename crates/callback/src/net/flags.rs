@@ -97,6 +97,6 @@ flags! {
     ABORTED = 34;
     /// There is a time-out to be put off by activity.
     HAS_TIMEOUT = 35;
-    /// A reset is told whenever it comes.
+    /// A reset emits 'error' at once, even while the socket reads nothing.
     WATCHES_RESETS = 36;
 }

@@ -160,7 +160,7 @@ impl Socket {
     /// bytes it took: 0 while something waits, before the socket is connected, and when nothing can be written
     /// any more, of which the next [`Socket::write`] tells.
     ///
-    /// Nobody is told when the kernel has room again. A writer that has more can write one byte, and wait for
+    /// Nothing reports when the kernel has room again. A writer that has more can write one byte, and wait for
     /// the end of that write.
     pub fn try_write(&self, bytes: impl AsRef<[u8]>) -> usize {
         let unable = ENDING | DESTROYED | ERRORED | WRITING | CONNECTING;
