@@ -1,10 +1,10 @@
-# Everything a person types. `make help` lists it.
+# The commands that people type. `make help` lists them.
 
 CARGO ?= cargo
 MAIN := $(or $(CARGO_TARGET_DIR),target)/release/main
 
 .DEFAULT_GOAL := all
-.PHONY: all run test check sanitize bench conformance clean help
+.PHONY: all run test check msrv semver package sanitize bench conformance clean help
 
 all: ## Build the server: ./main
 	$(CARGO) build --release --locked -p oneloop-server
@@ -26,17 +26,37 @@ check: ## Check format, lints and docs, as CI does
 	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny --offline check licenses bans sources; \
 	else echo "skipped: cargo deny is not installed (cargo install cargo-deny)"; fi
 
+# The toolchain that `rust-version` names, by the name under which rustup has it: 1.95 is 1.95.0 there.
+MSRV := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+MSRV_TOOLCHAIN = $(shell rustup toolchain list 2>/dev/null | grep -oE '^$(subst .,\.,$(MSRV))(\.[0-9]+)?' | tail -1)
+
+msrv: ## Check all crates with the oldest supported compiler
+	@if [ -n "$(MSRV_TOOLCHAIN)" ]; then set -x; rustup run $(MSRV_TOOLCHAIN) cargo check --workspace --locked; \
+	else echo "skipped: Rust $(MSRV) is not installed (rustup toolchain install $(MSRV))"; fi
+
+RELEASE = $(shell git describe --tags --match 'v*' --abbrev=0 2>/dev/null)
+
+semver: ## Compare the public items of the crates with the latest release
+	@if ! $(CARGO) semver-checks --version >/dev/null 2>&1; then \
+		echo "skipped: cargo semver-checks is not installed (cargo install cargo-semver-checks)"; \
+	elif [ -z "$(RELEASE)" ]; then echo "skipped: there is no release yet to compare with (a tag v*)"; \
+	else set -x; $(CARGO) semver-checks --workspace --baseline-rev $(RELEASE); fi
+
+package: ## Package every crate as for the registry, without building the packages
+	$(CARGO) package --workspace --locked --no-verify
+
 HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 SANITIZED := --test threads --test scopes --test soundness --test thread_end --test thread_end_main --test sockets \
 	--test eventlet --test random --test signals_on_stacks
 ASAN := RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address $(CARGO) test --locked -p oneloop-green \
 	--features sanitizer --target $(HOST) $(SANITIZED)
-# Some leak on purpose; one takes half a minute there; the last ones need a full stack, which takes its own frames.
-# And one counts memory: both tools keep what was freed for a while, so it runs under neither.
+# The first tests leak on purpose, and `a_hundred_thousand` takes half a minute under ASan. The tests
+# from `small_stack` on need a full stack, which ASan's larger frames change. `leave_no_stacks` counts
+# memory, and both tools hold freed memory back for a while, so it runs under neither.
 ASAN_SKIPS := --skip a_cleanup_that_waits_for_ever --skip left_behind --skip whatever_panics \
 	--skip a_deadlock_in_the_main --skip a_hundred_thousand --skip the_smallest_stack \
 	--skip small_stack --skip that_does_not_fit --skip where_the_process_goes_on --skip leave_no_stacks
-# Valgrind pushes the frames of handlers itself, and is too slow for a storm.
+# Valgrind pushes the frames of signal handlers itself, and is too slow for a storm of signals.
 VALGRIND_SKIPS := --skip that_does_not_fit --skip where_the_process_goes_on --skip a_storm \
 	--skip leave_no_stacks
 
