@@ -1,14 +1,14 @@
 # The commands that people type. `make help` lists them.
 
 CARGO ?= cargo
-MAIN := $(or $(CARGO_TARGET_DIR),target)/release/main
+SERVER := $(or $(CARGO_TARGET_DIR),target)/release/oneloop
 
 .DEFAULT_GOAL := all
 .PHONY: all run test check msrv semver package sanitize bench conformance clean help
 
 all: ## Build the server: ./main
 	$(CARGO) build --release --locked -p oneloop-server
-	@cp -f $(MAIN) main.new && mv -f main.new main
+	@cp -f $(SERVER) main.new && mv -f main.new main
 	@echo "built ./main; try: ./main, and in another terminal: telnet localhost 8080"
 
 run: all ## Build the server and run it

@@ -126,7 +126,7 @@ pub(crate) struct ServerOptions {
         default_value = "main,main-callback,main-green,c,tokio,mio"
     )]
     pub(crate) servers: Vec<Kind>,
-    /// Oneloop's server [default: `main` beside this program]
+    /// Oneloop's server [default: `oneloop` beside this program]
     #[arg(long, value_name = "PATH")]
     pub(crate) main: Option<PathBuf>,
     /// Write the results to a file as JSON, too

@@ -150,7 +150,7 @@ fn start_main(given: Option<&Path>, style: &str) -> Result<Found> {
 fn find_main(given: Option<&Path>) -> Result<PathBuf> {
     let path = match given {
         Some(path) => path.to_path_buf(),
-        None => bench()?.with_file_name("main"),
+        None => bench()?.with_file_name("oneloop"),
     };
     ensure!(
         path.is_file(),

@@ -1,6 +1,6 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::print_stdout, clippy::print_stderr)] // both panic: `oneloop::report` does not
-//! The binary `main`: a multi-client TCP server on one epoll loop.
+//! The server: many TCP clients on one epoll loop.
 //!
 //! `options` says what it can do, `configuration` reads them, `serve` is its life from start to drain. In most modes a client is told
 //! something by the server itself, and `mode` says what; in the others it is wired to a peer, and `peer`

@@ -12,14 +12,14 @@ use std::fmt;
 
 const EXAMPLES: &str = "\
 Examples:
-  main                                   echo on port 8080 of this machine
-  main --mode chat                       what one client types, the others see
-  main --listen 0.0.0.0:7 --threads 4    echo for everybody, on four threads
-  main --listen unix:/run/echo.sock      echo on a Unix socket
-  main --mode proxy --to example.org:80  connect each client to that server
-  main --mode exec -- /bin/cat -n        run that program for each client
-  main --idle-timeout 5m --max-conns 10000 --when-full refuse
-  main --trace                           watch the loop turn
+  oneloop                                   echo on port 8080 of this machine
+  oneloop --mode chat                       what one client types, the others see
+  oneloop --listen 0.0.0.0:7 --threads 4    echo for everybody, on four threads
+  oneloop --listen unix:/run/echo.sock      echo on a Unix socket
+  oneloop --mode proxy --to example.org:80  connect each client to that server
+  oneloop --mode exec -- /bin/cat -n        run that program for each client
+  oneloop --idle-timeout 5m --max-conns 10000 --when-full refuse
+  oneloop --trace                           watch the loop turn
 
 Then: telnet localhost 8080
 
@@ -32,7 +32,7 @@ wrong command line, 128 + N when stopped at once by signal N.";
 
 /// A multi-client TCP server: thousands of connections on one epoll event loop.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "main", version, after_help = EXAMPLES, styles = Styles::plain())]
+#[command(name = "oneloop", bin_name = "oneloop", version, after_help = EXAMPLES, styles = Styles::plain())]
 pub(crate) struct Options {
     /// Where to listen: HOST:PORT, PORT or unix:PATH, several with commas; port 0 lets the kernel choose
     #[arg(

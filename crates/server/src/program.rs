@@ -55,7 +55,7 @@ impl Program {
     pub(crate) fn of(options: &Options) -> Result<Self, String> {
         let (name, args) = options.program.split_first().ok_or_else(|| {
             let mode = options.origins.setting("mode");
-            format!("{mode} needs a program: main --mode exec -- PROGRAM ARGS")
+            format!("{mode} needs a program: oneloop --mode exec -- PROGRAM ARGS")
         })?;
         check(name)?;
         Ok(Program {

@@ -106,7 +106,7 @@ fn an_address_in_use_names_the_process_that_holds_it() {
         ] {
             let server = serve(&format!("{held}:{port}"), threads);
             let said = refusal(&format!("{wanted}:{port}"), threads);
-            let holder = format!("in use by main (pid {})", server.child.id());
+            let holder = format!("in use by oneloop (pid {})", server.child.id());
             assert!(said.contains(&holder), "{held}, {wanted}: {said}");
             server.drain();
         }
@@ -142,7 +142,7 @@ fn a_process_that_holds_a_family_is_named_though_this_server_has_the_other_one()
         ] {
             let server = serve(&format!("{held}:{port}"), threads);
             let said = refusal(&listen.replace("PORT", &port.to_string()), threads);
-            let holder = format!("in use by main (pid {})", server.child.id());
+            let holder = format!("in use by oneloop (pid {})", server.child.id());
             assert!(said.contains(&holder), "{held}, {listen}: {said}");
             server.drain();
         }

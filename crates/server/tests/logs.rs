@@ -96,7 +96,7 @@ fn the_soft_limit_of_files_is_raised() {
     command.args([
         "-c",
         "ulimit -Sn 20; exec \"$0\" \"$@\"",
-        env!("CARGO_BIN_EXE_main"),
+        env!("CARGO_BIN_EXE_oneloop"),
     ]);
     command.args(["--listen", "127.0.0.1:0"]);
     let server = Server::run(command);

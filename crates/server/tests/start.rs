@@ -244,12 +244,12 @@ fn help_names_every_flag_with_its_variable_and_shows_examples() {
         FLAGS.len(),
         "a flag is missing in this test"
     );
-    assert!(help.contains("Examples:\n  main "));
+    assert!(help.contains("Examples:\n  oneloop "));
 }
 
 #[test]
 fn version_is_the_crates() {
-    let version = format!("main {}", env!("CARGO_PKG_VERSION"));
+    let version = format!("oneloop {}", env!("CARGO_PKG_VERSION"));
     assert_eq!(
         outcome(command::main(&["--version"])),
         (vec![version], vec![], Some(0))

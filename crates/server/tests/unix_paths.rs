@@ -156,7 +156,7 @@ fn a_stopped_server_with_a_full_backlog_is_neither_replaced_nor_connected_to() {
             fs::remove_file(&place.lock).unwrap();
         }
         let said = place.expect_refusal();
-        let holder = format!("in use by main (pid {})", server.child.id());
+        let holder = format!("in use by oneloop (pid {})", server.child.id());
         assert!(said.contains(&holder), "{said}");
     }
     drop(waiting);
@@ -228,7 +228,7 @@ fn a_server_whose_file_was_removed_keeps_its_path() {
     let server = place.serve(&[]);
     fs::remove_file(&place.socket).unwrap();
     let said = place.expect_refusal();
-    let holder = format!("in use by main (pid {})", server.child.id());
+    let holder = format!("in use by oneloop (pid {})", server.child.id());
     assert!(said.contains(&holder), "{said}");
     server.drain();
     place.expect_empty();
@@ -305,7 +305,7 @@ fn an_abstract_name_in_use_names_its_holder_and_has_no_lock() {
     let mut process = Process::start(command::main(&["--listen", &name]));
     assert_eq!(process.wait().code(), Some(1));
     let said = process.stderr.seen.last().unwrap();
-    let holder = format!("in use by main (pid {})", server.child.id());
+    let holder = format!("in use by oneloop (pid {})", server.child.id());
     assert!(said.contains(&holder), "{said}");
     server.drain();
 }
@@ -351,7 +351,7 @@ fn a_path_of_the_longest_length_is_served_and_has_one_server() {
         let place = Place::of_length(bytes);
         let mut killed = place.serve(&[]);
         let said = place.expect_refusal();
-        assert!(said.contains("in use by main"), "{bytes}: {said}");
+        assert!(said.contains("in use by oneloop"), "{bytes}: {said}");
         killed.signal(Signal::KILL);
         killed.wait();
         place.serve(&[]).drain();

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 /// The server with these flags, and nothing from our own environment but the style: all tests are for
 /// all styles, and `ONELOOP_TEST_STYLE` says of which one this is a test.
 pub(crate) fn main(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_main"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
     command.args(args);
     without_our_environment(command)
 }
@@ -21,7 +21,7 @@ pub(crate) fn main_after(script: &str, args: &[&str]) -> Command {
     let mut command = Command::new("sh");
     command
         .args(["-c", &format!("{script}; exec \"$0\" \"$@\"")])
-        .arg(env!("CARGO_BIN_EXE_main"))
+        .arg(env!("CARGO_BIN_EXE_oneloop"))
         .args(args);
     without_our_environment(command)
 }
@@ -34,7 +34,7 @@ pub(crate) fn main_traced(log: &Path, calls: &str, inject: &str, args: &[&str]) 
         .args(["-D", "-f", "-q", "-e", &format!("trace={calls}")])
         .args(["-e", &format!("inject={inject}"), "-o"])
         .arg(log)
-        .arg(env!("CARGO_BIN_EXE_main"))
+        .arg(env!("CARGO_BIN_EXE_oneloop"))
         .args(args);
     without_our_environment(command)
 }
