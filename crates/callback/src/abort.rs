@@ -1,7 +1,8 @@
 //! `AbortController` and `AbortSignal`: one way to give up whatever is under way.
 
+use crate::continuation::once;
 use crate::error::Error;
-use crate::runtime::{Runtime, Tick, current, once, try_current};
+use crate::runtime::{Runtime, current, try_current};
 use crate::thrown::{Outcome, Thrown};
 use crate::timers::Timeout;
 use oneloop_core::report;
@@ -241,7 +242,7 @@ impl State {
 
 fn throw_soon(thrown: Thrown) {
     match try_current() {
-        Some(runtime) => runtime.push_tick(Tick::Call(Box::new(|| Err(thrown)))),
+        Some(runtime) => runtime.next_tick(|| Err(thrown)),
         None => report(format_args!("Uncaught {thrown}")),
     }
 }

@@ -1,6 +1,5 @@
 //! `EventEmitter`, typed: an event is a type, and its listeners are checked against its arguments.
 
-use crate::error::Error;
 use crate::thrown::{Outcome, Thrown};
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -35,70 +34,6 @@ pub trait Event: 'static {
         drop(args);
         Ok(())
     }
-}
-
-/// Events as types: `Name: arguments` each, and for an error what it means that nobody hears of it.
-macro_rules! event_types {
-    ($($(#[$doc:meta])* $name:ident: $args:ty $(, unheard $unheard:expr)?;)*) => {
-        $(
-            $(#[$doc])*
-            #[derive(Clone, Copy, Debug)]
-            pub struct $name;
-            impl $crate::events::Event for $name {
-                type Args<'a> = $args;
-                $(fn unheard(args: Self::Args<'_>) -> Result<(), $crate::thrown::Thrown> {
-                    $unheard(args)
-                })?
-            }
-        )*
-    };
-}
-pub(crate) use event_types;
-
-/// The functions of an [`Emitter`], for a type that keeps one in `inner.events` and emits such events.
-macro_rules! hears {
-    ($type:ty, $event:path) => {
-        impl $type {
-            /// Has a function hear an event from now on.
-            pub fn on<E: $event, O: $crate::thrown::Outcome>(
-                &self,
-                event: E,
-                f: impl for<'a> Fn(E::Args<'a>) -> O + 'static,
-            ) -> $crate::events::ListenerId {
-                self.inner.events.on(event, f)
-            }
-
-            /// Has a function hear an event the next time, and no more.
-            pub fn once<E: $event, O: $crate::thrown::Outcome>(
-                &self,
-                event: E,
-                f: impl for<'a> FnOnce(E::Args<'a>) -> O + 'static,
-            ) -> $crate::events::ListenerId {
-                self.inner.events.once(event, f)
-            }
-
-            /// Takes a listener off. False if it is off already.
-            pub fn off(&self, id: $crate::events::ListenerId) -> bool {
-                self.inner.events.off(id)
-            }
-
-            /// Takes all listeners of an event off.
-            pub fn remove_all_listeners<E: $event>(&self, event: E) {
-                self.inner.events.remove_all(event);
-            }
-
-            /// How many listen to an event.
-            pub fn listener_count<E: $event>(&self, event: E) -> usize {
-                self.inner.events.listener_count(event)
-            }
-        }
-    };
-}
-pub(crate) use hears;
-
-/// What it means that nobody hears of an error.
-pub(crate) fn throw(error: &Error) -> Result<(), Thrown> {
-    Err(error.clone().into())
 }
 
 /// Names a listener, to take it off again: see [`Emitter::off`].

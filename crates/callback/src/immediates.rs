@@ -4,8 +4,10 @@
 //! referenced one waits, the poll does not sleep. After a throw the rest of the snapshot runs at once,
 //! as Node's does, before ticks get their turn.
 
+use crate::continuation::{Once, once};
 use crate::queues::Bell;
-use crate::runtime::{Left, Once, Runtime, current, once, try_current};
+use crate::runtime::{Left, Runtime, current, try_current};
+use crate::tables::references;
 use crate::thrown::Outcome;
 use oneloop_core::{Phase, PhaseReached};
 use std::cell::{Cell, RefCell};
@@ -37,28 +39,19 @@ impl fmt::Debug for Immediate {
     }
 }
 
+references!(Immediate, "the immediate waits");
+
 impl Immediate {
     /// True while it keeps the program alive.
     pub fn has_ref(&self) -> bool {
         self.state.referenced.get()
     }
 
-    /// Lets the program end before it has run.
-    pub fn unref(&self) -> &Self {
-        self.set_referenced(false)
-    }
-
-    /// Has the program wait for it, as it does by default.
-    pub fn make_ref(&self) -> &Self {
-        self.set_referenced(true)
-    }
-
-    fn set_referenced(&self, referenced: bool) -> &Self {
+    fn set_referenced(&self, referenced: bool) {
         self.state.referenced.set(referenced);
         if let Some(runtime) = try_current() {
             runtime.immediates.bell.ring();
         }
-        self
     }
 }
 

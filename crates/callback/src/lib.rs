@@ -67,6 +67,7 @@
 
 mod abort;
 pub mod child_process;
+mod continuation;
 pub mod dgram;
 pub mod dns;
 mod drive;
@@ -83,6 +84,7 @@ pub mod process;
 mod queues;
 mod runtime;
 pub mod stream;
+mod tables;
 mod thrown;
 pub mod timers;
 

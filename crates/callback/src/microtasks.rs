@@ -3,7 +3,8 @@
 //! A promise reaction in JavaScript is a future's resumption here: [`spawn_micro`] polls a future in
 //! the microtask queue, so that after each of its `await`s it goes on in Node's order.
 
-use crate::runtime::{Left, Once, Runtime, current, once, try_current};
+use crate::continuation::{Once, once};
+use crate::runtime::{Left, Runtime, current, try_current};
 use crate::thrown::{Outcome, Thrown};
 use oneloop_core::{Key, Slots, wake_guarded};
 use std::cell::{Cell, RefCell};

@@ -4,15 +4,15 @@
 //! its end ticks and microtasks run until there are none. A scope that ended by a throw leaves them
 //! to the next one, as Node does; this is what makes the order after an error what it is.
 
+use crate::continuation::{Once, once};
 use crate::immediates::Immediates;
 use crate::microtasks::Microtasks;
-use crate::net::Socket;
 use crate::process::{Origin, Process};
 use crate::queues::Queues;
-use crate::stream::Streams;
 use crate::thrown::{Outcome, Thrown};
 use crate::timers::Timers;
 use oneloop_core::{EventLoop, Handle, JoinHandle, Options, yield_now};
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
@@ -21,26 +21,41 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
-/// A callback that is called once.
-pub(crate) type Once = Box<dyn FnOnce() -> Result<(), Thrown>>;
+/// A step of a value that an `Rc` shares. It gets that `Rc` back, to downcast it.
+///
+/// A closure that captures nothing coerces to it. So a socket queues a step of its own without an
+/// allocation, as its `Rc` is there already.
+pub(crate) type Step = fn(Rc<dyn Any>) -> Result<(), Thrown>;
 
-pub(crate) fn once<O: Outcome>(f: impl FnOnce() -> O + 'static) -> Once {
-    Box::new(|| f().into_result())
-}
-
-/// What runs before the loop goes on.
-pub(crate) enum Tick {
+/// What runs before the loop continues: an entry of Node's `nextTick` queue.
+enum Tick {
     Call(Once),
-    /// A step of a socket's own, for which nothing is allocated.
-    Socket(Socket, fn(&Socket) -> Result<(), Thrown>),
+    Step(Rc<dyn Any>, Step),
 }
 
 impl Tick {
     fn run(self) -> Result<(), Thrown> {
         match self {
             Tick::Call(callback) => callback(),
-            Tick::Socket(socket, step) => step(&socket),
+            Tick::Step(value, step) => step(value),
         }
+    }
+}
+
+/// What a module keeps for one program, such as the streams that are open.
+pub(crate) trait OfProgram: Any + Default {
+    /// Drops it all at the end of the program. True if there was any.
+    fn forget_all(&self) -> bool;
+}
+
+/// Erases the type of an [`OfProgram`].
+trait Part: Any {
+    fn forget_all(&self) -> bool;
+}
+
+impl<T: OfProgram> Part for T {
+    fn forget_all(&self) -> bool {
+        OfProgram::forget_all(self)
     }
 }
 
@@ -55,7 +70,8 @@ pub(crate) struct Runtime {
     pub(crate) immediates: Immediates,
     pub(crate) queues: Queues,
     pub(crate) process: Process,
-    pub(crate) streams: Streams,
+    /// What the modules above keep, one entry a type.
+    parts: RefCell<Vec<Rc<dyn Part>>>,
     /// How many scopes are open, one within another.
     depth: Cell<usize>,
     /// The tasks that serve the queues.
@@ -158,7 +174,7 @@ impl Entered {
             immediates: Immediates::default(),
             queues: Queues::default(),
             process: Process::default(),
-            streams: Streams::default(),
+            parts: RefCell::default(),
             depth: Cell::new(0),
             drivers: RefCell::default(),
             over: Cell::new(false),
@@ -216,7 +232,7 @@ impl Runtime {
                 self.timers.forget_all(),
                 self.immediates.forget_all(),
                 self.queues.abandon_all(),
-                self.streams.forget_all(),
+                self.forget_parts(),
             ];
             drop(ticks);
             if had_some == [false; 6] {
@@ -254,9 +270,29 @@ impl Runtime {
         Ok(self.process.code())
     }
 
-    /// Has something run before the loop goes on. What is not in a scope has one opened for it.
-    /// Nothing is run once 'exit' is being told, as in Node.
-    pub(crate) fn push_tick(&self, tick: Tick) {
+    /// Calls a function before the loop continues.
+    pub(crate) fn next_tick(&self, f: impl FnOnce() -> Result<(), Thrown> + 'static) {
+        self.push_tick(Tick::Call(Box::new(f)));
+    }
+
+    /// Calls a function with a clone of a value before the loop continues.
+    pub(crate) fn next_call<T: Clone + 'static>(
+        &self,
+        value: &T,
+        f: impl FnOnce(&T) -> Result<(), Thrown> + 'static,
+    ) {
+        let value = value.clone();
+        self.next_tick(move || f(&value));
+    }
+
+    /// Runs a step of a value before the loop continues, without an allocation.
+    pub(crate) fn next_step(&self, value: Rc<dyn Any>, step: Step) {
+        self.push_tick(Tick::Step(value, step));
+    }
+
+    /// Outside of a scope, a driver opens one for the tick. Once 'exit' is emitted, no tick runs, as
+    /// in Node.
+    fn push_tick(&self, tick: Tick) {
         if self.process.is_exiting() {
             return;
         }
@@ -264,6 +300,25 @@ impl Runtime {
         if !self.is_in_scope() {
             self.microtasks.want_scope();
         }
+    }
+
+    /// What a module keeps for this program: empty at first.
+    pub(crate) fn part<T: OfProgram>(&self) -> Rc<T> {
+        let known = self.parts.borrow().iter().find_map(|part| {
+            let part: Rc<dyn Any> = Rc::clone(part) as _;
+            part.downcast().ok()
+        });
+        known.unwrap_or_else(|| {
+            let part = Rc::<T>::default();
+            self.parts.borrow_mut().push(Rc::clone(&part) as _);
+            part
+        })
+    }
+
+    fn forget_parts(&self) -> bool {
+        let parts = self.parts.borrow().clone();
+        // All of them, so no short-circuit.
+        parts.iter().filter(|part| part.forget_all()).count() > 0
     }
 
     /// Calls a callback as the loop does: Node's `MakeCallback`.
@@ -318,7 +373,7 @@ impl Runtime {
 
     fn drain_inside(self: &Rc<Self>) -> Result<(), Left> {
         loop {
-            while let Some(tick) = self.next_tick() {
+            while let Some(tick) = self.pop_tick() {
                 self.call(|| tick.run())?;
             }
             self.run_microtasks()?;
@@ -335,7 +390,7 @@ impl Runtime {
         }
     }
 
-    fn next_tick(&self) -> Option<Tick> {
+    fn pop_tick(&self) -> Option<Tick> {
         self.ticks.borrow_mut().pop_front()
     }
 

@@ -8,8 +8,10 @@
 
 pub mod promises;
 
+use crate::continuation::{Once, once};
 use crate::queues::Bell;
-use crate::runtime::{Left, Once, Runtime, current, once, try_current};
+use crate::runtime::{Left, Runtime, current, try_current};
+use crate::tables::references;
 use crate::thrown::{Outcome, Thrown};
 use oneloop_core::{Handle, Key, Sleep, Slots, report};
 use std::cell::{Cell, RefCell};
@@ -446,17 +448,11 @@ impl fmt::Debug for Timeout {
     }
 }
 
-impl Timeout {
-    /// Lets the program end before it has fired.
-    pub fn unref(&self) -> &Self {
-        with_timers(|timers| timers.set_referenced(self.key, false));
-        self
-    }
+references!(Timeout, "the timer waits");
 
-    /// Has the program wait for it, as it does by default.
-    pub fn make_ref(&self) -> &Self {
-        with_timers(|timers| timers.set_referenced(self.key, true));
-        self
+impl Timeout {
+    fn set_referenced(&self, referenced: bool) {
+        with_timers(|timers| timers.set_referenced(self.key, referenced));
     }
 
     /// True while it keeps the program alive.

@@ -3,10 +3,11 @@
 use super::options::{SpawnOptions, Stdio};
 use crate::abort::AbortSignal;
 use crate::error::Error;
-use crate::events::{Emitter, Event, hears};
+use crate::events::{Emitter, Event};
 use crate::net::{Socket, event};
-use crate::runtime::{Runtime, Tick, current, once};
-use crate::thrown::{Outcome, Thrown, or_rethrow};
+use crate::runtime::{Runtime, current};
+use crate::tables::{emitter, listening, references};
+use crate::thrown::{Thrown, or_rethrow};
 use crate::timers::{clear_timeout, set_timeout};
 use nix::errno::Errno;
 use oneloop_core::KeepAlive;
@@ -21,41 +22,19 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::rc::Rc;
 
-/// `'spawn'`: the program runs.
-#[derive(Clone, Copy, Debug)]
-pub struct Spawned;
-
-impl Event for Spawned {
-    type Args<'a> = ChildProcess;
-}
-
-/// `'exit'`: the child has ended, by this code or by this signal. Its streams may have more to tell.
-#[derive(Clone, Copy, Debug)]
-pub struct ChildExit;
-
-impl Event for ChildExit {
-    type Args<'a> = (ChildProcess, Option<i32>, Option<i32>);
-}
-
-/// `'close'`: the child has ended, and so have its streams.
-#[derive(Clone, Copy, Debug)]
-pub struct ChildClose;
-
-impl Event for ChildClose {
-    type Args<'a> = (ChildProcess, Option<i32>, Option<i32>);
-}
-
-/// `'error'`: it could not be started or killed, or was aborted. Unheard, it is thrown.
-#[derive(Clone, Copy, Debug)]
-pub struct ChildError;
-
-impl Event for ChildError {
-    type Args<'a> = (ChildProcess, &'a Error);
-
-    fn unheard((_, error): Self::Args<'_>) -> Result<(), Thrown> {
-        Err(error.clone().into())
-    }
-}
+emitter! { ChildProcess {
+    /// `'spawn'`: the program runs.
+    Spawned(child: ChildProcess) => on_spawn;
+    /// `'exit'`: the child has ended, with this exit code or by this signal. Its streams may still hold
+    /// output.
+    ChildExit(child: ChildProcess, code: Option<i32>, signal: Option<i32>) => on_exit;
+    /// `'close'`: the child has ended, with this exit code or by this signal, and its streams are
+    /// closed.
+    ChildClose(child: ChildProcess, code: Option<i32>, signal: Option<i32>) => on_close;
+    /// `'error'`: the child could not be started or killed, or was aborted. Without a listener, the
+    /// error is thrown.
+    ChildError(child: ChildProcess, error: &'a Error) => on_error, unheard throws error;
+} }
 
 /// What clones of a child share.
 struct Inner {
@@ -119,7 +98,11 @@ fn is_told_by_an_event(error: &io::Error) -> bool {
     told.iter().any(|errno| number == Some(*errno as i32))
 }
 
-hears!(ChildProcess, Event);
+listening!(ChildProcess, Event);
+references!(
+    ChildProcess,
+    "the child runs; its streams keep the program alive by themselves"
+);
 
 impl ChildProcess {
     #[track_caller]
@@ -253,9 +236,7 @@ impl ChildProcess {
     }
 
     fn next_tick(&self, f: impl FnOnce(&ChildProcess) -> Result<(), Thrown> + 'static) {
-        let child = self.clone();
-        let tick = Tick::Call(once(move || f(&child)));
-        self.inner.runtime.push_tick(tick);
+        self.inner.runtime.next_call(self, f);
     }
 
     fn emit<E: Event>(&self, event: E, args: E::Args<'_>) -> Result<bool, Thrown> {
@@ -374,6 +355,12 @@ impl ChildProcess {
         Ok(())
     }
 
+    fn set_referenced(&self, referenced: bool) {
+        let is_running = self.inner.process.get().is_some() && !self.inner.is_over.get();
+        let alive = (referenced && is_running).then(|| self.inner.runtime.handle.keep_alive());
+        drop(self.inner.alive.replace(alive));
+    }
+
     /// Its number; none if it could not be started.
     pub fn pid(&self) -> Option<u32> {
         Some(self.inner.process.get()?.id())
@@ -426,55 +413,6 @@ impl ChildProcess {
     /// True once [`kill`](ChildProcess::kill) has sent a signal, of whatever effect.
     pub fn is_killed(&self) -> bool {
         self.inner.is_killed.get()
-    }
-
-    /// Lets the program end while the child runs. Its streams hold the program by themselves.
-    pub fn unref(&self) -> &Self {
-        drop(self.inner.alive.take());
-        self
-    }
-
-    /// Has the program wait for the child, as it does by default.
-    pub fn make_ref(&self) -> &Self {
-        if self.inner.process.get().is_some() && !self.inner.is_over.get() {
-            let alive = self.inner.runtime.handle.keep_alive();
-            drop(self.inner.alive.replace(Some(alive)));
-        }
-        self
-    }
-
-    /// Hears 'spawn'.
-    pub fn on_spawn<O: Outcome>(&self, f: impl Fn(ChildProcess) -> O + 'static) -> &Self {
-        self.on(Spawned, f);
-        self
-    }
-
-    /// Hears 'exit': the code, or the signal.
-    pub fn on_exit<O: Outcome>(
-        &self,
-        f: impl Fn(ChildProcess, Option<i32>, Option<i32>) -> O + 'static,
-    ) -> &Self {
-        self.on(ChildExit, move |(child, code, signal)| {
-            f(child, code, signal)
-        });
-        self
-    }
-
-    /// Hears 'close': the code, or the signal.
-    pub fn on_close<O: Outcome>(
-        &self,
-        f: impl Fn(ChildProcess, Option<i32>, Option<i32>) -> O + 'static,
-    ) -> &Self {
-        self.on(ChildClose, move |(child, code, signal)| {
-            f(child, code, signal)
-        });
-        self
-    }
-
-    /// Hears 'error'.
-    pub fn on_error<O: Outcome>(&self, f: impl Fn(ChildProcess, &Error) -> O + 'static) -> &Self {
-        self.on(ChildError, move |(child, error)| f(child, error));
-        self
     }
 }
 

@@ -1,8 +1,8 @@
-//! What sockets of messages tell. Each event is a type, for [`Socket::on`] and [`UnixSocket::on`].
+//! The events of sockets of messages. Each is a type, for [`Socket::on`] and [`UnixSocket::on`].
 
 use super::{Message as UnixMessage, RemoteInfo, Socket, UnixSocket};
-use crate::error::Error as NodeError;
-use crate::events::{Event, event_types, throw};
+use crate::events::Event;
+use crate::tables::emitter;
 
 /// An event of a [`Socket`].
 pub trait SocketEvent: Event {}
@@ -10,36 +10,26 @@ pub trait SocketEvent: Event {}
 /// An event of a [`UnixSocket`].
 pub trait UnixEvent: Event {}
 
-/// As [`event_types`], all of one emitter.
-macro_rules! events {
-    ($of:ident: $($(#[$doc:meta])* $name:ident: $args:ty $(, unheard $unheard:expr)?;)*) => {
-        event_types! {
-            $($(#[$doc])* $name: $args $(, unheard $unheard)?;)*
-        }
-        $(impl $of for $name {})*
-    };
-}
+emitter! { Socket emits SocketEvent {
+    /// `'listening'`: the socket is bound, and receives.
+    Listening(socket: Socket) => on_listening;
+    /// `'message'`: a datagram, and its sender.
+    Message(socket: Socket, bytes: &'a [u8], from: RemoteInfo) => on_message;
+    /// `'connect'`: the socket has a peer.
+    Connect(socket: Socket) => on_connect;
+    /// `'error'`. Without a listener, the error is thrown.
+    Error(socket: Socket, error: &'a crate::Error) => on_error, unheard throws error;
+    /// `'close'`: the socket receives no more.
+    Close(socket: Socket) => on_close;
+} }
 
-events! { SocketEvent:
-    /// `'listening'`: it is bound, and receives.
-    Listening: Socket;
-    /// `'message'`: a datagram, and who sent it.
-    Message: (Socket, &'a [u8], RemoteInfo);
-    /// `'connect'`: it has a peer.
-    Connect: Socket;
-    /// `'error'`. Unheard, it is thrown.
-    Error: (Socket, &'a NodeError), unheard |(_, error)| throw(error);
-    /// `'close'`: nothing comes any more.
-    Close: Socket;
-}
-
-events! { UnixEvent:
-    /// A message, with its fds.
-    MessageReceived: (UnixSocket, &'a UnixMessage);
-    /// The peer sends no more: of connections only.
-    End: UnixSocket;
-    /// What went wrong. Unheard, it is thrown.
-    UnixError: (UnixSocket, &'a NodeError), unheard |(_, error)| throw(error);
-    /// It is closed.
-    UnixClose: UnixSocket;
-}
+emitter! { UnixSocket emits UnixEvent {
+    /// `'message'`: a message, and its fds.
+    MessageReceived(socket: UnixSocket, message: &'a UnixMessage) => on_message;
+    /// `'end'` of a connection: the peer sends no more.
+    End(socket: UnixSocket) => on_end;
+    /// `'error'`. Without a listener, the error is thrown.
+    UnixError(socket: UnixSocket, error: &'a crate::Error) => on_error, unheard throws error;
+    /// `'close'`: the socket is closed.
+    UnixClose(socket: UnixSocket) => on_close;
+} }

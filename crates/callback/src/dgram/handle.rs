@@ -1,7 +1,8 @@
 //! What a socket of messages is for the loop: a task that receives in rounds, and sends that wait in line.
 
+use crate::continuation::Then;
 use crate::drive::{Drive, Driven, Pace};
-use crate::runtime::{Runtime, Tick};
+use crate::runtime::Runtime;
 use crate::thrown::Thrown;
 use nix::errno::Errno;
 use oneloop_core::{Direction, JoinHandle, KeepAlive, Source};
@@ -48,7 +49,7 @@ type PollReceived<O> = Poll<io::Result<Option<<<O as Owner>::Packets as Packets>
 type OutgoingOf<O> = <<O as Owner>::Packets as Packets>::Outgoing;
 
 /// Hears how a send ended.
-pub(super) type Sent = Box<dyn FnOnce(io::Result<usize>) -> Result<(), Thrown>>;
+pub(super) type Sent = Then<usize, io::Error>;
 
 /// A message for which the kernel had no room.
 struct Waiting<T> {
@@ -110,8 +111,7 @@ impl<O: Owner> Handle<O> {
         match self.try_send(&outgoing) {
             Some(result) => {
                 if let Some(sent) = sent {
-                    self.runtime
-                        .push_tick(Tick::Call(Box::new(move || sent(result))));
+                    self.runtime.next_tick(move || sent(result));
                 }
             }
             None => self.send_later(outgoing, sent),

@@ -4,10 +4,12 @@ use super::event::{self, SocketEvent};
 use super::handle::{Handle, Owner, Packets, Sent};
 use super::options::{Kind, RemoteInfo, SocketOptions};
 use crate::abort::AbortSignal;
+use crate::continuation::{Then, then};
 use crate::error::Error;
-use crate::events::{Emitter, ListenerId, hears};
+use crate::events::{Emitter, ListenerId};
 use crate::net::Endpoint;
-use crate::runtime::{Runtime, Tick, current};
+use crate::runtime::{Runtime, current};
+use crate::tables::{listening, references};
 use crate::thrown::{Outcome, Thrown};
 use nix::errno::Errno;
 use oneloop_core::{Direction, Source};
@@ -35,9 +37,6 @@ enum Connected {
 
 /// What waits for a socket to be bound.
 type Step = Box<dyn FnOnce(&Socket) -> Result<(), Error>>;
-
-/// Hears how a send ended, in Node's terms.
-type OnSent = Box<dyn FnOnce(Result<usize, Error>) -> Result<(), Thrown>>;
 
 struct Inner {
     runtime: Rc<Runtime>,
@@ -98,7 +97,8 @@ pub fn create_socket(options: impl Into<SocketOptions>) -> Socket {
     socket
 }
 
-hears!(Socket, SocketEvent);
+listening!(Socket, SocketEvent);
+references!(Socket, "the socket is open");
 
 impl Socket {
     fn kind(&self) -> Kind {
@@ -297,14 +297,13 @@ impl Socket {
         endpoint: impl Into<Endpoint>,
         connected: impl FnOnce(Result<(), Error>) -> O + 'static,
     ) -> Result<(), Error> {
-        let connected = Box::new(|result| connected(result).into_result());
-        self.begin_to_connect(endpoint, Some(connected))
+        self.begin_to_connect(endpoint, Some(then(connected)))
     }
 
     fn begin_to_connect(
         &self,
         endpoint: impl Into<Endpoint>,
-        then: Option<OnConnected>,
+        then: Option<Then>,
     ) -> Result<(), Error> {
         let (host, port) = host_and_port(endpoint)?;
         let port = remote_port(port)?;
@@ -325,7 +324,7 @@ impl Socket {
         }))
     }
 
-    fn call_at_connect(&self, then: OnConnected) -> AtConnect {
+    fn call_at_connect(&self, then: Then) -> AtConnect {
         let then = Rc::new(Cell::new(Some(then)));
         let inside = Rc::clone(&then);
         let listener = self.once(event::Connect, move |_: Socket| match inside.take() {
@@ -391,7 +390,7 @@ impl Socket {
         bytes: impl AsRef<[u8]>,
         sent: impl FnOnce(Result<usize, Error>) -> O + 'static,
     ) -> Result<(), Error> {
-        self.send_to_peer(bytes.as_ref(), Some(on_sent(sent)))
+        self.send_to_peer(bytes.as_ref(), Some(then(sent)))
     }
 
     /// Sends a datagram to a port of a host, or of this machine. A socket that is not bound is bound
@@ -417,10 +416,10 @@ impl Socket {
         endpoint: impl Into<Endpoint>,
         sent: impl FnOnce(Result<usize, Error>) -> O + 'static,
     ) -> Result<(), Error> {
-        self.send_to_endpoint(bytes.as_ref(), endpoint, Some(on_sent(sent)))
+        self.send_to_endpoint(bytes.as_ref(), endpoint, Some(then(sent)))
     }
 
-    fn send_to_peer(&self, bytes: &[u8], sent: Option<OnSent>) -> Result<(), Error> {
+    fn send_to_peer(&self, bytes: &[u8], sent: Option<Then<usize>>) -> Result<(), Error> {
         if self.inner.connected.get() != Connected::Yes {
             let message = "Port should be > 0 and < 65536. Received undefined.";
             return Err(Error::new("ERR_SOCKET_BAD_PORT", message));
@@ -434,7 +433,7 @@ impl Socket {
         &self,
         bytes: &[u8],
         endpoint: impl Into<Endpoint>,
-        sent: Option<OnSent>,
+        sent: Option<Then<usize>>,
     ) -> Result<(), Error> {
         if self.inner.connected.get() == Connected::Yes {
             return Err(is_connected());
@@ -460,11 +459,11 @@ impl Socket {
         }))
     }
 
-    fn do_send(&self, to: Option<SocketAddr>, bytes: Vec<u8>, sent: Option<OnSent>) {
+    fn do_send(&self, to: Option<SocketAddr>, bytes: Vec<u8>, sent: Option<Then<usize>>) {
         let Some(handle) = self.handle() else {
             return;
         };
-        let tell = |sent: OnSent| -> Sent {
+        let tell = |sent: Then<usize>| -> Sent {
             Box::new(move |result| {
                 sent(result.map_err(|error| match to {
                     Some(to) => Error::system_at("send", error, &to.into(), None),
@@ -543,22 +542,11 @@ impl Socket {
         self.close()
     }
 
-    /// Lets the program end while it is open.
-    pub fn unref(&self) -> &Self {
-        self.set_referenced(false)
-    }
-
-    /// Has the program wait for it, as it does by default.
-    pub fn make_ref(&self) -> &Self {
-        self.set_referenced(true)
-    }
-
-    fn set_referenced(&self, referenced: bool) -> &Self {
+    fn set_referenced(&self, referenced: bool) {
         self.inner.is_unreferenced.set(!referenced);
         if let Some(handle) = self.handle() {
             handle.set_referenced(referenced);
         }
-        self
     }
 
     // State.
@@ -738,9 +726,7 @@ impl Socket {
     // Events.
 
     fn next_call(&self, f: impl FnOnce(&Socket) -> Result<(), Thrown> + 'static) {
-        let socket = self.clone();
-        let tick = Tick::Call(Box::new(move || f(&socket)));
-        self.inner.runtime.push_tick(tick);
+        self.inner.runtime.next_call(self, f);
     }
 
     fn emit<E: SocketEvent>(&self, event: E, args: E::Args<'_>) -> Result<bool, Thrown> {
@@ -756,54 +742,12 @@ impl Socket {
         }
         self.emit(event::Error, (self.clone(), error)).map(drop)
     }
-
-    /// Hears 'message'.
-    pub fn on_message<O: Outcome>(
-        &self,
-        f: impl Fn(Socket, &[u8], RemoteInfo) -> O + 'static,
-    ) -> &Self {
-        self.on(event::Message, move |(socket, bytes, from)| {
-            f(socket, bytes, from)
-        });
-        self
-    }
-
-    /// Hears 'listening'.
-    pub fn on_listening<O: Outcome>(&self, f: impl Fn(Socket) -> O + 'static) -> &Self {
-        self.on(event::Listening, f);
-        self
-    }
-
-    /// Hears 'connect'.
-    pub fn on_connect<O: Outcome>(&self, f: impl Fn(Socket) -> O + 'static) -> &Self {
-        self.on(event::Connect, f);
-        self
-    }
-
-    /// Hears 'error'.
-    pub fn on_error<O: Outcome>(&self, f: impl Fn(Socket, &Error) -> O + 'static) -> &Self {
-        self.on(event::Error, move |(socket, error)| f(socket, error));
-        self
-    }
-
-    /// Hears 'close'.
-    pub fn on_close<O: Outcome>(&self, f: impl Fn(Socket) -> O + 'static) -> &Self {
-        self.on(event::Close, f);
-        self
-    }
 }
-
-/// Hears whether there is a peer.
-type OnConnected = Box<dyn FnOnce(Result<(), Error>) -> Result<(), Thrown>>;
 
 /// Who is called at 'connect', unless connecting fails.
 struct AtConnect {
     listener: ListenerId,
-    then: Rc<Cell<Option<OnConnected>>>,
-}
-
-fn on_sent<O: Outcome>(sent: impl FnOnce(Result<usize, Error>) -> O + 'static) -> OnSent {
-    Box::new(|result| sent(result).into_result())
+    then: Rc<Cell<Option<Then>>>,
 }
 
 fn is_connected() -> Error {

@@ -4,8 +4,9 @@
 use super::event::{self, UnixEvent};
 use super::handle::{Handle, Owner, Packets, Sent};
 use crate::error::Error;
-use crate::events::{Emitter, hears};
-use crate::runtime::{Runtime, Tick, current};
+use crate::events::Emitter;
+use crate::runtime::{Runtime, current};
+use crate::tables::{listening, references};
 use crate::thrown::{Outcome, Thrown};
 use nix::errno::Errno;
 use oneloop_core::{Direction, JoinHandle, Source};
@@ -153,7 +154,8 @@ impl fmt::Debug for UnixSocket {
     }
 }
 
-hears!(UnixSocket, UnixEvent);
+listening!(UnixSocket, UnixEvent);
+references!(UnixSocket, "the socket is open");
 
 impl UnixSocket {
     fn start(runtime: Rc<Runtime>, socket: Unix) -> Self {
@@ -346,53 +348,14 @@ impl UnixSocket {
         }
     }
 
-    /// Lets the program end while it is open.
-    pub fn unref(&self) -> &Self {
-        self.set_referenced(false)
-    }
-
-    /// Has the program wait for it, as it does by default.
-    pub fn make_ref(&self) -> &Self {
-        self.set_referenced(true)
-    }
-
-    fn set_referenced(&self, referenced: bool) -> &Self {
+    fn set_referenced(&self, referenced: bool) {
         if let Some(handle) = self.handle() {
             handle.set_referenced(referenced);
         }
-        self
     }
 
     fn next_call(&self, f: impl FnOnce(&UnixSocket) -> Result<(), Thrown> + 'static) {
-        let socket = self.clone();
-        let tick = Tick::Call(Box::new(move || f(&socket)));
-        self.inner.runtime.push_tick(tick);
-    }
-
-    /// Hears each message.
-    pub fn on_message<O: Outcome>(&self, f: impl Fn(UnixSocket, &Message) -> O + 'static) -> &Self {
-        self.on(event::MessageReceived, move |(socket, message)| {
-            f(socket, message)
-        });
-        self
-    }
-
-    /// Hears that the peer sends no more.
-    pub fn on_end<O: Outcome>(&self, f: impl Fn(UnixSocket) -> O + 'static) -> &Self {
-        self.on(event::End, f);
-        self
-    }
-
-    /// Hears what went wrong.
-    pub fn on_error<O: Outcome>(&self, f: impl Fn(UnixSocket, &Error) -> O + 'static) -> &Self {
-        self.on(event::UnixError, move |(socket, error)| f(socket, error));
-        self
-    }
-
-    /// Hears that it is closed.
-    pub fn on_close<O: Outcome>(&self, f: impl Fn(UnixSocket) -> O + 'static) -> &Self {
-        self.on(event::UnixClose, f);
-        self
+        self.inner.runtime.next_call(self, f);
     }
 }
 

@@ -2,8 +2,9 @@
 
 use super::event;
 use crate::error::Error;
-use crate::events::{Emitter, Event, hears};
-use crate::runtime::{Runtime, Tick, current};
+use crate::events::{Emitter, Event};
+use crate::runtime::{Runtime, current};
+use crate::tables::{listening, references};
 use crate::thrown::{Outcome, Thrown};
 use oneloop_core::JoinHandle;
 use oneloop_fs::{Change, WatchOptions as BaseOptions, Watcher};
@@ -135,7 +136,8 @@ pub fn watch_with<O: Outcome>(
     Ok(watcher)
 }
 
-hears!(FsWatcher, Event);
+listening!(FsWatcher, Event);
+references!(FsWatcher, "it watches");
 
 impl FsWatcher {
     async fn run(self) {
@@ -199,44 +201,12 @@ impl FsWatcher {
             return;
         };
         task.cancel();
-        let watcher = self.clone();
-        let tell = move || watcher.inner.events.emit(event::Close, ()).map(drop);
-        self.inner.runtime.push_tick(Tick::Call(Box::new(tell)));
+        self.inner.runtime.next_call(self, |watcher| {
+            watcher.inner.events.emit(event::Close, ()).map(drop)
+        });
     }
 
-    /// Lets the program end while it watches.
-    pub fn unref(&self) -> &Self {
-        self.inner.watcher.set_referenced(false);
-        self
-    }
-
-    /// Has the program wait for it, as it does by default.
-    pub fn make_ref(&self) -> &Self {
-        self.inner.watcher.set_referenced(true);
-        self
-    }
-
-    /// Hears 'change'.
-    pub fn on_change<O: Outcome>(
-        &self,
-        f: impl Fn(EventType, Option<&Path>) -> O + 'static,
-    ) -> &Self {
-        self.on(
-            event::Change,
-            move |(what, name): (EventType, Option<&Path>)| f(what, name),
-        );
-        self
-    }
-
-    /// Hears 'error'.
-    pub fn on_error<O: Outcome>(&self, f: impl Fn(&Error) -> O + 'static) -> &Self {
-        self.on(event::Error, f);
-        self
-    }
-
-    /// Hears 'close'.
-    pub fn on_close<O: Outcome>(&self, f: impl Fn() -> O + 'static) -> &Self {
-        self.on(event::Close, move |()| f());
-        self
+    fn set_referenced(&self, referenced: bool) {
+        self.inner.watcher.set_referenced(referenced);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::event;
 use super::flags::*;
-use super::socket::Socket;
+use super::socket::{Socket, step};
 use crate::abort::AbortSignal;
 use crate::error::Error;
 use crate::thrown::Thrown;
@@ -39,13 +39,13 @@ impl Socket {
                 socket.inner.flags.set(CLOSE_EMITTED);
                 Ok(())
             }),
-            None => self.next_tick(|socket| {
+            None => self.next_tick(step!(|socket| {
                 socket.inner.flags.set(CLOSE_EMITTED);
                 Ok(())
-            }),
+            })),
         }
         if !had_handle {
-            self.next_tick(|socket| socket.emit_closed(false));
+            self.next_tick(step!(|socket| socket.emit_closed(false)));
         }
         self.leave_server();
         self

@@ -1,13 +1,11 @@
-//! What sockets and servers tell. Each event is a type, for [`Socket::on`] and [`Server::on`]:
+//! The events of sockets and servers. Each is a type, for [`Socket::on`] and [`Server::on`]:
 //! `socket.once(event::Data, |(socket, bytes)| …)`.
 
 use super::ends::Readable as Source;
 use super::{Server, Socket};
-use crate::error::Error as NodeError;
-use crate::events::{HeardAs, Listener, event_types, throw};
+use crate::events::HeardAs;
+use crate::tables::emitter;
 use oneloop_net::Addr;
-use std::fmt;
-use std::rc::Rc;
 
 /// An event of a [`Socket`].
 pub trait SocketEvent: HeardAs<SocketListener> {}
@@ -15,110 +13,71 @@ pub trait SocketEvent: HeardAs<SocketListener> {}
 /// An event of a [`Server`].
 pub trait ServerEvent: HeardAs<ServerListener> {}
 
-/// `Name: arguments` each, and for an error what it means that nobody hears of it.
-macro_rules! events {
-    ($of:ident, $inside:ident, $(#[$kept_doc:meta])* $kept:ident: $($(#[$doc:meta])* $name:ident: $args:ty $(, unheard $unheard:expr)?;)*) => {
-        event_types! {
-            $($(#[$doc])* $name: $args $(, unheard $unheard)?;)*
-        }
-
-        $(
-            impl HeardAs<$kept> for $name {
-                fn wrap(listener: Rc<Listener<Self>>) -> $kept {
-                    $kept($inside::$name(listener))
-                }
-
-                fn unwrap(kept: &$kept) -> Option<&Rc<Listener<Self>>> {
-                    match &kept.0 {
-                        $inside::$name(listener) => Some(listener),
-                        _ => None,
-                    }
-                }
-            }
-            impl $of for $name {}
-        )*
-
-        $(#[$kept_doc])*
-        pub struct $kept($inside);
-
-        enum $inside {
-            $($name(Rc<Listener<$name>>)),*
-        }
-
-        impl fmt::Debug for $kept {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(match self.0 {
-                    $($inside::$name(_) => stringify!($name)),*
-                })
-            }
-        }
-    };
-}
-
-events! { SocketEvent, KeptOfSocket,
-    /// How a [`Socket`] keeps who listens.
-    SocketListener:
-    /// `'lookup'`: an address of the host's name, or why there is none; and the name.
-    Lookup: (Socket, Result<Addr, NodeError>, &'a str);
-    /// `'connectionAttempt'`: the address that is tried now.
-    ConnectionAttempt: (Socket, &'a Addr);
-    /// `'connectionAttemptFailed'`.
-    ConnectionAttemptFailed: (Socket, &'a Addr, &'a NodeError);
-    /// `'connectionAttemptTimeout'`: the next address is tried instead.
-    ConnectionAttemptTimeout: (Socket, &'a Addr);
-    /// `'connect'`.
-    Connect: Socket;
-    /// `'ready'`: just after 'connect'.
-    Ready: Socket;
-    /// `'data'`.
-    Data: (Socket, &'a [u8]);
-    /// `'readable'`: there is something to [`read`](Socket::read), or the end.
-    Readable: Socket;
+emitter! { Socket emits SocketEvent kept as SocketListener in KeptOfSocket {
+    /// `'lookup'`: the result of looking up the host's name: an address, or an error; and the name.
+    Lookup(socket: Socket, found: Result<Addr, crate::Error>, host: &'a str);
+    /// `'connectionAttempt'`: the socket tries this address now.
+    ConnectionAttempt(socket: Socket, addr: &'a Addr);
+    /// `'connectionAttemptFailed'`: this address refused the connection.
+    ConnectionAttemptFailed(socket: Socket, addr: &'a Addr, error: &'a crate::Error);
+    /// `'connectionAttemptTimeout'`: this address did not answer in time; the next one is tried.
+    ConnectionAttemptTimeout(socket: Socket, addr: &'a Addr);
+    /// `'connect'`: the connection is established.
+    Connect(socket: Socket) => on_connect;
+    /// `'ready'`, which follows 'connect'.
+    Ready(socket: Socket) => on_ready;
+    /// `'data'`: the next bytes of the stream. With a listener the stream flows from the next tick,
+    /// unless it was paused.
+    Data(socket: Socket, bytes: &'a [u8]) => on_data;
+    /// `'readable'`: there is something to [`read`](Socket::read), or the end. With a listener the
+    /// stream does not flow.
+    Readable(socket: Socket) => on_readable;
     /// `'end'`: the peer sends no more, and all it sent was read.
-    End: Socket;
-    /// `'prefinish'`.
-    Prefinish: Socket;
+    End(socket: Socket) => on_end;
+    /// `'prefinish'`: the socket was ended, and all that was written is handed to the kernel.
+    Prefinish(socket: Socket);
     /// `'finish'`: all that was written is handed to the kernel, and so is the end.
-    Finish: Socket;
-    /// `'drain'`: what waits to be written is gone, and more is welcome.
-    Drain: Socket;
-    /// `'pause'`.
-    Pause: Socket;
-    /// `'resume'`.
-    Resume: Socket;
-    /// `'timeout'`: nothing happened for as long as was set.
-    Timeout: Socket;
-    /// `'pipe'`: all that the other reads is written to the socket from now on.
-    Pipe: (Socket, Source);
-    /// `'unpipe'`: it no longer is.
-    Unpipe: (Socket, Source);
-    /// `'error'`: 'close' comes next. Unheard, it is thrown.
-    Error: (Socket, &'a NodeError), unheard |(_, error): (Socket, &NodeError)| throw(error);
-    /// `'close'`: true if it was for an error.
-    Close: (Socket, bool);
-}
+    Finish(socket: Socket) => on_finish;
+    /// `'drain'`: the write queue is empty again, after a write that returned false.
+    Drain(socket: Socket) => on_drain;
+    /// `'pause'`: the stream stops flowing.
+    Pause(socket: Socket);
+    /// `'resume'`: the stream begins to flow.
+    Resume(socket: Socket);
+    /// `'timeout'`: no I/O for as long as [`Socket::set_timeout`] allows.
+    Timeout(socket: Socket) => on_timeout;
+    /// `'pipe'`: a source is piped into the socket from now on.
+    Pipe(socket: Socket, source: Source);
+    /// `'unpipe'`: a source is no longer piped into the socket.
+    Unpipe(socket: Socket, source: Source);
+    /// `'error'`: 'close' follows. Without a listener, the error is thrown.
+    Error(socket: Socket, error: &'a crate::Error) => on_error, unheard throws error;
+    /// `'close'`: the socket is closed; true if it was closed for an error.
+    Close(socket: Socket, had_error: bool) => on_close;
+} }
 
-events! { ServerEvent, KeptOfServer,
-    /// How a [`Server`] keeps who listens.
-    ServerListener:
-    /// `'listening'`.
-    Listening: Server;
-    /// `'connection'`.
-    Connection: (Server, Socket);
-    /// `'drop'`: a connection beyond `max_connections` was closed at once.
-    Drop: (Server, Dropped);
-    /// `'error'`: it does not listen. Unheard, it is thrown.
-    ServerError: (Server, &'a NodeError), unheard |(_, error): (Server, &NodeError)| throw(error);
-    /// `'close'`: it accepts no more, and its last connection is closed.
-    ServerClose: Server;
-}
+emitter! { Server emits ServerEvent kept as ServerListener in KeptOfServer {
+    /// `'listening'`: the server accepts connections.
+    Listening(server: Server) => on_listening;
+    /// `'connection'`: a client has connected.
+    Connection(server: Server, socket: Socket);
+    /// `'drop'`: a connection beyond [`Server::set_max_connections`] was closed at once.
+    Drop(server: Server, dropped: Dropped) => on_drop;
+    /// `'error'`: the server does not listen, or no longer. Without a listener, the error is thrown.
+    /// A single connection that cannot be accepted is no error: see [`Listener`].
+    ///
+    /// [`Listener`]: oneloop_net::Listener
+    ServerError(server: Server, error: &'a crate::Error) => on_error, unheard throws error;
+    /// `'close'`: the server accepts no more, and its last connection is closed.
+    ServerClose(server: Server) => on_close;
+} }
 
-/// Who was turned away: see [`Drop`].
+/// The connection that was turned away: see [`Drop`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Dropped {
     /// This end.
     pub local: Option<Addr>,
-    /// The other end.
+    /// The client's end.
     pub remote: Option<Addr>,
 }

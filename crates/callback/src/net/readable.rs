@@ -5,7 +5,7 @@
 
 use super::event;
 use super::flags::*;
-use super::socket::Socket;
+use super::socket::{Socket, step};
 use crate::error::Error;
 use crate::thrown::{Thrown, or_rethrow};
 use std::cell::{Cell, RefCell};
@@ -105,7 +105,7 @@ impl Socket {
             if self.inner.reading.length() > 0 {
                 self.emit_readable_soon();
             } else if !flags.has(READING) {
-                self.next_tick(|socket| socket.read_nothing());
+                self.next_tick(step!(|socket| socket.read_nothing()));
             }
         }
     }
@@ -118,10 +118,10 @@ impl Socket {
         if self.inner.flags.has(READABLE_LISTENING)
             && self.inner.events.listener_count(event::Readable) == 0
         {
-            self.next_tick(|socket| {
+            self.next_tick(step!(|socket| {
                 socket.update_readable_listening();
                 Ok(())
-            });
+            }));
         }
     }
 
@@ -170,7 +170,7 @@ impl Socket {
             flags.set(HAS_FLOWING);
             flags.put(FLOWING, !flags.has(READABLE_LISTENING));
             if !flags.test_and_set(RESUME_SCHEDULED) {
-                self.next_tick(Socket::resume_now);
+                self.next_tick(step!(Socket::resume_now));
             }
         }
         flags.set(HAS_PAUSED);
@@ -367,7 +367,7 @@ impl Socket {
     fn emit_readable_soon(&self) {
         self.inner.flags.clear(NEED_READABLE);
         if !self.inner.flags.test_and_set(EMITTED_READABLE) {
-            self.next_tick(Socket::emit_readable);
+            self.next_tick(step!(Socket::emit_readable));
         }
     }
 
@@ -397,7 +397,7 @@ impl Socket {
             flags.set(READING | NEED_READABLE);
         } else {
             flags.set(READING_MORE);
-            self.next_tick(Socket::read_more);
+            self.next_tick(step!(Socket::read_more));
         }
     }
 
@@ -420,7 +420,7 @@ impl Socket {
     fn end_readable(&self) {
         if !self.inner.flags.has(END_EMITTED) {
             self.inner.flags.set(READ_ENDED);
-            self.next_tick(Socket::emit_end);
+            self.next_tick(step!(Socket::emit_end));
         }
     }
 
@@ -437,12 +437,12 @@ impl Socket {
         }
         self.emit(event::End, self.clone())?;
         if self.is_writable() && !may_stay_open {
-            self.next_tick(|socket| {
+            self.next_tick(step!(|socket| {
                 if socket.is_writable() {
                     socket.end();
                 }
                 Ok(())
-            });
+            }));
         } else if flags.has(FINISHED) {
             self.destroy();
         }

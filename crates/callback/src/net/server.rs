@@ -6,8 +6,9 @@ use super::socket::{Socket, WeakSocket};
 use crate::abort::AbortSignal;
 use crate::drive::{Drive, Driven, Pace};
 use crate::error::Error;
-use crate::events::{Emitter, hears};
-use crate::runtime::{Runtime, Tick, current};
+use crate::events::Emitter;
+use crate::runtime::{Runtime, current};
+use crate::tables::{listening, references};
 use crate::thrown::{Outcome, Thrown};
 use nix::errno::Errno;
 use oneloop_core::{Direction, Key, Slots};
@@ -87,7 +88,8 @@ pub fn create_server_with<O: Outcome>(
     server
 }
 
-hears!(Server, ServerEvent);
+listening!(Server, ServerEvent);
+references!(Server, "the server listens");
 
 impl Server {
     /// Listens on a port of all addresses, on a host and port, or on the path of a Unix socket. Port 0
@@ -236,9 +238,7 @@ impl Server {
     }
 
     fn next_call(&self, f: impl FnOnce(&Server) -> Result<(), Thrown> + 'static) {
-        let server = self.clone();
-        let tick = Tick::Call(Box::new(move || f(&server)));
-        self.inner.runtime.push_tick(tick);
+        self.inner.runtime.next_call(self, f);
     }
 
     fn emit<E: ServerEvent>(&self, event: E, args: E::Args<'_>) -> Result<bool, Thrown> {
@@ -340,22 +340,11 @@ impl Server {
         self.inner.max_connections.get()
     }
 
-    /// Lets the program end while it listens.
-    pub fn unref(&self) -> &Self {
-        self.set_referenced(false)
-    }
-
-    /// Has the program wait for it, as it does by default.
-    pub fn make_ref(&self) -> &Self {
-        self.set_referenced(true)
-    }
-
-    fn set_referenced(&self, referenced: bool) -> &Self {
+    fn set_referenced(&self, referenced: bool) {
         self.inner.is_unreferenced.set(!referenced);
         if let Some(handle) = self.handle() {
             handle.set_referenced(referenced);
         }
-        self
     }
 
     fn close_if_drained(&self) {
@@ -403,34 +392,9 @@ impl Server {
 
     // Events.
 
-    /// Hears 'listening'.
-    pub fn on_listening<O: Outcome>(&self, f: impl Fn(Server) -> O + 'static) -> &Self {
-        self.on(event::Listening, f);
-        self
-    }
-
     /// Hears 'connection'.
     pub fn on_connection<O: Outcome>(&self, f: impl Fn(Socket) -> O + 'static) -> &Self {
         self.on(event::Connection, move |(_, socket)| f(socket));
-        self
-    }
-
-    /// Hears 'drop': see [`Server::set_max_connections`].
-    pub fn on_drop<O: Outcome>(&self, f: impl Fn(Server, Dropped) -> O + 'static) -> &Self {
-        self.on(event::Drop, move |(server, dropped)| f(server, dropped));
-        self
-    }
-
-    /// Hears 'error': it does not listen, or not any more. A single connection that cannot be accepted
-    /// is no error: see [`Listener`].
-    pub fn on_error<O: Outcome>(&self, f: impl Fn(Server, &Error) -> O + 'static) -> &Self {
-        self.on(event::ServerError, move |(server, error)| f(server, error));
-        self
-    }
-
-    /// Hears 'close'.
-    pub fn on_close<O: Outcome>(&self, f: impl Fn(Server) -> O + 'static) -> &Self {
-        self.on(event::ServerClose, f);
         self
     }
 }

@@ -9,15 +9,17 @@ use super::readable::Reading;
 use super::server::Server;
 use super::writable::Writing;
 use crate::abort::AbortSignal;
+use crate::continuation::once;
 use crate::error::Error;
 use crate::events::{Emitter, ListenerId};
 use crate::net::SocketOptions;
-use crate::runtime::{Runtime, Tick, current, once};
+use crate::runtime::{Runtime, Step, current};
+use crate::tables::references;
 use crate::thrown::{Outcome, Thrown};
 use crate::timers::Timeout;
 use oneloop_core::Key;
 use oneloop_net::{Addr, CHUNK_BYTES, Keepalive, Socket as NetSocket};
-use std::any::TypeId;
+use std::any::{Any, TypeId};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::io;
@@ -64,6 +66,17 @@ pub(super) struct Rare {
     pub(super) attempts: Option<Attempts>,
     pub(super) pipes: Pipes,
 }
+
+/// A function of the socket as a step that runs in a later tick.
+macro_rules! step {
+    ($step:expr) => {
+        |inner| {
+            let step: fn(&Socket) -> Result<(), crate::thrown::Thrown> = $step;
+            step(&Socket::of(inner))
+        }
+    };
+}
+pub(super) use step;
 
 /// A socket that may be gone.
 pub(super) struct WeakSocket(Weak<Inner>);
@@ -149,6 +162,8 @@ impl fmt::Display for ReadyState {
         })
     }
 }
+
+references!(Socket, "the socket is open");
 
 impl Default for Socket {
     fn default() -> Self {
@@ -323,19 +338,22 @@ impl Socket {
         self.inner.rare.borrow_mut().as_deref_mut().and_then(f)
     }
 
-    /// Has a step run before the loop goes on.
-    pub(super) fn next_tick(&self, step: fn(&Socket) -> Result<(), Thrown>) {
-        self.inner
-            .runtime
-            .push_tick(Tick::Socket(self.clone(), step));
+    /// The socket of which this is the inside: for [`step!`].
+    pub(super) fn of(inner: Rc<dyn Any>) -> Self {
+        let inner = inner
+            .downcast()
+            .expect("the step of a socket gets a socket");
+        Socket { inner }
+    }
+
+    /// Runs a [`step!`] before the loop continues, without an allocation.
+    pub(super) fn next_tick(&self, step: Step) {
+        self.runtime().next_step(Rc::clone(&self.inner) as _, step);
     }
 
     /// Like `next_tick`, with something to carry.
     pub(super) fn next_call(&self, f: impl FnOnce(&Socket) -> Result<(), Thrown> + 'static) {
-        let socket = self.clone();
-        self.inner
-            .runtime
-            .push_tick(Tick::Call(Box::new(move || f(&socket))));
+        self.runtime().next_call(self, f);
     }
 
     pub(super) fn emit<E: SocketEvent>(&self, event: E, args: E::Args<'_>) -> Result<bool, Thrown> {
@@ -688,27 +706,14 @@ impl Socket {
         }
     }
 
-    /// Lets the program end while it is open.
-    pub fn unref(&self) -> &Self {
-        self.set_referenced(false)
-    }
-
-    /// Has the program wait for it, as it does by default.
-    pub fn make_ref(&self) -> &Self {
-        self.set_referenced(true)
-    }
-
-    fn set_referenced(&self, referenced: bool) -> &Self {
+    fn set_referenced(&self, referenced: bool) {
         match self.handle() {
             Some(handle) => handle.set_referenced(referenced),
             None => {
-                let set = move |socket: Socket| {
-                    socket.set_referenced(referenced);
-                };
+                let set = move |socket: Socket| socket.set_referenced(referenced);
                 self.inner.events.once(event::Connect, set);
             }
         }
-        self
     }
 
     // Time-outs.
@@ -787,28 +792,6 @@ impl Socket {
         self.emit(event::Timeout, self.clone()).map(drop)
     }
 
-    // Listeners with names of their own.
-
-    /// Hears 'data'. The stream flows from the next tick on, unless it was paused.
-    pub fn on_data<O: Outcome>(&self, f: impl Fn(Socket, &[u8]) -> O + 'static) -> &Self {
-        self.on(event::Data, move |(socket, bytes)| f(socket, bytes));
-        self
-    }
-
-    /// Hears 'error'; 'close' comes next.
-    pub fn on_error<O: Outcome>(&self, f: impl Fn(Socket, &Error) -> O + 'static) -> &Self {
-        self.on(event::Error, move |(socket, error)| f(socket, error));
-        self
-    }
-
-    /// Hears 'close': true if it was for an error.
-    pub fn on_close<O: Outcome>(&self, f: impl Fn(Socket, bool) -> O + 'static) -> &Self {
-        self.on(event::Close, move |(socket, had_error)| {
-            f(socket, had_error)
-        });
-        self
-    }
-
     /// Called by the handle.
     pub(super) fn emit_closed(&self, had_error: bool) -> Result<(), Thrown> {
         self.emit(event::Close, (self.clone(), had_error)).map(drop)
@@ -841,36 +824,4 @@ fn family(ip: IpAddr) -> &'static str {
         IpAddr::V4(_) => "IPv4",
         IpAddr::V6(_) => "IPv6",
     }
-}
-
-/// Functions that hear an event which has nothing but the socket to tell.
-macro_rules! listeners {
-    ($($(#[$doc:meta])* $name:ident: $event:ident;)*) => {
-        impl Socket {
-            $(
-                $(#[$doc])*
-                pub fn $name<O: Outcome>(&self, f: impl Fn(Socket) -> O + 'static) -> &Self {
-                    self.on(event::$event, f);
-                    self
-                }
-            )*
-        }
-    };
-}
-
-listeners! {
-    /// Hears 'connect'.
-    on_connect: Connect;
-    /// Hears 'ready'.
-    on_ready: Ready;
-    /// Hears 'readable': from here on the stream does not flow, but is [`read`](Socket::read).
-    on_readable: Readable;
-    /// Hears 'end': the peer sends no more.
-    on_end: End;
-    /// Hears 'drain'.
-    on_drain: Drain;
-    /// Hears 'finish'.
-    on_finish: Finish;
-    /// Hears 'timeout': see [`Socket::set_timeout`].
-    on_timeout: Timeout;
 }

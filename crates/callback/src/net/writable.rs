@@ -5,20 +5,17 @@
 
 use super::event;
 use super::flags::*;
-use super::socket::Socket;
+use super::socket::{Socket, step};
+use crate::continuation::{Then, then};
 use crate::error::Error;
-use crate::runtime::Tick;
 use crate::thrown::{Outcome, Thrown};
 use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
 
-/// Told of the end of a write, or of the stream.
-pub(super) type Written = Box<dyn FnOnce(Result<(), Error>) -> Result<(), Thrown>>;
-
 /// A write that waits its turn.
 struct Buffered {
     bytes: Vec<u8>,
-    written: Option<Written>,
+    written: Option<Then>,
 }
 
 /// What is written, and what waits to be.
@@ -39,9 +36,9 @@ struct Waiting {
     /// Bytes of the write that is under way.
     underway: usize,
     /// Who is told of its end.
-    written: Vec<Written>,
+    written: Vec<Then>,
     /// Who is told of 'finish'.
-    finished: Vec<Written>,
+    finished: Vec<Then>,
 }
 
 impl Waiting {
@@ -104,7 +101,7 @@ impl Writing {
 
     /// Has bytes wait their turn. Those that wait already are written together with them, so what nobody is
     /// told of by itself needs no place of its own: many small writes cost their bytes.
-    fn buffer(&self, bytes: &[u8], written: Option<Written>) {
+    fn buffer(&self, bytes: &[u8], written: Option<Then>) {
         let joins = self.take(|waiting| match waiting.buffered.last_mut() {
             Some(last) if last.written.is_none() && written.is_none() => {
                 last.bytes.extend_from_slice(bytes);
@@ -181,10 +178,10 @@ impl Socket {
         bytes: impl AsRef<[u8]>,
         written: impl FnOnce(Result<(), Error>) -> O + 'static,
     ) -> bool {
-        self.write_unless_ended(bytes.as_ref(), Some(box_written(written)))
+        self.write_unless_ended(bytes.as_ref(), Some(then(written)))
     }
 
-    fn write_unless_ended(&self, bytes: &[u8], written: Option<Written>) -> bool {
+    fn write_unless_ended(&self, bytes: &[u8], written: Option<Then>) -> bool {
         if self.inner.flags.has(WRITE_AFTER_FIN | ENDING) {
             // It was the peer who ended, not the caller, who may not know.
             let error = Error::new("EPIPE", "This socket has been ended by the other party");
@@ -214,7 +211,7 @@ impl Socket {
     fn write_bytes(
         &self,
         bytes: &[u8],
-        written: Option<Written>,
+        written: Option<Then>,
         tried: Option<io::Result<usize>>,
     ) -> Result<bool, Error> {
         let flags = &self.inner.flags;
@@ -230,17 +227,16 @@ impl Socket {
         Err(failed)
     }
 
-    fn tell_soon(&self, written: Option<Written>, result: Result<(), Error>) {
+    fn tell_soon(&self, written: Option<Then>, result: Result<(), Error>) {
         if let Some(written) = written {
-            let tick = Tick::Call(Box::new(move || written(result)));
-            self.runtime().push_tick(tick);
+            self.runtime().next_tick(move || written(result));
         }
     }
 
     fn write_or_buffer(
         &self,
         bytes: &[u8],
-        written: Option<Written>,
+        written: Option<Then>,
         tried: Option<io::Result<usize>>,
     ) -> bool {
         let (flags, writing) = (&self.inner.flags, &self.inner.writing);
@@ -261,12 +257,7 @@ impl Socket {
     }
 
     /// Hands bytes to the handle. What comes of it is told later, never on this stack.
-    fn dispatch(
-        &self,
-        bufs: &[IoSlice<'_>],
-        written: Vec<Written>,
-        tried: Option<io::Result<usize>>,
-    ) {
+    fn dispatch(&self, bufs: &[IoSlice<'_>], written: Vec<Then>, tried: Option<io::Result<usize>>) {
         let flags = &self.inner.flags;
         let bytes = bufs.iter().map(|buf| buf.len()).sum();
         flags.set(WRITING);
@@ -369,20 +360,20 @@ impl Socket {
         }
     }
 
-    fn after_sync_write(&self, written: Vec<Written>) {
+    fn after_sync_write(&self, written: Vec<Then>) {
         let (flags, writing) = (&self.inner.flags, &self.inner.writing);
         if !written.is_empty() {
             return self.next_call(move |socket| socket.after_write(written));
         }
         let needs_drain = flags.has(NEED_DRAIN) && writing.length() == 0;
         if needs_drain && !flags.test_and_set(AFTER_WRITE_PENDING) {
-            return self.next_tick(|socket| socket.after_write(Vec::new()));
+            return self.next_tick(step!(|socket| socket.after_write(Vec::new())));
         }
         writing.end_pending();
         self.finish_maybe();
     }
 
-    fn after_write(&self, written: Vec<Written>) -> Result<(), Thrown> {
+    fn after_write(&self, written: Vec<Then>) -> Result<(), Thrown> {
         let (flags, writing) = (&self.inner.flags, &self.inner.writing);
         flags.clear(AFTER_WRITE_PENDING);
         let needs_drain = flags.has(NEED_DRAIN) && !flags.has_any(ENDING | DESTROYED);
@@ -401,7 +392,7 @@ impl Socket {
         Ok(())
     }
 
-    fn on_write_error(&self, error: Error, written: Vec<Written>) -> Result<(), Thrown> {
+    fn on_write_error(&self, error: Error, written: Vec<Then>) -> Result<(), Thrown> {
         self.inner.writing.end_pending();
         for written in written {
             written(Err(error.clone()))?;
@@ -463,7 +454,7 @@ impl Socket {
     /// Has whoever waits be told, when the socket is destroyed.
     pub(super) fn fail_buffered_soon(&self) {
         if self.inner.writing.has_waiting() {
-            self.next_tick(Socket::fail_buffered);
+            self.next_tick(step!(Socket::fail_buffered));
         }
     }
 
@@ -504,7 +495,7 @@ impl Socket {
         finished: impl FnOnce(Result<(), Error>) -> O + 'static,
     ) -> &Self {
         let failed = self.end_stream(None);
-        self.tell_at_finish(failed, box_written(finished));
+        self.tell_at_finish(failed, then(finished));
         self
     }
 
@@ -514,11 +505,11 @@ impl Socket {
         bytes: impl AsRef<[u8]>,
         finished: impl FnOnce(Result<(), Error>) -> O + 'static,
     ) -> &Self {
-        self.end_bytes(bytes.as_ref(), Some(box_written(finished)));
+        self.end_bytes(bytes.as_ref(), Some(then(finished)));
         self
     }
 
-    fn end_bytes(&self, bytes: &[u8], finished: Option<Written>) {
+    fn end_bytes(&self, bytes: &[u8], finished: Option<Then>) {
         let wrote = self.write_bytes(bytes, None, None);
         let failed = self.end_stream(wrote.err());
         if let Some(finished) = finished {
@@ -550,7 +541,7 @@ impl Socket {
         }
     }
 
-    fn tell_at_finish(&self, failed: Option<Error>, finished: Written) {
+    fn tell_at_finish(&self, failed: Option<Error>, finished: Then) {
         let flags = &self.inner.flags;
         let errored = || self.errored().filter(|_| flags.has(ERRORED));
         match failed.or_else(errored) {
@@ -584,14 +575,14 @@ impl Socket {
         }
         if self.inner.writing.pending.get() == 0 {
             self.inner.writing.add_pending();
-            self.next_tick(|socket| {
+            self.next_tick(step!(|socket| {
                 if socket.needs_finish() {
                     socket.finish()
                 } else {
                     socket.inner.writing.end_pending();
                     Ok(())
                 }
-            });
+            }));
         }
     }
 
@@ -613,7 +604,7 @@ impl Socket {
         if self.needs_finish() && !flags.test_and_set(PREFINISHED) {
             self.emit(event::Prefinish, self.clone())?;
             self.inner.writing.add_pending();
-            self.next_tick(Socket::finish);
+            self.next_tick(step!(Socket::finish));
         }
         Ok(())
     }
@@ -671,8 +662,4 @@ impl Socket {
     pub fn writable_high_water_mark(&self) -> usize {
         self.inner.writing.high_water_mark.get()
     }
-}
-
-fn box_written<O: Outcome>(f: impl FnOnce(Result<(), Error>) -> O + 'static) -> Written {
-    Box::new(move |result| f(result).into_result())
 }

@@ -1,43 +1,46 @@
-//! What a [`ReadStream`] and a [`WriteStream`] tell. Each event is a type, for [`ReadStream::on`] and
+//! The events of a [`ReadStream`] and a [`WriteStream`]. Each is a type, for [`ReadStream::on`] and
 //! [`WriteStream::on`].
 
 use super::{ReadStream, Readable, WriteStream};
-use crate::error::Error as NodeError;
-use crate::events::{event_types, throw};
+use crate::tables::emitter;
 
-event_types! {
-    /// `'open'` of a [`ReadStream`] on a file: there it is.
-    Open: ReadStream;
-    /// `'ready'` of a [`ReadStream`]: just after 'open'.
-    Ready: ReadStream;
-    /// `'data'` of a [`ReadStream`].
-    Data: (ReadStream, &'a [u8]);
-    /// `'end'` of a [`ReadStream`].
-    End: ReadStream;
-    /// `'pause'` of a [`ReadStream`].
-    Pause: ReadStream;
-    /// `'resume'` of a [`ReadStream`].
-    Resume: ReadStream;
-    /// `'error'` of a [`ReadStream`]. Unheard, it is thrown.
-    Error: (ReadStream, &'a NodeError), unheard |(_, error)| throw(error);
-    /// `'close'` of a [`ReadStream`], behind 'end' or 'error'; not of a standard input that is a file.
-    Close: ReadStream;
-    /// `'open'` of a [`WriteStream`] on a file: it can be written.
-    WriteOpen: WriteStream;
-    /// `'ready'` of a [`WriteStream`]: just after 'open'.
-    WriteReady: WriteStream;
-    /// `'drain'` of a [`WriteStream`]: what waited to be written is gone, and more is welcome.
-    Drain: WriteStream;
-    /// `'finish'` of a [`WriteStream`]: it was ended, and all is with the kernel.
-    Finish: WriteStream;
-    /// `'pipe'` of a [`WriteStream`]: all that the other reads is written to it from now on.
-    Pipe: (WriteStream, Readable);
-    /// `'unpipe'` of a [`WriteStream`]: it no longer is.
-    Unpipe: (WriteStream, Readable);
-    /// `'resize'` of a [`WriteStream`] that is a terminal: it has another size.
-    Resize: WriteStream;
-    /// `'error'` of a [`WriteStream`]. Unheard, it is thrown.
-    WriteError: (WriteStream, &'a NodeError), unheard |(_, error)| throw(error);
-    /// `'close'` of a [`WriteStream`]: behind 'finish', 'error' or [`WriteStream::destroy`].
-    WriteClose: WriteStream;
-}
+emitter! { ReadStream {
+    /// `'open'` of a file: it can be read.
+    Open(stream: ReadStream) => on_open;
+    /// `'ready'`, which follows 'open'.
+    Ready(stream: ReadStream) => on_ready;
+    /// `'data'`: the next bytes. With a listener the stream flows from the next tick, unless it was
+    /// paused.
+    Data(stream: ReadStream, bytes: &'a [u8]) => on_data;
+    /// `'end'`: all bytes were read.
+    End(stream: ReadStream) => on_end;
+    /// `'pause'`: the stream stops flowing.
+    Pause(stream: ReadStream);
+    /// `'resume'`: the stream begins to flow.
+    Resume(stream: ReadStream);
+    /// `'error'`. Without a listener, the error is thrown.
+    Error(stream: ReadStream, error: &'a crate::Error) => on_error, unheard throws error;
+    /// `'close'`, after 'end' or 'error'. A standard input that is a file emits none.
+    Close(stream: ReadStream) => on_close;
+} }
+
+emitter! { WriteStream {
+    /// `'open'` of a file: it can be written.
+    WriteOpen(stream: WriteStream) => on_open;
+    /// `'ready'`, which follows 'open'.
+    WriteReady(stream: WriteStream) => on_ready;
+    /// `'drain'`: the write queue is empty again, after a write that returned false.
+    Drain(stream: WriteStream) => on_drain;
+    /// `'finish'`: the stream was ended, and the kernel has all that was written.
+    Finish(stream: WriteStream) => on_finish;
+    /// `'pipe'`: a source is piped into the stream from now on.
+    Pipe(stream: WriteStream, source: Readable) => on_pipe;
+    /// `'unpipe'`: a source is no longer piped into the stream.
+    Unpipe(stream: WriteStream, source: Readable) => on_unpipe;
+    /// `'resize'` of a terminal: it has another size.
+    Resize(stream: WriteStream) => on_resize;
+    /// `'error'`. Without a listener, the error is thrown.
+    WriteError(stream: WriteStream, error: &'a crate::Error) => on_error, unheard throws error;
+    /// `'close'`, after 'finish', 'error' or [`WriteStream::destroy`].
+    WriteClose(stream: WriteStream) => on_close;
+} }

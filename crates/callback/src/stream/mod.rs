@@ -32,9 +32,7 @@ pub use read::ReadStream;
 pub(crate) use write::Opened;
 pub use write::WriteStream;
 
-use crate::error::Error;
-use crate::runtime::{Runtime, current};
-use crate::thrown::Thrown;
+use crate::runtime::{OfProgram, Runtime, current};
 use oneloop_core::{Key, Slots};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -69,10 +67,12 @@ impl Streams {
         let closed = self.open.borrow_mut().remove(kept);
         drop(closed);
     }
+}
 
+impl OfProgram for Streams {
     /// Lets go of them, as when Node's process ends: the terminal is as it was, and all that was written to
     /// the standard ones is with the kernel. True if there were any.
-    pub(crate) fn forget_all(&self) -> bool {
+    fn forget_all(&self) -> bool {
         let stdin = self.stdin.take().map(Stream::Read);
         let outputs = self.outputs.take().into_iter().flatten();
         let open = self.open.take();
@@ -97,7 +97,8 @@ impl Streams {
 #[track_caller]
 pub fn stdin() -> ReadStream {
     let runtime = current();
-    let mut stdin = runtime.streams.stdin.borrow_mut();
+    let streams = runtime.part::<Streams>();
+    let mut stdin = streams.stdin.borrow_mut();
     let new = || ReadStream::new(&runtime, Fd::Standard(0), None);
     stdin.get_or_insert_with(new).clone()
 }
@@ -121,7 +122,8 @@ pub fn stderr() -> WriteStream {
 }
 
 fn output(runtime: &Rc<Runtime>, number: usize) -> WriteStream {
-    let output = &mut runtime.streams.outputs.borrow_mut()[number - 1];
+    let streams = runtime.part::<Streams>();
+    let output = &mut streams.outputs.borrow_mut()[number - 1];
     let new = || WriteStream::new(runtime, Fd::Standard(number), None);
     output.get_or_insert_with(new).clone()
 }
@@ -134,6 +136,3 @@ enum Life {
     Destroyed,
     Closed,
 }
-
-/// Who is to hear how a write or an end went.
-type Then = Box<dyn FnOnce(Result<(), Error>) -> Result<(), Thrown>>;

@@ -1,6 +1,6 @@
 //! What a stream reads or writes: from before it is open until it is closed.
 
-use super::{Kept, Stream};
+use super::{Kept, Stream, Streams};
 use crate::fs::in_later_turn;
 use crate::runtime::Runtime;
 use crate::thrown::Thrown;
@@ -53,7 +53,7 @@ impl<T> Place<T> {
     /// Has the stream live by itself while it is open; a standard one does anyway.
     pub(super) fn keep(&self, runtime: &Runtime, stream: Stream) {
         if !self.is_standard {
-            self.kept.set(Some(runtime.streams.keep(stream)));
+            self.kept.set(Some(runtime.part::<Streams>().keep(stream)));
         }
     }
 
@@ -113,7 +113,7 @@ impl<T> Place<T> {
         };
         drop(before);
         if let Some(kept) = self.kept.take() {
-            runtime.streams.forget(kept);
+            runtime.part::<Streams>().forget(kept);
         }
         closed
     }

@@ -6,7 +6,8 @@ use super::{Fd, Life, Stream};
 use crate::error::Error;
 use crate::events::{Emitter, Event, ListenerId};
 use crate::net::piping::Pipes;
-use crate::runtime::{Runtime, Tick, current, once};
+use crate::runtime::{Runtime, current};
+use crate::tables::references;
 use crate::thrown::{Outcome, Thrown, or_rethrow};
 use oneloop_core::Direction;
 use oneloop_net::{self as net, AsSource, CHUNK_BYTES, Chunk, Input, RawMode, ReadHalf, StdioKind};
@@ -115,6 +116,8 @@ impl PartialEq for ReadStream {
     }
 }
 impl Eq for ReadStream {}
+
+references!(ReadStream, "the stream flows");
 
 impl ReadStream {
     pub(crate) fn new(runtime: &Rc<Runtime>, input: Fd<Input>, limits: Option<Limits>) -> Self {
@@ -254,42 +257,6 @@ impl ReadStream {
         self.inner.events.listener_count(Data) > 0
     }
 
-    /// Hears of 'open': the file is there.
-    pub fn on_open<O: Outcome>(&self, f: impl Fn(ReadStream) -> O + 'static) -> &Self {
-        self.on(Open, f);
-        self
-    }
-
-    /// Hears of 'ready', just after 'open'.
-    pub fn on_ready<O: Outcome>(&self, f: impl Fn(ReadStream) -> O + 'static) -> &Self {
-        self.on(Ready, f);
-        self
-    }
-
-    /// Hears of 'data': what was read.
-    pub fn on_data<O: Outcome>(&self, f: impl Fn(ReadStream, &[u8]) -> O + 'static) -> &Self {
-        self.on(Data, move |(stream, bytes)| f(stream, bytes));
-        self
-    }
-
-    /// Hears of 'end'.
-    pub fn on_end<O: Outcome>(&self, f: impl Fn(ReadStream) -> O + 'static) -> &Self {
-        self.on(End, f);
-        self
-    }
-
-    /// Hears of 'error'; unheard, it is thrown.
-    pub fn on_error<O: Outcome>(&self, f: impl Fn(ReadStream, &Error) -> O + 'static) -> &Self {
-        self.on(ErrorEvent, move |(stream, error)| f(stream, error));
-        self
-    }
-
-    /// Hears of 'close', which a standard input that is a file does not tell.
-    pub fn on_close<O: Outcome>(&self, f: impl Fn(ReadStream) -> O + 'static) -> &Self {
-        self.on(Close, f);
-        self
-    }
-
     /// Has 'data' be told from the next tick on.
     pub fn resume(&self) -> &Self {
         if matches!(self.inner.flow.get(), Flow::Idle | Flow::Paused) {
@@ -303,9 +270,7 @@ impl ReadStream {
 
     /// Has something run before the loop goes on.
     pub(crate) fn next_call(&self, f: impl FnOnce(&ReadStream) -> Result<(), Thrown> + 'static) {
-        let stream = self.clone();
-        let call = once(move || f(&stream));
-        self.inner.runtime.push_tick(Tick::Call(call));
+        self.inner.runtime.next_call(self, f);
     }
 
     /// Node's `resume_`: 'resume' is told once, also if the stream was paused or given up meanwhile.
@@ -542,22 +507,11 @@ impl ReadStream {
         self.inner.raw_mode.borrow().is_some()
     }
 
-    /// Has it keep the program alive while it flows, as it does at first.
-    pub fn make_ref(&self) -> &Self {
-        self.set_referenced(true)
-    }
-
-    /// Has it not keep the program alive.
-    pub fn unref(&self) -> &Self {
-        self.set_referenced(false)
-    }
-
-    fn set_referenced(&self, referenced: bool) -> &Self {
+    fn set_referenced(&self, referenced: bool) {
         self.inner.is_unreferenced.set(!referenced);
         if let Some(input) = self.inner.input.open() {
             self.set_reference(&input);
         }
-        self
     }
 
     pub(crate) fn with_pipes<T>(&self, f: impl FnOnce(&mut Pipes) -> T) -> T {

@@ -2,14 +2,13 @@
 
 mod ending;
 
-use super::event::{
-    Drain, Finish, Pipe, Resize, Unpipe, WriteClose, WriteError, WriteOpen, WriteReady,
-};
+use super::event::{Drain, Resize, WriteOpen, WriteReady};
 use super::place::{Place, not_open_yet};
-use super::{Fd, Life, Readable, Stream, Then};
+use super::{Fd, Life, Stream};
+use crate::continuation::{self, Then};
 use crate::error::Error;
 use crate::events::{Emitter, Event, ListenerId};
-use crate::runtime::{Once, Runtime, Tick, current, once};
+use crate::runtime::{Runtime, current};
 use crate::thrown::{Outcome, Thrown};
 use oneloop_core::Signals;
 use oneloop_core::signal::number::SIGWINCH;
@@ -118,10 +117,6 @@ impl PartialEq for WriteStream {
     }
 }
 impl Eq for WriteStream {}
-
-fn box_then<O: Outcome>(then: impl FnOnce(Result<(), Error>) -> O + 'static) -> Then {
-    Box::new(|written| then(written).into_result())
-}
 
 impl WriteStream {
     pub(crate) fn new(
@@ -260,7 +255,7 @@ impl WriteStream {
         bytes: impl AsRef<[u8]>,
         then: impl FnOnce(Result<(), Error>) -> O + 'static,
     ) -> bool {
-        self.push(bytes.as_ref(), Some(box_then(then)))
+        self.push(bytes.as_ref(), Some(continuation::then(then)))
     }
 
     fn push(&self, bytes: &[u8], then: Option<Then>) -> bool {
@@ -272,7 +267,7 @@ impl WriteStream {
             Ok(count) if count == bytes.len() => {
                 self.count(count);
                 if let Some(then) = then {
-                    self.next_tick(once(move || then(Ok(()))));
+                    self.next_tick(move || then(Ok(())));
                 }
                 return true;
             }
@@ -318,8 +313,8 @@ impl WriteStream {
         self.inner.bytes_written.set(before + count as u64);
     }
 
-    fn next_tick(&self, callback: Once) {
-        self.inner.runtime.push_tick(Tick::Call(callback));
+    fn next_tick(&self, f: impl FnOnce() -> Result<(), Thrown> + 'static) {
+        self.inner.runtime.next_tick(f);
     }
 
     fn queue(&self, bytes: &[u8], then: Option<Then>) {
@@ -455,60 +450,6 @@ impl WriteStream {
 
     pub(crate) fn events(&self) -> &Emitter {
         &self.inner.events
-    }
-
-    /// Hears of 'open': the file can be written.
-    pub fn on_open<O: Outcome>(&self, f: impl Fn(WriteStream) -> O + 'static) -> &Self {
-        self.on(WriteOpen, f);
-        self
-    }
-
-    /// Hears of 'ready', just after 'open'.
-    pub fn on_ready<O: Outcome>(&self, f: impl Fn(WriteStream) -> O + 'static) -> &Self {
-        self.on(WriteReady, f);
-        self
-    }
-
-    /// Hears of 'drain'.
-    pub fn on_drain<O: Outcome>(&self, f: impl Fn(WriteStream) -> O + 'static) -> &Self {
-        self.on(Drain, f);
-        self
-    }
-
-    /// Hears of 'finish': it was ended, and all is with the kernel.
-    pub fn on_finish<O: Outcome>(&self, f: impl Fn(WriteStream) -> O + 'static) -> &Self {
-        self.on(Finish, f);
-        self
-    }
-
-    /// Hears of 'pipe': what the other reads is written to it from now on.
-    pub fn on_pipe<O: Outcome>(&self, f: impl Fn(WriteStream, Readable) -> O + 'static) -> &Self {
-        self.on(Pipe, move |(stream, source)| f(stream, source));
-        self
-    }
-
-    /// Hears of 'unpipe'.
-    pub fn on_unpipe<O: Outcome>(&self, f: impl Fn(WriteStream, Readable) -> O + 'static) -> &Self {
-        self.on(Unpipe, move |(stream, source)| f(stream, source));
-        self
-    }
-
-    /// Hears of 'error'; unheard, it is thrown.
-    pub fn on_error<O: Outcome>(&self, f: impl Fn(WriteStream, &Error) -> O + 'static) -> &Self {
-        self.on(WriteError, move |(stream, error)| f(stream, error));
-        self
-    }
-
-    /// Hears of 'close'.
-    pub fn on_close<O: Outcome>(&self, f: impl Fn(WriteStream) -> O + 'static) -> &Self {
-        self.on(WriteClose, f);
-        self
-    }
-
-    /// Hears of 'resize', if it is a terminal.
-    pub fn on_resize<O: Outcome>(&self, f: impl Fn(WriteStream) -> O + 'static) -> &Self {
-        self.on(Resize, f);
-        self
     }
 
     fn watch_size(&self) {

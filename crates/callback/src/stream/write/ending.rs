@@ -1,11 +1,11 @@
 //! How writing ends: by itself, by an error, or because the stream is given up.
 
-use super::{Ending, WriteStream, box_then};
+use super::{Ending, WriteStream};
+use crate::continuation::{self, Then};
 use crate::error::Error;
 use crate::events::Event;
-use crate::runtime::once;
+use crate::stream::Life;
 use crate::stream::event::{Finish, WriteClose, WriteError};
-use crate::stream::{Life, Then};
 use crate::thrown::{Outcome, Thrown};
 use oneloop_net::{StdioKind, WriteHalf};
 use std::io;
@@ -30,7 +30,7 @@ impl WriteStream {
         &self,
         finished: impl FnOnce(Result<(), Error>) -> O + 'static,
     ) -> &Self {
-        self.end_stream(Some(box_then(finished)));
+        self.end_stream(Some(continuation::then(finished)));
         self
     }
 
@@ -57,7 +57,7 @@ impl WriteStream {
             _ => Error::stream_destroyed("end"),
         };
         if let Some(then) = then {
-            self.next_tick(once(move || then(Err(error))));
+            self.next_tick(move || then(Err(error)));
         }
     }
 
@@ -109,14 +109,14 @@ impl WriteStream {
     pub(super) fn fail_soon(&self, error: Error, then: Option<Then>) {
         if self.is_standard() {
             let stream = self.clone();
-            return self.next_tick(once(move || {
+            return self.next_tick(move || {
                 then.map_or(Ok(()), |then| then(Err(error.clone())))?;
                 stream.emit(WriteError, (stream.clone(), &error))
-            }));
+            });
         }
         if let Some(then) = then {
             let error = error.clone();
-            self.next_tick(once(move || then(Err(error))));
+            self.next_tick(move || then(Err(error)));
         }
         self.destroy_for(Some(error));
     }
@@ -151,13 +151,13 @@ impl WriteStream {
         };
         let (of_write, of_end) = (because("write"), because("end"));
         let stream = self.clone();
-        self.next_tick(once(move || {
+        self.next_tick(move || {
             let tell_end = |then: Then| then(Err(of_end.clone()));
             let tell_write = |then: Then| then(Err(of_write.clone()));
             writes.into_iter().try_for_each(tell_write)?;
             let ends = stream.inner.at_finish.take();
             ends.into_iter().try_for_each(tell_end)
-        }));
+        });
     }
 
     pub(super) fn emit<E: Event>(&self, event: E, args: E::Args<'_>) -> Result<(), Thrown> {

@@ -1,0 +1,225 @@
+//! The public functions that every emitter has, generated from one table per emitter.
+
+/// The events of an emitter: for each its type, what its listeners receive, and the function that
+/// adds a listener.
+///
+/// ```text
+/// emitter! { Socket emits SocketEvent {
+///     /// `'message'`: a datagram, and its sender.
+///     Message(socket: Socket, bytes: &'a [u8], from: RemoteInfo) => on_message;
+///     /// `'error'`: 'close' follows. Without a listener, the error is thrown.
+///     Error(socket: Socket, error: &'a NodeError) => on_error, unheard throws error;
+/// } }
+/// ```
+///
+/// makes the types `Message` and `Error`, which implement `SocketEvent` (or only [`Event`], if there
+/// is no `emits`), and the functions `Socket::on_message` and `Socket::on_error`. These call
+/// `Socket::on`, which [`listening!`] makes. The sentence of the table documents both, the type as
+/// it stands and the function behind "Calls `f` on". An event without `=>` has no function.
+///
+/// With `emits SocketEvent kept as SocketListener in Kept`, the emitter keeps each listener in an
+/// enum `Kept` without an allocation for an [`AnyListener`]; `SocketListener` is its public name.
+///
+/// [`Event`]: crate::events::Event
+/// [`AnyListener`]: crate::events::AnyListener
+macro_rules! emitter {
+    ($emitter:ident { $($table:tt)* }) => {
+        $crate::tables::event_types! { $($table)* }
+        $crate::tables::on_functions! { $emitter { $($table)* } }
+    };
+    ($emitter:ident emits $trait:ident { $($table:tt)* }) => {
+        $crate::tables::emitter! { $emitter { $($table)* } }
+        $crate::tables::emitted! { $trait { $($table)* } }
+    };
+    ($emitter:ident emits $trait:ident kept as $listener:ident in $kept:ident { $($table:tt)* }) => {
+        $crate::tables::emitter! { $emitter emits $trait { $($table)* } }
+        $crate::tables::kept_listeners! { $listener in $kept { $($table)* } }
+    };
+}
+pub(crate) use emitter;
+
+/// A unit type for each event of a table.
+macro_rules! event_types {
+    ($(
+        $(#[$doc:meta])+
+        $event:ident $args:tt $(=> $on:ident)? $(, unheard throws $error:ident)?;
+    )*) => {$(
+        $(#[$doc])+
+        #[derive(Clone, Copy, Debug)]
+        pub struct $event;
+
+        $crate::tables::event_type! { $event $args $(throws $error)? }
+    )*};
+}
+pub(crate) use event_types;
+
+macro_rules! event_type {
+    ($event:ident ($($arg:ident: $arg_type:ty),*)) => {
+        #[allow(unused_parens)] // one argument is no tuple
+        impl $crate::events::Event for $event {
+            type Args<'a> = ($($arg_type),*);
+        }
+    };
+    ($event:ident ($($arg:ident: $arg_type:ty),*) throws $error:ident) => {
+        #[allow(unused_parens)]
+        impl $crate::events::Event for $event {
+            type Args<'a> = ($($arg_type),*);
+
+            #[allow(unused_variables)] // the emitter
+            fn unheard(($($arg),*): Self::Args<'_>) -> Result<(), $crate::Thrown> {
+                Err($error.clone().into())
+            }
+        }
+    };
+}
+pub(crate) use event_type;
+
+/// A function `on_…` for each event of a table that names one.
+macro_rules! on_functions {
+    ($emitter:ident {$(
+        #[doc = $doc:literal]
+        $(#[doc = $more:literal])*
+        $event:ident $args:tt $(=> $on:ident)? $(, unheard throws $error:ident)?;
+    )*}) => {
+        impl $emitter {$(
+            $crate::tables::on_function! {
+                [$($on)?]
+                #[doc = concat!(" Calls `f` on", $doc)]
+                $(#[doc = $more])*
+                $event $args
+            }
+        )*}
+    };
+}
+pub(crate) use on_functions;
+
+macro_rules! on_function {
+    ([] $($event:tt)*) => {};
+    ([$on:ident] $(#[$doc:meta])+ $event:ident ($($arg:ident: $arg_type:ty),*)) => {
+        $(#[$doc])+
+        #[allow(unused_parens)]
+        pub fn $on<O: $crate::Outcome>(
+            &self,
+            f: impl for<'a> Fn($($arg_type),*) -> O + 'static,
+        ) -> &Self {
+            self.on($event, move |($($arg),*)| f($($arg),*));
+            self
+        }
+    };
+}
+pub(crate) use on_function;
+
+/// Says of each event of a table which emitter emits it.
+macro_rules! emitted {
+    ($trait:ident {$(
+        $(#[$doc:meta])+
+        $event:ident $args:tt $(=> $on:ident)? $(, unheard throws $error:ident)?;
+    )*}) => {
+        $(impl $trait for $event {})*
+    };
+}
+pub(crate) use emitted;
+
+/// The enum in which an emitter keeps a listener of any event of a table.
+macro_rules! kept_listeners {
+    ($listener:ident in $kept:ident {$(
+        $(#[$doc:meta])+
+        $event:ident $args:tt $(=> $on:ident)? $(, unheard throws $error:ident)?;
+    )*}) => {
+        /// How the emitter keeps a listener: without an allocation besides the closure's.
+        pub struct $listener($kept);
+
+        enum $kept {
+            $($event(std::rc::Rc<$crate::events::Listener<$event>>)),*
+        }
+
+        impl std::fmt::Debug for $listener {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(match self.0 {
+                    $($kept::$event(_) => stringify!($event)),*
+                })
+            }
+        }
+
+        $(
+            impl $crate::events::HeardAs<$listener> for $event {
+                fn wrap(listener: std::rc::Rc<$crate::events::Listener<Self>>) -> $listener {
+                    $listener($kept::$event(listener))
+                }
+
+                fn unwrap(
+                    kept: &$listener,
+                ) -> Option<&std::rc::Rc<$crate::events::Listener<Self>>> {
+                    match &kept.0 {
+                        $kept::$event(listener) => Some(listener),
+                        _ => None,
+                    }
+                }
+            }
+        )*
+    };
+}
+pub(crate) use kept_listeners;
+
+/// The functions of an emitter's [`Emitter`](crate::events::Emitter), which it keeps in
+/// `inner.events`: `on`, `once`, `off` and their like, for the events that implement a trait.
+macro_rules! listening {
+    ($emitter:ty, $event:path) => {
+        impl $emitter {
+            /// Adds a listener of an event, behind those that listen already.
+            pub fn on<E: $event, O: $crate::Outcome>(
+                &self,
+                event: E,
+                f: impl for<'a> Fn(E::Args<'a>) -> O + 'static,
+            ) -> $crate::events::ListenerId {
+                self.inner.events.on(event, f)
+            }
+
+            /// Adds a listener of the next such event only.
+            pub fn once<E: $event, O: $crate::Outcome>(
+                &self,
+                event: E,
+                f: impl for<'a> FnOnce(E::Args<'a>) -> O + 'static,
+            ) -> $crate::events::ListenerId {
+                self.inner.events.once(event, f)
+            }
+
+            /// Removes a listener. False if it was removed before.
+            pub fn off(&self, id: $crate::events::ListenerId) -> bool {
+                self.inner.events.off(id)
+            }
+
+            /// Removes all listeners of an event.
+            pub fn remove_all_listeners<E: $event>(&self, event: E) {
+                self.inner.events.remove_all(event);
+            }
+
+            /// Returns the number of listeners of an event.
+            pub fn listener_count<E: $event>(&self, event: E) -> usize {
+                self.inner.events.listener_count(event)
+            }
+        }
+    };
+}
+pub(crate) use listening;
+
+/// Node's `ref` and `unref`, for a type with a function `set_referenced(&self, bool)`. The noun names
+/// what happens while it keeps the program alive: "while the socket is open".
+macro_rules! references {
+    ($type:ty, $while:literal) => {
+        impl $type {
+            #[doc = concat!("Lets the program end while ", $while, ".")]
+            pub fn unref(&self) -> &Self {
+                self.set_referenced(false);
+                self
+            }
+
+            #[doc = concat!("Keeps the program alive while ", $while, ", as it does by default.")]
+            pub fn make_ref(&self) -> &Self {
+                self.set_referenced(true);
+                self
+            }
+        }
+    };
+}
+pub(crate) use references;
