@@ -22,7 +22,8 @@ macro_rules! calls {
 }
 
 /// What the library calls, but for what the loader and the C library cannot do without themselves: they
-/// end the process before `main` begins. `accept4(2)` is retried forever: `accept_errors.rs`.
+/// end the process before `main` begins. `accept4(2)` is retried
+/// forever: `crates/net/tests/net/accept_errors.rs`.
 const CALLS: &[(&str, i64)] = calls![
     SYS_bind SYS_clone3 SYS_close_range SYS_connect SYS_epoll_create1 SYS_epoll_ctl SYS_epoll_pwait2
     SYS_eventfd2 SYS_fcntl SYS_getpeername SYS_getpid SYS_getrandom SYS_getsockname

@@ -16,11 +16,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 #[allow(dead_code)] // its `main`
-#[path = "../examples/datagrams.rs"]
+#[path = "../../examples/datagrams.rs"]
 mod datagrams_example;
 
 #[allow(dead_code)] // its `main`
-#[path = "../examples/fd_passing.rs"]
+#[path = "../../examples/fd_passing.rs"]
 mod fd_passing_example;
 
 /// What happened, in order.

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 #[allow(dead_code)] // its `main`
-#[path = "../examples/three_styles.rs"]
+#[path = "../../examples/three_styles.rs"]
 mod example;
 
 #[test]

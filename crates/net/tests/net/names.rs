@@ -43,7 +43,7 @@ fn is_inside_own_network(test: &str) -> bool {
         .arg(file("resolv.conf", resolv))
         .arg(file("nsswitch.conf", "hosts: dns\n"))
         .arg(env::current_exe().unwrap())
-        .arg(test)
+        .arg(format!("names::{test}"))
         .env(INSIDE, "1")
         .output();
     let output = match output {

@@ -61,7 +61,9 @@ fn where_a_system_call_is_refused_the_plain_way_is_taken() {
             strace.args(["-e", &format!("trace={calls}")]);
             strace.args(["-e", &format!("inject={calls}:error={error}")]);
             strace.arg(env::current_exe().unwrap());
-            strace.args(["--exact", scenario]).env(INSIDE, "1");
+            strace
+                .args(["--exact", &format!("sandbox::{scenario}")])
+                .env(INSIDE, "1");
             let output = match strace.output() {
                 Ok(output) if has_traced(&output) => output,
                 other => {

@@ -29,7 +29,7 @@ fn with_bad_stderr(case: &str, run: impl FnOnce()) {
     drop(reader);
     for (what, stderr) in [("full", Stdio::from(full)), ("broken", broken.into())] {
         let output = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", case, "--nocapture"])
+            .args(["--exact", &format!("full_stderr::{case}"), "--nocapture"])
             .env(CASE, case)
             .stderr(stderr)
             .output()

@@ -27,7 +27,11 @@ fn is_inside(test: &str, ignores_sigchld: bool) -> bool {
     }
     command.arg(env::current_exe().unwrap());
     command
-        .args(["--exact", test, "--nocapture"])
+        .args([
+            "--exact",
+            &format!("without_sigchld::{test}"),
+            "--nocapture",
+        ])
         .env(INSIDE, "1");
     let output = command.output().unwrap();
     if output.status.code() == Some(125) {
@@ -216,7 +220,7 @@ fn a_standard_command_that_cannot_be_executed_is_an_error_where_sigchld_is_ignor
             .arg("--ignore-signal=CHLD")
             .arg(env::current_exe().unwrap());
         let output = command
-            .args(["--exact", name])
+            .args(["--exact", &format!("without_sigchld::{name}")])
             .env(INSIDE, "1")
             .output()
             .unwrap();

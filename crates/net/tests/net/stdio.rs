@@ -53,7 +53,7 @@ fn child() {
 fn start(name: &str, stdin: impl Into<Stdio>, stdout: impl Into<Stdio>) -> Child {
     Command::new(env::current_exe().unwrap())
         // With one test thread the harness would print the name of the test first.
-        .args(["--exact", "child", "--nocapture", "--test-threads=2"])
+        .args(["--exact", "stdio::child", "--nocapture", "--test-threads=2"])
         .env(CHILD, name)
         .stdin(stdin)
         .stdout(stdout)

@@ -14,7 +14,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 #[allow(dead_code)] // its `main`
-#[path = "../examples/files.rs"]
+#[path = "../../examples/files.rs"]
 mod example;
 
 fn event_loop() -> EventLoop {

@@ -311,7 +311,7 @@ fn a_batch_of_64_is_one_system_call_each_way() {
         .arg(std::env::current_exe().unwrap())
         .args([
             "--exact",
-            "a_batch_moves_64_datagrams_at_once_with_their_senders",
+            "udp::a_batch_moves_64_datagrams_at_once_with_their_senders",
         ])
         .output();
     match strace {

@@ -1,7 +1,7 @@
 //! The rules of the core (ARCHITECTURE.md lists them), one test each, in their order.
 //!
-//! Rule 5 and the kernel's half of rule 10 are with the reactor; rule 11 is in `out_of_fds.rs`, as
-//! it needs a process of its own; rule 12 is about green threads.
+//! Rule 5 and the kernel's half of rule 10 are with the reactor; rule 11 is in net's
+//! `out_of_fds.rs`, as it needs a process of its own; rule 12 is about green threads.
 
 use oneloop::aio::{TcpListener, TcpStream, UnixStream, sleep, spawn, timeout, yield_now};
 use oneloop::net::{ByteStream, Shutdown};

@@ -660,7 +660,9 @@ fn without_sigchld_the_end_is_known_but_not_how() {
         command
             .arg("--ignore-signal=CHLD")
             .arg(std::env::current_exe().unwrap());
-        command.args(["--exact", name]).env(IGNORED, "1");
+        command
+            .args(["--exact", &format!("children::{name}")])
+            .env(IGNORED, "1");
         let output = run_async(command).unwrap();
         if output.status.code() == Some(125) {
             return eprintln!("skipped: this env(1) cannot ignore signals");

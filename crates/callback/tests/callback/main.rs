@@ -1,0 +1,4 @@
+//! What the callback style promises beyond Node's order, which `conformance` checks.
+
+mod endings;
+mod handlers;

@@ -1,0 +1,14 @@
+//! What sockets, pipes, terminals and names promise, one file per subject.
+
+mod accept_errors;
+mod connects;
+mod copy;
+mod families;
+mod interfaces;
+mod keepalive;
+mod names;
+mod pipes;
+mod resets;
+mod stdio;
+mod udp;
+mod unix_sockets;
