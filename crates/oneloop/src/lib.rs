@@ -1,8 +1,9 @@
 #![forbid(unsafe_code)]
-//! An epoll event loop for Linux: one loop, several ways to write on it.
+//! An epoll event loop for Linux: one loop, three styles to write code on it.
 //!
-//! There are three styles: [`callback`] (Node's), [`green`] (gevent's and eventlet's) and [`aio`]
-//! (async/await). They mix: all use the same tasks, sockets and primitives ([`sync`]).
+//! The styles are [`callback`] (Node's), [`green`] (gevent's and eventlet's) and [`aio`]
+//! (async/await). One program may mix them: all use the same tasks, sockets and primitives
+//! ([`sync`]).
 //!
 //! ```no_run
 //! use oneloop::aio::{TcpListener, block_on, spawn};
@@ -32,8 +33,3 @@ pub use oneloop_monitor as monitor;
 pub use oneloop_net as net;
 pub use oneloop_process as process;
 pub use oneloop_sync as sync;
-
-/// The README's examples are tested, too.
-#[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-struct Readme;

@@ -1,0 +1,55 @@
+//! A reminder server in the callback style: a client sends `SECONDS TEXT`, and the server sends TEXT
+//! back after that time.
+
+use oneloop::callback::net::{Socket, create_server};
+use oneloop::callback::{clear_timeout, run, set_timeout};
+use std::cell::RefCell;
+use std::io;
+use std::process::ExitCode;
+use std::rc::Rc;
+
+/// Splits `SECONDS TEXT`.
+fn parse(line: &str) -> Option<(f64, String)> {
+    let (seconds, text) = line.trim().split_once(' ')?;
+    Some((seconds.parse().ok()?, format!("{text}\n")))
+}
+
+fn serve(socket: Socket) {
+    let received = RefCell::new(Vec::new());
+    let reminders = Rc::new(RefCell::new(Vec::new()));
+    let canceled = Rc::clone(&reminders);
+    socket.on_data(move |socket, data| {
+        let mut received = received.borrow_mut();
+        received.extend_from_slice(data);
+        while let Some(end) = received.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = received.drain(..=end).collect();
+            let Some((seconds, text)) = parse(&String::from_utf8_lossy(&line)) else {
+                socket.write("send SECONDS TEXT\n");
+                continue;
+            };
+            let client = socket.clone();
+            let send = move || {
+                client.write(text);
+            };
+            reminders
+                .borrow_mut()
+                .push(set_timeout(send, seconds * 1e3));
+        }
+    });
+    socket.on_error(|_, error| eprintln!("{error}"));
+    // The client is gone, so its reminders are canceled.
+    socket.on_close(move |_, _| canceled.take().into_iter().for_each(clear_timeout));
+}
+
+fn main() -> io::Result<ExitCode> {
+    let addr = std::env::args().nth(1).unwrap_or("127.0.0.1:8080".into());
+    let code = run(move || {
+        let addr: std::net::SocketAddr = addr.parse().map_err(io::Error::other)?;
+        let server = create_server(serve).listen(addr)?;
+        server.on_listening(|server| {
+            println!("listening on {}", server.address().expect("it listens"));
+        });
+        io::Result::Ok(())
+    })?;
+    Ok(ExitCode::from(code))
+}

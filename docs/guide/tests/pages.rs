@@ -1,0 +1,174 @@
+//! The guide quotes its programs to the letter, names every page, and tells the truth about what
+//! its programs do.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+fn guide() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    let path = guide().join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The pages in `src`, by name.
+fn pages() -> Vec<(String, String)> {
+    let files = fs::read_dir(guide().join("src")).unwrap();
+    let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+    names
+        .map(|name| (name.clone(), read(Path::new("src").join(&name))))
+        .collect()
+}
+
+/// The programs that a page quotes: a comment with the path of the program, then a code block.
+fn quotes(page: &str) -> Vec<(String, String)> {
+    let blocks = page.split("<!-- programs/").skip(1);
+    let quote = |block: &str| {
+        let (path, rest) = block.split_once(" -->\n```rust,no_run\n").unwrap();
+        let (code, _) = rest.split_once("```\n").unwrap();
+        (format!("programs/{path}"), code.to_owned())
+    };
+    blocks.map(quote).collect()
+}
+
+/// The code of a program, without the `//!` lines at its top.
+fn code(path: &str) -> String {
+    let text = read(path);
+    let lines = text.lines().skip_while(|line| line.starts_with("//!"));
+    lines.skip(1).map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn the_pages_quote_their_programs_to_the_letter() {
+    let mut quoted = 0;
+    for (name, page) in pages() {
+        for (path, quote) in quotes(&page) {
+            assert_eq!(quote, code(&path), "{name} quotes {path}");
+            quoted += 1;
+        }
+    }
+    assert_eq!(
+        quoted,
+        fs::read_dir(guide().join("programs")).unwrap().count()
+    );
+}
+
+#[test]
+fn the_summary_and_the_doctests_name_every_page() {
+    let (summary, tests) = (read("src/SUMMARY.md"), read("lib.rs"));
+    for (name, _) in pages() {
+        if name != "SUMMARY.md" {
+            assert!(
+                summary.contains(&format!("({name})")),
+                "SUMMARY.md lacks {name}"
+            );
+            assert!(
+                tests.contains(&format!("\"src/{name}\"")),
+                "lib.rs lacks {name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn links_between_pages_and_files_lead_somewhere() {
+    let mut files: Vec<_> = pages()
+        .into_iter()
+        .map(|(name, page)| (guide().join("src").join(name), page))
+        .collect();
+    let root = guide().join("../..");
+    for path in [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+    ] {
+        files.push((root.join(path), read(root.join(path))));
+    }
+    for (file, page) in files {
+        for link in page.split("](").skip(1) {
+            let target = link.split([')', '#']).next().unwrap();
+            if target.is_empty() || target.contains("://") || target.contains(' ') {
+                continue;
+            }
+            let path = file.parent().unwrap().join(target);
+            assert!(path.exists(), "{}: {target}", file.display());
+        }
+    }
+}
+
+#[test]
+fn the_index_of_examples_names_each_one() {
+    let folder = guide().join("../../crates/oneloop/examples");
+    let index = read(folder.join("README.md"));
+    let rows = index.lines().filter_map(|line| line.strip_prefix("| `"));
+    let named: BTreeSet<_> = rows
+        .map(|row| row.split('`').next().unwrap().to_owned())
+        .collect();
+    let files = fs::read_dir(folder)
+        .unwrap()
+        .map(|file| file.unwrap().path());
+    let programs = files.filter(|path| path.extension().is_some_and(|kind| kind == "rs"));
+    let names = programs.map(|path| path.file_stem().unwrap().to_string_lossy().into_owned());
+    assert_eq!(named, names.collect());
+}
+
+/// A program of the guide, killed when it is dropped.
+struct Program(Child);
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts a reminder server and talks to it as the page does, a hundred times as fast.
+fn the_later_reminder_comes_second(program: &str) {
+    let mut command = Command::new(program);
+    let command = command.arg("127.0.0.1:0").stdout(Stdio::piped());
+    let mut server = Program(command.spawn().unwrap());
+    let mut line = String::new();
+    BufReader::new(server.0.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    let addr = line.trim().strip_prefix("listening on ").unwrap();
+
+    let mut client = TcpStream::connect(addr).unwrap();
+    client.write_all(b"0.2 tea\n0.05 to").unwrap();
+    client.write_all(b"ast\nnonsense\n").unwrap();
+    let mut lines = BufReader::new(client.try_clone().unwrap()).lines();
+    let mut next = || lines.next().unwrap().unwrap();
+    assert_eq!(
+        [next(), next(), next()],
+        ["send SECONDS TEXT", "toast", "tea"]
+    );
+
+    // A client that closes its side receives no more, and its connection ends at once.
+    client.write_all(b"60 late\n").unwrap();
+    client.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut rest = String::new();
+    client.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "");
+}
+
+#[test]
+fn the_async_program_reminds() {
+    the_later_reminder_comes_second(env!("CARGO_BIN_EXE_reminders_async"));
+}
+
+#[test]
+fn the_callback_program_reminds() {
+    the_later_reminder_comes_second(env!("CARGO_BIN_EXE_reminders_callback"));
+}
+
+#[test]
+fn the_green_program_reminds() {
+    the_later_reminder_comes_second(env!("CARGO_BIN_EXE_reminders_green"));
+}
