@@ -29,7 +29,7 @@ impl Drop for State {
         if let Some((runtime, timeout)) = self.timeout.take()
             && let Some(runtime) = runtime.upgrade()
         {
-            runtime.timers.clear_timeout(timeout);
+            runtime.timers.clear(timeout);
         }
     }
 }
@@ -117,7 +117,7 @@ impl AbortSignal {
         };
         let runtime = current();
         let timeout = runtime.timers.start_once(once(abort), ms.into());
-        runtime.timers.unref(timeout);
+        runtime.timers.set_referenced(timeout, false);
         let timeout = (Rc::downgrade(&runtime), timeout);
         signal.state.timeout.set(Some(timeout));
         signal

@@ -1,8 +1,7 @@
 //! What a handle with an fd is for the loop: a task that looks whenever the poll says so, and that has
 //! its next round in the next turn where libuv's level-triggered epoll would bring it again.
 
-use crate::queues::Queued;
-use crate::runtime::Runtime;
+use crate::runtime::{Queued, Runtime};
 use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;

@@ -48,6 +48,26 @@ fn the_files_of_posix_stand_in_storeys() {
     );
 }
 
+#[test]
+fn the_files_of_callback_stand_in_storeys() {
+    assert_storeys(
+        "callback",
+        "
+        errors:      error thrown
+        callbacks:   continuation events tables
+        mechanisms:  runtime/bell runtime/tick runtime/parts runtime/later_turn
+        queues:      runtime/timer_lists runtime/immediate_queue runtime/microtask_queue
+        more queues: runtime/poll_queues runtime/process
+        runtime:     runtime/
+        on it:       timers immediates microtasks offload fd_watch perf_hooks drive program
+        to give up:  abort timers/promises
+        sockets*:    net/ stream/
+        datagrams*:  dgram/
+        modules:     child_process/ dns fs/ process
+        ",
+    );
+}
+
 /// Asserts that the imports of a crate of this workspace point down, and never in a circle.
 fn assert_storeys(name: &str, table: &str) {
     let src = format!("{}/../{name}/src", env!("CARGO_MANIFEST_DIR"));

@@ -1,7 +1,8 @@
 //! An open file: Node's `FileHandle`, with callbacks.
 
-use super::{begin, in_later_turn};
+use super::begin::begin;
 use crate::error::Error;
+use crate::runtime::in_later_turn;
 use crate::thrown::Outcome;
 use nix::errno::Errno;
 use oneloop_fs::{File, Metadata, OpenOptions};

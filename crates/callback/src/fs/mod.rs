@@ -19,8 +19,9 @@
 //! Each function is also there as a future, in [`promises`]; files as streams are [`create_read_stream`] and
 //! [`create_write_stream`]. There are no `…Sync` functions, which are those of [`std::fs`].
 
-pub mod event;
+mod begin;
 mod handle;
+mod options;
 pub mod promises;
 mod streams;
 mod watcher;
@@ -28,68 +29,17 @@ mod watcher;
 pub use crate::error::Error;
 pub use handle::FileHandle;
 pub use oneloop_fs::{Access, Metadata};
+pub use options::{MkdirOptions, RmOptions};
 pub use streams::{
     ReadStreamOptions, WriteStreamOptions, create_read_stream, create_read_stream_with,
     create_write_stream, create_write_stream_with,
 };
-pub use watcher::{EventType, FsWatcher, WatchOptions, watch, watch_with};
+pub use watcher::{EventType, FsWatcher, WatchOptions, event, watch, watch_with};
 
-use crate::runtime::current;
 use crate::thrown::Outcome;
-use oneloop_core::{Handle, Phase};
+use begin::begin;
 use std::ffi::OsString;
-use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
-use std::task::{Context, Waker};
-
-/// How [`mkdir_with`] makes a directory.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct MkdirOptions {
-    /// With those above it; it may be there already.
-    pub recursive: bool,
-}
-
-/// How [`rm_with`] removes something.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct RmOptions {
-    /// A directory with all that is in it.
-    pub recursive: bool,
-    /// It need not be there.
-    pub force: bool,
-}
-
-/// What something gives, in a poll phase of a later turn: a thread may be done before this task looks, but
-/// no callback of Node's comes in the turn in which its call began.
-pub(crate) async fn in_later_turn<T>(call: impl Future<Output = T>) -> T {
-    let handle = Handle::current();
-    let turn = handle.stats().turns;
-    let result = call.await;
-    if handle.current_phase() != Phase::Poll || handle.stats().turns == turn {
-        handle.phase(Phase::Poll).await;
-    }
-    result
-}
-
-/// Begins something now, and calls a function with what came of it in a later turn.
-fn begin<T: 'static, O: Outcome>(
-    work: impl Future<Output = T> + 'static,
-    callback: impl FnOnce(T) -> O + 'static,
-) {
-    let runtime = current();
-    let inside = Rc::clone(&runtime);
-    let mut work = Box::pin(in_later_turn(work));
-    // Before the loop runs (`enter`) there is nothing that it could begin on.
-    if Handle::try_current().is_some() {
-        // The task runs only behind whatever runs now, and looks by itself then.
-        let begun = work.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-        debug_assert!(begun.is_pending(), "this turn is no later one");
-    }
-    runtime.handle.spawn_detached(async move {
-        let result = work.await;
-        inside.make_callback(|| callback(result).into_result());
-    });
-}
 
 /// The functions that take paths and a callback, each as the promise of the same name.
 macro_rules! of_promises {

@@ -6,8 +6,9 @@
 //! Cancel: what a thread has begun is done, and nobody hears of it; see the functions of [`oneloop_fs`].
 
 use super::handle::{self, FileHandle};
-use super::{MkdirOptions, RmOptions, in_later_turn};
+use super::options::{MkdirOptions, RmOptions};
 use crate::error::Error;
+use crate::runtime::in_later_turn;
 use oneloop_fs::{self as base, Access, Metadata};
 use std::ffi::OsString;
 use std::future::Future;

@@ -1,8 +1,8 @@
 //! Files as streams: `fs.createReadStream` and `fs.createWriteStream`.
 
-use super::{handle, in_later_turn};
+use super::handle;
 use crate::error::Error;
-use crate::runtime::current;
+use crate::runtime::{current, in_later_turn};
 use crate::stream::read::Limits;
 use crate::stream::{Fd, Opened, ReadStream, WriteStream};
 use nix::errno::Errno;

@@ -1,13 +1,12 @@
-//! Watching: `fs.watch`.
+//! Watching files and directories: `fs.watch`.
 
-use super::event;
 use crate::error::Error;
 use crate::events::{Emitter, Event};
 use crate::runtime::{Runtime, current};
 use crate::tables::{listening, references};
 use crate::thrown::{Outcome, Thrown};
 use oneloop_core::JoinHandle;
-use oneloop_fs::{Change, WatchOptions as BaseOptions, Watcher};
+use oneloop_fs::{Change, WatchOptions as FsWatchOptions, Watcher};
 use std::cell::Cell;
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -17,12 +16,29 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 
+/// The events of an [`FsWatcher`]. Each is a type, for [`FsWatcher::on`].
+pub mod event {
+    use super::{EventType, FsWatcher};
+    use crate::tables::emitter;
+    use std::path::Path;
+
+    emitter! { FsWatcher {
+        /// `'change'`: what happened, and to which name below the watched path. Without a name, the
+        /// kernel dropped events: look at everything again. (Node emits nothing then.)
+        Change(what: EventType, name: Option<&'a Path>) => on_change;
+        /// `'error'`: a directory below cannot be watched. Without a listener, the error is thrown.
+        Error(error: &'a crate::Error) => on_error, unheard throws error;
+        /// `'close'`: the watcher emits nothing more.
+        Close() => on_close;
+    } }
+}
+
 /// What happened to a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventType {
-    /// What is in it has changed, or what is known of it.
+    /// Its contents or its attributes have changed.
     Change,
-    /// It came or went.
+    /// It was created, removed or renamed.
     Rename,
 }
 
@@ -39,9 +55,9 @@ impl fmt::Display for EventType {
 /// How [`watch_with`] watches.
 #[derive(Clone, Copy, Debug)]
 pub struct WatchOptions {
-    /// It keeps the program alive, as by default.
+    /// The watcher keeps the program alive, as it does by default.
     pub persistent: bool,
-    /// With all directories below.
+    /// It watches all directories below as well.
     pub recursive: bool,
 }
 
@@ -54,18 +70,19 @@ impl Default for WatchOptions {
     }
 }
 
-/// Tells what happens to a file or directory: see [`watch`]. Clones are the same watcher.
+/// Emits what happens to a file or directory: see [`watch`]. Clones are the same watcher.
 #[derive(Clone)]
 pub struct FsWatcher {
-    inner: Rc<Inner>,
+    inner: Rc<WatcherState>,
 }
 
-struct Inner {
+/// What clones of a watcher share.
+struct WatcherState {
     runtime: Rc<Runtime>,
     path: PathBuf,
     events: Emitter,
     watcher: Watcher,
-    /// None once it is closed.
+    /// The task that emits. None once the watcher is closed.
     task: Cell<Option<JoinHandle<()>>>,
 }
 
@@ -75,7 +92,7 @@ impl fmt::Debug for FsWatcher {
     }
 }
 
-/// Calls a function with what happens to a file or directory from now on: `fs.watch`.
+/// Calls a function with each change of a file or directory from now on: `fs.watch`.
 ///
 /// ```
 /// use oneloop_callback::{fs, run};
@@ -115,14 +132,15 @@ pub fn watch_with<O: Outcome>(
     listener: impl Fn(EventType, Option<&Path>) -> O + 'static,
 ) -> Result<FsWatcher, Error> {
     let (runtime, path) = (current(), path.as_ref());
-    let told = |error| Error::file("watch", error, Some(path), None);
-    let watcher = Watcher::on(&runtime.handle).map_err(told)?;
+    let failed = |error| Error::file("watch", error, Some(path), None);
+    let watcher = Watcher::on(&runtime.handle).map_err(failed)?;
     let recursive = options.recursive;
-    let watched = watcher.watch_now(path, BaseOptions { recursive });
-    watched.map_err(told)?;
+    // Node's `fs.watch` adds the watch before it returns: no change after the call is missed.
+    let watched = watcher.watch_now(path, FsWatchOptions { recursive });
+    watched.map_err(failed)?;
     watcher.set_referenced(options.persistent);
     let watcher = FsWatcher {
-        inner: Rc::new(Inner {
+        inner: Rc::new(WatcherState {
             runtime,
             path: path.to_owned(),
             events: Emitter::new(),
@@ -143,7 +161,7 @@ impl FsWatcher {
     async fn run(self) {
         while let Some(change) = self.next().await {
             self.inner.runtime.make_callback(|| match change {
-                Ok(change) => self.tell(change),
+                Ok(change) => self.emit_change(change),
                 Err(error) => {
                     let error = Error::file("watch", error, Some(&self.inner.path), None);
                     self.inner.events.emit(event::Error, &error).map(drop)
@@ -164,8 +182,8 @@ impl FsWatcher {
         .await
     }
 
-    /// A rename is two events, as in Node.
-    fn tell(&self, change: Change) -> Result<(), Thrown> {
+    /// Node passes inotify's IN_MOVED_FROM and IN_MOVED_TO on, so a rename is two events.
+    fn emit_change(&self, change: Change) -> Result<(), Thrown> {
         match change {
             Change::Modified(path) | Change::Attributes(path) => {
                 self.emit(EventType::Change, Some(&path))
@@ -187,7 +205,7 @@ impl FsWatcher {
         events.emit(event::Change, (what, name)).map(drop)
     }
 
-    /// Below what is watched; of that itself, its last part.
+    /// The part of a path below the watched path; of that path itself, its last part.
     fn name_of<'a>(&self, path: &'a Path) -> &'a Path {
         match path.strip_prefix(&self.inner.path) {
             Ok(below) if below != Path::new("") => below,
@@ -195,7 +213,7 @@ impl FsWatcher {
         }
     }
 
-    /// Ends it; 'close' is told in the next tick.
+    /// Stops watching, and emits 'close' in the next tick.
     pub fn close(&self) {
         let Some(task) = self.inner.task.take() else {
             return;

@@ -739,7 +739,7 @@ impl Socket {
         let ms = self.with_rare(|rare| rare.timeout_ms);
         let timed_out = once(move || socket.on_timed_out());
         let timeout = self.runtime().timers.start_once(timed_out, ms);
-        self.runtime().timers.unref(timeout);
+        self.runtime().timers.set_referenced(timeout, false);
         self.with_rare(|rare| rare.timeout = Some(timeout));
     }
 
@@ -753,7 +753,7 @@ impl Socket {
         if self.inner.flags.has(HAS_TIMEOUT) {
             self.inner.flags.clear(HAS_TIMEOUT);
             if let Some(timeout) = self.with_rare(|rare| rare.timeout.take()) {
-                self.runtime().timers.clear_timeout(timeout);
+                self.runtime().timers.clear(timeout);
             }
         }
     }
@@ -762,7 +762,7 @@ impl Socket {
     pub(super) fn put_timeout_off(&self) {
         if self.inner.flags.has(HAS_TIMEOUT) {
             match self.rare(|rare| rare.timeout) {
-                Some(timeout) => self.runtime().timers.refresh_timeout(timeout),
+                Some(timeout) => self.runtime().timers.refresh(timeout),
                 None => self.begin_timeout(),
             }
         }

@@ -1,8 +1,7 @@
 //! What a stream reads or writes: from before it is open until it is closed.
 
 use super::{Kept, Stream, Streams};
-use crate::fs::in_later_turn;
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, in_later_turn};
 use crate::thrown::Thrown;
 use nix::errno::Errno;
 use oneloop_core::Phase;

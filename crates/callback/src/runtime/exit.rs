@@ -1,0 +1,97 @@
+//! Uncaught errors, and how a program ends.
+
+use super::current::Runtime;
+use super::process::Origin;
+use crate::thrown::Thrown;
+use oneloop_core::{ExitRequest, report};
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+
+/// Node's code for an error in the handler of uncaught errors.
+const HANDLER_FAILED: u8 = 7;
+
+impl Runtime {
+    /// Node's `process.exit`: emits 'exit'; then nothing else runs.
+    ///
+    /// # Errors
+    /// What a listener of 'exit' throws. If the program handles that error, it continues.
+    pub(crate) fn exit(self: &Rc<Self>, code: u8) -> Result<(), Thrown> {
+        self.process.code.set(Some(code));
+        if !self.process.is_exiting() {
+            self.emit_exit()?;
+        }
+        self.stop();
+        Ok(())
+    }
+
+    /// Emits 'exit' with the code of this moment; a listener may change the code for the end, but not
+    /// for the listeners behind it.
+    pub(crate) fn emit_exit(self: &Rc<Self>) -> Result<(), Thrown> {
+        self.process.exiting.set(true);
+        let (listeners, code) = (self.process.exit.borrow().clone(), self.process.code());
+        for listener in listeners {
+            match catch_unwind(AssertUnwindSafe(|| listener(code))) {
+                Ok(returned) => returned?,
+                Err(payload) => match self.thrown_by(payload) {
+                    Some(thrown) => return Err(thrown),
+                    None => break, // the listener called `exit`
+                },
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs no callback any more.
+    pub(crate) fn stop(&self) {
+        self.process.ending.set(true);
+        self.handle.stop();
+    }
+
+    /// What a callback that unwound has thrown. None if it called `exit`, which has ended the program.
+    pub(crate) fn thrown_by(self: &Rc<Self>, payload: Box<dyn Any + Send>) -> Option<Thrown> {
+        match payload.downcast::<ExitRequest>() {
+            Ok(_) if self.process.is_ending() => None,
+            Ok(request) => self.exit(request.code).err(),
+            Err(payload) => Some(Thrown::from_panic(payload)),
+        }
+    }
+
+    /// Passes an error to the handler of uncaught errors. Without a handler the program exits with 1.
+    /// If the handler throws, it exits with 7, and 'exit' is not emitted. True if the program
+    /// continues.
+    pub(super) fn handle_thrown(self: &Rc<Self>, thrown: Thrown, origin: Origin) -> bool {
+        let handler = self.process.uncaught.borrow().clone();
+        let Some(handler) = handler else {
+            self.end_uncaught(&thrown);
+            return false;
+        };
+        let again = match catch_unwind(AssertUnwindSafe(|| handler(&thrown, origin))) {
+            Ok(returned) => returned.err(),
+            Err(payload) => self.thrown_by(payload),
+        };
+        if let Some(again) = again {
+            report(format_args!("Uncaught {again}"));
+            self.process.code.set(Some(HANDLER_FAILED));
+            self.stop();
+        }
+        if self.process.is_ending() {
+            return false;
+        }
+        self.immediates.push_nothing();
+        true
+    }
+
+    /// Ends the program for an error without a handler. If 'exit' was emitted before, the code stays.
+    fn end_uncaught(self: &Rc<Self>, thrown: &Thrown) {
+        report(format_args!("Uncaught {thrown}"));
+        let process = &self.process;
+        if process.is_exiting() {
+            process.code.set(process.code.get().or(Some(1)));
+        } else {
+            process.code.set(Some(1));
+            let _ = self.emit_exit(); // as in Node, a second error at the end is ignored
+        }
+        self.stop();
+    }
+}
