@@ -1,5 +1,5 @@
-//! HTTP for the one program that speaks it: hyper over the async style's sockets, with the time-outs and
-//! the close of Node's `http.Server`. Oneloop itself has no HTTP.
+//! Serves HTTP for the one program that needs it: hyper on the sockets of the async style, with the
+//! timeouts and the close of Node's `http.Server`. Oneloop itself has no HTTP.
 
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::{Bytes, Incoming};
@@ -22,7 +22,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-/// A connection as hyper reads and writes it.
+/// A connection with the traits that hyper reads and writes.
 struct Io(TcpStream);
 
 impl Read for Io {
@@ -49,7 +49,7 @@ impl Write for Io {
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(())) // nothing is held back
+        Poll::Ready(Ok(())) // a write goes straight to the kernel, so no output is buffered
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -57,14 +57,14 @@ impl Write for Io {
     }
 }
 
-/// How long a client may take: Node's defaults.
+/// The times that a client may take. The defaults are Node's.
 #[derive(Clone, Copy)]
 pub(crate) struct Timeouts {
-    /// Between two requests.
+    /// The time between two requests: `server.keepAliveTimeout`.
     pub(crate) keep_alive: Duration,
-    /// For the head of the first request.
+    /// The time until the head of the first request is complete: `server.headersTimeout`.
     pub(crate) headers: Duration,
-    /// For a request and its answer.
+    /// The time for a request and its answer: `server.requestTimeout`.
     pub(crate) request: Duration,
 }
 
@@ -78,9 +78,17 @@ impl Default for Timeouts {
     }
 }
 
-/// What a connection is at.
+/// What a connection waits for, which selects its timeout.
+///
+/// ```text
+///         a request arrives            the answer is ready
+/// Head ─────────────────────▶ Request ─────────────────────▶ Idle
+///                                ▲                             │
+///                                └─────────────────────────────┘
+///                                       a request arrives
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
+enum Activity {
     Head,
     Request,
     Idle,
@@ -89,72 +97,73 @@ enum Stage {
 /// `http.createServer((q, r) => r.end(answer))`
 #[derive(Clone)]
 pub(crate) struct Server {
-    inner: Rc<Inner>,
+    state: Rc<ServerState>,
 }
 
-struct Inner {
+struct ServerState {
     answer: &'static str,
     timeouts: Timeouts,
     connections: Cell<usize>,
     is_closing: Cell<bool>,
-    /// Those who are to hear of the close: the acceptor and all connections.
-    waiting: RefCell<Vec<Waker>>,
-    closed: Cell<Option<Box<dyn FnOnce()>>>,
+    /// Wakers of the acceptor and of all connections, which wait for the close.
+    waiters: RefCell<Vec<Waker>>,
+    /// The callback of `close`, until it runs.
+    on_closed: Cell<Option<Box<dyn FnOnce()>>>,
 }
 
 impl Server {
     pub(crate) fn new(answer: &'static str) -> Self {
-        let inner = Inner {
+        let state = ServerState {
             answer,
             timeouts: Timeouts::default(),
             connections: Cell::new(0),
             is_closing: Cell::new(false),
-            waiting: RefCell::default(),
-            closed: Cell::new(None),
+            waiters: RefCell::default(),
+            on_closed: Cell::new(None),
         };
         Server {
-            inner: Rc::new(inner),
+            state: Rc::new(state),
         }
     }
 
     pub(crate) fn timeouts(&self) -> Timeouts {
-        self.inner.timeouts
+        self.state.timeouts
     }
 
-    /// Listens on a port of the kernel's choice.
+    /// Listens on a port that the kernel chooses.
     pub(crate) fn listen(&self) -> io::Result<SocketAddr> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let addr = listener.local_addr()?;
-        let inner = Rc::clone(&self.inner);
-        spawn(async move { inner.accept(listener).await });
+        let state = Rc::clone(&self.state);
+        spawn(async move { state.accept(listener).await });
         Ok(addr)
     }
 
-    /// Stops accepting, closes the connections that are idle, and tells when none is left.
-    pub(crate) fn close(&self, closed: impl FnOnce() + 'static) {
-        self.inner.is_closing.set(true);
-        self.inner.closed.set(Some(Box::new(closed)));
-        self.inner.waiting.take().into_iter().for_each(Waker::wake);
-        self.inner.tell_if_closed();
+    /// Stops accepting, closes idle connections, and calls the function when no connection is left.
+    pub(crate) fn close(&self, on_closed: impl FnOnce() + 'static) {
+        self.state.is_closing.set(true);
+        self.state.on_closed.set(Some(Box::new(on_closed)));
+        self.state.waiters.take().into_iter().for_each(Waker::wake);
+        self.state.report_if_closed();
     }
 }
 
-impl Inner {
-    /// Ready once the server closes.
+impl ServerState {
+    /// Returns ready once the server closes.
     fn poll_closing(&self, cx: &mut Context<'_>) -> Poll<()> {
         if self.is_closing.get() {
             return Poll::Ready(());
         }
-        self.waiting.borrow_mut().push(cx.waker().clone());
+        self.waiters.borrow_mut().push(cx.waker().clone());
         Poll::Pending
     }
 
-    fn tell_if_closed(&self) {
+    fn report_if_closed(&self) {
         if self.is_closing.get()
             && self.connections.get() == 0
-            && let Some(closed) = self.closed.take()
+            && let Some(on_closed) = self.on_closed.take()
         {
-            next_tick(closed);
+            next_tick(on_closed); // Node emits 'close' in a tick, not inside `close()`
         }
     }
 
@@ -174,26 +183,27 @@ impl Inner {
     }
 
     async fn serve(self: Rc<Self>, io: Io) {
-        let stage = Rc::new(Cell::new(Stage::Head));
-        let (inner, inside) = (Rc::clone(&self), Rc::clone(&stage));
+        let activity = Rc::new(Cell::new(Activity::Head));
+        let (state, inside) = (Rc::clone(&self), Rc::clone(&activity));
         let service = service_fn(move |_: Request<Incoming>| {
-            inside.set(Stage::Request);
-            let (answer, inside) = (inner.answer, Rc::clone(&inside));
+            inside.set(Activity::Request);
+            let (answer, inside) = (state.answer, Rc::clone(&inside));
             async move {
-                inside.set(Stage::Idle);
+                inside.set(Activity::Idle);
                 Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(answer))))
             }
         });
         let mut connection = pin!(server::Builder::new().serve_connection(io, service));
-        let mut timed = (stage.get(), self.sleep(stage.get()));
+        let mut timed = (activity.get(), self.sleep(activity.get()));
+        // Three things end a connection: hyper, the close of the server, and the timeout.
         poll_fn(|cx| {
             if connection.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(());
             }
-            if timed.0 != stage.get() {
-                timed = (stage.get(), self.sleep(stage.get()));
+            if timed.0 != activity.get() {
+                timed = (activity.get(), self.sleep(activity.get()));
             }
-            if timed.0 == Stage::Idle && self.poll_closing(cx).is_ready() {
+            if timed.0 == Activity::Idle && self.poll_closing(cx).is_ready() {
                 connection.as_mut().graceful_shutdown();
                 return connection.as_mut().poll(cx).map(drop);
             }
@@ -201,26 +211,26 @@ impl Inner {
         })
         .await;
         self.connections.set(self.connections.get() - 1);
-        self.tell_if_closed();
+        self.report_if_closed();
     }
 
-    fn sleep(&self, stage: Stage) -> oneloop::Sleep {
-        Handle::current().sleep(match stage {
-            Stage::Head => self.timeouts.headers,
-            Stage::Request => self.timeouts.request,
-            Stage::Idle => self.timeouts.keep_alive,
+    fn sleep(&self, activity: Activity) -> oneloop::Sleep {
+        Handle::current().sleep(match activity {
+            Activity::Head => self.timeouts.headers,
+            Activity::Request => self.timeouts.request,
+            Activity::Idle => self.timeouts.keep_alive,
         })
     }
 }
 
-/// `new http.Agent({ keepAlive: true })`: it keeps the connection of the last request.
+/// `new http.Agent({ keepAlive: true })`: keeps the connection of the last request.
 #[derive(Default)]
 pub(crate) struct Agent {
     kept: RefCell<Option<client::SendRequest<Empty<Bytes>>>>,
 }
 
 impl Agent {
-    /// `http.get({ agent })`: the whole body of the answer.
+    /// `http.get({ agent })`: returns the whole body of the answer.
     pub(crate) async fn get(&self, addr: SocketAddr) -> Result<Bytes, Box<dyn std::error::Error>> {
         let kept = self.kept.take().filter(|sender| !sender.is_closed());
         let mut sender = match kept {

@@ -1,7 +1,9 @@
 #![forbid(unsafe_code)]
-//! Runs one of the programs that also exist in JavaScript or Python: `oneloop-conformance node 01_phases`.
+//! Runs one of the programs that also exist in JavaScript or Python:
+//! `oneloop-conformance node 01_phases`.
 //!
-//! They run on virtual time, where they can: what takes 150 ms in Node takes none here, in the same order.
+//! A program runs on virtual time unless it waits for other processes or threads, which take real
+//! time: a timer of 150 ms in Node takes no time here, and fires in the same order.
 
 mod eventlet;
 mod gevent;
@@ -13,18 +15,18 @@ use oneloop::{EventLoop, Options, green};
 use std::io;
 use std::process::ExitCode;
 
-/// A program, in the style of those that it is compared with.
+/// A program in the style of its twin.
 #[derive(Clone, Copy)]
 enum Program {
     Callback(fn() -> Result<(), Thrown>),
-    /// For what other processes take time for.
+    /// A program that waits for other processes.
     CallbackInRealTime(fn() -> Result<(), Thrown>),
     Green(fn()),
-    /// For what other threads take time for, and what passes the time without waiting.
+    /// A program that waits for other threads, or that computes to let time pass.
     GreenInRealTime(fn()),
 }
 
-/// The programs of one folder, by the names of their twins.
+/// The programs of one folder, each by the name of its twin.
 type Suite = &'static [(&'static str, Program)];
 
 const SUITES: &[(&str, Suite)] = &[
@@ -59,7 +61,7 @@ fn find<T: Copy>(named: &[(&str, T)], name: Option<String>) -> Result<T, String>
     let names = || named.iter().map(|(name, _)| *name).collect::<Vec<_>>();
     found
         .map(|(_, found)| *found)
-        .ok_or_else(|| format!("give one of: {}", names().join(" ")))
+        .ok_or_else(|| format!("expected one of: {}", names().join(" ")))
 }
 
 fn main() -> ExitCode {

@@ -1,7 +1,7 @@
-//! Every program prints in Rust what its twin prints in Node, gevent or eventlet: `expected.txt` beside
-//! the twins has the lines.
+//! Every program prints in Rust what its twin prints in Node, gevent or eventlet. `expected.txt`
+//! beside the twins has the lines.
 //!
-//! `make conformance` records them again with what is on the machine.
+//! `make conformance` records them again with the runtimes of this machine.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,7 +9,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Command;
 
-/// The recorded lines of each program, by name.
+/// Returns the recorded lines of each program, by name.
 fn recorded(suite: &str, extension: &str) -> Vec<(String, String)> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join(suite)
@@ -30,7 +30,7 @@ fn run(suite: &str, name: &str) -> String {
         .args([suite, name])
         .output()
         .expect("the binary was built");
-    // As the shell counts: 128 and the number of the signal.
+    // The record has the exit code as the shell reports it: 128 + the number of the signal.
     let signal = output.status.signal().map(|signal| 128 + signal);
     let code = output.status.code().or(signal).unwrap_or_default();
     format!(
@@ -39,7 +39,8 @@ fn run(suite: &str, name: &str) -> String {
     )
 }
 
-/// Runs all programs of a folder, which are so many at least.
+/// Runs all programs of a folder and compares their lines; fails below `programs_min` programs, so
+/// that an empty record does not pass.
 fn conforms(suite: &str, extension: &str, programs_min: usize) {
     let recorded = recorded(suite, extension);
     assert!(
@@ -50,12 +51,13 @@ fn conforms(suite: &str, extension: &str, programs_min: usize) {
     every_twin_is_recorded(suite, extension, &recorded);
     let differ = recorded.iter().filter_map(|(name, expected)| {
         let printed = run(suite, name);
-        (printed != *expected).then(|| format!("== {name}\nthere:\n{expected}\nhere:\n{printed}"))
+        (printed != *expected)
+            .then(|| format!("== {name}\nrecorded:\n{expected}\nprinted:\n{printed}"))
     });
     let differ: Vec<_> = differ.collect();
     assert!(
         differ.is_empty(),
-        "{} differ:\n{}",
+        "{} programs differ:\n{}",
         differ.len(),
         differ.join("\n")
     );
