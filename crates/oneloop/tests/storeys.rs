@@ -49,6 +49,19 @@ fn the_files_of_posix_stand_in_storeys() {
 }
 
 #[test]
+fn the_files_of_sync_stand_in_storeys() {
+    assert_storeys(
+        "sync",
+        "
+        lines:          waiters order turnstile gate
+        primitives:     queue_state event queue one_shot semaphore channel
+        on semaphores:  rlock condition resource_pool
+        across threads: distant
+        ",
+    );
+}
+
+#[test]
 fn the_files_of_callback_stand_in_storeys() {
     assert_storeys(
         "callback",

@@ -1,6 +1,7 @@
-//! A queue with two sides, which ends when one of them is gone.
+//! A queue with two sides, which closes when one of them is gone.
 
-use crate::queue::{Empty, Full, Get, Put, Queue};
+use crate::queue::{Full, Get, Put, Queue};
+use crate::queue_state::Empty;
 use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
@@ -8,17 +9,20 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-struct Shared<T> {
+struct ChannelState<T> {
     queue: Queue<T>,
+    /// How many senders there are, including those that futures of sends hold.
     senders: Cell<usize>,
+    /// How many receivers there are, including those that futures of receives hold.
     receivers: Cell<usize>,
 }
 
-/// Makes a channel with room for that many values; `None` is no end of it. With `Some(0)` it is a
-/// rendezvous, gevent's `Channel`: a send is through once a receiver has the value, and that one goes
-/// on first.
+/// Creates a channel with room for `capacity` values; `None` is no limit. `Some(0)` makes it a
+/// rendezvous, gevent's `Channel`: a send completes when a receiver has the value, and the receiver
+/// continues first.
 ///
-/// Both sides can be cloned. A future counts as one of its side.
+/// Both sides can be cloned. A channel closes when all senders, or all receivers, are gone. The
+/// future of a send counts as a sender, and that of a receive as a receiver.
 ///
 /// ```
 /// use oneloop_core::EventLoop;
@@ -41,7 +45,7 @@ struct Shared<T> {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn channel<T>(capacity: Option<usize>) -> (Sender<T>, Receiver<T>) {
-    let shared = Rc::new(Shared {
+    let state = Rc::new(ChannelState {
         queue: capacity
             .map_or_else(Queue::unbounded, Queue::bounded)
             .fair(),
@@ -49,60 +53,63 @@ pub fn channel<T>(capacity: Option<usize>) -> (Sender<T>, Receiver<T>) {
         receivers: Cell::new(1),
     });
     let sender = Sender {
-        shared: Rc::clone(&shared),
+        state: Rc::clone(&state),
     };
-    (sender, Receiver { shared })
+    (sender, Receiver { state })
 }
 
-/// The side of a [`channel`] where values go in.
+/// The sending side of a [`channel`].
 pub struct Sender<T> {
-    shared: Rc<Shared<T>>,
+    state: Rc<ChannelState<T>>,
 }
 
 impl<T> Sender<T> {
-    /// Waits for room, and sends the value. Cancel safe: dropped before it is ready, it has not sent the
-    /// value, which is dropped with it. (At a rendezvous, a receiver may have the value already.)
+    /// Waits for room, and sends the value.
+    ///
+    /// Cancel safe: a send that is dropped before it is ready drops the value, too. (At a
+    /// rendezvous, a receiver may have the value already.)
     ///
     /// # Errors
-    /// The future gives the value back in [`Closed`] when all receivers are gone.
+    /// [`Closed`] returns the value when all receivers are gone.
     pub fn send(&self, value: T) -> Sending<T> {
         Sending {
-            put: self.shared.queue.put(value),
+            put: self.state.queue.put(value),
             _sender: self.clone(),
         }
     }
 
-    /// Sends the value, if there is room that nobody waits for; at a rendezvous, if a receiver waits.
+    /// Sends the value, if there is room that no task waits for; at a rendezvous, if a receiver
+    /// waits.
     ///
     /// # Errors
-    /// Gives the value back, and says why.
+    /// [`TrySendError`] returns the value.
     pub fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
-        let sent = self.shared.queue.try_put(value);
+        let sent = self.state.queue.try_put(value);
         sent.map_err(|Full(value)| match self.is_closed() {
             true => TrySendError::Closed(value),
             false => TrySendError::Full(value),
         })
     }
 
-    /// True when all receivers are gone.
+    /// True once all receivers are gone.
     pub fn is_closed(&self) -> bool {
-        self.shared.queue.is_closed()
+        self.state.queue.is_closed()
     }
 }
 
 impl<T> Clone for Sender<T> {
     fn clone(&self) -> Self {
-        let senders = &self.shared.senders;
+        let senders = &self.state.senders;
         senders.set(senders.get() + 1);
         Sender {
-            shared: Rc::clone(&self.shared),
+            state: Rc::clone(&self.state),
         }
     }
 }
 
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
-        let Shared { queue, senders, .. } = &*self.shared;
+        let ChannelState { queue, senders, .. } = &*self.state;
         senders.set(senders.get() - 1);
         if senders.get() == 0 {
             queue.close();
@@ -112,72 +119,72 @@ impl<T> Drop for Sender<T> {
 
 impl<T> fmt::Debug for Sender<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Sender").field(&self.shared.queue).finish()
+        f.debug_tuple("Sender").field(&self.state.queue).finish()
     }
 }
 
-/// The side of a [`channel`] where values come out.
+/// The receiving side of a [`channel`].
 pub struct Receiver<T> {
-    shared: Rc<Shared<T>>,
+    state: Rc<ChannelState<T>>,
 }
 
 impl<T> Receiver<T> {
-    /// Waits for a value; gives `None` when there is none and all senders are gone. Cancel safe:
-    /// dropped before it is ready, it has taken no value.
+    /// Waits for a value; `None` when no value is left and all senders are gone. Cancel safe: a
+    /// receive that is dropped before it is ready has taken no value.
     pub fn receive(&self) -> Receiving<T> {
         Receiving {
-            get: self.shared.queue.get(),
+            get: self.state.queue.get(),
             _receiver: self.clone(),
         }
     }
 
-    /// Takes the next value, if there is one that nobody waits for.
+    /// Takes the next value, if there is one that no task waits for.
     ///
     /// # Errors
-    /// Says whether one may still come.
+    /// [`TryReceiveError`] says whether a value may still come.
     pub fn try_receive(&self) -> Result<T, TryReceiveError> {
-        self.shared.queue.try_take().map_err(|empty| match empty {
+        self.state.queue.try_take().map_err(|empty| match empty {
             Empty::ForNow => TryReceiveError::Empty,
-            Empty::ForEver => TryReceiveError::Closed,
+            Empty::Forever => TryReceiveError::Closed,
         })
     }
 
-    /// True when all senders are gone; there may be values left.
+    /// True once all senders are gone. Values may be left.
     pub fn is_closed(&self) -> bool {
-        self.shared.queue.is_closed()
+        self.state.queue.is_closed()
     }
 
-    /// How many values are on their way.
+    /// Returns the number of values in the channel.
     pub fn len(&self) -> usize {
-        self.shared.queue.len()
+        self.state.queue.len()
     }
 
-    /// True when no value is on its way.
+    /// True if the channel has no value.
     pub fn is_empty(&self) -> bool {
-        self.shared.queue.is_empty()
+        self.state.queue.is_empty()
     }
 
-    /// For how many values there is room.
+    /// Returns the maximum number of values: `None` for no limit, 0 for a rendezvous.
     pub fn capacity(&self) -> Option<usize> {
-        self.shared.queue.capacity()
+        self.state.queue.capacity()
     }
 }
 
 impl<T> Clone for Receiver<T> {
     fn clone(&self) -> Self {
-        let receivers = &self.shared.receivers;
+        let receivers = &self.state.receivers;
         receivers.set(receivers.get() + 1);
         Receiver {
-            shared: Rc::clone(&self.shared),
+            state: Rc::clone(&self.state),
         }
     }
 }
 
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
-        let Shared {
+        let ChannelState {
             queue, receivers, ..
-        } = &*self.shared;
+        } = &*self.state;
         receivers.set(receivers.get() - 1);
         if receivers.get() == 0 {
             queue.close();
@@ -188,19 +195,19 @@ impl<T> Drop for Receiver<T> {
 
 impl<T> fmt::Debug for Receiver<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Receiver").field(&self.shared.queue).finish()
+        f.debug_tuple("Receiver").field(&self.state.queue).finish()
     }
 }
 
-/// The future of [`Sender::send`]; it takes its place in line when it is first polled.
+/// The future of [`Sender::send`]; it takes its ticket when it is first polled.
 ///
 /// # Panics
-/// When it is polled again after it was ready.
+/// If it is polled again after it was ready.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct Sending<T> {
     put: Put<T>,
-    _sender: Sender<T>, // dropped behind the put
+    _sender: Sender<T>, // declared last: the put leaves the queue before it may close
 }
 
 impl<T> Future for Sending<T> {
@@ -211,12 +218,12 @@ impl<T> Future for Sending<T> {
     }
 }
 
-/// The future of [`Receiver::receive`]; it takes its place in line when it is first polled.
+/// The future of [`Receiver::receive`]; it takes its ticket when it is first polled.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct Receiving<T> {
     get: Get<T>,
-    _receiver: Receiver<T>, // dropped behind the get
+    _receiver: Receiver<T>, // declared last: the get leaves the queue before it may close
 }
 
 impl<T> Future for Receiving<T> {
@@ -227,7 +234,7 @@ impl<T> Future for Receiving<T> {
     }
 }
 
-/// All receivers are gone: gives the value back.
+/// The error of [`Sender::send`]: all receivers are gone. It returns the value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Closed<T>(pub T);
 
@@ -243,7 +250,7 @@ impl<T> fmt::Display for Closed<T> {
 }
 impl<T> std::error::Error for Closed<T> {}
 
-/// Why a value could not be sent without waiting.
+/// Why [`Sender::try_send`] sent nothing. It returns the value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum TrySendError<T> {
     /// There was no room.
@@ -270,12 +277,12 @@ impl<T> fmt::Display for TrySendError<T> {
 }
 impl<T> std::error::Error for TrySendError<T> {}
 
-/// Why no value could be received without waiting.
+/// Why [`Receiver::try_receive`] received nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TryReceiveError {
-    /// There is none.
+    /// No value is there.
     Empty,
-    /// There is none, and all senders are gone.
+    /// No value is there, and all senders are gone.
     Closed,
 }
 

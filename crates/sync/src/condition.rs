@@ -1,17 +1,18 @@
-//! Waiting until something may have become true, with a lock on what it is about.
+//! A condition variable: a lock, and waiters that release it until they are notified.
 
 use crate::semaphore::{Acquire, Permit, Semaphore};
-use crate::waiters::{Line, Shared, Ticket};
+use crate::waiters::{SharedState, Ticket, Waiters};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-/// A lock, and a line of those who let go of it until they are notified: POSIX's condition variable and
-/// Python's `threading.Condition`, which gevent and eventlet have, too.
+/// A condition variable with its lock: that of POSIX, and Python's `threading.Condition`, which
+/// gevent and eventlet have, too.
 ///
-/// The lock is fair, and its own; it cannot be taken twice by the same task. Nobody wakes for nothing,
-/// but another one may have come first: look again, in a loop.
+/// A waiter releases the lock until it is notified. The lock is fair, and a task cannot take it
+/// twice. There are no spurious wake-ups, but another task may run between the notification and the
+/// waiter: check the condition again, in a loop.
 ///
 /// ```
 /// use oneloop_core::EventLoop;
@@ -38,15 +39,15 @@ use std::task::{Context, Poll, ready};
 #[derive(Clone)]
 pub struct Condition {
     lock: Semaphore,
-    line: Shared<Line>,
+    line: SharedState<Waiters>,
 }
 
 impl Condition {
-    /// One that nobody has locked.
+    /// Creates a condition that is not locked.
     pub fn new() -> Self {
         Condition {
             lock: Semaphore::new(1),
-            line: Shared::new(Line::default()),
+            line: SharedState::new(Waiters::default()),
         }
     }
 
@@ -58,33 +59,33 @@ impl Condition {
         }
     }
 
-    /// Takes the lock, if nobody has it or waits for it.
+    /// Takes the lock, if no task holds it or waits for it.
     pub fn try_lock(&self) -> Option<ConditionGuard> {
         self.lock.try_acquire().map(|permit| self.guard(permit))
     }
 
-    /// Lets the first who waits go on, if somebody does. As in POSIX, whether the lock is held or not.
+    /// Notifies the first waiter, if there is one. As in POSIX, the lock may be held or not.
     pub fn notify_one(&self) {
         self.notify(1);
     }
 
-    /// Lets the first so many who wait go on.
+    /// Notifies the first `count` waiters.
     pub fn notify(&self, count: usize) {
-        self.line.change(|line, after| {
+        self.line.change(|line, effects| {
             for _ in 0..count.min(line.waiting()) {
-                line.admit(after);
+                line.admit(effects);
             }
         });
     }
 
-    /// Lets all who wait go on.
+    /// Notifies all waiters.
     pub fn notify_all(&self) {
-        self.line.change(Line::admit_all);
+        self.line.change(Waiters::admit_all);
     }
 
-    /// How many wait and were not notified yet.
+    /// Returns the number of waiters that were not notified yet.
     pub fn waiting(&self) -> usize {
-        self.line.look(Line::waiting)
+        self.line.look(Waiters::waiting)
     }
 
     fn guard(&self, permit: Permit) -> ConditionGuard {
@@ -110,7 +111,7 @@ impl fmt::Debug for Condition {
     }
 }
 
-/// The future of [`Condition::lock`]; it takes its place in line when it is first polled.
+/// The future of [`Condition::lock`]; it takes its ticket when it is first polled.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct ConditionLock {
@@ -129,16 +130,17 @@ impl Future for ConditionLock {
 
 /// The lock of a [`Condition`], held until this is dropped.
 #[derive(Debug)]
-#[must_use = "dropped at once, a lock is given back at once"]
+#[must_use = "a guard that is dropped at once releases the lock at once"]
 pub struct ConditionGuard {
     permit: Permit,
     condition: Condition,
 }
 
 impl ConditionGuard {
-    /// Lets go of the lock, waits to be notified, and then for the lock.
+    /// Releases the lock, waits for a notification, and then waits for the lock.
     ///
-    /// Cancel safe: the lock is not held then, and a notification that came goes to the next in line.
+    /// Cancel safe: a dropped wait does not hold the lock, and passes its notification, if it has
+    /// one, to the next waiter.
     pub fn wait(self) -> ConditionWait {
         ConditionWait {
             acquire: self.condition.lock.acquire(),
@@ -149,29 +151,35 @@ impl ConditionGuard {
     }
 }
 
-/// The future of [`ConditionGuard::wait`]; when it is first polled it takes its place in line and lets
-/// go of the lock.
+/// The future of [`ConditionGuard::wait`]; when it is first polled, it takes its ticket and
+/// releases the lock.
+///
+/// ```text
+///  holds the lock ──first poll──▶ in line ──notify──▶ notified ──lock──▶ ready
+///                                   │                    │
+///                                   └─ drop: leaves      └─ drop: the next one is notified
+/// ```
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct ConditionWait {
     condition: Condition,
-    /// None once it was polled.
+    /// `None` once it was polled.
     permit: Option<Permit>,
-    /// Kept until the lock is had, so that a notification can be passed on until then.
+    /// Kept until the lock is taken, so that until then a drop can pass the notification on.
     ticket: Option<Ticket<()>>,
     acquire: Acquire,
 }
 
 impl ConditionWait {
-    fn leave(&mut self, is_through: bool) {
+    fn leave(&mut self, has_lock: bool) {
         let Some(ticket) = self.ticket.take() else {
             return;
         };
-        self.condition.line.change(|line, after| {
+        self.condition.line.change(|line, effects| {
             let is_notified = line.is_admitted(ticket);
-            line.leave(ticket, after);
-            if is_notified && !is_through {
-                line.admit(after);
+            line.leave(ticket, effects);
+            if is_notified && !has_lock {
+                line.admit(effects);
             }
         });
     }
@@ -183,16 +191,17 @@ impl Future for ConditionWait {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<ConditionGuard> {
         let this = self.get_mut();
         let ticket = &mut this.ticket;
-        let notified = this.condition.line.poll(cx, |line, waker, after| {
+        let notified = this.condition.line.poll(cx, |line, waker, effects| {
             if ticket.is_some_and(|ticket| line.is_admitted(ticket)) {
                 return Poll::Ready(());
             }
             if let Some(waker) = waker.take() {
-                line.wait(ticket, waker, || (), after);
+                line.wait(ticket, waker, || (), effects);
             }
             Poll::Pending
         });
-        drop(this.permit.take()); // whoever has the lock from now on finds us in line
+        // After the task is in line: a notifier that takes the lock now must find it there.
+        drop(this.permit.take());
         ready!(notified);
         let permit = ready!(Pin::new(&mut this.acquire).poll(cx));
         this.leave(true);

@@ -1,4 +1,4 @@
-//! What lives on one loop, used from other threads and other loops.
+//! Names for values of one loop, for other threads and their loops.
 
 use crate::{
     BoundedSemaphore, CappedSemaphore, Condition, Event, OneShot, Queue, RLock, Receiver,
@@ -20,11 +20,11 @@ use std::thread::{self, Thread, ThreadId};
 type Value = Rc<dyn Any>;
 
 thread_local! {
-    /// What other threads have names for; it never leaves this one.
+    /// The values that other threads have names for. They never leave this thread.
     static VALUES: RefCell<Slots<Value>> = RefCell::default();
 }
 
-/// Names a value of the loop's thread. While it exists, the loop is alive and the value is there.
+/// The name of a value on a loop's thread. While it exists, the loop lives and so does the value.
 struct Home {
     remote: Remote,
     thread: ThreadId,
@@ -35,26 +35,36 @@ impl Drop for Home {
     fn drop(&mut self) {
         let key = self.value;
         let remove = move || {
-            // At the thread's end, the values are gone with it.
+            // `try_with`: while the thread ends, `VALUES` may be gone with its values.
             let value = VALUES.try_with(|values| values.borrow_mut().remove(key));
             drop(value);
         };
         if thread::current().id() == self.thread {
             remove();
         } else {
-            // When the loop is gone, the value stays until its thread ends.
+            // Fails when the loop is gone. The value is not `Send`, so it stays until its thread
+            // ends.
             let _ = self.remote.run(move |_| remove());
         }
     }
 }
 
-/// A primitive, or whatever else lives on one loop, as other threads know it: `Send` and `Sync`, though
-/// the thing itself is not.
+/// A name for a primitive, or any other value of one loop: `Send` and `Sync`, even if the value is
+/// not.
 ///
-/// Each type here makes one by its `remote()`; [`Distant::new`] does for anything. All of its code runs
-/// at home, on the loop's thread; only closures go there, and values come back. It keeps that loop
-/// alive, as [`Remote`] does; with the last clone, the value is dropped there. (If the loop is gone by
-/// then, it stays until that thread ends.)
+/// `remote()` of each type of this crate returns one; [`Distant::new`] creates one for any value.
+/// Code that uses the value runs on its loop's thread, at home: closures go there, and results come
+/// back. The name keeps that loop alive, as [`Remote`] does. The drop of the last clone drops the
+/// value at home; if the loop is gone by then, the value stays until that thread ends.
+///
+/// ```text
+///  another thread                           home, the loop's thread
+///
+///  Distant ── run(closure) ──▶ Remote ──▶ a task runs the closure with the value
+///          ── ask(closure) ──▶ Remote ──▶ a task runs the closure, and then its future
+///  Ask ◀── answer ──────── Exchange ◀──── Answerer
+///  Ask ─── drop, cancel ── Exchange ────▶ the task ends, and drops the future
+/// ```
 ///
 /// ```
 /// use oneloop_core::EventLoop;
@@ -77,7 +87,7 @@ pub struct Distant<P> {
 }
 
 impl<P: 'static> Distant<P> {
-    /// Gives a value of that loop a name for other threads.
+    /// Creates a name for a value, which then lives on this loop.
     pub fn new(handle: &Handle, value: P) -> Self {
         let value: Value = Rc::new(value);
         Distant {
@@ -90,11 +100,11 @@ impl<P: 'static> Distant<P> {
         }
     }
 
-    /// Runs a function with the value at home, as a task of its own; calls from one thread run in their
-    /// order. The value outlives it.
+    /// Runs a function with the value, at home, in a task. Calls from one thread run in their
+    /// order. The value lives at least until the function has returned.
     ///
     /// # Errors
-    /// [`LoopGone`] when the loop was dropped; the function is dropped then.
+    /// [`LoopGone`] if the loop was dropped. The function is dropped, too.
     pub fn run(&self, function: impl FnOnce(&P) + Send + 'static) -> Result<(), LoopGone> {
         let distant = self.clone();
         self.home.remote.run(move |_| distant.at_home(function))
@@ -104,14 +114,14 @@ impl<P: 'static> Distant<P> {
         let key = self.home.value;
         let value = VALUES.with(|values| values.borrow().get(key).cloned());
         let value = value.and_then(|value| value.downcast::<P>().ok());
-        function(&value.expect("a value is there as long as its names"))
+        function(&value.expect("a value lives as long as its names"))
     }
 
-    /// Runs a function with the value at home, waits there for the future that it returns, and gives
-    /// what that gives to whoever awaits this, on any loop: `distant.ask(|queue| queue.get()).await`.
+    /// Runs a function with the value, at home, waits there for the future that it returns, and
+    /// returns that future's result to this thread: `distant.ask(|queue| queue.get()).await`.
     ///
-    /// It begins at once, awaited or not. The [`Ask`] keeps the home loop alive and, from when it is
-    /// first polled, the loop that polls it; a virtual clock there does not wait for it.
+    /// The function runs even if the [`Ask`] is never polled. The [`Ask`] keeps the home loop alive
+    /// and, once it has been polled, the loop that polled it. A virtual clock does not wait for it.
     ///
     /// ```
     /// use oneloop_core::EventLoop;
@@ -125,7 +135,7 @@ impl<P: 'static> Distant<P> {
     ///     event_loop.block_on(distant.ask(|question| question.get())).map_err(Into::into)
     /// });
     /// question.send(6 * 7).unwrap();
-    /// event_loop.run()?; // until nobody asks any more
+    /// event_loop.run()?; // until the other thread has its answer
     /// let answer: std::io::Result<i32> = other.join().unwrap();
     /// assert_eq!(answer?, 42);
     /// # Ok::<(), std::io::Error>(())
@@ -136,15 +146,15 @@ impl<P: 'static> Distant<P> {
         F::Output: Send + 'static,
     {
         let exchange: Arc<Mutex<Exchange<F::Output>>> = Arc::default();
-        let teller = Teller {
+        let answerer = Answerer {
             exchange: Arc::clone(&exchange),
         };
         let distant = self.clone();
-        // If the loop is gone, the teller is dropped with the function, and says so.
+        // If the loop is gone, the answerer is dropped with the function, and its drop answers.
         let _ = self.home.remote.run(move |handle| {
             match catch_unwind(AssertUnwindSafe(|| distant.at_home(function))) {
-                Ok(future) => handle.spawn_detached(teller.answer(future)),
-                Err(payload) => teller.tell(Err(JoinError::Panicked(payload))),
+                Ok(future) => handle.spawn_detached(answerer.run(future)),
+                Err(payload) => answerer.send(Err(JoinError::Panicked(payload))),
             }
         });
         Ask {
@@ -154,13 +164,14 @@ impl<P: 'static> Distant<P> {
         }
     }
 
-    /// As [`Distant::ask`], for a thread without a loop: it sleeps until the answer comes.
+    /// As [`Distant::ask`], but blocks the thread until the answer comes: for threads without a
+    /// loop.
     ///
     /// # Errors
-    /// As [`Ask`].
+    /// Those of [`Ask`].
     ///
     /// # Panics
-    /// Inside a loop, which would stand still.
+    /// Inside a loop, because it would block that loop.
     pub fn ask_blocking<F>(
         &self,
         function: impl FnOnce(&P) -> F + Send + 'static,
@@ -200,7 +211,7 @@ impl<P> fmt::Debug for Distant<P> {
     }
 }
 
-/// Wakes a thread that sleeps.
+/// Wakes a parked thread.
 struct Unpark(Thread);
 
 impl Wake for Unpark {
@@ -209,12 +220,14 @@ impl Wake for Unpark {
     }
 }
 
-/// What who asks and who answers share.
+/// Where the task at home leaves the answer for the [`Ask`] of another thread.
 struct Exchange<T> {
     answer: Option<Result<T, JoinError>>,
+    /// Wakes the task that polls the [`Ask`].
     asker: Option<Waker>,
+    /// Wakes the task at home.
     answerer: Option<Waker>,
-    /// It was answered, or nobody wants the answer any more.
+    /// The answer was sent, or the [`Ask`] is gone.
     is_over: bool,
 }
 
@@ -229,22 +242,22 @@ impl<T> Default for Exchange<T> {
     }
 }
 
-/// Nothing that holds the lock can leave the inside half-changed.
+// A poisoned lock is taken all the same: no code that holds it leaves the exchange half changed.
 fn lock<T>(exchange: &Mutex<T>) -> MutexGuard<'_, T> {
     exchange.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The side at home: it answers, or its drop does.
-struct Teller<T> {
+/// The side at home. It sends one answer; if it is dropped before, its drop sends an error.
+struct Answerer<T> {
     exchange: Arc<Mutex<Exchange<T>>>,
 }
 
-impl<T> Teller<T> {
-    /// Waits for the answer for as long as somebody wants it.
-    async fn answer(self, future: impl Future<Output = T>) {
+impl<T> Answerer<T> {
+    /// Runs the future until it is ready or the [`Ask`] is gone, and sends its result.
+    async fn run(self, future: impl Future<Output = T>) {
         let mut future = pin!(future);
         let answer = poll_fn(|cx| {
-            if self.is_cancelled(cx) {
+            if self.is_canceled(cx) {
                 return Poll::Ready(None);
             }
             match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
@@ -253,23 +266,23 @@ impl<T> Teller<T> {
             }
         });
         if let Some(answer) = answer.await {
-            self.tell(answer);
+            self.send(answer);
         }
     }
 
-    /// True when nobody wants the answer; who cancels from here on wakes this.
-    fn is_cancelled(&self, cx: &mut Context<'_>) -> bool {
+    /// True if the [`Ask`] is gone. If it goes later, it wakes this task.
+    fn is_canceled(&self, cx: &mut Context<'_>) -> bool {
         let waker = cx.waker().clone(); // foreign code, so before the lock
         let mut exchange = lock(&self.exchange);
         let before = exchange.answerer.replace(waker);
-        let is_cancelled = exchange.is_over; // and not by us
+        let is_canceled = exchange.is_over; // no answer was sent yet, so the `Ask` ended it
         drop(exchange);
         drop(before);
-        is_cancelled
+        is_canceled
     }
 
-    /// The first answer is the one; if nobody wants it, it is dropped.
-    fn tell(&self, answer: Result<T, JoinError>) {
+    /// Sends the answer, unless one was sent before or the [`Ask`] is gone.
+    fn send(&self, answer: Result<T, JoinError>) {
         let mut exchange = lock(&self.exchange);
         let unwanted = match std::mem::replace(&mut exchange.is_over, true) {
             true => Some(answer),
@@ -277,6 +290,7 @@ impl<T> Teller<T> {
         };
         let wakers = (exchange.asker.take(), exchange.answerer.take());
         drop(exchange);
+        // Wakers and answers are foreign code, which may use this exchange: so after the lock.
         drop_guarded(unwanted);
         if let Some(asker) = wakers.0 {
             wake_guarded(asker);
@@ -284,30 +298,30 @@ impl<T> Teller<T> {
     }
 }
 
-impl<T> Drop for Teller<T> {
+impl<T> Drop for Answerer<T> {
     fn drop(&mut self) {
-        self.tell(Err(JoinError::Cancelled));
+        self.send(Err(JoinError::Cancelled));
     }
 }
 
-/// The answer from home: see [`Distant::ask`].
+/// The future of [`Distant::ask`]: the answer from home.
 ///
-/// As a future it gives `Result<T, JoinError>`: [`JoinError::Cancelled`] when the home loop was dropped,
-/// [`JoinError::Panicked`] when the function or its future did. Polled again after that, it is pending
-/// for ever.
+/// Its output is `Result<T, JoinError>`: [`JoinError::Cancelled`] when the home loop was dropped,
+/// [`JoinError::Panicked`] when the function or its future panicked. If it is polled again after
+/// that, it is pending forever.
 ///
-/// Dropped, it ends the wait at home. An answer that had come is dropped with it: [`Ask::cancel`] gives
-/// that.
-#[must_use = "dropped at once, it ends the wait at home"]
+/// Its drop ends the wait at home, and drops an answer that has come. [`Ask::cancel`] returns that
+/// answer.
+#[must_use = "an `Ask` that is dropped at once ends the wait at home"]
 pub struct Ask<T> {
     exchange: Arc<Mutex<Exchange<T>>>,
     _home: Arc<Home>,
-    /// Keeps the loop alive that waits here.
+    /// Keeps the loop alive on which this waits.
     asker: Option<Remote>,
 }
 
 impl<T> Ask<T> {
-    /// Ends the wait; gives the answer, if it has come already.
+    /// Ends the wait, and returns the answer if it has come already.
     pub fn cancel(self) -> Option<Result<T, JoinError>> {
         self.end()
     }
@@ -362,10 +376,10 @@ impl<T> fmt::Debug for Ask<T> {
 macro_rules! can_be_distant {
     ($($name:ident $(<$value:ident>)?),*) => {$(
         impl $(<$value: 'static>)? $name $(<$value>)? {
-            /// A name for this that other threads can use: see [`Distant`]. It keeps the loop alive.
+            /// Returns a name that other threads can use: see [`Distant`]. It keeps the loop alive.
             ///
             /// # Panics
-            /// Outside of a loop: [`Distant::new`] takes the one it is to be.
+            /// Outside of a loop. [`Distant::new`] takes the loop as an argument.
             pub fn remote(&self) -> Distant<Self> {
                 Distant::new(&Handle::current(), self.clone())
             }

@@ -1,25 +1,30 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::print_stdout, clippy::print_stderr)] // both panic: `oneloop_core::report` does not
-//! What tasks wait for each other with: events, semaphores, queues, channels. Every style uses these.
+//! Events, semaphores, queues and channels: primitives by which tasks wait for each other, in every
+//! style.
 //!
 //! | | |
 //! |---|---|
-//! | [`Event`] | something happened, and can happen again |
-//! | [`OneShot`] | a value that comes once, for all who wait |
-//! | [`Semaphore`], [`BoundedSemaphore`], [`CappedSemaphore`] | so many at a time |
-//! | [`Queue`] | values from many to many: first in first out, last in first out, or the smallest first |
-//! | [`channel`] | a queue that ends when one side is gone |
+//! | [`Event`] | a flag that tasks wait for |
+//! | [`OneShot`] | a value that is sent once, to any number of waiters |
+//! | [`Semaphore`], [`BoundedSemaphore`], [`CappedSemaphore`] | at most that many tasks at a time |
+//! | [`Queue`] | values from many tasks to many, in one of three orders |
+//! | [`channel`] | a queue that closes when one side is gone |
+//! | [`RLock`], [`Condition`] | the lock that its owner can take again; the condition variable |
+//! | [`ResourcePool`] | things that are expensive to create, lent to one task at a time |
+//! | [`Distant`] | any of these, from other threads |
 //!
-//! **Each is a handle** on state of this thread: clone it into whoever needs it, for next to nothing.
+//! **Each is a handle** on state of this thread. A clone is one more handle, and costs next to
+//! nothing.
 //!
-//! **What may wait returns a future**, `'static` and cancel safe. It takes its place in line when it is
-//! first polled; it leaves with its drop, and whatever it was about to get goes to the next in line.
-//! So nothing is lost, and nobody is left asleep. Who is woken before whom is decided by the order of
-//! coming, and who is woken runs in that order. (What is there may still be taken by who runs before:
-//! see [`Queue::fair`] and [`Semaphore::barging`].)
+//! **A method that may wait returns a future**, `'static` and cancel safe. The future takes its
+//! ticket, a place in line, when it is first polled. Its drop gives the ticket up, and the next
+//! waiter gets what this one was about to get. So nothing is lost, and no waiter sleeps on. Waiters
+//! are woken, and run, in the order in which they came. (A task that runs before them may still
+//! take what is there: see [`Queue::fair`] and [`Semaphore::barging`].)
 //!
-//! **Waiting does not keep the loop alive**: whoever could end the wait does. A loop in which everybody
-//! waits for somebody else ends.
+//! **Waiting does not keep the loop alive.** What could end the wait does: a timer, a socket,
+//! another thread. A loop in which all tasks wait for each other ends.
 //!
 //! ```
 //! use oneloop_core::{EventLoop, yield_now};
@@ -43,9 +48,11 @@ mod channel;
 mod condition;
 mod distant;
 mod event;
+mod gate;
 mod one_shot;
 mod order;
 mod queue;
+mod queue_state;
 mod resource_pool;
 mod rlock;
 mod semaphore;

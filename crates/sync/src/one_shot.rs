@@ -1,4 +1,4 @@
-//! A value that comes once.
+//! A value that is sent once, to any number of waiters.
 
 use crate::event::{Event, UntilSet};
 use std::cell::RefCell;
@@ -8,8 +8,8 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-/// A value that somebody sends once and anybody may wait for: gevent's `AsyncResult`, eventlet's
-/// `Event`. Where it may fail, let it be a `Result`.
+/// A value that one task sends and any number of tasks wait for: gevent's `AsyncResult`, eventlet's
+/// `Event`. Send a `Result` where there may be an error instead.
 ///
 /// ```
 /// use oneloop_core::EventLoop;
@@ -23,30 +23,30 @@ use std::task::{Context, Poll};
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct OneShot<T> {
-    inner: Rc<Inner<T>>,
+    state: Rc<OneShotState<T>>,
 }
 
-struct Inner<T> {
-    /// Shared for the length of a `T::clone`, which so runs with nothing borrowed.
+struct OneShotState<T> {
+    // In an `Rc`, so that `T::clone`, which is foreign code, runs after the borrow (rule 1).
     value: RefCell<Option<Rc<T>>>,
     sent: Event,
 }
 
 impl<T> OneShot<T> {
-    /// One whose value is still to come.
+    /// Creates one whose value has not been sent.
     pub fn new() -> Self {
         OneShot {
-            inner: Rc::new(Inner {
+            state: Rc::new(OneShotState {
                 value: RefCell::new(None),
                 sent: Event::new(),
             }),
         }
     }
 
-    /// Sends the value, and wakes all who wait, first come first.
+    /// Sends the value, and wakes all waiters in the order in which they came.
     ///
     /// # Errors
-    /// Gives the value back when one was sent before: that one stays.
+    /// Returns the value if one was sent before. That one stays.
     pub fn send(&self, value: T) -> Result<(), T> {
         if self.is_sent() {
             return Err(value);
@@ -55,41 +55,41 @@ impl<T> OneShot<T> {
         Ok(())
     }
 
-    /// Sends the value, in place of the one before if there is one: a second `set` of gevent's
-    /// `AsyncResult`. Who was woken and has not run yet gets this one, too.
+    /// Sends the value, and replaces one that was sent before: a second `set` of gevent's
+    /// `AsyncResult`. Waiters that were woken and have not run yet get this value.
     pub fn replace(&self, value: T) {
-        let before = self.inner.value.replace(Some(Rc::new(value)));
-        self.inner.sent.set();
+        let before = self.state.value.replace(Some(Rc::new(value)));
+        self.state.sent.set();
         drop(before);
     }
 
-    /// True once a value was sent.
+    /// True once a value has been sent.
     pub fn is_sent(&self) -> bool {
-        self.inner.value.borrow().is_some()
+        self.state.value.borrow().is_some()
     }
 
-    /// How many wait for the value.
+    /// Returns the number of tasks that wait for the value.
     pub fn waiting(&self) -> usize {
-        self.inner.sent.waiting()
+        self.state.sent.waiting()
     }
 
-    /// A clone of the value, if it was sent.
+    /// Returns a clone of the value, if it was sent.
     pub fn try_get(&self) -> Option<T>
     where
         T: Clone,
     {
-        let value = self.inner.value.borrow().clone();
+        let value = self.state.value.borrow().clone();
         value.map(|value| T::clone(&value))
     }
 
-    /// Waits for the value and gives a clone of it; who comes late has it at once. Cancel safe.
+    /// Waits for the value, and returns a clone of it; at once, if it was sent before. Cancel safe.
     pub fn get(&self) -> OneShotGet<T>
     where
         T: Clone,
     {
         OneShotGet {
             one_shot: self.clone(),
-            sent: self.inner.sent.until_set(),
+            sent: self.state.sent.until_set(),
         }
     }
 }
@@ -97,7 +97,7 @@ impl<T> OneShot<T> {
 impl<T> Clone for OneShot<T> {
     fn clone(&self) -> Self {
         OneShot {
-            inner: Rc::clone(&self.inner),
+            state: Rc::clone(&self.state),
         }
     }
 }
@@ -117,7 +117,7 @@ impl<T> fmt::Debug for OneShot<T> {
     }
 }
 
-/// The future of [`OneShot::get`]; it takes its place in line when it is first polled.
+/// The future of [`OneShot::get`]; it takes its ticket when it is first polled.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct OneShotGet<T> {
@@ -132,7 +132,7 @@ impl<T: Clone> Future for OneShotGet<T> {
         let this = self.get_mut();
         Pin::new(&mut this.sent).poll(cx).map(|()| {
             let value = this.one_shot.try_get();
-            value.expect("the event says that it was sent")
+            value.expect("the event is set after the value")
         })
     }
 }

@@ -1,9 +1,9 @@
-//! Which of a queue's values is the next one.
+//! The items of a queue, in the order in which they are taken.
 
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, VecDeque};
 
-/// What a queue holds, in one of three orders.
+/// The items of a queue, in one of three orders.
 pub(crate) enum Items<T> {
     Fifo(VecDeque<T>),
     Lifo(Vec<T>),
@@ -27,7 +27,7 @@ impl<T> Items<T> {
         }
     }
 
-    /// What [`Items::pop`] would give.
+    /// The item that [`Items::pop`] would return.
     pub(crate) fn next(&self) -> Option<&T> {
         match self {
             Items::Fifo(items) => items.front(),
@@ -45,11 +45,13 @@ impl<T> Items<T> {
     }
 }
 
-/// The smallest first; of equals, the one that came first.
+/// A heap that returns the smallest item first; of equal ones, the one that was pushed first.
 pub(crate) struct Priorities<T> {
     heap: BinaryHeap<Ranked<T>>,
+    /// How many items were ever pushed.
     pushed: u64,
-    /// `T::cmp`: only who makes such a queue has to know that there is one.
+    // `T::cmp` as a pointer, so that only the constructor needs `T: Ord`: every other kind of queue
+    // takes values that have no order.
     compare: fn(&T, &T) -> Ordering,
 }
 
@@ -74,9 +76,10 @@ impl<T> Priorities<T> {
     }
 }
 
-/// The greatest is the one to be taken first, as `BinaryHeap` has it.
+/// An item with its rank. `BinaryHeap` pops the greatest, so the order is reversed.
 struct Ranked<T> {
     value: T,
+    /// Counts up with each push, since a heap alone does not keep the order of equal items.
     number: u64,
     compare: fn(&T, &T) -> Ordering,
 }

@@ -1,263 +1,20 @@
-//! Values from those who have them to those who want them.
+//! Values from many tasks to many tasks.
 
-use crate::event::Gate;
 use crate::order::{Items, Priorities};
-use crate::turnstile::Turnstile;
-use crate::waiters::{After, Shared, Ticket};
+use crate::queue_state::{Empty, NothingUnfinished, QueueState};
+use crate::waiters::{SharedState, Ticket};
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
-/// The two lines before a queue, and what is in it.
+/// A queue from many tasks to many tasks: gevent's and eventlet's `Queue`, in all its kinds.
 ///
-/// A value is taken, and room is used, by who gets or puts when it runs, not by who wakes it; in a fair
-/// queue, what is there for those in line is for nobody else. So a queue of one alternates between
-/// putting and getting, and the smallest value is the smallest when it is taken. Of those who wait for room, each is
-/// woken when the one before has run, and so behind the getter that this one has woken: they take turns
-/// with many of them, too, as in gevent. Where they hold their values out, a getter that finds none in
-/// the queue takes the first of those, and goes on before its putter, as in eventlet.
-pub(crate) struct State<T> {
-    items: Items<T>,
-    capacity: Option<usize>,
-    /// Waits for values: those in the queue and those that are held out in the other line.
-    getters: Turnstile,
-    /// Waits for room; at a rendezvous there is none.
-    putters: Turnstile<Option<T>>,
-    /// Who waits for room holds its value out, until there is room or a getter takes it.
-    holds_out: bool,
-    /// What is there for those in line is not for who comes.
-    fair: bool,
-    unfinished: usize,
-    finished: Gate,
-    /// One side of a channel is gone.
-    closed: bool,
-}
-
-impl<T> State<T> {
-    fn is_rendezvous(&self) -> bool {
-        self.capacity == Some(0)
-    }
-
-    fn count_unfinished(&mut self) {
-        self.unfinished += 1;
-        self.finished.shut();
-    }
-
-    fn push(&mut self, value: T, after: &mut After) {
-        self.items.push(value);
-        self.count_unfinished();
-        self.getters.add(after);
-    }
-
-    fn count_room(&mut self, after: &mut After) {
-        let room = match self.capacity {
-            Some(capacity) => capacity.saturating_sub(self.items.len()),
-            None => usize::MAX,
-        };
-        self.putters.set(room, after);
-    }
-
-    fn next(&self) -> Option<&T> {
-        let held_out = || self.putters.line.first_held()?.as_ref();
-        self.items.next().or_else(held_out)
-    }
-
-    /// The next value, for somebody who may have it.
-    fn pop(&mut self, after: &mut After) -> T {
-        let value = match self.items.pop() {
-            Some(value) => {
-                self.count_room(after);
-                value
-            }
-            None => {
-                self.count_unfinished();
-                let held_out = self.putters.line.dismiss(after).and_then(Option::take);
-                self.putters.settle(after);
-                held_out.expect("the getters' turnstile counts what there is")
-            }
-        };
-        if self.closed && self.getters.available() == 1 {
-            self.getters.line.wake_all(after); // there is nothing to come
-        }
-        value
-    }
-
-    fn try_put(&mut self, value: T, after: &mut After) -> Result<(), T> {
-        let may_pass = match self.is_rendezvous() {
-            true => self.getters.line.waiting() > 0 && self.putters.line.waiting() == 0,
-            false => self.may_put(None),
-        };
-        if self.closed || !may_pass {
-            return Err(value);
-        }
-        if !self.is_rendezvous() {
-            self.putters.pass(&mut None, after);
-        }
-        self.push(value, after);
-        Ok(())
-    }
-
-    /// Gives the value back when the queue is closed.
-    fn poll_put(
-        &mut self,
-        ticket: &mut Option<Ticket<Option<T>>>,
-        value: &mut Option<T>,
-        waker: &mut Option<Waker>,
-        after: &mut After,
-    ) -> Poll<Result<(), T>> {
-        if self.closed {
-            let offered = ticket.take().and_then(|t| self.give_up_put(t, after));
-            return Poll::Ready(match value.take().or(offered) {
-                Some(value) => Err(value),
-                None => Ok(()), // a getter has taken it
-            });
-        }
-        if let Some(through) = ticket.take_if(|ticket| self.putters.line.is_dismissed(*ticket)) {
-            self.putters.give_up(through, after);
-            return Poll::Ready(Ok(()));
-        }
-        if self.may_put(*ticket) {
-            if let Some(value) = value.take() {
-                self.push(value, after);
-            }
-            if let Some(held_out) = self.putters.pass(ticket, after).flatten() {
-                self.items.push(held_out); // the getters know of it
-                self.count_unfinished();
-            }
-            return Poll::Ready(Ok(()));
-        }
-        let Some(waker) = waker.take() else {
-            return Poll::Pending;
-        };
-        let held_out = value.take_if(|_| self.holds_out);
-        let is_held_out = held_out.is_some();
-        self.putters.line.wait(ticket, waker, || held_out, after);
-        if is_held_out {
-            self.getters.add(after);
-        }
-        Poll::Pending
-    }
-
-    fn may_put(&self, ticket: Option<Ticket<Option<T>>>) -> bool {
-        let barges = !self.fair && ticket.is_none() && self.putters.available() > 0;
-        barges || self.putters.may_pass(ticket)
-    }
-
-    /// Gives back a value that was held out, and that no getter has taken.
-    fn give_up_put(&mut self, ticket: Ticket<Option<T>>, after: &mut After) -> Option<T> {
-        if self.putters.line.is_dismissed(ticket) {
-            return self.putters.give_up(ticket, after); // there is nothing left
-        }
-        let held_out = self.putters.give_up(ticket, after);
-        if held_out.is_some() {
-            self.getters.remove(after);
-        }
-        held_out
-    }
-
-    fn try_get(&mut self, after: &mut After) -> Result<T, Empty> {
-        if self.may_take() {
-            let value = self.pop(after);
-            self.getters.pass(&mut None, after);
-            return Ok(value);
-        }
-        match self.is_drained() {
-            true => Err(Empty::ForEver),
-            false => Err(Empty::ForNow),
-        }
-    }
-
-    fn is_drained(&self) -> bool {
-        self.closed && self.getters.available() == 0
-    }
-
-    /// None when the queue is closed, and nothing left in it.
-    fn poll_get(
-        &mut self,
-        ticket: &mut Option<Ticket<()>>,
-        waker: &mut Option<Waker>,
-        after: &mut After,
-    ) -> Poll<Option<T>> {
-        if self.may_get(*ticket) {
-            let value = self.pop(after);
-            self.getters.pass(ticket, after);
-            return Poll::Ready(Some(value));
-        }
-        if self.is_drained() {
-            self.give_up_get(ticket, after);
-            return Poll::Ready(None);
-        }
-        self.wait_to_get(ticket, waker, after);
-        Poll::Pending
-    }
-
-    fn poll_peek(
-        &mut self,
-        ticket: &mut Option<Ticket<()>>,
-        waker: &mut Option<Waker>,
-        after: &mut After,
-    ) -> Poll<T>
-    where
-        T: Clone,
-    {
-        if self.may_get(*ticket) {
-            let value = self.next().cloned();
-            self.give_up_get(ticket, after);
-            let value = value.expect("the getters' turnstile counts what there is");
-            return Poll::Ready(value);
-        }
-        self.wait_to_get(ticket, waker, after);
-        Poll::Pending
-    }
-
-    /// Who comes waits in line for a moment, at a rendezvous and while somebody whose value was taken out
-    /// of its hands has not run: so each put is through before the next value is got.
-    fn may_get(&self, ticket: Option<Ticket<()>>) -> bool {
-        let is_between = self.items.len() == 0 && self.putters.line.dismissed() > 0;
-        match ticket {
-            Some(_) => self.getters.may_pass(ticket),
-            None => !(self.is_rendezvous() || is_between) && self.may_take(),
-        }
-    }
-
-    /// True if there is a value for somebody who is not in line.
-    fn may_take(&self) -> bool {
-        let barges = !self.fair && !self.is_rendezvous() && self.getters.available() > 0;
-        barges || self.getters.may_pass(None)
-    }
-
-    fn wait_to_get(
-        &mut self,
-        ticket: &mut Option<Ticket<()>>,
-        waker: &mut Option<Waker>,
-        after: &mut After,
-    ) {
-        if let Some(waker) = waker.take() {
-            self.getters.line.wait(ticket, waker, || (), after);
-            self.getters.settle(after); // at a rendezvous, something may be there
-        }
-    }
-
-    fn give_up_get(&mut self, ticket: &mut Option<Ticket<()>>, after: &mut After) {
-        if let Some(ticket) = ticket.take() {
-            self.getters.give_up(ticket, after);
-        }
-    }
-}
-
-/// Why there is nothing to get.
-pub(crate) enum Empty {
-    ForNow,
-    ForEver,
-}
-
-/// Values from many to many: gevent's and eventlet's `Queue`, with their kinds.
-///
-/// Getters are woken in the order in which they came, and so are putters. As in gevent and eventlet, who
-/// runs takes what is there, though another one was woken for it, which then waits on in its place: of
-/// two who get in a loop, one works off all that was put meanwhile. [`Queue::fair`] has them take turns.
+/// Getters are woken in the order in which they came, and so are putters. As in gevent and
+/// eventlet, the task that runs takes what is there, even if another task was woken for it; that
+/// one keeps its place in line. So of two tasks that get in a loop, one may take everything that
+/// was put meanwhile. [`Queue::fair`] makes them take turns.
 ///
 /// | | gevent | eventlet |
 /// |---|---|---|
@@ -268,8 +25,8 @@ pub(crate) enum Empty {
 /// | [`Queue::lifo`], [`Queue::priority`] | `LifoQueue`, `PriorityQueue` | the same |
 /// | [`Queue::task_done`], [`Queue::join`] | `JoinableQueue` | `Queue` |
 ///
-/// The queue is borrowed while it compares values of a [`Queue::priority`] and while [`Queue::peek`]
-/// clones one: a `cmp` or `clone` that uses the same queue panics.
+/// The queue is borrowed while it compares values of a [`Queue::priority`] and while
+/// [`Queue::peek`] clones one: a `cmp` or `clone` that uses the same queue panics.
 ///
 /// ```
 /// use oneloop_core::EventLoop;
@@ -279,7 +36,7 @@ pub(crate) enum Empty {
 /// let names = queue.clone();
 /// event_loop.handle().spawn(async move {
 ///     for name in ["a", "b", "c"] {
-///         names.put(name).await; // the third one waits for room
+///         names.put(name).await; // the third put waits for room
 ///     }
 /// });
 /// event_loop.block_on(async {
@@ -290,23 +47,24 @@ pub(crate) enum Empty {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct Queue<T> {
-    pub(crate) state: Shared<State<T>>,
+    state: SharedState<QueueState<T>>,
 }
 
 impl<T> Queue<T> {
-    /// A queue in which there is always room: who puts never waits.
+    /// Creates a queue that always has room: a put never waits.
     pub fn unbounded() -> Self {
         Queue::with(Items::Fifo(VecDeque::new()), None)
     }
 
-    /// A queue with room for that many; with none, it is [`Queue::rendezvous`], as in eventlet.
-    /// (gevent's `Queue(0)` is unbounded.)
+    /// Creates a queue with room for `capacity` values. A capacity of 0 is a [`Queue::rendezvous`],
+    /// as in eventlet. (gevent's `Queue(0)` is unbounded.)
     pub fn bounded(capacity: usize) -> Self {
         Queue::with(Items::Fifo(VecDeque::new()), Some(capacity))
     }
 
-    /// As [`Queue::bounded`], but who waits for room holds its value out: a getter that finds none in
-    /// the queue takes it from there, before the putter has gone on. eventlet's `Queue(n)`.
+    /// Creates a bounded queue whose waiting putters hold their values out: a getter that finds the
+    /// queue empty takes the first of those, before its putter continues. This is eventlet's
+    /// `Queue(n)`.
     ///
     /// ```
     /// use oneloop_core::EventLoop;
@@ -321,29 +79,32 @@ impl<T> Queue<T> {
     /// event_loop.block_on(async {
     ///     oneloop_core::yield_now().await;
     ///     assert_eq!(queue.try_get(), Some(1));
-    ///     assert_eq!(queue.try_get(), Some(2)); // a bounded one has to wait for the putter
+    ///     assert_eq!(queue.try_get(), Some(2)); // `bounded` would have to wait for the putter
     /// });
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn handing_over(capacity: usize) -> Self {
         let queue = Queue::bounded(capacity);
-        queue.state.change(|state, _| state.holds_out = true);
+        queue.state.change(|state, _| state.hold_out());
         queue
     }
 
-    /// A queue without room: who puts waits until a getter has the value. That one goes on first, and the
-    /// next value is got when the putter has gone on, as in gevent and eventlet: a get always waits,
-    /// though it be for those only who are ready.
+    /// Creates a queue without room: a put completes when a getter has the value.
+    ///
+    /// The getter continues before the putter, and the next value is got after the putter has
+    /// continued, as in gevent and eventlet. So a get always waits, if only for tasks that are
+    /// ready.
     pub fn rendezvous() -> Self {
         Queue::bounded(0)
     }
 
-    /// The last value in is the first out.
+    /// Creates a queue whose last value in is the first out. A `capacity` of `None` is no limit.
     pub fn lifo(capacity: Option<usize>) -> Self {
         Queue::with(Items::Lifo(Vec::new()), capacity)
     }
 
-    /// The smallest value is the first out; of equals, the one that was put first.
+    /// Creates a queue whose smallest value is the first out; of equal values, the one that was put
+    /// first. A `capacity` of `None` is no limit.
     pub fn priority(capacity: Option<usize>) -> Self
     where
         T: Ord,
@@ -351,9 +112,10 @@ impl<T> Queue<T> {
         Queue::with(Items::Priority(Priorities::default()), capacity)
     }
 
-    /// Lets who comes wait behind those in line, even if a value or room is there that is theirs and
-    /// not used yet: those who get, and those who put, take turns. Of use when it is made; a rendezvous
-    /// is fair in any case.
+    /// Makes the queue fair: a task that comes waits behind those in line, even if a value or room
+    /// is there that they have not taken yet. So getters take turns, and so do putters.
+    ///
+    /// Call it when the queue is created. A rendezvous is always fair.
     ///
     /// ```
     /// use oneloop_core::{EventLoop, yield_now};
@@ -365,7 +127,7 @@ impl<T> Queue<T> {
     ///     let once = queue.clone();
     ///     let once = event_loop.handle().spawn(async move { once.get().await });
     ///     event_loop.block_on(async {
-    ///         yield_now().await; // all wait
+    ///         yield_now().await; // until all wait
     ///         queue.put(1).await;
     ///         queue.put(2).await;
     ///         yield_now().await;
@@ -375,28 +137,20 @@ impl<T> Queue<T> {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn fair(self) -> Self {
-        self.state.change(|state, _| state.fair = true);
+        self.state.change(|state, _| state.make_fair());
         self
     }
 
     fn with(items: Items<T>, capacity: Option<usize>) -> Self {
         Queue {
-            state: Shared::new(State {
-                items,
-                capacity,
-                getters: Turnstile::new(0),
-                putters: Turnstile::one_by_one(capacity.unwrap_or(usize::MAX)),
-                holds_out: capacity == Some(0),
-                fair: false,
-                unfinished: 0,
-                finished: Gate::new(true),
-                closed: false,
-            }),
+            state: SharedState::new(QueueState::new(items, capacity)),
         }
     }
 
-    /// Waits for room, and puts the value in. Cancel safe: dropped before it is ready, it has not put
-    /// the value, which is dropped with it. (At a rendezvous, a getter may have the value already.)
+    /// Waits for room, and puts the value in.
+    ///
+    /// Cancel safe: a put that is dropped before it is ready drops the value, too. (At a
+    /// rendezvous, a getter may have the value already.)
     pub fn put(&self, value: T) -> Put<T> {
         Put {
             queue: self.clone(),
@@ -405,7 +159,8 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Waits for a value, and takes it. Cancel safe: dropped before it is ready, it has taken none.
+    /// Waits for a value, and takes it. Cancel safe: a get that is dropped before it is ready has
+    /// taken none.
     pub fn get(&self) -> Get<T> {
         Get {
             queue: self.clone(),
@@ -413,8 +168,8 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Waits for a value and gives a clone of it, which the next [`Queue::get`] takes. It waits in line
-    /// with those who get. Cancel safe.
+    /// Waits for a value, and returns a clone of it; the next [`Queue::get`] takes the value. It
+    /// waits in line with the getters. Cancel safe.
     pub fn peek(&self) -> Peek<T>
     where
         T: Clone,
@@ -425,97 +180,92 @@ impl<T> Queue<T> {
     /// Puts the value in, if there is room; at a rendezvous, if a getter waits.
     ///
     /// # Errors
-    /// [`Full`] gives the value back.
+    /// [`Full`] returns the value.
     pub fn try_put(&self, value: T) -> Result<(), Full<T>> {
-        let put = |state: &mut State<T>, after: &mut After| state.try_put(value, after);
-        self.state.change(put).map_err(Full)
+        let put = self
+            .state
+            .change(|state, effects| state.try_put(value, effects));
+        put.map_err(Full)
     }
 
-    /// Takes the next value, if there is one; at a rendezvous, one that no getter was woken for.
+    /// Takes the next value, if there is one. At a rendezvous, it takes only a value that no getter
+    /// was woken for.
     pub fn try_get(&self) -> Option<T> {
-        self.state.change(State::try_get).ok()
+        self.state.change(QueueState::try_get).ok()
     }
 
-    /// A clone of what [`Queue::try_get`] would take.
+    /// Returns a clone of the value that [`Queue::try_get`] would take.
     pub fn try_peek(&self) -> Option<T>
     where
         T: Clone,
     {
-        self.state.look(|state| match state.may_take() {
-            true => state.next().cloned(),
-            false => None,
-        })
+        self.state.look(QueueState::try_peek)
     }
 
-    /// How many values are in. At a rendezvous they stay with those who put them.
+    /// Returns the number of values in the queue. At a rendezvous this is nearly always 0: values
+    /// stay with their putters.
     pub fn len(&self) -> usize {
-        self.state.look(|state| state.items.len())
+        self.state.look(QueueState::len)
     }
 
-    /// True when no value is in.
+    /// True if the queue has no value.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// True when there is no room; a rendezvous never has any.
+    /// True if the queue has no room. A rendezvous never has any.
     pub fn is_full(&self) -> bool {
         self.capacity()
             .is_some_and(|capacity| self.len() >= capacity)
     }
 
-    /// For how many values there is room; `None` is no end of it, 0 a rendezvous.
+    /// Returns the maximum number of values: `None` for no limit, 0 for a rendezvous.
     pub fn capacity(&self) -> Option<usize> {
-        self.state.look(|state| state.capacity)
+        self.state.look(QueueState::capacity)
     }
 
-    /// Changes for how many values there is room, and wakes those for whom there is now: `resize` of
-    /// eventlet. What is in stays, though it be more than there is room for.
+    /// Changes the maximum number of values, and wakes the putters that now have room: eventlet's
+    /// `resize`. Values that are in stay in, even if they are more than that.
     ///
     /// # Panics
-    /// When there is to be no room at all, unless it is a [`Queue::handing_over`].
+    /// If `capacity` is `Some(0)`, unless this is a [`Queue::handing_over`].
     #[track_caller]
     pub fn set_capacity(&self, capacity: Option<usize>) {
-        self.state.change(|state, after| {
-            assert!(
-                capacity != Some(0) || state.holds_out,
-                "a queue that does not hand over needs room"
-            );
-            state.capacity = capacity;
-            state.count_room(after);
-        });
+        // No put could complete: there is neither room nor a value held out for a getter.
+        assert!(
+            capacity != Some(0) || self.state.look(QueueState::holds_out),
+            "a queue that does not hand over needs room"
+        );
+        self.state
+            .change(|state, effects| state.set_capacity(capacity, effects));
     }
 
-    /// How many wait for a value, by [`Queue::get`] or [`Queue::peek`], and there is none for them.
+    /// Returns the number of tasks that wait for a value, by [`Queue::get`] or [`Queue::peek`], and
+    /// that no value is there for.
     pub fn getters(&self) -> usize {
-        self.state.look(|state| state.getters.waiting())
+        self.state.look(QueueState::getters)
     }
 
-    /// How many wait for room, and there is none for them.
+    /// Returns the number of tasks that wait for room and that no room is there for.
     pub fn putters(&self) -> usize {
-        self.state.look(|state| state.putters.waiting())
+        self.state.look(QueueState::putters)
     }
 
-    /// Says that the work on one value that was taken is done: see [`Queue::join`].
+    /// Reports that the work on one value is done: see [`Queue::join`].
     ///
     /// # Errors
-    /// [`TaskDoneTooOften`] when it was said for all that were put.
+    /// [`TaskDoneTooOften`] if it was already called for every value that was put.
     pub fn task_done(&self) -> Result<(), TaskDoneTooOften> {
-        self.state.change(|state, after| {
-            let left = state.unfinished.checked_sub(1);
-            state.unfinished = left.ok_or(TaskDoneTooOften)?;
-            if state.unfinished == 0 {
-                state.finished.open(after);
-            }
-            Ok(())
-        })
+        let done = self.state.change(QueueState::task_done);
+        done.map_err(|NothingUnfinished| TaskDoneTooOften)
     }
 
-    /// How many values were put for which [`Queue::task_done`] was not called.
+    /// Returns the number of values that were put and that [`Queue::task_done`] was not called for.
     pub fn unfinished(&self) -> usize {
-        self.state.look(|state| state.unfinished)
+        self.state.look(QueueState::unfinished)
     }
 
-    /// Waits until [`Queue::task_done`] was called for every value that was put. Cancel safe.
+    /// Waits until [`Queue::task_done`] has been called for every value that was put. Cancel safe.
     ///
     /// ```
     /// use oneloop_core::EventLoop;
@@ -540,44 +290,28 @@ impl<T> Queue<T> {
         }
     }
 
-    /// How many values somebody who comes now could get without waiting, and for how many more there is
-    /// room.
+    /// Returns how many values, and how much room, are there for a task that comes now.
     pub(crate) fn free(&self) -> (usize, usize) {
-        self.state
-            .look(|state| (state.getters.free(), state.putters.free()))
+        self.state.look(QueueState::free)
     }
 
-    /// As [`Queue::try_get`], and whether it is of use to wait.
+    /// As [`Queue::try_get`]; the error says whether a value may still come.
     pub(crate) fn try_take(&self) -> Result<T, Empty> {
-        self.state.change(State::try_get)
+        self.state.change(QueueState::try_get)
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.state.look(|state| state.closed)
+        self.state.look(QueueState::is_closed)
     }
 
-    /// Nothing will be put any more; what is in can still be got.
+    /// Fails every later put. Values that are in can still be got.
     pub(crate) fn close(&self) {
-        self.state.change(|state, after| {
-            state.closed = true;
-            state.putters.line.wake_all(after);
-            if state.is_drained() {
-                state.getters.line.wake_all(after);
-            }
-        });
+        self.state.change(QueueState::close);
     }
 
-    /// Nothing will be got any more.
+    /// Drops all values, since no task will get them any more.
     pub(crate) fn clear(&self) {
-        let never = self.state.change(|state, after| {
-            let taken = std::iter::from_fn(|| {
-                state.items.next()?;
-                let value = state.pop(after);
-                state.getters.remove(after);
-                Some(value)
-            });
-            taken.collect::<Vec<_>>()
-        });
+        let never = self.state.change(QueueState::clear);
         drop(never);
     }
 }
@@ -606,20 +340,20 @@ impl<T> fmt::Debug for Queue<T> {
     }
 }
 
-/// The future of [`Queue::put`]; it takes its place in line when it is first polled.
+/// The future of [`Queue::put`]; it takes its ticket when it is first polled.
 ///
 /// # Panics
-/// When it is polled again after it was ready.
+/// If it is polled again after it was ready.
 #[must_use = "futures do nothing unless awaited"]
 pub struct Put<T> {
     queue: Queue<T>,
-    /// None once it is in the queue or, at a rendezvous, in the line.
+    /// `None` once it is an item, or held out in the line.
     value: Option<T>,
     ticket: Option<Ticket<Option<T>>>,
 }
 
 impl<T> Put<T> {
-    /// Gives the value back when the queue is closed.
+    /// Returns the value as the error when the queue is closed.
     pub(crate) fn poll_put(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), T>> {
         let Self {
             queue,
@@ -631,13 +365,13 @@ impl<T> Put<T> {
             "a put was polled after it was ready"
         );
         let state = &queue.state;
-        state.poll(cx, |state, waker, after| {
-            state.poll_put(ticket, value, waker, after)
+        state.poll(cx, |state, waker, effects| {
+            state.poll_put(ticket, value, waker, effects)
         })
     }
 }
 
-// The value is never pinned.
+// A value is moved into the queue and never pinned, so `T` need not be `Unpin`.
 impl<T> Unpin for Put<T> {}
 
 impl<T> Future for Put<T> {
@@ -653,8 +387,8 @@ impl<T> Drop for Put<T> {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket {
             let state = &self.queue.state;
-            let offered = state.change(|state, after| state.give_up_put(ticket, after));
-            drop(offered);
+            let held_out = state.change(|state, effects| state.give_up_put(ticket, effects));
+            drop(held_out); // foreign code, so after the borrow
         }
     }
 }
@@ -665,7 +399,7 @@ impl<T> fmt::Debug for Put<T> {
     }
 }
 
-/// The future of [`Queue::get`]; it takes its place in line when it is first polled.
+/// The future of [`Queue::get`]; it takes its ticket when it is first polled.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct Get<T> {
@@ -674,12 +408,12 @@ pub struct Get<T> {
 }
 
 impl<T> Get<T> {
-    /// None when the queue is closed, and nothing left in it.
+    /// Returns `None` when the queue is closed and nothing is left in it.
     pub(crate) fn poll_get(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
         let Self { queue, ticket } = self;
         let state = &queue.state;
-        state.poll(cx, |state, waker, after| {
-            state.poll_get(ticket, waker, after)
+        state.poll(cx, |state, waker, effects| {
+            state.poll_get(ticket, waker, effects)
         })
     }
 }
@@ -697,15 +431,15 @@ impl<T> Drop for Get<T> {
     fn drop(&mut self) {
         let Self { queue, ticket } = self;
         let state = &queue.state;
-        state.change(|state, after| state.give_up_get(ticket, after));
+        state.change(|state, effects| state.give_up_get(ticket, effects));
     }
 }
 
-/// The future of [`Queue::peek`]; it takes its place in line when it is first polled.
+/// The future of [`Queue::peek`]; it takes its ticket when it is first polled.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct Peek<T> {
-    /// It waits as those who get, and takes nothing.
+    /// Waits as a getter does. Its drop gives the place in line up.
     get: Get<T>,
 }
 
@@ -715,13 +449,13 @@ impl<T: Clone> Future for Peek<T> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         let Get { queue, ticket } = &mut self.get_mut().get;
         let state = &queue.state;
-        state.poll(cx, |state, waker, after| {
-            state.poll_peek(ticket, waker, after)
+        state.poll(cx, |state, waker, effects| {
+            state.poll_peek(ticket, waker, effects)
         })
     }
 }
 
-/// The future of [`Queue::join`]; it takes its place in line when it is first polled.
+/// The future of [`Queue::join`]; it takes its ticket when it is first polled.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct Join<T> {
@@ -735,8 +469,8 @@ impl<T> Future for Join<T> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let Self { queue, ticket } = self.get_mut();
         let state = &queue.state;
-        state.poll(cx, |state, waker, after| {
-            state.finished.poll(ticket, waker, after)
+        state.poll(cx, |state, waker, effects| {
+            state.poll_join(ticket, waker, effects)
         })
     }
 }
@@ -745,11 +479,11 @@ impl<T> Drop for Join<T> {
     fn drop(&mut self) {
         let Self { queue, ticket } = self;
         let state = &queue.state;
-        state.change(|state, after| state.finished.leave(ticket, after));
+        state.change(|state, effects| state.give_up_join(ticket, effects));
     }
 }
 
-/// There was no room: gives the value back.
+/// The error of [`Queue::try_put`]: there was no room. It returns the value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Full<T>(pub T);
 
@@ -765,7 +499,8 @@ impl<T> fmt::Display for Full<T> {
 }
 impl<T> std::error::Error for Full<T> {}
 
-/// [`Queue::task_done`] was called more often than values were put: a `ValueError` in Python.
+/// The error of [`Queue::task_done`]: it was called more often than values were put. Python raises
+/// `ValueError`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TaskDoneTooOften;
 

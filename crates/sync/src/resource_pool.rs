@@ -1,4 +1,4 @@
-//! Things that are dear to make, lent to one task at a time.
+//! Things that are expensive to create, lent to one task at a time.
 
 use crate::semaphore::{Acquire, Permit, Semaphore};
 use std::cell::RefCell;
@@ -10,17 +10,18 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-struct Inner<T> {
-    /// One for each thing that may be lent, whether it is made yet or not.
-    places: Semaphore,
+struct ResourcePoolState<T> {
+    /// One permit for each thing that is not lent, created or not.
+    permits: Semaphore,
+    /// Things that were created and are not lent; the front one is lent next.
     idle: RefCell<VecDeque<T>>,
-    /// The idle one to be lent next is the one that came back last.
+    /// Lends the thing that came back last, not the one that has been idle longest.
     last_first: bool,
     create: Box<dyn Fn() -> T>,
 }
 
-/// Lends things, such as connections, and makes them as they are needed, up to so many: eventlet's
-/// `pools.Pool`. Who comes when all are lent waits, first come first served.
+/// Lends things, such as connections, and creates them when they are needed, up to a maximum:
+/// eventlet's `pools.Pool`. A task that comes when all are lent waits; first come, first served.
 ///
 /// ```
 /// use oneloop_core::EventLoop;
@@ -31,30 +32,30 @@ struct Inner<T> {
 ///     let mut buffer = buffers.get().await;
 ///     buffer.extend_from_slice(b"hello");
 /// });
-/// assert_eq!(buffers.idle(), 1); // it came back, and will be lent again
+/// assert_eq!(buffers.idle(), 1); // the buffer came back, and will be lent again
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct ResourcePool<T> {
-    inner: Rc<Inner<T>>,
+    state: Rc<ResourcePoolState<T>>,
 }
 
 impl<T> ResourcePool<T> {
-    /// A pool of up to so many things, made by that function. The one that has been idle longest is
-    /// lent first, as in eventlet.
+    /// Creates a pool of at most `max` things, which `create` makes. It lends the thing that has
+    /// been idle longest, as in eventlet.
     pub fn new(max: usize, create: impl Fn() -> T + 'static) -> Self {
         ResourcePool::with(max, false, Box::new(create))
     }
 
-    /// As [`ResourcePool::new`], but the one that came back last is lent first: eventlet's
-    /// `order_as_stack`. It keeps few of them busy.
+    /// As [`ResourcePool::new`], but lends the thing that came back last: eventlet's
+    /// `order_as_stack`. This keeps few of them busy.
     pub fn lifo(max: usize, create: impl Fn() -> T + 'static) -> Self {
         ResourcePool::with(max, true, Box::new(create))
     }
 
     fn with(max: usize, last_first: bool, create: Box<dyn Fn() -> T>) -> Self {
         ResourcePool {
-            inner: Rc::new(Inner {
-                places: Semaphore::new(max),
+            state: Rc::new(ResourcePoolState {
+                permits: Semaphore::new(max),
                 idle: RefCell::default(),
                 last_first,
                 create,
@@ -62,50 +63,51 @@ impl<T> ResourcePool<T> {
         }
     }
 
-    /// Waits for a thing, and borrows it. When the future is ready it may have to be made, there and
-    /// then; if that panics, the place is free for the next one. Cancel safe.
+    /// Waits for a thing, and borrows it. If none is idle, the future creates one when it gets its
+    /// turn; if that panics, the next task gets the turn. Cancel safe.
     pub fn get(&self) -> ResourceGet<T> {
         ResourceGet {
-            acquire: self.inner.places.acquire(),
+            acquire: self.state.permits.acquire(),
             pool: self.clone(),
         }
     }
 
-    /// Borrows a thing, if there is one, or may be made, that nobody waits for.
+    /// Borrows a thing, if one is idle or may be created, and no task waits for it.
     pub fn try_get(&self) -> Option<Pooled<T>> {
-        let place = self.inner.places.try_acquire()?;
-        Some(self.lend(place))
+        let permit = self.state.permits.try_acquire()?;
+        Some(self.lend(permit))
     }
 
-    fn lend(&self, place: Permit) -> Pooled<T> {
-        let idle = self.inner.idle.borrow_mut().pop_front();
+    fn lend(&self, permit: Permit) -> Pooled<T> {
+        let idle = self.state.idle.borrow_mut().pop_front();
         Pooled {
-            value: Some(idle.unwrap_or_else(&self.inner.create)),
+            value: Some(idle.unwrap_or_else(&self.state.create)),
             pool: self.clone(),
-            _place: place,
+            _permit: permit,
         }
     }
 
-    /// How many things are here, made and not lent.
+    /// Returns how many things are created and not lent.
     pub fn idle(&self) -> usize {
-        self.inner.idle.borrow().len()
+        self.state.idle.borrow().len()
     }
 
-    /// How many more could be lent to who comes now: those idle and those not made yet.
+    /// Returns how many things a task that comes now could borrow: the idle ones, and those not
+    /// created yet.
     pub fn available(&self) -> usize {
-        self.inner.places.available()
+        self.state.permits.available()
     }
 
-    /// How many wait, and there is none for them.
+    /// Returns the number of tasks that wait and that no thing is there for.
     pub fn waiting(&self) -> usize {
-        self.inner.places.waiting()
+        self.state.permits.waiting()
     }
 }
 
 impl<T> Clone for ResourcePool<T> {
     fn clone(&self) -> Self {
         ResourcePool {
-            inner: Rc::clone(&self.inner),
+            state: Rc::clone(&self.state),
         }
     }
 }
@@ -120,7 +122,7 @@ impl<T> fmt::Debug for ResourcePool<T> {
     }
 }
 
-/// The future of [`ResourcePool::get`]; it takes its place in line when it is first polled.
+/// The future of [`ResourcePool::get`]; it takes its ticket when it is first polled.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct ResourceGet<T> {
@@ -132,24 +134,25 @@ impl<T> Future for ResourceGet<T> {
     type Output = Pooled<T>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Pooled<T>> {
-        let place = ready!(Pin::new(&mut self.acquire).poll(cx));
-        Poll::Ready(self.pool.lend(place))
+        let permit = ready!(Pin::new(&mut self.acquire).poll(cx));
+        Poll::Ready(self.pool.lend(permit))
     }
 }
 
-/// A thing that a [`ResourcePool`] lent; it goes back with its drop.
-#[must_use = "dropped at once, it goes back at once"]
+/// A thing that a [`ResourcePool`] lent; its drop returns it.
+#[must_use = "a thing that is dropped at once goes back at once"]
 pub struct Pooled<T> {
-    /// None once it was taken out.
+    /// `None` once it was detached.
     value: Option<T>,
     pool: ResourcePool<T>,
-    _place: Permit, // given back behind the thing
+    _permit: Permit, // declared last: the next task must find the thing when it gets the permit
 }
 
 impl<T> Pooled<T> {
-    /// Takes the thing out of the pool, which makes another one when need be: for one that broke.
+    /// Takes the thing out of the pool, which creates another one when it needs to. Use it for a
+    /// thing that broke.
     pub fn detach(mut self) -> T {
-        self.value.take().expect("it is taken out once")
+        self.value.take().expect("`detach` consumes the guard")
     }
 }
 
@@ -158,14 +161,14 @@ impl<T> Deref for Pooled<T> {
 
     fn deref(&self) -> &T {
         let value = self.value.as_ref();
-        value.expect("it is taken out at the end only")
+        value.expect("only `detach` and the drop take the value")
     }
 }
 
 impl<T> DerefMut for Pooled<T> {
     fn deref_mut(&mut self) -> &mut T {
         let value = self.value.as_mut();
-        value.expect("it is taken out at the end only")
+        value.expect("only `detach` and the drop take the value")
     }
 }
 
@@ -174,9 +177,9 @@ impl<T> Drop for Pooled<T> {
         let Some(value) = self.value.take() else {
             return;
         };
-        let Inner {
+        let ResourcePoolState {
             idle, last_first, ..
-        } = &*self.pool.inner;
+        } = &*self.pool.state;
         match last_first {
             true => idle.borrow_mut().push_front(value),
             false => idle.borrow_mut().push_back(value),

@@ -1,4 +1,4 @@
-//! A lock that its owner may take again.
+//! A lock that its owner can take again.
 
 use crate::semaphore::{Acquire, Permit, Semaphore};
 use oneloop_core::{Handle, Key, Task};
@@ -9,25 +9,26 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-/// Who may own a lock: a task, or what runs in none.
+/// An owner of a lock: a task, or `None` for code that runs in no task.
 type Owner = Option<Key<Task>>;
 
 fn current() -> Owner {
     Handle::try_current().and_then(|handle| handle.current_task())
 }
 
-struct Inner {
+struct RLockState {
     lock: Semaphore,
     owner: Cell<Option<Owner>>,
-    /// How often its owner has it.
+    /// How many times the owner has taken the lock and not released it.
     depth: Cell<usize>,
 }
 
-/// A lock owned by the task that took it, which may take it again and gives it back as often:
-/// `threading.RLock`, which gevent and eventlet have, too. Fair.
+/// A fair lock that belongs to the task that took it: that task may take it again, and releases it
+/// as often. This is Python's `threading.RLock`, which gevent and eventlet have, too.
 ///
-/// What runs in no task, such as the future of `block_on`, counts as one task. So do all callbacks of
-/// one kind in the callback style, which run in the same task. A lock is for the tasks of one loop.
+/// Code that runs in no task, such as the future of `block_on`, counts as one task. So do all
+/// callbacks of one kind in the callback style, because one task runs them. Use a lock on one loop
+/// only.
 ///
 /// ```
 /// use oneloop_core::EventLoop;
@@ -37,25 +38,25 @@ struct Inner {
 /// let other = lock.clone();
 /// event_loop.block_on(async {
 ///     let _outer = lock.acquire().await;
-///     let _inner = lock.acquire().await; // it is ours: no wait
+///     let _inner = lock.acquire().await; // this task has it: no wait
 /// });
 /// event_loop.handle().spawn(async move {
 ///     other.acquire().await.forget();
 /// });
 /// event_loop.run()?;
-/// assert_eq!(lock.release(), Err(NotOwner), "it is the other's");
+/// assert_eq!(lock.release(), Err(NotOwner), "another task has it");
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct RLock {
-    inner: Rc<Inner>,
+    state: Rc<RLockState>,
 }
 
 impl RLock {
-    /// One that nobody owns.
+    /// Creates a lock that no task owns.
     pub fn new() -> Self {
         RLock {
-            inner: Rc::new(Inner {
+            state: Rc::new(RLockState {
                 lock: Semaphore::new(1),
                 owner: Cell::new(None),
                 depth: Cell::new(0),
@@ -63,34 +64,34 @@ impl RLock {
         }
     }
 
-    /// Waits for the lock; whoever polls the future owns it then. Cancel safe.
+    /// Waits for the lock. The task that polls the future becomes the owner. Cancel safe.
     pub fn acquire(&self) -> RLockAcquire {
         RLockAcquire {
-            acquire: self.inner.lock.acquire(),
+            acquire: self.state.lock.acquire(),
             lock: self.clone(),
         }
     }
 
-    /// Takes the lock, if it is ours, or if nobody has it or waits for it.
+    /// Takes the lock, if the current task owns it, or if no task owns it or waits for it.
     pub fn try_acquire(&self) -> Option<RLockGuard> {
         self.enter_again().or_else(|| {
-            let permit = self.inner.lock.try_acquire()?;
+            let permit = self.state.lock.try_acquire()?;
             Some(self.enter(permit))
         })
     }
 
     fn enter_again(&self) -> Option<RLockGuard> {
         self.is_ours().then(|| {
-            let depth = &self.inner.depth;
+            let depth = &self.state.depth;
             depth.set(depth.get() + 1);
             self.guard()
         })
     }
 
     fn enter(&self, permit: Permit) -> RLockGuard {
-        permit.forget(); // the last release gives it back
-        self.inner.owner.set(Some(current()));
-        self.inner.depth.set(1);
+        permit.forget(); // the last release returns it
+        self.state.owner.set(Some(current()));
+        self.state.depth.set(1);
         self.guard()
     }
 
@@ -100,40 +101,40 @@ impl RLock {
         }
     }
 
-    /// Gives the lock back once, as [`RLockGuard::forget`] has it done by hand.
+    /// Releases the lock once, for an [`RLockGuard`] that was forgotten.
     ///
     /// # Errors
-    /// [`NotOwner`] when the current task does not own the lock: a `RuntimeError` in Python.
+    /// [`NotOwner`] if the current task does not own the lock. Python raises `RuntimeError`.
     pub fn release(&self) -> Result<(), NotOwner> {
         self.release_of(current())
     }
 
     fn release_of(&self, owner: Owner) -> Result<(), NotOwner> {
-        let inner = &*self.inner;
-        if inner.owner.get() != Some(owner) {
+        let state = &*self.state;
+        if state.owner.get() != Some(owner) {
             return Err(NotOwner);
         }
-        inner.depth.set(inner.depth.get() - 1);
-        if inner.depth.get() == 0 {
-            inner.owner.set(None);
-            inner.lock.release();
+        state.depth.set(state.depth.get() - 1);
+        if state.depth.get() == 0 {
+            state.owner.set(None);
+            state.lock.release();
         }
         Ok(())
     }
 
     /// True if the current task owns the lock.
     pub fn is_ours(&self) -> bool {
-        self.inner.owner.get() == Some(current())
+        self.state.owner.get() == Some(current())
     }
 
     /// True if some task owns the lock.
     pub fn is_locked(&self) -> bool {
-        self.inner.owner.get().is_some()
+        self.state.owner.get().is_some()
     }
 
-    /// How many wait for it.
+    /// Returns the number of tasks that wait for the lock.
     pub fn waiting(&self) -> usize {
-        self.inner.lock.waiting()
+        self.state.lock.waiting()
     }
 }
 
@@ -146,13 +147,13 @@ impl Default for RLock {
 impl fmt::Debug for RLock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RLock")
-            .field("depth", &self.inner.depth.get())
+            .field("depth", &self.state.depth.get())
             .field("waiting", &self.waiting())
             .finish()
     }
 }
 
-/// The future of [`RLock::acquire`]; it takes its place in line when it is first polled.
+/// The future of [`RLock::acquire`]; it takes its ticket when it is first polled.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct RLockAcquire {
@@ -172,17 +173,19 @@ impl Future for RLockAcquire {
     }
 }
 
-/// The lock, held once more until this is dropped, by whomever.
+/// Holds the lock once, until it is dropped.
 #[derive(Debug)]
-#[must_use = "dropped at once, a lock is given back at once"]
+#[must_use = "a guard that is dropped at once releases the lock at once"]
 pub struct RLockGuard {
-    /// None once it was forgotten. It gives back what its owner took, though another one drop it: a
-    /// task that is cancelled is dropped by others.
+    /// `None` once it was forgotten.
+    // The owner is kept because another task may drop the guard: a task that is canceled is dropped
+    // by the task that cancels it.
     held: Option<(RLock, Owner)>,
 }
 
 impl RLockGuard {
-    /// Keeps it from being given back: whoever means to calls [`RLock::release`], as in Python.
+    /// Drops the guard without releasing the lock. Call [`RLock::release`] to do so later, as in
+    /// Python.
     pub fn forget(mut self) {
         self.held = None;
     }
@@ -191,13 +194,13 @@ impl RLockGuard {
 impl Drop for RLockGuard {
     fn drop(&mut self) {
         if let Some((lock, owner)) = self.held.take() {
-            // Its owner may have given it back by hand as well.
+            // Fails if the owner called `release` once too often: that release was this one.
             let _ = lock.release_of(owner);
         }
     }
 }
 
-/// Who does not own a lock cannot give it back: see [`RLock::release`].
+/// The error of [`RLock::release`]: the current task does not own the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotOwner;
 

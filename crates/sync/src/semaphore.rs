@@ -1,25 +1,25 @@
-//! So many at a time.
+//! Permits: at most that many tasks at a time.
 
 use crate::queue::{Get, Put, Queue};
 use crate::turnstile::Turnstile;
-use crate::waiters::{Shared, Ticket};
+use crate::waiters::{SharedState, Ticket};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-struct State {
+struct SemaphoreState {
     permits: Turnstile,
-    /// Who comes may take what is there, though others wait for it.
+    /// A task that comes may take a permit that a waiter was woken for.
     barging: bool,
-    /// More than that cannot be there.
+    /// The maximum number of permits.
     bound: Option<usize>,
 }
 
-/// A number of permits; who wants one when there is none waits, first come first served.
+/// A number of permits. A task that wants one when there is none waits; first come, first served.
 ///
-/// [`Semaphore::new`] is fair, as eventlet's: what is released is for the first in line.
-/// [`Semaphore::barging`] is gevent's: what is released is for whoever takes it first.
+/// [`Semaphore::new`] is fair, as eventlet's: a released permit is for the first in line.
+/// [`Semaphore::barging`] is gevent's: a released permit is for the task that takes it first.
 ///
 /// ```
 /// use oneloop_core::{EventLoop, yield_now};
@@ -32,7 +32,7 @@ struct State {
 ///         let _permit = semaphore.acquire().await;
 ///         println!("{name} begins");
 ///         yield_now().await;
-///         println!("{name} ends"); // before the other one begins
+///         println!("{name} ends"); // before the other task begins
 ///     });
 /// }
 /// event_loop.run()?;
@@ -41,25 +41,26 @@ struct State {
 /// ```
 #[derive(Clone)]
 pub struct Semaphore {
-    state: Shared<State>,
+    state: SharedState<SemaphoreState>,
 }
 
 impl Semaphore {
-    /// A fair one: a released permit is for the first in line, and who comes later waits behind.
+    /// Creates a fair semaphore: a released permit is for the first in line, and a task that comes
+    /// later waits behind it.
     pub fn new(permits: usize) -> Self {
         Semaphore::with(permits, false, None)
     }
 
-    /// As gevent's: a released permit can be taken at once, by whoever runs, before the one who waits
-    /// for it and was woken; that one keeps its place in line. Fewer changes of task, and no promise
-    /// that anybody's turn comes.
+    /// Creates a semaphore that works as gevent's: the task that runs may take a released permit
+    /// before the waiter that was woken for it, which keeps its place in line. This switches tasks
+    /// less often, but a waiter may starve.
     pub fn barging(permits: usize) -> Self {
         Semaphore::with(permits, true, None)
     }
 
     fn with(permits: usize, barging: bool, bound: Option<usize>) -> Self {
         Semaphore {
-            state: Shared::new(State {
+            state: SharedState::new(SemaphoreState {
                 permits: Turnstile::new(permits),
                 barging,
                 bound,
@@ -75,39 +76,39 @@ impl Semaphore {
         }
     }
 
-    /// Takes a permit if there is one for the taking: see [`Semaphore::available`].
+    /// Takes a permit, if one is available: see [`Semaphore::available`].
     pub fn try_acquire(&self) -> Option<Permit> {
-        let taken = self.state.change(|state, after| {
+        let taken = self.state.change(|state, effects| {
             let may_pass = state.may_pass(None);
             if may_pass {
-                state.permits.pass(&mut None, after);
+                state.permits.pass(&mut None, effects);
             }
             may_pass
         });
         taken.then(|| Permit::new(self))
     }
 
-    /// One permit more: the other half of [`Permit::forget`], or a wider way for all.
+    /// Adds one permit: it returns one that [`Permit::forget`] kept, or raises the limit.
     ///
     /// # Panics
-    /// When there are `usize::MAX` already.
+    /// If there are `usize::MAX` permits.
     pub fn release(&self) {
         let released = self.try_release();
         debug_assert!(released.is_ok(), "a semaphore has no bound");
     }
 
     fn try_release(&self) -> Result<(), OverReleased> {
-        self.state.change(|state, after| {
+        self.state.change(|state, effects| {
             if state.bound == Some(state.permits.available()) {
                 return Err(OverReleased);
             }
-            state.permits.add(after);
+            state.permits.add(effects);
             Ok(())
         })
     }
 
-    /// How many permits somebody who comes now could take. In a fair one, those for the ones in line
-    /// are not among them.
+    /// Returns how many permits a task that comes now could take. In a fair semaphore, this
+    /// excludes the permits for tasks in line.
     pub fn available(&self) -> usize {
         self.state.look(|state| match state.barging {
             true => state.permits.available(),
@@ -115,13 +116,13 @@ impl Semaphore {
         })
     }
 
-    /// How many wait, and have no permit waiting for them.
+    /// Returns the number of tasks that wait and that no permit is there for.
     pub fn waiting(&self) -> usize {
         self.state.look(|state| state.permits.waiting())
     }
 }
 
-impl State {
+impl SemaphoreState {
     fn may_pass(&self, ticket: Option<Ticket<()>>) -> bool {
         let barges = self.barging && ticket.is_none() && self.permits.available() > 0;
         barges || self.permits.may_pass(ticket)
@@ -137,7 +138,7 @@ impl fmt::Debug for Semaphore {
     }
 }
 
-/// The future of [`Semaphore::acquire`]; it takes its place in line when it is first polled.
+/// The future of [`Semaphore::acquire`]; it takes its ticket when it is first polled.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct Acquire {
@@ -150,13 +151,13 @@ impl Future for Acquire {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Permit> {
         let Self { semaphore, ticket } = self.get_mut();
-        let passed = semaphore.state.poll(cx, |state, waker, after| {
+        let passed = semaphore.state.poll(cx, |state, waker, effects| {
             if state.may_pass(*ticket) {
-                state.permits.pass(ticket, after);
+                state.permits.pass(ticket, effects);
                 return Poll::Ready(());
             }
             if let Some(waker) = waker.take() {
-                state.permits.line.wait(ticket, waker, || (), after);
+                state.permits.line.wait(ticket, waker, || (), effects);
             }
             Poll::Pending
         });
@@ -168,16 +169,16 @@ impl Drop for Acquire {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket {
             let state = &self.semaphore.state;
-            state.change(|state, after| state.permits.give_up(ticket, after));
+            state.change(|state, effects| state.permits.give_up(ticket, effects));
         }
     }
 }
 
-/// The right to go on, given back with its drop.
+/// A permit of a semaphore; its drop releases it.
 #[derive(Debug)]
-#[must_use = "dropped at once, a permit is given back at once"]
+#[must_use = "a permit that is dropped at once is released at once"]
 pub struct Permit {
-    /// None once it was forgotten.
+    /// `None` once it was forgotten.
     semaphore: Option<Semaphore>,
 }
 
@@ -188,7 +189,7 @@ impl Permit {
         }
     }
 
-    /// Keeps it from being given back: whoever means to calls `release` on the semaphore, as in
+    /// Drops the permit without releasing it. Call `release` on the semaphore to do so later, as in
     /// Python.
     pub fn forget(mut self) {
         self.semaphore = None;
@@ -198,13 +199,13 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         if let Some(semaphore) = &self.semaphore {
-            // Of a bounded one, somebody else may have released what was ours.
+            // Fails if a bounded semaphore was released once too often: that release was this one.
             let _ = semaphore.try_release();
         }
     }
 }
 
-/// A permit was released that nobody can have had: see [`BoundedSemaphore::release`].
+/// The error of [`BoundedSemaphore::release`]: no permit was out. Python raises `ValueError`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OverReleased;
 
@@ -215,8 +216,8 @@ impl fmt::Display for OverReleased {
 }
 impl std::error::Error for OverReleased {}
 
-/// A fair [`Semaphore`] that never has more permits than it began with: threading's, gevent's and
-/// eventlet's `BoundedSemaphore`, where this is a `ValueError`.
+/// A fair [`Semaphore`] that never has more permits than it began with: the `BoundedSemaphore` of
+/// Python's `threading`, gevent and eventlet.
 ///
 /// ```
 /// use oneloop_sync::{BoundedSemaphore, OverReleased};
@@ -231,7 +232,7 @@ pub struct BoundedSemaphore {
 }
 
 impl BoundedSemaphore {
-    /// A fair one with that many permits.
+    /// Creates a fair semaphore with `permits` permits, and no more at any time.
     pub fn new(permits: usize) -> Self {
         BoundedSemaphore {
             semaphore: Semaphore::with(permits, false, Some(permits)),
@@ -251,7 +252,7 @@ impl BoundedSemaphore {
     /// As [`Semaphore::release`].
     ///
     /// # Errors
-    /// [`OverReleased`], and nothing changes, when there are as many as it began with.
+    /// [`OverReleased`] if there are as many permits as it began with. Nothing changes then.
     pub fn release(&self) -> Result<(), OverReleased> {
         self.semaphore.try_release()
     }
@@ -273,16 +274,17 @@ impl fmt::Debug for BoundedSemaphore {
     }
 }
 
-/// A semaphore with a floor and a ceiling, and waiting at both: eventlet's `CappedSemaphore`.
+/// A semaphore that waits at both ends: to acquire when no permit is left, and to release when the
+/// limit is reached. This is eventlet's `CappedSemaphore`.
 ///
-/// It is a [`Queue::handing_over`] of units: to acquire is to get one, to release is to put one.
+/// It is a [`Queue::handing_over`] of units: `acquire` gets one, and `release` puts one.
 ///
 /// ```
 /// use oneloop_core::EventLoop;
 /// use oneloop_sync::CappedSemaphore;
 /// let semaphore = CappedSemaphore::new(0, 1);
 /// let mut event_loop = EventLoop::new()?;
-/// event_loop.block_on(semaphore.release()); // a second one would wait
+/// event_loop.block_on(semaphore.release()); // a second release would wait
 /// event_loop.block_on(semaphore.acquire());
 /// # Ok::<(), std::io::Error>(())
 /// ```
@@ -292,11 +294,11 @@ pub struct CappedSemaphore {
 }
 
 impl CappedSemaphore {
-    /// One that has `permits`, and never more than `limit`. With a limit of 0 each release waits for
-    /// an acquire.
+    /// Creates a semaphore with `permits` permits, and never more than `limit`. With a limit of 0,
+    /// each release waits for an acquire.
     ///
     /// # Panics
-    /// When `permits` are more than `limit`.
+    /// If `permits` is more than `limit`.
     pub fn new(permits: usize, limit: usize) -> Self {
         let units = Queue::handing_over(limit).fair();
         for _ in 0..permits {
@@ -306,32 +308,33 @@ impl CappedSemaphore {
         CappedSemaphore { units }
     }
 
-    /// Waits for a permit, which comes back by [`CappedSemaphore::release`] only. Cancel safe.
+    /// Waits for a permit. Only [`CappedSemaphore::release`] returns it. Cancel safe.
     pub fn acquire(&self) -> Get<()> {
         self.units.get()
     }
 
-    /// Takes a permit, if there is one and nobody waits for it.
+    /// Takes a permit, if there is one that no task waits for.
     pub fn try_acquire(&self) -> bool {
         self.units.try_get().is_some()
     }
 
-    /// Waits until there is room below the limit, and releases. Cancel safe.
+    /// Waits until there is room below the limit, and releases a permit. Cancel safe.
     pub fn release(&self) -> Put<()> {
         self.units.put(())
     }
 
-    /// Releases, if there is room and nobody waits for it.
+    /// Releases a permit, if there is room that no task waits for.
     pub fn try_release(&self) -> bool {
         self.units.try_put(()).is_ok()
     }
 
-    /// How many permits could be acquired without waiting. Those of who waits to release are among them.
+    /// Returns how many permits could be acquired without waiting, including those of tasks that
+    /// wait to release.
     pub fn available(&self) -> usize {
         self.units.free().0
     }
 
-    /// How many permits could be released without waiting.
+    /// Returns how many permits could be released without waiting.
     pub fn room(&self) -> usize {
         self.units.free().1
     }

@@ -1,14 +1,24 @@
-//! A count of things to be had, and the line of those who want one.
+//! A count of available things, and the line of tasks that want one each.
 
-use crate::waiters::{After, Line, Ticket};
+use crate::waiters::{Effects, Ticket, Waiters};
 
-/// So many things are to be had: for the first so many in line, and then for whoever comes.
+/// Admits as many waiters as there are things: permits of a semaphore, values or room of a queue.
+///
+/// ```text
+///                    add ──▶ available: 2 ──▶ remove
+///                                │
+///  pass ◀── a ─ b ┃ c ─ d ◀── wait        a and b are admitted, c and d wait for `add`
+///  give_up ◀──────┸───                    whichever leaves, the next one is admitted
+/// ```
+///
+/// Nothing is handed over: an admitted waiter takes its thing when it runs. If it gives up instead,
+/// the thing is still there, and `settle` admits the next waiter. So no drop has anything to undo.
 pub(crate) struct Turnstile<H = ()> {
+    /// How many things there are, including those that admitted waiters are about to take.
     available: usize,
-    /// How many may be admitted, or dismissed, and not have run yet.
+    /// The maximum number of waiters that may be admitted or dismissed and have not run yet.
     admitted_max: usize,
-    /// As many are admitted as there are things for, or all: to leave it is to pass, or to give up.
-    pub(crate) line: Line<H>,
+    pub(crate) line: Waiters<H>,
 }
 
 impl<H> Turnstile<H> {
@@ -16,11 +26,11 @@ impl<H> Turnstile<H> {
         Turnstile {
             available,
             admitted_max: usize::MAX,
-            line: Line::default(),
+            line: Waiters::default(),
         }
     }
 
-    /// One where the next is woken by the one before, once that has run.
+    /// A turnstile that admits one waiter at a time: each wakes the next one when it has run.
     pub(crate) fn one_by_one(available: usize) -> Self {
         Turnstile {
             admitted_max: 1,
@@ -28,22 +38,23 @@ impl<H> Turnstile<H> {
         }
     }
 
-    /// How many there are, whether or not they are for somebody in line.
+    /// How many things there are, including those that belong to waiters.
     pub(crate) fn available(&self) -> usize {
         self.available
     }
 
-    /// How many there are for somebody who is not in line.
+    /// How many things are left for tasks that are not in line.
     pub(crate) fn free(&self) -> usize {
         self.available.saturating_sub(self.line.len())
     }
 
-    /// How many are in line for whom there is nothing.
+    /// How many waiters there are without a thing for them.
     pub(crate) fn waiting(&self) -> usize {
         self.line.len().saturating_sub(self.available)
     }
 
-    /// True if it is this one's turn; for somebody who is not in line, if there is one to spare.
+    /// True if the holder of this ticket may take a thing now. Without a ticket, only what no
+    /// waiter needs may be taken.
     pub(crate) fn may_pass(&self, ticket: Option<Ticket<H>>) -> bool {
         match ticket {
             Some(ticket) => self.line.is_admitted(ticket),
@@ -51,53 +62,57 @@ impl<H> Turnstile<H> {
         }
     }
 
-    /// Takes one, in turn or not; who is behind may have to wait again. Gives what somebody in line had
-    /// with it.
-    pub(crate) fn pass(&mut self, ticket: &mut Option<Ticket<H>>, after: &mut After) -> Option<H> {
+    /// Takes one thing, in turn or not, and returns what a waiter brought along. If the thing
+    /// belonged to an admitted waiter, that one waits again.
+    pub(crate) fn pass(
+        &mut self,
+        ticket: &mut Option<Ticket<H>>,
+        effects: &mut Effects,
+    ) -> Option<H> {
         let ticket = ticket.take();
-        let held = ticket.map(|ticket| self.line.leave(ticket, after));
-        self.remove(after);
+        let held = ticket.map(|ticket| self.line.leave(ticket, effects));
+        self.remove(effects);
         held
     }
 
-    /// There is one more.
+    /// Adds one thing.
     ///
     /// # Panics
-    /// When there are `usize::MAX`.
-    pub(crate) fn add(&mut self, after: &mut After) {
+    /// If there are `usize::MAX` things.
+    pub(crate) fn add(&mut self, effects: &mut Effects) {
         let available = self.available.checked_add(1);
         self.available = available.expect("a count fits in a usize");
-        self.settle(after);
+        self.settle(effects);
     }
 
-    /// There is one less.
-    pub(crate) fn remove(&mut self, after: &mut After) {
+    /// Removes one thing.
+    pub(crate) fn remove(&mut self, effects: &mut Effects) {
         self.available -= 1;
-        self.settle(after);
+        self.settle(effects);
     }
 
-    /// There are so many.
-    pub(crate) fn set(&mut self, available: usize, after: &mut After) {
+    /// Sets the number of things.
+    pub(crate) fn set(&mut self, available: usize, effects: &mut Effects) {
         self.available = available;
-        self.settle(after);
+        self.settle(effects);
     }
 
-    /// Admits as many as it should be.
-    pub(crate) fn settle(&mut self, after: &mut After) {
+    /// Admits waiters, or takes admissions back, until one waiter is admitted for each thing.
+    pub(crate) fn settle(&mut self, effects: &mut Effects) {
         let admitted_max = self.admitted_max.saturating_sub(self.line.dismissed());
         let admitted = self.available.min(self.line.len()).min(admitted_max);
         while self.line.admitted() < admitted {
-            self.line.admit(after);
+            self.line.admit(effects);
         }
         while self.line.admitted() > admitted {
             self.line.retract();
         }
     }
 
-    /// Leaves the line with nothing; what it could have had is the next one's.
-    pub(crate) fn give_up(&mut self, ticket: Ticket<H>, after: &mut After) -> H {
-        let held = self.line.leave(ticket, after);
-        self.settle(after);
+    /// Leaves the line without a thing, and so admits the next waiter.
+    pub(crate) fn give_up(&mut self, ticket: Ticket<H>, effects: &mut Effects) -> H {
+        let held = self.line.leave(ticket, effects);
+        self.settle(effects);
         held
     }
 }

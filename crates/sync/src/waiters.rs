@@ -1,20 +1,24 @@
-//! A line of those who wait, first in first out: what every primitive here stands on.
+//! The waiters of a primitive, first in, first out: every primitive of this crate is built on this.
 
 use oneloop_core::{Key, Slots, wake_guarded};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-/// What is left to do once nothing is borrowed: wakers are foreign code (rules 1 and 2).
+/// Wakers that a change leaves to be woken or dropped once nothing is borrowed.
+///
+/// A waker is foreign code, in its drop too: it may call the primitive that is being changed, and
+/// would find it borrowed (rules 1 and 2 in ARCHITECTURE.md).
 #[derive(Default)]
-pub(crate) struct After {
+pub(crate) struct Effects {
     wake: Option<Waker>,
-    /// Those behind the first: most changes wake one at the most, and allocate nothing.
+    /// Wakers after the first. Nearly every change wakes at most one task, and then allocates
+    /// nothing.
     wake_more: Vec<Waker>,
     drop: Option<Waker>,
 }
 
-impl After {
+impl Effects {
     fn wake(&mut self, waker: Waker) {
         if self.wake.is_none() {
             self.wake = Some(waker);
@@ -23,15 +27,14 @@ impl After {
         }
     }
 
-    /// For the one waker that a change replaces.
     fn drop(&mut self, waker: Option<Waker>) {
-        debug_assert!(self.drop.is_none(), "a change gives up one waker");
+        debug_assert!(self.drop.is_none(), "a change replaces one waker at most");
         self.drop = waker;
     }
 
     fn run(self) {
         let Some(first) = self.wake else {
-            return; // nobody is behind the first
+            return; // `wake_more` is empty, too
         };
         wake_guarded(first);
         for waker in self.wake_more {
@@ -40,73 +43,92 @@ impl After {
     }
 }
 
-/// The state of a primitive, which its handles and futures share.
-pub(crate) struct Shared<S>(Rc<RefCell<S>>);
+/// The state of a primitive, shared by its handles and futures.
+pub(crate) struct SharedState<S>(Rc<RefCell<S>>);
 
-impl<S> Clone for Shared<S> {
+impl<S> Clone for SharedState<S> {
     fn clone(&self) -> Self {
-        Shared(Rc::clone(&self.0))
+        SharedState(Rc::clone(&self.0))
     }
 }
 
-impl<S> Shared<S> {
+impl<S> SharedState<S> {
     pub(crate) fn new(state: S) -> Self {
-        Shared(Rc::new(RefCell::new(state)))
+        SharedState(Rc::new(RefCell::new(state)))
     }
 
     pub(crate) fn look<R>(&self, look: impl FnOnce(&S) -> R) -> R {
         look(&self.0.borrow())
     }
 
-    /// Changes the state, and then does what the change leaves to be done.
-    pub(crate) fn change<R>(&self, change: impl FnOnce(&mut S, &mut After) -> R) -> R {
-        let mut after = After::default();
-        let result = change(&mut self.0.borrow_mut(), &mut after);
-        after.run();
+    /// Changes the state, ends the borrow, and then runs the effects of the change.
+    pub(crate) fn change<R>(&self, change: impl FnOnce(&mut S, &mut Effects) -> R) -> R {
+        let mut effects = Effects::default();
+        let result = change(&mut self.0.borrow_mut(), &mut effects);
+        effects.run();
         result
     }
 
-    /// A future's poll. The step is taken without a waker first, as most need none, and must then
-    /// change nothing when it is pending; with one, it is to take it out and keep it.
+    /// Polls a future of the primitive.
+    ///
+    /// `step` runs without a waker first; if it is pending, it must leave the state unchanged. It
+    /// then runs again with a waker, which it takes if it is still pending.
+    // Most polls are ready at once and need no waker, so this saves them the two atomic operations
+    // of a clone and a drop. The clone lies between the two borrows because it is foreign code.
     pub(crate) fn poll<R>(
         &self,
         cx: &mut Context<'_>,
-        mut step: impl FnMut(&mut S, &mut Option<Waker>, &mut After) -> Poll<R>,
+        mut step: impl FnMut(&mut S, &mut Option<Waker>, &mut Effects) -> Poll<R>,
     ) -> Poll<R> {
-        let ready = self.change(|state, after| step(state, &mut None, after));
+        let ready = self.change(|state, effects| step(state, &mut None, effects));
         if ready.is_ready() {
             return ready;
         }
-        let mut waker = Some(cx.waker().clone()); // foreign code, which may have changed the state
-        self.change(|state, after| step(state, &mut waker, after))
+        let mut waker = Some(cx.waker().clone());
+        self.change(|state, effects| step(state, &mut waker, effects))
     }
 }
 
-/// Names a place in a [`Line`]. The future that waits there has it, and gives it back by leaving.
-pub(crate) type Ticket<H> = Key<Place<H>>;
+/// The place of a waiter in [`Waiters`]. The waiting future owns it until the waiter leaves.
+pub(crate) type Ticket<H> = Key<Waiter<H>>;
 
-/// Somebody who waits.
-pub(crate) struct Place<H> {
-    /// None from when it is woken until it waits again.
+/// A task parked on a primitive.
+pub(crate) struct Waiter<H> {
+    /// Taken when the task is woken; set again when its future is polled and has to wait on.
     waker: Option<Waker>,
     standing: Standing,
-    /// What it has with it.
+    /// What the waiter brought along: a putter's value, for instance.
     held: H,
     before: Option<Ticket<H>>,
     behind: Option<Ticket<H>>,
 }
 
-/// What somebody who waits may do.
+/// How far a waiter is.
+///
+/// ```text
+///             admit: its turn has come
+///  wait ──▶ Waits ─────────────────▶ Admitted ──▶ leave: it takes what it waited for
+///           │ ▲                       │ │
+///           │ └───────────────────────┘ │
+///           │   retract: another task   │
+///           │   took what was there     │
+///           │                           │
+///           └──────▶ Dismissed ◀────────┘ dismiss: it has what it waited for
+///                        │
+///                        └──▶ leave
+/// ```
+///
+/// A waiter may leave in any state, as its future may be dropped at any time.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Standing {
     Waits,
+    /// It was woken, and keeps its ticket until it runs.
     Admitted,
-    /// It has what it waits for, and is in line no more.
+    /// It is out of the line, and has only to notice.
     Dismissed,
 }
 
-/// Who waits, first in first out. Those in front are *admitted*: they were woken, and keep their
-/// places until they have run.
+/// Waiters, first in, first out. Those in front are *admitted*.
 ///
 /// ```text
 ///  first ──▶ a ─ b ─ c ┃ d ─ e ◀── last
@@ -114,22 +136,25 @@ enum Standing {
 ///                      next
 /// ```
 ///
-/// Each verb takes constant time but those that end in `all`; a line allocates when it grows only.
-pub(crate) struct Line<H = ()> {
-    places: Slots<Place<H>>,
+/// Every method takes constant time, except those whose name ends in `all`.
+// A linked list inside of `Slots`: a waiter that gives up leaves from the middle, which would cost
+// a queue a search. It allocates only to grow, so a wait of a task allocates nothing.
+pub(crate) struct Waiters<H = ()> {
+    slots: Slots<Waiter<H>>,
     first: Option<Ticket<H>>,
     last: Option<Ticket<H>>,
-    /// The first who is not admitted.
+    /// The first waiter that is not admitted.
     next: Option<Ticket<H>>,
+    /// How many waiters are admitted.
     admitted: usize,
-    /// How many have to leave yet, and are not in line any more.
+    /// How many waiters are dismissed and have not left yet. They are in `slots`, but not linked.
     dismissed: usize,
 }
 
-impl<H> Default for Line<H> {
+impl<H> Default for Waiters<H> {
     fn default() -> Self {
-        Line {
-            places: Slots::new(),
+        Waiters {
+            slots: Slots::new(),
             first: None,
             last: None,
             next: None,
@@ -139,10 +164,10 @@ impl<H> Default for Line<H> {
     }
 }
 
-impl<H> Line<H> {
+impl<H> Waiters<H> {
     /// How many are in line, admitted or not.
     pub(crate) fn len(&self) -> usize {
-        self.places.len() - self.dismissed
+        self.slots.len() - self.dismissed
     }
 
     pub(crate) fn admitted(&self) -> usize {
@@ -153,23 +178,23 @@ impl<H> Line<H> {
         self.dismissed
     }
 
-    /// How many are not admitted yet.
+    /// How many are in line and not admitted.
     pub(crate) fn waiting(&self) -> usize {
         self.len() - self.admitted
     }
 
-    fn place(&self, ticket: Ticket<H>) -> &Place<H> {
-        self.places.get(ticket).expect("a ticket ends by leaving")
+    fn waiter(&self, ticket: Ticket<H>) -> &Waiter<H> {
+        self.slots.get(ticket).expect("a ticket ends by leaving")
     }
 
-    fn place_mut(&mut self, ticket: Ticket<H>) -> &mut Place<H> {
-        let place = self.places.get_mut(ticket);
-        place.expect("a ticket ends by leaving")
+    fn waiter_mut(&mut self, ticket: Ticket<H>) -> &mut Waiter<H> {
+        let waiter = self.slots.get_mut(ticket);
+        waiter.expect("a ticket ends by leaving")
     }
 
-    /// Takes the place behind everybody.
+    /// Adds a waiter at the end of the line.
     fn join(&mut self, waker: Waker, held: H) -> Ticket<H> {
-        let ticket = self.places.insert(Place {
+        let ticket = self.slots.insert(Waiter {
             waker: Some(waker),
             standing: Standing::Waits,
             held,
@@ -182,48 +207,48 @@ impl<H> Line<H> {
         ticket
     }
 
-    /// Makes these two neighbours; nobody is before the first and behind the last.
+    /// Makes two waiters neighbors. `None` stands before the first one and behind the last one.
     fn link(&mut self, before: Option<Ticket<H>>, behind: Option<Ticket<H>>) {
         match before {
-            Some(before) => self.place_mut(before).behind = behind,
+            Some(before) => self.waiter_mut(before).behind = behind,
             None => self.first = behind,
         }
         match behind {
-            Some(behind) => self.place_mut(behind).before = before,
+            Some(behind) => self.waiter_mut(behind).before = before,
             None => self.last = before,
         }
     }
 
-    /// Waits on: in its place, or behind everybody.
+    /// Stores the waker of a waiter; one without a ticket joins the end of the line.
     pub(crate) fn wait(
         &mut self,
         ticket: &mut Option<Ticket<H>>,
         waker: Waker,
         held: impl FnOnce() -> H,
-        after: &mut After,
+        effects: &mut Effects,
     ) {
         match *ticket {
-            Some(ticket) => after.drop(self.place_mut(ticket).waker.replace(waker)),
+            Some(ticket) => effects.drop(self.waiter_mut(ticket).waker.replace(waker)),
             None => *ticket = Some(self.join(waker, held())),
         }
     }
 
-    /// Goes away, having passed or given up, and takes along what it had.
-    pub(crate) fn leave(&mut self, ticket: Ticket<H>, after: &mut After) -> H {
+    /// Removes a waiter and returns what it brought along.
+    pub(crate) fn leave(&mut self, ticket: Ticket<H>, effects: &mut Effects) -> H {
         match self.is_dismissed(ticket) {
             true => self.dismissed -= 1,
             false => self.unlink(ticket),
         }
-        let place = self.places.remove(ticket);
-        let place = place.expect("a ticket ends by leaving");
-        after.drop(place.waker);
-        place.held
+        let waiter = self.slots.remove(ticket);
+        let waiter = waiter.expect("a ticket ends by leaving");
+        effects.drop(waiter.waker);
+        waiter.held
     }
 
     fn unlink(&mut self, ticket: Ticket<H>) {
-        let place = self.place(ticket);
-        let (before, behind) = (place.before, place.behind);
-        if place.standing == Standing::Admitted {
+        let waiter = self.waiter(ticket);
+        let (before, behind) = (waiter.before, waiter.behind);
+        if waiter.standing == Standing::Admitted {
             self.admitted -= 1;
         } else if self.next == Some(ticket) {
             self.next = behind;
@@ -231,69 +256,71 @@ impl<H> Line<H> {
         self.link(before, behind);
     }
 
-    /// Takes the first out of line, and gives what it has with it: it is woken, and has only to leave.
-    pub(crate) fn dismiss(&mut self, after: &mut After) -> Option<&mut H> {
+    /// Wakes the first in line, which then has only to leave, and returns what it brought along.
+    pub(crate) fn dismiss(&mut self, effects: &mut Effects) -> Option<&mut H> {
         let ticket = self.first?;
         self.unlink(ticket);
         self.dismissed += 1;
-        let place = self.place_mut(ticket);
-        place.standing = Standing::Dismissed;
-        if let Some(waker) = place.waker.take() {
-            after.wake(waker);
+        let waiter = self.waiter_mut(ticket);
+        waiter.standing = Standing::Dismissed;
+        if let Some(waker) = waiter.waker.take() {
+            effects.wake(waker);
         }
-        Some(&mut place.held)
+        Some(&mut waiter.held)
     }
 
     pub(crate) fn is_admitted(&self, ticket: Ticket<H>) -> bool {
-        self.place(ticket).standing == Standing::Admitted
+        self.waiter(ticket).standing == Standing::Admitted
     }
 
     pub(crate) fn is_dismissed(&self, ticket: Ticket<H>) -> bool {
-        self.place(ticket).standing == Standing::Dismissed
+        self.waiter(ticket).standing == Standing::Dismissed
     }
 
-    /// What the first in line has with it.
+    /// What the first in line brought along.
     pub(crate) fn first_held(&self) -> Option<&H> {
-        Some(&self.place(self.first?).held)
+        Some(&self.waiter(self.first?).held)
     }
 
-    /// Admits one more, if anybody waits.
-    pub(crate) fn admit(&mut self, after: &mut After) -> Option<()> {
+    /// Admits the first waiter that is not admitted; `None` if there is none.
+    pub(crate) fn admit(&mut self, effects: &mut Effects) -> Option<()> {
         let ticket = self.next?;
         self.admitted += 1;
-        self.next = self.place(ticket).behind;
-        let place = self.place_mut(ticket);
-        place.standing = Standing::Admitted;
-        if let Some(waker) = place.waker.take() {
-            after.wake(waker);
+        self.next = self.waiter(ticket).behind;
+        let waiter = self.waiter_mut(ticket);
+        waiter.standing = Standing::Admitted;
+        if let Some(waker) = waiter.waker.take() {
+            effects.wake(waker);
         }
         Some(())
     }
 
-    pub(crate) fn admit_all(&mut self, after: &mut After) {
-        while self.admit(after).is_some() {}
+    pub(crate) fn admit_all(&mut self, effects: &mut Effects) {
+        while self.admit(effects).is_some() {}
     }
 
-    /// Takes the last admission back: what was to be had is gone.
+    /// Takes back the most recent admission, because another task took what was there.
+    ///
+    /// The waiter was woken in vain; its next poll stores its waker again.
     pub(crate) fn retract(&mut self) {
         let ticket = match self.next {
-            Some(next) => self.place(next).before,
+            Some(next) => self.waiter(next).before,
             None => self.last,
         };
-        let ticket = ticket.expect("somebody is admitted");
-        self.place_mut(ticket).standing = Standing::Waits;
+        let ticket = ticket.expect("a waiter is admitted");
+        self.waiter_mut(ticket).standing = Standing::Waits;
         self.next = Some(ticket);
         self.admitted -= 1;
     }
 
-    /// Wakes everybody to look again; admits nobody.
-    pub(crate) fn wake_all(&mut self, after: &mut After) {
+    /// Wakes all waiters so that they check the state again. Admits none.
+    pub(crate) fn wake_all(&mut self, effects: &mut Effects) {
         let mut ticket = self.first;
         while let Some(at) = ticket {
-            let place = self.place_mut(at);
-            ticket = place.behind;
-            if let Some(waker) = place.waker.take() {
-                after.wake(waker);
+            let waiter = self.waiter_mut(at);
+            ticket = waiter.behind;
+            if let Some(waker) = waiter.waker.take() {
+                effects.wake(waker);
             }
         }
     }

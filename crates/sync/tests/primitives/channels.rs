@@ -22,7 +22,7 @@ fn got_comes_before_put_returns() {
 }
 
 #[test]
-fn each_send_is_through_before_the_next_value_is_got() {
+fn each_send_completes_before_the_next_value_is_got() {
     let text = trace(|handle, log| {
         let (sender, receiver) = channel(Some(0));
         for name in ["a", "b"] {
@@ -49,7 +49,7 @@ fn each_send_is_through_before_the_next_value_is_got() {
 }
 
 #[test]
-fn it_ends_after_the_last_value_when_all_senders_are_gone() {
+fn a_channel_ends_after_the_last_value_when_all_senders_are_gone() {
     let (sender, receiver) = channel(None);
     let other = sender.clone();
     let waiting = [0, 1, 2].map(|_| Polled::pending(receiver.receive()));
@@ -75,7 +75,7 @@ fn a_value_that_a_dropped_receive_leaves_comes_before_the_end() {
 }
 
 #[test]
-fn all_who_wait_hear_of_the_end() {
+fn the_end_wakes_all_receivers() {
     let (sender, receiver) = channel::<()>(Some(1));
     let waiting = [0, 1].map(|_| Polled::pending(receiver.receive()));
     drop(sender);
@@ -104,7 +104,7 @@ fn values_come_back_when_all_receivers_are_gone() {
 }
 
 #[test]
-fn what_a_receiver_took_was_sent_even_if_it_is_gone_then() {
+fn a_send_succeeds_if_its_receiver_took_the_value_and_then_went_away() {
     let (sender, receiver) = channel(Some(0));
     let sending = Polled::pending(sender.send(1));
     assert_eq!(receiver.try_receive(), Ok(1));
@@ -113,7 +113,7 @@ fn what_a_receiver_took_was_sent_even_if_it_is_gone_then() {
 }
 
 #[test]
-fn a_future_counts_as_one_of_its_side() {
+fn a_future_counts_as_a_handle_of_its_side() {
     let (sender, receiver) = channel(Some(0));
     let sending = Polled::pending(sender.send(1));
     drop(sender);

@@ -2,7 +2,7 @@ use crate::*;
 use oneloop_core::yield_now;
 
 #[test]
-fn who_is_notified_goes_on_in_its_order_with_the_lock() {
+fn notified_waiters_continue_in_order_with_the_lock() {
     let text = trace(|handle, log| {
         let condition = Condition::new();
         for name in ["a", "b", "c"] {
@@ -33,13 +33,13 @@ fn who_is_notified_goes_on_in_its_order_with_the_lock() {
     );
 }
 
-/// So many who wait to be notified.
+/// `N` waits that were polled once.
 fn waiting<const N: usize>(condition: &Condition) -> [Polled<ConditionWait>; N] {
     [(); N].map(|()| Polled::pending(now(condition.lock()).wait()))
 }
 
 #[test]
-fn a_wait_lets_go_of_the_lock_when_it_is_polled() {
+fn a_wait_releases_the_lock_when_it_is_first_polled() {
     let condition = Condition::new();
     let wait = now(condition.lock()).wait();
     assert!(condition.try_lock().is_none());
@@ -51,7 +51,7 @@ fn a_wait_lets_go_of_the_lock_when_it_is_polled() {
 }
 
 #[test]
-fn a_notification_that_nobody_took_goes_to_the_next() {
+fn the_notification_of_a_dropped_wait_goes_to_the_next_waiter() {
     let condition = Condition::new();
     let [first, second] = waiting(&condition);
     condition.notify_one();
@@ -60,7 +60,7 @@ fn a_notification_that_nobody_took_goes_to_the_next() {
 }
 
 #[test]
-fn so_does_one_of_a_wait_that_is_dropped_while_it_waits_for_the_lock() {
+fn a_wait_dropped_while_it_waits_for_the_lock_passes_its_notification_on() {
     let condition = Condition::new();
     let [mut first, second] = waiting(&condition);
     condition.notify_one();
@@ -74,7 +74,7 @@ fn so_does_one_of_a_wait_that_is_dropped_while_it_waits_for_the_lock() {
 }
 
 #[test]
-fn a_notification_is_for_those_who_wait_already() {
+fn a_notification_reaches_only_tasks_that_wait_already() {
     let condition = Condition::new();
     condition.notify_all();
     let [wait] = waiting(&condition);

@@ -3,20 +3,21 @@ use oneloop_core::{JoinError, yield_now};
 use std::sync::mpsc;
 use std::thread;
 
-/// Starts a loop on another thread with a value on it, and gives its name; the loop runs until nobody
-/// has that.
+/// Starts a loop on another thread, with a value, and returns the value's name. The loop runs until
+/// the name is dropped.
 fn elsewhere<P: 'static>(
     make: impl FnOnce() -> P + Send + 'static,
 ) -> (Distant<P>, thread::JoinHandle<()>) {
-    let (tell, hear) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let thread = thread::spawn(move || {
         let mut event_loop = EventLoop::new().unwrap();
-        tell.send(Distant::new(&event_loop.handle(), make()))
+        sender
+            .send(Distant::new(&event_loop.handle(), make()))
             .unwrap();
-        drop(tell);
+        drop(sender);
         event_loop.run().unwrap();
     });
-    (hear.recv().unwrap(), thread)
+    (receiver.recv().unwrap(), thread)
 }
 
 #[test]
@@ -37,7 +38,7 @@ fn an_answer_comes_to_another_loop_which_lives_until_then() {
 }
 
 #[test]
-fn a_thread_without_a_loop_sleeps_until_the_answer_comes() {
+fn ask_blocking_blocks_a_thread_without_a_loop_until_the_answer_comes() {
     let (event, thread) = elsewhere(Event::new);
     let set = event.clone();
     let other = thread::spawn(move || set.run(|event| event.set()));
@@ -63,11 +64,11 @@ fn a_dropped_ask_ends_the_wait_at_home() {
 }
 
 #[test]
-fn cancelling_gives_the_answer_that_came() {
+fn cancel_returns_an_answer_that_has_come() {
     let (queue, thread) = elsewhere(Queue::unbounded);
     queue.run(|queue| queue.try_put(1).unwrap()).unwrap();
     let ask = queue.ask(|queue| queue.get());
-    queue.ask_blocking(|_| yield_now()).unwrap(); // so what was asked before is answered
+    queue.ask_blocking(|_| yield_now()).unwrap(); // by then the first question is answered
     assert_eq!(ask.cancel().unwrap().unwrap(), 1);
     assert!(queue.ask(|queue| queue.get()).cancel().is_none());
     drop(queue);
@@ -86,7 +87,7 @@ fn a_panic_at_home_is_the_answer() {
 }
 
 #[test]
-fn who_asks_a_loop_that_is_dropped_hears_of_it() {
+fn asking_a_loop_that_is_dropped_fails() {
     let event_loop = EventLoop::new().unwrap();
     let event = Distant::new(&event_loop.handle(), Event::new());
     let before = event.ask(|event| event.until_set());
@@ -98,25 +99,25 @@ fn who_asks_a_loop_that_is_dropped_hears_of_it() {
 }
 
 #[test]
-fn a_value_is_dropped_at_home_with_its_last_name() {
-    struct Tells(mpsc::Sender<thread::ThreadId>);
-    impl Drop for Tells {
+fn the_drop_of_the_last_name_drops_the_value_at_home() {
+    struct ReportsItsDrop(mpsc::Sender<thread::ThreadId>);
+    impl Drop for ReportsItsDrop {
         fn drop(&mut self) {
             let _ = self.0.send(thread::current().id());
         }
     }
-    let (tell, hear) = mpsc::channel();
-    let (value, thread) = elsewhere(move || Tells(tell));
+    let (sender, receiver) = mpsc::channel();
+    let (value, thread) = elsewhere(move || ReportsItsDrop(sender));
     let other = value.clone();
     drop(value);
-    assert!(hear.try_recv().is_err());
+    assert!(receiver.try_recv().is_err());
     drop(other);
-    assert_eq!(hear.recv().unwrap(), thread.thread().id());
+    assert_eq!(receiver.recv().unwrap(), thread.thread().id());
     thread.join().unwrap();
 }
 
 #[test]
-fn a_sender_far_away_counts_as_one() {
+fn a_distant_sender_keeps_the_channel_open() {
     let mut event_loop = EventLoop::new().unwrap();
     let (sender, receiver) = channel(None);
     let sender = Distant::new(&event_loop.handle(), sender);
@@ -130,7 +131,7 @@ fn a_sender_far_away_counts_as_one() {
 }
 
 #[test]
-fn everything_has_a_name_for_others() {
+fn each_primitive_has_a_remote_name() {
     fn is_for_all<T: Send + Sync + Clone>(_: T) {}
     let mut event_loop = EventLoop::new().unwrap();
     event_loop.block_on(async {
@@ -152,7 +153,7 @@ fn everything_has_a_name_for_others() {
 
 #[test]
 #[should_panic(expected = "would block the loop")]
-fn a_loop_does_not_block_to_ask() {
+fn ask_blocking_panics_inside_a_loop() {
     let mut event_loop = EventLoop::new().unwrap();
     event_loop.block_on(async {
         let _ = Event::new()

@@ -1,7 +1,7 @@
 use crate::*;
 
 #[test]
-fn set_wakes_all_who_wait_in_their_order() {
+fn set_wakes_all_waiters_in_order() {
     let text = trace(|handle, log| {
         let event = Event::new();
         for name in ["a", "b", "c"] {
@@ -21,7 +21,7 @@ fn set_wakes_all_who_wait_in_their_order() {
 }
 
 #[test]
-fn set_then_clear_still_wakes_those_who_waited() {
+fn set_then_clear_still_wakes_the_waiters() {
     let event = Event::new();
     let before = Polled::pending(event.until_set());
     event.set();
@@ -35,7 +35,7 @@ fn set_then_clear_still_wakes_those_who_waited() {
 }
 
 #[test]
-fn who_gave_up_is_not_woken_and_leaves_no_gap() {
+fn a_waiter_that_gave_up_is_not_woken_and_leaves_no_gap() {
     let event = Event::new();
     let [a, b, c] = [0, 1, 2].map(|_| Polled::pending(event.until_set()));
     drop(b);
@@ -46,7 +46,7 @@ fn who_gave_up_is_not_woken_and_leaves_no_gap() {
 }
 
 #[test]
-fn a_loop_in_which_all_wait_for_each_other_ends() {
+fn a_loop_in_which_all_tasks_wait_for_each_other_ends() {
     let text = trace(|handle, log| {
         let (a, b, log) = (Event::new(), Event::new(), log.clone());
         for (mine, other) in [(a.clone(), b.clone()), (b, a)] {

@@ -2,7 +2,7 @@ use crate::*;
 use oneloop_core::yield_now;
 
 #[test]
-fn its_owner_takes_it_again_and_the_others_wait_for_the_last_release() {
+fn the_owner_takes_the_lock_again_and_other_tasks_wait_for_the_last_release() {
     let text = trace(|handle, log| {
         let lock = RLock::new();
         for name in ["a", "b"] {
@@ -23,7 +23,7 @@ fn its_owner_takes_it_again_and_the_others_wait_for_the_last_release() {
 }
 
 #[test]
-fn only_its_owner_can_release_it() {
+fn only_the_owner_can_release_the_lock() {
     let text = trace(|handle, log| {
         let lock = RLock::new();
         let (owned, noting) = (lock.clone(), log.clone());
@@ -52,7 +52,7 @@ fn only_its_owner_can_release_it() {
 }
 
 #[test]
-fn a_cancelled_owner_gives_it_back() {
+fn canceling_the_owner_releases_the_lock() {
     let text = trace(|handle, log| {
         let lock = RLock::new();
         let held = lock.clone();
@@ -72,7 +72,7 @@ fn a_cancelled_owner_gives_it_back() {
 }
 
 #[test]
-fn a_lock_granted_to_a_dropped_future_goes_to_the_next() {
+fn a_lock_granted_to_a_dropped_future_goes_to_the_next_waiter() {
     let lock = RLock::new();
     let text = trace(|handle, log| {
         let (held, log) = (lock.clone(), log.clone());

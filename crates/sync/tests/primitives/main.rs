@@ -1,4 +1,4 @@
-//! What each primitive promises: one fact a test, and the order of things as text.
+//! What each primitive promises: one fact per test, with the expected order as text.
 
 mod channels;
 mod conditions;
@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-/// What happened, in order, with spaces in between.
+/// What happened, in order.
 #[derive(Clone, Default)]
 struct Log(Rc<RefCell<Vec<String>>>);
 
@@ -36,7 +36,7 @@ impl Log {
     }
 }
 
-/// Spawns tasks, runs the loop to its end, and gives what they noted.
+/// Spawns tasks, runs the loop to its end, and returns what they noted, with spaces in between.
 fn trace(spawn: impl FnOnce(&Handle, &Log)) -> String {
     let mut event_loop = EventLoop::new().unwrap();
     let log = Log::default();
@@ -45,7 +45,7 @@ fn trace(spawn: impl FnOnce(&Handle, &Log)) -> String {
     log.text()
 }
 
-/// A future polled by hand, and whether it was woken since.
+/// A future that the test polls, and whether it was woken since.
 struct Polled<F> {
     future: F,
     woken: Arc<Flag>,
@@ -66,7 +66,7 @@ impl<F: Future + Unpin> Polled<F> {
         Polled { future, woken }
     }
 
-    /// Polls it once, which is to leave it pending.
+    /// Polls a future once, and asserts that it is pending.
     fn pending(future: F) -> Self {
         let mut polled = Polled::new(future);
         assert!(polled.poll().is_pending());
@@ -83,21 +83,21 @@ impl<F: Future + Unpin> Polled<F> {
         self.woken.0.load(Ordering::SeqCst)
     }
 
-    /// Its output; it was woken to give it.
+    /// The output, after the future was woken for it.
     fn output(mut self) -> F::Output {
-        assert!(self.is_woken(), "ready, and nobody told it");
+        assert!(self.is_woken(), "the future was not woken");
         match self.poll() {
             Poll::Ready(output) => output,
-            Poll::Pending => panic!("woken, and not ready"),
+            Poll::Pending => panic!("the future was woken and is not ready"),
         }
     }
 }
 
-/// The output of a future that does not wait.
+/// The output of a future that is ready at its first poll.
 fn now<F: Future + Unpin>(mut future: F) -> F::Output {
     let polled = Pin::new(&mut future).poll(&mut Context::from_waker(Waker::noop()));
     match polled {
         Poll::Ready(output) => output,
-        Poll::Pending => panic!("it waits"),
+        Poll::Pending => panic!("the future waits"),
     }
 }

@@ -1,5 +1,4 @@
-//! Semaphores and queues, used in any way and given up at any time, against models that say in a few
-//! words whose turn it is.
+//! Semaphores and queues against simple models, with random steps and drops at any time.
 
 use crate::*;
 use proptest::collection::vec;
@@ -7,16 +6,16 @@ use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// Begins to acquire, or to get.
+    /// Starts an acquire or a get.
     Get,
     Put(u8),
     Peek,
     TryGet,
     TryPut(u8),
-    /// Polls somebody in line, woken or not.
+    /// Polls a waiter, whether it was woken or not.
     PollGetter(usize),
     PollPutter(usize),
-    /// Gives up, granted or not.
+    /// Drops a waiter, whether it was admitted or not.
     DropGetter(usize),
     DropPutter(usize),
 }
@@ -36,17 +35,17 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     vec(step, 1..80)
 }
 
-/// The index of one of those, if there is any.
+/// The index of one of these, unless there is none.
 fn pick<T>(from: &[T], any: usize) -> Option<usize> {
     any.checked_rem(from.len())
 }
 
-/// A semaphore: whoever is among the first so many in line may pass.
+/// A semaphore: with `n` permits, the first `n` waiters may pass.
 struct Semaphores {
     real: Semaphore,
     barging: bool,
     available: usize,
-    /// In the order of their places.
+    /// In line order.
     line: Vec<Polled<Acquire>>,
 }
 
@@ -119,38 +118,38 @@ impl Semaphores {
 #[derive(Clone, Copy, Debug)]
 enum Order {
     Fifo,
-    /// First in first out, and putters hold their values out.
+    /// First in, first out; putters hold their values out.
     HandingOver,
     Lifo,
     Priority,
 }
 
-/// A value's priority, and its number, so that no two are the same.
+/// A priority and a number, so that no two values are the same.
 type Value = (u8, u32);
 
 struct Getter {
     polled: Polled<Pin<Box<dyn Future<Output = Value>>>>,
-    /// It gets; otherwise it peeks.
+    /// True for a get, false for a peek.
     takes: bool,
 }
 
 struct Putter {
     polled: Polled<Put<Value>>,
-    /// Taken away when it is served, where it is held out.
+    /// `None` once a getter took the held-out value.
     value: Option<Value>,
-    /// It was polled, and waits.
+    /// True once it was polled and had to wait.
     in_line: bool,
 }
 
-/// A queue: getters are served in their order while there is something, putters while there is room,
-/// and one by one.
+/// A queue: it serves getters in order while there is a value, and putters in order, one by one,
+/// while there is room.
 struct Queues {
     real: Queue<Value>,
     order: Order,
     capacity: Option<usize>,
     holds_out: bool,
     items: Vec<Value>,
-    /// Both in the order of their places.
+    /// Getters and putters, in line order.
     getters: Vec<Getter>,
     putters: Vec<Putter>,
     count: u32,
@@ -180,17 +179,17 @@ impl Queues {
         self.capacity == Some(0)
     }
 
-    /// Putters that hold out their values, of the first so many.
-    fn offers_of(&self, first: usize) -> usize {
+    /// Returns how many of the first `count` putters hold out their values.
+    fn offers_of(&self, count: usize) -> usize {
         let offering = |putter: &&Putter| self.holds_out && putter.value.is_some();
-        self.putters[..first].iter().filter(offering).count()
+        self.putters[..count].iter().filter(offering).count()
     }
 
     fn offers(&self) -> usize {
         self.offers_of(self.putters.len())
     }
 
-    /// Somebody's value was taken out of its hands, and it has not run since.
+    /// True if a getter took the held-out value of a putter that has not run since.
     fn has_dismissed(&self) -> bool {
         self.putters.iter().any(|putter| putter.value.is_none())
     }
@@ -205,7 +204,7 @@ impl Queues {
             return true;
         }
         if place > 0 && putter.is_some_and(|putter| putter.in_line) {
-            return false; // it waits for another one
+            return false; // it waits for another putter
         }
         let before = match self.holds_out {
             true => self.offers_of(place),
@@ -215,7 +214,7 @@ impl Queues {
         before + self.items.len() < capacity
     }
 
-    /// Where the next value is among the items, unless it is an offer.
+    /// The index of the next value among the items; `None` if it is a held-out one.
     fn next(&self) -> Option<usize> {
         let last = self.items.len().checked_sub(1)?;
         Some(match self.order {
@@ -265,7 +264,7 @@ impl Queues {
             Step::Put(priority) => {
                 let value = self.value(priority);
                 let polled = Polled::new(self.real.put(value));
-                // Its own offer is for the others only once it has been polled.
+                // A putter holds its value out once it has been polled.
                 let value = Some(value);
                 let in_line = false;
                 self.putters.push(Putter {
@@ -363,7 +362,7 @@ impl Queues {
 
 proptest! {
     #[test]
-    fn a_semaphore_loses_no_permit_and_lets_nobody_sleep(
+    fn a_semaphore_loses_no_permit_and_no_wakeup(
         steps in steps(),
         permits in 0..3_usize,
         barging: bool,
@@ -382,7 +381,7 @@ proptest! {
     }
 
     #[test]
-    fn a_queue_loses_nothing_keeps_its_order_and_lets_nobody_sleep(
+    fn a_queue_loses_no_value_and_no_wakeup_and_keeps_its_order(
         steps in steps(),
         capacity in proptest::option::of(0..4_usize),
         order in prop_oneof![
@@ -394,7 +393,7 @@ proptest! {
             model.take(step);
             model.check();
         }
-        // Whoever is left takes its leave; what is left comes out.
+        // Drops the remaining waiters; all remaining values can then be got.
         model.getters.clear();
         model.putters.clear();
         while !model.items.is_empty() {

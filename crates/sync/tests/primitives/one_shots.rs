@@ -1,7 +1,7 @@
 use crate::*;
 
 #[test]
-fn a_second_send_gives_the_value_back() {
+fn a_second_send_returns_the_value() {
     let one_shot = OneShot::new();
     assert_eq!(one_shot.try_get(), None);
     assert_eq!((one_shot.send(1), one_shot.send(2)), (Ok(()), Err(2)));
@@ -9,7 +9,7 @@ fn a_second_send_gives_the_value_back() {
 }
 
 #[test]
-fn a_replaced_value_is_for_all_who_ask_from_then_on() {
+fn later_gets_return_the_replaced_value() {
     let one_shot = OneShot::new();
     let waiting = Polled::pending(one_shot.get());
     one_shot.send(1).unwrap();
@@ -19,7 +19,7 @@ fn a_replaced_value_is_for_all_who_ask_from_then_on() {
 }
 
 #[test]
-fn all_who_wait_get_it_in_their_order_and_late_ones_at_once() {
+fn waiters_get_the_value_in_order_and_late_ones_at_once() {
     let one_shot: OneShot<Result<u8, &str>> = OneShot::new();
     let waiting = [0, 1].map(|_| Polled::pending(one_shot.get()));
     one_shot.send(Err("no")).unwrap();
@@ -29,7 +29,7 @@ fn all_who_wait_get_it_in_their_order_and_late_ones_at_once() {
     assert_eq!(now(one_shot.get()), Err("no"));
 }
 
-/// Its clone sends to the very one-shot that it is in, and replaces itself.
+/// A value whose clone replaces it in its own one-shot.
 struct Nosy(OneShot<Nosy>);
 
 impl Clone for Nosy {

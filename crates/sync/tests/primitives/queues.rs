@@ -35,7 +35,7 @@ fn puts_and_gets_take_turns_as_there_is_room() {
 }
 
 #[test]
-fn with_room_for_one_who_puts_waits_for_each_of_those_who_get() {
+fn with_room_for_one_a_putter_waits_for_each_getter() {
     let text = trace(|handle, log| {
         let queue = Queue::bounded(1);
         for name in ["a", "b", "c"] {
@@ -57,7 +57,7 @@ fn with_room_for_one_who_puts_waits_for_each_of_those_who_get() {
 }
 
 #[test]
-fn the_smallest_comes_first_and_equals_in_the_order_of_coming() {
+fn the_smallest_value_comes_first_and_equal_ones_in_the_order_of_their_puts() {
     let queue = Queue::priority(None);
     for (n, name) in [(2, "c"), (1, "a"), (2, "d"), (1, "b")] {
         queue.try_put(ByFirst(n, name)).unwrap();
@@ -85,7 +85,7 @@ impl PartialEq for ByFirst {
 impl Eq for ByFirst {}
 
 #[test]
-fn who_waited_for_the_smallest_gets_what_is_the_smallest_when_it_runs() {
+fn a_getter_takes_the_value_that_is_smallest_when_it_runs() {
     let queue = Queue::priority(None);
     let waiting = Polled::pending(queue.get());
     queue.try_put(5).unwrap();
@@ -94,7 +94,7 @@ fn who_waited_for_the_smallest_gets_what_is_the_smallest_when_it_runs() {
 }
 
 #[test]
-fn in_a_fair_one_getters_and_putters_are_served_in_their_order() {
+fn a_fair_queue_serves_getters_and_putters_in_order() {
     let queue = Queue::bounded(1).fair();
     let getters = [0, 1].map(|_| Polled::pending(queue.get()));
     assert_eq!(queue.getters(), 2);
@@ -113,7 +113,7 @@ fn in_a_fair_one_getters_and_putters_are_served_in_their_order() {
 }
 
 #[test]
-fn who_comes_takes_what_is_there_and_who_was_woken_keeps_its_place() {
+fn a_task_that_runs_takes_what_is_there_and_the_woken_one_keeps_its_place() {
     let queue = Queue::bounded(1);
     let [first, second] = [0, 1].map(|_| Polled::pending(queue.get()));
     now(queue.put('a'));
@@ -163,19 +163,19 @@ fn at_a_rendezvous_a_dropped_putter_takes_its_value_along() {
     let one = Polled::pending(queue.put(1));
     assert!(getter.is_woken());
     drop(one);
-    assert!(getter.poll().is_pending(), "it waits on, in its place");
+    assert!(getter.poll().is_pending(), "the getter keeps its place");
     let later = Polled::pending(queue.get());
     let two = Polled::pending(queue.put(2));
     assert_eq!(getter.output(), 2);
     assert!(!later.is_woken());
-    drop(two); // through, and not told: nothing changes
+    drop(two); // it completed, though it was not polled: nothing changes
     let three = Polled::pending(queue.put(3));
     assert_eq!(later.output(), 3);
     three.output();
 }
 
 #[test]
-fn at_a_rendezvous_trying_succeeds_when_the_other_one_waits() {
+fn at_a_rendezvous_a_try_succeeds_when_the_other_side_waits() {
     let queue = Queue::rendezvous();
     assert_eq!(queue.try_put(1), Err(Full(1)));
     assert_eq!(queue.try_get(), None);
@@ -216,7 +216,7 @@ fn peeking_waits_in_line_and_takes_nothing() {
 }
 
 #[test]
-fn join_waits_until_all_is_done_even_if_more_is_put_at_once() {
+fn join_waits_until_all_values_are_done_even_if_one_is_put_at_once() {
     let queue = Queue::unbounded();
     now(queue.join());
     assert_eq!(queue.task_done(), Err(TaskDoneTooOften));
@@ -232,7 +232,7 @@ fn join_waits_until_all_is_done_even_if_more_is_put_at_once() {
 }
 
 #[test]
-fn at_a_rendezvous_a_value_is_unfinished_once_it_was_taken() {
+fn at_a_rendezvous_a_value_is_unfinished_once_it_is_taken() {
     let queue = Queue::rendezvous();
     let put = Polled::pending(queue.put(1));
     assert_eq!(queue.unfinished(), 0);
@@ -250,7 +250,7 @@ fn a_put_puts_once() {
     now(&mut put);
 }
 
-/// A value that looks at its queue when it is dropped.
+/// A value whose drop uses its queue.
 struct Looks(Queue<Looks>);
 
 impl Drop for Looks {
@@ -270,7 +270,7 @@ fn a_value_may_use_the_queue_while_it_is_dropped() {
 }
 
 #[test]
-fn many_who_put_take_turns_with_one_who_gets() {
+fn many_putters_take_turns_with_one_getter() {
     let trace = trace(|handle, log| {
         let queue = Queue::priority(Some(2));
         for number in [5, 4, 3, 2] {
@@ -291,7 +291,7 @@ fn many_who_put_take_turns_with_one_who_gets() {
 }
 
 #[test]
-fn who_is_handed_a_value_goes_on_before_its_putter_and_waits_for_it_before_the_next() {
+fn a_getter_that_is_handed_a_value_continues_before_its_putter_and_waits_for_it_before_the_next() {
     let trace = trace(|handle, log| {
         let queue = Queue::handing_over(2);
         for number in 1..=5 {
@@ -312,7 +312,7 @@ fn who_is_handed_a_value_goes_on_before_its_putter_and_waits_for_it_before_the_n
 }
 
 #[test]
-fn who_waits_for_room_goes_on_when_there_is_more_of_it() {
+fn a_putter_continues_when_the_capacity_grows() {
     for queue in [Queue::bounded(1), Queue::handing_over(1)] {
         now(queue.put(1));
         let (second, third) = (queue.put(2), queue.put(3));
@@ -333,6 +333,6 @@ fn who_waits_for_room_goes_on_when_there_is_more_of_it() {
 
 #[test]
 #[should_panic(expected = "needs room")]
-fn only_what_hands_over_can_do_without_room() {
+fn only_a_queue_that_hands_over_can_have_no_room() {
     Queue::<()>::bounded(1).set_capacity(Some(0));
 }

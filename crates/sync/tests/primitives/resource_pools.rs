@@ -1,7 +1,7 @@
 use crate::*;
 use std::cell::Cell;
 
-/// A pool's maker of 1, 2, 3, …
+/// Creates 1, 2, 3, … for a pool.
 fn count() -> impl Fn() -> u32 {
     let made = Cell::new(0);
     move || {
@@ -11,7 +11,7 @@ fn count() -> impl Fn() -> u32 {
 }
 
 #[test]
-fn things_are_made_as_they_are_needed_and_wait_for_each_other_after_that() {
+fn things_are_created_when_needed_up_to_the_maximum_and_then_awaited() {
     let pool = ResourcePool::new(2, count());
     let one = now(pool.get());
     drop(now(pool.get()));
@@ -25,7 +25,7 @@ fn things_are_made_as_they_are_needed_and_wait_for_each_other_after_that() {
 }
 
 #[test]
-fn the_longest_idle_is_lent_first_or_the_last_one_that_came_back() {
+fn a_pool_lends_the_longest_idle_thing_or_the_last_one_that_came_back() {
     for (pool, lent) in [
         (ResourcePool::new(2, count()), 1),
         (ResourcePool::lifo(2, count()), 2),
@@ -38,7 +38,7 @@ fn the_longest_idle_is_lent_first_or_the_last_one_that_came_back() {
 }
 
 #[test]
-fn another_one_is_made_for_one_that_was_taken_out() {
+fn a_detached_thing_is_replaced() {
     let pool = ResourcePool::new(1, count());
     let mut broken = now(pool.get());
     *broken = 7;
@@ -48,7 +48,7 @@ fn another_one_is_made_for_one_that_was_taken_out() {
 }
 
 #[test]
-fn a_panic_while_one_is_made_leaves_the_place_to_the_next() {
+fn a_panic_in_create_gives_the_turn_to_the_next_task() {
     let make = count();
     let pool = ResourcePool::new(1, move || {
         let made = make();

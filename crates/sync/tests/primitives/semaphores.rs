@@ -18,13 +18,13 @@ fn two_rounds_of_three(semaphore: &Semaphore) -> String {
 }
 
 #[test]
-fn a_fair_one_hands_over_and_a_barging_one_lets_the_holder_take_it_again() {
+fn a_fair_semaphore_hands_over_and_a_barging_one_lets_the_holder_take_it_again() {
     assert_eq!(two_rounds_of_three(&Semaphore::new(1)), "a b c a b c");
     assert_eq!(two_rounds_of_three(&Semaphore::barging(1)), "a a b b c c");
 }
 
 #[test]
-fn what_is_released_is_not_for_who_comes_later() {
+fn a_released_permit_is_not_for_a_task_that_comes_later() {
     let semaphore = Semaphore::new(0);
     let waiting = Polled::pending(semaphore.acquire());
     semaphore.release();
@@ -37,7 +37,7 @@ fn what_is_released_is_not_for_who_comes_later() {
 }
 
 #[test]
-fn who_was_barged_keeps_its_place() {
+fn a_barged_waiter_keeps_its_place() {
     let semaphore = Semaphore::barging(0);
     let mut first = Polled::pending(semaphore.acquire());
     let second = Polled::pending(semaphore.acquire());
@@ -54,7 +54,7 @@ fn who_was_barged_keeps_its_place() {
 }
 
 #[test]
-fn a_permit_granted_to_a_dropped_future_goes_to_the_next() {
+fn a_permit_granted_to_a_dropped_future_goes_to_the_next_waiter() {
     for semaphore in [Semaphore::new(0), Semaphore::barging(0)] {
         let [first, second, third] = [0, 1, 2].map(|_| Polled::pending(semaphore.acquire()));
         semaphore.release();
@@ -65,7 +65,7 @@ fn a_permit_granted_to_a_dropped_future_goes_to_the_next() {
 }
 
 #[test]
-fn a_cancelled_task_gives_its_permit_back() {
+fn canceling_a_task_releases_its_permit() {
     let text = trace(|handle, log| {
         let semaphore = Semaphore::new(1);
         let held = semaphore.clone();
@@ -85,7 +85,7 @@ fn a_cancelled_task_gives_its_permit_back() {
 }
 
 #[test]
-fn a_bounded_one_cannot_be_released_beyond_its_start() {
+fn a_bounded_semaphore_cannot_be_released_beyond_its_start() {
     let semaphore = BoundedSemaphore::new(1);
     assert_eq!(semaphore.release(), Err(OverReleased));
     let permit = semaphore.try_acquire().unwrap();
@@ -95,7 +95,7 @@ fn a_bounded_one_cannot_be_released_beyond_its_start() {
 }
 
 #[test]
-fn a_capped_one_waits_at_both_ends() {
+fn a_capped_semaphore_waits_at_both_ends() {
     let semaphore = CappedSemaphore::new(1, 1);
     let release = Polled::pending(semaphore.release());
     now(semaphore.acquire());
@@ -107,7 +107,7 @@ fn a_capped_one_waits_at_both_ends() {
 }
 
 #[test]
-fn a_capped_one_counts_who_waits_to_release() {
+fn a_capped_semaphore_counts_tasks_that_wait_to_release() {
     let semaphore = CappedSemaphore::new(1, 2);
     assert_eq!((semaphore.available(), semaphore.room()), (1, 1));
     now(semaphore.release());
@@ -122,7 +122,7 @@ fn a_capped_one_counts_who_waits_to_release() {
 
 #[test]
 #[should_panic(expected = "begins within its limit")]
-fn a_capped_one_does_not_begin_above_its_limit() {
+fn a_capped_semaphore_does_not_begin_above_its_limit() {
     CappedSemaphore::new(2, 1);
 }
 
