@@ -10,7 +10,7 @@ use std::os::fd::AsFd;
 /// As [`Handle::wait_ready`].
 ///
 /// # Panics
-/// Outside of a loop.
+/// Outside a loop.
 pub async fn wait_readable(fd: impl AsFd) -> io::Result<()> {
     Handle::current().wait_ready(fd, Direction::Read).await
 }
@@ -21,7 +21,7 @@ pub async fn wait_readable(fd: impl AsFd) -> io::Result<()> {
 /// As [`Handle::wait_ready`].
 ///
 /// # Panics
-/// Outside of a loop.
+/// Outside a loop.
 pub async fn wait_writable(fd: impl AsFd) -> io::Result<()> {
     Handle::current().wait_ready(fd, Direction::Write).await
 }

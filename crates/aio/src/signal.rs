@@ -1,16 +1,16 @@
-//! Signals, with `await`.
+//! Signals on the current loop.
 
 use oneloop_core::{Handle, Signals};
 use std::io;
 
-/// Listens to these signals ([`number`](oneloop_core::signal::number)), on the loop that runs. What comes
-/// is a stream: `signals.recv().await`, which is cancel safe.
+/// Listens for these signals ([`number`](oneloop_core::signal::number)) on the current loop. The result
+/// is a stream of signals; its `recv().await` is cancel safe.
 ///
 /// # Errors
 /// As [`Signals::new`].
 ///
 /// # Panics
-/// Outside of a loop.
+/// Outside a loop.
 pub fn signals(numbers: &[i32]) -> io::Result<Signals> {
     Signals::new(&Handle::current(), numbers)
 }

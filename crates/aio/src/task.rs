@@ -5,7 +5,7 @@ use std::future::Future;
 
 pub use oneloop_core::yield_now;
 
-/// Makes a loop, runs it until this future is ready, and drops what is left in it.
+/// Makes a loop, runs it until this future completes, and drops the tasks that are left on it.
 ///
 /// ```
 /// use oneloop_aio::{block_on, spawn};
@@ -17,7 +17,7 @@ pub use oneloop_core::yield_now;
 /// ```
 ///
 /// # Panics
-/// When the future does, and when no loop can be made for want of fds: [`EventLoop::new`] gives
+/// When the future panics, and when no loop can be made for lack of fds: [`EventLoop::new`] returns
 /// that as an error.
 pub fn block_on<F: Future>(future: F) -> F::Output {
     EventLoop::new()
@@ -25,16 +25,16 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
         .block_on(future)
 }
 
-/// Starts a task on the loop that runs: see [`Handle::spawn`].
+/// Starts a task on the current loop: see [`Handle::spawn`].
 ///
 /// # Panics
-/// Outside of a loop.
+/// Outside a loop.
 #[track_caller]
 pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
     Handle::current().spawn(future)
 }
 
-/// Runs a function that blocks on another thread, and gives what it returns: see [`Handle::offload`].
+/// Runs a function that blocks on another thread, and returns its result: see [`Handle::offload`].
 ///
 /// ```
 /// use oneloop_aio::{block_on, offload};
@@ -43,15 +43,15 @@ pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
 /// ```
 ///
 /// # Panics
-/// Outside of a loop.
+/// Outside a loop.
 pub fn offload<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> Offload<T> {
     offload_to(Class::Cpu, job)
 }
 
-/// Runs a function that blocks on a thread of that class: see [`Handle::offload_to`].
+/// Runs a function that blocks on a thread of a class: see [`Handle::offload_to`].
 ///
 /// # Panics
-/// Outside of a loop.
+/// Outside a loop.
 pub fn offload_to<T: Send + 'static>(
     class: Class,
     job: impl FnOnce() -> T + Send + 'static,

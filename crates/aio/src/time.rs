@@ -1,4 +1,4 @@
-//! Waiting for time to pass, on the clock of the loop that runs.
+//! Waiting for time to pass, on the clock of the current loop.
 
 use oneloop_core::{Handle, Sleep, Timeout};
 use std::future::Future;
@@ -6,26 +6,27 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-/// Waits at least that long. Cancel safe.
+/// Waits for at least `duration`. Cancel safe.
 ///
 /// # Panics
-/// Outside of a loop.
+/// Outside a loop.
 #[track_caller]
 pub fn sleep(duration: Duration) -> Sleep {
     Handle::current().sleep(duration)
 }
 
-/// Waits until that time at least. Cancel safe.
+/// Waits until `deadline`, or somewhat later. Cancel safe.
 ///
 /// # Panics
-/// Outside of a loop.
+/// Outside a loop.
 #[track_caller]
 pub fn sleep_until(deadline: Instant) -> Sleep {
     Handle::current().sleep_until(deadline)
 }
 
-/// Waits for a future, at most that long; then drops it and gives [`Elapsed`](crate::Elapsed). If both are ready,
-/// the future wins. Cancel safe if the future is.
+/// Waits for a future for at most `duration`. After that, it drops the future and returns
+/// [`Elapsed`](crate::Elapsed). If both complete in the same poll, the future wins. Cancel safe if the
+/// future is.
 ///
 /// ```
 /// use oneloop_aio::{block_on, timeout, Elapsed};
@@ -35,17 +36,17 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 /// ```
 ///
 /// # Panics
-/// Outside of a loop.
+/// Outside a loop.
 #[track_caller]
 pub fn timeout<F: Future>(duration: Duration, future: F) -> Timeout<F> {
     Handle::current().timeout(duration, future)
 }
 
-/// Ticks every `period`, the first time after one period. Ticks that nobody waited for in time are
-/// passed over: the next one comes at the next multiple of the period.
+/// Ticks every `period`, the first time after one period. A tick that passes while no task waits for it
+/// is skipped: the next one is due at the next multiple of the period.
 ///
 /// # Panics
-/// Outside of a loop, and for a period of zero.
+/// Outside a loop, and for a period of zero.
 #[track_caller]
 pub fn interval(period: Duration) -> Interval {
     assert!(!period.is_zero(), "an interval needs a period");
@@ -59,31 +60,33 @@ pub fn interval(period: Duration) -> Interval {
     }
 }
 
-/// See [`interval`].
+/// A source of ticks: see [`interval`].
 #[derive(Debug)]
 pub struct Interval {
     period: Duration,
+    /// The time at which the next tick is due.
     next: Instant,
     sleep: Sleep,
     handle: Handle,
 }
 
-/// That much later; a time beyond all times is a century away.
+/// `time + duration`, or a century later where the sum is not representable.
 fn after(time: Instant, duration: Duration) -> Instant {
     const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
     time.checked_add(duration).unwrap_or(time + CENTURY)
 }
 
 impl Interval {
-    /// Waits for the next tick and gives the time for which it was due. Cancel safe.
+    /// Waits for the next tick and returns the time at which it was due. Cancel safe.
     pub async fn tick(&mut self) -> Instant {
         std::future::poll_fn(|cx| self.poll_tick(cx)).await
     }
 
-    /// See [`Interval::tick`].
+    /// Polls for the next tick: see [`Interval::tick`].
     pub fn poll_tick(&mut self, cx: &mut Context<'_>) -> Poll<Instant> {
         ready!(Pin::new(&mut self.sleep).poll(cx));
         let due = self.next;
+        // Counted from the time that was due, not from now: the ticks do not drift.
         let late = self.handle.now().saturating_duration_since(due).as_nanos();
         let periods = u32::try_from(late / self.period.as_nanos() + 1).unwrap_or(u32::MAX);
         self.next = after(due, self.period.saturating_mul(periods));

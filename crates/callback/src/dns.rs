@@ -110,7 +110,6 @@ fn tell_later<T: 'static, O: Outcome>(
 /// Look-ups to be awaited: `dns.promises`.
 pub mod promises {
     use super::*;
-    use oneloop_core::Handle;
     use oneloop_net::resolve_name;
 
     /// Looks up the first address of a host's name: see [`lookup`](super::lookup).
@@ -133,7 +132,7 @@ pub mod promises {
             family: options.family.filter(|_| !is_literal), // Node gives it back, whatever it is
             timeout: None,                                  // Node has none
         };
-        let found = resolve_with(&Handle::current(), &host, 0, how).await;
+        let found = resolve_with(&host, 0, how).await;
         let found = found.map_err(|error| Error::not_found(&host, error))?;
         let mut found: Vec<IpAddr> = found.iter().map(SocketAddr::ip).collect();
         match options.order {
@@ -150,7 +149,7 @@ pub mod promises {
     /// As [`lookup`].
     pub async fn lookup_service(address: IpAddr, port: u16) -> Result<(String, String), Error> {
         let addr = SocketAddr::new(address, port);
-        let found = resolve_name(&Handle::current(), addr, None).await;
+        let found = resolve_name(addr, None).await;
         found.map_err(|error| Error::look_up("getnameinfo", &address.to_string(), error))
     }
 }

@@ -199,6 +199,13 @@ impl Handle {
         current.map(|inner| Handle { inner })
     }
 
+    /// Calls a function as code of this loop, without running the loop: see
+    /// [`EventLoop::enter`](crate::EventLoop::enter).
+    pub fn enter<T>(&self, function: impl FnOnce() -> T) -> T {
+        let _entered = Entered::new(&self.inner);
+        function()
+    }
+
     /// Starts a task. It never runs before `spawn` returns: it goes behind what is ready already.
     #[track_caller]
     pub fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {

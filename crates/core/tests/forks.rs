@@ -34,8 +34,7 @@ fn child(event_loop: EventLoop, source: Source<UnixStream>, signals: Signals) ->
         timeout: Some(Duration::from_secs(10)),
         ..ResolveOptions::default()
     };
-    let looks_up = own.handle();
-    let addrs = own.block_on(net::resolve_with(&looks_up, "localhost", 80, soon));
+    let addrs = own.block_on(net::resolve_with("localhost", 80, soon));
     if addrs.is_err() {
         return 6;
     }
@@ -76,8 +75,7 @@ fn a_forked_child_is_refused_the_loop_and_the_parent_keeps_it() {
 
     let (go, wait) = mpsc::channel::<()>();
     let _busy = handle.offload_to(Class::Dns, move || wait.recv());
-    let looks_up = handle.clone();
-    let name = handle.spawn(async move { net::resolve(&looks_up, "localhost", 80).await });
+    let name = handle.spawn(net::resolve("localhost", 80));
     event_loop.run_nowait().unwrap(); // it is asked for, behind the busy job
 
     // SAFETY: the child uses what it inherits as the one thread it has; glibc's locks are its own.

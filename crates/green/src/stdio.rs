@@ -1,7 +1,6 @@
 //! Standard input and output, and the terminal, for green threads.
 
 use crate::net::Stream;
-use oneloop_core::Handle;
 use oneloop_net::{self as net, RawMode, StdioKind, WindowSize};
 use std::io;
 
@@ -9,7 +8,6 @@ use std::io;
 /// [`Stream`](crate::net::Stream), [`stdin`], [`net::Input`].
 ///
 /// ```
-/// use oneloop_core::Handle;
 /// use oneloop_green::{Stdin, run};
 /// use oneloop_net::Input;
 /// use std::io::{Read, Write};
@@ -17,7 +15,7 @@ use std::io;
 ///     let (reader, mut writer) = std::io::pipe()?;
 ///     writer.write_all(b"hello")?;
 ///     drop(writer);
-///     let mut input = Stdin::from(Input::from_fd(&Handle::current(), reader.into())?);
+///     let mut input = Stdin::from(Input::from_fd(reader.into())?);
 ///     let mut text = String::new();
 ///     input.read_to_string(&mut text)?;
 ///     assert_eq!(text, "hello");
@@ -55,7 +53,7 @@ pub type Tty = Stream<net::Tty>;
 /// # Panics
 /// Outside of a loop.
 pub fn stdin() -> io::Result<Stdin> {
-    Ok(net::stdin(&Handle::current())?.into())
+    Ok(net::stdin()?.into())
 }
 
 /// The standard output, whatever it is: see [`net::stdout`].
@@ -66,7 +64,7 @@ pub fn stdin() -> io::Result<Stdin> {
 /// # Panics
 /// Outside of a loop.
 pub fn stdout() -> io::Result<Stdout> {
-    Ok(net::stdout(&Handle::current())?.into())
+    Ok(net::stdout()?.into())
 }
 
 /// The standard error, whatever it is: see [`net::stdout`].
@@ -77,7 +75,7 @@ pub fn stdout() -> io::Result<Stdout> {
 /// # Panics
 /// Outside of a loop.
 pub fn stderr() -> io::Result<Stdout> {
-    Ok(net::stderr(&Handle::current())?.into())
+    Ok(net::stderr()?.into())
 }
 
 /// The terminal that controls this process, wherever its standard input and output go: see
@@ -89,7 +87,7 @@ pub fn stderr() -> io::Result<Stdout> {
 /// # Panics
 /// Outside of a loop.
 pub fn tty() -> io::Result<Tty> {
-    Ok(net::Tty::open(&Handle::current())?.into())
+    Ok(net::Tty::open()?.into())
 }
 
 impl Stdin {

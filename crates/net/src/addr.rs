@@ -153,8 +153,8 @@ impl std::error::Error for ParseAddrError {}
 impl FromStr for Addr {
     type Err = ParseAddrError;
 
-    /// `127.0.0.1:8080`, `[::1]:8080`, `[fe80::1%eth0]:8080`, `unix:/a/path` or, for an abstract name,
-    /// `unix:@name`.
+    /// `127.0.0.1:8080`, `[::1]:8080`, `[fe80::1%eth0]:8080`, `unix:/a/path` or, for an abstract
+    /// name, `unix:@name`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.strip_prefix("unix:") {
             Some("") => Err(ParseAddrError::new(text)),

@@ -1,4 +1,5 @@
-//! How a socket that takes in whatever comes goes on after an error of `accept(2)` or `recvfrom(2)`.
+//! How a socket that takes in whatever comes goes on after an error of `accept(2)` or
+//! `recvfrom(2)`.
 
 use oneloop_core::{Direction, Sleep, Source};
 use rustix::io::Errno;
@@ -8,7 +9,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-/// The first shortage is tried again this soon: connections whose clients have left close meanwhile.
+/// The first shortage is tried again this soon: connections whose clients have left close
+/// meanwhile.
 const RETRY: Duration = Duration::from_millis(1);
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
@@ -18,8 +20,9 @@ const FAILURES_AT_ONCE: u32 = 8;
 /// True for the errors that say that the fd itself is unusable, so that every other try fails the
 /// same way: `EBADF`, `EINVAL`, `ENOTSOCK`, `EFAULT`.
 ///
-/// accept(2) passes on what went wrong on a connection's network, what a firewall forbids, and whatever
-/// the protocol makes up; the list of those is the kernel's and longer than ours, so all of them pass.
+/// accept(2) passes on what went wrong on a connection's network, what a firewall forbids, and
+/// whatever the protocol makes up; the list of those is the kernel's and longer than ours, so all
+/// of them pass.
 pub fn is_fatal(error: &io::Error) -> bool {
     matches!(
         Errno::from_io_error(error),
@@ -56,9 +59,9 @@ impl Backoff {
         Poll::Ready(())
     }
 
-    /// Counts one more failure in a row; true if it begins a pause. Most failures need none: only every
-    /// eighth has one, so that an error that stays costs no processor time, and a few bad connections
-    /// do not delay the good one behind them.
+    /// Counts one more failure in a row; true if it begins a pause. Most failures need none: only
+    /// every eighth has one, so that an error that stays costs no processor time, and a few bad
+    /// connections do not delay the good one behind them.
     pub fn fail(&mut self, source: &Source) -> bool {
         let duration = self.pause_after_failure();
         self.pause = duration.map(|duration| pause(source, duration));
@@ -100,15 +103,16 @@ impl Backoff {
         self.is_short = false;
     }
 
-    /// Hears of `EAGAIN`: the socket works, and is empty. That ends a row of failures, but no shortage.
+    /// Hears of `EAGAIN`: the socket works, and is empty. That ends a row of failures, but no
+    /// shortage.
     pub fn rest(&mut self) {
         if !self.is_short {
             self.succeed();
         }
     }
 
-    /// Polls an operation until it succeeds or meets a fatal error. `on_failure` hears of the others
-    /// that were passed over, and whether a pause follows.
+    /// Polls an operation until it succeeds or meets a fatal error. `on_failure` hears of the
+    /// others that were passed over, and whether a pause follows.
     pub fn poll_past_failures<T>(
         &mut self,
         cx: &mut Context<'_>,

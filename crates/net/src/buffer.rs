@@ -55,8 +55,8 @@ impl Chunk {
         &mut self.buf
     }
 
-    /// Moves what is behind so many bytes to a buffer of its own size, if this one is twice as large or
-    /// more: bytes that wait are to take no more memory than they are.
+    /// Moves what is behind so many bytes to a buffer of its own size, if this one is twice as
+    /// large or more: bytes that wait are to take no more memory than they are.
     pub(crate) fn shrink_behind(&mut self, count: usize) -> bool {
         let rest = &self[count..];
         let shrinks = self.buf.len() / 2 >= rest.len();

@@ -19,14 +19,14 @@ use std::time::Duration;
 /// How to connect.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectOptions {
-    /// From which address of this machine; addresses of the other family are not tried. Port 0 lets the
-    /// kernel choose.
+    /// From which address of this machine; addresses of the other family are not tried. Port 0 lets
+    /// the kernel choose.
     pub local_addr: Option<SocketAddr>,
-    /// How long an address may keep the next one from being tried as well: 250 ms, as RFC 8305 has it.
-    /// When one fails, the next is tried at once.
+    /// How long an address may keep the next one from being tried as well: 250 ms, as RFC 8305 has
+    /// it. When one fails, the next is tried at once.
     pub attempt_delay: Duration,
-    /// How long all of it may take, the look-up included; `None` leaves it to the kernel, which gives up
-    /// after about two minutes.
+    /// How long all of it may take, the look-up included; `None` leaves it to the kernel, which
+    /// gives up after about two minutes.
     pub timeout: Option<Duration>,
     /// Addresses of this family only.
     pub family: Option<Family>,
@@ -59,11 +59,12 @@ impl ConnectOptions {
     }
 }
 
-/// Why none of a host's addresses could be connected to: what [`TcpStream::connect`](crate::TcpStream::connect)'s
-/// `io::Error` has inside when there was more than one, or a name.
+/// Why none of a host's addresses could be connected to: what
+/// [`TcpStream::connect`](crate::TcpStream::connect)'s `io::Error` has inside when there was more
+/// than one, or a name.
 ///
-/// The `io::Error` is of the kind of the most telling failure: a refusal says more than a network that
-/// cannot be reached.
+/// The `io::Error` is of the kind of the most telling failure: a refusal says more than a network
+/// that cannot be reached.
 #[derive(Debug)]
 pub struct ConnectError {
     target: String,
@@ -115,25 +116,21 @@ impl std::error::Error for ConnectError {
 }
 
 /// Connects to the address that answers first.
-pub(crate) async fn connect(
-    handle: &Handle,
-    target: impl ToTarget,
-    options: ConnectOptions,
-) -> io::Result<Socket> {
+pub(crate) async fn connect(target: impl ToTarget, options: ConnectOptions) -> io::Result<Socket> {
     let target = target.to_target()?;
     if let Target::Addr(addr) = target
         && options.timeout.is_none()
         && options.allows(&addr)
     {
-        return begin(handle, addr, options.local_addr)?.await; // mostly it is just this
+        return begin(addr, options.local_addr)?.await; // mostly it is just this
     }
-    let mut race = Race::new(handle, options);
+    let mut race = Race::new(options);
     let connected = {
         let run = race.run(&target);
         match options.timeout {
             None => run.await,
             Some(timeout) => {
-                let limited = handle.timeout(timeout, run).await;
+                let limited = Handle::current().timeout(timeout, run).await;
                 limited.unwrap_or_else(|Elapsed| Err(Elapsed.into()))
             }
         }
@@ -141,18 +138,17 @@ pub(crate) async fn connect(
     connected.map_err(|error| race.explain(&target, error))
 }
 
-fn begin(handle: &Handle, addr: SocketAddr, local: Option<SocketAddr>) -> io::Result<Connecting> {
+fn begin(addr: SocketAddr, local: Option<SocketAddr>) -> io::Result<Connecting> {
     let addr = Addr::Inet(addr);
     let mut unconnected = Unconnected::to_reach(&addr)?;
     if let Some(local) = local {
         unconnected.bind(&Addr::Inet(local))?;
     }
-    unconnected.connect(handle, &addr)
+    unconnected.connect(&addr)
 }
 
 /// Attempts to connect, the later ones begun while the earlier ones are under way.
-struct Race<'a> {
-    handle: &'a Handle,
+struct Race {
     options: ConnectOptions,
     waiting: VecDeque<SocketAddr>,
     under_way: Vec<(SocketAddr, Connecting)>,
@@ -161,10 +157,9 @@ struct Race<'a> {
     delay: Option<Sleep>,
 }
 
-impl<'a> Race<'a> {
-    fn new(handle: &'a Handle, options: ConnectOptions) -> Self {
+impl Race {
+    fn new(options: ConnectOptions) -> Self {
         Race {
-            handle,
             options,
             waiting: VecDeque::new(),
             under_way: Vec::new(),
@@ -179,7 +174,7 @@ impl<'a> Race<'a> {
             family: self.options.family(),
             timeout: None, // the whole has one
         };
-        let mut addrs = target.clone().resolve_with(self.handle, resolve).await?;
+        let mut addrs = target.clone().resolve_with(resolve).await?;
         addrs.retain(|addr| self.options.allows(addr));
         self.waiting = in_turn(addrs).into();
         poll_fn(|cx| self.poll(cx)).await
@@ -222,11 +217,12 @@ impl<'a> Race<'a> {
     }
 
     fn begin(&mut self, addr: SocketAddr) {
-        match begin(self.handle, addr, self.options.local_addr) {
+        match begin(addr, self.options.local_addr) {
             Ok(connecting) => {
                 self.under_way.push((addr, connecting));
                 let has_more = !self.waiting.is_empty();
-                self.delay = has_more.then(|| self.handle.sleep(self.options.attempt_delay));
+                let delay = self.options.attempt_delay;
+                self.delay = has_more.then(|| Handle::current().sleep(delay));
             }
             Err(error) => self.fail(addr, error),
         }
@@ -274,7 +270,8 @@ impl<'a> Race<'a> {
     }
 }
 
-/// Each address once, the two families in turn, beginning with that of the first: RFC 8305, section 4.
+/// Each address once, the two families in turn, beginning with that of the first: RFC 8305, section
+/// 4.
 pub fn in_turn(addrs: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let mut unique: Vec<SocketAddr> = Vec::new();
     for addr in addrs {
@@ -309,13 +306,13 @@ mod tests {
     /// Runs on virtual time and says how much of it went by.
     fn connect_to<const N: usize>(
         options: ConnectOptions,
-        addrs: impl FnOnce(&Handle) -> [SocketAddr; N],
+        addrs: impl FnOnce() -> [SocketAddr; N],
     ) -> (io::Result<TcpStream>, Duration) {
         let mut event_loop = EventLoop::with(Options::virtual_time()).unwrap();
         let handle = event_loop.handle();
-        let addrs = addrs(&handle);
+        let addrs = event_loop.enter(addrs);
         let start: Instant = handle.now();
-        let connect = TcpStream::connect_with(&handle, addrs, options);
+        let connect = TcpStream::connect_with(addrs, options);
         let connected = event_loop.block_on(connect);
         (connected, handle.now() - start)
     }
@@ -337,12 +334,12 @@ mod tests {
     }
 
     impl Silent {
-        fn new(handle: &Handle) -> Self {
+        fn new() -> Self {
             let full = ListenOptions {
                 backlog: 0,
                 ..ListenOptions::default()
             };
-            let listener = TcpListener::bind(handle, any(), full).unwrap();
+            let listener = TcpListener::bind_with(any(), full).unwrap();
             let addr = listener.local_addr().unwrap();
             Silent {
                 _filling: vec![std::net::TcpStream::connect(addr).unwrap()],
@@ -375,8 +372,8 @@ mod tests {
     fn an_address_that_does_not_answer_costs_250_ms() {
         let (_listener, addr) = listening();
         let mut silent = None;
-        let (connected, took) = connect_to(ConnectOptions::default(), |handle| {
-            [silent.insert(Silent::new(handle)).addr(), addr]
+        let (connected, took) = connect_to(ConnectOptions::default(), || {
+            [silent.insert(Silent::new()).addr(), addr]
         });
         assert_eq!(connected.unwrap().peer_addr().unwrap(), addr);
         assert!(took >= 250 * MS && took < 260 * MS, "{took:?}");
@@ -385,9 +382,8 @@ mod tests {
     #[test]
     fn after_an_address_that_refuses_the_next_is_tried_at_once() {
         let (_listener, addr) = listening();
-        let (connected, took) = connect_to(ConnectOptions::default(), |_| {
-            [deserted(), deserted(), addr]
-        });
+        let (connected, took) =
+            connect_to(ConnectOptions::default(), || [deserted(), deserted(), addr]);
         assert_eq!(connected.unwrap().peer_addr().unwrap(), addr);
         assert!(took < 10 * MS, "{took:?}");
     }
@@ -397,8 +393,8 @@ mod tests {
         let (_listener, addr) = listening();
         let unreachable = "255.255.255.255:1".parse().unwrap(); // the kernel says so at once
         let mut silent = None;
-        let (connected, took) = connect_to(ConnectOptions::default(), |handle| {
-            [silent.insert(Silent::new(handle)).addr(), unreachable, addr]
+        let (connected, took) = connect_to(ConnectOptions::default(), || {
+            [silent.insert(Silent::new()).addr(), unreachable, addr]
         });
         assert_eq!(connected.unwrap().peer_addr().unwrap(), addr);
         assert!(took >= 250 * MS && took < 260 * MS, "{took:?}");
@@ -412,9 +408,8 @@ mod tests {
             timeout: Some(1000 * MS),
             ..ConnectOptions::default()
         };
-        let (connected, took) = connect_to(options, |handle| {
-            [refusing, silent.insert(Silent::new(handle)).addr()]
-        });
+        let (connected, took) =
+            connect_to(options, || [refusing, silent.insert(Silent::new()).addr()]);
         let error = connected.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         let inside = error.get_ref().unwrap().downcast_ref::<ConnectError>();
@@ -435,7 +430,7 @@ mod tests {
         // Unicast in no direction: the kernel says so at once.
         let unreachable = "255.255.255.255:1".parse().unwrap();
         let refusing = deserted();
-        let (connected, _) = connect_to(ConnectOptions::default(), |_| [unreachable, refusing]);
+        let (connected, _) = connect_to(ConnectOptions::default(), || [unreachable, refusing]);
         let error = connected.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused, "{error}");
         let text = error.to_string();
@@ -449,9 +444,8 @@ mod tests {
     #[test]
     fn one_address_gives_the_kernels_own_error() {
         let mut event_loop = EventLoop::new().unwrap();
-        let handle = event_loop.handle();
         let error = event_loop
-            .block_on(TcpStream::connect(&handle, deserted()))
+            .block_on(TcpStream::connect(deserted()))
             .unwrap_err();
         assert_eq!(error.raw_os_error(), Some(111));
     }
@@ -464,7 +458,7 @@ mod tests {
             ..ConnectOptions::default()
         };
         let v6 = "[::1]:1".parse().unwrap(); // cannot be reached from there
-        let (connected, _) = connect_to(options, |_| [v6, addr]);
+        let (connected, _) = connect_to(options, || [v6, addr]);
         let from = connected.unwrap().local_addr().unwrap();
         assert_eq!(from.ip().to_string(), "127.0.0.9");
         assert_eq!(listener.accept().unwrap().1, from);
@@ -488,7 +482,7 @@ mod tests {
             timeout: Some(MS),
             ..ConnectOptions::default()
         };
-        let connect = TcpStream::connect_with(&handle, ("some.name", 80), options);
+        let connect = TcpStream::connect_with(("some.name", 80), options);
         let error = event_loop.block_on(connect).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert_eq!(
@@ -500,7 +494,7 @@ mod tests {
 
     #[test]
     fn no_address_is_an_error() {
-        let (connected, _) = connect_to(ConnectOptions::default(), |_| []);
+        let (connected, _) = connect_to(ConnectOptions::default(), || []);
         assert_eq!(connected.unwrap_err().kind(), io::ErrorKind::InvalidInput);
     }
 }

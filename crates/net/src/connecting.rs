@@ -15,8 +15,8 @@ use std::time::Duration;
 
 /// How often a connect begins anew because the socket got connected to itself.
 const SELF_CONNECTS_MAX: u32 = 3;
-/// The first pause before a Unix socket whose listener's backlog is full is tried again; each further
-/// pause is twice as long.
+/// The first pause before a Unix socket whose listener's backlog is full is tried again; each
+/// further pause is twice as long.
 const PAUSE_MIN: Duration = Duration::from_millis(1);
 const PAUSE_MAX: Duration = Duration::from_millis(50);
 
@@ -65,9 +65,9 @@ impl Unconnected {
     ///
     /// # Errors
     /// As [`Socket::connect`].
-    pub fn connect(self, handle: &Handle, addr: &Addr) -> io::Result<Connecting> {
+    pub fn connect(self, addr: &Addr) -> io::Result<Connecting> {
         let mut connecting = Connecting {
-            handle: handle.clone(),
+            handle: Handle::current(),
             target: addr.clone(),
             kind: self.kind,
             self_connects_left: if self.is_bound { 0 } else { SELF_CONNECTS_MAX },
@@ -105,11 +105,11 @@ struct BacklogFull {
 
 /// A connect that is under way: a future of the connected socket. Dropping it gives up.
 ///
-/// A Unix listener whose backlog is full is tried again until it has room, as a blocking `connect(2)`
-/// waits for that; [`Handle::timeout`] bounds the wait. A TCP connect to a port of this machine on which
-/// nothing listens can meet itself, when the kernel happens to choose that port for this end; such a
-/// socket is closed and the connect begins anew, or fails with `ECONNREFUSED` if the caller chose the
-/// address.
+/// A Unix listener whose backlog is full is tried again until it has room, as a blocking
+/// `connect(2)` waits for that; [`Handle::timeout`] bounds the wait. A TCP connect to a port of
+/// this machine on which nothing listens can meet itself, when the kernel happens to choose that
+/// port for this end; such a socket is closed and the connect begins anew, or fails with
+/// `ECONNREFUSED` if the caller chose the address.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct Connecting {
@@ -141,7 +141,7 @@ impl Connecting {
                 State::UnderWay(Socket::of_family(family, &self.handle, fd)?)
             }
             Err(Errno::INPROGRESS) => {
-                State::UnderWay(Socket::under_way(&self.handle, unconnected.fd)?)
+                State::UnderWay(Socket::in_progress(&self.handle, unconnected.fd)?)
             }
             Err(Errno::AGAIN) if is_unix => State::BacklogFull(Box::new(BacklogFull {
                 unconnected,
@@ -202,8 +202,9 @@ impl Future for Connecting {
     }
 }
 
-/// True for TCP's simultaneous open with itself (RFC 9293, section 3.5). Only a socket with the target's
-/// own port can have met itself, so almost every connect is done with one `getsockname(2)`.
+/// True for TCP's simultaneous open with itself (RFC 9293, section 3.5). Only a socket with the
+/// target's own port can have met itself, so almost every connect is done with one
+/// `getsockname(2)`.
 fn is_connected_to_itself(socket: &Socket, target: &Addr) -> bool {
     let Some(target) = target.inet() else {
         return false;

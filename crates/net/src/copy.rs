@@ -20,8 +20,8 @@ const SPLICED_BYTES_MIN: usize = 16 * 1024;
 /// At which end a copy failed, and how.
 #[derive(Debug)]
 pub enum CopyError {
-    /// Nothing more could be read. What was read before is written, unless the other stream took no more
-    /// when this one was reset.
+    /// Nothing more could be read. What was read before is written, unless the other stream took no
+    /// more when this one was reset.
     Read(io::Error),
     /// Nothing more could be written. What was read before is lost, if [`Copying::held`] says so.
     Write(io::Error),
@@ -51,8 +51,8 @@ pub struct CopyOptions {
     /// How many bytes may be read before those in front of them are written; at most, and at first,
     /// [`CHUNK_BYTES`]. With less, nothing is spliced.
     pub ahead_bytes_max: usize,
-    /// Whether many bytes are moved by `splice(2)`; they are. That has no way to do without `SIGPIPE`,
-    /// which Rust programs ignore: one that does not has to switch this off.
+    /// Whether many bytes are moved by `splice(2)`; they are. That has no way to do without
+    /// `SIGPIPE`, which Rust programs ignore: one that does not has to switch this off.
     pub splices: bool,
 }
 
@@ -73,8 +73,8 @@ enum Held {
     Pipe(SplicePipe),
 }
 
-/// A copy that is under way: all that one stream gives is written to another one, no faster than that
-/// one takes it.
+/// A copy that is under way: all that one stream gives is written to another one, no faster than
+/// that one takes it.
 ///
 /// ```text
 ///            ┌── a message: recv, send, through a pooled chunk ──┐
@@ -83,10 +83,11 @@ enum Held {
 ///                (a splice of less than 16 KiB goes back to messages)
 /// ```
 ///
-/// A copy that waits for bytes holds nothing, neither a buffer nor a pipe; one that waits for room holds
-/// what it has read, and reads no more: a pipe, or memory of the size of what waits. A reset of the stream that it reads ends it
-/// then, too: what is held is lost, as nothing says whether the other stream will ever take it. A message takes two system calls; 64 KiB of
-/// many take two as well, and less processor time, as nothing is copied.
+/// A copy that waits for bytes holds nothing, neither a buffer nor a pipe; one that waits for room
+/// holds what it has read, and reads no more: a pipe, or memory of the size of what waits. A reset
+/// of the stream that it reads ends it then, too: what is held is lost, as nothing says whether the
+/// other stream will ever take it. A message takes two system calls; 64 KiB of many take two as
+/// well, and less processor time, as nothing is copied.
 ///
 /// It holds no streams: those of the next poll are to be those of the last one.
 #[derive(Debug)]
@@ -148,8 +149,8 @@ impl Copying {
 
     /// Copies until the end; gives how many bytes it were.
     ///
-    /// Nothing is lost when it is not polled for a while: what was read and not written stays in here.
-    /// Dropping it drops that, which is what [`Copying::held`] counts.
+    /// Nothing is lost when it is not polled for a while: what was read and not written stays in
+    /// here. Dropping it drops that, which is what [`Copying::held`] counts.
     ///
     /// # Errors
     /// Those of `recv(2)` and `send(2)`; it says which. A lack of fds for pipes is none.
@@ -176,8 +177,8 @@ impl Copying {
         }
     }
 
-    /// While it waits for room, nothing is read, so a reset has to be watched for. Bytes whose end was
-    /// read are whole: they are still written.
+    /// While it waits for room, nothing is read, so a reset has to be watched for. Bytes whose end
+    /// was read are whole: they are still written.
     fn poll_reset<R: ReadHalf + ?Sized>(&self, cx: &mut Context<'_>, from: &R) -> Poll<io::Error> {
         if self.has_ended {
             Poll::Pending
@@ -297,26 +298,23 @@ fn whole(bytes: usize) -> io::Result<Done<usize>> {
     Ok(Done::stream(bytes, bytes))
 }
 
-/// Copies all that one stream gives to another one, until it ends; gives how many bytes it were. The
-/// other one is not ended. A reset of either ends it at once, also of the one that is not waited for.
+/// Copies all that one stream gives to another one, until it ends; gives how many bytes it were.
+/// The other one is not ended. A reset of either ends it at once, also of the one that is not
+/// waited for.
 ///
-/// Not cancel safe: dropped, it has moved an unknown part, and what it had read and not written, 64 KiB
-/// at most, is lost. To go on later, keep a [`Copying`] and poll that.
+/// Not cancel safe: dropped, it has moved an unknown part, and what it had read and not written, 64
+/// KiB at most, is lost. To go on later, keep a [`Copying`] and poll that.
 ///
 /// ```
 /// use oneloop_core::EventLoop;
-/// use oneloop_net::{ReadHalf, UnixStream, WriteHalf, copy};
-/// use std::future::poll_fn;
+/// use oneloop_net::{Shutdown, UnixStream, copy};
 /// # fn main() -> std::io::Result<()> {
-/// let mut event_loop = EventLoop::new()?;
-/// let handle = event_loop.handle();
-/// let (client, inside) = UnixStream::pair(&handle)?;
-/// event_loop.block_on(async {
-///         poll_fn(|cx| client.poll_write(cx, b"hello")).await?;
-///     client.end()?;
-///     assert_eq!(copy(&inside, &inside).await?, 5); // an echo
-///     let heard = poll_fn(|cx| client.poll_read_chunk(cx, 5)).await?;
-///     assert_eq!(&*heard.unwrap(), b"hello");
+/// EventLoop::new()?.block_on(async {
+///     let (client, server) = UnixStream::pair()?;
+///     client.write_all(b"hello").await?;
+///     client.shutdown(Shutdown::Write)?;
+///     assert_eq!(copy(&server, &server).await?, 5); // an echo
+///     assert_eq!(&*client.read_chunk().await?.unwrap(), b"hello");
 ///     Ok(())
 /// })
 /// # }
@@ -341,8 +339,8 @@ where
     Ok(copied.await?)
 }
 
-/// Waits until a socket can be written to no more, because its peer has gone or reset the connection.
-/// Only a hang-up says so for good: the readers of a FIFO may come back.
+/// Waits until a socket can be written to no more, because its peer has gone or reset the
+/// connection. Only a hang-up says so for good: the readers of a FIFO may come back.
 fn poll_gone<W: WriteHalf + ?Sized>(cx: &mut Context<'_>, to: &W) -> Poll<io::Error> {
     let source = to.source();
     ready!(source.poll_watch(cx, Direction::Write, Ready::HANG_UP));
@@ -352,8 +350,8 @@ fn poll_gone<W: WriteHalf + ?Sized>(cx: &mut Context<'_>, to: &W) -> Poll<io::Er
     })
 }
 
-/// A poll function that waits to read from one source, and to write to another, as a future that takes
-/// both waits back when it is dropped.
+/// A poll function that waits to read from one source, and to write to another, as a future that
+/// takes both waits back when it is dropped.
 pub(crate) async fn waits_on_two<T>(
     from: &Source,
     to: &Source,

@@ -29,7 +29,8 @@ impl Datagram {
         self.bytes < self.sent_bytes
     }
 
-    /// The datagrams that were sent, out of the buffer that they were received into: mostly this one.
+    /// The datagrams that were sent, out of the buffer that they were received into: mostly this
+    /// one.
     ///
     /// # Panics
     /// For a buffer that is shorter than what was received.

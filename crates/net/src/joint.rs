@@ -1,4 +1,5 @@
-//! A job on another thread whose outcome is for all who wait for it, also when who began it gave up.
+//! A job on another thread whose outcome is for all who wait for it, also when who began it gave
+//! up.
 
 use oneloop_core::{Class, Handle, KeepAlive, Offload, wake_guarded};
 use std::fmt;
@@ -10,8 +11,8 @@ use std::task::{Context, Poll, Waker};
 
 /// One job; clones are the same one.
 ///
-/// A job that a thread has begun cannot be taken back. So what it gives stays here for whoever comes
-/// while it runs: they need no thread of their own.
+/// A job that a thread has begun cannot be taken back. So what it gives stays here for whoever
+/// comes while it runs: they need no thread of their own.
 pub(crate) struct Joint<T> {
     shared: Arc<Mutex<Shared<T>>>,
 }

@@ -10,11 +10,11 @@ use std::time::Duration;
 const SECONDS_MAX: u64 = 32_767;
 const COUNT_MAX: u32 = 127;
 
-/// When the kernel gives up a TCP peer that says nothing, such as one whose machine has died: reads and
-/// writes fail with `ETIMEDOUT` then.
+/// When the kernel gives up a TCP peer that says nothing, such as one whose machine has died: reads
+/// and writes fail with `ETIMEDOUT` then.
 ///
-/// Times are whole seconds. A time or count of zero leaves what the system has (`tcp(7)`: 7,200 s, 75 s,
-/// 9 probes).
+/// Times are whole seconds. A time or count of zero leaves what the system has (`tcp(7)`: 7,200 s,
+/// 75 s, 9 probes).
 ///
 /// ```
 /// use oneloop_net::Keepalive;
@@ -32,8 +32,8 @@ pub struct Keepalive {
     /// How often it is asked (`TCP_KEEPCNT`).
     pub count: u32,
     /// How long what was sent may stay unacknowledged, or wait for a peer that has no room for it
-    /// (`TCP_USER_TIMEOUT`): no probes are sent meanwhile. `None` leaves it to the kernel, which gives an
-    /// unreachable peer up after about 15 minutes, and never one that has no room.
+    /// (`TCP_USER_TIMEOUT`): no probes are sent meanwhile. `None` leaves it to the kernel, which
+    /// gives an unreachable peer up after about 15 minutes, and never one that has no room.
     pub user_timeout: Option<Duration>,
 }
 

@@ -5,8 +5,8 @@
 //! [`Socket`] and [`Listener`] do the work for every family of byte-stream sockets; [`TcpStream`],
 //! [`TcpListener`], [`UnixStream`] and [`UnixListener`] are these with one family's types.
 //! [`PipeReader`] and [`PipeWriter`] are the ends of pipes and FIFOs; what they have in common with
-//! sockets is in [`ReadHalf`] and [`WriteHalf`]. [`UdpSocket`] and [`UnixDatagram`] are for datagrams,
-//! [`UnixSeqpacket`] for connections that keep the bounds of messages.
+//! sockets is in [`ReadHalf`] and [`WriteHalf`]. [`UdpSocket`] and [`UnixDatagram`] are for
+//! datagrams, [`UnixSeqpacket`] for connections that keep the bounds of messages.
 
 mod addr;
 mod backoff;
@@ -15,6 +15,7 @@ mod connect;
 mod connecting;
 mod copy;
 mod datagram;
+mod inherent;
 mod joint;
 mod keepalive;
 mod listener;
@@ -53,7 +54,7 @@ pub use stdio::{Input, Output, Stderr, Stdin, StdioKind, Stdout, stderr, stdin, 
 pub use stream::{AsSource, ByteStream, ReadHalf, WriteHalf};
 pub use target::{Target, ToTarget, first_that_works};
 pub use tcp::{TcpListener, TcpStream};
-pub use tty::{RawMode, Tty, WindowSize, is_tty, reset_tty_mode, window_size};
+pub use tty::{RawMode, Tty, WindowSize, is_tty, reset_tty_mode, tty, window_size};
 pub use udp::{Interface, Outgoing, Received, RecvBatch, UdpOptions, UdpSocket};
 pub use unix::{
     Credentials, FDS_MAX, ToUnixAddr, UnixDatagram, UnixListener, UnixMessage, UnixSeqpacket,

@@ -30,7 +30,8 @@ pub struct ListenOptions {
     pub v6_only: Option<bool>,
     /// Accepted TCP connections send small writes at once (`TCP_NODELAY`).
     pub nodelay: bool,
-    /// When a silent peer of an accepted TCP connection is given up; `None` leaves it to the kernel.
+    /// When a silent peer of an accepted TCP connection is given up; `None` leaves it to the
+    /// kernel.
     pub keepalive: Option<Keepalive>,
 }
 
@@ -63,11 +64,11 @@ pub struct ListenerStats {
 
 /// A listening stream socket on a loop.
 ///
-/// When the process runs out of fds, it closes one waiting connection with the help of an fd kept in
-/// reserve, so that its client hears at once, and then pauses for 10 ms, 20 ms, … up to 1 s: it never
-/// spins, and goes on within a second after fds come free. It passes over every other error of
-/// `accept(2)` as well, and after each eighth in a row it pauses the same way. Only an fd that cannot
-/// listen ends it: see [`is_fatal`](crate::is_fatal).
+/// When the process runs out of fds, it closes one waiting connection with the help of an fd kept
+/// in reserve, so that its client hears at once, and then pauses for 10 ms, 20 ms, … up to 1 s: it
+/// never spins, and goes on within a second after fds come free. It passes over every other error
+/// of `accept(2)` as well, and after each eighth in a row it pauses the same way. Only an fd that
+/// cannot listen ends it: see [`is_fatal`](crate::is_fatal).
 pub struct Listener {
     source: Source,
     is_inet: bool,
@@ -92,12 +93,11 @@ impl Listener {
     ///
     /// # Errors
     /// Those of `socket(2)`, `bind(2)` and `listen(2)`: `EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`.
-    pub fn bind(handle: &Handle, addr: &Addr, options: ListenOptions) -> io::Result<Self> {
-        Listener::bind_type(handle, addr, SocketType::STREAM, options)
+    pub fn bind(addr: &Addr, options: ListenOptions) -> io::Result<Self> {
+        Listener::bind_type(addr, SocketType::STREAM, options)
     }
 
     pub(crate) fn bind_type(
-        handle: &Handle,
         addr: &Addr,
         kind: SocketType,
         options: ListenOptions,
@@ -120,20 +120,20 @@ impl Listener {
         }
         net::bind(&fd, &addr.to_kernel()?)?;
         net::listen(&fd, options.backlog)?;
-        Listener::from_fd(handle, fd, false)
+        Listener::from_fd(fd, false)
     }
 
-    /// A socket that listens already; it must be non-blocking. With `nodelay`, which is for TCP only,
-    /// accepted connections send small writes at once (`TCP_NODELAY`): each is told so, as those that wait
-    /// in the backlog already would not inherit it.
+    /// A socket that listens already; it must be non-blocking. With `nodelay`, which is for TCP
+    /// only, accepted connections send small writes at once (`TCP_NODELAY`): each is told so, as
+    /// those that wait in the backlog already would not inherit it.
     ///
     /// # Errors
     /// Those of `getsockname(2)` and `epoll_ctl(2)`.
-    pub fn from_fd(handle: &Handle, fd: OwnedFd, nodelay: bool) -> io::Result<Self> {
+    pub fn from_fd(fd: OwnedFd, nodelay: bool) -> io::Result<Self> {
         let is_inet = matches!(Addr::of(&fd)?, Addr::Inet(_));
         Ok(Listener {
             is_inet,
-            source: Source::new(handle, fd, Interest::READ, Ownership::Sole)?,
+            source: Source::new(&Handle::current(), fd, Interest::READ, Ownership::Sole)?,
             nodelay,
             stats: Cell::default(),
             last_failure: Cell::new(None),
@@ -143,7 +143,8 @@ impl Listener {
         })
     }
 
-    /// The same socket once more, for a listener on another loop: each connection goes to one of them.
+    /// The same socket once more, for a listener on another loop: each connection goes to one of
+    /// them.
     ///
     /// # Errors
     /// Those of `dup(2)`: `EMFILE`.
@@ -151,8 +152,8 @@ impl Listener {
         self.source.as_fd().try_clone_to_owned()
     }
 
-    /// Waits for a connection. Whatever goes wrong with one of them, or for want of fds or memory, is
-    /// counted and passed over, after a pause if it lasts.
+    /// Waits for a connection. Whatever goes wrong with one of them, or for want of fds or memory,
+    /// is counted and passed over, after a pause if it lasts.
     ///
     /// # Errors
     /// Those of `accept(2)` that mean that this socket does not listen: see
@@ -203,13 +204,13 @@ impl Listener {
 
     fn adopt(&self, fd: OwnedFd) -> io::Result<Socket> {
         if !self.is_inet {
-            return Socket::from_unix_fd(self.source.handle(), fd);
+            return Socket::unix_on(self.source.handle(), fd);
         }
         if self.nodelay {
             // It can fail only on a connection that is reset already; the first read will tell.
             let _ = sockopt::set_tcp_nodelay(&fd, true);
         }
-        Socket::from_fd(self.source.handle(), fd)
+        Socket::on(self.source.handle(), fd)
     }
 
     /// Rule 11. The edge that told of the connections behind this one is used up; the end of the
@@ -240,8 +241,8 @@ impl Listener {
         }
     }
 
-    /// For a caller that closed the connection that it accepted last, for want of memory to serve it:
-    /// the connection counts as shed, and accepting pauses as if `accept` itself had failed so.
+    /// For a caller that closed the connection that it accepted last, for want of memory to serve
+    /// it: the connection counts as shed, and accepting pauses as if `accept` itself had failed so.
     pub fn shed_accepted(&self) {
         if self.has_accepted.take() {
             self.count(|stats| stats.accepted -= 1);
@@ -301,8 +302,8 @@ impl Listener {
         self.last_failure.get().map(io::Error::from)
     }
 
-    /// True while accepting pauses because it fails again and again, other than for want of fds or memory:
-    /// it is unknown when it will work again.
+    /// True while accepting pauses because it fails again and again, other than for want of fds or
+    /// memory: it is unknown when it will work again.
     pub fn is_failing(&self) -> bool {
         self.with_backoff(|backoff| backoff.is_failing())
     }

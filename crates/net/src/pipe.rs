@@ -1,4 +1,4 @@
-//! Pipes and FIFOs: bytes go in at one end and come out at the other.
+//! Pipes and FIFOs, each end on a loop.
 
 use crate::stream::{AsSource, ReadHalf, WriteHalf};
 use oneloop_core::{Direction, Done, Handle, Interest, Ownership, Source};
@@ -13,20 +13,18 @@ use std::path::Path;
 use std::task::Context;
 use std::time::Duration;
 
-/// A new pipe: what is written into the one is read from the other.
+/// A new pipe: the bytes that are written to the writer are read from the reader.
 ///
 /// ```
 /// use oneloop_core::EventLoop;
-/// use oneloop_net::{ReadHalf, WriteHalf, pipe};
-/// use std::future::poll_fn;
+/// use oneloop_net::pipe;
 /// # fn main() -> std::io::Result<()> {
-/// let mut event_loop = EventLoop::new()?;
-/// let (reader, writer) = pipe(&event_loop.handle())?;
-/// event_loop.block_on(async {
-///     poll_fn(|cx| writer.poll_write(cx, b"hello")).await?;
-///     let mut buf = [0; 16];
-///     let count = poll_fn(|cx| reader.poll_read(cx, &mut buf)).await?;
-///     assert_eq!(&buf[..count], b"hello");
+/// EventLoop::new()?.block_on(async {
+///     let (reader, writer) = pipe()?;
+///     writer.write_all(b"hello").await?;
+///     drop(writer);
+///     assert_eq!(&*reader.read_chunk().await?.unwrap(), b"hello");
+///     assert!(reader.read_chunk().await?.is_none());
 ///     Ok(())
 /// })
 /// # }
@@ -34,62 +32,76 @@ use std::time::Duration;
 ///
 /// # Errors
 /// Those of `pipe2(2)`: `EMFILE`, `ENFILE`.
-pub fn pipe(handle: &Handle) -> io::Result<(PipeReader, PipeWriter)> {
+///
+/// # Panics
+/// Outside a loop.
+pub fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-    let reader = PipeReader::register(handle, reader)?;
-    Ok((reader, PipeWriter::register(handle, writer)?))
+    let reader = PipeReader::register(reader)?;
+    Ok((reader, PipeWriter::register(writer)?))
 }
 
-/// The end of a pipe that bytes come out of, on a loop. Dropping it closes it; a write at the other end
-/// is `EPIPE` then.
+/// The reading end of a pipe, on a loop. Dropping it closes it; a write at the other end then fails
+/// with `EPIPE`.
 #[derive(Debug)]
 pub struct PipeReader {
     source: Source,
 }
 
 impl PipeReader {
-    /// Takes on the reading end of a pipe or FIFO, or a character device such as a terminal, of whose
-    /// *open file description* nobody else makes use: it is made non-blocking, which others would see. The
-    /// parent's end of a child's pipe is such a one; what a program was started with is not: see
-    /// [`PipeReader::from_shared_fd`].
+    /// Puts the reading end of a pipe or FIFO, or a character device such as a terminal, on the
+    /// current loop. No other process may use its *open file description*: this makes it
+    /// non-blocking, which others would notice. The parent's end of a child's pipe qualifies; the
+    /// standard input of a program does not: see [`PipeReader::from_shared_fd`].
     ///
     /// # Errors
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput) for what is neither; `EPERM` for a device that is
-    /// always ready, such as `/dev/null`; the fd is closed then.
-    pub fn from_fd(handle: &Handle, fd: OwnedFd) -> io::Result<Self> {
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) for any other kind of file; `EPERM` for a
+    /// device that is always ready, such as `/dev/null`. The fd is closed then.
+    ///
+    /// # Panics
+    /// Outside a loop.
+    pub fn from_fd(fd: OwnedFd) -> io::Result<Self> {
         check_type(&fd)?;
         set_nonblocking(&fd)?;
-        PipeReader::register(handle, fd)
+        PipeReader::register(fd)
     }
 
-    /// Reads from a pipe that other processes read from, or could, through the same open file
-    /// description: standard input, above all. They may count on its blocking, so it is left as it is;
-    /// the pipe is opened anew, through `/proc/self/fd`. The original stays the caller's.
+    /// Reads from a pipe whose open file description other processes may use, such as standard
+    /// input. They may rely on its blocking, so it stays unchanged: the pipe is reopened through
+    /// `/proc/self/fd`. The caller keeps the original.
     ///
     /// # Errors
-    /// As [`PipeReader::from_fd`]; `EACCES` for a pipe of another user, and `ENOENT` without `/proc`.
-    pub fn from_shared_fd(handle: &Handle, fd: impl AsFd) -> io::Result<Self> {
-        PipeReader::register(handle, open_anew(fd.as_fd(), OFlags::RDONLY)?)
+    /// As [`PipeReader::from_fd`]; `EACCES` for a pipe of another user, and `ENOENT` without
+    /// `/proc`.
+    ///
+    /// # Panics
+    /// Outside a loop.
+    pub fn from_shared_fd(fd: impl AsFd) -> io::Result<Self> {
+        PipeReader::register(reopen(fd.as_fd(), OFlags::RDONLY)?)
     }
 
-    /// Opens a FIFO, and does not wait for a writer: reading does. When all writers have gone it is at
-    /// its end, and goes on when another one writes.
+    /// Opens a FIFO without waiting for a writer; a read waits for one. When all writers are gone,
+    /// reads return the end. They return bytes again once another writer writes.
     ///
     /// # Errors
     /// Those of `open(2)`: `ENOENT`, `EACCES`; and those of [`PipeReader::from_fd`].
-    pub fn open(handle: &Handle, path: impl AsRef<Path>) -> io::Result<Self> {
-        PipeReader::register(handle, open(path.as_ref(), OFlags::RDONLY)?)
+    ///
+    /// # Panics
+    /// Outside a loop.
+    pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
+        PipeReader::register(open(path.as_ref(), OFlags::RDONLY)?)
     }
 
-    fn register(handle: &Handle, fd: OwnedFd) -> io::Result<Self> {
-        let source = Source::new(handle, fd, Interest::READ, Ownership::Sole)?;
-        // A terminal gives line by line; a pipe whose writer has set `O_DIRECT`, packet by packet, and
-        // only the writer's fd tells of it.
+    fn register(fd: OwnedFd) -> io::Result<Self> {
+        let source = Source::new(&Handle::current(), fd, Interest::READ, Ownership::Sole)?;
+        // A short read does not mean that the pipe is empty: a terminal returns one line at a time,
+        // and a pipe whose writer has set `O_DIRECT` one packet (pipe(7)). Only the writer's fd has
+        // that flag.
         let source = source.reads_in_parts();
         Ok(PipeReader { source })
     }
 
-    /// How many bytes are there to be read (`FIONREAD`).
+    /// The number of bytes in the pipe (`FIONREAD`).
     ///
     /// # Errors
     /// Those of `ioctl(2)`.
@@ -97,7 +109,7 @@ impl PipeReader {
         Ok(rustix::io::ioctl_fionread(&self.source)?)
     }
 
-    /// How many bytes the kernel holds of those that nobody has read yet (`F_GETPIPE_SZ`): mostly 65,536.
+    /// The number of unread bytes that the kernel can hold (`F_GETPIPE_SZ`): 65,536 by default.
     ///
     /// # Errors
     /// Those of `fcntl(2)`.
@@ -105,97 +117,113 @@ impl PipeReader {
         Ok(fcntl_getpipe_size(&self.source)?)
     }
 
-    /// Changes the capacity (`F_SETPIPE_SZ`), and gives what it is then: no less than was asked for.
+    /// Changes the capacity (`F_SETPIPE_SZ`). Returns the new one, which is at least `bytes`.
     ///
     /// # Errors
-    /// Those of `fcntl(2)`: `EPERM` beyond `/proc/sys/fs/pipe-max-size`, `EBUSY` for less than is in it.
+    /// Those of `fcntl(2)`: `EPERM` beyond `/proc/sys/fs/pipe-max-size`, `EBUSY` for fewer bytes
+    /// than the pipe holds.
     pub fn set_capacity(&self, bytes: usize) -> io::Result<usize> {
         Ok(fcntl_setpipe_size(&self.source, bytes)?)
     }
 }
 
-/// The end of a pipe that bytes go into, on a loop. Dropping it closes it: once all writers are closed, the
-/// reader comes to the end.
+/// The writing end of a pipe, on a loop. Dropping it closes it; the reader gets the end once all
+/// writers are closed.
 ///
-/// Writing when there is no reader any more is `EPIPE`. The kernel sends `SIGPIPE`, too, which Rust
-/// programs ignore from their start on; one that has set it back to its default (or that is a library
-/// in a program that is not Rust's) is ended by it.
+/// A write without a reader fails with `EPIPE`. The kernel also sends `SIGPIPE`, as `write(2)` has
+/// no `MSG_NOSIGNAL`. Rust programs ignore that signal from their start. It ends a program that has
+/// restored the default action, and one in another language that uses this crate as a library.
 #[derive(Debug)]
 pub struct PipeWriter {
     source: Source,
 }
 
 impl PipeWriter {
-    /// Takes on the writing end of a pipe or FIFO, or a character device, of whose open file description
-    /// nobody else makes use: see [`PipeReader::from_fd`].
+    /// Puts the writing end of a pipe or FIFO, or a character device, on the current loop. No other
+    /// process may use its open file description: see [`PipeReader::from_fd`].
     ///
     /// # Errors
     /// As [`PipeReader::from_fd`].
-    pub fn from_fd(handle: &Handle, fd: OwnedFd) -> io::Result<Self> {
+    ///
+    /// # Panics
+    /// Outside a loop.
+    pub fn from_fd(fd: OwnedFd) -> io::Result<Self> {
         check_type(&fd)?;
         set_nonblocking(&fd)?;
-        PipeWriter::register(handle, fd)
+        PipeWriter::register(fd)
     }
 
-    /// Writes to a pipe that other processes write to through the same open file description, such as
-    /// standard output: see [`PipeReader::from_shared_fd`].
+    /// Writes to a pipe whose open file description other processes may use, such as standard
+    /// output: see [`PipeReader::from_shared_fd`].
     ///
     /// # Errors
     /// As [`PipeReader::from_shared_fd`].
-    pub fn from_shared_fd(handle: &Handle, fd: impl AsFd) -> io::Result<Self> {
-        PipeWriter::register(handle, open_anew(fd.as_fd(), OFlags::WRONLY)?)
+    ///
+    /// # Panics
+    /// Outside a loop.
+    pub fn from_shared_fd(fd: impl AsFd) -> io::Result<Self> {
+        PipeWriter::register(reopen(fd.as_fd(), OFlags::WRONLY)?)
     }
 
-    /// Opens a FIFO that somebody reads.
+    /// Opens a FIFO that has a reader.
     ///
     /// # Errors
-    /// Those of `open(2)`: `ENXIO` while nobody does, `ENOENT`, `EACCES`; and those of
+    /// Those of `open(2)`: `ENXIO` while the FIFO has no reader, `ENOENT`, `EACCES`; and those of
     /// [`PipeReader::from_fd`].
-    pub fn open(handle: &Handle, path: impl AsRef<Path>) -> io::Result<Self> {
-        PipeWriter::register(handle, open(path.as_ref(), OFlags::WRONLY)?)
+    ///
+    /// # Panics
+    /// Outside a loop.
+    pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
+        PipeWriter::register(open(path.as_ref(), OFlags::WRONLY)?)
     }
 
-    /// Opens a FIFO, and waits until somebody reads it. Readers that open it meanwhile find a writer, and so
-    /// do not wait for one. Cancel safe.
+    /// Opens a FIFO and waits for a reader. A reader that opens it meanwhile finds a writer, so its
+    /// open does not block. Cancel safe.
     ///
-    /// Nothing is asked again and again: the kernel tells of each opening (`inotify(7)`), and whether there
-    /// is a reader then (`POLLERR` says that there is none).
+    /// The wait does not poll: the kernel reports each opening (`inotify(7)`), and `POLLERR` says
+    /// whether the FIFO still has no reader.
     ///
     /// # Errors
-    /// Those of [`PipeWriter::open`], but for `ENXIO`; `EACCES` for a FIFO that may not be read, as it takes a
-    /// reader to open it before there is one; `EMFILE` for too many inotify instances.
-    pub async fn open_when_read(handle: &Handle, path: impl AsRef<Path>) -> io::Result<Self> {
+    /// Those of [`PipeWriter::open`] except `ENXIO`; `EACCES` for a FIFO that this process may not
+    /// read, because opening it before there is a reader takes a reader; `EMFILE` for too many
+    /// inotify instances.
+    pub async fn open_when_read(path: impl AsRef<Path>) -> io::Result<Self> {
         let path = path.as_ref();
-        let opened = Openings::watch(handle, path)?;
-        // A FIFO that is open for both is opened at once, and lets us open it for writing.
+        // The watch comes first: a reader that opens between the check and the watch would go
+        // unnoticed.
+        let openings = Openings::watch(path)?;
+        // fifo(7): on Linux, opening a FIFO for both succeeds at once, and it is a reader for our
+        // writer.
         let both = open(path, OFlags::RDWR)?;
         let writer = open(path, OFlags::WRONLY)?;
         drop(both);
-        let writer = PipeWriter::register(handle, writer)?;
+        let writer = PipeWriter::register(writer)?;
         while !writer.has_reader()? {
-            opened.next().await?;
+            openings.next().await?;
         }
         Ok(writer)
     }
 
-    fn register(handle: &Handle, fd: OwnedFd) -> io::Result<Self> {
-        // Rule 7: OUT is asked for at the first EAGAIN.
-        let source = Source::new(handle, fd, Interest::NONE, Ownership::Sole)?;
+    fn register(fd: OwnedFd) -> io::Result<Self> {
+        // Rule 7: OUT is requested at the first EAGAIN.
+        let source = Source::new(&Handle::current(), fd, Interest::NONE, Ownership::Sole)?;
         source.assume_ready(Direction::Write);
         Ok(PipeWriter { source })
     }
 
-    /// True while somebody has the reading end open; otherwise writing is `EPIPE`.
+    /// True while a reading end is open. Without one, a write fails with `EPIPE`.
     ///
     /// # Errors
     /// Those of `poll(2)`.
     pub fn has_reader(&self) -> io::Result<bool> {
         let mut fds = [PollFd::new(&self.source, PollFlags::OUT)];
         poll(&mut fds, Some(&Timespec::default()))?;
-        Ok(!fds[0].revents().contains(PollFlags::ERR)) // pipe(7): that is what it says without one
+        // poll(2): POLLERR is set for the writing end when the reading end has been closed.
+        Ok(!fds[0].revents().contains(PollFlags::ERR))
     }
 
-    /// How many bytes the kernel takes before somebody has to read: see [`PipeReader::capacity`].
+    /// The number of bytes that the kernel takes before a reader has to read: see
+    /// [`PipeReader::capacity`].
     ///
     /// # Errors
     /// Those of `fcntl(2)`.
@@ -264,37 +292,35 @@ impl AsFd for PipeWriter {
     }
 }
 
-/// How often it is looked where inotify is refused.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// The pause between two checks for a reader where a sandbox refuses inotify.
+const RECHECK: Duration = Duration::from_millis(20);
 
-/// Tells when a file is opened.
+/// A watch on a path that reports when a process opens the file.
 struct Openings {
-    handle: Handle,
-    /// None where inotify is refused.
+    /// The inotify instance; none where a sandbox refuses inotify.
     source: Option<Source>,
 }
 
 impl Openings {
-    fn watch(handle: &Handle, path: &Path) -> io::Result<Self> {
-        let source = match Openings::source(handle, path) {
+    fn watch(path: &Path) -> io::Result<Self> {
+        let source = match Openings::source(path) {
             Err(error) if Refusal::of_error(&error) == Some(Refusal::Everywhere) => None,
             source => Some(source?),
         };
-        let handle = handle.clone();
-        Ok(Openings { handle, source })
+        Ok(Openings { source })
     }
 
-    fn source(handle: &Handle, path: &Path) -> io::Result<Source> {
+    fn source(path: &Path) -> io::Result<Source> {
         let fd = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
         inotify::add_watch(&fd, path, WatchFlags::OPEN)?;
-        Source::new(handle, fd, Interest::READ, Ownership::Sole)
+        Source::new(&Handle::current(), fd, Interest::READ, Ownership::Sole)
     }
 
-    /// Waits for the next one, or for as long as it may go unnoticed; those that came since the last count
-    /// as one.
+    /// Waits for the next opening; those since the last call count as one. Without inotify, it
+    /// waits for [`RECHECK`].
     async fn next(&self) -> io::Result<()> {
         let Some(source) = &self.source else {
-            self.handle.sleep(LOOK_AGAIN).await;
+            Handle::current().sleep(RECHECK).await;
             return Ok(());
         };
         let mut events = [0; 4096];
@@ -304,7 +330,8 @@ impl Openings {
     }
 }
 
-/// With `O_NONBLOCK` opening does not wait for the other end. A terminal does not become ours.
+/// Opens a pipe or device. With `O_NONBLOCK` the call does not wait for the other end (fifo(7)),
+/// and with `O_NOCTTY` a terminal does not become the controlling terminal of this process.
 fn open(path: &Path, access: OFlags) -> io::Result<OwnedFd> {
     let flags = access | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
     let fd = fs::open(path, flags, Mode::empty())?;
@@ -312,12 +339,11 @@ fn open(path: &Path, access: OFlags) -> io::Result<OwnedFd> {
     Ok(fd)
 }
 
-/// Another open file description of the same pipe.
-pub(crate) fn open_anew(fd: BorrowedFd<'_>, access: OFlags) -> io::Result<OwnedFd> {
-    open(
-        Path::new(&format!("/proc/self/fd/{}", fd.as_raw_fd())),
-        access,
-    )
+/// Opens another open file description of the same pipe.
+pub(crate) fn reopen(fd: BorrowedFd<'_>, access: OFlags) -> io::Result<OwnedFd> {
+    // dup(2) would share the description, and with it O_NONBLOCK.
+    let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    open(Path::new(&path), access)
 }
 
 fn set_nonblocking(fd: &OwnedFd) -> io::Result<()> {

@@ -224,8 +224,8 @@ fn is_forbidden(error: &io::Error) -> bool {
     Refusal::of_error(error) == Some(Refusal::Everywhere)
 }
 
-/// So that the end of that side is heard, and nobody there waits for ever for his bytes to be taken. True
-/// once it has ended.
+/// So that the end of that side is heard, and nobody there waits for ever for his bytes to be
+/// taken. True once it has ended.
 fn read_and_drop<R: ReadHalf + ?Sized>(cx: &mut Context<'_>, from: &R) -> io::Result<bool> {
     while let Poll::Ready(read) = from.poll_read_chunk(cx, usize::MAX) {
         if read?.is_none() {
@@ -237,14 +237,15 @@ fn read_and_drop<R: ReadHalf + ?Sized>(cx: &mut Context<'_>, from: &R) -> io::Re
 
 /// Two [`Copying`]s, one each way.
 ///
-/// When one side ends, the other is told ([`WriteHalf::end`]), and its own way goes on. When one side
-/// takes no more, its own way goes on as well: a server that answers before it has heard all, and
-/// closes, is heard out; what is sent to it meanwhile is dropped. A side that cannot be read ends both
-/// ways at once, and so does a reset of a side from which nothing is read for now, because it has ended
-/// or because the other side takes no more: what was received from it and not written is lost then.
+/// When one side ends, the other is told ([`WriteHalf::end`]), and its own way goes on. When one
+/// side takes no more, its own way goes on as well: a server that answers before it has heard all,
+/// and closes, is heard out; what is sent to it meanwhile is dropped. A side that cannot be read
+/// ends both ways at once, and so does a reset of a side from which nothing is read for now,
+/// because it has ended or because the other side takes no more: what was received from it and not
+/// written is lost then.
 ///
-/// A socket that is closed while its peer still sends is reset, and with it what is on its way there:
-/// whoever wants that to arrive shuts it down for writing, and reads it to its end first.
+/// A socket that is closed while its peer still sends is reset, and with it what is on its way
+/// there: whoever wants that to arrive shuts it down for writing, and reads it to its end first.
 #[derive(Debug)]
 pub struct Relay {
     there: Way,
@@ -304,9 +305,9 @@ impl Relay {
     /// Relays until both ways are over. Nothing is lost when it is not polled for a while.
     ///
     /// # Errors
-    /// Those of reading a side, at once. Those of writing to a side, once what it sends has ended: also
-    /// `EPIPE`, as something was not delivered. Where a sandbox forbids writing or passing an end on, at once,
-    /// unless both sides have ended.
+    /// Those of reading a side, at once. Those of writing to a side, once what it sends has ended:
+    /// also `EPIPE`, as something was not delivered. Where a sandbox forbids writing or passing an
+    /// end on, at once, unless both sides have ended.
     pub fn poll<R1, W1, R2, W2>(
         &mut self,
         cx: &mut Context<'_>,
@@ -352,14 +353,13 @@ impl Relay {
 
 /// Relays between two sockets until both have ended: see [`Relay`].
 ///
-/// Not cancel safe: dropped, it has moved an unknown part, and what it had read and not written, 64 KiB
-/// each way at most, is lost. To go on later, keep a [`Relay`] and poll that.
+/// Not cancel safe: dropped, it has moved an unknown part, and what it had read and not written, 64
+/// KiB each way at most, is lost. To go on later, keep a [`Relay`] and poll that.
 ///
 /// ```no_run
-/// use oneloop_core::Handle;
-/// use oneloop_net::{Addr, Socket, relay};
-/// # async fn serve(handle: Handle, client: Socket, upstream: Addr) -> std::io::Result<()> {
-/// let upstream = Socket::connect(&handle, &upstream)?.await?;
+/// use oneloop_net::{TcpStream, relay};
+/// # async fn serve(client: TcpStream) -> std::io::Result<()> {
+/// let upstream = TcpStream::connect("localhost:8080").await?;
 /// let relayed = relay(&client, &upstream).await?;
 /// println!("{} bytes there, {} back", relayed.there, relayed.back);
 /// # Ok(())

@@ -36,8 +36,8 @@ impl Family {
 pub struct ResolveOptions {
     /// Addresses of this family only; `None` is for both.
     pub family: Option<Family>,
-    /// How long it may take; `None` leaves it to the C library, which by default asks each server twice
-    /// and waits 5 s each time.
+    /// How long it may take; `None` leaves it to the C library, which by default asks each server
+    /// twice and waits 5 s each time.
     pub timeout: Option<Duration>,
 }
 
@@ -146,29 +146,29 @@ impl From<ResolveError> for io::Error {
     }
 }
 
-/// Looks up the addresses of a host, in the system's order (`getaddrinfo(3)`): [`resolve_with`], with
-/// default options.
+/// Looks up the addresses of a host, in the system's order (`getaddrinfo(3)`): [`resolve_with`],
+/// with default options.
 ///
 /// # Errors
 /// As [`resolve_with`].
-pub async fn resolve(handle: &Handle, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    resolve_with(handle, host, port, ResolveOptions::default()).await
+pub async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    resolve_with(host, port, ResolveOptions::default()).await
 }
 
-/// Looks up the addresses of a host, in the system's order (`getaddrinfo(3)`, on a thread for names).
+/// Looks up the addresses of a host, in the system's order (`getaddrinfo(3)`, on a thread for
+/// names).
 ///
-/// An IP address needs no look-up, nor does an IPv6 address with a scope, such as `fe80::1%eth0`. Whoever
-/// looks up a name that is being looked up in this process waits for the same answer, and takes no
-/// thread.
+/// An IP address needs no look-up, nor does an IPv6 address with a scope, such as `fe80::1%eth0`.
+/// Whoever looks up a name that is being looked up in this process waits for the same answer, and
+/// takes no thread.
 ///
-/// Cancel safe. A thread that has begun cannot be interrupted: after a time-out or a drop the caller goes
-/// on, and the thread is busy until the C library gives up.
+/// Cancel safe. A thread that has begun cannot be interrupted: after a time-out or a drop the
+/// caller goes on, and the thread is busy until the C library gives up.
 ///
 /// # Errors
-/// A [`ResolveError`], which names the host: of kind [`NotFound`](io::ErrorKind::NotFound) when there is
-/// no such name, [`TimedOut`](io::ErrorKind::TimedOut) after the time-out.
+/// A [`ResolveError`], which names the host: of kind [`NotFound`](io::ErrorKind::NotFound) when
+/// there is no such name, [`TimedOut`](io::ErrorKind::TimedOut) after the time-out.
 pub async fn resolve_with(
-    handle: &Handle,
     host: &str,
     port: u16,
     options: ResolveOptions,
@@ -187,34 +187,32 @@ pub async fn resolve_with(
         family: options.family,
         process: Process::this()?,
     };
-    let mut addrs = within(handle, host, options.timeout, look_up(handle, query)).await?;
+    let mut addrs = within(host, options.timeout, look_up(query)).await?;
     for addr in &mut addrs {
         addr.set_port(port);
     }
     Ok(addrs)
 }
 
-/// Looks up the names of a host and of its port's service (`getnameinfo(3)`, on a thread for names);
-/// digits stand for what has no name. Cancel safe, as [`resolve_with`] is.
+/// Looks up the names of a host and of its port's service (`getnameinfo(3)`, on a thread for
+/// names); digits stand for what has no name. Cancel safe, as [`resolve_with`] is.
 ///
 /// # Errors
 /// As [`resolve_with`].
 pub async fn resolve_name(
-    handle: &Handle,
     addr: SocketAddr,
     timeout: Option<Duration>,
 ) -> io::Result<(String, String)> {
     let host = addr.ip().to_string();
-    let job = handle.offload_to(Class::Dns, move || dns_lookup::getnameinfo(&addr, 0));
+    let job = Handle::current().offload_to(Class::Dns, move || dns_lookup::getnameinfo(&addr, 0));
     let named = async {
         let named = job.await.map_err(|_| panicked(&host))?;
         named.map_err(|error| ResolveError::new(&host, error))
     };
-    Ok(within(handle, &host, timeout, named).await?)
+    Ok(within(&host, timeout, named).await?)
 }
 
 async fn within<T>(
-    handle: &Handle,
     host: &str,
     timeout: Option<Duration>,
     look_up: impl Future<Output = Result<T, ResolveError>>,
@@ -222,7 +220,7 @@ async fn within<T>(
     let Some(timeout) = timeout else {
         return look_up.await;
     };
-    let limited = handle.timeout(timeout, look_up).await;
+    let limited = Handle::current().timeout(timeout, look_up).await;
     limited.unwrap_or_else(|Elapsed| Err(ResolveError::timed_out(host, timeout)))
 }
 
@@ -230,8 +228,8 @@ fn panicked(host: &str) -> ResolveError {
     ResolveError::system(host, &io::Error::other("the look-up panicked"))
 }
 
-/// The address that a host's name is by itself, if it is one: an IPv4 or IPv6 address, the latter perhaps
-/// with the number or name of an interface, `fe80::1%2` or `fe80::1%eth0`.
+/// The address that a host's name is by itself, if it is one: an IPv4 or IPv6 address, the latter
+/// perhaps with the number or name of an interface, `fe80::1%2` or `fe80::1%eth0`.
 ///
 /// # Errors
 /// There is no such interface.
@@ -274,9 +272,9 @@ type Found = Result<Vec<SocketAddr>, ResolveError>;
 /// Look-ups that are queued or under way.
 static UNDER_WAY: LazyLock<Mutex<HashMap<Query, WeakJoint<Found>>>> = LazyLock::new(Mutex::default);
 
-async fn look_up(handle: &Handle, query: Query) -> Found {
+async fn look_up(query: Query) -> Found {
     loop {
-        let mut joined = join_or_begin(handle, &query);
+        let mut joined = join_or_begin(&Handle::current(), &query);
         match poll_fn(|cx| joined.poll_with(cx, |found| found.clone())).await {
             Ok(found) => return found,
             Err(Failure::NeverBegun) => {} // by another one, who has given up: now it is our turn
@@ -335,8 +333,7 @@ mod tests {
 
     fn look_up_now(host: &str, options: ResolveOptions) -> io::Result<Vec<SocketAddr>> {
         let mut event_loop = EventLoop::new().unwrap();
-        let handle = event_loop.handle();
-        event_loop.block_on(resolve_with(&handle, host, 80, options))
+        event_loop.block_on(resolve_with(host, 80, options))
     }
 
     #[test]
@@ -389,11 +386,8 @@ mod tests {
     #[test]
     fn an_address_has_a_name() {
         let mut event_loop = EventLoop::new().unwrap();
-        let handle = event_loop.handle();
         let addr = "127.0.0.1:0".parse().unwrap();
-        let (host, service) = event_loop
-            .block_on(resolve_name(&handle, addr, None))
-            .unwrap();
+        let (host, service) = event_loop.block_on(resolve_name(addr, None)).unwrap();
         assert!(host.starts_with("localhost"), "{host}");
         assert_eq!(service, "0");
     }
@@ -408,10 +402,7 @@ mod tests {
             process: Process::this().unwrap(),
         };
         let first = join_or_begin(&handle, &query);
-        let second = handle.spawn({
-            let (handle, query) = (handle.clone(), query.clone());
-            async move { look_up(&handle, query).await }
-        });
+        let second = handle.spawn(look_up(query.clone()));
         drop(first);
         assert!(event_loop.block_on(second).unwrap().is_ok());
         assert!(!lock(&UNDER_WAY).contains_key(&query));

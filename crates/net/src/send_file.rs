@@ -25,10 +25,10 @@ static PREADV2: Optional = Optional::new();
 
 /// A file that is being sent.
 ///
-/// A page that is not in the kernel's cache would block the loop until the disk has given it. So each
-/// megabyte is looked at before (two `preadv2(2)` with `RWF_NOWAIT`), and what is not there is read on
-/// the worker pool. The kernel may drop a page in between, and a file system that cannot tell (`EOPNOTSUPP`)
-/// is taken for fast: then the loop does wait.
+/// A page that is not in the kernel's cache would block the loop until the disk has given it. So
+/// each megabyte is looked at before (two `preadv2(2)` with `RWF_NOWAIT`), and what is not there is
+/// read on the worker pool. The kernel may drop a page in between, and a file system that cannot
+/// tell (`EOPNOTSUPP`) is taken for fast: then the loop does wait.
 #[derive(Debug)]
 pub struct SendingFile {
     /// What is left.
@@ -62,10 +62,11 @@ impl SendingFile {
         self.sent
     }
 
-    /// Sends until the end of the range or of the file; gives how many bytes it were. If these are fewer than
-    /// were asked for, the file is shorter, be it that it has become so meanwhile.
+    /// Sends until the end of the range or of the file; gives how many bytes it were. If these are
+    /// fewer than were asked for, the file is shorter, be it that it has become so meanwhile.
     ///
-    /// Nothing is lost when it is not polled for a while. The file's own offset is neither used nor moved.
+    /// Nothing is lost when it is not polled for a while. The file's own offset is neither used nor
+    /// moved.
     ///
     /// # Errors
     /// Those of `sendfile(2)`, `pread(2)` and `send(2)`: `EIO`, `EPIPE`, `ECONNRESET`.
@@ -93,7 +94,8 @@ impl SendingFile {
         }
     }
 
-    /// How many bytes were sent; none if the kernel does not send from such a file, or to such a stream.
+    /// How many bytes were sent; none if the kernel does not send from such a file, or to such a
+    /// stream.
     fn poll_sendfile<W: WriteHalf + ?Sized>(
         &mut self,
         cx: &mut Context<'_>,
@@ -201,24 +203,22 @@ fn is_cold(file: &File, offset: u64) -> io::Result<bool> {
     }
 }
 
-/// Sends a file from one offset up to another; `0..u64::MAX` is all of it. Gives how many bytes it were:
-/// fewer than were asked for if the file is shorter.
+/// Sends a file from one offset up to another; `0..u64::MAX` is all of it. Gives how many bytes it
+/// were: fewer than were asked for if the file is shorter.
 ///
-/// Not cancel safe: dropped, it has sent an unknown part. To go on later, keep a [`SendingFile`] and poll
-/// that.
+/// Not cancel safe: dropped, it has sent an unknown part. To go on later, keep a [`SendingFile`]
+/// and poll that.
 ///
 /// ```
 /// use oneloop_core::EventLoop;
-/// use oneloop_net::{ReadHalf, UnixStream, send_file};
-/// use std::{fs::File, future::poll_fn};
+/// use oneloop_net::{UnixStream, send_file};
+/// use std::fs::File;
 /// # fn main() -> std::io::Result<()> {
-/// let mut event_loop = EventLoop::new()?;
-/// let (a, b) = UnixStream::pair(&event_loop.handle())?;
-/// let file = File::open("Cargo.toml")?;
-/// event_loop.block_on(async {
+/// EventLoop::new()?.block_on(async {
+///     let (a, b) = UnixStream::pair()?;
+///     let file = File::open("Cargo.toml")?;
 ///     assert_eq!(send_file(&file, 0..9, &a).await?, 9);
-///     let heard = poll_fn(|cx| b.poll_read_chunk(cx, 64)).await?;
-///     assert_eq!(&*heard.unwrap(), b"[package]");
+///     assert_eq!(&*b.read_chunk().await?.unwrap(), b"[package]");
 ///     Ok(())
 /// })
 /// # }

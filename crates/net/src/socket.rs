@@ -1,46 +1,65 @@
-//! A connected byte stream of any family: the way of a byte between user code and the kernel.
+//! A connected byte stream of any family, on the way of a byte between user code and the kernel.
 
 use crate::addr::Addr;
 use crate::connecting::{Connecting, Unconnected};
 use crate::keepalive::{self, Keepalive};
 use crate::stream::{AsSource, ByteStream, ReadHalf, WriteHalf};
 use oneloop_core::{Direction, Handle, Interest, Ownership, Source};
-use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, sockopt};
+use rustix::net::{
+    self, AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, socketpair, sockopt,
+};
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 pub use std::net::Shutdown;
 
-/// How every socket of ours is opened.
+/// The flags of every socket that this crate opens.
 pub(crate) const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
 
 /// A connected stream socket on a loop.
 ///
-/// It is read and written as [`ReadHalf`] and [`WriteHalf`] say. Dropping the socket closes it; the kernel
-/// goes on sending what it has taken, unless unread input makes it send a reset.
+/// All functions take `&self`: one task can read while another writes. Dropping the socket closes
+/// it. The kernel still sends the bytes that it has taken, unless unread input makes it send a
+/// reset.
 #[derive(Debug)]
 pub struct Socket {
     source: Source,
 }
 
 impl Socket {
-    /// A socket that is connected already. It must be non-blocking.
+    /// Puts a connected socket on the current loop. It must be non-blocking.
     ///
     /// # Errors
     /// Those of `epoll_ctl(2)`; the fd is closed then.
-    pub fn from_fd(handle: &Handle, fd: OwnedFd) -> io::Result<Self> {
-        let source = Source::new(handle, fd, Interest::READ, Ownership::Sole)?;
-        source.assume_ready(Direction::Write); // a fresh socket takes bytes
-        Ok(Socket { source })
+    ///
+    /// # Panics
+    /// Outside a loop.
+    pub fn from_fd(fd: OwnedFd) -> io::Result<Self> {
+        Socket::on(&Handle::current(), fd)
     }
 
-    /// Like [`Socket::from_fd`], for a Unix socket: its reads stop behind messages that carry fds.
+    /// Like [`Socket::from_fd`], for a Unix socket, whose reads stop behind messages that carry
+    /// fds.
     ///
     /// # Errors
     /// As [`Socket::from_fd`].
-    pub fn from_unix_fd(handle: &Handle, fd: OwnedFd) -> io::Result<Self> {
-        let Socket { source } = Socket::from_fd(handle, fd)?;
+    ///
+    /// # Panics
+    /// Outside a loop.
+    pub fn from_unix_fd(fd: OwnedFd) -> io::Result<Self> {
+        Socket::unix_on(&Handle::current(), fd)
+    }
+
+    pub(crate) fn on(handle: &Handle, fd: OwnedFd) -> io::Result<Self> {
+        let source = Source::new(handle, fd, Interest::READ, Ownership::Sole)?;
+        // A fresh socket has an empty send buffer, so the first write is tried without a poll.
+        source.assume_ready(Direction::Write);
+        Ok(Socket { source })
+    }
+
+    pub(crate) fn unix_on(handle: &Handle, fd: OwnedFd) -> io::Result<Self> {
+        let Socket { source } = Socket::on(handle, fd)?;
         Ok(Socket {
             source: source.reads_in_parts(),
         })
@@ -52,28 +71,38 @@ impl Socket {
         fd: OwnedFd,
     ) -> io::Result<Self> {
         if family == AddressFamily::UNIX {
-            Socket::from_unix_fd(handle, fd)
+            Socket::unix_on(handle, fd)
         } else {
-            Socket::from_fd(handle, fd)
+            Socket::on(handle, fd)
         }
     }
 
-    /// A socket whose `connect(2)` is under way: it is asked at once to tell of its end (rule 6).
-    pub(crate) fn under_way(handle: &Handle, fd: OwnedFd) -> io::Result<Self> {
+    /// A socket whose `connect(2)` is in progress. The kernel reports its end as OUT (rule 6), so
+    /// OUT is requested at once.
+    pub(crate) fn in_progress(handle: &Handle, fd: OwnedFd) -> io::Result<Self> {
         let source = Source::new(handle, fd, Interest::BOTH, Ownership::Sole)?;
         Ok(Socket { source })
     }
 
-    /// Begins to connect.
-    ///
-    /// # Errors
-    /// Those of `socket(2)` and `connect(2)` that are known at once: `ENOENT` and `ECONNREFUSED` for a
-    /// Unix socket.
-    pub fn connect(handle: &Handle, addr: &Addr) -> io::Result<Connecting> {
-        Unconnected::to_reach(addr)?.connect(handle, addr)
+    /// Both ends of a Unix connection.
+    pub(crate) fn pair(kind: SocketType) -> io::Result<(Self, Self)> {
+        let (a, b) = socketpair(AddressFamily::UNIX, kind, FLAGS, None)?;
+        Ok((Socket::from_unix_fd(a)?, Socket::from_unix_fd(b)?))
     }
 
-    /// Says whether small writes are sent at once rather than gathered (`TCP_NODELAY`).
+    /// Starts to connect.
+    ///
+    /// # Errors
+    /// Those errors of `socket(2)` and `connect(2)` that the kernel returns at once: `ENOENT` and
+    /// `ECONNREFUSED` for a Unix socket.
+    ///
+    /// # Panics
+    /// Outside a loop.
+    pub fn connect(addr: &Addr) -> io::Result<Connecting> {
+        Unconnected::to_reach(addr)?.connect(addr)
+    }
+
+    /// Sets whether small writes are sent at once rather than gathered (`TCP_NODELAY`).
     ///
     /// # Errors
     /// Those of `setsockopt(2)`: `EOPNOTSUPP` for a Unix socket.
@@ -81,10 +110,12 @@ impl Socket {
         Ok(sockopt::set_tcp_nodelay(&self.source, nodelay)?)
     }
 
-    /// Has the kernel give up a TCP peer that says nothing: see [`Keepalive`]. `None` has it wait for ever.
+    /// Sets when the kernel gives up a silent TCP peer: see [`Keepalive`]. With `None` it waits
+    /// forever.
     ///
     /// # Errors
-    /// Those of `setsockopt(2)`: `EOPNOTSUPP` for a Unix socket, `EINVAL` beyond 32,767 s or 127 probes.
+    /// Those of `setsockopt(2)`: `EOPNOTSUPP` for a Unix socket, `EINVAL` beyond 32,767 s or 127
+    /// probes.
     pub fn set_keepalive(&self, keepalive: Option<Keepalive>) -> io::Result<()> {
         match keepalive {
             Some(keepalive) => keepalive.apply(&self.source),
@@ -92,7 +123,7 @@ impl Socket {
         }
     }
 
-    /// How many bytes are there to be read (`FIONREAD`).
+    /// The number of bytes that have arrived and are not read yet (`FIONREAD`).
     ///
     /// # Errors
     /// Those of `ioctl(2)`.
@@ -100,8 +131,8 @@ impl Socket {
         Ok(rustix::io::ioctl_fionread(&self.source)?)
     }
 
-    /// How many bytes the kernel can still hold for the peer (`SO_MEMINFO`). These include its own bookkeeping,
-    /// so that it takes a little less of what is sent.
+    /// The number of bytes that the kernel can still hold for the peer (`SO_MEMINFO`). They include
+    /// the kernel's own bookkeeping, so it takes somewhat fewer bytes of payload.
     ///
     /// # Errors
     /// Those of `getsockopt(2)`: `ENOPROTOOPT` before Linux 4.12.
@@ -109,7 +140,7 @@ impl Socket {
         oneloop_posix::send_room(self.source.as_fd())
     }
 
-    /// Has the close send a reset instead of what may still wait to be sent (`SO_LINGER` of 0 s).
+    /// Makes the close send a reset and drop the bytes that are not sent yet (`SO_LINGER` of 0 s).
     ///
     /// # Errors
     /// Those of `setsockopt(2)`.
@@ -120,7 +151,7 @@ impl Socket {
         )?)
     }
 
-    /// Ends one direction or both: after [`Shutdown::Write`] the peer reads to the end of what was
+    /// Ends one direction or both. After [`Shutdown::Write`] the peer reads to the end of what was
     /// written.
     ///
     /// # Errors
@@ -134,7 +165,7 @@ impl Socket {
         Ok(net::shutdown(&self.source, how)?)
     }
 
-    /// This end's address.
+    /// The address of this end.
     ///
     /// # Errors
     /// Those of `getsockname(2)`.
@@ -142,7 +173,7 @@ impl Socket {
         Addr::of(&self.source)
     }
 
-    /// The other end's address.
+    /// The address of the peer.
     ///
     /// # Errors
     /// `ENOTCONN` once the peer has reset the connection.
@@ -150,7 +181,7 @@ impl Socket {
         Addr::of_peer(&self.source)
     }
 
-    /// Takes the error that is pending on the socket (`SO_ERROR`).
+    /// Takes the error that is pending on the socket (`SO_ERROR`). The kernel reports it once.
     ///
     /// # Errors
     /// Those of `getsockopt(2)`.
@@ -158,7 +189,7 @@ impl Socket {
         take_error(&self.source)
     }
 
-    /// The fd's registration, for what is not here.
+    /// The fd's registration with the loop.
     pub fn source(&self) -> &Source {
         &self.source
     }
@@ -190,13 +221,15 @@ impl<S: ByteStream> ReadHalf for S {
     }
 }
 
-/// Never a signal: `EPIPE` is enough.
+/// Sends with `MSG_NOSIGNAL`: a peer that is gone is an `EPIPE`, and never a `SIGPIPE` that would
+/// end a program which has not ignored it.
 impl<S: ByteStream> WriteHalf for S {
     fn write_once(&self, buf: &[u8]) -> io::Result<usize> {
         Ok(net::send(self.socket(), buf, SendFlags::NOSIGNAL)?)
     }
 
     fn write_vectored_once(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        // writev(2) has no flags, and so no MSG_NOSIGNAL.
         let (socket, control) = (self.socket(), &mut Default::default());
         Ok(net::sendmsg(socket, bufs, control, SendFlags::NOSIGNAL)?)
     }

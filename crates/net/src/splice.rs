@@ -62,8 +62,8 @@ pub(crate) struct SplicePipe {
 }
 
 impl SplicePipe {
-    /// An empty pipe; none if the thread has as many as it may, if there are no fds, or if a sandbox
-    /// refuses what it takes.
+    /// An empty pipe; none if the thread has as many as it may, if there are no fds, or if a
+    /// sandbox refuses what it takes.
     pub(crate) fn take() -> Option<Self> {
         if !SPLICE.is_available() || !PIPE.is_available() {
             return None;
@@ -101,7 +101,8 @@ impl SplicePipe {
     /// only mean that the stream takes no more.
     pub(crate) fn empty(&mut self, to: BorrowedFd<'_>) -> io::Result<usize> {
         debug_assert_ne!(self.bytes, 0, "whose EAGAIN would it be?");
-        // Never more than there is: older kernels take that for a promise, and hold the last segment.
+        // Never more than there is: older kernels take that for a promise, and hold the last
+        // segment.
         let count = splice(&self.ends().read, None, to, None, self.bytes, flags())?;
         self.bytes -= count;
         Ok(count)

@@ -1,39 +1,42 @@
-//! What bytes go through, in two halves: each operation of sockets and pipes, once.
+//! The two halves of a byte stream, each operation once: how sockets, pipes, terminals and files
+//! are read and written.
 
 use crate::buffer::{CHUNK_BYTES, Chunk};
 use crate::socket::Socket;
 use oneloop_core::{Direction, Done, Ready, Source};
 use rustix::io::Errno;
 use rustix::net::sockopt;
+use std::future::Future;
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll, ready};
 
-/// More slices than this are more than one system call takes (`IOV_MAX`): the first ones are written.
+/// The most slices that one `writev(2)` takes (`IOV_MAX`). With more of them, the first are
+/// written.
 const SLICES_MAX: usize = 1024;
 
-/// Something with an fd on the loop.
+/// A type that has an fd on the loop.
 pub trait AsSource {
-    /// The fd's registration, for what is not here.
+    /// The fd's registration with the loop.
     fn source(&self) -> &Source;
 }
 
-/// What bytes can be read from: one half of a [`ByteStream`], or a pipe's end.
+/// A byte stream that can be read: a [`ByteStream`], or the reading end of a pipe.
 ///
-/// The poll functions keep the waker of one task: the last that asked.
+/// The poll functions wake one task: the last one that polled.
 pub trait ReadHalf: AsSource {
-    /// The system call: reads what is there, and does not wait.
+    /// Makes the system call once: reads the bytes that have arrived, and does not wait.
     ///
     /// # Errors
     /// Those of `recv(2)` or `read(2)`: `EAGAIN`, `ECONNRESET`.
     fn read_once(&self, buf: &mut [u8]) -> io::Result<usize>;
 
-    /// True if `read(2)` from the fd gives these very bytes, so that the kernel may move them by itself:
-    /// see [`copy`](crate::copy()). A stream that decrypts says false.
+    /// True if `read(2)` on the fd returns the same bytes as this half, so that the kernel may move
+    /// them on its own: see [`copy`](crate::copy()). A stream that decrypts returns false.
     fn is_spliced(&self) -> bool {
         false
     }
 
-    /// Reads into a buffer; 0 bytes mean that the other end sends no more.
+    /// Reads into a buffer. Returns 0 when the peer sends no more.
     ///
     /// # Errors
     /// Those of `recv(2)` or `read(2)`: `ECONNRESET`.
@@ -43,8 +46,8 @@ pub trait ReadHalf: AsSource {
             .poll_io(cx, Direction::Read, |_| read(self, buf))
     }
 
-    /// Reads what is there, at most `bytes_max` (at least 1) and [`CHUNK_BYTES`], into a pooled buffer, which is
-    /// taken only when something is; `None` means that the other end sends no more.
+    /// Reads the bytes that have arrived, at most `bytes_max` (at least 1) and [`CHUNK_BYTES`],
+    /// into a pooled buffer. Returns `None` when the peer sends no more.
     ///
     /// # Errors
     /// As [`ReadHalf::poll_read`].
@@ -54,6 +57,8 @@ pub trait ReadHalf: AsSource {
         cx: &mut Context<'_>,
         bytes_max: usize,
     ) -> Poll<io::Result<Option<Chunk>>> {
+        // The pool is asked only once the kernel has bytes: a connection that waits holds no
+        // buffer.
         ready!(self.source().poll_ready(cx, Direction::Read))?;
         let mut chunk = Chunk::take();
         let space = &mut chunk.space()[..bytes_max.clamp(1, CHUNK_BYTES)];
@@ -61,17 +66,17 @@ pub trait ReadHalf: AsSource {
         Poll::Ready(Ok((count > 0).then(|| chunk.filled(count))))
     }
 
-    /// Waits for a reset by the other end while nothing is read: ready with why the connection has ended.
-    /// An end in good order, after which what was sent can still be read, is not told. See
-    /// [`Source::poll_watch`].
+    /// Waits for a reset by the peer while nothing is read. Ready with the reason why the
+    /// connection has ended. An orderly end does not complete this: what the peer sent before can
+    /// still be read. See [`Source::poll_watch`].
     fn poll_reset(&self, cx: &mut Context<'_>) -> Poll<io::Error> {
         let source = self.source();
         ready!(source.poll_watch(cx, Direction::Read, Ready::ERROR));
         Poll::Ready(reset_error(source))
     }
 
-    /// Like [`ReadHalf::poll_read_chunk`], without waiting: `Pending` only says that nothing is there.
-    /// For code that is no task, or that has a share of I/O of its own: see [`Source::try_io`].
+    /// Like [`ReadHalf::poll_read_chunk`], without waiting: `Pending` only says that no bytes have
+    /// arrived. For code that is not a task, or that keeps its own budget: see [`Source::try_io`].
     ///
     /// # Errors
     /// As [`ReadHalf::poll_read`].
@@ -89,14 +94,48 @@ pub trait ReadHalf: AsSource {
             Some(count) => Poll::Ready(Ok((count > 0).then(|| chunk.filled(count)))),
         }
     }
+
+    /// Reads into a buffer. Returns 0 when the peer sends no more.
+    ///
+    /// Cancel safe: dropped before it is ready, it has read nothing.
+    ///
+    /// # Errors
+    /// As [`ReadHalf::poll_read`].
+    #[inline]
+    fn read(&self, buf: &mut [u8]) -> impl Future<Output = io::Result<usize>>
+    where
+        Self: Sized,
+    {
+        // Not an `async fn`: this wait is the whole future, so a message passes one state machine
+        // less.
+        self.source()
+            .io(Direction::Read, move |cx| self.poll_read(cx, buf))
+    }
+
+    /// Reads the bytes that have arrived into a pooled buffer. Returns `None` when the peer sends
+    /// no more. A task that waits here holds no buffer.
+    ///
+    /// Cancel safe: dropped before it is ready, it has read nothing.
+    ///
+    /// # Errors
+    /// As [`ReadHalf::poll_read`].
+    #[inline]
+    fn read_chunk(&self) -> impl Future<Output = io::Result<Option<Chunk>>>
+    where
+        Self: Sized,
+    {
+        self.source().io(Direction::Read, move |cx| {
+            self.poll_read_chunk(cx, CHUNK_BYTES)
+        })
+    }
 }
 
-/// What bytes can be written to: one half of a [`ByteStream`], or a pipe's end.
+/// A byte stream that can be written: a [`ByteStream`], or the writing end of a pipe.
 ///
-/// The poll functions keep the waker of one task: the last that asked. Writing to a reader that is gone
-/// is `EPIPE`.
+/// The poll functions wake one task: the last one that polled. Once the reader is gone, a write
+/// fails with `EPIPE`.
 pub trait WriteHalf: AsSource {
-    /// The system call: writes what the kernel takes, and does not wait.
+    /// Makes the system call once: writes the bytes that the kernel takes, and does not wait.
     ///
     /// # Errors
     /// Those of `send(2)` or `write(2)`: `EAGAIN`, `EPIPE`, `ECONNRESET`.
@@ -108,14 +147,15 @@ pub trait WriteHalf: AsSource {
     /// As [`WriteHalf::write_once`].
     fn write_vectored_once(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize>;
 
-    /// Sends the end of the stream, where that can be done without closing it: a socket is shut down for
-    /// writing. The end of a pipe is its close, so nothing happens to one here.
+    /// Sends the end of the stream, where that does not take a close: a socket is shut down for
+    /// writing. The end of a pipe is its close, so this does nothing to a pipe.
     ///
     /// # Errors
     /// `ENOTCONN` when the peer has reset the connection.
     fn end(&self) -> io::Result<()>;
 
-    /// True if `write(2)` to the fd sends these very bytes: see [`ReadHalf::is_spliced`].
+    /// True if `write(2)` to the fd sends the same bytes as this half: see
+    /// [`ReadHalf::is_spliced`].
     fn is_spliced(&self) -> bool {
         false
     }
@@ -144,18 +184,18 @@ pub trait WriteHalf: AsSource {
             .poll_io(cx, Direction::Write, |_| write_vectored(self, bufs))
     }
 
-    /// Waits until all that was written is with the kernel, for what has others do it: standard output,
-    /// where that is a file. Anything else holds nothing back.
+    /// Waits until the kernel has all written bytes. Only an [`Output`](crate::Output) that is a
+    /// file holds bytes back, for the thread that writes them.
     ///
     /// # Errors
-    /// Those of `write(2)` that nobody was told of yet: `ENOSPC`.
+    /// Those of `write(2)` that no call has returned yet: `ENOSPC`.
     fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let _ = cx;
         Poll::Ready(Ok(()))
     }
 
-    /// Writes as much as the kernel takes now, without waiting: 0 bytes if it takes none. For code
-    /// that is no task: see [`Source::try_io`].
+    /// Writes as much as the kernel takes now, without waiting. Returns 0 if it takes nothing. For
+    /// code that is not a task: see [`Source::try_io`].
     ///
     /// # Errors
     /// As [`WriteHalf::poll_write`].
@@ -166,14 +206,62 @@ pub trait WriteHalf: AsSource {
         });
         Ok(written?.unwrap_or(0))
     }
+
+    /// Writes as much as the kernel takes, at least one byte.
+    ///
+    /// Cancel safe: dropped before it is ready, it has written nothing.
+    ///
+    /// # Errors
+    /// As [`WriteHalf::poll_write`].
+    #[inline]
+    fn write(&self, buf: &[u8]) -> impl Future<Output = io::Result<usize>>
+    where
+        Self: Sized,
+    {
+        self.source()
+            .io(Direction::Write, move |cx| self.poll_write(cx, buf))
+    }
+
+    /// Writes all bytes.
+    ///
+    /// Not cancel safe: dropped halfway, it has written an unknown part.
+    ///
+    /// # Errors
+    /// As [`WriteHalf::poll_write`].
+    #[inline]
+    fn write_all(&self, mut buf: &[u8]) -> impl Future<Output = io::Result<()>>
+    where
+        Self: Sized,
+    {
+        self.source().io(Direction::Write, move |cx| {
+            while !buf.is_empty() {
+                let count = ready!(self.poll_write(cx, buf))?;
+                buf = &buf[count..];
+            }
+            Poll::Ready(Ok(()))
+        })
+    }
+
+    /// Waits until the kernel has all written bytes: see [`WriteHalf::poll_flush`]. Cancel safe.
+    ///
+    /// # Errors
+    /// As [`WriteHalf::poll_flush`].
+    fn flush(&self) -> impl Future<Output = io::Result<()>>
+    where
+        Self: Sized,
+    {
+        self.source()
+            .io(Direction::Write, move |cx| self.poll_flush(cx))
+    }
 }
 
-/// Why a connection was reset. The kernel tells it once (`SO_ERROR`), and says `EPIPE` of a reset that
-/// comes after the other end's last byte.
+/// The reason why a connection was reset.
 pub(crate) fn reset_error(source: &Source) -> io::Error {
     match sockopt::socket_error(source) {
         Ok(Err(errno)) if errno != Errno::PIPE => errno.into(),
         Err(Errno::NOTSOCK) => Errno::IO.into(),
+        // SO_ERROR returns an error once and clears it, so an earlier call may have had it. And the
+        // kernel sets EPIPE for a reset that comes behind the peer's FIN.
         _ => Errno::CONNRESET.into(),
     }
 }
@@ -195,7 +283,7 @@ fn write_vectored(
     Ok(Done::stream(half.write_vectored_once(bufs)?, wanted))
 }
 
-/// Any byte stream with a [`Socket`] inside: it has both halves.
+/// A byte stream over a [`Socket`], which has both halves.
 pub trait ByteStream {
     /// The socket inside.
     fn socket(&self) -> &Socket;

@@ -1,23 +1,22 @@
-//! Where to connect to or to listen, as a user says it: an address, several, or a name and a port.
+//! Where to connect or listen, as a user writes it: an address, several, or a name and a port.
 
 use crate::resolve::{ResolveOptions, literal_addr, resolve_with};
-use oneloop_core::Handle;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
-/// Where to connect to or to listen, before any look-up.
+/// Where to connect or listen, before any look-up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     /// An address.
     Addr(SocketAddr),
-    /// Several addresses, the best one first.
+    /// Several addresses, the preferred one first.
     Addrs(Vec<SocketAddr>),
     /// A host's name, and a port.
     Name(String, u16),
 }
 
 impl Target {
-    /// The addresses, unless it is a name, which has to be looked up.
+    /// The addresses; `None` for a name, which needs a look-up.
     pub fn addrs(&self) -> Option<&[SocketAddr]> {
         match self {
             Target::Addr(addr) => Some(std::slice::from_ref(addr)),
@@ -26,36 +25,32 @@ impl Target {
         }
     }
 
-    /// The addresses, looked up where that is needed: see [`resolve`](crate::resolve). Cancel safe.
+    /// The addresses, looked up where needed: see [`resolve`](crate::resolve). Cancel safe.
     ///
     /// # Errors
     /// As [`resolve`](crate::resolve).
-    pub async fn resolve(self, handle: &Handle) -> io::Result<Vec<SocketAddr>> {
-        self.resolve_with(handle, ResolveOptions::default()).await
+    pub async fn resolve(self) -> io::Result<Vec<SocketAddr>> {
+        self.resolve_with(ResolveOptions::default()).await
     }
 
-    /// The addresses, looked up with options where that is needed.
+    /// The addresses, looked up with options where needed.
     ///
     /// # Errors
     /// As [`resolve_with`].
-    pub async fn resolve_with(
-        self,
-        handle: &Handle,
-        options: ResolveOptions,
-    ) -> io::Result<Vec<SocketAddr>> {
+    pub async fn resolve_with(self, options: ResolveOptions) -> io::Result<Vec<SocketAddr>> {
         match self {
             Target::Addr(addr) => Ok(vec![addr]),
             Target::Addrs(addrs) => Ok(addrs),
-            Target::Name(host, port) => resolve_with(handle, &host, port, options).await,
+            Target::Name(host, port) => resolve_with(&host, port, options).await,
         }
     }
 }
 
-/// What the first address gives that does not fail, or how the last one failed: how a name, which may
-/// stand for several addresses, is bound.
+/// Tries the addresses in their order. Returns the first success, or the error of the last address.
+/// A name, which may stand for several addresses, is bound this way.
 ///
 /// # Errors
-/// Those of the last one; `InvalidInput` if there is none.
+/// Those of the last address; `InvalidInput` if there is none.
 pub fn first_that_works<T>(
     addrs: &[SocketAddr],
     mut bind: impl FnMut(SocketAddr) -> io::Result<T>,
@@ -70,17 +65,46 @@ pub fn first_that_works<T>(
     Err(failed)
 }
 
+/// Binds the first address that works, without waiting.
+///
+/// # Errors
+/// Those of the last address; `InvalidInput` for a name, as `getaddrinfo(3)` would block the loop.
+pub(crate) fn bind_now<T>(
+    target: impl ToTarget,
+    bind: impl FnMut(SocketAddr) -> io::Result<T>,
+) -> io::Result<T> {
+    let target = target.to_target()?;
+    let Some(addrs) = target.addrs() else {
+        let problem = "a name needs a look-up, which takes time: use bind_name(..).await";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
+    };
+    first_that_works(addrs, bind)
+}
+
+/// Binds the first address that works, after a look-up where that is needed.
+///
+/// # Errors
+/// Those of the last address, and those of a failed look-up.
+pub(crate) async fn bind_name<T>(
+    target: impl ToTarget,
+    bind: impl FnMut(SocketAddr) -> io::Result<T>,
+) -> io::Result<T> {
+    let addrs = target.to_target()?.resolve().await?;
+    first_that_works(&addrs, bind)
+}
+
 pub(crate) fn no_address() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "there is no address to try")
 }
 
-/// Whatever names a [`Target`]: `"localhost:80"`, `("localhost", 80)`, a [`SocketAddr`], several.
+/// A value that names a [`Target`]: `"localhost:80"`, `("localhost", 80)`, a [`SocketAddr`],
+/// several.
 pub trait ToTarget {
     /// The target.
     ///
     /// # Errors
-    /// `InvalidInput` for a text that is not `HOST:PORT`; `NotFound` or `ENODEV` for the scope of an
-    /// address that names no interface.
+    /// `InvalidInput` for a text that is not `HOST:PORT`; `NotFound` or `ENODEV` for an address
+    /// whose scope is not the name of an interface.
     fn to_target(&self) -> io::Result<Target>;
 }
 
@@ -111,7 +135,7 @@ impl<const N: usize> ToTarget for [SocketAddr; N] {
     }
 }
 
-/// What the standard library takes for one address.
+/// Types that the standard library accepts as one address.
 macro_rules! to_one_addr {
     ($($addr:ty),*) => {
         $(
@@ -149,8 +173,8 @@ impl ToTarget for (String, u16) {
     }
 }
 
-/// `HOST:PORT`, where the host is a name, an IPv4 address, or an IPv6 address in brackets, perhaps with
-/// its scope: `[fe80::1%eth0]:80`.
+/// `HOST:PORT`, where the host is a name, an IPv4 address, or an IPv6 address in brackets,
+/// optionally with its scope: `[fe80::1%eth0]:80`.
 impl ToTarget for str {
     fn to_target(&self) -> io::Result<Target> {
         if let Ok(addr) = self.parse() {

@@ -1,79 +1,62 @@
-//! TCP: [`Socket`] and [`Listener`] with IP addresses.
+//! TCP: a [`Socket`] and a [`Listener`] with IP addresses.
 
 use crate::addr::Addr;
 use crate::connect::{ConnectOptions, connect};
-use crate::keepalive::Keepalive;
-use crate::listener::{ListenOptions, Listener};
+use crate::listener::{ListenOptions, Listener, ListenerStats};
 use crate::socket::Socket;
 use crate::stream::ByteStream;
-use crate::target::ToTarget;
-use oneloop_core::Handle;
+use crate::target::{ToTarget, bind_name, bind_now};
+use oneloop_core::Direction;
 use oneloop_posix::Refusal;
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::task::{Context, Poll};
 
-/// A TCP connection.
+/// A TCP connection. Its options, and what any socket can do, are those of [`Socket`], by
+/// dereferencing.
 #[derive(Debug)]
 pub struct TcpStream {
     socket: Socket,
 }
 
 impl TcpStream {
-    /// Connects: to an address, to `"HOST:PORT"`, or to whichever of several addresses answers first.
-    /// [`TcpStream::connect_with`], with default options.
+    /// Connects to an address, to `"HOST:PORT"` or `(host, port)`, or to the first of several
+    /// addresses that answers: [`TcpStream::connect_with`], with default options. Cancel safe:
+    /// dropping the future closes all attempts.
     ///
     /// # Errors
     /// As [`TcpStream::connect_with`].
-    pub async fn connect(handle: &Handle, target: impl ToTarget) -> io::Result<Self> {
-        TcpStream::connect_with(handle, target, ConnectOptions::default()).await
+    pub async fn connect(target: impl ToTarget) -> io::Result<Self> {
+        TcpStream::connect_with(target, ConnectOptions::default()).await
     }
 
     /// Connects, with options. Small writes are sent at once (`TCP_NODELAY`).
     ///
-    /// A name is looked up on another thread: see [`resolve_with`](crate::resolve_with). Of several
-    /// addresses those of the two families are tried in turn, the next one when one fails or has not
-    /// answered within [`attempt_delay`](ConnectOptions::attempt_delay); the first that is connected is
-    /// the one, and the others are closed (RFC 8305, without its separate look-ups of the two families:
-    /// `getaddrinfo(3)` gives both at once).
+    /// A name is looked up on another thread: see [`resolve_with`](crate::resolve_with). With
+    /// several addresses, the two families alternate. The next address is tried when one fails, or
+    /// has not answered within [`attempt_delay`](ConnectOptions::attempt_delay). The first socket
+    /// that connects is returned, and the others are closed (RFC 8305, without its separate
+    /// look-ups of the two families: `getaddrinfo(3)` returns both at once).
     ///
-    /// Cancel safe: dropping the future gives up.
+    /// Cancel safe: dropping the future closes all attempts.
     ///
     /// # Errors
-    /// For one address, those of `connect(2)`: `ECONNREFUSED`, `ETIMEDOUT`, `ENETUNREACH`. For a name or
-    /// several addresses a [`ConnectError`](crate::ConnectError), which tells of each; or what the look-up
-    /// says. [`TimedOut`](io::ErrorKind::TimedOut) after the time-out.
-    pub async fn connect_with(
-        handle: &Handle,
-        target: impl ToTarget,
-        options: ConnectOptions,
-    ) -> io::Result<Self> {
-        let socket = connect(handle, target, options).await?;
-        let stream = TcpStream { socket };
-        Refusal::pass_over(stream.set_nodelay(true))?;
+    /// For one address, those of `connect(2)`: `ECONNREFUSED`, `ETIMEDOUT`, `ENETUNREACH`. For a
+    /// name or several addresses a [`ConnectError`](crate::ConnectError), which lists each of them,
+    /// or the error of the look-up. [`TimedOut`](io::ErrorKind::TimedOut) after the timeout.
+    pub async fn connect_with(target: impl ToTarget, options: ConnectOptions) -> io::Result<Self> {
+        let socket = connect(target, options).await?;
+        // Some sandboxes forbid setsockopt(2). A connection works without these options.
+        Refusal::pass_over(socket.set_nodelay(true))?;
         if let Some(keepalive) = options.keepalive {
-            Refusal::pass_over(stream.set_keepalive(Some(keepalive)))?;
+            Refusal::pass_over(socket.set_keepalive(Some(keepalive)))?;
         }
-        Ok(stream)
+        Ok(TcpStream { socket })
     }
 
-    /// Has the kernel give up a peer that says nothing: see [`Keepalive`]. `None` has it wait for ever.
-    ///
-    /// # Errors
-    /// Those of `setsockopt(2)`: `EINVAL` beyond 32,767 s or 127 probes.
-    pub fn set_keepalive(&self, keepalive: Option<Keepalive>) -> io::Result<()> {
-        self.socket.set_keepalive(keepalive)
-    }
-
-    /// Says whether small writes are sent at once rather than gathered (`TCP_NODELAY`).
-    ///
-    /// # Errors
-    /// Those of `setsockopt(2)`.
-    pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        self.socket.set_nodelay(nodelay)
-    }
-
-    /// This end's address.
+    /// The address of this end.
     ///
     /// # Errors
     /// Those of `getsockname(2)`.
@@ -81,7 +64,7 @@ impl TcpStream {
         self.socket.local_addr()?.into_inet()
     }
 
-    /// The other end's address.
+    /// The address of the peer.
     ///
     /// # Errors
     /// `ENOTCONN` once the peer has reset the connection.
@@ -90,8 +73,16 @@ impl TcpStream {
     }
 }
 
+impl Deref for TcpStream {
+    type Target = Socket;
+
+    fn deref(&self) -> &Socket {
+        &self.socket
+    }
+}
+
 impl From<TcpStream> for Socket {
-    /// For code that is for any family.
+    /// For code that handles any family.
     fn from(stream: TcpStream) -> Self {
         stream.socket
     }
@@ -104,20 +95,74 @@ impl ByteStream for TcpStream {
 }
 
 /// A TCP socket that listens.
+///
+/// ```
+/// use oneloop_core::EventLoop;
+/// use oneloop_net::{TcpListener, TcpStream};
+/// # fn main() -> std::io::Result<()> {
+/// EventLoop::new()?.block_on(async {
+///     let listener = TcpListener::bind("127.0.0.1:0")?;
+///     let client = TcpStream::connect(listener.local_addr()?).await?;
+///     let (server, _peer) = listener.accept().await?;
+///     server.write_all(b"hello").await?;
+///     assert_eq!(&*client.read_chunk().await?.unwrap(), b"hello");
+///     Ok(())
+/// })
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct TcpListener {
     listener: Listener,
 }
 
 impl TcpListener {
-    /// Listens on an address; port 0 lets the kernel choose.
+    /// Listens on an address, or on the first of several that can be bound, with a backlog of 1,024
+    /// connections. With port 0, the kernel chooses a port.
     ///
     /// # Errors
-    /// As [`Listener::bind`].
-    pub fn bind(handle: &Handle, addr: SocketAddr, options: ListenOptions) -> io::Result<Self> {
+    /// As [`Listener::bind`]; `InvalidInput` for a name: see [`TcpListener::bind_name`].
+    ///
+    /// # Panics
+    /// Outside a loop.
+    pub fn bind(target: impl ToTarget) -> io::Result<Self> {
+        TcpListener::bind_with(target, ListenOptions::default())
+    }
+
+    /// Listens, with options: see [`TcpListener::bind`].
+    ///
+    /// # Errors
+    /// As [`TcpListener::bind`].
+    ///
+    /// # Panics
+    /// Outside a loop.
+    pub fn bind_with(target: impl ToTarget, options: ListenOptions) -> io::Result<Self> {
+        bind_now(target, |addr| TcpListener::bind_addr(addr, options))
+    }
+
+    /// Listens on the first address of a name that can be bound. The name is looked up on another
+    /// thread. Cancel safe.
+    ///
+    /// # Errors
+    /// As [`Listener::bind`], and those of a failed look-up.
+    pub async fn bind_name(target: impl ToTarget, options: ListenOptions) -> io::Result<Self> {
+        bind_name(target, |addr| TcpListener::bind_addr(addr, options)).await
+    }
+
+    fn bind_addr(addr: SocketAddr, options: ListenOptions) -> io::Result<Self> {
         Ok(TcpListener {
-            listener: Listener::bind(handle, &Addr::Inet(addr), options)?,
+            listener: Listener::bind(&Addr::Inet(addr), options)?,
         })
+    }
+
+    /// Waits for a connection. Cancel safe: dropped before it is ready, it has accepted nothing.
+    ///
+    /// # Errors
+    /// As [`Listener::poll_accept`]: only an fd that cannot listen fails, so a loop of
+    /// `accept().await?` survives every error of a single connection, and a lack of fds.
+    #[inline]
+    pub fn accept(&self) -> impl Future<Output = io::Result<(TcpStream, SocketAddr)>> {
+        let source = self.listener.source();
+        source.io(Direction::Read, |cx| self.poll_accept(cx))
     }
 
     /// Waits for a connection: see [`Listener::poll_accept`].
@@ -130,12 +175,17 @@ impl TcpListener {
         })
     }
 
-    /// Where it listens: the real port, where 0 was asked for.
+    /// The address on which it listens, with the port that the kernel chose in place of 0.
     ///
     /// # Errors
     /// Those of `getsockname(2)`.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()?.into_inet()
+    }
+
+    /// The numbers of connections accepted, shed and failed.
+    pub fn stats(&self) -> ListenerStats {
+        self.listener.stats()
     }
 
     /// The listener of any family inside.

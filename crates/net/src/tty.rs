@@ -1,7 +1,7 @@
 //! Terminals: how large they are, and raw mode, which always finds its way back.
 
 use crate::joint::lock;
-use crate::pipe::open_anew;
+use crate::pipe::reopen;
 use crate::stream::{AsSource, ReadHalf, WriteHalf};
 use oneloop_core::{Direction, Handle, Interest, Ownership, Source};
 use rustix::fs::{Mode, OFlags, fstat, open};
@@ -27,8 +27,8 @@ pub struct WindowSize {
     pub rows: u16,
 }
 
-/// How much a terminal shows now. When that changes, the programs in its foreground get `SIGWINCH`: wait
-/// for it with [`Signals`](oneloop_core::Signals), and ask again.
+/// How much a terminal shows now. When that changes, the programs in its foreground get `SIGWINCH`:
+/// wait for it with [`Signals`](oneloop_core::Signals), and ask again.
 ///
 /// # Errors
 /// `ENOTTY` for what is no terminal.
@@ -40,10 +40,21 @@ pub fn window_size(fd: impl AsFd) -> io::Result<WindowSize> {
     })
 }
 
+/// Opens the terminal that controls this process: see [`Tty::open`].
+///
+/// # Errors
+/// `ENXIO` if this process has no controlling terminal.
+///
+/// # Panics
+/// Outside a loop.
+pub fn tty() -> io::Result<Tty> {
+    Tty::open()
+}
+
 /// A terminal on a loop, to be read and written.
 ///
-/// It has an open file description of its own, which is non-blocking; those that the shell and other
-/// programs have stay as they are. A read gives a line, or, in raw mode, what is there.
+/// It has an open file description of its own, which is non-blocking; those that the shell and
+/// other programs have stay as they are. A read gives a line, or, in raw mode, what is there.
 #[derive(Debug)]
 pub struct Tty {
     source: Source,
@@ -54,22 +65,22 @@ impl Tty {
     ///
     /// # Errors
     /// `ENXIO` if there is none.
-    pub fn open(handle: &Handle) -> io::Result<Self> {
+    pub fn open() -> io::Result<Self> {
         let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
-        Tty::register(handle, open("/dev/tty", flags, Mode::empty())?)
+        Tty::register(open("/dev/tty", flags, Mode::empty())?)
     }
 
     /// Opens the same terminal anew, through `/proc/self/fd`. The original stays as it is.
     ///
     /// # Errors
     /// `ENOTTY` for what is no terminal; `EACCES` for one of another user.
-    pub fn from_shared_fd(handle: &Handle, fd: impl AsFd) -> io::Result<Self> {
+    pub fn from_shared_fd(fd: impl AsFd) -> io::Result<Self> {
         tcgetattr(&fd)?;
-        Tty::register(handle, open_anew(fd.as_fd(), OFlags::RDWR)?)
+        Tty::register(reopen(fd.as_fd(), OFlags::RDWR)?)
     }
 
-    fn register(handle: &Handle, fd: OwnedFd) -> io::Result<Self> {
-        let source = Source::new(handle, fd, Interest::READ, Ownership::Sole)?;
+    fn register(fd: OwnedFd) -> io::Result<Self> {
+        let source = Source::new(&Handle::current(), fd, Interest::READ, Ownership::Sole)?;
         source.assume_ready(Direction::Write);
         Ok(Tty {
             source: source.reads_in_parts(), // line by line
@@ -125,13 +136,13 @@ impl AsFd for Tty {
     }
 }
 
-/// A terminal in raw mode: each key is told at once and is not shown, `^C` is a byte, and output is still
-/// made into lines, as libuv has it (`UV_TTY_MODE_RAW`).
+/// A terminal in raw mode: each key is told at once and is not shown, `^C` is a byte, and output is
+/// still made into lines, as libuv has it (`UV_TTY_MODE_RAW`).
 ///
-/// The mode is the terminal's, and not the program's: the shell would find it as it was left. So the drop
-/// of the last guard restores it, in a panic as well, and when a loop is dropped with the task that has
-/// the guard. What ends without drops, such as [`std::process::exit`] or a signal, has to call
-/// [`reset_tty_mode`] before.
+/// The mode is the terminal's, and not the program's: the shell would find it as it was left. So
+/// the drop of the last guard restores it, in a panic as well, and when a loop is dropped with the
+/// task that has the guard. What ends without drops, such as [`std::process::exit`] or a signal,
+/// has to call [`reset_tty_mode`] before.
 #[derive(Debug)]
 #[must_use = "dropped, the terminal is as before"]
 pub struct RawMode {
@@ -149,7 +160,8 @@ struct Changed {
 static CHANGED: Mutex<Vec<Changed>> = Mutex::new(Vec::new());
 
 impl RawMode {
-    /// Puts a terminal into raw mode. While one guard of a terminal lives, another one changes nothing.
+    /// Puts a terminal into raw mode. While one guard of a terminal lives, another one changes
+    /// nothing.
     ///
     /// # Errors
     /// `ENOTTY` for what is no terminal.
@@ -192,11 +204,13 @@ impl Changed {
     }
 }
 
-/// Restores the mode of all terminals that are in raw mode: libuv's `uv_tty_reset_mode`. For what is about
-/// to end the process without drops; it may be called in a signal handler. The guards go on living.
+/// Restores the mode of all terminals that are in raw mode: libuv's `uv_tty_reset_mode`. For what
+/// is about to end the process without drops; it may be called in a signal handler. The guards go
+/// on living.
 ///
 /// # Errors
-/// [`ResourceBusy`](io::ErrorKind::ResourceBusy) when a guard is being made or dropped at this moment.
+/// [`ResourceBusy`](io::ErrorKind::ResourceBusy) when a guard is being made or dropped at this
+/// moment.
 pub fn reset_tty_mode() -> io::Result<()> {
     let changed = match CHANGED.try_lock() {
         Ok(changed) => changed,

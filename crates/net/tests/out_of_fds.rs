@@ -28,7 +28,8 @@ fn rule_11_without_fds_accepting_sheds_one_and_pauses() {
     let mut event_loop = EventLoop::with(Options::virtual_time()).unwrap();
     let handle = event_loop.handle();
     let any: Addr = "127.0.0.1:0".parse().unwrap();
-    let listener = Listener::bind(&handle, &any, ListenOptions::default()).unwrap();
+    let listen = || Listener::bind(&any, ListenOptions::default());
+    let listener = event_loop.enter(listen).unwrap();
     let addr = listener.local_addr().unwrap().inet().unwrap();
     let mut clients: Vec<_> = (0..12).map(|_| TcpStream::connect(addr).unwrap()).collect();
     let mut taken = take_all_fds(&clients[0]);

@@ -64,7 +64,7 @@ fn relay(options: CopyOptions, write_bytes: usize) -> io::Result<()> {
     });
     through_loop(
         |from_fd, event_loop, to| {
-            let from = Socket::from_fd(&event_loop.handle(), from_fd)?;
+            let from = event_loop.enter(|| Socket::from_fd(from_fd))?;
             let mut copying = Copying::with(options);
             let copied = event_loop.block_on(poll_fn(|cx| copying.poll(cx, &from, &to)))?;
             assert_eq!(copied, BYTES);
@@ -113,7 +113,7 @@ fn through_loop(
         }
     });
     let mut event_loop = EventLoop::new()?;
-    let to = Socket::from_fd(&event_loop.handle(), sink.into())?;
+    let to = event_loop.enter(|| Socket::from_fd(sink.into()))?;
     run(from, &mut event_loop, to)?;
     reader.join().unwrap();
     Ok(())

@@ -2,10 +2,10 @@
 //!
 //! No look-up blocks the loop; the addresses of a name are tried until one answers.
 
+use oneloop::EventLoop;
 use oneloop::aio::{self, ListenOptions, TcpListener, TcpStream};
 use oneloop::callback::{dns, net, run_on};
 use oneloop::green;
-use oneloop::{EventLoop, Handle};
 use std::io::{self, Read};
 use std::net::SocketAddr;
 
@@ -59,10 +59,10 @@ fn main() -> io::Result<()> {
         in_async_style(port).await?;
         let thread = green::spawn(move || in_a_green_thread(port));
         thread.await.expect("it does not panic")?;
-        let no_name = oneloop::net::resolve(&Handle::current(), "no-such-name.invalid", port).await;
+        let no_name = oneloop::net::resolve("no-such-name.invalid", port).await;
         println!("and an error: {}", no_name.unwrap_err());
         let local: SocketAddr = ([127, 0, 0, 1], port).into();
-        let (host, _) = oneloop::net::resolve_name(&Handle::current(), local, None).await?;
+        let (host, _) = oneloop::net::resolve_name(local, None).await?;
         println!("{local} is {host}");
         Ok::<_, io::Error>(port)
     })?;

@@ -2,7 +2,7 @@
 //!
 //! The parent's loop is not for them: they are refused it, and make their own on the socket that they inherit.
 
-use oneloop::net::{Listener, ReadHalf, TcpStream, WriteHalf};
+use oneloop::net::{Listener, ReadHalf, TcpStream};
 use oneloop::{EventLoop, forked};
 use rustix::process::{Pid, WaitOptions, waitpid};
 use std::future::poll_fn;
@@ -15,12 +15,11 @@ fn work(mut inherited: EventLoop, listener: TcpListener) -> io::Result<()> {
     assert_eq!(refused.to_string(), forked().to_string());
 
     let mut event_loop = EventLoop::new()?;
-    let listener = Listener::from_fd(&event_loop.handle(), listener.into(), true)?;
     event_loop.block_on(async {
+        let listener = Listener::from_fd(listener.into(), true)?;
         let (socket, _) = poll_fn(|cx| listener.poll_accept(cx)).await?;
         let answer = std::process::id().to_string();
-        poll_fn(|cx| socket.poll_write(cx, answer.as_bytes())).await?;
-        Ok(())
+        socket.write_all(answer.as_bytes()).await
     })
 }
 
@@ -40,7 +39,7 @@ fn fork_worker(listener: &TcpListener) -> io::Result<Pid> {
 }
 
 async fn ask(addr: SocketAddr) -> io::Result<String> {
-    let stream = TcpStream::connect(&oneloop::Handle::current(), addr).await?;
+    let stream = TcpStream::connect(addr).await?;
     let mut buf = [0; 16];
     let count = poll_fn(|cx| stream.poll_read(cx, &mut buf)).await?;
     Ok(String::from_utf8_lossy(&buf[..count]).into_owned())

@@ -44,15 +44,21 @@ impl Child {
 
     /// Takes the pipes onto the loop.
     pub(crate) fn adopt(&mut self, handle: &Handle, child: &mut process::Child) -> io::Result<()> {
-        let reader = |fd| PipeReader::from_fd(handle, fd);
-        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let stdin = child.stdin.take().map(OwnedFd::from);
-        self.stdin = stdin
-            .map(|fd| PipeWriter::from_fd(handle, fd))
-            .transpose()?;
-        self.stdout = stdout.map(OwnedFd::from).map(reader).transpose()?;
-        self.stderr = stderr.map(OwnedFd::from).map(reader).transpose()?;
-        Ok(())
+        let (stdin, stdout, stderr) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        handle.enter(|| {
+            let stdin = stdin.map(OwnedFd::from);
+            self.stdin = stdin.map(PipeWriter::from_fd).transpose()?;
+            self.stdout = stdout
+                .map(OwnedFd::from)
+                .map(PipeReader::from_fd)
+                .transpose()?;
+            self.stderr = stderr
+                .map(OwnedFd::from)
+                .map(PipeReader::from_fd)
+                .transpose()?;
+            Ok(())
+        })
     }
 
     /// The process, for other tasks to wait for it or to kill it.

@@ -73,9 +73,9 @@ impl Place {
         match self {
             Place::Inet(addr, v6_only) => listen(handle, &addr, options, v6_only, true)
                 .map_err(|error| explain(&addr, &Refused::Io(error))),
-            Place::Unix(fd) => {
-                Listener::from_fd(handle, fd, false).map_err(|error| error.to_string())
-            }
+            Place::Unix(fd) => handle
+                .enter(|| Listener::from_fd(fd, false))
+                .map_err(|error| error.to_string()),
         }
     }
 }
@@ -158,7 +158,7 @@ fn listen(
         keepalive: options.keepalive.0,
         ..ListenOptions::default()
     };
-    Listener::bind(handle, addr, how)
+    handle.enter(|| Listener::bind(addr, how))
 }
 
 /// Finds out who has an address that is in use: a listener of our own, or a process.

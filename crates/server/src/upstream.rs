@@ -32,12 +32,12 @@ impl Place {
         }
     }
 
-    async fn connect(&self, handle: &Handle, options: ConnectOptions) -> io::Result<Socket> {
+    async fn connect(&self, options: ConnectOptions) -> io::Result<Socket> {
         let stream = match self {
-            Place::Addr(Addr::Inet(addr)) => TcpStream::connect_with(handle, *addr, options).await,
-            Place::Addr(unix) => return Socket::connect(handle, unix)?.await,
+            Place::Addr(Addr::Inet(addr)) => TcpStream::connect_with(*addr, options).await,
+            Place::Addr(unix) => return Socket::connect(unix)?.await,
             Place::Name(host, port) => {
-                TcpStream::connect_with(handle, (host.as_str(), *port), options).await
+                TcpStream::connect_with((host.as_str(), *port), options).await
             }
         };
         Ok(stream?.into())
@@ -106,7 +106,7 @@ impl Upstream {
         for place in &self.places {
             let passed = io::Error::new(io::ErrorKind::TimedOut, "--connect-timeout passed");
             let connected = handle
-                .timeout(self.connect_timeout, place.connect(handle, options))
+                .timeout(self.connect_timeout, place.connect(options))
                 .await;
             match connected.unwrap_or(Err(passed)) {
                 Ok(socket) => return Ok(socket),

@@ -79,7 +79,9 @@ impl Pair {
         let (ours, theirs) = UnixStream::pair()?;
         ours.set_nonblocking(true)?; // the child's end is another open file description
         Ok(Pair {
-            ours: NetSocket::from_unix_fd(&runtime.handle, ours.into())?,
+            ours: runtime
+                .handle
+                .enter(|| NetSocket::from_unix_fd(ours.into()))?,
             theirs: theirs.into(),
         })
     }

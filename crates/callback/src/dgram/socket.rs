@@ -197,7 +197,7 @@ impl Socket {
         };
         let runtime = &self.inner.runtime;
         let socket = if self.kind().takes(addr.ip()) {
-            UdpSocket::bind_with(&runtime.handle, addr, udp_options)
+            (runtime.handle).enter(|| UdpSocket::bind_with(addr, udp_options))
         } else {
             Err(Errno::EINVAL.into())
         };
@@ -235,9 +235,8 @@ impl Socket {
             return self.next_call(move |socket| then(socket, Ok(addr)));
         }
         let socket = self.clone();
-        let handle = self.inner.runtime.handle.clone();
         self.inner.runtime.handle.spawn_detached(async move {
-            let found = resolve(&handle, &host, port).await;
+            let found = resolve(&host, port).await;
             let kind = socket.kind();
             let first =
                 |addrs: Vec<SocketAddr>| addrs.into_iter().find(|addr| kind.takes(addr.ip()));

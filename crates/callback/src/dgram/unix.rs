@@ -11,8 +11,8 @@ use crate::thrown::{Outcome, Thrown};
 use nix::errno::Errno;
 use oneloop_core::{Direction, JoinHandle, Source};
 use oneloop_net::{
-    Addr, Chunk, Credentials, FDS_MAX, ListenOptions, ToUnixAddr, UnixDatagram, UnixMessage,
-    UnixSeqpacket, UnixSeqpacketListener,
+    Addr, Chunk, Credentials, FDS_MAX, ToUnixAddr, UnixDatagram, UnixMessage, UnixSeqpacket,
+    UnixSeqpacketListener,
 };
 use std::cell::RefCell;
 use std::fmt;
@@ -180,8 +180,10 @@ impl UnixSocket {
     /// Outside of [`run`](crate::run).
     #[track_caller]
     pub fn bind(name: impl ToUnixAddr) -> Result<Self, Error> {
-        let (runtime, addr) = (current(), name.to_unix_addr());
-        let socket = UnixDatagram::bind(&runtime.handle, &addr)
+        let runtime = current();
+        let addr = name.to_unix_addr();
+        let socket = (runtime.handle)
+            .enter(|| UnixDatagram::bind(&*addr))
             .map_err(|error| Error::system_at("bind", error, &addr, None))?;
         Ok(Self::start(runtime, Unix::Datagram(socket)))
     }
@@ -196,7 +198,7 @@ impl UnixSocket {
     #[track_caller]
     pub fn unbound() -> Result<Self, Error> {
         let runtime = current();
-        let socket = UnixDatagram::unbound(&runtime.handle)?;
+        let socket = runtime.handle.enter(UnixDatagram::unbound)?;
         Ok(Self::start(runtime, Unix::Datagram(socket)))
     }
 
@@ -210,7 +212,7 @@ impl UnixSocket {
     #[track_caller]
     pub fn pair() -> Result<(Self, Self), Error> {
         let runtime = current();
-        let (a, b) = UnixSeqpacket::pair(&runtime.handle)?;
+        let (a, b) = runtime.handle.enter(UnixSeqpacket::pair)?;
         let a = Self::start(Rc::clone(&runtime), Unix::Seqpacket(a));
         Ok((a, Self::start(runtime, Unix::Seqpacket(b))))
     }
@@ -225,10 +227,9 @@ impl UnixSocket {
         name: impl ToUnixAddr,
         connected: impl FnOnce(Result<UnixSocket, Error>) -> O + 'static,
     ) {
-        let (runtime, addr) = (current(), name.to_unix_addr());
-        let handle = runtime.handle.clone();
+        let (runtime, addr) = (current(), name.to_unix_addr().into_owned());
         runtime.handle.clone().spawn_detached(async move {
-            let socket = UnixSeqpacket::connect(&handle, &addr).await;
+            let socket = UnixSeqpacket::connect(&addr).await;
             runtime.make_callback(|| {
                 let socket = socket
                     .map(|socket| Self::start(Rc::clone(&runtime), Unix::Seqpacket(socket)))
@@ -250,7 +251,7 @@ impl UnixSocket {
         name: impl ToUnixAddr,
         on_connection: impl Fn(UnixSocket) -> O + 'static,
     ) -> Result<UnixServer, Error> {
-        UnixServer::start(name.to_unix_addr(), move |socket| {
+        UnixServer::start(name.to_unix_addr().into_owned(), move |socket| {
             on_connection(socket).into_result()
         })
     }
@@ -284,7 +285,7 @@ impl UnixSocket {
         name: impl ToUnixAddr,
         sent: impl FnOnce(Result<usize, Error>) -> O + 'static,
     ) {
-        let to = Some(name.to_unix_addr());
+        let to = Some(name.to_unix_addr().into_owned());
         self.send_message(bytes.as_ref(), Vec::new(), to, Some(on_sent(sent)));
     }
 
@@ -405,9 +406,9 @@ impl UnixServer {
         on_connection: impl Fn(UnixSocket) -> Result<(), Thrown> + 'static,
     ) -> Result<Self, Error> {
         let runtime = current();
-        let listener =
-            UnixSeqpacketListener::bind(&runtime.handle, &addr, ListenOptions::default())
-                .map_err(|error| Error::listen(error, &addr))?;
+        let listener = (runtime.handle)
+            .enter(|| UnixSeqpacketListener::bind(&addr))
+            .map_err(|error| Error::listen(error, &addr))?;
         let listener = Rc::new(listener);
         let (accepting, handle) = (Rc::clone(&listener), runtime.handle.clone());
         let acceptor = handle.spawn(async move {

@@ -6,7 +6,6 @@ use crate::runtime::{current, in_later_turn};
 use crate::stream::read::Limits;
 use crate::stream::{Fd, Opened, ReadStream, WriteStream};
 use nix::errno::Errno;
-use oneloop_core::Handle;
 use oneloop_fs::{File, OpenOptions};
 use oneloop_net::{CHUNK_BYTES, Input, Output, PipeWriter};
 use std::io::{self, SeekFrom};
@@ -139,7 +138,7 @@ async fn open_input(path: PathBuf, start: Option<u64>) -> Result<Input, Error> {
     let file = in_later_turn(options.open(&path)).await;
     let file = file.map_err(|error| Error::file("open", error, Some(&path), None))?;
     let fd = opened(file, start).await;
-    let input = fd.and_then(|fd| Input::from_fd(&Handle::current(), fd.into()));
+    let input = fd.and_then(|fd| Input::from_fd(fd.into()));
     input.map_err(|error| Error::file("read", error, None, None))
 }
 
@@ -155,7 +154,7 @@ async fn open_output(
         file => file.map_err(|error| Error::file("open", error, Some(&path), None))?,
     };
     let fd = opened(file, start).await;
-    let output = fd.and_then(|fd| Output::from_fd(&Handle::current(), fd.into()));
+    let output = fd.and_then(|fd| Output::from_fd(fd.into()));
     output
         .map(Opened::Output)
         .map_err(|error| Error::file("write", error, None, None))
@@ -163,8 +162,7 @@ async fn open_output(
 
 /// A FIFO that has no reader yet.
 async fn open_when_read(path: PathBuf) -> Result<Output, Error> {
-    let handle = Handle::current();
-    let writer = in_later_turn(PipeWriter::open_when_read(&handle, &path)).await;
+    let writer = in_later_turn(PipeWriter::open_when_read(&path)).await;
     writer
         .map(Output::from)
         .map_err(|error| Error::file("open", error, Some(&path), None))

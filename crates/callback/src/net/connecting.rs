@@ -105,9 +105,8 @@ impl Socket {
     /// Looks the name up on another thread; the poll tells.
     fn look_up(&self, host: String, port: u16) {
         let socket = self.clone();
-        let handle = self.runtime().handle.clone();
         self.runtime().handle.spawn(async move {
-            let found = resolve(&handle, &host, port).await;
+            let found = resolve(&host, port).await;
             socket
                 .runtime()
                 .make_callback(|| socket.on_looked_up(&host, found));
@@ -277,7 +276,7 @@ impl Socket {
             Some(unconnected) => unconnected,
             None => Unconnected::to_reach(addr)?,
         };
-        unconnected.connect(&self.runtime().handle, addr)
+        self.runtime().handle.enter(|| unconnected.connect(addr))
     }
 
     /// Gives this end the address that was asked for, if one was.

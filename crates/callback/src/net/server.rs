@@ -189,9 +189,8 @@ impl Server {
             return self.listen_soon(addr, options, number);
         }
         let server = self.clone();
-        let handle = self.inner.runtime.handle.clone();
         self.inner.runtime.handle.spawn(async move {
-            let found = resolve(&handle, &host, port).await;
+            let found = resolve(&host, port).await;
             server.inner.runtime.make_callback(|| {
                 if server.inner.listening_number.get() != number {
                     return Ok(());
@@ -214,7 +213,7 @@ impl Server {
             nodelay: false,  // each socket sees to it
             keepalive: None, // as in Node
         };
-        Listener::bind(&self.inner.runtime.handle, addr, options)
+        (self.inner.runtime.handle).enter(|| Listener::bind(addr, options))
     }
 
     fn on_bound(&self, addr: &Addr, bound: io::Result<Listener>) {

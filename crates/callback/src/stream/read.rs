@@ -156,7 +156,7 @@ impl ReadStream {
     #[track_caller]
     pub fn from_fd(fd: impl Into<OwnedFd>) -> io::Result<Self> {
         let runtime = current();
-        let input = Input::from_fd(&runtime.handle, fd.into())?;
+        let input = runtime.handle.enter(|| Input::from_fd(fd.into()))?;
         Ok(ReadStream::new(&runtime, Fd::Open(Rc::new(input)), None))
     }
 
@@ -171,7 +171,7 @@ impl ReadStream {
     fn input(&self) -> io::Result<Option<Rc<Input>>> {
         let handle = &self.inner.runtime.handle;
         self.inner.input.get(|_| {
-            let input = net::stdin(handle)?;
+            let input = handle.enter(net::stdin)?;
             self.set_reference(&input);
             Ok(input)
         })

@@ -161,7 +161,7 @@ impl WriteStream {
     #[track_caller]
     pub fn from_fd(fd: impl Into<OwnedFd>) -> io::Result<Self> {
         let runtime = current();
-        let output = Output::from_fd(&runtime.handle, fd.into())?;
+        let output = runtime.handle.enter(|| Output::from_fd(fd.into()))?;
         Ok(WriteStream::new(&runtime, Fd::Open(Rc::new(output)), None))
     }
 
@@ -176,8 +176,8 @@ impl WriteStream {
     fn output(&self) -> io::Result<Option<Rc<Output>>> {
         let handle = &self.inner.runtime.handle;
         self.inner.output.get(|number| match number {
-            1 => net::stdout(handle),
-            _ => net::stderr(handle),
+            1 => handle.enter(net::stdout),
+            _ => handle.enter(net::stderr),
         })
     }
 

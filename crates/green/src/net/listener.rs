@@ -4,7 +4,7 @@ use super::bind::first_that_works;
 use super::open::Open;
 use super::stream::{Stream, TcpStream, UnixStream};
 use super::unix::UnixSeqpacket;
-use oneloop_core::{Direction, Handle};
+use oneloop_core::Direction;
 use oneloop_net::{self as net, Addr, ListenOptions, ListenerStats, ToTarget, ToUnixAddr};
 use std::io;
 use std::net::SocketAddr;
@@ -88,7 +88,7 @@ impl TcpListener {
     /// As [`TcpListener::bind`].
     #[track_caller]
     pub fn bind_with(target: impl ToTarget, options: ListenOptions) -> io::Result<Self> {
-        let bind = |handle: &_, addr| net::TcpListener::bind(handle, addr, options);
+        let bind = |addr| net::TcpListener::bind_with(addr, options);
         let listener = first_that_works(target, Location::caller(), bind)?;
         let open = Open::new(listener, |listener| listener.listener().source());
         Ok(Listener { open })
@@ -142,8 +142,7 @@ impl UnixListener {
     /// # Panics
     /// Outside of a loop.
     pub fn bind(name: impl ToUnixAddr) -> io::Result<Self> {
-        let (handle, options) = (Handle::current(), ListenOptions::default());
-        let listener = net::UnixListener::bind(&handle, &name.to_unix_addr(), options)?;
+        let listener = net::UnixListener::bind(name)?;
         let open = Open::new(listener, |listener| listener.listener().source());
         Ok(Listener { open })
     }
@@ -171,8 +170,7 @@ impl UnixSeqpacketListener {
     /// # Panics
     /// Outside of a loop.
     pub fn bind(name: impl ToUnixAddr) -> io::Result<Self> {
-        let (handle, options) = (Handle::current(), ListenOptions::default());
-        let listener = net::UnixSeqpacketListener::bind(&handle, &name.to_unix_addr(), options)?;
+        let listener = net::UnixSeqpacketListener::bind(name)?;
         let open = Open::new(listener, |listener| listener.listener().source());
         Ok(Listener { open })
     }

@@ -2,7 +2,7 @@
 
 use super::open::Open;
 use crate::wait::wait_io;
-use oneloop_core::{Direction, Handle};
+use oneloop_core::Direction;
 use oneloop_net::{
     self as net, AsSource, ByteStream, ConnectOptions, Credentials, Keepalive, ReadHalf, Shutdown,
     ToTarget, ToUnixAddr, UnixMessage, WriteHalf,
@@ -200,8 +200,7 @@ impl TcpStream {
     /// Outside of a green thread.
     #[track_caller]
     pub fn connect_with(target: impl ToTarget, options: ConnectOptions) -> io::Result<Self> {
-        let handle = Handle::current();
-        let connect = net::TcpStream::connect_with(&handle, target, options);
+        let connect = net::TcpStream::connect_with(target, options);
         wait_io(connect, Location::caller()).map(Stream::new)
     }
 
@@ -249,8 +248,7 @@ impl UnixStream {
     /// Outside of a green thread.
     #[track_caller]
     pub fn connect(name: impl ToUnixAddr) -> io::Result<Self> {
-        let (handle, addr) = (Handle::current(), name.to_unix_addr());
-        let connect = net::UnixStream::connect(&handle, &addr);
+        let connect = net::UnixStream::connect(name);
         wait_io(connect, Location::caller()).map(Stream::new)
     }
 
@@ -262,7 +260,7 @@ impl UnixStream {
     /// # Panics
     /// Outside of a loop.
     pub fn pair() -> io::Result<(Self, Self)> {
-        let (a, b) = net::UnixStream::pair(&Handle::current())?;
+        let (a, b) = net::UnixStream::pair()?;
         Ok((Stream::new(a), Stream::new(b)))
     }
 
@@ -315,7 +313,7 @@ impl Stream<net::Socket> {
     /// # Panics
     /// Outside of a loop.
     pub fn from_fd(fd: OwnedFd) -> io::Result<Self> {
-        net::Socket::from_fd(&Handle::current(), fd).map(Stream::new)
+        net::Socket::from_fd(fd).map(Stream::new)
     }
 }
 
@@ -349,7 +347,7 @@ impl<S: AsSource> From<S> for Stream<S> {
 /// # Panics
 /// Outside of a loop.
 pub fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
-    let (reader, writer) = net::pipe(&Handle::current())?;
+    let (reader, writer) = net::pipe()?;
     Ok((reader.into(), writer.into()))
 }
 
@@ -362,7 +360,7 @@ impl PipeReader {
     /// # Panics
     /// Outside of a loop.
     pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
-        net::PipeReader::open(&Handle::current(), path).map(Stream::new)
+        net::PipeReader::open(path).map(Stream::new)
     }
 }
 
@@ -377,8 +375,7 @@ impl PipeWriter {
     /// Outside of a green thread.
     #[track_caller]
     pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
-        let handle = Handle::current();
-        let open = net::PipeWriter::open_when_read(&handle, path);
+        let open = net::PipeWriter::open_when_read(path);
         wait_io(open, Location::caller()).map(Stream::new)
     }
 }

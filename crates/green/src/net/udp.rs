@@ -40,7 +40,7 @@ impl UdpSocket {
     /// As [`UdpSocket::bind`].
     #[track_caller]
     pub fn bind_with(target: impl ToTarget, options: UdpOptions) -> io::Result<Self> {
-        let bind = |handle: &_, addr| net::UdpSocket::bind_with(handle, addr, options);
+        let bind = |addr| net::UdpSocket::bind_with(addr, options);
         let socket = first_that_works(target, Location::caller(), bind)?;
         let open = Open::new(socket, net::UdpSocket::source);
         Ok(UdpSocket { open })

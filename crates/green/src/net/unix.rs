@@ -2,7 +2,7 @@
 
 use super::open::Open;
 use crate::wait::wait_io;
-use oneloop_core::{Direction, Handle};
+use oneloop_core::Direction;
 use oneloop_net::{self as net, Addr, Credentials, Datagram, Shutdown, ToUnixAddr, UnixMessage};
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -122,7 +122,7 @@ impl UnixDatagram {
     /// # Panics
     /// Outside of a loop.
     pub fn bind(name: impl ToUnixAddr) -> io::Result<Self> {
-        net::UnixDatagram::bind(&Handle::current(), &name.to_unix_addr()).map(UnixDatagram::new)
+        net::UnixDatagram::bind(name).map(UnixDatagram::new)
     }
 
     /// A socket without a name, to send from.
@@ -133,7 +133,7 @@ impl UnixDatagram {
     /// # Panics
     /// Outside of a loop.
     pub fn unbound() -> io::Result<Self> {
-        net::UnixDatagram::unbound(&Handle::current()).map(UnixDatagram::new)
+        net::UnixDatagram::unbound().map(UnixDatagram::new)
     }
 
     /// Two sockets, connected to each other.
@@ -144,7 +144,7 @@ impl UnixDatagram {
     /// # Panics
     /// Outside of a loop.
     pub fn pair() -> io::Result<(Self, Self)> {
-        let (a, b) = net::UnixDatagram::pair(&Handle::current())?;
+        let (a, b) = net::UnixDatagram::pair()?;
         Ok((UnixDatagram::new(a), UnixDatagram::new(b)))
     }
 
@@ -153,7 +153,7 @@ impl UnixDatagram {
     /// # Errors
     /// As there; `EBADF` once it is closed.
     pub fn connect(&self, name: impl ToUnixAddr) -> io::Result<()> {
-        self.open.get()?.connect(&name.to_unix_addr())
+        self.open.get()?.connect(name)
     }
 
     /// Receives one datagram. One that is longer than the buffer is cut off, which
@@ -226,8 +226,8 @@ impl UnixDatagram {
         fds: &[BorrowedFd<'_>],
         name: impl ToUnixAddr,
     ) -> io::Result<()> {
-        let (socket, to) = (self.open.get()?, name.to_unix_addr());
-        let mut sent = pin!(socket.send_fds_to(buf, fds, &to));
+        let socket = self.open.get()?;
+        let mut sent = pin!(socket.send_fds_to(buf, fds, name));
         self.open
             .io(Direction::Write, |_, cx| sent.as_mut().poll(cx))
     }
@@ -255,8 +255,7 @@ impl UnixSeqpacket {
     /// Outside of a green thread.
     #[track_caller]
     pub fn connect(name: impl ToUnixAddr) -> io::Result<Self> {
-        let (handle, addr) = (Handle::current(), name.to_unix_addr());
-        let connect = net::UnixSeqpacket::connect(&handle, &addr);
+        let connect = net::UnixSeqpacket::connect(name);
         wait_io(connect, Location::caller()).map(UnixSeqpacket::new)
     }
 
@@ -268,7 +267,7 @@ impl UnixSeqpacket {
     /// # Panics
     /// Outside of a loop.
     pub fn pair() -> io::Result<(Self, Self)> {
-        let (a, b) = net::UnixSeqpacket::pair(&Handle::current())?;
+        let (a, b) = net::UnixSeqpacket::pair()?;
         Ok((UnixSeqpacket::new(a), UnixSeqpacket::new(b)))
     }
 

@@ -36,7 +36,8 @@ impl AsFd for Jobs {
     }
 }
 
-/// What the jobs of one input or output share, on whatever loop: of a standard one, all of this process.
+/// What the jobs of one input or output share, on whatever loop: of a standard one, all of this
+/// process.
 #[derive(Default)]
 pub(super) struct Shared {
     progress: Mutex<Progress>,
@@ -57,13 +58,14 @@ impl Shared {
 #[derive(Default)]
 struct Progress {
     under_way: Option<WeakJoint<()>>,
-    /// Whose job looks once more for bytes to be written. Others' would be lost if its loop outlived theirs.
+    /// Whose job looks once more for bytes to be written. Others' would be lost if its loop
+    /// outlived theirs.
     writer: Weak<OwnedFd>,
     /// What was read, and how much of it is taken; or what is to be written.
     bytes: Vec<u8>,
     taken: usize,
-    /// How the last job ended, unless there are bytes of it: a read at the end, or not at all; a write that
-    /// failed.
+    /// How the last job ended, unless there are bytes of it: a read at the end, or not at all; a
+    /// write that failed.
     ended: Option<io::Result<()>>,
 }
 
@@ -112,11 +114,11 @@ impl Progress {
 }
 
 impl Jobs {
-    pub(super) fn new(handle: &Handle, shared: Arc<Shared>, fd: OwnedFd) -> io::Result<Self> {
+    pub(super) fn new(shared: Arc<Shared>, fd: OwnedFd) -> io::Result<Self> {
         Ok(Jobs {
             shared,
             fd: Arc::new(fd),
-            done: Rc::new(always_ready(handle)?),
+            done: Rc::new(always_ready()?),
             is_watched: Rc::default(),
         })
     }
@@ -146,7 +148,8 @@ impl Jobs {
         Err(io::ErrorKind::WouldBlock.into())
     }
 
-    /// Takes bytes for a job: for ours, if it is under way, up to a chunk. Otherwise it would block.
+    /// Takes bytes for a job: for ours, if it is under way, up to a chunk. Otherwise it would
+    /// block.
     pub(super) fn write_once(&self, buf: &[u8]) -> io::Result<usize> {
         let mut progress = self.progress();
         progress.take_failure()?;
@@ -206,8 +209,8 @@ impl Jobs {
         }
     }
 
-    /// Has a thread do a job, and waits for its end. The lock ends before: if there is no thread to be
-    /// had, the job is done here and now.
+    /// Has a thread do a job, and waits for its end. The lock ends before: if there is no thread to
+    /// be had, the job is done here and now.
     fn begin(&self, mut progress: MutexGuard<'_, Progress>, job: impl FnOnce() + Send + 'static) {
         let joint = Joint::new();
         progress.under_way = Some(joint.downgrade());
@@ -254,8 +257,8 @@ fn read_ahead(progress: &Mutex<Progress>, fd: &OwnedFd) {
     (progress.bytes, progress.taken) = (bytes, 0);
 }
 
-/// What was taken to be written. Its drop writes it, unless somebody else has: none of it is lost when the
-/// loop ends before a thread comes to it.
+/// What was taken to be written. Its drop writes it, unless somebody else has: none of it is lost
+/// when the loop ends before a thread comes to it.
 struct Unwritten {
     shared: Arc<Shared>,
     fd: Arc<OwnedFd>,
@@ -286,9 +289,9 @@ fn write_all(fd: &OwnedFd, mut left: &[u8]) -> io::Result<()> {
 }
 
 /// A source whose readiness is what we say: an eventfd to which nobody adds.
-pub(super) fn always_ready(handle: &Handle) -> io::Result<Source> {
+pub(super) fn always_ready() -> io::Result<Source> {
     let eventfd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-    let source = Source::new(handle, eventfd, Interest::NONE, Ownership::Sole)?;
+    let source = Source::new(&Handle::current(), eventfd, Interest::NONE, Ownership::Sole)?;
     source.assume_ready(Direction::Read);
     source.assume_ready(Direction::Write);
     Ok(source.reads_in_parts()) // a short read leaves it as it is
@@ -311,7 +314,7 @@ mod tests {
         let mut file = fs::File::from(memfd_create("out", MemfdFlags::CLOEXEC).unwrap());
         let mut event_loop = EventLoop::new().unwrap();
         let fd = file.try_clone().unwrap().into();
-        let jobs = Jobs::new(&event_loop.handle(), Arc::default(), fd).unwrap();
+        let jobs = event_loop.enter(|| Jobs::new(Arc::default(), fd).unwrap());
         let shared = Arc::clone(&jobs.shared);
         let writing = lock(&shared.writing); // so no thread comes to it
         assert_eq!(jobs.write_once(b"hello ").unwrap(), 6);

@@ -1,8 +1,9 @@
-//! Any fd as bytes to read or to write, standard input and output above all: never in the loop's way, and left
-//! as it was.
+//! Any fd as bytes to read or to write, standard input and output above all: never in the loop's
+//! way, and left as it was.
 //!
-//! What a program was started with it shares with others, with the shell above all. `O_NONBLOCK` would be
-//! theirs as well: it belongs to the open file description, and stays when the program ends. So:
+//! What a program was started with it shares with others, with the shell above all. `O_NONBLOCK`
+//! would be theirs as well: it belongs to the open file description, and stays when the program
+//! ends. So:
 //!
 //! | what it is | how it is read and written |
 //! |---|---|
@@ -59,20 +60,21 @@ impl StdioKind {
 
 /// Bytes to read from an fd, whatever it is: [`Input::from_fd`], and the standard input, [`stdin`].
 ///
-/// Reading is cancel safe: a byte belongs to whoever reads next, also when a thread had begun to read it for
-/// somebody who gave up. A read of a file keeps the loop alive until the thread that has begun it is done.
+/// Reading is cancel safe: a byte belongs to whoever reads next, also when a thread had begun to
+/// read it for somebody who gave up. A read of a file keeps the loop alive until the thread that
+/// has begun it is done.
 #[derive(Debug)]
 pub struct Input {
     kind: StdioKind,
     way: Way<PipeReader>,
 }
 
-/// An fd to write bytes to, whatever it is: [`Output::from_fd`], and the standard output and error, [`stdout`]
-/// and [`stderr`].
+/// An fd to write bytes to, whatever it is: [`Output::from_fd`], and the standard output and error,
+/// [`stdout`] and [`stderr`].
 ///
-/// A file is written by a thread, behind the caller's back: an error is told by the next write or by the
-/// flush, and all that was taken is written by the time that the loop is dropped. So a write is cancel safe
-/// there, too.
+/// A file is written by a thread, behind the caller's back: an error is told by the next write or
+/// by the flush, and all that was taken is written by the time that the loop is dropped. So a write
+/// is cancel safe there, too.
 #[derive(Debug)]
 pub struct Output {
     kind: StdioKind,
@@ -93,27 +95,26 @@ pub type Stderr = Output;
 ///
 /// # Errors
 /// `EMFILE`, and those of `epoll_ctl(2)`.
-pub fn stdin(handle: &Handle) -> io::Result<Input> {
-    let open_anew = |fd: &_| PipeReader::from_shared_fd(handle, fd);
-    let (kind, way) = Way::standard(handle, 0, open_anew)?;
+pub fn stdin() -> io::Result<Input> {
+    let (kind, way) = Way::standard(0, |fd| PipeReader::from_shared_fd(fd))?;
     Ok(Input { kind, way })
 }
 
-/// The standard output, on a loop. Nothing is held back: lines of `println!` come in between where they are
-/// printed.
+/// The standard output, on a loop. Nothing is held back: lines of `println!` come in between where
+/// they are printed.
 ///
 /// # Errors
 /// `EMFILE`, and those of `epoll_ctl(2)`.
-pub fn stdout(handle: &Handle) -> io::Result<Output> {
-    Output::standard(handle, 1)
+pub fn stdout() -> io::Result<Output> {
+    Output::standard(1)
 }
 
 /// The standard error, on a loop: see [`stdout`].
 ///
 /// # Errors
 /// As [`stdout`].
-pub fn stderr(handle: &Handle) -> io::Result<Output> {
-    Output::standard(handle, 2)
+pub fn stderr() -> io::Result<Output> {
+    Output::standard(2)
 }
 
 /// How something is read or written.
@@ -131,9 +132,8 @@ enum Way<P> {
 
 impl<P: AsSource> Way<P> {
     fn standard(
-        handle: &Handle,
         number: usize,
-        open_anew: impl FnOnce(&OwnedFd) -> io::Result<P>,
+        reopen: impl FnOnce(&OwnedFd) -> io::Result<P>,
     ) -> io::Result<(StdioKind, Self)> {
         let duplicate = match number {
             0 => fcntl_dupfd_cloexec(io::stdin(), 3),
@@ -141,30 +141,29 @@ impl<P: AsSource> Way<P> {
             _ => fcntl_dupfd_cloexec(io::stderr(), 3),
         };
         match duplicate {
-            Ok(fd) => Way::find(handle, Shared::standard(number), fd, open_anew),
-            Err(Errno::BADF) => Ok((StdioKind::Closed, Way::Nothing(always_ready(handle)?))),
+            Ok(fd) => Way::find(Shared::standard(number), fd, reopen),
+            Err(Errno::BADF) => Ok((StdioKind::Closed, Way::Nothing(always_ready()?))),
             Err(error) => Err(error.into()),
         }
     }
 
     fn find(
-        handle: &Handle,
         of_jobs: Arc<Shared>,
         fd: OwnedFd,
-        open_anew: impl FnOnce(&OwnedFd) -> io::Result<P>,
+        reopen: impl FnOnce(&OwnedFd) -> io::Result<P>,
     ) -> io::Result<(StdioKind, Self)> {
         let kind = StdioKind::of(&fd)?;
         let way = match kind {
-            StdioKind::Socket => Way::Socket(shared(handle, fd)?),
-            StdioKind::Tty | StdioKind::Pipe if !is_pty_master(&fd) => match open_anew(&fd) {
+            StdioKind::Socket => Way::Socket(shared(fd)?),
+            StdioKind::Tty | StdioKind::Pipe if !is_pty_master(&fd) => match reopen(&fd) {
                 Ok(own) => Way::Own(own),
-                Err(_) => Way::Careful(shared(handle, fd)?),
+                Err(_) => Way::Careful(shared(fd)?),
             },
-            _ => match shared(handle, fd.try_clone()?) {
+            _ => match shared(fd.try_clone()?) {
                 Ok(source) => Way::Careful(source),
                 // epoll(7): a file that is always ready.
                 Err(error) if Errno::from_io_error(&error) == Some(Errno::PERM) => {
-                    Way::Jobs(Jobs::new(handle, of_jobs, fd)?)
+                    Way::Jobs(Jobs::new(of_jobs, fd)?)
                 }
                 Err(error) => return Err(error),
             },
@@ -189,8 +188,8 @@ impl<P: AsSource> Way<P> {
 }
 
 /// An fd whose open file description belongs to others, too.
-fn shared(handle: &Handle, fd: OwnedFd) -> io::Result<Source> {
-    Source::new(handle, fd, Interest::NONE, Ownership::Shared)
+fn shared(fd: OwnedFd) -> io::Result<Source> {
+    Source::new(&Handle::current(), fd, Interest::NONE, Ownership::Shared)
 }
 
 /// To open a master anew would make another pseudo-terminal: pts(4).
@@ -208,8 +207,8 @@ const CAREFUL_BYTES: usize = 4096;
 static PREADV2: Optional = Optional::new();
 static PWRITEV2: Optional = Optional::new();
 
-/// Reads what is there. Where the kernel cannot be told not to wait, it could, if somebody else took the
-/// bytes just now.
+/// Reads what is there. Where the kernel cannot be told not to wait, it could, if somebody else
+/// took the bytes just now.
 fn read_carefully(fd: &Source, buf: &mut [u8]) -> io::Result<usize> {
     if PREADV2.is_available() {
         let bufs = &mut [IoSliceMut::new(buf)];
@@ -252,35 +251,31 @@ fn wait_until_ready(fd: BorrowedFd<'_>, flags: PollFlags) -> io::Result<()> {
 }
 
 impl Input {
-    /// Reads from an fd: the end of a pipe, a FIFO, a terminal, a socket, a file from where its position is,
-    /// a device. Its flags stay as they are, so it may well be shared with others.
+    /// Reads from an fd: the end of a pipe, a FIFO, a terminal, a socket, a file from where its
+    /// position is, a device. Its flags stay as they are, so it may well be shared with others.
     ///
     /// ```
     /// use oneloop_core::EventLoop;
-    /// use oneloop_net::{Input, ReadHalf};
-    /// use std::{future::poll_fn, io::Write};
+    /// use oneloop_net::Input;
+    /// use std::io::Write;
     /// # fn main() -> std::io::Result<()> {
-    /// let mut event_loop = EventLoop::new()?;
-    /// let (reader, mut writer) = std::io::pipe()?;
-    /// let input = Input::from_fd(&event_loop.handle(), reader.into())?;
-    /// event_loop.block_on(async {
+    /// EventLoop::new()?.block_on(async {
+    ///     let (reader, mut writer) = std::io::pipe()?;
+    ///     let input = Input::from_fd(reader.into())?;
     ///     writer.write_all(b"hello")?;
-    ///     let mut buf = [0; 16];
-    ///     let count = poll_fn(|cx| input.poll_read(cx, &mut buf)).await?;
-    ///     assert_eq!(&buf[..count], b"hello");
+    ///     assert_eq!(&*input.read_chunk().await?.unwrap(), b"hello");
     ///     Ok(())
     /// })
     /// # }
     /// ```
     ///
-    /// What a thread has read of a file for somebody who gave up is lost when this is dropped: the file's
-    /// position is behind it then.
+    /// What a thread has read of a file for somebody who gave up is lost when this is dropped: the
+    /// file's position is behind it then.
     ///
     /// # Errors
     /// `EMFILE`, and those of `epoll_ctl(2)`; the fd is closed then.
-    pub fn from_fd(handle: &Handle, fd: OwnedFd) -> io::Result<Self> {
-        let open_anew = |fd: &_| PipeReader::from_shared_fd(handle, fd);
-        let (kind, way) = Way::find(handle, Arc::default(), fd, open_anew)?;
+    pub fn from_fd(fd: OwnedFd) -> io::Result<Self> {
+        let (kind, way) = Way::find(Arc::default(), fd, |fd| PipeReader::from_shared_fd(fd))?;
         Ok(Input { kind, way })
     }
 
@@ -340,14 +335,13 @@ impl AsFd for Input {
 }
 
 impl Output {
-    /// Writes to an fd, whatever it is: see [`Input::from_fd`]. To drop this closes it, which is the end for
-    /// a pipe's reader; `end` shuts a socket down for writing.
+    /// Writes to an fd, whatever it is: see [`Input::from_fd`]. To drop this closes it, which is
+    /// the end for a pipe's reader; `end` shuts a socket down for writing.
     ///
     /// # Errors
     /// As [`Input::from_fd`].
-    pub fn from_fd(handle: &Handle, fd: OwnedFd) -> io::Result<Self> {
-        let open_anew = |fd: &_| PipeWriter::from_shared_fd(handle, fd);
-        let (kind, way) = Way::find(handle, Arc::default(), fd, open_anew)?;
+    pub fn from_fd(fd: OwnedFd) -> io::Result<Self> {
+        let (kind, way) = Way::find(Arc::default(), fd, |fd| PipeWriter::from_shared_fd(fd))?;
         Ok(Output {
             kind,
             way,
@@ -355,9 +349,8 @@ impl Output {
         })
     }
 
-    fn standard(handle: &Handle, number: usize) -> io::Result<Self> {
-        let open_anew = |fd: &_| PipeWriter::from_shared_fd(handle, fd);
-        let (kind, way) = Way::standard(handle, number, open_anew)?;
+    fn standard(number: usize) -> io::Result<Self> {
+        let (kind, way) = Way::standard(number, |fd| PipeWriter::from_shared_fd(fd))?;
         Ok(Output {
             kind,
             way,
@@ -375,7 +368,8 @@ impl Output {
         self.kind == StdioKind::Tty
     }
 
-    /// Writes all of it, and blocks until it is with the kernel: for what is about to end the process.
+    /// Writes all of it, and blocks until it is with the kernel: for what is about to end the
+    /// process.
     ///
     /// # Errors
     /// Those of `write(2)`: `EPIPE`, `ENOSPC`.

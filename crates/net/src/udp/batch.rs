@@ -8,6 +8,7 @@ use oneloop_posix::Optional;
 use rustix::net::addr::SocketAddrArg;
 use rustix::net::{self, MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny, sendmmsg};
 use std::fmt;
+use std::future::Future;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -17,11 +18,12 @@ use std::task::{Context, Poll};
 static RECVMMSG: Optional = Optional::new();
 static SENDMMSG: Optional = Optional::new();
 
-/// So many datagrams are received by one call at most, as `sendmmsg(2)` sends at most (`UIO_MAXIOV`).
+/// So many datagrams are received by one call at most, as `sendmmsg(2)` sends at most
+/// (`UIO_MAXIOV`).
 const RECEIVED_MAX: usize = 1024;
 
-/// Room for datagrams that are received together: see [`UdpSocket::poll_recv_batch`]. Its buffers are
-/// made once, and used again by each receive.
+/// Room for datagrams that are received together: see [`UdpSocket::poll_recv_batch`]. Its buffers
+/// are made once, and used again by each receive.
 pub struct RecvBatch {
     space: Box<[u8]>,
     bytes_max: usize,
@@ -129,8 +131,8 @@ impl RecvBatch {
             self.received.push(received);
         }
         let count = self.received.len();
-        // recvmmsg(2): it gives fewer only if there are no more, or if an error comes next, which has an
-        // edge of its own.
+        // recvmmsg(2): it gives fewer only if there are no more, or if an error comes next, which
+        // has an edge of its own.
         let done = if count < wanted {
             Done::last(count)
         } else {
@@ -163,23 +165,23 @@ impl<'a> Outgoing<'a> {
 }
 
 impl UdpSocket {
-    /// Receives all datagrams that are there and for which the batch has room, at least one, in one
-    /// system call. Gives how many; what was in the batch before is gone.
+    /// Receives all datagrams that have arrived and for which the batch has room, at least one: see
+    /// [`UdpSocket::poll_recv_batch`].
+    ///
+    /// Cancel safe: dropped before it is ready, it has received nothing.
     ///
     /// ```
+    /// use oneloop_core::EventLoop;
     /// use oneloop_net::{Outgoing, RecvBatch, UdpSocket};
-    /// use std::future::poll_fn;
     /// # fn main() -> std::io::Result<()> {
-    /// let mut event_loop = oneloop_core::EventLoop::new()?;
-    /// let handle = event_loop.handle();
-    /// let server = UdpSocket::bind(&handle, "127.0.0.1:0".parse().unwrap())?;
-    /// let client = UdpSocket::bind(&handle, "127.0.0.1:0".parse().unwrap())?;
-    /// let to = server.local_addr()?;
-    /// event_loop.block_on(async {
+    /// EventLoop::new()?.block_on(async {
+    ///     let server = UdpSocket::bind("127.0.0.1:0")?;
+    ///     let client = UdpSocket::bind("127.0.0.1:0")?;
+    ///     let to = server.local_addr()?;
     ///     let words = ["one", "two", "three"].map(|word| Outgoing::to(to, word.as_bytes()));
-    ///     assert_eq!(poll_fn(|cx| client.poll_send_batch(cx, &words)).await?, 3);
+    ///     assert_eq!(client.send_batch(&words).await?, 3);
     ///     let mut batch = RecvBatch::new(64, 1500);
-    ///     assert_eq!(poll_fn(|cx| server.poll_recv_batch(cx, &mut batch)).await?, 3);
+    ///     assert_eq!(server.recv_batch(&mut batch).await?, 3);
     ///     let last = batch.iter().last().unwrap();
     ///     assert_eq!((last.bytes, last.from), (&b"three"[..], client.local_addr()?));
     ///     Ok(())
@@ -188,8 +190,29 @@ impl UdpSocket {
     /// ```
     ///
     /// # Errors
-    /// Those of `recvmmsg(2)`, when it received none: an error behind the first datagram is told by the
-    /// next receive.
+    /// As [`UdpSocket::poll_recv_batch`].
+    pub fn recv_batch(&self, batch: &mut RecvBatch) -> impl Future<Output = io::Result<usize>> {
+        self.source
+            .io(Direction::Read, move |cx| self.poll_recv_batch(cx, batch))
+    }
+
+    /// Sends as many of these datagrams as the kernel takes: see [`UdpSocket::poll_send_batch`].
+    ///
+    /// Cancel safe: dropped before it is ready, it has sent nothing.
+    ///
+    /// # Errors
+    /// As [`UdpSocket::poll_send_batch`].
+    pub fn send_batch(&self, batch: &[Outgoing<'_>]) -> impl Future<Output = io::Result<usize>> {
+        self.source
+            .io(Direction::Write, move |cx| self.poll_send_batch(cx, batch))
+    }
+
+    /// Receives all datagrams that have arrived and for which the batch has room, at least one, in
+    /// one system call. Returns their number. The batch loses its previous datagrams.
+    ///
+    /// # Errors
+    /// Those of `recvmmsg(2)`, when it received none. An error behind the first datagram is
+    /// returned by the next receive.
     pub fn poll_recv_batch(
         &self,
         cx: &mut Context<'_>,
@@ -200,14 +223,14 @@ impl UdpSocket {
             .poll_io(cx, Direction::Read, |fd| batch.receive(fd, self.gro.get()))
     }
 
-    /// Sends datagrams in one system call, each whole or not at all, as many as the kernel takes: at
-    /// least one, unless there is none. Gives how many went, the first ones; the rest is the caller's
-    /// to send again.
+    /// Sends datagrams in one system call, each whole or not at all, as many as the kernel takes:
+    /// at least one, unless the batch is empty. Returns the number of datagrams sent, which are the
+    /// first ones. The caller sends the others again.
     ///
     /// # Errors
-    /// Those of `sendmmsg(2)` for the first datagram, of which none went then. A later one that cannot
-    /// be sent ends the batch before it, and its error is told when it is the first one of a batch. An
-    /// ICMP error that comes for one of the batch while it is sent ends it, too, and is not told:
+    /// Those of `sendmmsg(2)` for the first datagram; none was sent then. A later one that cannot
+    /// be sent ends the batch before it, and its error is returned once it is the first of a batch.
+    /// An ICMP error that arrives for one of the batch while it is sent ends it, too, and is lost:
     /// `sendmmsg(2)` drops it.
     pub fn poll_send_batch(
         &self,

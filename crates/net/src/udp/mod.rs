@@ -1,4 +1,4 @@
-//! UDP: datagrams, each of which moves whole or not at all.
+//! UDP sockets: each datagram moves whole or not at all.
 
 mod batch;
 mod offload;
@@ -10,10 +10,12 @@ pub use options::{Interface, UdpOptions};
 use crate::addr::Addr;
 use crate::datagram::Datagram;
 use crate::socket::{self, FLAGS};
+use crate::target::{ToTarget, bind_name, bind_now};
 use oneloop_core::{Direction, Done, Handle, Interest, Ownership, Source};
 use rustix::io::Errno;
 use rustix::net::{self, RecvFlags, SendFlags, SocketType};
 use std::cell::Cell;
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -21,26 +23,23 @@ use std::task::{Context, Poll};
 
 /// A UDP socket on a loop.
 ///
-/// The poll functions keep the waker of one task for each direction: the last that asked. A datagram
-/// that comes while the socket's kernel buffer is full is lost, as UDP has it.
+/// All functions take `&self`: one task can receive while another sends. The poll functions wake
+/// one task for each direction: the last one that polled. A datagram that arrives while the
+/// socket's receive buffer is full is lost (udp(7)).
 ///
-/// An ICMP error, such as `ECONNREFUSED` from a port where nobody listens, reaches a *connected*
-/// socket only. One operation tells it, whichever comes first, and the socket goes on as before.
+/// An ICMP error, such as `ECONNREFUSED` from a port on which no socket listens, reaches only a
+/// *connected* socket. The first operation after it returns the error, and the socket stays usable.
 ///
 /// ```
 /// use oneloop_core::EventLoop;
 /// use oneloop_net::UdpSocket;
-/// use std::future::poll_fn;
 /// # fn main() -> std::io::Result<()> {
-/// let mut event_loop = EventLoop::new()?;
-/// let handle = event_loop.handle();
-/// let server = UdpSocket::bind(&handle, "127.0.0.1:0".parse().unwrap())?;
-/// let client = UdpSocket::bind(&handle, "127.0.0.1:0".parse().unwrap())?;
-/// let server_addr = server.local_addr()?;
-/// event_loop.block_on(async {
-///     poll_fn(|cx| client.poll_send_to(cx, b"hello, world", server_addr)).await?;
+/// EventLoop::new()?.block_on(async {
+///     let server = UdpSocket::bind("127.0.0.1:0")?;
+///     let client = UdpSocket::bind("127.0.0.1:0")?;
+///     client.send_to(b"hello, world", server.local_addr()?).await?;
 ///     let mut buf = [0; 5];
-///     let (datagram, from) = poll_fn(|cx| server.poll_recv_from(cx, &mut buf)).await?;
+///     let (datagram, from) = server.recv_from(&mut buf).await?;
 ///     assert_eq!((&buf, from), (b"hello", client.local_addr()?));
 ///     assert!(datagram.is_truncated());
 ///     assert_eq!((datagram.bytes, datagram.sent_bytes), (5, 12));
@@ -52,44 +51,77 @@ use std::task::{Context, Poll};
 pub struct UdpSocket {
     source: Source,
     is_v6: bool,
-    /// The kernel joins datagrams, and each receive has to ask how.
+    /// The kernel may join datagrams (GRO), so each receive requests their segment size.
     gro: Cell<bool>,
 }
 
 impl UdpSocket {
-    /// Takes an address; port 0 lets the kernel choose.
+    /// Binds an address, or the first of several that can be bound. With port 0, the kernel chooses
+    /// a port.
     ///
     /// # Errors
-    /// Those of `socket(2)` and `bind(2)`: `EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES`, `EMFILE`.
-    pub fn bind(handle: &Handle, addr: SocketAddr) -> io::Result<Self> {
-        UdpSocket::bind_with(handle, addr, UdpOptions::default())
+    /// Those of `socket(2)` and `bind(2)`: `EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES`, `EMFILE`;
+    /// `InvalidInput` for a name: see [`UdpSocket::bind_name`].
+    ///
+    /// # Panics
+    /// Outside a loop.
+    pub fn bind(target: impl ToTarget) -> io::Result<Self> {
+        UdpSocket::bind_with(target, UdpOptions::default())
     }
 
-    /// Takes an address, with options.
+    /// Binds an address, with options.
     ///
     /// # Errors
     /// As [`UdpSocket::bind`].
-    pub fn bind_with(handle: &Handle, addr: SocketAddr, options: UdpOptions) -> io::Result<Self> {
+    ///
+    /// # Panics
+    /// Outside a loop.
+    pub fn bind_with(target: impl ToTarget, options: UdpOptions) -> io::Result<Self> {
+        bind_now(target, |addr| UdpSocket::bind_addr(addr, options))
+    }
+
+    /// Binds the first address of a name that can be bound. The name is looked up on another
+    /// thread. Cancel safe.
+    ///
+    /// # Errors
+    /// As [`UdpSocket::bind`], and those of a failed look-up.
+    pub async fn bind_name(target: impl ToTarget) -> io::Result<Self> {
+        UdpSocket::bind_name_with(target, UdpOptions::default()).await
+    }
+
+    /// Binds the first address of a name that can be bound, with options. Cancel safe.
+    ///
+    /// # Errors
+    /// As [`UdpSocket::bind_name`].
+    pub async fn bind_name_with(target: impl ToTarget, options: UdpOptions) -> io::Result<Self> {
+        bind_name(target, |addr| UdpSocket::bind_addr(addr, options)).await
+    }
+
+    fn bind_addr(addr: SocketAddr, options: UdpOptions) -> io::Result<Self> {
         let family = Addr::Inet(addr).family();
         let fd = net::socket_with(family, SocketType::DGRAM, FLAGS, None)?;
         options.apply(&fd, addr.is_ipv6())?;
         net::bind(&fd, &addr)?;
-        UdpSocket::new(handle, fd, addr.is_ipv6(), false)
+        UdpSocket::new(fd, addr.is_ipv6(), false)
     }
 
-    /// A UDP socket with options of its own. It must be non-blocking.
+    /// Puts an existing UDP socket on the current loop, with the options that it has. It must be
+    /// non-blocking.
     ///
     /// # Errors
     /// Those of `getsockname(2)` and `epoll_ctl(2)`; the fd is closed then.
-    pub fn from_fd(handle: &Handle, fd: OwnedFd) -> io::Result<Self> {
+    ///
+    /// # Panics
+    /// Outside a loop.
+    pub fn from_fd(fd: OwnedFd) -> io::Result<Self> {
         let addr = Addr::of(&fd)?.into_inet()?;
         let gro = offload::has_gro(&fd);
-        UdpSocket::new(handle, fd, addr.is_ipv6(), gro)
+        UdpSocket::new(fd, addr.is_ipv6(), gro)
     }
 
-    fn new(handle: &Handle, fd: OwnedFd, is_v6: bool, gro: bool) -> io::Result<Self> {
-        // Rule 6 is about streams: epoll does not take an unconnected UDP socket for hung up.
-        let source = Source::new(handle, fd, Interest::READ, Ownership::Sole)?;
+    fn new(fd: OwnedFd, is_v6: bool, gro: bool) -> io::Result<Self> {
+        // Rule 6 is about streams: epoll reports no HUP for an unconnected UDP socket.
+        let source = Source::new(&Handle::current(), fd, Interest::READ, Ownership::Sole)?;
         source.assume_ready(Direction::Write); // a fresh socket takes datagrams
         Ok(UdpSocket {
             source,
@@ -98,8 +130,9 @@ impl UdpSocket {
         })
     }
 
-    /// Names the only peer: from now on [`UdpSocket::poll_send`] sends to it, and what others send is
-    /// not received. Nothing is sent, so this does not wait; connecting again names another peer.
+    /// Connects to the only peer: [`UdpSocket::send`] sends to it, and the kernel drops datagrams
+    /// from other senders. Nothing is sent, so this does not wait. Another call connects to another
+    /// peer.
     ///
     /// # Errors
     /// Those of `connect(2)`: `ENETUNREACH`, `EAFNOSUPPORT`.
@@ -107,8 +140,8 @@ impl UdpSocket {
         Ok(net::connect(&self.source, &addr)?)
     }
 
-    /// Takes the peer back that [`UdpSocket::connect`] named. A port that the kernel chose goes with it,
-    /// and the next send has another one.
+    /// Removes the peer that [`UdpSocket::connect`] set. The socket also loses a port that the
+    /// kernel chose; the next send gets another one.
     ///
     /// # Errors
     /// Those of `connect(2)`.
@@ -116,11 +149,62 @@ impl UdpSocket {
         Ok(net::connect_unspec(&self.source)?)
     }
 
-    /// Receives one datagram, and says who sent it.
+    /// Receives one datagram and its sender's address: see [`UdpSocket::poll_recv_from`].
+    ///
+    /// Cancel safe: dropped before it is ready, it has received nothing.
+    ///
+    /// # Errors
+    /// As [`UdpSocket::poll_recv_from`].
+    #[inline]
+    pub fn recv_from(
+        &self,
+        buf: &mut [u8],
+    ) -> impl Future<Output = io::Result<(Datagram, SocketAddr)>> {
+        self.source
+            .io(Direction::Read, move |cx| self.poll_recv_from(cx, buf))
+    }
+
+    /// Receives one datagram: see [`UdpSocket::poll_recv`].
+    ///
+    /// Cancel safe: dropped before it is ready, it has received nothing.
+    ///
+    /// # Errors
+    /// As [`UdpSocket::poll_recv_from`].
+    #[inline]
+    pub fn recv(&self, buf: &mut [u8]) -> impl Future<Output = io::Result<Datagram>> {
+        self.source
+            .io(Direction::Read, move |cx| self.poll_recv(cx, buf))
+    }
+
+    /// Sends one datagram to an address, whole or not at all: see [`UdpSocket::poll_send_to`].
+    ///
+    /// Cancel safe: dropped before it is ready, it has sent nothing.
+    ///
+    /// # Errors
+    /// As [`UdpSocket::poll_send_to`].
+    #[inline]
+    pub fn send_to(&self, buf: &[u8], addr: SocketAddr) -> impl Future<Output = io::Result<()>> {
+        self.source
+            .io(Direction::Write, move |cx| self.poll_send_to(cx, buf, addr))
+    }
+
+    /// Sends one datagram to the peer, whole or not at all: see [`UdpSocket::poll_send`].
+    ///
+    /// Cancel safe: dropped before it is ready, it has sent nothing.
+    ///
+    /// # Errors
+    /// As [`UdpSocket::poll_send`].
+    #[inline]
+    pub fn send(&self, buf: &[u8]) -> impl Future<Output = io::Result<()>> {
+        self.source
+            .io(Direction::Write, move |cx| self.poll_send(cx, buf))
+    }
+
+    /// Receives one datagram and its sender's address.
     ///
     /// # Errors
     /// Those of `recvfrom(2)`: `ECONNREFUSED` on a connected socket. A datagram that is longer than
-    /// the buffer is no error: see [`Datagram::is_truncated`].
+    /// the buffer is not an error: see [`Datagram::is_truncated`].
     pub fn poll_recv_from(
         &self,
         cx: &mut Context<'_>,
@@ -139,7 +223,7 @@ impl UdpSocket {
         })
     }
 
-    /// Receives one datagram: [`UdpSocket::poll_recv_from`] for a connected socket.
+    /// Receives one datagram, for a connected socket, which knows the sender.
     ///
     /// # Errors
     /// As [`UdpSocket::poll_recv_from`].
@@ -158,8 +242,8 @@ impl UdpSocket {
     /// Sends one datagram to an address, whole or not at all.
     ///
     /// # Errors
-    /// Those of `sendto(2)`: `EMSGSIZE` when it is too long for a datagram, `ENETUNREACH`, `EACCES`
-    /// for a broadcast that [`UdpSocket::set_broadcast`] did not allow.
+    /// Those of `sendto(2)`: `EMSGSIZE` for more bytes than a datagram can have, `ENETUNREACH`,
+    /// `EACCES` for a broadcast that [`UdpSocket::set_broadcast`] did not allow.
     pub fn poll_send_to(
         &self,
         cx: &mut Context<'_>,
@@ -176,7 +260,7 @@ impl UdpSocket {
     ///
     /// # Errors
     /// Those of `send(2)`: `EDESTADDRREQ` when the socket is not connected, `ECONNREFUSED` when an
-    /// earlier datagram found nobody, `EMSGSIZE` when it is too long.
+    /// earlier datagram found no socket, `EMSGSIZE` for more bytes than a datagram can have.
     pub fn poll_send(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<()>> {
         self.source.poll_io(cx, Direction::Write, |fd| {
             let bytes = net::send(fd, buf, SendFlags::NOSIGNAL)?;
@@ -184,7 +268,7 @@ impl UdpSocket {
         })
     }
 
-    /// This end's address: the real port, where 0 was asked for.
+    /// The address of this end, with the port that the kernel chose in place of 0.
     ///
     /// # Errors
     /// Those of `getsockname(2)`.
@@ -192,7 +276,7 @@ impl UdpSocket {
         Addr::of(&self.source)?.into_inet()
     }
 
-    /// The peer's address.
+    /// The address of the peer.
     ///
     /// # Errors
     /// `ENOTCONN` when the socket is not connected.
@@ -201,7 +285,8 @@ impl UdpSocket {
         Addr::from_kernel(peer).into_inet()
     }
 
-    /// Takes the error that is pending on the socket (`SO_ERROR`), which no operation tells then.
+    /// Takes the error that is pending on the socket (`SO_ERROR`). No operation returns it
+    /// afterward.
     ///
     /// # Errors
     /// Those of `getsockopt(2)`.
@@ -209,7 +294,7 @@ impl UdpSocket {
         socket::take_error(&self.source)
     }
 
-    /// The fd's registration, for what is not here.
+    /// The fd's registration with the loop.
     pub fn source(&self) -> &Source {
         &self.source
     }

@@ -14,13 +14,13 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 impl UdpSocket {
     /// Has the kernel cut what is sent into datagrams of so many bytes, the last of which may be
-    /// shorter (UDP GSO): up to 64 of them for one send, in batches, too. `None` sends each whole, as
-    /// at first.
+    /// shorter (UDP GSO): up to 64 of them for one send, in batches, too. `None` sends each whole,
+    /// as at first.
     ///
     /// # Errors
-    /// `Unsupported` on a kernel that has none (before Linux 4.18): [`UdpSocket::poll_send_batch`] goes
-    /// without. A send of too many datagrams, or of one that its interface cannot take, is `EINVAL`
-    /// or `EMSGSIZE`.
+    /// `Unsupported` on a kernel that has none (before Linux 4.18): [`UdpSocket::poll_send_batch`]
+    /// goes without. A send of too many datagrams, or of one that its interface cannot take, is
+    /// `EINVAL` or `EMSGSIZE`.
     pub fn set_gso(&self, segment_bytes: Option<u16>) -> io::Result<()> {
         let bytes = segment_bytes.map_or(0, i32::from);
         setsockopt(self, UdpGsoSegment, &bytes).map_err(|errno| {
@@ -33,8 +33,8 @@ impl UdpSocket {
     /// [`Datagram::segments`] puts them apart. Buffers of 64 KiB are long enough for all.
     ///
     /// # Errors
-    /// `Unsupported` on a kernel that has none (before Linux 5.0): [`UdpSocket::poll_recv_batch`] goes
-    /// without.
+    /// `Unsupported` on a kernel that has none (before Linux 5.0): [`UdpSocket::poll_recv_batch`]
+    /// goes without.
     pub fn set_gro(&self, gro: bool) -> io::Result<()> {
         setsockopt(self, UdpGroSegment, &gro).map_err(|errno| {
             let instead = "receive datagrams by themselves, or in batches";
@@ -60,7 +60,8 @@ pub(super) fn has_gro(fd: &impl AsFd) -> bool {
     getsockopt(fd, UdpGroSegment).unwrap_or(false)
 }
 
-/// Room for what says how datagrams were joined, and for what else the socket may have been asked to say.
+/// Room for what says how datagrams were joined, and for what else the socket may have been asked
+/// to say.
 pub(super) fn control_space() -> Vec<u8> {
     nix::cmsg_space!(i32, [u8; 256])
 }

@@ -10,8 +10,8 @@ use std::os::fd::AsFd;
 /// What a UDP socket is bound with.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct UdpOptions {
-    /// Others may take the same address, if they say so as well (`SO_REUSEADDR`). A datagram goes to
-    /// the last one of them, one for a multicast group to all.
+    /// Others may take the same address, if they say so as well (`SO_REUSEADDR`). A datagram goes
+    /// to the last one of them, one for a multicast group to all.
     pub reuse_addr: bool,
     /// Others of this user may take the same address, and the kernel spreads datagrams over them by
     /// their senders (`SO_REUSEPORT`).
@@ -88,7 +88,8 @@ impl Interface {
 
 /// Options that IPv4 and IPv6 have by different names are those of the socket's own family.
 impl UdpSocket {
-    /// Says whether datagrams may go to a broadcast address (`SO_BROADCAST`); at first they may not.
+    /// Says whether datagrams may go to a broadcast address (`SO_BROADCAST`); at first they may
+    /// not.
     ///
     /// # Errors
     /// Those of `setsockopt(2)`.
@@ -108,8 +109,8 @@ impl UdpSocket {
         Ok(sockopt::set_ip_ttl(self, ttl)?)
     }
 
-    /// The kind of service that is asked of the network (`IP_TOS`, `IPV6_TCLASS`): DSCP in the upper
-    /// six bits, ECN in the lower two.
+    /// The kind of service that is asked of the network (`IP_TOS`, `IPV6_TCLASS`): DSCP in the
+    /// upper six bits, ECN in the lower two.
     ///
     /// # Errors
     /// Those of `setsockopt(2)`.
@@ -123,8 +124,9 @@ impl UdpSocket {
     /// Hears what is sent to a group from now on. The socket has to be bound to the group's port.
     ///
     /// # Errors
-    /// Those of `setsockopt(2)`: `EADDRINUSE` if it hears the group already, `ENODEV` for an interface
-    /// that is not there or if no route leads to the group, `EINVAL` for an address that is no group's.
+    /// Those of `setsockopt(2)`: `EADDRINUSE` if it hears the group already, `ENODEV` for an
+    /// interface that is not there or if no route leads to the group, `EINVAL` for an address that
+    /// is no group's.
     pub fn join_multicast(&self, group: IpAddr, on: Interface) -> io::Result<()> {
         match group {
             IpAddr::V4(group) => {
@@ -165,8 +167,8 @@ impl UdpSocket {
         Ok(())
     }
 
-    /// Says whether this machine, too, hears what is sent to a group from here; it does by default. What
-    /// goes through the loopback interface is heard in any case.
+    /// Says whether this machine, too, hears what is sent to a group from here; it does by default.
+    /// What goes through the loopback interface is heard in any case.
     ///
     /// # Errors
     /// Those of `setsockopt(2)`.
@@ -193,8 +195,8 @@ impl UdpSocket {
         Ok(())
     }
 
-    /// How many bytes may wait to be received; datagrams beyond it are lost. The kernel doubles what
-    /// it is given, for its own needs, and keeps it below `net.core.rmem_max`.
+    /// How many bytes may wait to be received; datagrams beyond it are lost. The kernel doubles
+    /// what it is given, for its own needs, and keeps it below `net.core.rmem_max`.
     ///
     /// # Errors
     /// Those of `setsockopt(2)`.

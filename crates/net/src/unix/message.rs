@@ -1,53 +1,61 @@
-//! Messages of Unix sockets, and the fds that go with them (`SCM_RIGHTS`).
+//! The messages of Unix sockets, and the fds that travel with them (`SCM_RIGHTS`).
 
 use crate::addr::Addr;
 use oneloop_core::{Direction, Done, Source};
 use rustix::net::{
     self, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketAddrAny,
+    SendAncillaryMessage, SendFlags, SocketAddrAny, sockopt,
 };
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::task::{Context, Poll};
 
-/// How many fds one message can carry: the kernel's `SCM_MAX_FD`.
+/// The number of fds that one message can carry: the kernel's `SCM_MAX_FD`.
 pub const FDS_MAX: usize = 253;
 
-/// Room for a `timeval`, which is as long as four fds, and for so many fds.
+/// The bytes of ancillary data for `fds_max` fds, and for a `timeval`, which is as long as four
+/// fds.
 const fn control_bytes(fds_max: usize) -> usize {
     rustix::cmsg_space!(ScmRights(4), ScmRights(fds_max))
 }
 
-/// What was received in one piece from a Unix socket.
+/// A message that was received from a Unix socket.
 ///
-/// Its fds are open in this process, with `CLOEXEC`, and are closed when they are dropped.
+/// Its fds are open in this process, with `CLOEXEC`. Dropping them closes them.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct UnixMessage {
-    /// How many bytes are in the buffer.
+    /// The number of bytes in the buffer.
     pub bytes: usize,
-    /// How many bytes were sent; of a stream, as many as were received. If these are more, the buffer
-    /// was too short, and the rest is gone.
+    /// The number of bytes that were sent; on a stream, the number that was received. If it is
+    /// larger than `bytes`, the buffer was too short, and the other bytes are lost.
     pub sent_bytes: usize,
-    /// Who sent it; unnamed for a connection.
+    /// The sender; unnamed for a connection.
     pub from: Addr,
-    /// The fds that came with it.
+    /// The fds that came with the message.
     pub fds: Vec<OwnedFd>,
-    /// More fds came than there was room for, or than this process may open (`MSG_CTRUNC`): the others
-    /// are closed, and gone.
+    /// True if more fds came than there was room for, or than this process may open (`MSG_CTRUNC`).
+    /// The kernel has closed the others.
     pub is_short_of_fds: bool,
 }
 
 impl UnixMessage {
-    /// True if the buffer was too short for its bytes.
+    /// True if the buffer was too short for the bytes.
     pub fn is_truncated(&self) -> bool {
         self.bytes < self.sent_bytes
     }
 }
 
-/// Receives bytes and fds. Also tells whether the kernel said anything beside them: with a socket that
-/// has `SO_TIMESTAMP` it does, of every message, and not at the end.
+/// Stops the kernel from attaching credentials to each message (`SO_PASSCRED`). rustix would parse
+/// them as a `Pid`, which cannot be 0; the kernel sends 0 for a process outside of our pid
+/// namespace.
+pub(super) fn refuse_credentials(socket: impl AsFd) -> io::Result<()> {
+    Ok(sockopt::set_socket_passcred(socket, false)?)
+}
+
+/// Receives bytes and fds. The flag is true if the message had ancillary data. On a socket with
+/// `SO_TIMESTAMP` every message has some, and the end has none.
 pub(super) fn receive(
     fd: BorrowedFd<'_>,
     buf: &mut [u8],
@@ -60,7 +68,7 @@ pub(super) fn receive(
     let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::TRUNC;
     let got = net::recvmsg(fd, &mut [IoSliceMut::new(buf)], &mut control, flags)?;
     let mut messages = control.drain();
-    let is_told_more = messages.size_hint().1 != Some(0);
+    let has_control = messages.size_hint().1 != Some(0);
     let mut fds = Vec::new();
     let mut is_short_of_fds = got.flags.contains(ReturnFlags::CTRUNC);
     for message in &mut messages {
@@ -68,7 +76,8 @@ pub(super) fn receive(
             fds.extend(received);
         }
     }
-    // The room is a few fds larger than asked for; those are closed, as the kernel closes others.
+    // The space for a timestamp holds four more fds than were requested. These are closed here, as
+    // the kernel closes those for which there is no space.
     is_short_of_fds |= fds.len() > fds_max;
     fds.truncate(fds_max);
     let message = UnixMessage {
@@ -78,10 +87,11 @@ pub(super) fn receive(
         fds,
         is_short_of_fds,
     };
-    Ok((message, is_told_more))
+    Ok((message, has_control))
 }
 
-/// Sends one message and fds to the peer of a socket of messages, whole or not at all.
+/// Sends one message and fds to the peer of a socket that preserves boundaries, whole or not at
+/// all.
 pub(super) fn poll_send(
     source: &Source,
     cx: &mut Context<'_>,
@@ -109,10 +119,8 @@ pub(super) fn send(
     let mut control = SendAncillaryBuffer::new(&mut space);
     let fits = fds.is_empty() || control.push(SendAncillaryMessage::ScmRights(fds));
     if fds.len() > FDS_MAX || !fits {
-        let problem = format!(
-            "{} fds are more than the {FDS_MAX} of one message",
-            fds.len()
-        );
+        let count = fds.len();
+        let problem = format!("{count} fds are more than the {FDS_MAX} that a message can carry");
         return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
     }
     let slices = [IoSlice::new(bytes)];

@@ -1,4 +1,5 @@
-//! Unix sockets: streams, datagrams and sequenced packets, by names in the file system or abstract ones.
+//! Unix sockets: streams, datagrams and sequenced packets, with names in the file system or
+//! abstract ones.
 
 mod credentials;
 mod datagram;

@@ -1,40 +1,41 @@
-//! Unix connections that keep the bounds of messages: `SOCK_SEQPACKET`.
+//! Unix connections that preserve message boundaries: `SOCK_SEQPACKET`.
 
 use super::credentials::{self, Credentials};
 use super::message::{self, UnixMessage};
-use super::name::to_kernel;
+use super::name::{ToUnixAddr, to_kernel};
 use crate::addr::Addr;
 use crate::connecting::Unconnected;
 use crate::datagram::Datagram;
-use crate::listener::{ListenOptions, Listener};
-use crate::socket::{FLAGS, Shutdown, Socket};
+use crate::listener::{ListenOptions, Listener, ListenerStats};
+use crate::socket::{Shutdown, Socket};
 use nix::sys::socket::{setsockopt, sockopt::ReceiveTimestamp};
-use oneloop_core::{Direction, Done, Handle, Source};
-use rustix::net::{AddressFamily, SocketType, socketpair, sockopt};
+use oneloop_core::{Direction, Done, Source};
+use rustix::net::{AddressFamily, SocketType};
+use std::future::Future;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::task::{Context, Poll, ready};
 
 /// A Unix connection whose messages arrive as they were sent: whole, in order, one at a time.
 ///
-/// The poll functions keep the waker of one task for each direction: the last that asked.
+/// All functions take `&self`: one task can receive while another sends. The poll functions wake
+/// one task for each direction: the last one that polled.
 ///
 /// ```
+/// use oneloop_core::EventLoop;
 /// use oneloop_net::UnixSeqpacket;
-/// use std::future::poll_fn;
 /// # fn main() -> std::io::Result<()> {
-/// let mut event_loop = oneloop_core::EventLoop::new()?;
-/// let (a, b) = UnixSeqpacket::pair(&event_loop.handle())?;
-/// event_loop.block_on(async {
-///     poll_fn(|cx| a.poll_send(cx, b"hello")).await?;
-///     poll_fn(|cx| a.poll_send(cx, b"")).await?;
+/// EventLoop::new()?.block_on(async {
+///     let (a, b) = UnixSeqpacket::pair()?;
+///     a.send(b"hello").await?;
+///     a.send(b"").await?; // an empty message, and not the end
 ///     drop(a);
 ///     let mut buf = [0; 16];
-///     let hello = poll_fn(|cx| b.poll_recv(cx, &mut buf)).await?;
-///     assert_eq!(hello.map(|message| message.bytes), Some(5));
-///     let empty = poll_fn(|cx| b.poll_recv(cx, &mut buf)).await?;
-///     assert_eq!(empty.map(|message| message.bytes), Some(0));
-///     assert_eq!(poll_fn(|cx| b.poll_recv(cx, &mut buf)).await?, None);
+///     let mut lengths = Vec::new();
+///     while let Some(message) = b.recv(&mut buf).await? {
+///         lengths.push(message.bytes);
+///     }
+///     assert_eq!(lengths, [5, 0]);
 ///     Ok(())
 /// })
 /// # }
@@ -45,55 +46,111 @@ pub struct UnixSeqpacket {
 }
 
 impl UnixSeqpacket {
-    /// Connects.
+    /// Connects to a path or an abstract name. While the listener's backlog is full, this waits:
+    /// see [`Connecting`](crate::Connecting). Cancel safe: dropping the future closes the attempt.
     ///
     /// # Errors
-    /// Those of `connect(2)`: `ENOENT`, `ECONNREFUSED`, `EPROTOTYPE` when a path's listener does not
-    /// keep bounds. A full backlog is waited for: see [`Connecting`](crate::Connecting).
-    pub async fn connect(handle: &Handle, addr: &Addr) -> io::Result<Self> {
-        to_kernel(addr)?;
-        let socket = Unconnected::new(addr.family(), SocketType::SEQPACKET)?;
-        UnixSeqpacket::new(socket.connect(handle, addr)?.await?)
+    /// Those of `connect(2)`: `ENOENT`, `ECONNREFUSED`, `EPROTOTYPE` when the path belongs to a
+    /// listener of another type.
+    pub async fn connect(name: impl ToUnixAddr) -> io::Result<Self> {
+        to_kernel(&name)?;
+        let socket = Unconnected::new(AddressFamily::UNIX, SocketType::SEQPACKET)?;
+        let connecting = socket.connect(&name.to_unix_addr())?;
+        UnixSeqpacket::new(connecting.await?)
     }
 
-    /// Two ends of one connection.
+    /// Both ends of a connection.
     ///
     /// # Errors
     /// Those of `socketpair(2)`: `EMFILE`.
-    pub fn pair(handle: &Handle) -> io::Result<(Self, Self)> {
-        let (a, b) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, FLAGS, None)?;
-        let (a, b) = (
-            Socket::from_unix_fd(handle, a)?,
-            Socket::from_unix_fd(handle, b)?,
-        );
+    ///
+    /// # Panics
+    /// Outside a loop.
+    pub fn pair() -> io::Result<(Self, Self)> {
+        let (a, b) = Socket::pair(SocketType::SEQPACKET)?;
         Ok((UnixSeqpacket::new(a)?, UnixSeqpacket::new(b)?))
     }
 
-    /// A connection that is there already. It must be non-blocking; it does not tell credentials with
-    /// each message from now on (`SO_PASSCRED`).
+    /// Puts an existing connection on the current loop. It must be non-blocking. From now on its
+    /// messages carry no credentials (`SO_PASSCRED`).
     ///
     /// # Errors
     /// Those of `setsockopt(2)` and `epoll_ctl(2)`; the fd is closed then.
-    pub fn from_fd(handle: &Handle, fd: OwnedFd) -> io::Result<Self> {
-        // rustix would read them, and takes a pid for a number that is not 0; the kernel's may be.
-        sockopt::set_socket_passcred(&fd, false)?;
-        UnixSeqpacket::new(Socket::from_unix_fd(handle, fd)?)
+    ///
+    /// # Panics
+    /// Outside a loop.
+    pub fn from_fd(fd: OwnedFd) -> io::Result<Self> {
+        message::refuse_credentials(&fd)?;
+        UnixSeqpacket::new(Socket::from_unix_fd(fd)?)
     }
 
-    /// The kernel says "0 bytes" of an empty message and of the end; but it has the time of a message only,
-    /// so it is asked for that.
+    /// `recvmsg(2)` returns 0 both for an empty message and at the end. Only a message has a
+    /// timestamp (`SO_TIMESTAMP`), so the socket requests one to tell them apart.
     fn new(socket: Socket) -> io::Result<Self> {
         setsockopt(&socket, ReceiveTimestamp, &true)?;
         Ok(UnixSeqpacket { socket })
     }
 
-    /// Receives one message; `None` means that the peer sends no more. An empty message is one.
+    /// Receives one message: see [`UnixSeqpacket::poll_recv`].
     ///
-    /// Fds that come with it are closed: [`UnixSeqpacket::poll_recv_fds`] is for them.
+    /// Cancel safe: dropped before it is ready, it has received nothing.
     ///
     /// # Errors
-    /// Those of `recvmsg(2)`: `ECONNRESET` when the peer closed before it had read everything. A message
-    /// that is longer than the buffer is no error: see [`Datagram::is_truncated`].
+    /// As [`UnixSeqpacket::poll_recv`].
+    pub fn recv(&self, buf: &mut [u8]) -> impl Future<Output = io::Result<Option<Datagram>>> {
+        self.source()
+            .io(Direction::Read, move |cx| self.poll_recv(cx, buf))
+    }
+
+    /// Receives one message and at most `fds_max` fds: see [`UnixSeqpacket::poll_recv_fds`].
+    ///
+    /// Cancel safe: dropped before it is ready, it has received nothing.
+    ///
+    /// # Errors
+    /// As [`UnixSeqpacket::poll_recv_fds`].
+    pub fn recv_fds(
+        &self,
+        buf: &mut [u8],
+        fds_max: usize,
+    ) -> impl Future<Output = io::Result<Option<UnixMessage>>> {
+        self.source().io(Direction::Read, move |cx| {
+            self.poll_recv_fds(cx, buf, fds_max)
+        })
+    }
+
+    /// Sends one message: see [`UnixSeqpacket::poll_send`].
+    ///
+    /// Cancel safe: dropped before it is ready, it has sent nothing.
+    ///
+    /// # Errors
+    /// As [`UnixSeqpacket::poll_send`].
+    pub fn send(&self, buf: &[u8]) -> impl Future<Output = io::Result<()>> {
+        self.source()
+            .io(Direction::Write, move |cx| self.poll_send(cx, buf))
+    }
+
+    /// Sends one message and fds: see [`UnixSeqpacket::poll_send_fds`].
+    ///
+    /// Cancel safe: dropped before it is ready, it has sent nothing.
+    ///
+    /// # Errors
+    /// As [`UnixSeqpacket::poll_send_fds`].
+    pub fn send_fds(
+        &self,
+        buf: &[u8],
+        fds: &[BorrowedFd<'_>],
+    ) -> impl Future<Output = io::Result<()>> {
+        self.source()
+            .io(Direction::Write, move |cx| self.poll_send_fds(cx, buf, fds))
+    }
+
+    /// Receives one message, which may be empty. `None` means that the peer sends no more.
+    ///
+    /// Fds that come with the message are closed: [`UnixSeqpacket::poll_recv_fds`] returns them.
+    ///
+    /// # Errors
+    /// Those of `recvmsg(2)`: `ECONNRESET` when the peer closed before it had read everything. A
+    /// message that is longer than the buffer is not an error: see [`Datagram::is_truncated`].
     pub fn poll_recv(
         &self,
         cx: &mut Context<'_>,
@@ -105,11 +162,11 @@ impl UnixSeqpacket {
         Poll::Ready(Ok(datagram))
     }
 
-    /// Receives one message and at most so many fds, which are this process's own from then on; `None`
+    /// Receives one message and at most `fds_max` fds, which this process owns from then on. `None`
     /// means that the peer sends no more.
     ///
     /// # Errors
-    /// As [`UnixSeqpacket::poll_recv`]. More fds than that are no error: see
+    /// As [`UnixSeqpacket::poll_recv`]. More than `fds_max` fds are not an error: see
     /// [`UnixMessage::is_short_of_fds`].
     pub fn poll_recv_fds(
         &self,
@@ -118,28 +175,28 @@ impl UnixSeqpacket {
         fds_max: usize,
     ) -> Poll<io::Result<Option<UnixMessage>>> {
         self.source().poll_io(cx, Direction::Read, |fd| {
-            let (message, is_told_more) = message::receive(fd, buf, fds_max)?;
+            let (message, has_control) = message::receive(fd, buf, fds_max)?;
             let bytes = message.sent_bytes;
-            let is_message = bytes > 0 || is_told_more;
+            let is_message = bytes > 0 || has_control;
             Ok(Done::one(is_message.then_some(message)).of_bytes(bytes))
         })
     }
 
-    /// Sends one message, whole or not at all. While the peer has no room for it, this waits.
+    /// Sends one message, whole or not at all. Waits while the peer has no room for it.
     ///
     /// # Errors
-    /// Those of `send(2)`: `EPIPE` when the peer is gone, `EMSGSIZE` when it is longer than the send
-    /// buffer.
+    /// Those of `send(2)`: `EPIPE` when the peer is gone, `EMSGSIZE` when the message is longer
+    /// than the send buffer.
     pub fn poll_send(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<()>> {
         message::poll_send(self.source(), cx, buf, &[])
     }
 
-    /// Sends one message and fds: [`UnixSeqpacket::poll_send`]. The fds stay the caller's; the receiver
-    /// gets duplicates.
+    /// Sends one message and fds: see [`UnixSeqpacket::poll_send`]. The caller keeps its fds; the
+    /// receiver gets duplicates.
     ///
     /// # Errors
-    /// As [`UnixSeqpacket::poll_send`]; `InvalidInput` for more than [`FDS_MAX`](crate::FDS_MAX) fds;
-    /// `ETOOMANYREFS` when too many are on their way.
+    /// As [`UnixSeqpacket::poll_send`]; `InvalidInput` for more than [`FDS_MAX`](crate::FDS_MAX)
+    /// fds; `ETOOMANYREFS` when too many are in flight.
     pub fn poll_send_fds(
         &self,
         cx: &mut Context<'_>,
@@ -149,8 +206,7 @@ impl UnixSeqpacket {
         message::poll_send(self.source(), cx, buf, fds)
     }
 
-    /// Ends one direction or both: after [`Shutdown::Write`] the peer receives what was sent, and then
-    /// the end.
+    /// Ends one direction or both: see [`Socket::shutdown`].
     ///
     /// # Errors
     /// Those of `shutdown(2)`.
@@ -158,7 +214,7 @@ impl UnixSeqpacket {
         self.socket.shutdown(how)
     }
 
-    /// Who is at the other end (`SO_PEERCRED`).
+    /// The process at the other end (`SO_PEERCRED`).
     ///
     /// # Errors
     /// Those of `getsockopt(2)`.
@@ -166,7 +222,7 @@ impl UnixSeqpacket {
         credentials::of_peer(&self.socket)
     }
 
-    /// This end's name.
+    /// The name of this end.
     ///
     /// # Errors
     /// Those of `getsockname(2)`.
@@ -174,7 +230,7 @@ impl UnixSeqpacket {
         self.socket.local_addr()
     }
 
-    /// The other end's name.
+    /// The name of the peer.
     ///
     /// # Errors
     /// Those of `getpeername(2)`.
@@ -182,7 +238,7 @@ impl UnixSeqpacket {
         self.socket.peer_addr()
     }
 
-    /// The fd's registration, for what is not here.
+    /// The fd's registration with the loop.
     pub fn source(&self) -> &Source {
         self.socket.source()
     }
@@ -194,22 +250,46 @@ impl AsFd for UnixSeqpacket {
     }
 }
 
-/// A Unix socket that listens for connections that keep bounds. Its file stays when it is dropped: whoever
-/// bound it removes it.
+/// A Unix socket that listens for [`UnixSeqpacket`] connections. Dropping it leaves its file in
+/// place: the code that bound it removes it.
 #[derive(Debug)]
 pub struct UnixSeqpacketListener {
     listener: Listener,
 }
 
 impl UnixSeqpacketListener {
-    /// Listens on a name.
+    /// Listens on a path or an abstract name.
     ///
     /// # Errors
     /// As [`Listener::bind`]; `EADDRINUSE` also for a file that an earlier listener left.
-    pub fn bind(handle: &Handle, addr: &Addr, options: ListenOptions) -> io::Result<Self> {
-        to_kernel(addr)?;
-        let listener = Listener::bind_type(handle, addr, SocketType::SEQPACKET, options)?;
+    ///
+    /// # Panics
+    /// Outside a loop.
+    pub fn bind(name: impl ToUnixAddr) -> io::Result<Self> {
+        UnixSeqpacketListener::bind_with(name, ListenOptions::default())
+    }
+
+    /// Listens, with options.
+    ///
+    /// # Errors
+    /// As [`UnixSeqpacketListener::bind`].
+    ///
+    /// # Panics
+    /// Outside a loop.
+    pub fn bind_with(name: impl ToUnixAddr, options: ListenOptions) -> io::Result<Self> {
+        to_kernel(&name)?;
+        let kind = SocketType::SEQPACKET;
+        let listener = Listener::bind_type(&name.to_unix_addr(), kind, options)?;
         Ok(UnixSeqpacketListener { listener })
+    }
+
+    /// Waits for a connection. Cancel safe: dropped before it is ready, it has accepted nothing.
+    ///
+    /// # Errors
+    /// As [`Listener::poll_accept`].
+    pub fn accept(&self) -> impl Future<Output = io::Result<(UnixSeqpacket, Addr)>> {
+        let source = self.listener.source();
+        source.io(Direction::Read, |cx| self.poll_accept(cx))
     }
 
     /// Waits for a connection: see [`Listener::poll_accept`].
@@ -221,12 +301,17 @@ impl UnixSeqpacketListener {
             .poll_accept_as(cx, |socket, peer| Ok((UnixSeqpacket::new(socket)?, peer)))
     }
 
-    /// Where it listens.
+    /// The name on which it listens.
     ///
     /// # Errors
     /// Those of `getsockname(2)`.
     pub fn local_addr(&self) -> io::Result<Addr> {
         self.listener.local_addr()
+    }
+
+    /// The numbers of connections accepted, shed and failed.
+    pub fn stats(&self) -> ListenerStats {
+        self.listener.stats()
     }
 
     /// The listener of any family inside.

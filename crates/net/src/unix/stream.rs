@@ -1,77 +1,117 @@
-//! Unix stream sockets: [`Socket`] and [`Listener`] with names in the file system or abstract ones.
+//! Unix stream sockets: a [`Socket`] and a [`Listener`] with names in the file system or abstract
+//! ones.
 
 use super::credentials::{self, Credentials};
 use super::message::{self, UnixMessage};
+use super::name::ToUnixAddr;
 use crate::addr::Addr;
-use crate::listener::{ListenOptions, Listener};
-use crate::socket::{FLAGS, Socket};
+use crate::listener::{ListenOptions, Listener, ListenerStats};
+use crate::socket::Socket;
 use crate::stream::ByteStream;
-use oneloop_core::{Direction, Done, Handle};
-use rustix::net::{AddressFamily, SocketType, socketpair};
+use oneloop_core::{Direction, Done};
+use rustix::net::SocketType;
+use std::future::Future;
 use std::io;
+use std::ops::Deref;
 use std::os::fd::BorrowedFd;
 use std::task::{Context, Poll, ready};
 
-/// A Unix stream connection.
+/// A Unix stream connection. What any socket can do is there by dereferencing: see [`Socket`].
 #[derive(Debug)]
 pub struct UnixStream {
     socket: Socket,
 }
 
 impl UnixStream {
-    /// Connects.
+    /// Connects to a path, or to an abstract name ([`Addr::UnixAbstract`]).
+    ///
+    /// While the listener's backlog is full, this waits, as a blocking `connect(2)` does: see
+    /// [`Connecting`](crate::Connecting). Cancel safe: dropping the future closes the attempt.
     ///
     /// # Errors
-    /// Those of `connect(2)`: `ENOENT`, `ECONNREFUSED`. A full backlog is waited for: see
-    /// [`Connecting`](crate::Connecting).
-    pub async fn connect(handle: &Handle, addr: &Addr) -> io::Result<Self> {
+    /// Those of `connect(2)`: `ENOENT`, `ECONNREFUSED`.
+    pub async fn connect(name: impl ToUnixAddr) -> io::Result<Self> {
+        let connecting = Socket::connect(&name.to_unix_addr())?;
         Ok(UnixStream {
-            socket: Socket::connect(handle, addr)?.await?,
+            socket: connecting.await?,
         })
     }
 
-    /// Two ends of one connection.
+    /// Both ends of a connection.
     ///
     /// # Errors
     /// Those of `socketpair(2)`: `EMFILE`.
-    pub fn pair(handle: &Handle) -> io::Result<(Self, Self)> {
-        let (a, b) = socketpair(AddressFamily::UNIX, SocketType::STREAM, FLAGS, None)?;
-        let (a, b) = (
-            Socket::from_unix_fd(handle, a)?,
-            Socket::from_unix_fd(handle, b)?,
-        );
+    ///
+    /// # Panics
+    /// Outside a loop.
+    pub fn pair() -> io::Result<(Self, Self)> {
+        let (a, b) = Socket::pair(SocketType::STREAM)?;
         Ok((UnixStream { socket: a }, UnixStream { socket: b }))
     }
 
-    /// Writes some of these bytes, as many as the kernel takes, and fds, all of which go with the first
-    /// byte. The fds stay the caller's; the receiver gets duplicates. One that reads without asking for
-    /// them has them closed by the kernel.
+    /// Writes as many of these bytes as the kernel takes, at least one, and all of these fds with
+    /// the first of them: see [`UnixStream::poll_send_fds`].
+    ///
+    /// Cancel safe: dropped before it is ready, it has written nothing.
     ///
     /// # Errors
-    /// Those of `sendmsg(2)`: `EPIPE`, `ECONNRESET`, `ETOOMANYREFS` when too many fds are on their way;
-    /// `InvalidInput` for fds without a byte, and for more than [`FDS_MAX`](crate::FDS_MAX) of them.
+    /// As [`UnixStream::poll_send_fds`].
+    pub fn send_fds(
+        &self,
+        buf: &[u8],
+        fds: &[BorrowedFd<'_>],
+    ) -> impl Future<Output = io::Result<usize>> {
+        self.source()
+            .io(Direction::Write, move |cx| self.poll_send_fds(cx, buf, fds))
+    }
+
+    /// Reads bytes, and at most `fds_max` fds: see [`UnixStream::poll_recv_fds`].
+    ///
+    /// Cancel safe: dropped before it is ready, it has read nothing.
+    ///
+    /// # Errors
+    /// As [`UnixStream::poll_recv_fds`].
+    pub fn recv_fds(
+        &self,
+        buf: &mut [u8],
+        fds_max: usize,
+    ) -> impl Future<Output = io::Result<UnixMessage>> {
+        self.source().io(Direction::Read, move |cx| {
+            self.poll_recv_fds(cx, buf, fds_max)
+        })
+    }
+
+    /// Writes some of these bytes, as many as the kernel takes, and the fds, all of which go with
+    /// the first byte. The caller keeps its fds; the receiver gets duplicates. If the receiver
+    /// reads without asking for fds, the kernel closes the duplicates.
+    ///
+    /// # Errors
+    /// Those of `sendmsg(2)`: `EPIPE`, `ECONNRESET`, `ETOOMANYREFS` when too many fds are in
+    /// flight; `InvalidInput` for fds without a byte, and for more than [`FDS_MAX`](crate::FDS_MAX)
+    /// fds.
     pub fn poll_send_fds(
         &self,
         cx: &mut Context<'_>,
         buf: &[u8],
         fds: &[BorrowedFd<'_>],
     ) -> Poll<io::Result<usize>> {
+        // unix(7): on a stream socket, SCM_RIGHTS needs at least one byte of real data.
         if buf.is_empty() && !fds.is_empty() {
-            let problem = "fds travel with a byte of a stream: send one at least";
+            let problem = "fds travel with a byte of a stream: send at least one byte";
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidInput, problem)));
         }
-        let source = self.socket.source();
-        source.poll_io(cx, Direction::Write, |fd| {
+        self.source().poll_io(cx, Direction::Write, |fd| {
             Ok(Done::stream(message::send(fd, buf, fds, None)?, buf.len()))
         })
     }
 
-    /// Reads into a buffer, and at most so many fds, which are this process's own from then on; 0 bytes
-    /// mean that the peer sends no more. A read stops behind a message that carried fds, so these belong
-    /// to the bytes that came with them.
+    /// Reads into a buffer, and at most `fds_max` fds, which this process owns from then on. 0
+    /// bytes mean that the peer sends no more. A read stops behind a message that carried fds, so
+    /// the fds belong to the bytes that came with them. Any other read closes the fds that come
+    /// with its bytes.
     ///
     /// # Errors
-    /// Those of `recvmsg(2)`: `ECONNRESET`. More fds than that are no error: see
+    /// Those of `recvmsg(2)`: `ECONNRESET`. More than `fds_max` fds are not an error: see
     /// [`UnixMessage::is_short_of_fds`].
     pub fn poll_recv_fds(
         &self,
@@ -79,20 +119,27 @@ impl UnixStream {
         buf: &mut [u8],
         fds_max: usize,
     ) -> Poll<io::Result<UnixMessage>> {
-        let source = self.socket.source();
-        source.poll_io(cx, Direction::Read, |fd| {
+        self.source().poll_io(cx, Direction::Read, |fd| {
             let (message, _) = message::receive(fd, buf, fds_max)?;
             let bytes = message.bytes;
             Ok(Done::one(message).of_bytes(bytes))
         })
     }
 
-    /// Who is at the other end (`SO_PEERCRED`).
+    /// The process at the other end (`SO_PEERCRED`).
     ///
     /// # Errors
     /// Those of `getsockopt(2)`.
     pub fn peer_credentials(&self) -> io::Result<Credentials> {
         credentials::of_peer(&self.socket)
+    }
+}
+
+impl Deref for UnixStream {
+    type Target = Socket;
+
+    fn deref(&self) -> &Socket {
+        &self.socket
     }
 }
 
@@ -102,21 +149,45 @@ impl ByteStream for UnixStream {
     }
 }
 
-/// A Unix socket that listens. Its file stays when it is dropped: whoever bound it removes it.
+/// A Unix socket that listens. Dropping it leaves its file in place: the code that bound it removes
+/// it.
 #[derive(Debug)]
 pub struct UnixListener {
     listener: Listener,
 }
 
 impl UnixListener {
-    /// Listens on a name.
+    /// Listens on a path, or on an abstract name ([`Addr::UnixAbstract`]).
     ///
     /// # Errors
     /// As [`Listener::bind`]; `EADDRINUSE` also for a file that an earlier listener left.
-    pub fn bind(handle: &Handle, addr: &Addr, options: ListenOptions) -> io::Result<Self> {
+    ///
+    /// # Panics
+    /// Outside a loop.
+    pub fn bind(name: impl ToUnixAddr) -> io::Result<Self> {
+        UnixListener::bind_with(name, ListenOptions::default())
+    }
+
+    /// Listens, with options.
+    ///
+    /// # Errors
+    /// As [`UnixListener::bind`].
+    ///
+    /// # Panics
+    /// Outside a loop.
+    pub fn bind_with(name: impl ToUnixAddr, options: ListenOptions) -> io::Result<Self> {
         Ok(UnixListener {
-            listener: Listener::bind(handle, addr, options)?,
+            listener: Listener::bind(&name.to_unix_addr(), options)?,
         })
+    }
+
+    /// Waits for a connection. Cancel safe: dropped before it is ready, it has accepted nothing.
+    ///
+    /// # Errors
+    /// As [`Listener::poll_accept`].
+    pub fn accept(&self) -> impl Future<Output = io::Result<(UnixStream, Addr)>> {
+        let source = self.listener.source();
+        source.io(Direction::Read, |cx| self.poll_accept(cx))
     }
 
     /// Waits for a connection: see [`Listener::poll_accept`].
@@ -128,12 +199,17 @@ impl UnixListener {
         Poll::Ready(Ok((UnixStream { socket }, peer)))
     }
 
-    /// Where it listens.
+    /// The name on which it listens.
     ///
     /// # Errors
     /// Those of `getsockname(2)`.
     pub fn local_addr(&self) -> io::Result<Addr> {
         self.listener.local_addr()
+    }
+
+    /// The numbers of connections accepted, shed and failed.
+    pub fn stats(&self) -> ListenerStats {
+        self.listener.stats()
     }
 
     /// The listener of any family inside.

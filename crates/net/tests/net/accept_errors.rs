@@ -160,8 +160,9 @@ fn a_seqpacket_listener_accepts_three_clients() {
     let name = format!("oneloop-accept-{}", std::process::id());
     let addr = Addr::UnixAbstract(name.clone().into());
     let mut event_loop = oneloop::EventLoop::new().unwrap();
-    let handle = event_loop.handle();
-    let listener = UnixSeqpacketListener::bind(&handle, &addr, ListenOptions::default()).unwrap();
+    let listener = event_loop
+        .enter(|| UnixSeqpacketListener::bind(&addr))
+        .unwrap();
     let clients = thread::spawn(move || {
         for _ in 0..3 {
             let fd = rustix::net::socket(AddressFamily::UNIX, SocketType::SEQPACKET, None).unwrap();
@@ -208,9 +209,8 @@ fn after_39_errors_in_a_row_the_next_client_is_served() {
 #[test]
 fn a_connection_that_epoll_does_not_take_is_passed_over() {
     let mut event_loop = oneloop::EventLoop::new().unwrap();
-    let handle = event_loop.handle();
     let any = "127.0.0.1:0".parse().unwrap();
-    let listener = Listener::bind(&handle, &any, ListenOptions::default()).unwrap();
+    let listener = (event_loop.enter(|| Listener::bind(&any, ListenOptions::default()))).unwrap();
     let addr = listener.local_addr().unwrap().inet().unwrap();
     let clients = [(); 2].map(|()| TcpStream::connect(addr).unwrap());
     event_loop.block_on(async {
@@ -255,9 +255,8 @@ fn deafen(listener: impl AsFd) {
 #[test]
 fn an_fd_that_cannot_listen_ends_an_accept_loop() {
     block_on(async {
-        let handle = oneloop::Handle::current();
         let any = "127.0.0.1:0".parse().unwrap();
-        let listener = Listener::bind(&handle, &any, ListenOptions::default()).unwrap();
+        let listener = Listener::bind(&any, ListenOptions::default()).unwrap();
         deafen(&listener);
         let error = poll_fn(|cx| listener.poll_accept(cx)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);

@@ -85,9 +85,9 @@ async fn check_waits<T>(
 fn a_connect_to_a_full_unix_listener_waits_for_room() {
     run(|handle| async move {
         let full = Full::new(SocketType::STREAM);
-        check_waits(&handle, &full, UnixStream::connect(&handle, &full.addr)).await;
+        check_waits(&handle, &full, UnixStream::connect(&full.addr)).await;
         let full = Full::new(SocketType::STREAM);
-        let connecting = Socket::connect(&handle, &full.addr).unwrap();
+        let connecting = Socket::connect(&full.addr).unwrap();
         check_waits(&handle, &full, connecting).await;
         let full = Full::new(SocketType::STREAM);
         check_waits(&handle, &full, aio::UnixStream::connect(full.path())).await;
@@ -98,7 +98,7 @@ fn a_connect_to_a_full_unix_listener_waits_for_room() {
 fn a_connect_to_a_full_seqpacket_listener_waits_for_room() {
     run(|handle| async move {
         let full = Full::new(SocketType::SEQPACKET);
-        check_waits(&handle, &full, UnixSeqpacket::connect(&handle, &full.addr)).await;
+        check_waits(&handle, &full, UnixSeqpacket::connect(&full.addr)).await;
         let full = Full::new(SocketType::SEQPACKET);
         check_waits(&handle, &full, aio::UnixSeqpacket::connect(full.path())).await;
     });
@@ -155,9 +155,9 @@ fn a_connect_to_a_full_unix_listener_that_is_given_up_keeps_the_loop_alive_no_lo
     let mut event_loop = EventLoop::new().unwrap();
     let handle = event_loop.handle();
     let full = Full::new(SocketType::STREAM);
-    let connecting = Socket::connect(&handle, &full.addr).unwrap();
+    let connecting = event_loop.enter(|| Socket::connect(&full.addr)).unwrap();
     drop(event_loop.block_on(handle.timeout(A_WHILE, connecting)));
-    let mut unreferenced = Socket::connect(&handle, &full.addr).unwrap();
+    let mut unreferenced = event_loop.enter(|| Socket::connect(&full.addr)).unwrap();
     unreferenced.set_referenced(false);
     drop(handle.spawn(unreferenced));
     event_loop.run().unwrap(); // it returns at once
@@ -192,9 +192,9 @@ fn a_port_on_which_nothing_listens_is_refused_even_when_the_kernel_chooses_that_
         return;
     }
     let target = deserted(); // another one: TIME_WAIT keeps the first one from meeting itself again
-    run(|handle| async move {
+    run(|_| async move {
         for attempt in 0..ATTEMPTS {
-            let connected = TcpStream::connect(&handle, target).await;
+            let connected = TcpStream::connect(target).await;
             assert!(is_refused(&connected), "attempt {attempt}: {connected:?}");
         }
     });
@@ -209,17 +209,17 @@ fn a_socket_that_is_bound_to_its_target_is_refused() {
         };
         let target = listener.local_addr().unwrap();
         drop(listener);
-        run(|handle| async move {
+        run(|_| async move {
             let options = ConnectOptions {
                 local_addr: Some(target),
                 ..ConnectOptions::default()
             };
-            let connected = TcpStream::connect_with(&handle, target, options).await;
+            let connected = TcpStream::connect_with(target, options).await;
             assert!(is_refused(&connected), "{connected:?}");
             let mut unconnected = Unconnected::to_reach(&target.into()).unwrap();
             unconnected.bind(&target.into()).unwrap();
             let any = SocketAddr::new(unspecified(&target), target.port()); // leads to this machine
-            let connected = unconnected.connect(&handle, &any.into());
+            let connected = unconnected.connect(&any.into());
             let connected = match connected {
                 Ok(connecting) => connecting.await,
                 Err(error) => Err(error),

@@ -29,16 +29,16 @@ fn pattern(bytes: usize) -> Vec<u8> {
 }
 
 /// One end on the loop, the other for a thread that blocks.
-fn tcp(handle: &Handle) -> (Socket, std::net::TcpStream) {
+fn tcp() -> (Socket, std::net::TcpStream) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let outside = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (inside, _) = listener.accept().unwrap();
     inside.set_nonblocking(true).unwrap();
-    (Socket::from_fd(handle, inside.into()).unwrap(), outside)
+    (Socket::from_fd(inside.into()).unwrap(), outside)
 }
 
-fn unix(handle: &Handle) -> (UnixStream, std::os::unix::net::UnixStream) {
-    let (inside, outside) = UnixStream::pair(handle).unwrap();
+fn unix() -> (UnixStream, std::os::unix::net::UnixStream) {
+    let (inside, outside) = UnixStream::pair().unwrap();
     (inside, into_blocking(outside))
 }
 
@@ -87,26 +87,26 @@ where
 
 #[test]
 fn sockets_are_copied_to_sockets() {
-    run(|handle| async move {
-        let (from, feeder) = tcp(&handle);
-        let (to, sink) = tcp(&handle);
+    run(|_| async move {
+        let (from, feeder) = tcp();
+        let (to, sink) = tcp();
         check_copy(&from, to, feeder, sink).await;
-        let (from, feeder) = unix(&handle);
-        let (to, sink) = unix(&handle);
+        let (from, feeder) = unix();
+        let (to, sink) = unix();
         check_copy(&from, to, feeder, sink).await;
     });
 }
 
 #[test]
 fn sockets_are_copied_to_pipes_and_back() {
-    run(|handle| async move {
-        let (from, feeder) = tcp(&handle);
+    run(|_| async move {
+        let (from, feeder) = tcp();
         let (sink, to) = io::pipe().unwrap();
-        let to = oneloop::net::PipeWriter::from_fd(&handle, to.into()).unwrap();
+        let to = oneloop::net::PipeWriter::from_fd(to.into()).unwrap();
         check_copy(&from, to, feeder, sink).await;
         let (from, feeder) = io::pipe().unwrap();
-        let from = PipeReader::from_fd(&handle, from.into()).unwrap();
-        let (to, sink) = tcp(&handle);
+        let from = PipeReader::from_fd(from.into()).unwrap();
+        let (to, sink) = tcp();
         check_copy(&from, to, feeder, sink).await;
     });
 }
@@ -130,11 +130,11 @@ impl<S: AsSource> AsSource for Masked<S> {
 
 #[test]
 fn what_is_more_than_its_fd_is_copied_through_its_own_functions() {
-    run(|handle| async move {
-        let (from, mut feeder) = tcp(&handle);
+    run(|_| async move {
+        let (from, mut feeder) = tcp();
         let masked: Vec<u8> = pattern(MANY).into_iter().map(|byte| byte ^ 0x55).collect();
         let feeder = thread::spawn(move || feeder.write_all(&masked).unwrap());
-        let (to, mut sink) = tcp(&handle);
+        let (to, mut sink) = tcp();
         let sink = thread::spawn(move || {
             let mut heard = Vec::new();
             sink.read_to_end(&mut heard).unwrap();
@@ -150,8 +150,8 @@ fn what_is_more_than_its_fd_is_copied_through_its_own_functions() {
 #[test]
 fn a_copy_that_is_put_aside_loses_nothing() {
     run(|handle| async move {
-        let (from, mut feeder) = tcp(&handle);
-        let (to, mut sink) = tcp(&handle);
+        let (from, mut feeder) = tcp();
+        let (to, mut sink) = tcp();
         let feeder = thread::spawn(move || feeder.write_all(&pattern(MANY)).unwrap());
         let mut copying = Copying::new();
         // Until nobody takes any more: something is held then.
@@ -185,8 +185,8 @@ fn a_copy_that_is_put_aside_loses_nothing() {
 #[test]
 fn an_ended_copy_still_writes_what_it_holds() {
     run(|handle| async move {
-        let (from, feeder) = unix(&handle);
-        let (to, sink) = unix(&handle);
+        let (from, feeder) = unix();
+        let (to, sink) = unix();
         feeder.set_nonblocking(true).unwrap();
         let fill = |cx: &mut Context<'_>, copying: &mut Copying| {
             while (&feeder).write(&[7; 4096]).is_ok() {}
@@ -214,9 +214,9 @@ fn an_ended_copy_still_writes_what_it_holds() {
 
 #[test]
 fn a_copy_whose_reader_is_gone_is_a_broken_pipe() {
-    run(|handle| async move {
-        let (from, feeder) = unix(&handle);
-        let (reader, to) = pipe(&handle).unwrap();
+    run(|_| async move {
+        let (from, feeder) = unix();
+        let (reader, to) = pipe().unwrap();
         drop(reader);
         (&feeder).write_all(b"hello").unwrap();
         let error = copy(&from, &to).await.unwrap_err();
@@ -226,9 +226,9 @@ fn a_copy_whose_reader_is_gone_is_a_broken_pipe() {
 
 #[test]
 fn a_relay_passes_on_both_ends_one_after_the_other() {
-    run(|handle| async move {
-        let (first, client) = tcp(&handle);
-        let (second, server) = tcp(&handle);
+    run(|_| async move {
+        let (first, client) = tcp();
+        let (second, server) = tcp();
         let client = thread::spawn(move || {
             (&client).write_all(b"question").unwrap();
             client.shutdown(std::net::Shutdown::Write).unwrap();
@@ -248,9 +248,9 @@ fn a_relay_passes_on_both_ends_one_after_the_other() {
 
 #[test]
 fn a_relay_moves_many_bytes_both_ways_at_once() {
-    run(|handle| async move {
-        let (first, client) = tcp(&handle);
-        let (second, server) = tcp(&handle);
+    run(|_| async move {
+        let (first, client) = tcp();
+        let (second, server) = tcp();
         let ends = [client, server].map(|end| {
             let writing = end.try_clone().unwrap();
             thread::spawn(move || {
@@ -272,12 +272,12 @@ fn a_relay_moves_many_bytes_both_ways_at_once() {
 
 #[test]
 fn a_side_that_answers_and_closes_before_it_has_heard_all_is_heard_out() {
-    run(|handle| async move {
-        let (first, client) = tcp(&handle);
+    run(|_| async move {
+        let (first, client) = tcp();
         let (inside, mut stdin) = io::pipe().map(|(r, w)| (w, r)).unwrap();
-        let to = oneloop::net::PipeWriter::from_fd(&handle, inside.into()).unwrap();
+        let to = oneloop::net::PipeWriter::from_fd(inside.into()).unwrap();
         let (from, mut stdout) = io::pipe().unwrap();
-        let from = PipeReader::from_fd(&handle, from.into()).unwrap();
+        let from = PipeReader::from_fd(from.into()).unwrap();
         let (tell, has_heard) = mpsc::channel();
         let client = thread::spawn(move || {
             let writing = client.try_clone().unwrap();
@@ -314,9 +314,9 @@ fn a_side_that_answers_and_closes_before_it_has_heard_all_is_heard_out() {
 
 #[test]
 fn a_reset_ends_both_ways_and_says_whose_it_was() {
-    run(|handle| async move {
-        let (first, client) = tcp(&handle);
-        let (second, server) = tcp(&handle);
+    run(|_| async move {
+        let (first, client) = tcp();
+        let (second, server) = tcp();
         let zero = Some(std::time::Duration::ZERO);
         rustix::net::sockopt::set_socket_linger(&server, zero).unwrap();
         drop(server);
@@ -339,9 +339,9 @@ fn file_of(bytes: usize) -> File {
 
 #[test]
 fn a_part_of_a_file_is_sent() {
-    run(|handle| async move {
+    run(|_| async move {
         let file = file_of(MANY);
-        let (to, mut sink) = tcp(&handle);
+        let (to, mut sink) = tcp();
         let sink = thread::spawn(move || {
             let mut heard = Vec::new();
             sink.read_to_end(&mut heard).unwrap();
@@ -358,9 +358,9 @@ fn a_part_of_a_file_is_sent() {
 
 #[test]
 fn a_file_that_shrinks_meanwhile_ends_early_and_that_is_told() {
-    run(|handle| async move {
+    run(|_| async move {
         let file = file_of(MANY);
-        let (to, mut sink) = tcp(&handle);
+        let (to, mut sink) = tcp();
         let mut sending = SendingFile::new(0..MANY as u64);
         // Nobody reads yet, so it gets stuck; then the rest goes away.
         let stuck = poll_fn(|cx| match sending.poll(cx, &file, &to) {
@@ -385,8 +385,8 @@ fn a_file_that_shrinks_meanwhile_ends_early_and_that_is_told() {
 
 #[test]
 fn a_file_that_the_kernel_does_not_send_is_read() {
-    run(|handle| async move {
-        let (a, b) = UnixStream::pair(&handle).unwrap();
+    run(|_| async move {
+        let (a, b) = UnixStream::pair().unwrap();
         // A file in /proc has no pages; whether sendfile takes it depends on the kernel.
         let file = File::open("/proc/self/comm").unwrap();
         let whole = std::fs::read("/proc/self/comm").unwrap();
@@ -400,7 +400,7 @@ fn a_file_that_the_kernel_does_not_send_is_read() {
 #[test]
 fn a_copy_that_is_dropped_keeps_the_loop_alive_no_longer() {
     let mut event_loop = EventLoop::new().unwrap();
-    let (a, b) = UnixStream::pair(&event_loop.handle()).unwrap();
+    let (a, b) = event_loop.enter(UnixStream::pair).unwrap();
     {
         let mut pending = std::pin::pin!(copy(&a, &b));
         let waker = std::task::Waker::noop();

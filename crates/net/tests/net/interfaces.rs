@@ -1,6 +1,6 @@
 //! Link-local IPv6 addresses, which name an interface: wherever an address goes, its scope goes with it.
 
-use oneloop::net::{Addr, ConnectOptions, ListenOptions, TcpListener, TcpStream, ToTarget};
+use oneloop::net::{Addr, ConnectOptions, TcpListener, TcpStream, ToTarget};
 use oneloop::{EventLoop, aio, callback, green};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::cell::RefCell;
@@ -222,12 +222,11 @@ fn callback_datagrams_are_answered_by_what_is_told_of_their_sender() {
 fn addresses_of_the_net_crate_keep_the_scope() {
     within(|| {
         let mut event_loop = EventLoop::new().unwrap();
-        let handle = event_loop.handle();
         event_loop.block_on(async {
-            let addr = "[fe80::1%1]:0".parse().unwrap();
-            let listener = TcpListener::bind(&handle, addr, ListenOptions::default()).unwrap();
+            let addr: SocketAddr = "[fe80::1%1]:0".parse().unwrap();
+            let listener = TcpListener::bind(addr).unwrap();
             let addr = listener.local_addr().unwrap();
-            let client = TcpStream::connect(&handle, [addr, addr]).await.unwrap();
+            let client = TcpStream::connect([addr, addr]).await.unwrap();
             let (_, peer) = poll_fn(|cx| listener.poll_accept(cx)).await.unwrap();
             assert_eq!(peer, client.local_addr().unwrap());
             assert_eq!(scope_of(peer), LO);

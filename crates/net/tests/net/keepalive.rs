@@ -37,7 +37,7 @@ fn settings(socket: impl AsFd) -> (Option<(Duration, Duration, u32)>, u32) {
 
 #[test]
 fn accepted_connections_have_what_their_listener_was_given() {
-    run(|handle| async move {
+    run(|_| async move {
         for (nodelay, keepalive, has) in [
             (true, None, (None, 0)),
             (
@@ -56,7 +56,7 @@ fn accepted_connections_have_what_their_listener_was_given() {
                 keepalive,
                 ..ListenOptions::default()
             };
-            let listener = TcpListener::bind(&handle, any(), options).unwrap();
+            let listener = TcpListener::bind_with(any(), options).unwrap();
             let addr = listener.local_addr().unwrap();
             let _client = std::net::TcpStream::connect(addr).unwrap();
             let (socket, _) = poll_fn(|cx| listener.poll_accept(cx)).await.unwrap();
@@ -68,7 +68,7 @@ fn accepted_connections_have_what_their_listener_was_given() {
 
 #[test]
 fn connections_have_what_their_connect_was_given_and_can_be_changed() {
-    run(|handle| async move {
+    run(|_| async move {
         let listener = std::net::TcpListener::bind(any()).unwrap();
         let addr = listener.local_addr().unwrap();
         let options = ConnectOptions {
@@ -76,9 +76,7 @@ fn connections_have_what_their_connect_was_given_and_can_be_changed() {
             ..ConnectOptions::default()
         };
         for addrs in [vec![addr], vec![addr, addr]] {
-            let stream = TcpStream::connect_with(&handle, addrs, options)
-                .await
-                .unwrap();
+            let stream = TcpStream::connect_with(addrs, options).await.unwrap();
             assert_eq!(settings(stream.socket()), (Some((9 * S, S, 2)), 11_000));
             stream.set_keepalive(Some(Keepalive::default())).unwrap();
             assert_eq!(
@@ -93,10 +91,10 @@ fn connections_have_what_their_connect_was_given_and_can_be_changed() {
 
 #[test]
 fn what_the_kernel_does_not_take_is_an_error() {
-    run(|handle| async move {
+    run(|_| async move {
         let listener = std::net::TcpListener::bind(any()).unwrap();
         let addr = listener.local_addr().unwrap();
-        let stream = TcpStream::connect(&handle, addr).await.unwrap();
+        let stream = TcpStream::connect(addr).await.unwrap();
         for wrong in [
             Keepalive::new(Duration::MAX, S, 1),
             Keepalive::new(S, 40_000 * S, 1),
@@ -104,7 +102,7 @@ fn what_the_kernel_does_not_take_is_an_error() {
         ] {
             assert!(stream.set_keepalive(Some(wrong)).is_err(), "{wrong:?}");
         }
-        let (unix, _peer) = UnixStream::pair(&handle).unwrap();
+        let (unix, _peer) = UnixStream::pair().unwrap();
         assert!(
             unix.socket()
                 .set_keepalive(Some(Keepalive::default()))

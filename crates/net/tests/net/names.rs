@@ -130,9 +130,8 @@ fn names_that_nobody_resolves_delay_no_file_and_no_timer() {
         let handle = Handle::current();
         let threads = PoolOptions::default().dns_threads_max;
         let look_up = |number| {
-            let handle = handle.clone();
             let name = format!("slow-{number}.test");
-            spawn(async move { net::resolve(&handle, &name, 80).await })
+            spawn(async move { net::resolve(&name, 80).await })
         };
         // Every thread for names hangs, and another name waits behind them.
         let slow: Vec<_> = (0..=threads).map(look_up).collect();
@@ -151,12 +150,12 @@ fn names_that_nobody_resolves_delay_no_file_and_no_timer() {
         assert!(took < 2000 * MS, "a look-up takes 30 s here: {took:?}");
 
         // An address needs none of them, and a time-out does not wait for them.
-        net::resolve(&handle, "127.0.0.1", 80).await.unwrap();
+        net::resolve("127.0.0.1", 80).await.unwrap();
         let soon = ResolveOptions {
             timeout: Some(20 * MS),
             ..ResolveOptions::default()
         };
-        let error = net::resolve_with(&handle, "slow-0.test", 80, soon).await;
+        let error = net::resolve_with("slow-0.test", 80, soon).await;
         let error = error.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         let text = "cannot look up 'slow-0.test': no answer within 20ms";
@@ -180,8 +179,7 @@ fn a_name_of_two_families_is_connected_to_where_somebody_listens() {
     block_on(async {
         let asked = Rc::<RefCell<BTreeSet<String>>>::default();
         serve_names("two.", asked);
-        let handle = Handle::current();
-        let addrs = net::resolve(&handle, "two.test", 80).await.unwrap();
+        let addrs = net::resolve("two.test", 80).await.unwrap();
         let both = ["[::1]:80", "127.0.0.1:80"].map(|addr| addr.parse().unwrap());
         assert_eq!(addrs, both, "IPv6 comes first");
 

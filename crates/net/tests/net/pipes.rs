@@ -3,7 +3,7 @@
 use oneloop::aio::{self, PipeReader, PipeWriter, pipe, spawn, timeout, yield_now};
 use oneloop::callback::stream::{ReadStream, WriteStream, event};
 use oneloop::callback::{self, Outcome, fs};
-use oneloop::{EventLoop, Handle, Options, green, net};
+use oneloop::{EventLoop, Options, green, net};
 use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -208,9 +208,8 @@ fn packets_stay_apart_and_none_is_left_behind() {
     block_on(async {
         let flags = PipeFlags::DIRECT | PipeFlags::NONBLOCK | PipeFlags::CLOEXEC;
         let (reader, writer) = pipe_with(flags).unwrap();
-        let handle = Handle::current();
-        let reader: PipeReader = net::PipeReader::from_fd(&handle, reader).unwrap().into();
-        let writer: PipeWriter = net::PipeWriter::from_fd(&handle, writer).unwrap().into();
+        let reader = PipeReader::from_fd(reader).unwrap();
+        let writer = PipeWriter::from_fd(writer).unwrap();
         for packet in ["one", "two", "three"] {
             writer.write(packet.as_bytes()).await.unwrap();
         }
@@ -227,10 +226,8 @@ fn packets_stay_apart_and_none_is_left_behind() {
 fn a_shared_fd_is_read_and_written_without_being_made_non_blocking() {
     block_on(async {
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).unwrap();
-        let handle = Handle::current();
-        let ours = net::PipeReader::from_shared_fd(&handle, &reader).unwrap();
-        let to_it = net::PipeWriter::from_shared_fd(&handle, &writer).unwrap();
-        let (ours, to_it) = (PipeReader::from(ours), PipeWriter::from(to_it));
+        let ours = PipeReader::from_shared_fd(&reader).unwrap();
+        let to_it = PipeWriter::from_shared_fd(&writer).unwrap();
         for fd in [&reader, &writer] {
             assert!(!fcntl_getfl(fd).unwrap().contains(OFlags::NONBLOCK));
         }
@@ -247,8 +244,7 @@ fn a_shared_fd_is_read_and_written_without_being_made_non_blocking() {
 #[test]
 fn only_ends_of_pipes_and_devices_that_wait_are_taken_on() {
     block_on(async {
-        let handle = Handle::current();
-        let take_on = |fd| net::PipeReader::from_fd(&handle, fd).unwrap_err();
+        let take_on = |fd| PipeReader::from_fd(fd).unwrap_err();
         let file = take_on(tempfile::tempfile().unwrap().into());
         assert_eq!(file.kind(), ErrorKind::InvalidInput);
         let (socket, _peer) = std::os::unix::net::UnixStream::pair().unwrap();
@@ -643,8 +639,8 @@ fn any_fd_is_a_stream_with_its_own_bytes() {
     let [first, second] = files;
     let more = first.try_clone().unwrap();
     block_on(async {
-        let input = |fd| aio::Stdin::from(net::Input::from_fd(&Handle::current(), fd).unwrap());
-        let output = |fd| aio::Stdout::from(net::Output::from_fd(&Handle::current(), fd).unwrap());
+        let input = |fd| net::Input::from_fd(fd).unwrap();
+        let output = |fd| net::Output::from_fd(fd).unwrap();
         let (one, other) = (input(first.into()), input(second.into()));
         // Both threads are at it before either is asked again.
         let (one, other) = futures_lite::future::zip(one.read_chunk(), other.read_chunk()).await;

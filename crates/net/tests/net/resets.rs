@@ -17,10 +17,10 @@ use std::time::Duration;
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// One end on the loop, the other outside.
-fn tcp(handle: &Handle) -> (Socket, std::net::TcpStream) {
+fn tcp() -> (Socket, std::net::TcpStream) {
     let (inside, outside) = tcp_pair();
     inside.set_nonblocking(true).unwrap();
-    (Socket::from_fd(handle, inside.into()).unwrap(), outside)
+    (Socket::from_fd(inside.into()).unwrap(), outside)
 }
 
 fn tcp_pair() -> (std::net::TcpStream, std::net::TcpStream) {
@@ -75,8 +75,8 @@ fn is_reset(error: &io::Error) -> bool {
 #[test]
 fn a_copy_whose_target_takes_nothing_hears_that_its_source_was_reset() {
     run(|handle| async move {
-        let (from, feeder) = tcp(&handle);
-        let (to, _sink) = tcp(&handle);
+        let (from, feeder) = tcp();
+        let (to, _sink) = tcp();
         feeder.set_nonblocking(true).unwrap();
         let mut copying = Copying::new();
         let mut poll = |cx: &mut Context<'_>| copying.poll(cx, &from, &to);
@@ -93,8 +93,8 @@ fn a_copy_whose_target_takes_nothing_hears_that_its_source_was_reset() {
 #[test]
 fn a_copy_into_a_full_pipe_hears_that_its_source_was_reset() {
     run(|handle| async move {
-        let (from, feeder) = tcp(&handle);
-        let (_reader, to) = pipe(&handle).unwrap();
+        let (from, feeder) = tcp();
+        let (_reader, to) = pipe().unwrap();
         feeder.set_nonblocking(true).unwrap();
         let mut copy = pin!(copy(&from, &to));
         poll_until_blocked(&handle, &feeder, |cx| copy.as_mut().poll(cx)).await;
@@ -106,15 +106,15 @@ fn a_copy_into_a_full_pipe_hears_that_its_source_was_reset() {
 #[test]
 fn a_copy_that_waits_for_bytes_hears_that_its_target_is_gone() {
     run(|handle| async move {
-        let (from, _feeder) = tcp(&handle);
-        let (to, sink) = tcp(&handle);
+        let (from, _feeder) = tcp();
+        let (to, sink) = tcp();
         let mut copying = pin!(copy(&from, &to));
         let waits = handle.timeout(Duration::from_millis(5), copying.as_mut());
         assert!(waits.await.is_err());
         reset(sink);
         assert!(is_reset(&soon(&handle, copying).await.unwrap_err()));
 
-        let (to, sink) = UnixStream::pair(&handle).unwrap();
+        let (to, sink) = UnixStream::pair().unwrap();
         let mut copying = pin!(copy(&from, &to));
         let waits = handle.timeout(Duration::from_millis(5), copying.as_mut());
         assert!(waits.await.is_err());
@@ -127,8 +127,8 @@ fn a_copy_that_waits_for_bytes_hears_that_its_target_is_gone() {
 #[test]
 fn what_a_unix_peer_sent_before_it_closed_is_copied_to_its_last_byte() {
     run(|handle| async move {
-        let (from, feeder) = UnixStream::pair(&handle).unwrap();
-        let (to, sink) = UnixStream::pair(&handle).unwrap();
+        let (from, feeder) = UnixStream::pair().unwrap();
+        let (to, sink) = UnixStream::pair().unwrap();
         let fill = |socket: &UnixStream| {
             let piece = [7; 4096];
             let mut taken = 0;
@@ -163,8 +163,8 @@ fn what_a_unix_peer_sent_before_it_closed_is_copied_to_its_last_byte() {
 fn a_relay_hears_of_a_reset_by_a_side_from_which_it_does_not_read() {
     for (is_second, has_ended) in [(false, false), (true, false), (false, true), (true, true)] {
         run(|handle| async move {
-            let (first, client) = tcp(&handle);
-            let (second, server) = tcp(&handle);
+            let (first, client) = tcp();
+            let (second, server) = tcp();
             let (resetting, other) = if is_second {
                 (server, client)
             } else {
@@ -198,8 +198,8 @@ fn a_relay_hears_of_a_reset_by_a_side_from_which_it_does_not_read() {
 #[test]
 fn a_relay_as_a_future_hears_of_it_too() {
     run(|handle| async move {
-        let (first, client) = tcp(&handle);
-        let (second, _server) = tcp(&handle);
+        let (first, client) = tcp();
+        let (second, _server) = tcp();
         client.set_nonblocking(true).unwrap();
         let mut relay = pin!(relay(&first, &second));
         poll_until_blocked(&handle, &client, |cx| relay.as_mut().poll(cx)).await;
@@ -254,10 +254,9 @@ fn a_callback_pipe_whose_target_takes_nothing_hears_that_its_source_was_reset() 
     let (target, _sink) = tcp_pair();
     callback::run(move || {
         let (inside, outside) = tcp_pair();
-        let handle = Handle::current();
         let on_loop = |stream: std::net::TcpStream| {
             stream.set_nonblocking(true).unwrap();
-            let socket = Socket::from_fd(&handle, stream.into()).unwrap();
+            let socket = Socket::from_fd(stream.into()).unwrap();
             callback::net::Socket::from_connected(socket, Default::default())
         };
         let (source, target) = (on_loop(inside), on_loop(target));
@@ -303,7 +302,7 @@ fn a_callback_pipe_whose_target_takes_nothing_hears_that_its_source_was_reset() 
 fn a_watch_is_silent_while_bytes_come_and_keeps_no_loop_alive() {
     let mut event_loop = EventLoop::new().unwrap();
     let handle = event_loop.handle();
-    let (socket, mut peer) = tcp(&handle);
+    let (socket, mut peer) = event_loop.enter(tcp);
     let polls = Rc::new(Cell::new(0));
     let counted = Rc::clone(&polls);
     let watching = handle.spawn(poll_fn(move |cx| {
@@ -330,7 +329,7 @@ fn a_watch_is_silent_while_bytes_come_and_keeps_no_loop_alive() {
 #[test]
 fn a_watch_takes_no_other_tasks_wait() {
     run(|handle| async move {
-        let (socket, mut peer) = tcp(&handle);
+        let (socket, mut peer) = tcp();
         let socket = Rc::new(socket);
         let reads = Rc::clone(&socket);
         let read = handle.spawn(poll_fn(move |cx| reads.poll_read_chunk(cx, 64)));

@@ -449,8 +449,7 @@ fn is_raw(fd: impl AsFd) -> bool {
 fn a_terminal_is_read_line_by_line_and_in_raw_mode_key_by_key() {
     let (mut master, slave) = terminal();
     let mut event_loop = EventLoop::new().unwrap();
-    let handle = event_loop.handle();
-    let tty = Tty::from_shared_fd(&handle, &slave).unwrap();
+    let tty = event_loop.enter(|| Tty::from_shared_fd(&slave)).unwrap();
     assert!(is_tty(&slave) && !is_tty(tempfile::tempfile().unwrap()));
     event_loop.block_on(async {
         let mut buf = [0; 100];
@@ -549,10 +548,9 @@ fn a_terminal_says_how_large_it_is() {
     assert_eq!((size.columns, size.rows), (132, 50));
     assert!(net::window_size(tempfile::tempfile().unwrap()).is_err());
     let mut event_loop = EventLoop::new().unwrap();
-    let handle = event_loop.handle();
-    let tty = Tty::from_shared_fd(&handle, &slave).unwrap();
+    let tty = event_loop.enter(|| Tty::from_shared_fd(&slave)).unwrap();
     assert_eq!(tty.window_size().unwrap(), size);
     let file = tempfile::tempfile().unwrap();
-    assert!(Tty::from_shared_fd(&handle, &file).is_err());
+    assert!(event_loop.enter(|| Tty::from_shared_fd(&file)).is_err());
     event_loop.block_on(async {});
 }

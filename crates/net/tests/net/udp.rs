@@ -185,7 +185,7 @@ fn what_cannot_be_sent_is_the_kernels_error() {
         let error = socket.connect(everybody).unwrap_err();
         assert_eq!(errno(&error), Some(Errno::ACCESS));
         socket.set_broadcast(true).unwrap();
-        assert!(rustix::net::sockopt::socket_broadcast(&*socket).unwrap());
+        assert!(rustix::net::sockopt::socket_broadcast(&socket).unwrap());
         let taken = UdpSocket::bind(addr).unwrap_err();
         assert_eq!(errno(&taken), Some(Errno::ADDRINUSE));
     });
@@ -251,7 +251,7 @@ fn a_socket_with_options_of_its_own_can_be_taken_over() {
     block_on(async {
         let std = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         std.set_nonblocking(true).unwrap();
-        let socket = net::UdpSocket::from_fd(&Handle::current(), std.into()).unwrap();
+        let socket = net::UdpSocket::from_fd(std.into()).unwrap();
         let addr = socket.local_addr().unwrap();
         bind().send_to(b"hello", addr).await.unwrap();
         let mut buf = [0; 8];
@@ -529,7 +529,7 @@ fn a_joined_datagram_that_does_not_fit_says_so() {
 fn what_else_a_socket_is_asked_to_tell_does_not_disturb_its_datagrams() {
     block_on(async {
         let (a, b) = pair();
-        rustix::net::sockopt::set_ip_recvtos(&*b, true).unwrap();
+        rustix::net::sockopt::set_ip_recvtos(&b, true).unwrap();
         let mut batch = RecvBatch::new(4, 1 << 16);
         a.send(b"plain").await.unwrap();
         assert_eq!(b.recv_batch(&mut batch).await.unwrap(), 1);
@@ -558,7 +558,7 @@ fn a_socket_is_bound_with_its_options() {
         // socket(7): the kernel doubles it.
         assert_eq!(first.recv_buffer_bytes().unwrap(), 128 << 10);
         assert_eq!(first.send_buffer_bytes().unwrap(), 64 << 10);
-        assert!(rustix::net::sockopt::socket_broadcast(&*first).unwrap());
+        assert!(rustix::net::sockopt::socket_broadcast(&first).unwrap());
         first.set_recv_buffer_bytes(16 << 10).unwrap();
         assert_eq!(first.recv_buffer_bytes().unwrap(), 32 << 10);
         let error = UdpSocket::bind(first.local_addr().unwrap()).unwrap_err();
@@ -591,15 +591,15 @@ fn times_to_live_and_kinds_of_service_are_those_of_the_sockets_family() {
         let v4 = bind();
         v4.set_ttl(7).unwrap();
         v4.set_tos(0x28).unwrap();
-        assert_eq!((ip_ttl(&*v4).unwrap(), ip_tos(&*v4).unwrap()), (7, 0x28));
+        assert_eq!((ip_ttl(&v4).unwrap(), ip_tos(&v4).unwrap()), (7, 0x28));
         assert_eq!(errno(&v4.set_ttl(256).unwrap_err()), Some(Errno::INVAL));
         let Ok(v6) = UdpSocket::bind("[::1]:0") else {
             return eprintln!("skipped: this machine has no IPv6");
         };
         v6.set_ttl(9).unwrap();
         v6.set_tos(0x10).unwrap();
-        assert_eq!(ipv6_unicast_hops(&*v6).unwrap(), 9);
-        assert_eq!(ipv6_tclass(&*v6).unwrap(), 0x10);
+        assert_eq!(ipv6_unicast_hops(&v6).unwrap(), 9);
+        assert_eq!(ipv6_tclass(&v6).unwrap(), 0x10);
         assert_eq!(errno(&v6.set_ttl(256).unwrap_err()), Some(Errno::INVAL));
     });
 }
@@ -676,14 +676,14 @@ fn multicast_is_heard_on_this_machine_unless_it_is_switched_off() {
     block_on(async {
         // On loopback itself it is heard all the same, so this asks the kernel what is set.
         let v4 = bind();
-        assert!(ip_multicast_loop(&*v4).unwrap());
+        assert!(ip_multicast_loop(&v4).unwrap());
         v4.set_multicast_loop(false).unwrap();
-        assert!(!ip_multicast_loop(&*v4).unwrap());
+        assert!(!ip_multicast_loop(&v4).unwrap());
         let Ok(v6) = UdpSocket::bind("[::1]:0") else {
             return eprintln!("skipped: this machine has no IPv6");
         };
         v6.set_multicast_loop(false).unwrap();
-        assert!(!ipv6_multicast_loop(&*v6).unwrap());
+        assert!(!ipv6_multicast_loop(&v6).unwrap());
     });
 }
 

@@ -5,7 +5,7 @@ use oneloop::aio::{Outgoing, PipeWriter, RecvBatch, UdpSocket, block_on, sleep};
 use oneloop::callback::{self, child_process};
 use oneloop::net::{Input, Output, ReadHalf, WriteHalf, copy, send_file};
 use oneloop::process::{Command, Stdio};
-use oneloop::{EventLoop, Handle, fs, green, net};
+use oneloop::{EventLoop, fs, green, net};
 use rustix::fs::{CWD, Mode, mkfifoat};
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use std::cell::Cell;
@@ -88,8 +88,7 @@ fn has_traced(output: &process::Output) -> bool {
 /// A connection over TCP, the one end of it on a loop.
 async fn connection() -> (net::TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let handle = Handle::current();
-    let stream = net::TcpStream::connect(&handle, listener.local_addr().unwrap());
+    let stream = net::TcpStream::connect(listener.local_addr().unwrap());
     (stream.await.unwrap(), listener.accept().unwrap().0)
 }
 
@@ -149,10 +148,10 @@ fn a_terminal_is_read_and_written() {
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
     let mut slave = File::from(ioctl_tiocgptpeer(&master, flags).unwrap());
     let mut event_loop = EventLoop::new().unwrap();
-    let handle = event_loop.handle();
     // A master cannot be opened anew, so it stays as it is.
-    let output = Output::from_fd(&handle, master.try_clone().unwrap()).unwrap();
-    let input = Input::from_fd(&handle, master).unwrap();
+    let duplicate = master.try_clone().unwrap();
+    let output = event_loop.enter(|| Output::from_fd(duplicate)).unwrap();
+    let input = event_loop.enter(|| Input::from_fd(master)).unwrap();
     event_loop.block_on(async {
         let shown = thread::spawn(move || {
             slave.write_all(b"shown\n").unwrap();

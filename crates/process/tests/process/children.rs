@@ -1,7 +1,7 @@
 //! Child processes: all they print is there, none is left a zombie, and whoever gives up leaves the rest as it
 //! was. What the styles share is one table of scenarios.
 
-use oneloop::aio::{PipeReader, PipeWriter, block_on, spawn, timeout, yield_now};
+use oneloop::aio::{block_on, spawn, timeout, yield_now};
 use oneloop::callback::{self, child_process};
 use oneloop::process::{Child, Command, KilledFor, Output, Stdio};
 use oneloop::{EventLoop, green};
@@ -413,7 +413,7 @@ fn a_killed_child_says_by_which_signal_and_one_that_has_ended_is_not_hit() {
 
 /// The number that a script prints first.
 async fn read_number(child: &mut Child) -> u32 {
-    let stdout = PipeReader::from(child.stdout.take().unwrap());
+    let stdout = child.stdout.take().unwrap();
     let line = stdout.read_chunk().await.unwrap().expect("it prints");
     String::from_utf8_lossy(&line).trim().parse().unwrap()
 }
@@ -450,8 +450,8 @@ fn a_dropped_child_runs_on_and_is_reaped_by_the_loop() {
         let mut command = Command::new("cat");
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        let stdin = PipeWriter::from(child.stdin.take().unwrap());
-        let stdout = PipeReader::from(child.stdout.take().unwrap());
+        let stdin = child.stdin.take().unwrap();
+        let stdout = child.stdout.take().unwrap();
         let process = child.process().clone();
         drop(child);
         stdin.write_all(b"still there").await.unwrap();
@@ -563,7 +563,7 @@ fn a_child_that_closes_its_output_early_is_still_waited_for() {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let stdout = PipeReader::from(child.stdout.take().unwrap());
+        let stdout = child.stdout.take().unwrap();
         assert!(stdout.read_chunk().await.unwrap().is_none());
         assert_eq!(child.try_wait().unwrap(), None);
         let output = child.communicate("line\n").await.unwrap();

@@ -1,0 +1,121 @@
+//! The names under which byte streams have the operations of their halves: as methods of their own,
+//! and as the traits of futures-io.
+//!
+//! [`ReadHalf`] and [`WriteHalf`] define each operation. The macros repeat their names, so that
+//! `stream.read_chunk().await` needs no trait in scope. futures-io's traits cannot be implemented
+//! for every [`ReadHalf`] at once: Rust forbids that for a foreign trait.
+
+use crate::buffer::Chunk;
+use crate::pipe::{PipeReader, PipeWriter};
+use crate::socket::Socket;
+use crate::stdio::{Input, Output};
+use crate::stream::{ReadHalf, WriteHalf};
+use crate::tcp::TcpStream;
+use crate::tty::Tty;
+use crate::unix::UnixStream;
+use futures_io::{AsyncRead, AsyncWrite};
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+macro_rules! reads {
+    ($($stream:ty),+) => { $(
+        impl $stream {
+            /// Reads into a buffer; 0 bytes are the end. Cancel safe: see [`ReadHalf::read`].
+            ///
+            /// # Errors
+            /// As [`ReadHalf::poll_read`].
+            #[inline]
+            pub fn read(&self, buf: &mut [u8]) -> impl Future<Output = io::Result<usize>> {
+                ReadHalf::read(self, buf)
+            }
+
+            /// Reads into a pooled buffer; `None` is the end. Cancel safe: see
+            /// [`ReadHalf::read_chunk`].
+            ///
+            /// # Errors
+            /// As [`ReadHalf::poll_read`].
+            #[inline]
+            pub fn read_chunk(&self) -> impl Future<Output = io::Result<Option<Chunk>>> {
+                ReadHalf::read_chunk(self)
+            }
+        }
+
+        /// A wait that was begun by such a library and given up keeps the loop alive until the
+        /// stream is dropped, as these traits have no call that ends a wait.
+        impl AsyncRead for $stream {
+            fn poll_read(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                buf: &mut [u8],
+            ) -> Poll<io::Result<usize>> {
+                ReadHalf::poll_read(&*self, cx, buf)
+            }
+        }
+    )+ };
+}
+
+macro_rules! writes {
+    ($($stream:ty),+) => { $(
+        impl $stream {
+            /// Writes as much as the kernel takes, at least one byte. Cancel safe: see
+            /// [`WriteHalf::write`].
+            ///
+            /// # Errors
+            /// As [`WriteHalf::poll_write`].
+            #[inline]
+            pub fn write(&self, buf: &[u8]) -> impl Future<Output = io::Result<usize>> {
+                WriteHalf::write(self, buf)
+            }
+
+            /// Writes all bytes. Not cancel safe: see [`WriteHalf::write_all`].
+            ///
+            /// # Errors
+            /// As [`WriteHalf::poll_write`].
+            #[inline]
+            pub fn write_all(&self, buf: &[u8]) -> impl Future<Output = io::Result<()>> {
+                WriteHalf::write_all(self, buf)
+            }
+
+            /// Waits until the kernel has all written bytes. Cancel safe: see [`WriteHalf::flush`].
+            ///
+            /// # Errors
+            /// As [`WriteHalf::poll_flush`].
+            pub fn flush(&self) -> impl Future<Output = io::Result<()>> {
+                WriteHalf::flush(self)
+            }
+        }
+
+        /// Its close sends the end of a connection. The end of a pipe is its drop: see
+        /// [`WriteHalf::end`].
+        impl AsyncWrite for $stream {
+            fn poll_write(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                buf: &[u8],
+            ) -> Poll<io::Result<usize>> {
+                WriteHalf::poll_write(&*self, cx, buf)
+            }
+
+            fn poll_write_vectored(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                bufs: &[IoSlice<'_>],
+            ) -> Poll<io::Result<usize>> {
+                WriteHalf::poll_write_vectored(&*self, cx, bufs)
+            }
+
+            fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                WriteHalf::poll_flush(&*self, cx)
+            }
+
+            fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+                Poll::Ready(self.end())
+            }
+        }
+    )+ };
+}
+
+reads!(Socket, TcpStream, UnixStream, PipeReader, Input, Tty);
+writes!(Socket, TcpStream, UnixStream, PipeWriter, Output, Tty);
