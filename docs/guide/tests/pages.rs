@@ -103,6 +103,38 @@ fn links_between_pages_and_files_lead_somewhere() {
     }
 }
 
+/// The text of every source file of a folder.
+fn sources(folder: &Path) -> String {
+    let paths = fs::read_dir(folder)
+        .unwrap()
+        .map(|file| file.unwrap().path());
+    let text = |path: PathBuf| {
+        if path.is_dir() {
+            sources(&path)
+        } else {
+            read(path)
+        }
+    };
+    paths.map(text).collect()
+}
+
+#[test]
+fn the_page_on_operating_names_every_flag() {
+    let source = sources(&guide().join("../../crates/server/src"));
+    let variables = source.split("env = \"ONELOOP_").skip(1);
+    let flag = |rest: &str| {
+        let name = rest.split('"').next().unwrap();
+        format!("--{}", name.to_lowercase().replace('_', "-"))
+    };
+    let flags: BTreeSet<_> = variables.map(flag).collect();
+    assert!(flags.len() > 15, "{flags:?}");
+    let page = read("src/operating.md");
+    let is_in_table = |flag: &String| page.contains(&format!("| `{flag}"));
+    let missing: Vec<_> = flags.iter().filter(|flag| !is_in_table(flag)).collect();
+    // `--to` is described with the mode that needs it.
+    assert_eq!(missing, ["--to"]);
+}
+
 #[test]
 fn the_index_of_examples_names_each_one() {
     let folder = guide().join("../../crates/oneloop/examples");
