@@ -18,7 +18,7 @@ impl Event for Y {
 struct Failed;
 impl Event for Failed {
     type Args<'a> = &'a str;
-    fn unheard(message: &str) -> Result<(), Thrown> {
+    fn without_listener(message: &str) -> Result<(), Thrown> {
         Err(message.into())
     }
 }

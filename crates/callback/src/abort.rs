@@ -1,30 +1,39 @@
-//! `AbortController` and `AbortSignal`: one way to give up whatever is under way.
+//! `AbortController` and `AbortSignal`: one way to cancel any operation.
 
 use crate::continuation::once;
 use crate::error::Error;
-use crate::runtime::{Runtime, current, try_current};
+use crate::runtime::{Runtime, Timeout, current, try_current};
 use crate::thrown::{Outcome, Thrown};
-use crate::timers::Timeout;
 use oneloop_core::report;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::{Rc, Weak};
 
-type Aborted = Rc<dyn Fn() -> Result<(), Thrown>>;
+/// A listener; the reason is in its signal.
+type AbortListener = Rc<dyn Fn() -> Result<(), Thrown>>;
 
+/// What clones of a signal share.
+///
+/// ```text
+///                 abort, timeout, or the abort of a signal it was made of
+/// not aborted ───────────────────────────────────────────────────────────▶ aborted(reason)
+///                 1. the listeners, in order; then they are dropped
+///                 2. the signals made of this one
+/// ```
 #[derive(Default)]
-struct State {
+struct SignalState {
+    /// None until it is aborted.
     reason: RefCell<Option<Error>>,
-    listeners: RefCell<Vec<(u64, Aborted)>>,
+    listeners: RefCell<Vec<(u64, AbortListener)>>,
     next_id: Cell<u64>,
     /// Signals made of this one, which are aborted with it.
-    dependents: RefCell<Vec<Weak<State>>>,
-    /// What keeps the signals alive of which this one is made.
-    sources: RefCell<Vec<Rc<State>>>,
+    dependents: RefCell<Vec<Weak<SignalState>>>,
+    /// Keeps alive the signals of which this one is made: they only know it weakly.
+    sources: RefCell<Vec<Rc<SignalState>>>,
     timeout: Cell<Option<(Weak<Runtime>, Timeout)>>,
 }
 
-impl Drop for State {
+impl Drop for SignalState {
     fn drop(&mut self) {
         if let Some((runtime, timeout)) = self.timeout.take()
             && let Some(runtime) = runtime.upgrade()
@@ -34,7 +43,7 @@ impl Drop for State {
     }
 }
 
-/// Aborts its signal, and with it all that was given the signal.
+/// Aborts its signal, and with it all operations that were given the signal.
 ///
 /// ```
 /// use oneloop_callback::{AbortController, run, timers};
@@ -56,12 +65,12 @@ pub struct AbortController {
 }
 
 impl AbortController {
-    /// One that has not aborted anything.
+    /// A controller that has not aborted its signal.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// What to give to those who are to be aborted.
+    /// The signal, to be passed to operations.
     pub fn signal(&self) -> &AbortSignal {
         &self.signal
     }
@@ -71,16 +80,16 @@ impl AbortController {
         self.abort_with(default_reason());
     }
 
-    /// Aborts for a reason. Without effect if it has aborted before.
+    /// Aborts for a reason. Without effect if the signal was aborted before.
     pub fn abort_with(&self, reason: impl Into<Error>) {
         self.signal.state.abort(&reason.into());
     }
 }
 
-/// Tells that something is to be given up. Clones are the same signal.
+/// Cancels the operations that were given it, once it is aborted. Clones are the same signal.
 #[derive(Clone, Default)]
 pub struct AbortSignal {
-    state: Rc<State>,
+    state: Rc<SignalState>,
 }
 
 /// Names a listener of an [`AbortSignal`].
@@ -94,20 +103,21 @@ impl fmt::Debug for AbortSignal {
 }
 
 impl AbortSignal {
-    /// One that is aborted already.
+    /// A signal that is aborted already.
     pub fn aborted() -> Self {
         let signal = AbortSignal::default();
         signal.state.abort(&default_reason());
         signal
     }
 
-    /// One that is aborted after so many milliseconds, which does not keep the program alive.
+    /// A signal that is aborted after `ms` milliseconds. It does not keep the program alive.
     ///
     /// # Panics
     /// Outside of [`run`](crate::run).
     #[track_caller]
     pub fn timeout(ms: impl Into<f64>) -> Self {
         let signal = AbortSignal::default();
+        // The timer knows the signal only weakly: a signal that is dropped clears its timer.
         let state = Rc::downgrade(&signal.state);
         let abort = move || {
             if let Some(state) = state.upgrade() {
@@ -123,7 +133,7 @@ impl AbortSignal {
         signal
     }
 
-    /// One that is aborted with the first of these.
+    /// A signal that is aborted with the first of these.
     pub fn any<'a>(signals: impl IntoIterator<Item = &'a AbortSignal>) -> Self {
         let any = AbortSignal::default();
         for signal in signals {
@@ -133,6 +143,7 @@ impl AbortSignal {
             }
             let dependent = Rc::downgrade(&any.state);
             let mut dependents = signal.state.dependents.borrow_mut();
+            // One signal of a whole program may outlive many that are made of it.
             dependents.retain(|dependent| dependent.strong_count() > 0);
             dependents.push(dependent);
             drop(dependents);
@@ -149,38 +160,39 @@ impl AbortSignal {
         self.state.reason.borrow().is_some()
     }
 
-    /// Why it was aborted.
+    /// The reason of the abort.
     pub fn reason(&self) -> Option<Error> {
         self.state.reason.borrow().clone()
     }
 
-    /// Gives the reason as an error, once it is aborted: `throwIfAborted`.
+    /// Fails once the signal is aborted: `throwIfAborted`.
     ///
     /// # Errors
-    /// The reason.
+    /// The reason of the abort.
     pub fn check(&self) -> Result<(), Error> {
         self.reason().map_or(Ok(()), Err)
     }
 
-    /// Hears of the abort, on the stack of whoever aborts. What a listener throws does not keep the
-    /// others from hearing: it is uncaught, in the next tick. Without effect on a signal that is
-    /// aborted already.
-    pub fn on_abort<O: Outcome>(&self, hear: impl Fn(Error) -> O + 'static) -> AbortListenerId {
+    /// Calls `f` with the reason when the signal is aborted, on the stack of the code that aborts.
+    /// What a listener throws does not keep the others from being called: it is uncaught, in the
+    /// next tick. Without effect on a signal that is aborted already.
+    pub fn on_abort<O: Outcome>(&self, f: impl Fn(Error) -> O + 'static) -> AbortListenerId {
         let state = Rc::downgrade(&self.state);
         self.state.add(Rc::new(move || {
             let reason = state
                 .upgrade()
                 .and_then(|state| state.reason.borrow().clone());
-            reason.map_or(Ok(()), |reason| hear(reason).into_result())
+            reason.map_or(Ok(()), |reason| f(reason).into_result())
         }))
     }
 
-    /// Takes a listener off.
+    /// Removes a listener.
     pub fn off(&self, id: AbortListenerId) {
         self.state.remove(id.0);
     }
 
-    /// Calls a function when it is aborted; at once, if it is already: then there is no listener.
+    /// Calls a function when the signal is aborted. If it is aborted already, the call is made at
+    /// once, and there is no listener.
     pub(crate) fn call_when_aborted(&self, f: impl Fn() + 'static) -> Option<AbortListenerId> {
         if self.is_aborted() {
             f();
@@ -194,20 +206,20 @@ impl AbortSignal {
     }
 }
 
-impl State {
-    fn add(&self, aborted: Aborted) -> AbortListenerId {
+impl SignalState {
+    fn add(&self, listener: AbortListener) -> AbortListenerId {
         let id = self.next_id.get();
         self.next_id.set(id + 1);
-        self.listeners.borrow_mut().push((id, aborted));
+        self.listeners.borrow_mut().push((id, listener));
         AbortListenerId(id)
     }
 
     fn remove(&self, id: u64) {
         let mut listeners = self.listeners.borrow_mut();
         let index = listeners.iter().position(|(other, _)| *other == id);
-        let gone = index.map(|index| listeners.remove(index));
+        let removed = index.map(|index| listeners.remove(index));
         drop(listeners);
-        drop(gone);
+        drop(removed);
     }
 
     fn is_listening(&self, id: u64) -> bool {
@@ -223,10 +235,11 @@ impl State {
         }
         self.reason.replace(Some(reason.clone()));
         let listeners = self.listeners.borrow().clone();
-        for (id, aborted) in listeners {
-            // As with an EventTarget, who is taken off meanwhile does not hear.
+        for (id, listener) in listeners {
+            // A listener of an EventTarget that is removed during the dispatch is not called,
+            // unlike one of an EventEmitter.
             if self.is_listening(id)
-                && let Err(thrown) = aborted()
+                && let Err(thrown) = listener()
             {
                 throw_soon(thrown);
             }
@@ -240,6 +253,8 @@ impl State {
     }
 }
 
+/// Node throws what a listener of an EventTarget throws in the next tick, so that `abort()`
+/// returns.
 fn throw_soon(thrown: Thrown) {
     match try_current() {
         Some(runtime) => runtime.next_tick(|| Err(thrown)),

@@ -1,6 +1,6 @@
 //! Names and addresses in Node's words: `require('dns')`, as far as the system's resolver goes.
 //!
-//! `dns.resolve` and its like, which ask servers themselves, are not here.
+//! `dns.resolve` and the other functions that query name servers themselves are absent.
 
 use crate::error::Error;
 use crate::runtime::{current, next_tick};
@@ -12,32 +12,32 @@ use std::net::{IpAddr, SocketAddr};
 
 pub use oneloop_net::Family;
 
-/// In which order the addresses of a name come: `dns.lookup`'s `order`.
+/// The order of a name's addresses: `dns.lookup`'s `order`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Order {
-    /// As the resolver gives them.
+    /// The resolver's order.
     #[default]
     Verbatim,
-    /// Those of IPv4 first.
+    /// IPv4 addresses first.
     Ipv4First,
-    /// Those of IPv6 first.
+    /// IPv6 addresses first.
     Ipv6First,
 }
 
 /// How to look up a name: `dns.lookup(hostname, options)`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LookupOptions {
-    /// Addresses of this family only.
+    /// Returns addresses of this family only.
     pub family: Option<Family>,
-    /// In which order they come.
+    /// The order of the addresses.
     pub order: Order,
 }
 
-/// Looks up the first address of a host's name: `dns.lookup`. An IP address is its own, and told in the
-/// next tick.
+/// Looks up the first address of a host's name: `dns.lookup`. An IP address is its own result,
+/// which comes in the next tick.
 ///
-/// The error is `getaddrinfo ENOTFOUND host` when there is no such name, `EAI_AGAIN` when no server
-/// answers; it has the name in [`Error::hostname`].
+/// The error is `getaddrinfo ENOTFOUND host` when there is no such name, and `EAI_AGAIN` when no
+/// server answers; [`Error::hostname`] returns the name.
 ///
 /// ```
 /// use oneloop_callback::{dns, run};
@@ -57,11 +57,11 @@ pub struct LookupOptions {
 pub fn lookup<O: Outcome>(
     host: &str,
     options: LookupOptions,
-    hear: impl FnOnce(Result<IpAddr, Error>) -> O + 'static,
+    callback: impl FnOnce(Result<IpAddr, Error>) -> O + 'static,
 ) {
     match host.parse::<IpAddr>() {
-        Ok(ip) => next_tick(move || hear(Ok(ip))),
-        Err(_) => tell_later(promises::lookup(host.to_owned(), options), hear),
+        Ok(ip) => next_tick(move || callback(Ok(ip))),
+        Err(_) => call_later(promises::lookup(host.to_owned(), options), callback),
     }
 }
 
@@ -73,11 +73,11 @@ pub fn lookup<O: Outcome>(
 pub fn lookup_all<O: Outcome>(
     host: &str,
     options: LookupOptions,
-    hear: impl FnOnce(Result<Vec<IpAddr>, Error>) -> O + 'static,
+    callback: impl FnOnce(Result<Vec<IpAddr>, Error>) -> O + 'static,
 ) {
     match host.parse::<IpAddr>() {
-        Ok(ip) => next_tick(move || hear(Ok(vec![ip]))),
-        Err(_) => tell_later(promises::lookup_all(host.to_owned(), options), hear),
+        Ok(ip) => next_tick(move || callback(Ok(vec![ip]))),
+        Err(_) => call_later(promises::lookup_all(host.to_owned(), options), callback),
     }
 }
 
@@ -89,25 +89,25 @@ pub fn lookup_all<O: Outcome>(
 pub fn lookup_service<O: Outcome>(
     address: IpAddr,
     port: u16,
-    hear: impl FnOnce(Result<(String, String), Error>) -> O + 'static,
+    callback: impl FnOnce(Result<(String, String), Error>) -> O + 'static,
 ) {
-    tell_later(promises::lookup_service(address, port), hear);
+    call_later(promises::lookup_service(address, port), callback);
 }
 
-/// Has the poll tell what a look-up found.
+/// Calls a function with the result of a lookup, in the poll phase.
 #[track_caller]
-fn tell_later<T: 'static, O: Outcome>(
-    found: impl Future<Output = Result<T, Error>> + 'static,
-    hear: impl FnOnce(Result<T, Error>) -> O + 'static,
+fn call_later<T: 'static, O: Outcome>(
+    lookup: impl Future<Output = Result<T, Error>> + 'static,
+    callback: impl FnOnce(Result<T, Error>) -> O + 'static,
 ) {
     let runtime = current();
     runtime.handle.clone().spawn_detached(async move {
-        let found = found.await;
-        runtime.make_callback(|| hear(found).into_result());
+        let found = lookup.await;
+        runtime.make_callback(|| callback(found).into_result());
     });
 }
 
-/// Look-ups to be awaited: `dns.promises`.
+/// Lookups as futures: `dns.promises`.
 pub mod promises {
     use super::*;
     use oneloop_net::resolve_name;
@@ -128,16 +128,17 @@ pub mod promises {
     /// As [`lookup`].
     pub async fn lookup_all(host: String, options: LookupOptions) -> Result<Vec<IpAddr>, Error> {
         let is_literal = host.parse::<IpAddr>().is_ok();
-        let how = ResolveOptions {
-            family: options.family.filter(|_| !is_literal), // Node gives it back, whatever it is
-            timeout: None,                                  // Node has none
+        let resolve_options = ResolveOptions {
+            // Node returns an IP address as it is, whatever family was requested.
+            family: options.family.filter(|_| !is_literal),
+            timeout: None, // Node has none
         };
-        let found = resolve_with(&host, 0, how).await;
+        let found = resolve_with(&host, 0, resolve_options).await;
         let found = found.map_err(|error| Error::not_found(&host, error))?;
         let mut found: Vec<IpAddr> = found.iter().map(SocketAddr::ip).collect();
         match options.order {
             Order::Verbatim => {}
-            Order::Ipv4First => found.sort_by_key(IpAddr::is_ipv6), // stable
+            Order::Ipv4First => found.sort_by_key(IpAddr::is_ipv6), // a stable sort
             Order::Ipv6First => found.sort_by_key(IpAddr::is_ipv4),
         }
         Ok(found)

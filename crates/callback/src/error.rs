@@ -10,7 +10,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What went wrong, as Node tells it. Clones are the same error, and cheap.
+/// The code in a message, where the system's error has none.
+const UNKNOWN: &str = "UNKNOWN";
+
+/// An error with Node's properties. Clones are the same error, and cheap.
 ///
 /// ```
 /// use oneloop_callback::Error;
@@ -20,11 +23,12 @@ use std::sync::Arc;
 /// ```
 #[derive(Clone)]
 pub struct Error {
-    inner: Arc<Inner>,
+    data: Arc<ErrorData>,
 }
 
+/// What clones of an error share: the properties of Node's error object.
 #[derive(Default)]
-struct Inner {
+struct ErrorData {
     message: String,
     code: Option<Cow<'static, str>>,
     errno: Option<i32>,
@@ -33,25 +37,47 @@ struct Inner {
     hostname: Option<String>,
     path: Option<PathBuf>,
     dest: Option<PathBuf>,
-    /// What other errors it is made of.
+    /// The errors of which this one is the sum.
     errors: Vec<Error>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
+impl ErrorData {
+    /// The data of a failed system call. `message` gets the code.
+    fn of_call(
+        syscall: &'static str,
+        code: Option<Cow<'static, str>>,
+        error: io::Error,
+        message: impl FnOnce(&str) -> String,
+    ) -> Self {
+        ErrorData {
+            message: message(code.as_deref().unwrap_or(UNKNOWN)),
+            code,
+            errno: error.raw_os_error().map(i32::saturating_neg),
+            syscall: Some(syscall),
+            source: Some(error.into()),
+            ..ErrorData::default()
+        }
+    }
+}
+
+impl From<ErrorData> for Error {
+    fn from(data: ErrorData) -> Self {
+        Error {
+            data: Arc::new(data),
+        }
+    }
+}
+
 impl Error {
-    /// An error with a code of its own.
+    /// An error with this code: `ERR_…`, or a code that the program defines.
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Error::of(Inner {
+        let data = ErrorData {
             message: message.into(),
             code: Some(code.into()),
-            ..Inner::default()
-        })
-    }
-
-    fn of(inner: Inner) -> Self {
-        Error {
-            inner: Arc::new(inner),
-        }
+            ..ErrorData::default()
+        };
+        data.into()
     }
 
     /// A failed system call: `read ECONNRESET`.
@@ -66,26 +92,35 @@ impl Error {
         addr: &Addr,
         local: Option<&Addr>,
     ) -> Self {
-        let local = local.map(|local| format!(" - Local ({})", Place(local)));
-        let details = format!(" {}{}", Place(addr), local.unwrap_or_default());
+        let local = local.map(|local| format!(" - Local ({})", ShownAddr(local)));
+        let details = format!(" {}{}", ShownAddr(addr), local.unwrap_or_default());
         Error::failed(syscall, error, &details, Some(addr))
-    }
-
-    /// The size of a buffer that the kernel does not tell or take.
-    pub(crate) fn buffer_size(call: &str, error: io::Error) -> Self {
-        let code = code_of(&error);
-        let (name, words) = (code.as_deref().unwrap_or("UNKNOWN"), words_of(&error));
-        let message = format!("Could not get or set buffer size: {call} returned {name} ({words})");
-        Error::new("ERR_SOCKET_BUFFER_SIZE", message)
     }
 
     /// A server that cannot listen: `listen EADDRINUSE: address already in use 127.0.0.1:8080`.
     pub(crate) fn listen(error: io::Error, addr: &Addr) -> Self {
-        let details = format!(": {} {}", words_of(&error), Place(addr));
+        let details = format!(": {} {}", words_of(&error), ShownAddr(addr));
         Error::failed("listen", error, &details, Some(addr))
     }
 
-    /// A failed call for a file: `ENOENT: no such file or directory, open '/a'`; with two paths,
+    fn failed(syscall: &'static str, error: io::Error, details: &str, addr: Option<&Addr>) -> Self {
+        let message = |code: &str| format!("{syscall} {code}{details}");
+        let data = ErrorData {
+            address: addr.cloned(),
+            ..ErrorData::of_call(syscall, code_of(&error), error, message)
+        };
+        data.into()
+    }
+
+    /// A buffer size that the kernel does not report or accept.
+    pub(crate) fn buffer_size(call: &str, error: io::Error) -> Self {
+        let code = code_of(&error);
+        let (code, words) = (code.as_deref().unwrap_or(UNKNOWN), words_of(&error));
+        let message = format!("Could not get or set buffer size: {call} returned {code} ({words})");
+        Error::new("ERR_SOCKET_BUFFER_SIZE", message)
+    }
+
+    /// A failed call about a file: `ENOENT: no such file or directory, open '/a'`; with two paths,
     /// `… rename '/a' -> '/b'`.
     pub(crate) fn file(
         syscall: &'static str,
@@ -93,61 +128,23 @@ impl Error {
         path: Option<&Path>,
         dest: Option<&Path>,
     ) -> Self {
-        let code = code_of_file(&error);
-        let name = code.as_deref().unwrap_or("UNKNOWN");
-        let path_shown = path.map(|path| format!(" '{}'", path.display()));
-        let dest_shown = dest.map(|dest| format!(" -> '{}'", dest.display()));
-        Error::of(Inner {
-            message: format!(
-                "{name}: {}, {syscall}{}{}",
-                words_of(&error),
-                path_shown.unwrap_or_default(),
-                dest_shown.unwrap_or_default()
-            ),
-            errno: error.raw_os_error().map(i32::saturating_neg),
-            code,
-            syscall: Some(syscall),
+        let words = words_of(&error);
+        let shown_path = path.map(|path| format!(" '{}'", path.display()));
+        let shown_dest = dest.map(|dest| format!(" -> '{}'", dest.display()));
+        let paths = shown_path.unwrap_or_default() + &shown_dest.unwrap_or_default();
+        let message = |code: &str| format!("{code}: {words}, {syscall}{paths}");
+        let data = ErrorData {
             path: path.map(Path::to_owned),
             dest: dest.map(Path::to_owned),
-            source: Some(error.into()),
-            ..Inner::default()
-        })
-    }
-
-    fn failed(syscall: &'static str, error: io::Error, details: &str, addr: Option<&Addr>) -> Self {
-        let code = code_of(&error);
-        let name = code.as_deref().unwrap_or("UNKNOWN");
-        Error::of(Inner {
-            message: format!("{syscall} {name}{details}"),
-            errno: error.raw_os_error().map(i32::saturating_neg),
-            code,
-            syscall: Some(syscall),
-            address: addr.cloned(),
-            source: Some(error.into()),
-            ..Inner::default()
-        })
+            ..ErrorData::of_call(syscall, code_of_file(&error), error, message)
+        };
+        data.into()
     }
 
     /// A program that cannot be started: `spawn /nowhere/program ENOENT`.
     pub(crate) fn spawn(file: &OsStr, error: io::Error) -> Self {
-        let code = code_of(&error);
-        let name = code.as_deref().unwrap_or("UNKNOWN");
-        Error::of(Inner {
-            message: format!("spawn {} {name}", file.display()),
-            errno: error.raw_os_error().map(i32::saturating_neg),
-            code,
-            syscall: Some("spawn"),
-            source: Some(error.into()),
-            ..Inner::default()
-        })
-    }
-
-    /// A command that failed, which its exit code tells better than a code of ours.
-    pub(crate) fn command(message: String) -> Self {
-        Error::of(Inner {
-            message,
-            ..Inner::default()
-        })
+        let message = |code: &str| format!("spawn {} {code}", file.display());
+        ErrorData::of_call("spawn", code_of(&error), error, message).into()
     }
 
     /// A name that has no address: `getaddrinfo ENOTFOUND example.invalid`.
@@ -155,7 +152,7 @@ impl Error {
         Error::look_up("getaddrinfo", host, error)
     }
 
-    /// A failed look-up: Node's `DNSException`.
+    /// A failed lookup: Node's `DNSException`.
     pub(crate) fn look_up(syscall: &'static str, host: &str, error: io::Error) -> Self {
         let inside = error.get_ref().and_then(|inside| inside.downcast_ref());
         let (code, errno) = match inside.and_then(ResolveError::raw_os_error) {
@@ -165,28 +162,26 @@ impl Error {
                 (Some(code.into()), errno)
             }
         };
-        let name = code.as_deref().unwrap_or("UNKNOWN");
-        Error::of(Inner {
-            message: format!("{syscall} {name} {host}"),
-            code,
+        let message = |code: &str| format!("{syscall} {code} {host}");
+        let data = ErrorData {
             errno: Some(errno),
-            syscall: Some(syscall),
             hostname: Some(host.to_owned()),
-            source: Some(error.into()),
-            ..Inner::default()
-        })
+            ..ErrorData::of_call(syscall, code, error, message)
+        };
+        data.into()
     }
 
-    /// All addresses of a name failed: the code is that of the first.
+    /// The errors of all addresses of a name: Node's `AggregateError`, with the code of the first.
     pub(crate) fn aggregate(errors: Vec<Error>) -> Self {
-        Error::of(Inner {
-            code: errors.first().and_then(|first| first.inner.code.clone()),
+        let data = ErrorData {
+            code: errors.first().and_then(|first| first.data.code.clone()),
             errors,
-            ..Inner::default()
-        })
+            ..ErrorData::default()
+        };
+        data.into()
     }
 
-    /// What an `AbortSignal` makes fail.
+    /// The error of an operation that an `AbortSignal` canceled.
     pub(crate) fn abort() -> Self {
         Error::new("ABORT_ERR", "The operation was aborted")
     }
@@ -200,53 +195,53 @@ impl Error {
         Error::new("ERR_STREAM_DESTROYED", message)
     }
 
-    /// What the code is made of, such as `ECONNRESET` or `ERR_STREAM_WRITE_AFTER_END`: `error.code`.
+    /// The code, such as `ECONNRESET` or `ERR_STREAM_WRITE_AFTER_END`: `error.code`.
     pub fn code(&self) -> Option<&str> {
-        self.inner.code.as_deref()
+        self.data.code.as_deref()
     }
 
-    /// The same as what it prints: `error.message`.
+    /// The text that the error prints: `error.message`.
     pub fn message(&self) -> &str {
-        &self.inner.message
+        &self.data.message
     }
 
-    /// The negative number of the system's error: `error.errno`.
+    /// The system's error number, negated: `error.errno`.
     pub fn errno(&self) -> Option<i32> {
-        self.inner.errno
+        self.data.errno
     }
 
-    /// What the system was asked for: `error.syscall`.
+    /// The system call that failed: `error.syscall`.
     pub fn syscall(&self) -> Option<&'static str> {
-        self.inner.syscall
+        self.data.syscall
     }
 
-    /// Where to: `error.address` and `error.port`.
+    /// The address of the failed call: `error.address` and `error.port`.
     pub fn address(&self) -> Option<&Addr> {
-        self.inner.address.as_ref()
+        self.data.address.as_ref()
     }
 
     /// The name that was looked up: `error.hostname`.
     pub fn hostname(&self) -> Option<&str> {
-        self.inner.hostname.as_deref()
+        self.data.hostname.as_deref()
     }
 
-    /// Which file it was about: `error.path`.
+    /// The path of the failed call: `error.path`.
     pub fn path(&self) -> Option<&Path> {
-        self.inner.path.as_deref()
+        self.data.path.as_deref()
     }
 
-    /// Where a rename or a copy was to go: `error.dest`.
+    /// The second path of a rename or a copy: `error.dest`.
     pub fn dest(&self) -> Option<&Path> {
-        self.inner.dest.as_deref()
+        self.data.dest.as_deref()
     }
 
-    /// The errors of which this is the sum, when several addresses were tried: `error.errors`.
+    /// The error of each address, when a connect tried several: `error.errors`.
     pub fn errors(&self) -> &[Error] {
-        &self.inner.errors
+        &self.data.errors
     }
 }
 
-/// What Node calls an error of the resolver's, and libuv's number for it.
+/// Node's name of a resolver's error, and libuv's number for it.
 fn libuvs_code(code: &'static str) -> (&'static str, i32) {
     match code {
         "EAI_ADDRFAMILY" => (code, -3000),
@@ -262,7 +257,7 @@ fn libuvs_code(code: &'static str) -> (&'static str, i32) {
     }
 }
 
-/// nix knows the names; only `ENOTSUP` has another one there.
+/// The name of an error number. Node prints `ENOTSUP` where Linux has `EOPNOTSUPP`: one number.
 fn code_of(error: &io::Error) -> Option<Cow<'static, str>> {
     Some(match Errno::from_raw(error.raw_os_error()?) {
         Errno::EOPNOTSUPP => "ENOTSUP".into(),
@@ -270,17 +265,18 @@ fn code_of(error: &io::Error) -> Option<Cow<'static, str>> {
     })
 }
 
-/// A limit of inotify's comes with words of its own, and without the system's number.
+/// The code of a failed call about a file, which need not come from the kernel.
 fn code_of_file(error: &io::Error) -> Option<Cow<'static, str>> {
     code_of(error).or_else(|| match error.kind() {
+        // A limit of inotify, which `oneloop_fs` explains in words instead of a number.
         io::ErrorKind::StorageFull => Some("ENOSPC".into()),
-        // Such as a path with a NUL in it, of which no system call was told.
+        // A path with a NUL in it, say: no system call was made.
         io::ErrorKind::InvalidInput => Some("ERR_INVALID_ARG_VALUE".into()),
         _ => None,
     })
 }
 
-/// libuv's words, which are the C library's but for some.
+/// libuv's description of an error: the C library's, except for some.
 fn words_of(error: &io::Error) -> String {
     let Some(errno) = error.raw_os_error() else {
         return error.to_string();
@@ -306,10 +302,10 @@ fn words_of(error: &io::Error) -> String {
     }
 }
 
-/// As Node writes an address behind an error.
-struct Place<'a>(&'a Addr);
+/// An address as Node prints it in an error: without brackets, and without the port 0.
+struct ShownAddr<'a>(&'a Addr);
 
-impl fmt::Display for Place<'_> {
+impl fmt::Display for ShownAddr<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Addr::Inet(addr) => {
@@ -333,20 +329,20 @@ impl fmt::Display for Place<'_> {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.inner.message)
+        f.write_str(&self.data.message)
     }
 }
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let code = self.code().unwrap_or("Error");
-        write!(f, "Error({code}: {})", self.inner.message)
+        write!(f, "Error({code}: {})", self.data.message)
     }
 }
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        let source = self.inner.source.as_deref()?;
+        let source = self.data.source.as_deref()?;
         Some(source)
     }
 }
@@ -360,37 +356,40 @@ impl From<&str> for Error {
 
 impl From<String> for Error {
     fn from(message: String) -> Self {
-        Error::of(Inner {
+        let data = ErrorData {
             message,
-            ..Inner::default()
-        })
+            ..ErrorData::default()
+        };
+        data.into()
     }
 }
 
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Self {
-        Error::of(Inner {
+        let data = ErrorData {
             message: error.to_string(),
             code: code_of(&error),
             errno: error.raw_os_error().map(i32::saturating_neg),
             source: Some(error.into()),
-            ..Inner::default()
-        })
+            ..ErrorData::default()
+        };
+        data.into()
     }
 }
 
 impl From<Box<dyn std::error::Error + Send + Sync>> for Error {
     fn from(error: Box<dyn std::error::Error + Send + Sync>) -> Self {
-        Error::of(Inner {
+        let data = ErrorData {
             message: error.to_string(),
             source: Some(error),
-            ..Inner::default()
-        })
+            ..ErrorData::default()
+        };
+        data.into()
     }
 }
 
 impl From<Error> for io::Error {
-    /// With the kind of the system's error, where it was one.
+    /// Keeps the kind of the system's error, if there is one.
     fn from(error: Error) -> Self {
         let errno = error.errno().map(|errno| errno.saturating_neg());
         let kind = errno.map_or(io::ErrorKind::Other, |errno| {
@@ -405,9 +404,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_libuvs() {
+    fn the_descriptions_are_those_of_libuv() {
         // util.getSystemErrorMap() of Node 20.
-        let told = [
+        let expected = [
             (Errno::E2BIG, "argument list too long"),
             (Errno::EACCES, "permission denied"),
             (Errno::EAGAIN, "resource temporarily unavailable"),
@@ -439,7 +438,7 @@ mod tests {
             (Errno::ETXTBSY, "text file is busy"),
             (Errno::EXDEV, "cross-device link not permitted"),
         ];
-        let differ: Vec<_> = told
+        let differ: Vec<_> = expected
             .iter()
             .map(|(errno, words)| (words_of(&(*errno).into()), *words))
             .filter(|(here, there)| here != there)

@@ -6,7 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 
-/// Something that can be emitted and heard.
+/// An event that an emitter emits.
 ///
 /// ```
 /// use oneloop_callback::events::{Emitter, Event};
@@ -22,30 +22,31 @@ use std::rc::Rc;
 /// # Ok::<(), oneloop_callback::Thrown>(())
 /// ```
 pub trait Event: 'static {
-    /// What its listeners are given.
+    /// The arguments of its listeners.
     type Args<'a>: Clone;
 
-    /// What it means that nobody listens. By default nothing; an error is thrown instead, as Node's
-    /// 'error' is.
+    /// Called when there is no listener. By default it does nothing; an event that reports an error
+    /// throws it, as Node's 'error' does.
     ///
     /// # Errors
     /// What is thrown.
-    fn unheard(args: Self::Args<'_>) -> Result<(), Thrown> {
+    fn without_listener(args: Self::Args<'_>) -> Result<(), Thrown> {
         drop(args);
         Ok(())
     }
 }
 
-/// Names a listener, to take it off again: see [`Emitter::off`].
+/// Names a listener, to remove it: see [`Emitter::off`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListenerId(u32);
 
-/// A function that hears an event.
+/// A function that receives an event.
 pub type Listener<E> = dyn for<'a> Fn(<E as Event>::Args<'a>) -> Result<(), Thrown>;
 
-/// An event whose listeners an emitter can keep as an `L`: all can be kept as [`AnyListener`].
-pub trait HeardAs<L>: Event + Sized {
-    /// How its listener is kept.
+/// An event whose listeners an emitter can keep as an `L`. Those of any event can be kept as
+/// [`AnyListener`].
+pub trait KeptAs<L>: Event + Sized {
+    /// Wraps a listener to be kept.
     fn wrap(listener: Rc<Listener<Self>>) -> L;
 
     /// The listener inside, if it is one of this event.
@@ -55,8 +56,9 @@ pub trait HeardAs<L>: Event + Sized {
 /// A listener of any event: how an [`Emitter`] keeps them.
 pub struct AnyListener(Box<dyn Any>);
 
-/// What is in there: events whose arguments are the same are different events.
-struct Of<E: Event>(Rc<Listener<E>>);
+/// The value in an [`AnyListener`]. It names the event: two events may have the same arguments, and
+/// so the same type of listener.
+struct ListenerOf<E: Event>(Rc<Listener<E>>);
 
 impl fmt::Debug for AnyListener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -64,40 +66,53 @@ impl fmt::Debug for AnyListener {
     }
 }
 
-impl<E: Event> HeardAs<AnyListener> for E {
+impl<E: Event> KeptAs<AnyListener> for E {
     fn wrap(listener: Rc<Listener<E>>) -> AnyListener {
-        AnyListener(Box::new(Of::<E>(listener)))
+        AnyListener(Box::new(ListenerOf::<E>(listener)))
     }
 
     fn unwrap(kept: &AnyListener) -> Option<&Rc<Listener<E>>> {
-        kept.0.downcast_ref::<Of<E>>().map(|of| &of.0)
+        kept.0.downcast_ref::<ListenerOf<E>>().map(|of| &of.0)
     }
 }
 
-/// One who listens, in the order of registration.
-struct Entry<L> {
+/// Keeps listeners, and calls them: Node's `EventEmitter`.
+///
+/// Listeners are called in the order of their registration, on the stack of the code that emits. A
+/// listener that is added during an emit receives the next event; one that is removed during it
+/// still receives this one. A listener that throws keeps the later ones from being called, and
+/// `emit` returns its error. Listeners are `Fn`, as a listener may emit its own event: state that
+/// they change is in a `Cell`.
+pub struct Emitter<L = AnyListener> {
+    /// In the order of registration. One list for all events: most emitters have a few listeners in
+    /// all, and a map would cost each socket more than a search.
+    registrations: RefCell<Vec<Registration<L>>>,
+    next_id: Cell<u32>,
+}
+
+/// A listener and its terms.
+struct Registration<L> {
     listener: L,
     id: u32,
     once: bool,
-    /// Others of the same event may come behind it; without this, an emit stops looking here.
+    /// Another listener of the same event may follow. Without it, an emit stops its search here.
     has_more: bool,
 }
 
-/// Who listens to what, and tells them: Node's `EventEmitter`.
-///
-/// Listeners hear in the order in which they were registered, on the stack of whoever emits. Who is
-/// added during an emit hears the next one; who is taken off during it still hears this one. A
-/// listener that throws keeps the later ones from hearing, and `emit` gives its error. Listeners are
-/// `Fn`, as they may well emit what they hear: what they change is in a `Cell`.
-pub struct Emitter<L = AnyListener> {
-    entries: RefCell<Vec<Entry<L>>>,
-    next_id: Cell<u32>,
+/// Below this number of listeners, the list is exactly as long as needed: most sockets have a few
+/// listeners, and a server has many sockets.
+const EXACT_MAX: usize = 8;
+
+/// Where a new listener is called.
+enum Position {
+    First,
+    Last,
 }
 
 impl<L> Default for Emitter<L> {
     fn default() -> Self {
         Emitter {
-            entries: RefCell::default(),
+            registrations: RefCell::default(),
             next_id: Cell::new(0),
         }
     }
@@ -105,177 +120,174 @@ impl<L> Default for Emitter<L> {
 
 impl<L> fmt::Debug for Emitter<L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Emitter({} listeners)", self.entries.borrow().len())
+        write!(
+            f,
+            "Emitter({} listeners)",
+            self.registrations.borrow().len()
+        )
     }
 }
 
 impl Emitter {
-    /// An emitter to which nobody listens.
+    /// An emitter without listeners.
     pub fn new() -> Self {
         Self::default()
     }
 }
 
 impl<L> Emitter<L> {
-    /// Has a function hear every such event from now on.
-    pub fn on<E: HeardAs<L>, O: Outcome>(
+    /// Adds a listener of an event, behind those that listen already.
+    pub fn on<E: KeptAs<L>, O: Outcome>(
         &self,
         event: E,
         f: impl for<'a> Fn(E::Args<'a>) -> O + 'static,
     ) -> ListenerId {
         drop(event);
-        self.add::<E>(rc_listener::<E, O>(f), false, Place::Last)
+        self.add::<E>(rc_listener::<E, O>(f), false, Position::Last)
     }
 
-    /// Like [`Emitter::on`], before all who listen already.
-    pub fn prepend<E: HeardAs<L>, O: Outcome>(
+    /// Adds a listener of an event, before those that listen already.
+    pub fn prepend<E: KeptAs<L>, O: Outcome>(
         &self,
         event: E,
         f: impl for<'a> Fn(E::Args<'a>) -> O + 'static,
     ) -> ListenerId {
         drop(event);
-        self.add::<E>(rc_listener::<E, O>(f), false, Place::First)
+        self.add::<E>(rc_listener::<E, O>(f), false, Position::First)
     }
 
-    /// Has a function hear the next such event, and no other.
-    pub fn once<E: HeardAs<L>, O: Outcome>(
+    /// Adds a listener of the next such event only.
+    pub fn once<E: KeptAs<L>, O: Outcome>(
         &self,
         event: E,
         f: impl for<'a> FnOnce(E::Args<'a>) -> O + 'static,
     ) -> ListenerId {
         drop(event);
         let f = Cell::new(Some(f));
-        let hear = move |args: E::Args<'_>| match f.take() {
+        // An emit within the emit works on its own snapshot, in which this listener may stand, too.
+        let call = move |args: E::Args<'_>| match f.take() {
             Some(f) => f(args).into_result(),
             None => Ok(()),
         };
-        self.add::<E>(rc_listener::<E, _>(hear), true, Place::Last)
+        self.add::<E>(rc_listener::<E, _>(call), true, Position::Last)
     }
 
-    fn add<E: HeardAs<L>>(
+    fn add<E: KeptAs<L>>(
         &self,
         listener: Rc<Listener<E>>,
         once: bool,
-        place: Place,
+        position: Position,
     ) -> ListenerId {
         let id = self.next_id.get();
         self.next_id.set(id.wrapping_add(1));
-        let mut entries = self.entries.borrow_mut();
+        let mut registrations = self.registrations.borrow_mut();
         let mut has_others = false;
-        for entry in entries.iter_mut() {
-            if E::unwrap(&entry.listener).is_some() {
-                entry.has_more = true;
+        for other in registrations.iter_mut() {
+            if E::unwrap(&other.listener).is_some() {
+                other.has_more = true;
                 has_others = true;
             }
         }
-        let entry = Entry {
+        let registration = Registration {
             listener: E::wrap(listener),
             id,
             once,
             has_more: has_others,
         };
-        if entries.len() < EXACT_MAX {
-            entries.reserve_exact(1);
+        if registrations.len() < EXACT_MAX {
+            registrations.reserve_exact(1);
         }
-        let index = match place {
-            Place::First => 0,
-            Place::Last => entries.len(),
+        let index = match position {
+            Position::First => 0,
+            Position::Last => registrations.len(),
         };
-        entries.insert(index, entry);
+        registrations.insert(index, registration);
         ListenerId(id)
     }
 
-    /// Takes a listener off. False if it is off already.
+    /// Removes a listener. False if it was removed before.
     pub fn off(&self, id: ListenerId) -> bool {
-        let mut entries = self.entries.borrow_mut();
-        let index = entries.iter().position(|entry| entry.id == id.0);
-        let gone = index.map(|index| entries.remove(index));
-        drop(entries);
-        gone.is_some()
+        let mut registrations = self.registrations.borrow_mut();
+        let index = registrations.iter().position(|other| other.id == id.0);
+        let removed = index.map(|index| registrations.remove(index));
+        drop(registrations); // dropping a closure may run code of the program
+        removed.is_some()
     }
 
-    /// Takes all listeners of an event off.
-    pub fn remove_all<E: HeardAs<L>>(&self, event: E) {
+    /// Removes all listeners of an event.
+    pub fn remove_all<E: KeptAs<L>>(&self, event: E) {
         drop(event);
-        let mut entries = self.entries.borrow_mut();
-        let is_gone = |entry: &Entry<L>| E::unwrap(&entry.listener).is_some();
-        let (gone, kept) = entries.drain(..).partition(is_gone);
-        *entries = kept;
-        drop(entries);
-        drop::<Vec<Entry<L>>>(gone);
+        let mut registrations = self.registrations.borrow_mut();
+        let is_of_event = |other: &Registration<L>| E::unwrap(&other.listener).is_some();
+        let (removed, kept) = registrations.drain(..).partition(is_of_event);
+        *registrations = kept;
+        drop(registrations);
+        drop::<Vec<Registration<L>>>(removed);
     }
 
-    /// Takes all listeners off.
+    /// Removes all listeners of all events.
     pub(crate) fn forget_all(&self) {
-        let gone = self.entries.take();
-        drop(gone);
+        let removed = self.registrations.take();
+        drop(removed);
     }
 
-    /// How many listen to an event.
-    pub fn listener_count<E: HeardAs<L>>(&self, event: E) -> usize {
+    /// Returns the number of listeners of an event.
+    pub fn listener_count<E: KeptAs<L>>(&self, event: E) -> usize {
         drop(event);
-        let entries = self.entries.borrow();
-        let heard = entries
+        let registrations = self.registrations.borrow();
+        let of_event = registrations
             .iter()
-            .filter(|entry| E::unwrap(&entry.listener).is_some());
-        heard.count()
+            .filter(|other| E::unwrap(&other.listener).is_some());
+        of_event.count()
     }
 
-    /// Tells everybody who listens to it. True if anybody does.
+    /// Calls the listeners of an event. True if there are any.
     ///
     /// # Errors
-    /// What a listener throws, or [`Event::unheard`].
-    pub fn emit<E: HeardAs<L>>(&self, event: E, args: E::Args<'_>) -> Result<bool, Thrown> {
+    /// What a listener throws, or [`Event::without_listener`].
+    pub fn emit<E: KeptAs<L>>(&self, event: E, args: E::Args<'_>) -> Result<bool, Thrown> {
         drop(event);
-        // A snapshot, so that nothing is borrowed while they hear.
-        let (first, others) = self.listening::<E>();
+        // A snapshot, so that nothing is borrowed while the listeners run.
+        let (first, others) = self.snapshot::<E>();
         let Some(mut next) = first else {
-            E::unheard(args)?;
+            E::without_listener(args)?;
             return Ok(false);
         };
         for other in others {
-            self.tell::<E>(next, args.clone())?;
+            self.call::<E>(next, args.clone())?;
             next = other;
         }
-        self.tell::<E>(next, args)?;
+        self.call::<E>(next, args)?;
         Ok(true)
     }
 
-    /// The first listener of an event, and the others: mostly there are none, and nothing is
-    /// allocated for them.
-    fn listening<E: HeardAs<L>>(&self) -> (Option<Heard<E>>, Vec<Heard<E>>) {
-        let entries = self.entries.borrow();
-        let mut listening = entries.iter().filter_map(|entry| {
-            let listener = Rc::clone(E::unwrap(&entry.listener)?);
-            let once = entry.once.then_some(ListenerId(entry.id));
-            Some((Heard { once, listener }, entry.has_more))
+    /// The first listener of an event, and the others: mostly there are none, and an empty `Vec`
+    /// allocates nothing.
+    fn snapshot<E: KeptAs<L>>(&self) -> (Option<Listening<E>>, Vec<Listening<E>>) {
+        let registrations = self.registrations.borrow();
+        let mut of_event = registrations.iter().filter_map(|registration| {
+            let listener = Rc::clone(E::unwrap(&registration.listener)?);
+            let once = registration.once.then_some(ListenerId(registration.id));
+            Some((Listening { once, listener }, registration.has_more))
         });
-        match listening.next() {
+        match of_event.next() {
             None => (None, Vec::new()),
             Some((first, false)) => (Some(first), Vec::new()),
-            Some((first, true)) => (Some(first), listening.map(|(heard, _)| heard).collect()),
+            Some((first, true)) => (Some(first), of_event.map(|(other, _)| other).collect()),
         }
     }
 
-    fn tell<E: HeardAs<L>>(&self, heard: Heard<E>, args: E::Args<'_>) -> Result<(), Thrown> {
-        if let Some(id) = heard.once {
-            self.off(id);
+    fn call<E: KeptAs<L>>(&self, listening: Listening<E>, args: E::Args<'_>) -> Result<(), Thrown> {
+        if let Some(id) = listening.once {
+            self.off(id); // before the call, as in Node: the listener may count the others
         }
-        (heard.listener)(args)
+        (listening.listener)(args)
     }
 }
 
-/// So many listeners take no more memory than they need: most sockets have a few, and there are many
-/// sockets.
-const EXACT_MAX: usize = 8;
-
-enum Place {
-    First,
-    Last,
-}
-
-/// A listener on its way to be told.
-struct Heard<E: Event> {
+/// A listener in the snapshot of an emit.
+struct Listening<E: Event> {
+    /// Its name, if it listens once.
     once: Option<ListenerId>,
     listener: Rc<Listener<E>>,
 }
@@ -298,12 +310,12 @@ mod tests {
     struct Failed;
     impl Event for Failed {
         type Args<'a> = &'a str;
-        fn unheard(args: &str) -> Result<(), Thrown> {
+        fn without_listener(args: &str) -> Result<(), Thrown> {
             Err(args.into())
         }
     }
 
-    /// What was heard, and listeners that add to it.
+    /// The events that were received, and listeners that add to it.
     #[derive(Clone, Default)]
     struct Log(Rc<RefCell<Vec<String>>>);
 
@@ -315,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn listeners_hear_in_the_order_of_registration() {
+    fn listeners_are_called_in_the_order_of_registration() {
         let log = Log::default();
         let emitter = Emitter::new();
         emitter.on(Word, log.listener("b"));
@@ -327,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn an_emit_goes_to_those_who_listened_when_it_began() {
+    fn an_emit_reaches_the_listeners_of_the_moment_at_which_it_began() {
         let log = Log::default();
         let emitter = Rc::new(Emitter::new());
         let late = Cell::new(Some(log.listener("late")));
@@ -349,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn once_is_once_even_from_within() {
+    fn a_listener_for_once_is_called_once_even_if_it_emits_the_event_itself() {
         let emitter = Rc::new(Emitter::new());
         let inside = Rc::clone(&emitter);
         let count = Rc::new(Cell::new(0));
@@ -364,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn a_throw_keeps_the_later_ones_from_hearing() {
+    fn a_listener_that_throws_keeps_the_later_ones_from_being_called() {
         let log = Log::default();
         let emitter = Emitter::new();
         emitter.on(Word, |_| Err::<(), _>("thrown"));
@@ -374,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unheard_may_be_thrown() {
+    fn an_error_without_a_listener_is_thrown() {
         let emitter = Emitter::new();
         assert_eq!(emitter.emit(Failed, "x").unwrap_err().message(), "x");
         emitter.on(Failed, |_| ());

@@ -1,4 +1,4 @@
-//! Any fd on the loop: what libuv calls `uv_poll_t`. Node itself has no word for it.
+//! Any fd on the loop: libuv's `uv_poll_t`. Node itself has no such thing.
 
 use crate::error::Error;
 use crate::runtime::current;
@@ -15,7 +15,7 @@ pub struct FdWatch {
 }
 
 impl FdWatch {
-    /// Calls the function no more: `uv_poll_stop`.
+    /// Stops the calls: `uv_poll_stop`.
     pub fn stop(&self) {
         if let Some(task) = self.task.get() {
             task.cancel();
@@ -23,9 +23,9 @@ impl FdWatch {
     }
 }
 
-/// Calls a function whenever an fd can be read, or written, without blocking, or is at its end; again in
-/// the next turn if it still can. It keeps the program alive until it is [stopped](FdWatch::stop), or
-/// until the fd cannot be watched: the function is told why, and called no more.
+/// Calls a function whenever an fd can be read, or written, without blocking, or is at its end; and
+/// again in the next turn if it still can. It keeps the program alive until it is
+/// [stopped](FdWatch::stop), or until the fd cannot be watched: then the last call gets the error.
 ///
 /// ```
 /// use oneloop_callback::{run, watch_fd};
@@ -57,19 +57,21 @@ pub fn watch_fd<O: Outcome>(
     let watch = FdWatch {
         task: Rc::default(),
     };
-    let told = watch.clone();
+    let inside = watch.clone();
     let task = runtime.handle.clone().spawn(async move {
         loop {
             let ready = handle.wait_ready(&fd, direction).await;
-            let is_over = ready.is_err();
+            let has_failed = ready.is_err();
             let ready = ready.map_err(|error| Error::system("poll", error));
-            runtime.make_callback(|| f(&told, ready).into_result());
-            if is_over {
+            runtime.make_callback(|| f(&inside, ready).into_result());
+            if has_failed {
                 return;
             }
-            handle.phase(Phase::Pending).await; // a regular file is always ready
+            // One call a turn, as with libuv's level-triggered epoll. Without it, a regular file,
+            // which is always ready, would keep the loop from its other phases.
+            handle.phase(Phase::Pending).await;
         }
     });
-    let _ = watch.task.set(task); // the task has not run yet
+    let _ = watch.task.set(task); // a task never runs before `spawn` returns
     watch
 }

@@ -1,7 +1,7 @@
 //! `setImmediate`: callbacks of the check phase, just after the poll.
 //!
-//! While a referenced immediate waits, the poll does not sleep. After a throw the rest of the snapshot
-//! runs at once, before the ticks, as in Node.
+//! While a referenced immediate waits, the poll does not sleep. After a throw the rest of the
+//! snapshot runs at once, before the ticks, as in Node.
 
 use crate::continuation::once;
 use crate::runtime::{CutShort, PendingImmediate, Runtime, current, try_current};
@@ -95,8 +95,8 @@ impl Runtime {
         }
     }
 
-    /// Node's `processImmediate`. Ticks run between two immediates; behind the last one, the end of the
-    /// scope runs them.
+    /// Node's `processImmediate`. Ticks run between two immediates; behind the last one, the end of
+    /// the scope runs them.
     fn process_immediates(self: &Rc<Self>) -> Result<(), CutShort> {
         let mut is_first = true;
         while let Some(callback) = {

@@ -2,7 +2,7 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)] // both panic: `oneloop_core::report` does not
 //! Style 1: callbacks, with Node's words and in Node's order.
 //!
-//! Someone who knows Node writes the same program in Rust and sees the same lines:
+//! A Node program, written in Rust, prints the same lines:
 //!
 //! ```
 //! use oneloop_callback::{next_tick, queue_microtask, run, set_immediate, set_timeout};
@@ -18,8 +18,8 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! After each callback all ticks run, then all microtasks, until there are none; and they have no
-//! budget, as in Node: a tick that queues itself for ever starves the loop. A callback throws by
+//! After each callback all ticks run, then all microtasks, until none is left. As in Node, they
+//! have no budget: a tick that queues itself forever starves the loop. A callback throws by
 //! returning an `Err` or by panicking: see [`process`].
 //!
 //! An echo server, as short as Node's own:
@@ -55,15 +55,15 @@
 //! | `perf_hooks` | [`perf_hooks`] |
 //! | libuv's `uv_poll_t`, `uv_queue_work` | [`watch_fd`], [`offload`] |
 //!
-//! Where Rust's names differ: a method `x` that takes an optional callback in Node is `x_then` with one
-//! (`write_then`, `end_then`, `close_then`); `emitter.on('data', f)` is `on_data(f)`, or
-//! `on(event::Data, f)` where the listener is to be taken off again; a property that tells yes or no is
-//! `is_…`; `ref()` is `make_ref()`. Handlers are `Fn`, as one may well be called while it runs: what
-//! they change is in a `Cell` or a `RefCell`.
+//! Rust's names differ in a few places. A method `x` that takes an optional callback in Node is
+//! `x_then` with one (`write_then`, `end_then`, `close_then`). `emitter.on('data', f)` is
+//! `on_data(f)`, or `on(event::Data, f)`, whose result removes the listener again. A boolean
+//! property is `is_…`; `ref()` is `make_ref()`. Listeners are `Fn`, as a listener may be called
+//! while it runs: state that they change is in a `Cell` or a `RefCell`.
 //!
-//! The semantics are those of Node 20; `conformance/node` holds programs in both languages and the
-//! lines that both print. A timeout cannot be [refreshed](Timeout::refresh) after it has fired, as its
-//! function is called once.
+//! The semantics are those of Node 20; `conformance/node` holds programs in both languages, and the
+//! lines that both print. A timeout cannot be [refreshed](Timeout::refresh) after it has fired,
+//! because its function is an `FnOnce`.
 
 mod abort;
 pub mod child_process;

@@ -1,7 +1,7 @@
 //! `queueMicrotask`, and futures that run as JavaScript's `async` functions do.
 //!
-//! A promise reaction in JavaScript is a future's resumption here: [`spawn_micro`] polls a future in
-//! the microtask queue, so that after each of its `await`s it continues in Node's order.
+//! A promise reaction in JavaScript is a future's resumption here: [`spawn_micro`] polls a future
+//! in the microtask queue, so that after each of its `await`s it continues in Node's order.
 
 use crate::continuation::once;
 use crate::runtime::{MicroFuture, Microtask, Remote, Runtime, Settlement, current, try_current};
@@ -29,8 +29,8 @@ pub fn queue_microtask<O: Outcome>(f: impl FnOnce() -> O + 'static) {
 ///
 /// If the future ends in an `Err` or a panic, and no [`Promise`] of it was awaited by the time that
 /// all microtasks have run, that is an unhandled rejection: see
-/// [`on_uncaught_exception`](crate::process::on_uncaught_exception). The promise can still be awaited
-/// after that, and returns the error.
+/// [`on_uncaught_exception`](crate::process::on_uncaught_exception). The promise can still be
+/// awaited after that, and returns the error.
 ///
 /// # Panics
 /// Outside of [`run`](crate::run).
@@ -56,8 +56,8 @@ where
         };
         let result = poll_fn(poll).await;
         inside.settle(result);
-        // Whether the rejection is handled is known only after all microtasks: one of them may await
-        // the promise.
+        // Whether the rejection is handled is known only after all microtasks: one of them may
+        // await the promise.
         if let Some(runtime) = try_current().filter(|_| inside.unhandled().is_some()) {
             runtime.microtasks.push_rejected(inside);
         }
@@ -68,8 +68,9 @@ where
     Promise::new(settlement)
 }
 
-/// The result of a future that [`spawn_micro`] runs: `Ok`, or what it threw. Dropping it does not stop
-/// the future. Clones are the same promise; each can be awaited, at any time and more than once.
+/// The result of a future that [`spawn_micro`] runs: `Ok`, or what it threw. Dropping it does not
+/// stop the future. Clones are the same promise; each can be awaited, at any time and more than
+/// once.
 #[must_use = "a rejection without a waiter ends the program"]
 pub struct Promise {
     settlement: Rc<Settlement>,

@@ -1,12 +1,12 @@
-//! Work on other threads: what Node's own modules do in libuv's pool (`uv_queue_work`).
+//! Work on other threads: libuv's `uv_queue_work`, which Node's own modules use.
 
 use crate::runtime::current;
 use crate::thrown::Outcome;
 use oneloop_core::{Class, JoinError};
 use std::rc::Rc;
 
-/// Runs a function that blocks on another thread, and calls back with what it returns, or with what it
-/// panicked: see [`Handle::offload`](oneloop_core::Handle::offload). It keeps the program alive.
+/// Runs a function that blocks on another thread, and calls `done` with what it returned, or with
+/// its panic: see [`Handle::offload`](oneloop_core::Handle::offload). It keeps the program alive.
 ///
 /// ```
 /// use oneloop_callback::{offload, run};
@@ -23,7 +23,7 @@ pub fn offload<T: Send + 'static, O: Outcome>(
     offload_to(Class::Cpu, job, done);
 }
 
-/// Runs a function that blocks on a thread of that class: see
+/// Runs a function that blocks on a thread of a class: see
 /// [`Handle::offload_to`](oneloop_core::Handle::offload_to).
 ///
 /// # Panics

@@ -1,4 +1,4 @@
-//! How busy the loop is, and how late: Node's `perf_hooks`.
+//! Utilization and delay of the loop: Node's `perf_hooks`.
 
 use crate::runtime::current;
 use crate::timers::{Timeout, clear_interval, set_interval};
@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct EventLoopUtilization {
-    /// Time in which the loop waited for something to happen.
+    /// Time that the loop spent waiting in the poll.
     pub idle: Duration,
-    /// All other time since the program's start.
+    /// All other time since the program began.
     pub active: Duration,
-    /// The active part of both, 0 to 1.
+    /// The active share of both, 0 to 1.
     pub utilization: f64,
 }
 
@@ -35,14 +35,14 @@ impl EventLoopUtilization {
         }
     }
 
-    /// What came to it since an earlier one: `eventLoopUtilization(earlier)`.
+    /// The difference from an earlier value: `eventLoopUtilization(earlier)`.
     pub fn since(&self, earlier: &EventLoopUtilization) -> Self {
         let idle = self.idle.saturating_sub(earlier.idle);
         EventLoopUtilization::new(idle, self.active.saturating_sub(earlier.active))
     }
 }
 
-/// The loop's idle and active time so far.
+/// Returns the loop's idle and active time since the program began.
 ///
 /// # Panics
 /// Outside of [`run`](crate::run).
@@ -61,19 +61,20 @@ pub fn event_loop_utilization() -> EventLoopUtilization {
     EventLoopUtilization::new(idle, whole.saturating_sub(idle))
 }
 
-/// Three significant digits, as Node's.
+/// Three significant digits, as in Node's histogram.
 const DIGITS: u8 = 3;
 
-struct Delay {
-    /// Nanoseconds between two ticks of the timer.
+struct DelaySamples {
+    /// Nanoseconds between two calls of the timer.
     histogram: Histogram<u64>,
+    /// When the timer was called last.
     last: Instant,
 }
 
-/// Samples how long the loop takes to come round to a timer: `monitorEventLoopDelay`. It counts only
-/// while it is enabled, and does not keep the program alive.
+/// Samples the time between two calls of a timer: `monitorEventLoopDelay`. It samples only while it
+/// is enabled, and does not keep the program alive.
 pub struct EventLoopDelayMonitor {
-    delay: Rc<RefCell<Delay>>,
+    samples: Rc<RefCell<DelaySamples>>,
     resolution: Duration,
     timer: Option<Timeout>,
 }
@@ -89,40 +90,40 @@ impl fmt::Debug for EventLoopDelayMonitor {
     }
 }
 
-/// A monitor that looks every so often: `resolution` is at least a millisecond, and Node's default
-/// is 10.
+/// Returns a monitor with a timer of this resolution: at least a millisecond. Node's default is 10
+/// ms.
 ///
 /// # Panics
 /// Outside of [`run`](crate::run).
 #[track_caller]
 pub fn monitor_event_loop_delay(resolution: Duration) -> EventLoopDelayMonitor {
     let histogram = Histogram::new(DIGITS).expect("3 digits are allowed");
-    let delay = Rc::new(RefCell::new(Delay {
+    let samples = Rc::new(RefCell::new(DelaySamples {
         histogram,
         last: current().handle.now(),
     }));
     EventLoopDelayMonitor {
-        delay,
+        samples,
         resolution,
         timer: None,
     }
 }
 
 impl EventLoopDelayMonitor {
-    /// Begins to sample. False if it does already.
+    /// Starts sampling. False if it samples already.
     pub fn enable(&mut self) -> bool {
         if self.timer.is_some() {
             return false;
         }
-        let delay = Rc::clone(&self.delay);
-        delay.borrow_mut().last = current().handle.now();
+        let samples = Rc::clone(&self.samples);
+        samples.borrow_mut().last = current().handle.now();
         let sample = move || {
             let now = current().handle.now();
-            let mut delay = delay.borrow_mut();
-            let elapsed = now.saturating_duration_since(delay.last).as_nanos();
-            // It grows as needed; what is beyond 584 years is not worth a sample.
-            let _ = u64::try_from(elapsed).map(|elapsed| delay.histogram.record(elapsed));
-            delay.last = now;
+            let mut samples = samples.borrow_mut();
+            let elapsed = now.saturating_duration_since(samples.last).as_nanos();
+            // The histogram grows as needed, so only a delay beyond 584 years is lost.
+            let _ = u64::try_from(elapsed).map(|elapsed| samples.histogram.record(elapsed));
+            samples.last = now;
         };
         let timer = set_interval(sample, self.resolution.as_secs_f64() * 1e3);
         timer.unref();
@@ -130,44 +131,45 @@ impl EventLoopDelayMonitor {
         true
     }
 
-    /// Ends sampling. False if it does not sample.
+    /// Stops sampling. False if it did not sample.
     pub fn disable(&mut self) -> bool {
         self.timer.take().map(clear_interval).is_some()
     }
 
-    /// The longest time between two looks, and likewise below: the resolution is included.
+    /// The longest time between two calls of the timer. Like all that follow, it includes the
+    /// resolution.
     pub fn max(&self) -> Duration {
-        Duration::from_nanos(self.delay.borrow().histogram.max())
+        Duration::from_nanos(self.samples.borrow().histogram.max())
     }
 
-    /// The shortest.
+    /// The shortest time between two calls.
     pub fn min(&self) -> Duration {
-        Duration::from_nanos(self.delay.borrow().histogram.min())
+        Duration::from_nanos(self.samples.borrow().histogram.min())
     }
 
-    /// The mean.
+    /// The mean time between two calls.
     pub fn mean(&self) -> Duration {
-        Duration::from_secs_f64(self.delay.borrow().histogram.mean() / 1e9)
+        Duration::from_secs_f64(self.samples.borrow().histogram.mean() / 1e9)
     }
 
-    /// That percentile, 0 to 100.
+    /// A percentile of the times between two calls: `percentile` is 0 to 100.
     pub fn percentile(&self, percentile: f64) -> Duration {
         Duration::from_nanos(
-            self.delay
+            self.samples
                 .borrow()
                 .histogram
                 .value_at_percentile(percentile),
         )
     }
 
-    /// How many samples there are.
+    /// The number of samples.
     pub fn count(&self) -> u64 {
-        self.delay.borrow().histogram.len()
+        self.samples.borrow().histogram.len()
     }
 
-    /// Forgets all samples.
+    /// Drops all samples.
     pub fn reset(&self) {
-        self.delay.borrow_mut().histogram.reset();
+        self.samples.borrow_mut().histogram.reset();
     }
 }
 

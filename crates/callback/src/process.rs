@@ -3,8 +3,9 @@
 //! Exit codes are Node's: 0 when nothing is left to do; 1 for an uncaught error; 7 when the handler
 //! of an uncaught error throws; or the code of [`exit`] or [`set_exit_code`].
 //!
-//! All listeners of 'exit' receive the code with which the end began. A listener may change the code by
-//! [`set_exit_code`]; a listener that calls [`exit`] or throws is the last one that is called.
+//! All listeners of 'exit' receive the code with which the end began. A listener may change the
+//! code by [`set_exit_code`]; a listener that calls [`exit`] or throws is the last one that is
+//! called.
 
 pub use crate::runtime::Origin;
 pub use crate::stream::{stderr, stdin, stdout};
@@ -16,8 +17,8 @@ use std::io;
 use std::panic::resume_unwind;
 use std::rc::Rc;
 
-/// Calls `f` with each error that no callback caught; the program then continues. There is one handler
-/// at a time.
+/// Calls `f` with each error that no callback caught; the program then continues. There is one
+/// handler at a time.
 ///
 /// # Panics
 /// Outside of [`run`](crate::run), as all functions of this module.
@@ -27,8 +28,9 @@ pub fn on_uncaught_exception<O: Outcome>(f: impl Fn(&Thrown, Origin) -> O + 'sta
     drop(before);
 }
 
-/// Calls `f` with the exit code when nothing is left to do: 'beforeExit'. If it begins something, the
-/// program continues, and calls it again later. It is not called for [`exit`] and uncaught errors.
+/// Calls `f` with the exit code when nothing is left to do: 'beforeExit'. If it begins something,
+/// the program continues, and calls it again later. It is not called for [`exit`] and uncaught
+/// errors.
 pub fn on_before_exit<O: Outcome>(f: impl Fn(u8) -> O + 'static) {
     let listener: CodeListener = Rc::new(move |code| f(code).into_result());
     current().process.before_exit.borrow_mut().push(listener);
@@ -47,15 +49,17 @@ pub struct SignalListener {
 }
 
 impl SignalListener {
-    /// Removes the listener: `process.off`. Without any listener the signal does what it did before.
+    /// Removes the listener: `process.off`. Without any listener the signal does what it did
+    /// before.
     pub fn off(self) {
         self.task.cancel();
     }
 }
 
-/// Calls `f` on each signal of a number, such as [`SIGTERM`](oneloop_core::signal::number::SIGTERM),
-/// which then does not end the program: `process.on('SIGTERM', …)`. The listener does not keep the
-/// program alive. Without a listener, SIGTERM ends the program with code 143, as the shell counts.
+/// Calls `f` on each signal of a number, such as
+/// [`SIGTERM`](oneloop_core::signal::number::SIGTERM), which then does not end the program:
+/// `process.on('SIGTERM', …)`. The listener does not keep the program alive. Without a listener,
+/// SIGTERM ends the program with code 143, as the shell counts.
 ///
 /// # Errors
 /// As [`Signals::new`]: a number that is no signal, and signals that cannot be handled, such as
@@ -80,10 +84,11 @@ pub fn set_exit_code(code: u8) {
     current().process.code.set(Some(code));
 }
 
-/// Ends the program now: emits 'exit', and then unwinds, so values are dropped behind the listeners;
-/// [`run`](crate::run) returns the code, and nothing that was begun continues. All code that runs on the
-/// loop's thread may call it: callbacks, futures, drops, and tasks and green threads of the same loop.
-/// As in Node, code that catches the unwinding does not keep the program from ending.
+/// Ends the program now: emits 'exit', and then unwinds, so values are dropped behind the
+/// listeners; [`run`](crate::run) returns the code, and nothing that was begun continues. All code
+/// that runs on the loop's thread may call it: callbacks, futures, drops, and tasks and green
+/// threads of the same loop. As in Node, code that catches the unwinding does not keep the program
+/// from ending.
 ///
 /// An error that a listener of 'exit' throws counts as thrown by this call, as in Node.
 pub fn exit(code: u8) -> ! {

@@ -8,8 +8,8 @@ use std::fmt;
 use std::io;
 use std::rc::Rc;
 
-/// Runs a program: `main` first, then the loop until nothing referenced is left. Returns the exit code,
-/// as [`process`](crate::process) defines it.
+/// Runs a program: `main` first, then the loop until nothing referenced is left. Returns the exit
+/// code, as [`process`](crate::process) defines it.
 ///
 /// # Errors
 /// Those of making a loop: mostly `EMFILE`.
@@ -29,9 +29,9 @@ pub fn run_on<O: Outcome>(
     entered.live(event_loop, once(main))
 }
 
-/// Lets code on a loop use this style, whatever runs the loop: async tasks that want callbacks, or a
-/// program that ends by rules other than Node's. Until the guard is dropped, functions such as
-/// [`set_timeout`](crate::set_timeout) work on this thread.
+/// Makes callbacks usable for code on a loop, whatever runs the loop: async tasks that want
+/// callbacks, or a program that ends by rules other than Node's. Until the guard is dropped,
+/// functions such as [`set_timeout`](crate::set_timeout) work on this thread.
 ///
 /// Only the loop waits for what callbacks begin: [`EventLoop::run`] waits for all of it, and
 /// [`EventLoop::block_on`] runs it meanwhile.
@@ -74,14 +74,15 @@ impl Entered {
         }
     }
 
-    /// The exit code, once [`process::exit`](crate::process::exit) was called or an error was uncaught:
-    /// no callback runs any more.
+    /// The exit code, once [`process::exit`](crate::process::exit) was called or an error was
+    /// uncaught: no callback runs any more.
     pub fn exit_code(&self) -> Option<u8> {
         let process = &self.runtime.process;
         process.is_ending().then(|| process.code())
     }
 
-    /// Node's `SpinEventLoop`: the loop, then 'beforeExit', which may begin something more; else 'exit'.
+    /// Node's `SpinEventLoop`: the loop, then 'beforeExit', which may begin something more; else
+    /// 'exit'.
     fn live(&self, event_loop: &mut EventLoop, main: Once) -> io::Result<u8> {
         // `main` runs inside the loop, as its first task, so that it can use all of it. The drivers
         // start before and run behind it.
@@ -128,8 +129,8 @@ fn start_drivers(runtime: &Rc<Runtime>) {
     ]);
 }
 
-/// Ends the program because nothing is left to do. As in Node, the listeners' microtasks run, but no
-/// ticks.
+/// Ends the program because nothing is left to do. As in Node, the listeners' microtasks run, but
+/// no ticks.
 fn end(runtime: &Rc<Runtime>) {
     runtime.scope(|| runtime.call(|| runtime.emit_exit()));
     runtime.stop();

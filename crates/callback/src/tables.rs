@@ -8,14 +8,15 @@
 ///     /// `'message'`: a datagram, and its sender.
 ///     Message(socket: Socket, bytes: &'a [u8], from: RemoteInfo) => on_message;
 ///     /// `'error'`: 'close' follows. Without a listener, the error is thrown.
-///     Error(socket: Socket, error: &'a NodeError) => on_error, unheard throws error;
+///     Error(socket: Socket, error: &'a NodeError) => on_error, else throws error;
 /// } }
 /// ```
 ///
-/// makes the types `Message` and `Error`, which implement `SocketEvent` (or only [`Event`], if there
-/// is no `emits`), and the functions `Socket::on_message` and `Socket::on_error`. These call
+/// makes the types `Message` and `Error`, which implement `SocketEvent` (or only [`Event`], if
+/// there is no `emits`), and the functions `Socket::on_message` and `Socket::on_error`. These call
 /// `Socket::on`, which [`listening!`] makes. The sentence of the table documents both, the type as
-/// it stands and the function behind "Calls `f` on". An event without `=>` has no function.
+/// it stands and the function behind "Calls `f` on". An event without `=>` has no function;
+/// `else throws` makes an event without a listener throw an argument.
 ///
 /// With `emits SocketEvent kept as SocketListener in Kept`, the emitter keeps each listener in an
 /// enum `Kept` without an allocation for an [`AnyListener`]; `SocketListener` is its public name.
@@ -42,7 +43,7 @@ pub(crate) use emitter;
 macro_rules! event_types {
     ($(
         $(#[$doc:meta])+
-        $event:ident $args:tt $(=> $on:ident)? $(, unheard throws $error:ident)?;
+        $event:ident $args:tt $(=> $on:ident)? $(, else throws $error:ident)?;
     )*) => {$(
         $(#[$doc])+
         #[derive(Clone, Copy, Debug)]
@@ -66,7 +67,7 @@ macro_rules! event_type {
             type Args<'a> = ($($arg_type),*);
 
             #[allow(unused_variables)] // the emitter
-            fn unheard(($($arg),*): Self::Args<'_>) -> Result<(), $crate::Thrown> {
+            fn without_listener(($($arg),*): Self::Args<'_>) -> Result<(), $crate::Thrown> {
                 Err($error.clone().into())
             }
         }
@@ -79,7 +80,7 @@ macro_rules! on_functions {
     ($emitter:ident {$(
         #[doc = $doc:literal]
         $(#[doc = $more:literal])*
-        $event:ident $args:tt $(=> $on:ident)? $(, unheard throws $error:ident)?;
+        $event:ident $args:tt $(=> $on:ident)? $(, else throws $error:ident)?;
     )*}) => {
         impl $emitter {$(
             $crate::tables::on_function! {
@@ -113,7 +114,7 @@ pub(crate) use on_function;
 macro_rules! emitted {
     ($trait:ident {$(
         $(#[$doc:meta])+
-        $event:ident $args:tt $(=> $on:ident)? $(, unheard throws $error:ident)?;
+        $event:ident $args:tt $(=> $on:ident)? $(, else throws $error:ident)?;
     )*}) => {
         $(impl $trait for $event {})*
     };
@@ -124,7 +125,7 @@ pub(crate) use emitted;
 macro_rules! kept_listeners {
     ($listener:ident in $kept:ident {$(
         $(#[$doc:meta])+
-        $event:ident $args:tt $(=> $on:ident)? $(, unheard throws $error:ident)?;
+        $event:ident $args:tt $(=> $on:ident)? $(, else throws $error:ident)?;
     )*}) => {
         /// How the emitter keeps a listener: without an allocation besides the closure's.
         pub struct $listener($kept);
@@ -142,7 +143,7 @@ macro_rules! kept_listeners {
         }
 
         $(
-            impl $crate::events::HeardAs<$listener> for $event {
+            impl $crate::events::KeptAs<$listener> for $event {
                 fn wrap(listener: std::rc::Rc<$crate::events::Listener<Self>>) -> $listener {
                     $listener($kept::$event(listener))
                 }
@@ -203,12 +204,12 @@ macro_rules! listening {
 }
 pub(crate) use listening;
 
-/// Node's `ref` and `unref`, for a type with a function `set_referenced(&self, bool)`. The noun names
-/// what happens while it keeps the program alive: "while the socket is open".
+/// Node's `ref` and `unref`, for a type with a function `set_referenced(&self, bool)`. The noun
+/// names what happens while it keeps the program alive: "while the socket is open".
 macro_rules! references {
     ($type:ty, $while:literal) => {
         impl $type {
-            #[doc = concat!("Lets the program end while ", $while, ".")]
+            #[doc = concat!("Allows the program to end while ", $while, ".")]
             pub fn unref(&self) -> &Self {
                 self.set_referenced(false);
                 self

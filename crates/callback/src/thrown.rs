@@ -1,4 +1,4 @@
-//! What a callback throws, in Rust's terms: an `Err` that it returns, or a panic.
+//! What a callback throws: in Rust, an `Err` that it returns, or a panic.
 
 use oneloop_core::{drop_guarded, panic_message};
 use std::any::Any;
@@ -16,7 +16,8 @@ pub struct Thrown {
 }
 
 impl Thrown {
-    /// What a callback threw by unwinding. The payload is dropped here, as its drop may panic.
+    /// The error of a callback that unwound. The payload is dropped here, guarded: its drop may
+    /// panic.
     pub(crate) fn from_panic(payload: Box<dyn Any + Send>) -> Self {
         if payload.is::<Rethrown>()
             && let Some(thrown) = THROWN.take()
@@ -32,18 +33,18 @@ impl Thrown {
         }
     }
 
-    /// What JavaScript has as `error.message`.
+    /// JavaScript's `error.message`.
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// The error that was returned; none for a panic.
+    /// The error that was returned; None for a panic.
     pub fn error(&self) -> Option<&(dyn Error + 'static)> {
         self.source.as_deref()
     }
 }
 
-/// An error is the program's own value, and may panic in its drop: that must not end a driver.
+/// An error is a value of the program, and its drop may panic: that must not end a driver.
 impl Drop for Thrown {
     fn drop(&mut self) {
         drop_guarded(self.source.take());
@@ -51,15 +52,16 @@ impl Drop for Thrown {
 }
 
 thread_local! {
-    /// What is being thrown through a function that returns something else.
+    /// The error on its way through a function that cannot return it. A panic payload must be
+    /// `Send`, and this is not.
     static THROWN: Cell<Option<Thrown>> = const { Cell::new(None) };
 }
 
-/// What an error unwinds with on its way through code that cannot return it, as an exception does in
-/// JavaScript: a listener throws while `pause()` tells of it.
+/// The panic payload of an error that passes through code that cannot return it, as an exception
+/// does in JavaScript: a listener throws while `pause()` emits its event.
 struct Rethrown;
 
-/// Gives the value, or unwinds with the error.
+/// Returns the value, or unwinds with the error. It is not a panic: no hook prints it.
 pub(crate) fn or_rethrow<T>(result: Result<T, Thrown>) -> T {
     match result {
         Ok(value) => value,
@@ -93,7 +95,7 @@ impl fmt::Debug for Thrown {
 
 /// What a callback may return: nothing, or a `Result` whose error counts as thrown.
 pub trait Outcome {
-    /// The same as a `Result`.
+    /// Converts it to a `Result`.
     fn into_result(self) -> Result<(), Thrown>;
 }
 
@@ -103,15 +105,16 @@ impl Outcome for () {
     }
 }
 
-/// For callbacks that never return, such as those that end in [`process::exit`](crate::process::exit).
+/// For callbacks that never return, such as those that end in
+/// [`process::exit`](crate::process::exit).
 impl Outcome for std::convert::Infallible {
     fn into_result(self) -> Result<(), Thrown> {
         match self {}
     }
 }
 
-/// For callbacks that never return and do not say so: what `|| panic!()` returns is `!`, which has no
-/// name of its own in stable Rust.
+/// For callbacks that never return and do not say so: `|| panic!()` returns `!`, a type that stable
+/// Rust cannot name directly.
 #[expect(private_interfaces, reason = "the trait only names a type")]
 impl Outcome for <fn() -> ! as Returns>::Output {
     fn into_result(self) -> Result<(), Thrown> {
@@ -119,7 +122,7 @@ impl Outcome for <fn() -> ! as Returns>::Output {
     }
 }
 
-/// What a function returns.
+/// Names the return type of a function pointer.
 trait Returns {
     type Output;
 }

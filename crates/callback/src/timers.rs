@@ -1,8 +1,8 @@
 //! `setTimeout` and `setInterval`, with Node's passes and Node's milliseconds.
 //!
-//! One pass runs all timers that were due when it began, list by list, with ticks in between. A timer
-//! that becomes due meanwhile waits for the next pass, after a turn of the loop. Time is whole
-//! milliseconds, rounded down, so a timer may fire up to a millisecond early, as Node's does.
+//! One pass runs all timers that were due when it began, list by list, with ticks in between. A
+//! timer that becomes due meanwhile waits for the next pass, after a turn of the loop. Time is
+//! whole milliseconds, rounded down, so a timer may fire up to a millisecond early, as Node's does.
 
 pub mod promises;
 
@@ -52,8 +52,8 @@ fn with_timers(f: impl FnOnce(&Timers)) {
     }
 }
 
-/// Calls a function once, after `ms` milliseconds: at least 1, and 1 for a duration that does not fit
-/// into 32 bits, with a warning on stderr.
+/// Calls a function once, after `ms` milliseconds: at least 1, and 1 for a duration that does not
+/// fit into 32 bits, with a warning on stderr.
 ///
 /// # Panics
 /// Outside of [`run`](crate::run).

@@ -25,15 +25,15 @@ use std::rc::Rc;
 emitter! { ChildProcess {
     /// `'spawn'`: the program runs.
     Spawned(child: ChildProcess) => on_spawn;
-    /// `'exit'`: the child has ended, with this exit code or by this signal. Its streams may still hold
-    /// output.
+    /// `'exit'`: the child has ended, with this exit code or by this signal. Its streams may still
+    /// hold output.
     ChildExit(child: ChildProcess, code: Option<i32>, signal: Option<i32>) => on_exit;
     /// `'close'`: the child has ended, with this exit code or by this signal, and its streams are
     /// closed.
     ChildClose(child: ChildProcess, code: Option<i32>, signal: Option<i32>) => on_close;
     /// `'error'`: the child could not be started or killed, or was aborted. Without a listener, the
     /// error is thrown.
-    ChildError(child: ChildProcess, error: &'a Error) => on_error, unheard throws error;
+    ChildError(child: ChildProcess, error: &'a Error) => on_error, else throws error;
 } }
 
 /// What clones of a child share.
@@ -55,8 +55,8 @@ struct Inner {
     closes_needed: Cell<u32>,
 }
 
-/// A child process, in Node's words and with Node's order of events. Clones are the same one; it lives by
-/// itself until it has ended.
+/// A child process, in Node's words and with Node's order of events. Clones are the same one; it
+/// lives by itself until it has ended.
 #[derive(Clone)]
 pub struct ChildProcess {
     inner: Rc<Inner>,

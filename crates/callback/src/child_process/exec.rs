@@ -37,7 +37,8 @@ impl std::error::Error for ExecError {}
 
 type Done = Box<dyn FnOnce(Result<(), ExecError>, &[u8], &[u8]) -> Result<(), Thrown>>;
 
-/// Runs a command by `/bin/sh`, and calls back with what it printed on its standard output and error.
+/// Runs a command by `/bin/sh`, and calls back with what it printed on its standard output and
+/// error.
 ///
 /// ```
 /// use oneloop_callback::{child_process, run};
@@ -83,7 +84,8 @@ pub fn exec_with<O: Outcome>(
     run("/bin/sh".into(), args, cmd, options, done(callback))
 }
 
-/// Runs a program, and calls back with what it printed on its standard output and error: see [`exec`].
+/// Runs a program, and calls back with what it printed on its standard output and error: see
+/// [`exec`].
 ///
 /// # Errors
 /// As [`exec`].
@@ -271,7 +273,7 @@ impl Exec {
 
     fn command_failed(&self, stderr: &[u8]) -> Error {
         let stderr = String::from_utf8_lossy(stderr);
-        Error::command(format!("Command failed: {}\n{stderr}", self.cmd))
+        Error::from(format!("Command failed: {}\n{stderr}", self.cmd))
     }
 }
 

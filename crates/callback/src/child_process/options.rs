@@ -39,7 +39,8 @@ pub struct SpawnOptions {
     pub uid: Option<u32>,
     /// As which group it runs.
     pub gid: Option<u32>,
-    /// After how many milliseconds it is sent [`kill_signal`](SpawnOptions::kill_signal); 0 for never.
+    /// After how many milliseconds it is sent [`kill_signal`](SpawnOptions::kill_signal); 0 for
+    /// never.
     pub timeout_ms: f64,
     /// What a time-out, an abort and [`ExecOptions::max_buffer`] kill with: `SIGTERM` at first.
     pub kill_signal: i32,

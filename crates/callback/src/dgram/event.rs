@@ -18,7 +18,7 @@ emitter! { Socket emits SocketEvent {
     /// `'connect'`: the socket has a peer.
     Connect(socket: Socket) => on_connect;
     /// `'error'`. Without a listener, the error is thrown.
-    Error(socket: Socket, error: &'a crate::Error) => on_error, unheard throws error;
+    Error(socket: Socket, error: &'a crate::Error) => on_error, else throws error;
     /// `'close'`: the socket receives no more.
     Close(socket: Socket) => on_close;
 } }
@@ -29,7 +29,7 @@ emitter! { UnixSocket emits UnixEvent {
     /// `'end'` of a connection: the peer sends no more.
     End(socket: UnixSocket) => on_end;
     /// `'error'`. Without a listener, the error is thrown.
-    UnixError(socket: UnixSocket, error: &'a crate::Error) => on_error, unheard throws error;
+    UnixError(socket: UnixSocket, error: &'a crate::Error) => on_error, else throws error;
     /// `'close'`: the socket is closed.
     UnixClose(socket: UnixSocket) => on_close;
 } }

@@ -1,4 +1,5 @@
-//! What a socket of messages is for the loop: a task that receives in rounds, and sends that wait in line.
+//! What a socket of messages is for the loop: a task that receives in rounds, and sends that wait
+//! in line.
 
 use crate::continuation::Then;
 use crate::drive::{Drive, Driven, Pace};
@@ -105,8 +106,8 @@ impl<O: Owner> Handle<O> {
         self.socket.borrow().clone()
     }
 
-    /// Sends a message: at once if the kernel takes it, and else behind those that wait. `sent` hears in a
-    /// later tick, or from the loop.
+    /// Sends a message: at once if the kernel takes it, and else behind those that wait. `sent`
+    /// hears in a later tick, or from the loop.
     pub(super) fn send(self: &Rc<Self>, outgoing: OutgoingOf<O>, sent: Option<Sent>) {
         match self.try_send(&outgoing) {
             Some(result) => {

@@ -18,13 +18,13 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! Up to 32 datagrams are received in one turn, as with libuv, and no more than a task's share of I/O
-//! (128 KiB or 200 µs). One that cannot be sent is an error for the
-//! function that was given to `send_then`, and of no account without one, as in Node. A socket that was
-//! not bound is bound with its first send, to a port that the kernel chooses.
+//! Up to 32 datagrams are received in one turn, as with libuv, and no more than a task's share of
+//! I/O (128 KiB or 200 µs). One that cannot be sent is an error for the function that was given to
+//! `send_then`, and of no account without one, as in Node. A socket that was not bound is bound
+//! with its first send, to a port that the kernel chooses.
 //!
-//! Node has no Unix sockets of messages: [`UnixSocket`] is for datagrams and for connections that keep
-//! bounds, and passes fds.
+//! Node has no Unix sockets of messages: [`UnixSocket`] is for datagrams and for connections that
+//! keep bounds, and passes fds.
 
 pub mod event;
 mod handle;

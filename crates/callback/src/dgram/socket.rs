@@ -51,11 +51,11 @@ struct Inner {
     queue: RefCell<Option<(ListenerId, Vec<Step>)>>,
 }
 
-/// A UDP socket in Node's words: see [`create_socket`]. Clones are the same socket, and every handler is
-/// given one.
+/// A UDP socket in Node's words: see [`create_socket`]. Clones are the same socket, and every
+/// handler is given one.
 ///
-/// While it is bound it lives by itself; a handler that holds a clone of its own socket in its captures,
-/// rather than using the one it is given, keeps it in memory for ever.
+/// While it is bound it lives by itself; a handler that holds a clone of its own socket in its
+/// captures, rather than using the one it is given, keeps it in memory for ever.
 #[derive(Clone)]
 pub struct Socket {
     inner: Rc<Inner>,
@@ -126,8 +126,8 @@ impl Socket {
 
     // Binding.
 
-    /// Takes a port of all addresses, or of one host; port 0 lets the kernel choose. 'listening' tells
-    /// when it is done, and 'error' if it fails.
+    /// Takes a port of all addresses, or of one host; port 0 lets the kernel choose. 'listening'
+    /// tells when it is done, and 'error' if it fails.
     ///
     /// # Errors
     /// `ERR_SOCKET_ALREADY_BOUND`, `ERR_SOCKET_DGRAM_NOT_RUNNING`, `ERR_SOCKET_BAD_PORT`.
@@ -153,8 +153,8 @@ impl Socket {
         Ok(self.clone())
     }
 
-    /// Like [`Socket::bind`], and calls a function at 'listening'. As in Node, an error of binding is heard
-    /// then, by a listener that forgets the function.
+    /// Like [`Socket::bind`], and calls a function at 'listening'. As in Node, an error of binding
+    /// is heard then, by a listener that forgets the function.
     ///
     /// # Errors
     /// As [`Socket::bind`].
@@ -277,8 +277,8 @@ impl Socket {
 
     // Connecting.
 
-    /// Names the only peer, whose datagrams alone are received from then on: 'connect' tells when it is
-    /// done, and 'error' if it fails.
+    /// Names the only peer, whose datagrams alone are received from then on: 'connect' tells when
+    /// it is done, and 'error' if it fails.
     ///
     /// # Errors
     /// `ERR_SOCKET_DGRAM_IS_CONNECTED`, `ERR_SOCKET_DGRAM_NOT_RUNNING`, `ERR_SOCKET_BAD_PORT`.
@@ -286,8 +286,8 @@ impl Socket {
         self.begin_to_connect(endpoint, None)
     }
 
-    /// Like [`Socket::connect`], and calls a function at 'connect', or with the error, which is not told
-    /// otherwise then.
+    /// Like [`Socket::connect`], and calls a function at 'connect', or with the error, which is not
+    /// told otherwise then.
     ///
     /// # Errors
     /// As [`Socket::connect`].
@@ -392,8 +392,8 @@ impl Socket {
         self.send_to_peer(bytes.as_ref(), Some(then(sent)))
     }
 
-    /// Sends a datagram to a port of a host, or of this machine. A socket that is not bound is bound
-    /// first. Nobody hears whether it went; a name without an address is told by 'error'.
+    /// Sends a datagram to a port of a host, or of this machine. A socket that is not bound is
+    /// bound first. Nobody hears whether it went; a name without an address is told by 'error'.
     ///
     /// # Errors
     /// `ERR_SOCKET_DGRAM_IS_CONNECTED`, `ERR_SOCKET_DGRAM_NOT_RUNNING`, `ERR_SOCKET_BAD_PORT`.
@@ -405,7 +405,8 @@ impl Socket {
         self.send_to_endpoint(bytes.as_ref(), endpoint, None)
     }
 
-    /// Like [`Socket::send_to`], and calls a function with how many bytes went, or why they did not.
+    /// Like [`Socket::send_to`], and calls a function with how many bytes went, or why they did
+    /// not.
     ///
     /// # Errors
     /// As [`Socket::send_to`].
@@ -509,8 +510,8 @@ impl Socket {
 
     // Closing.
 
-    /// Stops receiving, and closes the socket; 'close' comes in the next tick. While it is being bound for
-    /// something that is to be sent, it is closed after that.
+    /// Stops receiving, and closes the socket; 'close' comes in the next tick. While it is being
+    /// bound for something that is to be sent, it is closed after that.
     ///
     /// # Errors
     /// `ERR_SOCKET_DGRAM_NOT_RUNNING` if it is closed already.

@@ -1,5 +1,5 @@
-//! Unix sockets of messages: datagrams, and connections that keep bounds. Node has neither; these are in
-//! the spirit of its `dgram`.
+//! Unix sockets of messages: datagrams, and connections that keep bounds. Node has neither; these
+//! are in the spirit of its `dgram`.
 
 use super::event::{self, UnixEvent};
 use super::handle::{Handle, Owner, Packets, Sent};
@@ -96,8 +96,8 @@ impl Message {
         &self.about.from
     }
 
-    /// The fds that came with it, for the first one who asks. Who does not, has them closed after the
-    /// event.
+    /// The fds that came with it, for the first one who asks. Who does not, has them closed after
+    /// the event.
     pub fn take_fds(&self) -> Vec<OwnedFd> {
         self.fds.take()
     }
@@ -119,8 +119,8 @@ struct Inner {
     handle: RefCell<Option<Rc<Handle<UnixSocket>>>>,
 }
 
-/// A Unix datagram socket, or one end of a connection that keeps bounds (`SOCK_SEQPACKET`). Clones are the
-/// same socket, and every handler is given one.
+/// A Unix datagram socket, or one end of a connection that keeps bounds (`SOCK_SEQPACKET`). Clones
+/// are the same socket, and every handler is given one.
 ///
 /// ```
 /// use oneloop_callback::{dgram::UnixSocket, run};
@@ -217,8 +217,8 @@ impl UnixSocket {
         Ok((a, Self::start(runtime, Unix::Seqpacket(b))))
     }
 
-    /// Connects to one who keeps bounds: see [`UnixSocket::listen`]. The function is called with the
-    /// connection, or with what went wrong.
+    /// Connects to one who keeps bounds: see [`UnixSocket::listen`]. The function is called with
+    /// the connection, or with what went wrong.
     ///
     /// # Panics
     /// Outside of [`run`](crate::run).
@@ -269,7 +269,8 @@ impl UnixSocket {
         self.send_message(bytes.as_ref(), Vec::new(), None, None);
     }
 
-    /// Like [`UnixSocket::send`], and calls a function with how many bytes went, or why they did not.
+    /// Like [`UnixSocket::send`], and calls a function with how many bytes went, or why they did
+    /// not.
     pub fn send_then<O: Outcome>(
         &self,
         bytes: impl AsRef<[u8]>,
@@ -278,7 +279,8 @@ impl UnixSocket {
         self.send_message(bytes.as_ref(), Vec::new(), None, Some(on_sent(sent)));
     }
 
-    /// Sends a datagram to a name, and calls a function with how many bytes went, or why they did not.
+    /// Sends a datagram to a name, and calls a function with how many bytes went, or why they did
+    /// not.
     pub fn send_to_then<O: Outcome>(
         &self,
         bytes: impl AsRef<[u8]>,
@@ -294,7 +296,8 @@ impl UnixSocket {
         self.send_message(bytes.as_ref(), fds, None, None);
     }
 
-    /// Like [`UnixSocket::send_fds`], and calls a function with how many bytes went, or why they did not.
+    /// Like [`UnixSocket::send_fds`], and calls a function with how many bytes went, or why they
+    /// did not.
     pub fn send_fds_then<O: Outcome>(
         &self,
         bytes: impl AsRef<[u8]>,
@@ -392,8 +395,8 @@ impl Owner for UnixSocket {
     }
 }
 
-/// Listens for connections that keep bounds: see [`UnixSocket::listen`]. It goes on until it is closed,
-/// also when this is dropped.
+/// Listens for connections that keep bounds: see [`UnixSocket::listen`]. It goes on until it is
+/// closed, also when this is dropped.
 #[derive(Debug)]
 pub struct UnixServer {
     listener: Rc<UnixSeqpacketListener>,

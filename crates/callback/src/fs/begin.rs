@@ -18,8 +18,8 @@ pub(super) fn begin<T: 'static, O: Outcome>(
     let mut call = Box::pin(in_later_turn(call));
     // Before the loop runs (`enter`), there is no loop to begin on.
     if Handle::try_current().is_some() {
-        // The pool's thread starts now, as libuv's does, and not when the new task first runs, behind
-        // all that is ready. That first run then registers the task's waker.
+        // The pool's thread starts now, as libuv's does, and not when the new task first runs,
+        // behind all that is ready. That first run then registers the task's waker.
         let begun = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         debug_assert!(begun.is_pending(), "this turn is no later one");
     }

@@ -13,9 +13,9 @@ use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-/// An open file, as [`open`](super::open) gives it: what Node's `fs.read(fd, …)`, `fs.write(fd, …)` and the
-/// others take an fd for. Clones are the same file. It is closed by [`FileHandle::close`], or with its last
-/// clone.
+/// An open file, as [`open`](super::open) gives it: what Node's `fs.read(fd, …)`, `fs.write(fd, …)`
+/// and the others take an fd for. Clones are the same file. It is closed by [`FileHandle::close`],
+/// or with its last clone.
 #[derive(Clone)]
 pub struct FileHandle {
     /// None once it is closed.
@@ -117,9 +117,9 @@ impl FileHandle {
         }
     }
 
-    /// Reads into a buffer, at most as many bytes as it is long, and calls a function with the number of
-    /// bytes, 0 at the end, and the buffer: from a position, or from where the last read or write ended
-    /// (`None`).
+    /// Reads into a buffer, at most as many bytes as it is long, and calls a function with the
+    /// number of bytes, 0 at the end, and the buffer: from a position, or from where the last read
+    /// or write ended (`None`).
     ///
     /// # Panics
     /// Outside of [`run`](crate::run).
@@ -141,8 +141,8 @@ impl FileHandle {
         self.begin("read", read, callback);
     }
 
-    /// Writes some of these bytes, mostly all, and calls a function with how many, and the bytes: at a
-    /// position, or where the last read or write ended (`None`).
+    /// Writes some of these bytes, mostly all, and calls a function with how many, and the bytes:
+    /// at a position, or where the last read or write ended (`None`).
     ///
     /// # Panics
     /// Outside of [`run`](crate::run).

@@ -11,13 +11,15 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! A call begins at once, on the loop's pool of threads, and its callback runs in the poll phase, with a
-//! `Result`; then come ticks and microtasks. What takes several system calls takes several turns, as in Node
-//! ([`read_file`]: open, fstat, read, close), so that an immediate comes before. What was begun cannot be
-//! cancelled, nor in Node: the result is left where nobody hears it, if the program ends before.
+//! A call begins at once, on the loop's pool of threads, and its callback runs in the poll phase,
+//! with a `Result`; then come ticks and microtasks. What takes several system calls takes several
+//! turns, as in Node ([`read_file`]: open, fstat, read, close), so that an immediate comes before.
+//! What was begun cannot be cancelled, nor in Node: the result is left where nobody hears it, if
+//! the program ends before.
 //!
-//! Each function is also there as a future, in [`promises`]; files as streams are [`create_read_stream`] and
-//! [`create_write_stream`]. There are no `…Sync` functions, which are those of [`std::fs`].
+//! Each function is also there as a future, in [`promises`]; files as streams are
+//! [`create_read_stream`] and [`create_write_stream`]. There are no `…Sync` functions, which are
+//! those of [`std::fs`].
 
 mod begin;
 mod handle;
@@ -149,8 +151,8 @@ pub fn access_with<O: Outcome>(
     begin(promises::access_with(path, access), callback);
 }
 
-/// Calls a function with true if there is such a file. (Deprecated in Node, which has no error for it: see
-/// [`access`].)
+/// Calls a function with true if there is such a file. (Deprecated in Node, which has no error for
+/// it: see [`access`].)
 ///
 /// # Panics
 /// Outside of [`run`](crate::run).

@@ -1,9 +1,11 @@
 //! Files to be awaited: `require('fs/promises')`.
 //!
-//! Awaited in [`spawn_micro`](crate::spawn_micro), they go on in a microtask of the poll phase. Any other task
-//! may await them as well. They begin when they are first polled, and not, as a promise, when they are made.
+//! Awaited in [`spawn_micro`](crate::spawn_micro), they go on in a microtask of the poll phase. Any
+//! other task may await them as well. They begin when they are first polled, and not, as a promise,
+//! when they are made.
 //!
-//! Cancel: what a thread has begun is done, and nobody hears of it; see the functions of [`oneloop_fs`].
+//! Cancel: what a thread has begun is done, and nobody hears of it; see the functions of
+//! [`oneloop_fs`].
 
 use super::handle::{self, FileHandle};
 use super::options::{MkdirOptions, RmOptions};
@@ -35,8 +37,9 @@ async fn of_paths<T>(
     in_later_turn(call).await.map_err(told)
 }
 
-/// Opens a file: `"r"` to read it, `"w"` to write it anew, `"a"` to append; `"r+"`, `"w+"` and `"a+"` for both;
-/// an `x` behind the letter means that it must not be there: `"wx+"`. Node's flags with an `s` are not known.
+/// Opens a file: `"r"` to read it, `"w"` to write it anew, `"a"` to append; `"r+"`, `"w+"` and
+/// `"a+"` for both; an `x` behind the letter means that it must not be there: `"wx+"`. Node's flags
+/// with an `s` are not known.
 ///
 /// # Errors
 /// `ERR_INVALID_ARG_VALUE` for other flags; those of `open(2)`.

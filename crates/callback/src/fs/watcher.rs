@@ -27,7 +27,7 @@ pub mod event {
         /// kernel dropped events: look at everything again. (Node emits nothing then.)
         Change(what: EventType, name: Option<&'a Path>) => on_change;
         /// `'error'`: a directory below cannot be watched. Without a listener, the error is thrown.
-        Error(error: &'a crate::Error) => on_error, unheard throws error;
+        Error(error: &'a crate::Error) => on_error, else throws error;
         /// `'close'`: the watcher emits nothing more.
         Close() => on_close;
     } }

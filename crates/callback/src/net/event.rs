@@ -3,15 +3,15 @@
 
 use super::ends::Readable as Source;
 use super::{Server, Socket};
-use crate::events::HeardAs;
+use crate::events::KeptAs;
 use crate::tables::emitter;
 use oneloop_net::Addr;
 
 /// An event of a [`Socket`].
-pub trait SocketEvent: HeardAs<SocketListener> {}
+pub trait SocketEvent: KeptAs<SocketListener> {}
 
 /// An event of a [`Server`].
-pub trait ServerEvent: HeardAs<ServerListener> {}
+pub trait ServerEvent: KeptAs<ServerListener> {}
 
 emitter! { Socket emits SocketEvent kept as SocketListener in KeptOfSocket {
     /// `'lookup'`: the result of looking up the host's name: an address, or an error; and the name.
@@ -51,7 +51,7 @@ emitter! { Socket emits SocketEvent kept as SocketListener in KeptOfSocket {
     /// `'unpipe'`: a source is no longer piped into the socket.
     Unpipe(socket: Socket, source: Source);
     /// `'error'`: 'close' follows. Without a listener, the error is thrown.
-    Error(socket: Socket, error: &'a crate::Error) => on_error, unheard throws error;
+    Error(socket: Socket, error: &'a crate::Error) => on_error, else throws error;
     /// `'close'`: the socket is closed; true if it was closed for an error.
     Close(socket: Socket, had_error: bool) => on_close;
 } }
@@ -67,7 +67,7 @@ emitter! { Server emits ServerEvent kept as ServerListener in KeptOfServer {
     /// A single connection that cannot be accepted is no error: see [`Listener`].
     ///
     /// [`Listener`]: oneloop_net::Listener
-    ServerError(server: Server, error: &'a crate::Error) => on_error, unheard throws error;
+    ServerError(server: Server, error: &'a crate::Error) => on_error, else throws error;
     /// `'close'`: the server accepts no more, and its last connection is closed.
     ServerClose(server: Server) => on_close;
 } }

@@ -17,10 +17,11 @@
 //! }
 //! ```
 //!
-//! Events come in Node's order: one connection is accepted per turn of the loop; data and the end of a
-//! stream come in two turns; 'close' comes in the closing phase, the last one closed first; and ticks and
-//! microtasks run after each callback. A handler may do anything: close its socket and others, drop the
-//! server, start tasks. What it throws, by an `Err` or a panic, is uncaught, as in Node.
+//! Events come in Node's order: one connection is accepted per turn of the loop; data and the end
+//! of a stream come in two turns; 'close' comes in the closing phase, the last one closed first;
+//! and ticks and microtasks run after each callback. A handler may do anything: close its socket
+//! and others, drop the server, start tasks. What it throws, by an `Err` or a panic, is uncaught,
+//! as in Node.
 //!
 //! What JavaScript throws on the caller's stack, such as a port beyond 65,535, is an `Err` here.
 

@@ -25,8 +25,8 @@ const HIGH_WATER_MARK: usize = 16 * 1024;
 pub enum Endpoint {
     /// A port, of the host if there is one. What is no port is refused when it is used.
     Port {
-        /// A name or an IP address: to connect, `localhost` if there is none; to listen, all addresses
-        /// of this machine.
+        /// A name or an IP address: to connect, `localhost` if there is none; to listen, all
+        /// addresses of this machine.
         host: Option<String>,
         /// 0 to 65,535.
         port: i64,
@@ -121,12 +121,13 @@ impl From<PathBuf> for Endpoint {
 pub struct SocketOptions {
     /// It stays open for writing when the peer has ended.
     pub allow_half_open: bool,
-    /// How many bytes may wait in each direction before it stops reading, and before a write says that
-    /// it is enough.
+    /// How many bytes may wait in each direction before it stops reading, and before a write says
+    /// that it is enough.
     pub high_water_mark: usize,
     /// Small writes are sent at once (`TCP_NODELAY`).
     pub no_delay: bool,
-    /// The kernel asks a silent peer whether it is there: see [`Socket::set_keep_alive`](super::Socket::set_keep_alive).
+    /// The kernel asks a silent peer whether it is there: see
+    /// [`Socket::set_keep_alive`](super::Socket::set_keep_alive).
     pub keep_alive: Option<Duration>,
     /// Destroys the socket when it is aborted.
     pub signal: Option<AbortSignal>,
@@ -151,8 +152,8 @@ pub struct ConnectOptions {
     pub socket: SocketOptions,
     /// As [`Socket::set_timeout`](super::Socket::set_timeout), before it connects.
     pub timeout_ms: Option<f64>,
-    /// From which address of this machine. A link-local one is of the interface that the other end's
-    /// address names.
+    /// From which address of this machine. A link-local one is of the interface that the other
+    /// end's address names.
     pub local_address: Option<IpAddr>,
     /// From which port; 0 lets the kernel choose.
     pub local_port: u16,
@@ -178,11 +179,12 @@ impl Default for ConnectOptions {
     }
 }
 
-/// What a server is made with: `net.createServer(options)`. The sockets that it accepts are made with
-/// `socket`.
+/// What a server is made with: `net.createServer(options)`. The sockets that it accepts are made
+/// with `socket`.
 #[derive(Clone, Debug, Default)]
 pub struct ServerOptions {
-    /// What each accepted socket is made with; its `signal` is not used: see [`ListenOptions::signal`].
+    /// What each accepted socket is made with; its `signal` is not used: see
+    /// [`ListenOptions::signal`].
     pub socket: SocketOptions,
     /// Accepted sockets are paused, and read nothing from the kernel.
     pub pause_on_connect: bool,

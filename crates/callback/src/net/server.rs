@@ -92,8 +92,8 @@ listening!(Server, ServerEvent);
 references!(Server, "the server listens");
 
 impl Server {
-    /// Listens on a port of all addresses, on a host and port, or on the path of a Unix socket. Port 0
-    /// lets the kernel choose. Gives the server itself.
+    /// Listens on a port of all addresses, on a host and port, or on the path of a Unix socket.
+    /// Port 0 lets the kernel choose. Gives the server itself.
     ///
     /// What goes wrong is told by 'error', in a later tick.
     ///
@@ -268,8 +268,8 @@ impl Server {
         self.address()?.port()
     }
 
-    /// Stops accepting. 'close' comes when the last connection is closed; those that are open stay so:
-    /// see [`Server::close_all`].
+    /// Stops accepting. 'close' comes when the last connection is closed; those that are open stay
+    /// so: see [`Server::close_all`].
     pub fn close(&self) -> &Self {
         self.next_listening_number();
         let handle = self.inner.handle.take();
@@ -280,8 +280,8 @@ impl Server {
         self
     }
 
-    /// Like [`Server::close`], and calls a function at 'close': with `ERR_SERVER_NOT_RUNNING`, if it
-    /// did not listen.
+    /// Like [`Server::close`], and calls a function at 'close': with `ERR_SERVER_NOT_RUNNING`, if
+    /// it did not listen.
     pub fn close_then<O: Outcome>(
         &self,
         closed: impl FnOnce(Result<(), Error>) -> O + 'static,

@@ -10,7 +10,7 @@ pub(crate) struct Bell {
 }
 
 impl Bell {
-    /// Lets the next ring wake this task.
+    /// Keeps this task's waker for the next ring.
     pub(crate) fn wait(&self, cx: &mut Context<'_>) {
         self.waker.set(Some(cx.waker().clone()));
     }

@@ -90,8 +90,8 @@ impl Runtime {
         self.over.get()
     }
 
-    /// Drops all that the program had, as the end of Node's process does. Open sockets are closed by
-    /// their tasks, when the loop runs again or is dropped.
+    /// Drops all that the program had, as the end of Node's process does. Open sockets are closed
+    /// by their tasks, when the loop runs again or is dropped.
     pub(crate) fn finish(&self) {
         self.over.set(true);
         for driver in self.drivers.take() {

@@ -25,8 +25,8 @@ impl Runtime {
         Ok(())
     }
 
-    /// Emits 'exit' with the code of this moment; a listener may change the code for the end, but not
-    /// for the listeners behind it.
+    /// Emits 'exit' with the code of this moment; a listener may change the code for the end, but
+    /// not for the listeners behind it.
     pub(crate) fn emit_exit(self: &Rc<Self>) -> Result<(), Thrown> {
         self.process.exiting.set(true);
         let (listeners, code) = (self.process.exit.borrow().clone(), self.process.code());
@@ -48,7 +48,8 @@ impl Runtime {
         self.handle.stop();
     }
 
-    /// What a callback that unwound has thrown. None if it called `exit`, which has ended the program.
+    /// What a callback that unwound has thrown. None if it called `exit`, which has ended the
+    /// program.
     pub(crate) fn thrown_by(self: &Rc<Self>, payload: Box<dyn Any + Send>) -> Option<Thrown> {
         match payload.downcast::<ExitRequest>() {
             Ok(_) if self.process.is_ending() => None,
@@ -57,9 +58,9 @@ impl Runtime {
         }
     }
 
-    /// Passes an error to the handler of uncaught errors. Without a handler the program exits with 1.
-    /// If the handler throws, it exits with 7, and 'exit' is not emitted. True if the program
-    /// continues.
+    /// Passes an error to the handler of uncaught errors. Without a handler, the program exits with
+    /// code 1. A handler that throws makes it exit with code 7, without an 'exit' event. True if the
+    /// program continues.
     pub(super) fn handle_thrown(self: &Rc<Self>, thrown: Thrown, origin: Origin) -> bool {
         let handler = self.process.uncaught.borrow().clone();
         let Some(handler) = handler else {
@@ -82,7 +83,8 @@ impl Runtime {
         true
     }
 
-    /// Ends the program for an error without a handler. If 'exit' was emitted before, the code stays.
+    /// Ends the program for an error without a handler. If 'exit' was emitted before, the code
+    /// stays.
     fn end_uncaught(self: &Rc<Self>, thrown: &Thrown) {
         report(format_args!("Uncaught {thrown}"));
         let process = &self.process;

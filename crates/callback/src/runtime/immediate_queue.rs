@@ -26,8 +26,8 @@ impl PendingImmediate {
 #[derive(Default)]
 pub(crate) struct ImmediateQueue {
     queue: RefCell<VecDeque<Rc<PendingImmediate>>>,
-    /// What remains of the snapshot that runs now: an immediate that an immediate makes waits for the
-    /// next turn.
+    /// What remains of the snapshot that runs now: an immediate that an immediate makes waits for
+    /// the next turn.
     outstanding: RefCell<VecDeque<Rc<PendingImmediate>>>,
     /// A throw left ticks behind: the next check phase runs them.
     wanted: Cell<bool>,
@@ -45,9 +45,9 @@ impl ImmediateQueue {
         self.wanted.take()
     }
 
-    /// Queues an immediate that does nothing. In Node, each uncaught error that is handled brings one
-    /// (`setImmediate(noop)` in `process/execution.js`), so that the next check phase runs the ticks
-    /// that the error left behind, one throwing tick after another.
+    /// Queues an immediate that does nothing. In Node, each uncaught error that is handled brings
+    /// one (`setImmediate(noop)` in `process/execution.js`), so that the next check phase runs the
+    /// ticks that the error left behind, one throwing tick after another.
     pub(crate) fn push_nothing(&self) {
         self.push(Rc::new(PendingImmediate::new(Box::new(|| Ok(())))));
     }

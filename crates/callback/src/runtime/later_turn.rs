@@ -5,8 +5,9 @@ use std::future::Future;
 
 /// Awaits a call, and then, if need be, the poll phase of a later turn.
 ///
-/// A thread may be done before this task is polled again, but no callback of Node's runs in the turn in
-/// which its call began: libuv reports the pool's results by an fd, which the next poll finds.
+/// A thread may be done before this task is polled again, but no callback of Node's runs in the
+/// turn in which its call began: libuv reports the pool's results by an fd, which the next poll
+/// finds.
 pub(crate) async fn in_later_turn<T>(call: impl Future<Output = T>) -> T {
     let handle = Handle::current();
     let turn = handle.stats().turns;

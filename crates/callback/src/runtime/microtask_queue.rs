@@ -48,7 +48,7 @@ impl Remote {
         std::mem::take(&mut *self.woken.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Lets the next wake-up find the driver.
+    /// Keeps the driver's waker for the next wake-up.
     pub(crate) fn set_driver(&self, driver: Waker) {
         *self.driver.lock().unwrap_or_else(PoisonError::into_inner) = Some(driver);
     }
@@ -120,8 +120,8 @@ impl MicrotaskQueue {
         self.rejected.borrow_mut().push(settlement);
     }
 
-    /// The errors of rejected promises without a waiter. A future that awaits such a promise later gets
-    /// the error as well.
+    /// The errors of rejected promises without a waiter. A future that awaits such a promise later
+    /// gets the error as well.
     pub(super) fn take_rejected(&self) -> Vec<Thrown> {
         let rejected = self.rejected.take();
         rejected
@@ -158,13 +158,13 @@ impl MicrotaskQueue {
     }
 }
 
-/// How a promise settled. The result stays here, as a promise may be awaited at any time and more than
-/// once.
+/// How a promise settled. The result stays here, as a promise may be awaited at any time and more
+/// than once.
 #[derive(Default)]
 pub(crate) struct Settlement {
     pub(crate) result: RefCell<Option<Result<(), Thrown>>>,
-    /// One waker for each promise that waits, by its number: they are woken in the order in which they
-    /// began to wait.
+    /// One waker for each promise that waits, by its number: they are woken in the order in which
+    /// they began to wait.
     waiters: RefCell<BTreeMap<u64, Waker>>,
     next_number: Cell<u64>,
     /// A promise was awaited: a rejection is for that waiter to handle.

@@ -1,15 +1,15 @@
 //! One program in the callback style: its queues, and what runs between a callback and the loop.
 //!
-//! Each file knows only those above it. The queues know no [`Runtime`]; the drivers, which do, are in
-//! the modules that fill the queues, such as [`timers`](crate::timers).
+//! Each file knows only those above it. The queues know no [`Runtime`]; the drivers, which do, are
+//! in the modules that fill the queues, such as [`timers`](crate::timers).
 //!
 //! ```text
 //! bell  tick  parts  later_turn                                mechanisms
 //! timer_lists  immediate_queue  microtask_queue  poll_queues   what waits to run, and where
-//! process                                                      listeners of errors and of the end
-//! current                                                      Runtime: all of these; the current one
+//! process                                                      listeners, exit code
+//! current                                                      Runtime, which holds all of these
 //! exit                                                         uncaught errors, and the end
-//! scope                                                        a callback, then ticks and microtasks
+//! scope                                                        a callback, then its ticks
 //! serve                                                        the driver of the poll queues
 //! ```
 

@@ -1,4 +1,5 @@
-//! What the modules above the runtime keep for one program: the runtime holds it without knowing it.
+//! What the modules above the runtime keep for one program: the runtime holds it without knowing
+//! it.
 
 use std::any::Any;
 use std::cell::RefCell;

@@ -5,12 +5,12 @@
 //!   fed      held ▶ fds ▶ held back ▶ fed by the poll  closed
 //! ```
 //!
-//! A *fed* handle is served without an event of the kernel, as by libuv's `uv__io_feed`: just after the
-//! poll, if a callback of the poll fed it, and otherwise before the next poll. A *held* handle had its
-//! round in this turn; its next one is in the next poll, before any new event, because libuv's
-//! level-triggered epoll reports it again. A handle that begins to read is *held back* behind the
-//! events, because libuv adds its fd to epoll only then. A *closed* handle reports that in the closing
-//! phase, the last one closed first: libuv's `closing_handles` is a stack.
+//! A *fed* handle is served without an event of the kernel, as by libuv's `uv__io_feed`: just after
+//! the poll, if a callback of the poll fed it, and otherwise before the next poll. A *held* handle
+//! had its round in this turn; its next one is in the next poll, before any new event, because
+//! libuv's level-triggered epoll reports it again. A handle that begins to read is *held back*
+//! behind the events, because libuv adds its fd to epoll only then. A *closed* handle reports that
+//! in the closing phase, the last one closed first: libuv's `closing_handles` is a stack.
 
 use super::bell::Bell;
 use std::cell::RefCell;
@@ -38,8 +38,8 @@ pub(crate) trait Queued {
     fn abandon(&self);
 }
 
-/// libuv runs its pending queue up to eight times after the poll (`uv_run`); a handle that is fed even
-/// then waits for the next turn.
+/// libuv runs its pending queue up to eight times after the poll (`uv_run`); a handle that is fed
+/// even then waits for the next turn.
 const FED_ROUNDS: usize = 8;
 
 /// The handles of a program that wait for a phase.
@@ -61,19 +61,19 @@ impl PollQueues {
         self.fed_bell.ring();
     }
 
-    /// Lets it continue in the next turn, before what the poll finds.
+    /// Queues its next round for the next turn, before the events of the poll.
     pub(crate) fn hold(&self, queued: Rc<dyn Queued>) {
         self.held.borrow_mut().push(queued);
         self.held_bell.ring();
     }
 
-    /// Lets it continue in the next turn, behind what the poll finds.
+    /// Queues its next round for the next turn, behind the events of the poll.
     pub(crate) fn hold_back(&self, queued: Rc<dyn Queued>) {
         self.held_back.borrow_mut().push(queued);
         self.held_bell.ring();
     }
 
-    /// Lets it report in the closing phase that it is closed.
+    /// Queues its report that it is closed, for the closing phase.
     pub(crate) fn close(&self, queued: Rc<dyn Queued>) {
         self.closing.borrow_mut().push(queued);
         self.closing_bell.ring();

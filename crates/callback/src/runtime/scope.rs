@@ -37,7 +37,8 @@ use std::rc::Rc;
 #[derive(Debug)]
 pub(crate) struct CutShort;
 
-/// Calls a function after the callback that runs now, before the loop continues: `process.nextTick`.
+/// Calls a function after the callback that runs now, before the loop continues:
+/// `process.nextTick`.
 ///
 /// # Panics
 /// Outside of [`run`](crate::run).
@@ -67,8 +68,8 @@ impl Runtime {
         self.push_tick(Tick::Step(value, step));
     }
 
-    /// Outside of a scope, a driver opens one for the tick. Once 'exit' is emitted, no tick runs, as
-    /// in Node.
+    /// Outside of a scope, a driver opens one for the tick. Once 'exit' is emitted, no tick runs,
+    /// as in Node.
     fn push_tick(&self, tick: Tick) {
         if self.process.is_exiting() {
             return;
@@ -154,8 +155,8 @@ impl Runtime {
         self.ticks.borrow_mut().pop_front()
     }
 
-    /// Runs microtasks until there are none. One that throws does not keep the others from running: in
-    /// V8 each microtask reports its exception by itself.
+    /// Runs microtasks until there are none. One that throws does not keep the others from running:
+    /// in V8 each microtask reports its exception by itself.
     fn run_microtasks(self: &Rc<Self>) -> Result<(), CutShort> {
         while let Some(microtask) = self.microtasks.next() {
             let run = match microtask {
@@ -172,7 +173,8 @@ impl Runtime {
         Ok(())
     }
 
-    /// Calls a callback. What it throws goes to the handler of uncaught errors, or ends the program.
+    /// Calls a callback. What it throws goes to the handler of uncaught errors, or ends the
+    /// program.
     pub(crate) fn call(
         self: &Rc<Self>,
         f: impl FnOnce() -> Result<(), Thrown>,

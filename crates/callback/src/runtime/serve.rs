@@ -42,8 +42,8 @@ impl Runtime {
         .await;
     }
 
-    /// Serves a queue in its phase, whenever there is something in it. `wanted` returns None while the
-    /// queue is empty, and otherwise whether it keeps the program alive.
+    /// Serves a queue in its phase, whenever there is something in it. `wanted` returns None while
+    /// the queue is empty, and otherwise whether it keeps the program alive.
     async fn serve(
         self: &Rc<Self>,
         bell: &Bell,
@@ -60,8 +60,8 @@ impl Runtime {
                     wait = None;
                     return Poll::<()>::Pending;
                 };
-                // libuv runs its pending queue once more just after the poll, so what a callback of the
-                // poll feeds does not wait for the pending phase of the next turn.
+                // libuv runs its pending queue once more just after the poll, so what a callback of
+                // the poll feeds does not wait for the pending phase of the next turn.
                 let is_now = phase == Phase::Pending
                     && !is_served
                     && matches!(self.handle.current_phase(), Phase::Pending | Phase::Poll);

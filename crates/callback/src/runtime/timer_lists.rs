@@ -1,7 +1,7 @@
 //! Node's lists of timers: `lib/internal/timers.js`.
 //!
-//! Timers of one duration form one list, in the order of their insertion, which is the order in which
-//! they are due. The lists are ordered by the time at which their first timer is due.
+//! Timers of one duration form one list, in the order of their insertion, which is the order in
+//! which they are due. The lists are ordered by the time at which their first timer is due.
 //!
 //! ```text
 //! order: (due_ms, number) ─▶ duration        lists: duration ─▶ entries, the oldest first
@@ -39,8 +39,8 @@ const STALE_ENTRIES_MAX: usize = 32;
 /// What a timer calls: once, or, for an interval, each time.
 pub(crate) type TimerCallback = Box<dyn FnMut() -> Result<(), Thrown>>;
 
-/// A timer in Node's sense: see [`set_timeout`](crate::set_timeout). Dropping it leaves the timer as
-/// it is.
+/// A timer in Node's sense: see [`set_timeout`](crate::set_timeout). Dropping it leaves the timer
+/// as it is.
 #[derive(Clone, Copy)]
 pub struct Timeout {
     pub(crate) key: Key<Timer>,
@@ -115,8 +115,8 @@ impl Lists {
         }
     }
 
-    /// Makes a timer's entry stale. Its list keeps its position, even if it is empty now, as a pass may
-    /// be walking it.
+    /// Makes a timer's entry stale. Its list keeps its position, even if it is empty now, as a pass
+    /// may be walking it.
     fn unlist(&mut self, key: Key<Timer>) {
         let Some(timer) = self.timers.get_mut(key).filter(|timer| timer.listed) else {
             return;
@@ -213,9 +213,9 @@ impl Timers {
 
     /// Waits until a timer of 0 or 1 ms that `main` started is due.
     ///
-    /// Node takes more than a millisecond to start, so such a timer fires before its first poll, and
-    /// before its immediates. A program here starts in microseconds; programs that rely on the order
-    /// would see another one.
+    /// Node takes more than a millisecond to start, so such a timer fires before its first poll,
+    /// and before its immediates. A program here starts in microseconds; programs that rely on the
+    /// order would see another one.
     pub(crate) fn wait_for_first(&self) {
         let now_ms = self.now_ms();
         if self.lists.borrow().first_due_ms() == Some(now_ms + 1) {
@@ -340,8 +340,8 @@ impl Timers {
         None
     }
 
-    /// Takes the callback of a timer that is about to run, and the current time if the timer repeats.
-    /// None if the timer was cleared.
+    /// Takes the callback of a timer that is about to run, and the current time if the timer
+    /// repeats. None if the timer was cleared.
     pub(crate) fn take(&self, Timeout { key }: Timeout) -> Option<(TimerCallback, Option<u64>)> {
         let mut lists = self.lists.borrow_mut();
         lists.unlist(key);

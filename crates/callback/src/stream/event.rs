@@ -19,7 +19,7 @@ emitter! { ReadStream {
     /// `'resume'`: the stream begins to flow.
     Resume(stream: ReadStream);
     /// `'error'`. Without a listener, the error is thrown.
-    Error(stream: ReadStream, error: &'a crate::Error) => on_error, unheard throws error;
+    Error(stream: ReadStream, error: &'a crate::Error) => on_error, else throws error;
     /// `'close'`, after 'end' or 'error'. A standard input that is a file emits none.
     Close(stream: ReadStream) => on_close;
 } }
@@ -40,7 +40,7 @@ emitter! { WriteStream {
     /// `'resize'` of a terminal: it has another size.
     Resize(stream: WriteStream) => on_resize;
     /// `'error'`. Without a listener, the error is thrown.
-    WriteError(stream: WriteStream, error: &'a crate::Error) => on_error, unheard throws error;
+    WriteError(stream: WriteStream, error: &'a crate::Error) => on_error, else throws error;
     /// `'close'`, after 'finish', 'error' or [`WriteStream::destroy`].
     WriteClose(stream: WriteStream) => on_close;
 } }

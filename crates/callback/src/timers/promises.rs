@@ -1,7 +1,7 @@
-//! Timers to be awaited: Node's `timers/promises`.
+//! Timers as futures: Node's `timers/promises`.
 //!
-//! Awaited in [`spawn_micro`](crate::spawn_micro), they resume in the microtasks of the callback that
-//! ends them, as in Node. They may be awaited in any other task, too.
+//! Awaited in [`spawn_micro`](crate::spawn_micro), they resume in the microtasks of the callback
+//! that ends them, as in Node. Any other task may await them as well.
 
 use super::{Timeout, clear_timeout, set_timeout as start_timeout};
 use crate::abort::{AbortListenerId, AbortSignal};
@@ -15,20 +15,20 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-/// How many microtasks later than without one a wait with a signal ends: Node hands its promise on
-/// through `finally`.
+/// How many microtasks later a wait with a signal ends than a wait without one: Node returns
+/// `promise.finally(…)` then, and V8 takes five microtasks to resolve it.
 const SIGNAL_HOPS: u32 = 5;
 
-/// How a wait ended, for whoever awaits it.
+/// The result of a wait, and its waiter.
 #[derive(Default)]
-struct Settled {
+struct DelayResult {
     result: RefCell<Option<Result<(), Error>>>,
     waker: Cell<Option<Waker>>,
-    /// How often it is still to be looked at in vain: each time is one microtask.
+    /// The number of microtasks that are still to pass once there is a result: one for each poll.
     hops: Cell<u32>,
 }
 
-impl Settled {
+impl DelayResult {
     fn settle(&self, result: Result<(), Error>) {
         self.result.borrow_mut().get_or_insert(result);
         if let Some(waker) = self.waker.take() {
@@ -40,7 +40,7 @@ impl Settled {
 enum Timer {
     Timeout(Timeout),
     Immediate(Immediate),
-    /// The signal was aborted before it began.
+    /// The signal was aborted before the wait began.
     None,
 }
 
@@ -54,54 +54,53 @@ impl Timer {
     }
 }
 
-/// Ready after a time: see [`set_timeout`] and [`set_immediate`]. Cancel safe: dropped, the timer is
-/// cleared.
+/// Ready after a time: see [`set_timeout`] and [`set_immediate`]. Cancel safe: dropping it clears
+/// the timer.
 #[must_use = "dropped, it is cleared"]
 pub struct Delay {
-    settled: Rc<Settled>,
+    result: Rc<DelayResult>,
     timer: Rc<Timer>,
     listening: Option<(AbortSignal, AbortListenerId)>,
 }
 
 impl fmt::Debug for Delay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Delay({:?})", self.settled.result.borrow())
+        write!(f, "Delay({:?})", self.result.result.borrow())
     }
 }
 
 impl Delay {
-    fn new(signal: Option<&AbortSignal>, start: impl FnOnce(Rc<Settled>) -> Timer) -> Self {
-        let settled = Rc::<Settled>::default();
+    fn new(signal: Option<&AbortSignal>, start: impl FnOnce(Rc<DelayResult>) -> Timer) -> Self {
+        let result = Rc::<DelayResult>::default();
         if signal.is_some_and(AbortSignal::is_aborted) {
-            settled.hops.set(1); // to await what is there already takes a microtask, too
-            settled.settle(Err(Error::abort()));
-            let timer = Rc::new(Timer::None);
+            result.hops.set(1); // `await` of a settled promise takes a microtask, too
+            result.settle(Err(Error::abort()));
             return Delay {
-                settled,
-                timer,
+                result,
+                timer: Rc::new(Timer::None),
                 listening: None,
             };
         }
         if signal.is_some() {
-            settled.hops.set(SIGNAL_HOPS);
+            result.hops.set(SIGNAL_HOPS);
         }
-        let timer = Rc::new(start(Rc::clone(&settled)));
+        let timer = Rc::new(start(Rc::clone(&result)));
         let listening = signal.map(|signal| {
-            let (settled, timer) = (Rc::clone(&settled), Rc::clone(&timer));
+            let (result, timer) = (Rc::clone(&result), Rc::clone(&timer));
             let id = signal.on_abort(move |_| {
                 timer.clear();
-                settled.settle(Err(Error::abort()));
+                result.settle(Err(Error::abort()));
             });
             (signal.clone(), id)
         });
         Delay {
-            settled,
+            result,
             timer,
             listening,
         }
     }
 
-    /// Lets the program end before it is ready.
+    /// Allows the program to end before it is ready.
     pub fn unref(self) -> Self {
         match &*self.timer {
             Timer::Timeout(timeout) => drop(timeout.unref()),
@@ -116,10 +115,10 @@ impl Future for Delay {
     type Output = Result<(), Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let result = self.settled.result.borrow().clone();
-        let hops = &self.settled.hops;
+        let result = self.result.result.borrow().clone();
+        let hops = &self.result.hops;
         match result {
-            None => self.settled.waker.set(Some(cx.waker().clone())),
+            None => self.result.waker.set(Some(cx.waker().clone())),
             Some(result) if hops.get() == 0 => return Poll::Ready(result),
             Some(_) => {
                 hops.set(hops.get() - 1);
@@ -139,8 +138,8 @@ impl Drop for Delay {
     }
 }
 
-/// Waits so many milliseconds, as [`set_timeout`](crate::set_timeout) does: they begin now. An abort of
-/// the signal ends the wait with `ABORT_ERR`.
+/// Waits `ms` milliseconds from now, as [`set_timeout`](crate::set_timeout) does. An abort of the
+/// signal ends the wait with `ABORT_ERR`.
 ///
 /// ```
 /// use oneloop_callback::{run, spawn_micro, timers::promises};
@@ -159,8 +158,8 @@ impl Drop for Delay {
 #[track_caller]
 pub fn set_timeout<'a>(ms: impl Into<f64>, signal: impl Into<Option<&'a AbortSignal>>) -> Delay {
     let ms = ms.into();
-    Delay::new(signal.into(), |settled| {
-        Timer::Timeout(start_timeout(move || settled.settle(Ok(())), ms))
+    Delay::new(signal.into(), |result| {
+        Timer::Timeout(start_timeout(move || result.settle(Ok(())), ms))
     })
 }
 
@@ -170,7 +169,7 @@ pub fn set_timeout<'a>(ms: impl Into<f64>, signal: impl Into<Option<&'a AbortSig
 /// Outside of [`run`](crate::run).
 #[track_caller]
 pub fn set_immediate<'a>(signal: impl Into<Option<&'a AbortSignal>>) -> Delay {
-    Delay::new(signal.into(), |settled| {
-        Timer::Immediate(start_immediate(move || settled.settle(Ok(()))))
+    Delay::new(signal.into(), |result| {
+        Timer::Immediate(start_immediate(move || result.settle(Ok(()))))
     })
 }
