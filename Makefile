@@ -4,7 +4,7 @@ CARGO ?= cargo
 SERVER := $(or $(CARGO_TARGET_DIR),target)/release/oneloop
 
 .DEFAULT_GOAL := all
-.PHONY: all run test check msrv semver package sanitize bench conformance clean help
+.PHONY: all run test check msrv semver package guide sanitize bench conformance clean help
 
 all: ## Build the server: ./main
 	$(CARGO) build --release --locked -p oneloop-server
@@ -46,6 +46,10 @@ semver: ## Compare the public items of the crates with the latest release
 
 package: ## Package every crate as for the registry, without building the packages
 	$(CARGO) package --workspace --locked --no-verify
+
+guide: ## Build the guide as a book, in target/guide
+	@if command -v mdbook >/dev/null; then mdbook build docs/guide --dest-dir $(CURDIR)/target/guide; \
+	else echo "skipped: mdbook is not installed (cargo install mdbook); read docs/guide/src/SUMMARY.md"; fi
 
 HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 SANITIZED := --test threads --test scopes --test soundness --test thread_end --test thread_end_main --test sockets \
