@@ -3,8 +3,8 @@
 use oneloop_core::{Handle, Signals};
 use std::io;
 
-/// Listens for these signals ([`number`](oneloop_core::signal::number)) on the current loop. The result
-/// is a stream of signals; its `recv().await` is cancel safe.
+/// Listens for these signals ([`number`](oneloop_core::signal::number)) on the current loop. The
+/// result is a stream of signals; its `recv().await` is cancel safe.
 ///
 /// # Errors
 /// As [`Signals::new`].

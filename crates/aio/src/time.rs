@@ -25,8 +25,8 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 }
 
 /// Waits for a future for at most `duration`. After that, it drops the future and returns
-/// [`Elapsed`](crate::Elapsed). If both complete in the same poll, the future wins. Cancel safe if the
-/// future is.
+/// [`Elapsed`](crate::Elapsed). If both complete in the same poll, the future wins. Cancel safe if
+/// the future is.
 ///
 /// ```
 /// use oneloop_aio::{block_on, timeout, Elapsed};
@@ -42,8 +42,8 @@ pub fn timeout<F: Future>(duration: Duration, future: F) -> Timeout<F> {
     Handle::current().timeout(duration, future)
 }
 
-/// Ticks every `period`, the first time after one period. A tick that passes while no task waits for it
-/// is skipped: the next one is due at the next multiple of the period.
+/// Ticks every `period`, the first time after one period. A tick that passes while no task waits
+/// for it is skipped: the next one is due at the next multiple of the period.
 ///
 /// # Panics
 /// Outside a loop, and for a period of zero.

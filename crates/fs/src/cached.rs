@@ -1,6 +1,6 @@
 //! Reads that do not wait: of what the kernel has in its page cache, on the loop's own thread.
 
-use oneloop_posix::Optional;
+use oneloop_posix::PREADV2;
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use std::fs;
 use std::io::{self, IoSliceMut};
@@ -16,9 +16,6 @@ static IS_RELIABLE: LazyLock<bool> = LazyLock::new(|| {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease");
     release.is_ok_and(|release| !(release.starts_with("5.9.") || release.starts_with("5.10.")))
 });
-
-/// `preadv2(2)`: where it is refused, the pool reads.
-static PREADV2: Optional = Optional::new();
 
 /// Why nothing was read.
 pub(crate) enum Missed {

@@ -1,4 +1,4 @@
-//! Where a socket is: an IP address and port, or a Unix name.
+//! The address of a socket: an IP address and port, or a Unix name.
 
 use crate::resolve::literal_addr;
 use oneloop_posix::address_bytes;
@@ -26,14 +26,14 @@ pub enum Addr {
     Inet(SocketAddr),
     /// A Unix socket in the file system.
     UnixPath(PathBuf),
-    /// A Unix socket in Linux's abstract namespace; the name without its leading NUL.
+    /// A Unix socket in Linux's abstract namespace, by its name without the leading NUL.
     UnixAbstract(Vec<u8>),
-    /// A Unix socket without a name: mostly a client's.
+    /// A Unix socket without a name, as most clients have.
     UnixUnnamed,
 }
 
 impl Addr {
-    /// The IP address and port, if it is one.
+    /// The IP address and port; `None` for a Unix socket.
     pub fn inet(&self) -> Option<SocketAddr> {
         match self {
             Addr::Inet(addr) => Some(*addr),
@@ -41,13 +41,13 @@ impl Addr {
         }
     }
 
-    /// The IP address and port of a socket that can have nothing else.
+    /// The IP address and port, for the address of an IP socket.
     pub(crate) fn into_inet(self) -> io::Result<SocketAddr> {
         self.inet()
             .ok_or_else(|| io::Error::other("an IP socket has an address that is not IP"))
     }
 
-    /// The port, if it has one.
+    /// The port; `None` for a Unix socket.
     pub fn port(&self) -> Option<u16> {
         self.inet().map(|addr| addr.port())
     }
@@ -69,12 +69,12 @@ impl Addr {
         })
     }
 
-    /// This end's address of a socket (`getsockname(2)`).
+    /// The local address of a socket (`getsockname(2)`).
     pub(crate) fn of(socket: impl AsFd) -> io::Result<Self> {
         Ok(Addr::from_kernel(net::getsockname(socket)?))
     }
 
-    /// The other end's address of a socket (`getpeername(2)`).
+    /// The peer's address of a socket (`getpeername(2)`).
     pub(crate) fn of_peer(socket: impl AsFd) -> io::Result<Self> {
         Ok(net::getpeername(socket)?.map_or(Addr::UnixUnnamed, Addr::from_kernel))
     }
@@ -87,13 +87,14 @@ impl Addr {
         }
     }
 
-    /// `sun_path`, as long as the kernel says that it is.
+    /// Parses `sun_path`, which has the length that the kernel returned.
     fn from_unix_name(name: &[u8]) -> Self {
         match name {
             [] | [0] => Addr::UnixUnnamed,
             [0, name @ ..] => Addr::UnixAbstract(name.to_owned()),
             path => {
-                // The kernel counts a final NUL to the path, or not, as whoever bound it did.
+                // unix(7): the length may or may not include the final NUL, depending on the
+                // bind(2).
                 let path = path.strip_suffix(&[0]).unwrap_or(path);
                 Addr::UnixPath(OsStr::from_bytes(path).into())
             }
@@ -118,11 +119,11 @@ impl fmt::Display for Addr {
     }
 }
 
-/// A text that is no address.
+/// The error for a text that is not an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseAddrError {
     text: String,
-    /// The interface that an IPv6 address names, when there is none of that name.
+    /// The interface in an IPv6 address, if this machine has no interface of that name.
     missing_interface: Option<String>,
 }
 
@@ -134,7 +135,7 @@ impl ParseAddrError {
         }
     }
 
-    /// The name behind the `%` of an IPv6 address, when this machine has no such interface.
+    /// The name behind the `%` of an IPv6 address, if this machine has no interface of that name.
     pub fn missing_interface(&self) -> Option<&str> {
         self.missing_interface.as_deref()
     }
@@ -170,7 +171,7 @@ impl FromStr for Addr {
     }
 }
 
-/// `[IPV6%INTERFACE]:PORT`: the standard library takes the interface's number only.
+/// Parses `[IPV6%INTERFACE]:PORT`. The standard library takes only the number of an interface.
 fn parse_scoped(text: &str) -> Result<SocketAddr, ParseAddrError> {
     let wrong = || ParseAddrError::new(text);
     let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interface_may_be_given_by_name_and_by_number() {
+    fn an_interface_can_be_given_by_name_or_by_number() {
         let by_number: Addr = "[fe80::1%1]:80".parse().unwrap();
         assert_eq!("[fe80::1%lo]:80".parse(), Ok(by_number.clone()));
         assert_eq!(by_number.to_string(), "[fe80::1%1]:80");
@@ -227,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_says_what_is() {
+    fn the_error_for_a_wrong_address_says_what_is_expected() {
         for text in ["", "8080", "localhost:80", "unix:"] {
             let error = text.parse::<Addr>().unwrap_err();
             assert_eq!(

@@ -1,5 +1,4 @@
-//! How a socket that takes in whatever comes goes on after an error of `accept(2)` or
-//! `recvfrom(2)`.
+//! The pauses after errors of `accept(2)` and `recvfrom(2)`, on sockets that keep receiving.
 
 use oneloop_core::{Direction, Sleep, Source};
 use rustix::io::Errno;
@@ -9,20 +8,21 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-/// The first shortage is tried again this soon: connections whose clients have left close
-/// meanwhile.
+/// The pause after the first shortage: connections whose clients have left close meanwhile and free
+/// fds.
 const RETRY: Duration = Duration::from_millis(1);
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
-/// This many failures pass before a pause: the error of one connection says nothing about the next.
+/// The number of failures in a row that end in a pause. The error of one connection says nothing
+/// about the next one.
 const FAILURES_AT_ONCE: u32 = 8;
 
-/// True for the errors that say that the fd itself is unusable, so that every other try fails the
-/// same way: `EBADF`, `EINVAL`, `ENOTSOCK`, `EFAULT`.
+/// True for the errors of an unusable fd, on which every further call fails the same way: `EBADF`,
+/// `EINVAL`, `ENOTSOCK`, `EFAULT`.
 ///
-/// accept(2) passes on what went wrong on a connection's network, what a firewall forbids, and
-/// whatever the protocol makes up; the list of those is the kernel's and longer than ours, so all
-/// of them pass.
+/// This is a list of what is fatal, not of what is harmless: accept(2) also returns errors of the
+/// network, of firewall rules, and of the protocol, and the kernel's list of those is longer than
+/// ours would be.
 pub fn is_fatal(error: &io::Error) -> bool {
     matches!(
         Errno::from_io_error(error),
@@ -30,7 +30,7 @@ pub fn is_fatal(error: &io::Error) -> bool {
     )
 }
 
-/// True if the process or the system has run out of fds, of memory, or of epoll's watches.
+/// True if the process or the system has run out of fds, of memory, or of epoll watches.
 pub(crate) fn is_shortage(error: &io::Error) -> bool {
     matches!(
         Errno::from_io_error(error),
@@ -38,19 +38,30 @@ pub(crate) fn is_shortage(error: &io::Error) -> bool {
     )
 }
 
-/// When to try again after failures in a row: the pauses are 10 ms, 20 ms, … up to 1 s.
+/// When to call again after failures in a row. The pauses are 10 ms, 20 ms, … up to 1 s.
+///
+/// ```text
+///            fail, 8 in a row, or fall_short
+///  calling ───────────────────────────────────▶ pausing
+///   ▲   ▲ └─ fewer failures: calls again at once   │
+///   │   └──────────── the pause ends ──────────────┘
+///   └─ succeed: the next pause is the first one again
+/// ```
+///
+/// `EAGAIN` (`rest`) ends a row of failures, because the socket works and is empty. It does not end
+/// a shortage, because a socket without connections says nothing about fds.
 #[derive(Debug, Default)]
 pub struct Backoff {
     pause: Option<Sleep>,
-    /// How long the next pause is; none before the first one.
+    /// The length of the next pause; none before the first one.
     next_pause: Option<Duration>,
-    /// How many failures passed since the last pause.
+    /// The number of failures since the last pause.
     passed: u32,
     is_short: bool,
 }
 
 impl Backoff {
-    /// Ready unless there is a pause.
+    /// Waits for the end of the pause, if there is one.
     pub fn poll_pause(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let Some(pause) = &mut self.pause {
             ready!(Pin::new(pause).poll(cx));
@@ -59,17 +70,17 @@ impl Backoff {
         Poll::Ready(())
     }
 
-    /// Counts one more failure in a row; true if it begins a pause. Most failures need none: only
-    /// every eighth has one, so that an error that stays costs no processor time, and a few bad
-    /// connections do not delay the good one behind them.
+    /// Counts one more failure in a row. Returns true if it starts a pause, as every eighth failure
+    /// does: a lasting error costs no processor time, and a few bad connections do not delay the
+    /// good one behind them.
     pub fn fail(&mut self, source: &Source) -> bool {
         let duration = self.pause_after_failure();
         self.pause = duration.map(|duration| pause(source, duration));
         duration.is_some()
     }
 
-    /// Counts one more failure for want of fds or memory, which begins a pause. False for the first
-    /// one, which is tried again after a millisecond.
+    /// Counts one more failure for lack of fds or memory, and starts a pause. Returns false for the
+    /// first one, whose pause is just a millisecond.
     pub fn fall_short(&mut self, source: &Source) -> bool {
         self.is_short = true;
         let lasts = self.next_pause.is_some();
@@ -79,7 +90,7 @@ impl Backoff {
         lasts
     }
 
-    /// True while there is a pause for another reason than a shortage.
+    /// True during a pause for any reason other than a shortage.
     pub(crate) fn is_failing(&self) -> bool {
         self.pause.is_some() && !self.is_short
     }
@@ -96,23 +107,22 @@ impl Backoff {
         pause
     }
 
-    /// Ends the row of failures.
+    /// Ends the row of failures, after a success.
     pub fn succeed(&mut self) {
         self.next_pause = None;
         self.passed = 0;
         self.is_short = false;
     }
 
-    /// Hears of `EAGAIN`: the socket works, and is empty. That ends a row of failures, but no
-    /// shortage.
+    /// Ends the row of failures after `EAGAIN`, unless there is a shortage.
     pub fn rest(&mut self) {
         if !self.is_short {
             self.succeed();
         }
     }
 
-    /// Polls an operation until it succeeds or meets a fatal error. `on_failure` hears of the
-    /// others that were passed over, and whether a pause follows.
+    /// Polls an operation until it succeeds or fails fatally. Calls `on_failure` with each error
+    /// that it passes over, and with true if a pause follows.
     pub fn poll_past_failures<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -140,7 +150,7 @@ impl Backoff {
     }
 }
 
-/// A pause keeps the loop alive if waiting on the socket does.
+/// Starts a pause, which keeps the loop alive if waiting on the socket does.
 fn pause(source: &Source, duration: Duration) -> Sleep {
     let mut pause = source.handle().sleep(duration);
     pause.set_referenced(source.is_referenced());

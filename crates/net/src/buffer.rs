@@ -1,4 +1,4 @@
-//! Buffers that exist only while there are bytes in them.
+//! Pooled buffers, which are held only while they contain bytes.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -6,22 +6,22 @@ use std::io;
 use std::ops::Deref;
 use std::task::Poll;
 
-/// The most that one [`Chunk`] holds.
+/// The maximum size of a [`Chunk`] in bytes.
 pub const CHUNK_BYTES: usize = 64 * 1024;
 
-/// Idle buffers that a thread keeps; more are needed only while as many chunks are held at once.
+/// The number of idle buffers that a thread keeps. Only a burst of chunks held at once needs more.
 const POOLED_MAX: usize = 16;
 
 thread_local! {
     static POOL: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Bytes that were read, in a buffer that goes back to the thread's pool when this is dropped.
+/// Bytes that were read, in a buffer that returns to the thread's pool on drop.
 ///
-/// A connection that waits holds no chunk, so it costs no buffer; and a read into a pooled one
-/// allocates nothing. It dereferences to the bytes.
+/// A connection that waits holds no chunk, so it costs no buffer, and a read into a pooled buffer
+/// allocates nothing. A chunk dereferences to its bytes.
 pub struct Chunk {
-    /// Empty once it went back.
+    /// Empty once the buffer has returned to the pool.
     buf: Box<[u8]>,
     len: usize,
 }
@@ -33,13 +33,15 @@ impl Chunk {
         Chunk { buf, len: 0 }
     }
 
-    /// Has a function read into a pooled buffer, and say how many bytes it put there, and more.
+    /// Calls a function with a pooled buffer. The function returns the number of bytes that it
+    /// wrote there, and a value of its choice.
     ///
     /// # Errors
-    /// Those of the function; the buffer goes back then, and when it is pending.
+    /// Those of the function. On an error, and when the function is pending, the buffer returns to
+    /// the pool.
     ///
     /// # Panics
-    /// When it says that there are more bytes than the [`CHUNK_BYTES`] that it was given.
+    /// When the function returns more than [`CHUNK_BYTES`], the size of the buffer.
     pub fn poll_fill<T>(
         fill: impl FnOnce(&mut [u8]) -> Poll<io::Result<(usize, T)>>,
     ) -> Poll<io::Result<(Chunk, T)>> {
@@ -50,25 +52,26 @@ impl Chunk {
         })
     }
 
-    /// The whole buffer, to be read into.
+    /// The whole buffer, for a read.
     pub(crate) fn space(&mut self) -> &mut [u8] {
         &mut self.buf
     }
 
-    /// Moves what is behind so many bytes to a buffer of its own size, if this one is twice as
-    /// large or more: bytes that wait are to take no more memory than they are.
+    /// Moves the bytes behind the first `count` to a buffer of exactly their size, unless that is
+    /// more than half of this one. Pending bytes then take no more memory than they need, whatever
+    /// a slow peer does.
     pub(crate) fn shrink_behind(&mut self, count: usize) -> bool {
         let rest = &self[count..];
         let shrinks = self.buf.len() / 2 >= rest.len();
         if shrinks {
             let (buf, len) = (Box::from(rest), rest.len());
             let large = std::mem::replace(self, Chunk { buf, len });
-            drop(large); // it goes back to the pool
+            drop(large); // returns to the pool
         }
         shrinks
     }
 
-    /// Says how many bytes were read into it.
+    /// Sets the number of bytes that were read.
     pub(crate) fn filled(mut self, len: usize) -> Self {
         self.len = len;
         self
@@ -99,9 +102,9 @@ impl Drop for Chunk {
     fn drop(&mut self) {
         let buf = std::mem::take(&mut self.buf);
         if buf.len() < CHUNK_BYTES {
-            return; // it has held what waited
+            return; // a shrunk buffer is too small for the pool
         }
-        // Too many, or the thread ends: the buffer is freed.
+        // A full pool, and a thread that ends, free the buffer.
         let _ = POOL.try_with(|pool| {
             let mut pool = pool.borrow_mut();
             if pool.len() < POOLED_MAX {
@@ -116,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_waits_takes_no_more_memory_than_it_is() {
+    fn pending_bytes_take_no_more_memory_than_they_need() {
         let mut chunk = Chunk::take();
         chunk.space()[..3000].fill(7);
         let mut chunk = chunk.filled(3000);
@@ -128,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dropped_chunk_is_the_next_one() {
+    fn a_dropped_chunk_is_reused() {
         let first = Chunk::take();
         let address = first.buf.as_ptr();
         drop(first);

@@ -1,4 +1,4 @@
-//! Connecting to whatever address of a host answers first: "happy eyeballs", RFC 8305.
+//! Connecting to the first address of a host that answers: "happy eyeballs", RFC 8305.
 
 use crate::addr::Addr;
 use crate::connecting::{Connecting, Unconnected};
@@ -19,18 +19,19 @@ use std::time::Duration;
 /// How to connect.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectOptions {
-    /// From which address of this machine; addresses of the other family are not tried. Port 0 lets
-    /// the kernel choose.
+    /// The local address; addresses of the other family are not tried. With port 0, the kernel
+    /// chooses a port.
     pub local_addr: Option<SocketAddr>,
-    /// How long an address may keep the next one from being tried as well: 250 ms, as RFC 8305 has
-    /// it. When one fails, the next is tried at once.
+    /// The time after which the next address is tried as well, if none has answered: 250 ms, as RFC
+    /// 8305 recommends. When an address fails, the next one is tried at once.
     pub attempt_delay: Duration,
-    /// How long all of it may take, the look-up included; `None` leaves it to the kernel, which
-    /// gives up after about two minutes.
+    /// The time limit for the whole connect, including the look-up. With `None` the kernel's limit
+    /// of about two minutes applies (tcp(7): `tcp_syn_retries`).
     pub timeout: Option<Duration>,
-    /// Addresses of this family only.
+    /// Restricts the connect to addresses of this family.
     pub family: Option<Family>,
-    /// When a silent peer is given up, once it is connected; `None` leaves it to the kernel.
+    /// When a silent peer is given up, once it is connected. With `None` the kernel's default
+    /// applies.
     pub keepalive: Option<Keepalive>,
 }
 
@@ -47,7 +48,7 @@ impl Default for ConnectOptions {
 }
 
 impl ConnectOptions {
-    /// The family of the addresses that can be tried; all others are left out.
+    /// The family of the addresses to try; `None` for both.
     fn family(&self) -> Option<Family> {
         let local = self.local_addr.map(|local| Family::of(&local.ip()));
         self.family.or(local)
@@ -59,12 +60,13 @@ impl ConnectOptions {
     }
 }
 
-/// Why none of a host's addresses could be connected to: what
-/// [`TcpStream::connect`](crate::TcpStream::connect)'s `io::Error` has inside when there was more
-/// than one, or a name.
+/// The reasons why none of a host's addresses could be reached.
 ///
-/// The `io::Error` is of the kind of the most telling failure: a refusal says more than a network
-/// that cannot be reached.
+/// It is inside the `io::Error` of [`TcpStream::connect`](crate::TcpStream::connect) for a name,
+/// and for more than one address.
+///
+/// The `io::Error` has the kind of the most specific failure: a refusal says more than an
+/// unreachable network.
 #[derive(Debug)]
 pub struct ConnectError {
     target: String,
@@ -72,7 +74,7 @@ pub struct ConnectError {
 }
 
 impl ConnectError {
-    /// Each address that was tried, and how it failed.
+    /// Each address that was tried, and its error.
     pub fn failed(&self) -> &[(SocketAddr, io::Error)] {
         &self.failed
     }
@@ -84,7 +86,7 @@ impl ConnectError {
     }
 }
 
-/// True for what shows that the address could be reached, or might have been.
+/// True for an error that may have come from the host itself, rather than from the way to it.
 fn is_from_the_host(kind: io::ErrorKind) -> bool {
     !matches!(
         kind,
@@ -115,14 +117,14 @@ impl std::error::Error for ConnectError {
     }
 }
 
-/// Connects to the address that answers first.
+/// Connects to the first address that answers.
 pub(crate) async fn connect(target: impl ToTarget, options: ConnectOptions) -> io::Result<Socket> {
     let target = target.to_target()?;
     if let Target::Addr(addr) = target
         && options.timeout.is_none()
         && options.allows(&addr)
     {
-        return begin(addr, options.local_addr)?.await; // mostly it is just this
+        return begin(addr, options.local_addr)?.await; // the common case: no race
     }
     let mut race = Race::new(options);
     let connected = {
@@ -147,13 +149,19 @@ fn begin(addr: SocketAddr, local: Option<SocketAddr>) -> io::Result<Connecting> 
     unconnected.connect(&addr)
 }
 
-/// Attempts to connect, the later ones begun while the earlier ones are under way.
+/// Attempts to connect to several addresses. Later ones start while earlier ones are in progress.
+///
+/// ```text
+///  untried ── the delay is over, or an attempt failed ──▶ in_progress ──▶ connected: the result
+///                                                              │
+///                                                              └────────▶ failed
+/// ```
 struct Race {
     options: ConnectOptions,
-    waiting: VecDeque<SocketAddr>,
-    under_way: Vec<(SocketAddr, Connecting)>,
+    untried: VecDeque<SocketAddr>,
+    in_progress: Vec<(SocketAddr, Connecting)>,
     failed: Vec<(SocketAddr, io::Error)>,
-    /// Until the next one is begun, though none has failed.
+    /// The time until the next attempt starts although none has failed.
     delay: Option<Sleep>,
 }
 
@@ -161,48 +169,48 @@ impl Race {
     fn new(options: ConnectOptions) -> Self {
         Race {
             options,
-            waiting: VecDeque::new(),
-            under_way: Vec::new(),
+            untried: VecDeque::new(),
+            in_progress: Vec::new(),
             failed: Vec::new(),
             delay: None,
         }
     }
 
-    /// Looks the target up and gives the first socket that is connected. The others are closed.
+    /// Looks the target up, and returns the first socket that connects. The others are closed.
     async fn run(&mut self, target: &Target) -> io::Result<Socket> {
         let resolve = ResolveOptions {
             family: self.options.family(),
-            timeout: None, // the whole has one
+            timeout: None, // the whole connect has a timeout
         };
         let mut addrs = target.clone().resolve_with(resolve).await?;
         addrs.retain(|addr| self.options.allows(addr));
-        self.waiting = in_turn(addrs).into();
+        self.untried = in_turn(addrs).into();
         poll_fn(|cx| self.poll(cx)).await
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Socket>> {
         loop {
-            if let Some(socket) = self.poll_under_way(cx) {
+            if let Some(socket) = self.poll_in_progress(cx) {
                 return Poll::Ready(Ok(socket));
             }
             if !self.is_next_due(cx) {
                 return Poll::Pending;
             }
-            match self.waiting.pop_front() {
+            match self.untried.pop_front() {
                 Some(addr) => self.begin(addr),
-                None if self.under_way.is_empty() => return Poll::Ready(Err(no_address())),
+                None if self.in_progress.is_empty() => return Poll::Ready(Err(no_address())),
                 None => return Poll::Pending,
             }
         }
     }
 
-    fn poll_under_way(&mut self, cx: &mut Context<'_>) -> Option<Socket> {
+    fn poll_in_progress(&mut self, cx: &mut Context<'_>) -> Option<Socket> {
         let mut index = 0;
-        while let Some((_, connecting)) = self.under_way.get_mut(index) {
+        while let Some((_, connecting)) = self.in_progress.get_mut(index) {
             match Pin::new(connecting).poll(cx) {
                 Poll::Ready(Ok(socket)) => return Some(socket),
                 Poll::Ready(Err(error)) => {
-                    let (addr, _) = self.under_way.remove(index);
+                    let (addr, _) = self.in_progress.remove(index);
                     self.fail(addr, error);
                 }
                 Poll::Pending => index += 1,
@@ -219,8 +227,8 @@ impl Race {
     fn begin(&mut self, addr: SocketAddr) {
         match begin(addr, self.options.local_addr) {
             Ok(connecting) => {
-                self.under_way.push((addr, connecting));
-                let has_more = !self.waiting.is_empty();
+                self.in_progress.push((addr, connecting));
+                let has_more = !self.untried.is_empty();
                 let delay = self.options.attempt_delay;
                 self.delay = has_more.then(|| Handle::current().sleep(delay));
             }
@@ -230,17 +238,17 @@ impl Race {
 
     fn fail(&mut self, addr: SocketAddr, error: io::Error) {
         self.failed.push((addr, error));
-        self.delay = None; // the next is tried at once
+        self.delay = None; // the next address is tried at once
     }
 
-    /// Says of each address how it failed, if any was tried.
+    /// Makes the error that lists each address that was tried.
     fn explain(mut self, target: &Target, error: io::Error) -> io::Error {
         if let Target::Addr(_) = target {
             return self.failed.pop().map_or(error, |(_, error)| error);
         }
-        let timed_out = error.kind() == io::ErrorKind::TimedOut && !self.under_way.is_empty();
+        let timed_out = error.kind() == io::ErrorKind::TimedOut && !self.in_progress.is_empty();
         let mut failed = self.failed;
-        for (addr, _) in self.under_way {
+        for (addr, _) in self.in_progress {
             failed.push((addr, io::ErrorKind::TimedOut.into()));
         }
         if failed.is_empty() {
@@ -250,7 +258,7 @@ impl Race {
                 {
                     ResolveError::timed_out(host, timeout).into()
                 }
-                _ => error, // of the look-up
+                _ => error, // the look-up's
             };
         }
         let error = ConnectError {
@@ -270,8 +278,8 @@ impl Race {
     }
 }
 
-/// Each address once, the two families in turn, beginning with that of the first: RFC 8305, section
-/// 4.
+/// Each address once, with the two families alternating, starting with the family of the first
+/// address: RFC 8305, section 4.
 pub fn in_turn(addrs: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let mut unique: Vec<SocketAddr> = Vec::new();
     for addr in addrs {
@@ -303,7 +311,7 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    /// Runs on virtual time and says how much of it went by.
+    /// Runs on virtual time, and returns how much of it passed.
     fn connect_to<const N: usize>(
         options: ConnectOptions,
         addrs: impl FnOnce() -> [SocketAddr; N],
@@ -321,13 +329,13 @@ mod tests {
         "127.0.0.1:0".parse().unwrap()
     }
 
-    /// Where nobody listens.
+    /// An address on which no socket listens.
     fn deserted() -> SocketAddr {
         let listener = std::net::TcpListener::bind(any()).unwrap();
         listener.local_addr().unwrap()
     }
 
-    /// A listener whose backlog is full: to connect to it takes for ever.
+    /// A listener whose backlog is full: a connect to it never completes.
     struct Silent {
         listener: TcpListener,
         _filling: Vec<std::net::TcpStream>,
@@ -359,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn families_take_turns() {
+    fn the_two_families_alternate() {
         let addrs = |text: &str| -> Vec<SocketAddr> {
             text.split(' ').map(|addr| addr.parse().unwrap()).collect()
         };
@@ -369,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_does_not_answer_costs_250_ms() {
+    fn an_address_that_does_not_answer_delays_the_next_by_250_ms() {
         let (_listener, addr) = listening();
         let mut silent = None;
         let (connected, took) = connect_to(ConnectOptions::default(), || {
@@ -391,7 +399,7 @@ mod tests {
     #[test]
     fn after_an_address_that_cannot_be_tried_the_next_is_tried_at_once() {
         let (_listener, addr) = listening();
-        let unreachable = "255.255.255.255:1".parse().unwrap(); // the kernel says so at once
+        let unreachable = "255.255.255.255:1".parse().unwrap(); // the kernel refuses it at once
         let mut silent = None;
         let (connected, took) = connect_to(ConnectOptions::default(), || {
             [silent.insert(Silent::new()).addr(), unreachable, addr]
@@ -401,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_out_tells_what_became_of_each_address() {
+    fn the_timeout_error_lists_each_address() {
         let mut silent = None;
         let refusing = deserted();
         let options = ConnectOptions {
@@ -426,8 +434,8 @@ mod tests {
     }
 
     #[test]
-    fn the_most_telling_failure_is_the_errors_kind() {
-        // Unicast in no direction: the kernel says so at once.
+    fn the_most_specific_failure_is_the_kind_of_the_error() {
+        // Not a unicast address: the kernel refuses it at once.
         let unreachable = "255.255.255.255:1".parse().unwrap();
         let refusing = deserted();
         let (connected, _) = connect_to(ConnectOptions::default(), || [unreachable, refusing]);
@@ -442,7 +450,7 @@ mod tests {
     }
 
     #[test]
-    fn one_address_gives_the_kernels_own_error() {
+    fn a_single_address_returns_the_kernels_own_error() {
         let mut event_loop = EventLoop::new().unwrap();
         let error = event_loop
             .block_on(TcpStream::connect(deserted()))
@@ -451,13 +459,13 @@ mod tests {
     }
 
     #[test]
-    fn this_end_may_have_an_address() {
+    fn the_local_address_can_be_chosen() {
         let (listener, addr) = listening();
         let options = ConnectOptions {
             local_addr: Some("127.0.0.9:0".parse().unwrap()),
             ..ConnectOptions::default()
         };
-        let v6 = "[::1]:1".parse().unwrap(); // cannot be reached from there
+        let v6 = "[::1]:1".parse().unwrap(); // unreachable from the local address
         let (connected, _) = connect_to(options, || [v6, addr]);
         let from = connected.unwrap().local_addr().unwrap();
         assert_eq!(from.ip().to_string(), "127.0.0.9");
@@ -465,7 +473,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_up_that_takes_too_long_is_told_of_with_the_name() {
+    fn a_look_up_that_takes_too_long_is_an_error_that_names_the_host() {
         let pool = PoolOptions {
             dns_threads_max: 1,
             ..PoolOptions::default()

@@ -1,5 +1,4 @@
-//! A stream socket before it is connected, and its connect: the one place in which sockets of every
-//! style connect.
+//! A stream socket before and during its `connect(2)`: sockets of every style connect here.
 
 use crate::addr::Addr;
 use crate::socket::{FLAGS, Socket};
@@ -13,14 +12,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-/// How often a connect begins anew because the socket got connected to itself.
+/// The number of times that a connect starts over because the socket connected to itself.
 const SELF_CONNECTS_MAX: u32 = 3;
-/// The first pause before a Unix socket whose listener's backlog is full is tried again; each
+/// The first pause before another attempt to reach a Unix listener whose backlog is full. Each
 /// further pause is twice as long.
 const PAUSE_MIN: Duration = Duration::from_millis(1);
 const PAUSE_MAX: Duration = Duration::from_millis(50);
 
-/// A stream socket before its `connect(2)`, for a caller that chooses the address it connects from.
+/// A stream socket before its `connect(2)`, for a caller that chooses the local address.
 #[derive(Debug)]
 pub struct Unconnected {
     fd: OwnedFd,
@@ -30,7 +29,7 @@ pub struct Unconnected {
 }
 
 impl Unconnected {
-    /// A socket of that address's family.
+    /// Opens a socket of the address's family.
     ///
     /// # Errors
     /// Those of `socket(2)`: `EMFILE`, `EAFNOSUPPORT`.
@@ -47,13 +46,13 @@ impl Unconnected {
         })
     }
 
-    /// Gives this end an address.
+    /// Binds this end to an address.
     ///
     /// # Errors
     /// Those of `bind(2)`: `EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES`.
     pub fn bind(&mut self, addr: &Addr) -> io::Result<()> {
         if let Addr::Inet(_) = addr {
-            // Where a sandbox forbids it, bind(2) tells whether it was needed.
+            // A sandbox may forbid this. If the option was needed, bind(2) fails.
             let _ = sockopt::set_socket_reuseaddr(&self.fd, true);
         }
         net::bind(&self.fd, &addr.to_kernel()?)?;
@@ -61,10 +60,13 @@ impl Unconnected {
         Ok(())
     }
 
-    /// Begins to connect: see [`Socket::connect`].
+    /// Starts to connect: see [`Socket::connect`].
     ///
     /// # Errors
     /// As [`Socket::connect`].
+    ///
+    /// # Panics
+    /// Outside a loop.
     pub fn connect(self, addr: &Addr) -> io::Result<Connecting> {
         let mut connecting = Connecting {
             handle: Handle::current(),
@@ -72,7 +74,7 @@ impl Unconnected {
             kind: self.kind,
             self_connects_left: if self.is_bound { 0 } else { SELF_CONNECTS_MAX },
             is_referenced: true,
-            state: State::Over,
+            state: ConnectState::Finished,
         };
         connecting.begin(self, PAUSE_MIN)?;
         Ok(connecting)
@@ -82,20 +84,25 @@ impl Unconnected {
 /// How far a connect is.
 ///
 /// ```text
-///          ┌──────── connected to itself: a new socket ────────┐
-///          ▼                                                   │
-/// begin ──connect(2)──▶ UnderWay ──the kernel is done──────────┴──▶ Over
-///   ▲ └────EAGAIN─────▶ BacklogFull ──a pause later──┐
-///   └────────────────────────────────────────────────┘
+///            EINPROGRESS               connected to itself: a new socket
+///            or connected              (at most SELF_CONNECTS_MAX times)
+///          ┌─────────────▶ InProgress ───────────────────────────────┐
+///          │                   │                                     │
+///  connect(2)                  └── OUT, SO_ERROR read ──▶ Finished    │
+///   ▲  ▲   │                                                         │
+///   │  │   └─ EAGAIN, Unix only ──▶ BacklogFull ── the pause ends ─┐ │
+///   │  └───────────────────────────────────────────────────────────┘ │
+///   └────────────────────────────────────────────────────────────────┘
 /// ```
 #[derive(Debug)]
-enum State {
-    UnderWay(Socket),
+enum ConnectState {
+    InProgress(Socket),
     BacklogFull(Box<BacklogFull>),
-    Over,
+    Finished,
 }
 
-/// unix(7) has no event for a backlog that has room again, so the connect is tried again.
+/// A connect that waits for room in a Unix listener's backlog. connect(2) returns `EAGAIN` then,
+/// and the kernel reports no event once there is room, so the connect is tried again after a pause.
 #[derive(Debug)]
 struct BacklogFull {
     unconnected: Unconnected,
@@ -103,13 +110,14 @@ struct BacklogFull {
     next_pause: Duration,
 }
 
-/// A connect that is under way: a future of the connected socket. Dropping it gives up.
+/// A connect in progress: a future that returns the connected socket. Dropping it closes the
+/// attempt.
 ///
-/// A Unix listener whose backlog is full is tried again until it has room, as a blocking
-/// `connect(2)` waits for that; [`Handle::timeout`] bounds the wait. A TCP connect to a port of
-/// this machine on which nothing listens can meet itself, when the kernel happens to choose that
-/// port for this end; such a socket is closed and the connect begins anew, or fails with
-/// `ECONNREFUSED` if the caller chose the address.
+/// While the backlog of a Unix listener is full, the connect is tried again until there is room, as
+/// a blocking `connect(2)` waits for that; [`Handle::timeout`] bounds the wait. A TCP connect to a
+/// port of this machine on which no socket listens can connect to itself, when the kernel happens
+/// to choose that port for this end. Such a socket is closed and the connect starts over, or fails
+/// with `ECONNREFUSED` if the caller chose the local address.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct Connecting {
@@ -118,32 +126,33 @@ pub struct Connecting {
     kind: SocketType,
     self_connects_left: u32,
     is_referenced: bool,
-    state: State,
+    state: ConnectState,
 }
 
 impl Connecting {
-    /// Says whether the connect keeps the loop alive; it does by default.
+    /// Sets whether the connect keeps the loop alive. It does by default.
     pub fn set_referenced(&mut self, referenced: bool) {
         self.is_referenced = referenced;
         match &mut self.state {
-            State::UnderWay(socket) => socket.source().set_referenced(referenced),
-            State::BacklogFull(full) => full.pause.set_referenced(referenced),
-            State::Over => {}
+            ConnectState::InProgress(socket) => socket.source().set_referenced(referenced),
+            ConnectState::BacklogFull(full) => full.pause.set_referenced(referenced),
+            ConnectState::Finished => {}
         }
     }
 
-    /// Rule 6: the fd is registered after `connect(2)`, as before it the kernel says OUT|HUP.
+    /// Calls `connect(2)`, and only then registers the fd (rule 6): epoll reports OUT|HUP for a
+    /// stream socket that has not started to connect.
     fn begin(&mut self, unconnected: Unconnected, next_pause: Duration) -> io::Result<()> {
         let is_unix = unconnected.family == AddressFamily::UNIX;
         self.state = match net::connect(&unconnected.fd, &self.target.to_kernel()?) {
             Ok(()) => {
                 let (family, fd) = (unconnected.family, unconnected.fd);
-                State::UnderWay(Socket::of_family(family, &self.handle, fd)?)
+                ConnectState::InProgress(Socket::of_family(family, &self.handle, fd)?)
             }
             Err(Errno::INPROGRESS) => {
-                State::UnderWay(Socket::in_progress(&self.handle, unconnected.fd)?)
+                ConnectState::InProgress(Socket::in_progress(&self.handle, unconnected.fd)?)
             }
-            Err(Errno::AGAIN) if is_unix => State::BacklogFull(Box::new(BacklogFull {
+            Err(Errno::AGAIN) if is_unix => ConnectState::BacklogFull(Box::new(BacklogFull {
                 unconnected,
                 pause: self.handle.sleep(next_pause),
                 next_pause: (2 * next_pause).min(PAUSE_MAX),
@@ -154,8 +163,8 @@ impl Connecting {
         Ok(())
     }
 
-    /// Connects once more, with a new socket, after a connect that met itself.
-    fn begin_anew(&mut self) -> io::Result<()> {
+    /// Starts over with a new socket, after a connect to itself.
+    fn start_over(&mut self) -> io::Result<()> {
         self.self_connects_left = self
             .self_connects_left
             .checked_sub(1)
@@ -167,26 +176,27 @@ impl Connecting {
     fn poll_connected(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Socket>> {
         loop {
             match &mut self.state {
-                State::UnderWay(socket) => {
+                ConnectState::InProgress(socket) => {
                     ready!(socket.source().poll_ready(cx, Direction::Write))?
                 }
-                State::BacklogFull(full) => ready!(Pin::new(&mut full.pause).poll(cx)),
-                State::Over => {}
+                ConnectState::BacklogFull(full) => ready!(Pin::new(&mut full.pause).poll(cx)),
+                ConnectState::Finished => {}
             }
-            match std::mem::replace(&mut self.state, State::Over) {
-                State::UnderWay(socket) => {
+            match std::mem::replace(&mut self.state, ConnectState::Finished) {
+                ConnectState::InProgress(socket) => {
                     if let Some(error) = socket.take_error()? {
                         return Poll::Ready(Err(error));
                     }
                     if !is_connected_to_itself(&socket, &self.target) {
                         return Poll::Ready(Ok(socket));
                     }
-                    let _ = socket.reset_on_close(); // without TIME_WAIT, the port is free at once
+                    // A reset leaves no TIME_WAIT, which would keep the port from its next owner.
+                    let _ = socket.reset_on_close();
                     drop(socket);
-                    self.begin_anew()?;
+                    self.start_over()?;
                 }
-                State::BacklogFull(full) => self.begin(full.unconnected, full.next_pause)?,
-                State::Over => panic!("a Connecting is not polled after its end"),
+                ConnectState::BacklogFull(full) => self.begin(full.unconnected, full.next_pause)?,
+                ConnectState::Finished => panic!("a Connecting was polled after it completed"),
             }
         }
     }
@@ -196,20 +206,20 @@ impl Future for Connecting {
     type Output = io::Result<Socket>;
 
     /// # Panics
-    /// When polled again after it gave its result.
+    /// When polled after it completed.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.poll_connected(cx)
     }
 }
 
-/// True for TCP's simultaneous open with itself (RFC 9293, section 3.5). Only a socket with the
-/// target's own port can have met itself, so almost every connect is done with one
+/// True for TCP's simultaneous open with itself (RFC 9293, section 3.5). Only a socket whose local
+/// port is the target's can be connected to itself, so almost every connect costs just one
 /// `getsockname(2)`.
 fn is_connected_to_itself(socket: &Socket, target: &Addr) -> bool {
     let Some(target) = target.inet() else {
         return false;
     };
-    let place = |addr: io::Result<Addr>| addr.ok()?.inet().map(|addr| (addr.ip(), addr.port()));
-    let local = place(socket.local_addr());
-    local.is_some_and(|(_, port)| port == target.port()) && local == place(socket.peer_addr())
+    let endpoint = |addr: io::Result<Addr>| addr.ok()?.inet().map(|addr| (addr.ip(), addr.port()));
+    let local = endpoint(socket.local_addr());
+    local.is_some_and(|(_, port)| port == target.port()) && local == endpoint(socket.peer_addr())
 }

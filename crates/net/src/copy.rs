@@ -1,5 +1,5 @@
-//! Bytes from one stream to another: by `splice(2)` where many come at once, by `recv(2)` and
-//! `send(2)` where few do.
+//! Copying from one stream to another: by `recv(2)` and `send(2)` for messages, by `splice(2)` for
+//! bulk data.
 
 use crate::buffer::{CHUNK_BYTES, Chunk};
 use crate::splice::{SPLICE, SplicePipe};
@@ -12,18 +12,19 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-/// So many full buffers in a row are no conversation any more.
+/// The number of full buffers in a row after which the stream counts as bulk data.
 const FULL_READS: u8 = 2;
-/// Less than this at once is copied faster than it is spliced.
+/// The number of bytes below which a copy is cheaper than a splice.
 const SPLICED_BYTES_MIN: usize = 16 * 1024;
 
-/// At which end a copy failed, and how.
+/// The end at which a copy failed, and the error.
 #[derive(Debug)]
 pub enum CopyError {
-    /// Nothing more could be read. What was read before is written, unless the other stream took no
-    /// more when this one was reset.
+    /// Reading failed. The bytes that were read before are written, unless the other stream had no
+    /// room when this one was reset.
     Read(io::Error),
-    /// Nothing more could be written. What was read before is lost, if [`Copying::held`] says so.
+    /// Writing failed. The bytes that were read and not written are lost; [`Copying::held`] is
+    /// their number.
     Write(io::Error),
 }
 
@@ -45,14 +46,14 @@ impl From<CopyError> for io::Error {
     }
 }
 
-/// How a copy is made.
+/// Options of a copy.
 #[derive(Clone, Copy, Debug)]
 pub struct CopyOptions {
-    /// How many bytes may be read before those in front of them are written; at most, and at first,
-    /// [`CHUNK_BYTES`]. With less, nothing is spliced.
+    /// The number of bytes that may be read before they are written. The maximum and default is
+    /// [`CHUNK_BYTES`]; with less, nothing is spliced.
     pub ahead_bytes_max: usize,
-    /// Whether many bytes are moved by `splice(2)`; they are. That has no way to do without
-    /// `SIGPIPE`, which Rust programs ignore: one that does not has to switch this off.
+    /// Whether bulk data is moved by `splice(2)`; true by default. splice has no `MSG_NOSIGNAL`, so
+    /// a program that does not ignore `SIGPIPE`, as Rust programs do, has to switch this off.
     pub splices: bool,
 }
 
@@ -65,7 +66,7 @@ impl Default for CopyOptions {
     }
 }
 
-/// What was read and not written yet.
+/// The bytes that were read and not written yet.
 #[derive(Debug)]
 enum Held {
     Nothing,
@@ -73,28 +74,27 @@ enum Held {
     Pipe(SplicePipe),
 }
 
-/// A copy that is under way: all that one stream gives is written to another one, no faster than
-/// that one takes it.
+/// A copy in progress, to be polled. It reads no faster than the other stream takes the bytes.
 ///
 /// ```text
-///            ┌── a message: recv, send, through a pooled chunk ──┐
-///  from ─────┤                                                   ├────▶ to
-///            └── two full chunks later: splice, through a pipe ──┘
-///                (a splice of less than 16 KiB goes back to messages)
+///           ┌─▶ messages: recv, then send, through a pooled chunk ─┐
+///   from ───┤     │ two full chunks in a row    ▲                  ├──▶ to
+///           │     ▼                             │ a splice of less │
+///           └─▶ bulk: splice, twice, through a pipe   than 16 KiB ─┘
 /// ```
 ///
-/// A copy that waits for bytes holds nothing, neither a buffer nor a pipe; one that waits for room
-/// holds what it has read, and reads no more: a pipe, or memory of the size of what waits. A reset
-/// of the stream that it reads ends it then, too: what is held is lost, as nothing says whether the
-/// other stream will ever take it. A message takes two system calls; 64 KiB of many take two as
-/// well, and less processor time, as nothing is copied.
+/// A copy that waits for bytes holds neither a buffer nor a pipe. A copy that waits for room holds
+/// the bytes that it has read, in a pipe or in memory of their size, and reads no more. A reset of
+/// the stream that it reads ends it then, too, and the held bytes are lost: nothing says whether
+/// the other stream will ever take them. A message costs two system calls. 64 KiB of bulk data also
+/// cost two, and less processor time, as user space copies nothing.
 ///
-/// It holds no streams: those of the next poll are to be those of the last one.
+/// The streams are not stored: each poll has to pass the same ones.
 #[derive(Debug)]
 pub struct Copying {
     options: CopyOptions,
     held: Held,
-    /// Full buffers in a row, up to [`FULL_READS`].
+    /// The number of full buffers in a row, up to [`FULL_READS`].
     full_reads: u8,
     has_ended: bool,
     copied: u64,
@@ -123,12 +123,12 @@ impl Copying {
         }
     }
 
-    /// How many bytes were written so far.
+    /// The number of bytes written so far.
     pub fn copied(&self) -> u64 {
         self.copied
     }
 
-    /// How many bytes were read and are not written yet.
+    /// The number of bytes that were read and not written yet.
     pub fn held(&self) -> usize {
         match &self.held {
             Held::Nothing => 0,
@@ -137,23 +137,24 @@ impl Copying {
         }
     }
 
-    /// Changes [`CopyOptions::ahead_bytes_max`], for what is read from now on.
+    /// Changes [`CopyOptions::ahead_bytes_max`] for later reads.
     pub fn set_ahead_bytes_max(&mut self, bytes: usize) {
         self.options.ahead_bytes_max = bytes;
     }
 
-    /// Reads no more, as if the stream had ended; what is held is still written.
+    /// Stops reading, as if the stream had ended. Bytes already read are still written.
     pub fn end(&mut self) {
         self.has_ended = true;
     }
 
-    /// Copies until the end; gives how many bytes it were.
+    /// Copies until the end, and returns the number of bytes.
     ///
-    /// Nothing is lost when it is not polled for a while: what was read and not written stays in
-    /// here. Dropping it drops that, which is what [`Copying::held`] counts.
+    /// The copy may rest: while it is not polled, the bytes that were read and not written stay in
+    /// here. Dropping it drops them; [`Copying::held`] is their number.
     ///
     /// # Errors
-    /// Those of `recv(2)` and `send(2)`; it says which. A lack of fds for pipes is none.
+    /// Those of `recv(2)` and `send(2)`, with the end at which they occurred. A lack of fds for
+    /// pipes is not an error.
     pub fn poll<R, W>(
         &mut self,
         cx: &mut Context<'_>,
@@ -177,8 +178,9 @@ impl Copying {
         }
     }
 
-    /// While it waits for room, nothing is read, so a reset has to be watched for. Bytes whose end
-    /// was read are whole: they are still written.
+    /// Watches for a reset while the copy waits for room and reads nothing (rule 3). After the end
+    /// was read, the held bytes are complete, and a reset no longer matters: they are still
+    /// written.
     fn poll_reset<R: ReadHalf + ?Sized>(&self, cx: &mut Context<'_>, from: &R) -> Poll<io::Error> {
         if self.has_ended {
             Poll::Pending
@@ -187,12 +189,12 @@ impl Copying {
         }
     }
 
-    /// True if it waits for bytes to read.
+    /// True if the copy waits for bytes to read.
     pub(crate) fn is_reading(&self) -> bool {
         !self.has_ended && self.held() == 0
     }
 
-    /// Reads something, or the end.
+    /// Reads bytes, or the end.
     fn poll_hold<R: ReadHalf + ?Sized>(
         &mut self,
         cx: &mut Context<'_>,
@@ -241,7 +243,7 @@ impl Copying {
         Poll::Ready(Ok(()))
     }
 
-    /// Ready once nothing is held.
+    /// Writes the held bytes. Ready once all are written.
     fn poll_write_held<W: WriteHalf + ?Sized>(
         &mut self,
         cx: &mut Context<'_>,
@@ -282,7 +284,8 @@ impl Copying {
         Poll::Ready(Ok(()))
     }
 
-    /// Holds in a chunk what the other end does not take from a pipe, and splices no more.
+    /// Moves the bytes in the pipe to a chunk, for a stream that takes no splice, and stops
+    /// splicing.
     fn take_back(&mut self) -> io::Result<()> {
         self.options.splices = false;
         if let Held::Pipe(pipe) = std::mem::replace(&mut self.held, Held::Nothing) {
@@ -293,17 +296,17 @@ impl Copying {
     }
 }
 
-/// A splice that moves less than was asked for does not tell why: only `EAGAIN` does.
+/// Reports a splice as complete: a short one does not mean that the stream is exhausted, as a short
+/// `recv(2)` does. Only `EAGAIN` means that.
 fn whole(bytes: usize) -> io::Result<Done<usize>> {
     Ok(Done::stream(bytes, bytes))
 }
 
-/// Copies all that one stream gives to another one, until it ends; gives how many bytes it were.
-/// The other one is not ended. A reset of either ends it at once, also of the one that is not
-/// waited for.
+/// Copies all bytes of one stream to another one, and returns their number. The other stream is not
+/// ended. A reset of either stream ends the copy at once, even while it waits for the other.
 ///
-/// Not cancel safe: dropped, it has moved an unknown part, and what it had read and not written, 64
-/// KiB at most, is lost. To go on later, keep a [`Copying`] and poll that.
+/// Not cancel safe: dropped, it has moved an unknown part, and the bytes that it had read and not
+/// written, at most 64 KiB, are lost. To continue later, keep a [`Copying`] and poll it.
 ///
 /// ```
 /// use oneloop_core::EventLoop;
@@ -329,7 +332,7 @@ where
 {
     let mut copying = Copying::new();
     let poll = |cx: &mut Context<'_>| match copying.poll(cx, from, to) {
-        // Nothing is written while it waits for bytes, so it watches for the end of their reader.
+        // Nothing is written while the copy waits for bytes, so the target is watched for its end.
         Poll::Pending if copying.is_reading() => {
             poll_gone(cx, to).map(|error| Err(CopyError::Write(error)))
         }
@@ -339,8 +342,9 @@ where
     Ok(copied.await?)
 }
 
-/// Waits until a socket can be written to no more, because its peer has gone or reset the
-/// connection. Only a hang-up says so for good: the readers of a FIFO may come back.
+/// Waits until a socket cannot be written any more, because its peer is gone or has reset the
+/// connection. Only HUP is final: ERR alone can be a FIFO without readers, and readers may come
+/// back.
 fn poll_gone<W: WriteHalf + ?Sized>(cx: &mut Context<'_>, to: &W) -> Poll<io::Error> {
     let source = to.source();
     ready!(source.poll_watch(cx, Direction::Write, Ready::HANG_UP));
@@ -350,8 +354,8 @@ fn poll_gone<W: WriteHalf + ?Sized>(cx: &mut Context<'_>, to: &W) -> Poll<io::Er
     })
 }
 
-/// A poll function that waits to read from one source, and to write to another, as a future that
-/// takes both waits back when it is dropped.
+/// Makes a future of a poll function that waits to read one source and to write another. Dropping
+/// the future cancels both waits.
 pub(crate) async fn waits_on_two<T>(
     from: &Source,
     to: &Source,

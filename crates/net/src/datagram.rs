@@ -1,21 +1,22 @@
-//! What is told of a datagram that was received, of whatever family.
+//! The lengths of a received datagram, for all families.
 
-/// What was received of one datagram.
+/// How much of a datagram was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Datagram {
-    /// How many bytes are in the buffer; an empty datagram has none, and is no end of anything.
+    /// The number of bytes in the buffer. An empty datagram has 0, which does not mean an end.
     pub bytes: usize,
-    /// How many bytes were sent. If these are more, the buffer was too short, and the rest is gone.
+    /// The number of bytes that were sent. If it is larger than `bytes`, the buffer was too short,
+    /// and the other bytes are lost.
     pub sent_bytes: usize,
-    /// With [`set_gro`](crate::UdpSocket::set_gro), the kernel may have joined several datagrams of
-    /// one sender: each is so long, but for the last one, which may be shorter. See
-    /// [`Datagram::segments`].
+    /// The size of each joined datagram in bytes, except the last one, which may be shorter: with
+    /// [`set_gro`](crate::UdpSocket::set_gro) the kernel may join several datagrams of one sender.
+    /// See [`Datagram::segments`].
     pub segment_bytes: Option<usize>,
 }
 
 impl Datagram {
-    /// One of `sent_bytes`, received into a buffer of `bytes_max`.
+    /// A datagram of `sent_bytes`, received into a buffer of `bytes_max`.
     pub(crate) fn received(sent_bytes: usize, bytes_max: usize) -> Self {
         Datagram {
             bytes: sent_bytes.min(bytes_max),
@@ -24,20 +25,21 @@ impl Datagram {
         }
     }
 
-    /// True if the buffer was too short for it.
+    /// True if the buffer was too short for the datagram.
     pub fn is_truncated(&self) -> bool {
         self.bytes < self.sent_bytes
     }
 
-    /// The datagrams that were sent, out of the buffer that they were received into: mostly this
-    /// one.
+    /// The datagrams that were sent, as parts of the receive buffer: one, unless the kernel has
+    /// joined several.
     ///
     /// # Panics
-    /// For a buffer that is shorter than what was received.
+    /// For a buffer that is shorter than the received bytes.
     pub fn segments<'a>(&self, buf: &'a [u8]) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let bytes = &buf[..self.bytes];
         let segment_bytes = self.segment_bytes.unwrap_or(bytes.len()).max(1);
-        let empty = bytes.is_empty().then_some(bytes); // no chunk, but a datagram
+        // `chunks` yields nothing for an empty slice, which is a datagram all the same.
+        let empty = bytes.is_empty().then_some(bytes);
         empty.into_iter().chain(bytes.chunks(segment_bytes))
     }
 }

@@ -78,7 +78,8 @@ macro_rules! writes {
                 WriteHalf::write_all(self, buf)
             }
 
-            /// Waits until the kernel has all written bytes. Cancel safe: see [`WriteHalf::flush`].
+            /// Waits until the kernel holds all written bytes. Cancel safe: see
+            /// [`WriteHalf::flush`].
             ///
             /// # Errors
             /// As [`WriteHalf::poll_flush`].

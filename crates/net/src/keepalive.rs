@@ -1,4 +1,4 @@
-//! When the kernel gives up a TCP peer that says nothing.
+//! When the kernel gives up a silent TCP peer.
 
 use rustix::io::Errno;
 use rustix::net::sockopt;
@@ -6,15 +6,15 @@ use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-/// The most seconds and probes that the kernel takes (`MAX_TCP_KEEPIDLE`, `MAX_TCP_KEEPCNT`).
+/// The kernel's maximum of seconds and of probes (`MAX_TCP_KEEPIDLE`, `MAX_TCP_KEEPCNT`).
 const SECONDS_MAX: u64 = 32_767;
 const COUNT_MAX: u32 = 127;
 
-/// When the kernel gives up a TCP peer that says nothing, such as one whose machine has died: reads
-/// and writes fail with `ETIMEDOUT` then.
+/// When the kernel gives up a silent TCP peer, such as one whose machine has died. Reads and writes
+/// then fail with `ETIMEDOUT`.
 ///
-/// Times are whole seconds. A time or count of zero leaves what the system has (`tcp(7)`: 7,200 s,
-/// 75 s, 9 probes).
+/// The kernel takes whole seconds. A time or count of zero leaves the system's default (`tcp(7)`:
+/// 7,200 s, 75 s, 9 probes).
 ///
 /// ```
 /// use oneloop_net::Keepalive;
@@ -25,15 +25,16 @@ const COUNT_MAX: u32 = 127;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keepalive {
-    /// How long a peer may say nothing before it is asked whether it is there (`TCP_KEEPIDLE`).
+    /// The time of silence before the first probe (`TCP_KEEPIDLE`).
     pub idle: Duration,
-    /// How long it has to answer before it is asked again (`TCP_KEEPINTVL`).
+    /// The time between two probes (`TCP_KEEPINTVL`).
     pub interval: Duration,
-    /// How often it is asked (`TCP_KEEPCNT`).
+    /// The number of unanswered probes after which the peer is given up (`TCP_KEEPCNT`).
     pub count: u32,
-    /// How long what was sent may stay unacknowledged, or wait for a peer that has no room for it
-    /// (`TCP_USER_TIMEOUT`): no probes are sent meanwhile. `None` leaves it to the kernel, which
-    /// gives an unreachable peer up after about 15 minutes, and never one that has no room.
+    /// The time for which output may stay unacknowledged, or wait for a peer that has no room for
+    /// it (`TCP_USER_TIMEOUT`). The kernel sends no probes meanwhile. With `None` the kernel gives
+    /// up an unreachable peer after about 15 minutes (tcp(7): `tcp_retries2`), and never a peer
+    /// without room.
     pub user_timeout: Option<Duration>,
 }
 
@@ -44,7 +45,7 @@ impl Default for Keepalive {
 }
 
 impl Keepalive {
-    /// Probes, and output that may stay unacknowledged for as long as they take: `idle`, and then
+    /// Probes, and a limit for unacknowledged output that is as long as they take: `idle` plus
     /// `count` times `interval`.
     pub fn new(idle: Duration, interval: Duration, count: u32) -> Self {
         Keepalive {
@@ -55,7 +56,7 @@ impl Keepalive {
         }
     }
 
-    /// Sets it on a socket. A listener passes it on to the connections that it accepts.
+    /// Sets the options on a socket. Accepted connections inherit them from their listener.
     pub(crate) fn apply(&self, socket: impl AsFd) -> io::Result<()> {
         let is_too_long = |time: Duration| time.as_secs() > SECONDS_MAX;
         if is_too_long(self.idle) || is_too_long(self.interval) || self.count > COUNT_MAX {
@@ -79,7 +80,7 @@ impl Keepalive {
     }
 }
 
-/// Switches probes off, and the time-out of output with them.
+/// Switches off the probes, and the limit for unacknowledged output.
 pub(crate) fn switch_off(socket: impl AsFd) -> io::Result<()> {
     sockopt::set_socket_keepalive(&socket, false)?;
     Ok(sockopt::set_tcp_user_timeout(&socket, 0)?)

@@ -1,12 +1,16 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::print_stdout, clippy::print_stderr)] // both panic: `oneloop_core::report` does not
-//! Sockets, once: `poll_accept`, `poll_read`, `poll_write`, on which every style is a thin shell.
+//! The sockets of every style, each operation once: a poll function, and an async method over it.
 //!
 //! [`Socket`] and [`Listener`] do the work for every family of byte-stream sockets; [`TcpStream`],
-//! [`TcpListener`], [`UnixStream`] and [`UnixListener`] are these with one family's types.
-//! [`PipeReader`] and [`PipeWriter`] are the ends of pipes and FIFOs; what they have in common with
-//! sockets is in [`ReadHalf`] and [`WriteHalf`]. [`UdpSocket`] and [`UnixDatagram`] are for
-//! datagrams, [`UnixSeqpacket`] for connections that keep the bounds of messages.
+//! [`TcpListener`], [`UnixStream`] and [`UnixListener`] add the types of one family. [`PipeReader`]
+//! and [`PipeWriter`] are the ends of pipes and FIFOs, [`Input`] and [`Output`] are fds of any
+//! kind, the standard streams above all, and [`Tty`] is the terminal. What byte streams have in
+//! common is in [`ReadHalf`] and [`WriteHalf`]. [`UdpSocket`] and [`UnixDatagram`] carry datagrams,
+//! [`UnixSeqpacket`] carries messages over a connection.
+//!
+//! Constructors put their socket on the current loop: call them inside a task, or in
+//! [`EventLoop::enter`](oneloop_core::EventLoop::enter).
 
 mod addr;
 mod backoff;
@@ -16,13 +20,13 @@ mod connecting;
 mod copy;
 mod datagram;
 mod inherent;
-mod joint;
 mod keepalive;
 mod listener;
 mod pipe;
 mod relay;
 mod resolve;
 mod send_file;
+mod shared_job;
 mod socket;
 mod splice;
 mod stdio;

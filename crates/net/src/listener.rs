@@ -1,4 +1,4 @@
-//! A listening socket of any family, and how it goes on when `accept` fails.
+//! A listening socket of any family, which keeps accepting when `accept` fails.
 
 use crate::addr::Addr;
 use crate::backoff::{Backoff, is_fatal, is_shortage};
@@ -16,22 +16,25 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::task::{Context, Poll, ready};
 
-/// How many connections wait for `accept` by default. The kernel caps it at `net.core.somaxconn`.
+/// The default number of connections that wait for `accept`. The kernel caps it at
+/// `net.core.somaxconn` (listen(2)).
 pub const BACKLOG: i32 = 1024;
 
 /// How to listen.
 #[derive(Clone, Copy, Debug)]
 pub struct ListenOptions {
-    /// How many connections may wait to be accepted.
+    /// The number of connections that may wait to be accepted.
     pub backlog: i32,
-    /// Several sockets may listen on one port, and the kernel spreads connections over them.
+    /// Several sockets may listen on the port, and the kernel distributes connections among them
+    /// (`SO_REUSEPORT`).
     pub reuse_port: bool,
-    /// An IPv6 socket does not serve IPv4 as well (`IPV6_V6ONLY`); `None` leaves it to the system.
+    /// An IPv6 socket does not accept IPv4 connections (`IPV6_V6ONLY`). With `None` the system's
+    /// default applies.
     pub v6_only: Option<bool>,
     /// Accepted TCP connections send small writes at once (`TCP_NODELAY`).
     pub nodelay: bool,
-    /// When a silent peer of an accepted TCP connection is given up; `None` leaves it to the
-    /// kernel.
+    /// When a silent peer of an accepted TCP connection is given up. With `None` the kernel's
+    /// default applies.
     pub keepalive: Option<Keepalive>,
 }
 
@@ -47,38 +50,50 @@ impl Default for ListenOptions {
     }
 }
 
-/// What a listener counted.
+/// A listener's counters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ListenerStats {
     /// Connections accepted.
     pub accepted: u64,
-    /// Connections accepted and closed at once, for want of an fd or of memory.
+    /// Connections accepted and closed at once, for lack of an fd or of memory.
     pub shed: u64,
-    /// Times that accepting failed otherwise: on a connection's network, or by a firewall's rule.
-    /// [`Listener::last_failure`] tells why.
+    /// The number of times that accepting failed for another reason, such as the network of a
+    /// connection or a firewall rule. [`Listener::last_failure`] returns the last error.
     pub failed: u64,
-    /// Times that accepting paused, for want of something or after failures in a row.
+    /// The number of times that accepting paused, for lack of resources or after failures in a row.
     pub pauses: u64,
 }
 
 /// A listening stream socket on a loop.
 ///
-/// When the process runs out of fds, it closes one waiting connection with the help of an fd kept
-/// in reserve, so that its client hears at once, and then pauses for 10 ms, 20 ms, … up to 1 s: it
-/// never spins, and goes on within a second after fds come free. It passes over every other error
-/// of `accept(2)` as well, and after each eighth in a row it pauses the same way. Only an fd that
-/// cannot listen ends it: see [`is_fatal`](crate::is_fatal).
+/// ```text
+///             accept4(2) succeeds: the connection is returned, the row of failures ends
+///              ┌───────┐
+///              ▼       │        EMFILE, ENFILE, ENOMEM, … again
+///   ┌──────▶ accepting ┴──────────────────────────────────────────▶ shed one connection
+///   │         │    │                                                with the reserve fd
+///   │         │    └── EMFILE, …, the first time ─────┐                     │
+///   │         └─ every eighth other error ─┐          ▼                     │
+///   │                                      │    pause of 1 ms              │
+///   │                                      ▼          │                     ▼
+///   └──────── the pause ends ◀── pause of 10 ms, 20 ms, … 1 s ◀─────────────┘
+/// ```
+///
+/// When the process runs out of fds, the listener closes one waiting connection with the help of a
+/// reserve fd, so that its client gets an answer at once. Then it pauses: it never spins, and
+/// accepts again within a second after fds become free. Only an fd that cannot listen ends
+/// accepting: see [`is_fatal`](crate::is_fatal).
 pub struct Listener {
     source: Source,
     is_inet: bool,
     nodelay: bool,
     stats: Cell<ListenerStats>,
     last_failure: Cell<Option<Errno>>,
-    /// Given up for a moment to accept a connection that must be shed.
+    /// An open fd, closed for a moment to accept a connection that is shed.
     reserve: RefCell<Option<OwnedFd>>,
     backoff: Cell<Backoff>,
-    /// The last call accepted a connection, and so far nobody says that it could not be served.
+    /// The last call accepted a connection, which its caller has not reported as shed so far.
     has_accepted: Cell<bool>,
 }
 
@@ -89,10 +104,13 @@ impl fmt::Debug for Listener {
 }
 
 impl Listener {
-    /// Listens on an address.
+    /// Listens on an address, on the current loop.
     ///
     /// # Errors
     /// Those of `socket(2)`, `bind(2)` and `listen(2)`: `EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`.
+    ///
+    /// # Panics
+    /// Outside a loop.
     pub fn bind(addr: &Addr, options: ListenOptions) -> io::Result<Self> {
         Listener::bind_type(addr, SocketType::STREAM, options)
     }
@@ -104,12 +122,13 @@ impl Listener {
     ) -> io::Result<Self> {
         let fd = net::socket_with(addr.family(), kind, FLAGS, None)?;
         if let Addr::Inet(_) = addr {
-            // Where a sandbox forbids it, bind(2) tells whether it was needed.
+            // A sandbox may forbid this. If the option was needed, bind(2) fails.
             let _ = sockopt::set_socket_reuseaddr(&fd, true);
             if options.reuse_port {
                 sockopt::set_socket_reuseport(&fd, true)?;
             }
-            // Linux has accepted sockets inherit these, which saves their calls for each of them.
+            // On Linux accepted sockets inherit these options, which saves two calls for each
+            // connection.
             Refusal::pass_over(sockopt::set_tcp_nodelay(&fd, options.nodelay))?;
             if let Some(keepalive) = options.keepalive {
                 Refusal::pass_over(keepalive.apply(&fd))?;
@@ -123,12 +142,15 @@ impl Listener {
         Listener::from_fd(fd, false)
     }
 
-    /// A socket that listens already; it must be non-blocking. With `nodelay`, which is for TCP
-    /// only, accepted connections send small writes at once (`TCP_NODELAY`): each is told so, as
-    /// those that wait in the backlog already would not inherit it.
+    /// Puts a socket that listens already on the current loop. It must be non-blocking. With
+    /// `nodelay`, for TCP only, accepted connections send small writes at once (`TCP_NODELAY`). The
+    /// option is set on each connection, because those in the backlog already would not inherit it.
     ///
     /// # Errors
     /// Those of `getsockname(2)` and `epoll_ctl(2)`.
+    ///
+    /// # Panics
+    /// Outside a loop.
     pub fn from_fd(fd: OwnedFd, nodelay: bool) -> io::Result<Self> {
         let is_inet = matches!(Addr::of(&fd)?, Addr::Inet(_));
         Ok(Listener {
@@ -143,8 +165,8 @@ impl Listener {
         })
     }
 
-    /// The same socket once more, for a listener on another loop: each connection goes to one of
-    /// them.
+    /// Duplicates the socket, for a listener on another loop. Each connection goes to one of the
+    /// listeners.
     ///
     /// # Errors
     /// Those of `dup(2)`: `EMFILE`.
@@ -152,18 +174,17 @@ impl Listener {
         self.source.as_fd().try_clone_to_owned()
     }
 
-    /// Waits for a connection. Whatever goes wrong with one of them, or for want of fds or memory,
-    /// is counted and passed over, after a pause if it lasts.
+    /// Waits for a connection. Errors of single connections, and a lack of fds or memory, are
+    /// counted and passed over, with a pause if they last.
     ///
     /// # Errors
-    /// Those of `accept(2)` that mean that this socket does not listen: see
-    /// [`is_fatal`](crate::is_fatal).
+    /// Those of `accept(2)` for a socket that cannot listen: see [`is_fatal`](crate::is_fatal).
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Socket, Addr)>> {
         self.poll_accept_as(cx, |socket, peer| Ok((socket, peer)))
     }
 
-    /// The same, with what a caller makes of each connection. One of which nothing can be made is
-    /// closed, counted and passed over.
+    /// Like [`Listener::poll_accept`], and converts each connection. A connection whose conversion
+    /// fails is closed, counted and passed over.
     pub(crate) fn poll_accept_as<T>(
         &self,
         cx: &mut Context<'_>,
@@ -207,14 +228,15 @@ impl Listener {
             return Socket::unix_on(self.source.handle(), fd);
         }
         if self.nodelay {
-            // It can fail only on a connection that is reset already; the first read will tell.
+            // This can fail only on a connection that is reset already. Its first read returns the
+            // reset.
             let _ = sockopt::set_tcp_nodelay(&fd, true);
         }
         Socket::on(self.source.handle(), fd)
     }
 
-    /// Rule 11. The edge that told of the connections behind this one is used up; the end of the
-    /// pause stands in for it, as readiness stays marked.
+    /// Rule 11. No further edge comes for the connections behind this one. The end of the pause
+    /// replaces it, because the readiness bit stays set.
     fn fall_short(&self) {
         if self.with_backoff(|backoff| backoff.fall_short(&self.source)) {
             self.shed();
@@ -222,7 +244,8 @@ impl Listener {
         }
     }
 
-    /// What failed may be the connection, which the kernel has dropped then, or accepting as such.
+    /// Counts an error, either of one connection, which the kernel has then dropped, or of
+    /// accepting itself.
     fn pass_over(&self, error: &io::Error) {
         self.last_failure.set(Errno::from_io_error(error));
         let pauses = self.with_backoff(|backoff| backoff.fail(&self.source));
@@ -232,7 +255,7 @@ impl Listener {
         });
     }
 
-    /// A connection was accepted, and closed as it cannot be had on this loop.
+    /// Counts a connection that was accepted and closed, because the loop could not take it.
     fn lose(&self, error: &io::Error) {
         if is_shortage(error) {
             self.pause_after_shed();
@@ -241,8 +264,9 @@ impl Listener {
         }
     }
 
-    /// For a caller that closed the connection that it accepted last, for want of memory to serve
-    /// it: the connection counts as shed, and accepting pauses as if `accept` itself had failed so.
+    /// Reports that the caller closed the last connection for lack of memory to serve it. The
+    /// connection counts as shed, and accepting pauses as if `accept` itself had failed for lack of
+    /// memory.
     pub fn shed_accepted(&self) {
         if self.has_accepted.take() {
             self.count(|stats| stats.accepted -= 1);
@@ -258,7 +282,8 @@ impl Listener {
         });
     }
 
-    /// A pause's end wakes foreign code, so nothing is borrowed meanwhile (rule 2).
+    /// Takes the backoff out of its cell: dropping a pause drops a waker, which is foreign code
+    /// (rule 2).
     fn with_backoff<T>(&self, f: impl FnOnce(&mut Backoff) -> T) -> T {
         let mut backoff = self.backoff.take();
         let result = f(&mut backoff);
@@ -266,7 +291,7 @@ impl Listener {
         result
     }
 
-    /// Accepting works again.
+    /// Ends a row of failures, and reopens the reserve fd.
     fn recover(&self) {
         self.with_backoff(Backoff::succeed);
         if self.reserve.borrow().is_none() {
@@ -274,7 +299,8 @@ impl Listener {
         }
     }
 
-    /// Accepts one connection with the reserve's fd and closes it.
+    /// Accepts one connection in place of the reserve fd, and closes it. Left in the backlog, its
+    /// client would wait for the end of the shortage.
     fn shed(&self) {
         let reserve = self.reserve.take();
         if reserve.is_some() {
@@ -292,23 +318,23 @@ impl Listener {
         self.stats.set(stats);
     }
 
-    /// What it counted so far.
+    /// The counters.
     pub fn stats(&self) -> ListenerStats {
         self.stats.get()
     }
 
-    /// Why accepting failed the last time that it was not for want of fds or memory.
+    /// The last error of accepting, other than a lack of fds or memory.
     pub fn last_failure(&self) -> Option<io::Error> {
         self.last_failure.get().map(io::Error::from)
     }
 
-    /// True while accepting pauses because it fails again and again, other than for want of fds or
-    /// memory: it is unknown when it will work again.
+    /// True while accepting pauses after repeated failures other than a lack of fds or memory, and
+    /// nothing tells when it will work again.
     pub fn is_failing(&self) -> bool {
         self.with_backoff(|backoff| backoff.is_failing())
     }
 
-    /// Where it listens: the real port, where 0 was asked for.
+    /// The address on which it listens, with the port that the kernel chose in place of 0.
     ///
     /// # Errors
     /// Those of `getsockname(2)`.
@@ -316,7 +342,7 @@ impl Listener {
         Addr::of(&self.source)
     }
 
-    /// The fd's registration, for what is not here.
+    /// The fd's registration with the loop.
     pub fn source(&self) -> &Source {
         &self.source
     }

@@ -1,4 +1,4 @@
-//! Two streams with everything that one gives written to the other, both ways.
+//! Copying between two streams, both ways.
 
 use crate::copy::{CopyError, CopyOptions, Copying, waits_on_two};
 use crate::stream::{ByteStream, ReadHalf, WriteHalf};
@@ -10,17 +10,17 @@ use std::io;
 use std::pin::pin;
 use std::task::{Context, Poll};
 
-/// One side of a relay: where its bytes come from, and where those for it go.
+/// One side of a relay.
 #[derive(Debug)]
 pub struct Side<'a, R: ?Sized, W: ?Sized> {
-    /// What it sends.
+    /// The stream that the relay reads.
     pub from: &'a R,
-    /// What it takes; nothing, once that is closed.
+    /// The stream that the relay writes; `None` once it is closed.
     pub to: Option<&'a W>,
 }
 
 impl<'a, S: ByteStream> Side<'a, S, S> {
-    /// A socket is a side by itself.
+    /// A socket, which is both streams of its side.
     pub fn of(stream: &'a S) -> Self {
         Side {
             from: stream,
@@ -29,12 +29,12 @@ impl<'a, S: ByteStream> Side<'a, S, S> {
     }
 }
 
-/// What one side of a relay did.
+/// The side at which a relay failed, and the error.
 #[derive(Debug)]
 pub enum RelayError {
-    /// The first side could not be read, or did not take what was for it.
+    /// The first side could not be read or written.
     First(io::Error),
-    /// The second side could not.
+    /// The second side could not be read or written.
     Second(io::Error),
 }
 
@@ -56,7 +56,7 @@ impl From<RelayError> for io::Error {
     }
 }
 
-/// How many bytes a relay has moved.
+/// The numbers of bytes that a relay has moved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Relayed {
     /// From the first side to the second.
@@ -68,44 +68,46 @@ pub struct Relayed {
 /// How far one way is.
 ///
 /// ```text
-/// Open ──from ended, all written──▶ Ended (to is told)
-///   │                        └────▶ Untold (a sandbox forbids to tell it)
-///   └────to takes no more─────────▶ Refused (what comes is read and dropped)
+///          from has ended, all bytes are written:
+///  Copying ──────── to.end() succeeds ─────────────▶ Ended
+///     │   └──────── a sandbox forbids to.end() ────▶ EndForbidden
+///     │
+///     └─ to takes no more (EPIPE, ECONNRESET, …) ──▶ Refused: reads and drops until from ends
 /// ```
 #[derive(Debug)]
-enum State {
-    Open,
+enum WayState {
+    Copying,
     Ended,
-    /// Only closing tells the other side of the end then. None once the error was told.
-    Untold(Option<io::Error>),
+    /// The error of the sandbox, until it is returned. Only a close sends the end now.
+    EndForbidden(Option<io::Error>),
     Refused {
-        /// None once it was told.
+        /// The error of the write, until it is returned.
         error: Option<io::Error>,
         from_ended: bool,
     },
 }
 
-/// One way of a [`Relay`].
+/// One direction of a [`Relay`].
 #[derive(Debug)]
 pub struct Way {
     copying: Copying,
-    state: State,
+    state: WayState,
 }
 
 impl Way {
     fn with(options: CopyOptions) -> Self {
         Way {
             copying: Copying::with(options),
-            state: State::Open,
+            state: WayState::Copying,
         }
     }
 
-    /// How many bytes were written so far.
+    /// The number of bytes written so far.
     pub fn copied(&self) -> u64 {
         self.copying.copied()
     }
 
-    /// How many bytes wait to be written.
+    /// The number of bytes that wait to be written.
     pub fn held(&self) -> usize {
         if self.is_over() {
             0
@@ -114,22 +116,24 @@ impl Way {
         }
     }
 
-    /// True once nothing more will be written: the one side has ended, or the other takes no more.
+    /// True once nothing more will be written, because one side has ended or the other takes no
+    /// more.
     pub fn is_over(&self) -> bool {
-        !matches!(self.state, State::Open)
+        !matches!(self.state, WayState::Copying)
     }
 
-    /// Changes [`CopyOptions::ahead_bytes_max`], for what is read from now on.
+    /// Changes [`CopyOptions::ahead_bytes_max`] for later reads.
     pub fn set_ahead_bytes_max(&mut self, bytes: usize) {
         self.copying.set_ahead_bytes_max(bytes);
     }
 
-    /// Reads no more, as if that side had ended; what is held is still written, and then the end.
+    /// Stops reading, as if that side had ended. Bytes already read are still written, and then the
+    /// end.
     pub fn end(&mut self) {
         self.copying.end();
     }
 
-    /// Moves what can be moved now.
+    /// Moves the bytes that can move now.
     ///
     /// # Errors
     /// Those of reading.
@@ -138,11 +142,11 @@ impl Way {
         R: ReadHalf + ?Sized,
         W: WriteHalf + ?Sized,
     {
-        if let State::Open = self.state {
+        if let WayState::Copying = self.state {
             self.copy(cx, from, to)?;
         }
         match &mut self.state {
-            State::Refused { from_ended, .. } if !*from_ended => {
+            WayState::Refused { from_ended, .. } if !*from_ended => {
                 *from_ended = read_and_drop(cx, from)?;
             }
             _ => {}
@@ -163,14 +167,14 @@ impl Way {
             Poll::Pending => {}
             Poll::Ready(Ok(_)) => {
                 self.state = match to.map(W::end) {
-                    Some(Err(error)) if is_forbidden(&error) => State::Untold(Some(error)),
-                    // If that side is gone, reading from it tells.
-                    _ => State::Ended,
+                    Some(Err(error)) if is_forbidden(&error) => WayState::EndForbidden(Some(error)),
+                    // If that side is gone, reading from it returns the error.
+                    _ => WayState::Ended,
                 };
             }
             Poll::Ready(Err(CopyError::Read(error))) => return Err(error),
             Poll::Ready(Err(CopyError::Write(error))) => {
-                self.state = State::Refused {
+                self.state = WayState::Refused {
                     error: Some(error),
                     from_ended: false,
                 };
@@ -179,16 +183,16 @@ impl Way {
         Ok(())
     }
 
-    /// True while it waits for bytes to read, and so hears of a reset anyway.
+    /// True while it waits for bytes to read; that wait reports a reset anyway.
     fn is_reading(&self) -> bool {
         match &self.state {
-            State::Open => self.copying.is_reading(),
-            State::Ended | State::Untold(_) => false,
-            State::Refused { from_ended, .. } => !from_ended,
+            WayState::Copying => self.copying.is_reading(),
+            WayState::Ended | WayState::EndForbidden(_) => false,
+            WayState::Refused { from_ended, .. } => !from_ended,
         }
     }
 
-    /// Watches for a reset by a side from which nothing is read.
+    /// Watches a side that is not being read for a reset.
     fn poll_reset<R>(&self, cx: &mut Context<'_>, from: &R) -> Poll<io::Error>
     where
         R: ReadHalf + ?Sized,
@@ -200,32 +204,33 @@ impl Way {
         }
     }
 
-    /// Why it took no more, once.
+    /// Returns the error of writing, once.
     fn take_refusal(&mut self) -> io::Result<()> {
         match &mut self.state {
-            State::Refused { error, .. } => error.take().map_or(Ok(()), Err),
-            State::Open | State::Ended | State::Untold(_) => Ok(()),
+            WayState::Refused { error, .. } => error.take().map_or(Ok(()), Err),
+            WayState::Copying | WayState::Ended | WayState::EndForbidden(_) => Ok(()),
         }
     }
 
-    /// A sandbox's refusal, once, because of which the side that is written to would wait forever.
+    /// Returns the refusal of a sandbox, once. Without it, the side that is written would wait
+    /// forever.
     fn take_forbidden(&mut self) -> io::Result<()> {
         match &mut self.state {
-            State::Refused { error, .. } | State::Untold(error) => error
+            WayState::Refused { error, .. } | WayState::EndForbidden(error) => error
                 .take_if(|error| is_forbidden(error))
                 .map_or(Ok(()), Err),
-            State::Open | State::Ended => Ok(()),
+            WayState::Copying | WayState::Ended => Ok(()),
         }
     }
 }
 
-/// True if a sandbox has refused a call that there is no way around.
+/// True if a sandbox has refused a call that has no substitute.
 fn is_forbidden(error: &io::Error) -> bool {
     Refusal::of_error(error) == Some(Refusal::Everywhere)
 }
 
-/// So that the end of that side is heard, and nobody there waits for ever for his bytes to be
-/// taken. True once it has ended.
+/// Reads and drops bytes. Returns true at the end. Without this, the end of that side would go
+/// unnoticed, and its writer would wait forever for room.
 fn read_and_drop<R: ReadHalf + ?Sized>(cx: &mut Context<'_>, from: &R) -> io::Result<bool> {
     while let Poll::Ready(read) = from.poll_read_chunk(cx, usize::MAX) {
         if read?.is_none() {
@@ -235,17 +240,18 @@ fn read_and_drop<R: ReadHalf + ?Sized>(cx: &mut Context<'_>, from: &R) -> io::Re
     Ok(false)
 }
 
-/// Two [`Copying`]s, one each way.
+/// Two [`Copying`]s, one each way, to be polled.
 ///
-/// When one side ends, the other is told ([`WriteHalf::end`]), and its own way goes on. When one
-/// side takes no more, its own way goes on as well: a server that answers before it has heard all,
-/// and closes, is heard out; what is sent to it meanwhile is dropped. A side that cannot be read
-/// ends both ways at once, and so does a reset of a side from which nothing is read for now,
-/// because it has ended or because the other side takes no more: what was received from it and not
-/// written is lost then.
+/// When one side ends, the other side gets the end ([`WriteHalf::end`]), and the opposite way
+/// continues. It also continues when one side takes no more: a server that answers and closes
+/// before it has read its whole input still delivers its answer, and input for it is dropped
+/// meanwhile. A side that cannot be read ends both ways at once. So does the reset of a side that
+/// is not being read, because it has ended or because the other side has no room; the bytes that
+/// were read from it and not written are lost.
 ///
-/// A socket that is closed while its peer still sends is reset, and with it what is on its way
-/// there: whoever wants that to arrive shuts it down for writing, and reads it to its end first.
+/// Closing a socket while its peer still sends resets the connection (RFC 9293, section 3.6.1), and
+/// bytes on their way to that peer are lost. To deliver them, shut the socket down for writing, and
+/// read it to its end before the close.
 #[derive(Debug)]
 pub struct Relay {
     there: Way,
@@ -284,17 +290,17 @@ impl Relay {
         &self.back
     }
 
-    /// The way from the first side to the second, to be ended.
+    /// Mutable access to the way from the first side to the second.
     pub fn there_mut(&mut self) -> &mut Way {
         &mut self.there
     }
 
-    /// The way from the second side to the first, to be ended.
+    /// Mutable access to the way from the second side to the first.
     pub fn back_mut(&mut self) -> &mut Way {
         &mut self.back
     }
 
-    /// How many bytes it has moved so far.
+    /// The numbers of bytes moved so far.
     pub fn relayed(&self) -> Relayed {
         Relayed {
             there: self.there.copied(),
@@ -302,12 +308,12 @@ impl Relay {
         }
     }
 
-    /// Relays until both ways are over. Nothing is lost when it is not polled for a while.
+    /// Relays until both ways are over. The relay may rest: nothing is lost while it is not polled.
     ///
     /// # Errors
-    /// Those of reading a side, at once. Those of writing to a side, once what it sends has ended:
-    /// also `EPIPE`, as something was not delivered. Where a sandbox forbids writing or passing an
-    /// end on, at once, unless both sides have ended.
+    /// A failed read of a side ends the relay at once. A failed write to a side, also with `EPIPE`,
+    /// is returned once that side has ended, because bytes for it were not delivered. A sandbox
+    /// that forbids writing or sending an end is reported at once, unless both sides have ended.
     pub fn poll<R1, W1, R2, W2>(
         &mut self,
         cx: &mut Context<'_>,
@@ -320,7 +326,8 @@ impl Relay {
         R2: ReadHalf + ?Sized,
         W2: WriteHalf + ?Sized,
     {
-        // Whichever way comes first may take the task's whole share of I/O, so they take turns.
+        // The way that is polled first may use the task's whole I/O budget (rule 15), so they
+        // alternate.
         self.back_comes_first = !self.back_comes_first;
         for is_back in [self.back_comes_first, !self.back_comes_first] {
             let step = if is_back {
@@ -353,8 +360,8 @@ impl Relay {
 
 /// Relays between two sockets until both have ended: see [`Relay`].
 ///
-/// Not cancel safe: dropped, it has moved an unknown part, and what it had read and not written, 64
-/// KiB each way at most, is lost. To go on later, keep a [`Relay`] and poll that.
+/// Not cancel safe: dropped, it has moved an unknown part, and the bytes that it had read and not
+/// written, at most 64 KiB each way, are lost. To continue later, keep a [`Relay`] and poll it.
 ///
 /// ```no_run
 /// use oneloop_net::{TcpStream, relay};

@@ -1,6 +1,6 @@
-//! From a host's name to its addresses, and back, without blocking the loop.
+//! Looking up a host's addresses, and an address's name, without blocking the loop.
 
-use crate::joint::{Failure, Joined, Joint, WeakJoint, lock};
+use crate::shared_job::{JobFailure, JobWait, SharedJob, WeakSharedJob, lock};
 use dns_lookup::{AddrFamily, AddrInfoHints, LookupError, LookupErrorKind, SockType};
 use oneloop_core::{Class, Elapsed, Handle};
 use oneloop_posix::Process;
@@ -34,14 +34,14 @@ impl Family {
 /// How to look up a name.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ResolveOptions {
-    /// Addresses of this family only; `None` is for both.
+    /// Restricts the look-up to addresses of this family.
     pub family: Option<Family>,
-    /// How long it may take; `None` leaves it to the C library, which by default asks each server
-    /// twice and waits 5 s each time.
+    /// The time limit. With `None` the C library's applies: by default it asks each server twice
+    /// and waits 5 s each time (resolv.conf(5)).
     pub timeout: Option<Duration>,
 }
 
-/// Why a name has no address, or an address no name: what [`resolve`]'s `io::Error` has inside.
+/// The reason why a look-up failed. The `io::Error` of [`resolve`] has it inside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResolveError {
     host: String,
@@ -57,13 +57,13 @@ impl ResolveError {
         &self.host
     }
 
-    /// What `getaddrinfo(3)` calls it: `EAI_NONAME`, `EAI_AGAIN`, …; `EAI_SYSTEM` for what kept it
-    /// from being asked; and `ETIMEDOUT` when it took longer than it was allowed to.
+    /// The code of `getaddrinfo(3)`: `EAI_NONAME`, `EAI_AGAIN`, …; `EAI_SYSTEM` for an error of the
+    /// system; and `ETIMEDOUT` after the timeout.
     pub fn code(&self) -> &'static str {
         self.code
     }
 
-    /// The number of the system's error, for `EAI_SYSTEM`.
+    /// The errno, for `EAI_SYSTEM`.
     pub fn raw_os_error(&self) -> Option<i32> {
         self.errno
     }
@@ -108,7 +108,7 @@ impl ResolveError {
         }
     }
 
-    /// An address that is none of the family that is asked for, as glibc says it of a name.
+    /// An address of another family than the requested one, with glibc's error for such a name.
     fn of_other_family(host: &str) -> Self {
         ResolveError {
             host: host.to_owned(),
@@ -146,8 +146,17 @@ impl From<ResolveError> for io::Error {
     }
 }
 
-/// Looks up the addresses of a host, in the system's order (`getaddrinfo(3)`): [`resolve_with`],
-/// with default options.
+/// Looks up the addresses of a host: [`resolve_with`], with default options.
+///
+/// ```
+/// use oneloop_core::EventLoop;
+/// use oneloop_net::resolve;
+/// # fn main() -> std::io::Result<()> {
+/// let addrs = EventLoop::new()?.block_on(resolve("127.0.0.1", 80))?;
+/// assert_eq!(addrs, ["127.0.0.1:80".parse().unwrap()]);
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// As [`resolve_with`].
@@ -159,15 +168,15 @@ pub async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
 /// names).
 ///
 /// An IP address needs no look-up, nor does an IPv6 address with a scope, such as `fe80::1%eth0`.
-/// Whoever looks up a name that is being looked up in this process waits for the same answer, and
-/// takes no thread.
+/// Callers in this process that look up the same name at the same time share one thread and its
+/// answer.
 ///
-/// Cancel safe. A thread that has begun cannot be interrupted: after a time-out or a drop the
-/// caller goes on, and the thread is busy until the C library gives up.
+/// Cancel safe. A thread that has begun cannot be interrupted: after a timeout or a drop the caller
+/// continues, and the thread stays busy until the C library gives up.
 ///
 /// # Errors
-/// A [`ResolveError`], which names the host: of kind [`NotFound`](io::ErrorKind::NotFound) when
-/// there is no such name, [`TimedOut`](io::ErrorKind::TimedOut) after the time-out.
+/// A [`ResolveError`], which names the host: of kind [`NotFound`](io::ErrorKind::NotFound) when the
+/// name does not exist, [`TimedOut`](io::ErrorKind::TimedOut) after the timeout.
 pub async fn resolve_with(
     host: &str,
     port: u16,
@@ -195,7 +204,8 @@ pub async fn resolve_with(
 }
 
 /// Looks up the names of a host and of its port's service (`getnameinfo(3)`, on a thread for
-/// names); digits stand for what has no name. Cancel safe, as [`resolve_with`] is.
+/// names). An address or port without a name is returned as digits. Cancel safe, as
+/// [`resolve_with`] is.
 ///
 /// # Errors
 /// As [`resolve_with`].
@@ -228,11 +238,11 @@ fn panicked(host: &str) -> ResolveError {
     ResolveError::system(host, &io::Error::other("the look-up panicked"))
 }
 
-/// The address that a host's name is by itself, if it is one: an IPv4 or IPv6 address, the latter
-/// perhaps with the number or name of an interface, `fe80::1%2` or `fe80::1%eth0`.
+/// The address that a host's name spells out, if it does: an IPv4 or IPv6 address, the latter
+/// optionally with the number or name of an interface, `fe80::1%2` or `fe80::1%eth0`.
 ///
 /// # Errors
-/// There is no such interface.
+/// `ENODEV` when no interface has that name.
 pub fn literal_addr(host: &str, port: u16) -> io::Result<Option<SocketAddr>> {
     if let Ok(ip) = host.parse::<IpAddr>() {
         return Ok(Some(SocketAddr::new(ip, port)));
@@ -248,7 +258,7 @@ pub fn literal_addr(host: &str, port: u16) -> io::Result<Option<SocketAddr>> {
 }
 
 fn interface_index(name: &str) -> io::Result<u32> {
-    // netdevice(7): any socket will do.
+    // netdevice(7): the ioctl works on any socket, whatever its family.
     let socket = socket_with(
         AddressFamily::UNIX,
         SocketType::DGRAM,
@@ -258,49 +268,54 @@ fn interface_index(name: &str) -> io::Result<u32> {
     Ok(netdevice::name_to_index(socket, name)?)
 }
 
-/// What is asked for: those who ask the same at once share the answer.
+/// A look-up. Equal ones at the same time share the answer.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Query {
     host: String,
     family: Option<Family>,
-    /// A process that was forked has none of the threads that look names up for its parent.
+    /// Part of the key because a forked process has none of the threads that look names up for its
+    /// parent.
     process: Process,
 }
 
 type Found = Result<Vec<SocketAddr>, ResolveError>;
 
-/// Look-ups that are queued or under way.
-static UNDER_WAY: LazyLock<Mutex<HashMap<Query, WeakJoint<Found>>>> = LazyLock::new(Mutex::default);
+/// The look-ups that are queued or running.
+static RUNNING: LazyLock<Mutex<HashMap<Query, WeakSharedJob<Found>>>> =
+    LazyLock::new(Mutex::default);
 
 async fn look_up(query: Query) -> Found {
     loop {
-        let mut joined = join_or_begin(&Handle::current(), &query);
-        match poll_fn(|cx| joined.poll_with(cx, |found| found.clone())).await {
+        let mut wait = join_or_begin(&Handle::current(), &query);
+        match poll_fn(|cx| wait.poll_with(cx, |found| found.clone())).await {
             Ok(found) => return found,
-            Err(Failure::NeverBegun) => {} // by another one, who has given up: now it is our turn
-            Err(Failure::Panicked) => return Err(panicked(&query.host)),
+            // The caller that started it gave up before a thread began it, so this caller starts
+            // another.
+            Err(JobFailure::NeverBegun) => {}
+            Err(JobFailure::Panicked) => return Err(panicked(&query.host)),
         }
     }
 }
 
-fn join_or_begin(handle: &Handle, query: &Query) -> Joined<Found> {
-    let mut under_way = lock(&UNDER_WAY);
-    if let Some(joint) = under_way.get(query).and_then(WeakJoint::upgrade) {
-        drop(under_way);
-        return joint.join(handle);
+fn join_or_begin(handle: &Handle, query: &Query) -> JobWait<Found> {
+    let mut running = lock(&RUNNING);
+    if let Some(job) = running.get(query).and_then(WeakSharedJob::upgrade) {
+        drop(running);
+        return job.join(handle);
     }
-    let joint = Joint::new();
-    let before = under_way.insert(query.clone(), joint.downgrade());
-    drop(under_way);
+    let job = SharedJob::new();
+    let before = running.insert(query.clone(), job.downgrade());
+    drop(running);
     drop(before);
     let (asked, kept) = (query.clone(), query.clone());
-    let forget = move |joint: &Joint<Found>| {
-        let mut under_way = lock(&UNDER_WAY);
-        if under_way.get(&kept).is_some_and(|other| other.is(joint)) {
-            under_way.remove(&kept);
+    let forget = move |job: &SharedJob<Found>| {
+        let mut running = lock(&RUNNING);
+        // A later look-up of the same name may have replaced this one.
+        if running.get(&kept).is_some_and(|other| other.is(job)) {
+            running.remove(&kept);
         }
     };
-    joint.begin(handle, Class::Dns, move || ask(&asked), forget)
+    job.begin(handle, Class::Dns, move || ask(&asked), forget)
 }
 
 /// Blocks until the C library has an answer.
@@ -320,7 +335,7 @@ fn ask(query: &Query) -> Found {
     for info in found {
         let addr = info.map_err(|error| ResolveError::system(&query.host, &error))?;
         if !addrs.contains(&addr.sockaddr) {
-            addrs.push(addr.sockaddr); // a name that stands twice in /etc/hosts
+            addrs.push(addr.sockaddr); // a name may be listed twice in /etc/hosts
         }
     }
     Ok(addrs)
@@ -355,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_names_the_host_and_has_the_resolvers_words() {
+    fn an_error_names_the_host_and_quotes_the_resolver() {
         let error = look_up_now("no\0name", ResolveOptions::default()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
         // Longer than DNS allows: no server is asked.
@@ -372,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn a_family_that_is_asked_for_is_what_one_gets() {
+    fn a_look_up_returns_only_the_requested_family() {
         let v4 = ResolveOptions {
             family: Some(Family::V4),
             ..ResolveOptions::default()
@@ -393,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn who_asks_the_same_shares_the_answer_also_when_the_first_gives_up() {
+    fn equal_look_ups_share_the_answer_also_when_the_first_caller_gives_up() {
         let mut event_loop = EventLoop::new().unwrap();
         let handle = event_loop.handle();
         let query = Query {
@@ -405,6 +420,6 @@ mod tests {
         let second = handle.spawn(look_up(query.clone()));
         drop(first);
         assert!(event_loop.block_on(second).unwrap().is_ok());
-        assert!(!lock(&UNDER_WAY).contains_key(&query));
+        assert!(!lock(&RUNNING).contains_key(&query));
     }
 }

@@ -1,9 +1,9 @@
-//! A part of a file to a stream, by `sendfile(2)`: the bytes go from the page cache to the socket.
+//! Sending a part of a file to a stream by `sendfile(2)`, from the page cache to the socket.
 
 use crate::buffer::{CHUNK_BYTES, Chunk};
 use crate::stream::WriteHalf;
 use oneloop_core::{Class, Direction, Done, Handle, Offload};
-use oneloop_posix::Optional;
+use oneloop_posix::{Optional, PREADV2};
 use rustix::io::{Errno, ReadWriteFlags, pread, preadv2, retry_on_intr};
 use std::fs::File;
 use std::future::Future;
@@ -13,38 +13,44 @@ use std::os::unix::fs::FileExt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-/// So much is sent by one system call, so that others have their turn.
+/// The maximum number of bytes for one system call, so that other tasks get their turn (rule 15).
 const SENT_BYTES: u64 = 128 * 1024;
-/// So much of a file is looked at, and read from the disk, at once.
+/// The number of bytes that are checked, and read from the disk, at once.
 const WARMED_BYTES: u64 = 1024 * 1024;
 
-/// `sendfile(2)`: where it is refused, the file is read and written.
+/// `sendfile(2)`. Where it is refused, the file is read and written.
 static SENDFILE: Optional = Optional::new();
-/// `preadv2(2)`: where it is refused, nothing can tell whether a read waits for the disk.
-static PREADV2: Optional = Optional::new();
 
-/// A file that is being sent.
+/// A file that is being sent, to be polled.
 ///
-/// A page that is not in the kernel's cache would block the loop until the disk has given it. So
-/// each megabyte is looked at before (two `preadv2(2)` with `RWF_NOWAIT`), and what is not there is
-/// read on the worker pool. The kernel may drop a page in between, and a file system that cannot
-/// tell (`EOPNOTSUPP`) is taken for fast: then the loop does wait.
+/// ```text
+///  check a megabyte ── cached ──▶ sendfile ── up to 128 KiB each ──▶ the next megabyte
+///        │                            ▲  └─ refused ─▶ pread, then write
+///        └─ not cached ─▶ a thread reads it
+/// ```
+///
+/// A page that is not in the kernel's cache would block the loop until the disk delivers it. So the
+/// first and the last page of each megabyte are checked first (two `preadv2(2)` calls with
+/// `RWF_NOWAIT`), and a megabyte that is not cached is read on the worker pool. The loop still
+/// blocks in two rare cases: the kernel may drop a page in between, and a file system that does not
+/// support the check (`EOPNOTSUPP`) counts as fast.
 #[derive(Debug)]
 pub struct SendingFile {
-    /// What is left.
+    /// The offsets of the bytes that are not sent yet.
     range: Range<u64>,
-    /// Up to here it is in the page cache.
+    /// The offset up to which the file was found, or read, in the page cache.
     warm_until: u64,
     warming: Option<Offload<()>>,
-    /// What was read for a stream that takes no sendfile, and how much of it is written.
+    /// Bytes that were read for a stream that takes no sendfile.
     chunk: Option<Chunk>,
+    /// The number of bytes of `chunk` that are written.
     written: usize,
     uses_sendfile: bool,
     sent: u64,
 }
 
 impl SendingFile {
-    /// A file that is to be sent from one offset up to another; `0..u64::MAX` is all of it.
+    /// Prepares to send the bytes at these offsets; `0..u64::MAX` sends the whole file.
     pub fn new(range: Range<u64>) -> Self {
         SendingFile {
             warm_until: range.start,
@@ -57,16 +63,16 @@ impl SendingFile {
         }
     }
 
-    /// How many bytes were sent so far.
+    /// The number of bytes sent so far.
     pub fn sent(&self) -> u64 {
         self.sent
     }
 
-    /// Sends until the end of the range or of the file; gives how many bytes it were. If these are
-    /// fewer than were asked for, the file is shorter, be it that it has become so meanwhile.
+    /// Sends until the end of the range or of the file, and returns the number of bytes. It is
+    /// smaller than the range if the file is shorter, or was truncated meanwhile.
     ///
-    /// Nothing is lost when it is not polled for a while. The file's own offset is neither used nor
-    /// moved.
+    /// It may rest: nothing is lost while it is not polled. The file's own offset is neither used
+    /// nor moved.
     ///
     /// # Errors
     /// Those of `sendfile(2)`, `pread(2)` and `send(2)`: `EIO`, `EPIPE`, `ECONNRESET`.
@@ -87,15 +93,15 @@ impl SendingFile {
                 self.read_chunk(file)?
             };
             match count {
-                Some(0) => return Poll::Ready(Ok(self.sent)), // the file has ended
+                Some(0) => return Poll::Ready(Ok(self.sent)), // the end of the file
                 Some(count) => self.range.start += count,
                 None => self.uses_sendfile = false,
             }
         }
     }
 
-    /// How many bytes were sent; none if the kernel does not send from such a file, or to such a
-    /// stream.
+    /// Returns the number of bytes sent; `None` if the kernel cannot send from such a file, or to
+    /// such a stream.
     fn poll_sendfile<W: WriteHalf + ?Sized>(
         &mut self,
         cx: &mut Context<'_>,
@@ -106,7 +112,8 @@ impl SendingFile {
         let start = self.range.start;
         let sent = to.source().poll_io(cx, Direction::Write, |fd| {
             let bytes = rustix::fs::sendfile(fd, file, Some(&mut { start }), wanted)?;
-            Ok(Done::stream(bytes, bytes)) // it does not tell which of them had no more
+            // A short count may be due to the file, so it does not mean that the stream is full.
+            Ok(Done::stream(bytes, bytes))
         });
         Poll::Ready(match ready!(sent) {
             Ok(bytes) => {
@@ -132,7 +139,7 @@ impl SendingFile {
         Ok(Some(bytes as u64))
     }
 
-    /// Ready once nothing that was read waits.
+    /// Writes the bytes that were read. Ready once all are written.
     fn poll_write_chunk<W: WriteHalf + ?Sized>(
         &mut self,
         cx: &mut Context<'_>,
@@ -150,7 +157,7 @@ impl SendingFile {
         Poll::Ready(Ok(()))
     }
 
-    /// Ready once what comes next is in the page cache, as far as one can know.
+    /// Ready once the next bytes are in the page cache, as far as the kernel can tell.
     fn poll_warm(
         &mut self,
         cx: &mut Context<'_>,
@@ -159,7 +166,7 @@ impl SendingFile {
     ) -> Poll<io::Result<()>> {
         loop {
             if let Some(warming) = &mut self.warming {
-                let _ = ready!(Pin::new(warming).poll(cx)); // what failed is told by the next read
+                let _ = ready!(Pin::new(warming).poll(cx)); // an error recurs in the next read
                 self.warming = None;
             }
             if self.range.start < self.warm_until {
@@ -174,7 +181,7 @@ impl SendingFile {
     }
 }
 
-/// Has another thread read a part of a file, so that it is in the page cache then.
+/// Reads a part of a file on another thread, which leaves it in the page cache.
 fn warm(handle: &Handle, file: File, range: Range<u64>) -> Offload<()> {
     handle.offload_to(Class::Fs, move || {
         let mut buf = vec![0; CHUNK_BYTES];
@@ -188,7 +195,7 @@ fn warm(handle: &Handle, file: File, range: Range<u64>) -> Offload<()> {
     })
 }
 
-/// True if reading that byte would wait for the disk.
+/// True if reading the byte at this offset would wait for the disk.
 fn is_cold(file: &File, offset: u64) -> io::Result<bool> {
     if !PREADV2.is_available() {
         return Ok(false);
@@ -203,11 +210,11 @@ fn is_cold(file: &File, offset: u64) -> io::Result<bool> {
     }
 }
 
-/// Sends a file from one offset up to another; `0..u64::MAX` is all of it. Gives how many bytes it
-/// were: fewer than were asked for if the file is shorter.
+/// Sends the bytes of a file at these offsets; `0..u64::MAX` sends the whole file. Returns the
+/// number of bytes, which is smaller than the range if the file is shorter.
 ///
-/// Not cancel safe: dropped, it has sent an unknown part. To go on later, keep a [`SendingFile`]
-/// and poll that.
+/// Not cancel safe: dropped, it has sent an unknown part. To continue later, keep a [`SendingFile`]
+/// and poll it.
 ///
 /// ```
 /// use oneloop_core::EventLoop;

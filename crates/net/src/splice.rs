@@ -1,4 +1,4 @@
-//! Pipes through which `splice(2)` moves bytes that user space never sees, from a small pool.
+//! A small pool of pipes through which `splice(2)` moves bytes without copying them to user space.
 
 use crate::buffer::{CHUNK_BYTES, Chunk};
 use oneloop_posix::Optional;
@@ -8,31 +8,32 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-/// Pipes that a thread has at most: who finds none copies through a buffer.
+/// The maximum number of pipes of a thread. A copy that finds none goes through a buffer.
 const OPEN_MAX: usize = 64;
-/// The most fds that all copies of a thread hold together, besides those that they copy between.
+/// The maximum number of fds that all copies of a thread hold together, besides those of their
+/// streams.
 pub const COPY_FDS_MAX: usize = 2 * OPEN_MAX;
-/// Those that it keeps while nobody uses them.
+/// The maximum number of unused pipes that a thread keeps.
 const IDLE_MAX: usize = 8;
 
-/// `splice(2)`: where it is refused, bytes go through a buffer.
+/// `splice(2)`. Where it is refused, bytes go through a buffer.
 pub(crate) static SPLICE: Optional = Optional::new();
-/// `pipe2(2)`, which nothing else here needs.
+/// `pipe2(2)`. Where it is refused, bytes go through a buffer, too.
 static PIPE: Optional = Optional::new();
 
 thread_local! {
     static OPEN: Cell<usize> = const { Cell::new(0) };
-    static IDLE: RefCell<Vec<Ends>> = const { RefCell::new(Vec::new()) };
+    static IDLE: RefCell<Vec<PipeEnds>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Both ends of a pipe, counted while they are open.
 #[derive(Debug)]
-struct Ends {
+struct PipeEnds {
     read: OwnedFd,
     write: OwnedFd,
 }
 
-impl Ends {
+impl PipeEnds {
     fn open() -> Option<Self> {
         if OPEN.try_with(Cell::get).ok()? >= OPEN_MAX {
             return None;
@@ -43,27 +44,28 @@ impl Ends {
         });
         let (read, write) = opened.ok()?;
         OPEN.set(OPEN.get() + 1);
-        Some(Ends { read, write })
+        Some(PipeEnds { read, write })
     }
 }
 
-impl Drop for Ends {
+impl Drop for PipeEnds {
     fn drop(&mut self) {
-        let _ = OPEN.try_with(|open| open.set(open.get() - 1)); // the thread may be ending
+        let _ = OPEN.try_with(|open| open.set(open.get() - 1)); // no counter once the thread ends
     }
 }
 
-/// A pipe with bytes in it; emptied, it goes back to the thread's pool when this is dropped.
+/// A pipe from the pool. Its drop returns it to the pool if it is empty.
 #[derive(Debug)]
 pub(crate) struct SplicePipe {
-    /// Empty once they went back.
-    ends: Option<Ends>,
+    /// None once they have returned to the pool.
+    ends: Option<PipeEnds>,
+    /// The number of bytes in the pipe.
     bytes: usize,
 }
 
 impl SplicePipe {
-    /// An empty pipe; none if the thread has as many as it may, if there are no fds, or if a
-    /// sandbox refuses what it takes.
+    /// An empty pipe; `None` if the thread has its maximum, if there are no fds, or if a sandbox
+    /// refuses the system calls.
     pub(crate) fn take() -> Option<Self> {
         if !SPLICE.is_available() || !PIPE.is_available() {
             return None;
@@ -71,7 +73,7 @@ impl SplicePipe {
         let idle = IDLE.try_with(|idle| idle.borrow_mut().pop()).ok()?;
         let ends = match idle {
             Some(ends) => ends,
-            None => Ends::open()?,
+            None => PipeEnds::open()?,
         };
         Some(SplicePipe {
             ends: Some(ends),
@@ -79,36 +81,36 @@ impl SplicePipe {
         })
     }
 
-    fn ends(&self) -> &Ends {
-        self.ends.as_ref().expect("they go back in the drop")
+    fn ends(&self) -> &PipeEnds {
+        self.ends.as_ref().expect("only the drop takes them")
     }
 
-    /// How much is in it.
+    /// The number of bytes in the pipe.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Moves some bytes of a stream into the pipe, which has to be empty: so `EAGAIN` can only mean
-    /// that the stream has no more. 0 bytes are its end.
+    /// Moves some bytes of a stream into the pipe. 0 bytes are the end of the stream. The pipe has
+    /// to be empty, so that `EAGAIN` can only mean that the stream has no bytes.
     pub(crate) fn fill(&mut self, from: BorrowedFd<'_>) -> io::Result<usize> {
-        debug_assert_eq!(self.bytes, 0, "whose EAGAIN would it be?");
+        debug_assert_eq!(self.bytes, 0, "EAGAIN would be ambiguous");
         let to = &self.ends().write;
         self.bytes = splice(from, None, to, None, CHUNK_BYTES, flags())?;
         Ok(self.bytes)
     }
 
-    /// Moves some of the bytes in it, of which there have to be some, to a stream: so `EAGAIN` can
-    /// only mean that the stream takes no more.
+    /// Moves some bytes of the pipe to a stream. The pipe must not be empty, so that `EAGAIN` can
+    /// only mean that the stream has no room.
     pub(crate) fn empty(&mut self, to: BorrowedFd<'_>) -> io::Result<usize> {
-        debug_assert_ne!(self.bytes, 0, "whose EAGAIN would it be?");
-        // Never more than there is: older kernels take that for a promise, and hold the last
-        // segment.
+        debug_assert_ne!(self.bytes, 0, "EAGAIN would be ambiguous");
+        // Never more than the pipe holds: older kernels take a larger length for MSG_MORE, and
+        // delay the last segment.
         let count = splice(&self.ends().read, None, to, None, self.bytes, flags())?;
         self.bytes -= count;
         Ok(count)
     }
 
-    /// What is in it, for a stream that does not take part.
+    /// Reads the bytes in the pipe, for a stream that takes no splice.
     pub(crate) fn into_chunk(mut self) -> io::Result<Chunk> {
         let mut chunk = Chunk::take();
         let mut filled = 0;
@@ -135,7 +137,7 @@ impl Drop for SplicePipe {
     fn drop(&mut self) {
         let ends = self.ends.take();
         if self.bytes > 0 {
-            return; // somebody's bytes are in it
+            return; // the next owner must not get the bytes of this one
         }
         let _ = IDLE.try_with(|idle| {
             let mut idle = idle.borrow_mut();
@@ -161,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn an_emptied_pipe_is_the_next_one() {
+    fn an_emptied_pipe_is_reused() {
         let (mut a, b) = pair();
         a.write_all(b"hello").unwrap();
         let mut pipe = SplicePipe::take().unwrap();
@@ -171,9 +173,9 @@ mod tests {
         drop(pipe);
         let again = SplicePipe::take().unwrap();
         assert_eq!(format!("{:?}", again.ends().read), read);
-        let mut heard = [0; 5];
-        a.read_exact(&mut heard).unwrap();
-        assert_eq!(&heard, b"hello");
+        let mut received = [0; 5];
+        a.read_exact(&mut received).unwrap();
+        assert_eq!(&received, b"hello");
     }
 
     #[test]
@@ -188,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_a_pipe_can_be_had_as_a_chunk() {
+    fn the_bytes_in_a_pipe_can_be_read_into_a_chunk() {
         let (mut a, b) = pair();
         a.write_all(b"hello").unwrap();
         let mut pipe = SplicePipe::take().unwrap();
@@ -197,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_has_so_many_pipes_and_no_more() {
+    fn a_thread_has_at_most_64_pipes() {
         let pipes: Vec<_> = std::iter::from_fn(SplicePipe::take).collect();
         assert_eq!(pipes.len(), OPEN_MAX);
         drop(pipes);

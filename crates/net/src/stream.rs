@@ -184,7 +184,7 @@ pub trait WriteHalf: AsSource {
             .poll_io(cx, Direction::Write, |_| write_vectored(self, bufs))
     }
 
-    /// Waits until the kernel has all written bytes. Only an [`Output`](crate::Output) that is a
+    /// Waits until the kernel holds all written bytes. Only an [`Output`](crate::Output) that is a
     /// file holds bytes back, for the thread that writes them.
     ///
     /// # Errors
@@ -242,7 +242,7 @@ pub trait WriteHalf: AsSource {
         })
     }
 
-    /// Waits until the kernel has all written bytes: see [`WriteHalf::poll_flush`]. Cancel safe.
+    /// Waits until the kernel holds all written bytes: see [`WriteHalf::poll_flush`]. Cancel safe.
     ///
     /// # Errors
     /// As [`WriteHalf::poll_flush`].

@@ -35,10 +35,10 @@ impl TcpStream {
     /// Connects, with options. Small writes are sent at once (`TCP_NODELAY`).
     ///
     /// A name is looked up on another thread: see [`resolve_with`](crate::resolve_with). With
-    /// several addresses, the two families alternate. The next address is tried when one fails, or
-    /// has not answered within [`attempt_delay`](ConnectOptions::attempt_delay). The first socket
-    /// that connects is returned, and the others are closed (RFC 8305, without its separate
-    /// look-ups of the two families: `getaddrinfo(3)` returns both at once).
+    /// several addresses, the two families alternate. When one address fails, or after
+    /// [`attempt_delay`](ConnectOptions::attempt_delay) without an answer, the next one is tried.
+    /// The first socket that connects is returned, and the others are closed (RFC 8305, without its
+    /// separate look-ups of the two families: `getaddrinfo(3)` returns both at once).
     ///
     /// Cancel safe: dropping the future closes all attempts.
     ///

@@ -1,7 +1,7 @@
-//! Terminals: how large they are, and raw mode, which always finds its way back.
+//! Terminals: their size, and raw mode, which is always undone.
 
-use crate::joint::lock;
 use crate::pipe::reopen;
+use crate::shared_job::lock;
 use crate::stream::{AsSource, ReadHalf, WriteHalf};
 use oneloop_core::{Direction, Handle, Interest, Ownership, Source};
 use rustix::fs::{Mode, OFlags, fstat, open};
@@ -13,25 +13,25 @@ use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, TryLockError};
 
-/// True if it is a terminal: `isatty(3)`.
+/// True for a terminal: `isatty(3)`.
 pub fn is_tty(fd: impl AsFd) -> bool {
     isatty(fd)
 }
 
-/// How much a terminal shows.
+/// The size of a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WindowSize {
-    /// Characters in a line.
+    /// The number of characters in a line.
     pub columns: u16,
-    /// Lines.
+    /// The number of lines.
     pub rows: u16,
 }
 
-/// How much a terminal shows now. When that changes, the programs in its foreground get `SIGWINCH`:
-/// wait for it with [`Signals`](oneloop_core::Signals), and ask again.
+/// The current size of a terminal. When it changes, the programs in the foreground get `SIGWINCH`:
+/// wait for that with [`Signals`](oneloop_core::Signals), and call this again.
 ///
 /// # Errors
-/// `ENOTTY` for what is no terminal.
+/// `ENOTTY` for any other file.
 pub fn window_size(fd: impl AsFd) -> io::Result<WindowSize> {
     let size = tcgetwinsize(fd)?;
     Ok(WindowSize {
@@ -51,29 +51,36 @@ pub fn tty() -> io::Result<Tty> {
     Tty::open()
 }
 
-/// A terminal on a loop, to be read and written.
+/// A terminal on a loop.
 ///
-/// It has an open file description of its own, which is non-blocking; those that the shell and
-/// other programs have stay as they are. A read gives a line, or, in raw mode, what is there.
+/// Its open file description is private and non-blocking; the shell and other programs keep theirs
+/// unchanged. A read returns a line or, in raw mode, the bytes that have arrived.
 #[derive(Debug)]
 pub struct Tty {
     source: Source,
 }
 
 impl Tty {
-    /// Opens the terminal that controls this process, wherever its standard input and output go.
+    /// Opens the terminal that controls this process (`/dev/tty`), wherever the standard streams
+    /// lead.
     ///
     /// # Errors
-    /// `ENXIO` if there is none.
+    /// `ENXIO` if this process has no controlling terminal.
+    ///
+    /// # Panics
+    /// Outside a loop.
     pub fn open() -> io::Result<Self> {
         let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
         Tty::register(open("/dev/tty", flags, Mode::empty())?)
     }
 
-    /// Opens the same terminal anew, through `/proc/self/fd`. The original stays as it is.
+    /// Reopens a terminal through `/proc/self/fd`. The original stays unchanged.
     ///
     /// # Errors
-    /// `ENOTTY` for what is no terminal; `EACCES` for one of another user.
+    /// `ENOTTY` for any other file; `EACCES` for a terminal of another user.
+    ///
+    /// # Panics
+    /// Outside a loop.
     pub fn from_shared_fd(fd: impl AsFd) -> io::Result<Self> {
         tcgetattr(&fd)?;
         Tty::register(reopen(fd.as_fd(), OFlags::RDWR)?)
@@ -83,11 +90,11 @@ impl Tty {
         let source = Source::new(&Handle::current(), fd, Interest::READ, Ownership::Sole)?;
         source.assume_ready(Direction::Write);
         Ok(Tty {
-            source: source.reads_in_parts(), // line by line
+            source: source.reads_in_parts(), // a read returns one line, though there may be more
         })
     }
 
-    /// How much it shows: see [`window_size`].
+    /// The current size: see [`window_size`].
     ///
     /// # Errors
     /// As [`window_size`].
@@ -95,7 +102,7 @@ impl Tty {
         window_size(self)
     }
 
-    /// Puts it into raw mode while the guard lives: see [`RawMode`].
+    /// Puts the terminal into raw mode while the guard lives: see [`RawMode`].
     ///
     /// # Errors
     /// As [`RawMode::enter`].
@@ -136,46 +143,49 @@ impl AsFd for Tty {
     }
 }
 
-/// A terminal in raw mode: each key is told at once and is not shown, `^C` is a byte, and output is
-/// still made into lines, as libuv has it (`UV_TTY_MODE_RAW`).
+/// A guard that keeps a terminal in raw mode: each key is readable at once and is not echoed, `^C`
+/// is a byte, and `\n` in output still starts a line, as with libuv's `UV_TTY_MODE_RAW`.
 ///
-/// The mode is the terminal's, and not the program's: the shell would find it as it was left. So
-/// the drop of the last guard restores it, in a panic as well, and when a loop is dropped with the
-/// task that has the guard. What ends without drops, such as [`std::process::exit`] or a signal,
-/// has to call [`reset_tty_mode`] before.
+/// The mode belongs to the terminal, not to the program, so the shell would inherit it. The drop of
+/// the last guard restores it, also during a panic, and when a loop is dropped with the task that
+/// owns the guard. Code that ends the process without drops, such as [`std::process::exit`] or a
+/// signal handler, has to call [`reset_tty_mode`] first.
 #[derive(Debug)]
 #[must_use = "dropped, the terminal is as before"]
 pub struct RawMode {
     device: u64,
 }
 
-/// A terminal that is not as it was.
-struct Changed {
+/// A terminal in raw mode.
+struct RawTerminal {
+    /// The device number, which identifies the terminal for all its fds.
     device: u64,
+    /// A duplicate, because the caller may close its fd before the mode is restored.
     fd: OwnedFd,
+    /// The mode to restore.
     before: Termios,
+    /// The number of [`RawMode`] guards.
     guards: usize,
 }
 
-static CHANGED: Mutex<Vec<Changed>> = Mutex::new(Vec::new());
+static RAW: Mutex<Vec<RawTerminal>> = Mutex::new(Vec::new());
 
 impl RawMode {
-    /// Puts a terminal into raw mode. While one guard of a terminal lives, another one changes
-    /// nothing.
+    /// Puts a terminal into raw mode. Further guards of the same terminal only keep it there.
     ///
     /// # Errors
-    /// `ENOTTY` for what is no terminal.
+    /// `ENOTTY` for any other file.
     pub fn enter(fd: impl AsFd) -> io::Result<Self> {
         let device = fstat(&fd)?.st_rdev;
-        let mut changed = lock(&CHANGED);
-        if let Some(changed) = changed.iter_mut().find(|other| other.device == device) {
-            changed.guards += 1;
+        let mut terminals = lock(&RAW);
+        if let Some(terminal) = terminals.iter_mut().find(|other| other.device == device) {
+            terminal.guards += 1;
             return Ok(RawMode { device });
         }
         let before = tcgetattr(&fd)?;
         let duplicate = fd.as_fd().try_clone_to_owned()?;
         tcsetattr(&fd, OptionalActions::Now, &raw(before.clone()))?;
-        changed.push(Changed {
+        terminals.push(RawTerminal {
             device,
             fd: duplicate,
             before,
@@ -187,41 +197,41 @@ impl RawMode {
 
 impl Drop for RawMode {
     fn drop(&mut self) {
-        let mut changed = lock(&CHANGED);
-        let index = changed.iter().position(|it| it.device == self.device);
+        let mut terminals = lock(&RAW);
+        let index = terminals.iter().position(|it| it.device == self.device);
         let Some(index) = index else { return };
-        changed[index].guards -= 1;
-        if changed[index].guards == 0 {
-            changed.swap_remove(index).restore();
+        terminals[index].guards -= 1;
+        if terminals[index].guards == 0 {
+            terminals.swap_remove(index).restore();
         }
     }
 }
 
-impl Changed {
+impl RawTerminal {
     fn restore(&self) {
-        // A terminal that has hung up has no mode any more.
+        // This fails for a terminal that has hung up, which has no mode any more.
         let _ = tcsetattr(&self.fd, OptionalActions::Now, &self.before);
     }
 }
 
-/// Restores the mode of all terminals that are in raw mode: libuv's `uv_tty_reset_mode`. For what
-/// is about to end the process without drops; it may be called in a signal handler. The guards go
-/// on living.
+/// Restores the mode of all terminals that are in raw mode: libuv's `uv_tty_reset_mode`. For code
+/// that is about to end the process without drops; a signal handler may call it. Existing guards
+/// stay valid.
 ///
 /// # Errors
-/// [`ResourceBusy`](io::ErrorKind::ResourceBusy) when a guard is being made or dropped at this
-/// moment.
+/// [`ResourceBusy`](io::ErrorKind::ResourceBusy) while a guard is being made or dropped.
 pub fn reset_tty_mode() -> io::Result<()> {
-    let changed = match CHANGED.try_lock() {
-        Ok(changed) => changed,
+    // Not `lock`: a signal handler that interrupts the holder of the lock would wait for itself.
+    let terminals = match RAW.try_lock() {
+        Ok(terminals) => terminals,
         Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
         Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::ResourceBusy.into()),
     };
-    changed.iter().for_each(Changed::restore);
+    terminals.iter().for_each(RawTerminal::restore);
     Ok(())
 }
 
-/// libuv's `uv__tty_make_raw`, and its output processing.
+/// The flags of libuv's `uv__tty_make_raw`, which keeps output processing (`ONLCR`).
 fn raw(mut mode: Termios) -> Termios {
     mode.input_modes -= InputModes::BRKINT
         | InputModes::ICRNL

@@ -17,4 +17,4 @@ pub use address::address_bytes;
 pub use fork::Process;
 pub use send_room::send_room;
 pub use signal::{Disposition, Listener, disposition, number, restore_default};
-pub use unavailable::{Optional, Refusal};
+pub use unavailable::{Optional, PREADV2, Refusal};

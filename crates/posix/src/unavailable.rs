@@ -94,6 +94,10 @@ impl Optional {
     }
 }
 
+/// `preadv2(2)`, which reads files and pipes without waiting. One value for all crates: a filter that
+/// refuses the call refuses it for every kind of fd.
+pub static PREADV2: Optional = Optional::new();
+
 #[cfg(test)]
 mod tests {
     use super::*;

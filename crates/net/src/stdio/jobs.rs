@@ -1,7 +1,8 @@
-//! What is always ready, and may take its time: threads read and write it, one job at a time.
+//! Files, which are always ready and may still block: threads read and write them, one job at a
+//! time.
 
 use crate::buffer::CHUNK_BYTES;
-use crate::joint::{Joined, Joint, WeakJoint, lock};
+use crate::shared_job::{JobWait, SharedJob, WeakSharedJob, lock};
 use oneloop_core::{Class, Direction, Handle, Interest, Ownership, Source};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
@@ -15,62 +16,69 @@ use std::ptr;
 use std::rc::Rc;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, Weak};
 
-/// An input or output that is a file.
-pub(super) struct Jobs {
-    shared: Arc<Shared>,
+/// An input or output that is a file, read and written by jobs of the pool.
+pub(super) struct FileJobs {
+    shared: Arc<SharedBuffer>,
     fd: Arc<OwnedFd>,
     done: Rc<Source>,
-    /// A task waits for the job that is under way.
+    /// True while a task waits for the running job.
     is_watched: Rc<Cell<bool>>,
 }
 
-impl fmt::Debug for Jobs {
+impl fmt::Debug for FileJobs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Jobs({:?})", self.fd)
+        write!(f, "FileJobs({:?})", self.fd)
     }
 }
 
-impl AsFd for Jobs {
+impl AsFd for FileJobs {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
 }
 
-/// What the jobs of one input or output share, on whatever loop: of a standard one, all of this
-/// process.
+/// The buffer of one input or output, for its jobs on all loops. A standard stream has one per
+/// process, because all its users share the file's position.
 #[derive(Default)]
-pub(super) struct Shared {
-    progress: Mutex<Progress>,
-    /// One thread writes at a time, so that what was taken first is written first.
+pub(super) struct SharedBuffer {
+    buffer: Mutex<JobBuffer>,
+    /// Held by the thread that writes. One thread writes at a time, so that bytes are written in
+    /// the order in which they were accepted.
     writing: Mutex<()>,
 }
 
-static STANDARD: LazyLock<[Arc<Shared>; 3]> = LazyLock::new(Default::default);
+static STANDARD: LazyLock<[Arc<SharedBuffer>; 3]> = LazyLock::new(Default::default);
 
-impl Shared {
-    /// That of the standard input (0), output or error.
-    pub(super) fn standard(number: usize) -> Arc<Shared> {
+impl SharedBuffer {
+    /// The buffer of the standard input (0), output (1) or error (2).
+    pub(super) fn standard(number: usize) -> Arc<SharedBuffer> {
         Arc::clone(&STANDARD[number])
     }
 }
 
-/// What jobs have read and written, for whoever comes next.
+/// The bytes between the callers and the jobs of one input or output.
+///
+/// ```text
+///  an input:   job ── read(2) ──▶ bytes ── read_once ──▶ callers
+///  an output:  callers ── write_once ──▶ bytes ── write(2) ──▶ job
+/// ```
 #[derive(Default)]
-struct Progress {
-    under_way: Option<WeakJoint<()>>,
-    /// Whose job looks once more for bytes to be written. Others' would be lost if its loop
-    /// outlived theirs.
+struct JobBuffer {
+    running: Option<WeakSharedJob<()>>,
+    /// The fd of the output whose job will look once more for bytes to write. Only that output adds
+    /// bytes: those of another loop would be lost if this job's loop ended first.
     writer: Weak<OwnedFd>,
-    /// What was read, and how much of it is taken; or what is to be written.
+    /// The bytes that were read ahead, or that are to be written.
     bytes: Vec<u8>,
+    /// The number of read bytes that a caller has taken.
     taken: usize,
-    /// How the last job ended, unless there are bytes of it: a read at the end, or not at all; a
-    /// write that failed.
+    /// How the last job ended, if it left no bytes: a read at the end of the file, a failed read,
+    /// or a failed write.
     ended: Option<io::Result<()>>,
 }
 
-impl Progress {
-    /// What there is to read; none if that is still to be seen.
+impl JobBuffer {
+    /// Takes bytes that were read ahead, or the end; `None` if a job has to find out.
     fn take(&mut self, buf: &mut [u8]) -> Option<io::Result<usize>> {
         let left = &self.bytes[self.taken..];
         if left.is_empty() {
@@ -82,18 +90,19 @@ impl Progress {
         Some(Ok(count))
     }
 
-    /// The space of bytes that are taken, for others.
+    /// Takes the memory of bytes that the callers have taken, for the next read.
     fn take_space(&mut self) -> Vec<u8> {
         self.taken = 0;
         mem::take(&mut self.bytes)
     }
 
-    /// Why the last write failed, once.
+    /// Returns the error of the last write, once.
     fn take_failure(&mut self) -> io::Result<()> {
         self.ended.take().unwrap_or(Ok(()))
     }
 
-    /// What is to be written; none if that is all, and nobody looks again.
+    /// Takes the bytes to write. With `None` all bytes are written, and the job does not look
+    /// again.
     fn take_unwritten(&mut self) -> Option<Vec<u8>> {
         if self.bytes.is_empty() {
             self.writer = Weak::new();
@@ -102,20 +111,20 @@ impl Progress {
         Some(mem::take(&mut self.bytes))
     }
 
-    /// A write has failed: what was taken behind it is lost, too.
+    /// Records that a write failed. The bytes behind it are lost, too.
     fn fail(&mut self, error: io::Error) {
         self.ended = Some(Err(error));
         self.bytes.clear();
     }
 
-    fn under_way(&self) -> Option<Joint<()>> {
-        self.under_way.as_ref().and_then(WeakJoint::upgrade)
+    fn running(&self) -> Option<SharedJob<()>> {
+        self.running.as_ref().and_then(WeakSharedJob::upgrade)
     }
 }
 
-impl Jobs {
-    pub(super) fn new(shared: Arc<Shared>, fd: OwnedFd) -> io::Result<Self> {
-        Ok(Jobs {
+impl FileJobs {
+    pub(super) fn new(shared: Arc<SharedBuffer>, fd: OwnedFd) -> io::Result<Self> {
+        Ok(FileJobs {
             shared,
             fd: Arc::new(fd),
             done: Rc::new(always_ready()?),
@@ -123,52 +132,54 @@ impl Jobs {
         })
     }
 
-    /// Ready while no job is under way.
+    /// A source that is ready while no job runs. epoll(7) refuses files (`EPERM`), so the readiness
+    /// is set by hand.
     pub(super) fn done(&self) -> &Source {
         &self.done
     }
 
-    fn progress(&self) -> MutexGuard<'_, Progress> {
-        lock(&self.shared.progress)
+    fn buffer(&self) -> MutexGuard<'_, JobBuffer> {
+        lock(&self.shared.buffer)
     }
 
-    /// What a job has read; while one is under way, that it would block.
+    /// Takes bytes that a job has read ahead. Without any it starts a job, and returns
+    /// `WouldBlock`.
     pub(super) fn read_once(&self, buf: &mut [u8]) -> io::Result<usize> {
-        let mut progress = self.progress();
-        if let Some(taken) = progress.take(buf) {
+        let mut buffer = self.buffer();
+        if let Some(taken) = buffer.take(buf) {
             return taken;
         }
-        match progress.under_way() {
-            Some(joint) => self.join(progress, &joint),
+        match buffer.running() {
+            Some(job) => self.join(buffer, &job),
             None => {
                 let (shared, fd) = (Arc::clone(&self.shared), Arc::clone(&self.fd));
-                self.begin(progress, move || read_ahead(&shared.progress, &fd));
+                self.begin(buffer, move || read_ahead(&shared.buffer, &fd));
             }
         }
         Err(io::ErrorKind::WouldBlock.into())
     }
 
-    /// Takes bytes for a job: for ours, if it is under way, up to a chunk. Otherwise it would
-    /// block.
+    /// Accepts bytes for a job: for a new one, or for the running one of this output up to a chunk.
+    /// Otherwise it returns `WouldBlock`.
     pub(super) fn write_once(&self, buf: &[u8]) -> io::Result<usize> {
-        let mut progress = self.progress();
-        progress.take_failure()?;
-        let under_way = progress.under_way();
-        let room = match under_way {
-            Some(_) if ptr::eq(progress.writer.as_ptr(), Arc::as_ptr(&self.fd)) => {
-                CHUNK_BYTES.saturating_sub(progress.bytes.len())
+        let mut buffer = self.buffer();
+        buffer.take_failure()?;
+        let running = buffer.running();
+        let room = match running {
+            Some(_) if ptr::eq(buffer.writer.as_ptr(), Arc::as_ptr(&self.fd)) => {
+                CHUNK_BYTES.saturating_sub(buffer.bytes.len())
             }
             Some(_) => 0,
             None => CHUNK_BYTES,
         };
         let count = buf.len().min(room);
-        progress.bytes.extend_from_slice(&buf[..count]);
-        match under_way {
-            Some(joint) => self.join(progress, &joint),
+        buffer.bytes.extend_from_slice(&buf[..count]);
+        match running {
+            Some(job) => self.join(buffer, &job),
             None => {
-                progress.writer = Arc::downgrade(&self.fd);
+                buffer.writer = Arc::downgrade(&self.fd);
                 let unwritten = self.unwritten();
-                self.begin(progress, move || drop(unwritten));
+                self.begin(buffer, move || drop(unwritten));
             }
         }
         if count == 0 && !buf.is_empty() {
@@ -177,7 +188,7 @@ impl Jobs {
         Ok(count)
     }
 
-    /// Writes what a job has not come to yet, and then this, on the caller's thread.
+    /// Writes the bytes that no job has written yet, and then these bytes, on the caller's thread.
     pub(super) fn write_all_blocking(&self, bytes: &[u8]) -> io::Result<()> {
         drop(self.unwritten());
         write_all(&self.fd, bytes)
@@ -190,48 +201,54 @@ impl Jobs {
         }
     }
 
-    /// Fails if the last job did, and while one is under way.
+    /// Returns the error of the last job, and `WouldBlock` while one runs.
     pub(super) fn flush_once(&self) -> io::Result<()> {
         self.check_written().map(drop)
     }
 
-    fn check_written(&self) -> io::Result<MutexGuard<'_, Progress>> {
-        let mut progress = self.progress();
-        if let Some(Err(error)) = progress.ended.take() {
+    fn check_written(&self) -> io::Result<MutexGuard<'_, JobBuffer>> {
+        let mut buffer = self.buffer();
+        if let Some(Err(error)) = buffer.ended.take() {
             return Err(error);
         }
-        match progress.under_way() {
-            None => Ok(progress),
-            Some(joint) => {
-                self.join(progress, &joint);
+        match buffer.running() {
+            None => Ok(buffer),
+            Some(job) => {
+                self.join(buffer, &job);
                 Err(io::ErrorKind::WouldBlock.into())
             }
         }
     }
 
-    /// Has a thread do a job, and waits for its end. The lock ends before: if there is no thread to
-    /// be had, the job is done here and now.
-    fn begin(&self, mut progress: MutexGuard<'_, Progress>, job: impl FnOnce() + Send + 'static) {
-        let joint = Joint::new();
-        progress.under_way = Some(joint.downgrade());
-        drop(progress);
-        self.watch(joint.begin(self.done.handle(), Class::Fs, job, |_| ()));
+    /// Starts a job on a thread, and waits for its end.
+    fn begin(
+        &self,
+        mut buffer: MutexGuard<'_, JobBuffer>,
+        function: impl FnOnce() + Send + 'static,
+    ) {
+        let job = SharedJob::new();
+        buffer.running = Some(job.downgrade());
+        // The lock ends before: if the pool can start no thread, the job runs here and now, and
+        // locks.
+        drop(buffer);
+        self.watch(job.begin(self.done.handle(), Class::Fs, function, |_| ()));
     }
 
-    /// Waits for a job that was begun before, perhaps on another loop.
-    fn join(&self, progress: MutexGuard<'_, Progress>, joint: &Joint<()>) {
-        drop(progress);
+    /// Waits for a job that was started before, possibly on another loop.
+    fn join(&self, buffer: MutexGuard<'_, JobBuffer>, job: &SharedJob<()>) {
+        drop(buffer);
         if !self.is_watched.get() {
-            self.watch(joint.join(self.done.handle()));
+            self.watch(job.join(self.done.handle()));
         }
     }
 
-    fn watch(&self, mut joined: Joined<()>) {
+    fn watch(&self, mut wait: JobWait<()>) {
         self.is_watched.set(true);
+        // Weak: this task must not keep the source of a dropped input or output registered.
         let (done, is_watched) = (Rc::downgrade(&self.done), Rc::clone(&self.is_watched));
         self.done.handle().spawn_detached(async move {
-            // If it was never begun, whoever is woken begins another one.
-            let _ = poll_fn(|cx| joined.poll_with(cx, |()| ())).await;
+            // If the job never began, the task that wakes next starts another one.
+            let _ = poll_fn(|cx| wait.poll_with(cx, |()| ())).await;
             is_watched.set(false);
             if let Some(done) = done.upgrade() {
                 done.assume_ready(Direction::Read);
@@ -242,36 +259,36 @@ impl Jobs {
     }
 }
 
-/// On a thread: reads what comes next, for whoever asks.
-fn read_ahead(progress: &Mutex<Progress>, fd: &OwnedFd) {
-    let mut bytes = lock(progress).take_space();
+/// Reads the next bytes, on a thread, for the next caller.
+fn read_ahead(buffer: &Mutex<JobBuffer>, fd: &OwnedFd) {
+    let mut bytes = lock(buffer).take_space();
     bytes.resize(CHUNK_BYTES, 0);
     let read = rustix::io::retry_on_intr(|| rustix::io::read(fd, &mut bytes[..]));
     bytes.truncate(*read.as_ref().unwrap_or(&0));
-    let mut progress = lock(progress);
-    progress.ended = match read {
+    let mut buffer = lock(buffer);
+    buffer.ended = match read {
         Ok(0) => Some(Ok(())),
         Ok(_) => None,
         Err(error) => Some(Err(error.into())),
     };
-    (progress.bytes, progress.taken) = (bytes, 0);
+    (buffer.bytes, buffer.taken) = (bytes, 0);
 }
 
-/// What was taken to be written. Its drop writes it, unless somebody else has: none of it is lost
-/// when the loop ends before a thread comes to it.
+/// The accepted bytes of an output. Its drop writes them, unless they are written already: none of
+/// them is lost when the loop ends before a thread runs the job.
 struct Unwritten {
-    shared: Arc<Shared>,
+    shared: Arc<SharedBuffer>,
     fd: Arc<OwnedFd>,
 }
 
 impl Drop for Unwritten {
     fn drop(&mut self) {
-        let Shared { progress, writing } = &*self.shared;
+        let SharedBuffer { buffer, writing } = &*self.shared;
         let _writing = lock(writing);
-        let unwritten = || lock(progress).take_unwritten();
+        let unwritten = || lock(buffer).take_unwritten();
         while let Some(bytes) = unwritten() {
             if let Err(error) = write_all(&self.fd, &bytes) {
-                lock(progress).fail(error);
+                lock(buffer).fail(error);
             }
         }
     }
@@ -288,13 +305,13 @@ fn write_all(fd: &OwnedFd, mut left: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// A source whose readiness is what we say: an eventfd to which nobody adds.
+/// A source whose readiness is set by hand: an eventfd that is never written.
 pub(super) fn always_ready() -> io::Result<Source> {
     let eventfd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
     let source = Source::new(&Handle::current(), eventfd, Interest::NONE, Ownership::Sole)?;
     source.assume_ready(Direction::Read);
     source.assume_ready(Direction::Write);
-    Ok(source.reads_in_parts()) // a short read leaves it as it is
+    Ok(source.reads_in_parts()) // a short read of a file must not clear the readiness
 }
 
 #[cfg(test)]
@@ -310,13 +327,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_while_a_thread_writes_is_taken_for_it_up_to_a_chunk() {
+    fn a_write_is_accepted_up_to_a_chunk_while_a_thread_writes() {
         let mut file = fs::File::from(memfd_create("out", MemfdFlags::CLOEXEC).unwrap());
         let mut event_loop = EventLoop::new().unwrap();
         let fd = file.try_clone().unwrap().into();
-        let jobs = event_loop.enter(|| Jobs::new(Arc::default(), fd).unwrap());
+        let jobs = event_loop.enter(|| FileJobs::new(Arc::default(), fd).unwrap());
         let shared = Arc::clone(&jobs.shared);
-        let writing = lock(&shared.writing); // so no thread comes to it
+        let writing = lock(&shared.writing); // so that no thread writes
         assert_eq!(jobs.write_once(b"hello ").unwrap(), 6);
         assert_eq!(jobs.write_once(b"world ").unwrap(), 6);
         let rest = vec![b'.'; CHUNK_BYTES];
@@ -330,10 +347,10 @@ mod tests {
         event_loop.block_on(flushed).unwrap();
         assert_eq!(jobs.write_once(b"more").unwrap(), 4);
         drop((jobs, event_loop));
-        let mut heard = String::new();
+        let mut written = String::new();
         file.rewind().unwrap();
-        file.read_to_string(&mut heard).unwrap();
-        assert_eq!(heard.len(), CHUNK_BYTES + 4);
-        assert!(heard.starts_with("hello world ..") && heard.ends_with("..more"));
+        file.read_to_string(&mut written).unwrap();
+        assert_eq!(written.len(), CHUNK_BYTES + 4);
+        assert!(written.starts_with("hello world ..") && written.ends_with("..more"));
     }
 }

@@ -1,26 +1,26 @@
-//! Any fd as bytes to read or to write, standard input and output above all: never in the loop's
-//! way, and left as it was.
+//! Any fd as a byte stream, the standard streams above all, without blocking the loop and without
+//! changing the fd's flags.
 //!
-//! What a program was started with it shares with others, with the shell above all. `O_NONBLOCK`
-//! would be theirs as well: it belongs to the open file description, and stays when the program
-//! ends. So:
+//! A program shares its standard streams with other processes, such as the shell. `O_NONBLOCK`
+//! belongs to the open file description, so it would affect those processes, too, and outlast the
+//! program. So:
 //!
-//! | what it is | how it is read and written |
+//! | the fd is | it is read and written |
 //! |---|---|
-//! | a terminal, a pipe | opened anew through `/proc/self/fd`, non-blocking; the original stays as it is |
-//! | the same, where that may not be (another user's) | once it is ready, with `RWF_NOWAIT` or a look just before |
+//! | a terminal, a pipe | reopened, non-blocking (`/proc/self/fd`); the original is unchanged |
+//! | the same, if reopening is refused | once it is ready, with `RWF_NOWAIT` or after a `poll(2)` |
 //! | a socket | with `MSG_DONTWAIT` |
 //! | a file, `/dev/null` | by a thread for files, at the position that it shares with others |
-//! | closed (a standard one) | there is nothing to read, and what is written vanishes, as in the standard library |
+//! | closed (a standard stream) | reads return the end, and written bytes vanish, as in `std` |
 
 mod jobs;
 
-use self::jobs::{Jobs, Shared, always_ready};
+use self::jobs::{FileJobs, SharedBuffer, always_ready};
 use crate::pipe::{PipeReader, PipeWriter};
 use crate::stream::{AsSource, ReadHalf, WriteHalf};
 use crate::tty::{RawMode, WindowSize, is_tty, window_size};
 use oneloop_core::{Direction, Done, Handle, Interest, Ownership, Source};
-use oneloop_posix::Optional;
+use oneloop_posix::{Optional, PREADV2};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, fstat};
 use rustix::io::{Errno, ReadWriteFlags, fcntl_dupfd_cloexec, preadv2, pwritev2};
@@ -30,18 +30,18 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-/// What an [`Input`] or [`Output`] is.
+/// The kind of fd behind an [`Input`] or [`Output`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StdioKind {
     /// A terminal.
     Tty,
     /// A pipe or FIFO.
     Pipe,
-    /// A socket, as inetd gives.
+    /// A socket, as inetd passes.
     Socket,
     /// A file, or a device.
     File,
-    /// There is none.
+    /// None: the standard stream is closed.
     Closed,
 }
 
@@ -58,27 +58,27 @@ impl StdioKind {
     }
 }
 
-/// Bytes to read from an fd, whatever it is: [`Input::from_fd`], and the standard input, [`stdin`].
+/// An fd of any kind as a stream to read: see [`Input::from_fd`], and [`stdin`] for the standard
+/// input.
 ///
-/// Reading is cancel safe: a byte belongs to whoever reads next, also when a thread had begun to
-/// read it for somebody who gave up. A read of a file keeps the loop alive until the thread that
-/// has begun it is done.
+/// Reading is cancel safe: bytes that a thread reads for a canceled read go to the next one. A read
+/// of a file keeps the loop alive until its thread is done.
 #[derive(Debug)]
 pub struct Input {
     kind: StdioKind,
-    way: Way<PipeReader>,
+    method: IoMethod<PipeReader>,
 }
 
-/// An fd to write bytes to, whatever it is: [`Output::from_fd`], and the standard output and error,
-/// [`stdout`] and [`stderr`].
+/// An fd of any kind as a stream to write: see [`Output::from_fd`], and [`stdout`] and [`stderr`]
+/// for the standard streams.
 ///
-/// A file is written by a thread, behind the caller's back: an error is told by the next write or
-/// by the flush, and all that was taken is written by the time that the loop is dropped. So a write
-/// is cancel safe there, too.
+/// A thread writes a file after the write has returned. The next write or flush returns its error,
+/// and all accepted bytes are written by the time that the loop is dropped. So a write to a file is
+/// cancel safe, too.
 #[derive(Debug)]
 pub struct Output {
     kind: StdioKind,
-    way: Way<PipeWriter>,
+    method: IoMethod<PipeWriter>,
     is_standard: bool,
 }
 
@@ -91,46 +91,72 @@ pub type Stdout = Output;
 /// The standard error: see [`stderr`].
 pub type Stderr = Output;
 
-/// The standard input, on a loop. It does not know what `std::io::stdin` has read ahead.
+/// The standard input, on the current loop, whatever kind of fd it is. `std::io::stdin` keeps the
+/// bytes that it has read ahead.
+///
+/// ```no_run
+/// use oneloop_core::EventLoop;
+/// use oneloop_net::{stdin, stdout};
+/// # fn main() -> std::io::Result<()> {
+/// EventLoop::new()?.block_on(async {
+///     let (stdin, stdout) = (stdin()?, stdout()?);
+///     while let Some(chunk) = stdin.read_chunk().await? {
+///         stdout.write_all(&chunk).await?;
+///     }
+///     stdout.flush().await
+/// })
+/// # }
+/// ```
 ///
 /// # Errors
 /// `EMFILE`, and those of `epoll_ctl(2)`.
+///
+/// # Panics
+/// Outside a loop.
 pub fn stdin() -> io::Result<Input> {
-    let (kind, way) = Way::standard(0, |fd| PipeReader::from_shared_fd(fd))?;
-    Ok(Input { kind, way })
+    let (kind, method) = IoMethod::standard(0, |fd| PipeReader::from_shared_fd(fd))?;
+    Ok(Input { kind, method })
 }
 
-/// The standard output, on a loop. Nothing is held back: lines of `println!` come in between where
-/// they are printed.
+/// The standard output, on the current loop. It has no buffer of its own, so output of `println!`
+/// appears in the order of the calls.
 ///
 /// # Errors
 /// `EMFILE`, and those of `epoll_ctl(2)`.
+///
+/// # Panics
+/// Outside a loop.
 pub fn stdout() -> io::Result<Output> {
     Output::standard(1)
 }
 
-/// The standard error, on a loop: see [`stdout`].
+/// The standard error, on the current loop: see [`stdout`].
 ///
 /// # Errors
 /// As [`stdout`].
+///
+/// # Panics
+/// Outside a loop.
 pub fn stderr() -> io::Result<Output> {
     Output::standard(2)
 }
 
-/// How something is read or written.
+/// How an fd is read or written without blocking.
 #[derive(Debug)]
-enum Way<P> {
-    /// Opened anew: an open file description of our own.
-    Own(P),
+enum IoMethod<P> {
+    /// Through an open file description that no other process shares.
+    Reopened(P),
+    /// With `MSG_DONTWAIT`.
     Socket(Source),
-    /// It can be waited for, but others may be at it as well.
+    /// Once epoll reports it ready, and prepared for another process that takes the bytes first.
     Careful(Source),
-    Jobs(Jobs),
-    /// It is closed.
-    Nothing(Source),
+    /// By threads of the pool, because files are always ready and may still block.
+    Jobs(FileJobs),
+    /// Not at all: the fd is closed.
+    Closed(Source),
 }
 
-impl<P: AsSource> Way<P> {
+impl<P: AsSource> IoMethod<P> {
     fn standard(
         number: usize,
         reopen: impl FnOnce(&OwnedFd) -> io::Result<P>,
@@ -141,74 +167,78 @@ impl<P: AsSource> Way<P> {
             _ => fcntl_dupfd_cloexec(io::stderr(), 3),
         };
         match duplicate {
-            Ok(fd) => Way::find(Shared::standard(number), fd, reopen),
-            Err(Errno::BADF) => Ok((StdioKind::Closed, Way::Nothing(always_ready()?))),
+            Ok(fd) => IoMethod::find(SharedBuffer::standard(number), fd, reopen),
+            Err(Errno::BADF) => Ok((StdioKind::Closed, IoMethod::Closed(always_ready()?))),
             Err(error) => Err(error.into()),
         }
     }
 
     fn find(
-        of_jobs: Arc<Shared>,
+        buffer: Arc<SharedBuffer>,
         fd: OwnedFd,
         reopen: impl FnOnce(&OwnedFd) -> io::Result<P>,
     ) -> io::Result<(StdioKind, Self)> {
         let kind = StdioKind::of(&fd)?;
-        let way = match kind {
-            StdioKind::Socket => Way::Socket(shared(fd)?),
+        let method = match kind {
+            StdioKind::Socket => IoMethod::Socket(shared(fd)?),
             StdioKind::Tty | StdioKind::Pipe if !is_pty_master(&fd) => match reopen(&fd) {
-                Ok(own) => Way::Own(own),
-                Err(_) => Way::Careful(shared(fd)?),
+                Ok(stream) => IoMethod::Reopened(stream),
+                Err(_) => IoMethod::Careful(shared(fd)?),
             },
             _ => match shared(fd.try_clone()?) {
-                Ok(source) => Way::Careful(source),
-                // epoll(7): a file that is always ready.
+                Ok(source) => IoMethod::Careful(source),
+                // epoll_ctl(2): EPERM for a file that does not support epoll, as it is always
+                // ready.
                 Err(error) if Errno::from_io_error(&error) == Some(Errno::PERM) => {
-                    Way::Jobs(Jobs::new(of_jobs, fd)?)
+                    IoMethod::Jobs(FileJobs::new(buffer, fd)?)
                 }
                 Err(error) => return Err(error),
             },
         };
-        Ok((kind, way))
+        Ok((kind, method))
     }
 
     fn source(&self) -> &Source {
         match self {
-            Way::Own(own) => own.source(),
-            Way::Socket(source) | Way::Careful(source) | Way::Nothing(source) => source,
-            Way::Jobs(jobs) => jobs.done(),
+            IoMethod::Reopened(stream) => stream.source(),
+            IoMethod::Socket(source) | IoMethod::Careful(source) | IoMethod::Closed(source) => {
+                source
+            }
+            IoMethod::Jobs(jobs) => jobs.done(),
         }
     }
 
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
-            Way::Jobs(jobs) => jobs.as_fd(),
+            IoMethod::Jobs(jobs) => jobs.as_fd(),
             other => other.source().as_fd(),
         }
     }
 }
 
-/// An fd whose open file description belongs to others, too.
+/// Registers an fd whose open file description other processes may share.
 fn shared(fd: OwnedFd) -> io::Result<Source> {
     Source::new(&Handle::current(), fd, Interest::NONE, Ownership::Shared)
 }
 
-/// To open a master anew would make another pseudo-terminal: pts(4).
+/// True for the master of a pseudo-terminal. It cannot be reopened: an open of `/dev/ptmx` makes
+/// another pseudo-terminal (pts(4)).
 fn is_pty_master(fd: &OwnedFd) -> bool {
     rustix::pty::ptsname(fd, Vec::new()).is_ok()
 }
 
-/// The kernel's word for "at the position that the open file description has".
+/// The offset -1, with which `preadv2(2)` uses and moves the position of the open file description.
 const CURRENT_POSITION: u64 = u64::MAX;
 
-/// What a pipe that is ready takes without blocking (`PIPE_BUF`), and a terminal mostly.
+/// The number of bytes that a writable pipe takes without blocking (pipe(7): `PIPE_BUF`). A
+/// terminal usually takes them, too.
 const CAREFUL_BYTES: usize = 4096;
 
-/// `preadv2(2)` and `pwritev2(2)`: where they are refused, a look goes before each read and write.
-static PREADV2: Optional = Optional::new();
+/// `pwritev2(2)`. Where it is refused, a `poll(2)` precedes each write.
 static PWRITEV2: Optional = Optional::new();
 
-/// Reads what is there. Where the kernel cannot be told not to wait, it could, if somebody else
-/// took the bytes just now.
+/// Reads the bytes that have arrived. Without `RWF_NOWAIT` a `poll(2)` precedes the read; the read
+/// then blocks if another process takes the bytes in between.
 fn read_carefully(fd: &Source, buf: &mut [u8]) -> io::Result<usize> {
     if PREADV2.is_available() {
         let bufs = &mut [IoSliceMut::new(buf)];
@@ -221,7 +251,7 @@ fn read_carefully(fd: &Source, buf: &mut [u8]) -> io::Result<usize> {
     Ok(rustix::io::read(fd, buf)?)
 }
 
-/// Writes what the kernel takes: see [`read_carefully`].
+/// Writes the bytes that the kernel takes: see [`read_carefully`].
 fn write_carefully(fd: &Source, buf: &[u8]) -> io::Result<usize> {
     if PWRITEV2.is_available() {
         let bufs = &[IoSlice::new(buf)];
@@ -251,8 +281,8 @@ fn wait_until_ready(fd: BorrowedFd<'_>, flags: PollFlags) -> io::Result<()> {
 }
 
 impl Input {
-    /// Reads from an fd: the end of a pipe, a FIFO, a terminal, a socket, a file from where its
-    /// position is, a device. Its flags stay as they are, so it may well be shared with others.
+    /// Reads from an fd: a pipe, a FIFO, a terminal, a socket, a device, or a file from its current
+    /// position. Its flags stay unchanged, so other processes may share it.
     ///
     /// ```
     /// use oneloop_core::EventLoop;
@@ -269,22 +299,26 @@ impl Input {
     /// # }
     /// ```
     ///
-    /// What a thread has read of a file for somebody who gave up is lost when this is dropped: the
-    /// file's position is behind it then.
+    /// Dropping the input loses the bytes that a thread has read for a canceled read; the file's
+    /// position is behind them.
     ///
     /// # Errors
     /// `EMFILE`, and those of `epoll_ctl(2)`; the fd is closed then.
+    ///
+    /// # Panics
+    /// Outside a loop.
     pub fn from_fd(fd: OwnedFd) -> io::Result<Self> {
-        let (kind, way) = Way::find(Arc::default(), fd, |fd| PipeReader::from_shared_fd(fd))?;
-        Ok(Input { kind, way })
+        let (kind, method) =
+            IoMethod::find(Arc::default(), fd, |fd| PipeReader::from_shared_fd(fd))?;
+        Ok(Input { kind, method })
     }
 
-    /// What it is.
+    /// The kind of the fd.
     pub fn kind(&self) -> StdioKind {
         self.kind
     }
 
-    /// True if it is a terminal.
+    /// True for a terminal.
     pub fn is_tty(&self) -> bool {
         self.kind == StdioKind::Tty
     }
@@ -292,7 +326,7 @@ impl Input {
     /// Puts the terminal into raw mode while the guard lives: see [`RawMode`].
     ///
     /// # Errors
-    /// `ENOTTY` if it is none.
+    /// `ENOTTY` if the fd is not a terminal.
     pub fn raw_mode(&self) -> io::Result<RawMode> {
         RawMode::enter(self)
     }
@@ -302,79 +336,84 @@ impl From<PipeReader> for Input {
     fn from(pipe: PipeReader) -> Self {
         Input {
             kind: StdioKind::Pipe,
-            way: Way::Own(pipe),
+            method: IoMethod::Reopened(pipe),
         }
     }
 }
 
 impl AsSource for Input {
     fn source(&self) -> &Source {
-        self.way.source()
+        self.method.source()
     }
 }
 
 impl ReadHalf for Input {
     fn read_once(&self, buf: &mut [u8]) -> io::Result<usize> {
-        match &self.way {
-            Way::Own(pipe) => pipe.read_once(buf),
-            Way::Socket(socket) => {
+        match &self.method {
+            IoMethod::Reopened(pipe) => pipe.read_once(buf),
+            IoMethod::Socket(socket) => {
                 let (count, _) = rustix::net::recv(socket, buf, RecvFlags::DONTWAIT)?;
                 Ok(count)
             }
-            Way::Careful(source) => read_carefully(source, buf),
-            Way::Jobs(jobs) => jobs.read_once(buf),
-            Way::Nothing(_) => Ok(0),
+            IoMethod::Careful(source) => read_carefully(source, buf),
+            IoMethod::Jobs(jobs) => jobs.read_once(buf),
+            IoMethod::Closed(_) => Ok(0),
         }
     }
 }
 
 impl AsFd for Input {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.way.as_fd()
+        self.method.as_fd()
     }
 }
 
 impl Output {
-    /// Writes to an fd, whatever it is: see [`Input::from_fd`]. To drop this closes it, which is
-    /// the end for a pipe's reader; `end` shuts a socket down for writing.
+    /// Writes to an fd of any kind: see [`Input::from_fd`]. Dropping the output closes the fd,
+    /// which is the end for a pipe's reader; [`end`](WriteHalf::end) shuts a socket down for
+    /// writing.
     ///
     /// # Errors
     /// As [`Input::from_fd`].
+    ///
+    /// # Panics
+    /// Outside a loop.
     pub fn from_fd(fd: OwnedFd) -> io::Result<Self> {
-        let (kind, way) = Way::find(Arc::default(), fd, |fd| PipeWriter::from_shared_fd(fd))?;
+        let (kind, method) =
+            IoMethod::find(Arc::default(), fd, |fd| PipeWriter::from_shared_fd(fd))?;
         Ok(Output {
             kind,
-            way,
+            method,
             is_standard: false,
         })
     }
 
     fn standard(number: usize) -> io::Result<Self> {
-        let (kind, way) = Way::standard(number, |fd| PipeWriter::from_shared_fd(fd))?;
+        let (kind, method) = IoMethod::standard(number, |fd| PipeWriter::from_shared_fd(fd))?;
         Ok(Output {
             kind,
-            way,
+            method,
             is_standard: true,
         })
     }
 
-    /// What it is.
+    /// The kind of the fd.
     pub fn kind(&self) -> StdioKind {
         self.kind
     }
 
-    /// True if it is a terminal.
+    /// True for a terminal.
     pub fn is_tty(&self) -> bool {
         self.kind == StdioKind::Tty
     }
 
-    /// Writes all of it, and blocks until it is with the kernel: for what is about to end the
+    /// Writes all bytes, and blocks until the kernel has them: for code that is about to end the
     /// process.
     ///
     /// # Errors
     /// Those of `write(2)`: `EPIPE`, `ENOSPC`.
     pub fn write_all_blocking(&self, mut buf: &[u8]) -> io::Result<()> {
-        if let Way::Jobs(jobs) = &self.way {
+        if let IoMethod::Jobs(jobs) = &self.method {
             return jobs.write_all_blocking(buf);
         }
         while !buf.is_empty() {
@@ -382,7 +421,7 @@ impl Output {
                 Ok(count) => buf = &buf[count..],
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    wait_until_ready(self.way.as_fd(), PollFlags::OUT)?;
+                    wait_until_ready(self.method.as_fd(), PollFlags::OUT)?;
                 }
                 Err(error) => return Err(error),
             }
@@ -390,10 +429,10 @@ impl Output {
         Ok(())
     }
 
-    /// How much the terminal shows: see [`window_size`].
+    /// The size of the terminal: see [`window_size`].
     ///
     /// # Errors
-    /// `ENOTTY` if it is none.
+    /// `ENOTTY` if the fd is not a terminal.
     pub fn window_size(&self) -> io::Result<WindowSize> {
         window_size(self)
     }
@@ -403,7 +442,7 @@ impl From<PipeWriter> for Output {
     fn from(pipe: PipeWriter) -> Self {
         Output {
             kind: StdioKind::Pipe,
-            way: Way::Own(pipe),
+            method: IoMethod::Reopened(pipe),
             is_standard: false,
         }
     }
@@ -411,26 +450,26 @@ impl From<PipeWriter> for Output {
 
 impl AsSource for Output {
     fn source(&self) -> &Source {
-        self.way.source()
+        self.method.source()
     }
 }
 
 impl WriteHalf for Output {
     fn write_once(&self, buf: &[u8]) -> io::Result<usize> {
-        match &self.way {
-            Way::Own(pipe) => pipe.write_once(buf),
-            Way::Socket(socket) => {
+        match &self.method {
+            IoMethod::Reopened(pipe) => pipe.write_once(buf),
+            IoMethod::Socket(socket) => {
                 let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
                 Ok(rustix::net::send(socket, buf, flags)?)
             }
-            Way::Careful(source) => write_carefully(source, buf),
-            Way::Jobs(jobs) => jobs.write_once(buf),
-            Way::Nothing(_) => Ok(buf.len()),
+            IoMethod::Careful(source) => write_carefully(source, buf),
+            IoMethod::Jobs(jobs) => jobs.write_once(buf),
+            IoMethod::Closed(_) => Ok(buf.len()),
         }
     }
 
     fn write_vectored_once(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        if let Way::Own(pipe) = &self.way {
+        if let IoMethod::Reopened(pipe) = &self.method {
             return pipe.write_vectored_once(bufs);
         }
         let first = bufs.iter().find(|buf| !buf.is_empty());
@@ -438,15 +477,15 @@ impl WriteHalf for Output {
     }
 
     fn end(&self) -> io::Result<()> {
-        match &self.way {
-            Way::Socket(socket) if !self.is_standard => Ok(shutdown(socket, Shutdown::Write)?),
+        match &self.method {
+            IoMethod::Socket(socket) if !self.is_standard => Ok(shutdown(socket, Shutdown::Write)?),
             _ => Ok(()),
         }
     }
 
     fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &self.way {
-            Way::Jobs(jobs) => jobs.done().poll_io(cx, Direction::Write, |_| {
+        match &self.method {
+            IoMethod::Jobs(jobs) => jobs.done().poll_io(cx, Direction::Write, |_| {
                 jobs.flush_once()?;
                 Ok(Done::one(()))
             }),
@@ -457,6 +496,6 @@ impl WriteHalf for Output {
 
 impl AsFd for Output {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.way.as_fd()
+        self.method.as_fd()
     }
 }

@@ -14,16 +14,16 @@ use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::task::{Context, Poll};
 
-/// `recvmmsg(2)` and `sendmmsg(2)`: where they are refused, each call takes one datagram.
+/// `recvmmsg(2)` and `sendmmsg(2)`. Where they are refused, each call moves one datagram.
 static RECVMMSG: Optional = Optional::new();
 static SENDMMSG: Optional = Optional::new();
 
-/// So many datagrams are received by one call at most, as `sendmmsg(2)` sends at most
-/// (`UIO_MAXIOV`).
+/// The maximum number of datagrams that one call receives. `sendmmsg(2)` has the same limit for
+/// sending (`UIO_MAXIOV`).
 const RECEIVED_MAX: usize = 1024;
 
-/// Room for datagrams that are received together: see [`UdpSocket::poll_recv_batch`]. Its buffers
-/// are made once, and used again by each receive.
+/// Buffers for datagrams that are received together: see [`UdpSocket::recv_batch`]. Each receive
+/// reuses them.
 pub struct RecvBatch {
     space: Box<[u8]>,
     bytes_max: usize,
@@ -41,32 +41,34 @@ impl fmt::Debug for RecvBatch {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Received<'a> {
-    /// What was received of it.
+    /// The received bytes.
     pub bytes: &'a [u8],
-    /// Who sent it.
+    /// The sender's address.
     pub from: SocketAddr,
-    /// Whether it was cut off, or joined of several.
+    /// The lengths: whether the datagram was truncated, or joined from several.
     pub datagram: Datagram,
 }
 
 impl<'a> Received<'a> {
-    /// The datagrams that were sent: one, unless [`UdpSocket::set_gro`] has them joined.
+    /// The datagrams that were sent: one, unless the kernel joined several
+    /// ([`UdpSocket::set_gro`]).
     pub fn segments(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         self.datagram.segments(self.bytes)
     }
 }
 
 impl RecvBatch {
-    /// Room for so many datagrams, of so many bytes each. One call receives 1,024 at most.
+    /// Makes buffers for `datagrams_max` datagrams of `bytes_max` bytes each. One call receives at
+    /// most 1,024 datagrams.
     ///
     /// # Panics
-    /// When either is none, or both are more than there is memory.
+    /// When either number is 0, and when there is not enough memory.
     pub fn new(datagrams_max: usize, bytes_max: usize) -> Self {
         assert!(
             datagrams_max > 0 && bytes_max > 0,
             "a batch of {datagrams_max} × {bytes_max} bytes has no room"
         );
-        // Not wrapped around, where overflows are not checked.
+        // Saturates, because release builds would wrap around and make a small buffer.
         let bytes = datagrams_max.saturating_mul(bytes_max);
         RecvBatch {
             space: vec![0; bytes].into_boxed_slice(),
@@ -75,22 +77,22 @@ impl RecvBatch {
         }
     }
 
-    /// For how many there is room.
+    /// The number of datagrams for which there is room.
     pub fn datagrams_max(&self) -> usize {
         self.space.len() / self.bytes_max
     }
 
-    /// How many were received.
+    /// The number of datagrams received last.
     pub fn len(&self) -> usize {
         self.received.len()
     }
 
-    /// True before anything was received.
+    /// True before the first receive.
     pub fn is_empty(&self) -> bool {
         self.received.is_empty()
     }
 
-    /// What was received, in the order in which it came.
+    /// The received datagrams, in the order of their arrival.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Received<'_>> {
         let spaces = self.space.chunks_exact(self.bytes_max);
         let received = self.received.iter().zip(spaces);
@@ -118,8 +120,8 @@ impl RecvBatch {
         let slices = slices.take(RECEIVED_MAX);
         let mut slices: Vec<_> = slices.map(|slice| [IoSliceMut::new(slice)]).collect();
         let wanted = slices.len();
-        // New for each call: the kernel writes the lengths of what it gave where it reads those of
-        // the room, and nix does not put them back.
+        // New for each call: the kernel overwrites the lengths of the buffers with those of the
+        // data, and nix does not restore them.
         let control = gro.then(offload::control_space);
         let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(wanted, control);
         let (fd, flags) = (fd.as_raw_fd(), MsgFlags::MSG_TRUNC);
@@ -131,8 +133,8 @@ impl RecvBatch {
             self.received.push(received);
         }
         let count = self.received.len();
-        // recvmmsg(2): it gives fewer only if there are no more, or if an error comes next, which
-        // has an edge of its own.
+        // recvmmsg(2) returns fewer only when the queue is empty, or when an error comes next,
+        // which makes an edge itself. So a short batch saves the call that would return EAGAIN.
         let done = if count < wanted {
             Done::last(count)
         } else {
@@ -142,22 +144,22 @@ impl RecvBatch {
     }
 }
 
-/// One datagram of a batch that is to be sent: see [`UdpSocket::poll_send_batch`].
+/// One datagram of a batch to send: see [`UdpSocket::send_batch`].
 #[derive(Clone, Copy, Debug)]
 pub struct Outgoing<'a> {
-    /// What it says.
+    /// The payload.
     pub bytes: &'a [u8],
-    /// To whom; `None` is the peer that [`UdpSocket::connect`] named.
+    /// The receiver's address; `None` for the peer that [`UdpSocket::connect`] set.
     pub to: Option<SocketAddr>,
 }
 
 impl<'a> Outgoing<'a> {
-    /// One for the socket's peer.
+    /// A datagram to the socket's peer.
     pub fn to_peer(bytes: &'a [u8]) -> Self {
         Outgoing { bytes, to: None }
     }
 
-    /// One for an address.
+    /// A datagram to an address.
     pub fn to(addr: SocketAddr, bytes: &'a [u8]) -> Self {
         let to = Some(addr);
         Outgoing { bytes, to }
@@ -253,7 +255,7 @@ fn send(fd: BorrowedFd<'_>, batch: &[Outgoing<'_>]) -> io::Result<Done<usize>> {
         }
     }
     let sent = send_first(fd, &batch[0])?;
-    // It was not a firewall that said EPERM.
+    // A firewall rule also returns EPERM, but it would have refused this datagram, too.
     SENDMMSG.refuse();
     Ok(sent)
 }
@@ -289,11 +291,11 @@ fn send_many(fd: BorrowedFd<'_>, batch: &[Outgoing<'_>]) -> io::Result<Done<usiz
         .collect();
     let count = sendmmsg(fd, &mut messages, SendFlags::NOSIGNAL)?;
     let bytes = messages[..count].iter().map(MMsgHdr::bytes_sent).sum();
-    // Fewer do not mean EAGAIN: one of them may be refused for itself.
+    // A short count does not mean EAGAIN: the kernel may have refused one datagram.
     Ok(Done::one(count).of_bytes(bytes))
 }
 
-/// Who sent a message.
+/// The sender's address of a message.
 pub(super) fn inet_addr(addr: Option<SockaddrStorage>) -> io::Result<SocketAddr> {
     let v4 = addr.and_then(|addr| Some(SocketAddr::V4((*addr.as_sockaddr_in()?).into())));
     let v6 = || addr.and_then(|addr| Some(SocketAddr::V6((*addr.as_sockaddr_in6()?).into())));

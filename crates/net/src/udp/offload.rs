@@ -1,4 +1,5 @@
-//! Many datagrams as one: the kernel cuts what is sent (GSO), and joins what comes (GRO).
+//! Many datagrams in one buffer: the kernel splits sent buffers (GSO), and joins received datagrams
+//! (GRO).
 
 use super::UdpSocket;
 use super::batch::inet_addr;
@@ -13,14 +14,14 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 impl UdpSocket {
-    /// Has the kernel cut what is sent into datagrams of so many bytes, the last of which may be
-    /// shorter (UDP GSO): up to 64 of them for one send, in batches, too. `None` sends each whole,
-    /// as at first.
+    /// Makes the kernel split each sent buffer into datagrams of `segment_bytes`, the last of which
+    /// may be shorter (udp(7): `UDP_SEGMENT`). One send makes up to 64 datagrams, also in a batch.
+    /// With `None`, the default, each send is one datagram.
     ///
     /// # Errors
-    /// `Unsupported` on a kernel that has none (before Linux 4.18): [`UdpSocket::poll_send_batch`]
-    /// goes without. A send of too many datagrams, or of one that its interface cannot take, is
-    /// `EINVAL` or `EMSGSIZE`.
+    /// `Unsupported` before Linux 4.18; [`UdpSocket::send_batch`] works without it. Later sends
+    /// fail with `EINVAL` or `EMSGSIZE` for too many datagrams, or for one that is too large for
+    /// its interface.
     pub fn set_gso(&self, segment_bytes: Option<u16>) -> io::Result<()> {
         let bytes = segment_bytes.map_or(0, i32::from);
         setsockopt(self, UdpGsoSegment, &bytes).map_err(|errno| {
@@ -29,12 +30,12 @@ impl UdpSocket {
         })
     }
 
-    /// Lets the kernel join datagrams of one sender that are equally long (UDP GRO):
-    /// [`Datagram::segments`] puts them apart. Buffers of 64 KiB are long enough for all.
+    /// Allows the kernel to join datagrams of one sender that have the same size (udp(7):
+    /// `UDP_GRO`); [`Datagram::segments`] separates them. Receive buffers should have 64 KiB, the
+    /// maximum.
     ///
     /// # Errors
-    /// `Unsupported` on a kernel that has none (before Linux 5.0): [`UdpSocket::poll_recv_batch`]
-    /// goes without.
+    /// `Unsupported` before Linux 5.0; [`UdpSocket::recv_batch`] works without it.
     pub fn set_gro(&self, gro: bool) -> io::Result<()> {
         setsockopt(self, UdpGroSegment, &gro).map_err(|errno| {
             let instead = "receive datagrams by themselves, or in batches";
@@ -55,18 +56,17 @@ fn unless_supported(errno: Errno, what: &str, instead: &str) -> io::Error {
     }
 }
 
-/// True if somebody has switched it on.
+/// True if the socket has GRO switched on.
 pub(super) fn has_gro(fd: &impl AsFd) -> bool {
     getsockopt(fd, UdpGroSegment).unwrap_or(false)
 }
 
-/// Room for what says how datagrams were joined, and for what else the socket may have been asked
-/// to say.
+/// Space for the segment size, and for other ancillary data that options of the socket may request.
 pub(super) fn control_space() -> Vec<u8> {
     nix::cmsg_space!(i32, [u8; 256])
 }
 
-/// What a message says of itself, received into a buffer of so many bytes.
+/// The lengths and the sender of a message that was received into a buffer of `bytes_max` bytes.
 pub(super) fn described(
     message: &RecvMsg<'_, '_, SockaddrStorage>,
     bytes_max: usize,
@@ -83,7 +83,7 @@ pub(super) fn described(
     Ok((datagram, inet_addr(message.address)?))
 }
 
-/// Receives one datagram, or what was joined of several.
+/// Receives one datagram, or several that the kernel has joined.
 pub(super) fn receive(
     fd: BorrowedFd<'_>,
     buf: &mut [u8],

@@ -1,4 +1,4 @@
-//! What can be set on a UDP socket: at its birth, where datagrams may go, and groups to hear.
+//! The options of UDP sockets: for binding, for the way of datagrams, and multicast groups.
 
 use super::UdpSocket;
 use rustix::io::Errno;
@@ -7,27 +7,28 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::AsFd;
 
-/// What a UDP socket is bound with.
+/// Options for binding a UDP socket.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct UdpOptions {
-    /// Others may take the same address, if they say so as well (`SO_REUSEADDR`). A datagram goes
-    /// to the last one of them, one for a multicast group to all.
+    /// Other sockets with this option may bind the same address (`SO_REUSEADDR`). A datagram goes
+    /// to the one that bound it last; a datagram to a multicast group goes to all.
     pub reuse_addr: bool,
-    /// Others of this user may take the same address, and the kernel spreads datagrams over them by
-    /// their senders (`SO_REUSEPORT`).
+    /// Other sockets of this user with this option may bind the same address, and the kernel
+    /// distributes datagrams among them by sender (`SO_REUSEPORT`).
     pub reuse_port: bool,
-    /// An IPv6 socket does not serve IPv4 as well (`IPV6_V6ONLY`); `None` leaves it to the system.
+    /// An IPv6 socket does not receive IPv4 datagrams (`IPV6_V6ONLY`). With `None` the system's
+    /// default applies.
     pub v6_only: Option<bool>,
     /// Datagrams may go to a broadcast address: see [`UdpSocket::set_broadcast`].
     pub broadcast: bool,
-    /// See [`UdpSocket::set_recv_buffer_bytes`]; `None` leaves it to the system.
+    /// See [`UdpSocket::set_recv_buffer_bytes`]. With `None` the system's default applies.
     pub recv_buffer_bytes: Option<usize>,
-    /// See [`UdpSocket::set_send_buffer_bytes`]; `None` leaves it to the system.
+    /// See [`UdpSocket::set_send_buffer_bytes`]. With `None` the system's default applies.
     pub send_buffer_bytes: Option<usize>,
 }
 
 impl UdpOptions {
-    /// Sets what is not the default.
+    /// Sets the options that differ from the default.
     pub(super) fn apply(&self, fd: impl AsFd, is_v6: bool) -> io::Result<()> {
         let fd = fd.as_fd();
         if self.reuse_addr {
@@ -52,15 +53,15 @@ impl UdpOptions {
     }
 }
 
-/// Through which interface multicast goes.
+/// The network interface for multicast.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Interface {
-    /// The one that the system chooses, by its routes.
+    /// The interface that the system chooses by its routes.
     #[default]
     Any,
-    /// The one that has this address; for IPv4 only.
+    /// The interface that has this address; for IPv4 only.
     Addr(Ipv4Addr),
-    /// The one with this index, as `if_nametoindex(3)` gives it.
+    /// The interface with this index (`if_nametoindex(3)`).
     Index(u32),
 }
 
@@ -76,7 +77,7 @@ impl Interface {
         }
     }
 
-    /// As `struct ip_mreqn` has it: an index goes before an address.
+    /// The fields of `struct ip_mreqn` (ip(7)), where an index takes precedence over an address.
     fn addr_and_index(self) -> (Ipv4Addr, u32) {
         match self {
             Interface::Any => (Ipv4Addr::UNSPECIFIED, 0),
@@ -86,9 +87,9 @@ impl Interface {
     }
 }
 
-/// Options that IPv4 and IPv6 have by different names are those of the socket's own family.
+/// Options that have different names in IPv4 and IPv6 apply to the socket's family.
 impl UdpSocket {
-    /// Says whether datagrams may go to a broadcast address (`SO_BROADCAST`); at first they may
+    /// Sets whether datagrams may go to a broadcast address (`SO_BROADCAST`). By default they may
     /// not.
     ///
     /// # Errors
@@ -97,7 +98,8 @@ impl UdpSocket {
         Ok(sockopt::set_socket_broadcast(self, broadcast)?)
     }
 
-    /// Over how many routers a datagram goes at most (`IP_TTL`, `IPV6_UNICAST_HOPS`): 1 to 255.
+    /// Sets the maximum number of routers that forward a datagram (`IP_TTL`, `IPV6_UNICAST_HOPS`):
+    /// 1 to 255.
     ///
     /// # Errors
     /// `EINVAL` for any other number.
@@ -109,8 +111,8 @@ impl UdpSocket {
         Ok(sockopt::set_ip_ttl(self, ttl)?)
     }
 
-    /// The kind of service that is asked of the network (`IP_TOS`, `IPV6_TCLASS`): DSCP in the
-    /// upper six bits, ECN in the lower two.
+    /// Sets the type of service (`IP_TOS`, `IPV6_TCLASS`): DSCP in the upper six bits, ECN in the
+    /// lower two.
     ///
     /// # Errors
     /// Those of `setsockopt(2)`.
@@ -121,12 +123,13 @@ impl UdpSocket {
         Ok(sockopt::set_ip_tos(self, tos)?)
     }
 
-    /// Hears what is sent to a group from now on. The socket has to be bound to the group's port.
+    /// Joins a multicast group, whose datagrams arrive from now on. The socket has to be bound to
+    /// their port.
     ///
     /// # Errors
-    /// Those of `setsockopt(2)`: `EADDRINUSE` if it hears the group already, `ENODEV` for an
-    /// interface that is not there or if no route leads to the group, `EINVAL` for an address that
-    /// is no group's.
+    /// Those of `setsockopt(2)`: `EADDRINUSE` if the socket is a member already, `ENODEV` if the
+    /// interface does not exist or no route leads to the group, `EINVAL` for an address that is not
+    /// a multicast group.
     pub fn join_multicast(&self, group: IpAddr, on: Interface) -> io::Result<()> {
         match group {
             IpAddr::V4(group) => {
@@ -138,10 +141,10 @@ impl UdpSocket {
         Ok(())
     }
 
-    /// Hears a group no longer, which it joined on that interface.
+    /// Leaves a group that the socket has joined on this interface.
     ///
     /// # Errors
-    /// `EADDRNOTAVAIL` if it does not hear it.
+    /// `EADDRNOTAVAIL` if the socket is not a member.
     pub fn leave_multicast(&self, group: IpAddr, on: Interface) -> io::Result<()> {
         match group {
             IpAddr::V4(group) => {
@@ -153,36 +156,37 @@ impl UdpSocket {
         Ok(())
     }
 
-    /// Through which interface datagrams go to a group.
+    /// Sets the interface through which datagrams to a group leave.
     ///
     /// # Errors
-    /// `EADDRNOTAVAIL` or `ENODEV` for one that is not there.
+    /// `EADDRNOTAVAIL` or `ENODEV` if the interface does not exist.
     pub fn set_multicast_interface(&self, interface: Interface) -> io::Result<()> {
         if self.is_v6 {
             return Ok(sockopt::set_ipv6_multicast_if(self, interface.index()?)?);
         }
         let (addr, index) = interface.addr_and_index();
-        let group = Ipv4Addr::UNSPECIFIED; // of no meaning here
+        let group = Ipv4Addr::UNSPECIFIED; // ip(7): IP_MULTICAST_IF ignores it
         sockopt::set_ip_multicast_if_with_ifindex(self, &group, &addr, index)?;
         Ok(())
     }
 
-    /// Says whether this machine, too, hears what is sent to a group from here; it does by default.
-    /// What goes through the loopback interface is heard in any case.
+    /// Sets whether sockets of this machine receive the datagrams that this socket sends to a
+    /// group. By default they do. On the loopback interface they do in any case.
     ///
     /// # Errors
     /// Those of `setsockopt(2)`.
-    pub fn set_multicast_loop(&self, is_heard_here: bool) -> io::Result<()> {
+    pub fn set_multicast_loop(&self, loops_back: bool) -> io::Result<()> {
         if self.is_v6 {
-            sockopt::set_ipv6_multicast_loop(self, is_heard_here)?;
+            sockopt::set_ipv6_multicast_loop(self, loops_back)?;
         } else {
-            sockopt::set_ip_multicast_loop(self, is_heard_here)?;
+            sockopt::set_ip_multicast_loop(self, loops_back)?;
         }
         Ok(())
     }
 
-    /// Over how many routers a datagram goes to a group at most (`IP_MULTICAST_TTL`,
-    /// `IPV6_MULTICAST_HOPS`): 0 to 255, and at first 1, which is this network.
+    /// Sets the maximum number of hops of a datagram to a group (`IP_MULTICAST_TTL`,
+    /// `IPV6_MULTICAST_HOPS`): 0 to
+    /// 255. The default is 1, which is the local network.
     ///
     /// # Errors
     /// `EINVAL` for any other number.
@@ -195,8 +199,9 @@ impl UdpSocket {
         Ok(())
     }
 
-    /// How many bytes may wait to be received; datagrams beyond it are lost. The kernel doubles
-    /// what it is given, for its own needs, and keeps it below `net.core.rmem_max`.
+    /// Sets the size of the receive buffer in bytes; datagrams beyond it are lost. The kernel caps
+    /// the value at `net.core.rmem_max`, and doubles it for its own bookkeeping (socket(7):
+    /// `SO_RCVBUF`).
     ///
     /// # Errors
     /// Those of `setsockopt(2)`.
@@ -204,7 +209,7 @@ impl UdpSocket {
         Ok(sockopt::set_socket_recv_buffer_size(self, bytes)?)
     }
 
-    /// How many bytes may wait to be received, as the kernel counts them.
+    /// The size of the receive buffer in bytes, as the kernel counts them.
     ///
     /// # Errors
     /// Those of `getsockopt(2)`.
@@ -212,7 +217,7 @@ impl UdpSocket {
         Ok(sockopt::socket_recv_buffer_size(self)?)
     }
 
-    /// How many bytes may wait to be sent: see [`UdpSocket::set_recv_buffer_bytes`].
+    /// Sets the size of the send buffer in bytes: see [`UdpSocket::set_recv_buffer_bytes`].
     ///
     /// # Errors
     /// Those of `setsockopt(2)`.
@@ -220,7 +225,7 @@ impl UdpSocket {
         Ok(sockopt::set_socket_send_buffer_size(self, bytes)?)
     }
 
-    /// How many bytes may wait to be sent, as the kernel counts them.
+    /// The size of the send buffer in bytes, as the kernel counts them.
     ///
     /// # Errors
     /// Those of `getsockopt(2)`.
