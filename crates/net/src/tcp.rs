@@ -4,9 +4,9 @@ use crate::addr::Addr;
 use crate::connect::{ConnectOptions, connect};
 use crate::listener::{ListenOptions, Listener, ListenerStats};
 use crate::socket::Socket;
-use crate::stream::ByteStream;
+use crate::stream::{AsSource, ByteStream};
 use crate::target::{ToTarget, bind_name, bind_now};
-use oneloop_core::Direction;
+use oneloop_core::{Direction, Source};
 use oneloop_posix::Refusal;
 use std::future::Future;
 use std::io;
@@ -191,5 +191,11 @@ impl TcpListener {
     /// The listener of any family inside.
     pub fn listener(&self) -> &Listener {
         &self.listener
+    }
+}
+
+impl AsSource for TcpListener {
+    fn source(&self) -> &Source {
+        self.listener.source()
     }
 }

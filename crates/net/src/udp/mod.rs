@@ -10,6 +10,7 @@ pub use options::{Interface, UdpOptions};
 use crate::addr::Addr;
 use crate::datagram::Datagram;
 use crate::socket::{self, FLAGS};
+use crate::stream::AsSource;
 use crate::target::{ToTarget, bind_name, bind_now};
 use oneloop_core::{Direction, Done, Handle, Interest, Ownership, Source};
 use rustix::io::Errno;
@@ -296,6 +297,12 @@ impl UdpSocket {
 
     /// The fd's registration with the loop.
     pub fn source(&self) -> &Source {
+        &self.source
+    }
+}
+
+impl AsSource for UdpSocket {
+    fn source(&self) -> &Source {
         &self.source
     }
 }

@@ -6,6 +6,7 @@ use super::name::{ToUnixAddr, to_kernel};
 use crate::addr::Addr;
 use crate::datagram::Datagram;
 use crate::socket::{FLAGS, take_error};
+use crate::stream::AsSource;
 use oneloop_core::{Direction, Done, Handle, Interest, Ownership, Source};
 use rustix::net::{self, AddressFamily, RecvFlags, SocketType, socketpair};
 use std::future::Future;
@@ -336,6 +337,12 @@ impl UnixDatagram {
 
     /// The fd's registration with the loop.
     pub fn source(&self) -> &Source {
+        &self.source
+    }
+}
+
+impl AsSource for UnixDatagram {
+    fn source(&self) -> &Source {
         &self.source
     }
 }

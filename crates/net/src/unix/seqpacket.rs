@@ -8,6 +8,7 @@ use crate::connecting::Unconnected;
 use crate::datagram::Datagram;
 use crate::listener::{ListenOptions, Listener, ListenerStats};
 use crate::socket::{Shutdown, Socket};
+use crate::stream::AsSource;
 use nix::sys::socket::{setsockopt, sockopt::ReceiveTimestamp};
 use oneloop_core::{Direction, Done, Source};
 use rustix::net::{AddressFamily, SocketType};
@@ -244,6 +245,12 @@ impl UnixSeqpacket {
     }
 }
 
+impl AsSource for UnixSeqpacket {
+    fn source(&self) -> &Source {
+        self.socket.source()
+    }
+}
+
 impl AsFd for UnixSeqpacket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
@@ -317,5 +324,11 @@ impl UnixSeqpacketListener {
     /// The listener of any family inside.
     pub fn listener(&self) -> &Listener {
         &self.listener
+    }
+}
+
+impl AsSource for UnixSeqpacketListener {
+    fn source(&self) -> &Source {
+        self.listener.source()
     }
 }

@@ -7,8 +7,8 @@ use super::name::ToUnixAddr;
 use crate::addr::Addr;
 use crate::listener::{ListenOptions, Listener, ListenerStats};
 use crate::socket::Socket;
-use crate::stream::ByteStream;
-use oneloop_core::{Direction, Done};
+use crate::stream::{AsSource, ByteStream};
+use oneloop_core::{Direction, Done, Source};
 use rustix::net::SocketType;
 use std::future::Future;
 use std::io;
@@ -215,5 +215,11 @@ impl UnixListener {
     /// The listener of any family inside.
     pub fn listener(&self) -> &Listener {
         &self.listener
+    }
+}
+
+impl AsSource for UnixListener {
+    fn source(&self) -> &Source {
+        self.listener.source()
     }
 }
