@@ -25,7 +25,7 @@ use crate::thread::{ExitLink, JoinHandle, Thread, current};
 use crate::unwind::resume_unwind;
 use crate::wait::{wait_at, wait_or_closed};
 use oneloop_core::{Interest, JoinError};
-use oneloop_net::ByteStream;
+use oneloop_net::{ByteStream, Shutdown};
 use oneloop_sync::{OneShot, OneShotGet, Pooled, ResourcePool};
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -283,7 +283,9 @@ pub fn trampoline(fd: impl AsFd, interest: Interest, timeout: Option<Duration>) 
 /// Closes a connection, and leaves those alone who wait on it: they wait on, until they are killed or
 /// their time is up. The peer reads to the end. ([`Stream::close`] wakes them.)
 pub fn close<S: ByteStream>(stream: &Stream<S>) {
-    stream.close_unnoticed();
+    stream.close_silently(|socket| {
+        let _ = socket.socket().shutdown(Shutdown::Both); // fails if the peer has gone: no matter
+    });
 }
 
 /// Calls the function with each item, as many at once as the pool has places, and gives the results one
@@ -376,7 +378,7 @@ pub fn serve(
             let (server, handler) = (Rc::clone(&server), Rc::clone(&handler));
             let serve = move || server.handle(|| handler(stream, peer));
             if pool.spawn_at(serve, at).is_err() {
-                listener.shed_accepted(); // there is no memory for a stack
+                listener.shed_accepted(); // no memory for a stack
             }
         }
     };

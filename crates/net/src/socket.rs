@@ -3,7 +3,7 @@
 use crate::addr::Addr;
 use crate::connecting::{Connecting, Unconnected};
 use crate::keepalive::{self, Keepalive};
-use crate::stream::{AsSource, ByteStream, ReadHalf, WriteHalf};
+use crate::stream::{AsSource, ByteStream, HalfClose, ReadHalf, WriteHalf};
 use oneloop_core::{Direction, Handle, Interest, Ownership, Source};
 use rustix::net::{
     self, AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, socketpair, sockopt,
@@ -208,6 +208,12 @@ pub(crate) fn take_error(source: &Source) -> io::Result<Option<io::Error>> {
 impl<S: ByteStream> AsSource for S {
     fn source(&self) -> &Source {
         &self.socket().source
+    }
+}
+
+impl<S: ByteStream> HalfClose for S {
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.socket().shutdown(how)
     }
 }
 

@@ -2,7 +2,7 @@
 //! are read and written.
 
 use crate::buffer::{CHUNK_BYTES, Chunk};
-use crate::socket::Socket;
+use crate::socket::{Shutdown, Socket};
 use oneloop_core::{Direction, Done, Ready, Source};
 use rustix::io::Errno;
 use rustix::net::sockopt;
@@ -18,6 +18,16 @@ const SLICES_MAX: usize = 1024;
 pub trait AsSource {
     /// The fd's registration with the loop.
     fn source(&self) -> &Source;
+}
+
+/// A connection whose directions can be ended one at a time.
+pub trait HalfClose: AsSource {
+    /// Ends one direction or both: after [`Shutdown::Write`] the peer receives what was sent, and
+    /// then the end.
+    ///
+    /// # Errors
+    /// Those of `shutdown(2)`: `ENOTCONN` once the peer has reset the connection.
+    fn shutdown(&self, how: Shutdown) -> io::Result<()>;
 }
 
 /// A byte stream that can be read: a [`ByteStream`], or the reading end of a pipe.

@@ -1,4 +1,4 @@
-//! Addresses as a user gives them: a name can stand for several.
+//! Binding to an address as a user gives it: a name can stand for several.
 
 use crate::wait::wait_io;
 use oneloop_net::{self as net, ToTarget};
@@ -6,8 +6,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::panic::Location;
 
-/// What the first address gives that does not fail, or how the last one failed. Only a name is waited
-/// for.
+/// Binds to the first address that works, or returns the error of the last one. Waits only for the
+/// look-up of a name.
 pub(super) fn first_that_works<T>(
     target: impl ToTarget,
     at: &'static Location<'static>,
@@ -15,6 +15,7 @@ pub(super) fn first_that_works<T>(
 ) -> io::Result<T> {
     let target = target.to_target()?;
     match target.addrs() {
+        // No wait for a literal address, so a server can bind before it is on a green thread.
         Some(addrs) => net::first_that_works(addrs, bind),
         None => net::first_that_works(&wait_io(target.resolve(), at)?, bind),
     }

@@ -1,19 +1,19 @@
 //! Waiting for any fd: eventlet's `trampoline`, gevent's `socket.wait_read`.
 
-use super::open::wait_io_within;
+use super::green_io::wait_io_within;
 use oneloop_core::{Direction, Handle};
 use std::io;
 use std::os::fd::AsFd;
 use std::panic::Location;
 use std::time::Duration;
 
-/// Waits until an fd can be read without blocking, or is at its end. Any kind of fd will do; a regular
-/// file always can. It stays the caller's, who may read it by whatever means; it need not be
-/// non-blocking for this.
+/// Waits until an fd can be read without blocking, or is at its end. Any kind of fd works; a regular
+/// file is always ready. The fd stays the caller's, to be read in any way, and need not be
+/// non-blocking.
 ///
 /// # Errors
-/// [`TimedOut`](io::ErrorKind::TimedOut); those of `epoll_ctl(2)`, and `EMFILE` for an fd that somebody
-/// else waits for.
+/// [`TimedOut`](io::ErrorKind::TimedOut); those of `epoll_ctl(2)`, and `EMFILE` for an fd that has
+/// another waiter.
 ///
 /// # Panics
 /// Outside of a green thread.

@@ -2,15 +2,18 @@
 //!
 //! They have the standard library's names and traits ([`Read`](std::io::Read),
 //! [`Write`](std::io::Write), so [`BufReader`](std::io::BufReader) as well), and gevent's semantics
-//! where that library has no say: closing a socket wakes who waits on it with `EBADF`, and a second
-//! reader, or writer, at the same time is an error rather than a silent mix-up. Clones of a socket are
-//! the same socket.
+//! where the standard library defines none: closing a socket wakes its waiters with `EBADF`, and a
+//! second reader, or writer, at the same time is an error rather than a silent mix-up.
+//!
+//! Every kind is a [`GreenIo`] around a type of [`oneloop_net`]. So closing, timeouts and clones are
+//! the same for all of them; [`TcpStream`], [`UdpSocket`] and the others are names for its forms.
 
 mod bind;
 mod copy;
 mod fd;
+mod green_io;
 mod listener;
-mod open;
+mod local_addr;
 mod server;
 mod stream;
 mod udp;
@@ -18,6 +21,7 @@ mod unix;
 
 pub use copy::{copy, relay, send_file};
 pub use fd::{wait_readable, wait_writable};
+pub use green_io::GreenIo;
 pub use listener::{Listener, TcpListener, UnixListener, UnixSeqpacketListener};
 pub use oneloop_net::{
     Addr, ConnectOptions, Credentials, Datagram, Interface, Keepalive, ListenOptions,

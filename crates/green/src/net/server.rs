@@ -1,4 +1,4 @@
-//! Servers that give each connection, or each datagram, a green thread: gevent's `StreamServer` and
+//! Servers that run a green thread for each connection or datagram: gevent's `StreamServer` and
 //! `DatagramServer`.
 
 use super::listener::TcpListener;
@@ -22,22 +22,22 @@ use std::panic::Location;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// The longest datagram that UDP has.
+/// No UDP datagram is longer: its length field has 16 bits.
 const DATAGRAM_BYTES_MAX: usize = 65_535;
 
-/// What a [`StreamServer`] or a [`DatagramServer`] is made with.
+/// Options of a [`StreamServer`] or a [`DatagramServer`].
 #[derive(Clone, Debug, Default)]
 pub struct ServerOptions {
-    /// Where the handlers run. While it is full, connections wait in the backlog, and datagrams in the
-    /// socket; several servers, and others, may share it. `None` is a green thread for whatever comes.
+    /// The pool that the handlers run in. While it is full, connections wait in the backlog, and
+    /// datagrams in the socket. Several servers, and other code, may share it. `None` sets no limit.
     pub pool: Option<Pool>,
 }
 
 impl ServerOptions {
-    /// So many handlers at once.
+    /// Limits the handlers that run at once.
     ///
     /// # Panics
-    /// For none at all.
+    /// For a limit of zero.
     #[track_caller]
     pub fn at_most(handlers: usize) -> Self {
         ServerOptions {
@@ -46,13 +46,13 @@ impl ServerOptions {
     }
 }
 
-/// Accepts connections, and serves each on a green thread of its own. Clones are the same server.
+/// Accepts connections, and serves each on its own green thread. Clones are the same server.
 ///
 /// A handler that panics ends its connection only; the panic is reported (see
-/// [`Handle::on_unhandled`](oneloop_core::Handle::on_unhandled)). A lack of fds, or of memory for a
-/// handler's stack, closes a connection and pauses accepting: see
-/// [`net::Listener`](oneloop_net::Listener). Whatever else ends the accepting closes the listener, and
-/// [`until_stopped`](StreamServer::until_stopped) says why.
+/// [`Handle::on_unhandled`](oneloop_core::Handle::on_unhandled)). When the process is out of fds, or
+/// has no memory for a handler's stack, the server closes a connection and pauses accepting: see
+/// [`net::Listener`](oneloop_net::Listener). Any other error of accepting closes the listener, and
+/// [`until_stopped`](StreamServer::until_stopped) returns it.
 ///
 /// ```
 /// use oneloop_green::net::{StreamServer, TcpListener, TcpStream};
@@ -89,8 +89,9 @@ impl fmt::Debug for StreamServer {
 }
 
 impl StreamServer {
-    /// Serves a listener: each connection is given to the handler, with the peer's address. Without
-    /// memory for a stack it has stopped when this returns: see [`StreamServer::until_stopped`].
+    /// Serves a listener: calls the handler with each connection and the peer's address. Without
+    /// memory for the acceptor's stack the server is stopped when this returns: see
+    /// [`StreamServer::until_stopped`].
     ///
     /// # Panics
     /// Outside of a loop.
@@ -120,12 +121,12 @@ impl StreamServer {
             Ok(())
         };
         let ends = listener.clone();
-        let at_end = move || ends.close(); // else clients would wait in the backlog
+        let at_end = move || ends.close(); // otherwise clients would wait in the backlog forever
         let serving = Serving::start("acceptor", options, accept, at_end, Location::caller());
         StreamServer { listener, serving }
     }
 
-    /// Where it listens.
+    /// The address that the server listens on.
     ///
     /// # Errors
     /// `EBADF` once it is stopped.
@@ -133,7 +134,7 @@ impl StreamServer {
         self.listener.local_addr()
     }
 
-    /// What it counted: connections accepted; shed for want of fds or memory; failed.
+    /// What the listener counts: connections accepted; shed for lack of fds or memory; failed.
     ///
     /// # Errors
     /// `EBADF` once it is stopped.
@@ -141,19 +142,20 @@ impl StreamServer {
         self.listener.stats()
     }
 
-    /// The green threads that serve the connections; those of its pool, if it has one.
+    /// The green threads that serve connections; with a pool, all threads of the pool.
     pub fn handlers(&self) -> Vec<Thread> {
         self.serving.handlers.group().threads()
     }
 
-    /// Stops accepting: from here on clients are refused. Connections go on.
+    /// Stops accepting: the kernel refuses clients from now on. Open connections are not affected.
     pub fn close(&self) {
         self.listener.close();
         self.serving.stopped.set();
     }
 
-    /// Stops accepting, waits so long for the handlers to end, and kills those that have not. `None`
-    /// waits for as long as it takes. A pool is emptied, whoever filled it.
+    /// Stops accepting, waits for the handlers to end, and kills those that have not ended when the
+    /// timeout is over. `None` waits as long as it takes. With a pool, this waits for all its threads,
+    /// including those of other servers.
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -163,11 +165,11 @@ impl StreamServer {
         self.serving.end(timeout);
     }
 
-    /// Waits until somebody stops the server: `serve_forever` of gevent.
+    /// Waits until the server is stopped: `serve_forever` of gevent.
     ///
     /// # Errors
-    /// Why the server stopped by itself: what `accept(2)` said of an fd that cannot listen, or how the
-    /// accepting green thread ended. Each caller is given it.
+    /// The reason why the server stopped by itself: the error of `accept(2)` for an fd that cannot
+    /// listen, or the end of the accepting green thread. Every caller gets it.
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -177,10 +179,10 @@ impl StreamServer {
     }
 }
 
-/// Receives datagrams, and gives each to a green thread of its own. Clones are the same server.
+/// Receives datagrams, and handles each on its own green thread. Clones are the same server.
 ///
-/// An error of `recvfrom(2)` is counted and passed over, after a pause if it lasts, and so is a datagram
-/// for which there is no memory; only an fd that is no socket ends it.
+/// The server counts an error of `recvfrom(2)` and continues, after a pause if the error persists. It
+/// does the same with a datagram for which there is no memory. Only an fd that is no socket ends it.
 ///
 /// ```
 /// use oneloop_green::net::{DatagramServer, UdpSocket};
@@ -209,17 +211,17 @@ pub struct DatagramServer {
     stats: Rc<Cell<DatagramServerStats>>,
 }
 
-/// What a [`DatagramServer`] counted.
+/// What a [`DatagramServer`] counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DatagramServerStats {
     /// Datagrams received.
     pub received: u64,
-    /// Those of them that were dropped for want of memory for a handler's stack.
+    /// Received datagrams that were dropped for lack of memory for a handler's stack.
     pub shed: u64,
-    /// Times that `recvfrom(2)` failed.
+    /// Failed calls of `recvfrom(2)`.
     pub failed: u64,
-    /// Times that receiving paused, for want of memory or after failures in a row.
+    /// Pauses of receiving, for lack of memory or after failures in a row.
     pub pauses: u64,
 }
 
@@ -237,8 +239,8 @@ impl fmt::Debug for DatagramServer {
 }
 
 impl DatagramServer {
-    /// Serves a socket: each datagram is given to the handler, with its sender. A clone of the socket is
-    /// for the answers.
+    /// Serves a socket: calls the handler with each datagram and its sender's address. To answer, give
+    /// the handler a clone of the socket.
     ///
     /// # Panics
     /// As [`StreamServer::start`].
@@ -295,7 +297,7 @@ impl DatagramServer {
         }
     }
 
-    /// Where it receives.
+    /// The address that the server receives on.
     ///
     /// # Errors
     /// `EBADF` once it is stopped.
@@ -303,18 +305,18 @@ impl DatagramServer {
         self.socket.local_addr()
     }
 
-    /// What it counted so far.
+    /// What the server has counted so far.
     pub fn stats(&self) -> DatagramServerStats {
         self.stats.get()
     }
 
-    /// The green threads that are at a datagram; those of its pool, if it has one.
+    /// The green threads that handle datagrams; with a pool, all threads of the pool.
     pub fn handlers(&self) -> Vec<Thread> {
         self.serving.handlers.group().threads()
     }
 
-    /// Receives no more, waits so long for the handlers to end, and kills those that have not; then the
-    /// socket is closed. See [`StreamServer::stop`].
+    /// Stops receiving, waits for the handlers to end, kills those that have not ended when the timeout
+    /// is over, and closes the socket: see [`StreamServer::stop`].
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -325,7 +327,7 @@ impl DatagramServer {
         self.socket.close();
     }
 
-    /// Waits until somebody stops the server: see [`StreamServer::until_stopped`].
+    /// Waits until the server is stopped: see [`StreamServer::until_stopped`].
     ///
     /// # Errors
     /// As [`StreamServer::until_stopped`].
@@ -338,40 +340,47 @@ impl DatagramServer {
     }
 }
 
-/// What servers have in common: a green thread that takes in what comes, and those that serve it.
+/// What both servers have: a green thread that accepts or receives, and the threads of the handlers.
+///
+/// ```text
+///   serving ──close, stop──────────────────▶ stopped
+///      └──the taker fails, panics, is killed──▶ stopped, failed: why
+/// ```
 struct Serving {
     handlers: Handlers,
+    /// The green thread that accepts or receives, until `stop` kills it.
     taker: RefCell<Option<JoinHandle<()>>>,
     stopped: Event,
-    failed: RefCell<Option<Failure>>,
+    /// Why the server stopped by itself.
+    failed: RefCell<Option<StopReason>>,
 }
 
-/// An error for each of several callers.
+/// An `io::Error` that can be cloned: every caller of `until_stopped` gets it.
 #[derive(Clone)]
-enum Failure {
+enum StopReason {
     Errno(Errno),
-    Words(ErrorKind, String),
+    Message(ErrorKind, String),
 }
 
-impl From<io::Error> for Failure {
+impl From<io::Error> for StopReason {
     fn from(error: io::Error) -> Self {
         match Errno::from_io_error(&error) {
-            Some(errno) => Failure::Errno(errno),
-            None => Failure::Words(error.kind(), error.to_string()),
+            Some(errno) => StopReason::Errno(errno),
+            None => StopReason::Message(error.kind(), error.to_string()),
         }
     }
 }
 
-impl From<Failure> for io::Error {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Errno(errno) => errno.into(),
-            Failure::Words(kind, words) => io::Error::new(kind, words),
+impl From<StopReason> for io::Error {
+    fn from(reason: StopReason) -> Self {
+        match reason {
+            StopReason::Errno(errno) => errno.into(),
+            StopReason::Message(kind, message) => io::Error::new(kind, message),
         }
     }
 }
 
-/// Where the handlers run.
+/// What the handlers run in.
 #[derive(Clone)]
 enum Handlers {
     Group(Group),
@@ -386,15 +395,16 @@ impl Handlers {
         }
     }
 
-    /// Waits for a place before there is anything to serve: what cannot be served stays in the kernel.
-    fn wait_for_place(&self) {
+    /// Waits for a permit of the pool before accepting: while it is full, clients stay in the kernel's
+    /// backlog, which refuses them when it overflows, instead of in this process's memory.
+    fn wait_for_permit(&self) {
         if let Handlers::Pool(pool) = self {
             pool.wait_for_place();
         }
     }
 
     /// # Errors
-    /// There is no memory for a stack.
+    /// Fails without memory for a stack.
     #[track_caller]
     fn spawn(&self, serve: impl FnOnce() + 'static) -> io::Result<()> {
         let at = Location::caller();
@@ -422,14 +432,15 @@ impl Serving {
             stopped: Event::new(),
             failed: RefCell::new(None),
         });
+        // Weak: the taker must not keep a server alive that has no other owner.
         let inside = Rc::downgrade(&serving);
         let handlers = serving.handlers.clone();
         let take_all = move || {
             let failed = loop {
-                handlers.wait_for_place();
+                handlers.wait_for_permit();
                 match take(&handlers) {
                     Ok(()) => {}
-                    Err(error) if error.kind() == ErrorKind::TimedOut => {} // its own affair
+                    Err(error) if error.kind() == ErrorKind::TimedOut => {} // set by the user: no reason to stop
                     Err(error) => break error,
                 }
             };
@@ -447,7 +458,7 @@ impl Serving {
         serving
     }
 
-    /// Whatever ends the taker, be it a panic or a kill, stops the server.
+    /// Stops the server when its taker ends, by a panic or a kill as well.
     fn watch(self: &Rc<Self>, taker: JoinHandle<()>, at_end: impl FnOnce() + 'static) {
         let inside = Rc::downgrade(self);
         taker.on_exit(move |_| {
@@ -466,7 +477,7 @@ impl Serving {
         taker.as_ref()?.peek(why_it_ended).flatten()
     }
 
-    /// Stops, with an error unless it was told to.
+    /// Stops, with an error unless the server was closed or stopped before.
     fn stop_for(&self, error: io::Error) {
         let is_closed = Errno::from_io_error(&error) == Some(Errno::BADF);
         if !self.stopped.is_set() && !is_closed {
@@ -475,7 +486,7 @@ impl Serving {
         self.stopped.set();
     }
 
-    /// Takes in no more, waits for the handlers, and kills those that are left.
+    /// Ends the taker, waits for the handlers, and kills those that are left after the timeout.
     #[track_caller]
     fn end(&self, timeout: Option<Duration>) {
         if let Some(taker) = self.taker.take() {
@@ -493,14 +504,14 @@ impl Serving {
     fn until_stopped(&self, at: &'static Location<'static>) -> io::Result<()> {
         wait_at(self.stopped.until_set(), at);
         let failed = self.failed.borrow().clone();
-        failed.map_or(Ok(()), |failure| Err(failure.into()))
+        failed.map_or(Ok(()), |reason| Err(reason.into()))
     }
 }
 
 fn why_it_ended(result: &Result<(), JoinError>) -> Option<io::Error> {
     let error = result.as_ref().err()?;
     let how = Outcome::of(result);
-    let panicked = error.panic_message().map(|words| format!(": {words}"));
+    let panicked = error.panic_message().map(|message| format!(": {message}"));
     let panicked = panicked.unwrap_or_default();
     Some(io::Error::other(format!(
         "nothing is taken in any more, as {how}{panicked}"

@@ -1,95 +1,17 @@
-//! Unix datagrams and sequenced packets.
+//! Unix datagram and seqpacket sockets.
 
-use super::open::Open;
+use super::green_io::GreenIo;
 use crate::wait::wait_io;
 use oneloop_core::Direction;
-use oneloop_net::{self as net, Addr, Credentials, Datagram, Shutdown, ToUnixAddr, UnixMessage};
+use oneloop_net::{self as net, Addr, Credentials, Datagram, ToUnixAddr, UnixMessage};
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::panic::Location;
 use std::pin::pin;
-use std::rc::Rc;
 use std::task::Context;
-use std::time::Duration;
-
-/// What the sockets here have in common: closing, and time-outs.
-macro_rules! opened {
-    ($($socket:ident)*) => {
-        $(
-            impl $socket {
-                /// How long a receive waits at most; `None`, as at first, is for ever. With zero it never
-                /// waits: see [`Stream::set_read_timeout`](super::Stream::set_read_timeout).
-                pub fn set_read_timeout(&self, timeout: Option<Duration>) {
-                    self.open.set_timeout(Direction::Read, timeout);
-                }
-
-                /// How long a send waits at most; `None`, as at first, is for ever.
-                pub fn set_write_timeout(&self, timeout: Option<Duration>) {
-                    self.open.set_timeout(Direction::Write, timeout);
-                }
-
-                /// Closes it, for all clones; who receives or sends at that moment is woken with `EBADF`.
-                pub fn close(&self) {
-                    self.open.close();
-                }
-
-                /// This end's name.
-                ///
-                /// # Errors
-                /// Those of `getsockname(2)`; `EBADF` once it is closed.
-                pub fn local_addr(&self) -> io::Result<Addr> {
-                    self.open.get()?.local_addr()
-                }
-
-                /// Who is at the other end (`SO_PEERCRED`).
-                ///
-                /// # Errors
-                /// `ENOTCONN` when nobody is; `EBADF` once it is closed.
-                pub fn peer_credentials(&self) -> io::Result<Credentials> {
-                    self.open.get()?.peer_credentials()
-                }
-
-                /// Sends one message to the peer, whole or not at all; waits while the peer has no room.
-                ///
-                /// # Errors
-                /// Those of `send(2)`: `EPIPE`, `ECONNREFUSED`, `EMSGSIZE`; `EBADF` once it is closed, by
-                /// whomever; `EBUSY` if another green thread sends; [`TimedOut`](io::ErrorKind::TimedOut).
-                ///
-                /// # Panics
-                /// Outside of a green thread.
-                #[track_caller]
-                pub fn send(&self, buf: &[u8]) -> io::Result<()> {
-                    let send = |socket: &net::$socket, cx: &mut Context<'_>| {
-                        socket.poll_send(cx, buf)
-                    };
-                    self.open.io(Direction::Write, send)
-                }
-
-                /// Sends one message and fds to the peer. The fds stay the caller's; the receiver gets
-                /// duplicates.
-                ///
-                /// # Errors
-                /// As `send`; `InvalidInput` for more than [`FDS_MAX`](net::FDS_MAX) fds;
-                /// `ETOOMANYREFS` when too many are on their way.
-                ///
-                /// # Panics
-                /// Outside of a green thread.
-                #[track_caller]
-                pub fn send_fds(&self, buf: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
-                    let send = |socket: &net::$socket, cx: &mut Context<'_>| {
-                        socket.poll_send_fds(cx, buf, fds)
-                    };
-                    self.open.io(Direction::Write, send)
-                }
-            }
-        )*
-    };
-}
-
-opened! { UnixDatagram UnixSeqpacket }
 
 /// A Unix datagram socket, by a path or an abstract name ([`Addr::UnixAbstract`]); clones are the same
-/// one. One green thread can receive while another one sends.
+/// one. One green thread can receive while another one sends. See [`GreenIo`] for timeouts and closing.
 ///
 /// ```
 /// use oneloop_green::{net::{Addr, UnixDatagram}, run};
@@ -103,18 +25,74 @@ opened! { UnixDatagram UnixSeqpacket }
 /// assert_eq!(bytes, 5);
 /// # Ok::<(), std::io::Error>(())
 /// ```
-#[derive(Clone, Debug)]
-pub struct UnixDatagram {
-    open: Rc<Open<net::UnixDatagram>>,
+pub type UnixDatagram = GreenIo<net::UnixDatagram>;
+
+/// A Unix connection that preserves message boundaries (`SOCK_SEQPACKET`); clones are the same one.
+/// One green thread can receive while another one sends. See [`GreenIo`] for timeouts and closing.
+pub type UnixSeqpacket = GreenIo<net::UnixSeqpacket>;
+
+/// What both kinds have. A macro, as the types of net share no trait for messages.
+macro_rules! message_sockets {
+    ($($socket:ident)*) => {$(
+        impl $socket {
+            /// Two sockets, connected to each other.
+            ///
+            /// # Errors
+            /// Those of `socketpair(2)`: `EMFILE`.
+            ///
+            /// # Panics
+            /// Outside of a loop.
+            pub fn pair() -> io::Result<(Self, Self)> {
+                let (a, b) = net::$socket::pair()?;
+                Ok((a.into(), b.into()))
+            }
+
+            /// The credentials of the peer's process (`SO_PEERCRED`).
+            ///
+            /// # Errors
+            /// `ENOTCONN` without a peer; `EBADF` once the socket is closed.
+            pub fn peer_credentials(&self) -> io::Result<Credentials> {
+                self.get()?.peer_credentials()
+            }
+
+            /// Sends one message to the peer, whole or not at all; waits while the peer has no room.
+            ///
+            /// # Errors
+            /// Those of `send(2)`: `EPIPE`, `ECONNREFUSED`, `EMSGSIZE`; `EBADF` once the socket is
+            /// closed; `EBUSY` while another green thread sends;
+            /// [`TimedOut`](io::ErrorKind::TimedOut).
+            ///
+            /// # Panics
+            /// Outside of a green thread.
+            #[track_caller]
+            pub fn send(&self, buf: &[u8]) -> io::Result<()> {
+                let send = |socket: &net::$socket, cx: &mut Context<'_>| socket.poll_send(cx, buf);
+                self.io(Direction::Write, send)
+            }
+
+            /// Sends one message and fds to the peer. The receiver gets duplicates of the fds.
+            ///
+            /// # Errors
+            /// As `send`; `InvalidInput` for more than [`FDS_MAX`](net::FDS_MAX) fds;
+            /// `ETOOMANYREFS` when too many fds are in flight.
+            ///
+            /// # Panics
+            /// Outside of a green thread.
+            #[track_caller]
+            pub fn send_fds(&self, buf: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+                let send = |socket: &net::$socket, cx: &mut Context<'_>| {
+                    socket.poll_send_fds(cx, buf, fds)
+                };
+                self.io(Direction::Write, send)
+            }
+        }
+    )*};
 }
 
-impl UnixDatagram {
-    fn new(socket: net::UnixDatagram) -> Self {
-        let open = Open::new(socket, net::UnixDatagram::source);
-        UnixDatagram { open }
-    }
+message_sockets! { UnixDatagram UnixSeqpacket }
 
-    /// Takes a name. A file stays when this is dropped.
+impl UnixDatagram {
+    /// Binds to a name. The file of a path stays when the socket is dropped.
     ///
     /// # Errors
     /// Those of `bind(2)`: `EADDRINUSE` also for a file that an earlier socket left.
@@ -122,7 +100,7 @@ impl UnixDatagram {
     /// # Panics
     /// Outside of a loop.
     pub fn bind(name: impl ToUnixAddr) -> io::Result<Self> {
-        net::UnixDatagram::bind(name).map(UnixDatagram::new)
+        net::UnixDatagram::bind(name).map(Self::from)
     }
 
     /// A socket without a name, to send from.
@@ -133,34 +111,22 @@ impl UnixDatagram {
     /// # Panics
     /// Outside of a loop.
     pub fn unbound() -> io::Result<Self> {
-        net::UnixDatagram::unbound().map(UnixDatagram::new)
+        net::UnixDatagram::unbound().map(Self::from)
     }
 
-    /// Two sockets, connected to each other.
+    /// Sets the only peer: see [`net::UnixDatagram::connect`].
     ///
     /// # Errors
-    /// Those of `socketpair(2)`: `EMFILE`.
-    ///
-    /// # Panics
-    /// Outside of a loop.
-    pub fn pair() -> io::Result<(Self, Self)> {
-        let (a, b) = net::UnixDatagram::pair()?;
-        Ok((UnixDatagram::new(a), UnixDatagram::new(b)))
-    }
-
-    /// Names the only peer: see [`net::UnixDatagram::connect`].
-    ///
-    /// # Errors
-    /// As there; `EBADF` once it is closed.
+    /// As there; `EBADF` once the socket is closed.
     pub fn connect(&self, name: impl ToUnixAddr) -> io::Result<()> {
-        self.open.get()?.connect(name)
+        self.get()?.connect(name)
     }
 
-    /// Receives one datagram. One that is longer than the buffer is cut off, which
-    /// [`Datagram::is_truncated`] tells; fds that come with it are closed.
+    /// Receives one datagram. The kernel cuts off a datagram that is longer than the buffer, which
+    /// [`Datagram::is_truncated`] reports, and closes fds that come with it.
     ///
     /// # Errors
-    /// Those of `recv(2)`; `EBADF` once it is closed, by whomever; `EBUSY` if another green thread
+    /// Those of `recv(2)`; `EBADF` once the socket is closed; `EBUSY` while another green thread
     /// receives; [`TimedOut`](io::ErrorKind::TimedOut).
     ///
     /// # Panics
@@ -168,10 +134,10 @@ impl UnixDatagram {
     #[track_caller]
     pub fn recv(&self, buf: &mut [u8]) -> io::Result<Datagram> {
         let receive = |socket: &net::UnixDatagram, cx: &mut Context<'_>| socket.poll_recv(cx, buf);
-        self.open.io(Direction::Read, receive)
+        self.io(Direction::Read, receive)
     }
 
-    /// Receives one datagram, and says who sent it: see [`UnixDatagram::recv`].
+    /// Receives one datagram, and returns its sender's address: see [`UnixDatagram::recv`].
     ///
     /// # Errors
     /// As [`UnixDatagram::recv`].
@@ -182,10 +148,10 @@ impl UnixDatagram {
     pub fn recv_from(&self, buf: &mut [u8]) -> io::Result<(Datagram, Addr)> {
         let receive =
             |socket: &net::UnixDatagram, cx: &mut Context<'_>| socket.poll_recv_from(cx, buf);
-        self.open.io(Direction::Read, receive)
+        self.io(Direction::Read, receive)
     }
 
-    /// Receives one datagram and at most so many fds, which are this process's own from then on.
+    /// Receives one datagram and at most `fds_max` fds, which this process then owns.
     ///
     /// # Errors
     /// As [`UnixDatagram::recv`].
@@ -197,7 +163,7 @@ impl UnixDatagram {
         let receive = |socket: &net::UnixDatagram, cx: &mut Context<'_>| {
             socket.poll_recv_fds(cx, buf, fds_max)
         };
-        self.open.io(Direction::Read, receive)
+        self.io(Direction::Read, receive)
     }
 
     /// Sends one datagram to a name, whole or not at all: see [`net::UnixDatagram::send_to`].
@@ -226,26 +192,14 @@ impl UnixDatagram {
         fds: &[BorrowedFd<'_>],
         name: impl ToUnixAddr,
     ) -> io::Result<()> {
-        let socket = self.open.get()?;
+        let socket = self.get()?;
+        // One future for the whole send: while the receiver has no room, it sleeps between its tries.
         let mut sent = pin!(socket.send_fds_to(buf, fds, name));
-        self.open
-            .io(Direction::Write, |_, cx| sent.as_mut().poll(cx))
+        self.io(Direction::Write, |_, cx| sent.as_mut().poll(cx))
     }
-}
-
-/// A Unix connection that keeps the bounds of messages (`SOCK_SEQPACKET`); clones are the same one. One
-/// green thread can receive while another one sends.
-#[derive(Clone, Debug)]
-pub struct UnixSeqpacket {
-    open: Rc<Open<net::UnixSeqpacket>>,
 }
 
 impl UnixSeqpacket {
-    pub(super) fn new(socket: net::UnixSeqpacket) -> Self {
-        let open = Open::new(socket, net::UnixSeqpacket::source);
-        UnixSeqpacket { open }
-    }
-
     /// Connects to a path, or to an abstract name ([`Addr::UnixAbstract`]).
     ///
     /// # Errors
@@ -256,26 +210,15 @@ impl UnixSeqpacket {
     #[track_caller]
     pub fn connect(name: impl ToUnixAddr) -> io::Result<Self> {
         let connect = net::UnixSeqpacket::connect(name);
-        wait_io(connect, Location::caller()).map(UnixSeqpacket::new)
+        wait_io(connect, Location::caller()).map(Self::from)
     }
 
-    /// Two ends of one connection.
+    /// Receives one message; `None` means that the peer sends no more. The kernel cuts off a message
+    /// that is longer than the buffer, which [`Datagram::is_truncated`] reports, and closes fds that
+    /// come with it.
     ///
     /// # Errors
-    /// Those of `socketpair(2)`: `EMFILE`.
-    ///
-    /// # Panics
-    /// Outside of a loop.
-    pub fn pair() -> io::Result<(Self, Self)> {
-        let (a, b) = net::UnixSeqpacket::pair()?;
-        Ok((UnixSeqpacket::new(a), UnixSeqpacket::new(b)))
-    }
-
-    /// Receives one message; `None` means that the peer sends no more. One that is longer than the buffer is
-    /// cut off, which [`Datagram::is_truncated`] tells; fds that come with it are closed.
-    ///
-    /// # Errors
-    /// Those of `recvmsg(2)`: `ECONNRESET`; `EBADF` once it is closed, by whomever; `EBUSY` if another
+    /// Those of `recvmsg(2)`: `ECONNRESET`; `EBADF` once the socket is closed; `EBUSY` while another
     /// green thread receives; [`TimedOut`](io::ErrorKind::TimedOut).
     ///
     /// # Panics
@@ -283,10 +226,10 @@ impl UnixSeqpacket {
     #[track_caller]
     pub fn recv(&self, buf: &mut [u8]) -> io::Result<Option<Datagram>> {
         let receive = |socket: &net::UnixSeqpacket, cx: &mut Context<'_>| socket.poll_recv(cx, buf);
-        self.open.io(Direction::Read, receive)
+        self.io(Direction::Read, receive)
     }
 
-    /// Receives one message and at most so many fds; `None` means that the peer sends no more.
+    /// Receives one message and at most `fds_max` fds; `None` means that the peer sends no more.
     ///
     /// # Errors
     /// As [`UnixSeqpacket::recv`].
@@ -298,15 +241,6 @@ impl UnixSeqpacket {
         let receive = |socket: &net::UnixSeqpacket, cx: &mut Context<'_>| {
             socket.poll_recv_fds(cx, buf, fds_max)
         };
-        self.open.io(Direction::Read, receive)
-    }
-
-    /// Ends one direction or both: after [`Shutdown::Write`] the peer receives what was sent, and then
-    /// the end.
-    ///
-    /// # Errors
-    /// Those of `shutdown(2)`; `EBADF` once it is closed.
-    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.open.get()?.shutdown(how)
+        self.io(Direction::Read, receive)
     }
 }

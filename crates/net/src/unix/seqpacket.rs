@@ -8,7 +8,7 @@ use crate::connecting::Unconnected;
 use crate::datagram::Datagram;
 use crate::listener::{ListenOptions, Listener, ListenerStats};
 use crate::socket::{Shutdown, Socket};
-use crate::stream::AsSource;
+use crate::stream::{AsSource, HalfClose};
 use nix::sys::socket::{setsockopt, sockopt::ReceiveTimestamp};
 use oneloop_core::{Direction, Done, Source};
 use rustix::net::{AddressFamily, SocketType};
@@ -248,6 +248,12 @@ impl UnixSeqpacket {
 impl AsSource for UnixSeqpacket {
     fn source(&self) -> &Source {
         self.socket.source()
+    }
+}
+
+impl HalfClose for UnixSeqpacket {
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.socket.shutdown(how)
     }
 }
 
