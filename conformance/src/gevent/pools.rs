@@ -2,7 +2,8 @@
 
 use super::{ms, raise, truth};
 use oneloop::green::{
-    Group, Pool, PoolFull, Wait, green_local, iwait, offload, sleep, spawn, timeout, yield_now,
+    Group, GroupMapping, Pool, PoolFull, Wait, green_local, iwait, offload, sleep, spawn, timeout,
+    yield_now,
 };
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -54,7 +55,7 @@ pub(super) fn pool() {
     if let Err(PoolFull) = pool.spawn_timeout(ms(20), extra) {
         println!("the pool is full");
     }
-    if timeout(ms(20), || pool.wait_for_place()).is_err() {
+    if timeout(ms(20), || pool.wait_for_permit()).is_err() {
         println!("wait timed out, free {}", pool.free());
     }
     pool.kill();

@@ -1,15 +1,15 @@
-//! Is this stack in the middle of an unwinding? A second one would abort the process.
+//! Whether this stack unwinds already: a second unwinding would abort the process.
 //!
-//! `thread::panicking` counts for the whole thread: it is true for all green threads while one of them
-//! waits in its drops. The stack itself knows. Where the compiler calls a drop because of an unwinding,
-//! it notes that nothing may unwind out of that call: in the function's table of call sites (its LSDA),
-//! a *filter* is among the actions of the call, which lets nothing pass, also where the drop is inlined.
-//! So a walk up the stack that finds a frame stopped at such a call has found an unwinding. It takes a
-//! microsecond or two a frame, and happens only when something is to be thrown while
-//! `thread::panicking` is true.
+//! `thread::panicking` counts for the whole OS thread: it is true for all green threads while one of
+//! them waits in its drops. The frames of a stack are exact. Where the compiler calls a drop because of
+//! an unwinding, it forbids unwinding out of that call: in the function's table of call sites (its
+//! LSDA), the actions of the call include a *filter*, which lets no exception pass, also where the drop
+//! is inlined. So if a walk up the stack finds a frame stopped at such a call, the stack unwinds. The
+//! walk takes a microsecond or two a frame, and happens only before a throw while `thread::panicking`
+//! is true.
 //!
-//! A call whose table is not understood lets nothing pass: then nothing is thrown before the other
-//! stacks have unwound.
+//! If a table is not understood, its call counts as one that forbids unwinding: nothing is thrown until
+//! the other stacks have unwound.
 
 use std::ffi::{c_int, c_void};
 use std::ops::Range;
@@ -22,11 +22,11 @@ struct Frame {
 
 type Visit = unsafe extern "C-unwind" fn(*mut Frame, *mut c_void) -> c_int;
 
-const GO_ON: c_int = 0; // _URC_NO_REASON
+const CONTINUE: c_int = 0; // _URC_NO_REASON
 const STOP: c_int = 4; // _URC_NORMAL_STOP
 
-// The unwinder that the standard library links: libgcc's or LLVM's. "C-unwind", as a call that cannot
-// unwind has no call site, which would look like one that lets nothing pass.
+// The unwinder that the standard library links: libgcc's or LLVM's. "C-unwind", as the compiler gives a
+// call that cannot unwind no call site, which would look like a call that forbids unwinding.
 unsafe extern "C-unwind" {
     fn _Unwind_Backtrace(visit: Visit, argument: *mut c_void) -> c_int;
     fn _Unwind_GetIPInfo(frame: *mut Frame, is_before: *mut c_int) -> usize;
@@ -36,13 +36,15 @@ unsafe extern "C-unwind" {
 }
 
 struct Walk {
+    /// The addresses whose frames count.
     stack: Range<usize>,
+    /// The walk has come to a frame in there.
     was_inside: bool,
-    /// Each frame in that part of the stack lets pass what is thrown.
+    /// All frames in there so far can be unwound.
     lets_pass: bool,
 }
 
-/// True if what this code's caller throws can unwind that part of the stack up to its base.
+/// True if a payload that the caller throws can unwind that part of the stack, up to its base.
 pub(crate) fn can_unwind(stack: Range<usize>) -> bool {
     let mut walk = Walk {
         stack,
@@ -55,28 +57,28 @@ pub(crate) fn can_unwind(stack: Range<usize>) -> bool {
 }
 
 unsafe extern "C-unwind" fn visit(frame: *mut Frame, walk: *mut c_void) -> c_int {
-    // SAFETY: it is the one of `can_unwind`, which is not looked at meanwhile.
+    // SAFETY: it is the one of `can_unwind`, which does not use it meanwhile.
     let walk = unsafe { &mut *walk.cast::<Walk>() };
-    // SAFETY: here and below, the unwinder's own functions get the frame that it gave.
+    // SAFETY: here and below, the frame is the unwinder's own, for the time of this call.
     let is_inside = walk.stack.contains(&unsafe { _Unwind_GetCFA(frame) });
     if !is_inside {
-        return if walk.was_inside { STOP } else { GO_ON };
+        return if walk.was_inside { STOP } else { CONTINUE };
     }
     walk.was_inside = true;
     // SAFETY: as above.
     let table = unsafe { _Unwind_GetLanguageSpecificData(frame) };
     if table.is_null() {
-        return GO_ON; // nothing to drop or to catch
+        return CONTINUE; // nothing to drop or to catch
     }
     let mut is_before = 0;
     // SAFETY: as above.
     let address = unsafe { _Unwind_GetIPInfo(frame, &mut is_before) };
-    // A return address may be behind the call's site.
+    // A return address is that of the next instruction, which may belong to the next call site.
     let address = if is_before == 0 { address - 1 } else { address };
     // SAFETY: as above.
     let start = unsafe { _Unwind_GetRegionStart(frame) };
     walk.lets_pass = lets_pass(Table { next: table }, address.wrapping_sub(start));
-    if walk.lets_pass { GO_ON } else { STOP }
+    if walk.lets_pass { CONTINUE } else { STOP }
 }
 
 /// The encodings of numbers in the table: `DW_EH_PE_…`.
@@ -91,20 +93,20 @@ mod encoding {
     pub(super) const SIGNED: u8 = 0x08;
 }
 
-/// True if what is thrown may unwind out of the call at that offset in its function. C and C++ have
-/// tables of the same form. What is not understood lets nothing pass.
+/// True if an exception may unwind out of the call at that offset in its function. Tables of C and C++
+/// have the same form. False if the table is not understood.
 fn lets_pass(mut table: Table, offset: usize) -> bool {
     site_lets_pass(&mut table, offset).unwrap_or(false)
 }
 
-/// Looks for the call as the standard library's `find_eh_action` does.
+/// Looks up the call as the standard library's `find_eh_action` does.
 fn site_lets_pass(table: &mut Table, offset: usize) -> Option<bool> {
     let landing_base = table.byte();
     if landing_base != encoding::OMIT {
         table.number(landing_base)?;
     }
     if table.byte() != encoding::OMIT {
-        table.uleb128()?; // where the types are: Rust catches all of them
+        table.uleb128()?; // the offset of the types: Rust's catches have none
     }
     let sites = table.byte();
     let sites_bytes = table.uleb128()?;
@@ -118,20 +120,20 @@ fn site_lets_pass(table: &mut Table, offset: usize) -> Option<bool> {
             break; // the sites are sorted
         }
         if offset - start < len {
-            // An action counts from 1; 0 is a cleanup alone.
+            // Actions are numbered from 1; 0 is a cleanup without a catch or a filter.
             let first = actions.wrapping_add(action.wrapping_sub(1));
             return Some(landing == 0 || action == 0 || !has_filter(first)?);
         }
     }
-    Some(false) // no site: the compiler says that this call never unwinds
+    Some(false) // no site: the compiler has marked this call as one that never unwinds
 }
 
-/// True if there is a filter in a chain of actions. One behind a catch counts, too: of two functions
-/// that became one, the outer one has it, and not all that is caught stays caught.
+/// True if there is a filter in a chain of actions. One behind a catch counts as well: after inlining,
+/// it is that of the outer function, and a caught payload may be thrown again.
 fn has_filter(mut action: *const u8) -> Option<bool> {
     loop {
         let mut table = Table { next: action };
-        // 0 for a cleanup, positive for a catch, negative for a filter.
+        // The type filter: 0 for a cleanup, positive for a catch, negative for a filter.
         if table.sleb128()? < 0 {
             return Some(true);
         }
@@ -143,14 +145,14 @@ fn has_filter(mut action: *const u8) -> Option<bool> {
     }
 }
 
-/// A function's table, from the next byte on.
+/// A function's LSDA, from the next byte on.
 struct Table {
     next: *const u8,
 }
 
 impl Table {
     fn byte(&mut self) -> u8 {
-        // SAFETY: the compiler made the table, and its own lengths say how far it is read.
+        // SAFETY: the compiler made the table, whose own lengths limit how far this reads.
         let byte = unsafe { self.next.read() };
         self.next = self.next.wrapping_add(1);
         byte
@@ -162,11 +164,11 @@ impl Table {
 
     fn sleb128(&mut self) -> Option<isize> {
         let (value, bits) = self.leb128()?;
-        let above = usize::BITS.saturating_sub(bits); // its sign fills them
+        let above = usize::BITS.saturating_sub(bits); // filled with the sign
         Some((value << above).cast_signed() >> above)
     }
 
-    /// A number, and how many bits of it were there; none if they are more than a number has.
+    /// A number, and the count of its encoded bits; `None` if a `usize` has fewer.
     fn leb128(&mut self) -> Option<(usize, u32)> {
         let (mut value, mut bits) = (0, 0);
         loop {
@@ -179,7 +181,7 @@ impl Table {
         }
     }
 
-    /// A number that is not negative, in that encoding.
+    /// An unsigned number in that encoding.
     fn number(&mut self, encoding: u8) -> Option<usize> {
         let bytes = match encoding & encoding::FORMAT & !encoding::SIGNED {
             encoding::POINTER => size_of::<usize>(),
@@ -190,8 +192,8 @@ impl Table {
             _ => return None,
         };
         let mut value = [0; 8];
-        for place in &mut value[..bytes] {
-            *place = self.byte();
+        for byte in &mut value[..bytes] {
+            *byte = self.byte();
         }
         let value = if cfg!(target_endian = "big") {
             u64::from_be_bytes(value) >> (64 - 8 * bytes)

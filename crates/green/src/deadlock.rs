@@ -1,4 +1,4 @@
-//! What is said when everything waits and nothing can wake.
+//! The error of a loop in which every task waits, and nothing can wake one.
 
 use crate::unwind::resume_unwind;
 use oneloop_core::TaskInfo;
@@ -6,9 +6,9 @@ use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Everything waits, and nothing is left that could wake anything: gevent's `LoopExit`.
+/// Every task waits, and nothing is left that could wake one: gevent's `LoopExit`.
 ///
-/// Printed, it says who waits for what, since when, and who spawned whom.
+/// Its `Display` lists what each task waits for, since when, and where it was spawned.
 #[derive(Clone, Debug)]
 pub struct Deadlock {
     /// Every task of the loop.
@@ -38,7 +38,7 @@ impl From<Deadlock> for io::Error {
 pub enum RunError {
     /// No loop could be made, or its `epoll_pwait2(2)` failed.
     Io(io::Error),
-    /// The main green thread waited for what could not come.
+    /// The main green thread waited for an event that could not happen.
     Deadlock(Deadlock),
     /// The main green thread was killed.
     Killed,
@@ -70,9 +70,10 @@ impl From<RunError> for io::Error {
     }
 }
 
-/// Calls a function, and gives the deadlock that ended one of its waits: `except LoopExit` of gevent.
+/// Calls a function, and returns the deadlock that ended one of its waits: `except LoopExit` of gevent.
 ///
-/// Only the main green thread of [`run`](crate::run) is told of a deadlock; the others go on waiting.
+/// Only the main green thread of [`run`](crate::run) is interrupted by a deadlock; the others continue
+/// to wait.
 ///
 /// ```
 /// use oneloop_green::{catch_deadlock, run, Wait};

@@ -1,4 +1,4 @@
-//! What eventlet does otherwise than gevent, which is how the rest of this crate does it.
+//! Where eventlet differs from gevent, whose semantics the rest of this crate has.
 //!
 //! | eventlet | here |
 //! |---|---|
@@ -16,12 +16,15 @@
 //! | `listen`, `connect`, `serve` | [`TcpListener`], [`TcpStream`], [`serve`] |
 //! | `socket.close`, `hubs.trampoline` | [`close`], [`trampoline`] |
 
+use crate::finished::Until;
 use crate::imap::{Imap, Order};
+use crate::join_handle::JoinHandle;
 use crate::net::{Stream, TcpListener, TcpStream, wait_readable, wait_writable};
-use crate::outcome::is_ending;
 use crate::pool::Pool;
-use crate::state::Until;
-use crate::thread::{ExitLink, JoinHandle, Thread, current};
+use crate::record::Thread;
+use crate::spawn;
+use crate::thread::{ExitLink, current};
+use crate::token::is_ending;
 use crate::unwind::resume_unwind;
 use crate::wait::{wait_at, wait_or_closed};
 use oneloop_core::{Interest, JoinError};
@@ -38,18 +41,18 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Starts a green thread that has no result, and for which nobody waits: a panic in it is reported.
+/// Starts a green thread without a result; a panic in it is reported.
 ///
 /// # Panics
 /// As [`spawn`](crate::spawn).
 #[track_caller]
 pub fn spawn_n(function: impl FnOnce() + 'static) -> Thread {
-    crate::spawn(function).thread().clone()
+    spawn::spawn(function).thread().clone()
 }
 
-/// Starts a green thread that begins after that long. After zero it begins in the order of the calls of
-/// this and of [`spawn`](crate::spawn): to eventlet they are the same. (gevent's
-/// [`spawn_after`](crate::spawn_after) comes behind.)
+/// Starts a green thread that begins after `delay`. With a delay of zero, it begins in the order of the
+/// calls of this and of [`spawn`](crate::spawn): in eventlet, `spawn` is a timer of zero seconds. (With
+/// gevent's [`spawn_after`](crate::spawn_after) it begins behind those.)
 ///
 /// # Panics
 /// As [`spawn`](crate::spawn).
@@ -59,18 +62,18 @@ pub fn spawn_after<T: 'static>(
     function: impl FnOnce() -> T + 'static,
 ) -> JoinHandle<T> {
     match delay.is_zero() {
-        true => crate::spawn(function),
-        false => crate::spawn_after(delay, function),
+        true => spawn::spawn(function),
+        false => spawn::spawn_after(delay, function),
     }
 }
 
-/// Ends a green thread: it unwinds at once, up to its end or the next wait of a cleanup, and the caller
-/// goes on behind whatever is ready. One that has not begun never will; its [`link`]s are called before
-/// this returns. Nothing happens to one that has ended.
+/// Ends a green thread: it unwinds at once, up to its end or to a drop that waits, and the caller
+/// continues behind what is ready. A thread that has not begun never will; its [`link`]s are called
+/// before this returns. Does nothing to a thread that has ended.
 ///
 /// # Panics
-/// Outside of a green thread. A thread that kills itself unwinds at once. A link of one that has not
-/// begun panics here.
+/// Outside of a green thread, and when a link of a thread that has not begun does. A thread that kills
+/// itself unwinds at once.
 #[track_caller]
 pub fn kill(thread: &Thread) {
     if thread.is_finished() {
@@ -79,14 +82,15 @@ pub fn kill(thread: &Thread) {
     if thread.has_begun() {
         return thread.kill_now();
     }
-    let links = thread.state().take_inside();
+    // Taken out first: otherwise `notify` would call them, each on its own green thread.
+    let links = thread.record().take_inside();
     thread.kill_soon();
-    links.into_iter().for_each(|link| link(thread));
+    links.into_iter().for_each(|link| link.call(thread));
     let _ = wait_or_closed(oneloop_core::yield_now(), Location::caller());
 }
 
-/// [`kill`]s a green thread, unless it has begun: `GreenThread.cancel`. Its result is
-/// [`JoinError::Killed`]. ([`Thread::cancel`] lets nobody run before the caller goes on.)
+/// [`kill`]s a green thread unless it has begun: `GreenThread.cancel`. Its result is
+/// [`JoinError::Killed`]. ([`Thread::cancel`] does not yield.)
 ///
 /// # Panics
 /// As [`kill`].
@@ -97,8 +101,8 @@ pub fn cancel(thread: &Thread) {
     }
 }
 
-/// Waits for a green thread's result, and looks at it; it stays where it is, so that it can be waited for
-/// as often as one likes: `GreenThread.wait`. It is there before the [`link`]s have ended.
+/// Waits for a green thread's result, and calls `look` with it: `GreenThread.wait`. The result stays in
+/// the handle, so that any number of calls get it. It exists before the [`link`]s have ended.
 ///
 /// ```
 /// use oneloop_green::{eventlet, run, spawn};
@@ -112,7 +116,7 @@ pub fn cancel(thread: &Thread) {
 /// ```
 ///
 /// # Panics
-/// Outside of a green thread, and when the handle was polled as a future, which took the result.
+/// Outside of a green thread, and if the handle was polled as a future, which took the result.
 #[track_caller]
 pub fn wait<T: 'static, R>(
     thread: &JoinHandle<T>,
@@ -123,12 +127,12 @@ pub fn wait<T: 'static, R>(
     seen.expect("a result that was taken cannot be waited for")
 }
 
-/// Has the function called when the thread ends, on that thread's own stack: the result is there and
-/// goes to who waits for it, but the thread has not ended before its links have, which may wait. Late,
-/// when there is a result already, the function is called at once, by the caller.
+/// Calls the function when the thread ends, on that thread's own stack. Joiners have the result before
+/// that, but the thread has not ended until its links have, which may wait. If there is a result
+/// already, the function is called at once, in the caller.
 ///
-/// One that panics is the last that is called, and is reported. Those of a thread that ends without
-/// having begun, but not by [`kill`], run on threads of their own.
+/// When a link panics, the panic is reported, and the links behind it are not called. If the thread
+/// ends before it has begun, and not by [`kill`], each link runs on its own green thread.
 ///
 /// ```
 /// use oneloop_green::{current, eventlet, run, spawn};
@@ -136,24 +140,20 @@ pub fn wait<T: 'static, R>(
 /// let is_inside = run(|| {
 ///     let is_inside = Rc::new(Cell::new(false));
 ///     let thread = spawn(|| ());
-///     let told = is_inside.clone();
-///     eventlet::link(&thread, move |thread| told.set(current() == *thread));
+///     let inside = is_inside.clone();
+///     eventlet::link(&thread, move |thread| inside.set(current() == *thread));
 ///     thread.join().unwrap();
 ///     is_inside.get()
 /// })?;
 /// assert!(is_inside);
 /// # Ok::<(), std::io::Error>(())
 /// ```
-pub fn link(thread: &Thread, hear: impl FnOnce(&Thread) + 'static) -> ExitLink {
-    let linked = thread.link_inside(Box::new(hear));
-    linked.unwrap_or_else(|late| {
-        late(thread);
-        ExitLink::late(thread)
-    })
+pub fn link(thread: &Thread, call: impl FnOnce(&Thread) + 'static) -> ExitLink {
+    thread.link_inside(call)
 }
 
-/// A value that comes once, until the event is reset: eventlet's `event.Event`. Where it may fail, let
-/// it be a `Result`. Clones are the same event.
+/// A value that is sent once, until the event is reset: eventlet's `event.Event`. For `send_exception`,
+/// send a `Result`. Clones are the same event.
 ///
 /// ```
 /// use oneloop_green::{eventlet::Event, run, spawn, Wait};
@@ -170,36 +170,37 @@ pub fn link(thread: &Thread, hear: impl FnOnce(&Thread) + 'static) -> ExitLink {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct Event<T> {
-    /// Another one for each reset: who waits for a value that was sent gets that one.
+    /// A new one for each reset: a waiter of a value that was sent gets that value.
     value: Rc<RefCell<OneShot<T>>>,
 }
 
 impl<T> Event<T> {
-    /// An event whose value is still to come.
+    /// An event without a value.
     pub fn new() -> Self {
         Event {
             value: Rc::default(),
         }
     }
 
-    /// Sends the value to all who wait and who will.
+    /// Sends the value to all present and future waiters.
     ///
     /// # Errors
-    /// Gives it back when one was sent before, and the event was not reset.
+    /// Returns the value if one was sent before, and the event was not reset.
     pub fn send(&self, value: T) -> Result<(), T> {
         self.value().send(value)
     }
 
-    /// Makes it new. Who was woken by the value and has not run yet gets that one.
+    /// Removes the value, so that another one can be sent. A waiter that was woken by the value, and has
+    /// not run yet, still gets it.
     ///
     /// # Errors
-    /// [`NotSent`], if there is nothing to forget.
+    /// [`NotSent`] without a value.
     pub fn reset(&self) -> Result<(), NotSent> {
         if !self.is_sent() {
             return Err(NotSent);
         }
         let before = self.value.take();
-        drop(before);
+        drop(before); // after the borrow: a user's value may be dropped
         Ok(())
     }
 
@@ -216,8 +217,7 @@ impl<T> Event<T> {
         self.value().try_get()
     }
 
-    /// Waits for the value and gives a clone of it; who comes late has it at once: `wait` of eventlet.
-    /// Cancel safe.
+    /// Waits for the value, and returns a clone of it: `wait` of eventlet. Cancel safe.
     pub fn get(&self) -> OneShotGet<T>
     where
         T: Clone,
@@ -250,21 +250,22 @@ impl<T> fmt::Debug for Event<T> {
     }
 }
 
-/// [`Event::reset`] came before anything was sent.
+/// [`Event::reset`] was called without a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotSent;
 
 impl fmt::Display for NotSent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an event is reset that was not sent")
+        f.write_str("the event has no value to reset")
     }
 }
 impl std::error::Error for NotSent {}
 
-/// Waits until an fd is ready for reading or for writing, for one of them: see [`wait_readable`].
+/// Waits until an fd is ready for reading or for writing: see [`wait_readable`].
 ///
 /// # Errors
-/// As [`wait_readable`]; [`InvalidInput`](io::ErrorKind::InvalidInput) for both directions or none.
+/// As [`wait_readable`]; [`InvalidInput`](io::ErrorKind::InvalidInput) for both directions or none, as
+/// eventlet asserts.
 ///
 /// # Panics
 /// Outside of a green thread.
@@ -275,24 +276,25 @@ pub fn trampoline(fd: impl AsFd, interest: Interest, timeout: Option<Duration>) 
         Interest::WRITE => wait_writable(fd, timeout),
         _ => Err(io::Error::new(
             io::ErrorKind::InvalidInput,
-            "one waits for one direction at a time",
+            "trampoline waits for one direction at a time",
         )),
     }
 }
 
-/// Closes a connection, and leaves those alone who wait on it: they wait on, until they are killed or
-/// their time is up. The peer reads to the end. ([`Stream::close`] wakes them.)
+/// Closes a connection without waking its waiters: they stay parked until they are killed or their
+/// timeout fires. The peer reads to the end. ([`Stream::close`](crate::net::GreenIo::close) wakes them.)
 pub fn close<S: ByteStream>(stream: &Stream<S>) {
     stream.close_silently(|socket| {
-        let _ = socket.socket().shutdown(Shutdown::Both); // fails if the peer has gone: no matter
+        // The fd stays open as long as a waiter holds the socket, so the peer needs a shutdown. It fails
+        // if the peer has gone, which does not matter.
+        let _ = socket.socket().shutdown(Shutdown::Both);
     });
 }
 
-/// Calls the function with each item, as many at once as the pool has places, and gives the results one
-/// by one in the order of the items: `GreenPool.imap`. The calls are not in the pool, and take no place of
-/// it. Items are asked for as places come free, and no more results are kept
-/// than there are places: the input may be endless. A call that panicked panics here, and the ones
-/// behind it go on.
+/// Calls the function with each item, and yields the results in the order of the items:
+/// `GreenPool.imap`. As many calls run at once as the pool has permits; they run beside the pool, and
+/// hold none of its permits. The iterator keeps at most that number of unread results, so the input may
+/// be endless. A call that panicked panics in `next`, which does not affect the calls behind it.
 ///
 /// ```
 /// use oneloop_green::{Pool, eventlet, run};
@@ -313,13 +315,14 @@ where
     I: IntoIterator<Item = A>,
     I::IntoIter: 'static,
 {
+    // eventlet's GreenMap is a pile on a pool of its own, of the same size.
     let order = Order::Bounded(pool.size());
     let own = Pool::fair(pool.size());
-    own.start_imap(items.into_iter(), function, order, Location::caller())
+    Imap::start(&own, items.into_iter(), function, order, Location::caller())
 }
 
-/// Gives back what a pool lent, and if somebody waits for it, lets that one run first: `Pool.put` of
-/// eventlet's `pools`. (To drop it gives it back without waiting.)
+/// Returns a resource to its pool, and lets a waiter for it run first: `Pool.put` of eventlet's `pools`.
+/// (Dropping the resource returns it without yielding.)
 ///
 /// # Panics
 /// Outside of a green thread.
@@ -332,9 +335,9 @@ pub fn put<T: 'static>(pool: &ResourcePool<T>, lent: Pooled<T>) {
     }
 }
 
-/// Accepts connections and gives each to the handler, on a green thread of its own, so many at once;
-/// one more than that is accepted and waits. Returns when a handler gives [`ControlFlow::Break`], which
-/// is `StopServe` of eventlet; the other handlers go on.
+/// Accepts connections, and calls the handler with each on its own green thread, `concurrency` at once;
+/// one more is accepted and waits. Returns when a handler returns [`ControlFlow::Break`], which is
+/// `StopServe` of eventlet; the other handlers continue.
 ///
 /// ```
 /// use oneloop_green::net::{TcpListener, TcpStream};
@@ -357,8 +360,7 @@ pub fn put<T: 'static>(pool: &ResourcePool<T>, lent: Pooled<T>) {
 /// Those of accepting: `EBADF` once the listener is closed.
 ///
 /// # Panics
-/// Outside of a green thread, for no connections at once, and when a handler does: what it panicked
-/// with comes out of here.
+/// Outside of a green thread, for a concurrency of zero, and when a handler does, with the same payload.
 #[track_caller]
 pub fn serve(
     listener: &TcpListener,
@@ -384,7 +386,9 @@ pub fn serve(
     };
     let served = catch_unwind(AssertUnwindSafe(accept_all));
     server.serves.set(false);
-    let thread = server.thread.state(); // it may have been woken before it was stopped
+    // If a connection woke this thread before a handler stopped it, the interrupt is still queued, and
+    // would end a later wait of the caller.
+    let thread = server.thread.record();
     thread.forget_interrupts(|payload| payload.is::<StopServe>());
     served.unwrap_or_else(|payload| match payload.is::<StopServe>() {
         true => Ok(()),
@@ -392,12 +396,14 @@ pub fn serve(
     })
 }
 
-/// Thrown into who serves.
+/// Ends the accept of [`serve`], which catches it.
 struct StopServe;
 
-/// Who serves, as its handlers see it.
+/// [`serve`] as its handlers see it.
 struct Server {
+    /// The green thread that accepts.
     thread: Thread,
+    /// False once a handler has stopped it, or it has returned.
     serves: Cell<bool>,
 }
 
@@ -411,7 +417,7 @@ impl Server {
         }
     }
 
-    /// Only what it is thrown first ends it; from then on it does something else.
+    /// Only the first payload is thrown: afterward the thread no longer serves.
     fn throw(&self, payload: Box<dyn Any + Send>) {
         if self.serves.replace(false) {
             self.thread.throw(payload);

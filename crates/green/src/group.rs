@@ -1,7 +1,9 @@
-//! Green threads that can be joined or killed together.
+//! Groups: green threads that can be joined or killed together.
 
-use crate::imap::{Call, Imap, Order};
-use crate::thread::{JoinHandle, Thread};
+use crate::imap::GroupMapping;
+use crate::join_handle::JoinHandle;
+use crate::record::Thread;
+use crate::spawn::spawn;
 use crate::wait::wait_at;
 use oneloop_core::{Elapsed, Handle};
 use oneloop_sync::Event;
@@ -12,12 +14,20 @@ use std::panic::Location;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Green threads that can be joined or killed together: gevent's `Group`. Clones name the same group.
+/// Green threads that can be joined or killed together: gevent's `Group`. Clones are the same group.
+/// [`GroupMapping`] has `map`, `imap` and `imap_unordered`.
 ///
 /// ```
-/// use oneloop_green::{run, Group};
-/// let squares = run(|| Group::new().map(1..=3, |n| n * n))?;
-/// assert_eq!(squares, [1, 4, 9]);
+/// use oneloop_green::{Group, run, yield_now};
+/// let lengths = run(|| {
+///     let group = Group::new();
+///     group.spawn(yield_now);
+///     group.spawn(yield_now);
+///     let before = group.len();
+///     group.join();
+///     [before, group.len()]
+/// })?;
+/// assert_eq!(lengths, [2, 0]);
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Clone, Default)]
@@ -25,10 +35,12 @@ pub struct Group {
     members: Rc<Members>,
 }
 
-/// Who is in a group; each leaves when it ends.
+/// The members of a group; each leaves when it ends.
 struct Members {
+    /// By the number of their arrival: in this order they are listed and killed.
     threads: RefCell<BTreeMap<u64, Thread>>,
     next: Cell<u64>,
+    /// Set while the group has no members.
     empty: Event,
 }
 
@@ -52,6 +64,7 @@ impl Members {
         let number = self.next.replace(self.next.get() + 1);
         self.threads.borrow_mut().insert(number, thread.clone());
         self.empty.clear();
+        // A link, as in gevent: a member leaves the group behind what is ready when it ends.
         let members = Rc::clone(self);
         thread.on_exit(move |_| {
             members.remove(number);
@@ -64,7 +77,7 @@ impl Members {
         if self.threads.borrow().is_empty() {
             self.empty.set();
         }
-        drop(gone);
+        drop(gone); // after the borrow: with it, a user's value may be dropped
     }
 
     fn has(&self, thread: &Thread) -> bool {
@@ -93,22 +106,22 @@ impl Group {
     /// As [`spawn`](crate::spawn).
     #[track_caller]
     pub fn spawn<T: 'static>(&self, function: impl FnOnce() -> T + 'static) -> JoinHandle<T> {
-        let spawned = crate::spawn(function);
+        let spawned = spawn(function);
         self.add(&spawned);
         spawned
     }
 
-    /// Takes a green thread in until it ends.
+    /// Adds a green thread, which stays in the group until it ends.
     pub fn add(&self, thread: &Thread) {
         self.members.add(thread, || ());
     }
 
-    /// As [`Group::add`], with something to do when it has left.
+    /// As [`Group::add`]; calls `at_end` when the thread has left.
     pub(crate) fn add_then(&self, thread: &Thread, at_end: impl FnOnce() + 'static) {
         self.members.add(thread, at_end);
     }
 
-    /// Lets a green thread go on outside of the group; true if it was in.
+    /// Removes a green thread, which continues outside of the group; true if it was a member.
     pub fn discard(&self, thread: &Thread) -> bool {
         let threads = self.members.threads.borrow();
         let found = threads.iter().find(|(_, member)| *member == thread);
@@ -119,22 +132,22 @@ impl Group {
             .is_some()
     }
 
-    /// True if the green thread is in the group, and so has not ended.
+    /// True if the green thread is a member, and so has not ended.
     pub fn contains(&self, thread: &Thread) -> bool {
         self.members.has(thread)
     }
 
-    /// How many have not ended.
+    /// The number of members.
     pub fn len(&self) -> usize {
         self.members.threads.borrow().len()
     }
 
-    /// True if all have ended.
+    /// True if the group has no members.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The members, in the order in which they came.
+    /// The members, in the order in which they were added.
     pub fn threads(&self) -> Vec<Thread> {
         self.members.threads.borrow().values().cloned().collect()
     }
@@ -148,10 +161,10 @@ impl Group {
         wait_at(self.members.empty.until_set(), Location::caller());
     }
 
-    /// Waits until the group is empty, but not longer than that.
+    /// Waits until the group is empty, for `duration` at most.
     ///
     /// # Errors
-    /// [`Elapsed`] if somebody is left.
+    /// [`Elapsed`] if there are members left.
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -164,8 +177,8 @@ impl Group {
         )
     }
 
-    /// Kills all members, in the order in which they came, and waits until they have ended. Who is
-    /// spawned into the group meanwhile is killed, too.
+    /// Kills all members, in the order in which they were added, and waits until they have ended. It also
+    /// kills threads that are spawned into the group meanwhile.
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -177,13 +190,13 @@ impl Group {
             for thread in self.threads() {
                 wait_at(thread.finished(), at);
             }
-            // Who has ended leaves the group behind what is ready.
+            // A member that has ended leaves the group in a link, behind what is ready: let that run.
             wait_at(oneloop_core::yield_now(), at);
         }
     }
 
-    /// Kills one member, and waits until it has ended and left the group: `killone` of gevent. Nothing
-    /// happens to who is no member.
+    /// Kills one member, and waits until it has ended and left the group: `killone` of gevent. Does
+    /// nothing to a thread that is not a member.
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -195,78 +208,17 @@ impl Group {
         }
     }
 
-    /// Kills all members without waiting for their end.
+    /// Kills all members without waiting until they have ended.
     pub fn kill_soon(&self) {
         for thread in self.threads() {
             thread.kill_soon();
         }
     }
+}
 
-    /// Calls the function with each item on a green thread of its own, and gives the results in the
-    /// order of the items.
-    ///
-    /// # Panics
-    /// Outside of a green thread, and when a call does: with what the first of them, in the order of
-    /// the items, panicked with, once the calls before it have ended.
+impl GroupMapping for Group {
     #[track_caller]
-    pub fn map<A: 'static, T: 'static>(
-        &self,
-        items: impl IntoIterator<Item = A>,
-        function: impl Fn(A) -> T + 'static,
-    ) -> Vec<T> {
-        let items: Vec<A> = items.into_iter().collect();
-        self.imap(items, function).collect()
-    }
-
-    /// Calls the function with each item on a green thread of its own, which another green thread spawns,
-    /// and gives the results one by one in the order of the items. A call that panicked panics here, and
-    /// the ones behind it go on.
-    #[track_caller]
-    pub fn imap<A: 'static, T: 'static, I>(
-        &self,
-        items: I,
-        function: impl Fn(A) -> T + 'static,
-    ) -> Imap<T>
-    where
-        I: IntoIterator<Item = A>,
-        I::IntoIter: 'static,
-    {
-        self.start_imap(
-            items.into_iter(),
-            function,
-            Order::OfItems,
-            Location::caller(),
-        )
-    }
-
-    /// Like [`Group::imap`], in the order in which the calls end.
-    #[track_caller]
-    pub fn imap_unordered<A: 'static, T: 'static, I>(
-        &self,
-        items: I,
-        function: impl Fn(A) -> T + 'static,
-    ) -> Imap<T>
-    where
-        I: IntoIterator<Item = A>,
-        I::IntoIter: 'static,
-    {
-        self.start_imap(
-            items.into_iter(),
-            function,
-            Order::OfEnds,
-            Location::caller(),
-        )
-    }
-
-    fn start_imap<A: 'static, T: 'static>(
-        &self,
-        items: impl Iterator<Item = A> + 'static,
-        function: impl Fn(A) -> T + 'static,
-        order: Order,
-        at: &'static Location<'static>,
-    ) -> Imap<T> {
-        let group = self.clone();
-        let start = move |call: Call<T>| group.spawn(call);
-        Imap::start(items, function, start, order, at)
+    fn spawn<T: 'static>(&self, function: impl FnOnce() -> T + 'static) -> JoinHandle<T> {
+        Group::spawn(self, function)
     }
 }

@@ -1,6 +1,7 @@
-//! Waiting for several green threads at once.
+//! Waiting for several green threads.
 
-use crate::thread::{ExitLink, Thread, current};
+use crate::record::Thread;
+use crate::thread::{ExitLink, current};
 use crate::wait::wait_at;
 use oneloop_core::{Elapsed, Handle};
 use oneloop_sync::{Receiver, channel};
@@ -10,8 +11,8 @@ use std::panic::Location;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Waits until all of them have ended, in whatever way: `joinall` of gevent. Results stay in their
-/// [`JoinHandle`](crate::JoinHandle)s. If all had ended before, it lets others run, as in gevent.
+/// Waits until all of the threads have ended, in any way: `joinall` of gevent. Results stay in their
+/// [`JoinHandle`](crate::JoinHandle)s. If all had ended before, it yields, as in gevent.
 ///
 /// ```
 /// use oneloop_green::{join_all, run, spawn};
@@ -39,10 +40,10 @@ pub fn join_all<T: Borrow<Thread>>(threads: impl IntoIterator<Item = T>) {
     }
 }
 
-/// As [`join_all`], but waits no longer than that.
+/// As [`join_all`], but waits for `duration` at most.
 ///
 /// # Errors
-/// [`Elapsed`] if one of them has not ended.
+/// [`Elapsed`] if one of the threads has not ended.
 ///
 /// # Panics
 /// Outside of a green thread.
@@ -60,7 +61,7 @@ pub fn join_all_timeout<T: Borrow<Thread>>(
     Ok(())
 }
 
-/// Kills all of them, in their order, and waits until they have ended: `killall` of gevent.
+/// Kills all of the threads, in their order, and waits until they have ended: `killall` of gevent.
 ///
 /// # Panics
 /// Outside of a green thread.
@@ -79,7 +80,8 @@ pub fn kill_all<T: Borrow<Thread>>(threads: impl IntoIterator<Item = T>) {
     }
 }
 
-/// The first of them to end: `wait(…, count=1)` of gevent. `None` if there are none.
+/// Waits for the first of the threads to end, and returns it: `wait(…, count=1)` of gevent. `None` if
+/// there are none.
 ///
 /// # Panics
 /// Outside of a green thread.
@@ -88,7 +90,8 @@ pub fn wait_any<T: Borrow<Thread>>(threads: impl IntoIterator<Item = T>) -> Opti
     iwait(threads).next()
 }
 
-/// Those of them that end first, so many, in the order of their ends: `wait(…, count=n)` of gevent.
+/// Waits for the first `count` of the threads to end, and returns them in the order of their ends:
+/// `wait(…, count=n)` of gevent.
 ///
 /// # Panics
 /// Outside of a green thread.
@@ -97,8 +100,8 @@ pub fn wait_n<T: Borrow<Thread>>(threads: impl IntoIterator<Item = T>, count: us
     iwait(threads).take(count).collect()
 }
 
-/// All of them, each as it ends: `iwait` of gevent. It gives back what it was given, handles or
-/// references to them.
+/// Yields the threads in the order in which they end: `iwait` of gevent. It yields the same items that
+/// it was given, handles or references to them.
 ///
 /// ```
 /// use oneloop_green::{iwait, run, sleep, spawn};
@@ -121,7 +124,8 @@ pub fn iwait<T: Borrow<Thread>>(threads: impl IntoIterator<Item = T>) -> IWait<T
     let link = |(number, thread): (usize, T)| {
         let (into, waiter) = (into.clone(), Rc::clone(&waiter));
         let call = move |ended: &Thread| {
-            let _ = into.try_send(number); // nobody may wait any more
+            let _ = into.try_send(number); // fails once the iterator was dropped
+            // The waiter runs before the next link is notified, if it is on the same loop.
             let waiter = RefCell::borrow(&waiter);
             let waiter = waiter.as_ref().filter(|waiter| waiter.is_beside(ended));
             waiter.map(Thread::id)
@@ -130,7 +134,7 @@ pub fn iwait<T: Borrow<Thread>>(threads: impl IntoIterator<Item = T>) -> IWait<T
         Some((thread, link))
     };
     IWait {
-        waits_for: threads.into_iter().enumerate().map(link).collect(),
+        threads: threads.into_iter().enumerate().map(link).collect(),
         ended,
         waiter,
     }
@@ -138,27 +142,28 @@ pub fn iwait<T: Borrow<Thread>>(threads: impl IntoIterator<Item = T>) -> IWait<T
 
 /// The iterator of [`iwait`].
 #[derive(Debug)]
-#[must_use = "it waits when it is asked for the next one"]
+#[must_use = "an iterator waits in `next`"]
 pub struct IWait<T> {
-    /// None for those that it has given.
-    waits_for: Vec<Option<(T, ExitLink)>>,
+    /// `None` for those that it has yielded.
+    threads: Vec<Option<(T, ExitLink)>>,
+    /// The indexes of those that have ended.
     ended: Receiver<usize>,
-    /// Who waits for the next one, and runs as soon as it has ended.
+    /// The green thread that waits for the next one.
     waiter: Rc<RefCell<Option<Thread>>>,
 }
 
-/// Somebody waits in [`IWait`] while this lives.
-struct Waiting<'a>(&'a RefCell<Option<Thread>>);
+/// The current green thread is the waiter of an [`IWait`] while this lives.
+struct RegisteredWaiter<'a>(&'a RefCell<Option<Thread>>);
 
-impl<'a> Waiting<'a> {
+impl<'a> RegisteredWaiter<'a> {
     #[track_caller]
     fn new(waiter: &'a RefCell<Option<Thread>>) -> Self {
         waiter.replace(Some(current()));
-        Waiting(waiter)
+        RegisteredWaiter(waiter)
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for RegisteredWaiter<'_> {
     fn drop(&mut self) {
         self.0.replace(None);
     }
@@ -167,45 +172,45 @@ impl Drop for Waiting<'_> {
 impl<T> Iterator for IWait<T> {
     type Item = T;
 
-    /// Waits for the next one to end.
+    /// Waits for the next thread to end.
     ///
     /// # Panics
     /// Outside of a green thread.
     #[track_caller]
     fn next(&mut self) -> Option<T> {
-        let waiting = Waiting::new(&self.waiter);
+        let registered = RegisteredWaiter::new(&self.waiter);
         let number = wait_at(self.ended.receive(), Location::caller());
-        drop(waiting);
+        drop(registered);
         self.take(number)
     }
 }
 
 impl<T> IWait<T> {
-    /// Waits for the next one to end, but not longer than that.
+    /// Waits for the next thread to end, for `duration` at most.
     ///
     /// # Errors
-    /// [`Elapsed`] if none of them did.
+    /// [`Elapsed`] if none has ended in time.
     ///
     /// # Panics
     /// Outside of a green thread.
     #[track_caller]
     pub fn next_timeout(&mut self, duration: Duration) -> Result<Option<T>, Elapsed> {
         let next = Handle::current().timeout(duration, self.ended.receive());
-        let waiting = Waiting::new(&self.waiter);
+        let registered = RegisteredWaiter::new(&self.waiter);
         let number = wait_at(next, Location::caller())?;
-        drop(waiting);
+        drop(registered);
         Ok(self.take(number))
     }
 
     fn take(&mut self, number: Option<usize>) -> Option<T> {
-        let (thread, _) = self.waits_for[number?].take()?;
+        let (thread, _) = self.threads[number?].take()?;
         Some(thread)
     }
 }
 
 impl<T> Drop for IWait<T> {
     fn drop(&mut self) {
-        for (_, link) in self.waits_for.drain(..).flatten() {
+        for (_, link) in self.threads.drain(..).flatten() {
             link.remove();
         }
     }

@@ -1,9 +1,9 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)] // both panic: `oneloop_core::report` does not
-//! Style 2: green threads, in gevent's and eventlet's words. Code reads as if it blocked, and ten thousand
-//! of it run on one thread.
+//! Style 2: green threads, with gevent's and eventlet's names. Code reads as if it blocked; ten thousand
+//! such threads share one OS thread.
 //!
 //! A green thread is a task of the loop whose state machine is a stack. So it waits for the same
-//! futures as the other styles ([`Wait`]), and anything can wait for it ([`JoinHandle`] is a future).
+//! futures as the other styles ([`Wait`]), and any task can wait for it ([`JoinHandle`] is a future).
 //!
 //! ```
 //! use oneloop_green::{run, sleep, spawn};
@@ -21,7 +21,7 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! # What gevent and eventlet call it
+//! # Names in gevent and eventlet
 //!
 //! | gevent | eventlet | here |
 //! |---|---|---|
@@ -34,7 +34,7 @@
 //! | `sleep`, `sleep(0)`, `idle` | `sleep` | [`sleep`], [`yield_now`], [`idle`] |
 //! | `Timeout`, `with_timeout` | `Timeout`, `with_timeout` | [`timeout`], [`timeout_at`], [`Wait::wait_timeout`] |
 //! | `Event`, `AsyncResult`, `lock`, `queue` | `event.Event`, `semaphore`, `queue` | [`oneloop_sync`], with `.wait()` |
-//! | `Group`, `Pool`, `imap` | `GreenPool`, `GreenPile`, `imap` | [`Group`], [`Pool`], [`Pile`], [`Pool::imap`] |
+//! | `Group`, `Pool`, `imap` | `GreenPool`, `GreenPile`, `imap` | [`Group`], [`Pool`], [`Pile`], [`GroupMapping`] |
 //! | `local.local` | `corolocal.local` | [`green_local!`] |
 //! | `threadpool.apply` | `tpool.execute` | [`offload`] |
 //! | `socket`, `StreamServer` | `listen`, `connect`, `serve` | [`net`] |
@@ -47,34 +47,40 @@
 //!
 //! Where the two differ, gevent's order is the default, and [`eventlet`] has the other one.
 //!
-//! # What there is not
+//! # What is deliberately absent
 //!
-//! *Monkey patching.* gevent and eventlet replace the blocking calls of Python's library by their own.
-//! There is nothing to replace in Rust: `std::net::TcpStream::read` is a system call, and blocks the whole
-//! loop. Use [`net`] for sockets, [`fs`] for files, [`net::wait_readable`] for any other fd that a library can
-//! give you, and [`offload`] for what can only block: libraries that have sockets of their own. A library
-//! that is generic over [`std::io::Read`] and [`Write`](std::io::Write) works on [`net::TcpStream`] as it
-//! is. `oneloop_monitor` finds the calls that were missed.
+//! *Monkey patching.* gevent and eventlet replace the blocking calls of Python's library with their own.
+//! Rust has nothing to replace: `std::net::TcpStream::read` is a system call, and blocks the whole loop.
+//! Use [`net`] for sockets, [`fs`] for files, [`net::wait_readable`] for any other fd, and [`offload`]
+//! for libraries that can only block, such as those with their own sockets. A library that is generic
+//! over [`std::io::Read`] and [`Write`](std::io::Write) works on [`net::TcpStream`] as it is.
+//! `oneloop_monitor` finds the blocking calls that were missed.
 //!
 //! *Preemption.* A green thread that computes and does not wait keeps all others from running, as in
-//! Python: [`yield_now`] now and then.
+//! Python: call [`yield_now`] now and then.
 //!
 //! # How a thread is ended
 //!
-//! [`Thread::kill`], [`timeout`] and failed [`scope`]s end a wait by unwinding: drops run, and may
-//! themselves wait. So the program has to be built with `panic = "unwind"`, and what is interrupted is
-//! what the stack holds: use the futures' cancel safety as in async code. A wait that is ready at once
-//! is not interrupted. While a stack unwinds, nothing interrupts it again, whatever others do; `std::thread::panicking` is
-//! true for the whole OS thread while a green thread waits in its drops, so a `std::sync::Mutex` guard
-//! that another one drops at that moment poisons its mutex.
+//! [`Thread::kill`], [`timeout`] and failed [`scope`]s end a wait by unwinding: drops run, and may wait
+//! as well. So the program has to be built with `panic = "unwind"`, and an interrupted operation is as
+//! cancel safe as its future is in async code. A wait that is ready at once is not interrupted. A stack
+//! that unwinds is not interrupted again.
+//!
+//! `std::thread::panicking` is true for the whole OS thread while a green thread waits in its drops. So a
+//! `std::sync::Mutex` guard that another green thread drops meanwhile poisons its mutex.
 
+mod body;
 mod cleanup;
+mod current;
 mod deadlock;
 pub mod eventlet;
+mod finished;
 pub mod fs;
 mod group;
 mod imap;
 mod join;
+mod join_handle;
+mod links;
 mod local;
 mod name;
 pub mod net;
@@ -82,39 +88,43 @@ mod outcome;
 mod overflow;
 mod pool;
 pub mod process;
+mod record;
 mod run;
 mod scope;
 mod signal;
+mod spawn;
 mod stack;
-mod state;
 mod stdio;
 mod switch;
 mod thread;
 mod thread_end;
 mod time;
+mod token;
 mod unwind;
 mod wait;
 
 pub use deadlock::{Deadlock, RunError, catch_deadlock};
+pub use finished::Finished;
 pub use group::Group;
-pub use imap::Imap;
+pub use imap::{GroupMapping, Imap};
 pub use join::{IWait, iwait, join_all, join_all_timeout, kill_all, wait_any, wait_n};
+pub use join_handle::JoinHandle;
 pub use local::LocalKey;
 pub use oneloop_core::{Class, Elapsed, JoinError};
-pub use outcome::{Outcome, is_kill};
+pub use outcome::Outcome;
 pub use pool::{Pile, Pool, PoolFull, Spawned};
+pub use record::Thread;
 pub use run::{run, run_on};
 pub use scope::{Scope, ScopedJoinHandle, scope, try_scope};
 pub use signal::{SignalHandler, signal_handler};
+pub use spawn::{Builder, spawn, spawn_after};
 pub use stack::{STACK_BYTES, STACK_BYTES_MIN};
 pub use stdio::{Stdin, Stdout, Tty, stderr, stdin, stdout, tty};
-pub use thread::{
-    Builder, ExitLink, Finished, JoinHandle, Thread, current, spawn, spawn_after,
-    spawn_after_local, try_current,
-};
+pub use thread::{ExitLink, current, spawn_after_local, try_current};
 pub use time::{
     Timeout, idle, offload, offload_to, sleep, sleep_until, timeout, timeout_at, timeout_with,
     yield_now,
 };
+pub use token::is_kill;
 pub use unwind::{catch_unwind, resume_unwind};
 pub use wait::Wait;

@@ -1,12 +1,13 @@
-//! Values that each green thread has for itself.
+//! Green-locals: a value for each green thread.
 
 use crate::wait::current;
 use std::any::Any;
 use std::fmt;
 use std::rc::Rc;
 
-/// A name under which each green thread has its own value, made when it first asks and dropped when the
-/// thread ends: gevent's `local`, eventlet's `corolocal`. See [`green_local!`](crate::green_local).
+/// A key under which each green thread has its own value, which is made at its first use and dropped
+/// when the thread ends: gevent's `local`, eventlet's `corolocal`. See
+/// [`green_local!`](crate::green_local).
 pub struct LocalKey<T: 'static> {
     make: fn() -> T,
 }
@@ -23,12 +24,13 @@ impl<T: 'static> LocalKey<T> {
         LocalKey { make }
     }
 
-    /// Uses the value of the green thread that runs this code.
+    /// Calls `with` with the value of the green thread that runs this code.
     ///
     /// # Panics
     /// Outside of a green thread.
     #[track_caller]
     pub fn with<R>(&'static self, with: impl FnOnce(&T) -> R) -> R {
+        // A `static` never moves, so its address is a unique key.
         let key = std::ptr::from_ref(self).addr();
         let value = current().local(key, || Rc::new((self.make)()) as Rc<dyn Any>);
         let value = value.downcast_ref::<T>();
@@ -36,7 +38,7 @@ impl<T: 'static> LocalKey<T> {
     }
 }
 
-/// Declares values that each green thread has for itself, as `thread_local!` does for threads.
+/// Declares green-locals, as `thread_local!` declares thread-locals.
 ///
 /// ```
 /// use oneloop_green::{green_local, run, spawn};

@@ -1,11 +1,11 @@
-//! What a green thread is called: without a place of its own on the heap, if it is short.
+//! The name of a green thread, which needs no heap memory if it is short.
 
-/// A name, or none: as large as a `Box<str>`.
+/// A name, or none. As large as a `Box<str>`: a name of a few bytes would cost 32 on the heap.
 #[derive(Default)]
 pub(crate) enum Name {
     #[default]
     None,
-    /// So many bytes of these.
+    /// The length in bytes, and the bytes.
     Short(u8, [u8; SHORT_BYTES]),
     Long(Box<Box<str>>),
 }
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_any_length_stay_what_they_are() {
+    fn names_of_any_length_are_kept() {
         assert_eq!(Name::new(None).get(), None);
         for name in [
             "",
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_takes_no_more_than_a_box_of_it() {
+    fn a_name_is_as_small_as_a_boxed_one() {
         assert_eq!(size_of::<Name>(), size_of::<Option<Box<str>>>());
     }
 }

@@ -1,8 +1,10 @@
-//! Groups that let so many green threads be at once.
+//! Pools: groups with a limit on the green threads that run at once.
 
 use crate::group::Group;
-use crate::imap::{Call, Imap, Order, value_of};
-use crate::thread::{Builder, JoinHandle, current};
+use crate::imap::{GroupMapping, value_of};
+use crate::join_handle::JoinHandle;
+use crate::spawn::Builder;
+use crate::thread::current;
 use crate::wait::wait_at;
 use oneloop_core::{Elapsed, Handle, JoinError};
 use oneloop_sync::Semaphore;
@@ -13,7 +15,7 @@ use std::io;
 use std::panic::Location;
 use std::time::Duration;
 
-/// There is no place in the pool: see [`Pool::try_spawn`].
+/// The pool has no permit for another green thread: see [`Pool::try_spawn`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolFull;
 
@@ -24,17 +26,18 @@ impl fmt::Display for PoolFull {
 }
 impl std::error::Error for PoolFull {}
 
-/// A group that lets so many green threads be at once: `Pool` of gevent, `GreenPool` of eventlet. Who
-/// spawns into a full one waits for a place. Clones name the same pool.
+/// A group with a limit on the green threads that run at once: `Pool` of gevent, `GreenPool` of
+/// eventlet. Each member holds a permit; a thread that spawns into a full pool waits for one. Clones
+/// are the same pool. [`GroupMapping`] has `map`, `imap` and `imap_unordered`.
 ///
-/// Places that come free are for whoever takes them first, as in gevent; with [`Pool::fair`], they go to
-/// those who wait, first come first served, as in eventlet.
+/// A released permit goes to the thread that asks first, as in gevent, which may come later than one
+/// that waits; with [`Pool::fair`] it goes to the waiter in front, as in eventlet.
 ///
-/// A member of a full pool that spawns into it waits for itself, if the others do the same: gevent's
-/// nested deadlock. [`Pool::spawn_or_inline`] is eventlet's way out.
+/// If all members of a full pool spawn into it, they wait for each other: gevent's nested deadlock.
+/// [`Pool::spawn_or_inline`] avoids it as eventlet does.
 ///
 /// ```
-/// use oneloop_green::{run, sleep, Pool};
+/// use oneloop_green::{run, sleep, GroupMapping, Pool};
 /// use std::time::Duration;
 /// let lengths = run(|| {
 ///     let pool = Pool::new(2);
@@ -51,7 +54,8 @@ impl std::error::Error for PoolFull {}
 #[derive(Clone)]
 pub struct Pool {
     group: Group,
-    places: Semaphore,
+    permits: Semaphore,
+    /// The number of permits.
     size: usize,
 }
 
@@ -62,16 +66,16 @@ impl fmt::Debug for Pool {
 }
 
 impl Pool {
-    /// A pool of that size.
+    /// A pool with `size` permits.
     ///
     /// # Panics
-    /// For a size of zero, into which nothing could ever be spawned.
+    /// For a size of zero: every spawn would wait forever.
     #[track_caller]
     pub fn new(size: usize) -> Self {
         Pool::with(size, Semaphore::barging)
     }
 
-    /// A pool of that size, as eventlet's: who waits for a place has it before who comes.
+    /// A pool with `size` permits, as eventlet's: waiters come before later callers.
     ///
     /// # Panics
     /// As [`Pool::new`].
@@ -81,16 +85,16 @@ impl Pool {
     }
 
     #[track_caller]
-    fn with(size: usize, places: impl FnOnce(usize) -> Semaphore) -> Self {
-        assert!(size > 0, "a pool needs a place");
+    fn with(size: usize, permits: impl FnOnce(usize) -> Semaphore) -> Self {
+        assert!(size > 0, "a pool needs at least one permit");
         Pool {
             group: Group::new(),
-            places: places(size),
+            permits: permits(size),
             size,
         }
     }
 
-    /// Starts a green thread once there is a place.
+    /// Starts a green thread once there is a permit.
     ///
     /// # Panics
     /// Outside of a green thread, and as [`spawn`](crate::spawn).
@@ -100,7 +104,7 @@ impl Pool {
         spawned.unwrap_or_else(no_memory)
     }
 
-    /// Starts a green thread if there is a place now.
+    /// Starts a green thread if there is a permit now.
     ///
     /// # Errors
     /// [`PoolFull`]; the function is dropped.
@@ -112,11 +116,11 @@ impl Pool {
         &self,
         function: impl FnOnce() -> T + 'static,
     ) -> Result<JoinHandle<T>, PoolFull> {
-        self.places.try_acquire().ok_or(PoolFull)?.forget();
+        self.permits.try_acquire().ok_or(PoolFull)?.forget();
         Ok(self.start(function, Location::caller()))
     }
 
-    /// Starts a green thread once there is a place, but waits no longer than that for it.
+    /// Starts a green thread once there is a permit, for which it waits `duration` at most.
     ///
     /// # Errors
     /// [`PoolFull`]; the function is dropped.
@@ -130,16 +134,16 @@ impl Pool {
         function: impl FnOnce() -> T + 'static,
     ) -> Result<JoinHandle<T>, PoolFull> {
         let at = Location::caller();
-        let place = Handle::current().timeout(duration, self.places.acquire());
-        wait_at(place, at).map_err(|Elapsed| PoolFull)?.forget();
+        let permit = Handle::current().timeout(duration, self.permits.acquire());
+        wait_at(permit, at).map_err(|Elapsed| PoolFull)?.forget();
         Ok(self.start(function, at))
     }
 
-    /// As [`Pool::spawn`]; but if the pool is full and a member calls this, the function runs at once,
-    /// in its caller: `GreenPool.spawn` of eventlet, which so has no nested deadlock.
+    /// As [`Pool::spawn`], but if the pool is full and a member calls this, the function runs at once in
+    /// the caller: `GreenPool.spawn` of eventlet, which avoids the nested deadlock this way.
     ///
     /// # Panics
-    /// As [`Pool::spawn`], and, where it runs in its caller, when the function does.
+    /// As [`Pool::spawn`], and when a function that runs in the caller does.
     #[track_caller]
     pub fn spawn_or_inline<T: 'static>(
         &self,
@@ -159,8 +163,8 @@ impl Pool {
         self.try_start(function, at).unwrap_or_else(no_memory)
     }
 
-    /// Starts a green thread in a place that was taken for it, and that comes free if there is no memory
-    /// for a stack.
+    /// Starts a green thread with a permit that the caller has acquired for it. Without memory for a
+    /// stack, the permit is released.
     fn try_start<T: 'static>(
         &self,
         function: impl FnOnce() -> T + 'static,
@@ -168,52 +172,52 @@ impl Pool {
     ) -> io::Result<JoinHandle<T>> {
         let spawned = Builder::new()
             .spawn_at(function, at)
-            .inspect_err(|_| self.places.release())?;
-        let places = self.places.clone();
-        self.group.add_then(&spawned, move || places.release());
+            .inspect_err(|_| self.permits.release())?;
+        let permits = self.permits.clone();
+        self.group.add_then(&spawned, move || permits.release());
         Ok(spawned)
     }
 
-    /// As [`Pool::spawn`], where a lack of memory is an error.
+    /// As [`Pool::spawn`], but a lack of memory is an error.
     pub(crate) fn spawn_at<T: 'static>(
         &self,
         function: impl FnOnce() -> T + 'static,
         at: &'static Location<'static>,
     ) -> io::Result<JoinHandle<T>> {
-        wait_at(self.places.acquire(), at).forget();
+        wait_at(self.permits.acquire(), at).forget();
         self.try_start(function, at)
     }
 
-    /// Waits until a place is free, and leaves it free: `wait_available` of gevent.
+    /// Waits until there is a permit, and does not keep it: `wait_available` of gevent.
     ///
     /// # Panics
     /// Outside of a green thread.
     #[track_caller]
-    pub fn wait_for_place(&self) {
-        drop(wait_at(self.places.acquire(), Location::caller()));
+    pub fn wait_for_permit(&self) {
+        drop(wait_at(self.permits.acquire(), Location::caller()));
     }
 
-    /// How many members have not ended.
+    /// The number of members, which have not ended.
     pub fn running(&self) -> usize {
         self.group.len()
     }
 
-    /// How many places there are.
+    /// The number of permits that are free.
     pub fn free(&self) -> usize {
-        self.places.available()
+        self.permits.available()
     }
 
-    /// How many wait for a place.
+    /// The number of waiters for a permit.
     pub fn waiting(&self) -> usize {
-        self.places.waiting()
+        self.permits.waiting()
     }
 
-    /// How many members there can be at once.
+    /// The number of members that the pool can have at once.
     pub fn size(&self) -> usize {
         self.size
     }
 
-    /// The members as a group: to join them, kill them, look at them.
+    /// The members as a group, to join, kill or list them.
     pub fn group(&self) -> &Group {
         &self.group
     }
@@ -221,7 +225,8 @@ impl Pool {
     /// Waits until all members have ended: see [`Group::join`]. `GreenPool.waitall` of eventlet.
     ///
     /// # Panics
-    /// Outside of a green thread, and in a member of the pool, which would wait for itself.
+    /// Outside of a green thread, and in a member of the pool, which would wait for itself (eventlet
+    /// asserts the same).
     #[track_caller]
     pub fn join(&self) {
         let is_member = self.group.contains(&current());
@@ -240,73 +245,12 @@ impl Pool {
     pub fn kill(&self) {
         self.group.kill();
     }
+}
 
-    /// Calls the function with each item, so many at once, and gives the results in the order of the
-    /// items.
-    ///
-    /// # Panics
-    /// As [`Group::map`].
+impl GroupMapping for Pool {
     #[track_caller]
-    pub fn map<A: 'static, T: 'static>(
-        &self,
-        items: impl IntoIterator<Item = A>,
-        function: impl Fn(A) -> T + 'static,
-    ) -> Vec<T> {
-        let items: Vec<A> = items.into_iter().collect();
-        self.imap(items, function).collect()
-    }
-
-    /// Calls the function with each item, so many at once, and gives the results one by one in the order
-    /// of the items. Items are asked for as places come free, whether or not the results are taken:
-    /// [`eventlet::imap`](crate::eventlet::imap) waits for that, too. A call that panicked panics here,
-    /// and the ones behind it go on.
-    #[track_caller]
-    pub fn imap<A: 'static, T: 'static, I>(
-        &self,
-        items: I,
-        function: impl Fn(A) -> T + 'static,
-    ) -> Imap<T>
-    where
-        I: IntoIterator<Item = A>,
-        I::IntoIter: 'static,
-    {
-        self.start_imap(
-            items.into_iter(),
-            function,
-            Order::OfItems,
-            Location::caller(),
-        )
-    }
-
-    /// Like [`Pool::imap`], in the order in which the calls end.
-    #[track_caller]
-    pub fn imap_unordered<A: 'static, T: 'static, I>(
-        &self,
-        items: I,
-        function: impl Fn(A) -> T + 'static,
-    ) -> Imap<T>
-    where
-        I: IntoIterator<Item = A>,
-        I::IntoIter: 'static,
-    {
-        self.start_imap(
-            items.into_iter(),
-            function,
-            Order::OfEnds,
-            Location::caller(),
-        )
-    }
-
-    pub(crate) fn start_imap<A: 'static, T: 'static>(
-        &self,
-        items: impl Iterator<Item = A> + 'static,
-        function: impl Fn(A) -> T + 'static,
-        order: Order,
-        at: &'static Location<'static>,
-    ) -> Imap<T> {
-        let pool = self.clone();
-        let start = move |call: Call<T>| pool.spawn(call);
-        Imap::start(items, function, start, order, at)
+    fn spawn<T: 'static>(&self, function: impl FnOnce() -> T + 'static) -> JoinHandle<T> {
+        Pool::spawn(self, function)
     }
 }
 
@@ -315,12 +259,12 @@ fn no_memory<T>(error: io::Error) -> T {
     panic!("no memory for another green stack: {error}")
 }
 
-/// What became of [`Pool::spawn_or_inline`].
+/// What [`Pool::spawn_or_inline`] did.
 #[derive(Debug)]
 pub enum Spawned<T> {
-    /// It is a green thread.
+    /// It started a green thread.
     Thread(JoinHandle<T>),
-    /// It ran in its caller, and returned this.
+    /// It called the function in the caller, and this is the result.
     Inline(T),
 }
 
@@ -341,8 +285,7 @@ impl<T: 'static> Spawned<T> {
     }
 }
 
-/// Results in the order of spawning, from as many green threads at once as the pool allows: eventlet's
-/// `GreenPile`.
+/// Results of green threads in the order in which they were spawned: eventlet's `GreenPile`.
 ///
 /// ```
 /// use oneloop_green::{run, Pile, Pool};
@@ -363,7 +306,7 @@ pub struct Pile<T> {
 }
 
 impl<T: 'static> Pile<T> {
-    /// A pile on a pool, which others may use, too.
+    /// A pile whose green threads run in the pool, which other code may use as well.
     pub fn new(pool: &Pool) -> Self {
         Pile {
             pool: pool.clone(),
@@ -371,7 +314,7 @@ impl<T: 'static> Pile<T> {
         }
     }
 
-    /// Starts a green thread once the pool has a place: see [`Pool::spawn`].
+    /// Starts a green thread once the pool has a permit: see [`Pool::spawn`].
     ///
     /// # Panics
     /// As [`Pool::spawn`].
@@ -385,7 +328,7 @@ impl<T: 'static> Pile<T> {
 impl<T: 'static> Iterator for Pile<T> {
     type Item = T;
 
-    /// Waits for the result of the thread that was spawned first.
+    /// Waits for the result of the thread that was spawned first among those not yet read.
     ///
     /// # Panics
     /// Outside of a green thread, and when that thread did.

@@ -1,18 +1,17 @@
 //! The main green thread, and the loop around it.
 
 use crate::deadlock::{Deadlock, RunError};
-use crate::thread::Builder;
+use crate::spawn::Builder;
 use oneloop_core::{EventLoop, JoinError, OneEntry};
 use std::panic::{Location, resume_unwind};
 
-/// Makes a loop and runs the function on it as the main green thread. When that has ended, the others
-/// are killed where they are, as when a gevent program ends.
+/// Makes a loop, and runs the function on it as the main green thread. When that has ended, the other
+/// green threads are killed, as when a gevent program ends.
 ///
-/// If everything waits and nothing can wake, the main thread's wait fails with a [`Deadlock`]: so it
-/// unwinds, unless it is caught ([`catch_deadlock`](crate::catch_deadlock)). If that is the wait of a
-/// cleanup, which nothing interrupts, the main thread is left where it is. Another thread of the
-/// process that is to wake something has to hold a [`Remote`](oneloop_core::Remote) or keep the loop
-/// alive otherwise.
+/// If every task waits and nothing can wake one, the main thread's wait fails with a [`Deadlock`]: it
+/// unwinds, unless that is caught ([`catch_deadlock`](crate::catch_deadlock)). If a drop waits there,
+/// which nothing interrupts, the main thread's stack is left behind. An OS thread that will wake a task
+/// has to hold a [`Remote`](oneloop_core::Remote), or to keep the loop alive in another way.
 ///
 /// ```
 /// use oneloop_green::{run, sleep, spawn};
@@ -29,18 +28,18 @@ use std::panic::{Location, resume_unwind};
 /// ```
 ///
 /// # Errors
-/// [`RunError::Deadlock`]; [`RunError::Io`] when no loop can be made, for want of fds or memory.
+/// [`RunError::Deadlock`]; [`RunError::Io`] when no loop can be made, for lack of fds or memory.
 ///
 /// # Panics
 /// When the function does.
 #[track_caller]
 pub fn run<T: 'static>(function: impl FnOnce() -> T + 'static) -> Result<T, RunError> {
-    let _one = OneEntry::new(); // nothing else can call into a loop that is on this stack
+    let _one = OneEntry::new(); // no other call can get at a loop on this stack: see `thread_end`
     run_at(&mut EventLoop::new()?, function, Location::caller())
 }
 
-/// Like [`run`], on a loop that is there already: one on virtual time, for tests. The other green
-/// threads stay where they are, for its next run.
+/// Runs the function as [`run`] does, on a loop that exists already, such as one on virtual time in a
+/// test. The other green threads continue in the loop's next run.
 ///
 /// # Errors
 /// As [`run`].
@@ -70,10 +69,11 @@ fn run_at<T: 'static>(
         event_loop.run()?;
         if !main.is_finished() && !event_loop.is_alive() {
             let tasks = event_loop.enter(|| handle.dump_tasks());
-            if main.state().is_interrupted() {
-                return Err(RunError::Deadlock(Deadlock { tasks })); // it waits in a cleanup
+            if main.record().is_interrupted() {
+                // It was interrupted in an earlier round, and still waits: in a drop.
+                return Err(RunError::Deadlock(Deadlock { tasks }));
             }
-            event_loop.enter(|| main.state().tell_deadlock(Deadlock { tasks }));
+            event_loop.enter(|| main.record().interrupt(Box::new(Deadlock { tasks })));
         }
     }
     match main.take_result() {

@@ -1,10 +1,25 @@
-//! Structured concurrency: green threads that end before the function that spawned them does, so that
+//! Structured concurrency: green threads that end before the function that spawned them returns, so that
 //! they may borrow from it.
+//!
+//! ```text
+//!   try_scope ──▶ function ──▶ wait for the children ──▶ all gone ──▶ its result
+//!      │             │ panics, errs, is interrupted          ▲
+//!      │             ▼                                       │
+//!      │   Ends::drop: kill the children, wait shielded ─────┤
+//!      │             ▲                                       │
+//!      │   a child fails: it stores the failure, kills the others, interrupts the parent
+//!      │
+//!      └── the loop is dropped: Ends::drop cancels each child on the spot
+//!             └── a child is below on this call stack, or left behind: so is this stack, forever
+//! ```
 
-use crate::outcome::{Place, is_ending};
-use crate::state::{Closed, ScopeFailed, State, Until};
-use crate::switch;
-use crate::thread::{Builder, Thread};
+use crate::current::is_on_its_loop;
+use crate::finished::Until;
+use crate::outcome::ResultSlot;
+use crate::record::interrupt::LoopClosed;
+use crate::record::{Thread, ThreadRecord};
+use crate::spawn::Builder;
+use crate::token::{ScopeFailed, is_ending};
 use crate::unwind::resume_unwind;
 use crate::wait::{current, wait_at, wait_or_closed};
 use oneloop_core::{Handle, JoinError, Unhandled, drop_guarded};
@@ -18,12 +33,12 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::Rc;
 
 /// Calls a function that spawns green threads, and returns once all of them have ended. They may borrow
-/// what is there when this is called, as those of [`std::thread::scope`].
+/// whatever exists when this is called, as those of [`std::thread::scope`].
 ///
-/// The first failure cancels the rest: when one of them panics, the others are killed, what the
-/// function itself waits for unwinds, and the panic goes on here. When the function panics, or the
-/// thread that called this is killed, they are killed as well; what they need for their cleanup is
-/// waited for, and nothing interrupts that.
+/// The first failure cancels the rest: when one of the threads panics, the others are killed, the
+/// function's current wait unwinds, and this panics with the same payload. The threads are also killed
+/// when the function panics, or the thread that called this is killed. This waits for their cleanup,
+/// and nothing interrupts that.
 ///
 /// ```
 /// use oneloop_green::{run, scope, yield_now};
@@ -55,8 +70,8 @@ pub fn scope<'env, T>(function: impl for<'scope> FnOnce(&'scope Scope<'scope, 'e
     }
 }
 
-/// Like [`scope`], where the function and its threads ([`Scope::spawn_try`]) can fail with an error,
-/// too: the first one cancels the rest and is the result.
+/// As [`scope`], for a function and threads ([`Scope::spawn_try`]) that can also fail with an error: the
+/// first error cancels the rest, and is the result.
 ///
 /// ```
 /// use oneloop_green::{run, sleep, try_scope};
@@ -83,7 +98,7 @@ pub fn try_scope<'env, T, E: 'env>(
 ) -> Result<T, E> {
     let at = Location::caller();
     assert!(
-        switch::is_on_its_loop(),
+        is_on_its_loop(),
         "a scope waits for its threads, so its loop has to run it"
     );
     let scope = Scope {
@@ -97,7 +112,7 @@ pub fn try_scope<'env, T, E: 'env>(
     let Some(failure) = scope.failure.take() else {
         return result.unwrap_or_else(|payload| resume_unwind(payload));
     };
-    drop_guarded(result); // before the failure unwinds: a second panic would abort
+    drop_guarded(result); // before the failure unwinds: a second unwinding would abort
     match failure {
         Failure::Panic(payload) => resume_unwind(payload),
         Failure::Error(error) => Err(error),
@@ -106,18 +121,21 @@ pub fn try_scope<'env, T, E: 'env>(
 
 /// Spawns green threads that end before [`scope`] returns.
 ///
-/// That `E` outlives `'env` is said for the compiler's sake: of two lifetimes that outlive `'scope` and
-/// are not known to outlive each other, it would want what a closure borrows to be `'static`.
+/// `E: 'env` is for the compiler: if `E` and `'env` both outlived `'scope` without an order between
+/// them, it would require the values that a closure borrows to be `'static`.
 pub struct Scope<'scope, 'env: 'scope, E: 'env = Infallible> {
-    parent: Rc<State>,
+    parent: Rc<ThreadRecord>,
+    /// The threads whose stacks may still borrow.
     children: RefCell<Vec<Thread>>,
+    /// The first one.
     failure: RefCell<Option<Failure<E>>>,
-    /// As in the standard library: invariant, so that neither can be made shorter.
+    /// Invariant, as in the standard library: a shorter lifetime would let a thread borrow from the
+    /// scope's own function.
     scope: PhantomData<&'scope mut &'scope ()>,
     env: PhantomData<&'env mut &'env ()>,
 }
 
-/// What cancelled a scope.
+/// What canceled a scope.
 enum Failure<E> {
     Panic(Box<dyn Any + Send>),
     Error(E),
@@ -151,38 +169,38 @@ impl<'scope, 'env, E: 'env> Scope<'scope, 'env, E> {
         &'scope self,
         function: impl FnOnce() -> Result<T, E> + 'scope,
     ) -> ScopedJoinHandle<'scope, T> {
-        let place = Rc::new(Place::default());
-        let into = Rc::clone(&place);
+        let slot = Rc::new(ResultSlot::default());
+        let into = Rc::clone(&slot);
         let child = move || match catch_unwind(AssertUnwindSafe(function)) {
-            Ok(Ok(value)) => into.leave(Ok(value)),
+            Ok(Ok(value)) => into.store(Ok(value)),
             Ok(Err(error)) => self.fail(Failure::Error(error)),
             Err(payload) if is_ending(&*payload) => resume_unwind(payload),
             Err(payload) => self.fail(Failure::Panic(payload)),
         };
         let child: Box<dyn FnOnce() + 'scope> = Box::new(child);
-        // SAFETY: only the lifetime changes. What the function borrows is valid until `try_scope`
-        // returns, or unwinds, which `Ends` does not allow before this thread's stack is empty: then its
-        // function has run or been dropped. One that is left for good never is, so the caller's stack
-        // is left then, too.
+        // SAFETY: only the lifetime changes. What the function borrows is valid until `try_scope` returns
+        // or unwinds, which `Ends` delays until this thread's stack is empty: then its function has run
+        // or been dropped. If the stack is left behind it never is empty, and the caller's stack is left
+        // behind as well.
         let child: Box<dyn FnOnce() + 'static> = unsafe { transmute(child) };
         let spawned = Builder::new().borrows().start_at(child, Location::caller());
         let thread = spawned.thread().clone();
-        // Before any other code can run, which may spawn here, too, and panic.
+        // At once: `Ends` must know of it before any other code can run, and panic.
         self.children.borrow_mut().push(thread.clone());
         drop(spawned);
         let gone = self.take_gone();
-        drop(gone);
+        drop(gone); // after the borrow of `children`
         if self.failure.borrow().is_some() {
-            thread.kill_soon(); // too late
+            thread.kill_soon(); // the scope has failed before
         }
         ScopedJoinHandle {
             thread,
-            place,
+            slot,
             scope: PhantomData,
         }
     }
 
-    /// Kills the threads of the scope; its function goes on.
+    /// Kills the threads of the scope; its function continues.
     pub fn cancel(&self) {
         let children = self.children.borrow().clone();
         for child in children {
@@ -190,7 +208,7 @@ impl<'scope, 'env, E: 'env> Scope<'scope, 'env, E> {
         }
     }
 
-    /// The first failure cancels the rest; a later panic is reported.
+    /// Cancels the rest if this is the first failure; a later panic is only reported.
     fn fail(&self, failure: Failure<E>) {
         let first = self.failure.borrow().is_none();
         if first {
@@ -208,7 +226,7 @@ impl<'scope, 'env, E: 'env> Scope<'scope, 'env, E> {
         std::ptr::from_ref(self).addr()
     }
 
-    /// Calls the function and waits for the threads; when it is interrupted, it ends them first.
+    /// Calls the function, and waits for the threads. If that unwinds, `Ends` kills them first.
     fn run<T>(
         &self,
         at: &'static Location<'static>,
@@ -226,6 +244,7 @@ impl<'scope, 'env, E: 'env> Scope<'scope, 'env, E> {
             result
         }));
         drop(ends);
+        // A child may have failed while its siblings were waited for, shielded.
         self.parent.forget_interrupts(|payload| {
             let failed = payload.downcast_ref::<ScopeFailed>();
             failed.is_some_and(|failed| failed.0 == self.id())
@@ -240,12 +259,12 @@ impl<'scope, 'env, E: 'env> Scope<'scope, 'env, E> {
     }
 
     fn take_gone(&self) -> Vec<Thread> {
-        let is_gone = |child: &mut Thread| child.state().is_gone();
+        let is_gone = |child: &mut Thread| child.record().is_gone();
         self.children.borrow_mut().extract_if(.., is_gone).collect()
     }
 }
 
-/// Sees to it that the threads of a scope end before it does, whatever happens.
+/// Ends the threads of a scope before it ends itself, in every case.
 struct Ends<'a, 'scope, 'env, E: 'env> {
     scope: &'a Scope<'scope, 'env, E>,
     at: &'static Location<'static>,
@@ -253,7 +272,7 @@ struct Ends<'a, 'scope, 'env, E: 'env> {
 
 impl<'env, E: 'env> Drop for Ends<'_, '_, 'env, E> {
     fn drop(&mut self) {
-        // Nothing in there panics; if it did, this would return with threads that still borrow.
+        // Nothing in `end_all` panics; if it did, threads that still borrow would outlive the scope.
         if catch_unwind(AssertUnwindSafe(|| self.end_all())).is_err() {
             std::process::abort();
         }
@@ -269,12 +288,12 @@ impl<'env, E: 'env> Ends<'_, '_, 'env, E> {
         let shielded = parent.shield();
         self.scope.cancel();
         while let Some(child) = self.scope.next_child() {
-            if let Err(Closed) = wait_or_closed(child.until(Until::Gone), self.at) {
-                // The loop is being dropped: the thread ends here and now, or never runs again.
-                child.state().handle.cancel_task(child.id());
-                while !child.state().is_gone() {
-                    // It is below us, or its stack was left behind with what it lent to others: this
-                    // stack is left for good, too.
+            if let Err(LoopClosed) = wait_or_closed(child.until(Until::Gone), self.at) {
+                // The loop is being dropped: the child ends within this call, or never runs again.
+                child.record().handle.cancel_task(child.id());
+                while !child.record().is_gone() {
+                    // It is below on this call stack, or its stack was left behind. It may still borrow,
+                    // so this stack never continues, and is left behind as well.
                     parent.switch.suspend();
                 }
             }
@@ -286,7 +305,7 @@ impl<'env, E: 'env> Ends<'_, '_, 'env, E> {
 /// Waits for the result of a green thread in a scope.
 pub struct ScopedJoinHandle<'scope, T> {
     thread: Thread,
-    place: Rc<Place<T>>,
+    slot: Rc<ResultSlot<T>>,
     scope: PhantomData<&'scope ()>,
 }
 
@@ -302,16 +321,17 @@ impl<T> ScopedJoinHandle<'_, T> {
         &self.thread
     }
 
-    /// Waits for its end, and gives its result. If it fails, so does its scope, and this unwinds.
+    /// Waits until the thread has ended, and returns its result. If it fails, so does its scope, and this
+    /// unwinds.
     ///
     /// # Errors
-    /// [`JoinError::Killed`], if somebody killed it.
+    /// [`JoinError::Killed`] if it was killed.
     ///
     /// # Panics
     /// Outside of a green thread.
     #[track_caller]
     pub fn join(self) -> Result<T, JoinError> {
         let _ = wait_or_closed(self.thread.finished(), Location::caller());
-        self.place.take().unwrap_or(Err(JoinError::Killed))
+        self.slot.take().unwrap_or(Err(JoinError::Killed))
     }
 }

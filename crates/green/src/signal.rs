@@ -1,19 +1,19 @@
-//! Signals, in gevent's words.
+//! Signals: gevent's `signal_handler`.
 
-use crate::thread::spawn;
+use crate::spawn::spawn;
 use oneloop_core::{Handle, JoinHandle, Signals};
 use std::io;
 use std::rc::Rc;
 
-/// Calls a function for each signal, until it is dropped: see [`signal_handler`].
+/// Calls a function for each signal until it is dropped: see [`signal_handler`].
 #[derive(Debug)]
-#[must_use = "dropped, the function is called no more"]
+#[must_use = "the handler is removed when this is dropped"]
 pub struct SignalHandler {
-    hears: JoinHandle<()>,
+    receiver: JoinHandle<()>,
 }
 
 impl SignalHandler {
-    /// Calls the function no more. What it has begun goes on.
+    /// Removes the handler. Green threads that it has started continue.
     pub fn cancel(self) {
         drop(self);
     }
@@ -21,13 +21,13 @@ impl SignalHandler {
 
 impl Drop for SignalHandler {
     fn drop(&mut self) {
-        self.hears.cancel();
+        self.receiver.cancel();
     }
 }
 
-/// Calls a function in a green thread of its own whenever that signal
-/// ([`number`](oneloop_core::signal::number)) comes: gevent's `signal_handler`. Listening keeps no loop
-/// alive. To wait for a signal instead: `Signals::new(..)?.recv().wait()`.
+/// Calls a function on a new green thread whenever the process receives that signal
+/// ([`number`](oneloop_core::signal::number)): gevent's `signal_handler`. Listening does not keep the
+/// loop alive. To wait for a signal instead: `Signals::new(..)?.recv().wait()`.
 ///
 /// # Errors
 /// As [`Signals::new`].
@@ -38,11 +38,11 @@ pub fn signal_handler(number: i32, function: impl Fn() + 'static) -> io::Result<
     let handle = Handle::current();
     let signals = Signals::new(&handle, &[number])?;
     let function = Rc::new(function);
-    let hears = handle.spawn(async move {
+    let receiver = handle.spawn(async move {
         while signals.recv().await.is_ok() {
             let function = Rc::clone(&function);
             drop(spawn(move || function()));
         }
     });
-    Ok(SignalHandler { hears })
+    Ok(SignalHandler { receiver })
 }

@@ -1,13 +1,14 @@
-//! Whether this thread's thread-locals are being destroyed, so that its suspended stacks must rest.
+//! Whether this thread is destroying its thread-locals, so that its suspended stacks must not run.
 //!
 //! A stack that waits inside of `DATA.with(|data| …)` holds a reference to a thread-local. Once the
-//! thread has begun to destroy those, `data` may be gone: to go on, or to unwind, would be a use after
-//! free. Nothing says which thread-locals a stack refers to, nor in which order they go, so all stacks
-//! of the thread stay where they are from then on.
+//! thread has begun to destroy its thread-locals, `data` may be gone: to resume the stack, even to
+//! unwind it, would be a use after free. It is unknown which thread-locals a stack refers to, and in
+//! which order they are destroyed, so from then on no stack of the thread runs.
 //!
-//! Nor does anything say that it has begun: the first destructor to run may be anybody's. But it runs
-//! below the one function that calls them all, which is the same in each thread and when the process
-//! exits. A thread of our own that ends shows which one that is.
+//! The C library does not report that it has begun, and the first destructor may be any library's. But
+//! all destructors run below one function, which is the same in each thread and when the process exits
+//! (`__call_tls_dtors` in glibc). To learn its address, this module ends a thread and looks at the call
+//! stack in one of its destructors.
 
 use backtrace::Frame;
 use oneloop_core::{Handle, report};
@@ -19,16 +20,17 @@ const LEFT_BEHIND: &str = "oneloop: green threads are left behind, as their loop
     while the thread-locals of its thread were being destroyed, which they may refer to: keep the loop on \
     a stack, as green::run does";
 
-/// More than the C library's function that calls the destructors has.
+/// More bytes than the code of the function that calls the destructors has.
 const FUNCTION_BYTES_MAX: usize = 64 * 1024;
 
 thread_local! {
-    /// Set when [`SENTINEL`] is destroyed: some destructors run even later, below other functions.
+    /// Set when [`SENTINEL`] is destroyed: some destructors run even later, below other functions
+    /// (pthread_key_create(3)).
     static IS_OVER: Cell<bool> = const { Cell::new(false) };
     static SENTINEL: Sentinel = const { Sentinel };
-    /// What was found out in which call into a loop.
+    /// The last answer, and the call into a loop that it holds for.
     static KNOWN: Cell<(u64, bool)> = const { Cell::new((0, false)) };
-    static IS_TOLD: Cell<bool> = const { Cell::new(false) };
+    static IS_REPORTED: Cell<bool> = const { Cell::new(false) };
 }
 
 struct Sentinel;
@@ -39,7 +41,7 @@ impl Drop for Sentinel {
     }
 }
 
-/// Sees to it that the end of this thread is noticed in whatever comes after its thread-locals.
+/// Registers the sentinel of this thread: for destructors that run after the thread-locals.
 pub(crate) fn watch_this_thread() {
     let _ = SENTINEL.try_with(|_| ());
 }
@@ -55,20 +57,20 @@ pub(crate) fn has_begun() -> bool {
     if entry != 0 && known_of == entry {
         return known;
     }
-    // Where no thread can be had to find the function, the stacks rest: that is always sound.
+    // If no thread can be started to find the function, no stack runs: that leaks, but it is sound.
     let has_begun = runner().is_none_or(is_below);
     KNOWN.set((entry, has_begun));
     has_begun
 }
 
-/// Says once that stacks of this thread are left behind.
-pub(crate) fn tell() {
-    if !IS_TOLD.replace(true) {
+/// Reports, once for each thread, that its stacks are left behind.
+pub(crate) fn report_left_behind() {
+    if !IS_REPORTED.replace(true) {
         report(LEFT_BEHIND);
     }
 }
 
-/// The functions that are on the stack, innermost first.
+/// The functions on the call stack, innermost first.
 fn callers() -> Vec<usize> {
     let mut callers = Vec::new();
     walk(|frame| {
@@ -78,11 +80,11 @@ fn callers() -> Vec<usize> {
     callers
 }
 
-/// True if that function is on the stack.
+/// True if that function is on the call stack.
 fn is_below(function: usize) -> bool {
     let mut is_below = false;
     walk(|frame| {
-        // To find the function of a frame takes as long as to find the frame: only where it may be.
+        // Finding a frame's function takes as long as finding the frame: only where it may be this one.
         let offset = frame.ip().addr().wrapping_sub(function);
         is_below = offset < FUNCTION_BYTES_MAX && frame.symbol_address().addr() == function;
         !is_below
@@ -90,10 +92,10 @@ fn is_below(function: usize) -> bool {
     is_below
 }
 
-/// Looks at the frames of the stack, innermost first, until told to stop by false.
+/// Calls `look` with each frame of the call stack, innermost first, until it returns false.
 fn walk(look: impl FnMut(&Frame) -> bool) {
-    // SAFETY: the unwinder on Linux is made for many threads at a time; the lock of `backtrace::trace`
-    // is for other systems, and a forked child could find it taken for good.
+    // SAFETY: the unwinder on Linux is thread-safe. The lock of `backtrace::trace` is for other systems,
+    // and a forked child would wait forever for one that another thread held at the fork.
     unsafe { backtrace::trace_unsynchronized(look) };
 }
 
@@ -103,17 +105,17 @@ fn runner() -> Option<usize> {
     *RUNNER.get_or_init(find_runner)
 }
 
-/// Ends a thread, and compares what is on its stack before and in a destructor. Of what is there only
-/// then, the outermost one is what the C library calls at the end of every thread.
+/// Ends a thread, and compares its call stack in a destructor with that before. Of the functions that
+/// are only in the former, the outermost one is the one that the C library calls at every thread's end.
 fn find_runner() -> Option<usize> {
-    let (tell, hear) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let live = move || {
-        AT_END.set(Some(AtEnd(tell)));
+        AT_END.set(Some(AtEnd(sender)));
         callers()
     };
     let thread = thread::Builder::new().name("thread-end".into());
     let in_life = thread.spawn(live).ok()?.join().ok()?;
-    let at_end = hear.recv().ok()?;
+    let at_end = receiver.recv().ok()?;
     at_end
         .into_iter()
         .rfind(|function| !in_life.contains(function))
@@ -123,7 +125,7 @@ thread_local! {
     static AT_END: Cell<Option<AtEnd>> = const { Cell::new(None) };
 }
 
-/// Tells what is on the stack when it is dropped.
+/// Sends the functions on the call stack when it is dropped.
 struct AtEnd(mpsc::Sender<Vec<usize>>);
 
 impl Drop for AtEnd {
@@ -145,16 +147,16 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_thread_is_told_from_its_life() {
+    fn a_destructor_of_a_thread_local_sees_that_its_thread_ends() {
         thread_local! {
             static ASKS: Cell<Option<Asks>> = const { Cell::new(None) };
         }
-        let (tell, hear) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
         let thread = thread::spawn(move || {
-            drop(Asks(tell.clone()));
-            ASKS.set(Some(Asks(tell)));
+            drop(Asks(sender.clone()));
+            ASKS.set(Some(Asks(sender)));
         });
         thread.join().unwrap();
-        assert_eq!(hear.iter().collect::<Vec<_>>(), [false, true]);
+        assert_eq!(receiver.iter().collect::<Vec<_>>(), [false, true]);
     }
 }

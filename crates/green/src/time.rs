@@ -1,9 +1,11 @@
-//! Time: sleeping, letting others run, and time-outs around any code.
+//! Time: sleeping, yielding, timeouts around any code, and calls that block.
 
-use crate::state::{State, TimedOut};
+use crate::current::is_current;
+use crate::record::ThreadRecord;
+use crate::token::TimedOut;
 use crate::unwind::resume_unwind;
-use crate::wait::{current, wait_or_closed};
-use oneloop_core::{Class, Elapsed, Handle, Phase, Sleep};
+use crate::wait::{current, wait_at, wait_or_closed};
+use oneloop_core::{Class, Elapsed, Handle, JoinError, Phase, Sleep};
 use std::cell::Cell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, Location};
@@ -11,10 +13,11 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 thread_local! {
+    /// Of timeouts: the token that a timeout throws names it, so that an inner one passes it on.
     static NEXT_ID: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Waits at least that long. Zero lets the others run, as `gevent.sleep(0)`: see [`yield_now`].
+/// Waits for `duration` at least. Zero yields, as `gevent.sleep(0)`: see [`yield_now`].
 ///
 /// # Panics
 /// Outside of a green thread; as [`Wait::wait`](crate::Wait::wait).
@@ -24,10 +27,10 @@ pub fn sleep(duration: Duration) {
         return yield_now();
     }
     let sleep = current().handle.sleep(duration);
-    let _ = wait_or_closed(sleep, Location::caller()); // a loop that goes ends it early
+    let _ = wait_or_closed(sleep, Location::caller()); // returns early if the loop is dropped
 }
 
-/// Waits until that time at least.
+/// Waits until `deadline` at least.
 ///
 /// # Panics
 /// As [`sleep`].
@@ -37,8 +40,8 @@ pub fn sleep_until(deadline: Instant) {
     let _ = wait_or_closed(sleep, Location::caller());
 }
 
-/// Lets every other green thread and task that is ready run first. Timers and I/O have their turn, too,
-/// however many do nothing but yield (in gevent, they may have to wait).
+/// Lets every other green thread and task that is ready run first. Timers and I/O get their turn even
+/// if many threads do nothing but yield. (In gevent they wait for the switch interval, which is 5 ms.)
 ///
 /// # Panics
 /// As [`sleep`].
@@ -56,16 +59,16 @@ pub fn yield_now() {
 pub fn idle() {
     let handle = current().handle.clone();
     let at = Location::caller();
-    // The check phase comes behind the poll and all that it woke.
+    // The check phase follows the poll and the tasks that it woke; if one is still ready, wait again.
     while wait_or_closed(handle.phase(Phase::Check), at).is_ok() && handle.ready_count() > 0 {}
 }
 
-/// Calls a function, and gives up on it after that long: then whatever it waits for, or waits for next,
-/// unwinds. A function that computes and does not wait is not interrupted.
+/// Calls a function, and interrupts it after `duration`: its current wait, or its next one, unwinds. A
+/// function that computes and does not wait is not interrupted.
 ///
-/// Time-outs nest, and each one knows its own: an outer one that is over unwinds through the inner
-/// ones. Of two that are over at once, the one with the earlier deadline counts. As in gevent and
-/// eventlet, code in between may swallow it with `catch_unwind`; then the function goes on.
+/// Timeouts nest: an outer one that fires unwinds through the inner ones. If two fire at once, the one
+/// with the earlier deadline wins. As in gevent and eventlet, code in between may swallow it with
+/// `catch_unwind`; then the function continues.
 ///
 /// ```
 /// use oneloop_green::{run, sleep, timeout, Elapsed};
@@ -76,7 +79,7 @@ pub fn idle() {
 /// ```
 ///
 /// # Errors
-/// [`Elapsed`] if the time-out was over first.
+/// [`Elapsed`] if the timeout fired.
 ///
 /// # Panics
 /// Outside of a green thread, and when the function does.
@@ -86,7 +89,7 @@ pub fn timeout<T>(duration: Duration, function: impl FnOnce() -> T) -> Result<T,
     timeout_of(sleep, |_| function())
 }
 
-/// Like [`timeout`], with a point in time: several calls can share one deadline.
+/// As [`timeout`], with a deadline, which several calls can share.
 ///
 /// # Errors
 /// As [`timeout`].
@@ -99,7 +102,7 @@ pub fn timeout_at<T>(deadline: Instant, function: impl FnOnce() -> T) -> Result<
     timeout_of(sleep, |_| function())
 }
 
-/// Like [`timeout`], with the time-out in the function's hands: it can be given up, and begun anew.
+/// As [`timeout`], for a function that can cancel the timeout and restart it.
 ///
 /// ```
 /// use oneloop_green::{run, sleep, timeout_with};
@@ -108,7 +111,7 @@ pub fn timeout_at<T>(deadline: Instant, function: impl FnOnce() -> T) -> Result<
 /// let result = run(|| {
 ///     timeout_with(50 * MS, |timeout| {
 ///         sleep(MS);
-///         timeout.restart(50 * MS); // it moves on, so it may take its time
+///         timeout.restart(50 * MS); // there is progress
 ///         sleep(MS);
 ///         timeout.cancel();
 ///         sleep(60 * MS);
@@ -137,6 +140,7 @@ fn timeout_of<T>(sleep: Sleep, function: impl FnOnce(&Timeout) -> T) -> Result<T
     let id = NEXT_ID.replace(NEXT_ID.get() + 1);
     thread.push_timeout(id, sleep);
     let timeout = Timeout { thread, id };
+    // Tokens of other timeouts, kills and panics pass through here.
     let result = std::panic::catch_unwind(AssertUnwindSafe(|| function(&timeout)));
     timeout.cancel();
     result.map_err(|payload| match payload.downcast_ref::<TimedOut>() {
@@ -145,9 +149,9 @@ fn timeout_of<T>(sleep: Sleep, function: impl FnOnce(&Timeout) -> T) -> Result<T
     })
 }
 
-/// A running time-out: see [`timeout_with`]. `Timeout` of gevent and eventlet.
+/// A running timeout: see [`timeout_with`]. `Timeout` of gevent and eventlet.
 pub struct Timeout {
-    thread: Rc<State>,
+    thread: Rc<ThreadRecord>,
     id: u64,
 }
 
@@ -158,42 +162,46 @@ impl fmt::Debug for Timeout {
 }
 
 impl Timeout {
-    /// True while it is running: it is neither over nor cancelled.
+    /// True while it is running: it has neither fired nor been canceled.
     pub fn is_pending(&self) -> bool {
         self.thread.has_timeout(self.id)
     }
 
-    /// Gives it up, even if it is over but has not come through yet.
+    /// Cancels the timeout, even if it has fired and not interrupted the thread yet.
     pub fn cancel(&self) {
         self.thread.pop_timeout(self.id);
     }
 
-    /// Has it be over after that long from now on, whatever became of it before. It is the innermost one
-    /// of its thread then.
+    /// Restarts the timeout, also one that has fired or was canceled: it fires `duration` from now. It
+    /// becomes the innermost one of its thread.
     ///
     /// # Panics
-    /// In another green thread than that which began it.
+    /// In another green thread than the one that started it.
     pub fn restart(&self, duration: Duration) {
-        assert!(self.thread.is_current(), "a time-out is its thread's own");
+        assert!(
+            is_current(&self.thread),
+            "only its own thread can restart a timeout"
+        );
         self.cancel();
         let sleep = self.thread.handle.sleep(duration);
         self.thread.push_timeout(self.id, sleep);
     }
 }
 
-/// Runs a function that blocks on another thread, and waits for what it returns: the others run
-/// meanwhile. As gevent's `threadpool.apply` and eventlet's `tpool.execute`. It is [`offload_to`], for
+/// Runs a function that blocks on an OS thread of the pool, and returns its result; other tasks run
+/// meanwhile. gevent's `threadpool.apply`, eventlet's `tpool.execute`. It is [`offload_to`] for
 /// [`Class::Cpu`].
 ///
 /// # Panics
-/// Outside of a green thread, and when the function does: what it panicked with comes back here.
+/// Outside of a green thread, and when the function does, with the same payload.
 #[track_caller]
 pub fn offload<T: Send + 'static>(function: impl FnOnce() -> T + Send + 'static) -> T {
     offload_to(Class::Cpu, function)
 }
 
-/// Runs a function that blocks on a thread of that class: see [`Handle::offload_to`]. Interrupted before
-/// it has begun, it is never done; after that, it is, and what it returns is dropped.
+/// Runs a function that blocks on an OS thread of that class: see [`Handle::offload_to`]. If this is
+/// interrupted before the function has begun, it never runs; later, it runs to its end, and its result
+/// is dropped.
 ///
 /// # Panics
 /// As [`offload`].
@@ -203,9 +211,9 @@ pub fn offload_to<T: Send + 'static>(
     function: impl FnOnce() -> T + Send + 'static,
 ) -> T {
     let job = Handle::current().offload_to(class, function);
-    match crate::wait::wait_at(job, Location::caller()) {
+    match wait_at(job, Location::caller()) {
         Ok(value) => value,
-        Err(oneloop_core::JoinError::Panicked(payload)) => resume_unwind(payload),
-        Err(error) => unreachable!("a job that is waited for is done, but {error}"),
+        Err(JoinError::Panicked(payload)) => resume_unwind(payload),
+        Err(error) => unreachable!("only a dropped wait cancels its job: {error}"),
     }
 }

@@ -1,10 +1,10 @@
-//! Catching what unwinds through a green thread, and letting it go on.
+//! Catching a payload that unwinds a green thread, and unwinding with it again.
 
 use std::any::Any;
 use std::panic::{self, AssertUnwindSafe};
 
-/// Calls a function, and catches whatever unwinds through it: a panic, a kill, a time-out of further out.
-/// It is [`std::panic::catch_unwind`], for functions of any kind.
+/// Calls a function, and catches any payload that unwinds it: a panic, a kill, an outer timeout. It is
+/// [`std::panic::catch_unwind`], for functions that need not be unwind safe.
 ///
 /// ```
 /// use oneloop_green::{catch_unwind, run, sleep, spawn, yield_now};
@@ -23,13 +23,12 @@ use std::panic::{self, AssertUnwindSafe};
 /// ```
 ///
 /// # Errors
-/// What unwound. Unless it is to end here, give it to [`resume_unwind`].
+/// The payload. Give it to [`resume_unwind`] unless the unwinding has to stop here.
 pub fn catch_unwind<T>(function: impl FnOnce() -> T) -> Result<T, Box<dyn Any + Send>> {
     panic::catch_unwind(AssertUnwindSafe(function))
 }
 
-/// Lets something that was caught go on: [`std::panic::resume_unwind`], under one roof with
-/// [`catch_unwind`].
+/// Unwinds again with a payload that was caught: [`std::panic::resume_unwind`].
 pub fn resume_unwind(payload: Box<dyn Any + Send>) -> ! {
     panic::resume_unwind(payload)
 }

@@ -1,28 +1,30 @@
 //! Waiting for a future: what `.await` is to async code, `.wait()` is to a green thread.
 
-use crate::state::{Closed, State};
-use crate::switch::{self, Waiting};
+use crate::current::{self, Running, is_on_its_loop};
+use crate::record::ThreadRecord;
+use crate::record::interrupt::LoopClosed;
 use oneloop_core::{Elapsed, Handle};
+use std::any::type_name;
 use std::future::Future;
 use std::io;
 use std::panic::Location;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 const NO_THREAD: &str = "this waits, so it needs a green thread: green::run or green::spawn";
 
 /// The green thread that runs this code.
 #[track_caller]
-pub(crate) fn current() -> Rc<State> {
-    switch::current().expect(NO_THREAD)
+pub(crate) fn current() -> Rc<ThreadRecord> {
+    current::current().expect(NO_THREAD)
 }
 
-/// Waits for any future on a green thread; the others run meanwhile.
+/// Waits for any future on a green thread; other tasks run meanwhile.
 ///
-/// Every future will do: those of [`oneloop_core`], of the synchronisation primitives, and those of
-/// async libraries. The future is dropped when the wait ends early, so a wait is as cancel safe as
-/// its future is.
+/// Every future works: those of [`oneloop_core`], of `oneloop_sync`, and those of async libraries. When
+/// a wait ends early, the future is dropped, so a wait is as cancel safe as its future.
 ///
 /// ```
 /// use oneloop_green::{run, Wait};
@@ -31,20 +33,20 @@ pub(crate) fn current() -> Rc<State> {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub trait Wait: Future + Sized {
-    /// Waits until the future is ready, and gives its output.
+    /// Waits until the future is ready, and returns its output.
     ///
     /// # Panics
-    /// Outside of a green thread. It unwinds when the thread is killed, a [`timeout`](crate::timeout)
-    /// around it is over, or something is thrown into the thread. A thread that unwinds already is not
-    /// interrupted; if the loop is dropped while a cleanup waits here, the thread never goes on, and
-    /// its stack is leaked.
+    /// Outside of a green thread. It unwinds when the thread is killed, when a
+    /// [`timeout`](crate::timeout) around it fires, or when a payload is thrown into the thread. A
+    /// thread that unwinds already is not interrupted; if the loop is dropped while one of its drops
+    /// waits here, the thread never continues, and its stack is leaked.
     #[inline(always)]
     #[track_caller]
     fn wait(self) -> Self::Output {
         wait_at(self, Location::caller())
     }
 
-    /// Waits until the future is ready, but not longer than that.
+    /// Waits until the future is ready, for `duration` at most.
     ///
     /// # Errors
     /// [`Elapsed`] if it was not ready in time. If both happen at once, the future wins.
@@ -57,7 +59,7 @@ pub trait Wait: Future + Sized {
         wait_at(handle.timeout(duration, self), Location::caller())
     }
 
-    /// Waits until the future is ready, but not beyond that time.
+    /// Waits until the future is ready, until `deadline` at most.
     ///
     /// # Errors
     /// As [`Wait::wait_timeout`].
@@ -73,20 +75,53 @@ pub trait Wait: Future + Sized {
 
 impl<F: Future> Wait for F {}
 
-#[inline(always)]
-pub(crate) fn wait_at<F: Future>(future: F, at: &'static Location<'static>) -> F::Output {
-    let mut future = pin!(future);
-    let thread = Waiting::current().expect(NO_THREAD);
-    match thread.wait(future.as_mut(), at) {
-        Ok(output) => output,
-        Err(Closed) => never(&thread, future, at),
+impl ThreadRecord {
+    /// Waits for a future on this green thread's stack. An interrupt unwinds, and drops the future.
+    ///
+    /// # Errors
+    /// The loop is being dropped, and this stack cannot unwind, as it does so already.
+    #[inline(always)]
+    fn wait<F: Future>(
+        &self,
+        mut future: Pin<&mut F>,
+        at: &'static Location<'static>,
+    ) -> Result<F::Output, LoopClosed> {
+        // As in gevent, where an exception is thrown at the switch: what does not suspend is not
+        // interrupted.
+        if let Poll::Ready(output) = self.switch.poll(future.as_mut()) {
+            return Ok(output);
+        }
+        // Another loop on this stack would run its tasks until this wait ends, which needs our loop.
+        assert!(
+            is_on_its_loop(),
+            "a green thread waits inside of another loop that it runs itself"
+        );
+        loop {
+            self.before_suspend(type_name::<F>, at)?;
+            self.switch.suspend();
+            self.after_resume()?;
+            if let Poll::Ready(output) = self.switch.poll(future.as_mut()) {
+                return Ok(output);
+            }
+        }
     }
 }
 
-/// There is nothing to return, and no way to unwind: this stack rests for good.
+#[inline(always)]
+pub(crate) fn wait_at<F: Future>(future: F, at: &'static Location<'static>) -> F::Output {
+    let mut future = pin!(future);
+    let thread = Running::current().expect(NO_THREAD);
+    match thread.wait(future.as_mut(), at) {
+        Ok(output) => output,
+        Err(LoopClosed) => suspend_forever(&thread, future, at),
+    }
+}
+
+/// There is no output to return, and unwinding would abort: `Body` leaves this stack behind. Should it
+/// be resumed after all, it waits again.
 #[cold]
-fn never<F: Future>(
-    thread: &State,
+fn suspend_forever<F: Future>(
+    thread: &ThreadRecord,
     mut future: Pin<&mut F>,
     at: &'static Location<'static>,
 ) -> F::Output {
@@ -98,14 +133,14 @@ fn never<F: Future>(
     }
 }
 
-/// Waits for something that can say that the loop is gone: even a cleanup that runs while the loop is
-/// dropped comes to its end.
+/// Waits for a future, for a caller that can return without its output: so that even a cleanup that
+/// runs while the loop is dropped comes to its end.
 #[inline(always)]
 pub(crate) fn wait_or_closed<F: Future>(
     future: F,
     at: &'static Location<'static>,
-) -> Result<F::Output, Closed> {
-    let thread = Waiting::current().expect(NO_THREAD);
+) -> Result<F::Output, LoopClosed> {
+    let thread = Running::current().expect(NO_THREAD);
     thread.wait(pin!(future), at)
 }
 
@@ -116,7 +151,7 @@ pub(crate) fn wait_io<T>(
 ) -> io::Result<T> {
     match wait_or_closed(future, at) {
         Ok(result) => result,
-        Err(Closed) => Err(io::Error::new(
+        Err(LoopClosed) => Err(io::Error::new(
             io::ErrorKind::NotConnected,
             "the event loop is being dropped",
         )),

@@ -76,7 +76,7 @@ fn the_links_of_who_ends_unbegun_otherwise_have_threads_of_their_own() {
         victim.cancel();
         heard.get().wait()
     });
-    assert_eq!(outcome.unwrap(), Some(Outcome::Cancelled));
+    assert_eq!(outcome.unwrap(), Some(Outcome::Canceled));
 }
 
 #[test]

@@ -435,7 +435,7 @@ fn a_server_whose_acceptor_is_killed_stops_and_says_so_to_each_who_waits() {
         cancel_task_named("acceptor");
         for waits in waits {
             let said = waits.join().unwrap();
-            assert!(said.contains("the green thread was cancelled"), "{said}");
+            assert!(said.contains("the green thread was canceled"), "{said}");
         }
         let refused = TcpStream::connect(addr).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
@@ -450,7 +450,7 @@ fn a_datagram_server_whose_receiver_is_killed_stops_and_says_so() {
         yield_now();
         cancel_task_named("receiver");
         let said = server.until_stopped().unwrap_err().to_string();
-        assert!(said.contains("the green thread was cancelled"), "{said}");
+        assert!(said.contains("the green thread was canceled"), "{said}");
     })
     .unwrap();
 }

@@ -536,7 +536,7 @@ fn a_cleanup_that_waits_for_ever_is_left_behind_when_the_loop_goes() {
         thread.thread().clone()
     })
     .unwrap();
-    assert_eq!(thread.outcome(), Some(Outcome::Cancelled));
+    assert_eq!(thread.outcome(), Some(Outcome::Canceled));
 }
 
 #[test]

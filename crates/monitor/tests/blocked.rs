@@ -95,7 +95,7 @@ fn a_green_thread_is_seen_on_its_own_stack() {
     let text = blocked.unwrap().to_string();
     assert!(text.contains("compute_without_end"), "{text}");
     assert!(
-        text.contains("oneloop_green::switch"),
+        text.contains("oneloop_green::body"),
         "and who resumed it: {text}"
     );
 }

@@ -5,9 +5,11 @@ use super::listener::TcpListener;
 use super::stream::TcpStream;
 use super::udp::UdpSocket;
 use crate::group::Group;
+use crate::join_handle::JoinHandle;
 use crate::outcome::Outcome;
 use crate::pool::Pool;
-use crate::thread::{Builder, JoinHandle, Thread};
+use crate::record::Thread;
+use crate::spawn::Builder;
 use crate::wait::wait_at;
 use oneloop_core::JoinError;
 use oneloop_net::{Backoff, ListenerStats};
@@ -399,7 +401,7 @@ impl Handlers {
     /// backlog, which refuses them when it overflows, instead of in this process's memory.
     fn wait_for_permit(&self) {
         if let Handlers::Pool(pool) = self {
-            pool.wait_for_place();
+            pool.wait_for_permit();
         }
     }
 

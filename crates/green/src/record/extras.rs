@@ -1,0 +1,31 @@
+//! What few green threads need, and keep in one box.
+
+use oneloop_core::Sleep;
+use std::any::Any;
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+#[derive(Default)]
+pub(super) struct ThreadExtras {
+    /// Not thrown yet, in the order in which they came.
+    pub(super) interrupts: VecDeque<Interrupt>,
+    /// Outer ones first.
+    pub(super) timeouts: Vec<RunningTimeout>,
+    /// Green-local values, by the address of their key.
+    pub(super) locals: Vec<(usize, Rc<dyn Any>)>,
+    /// The thread begins when it is over.
+    pub(super) delay: Option<Sleep>,
+}
+
+/// A payload that ends a wait early, by unwinding.
+pub(super) struct Interrupt {
+    pub(super) payload: Box<dyn Any + Send>,
+    /// The thread was woken before it was interrupted, and finds out first why it was woken.
+    pub(super) is_behind_wake: bool,
+}
+
+/// A [`timeout`](crate::timeout) that has not fired.
+pub(super) struct RunningTimeout {
+    pub(super) id: u64,
+    pub(super) sleep: Sleep,
+}

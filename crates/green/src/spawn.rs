@@ -1,0 +1,173 @@
+//! Starting a green thread.
+
+use crate::body::Body;
+use crate::join_handle::JoinHandle;
+use crate::name::Name;
+use crate::outcome::ResultSlot;
+use crate::record::ThreadRecord;
+use crate::stack::{GreenStack, STACK_BYTES};
+use crate::token::error_of;
+use oneloop_core::Handle;
+use std::io;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::rc::Rc;
+use std::time::Duration;
+
+const NO_STACK: &str = "no memory for another green stack: Builder::spawn gives that as an error";
+
+/// Starts a green thread. It never runs before `spawn` returns: it runs behind what is ready already,
+/// as in gevent and eventlet.
+///
+/// ```
+/// use oneloop_green::{run, spawn};
+/// let sum = run(|| {
+///     let (a, b) = (spawn(|| 1), spawn(|| 2));
+///     a.join().unwrap() + b.join().unwrap()
+/// })?;
+/// assert_eq!(sum, 3);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Panics
+/// Outside of a loop, and without memory for its stack: see [`Builder::spawn`].
+#[track_caller]
+pub fn spawn<T: 'static>(function: impl FnOnce() -> T + 'static) -> JoinHandle<T> {
+    Builder::new().start_at(function, Location::caller())
+}
+
+/// Starts a green thread that begins after `delay`. As in gevent, even a delay of zero puts it behind
+/// what is ready already and what that spawns; threads with equal deadlines begin in the order of
+/// their calls. ([`eventlet::spawn_after`](crate::eventlet::spawn_after) has eventlet's order.)
+///
+/// # Panics
+/// As [`spawn`].
+#[track_caller]
+pub fn spawn_after<T: 'static>(
+    delay: Duration,
+    function: impl FnOnce() -> T + 'static,
+) -> JoinHandle<T> {
+    Builder::new()
+        .delay(delay)
+        .start_at(function, Location::caller())
+}
+
+/// Options of a green thread.
+///
+/// ```
+/// use oneloop_green::{run, Builder};
+/// let name = run(|| {
+///     let thread = Builder::new().name("worker").stack_bytes(64 * 1024);
+///     let thread = thread.spawn(|| oneloop_green::current().name().map(str::to_owned))?;
+///     Ok::<_, std::io::Error>(thread.join().unwrap())
+/// })??;
+/// assert_eq!(name.as_deref(), Some("worker"));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a builder starts nothing by itself"]
+pub struct Builder {
+    name: Option<Box<str>>,
+    stack_bytes: usize,
+    delay: Option<Duration>,
+    /// The function borrows, so that it must not run once its OS thread has begun to end.
+    borrows: bool,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Builder {
+            name: None,
+            stack_bytes: STACK_BYTES,
+            delay: None,
+            borrows: false,
+        }
+    }
+}
+
+impl Builder {
+    /// A thread without a name, with a stack of [`STACK_BYTES`](crate::STACK_BYTES).
+    pub fn new() -> Self {
+        Builder::default()
+    }
+
+    /// Sets its name in dumps and reports.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into().into_boxed_str());
+        self
+    }
+
+    /// Sets the size of its stack in bytes, guard page included; rounded up to whole pages, and to
+    /// [`STACK_BYTES_MIN`](crate::STACK_BYTES_MIN). Memory is committed only as it is touched.
+    pub fn stack_bytes(mut self, bytes: usize) -> Self {
+        self.stack_bytes = bytes;
+        self
+    }
+
+    /// Delays its begin: see [`spawn_after`].
+    pub fn delay(mut self, delay: Duration) -> Self {
+        self.delay = Some(delay);
+        self
+    }
+
+    /// For a function whose lifetime a scope has extended.
+    pub(crate) fn borrows(mut self) -> Self {
+        self.borrows = true;
+        self
+    }
+
+    /// Starts the thread on the loop that runs: see [`spawn`].
+    ///
+    /// # Errors
+    /// `ENOMEM` without memory for its stack, or when the process has as many mappings as it may
+    /// (`vm.max_map_count`, on kernels before 6.13).
+    ///
+    /// # Panics
+    /// Outside of a loop.
+    #[track_caller]
+    pub fn spawn<T: 'static>(
+        self,
+        function: impl FnOnce() -> T + 'static,
+    ) -> io::Result<JoinHandle<T>> {
+        self.spawn_at(function, Location::caller())
+    }
+
+    /// As [`Builder::spawn`], but a lack of memory panics.
+    #[track_caller]
+    pub(crate) fn start_at<T: 'static>(
+        self,
+        function: impl FnOnce() -> T + 'static,
+        spawned_at: &'static Location<'static>,
+    ) -> JoinHandle<T> {
+        self.spawn_at(function, spawned_at).expect(NO_STACK)
+    }
+
+    #[track_caller]
+    pub(crate) fn spawn_at<T: 'static>(
+        self,
+        function: impl FnOnce() -> T + 'static,
+        spawned_at: &'static Location<'static>,
+    ) -> io::Result<JoinHandle<T>> {
+        let handle = Handle::current();
+        let stack = GreenStack::new(self.stack_bytes)?;
+        let record = Rc::new(ThreadRecord::new(
+            handle.clone(),
+            Name::new(self.name),
+            spawned_at,
+            stack.range(),
+            ResultSlot::default(),
+        ));
+        let untyped: Rc<ThreadRecord> = Rc::clone(&record) as _;
+        if let Some(delay) = self.delay {
+            untyped.delay(delay);
+        }
+        let inside = Rc::clone(&record);
+        let body = Body::new(stack, Rc::clone(&untyped), self.borrows, move || {
+            let result = catch_unwind(AssertUnwindSafe(function));
+            inside.slot.store(result.map_err(error_of));
+            let inside: Rc<ThreadRecord> = inside;
+            inside.call_inside();
+        });
+        record.key.set(handle.spawn_described(body, spawned_at));
+        Ok(JoinHandle::new(untyped, record))
+    }
+}
