@@ -59,11 +59,11 @@ ASAN := RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address $(CARGO) test --locked -
 # The first tests leak on purpose, and `a_hundred_thousand` takes half a minute under ASan. The tests
 # from `small_stack` on need a full stack, which ASan's larger frames change. `leave_no_stacks` counts
 # memory, and both tools hold freed memory back for a while, so it runs under neither.
-ASAN_SKIPS := --skip a_cleanup_that_waits_for_ever --skip left_behind --skip whatever_panics \
+ASAN_SKIPS := --skip a_drop_that_waits_forever --skip left_behind --skip whatever_panics \
 	--skip a_deadlock_in_the_main --skip a_hundred_thousand --skip the_smallest_stack \
-	--skip small_stack --skip that_does_not_fit --skip where_the_process_goes_on --skip leave_no_stacks
+	--skip small_stack --skip that_does_not_fit --skip if_the_process_continues --skip leave_no_stacks
 # Valgrind pushes the frames of signal handlers itself, and is too slow for a storm of signals.
-VALGRIND_SKIPS := --skip that_does_not_fit --skip where_the_process_goes_on --skip a_storm \
+VALGRIND_SKIPS := --skip that_does_not_fit --skip if_the_process_continues --skip a_storm \
 	--skip leave_no_stacks
 
 sanitize: export ONELOOP_TEST_RANDOM_COUNT = 200

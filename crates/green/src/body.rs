@@ -21,9 +21,9 @@ pub(crate) struct Body {
     /// `None` once it has ended.
     coroutine: Option<Coroutine<(), (), (), GreenStack>>,
     record: Rc<ThreadRecord>,
-    /// The call into a loop in which the stack last ran; 0 if the stack refers to nothing yet. What it
-    /// refers to existed in that call. A body has 8 bytes to spare in the task's allocation, so that
-    /// this takes none.
+    /// The call into a loop in which the stack last ran; 0 if the stack refers to nothing yet. What
+    /// it refers to existed in that call. A body has 8 bytes to spare in the task's allocation, so
+    /// that this takes none.
     entry: u64,
 }
 
@@ -38,8 +38,9 @@ impl Body {
         let coroutine = Coroutine::with_stack(stack, move |yielder: &GreenYielder, ()| {
             let _arrived = Arrived::new();
             inside.switch.yielder.set(Some(NonNull::from(yielder)));
-            // Also a function that never runs is dropped on the stack, as its drop may wait or panic.
-            // Guarded: a panic past this closure would unwind into the loop with this stack current.
+            // Also a function that never runs is dropped on the stack, as its drop may wait or
+            // panic. Guarded: a panic past this closure would unwind into the loop with this stack
+            // current.
             inside.guarded(|| match inside.has_begun() {
                 true => function(),
                 false => drop(function),
@@ -48,6 +49,8 @@ impl Body {
         Body {
             coroutine: Some(coroutine),
             record,
+            // A function that borrows refers to the call that spawned it; another one refers to
+            // nothing.
             entry: if borrows { Handle::entry() } else { 0 },
         }
     }
@@ -55,6 +58,8 @@ impl Body {
     /// False if values that the stack refers to may be gone: then it never runs again.
     #[inline(always)]
     fn may_run(&mut self) -> bool {
+        // The same call is below on the OS stack, so the thread cannot have ended since: one
+        // comparison for each resume, and the walk of `thread_end` only once a call.
         let last = mem::replace(&mut self.entry, Handle::entry());
         last == self.entry || may_run_again(last)
     }
@@ -79,7 +84,8 @@ impl Body {
     }
 
     fn end(&mut self) {
-        // First, so that a joiner that spawns gets this stack from the pool, while it is in the caches.
+        // First, so that a joiner that spawns gets this stack from the pool, while it is in the
+        // caches.
         drop(self.coroutine.take());
         self.record.end();
     }
@@ -103,6 +109,7 @@ impl Future for Body {
         if !self.record.has_begun() && self.record.poll_begin(cx).is_pending() {
             return Poll::Pending;
         }
+        // Ready: the task ends, as for the loop there is nothing left to poll.
         if !self.may_run() {
             self.leave_behind();
             return Poll::Ready(());
@@ -122,8 +129,8 @@ impl fmt::Display for Body {
 }
 
 impl Drop for Body {
-    /// Ends a task that is dropped early: it was canceled before it began, or the loop is dropped. Its
-    /// stack unwinds now, and every wait of the drops that run meanwhile fails at once.
+    /// Ends a task that is dropped early: it was canceled before it began, or the loop is dropped.
+    /// Its stack unwinds now, and every wait of the drops that run meanwhile fails at once.
     fn drop(&mut self) {
         if self.coroutine.is_none() {
             return;
@@ -131,6 +138,7 @@ impl Drop for Body {
         if !self.may_run() {
             return self.leave_behind();
         }
+        // Also a thread that never began is resumed: its function is dropped on its own stack.
         self.record.close();
         if self.resume(Waker::noop()) {
             self.end();

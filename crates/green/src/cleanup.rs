@@ -1,15 +1,15 @@
 //! Whether this stack unwinds already: a second unwinding would abort the process.
 //!
-//! `thread::panicking` counts for the whole OS thread: it is true for all green threads while one of
-//! them waits in its drops. The frames of a stack are exact. Where the compiler calls a drop because of
-//! an unwinding, it forbids unwinding out of that call: in the function's table of call sites (its
-//! LSDA), the actions of the call include a *filter*, which lets no exception pass, also where the drop
-//! is inlined. So if a walk up the stack finds a frame stopped at such a call, the stack unwinds. The
-//! walk takes a microsecond or two a frame, and happens only before a throw while `thread::panicking`
-//! is true.
+//! `thread::panicking` counts for the whole OS thread: it is true for all green threads while one
+//! of them waits in its drops. The frames of a stack are exact. Where the compiler calls a drop
+//! because of an unwinding, it forbids unwinding out of that call: in the function's table of call
+//! sites (its LSDA), the actions of the call include a *filter*, which lets no exception pass, also
+//! where the drop is inlined. So if a walk up the stack finds a frame stopped at such a call, the
+//! stack unwinds. The walk takes a microsecond or two a frame, and happens only before a throw
+//! while `thread::panicking` is true.
 //!
-//! If a table is not understood, its call counts as one that forbids unwinding: nothing is thrown until
-//! the other stacks have unwound.
+//! If a table is not understood, its call counts as one that forbids unwinding: nothing is thrown
+//! until the other stacks have unwound.
 
 use std::ffi::{c_int, c_void};
 use std::ops::Range;
@@ -25,8 +25,9 @@ type Visit = unsafe extern "C-unwind" fn(*mut Frame, *mut c_void) -> c_int;
 const CONTINUE: c_int = 0; // _URC_NO_REASON
 const STOP: c_int = 4; // _URC_NORMAL_STOP
 
-// The unwinder that the standard library links: libgcc's or LLVM's. "C-unwind", as the compiler gives a
-// call that cannot unwind no call site, which would look like a call that forbids unwinding.
+// The unwinder that the standard library links: libgcc's or LLVM's. "C-unwind", as the compiler
+// gives a call that cannot unwind no call site, which would look like a call that forbids
+// unwinding.
 unsafe extern "C-unwind" {
     fn _Unwind_Backtrace(visit: Visit, argument: *mut c_void) -> c_int;
     fn _Unwind_GetIPInfo(frame: *mut Frame, is_before: *mut c_int) -> usize;
@@ -51,7 +52,8 @@ pub(crate) fn can_unwind(stack: Range<usize>) -> bool {
         was_inside: false,
         lets_pass: true,
     };
-    // SAFETY: `visit` gets the pointer back, as what it is, while `walk` is borrowed by nothing else.
+    // SAFETY: `visit` gets the pointer back, as what it is, while `walk` is borrowed by nothing
+    // else.
     unsafe { _Unwind_Backtrace(visit, (&raw mut walk).cast()) };
     walk.lets_pass
 }
@@ -93,8 +95,8 @@ mod encoding {
     pub(super) const SIGNED: u8 = 0x08;
 }
 
-/// True if an exception may unwind out of the call at that offset in its function. Tables of C and C++
-/// have the same form. False if the table is not understood.
+/// True if an exception may unwind out of the call at that offset in its function; false if the
+/// table is not understood. C and C++ functions on the stack use the same form of table.
 fn lets_pass(mut table: Table, offset: usize) -> bool {
     site_lets_pass(&mut table, offset).unwrap_or(false)
 }
@@ -128,8 +130,8 @@ fn site_lets_pass(table: &mut Table, offset: usize) -> Option<bool> {
     Some(false) // no site: the compiler has marked this call as one that never unwinds
 }
 
-/// True if there is a filter in a chain of actions. One behind a catch counts as well: after inlining,
-/// it is that of the outer function, and a caught payload may be thrown again.
+/// True if there is a filter in a chain of actions. One behind a catch counts as well: after
+/// inlining, it is that of the outer function, and a caught payload may be thrown again.
 fn has_filter(mut action: *const u8) -> Option<bool> {
     loop {
         let mut table = Table { next: action };

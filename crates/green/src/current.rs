@@ -8,8 +8,8 @@ use std::ptr::NonNull;
 use std::rc::Rc;
 use std::task::Waker;
 
-// Two `Cell`s without destructors: a fault handler may read them at any time, and they are still there
-// while the thread destroys its other thread-locals.
+// Two `Cell`s without destructors: a fault handler may read them at any time, and they are still
+// there while the thread destroys its other thread-locals.
 thread_local! {
     /// The green thread whose stack this code runs on.
     static CURRENT: Cell<Option<NonNull<ThreadRecord>>> = const { Cell::new(None) };
@@ -31,8 +31,8 @@ pub(crate) fn is_current(record: &ThreadRecord) -> bool {
     Running::current().is_some_and(|current| std::ptr::addr_eq(&*current, record))
 }
 
-/// True if the loop that runs this code is the one that runs the current green thread, and not another
-/// one that the green thread runs itself.
+/// True if the loop that runs this code is the one that runs the current green thread, and not
+/// another one that the green thread runs itself.
 #[inline]
 pub(crate) fn is_on_its_loop() -> bool {
     ENTRY.get() == Handle::entry()
@@ -47,8 +47,8 @@ pub(crate) fn with_running(look: impl FnOnce(&ThreadRecord)) {
     }
 }
 
-/// The green thread that runs this code, without a counted reference: a wait is too frequent for one.
-/// Kept only on that thread's own stack.
+/// The green thread that runs this code, without a counted reference: a wait is too frequent for
+/// one. Kept only on that thread's own stack.
 pub(crate) struct Running {
     record: NonNull<ThreadRecord>,
 }
@@ -66,15 +66,15 @@ impl Deref for Running {
 
     #[inline(always)]
     fn deref(&self) -> &ThreadRecord {
-        // SAFETY: as in `current`. The stack that holds this may be left and resumed meanwhile; `Body`
-        // keeps its `Rc` for as long as the stack exists.
+        // SAFETY: as in `current`. The stack that holds this may be left and resumed meanwhile;
+        // `Body` keeps its `Rc` for as long as the stack exists.
         unsafe { self.record.as_ref() }
     }
 }
 
 /// Makes a green thread the current one until it is dropped, which restores the one before: resumes
-/// nest when a green thread runs a loop itself. A drop, as something may unwind through the switch, and
-/// code outside would then find a green thread that no longer exists.
+/// nest when a green thread runs a loop itself. A drop, as something may unwind through the switch,
+/// and code outside would then find a green thread that no longer exists.
 pub(crate) struct Resumed<'a> {
     record: &'a Rc<ThreadRecord>,
     before: Option<NonNull<ThreadRecord>>,

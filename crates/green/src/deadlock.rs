@@ -70,10 +70,11 @@ impl From<RunError> for io::Error {
     }
 }
 
-/// Calls a function, and returns the deadlock that ended one of its waits: `except LoopExit` of gevent.
+/// Calls a function, and returns the deadlock that ended one of its waits: `except LoopExit` of
+/// gevent.
 ///
-/// Only the main green thread of [`run`](crate::run) is interrupted by a deadlock; the others continue
-/// to wait.
+/// Only the main green thread of [`run`](crate::run) is interrupted by a deadlock; the others
+/// continue to wait.
 ///
 /// ```
 /// use oneloop_green::{catch_deadlock, run, Wait};

@@ -47,12 +47,13 @@ use std::time::Duration;
 /// As [`spawn`](crate::spawn).
 #[track_caller]
 pub fn spawn_n(function: impl FnOnce() + 'static) -> Thread {
+    // The handle is dropped, so a panic is unobserved, and reported. eventlet prints it as well.
     spawn::spawn(function).thread().clone()
 }
 
-/// Starts a green thread that begins after `delay`. With a delay of zero, it begins in the order of the
-/// calls of this and of [`spawn`](crate::spawn): in eventlet, `spawn` is a timer of zero seconds. (With
-/// gevent's [`spawn_after`](crate::spawn_after) it begins behind those.)
+/// Starts a green thread that begins after `delay`. With a delay of zero, it begins in the order of
+/// the calls of this and of [`spawn`](crate::spawn): in eventlet, `spawn` is a timer of zero
+/// seconds. (With gevent's [`spawn_after`](crate::spawn_after) it begins behind those.)
 ///
 /// # Panics
 /// As [`spawn`](crate::spawn).
@@ -72,8 +73,8 @@ pub fn spawn_after<T: 'static>(
 /// before this returns. Does nothing to a thread that has ended.
 ///
 /// # Panics
-/// Outside of a green thread, and when a link of a thread that has not begun does. A thread that kills
-/// itself unwinds at once.
+/// Outside of a green thread, and when a link of a thread that has not begun does. A thread that
+/// kills itself unwinds at once.
 #[track_caller]
 pub fn kill(thread: &Thread) {
     if thread.is_finished() {
@@ -101,8 +102,9 @@ pub fn cancel(thread: &Thread) {
     }
 }
 
-/// Waits for a green thread's result, and calls `look` with it: `GreenThread.wait`. The result stays in
-/// the handle, so that any number of calls get it. It exists before the [`link`]s have ended.
+/// Waits for a green thread's result, and calls `look` with it: `GreenThread.wait`. The result
+/// stays in the handle, so that any number of calls get it. It exists before the [`link`]s have
+/// ended.
 ///
 /// ```
 /// use oneloop_green::{eventlet, run, spawn};
@@ -127,9 +129,9 @@ pub fn wait<T: 'static, R>(
     seen.expect("a result that was taken cannot be waited for")
 }
 
-/// Calls the function when the thread ends, on that thread's own stack. Joiners have the result before
-/// that, but the thread has not ended until its links have, which may wait. If there is a result
-/// already, the function is called at once, in the caller.
+/// Calls the function when the thread ends, on that thread's own stack. Joiners have the result
+/// before that, but the thread has not ended until its links have, which may wait. If there is a
+/// result already, the function is called at once, in the caller.
 ///
 /// When a link panics, the panic is reported, and the links behind it are not called. If the thread
 /// ends before it has begun, and not by [`kill`], each link runs on its own green thread.
@@ -152,8 +154,8 @@ pub fn link(thread: &Thread, call: impl FnOnce(&Thread) + 'static) -> ExitLink {
     thread.link_inside(call)
 }
 
-/// A value that is sent once, until the event is reset: eventlet's `event.Event`. For `send_exception`,
-/// send a `Result`. Clones are the same event.
+/// A value that is sent once, until the event is reset: eventlet's `event.Event`. For
+/// `send_exception`, send a `Result`. Clones are the same event.
 ///
 /// ```
 /// use oneloop_green::{eventlet::Event, run, spawn, Wait};
@@ -190,8 +192,8 @@ impl<T> Event<T> {
         self.value().send(value)
     }
 
-    /// Removes the value, so that another one can be sent. A waiter that was woken by the value, and has
-    /// not run yet, still gets it.
+    /// Removes the value, so that another one can be sent. A waiter that was woken by the value,
+    /// and has not run yet, still gets it.
     ///
     /// # Errors
     /// [`NotSent`] without a value.
@@ -264,8 +266,8 @@ impl std::error::Error for NotSent {}
 /// Waits until an fd is ready for reading or for writing: see [`wait_readable`].
 ///
 /// # Errors
-/// As [`wait_readable`]; [`InvalidInput`](io::ErrorKind::InvalidInput) for both directions or none, as
-/// eventlet asserts.
+/// As [`wait_readable`]; [`InvalidInput`](io::ErrorKind::InvalidInput) for both directions or none,
+/// as eventlet asserts.
 ///
 /// # Panics
 /// Outside of a green thread.
@@ -282,19 +284,21 @@ pub fn trampoline(fd: impl AsFd, interest: Interest, timeout: Option<Duration>) 
 }
 
 /// Closes a connection without waking its waiters: they stay parked until they are killed or their
-/// timeout fires. The peer reads to the end. ([`Stream::close`](crate::net::GreenIo::close) wakes them.)
+/// timeout fires. The peer reads to the end. ([`Stream::close`](crate::net::GreenIo::close) wakes
+/// them.)
 pub fn close<S: ByteStream>(stream: &Stream<S>) {
     stream.close_silently(|socket| {
-        // The fd stays open as long as a waiter holds the socket, so the peer needs a shutdown. It fails
-        // if the peer has gone, which does not matter.
+        // The fd stays open as long as a waiter holds the socket, so the peer needs a shutdown. It
+        // fails if the peer has gone, which does not matter.
         let _ = socket.socket().shutdown(Shutdown::Both);
     });
 }
 
 /// Calls the function with each item, and yields the results in the order of the items:
-/// `GreenPool.imap`. As many calls run at once as the pool has permits; they run beside the pool, and
-/// hold none of its permits. The iterator keeps at most that number of unread results, so the input may
-/// be endless. A call that panicked panics in `next`, which does not affect the calls behind it.
+/// `GreenPool.imap`. As many calls run at once as the pool has permits; they run beside the pool,
+/// and hold none of its permits. The iterator keeps at most that number of unread results, so the
+/// input may be endless. A call that panicked panics in `next`, which does not affect the calls
+/// behind it.
 ///
 /// ```
 /// use oneloop_green::{Pool, eventlet, run};
@@ -321,13 +325,14 @@ where
     Imap::start(&own, items.into_iter(), function, order, Location::caller())
 }
 
-/// Returns a resource to its pool, and lets a waiter for it run first: `Pool.put` of eventlet's `pools`.
-/// (Dropping the resource returns it without yielding.)
+/// Returns a resource to its pool, and lets a waiter for it run first: `Pool.put` of eventlet's
+/// `pools`. (Dropping the resource returns it without yielding.)
 ///
 /// # Panics
 /// Outside of a green thread.
 #[track_caller]
 pub fn put<T: 'static>(pool: &ResourcePool<T>, lent: Pooled<T>) {
+    // Asked before the drop, which gives the resource to the waiter.
     let is_awaited = pool.waiting() > 0;
     drop(lent);
     if is_awaited {
@@ -335,9 +340,9 @@ pub fn put<T: 'static>(pool: &ResourcePool<T>, lent: Pooled<T>) {
     }
 }
 
-/// Accepts connections, and calls the handler with each on its own green thread, `concurrency` at once;
-/// one more is accepted and waits. Returns when a handler returns [`ControlFlow::Break`], which is
-/// `StopServe` of eventlet; the other handlers continue.
+/// Accepts connections, and calls the handler with each on its own green thread, `concurrency` at
+/// once; one more is accepted and waits. Returns when a handler returns [`ControlFlow::Break`],
+/// which is `StopServe` of eventlet; the other handlers continue.
 ///
 /// ```
 /// use oneloop_green::net::{TcpListener, TcpStream};
@@ -360,7 +365,8 @@ pub fn put<T: 'static>(pool: &ResourcePool<T>, lent: Pooled<T>) {
 /// Those of accepting: `EBADF` once the listener is closed.
 ///
 /// # Panics
-/// Outside of a green thread, for a concurrency of zero, and when a handler does, with the same payload.
+/// Outside of a green thread, for a concurrency of zero, and when a handler does, with the same
+/// payload.
 #[track_caller]
 pub fn serve(
     listener: &TcpListener,
@@ -368,6 +374,7 @@ pub fn serve(
     handler: impl Fn(TcpStream, SocketAddr) -> ControlFlow<()> + 'static,
 ) -> io::Result<()> {
     let at = Location::caller();
+    // Fair, as eventlet's semaphores hand a permit to the waiter in front.
     let pool = Pool::fair(concurrency);
     let server = Rc::new(Server {
         thread: current(),
@@ -384,10 +391,11 @@ pub fn serve(
             }
         }
     };
+    // A handler's `StopServe` or panic arrives here as an interrupt of the accept.
     let served = catch_unwind(AssertUnwindSafe(accept_all));
     server.serves.set(false);
-    // If a connection woke this thread before a handler stopped it, the interrupt is still queued, and
-    // would end a later wait of the caller.
+    // If a connection woke this thread before a handler stopped it, the interrupt is still queued,
+    // and would end a later wait of the caller.
     let thread = server.thread.record();
     thread.forget_interrupts(|payload| payload.is::<StopServe>());
     served.unwrap_or_else(|payload| match payload.is::<StopServe>() {
@@ -412,6 +420,7 @@ impl Server {
         match catch_unwind(AssertUnwindSafe(handler)) {
             Ok(ControlFlow::Continue(())) => {}
             Ok(ControlFlow::Break(())) => self.throw(Box::new(StopServe)),
+            // A handler that is killed ends alone.
             Err(payload) if is_ending(&*payload) => resume_unwind(payload),
             Err(payload) => self.throw(payload),
         }

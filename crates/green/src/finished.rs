@@ -16,8 +16,8 @@ pub(crate) enum Until {
     End,
     /// Its stack is empty: never, if the stack was left behind.
     Gone,
-    /// It has ended after a kill. As in gevent, the killer continues before any other waiter, unless
-    /// the killed thread waited meanwhile.
+    /// It has ended after a kill. As in gevent, the killer continues before any other waiter,
+    /// unless the killed thread waited meanwhile.
     Killed,
 }
 
@@ -31,8 +31,8 @@ pub struct Finished {
 }
 
 impl Thread {
-    /// Waits until the thread has ended, and leaves the result where it is: any number of threads and
-    /// tasks can. Cancel safe.
+    /// Waits until the thread has ended, and leaves the result where it is: any number of threads
+    /// and tasks can. Cancel safe.
     pub fn finished(&self) -> Finished {
         self.until(Until::End)
     }
@@ -95,6 +95,7 @@ impl ThreadRecord {
             (Some(joiner), _) => Link::Joiner(joiner),
             (None, _) => Link::Waker(waker.clone()),
         };
+        // A future that is polled again keeps its ticket: its link stays where it is in the order.
         match self.replace_link(*id, link) {
             Ok(before) => drop(before),
             Err(link) => *id = self.link(link).ok(),

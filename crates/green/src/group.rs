@@ -14,8 +14,8 @@ use std::panic::Location;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Green threads that can be joined or killed together: gevent's `Group`. Clones are the same group.
-/// [`GroupMapping`] has `map`, `imap` and `imap_unordered`.
+/// Green threads that can be joined or killed together: gevent's `Group`. Clones are the same
+/// group. [`GroupMapping`] has `map`, `imap` and `imap_unordered`.
 ///
 /// ```
 /// use oneloop_green::{Group, run, yield_now};
@@ -58,6 +58,7 @@ impl Default for Members {
 
 impl Members {
     fn add(self: &Rc<Self>, thread: &Thread, at_end: impl FnOnce() + 'static) {
+        // Its link would run later, and the group would seem to have a member until then.
         if thread.is_finished() {
             return;
         }
@@ -126,6 +127,7 @@ impl Group {
         let threads = self.members.threads.borrow();
         let found = threads.iter().find(|(_, member)| *member == thread);
         let number = found.map(|(number, _)| *number);
+        // Not under the borrow: the last member that leaves wakes the waiters.
         drop(threads);
         number
             .inspect(|number| self.members.remove(*number))
@@ -158,6 +160,7 @@ impl Group {
     /// Outside of a green thread.
     #[track_caller]
     pub fn join(&self) {
+        // An event, and not a join of each member: threads may be added meanwhile.
         wait_at(self.members.empty.until_set(), Location::caller());
     }
 
@@ -177,8 +180,8 @@ impl Group {
         )
     }
 
-    /// Kills all members, in the order in which they were added, and waits until they have ended. It also
-    /// kills threads that are spawned into the group meanwhile.
+    /// Kills all members, in the order in which they were added, and waits until they have ended.
+    /// It also kills threads that are spawned into the group meanwhile.
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -190,7 +193,8 @@ impl Group {
             for thread in self.threads() {
                 wait_at(thread.finished(), at);
             }
-            // A member that has ended leaves the group in a link, behind what is ready: let that run.
+            // A member that has ended leaves the group in a link, behind what is ready: let that
+            // run.
             wait_at(oneloop_core::yield_now(), at);
         }
     }

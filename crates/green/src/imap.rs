@@ -1,4 +1,5 @@
-//! Mapping a function over items, each call on its own green thread: `map`, `imap`, `imap_unordered`.
+//! Mapping a function over items, each call on its own green thread: `map`, `imap`,
+//! `imap_unordered`.
 
 use crate::join_handle::JoinHandle;
 use crate::spawn::Builder;
@@ -11,8 +12,8 @@ use std::panic::Location;
 use std::rc::Rc;
 
 /// What [`Group`](crate::Group) and [`Pool`](crate::Pool) do with many items: gevent's
-/// `GroupMappingMixin`. Each call runs on its own green thread of the group; those of a pool run as far
-/// as it has permits.
+/// `GroupMappingMixin`. Each call runs on its own green thread of the group; those of a pool run as
+/// far as it has permits.
 ///
 /// ```
 /// use oneloop_green::{Group, GroupMapping, run};
@@ -31,8 +32,8 @@ pub trait GroupMapping: Clone + 'static {
     /// Calls the function with each item, and returns the results in the order of the items.
     ///
     /// # Panics
-    /// Outside of a green thread, and when a call does: with the payload of the first such call in the
-    /// order of the items, once the calls before it have ended.
+    /// Outside of a green thread, and when a call does: with the payload of the first such call in
+    /// the order of the items, once the calls before it have ended.
     #[track_caller]
     fn map<A: 'static, T: 'static>(
         &self,
@@ -45,9 +46,9 @@ pub trait GroupMapping: Clone + 'static {
     }
 
     /// Calls the function with each item, and yields the results in the order of the items. Another
-    /// green thread takes the items as fast as it can spawn the calls, whether or not the results are
-    /// read; [`eventlet::imap`](crate::eventlet::imap) waits for that as well. A call that panicked
-    /// panics in `next`, which does not affect the calls behind it.
+    /// green thread takes the items as fast as it can spawn the calls, whether or not the results
+    /// are read; [`eventlet::imap`](crate::eventlet::imap) waits for that as well. A call that
+    /// panicked panics in `next`, which does not affect the calls behind it.
     #[track_caller]
     fn imap<A: 'static, T: 'static, I>(
         &self,
@@ -88,8 +89,8 @@ pub struct Imap<T> {
     /// Calls that ended before the one that is next.
     early: BTreeMap<usize, JoinHandle<T>>,
     next: usize,
-    /// For [`Order::Bounded`]: permits for the calls that run or have unread results, and one more for
-    /// the call that is about to be spawned.
+    /// For [`Order::Bounded`]: permits for the calls that run or have unread results, and one more
+    /// for the call that is about to be spawned.
     unread: Option<Semaphore>,
     /// The green thread that takes the items and spawns the calls.
     feeder: Option<JoinHandle<()>>,

@@ -11,8 +11,8 @@ use std::panic::Location;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Waits until all of the threads have ended, in any way: `joinall` of gevent. Results stay in their
-/// [`JoinHandle`](crate::JoinHandle)s. If all had ended before, it yields, as in gevent.
+/// Waits until all of the threads have ended, in any way: `joinall` of gevent. Results stay in
+/// their [`JoinHandle`](crate::JoinHandle)s. If all had ended before, it yields, as in gevent.
 ///
 /// ```
 /// use oneloop_green::{join_all, run, spawn};
@@ -54,6 +54,7 @@ pub fn join_all_timeout<T: Borrow<Thread>>(
 ) -> Result<(), Elapsed> {
     let at = Location::caller();
     let handle = Handle::current();
+    // One deadline for all: a timeout for each wait would add up.
     let deadline = handle.now() + duration;
     for thread in threads {
         wait_at(handle.timeout_at(deadline, thread.borrow().finished()), at)?;
@@ -71,6 +72,7 @@ pub fn kill_all<T: Borrow<Thread>>(threads: impl IntoIterator<Item = T>) {
         .into_iter()
         .map(|thread| thread.borrow().clone())
         .collect();
+    // All of them before the first wait: their cleanups overlap.
     for thread in &threads {
         thread.kill_soon();
     }
@@ -80,8 +82,8 @@ pub fn kill_all<T: Borrow<Thread>>(threads: impl IntoIterator<Item = T>) {
     }
 }
 
-/// Waits for the first of the threads to end, and returns it: `wait(…, count=1)` of gevent. `None` if
-/// there are none.
+/// Waits for the first of the threads to end, and returns it: `wait(…, count=1)` of gevent. `None`
+/// if there are none.
 ///
 /// # Panics
 /// Outside of a green thread.
@@ -100,8 +102,8 @@ pub fn wait_n<T: Borrow<Thread>>(threads: impl IntoIterator<Item = T>, count: us
     iwait(threads).take(count).collect()
 }
 
-/// Yields the threads in the order in which they end: `iwait` of gevent. It yields the same items that
-/// it was given, handles or references to them.
+/// Yields the threads in the order in which they end: `iwait` of gevent. It yields the same items
+/// that it was given, handles or references to them.
 ///
 /// ```
 /// use oneloop_green::{iwait, run, sleep, spawn};
@@ -119,6 +121,7 @@ pub fn wait_n<T: Borrow<Thread>>(threads: impl IntoIterator<Item = T>, count: us
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn iwait<T: Borrow<Thread>>(threads: impl IntoIterator<Item = T>) -> IWait<T> {
+    // Without a limit: a link runs on no green thread, so it cannot wait for room.
     let (into, ended) = channel(None);
     let waiter = Rc::new(RefCell::new(None::<Thread>));
     let link = |(number, thread): (usize, T)| {
@@ -210,6 +213,7 @@ impl<T> IWait<T> {
 
 impl<T> Drop for IWait<T> {
     fn drop(&mut self) {
+        // A thread may live on for long: its link would keep the channel.
         for (_, link) in self.threads.drain(..).flatten() {
             link.remove();
         }

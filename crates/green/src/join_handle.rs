@@ -17,7 +17,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-/// Waits for a green thread's result, or kills it. When the handle is dropped, the thread continues.
+/// Waits for a green thread's result, or kills it. When the handle is dropped, the thread
+/// continues.
 ///
 /// It is also a future: an async task can await it, and `wait_timeout` works on `&mut handle`. By
 /// dereferencing it has the methods of [`Thread`].
@@ -76,6 +77,8 @@ impl<T: 'static> JoinHandle<T> {
     pub fn join(self) -> Result<T, JoinError> {
         match wait_or_closed(self, Location::caller()) {
             Ok(result) => result,
+            // A drop joins while the loop is dropped: the other thread is about to be canceled,
+            // too.
             Err(LoopClosed) => Err(JoinError::Cancelled),
         }
     }
@@ -96,8 +99,9 @@ impl<T: 'static> JoinHandle<T> {
         Ok(self.take_result())
     }
 
-    /// Waits until the thread has ended, and returns a clone of its result, which stays in the handle:
-    /// any number of green threads can call this, any number of times. `Greenlet.get` of gevent.
+    /// Waits until the thread has ended, and returns a clone of its result, which stays in the
+    /// handle: any number of green threads can call this, any number of times. `Greenlet.get` of
+    /// gevent.
     ///
     /// ```
     /// use oneloop_green::{run, spawn, Outcome};
@@ -137,6 +141,7 @@ impl<T: 'static> JoinHandle<T> {
 
     /// Calls `look` with the result, if there is one, which stays in the handle.
     pub fn peek<R>(&self, look: impl FnOnce(&Result<T, JoinError>) -> R) -> Option<R> {
+        // The slot is filled before eventlet's links run, but the result counts only from then on.
         if self.outcome().is_some() {
             self.record.slot.peek(look)
         } else {
@@ -172,6 +177,8 @@ impl<T> Drop for JoinHandle<T> {
         if let Some(link) = self.link {
             self.thread.record().unlink(link);
         }
+        // Without a handle, no caller can get a panic. If the thread still runs, its end reports
+        // it.
         self.record.observed.set(false);
         self.thread.record().report_unobserved();
     }

@@ -1,9 +1,10 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)] // both panic: `oneloop_core::report` does not
-//! Style 2: green threads, with gevent's and eventlet's names. Code reads as if it blocked; ten thousand
-//! such threads share one OS thread.
+//! Style 2: green threads, with gevent's and eventlet's names. Code reads as if it blocked; ten
+//! thousand such threads share one OS thread.
 //!
 //! A green thread is a task of the loop whose state machine is a stack. So it waits for the same
-//! futures as the other styles ([`Wait`]), and any task can wait for it ([`JoinHandle`] is a future).
+//! futures as the other styles ([`Wait`]), and any task can wait for it ([`JoinHandle`] is a
+//! future).
 //!
 //! ```
 //! use oneloop_green::{run, sleep, spawn};
@@ -49,25 +50,26 @@
 //!
 //! # What is deliberately absent
 //!
-//! *Monkey patching.* gevent and eventlet replace the blocking calls of Python's library with their own.
-//! Rust has nothing to replace: `std::net::TcpStream::read` is a system call, and blocks the whole loop.
-//! Use [`net`] for sockets, [`fs`] for files, [`net::wait_readable`] for any other fd, and [`offload`]
-//! for libraries that can only block, such as those with their own sockets. A library that is generic
-//! over [`std::io::Read`] and [`Write`](std::io::Write) works on [`net::TcpStream`] as it is.
-//! `oneloop_monitor` finds the blocking calls that were missed.
+//! *Monkey patching.* gevent and eventlet replace the blocking calls of Python's library with their
+//! own. Rust has nothing to replace: `std::net::TcpStream::read` is a system call, and blocks the
+//! whole loop. Use [`net`] for sockets, [`fs`] for files, [`net::wait_readable`] for any other fd,
+//! and [`offload`] for libraries that can only block, such as those with their own sockets. A
+//! library that is generic over [`std::io::Read`] and [`Write`](std::io::Write) works on
+//! [`net::TcpStream`] as it is. `oneloop_monitor` finds the blocking calls that were missed.
 //!
-//! *Preemption.* A green thread that computes and does not wait keeps all others from running, as in
-//! Python: call [`yield_now`] now and then.
+//! *Preemption.* A green thread that computes and does not wait keeps all others from running, as
+//! in Python: call [`yield_now`] now and then.
 //!
 //! # How a thread is ended
 //!
-//! [`Thread::kill`], [`timeout`] and failed [`scope`]s end a wait by unwinding: drops run, and may wait
-//! as well. So the program has to be built with `panic = "unwind"`, and an interrupted operation is as
-//! cancel safe as its future is in async code. A wait that is ready at once is not interrupted. A stack
-//! that unwinds is not interrupted again.
+//! [`Thread::kill`], [`timeout`] and failed [`scope`]s end a wait by unwinding: drops run, and may
+//! wait as well. So the program has to be built with `panic = "unwind"`, and an interrupted
+//! operation is as cancel safe as its future is in async code. A wait that is ready at once is not
+//! interrupted. A stack that unwinds is not interrupted again.
 //!
-//! `std::thread::panicking` is true for the whole OS thread while a green thread waits in its drops. So a
-//! `std::sync::Mutex` guard that another green thread drops meanwhile poisons its mutex.
+//! `std::thread::panicking` is true for the whole OS thread while a green thread waits in its
+//! drops. So a `std::sync::Mutex` guard that another green thread drops meanwhile poisons its
+//! mutex.
 
 mod body;
 mod cleanup;

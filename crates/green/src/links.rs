@@ -6,15 +6,16 @@ use std::mem;
 use std::panic::Location;
 use std::task::Waker;
 
-/// A function that is called when a thread of type `T` has ended. It returns the task that has to run
-/// before the next link is notified.
+/// A function that is called when a thread of type `T` has ended. It returns the task that has to
+/// run before the next link is notified.
 pub(crate) type Call<T> = Box<dyn FnOnce(&T) -> Option<Key<Task>>>;
 
 /// A link of eventlet's: it is called on the stack that ends, while that still exists.
 pub(crate) trait InsideCall<T> {
     fn call(self: Box<Self>, thread: &T);
 
-    /// The same as a [`Call`] that spawns: for a thread that never began, and has no stack to call it on.
+    /// The same as a [`Call`] that spawns: for a thread that never began, and has no stack to call
+    /// it on.
     fn on_its_own_thread(self: Box<Self>, spawned_at: &'static Location<'static>) -> Call<T>;
 }
 

@@ -5,8 +5,8 @@ use std::any::Any;
 use std::fmt;
 use std::rc::Rc;
 
-/// A key under which each green thread has its own value, which is made at its first use and dropped
-/// when the thread ends: gevent's `local`, eventlet's `corolocal`. See
+/// A key under which each green thread has its own value, which is made at its first use and
+/// dropped when the thread ends: gevent's `local`, eventlet's `corolocal`. See
 /// [`green_local!`](crate::green_local).
 pub struct LocalKey<T: 'static> {
     make: fn() -> T,

@@ -7,6 +7,7 @@ pub(crate) enum Name {
     None,
     /// The length in bytes, and the bytes.
     Short(u8, [u8; SHORT_BYTES]),
+    // Boxed twice: a thin pointer, so that the enum is no larger than `Short`.
     Long(Box<Box<str>>),
 }
 

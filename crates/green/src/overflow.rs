@@ -1,10 +1,10 @@
 //! Reports which green stack has overflowed, instead of a bare SIGSEGV.
 //!
 //! It works as the standard library's for its threads: the handler runs on an alternate stack
-//! (sigaltstack(2)), as the full one has no room for it. If the faulting address is in the guard page of
-//! the green thread that runs, it prints a line and aborts. The kernel also raises SIGSEGV when a signal
-//! arrives and its frame does not fit on the stack; that gets its own line. All other faults go where
-//! they went before.
+//! (sigaltstack(2)), as the full one has no room for it. If the faulting address is in the guard
+//! page of the green thread that runs, it prints a line and aborts. The kernel also raises SIGSEGV
+//! when a signal arrives and its frame does not fit on the stack; that gets its own line. All other
+//! faults go where they went before.
 
 use crate::record::ThreadRecord;
 use crate::{current, stack, thread_end};
@@ -28,8 +28,9 @@ thread_local! {
     static WATCHED_IN: Cell<Option<u64>> = const { Cell::new(None) };
 }
 
-/// Prepares this thread for overflows of green stacks, and for signals that arrive on them. Once for
-/// each call into a loop: between two calls, the thread's end may have taken the alternate stack away.
+/// Prepares this thread for overflows of green stacks, and for signals that arrive on them. Once
+/// for each call into a loop: between two calls, the thread's end may have taken the alternate
+/// stack away.
 pub(crate) fn watch_this_thread() {
     let entry = Some(Handle::entry());
     if WATCHED_IN.replace(entry) != entry {
@@ -76,7 +77,8 @@ fn print(thread: &ThreadRecord, what: &str) {
     line.write();
 }
 
-/// A line of text that allocates nothing, as malloc(3) is not async-signal-safe; a longer text is cut.
+/// A line of text that allocates nothing, as malloc(3) is not async-signal-safe; a longer text is
+/// cut.
 struct FixedLine {
     bytes: [u8; 512],
     len: usize,
@@ -108,7 +110,8 @@ impl FixedLine {
     }
 
     fn write(&self) {
-        // SAFETY: the buffer is that long; write(2) is async-signal-safe. Its failure cannot be reported.
+        // SAFETY: the buffer is that long; write(2) is async-signal-safe. Its failure cannot be
+        // reported.
         unsafe { libc::write(libc::STDERR_FILENO, self.bytes.as_ptr().cast(), self.len) };
     }
 }

@@ -27,11 +27,11 @@ impl fmt::Display for PoolFull {
 impl std::error::Error for PoolFull {}
 
 /// A group with a limit on the green threads that run at once: `Pool` of gevent, `GreenPool` of
-/// eventlet. Each member holds a permit; a thread that spawns into a full pool waits for one. Clones
-/// are the same pool. [`GroupMapping`] has `map`, `imap` and `imap_unordered`.
+/// eventlet. Each member holds a permit; a thread that spawns into a full pool waits for one.
+/// Clones are the same pool. [`GroupMapping`] has `map`, `imap` and `imap_unordered`.
 ///
-/// A released permit goes to the thread that asks first, as in gevent, which may come later than one
-/// that waits; with [`Pool::fair`] it goes to the waiter in front, as in eventlet.
+/// A released permit goes to the thread that asks first, as in gevent, which may come later than
+/// one that waits; with [`Pool::fair`] it goes to the waiter in front, as in eventlet.
 ///
 /// If all members of a full pool spawn into it, they wait for each other: gevent's nested deadlock.
 /// [`Pool::spawn_or_inline`] avoids it as eventlet does.
@@ -135,12 +135,14 @@ impl Pool {
     ) -> Result<JoinHandle<T>, PoolFull> {
         let at = Location::caller();
         let permit = Handle::current().timeout(duration, self.permits.acquire());
+        // Forgotten, as the permit outlives this call: the thread's link releases it.
         wait_at(permit, at).map_err(|Elapsed| PoolFull)?.forget();
         Ok(self.start(function, at))
     }
 
-    /// As [`Pool::spawn`], but if the pool is full and a member calls this, the function runs at once in
-    /// the caller: `GreenPool.spawn` of eventlet, which avoids the nested deadlock this way.
+    /// As [`Pool::spawn`], but if the pool is full and a member calls this, the function runs at
+    /// once in the caller: `GreenPool.spawn` of eventlet, which avoids the nested deadlock this
+    /// way.
     ///
     /// # Panics
     /// As [`Pool::spawn`], and when a function that runs in the caller does.
@@ -149,6 +151,7 @@ impl Pool {
         &self,
         function: impl FnOnce() -> T + 'static,
     ) -> Spawned<T> {
+        // Only a member: another caller can wait, as the members do not wait for it.
         if self.free() == 0 && self.group.contains(&current()) {
             return Spawned::Inline(function());
         }
@@ -163,8 +166,8 @@ impl Pool {
         self.try_start(function, at).unwrap_or_else(no_memory)
     }
 
-    /// Starts a green thread with a permit that the caller has acquired for it. Without memory for a
-    /// stack, the permit is released.
+    /// Starts a green thread with a permit that the caller has acquired for it. Without memory for
+    /// a stack, the permit is released.
     fn try_start<T: 'static>(
         &self,
         function: impl FnOnce() -> T + 'static,
@@ -173,6 +176,7 @@ impl Pool {
         let spawned = Builder::new()
             .spawn_at(function, at)
             .inspect_err(|_| self.permits.release())?;
+        // Released when the thread has left the group, so that `running` never exceeds the size.
         let permits = self.permits.clone();
         self.group.add_then(&spawned, move || permits.release());
         Ok(spawned)
@@ -225,8 +229,8 @@ impl Pool {
     /// Waits until all members have ended: see [`Group::join`]. `GreenPool.waitall` of eventlet.
     ///
     /// # Panics
-    /// Outside of a green thread, and in a member of the pool, which would wait for itself (eventlet
-    /// asserts the same).
+    /// Outside of a green thread, and in a member of the pool, which would wait for itself
+    /// (eventlet asserts the same).
     #[track_caller]
     pub fn join(&self) {
         let is_member = self.group.contains(&current());

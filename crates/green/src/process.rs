@@ -1,5 +1,5 @@
-//! Child processes for green threads, with the standard library's names: waiting for one looks as if it
-//! blocked, and so do its pipes.
+//! Child processes for green threads, with the standard library's names: waiting for one, and for
+//! its pipes, looks as if it blocked.
 //!
 //! | `gevent.subprocess` | here |
 //! |---|---|
@@ -40,10 +40,10 @@ use std::time::Duration;
 
 pub use oneloop_process::{CommandIn, ExitStatus, KilledFor, Output, Process, Stdio};
 
-/// A program to start, by green threads: see [`CommandIn`].
+/// A program to start, for green threads: see [`CommandIn`].
 pub type Command = CommandIn<Green>;
 
-/// The green style: what waits looks as if it blocked.
+/// The green style: a wait looks as if it blocked.
 #[derive(Debug)]
 pub enum Green {}
 
@@ -57,18 +57,20 @@ impl Style for Green {
     }
 }
 
-/// A child, for green threads: [`std::process::Child`].
+/// A child process, for green threads: [`std::process::Child`].
 ///
-/// What does not wait is there by dereferencing: [`id`](Process::id), [`kill`](Process::kill),
-/// [`signal`](Process::signal), [`try_wait`](Process::try_wait). Other green threads can wait for
-/// [`Process::wait`], too. Dropped while it runs, the child runs on, and is reaped in the background; with
+/// By dereferencing it has the operations that do not wait: [`id`](Process::id),
+/// [`kill`](Process::kill), [`signal`](Process::signal), [`try_wait`](Process::try_wait). Other
+/// green threads can wait for [`Process::wait`] as well. If this is dropped while the child runs,
+/// the child continues, and is reaped in the background; with
 /// [`kill_on_drop`](CommandIn::kill_on_drop) it is killed.
 pub struct Child {
-    /// What the child reads, if that is a pipe. Its drop, with that of its clones, is the end of the input.
+    /// The child's standard input, if that is a pipe. When it and its clones are dropped, the child
+    /// reads the end.
     pub stdin: Option<PipeWriter>,
-    /// What the child prints, if that goes into a pipe.
+    /// The child's standard output, if that is a pipe.
     pub stdout: Option<PipeReader>,
-    /// What the child prints as its errors, if that goes into a pipe.
+    /// The child's standard error, if that is a pipe.
     pub stderr: Option<PipeReader>,
     child: process::Child,
 }
@@ -99,13 +101,13 @@ impl Deref for Child {
 }
 
 impl Child {
-    /// The process, for other green threads to wait for it or to kill it.
+    /// The process, so that other green threads can wait for it or kill it.
     pub fn process(&self) -> &Process {
         self.child.process()
     }
 
-    /// Closes standard input, if it is a pipe, and waits for the end. A child that prints more than a pipe
-    /// holds has to be read meanwhile: see [`Child::communicate`].
+    /// Closes standard input, if it is a pipe, and waits until the child has ended. A child that
+    /// prints more than a pipe holds has to be read meanwhile: see [`Child::communicate`].
     ///
     /// # Errors
     /// As [`Process::wait`].
@@ -114,11 +116,12 @@ impl Child {
     /// Outside of a green thread.
     #[track_caller]
     pub fn wait(&mut self) -> io::Result<ExitStatus> {
+        // As the standard library: a child that reads its input to the end would never end.
         drop(self.stdin.take());
         wait_io(self.child.process().wait(), Location::caller())
     }
 
-    /// Like [`Child::wait`], but no longer than that. It may be asked for again.
+    /// As [`Child::wait`], for `timeout` at most. It can be called again.
     ///
     /// # Errors
     /// [`TimedOut`](io::ErrorKind::TimedOut), and those of [`Process::wait`].
@@ -132,8 +135,9 @@ impl Child {
         wait_io(wait, Location::caller())
     }
 
-    /// Writes this to the child and closes its input, reads all that it prints, and waits for its end: see
-    /// [`process::Child::communicate`]. The pipes that are here are not any more from then on.
+    /// Writes `input` to the child and closes its standard input, reads everything that it prints,
+    /// and waits until it has ended: see [`process::Child::communicate`]. It takes the pipes out of
+    /// this.
     ///
     /// # Errors
     /// As there, and `EBUSY` if a pipe has clones.
@@ -146,8 +150,8 @@ impl Child {
         wait_io(self.child.communicate(input), Location::caller())
     }
 
-    /// Like [`Child::communicate`], but no longer than that; the child is left to run. Asked for again, it
-    /// goes on where it was, and nothing is lost.
+    /// As [`Child::communicate`], for `timeout` at most; then the child continues. Another call
+    /// resumes where this one stopped, and loses no output.
     ///
     /// # Errors
     /// [`TimedOut`](io::ErrorKind::TimedOut), and those of [`Child::communicate`].
@@ -165,7 +169,7 @@ impl Child {
         wait_io(communicate, Location::caller())
     }
 
-    /// Closes standard input, reads all that the child prints, and waits for its end.
+    /// Closes standard input, reads everything that the child prints, and waits until it has ended.
     ///
     /// # Errors
     /// As [`Child::communicate`].
@@ -177,6 +181,7 @@ impl Child {
         self.communicate(Vec::new())
     }
 
+    /// Returns the pipes to the child below, whose `communicate` polls all of them at once.
     fn lend_pipes(&mut self) -> io::Result<()> {
         if let Some(stdin) = self.stdin.take() {
             self.child.stdin = Some(sole(stdin)?);
@@ -191,6 +196,7 @@ impl Child {
     }
 }
 
+/// The pipe itself: a clone could read part of the output.
 fn sole<S>(stream: Stream<S>) -> io::Result<S> {
     stream.into_inner().ok_or_else(|| {
         let problem =

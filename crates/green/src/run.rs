@@ -5,13 +5,14 @@ use crate::spawn::Builder;
 use oneloop_core::{EventLoop, JoinError, OneEntry};
 use std::panic::{Location, resume_unwind};
 
-/// Makes a loop, and runs the function on it as the main green thread. When that has ended, the other
-/// green threads are killed, as when a gevent program ends.
+/// Makes a loop, and runs the function on it as the main green thread. When that has ended, the
+/// other green threads are killed, as when a gevent program ends.
 ///
-/// If every task waits and nothing can wake one, the main thread's wait fails with a [`Deadlock`]: it
-/// unwinds, unless that is caught ([`catch_deadlock`](crate::catch_deadlock)). If a drop waits there,
-/// which nothing interrupts, the main thread's stack is left behind. An OS thread that will wake a task
-/// has to hold a [`Remote`](oneloop_core::Remote), or to keep the loop alive in another way.
+/// If every task waits and nothing can wake one, the main thread's wait fails with a [`Deadlock`]:
+/// it unwinds, unless that is caught ([`catch_deadlock`](crate::catch_deadlock)). If a drop waits
+/// there, which nothing interrupts, the main thread's stack is left behind. If another OS thread is
+/// going to wake a task, let it hold a [`Remote`](oneloop_core::Remote), or keep the loop alive in
+/// another way.
 ///
 /// ```
 /// use oneloop_green::{run, sleep, spawn};
@@ -38,8 +39,8 @@ pub fn run<T: 'static>(function: impl FnOnce() -> T + 'static) -> Result<T, RunE
     run_at(&mut EventLoop::new()?, function, Location::caller())
 }
 
-/// Runs the function as [`run`] does, on a loop that exists already, such as one on virtual time in a
-/// test. The other green threads continue in the loop's next run.
+/// Runs the function as [`run`] does, on a loop that exists already, such as one on virtual time in
+/// a test. The other green threads continue in the loop's next run.
 ///
 /// # Errors
 /// As [`run`].
@@ -61,12 +62,16 @@ fn run_at<T: 'static>(
 ) -> Result<T, RunError> {
     let handle = event_loop.handle();
     let main = event_loop.enter(|| Builder::new().name("main").spawn_at(function, at))?;
+    // Without this, the loop would run until the other green threads have ended, too.
     main.on_exit({
         let handle = handle.clone();
         move |_| handle.stop()
     });
     while !main.is_finished() {
+        // It also returns when a task stops the loop: then it runs again, until the main thread has
+        // ended.
         event_loop.run()?;
+        // Nothing referenced is left, and no task is ready: no wait can ever end.
         if !main.is_finished() && !event_loop.is_alive() {
             let tasks = event_loop.enter(|| handle.dump_tasks());
             if main.record().is_interrupted() {

@@ -1,5 +1,5 @@
-//! Structured concurrency: green threads that end before the function that spawned them returns, so that
-//! they may borrow from it.
+//! Structured concurrency: green threads that end before the function that spawned them returns, so
+//! that they may borrow from it.
 //!
 //! ```text
 //!   try_scope ──▶ function ──▶ wait for the children ──▶ all gone ──▶ its result
@@ -32,13 +32,13 @@ use std::mem::transmute;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::Rc;
 
-/// Calls a function that spawns green threads, and returns once all of them have ended. They may borrow
-/// whatever exists when this is called, as those of [`std::thread::scope`].
+/// Calls a function that spawns green threads, and returns once all of them have ended. They may
+/// borrow whatever exists when this is called, as those of [`std::thread::scope`].
 ///
 /// The first failure cancels the rest: when one of the threads panics, the others are killed, the
-/// function's current wait unwinds, and this panics with the same payload. The threads are also killed
-/// when the function panics, or the thread that called this is killed. This waits for their cleanup,
-/// and nothing interrupts that.
+/// function's current wait unwinds, and this panics with the same payload. The threads are also
+/// killed when the function panics, or the thread that called this is killed. This waits for their
+/// cleanup, and nothing interrupts that.
 ///
 /// ```
 /// use oneloop_green::{run, scope, yield_now};
@@ -70,8 +70,8 @@ pub fn scope<'env, T>(function: impl for<'scope> FnOnce(&'scope Scope<'scope, 'e
     }
 }
 
-/// As [`scope`], for a function and threads ([`Scope::spawn_try`]) that can also fail with an error: the
-/// first error cancels the rest, and is the result.
+/// As [`scope`], for a function and threads ([`Scope::spawn_try`]) that can also fail with an
+/// error: the first error cancels the rest, and is the result.
 ///
 /// ```
 /// use oneloop_green::{run, sleep, try_scope};
@@ -98,6 +98,7 @@ pub fn try_scope<'env, T, E: 'env>(
 ) -> Result<T, E> {
     let at = Location::caller();
     assert!(
+        // Inside of another loop, the wait for the threads would block that loop and its tasks.
         is_on_its_loop(),
         "a scope waits for its threads, so its loop has to run it"
     );
@@ -174,14 +175,18 @@ impl<'scope, 'env, E: 'env> Scope<'scope, 'env, E> {
         let child = move || match catch_unwind(AssertUnwindSafe(function)) {
             Ok(Ok(value)) => into.store(Ok(value)),
             Ok(Err(error)) => self.fail(Failure::Error(error)),
+            // A kill of one thread, or the end of the loop, is no failure of the scope: the others
+            // continue.
             Err(payload) if is_ending(&*payload) => resume_unwind(payload),
             Err(payload) => self.fail(Failure::Panic(payload)),
         };
+        // Boxed, as a trait object's lifetime can be transmuted: the closure's own type has no
+        // name.
         let child: Box<dyn FnOnce() + 'scope> = Box::new(child);
-        // SAFETY: only the lifetime changes. What the function borrows is valid until `try_scope` returns
-        // or unwinds, which `Ends` delays until this thread's stack is empty: then its function has run
-        // or been dropped. If the stack is left behind it never is empty, and the caller's stack is left
-        // behind as well.
+        // SAFETY: only the lifetime changes. What the function borrows is valid until `try_scope`
+        // returns or unwinds, which `Ends` delays until this thread's stack is empty: then its
+        // function has run or been dropped. If the stack is left behind it never is empty, and the
+        // caller's stack is left behind as well.
         let child: Box<dyn FnOnce() + 'static> = unsafe { transmute(child) };
         let spawned = Builder::new().borrows().start_at(child, Location::caller());
         let thread = spawned.thread().clone();
@@ -202,6 +207,7 @@ impl<'scope, 'env, E: 'env> Scope<'scope, 'env, E> {
 
     /// Kills the threads of the scope; its function continues.
     pub fn cancel(&self) {
+        // A copy: the kill of a thread that has not begun drops its function, which may spawn here.
         let children = self.children.borrow().clone();
         for child in children {
             child.kill_soon();
@@ -214,6 +220,7 @@ impl<'scope, 'env, E: 'env> Scope<'scope, 'env, E> {
         if first {
             self.failure.replace(Some(failure));
             self.cancel();
+            // The function may be waiting for the thread that has just failed.
             self.parent.interrupt(Box::new(ScopeFailed(self.id())));
         } else if let Failure::Panic(payload) = failure {
             let error = JoinError::Panicked(payload);
@@ -238,6 +245,7 @@ impl<'scope, 'env, E: 'env> Scope<'scope, 'env, E> {
             if result.is_err() {
                 self.cancel();
             }
+            // One by one: while one is waited for, it may spawn others into the scope.
             while let Some(child) = self.next_child() {
                 wait_at(child.until(Until::Gone), at);
             }
@@ -272,7 +280,8 @@ struct Ends<'a, 'scope, 'env, E: 'env> {
 
 impl<'env, E: 'env> Drop for Ends<'_, '_, 'env, E> {
     fn drop(&mut self) {
-        // Nothing in `end_all` panics; if it did, threads that still borrow would outlive the scope.
+        // Nothing in `end_all` panics; if it did, threads that still borrow would outlive the
+        // scope.
         if catch_unwind(AssertUnwindSafe(|| self.end_all())).is_err() {
             std::process::abort();
         }
@@ -292,8 +301,8 @@ impl<'env, E: 'env> Ends<'_, '_, 'env, E> {
                 // The loop is being dropped: the child ends within this call, or never runs again.
                 child.record().handle.cancel_task(child.id());
                 while !child.record().is_gone() {
-                    // It is below on this call stack, or its stack was left behind. It may still borrow,
-                    // so this stack never continues, and is left behind as well.
+                    // It is below on this call stack, or its stack was left behind. It may still
+                    // borrow, so this stack never continues, and is left behind as well.
                     parent.switch.suspend();
                 }
             }
@@ -321,8 +330,8 @@ impl<T> ScopedJoinHandle<'_, T> {
         &self.thread
     }
 
-    /// Waits until the thread has ended, and returns its result. If it fails, so does its scope, and this
-    /// unwinds.
+    /// Waits until the thread has ended, and returns its result. If it fails, so does its scope,
+    /// and this unwinds.
     ///
     /// # Errors
     /// [`JoinError::Killed`] if it was killed.

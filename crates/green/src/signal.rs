@@ -26,8 +26,8 @@ impl Drop for SignalHandler {
 }
 
 /// Calls a function on a new green thread whenever the process receives that signal
-/// ([`number`](oneloop_core::signal::number)): gevent's `signal_handler`. Listening does not keep the
-/// loop alive. To wait for a signal instead: `Signals::new(..)?.recv().wait()`.
+/// ([`number`](oneloop_core::signal::number)): gevent's `signal_handler`. Listening does not keep
+/// the loop alive. To wait for a signal instead: `Signals::new(..)?.recv().wait()`.
 ///
 /// # Errors
 /// As [`Signals::new`].
@@ -38,6 +38,7 @@ pub fn signal_handler(number: i32, function: impl Fn() + 'static) -> io::Result<
     let handle = Handle::current();
     let signals = Signals::new(&handle, &[number])?;
     let function = Rc::new(function);
+    // A task, and not a green thread: it needs no stack while it waits for a signal.
     let receiver = handle.spawn(async move {
         while signals.recv().await.is_ok() {
             let function = Rc::clone(&function);

@@ -15,8 +15,8 @@ use std::time::Duration;
 
 const NO_STACK: &str = "no memory for another green stack: Builder::spawn gives that as an error";
 
-/// Starts a green thread. It never runs before `spawn` returns: it runs behind what is ready already,
-/// as in gevent and eventlet.
+/// Starts a green thread. It never runs before `spawn` returns: it runs behind what is ready
+/// already, as in gevent and eventlet.
 ///
 /// ```
 /// use oneloop_green::{run, spawn};
@@ -35,9 +35,10 @@ pub fn spawn<T: 'static>(function: impl FnOnce() -> T + 'static) -> JoinHandle<T
     Builder::new().start_at(function, Location::caller())
 }
 
-/// Starts a green thread that begins after `delay`. As in gevent, even a delay of zero puts it behind
-/// what is ready already and what that spawns; threads with equal deadlines begin in the order of
-/// their calls. ([`eventlet::spawn_after`](crate::eventlet::spawn_after) has eventlet's order.)
+/// Starts a green thread that begins after `delay`. As in gevent, even a delay of zero puts it
+/// behind what is ready already and what that spawns; threads with equal deadlines begin in the
+/// order of their calls. ([`eventlet::spawn_after`](crate::eventlet::spawn_after) has eventlet's
+/// order.)
 ///
 /// # Panics
 /// As [`spawn`].
@@ -148,6 +149,7 @@ impl Builder {
         spawned_at: &'static Location<'static>,
     ) -> io::Result<JoinHandle<T>> {
         let handle = Handle::current();
+        // First, as it may fail: then there is nothing to undo.
         let stack = GreenStack::new(self.stack_bytes)?;
         let record = Rc::new(ThreadRecord::new(
             handle.clone(),
@@ -156,12 +158,15 @@ impl Builder {
             stack.range(),
             ResultSlot::default(),
         ));
+        // One allocation, known by two types: only the handle and the function need the result's.
         let untyped: Rc<ThreadRecord> = Rc::clone(&record) as _;
         if let Some(delay) = self.delay {
             untyped.delay(delay);
         }
         let inside = Rc::clone(&record);
         let body = Body::new(stack, Rc::clone(&untyped), self.borrows, move || {
+            // Caught here, and not at the base of the stack, as eventlet's links run on it
+            // afterward.
             let result = catch_unwind(AssertUnwindSafe(function));
             inside.slot.store(result.map_err(error_of));
             let inside: Rc<ThreadRecord> = inside;

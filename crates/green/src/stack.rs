@@ -10,8 +10,8 @@
 //!
 //! A new stack costs three system calls and a page fault, a pooled one a few nanoseconds. Where the
 //! kernel has `MADV_GUARD_INSTALL` (6.13), the guard is an entry of the page table, and neighboring
-//! stacks merge into one mapping; elsewhere each stack is two mappings, and `vm.max_map_count` allows
-//! some 32,000 stacks.
+//! stacks merge into one mapping; elsewhere each stack is two mappings, and `vm.max_map_count`
+//! allows some 32,000 stacks.
 
 use corosensei::stack::valgrind::ValgrindStackRegistration;
 use corosensei::stack::{STACK_ALIGNMENT, Stack, StackPointer};
@@ -25,19 +25,19 @@ use std::ptr::{NonNull, null_mut};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The default size of a stack in bytes: enough for ordinary Rust with formatting, collections and some
-/// recursion, also in debug builds.
+/// The default size of a stack in bytes: enough for ordinary Rust with formatting, collections and
+/// some recursion, also in debug builds.
 pub const STACK_BYTES: usize = 256 * 1024;
 
-/// The smallest size of a stack in bytes: about what a green thread that starts and waits needs in debug
-/// builds.
+/// The smallest size of a stack in bytes: about what a green thread that starts and waits needs in
+/// debug builds.
 pub const STACK_BYTES_MIN: usize = 16 * 1024;
 
 /// The number of free stacks of each size that an OS thread keeps.
 const POOLED_MAX: usize = 4096;
 
-/// From linux/mman-common.h, since 6.13: a touch of these pages is SIGSEGV, and they need no mapping of
-/// their own. Neither libc nor rustix has it yet.
+/// From linux/mman-common.h, since 6.13: a touch of these pages is SIGSEGV, and they need no
+/// mapping of their own. Neither libc nor rustix has it yet.
 const MADV_GUARD_INSTALL: i32 = 102;
 
 /// Read once: sysconf(3) makes a call each time.
@@ -55,8 +55,8 @@ struct Mapping {
 
 impl Mapping {
     fn new(bytes: usize) -> io::Result<Self> {
-        // NORESERVE: with the kernel's default overcommit, 100,000 stacks of 256 KiB are 25 GB of address
-        // space that count for nothing until they are touched.
+        // NORESERVE: with the kernel's default overcommit, 100,000 stacks of 256 KiB are 25 GB of
+        // address space that count for nothing until they are touched.
         let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::STACK;
         // SAFETY: the kernel chooses the address, so this maps over no memory in use.
         let low = unsafe {
@@ -109,9 +109,9 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: this value owns the pages, and nothing runs on them: a coroutine owns its stack until
-        // it has ended. munmap(2) fails only when it would split a mapping and exceed the limit: then
-        // the pages leak.
+        // SAFETY: this value owns the pages, and nothing runs on them: a coroutine owns its stack
+        // until it has ended. munmap(2) fails only when it would split a mapping and exceed the
+        // limit: then the pages leak.
         let _ = unsafe { munmap(self.low.as_ptr(), self.bytes) };
     }
 }
@@ -195,7 +195,8 @@ impl Drop for GreenStack {
 }
 
 // SAFETY: base and limit are those of one mapping, which lives as long as the value; both are page
-// aligned; the lowest page is a guard, and `STACK_BYTES_MIN` leaves more than `MIN_STACK_SIZE` above it.
+// aligned; the lowest page is a guard, and `STACK_BYTES_MIN` leaves more than `MIN_STACK_SIZE`
+// above it.
 unsafe impl Stack for GreenStack {
     fn base(&self) -> StackPointer {
         let mapping = self.mapping();

@@ -4,8 +4,8 @@ use crate::net::Stream;
 use oneloop_net::{self as net, RawMode, StdioKind, WindowSize};
 use std::io;
 
-/// The standard input of this process, or any fd to read from, such as a pipe's end or an open file: see
-/// [`Stream`](crate::net::Stream), [`stdin`], [`net::Input`].
+/// The standard input of this process, or any fd to read from, such as a pipe or an open file: see
+/// [`GreenIo`](crate::net::GreenIo), [`stdin`], [`net::Input`].
 ///
 /// ```
 /// use oneloop_green::{Stdin, run};
@@ -25,14 +25,14 @@ use std::io;
 /// ```
 pub type Stdin = Stream<net::Input>;
 
-/// The standard output of this process, or its standard error, or any fd to write to: see
-/// [`Stream`](crate::net::Stream), [`stdout`], [`net::Output`].
+/// The standard output or standard error of this process, or any fd to write to: see
+/// [`GreenIo`](crate::net::GreenIo), [`stdout`], [`net::Output`].
 pub type Stdout = Stream<net::Output>;
 
-/// The terminal: see [`Stream`](crate::net::Stream), [`tty`].
+/// The terminal: see [`GreenIo`](crate::net::GreenIo), [`tty`].
 pub type Tty = Stream<net::Tty>;
 
-/// The standard input, whatever it is: terminal, pipe, socket or file. See [`net::stdin`].
+/// The standard input of this process, be it a terminal, pipe, socket or file. See [`net::stdin`].
 ///
 /// ```no_run
 /// use oneloop_green::{run, stdin, stdout};
@@ -56,7 +56,7 @@ pub fn stdin() -> io::Result<Stdin> {
     Ok(net::stdin()?.into())
 }
 
-/// The standard output, whatever it is: see [`net::stdout`].
+/// The standard output of this process: see [`net::stdout`].
 ///
 /// # Errors
 /// As [`stdin`].
@@ -67,7 +67,7 @@ pub fn stdout() -> io::Result<Stdout> {
     Ok(net::stdout()?.into())
 }
 
-/// The standard error, whatever it is: see [`net::stdout`].
+/// The standard error of this process: see [`net::stderr`].
 ///
 /// # Errors
 /// As [`stdin`].
@@ -78,11 +78,11 @@ pub fn stderr() -> io::Result<Stdout> {
     Ok(net::stderr()?.into())
 }
 
-/// The terminal that controls this process, wherever its standard input and output go: see
-/// [`net::Tty::open`].
+/// The controlling terminal of this process, also when its standard input and output are
+/// redirected: see [`net::Tty::open`].
 ///
 /// # Errors
-/// `ENXIO` if there is none.
+/// `ENXIO` without a controlling terminal.
 ///
 /// # Panics
 /// Outside of a loop.
@@ -91,7 +91,7 @@ pub fn tty() -> io::Result<Tty> {
 }
 
 impl Stdin {
-    /// What it is.
+    /// The kind of the fd.
     ///
     /// # Errors
     /// `EBADF` once it is closed.
@@ -102,14 +102,14 @@ impl Stdin {
     /// Puts the terminal into raw mode while the guard lives: see [`RawMode`].
     ///
     /// # Errors
-    /// `ENOTTY` if it is none; `EBADF` once it is closed.
+    /// `ENOTTY` if it is not a terminal; `EBADF` once it is closed.
     pub fn raw_mode(&self) -> io::Result<RawMode> {
         self.get()?.raw_mode()
     }
 }
 
 impl Stdout {
-    /// What it is.
+    /// The kind of the fd.
     ///
     /// # Errors
     /// `EBADF` once it is closed.
@@ -117,17 +117,17 @@ impl Stdout {
         Ok(self.get()?.kind())
     }
 
-    /// How much the terminal shows: see [`net::window_size`].
+    /// The terminal's rows and columns: see [`net::window_size`].
     ///
     /// # Errors
-    /// `ENOTTY` if it is none; `EBADF` once it is closed.
+    /// `ENOTTY` if it is not a terminal; `EBADF` once it is closed.
     pub fn window_size(&self) -> io::Result<WindowSize> {
         self.get()?.window_size()
     }
 }
 
 impl Tty {
-    /// Puts it into raw mode while the guard lives: see [`RawMode`].
+    /// Puts the terminal into raw mode while the guard lives: see [`RawMode`].
     ///
     /// # Errors
     /// `EBADF` once it is closed.
@@ -135,7 +135,7 @@ impl Tty {
         self.get()?.raw_mode()
     }
 
-    /// How much it shows: see [`net::window_size`].
+    /// The terminal's rows and columns: see [`net::window_size`].
     ///
     /// # Errors
     /// `EBADF` once it is closed.

@@ -30,8 +30,8 @@ pub fn try_current() -> Option<Thread> {
     running::current().map(Thread::new)
 }
 
-/// Starts a green thread as [`spawn_after`] does, but it never begins once the green thread that called
-/// this has ended: `eventlet.greenthread.spawn_after_local`.
+/// Starts a green thread as [`spawn_after`] does, but it never begins once the green thread that
+/// called this has ended: `eventlet.greenthread.spawn_after_local`.
 ///
 /// # Panics
 /// As [`spawn`](crate::spawn), and outside of a green thread.
@@ -88,16 +88,17 @@ impl Thread {
 
 /// Ending it.
 impl Thread {
-    /// Ends the thread, and waits until it has ended. Its current wait, or its next one, unwinds: drops
-    /// run, and may wait; its result is [`JoinError::Killed`](crate::JoinError::Killed). A thread that
-    /// has not begun never will. The thread may swallow the kill with `catch_unwind`; then this
-    /// continues to wait for its end.
+    /// Ends the thread, and waits until it has ended. Its current wait, or its next one, unwinds:
+    /// drops run, and may wait; its result is [`JoinError::Killed`](crate::JoinError::Killed). If
+    /// it has not begun, it never will. The thread may swallow the kill with `catch_unwind`; then
+    /// this continues to wait for its end.
     ///
-    /// As `Greenlet.kill()` of gevent: the thread unwinds when its turn comes, and if it does not wait
-    /// meanwhile, the caller continues before any other waiter.
+    /// As `Greenlet.kill()` of gevent: the thread unwinds when its turn comes, and if it does not
+    /// wait meanwhile, the caller continues before any other waiter.
     ///
     /// # Panics
-    /// Outside of a green thread: see [`Thread::kill_soon`]. A thread that kills itself unwinds at once.
+    /// Outside of a green thread: see [`Thread::kill_soon`]. A thread that kills itself unwinds at
+    /// once.
     #[track_caller]
     pub fn kill(&self) {
         if running::is_current(self.record()) {
@@ -112,14 +113,14 @@ impl Thread {
         let _ = wait_or_closed(self.until(Until::Killed), at);
     }
 
-    /// Ends the thread as [`Thread::kill`] does, without waiting: `kill(block=False)` of gevent. From
-    /// anywhere.
+    /// Ends the thread as [`Thread::kill`] does, without waiting: `kill(block=False)` of gevent.
+    /// From anywhere.
     pub fn kill_soon(&self) {
         self.record().interrupt(Box::new(Kill));
     }
 
-    /// Ends the thread as [`Thread::kill`] does, but before any other task runs, and without waiting for
-    /// drops that wait. The caller continues behind what is ready. This is what
+    /// Ends the thread as [`Thread::kill`] does, but before any other task runs, and without
+    /// waiting for drops that wait. The caller continues behind what is ready. This is what
     /// [`eventlet::kill`](crate::eventlet::kill) does with a thread that has begun.
     ///
     /// # Panics
@@ -134,9 +135,9 @@ impl Thread {
     }
 
     /// Throws a payload into the thread: its current wait, or its next one, unwinds as if it had
-    /// panicked with that. The payload can be caught with `catch_unwind`; if it is not, the thread's
-    /// result is [`JoinError::Panicked`](crate::JoinError::Panicked). `kill(exception, block=False)` of
-    /// gevent.
+    /// panicked with that. The payload can be caught with `catch_unwind`; if it is not, the
+    /// thread's result is [`JoinError::Panicked`](crate::JoinError::Panicked).
+    /// `kill(exception, block=False)` of gevent.
     pub fn throw(&self, payload: Box<dyn Any + Send>) {
         self.record().interrupt(payload);
     }
@@ -154,10 +155,10 @@ impl Thread {
 
 /// Linking to its end.
 impl Thread {
-    /// Calls the function when the thread has ended, behind what is ready: `rawlink` of gevent. It runs
-    /// on no green thread, so it must not wait. All links, joiners and calls of one thread are
-    /// notified one after the other, in the order in which they asked. If the thread has ended already,
-    /// the function is called behind what is ready, too.
+    /// Calls the function when the thread has ended, behind what is ready: `rawlink` of gevent. It
+    /// runs on no green thread, so it must not wait. All links, joiners and calls of one thread are
+    /// notified one after the other, in the order in which they asked. If the thread has ended
+    /// already, the function is called behind what is ready, too.
     pub fn on_exit(&self, call: impl FnOnce(&Thread) + 'static) -> ExitLink {
         self.link(Box::new(move |thread: &Thread| {
             call(thread);
@@ -231,8 +232,8 @@ pub struct ExitLink {
 }
 
 impl ExitLink {
-    /// Removes the link, so that the function is not called; false if the thread has ended, and it is
-    /// too late: `unlink` of gevent and eventlet.
+    /// Removes the link, so that the function is not called; false if the thread has ended, and it
+    /// is too late: `unlink` of gevent and eventlet.
     pub fn remove(self) -> bool {
         self.id.is_some_and(|id| self.thread.record().unlink(id))
     }

@@ -2,13 +2,13 @@
 //!
 //! A stack that waits inside of `DATA.with(|data| …)` holds a reference to a thread-local. Once the
 //! thread has begun to destroy its thread-locals, `data` may be gone: to resume the stack, even to
-//! unwind it, would be a use after free. It is unknown which thread-locals a stack refers to, and in
-//! which order they are destroyed, so from then on no stack of the thread runs.
+//! unwind it, would be a use after free. It is unknown which thread-locals a stack refers to, and
+//! in which order they are destroyed, so from then on no stack of the thread runs.
 //!
-//! The C library does not report that it has begun, and the first destructor may be any library's. But
-//! all destructors run below one function, which is the same in each thread and when the process exits
-//! (`__call_tls_dtors` in glibc). To learn its address, this module ends a thread and looks at the call
-//! stack in one of its destructors.
+//! The C library does not report that it has begun, and the first destructor may be any library's.
+//! But all destructors run below one function, which is the same in each thread and when the
+//! process exits (`__call_tls_dtors` in glibc). To learn its address, this module ends a thread and
+//! looks at the call stack in one of its destructors.
 
 use backtrace::Frame;
 use oneloop_core::{Handle, report};
@@ -16,9 +16,9 @@ use std::cell::Cell;
 use std::sync::{OnceLock, mpsc};
 use std::thread;
 
-const LEFT_BEHIND: &str = "oneloop: green threads are left behind, as their loop was dropped or run \
-    while the thread-locals of its thread were being destroyed, which they may refer to: keep the loop on \
-    a stack, as green::run does";
+const LEFT_BEHIND: &str = "oneloop: green threads are left behind, as their loop was dropped or \
+    run while the thread-locals of its thread were being destroyed, which they may refer to: keep \
+    the loop on a stack, as green::run does";
 
 /// More bytes than the code of the function that calls the destructors has.
 const FUNCTION_BYTES_MAX: usize = 64 * 1024;
@@ -84,7 +84,8 @@ fn callers() -> Vec<usize> {
 fn is_below(function: usize) -> bool {
     let mut is_below = false;
     walk(|frame| {
-        // Finding a frame's function takes as long as finding the frame: only where it may be this one.
+        // Finding a frame's function takes as long as finding the frame: only where it may be this
+        // one.
         let offset = frame.ip().addr().wrapping_sub(function);
         is_below = offset < FUNCTION_BYTES_MAX && frame.symbol_address().addr() == function;
         !is_below
@@ -94,8 +95,8 @@ fn is_below(function: usize) -> bool {
 
 /// Calls `look` with each frame of the call stack, innermost first, until it returns false.
 fn walk(look: impl FnMut(&Frame) -> bool) {
-    // SAFETY: the unwinder on Linux is thread-safe. The lock of `backtrace::trace` is for other systems,
-    // and a forked child would wait forever for one that another thread held at the fork.
+    // SAFETY: the unwinder on Linux is thread-safe. The lock of `backtrace::trace` is for other
+    // systems, and a forked child would wait forever for one that another thread held at the fork.
     unsafe { backtrace::trace_unsynchronized(look) };
 }
 
@@ -105,8 +106,9 @@ fn runner() -> Option<usize> {
     *RUNNER.get_or_init(find_runner)
 }
 
-/// Ends a thread, and compares its call stack in a destructor with that before. Of the functions that
-/// are only in the former, the outermost one is the one that the C library calls at every thread's end.
+/// Ends a thread, and compares its call stack in a destructor with that before. Of the functions
+/// that are only in the former, the outermost one is the one that the C library calls at every
+/// thread's end.
 fn find_runner() -> Option<usize> {
     let (sender, receiver) = mpsc::channel();
     let live = move || {

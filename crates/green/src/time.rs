@@ -23,6 +23,7 @@ thread_local! {
 /// Outside of a green thread; as [`Wait::wait`](crate::Wait::wait).
 #[track_caller]
 pub fn sleep(duration: Duration) {
+    // A timer of zero would fire in the next phase of the timers, behind other yielding threads.
     if duration.is_zero() {
         return yield_now();
     }
@@ -40,8 +41,9 @@ pub fn sleep_until(deadline: Instant) {
     let _ = wait_or_closed(sleep, Location::caller());
 }
 
-/// Lets every other green thread and task that is ready run first. Timers and I/O get their turn even
-/// if many threads do nothing but yield. (In gevent they wait for the switch interval, which is 5 ms.)
+/// Yields: every other green thread and task that is ready runs first. Timers and I/O get their
+/// turn even if many threads do nothing but yield. (In gevent they wait for the switch interval,
+/// which is 5 ms.)
 ///
 /// # Panics
 /// As [`sleep`].
@@ -59,16 +61,17 @@ pub fn yield_now() {
 pub fn idle() {
     let handle = current().handle.clone();
     let at = Location::caller();
-    // The check phase follows the poll and the tasks that it woke; if one is still ready, wait again.
+    // The check phase follows the poll and the tasks that it woke; if one is still ready, wait
+    // again.
     while wait_or_closed(handle.phase(Phase::Check), at).is_ok() && handle.ready_count() > 0 {}
 }
 
-/// Calls a function, and interrupts it after `duration`: its current wait, or its next one, unwinds. A
-/// function that computes and does not wait is not interrupted.
+/// Calls a function, and interrupts it after `duration`: its current wait, or its next one,
+/// unwinds. A function that computes and does not wait is not interrupted.
 ///
-/// Timeouts nest: an outer one that fires unwinds through the inner ones. If two fire at once, the one
-/// with the earlier deadline wins. As in gevent and eventlet, code in between may swallow it with
-/// `catch_unwind`; then the function continues.
+/// Timeouts nest: an outer one that fires unwinds through the inner ones. If two fire at once, the
+/// one with the earlier deadline wins. As in gevent and eventlet, code in between may swallow it
+/// with `catch_unwind`; then the function continues.
 ///
 /// ```
 /// use oneloop_green::{run, sleep, timeout, Elapsed};
@@ -172,8 +175,8 @@ impl Timeout {
         self.thread.pop_timeout(self.id);
     }
 
-    /// Restarts the timeout, also one that has fired or was canceled: it fires `duration` from now. It
-    /// becomes the innermost one of its thread.
+    /// Restarts the timeout, also one that has fired or was canceled: it fires `duration` from now.
+    /// It becomes the innermost one of its thread.
     ///
     /// # Panics
     /// In another green thread than the one that started it.
@@ -199,9 +202,9 @@ pub fn offload<T: Send + 'static>(function: impl FnOnce() -> T + Send + 'static)
     offload_to(Class::Cpu, function)
 }
 
-/// Runs a function that blocks on an OS thread of that class: see [`Handle::offload_to`]. If this is
-/// interrupted before the function has begun, it never runs; later, it runs to its end, and its result
-/// is dropped.
+/// Runs a function that blocks on an OS thread of that class: see [`Handle::offload_to`]. If this
+/// is interrupted before the function has begun, it never runs; later, it runs to its end, and its
+/// result is dropped.
 ///
 /// # Panics
 /// As [`offload`].

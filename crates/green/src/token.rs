@@ -26,8 +26,8 @@ pub(crate) fn error_of(payload: Box<dyn Any + Send>) -> JoinError {
     }
 }
 
-/// True if the payload that [`catch_unwind`](crate::catch_unwind) caught is a kill, and not a panic or
-/// an outer timeout: `except GreenletExit`.
+/// True if the payload that [`catch_unwind`](crate::catch_unwind) caught is a kill, and not a panic
+/// or an outer timeout: `except GreenletExit`.
 ///
 /// ```
 /// use oneloop_green::{JoinError, catch_unwind, is_kill, run, sleep, spawn, yield_now};

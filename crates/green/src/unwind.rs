@@ -3,8 +3,8 @@
 use std::any::Any;
 use std::panic::{self, AssertUnwindSafe};
 
-/// Calls a function, and catches any payload that unwinds it: a panic, a kill, an outer timeout. It is
-/// [`std::panic::catch_unwind`], for functions that need not be unwind safe.
+/// Calls a function, and catches any payload that unwinds it: a panic, a kill, an outer timeout. It
+/// is [`std::panic::catch_unwind`], for functions that need not be unwind safe.
 ///
 /// ```
 /// use oneloop_green::{catch_unwind, run, sleep, spawn, yield_now};

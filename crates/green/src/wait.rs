@@ -23,8 +23,8 @@ pub(crate) fn current() -> Rc<ThreadRecord> {
 
 /// Waits for any future on a green thread; other tasks run meanwhile.
 ///
-/// Every future works: those of [`oneloop_core`], of `oneloop_sync`, and those of async libraries. When
-/// a wait ends early, the future is dropped, so a wait is as cancel safe as its future.
+/// Every future works: those of [`oneloop_core`], of `oneloop_sync`, and those of async libraries.
+/// When a wait ends early, the future is dropped, so a wait is as cancel safe as its future.
 ///
 /// ```
 /// use oneloop_green::{run, Wait};
@@ -38,8 +38,8 @@ pub trait Wait: Future + Sized {
     /// # Panics
     /// Outside of a green thread. It unwinds when the thread is killed, when a
     /// [`timeout`](crate::timeout) around it fires, or when a payload is thrown into the thread. A
-    /// thread that unwinds already is not interrupted; if the loop is dropped while one of its drops
-    /// waits here, the thread never continues, and its stack is leaked.
+    /// thread that unwinds already is not interrupted; if the loop is dropped while one of its
+    /// drops waits here, the thread never continues, and its stack is leaked.
     #[inline(always)]
     #[track_caller]
     fn wait(self) -> Self::Output {
@@ -91,7 +91,8 @@ impl ThreadRecord {
         if let Poll::Ready(output) = self.switch.poll(future.as_mut()) {
             return Ok(output);
         }
-        // Another loop on this stack would run its tasks until this wait ends, which needs our loop.
+        // Another loop on this stack would run its tasks until this wait ends, which needs our
+        // loop.
         assert!(
             is_on_its_loop(),
             "a green thread waits inside of another loop that it runs itself"
@@ -117,8 +118,8 @@ pub(crate) fn wait_at<F: Future>(future: F, at: &'static Location<'static>) -> F
     }
 }
 
-/// There is no output to return, and unwinding would abort: `Body` leaves this stack behind. Should it
-/// be resumed after all, it waits again.
+/// There is no output to return, and unwinding would abort: `Body` leaves this stack behind. Should
+/// it be resumed after all, it waits again.
 #[cold]
 fn suspend_forever<F: Future>(
     thread: &ThreadRecord,

@@ -1,5 +1,4 @@
-//! What eventlet does otherwise than gevent. Virtual time throughout; its programs are in
-//! `conformance/eventlet`.
+//! Where eventlet differs from gevent. On virtual time; its programs are in `conformance/eventlet`.
 
 mod harness;
 
@@ -15,7 +14,7 @@ use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
-/// Notes what is thrown and that nobody catches.
+/// Logs unhandled panics.
 fn note_unhandled(log: &Log) {
     let log = log.clone();
     Handle::current().on_unhandled(move |unhandled| {
@@ -27,7 +26,7 @@ fn note_unhandled(log: &Log) {
 }
 
 #[test]
-fn spawned_after_zero_and_spawned_begin_in_the_order_of_the_calls() {
+fn spawn_and_spawn_after_zero_begin_in_the_order_of_their_calls() {
     let log = run(|| {
         let log = Log::default();
         let say = |name| {
@@ -45,7 +44,7 @@ fn spawned_after_zero_and_spawned_begin_in_the_order_of_the_calls() {
 }
 
 #[test]
-fn the_links_of_who_never_began_are_called_by_its_killer() {
+fn the_links_of_a_thread_that_never_began_are_called_by_its_killer() {
     let log = run(|| {
         let log = Log::default();
         let victim = spawn(|| ());
@@ -64,23 +63,23 @@ fn the_links_of_who_never_began_are_called_by_its_killer() {
 }
 
 #[test]
-fn the_links_of_who_ends_unbegun_otherwise_have_threads_of_their_own() {
+fn the_links_of_a_thread_canceled_before_it_began_run_on_their_own_threads() {
     let outcome = run(|| {
         let victim = spawn(|| ());
-        let heard = eventlet::Event::new();
-        let tells = heard.clone();
+        let notified = eventlet::Event::new();
+        let sends = notified.clone();
         eventlet::link(&victim, move |victim| {
             yield_now();
-            tells.send(victim.outcome()).unwrap();
+            sends.send(victim.outcome()).unwrap();
         });
         victim.cancel();
-        heard.get().wait()
+        notified.get().wait()
     });
     assert_eq!(outcome.unwrap(), Some(Outcome::Canceled));
 }
 
 #[test]
-fn a_result_is_there_before_the_links_have_ended() {
+fn a_result_exists_before_the_links_have_ended() {
     let log = run(|| {
         let log = Log::default();
         let thread = spawn(|| 42);
@@ -104,7 +103,7 @@ fn a_result_is_there_before_the_links_have_ended() {
 }
 
 #[test]
-fn a_link_that_panics_is_the_last_and_is_reported() {
+fn a_link_that_panics_is_reported_and_ends_the_links() {
     let log = run(|| {
         let log = Log::default();
         note_unhandled(&log);
@@ -120,7 +119,7 @@ fn a_link_that_panics_is_the_last_and_is_reported() {
 }
 
 #[test]
-fn who_waits_for_the_end_waits_for_the_links() {
+fn a_waiter_for_the_end_waits_for_the_links() {
     let log = run(|| {
         let log = Log::default();
         let thread = spawn(|| ());
@@ -177,10 +176,10 @@ fn a_thread_can_be_killed_in_a_link() {
 }
 
 #[test]
-fn a_link_that_was_taken_back_is_not_called() {
+fn a_removed_link_is_not_called() {
     let removed = run(|| {
         let thread = spawn(|| ());
-        let link = eventlet::link(&thread, |_| unreachable!("it was taken back"));
+        let link = eventlet::link(&thread, |_| unreachable!("it was removed"));
         let removed = link.remove();
         thread.finished().wait();
         (removed, eventlet::link(&thread, |_| ()).remove())
@@ -189,7 +188,7 @@ fn a_link_that_was_taken_back_is_not_called() {
 }
 
 #[test]
-fn a_kill_of_the_dead_does_not_wait() {
+fn killing_a_thread_that_has_ended_does_not_yield() {
     run(|| {
         let thread = spawn(|| ());
         thread.finished().wait();
@@ -201,7 +200,7 @@ fn a_kill_of_the_dead_does_not_wait() {
 }
 
 #[test]
-fn who_was_woken_by_an_event_gets_its_value_though_it_was_reset() {
+fn a_waiter_woken_by_an_event_gets_its_value_although_it_was_reset() {
     let got = run(|| {
         let event = eventlet::Event::new();
         assert_eq!(event.reset(), Err(eventlet::NotSent));
@@ -218,7 +217,7 @@ fn who_was_woken_by_an_event_gets_its_value_though_it_was_reset() {
 }
 
 #[test]
-fn who_waits_for_what_is_put_back_runs_first() {
+fn a_waiter_for_a_returned_resource_runs_first() {
     let log = run(|| {
         let log = Log::default();
         let pool = ResourcePool::new(1, || ());
@@ -257,12 +256,12 @@ fn serve(
     };
     let serve = || eventlet::serve(&listener, 10, handler);
     let served = catch_unwind(AssertUnwindSafe(serve));
-    sleep(100 * MS); // what comes later is not for who has stopped
+    sleep(100 * MS); // a handler that ends later interrupts nothing
     served.map_err(|payload| *payload.downcast::<String>().unwrap())
 }
 
 #[test]
-fn serving_ends_with_the_first_who_wants_it_to() {
+fn serving_ends_with_the_first_handler_that_breaks() {
     run(|| {
         let handler = |letter| match letter {
             b's' => ControlFlow::Break(()),
@@ -274,7 +273,7 @@ fn serving_ends_with_the_first_who_wants_it_to() {
 }
 
 #[test]
-fn a_panic_of_a_handler_comes_out_of_serving() {
+fn a_panic_of_a_handler_panics_in_serve() {
     run(|| {
         let handler = |letter| match letter {
             b'p' => resume_unwind(Box::new("broken".to_owned())),
@@ -286,7 +285,7 @@ fn a_panic_of_a_handler_comes_out_of_serving() {
 }
 
 #[test]
-fn who_reads_from_what_eventlet_closes_waits_on() {
+fn a_reader_of_a_stream_that_eventlet_closes_stays_parked() {
     let got = run(|| {
         let (mut a, mut b) = UnixStream::pair().unwrap();
         let closes = a.clone();
@@ -298,7 +297,7 @@ fn who_reads_from_what_eventlet_closes_waits_on() {
 }
 
 #[test]
-fn what_is_closed_for_nobody_to_notice_does_not_keep_the_loop_waiting() {
+fn a_silently_closed_stream_does_not_keep_the_loop_alive() {
     let ended = run(|| {
         let (mut a, _b) = UnixStream::pair().unwrap();
         let closes = a.clone();
@@ -309,7 +308,7 @@ fn what_is_closed_for_nobody_to_notice_does_not_keep_the_loop_waiting() {
 }
 
 #[test]
-fn what_was_to_stop_a_server_that_ended_otherwise_stops_nothing_else() {
+fn a_stop_that_comes_after_serve_has_failed_interrupts_nothing_else() {
     run(|| {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let addr = listener.local_addr().unwrap();

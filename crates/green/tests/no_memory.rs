@@ -1,11 +1,11 @@
-//! Where there is no memory for another stack, `Builder::spawn` says so, and the rest goes on. A file of its
-//! own, as it limits the whole process.
+//! Without memory for another stack, `Builder::spawn` fails, and the other threads continue. In its
+//! own file, as it limits the whole process.
 
 use oneloop_green::{Builder, JoinHandle, run, spawn, yield_now};
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 #[test]
-fn no_memory_for_a_stack_is_an_error_and_the_others_go_on() {
+fn no_memory_for_a_stack_is_an_error_and_the_others_continue() {
     let limit = Rlimit {
         current: Some(1 << 30),
         maximum: Some(1 << 30),

@@ -1,5 +1,5 @@
-//! A green stack that overflows ends the process, and says whose it was. Each case is a process of its
-//! own: this test, started again with a name in its environment.
+//! A green stack that overflows ends the process, with a line that names the thread. Each case is
+//! its own process, which is this test started again with the case in the environment.
 
 use oneloop_green::{Builder, run, spawn, yield_now};
 use std::hint::black_box;
@@ -33,8 +33,8 @@ fn is_case(case: &str) -> bool {
 }
 
 #[test]
-fn an_overflow_names_the_thread_and_its_place() {
-    let case = "an_overflow_names_the_thread_and_its_place";
+fn an_overflow_names_the_thread_and_where_it_was_spawned() {
+    let case = "an_overflow_names_the_thread_and_where_it_was_spawned";
     if is_case(case) {
         let overflowing = || {
             let builder = Builder::new().name("deep one").stack_bytes(64 * 1024);
@@ -53,8 +53,8 @@ fn an_overflow_names_the_thread_and_its_place() {
 }
 
 #[test]
-fn on_a_thread_of_another_kind_too() {
-    let case = "on_a_thread_of_another_kind_too";
+fn an_overflow_on_another_os_thread_is_named_too() {
+    let case = "an_overflow_on_another_os_thread_is_named_too";
     if is_case(case) {
         let thread = std::thread::spawn(|| run(|| spawn(|| deep(0)).join()).map(drop));
         let _ = thread.join();
@@ -70,10 +70,10 @@ fn on_a_thread_of_another_kind_too() {
 }
 
 #[test]
-fn an_overflow_elsewhere_is_told_by_the_standard_library() {
-    let case = "an_overflow_elsewhere_is_told_by_the_standard_library";
+fn an_overflow_of_an_os_stack_is_reported_by_the_standard_library() {
+    let case = "an_overflow_of_an_os_stack_is_reported_by_the_standard_library";
     if is_case(case) {
-        run(yield_now).unwrap(); // the handler is there
+        run(yield_now).unwrap(); // installs the handler
         deep(0);
         return;
     }
@@ -85,10 +85,10 @@ fn an_overflow_elsewhere_is_told_by_the_standard_library() {
 }
 
 #[test]
-fn a_fault_that_is_no_overflow_stays_what_it_is() {
-    let case = "a_fault_that_is_no_overflow_stays_what_it_is";
+fn a_fault_that_is_no_overflow_is_not_reported_as_one() {
+    let case = "a_fault_that_is_no_overflow_is_not_reported_as_one";
     if is_case(case) {
-        // SAFETY: it is not safe: nothing is at that address, and the process ends here.
+        // SAFETY: there is none: nothing is mapped at that address, and the process ends here.
         let _ = run(|| unsafe { black_box(std::ptr::dangling::<u64>()).read_volatile() });
         return;
     }

@@ -1,5 +1,6 @@
-//! Random programs of green threads that kill, panic, time out and wait in their drops: none of them ends
-//! the process, and each comes to its end. They run in a process of their own, as an abort would end it.
+//! Random programs of green threads that kill, panic, time out and wait in their drops: none of
+//! them aborts the process, and each one ends. They run in their own process, as an abort would end
+//! it.
 
 mod harness;
 
@@ -12,8 +13,8 @@ use std::rc::Rc;
 
 const CASE: &str = "ONELOOP_TEST_RANDOM";
 const FIRST: &str = "ONELOOP_TEST_RANDOM_SEED";
-/// How many programs a test runs. More of them: set the environment variable of the first seed, and the
-/// number with it (`ONELOOP_TEST_RANDOM_COUNT`).
+/// The number of programs that the test runs. For others, set the first seed and their number
+/// (`ONELOOP_TEST_RANDOM_COUNT`) in the environment.
 const PROGRAMS: u64 = 2000;
 
 /// xorshift64*: the same programs everywhere.
@@ -102,7 +103,7 @@ impl Drop for Guard<'_> {
         if self.catches {
             let _ = green::catch_unwind(|| run_steps(self.steps, self.world));
         } else {
-            // What unwinds by itself here would rightly end the process.
+            // A step that unwinds in a drop would rightly abort the process.
             let waits = self.steps.iter().filter(|step| only_waits(step));
             waits.for_each(|step| run_step(step, self.world));
         }
@@ -146,7 +147,7 @@ fn run_step(step: &Step, world: &World) {
             world.borrow_mut().push(spawned.thread().clone());
         }
         Step::Kill(number) => {
-            // Two that kill each other in their drops wait for each other: that is a deadlock.
+            // Not `kill`: two threads that kill each other in their drops would be a deadlock.
             thread(world, *number).kill_soon();
             sleep(MS);
         }
@@ -169,7 +170,7 @@ fn run_step(step: &Step, world: &World) {
             run_steps(steps, world);
         }))),
         Step::Catch(false, steps) => drop(green::catch_unwind(|| run_steps(steps, world))),
-        Step::Guard(..) => unreachable!("it is around what follows"),
+        Step::Guard(..) => unreachable!("`run_steps` handles it"),
         Step::Scope(inside, child) => scope(|scope| {
             let spawned = scope.spawn(|| run_steps(child, world));
             world.borrow_mut().push(spawned.thread().clone());
@@ -190,7 +191,8 @@ fn run_program(seed: u64) {
         for steps in threads {
             run_step(&Step::Spawn(steps), &world);
         }
-        let wait = |ms| drop(green::catch_unwind(|| sleep(ms * MS))); // it is killed, too
+        // The programs kill the main thread as well.
+        let wait = |ms| drop(green::catch_unwind(|| sleep(ms * MS)));
         wait(20);
         world.borrow()[1..].iter().for_each(Thread::kill_soon);
         let have_ended = |world: &World| world.borrow()[1..].iter().all(Thread::is_finished);

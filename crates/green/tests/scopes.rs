@@ -1,4 +1,4 @@
-//! Scopes: their threads end before they do, and the first failure cancels the rest.
+//! A scope's threads end before it does, and the first failure cancels the rest.
 
 mod harness;
 
@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Counts in its drop, after a wait.
+/// Counts in its drop, which waits before.
 struct Ended<'a>(&'a Cell<u32>, Duration);
 
 impl Drop for Ended<'_> {
@@ -70,7 +70,7 @@ fn the_first_panic_kills_the_rest_and_interrupts_the_function() {
         let payload = failed.unwrap_err();
         assert_eq!(payload.downcast_ref::<&str>(), Some(&"first"));
         assert_eq!((ended.get(), reached.get()), (1, false));
-        sleep(MS); // nothing is left to be thrown
+        sleep(MS); // no interrupt is left
     })
     .unwrap();
 }
@@ -103,7 +103,7 @@ fn an_error_cancels_the_rest_and_is_the_result() {
 }
 
 #[test]
-fn a_kill_or_a_time_out_of_the_caller_ends_the_threads_first() {
+fn a_kill_or_a_timeout_of_the_caller_ends_the_threads_first() {
     let ended = Rc::new(Cell::new(0));
     let counts = Rc::clone(&ended);
     run(move || {
@@ -121,7 +121,7 @@ fn a_kill_or_a_time_out_of_the_caller_ends_the_threads_first() {
         sleep(MS);
         caller.kill_soon();
         sleep(MS);
-        caller.kill_soon(); // while it waits for its thread's cleanup: nothing interrupts that
+        caller.kill_soon(); // it waits for its thread's cleanup, which nothing interrupts
         sleep(MS);
         assert!(!caller.is_finished());
         sleep(5 * MS);
@@ -141,7 +141,7 @@ fn a_kill_or_a_time_out_of_the_caller_ends_the_threads_first() {
 }
 
 #[test]
-fn a_dropped_loop_ends_the_threads_before_what_they_borrow() {
+fn a_dropped_loop_ends_the_threads_before_the_values_they_borrow() {
     struct Checked(Cell<u32>);
     impl Drop for Checked {
         fn drop(&mut self) {
@@ -152,7 +152,7 @@ fn a_dropped_loop_ends_the_threads_before_what_they_borrow() {
         run(move || {
             let other = || drop(spawn(yield_now));
             if spawned_first {
-                other(); // its slot is one of the threads' later
+                other(); // a thread of the scope gets its slot later
                 yield_now();
             }
             let caller = spawn(|| {
@@ -175,7 +175,7 @@ fn a_dropped_loop_ends_the_threads_before_what_they_borrow() {
 }
 
 #[test]
-fn cancel_ends_the_threads_and_the_function_goes_on() {
+fn cancel_ends_the_threads_and_the_function_continues() {
     run(|| {
         let killed = scope(|s| {
             let thread = s.spawn(|| sleep(1000 * MS));

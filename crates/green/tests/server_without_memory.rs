@@ -1,5 +1,5 @@
-//! Where there is no memory for a handler's stack, a server sheds what it cannot serve, and goes on. A file of
-//! its own, as it limits the whole process.
+//! Without memory for a handler's stack, a server sheds the client, and continues. In its own file,
+//! as it limits the whole process.
 
 use oneloop_green::net::{DatagramServer, StreamServer, TcpListener, TcpStream, UdpSocket};
 use oneloop_green::{Builder, JoinHandle, Wait, eventlet, run, sleep, spawn, yield_now};
@@ -11,7 +11,8 @@ use std::time::Duration;
 
 const ANY: (&str, u16) = ("127.0.0.1", 0);
 
-/// Green threads that hold all the address space until the event, so that no stack fits beside them.
+/// Starts green threads that hold the whole address space until the event, so that no other stack
+/// fits.
 fn take_all_memory(released: &Event) -> Vec<JoinHandle<()>> {
     let mut threads = Vec::with_capacity(1 << 14);
     for stack_bytes in [16 << 20, 1 << 20, oneloop_green::STACK_BYTES, 0] {
@@ -68,7 +69,7 @@ fn without_memory_for_a_stack_a_client_is_shed_and_the_next_one_is_served() {
             }
             assert_eq!(server.stats().unwrap().shed, shed);
         }
-        // The first shortage is tried again at once, and the others pause.
+        // The server retries at once after the first shortage, and pauses after each later one.
         let stats = server.stats().unwrap();
         assert_eq!((stats.accepted, stats.pauses), (0, 4));
         assert_eq!(datagrams.stats().pauses, 4);
@@ -93,11 +94,11 @@ fn without_memory_for_a_stack_a_client_is_shed_and_the_next_one_is_served() {
         }
         let mut client = TcpStream::connect(addr).unwrap();
         client.write_all(b"hello").unwrap();
-        let mut heard = [0; 5];
-        client.read_exact(&mut heard).unwrap();
+        let mut answer = [0; 5];
+        client.read_exact(&mut answer).unwrap();
         asker.send_to(b"world", datagrams_addr).unwrap();
-        asker.recv_from(&mut heard).unwrap();
-        assert_eq!(&heard, b"world");
+        asker.recv_from(&mut answer).unwrap();
+        assert_eq!(&answer, b"world");
         assert_eq!(server.stats().unwrap().accepted, 1);
         let mut client = TcpStream::connect(eventlet_addr).unwrap();
         let mut served = String::new();

@@ -1,5 +1,5 @@
-//! Signals that come upon green stacks, however full they are, and faults that are no overflows. Each
-//! case is a process of its own: this test, started again with its name in the environment.
+//! Signals that arrive on green stacks, however full they are, and faults that are no overflows.
+//! Each case is its own process, which is this test started again with the case in the environment.
 
 use oneloop_core::{EventLoop, Handle, Signals};
 use oneloop_green::{Builder, STACK_BYTES_MIN, Wait, run, spawn, yield_now};
@@ -19,16 +19,16 @@ const OVERFLOWED: &str = "has overflowed its stack of 64 KiB: see Builder::stack
 const NO_FRAME: &str =
     "got a signal whose handler, which has no SA_ONSTACK, does not fit on its stack";
 
-/// What a process of a case says, and how it ends.
+/// How the process of a case ended, and what it printed.
 struct Ended {
     status: ExitStatus,
     stderr: String,
 }
 
-/// Runs a case in a process of its own.
+/// Runs a case in its own process.
 fn case(name: &str, case: impl FnOnce()) -> Option<Ended> {
     if std::env::var(CASE).is_ok_and(|running| running == name) {
-        // SAFETY: it has no conditions. A lost signal is waited for in vain: then this ends the process.
+        // SAFETY: it has no conditions. If a signal is lost, this ends the wait for it.
         unsafe { libc::alarm(60) };
         case();
         return None;
@@ -43,14 +43,14 @@ fn case(name: &str, case: impl FnOnce()) -> Option<Ended> {
     })
 }
 
-/// Runs a case that ends well.
+/// Runs a case that succeeds.
 fn succeeds(name: &str, run: impl FnOnce()) {
     if let Some(Ended { status, stderr }) = case(name, run) {
         assert!(status.success(), "{status}: {stderr}");
     }
 }
 
-/// Runs a case that ends by a signal, and gives what it says on stderr.
+/// Runs a case that ends by a signal, and returns its stderr.
 fn ends_by(signal: i32, name: &str, run: impl FnOnce()) -> Option<String> {
     let Ended { status, stderr } = case(name, run)?;
     assert_eq!(status.signal(), Some(signal), "{status}: {stderr}");
@@ -63,7 +63,7 @@ fn handle(number: i32, handler: usize, flags: i32) {
     let mut action: libc::sigaction = unsafe { zeroed() };
     action.sa_sigaction = handler;
     action.sa_flags = flags;
-    // SAFETY: the handlers here are async-signal-safe, and have the signature that the flags say.
+    // SAFETY: the handlers here are async-signal-safe, and have the signature that the flags imply.
     let failed = unsafe { libc::sigaction(number, &action, null_mut()) };
     assert_eq!(failed, 0);
 }
@@ -83,12 +83,13 @@ fn raise(number: i32) {
     assert_eq!(unsafe { libc::raise(number) }, 0);
 }
 
-/// Calls a function with about that much left of the stack.
+/// Calls a function with about `left` bytes left of the stack.
 fn with_left(left: usize, function: &dyn Fn()) {
     descend(end_of_guard() + left, function);
 }
 
-/// The lowest address of the stack that may be touched. The kernel finds out without a fault.
+/// The lowest address of the stack above the guard. The kernel checks it in write(2), without a
+/// fault.
 fn end_of_guard() -> usize {
     let (_reader, writer) = rustix::pipe::pipe().unwrap();
     let here = &raw const writer as usize / 4096 * 4096;
@@ -112,7 +113,7 @@ fn descend(until: usize, function: &dyn Fn()) {
     black_box(here);
 }
 
-/// Room for raise(3) itself, and far too little for a frame of the kernel.
+/// Bytes: room for raise(3) itself, and far too little for a signal's frame.
 const LEFT: usize = 2048;
 
 /// Raises a signal on the smallest stack, when it is almost full.
@@ -129,38 +130,35 @@ fn overflow() {
 }
 
 #[test]
-fn a_signal_on_a_small_stack_is_heard() {
-    succeeds("a_signal_on_a_small_stack_is_heard", || {
+fn a_signal_on_a_small_stack_is_received() {
+    succeeds("a_signal_on_a_small_stack_is_received", || {
         run(|| {
             let handle = Handle::current();
             let signals = Signals::new(&handle, &[libc::SIGUSR1]).unwrap();
             let _alive = handle.keep_alive();
             raise_on_a_full_stack(libc::SIGUSR1);
-            let heard = signals.recv().wait();
-            assert_eq!(heard.unwrap(), libc::SIGUSR1);
+            let received = signals.recv().wait();
+            assert_eq!(received.unwrap(), libc::SIGUSR1);
         })
         .unwrap();
     });
 }
 
 #[test]
-fn a_handler_that_was_there_before_the_listener_is_called_on_a_small_stack_too() {
-    succeeds(
-        "a_handler_that_was_there_before_the_listener_is_called_on_a_small_stack_too",
-        || {
-            handle(libc::SIGUSR1, count as *const () as usize, 0);
-            run(|| {
-                let handle = Handle::current();
-                let _signals = Signals::new(&handle, &[libc::SIGUSR1]).unwrap();
-                raise_on_a_full_stack(libc::SIGUSR1);
-            })
-            .unwrap();
-            assert_eq!(calls(), 1);
-        },
-    );
+fn an_earlier_handler_is_called_on_a_small_stack_too() {
+    succeeds("an_earlier_handler_is_called_on_a_small_stack_too", || {
+        handle(libc::SIGUSR1, count as *const () as usize, 0);
+        run(|| {
+            let handle = Handle::current();
+            let _signals = Signals::new(&handle, &[libc::SIGUSR1]).unwrap();
+            raise_on_a_full_stack(libc::SIGUSR1);
+        })
+        .unwrap();
+        assert_eq!(calls(), 1);
+    });
 }
 
-/// Has another thread send signals to this one until it is done.
+/// Calls a function while another thread sends signals to this one.
 fn in_a_storm(function: impl FnOnce()) {
     static IS_OVER: AtomicBool = AtomicBool::new(false);
     // SAFETY: it has no conditions.
@@ -181,9 +179,9 @@ fn in_a_storm(function: impl FnOnce()) {
 }
 
 #[test]
-fn a_storm_of_signals_meets_the_smallest_stacks_and_what_is_between_them() {
+fn a_storm_of_signals_hits_the_smallest_stacks_and_the_switches_between_them() {
     succeeds(
-        "a_storm_of_signals_meets_the_smallest_stacks_and_what_is_between_them",
+        "a_storm_of_signals_hits_the_smallest_stacks_and_the_switches_between_them",
         || {
             run(|| {
                 let handle = Handle::current();
@@ -214,10 +212,10 @@ fn yield_often_when_it_is_full() {
 }
 
 #[test]
-fn a_handler_that_does_not_fit_is_told_as_what_it_is() {
+fn a_handler_that_does_not_fit_is_reported() {
     let stderr = ends_by(
         libc::SIGSEGV,
-        "a_handler_that_does_not_fit_is_told_as_what_it_is",
+        "a_handler_that_does_not_fit_is_reported",
         || {
             handle(libc::SIGUSR2, count as *const () as usize, 0);
             run(|| raise_on_a_full_stack(libc::SIGUSR2)).unwrap();
@@ -230,16 +228,16 @@ fn a_handler_that_does_not_fit_is_told_as_what_it_is() {
 }
 
 #[test]
-fn where_the_process_goes_on_after_that_a_later_overflow_is_named() {
+fn a_later_overflow_is_named_if_the_process_continues() {
     let stderr = ends_by(
         libc::SIGABRT,
-        "where_the_process_goes_on_after_that_a_later_overflow_is_named",
+        "a_later_overflow_is_named_if_the_process_continues",
         || {
             handle(libc::SIGSEGV, count as *const () as usize, 0);
             handle(libc::SIGUSR2, count as *const () as usize, 0);
             run(|| {
                 raise_on_a_full_stack(libc::SIGUSR2);
-                assert_eq!(calls(), 1, "that of SIGSEGV, as SIGUSR2 is lost");
+                assert_eq!(calls(), 1, "the handler of SIGSEGV, as SIGUSR2 is lost");
                 overflow();
             })
             .unwrap();
@@ -252,32 +250,32 @@ fn where_the_process_goes_on_after_that_a_later_overflow_is_named() {
 
 static GUARDED: AtomicUsize = AtomicUsize::new(0);
 
-/// Handles a fault as a garbage collector does: makes the page one that may be touched.
+/// Resolves a fault as a garbage collector does: makes the page accessible.
 extern "C" fn unprotect(_: i32, info: *mut libc::siginfo_t, _: *mut c_void) {
-    // SAFETY: the kernel gives a valid siginfo, of a fault.
+    // SAFETY: the kernel passes a valid siginfo of a fault.
     let address = unsafe { (*info).si_addr() } as usize;
     if address == GUARDED.load(Ordering::Relaxed) {
         CALLS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the page is the test's own, and nobody refers to it.
+        // SAFETY: the page belongs to the test, and no reference points to it.
         unsafe { libc::mprotect(address as *mut c_void, 4096, libc::PROT_READ) };
     }
 }
 
-/// Touches a page that may not be touched.
+/// Reads from a page without access.
 fn fault() {
     let (kind, access) = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, libc::PROT_NONE);
-    // SAFETY: the kernel chooses the place, so no memory in use is mapped over.
+    // SAFETY: the kernel chooses the address, so this maps over no memory in use.
     let page = unsafe { libc::mmap(null_mut(), 4096, access, kind, -1, 0) };
     GUARDED.store(page as usize, Ordering::Relaxed);
-    // SAFETY: it can be read once the handler has been there; without one, the process ends.
+    // SAFETY: the handler makes it readable; without one, the process ends.
     assert_eq!(unsafe { page.cast::<u8>().read_volatile() }, 0);
 }
 
 #[test]
-fn a_fault_that_somebody_handles_leaves_later_overflows_named() {
+fn a_fault_that_a_handler_resolves_leaves_later_overflows_named() {
     let stderr = ends_by(
         libc::SIGABRT,
-        "a_fault_that_somebody_handles_leaves_later_overflows_named",
+        "a_fault_that_a_handler_resolves_leaves_later_overflows_named",
         || {
             let handler = unprotect as *const () as usize;
             handle(libc::SIGSEGV, handler, libc::SA_SIGINFO);
@@ -297,32 +295,36 @@ fn a_fault_that_somebody_handles_leaves_later_overflows_named() {
 }
 
 #[test]
-fn a_handler_for_one_fault_handles_one() {
-    let stderr = ends_by(libc::SIGSEGV, "a_handler_for_one_fault_handles_one", || {
-        let handler = unprotect as *const () as usize;
-        handle(
-            libc::SIGSEGV,
-            handler,
-            libc::SA_SIGINFO | libc::SA_RESETHAND,
-        );
-        run(|| {
-            fault();
-            eprintln!("handled");
-            fault();
-            eprintln!("handled too");
-        })
-        .unwrap();
-    });
+fn a_one_shot_handler_handles_one_fault() {
+    let stderr = ends_by(
+        libc::SIGSEGV,
+        "a_one_shot_handler_handles_one_fault",
+        || {
+            let handler = unprotect as *const () as usize;
+            handle(
+                libc::SIGSEGV,
+                handler,
+                libc::SA_SIGINFO | libc::SA_RESETHAND,
+            );
+            run(|| {
+                fault();
+                eprintln!("handled");
+                fault();
+                eprintln!("handled too");
+            })
+            .unwrap();
+        },
+    );
     let Some(stderr) = stderr else { return };
     assert!(stderr.contains("handled\n"), "{stderr}");
     assert!(!stderr.contains("handled too"), "{stderr}");
 }
 
 #[test]
-fn a_fault_signal_that_is_ignored_and_sent_leaves_later_overflows_named() {
+fn an_ignored_fault_signal_leaves_later_overflows_named() {
     let stderr = ends_by(
         libc::SIGABRT,
-        "a_fault_signal_that_is_ignored_and_sent_leaves_later_overflows_named",
+        "an_ignored_fault_signal_leaves_later_overflows_named",
         || {
             handle(libc::SIGSEGV, libc::SIG_IGN, 0);
             run(|| {
@@ -343,23 +345,23 @@ fn a_fault_signal_that_is_sent_ends_the_process_by_default() {
         "a_fault_signal_that_is_sent_ends_the_process_by_default",
         || {
             run(|| spawn(|| raise(libc::SIGSEGV)).join().unwrap()).unwrap();
-            eprintln!("it goes on");
+            eprintln!("it continues");
         },
     );
     let Some(stderr) = stderr else { return };
-    assert!(!stderr.contains("it goes on"), "{stderr}");
+    assert!(!stderr.contains("it continues"), "{stderr}");
 }
 
-/// Calls a function on a thread that is not the standard library's.
+/// Calls a function on a thread that the standard library has not started.
 fn on_a_foreign_thread(function: fn()) {
     extern "C" fn start(function: *mut c_void) -> *mut c_void {
-        // SAFETY: it is the function of below.
+        // SAFETY: it is the function that is passed below.
         let function: fn() = unsafe { std::mem::transmute(function) };
         function();
         null_mut()
     }
     let mut thread = 0;
-    // SAFETY: the function is one, and is called once.
+    // SAFETY: `start` gets the function that it expects.
     let failed = unsafe {
         libc::pthread_create(
             &mut thread,
@@ -369,25 +371,25 @@ fn on_a_foreign_thread(function: fn()) {
         )
     };
     assert_eq!(failed, 0);
-    // SAFETY: it has been started, and is joined once.
+    // SAFETY: the thread was started, and is joined once.
     assert_eq!(unsafe { libc::pthread_join(thread, null_mut()) }, 0);
 }
 
-/// Where this thread's handlers run.
+/// The address and size of this thread's alternate stack.
 fn alternate_stack() -> Option<(usize, usize)> {
     // SAFETY: all zeros is a valid stack_t.
     let mut stack: libc::stack_t = unsafe { zeroed() };
-    // SAFETY: nothing is set; there is room for what is.
+    // SAFETY: a null pointer sets nothing, and `stack` has room for the current one.
     unsafe { libc::sigaltstack(std::ptr::null(), &mut stack) };
-    let is_there = stack.ss_flags & libc::SS_DISABLE == 0;
-    is_there.then_some((stack.ss_sp as usize, stack.ss_size))
+    let is_set = stack.ss_flags & libc::SS_DISABLE == 0;
+    is_set.then_some((stack.ss_sp as usize, stack.ss_size))
 }
 
 #[test]
-fn a_foreign_thread_hears_on_a_small_stack_and_names_its_overflow() {
+fn a_foreign_thread_receives_on_a_small_stack_and_names_its_overflow() {
     let stderr = ends_by(
         libc::SIGABRT,
-        "a_foreign_thread_hears_on_a_small_stack_and_names_its_overflow",
+        "a_foreign_thread_receives_on_a_small_stack_and_names_its_overflow",
         || {
             on_a_foreign_thread(|| {
                 assert_eq!(alternate_stack(), None);
@@ -405,7 +407,7 @@ fn a_foreign_thread_hears_on_a_small_stack_and_names_its_overflow() {
     assert!(stderr.contains(OVERFLOWED), "{stderr}");
 }
 
-/// How much memory the process has that can be written to.
+/// The size of the process's writable memory in bytes.
 fn data_bytes() -> usize {
     let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
     let data = pages.split_whitespace().nth(5).unwrap();
@@ -413,9 +415,9 @@ fn data_bytes() -> usize {
 }
 
 #[test]
-fn threads_that_come_and_go_leave_no_stacks_for_signals() {
+fn threads_that_come_and_go_leave_no_stacks_for_handlers() {
     succeeds(
-        "threads_that_come_and_go_leave_no_stacks_for_signals",
+        "threads_that_come_and_go_leave_no_stacks_for_handlers",
         || {
             let come_and_go = || {
                 for _ in 0..100 {
@@ -434,41 +436,38 @@ fn threads_that_come_and_go_leave_no_stacks_for_signals() {
 }
 
 #[test]
-fn a_thread_gets_back_the_stack_for_signals_that_it_had() {
-    succeeds(
-        "a_thread_gets_back_the_stack_for_signals_that_it_had",
-        || {
-            on_a_foreign_thread(|| {
-                thread_local! {
-                    /// Destroyed after all that the library has.
-                    static LOOKS: Looks = const { Looks };
+fn a_thread_gets_its_own_alternate_stack_back() {
+    succeeds("a_thread_gets_its_own_alternate_stack_back", || {
+        on_a_foreign_thread(|| {
+            thread_local! {
+                // Destroyed after the thread-locals of the library.
+                static CHECKS: Checks = const { Checks };
+            }
+            struct Checks;
+            impl Drop for Checks {
+                fn drop(&mut self) {
+                    assert_eq!(alternate_stack().unwrap().1, 8192);
+                    CALLS.fetch_add(1, Ordering::Relaxed);
                 }
-                struct Looks;
-                impl Drop for Looks {
-                    fn drop(&mut self) {
-                        assert_eq!(alternate_stack().unwrap().1, 8192);
-                        CALLS.fetch_add(1, Ordering::Relaxed);
-                    }
-                }
-                let stack = libc::stack_t {
-                    ss_sp: Box::leak(Box::new([0_u8; 8192])).as_mut_ptr().cast(),
-                    ss_flags: 0,
-                    ss_size: 8192,
-                };
-                // SAFETY: the memory is leaked.
-                assert_eq!(unsafe { libc::sigaltstack(&stack, null_mut()) }, 0);
-                LOOKS.with(|_| ());
-                run(|| assert!(alternate_stack().unwrap().1 > 16 * 1024)).unwrap();
-            });
-            assert_eq!(calls(), 1);
-        },
-    );
+            }
+            let stack = libc::stack_t {
+                ss_sp: Box::leak(Box::new([0_u8; 8192])).as_mut_ptr().cast(),
+                ss_flags: 0,
+                ss_size: 8192,
+            };
+            // SAFETY: the memory is leaked.
+            assert_eq!(unsafe { libc::sigaltstack(&stack, null_mut()) }, 0);
+            CHECKS.with(|_| ());
+            run(|| assert!(alternate_stack().unwrap().1 > 16 * 1024)).unwrap();
+        });
+        assert_eq!(calls(), 1);
+    });
 }
 
 #[test]
-fn a_thread_keeps_a_stack_for_signals_that_is_large_enough() {
+fn a_thread_keeps_an_alternate_stack_that_is_large_enough() {
     succeeds(
-        "a_thread_keeps_a_stack_for_signals_that_is_large_enough",
+        "a_thread_keeps_an_alternate_stack_that_is_large_enough",
         || {
             on_a_foreign_thread(|| {
                 let stack = libc::stack_t {
@@ -492,9 +491,9 @@ thread_local! {
 }
 
 #[test]
-fn a_loop_that_runs_at_a_threads_end_hears_on_a_small_stack() {
+fn a_loop_run_by_a_destructor_receives_on_a_small_stack() {
     succeeds(
-        "a_loop_that_runs_at_a_threads_end_hears_on_a_small_stack",
+        "a_loop_run_by_a_destructor_receives_on_a_small_stack",
         || {
             thread_local! {
                 static RUNS: Runs = const { Runs };
@@ -502,7 +501,11 @@ fn a_loop_that_runs_at_a_threads_end_hears_on_a_small_stack() {
             struct Runs;
             impl Drop for Runs {
                 fn drop(&mut self) {
-                    assert_eq!(alternate_stack(), None, "the standard library took it away");
+                    assert_eq!(
+                        alternate_stack(),
+                        None,
+                        "the standard library has removed it"
+                    );
                     run(|| raise_on_a_full_stack(libc::SIGUSR1)).unwrap();
                 }
             }

@@ -18,7 +18,7 @@ use std::time::Duration;
 const ANY: (&str, u16) = ("127.0.0.1", 0);
 const EBADF: Option<i32> = Some(9);
 
-/// An echo server that can be told how many at once.
+/// An echo server.
 fn echo(options: ServerOptions) -> StreamServer {
     let listener = TcpListener::bind(ANY).unwrap();
     StreamServer::start_with(listener, options, |stream, _| {
@@ -63,7 +63,7 @@ fn many_clients_are_served_side_by_side() {
 }
 
 #[test]
-fn lines_can_be_read_with_the_standard_librarys_reader() {
+fn lines_can_be_read_with_a_buf_reader() {
     let lines = run(|| {
         let (a, b) = UnixStream::pair().unwrap();
         let writer = spawn(move || {
@@ -80,7 +80,7 @@ fn lines_can_be_read_with_the_standard_librarys_reader() {
 }
 
 #[test]
-fn much_more_than_the_kernel_takes_is_written_whole() {
+fn a_write_larger_than_the_kernels_buffers_is_written_whole() {
     const BYTES: usize = 3_000_000;
     let count = run(|| {
         let server = echo(ServerOptions::default());
@@ -151,7 +151,7 @@ fn a_second_reader_is_an_error_but_a_writer_beside_it_is_not() {
 }
 
 #[test]
-fn a_killed_reader_reads_nothing_and_leaves_the_socket_usable() {
+fn a_killed_reader_has_read_nothing_and_leaves_the_socket_usable() {
     run(|| {
         let (a, b) = UnixStream::pair().unwrap();
         let reads = a.clone();
@@ -187,14 +187,14 @@ fn reads_writes_and_accepts_time_out() {
 }
 
 #[test]
-fn with_a_time_out_of_zero_nothing_is_waited_for() {
+fn a_timeout_of_zero_never_waits() {
     run(|| {
         let (a, b) = UnixStream::pair().unwrap();
         let other = spawn(|| ());
         a.set_read_timeout(Some(Duration::ZERO));
         let error = (&a).read(&mut [0; 8]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::WouldBlock);
-        assert!(!other.is_finished(), "nobody ran meanwhile");
+        assert!(!other.is_finished(), "no other thread ran meanwhile");
         (&b).write_all(b"there").unwrap();
         assert_eq!((&a).read(&mut [0; 8]).unwrap(), 5);
         assert!(!other.is_finished());
@@ -226,14 +226,14 @@ fn a_server_with_a_limit_leaves_the_others_in_the_backlog() {
         assert_eq!(
             clients[2].read(&mut [0; 1]).unwrap(),
             1,
-            "a place came free"
+            "a permit was released"
         );
     })
     .unwrap();
 }
 
 #[test]
-fn stop_refuses_waits_and_then_kills() {
+fn stop_refuses_clients_waits_for_handlers_and_kills_the_rest() {
     run(|| {
         let server = echo(ServerOptions::default());
         let addr = server.local_addr().unwrap();
@@ -262,10 +262,10 @@ fn stop_refuses_waits_and_then_kills() {
 #[test]
 fn a_handler_that_panics_ends_its_connection_only() {
     run(|| {
-        let heard = Rc::new(RefCell::new(0));
-        let hears = Rc::clone(&heard);
+        let reports = Rc::new(RefCell::new(0));
+        let counts = Rc::clone(&reports);
         let handle = oneloop_core::Handle::current();
-        handle.on_unhandled(move |_| *hears.borrow_mut() += 1);
+        handle.on_unhandled(move |_| *counts.borrow_mut() += 1);
         let listener = TcpListener::bind(ANY).unwrap();
         let server = StreamServer::start(listener, |stream, _| {
             let mut byte = [0; 1];
@@ -277,7 +277,7 @@ fn a_handler_that_panics_ends_its_connection_only() {
         bad.write_all(b"!").unwrap();
         assert_eq!(bad.read(&mut [0; 1]).unwrap(), 0);
         assert_eq!(ask(&mut connect(&server), "a"), "a");
-        assert_eq!(*heard.borrow(), 1);
+        assert_eq!(*reports.borrow(), 1);
     })
     .unwrap();
 }
@@ -355,7 +355,7 @@ fn a_server_on_an_address_can_be_started_from_anywhere_on_the_loop() {
 }
 
 #[test]
-fn names_are_looked_up_and_bad_ones_say_so() {
+fn names_are_looked_up_and_bad_ones_are_errors() {
     run(|| {
         let listener = TcpListener::bind(("localhost", 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -391,7 +391,7 @@ fn any_fd_can_be_waited_for() {
 }
 
 #[test]
-fn a_dropped_loop_ends_even_a_cleanup_that_writes() {
+fn a_dropped_loop_ends_even_a_drop_that_writes() {
     struct Farewell(UnixStream);
     impl Drop for Farewell {
         fn drop(&mut self) {
@@ -412,7 +412,7 @@ fn a_dropped_loop_ends_even_a_cleanup_that_writes() {
     assert!(thread.unwrap().is_finished());
 }
 
-/// Ends the green thread of that name from outside.
+/// Cancels the task of the green thread with that name.
 fn cancel_task_named(name: &str) {
     let handle = Handle::current();
     let tasks = handle.dump_tasks();
@@ -421,7 +421,7 @@ fn cancel_task_named(name: &str) {
 }
 
 #[test]
-fn a_server_whose_acceptor_is_killed_stops_and_says_so_to_each_who_waits() {
+fn a_server_whose_acceptor_is_killed_stops_and_every_waiter_gets_the_reason() {
     run(|| {
         let server = echo(ServerOptions::default());
         let addr = server.local_addr().unwrap();
@@ -444,7 +444,7 @@ fn a_server_whose_acceptor_is_killed_stops_and_says_so_to_each_who_waits() {
 }
 
 #[test]
-fn a_datagram_server_whose_receiver_is_killed_stops_and_says_so() {
+fn a_datagram_server_whose_receiver_is_killed_stops_with_the_reason() {
     run(|| {
         let server = DatagramServer::start(UdpSocket::bind(ANY).unwrap(), |_, _| ());
         yield_now();
@@ -456,7 +456,7 @@ fn a_datagram_server_whose_receiver_is_killed_stops_and_says_so() {
 }
 
 #[test]
-fn a_server_that_was_told_to_stop_has_no_error() {
+fn a_server_that_is_stopped_has_no_error() {
     run(|| {
         let server = echo(ServerOptions::default());
         yield_now();

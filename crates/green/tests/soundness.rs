@@ -1,5 +1,5 @@
-//! What holds whatever safe code does: no frame goes that somebody borrows, no stack stays the current
-//! one, nobody waits for a wake that was lost. Virtual time throughout.
+//! What holds whatever safe code does: no frame is freed while it is borrowed, no stack stays
+//! current after its end, no waiter misses its wake. On virtual time.
 
 mod harness;
 
@@ -18,7 +18,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 
-/// Waits in its drop for what never comes.
+/// Waits forever in its drop.
 struct Stuck;
 
 impl Drop for Stuck {
@@ -27,7 +27,7 @@ impl Drop for Stuck {
     }
 }
 
-/// Says when it is gone.
+/// Sets a flag when it is dropped.
 struct Lent<'a>(&'a Cell<bool>);
 
 impl Drop for Lent<'_> {
@@ -36,7 +36,7 @@ impl Drop for Lent<'_> {
     }
 }
 
-/// A scope whose thread is stuck in a cleanup, while the thread of that one's own scope borrows.
+/// Runs a scope whose thread is stuck in a drop, while a thread of its inner scope borrows.
 fn lends_to_a_stuck_thread(gone: &'static Cell<bool>, stuck: &RefCell<Option<Thread>>) {
     let lent = Lent(gone);
     let lent = &lent;
@@ -56,7 +56,7 @@ fn lends_to_a_stuck_thread(gone: &'static Cell<bool>, stuck: &RefCell<Option<Thr
 }
 
 #[test]
-fn a_scope_with_a_thread_that_is_left_behind_is_left_too() {
+fn a_scope_with_a_thread_that_is_left_behind_is_left_behind_too() {
     let gone: &'static Cell<bool> = Box::leak(Box::default());
     let mut event_loop = event_loop();
     run_on(&mut event_loop, move || {
@@ -65,11 +65,11 @@ fn a_scope_with_a_thread_that_is_left_behind_is_left_too() {
     })
     .unwrap();
     drop(event_loop);
-    assert!(!gone.get(), "what is lent stays as long as who borrows it");
+    assert!(!gone.get(), "a lent value stays as long as its borrower");
 }
 
 #[test]
-fn a_scope_with_a_thread_that_is_cancelled_by_name_and_left_behind_waits() {
+fn a_scope_waits_forever_for_a_canceled_thread_that_is_left_behind() {
     let gone: &'static Cell<bool> = Box::leak(Box::default());
     run(move || {
         let stuck = Rc::new(RefCell::new(None));
@@ -98,7 +98,7 @@ impl Drop for Spawns<'_, '_> {
 }
 
 #[test]
-fn what_is_spawned_in_the_drop_of_what_came_too_late_is_in_the_scope() {
+fn a_thread_spawned_in_the_drop_of_a_late_function_is_in_the_scope() {
     run(|| {
         let handle = Handle::current();
         let reports = Rc::new(Cell::new(0));
@@ -121,7 +121,7 @@ fn what_is_spawned_in_the_drop_of_what_came_too_late_is_in_the_scope() {
     .unwrap();
 }
 
-/// Something to panic with that panics when it is dropped.
+/// A payload that panics when it is dropped.
 struct Bomb;
 
 impl Drop for Bomb {
@@ -145,7 +145,7 @@ fn poll<T: 'static>(handle: &mut JoinHandle<T>, waker: Waker) {
 }
 
 #[test]
-fn whatever_panics_on_a_stack_that_ends_it_is_current_no_more() {
+fn no_stack_that_ends_stays_current_whatever_panics_on_it() {
     let mut event_loop = event_loop();
     let threads = event_loop.enter(|| {
         let mut woken = spawn(|| ());
@@ -161,7 +161,7 @@ fn whatever_panics_on_a_stack_that_ends_it_is_current_no_more() {
 }
 
 #[test]
-fn a_local_that_panics_in_its_drop_leaves_nobody_waiting() {
+fn a_local_that_panics_in_its_drop_leaves_no_joiner_parked() {
     struct Bad;
     impl Drop for Bad {
         fn drop(&mut self) {
@@ -176,7 +176,7 @@ fn a_local_that_panics_in_its_drop_leaves_nobody_waiting() {
 }
 
 #[test]
-fn what_waits_in_the_drop_of_one_that_never_began_is_no_panic() {
+fn a_wait_in_the_drop_of_a_function_that_never_ran_is_no_panic() {
     struct Sleeps;
     impl Drop for Sleeps {
         fn drop(&mut self) {
@@ -226,7 +226,8 @@ fn threads_of_one_loop_can_be_joined_on_another() {
     let _alive = ours.handle().keep_alive();
     let sleeper = theirs.enter(|| spawn(|| sleep(MS)));
     let joiner = ours.enter(|| {
-        drop(spawn(|| pending::<()>().wait())); // so that the joiner's name is not the sleeper's
+        // Takes the first key, so that the joiner's key differs from the sleeper's.
+        drop(spawn(|| pending::<()>().wait()));
         spawn(move || sleeper.join().unwrap())
     });
     ours.run_nowait().unwrap();
@@ -238,7 +239,7 @@ fn threads_of_one_loop_can_be_joined_on_another() {
 }
 
 #[test]
-fn a_loop_that_goes_wakes_who_waits_for_its_threads_elsewhere() {
+fn a_dropped_loop_wakes_the_joiners_of_its_threads_on_other_loops() {
     let (mut ours, mut theirs) = (event_loop(), event_loop());
     let _alive = ours.handle().keep_alive();
     let thread = theirs.enter(|| spawn(|| pending::<()>().wait()));
@@ -254,7 +255,7 @@ fn a_loop_that_goes_wakes_who_waits_for_its_threads_elsewhere() {
 }
 
 #[test]
-fn a_thread_that_kills_itself_in_a_cleanup_ends_once() {
+fn a_thread_that_kills_itself_in_a_drop_ends_once() {
     struct Kills;
     impl Drop for Kills {
         fn drop(&mut self) {
@@ -273,7 +274,7 @@ fn a_thread_that_kills_itself_in_a_cleanup_ends_once() {
 }
 
 #[test]
-fn a_deadlock_in_the_main_threads_cleanup_is_an_error() {
+fn a_deadlock_in_the_main_threads_drop_is_an_error() {
     let ended = run(|| {
         let _stuck = Stuck;
         panic!("main ends");
@@ -282,7 +283,7 @@ fn a_deadlock_in_the_main_threads_cleanup_is_an_error() {
 }
 
 #[test]
-fn interrupts_come_while_something_else_unwinds() {
+fn a_timeout_fires_while_the_stack_below_unwinds() {
     struct Runs<'a>(&'a Cell<Option<Result<(), Elapsed>>>);
     impl Drop for Runs<'_> {
         fn drop(&mut self) {
@@ -299,7 +300,7 @@ fn interrupts_come_while_something_else_unwinds() {
     assert_eq!(ended.get(), Some(Err(Elapsed)));
 }
 
-/// Waits in its drop for a while.
+/// Waits in its drop for that many milliseconds.
 struct Lingers(u32);
 
 impl Drop for Lingers {
@@ -308,7 +309,7 @@ impl Drop for Lingers {
     }
 }
 
-/// A thread that unwinds as it is told to, with a wait in its drop.
+/// Starts a thread that unwinds by `throw`, and waits `ms` milliseconds in a drop.
 fn unwinding(throw: fn(), ms: u32) -> JoinHandle<()> {
     let thread = spawn(move || {
         let _lingers = Lingers(ms);
@@ -318,7 +319,7 @@ fn unwinding(throw: fn(), ms: u32) -> JoinHandle<()> {
     thread
 }
 
-/// All ways to begin to unwind.
+/// All ways to start unwinding.
 const THROWS: [fn(); 4] = [
     || panic!("a panic"),
     || std::panic::resume_unwind(Box::new("a panic")),
@@ -330,7 +331,7 @@ const THROWS: [fn(); 4] = [
 ];
 
 #[test]
-fn a_thread_that_waits_in_its_drop_is_not_interrupted_whoever_else_unwinds() {
+fn a_thread_that_waits_in_its_drop_is_not_interrupted_while_others_unwind() {
     for (throw, other) in THROWS.into_iter().flat_map(|a| THROWS.map(|b| (a, b))) {
         let ended = run(move || {
             let others = unwinding(other, 5);
@@ -352,7 +353,7 @@ fn a_thread_that_waits_in_its_drop_is_not_interrupted_whoever_else_unwinds() {
 }
 
 #[test]
-fn a_thread_that_does_not_unwind_is_interrupted_whoever_else_unwinds() {
+fn a_thread_that_does_not_unwind_is_interrupted_while_others_unwind() {
     for throw in THROWS {
         let ended = run(move || {
             let others = unwinding(throw, 50);
@@ -360,7 +361,7 @@ fn a_thread_that_does_not_unwind_is_interrupted_whoever_else_unwinds() {
             yield_now();
             killed.kill();
             let timed_out = timeout(MS, || sleep(1000 * MS));
-            // Nor is one that has unwound: whichever function caught it.
+            // Nor does a thread that has unwound before, whichever function caught it.
             let has_unwound = spawn(|| {
                 let _ = std::panic::catch_unwind(|| panic!("caught"));
                 let _ = catch_unwind(|| panic!("caught"));
@@ -398,7 +399,7 @@ fn a_catch_in_a_drop_does_not_make_an_unwinding_thread_interruptible() {
 }
 
 #[test]
-fn a_drop_at_the_end_of_its_scope_is_interrupted_though_another_thread_unwinds() {
+fn an_ordinary_drop_is_interrupted_while_another_thread_unwinds() {
     let ended = run(|| {
         let others = unwinding(THROWS[0], 50);
         let thread = spawn(|| drop(Lingers(1000)));
@@ -410,7 +411,7 @@ fn a_drop_at_the_end_of_its_scope_is_interrupted_though_another_thread_unwinds()
 }
 
 #[test]
-fn what_others_left_with_a_thread_may_panic_in_its_drop_more_than_once() {
+fn several_values_left_with_a_thread_may_panic_in_their_drops() {
     green_local! {
         static FIRST: Bomb = Bomb;
         static SECOND: Bomb = Bomb;
@@ -429,7 +430,7 @@ fn what_others_left_with_a_thread_may_panic_in_its_drop_more_than_once() {
 }
 
 #[test]
-fn a_scope_that_fails_twice_fails_with_the_first() {
+fn a_scope_that_fails_twice_returns_the_first_failure() {
     let failed = run(|| {
         catch_unwind(|| {
             scope(|scope| {
@@ -444,8 +445,8 @@ fn a_scope_that_fails_twice_fails_with_the_first() {
 }
 
 #[test]
-fn a_full_stderr_leaves_no_stack_the_current_one() {
-    let case = "a_full_stderr_leaves_no_stack_the_current_one";
+fn a_full_stderr_leaves_no_stack_current() {
+    let case = "a_full_stderr_leaves_no_stack_current";
     if std::env::var("ONELOOP_TEST_FULL_STDERR").is_err() {
         let full = std::fs::File::options().write(true).open("/dev/full");
         let status = std::process::Command::new(std::env::current_exe().unwrap())
@@ -468,14 +469,15 @@ fn a_full_stderr_leaves_no_stack_the_current_one() {
     assert_eq!(try_current(), None);
 }
 
-/// A drop that the compiler puts into whatever function unwinds, with a wait between drops of its own.
+/// A drop that the compiler inlines into the function that unwinds, with a wait between inner
+/// drops.
 struct Inlined(u32);
 
 impl Drop for Inlined {
     #[inline(always)]
     fn drop(&mut self) {
         let _before = [Lingers(1), Lingers(1)];
-        let text = std::hint::black_box(String::from("to be freed"));
+        let text = std::hint::black_box(String::from("freed at the end"));
         let _ = std::panic::catch_unwind(|| std::hint::black_box(1));
         sleep_ms(self.0).wait();
         drop(text);
@@ -510,7 +512,7 @@ fn an_inlined_drop_of_a_thread_that_unwinds_is_not_interrupted() {
     }
 }
 
-/// Sorts with the C library, which calls a comparison back that waits and catches.
+/// Sorts with the C library, which calls back a comparison that waits and catches.
 fn sort_while_interrupted() -> ([i32; 3], u32) {
     thread_local! {
         static CAUGHT: Cell<u32> = const { Cell::new(0) };
@@ -518,18 +520,18 @@ fn sort_while_interrupted() -> ([i32; 3], u32) {
     extern "C" fn compare(a: *const c_void, b: *const c_void) -> c_int {
         let caught = std::panic::catch_unwind(|| sleep(MS));
         CAUGHT.set(CAUGHT.get() + u32::from(caught.is_err()));
-        // SAFETY: `qsort` gives two of the numbers.
+        // SAFETY: `qsort` passes pointers to two of the numbers.
         let (a, b) = unsafe { (a.cast::<i32>().read(), b.cast::<i32>().read()) };
         a.cmp(&b) as c_int
     }
     let mut numbers = [3, 1, 2];
-    // SAFETY: these are three of four bytes each, and the comparison reads two of them.
+    // SAFETY: these are three numbers of four bytes, of which the comparison reads two.
     unsafe { libc::qsort((&raw mut numbers).cast(), 3, 4, Some(compare)) };
     (numbers, CAUGHT.get())
 }
 
 #[test]
-fn a_kill_of_what_waits_below_c_code_can_be_caught_there() {
+fn a_kill_during_a_callback_from_c_can_be_caught_there() {
     let sorted = run(|| {
         let thread = spawn(sort_while_interrupted);
         yield_now();

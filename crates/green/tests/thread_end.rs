@@ -1,6 +1,6 @@
-//! A thread that ends with suspended green threads on a loop in a thread-local: none of them ever looks
-//! at a thread-local that is gone. Each case is a process of its own: this test, started again with its
-//! name in the environment, as what is left behind is leaked.
+//! An OS thread that ends with suspended green threads on a loop in a thread-local: none of them
+//! uses a thread-local after its destructor. Each case is its own process, which is this test
+//! started again with the case in the environment, as stacks that are left behind are leaked.
 
 mod harness;
 
@@ -19,12 +19,12 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 const CASE: &str = "ONELOOP_TEST_THREAD_END";
 const LEFT_BEHIND: &str = "oneloop: green threads are left behind";
 
-/// [`Data`] is gone.
+/// [`Data`] was dropped.
 static IS_GONE: AtomicBool = AtomicBool::new(false);
-/// How many guards of green threads were dropped.
+/// The number of guards of green threads that were dropped.
 static DROPPED: AtomicU32 = AtomicU32::new(0);
 
-/// Ends the process if a green thread uses it after its end; so does a sanitizer.
+/// Aborts if a green thread uses it after its drop; a sanitizer sees that as well.
 struct Data(RefCell<String>);
 
 impl Data {
@@ -32,9 +32,9 @@ impl Data {
         Data(RefCell::new(String::new()))
     }
 
-    fn look(&self) {
+    fn use_it(&self) {
         if IS_GONE.load(Ordering::Relaxed) {
-            eprintln!("looked at what is gone");
+            eprintln!("used after its drop");
             process::abort();
         }
         self.0.borrow_mut().push('x');
@@ -47,16 +47,17 @@ impl Drop for Data {
     }
 }
 
-struct Looks<'a>(&'a Data);
+/// Uses the data when it is dropped.
+struct UsesInDrop<'a>(&'a Data);
 
-impl Drop for Looks<'_> {
+impl Drop for UsesInDrop<'_> {
     fn drop(&mut self) {
-        self.0.look();
+        self.0.use_it();
         DROPPED.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-/// Calls a function at the thread's end.
+/// Calls a function when it is dropped: as a thread-local, at the thread's end.
 struct AtEnd(fn());
 
 impl Drop for AtEnd {
@@ -78,13 +79,13 @@ thread_local! {
 /// Waits with a reference to a thread-local on its stack.
 fn lingers() {
     DATA.with(|data| {
-        let _looks = Looks(data);
+        let _uses = UsesInDrop(data);
         pending::<()>().wait();
-        data.look();
+        data.use_it();
     });
 }
 
-/// Has one green thread linger on that loop.
+/// Leaves one green thread suspended on that loop.
 fn linger_on(event_loop: &mut EventLoop) {
     run_on(event_loop, || {
         drop(spawn(lingers));
@@ -114,7 +115,7 @@ fn is_case(case: &str) -> bool {
     std::env::var(CASE).is_ok_and(|running| running == case)
 }
 
-/// Runs a case in a thread that ends, in a process of its own, and gives what that says on stderr.
+/// Runs a case on a thread that ends, in its own process, and returns that one's stderr.
 fn ends(case: &str, thread: fn()) -> String {
     if is_case(case) {
         std::thread::spawn(thread).join().unwrap();
@@ -133,17 +134,17 @@ fn leaves_behind(case: &str, thread: fn()) {
 }
 
 #[test]
-fn a_loop_that_a_thread_local_makes_leaves_its_threads_behind() {
+fn a_loop_in_a_lazy_thread_local_leaves_its_threads_behind() {
     leaves_behind(
-        "a_loop_that_a_thread_local_makes_leaves_its_threads_behind",
+        "a_loop_in_a_lazy_thread_local_leaves_its_threads_behind",
         || LAZY.with_borrow_mut(linger_on),
     );
 }
 
 #[test]
-fn so_does_one_that_is_older_than_what_its_threads_refer_to() {
+fn a_loop_older_than_the_data_of_its_threads_leaves_them_behind() {
     leaves_behind(
-        "so_does_one_that_is_older_than_what_its_threads_refer_to",
+        "a_loop_older_than_the_data_of_its_threads_leaves_them_behind",
         || {
             keep(event_loop());
             with_loop(linger_on);
@@ -152,9 +153,9 @@ fn so_does_one_that_is_older_than_what_its_threads_refer_to() {
 }
 
 #[test]
-fn so_does_one_that_is_made_after_the_library_was_used_on_the_thread() {
+fn a_loop_made_after_another_one_has_run_leaves_its_threads_behind() {
     leaves_behind(
-        "so_does_one_that_is_made_after_the_library_was_used_on_the_thread",
+        "a_loop_made_after_another_one_has_run_leaves_its_threads_behind",
         || {
             linger_nowhere(&mut event_loop());
             LAZY.with_borrow_mut(linger_on);
@@ -162,7 +163,7 @@ fn so_does_one_that_is_made_after_the_library_was_used_on_the_thread() {
     );
 }
 
-/// Has one green thread linger that refers to nothing.
+/// Leaves one green thread suspended that refers to no thread-local.
 fn linger_nowhere(event_loop: &mut EventLoop) {
     run_on(event_loop, || {
         drop(spawn(|| pending::<()>().wait()));
@@ -172,45 +173,57 @@ fn linger_nowhere(event_loop: &mut EventLoop) {
 }
 
 #[test]
-fn so_does_one_that_moves_between_its_runs() {
-    leaves_behind("so_does_one_that_moves_between_its_runs", || {
-        let mut event_loop = event_loop();
-        linger_nowhere(&mut event_loop);
-        keep(event_loop);
-        with_loop(linger_nowhere);
-        OTHER.set(LOOP.take());
-        OTHER.with_borrow_mut(|event_loop| linger_on(event_loop.as_mut().unwrap()));
-    });
+fn a_loop_that_moves_between_its_runs_leaves_its_threads_behind() {
+    leaves_behind(
+        "a_loop_that_moves_between_its_runs_leaves_its_threads_behind",
+        || {
+            let mut event_loop = event_loop();
+            linger_nowhere(&mut event_loop);
+            keep(event_loop);
+            with_loop(linger_nowhere);
+            OTHER.set(LOOP.take());
+            OTHER.with_borrow_mut(|event_loop| linger_on(event_loop.as_mut().unwrap()));
+        },
+    );
 }
 
 #[test]
-fn so_does_one_that_two_thread_locals_share() {
-    leaves_behind("so_does_one_that_two_thread_locals_share", || {
-        let event_loop = Rc::new(RefCell::new(event_loop()));
-        SHARED.set(Some(Rc::clone(&event_loop)));
-        linger_nowhere(&mut event_loop.borrow_mut());
-        SHARED_TOO.set(Some(Rc::clone(&event_loop)));
-        linger_on(&mut event_loop.borrow_mut());
-        SHARED.take();
-    });
+fn a_loop_shared_by_two_thread_locals_leaves_its_threads_behind() {
+    leaves_behind(
+        "a_loop_shared_by_two_thread_locals_leaves_its_threads_behind",
+        || {
+            let event_loop = Rc::new(RefCell::new(event_loop()));
+            SHARED.set(Some(Rc::clone(&event_loop)));
+            linger_nowhere(&mut event_loop.borrow_mut());
+            SHARED_TOO.set(Some(Rc::clone(&event_loop)));
+            linger_on(&mut event_loop.borrow_mut());
+            SHARED.take();
+        },
+    );
 }
 
 #[test]
-fn so_does_one_whose_thread_ends_the_process() {
-    leaves_behind("so_does_one_whose_thread_ends_the_process", || {
-        keep(event_loop());
-        with_loop(linger_on);
-        process::exit(0);
-    });
+fn a_loop_whose_os_thread_exits_the_process_leaves_its_threads_behind() {
+    leaves_behind(
+        "a_loop_whose_os_thread_exits_the_process_leaves_its_threads_behind",
+        || {
+            keep(event_loop());
+            with_loop(linger_on);
+            process::exit(0);
+        },
+    );
 }
 
 #[test]
-fn so_does_one_when_a_green_thread_ends_the_process() {
-    leaves_behind("so_does_one_when_a_green_thread_ends_the_process", || {
-        keep(event_loop());
-        with_loop(linger_on);
-        run(|| process::exit(0)).unwrap();
-    });
+fn a_loop_leaves_its_threads_behind_when_a_green_thread_exits_the_process() {
+    leaves_behind(
+        "a_loop_leaves_its_threads_behind_when_a_green_thread_exits_the_process",
+        || {
+            keep(event_loop());
+            with_loop(linger_on);
+            run(|| process::exit(0)).unwrap();
+        },
+    );
 }
 
 #[test]
@@ -225,9 +238,9 @@ fn a_full_stderr_is_no_panic() {
 }
 
 #[test]
-fn a_scope_and_its_threads_rest_whether_they_have_begun_or_not() {
+fn a_scope_and_its_threads_never_run_again_even_if_they_have_not_begun() {
     leaves_behind(
-        "a_scope_and_its_threads_rest_whether_they_have_begun_or_not",
+        "a_scope_and_its_threads_never_run_again_even_if_they_have_not_begun",
         || {
             keep(event_loop());
             with_loop(|event_loop| {
@@ -245,19 +258,19 @@ fn a_scope_and_its_threads_rest_whether_they_have_begun_or_not() {
 fn lends(data: &Data) {
     scope(|scope| {
         scope.spawn(|| {
-            let _looks = Looks(data);
+            let _uses = UsesInDrop(data);
             pending::<()>().wait();
         });
         yield_now();
         let borrowed: Ref<'_, String> = data.0.borrow();
-        let looks = Looks(data);
-        scope.spawn(move || drop((borrowed, looks)));
+        let uses = UsesInDrop(data);
+        scope.spawn(move || drop((borrowed, uses)));
         Handle::current().stop();
     });
 }
 
-/// Has a green thread that looks at a thread-local whenever it runs, on a loop that is never dropped, and
-/// calls a function at the thread's end, when that thread-local is gone.
+/// Starts a green thread that uses a thread-local whenever it runs, on a loop that is never
+/// dropped, and calls a function at the thread's end, when that thread-local has been dropped.
 fn uses_at_end(at_end: fn()) {
     AT_END.set(Some(AtEnd(at_end)));
     let event_loop = Box::leak(Box::new(event_loop()));
@@ -265,7 +278,7 @@ fn uses_at_end(at_end: fn()) {
         let thread = spawn(|| {
             DATA.with(|data| {
                 loop {
-                    data.look();
+                    data.use_it();
                     yield_now();
                 }
             })
@@ -278,15 +291,15 @@ fn uses_at_end(at_end: fn()) {
 }
 
 thread_local! {
-    /// These have no destructors.
+    // These have no destructors.
     static FORGOTTEN: Cell<Option<&'static mut EventLoop>> = const { Cell::new(None) };
     static FORGOTTEN_THREAD: Cell<Option<&'static Thread>> = const { Cell::new(None) };
 }
 
 #[test]
-fn a_loop_that_runs_at_the_end_leaves_its_old_threads_behind() {
+fn a_loop_run_by_a_destructor_leaves_its_old_threads_behind() {
     leaves_behind(
-        "a_loop_that_runs_at_the_end_leaves_its_old_threads_behind",
+        "a_loop_run_by_a_destructor_leaves_its_old_threads_behind",
         || {
             uses_at_end(|| {
                 let event_loop = FORGOTTEN.take().unwrap();
@@ -299,18 +312,21 @@ fn a_loop_that_runs_at_the_end_leaves_its_old_threads_behind() {
 }
 
 #[test]
-fn so_does_one_that_blocks_on_a_future_at_the_end() {
-    leaves_behind("so_does_one_that_blocks_on_a_future_at_the_end", || {
-        uses_at_end(|| {
-            let thread = FORGOTTEN_THREAD.take().unwrap();
-            FORGOTTEN.take().unwrap().block_on(thread.finished());
-        });
-    });
+fn a_loop_that_blocks_on_a_future_in_a_destructor_leaves_its_threads_behind() {
+    leaves_behind(
+        "a_loop_that_blocks_on_a_future_in_a_destructor_leaves_its_threads_behind",
+        || {
+            uses_at_end(|| {
+                let thread = FORGOTTEN_THREAD.take().unwrap();
+                FORGOTTEN.take().unwrap().block_on(thread.finished());
+            });
+        },
+    );
 }
 
 #[test]
-fn a_thread_that_is_cancelled_at_the_end_rests() {
-    leaves_behind("a_thread_that_is_cancelled_at_the_end_rests", || {
+fn a_thread_canceled_in_a_destructor_never_runs_again() {
+    leaves_behind("a_thread_canceled_in_a_destructor_never_runs_again", || {
         uses_at_end(|| {
             let thread = FORGOTTEN_THREAD.take().unwrap();
             let event_loop = FORGOTTEN.take().unwrap();
@@ -321,9 +337,9 @@ fn a_thread_that_is_cancelled_at_the_end_rests() {
 }
 
 #[test]
-fn a_thread_that_is_cancelled_while_a_green_thread_ends_the_process_rests() {
+fn a_thread_canceled_while_a_green_thread_exits_the_process_never_runs_again() {
     leaves_behind(
-        "a_thread_that_is_cancelled_while_a_green_thread_ends_the_process_rests",
+        "a_thread_canceled_while_a_green_thread_exits_the_process_never_runs_again",
         || {
             AT_END.set(Some(AtEnd(|| {
                 let thread = FORGOTTEN_THREAD.take().unwrap();
@@ -342,13 +358,13 @@ fn a_thread_that_is_cancelled_while_a_green_thread_ends_the_process_rests() {
 }
 
 #[test]
-fn a_loop_in_a_thread_local_unwinds_its_threads_as_long_as_the_thread_lives() {
+fn a_loop_in_a_thread_local_unwinds_its_threads_while_the_os_thread_lives() {
     let stderr = ends(
-        "a_loop_in_a_thread_local_unwinds_its_threads_as_long_as_the_thread_lives",
+        "a_loop_in_a_thread_local_unwinds_its_threads_while_the_os_thread_lives",
         || {
             keep(event_loop());
             with_loop(linger_on);
-            with_loop(linger_on); // the old one may run again
+            with_loop(linger_on); // the first green thread may run again
             drop(LOOP.take());
             assert_eq!(DROPPED.load(Ordering::Relaxed), 2);
         },
@@ -357,25 +373,22 @@ fn a_loop_in_a_thread_local_unwinds_its_threads_as_long_as_the_thread_lives() {
 }
 
 #[test]
-fn what_has_not_begun_refers_to_nothing_and_is_dropped() {
-    let stderr = ends(
-        "what_has_not_begun_refers_to_nothing_and_is_dropped",
-        || {
-            keep(event_loop());
-            with_loop(|event_loop| {
-                let at_end = AtEnd(|| eprintln!("dropped"));
-                event_loop.enter(|| drop(spawn(move || drop(at_end))));
-            });
-        },
-    );
+fn a_function_that_has_not_begun_is_dropped() {
+    let stderr = ends("a_function_that_has_not_begun_is_dropped", || {
+        keep(event_loop());
+        with_loop(|event_loop| {
+            let at_end = AtEnd(|| eprintln!("dropped"));
+            event_loop.enter(|| drop(spawn(move || drop(at_end))));
+        });
+    });
     assert!(stderr.contains("dropped"), "{stderr}");
     assert!(!stderr.contains(LEFT_BEHIND), "{stderr}");
 }
 
 #[test]
-fn green_threads_that_begin_at_the_end_run_and_unwind_as_ever() {
+fn green_threads_that_begin_in_a_destructor_run_and_unwind() {
     let stderr = ends(
-        "green_threads_that_begin_at_the_end_run_and_unwind_as_ever",
+        "green_threads_that_begin_in_a_destructor_run_and_unwind",
         || {
             AT_END.set(Some(AtEnd(|| {
                 let joined = oneloop_green::run(|| {
@@ -395,7 +408,7 @@ fn green_threads_that_begin_at_the_end_run_and_unwind_as_ever() {
 }
 
 #[test]
-fn the_smallest_stack_is_large_enough_to_find_out_whether_its_thread_ends() {
+fn the_smallest_stack_is_large_enough_to_detect_the_end_of_its_os_thread() {
     run(|| {
         let small = Builder::new().stack_bytes(STACK_BYTES_MIN);
         let cancels = small.spawn(|| {

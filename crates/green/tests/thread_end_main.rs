@@ -1,5 +1,5 @@
-//! The main thread ends as others do: what waits on a loop in one of its thread-locals is left behind.
-//! Without a harness, which would run this on another thread.
+//! The main thread ends as others do: green threads on a loop in one of its thread-locals are left
+//! behind. Without the test harness, which would run this on another thread.
 
 use oneloop_core::EventLoop;
 use oneloop_green::{Wait, run_on, spawn, yield_now};
@@ -19,12 +19,12 @@ impl Drop for Data {
     }
 }
 
-/// Looks at the data when it is dropped.
-struct Looks<'a>(&'a Data);
+/// Reports when it is dropped, which must not happen.
+struct NeverDropped<'a>(&'a Data);
 
-impl Drop for Looks<'_> {
+impl Drop for NeverDropped<'_> {
     fn drop(&mut self) {
-        eprintln!("looked at what is gone: {}", self.0.is_gone.get());
+        eprintln!("used after its drop: {}", self.0.is_gone.get());
         abort();
     }
 }
@@ -46,16 +46,16 @@ fn main() {
     let output = again.output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}: {stderr}", output.status);
-    let told = stderr.matches("oneloop: green threads are left behind");
-    assert_eq!(told.count(), 1, "{stderr}");
-    println!("the main thread leaves behind what waits on a loop in a thread-local: ok");
+    let reports = stderr.matches("oneloop: green threads are left behind");
+    assert_eq!(reports.count(), 1, "{stderr}");
+    println!("the main thread leaves behind green threads on a loop in a thread-local: ok");
 }
 
-/// A green thread waits with a reference to a thread-local.
+/// Leaves a green thread suspended with a reference to a thread-local.
 fn lingers() {
     drop(spawn(|| {
         DATA.with(|data| {
-            let _looks = Looks(data);
+            let _never = NeverDropped(data);
             pending::<()>().wait();
         });
     }));

@@ -1,4 +1,4 @@
-//! What green threads promise, by the facts of gevent and eventlet. Virtual time throughout.
+//! What green threads promise, in gevent's order where it differs from eventlet's. On virtual time.
 
 mod harness;
 
@@ -15,7 +15,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Says something when it is dropped, perhaps after a wait.
+/// Logs its text when it is dropped, after a wait if there is one.
 struct Cleanup(Log, &'static str, Duration);
 
 impl Drop for Cleanup {
@@ -39,7 +39,7 @@ fn sleeper(log: &Log, cleanup: Duration) -> JoinHandle<()> {
 }
 
 #[test]
-fn spawn_runs_nothing_and_keeps_the_order() {
+fn spawn_runs_nothing_at_once_and_keeps_the_order() {
     let log = run(|| {
         let log = Log::default();
         let threads: Vec<_> = ["a", "b", "c"]
@@ -63,7 +63,7 @@ fn spawn_runs_nothing_and_keeps_the_order() {
 }
 
 #[test]
-fn equal_delays_begin_in_order_and_zero_is_behind_what_is_ready() {
+fn equal_delays_keep_their_order_and_a_delay_of_zero_is_behind_ready_threads() {
     let log = run(|| {
         let log = Log::default();
         let say = |text: &'static str| {
@@ -82,7 +82,7 @@ fn equal_delays_begin_in_order_and_zero_is_behind_what_is_ready() {
 }
 
 #[test]
-fn a_local_delay_ends_with_its_spawner() {
+fn a_local_delay_is_canceled_with_its_spawner() {
     let log = run(|| {
         let log = Log::default();
         let (inner, outer) = (log.clone(), log.clone());
@@ -98,7 +98,7 @@ fn a_local_delay_ends_with_its_spawner() {
 }
 
 #[test]
-fn a_killed_thread_cleans_up_and_says_so() {
+fn a_killed_thread_runs_its_drops_and_its_result_is_killed() {
     let (log, error) = run(|| {
         let log = Log::default();
         let victim = sleeper(&log, 5 * MS);
@@ -113,7 +113,7 @@ fn a_killed_thread_cleans_up_and_says_so() {
 }
 
 #[test]
-fn kill_soon_only_schedules() {
+fn kill_soon_only_schedules_the_kill() {
     let log = run(|| {
         let log = Log::default();
         let victim = sleeper(&log, Duration::ZERO);
@@ -145,24 +145,24 @@ fn kill_now_runs_the_victim_before_all_others() {
 }
 
 #[test]
-fn killed_before_its_begin_it_never_runs_but_is_heard_of() {
+fn a_thread_killed_before_it_begins_never_runs_but_its_links_are_called() {
     let log = run(|| {
         let log = Log::default();
         let victim = sleeper(&log, Duration::ZERO);
-        let hears = log.clone();
-        victim.on_exit(move |thread| hears.say(format!("{:?}", thread.outcome().unwrap())));
+        let link = log.clone();
+        victim.on_exit(move |thread| link.say(format!("{:?}", thread.outcome().unwrap())));
         victim.kill_soon();
         assert!(victim.is_finished());
         assert!(matches!(victim.join(), Err(JoinError::Killed)));
         log.say("joined");
-        yield_now(); // those who hear of it do so a turn later
+        yield_now(); // links are notified behind what is ready
         log
     });
     assert_eq!(log.unwrap().lines(), "joined Killed");
 }
 
 #[test]
-fn a_group_is_killed_though_all_of_it_end_at_once() {
+fn killing_a_group_returns_although_all_members_end_at_once() {
     let left = run(|| {
         let group = Group::new();
         (0..3).for_each(|_| drop(group.spawn(|| sleep(1000 * MS))));
@@ -174,7 +174,7 @@ fn a_group_is_killed_though_all_of_it_end_at_once() {
 }
 
 #[test]
-fn a_panic_in_the_drop_of_one_that_never_began_leaves_nobody_waiting() {
+fn a_panic_in_the_drop_of_a_thread_that_never_began_leaves_no_waiter_parked() {
     struct Bad;
     impl Drop for Bad {
         fn drop(&mut self) {
@@ -182,20 +182,20 @@ fn a_panic_in_the_drop_of_one_that_never_began_leaves_nobody_waiting() {
         }
     }
     run(|| {
-        let heard = Rc::new(Cell::new(0));
-        let counts = Rc::clone(&heard);
+        let reports = Rc::new(Cell::new(0));
+        let counts = Rc::clone(&reports);
         Handle::current().on_unhandled(move |_| counts.set(counts.get() + 1));
         let bad = Bad;
         let victim = spawn(move || drop(bad));
         victim.kill();
         assert!(matches!(victim.join(), Err(JoinError::Killed)));
-        assert_eq!(heard.get(), 1);
+        assert_eq!(reports.get(), 1);
     })
     .unwrap();
 }
 
 #[test]
-fn cancel_is_for_those_that_have_not_begun() {
+fn cancel_ends_only_a_thread_that_has_not_begun() {
     run(|| {
         let (a, b) = (spawn(|| sleep(MS)), spawn(|| ()));
         assert!(b.cancel());
@@ -208,7 +208,7 @@ fn cancel_is_for_those_that_have_not_begun() {
 }
 
 #[test]
-fn what_a_thread_was_woken_for_before_its_kill_comes_first() {
+fn a_thread_sees_its_wake_before_a_later_kill() {
     let log = run(|| {
         let log = Log::default();
         let says = log.clone();
@@ -220,7 +220,7 @@ fn what_a_thread_was_woken_for_before_its_kill_comes_first() {
             sleep(MS);
             says.say("not reached");
         });
-        yield_now(); // the awaited one has ended, and the victim is ready
+        yield_now(); // the awaited thread has ended, and the victim is ready
         victim.kill();
         log
     });
@@ -233,7 +233,7 @@ fn a_kill_can_be_swallowed() {
         let stubborn = spawn(|| {
             let caught = catch_unwind(|| sleep(1000 * MS));
             assert!(caught.is_err());
-            sleep(MS); // and go on waiting
+            sleep(MS); // waits again
             "alive"
         });
         yield_now();
@@ -244,7 +244,7 @@ fn a_kill_can_be_swallowed() {
 }
 
 #[test]
-fn something_thrown_is_what_it_panicked_with() {
+fn a_thrown_payload_is_the_panic_of_its_thread() {
     run(|| {
         let victim = spawn(|| sleep(1000 * MS));
         yield_now();
@@ -256,7 +256,7 @@ fn something_thrown_is_what_it_panicked_with() {
 }
 
 #[test]
-fn a_panic_reaches_the_join_and_the_others_go_on() {
+fn a_panic_reaches_the_join_and_the_others_continue() {
     run(|| {
         let (bad, good) = (spawn(|| panic!("bad")), spawn(|| 1));
         assert_eq!(good.join().unwrap(), 1);
@@ -269,12 +269,12 @@ fn a_panic_reaches_the_join_and_the_others_go_on() {
 
 #[test]
 fn an_unobserved_panic_is_reported_once() {
-    let heard = run(|| {
-        let heard = Rc::new(RefCell::new(Vec::new()));
-        let hears = Rc::clone(&heard);
+    let reported = run(|| {
+        let reported = Rc::new(RefCell::new(Vec::new()));
+        let reports = Rc::clone(&reported);
         Handle::current().on_unhandled(move |unhandled| {
             let message = unhandled.error.panic_message().unwrap().to_owned();
-            hears.borrow_mut().push(message);
+            reports.borrow_mut().push(message);
         });
         drop(spawn(|| panic!("dropped before")));
         let late = spawn(|| panic!("dropped after"));
@@ -282,16 +282,16 @@ fn an_unobserved_panic_is_reported_once() {
         yield_now();
         yield_now();
         drop(late);
-        heard
+        reported
     });
     assert_eq!(
-        *heard.unwrap().borrow(),
+        *reported.unwrap().borrow(),
         ["dropped before", "dropped after"]
     );
 }
 
 #[test]
-fn those_who_hear_of_an_end_do_so_in_order() {
+fn links_and_joiners_are_notified_in_the_order_in_which_they_asked() {
     let log = run(|| {
         let log = Log::default();
         let thread = spawn(|| ());
@@ -319,7 +319,7 @@ fn those_who_hear_of_an_end_do_so_in_order() {
 }
 
 #[test]
-fn what_hears_of_an_end_can_be_taken_back_before_it() {
+fn a_link_can_be_removed_before_the_end() {
     let (log, removed) = run(|| {
         let log = Log::default();
         let thread = spawn(|| ());
@@ -340,7 +340,7 @@ fn what_hears_of_an_end_can_be_taken_back_before_it() {
 }
 
 #[test]
-fn many_can_wait_for_one_end() {
+fn many_threads_can_wait_for_one_end() {
     let count = run(|| {
         let thread = spawn(|| sleep(MS));
         let waiting: Vec<_> = (0..3)
@@ -358,7 +358,7 @@ fn many_can_wait_for_one_end() {
 }
 
 #[test]
-fn handles_come_back_in_the_order_of_their_ends() {
+fn iwait_yields_handles_in_the_order_of_their_ends() {
     run(|| {
         let sleeps = |ms: u32| {
             spawn(move || {
@@ -379,28 +379,28 @@ fn handles_come_back_in_the_order_of_their_ends() {
 }
 
 #[test]
-fn time_outs_nest_and_each_knows_its_own() {
+fn timeouts_nest_and_each_catches_its_own() {
     run(|| {
         let inner_first = timeout(20 * MS, || timeout(10 * MS, || sleep(100 * MS)));
         assert_eq!(inner_first, Ok(Err(Elapsed)));
         let outer_first = timeout(10 * MS, || timeout(20 * MS, || sleep(100 * MS)));
         assert_eq!(outer_first, Err(Elapsed));
         let both = timeout(10 * MS, || timeout(10 * MS, || sleep(100 * MS)));
-        assert_eq!(both, Err(Elapsed), "the outer one was there first");
+        assert_eq!(both, Err(Elapsed), "the outer one was started first");
         let neither = timeout(10 * MS, || timeout(10 * MS, || sleep(MS)));
         assert_eq!(neither, Ok(Ok(())));
-        sleep(100 * MS); // nothing is left of them
+        sleep(100 * MS); // none of them interrupts this
     })
     .unwrap();
 }
 
 #[test]
-fn a_time_out_that_is_over_while_its_code_computes_comes_with_the_next_wait() {
+fn a_timeout_that_is_over_during_a_computation_interrupts_the_next_wait() {
     run(|| {
         let waited = Rc::new(Cell::new(false));
         let inside = Rc::clone(&waited);
         let result = timeout(Duration::ZERO, move || {
-            yield_now(); // it is not over yet: a yield is ready before the timers' phase
+            yield_now(); // not interrupted: it returns before the phase of the timers
             inside.set(true);
             sleep(MS);
         });
@@ -410,24 +410,23 @@ fn a_time_out_that_is_over_while_its_code_computes_comes_with_the_next_wait() {
 }
 
 #[test]
-fn a_wait_with_a_time_out_drops_its_future() {
+fn a_wait_that_times_out_drops_its_future() {
     run(|| {
-        let (tell, dropped) = (Rc::new(()), Rc::new(()));
-        drop(dropped);
-        let held = Rc::clone(&tell);
+        let alive = Rc::new(());
+        let held = Rc::clone(&alive);
         let never = async move {
             let _held = held;
             pending::<()>().await;
         };
         assert_eq!(never.wait_timeout(MS), Err(Elapsed));
-        assert_eq!(Rc::strong_count(&tell), 1);
+        assert_eq!(Rc::strong_count(&alive), 1);
         assert_eq!(async { 1 }.wait_timeout(MS), Ok(1));
     })
     .unwrap();
 }
 
 #[test]
-fn idle_is_behind_everybody_who_is_ready() {
+fn idle_returns_behind_every_task_that_is_ready() {
     let log = run(|| {
         let log = Log::default();
         let (busy, lazy) = (log.clone(), log.clone());
@@ -450,13 +449,13 @@ fn idle_is_behind_everybody_who_is_ready() {
 }
 
 #[test]
-fn a_deadlock_is_an_error_that_names_who_waits() {
+fn a_deadlock_is_an_error_that_names_the_waiters() {
     let caught = run(|| {
         let stuck = Builder::new().name("stuck");
         let stuck = stuck.spawn(|| pending::<()>().wait()).unwrap();
         let caught = catch_deadlock(|| stuck.finished().wait()).unwrap_err();
-        assert!(!stuck.is_finished(), "only the main thread is told");
-        sleep(MS); // and the loop goes on
+        assert!(!stuck.is_finished(), "only the main thread is interrupted");
+        sleep(MS); // the loop continues
         caught.to_string()
     })
     .unwrap();
@@ -471,7 +470,7 @@ fn a_deadlock_is_an_error_that_names_who_waits() {
 }
 
 #[test]
-fn locals_are_each_threads_own_and_go_with_it() {
+fn each_thread_has_its_own_locals_which_are_dropped_with_it() {
     green_local! {
         static COUNT: Rc<Cell<u32>> = Rc::new(Cell::new(0));
     }
@@ -486,13 +485,17 @@ fn locals_are_each_threads_own_and_go_with_it() {
         });
         let theirs = theirs.join().unwrap();
         assert_eq!((mine.get(), theirs.get()), (1, 1));
-        assert_eq!(Rc::strong_count(&theirs), 1, "it went with its thread");
+        assert_eq!(
+            Rc::strong_count(&theirs),
+            1,
+            "it was dropped with its thread"
+        );
     })
     .unwrap();
 }
 
 #[test]
-fn offload_waits_for_the_caller_only_and_panics_come_back() {
+fn offload_suspends_only_its_caller_and_returns_panics() {
     run(|| {
         let (go, wait) = std::sync::mpsc::channel();
         let other = spawn(move || go.send(5).unwrap());
@@ -520,7 +523,7 @@ fn a_dropped_loop_unwinds_its_threads() {
 }
 
 #[test]
-fn a_cleanup_that_waits_for_ever_is_left_behind_when_the_loop_goes() {
+fn a_drop_that_waits_forever_is_left_behind_with_its_loop() {
     struct Stuck;
     impl Drop for Stuck {
         fn drop(&mut self) {
@@ -540,7 +543,7 @@ fn a_cleanup_that_waits_for_ever_is_left_behind_when_the_loop_goes() {
 }
 
 #[test]
-fn waiting_outside_of_a_green_thread_says_what_to_do() {
+fn waiting_outside_of_a_green_thread_panics_with_advice() {
     let panicked = catch_unwind(AssertUnwindSafe(|| pending::<()>().wait()));
     let message = *panicked
         .unwrap_err()
@@ -553,7 +556,7 @@ fn waiting_outside_of_a_green_thread_says_what_to_do() {
 }
 
 #[test]
-fn async_tasks_join_green_threads_and_the_other_way_round() {
+fn async_tasks_and_green_threads_join_each_other() {
     let sum = run(|| {
         let handle = Handle::current();
         let green = spawn(|| {
@@ -583,7 +586,7 @@ fn a_hundred_thousand_at_once() {
 }
 
 #[test]
-fn threads_have_names_and_places() {
+fn threads_have_names_ids_and_spawn_locations() {
     run(|| {
         assert_eq!(current().name(), Some("main"));
         let thread = Builder::new().name("worker").spawn(|| current()).unwrap();

@@ -1,4 +1,4 @@
-//! An open file.
+//! Open files.
 
 use crate::wait::wait_io;
 use oneloop_fs::{self as base, Metadata, Permissions};
@@ -10,11 +10,12 @@ use std::os::unix::fs::FileExt;
 use std::panic::Location;
 use std::path::Path;
 
-/// An open file: [`std::fs::File`], but that its caller alone waits. It is read, written and sought by the
-/// standard library's traits, through a `&File` as well; green threads that share one take turns.
+/// An open file: [`std::fs::File`] whose operations suspend only their caller. It is read, written
+/// and sought by the standard library's traits, through a `&File` as well; green threads that share
+/// one take turns.
 ///
-/// A thread that is killed while it reads has moved nothing, and the cursor is where it was; for a write see
-/// [`oneloop_fs::File`].
+/// A thread that is killed while it reads has read nothing, and the cursor has not moved; for a
+/// write see [`oneloop_fs::File`].
 pub struct File {
     file: base::File,
 }
@@ -42,7 +43,7 @@ impl File {
         File::wait_for(base::File::open(path))
     }
 
-    /// Opens a file to write it, empty.
+    /// Opens a file to write it, and truncates it; creates it if there is none.
     ///
     /// # Errors
     /// As [`base::OpenOptions::open`].
@@ -54,7 +55,7 @@ impl File {
         File::wait_for(base::File::create(path))
     }
 
-    /// Makes a file to read and write, which must not be there.
+    /// Creates a file to read and write; fails if it exists.
     ///
     /// # Errors
     /// As [`base::OpenOptions::open`].
@@ -66,7 +67,7 @@ impl File {
         File::wait_for(base::File::create_new(path))
     }
 
-    /// How a file is opened otherwise.
+    /// Options for opening a file in other ways.
     pub fn options() -> OpenOptions {
         OpenOptions::new()
     }
@@ -102,7 +103,7 @@ impl File {
         wait_io(self.file.into_std(), Location::caller())
     }
 
-    /// Waits until all of it is on the disk.
+    /// Waits until the contents and the metadata are on the disk.
     ///
     /// # Errors
     /// As [`base::File::sync_all`].
@@ -114,7 +115,7 @@ impl File {
         wait_io(self.file.sync_all(), Location::caller())
     }
 
-    /// Waits until what was written is on the disk.
+    /// Waits until the contents are on the disk.
     ///
     /// # Errors
     /// As [`base::File::sync_data`].
@@ -126,7 +127,7 @@ impl File {
         wait_io(self.file.sync_data(), Location::caller())
     }
 
-    /// Makes the file so long.
+    /// Sets the length of the file in bytes.
     ///
     /// # Errors
     /// As [`base::File::set_len`].
@@ -138,7 +139,7 @@ impl File {
         wait_io(self.file.set_len(bytes), Location::caller())
     }
 
-    /// What is known of it.
+    /// The metadata of the file.
     ///
     /// # Errors
     /// As [`base::File::metadata`].
@@ -150,7 +151,7 @@ impl File {
         wait_io(self.file.metadata(), Location::caller())
     }
 
-    /// Says who may do what with it.
+    /// Sets the permissions of the file.
     ///
     /// # Errors
     /// As [`base::File::set_permissions`].
@@ -201,7 +202,7 @@ impl Write for &File {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(()) // nothing is held back
+        Ok(()) // there is no buffer
     }
 }
 
@@ -249,7 +250,7 @@ impl FileExt for File {
     }
 }
 
-/// How a file is opened: [`std::fs::OpenOptions`], with the same words.
+/// How a file is opened: [`std::fs::OpenOptions`], with the same names.
 #[derive(Clone, Debug, Default)]
 pub struct OpenOptions {
     options: base::OpenOptions,
@@ -266,7 +267,7 @@ macro_rules! options {
 }
 
 impl OpenOptions {
-    /// Nothing is allowed yet.
+    /// Options that allow nothing yet.
     pub fn new() -> Self {
         Self::default()
     }
@@ -282,7 +283,7 @@ impl OpenOptions {
         custom_flags: i32;
     }
 
-    /// Opens it.
+    /// Opens the file.
     ///
     /// # Errors
     /// As [`base::OpenOptions::open`].

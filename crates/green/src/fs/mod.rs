@@ -1,8 +1,8 @@
 //! Files for green threads: they look as if they blocked, and only their caller waits.
 //!
-//! The names, signatures and traits are the standard library's, so that `use oneloop_green::fs` in place of
-//! `use std::fs` will mostly do. What a function means when its thread is killed, or out of time, is told at
-//! the function of the same name in [`oneloop_fs`], which is a future there.
+//! The names, signatures and traits are the standard library's, so that `use oneloop_green::fs` can
+//! mostly replace `use std::fs`. Each function waits for the future of the same name in
+//! [`oneloop_fs`], whose documentation states what a kill or a timeout means for it.
 //!
 //! ```
 //! use oneloop_green::{fs, run};

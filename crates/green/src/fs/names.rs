@@ -1,4 +1,4 @@
-//! What is done by name.
+//! Operations on paths.
 
 use crate::wait::wait_io;
 use oneloop_fs::{self as base, Metadata, Permissions};
@@ -6,7 +6,7 @@ use std::io;
 use std::panic::Location;
 use std::path::{Path, PathBuf};
 
-/// Functions of paths, each as the one of the same name in `oneloop_fs`.
+/// Functions that take paths, each as the one of the same name in `oneloop_fs`.
 macro_rules! of_paths {
     ($($name:ident($($path:ident),+) -> $output:ty: $doc:literal;)*) => {$(
         #[doc = $doc]
@@ -25,25 +25,25 @@ macro_rules! of_paths {
 }
 
 of_paths! {
-    read(path) -> Vec<u8>: "All bytes of a file.";
-    read_to_string(path) -> String: "The text of a file.";
-    metadata(path) -> Metadata: "What is known of a file; a symbolic link is followed.";
-    symlink_metadata(path) -> Metadata: "What is known of a file, or of a symbolic link itself.";
+    read(path) -> Vec<u8>: "Reads a whole file.";
+    read_to_string(path) -> String: "Reads a whole file as text.";
+    metadata(path) -> Metadata: "The metadata of a file; follows symbolic links.";
+    symlink_metadata(path) -> Metadata: "The metadata of a file, or of a symbolic link itself.";
     try_exists(path) -> bool: "True if there is such a file.";
-    rename(from, to) -> (): "Gives a file another name.";
+    rename(from, to) -> (): "Renames a file.";
     copy(from, to) -> u64: "Copies a file and its permissions.";
     remove_file(path) -> (): "Removes a file.";
     remove_dir(path) -> (): "Removes an empty directory.";
-    remove_dir_all(path) -> (): "Removes a directory and all that is in it.";
-    create_dir(path) -> (): "Makes a directory.";
-    create_dir_all(path) -> (): "Makes a directory, and those above it that are missing.";
-    hard_link(original, link) -> (): "Gives a file a second name.";
-    symlink(original, link) -> (): "Makes a symbolic link.";
-    read_link(path) -> PathBuf: "Where a symbolic link leads.";
-    canonicalize(path) -> PathBuf: "The path from the root, without links and dots.";
+    remove_dir_all(path) -> (): "Removes a directory and everything in it.";
+    create_dir(path) -> (): "Creates a directory.";
+    create_dir_all(path) -> (): "Creates a directory and its missing parents.";
+    hard_link(original, link) -> (): "Creates a hard link.";
+    symlink(original, link) -> (): "Creates a symbolic link.";
+    read_link(path) -> PathBuf: "The target of a symbolic link.";
+    canonicalize(path) -> PathBuf: "The absolute path, without symbolic links and dots.";
 }
 
-/// Makes these bytes the whole of a file. See [`oneloop_fs::write`].
+/// Writes a whole file, and replaces its contents. See [`oneloop_fs::write`].
 ///
 /// # Errors
 /// As there.
@@ -55,7 +55,7 @@ pub fn write(path: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> io::Result<(
     wait_io(base::write(path, contents), Location::caller())
 }
 
-/// Says who may do what with a file. See [`oneloop_fs::set_permissions`].
+/// Sets the permissions of a file. See [`oneloop_fs::set_permissions`].
 ///
 /// # Errors
 /// As there.

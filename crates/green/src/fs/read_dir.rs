@@ -1,4 +1,4 @@
-//! What is in a directory.
+//! Listing a directory.
 
 use crate::wait::wait_io;
 use oneloop_fs::{self as base, FileType, Metadata};
@@ -7,19 +7,19 @@ use std::io;
 use std::panic::Location;
 use std::path::{Path, PathBuf};
 
-/// The names in a directory; some hundred are read at a time.
+/// The entries of a directory, read in batches of some hundred.
 #[derive(Debug)]
 pub struct ReadDir {
     names: base::ReadDir,
 }
 
-/// One name in a directory.
+/// An entry of a directory.
 #[derive(Clone, Debug)]
 pub struct DirEntry {
     entry: base::DirEntry,
 }
 
-/// Opens a directory, to hear what is in it. See [`oneloop_fs::read_dir`].
+/// Opens a directory to list its entries. See [`oneloop_fs::read_dir`].
 ///
 /// # Errors
 /// As there.
@@ -44,7 +44,7 @@ impl Iterator for ReadDir {
 }
 
 impl DirEntry {
-    /// The directory's path, as it was given, and the name.
+    /// The directory's path, as it was passed to [`read_dir`], and the name.
     pub fn path(&self) -> PathBuf {
         self.entry.path()
     }
@@ -54,7 +54,7 @@ impl DirEntry {
         self.entry.file_name()
     }
 
-    /// What it is; a symbolic link is one.
+    /// The type of the file; does not follow a symbolic link.
     ///
     /// # Errors
     /// As [`base::DirEntry::file_type`].
@@ -66,7 +66,7 @@ impl DirEntry {
         wait_io(self.entry.file_type(), Location::caller())
     }
 
-    /// What is known of it; a symbolic link is not followed.
+    /// The metadata of the file; does not follow a symbolic link.
     ///
     /// # Errors
     /// As [`base::DirEntry::metadata`].

@@ -1,4 +1,4 @@
-//! Files and directories that go by themselves.
+//! Temporary files and directories.
 
 use super::File;
 use crate::wait::wait_io;
@@ -7,7 +7,7 @@ use std::io;
 use std::panic::Location;
 use std::path::{Path, PathBuf};
 
-/// Makes a file without a name, to read and write. See [`oneloop_fs::tempfile`].
+/// Creates a file without a name, to read and write. See [`oneloop_fs::tempfile`].
 ///
 /// # Errors
 /// As there.
@@ -19,14 +19,14 @@ pub fn tempfile() -> io::Result<File> {
     wait_io(base::tempfile(), Location::caller()).map(File::of)
 }
 
-/// A directory that goes, with all that is in it, when this is dropped; nobody waits for that.
+/// A directory that is removed with everything in it when this is dropped, in the background.
 #[derive(Debug)]
 pub struct TempDir {
     dir: base::TempDir,
 }
 
 impl TempDir {
-    /// Makes one where temporary files go.
+    /// Creates one in the directory for temporary files.
     ///
     /// # Errors
     /// As [`base::TempDir::new`].
@@ -39,7 +39,7 @@ impl TempDir {
         Ok(TempDir { dir })
     }
 
-    /// Makes one there.
+    /// Creates one in `dir`.
     ///
     /// # Errors
     /// As [`base::TempDir::new_in`].
@@ -52,17 +52,17 @@ impl TempDir {
         Ok(TempDir { dir })
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         self.dir.path()
     }
 
-    /// Lets it stay, and says where it is.
+    /// Keeps it, and returns its path.
     pub fn keep(self) -> PathBuf {
         self.dir.keep()
     }
 
-    /// Removes it now, with all that is in it.
+    /// Removes it now, with everything in it.
     ///
     /// # Errors
     /// As [`base::TempDir::close`].
@@ -81,7 +81,7 @@ impl AsRef<Path> for TempDir {
     }
 }
 
-/// A file with a name of its own that goes when this is dropped; nobody waits for that.
+/// A file with a unique name that is removed when this is dropped, in the background.
 #[derive(Debug)]
 pub struct NamedTempFile {
     file: File,
@@ -89,7 +89,7 @@ pub struct NamedTempFile {
 }
 
 impl NamedTempFile {
-    /// Makes one where temporary files go.
+    /// Creates one in the directory for temporary files.
     ///
     /// # Errors
     /// As [`base::NamedTempFile::new`].
@@ -101,7 +101,7 @@ impl NamedTempFile {
         NamedTempFile::of(wait_io(base::NamedTempFile::new(), Location::caller())?)
     }
 
-    /// Makes one there.
+    /// Creates one in `dir`.
     ///
     /// # Errors
     /// As [`base::NamedTempFile::new_in`].
@@ -115,21 +115,22 @@ impl NamedTempFile {
     }
 
     fn of(named: base::NamedTempFile) -> io::Result<Self> {
+        // The same open file in this style's type, for `file` to lend.
         let file = File::of(named.file().try_clone()?);
         Ok(NamedTempFile { file, named })
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         self.named.path()
     }
 
-    /// What is in it.
+    /// The open file.
     pub fn file(&self) -> &File {
         &self.file
     }
 
-    /// Gives it a name to stay, in place of what has that name already.
+    /// Renames it to keep it, and replaces a file of that name.
     ///
     /// # Errors
     /// As [`base::NamedTempFile::persist`].

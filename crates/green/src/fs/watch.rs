@@ -1,4 +1,4 @@
-//! What happens to files and directories.
+//! Watching files and directories.
 
 use crate::wait::wait_io;
 use oneloop_fs::{self as base, Change, WatchOptions};
@@ -6,8 +6,8 @@ use std::io;
 use std::panic::Location;
 use std::path::Path;
 
-/// Tells what happens to files and directories: [`base::Watcher`] for one green thread, which waits for the
-/// next change.
+/// Reports changes of files and directories: [`base::Watcher`] for one green thread, which waits
+/// for the next change.
 ///
 /// ```
 /// use oneloop_green::{fs, run};
@@ -27,7 +27,7 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// One that watches nothing yet.
+    /// A watcher that watches nothing yet.
     ///
     /// # Errors
     /// As [`base::Watcher::new`].
@@ -39,7 +39,7 @@ impl Watcher {
         Ok(Watcher { watcher })
     }
 
-    /// Watches a file, or a directory with the names in it.
+    /// Watches a file, or a directory and its entries.
     ///
     /// # Errors
     /// As [`base::Watcher::watch`].
@@ -51,12 +51,12 @@ impl Watcher {
         wait_io(self.watcher.watch(path, options), Location::caller())
     }
 
-    /// Watches it no longer. False if it was not watched.
+    /// Stops watching a path; false if it was not watched.
     pub fn unwatch(&self, path: impl AsRef<Path>) -> bool {
         self.watcher.unwatch(path)
     }
 
-    /// Waits for the next change. A thread that is killed meanwhile has taken none.
+    /// Waits for the next change. A thread that is killed meanwhile has lost none.
     ///
     /// # Errors
     /// As [`base::Watcher::poll_next`].

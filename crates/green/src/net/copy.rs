@@ -12,9 +12,9 @@ use std::ops::Range;
 use std::panic::Location;
 use std::pin::pin;
 
-/// Copies everything that one stream sends to another one, until the first one ends, and returns the
-/// number of bytes. It does not shut down the second one. The streams' own timeouts do not apply: put
-/// a [`timeout`](crate::timeout()) around it.
+/// Copies everything that one stream sends to another one, until the first one ends, and returns
+/// the number of bytes. It does not shut down the second one. The streams' own timeouts do not
+/// apply: put a [`timeout`](crate::timeout()) around it.
 ///
 /// A thread that is killed meanwhile has copied an unknown part, and loses what it has read but not
 /// written: 64 KiB at most. [`net::Copying`] says which system calls it uses.
@@ -35,8 +35,8 @@ use std::pin::pin;
 /// ```
 ///
 /// # Errors
-/// Those of `recv(2)` and `send(2)`; `EBUSY` while another thread reads the first stream or writes to
-/// the second; `EBADF` once one of them is closed.
+/// Those of `recv(2)` and `send(2)`; `EBUSY` while another thread reads the first stream or writes
+/// to the second; `EBADF` once one of them is closed.
 ///
 /// # Panics
 /// Outside of a green thread.
@@ -48,9 +48,9 @@ pub fn copy<R: ReadHalf, W: WriteHalf>(from: &Stream<R>, to: &Stream<W>) -> io::
     wait_while_open(from, to, copying, Location::caller())
 }
 
-/// Relays between two connections until both have ended: it writes to each what the other sends, and
-/// passes on the end as well. [`net::Relay`] says what happens when one of them fails; for the rest
-/// see [`copy`].
+/// Relays between two connections until both have ended: it writes to each what the other sends,
+/// and passes on the end as well. [`net::Relay`] says what happens when one of them fails; for the
+/// rest see [`copy`].
 ///
 /// # Errors
 /// As [`copy`].
@@ -77,8 +77,8 @@ where
 /// A thread that is killed meanwhile has sent an unknown part.
 ///
 /// # Errors
-/// Those of `sendfile(2)`: `EIO`, `EPIPE`, `ECONNRESET`; `EBUSY` while another thread writes; `EBADF`
-/// once the stream is closed.
+/// Those of `sendfile(2)`: `EIO`, `EPIPE`, `ECONNRESET`; `EBUSY` while another thread writes;
+/// `EBADF` once the stream is closed.
 ///
 /// # Panics
 /// Outside of a green thread.
@@ -94,8 +94,8 @@ pub fn send_file<W: WriteHalf>(file: &File, range: Range<u64>, to: &Stream<W>) -
     wait_io(while_open, Location::caller())
 }
 
-/// Waits for an operation that reads the first stream and writes to the second, until one of them is
-/// closed.
+/// Waits for an operation that reads the first stream and writes to the second, until one of them
+/// is closed.
 fn wait_while_open<A, B, T>(
     first: &GreenIo<A>,
     second: &GreenIo<B>,
@@ -104,7 +104,8 @@ fn wait_while_open<A, B, T>(
 ) -> io::Result<T> {
     let mut operation = pin!(operation);
     let while_open = poll_fn(|cx| {
-        // The operation is parked on one of the two at a time; a close of the other must wake it, too.
+        // The operation is parked on one of the two at a time; a close of the other must wake it,
+        // too.
         let closed = first.poll_closed_from_elsewhere(Read, cx.waker());
         let closed = closed.or_else(|| second.poll_closed_from_elsewhere(Write, cx.waker()));
         closed.unwrap_or_else(|| operation.as_mut().poll(cx))

@@ -7,8 +7,8 @@ use std::os::fd::AsFd;
 use std::panic::Location;
 use std::time::Duration;
 
-/// Waits until an fd can be read without blocking, or is at its end. Any kind of fd works; a regular
-/// file is always ready. The fd stays the caller's, to be read in any way, and need not be
+/// Waits until an fd can be read without blocking, or is at its end. Any kind of fd works; a
+/// regular file is always ready. The fd stays the caller's, to be read in any way, and need not be
 /// non-blocking.
 ///
 /// # Errors

@@ -1,4 +1,5 @@
-//! A socket, pipe or standard stream as green threads share it: closing, timeouts, one user at a time.
+//! A socket, pipe or standard stream as green threads share it: closing, timeouts, one user at a
+//! time.
 
 use crate::wait::wait_io;
 use oneloop_core::{Direction, Elapsed, Handle};
@@ -77,8 +78,8 @@ impl<S: fmt::Debug> fmt::Debug for GreenIo<S> {
 
 /// What every kind has.
 impl<S: AsSource> GreenIo<S> {
-    /// Closes the socket, for all clones. A thread that waits on it wakes with `EBADF`, as in gevent;
-    /// [`eventlet::close`](crate::eventlet::close) does not wake it.
+    /// Closes the socket, for all clones. A thread that waits on it wakes with `EBADF`, as in
+    /// gevent; [`eventlet::close`](crate::eventlet::close) does not wake it.
     pub fn close(&self) {
         // Taken out first: a waker is foreign code, and may come back to this socket.
         if let Some(socket) = self.shared.socket.take() {
@@ -145,8 +146,8 @@ impl<S> GreenIo<S> {
         Rc::into_inner(shared.socket.into_inner()?)
     }
 
-    /// Calls `before` and closes the socket as eventlet does: its waiters stay parked until they are
-    /// killed or their timeout fires.
+    /// Calls `before` and closes the socket as eventlet does: its waiters stay parked until they
+    /// are killed or their timeout fires.
     pub(crate) fn close_silently(&self, before: impl FnOnce(&S)) {
         if let Some(socket) = self.shared.socket.take() {
             self.shared.closed_silently.set(true);
@@ -154,9 +155,9 @@ impl<S> GreenIo<S> {
         }
     }
 
-    /// Reserves a direction for the caller until the guard is dropped. Two readers of one byte stream
-    /// would each get an arbitrary part of it; gevent raises ConcurrentObjectUseError for the same
-    /// reason.
+    /// Reserves a direction for the caller until the guard is dropped. Two readers of one byte
+    /// stream would each get an arbitrary part of it; gevent raises ConcurrentObjectUseError for
+    /// the same reason.
     ///
     /// # Errors
     /// `EBUSY` while another operation has it.
@@ -193,8 +194,8 @@ impl<S: AsSource> GreenIo<S> {
     /// Waits for one operation in one direction.
     ///
     /// # Errors
-    /// Those of `poll`; `EBUSY` while another operation has the direction; `EBADF` once the socket is
-    /// closed; [`TimedOut`](io::ErrorKind::TimedOut) after the direction's timeout, or
+    /// Those of `poll`; `EBUSY` while another operation has the direction; `EBADF` once the socket
+    /// is closed; [`TimedOut`](io::ErrorKind::TimedOut) after the direction's timeout, or
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if that is zero.
     #[track_caller]
     pub(crate) fn io<T>(
@@ -230,6 +231,7 @@ pub(super) fn wait_io_within<T>(
     operation: impl Future<Output = io::Result<T>>,
     at: &'static Location<'static>,
 ) -> io::Result<T> {
+    // The usual case has no timer, and no larger future on the stack.
     let Some(timeout) = timeout else {
         return wait_io(operation, at);
     };
@@ -255,6 +257,7 @@ pub(super) struct Reserved<'a>(&'a Cell<bool>);
 
 impl<'a> Reserved<'a> {
     fn new(busy: &'a Cell<bool>) -> io::Result<Self> {
+        // Checked for each call and never held between calls, so that threads can take turns.
         if busy.replace(true) {
             let problem =
                 "another green thread is at it already: reads of one socket cannot be shared";

@@ -70,7 +70,8 @@ impl<L: AsSource> Listener<L> {
         poll: impl Fn(&L, &mut Context<'_>) -> Poll<io::Result<T>>,
     ) -> io::Result<T> {
         self.io(Direction::Read, |listener, cx| {
-            // A paused accept is parked on a timer, not on the socket: a close has to wake it as well.
+            // A paused accept is parked on a timer, not on the socket: a close has to wake it as
+            // well.
             let closed = self.poll_closed_from_elsewhere(Direction::Read, cx.waker());
             closed.unwrap_or_else(|| poll(listener, cx))
         })
@@ -78,8 +79,8 @@ impl<L: AsSource> Listener<L> {
 }
 
 impl TcpListener {
-    /// Listens on the first address that works, with a backlog of 1024; with port 0 the kernel chooses
-    /// one. A name is looked up on another thread.
+    /// Listens on the first address that works, with a backlog of 1024; with port 0 the kernel
+    /// chooses one. A name is looked up on another thread.
     ///
     /// # Errors
     /// Those of `bind(2)`: `EADDRINUSE`, `EACCES`; and those of a failed look-up.

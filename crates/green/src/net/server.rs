@@ -31,7 +31,8 @@ const DATAGRAM_BYTES_MAX: usize = 65_535;
 #[derive(Clone, Debug, Default)]
 pub struct ServerOptions {
     /// The pool that the handlers run in. While it is full, connections wait in the backlog, and
-    /// datagrams in the socket. Several servers, and other code, may share it. `None` sets no limit.
+    /// datagrams in the socket. Several servers, and other code, may share it. `None` sets no
+    /// limit.
     pub pool: Option<Pool>,
 }
 
@@ -51,8 +52,8 @@ impl ServerOptions {
 /// Accepts connections, and serves each on its own green thread. Clones are the same server.
 ///
 /// A handler that panics ends its connection only; the panic is reported (see
-/// [`Handle::on_unhandled`](oneloop_core::Handle::on_unhandled)). When the process is out of fds, or
-/// has no memory for a handler's stack, the server closes a connection and pauses accepting: see
+/// [`Handle::on_unhandled`](oneloop_core::Handle::on_unhandled)). Without fds, or without memory
+/// for a handler's stack, the server closes a connection and pauses accepting: see
 /// [`net::Listener`](oneloop_net::Listener). Any other error of accepting closes the listener, and
 /// [`until_stopped`](StreamServer::until_stopped) returns it.
 ///
@@ -156,8 +157,8 @@ impl StreamServer {
     }
 
     /// Stops accepting, waits for the handlers to end, and kills those that have not ended when the
-    /// timeout is over. `None` waits as long as it takes. With a pool, this waits for all its threads,
-    /// including those of other servers.
+    /// timeout is over. `None` waits as long as it takes. With a pool, this waits for all its
+    /// threads, including those of other servers.
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -183,8 +184,9 @@ impl StreamServer {
 
 /// Receives datagrams, and handles each on its own green thread. Clones are the same server.
 ///
-/// The server counts an error of `recvfrom(2)` and continues, after a pause if the error persists. It
-/// does the same with a datagram for which there is no memory. Only an fd that is no socket ends it.
+/// The server counts an error of `recvfrom(2)` and continues, after a pause if the error persists.
+/// It does the same with a datagram for which there is no memory. Only an fd that is no socket ends
+/// it.
 ///
 /// ```
 /// use oneloop_green::net::{DatagramServer, UdpSocket};
@@ -241,8 +243,8 @@ impl fmt::Debug for DatagramServer {
 }
 
 impl DatagramServer {
-    /// Serves a socket: calls the handler with each datagram and its sender's address. To answer, give
-    /// the handler a clone of the socket.
+    /// Serves a socket: calls the handler with each datagram and its sender's address. To answer,
+    /// give the handler a clone of the socket.
     ///
     /// # Panics
     /// As [`StreamServer::start`].
@@ -265,7 +267,10 @@ impl DatagramServer {
         let handler = Rc::new(handler);
         let stats = Rc::new(Cell::new(DatagramServerStats::default()));
         let counts = Rc::clone(&stats);
+        // One buffer for all: a datagram's length is known only when it is there, and then it is
+        // copied.
         let mut buf = vec![0; DATAGRAM_BYTES_MAX];
+        // Apart: a socket that fails and a lack of memory say nothing about each other.
         let (mut backoff, mut shortage) = (Backoff::default(), Backoff::default());
         let receive = move |handlers: &Handlers| {
             let on_failure = |_: &io::Error, pauses| {
@@ -317,8 +322,8 @@ impl DatagramServer {
         self.serving.handlers.group().threads()
     }
 
-    /// Stops receiving, waits for the handlers to end, kills those that have not ended when the timeout
-    /// is over, and closes the socket: see [`StreamServer::stop`].
+    /// Stops receiving, waits for the handlers to end, kills those that have not ended when the
+    /// timeout is over, and closes the socket: see [`StreamServer::stop`].
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -326,6 +331,7 @@ impl DatagramServer {
     pub fn stop(&self, timeout: Option<Duration>) {
         self.serving.stopped.set();
         self.serving.end(timeout);
+        // Last, as the handlers answer on clones of it.
         self.socket.close();
     }
 
@@ -342,7 +348,8 @@ impl DatagramServer {
     }
 }
 
-/// What both servers have: a green thread that accepts or receives, and the threads of the handlers.
+/// What both servers have: a green thread that accepts or receives, and the threads of the
+/// handlers.
 ///
 /// ```text
 ///   serving ──close, stop──────────────────▶ stopped
@@ -397,8 +404,8 @@ impl Handlers {
         }
     }
 
-    /// Waits for a permit of the pool before accepting: while it is full, clients stay in the kernel's
-    /// backlog, which refuses them when it overflows, instead of in this process's memory.
+    /// Waits for a permit of the pool before accepting: while it is full, clients stay in the
+    /// kernel's backlog, which refuses them when it overflows, instead of in this process's memory.
     fn wait_for_permit(&self) {
         if let Handlers::Pool(pool) = self {
             pool.wait_for_permit();
@@ -442,7 +449,8 @@ impl Serving {
                 handlers.wait_for_permit();
                 match take(&handlers) {
                     Ok(()) => {}
-                    Err(error) if error.kind() == ErrorKind::TimedOut => {} // set by the user: no reason to stop
+                    // The user has set a timeout on the socket: no reason to stop.
+                    Err(error) if error.kind() == ErrorKind::TimedOut => {}
                     Err(error) => break error,
                 }
             };
@@ -450,6 +458,7 @@ impl Serving {
                 serving.stop_for(failed);
             }
         };
+        // Named, so that a dump of the tasks shows what it is.
         match Builder::new().name(name).spawn_at(take_all, at) {
             Ok(taker) => serving.watch(taker, at_end),
             Err(no_memory) => {
@@ -481,6 +490,8 @@ impl Serving {
 
     /// Stops, with an error unless the server was closed or stopped before.
     fn stop_for(&self, error: io::Error) {
+        // `EBADF` is the user's own close of the listener or socket, which stops the server as
+        // well.
         let is_closed = Errno::from_io_error(&error) == Some(Errno::BADF);
         if !self.stopped.is_set() && !is_closed {
             self.failed.replace(Some(error.into()));
@@ -491,6 +502,7 @@ impl Serving {
     /// Ends the taker, waits for the handlers, and kills those that are left after the timeout.
     #[track_caller]
     fn end(&self, timeout: Option<Duration>) {
+        // First, so that no connection is accepted while the handlers are waited for.
         if let Some(taker) = self.taker.take() {
             taker.kill();
         }

@@ -92,8 +92,8 @@ impl<S: WriteHalf> Write for Stream<S> {
 }
 
 impl<S: HalfClose> GreenIo<S> {
-    /// Ends one direction or both: after [`Shutdown::Write`] the peer receives what was sent, and then
-    /// the end.
+    /// Ends one direction or both: after [`Shutdown::Write`] the peer receives what was sent, and
+    /// then the end.
     ///
     /// # Errors
     /// `ENOTCONN` once the peer has reset the connection; `EBADF` once the socket is closed.
@@ -103,8 +103,8 @@ impl<S: HalfClose> GreenIo<S> {
 }
 
 impl TcpStream {
-    /// Connects to `"HOST:PORT"`, `(host, port)`, an address, or whichever of several answers first. A
-    /// name is looked up on another thread.
+    /// Connects to `"HOST:PORT"`, `(host, port)`, an address, or whichever of several answers
+    /// first. A name is looked up on another thread.
     ///
     /// ```no_run
     /// use oneloop_green::{net::TcpStream, run};
@@ -121,8 +121,8 @@ impl TcpStream {
     /// ```
     ///
     /// # Errors
-    /// As [`net::TcpStream::connect_with`]: `ECONNREFUSED`, `ETIMEDOUT`, `ENETUNREACH`, with the name
-    /// and each of its addresses; and those of a failed look-up.
+    /// As [`net::TcpStream::connect_with`]: `ECONNREFUSED`, `ETIMEDOUT`, `ENETUNREACH`, with the
+    /// name and each of its addresses; and those of a failed look-up.
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -144,8 +144,8 @@ impl TcpStream {
         wait_io(connect, Location::caller()).map(Self::from)
     }
 
-    /// Sets whether the kernel sends small writes at once instead of gathering them (`TCP_NODELAY`).
-    /// It does by default.
+    /// Sets whether the kernel sends small writes at once instead of gathering them
+    /// (`TCP_NODELAY`). It does by default.
     ///
     /// # Errors
     /// Those of `setsockopt(2)`; `EBADF` once the stream is closed.
@@ -172,7 +172,8 @@ impl TcpStream {
 }
 
 impl UnixStream {
-    /// Connects to a path, or to an abstract name ([`Addr::UnixAbstract`](super::Addr::UnixAbstract)).
+    /// Connects to a path, or to an abstract name
+    /// ([`Addr::UnixAbstract`](super::Addr::UnixAbstract)).
     ///
     /// # Errors
     /// Those of `connect(2)`: `ENOENT`, `ECONNREFUSED`. It waits while the backlog is full, as a
@@ -198,8 +199,8 @@ impl UnixStream {
         Ok((a.into(), b.into()))
     }
 
-    /// Writes as many bytes as the kernel takes, at least one, and sends all the fds with the first of
-    /// them. The receiver gets duplicates of the fds.
+    /// Writes as many bytes as the kernel takes, at least one, and sends all the fds with the first
+    /// of them. The receiver gets duplicates of the fds.
     ///
     /// # Errors
     /// See [`net::UnixStream::poll_send_fds`]; `EBADF` once the stream is closed.
@@ -213,8 +214,8 @@ impl UnixStream {
         self.io(Direction::Write, send)
     }
 
-    /// Reads bytes and at most `fds_max` fds, which this process then owns; 0 bytes mean that the peer
-    /// sends no more. Any other read closes the fds that come with its bytes.
+    /// Reads bytes and at most `fds_max` fds, which this process then owns; 0 bytes mean that the
+    /// peer sends no more. Any other read closes the fds that come with its bytes.
     ///
     /// # Errors
     /// See [`net::UnixStream::poll_recv_fds`]; `EBADF` once the stream is closed.
@@ -251,8 +252,8 @@ impl Stream<net::Socket> {
     }
 }
 
-/// Makes a pipe, for green threads. For the ends of other pipes and of FIFOs see [`net::PipeReader`]
-/// and [`GreenIo::from`].
+/// Makes a pipe, for green threads. For the ends of other pipes and of FIFOs see
+/// [`net::PipeReader`] and [`GreenIo::from`].
 ///
 /// ```
 /// use oneloop_green::{net::pipe, run, spawn};

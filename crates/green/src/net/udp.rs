@@ -17,8 +17,8 @@ use std::task::Context;
 pub type UdpSocket = GreenIo<net::UdpSocket>;
 
 impl UdpSocket {
-    /// Binds to the first address that works; with port 0 the kernel chooses one. A name is looked up
-    /// on another thread.
+    /// Binds to the first address that works; with port 0 the kernel chooses one. A name is looked
+    /// up on another thread.
     ///
     /// # Errors
     /// Those of `bind(2)`: `EADDRINUSE`, `EACCES`; and those of a failed look-up.
@@ -51,12 +51,12 @@ impl UdpSocket {
         self.get()?.connect(addr)
     }
 
-    /// Receives one datagram, and returns its sender's address. The kernel cuts off a datagram that is
-    /// longer than the buffer, which [`Datagram::is_truncated`] reports.
+    /// Receives one datagram, and returns its sender's address. The kernel cuts off a datagram that
+    /// is longer than the buffer, which [`Datagram::is_truncated`] reports.
     ///
     /// # Errors
-    /// Those of `recvfrom(2)`; `EBADF` once the socket is closed; `EBUSY` while another green thread
-    /// receives; [`TimedOut`](io::ErrorKind::TimedOut).
+    /// Those of `recvfrom(2)`; `EBADF` once the socket is closed; `EBUSY` while another green
+    /// thread receives; [`TimedOut`](io::ErrorKind::TimedOut).
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -99,8 +99,8 @@ impl UdpSocket {
     /// Sends one datagram to an address, whole or not at all.
     ///
     /// # Errors
-    /// Those of `sendto(2)`: `EMSGSIZE` when it is too long, `ENETUNREACH`, `EACCES`; and the others
-    /// of [`UdpSocket::recv_from`].
+    /// Those of `sendto(2)`: `EMSGSIZE` when it is too long, `ENETUNREACH`, `EACCES`; and the
+    /// others of [`UdpSocket::recv_from`].
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -124,8 +124,8 @@ impl UdpSocket {
         self.io(Direction::Write, send)
     }
 
-    /// Receives datagrams in one system call: at least one, and as many as have arrived and fit into
-    /// the batch. Returns their number.
+    /// Receives datagrams in one system call: at least one, and as many as have arrived and fit
+    /// into the batch. Returns their number.
     ///
     /// # Errors
     /// As [`UdpSocket::recv_from`].
@@ -139,8 +139,8 @@ impl UdpSocket {
         self.io(Direction::Read, receive)
     }
 
-    /// Sends as many datagrams as the kernel takes in one system call, from the first on, and returns
-    /// their number. Sending the rest again is up to the caller.
+    /// Sends as many datagrams as the kernel takes in one system call, from the first on, and
+    /// returns their number. Sending the rest again is up to the caller.
     ///
     /// # Errors
     /// That of the first datagram: see [`net::UdpSocket::poll_send_batch`]; and those of

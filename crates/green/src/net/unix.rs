@@ -10,8 +10,9 @@ use std::panic::Location;
 use std::pin::pin;
 use std::task::Context;
 
-/// A Unix datagram socket, by a path or an abstract name ([`Addr::UnixAbstract`]); clones are the same
-/// one. One green thread can receive while another one sends. See [`GreenIo`] for timeouts and closing.
+/// A Unix datagram socket, by a path or an abstract name ([`Addr::UnixAbstract`]); clones are the
+/// same one. One green thread can receive while another one sends. See [`GreenIo`] for timeouts and
+/// closing.
 ///
 /// ```
 /// use oneloop_green::{net::{Addr, UnixDatagram}, run};
@@ -55,7 +56,8 @@ macro_rules! message_sockets {
                 self.get()?.peer_credentials()
             }
 
-            /// Sends one message to the peer, whole or not at all; waits while the peer has no room.
+            /// Sends one message to the peer, whole or not at all; waits while the peer has no
+            /// room.
             ///
             /// # Errors
             /// Those of `send(2)`: `EPIPE`, `ECONNREFUSED`, `EMSGSIZE`; `EBADF` once the socket is
@@ -178,7 +180,8 @@ impl UnixDatagram {
         self.send_fds_to(buf, &[], name)
     }
 
-    /// Sends one datagram and fds to a name: see [`UnixDatagram::send_to`], [`UnixDatagram::send_fds`].
+    /// Sends one datagram and fds to a name: see [`UnixDatagram::send_to`],
+    /// [`UnixDatagram::send_fds`].
     ///
     /// # Errors
     /// As there.
@@ -193,7 +196,8 @@ impl UnixDatagram {
         name: impl ToUnixAddr,
     ) -> io::Result<()> {
         let socket = self.get()?;
-        // One future for the whole send: while the receiver has no room, it sleeps between its tries.
+        // One future for the whole send: while the receiver has no room, it sleeps between its
+        // tries.
         let mut sent = pin!(socket.send_fds_to(buf, fds, name));
         self.io(Direction::Write, |_, cx| sent.as_mut().poll(cx))
     }
@@ -213,13 +217,13 @@ impl UnixSeqpacket {
         wait_io(connect, Location::caller()).map(Self::from)
     }
 
-    /// Receives one message; `None` means that the peer sends no more. The kernel cuts off a message
-    /// that is longer than the buffer, which [`Datagram::is_truncated`] reports, and closes fds that
-    /// come with it.
+    /// Receives one message; `None` means that the peer sends no more. The kernel cuts off a
+    /// message that is longer than the buffer, which [`Datagram::is_truncated`] reports, and closes
+    /// fds that come with it.
     ///
     /// # Errors
-    /// Those of `recvmsg(2)`: `ECONNRESET`; `EBADF` once the socket is closed; `EBUSY` while another
-    /// green thread receives; [`TimedOut`](io::ErrorKind::TimedOut).
+    /// Those of `recvmsg(2)`: `ECONNRESET`; `EBADF` once the socket is closed; `EBUSY` while
+    /// another green thread receives; [`TimedOut`](io::ErrorKind::TimedOut).
     ///
     /// # Panics
     /// Outside of a green thread.

@@ -18,14 +18,17 @@ impl ThreadRecord {
         if !self.links.borrow().any(Link::is_inside) {
             return;
         }
+        // From here on joiners see the result.
         self.outcome.set(self.slot.outcome());
         let inside = self.take_inside();
+        // Woken now, before the links, which may wait for as long as they like.
         let waiters = self.links.borrow_mut().take_some(|link| !link.is_call());
         self.wake(waiters);
         let thread = Thread::new(Rc::clone(self));
         let called = catch_unwind(AssertUnwindSafe(|| {
             inside.into_iter().for_each(|link| link.call(&thread));
         }));
+        // A kill of a link is no panic, and changes nothing: the result is stored already.
         let error = called.map_err(error_of).err();
         if let Some(error @ JoinError::Panicked(_)) = error {
             self.report(error);
@@ -47,8 +50,8 @@ impl ThreadRecord {
         self.end_as(Lifecycle::Ended);
     }
 
-    /// Ends the thread for its joiners; its stack stays where it is, and never runs again. For those
-    /// that it borrows from it does not end: their own stacks stay as well.
+    /// Ends the thread for its joiners; its stack stays where it is, and never runs again. For
+    /// those that it borrows from it does not end: their own stacks stay as well.
     pub(crate) fn leave_behind(self: &Rc<Self>) {
         self.end_as(Lifecycle::LeftBehind);
     }
@@ -61,6 +64,7 @@ impl ThreadRecord {
             }
             self.outcome.set(self.slot.outcome());
         }
+        // Taken out: the drop of a local may come back to this record.
         let extras = self.extras.take();
         let has_queued = |extras: &ThreadExtras| !extras.interrupts.is_empty();
         let was_interrupted = self.interrupted.get() || extras.as_deref().is_some_and(has_queued);
@@ -68,12 +72,13 @@ impl ThreadRecord {
             self.drop_extras(*extras);
         }
         let mut links = self.links.take();
-        // If the thread unwound without waiting, its killer continues before any other link is notified:
-        // gevent's hub switches to the killer as soon as the throw returns. A thread that waited
-        // meanwhile ends like any other.
+        // If the thread unwound without waiting, its killer continues before any other link is
+        // notified: gevent's hub switches to the killer as soon as the throw returns. A thread that
+        // waited meanwhile ends like any other.
         if was_interrupted {
             self.wake_killers(&mut links);
         }
+        // Calls run on no stack and one after the other, which takes a task. Wakes alone need none.
         if links.any(Link::is_call) {
             notify(Thread::new(Rc::clone(self)), links.into_queue());
         } else {
@@ -82,8 +87,8 @@ impl ThreadRecord {
         self.report_unobserved();
     }
 
-    /// Drops foreign values one by one: if two drops panicked in one unwinding, the second would abort
-    /// the process.
+    /// Drops foreign values one by one: if two drops panicked in one unwinding, the second would
+    /// abort the process.
     fn drop_extras(&self, extras: ThreadExtras) {
         for Interrupt { payload, .. } in extras.interrupts {
             self.guarded(|| drop(payload));
@@ -119,8 +124,9 @@ impl ThreadRecord {
     }
 }
 
-/// Notifies the links of a thread that has ended, in the order in which they asked: as in gevent, each
-/// of them has run before the next one is notified. A task of its own, as calls run on no green stack.
+/// Notifies the links of a thread that has ended, in the order in which they asked: as in gevent,
+/// each of them has run before the next one is notified. A task of its own, as calls run on no
+/// green stack.
 pub(crate) fn notify(thread: Thread, links: VecDeque<Link<Thread>>) {
     let handle = thread.record().handle.clone();
     let inside = handle.clone();
@@ -152,8 +158,8 @@ pub(crate) fn notify(thread: Thread, links: VecDeque<Link<Thread>>) {
     });
 }
 
-/// Links that have not been notified. If their loop is dropped, no call can run anymore, but waiters
-/// are woken: they may be on another loop.
+/// Links that have not been notified. If their loop is dropped, no call can run anymore, but
+/// waiters are woken: they may be on another loop.
 struct PendingLinks {
     thread: Thread,
     links: VecDeque<Link<Thread>>,

@@ -9,7 +9,7 @@
 //!   the future is polled; ready: the wait returns, the interrupt stays queued
 //!             │ pending
 //!             ▼
-//!   before_suspend: thrown; a timeout that is over becomes an interrupt only here, behind the future
+//!   before_suspend: thrown. A timeout becomes an interrupt only here, so that the future wins
 //! ```
 //!
 //! A stack that unwinds, or is shielded, is not interrupted: the interrupt stays queued.
@@ -31,8 +31,9 @@ impl ThreadRecord {
     /// Called when a future is pending, before its thread suspends: notes what it waits for, and
     /// unwinds if the wait is interrupted already.
     ///
-    /// Inlined, as everything between a wait's caller and the switch: a switch leaves the processor's
-    /// predictor of returns with the wrong stack, so each return behind it is mispredicted.
+    /// Inlined, as everything between a wait's caller and the switch: a switch leaves the
+    /// processor's predictor of returns with the wrong stack, so each return behind it is
+    /// mispredicted.
     #[inline(always)]
     pub(crate) fn before_suspend(
         &self,
@@ -62,6 +63,7 @@ impl ThreadRecord {
     #[cold]
     fn deliver(&self, which: impl Fn(&Interrupt) -> bool) -> Result<(), LoopClosed> {
         if self.closing.get() {
+            // A drop waits while its stack unwinds, or a scope's guard waits for its threads.
             if !self.may_throw() {
                 return Err(LoopClosed);
             }
@@ -107,6 +109,8 @@ impl ThreadRecord {
         match self.lifecycle.get() {
             Lifecycle::Ended | Lifecycle::LeftBehind => {}
             Lifecycle::New => {
+                // There is no stack to unwind yet. The result is stored first, as the canceled
+                // task's drop ends the thread, which would otherwise store a cancellation.
                 self.slot.fail(error_of(payload));
                 self.handle.cancel_task(self.key.get());
             }
@@ -119,6 +123,8 @@ impl ThreadRecord {
                     is_behind_wake,
                 });
                 self.alert.set(true);
+                // An interrupt is a wake: the thread may wait for a future that nothing else
+                // completes.
                 self.handle.wake_task(self.key.get());
             }
         }
@@ -157,6 +163,7 @@ impl ThreadRecord {
 
     /// Nothing interrupts the thread until the shield is dropped.
     pub(crate) fn shield(&self) -> Shield<'_> {
+        // Shields nest: a scope's guard may run inside of another one's.
         let before = self.shielded.replace(true);
         Shield {
             record: self,

@@ -24,9 +24,9 @@
 //!    LeftBehind: ended for its joiners; the stack stays where it is, and never runs again
 //! ```
 //!
-//! Only `New`, `Begun`, `Ended` and `LeftBehind` are stored. The task's state says whether the thread
-//! runs or waits, `interrupted` what it unwinds with, and the stack itself whether it unwinds
-//! (`cleanup`): a flag of ours would miss a user's panic.
+//! Only `New`, `Begun`, `Ended` and `LeftBehind` are stored. The task's state says whether the
+//! thread runs or waits, `interrupted` what it unwinds with, and the stack itself whether it
+//! unwinds (`cleanup`): a flag of ours would miss a user's panic.
 
 mod begin;
 pub(crate) mod ending;
@@ -119,6 +119,7 @@ pub(crate) struct ThreadRecord<R: ?Sized = dyn AnyResult> {
     next_link: Cell<LinkId>,
     /// Boxed, as most threads never need them: 8 bytes instead of 100.
     extras: RefCell<Option<Box<ThreadExtras>>>,
+    // Last, as an unsized field must be: the record is shared as `ThreadRecord<dyn AnyResult>`.
     pub(crate) slot: R,
 }
 
@@ -143,6 +144,7 @@ impl<R> ThreadRecord<R> {
             closing: Cell::new(false),
             shielded: Cell::new(false),
             interrupted: Cell::new(false),
+            // The handle that `spawn` returns observes it.
             observed: Cell::new(true),
             waits_for: Cell::new(None),
             links: RefCell::default(),
@@ -187,6 +189,7 @@ impl ThreadRecord {
         if self.has_ended() {
             return Err(link);
         }
+        // It wraps after four billion links of one thread: no link lives that long.
         let id = self.next_link.replace(self.next_link.get().wrapping_add(1));
         self.links.borrow_mut().push(id, link);
         Ok(id)
@@ -233,7 +236,8 @@ impl ThreadRecord {
 
 /// Panics that no handle can report.
 impl ThreadRecord {
-    /// Calls foreign code from outside of any green stack. Its panic is reported, and ends nothing else.
+    /// Calls foreign code from outside of any green stack. Its panic is reported, and ends nothing
+    /// else.
     pub(crate) fn guarded<T>(&self, call: impl FnOnce() -> T) -> Option<T> {
         let called = catch_unwind(AssertUnwindSafe(call));
         called.map_err(|payload| self.report_thrown(payload)).ok()

@@ -1,5 +1,5 @@
 //! What the tests of green threads share.
-#![allow(dead_code)] // each of them uses a part
+#![allow(dead_code)] // each test file uses a part
 
 use oneloop_core::{EventLoop, Options};
 use oneloop_green::{RunError, run_on};
@@ -14,12 +14,12 @@ pub(crate) fn event_loop() -> EventLoop {
     EventLoop::with(Options::virtual_time()).unwrap()
 }
 
-/// Runs the function as the main green thread of such a loop.
+/// Runs the function as the main green thread of a loop on virtual time.
 pub(crate) fn run<T: 'static>(function: impl FnOnce() -> T + 'static) -> Result<T, RunError> {
     run_on(&mut event_loop(), function)
 }
 
-/// What happened, in order.
+/// Texts in the order in which they were logged.
 #[derive(Clone, Default)]
 pub(crate) struct Log(Rc<RefCell<Vec<String>>>);
 
