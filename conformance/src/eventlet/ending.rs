@@ -1,4 +1,4 @@
-//! How a green thread ends, and who hears of it.
+//! Kills, and what the end of a green thread notifies.
 
 use super::{ValueError, ms, py, raised};
 use oneloop::Handle;
@@ -9,7 +9,7 @@ use oneloop::green::{
 use std::rc::Rc;
 use std::time::Duration;
 
-/// A victim's cleanup, which may wait.
+/// The cleanup of a killed thread, which may wait.
 struct Dies {
     name: &'static str,
     wait: Option<Duration>,
@@ -59,14 +59,14 @@ pub(super) fn kill_runs_now() {
         }
     }
     spawn(|| {
-        let _says = KilledItself;
+        let _prints = KilledItself;
         eventlet::kill(&current());
     });
     sleep(ms(20));
 }
 
 pub(super) fn kill_unstarted() {
-    fn told(thread: &Thread, name: &str) {
+    fn print_end(thread: &Thread, name: &str) {
         thread.finished().wait();
         match thread.outcome() {
             Some(Outcome::Killed) => println!("{name} hears of the kill"),
@@ -74,15 +74,15 @@ pub(super) fn kill_unstarted() {
         }
     }
     let victim = spawn(|| println!("never printed"));
-    eventlet::link(&victim, |thread| told(thread, "link"));
+    eventlet::link(&victim, |thread| print_end(thread, "link"));
     spawn(|| println!("spawned behind the victim"));
     println!("kill");
     eventlet::kill(&victim);
     println!("killed, dead: {}", py(victim.is_finished()));
-    told(&victim, "a wait");
+    print_end(&victim, "a wait");
 
     let later = eventlet::spawn_after(ms(20), || println!("never printed"));
-    eventlet::link(&later, |thread| told(thread, "second link"));
+    eventlet::link(&later, |thread| print_end(thread, "second link"));
     eventlet::kill(&later);
     sleep(ms(40));
     println!("its time came");
@@ -108,7 +108,7 @@ pub(super) fn cancel() {
     for thread in [unstarted, started, later] {
         match thread.join() {
             Err(JoinError::Killed) => println!("cancelled"),
-            result => println!("{}", result.expect("it was not cancelled")),
+            result => println!("{}", result.expect("it has ended")),
         }
     }
     eventlet::cancel(&ended);

@@ -1,4 +1,4 @@
-//! What belongs to one green thread, and what belongs to other threads.
+//! Green-locals, and OS threads.
 
 use super::{ValueError, attempt, ms, py};
 use oneloop::green::{Wait, green_local, join_all, offload, sleep, spawn};
@@ -42,7 +42,7 @@ pub(super) fn local() {
 
     COUNTER.with(|counter| counter.set(counter.get() + 1));
     let elsewhere = spawn(|| COUNTER.with(Cell::get)).join();
-    let elsewhere = elsewhere.expect("it only looks");
+    let elsewhere = elsewhere.expect("it only reads");
     println!("elsewhere {elsewhere} here {}", COUNTER.with(Cell::get));
 }
 
@@ -81,11 +81,11 @@ pub(super) fn thread_pool() {
     println!("raised {}", error.0);
 
     let counter = Arc::new(Mutex::new(0));
-    let count = || *counter.lock().expect("nobody panics with it");
+    let count = || *counter.lock().expect("no holder panics");
     let add = |number| {
         let counter = Arc::clone(&counter);
         offload(move || {
-            let mut counter = counter.lock().expect("nobody panics with it");
+            let mut counter = counter.lock().expect("no holder panics");
             *counter += number;
             format!("{counter} {}", place(main))
         })

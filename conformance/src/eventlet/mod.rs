@@ -16,7 +16,7 @@ use std::io::{self, Read};
 use std::panic::resume_unwind;
 use std::time::Duration;
 
-/// Names, and functions that may fail.
+/// Programs by name, from functions that may fail.
 macro_rules! programs {
     ($($name:literal: $kind:ident $program:path;)*) => {
         &[$(($name, Program::$kind(|| $program().expect_success()))),*]

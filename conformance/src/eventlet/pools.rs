@@ -1,4 +1,4 @@
-//! Pools of green threads, and pools of what they use.
+//! Pools of green threads, and pools of resources.
 
 use super::{ValueError, attempt, ms, raised};
 use oneloop::Handle;
@@ -176,7 +176,7 @@ pub(super) fn pile() {
 }
 
 pub(super) fn resource_pool() {
-    /// A function that makes 0, 1, 2 and so on.
+    /// Returns a function that returns 0, 1, 2 and so on.
     fn numbers() -> impl Fn() -> u32 {
         let made = Cell::new(0);
         move || {
@@ -185,7 +185,7 @@ pub(super) fn resource_pool() {
         }
     }
     let pool = ResourcePool::new(2, numbers());
-    drop(pool.try_get()); // one is made beforehand: `min_size`
+    drop(pool.try_get()); // makes one beforehand: `min_size`
     println!("free {}", pool.available());
     let (a, b) = (pool.get().wait(), pool.get().wait());
     println!("got {} {} free {}", *a, *b, pool.available());

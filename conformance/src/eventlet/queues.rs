@@ -1,4 +1,4 @@
-//! Queues of all kinds.
+//! Queues of every kind.
 
 use super::{ms, py};
 use oneloop::green::{Wait, eventlet, join_all, sleep, spawn, timeout};
@@ -94,9 +94,7 @@ pub(super) fn queue_rendezvous() {
     let get = queue.get();
     let waiting = spawn(|| get.wait());
     sleep(Duration::ZERO);
-    queue
-        .try_put("taken at once")
-        .expect("somebody waits for it");
+    queue.try_put("taken at once").expect("the getter waits");
     println!("{}", waiting.join().expect("it gets it"));
 }
 

@@ -15,7 +15,7 @@ fn listen() -> io::Result<(TcpListener, SocketAddr)> {
     Ok((listener, addr))
 }
 
-/// A handler whose connection ends with it, whatever happened to that.
+/// A handler that closes its connection when it returns, as `with` does.
 fn handler(
     handle: impl Fn(TcpStream) -> io::Result<()>,
 ) -> impl Fn(TcpStream, SocketAddr) -> ControlFlow<()> {

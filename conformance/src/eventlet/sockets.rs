@@ -1,4 +1,4 @@
-//! Waiting for sockets and other fds.
+//! Sockets, and waiting for other fds.
 
 use super::{ms, or, py, receive};
 use oneloop::Interest;
@@ -9,7 +9,7 @@ use std::io::{self, ErrorKind, Write};
 use std::rc::Rc;
 use std::time::Duration;
 
-/// How a call failed.
+/// The kind of error of a call that failed.
 fn error_kind<T>(result: io::Result<T>) -> Option<ErrorKind> {
     result.err().map(|error| error.kind())
 }
@@ -127,7 +127,7 @@ pub(super) fn second_read() -> io::Result<()> {
     b.write_all(b"again")?;
     join_all([thread]);
 
-    // Instead of `hub_prevent_multiple_readers(False)`: who shares a socket says so, and takes turns.
+    // In place of `hub_prevent_multiple_readers(False)`: threads that share a socket take turns.
     let turn = Semaphore::new(1);
     let threads = ["fifth", "sixth"].map(|name| {
         let (a, turn) = (a.clone(), turn.clone());
@@ -147,7 +147,7 @@ pub(super) fn second_read() -> io::Result<()> {
 }
 
 pub(super) fn close_while_reading() -> io::Result<()> {
-    /// Says that the reader ends, even when it is killed.
+    /// Prints that the reader ends, also when it is killed.
     struct Ends;
     impl Drop for Ends {
         fn drop(&mut self) {

@@ -1,4 +1,4 @@
-//! Who runs, and when.
+//! Spawning: the order in which threads begin.
 
 use super::{ValueError, ms, py};
 use oneloop::Handle;
@@ -44,7 +44,7 @@ pub(super) fn spawn_after() {
     println!("wait for {}", late.join().expect("it has one"));
 }
 
-/// Says that it ends, even when it is killed.
+/// Prints that it ends, also when it is killed.
 struct Ends(&'static str);
 
 impl Drop for Ends {
@@ -96,8 +96,8 @@ pub(super) fn spawn_after_local() {
     sleep(ms(20));
     eventlet::kill(&killed);
     sleep(ms(40));
-    let cancelled = after_local(ms(20), || println!("never printed"));
-    cancelled.cancel();
+    let canceled = after_local(ms(20), || println!("never printed"));
+    canceled.cancel();
     sleep(ms(40));
     println!("main ends");
 }

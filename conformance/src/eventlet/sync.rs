@@ -10,7 +10,7 @@ use std::time::Duration;
 
 pub(super) fn event() {
     type Brought = Event<Result<&'static str, ValueError>>;
-    fn hear(name: &str, event: &Brought) -> String {
+    fn wait_for(name: &str, event: &Brought) -> String {
         match event.get().wait() {
             Ok(value) => format!("{name} got {value}"),
             Err(error) => format!("{name} caught {}", error.0),
@@ -18,25 +18,25 @@ pub(super) fn event() {
     }
     fn bring(how: impl Fn(&Brought)) {
         let event = Event::new();
-        let heard = Rc::new(RefCell::new(Vec::new()));
+        let lines = Rc::new(RefCell::new(Vec::new()));
         let threads = ["a", "b", "c"].map(|name| {
-            let (event, heard) = (event.clone(), Rc::clone(&heard));
+            let (event, lines) = (event.clone(), Rc::clone(&lines));
             spawn(move || {
-                let line = hear(name, &event);
-                heard.borrow_mut().push(line);
+                let line = wait_for(name, &event);
+                lines.borrow_mut().push(line);
             })
         });
         sleep(Duration::ZERO);
         let poll = event.try_get().map_or("not yet", |_| "something");
         println!("ready: {} poll: {poll}", py(event.is_sent()));
         how(&event);
-        println!("brought, nobody ran: {}", py(heard.borrow().is_empty()));
+        println!("brought, nobody ran: {}", py(lines.borrow().is_empty()));
         join_all(threads);
-        let late = hear("late", &event);
-        let mut heard = heard.take();
-        heard.push(late);
-        heard.sort();
-        println!("{}", heard.join(", "));
+        let late = wait_for("late", &event);
+        let mut lines = lines.take();
+        lines.push(late);
+        lines.sort();
+        println!("{}", lines.join(", "));
     }
     bring(|event| event.send(Ok("value")).expect("it is the first"));
     bring(|event| {
@@ -154,7 +154,7 @@ pub(super) fn bounded_capped() {
         println!("released too often");
     }
 
-    /// How many can be acquired, less how many can be released.
+    /// The number of permits that can be acquired, less the number that can be released.
     fn balance(capped: &CappedSemaphore) -> usize {
         capped.available() - capped.room()
     }

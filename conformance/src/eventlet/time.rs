@@ -1,4 +1,4 @@
-//! Sleeping, taking turns, and time-outs.
+//! Sleeping, yielding, timeouts.
 
 use super::{ValueError, attempt, ms, py, receive};
 use oneloop::Handle;
@@ -46,8 +46,8 @@ pub(super) fn timers_in_a_storm() -> io::Result<()> {
                 yield_now();
                 turns += 1;
             }
-            let (told, many) = (py(stop.get()), py(turns > 100));
-            println!("the storm stops, was told to: {told} had many turns: {many}");
+            let (stopped, many) = (py(stop.get()), py(turns > 100));
+            println!("the storm stops, was told to: {stopped} had many turns: {many}");
             Ok(())
         })
     };
@@ -74,7 +74,7 @@ pub(super) fn timers_in_a_storm() -> io::Result<()> {
 pub(super) fn timeout_nested() {
     fn nested(outer: Duration, inner: Duration) {
         let ended = timeout(outer, || {
-            // What is not the inner one's goes through it, to the outer one.
+            // The token of the outer timeout passes through the inner one.
             let ended = catch_unwind(|| timeout(inner, || sleep(ms(1000))));
             let is_inner = matches!(ended, Ok(Err(Elapsed)));
             println!(

@@ -1,4 +1,4 @@
-//! Kills, and the end of everything.
+//! Kills, and what the end of a green thread notifies.
 
 use super::{LONG, exception, is_successful, ms, truth, value};
 use oneloop::JoinError;
@@ -7,7 +7,7 @@ use oneloop::green::{
 };
 use std::panic::{catch_unwind, resume_unwind};
 
-/// Called with its drop: `finally`.
+/// Calls a function when it is dropped: `finally`.
 struct Finally<F: Fn()>(F);
 
 impl<F: Fn()> Drop for Finally<F> {
@@ -16,8 +16,8 @@ impl<F: Fn()> Drop for Finally<F> {
     }
 }
 
-/// Waits, and whatever ends the wait goes on behind the cleanup. In here, unlike in a drop, a cleanup
-/// that waits can be interrupted.
+/// Waits, runs the cleanup, and unwinds again if the wait was interrupted. A wait of the cleanup
+/// can be interrupted as well, as in Python's `finally` and unlike in a drop.
 fn sleep_finally(cleanup: impl FnOnce()) {
     let slept = catch_unwind(|| sleep(LONG));
     cleanup();
@@ -50,15 +50,15 @@ pub(super) fn kill_block() {
 }
 
 pub(super) fn kill_unstarted() {
-    fn told(name: &'static str) -> impl FnOnce(&Thread) {
+    fn print_end(name: &'static str) -> impl FnOnce(&Thread) {
         move |thread| {
             let killed = thread.outcome() == Some(Outcome::Killed);
             println!("{name} hears of a kill: {}", truth(killed));
         }
     }
     let waited = spawn(|| println!("never printed"));
-    waited.on_exit_spawn(told("link"));
-    waited.on_exit(told("rawlink"));
+    waited.on_exit_spawn(print_end("link"));
+    waited.on_exit(print_end("rawlink"));
     println!("kill");
     waited.kill();
     let (dead, successful) = (truth(waited.is_finished()), truth(is_successful(&waited)));
@@ -66,7 +66,7 @@ pub(super) fn kill_unstarted() {
     yield_now();
 
     let scheduled = spawn(|| println!("never printed"));
-    scheduled.on_exit_spawn(told("second link"));
+    scheduled.on_exit_spawn(print_end("second link"));
     scheduled.kill_soon();
     let dead = truth(scheduled.is_finished());
     println!("kill without waiting: dead at once: {dead}");
@@ -174,7 +174,7 @@ pub(super) fn kill_and_timeout() {
     println!("joined, dead: {}", truth(task.is_finished()));
 }
 
-pub(super) fn who_goes_on_first() {
+pub(super) fn first_to_continue() {
     let dies_at_once = || sleep(LONG);
     let cleans_up = || sleep_finally(|| sleep(ms(20)));
     let victims: [(_, fn()); 2] = [("dies at once", dies_at_once), ("cleans up", cleans_up)];

@@ -50,7 +50,7 @@ pub(crate) const PROGRAMS: Suite = &[
     ("30_threadpool", GreenInRealTime(pools::thread_pool)),
     (
         "31_would_block_for_ever",
-        Green(waiting::would_block_for_ever),
+        Green(waiting::would_block_forever),
     ),
     ("32_echo_server", Green(net::echo_server)),
     ("33_socket_timeouts", Green(net::socket_timeouts)),
@@ -62,7 +62,7 @@ pub(crate) const PROGRAMS: Suite = &[
     ("39_datagram_server", Green(net::datagram_server)),
     ("40_wait_read", Green(net::wait_read)),
     ("41_two_consumers", Green(queues::two_consumers)),
-    ("42_who_goes_on_first", Green(ending::who_goes_on_first)),
+    ("42_who_goes_on_first", Green(ending::first_to_continue)),
     ("43_imap_turns", Green(pools::imap_turns)),
 ];
 
@@ -70,15 +70,15 @@ const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-/// For waits that something else is to end.
+/// For waits that end before that by other means.
 const LONG: Duration = Duration::from_secs(1);
 
-/// As Python prints it.
+/// A `bool` as Python prints it.
 fn truth(truth: bool) -> &'static str {
     if truth { "True" } else { "False" }
 }
 
-/// Keeps the loop busy for that long, without waiting.
+/// Keeps the loop busy for `duration`, without a wait.
 fn compute_for(duration: Duration) {
     Handle::current().clock().advance(duration);
 }
@@ -88,7 +88,7 @@ fn raise(message: &'static str) -> ! {
     resume_unwind(Box::new(message))
 }
 
-/// What was raised in that thread.
+/// The message of the exception that ended a thread.
 fn exception<T: 'static>(thread: &JoinHandle<T>) -> Option<String> {
     let message = |error: &JoinError| error.panic_message().map(str::to_owned);
     thread
@@ -96,23 +96,23 @@ fn exception<T: 'static>(thread: &JoinHandle<T>) -> Option<String> {
         .flatten()
 }
 
-/// As gevent has it: a kill is no error.
+/// gevent's `successful()`: a kill is no error.
 fn is_successful(thread: &Thread) -> bool {
     matches!(thread.outcome(), Some(Outcome::Returned | Outcome::Killed))
 }
 
-/// The value that a thread has left, which others may look at, too.
+/// A copy of the value that a thread returned.
 fn value<T: Copy + 'static>(thread: &JoinHandle<T>) -> Option<T> {
     thread
         .peek(|result| result.as_ref().ok().copied())
         .flatten()
 }
 
-/// Has the function see the result at the end, on a green thread of its own.
+/// Calls the function with the result at the end of the thread, on a new green thread.
 fn link<T: 'static>(
     thread: &Rc<JoinHandle<T>>,
-    hear: impl FnOnce(&JoinHandle<T>) + 'static,
+    call: impl FnOnce(&JoinHandle<T>) + 'static,
 ) -> ExitLink {
     let seen = Rc::clone(thread);
-    thread.on_exit_spawn(move |_| hear(&seen))
+    thread.on_exit_spawn(move |_| call(&seen))
 }

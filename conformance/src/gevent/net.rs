@@ -12,7 +12,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::panic::catch_unwind;
 
-/// Any port of this machine.
+/// A loopback address with a port that the kernel chooses.
 const ANY: (&str, u16) = ("127.0.0.1", 0);
 
 fn serve(handler: impl Fn(TcpStream) + 'static) -> StreamServer {
@@ -25,7 +25,7 @@ fn address(server: &StreamServer) -> SocketAddr {
     server.local_addr().unwrap()
 }
 
-/// `recv(100)`: what is there, and "" for the end.
+/// `recv(100)`; "" at the end.
 fn receive(mut stream: impl Read) -> io::Result<String> {
     let mut bytes = [0; 100];
     let count = stream.read(&mut bytes)?;
@@ -187,10 +187,10 @@ pub(super) fn two_readers() {
 
 pub(super) fn server_pool() {
     let pool = Pool::new(2);
-    let places = pool.clone();
+    let permits = pool.clone();
     let handle = move |mut stream: TcpStream, _| {
         let name = receive(&stream).unwrap();
-        println!("{name} is served, free {}", places.free());
+        println!("{name} is served, free {}", permits.free());
         stream.write_all(b"hello").unwrap();
         receive(&stream).unwrap();
         println!("{name} left");
@@ -339,7 +339,7 @@ pub(super) fn wait_read() {
     if wait_writable(&writer, Some(ms(20))).is_err() {
         println!("wait_write timed out");
     }
-    // There is no select: a green thread for each descriptor is as good.
+    // In place of `select`: a green thread for each fd.
     let is_readable = wait_readable(&reader, Some(ms(20))).is_ok();
     let is_writable = wait_writable(&writer, Some(ms(20))).is_ok();
     let (readable, writable) = (usize::from(is_readable), usize::from(is_writable));

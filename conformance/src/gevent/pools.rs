@@ -1,4 +1,4 @@
-//! Groups and pools, what each green thread has for itself, and other threads.
+//! Groups and pools, green-locals, and OS threads.
 
 use super::{ms, raise, truth};
 use oneloop::green::{
@@ -11,10 +11,10 @@ use std::rc::Rc;
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-/// The names of those who were killed.
+/// The names of the green threads that were killed.
 type Killed = Rc<RefCell<Vec<&'static str>>>;
 
-/// Says that it ends, or, when it is killed, who it was.
+/// Prints that it ends, or notes its name if it is killed.
 fn sleep_or_note(name: &'static str, wait: Duration, killed: &Killed) {
     match catch_unwind(|| sleep(wait)) {
         Ok(()) => println!("{name} ends"),
@@ -131,7 +131,7 @@ pub(super) fn group() {
     println!("empty group: {is_empty}");
 }
 
-/// Says when it is dropped.
+/// Prints its name when it is dropped.
 struct Value(&'static str);
 
 impl Drop for Value {
@@ -239,14 +239,14 @@ pub(super) fn imap_turns() {
     let rest: Vec<_> = results.map(|result| result.to_string()).collect();
     println!("rest {}", rest.join(" "));
 
-    let places = Pool::new(1);
-    let held = places.spawn(yield_now);
-    let waited = places.clone();
+    let pool = Pool::new(1);
+    let held = pool.spawn(yield_now);
+    let waited = pool.clone();
     let waits = spawn(move || waited.spawn(|| println!("spawned by who waited")));
     yield_now();
     yield_now();
     held.join().unwrap();
-    places.spawn(|| println!("spawned by who came"));
+    pool.spawn(|| println!("spawned by who came"));
     waits.finished().wait();
-    places.join();
+    pool.join();
 }

@@ -1,4 +1,4 @@
-//! Queues of all kinds.
+//! Queues of every kind.
 
 use super::{ms, truth};
 use oneloop::green::{JoinHandle, Wait, join_all, sleep, spawn, spawn_after, yield_now};

@@ -1,4 +1,4 @@
-//! Who runs, and when; what becomes of them.
+//! Spawning: the order in which threads begin, results, links.
 
 use super::{LONG, exception, is_successful, link, ms, raise, truth, value};
 use oneloop::green::{Outcome, Wait, join_all, sleep, spawn, spawn_after, try_current, yield_now};
@@ -109,7 +109,7 @@ pub(super) fn unhandled() {
 }
 
 pub(super) fn links() {
-    fn says(name: &str, value: &str) {
+    fn print_link(name: &str, value: &str) {
         let place = match try_current() {
             Some(_) => "in a greenlet",
             None => "in the hub",
@@ -120,10 +120,10 @@ pub(super) fn links() {
         println!("works");
         "done"
     }));
-    let link = |name| super::link(&task, move |task| says(name, value(task).unwrap()));
+    let link = |name| super::link(&task, move |task| print_link(name, value(task).unwrap()));
     let raw_link = |name| {
         let seen = Rc::clone(&task);
-        task.on_exit(move |_| says(name, value(&seen).unwrap()))
+        task.on_exit(move |_| print_link(name, value(&seen).unwrap()))
     };
     link("link 1");
     raw_link("rawlink 1");

@@ -1,4 +1,4 @@
-//! Events, values that come once, semaphores, locks.
+//! Events, one-shot values, semaphores, locks.
 
 use super::{link, ms, truth, value};
 use oneloop::green::{Wait, join_all, sleep, spawn, spawn_after, yield_now};

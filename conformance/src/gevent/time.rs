@@ -1,4 +1,4 @@
-//! Sleeping and time-outs.
+//! Sleeping and timeouts.
 
 use super::{LONG, compute_for, ms, truth};
 use oneloop::green::{

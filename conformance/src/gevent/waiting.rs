@@ -1,4 +1,4 @@
-//! Waiting for several at once, and for nothing.
+//! Waiting for several threads, and waits that cannot end.
 
 use super::{LONG, ms, truth, value};
 use oneloop::Handle;
@@ -94,7 +94,7 @@ pub(super) fn wait_iwait() {
     println!("wait for nothing in particular: {ended}");
 }
 
-pub(super) fn would_block_for_ever() {
+pub(super) fn would_block_forever() {
     fn attempt(name: &str, wait: impl FnOnce()) {
         if catch_deadlock(wait).is_err() {
             println!("{name} would block for ever");
