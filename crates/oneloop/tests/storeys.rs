@@ -81,6 +81,22 @@ fn the_files_of_callback_stand_in_storeys() {
     );
 }
 
+#[test]
+fn the_files_of_green_stand_in_storeys() {
+    assert_storeys(
+        "green",
+        "
+        mechanisms:   cleanup deadlock links name outcome stack switch thread_end token unwind
+        one thread:   record/
+        on its stack: current finished overflow wait
+        its handles:  body join_handle spawn thread
+        many threads: group imap join local pool run scope signal time
+        operations:   fs/ net/ process stdio
+        eventlet:     eventlet
+        ",
+    );
+}
+
 /// Asserts that the imports of a crate of this workspace point down, and never in a circle.
 fn assert_storeys(name: &str, table: &str) {
     let src = format!("{}/../{name}/src", env!("CARGO_MANIFEST_DIR"));
