@@ -22,7 +22,6 @@ use crate::join_handle::JoinHandle;
 use crate::net::{Stream, TcpListener, TcpStream, wait_readable, wait_writable};
 use crate::pool::Pool;
 use crate::record::Thread;
-use crate::spawn;
 use crate::thread::{ExitLink, current};
 use crate::token::is_ending;
 use crate::unwind::resume_unwind;
@@ -48,7 +47,7 @@ use std::time::Duration;
 #[track_caller]
 pub fn spawn_n(function: impl FnOnce() + 'static) -> Thread {
     // The handle is dropped, so a panic is unobserved, and reported. eventlet prints it as well.
-    spawn::spawn(function).thread().clone()
+    crate::spawn::spawn(function).thread().clone()
 }
 
 /// Starts a green thread that begins after `delay`. With a delay of zero, it begins in the order of
@@ -63,8 +62,8 @@ pub fn spawn_after<T: 'static>(
     function: impl FnOnce() -> T + 'static,
 ) -> JoinHandle<T> {
     match delay.is_zero() {
-        true => spawn::spawn(function),
-        false => spawn::spawn_after(delay, function),
+        true => crate::spawn::spawn(function),
+        false => crate::spawn::spawn_after(delay, function),
     }
 }
 

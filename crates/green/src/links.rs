@@ -46,17 +46,12 @@ impl<T> Link<T> {
 pub(crate) type LinkId = u32;
 
 /// The links of one thread. Most threads have none or one, which allocates nothing.
+#[derive(Default)]
 pub(crate) enum Links<T> {
+    #[default]
     None,
     One(LinkId, Link<T>),
     Many(Vec<(LinkId, Link<T>)>),
-}
-
-// Not derived: that would ask for `T: Default`.
-impl<T> Default for Links<T> {
-    fn default() -> Self {
-        Links::None
-    }
 }
 
 impl<T> Links<T> {

@@ -1,32 +1,32 @@
 //! The record of one green thread: what its own stack, its task and its handles share.
 //!
 //! ```text
-//!                  spawn
-//!                    │
-//!                    ▼        killed, canceled, loop dropped
-//!                   New ──────────────────────────────────────────┐
-//!                    │ first poll                                 │
-//!   Begun            ▼                                            │
-//!   ┌─────────────────────────────────────────────────────────┐   │
-//!   │            running ──── its function returns ───────────┼──▶│
-//!   │   Pending  │  ▲  ▲                                       │   │
-//!   │            ▼  │  └─ caught: timeout, scope, catch_unwind ┐│  │
-//!   │ interrupt  waiting ── woken: the future is ready         ││  │
-//!   │ ─────────▶ interrupted ── resumed: the token is thrown ──┐│  │
-//!   │   a kill, a timeout, a failed scope, a deadlock, a throw ▼│  │
-//!   │            running ── panics ─────────────────▶ unwinding ┼─▶│
-//!   │                                                  │    ▲   │   ▼
-//!   │     a drop waits: nothing interrupts it          ▼    │   │ Ended
-//!   │                                                 waiting   │
-//!   └─────────────────────────────────────────────────────────┘
-//!        │ its loop is dropped while a drop waits, or its OS thread
-//!        ▼ destroys thread-locals that the stack may refer to
-//!    LeftBehind: ended for its joiners; the stack stays where it is, and never runs again
+//!   spawn ──▶ New ── first poll ──▶ Begun ── its stack is empty ──▶ Ended
+//!              │                      │                             ▲
+//!              └── killed, canceled, loop dropped ──────────────────┘
+//!                                     │
+//!                                     └── its loop is dropped while a drop waits, or its OS thread
+//!                                         is destroying thread-locals ──▶ LeftBehind
+//!
+//!   Begun:
+//!              ┌───── woken: the future is ready ──────┐
+//!              ▼                                       │
+//!           running ── wait: the future is pending ─▶ waiting
+//!            │   ▲                                     │ kill, timeout, throw, failed scope,
+//!     panics │   │ caught by its timeout,              ▼ deadlock, loop dropped
+//!            │   │ scope or catch_unwind          interrupted
+//!            │   │                                     │ resumed: the payload is thrown
+//!            │   └────────── unwinding ◀───────────────┘
+//!            └─────────────▶ │     ▲
+//!               a drop waits │     │ woken; nothing interrupts this wait
+//!                            ▼     │
+//!                       waiting in a drop
 //! ```
 //!
 //! Only `New`, `Begun`, `Ended` and `LeftBehind` are stored. The task's state says whether the
-//! thread runs or waits, `interrupted` what it unwinds with, and the stack itself whether it
-//! unwinds (`cleanup`): a flag of ours would miss a user's panic.
+//! thread runs or waits, and the frames of the stack whether it unwinds (`cleanup`): a flag of ours
+//! would miss a user's panic. A thread that is left behind has ended for its joiners; its stack
+//! stays where it is, and never runs again.
 
 mod begin;
 pub(crate) mod ending;
