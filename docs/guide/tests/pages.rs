@@ -76,29 +76,32 @@ fn the_summary_and_the_doctests_name_every_page() {
     }
 }
 
+/// Every Markdown file of the project.
+fn documents(folder: &Path) -> Vec<PathBuf> {
+    let paths = fs::read_dir(folder)
+        .unwrap()
+        .map(|file| file.unwrap().path());
+    let is_ours = |path: &PathBuf| !path.ends_with("target") && !path.ends_with(".git");
+    let documents = |path: PathBuf| match path.extension() {
+        _ if path.is_dir() => documents(&path),
+        Some(kind) if kind == "md" => vec![path],
+        _ => Vec::new(),
+    };
+    paths.filter(is_ours).flat_map(documents).collect()
+}
+
 #[test]
-fn links_between_pages_and_files_lead_somewhere() {
-    let mut files: Vec<_> = pages()
-        .into_iter()
-        .map(|(name, page)| (guide().join("src").join(name), page))
-        .collect();
-    let root = guide().join("../..");
-    for path in [
-        "README.md",
-        "ARCHITECTURE.md",
-        "CONTRIBUTING.md",
-        "SECURITY.md",
-    ] {
-        files.push((root.join(path), read(root.join(path))));
-    }
-    for (file, page) in files {
-        for link in page.split("](").skip(1) {
+fn links_between_documents_and_files_lead_somewhere() {
+    let documents = documents(&guide().join("../.."));
+    assert!(documents.len() > 30, "{documents:?}");
+    for document in documents {
+        for link in read(&document).split("](").skip(1) {
             let target = link.split([')', '#']).next().unwrap();
             if target.is_empty() || target.contains("://") || target.contains(' ') {
                 continue;
             }
-            let path = file.parent().unwrap().join(target);
-            assert!(path.exists(), "{}: {target}", file.display());
+            let path = document.parent().unwrap().join(target);
+            assert!(path.exists(), "{}: {target}", document.display());
         }
     }
 }
