@@ -1,9 +1,10 @@
-//! How bytes get in and out of an open file: at any offset, when epoll says so, or by a thread that waits.
+//! How bytes get in and out of an open file: at any offset, when epoll reports it, or on a thread
+//! that blocks.
 
 use crate::buffer::{self, JOB_BYTES_MAX};
-use crate::cached::{self, Missed};
+use crate::cached::{self, CacheMiss};
 use crate::job::{blocking, drop_blocking};
-use crate::open::Opened;
+use crate::opened::Opened;
 use oneloop_core::{Direction, Handle, Interest, Ownership, Source};
 use oneloop_sync::{Permit, Semaphore};
 use rustix::fs::{OFlags, fcntl_setfl};
@@ -17,40 +18,52 @@ use std::os::unix::fs::FileExt;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// What the clones of a file share.
-pub(crate) struct Open {
+/// An open file, shared by the clones of its handle.
+pub(crate) struct OpenFile {
     pub(crate) handle: Handle,
-    /// Shared with the jobs that are at it; none once it is being closed.
+    /// Shared with the jobs that use it; `None` once it is being closed.
     pub(crate) file: Option<Arc<fs::File>>,
     is_writable: bool,
-    pub(crate) access: Access,
+    pub(crate) method: IoMethod,
 }
 
-/// How bytes get in and out.
-pub(crate) enum Access {
-    /// At any offset.
+/// How bytes get in and out of a file.
+///
+/// ```text
+///  lseek(2) ──works──▶ Seekable
+///     │ ESPIPE
+///     ▼
+///  epoll_ctl(2) ──works──▶ Polled
+///     │ EPERM
+///     └──▶ Blocking
+/// ```
+pub(crate) enum IoMethod {
+    /// At any offset: a regular file, a block device.
     Seekable(Seekable),
-    /// When epoll says so; one reader at a time, and one writer.
+    /// When epoll reports it: a FIFO, a terminal.
     Polled {
         source: Source<Arc<fs::File>>,
+        /// One permit for the reader, and one for the writer, by [`Direction`].
         turns: [Semaphore; 2],
     },
-    /// By a thread that waits.
+    /// On a thread that blocks: a stream that epoll refuses (epoll_ctl(2), EPERM).
     Blocking(Blocking),
 }
 
 pub(crate) struct Seekable {
+    /// The offset of the next read or write.
     pub(crate) cursor: Cell<u64>,
-    /// Who has this may use the cursor.
+    /// One permit: its holder may use the cursor.
     pub(crate) turn: Semaphore,
     pub(crate) is_append: bool,
-    /// False once a read that does not wait was refused.
+    /// False once the kernel refused a read that does not wait.
     may_be_cached: Cell<bool>,
 }
 
 pub(crate) struct Blocking {
+    /// One permit for the reader, and one for the writer, by [`Direction`].
     pub(crate) turns: [Semaphore; 2],
-    /// What a read got for which nobody waited any more.
+    /// Bytes that a job read after its future was dropped.
     pub(crate) left: RefCell<VecDeque<u8>>,
 }
 
@@ -58,25 +71,25 @@ fn turn() -> Semaphore {
     Semaphore::new(1)
 }
 
-impl Open {
+impl OpenFile {
     pub(crate) fn new(opened: Opened) -> io::Result<Rc<Self>> {
         let handle = Handle::current();
         let (flags, is_writable) = (opened.flags, opened.is_writable());
         let file = Arc::new(opened.file);
-        let access = match opened.cursor {
-            Some(cursor) => Access::Seekable(Seekable {
+        let method = match opened.cursor {
+            Some(cursor) => IoMethod::Seekable(Seekable {
                 cursor: Cell::new(cursor),
                 turn: turn(),
                 is_append: flags.contains(OFlags::APPEND),
                 may_be_cached: Cell::new(true),
             }),
-            None => Access::of_stream(&handle, &file, flags)?,
+            None => IoMethod::of_stream(&handle, &file, flags)?,
         };
-        Ok(Rc::new(Open {
+        Ok(Rc::new(OpenFile {
             handle,
             file: Some(file),
             is_writable,
-            access,
+            method,
         }))
     }
 
@@ -84,24 +97,27 @@ impl Open {
         self.file.as_ref().expect("only its drop takes it")
     }
 
-    /// Has the turn for what concerns the file as a whole.
+    /// Waits for the permit of operations on the file as a whole.
     pub(crate) async fn turn(&self) -> Permit {
-        match &self.access {
-            Access::Seekable(seekable) => seekable.turn.acquire().await,
-            Access::Polled { turns, .. } | Access::Blocking(Blocking { turns, .. }) => {
+        match &self.method {
+            IoMethod::Seekable(seekable) => seekable.turn.acquire().await,
+            IoMethod::Polled { turns, .. } | IoMethod::Blocking(Blocking { turns, .. }) => {
                 turns[Direction::Write as usize].acquire().await
             }
         }
     }
 
-    /// Reads at an offset: what is cached at once, and straight into the buffer; else on the pool.
+    /// Reads at an offset: cached bytes at once, straight into the buffer, and other bytes on the
+    /// pool.
     pub(crate) async fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        let may_be_cached = match &self.access {
-            Access::Seekable(seekable) => &seekable.may_be_cached,
+        let may_be_cached = match &self.method {
+            IoMethod::Seekable(seekable) => &seekable.may_be_cached,
             _ => return Err(Errno::SPIPE.into()),
         };
         if may_be_cached.get() {
             let mut missed = None;
+            // Through `poll_io`, although this waits for no fd: it counts against the task's I/O
+            // budget, or a task that reads a cached file would starve the others (rule 15).
             let read = poll_fn(|cx| {
                 self.handle.poll_io(cx, || {
                     cached::read_at(self.file(), buf, offset).or_else(|why| {
@@ -113,9 +129,9 @@ impl Open {
             let read = read.await?;
             match missed {
                 None => return Ok(read),
-                Some(Missed::WouldBlock) => {}
-                Some(Missed::Unsupported) => may_be_cached.set(false),
-                Some(Missed::Failed(error)) => return Err(error),
+                Some(CacheMiss::WouldBlock) => {}
+                Some(CacheMiss::Unsupported) => may_be_cached.set(false),
+                Some(CacheMiss::Failed(error)) => return Err(error),
             }
         }
         let file = Arc::clone(self.file());
@@ -123,24 +139,26 @@ impl Open {
     }
 }
 
-impl Access {
-    /// That of a file without a cursor.
+impl IoMethod {
+    /// Chooses the method of a stream.
     fn of_stream(handle: &Handle, file: &Arc<fs::File>, flags: OFlags) -> io::Result<Self> {
         let own = Arc::clone(file);
-        // It may well be shared: stdin is with the shell.
+        // Another process may have this open file, as the shell has stdin: closing ours would not
+        // remove it from epoll (epoll(7), Q6), so the source does.
         match Source::new(handle, own, Interest::NONE, Ownership::Shared) {
             Ok(source) => {
                 if !flags.contains(OFlags::NONBLOCK) {
                     fcntl_setfl(file, flags | OFlags::NONBLOCK)?;
                 }
-                Ok(Access::Polled {
+                Ok(IoMethod::Polled {
                     source,
                     turns: [turn(), turn()],
                 })
             }
             Err(error) if error.raw_os_error() == Some(Errno::PERM.raw_os_error()) => {
+                // Without O_NONBLOCK, so that the thread waits and does not get EAGAIN.
                 fcntl_setfl(file, flags - OFlags::NONBLOCK)?;
-                Ok(Access::Blocking(Blocking {
+                Ok(IoMethod::Blocking(Blocking {
                     turns: [turn(), turn()],
                     left: RefCell::default(),
                 }))
@@ -150,7 +168,7 @@ impl Access {
     }
 }
 
-impl Drop for Open {
+impl Drop for OpenFile {
     fn drop(&mut self) {
         if let Some(file) = self.file.take().filter(|_| self.is_writable) {
             drop_blocking(&self.handle, file);
@@ -158,7 +176,8 @@ impl Drop for Open {
     }
 }
 
-/// Has a thread read into a buffer of its own.
+/// Reads on the pool, into a buffer that the thread owns: `buf` may be gone before the thread is
+/// done.
 async fn read_job(
     buf: &mut [u8],
     read: impl FnOnce(&mut [u8]) -> io::Result<usize> + Send + 'static,

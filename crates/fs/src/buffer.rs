@@ -1,18 +1,18 @@
-//! Buffers that go to the pool and come back: the pool cannot have what the caller only lends.
+//! Buffers for jobs of the pool, which cannot borrow those of their callers.
 
 use std::cell::RefCell;
 
-/// The most bytes that one job moves.
+/// The maximum number of bytes that one job moves.
 pub(crate) const JOB_BYTES_MAX: usize = 256 * 1024;
 
-/// So many buffers are kept for the next jobs.
+/// The maximum number of spare buffers: at most 2 MiB per thread, and few jobs run at once.
 const SPARES_MAX: usize = 8;
 
 thread_local! {
     static SPARES: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A buffer of so many bytes, whatever is in them.
+/// Returns a buffer of `bytes` bytes, whose contents are unspecified.
 pub(crate) fn take(bytes: usize) -> Vec<u8> {
     let spare = SPARES.with_borrow_mut(Vec::pop);
     let mut buf = spare.unwrap_or_default();
@@ -20,7 +20,7 @@ pub(crate) fn take(bytes: usize) -> Vec<u8> {
     buf
 }
 
-/// A buffer with those bytes in it.
+/// Returns a buffer with a copy of `bytes`.
 pub(crate) fn take_with(bytes: &[u8]) -> Vec<u8> {
     let spare = SPARES.with_borrow_mut(Vec::pop);
     let mut buf = spare.unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Reads that do not wait: of what the kernel has in its page cache, on the loop's own thread.
+//! Reads from the page cache, on the loop's thread, which do not wait for a disk.
 
 use oneloop_posix::PREADV2;
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
@@ -7,39 +7,42 @@ use std::io::{self, IoSliceMut};
 use std::os::fd::AsFd;
 use std::sync::LazyLock;
 
-/// More is not copied at once: that is a task's share of I/O for one turn (rule 15).
+/// The maximum number of bytes of one read: a task's I/O budget for one turn (rule 15).
 const BYTES_MAX: usize = 128 * 1024;
 
-/// readv(2), BUGS: on Linux 5.9 and 5.10 a read that does not wait may give 0 where there is more. Read
-/// from a file, as `rustix` takes `uname(2)` for a call that cannot fail, and sandboxes refuse it.
+/// False on Linux 5.9 and 5.10, where a read with `RWF_NOWAIT` may return 0 before the end of the
+/// file (readv(2), BUGS).
+// The release comes from a file because `rustix` assumes that uname(2) cannot fail, and sandboxes
+// refuse it.
 static IS_RELIABLE: LazyLock<bool> = LazyLock::new(|| {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease");
     release.is_ok_and(|release| !(release.starts_with("5.9.") || release.starts_with("5.10.")))
 });
 
-/// Why nothing was read.
-pub(crate) enum Missed {
-    /// It would have to wait for the disk.
+/// Why nothing was read from the page cache.
+pub(crate) enum CacheMiss {
+    /// The read would wait for the disk.
     WouldBlock,
-    /// This file cannot be read like that: not on this kernel, or not on its file system.
+    /// This kernel, or the file system of this file, does not support `RWF_NOWAIT`.
     Unsupported,
     Failed(io::Error),
 }
 
-/// Reads at an offset what is there without waiting. May be less than there is room for.
-pub(crate) fn read_at(fd: impl AsFd, buf: &mut [u8], offset: u64) -> Result<usize, Missed> {
+/// Reads cached bytes at an offset. It may return fewer bytes than `buf` has room for.
+pub(crate) fn read_at(fd: impl AsFd, buf: &mut [u8], offset: u64) -> Result<usize, CacheMiss> {
     if !PREADV2.is_available() || !*IS_RELIABLE {
-        return Err(Missed::Unsupported);
+        return Err(CacheMiss::Unsupported);
     }
-    // preadv2(2): -1 stands for the kernel's own cursor.
+    // preadv2(2): the offset -1 means the kernel's cursor, so offsets beyond 2^63 - 1 are refused
+    // here.
     if i64::try_from(offset).is_err() {
-        return Err(Missed::Failed(Errno::INVAL.into()));
+        return Err(CacheMiss::Failed(Errno::INVAL.into()));
     }
     let bytes = buf.len().min(BYTES_MAX);
     let mut into = [IoSliceMut::new(&mut buf[..bytes])];
     preadv2(fd, &mut into, offset, ReadWriteFlags::NOWAIT).map_err(|errno| match errno {
-        Errno::AGAIN | Errno::INTR => Missed::WouldBlock,
-        errno if PREADV2.is_refused_by(&errno.into()) => Missed::Unsupported,
-        errno => Missed::Failed(errno.into()),
+        Errno::AGAIN | Errno::INTR => CacheMiss::WouldBlock,
+        errno if PREADV2.is_refused_by(&errno.into()) => CacheMiss::Unsupported,
+        errno => CacheMiss::Failed(errno.into()),
     })
 }

@@ -1,10 +1,9 @@
-//! An open file, with a cursor that no cancelled operation moves.
+//! An open file, whose cursor no canceled read moves.
 
-use crate::access::{Access, Blocking, Open, Seekable};
+use crate::access::{Blocking, IoMethod, OpenFile, Seekable};
 use crate::buffer::{self, JOB_BYTES_MAX};
-use crate::job::{blocking, noted};
-use crate::open::{OpenOptions, Opened};
-use crate::whole::text;
+use crate::job::{blocking, blocking_then};
+use crate::opened::Opened;
 use oneloop_core::{Direction, Done};
 use oneloop_sync::Permit;
 use rustix::io::Errno;
@@ -13,37 +12,38 @@ use std::fs::{self, Metadata, Permissions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Context;
 
 /// An open file.
 ///
-/// Its operations take `&self`, and may be under way at once. Those that use the cursor ([`File::read`],
-/// [`File::write`], [`File::seek`] and what is made of them) and those that look at the file as a whole
-/// come one after the other, in the order in which they were first polled; [`File::read_at`] and
-/// [`File::write_at`] do not wait for anybody.
+/// Its operations take `&self`, and any number of them may be in progress. Operations that use the
+/// cursor ([`File::read`], [`File::write`], [`File::seek`] and those built on them) or the file as
+/// a whole run one after the other, in the order in which they were first polled. [`File::read_at`]
+/// and [`File::write_at`] wait for no other operation.
 ///
 /// # The cursor
-/// It is kept here and not in the kernel, so that it moves only by bytes that were handed over: **a read that
-/// is dropped has moved nothing**, and the next one reads the same bytes. A write that is dropped before a
-/// thread has begun has written nothing. After that, the bytes are written; the cursor stands behind them
-/// then, and the next operation waits until it does. The loop is kept alive for that long.
+/// The cursor is kept here and not in the kernel, so that it moves only when bytes were handed
+/// over. **A dropped read has moved nothing**, and the next read returns the same bytes. A write
+/// that is dropped before a thread has begun has written nothing. After that, the bytes are
+/// written: the cursor moves past them, the next operation waits until it has, and the loop stays
+/// alive until then.
 ///
-/// Who shares the open file otherwise, such as a child process that inherits it, has the kernel's cursor,
-/// which is left where it was: see [`File::into_std`].
+/// A child process that inherits the file uses the kernel's cursor, which stays where it was: see
+/// [`File::into_std`].
 ///
 /// # Streams
-/// What has no cursor (a FIFO, a terminal) is opened without waiting (`O_NONBLOCK`), and waited for by the
-/// loop, not by a thread: a dropped read or write has moved no byte. Opening a FIFO to read it does not
-/// wait for a writer; the first read does. What epoll(7) cannot wait for either is read and written on the
-/// pool, for as long as that takes; bytes that a dropped read got are there for the next one.
+/// A file without a cursor (a FIFO, a terminal) is opened with `O_NONBLOCK`, and the loop waits for
+/// it, not a thread: a dropped read or write has moved no byte. Opening a FIFO for reading does not
+/// wait for a writer; the first read does. A stream that epoll(7) cannot wait for is read and
+/// written on the pool, for as long as that takes; the next read returns the bytes that a dropped
+/// read got.
 ///
-/// # How it is closed
-/// With the last of its clones ([`File::try_clone`]) and operations. One that was written is closed by the
-/// pool, where closing may block: it may be the end of a large file that has no name any more. Errors of
-/// `close(2)` are not told, as in std: [`File::sync_all`] tells them.
+/// # Closing
+/// The last clone ([`File::try_clone`]) or operation closes the file. A writable file is closed on
+/// the pool, because `close(2)` may block: it may delete a large file that has no name left. As in
+/// std, errors of `close(2)` are not reported; [`File::sync_all`] reports them.
 ///
 /// ```
 /// # let mut event_loop = oneloop_core::EventLoop::new()?;
@@ -59,7 +59,7 @@ use std::task::Context;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct File {
-    open: Rc<Open>,
+    open: Rc<OpenFile>,
 }
 
 impl fmt::Debug for File {
@@ -74,56 +74,19 @@ impl AsFd for File {
     }
 }
 
-/// Opening.
+/// Conversions.
 impl File {
-    /// Opens a file to read it: see [`OpenOptions::open`].
-    ///
-    /// # Errors
-    /// As [`OpenOptions::open`].
-    ///
-    /// # Panics
-    /// Outside of a loop.
-    pub async fn open(path: impl AsRef<Path>) -> io::Result<Self> {
-        OpenOptions::new().read(true).open(path).await
-    }
-
-    /// Opens a file to write it, empty: it is made, or what was in it goes.
-    ///
-    /// # Errors
-    /// As [`OpenOptions::open`].
-    ///
-    /// # Panics
-    /// Outside of a loop.
-    pub async fn create(path: impl AsRef<Path>) -> io::Result<Self> {
-        let mut options = OpenOptions::new();
-        let options = options.write(true).create(true).truncate(true);
-        options.open(path).await
-    }
-
-    /// Makes a file to read and write, which must not be there.
-    ///
-    /// # Errors
-    /// As [`OpenOptions::open`]: `EEXIST`.
-    ///
-    /// # Panics
-    /// Outside of a loop.
-    pub async fn create_new(path: impl AsRef<Path>) -> io::Result<Self> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create_new(true);
-        options.open(path).await
-    }
-
     pub(crate) fn from_opened(opened: Opened) -> io::Result<Self> {
         Ok(File {
-            open: Open::new(opened)?,
+            open: OpenFile::new(opened)?,
         })
     }
 
-    /// Takes over a file; the cursor begins where the kernel's is. A stream that can be waited for, such as a
-    /// pipe, is made non-blocking, for all who share it.
+    /// Takes over a file. The cursor begins where the kernel's is. A stream that epoll(7) can wait
+    /// for, such as a pipe, becomes non-blocking for every process that shares it.
     ///
     /// # Errors
-    /// Those of `fcntl(2)` and `epoll_ctl(2)`; the file is closed then.
+    /// Those of `fcntl(2)` and `epoll_ctl(2)`. The file is closed then.
     ///
     /// # Panics
     /// Outside of a loop.
@@ -131,8 +94,8 @@ impl File {
         File::from_opened(Opened::new(file)?)
     }
 
-    /// A duplicate for the standard library, whose cursor stands where this one does. A stream stays
-    /// non-blocking.
+    /// Returns a duplicate for the standard library, with the kernel's cursor where this one is. A
+    /// stream stays non-blocking.
     ///
     /// # Errors
     /// Those of `dup(2)` and `lseek(2)`: `EMFILE`.
@@ -150,10 +113,10 @@ impl File {
         .await
     }
 
-    /// The same file again, with the same cursor: nothing is duplicated, so it cannot fail.
+    /// Returns another handle on the same file and cursor.
     ///
     /// # Errors
-    /// None.
+    /// None: no fd is duplicated. It returns a `Result` because the method of std does.
     pub fn try_clone(&self) -> io::Result<Self> {
         Ok(File {
             open: Rc::clone(&self.open),
@@ -161,33 +124,33 @@ impl File {
     }
 
     fn seekable(&self) -> io::Result<&Seekable> {
-        match &self.open.access {
-            Access::Seekable(seekable) => Ok(seekable),
-            Access::Polled { .. } | Access::Blocking(_) => Err(Errno::SPIPE.into()),
+        match &self.open.method {
+            IoMethod::Seekable(seekable) => Ok(seekable),
+            IoMethod::Polled { .. } | IoMethod::Blocking(_) => Err(Errno::SPIPE.into()),
         }
     }
 }
 
 /// Reading.
 impl File {
-    /// Reads from where the cursor is; 0 is the end. What the kernel has cached is read at once, straight into
-    /// `buf`, with one system call (`preadv2(2)` with `RWF_NOWAIT`) and up to 128 KiB of it; for the rest a
-    /// thread is asked, up to 256 KiB at a time.
+    /// Reads at the cursor; 0 is the end of the file. Bytes that the kernel has cached are read at
+    /// once, straight into `buf`, by one system call (`preadv2(2)` with `RWF_NOWAIT`), up to 128
+    /// KiB. A thread of the pool reads other bytes, up to 256 KiB at a time.
     ///
-    /// Cancel safe: dropped, it has moved neither a byte nor the cursor.
+    /// Cancel safe: a dropped read has moved neither a byte nor the cursor.
     ///
     /// # Errors
     /// Those of `read(2)`.
     pub async fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        match &self.open.access {
-            Access::Seekable(seekable) => {
+        match &self.open.method {
+            IoMethod::Seekable(seekable) => {
                 let _turn = seekable.turn.acquire().await;
                 let offset = seekable.cursor.get();
                 let bytes = self.open.read_at(buf, offset).await?;
                 seekable.cursor.set(offset + bytes as u64);
                 Ok(bytes)
             }
-            Access::Polled { source, turns } => {
+            IoMethod::Polled { source, turns } => {
                 let _turn = turns[Direction::Read as usize].acquire().await;
                 let wanted = buf.len();
                 let read = |cx: &mut Context<'_>| {
@@ -197,11 +160,11 @@ impl File {
                 };
                 source.io(Direction::Read, read).await
             }
-            Access::Blocking(blocking) => self.read_blocking(blocking, buf).await,
+            IoMethod::Blocking(blocking) => self.read_blocking(blocking, buf).await,
         }
     }
 
-    /// Reads what a thread got, now or for an earlier read that was dropped.
+    /// Reads bytes that a thread got, for this read or for an earlier one that was dropped.
     async fn read_blocking(&self, blocking: &Blocking, buf: &mut [u8]) -> io::Result<usize> {
         let turn = blocking.turns[Direction::Read as usize].acquire().await;
         if blocking.left.borrow().is_empty() {
@@ -209,23 +172,26 @@ impl File {
             let file = Arc::clone(self.open.file());
             let read = move || (file.as_ref().read(&mut own), own);
             let open = Rc::clone(&self.open);
-            let note = move |(read, own): (io::Result<usize>, Vec<u8>)| {
-                if let (Access::Blocking(blocking), Ok(bytes)) = (&open.access, &read) {
+            // A stream cannot be read twice: bytes that came for a dropped read are kept for the
+            // next.
+            let keep = move |(read, own): (io::Result<usize>, Vec<u8>)| {
+                if let (IoMethod::Blocking(blocking), Ok(bytes)) = (&open.method, &read) {
                     blocking.left.borrow_mut().extend(&own[..*bytes]);
                 }
                 buffer::give_back(own);
                 drop(turn);
                 read.map(drop)
             };
-            noted(&self.open.handle, read, note).await??;
+            blocking_then(&self.open.handle, read, keep).await??;
         }
         blocking.left.borrow_mut().read(buf)
     }
 
-    /// Reads until `buf` is full. Dropped, it has read an unknown part, behind which the cursor stands.
+    /// Reads until `buf` is full. If the future is dropped, an unknown part was read, and the
+    /// cursor is past it.
     ///
     /// # Errors
-    /// As [`File::read`]; `UnexpectedEof` if there is less.
+    /// As [`File::read`]; `UnexpectedEof` if the file ends before.
     pub async fn read_exact(&self, mut buf: &mut [u8]) -> io::Result<()> {
         while !buf.is_empty() {
             match self.read(buf).await? {
@@ -236,11 +202,11 @@ impl File {
         Ok(())
     }
 
-    /// Reads to the end, behind what is in `buf`, and gives the number of bytes. Dropped, it loses nothing:
-    /// what was read by then is in `buf`.
+    /// Reads to the end of the file, appends the bytes to `buf`, and returns their number. If the
+    /// future is dropped, `buf` has the bytes that were read by then.
     ///
     /// # Errors
-    /// As [`File::read`]; what was read by then is in `buf`.
+    /// As [`File::read`]. `buf` then has the bytes that were read before.
     pub async fn read_to_end(&self, buf: &mut Vec<u8>) -> io::Result<usize> {
         let before = buf.len();
         loop {
@@ -251,7 +217,7 @@ impl File {
         }
     }
 
-    /// Reads once, behind what is in `buf`.
+    /// Reads once, and appends to `buf`.
     async fn read_more(&self, buf: &mut Vec<u8>) -> io::Result<usize> {
         let filled = buf.len();
         let mut growing = Growing { buf, filled };
@@ -262,19 +228,20 @@ impl File {
         Ok(bytes)
     }
 
-    /// Reads to the end, as text, behind what is in `buf`.
+    /// Reads text to the end of the file, appends it to `buf`, and returns its length in bytes.
     ///
     /// # Errors
-    /// As [`File::read`]; `InvalidData` for what is not UTF-8. Nothing is added to `buf` then.
+    /// As [`File::read`]; `InvalidData` if the bytes are not UTF-8. `buf` is unchanged then.
     pub async fn read_to_string(&self, buf: &mut String) -> io::Result<usize> {
         let mut bytes = Vec::new();
         self.read_to_end(&mut bytes).await?;
-        let text = text(bytes)?;
+        let text = into_text(bytes)?;
         buf.push_str(&text);
         Ok(text.len())
     }
 
-    /// Reads from an offset, as [`File::read`] does from the cursor, which stays where it is. Cancel safe.
+    /// Reads at an offset, as [`File::read`] does at the cursor, which stays where it is. Cancel
+    /// safe.
     ///
     /// # Errors
     /// Those of `pread(2)`: `ESPIPE` for a stream, `EINVAL` for an offset beyond 2^63 - 1.
@@ -282,10 +249,10 @@ impl File {
         self.open.read_at(buf, offset).await
     }
 
-    /// Reads from an offset until `buf` is full. Cancel safe.
+    /// Reads at an offset until `buf` is full. Cancel safe.
     ///
     /// # Errors
-    /// As [`File::read_at`]; `UnexpectedEof` if there is less.
+    /// As [`File::read_at`]; `UnexpectedEof` if the file ends before.
     pub async fn read_exact_at(&self, mut buf: &mut [u8], mut offset: u64) -> io::Result<()> {
         while !buf.is_empty() {
             match self.read_at(buf, offset).await? {
@@ -302,18 +269,19 @@ impl File {
 
 /// Writing.
 impl File {
-    /// Writes where the cursor is, or at the end of a file that is opened to append; the cursor stands behind
-    /// it then. A thread does it, with a copy of the bytes, of up to 256 KiB.
+    /// Writes at the cursor, or at the end of a file that is opened for appending, and moves the
+    /// cursor past the bytes. A thread of the pool writes a copy of up to 256 KiB.
     ///
-    /// Cancel: dropped before a thread has begun, nothing is written. After that the bytes are written, and
-    /// the cursor moves: see [`File`]. To a stream that can be waited for, a dropped write has written
-    /// nothing.
+    /// Cancel: if the future is dropped before a thread has begun, nothing is written. After that
+    /// the bytes are written, and the cursor moves: see [`File`]. A dropped write to a stream that
+    /// epoll(7) can wait for has written nothing.
     ///
     /// # Errors
-    /// Those of `write(2)`: `ENOSPC`, `EDQUOT`, `EFBIG`, `EBADF` for a file that was opened to be read.
+    /// Those of `write(2)`: `ENOSPC`, `EDQUOT`, `EFBIG`; `EBADF` if the file was opened for reading
+    /// only.
     pub async fn write(&self, buf: &[u8]) -> io::Result<usize> {
-        match &self.open.access {
-            Access::Seekable(seekable) => {
+        match &self.open.method {
+            IoMethod::Seekable(seekable) => {
                 let turn = seekable.turn.acquire().await;
                 let (offset, is_append) = (seekable.cursor.get(), seekable.is_append);
                 let write = move |file: &fs::File, bytes: &[u8]| {
@@ -326,7 +294,7 @@ impl File {
                 };
                 self.write_job(buf, turn, write).await
             }
-            Access::Polled { source, turns } => {
+            IoMethod::Polled { source, turns } => {
                 let _turn = turns[Direction::Write as usize].acquire().await;
                 let write = |cx: &mut Context<'_>| {
                     source.poll_io(cx, Direction::Write, |fd| {
@@ -335,7 +303,7 @@ impl File {
                 };
                 source.io(Direction::Write, write).await
             }
-            Access::Blocking(blocking) => {
+            IoMethod::Blocking(blocking) => {
                 let turn = blocking.turns[Direction::Write as usize].acquire().await;
                 let write = |mut file: &fs::File, bytes: &[u8]| Ok((file.write(bytes)?, 0));
                 self.write_job(buf, turn, write).await
@@ -343,7 +311,8 @@ impl File {
         }
     }
 
-    /// Has a thread write a copy of the bytes, which says how many it wrote and where the cursor is then.
+    /// Writes a copy of the bytes on the pool. `write` returns how many it wrote and the new
+    /// cursor.
     async fn write_job(
         &self,
         buf: &[u8],
@@ -354,22 +323,23 @@ impl File {
         let file = Arc::clone(self.open.file());
         let write = move || (write(&file, &own), own);
         let open = Rc::clone(&self.open);
-        let note = move |(written, own): (io::Result<(usize, u64)>, Vec<u8>)| {
+        let move_cursor = move |(written, own): (io::Result<(usize, u64)>, Vec<u8>)| {
             buffer::give_back(own);
             let (bytes, cursor) = written?;
-            if let Access::Seekable(seekable) = &open.access {
+            if let IoMethod::Seekable(seekable) = &open.method {
                 seekable.cursor.set(cursor);
             }
             drop(turn);
             Ok(bytes)
         };
-        noted(&self.open.handle, write, note).await?
+        blocking_then(&self.open.handle, write, move_cursor).await?
     }
 
-    /// Writes all of it. Dropped, it has written an unknown part, behind which the cursor stands.
+    /// Writes the whole of `buf`. If the future is dropped, an unknown part was written, and the
+    /// cursor is past it.
     ///
     /// # Errors
-    /// As [`File::write`]; `WriteZero` if no more goes in.
+    /// As [`File::write`]; `WriteZero` if the file accepts no more bytes.
     pub async fn write_all(&self, mut buf: &[u8]) -> io::Result<()> {
         while !buf.is_empty() {
             match self.write(buf).await? {
@@ -380,10 +350,11 @@ impl File {
         Ok(())
     }
 
-    /// Writes at an offset; the cursor stays where it is. A file that is opened to append is written at its end
-    /// all the same (`pwrite(2)`, BUGS).
+    /// Writes at an offset; the cursor stays where it is. A file that is opened for appending is
+    /// written at its end all the same (pwrite(2), BUGS).
     ///
-    /// Cancel: dropped before a thread has begun, nothing is written; after that the bytes are.
+    /// Cancel: if the future is dropped before a thread has begun, nothing is written; after that,
+    /// the bytes are.
     ///
     /// # Errors
     /// Those of `pwrite(2)`: `ESPIPE` for a stream, `EINVAL` for an offset beyond 2^63 - 1.
@@ -400,10 +371,11 @@ impl File {
         Ok(bytes)
     }
 
-    /// Writes all of it at an offset. Dropped, it has written an unknown part.
+    /// Writes the whole of `buf` at an offset. If the future is dropped, an unknown part was
+    /// written.
     ///
     /// # Errors
-    /// As [`File::write_at`]; `WriteZero` if no more goes in.
+    /// As [`File::write_at`]; `WriteZero` if the file accepts no more bytes.
     pub async fn write_all_at(&self, mut buf: &[u8], mut offset: u64) -> io::Result<()> {
         while !buf.is_empty() {
             match self.write_at(buf, offset).await? {
@@ -420,7 +392,7 @@ impl File {
 
 /// The file as a whole, and the cursor.
 impl File {
-    /// Does something that blocks behind the operations that use the cursor.
+    /// Runs a job on the pool after the operations that use the cursor.
     async fn in_turn<T: Send + 'static>(
         &self,
         job: impl FnOnce(&fs::File) -> io::Result<T> + Send + 'static,
@@ -430,11 +402,11 @@ impl File {
         blocking(move || job(&file)).await
     }
 
-    /// Moves the cursor, and says where it is now. From the start or from where it is, that is nothing but a
-    /// number; for the end a thread is asked. Cancel safe.
+    /// Moves the cursor, and returns its new offset. Only a seek from the end needs a thread of the
+    /// pool. Cancel safe.
     ///
     /// # Errors
-    /// `InvalidInput` for a place before the start, or beyond 2^63 - 1; `ESPIPE` for a stream.
+    /// `InvalidInput` for an offset before the start, or beyond 2^63 - 1; `ESPIPE` for a stream.
     pub async fn seek(&self, to: SeekFrom) -> io::Result<u64> {
         let seekable = self.seekable()?;
         let _turn = seekable.turn.acquire().await;
@@ -442,7 +414,8 @@ impl File {
             SeekFrom::Start(offset) => (offset, 0),
             SeekFrom::Current(by) => (seekable.cursor.get(), by),
             SeekFrom::End(by) => {
-                // The kernel's cursor is nobody's, and a device knows its size only in this way.
+                // No operation uses the kernel's cursor, so it may move. fstat(2) would be cheaper,
+                // but gives a block device the size 0.
                 let file = Arc::clone(self.open.file());
                 let end = blocking(move || file.as_ref().seek(SeekFrom::End(0)));
                 (end.await?, by)
@@ -451,7 +424,7 @@ impl File {
         let cursor = from.checked_add_signed(by);
         let cursor = cursor.filter(|cursor| i64::try_from(*cursor).is_ok());
         let cursor = cursor.ok_or_else(|| {
-            let problem = "a cursor can be neither before the start of a file nor beyond 2^63 - 1";
+            let problem = "the cursor cannot be before the start of the file or beyond 2^63 - 1";
             io::Error::new(io::ErrorKind::InvalidInput, problem)
         })?;
         seekable.cursor.set(cursor);
@@ -466,7 +439,7 @@ impl File {
         self.seek(SeekFrom::Start(0)).await.map(drop)
     }
 
-    /// Where the cursor is.
+    /// Returns the offset of the cursor.
     ///
     /// # Errors
     /// `ESPIPE` for a stream.
@@ -474,16 +447,16 @@ impl File {
         self.seek(SeekFrom::Current(0)).await
     }
 
-    /// Waits until all that was written, and what is known of the file, is on the disk (`fsync(2)`). Cancel: it
-    /// may be there or not.
+    /// Waits until all bytes that were written, and the file's metadata, are on the disk
+    /// (`fsync(2)`). If the future is dropped, they may be there or not.
     ///
     /// # Errors
-    /// Those of `fsync(2)`: `EIO`, `ENOSPC`, of earlier writes, too.
+    /// Those of `fsync(2)`: `EIO`, `ENOSPC`, also from earlier writes.
     pub async fn sync_all(&self) -> io::Result<()> {
         self.in_turn(fs::File::sync_all).await
     }
 
-    /// Waits until all that was written is on the disk (`fdatasync(2)`).
+    /// Waits until all bytes that were written are on the disk (`fdatasync(2)`).
     ///
     /// # Errors
     /// As [`File::sync_all`].
@@ -491,8 +464,8 @@ impl File {
         self.in_turn(fs::File::sync_data).await
     }
 
-    /// Makes the file so long: what is beyond goes, what is missing reads as zeros. Cancel: once a thread has
-    /// begun, it is done.
+    /// Cuts the file, or extends it with zeros, to a length of `bytes`. Once a thread has begun,
+    /// dropping the future does not stop it.
     ///
     /// # Errors
     /// Those of `ftruncate(2)`.
@@ -500,7 +473,7 @@ impl File {
         self.in_turn(move |file| file.set_len(bytes)).await
     }
 
-    /// What is known of it (`fstat(2)`). Cancel safe.
+    /// Returns the metadata of the file (`fstat(2)`). Cancel safe.
     ///
     /// # Errors
     /// Those of `fstat(2)`.
@@ -508,7 +481,8 @@ impl File {
         self.in_turn(fs::File::metadata).await
     }
 
-    /// Says who may do what with it. Cancel: once a thread has begun, it is done.
+    /// Sets the permissions of the file. Once a thread has begun, dropping the future does not stop
+    /// it.
     ///
     /// # Errors
     /// Those of `fchmod(2)`: `EPERM`.
@@ -516,11 +490,11 @@ impl File {
         self.in_turn(|file| file.set_permissions(permissions)).await
     }
 
-    /// Closes it, and is ready when it is closed: the last of its clones, at any rate. Dropped, it is closed all
-    /// the same.
+    /// Closes this handle, and waits until the file is closed if it is the last one. If the future
+    /// is dropped, the file is closed all the same.
     ///
     /// # Errors
-    /// If the pool has no thread for it; it is closed all the same.
+    /// If the pool cannot start a thread. The file is closed all the same.
     pub async fn close(self) -> io::Result<()> {
         let _turn = self.open.turn().await;
         let open = Rc::try_unwrap(self.open);
@@ -533,16 +507,19 @@ impl File {
     }
 }
 
-/// Writes at the end, wherever that is by now: only the kernel's own cursor tells.
+/// Writes at the current end of the file, and returns the cursor after it.
+// O_APPEND moves the end and the kernel's cursor in one step, so only the kernel knows where the
+// bytes went.
 fn append(mut file: &fs::File, bytes: &[u8]) -> io::Result<(usize, u64)> {
     let written = file.write(bytes)?;
     Ok((written, file.stream_position()?))
 }
 
-/// The room that a read to the end begins with.
+/// The free bytes of the buffer at the start of a read to the end. Later reads double it.
 const ROOM_MIN: usize = 32 * 1024;
 
-/// A buffer that is longer, for a while, than what is in it.
+/// A buffer with room behind its `filled` bytes. Its drop cuts the room off, whatever interrupted
+/// the read.
 struct Growing<'a> {
     buf: &'a mut Vec<u8>,
     filled: usize,
@@ -552,4 +529,9 @@ impl Drop for Growing<'_> {
     fn drop(&mut self) {
         self.buf.truncate(self.filled);
     }
+}
+
+/// Converts bytes to text.
+pub(crate) fn into_text(bytes: Vec<u8>) -> io::Result<String> {
+    String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }

@@ -1,4 +1,4 @@
-//! How what blocks gets to the pool, and what becomes of it when nobody waits any more.
+//! Jobs that block, on the pool, and what happens when their futures are dropped.
 
 use oneloop_core::{Class, Handle, Offload};
 use std::future::{Future, poll_fn};
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 
-/// The only way from here to the pool.
+/// Starts a job on the pool. All jobs of this crate start here, and so have the class of files.
 fn offload<T: Send + 'static>(
     handle: &Handle,
     job: impl FnOnce() -> T + Send + 'static,
@@ -16,70 +16,80 @@ fn offload<T: Send + 'static>(
     handle.offload_to(Class::Fs, job)
 }
 
-/// Does something that blocks, on the pool of the loop that runs. A panic in it is its error.
+/// Runs a job on the pool of the current loop. If the job panics, that is its error.
 pub(crate) async fn blocking<T: Send + 'static>(
     job: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
     offload(&Handle::current(), job).await?
 }
 
-/// Drops something on the pool, as its drop may block; nobody waits for it. If the pool's queue is full, it is
-/// dropped here.
+/// Drops a value whose drop may block on the pool, without waiting for it. If the pool's queue is
+/// full, it is dropped here.
 pub(crate) fn drop_blocking(handle: &Handle, value: impl Send + 'static) {
-    // A job that is given up is dropped by the thread that comes to it, with what is in it.
+    // Dropping the future cancels the job, but the value in it is still dropped on the pool: the
+    // thread that takes the canceled job drops it.
     drop(offload(handle, move || drop(value)));
 }
 
-/// Does something that blocks and that has an effect to be noted here, on the loop: where the cursor is,
-/// say. Dropped before a thread has begun, it is not done; after that, its effect is noted all the same, and
-/// the loop is kept alive until it is.
-pub(crate) async fn noted<T: Send + 'static, R>(
+/// Runs a job on the pool, and then `then` on the loop with its result: to move a cursor, say.
+///
+/// ```text
+///  queued ──▶ a thread runs it ──▶ done ──▶ `then` runs in the caller's future
+///    │             │
+///    │ dropped     │ dropped
+///    ▼             ▼
+///  nothing runs   a task waits for the end ──▶ `then` runs in that task
+/// ```
+///
+/// If the future is dropped after a thread has begun, the job's effect is there, so `then` must
+/// still run. The task keeps the loop alive until it has.
+pub(crate) async fn blocking_then<T: Send + 'static, R>(
     handle: &Handle,
     job: impl FnOnce() -> T + Send + 'static,
-    note: impl FnOnce(T) -> R + 'static,
+    then: impl FnOnce(T) -> R + 'static,
 ) -> io::Result<R> {
-    let given_up = Arc::new(AtomicBool::new(false));
-    let seen = Arc::clone(&given_up);
+    let is_abandoned = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&is_abandoned);
     let job = offload(handle, move || {
-        // Relaxed: whoever sees it late does what was asked for, and that is noted.
+        // Relaxed: a thread that sees the flag late runs the job, and then `then` runs, too.
         (!seen.load(Ordering::Relaxed)).then(job)
     });
-    let mut rest = Rest {
+    let mut guard = JobGuard {
         handle,
-        given_up,
-        under_way: Some((job, note)),
+        is_abandoned,
+        in_progress: Some((job, then)),
     };
-    let done = poll_fn(|cx| match &mut rest.under_way {
+    let done = poll_fn(|cx| match &mut guard.in_progress {
         Some((job, _)) => Pin::new(job).poll(cx),
         None => Poll::Pending,
     })
     .await;
-    let under_way = rest.under_way.take(); // it is through, so nothing is left of it
-    let (_, note) = under_way.expect("it is taken here only");
-    let done = done?.expect("it was not given up");
-    Ok(note(done))
+    let in_progress = guard.in_progress.take(); // done, so the guard has nothing to do
+    let (_, then) = in_progress.expect("only this line and the drop take it");
+    let done = done?.expect("only the drop abandons the job");
+    Ok(then(done))
 }
 
-/// What is left of a job when the future that waits for it goes.
-struct Rest<'a, T, R, N>
+/// A job in progress. If the future is dropped, the guard leaves the job to a task.
+struct JobGuard<'a, T, R, N>
 where
     T: 'static,
     N: FnOnce(T) -> R + 'static,
 {
     handle: &'a Handle,
-    given_up: Arc<AtomicBool>,
-    under_way: Option<(Offload<Option<T>>, N)>,
+    is_abandoned: Arc<AtomicBool>,
+    in_progress: Option<(Offload<Option<T>>, N)>,
 }
 
-impl<T, R, N: FnOnce(T) -> R> Drop for Rest<'_, T, R, N> {
+impl<T, R, N: FnOnce(T) -> R> Drop for JobGuard<'_, T, R, N> {
     fn drop(&mut self) {
-        let Some((job, note)) = self.under_way.take() else {
+        let Some((job, then)) = self.in_progress.take() else {
             return;
         };
-        self.given_up.store(true, Ordering::Relaxed);
+        self.is_abandoned.store(true, Ordering::Relaxed);
         self.handle.spawn_detached(async move {
             if let Ok(Some(done)) = pin!(job).await {
-                drop(note(done));
+                drop(then(done));
             }
         });
     }
@@ -92,23 +102,19 @@ mod tests {
     use std::rc::Rc;
 
     #[test]
-    fn a_panic_in_a_job_is_its_error_and_is_not_noted() {
+    fn a_panic_in_a_job_is_its_error_and_skips_the_effect() {
         let mut event_loop = EventLoop::new().unwrap();
         let handle = event_loop.handle();
         event_loop.block_on(async {
             let error = blocking(|| -> io::Result<()> { panic!("in the job") }).await;
             assert!(error.unwrap_err().to_string().contains("in the job"));
-            let held = Rc::new(()); // such as the turn of a file
+            let held = Rc::new(()); // a permit, for instance
             let inside = Rc::clone(&held);
-            let note = move |()| drop(inside);
-            let error = noted(&handle, || panic!("in the job"), note).await;
+            let then = move |()| drop(inside);
+            let error = blocking_then(&handle, || panic!("in the job"), then).await;
             assert!(error.unwrap_err().to_string().contains("in the job"));
-            assert_eq!(
-                Rc::strong_count(&held),
-                1,
-                "what the note holds is let go of"
-            );
+            assert_eq!(Rc::strong_count(&held), 1, "the effect is dropped");
         });
-        event_loop.run().unwrap(); // nothing is left that it would wait for
+        event_loop.run().unwrap(); // nothing keeps it alive
     }
 }

@@ -1,9 +1,10 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::print_stdout, clippy::print_stderr)] // both panic: `oneloop_core::report` does not
-//! Files, once: opened, read, written, listed and watched without blocking the loop, for every style.
+//! Opens, reads, writes, lists and watches files without blocking the loop, for every style.
 //!
-//! The names are those of [`std::fs`]. What blocks is done by the loop's pool of threads, one job for each
-//! call; only a read of what the kernel has cached is done at once, on the loop's own thread ([`File::read`]).
+//! The names are those of [`std::fs`]. Calls that block run on the loop's pool of threads, one job
+//! per call. Only a read of bytes that the kernel has cached runs at once, on the loop's thread
+//! ([`File::read`]).
 //!
 //! ```
 //! # let mut event_loop = oneloop_core::EventLoop::new()?;
@@ -17,17 +18,17 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! # What cancel means
+//! # Dropped futures
 //!
-//! A future that is dropped before a thread has begun with its job has done nothing, and will not. Once a
-//! thread has begun, the kernel knows no way back: what was asked for is done, and only its result is lost.
-//! Where that would lose bytes or confuse a cursor, it is noted all the same, and keeps the loop alive until
+//! A future that is dropped before a thread has begun its job does nothing. Once a thread has
+//! begun, the kernel cannot stop it: the operation completes, and its result is dropped. Where that
+//! would lose bytes or leave a cursor wrong, a task takes the result and keeps the loop alive until
 //! then: see [`File`].
 //!
 //! # FIFOs
 //!
-//! Nothing that opens a file here waits for the other end of a FIFO, or for a line of a terminal, on a
-//! thread of the pool: see [`File`]. [`copy`] is the exception.
+//! No thread of the pool waits for the other end of a FIFO, or for a line of a terminal: see
+//! [`File`]. [`copy`] is the exception.
 
 mod access;
 mod buffer;
@@ -36,6 +37,7 @@ mod file;
 mod job;
 mod names;
 mod open;
+mod opened;
 mod read_dir;
 mod temp;
 mod watch;

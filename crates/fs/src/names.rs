@@ -1,7 +1,7 @@
-//! What is done by name, each as the function of the same name in [`std::fs`].
+//! Operations on names, each like the function of the same name in [`std::fs`].
 //!
-//! They are all cancelled alike: dropped before a thread has begun, nothing is done; after that it is done,
-//! to its end, and nobody hears how it went.
+//! If a future is dropped before a thread has begun, nothing is done. After that, the operation
+//! completes, and its result is dropped.
 
 use crate::job::blocking;
 use rustix::io::Errno;
@@ -14,7 +14,7 @@ fn owned(path: impl AsRef<Path>) -> PathBuf {
     path.as_ref().to_owned()
 }
 
-/// What is known of a file; a symbolic link is followed (`stat(2)`).
+/// Returns the metadata of a file; follows a symbolic link (`stat(2)`).
 ///
 /// # Errors
 /// As [`std::fs::metadata`].
@@ -26,7 +26,7 @@ pub async fn metadata(path: impl AsRef<Path>) -> io::Result<Metadata> {
     blocking(move || fs::metadata(path)).await
 }
 
-/// What is known of a file, or of a symbolic link itself (`lstat(2)`).
+/// Returns the metadata of a file, or of a symbolic link itself (`lstat(2)`).
 ///
 /// # Errors
 /// As [`std::fs::symlink_metadata`].
@@ -38,10 +38,10 @@ pub async fn symlink_metadata(path: impl AsRef<Path>) -> io::Result<Metadata> {
     blocking(move || fs::symlink_metadata(path)).await
 }
 
-/// True if there is such a file; a link that leads nowhere is none.
+/// Returns whether a file exists. A symbolic link to a missing file does not.
 ///
 /// # Errors
-/// As [`std::fs::exists`]: `EACCES` where nobody can know.
+/// As [`std::fs::exists`]: `EACCES` if a directory on the way cannot be searched.
 ///
 /// # Panics
 /// Outside of a loop.
@@ -50,38 +50,38 @@ pub async fn try_exists(path: impl AsRef<Path>) -> io::Result<bool> {
     blocking(move || fs::exists(path)).await
 }
 
-/// What is asked of a file by [`access`]: with nothing set, that it is there.
+/// What [`access`] checks: with nothing set, whether the file exists.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Access {
-    /// It can be read (`R_OK`).
+    /// Whether it can be read (`R_OK`).
     pub read: bool,
-    /// It can be written (`W_OK`).
+    /// Whether it can be written (`W_OK`).
     pub write: bool,
-    /// It can be run, or a directory passed through (`X_OK`).
+    /// Whether it can be executed, or a directory searched (`X_OK`).
     pub execute: bool,
 }
 
-/// Asks whether this process may do something with a file (`access(2)`): ready without an error if it may. By
-/// the time that it is done the answer may be another one.
+/// Checks whether this process may access a file (`access(2)`); an error means that it may not. The
+/// answer may have changed by the time the file is opened.
 ///
 /// # Errors
-/// `EACCES` if it may not; `ENOENT`, `EROFS`, `ETXTBSY`.
+/// `EACCES`, `ENOENT`, `EROFS`, `ETXTBSY`.
 ///
 /// # Panics
 /// Outside of a loop.
 pub async fn access(path: impl AsRef<Path>, access: Access) -> io::Result<()> {
     let path = owned(path);
-    let asked = [
+    let checks = [
         (access.read, rustix::fs::Access::READ_OK),
         (access.write, rustix::fs::Access::WRITE_OK),
         (access.execute, rustix::fs::Access::EXEC_OK),
     ];
-    let asked = asked.into_iter().filter(|(is_asked, _)| *is_asked);
-    let mode = asked.fold(rustix::fs::Access::EXISTS, |mode, (_, bit)| mode | bit);
+    let checks = checks.into_iter().filter(|(is_wanted, _)| *is_wanted);
+    let mode = checks.fold(rustix::fs::Access::EXISTS, |mode, (_, bit)| mode | bit);
     blocking(move || Ok(rustix::fs::access(path, mode)?)).await
 }
 
-/// Gives a file another name, in place of what has that name already.
+/// Renames a file, and replaces one that has the new name.
 ///
 /// # Errors
 /// As [`std::fs::rename`]: `EXDEV` for a name on another file system.
@@ -93,16 +93,16 @@ pub async fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<
     blocking(move || fs::rename(from, to)).await
 }
 
-/// Copies a file and its permissions, and gives the number of bytes. The standard library does it with
-/// `copy_file_range(2)`, which shares the blocks on file systems that can (a reflink), and moves nothing
-/// through this process elsewhere. A file that is copied to itself, by whatever name, stays as it is, as in
-/// libuv.
+/// Copies a file and its permissions, and returns the number of bytes. The standard library uses
+/// `copy_file_range(2)`: file systems that can share the blocks (a reflink), and on others the
+/// bytes do not pass through this process. A file that is copied to itself, under any name, stays
+/// as it is, as in libuv.
 ///
-/// A copy that a thread has begun goes on to its end. From a FIFO it takes that thread for as long as
-/// somebody writes.
+/// Once a thread has begun, the copy completes. A copy from a FIFO occupies a thread of the pool
+/// until all writers have closed it.
 ///
 /// # Errors
-/// As [`std::fs::copy`]; `EISDIR` for a directory.
+/// As [`std::fs::copy`]; `EISDIR` if `from` is a directory.
 ///
 /// # Panics
 /// Outside of a loop.
@@ -115,7 +115,8 @@ pub async fn copy(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<u6
         }
         let is_itself = |there: Metadata| (there.dev(), there.ino()) == (known.dev(), known.ino());
         if fs::metadata(&to).is_ok_and(is_itself) {
-            return Ok(known.len()); // std would empty it first
+            // `fs::copy` opens the target with O_TRUNC, which would empty this very file.
+            return Ok(known.len());
         }
         fs::copy(from, to)
     };
@@ -146,10 +147,10 @@ pub async fn remove_dir(path: impl AsRef<Path>) -> io::Result<()> {
     blocking(move || fs::remove_dir(path)).await
 }
 
-/// Removes a directory and all that is in it; symbolic links are not followed.
+/// Removes a directory with its contents; does not follow symbolic links.
 ///
 /// # Errors
-/// As [`std::fs::remove_dir_all`]; what is gone by then stays so.
+/// As [`std::fs::remove_dir_all`]. Files that were removed before stay removed.
 ///
 /// # Panics
 /// Outside of a loop.
@@ -158,7 +159,7 @@ pub async fn remove_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
     blocking(move || fs::remove_dir_all(path)).await
 }
 
-/// Makes a directory.
+/// Creates a directory.
 ///
 /// # Errors
 /// As [`std::fs::create_dir`].
@@ -170,7 +171,7 @@ pub async fn create_dir(path: impl AsRef<Path>) -> io::Result<()> {
     blocking(move || fs::create_dir(path)).await
 }
 
-/// Makes a directory, and those above it that are missing.
+/// Creates a directory, and all missing directories above it.
 ///
 /// # Errors
 /// As [`std::fs::create_dir_all`].
@@ -182,7 +183,7 @@ pub async fn create_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
     blocking(move || fs::create_dir_all(path)).await
 }
 
-/// Gives a file a second name.
+/// Creates another name for a file (a hard link).
 ///
 /// # Errors
 /// As [`std::fs::hard_link`].
@@ -194,7 +195,7 @@ pub async fn hard_link(original: impl AsRef<Path>, link: impl AsRef<Path>) -> io
     blocking(move || fs::hard_link(original, link)).await
 }
 
-/// Makes a symbolic link that leads to `original`, which need not be there.
+/// Creates a symbolic link to `original`, which need not exist.
 ///
 /// # Errors
 /// As [`std::os::unix::fs::symlink`].
@@ -206,10 +207,10 @@ pub async fn symlink(original: impl AsRef<Path>, link: impl AsRef<Path>) -> io::
     blocking(move || std::os::unix::fs::symlink(original, link)).await
 }
 
-/// Where a symbolic link leads.
+/// Returns the target of a symbolic link.
 ///
 /// # Errors
-/// As [`std::fs::read_link`]: `EINVAL` for what is no link.
+/// As [`std::fs::read_link`]: `EINVAL` if the file is not a link.
 ///
 /// # Panics
 /// Outside of a loop.
@@ -218,7 +219,7 @@ pub async fn read_link(path: impl AsRef<Path>) -> io::Result<PathBuf> {
     blocking(move || fs::read_link(path)).await
 }
 
-/// The path from the root, without links and dots.
+/// Returns the absolute path of a file, without symbolic links, `.` and `..`.
 ///
 /// # Errors
 /// As [`std::fs::canonicalize`].
@@ -230,7 +231,7 @@ pub async fn canonicalize(path: impl AsRef<Path>) -> io::Result<PathBuf> {
     blocking(move || fs::canonicalize(path)).await
 }
 
-/// Says who may do what with a file.
+/// Sets the permissions of a file.
 ///
 /// # Errors
 /// As [`std::fs::set_permissions`].

@@ -1,15 +1,15 @@
-//! Opening without waiting: for the other end of a FIFO, say.
+//! Opening by name, without waiting for the other end of a FIFO.
 
 use crate::file::File;
 use crate::job::blocking;
-use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
-use rustix::io::Errno;
+use crate::opened::Opened;
+use rustix::fs::{OFlags, fcntl_setfl};
 use std::fs;
-use std::io::{self, Seek};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// How a file is opened: [`std::fs::OpenOptions`], with the same words.
+/// How a file is opened, with the methods of [`std::fs::OpenOptions`].
 ///
 /// ```
 /// # let mut event_loop = oneloop_core::EventLoop::new()?;
@@ -25,6 +25,7 @@ use std::path::Path;
 #[derive(Clone, Debug)]
 pub struct OpenOptions {
     options: fs::OpenOptions,
+    /// The flags of [`OpenOptions::custom_flags`]: std keeps them, but cannot return them.
     flags: i32,
 }
 
@@ -35,7 +36,7 @@ impl Default for OpenOptions {
 }
 
 impl OpenOptions {
-    /// Nothing is allowed yet.
+    /// Creates options that allow neither reading nor writing.
     pub fn new() -> Self {
         OpenOptions {
             options: fs::OpenOptions::new(),
@@ -43,62 +44,62 @@ impl OpenOptions {
         }
     }
 
-    /// It can be read.
+    /// Opens the file for reading.
     pub fn read(&mut self, read: bool) -> &mut Self {
         self.options.read(read);
         self
     }
 
-    /// It can be written.
+    /// Opens the file for writing.
     pub fn write(&mut self, write: bool) -> &mut Self {
         self.options.write(write);
         self
     }
 
-    /// It is written at its end only, wherever that is by then (`O_APPEND`).
+    /// Makes each write append at the current end of the file (`O_APPEND`).
     pub fn append(&mut self, append: bool) -> &mut Self {
         self.options.append(append);
         self
     }
 
-    /// What is in it goes (`O_TRUNC`).
+    /// Empties the file (`O_TRUNC`).
     pub fn truncate(&mut self, truncate: bool) -> &mut Self {
         self.options.truncate(truncate);
         self
     }
 
-    /// It is made if there is none (`O_CREAT`).
+    /// Creates the file if it does not exist (`O_CREAT`).
     pub fn create(&mut self, create: bool) -> &mut Self {
         self.options.create(create);
         self
     }
 
-    /// It is made, and must not be there (`O_EXCL`).
+    /// Creates the file, and fails if it exists (`O_EXCL`).
     pub fn create_new(&mut self, create_new: bool) -> &mut Self {
         self.options.create_new(create_new);
         self
     }
 
-    /// Who may do what with a file that is made, less the umask; at first 0o666.
+    /// Sets the permission bits of a file that is created, before the umask. The default is 0o666.
     pub fn mode(&mut self, mode: u32) -> &mut Self {
         self.options.mode(mode);
         self
     }
 
-    /// More flags for `open(2)`, such as `O_DIRECTORY` or `O_NOFOLLOW`.
+    /// Adds flags of `open(2)`, such as `O_DIRECTORY` or `O_NOFOLLOW`.
     pub fn custom_flags(&mut self, flags: i32) -> &mut Self {
         self.flags = flags;
         self
     }
 
-    /// Opens it.
+    /// Opens the file.
     ///
-    /// Cancel: dropped before a thread has begun, it is not opened, nor made. After that it may have been
-    /// made or truncated, and is closed again.
+    /// Cancel: if the future is dropped before a thread has begun, the file is neither opened nor
+    /// created. After that it may have been created or truncated, and is closed again.
     ///
     /// # Errors
-    /// As [`std::fs::OpenOptions::open`]. `ENXIO` for a FIFO that is opened to be written and that nobody
-    /// reads: opening never waits for the other end.
+    /// As [`std::fs::OpenOptions::open`]. `ENXIO` if a FIFO without a reader is opened for writing:
+    /// opening never waits for the other end.
     ///
     /// # Panics
     /// Outside of a loop.
@@ -108,12 +109,15 @@ impl OpenOptions {
         File::from_opened(opened)
     }
 
-    /// Opens it on this thread.
+    /// Opens the file on this thread.
+    // With O_NONBLOCK, as open(2) would otherwise block a thread of the pool until a FIFO has both
+    // ends; some such threads would stop every file of the program.
     pub(crate) fn open_now(&self, path: &Path) -> io::Result<Opened> {
         let mut options = self.options.clone();
         options.custom_flags(self.flags | OFlags::NONBLOCK.bits().cast_signed());
         let file = match options.open(path) {
-            // Somebody has a lease on it (fcntl(2)), and has a while to give it back.
+            // fcntl(2): another process has a lease on the file, and O_NONBLOCK refuses to wait
+            // until it is released. The kernel ends that wait after /proc/sys/fs/lease-break-time.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 options.custom_flags(self.flags);
                 options.open(path)?
@@ -122,36 +126,49 @@ impl OpenOptions {
         };
         let opened = Opened::new(file)?;
         if opened.cursor.is_some() {
-            // It was for the opening only.
+            // A file with a cursor is read and written on the pool, where calls may block.
             fcntl_setfl(&opened.file, opened.flags - OFlags::NONBLOCK)?;
         }
         Ok(opened)
     }
 }
 
-/// A file that was opened, and what has to be known of it.
-pub(crate) struct Opened {
-    pub(crate) file: fs::File,
-    /// Where it stands; none if it is a stream, such as a FIFO or a terminal.
-    pub(crate) cursor: Option<u64>,
-    pub(crate) flags: OFlags,
-}
-
-impl Opened {
-    pub(crate) fn new(file: fs::File) -> io::Result<Self> {
-        let flags = fcntl_getfl(&file)?;
-        let cursor = match (&file).stream_position() {
-            Err(error) if error.raw_os_error() == Some(Errno::SPIPE.raw_os_error()) => None,
-            cursor => Some(cursor?),
-        };
-        Ok(Opened {
-            file,
-            cursor,
-            flags,
-        })
+/// Opening by name. Opening never waits for the other end of a FIFO: see [`OpenOptions::open`].
+impl File {
+    /// Opens a file for reading.
+    ///
+    /// # Errors
+    /// As [`OpenOptions::open`].
+    ///
+    /// # Panics
+    /// Outside of a loop.
+    pub async fn open(path: impl AsRef<Path>) -> io::Result<Self> {
+        OpenOptions::new().read(true).open(path).await
     }
 
-    pub(crate) fn is_writable(&self) -> bool {
-        self.flags.intersects(OFlags::WRONLY | OFlags::RDWR)
+    /// Opens a file for writing: creates it, or empties it.
+    ///
+    /// # Errors
+    /// As [`OpenOptions::open`].
+    ///
+    /// # Panics
+    /// Outside of a loop.
+    pub async fn create(path: impl AsRef<Path>) -> io::Result<Self> {
+        let mut options = OpenOptions::new();
+        let options = options.write(true).create(true).truncate(true);
+        options.open(path).await
+    }
+
+    /// Creates a file for reading and writing.
+    ///
+    /// # Errors
+    /// As [`OpenOptions::open`]; `EEXIST` if the file exists.
+    ///
+    /// # Panics
+    /// Outside of a loop.
+    pub async fn create_new(path: impl AsRef<Path>) -> io::Result<Self> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true);
+        options.open(path).await
     }
 }

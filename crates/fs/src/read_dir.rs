@@ -1,6 +1,6 @@
-//! What is in a directory, some hundred names at a time.
+//! The entries of a directory, read in batches.
 
-use crate::job::{blocking, noted};
+use crate::job::{blocking, blocking_then};
 use crate::names::symlink_metadata;
 use oneloop_core::Handle;
 use oneloop_sync::Semaphore;
@@ -14,36 +14,39 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// One job reads so many names: enough that a thread's way to and fro, some ten microseconds, is small beside
-/// it, and few enough that a directory of millions takes no memory.
+/// The number of entries that one job reads. They take longer than the way to a thread and back
+/// (some ten microseconds), and a directory of millions still takes little memory.
 const BATCH_ENTRIES: usize = 256;
 
-/// The names in a directory, in no order, without `.` and `..`: see [`read_dir`].
+/// The entries of a directory, in no particular order, without `.` and `..`: see [`read_dir`].
 pub struct ReadDir {
     listing: Rc<Listing>,
 }
 
+/// The state of a [`ReadDir`], shared with a batch whose future was dropped.
 struct Listing {
     handle: Handle,
     dir: Arc<Path>,
-    /// Who has this may ask for more.
+    /// One permit: its holder may start a batch.
     turn: Semaphore,
-    /// What threads read from, one at a time.
+    /// The directory stream, for one thread at a time.
     unread: Arc<Mutex<fs::ReadDir>>,
+    /// Entries that were read and not returned yet.
     read: RefCell<VecDeque<io::Result<DirEntry>>>,
-    is_through: Cell<bool>,
+    /// True once a batch was short.
+    is_complete: Cell<bool>,
 }
 
-/// One name in a directory.
+/// An entry of a directory.
 #[derive(Clone)]
 pub struct DirEntry {
     dir: Arc<Path>,
     file_name: OsString,
-    /// Most file systems tell it with the name.
+    /// `None` on file systems that do not return it with the name (readdir(3), `d_type`).
     file_type: Option<FileType>,
 }
 
-/// Opens a directory, to hear what is in it: see [`ReadDir::next_entry`].
+/// Opens a directory to read its entries: see [`ReadDir::next_entry`].
 ///
 /// ```
 /// # let mut event_loop = oneloop_core::EventLoop::new()?;
@@ -73,31 +76,33 @@ pub async fn read_dir(path: impl AsRef<Path>) -> io::Result<ReadDir> {
             turn: Semaphore::new(1),
             unread: Arc::new(Mutex::new(unread)),
             read: RefCell::default(),
-            is_through: Cell::new(false),
+            is_complete: Cell::new(false),
         }),
     })
 }
 
 impl ReadDir {
-    /// The next name; none at the end. Every 256 names a thread of the pool reads as many more.
+    /// Returns the next entry; `None` at the end. For every 256 entries, a thread of the pool reads
+    /// the next batch.
     ///
-    /// Cancel safe: no name is lost.
+    /// Cancel safe: no entry is lost.
     ///
     /// # Errors
     /// As [`std::fs::ReadDir`]'s `next`.
     pub async fn next_entry(&mut self) -> io::Result<Option<DirEntry>> {
         let listing = &self.listing;
         let turn = listing.turn.acquire().await;
-        let is_wanted = listing.read.borrow().is_empty() && !listing.is_through.get();
+        let is_wanted = listing.read.borrow().is_empty() && !listing.is_complete.get();
         if is_wanted {
             let (unread, dir) = (Arc::clone(&listing.unread), Arc::clone(&listing.dir));
             let into = Rc::clone(listing);
-            let note = move |batch: Vec<_>| {
-                into.is_through.set(batch.len() < BATCH_ENTRIES);
+            let store = move |batch: Vec<_>| {
+                into.is_complete.set(batch.len() < BATCH_ENTRIES);
                 into.read.borrow_mut().extend(batch);
                 drop(turn);
             };
-            noted(&listing.handle, move || read_batch(&unread, &dir), note).await?;
+            let job = move || read_batch(&unread, &dir);
+            blocking_then(&listing.handle, job, store).await?;
         }
         let entry = listing.read.borrow_mut().pop_front();
         entry.transpose()
@@ -116,17 +121,18 @@ fn read_batch(unread: &Mutex<fs::ReadDir>, dir: &Arc<Path>) -> Vec<io::Result<Di
 }
 
 impl DirEntry {
-    /// The directory's path, as it was given, and the name.
+    /// Returns the path that [`read_dir`] was given, joined with the name.
     pub fn path(&self) -> PathBuf {
         self.dir.join(&self.file_name)
     }
 
-    /// The name.
+    /// Returns the name.
     pub fn file_name(&self) -> &OsStr {
         &self.file_name
     }
 
-    /// What it is; a symbolic link is one. Mostly it was told with the name, and nobody is asked.
+    /// Returns the type of the entry; does not follow a symbolic link. On most file systems the
+    /// type came with the name, and this makes no system call.
     ///
     /// # Errors
     /// As [`symlink_metadata`].
@@ -137,7 +143,7 @@ impl DirEntry {
         }
     }
 
-    /// What is known of it; a symbolic link is not followed.
+    /// Returns the metadata of the entry; does not follow a symbolic link.
     ///
     /// # Errors
     /// As [`symlink_metadata`].

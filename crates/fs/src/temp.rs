@@ -1,4 +1,4 @@
-//! Files and directories that go by themselves.
+//! Temporary files and directories, which remove themselves.
 
 use crate::file::File;
 use crate::job::{blocking, drop_blocking};
@@ -11,8 +11,8 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// Makes a file without a name (`O_TMPFILE`), to read and write: nobody else finds it, and it goes when it
-/// is closed, however that comes to be.
+/// Creates a file without a name (`O_TMPFILE`) for reading and writing. No other process can find
+/// it, and the kernel removes it when it is closed, even if the program crashes.
 ///
 /// # Errors
 /// As [`tempfile::tempfile`].
@@ -23,45 +23,45 @@ pub async fn tempfile() -> io::Result<File> {
     File::from_std(blocking(tempfile::tempfile).await?)
 }
 
-/// The path of something that is not removed any more.
+/// Turns removal off, and returns the path.
 fn keep(path: tempfile::TempPath) -> io::Result<PathBuf> {
     path.keep().map_err(|failed| failed.error)
 }
 
-/// Something that removes itself when it is dropped: on the pool, as that may take its time.
-struct Removed<T: Send + 'static> {
+/// A value whose drop removes files. It is dropped on the pool, because that may take long.
+struct DropOnPool<T: Send + 'static> {
     handle: Handle,
-    /// None once it is removed or kept.
-    inner: Option<T>,
+    /// `None` once it was taken or dropped.
+    value: Option<T>,
 }
 
-impl<T: Send + 'static> Removed<T> {
-    fn new(inner: T) -> Self {
-        Removed {
+impl<T: Send + 'static> DropOnPool<T> {
+    fn new(value: T) -> Self {
+        DropOnPool {
             handle: Handle::current(),
-            inner: Some(inner),
+            value: Some(value),
         }
     }
 
     fn get(&self) -> &T {
-        self.inner.as_ref().expect("whoever takes it, drops this")
+        self.value.as_ref().expect("`take` consumes this")
     }
 
     fn take(mut self) -> T {
-        self.inner.take().expect("whoever takes it, drops this")
+        self.value.take().expect("`take` consumes this")
     }
 }
 
-impl<T: Send + 'static> Drop for Removed<T> {
+impl<T: Send + 'static> Drop for DropOnPool<T> {
     fn drop(&mut self) {
-        if let Some(inner) = self.inner.take() {
-            drop_blocking(&self.handle, inner);
+        if let Some(value) = self.value.take() {
+            drop_blocking(&self.handle, value);
         }
     }
 }
 
-/// A directory that goes with all that is in it when this is dropped. A thread of the pool removes it then,
-/// and nobody waits; [`TempDir::close`] does, and tells errors.
+/// A directory that is removed, with its contents, when this is dropped. A thread of the pool
+/// removes it, and the drop does not wait; [`TempDir::close`] does, and returns errors.
 ///
 /// ```
 /// # let mut event_loop = oneloop_core::EventLoop::new()?;
@@ -73,25 +73,25 @@ impl<T: Send + 'static> Drop for Removed<T> {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct TempDir {
-    dir: Removed<Dir>,
+    dir: DropOnPool<RemovedDir>,
 }
 
-/// A directory that is removed on the thread that drops this.
-struct Dir {
-    /// None once it is kept.
+/// A directory that the drop removes, on the thread that drops it.
+struct RemovedDir {
+    /// `None` once the directory is kept.
     path: Option<PathBuf>,
 }
 
-impl Drop for Dir {
+impl Drop for RemovedDir {
     fn drop(&mut self) {
         if let Some(path) = &self.path {
-            let _ = fs::remove_dir_all(path); // nobody waits for it
+            let _ = fs::remove_dir_all(path); // a drop cannot return the error
         }
     }
 }
 
 impl TempDir {
-    /// Makes one where temporary files go: in `$TMPDIR`, or `/tmp`.
+    /// Creates a directory in `$TMPDIR`, or `/tmp`.
     ///
     /// # Errors
     /// Those of `mkdir(2)`.
@@ -102,7 +102,7 @@ impl TempDir {
         TempDir::new_in(env::temp_dir()).await
     }
 
-    /// Makes one there.
+    /// Creates a directory in `dir`.
     ///
     /// # Errors
     /// Those of `mkdir(2)`.
@@ -113,7 +113,7 @@ impl TempDir {
         TempDir::with_prefix_in(".tmp", dir).await
     }
 
-    /// Makes one there, with a name that begins with that and ends in six letters.
+    /// Creates a directory in `dir`, whose name is `prefix` and six random letters.
     ///
     /// # Errors
     /// Those of `mkdir(2)`.
@@ -127,29 +127,30 @@ impl TempDir {
         let (prefix, dir) = (prefix.as_ref().to_owned(), dir.as_ref().to_owned());
         let make = move || {
             let mut builder = tempfile::Builder::new();
+            // As mkdtemp(3) does: no other user may look into it.
             let make = |path: &Path| fs::DirBuilder::new().mode(0o700).create(path);
             let made = builder.prefix(&prefix).make_in(dir, make)?;
             let path = Some(keep(made.into_temp_path())?);
-            Ok(Dir { path })
+            Ok(RemovedDir { path })
         };
         Ok(TempDir {
-            dir: Removed::new(blocking(make).await?),
+            dir: DropOnPool::new(blocking(make).await?),
         })
     }
 
-    /// Where it is.
+    /// Returns the path.
     pub fn path(&self) -> &Path {
         let path = self.dir.get().path.as_deref();
-        path.expect("only a kept one has none")
+        path.expect("only `keep` takes the path")
     }
 
-    /// Lets it stay, and says where it is.
+    /// Keeps the directory, and returns its path.
     pub fn keep(self) -> PathBuf {
         let path = self.dir.take().path.take();
-        path.expect("only a kept one has none")
+        path.expect("only `keep` takes the path")
     }
 
-    /// Removes it now, with all that is in it.
+    /// Removes the directory with its contents, and waits until it is removed.
     ///
     /// # Errors
     /// As [`remove_dir_all`](crate::remove_dir_all).
@@ -171,15 +172,15 @@ impl AsRef<Path> for TempDir {
     }
 }
 
-/// A file with a name of its own, to read and write, that goes when this is dropped: a thread of the pool
-/// removes it then. [`NamedTempFile::persist`] puts it in its place when it is complete.
+/// A file for reading and writing, with a random name, that is removed when this is dropped: a
+/// thread of the pool removes it. [`NamedTempFile::persist`] renames it when it is complete.
 pub struct NamedTempFile {
     file: File,
-    path: Removed<tempfile::TempPath>,
+    path: DropOnPool<tempfile::TempPath>,
 }
 
 impl NamedTempFile {
-    /// Makes one where temporary files go: in `$TMPDIR`, or `/tmp`.
+    /// Creates a file in `$TMPDIR`, or `/tmp`.
     ///
     /// # Errors
     /// Those of `open(2)`.
@@ -190,7 +191,8 @@ impl NamedTempFile {
         NamedTempFile::new_in(env::temp_dir()).await
     }
 
-    /// Makes one there: beside the file that it is to replace, say.
+    /// Creates a file in `dir`: beside the file that it replaces, for instance, as a rename works
+    /// only within one file system.
     ///
     /// # Errors
     /// Those of `open(2)`.
@@ -205,36 +207,37 @@ impl NamedTempFile {
             tempfile::Builder::new().make_in(dir, |path| options.open(path))
         };
         let (file, path) = blocking(make).await?.into_parts();
-        let path = Removed::new(path);
+        let path = DropOnPool::new(path);
         Ok(NamedTempFile {
             file: File::from_std(file)?,
             path,
         })
     }
 
-    /// Where it is.
+    /// Returns the path.
     pub fn path(&self) -> &Path {
         self.path.get()
     }
 
-    /// What is in it.
+    /// Returns the file.
     pub fn file(&self) -> &File {
         &self.file
     }
 
-    /// Gives it a name to stay, in place of what has that name already, and gives the file.
+    /// Renames the file, replaces one that has the new name, and returns the file.
     ///
-    /// Cancel: dropped before a thread has begun, it is removed; after that it has its name.
+    /// Cancel: if the future is dropped before a thread has begun, the file is removed; after that,
+    /// it has its new name.
     ///
     /// # Errors
-    /// As [`rename`](crate::rename); it is removed then.
+    /// As [`rename`](crate::rename). The file is removed then.
     pub async fn persist(self, path: impl AsRef<Path>) -> io::Result<File> {
         let (from, to) = (self.path.take(), path.as_ref().to_owned());
         blocking(move || from.persist(to).map_err(|failed| failed.error)).await?;
         Ok(self.file)
     }
 
-    /// Removes it now.
+    /// Removes the file, and waits until it is removed.
     ///
     /// # Errors
     /// As [`remove_file`](crate::remove_file).

@@ -1,15 +1,17 @@
-//! Whole files, in one job.
+//! Whole files, read or written by one job.
 
-use crate::file::File;
+use crate::file::{File, into_text};
 use crate::job::blocking;
-use crate::open::{OpenOptions, Opened};
+use crate::open::OpenOptions;
+use crate::opened::Opened;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-/// All bytes of a file: in one job, whatever its size says, as that of a file in `/proc` says 0. A FIFO is
-/// read to its end without keeping a thread.
+/// Reads all bytes of a file by one job of the pool. The size is not trusted: files in `/proc` have
+/// the size
+/// 0. A FIFO is read to its end by the loop, and occupies no thread.
 ///
-/// Cancel: nothing comes of it.
+/// Cancel safe.
 ///
 /// # Errors
 /// As [`std::fs::read`].
@@ -23,41 +25,37 @@ pub async fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         if opened.cursor.is_some() {
             opened.file.read_to_end(&mut bytes)?;
-            return Ok(Whole::Done(bytes));
+            return Ok(Progress::Done(bytes));
         }
-        Ok(Whole::Stream(opened, bytes))
+        Ok(Progress::Stream(opened, bytes))
     };
     match blocking(read).await? {
-        Whole::Done(bytes) => Ok(bytes),
-        Whole::Stream(opened, mut bytes) => {
+        Progress::Done(bytes) => Ok(bytes),
+        Progress::Stream(opened, mut bytes) => {
             File::from_opened(opened)?.read_to_end(&mut bytes).await?;
             Ok(bytes)
         }
     }
 }
 
-/// The text of a file: see [`read`].
+/// Reads the text of a file: see [`read`].
 ///
 /// # Errors
-/// As [`read`]; `InvalidData` for what is not UTF-8.
+/// As [`read`]; `InvalidData` if the bytes are not UTF-8.
 ///
 /// # Panics
 /// Outside of a loop.
 pub async fn read_to_string(path: impl AsRef<Path>) -> io::Result<String> {
-    text(read(path).await?)
+    into_text(read(path).await?)
 }
 
-pub(crate) fn text(bytes: Vec<u8>) -> io::Result<String> {
-    String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
-}
-
-/// Makes these bytes the whole of a file, which is made if there is none. It is one job, with a copy of the
-/// bytes.
+/// Replaces the contents of a file, or creates it. One job of the pool writes a copy of the bytes.
 ///
-/// Cancel: dropped before a thread has begun, nothing is done; after that it is done to its end.
+/// Cancel: if the future is dropped before a thread has begun, nothing is written; after that, the
+/// write completes.
 ///
 /// # Errors
-/// As [`std::fs::write`]; for a FIFO see [`OpenOptions::open`].
+/// As [`std::fs::write`]; `ENXIO` for a FIFO without a reader: see [`OpenOptions::open`].
 ///
 /// # Panics
 /// Outside of a loop.
@@ -72,19 +70,19 @@ pub async fn write(path: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> io::Re
             .open_now(&path)?;
         if opened.cursor.is_some() {
             opened.file.write_all(&bytes)?;
-            return Ok(Whole::Done(Vec::new()));
+            return Ok(Progress::Done(Vec::new()));
         }
-        Ok(Whole::Stream(opened, bytes))
+        Ok(Progress::Stream(opened, bytes))
     };
     match blocking(write).await? {
-        Whole::Done(_) => Ok(()),
-        Whole::Stream(opened, bytes) => File::from_opened(opened)?.write_all(&bytes).await,
+        Progress::Done(_) => Ok(()),
+        Progress::Stream(opened, bytes) => File::from_opened(opened)?.write_all(&bytes).await,
     }
 }
 
-/// How far a job got.
-enum Whole {
+/// How far a job came.
+enum Progress {
     Done(Vec<u8>),
-    /// It may have to wait, which the loop can do: what is open, and the bytes.
+    /// The file is a stream, which the loop waits for: the open file, and the bytes to write.
     Stream(Opened, Vec<u8>),
 }

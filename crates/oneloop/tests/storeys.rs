@@ -62,6 +62,20 @@ fn the_files_of_sync_stand_in_storeys() {
 }
 
 #[test]
+fn the_files_of_fs_stand_in_storeys() {
+    assert_storeys(
+        "fs",
+        "
+        jobs:      buffer cached job
+        files:     opened access file
+        names:     names open whole read_dir temp
+        to watch:  watch/change watch/look watch/tree watch/moves watch/pending watch/state
+        watchers:  watch/events watch/looks watch/
+        ",
+    );
+}
+
+#[test]
 fn the_files_of_callback_stand_in_storeys() {
     assert_storeys(
         "callback",

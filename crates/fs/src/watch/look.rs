@@ -1,4 +1,4 @@
-//! What a thread of the pool does for a watcher: watch a place, and look at what is in it by then.
+//! A look at a directory, on a thread of the pool: watches it, and lists the names in it.
 
 use oneloop_posix::Refusal;
 use rustix::fs::inotify::{self, WatchFlags};
@@ -10,25 +10,33 @@ use std::mem;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
-/// A place to be watched.
-pub(super) struct Place {
+/// A file or directory to watch.
+pub(super) struct Target {
     pub(super) path: PathBuf,
-    /// It was named by the user, and may be a file, or a symbolic link.
+    /// The user named it, so it may be a file, or a symbolic link.
     pub(super) is_root: bool,
-    /// What is in it is to be known, too.
+    /// The names in it are listed, too.
     pub(super) is_recursive: bool,
 }
 
-/// What was there.
+/// The result of a look.
 pub(super) struct Found {
+    /// The number of the watch (a watch descriptor).
     pub(super) wd: i32,
-    /// The names in a directory, and which of them are directories.
+    /// The names in the directory, and whether each is a directory itself.
     pub(super) names: Vec<(OsString, bool)>,
 }
 
-/// The watch comes first, so that what is made from then on is told by the kernel, and what was made before
-/// is found; something may well be both.
-pub(super) fn look_at(inotify: &OwnedFd, place: &Place) -> io::Result<Found> {
+/// Looks at each target.
+pub(super) fn look_at_all(inotify: &OwnedFd, targets: &[Target]) -> Vec<io::Result<Found>> {
+    let look = |target| look_at(inotify, target);
+    targets.iter().map(look).collect()
+}
+
+/// Watches a target, and lists the names in it.
+// In this order: the kernel reports names that are created after the watch, and the list has those
+// that were created before. A name may be in both.
+pub(super) fn look_at(inotify: &OwnedFd, target: &Target) -> io::Result<Found> {
     let mut flags = WatchFlags::CREATE
         | WatchFlags::DELETE
         | WatchFlags::DELETE_SELF
@@ -36,31 +44,32 @@ pub(super) fn look_at(inotify: &OwnedFd, place: &Place) -> io::Result<Found> {
         | WatchFlags::ATTRIB
         | WatchFlags::MOVE
         | WatchFlags::MOVE_SELF;
-    if !place.is_root {
+    if !target.is_root {
         flags |= WatchFlags::ONLYDIR | WatchFlags::DONT_FOLLOW;
     }
     let watch = || {
-        let wd = inotify::add_watch(inotify.as_fd(), &place.path, flags);
+        let wd = inotify::add_watch(inotify.as_fd(), &target.path, flags);
         wd.map_err(|errno| explain(errno, "max_user_watches", "watches"))
     };
     let mut wd = watch()?;
-    if !place.is_recursive {
+    if !target.is_recursive {
         let names = Vec::new();
         return Ok(Found { wd, names });
     }
     loop {
-        let names = names_in(place)?;
+        let names = names_in(target)?;
         let before = mem::replace(&mut wd, watch()?);
         if before == wd {
             return Ok(Found { wd, names });
         }
-        // Another directory has taken its place: whose names they are, nobody knows.
+        // Another directory has taken this path between the watch and the list, so the names may be
+        // those of either: list again.
     }
 }
 
-fn names_in(place: &Place) -> io::Result<Vec<(OsString, bool)>> {
-    let entries = match fs::read_dir(&place.path) {
-        Err(error) if place.is_root && error.kind() == io::ErrorKind::NotADirectory => {
+fn names_in(target: &Target) -> io::Result<Vec<(OsString, bool)>> {
+    let entries = match fs::read_dir(&target.path) {
+        Err(error) if target.is_root && error.kind() == io::ErrorKind::NotADirectory => {
             return Ok(Vec::new());
         }
         entries => entries?,
@@ -74,7 +83,7 @@ fn names_in(place: &Place) -> io::Result<Vec<(OsString, bool)>> {
         .collect()
 }
 
-/// An inotify fd.
+/// Opens an inotify fd.
 pub(super) fn open() -> io::Result<OwnedFd> {
     let flags = inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC;
     inotify::init(flags).map_err(|errno| match Refusal::of(errno) {
@@ -86,8 +95,9 @@ pub(super) fn open() -> io::Result<OwnedFd> {
     })
 }
 
-/// `ENOSPC` says nothing of disks here, and `EMFILE` mostly nothing of open files: inotify(7) has limits of
-/// its own, for all processes of a user together.
+/// Names the limit that was reached.
+// Here `ENOSPC` is not about disks, and `EMFILE` rarely about open files: inotify(7) has limits of
+// its own, shared by all processes of a user.
 fn explain(errno: Errno, limit: &str, what: &str) -> io::Error {
     let is_limit = matches!(
         (errno, what),
@@ -102,7 +112,7 @@ fn explain(errno: Errno, limit: &str, what: &str) -> io::Error {
     io::Error::new(
         kind,
         format!(
-            "{errno}: this user has as many inotify {what} as fs.inotify.{limit} allows ({now}); \
+            "{errno}: this user has reached the limit of inotify {what}, fs.inotify.{limit} ({now}); \
              watch less, or raise it: sysctl -w fs.inotify.{limit}=NUMBER"
         ),
     )
@@ -113,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_limit_is_told_in_words_that_say_what_to_do() {
+    fn the_error_of_a_limit_says_how_to_raise_it() {
         let error = explain(Errno::NOSPC, "max_user_watches", "watches");
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
         let words = error.to_string();

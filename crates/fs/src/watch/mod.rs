@@ -1,65 +1,47 @@
-//! What happens to files and directories, as inotify(7) tells it.
+//! Watches files and directories for changes, by inotify(7).
 
+mod change;
+mod events;
 mod look;
+mod looks;
 mod moves;
+mod pending;
 mod state;
 mod tree;
 
+pub use change::Change;
+
 use crate::job::blocking;
 use oneloop_core::{Direction, Handle};
-use state::{State, Todo};
+use pending::{LookBatch, PendingLook};
+use state::WatcherState;
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-/// Something that happened. Paths begin with what was given to [`Watcher::watch`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Change {
-    /// A file or directory was made, or came from outside.
-    Created(PathBuf),
-    /// What is in a file has changed, or its length.
-    Modified(PathBuf),
-    /// What is known of it has changed: permissions, times, owner, number of links.
-    Attributes(PathBuf),
-    /// A file or directory was removed, or went outside.
-    Removed(PathBuf),
-    /// It has another name, perhaps in another directory, and took the place of what had that name.
-    Renamed {
-        /// The name that it had.
-        from: PathBuf,
-        /// The name that it has.
-        to: PathBuf,
-    },
-    /// What was given to [`Watcher::watch`] is no longer there, and no longer watched: it was removed, or has
-    /// another name.
-    Gone(PathBuf),
-    /// More happened than the kernel keeps (`fs.inotify.max_queued_events`), and some of it is lost: look at
-    /// everything again. Directories that were made meanwhile are watched from now on.
-    Overflow,
-}
-
-/// How something is watched.
+/// How a path is watched.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct WatchOptions {
-    /// With all directories below it, those to come as well; symbolic links are not followed. Each directory
-    /// takes one watch, of which a user has `fs.inotify.max_user_watches`.
+    /// Watches all directories below the path, too, also those that are created later. Symbolic
+    /// links are not followed. Each directory takes one watch; a user has
+    /// `fs.inotify.max_user_watches`.
     pub recursive: bool,
 }
 
-/// Tells what happens to files and directories: see [`Watcher::watch`] and [`Watcher::next`].
+/// Reports changes of files and directories: see [`Watcher::watch`] and [`Watcher::next`].
 ///
-/// Each change is told in the order in which the kernel tells it. What happens to the same file twice, with
-/// nothing else in between, is told once, if it was not told before the second time.
+/// Changes come in the order in which the kernel reports them. Two equal changes in a row are one,
+/// if the first was not returned before the second came.
 ///
-/// A directory that is made below a recursive watch is watched from then on; what is in it by then is told as
-/// [`Change::Created`], once. A rename is one change if both names are watched. Its halves may come apart in
-/// the kernel, so that half a rename is told after 10 ms, or when 64 more have come, as [`Change::Removed`].
+/// A directory that is created below a recursive watch is watched from then on. Names that are in
+/// it by then are reported once, as [`Change::Created`]. A rename is one change if both names are
+/// watched. The kernel reports it as two events, which may come apart: if the second does not come
+/// within 10 ms or 64 further renames, the first is reported as [`Change::Removed`].
 ///
-/// Reading does not say that a file is complete: its writer may go on.
+/// A change does not mean that a file is complete: its writer may continue.
 ///
 /// ```
 /// # let mut event_loop = oneloop_core::EventLoop::new()?;
@@ -76,7 +58,7 @@ pub struct WatchOptions {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct Watcher {
-    state: Rc<State>,
+    state: Rc<WatcherState>,
 }
 
 impl fmt::Debug for Watcher {
@@ -86,11 +68,11 @@ impl fmt::Debug for Watcher {
 }
 
 impl Watcher {
-    /// One that watches nothing yet. It takes one fd (inotify).
+    /// Creates a watcher that watches nothing yet. It takes one fd (inotify).
     ///
     /// # Errors
-    /// `EMFILE` when the process has no more fds, or when the user has no more watchers, with the name of that
-    /// limit.
+    /// `EMFILE` if the process has no more fds, or if the user has no more watchers; the message
+    /// then names the limit.
     ///
     /// # Panics
     /// Outside of a loop.
@@ -98,48 +80,48 @@ impl Watcher {
         Watcher::on(&Handle::current())
     }
 
-    /// One on a loop that need not run yet.
+    /// Creates a watcher on a loop, which need not run yet.
     ///
     /// # Errors
     /// As [`Watcher::new`].
     pub fn on(handle: &Handle) -> io::Result<Self> {
         Ok(Watcher {
-            state: State::new(handle)?,
+            state: WatcherState::new(handle)?,
         })
     }
 
-    /// Watches a file, or a directory with the names in it; ready when it does. A symbolic link is followed.
-    /// Watched already, it is watched anew.
+    /// Watches a file, or a directory with the names in it, and is ready when it is watched.
+    /// Follows a symbolic link. Replaces an earlier watch of the same path.
     ///
-    /// Cancel: it is not watched.
+    /// If the future is dropped, the path is not watched.
     ///
     /// # Errors
-    /// `ENOENT`, `EACCES`; `ENOSPC` when the user has no more watches, with the name of that limit. A directory
-    /// below that cannot be read is told by [`Watcher::next`].
+    /// `ENOENT`, `EACCES`; `ENOSPC` if the user has no more watches; the message then names the
+    /// limit. Errors of directories below come from [`Watcher::next`].
     pub async fn watch(&self, path: impl AsRef<Path>, options: WatchOptions) -> io::Result<()> {
         let path = path.as_ref();
         self.unwatch(path);
-        let watching = Watching {
+        let guard = WatchGuard {
             state: &self.state,
             path,
-            is_through: false,
+            is_complete: false,
         };
         self.state.begin_look();
-        let mut todo = vec![Todo::root(path, options.recursive)];
-        while !todo.is_empty() {
-            let batch = self.state.places(todo);
+        let mut looks = vec![PendingLook::root(path, options.recursive)];
+        while !looks.is_empty() {
+            let batch = LookBatch::new(looks, &self.state.tree.borrow());
             let inotify = self.state.inotify();
-            let places = batch.places;
-            let found = blocking(move || Ok(state::look_at_all(&inotify, &places))).await?;
-            todo = self.state.merge_first(batch.asked, found)?;
+            let targets = batch.targets;
+            let found = blocking(move || Ok(look::look_at_all(&inotify, &targets))).await?;
+            looks = self.state.merge_first(batch.started, found)?;
         }
-        watching.end();
+        guard.complete();
         Ok(())
     }
 
-    /// Watches it from now on: [`Watcher::watch`] for who cannot wait, as Node's `fs.watch`. It blocks the loop
-    /// while the kernel looks up the path. Directories below are watched a little later, while somebody waits
-    /// for [`Watcher::next`].
+    /// As [`Watcher::watch`], but watches the path before it returns, as Node's `fs.watch` does. It
+    /// blocks the loop while the kernel looks up the path. Directories below are watched later,
+    /// while a task waits for [`Watcher::next`].
     ///
     /// # Errors
     /// As [`Watcher::watch`].
@@ -149,20 +131,22 @@ impl Watcher {
         self.state.watch_now(path, options.recursive)
     }
 
-    /// Watches it no longer. False if it was not watched. What happened before may still be told.
+    /// Stops watching a path. False if it was not watched. Changes that happened before may still
+    /// come.
     pub fn unwatch(&self, path: impl AsRef<Path>) -> bool {
         self.state.unwatch(path.as_ref())
     }
 
-    /// The next change. It keeps the waker of the last task that asked.
+    /// Polls for the next change. It keeps the waker of the last task that polled.
     ///
     /// # Errors
-    /// A directory that cannot be watched: `EACCES`, `ENOSPC`. The others go on, and so does this.
+    /// `EACCES`, `ENOSPC` if a directory cannot be watched. The others stay watched, and later
+    /// calls return their changes.
     pub fn poll_next(&self, cx: &mut Context<'_>) -> Poll<io::Result<Change>> {
         self.state.poll_next(cx)
     }
 
-    /// The next change. Cancel safe: no change is lost.
+    /// Waits for the next change. Cancel safe: no change is lost.
     ///
     /// # Errors
     /// As [`Watcher::poll_next`].
@@ -171,28 +155,29 @@ impl Watcher {
         self.state.source.io(Direction::Read, next)
     }
 
-    /// Says whether waiting for a change keeps the loop alive; it does by default.
+    /// Sets whether a wait for a change keeps the loop alive; by default it does.
     pub fn set_referenced(&self, referenced: bool) {
         self.state.source.set_referenced(referenced);
     }
 }
 
-/// A watch that begins: not at all, if it is given up.
-struct Watching<'a> {
-    state: &'a Rc<State>,
+/// Ends a look. If the watch is not complete, because it failed or its future was dropped, removes
+/// it.
+struct WatchGuard<'a> {
+    state: &'a Rc<WatcherState>,
     path: &'a Path,
-    is_through: bool,
+    is_complete: bool,
 }
 
-impl Watching<'_> {
-    fn end(mut self) {
-        self.is_through = true;
+impl WatchGuard<'_> {
+    fn complete(mut self) {
+        self.is_complete = true;
     }
 }
 
-impl Drop for Watching<'_> {
+impl Drop for WatchGuard<'_> {
     fn drop(&mut self) {
-        if !self.is_through {
+        if !self.is_complete {
             self.state.unwatch(self.path);
         }
         self.state.end_look();

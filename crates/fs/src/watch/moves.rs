@@ -1,4 +1,4 @@
-//! The two halves of a rename, which the kernel tells one by one.
+//! The two halves of a rename, which the kernel reports as two events.
 
 use super::tree::Node;
 use oneloop_core::Key;
@@ -6,22 +6,33 @@ use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-/// A name that went, of which the other half may be to come.
+/// The first half of a rename (`IN_MOVED_FROM`).
+///
+/// ```text
+///                      MOVED_TO with its cookie, same root
+///  MOVED_FROM ──▶ waits ──────────────────────────────────▶ Renamed
+///                   │
+///                   │ 10 ms, 64 newer halves, another event about the name,
+///                   │ or MOVED_TO in another root
+///                   └─────────────────────────────────────▶ Removed
+/// ```
 pub(super) struct Moved {
     pub(super) cookie: u32,
     pub(super) root: Key<Node>,
     pub(super) dir: Key<Node>,
     pub(super) name: OsString,
     pub(super) path: PathBuf,
-    /// What is known of it: of the name, there may be something else to tell by then.
+    /// Its node at the time of the event. By the time of the second half, the name may have another
+    /// one.
     pub(super) node: Option<Key<Node>>,
 }
 
-/// So many first halves may wait. The kernel tells both halves at once, but for what other processors tell in
-/// between; thousands of files that go elsewhere are not to be compared with each other.
+/// The maximum number of first halves that wait. Only events of other processors come between two
+/// halves, so this is plenty; and when thousands of files move outside, each is compared with few
+/// others.
 const HALVES_MAX: usize = 64;
 
-/// First halves, in their order.
+/// First halves of renames, oldest first.
 #[derive(Default)]
 pub(super) struct Moves {
     halves: VecDeque<Moved>,
@@ -32,19 +43,19 @@ impl Moves {
         self.halves.is_empty()
     }
 
-    /// Has one wait for its other half. Gives the one that has waited for too many.
+    /// Adds a first half. Returns the oldest one if there are too many.
     pub(super) fn push(&mut self, moved: Moved) -> Option<Moved> {
         self.halves.push_back(moved);
         let is_full = self.halves.len() > HALVES_MAX;
         is_full.then(|| self.halves.pop_front())?
     }
 
-    /// The first half of a rename within the same root.
+    /// Takes the first half of a rename within one root.
     pub(super) fn take_pair(&mut self, cookie: u32, root: Key<Node>) -> Option<Moved> {
         self.take(|half| half.cookie == cookie && half.root == root)
     }
 
-    /// A half that concerns a name of which something else is told now.
+    /// Takes the first half that is about a name, because another event about the name has come.
     pub(super) fn take_of_name(&mut self, dir: Key<Node>, name: &OsStr) -> Option<Moved> {
         self.take(|half| half.dir == dir && half.name == name)
     }

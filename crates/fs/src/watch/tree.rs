@@ -1,4 +1,4 @@
-//! What is watched: each directory under its name, and the kernel's number for it.
+//! The watched directories, by name and by the kernel's number.
 
 use oneloop_core::{Key, Slots};
 use std::collections::{HashMap, HashSet};
@@ -6,22 +6,23 @@ use std::ffi::{OsStr, OsString};
 use std::iter;
 use std::path::{Path, PathBuf};
 
-/// Something that is watched: a root, or a directory below one.
+/// A watched root, or a watched directory below one.
 pub(super) struct Node {
     /// The kernel's number of the watch (a watch descriptor).
     wd: i32,
     parent: Option<Key<Node>>,
     /// Its name in the parent; of a root, its path.
     name: OsString,
-    /// New directories in it are to be watched as well.
+    /// New directories in it are watched, too.
     pub(super) is_recursive: bool,
     children: HashMap<OsString, Key<Node>>,
-    /// Names that were reported when the directory was looked through, and of which the kernel may still
-    /// tell that they were created.
-    pub(super) looked_up: HashSet<OsString>,
+    /// Names that a look reported as created, and that the kernel may report again.
+    pub(super) found: HashSet<OsString>,
 }
 
-/// All that one inotify fd watches. Roots may lie within each other, so that one watch is several nodes.
+/// All nodes of one inotify fd. A root may lie below another one, so that one watch has several
+/// nodes: for a directory that is watched already, inotify_add_watch(2) returns the same number
+/// again.
 #[derive(Default)]
 pub(super) struct Tree {
     nodes: Slots<Node>,
@@ -42,7 +43,7 @@ impl Tree {
             name: name.to_owned(),
             is_recursive,
             children: HashMap::new(),
-            looked_up: HashSet::new(),
+            found: HashSet::new(),
         });
         self.by_wd.entry(wd).or_default().push(key);
         if let Some(parent) = parent.and_then(|parent| self.nodes.get_mut(parent)) {
@@ -51,7 +52,7 @@ impl Tree {
         key
     }
 
-    /// Takes out a node and all below it. Gives the watches that nobody needs any more.
+    /// Removes a node and all nodes below it. Returns the watches that no other node needs.
     pub(super) fn remove(&mut self, key: Key<Node>) -> Vec<i32> {
         self.unlink(key);
         let mut unneeded = Vec::new();
@@ -72,22 +73,23 @@ impl Tree {
         unneeded
     }
 
-    /// In which directory a node is, and under which name; a root is in none.
-    pub(super) fn place(&self, key: Key<Node>) -> Option<(Key<Node>, OsString)> {
+    /// The parent of a node and its name there; `None` for a root.
+    pub(super) fn entry(&self, key: Key<Node>) -> Option<(Key<Node>, OsString)> {
         let node = self.nodes.get(key)?;
         Some((node.parent?, node.name.clone()))
     }
 
     fn unlink(&mut self, key: Key<Node>) {
-        if let Some((parent, name)) = self.place(key)
+        if let Some((parent, name)) = self.entry(key)
             && let Some(parent) = self.nodes.get_mut(parent)
         {
             parent.children.remove(&name);
         }
     }
 
-    /// Puts a node, with all below it, in another place, where there is none. False if that place is within
-    /// the node: the directory there has left it, and nobody has told yet where to.
+    /// Moves a node, with all nodes below it, to a name that has no node. False if the new parent
+    /// is below the node: then that parent has moved out of it, and the event has not been read
+    /// yet.
     pub(super) fn put(&mut self, key: Key<Node>, parent: Key<Node>, name: &OsStr) -> bool {
         if self.upwards(parent).any(|above| above == key) {
             return false;
@@ -115,19 +117,19 @@ impl Tree {
         self.nodes.get(key)?.children.get(name).copied()
     }
 
-    /// The names of the directories below a node that are watched.
+    /// The names and nodes of the watched directories in a node.
     pub(super) fn children(&self, key: Key<Node>) -> Vec<(OsString, Key<Node>)> {
         let node = self.nodes.get(key);
         let children = node.iter().flat_map(|node| &node.children);
         children.map(|(name, key)| (name.clone(), *key)).collect()
     }
 
-    /// The nodes of a watch.
+    /// The nodes of a watch descriptor.
     pub(super) fn of_wd(&self, wd: i32) -> Vec<Key<Node>> {
         self.by_wd.get(&wd).cloned().unwrap_or_default()
     }
 
-    /// The node of a watch that is below the same root as that one.
+    /// The node of a watch descriptor below the root of `node`.
     pub(super) fn below_same_root(&self, node: Key<Node>, wd: i32) -> Option<Key<Node>> {
         let root = self.root_of(node);
         let mut nodes = self.of_wd(wd).into_iter();
@@ -144,7 +146,7 @@ impl Tree {
             .is_some_and(|node| node.parent.is_none())
     }
 
-    /// A node, and those that it is in.
+    /// A node, and the nodes above it up to its root.
     fn upwards(&self, key: Key<Node>) -> impl Iterator<Item = Key<Node>> {
         iter::successors(Some(key), |key| self.nodes.get(*key)?.parent)
     }
@@ -164,7 +166,7 @@ impl Tree {
         found.map(|(key, _)| key)
     }
 
-    /// Where a node is, as its root was given.
+    /// The path of a node; it begins with the path that its root was given.
     pub(super) fn path(&self, key: Key<Node>) -> PathBuf {
         let nodes = self.upwards(key).filter_map(|key| self.nodes.get(key));
         let names: Vec<_> = nodes.map(|node| &node.name).collect();

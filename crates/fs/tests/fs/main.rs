@@ -1,5 +1,7 @@
-//! What the tests of files share.
-#![allow(dead_code)] // each of them uses a part
+//! What files and watchers promise, without loss when a future is dropped.
+
+mod files;
+mod watching;
 
 use oneloop_core::{Class, EventLoop, Handle, Options};
 use std::future::{Future, poll_fn};
@@ -8,19 +10,19 @@ use std::pin::{Pin, pin};
 use std::sync::mpsc;
 use std::task::Poll;
 
-/// Runs a future on a loop with virtual time, with a directory of its own.
+/// Runs a future on a loop with virtual time. The future gets an empty directory.
 pub(crate) fn block_on<F: Future>(test: impl FnOnce(PathBuf) -> F) -> F::Output {
     let dir = tempfile::tempdir().unwrap();
     let mut event_loop = EventLoop::with(Options::virtual_time()).unwrap();
     event_loop.block_on(test(dir.path().to_owned()))
 }
 
-/// Polls a future once. It is not ready then.
+/// Polls a future once, and asserts that it is pending.
 pub(crate) async fn begin<F: Future>(future: Pin<&mut F>) {
-    assert!(poll_once(future).await.is_none(), "it has to wait");
+    assert!(poll_once(future).await.is_none(), "the future is ready");
 }
 
-/// What a future gives when it is polled once; mostly nothing.
+/// Polls a future once, and returns its output if it is ready.
 pub(crate) async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
     poll_fn(|cx| match future.as_mut().poll(cx) {
         Poll::Ready(output) => Poll::Ready(Some(output)),
@@ -29,14 +31,15 @@ pub(crate) async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Option<F::O
     .await
 }
 
-/// Polls a future once, and drops it. It is not ready then.
+/// Polls a future once, asserts that it is pending, and drops it.
 pub(crate) async fn begin_and_drop<F: Future>(future: F) {
     begin(pin!(future)).await;
 }
 
-/// Keeps all threads that do files busy while it lives.
+/// Keeps all file threads of the pool busy while it lives.
 pub(crate) struct BusyPool {
-    go: Vec<mpsc::Sender<()>>,
+    // A thread continues when its sender is dropped.
+    _go: Vec<mpsc::Sender<()>>,
 }
 
 impl BusyPool {
@@ -56,9 +59,9 @@ impl BusyPool {
         for _ in 0..THREADS {
             begins.recv().unwrap();
         }
-        BusyPool { go }
+        BusyPool { _go: go }
     }
 }
 
-/// As many as there are: see `PoolOptions::fs_threads_max`.
+/// The default of `PoolOptions::fs_threads_max`.
 const THREADS: usize = 4;

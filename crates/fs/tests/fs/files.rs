@@ -1,8 +1,6 @@
-//! Files on the loop: what std's do, and that nothing is lost by giving up.
+//! Files on the loop: they work like those of std, and a dropped future loses nothing.
 
-mod harness;
-
-use harness::{BusyPool, begin, begin_and_drop, block_on, poll_once};
+use crate::{BusyPool, begin, begin_and_drop, block_on, poll_once};
 use oneloop_core::{EventLoop, Handle, Options, yield_now};
 use oneloop_fs::{self as fs, Access, File, NamedTempFile, OpenOptions, TempDir};
 use rustix::io::Errno;
@@ -17,13 +15,13 @@ fn errno(error: &io::Error) -> Option<Errno> {
     Errno::from_io_error(error)
 }
 
-/// Bytes of which each place is known.
+/// Bytes that show their offset.
 fn pattern(bytes: usize) -> Vec<u8> {
     (0..bytes).map(|i| (i % 251) as u8).collect()
 }
 
 #[test]
-fn a_file_is_written_sought_and_read_as_stds_is() {
+fn a_file_is_written_sought_and_read_like_one_of_std() {
     block_on(|dir| async move {
         let file = File::create_new(dir.join("a")).await.unwrap();
         assert_eq!(file.write(b"hello, world").await.unwrap(), 12);
@@ -53,7 +51,7 @@ fn a_file_is_written_sought_and_read_as_stds_is() {
 }
 
 #[test]
-fn positions_leave_the_cursor_alone() {
+fn operations_at_an_offset_leave_the_cursor_alone() {
     block_on(|dir| async move {
         let file = File::create_new(dir.join("a")).await.unwrap();
         file.write_all(b"0123456789").await.unwrap();
@@ -69,7 +67,7 @@ fn positions_leave_the_cursor_alone() {
 }
 
 #[test]
-fn what_the_kernel_takes_for_a_negative_offset_is_refused() {
+fn an_offset_that_the_kernel_reads_as_negative_is_refused() {
     block_on(|dir| async move {
         let file = File::create_new(dir.join("a")).await.unwrap();
         file.write_all(b"0123456789").await.unwrap();
@@ -98,7 +96,7 @@ fn a_file_that_is_copied_to_itself_keeps_its_bytes() {
 }
 
 #[test]
-fn clones_share_the_cursor_and_std_gets_it() {
+fn clones_share_the_cursor_and_into_std_keeps_it() {
     block_on(|dir| async move {
         let file = File::create_new(dir.join("a")).await.unwrap();
         file.write_all(b"abcdef").await.unwrap();
@@ -118,7 +116,7 @@ fn clones_share_the_cursor_and_std_gets_it() {
 }
 
 #[test]
-fn a_file_to_append_is_written_at_its_end_wherever_that_is() {
+fn a_file_opened_for_appending_is_written_at_its_current_end() {
     block_on(|dir| async move {
         let path = dir.join("log");
         let mut options = OpenOptions::new();
@@ -140,7 +138,7 @@ fn a_file_to_append_is_written_at_its_end_wherever_that_is() {
 }
 
 #[test]
-fn whole_files_are_read_whatever_their_size_says() {
+fn a_whole_file_is_read_even_if_its_size_is_wrong() {
     block_on(|dir| async move {
         let path = dir.join("a");
         let bytes = pattern(3 << 20);
@@ -182,7 +180,7 @@ fn a_huge_file_is_read_far_beyond_four_gigabytes() {
 }
 
 #[test]
-fn what_is_not_cached_is_read_by_a_thread() {
+fn uncached_bytes_are_read_by_a_thread() {
     block_on(|dir| async move {
         let path = dir.join("a");
         let bytes = pattern(1 << 20);
@@ -213,7 +211,7 @@ fn what_is_not_cached_is_read_by_a_thread() {
 }
 
 #[test]
-fn what_may_be_done_is_asked_of_the_kernel() {
+fn access_checks_what_the_kernel_allows() {
     block_on(|dir| async move {
         fs::write(dir.join("a"), "").await.unwrap();
         let reads = Access {
@@ -233,7 +231,7 @@ fn what_may_be_done_is_asked_of_the_kernel() {
 }
 
 #[test]
-fn a_large_buffer_is_read_in_parts_and_comes_whole() {
+fn a_large_buffer_is_filled_in_parts() {
     block_on(|dir| async move {
         let bytes = pattern((1 << 20) + 77);
         let path = dir.join("a");
@@ -253,7 +251,7 @@ fn a_large_buffer_is_read_in_parts_and_comes_whole() {
 }
 
 #[test]
-fn a_thousand_reads_at_once_each_get_their_bytes() {
+fn a_thousand_concurrent_reads_each_get_their_bytes() {
     block_on(|dir| async move {
         let path = dir.join("a");
         fs::write(&path, pattern(64_000)).await.unwrap();
@@ -276,7 +274,7 @@ fn a_thousand_reads_at_once_each_get_their_bytes() {
 }
 
 #[test]
-fn a_pool_of_one_thread_with_a_queue_of_two_does_as_much() {
+fn a_thousand_concurrent_reads_fit_a_pool_of_one_thread_and_a_queue_of_two() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a");
     let mut options = Options::virtual_time();
@@ -289,7 +287,7 @@ fn a_pool_of_one_thread_with_a_queue_of_two_does_as_much() {
             .map(|i| {
                 let (file, path) = (Rc::clone(&file), path.clone());
                 Handle::current().spawn(async move {
-                    // Some never get a place in the queue.
+                    // The queue is full, so some writes never enter it.
                     poll_once(pin!(fs::metadata(&path))).await;
                     file.write_all(&[i]).await.unwrap();
                     File::open(&path).await.unwrap();
@@ -306,7 +304,7 @@ fn a_pool_of_one_thread_with_a_queue_of_two_does_as_much() {
 }
 
 #[test]
-fn operations_on_the_cursor_come_one_after_the_other() {
+fn operations_on_the_cursor_run_one_after_the_other() {
     block_on(|dir| async move {
         let file = Rc::new(File::create_new(dir.join("a")).await.unwrap());
         let writes: Vec<_> = (0..50_u8)
@@ -327,12 +325,12 @@ fn operations_on_the_cursor_come_one_after_the_other() {
 }
 
 #[test]
-fn a_dropped_read_moves_no_byte_whoever_reads() {
+fn a_dropped_read_moves_no_byte_from_the_cache_or_from_a_thread() {
     block_on(|dir| async move {
         let path = dir.join("a");
         fs::write(&path, pattern(1000)).await.unwrap();
         let file = File::open(&path).await.unwrap();
-        // What is in /proc is never read without waiting, so that a thread is asked.
+        // /proc does not support RWF_NOWAIT, so a thread reads.
         let status = File::open("/proc/self/stat").await.unwrap();
         let mut first = [0; 4];
         status.read_exact(&mut first).await.unwrap();
@@ -343,7 +341,7 @@ fn a_dropped_read_moves_no_byte_whoever_reads() {
             cursor += read.map_or(0, |read| read.unwrap() as u64);
             assert_eq!(status.stream_position().await.unwrap(), cursor);
         }
-        // Behind another operation a read waits, too.
+        // A read waits for the operation before it, too.
         let mut buf = [0; 10];
         {
             let _busy = BusyPool::new().await;
@@ -358,7 +356,7 @@ fn a_dropped_read_moves_no_byte_whoever_reads() {
 }
 
 #[test]
-fn a_write_that_no_thread_has_begun_is_never_done() {
+fn a_dropped_write_that_no_thread_has_begun_writes_nothing() {
     block_on(|dir| async move {
         let path = dir.join("a");
         let file = File::create_new(&path).await.unwrap();
@@ -379,15 +377,16 @@ fn a_write_that_no_thread_has_begun_is_never_done() {
 }
 
 #[test]
-fn a_write_that_a_thread_has_begun_moves_the_cursor_though_it_is_dropped() {
+fn a_dropped_write_that_a_thread_has_begun_moves_the_cursor() {
     block_on(|dir| async move {
         let path = dir.join("a");
         let file = File::create_new(&path).await.unwrap();
         let mut expected: Vec<u8> = Vec::new();
         for i in 0..100_u8 {
             let bytes = [i; 10];
-            let written = poll_once(pin!(file.write(&bytes))).await; // mostly a thread has not ended by then
-            // Whatever became of it: the next one stands behind it, and the cursor says where.
+            // The write is mostly pending. Whether a thread then runs it or not, the next operation
+            // starts at the cursor that it leaves.
+            let written = poll_once(pin!(file.write(&bytes))).await;
             let at = file.stream_position().await.unwrap() as usize;
             assert!(written.is_none() || at == expected.len() + 10);
             assert!(at == expected.len() || at == expected.len() + 10);
@@ -402,7 +401,7 @@ fn a_write_that_a_thread_has_begun_moves_the_cursor_though_it_is_dropped() {
 }
 
 #[test]
-fn a_dropped_write_is_waited_for_by_the_loop_and_by_the_next_operation() {
+fn the_loop_and_the_next_operation_wait_for_a_dropped_write() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a");
     let mut event_loop = EventLoop::with(Options::virtual_time()).unwrap();
@@ -419,7 +418,7 @@ fn a_dropped_write_is_waited_for_by_the_loop_and_by_the_next_operation() {
 }
 
 #[test]
-fn errors_are_the_kernels_own() {
+fn errors_are_those_of_the_kernel() {
     block_on(|dir| async move {
         let missing = File::open(dir.join("missing")).await.unwrap_err();
         assert_eq!(missing.kind(), ErrorKind::NotFound);
@@ -442,7 +441,7 @@ fn errors_are_the_kernels_own() {
 }
 
 #[test]
-fn names_are_given_and_taken() {
+fn operations_on_names_do_what_those_of_std_do() {
     block_on(|dir| async move {
         let name = |name: &str| dir.join(name);
         fs::create_dir_all(name("d/e/f")).await.unwrap();
@@ -476,7 +475,7 @@ fn names_are_given_and_taken() {
 }
 
 #[test]
-fn a_directory_of_thousands_is_listed_and_no_name_lost_by_giving_up() {
+fn a_directory_of_thousands_is_listed_and_a_dropped_read_loses_no_name() {
     block_on(|dir| async move {
         for i in 0..2000 {
             std::fs::write(dir.join(format!("{i:04}")), "").unwrap();
@@ -485,7 +484,7 @@ fn a_directory_of_thousands_is_listed_and_no_name_lost_by_giving_up() {
         let mut names = Vec::new();
         let mut entries = fs::read_dir(&dir).await.unwrap();
         loop {
-            // Polled once and dropped: what a thread read by then is still to come.
+            // Polled once and dropped: the batch that a thread reads is returned later.
             if let Some(entry) = poll_once(pin!(entries.next_entry())).await {
                 match entry.unwrap() {
                     Some(entry) => names.push(entry.file_name().to_owned()),
@@ -514,7 +513,7 @@ fn a_directory_of_thousands_is_listed_and_no_name_lost_by_giving_up() {
 }
 
 #[test]
-fn what_is_temporary_goes_by_itself() {
+fn temporary_files_and_directories_remove_themselves() {
     let mut event_loop = EventLoop::with(Options::virtual_time()).unwrap();
     let (dropped, file) = event_loop.block_on(async {
         let dir = TempDir::new().await.unwrap();
@@ -545,7 +544,7 @@ fn what_is_temporary_goes_by_itself() {
 }
 
 #[test]
-fn a_fifo_keeps_no_thread_and_loses_no_byte() {
+fn a_fifo_occupies_no_thread_and_loses_no_byte() {
     block_on(|dir| async move {
         let path = dir.join("fifo");
         rustix::fs::mknodat(
@@ -556,17 +555,17 @@ fn a_fifo_keeps_no_thread_and_loses_no_byte() {
             0,
         )
         .unwrap();
-        let nobody_reads = OpenOptions::new()
+        let no_reader = OpenOptions::new()
             .write(true)
             .open(&path)
             .await
             .unwrap_err();
-        assert_eq!(errno(&nobody_reads), Some(Errno::NXIO));
+        assert_eq!(errno(&no_reader), Some(Errno::NXIO));
         let reader = Rc::new(File::open(&path).await.unwrap());
         let error = reader.seek(SeekFrom::Start(0)).await.unwrap_err();
         assert_eq!(errno(&error), Some(Errno::SPIPE));
 
-        // The first read waits for a writer, and ten of them leave the pool free.
+        // The first read waits for a writer. Ten such reads occupy no thread of the pool.
         let inside = Rc::clone(&reader);
         let waiting = Handle::current().spawn(async move {
             let mut buf = [0; 5];
@@ -620,7 +619,7 @@ fn a_whole_fifo_is_read_and_written() {
 }
 
 #[test]
-fn a_task_that_reads_what_is_cached_has_no_more_than_its_share() {
+fn a_task_that_reads_cached_bytes_keeps_its_io_budget() {
     block_on(|dir| async move {
         let path = dir.join("a");
         fs::write(&path, pattern(1 << 20)).await.unwrap();

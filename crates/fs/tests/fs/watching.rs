@@ -1,8 +1,7 @@
-//! Watching: what is told, in which order, and that nothing is told twice or lost without a word.
+//! Watchers: which changes they report, in which order; no change is reported twice or lost
+//! silently.
 
-mod harness;
-
-use harness::{begin_and_drop, block_on};
+use crate::{begin_and_drop, block_on};
 use oneloop_core::{Handle, Timeout, yield_now};
 use oneloop_fs::{Change, WatchOptions, Watcher};
 use std::collections::BTreeSet;
@@ -21,19 +20,19 @@ async fn watch(path: &Path, options: WatchOptions) -> Watcher {
     watcher
 }
 
-/// What is told until nothing has been for a while. Time is virtual, so a while is long enough.
-async fn told(watcher: &Watcher) -> Vec<Change> {
-    let mut told = Vec::new();
+/// Returns the changes until none has come for a while. Time is virtual, so a while is long enough.
+async fn changes_until_quiet(watcher: &Watcher) -> Vec<Change> {
+    let mut changes = Vec::new();
     loop {
         let next: Timeout<_> = Handle::current().timeout(Duration::from_secs(1), watcher.next());
         match next.await {
-            Ok(change) => told.push(change.unwrap()),
-            Err(_) => return told,
+            Ok(change) => changes.push(change.unwrap()),
+            Err(_) => return changes,
         }
     }
 }
 
-/// A line for each change, with paths below the directory.
+/// Returns one line per change, with paths relative to the directory.
 fn lines(dir: &Path, changes: &[Change]) -> Vec<String> {
     let name = |path: &PathBuf| match path.strip_prefix(dir).unwrap().to_str().unwrap() {
         "" => ".".to_owned(),
@@ -52,12 +51,12 @@ fn lines(dir: &Path, changes: &[Change]) -> Vec<String> {
     changes.iter().map(line).collect()
 }
 
-async fn told_lines(watcher: &Watcher, dir: &Path) -> String {
-    lines(dir, &told(watcher).await).join(" ")
+async fn change_lines(watcher: &Watcher, dir: &Path) -> String {
+    lines(dir, &changes_until_quiet(watcher).await).join(" ")
 }
 
 #[test]
-fn what_happens_in_a_directory_is_told_in_its_order() {
+fn changes_in_a_directory_are_reported_in_order() {
     block_on(|dir| async move {
         let watcher = watch(&dir, ALONE).await;
         fs::write(dir.join("a"), "bytes").unwrap();
@@ -70,12 +69,12 @@ fn what_happens_in_a_directory_is_told_in_its_order() {
         fs::remove_file(dir.join("b")).unwrap();
         fs::create_dir(dir.join("sub")).unwrap();
         fs::write(dir.join("sub/unheard"), "").unwrap();
-        assert_eq!(told_lines(&watcher, &dir).await, "+a *a a>b @b -b +sub");
+        assert_eq!(change_lines(&watcher, &dir).await, "+a *a a>b @b -b +sub");
     });
 }
 
 #[test]
-fn the_same_twice_is_told_once_until_it_is_heard() {
+fn equal_changes_in_a_row_are_reported_once_until_they_are_returned() {
     block_on(|dir| async move {
         fs::write(dir.join("a"), "").unwrap();
         fs::write(dir.join("b"), "").unwrap();
@@ -93,9 +92,9 @@ fn the_same_twice_is_told_once_until_it_is_heard() {
         }
         b.write_all(b"more").unwrap();
         a.write_all(b"more").unwrap();
-        assert_eq!(told_lines(&watcher, &dir).await, "*a *b *a");
+        assert_eq!(change_lines(&watcher, &dir).await, "*a *b *a");
         a.write_all(b"more").unwrap();
-        assert_eq!(told_lines(&watcher, &dir).await, "*a");
+        assert_eq!(change_lines(&watcher, &dir).await, "*a");
     });
 }
 
@@ -106,24 +105,24 @@ fn a_file_is_watched_until_it_is_gone() {
         fs::write(&path, "").unwrap();
         let watcher = watch(&path, ALONE).await;
         fs::write(&path, "bytes").unwrap();
-        assert_eq!(told_lines(&watcher, &dir).await, "*a");
+        assert_eq!(change_lines(&watcher, &dir).await, "*a");
         fs::rename(&path, dir.join("b")).unwrap();
-        assert_eq!(told_lines(&watcher, &dir).await, "gone a");
+        assert_eq!(change_lines(&watcher, &dir).await, "gone a");
         fs::write(dir.join("b"), "more").unwrap();
-        assert_eq!(told_lines(&watcher, &dir).await, "");
+        assert_eq!(change_lines(&watcher, &dir).await, "");
         assert!(!watcher.unwatch(&path), "it is not watched any more");
     });
 }
 
 #[test]
-fn the_removal_of_the_root_is_told() {
+fn the_removal_of_the_root_is_reported() {
     block_on(|dir| async move {
         for options in [ALONE, RECURSIVE] {
             let root = dir.join("root");
             fs::create_dir_all(root.join("sub")).unwrap();
             let watcher = watch(&root, options).await;
             fs::remove_dir_all(&root).unwrap();
-            assert_eq!(told_lines(&watcher, &dir).await, "-root/sub gone root");
+            assert_eq!(change_lines(&watcher, &dir).await, "-root/sub gone root");
         }
         let missing = Watcher::new().unwrap();
         let error = missing.watch(dir.join("root"), ALONE).await.unwrap_err();
@@ -132,25 +131,25 @@ fn the_removal_of_the_root_is_told() {
 }
 
 #[test]
-fn new_directories_are_watched_and_what_is_in_them_is_told_once() {
+fn new_directories_are_watched_and_names_in_them_are_reported_once() {
     block_on(|dir| async move {
         let watcher = watch(&dir, RECURSIVE).await;
         fs::create_dir_all(dir.join("a/b/c")).unwrap();
         fs::write(dir.join("a/b/c/file"), "").unwrap();
-        let first = told_lines(&watcher, &dir).await;
+        let first = change_lines(&watcher, &dir).await;
         assert_eq!(first, "+a +a/b +a/b/c +a/b/c/file");
         fs::write(dir.join("a/b/c/later"), "").unwrap();
         fs::remove_dir_all(dir.join("a/b/c")).unwrap();
         fs::create_dir(dir.join("a/b/c")).unwrap();
         fs::write(dir.join("a/b/c/again"), "").unwrap();
-        let told = told_lines(&watcher, &dir).await;
-        assert!(told.starts_with("+a/b/c/later"), "{told}");
-        assert!(told.ends_with("-a/b/c +a/b/c +a/b/c/again"), "{told}");
+        let lines = change_lines(&watcher, &dir).await;
+        assert!(lines.starts_with("+a/b/c/later"), "{lines}");
+        assert!(lines.ends_with("-a/b/c +a/b/c +a/b/c/again"), "{lines}");
     });
 }
 
 #[test]
-fn whoever_makes_directories_meanwhile_hides_nothing() {
+fn directories_that_are_created_meanwhile_hide_no_name() {
     block_on(|dir| async move {
         let watcher = watch(&dir, RECURSIVE).await;
         let inside = dir.clone();
@@ -169,31 +168,35 @@ fn whoever_makes_directories_meanwhile_hides_nothing() {
             }
         }
         maker.join().unwrap();
-        assert_eq!(told_lines(&watcher, &dir).await, "", "each was told once");
+        assert_eq!(
+            change_lines(&watcher, &dir).await,
+            "",
+            "each name was reported once"
+        );
         let unique: BTreeSet<_> = created.iter().collect();
         assert_eq!(unique.len(), 800);
     });
 }
 
 #[test]
-fn a_directory_that_moves_is_told_of_under_its_new_name() {
+fn changes_in_a_moved_directory_have_its_new_name() {
     block_on(|dir| async move {
         let root = dir.join("root");
         fs::create_dir_all(root.join("a/deep")).unwrap();
         fs::create_dir_all(root.join("b")).unwrap();
         let watcher = watch(&root, RECURSIVE).await;
         fs::rename(root.join("a"), root.join("b/moved")).unwrap();
-        assert_eq!(told_lines(&watcher, &root).await, "a>b/moved");
+        assert_eq!(change_lines(&watcher, &root).await, "a>b/moved");
         fs::write(root.join("b/moved/deep/file"), "").unwrap();
-        assert_eq!(told_lines(&watcher, &root).await, "+b/moved/deep/file");
+        assert_eq!(change_lines(&watcher, &root).await, "+b/moved/deep/file");
 
         fs::rename(root.join("b/moved"), dir.join("outside")).unwrap();
-        assert_eq!(told_lines(&watcher, &root).await, "-b/moved");
+        assert_eq!(change_lines(&watcher, &root).await, "-b/moved");
         fs::write(dir.join("outside/deep/unheard"), "").unwrap();
-        assert_eq!(told_lines(&watcher, &root).await, "");
+        assert_eq!(change_lines(&watcher, &root).await, "");
 
         fs::rename(dir.join("outside"), root.join("back")).unwrap();
-        let mut found = lines(&root, &told(&watcher).await);
+        let mut found = lines(&root, &changes_until_quiet(&watcher).await);
         found.sort(); // a directory has its names in no order
         let all = [
             "+back",
@@ -202,34 +205,34 @@ fn a_directory_that_moves_is_told_of_under_its_new_name() {
             "+back/deep/unheard",
         ];
         assert_eq!(found, all);
-        fs::write(root.join("back/deep/heard"), "").unwrap();
-        assert_eq!(told_lines(&watcher, &root).await, "+back/deep/heard");
+        fs::write(root.join("back/deep/new"), "").unwrap();
+        assert_eq!(change_lines(&watcher, &root).await, "+back/deep/new");
     });
 }
 
 #[test]
-fn names_that_change_hands_are_followed() {
+fn swapped_names_are_followed() {
     block_on(|dir| async move {
         let watcher = watch(&dir, RECURSIVE).await;
-        // By the time that a thread looks at `a`, it is another one.
+        // By the time a thread looks at `a`, another directory has that name.
         fs::create_dir(dir.join("a")).unwrap();
         fs::rename(dir.join("a"), dir.join("b")).unwrap();
         fs::create_dir(dir.join("a")).unwrap();
-        assert_eq!(told_lines(&watcher, &dir).await, "+a a>b +a");
+        assert_eq!(change_lines(&watcher, &dir).await, "+a a>b +a");
         fs::write(dir.join("a/1"), "").unwrap();
         fs::write(dir.join("b/2"), "").unwrap();
-        assert_eq!(told_lines(&watcher, &dir).await, "+a/1 +b/2");
-        // One directory in place of another one.
+        assert_eq!(change_lines(&watcher, &dir).await, "+a/1 +b/2");
+        // One directory replaces another.
         fs::remove_file(dir.join("b/2")).unwrap();
         fs::rename(dir.join("a"), dir.join("b")).unwrap();
-        assert_eq!(told_lines(&watcher, &dir).await, "-b/2 a>b");
+        assert_eq!(change_lines(&watcher, &dir).await, "-b/2 a>b");
         fs::write(dir.join("b/3"), "").unwrap();
-        assert_eq!(told_lines(&watcher, &dir).await, "+b/3");
+        assert_eq!(change_lines(&watcher, &dir).await, "+b/3");
     });
 }
 
 #[test]
-fn a_directory_is_found_though_the_one_above_has_moved_meanwhile() {
+fn a_directory_is_found_even_if_the_one_above_moves_meanwhile() {
     block_on(|dir| async move {
         fs::create_dir(dir.join("above")).unwrap();
         let watcher = watch(&dir, RECURSIVE).await;
@@ -237,14 +240,14 @@ fn a_directory_is_found_though_the_one_above_has_moved_meanwhile() {
         let next = watcher.next().await.unwrap(); // a thread is asked to look there next
         assert_eq!(lines(&dir, &[next]), ["+above/new"]);
         fs::rename(dir.join("above"), dir.join("moved")).unwrap();
-        assert_eq!(told_lines(&watcher, &dir).await, "above>moved");
+        assert_eq!(change_lines(&watcher, &dir).await, "above>moved");
         fs::write(dir.join("moved/new/file"), "").unwrap();
-        assert_eq!(told_lines(&watcher, &dir).await, "+moved/new/file");
+        assert_eq!(change_lines(&watcher, &dir).await, "+moved/new/file");
     });
 }
 
 #[test]
-fn a_directory_that_takes_the_place_of_one_that_went_is_watched() {
+fn a_directory_that_replaces_a_removed_one_is_watched() {
     block_on(|dir| async move {
         let outside = tempfile::tempdir().unwrap();
         fs::create_dir(dir.join("a")).unwrap();
@@ -252,13 +255,13 @@ fn a_directory_that_takes_the_place_of_one_that_went_is_watched() {
         let watcher = watch(&dir, RECURSIVE).await;
         fs::rename(dir.join("a"), outside.path().join("a")).unwrap();
         fs::rename(outside.path().join("b"), dir.join("a")).unwrap();
-        assert_eq!(told_lines(&watcher, &dir).await, "-a +a");
+        assert_eq!(change_lines(&watcher, &dir).await, "-a +a");
         fs::write(dir.join("a/file"), "").unwrap();
-        assert_eq!(told_lines(&watcher, &dir).await, "+a/file");
+        assert_eq!(change_lines(&watcher, &dir).await, "+a/file");
     });
 }
 
-/// All directories below one, and itself.
+/// Returns a directory and all directories below it.
 fn dirs_of(root: &Path) -> Vec<PathBuf> {
     let mut dirs = vec![root.to_owned()];
     let mut next = 0;
@@ -272,7 +275,7 @@ fn dirs_of(root: &Path) -> Vec<PathBuf> {
     dirs
 }
 
-/// Makes, moves and removes directories, the same ones for the same seed.
+/// Creates, moves and removes directories at random, the same ones for the same seed.
 fn stir(root: &Path, mut seed: u64) {
     let mut below = |max: usize| {
         seed ^= seed << 13;
@@ -284,7 +287,7 @@ fn stir(root: &Path, mut seed: u64) {
         let dirs = dirs_of(root);
         let (from, to) = (&dirs[below(dirs.len())], &dirs[below(dirs.len())]);
         let to = to.join(["a", "b", "c", "d"][below(4)]);
-        // Many of these cannot be.
+        // Many of these calls fail.
         let _ = match below(18) {
             0..6 => fs::create_dir(to),
             6 if from != root => fs::remove_dir_all(from),
@@ -302,7 +305,7 @@ fn no_directory_is_lost_in_a_storm_of_renames() {
             let root = dir.clone();
             let storm = std::thread::spawn(move || stir(&root, seed));
             while !storm.is_finished() {
-                told(&watcher).await;
+                changes_until_quiet(&watcher).await;
             }
             storm.join().unwrap();
             let files = dirs_of(&dir).into_iter().map(|dir| dir.join("file"));
@@ -310,7 +313,7 @@ fn no_directory_is_lost_in_a_storm_of_renames() {
             for file in &untold {
                 fs::write(file, "").unwrap();
             }
-            for change in told(&watcher).await {
+            for change in changes_until_quiet(&watcher).await {
                 if let Change::Created(file) = change {
                     untold.remove(&file);
                 }
@@ -321,26 +324,26 @@ fn no_directory_is_lost_in_a_storm_of_renames() {
 }
 
 #[test]
-fn roots_within_each_other_each_tell() {
+fn nested_roots_each_report() {
     block_on(|dir| async move {
         fs::create_dir(dir.join("sub")).unwrap();
         let watcher = watch(&dir, RECURSIVE).await;
         watcher.watch(dir.join("sub"), ALONE).await.unwrap();
         fs::write(dir.join("sub/a"), "").unwrap();
         assert_eq!(
-            told_lines(&watcher, &dir).await,
+            change_lines(&watcher, &dir).await,
             "+sub/a",
             "the same at once"
         );
         assert!(watcher.unwatch(&dir));
         fs::write(dir.join("sub/b"), "").unwrap();
         fs::write(dir.join("unheard"), "").unwrap();
-        assert_eq!(told_lines(&watcher, &dir).await, "+sub/b");
+        assert_eq!(change_lines(&watcher, &dir).await, "+sub/b");
     });
 }
 
 #[test]
-fn half_a_rename_is_told_after_a_moment() {
+fn the_first_half_of_a_rename_is_reported_as_a_removal_after_a_moment() {
     block_on(|dir| async move {
         let (inside, outside) = (dir.join("inside"), dir.join("outside"));
         fs::create_dir(&inside).unwrap();
@@ -351,12 +354,12 @@ fn half_a_rename_is_told_after_a_moment() {
         fs::write(inside.join("a"), "").unwrap();
         fs::rename(outside.join("a"), inside.join("b")).unwrap();
         fs::rename(inside.join("b"), outside.join("b")).unwrap();
-        assert_eq!(told_lines(&watcher, &inside).await, "+a -a +a +b -b");
+        assert_eq!(change_lines(&watcher, &inside).await, "+a -a +a +b -b");
     });
 }
 
 #[test]
-fn many_that_go_elsewhere_do_not_wait_for_each_other() {
+fn many_files_that_move_outside_are_reported_at_once() {
     block_on(|dir| async move {
         let outside = tempfile::tempdir().unwrap();
         let names: Vec<_> = (0..200).map(|number| number.to_string()).collect();
@@ -374,12 +377,15 @@ fn many_that_go_elsewhere_do_not_wait_for_each_other() {
         let rest = names[1..]
             .iter()
             .map(|name| Change::Removed(dir.join(name)));
-        assert_eq!(told(&watcher).await, rest.collect::<Vec<_>>());
+        assert_eq!(
+            changes_until_quiet(&watcher).await,
+            rest.collect::<Vec<_>>()
+        );
     });
 }
 
 #[test]
-fn a_storm_of_changes_is_told_to_the_last() {
+fn a_storm_of_changes_is_reported_to_the_last() {
     block_on(|dir| async move {
         let watcher = watch(&dir, ALONE).await;
         let inside = dir.clone();
@@ -402,14 +408,14 @@ fn a_storm_of_changes_is_told_to_the_last() {
         }
         storm.join().unwrap();
         assert_eq!(
-            (created, told_lines(&watcher, &dir).await),
+            (created, change_lines(&watcher, &dir).await),
             (3000, String::new())
         );
     });
 }
 
 #[test]
-fn what_the_kernel_could_not_keep_is_told_as_an_overflow() {
+fn events_that_the_kernel_drops_are_reported_as_an_overflow() {
     block_on(|dir| async move {
         let limit = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
         let limit: usize = limit.trim().parse().unwrap();
@@ -419,7 +425,7 @@ fn what_the_kernel_could_not_keep_is_told_as_an_overflow() {
         let watcher = watch(&dir, RECURSIVE).await;
         let (a, b) = (dir.join("a"), dir.join("b"));
         fs::create_dir(dir.join("stays")).unwrap();
-        told(&watcher).await;
+        changes_until_quiet(&watcher).await;
         for _ in 0..limit / 4 + 100 {
             fs::write(&a, "").unwrap();
             fs::rename(&a, &b).unwrap();
@@ -428,21 +434,21 @@ fn what_the_kernel_could_not_keep_is_told_as_an_overflow() {
         // These are lost.
         fs::create_dir_all(dir.join("new/deep")).unwrap();
         fs::remove_dir(dir.join("stays")).unwrap();
-        let changes = told(&watcher).await;
+        let changes = changes_until_quiet(&watcher).await;
         let overflows = changes.iter().filter(|change| **change == Change::Overflow);
         assert_eq!(overflows.count(), 1);
         assert_eq!(changes.last(), Some(&Change::Overflow));
-        // But from now on everything is heard again.
+        // But from now on, every change is reported again.
         fs::write(dir.join("new/deep/file"), "").unwrap();
         fs::create_dir(dir.join("stays")).unwrap();
         fs::write(dir.join("stays/too"), "").unwrap();
-        let told = told_lines(&watcher, &dir).await;
-        assert_eq!(told, "+new/deep/file +stays +stays/too");
+        let lines = change_lines(&watcher, &dir).await;
+        assert_eq!(lines, "+new/deep/file +stays +stays/too");
     });
 }
 
 #[test]
-fn a_wait_that_gives_up_loses_no_change() {
+fn a_dropped_wait_loses_no_change() {
     block_on(|dir| async move {
         let watcher = watch(&dir, RECURSIVE).await;
         for i in 0..50 {
@@ -450,13 +456,14 @@ fn a_wait_that_gives_up_loses_no_change() {
             let name = dir.join(format!("{i}"));
             {
                 let mut next = pin!(watcher.next());
-                harness::begin(next.as_mut()).await;
+                crate::begin(next.as_mut()).await;
                 fs::create_dir(&name).unwrap();
                 yield_now().await; // it is woken, and goes before it looks
             }
             assert_eq!(watcher.next().await.unwrap(), Change::Created(name.clone()));
-            // A thread is to look at the new directory: whoever waits for that may give up, too.
-            let _ = harness::poll_once(pin!(watcher.next())).await;
+            // A thread will look at the new directory: a dropped wait for that loses nothing,
+            // either.
+            let _ = crate::poll_once(pin!(watcher.next())).await;
             fs::write(name.join("file"), "").unwrap();
             let file = Change::Created(name.join("file"));
             assert_eq!(watcher.next().await.unwrap(), file);
@@ -465,7 +472,7 @@ fn a_wait_that_gives_up_loses_no_change() {
 }
 
 #[test]
-fn a_watch_that_gives_up_watches_nothing_and_keeps_nothing_alive() {
+fn a_dropped_watch_watches_nothing_and_keeps_nothing_alive() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().to_owned();
     fs::create_dir_all(path.join("a/b/c")).unwrap();
@@ -473,20 +480,20 @@ fn a_watch_that_gives_up_watches_nothing_and_keeps_nothing_alive() {
     let watcher = event_loop.block_on(async {
         let watcher = Watcher::new().unwrap();
         for _ in 0..20 {
-            // Threads may be quick enough for the whole of it.
-            let watched = harness::poll_once(pin!(watcher.watch(&path, RECURSIVE))).await;
+            // A quick thread may complete the watch at the first poll.
+            let watched = crate::poll_once(pin!(watcher.watch(&path, RECURSIVE))).await;
             assert_eq!(watcher.unwatch(&path), watched.is_some());
             yield_now().await;
         }
         fs::write(path.join("a/b/unheard"), "").unwrap();
-        assert!(harness::poll_once(pin!(watcher.next())).await.is_none());
+        assert!(crate::poll_once(pin!(watcher.next())).await.is_none());
         watcher.watch(&path, RECURSIVE).await.unwrap();
-        fs::write(path.join("a/b/heard"), "").unwrap();
-        let heard = Change::Created(path.join("a/b/heard"));
-        assert_eq!(watcher.next().await.unwrap(), heard);
+        fs::write(path.join("a/b/new"), "").unwrap();
+        let new = Change::Created(path.join("a/b/new"));
+        assert_eq!(watcher.next().await.unwrap(), new);
         watcher
     });
-    event_loop.run().unwrap(); // would wait for ever, if anything were left
+    event_loop.run().unwrap(); // ends only if nothing keeps the loop alive
     drop(watcher);
 }
 

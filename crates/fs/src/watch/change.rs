@@ -1,0 +1,33 @@
+//! What happened to a watched file or directory.
+
+use std::path::PathBuf;
+
+/// A change of a watched file or directory. Paths begin with the path that was given to
+/// [`Watcher::watch`](crate::Watcher::watch).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Change {
+    /// A file or directory was created, or moved in from outside.
+    Created(PathBuf),
+    /// The contents of a file have changed, or its length.
+    Modified(PathBuf),
+    /// The metadata has changed: permissions, times, owner, number of links.
+    Attributes(PathBuf),
+    /// A file or directory was removed, or moved outside.
+    Removed(PathBuf),
+    /// A file or directory was renamed, perhaps into another directory, and replaced one that had
+    /// the new name.
+    Renamed {
+        /// The old name.
+        from: PathBuf,
+        /// The new name.
+        to: PathBuf,
+    },
+    /// The path that was given to [`Watcher::watch`](crate::Watcher::watch) was removed or renamed,
+    /// and is no longer watched.
+    Gone(PathBuf),
+    /// More happened than the kernel keeps (`fs.inotify.max_queued_events`), and some changes are
+    /// lost: read everything again. Directories that were created meanwhile are watched from now
+    /// on.
+    Overflow,
+}

@@ -1,0 +1,89 @@
+//! Which directories are yet to be looked at.
+
+use super::look::Target;
+use super::tree::{Node, Tree};
+use oneloop_core::Key;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+/// A directory, or a root, that a thread shall watch and list.
+pub(super) struct PendingLook {
+    pub(super) parent: Option<Key<Node>>,
+    /// Its name in the parent; of a root, its path.
+    pub(super) name: OsString,
+    pub(super) is_recursive: bool,
+    /// Names that are found in it are reported as created.
+    pub(super) reports_names: bool,
+    /// Events were lost, so that the tree may be wrong: all directories below it are looked at,
+    /// too.
+    pub(super) is_deep: bool,
+}
+
+impl PendingLook {
+    pub(super) fn root(path: &Path, is_recursive: bool) -> Self {
+        PendingLook {
+            parent: None,
+            name: path.as_os_str().to_owned(),
+            is_recursive,
+            reports_names: false,
+            is_deep: false,
+        }
+    }
+
+    pub(super) fn new_dir(parent: Key<Node>, name: &OsStr) -> Self {
+        PendingLook {
+            parent: Some(parent),
+            name: name.to_owned(),
+            is_recursive: true,
+            reports_names: true,
+            is_deep: false,
+        }
+    }
+
+    /// A directory in this one, looked at for the same reason.
+    pub(super) fn below(&self, parent: Key<Node>, name: OsString) -> Self {
+        PendingLook {
+            parent: Some(parent),
+            name,
+            ..*self
+        }
+    }
+
+    /// Its path, as far as the events that were read say.
+    pub(super) fn path(&self, tree: &Tree) -> PathBuf {
+        match self.parent {
+            Some(parent) => tree.path(parent).join(&self.name),
+            None => Path::new(&self.name).to_owned(),
+        }
+    }
+}
+
+/// A look that a thread was given.
+pub(super) struct StartedLook {
+    pub(super) look: PendingLook,
+    /// The path that the thread was given. The directory may have moved since.
+    pub(super) path: PathBuf,
+}
+
+/// The looks of one job, with a target for each.
+pub(super) struct LookBatch {
+    pub(super) started: Vec<StartedLook>,
+    pub(super) targets: Vec<Target>,
+}
+
+impl LookBatch {
+    pub(super) fn new(looks: Vec<PendingLook>, tree: &Tree) -> Self {
+        let started = looks.into_iter().map(|look| StartedLook {
+            path: look.path(tree),
+            look,
+        });
+        let started: Vec<_> = started.collect();
+        let target = |started: &StartedLook| Target {
+            path: started.path.clone(),
+            is_root: started.look.parent.is_none(),
+            is_recursive: started.look.is_recursive,
+        };
+        let targets = started.iter().map(target).collect();
+        LookBatch { started, targets }
+    }
+}
