@@ -81,6 +81,20 @@ impl Unconnected {
     }
 }
 
+impl Socket {
+    /// Starts to connect.
+    ///
+    /// # Errors
+    /// Those errors of `socket(2)` and `connect(2)` that the kernel returns at once: `ENOENT` and
+    /// `ECONNREFUSED` for a Unix socket.
+    ///
+    /// # Panics
+    /// Outside a loop.
+    pub fn connect(addr: &Addr) -> io::Result<Connecting> {
+        Unconnected::to_reach(addr)?.connect(addr)
+    }
+}
+
 /// How far a connect is.
 ///
 /// ```text

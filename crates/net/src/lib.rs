@@ -52,10 +52,10 @@ pub use resolve::{
     Family, ResolveError, ResolveOptions, literal_addr, resolve, resolve_name, resolve_with,
 };
 pub use send_file::{SendingFile, send_file};
-pub use socket::{Shutdown, Socket};
+pub use socket::{ByteStream, Shutdown, Socket};
 pub use splice::COPY_FDS_MAX;
 pub use stdio::{Input, Output, Stderr, Stdin, StdioKind, Stdout, stderr, stdin, stdout};
-pub use stream::{AsSource, ByteStream, HalfClose, ReadHalf, WriteHalf};
+pub use stream::{AsSource, HalfClose, ReadHalf, WriteHalf};
 pub use target::{Target, ToTarget, first_that_works};
 pub use tcp::{TcpListener, TcpStream};
 pub use tty::{RawMode, Tty, WindowSize, is_tty, reset_tty_mode, tty, window_size};

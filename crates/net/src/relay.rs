@@ -1,7 +1,8 @@
 //! Copying between two streams, both ways.
 
 use crate::copy::{CopyError, CopyOptions, Copying, waits_on_two};
-use crate::stream::{ByteStream, ReadHalf, WriteHalf};
+use crate::socket::ByteStream;
+use crate::stream::{ReadHalf, WriteHalf};
 use oneloop_posix::Refusal;
 use std::error;
 use std::fmt;

@@ -1,9 +1,8 @@
 //! A connected byte stream of any family, on the way of a byte between user code and the kernel.
 
 use crate::addr::Addr;
-use crate::connecting::{Connecting, Unconnected};
 use crate::keepalive::{self, Keepalive};
-use crate::stream::{AsSource, ByteStream, HalfClose, ReadHalf, WriteHalf};
+use crate::stream::{AsSource, HalfClose, ReadHalf, WriteHalf};
 use oneloop_core::{Direction, Handle, Interest, Ownership, Source};
 use rustix::net::{
     self, AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, socketpair, sockopt,
@@ -88,18 +87,6 @@ impl Socket {
     pub(crate) fn pair(kind: SocketType) -> io::Result<(Self, Self)> {
         let (a, b) = socketpair(AddressFamily::UNIX, kind, FLAGS, None)?;
         Ok((Socket::from_unix_fd(a)?, Socket::from_unix_fd(b)?))
-    }
-
-    /// Starts to connect.
-    ///
-    /// # Errors
-    /// Those errors of `socket(2)` and `connect(2)` that the kernel returns at once: `ENOENT` and
-    /// `ECONNREFUSED` for a Unix socket.
-    ///
-    /// # Panics
-    /// Outside a loop.
-    pub fn connect(addr: &Addr) -> io::Result<Connecting> {
-        Unconnected::to_reach(addr)?.connect(addr)
     }
 
     /// Sets whether small writes are sent at once rather than gathered (`TCP_NODELAY`).
@@ -203,6 +190,12 @@ impl AsFd for Socket {
 
 pub(crate) fn take_error(source: &Source) -> io::Result<Option<io::Error>> {
     Ok(sockopt::socket_error(source)?.err().map(io::Error::from))
+}
+
+/// A byte stream over a [`Socket`], which has both halves.
+pub trait ByteStream {
+    /// The socket inside.
+    fn socket(&self) -> &Socket;
 }
 
 impl<S: ByteStream> AsSource for S {

@@ -2,12 +2,12 @@
 //! are read and written.
 
 use crate::buffer::{CHUNK_BYTES, Chunk};
-use crate::socket::{Shutdown, Socket};
 use oneloop_core::{Direction, Done, Ready, Source};
 use rustix::io::Errno;
 use rustix::net::sockopt;
 use std::future::Future;
 use std::io::{self, IoSlice};
+use std::net::Shutdown;
 use std::task::{Context, Poll, ready};
 
 /// The most slices that one `writev(2)` takes (`IOV_MAX`). With more of them, the first are
@@ -30,7 +30,7 @@ pub trait HalfClose: AsSource {
     fn shutdown(&self, how: Shutdown) -> io::Result<()>;
 }
 
-/// A byte stream that can be read: a [`ByteStream`], or the reading end of a pipe.
+/// A byte stream that can be read: a [`ByteStream`](crate::ByteStream), or the reading end of a pipe.
 ///
 /// The poll functions wake one task: the last one that polled.
 pub trait ReadHalf: AsSource {
@@ -140,7 +140,7 @@ pub trait ReadHalf: AsSource {
     }
 }
 
-/// A byte stream that can be written: a [`ByteStream`], or the writing end of a pipe.
+/// A byte stream that can be written: a [`ByteStream`](crate::ByteStream), or the writing end of a pipe.
 ///
 /// The poll functions wake one task: the last one that polled. Once the reader is gone, a write
 /// fails with `EPIPE`.
@@ -291,10 +291,4 @@ fn write_vectored(
     let bufs = &bufs[..bufs.len().min(SLICES_MAX)];
     let wanted = bufs.iter().map(|buf| buf.len()).sum();
     Ok(Done::stream(half.write_vectored_once(bufs)?, wanted))
-}
-
-/// A byte stream over a [`Socket`], which has both halves.
-pub trait ByteStream {
-    /// The socket inside.
-    fn socket(&self) -> &Socket;
 }

@@ -3,8 +3,8 @@
 use crate::addr::Addr;
 use crate::connect::{ConnectOptions, connect};
 use crate::listener::{ListenOptions, Listener, ListenerStats};
-use crate::socket::Socket;
-use crate::stream::{AsSource, ByteStream};
+use crate::socket::{ByteStream, Socket};
+use crate::stream::AsSource;
 use crate::target::{ToTarget, bind_name, bind_now};
 use oneloop_core::{Direction, Source};
 use oneloop_posix::Refusal;

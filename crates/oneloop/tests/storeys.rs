@@ -76,6 +76,22 @@ fn the_files_of_fs_stand_in_storeys() {
 }
 
 #[test]
+fn the_files_of_net_stand_in_storeys() {
+    assert_storeys(
+        "net",
+        "
+        mechanisms:       backoff buffer datagram keepalive shared_job splice
+        names:            resolve addr target
+        byte streams:     stream socket connecting pipe tty stdio/
+        moving bytes:     copy relay send_file
+        accepting:        listener connect
+        families:         tcp udp/ unix/
+        as methods:       inherent
+        ",
+    );
+}
+
+#[test]
 fn the_files_of_callback_stand_in_storeys() {
     assert_storeys(
         "callback",

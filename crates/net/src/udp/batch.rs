@@ -1,6 +1,7 @@
 //! Many datagrams in one system call: `recvmmsg(2)` and `sendmmsg(2)`.
 
-use super::{UdpSocket, offload};
+use super::offload;
+use super::socket::UdpSocket;
 use crate::datagram::Datagram;
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg};
 use oneloop_core::{Direction, Done};
@@ -293,12 +294,4 @@ fn send_many(fd: BorrowedFd<'_>, batch: &[Outgoing<'_>]) -> io::Result<Done<usiz
     let bytes = messages[..count].iter().map(MMsgHdr::bytes_sent).sum();
     // A short count does not mean EAGAIN: the kernel may have refused one datagram.
     Ok(Done::one(count).of_bytes(bytes))
-}
-
-/// The sender's address of a message.
-pub(super) fn inet_addr(addr: Option<SockaddrStorage>) -> io::Result<SocketAddr> {
-    let v4 = addr.and_then(|addr| Some(SocketAddr::V4((*addr.as_sockaddr_in()?).into())));
-    let v6 = || addr.and_then(|addr| Some(SocketAddr::V6((*addr.as_sockaddr_in6()?).into())));
-    v4.or_else(v6)
-        .ok_or_else(|| io::Error::other("an IP socket has an address that is not IP"))
 }
