@@ -60,6 +60,7 @@ impl From<io::Error> for RunError {
         RunError::Io(error)
     }
 }
+// For a `main` that returns an `io::Result`, as the examples' does.
 impl From<RunError> for io::Error {
     fn from(error: RunError) -> Self {
         match error {

@@ -309,15 +309,11 @@ pub fn close<S: ByteStream>(stream: &Stream<S>) {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[track_caller]
-pub fn imap<A: 'static, T: 'static, I>(
+pub fn imap<A: 'static, T: 'static>(
     pool: &Pool,
-    items: I,
+    items: impl IntoIterator<Item = A, IntoIter: 'static>,
     function: impl Fn(A) -> T + 'static,
-) -> Imap<T>
-where
-    I: IntoIterator<Item = A>,
-    I::IntoIter: 'static,
-{
+) -> Imap<T> {
     // eventlet's GreenMap is a pile on a pool of its own, of the same size.
     let order = Order::Bounded(pool.size());
     let own = Pool::fair(pool.size());

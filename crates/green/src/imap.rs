@@ -50,30 +50,22 @@ pub trait GroupMapping: Clone + 'static {
     /// are read; [`eventlet::imap`](crate::eventlet::imap) waits for that as well. A call that
     /// panicked panics in `next`, which does not affect the calls behind it.
     #[track_caller]
-    fn imap<A: 'static, T: 'static, I>(
+    fn imap<A: 'static, T: 'static>(
         &self,
-        items: I,
+        items: impl IntoIterator<Item = A, IntoIter: 'static>,
         function: impl Fn(A) -> T + 'static,
-    ) -> Imap<T>
-    where
-        I: IntoIterator<Item = A>,
-        I::IntoIter: 'static,
-    {
+    ) -> Imap<T> {
         let at = Location::caller();
         Imap::start(self, items.into_iter(), function, Order::OfItems, at)
     }
 
     /// As [`GroupMapping::imap`], in the order in which the calls end.
     #[track_caller]
-    fn imap_unordered<A: 'static, T: 'static, I>(
+    fn imap_unordered<A: 'static, T: 'static>(
         &self,
-        items: I,
+        items: impl IntoIterator<Item = A, IntoIter: 'static>,
         function: impl Fn(A) -> T + 'static,
-    ) -> Imap<T>
-    where
-        I: IntoIterator<Item = A>,
-        I::IntoIter: 'static,
-    {
+    ) -> Imap<T> {
         let at = Location::caller();
         Imap::start(self, items.into_iter(), function, Order::OfEnds, at)
     }

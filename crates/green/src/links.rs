@@ -51,6 +51,7 @@ pub(crate) enum Links<T> {
     #[default]
     None,
     One(LinkId, Link<T>),
+    // A list, as the order counts and a thread has few links: a search is cheaper than a map.
     Many(Vec<(LinkId, Link<T>)>),
 }
 
@@ -107,6 +108,7 @@ impl<T> Links<T> {
             Links::One(id, link) => vec![(id, link)],
             Links::Many(links) => links,
         };
+        // A link that is not taken keeps its id: a future may still remove it.
         for (id, link) in links {
             match which(&link) {
                 true => taken.push(id, link),

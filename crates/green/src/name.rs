@@ -12,6 +12,7 @@ pub(crate) enum Name {
 }
 
 /// `client 9999999` fits.
+// Bytes. With its length and the tag of the enum it makes 16, as a `Box<str>`.
 const SHORT_BYTES: usize = 14;
 
 impl Name {
@@ -33,6 +34,8 @@ impl Name {
     pub(crate) fn get(&self) -> Option<&str> {
         match self {
             Name::None => None,
+            // Always valid, as it was a `str`; without a panic, as this runs in the handler of a
+            // fault.
             Name::Short(len, bytes) => str::from_utf8(&bytes[..usize::from(*len)]).ok(),
             Name::Long(name) => Some(name),
         }

@@ -44,6 +44,7 @@ impl Outcome {
 
 /// Holds a green thread's result from its end until it is taken.
 pub(crate) struct ResultSlot<T> {
+    // A `Cell`: no borrow can be held while a user's code looks at the result.
     result: Cell<Option<Result<T, JoinError>>>,
 }
 
@@ -92,6 +93,7 @@ impl<T> AnyResult for ResultSlot<T> {
     }
 
     fn take_panic(&self) -> Option<JoinError> {
+        // Looked at first: a value stays for its handle.
         if self.outcome() != Some(Outcome::Panicked) {
             return None;
         }

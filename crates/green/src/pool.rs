@@ -116,6 +116,7 @@ impl Pool {
         &self,
         function: impl FnOnce() -> T + 'static,
     ) -> Result<JoinHandle<T>, PoolFull> {
+        // gevent's `start(greenlet, blocking=False)`, which raises PoolFull.
         self.permits.try_acquire().ok_or(PoolFull)?.forget();
         Ok(self.start(function, Location::caller()))
     }
@@ -235,6 +236,7 @@ impl Pool {
     pub fn join(&self) {
         let is_member = self.group.contains(&current());
         assert!(
+            // Waiting for the group would then never end, even without another member.
             !is_member,
             "a member of a pool cannot wait for the pool's end"
         );
@@ -306,6 +308,7 @@ impl<T: 'static> Spawned<T> {
 #[derive(Debug)]
 pub struct Pile<T> {
     pool: Pool,
+    // Its results are read in this order, whatever ends first.
     calls: RefCell<VecDeque<JoinHandle<T>>>,
 }
 

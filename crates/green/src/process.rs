@@ -47,6 +47,7 @@ pub type Command = CommandIn<Green>;
 #[derive(Debug)]
 pub enum Green {}
 
+// `CommandIn` is generic over the style, so that its many options exist once.
 impl Style for Green {
     type Child = Child;
     type Wait<'a, T: 'a> = io::Result<T>;
@@ -131,6 +132,8 @@ impl Child {
     #[track_caller]
     pub fn wait_timeout(&mut self, timeout: Duration) -> io::Result<ExitStatus> {
         drop(self.stdin.take());
+        // Around the future, and not around the wait: running out of time is an error, and no
+        // unwinding.
         let wait = within(timeout, self.child.process().wait());
         wait_io(wait, Location::caller())
     }

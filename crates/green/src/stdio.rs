@@ -90,6 +90,7 @@ pub fn tty() -> io::Result<Tty> {
     Ok(net::Tty::open()?.into())
 }
 
+// These are aliases, so their methods stand on `GreenIo` beside those of sockets.
 impl Stdin {
     /// The kind of the fd.
     ///

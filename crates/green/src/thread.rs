@@ -42,6 +42,7 @@ pub fn spawn_after_local<T: 'static>(
 ) -> JoinHandle<T> {
     let spawned = spawn_after(delay, function);
     let child = spawned.thread().clone();
+    // A link, and not a scope: the caller must not wait for the delay.
     current().on_exit(move |_| {
         child.cancel();
     });
@@ -82,6 +83,7 @@ impl Thread {
 
     /// True if both are on one loop.
     pub(crate) fn is_beside(&self, other: &Thread) -> bool {
+        // The key of a task means nothing to another loop.
         self.record().handle == other.record().handle
     }
 }
@@ -102,6 +104,7 @@ impl Thread {
     #[track_caller]
     pub fn kill(&self) {
         if running::is_current(self.record()) {
+            // It would wait for its own end.
             return self.record().kill_itself();
         }
         self.kill_soon();
@@ -130,6 +133,7 @@ impl Thread {
         if running::is_current(self.record()) {
             return self.record().kill_itself();
         }
+        // eventlet's hub schedules the killer, and switches to the victim.
         self.record().kill_first();
         let _ = wait_or_closed(oneloop_core::yield_now(), Location::caller());
     }
@@ -147,6 +151,7 @@ impl Thread {
     pub fn cancel(&self) -> bool {
         let cancels = !self.record().has_begun();
         if cancels {
+            // The task's drop drops the function, on the thread's own stack.
             self.record().handle.cancel_task(self.id());
         }
         cancels
@@ -175,6 +180,8 @@ impl Thread {
     pub(crate) fn link(&self, call: Call<Thread>) -> ExitLink {
         let link = self.record().link(Link::Call(call));
         let id = link
+            // Late: still behind what is ready, so that a caller need not expect it within this
+            // call.
             .map_err(|late| notify(self.clone(), VecDeque::from([late])))
             .ok();
         ExitLink {

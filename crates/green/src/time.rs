@@ -181,6 +181,7 @@ impl Timeout {
     /// # Panics
     /// In another green thread than the one that started it.
     pub fn restart(&self, duration: Duration) {
+        // A timer starts with a poll by its thread's waker, which exists only while that thread runs.
         assert!(
             is_current(&self.thread),
             "only its own thread can restart a timeout"
@@ -213,6 +214,7 @@ pub fn offload_to<T: Send + 'static>(
     class: Class,
     function: impl FnOnce() -> T + Send + 'static,
 ) -> T {
+    // On the worker pool, and not on this stack: a blocking call here would stop the whole loop.
     let job = Handle::current().offload_to(class, function);
     match wait_at(job, Location::caller()) {
         Ok(value) => value,

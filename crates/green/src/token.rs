@@ -4,6 +4,7 @@ use oneloop_core::JoinError;
 use std::any::Any;
 
 /// Ends a green thread: see [`Thread::kill`](crate::Thread::kill).
+// A token without fields: to box it allocates nothing, so that a kill cannot fail.
 pub(crate) struct Kill;
 
 /// Ends a green thread whose loop is being dropped.

@@ -25,6 +25,7 @@ use std::panic::{self, AssertUnwindSafe};
 /// # Errors
 /// The payload. Give it to [`resume_unwind`] unless the unwinding has to stop here.
 pub fn catch_unwind<T>(function: impl FnOnce() -> T) -> Result<T, Box<dyn Any + Send>> {
+    // Asserted, as a kill or a timeout can unwind any function here: all of them have to expect it.
     panic::catch_unwind(AssertUnwindSafe(function))
 }
 

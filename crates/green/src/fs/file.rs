@@ -213,6 +213,7 @@ impl Seek for &File {
     }
 }
 
+// As std's: code that takes a `File` or a `&File` compiles with either.
 impl Read for File {
     #[track_caller]
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
@@ -238,6 +239,7 @@ impl Seek for File {
     }
 }
 
+// These do not move the cursor, so threads that share a file need not take turns.
 impl FileExt for File {
     #[track_caller]
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
@@ -256,6 +258,7 @@ pub struct OpenOptions {
     options: base::OpenOptions,
 }
 
+// A macro, as the options differ only in their names; `oneloop_fs` documents them.
 macro_rules! options {
     ($($name:ident: $type:ty;)*) => {$(
         #[doc = concat!("See [`base::OpenOptions::", stringify!($name), "`].")]

@@ -7,6 +7,7 @@ use std::panic::Location;
 use std::path::{Path, PathBuf};
 
 /// Functions that take paths, each as the one of the same name in `oneloop_fs`.
+// A macro, as the functions differ only in their names and outputs.
 macro_rules! of_paths {
     ($($name:ident($($path:ident),+) -> $output:ty: $doc:literal;)*) => {$(
         #[doc = $doc]

@@ -37,6 +37,7 @@ impl Iterator for ReadDir {
 
     #[track_caller]
     fn next(&mut self) -> Option<Self::Item> {
+        // Mostly ready at once: an entry of the batch that was read before.
         let entry = wait_io(self.names.next_entry(), Location::caller());
         let entry = entry.map(|entry| entry.map(|entry| DirEntry { entry }));
         entry.transpose()

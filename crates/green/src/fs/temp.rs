@@ -25,6 +25,8 @@ pub struct TempDir {
     dir: base::TempDir,
 }
 
+// Without a `Drop`: that of `base::TempDir` leaves the removal to the worker pool, as a drop that
+// waits would need a green thread.
 impl TempDir {
     /// Creates one in the directory for temporary files.
     ///

@@ -43,6 +43,7 @@ use std::pin::pin;
 #[track_caller]
 pub fn copy<R: ReadHalf, W: WriteHalf>(from: &Stream<R>, to: &Stream<W>) -> io::Result<u64> {
     let (reads, writes) = (from.get()?, to.get()?);
+    // For the whole copy, which no other reader or writer may interleave.
     let _reserved = (from.reserve(Read)?, to.reserve(Write)?);
     let copying = net::copy(&*reads, &*writes);
     wait_while_open(from, to, copying, Location::caller())

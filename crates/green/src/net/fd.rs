@@ -40,6 +40,8 @@ fn wait_ready(
     timeout: Option<Duration>,
     at: &'static Location<'static>,
 ) -> io::Result<()> {
+    // Registered for this wait only, so that the fd can be closed or moved to another loop after
+    // it.
     let handle = Handle::current();
     wait_io_within(&handle, timeout, handle.wait_ready(fd, direction), at)
 }

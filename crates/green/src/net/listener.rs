@@ -30,6 +30,7 @@ pub type UnixListener = GreenIo<net::UnixListener>;
 pub type UnixSeqpacketListener = GreenIo<net::UnixSeqpacketListener>;
 
 /// What each listener has, in the types of its family.
+// A macro, not a trait: the documentation of each kind shows its own types.
 macro_rules! listeners {
     ($($listener:ident: $connection:ident, $addr:ident;)*) => {$(
         impl $listener {

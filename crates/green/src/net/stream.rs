@@ -34,6 +34,7 @@ pub type PipeWriter = GreenIo<net::PipeWriter>;
 impl<S: ReadHalf> Read for &Stream<S> {
     #[track_caller]
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        // Dropped when the wait is interrupted: a poll that is pending has read nothing (rule 14).
         let receive = |half: &S, cx: &mut Context<'_>| half.poll_read(cx, buf);
         self.io(Direction::Read, receive)
     }

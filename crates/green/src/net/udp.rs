@@ -48,6 +48,7 @@ impl UdpSocket {
     /// # Errors
     /// Those of `connect(2)`; `EBADF` once the socket is closed.
     pub fn connect(&self, addr: SocketAddr) -> io::Result<()> {
+        // connect(2) of a datagram socket only notes the address, so this does not wait.
         self.get()?.connect(addr)
     }
 
@@ -78,6 +79,8 @@ impl UdpSocket {
     ) -> io::Result<(Datagram, SocketAddr)> {
         let receive = |socket: &net::UdpSocket, cx: &mut Context<'_>| {
             let receive = |cx: &mut Context<'_>| socket.poll_recv_from(cx, buf);
+            // An error of recvfrom(2) can belong to an earlier send (ECONNREFUSED) or pass
+            // (ENOMEM): a server that ended with it would stop for one lost peer.
             backoff.poll_past_failures(cx, AsSource::source(socket), receive, &mut on_failure)
         };
         self.io(Direction::Read, receive)

@@ -177,6 +177,7 @@ impl UnixDatagram {
     /// Outside of a green thread.
     #[track_caller]
     pub fn send_to(&self, buf: &[u8], name: impl ToUnixAddr) -> io::Result<()> {
+        // Without fds it is the same system call, sendmsg(2).
         self.send_fds_to(buf, &[], name)
     }
 

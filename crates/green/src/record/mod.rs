@@ -74,6 +74,7 @@ impl fmt::Debug for Thread {
 
 impl PartialEq for Thread {
     fn eq(&self, other: &Self) -> bool {
+        // Not by the task's key: that of a thread on another loop may be equal.
         Rc::ptr_eq(&self.record, &other.record)
     }
 }

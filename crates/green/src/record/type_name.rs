@@ -3,6 +3,7 @@
 /// Leaves out the modules and lifetimes of a type's name: `core::sleep::Sleep` is `Sleep`, and
 /// `sync::Get<'_, alloc::string::String>` is `Get<String>`.
 pub(super) fn short_type_name(path: &str) -> String {
+    // Braces would end a word below, and an elided lifetime says nothing about the wait.
     let path = path.replace("{{closure}}", "closure");
     let path = path.replace("<'_>", "").replace("'_, ", "");
     let mut short = String::with_capacity(path.len());
