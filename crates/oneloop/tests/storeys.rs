@@ -105,8 +105,7 @@ fn the_files_of_callback_stand_in_storeys() {
         on it:       timers immediates microtasks offload fd_watch perf_hooks drive program
         to give up:  abort timers/promises
         sockets*:    net/ stream/
-        datagrams*:  dgram/
-        modules:     child_process/ dns fs/ process
+        modules:     child_process/ dgram/ dns fs/ process
         ",
     );
 }

@@ -1,5 +1,4 @@
-//! What a socket of messages is for the loop: a task that receives in rounds, and sends that wait
-//! in line.
+//! What a socket of messages is for the loop: a task that receives in rounds, and a send queue.
 
 use crate::continuation::Then;
 use crate::drive::{Drive, Driven, Pace};
@@ -16,26 +15,27 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-/// So many messages are received in one turn: libuv's `uv__udp_recvmsg`.
+/// libuv's `uv__udp_recvmsg` receives this many messages per turn, so that a busy socket does not
+/// starve the others.
 const RECEIVES_PER_TURN: usize = 32;
 
-/// A socket in the kernel, whose messages move whole.
+/// A socket in the kernel that moves whole messages.
 pub(super) trait Packets: 'static {
     type Message;
     type Outgoing: 'static;
 
     fn source(&self) -> &Source;
 
-    /// Receives one message; none at the end.
+    /// Receives one message; None at the end.
     fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Self::Message>>>;
 
-    /// Sends one message, and says how many bytes it had. Cancel safe.
+    /// Sends one message, and returns its size in bytes. Cancel safe.
     fn send(&self, outgoing: &Self::Outgoing) -> impl Future<Output = io::Result<usize>>;
 
     fn byte_count(outgoing: &Self::Outgoing) -> usize;
 }
 
-/// Who hears of what a handle receives.
+/// The socket of the program, which emits what its handle receives.
 pub(super) trait Owner: Clone + 'static {
     type Packets: Packets;
 
@@ -49,44 +49,55 @@ pub(super) trait Owner: Clone + 'static {
 type PollReceived<O> = Poll<io::Result<Option<<<O as Owner>::Packets as Packets>::Message>>>;
 type OutgoingOf<O> = <<O as Owner>::Packets as Packets>::Outgoing;
 
-/// Hears how a send ended.
-pub(super) type Sent = Then<usize, io::Error>;
+/// Receives the result of a send: the size of the message in bytes.
+pub(super) type ThenSent = Then<usize, io::Error>;
 
 /// A message for which the kernel had no room.
-struct Waiting<T> {
+struct QueuedMessage<T> {
     outgoing: T,
-    sent: Cell<Option<Sent>>,
+    then: Cell<Option<ThenSent>>,
+    /// As in libuv, a pending send keeps the program alive even if its socket does not.
     _alive: KeepAlive,
 }
 
-pub(super) struct Handle<O: Owner> {
+/// The handle of an open socket.
+///
+/// ```text
+/// receiving:  open ── RECEIVES_PER_TURN, or an error ──▶ held ── the next turn ──▶ open
+///             open ── the peer's end ──▶ ended (it can still send)
+/// sending:    empty ── EAGAIN ──▶ queue: a task sends it, in order ── sent all ──▶ empty
+/// closing:    any ── close ──▶ closed; in the closing phase, queued sends fail with ECANCELED
+/// ```
+pub(super) struct PacketHandle<O: Owner> {
     runtime: Rc<Runtime>,
+    /// None once it is closed: the owner holds the handle as well.
     owner: RefCell<Option<O>>,
+    /// None once it is closed.
     socket: RefCell<Option<Rc<O::Packets>>>,
     pace: Pace,
     /// Pauses when receiving fails repeatedly; each failure emits 'error', as in libuv.
     backoff: Cell<Backoff>,
     has_ended: Cell<bool>,
-    waiting: RefCell<VecDeque<Rc<Waiting<OutgoingOf<O>>>>>,
-    /// The task that sends what waits, while something does.
+    queue: RefCell<VecDeque<Rc<QueuedMessage<OutgoingOf<O>>>>>,
+    /// The task that sends the queue, while there is one.
     sender: RefCell<Option<JoinHandle<()>>>,
 }
 
-impl<O: Owner> Handle<O> {
+impl<O: Owner> PacketHandle<O> {
     pub(super) fn start(
         runtime: &Rc<Runtime>,
         owner: O,
         socket: O::Packets,
         is_referenced: bool,
     ) -> Rc<Self> {
-        let handle = Rc::new(Handle {
+        let handle = Rc::new(PacketHandle {
             runtime: Rc::clone(runtime),
             owner: RefCell::new(Some(owner)),
             socket: RefCell::new(Some(Rc::new(socket))),
             pace: Pace::default(),
             backoff: Cell::default(),
             has_ended: Cell::new(false),
-            waiting: RefCell::default(),
+            queue: RefCell::default(),
             sender: RefCell::default(),
         });
         handle.set_referenced(is_referenced);
@@ -101,28 +112,28 @@ impl<O: Owner> Handle<O> {
         }
     }
 
-    /// The socket; none once it is closed.
+    /// The socket in the kernel; None once it is closed.
     pub(super) fn socket(&self) -> Option<Rc<O::Packets>> {
         self.socket.borrow().clone()
     }
 
-    /// Sends a message: at once if the kernel takes it, and else behind those that wait. `sent`
-    /// hears in a later tick, or from the loop.
-    pub(super) fn send(self: &Rc<Self>, outgoing: OutgoingOf<O>, sent: Option<Sent>) {
+    /// Sends a message: at once if the kernel has room and nothing is queued, else behind the
+    /// queue. `then` is called in a later tick, or by the loop.
+    pub(super) fn send(self: &Rc<Self>, outgoing: OutgoingOf<O>, then: Option<ThenSent>) {
         match self.try_send(&outgoing) {
             Some(result) => {
-                if let Some(sent) = sent {
-                    self.runtime.next_tick(move || sent(result));
+                if let Some(then) = then {
+                    self.runtime.next_tick(move || then(result));
                 }
             }
-            None => self.send_later(outgoing, sent),
+            None => self.send_later(outgoing, then),
         }
     }
 
-    /// None if it has to wait.
+    /// None if the message has to wait.
     fn try_send(&self, outgoing: &OutgoingOf<O>) -> Option<io::Result<usize>> {
-        if !self.waiting.borrow().is_empty() {
-            return None;
+        if !self.queue.borrow().is_empty() {
+            return None; // in order
         }
         let Some(socket) = self.socket() else {
             return Some(Err(Errno::EBADF.into()));
@@ -134,29 +145,29 @@ impl<O: Owner> Handle<O> {
         }
     }
 
-    fn send_later(self: &Rc<Self>, outgoing: OutgoingOf<O>, sent: Option<Sent>) {
-        let waiting = Rc::new(Waiting {
+    fn send_later(self: &Rc<Self>, outgoing: OutgoingOf<O>, then: Option<ThenSent>) {
+        let message = Rc::new(QueuedMessage {
             outgoing,
-            sent: Cell::new(sent),
+            then: Cell::new(then),
             _alive: self.runtime.handle.keep_alive(),
         });
-        self.waiting.borrow_mut().push_back(waiting);
+        self.queue.borrow_mut().push_back(message);
         if self.sender.borrow().is_none() {
-            let sender = self.runtime.handle.spawn(Rc::clone(self).send_waiting());
+            let sender = self.runtime.handle.spawn(Rc::clone(self).send_queue());
             self.sender.replace(Some(sender));
         }
     }
 
-    async fn send_waiting(self: Rc<Self>) {
+    async fn send_queue(self: Rc<Self>) {
         while let Some(socket) = self.socket() {
-            let first = self.waiting.borrow().front().cloned();
+            let first = self.queue.borrow().front().cloned();
             let Some(first) = first else {
                 break;
             };
             let result = socket.send(&first.outgoing).await;
-            self.waiting.borrow_mut().pop_front();
-            if let Some(sent) = first.sent.take() {
-                self.runtime.make_callback(|| sent(result));
+            self.queue.borrow_mut().pop_front();
+            if let Some(then) = first.then.take() {
+                self.runtime.make_callback(|| then(result));
             }
         }
         self.sender.take();
@@ -173,6 +184,7 @@ impl<O: Owner> Handle<O> {
         };
         match &received {
             Poll::Ready(Err(_)) => drop(backoff.fail(socket.source())),
+            // Pending for lack of I/O budget, with more to receive: that is no rest.
             Poll::Pending if socket.source().is_ready(Direction::Read) => {}
             Poll::Pending => backoff.rest(),
             Poll::Ready(Ok(_)) => backoff.succeed(),
@@ -181,21 +193,21 @@ impl<O: Owner> Handle<O> {
         received
     }
 
-    /// How many messages wait, and their bytes.
+    /// The number of queued messages, and the sum of their sizes in bytes.
     pub(super) fn queue_size(&self) -> (usize, usize) {
-        let waiting = self.waiting.borrow();
-        let bytes = waiting
+        let queue = self.queue.borrow();
+        let bytes = queue
             .iter()
-            .map(|waiting| O::Packets::byte_count(&waiting.outgoing));
-        (waiting.len(), bytes.sum())
+            .map(|message| O::Packets::byte_count(&message.outgoing));
+        (queue.len(), bytes.sum())
     }
 
     pub(super) fn close(self: &Rc<Self>) {
-        self.let_go_of_socket();
+        self.drop_socket();
         self.tell_closed_soon();
     }
 
-    fn let_go_of_socket(&self) {
+    fn drop_socket(&self) {
         let (socket, sender) = (self.socket.take(), self.sender.take());
         if let Some(sender) = sender {
             sender.cancel();
@@ -203,7 +215,7 @@ impl<O: Owner> Handle<O> {
         drop(socket);
     }
 
-    fn tell(&self, f: impl FnOnce(O) -> Result<(), Thrown>) {
+    fn call_owner(&self, f: impl FnOnce(O) -> Result<(), Thrown>) {
         let owner = self.owner.borrow().clone();
         if let Some(owner) = owner {
             self.runtime.make_callback(|| f(owner));
@@ -211,7 +223,7 @@ impl<O: Owner> Handle<O> {
     }
 }
 
-impl<O: Owner> Driven for Handle<O> {
+impl<O: Owner> Driven for PacketHandle<O> {
     fn runtime(&self) -> &Runtime {
         &self.runtime
     }
@@ -225,20 +237,23 @@ impl<O: Owner> Driven for Handle<O> {
             return;
         }
         for _ in 0..RECEIVES_PER_TURN {
+            // Asked for each message: a listener may have closed the socket.
             let socket = self.socket().filter(|_| !self.has_ended.get());
             let Some(socket) = socket else {
                 return;
             };
             match self.poll_receive(&socket, cx) {
                 Poll::Pending => return,
-                Poll::Ready(Ok(Some(message))) => self.tell(|owner| owner.on_message(message)),
+                Poll::Ready(Ok(Some(message))) => {
+                    self.call_owner(|owner| owner.on_message(message));
+                }
                 Poll::Ready(Ok(None)) => {
                     self.has_ended.set(true);
-                    self.tell(|owner| owner.on_end());
+                    self.call_owner(|owner| owner.on_end());
                 }
                 Poll::Ready(Err(error)) => {
-                    self.tell(|owner| owner.on_error(error));
-                    break;
+                    self.call_owner(|owner| owner.on_error(error));
+                    break; // libuv stops at an error and looks again in the next turn
                 }
             }
         }
@@ -250,17 +265,17 @@ impl<O: Owner> Driven for Handle<O> {
     }
 
     fn on_closed(self: Rc<Self>) {
-        let (waiting, owner) = (self.waiting.take(), self.owner.take());
-        for sent in waiting.iter().filter_map(|waiting| waiting.sent.take()) {
+        let (queue, owner) = (self.queue.take(), self.owner.take());
+        for then in queue.iter().filter_map(|message| message.then.take()) {
             let canceled = Err(Errno::ECANCELED.into());
-            self.runtime.make_callback(|| sent(canceled));
+            self.runtime.make_callback(|| then(canceled));
         }
         drop(owner);
     }
 
     fn let_go(&self) {
-        self.let_go_of_socket();
-        let gone = (self.waiting.take(), self.owner.take());
-        drop(gone);
+        self.drop_socket();
+        let dropped = (self.queue.take(), self.owner.take());
+        drop(dropped);
     }
 }

@@ -18,17 +18,18 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! Up to 32 datagrams are received in one turn, as with libuv, and no more than a task's share of
-//! I/O (128 KiB or 200 µs). One that cannot be sent is an error for the function that was given to
-//! `send_then`, and of no account without one, as in Node. A socket that was not bound is bound
-//! with its first send, to a port that the kernel chooses.
+//! A socket receives up to 32 datagrams per turn, as with libuv, and no more than a task's share of
+//! I/O (128 KiB or 200 µs). The error of a datagram that cannot be sent goes to the callback of
+//! `send_then`; without a callback it is ignored, as in Node. The first send of an unbound socket
+//! binds it, to a port that the kernel chooses.
 //!
 //! Node has no Unix sockets of messages: [`UnixSocket`] is for datagrams and for connections that
-//! keep bounds, and passes fds.
+//! keep message boundaries, and passes fds.
 
-pub mod event;
 mod handle;
+mod kernel_options;
 mod options;
+mod sending;
 mod socket;
 mod unix;
 
@@ -36,3 +37,9 @@ pub use oneloop_net::Interface;
 pub use options::{Kind, RemoteInfo, SocketOptions};
 pub use socket::{Socket, create_socket};
 pub use unix::{Message, UnixServer, UnixSocket};
+
+/// The events of sockets of messages. Each is a type, for [`Socket::on`] and [`UnixSocket::on`].
+pub mod event {
+    pub use super::socket::event::*;
+    pub use super::unix::event::*;
+}

@@ -1,9 +1,9 @@
-//! What a socket is made with, and what is told of who sends to it.
+//! The options of a socket, and what it reports of a sender.
 
 use crate::abort::AbortSignal;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// Over which protocol: the first argument of `dgram.createSocket`.
+/// The protocol: the first argument of `dgram.createSocket`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// `'udp4'`
@@ -13,7 +13,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All addresses of this machine.
+    /// The address that stands for all addresses of this machine.
     pub(super) fn unspecified(self) -> IpAddr {
         match self {
             Kind::Udp4 => Ipv4Addr::UNSPECIFIED.into(),
@@ -21,7 +21,7 @@ impl Kind {
         }
     }
 
-    /// This machine.
+    /// The loopback address.
     pub(super) fn localhost(self) -> IpAddr {
         match self {
             Kind::Udp4 => Ipv4Addr::LOCALHOST.into(),
@@ -29,27 +29,27 @@ impl Kind {
         }
     }
 
-    /// True for an address of its family.
+    /// True for an address of this protocol's family.
     pub(super) fn takes(self, ip: IpAddr) -> bool {
         ip.is_ipv6() == (self == Kind::Udp6)
     }
 }
 
-/// What a socket is made with: `dgram.createSocket(options)`.
+/// How to make a socket: `dgram.createSocket(options)`.
 #[derive(Clone, Debug)]
 pub struct SocketOptions {
-    /// `type`
+    /// The protocol: `type`.
     pub kind: Kind,
-    /// Takes an address that others have taken, too: see
+    /// Binds to an address even if other sockets are bound to it: see
     /// [`UdpOptions::reuse_addr`](oneloop_net::UdpOptions::reuse_addr).
     pub reuse_addr: bool,
-    /// An IPv6 socket does not serve IPv4 as well.
+    /// Keeps an IPv6 socket from serving IPv4 as well.
     pub ipv6_only: bool,
-    /// `recvBufferSize`, in bytes.
+    /// The size of the kernel's receive buffer in bytes: `recvBufferSize`.
     pub recv_buffer_size: Option<usize>,
-    /// `sendBufferSize`, in bytes.
+    /// The size of the kernel's send buffer in bytes: `sendBufferSize`.
     pub send_buffer_size: Option<usize>,
-    /// Closes the socket when it is aborted.
+    /// Closes the socket when the signal is aborted.
     pub signal: Option<AbortSignal>,
 }
 
@@ -66,13 +66,13 @@ impl From<Kind> for SocketOptions {
     }
 }
 
-/// Who sent a datagram: `rinfo`.
+/// The sender and the size of a datagram: `rinfo`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RemoteInfo {
-    /// `rinfo.address` and `rinfo.port`
+    /// The sender's address: `rinfo.address` and `rinfo.port`.
     pub addr: SocketAddr,
-    /// How long the datagram is, in bytes.
+    /// The size of the datagram in bytes.
     pub size: usize,
 }
 

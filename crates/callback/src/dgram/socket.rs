@@ -1,64 +1,96 @@
 //! A UDP socket as Node has it: `dgram.Socket`.
 
-use super::event::{self, SocketEvent};
-use super::handle::{Handle, Owner, Packets, Sent};
+use super::handle::{Owner, PacketHandle};
 use super::options::{Kind, RemoteInfo, SocketOptions};
 use crate::abort::AbortSignal;
-use crate::continuation::{Then, then};
 use crate::error::Error;
 use crate::events::{Emitter, ListenerId};
 use crate::net::Endpoint;
 use crate::runtime::{Runtime, current};
 use crate::tables::{listening, references};
 use crate::thrown::{Outcome, Thrown};
+use event::SocketEvent;
 use nix::errno::Errno;
-use oneloop_core::{Direction, Source};
-use oneloop_net::{Chunk, Datagram, Interface, UdpOptions, UdpSocket, literal_addr, resolve};
+use oneloop_net::{Chunk, UdpOptions, UdpSocket, literal_addr, resolve};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Bound {
-    No,
-    Binding,
-    Yes,
+/// The events of a [`Socket`].
+pub(super) mod event {
+    use super::{RemoteInfo, Socket};
+    use crate::events::Event;
+    use crate::tables::emitter;
+
+    /// An event of a [`Socket`].
+    pub trait SocketEvent: Event {}
+
+    emitter! { Socket emits SocketEvent {
+        /// `'listening'`: the socket is bound, and receives.
+        Listening(socket: Socket) => on_listening;
+        /// `'message'`: a datagram, and its sender.
+        Message(socket: Socket, bytes: &'a [u8], from: RemoteInfo) => on_message;
+        /// `'connect'`: the socket has a peer.
+        Connect(socket: Socket) => on_connect;
+        /// `'error'`. Without a listener, the error is thrown.
+        Error(socket: Socket, error: &'a crate::Error) => on_error, else throws error;
+        /// `'close'`: the socket receives no more.
+        Close(socket: Socket) => on_close;
+    } }
 }
 
+/// How far the socket is with binding, or with connecting.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Connected {
+pub(super) enum Progress {
     No,
-    Connecting,
-    Yes,
+    Begun,
+    Done,
 }
 
-/// What waits for a socket to be bound.
-type Step = Box<dyn FnOnce(&Socket) -> Result<(), Error>>;
+/// An operation that waits for the socket to be bound.
+type BoundStep = Box<dyn FnOnce(&Socket) -> Result<(), Error>>;
 
-struct Inner {
-    runtime: Rc<Runtime>,
+/// What clones of a socket share.
+///
+/// ```text
+///           bind, or the first send or connect          lookup, bind(2)
+/// unbound ──────────────────────────────────▶ binding ─────────────────▶ bound ('listening')
+///    ▲                                           │                         │
+///    └───────────────── 'error' ─────────────────┘                         │ close
+///                                                                          ▼
+///                                         closed ('close' in the next tick)
+///
+///            connect                    connect(2)
+/// no peer ────────────▶ connecting ───────────────────▶ connected ('connect')
+///    ▲                      │ 'error'                       │ disconnect
+///    └──────────────────────┴───────────────────────────────┘
+/// ```
+///
+/// Steps that need a bound socket wait while it is binding, and `close` waits among them.
+pub(super) struct UdpState {
+    pub(super) runtime: Rc<Runtime>,
     options: SocketOptions,
     events: Emitter,
-    handle: RefCell<Option<Rc<Handle<Socket>>>>,
-    bound: Cell<Bound>,
-    connected: Cell<Connected>,
+    /// None until it is bound, and once it is closed.
+    handle: RefCell<Option<Rc<PacketHandle<Socket>>>>,
+    bound: Cell<Progress>,
+    pub(super) connected: Cell<Progress>,
     is_closed: Cell<bool>,
     is_unreferenced: Cell<bool>,
-    /// Steps that wait for 'listening', and who hears of it for them.
-    queue: RefCell<Option<(ListenerId, Vec<Step>)>>,
+    /// The steps that wait for 'listening', and the listener that runs them.
+    bound_steps: RefCell<Option<(ListenerId, Vec<BoundStep>)>>,
 }
 
 /// A UDP socket in Node's words: see [`create_socket`]. Clones are the same socket, and every
-/// handler is given one.
+/// listener receives one.
 ///
-/// While it is bound it lives by itself; a handler that holds a clone of its own socket in its
-/// captures, rather than using the one it is given, keeps it in memory for ever.
+/// While it is bound, the loop keeps it alive. A listener that captures a clone of its own socket,
+/// rather than using the one it receives, keeps it in memory forever.
 #[derive(Clone)]
 pub struct Socket {
-    inner: Rc<Inner>,
+    pub(super) inner: Rc<UdpState>,
 }
 
 impl fmt::Debug for Socket {
@@ -79,16 +111,16 @@ pub fn create_socket(options: impl Into<SocketOptions>) -> Socket {
     let options = options.into();
     let signal = options.signal.clone();
     let socket = Socket {
-        inner: Rc::new(Inner {
+        inner: Rc::new(UdpState {
             runtime: current(),
             options,
             events: Emitter::new(),
             handle: RefCell::default(),
-            bound: Cell::new(Bound::No),
-            connected: Cell::new(Connected::No),
+            bound: Cell::new(Progress::No),
+            connected: Cell::new(Progress::No),
             is_closed: Cell::new(false),
             is_unreferenced: Cell::new(false),
-            queue: RefCell::default(),
+            bound_steps: RefCell::default(),
         }),
     };
     if let Some(signal) = signal {
@@ -101,33 +133,32 @@ listening!(Socket, SocketEvent);
 references!(Socket, "the socket is open");
 
 impl Socket {
-    fn kind(&self) -> Kind {
+    pub(super) fn kind(&self) -> Kind {
         self.inner.options.kind
     }
 
-    fn handle(&self) -> Option<Rc<Handle<Socket>>> {
+    pub(super) fn handle(&self) -> Option<Rc<PacketHandle<Socket>>> {
         self.inner.handle.borrow().clone()
     }
 
     fn close_on_abort(&self, signal: &AbortSignal) {
         let weak = Rc::downgrade(&self.inner);
         let close = move || {
-            // It may be closed by now.
             if let Some(inner) = weak.upgrade() {
-                let _ = Socket { inner }.close();
+                let _ = Socket { inner }.close(); // fails if it is closed already
             }
         };
-        if let Some(listening) = signal.call_when_aborted(close) {
+        if let Some(listener) = signal.call_when_aborted(close) {
             let signal = signal.clone();
             let events = &self.inner.events;
-            events.once(event::Close, move |_: Socket| signal.off(listening));
+            events.once(event::Close, move |_: Socket| signal.off(listener));
         }
     }
 
     // Binding.
 
-    /// Takes a port of all addresses, or of one host; port 0 lets the kernel choose. 'listening'
-    /// tells when it is done, and 'error' if it fails.
+    /// Binds the socket to a port of all addresses, or of one host; port 0 lets the kernel choose.
+    /// 'listening' follows, or 'error'.
     ///
     /// # Errors
     /// `ERR_SOCKET_ALREADY_BOUND`, `ERR_SOCKET_DGRAM_NOT_RUNNING`, `ERR_SOCKET_BAD_PORT`.
@@ -135,11 +166,11 @@ impl Socket {
         self.check_running()?;
         let (host, port) = host_and_port(endpoint)?;
         let port = Endpoint::checked_port(port, "Port")?;
-        if self.inner.bound.get() != Bound::No {
+        if self.inner.bound.get() != Progress::No {
             let message = "Socket is already bound";
             return Err(Error::new("ERR_SOCKET_ALREADY_BOUND", message));
         }
-        self.inner.bound.set(Bound::Binding);
+        self.inner.bound.set(Progress::Begun);
         let all = self.kind().unspecified();
         self.look_up(host, (all, port).into(), move |socket, found| {
             if socket.inner.is_closed.get() {
@@ -154,7 +185,7 @@ impl Socket {
     }
 
     /// Like [`Socket::bind`], and calls a function at 'listening'. As in Node, an error of binding
-    /// is heard then, by a listener that forgets the function.
+    /// then has a listener, which only removes the function.
     ///
     /// # Errors
     /// As [`Socket::bind`].
@@ -165,7 +196,7 @@ impl Socket {
     ) -> Result<Socket, Error> {
         let bound = self.bind(endpoint)?;
         let listeners = Rc::new(Cell::new(None));
-        let forget = {
+        let remove = {
             let listeners = Rc::clone(&listeners);
             move |socket: &Socket| {
                 if let Some((on_error, on_listening)) = listeners.take() {
@@ -174,12 +205,12 @@ impl Socket {
                 }
             }
         };
-        let forget_at_error = forget.clone();
+        let remove_at_error = remove.clone();
         let on_error = self.on(event::Error, move |(socket, _): (Socket, &Error)| {
-            forget_at_error(&socket)
+            remove_at_error(&socket)
         });
         let on_listening = self.once(event::Listening, move |socket: Socket| {
-            forget(&socket);
+            remove(&socket);
             listening(socket)
         });
         listeners.set(Some((on_error, on_listening)));
@@ -196,17 +227,17 @@ impl Socket {
             ..UdpOptions::default()
         };
         let runtime = &self.inner.runtime;
-        let socket = if self.kind().takes(addr.ip()) {
-            (runtime.handle).enter(|| UdpSocket::bind_with(addr, udp_options))
-        } else {
-            Err(Errno::EINVAL.into())
+        let socket = match self.check_family(addr) {
+            // A program may bind before its loop runs, on no current loop.
+            Ok(()) => (runtime.handle).enter(|| UdpSocket::bind_with(addr, udp_options)),
+            Err(error) => Err(error),
         };
         match socket {
             Ok(socket) => {
                 let is_referenced = !self.inner.is_unreferenced.get();
-                let handle = Handle::start(runtime, self.clone(), socket, is_referenced);
+                let handle = PacketHandle::start(runtime, self.clone(), socket, is_referenced);
                 self.inner.handle.replace(Some(handle));
-                self.inner.bound.set(Bound::Yes);
+                self.inner.bound.set(Progress::Done);
                 self.emit(event::Listening, self.clone()).map(drop)
             }
             Err(error) => self.fail_to_bind(&Error::system_at("bind", error, &addr.into(), None)),
@@ -214,12 +245,13 @@ impl Socket {
     }
 
     fn fail_to_bind(&self, error: &Error) -> Result<(), Thrown> {
-        self.inner.bound.set(Bound::No);
+        self.inner.bound.set(Progress::No);
         self.emit_error(error)
     }
 
-    /// From a host to its address, in a later tick: the default without one, and with its port.
-    fn look_up(
+    /// Calls a function with the address of a host, in a later tick or by the loop: never on this
+    /// stack, as Node's `dns.lookup`. Without a host it is the default, which has the port.
+    pub(super) fn look_up(
         &self,
         host: Host,
         default: SocketAddr,
@@ -248,275 +280,42 @@ impl Socket {
         });
     }
 
-    /// Has a step done once it is bound; it begins to be, if it has not.
-    fn once_bound(&self, step: Step) -> Result<(), Error> {
-        if self.inner.bound.get() == Bound::No {
+    /// Runs a step once the socket is bound; a socket that is not binding is bound for it.
+    pub(super) fn once_bound(&self, step: BoundStep) -> Result<(), Error> {
+        if self.inner.bound.get() == Progress::No {
             self.bind(0)?;
         }
-        if self.inner.bound.get() == Bound::Yes {
+        if self.inner.bound.get() == Progress::Done {
             return step(self);
         }
-        let mut queue = self.inner.queue.borrow_mut();
-        let (_, steps) = queue.get_or_insert_with(|| {
-            let flush = |socket: Socket| socket.flush_queue();
-            (self.inner.events.once(event::Listening, flush), Vec::new())
+        let mut bound_steps = self.inner.bound_steps.borrow_mut();
+        let (_, steps) = bound_steps.get_or_insert_with(|| {
+            let run = |socket: Socket| socket.run_bound_steps();
+            (self.inner.events.once(event::Listening, run), Vec::new())
         });
         steps.push(step);
         Ok(())
     }
 
-    fn flush_queue(&self) -> Result<(), Thrown> {
-        let queue = self.inner.queue.take();
-        let steps = queue.map(|(_, steps)| steps).unwrap_or_default();
+    fn run_bound_steps(&self) -> Result<(), Thrown> {
+        let bound_steps = self.inner.bound_steps.take();
+        let steps = bound_steps.map(|(_, steps)| steps).unwrap_or_default();
         for step in steps {
-            self.check_running()?; // one of them may have closed it
+            self.check_running()?; // a step before it may have closed the socket
             step(self)?;
         }
         Ok(())
     }
 
-    // Connecting.
-
-    /// Names the only peer, whose datagrams alone are received from then on: 'connect' tells when
-    /// it is done, and 'error' if it fails.
-    ///
-    /// # Errors
-    /// `ERR_SOCKET_DGRAM_IS_CONNECTED`, `ERR_SOCKET_DGRAM_NOT_RUNNING`, `ERR_SOCKET_BAD_PORT`.
-    pub fn connect(&self, endpoint: impl Into<Endpoint>) -> Result<(), Error> {
-        self.begin_to_connect(endpoint, None)
-    }
-
-    /// Like [`Socket::connect`], and calls a function at 'connect', or with the error, which is not
-    /// told otherwise then.
-    ///
-    /// # Errors
-    /// As [`Socket::connect`].
-    pub fn connect_then<O: Outcome>(
-        &self,
-        endpoint: impl Into<Endpoint>,
-        connected: impl FnOnce(Result<(), Error>) -> O + 'static,
-    ) -> Result<(), Error> {
-        self.begin_to_connect(endpoint, Some(then(connected)))
-    }
-
-    fn begin_to_connect(
-        &self,
-        endpoint: impl Into<Endpoint>,
-        then: Option<Then>,
-    ) -> Result<(), Error> {
-        let (host, port) = host_and_port(endpoint)?;
-        let port = remote_port(port)?;
-        self.check_running()?;
-        if self.inner.connected.get() != Connected::No {
-            return Err(is_connected());
-        }
-        self.inner.connected.set(Connected::Connecting);
-        self.once_bound(Box::new(move |socket| {
-            let then = then.map(|then| socket.call_at_connect(then));
-            let localhost = socket.kind().localhost();
-            let default = (localhost, port).into();
-            socket.look_up(host, default, move |socket, found| {
-                socket.do_connect(found, then);
-                Ok(())
-            });
-            Ok(())
-        }))
-    }
-
-    fn call_at_connect(&self, then: Then) -> AtConnect {
-        let then = Rc::new(Cell::new(Some(then)));
-        let inside = Rc::clone(&then);
-        let listener = self.once(event::Connect, move |_: Socket| match inside.take() {
-            Some(then) => then(Ok(())),
-            None => Ok(()),
-        });
-        AtConnect { listener, then }
-    }
-
-    fn do_connect(&self, found: Result<SocketAddr, Error>, then: Option<AtConnect>) {
-        let Some(socket) = self.handle().and_then(|handle| handle.socket()) else {
-            return;
-        };
-        let connected = found.and_then(|addr| {
-            let connected = self.check_family(addr).and_then(|()| socket.connect(addr));
-            connected.map_err(|error| Error::system_at("connect", error, &addr.into(), None))
-        });
-        match connected {
-            Ok(()) => {
-                self.inner.connected.set(Connected::Yes);
-                self.next_call(|socket| socket.emit(event::Connect, socket.clone()).map(drop));
-            }
-            Err(error) => {
-                self.inner.connected.set(Connected::No);
-                self.next_call(move |socket| {
-                    let Some(AtConnect { listener, then }) = then else {
-                        return socket.emit_error(&error);
-                    };
-                    socket.off(listener);
-                    then.take().map_or(Ok(()), |then| then(Err(error)))
-                });
-            }
-        }
-    }
-
-    /// Takes the peer back.
-    ///
-    /// # Errors
-    /// `ERR_SOCKET_DGRAM_NOT_CONNECTED`, `ERR_SOCKET_DGRAM_NOT_RUNNING`.
-    pub fn disconnect(&self) -> Result<(), Error> {
-        self.check_connected()?;
-        self.with_socket("connect", UdpSocket::disconnect)?;
-        self.inner.connected.set(Connected::No);
-        Ok(())
-    }
-
-    // Sending.
-
-    /// Sends a datagram to the peer that [`Socket::connect`] named. Nobody hears whether it went.
-    ///
-    /// # Errors
-    /// `ERR_SOCKET_BAD_PORT` when there is no peer; `ERR_SOCKET_DGRAM_NOT_RUNNING`.
-    pub fn send(&self, bytes: impl AsRef<[u8]>) -> Result<(), Error> {
-        self.send_to_peer(bytes.as_ref(), None)
-    }
-
-    /// Like [`Socket::send`], and calls a function with how many bytes went, or why they did not.
-    ///
-    /// # Errors
-    /// As [`Socket::send`].
-    pub fn send_then<O: Outcome>(
-        &self,
-        bytes: impl AsRef<[u8]>,
-        sent: impl FnOnce(Result<usize, Error>) -> O + 'static,
-    ) -> Result<(), Error> {
-        self.send_to_peer(bytes.as_ref(), Some(then(sent)))
-    }
-
-    /// Sends a datagram to a port of a host, or of this machine. A socket that is not bound is
-    /// bound first. Nobody hears whether it went; a name without an address is told by 'error'.
-    ///
-    /// # Errors
-    /// `ERR_SOCKET_DGRAM_IS_CONNECTED`, `ERR_SOCKET_DGRAM_NOT_RUNNING`, `ERR_SOCKET_BAD_PORT`.
-    pub fn send_to(
-        &self,
-        bytes: impl AsRef<[u8]>,
-        endpoint: impl Into<Endpoint>,
-    ) -> Result<(), Error> {
-        self.send_to_endpoint(bytes.as_ref(), endpoint, None)
-    }
-
-    /// Like [`Socket::send_to`], and calls a function with how many bytes went, or why they did
-    /// not.
-    ///
-    /// # Errors
-    /// As [`Socket::send_to`].
-    pub fn send_to_then<O: Outcome>(
-        &self,
-        bytes: impl AsRef<[u8]>,
-        endpoint: impl Into<Endpoint>,
-        sent: impl FnOnce(Result<usize, Error>) -> O + 'static,
-    ) -> Result<(), Error> {
-        self.send_to_endpoint(bytes.as_ref(), endpoint, Some(then(sent)))
-    }
-
-    fn send_to_peer(&self, bytes: &[u8], sent: Option<Then<usize>>) -> Result<(), Error> {
-        if self.inner.connected.get() != Connected::Yes {
-            let message = "Port should be > 0 and < 65536. Received undefined.";
-            return Err(Error::new("ERR_SOCKET_BAD_PORT", message));
-        }
-        self.check_running()?;
-        self.do_send(None, bytes.to_owned(), sent);
-        Ok(())
-    }
-
-    fn send_to_endpoint(
-        &self,
-        bytes: &[u8],
-        endpoint: impl Into<Endpoint>,
-        sent: Option<Then<usize>>,
-    ) -> Result<(), Error> {
-        if self.inner.connected.get() == Connected::Yes {
-            return Err(is_connected());
-        }
-        let (host, port) = host_and_port(endpoint)?;
-        let port = remote_port(port)?;
-        self.check_running()?;
-        let bytes = bytes.to_owned();
-        self.once_bound(Box::new(move |socket| {
-            let localhost = socket.kind().localhost();
-            let default = (localhost, port).into();
-            socket.look_up(host, default, move |socket, found| {
-                match (found, sent) {
-                    (Ok(addr), sent) => socket.do_send(Some(addr), bytes, sent),
-                    (Err(error), Some(sent)) => socket.next_call(|_| sent(Err(error))),
-                    (Err(error), None) => {
-                        socket.next_call(move |socket| socket.emit_error(&error));
-                    }
-                }
-                Ok(())
-            });
-            Ok(())
-        }))
-    }
-
-    fn do_send(&self, to: Option<SocketAddr>, bytes: Vec<u8>, sent: Option<Then<usize>>) {
-        let Some(handle) = self.handle() else {
-            return;
-        };
-        let tell = |sent: Then<usize>| -> Sent {
-            Box::new(move |result| {
-                sent(result.map_err(|error| match to {
-                    Some(to) => Error::system_at("send", error, &to.into(), None),
-                    None => Error::system("send", error),
-                }))
-            })
-        };
-        let sent = sent.map(tell);
-        match to.map_or(Ok(()), |to| self.check_recipient(to)) {
-            Ok(()) => handle.send(OutgoingDatagram { to, bytes }, sent),
-            Err(error) => {
-                if let Some(sent) = sent {
-                    self.next_call(|_| sent(Err(error)));
-                }
-            }
-        }
-    }
-
-    /// As libuv, and unlike Linux, refuses an address once there is a peer.
-    fn check_recipient(&self, addr: SocketAddr) -> io::Result<()> {
-        if self.inner.connected.get() == Connected::Yes {
-            return Err(Errno::EISCONN.into());
-        }
-        self.check_family(addr)
-    }
-
-    fn check_family(&self, addr: SocketAddr) -> io::Result<()> {
-        if self.kind().takes(addr.ip()) {
-            Ok(())
-        } else {
-            Err(Errno::EINVAL.into())
-        }
-    }
-
-    /// How many bytes wait to be sent: `getSendQueueSize`.
-    pub fn send_queue_size(&self) -> usize {
-        self.handle().map_or(0, |handle| handle.queue_size().1)
-    }
-
-    /// How many datagrams wait to be sent: `getSendQueueCount`.
-    pub fn send_queue_count(&self) -> usize {
-        self.handle().map_or(0, |handle| handle.queue_size().0)
-    }
-
     // Closing.
 
-    /// Stops receiving, and closes the socket; 'close' comes in the next tick. While it is being
-    /// bound for something that is to be sent, it is closed after that.
+    /// Stops receiving, and closes the socket; 'close' comes in the next tick. A socket that is
+    /// binding for a send closes after that send.
     ///
     /// # Errors
     /// `ERR_SOCKET_DGRAM_NOT_RUNNING` if it is closed already.
     pub fn close(&self) -> Result<(), Error> {
-        if let Some((_, steps)) = &mut *self.inner.queue.borrow_mut() {
+        if let Some((_, steps)) = &mut *self.inner.bound_steps.borrow_mut() {
             steps.push(Box::new(Socket::close));
             return Ok(());
         }
@@ -549,9 +348,9 @@ impl Socket {
         }
     }
 
-    // State.
+    // The kernel's socket.
 
-    /// This end's address.
+    /// The address to which the socket is bound.
     ///
     /// # Errors
     /// `EBADF` before it is bound; `ERR_SOCKET_DGRAM_NOT_RUNNING`.
@@ -559,139 +358,8 @@ impl Socket {
         self.with_socket("getsockname", UdpSocket::local_addr)
     }
 
-    /// The peer's address.
-    ///
-    /// # Errors
-    /// `ERR_SOCKET_DGRAM_NOT_CONNECTED`, `ERR_SOCKET_DGRAM_NOT_RUNNING`.
-    pub fn remote_address(&self) -> Result<SocketAddr, Error> {
-        self.check_running()?;
-        self.check_connected()?;
-        self.with_socket("getpeername", UdpSocket::peer_addr)
-    }
-
-    // The kernel's options.
-
-    /// Lets it send to broadcast addresses.
-    ///
-    /// # Errors
-    /// `EBADF` before it is bound; `ERR_SOCKET_DGRAM_NOT_RUNNING`. So do all options.
-    pub fn set_broadcast(&self, broadcast: bool) -> Result<(), Error> {
-        self.with_socket("setBroadcast", |socket| socket.set_broadcast(broadcast))
-    }
-
-    /// Over how many routers a datagram goes at most: 1 to 255.
-    ///
-    /// # Errors
-    /// `EINVAL` for another number; those of [`Socket::set_broadcast`].
-    pub fn set_ttl(&self, ttl: u32) -> Result<(), Error> {
-        self.with_socket("setTTL", |socket| socket.set_ttl(ttl))
-    }
-
-    /// Over how many routers a datagram goes to a group at most: 0 to 255.
-    ///
-    /// # Errors
-    /// `EINVAL` for another number; those of [`Socket::set_broadcast`].
-    pub fn set_multicast_ttl(&self, ttl: u32) -> Result<(), Error> {
-        self.with_socket("setMulticastTTL", |socket| socket.set_multicast_ttl(ttl))
-    }
-
-    /// Says whether this machine, too, hears what is sent to a group from here; it does by default.
-    ///
-    /// # Errors
-    /// Those of [`Socket::set_broadcast`].
-    pub fn set_multicast_loopback(&self, is_heard_here: bool) -> Result<(), Error> {
-        self.with_socket("setMulticastLoopback", |socket| {
-            socket.set_multicast_loop(is_heard_here)
-        })
-    }
-
-    /// Through which interface datagrams go to a group.
-    ///
-    /// # Errors
-    /// `EADDRNOTAVAIL` for one that is not there; those of [`Socket::set_broadcast`].
-    pub fn set_multicast_interface(&self, interface: Interface) -> Result<(), Error> {
-        self.with_socket("setMulticastInterface", |socket| {
-            socket.set_multicast_interface(interface)
-        })
-    }
-
-    /// Hears what is sent to a group from now on. Unlike in Node, the socket has to be bound.
-    ///
-    /// # Errors
-    /// `EADDRINUSE` if it hears it already, `EINVAL` for an address that is no group's; those of
-    /// [`Socket::set_broadcast`].
-    pub fn add_membership(
-        &self,
-        group: impl Into<IpAddr>,
-        interface: Interface,
-    ) -> Result<(), Error> {
-        let group = group.into();
-        self.with_socket("addMembership", |socket| {
-            socket.join_multicast(group, interface)
-        })
-    }
-
-    /// Hears a group no longer.
-    ///
-    /// # Errors
-    /// `EADDRNOTAVAIL` if it does not hear it; those of [`Socket::set_broadcast`].
-    pub fn drop_membership(
-        &self,
-        group: impl Into<IpAddr>,
-        interface: Interface,
-    ) -> Result<(), Error> {
-        let group = group.into();
-        self.with_socket("dropMembership", |socket| {
-            socket.leave_multicast(group, interface)
-        })
-    }
-
-    /// How many bytes may wait to be received: `getRecvBufferSize`.
-    ///
-    /// # Errors
-    /// `ERR_SOCKET_BUFFER_SIZE` before it is bound; `ERR_SOCKET_DGRAM_NOT_RUNNING`.
-    pub fn recv_buffer_size(&self) -> Result<usize, Error> {
-        self.with_buffer("uv_recv_buffer_size", UdpSocket::recv_buffer_bytes)
-    }
-
-    /// Sets how many bytes may wait to be received; the kernel doubles it.
-    ///
-    /// # Errors
-    /// As [`Socket::recv_buffer_size`].
-    pub fn set_recv_buffer_size(&self, bytes: usize) -> Result<(), Error> {
-        let set = |socket: &UdpSocket| socket.set_recv_buffer_bytes(bytes);
-        self.with_buffer("uv_recv_buffer_size", set)
-    }
-
-    /// How many bytes may wait to be sent: `getSendBufferSize`.
-    ///
-    /// # Errors
-    /// As [`Socket::recv_buffer_size`].
-    pub fn send_buffer_size(&self) -> Result<usize, Error> {
-        self.with_buffer("uv_send_buffer_size", UdpSocket::send_buffer_bytes)
-    }
-
-    /// Sets how many bytes may wait to be sent; the kernel doubles it.
-    ///
-    /// # Errors
-    /// As [`Socket::recv_buffer_size`].
-    pub fn set_send_buffer_size(&self, bytes: usize) -> Result<(), Error> {
-        let set = |socket: &UdpSocket| socket.set_send_buffer_bytes(bytes);
-        self.with_buffer("uv_send_buffer_size", set)
-    }
-
-    fn with_buffer<T>(
-        &self,
-        call: &'static str,
-        f: impl FnOnce(&UdpSocket) -> io::Result<T>,
-    ) -> Result<T, Error> {
-        self.check_running()?;
-        self.try_socket(f)
-            .map_err(|error| Error::buffer_size(call, error))
-    }
-
-    /// Asks the kernel's socket for something, by Node's name for it.
-    fn with_socket<T>(
+    /// Calls a function on the kernel's socket. Node's name of the call stands in the error.
+    pub(super) fn with_socket<T>(
         &self,
         call: &'static str,
         f: impl FnOnce(&UdpSocket) -> io::Result<T>,
@@ -701,68 +369,61 @@ impl Socket {
             .map_err(|error| Error::system(call, error))
     }
 
-    fn try_socket<T>(&self, f: impl FnOnce(&UdpSocket) -> io::Result<T>) -> io::Result<T> {
+    pub(super) fn try_socket<T>(
+        &self,
+        f: impl FnOnce(&UdpSocket) -> io::Result<T>,
+    ) -> io::Result<T> {
         match self.handle().and_then(|handle| handle.socket()) {
             Some(socket) => f(&socket),
             None => Err(Errno::EBADF.into()),
         }
     }
 
-    fn check_running(&self) -> Result<(), Error> {
+    pub(super) fn check_running(&self) -> Result<(), Error> {
         if self.inner.is_closed.get() {
             return Err(Error::new("ERR_SOCKET_DGRAM_NOT_RUNNING", "Not running"));
         }
         Ok(())
     }
 
-    fn check_connected(&self) -> Result<(), Error> {
-        if self.inner.connected.get() != Connected::Yes {
-            let message = "Not connected";
-            return Err(Error::new("ERR_SOCKET_DGRAM_NOT_CONNECTED", message));
+    pub(super) fn check_family(&self, addr: SocketAddr) -> io::Result<()> {
+        if self.kind().takes(addr.ip()) {
+            Ok(())
+        } else {
+            Err(Errno::EINVAL.into())
         }
-        Ok(())
     }
 
-    // Events.
+    // Emitting.
 
-    fn next_call(&self, f: impl FnOnce(&Socket) -> Result<(), Thrown> + 'static) {
+    pub(super) fn next_call(&self, f: impl FnOnce(&Socket) -> Result<(), Thrown> + 'static) {
         self.inner.runtime.next_call(self, f);
     }
 
-    fn emit<E: SocketEvent>(&self, event: E, args: E::Args<'_>) -> Result<bool, Thrown> {
+    pub(super) fn emit<E: SocketEvent>(&self, event: E, args: E::Args<'_>) -> Result<bool, Thrown> {
         self.inner.events.emit(event, args)
     }
 
-    /// What waited to be bound is forgotten.
-    fn emit_error(&self, error: &Error) -> Result<(), Thrown> {
-        let queue = self.inner.queue.take();
-        if let Some((listening, steps)) = queue {
-            self.off(listening);
+    /// Emits 'error', and drops the steps that wait for the socket to be bound, as Node does.
+    pub(super) fn emit_error(&self, error: &Error) -> Result<(), Thrown> {
+        let bound_steps = self.inner.bound_steps.take();
+        if let Some((listener, steps)) = bound_steps {
+            self.off(listener);
             drop(steps);
         }
         self.emit(event::Error, (self.clone(), error)).map(drop)
     }
 }
 
-/// Who is called at 'connect', unless connecting fails.
-struct AtConnect {
-    listener: ListenerId,
-    then: Rc<Cell<Option<Then>>>,
-}
-
-fn is_connected() -> Error {
-    Error::new("ERR_SOCKET_DGRAM_IS_CONNECTED", "Already connected")
-}
-
-/// Where an endpoint is, besides its port.
-enum Host {
-    /// This machine.
+/// The host of an endpoint, besides its port.
+pub(super) enum Host {
+    /// The default of the operation: this machine, or all its addresses.
     Default,
     Name(String),
     Addr(SocketAddr),
 }
 
-fn host_and_port(endpoint: impl Into<Endpoint>) -> Result<(Host, i64), Error> {
+pub(super) fn host_and_port(endpoint: impl Into<Endpoint>) -> Result<(Host, i64), Error> {
     match endpoint.into() {
         Endpoint::Port { host, port } => Ok((host.map_or(Host::Default, Host::Name), port)),
         Endpoint::Addr(addr) => Ok((Host::Addr(addr), addr.port().into())),
@@ -770,55 +431,6 @@ fn host_and_port(endpoint: impl Into<Endpoint>) -> Result<(Host, i64), Error> {
             let message = format!("a UDP socket has a port, not a path: {}", path.display());
             Err(Error::new("ERR_INVALID_ARG_VALUE", message))
         }
-    }
-}
-
-/// A port to send to, which cannot be 0.
-fn remote_port(port: i64) -> Result<u16, Error> {
-    u16::try_from(port)
-        .ok()
-        .filter(|port| *port > 0)
-        .ok_or_else(|| {
-            let message = format!("Port should be > 0 and < 65536. Received type number ({port}).");
-            Error::new("ERR_SOCKET_BAD_PORT", message)
-        })
-}
-
-/// A datagram on its way out.
-pub(super) struct OutgoingDatagram {
-    to: Option<SocketAddr>,
-    bytes: Vec<u8>,
-}
-
-impl Packets for UdpSocket {
-    type Message = (Chunk, SocketAddr);
-    type Outgoing = OutgoingDatagram;
-
-    fn source(&self) -> &Source {
-        self.source()
-    }
-
-    fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Self::Message>>> {
-        ready!(self.source().poll_ready(cx, Direction::Read))?; // no buffer while it waits
-        let received = Chunk::poll_fill(|space| {
-            let received = self.poll_recv_from(cx, space);
-            received.map_ok(|(Datagram { bytes, .. }, from)| (bytes, from))
-        });
-        received.map_ok(Some)
-    }
-
-    async fn send(&self, outgoing: &OutgoingDatagram) -> io::Result<usize> {
-        let OutgoingDatagram { to, bytes } = outgoing;
-        let send = |cx: &mut Context<'_>| match to {
-            Some(to) => self.poll_send_to(cx, bytes, *to),
-            None => self.poll_send(cx, bytes),
-        };
-        self.source().io(Direction::Write, send).await?;
-        Ok(bytes.len())
-    }
-
-    fn byte_count(outgoing: &OutgoingDatagram) -> usize {
-        outgoing.bytes.len()
     }
 }
 
@@ -833,7 +445,7 @@ impl Owner for Socket {
     }
 
     fn on_end(&self) -> Result<(), Thrown> {
-        Ok(()) // UDP has none
+        Ok(()) // UDP has no end
     }
 
     fn on_error(&self, error: io::Error) -> Result<(), Thrown> {

@@ -1,8 +1,7 @@
-//! Unix sockets of messages: datagrams, and connections that keep bounds. Node has neither; these
-//! are in the spirit of its `dgram`.
+//! Unix sockets of messages: datagrams, and connections that keep message boundaries. Node has
+//! neither; these are in the spirit of its `dgram`.
 
-use super::event::{self, UnixEvent};
-use super::handle::{Handle, Owner, Packets, Sent};
+use super::handle::{Owner, PacketHandle, Packets, ThenSent};
 use crate::error::Error;
 use crate::events::Emitter;
 use crate::runtime::{Runtime, current};
@@ -21,27 +20,48 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-/// A socket of one kind or the other, in the kernel.
-pub(super) enum Unix {
+/// The events of a [`UnixSocket`].
+pub(super) mod event {
+    use super::{Message, UnixSocket};
+    use crate::events::Event;
+    use crate::tables::emitter;
+
+    /// An event of a [`UnixSocket`].
+    pub trait UnixEvent: Event {}
+
+    emitter! { UnixSocket emits UnixEvent {
+        /// `'message'`: a message, and its fds.
+        MessageReceived(socket: UnixSocket, message: &'a Message) => on_message;
+        /// `'end'` of a connection: the peer sends no more.
+        End(socket: UnixSocket) => on_end;
+        /// `'error'`. Without a listener, the error is thrown.
+        UnixError(socket: UnixSocket, error: &'a crate::Error) => on_error, else throws error;
+        /// `'close'`: the socket is closed.
+        UnixClose(socket: UnixSocket) => on_close;
+    } }
+}
+
+/// A socket in the kernel, of either kind.
+pub(super) enum KernelSocket {
     Datagram(UnixDatagram),
     Seqpacket(UnixSeqpacket),
 }
 
-/// A message on its way out.
+/// A message to be sent: to a name, or to the peer.
 pub(super) struct OutgoingMessage {
     to: Option<Addr>,
     bytes: Vec<u8>,
     fds: Vec<OwnedFd>,
 }
 
-impl Packets for Unix {
+impl Packets for KernelSocket {
     type Message = (Chunk, UnixMessage);
     type Outgoing = OutgoingMessage;
 
     fn source(&self) -> &Source {
         match self {
-            Unix::Datagram(socket) => socket.source(),
-            Unix::Seqpacket(socket) => socket.source(),
+            KernelSocket::Datagram(socket) => socket.source(),
+            KernelSocket::Seqpacket(socket) => socket.source(),
         }
     }
 
@@ -49,8 +69,10 @@ impl Packets for Unix {
         ready!(self.source().poll_ready(cx, Direction::Read))?; // no buffer while it waits
         let received = Chunk::poll_fill(|space| {
             let received = match self {
-                Unix::Datagram(socket) => socket.poll_recv_fds(cx, space, FDS_MAX).map_ok(Some),
-                Unix::Seqpacket(socket) => socket.poll_recv_fds(cx, space, FDS_MAX),
+                KernelSocket::Datagram(socket) => {
+                    socket.poll_recv_fds(cx, space, FDS_MAX).map_ok(Some)
+                }
+                KernelSocket::Seqpacket(socket) => socket.poll_recv_fds(cx, space, FDS_MAX),
             };
             received.map_ok(|message| (message.as_ref().map_or(0, |m| m.bytes), message))
         });
@@ -61,12 +83,14 @@ impl Packets for Unix {
         let OutgoingMessage { to, bytes, fds } = outgoing;
         let fds: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
         let send = |cx: &mut Context<'_>| match self {
-            Unix::Datagram(socket) => socket.poll_send_fds(cx, bytes, &fds),
-            Unix::Seqpacket(socket) => socket.poll_send_fds(cx, bytes, &fds),
+            KernelSocket::Datagram(socket) => socket.poll_send_fds(cx, bytes, &fds),
+            KernelSocket::Seqpacket(socket) => socket.poll_send_fds(cx, bytes, &fds),
         };
         match (self, to) {
-            (Unix::Datagram(socket), Some(to)) => socket.send_fds_to(bytes, &fds, to).await?,
-            (Unix::Seqpacket(_), Some(_)) => return Err(Errno::EISCONN.into()),
+            (KernelSocket::Datagram(socket), Some(to)) => {
+                socket.send_fds_to(bytes, &fds, to).await?
+            }
+            (KernelSocket::Seqpacket(_), Some(_)) => return Err(Errno::EISCONN.into()),
             (_, None) => self.source().io(Direction::Write, send).await?,
         }
         Ok(bytes.len())
@@ -77,7 +101,7 @@ impl Packets for Unix {
     }
 }
 
-/// What a [`UnixSocket`] received.
+/// A message that a [`UnixSocket`] received.
 #[derive(Debug)]
 pub struct Message {
     bytes: Chunk,
@@ -86,41 +110,43 @@ pub struct Message {
 }
 
 impl Message {
-    /// What it says, 64 KiB at most.
+    /// Its bytes, 64 KiB at most.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Who sent it; unnamed for a connection.
+    /// The sender's name; unnamed for a connection.
     pub fn from(&self) -> &Addr {
         &self.about.from
     }
 
-    /// The fds that came with it, for the first one who asks. Who does not, has them closed after
-    /// the event.
+    /// Takes the fds that came with it: the first call gets all. Fds that no listener takes are
+    /// closed after the event.
     pub fn take_fds(&self) -> Vec<OwnedFd> {
         self.fds.take()
     }
 
-    /// True if it was longer than what is here.
+    /// True if it was longer than the bytes here.
     pub fn is_truncated(&self) -> bool {
         self.about.is_truncated()
     }
 
-    /// True if it had more fds, which this process may not open.
+    /// True if it had more fds than this process may open.
     pub fn is_short_of_fds(&self) -> bool {
         self.about.is_short_of_fds
     }
 }
 
-struct Inner {
+/// What clones of a socket share.
+struct UnixState {
     runtime: Rc<Runtime>,
     events: Emitter,
-    handle: RefCell<Option<Rc<Handle<UnixSocket>>>>,
+    /// None once it is closed.
+    handle: RefCell<Option<Rc<PacketHandle<UnixSocket>>>>,
 }
 
-/// A Unix datagram socket, or one end of a connection that keeps bounds (`SOCK_SEQPACKET`). Clones
-/// are the same socket, and every handler is given one.
+/// A Unix datagram socket, or one end of a connection that keeps message boundaries
+/// (`SOCK_SEQPACKET`). Clones are the same socket, and every listener receives one.
 ///
 /// ```
 /// use oneloop_callback::{dgram::UnixSocket, run};
@@ -141,37 +167,37 @@ struct Inner {
 /// ```
 #[derive(Clone)]
 pub struct UnixSocket {
-    inner: Rc<Inner>,
+    inner: Rc<UnixState>,
 }
 
 impl fmt::Debug for UnixSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.socket().as_deref() {
-            Some(Unix::Datagram(_)) => f.write_str("UnixSocket(datagram)"),
-            Some(Unix::Seqpacket(_)) => f.write_str("UnixSocket(seqpacket)"),
+            Some(KernelSocket::Datagram(_)) => f.write_str("UnixSocket(datagram)"),
+            Some(KernelSocket::Seqpacket(_)) => f.write_str("UnixSocket(seqpacket)"),
             None => f.write_str("UnixSocket(closed)"),
         }
     }
 }
 
-listening!(UnixSocket, UnixEvent);
+listening!(UnixSocket, event::UnixEvent);
 references!(UnixSocket, "the socket is open");
 
 impl UnixSocket {
-    fn start(runtime: Rc<Runtime>, socket: Unix) -> Self {
+    fn start(runtime: Rc<Runtime>, socket: KernelSocket) -> Self {
         let unix = UnixSocket {
-            inner: Rc::new(Inner {
+            inner: Rc::new(UnixState {
                 runtime: Rc::clone(&runtime),
                 events: Emitter::new(),
                 handle: RefCell::default(),
             }),
         };
-        let handle = Handle::start(&runtime, unix.clone(), socket, true);
+        let handle = PacketHandle::start(&runtime, unix.clone(), socket, true);
         unix.inner.handle.replace(Some(handle));
         unix
     }
 
-    /// A datagram socket with a name: a path, or an [`Addr::UnixAbstract`].
+    /// Makes a datagram socket with a name: a path, or an [`Addr::UnixAbstract`].
     ///
     /// # Errors
     /// `EADDRINUSE`, also for a file that an earlier socket left; `EACCES`, `ENOENT`.
@@ -185,10 +211,10 @@ impl UnixSocket {
         let socket = (runtime.handle)
             .enter(|| UnixDatagram::bind(&*addr))
             .map_err(|error| Error::system_at("bind", error, &addr, None))?;
-        Ok(Self::start(runtime, Unix::Datagram(socket)))
+        Ok(Self::start(runtime, KernelSocket::Datagram(socket)))
     }
 
-    /// A datagram socket without a name, to send from.
+    /// Makes a datagram socket without a name, to send from.
     ///
     /// # Errors
     /// `EMFILE`.
@@ -199,10 +225,10 @@ impl UnixSocket {
     pub fn unbound() -> Result<Self, Error> {
         let runtime = current();
         let socket = runtime.handle.enter(UnixDatagram::unbound)?;
-        Ok(Self::start(runtime, Unix::Datagram(socket)))
+        Ok(Self::start(runtime, KernelSocket::Datagram(socket)))
     }
 
-    /// Two ends of one connection that keeps bounds.
+    /// Makes the two ends of one connection that keeps message boundaries.
     ///
     /// # Errors
     /// `EMFILE`.
@@ -213,12 +239,12 @@ impl UnixSocket {
     pub fn pair() -> Result<(Self, Self), Error> {
         let runtime = current();
         let (a, b) = runtime.handle.enter(UnixSeqpacket::pair)?;
-        let a = Self::start(Rc::clone(&runtime), Unix::Seqpacket(a));
-        Ok((a, Self::start(runtime, Unix::Seqpacket(b))))
+        let a = Self::start(Rc::clone(&runtime), KernelSocket::Seqpacket(a));
+        Ok((a, Self::start(runtime, KernelSocket::Seqpacket(b))))
     }
 
-    /// Connects to one who keeps bounds: see [`UnixSocket::listen`]. The function is called with
-    /// the connection, or with what went wrong.
+    /// Connects to a server of [`UnixSocket::listen`], and calls a function with the connection, or
+    /// with the error.
     ///
     /// # Panics
     /// Outside of [`run`](crate::run).
@@ -232,14 +258,14 @@ impl UnixSocket {
             let socket = UnixSeqpacket::connect(&addr).await;
             runtime.make_callback(|| {
                 let socket = socket
-                    .map(|socket| Self::start(Rc::clone(&runtime), Unix::Seqpacket(socket)))
+                    .map(|socket| Self::start(Rc::clone(&runtime), KernelSocket::Seqpacket(socket)))
                     .map_err(|error| Error::system_at("connect", error, &addr, None));
                 connected(socket).into_result()
             });
         });
     }
 
-    /// Listens for connections that keep bounds, and calls a function with each.
+    /// Listens for connections that keep message boundaries, and calls a function with each.
     ///
     /// # Errors
     /// `EADDRINUSE`, also for a file that an earlier socket left; `EACCES`, `ENOENT`.
@@ -256,31 +282,31 @@ impl UnixSocket {
         })
     }
 
-    fn handle(&self) -> Option<Rc<Handle<UnixSocket>>> {
+    fn handle(&self) -> Option<Rc<PacketHandle<UnixSocket>>> {
         self.inner.handle.borrow().clone()
     }
 
-    fn socket(&self) -> Option<Rc<Unix>> {
+    fn socket(&self) -> Option<Rc<KernelSocket>> {
         self.handle()?.socket()
     }
 
-    /// Sends a message to the peer. Nobody hears whether it went.
+    /// Sends a message to the peer. The result is not reported; see [`UnixSocket::send_then`].
     pub fn send(&self, bytes: impl AsRef<[u8]>) {
         self.send_message(bytes.as_ref(), Vec::new(), None, None);
     }
 
-    /// Like [`UnixSocket::send`], and calls a function with how many bytes went, or why they did
-    /// not.
+    /// Like [`UnixSocket::send`], and calls a function with the number of bytes sent, or with the
+    /// error.
     pub fn send_then<O: Outcome>(
         &self,
         bytes: impl AsRef<[u8]>,
         sent: impl FnOnce(Result<usize, Error>) -> O + 'static,
     ) {
-        self.send_message(bytes.as_ref(), Vec::new(), None, Some(on_sent(sent)));
+        self.send_message(bytes.as_ref(), Vec::new(), None, Some(then_sent(sent)));
     }
 
-    /// Sends a datagram to a name, and calls a function with how many bytes went, or why they did
-    /// not.
+    /// Sends a datagram to a name, and calls a function with the number of bytes sent, or with the
+    /// error.
     pub fn send_to_then<O: Outcome>(
         &self,
         bytes: impl AsRef<[u8]>,
@@ -288,64 +314,71 @@ impl UnixSocket {
         sent: impl FnOnce(Result<usize, Error>) -> O + 'static,
     ) {
         let to = Some(name.to_unix_addr().into_owned());
-        self.send_message(bytes.as_ref(), Vec::new(), to, Some(on_sent(sent)));
+        self.send_message(bytes.as_ref(), Vec::new(), to, Some(then_sent(sent)));
     }
 
-    /// Sends a message and fds to the peer, who gets duplicates; these are closed once it is sent.
+    /// Sends a message and fds to the peer, which gets duplicates; the fds here are closed once it
+    /// is sent.
     pub fn send_fds(&self, bytes: impl AsRef<[u8]>, fds: Vec<OwnedFd>) {
         self.send_message(bytes.as_ref(), fds, None, None);
     }
 
-    /// Like [`UnixSocket::send_fds`], and calls a function with how many bytes went, or why they
-    /// did not.
+    /// Like [`UnixSocket::send_fds`], and calls a function with the number of bytes sent, or with
+    /// the error.
     pub fn send_fds_then<O: Outcome>(
         &self,
         bytes: impl AsRef<[u8]>,
         fds: Vec<OwnedFd>,
         sent: impl FnOnce(Result<usize, Error>) -> O + 'static,
     ) {
-        self.send_message(bytes.as_ref(), fds, None, Some(on_sent(sent)));
+        self.send_message(bytes.as_ref(), fds, None, Some(then_sent(sent)));
     }
 
-    fn send_message(&self, bytes: &[u8], fds: Vec<OwnedFd>, to: Option<Addr>, sent: Option<Sent>) {
+    fn send_message(
+        &self,
+        bytes: &[u8],
+        fds: Vec<OwnedFd>,
+        to: Option<Addr>,
+        then: Option<ThenSent>,
+    ) {
         let bytes = bytes.to_owned();
-        match (self.handle(), sent) {
-            (Some(handle), sent) => handle.send(OutgoingMessage { to, bytes, fds }, sent),
-            (None, Some(sent)) => {
+        match (self.handle(), then) {
+            (Some(handle), then) => handle.send(OutgoingMessage { to, bytes, fds }, then),
+            (None, Some(then)) => {
                 let closed = Err(Errno::EBADF.into());
-                self.next_call(|_| sent(closed));
+                self.inner.runtime.next_tick(|| then(closed));
             }
             (None, None) => {}
         }
     }
 
-    /// Who is at the other end of a connection.
+    /// The process at the other end of a connection, as of the moment when it connected.
     ///
     /// # Errors
     /// `ENOTCONN` for a datagram socket, `EBADF` once it is closed.
     pub fn peer_credentials(&self) -> Result<Credentials, Error> {
         Ok(match self.socket().as_deref() {
-            Some(Unix::Datagram(socket)) => socket.peer_credentials()?,
-            Some(Unix::Seqpacket(socket)) => socket.peer_credentials()?,
+            Some(KernelSocket::Datagram(socket)) => socket.peer_credentials()?,
+            Some(KernelSocket::Seqpacket(socket)) => socket.peer_credentials()?,
             None => return Err(io::Error::from(Errno::EBADF).into()),
         })
     }
 
-    /// This end's name, while it is open.
+    /// The name of this socket, while it is open.
     pub fn address(&self) -> Option<Addr> {
         match self.socket().as_deref()? {
-            Unix::Datagram(socket) => socket.local_addr().ok(),
-            Unix::Seqpacket(socket) => socket.local_addr().ok(),
+            KernelSocket::Datagram(socket) => socket.local_addr().ok(),
+            KernelSocket::Seqpacket(socket) => socket.local_addr().ok(),
         }
     }
 
-    /// Closes it: the close event comes in the next tick. What waits to be sent is given up, with
-    /// `ECANCELED`. The file of a name stays. Without effect on one that is closed.
+    /// Closes the socket; 'close' comes in the next tick. Messages that wait to be sent fail with
+    /// `ECANCELED`. The file of a name stays. Without effect on a closed socket.
     pub fn close(&self) {
         let handle = self.inner.handle.take();
         if let Some(handle) = handle {
             handle.close();
-            self.next_call(|socket| {
+            self.inner.runtime.next_call(self, |socket| {
                 let events = &socket.inner.events;
                 events.emit(event::UnixClose, socket.clone()).map(drop)
             });
@@ -357,13 +390,10 @@ impl UnixSocket {
             handle.set_referenced(referenced);
         }
     }
-
-    fn next_call(&self, f: impl FnOnce(&UnixSocket) -> Result<(), Thrown> + 'static) {
-        self.inner.runtime.next_call(self, f);
-    }
 }
 
-fn on_sent<O: Outcome>(sent: impl FnOnce(Result<usize, Error>) -> O + 'static) -> Sent {
+/// A callback of a send, with Node's error.
+fn then_sent<O: Outcome>(sent: impl FnOnce(Result<usize, Error>) -> O + 'static) -> ThenSent {
     Box::new(|result| {
         let result = result.map_err(|error| Error::system("send", error));
         sent(result).into_result()
@@ -371,7 +401,7 @@ fn on_sent<O: Outcome>(sent: impl FnOnce(Result<usize, Error>) -> O + 'static) -
 }
 
 impl Owner for UnixSocket {
-    type Packets = Unix;
+    type Packets = KernelSocket;
 
     fn on_message(&self, (bytes, mut about): (Chunk, UnixMessage)) -> Result<(), Thrown> {
         let fds = RefCell::new(std::mem::take(&mut about.fds));
@@ -395,8 +425,8 @@ impl Owner for UnixSocket {
     }
 }
 
-/// Listens for connections that keep bounds: see [`UnixSocket::listen`]. It goes on until it is
-/// closed, also when this is dropped.
+/// Listens for connections that keep message boundaries: see [`UnixSocket::listen`]. It listens
+/// until it is closed; dropping it changes nothing.
 #[derive(Debug)]
 pub struct UnixServer {
     listener: Rc<UnixSeqpacketListener>,
@@ -423,14 +453,14 @@ impl UnixServer {
             let failed = loop {
                 match source.io(Direction::Read, accept).await {
                     Ok((socket, _)) => runtime.make_callback(|| {
-                        let unix = Unix::Seqpacket(socket);
-                        on_connection(UnixSocket::start(Rc::clone(&runtime), unix))
+                        let socket = KernelSocket::Seqpacket(socket);
+                        on_connection(UnixSocket::start(Rc::clone(&runtime), socket))
                     }),
                     Err(error) => break error,
                 }
             };
             if !runtime.is_over() {
-                // As an 'error' for which there is no listener.
+                // A server has no events, so this is an 'error' without a listener.
                 runtime.make_callback(|| Err(Error::system("accept", failed).into()));
             }
         });
@@ -440,13 +470,13 @@ impl UnixServer {
         })
     }
 
-    /// Lets the program end while it listens.
+    /// Allows the program to end while it listens.
     pub fn unref(&self) -> &Self {
         self.listener.listener().source().set_referenced(false);
         self
     }
 
-    /// Stops listening; connections go on. The file of a name stays.
+    /// Stops listening; connections stay open. The file of a name stays.
     pub fn close(&self) {
         let acceptor = self.acceptor.take();
         if let Some(acceptor) = acceptor {
