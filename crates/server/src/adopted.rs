@@ -1,6 +1,6 @@
-//! As PID 1 of a container, or as a subreaper: reaping orphans, which nothing else does there.
+//! Reaps orphans if the server is PID 1 of a container, or a subreaper: no other process does it there.
 //!
-//! They are what programs of `--mode exec` have left behind, and what `docker exec` has.
+//! Orphans are processes that programs of `--mode exec`, or `docker exec`, have left behind.
 
 use oneloop::process::{Left, adopts_orphans, reap_adopted};
 use oneloop::signal::number::SIGCHLD;
@@ -9,10 +9,11 @@ use std::io;
 use std::time::Duration;
 use tracing::warn;
 
-/// When to look again for orphans behind a program that its own loop is about to reap.
+/// The pause before the next look if the first zombie is a program that its own loop is about to reap:
+/// waitid(2) returns that one first, and hides the orphans behind it.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// Reaps them from now on, if that is for this process to do.
+/// Reaps orphans from now on, if the kernel gives them to this process.
 pub(crate) fn reap_in_background(handle: &Handle) -> io::Result<()> {
     if !adopts_orphans() {
         return Ok(());

@@ -3,7 +3,7 @@
 use crate::endpoint::Endpoint;
 use crate::holder::{Holder, overlap};
 use crate::options::Options;
-use crate::socket_file::{Refused, SocketFile, is_no_socket};
+use crate::socket_file::{ListenError, SocketFile, is_no_socket};
 use oneloop::Handle;
 use oneloop::net::{Addr, ListenOptions, Listener};
 use rustix::net::sockopt;
@@ -12,12 +12,12 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::os::fd::OwnedFd;
 use tracing::warn;
 
-/// The addresses to listen on, all names looked up.
+/// Resolves `--listen` to the addresses to listen on.
 pub(crate) fn resolve(options: &Options) -> Result<Vec<Addr>, String> {
     let mut addrs = Vec::new();
     for text in &options.listen {
         for addr in resolve_one(text)? {
-            // Port 0 is another port each time.
+            // Port 0 becomes another port each time, so it may be given twice.
             if has_port_0(&addr) || !addrs.contains(&addr) {
                 addrs.push(addr);
             }
@@ -46,42 +46,42 @@ fn has_port_0(addr: &Addr) -> bool {
     addr.inet().is_some_and(|addr| addr.port() == 0)
 }
 
-/// A place where the server listens, for each of its threads to open.
+/// How a further thread opens a listener that the first thread has.
 #[derive(Debug)]
-pub(crate) enum Place {
-    /// Each thread has a socket of its own, and the kernel spreads connections over them. The flag is
-    /// `IPV6_V6ONLY`.
+pub(crate) enum ListenerSpec {
+    /// Each thread has its own socket (`SO_REUSEPORT`), and the kernel spreads connections over them.
+    /// The flag is `IPV6_V6ONLY`.
     Inet(Addr, Option<bool>),
-    /// All threads share one socket.
+    /// All threads share one socket: unix(7) has no `SO_REUSEPORT`.
     Unix(OwnedFd),
 }
 
-impl Place {
-    /// The listener's place, for one more thread.
-    pub(crate) fn of(listener: &Listener) -> io::Result<Place> {
+impl ListenerSpec {
+    /// For one more thread.
+    pub(crate) fn of(listener: &Listener) -> io::Result<ListenerSpec> {
         match listener.local_addr()? {
             addr @ Addr::Inet(inet) => {
                 let is_v6_only = || sockopt::ipv6_v6only(listener);
                 let v6_only = inet.is_ipv6().then(is_v6_only).transpose()?;
-                Ok(Place::Inet(addr, v6_only))
+                Ok(ListenerSpec::Inet(addr, v6_only))
             }
-            _ => Ok(Place::Unix(listener.try_clone_fd()?)),
+            _ => Ok(ListenerSpec::Unix(listener.try_clone_fd()?)),
         }
     }
 
     pub(crate) fn listen(self, handle: &Handle, options: &Options) -> Result<Listener, String> {
         match self {
-            Place::Inet(addr, v6_only) => listen(handle, &addr, options, v6_only, true)
-                .map_err(|error| explain(&addr, &Refused::Io(error))),
-            Place::Unix(fd) => handle
+            ListenerSpec::Inet(addr, v6_only) => listen(handle, &addr, options, v6_only, true)
+                .map_err(|error| explain(&addr, &ListenError::Io(error))),
+            ListenerSpec::Unix(fd) => handle
                 .enter(|| Listener::from_fd(fd, false))
                 .map_err(|error| error.to_string()),
         }
     }
 }
 
-/// Listens on all of these for the first thread. A machine without IPv6 is told of, and served on
-/// what it has. The files of Unix sockets are kept as they are made.
+/// Listens on all these addresses for the first thread. If the machine has no IPv6, that is logged, and
+/// the other addresses are served. The files of Unix sockets are added to `files` as they are made.
 pub(crate) fn listen_all(
     handle: &Handle,
     addrs: &[Addr],
@@ -93,17 +93,17 @@ pub(crate) fn listen_all(
         let v6_only = is_v6_only(addr, addrs);
         match listen_alone(handle, addr, options, v6_only, files) {
             Ok(listener) => listeners.push(listener),
-            Err(Refused::Io(error)) if is_ipv6_missing(addr, &error) && addrs.len() > 1 => {
+            Err(ListenError::Io(error)) if is_ipv6_missing(addr, &error) && addrs.len() > 1 => {
                 warn!(%addr, "this machine has no IPv6: not listening there");
             }
-            Err(refused) => return Err(explain(addr, &by_whom(refused, addr, &listeners))),
+            Err(refused) => return Err(explain(addr, &find_holder(refused, addr, &listeners))),
         }
     }
     Ok(listeners)
 }
 
-/// A socket on `[::]` serves IPv4 as well, unless IPv4 has a socket of its own on that port: then both
-/// can be only if it does not (`IPV6_V6ONLY`).
+/// A socket on `[::]` serves IPv4 as well (ipv6(7)). If IPv4 has its own socket on that port, the two can
+/// exist beside each other only with `IPV6_V6ONLY`.
 fn is_v6_only(addr: &Addr, addrs: &[Addr]) -> Option<bool> {
     let everywhere6 = addr
         .inet()
@@ -113,19 +113,19 @@ fn is_v6_only(addr: &Addr, addrs: &[Addr]) -> Option<bool> {
     has_v4.then_some(true)
 }
 
-/// True also for an IPv4 address in IPv6's notation, `[::ffff:127.0.0.1]`.
+/// True also for an IPv4 address that is mapped to IPv6: `[::ffff:127.0.0.1]`.
 fn is_v4(addr: SocketAddr) -> bool {
     addr.ip().to_canonical().is_ipv4()
 }
 
-/// Listens where nobody else does.
+/// Listens on an address that no other server has.
 fn listen_alone(
     handle: &Handle,
     addr: &Addr,
     options: &Options,
     v6_only: Option<bool>,
     files: &mut Vec<SocketFile>,
-) -> Result<Listener, Refused> {
+) -> Result<Listener, ListenError> {
     let listen = || listen(handle, addr, options, v6_only, false);
     match addr {
         Addr::UnixPath(path) => {
@@ -134,8 +134,9 @@ fn listen_alone(
             Ok(listener)
         }
         Addr::Inet(_) if options.threads > 1 => {
-            // The threads' sockets share the port, and would share it with another server's as well. The
-            // kernel lets sockets share that all ask for it, so the first one asks once it listens.
+            // The threads' sockets share the port; set before bind(2), SO_REUSEPORT would share it with
+            // another server's as well. The kernel shares a port between sockets that all have the
+            // option, so the first one sets it once it listens alone.
             let listener = listen()?;
             sockopt::set_socket_reuseport(&listener, true).map_err(io::Error::from)?;
             Ok(listener)
@@ -161,19 +162,19 @@ fn listen(
     handle.enter(|| Listener::bind(addr, how))
 }
 
-/// Finds out who has an address that is in use: a listener of our own, or a process.
-fn by_whom(refused: Refused, addr: &Addr, ours: &[Listener]) -> Refused {
+/// Finds the holder of an address that is in use: one of our own listeners, or a process.
+fn find_holder(refused: ListenError, addr: &Addr, ours: &[Listener]) -> ListenError {
     match refused {
-        Refused::Io(error) if error.kind() == io::ErrorKind::AddrInUse && !is_file(addr) => {
+        ListenError::Io(error) if error.kind() == io::ErrorKind::AddrInUse && !is_file(addr) => {
             let mut ours = ours
                 .iter()
                 .filter_map(|listener| listener.local_addr().ok());
             let is_ours = ours.any(|ours| match (ours.inet(), addr.inet()) {
-                // Beside IPv4, [::] has IPV6_V6ONLY.
+                // Where both families are listened on, [::] has IPV6_V6ONLY.
                 (Some(ours), Some(addr)) => is_v4(ours) == is_v4(addr) && overlap(ours, addr),
                 _ => ours == *addr,
             });
-            Refused::InUse(match is_ours {
+            ListenError::InUse(match is_ours {
                 true => Some(Holder::ThisServer),
                 false => Holder::of_addr(addr).filter(|holder| *holder != Holder::ThisServer),
             })
@@ -182,7 +183,7 @@ fn by_whom(refused: Refused, addr: &Addr, ours: &[Listener]) -> Refused {
     }
 }
 
-/// True for the path of a file that is no socket.
+/// True for the path of a file that is not a socket.
 fn is_file(addr: &Addr) -> bool {
     matches!(addr, Addr::UnixPath(path) if is_no_socket(path))
 }
@@ -200,20 +201,20 @@ fn is_ipv6_missing(addr: &Addr, error: &io::Error) -> bool {
             || error.raw_os_error() == Some(unsupported))
 }
 
-/// One sentence that says what to do.
-fn explain(addr: &Addr, refused: &Refused) -> String {
+/// One sentence that says what is wrong, and what to do.
+fn explain(addr: &Addr, refused: &ListenError) -> String {
     let advice = match refused {
-        Refused::InUse(holder) => in_use(holder.as_ref()),
-        Refused::Lock(path, error) => {
+        ListenError::InUse(holder) => in_use(holder.as_ref()),
+        ListenError::Lock(path, error) => {
             format!(
                 "cannot lock it with {}: {}",
                 path.display(),
                 in_words(error)
             )
         }
-        Refused::Io(error) => match error.kind() {
+        ListenError::Io(error) => match error.kind() {
             io::ErrorKind::AddrInUse if is_file(addr) => {
-                "a file that is no socket is there already".to_owned()
+                "a file that is not a socket has that name".to_owned()
             }
             io::ErrorKind::AddrInUse => in_use(None),
             io::ErrorKind::PermissionDenied => permission_needed(addr).to_owned(),
@@ -240,7 +241,7 @@ fn permission_needed(addr: &Addr) -> &'static str {
 fn in_use(holder: Option<&Holder>) -> String {
     match holder {
         Some(Holder::ThisServer) => {
-            "the address is in use by this server: leave one of them out".to_owned()
+            "the address is in use by this server: leave one of the two out".to_owned()
         }
         Some(other) => {
             format!("the address is in use by {other}: stop it, or give another --listen")
@@ -251,7 +252,7 @@ fn in_use(holder: Option<&Holder>) -> String {
     }
 }
 
-/// What the system said, without its number.
+/// The system's message in lower case and without its number.
 pub(crate) fn in_words(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error")
@@ -265,10 +266,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_low_port_is_said_to_need_root() {
+    fn only_a_low_port_needs_root() {
         let said = |addr: &str| {
             let error: io::Error = io::ErrorKind::PermissionDenied.into();
-            explain(&addr.parse().unwrap(), &Refused::Io(error))
+            explain(&addr.parse().unwrap(), &ListenError::Io(error))
         };
         for addr in ["127.0.0.1:80", "[::1]:1023"] {
             assert!(said(addr).contains("ports below 1024"), "{}", said(addr));

@@ -1,37 +1,38 @@
-//! One budget for all that waits to be sent, over the clients of all threads.
+//! One budget for all output that waits, over the clients of all threads.
 //!
-//! A client for which nothing waits has no part in it, and costs nothing.
+//! A client for which nothing waits has no share of it, and costs nothing.
 
 use oneloop::{Key, Slots};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-/// With less than this waiting for all clients together, memory is not scarce.
+/// While less than this many bytes wait for all clients, memory is not scarce.
 const SCARCE_BYTES_MIN: usize = 2 << 20;
 
-/// Memory is not scarce while as many clients as this have `--out-soft` waiting.
+/// Memory is not scarce while the queues of this many clients are `--out-soft` long.
 const SOFT_QUEUES: usize = 32;
 
-/// While memory is scarce, a client may be read in steps of this many bytes, and is not read at all while
-/// more waits for it. The kernel may take nothing of the answer: a step is all that a further client can add.
+/// While memory is scarce, a client is read in steps of this many bytes, and not at all while more waits
+/// for it. The kernel may take nothing of the answer, so a step is all that each further client can add.
 pub(crate) const STEP_BYTES: usize = 4 * 1024;
 
-/// The same for each direction of a relay, as something may wait in both.
+/// The same for each direction of a relay, as bytes may wait in both.
 pub(crate) const RELAY_STEP_BYTES: usize = STEP_BYTES / 2;
 
-/// A larger step is this part of what the kernel has room for. The kernel surely takes the answer then,
-/// bookkeeping included, even if a second step follows before the room is asked for again.
+/// The kernel's free buffer space divided by this is a larger step. Such an answer surely fits, the
+/// kernel's own bookkeeping included, even if a second step comes before the next look at the space.
 const ROOM_SHARE: usize = 4;
 
-/// What waits for all clients.
+/// The sum of the bytes that wait for all clients, with its limit.
 #[derive(Debug)]
 pub(crate) struct Budget {
     bytes_max: usize,
     scarce_at: usize,
-    /// The sum over all queues but those that were shed; written with the lock held.
+    /// The sum over all queues but those that are shed. Written under the lock; read without it for every
+    /// message.
     bytes: AtomicUsize,
-    /// How many queues there are, those that were shed included.
+    /// How many queues there are, including those that are shed.
     count: AtomicUsize,
     queues: Mutex<Queues>,
 }
@@ -39,29 +40,29 @@ pub(crate) struct Budget {
 #[derive(Debug, Default)]
 struct Queues {
     all: Slots<Queue>,
-    /// How many clients had to go.
+    /// How many clients were closed for the budget.
     shed: u64,
 }
 
 #[derive(Debug)]
 struct Queue {
     bytes: usize,
-    /// Its client has to go: the count of those that had to.
+    /// Set if its client must be closed: how many were by then.
     shed: Option<u64>,
-    /// Wakes the task that closes it.
+    /// Wakes the task that closes the client.
     waker: Waker,
 }
 
-/// More than `--out-total` waits for all clients, and the most of it for this one.
+/// More than `--out-total` bytes wait for all clients, and this one has the longest queue.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Crowded {
-    /// How many clients had to go by now.
+pub(crate) struct OverBudget {
+    /// How many clients were closed for that so far.
     pub(crate) times: u64,
 }
 
-/// One client's part of the budget, given back when this is dropped.
+/// One client's share of the budget, returned when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Queued {
+pub(crate) struct BudgetShare {
     budget: Arc<Budget>,
     key: Key<Queue>,
 }
@@ -78,17 +79,17 @@ impl Budget {
         })
     }
 
-    /// How much waits for all clients.
+    /// How many bytes wait for all clients.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// True while so much waits that clients are read in small steps.
+    /// True while more bytes wait than allow large reads: clients are read in small steps.
     pub(crate) fn is_scarce(&self) -> bool {
         self.bytes() > self.scarce_at
     }
 
-    /// The same for a loop that has been told, and does not want to be told too often.
+    /// The same with hysteresis, for a loop that has to notify all its clients of a change.
     pub(crate) fn is_still_scarce(&self, was_scarce: bool) -> bool {
         self.bytes()
             > if was_scarce {
@@ -98,12 +99,13 @@ impl Budget {
             }
     }
 
-    /// How many bytes may be read at once, while memory is scarce, from a client for which nothing waits: at
-    /// least `bytes_min`. A client that takes its output as fast as it comes is not slowed down by those that
-    /// do not: the kernel has room for its output, while that of a slow reader has filled the room.
+    /// How many bytes may be read at once, while memory is scarce, from a client for which nothing waits:
+    /// at least `bytes_min`. A client that takes its output as fast as it comes is not slowed down by
+    /// those that do not: the kernel has room for its output, and none for a slow reader's.
     ///
-    /// When TCP as a whole runs out of memory, the kernel takes less than it has room for. Then the queues become
-    /// longer than a step on average, and all clients are read in small steps.
+    /// When TCP as a whole runs out of memory (`tcp_mem` in tcp(7)), the kernel takes less than it has
+    /// room for. Then the queues become longer than a step on average, and all clients are read in small
+    /// steps.
     pub(crate) fn step_bytes(&self, bytes_min: usize, send_room: impl FnOnce() -> usize) -> usize {
         let expected = self.count.load(Ordering::Relaxed) * STEP_BYTES;
         if self.bytes() > self.scarce_at + self.scarce_at / 2 + expected {
@@ -112,33 +114,33 @@ impl Budget {
         bytes_min.max(send_room() / ROOM_SHARE)
     }
 
-    /// Notes how much waits for a client now. While that is too much for all of them together, the one with
-    /// the longest queue has to go.
+    /// Notes how many bytes wait for a client now. While the sum is too large, the client with the longest
+    /// queue is closed.
     ///
     /// # Errors
-    /// It is this one that has to go. The waker wakes the task that closes it when it has to go later.
+    /// It is this client. If it becomes that one later, `waker` wakes the task that closes it.
     pub(crate) fn note(
         self: &Arc<Self>,
-        queued: &mut Option<Queued>,
+        share: &mut Option<BudgetShare>,
         bytes: usize,
         waker: &Waker,
-    ) -> Result<(), Crowded> {
+    ) -> Result<(), OverBudget> {
         if bytes == 0 {
-            *queued = None;
+            *share = None;
             return Ok(());
         }
-        let queued = queued.get_or_insert_with(|| Queued::new(self, waker.clone()));
+        let share = share.get_or_insert_with(|| BudgetShare::new(self, waker.clone()));
         let (old, shed) = {
             let mut queues = self.lock();
-            let old = self.change(&mut queues, queued.key, bytes, waker);
+            let old = self.change(&mut queues, share.key, bytes, waker);
             (old, self.shed_longest(&mut queues))
         };
         drop(old);
         shed.into_iter().for_each(Waker::wake);
-        queued.check()
+        share.check()
     }
 
-    /// Gives the waker that was there before, if it was another one.
+    /// Returns the waker that it replaces, for a drop outside the lock.
     fn change(
         &self,
         queues: &mut Queues,
@@ -175,12 +177,12 @@ impl Budget {
     }
 
     fn lock(&self) -> MutexGuard<'_, Queues> {
-        // Nothing that holds the lock can leave the queues half-changed.
+        // No code that holds the lock can panic half-way through a change of the queues.
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Queued {
+impl BudgetShare {
     fn new(budget: &Arc<Budget>, waker: Waker) -> Self {
         let queue = Queue {
             bytes: 0,
@@ -188,26 +190,26 @@ impl Queued {
             waker,
         };
         budget.count.fetch_add(1, Ordering::Relaxed);
-        Queued {
+        BudgetShare {
             key: budget.lock().all.insert(queue),
             budget: Arc::clone(budget),
         }
     }
 
-    /// Looks whether the client may stay.
+    /// Checks whether the client may stay.
     ///
     /// # Errors
-    /// It has to go.
-    pub(crate) fn check(&self) -> Result<(), Crowded> {
+    /// It is over the budget.
+    pub(crate) fn check(&self) -> Result<(), OverBudget> {
         let queues = self.budget.lock();
         match queues.all.get(self.key).and_then(|queue| queue.shed) {
-            Some(times) => Err(Crowded { times }),
+            Some(times) => Err(OverBudget { times }),
             None => Ok(()),
         }
     }
 }
 
-impl Drop for Queued {
+impl Drop for BudgetShare {
     fn drop(&mut self) {
         self.budget.count.fetch_sub(1, Ordering::Relaxed);
         let queue = {
@@ -221,7 +223,7 @@ impl Drop for Queued {
             }
             queue
         };
-        drop(queue); // a waker is in there
+        drop(queue); // outside the lock: it holds a waker, which is foreign code
     }
 }
 
@@ -243,54 +245,57 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_queue_goes_first_and_is_woken() {
+    fn the_client_with_the_longest_queue_is_shed_first_and_woken() {
         let budget = Budget::new(10 * KIB, 1);
         let wakes = [(); 3].map(|()| Arc::<Wakes>::default());
         let wakers = wakes.each_ref().map(|wakes| Waker::from(Arc::clone(wakes)));
-        let mut queued = [None, None, None];
-        let mut note = |client: usize, kib: usize| {
-            budget.note(&mut queued[client], kib * KIB, &wakers[client])
-        };
+        let mut share = [None, None, None];
+        let mut note =
+            |client: usize, kib: usize| budget.note(&mut share[client], kib * KIB, &wakers[client]);
         assert_eq!(note(0, 3), Ok(()));
         assert_eq!(note(1, 5), Ok(()));
         assert_eq!(note(2, 2), Ok(()));
         assert_eq!(budget.bytes(), 10 * KIB);
-        assert_eq!(note(2, 3), Ok(()), "another one has more");
+        assert_eq!(note(2, 3), Ok(()), "another queue is longer");
         assert_eq!(budget.bytes(), 6 * KIB);
-        assert_eq!(note(1, 4), Err(Crowded { times: 1 }));
-        assert_eq!(note(0, 8), Err(Crowded { times: 2 }), "it has most itself");
+        assert_eq!(note(1, 4), Err(OverBudget { times: 1 }));
+        assert_eq!(
+            note(0, 8),
+            Err(OverBudget { times: 2 }),
+            "its own queue is the longest"
+        );
         assert_eq!(budget.bytes(), 3 * KIB);
         let woken = wakes
             .each_ref()
             .map(|wakes| wakes.0.load(Ordering::Relaxed));
         assert_eq!(woken, [1, 1, 0]);
-        drop(queued);
+        drop(share);
         assert_eq!(budget.bytes(), 0);
     }
 
     #[test]
-    fn a_client_for_which_nothing_waits_has_no_part() {
+    fn a_client_without_a_queue_has_no_share() {
         let budget = Budget::new(10 * KIB, 1);
-        let mut queued = None;
-        budget.note(&mut queued, 5 * KIB, Waker::noop()).unwrap();
+        let mut share = None;
+        budget.note(&mut share, 5 * KIB, Waker::noop()).unwrap();
         assert_eq!(budget.bytes(), 5 * KIB);
-        budget.note(&mut queued, 0, Waker::noop()).unwrap();
-        assert!(queued.is_none() && budget.lock().all.is_empty());
+        budget.note(&mut share, 0, Waker::noop()).unwrap();
+        assert!(share.is_none() && budget.lock().all.is_empty());
         assert_eq!(budget.bytes(), 0);
     }
 
     #[test]
     fn while_memory_is_scarce_a_step_is_what_the_kernel_has_room_for() {
         let budget = Budget::new(64 << 20, 64 * KIB);
-        let mut all: Vec<Option<Queued>> = (0..800).map(|_| None).collect();
-        for queued in &mut all {
-            budget.note(queued, STEP_BYTES, Waker::noop()).unwrap();
+        let mut all: Vec<Option<BudgetShare>> = (0..800).map(|_| None).collect();
+        for share in &mut all {
+            budget.note(share, STEP_BYTES, Waker::noop()).unwrap();
         }
         assert!(budget.is_scarce());
         assert_eq!(budget.step_bytes(STEP_BYTES, || 200 * KIB), 50 * KIB);
         assert_eq!(budget.step_bytes(STEP_BYTES, || 0), STEP_BYTES);
-        for queued in &mut all {
-            budget.note(queued, 10 * KIB, Waker::noop()).unwrap();
+        for share in &mut all {
+            budget.note(share, 10 * KIB, Waker::noop()).unwrap();
         }
         assert_eq!(
             budget.step_bytes(STEP_BYTES, || 200 * KIB),

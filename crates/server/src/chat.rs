@@ -1,6 +1,7 @@
-//! The chat room: what one client types, the others see, whichever thread serves them.
+//! The chat room: what one client types, the others receive, whichever thread serves them.
 //!
-//! What is said is stored once, in a [`Log`]; a member has a position in it.
+//! Text is stored once, in a [`Log`]; each member has a position in it. So a line for a thousand members
+//! costs one copy of it, and a wake-up for each member that waits.
 
 mod log;
 mod speech;
@@ -14,66 +15,73 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-/// An unfinished line longer than this is passed on in parts.
+/// An unfinished line longer than this many bytes is passed on in parts.
 const LINE_MAX: usize = 4096;
 
-/// How a room is kept.
+/// The limits of a room.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules {
     /// How many bytes may wait for one member.
     pub(crate) waiting_max: usize,
-    /// How many may be stored. The member with the longest queue has to go first; since what waits for several
-    /// is stored once, that is the one queue that is as long as the log.
+    /// How many bytes may be stored. Beyond it the member with the longest queue is evicted. As what waits
+    /// for several members is stored once, that is the member whose queue is as long as the log.
     pub(crate) stored_max: usize,
-    /// Control characters are passed on as they are.
+    /// Passes control characters on as they are.
     pub(crate) raw: bool,
 }
 
-/// Why a member hears no more.
+/// Why the room has removed a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Lost {
-    /// More than [`Rules::waiting_max`] waited for it.
+pub(crate) enum Evicted {
+    /// More than [`Rules::waiting_max`] bytes waited for the member.
     TooSlow,
-    /// More than [`Rules::stored_max`] was stored, most of all for it: the count of those lost like that.
-    Crowded(u64),
+    /// More than [`Rules::stored_max`] bytes were stored, and the member had the longest queue. Holds how
+    /// many members were evicted for that so far.
+    OverBudget(u64),
 }
 
-/// Everybody in the chat.
+/// All members of the chat, on all threads.
 #[derive(Debug)]
 pub(crate) struct Room {
     rules: Rules,
-    inside: Mutex<Inside>,
-    /// Members that may still say something, and listeners that may bring one in.
+    state: Mutex<RoomState>,
+    /// Members that may still speak, and acceptors that may still let one in.
     speakers: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
-struct Inside {
+struct RoomState {
     log: Log,
-    hearers: Slots<Hearer>,
-    /// How many were lost for what was stored.
-    crowded: u64,
+    readers: Slots<Reader>,
+    /// How many members were evicted because too much was stored.
+    over_budget: u64,
 }
 
-/// How far a member has heard.
+/// How far a member has read.
+///
+/// ```text
+///   the log:  ……│read│~own~│text that waits│~own~│text that waits│
+///                    at     own = two ranges, which are skipped   end, or `until`
+/// ```
 #[derive(Debug)]
-struct Hearer {
-    /// The next byte that it has not heard; never one of its own.
+struct Reader {
+    /// The next byte to read, which is never one of its own.
     at: Position,
-    /// It hears nothing that was said from here on.
+    /// Where reading ends, for a member that has finished.
     until: Option<Position>,
-    /// What it said itself since then, which it does not hear. There is one range for each time that it spoke
-    /// while something waited for it. The ranges count as output that waits, so that `--out-soft` limits them.
+    /// What it said itself since then, which it does not receive: one range for each time that it spoke
+    /// while text waited for it. The ranges count as output that waits, so that `--out-soft` limits them.
     own: VecDeque<Range<Position>>,
     own_bytes: u64,
-    /// Then it has no place in the log.
-    lost: Option<Lost>,
-    /// It has heard everything: the next word wakes it. One for which something waits is woken when it is lost.
-    is_waiting: bool,
+    /// Set once the member is evicted. The log does not keep text for it any more.
+    evicted: Option<Evicted>,
+    /// It has read everything, and the next word wakes it. A member for which text waits is woken only
+    /// by its eviction.
+    waits: bool,
     waker: Option<Waker>,
 }
 
-/// While it lives, there may be more to hear.
+/// While one lives, there may be more to read.
 #[derive(Debug)]
 pub(crate) struct Speaker {
     room: Arc<Room>,
@@ -91,7 +99,7 @@ impl Room {
     pub(crate) fn new(rules: Rules) -> Arc<Self> {
         Arc::new(Room {
             rules,
-            inside: Mutex::default(),
+            state: Mutex::default(),
             speakers: AtomicUsize::new(0),
         })
     }
@@ -105,7 +113,7 @@ impl Room {
         }
     }
 
-    /// A member that may say something, or a listener that may bring one in.
+    /// For a member that may speak, or an acceptor that may let one in.
     pub(crate) fn speaker(self: &Arc<Self>) -> Speaker {
         self.speakers.fetch_add(1, Ordering::AcqRel);
         Speaker {
@@ -113,18 +121,18 @@ impl Room {
         }
     }
 
-    /// How many bytes are stored for members that have not heard them.
+    /// How many bytes are stored for members that have not read them.
     #[cfg(test)]
     pub(crate) fn stored(&self) -> usize {
-        let inside = self.lock();
-        let hearers = inside.hearers.iter().filter(|(_, h)| h.lost.is_none());
-        let waits = hearers.map(|(_, hearer)| inside.log.end() - hearer.at);
+        let state = self.lock();
+        let readers = state.readers.iter().filter(|(_, r)| r.evicted.is_none());
+        let waits = readers.map(|(_, reader)| state.log.end() - reader.at);
         to_bytes(waits.max().unwrap_or(0))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inside> {
-        // Nothing that holds the lock can leave the inside half-changed.
-        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, RoomState> {
+        // No code that holds the lock can panic half-way through a change.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn wake_all(&self) {
@@ -132,101 +140,103 @@ impl Room {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Has all members but the speaker hear a text.
-    fn tell_others(&self, speaker: Key<Hearer>, text: &[u8]) {
+    /// Passes a text on to all members but the speaker.
+    fn broadcast(&self, speaker: Key<Reader>, text: &[u8]) {
         let text = if self.rules.raw {
             text.into()
         } else {
             speech::escape(text)
         };
         let wakers = {
-            let mut inside = self.lock();
-            inside.append(speaker, &text);
-            inside.lose_the_slow(&self.rules);
-            inside.take_wakers()
+            let mut state = self.lock();
+            state.append(speaker, &text);
+            state.evict_the_slow(&self.rules);
+            state.take_wakers()
         };
         wakers.into_iter().for_each(Waker::wake);
     }
 }
 
-impl Inside {
-    fn join(&mut self) -> Key<Hearer> {
+impl RoomState {
+    fn join(&mut self) -> Key<Reader> {
         let at = self.log.enter();
-        self.hearers.insert(Hearer {
+        self.readers.insert(Reader {
             at,
             until: None,
             own: VecDeque::new(),
             own_bytes: 0,
-            lost: None,
-            is_waiting: false,
+            evicted: None,
+            waits: false,
             waker: None,
         })
     }
 
-    fn append(&mut self, speaker: Key<Hearer>, text: &[u8]) {
+    fn append(&mut self, speaker: Key<Reader>, text: &[u8]) {
         let start = self.log.end();
         self.log.append(text);
         let end = self.log.end();
-        if let Some(hearer) = self.hearers.get_mut(speaker)
-            && hearer.lost.is_none()
+        if let Some(reader) = self.readers.get_mut(speaker)
+            && reader.evicted.is_none()
         {
-            hearer.skip(&mut self.log, start..end);
+            reader.skip(&mut self.log, start..end);
         }
     }
 
-    fn lose_the_slow(&mut self, rules: &Rules) {
+    fn evict_the_slow(&mut self, rules: &Rules) {
         let end = self.log.end();
-        let crowded = &mut self.crowded;
-        let mut lost = |hearer: &Hearer| {
-            if hearer.lost.is_some() {
+        let over_budget = &mut self.over_budget;
+        let mut verdict = |reader: &Reader| {
+            if reader.evicted.is_some() {
                 None
-            } else if hearer.waiting(end) > rules.waiting_max as u64 {
-                Some(Lost::TooSlow)
-            } else if end - hearer.at > rules.stored_max as u64 {
-                *crowded += 1;
-                Some(Lost::Crowded(*crowded))
+            } else if reader.waiting(end) > rules.waiting_max as u64 {
+                Some(Evicted::TooSlow)
+            } else if end - reader.at > rules.stored_max as u64 {
+                *over_budget += 1;
+                Some(Evicted::OverBudget(*over_budget))
             } else {
                 None
             }
         };
-        let all = self.hearers.iter();
-        let lost: Vec<_> = all.filter_map(|(key, h)| Some((key, lost(h)?))).collect();
-        for (key, why) in lost {
-            if let Some(hearer) = self.hearers.get_mut(key) {
-                hearer.lost = Some(why);
-                hearer.own = VecDeque::new();
-                self.log.leave(hearer.at);
+        let all = self.readers.iter();
+        let evicted: Vec<_> = all
+            .filter_map(|(key, r)| Some((key, verdict(r)?)))
+            .collect();
+        for (key, why) in evicted {
+            if let Some(reader) = self.readers.get_mut(key) {
+                reader.evicted = Some(why);
+                reader.own = VecDeque::new();
+                self.log.leave(reader.at);
             }
         }
     }
 
     fn take_wakers(&mut self) -> Vec<Waker> {
-        let keys: Vec<_> = self.hearers.iter().map(|(key, _)| key).collect();
+        let keys: Vec<_> = self.readers.iter().map(|(key, _)| key).collect();
         let wakers = keys
             .into_iter()
-            .filter_map(|key| self.hearers.get_mut(key)?.take_waker());
+            .filter_map(|key| self.readers.get_mut(key)?.take_waker());
         wakers.collect()
     }
 }
 
-impl Hearer {
+impl Reader {
     fn take_waker(&mut self) -> Option<Waker> {
-        let is_woken = std::mem::take(&mut self.is_waiting) || self.lost.is_some();
+        let is_woken = std::mem::take(&mut self.waits) || self.evicted.is_some();
         self.waker.take_if(|_| is_woken)
     }
 
-    /// How many bytes wait for it.
+    /// How many bytes wait for the member.
     fn waiting(&self, end: Position) -> u64 {
-        // What it said itself lies before its last byte: it says nothing after taking leave.
+        // All of its own text is before `until`: a member that has finished does not speak.
         self.until.unwrap_or(end) - self.at - self.own_bytes
     }
 
-    /// How much memory it takes to know what it said itself.
+    /// Bytes of memory that the ranges of its own text take.
     fn own_memory(&self) -> usize {
         self.own.capacity() * size_of::<Range<Position>>()
     }
 
-    /// Passes over what it said itself.
+    /// Skips what it said itself.
     fn skip(&mut self, log: &mut Log, said: Range<Position>) {
         if self.at == said.start {
             log.advance(self.at, said.end);
@@ -240,7 +250,7 @@ impl Hearer {
         }
     }
 
-    /// Copies what it hears next, as far as the buffer has room; gives how many bytes.
+    /// Copies the text that comes next into the buffer; returns how many bytes.
     fn copy(&self, log: &Log, buf: &mut [u8]) -> usize {
         let end = self.until.unwrap_or(log.end());
         let (mut at, mut filled) = (self.at, 0);
@@ -254,7 +264,7 @@ impl Hearer {
         filled
     }
 
-    /// Notes that the member has heard `count` more bytes.
+    /// Notes that the member has read `count` more bytes.
     fn advance(&mut self, log: &mut Log, count: usize) {
         let from = self.at;
         self.at += count as u64;
@@ -276,10 +286,10 @@ impl Hearer {
 #[derive(Debug)]
 pub(crate) struct Member {
     room: Arc<Room>,
-    key: Key<Hearer>,
-    /// Until the client has said its last.
+    key: Key<Reader>,
+    /// `None` once the client has said its last word.
     speaker: Option<Speaker>,
-    /// The line that the client has not finished.
+    /// The line that the client has not finished yet.
     line: Vec<u8>,
 }
 
@@ -300,55 +310,60 @@ impl Member {
         self.pass_on(ready);
     }
 
-    /// The client says no more. The last words need no end of line.
-    pub(crate) fn hush(&mut self) {
+    /// The client speaks no more. Its last words need no end of line.
+    pub(crate) fn stop_speaking(&mut self) {
         self.pass_on(self.line.len());
         self.speaker = None;
     }
 
-    /// The client says no more, and hears only what was said until now.
-    pub(crate) fn take_leave(&mut self) {
-        self.hush();
-        self.with_hearer(|hearer, log| {
-            hearer.until.get_or_insert(log.end());
+    /// The client speaks no more, and receives only what was said until now.
+    pub(crate) fn finish(&mut self) {
+        self.stop_speaking();
+        self.with_reader(|reader, log| {
+            reader.until.get_or_insert(log.end());
         });
     }
 
-    /// True while others may say something that the client hears.
-    pub(crate) fn may_hear_more(&self) -> bool {
+    /// True while others may say something that the client receives.
+    pub(crate) fn may_receive_more(&self) -> bool {
         self.room.speakers.load(Ordering::Acquire) > 0
-            && self.with_hearer(|hearer, _| hearer.until.is_none())
+            && self.with_reader(|reader, _| reader.until.is_none())
     }
 
-    /// Passes on the first so many bytes.
+    /// Passes on the first `bytes` of the line.
     fn pass_on(&mut self, bytes: usize) {
         if bytes > 0 {
-            self.room.tell_others(self.key, &self.line[..bytes]);
+            self.room.broadcast(self.key, &self.line[..bytes]);
             self.line.drain(..bytes);
         }
         self.line.shrink_to(2 * self.line.len()); // an idle client keeps no buffer
     }
 
-    fn with_hearer<T>(&self, f: impl FnOnce(&mut Hearer, &mut Log) -> T) -> T {
-        let Inside { log, hearers, .. } = &mut *self.room.lock();
+    fn with_reader<T>(&self, f: impl FnOnce(&mut Reader, &mut Log) -> T) -> T {
+        let RoomState { log, readers, .. } = &mut *self.room.lock();
         f(
-            hearers.get_mut(self.key).expect("it leaves in drop only"),
+            readers
+                .get_mut(self.key)
+                .expect("a member leaves the room only in its drop"),
             log,
         )
     }
 
-    /// Ready when something that others said waits for the client. The task hears, too, when the client is lost.
-    pub(crate) fn poll_waiting(&self, cx: &mut Context<'_>) -> Poll<Result<(), Lost>> {
-        self.with_hearer(|hearer, log| {
-            if let Some(why) = hearer.lost {
+    /// Ready when text waits for the client. The task is woken as well when the client is evicted.
+    ///
+    /// # Errors
+    /// The client is evicted.
+    pub(crate) fn poll_waiting(&self, cx: &mut Context<'_>) -> Poll<Result<(), Evicted>> {
+        self.with_reader(|reader, log| {
+            if let Some(why) = reader.evicted {
                 return Poll::Ready(Err(why));
             }
-            match &mut hearer.waker {
+            match &mut reader.waker {
                 Some(old) => old.clone_from(cx.waker()),
                 none => *none = Some(cx.waker().clone()),
             }
-            hearer.is_waiting = hearer.waiting(log.end()) == 0;
-            if hearer.is_waiting {
+            reader.waits = reader.waiting(log.end()) == 0;
+            if reader.waits {
                 Poll::Pending
             } else {
                 Poll::Ready(Ok(()))
@@ -356,28 +371,28 @@ impl Member {
         })
     }
 
-    /// How many bytes wait for the client, with the memory that it takes to skip what it said itself: a
-    /// client that talks and never reads must not make that grow forever.
+    /// How many bytes wait for the client, and how many the ranges of its own text take: a client that
+    /// speaks and never reads must not make those grow forever.
     pub(crate) fn waiting(&self) -> usize {
-        self.with_hearer(|hearer, log| match hearer.lost {
-            None => to_bytes(hearer.waiting(log.end())) + hearer.own_memory(),
+        self.with_reader(|reader, log| match reader.evicted {
+            None => to_bytes(reader.waiting(log.end())) + reader.own_memory(),
             Some(_) => 0,
         })
     }
 
-    /// Copies what the client hears next, as far as the buffer has room; gives how many bytes.
+    /// Copies the text that comes next into the buffer; returns how many bytes.
     pub(crate) fn copy_waiting(&self, buf: &mut [u8]) -> usize {
-        self.with_hearer(|hearer, log| match hearer.lost {
-            None => hearer.copy(log, buf),
+        self.with_reader(|reader, log| match reader.evicted {
+            None => reader.copy(log, buf),
             Some(_) => 0,
         })
     }
 
-    /// The client was sent so many bytes of that.
+    /// Notes that the client was sent `count` bytes of that.
     pub(crate) fn take_waiting(&self, count: usize) {
-        self.with_hearer(|hearer, log| {
-            if hearer.lost.is_none() {
-                hearer.advance(log, count);
+        self.with_reader(|reader, log| {
+            if reader.evicted.is_none() {
+                reader.advance(log, count);
             }
         });
     }
@@ -385,16 +400,19 @@ impl Member {
 
 impl Drop for Member {
     fn drop(&mut self) {
-        self.hush();
+        self.stop_speaking();
         let left = {
-            let Inside { log, hearers, .. } = &mut *self.room.lock();
-            let left = hearers.remove(self.key);
-            if let Some(Hearer { lost: None, at, .. }) = left {
+            let RoomState { log, readers, .. } = &mut *self.room.lock();
+            let left = readers.remove(self.key);
+            if let Some(Reader {
+                evicted: None, at, ..
+            }) = left
+            {
                 log.leave(at);
             }
             left
         };
-        drop(left); // a waker is in there
+        drop(left); // outside the lock: it holds a waker, which is foreign code
     }
 }
 
@@ -412,26 +430,26 @@ mod tests {
         raw: false,
     };
 
-    fn hear(member: &Member) -> Result<String, Lost> {
+    fn read(member: &Member) -> Result<String, Evicted> {
         let mut cx = Context::from_waker(Waker::noop());
-        let mut heard = Vec::new();
+        let mut received = Vec::new();
         while let Poll::Ready(waiting) = member.poll_waiting(&mut cx) {
             waiting?;
             let mut some = [0; 7];
             let count = member.copy_waiting(&mut some);
             member.take_waiting(count);
-            heard.extend_from_slice(&some[..count]);
+            received.extend_from_slice(&some[..count]);
         }
-        Ok(String::from_utf8(heard).unwrap())
+        Ok(String::from_utf8(received).unwrap())
     }
 
     #[track_caller]
-    fn expect(member: &Member, heard: &str) {
-        assert_eq!(hear(member), Ok(heard.to_owned()));
+    fn expect(member: &Member, received: &str) {
+        assert_eq!(read(member), Ok(received.to_owned()));
     }
 
     #[test]
-    fn the_others_hear_whole_lines() {
+    fn the_others_receive_whole_lines() {
         let room = Room::new(RULES);
         let (mut a, b) = (room.join(), room.join());
         a.say(b"hel");
@@ -440,11 +458,11 @@ mod tests {
         expect(&b, "hello\r\n");
         expect(&a, "");
         drop(a);
-        expect(&b, "you"); // last words are heard
+        expect(&b, "you"); // last words need no end of line
     }
 
     #[test]
-    fn who_talks_while_something_waits_does_not_hear_itself_later() {
+    fn a_member_that_speaks_while_text_waits_does_not_receive_its_own_later() {
         let room = Room::new(RULES);
         let (mut a, mut b, c) = (room.join(), room.join(), room.join());
         for round in 0..3 {
@@ -452,7 +470,7 @@ mod tests {
             b.say(format!("b{round}\nand more\n").as_bytes());
             b.say(b"and more\n");
         }
-        let waiting = |member: &Member| member.with_hearer(|h, log| h.waiting(log.end()));
+        let waiting = |member: &Member| member.with_reader(|reader, log| reader.waiting(log.end()));
         assert_eq!(waiting(&a), 3 * "b0\nand more\nand more\n".len() as u64);
         expect(&b, "a0\na1\na2\n");
         a.say(b"bye\n");
@@ -465,29 +483,29 @@ mod tests {
     }
 
     #[test]
-    fn who_takes_leave_hears_what_was_said_before() {
+    fn a_member_that_finishes_receives_what_was_said_before() {
         let room = Room::new(RULES);
         let (mut a, mut b) = (room.join(), room.join());
         a.say(b"before\n");
         b.say(b"last");
-        b.take_leave();
+        b.finish();
         a.say(b"after\n");
-        assert!(!b.may_hear_more());
+        assert!(!b.may_receive_more());
         expect(&b, "before\n");
         expect(&a, "last");
     }
 
     #[test]
-    fn there_is_more_to_hear_until_the_last_one_is_silent() {
+    fn more_may_come_until_the_last_speaker_is_silent() {
         let room = Room::new(RULES);
         let (door, mut a, mut b) = (room.speaker(), room.join(), room.join());
         a.say(b"bye");
-        a.hush();
-        assert!(a.may_hear_more());
-        b.hush();
-        assert!(b.may_hear_more(), "a member may come in and say something");
+        a.stop_speaking();
+        assert!(a.may_receive_more());
+        b.stop_speaking();
+        assert!(b.may_receive_more(), "a new member may come and speak");
         drop(door);
-        assert!(!a.may_hear_more());
+        assert!(!a.may_receive_more());
         expect(&b, "bye");
     }
 
@@ -504,12 +522,12 @@ mod tests {
         a.say(first);
         assert_eq!(a.line.len(), 1);
         a.say(rest);
-        a.hush();
+        a.stop_speaking();
         expect(&b, &line);
     }
 
     #[test]
-    fn what_a_member_has_to_skip_counts_as_waiting() {
+    fn the_ranges_that_a_member_skips_count_as_waiting() {
         let room = Room::new(RULES);
         let (mut a, mut b) = (room.join(), room.join());
         for _ in 0..100 {
@@ -518,7 +536,7 @@ mod tests {
         }
         let memory = 100 * size_of::<Range<Position>>();
         assert!(a.waiting() >= 100 + memory && b.waiting() >= 99 + memory);
-        hear(&a).unwrap();
+        read(&a).unwrap();
         assert_eq!(a.waiting(), 0);
     }
 
@@ -538,16 +556,16 @@ mod tests {
 
     #[test]
     fn control_characters_are_passed_on_only_in_a_raw_room() {
-        for (raw, heard) in [(false, "\\u{1b}[2J\n"), (true, "\x1b[2J\n")] {
+        for (raw, received) in [(false, "\\u{1b}[2J\n"), (true, "\x1b[2J\n")] {
             let room = Room::new(Rules { raw, ..RULES });
             let (mut a, b) = (room.join(), room.join());
             a.say(b"\x1b[2J\n");
-            expect(&b, heard);
+            expect(&b, received);
         }
     }
 
     #[test]
-    fn too_long_a_queue_is_its_members_end_only() {
+    fn too_long_a_queue_evicts_its_member_only() {
         let rules = Rules {
             waiting_max: 4,
             ..RULES
@@ -556,7 +574,7 @@ mod tests {
         let (mut a, b) = (room.join(), room.join());
         a.say(b"12\n");
         a.say(b"34\n");
-        assert_eq!(hear(&b), Err(Lost::TooSlow));
+        assert_eq!(read(&b), Err(Evicted::TooSlow));
         assert_eq!(room.stored(), 0);
         let c = room.join();
         a.say(b"5\n");
@@ -564,7 +582,7 @@ mod tests {
     }
 
     #[test]
-    fn when_too_much_is_stored_the_longest_queue_goes_first() {
+    fn when_too_much_is_stored_the_member_with_the_longest_queue_is_evicted() {
         let rules = Rules {
             stored_max: 4,
             ..RULES
@@ -574,7 +592,7 @@ mod tests {
         a.say(b"12\n");
         let c = room.join();
         a.say(b"34\n");
-        assert_eq!(hear(&b), Err(Lost::Crowded(1)));
+        assert_eq!(read(&b), Err(Evicted::OverBudget(1)));
         assert_eq!(room.stored(), 3);
         expect(&c, "34\n");
     }

@@ -1,20 +1,20 @@
-//! What clap cannot see: options that contradict each other, or that the mode has no use for.
+//! Checks that clap cannot make: options that contradict each other, or that the mode does not use.
 
 use crate::options::{ModeName, Options};
 
-/// Options that one mode alone has a use for.
+/// Options that only one mode uses.
 const FOR_MODE: [(&str, ModeName); 3] = [
     ("to", ModeName::Proxy),
     ("connect_timeout", ModeName::Proxy),
     ("raw", ModeName::Chat),
 ];
 
-/// Checks the options together; gives what is ignored, one sentence each. A flag without a use is an error,
-/// as whoever typed it expects something of it. A variable is not: one environment often serves several
-/// servers.
+/// Checks the options together; returns a sentence for each one that is ignored. A flag that the mode does
+/// not use is an error, as its user expects an effect. A variable is not: one environment often configures
+/// several servers.
 ///
 /// # Errors
-/// A sentence on what is wrong.
+/// A sentence that says what is wrong.
 pub(crate) fn check(options: &Options) -> Result<Vec<String>, String> {
     check_output(options)?;
     check_to(options)?;
@@ -42,16 +42,20 @@ pub(crate) fn check(options: &Options) -> Result<Vec<String>, String> {
 fn check_output(options: &Options) -> Result<(), String> {
     let soft = options.origins.setting("out_soft");
     if options.out_soft.as_u64() == 0 {
-        return Err(format!("{soft} would never read: give at least 1 byte"));
+        return Err(format!(
+            "{soft} would never read from a client: give at least 1 byte"
+        ));
     }
     if options.out_total.as_u64() == 0 {
         let total = options.origins.setting("out_total");
-        return Err(format!("{total} would close every client that has to wait"));
+        return Err(format!(
+            "{total} would close each client for which a byte waits: give at least 1 byte"
+        ));
     }
     if options.out_hard < options.out_soft {
         let hard = options.origins.setting("out_hard");
         return Err(format!(
-            "{hard} is less than {soft}: a connection would be closed before it is paused"
+            "{hard} is less than {soft}: a connection would be closed before reading from it is paused"
         ));
     }
     Ok(())
@@ -61,7 +65,7 @@ fn check_to(options: &Options) -> Result<(), String> {
     if options.mode == ModeName::Proxy && options.to.is_empty() {
         let mode = options.origins.setting("mode");
         return Err(format!(
-            "{mode} needs --to: where is each client to be connected to?"
+            "{mode} needs --to: give the server to which each client is connected"
         ));
     }
     Ok(())

@@ -1,161 +1,176 @@
-//! One client, as what every mode needs of it: its socket, its place, and how long it may do nothing.
+//! One client in the styles that poll: its conversation, its socket, and the timer of its deadlines.
 
-use crate::budget::Crowded;
-use crate::chat::Lost;
-use crate::inspect::Report;
-use crate::notice::Notice;
-use crate::patience::{Expired, Patience};
+use crate::budget::OverBudget;
+use crate::close_reason::CloseReason;
+use crate::conversation::{Accepted, Conversation};
+use crate::deadlines::{Deadlines, Expired};
+use crate::reports::Traffic;
 use crate::service::Service;
-use oneloop::net::{Addr, Chunk, ReadHalf, Shutdown, Socket};
-use oneloop::{Direction, Ready, callback};
-use oneloop_posix::Refusal;
-use rustix::io::Errno;
+use oneloop::net::{Chunk, ReadHalf, Shutdown, Socket};
+use oneloop::{Direction, Handle, Ready, Sleep};
+use std::future::Future;
 use std::io;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use tracing::debug;
+use std::time::Instant;
 
-/// Why a connection ended before its time.
+/// A client of an async task or a green thread.
 #[derive(Debug)]
-pub(crate) enum Broken {
-    Io(io::Error),
-    Expired(Expired),
-    /// More than `--out-hard` waits for the client.
-    TooSlow,
-    /// More than `--out-total` waits for all clients, and the most of it for this one: the count of
-    /// clients that had to go.
-    Crowded(u64),
-    /// It is the peer that failed: the upstream, or the program.
-    Peer(io::Error),
-    /// The time to drain is over.
-    CutOff,
+pub(crate) struct Client {
+    /// Dropped before the socket: see [`Accepted`].
+    pub(crate) conversation: Conversation,
+    socket: Socket,
+    /// `None` while no deadline applies, which is all the time without timeouts.
+    timer: Option<Box<ClientTimer>>,
+    /// Bytes that were read from the client.
+    received: u64,
 }
 
-impl Broken {
-    /// True if the client has not heard all that its peer had to say.
-    pub(crate) fn cuts_peer_off(&self) -> bool {
-        matches!(
-            self,
-            Broken::Peer(_) | Broken::CutOff | Broken::Expired(Expired::Write)
-        )
-    }
-
-    /// True if the peer has not heard all that the client had to say.
-    pub(crate) fn cuts_client_off(&self) -> bool {
-        matches!(self, Broken::Io(_) | Broken::Expired(Expired::HangUp))
-    }
-}
-
-impl From<io::Error> for Broken {
-    fn from(error: io::Error) -> Self {
-        Broken::Io(error)
-    }
-}
-
-impl From<Lost> for Broken {
-    fn from(lost: Lost) -> Self {
-        match lost {
-            Lost::TooSlow => Broken::TooSlow,
-            Lost::Crowded(times) => Broken::Crowded(times),
+impl Client {
+    pub(crate) fn new(accepted: Accepted) -> Self {
+        let Accepted {
+            conversation,
+            socket,
+        } = accepted;
+        let mut client = Client {
+            conversation,
+            socket,
+            timer: None,
+            received: 0,
+        };
+        if !client.service().limits.are_off() {
+            client.deadlines();
         }
-    }
-}
-
-impl From<Crowded> for Broken {
-    fn from(crowded: Crowded) -> Self {
-        Broken::Crowded(crowded.times)
-    }
-}
-
-impl From<Expired> for Broken {
-    fn from(expired: Expired) -> Self {
-        Broken::Expired(expired)
-    }
-}
-
-/// Tells how a connection ended.
-pub(crate) fn log_end(
-    service: &Service,
-    number: u64,
-    end: &Result<(), Broken>,
-    peer: impl Fn() -> Option<Addr>,
-) {
-    let news = &service.shared.news;
-    let who = || {
-        let peer = peer().map_or_else(|| "gone".to_owned(), |peer| peer.to_string());
-        (number, peer)
-    };
-    let tell = |notice: &Notice<_>| notice.tell(&service.handle, who());
-    match end {
-        Ok(()) => debug!(number, "closed"),
-        Err(Broken::Io(error) | Broken::Peer(error)) if is_forbidden(error) => {
-            let told = (number, error.to_string());
-            news.forbidden.tell(&service.handle, told);
-        }
-        Err(Broken::Io(error)) => debug!(number, %error, "closed"),
-        Err(Broken::Peer(error)) => debug!(number, %error, "closed: its peer failed"),
-        Err(Broken::CutOff) => debug!(number, "closed: --drain is over"),
-        Err(Broken::Expired(Expired::HangUp)) => {
-            debug!(
-                number,
-                "closed: the client had hung up, and its peer took no more"
-            );
-        }
-        Err(Broken::Expired(Expired::Linger)) => debug!(number, "closed: the client did not"),
-        Err(Broken::Expired(Expired::Idle)) => tell(&news.idle),
-        Err(Broken::Expired(Expired::Write)) => tell(&news.write),
-        Err(Broken::TooSlow) => tell(&news.too_slow),
-        Err(Broken::Crowded(times)) => news.crowded.tell(&service.handle, (*times, who())),
-    }
-}
-
-/// True if a sandbox has refused a system call that there is no way around.
-fn is_forbidden(error: &io::Error) -> bool {
-    let of_callbacks = || error.get_ref()?.downcast_ref::<callback::Error>()?.errno();
-    let errno = error
-        .raw_os_error()
-        .or_else(|| of_callbacks().map(i32::saturating_neg));
-    let refusal = errno.and_then(|errno| Refusal::of(Errno::from_raw_os_error(errno)));
-    refusal == Some(Refusal::Everywhere)
-}
-
-/// A place among the connections that may be open, given back when this is dropped.
-#[derive(Debug)]
-pub(crate) struct Place {
-    service: Rc<Service>,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.service.close();
-    }
-}
-
-impl Place {
-    /// One that was counted.
-    pub(crate) fn taken(service: &Rc<Service>) -> Self {
-        Place {
-            service: Rc::clone(service),
-        }
+        client
     }
 
     pub(crate) fn service(&self) -> &Rc<Service> {
-        &self.service
+        self.conversation.service()
+    }
+
+    pub(crate) fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    /// Bytes that were read from the client.
+    pub(crate) fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Closes the socket; the conversation keeps its permit until it is dropped, too.
+    pub(crate) fn into_conversation(self) -> Conversation {
+        self.conversation
+    }
+
+    /// Reads at least one byte and at most `bytes_max`; `None` once the client has sent its last.
+    #[inline]
+    pub(crate) fn poll_input(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes_max: usize,
+    ) -> Poll<io::Result<Option<Chunk>>> {
+        self.assume_input_if_draining();
+        let input = ready!(self.socket.poll_read_chunk(cx, bytes_max.max(1)))?;
+        self.received += input.as_ref().map_or(0, |input| input.len() as u64);
+        self.note_activity();
+        Poll::Ready(Ok(input))
+    }
+
+    /// In a drain, the next read asks the kernel: what arrived before the drain is read even if the
+    /// loop has not seen its edge yet.
+    #[inline]
+    pub(crate) fn assume_input_if_draining(&self) {
+        if self.service().is_draining() {
+            self.socket.source().assume_ready(Direction::Read);
+        }
+    }
+
+    /// True if the server drains and no received byte is left to answer. A read has found nothing.
+    #[inline]
+    pub(crate) fn is_drained(&self) -> bool {
+        let has_unread = || self.socket.source().is_ready(Direction::Read);
+        self.conversation.is_drained(has_unread)
+    }
+
+    /// True once both directions are shut, though input may be left to read: a Unix client has closed,
+    /// or a TCP client has ended after its peer (EPOLLHUP).
+    pub(crate) fn is_hung_up(&self) -> bool {
+        is_hung_up(&self.socket)
+    }
+
+    /// Shuts down the write side. From here on the client has a second to close.
+    pub(crate) fn begin_lingering(&mut self) -> Result<(), CloseReason> {
+        match self.socket.shutdown(Shutdown::Write) {
+            // ENOTCONN: the client is gone already.
+            Err(error) if error.kind() != io::ErrorKind::NotConnected => return Err(error.into()),
+            _ => {}
+        }
+        self.conversation.begin_lingering();
+        let now = self.service().handle.now();
+        self.deadlines().note_lingering(now);
+        Ok(())
+    }
+
+    /// Reads and drops input. Ready once the client has sent its last.
+    pub(crate) fn poll_lingering(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while ready!(self.poll_input(cx, usize::MAX))?.is_some() {}
+        self.conversation.client_ended();
+        Poll::Ready(Ok(()))
+    }
+
+    /// Notes that the client hung up: its peer has [`HANG_UP_GRACE`](crate::deadlines::HANG_UP_GRACE)
+    /// to take the rest of the input, and to end.
+    pub(crate) fn note_hang_up(&mut self) {
+        self.deadlines().note_hang_up();
+    }
+
+    /// True if a deadline may apply, so that notes are worth their time.
+    #[inline]
+    pub(crate) fn may_expire(&self) -> bool {
+        self.timer.is_some()
+    }
+
+    /// Notes that bytes were received or sent.
+    #[inline]
+    pub(crate) fn note_activity(&mut self) {
+        if let Some(timer) = &mut self.timer {
+            timer
+                .deadlines
+                .note_activity(self.conversation.service().handle.now());
+        }
+    }
+
+    /// Notes whether output `waits`, and whether the client has `taken` any just now.
+    pub(crate) fn note_output(&mut self, waits: bool, taken: bool) {
+        if let Some(timer) = &mut self.timer {
+            let now = self.conversation.service().handle.now();
+            timer.deadlines.note_output(now, waits, taken);
+        }
+    }
+
+    /// Logs how the connection ended.
+    pub(crate) fn log_end(&self, end: &Result<(), CloseReason>) {
+        self.conversation
+            .log_end(end, || self.socket.peer_addr().ok());
+    }
+
+    fn deadlines(&mut self) -> &mut Deadlines {
+        let service = self.conversation.service();
+        let new = || Box::new(ClientTimer::new(service));
+        &mut self.timer.get_or_insert_with(new).deadlines
+    }
+
+    fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<Expired> {
+        match &mut self.timer {
+            None => Poll::Pending,
+            Some(timer) => timer.poll_expired(cx, &self.conversation.service().handle),
+        }
     }
 }
 
-/// A connection that was accepted.
-#[derive(Debug)]
-pub(crate) struct Accepted {
-    /// Free before the client can see the end: it may come again at once.
-    pub(crate) place: Place,
-    pub(crate) socket: Socket,
-    /// Which of the server's clients this is.
-    pub(crate) number: u64,
-}
-
-/// Waits until a client from which nothing is read has gone: it has reset the connection, or closed it with
-/// nothing left to be read. Only of a Unix client can the kernel tell that it has closed.
+/// Waits until a client that is not read has gone: it has reset the connection, or closed it with
+/// nothing left to read. Only for a Unix client does the kernel report a close without a read.
 pub(crate) fn poll_gone(client: &Socket, cx: &mut Context<'_>) -> Poll<io::Error> {
     let reset = client.poll_reset(cx);
     if reset.is_pending() && is_hung_up(client) && matches!(client.unread_bytes(), Ok(0)) {
@@ -168,221 +183,96 @@ fn is_hung_up(client: &Socket) -> bool {
     client.source().ready().contains(Ready::HANG_UP)
 }
 
-/// A client, in the styles that wait.
+/// A client's deadlines with the loop's timer for the first of them.
 #[derive(Debug)]
-pub(crate) struct Client {
-    accepted: Accepted,
-    /// Only where a time-out can come.
-    patience: Option<Box<Patience>>,
-    /// Bytes that were read from it.
-    received: u64,
-    /// When it was accepted, in tenths of a second of the server's life.
-    accepted_at: u32,
-    /// The last round of reports in which it was heard.
-    reported: u32,
+struct ClientTimer {
+    deadlines: Deadlines,
+    /// When the timer fires, which may be before the first deadline.
+    timer: Option<(Instant, Sleep)>,
 }
 
-impl Client {
-    pub(crate) fn new(accepted: Accepted) -> Self {
-        let service = &accepted.place.service;
-        let may_expire = !service.limits.are_off();
-        let patience = may_expire.then(|| Box::new(Patience::new(service.limits, &service.handle)));
-        Client {
-            received: 0,
-            accepted_at: service.shared.age(),
-            reported: service.reports.round(),
-            accepted,
-            patience,
+impl ClientTimer {
+    fn new(service: &Service) -> Self {
+        ClientTimer {
+            deadlines: Deadlines::new(service.limits, service.handle.now()),
+            timer: None,
         }
     }
 
-    pub(crate) fn service(&self) -> &Rc<Service> {
-        self.accepted.place.service()
-    }
-
-    pub(crate) fn socket(&self) -> &Socket {
-        &self.accepted.socket
-    }
-
-    /// Which of the server's clients this is.
-    pub(crate) fn number(&self) -> u64 {
-        self.accepted.number
-    }
-
-    /// Closes the connection; its place stays taken for as long as what is given lives.
-    pub(crate) fn into_place(self) -> Place {
-        self.accepted.place
-    }
-
-    /// Reads at most so much, and at least a byte; `None` when the client has sent its last.
-    #[inline]
-    pub(crate) fn poll_input(
-        &mut self,
-        cx: &mut Context<'_>,
-        bytes_max: usize,
-    ) -> Poll<io::Result<Option<Chunk>>> {
-        self.look_if_draining();
-        let input = ready!(self.socket().poll_read_chunk(cx, bytes_max.max(1)))?;
-        self.received += input.as_ref().map_or(0, |input| input.len() as u64);
-        self.note_activity();
-        Poll::Ready(Ok(input))
-    }
-
-    /// In a drain, what was received before it is read even if the loop has not heard of it.
-    #[inline]
-    pub(crate) fn look_if_draining(&self) {
-        if self.service().is_draining() {
-            self.socket().source().assume_ready(Direction::Read);
+    /// Ready once a deadline has passed.
+    fn poll_expired(&mut self, cx: &mut Context<'_>, handle: &Handle) -> Poll<Expired> {
+        loop {
+            let Some((deadline, why)) = self.deadlines.next() else {
+                return Poll::Pending;
+            };
+            // A timer that fires earlier stays: it is not moved for every message, but finds the
+            // new deadline when it fires.
+            if self.timer.as_ref().is_none_or(|(at, _)| *at > deadline) {
+                self.timer = Some((deadline, handle.sleep_until(deadline)));
+            }
+            let Some((at, sleep)) = &mut self.timer else {
+                return Poll::Pending;
+            };
+            if Pin::new(sleep).poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            let fired_at = *at;
+            self.timer = None;
+            if fired_at >= deadline {
+                return Poll::Ready(why);
+            }
         }
-    }
-
-    /// True when nothing received is left that could still be answered.
-    pub(crate) fn is_drained(&self) -> bool {
-        self.service().is_draining() && !self.socket().source().is_ready(Direction::Read)
-    }
-
-    /// True once both directions are shut, though something it has sent may not be read yet: a Unix client
-    /// that has closed, or a TCP client that has ended after its peer.
-    pub(crate) fn is_hung_up(&self) -> bool {
-        is_hung_up(self.socket())
-    }
-
-    /// The client has hung up: its peer has little time left to take its last words, and to end.
-    pub(crate) fn note_hang_up(&mut self) {
-        self.patience_for_all().note_hang_up();
-    }
-
-    /// For what has a limit whatever the time-outs are.
-    fn patience_for_all(&mut self) -> &mut Patience {
-        let service = &self.accepted.place.service;
-        self.patience
-            .get_or_insert_with(|| Box::new(Patience::new(service.limits, &service.handle)))
-    }
-
-    /// True if a time-out can come.
-    #[inline]
-    pub(crate) fn may_expire(&self) -> bool {
-        self.patience.is_some()
-    }
-
-    /// Bytes came or went.
-    pub(crate) fn note_activity(&mut self) {
-        if let Some(patience) = &mut self.patience {
-            patience.note_activity(&self.accepted.place.service.handle);
-        }
-    }
-
-    /// Output waits, or does not; `taken` says that the client took some just now.
-    pub(crate) fn note_output(&mut self, waits: bool, taken: bool) {
-        if let Some(patience) = &mut self.patience {
-            patience.note_output(&self.accepted.place.service.handle, waits, taken);
-        }
-    }
-
-    fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<Expired> {
-        match &mut self.patience {
-            None => Poll::Pending,
-            Some(patience) => patience.poll_expired(cx, &self.accepted.place.service.handle),
-        }
-    }
-
-    /// True once for each time that SIGUSR1 asks.
-    #[inline]
-    fn is_asked_to_report(&mut self) -> bool {
-        let reports = &self.accepted.place.service.reports;
-        reports.is_asked(&mut self.reported)
-    }
-
-    /// Bytes that were read from it.
-    pub(crate) fn received(&self) -> u64 {
-        self.received
-    }
-
-    /// Tells how it ended.
-    pub(crate) fn log_end(&self, end: &Result<(), Broken>) {
-        log_end(self.service(), self.number(), end, || {
-            self.socket().peer_addr().ok()
-        });
     }
 }
 
-/// A client with what is done for it.
+/// A client together with what it is served.
 pub(crate) trait Served: Sized {
-    /// The client.
     fn client(&mut self) -> &mut Client;
 
-    /// Tries to send what waits for the client, though nobody has told that there is room. True if it has
-    /// taken something after all.
+    /// Sends what waits for the client although no edge has reported room. True if the client has
+    /// taken something.
     fn try_to_send(&mut self, cx: &mut Context<'_>) -> bool;
 
-    /// Has the budget know how much waits for the client.
+    /// Reports to the budget how many bytes wait for the client.
     ///
     /// # Errors
-    /// The client has to go.
-    fn note_queue(&mut self, cx: &mut Context<'_>) -> Result<(), Crowded>;
+    /// The client is over the budget.
+    fn note_queue(&mut self, cx: &mut Context<'_>) -> Result<(), OverBudget>;
 
-    /// Bytes that were received from the client and sent to it, those that wait to be sent, and what
-    /// the client waits for.
-    fn traffic(&mut self) -> (u64, u64, usize, &'static str);
+    /// What a report says of the client.
+    fn traffic(&mut self) -> Traffic;
 
-    /// Says what the client is at, as SIGUSR1 asks.
     #[cold]
     fn report(&mut self) {
-        let (received, sent, queued, waits) = self.traffic();
+        let traffic = self.traffic();
         let client = self.client();
-        let service = client.service();
-        let report = Report {
-            received,
-            sent,
-            queued,
-            age: service.shared.age().saturating_sub(client.accepted_at),
-            waits,
-        };
-        let peer = client.socket().peer_addr().ok();
-        service.reports.add(client.number(), peer, report);
+        let peer = client.socket.peer_addr().ok();
+        client.conversation.report(peer, traffic);
     }
 
-    /// Polls something that has to be ready before the client's time is over.
+    /// Polls an operation that must complete before the client's deadlines.
     #[inline]
     fn poll_in_time<T>(
         &mut self,
         cx: &mut Context<'_>,
-        mut poll: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<Result<T, Broken>>,
-    ) -> Poll<Result<T, Broken>> {
+        mut poll: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<Result<T, CloseReason>>,
+    ) -> Poll<Result<T, CloseReason>> {
         loop {
             let polled = poll(self, cx);
             if polled.is_ready() {
                 return polled;
             }
-            if self.client().is_asked_to_report() {
+            if self.client().conversation.is_report_due() {
                 self.report();
             }
             self.note_queue(cx)?;
             let expired = ready!(self.client().poll_expired(cx));
+            // A client that takes a little at a time makes room long before the kernel reports it
+            // (at a third of the buffer), so the verdict waits for one more try.
             let is_gone = matches!(expired, Expired::Linger | Expired::HangUp);
             if is_gone || !self.try_to_send(cx) {
                 return Poll::Ready(Err(expired.into()));
             }
         }
-    }
-
-    /// Ends the server's side. From here on the client has little time left: until it closes, too, its
-    /// input is read and dropped, as to close with input unread would reset the connection, and with it
-    /// what is on its way.
-    fn begin_lingering(&mut self) -> Result<(), Broken> {
-        let client = self.client();
-        match client.socket().shutdown(Shutdown::Write) {
-            Err(error) if error.kind() != io::ErrorKind::NotConnected => return Err(error.into()),
-            _ => {} // who is gone already need not be told
-        }
-        let handle = client.service().handle.clone();
-        client.patience_for_all().note_lingering(&handle);
-        Ok(())
-    }
-
-    /// Ready once the client has sent its last.
-    fn poll_lingering(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
-        while ready!(self.client().poll_input(cx, usize::MAX))?.is_some() {}
-        Poll::Ready(Ok(()))
     }
 }

@@ -1,109 +1,27 @@
-//! From the command line and the environment to options: each value knows where it comes from, so that
-//! a wrong one is reported by the name under which it was given.
+//! Reads the options from the command line and the environment. A wrong value is reported by the name that
+//! it was given under: the flag or the variable.
 
 use crate::endpoint::Endpoint;
 use crate::options::{ModeName, Options};
+use crate::origins::Origins;
 use clap::builder::{Resettable, StyledStr};
 use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 use clap::parser::ValueSource;
-use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches, ValueEnum};
-use std::collections::BTreeMap;
+use clap::{Arg, Command, CommandFactory, FromArgMatches, ValueEnum};
 use std::env;
 use std::ffi::{OsStr, OsString};
 
-/// What the names of all variables begin with.
+/// The prefix of all variables.
 const PREFIX: &str = "ONELOOP_";
 
 /// How similar a name must be to be suggested, from 0 to 1.
 const SIMILARITY_MIN: f64 = 0.65;
 
-/// Where the values of the options come from, by the options' ids.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Origins(BTreeMap<String, Origin>);
-
-#[derive(Clone, Debug)]
-struct Origin {
-    flag: String,
-    variable: String,
-    /// As it was given, or the default; empty for a flag that takes none.
-    value: String,
-    source: Option<ValueSource>,
-}
-
-impl Origins {
-    fn of(command: &Command, matches: &ArgMatches) -> Self {
-        let options = command
-            .get_arguments()
-            .filter(|arg| arg.get_env().is_some());
-        let origin = |arg: &Arg| {
-            let id = arg.get_id().as_str();
-            let source = matches.value_source(id);
-            let has_value =
-                arg.get_action().takes_values() || source == Some(ValueSource::EnvVariable);
-            let values = matches
-                .get_raw(id)
-                .filter(|_| has_value)
-                .unwrap_or_default();
-            let values: Vec<_> = values.map(OsStr::to_string_lossy).collect();
-            let origin = Origin {
-                flag: format!("--{}", arg.get_long().unwrap_or_default()),
-                variable: arg.get_env().unwrap_or_default().display().to_string(),
-                value: values.join(","),
-                source,
-            };
-            (id.to_owned(), origin)
-        };
-        Origins(options.map(origin).collect())
-    }
-
-    fn get(&self, id: &str) -> &Origin {
-        self.0.get(id).expect("it is the id of an option")
-    }
-
-    /// True if the option was given on the command line.
-    pub(crate) fn is_on_command_line(&self, id: &str) -> bool {
-        self.get(id).source == Some(ValueSource::CommandLine)
-    }
-
-    /// True if the option's value is that of its variable.
-    pub(crate) fn is_in_environment(&self, id: &str) -> bool {
-        self.get(id).source == Some(ValueSource::EnvVariable)
-    }
-
-    /// The name under which the option was given: that of the variable, or the flag.
-    pub(crate) fn name(&self, id: &str) -> &str {
-        let origin = self.get(id);
-        if self.is_in_environment(id) {
-            &origin.variable
-        } else {
-            &origin.flag
-        }
-    }
-
-    /// The option with its value, as it was given: `--mode chat` or `ONELOOP_MODE=chat`.
-    pub(crate) fn setting(&self, id: &str) -> String {
-        let (name, value) = (self.name(id), &self.get(id).value);
-        match (self.is_in_environment(id), value.is_empty()) {
-            (true, _) => format!("{name}={value}"),
-            (false, true) => name.to_owned(),
-            (false, false) => format!("{name} {value}"),
-        }
-    }
-
-    /// Names the variable that a problem comes from; of a flag, the problem itself says enough.
-    pub(crate) fn blame(&self, id: &str, problem: String) -> String {
-        if self.is_in_environment(id) {
-            format!("{}: {problem}", self.name(id))
-        } else {
-            problem
-        }
-    }
-}
-
-/// The options of this process.
+/// The options of this process. Flags are parsed first, and alone: a wrong variable must not be reported
+/// where its flag is given as well.
 ///
 /// # Errors
-/// What clap has to say: what is wrong, or the help.
+/// Clap's message: what is wrong, or the help.
 pub(crate) fn read() -> Result<Options, Error> {
     let args: Vec<OsString> = env::args_os().collect();
     let command = Options::command();
@@ -111,7 +29,7 @@ pub(crate) fn read() -> Result<Options, Error> {
     let flags = flags_only
         .try_get_matches_from(&args)
         .map_err(|error| match error.kind() {
-            // The help shows every variable, also an empty one.
+            // The help shows each variable's value, so it needs them all, even empty ones.
             ErrorKind::DisplayHelp => command
                 .clone()
                 .try_get_matches_from(&args)
@@ -131,7 +49,7 @@ pub(crate) fn read() -> Result<Options, Error> {
     Ok(options)
 }
 
-/// The command without those of its variables that are not to count.
+/// The command with only those variables that `keep` selects.
 fn keep_variables(command: &Command, keep: impl Fn(&Arg) -> bool) -> Command {
     command.clone().mut_args(|arg| {
         if keep(&arg) {
@@ -142,15 +60,15 @@ fn keep_variables(command: &Command, keep: impl Fn(&Arg) -> bool) -> Command {
     })
 }
 
-/// True if the option's variable is set. An empty one counts as unset, as it does to a shell's `${X:-}`:
-/// a service manager or a compose file often cannot unset what it passes on.
+/// True if the option's variable is set. An empty one counts as unset, as in a shell's `${X:-}`: a service
+/// manager or a compose file often cannot unset a variable that it passes on.
 fn has_value(arg: &Arg) -> bool {
     arg.get_env()
         .and_then(env::var_os)
         .is_some_and(|value| !value.is_empty())
 }
 
-/// Parses one variable by itself, as clap reports a wrong value by the name of its flag.
+/// Parses one variable alone, and puts its name into the error, where clap puts the flag's.
 fn check_variable(command: &Command, arg: &Arg) -> Result<(), Error> {
     let alone = keep_variables(command, |other| other.get_id() == arg.get_id());
     let Err(mut error) = alone.try_get_matches_from([command.get_name()]) else {
@@ -166,7 +84,7 @@ fn check_variable(command: &Command, arg: &Arg) -> Result<(), Error> {
     }
 }
 
-/// Adds what was probably meant by an argument that belongs to no flag.
+/// Adds a tip for an argument that belongs to no flag.
 fn with_tip(mut error: Error, args: &[OsString]) -> Error {
     if error.kind() != ErrorKind::UnknownArgument {
         return error;
@@ -209,7 +127,7 @@ fn has_mode_exec(args: &[OsString]) -> bool {
     args.iter().any(is_exec)
 }
 
-/// Warnings of variables that look like ours and are none.
+/// A warning for each variable that has the prefix, and is not one of ours.
 pub(crate) fn unknown_variables() -> Vec<String> {
     let command = Options::command();
     let known: Vec<&str> = command
@@ -226,12 +144,12 @@ pub(crate) fn unknown_variables() -> Vec<String> {
 
 fn warning(name: &str, known: &[&str]) -> String {
     match nearest(name, known) {
-        Some(near) => format!("{name} is no variable of this server: did you mean {near}?"),
-        None => format!("{name} is no variable of this server: --help names them all"),
+        Some(near) => format!("{name} is not a variable of this server: did you mean {near}?"),
+        None => format!("{name} is not a variable of this server: --help names them all"),
     }
 }
 
-/// The known name that is most similar to this one, if any is.
+/// The known name that is most similar to this one, if one is similar enough.
 fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let name = name.to_ascii_uppercase();
     let own_part = |name: &str| name.strip_prefix(PREFIX).unwrap_or(name).to_owned();
@@ -248,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_nearest_name_is_suggested_and_no_name_far_away() {
+    fn the_nearest_name_is_suggested_unless_it_is_too_different() {
         let known = [
             "ONELOOP_LISTEN",
             "ONELOOP_MODE",

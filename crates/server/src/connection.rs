@@ -1,28 +1,18 @@
-//! One client that the server itself talks to: what can be done with it, for the styles that wait. When which of
-//! it is done is theirs to say: `task` in the async style, `green` in green threads.
+//! One client that the server itself talks to, in the styles that poll: `task` and `green`.
 
-use crate::budget::Crowded;
-use crate::client::{Broken, Client, Served};
-use crate::inspect::{FOR_CLIENT, FOR_INPUT};
+use crate::budget::OverBudget;
+use crate::client::{Client, Served};
+use crate::close_reason::CloseReason;
+use crate::conversation::{ConversationState, Step};
 use crate::mode::Mode;
 use crate::output::Output;
+use crate::reports::{FOR_CLIENT, FOR_INPUT, Traffic};
 use oneloop::Direction;
 use oneloop::net::{Chunk, ReadHalf, WriteHalf};
 use std::io;
 use std::task::{Context, Poll, ready};
 
-/// What comes next on a connection that is open.
-#[derive(Debug)]
-pub(crate) enum Next {
-    /// The client has said something.
-    Input(Chunk),
-    /// The client has sent its last: what waits for it goes out, and that is all.
-    End,
-    /// The server wants no more input: what waits goes out, and the server ends.
-    Enough,
-}
-
-/// A client and what it is told.
+/// A client and what it is served.
 #[derive(Debug)]
 pub(crate) struct Connection {
     client: Client,
@@ -46,77 +36,104 @@ impl Connection {
         }
     }
 
-    /// Sends what waits, and what others may still say to this client.
-    pub(crate) fn poll_last_output(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
-        self.mode.end_input();
+    /// The next input, for [`Connection::answer`]; `None` once the conversation is over. Meanwhile it
+    /// carries out the steps of the conversation.
+    pub(crate) fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Chunk>, CloseReason>> {
         loop {
-            // Asked before the look at what waits: what is said in between is heard the next time.
-            let more_may_come = self.mode.may_hear_more();
-            match self.poll_send(cx)? {
-                Poll::Ready(()) => {}
-                Poll::Pending if more_may_come || self.has_to_send() => {
-                    let reset = self.client.socket().poll_reset(cx); // nothing is read any more
-                    return reset.map(|error| Err(error.into()));
-                }
-                Poll::Pending => return Poll::Ready(Ok(())),
-            }
-        }
-    }
-
-    /// Moves bytes out and in, for as long as some move, until there is something to do.
-    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Next, Broken>> {
-        loop {
-            // Asked first, as mostly nothing is to be sent by now.
-            let may_send = !self.output.is_empty() || self.mode.may_produce();
-            let sent = may_send && self.poll_send(cx)?.is_ready();
-            if self.mode.closes_first() && self.output.is_empty() {
-                return Poll::Ready(Ok(Next::Enough));
-            }
-            let bytes_max = self.input_bytes_max();
-            if bytes_max == 0 && !sent {
-                return Poll::Pending;
-            }
-            if bytes_max > 0 {
-                match self.client.poll_input(cx, bytes_max)? {
-                    Poll::Ready(Some(input)) => return Poll::Ready(Ok(Next::Input(input))),
-                    Poll::Ready(None) => return Poll::Ready(Ok(Next::End)),
-                    Poll::Pending if self.client.is_drained() => {
-                        return Poll::Ready(Ok(Next::Enough));
+            let queued = self.output.len();
+            let conversation = &mut self.client.conversation;
+            match conversation.poll_step(cx, &mut self.mode, queued)? {
+                Step::Exchange { sends } => {
+                    if let Some(input) = ready!(self.poll_exchange(cx, sends))? {
+                        return Poll::Ready(Ok(Some(input)));
                     }
-                    Poll::Pending if sent => {}
-                    Poll::Pending => return Poll::Pending,
                 }
+                step @ (Step::Send | Step::Listen) => ready!(self.poll_last_output(cx, step))?,
+                Step::ShutDown => self.client.begin_lingering()?,
+                Step::Linger => ready!(self.client.poll_lingering(cx))?,
+                Step::Close => return Poll::Ready(Ok(None)),
             }
         }
     }
 
-    #[inline]
-    fn input_bytes_max(&self) -> usize {
-        let waiting = self.output.len() + self.mode.waiting();
-        let socket = self.client.socket();
-        let send_room = || match socket.source().is_ready(Direction::Read) {
-            true => socket.send_room().unwrap_or(0),
-            false => 0,
-        };
-        self.client.service().input_bytes_max(waiting, send_room)
-    }
-
-    /// Says to the client what its input calls for; what the kernel does not take waits.
-    pub(crate) fn answer(&mut self, input: &[u8]) -> Result<(), Broken> {
+    /// Sends the answer to some input; what the kernel does not take is queued.
+    pub(crate) fn answer(&mut self, input: &[u8]) -> Result<(), CloseReason> {
         let answer = self.mode.answer(input);
         self.sent += self.output.send(self.client.socket(), answer)? as u64;
         self.note_output(false);
         Ok(())
     }
 
-    fn has_to_send(&self) -> bool {
-        !self.output.is_empty() || self.mode.produces()
+    /// Sends and reads. Ready with input, or without it once there is another step to take.
+    fn poll_exchange(
+        &mut self,
+        cx: &mut Context<'_>,
+        sends: bool,
+    ) -> Poll<Result<Option<Chunk>, CloseReason>> {
+        let has_sent = sends && self.poll_send(cx)?.is_ready();
+        let bytes_max = self.input_bytes_max();
+        if bytes_max > 0 {
+            match self.client.poll_input(cx, bytes_max)? {
+                Poll::Ready(Some(input)) => return Poll::Ready(Ok(Some(input))),
+                Poll::Ready(None) => {
+                    self.client.conversation.client_ended();
+                    self.mode.end();
+                    return Poll::Ready(Ok(None));
+                }
+                Poll::Pending if self.client.is_drained() => {
+                    self.client.conversation.end_input();
+                    self.mode.end_input();
+                    return Poll::Ready(Ok(None));
+                }
+                Poll::Pending => {}
+            }
+        }
+        if has_sent {
+            Poll::Ready(Ok(None))
+        } else {
+            Poll::Pending
+        }
     }
 
-    /// Sends some of what waits, or what the mode sends by itself. Ready when something was sent.
-    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+    /// Sends while nothing is read. A reset is then found only by watching for it.
+    fn poll_last_output(
+        &mut self,
+        cx: &mut Context<'_>,
+        step: Step,
+    ) -> Poll<Result<(), CloseReason>> {
+        if step == Step::Send && self.poll_send(cx)?.is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        if self.client.conversation.state() == ConversationState::Flushing {
+            return Poll::Pending; // the end of the input was read, and a write finds a reset
+        }
+        let reset = self.client.socket().poll_reset(cx);
+        reset.map(|error| Err(error.into()))
+    }
+
+    #[inline]
+    fn input_bytes_max(&self) -> usize {
+        let queued = self.output.len() + self.mode.waiting();
+        let socket = self.client.socket();
+        // Without input there is nothing to limit, and the system call can be saved.
+        let send_room = || match socket.source().is_ready(Direction::Read) {
+            true => socket.send_room().unwrap_or(0),
+            false => 0,
+        };
+        self.client.service().input_bytes_max(queued, send_room)
+    }
+
+    fn has_to_send(&self) -> bool {
+        !self.output.is_empty() || self.mode.has_product()
+    }
+
+    /// Sends some of the queue, or else some of what the mode produces: one of the two has bytes. Ready
+    /// when some were sent.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CloseReason>> {
         let sent = if self.output.is_empty() {
-            ready!(self.mode.poll_produces(cx))?;
             self.poll_send_product(cx)?
         } else {
             self.output.poll_flush(cx, self.client.socket())?
@@ -127,7 +144,8 @@ impl Connection {
         Poll::Ready(Ok(()))
     }
 
-    /// Sends some of what the mode sends by itself: what the kernel does not take is not copied either.
+    /// Sends some of what the mode produces, straight from where the mode keeps it: a queue would
+    /// copy what the kernel does not take.
     fn poll_send_product(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let socket = self.client.socket();
         ready!(socket.source().poll_ready(cx, Direction::Write))?;
@@ -135,15 +153,6 @@ impl Connection {
         let count = ready!(socket.poll_write(cx, &product))?;
         self.mode.produced(count);
         Poll::Ready(Ok(count))
-    }
-
-    /// The client has sent its last. Ready once nothing waits any more.
-    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
-        self.mode.end();
-        while self.has_to_send() {
-            ready!(self.poll_send(cx))?;
-        }
-        Poll::Ready(Ok(()))
     }
 
     #[inline]
@@ -161,23 +170,26 @@ impl Served for Connection {
     }
 
     #[inline]
-    fn note_queue(&mut self, cx: &mut Context<'_>) -> Result<(), Crowded> {
-        self.output.note(cx, &self.client.service().shared.budget)
+    fn note_queue(&mut self, cx: &mut Context<'_>) -> Result<(), OverBudget> {
+        self.output.note(cx, &self.client.service().server.budget)
     }
 
-    fn traffic(&mut self) -> (u64, u64, usize, &'static str) {
+    fn traffic(&mut self) -> Traffic {
         let queued = self.output.len() + self.mode.waiting();
-        let may_read = queued < self.client.service().out_soft;
-        let waits = if !may_read || self.mode.produces() {
+        let is_paused = queued >= self.client.service().out_soft;
+        let waits = if is_paused || self.mode.has_product() {
             FOR_CLIENT
         } else {
             FOR_INPUT
         };
-        (self.client.received(), self.sent, queued, waits)
+        Traffic {
+            received: self.client.received(),
+            sent: self.sent,
+            queued,
+            waits,
+        }
     }
 
-    /// A client that takes a little at a time makes some room long before the kernel tells: it tells
-    /// when a third of its buffer is free. True if the client has taken something after all.
     fn try_to_send(&mut self, cx: &mut Context<'_>) -> bool {
         if !self.has_to_send() {
             return false;

@@ -1,21 +1,21 @@
-//! How the command line names places on the network.
+//! How the command line names an address.
 
 use oneloop::net::{Addr, ParseAddrError};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// Where to listen or to connect to, before any look-up.
+/// Where to listen or to connect to, before a name is resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Endpoint {
-    /// These, one after the other.
+    /// These addresses, one after the other.
     Addrs(Vec<Addr>),
-    /// A host's name, and a port.
+    /// The name of a host, and a port.
     Name(String, u16),
 }
 
 impl Endpoint {
-    /// HOST:PORT, PORT, unix:PATH or unix:@NAME; of an IPv6 address that is an interface's, its name or number
-    /// comes behind a %. PORT, :PORT and localhost:PORT mean this machine only, in
-    /// both families.
+    /// Parses HOST:PORT, PORT, unix:PATH or unix:@NAME. A link-local IPv6 address has its interface, by
+    /// name or number, behind a %. PORT, :PORT and localhost:PORT mean this machine only, in both
+    /// families.
     pub(crate) fn parse(text: &str) -> Option<Endpoint> {
         if let Ok(addr) = text.parse() {
             return Some(Endpoint::Addrs(vec![addr]));
@@ -38,7 +38,7 @@ impl Endpoint {
         Some(Endpoint::Name(host.to_owned(), port.parse().ok()?))
     }
 
-    /// Why a text that [`Endpoint::parse`] does not take is none.
+    /// Explains why [`Endpoint::parse`] rejects a text.
     pub(crate) fn what_is_wrong(text: &str) -> String {
         let error = text.parse::<Addr>().err();
         match error.as_ref().and_then(ParseAddrError::missing_interface) {
@@ -47,7 +47,7 @@ impl Endpoint {
         }
     }
 
-    /// True for port 0, which stands for any free one: to listen on, not to connect to.
+    /// True for port 0, which means any free port: a server can listen on it, not be reached by it.
     pub(crate) fn has_port_0(&self) -> bool {
         match self {
             Endpoint::Addrs(addrs) => addrs
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_and_names_are_told_apart() {
+    fn addresses_are_distinguished_from_names() {
         assert_eq!(Endpoint::parse("[::1]:80"), addrs(&["[::1]:80"]));
         assert_eq!(Endpoint::parse("unix:@a"), addrs(&["unix:@a"]));
         assert_eq!(Endpoint::parse("[fe80::1%lo]:0"), addrs(&["[fe80::1%1]:0"]));

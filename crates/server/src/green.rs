@@ -1,7 +1,8 @@
-//! One client, served by a green thread: `--style green`. It reads as if each wait blocked.
+//! One client, served by a green thread: `--style green`. The code reads as if each wait blocked.
 
-use crate::client::{Broken, Served};
-use crate::connection::{Connection, Next};
+use crate::client::Served;
+use crate::close_reason::CloseReason;
+use crate::connection::Connection;
 use crate::relayed::Relayed;
 use oneloop::green::{Builder, Wait};
 use std::future::Future;
@@ -9,30 +10,31 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// What a client's stack may grow to, guard page included: four times what debug builds need, be it to
-/// log or to print the backtrace of a panic (28 KiB). It is address space, which costs no memory until it
-/// is touched: a client that waits in a release build holds one page.
+/// The size of a client's stack, guard page included: four times what a debug build needs to log, or
+/// to print the backtrace of a panic (28 KiB). It is address space, and costs memory only where it is
+/// touched: in a release build, a client that waits holds one page.
 const STACK_BYTES: usize = 128 * 1024;
 
 /// Serves a client that the server itself talks to.
 ///
 /// # Errors
-/// There is no memory for its stack; the connection is closed then.
+/// There is no memory for the thread's stack; the connection is closed then.
 pub(crate) fn spawn(mut connection: Connection) -> io::Result<()> {
-    let number = connection.client().number();
+    let number = connection.client().conversation.number();
     start(number, move || {
         let end = serve(&mut connection);
         connection.client().log_end(&end);
     })
 }
 
-/// Serves a client that is wired to a peer.
+/// Serves a client that is connected to a peer.
 ///
 /// # Errors
 /// As [`spawn`].
 pub(crate) fn spawn_relay(mut relayed: Relayed) -> io::Result<()> {
-    start(relayed.number(), move || {
-        let end = pass(&mut relayed);
+    let number = relayed.client().conversation.number();
+    start(number, move || {
+        let end = wait(&mut relayed, Relayed::poll_life);
         relayed.close(end).wait();
     })
 }
@@ -45,39 +47,24 @@ fn start(number: u64, life: impl FnOnce() + 'static) -> io::Result<()> {
     Ok(())
 }
 
-/// From the first byte to the close.
-fn serve(connection: &mut Connection) -> Result<(), Broken> {
-    loop {
-        match wait(connection, Connection::poll_next)? {
-            Next::Input(input) => connection.answer(&input)?,
-            Next::End => return wait(connection, Connection::poll_flush),
-            Next::Enough => break,
-        }
+fn serve(connection: &mut Connection) -> Result<(), CloseReason> {
+    while let Some(input) = wait(connection, Connection::poll_next)? {
+        connection.answer(&input)?;
     }
-    wait(connection, Connection::poll_last_output)?;
-    connection.begin_lingering()?;
-    wait(connection, Connection::poll_lingering)
+    Ok(())
 }
 
-/// From the connect to the last byte.
-fn pass(relayed: &mut Relayed) -> Result<(), Broken> {
-    wait(relayed, Relayed::poll_open)?;
-    wait(relayed, Relayed::poll_relay)?;
-    relayed.begin_lingering()?;
-    wait(relayed, Relayed::poll_lingering)
-}
-
-/// Waits for one of the operations on a client, but no longer than it has time.
+/// Waits for an operation on a client, but no longer than its deadlines.
 #[track_caller]
-fn wait<S, T, P>(served: &mut S, poll: P) -> Result<T, Broken>
+fn wait<S, T, P>(served: &mut S, poll: P) -> Result<T, CloseReason>
 where
     S: Served,
-    P: FnMut(&mut S, &mut Context<'_>) -> Poll<Result<T, Broken>> + Unpin,
+    P: FnMut(&mut S, &mut Context<'_>) -> Poll<Result<T, CloseReason>> + Unpin,
 {
     InTime { served, poll }.wait()
 }
 
-/// A dump of tasks names it with its operation: `InTime<Connection, poll_next>`.
+/// A future with a name, for the dump of tasks: `InTime<Connection, poll_next>`.
 struct InTime<'a, S, P> {
     served: &'a mut S,
     poll: P,
@@ -86,9 +73,9 @@ struct InTime<'a, S, P> {
 impl<S, T, P> Future for InTime<'_, S, P>
 where
     S: Served,
-    P: FnMut(&mut S, &mut Context<'_>) -> Poll<Result<T, Broken>> + Unpin,
+    P: FnMut(&mut S, &mut Context<'_>) -> Poll<Result<T, CloseReason>> + Unpin,
 {
-    type Output = Result<T, Broken>;
+    type Output = Result<T, CloseReason>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let InTime { served, poll } = &mut *self;

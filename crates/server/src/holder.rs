@@ -8,7 +8,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-/// A process that stands in the way.
+/// A process that has what this server wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Holder {
     ThisServer,
@@ -25,8 +25,8 @@ impl fmt::Display for Holder {
 }
 
 impl Holder {
-    /// The process that listens on an address, or on one that keeps it from being listened on. None
-    /// where /proc does not tell, as for the sockets of another user.
+    /// The process that listens on an address, or on an overlapping one. `None` where /proc does not
+    /// show it, as for the sockets of another user.
     pub(crate) fn of_addr(addr: &Addr) -> Option<Holder> {
         let inodes = match addr {
             Addr::Inet(addr) => inodes_of_inet(*addr),
@@ -40,7 +40,7 @@ impl Holder {
         inodes.into_iter().find_map(Holder::of_socket)
     }
 
-    /// The process with the flock(2) on a file, which is named by its inode.
+    /// The process that holds the flock(2) on the file with this inode.
     pub(crate) fn of_lock(inode: u64) -> Option<Holder> {
         let locks = procfs::locks().ok()?;
         let is_it = |lock: &Lock| lock.inode == inode && matches!(lock.lock_type, LockType::FLock);
@@ -66,14 +66,14 @@ impl Holder {
 
 fn has_socket(process: &Process, inode: u64) -> bool {
     let Ok(mut fds) = process.fd() else {
-        return false; // another user's
+        return false; // /proc hides the fds of another user's process
     };
     fds.any(|fd| fd.is_ok_and(|fd| matches!(fd.target, FDTarget::Socket(of) if of == inode)))
 }
 
-/// The sockets that are in the way of one that listens: those that listen, if there are any, and of these
-/// the ones of its own family, as an IPv6 socket need not serve IPv4. The others may be there beside it,
-/// so none of them is named when /proc does not tell whose the first ones are.
+/// The sockets that keep another one from listening: those that listen, if there are any, and of these
+/// the ones of its family, as an IPv6 socket need not serve IPv4. The other sockets could exist beside
+/// it, so none of them is named when /proc hides the owner of the first ones.
 fn inodes_of_inet(addr: SocketAddr) -> Vec<u64> {
     let tables = [net::tcp(), net::tcp6()];
     let mut entries: Vec<TcpNetEntry> = tables
@@ -97,7 +97,7 @@ fn inodes_of_unix(path: &Path) -> Vec<u64> {
     entries.filter(is_there).map(|entry| entry.inode).collect()
 }
 
-/// True if sockets cannot listen on both of these at the same time: one is a part of the other.
+/// True if no two sockets can listen on both addresses at the same time: one includes the other.
 pub(crate) fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
     let is_part = |a: IpAddr, of: IpAddr| {
         let of_all = match a {
@@ -119,7 +119,7 @@ mod tests {
     use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener};
 
     #[test]
-    fn addresses_overlap_if_one_is_a_part_of_the_other() {
+    fn addresses_overlap_if_one_includes_the_other() {
         let overlaps = |a: &str, b: &str| {
             let both = overlap(a.parse().unwrap(), b.parse().unwrap());
             assert_eq!(both, overlap(b.parse().unwrap(), a.parse().unwrap()));

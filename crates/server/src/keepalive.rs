@@ -1,20 +1,20 @@
-//! `--keepalive`: when a client or an upstream that says nothing is given up.
+//! `--keepalive`: how a client or an upstream is found that has vanished without an end.
 
 use oneloop::net;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-const USAGE: &str = "give IDLE,INTERVAL,COUNT such as 60s,10s,6, or 0 for never";
+const USAGE: &str = "give IDLE,INTERVAL,COUNT such as 60s,10s,6, or 0 for no probes";
 
-/// What the command line says of it.
+/// The value of `--keepalive`; `None` sends no probes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Keepalive(pub(crate) Option<net::Keepalive>);
 
 impl FromStr for Keepalive {
     type Err = String;
 
-    /// `IDLE,INTERVAL,COUNT`; what is left out is the default's, and an idle time of 0 is never.
+    /// `IDLE,INTERVAL,COUNT`. A part that is left out has its default; an idle time of 0 means no probes.
     fn from_str(text: &str) -> Result<Self, String> {
         let mut parts = text.split(',').map(str::trim);
         let mut next = || parts.next();
@@ -33,7 +33,7 @@ impl FromStr for Keepalive {
     }
 }
 
-/// The kernel takes whole seconds, and no more than this many.
+/// The kernel takes whole seconds, up to `MAX_TCP_KEEPIDLE` (tcp(7)).
 fn seconds(text: &str) -> Result<Duration, String> {
     let time = match text {
         "0" => Duration::ZERO,
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_left_out_is_the_defaults() {
+    fn a_part_that_is_left_out_has_its_default() {
         for (text, means) in [
             ("60s,10s,6", "60s,10s,6"),
             ("2m", "120s,10s,6"),
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_kernel_does_not_take_is_refused() {
+    fn values_that_the_kernel_does_not_take_are_refused() {
         for text in [
             "",
             "60",

@@ -1,25 +1,26 @@
-//! What the system allows: open fds and waiting connections.
+//! How many connections fit into what the system allows: open files, and the backlog.
 
+use crate::open_files;
 use crate::options::Options;
 use crate::work::Work;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use oneloop::net::COPY_FDS_MAX;
 use tracing::warn;
 
-/// Fds of the process: stdio, signals, what the resolver and the log may need for a moment.
+/// Fds of the process: stdio, signals, and what the resolver and the log may open for a moment.
 const PROCESS_FDS: u64 = 16;
-/// Fds of a thread, and of each listener there with its reserve.
+/// Fds of each thread: epoll and the eventfd of its loop.
 const THREAD_FDS: u64 = 2;
+/// Fds of each listener: its socket, and the reserve that it sheds connections with.
 const LISTENER_FDS: u64 = 2;
 
-/// Raises the limit of open fds as far as it goes, and gives how many connections fit: at most
-/// `--max-conns`, and no more than there are fds for. Warns of what the system does not allow.
+/// Raises the limit of open files as far as the system allows, and returns how many connections fit: at
+/// most `--max-conns`, and no more than there are fds for. Logs what the system does not allow.
 pub(crate) fn prepare(options: &Options, listeners: usize, work: &Work) -> usize {
-    warn_of_backlog(options);
-    if let Err(error) = raise_open_files() {
+    check_backlog(options);
+    if let Err(error) = open_files::raise() {
         warn!(%error, "cannot raise the limit of open files");
     }
-    let allowed = open_files_max().unwrap_or(u64::MAX);
+    let allowed = open_files::limit().unwrap_or(u64::MAX);
     let (of_client, of_thread) = match work {
         Work::Talk(_) => (1, 0),
         Work::Relay(peers) => (peers.fds(), COPY_FDS_MAX as u64),
@@ -32,7 +33,7 @@ pub(crate) fn prepare(options: &Options, listeners: usize, work: &Work) -> usize
                 wanted,
                 fit,
                 allowed,
-                "{} needs more open files than are allowed: raise `ulimit -Hn`",
+                "{} needs more open files than the system allows: raise `ulimit -Hn`",
                 options.origins.name("max_conns")
             );
             to_count(fit)
@@ -40,20 +41,6 @@ pub(crate) fn prepare(options: &Options, listeners: usize, work: &Work) -> usize
         Some(wanted) => to_count(wanted),
         None => to_count(fit),
     }
-}
-
-/// How many files this process may open; `None` if a sandbox refuses to tell.
-pub(crate) fn open_files_max() -> Option<u64> {
-    let (current, _) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
-    Some(current)
-}
-
-fn raise_open_files() -> nix::Result<()> {
-    let (current, maximum) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    if current < maximum {
-        setrlimit(Resource::RLIMIT_NOFILE, maximum, maximum)?;
-    }
-    Ok(())
 }
 
 fn other_fds(options: &Options, listeners: usize) -> u64 {
@@ -65,7 +52,7 @@ fn to_count(count: u64) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
 }
 
-fn warn_of_backlog(options: &Options) {
+fn check_backlog(options: &Options) {
     let backlog = options.backlog;
     let somaxconn = std::fs::read_to_string("/proc/sys/net/core/somaxconn");
     let somaxconn = somaxconn
@@ -75,7 +62,7 @@ fn warn_of_backlog(options: &Options) {
         warn!(
             backlog,
             somaxconn,
-            "the kernel cuts {} to net.core.somaxconn: raise it with sysctl",
+            "the kernel reduces {} to net.core.somaxconn: raise that with sysctl",
             options.origins.name("backlog")
         );
     }

@@ -1,4 +1,4 @@
-//! Log lines on stderr, in tracing's format.
+//! Log lines on stderr, as text or JSON.
 
 use crate::options::{LogFormat, LogLevel, Options};
 use oneloop::drop_guarded;
@@ -15,31 +15,31 @@ use tracing_subscriber::prelude::*;
 /// The target of the lines that `--trace` adds.
 pub(crate) const TURN: &str = "turn";
 
-/// The target of the lines that SIGUSR1 asks for; they come at every --log-level.
+/// The target of the lines that SIGUSR1 requests. They are logged at every `--log-level`.
 pub(crate) const TASKS: &str = "tasks";
 
-/// Lines that may wait to be written.
+/// How many lines may wait to be written.
 const LINES_MAX: usize = 8192;
 
-/// Counts the lines for which there was no room.
+/// Counts the lines that were dropped because too many waited.
 static LOST: OnceLock<ErrorCounter> = OnceLock::new();
 
-/// How many lines were lost so far.
+/// How many lines were dropped so far.
 pub(crate) fn lost_lines() -> usize {
     LOST.get().map_or(0, ErrorCounter::dropped_lines)
 }
 
-/// Writes the last lines when it is dropped, and tells how many were lost.
+/// Writes the last lines when it is dropped, and logs how many were lost.
 pub(crate) struct Log {
     lost: ErrorCounter,
     writer: Option<WorkerGuard>,
 }
 
-/// Starts to log. A thread of its own writes, so that a terminal or a pipe that takes no more cannot
-/// stop the loop; lines for which there is no room then are lost, and counted.
+/// Starts to log. A separate thread writes, so that a terminal or a pipe that is full cannot block the
+/// loop; lines for which there is no room are lost, and counted.
 ///
 /// # Errors
-/// A sentence on why there is no thread: `EAGAIN`, or what a sandbox says of `clone3(2)`.
+/// A sentence that says why there is no thread: `EAGAIN`, or a sandbox refuses `clone3(2)`.
 pub(crate) fn start(options: &Options) -> Result<Log, String> {
     let (writer, guard) =
         start_writer().map_err(|error| format!("cannot start the thread that logs: {error}"))?;
@@ -53,10 +53,10 @@ pub(crate) fn start(options: &Options) -> Result<Log, String> {
         .with_target(TURN, turns)
         .with_target(TASKS, LevelFilter::INFO);
     let lost = writer.error_counter();
-    let _ = LOST.set(lost.clone()); // a process logs once
+    let _ = LOST.set(lost.clone()); // this function is called once
     let layer = fmt::layer()
         .with_writer(writer)
-        .log_internal_errors(false) // it would say so with eprintln!, which may panic
+        .log_internal_errors(false) // it would report them with eprintln!, which panics when stderr is full
         .with_ansi(io::stderr().is_terminal())
         .with_thread_names(options.threads > 1);
     match options.log {
@@ -75,8 +75,8 @@ pub(crate) fn start(options: &Options) -> Result<Log, String> {
     })
 }
 
-/// tracing-appender panics where its thread cannot be started: a thread that is started first says why,
-/// and what panics still, as there was one thread left, is told like other errors.
+/// tracing-appender panics if its thread cannot be started. So a first thread is started to learn why; if
+/// that was the last one that the system had, the panic is caught, and reported like other errors.
 fn start_writer() -> io::Result<(NonBlocking, WorkerGuard)> {
     let _ = thread::Builder::new().spawn(|| ())?.join();
     let hook = panic::take_hook();
@@ -87,21 +87,21 @@ fn start_writer() -> io::Result<(NonBlocking, WorkerGuard)> {
             .finish(io::stderr())
     });
     panic::set_hook(hook);
-    started.map_err(|_| io::Error::other("the system has no thread left for it"))
+    started.map_err(|_| io::Error::other("the system has no more threads"))
 }
 
 impl Drop for Log {
     fn drop(&mut self) {
         let lost = self.lost.dropped_lines();
         if lost > 0 {
-            warn!(lost, "log lines were lost: nobody took them in time");
+            warn!(lost, "log lines were lost: stderr took them too slowly");
         }
         let writer = self.writer.take();
         if self.lost.dropped_lines() > lost {
-            // Still nobody takes them, so the writer is not waited for: it would say so on stdout.
+            // Stderr is still blocked. The drop of the writer would wait for it, and report that on stdout.
             std::mem::forget(writer);
         } else {
-            drop_guarded(writer); // it prints to stdout if its queue is full, which may panic
+            drop_guarded(writer); // with a full queue, it prints to stdout, and that may panic
         }
     }
 }

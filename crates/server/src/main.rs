@@ -2,21 +2,29 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)] // both panic: `oneloop::report` does not
 //! The server: many TCP clients on one epoll loop.
 //!
-//! `options` says what it can do, `configuration` reads them, `serve` is its life from start to drain. In most modes a client is told
-//! something by the server itself, and `mode` says what; in the others it is wired to a peer, and `peer`
-//! says to whom. One client is served in `task` (async) or `green` (green threads), which share `connection`
-//! and `relayed`; or by callbacks, in `callbacks` and `piped`.
+//! `serve` is its life from start to drain; read it first. `conversation` decides what happens to a
+//! client, without I/O. `mode` says what the server itself sends; `peer`, what a client is connected to
+//! instead. `connection` and `relayed` drive a conversation for the styles that poll, `task` (async) and
+//! `green`; `callbacks` and `piped` drive it by callbacks. `dispatch` knows the styles.
 
+mod acceptor;
 mod adopted;
 mod bind;
 mod budget;
+mod callback_client;
 mod callbacks;
 mod chat;
 mod check;
 mod client;
+mod clients;
+mod close_reason;
 mod configuration;
 mod connection;
+mod conversation;
+mod deadlines;
+mod dispatch;
 mod endpoint;
+mod failure;
 mod green;
 mod holder;
 mod inspect;
@@ -24,25 +32,29 @@ mod keepalive;
 mod limits;
 mod logging;
 mod mode;
-mod news;
 mod notice;
+mod notices;
+mod open_files;
 mod options;
+mod origins;
 mod output;
-mod patience;
 mod peer;
 mod piped;
 mod program;
 mod relayed;
+mod reports;
+mod self_connect;
 mod serve;
+mod server;
 mod service;
 mod socket_file;
 mod stop;
 mod task;
-mod to_itself;
 mod upstream;
-mod watch;
+mod waiters;
 mod work;
 
+use failure::Failure;
 use oneloop::net::Addr;
 use oneloop::signal::{number::SIGCHLD, restore_default};
 use options::Options;
@@ -53,30 +65,30 @@ use tracing::{info, warn};
 use work::Work;
 
 fn main() -> ExitCode {
-    // Ignored, it would have the kernel throw exit statuses away, and programs would inherit it. That it
-    // cannot be changed is no reason not to serve.
+    // While SIGCHLD is ignored, the kernel discards exit statuses (wait(2)), and programs would inherit
+    // that. A sandbox that refuses the change is no reason not to serve.
     let _ = restore_default(SIGCHLD);
     let unknown = configuration::unknown_variables();
     let options = match configuration::read() {
         Ok(options) => options,
-        Err(said) => return tell(&said, &unknown),
+        Err(message) => return print_clap(&message, &unknown),
     };
     let (addrs, work, ignored) = match prepare(&options) {
         Ok(prepared) => prepared,
-        Err(problem) => return fail(&problem, &unknown, 2),
+        Err(problem) => return fail(&Failure::usage(problem), &unknown),
     };
     let log = match logging::start(&options) {
         Ok(log) => log,
-        Err(problem) => return fail(&problem, &unknown, 1),
+        Err(problem) => return fail(&problem.into(), &unknown),
     };
     unknown.iter().for_each(|warning| warn!("{warning}"));
     ignored.iter().for_each(|note| info!("{note}"));
     let served = serve::run(options, work, &addrs);
-    drop(log);
-    served.unwrap_or_else(|problem| fail(&problem, &[], 1))
+    drop(log); // so that a failure is the last line
+    served.unwrap_or_else(|failure| fail(&failure, &[]))
 }
 
-/// What the options come to: where to listen, what to do, and which of them are ignored.
+/// What follows from the options: where to listen, what to do, and which of them are ignored.
 fn prepare(options: &Options) -> Result<(Vec<Addr>, Work, Vec<String>), String> {
     let ignored = check::check(options)?;
     let addrs =
@@ -85,33 +97,33 @@ fn prepare(options: &Options) -> Result<(Vec<Addr>, Work, Vec<String>), String> 
     Ok((addrs, work, ignored))
 }
 
-/// Prints what clap has to say: the help, or what is wrong.
-fn tell(said: &clap::Error, warnings: &[String]) -> ExitCode {
-    if said.use_stderr() {
-        warn_of(warnings);
-        let _ = said.print(); // as in `fail`
+/// Prints clap's message: the help, the version, or what is wrong.
+fn print_clap(message: &clap::Error, warnings: &[String]) -> ExitCode {
+    if message.use_stderr() {
+        print_warnings(warnings);
+        let _ = message.print(); // as in `print`
         return ExitCode::from(2);
     }
-    match said.print() {
+    match message.print() {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
-        _ => ExitCode::SUCCESS, // whoever reads the help need not read it to its end
+        _ => ExitCode::SUCCESS, // `--help | head` closes the pipe early
     }
 }
 
-/// One clear sentence, where clap puts its own.
-fn fail(problem: &str, warnings: &[String], code: u8) -> ExitCode {
-    warn_of(warnings);
-    say("error", problem);
-    ExitCode::from(code)
+/// Prints one sentence, as clap does for its own errors.
+fn fail(failure: &Failure, warnings: &[String]) -> ExitCode {
+    print_warnings(warnings);
+    print("error", &failure.problem);
+    ExitCode::from(failure.exit_code)
 }
 
-fn warn_of(warnings: &[String]) {
+fn print_warnings(warnings: &[String]) {
     for warning in warnings {
-        say("warning", warning);
+        print("warning", warning);
     }
 }
 
-/// Prints on stderr. Where nothing can be written, the exit code has to say it.
-fn say(what: &str, text: impl Display) {
-    let _ = writeln!(io::stderr().lock(), "{what}: {text}");
+/// Prints a line on stderr. Where nothing can be written, the exit code has to say it.
+fn print(level: &str, text: impl Display) {
+    let _ = writeln!(io::stderr().lock(), "{level}: {text}");
 }

@@ -1,6 +1,6 @@
-//! What the server itself says to a client in each mode: no sockets here, so that every style serves the same.
+//! What the server itself sends to a client in each mode. No sockets here: every style sends the same.
 
-use crate::chat::{Lost, Member};
+use crate::chat::{Evicted, Member};
 use jiff::ZonedDateTime;
 use oneloop::net::CHUNK_BYTES;
 use std::cell::Cell;
@@ -13,17 +13,17 @@ use std::task::{Context, Poll};
 pub(crate) enum Mode {
     Echo,
     Discard,
-    /// How far in [`CHARGEN`] this client is.
+    /// The client's offset in [`CHARGEN`], in bytes.
     Chargen(usize),
     Daytime,
     Chat(Box<Member>),
 }
 
 impl Mode {
-    /// What the client hears before it says anything.
+    /// What the client is sent at first.
     pub(crate) fn greeting(&self) -> Option<String> {
         match self {
-            // RFC 867 leaves the form open and gives this one as popular.
+            // RFC 867 prescribes no format; this is the first of the two popular ones that it lists.
             Mode::Daytime => Some(
                 ZonedDateTime::now()
                     .strftime("%A, %B %d, %Y %H:%M:%S-%Z\r\n")
@@ -33,7 +33,7 @@ impl Mode {
         }
     }
 
-    /// Takes the client's input, and gives what the client is to be sent for it.
+    /// Takes some input, and returns the answer to it.
     #[inline]
     pub(crate) fn answer<'a>(&mut self, input: &'a [u8]) -> &'a [u8] {
         match self {
@@ -46,15 +46,12 @@ impl Mode {
         }
     }
 
-    /// True if the client is sent something of the server's own accord at times.
+    /// Ready when there is output that no input of the client has called for: a product.
+    ///
+    /// # Errors
+    /// The chat has evicted the client.
     #[inline]
-    pub(crate) fn may_produce(&self) -> bool {
-        matches!(self, Mode::Chargen(_) | Mode::Chat(_))
-    }
-
-    /// Ready when the client is to be sent something of the server's own accord.
-    #[inline]
-    pub(crate) fn poll_produces(&self, cx: &mut Context<'_>) -> Poll<Result<(), Lost>> {
+    pub(crate) fn poll_product(&self, cx: &mut Context<'_>) -> Poll<Result<(), Evicted>> {
         match self {
             Mode::Chargen(_) => Poll::Ready(Ok(())),
             Mode::Chat(member) => member.poll_waiting(cx),
@@ -62,16 +59,21 @@ impl Mode {
         }
     }
 
-    /// True if it is to be sent some now.
-    pub(crate) fn produces(&self) -> bool {
-        matches!(self, Mode::Chargen(_)) || self.waiting() > 0
+    /// True if there is a product now.
+    pub(crate) fn has_product(&self) -> bool {
+        self.is_endless() || self.waiting() > 0
+    }
+
+    /// True for a mode that sends without end.
+    pub(crate) fn is_endless(&self) -> bool {
+        matches!(self, Mode::Chargen(_))
     }
 
     pub(crate) fn is_chat(&self) -> bool {
         matches!(self, Mode::Chat(_))
     }
 
-    /// How many bytes others have for the client.
+    /// How many bytes of other members wait for the client.
     #[inline]
     pub(crate) fn waiting(&self) -> usize {
         match self {
@@ -80,8 +82,8 @@ impl Mode {
         }
     }
 
-    /// What the client is sent of the server's own accord, or the beginning of it. `send_room` tells how
-    /// many bytes the kernel has room for; it is asked only when much waits.
+    /// The product, or its beginning. `send_room` returns how many bytes the kernel has room for; as it
+    /// is a system call, it is made only when more than a chunk waits.
     pub(crate) fn product(&self, send_room: impl FnOnce() -> usize) -> Product {
         match self {
             Mode::Chargen(offset) => Product::Constant(&CHARGEN[*offset..]),
@@ -105,35 +107,35 @@ impl Mode {
         }
     }
 
-    /// True when the server is the one to close, once all is sent.
+    /// True if the server closes first, once everything is sent.
     pub(crate) fn closes_first(&self) -> bool {
         matches!(self, Mode::Daytime)
     }
 
-    /// True while others may say something that the client hears.
-    pub(crate) fn may_hear_more(&self) -> bool {
-        matches!(self, Mode::Chat(member) if member.may_hear_more())
+    /// True while other members may say something that the client receives.
+    pub(crate) fn may_receive_more(&self) -> bool {
+        matches!(self, Mode::Chat(member) if member.may_receive_more())
     }
 
-    /// The client is listened to no longer. What others say it hears; the server itself falls silent.
+    /// The server reads no more input, and the client is sent only what other members say.
     pub(crate) fn end_input(&mut self) {
         match self {
-            Mode::Chat(member) => member.hush(),
+            Mode::Chat(member) => member.stop_speaking(),
             Mode::Chargen(_) => *self = Mode::Discard,
             Mode::Echo | Mode::Discard | Mode::Daytime => {}
         }
     }
 
-    /// The client has sent its last: it hears only what waits for it now.
+    /// The client has sent its last byte, and is sent only what waits for it now.
     pub(crate) fn end(&mut self) {
         match self {
-            Mode::Chat(member) => member.take_leave(),
+            Mode::Chat(member) => member.finish(),
             other => other.end_input(),
         }
     }
 }
 
-/// Something that the client is sent of the server's own accord.
+/// Output that no input of the client has called for.
 #[derive(Debug)]
 pub(crate) enum Product {
     Constant(&'static [u8]),
@@ -151,15 +153,15 @@ impl Deref for Product {
     }
 }
 
-/// The most that a member of a chat is sent at once. A member hears what all the others say: if it were
-/// sent no more in a turn than each of them may say, it would fall behind although it reads.
+/// The most bytes that a member of a chat is sent at once. A member receives what all the others say: if
+/// it were sent no more in a turn than each of them may say, it would fall behind although it reads.
 const SAID_BYTES_MAX: usize = 1024 * 1024;
 
 thread_local! {
     static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// What others said, in the thread's buffer.
+/// What other members said, in the thread's buffer: an idle member holds none.
 #[derive(Debug)]
 pub(crate) struct Said {
     buffer: Vec<u8>,
@@ -183,7 +185,7 @@ impl Drop for Said {
     }
 }
 
-/// RFC 864's pattern, once around: 95 lines of 72 printable characters, each begun one further on.
+/// RFC 864's pattern: 95 lines of 72 printable characters, each of which begins one character later.
 static CHARGEN: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let printable: Vec<u8> = (b' '..=b'~').collect();
     let line = |first| {
@@ -217,25 +219,25 @@ mod tests {
     }
 
     #[test]
-    fn a_member_for_which_much_waits_is_sent_what_the_kernel_has_room_for() {
+    fn a_member_with_a_long_queue_is_sent_what_the_kernel_has_room_for() {
         let room = Room::new(Rules {
             waiting_max: usize::MAX,
             stored_max: usize::MAX,
             raw: false,
         });
-        let mut talks = room.join();
-        let hears = Mode::Chat(Box::new(room.join()));
-        talks.say(b"hello\n");
+        let mut speaker = room.join();
+        let reader = Mode::Chat(Box::new(room.join()));
+        speaker.say(b"hello\n");
         let asked = || -> usize { panic!("little waits") };
-        assert_eq!(&*hears.product(asked), b"hello\n");
-        talks.say(&[b"x".repeat(3 * SAID_BYTES_MAX), b"\n".to_vec()].concat());
+        assert_eq!(&*reader.product(asked), b"hello\n");
+        speaker.say(&[b"x".repeat(3 * SAID_BYTES_MAX), b"\n".to_vec()].concat());
         let rooms = [0, 200_000, usize::MAX];
-        let sent = rooms.map(|room| hears.product(|| room).len());
+        let sent = rooms.map(|room| reader.product(|| room).len());
         assert_eq!(sent, [CHUNK_BYTES, 200_000, SAID_BYTES_MAX]);
     }
 
     #[test]
-    fn chargen_goes_on_where_it_stopped() {
+    fn chargen_continues_where_it_stopped() {
         let mut mode = Mode::Chargen(0);
         mode.produced(CHARGEN.len() - 1);
         assert_eq!(&*mode.product(|| 0), b"\n");

@@ -1,7 +1,7 @@
-//! What the command line and the environment can set.
+//! The options that the command line and the environment can set, with the text of `--help`.
 
-use crate::configuration::Origins;
 use crate::keepalive::Keepalive;
+use crate::origins::Origins;
 use bytesize::ByteSize;
 use clap::builder::BoolishValueParser;
 use clap::builder::styling::Styles;
@@ -13,28 +13,28 @@ use std::fmt;
 const EXAMPLES: &str = "\
 Examples:
   oneloop                                   echo on port 8080 of this machine
-  oneloop --mode chat                       what one client types, the others see
-  oneloop --listen 0.0.0.0:7 --threads 4    echo for everybody, on four threads
+  oneloop --mode chat                       pass what one client types to all the others
+  oneloop --listen 0.0.0.0:7 --threads 4    echo on all addresses, with four threads
   oneloop --listen unix:/run/echo.sock      echo on a Unix socket
   oneloop --mode proxy --to example.org:80  connect each client to that server
-  oneloop --mode exec -- /bin/cat -n        run that program for each client
+  oneloop --mode exec -- /bin/cat -n        run a program for each client
   oneloop --idle-timeout 5m --max-conns 10000 --when-full refuse
-  oneloop --trace                           watch the loop turn
+  oneloop --trace                           log each turn of the loop
 
 Then: telnet localhost 8080
 
-SIGTERM, SIGINT and SIGHUP stop accepting, finish what was received, and close; a second one stops at
-once, unless it comes within 500 ms, which is taken for the same request arriving twice.
-SIGUSR1 logs how the server is as a whole, each client with its bytes in and out, and what every
-task is at; it stops nothing.
+SIGTERM, SIGINT and SIGHUP drain the server: it accepts no more, answers what it has received, and
+closes. A second signal stops it at once; within 500 ms it counts as a repetition of the first.
+SIGUSR1 logs the server as a whole, each client with its bytes in and out, and each task. Nothing
+stops for it.
 Exit codes: 0 after a clean drain, 1 when something failed or the drain took too long, 2 for a
-wrong command line, 128 + N when stopped at once by signal N.";
+wrong command line, 128 + N when signal N stopped the server at once.";
 
 /// A multi-client TCP server: thousands of connections on one epoll event loop.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "oneloop", bin_name = "oneloop", version, after_help = EXAMPLES, styles = Styles::plain())]
 pub(crate) struct Options {
-    /// Where to listen: HOST:PORT, PORT or unix:PATH, several with commas; port 0 lets the kernel choose
+    /// Where to listen: HOST:PORT, PORT or unix:PATH, separated by commas; port 0 is any free port
     #[arg(
         long,
         short,
@@ -49,25 +49,25 @@ pub(crate) struct Options {
     #[arg(long, short, env = "ONELOOP_MODE", default_value = "echo")]
     pub(crate) mode: ModeName,
 
-    /// Where --mode proxy connects each client to, written as --listen is; several are tried in turn
+    /// The servers for --mode proxy, in the format of --listen; they are tried in turn for each client
     #[arg(long, value_name = "ADDR", env = "ONELOOP_TO", value_delimiter = ',')]
     pub(crate) to: Vec<String>,
 
-    /// How long connecting to one place of --to may take, the look-up of its name included
+    /// How long a connection to one server of --to may take, including the look-up of its name
     #[arg(
         long,
         value_name = "TIME",
         env = "ONELOOP_CONNECT_TIMEOUT",
         default_value = "10s",
-        value_parser = some_time
+        value_parser = nonzero_duration
     )]
     pub(crate) connect_timeout: Duration,
 
-    /// How each client is served: by an async task, by callbacks, or by a green thread
+    /// The style in which each client is served
     #[arg(long, env = "ONELOOP_STYLE", default_value = "async")]
     pub(crate) style: Style,
 
-    /// How many connections may wait to be accepted
+    /// How many connections may wait in the kernel to be accepted
     #[arg(
         long,
         value_name = "COUNT",
@@ -77,7 +77,7 @@ pub(crate) struct Options {
     )]
     pub(crate) backlog: i32,
 
-    /// How many connections may be open at once, all threads together [default: as many as fds]
+    /// How many connections may be open at once on all threads [default: as many as there are fds for]
     #[arg(
         long,
         value_name = "COUNT",
@@ -95,16 +95,16 @@ pub(crate) struct Options {
     )]
     pub(crate) when_full: WhenFull,
 
-    /// Close a connection on which nothing was sent or received for so long
-    #[arg(long, value_name = "TIME", env = "ONELOOP_IDLE_TIMEOUT", value_parser = some_time)]
+    /// Close a connection that has neither sent nor received a byte for this time
+    #[arg(long, value_name = "TIME", env = "ONELOOP_IDLE_TIMEOUT", value_parser = nonzero_duration)]
     pub(crate) idle_timeout: Option<Duration>,
 
-    /// Close a connection whose client took none of the waiting output for so long
-    #[arg(long, value_name = "TIME", env = "ONELOOP_WRITE_TIMEOUT", value_parser = some_time)]
+    /// Close a connection whose client has taken none of its waiting output for this time
+    #[arg(long, value_name = "TIME", env = "ONELOOP_WRITE_TIMEOUT", value_parser = nonzero_duration)]
     pub(crate) write_timeout: Option<Duration>,
 
-    /// Close a connection whose other end says nothing for so long and then does not answer so often, so
-    /// far apart, or does not acknowledge what was sent for as long as all that takes; 0 for never
+    /// Close a TCP connection whose other end is silent for IDLE, and then leaves COUNT probes, one per
+    /// INTERVAL, unanswered; or that acknowledges no data for the sum of these times. 0 sends no probes
     #[arg(
         long,
         value_name = "IDLE,INTERVAL,COUNT",
@@ -113,7 +113,7 @@ pub(crate) struct Options {
     )]
     pub(crate) keepalive: Keepalive,
 
-    /// Pause reading from a client while so much output waits for it
+    /// Pause reading from a client while this many bytes of output wait for it
     #[arg(
         long,
         value_name = "BYTES",
@@ -122,7 +122,7 @@ pub(crate) struct Options {
     )]
     pub(crate) out_soft: ByteSize,
 
-    /// Close a connection for which more than so much output waits
+    /// Close a connection for which more than this many bytes of output wait
     #[arg(
         long,
         value_name = "BYTES",
@@ -131,7 +131,7 @@ pub(crate) struct Options {
     )]
     pub(crate) out_hard: ByteSize,
 
-    /// Never let more than so much output wait for all clients together: close the slowest
+    /// Close the client with the longest queue while more than this many bytes wait for all clients
     #[arg(
         long,
         value_name = "BYTES",
@@ -140,11 +140,11 @@ pub(crate) struct Options {
     )]
     pub(crate) out_total: ByteSize,
 
-    /// In --mode chat, pass on control characters as they are
+    /// Pass on control characters as they are, in --mode chat
     #[arg(long, env = "ONELOOP_RAW", value_parser = BoolishValueParser::new())]
     pub(crate) raw: bool,
 
-    /// How long connections may take to finish once the server is told to stop
+    /// How long open connections may take to finish after a signal to stop
     #[arg(
         long,
         value_name = "TIME",
@@ -153,7 +153,7 @@ pub(crate) struct Options {
     )]
     pub(crate) drain: Duration,
 
-    /// How many threads, each with a loop of its own
+    /// How many threads serve, each with its own loop
     #[arg(
         long,
         value_name = "COUNT",
@@ -163,7 +163,7 @@ pub(crate) struct Options {
     )]
     pub(crate) threads: u16,
 
-    /// How to write log lines, on stderr
+    /// The format of the log lines on stderr
     #[arg(
         long,
         value_name = "FORMAT",
@@ -185,41 +185,41 @@ pub(crate) struct Options {
     #[arg(long, env = "ONELOOP_TRACE", value_parser = BoolishValueParser::new())]
     pub(crate) trace: bool,
 
-    /// What --mode exec runs for each client
+    /// The program that --mode exec runs for each client, with its arguments
     #[arg(last = true, value_name = "PROGRAM ARGS")]
     pub(crate) program: Vec<OsString>,
 
-    /// Where all of these come from
+    /// Where the values come from
     #[arg(skip)]
     pub(crate) origins: Origins,
 }
 
-/// A duration that is not zero: to be switched off, a time-out is left out.
-fn some_time(text: &str) -> Result<Duration, String> {
+/// Parses a duration other than zero: a timeout is switched off by leaving it out.
+fn nonzero_duration(text: &str) -> Result<Duration, String> {
     let time: Duration = text.parse().map_err(|error| format!("{error}"))?;
     if time.is_zero() {
-        Err("it would pass at once; leave it out for none".to_owned())
+        Err("it would pass at once; leave it out for no timeout".to_owned())
     } else {
         Ok(time)
     }
 }
 
-/// What a client is served.
+/// What the server does for a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ModeName {
-    /// Send back what comes (RFC 862)
+    /// Send back each byte (RFC 862)
     Echo,
-    /// Read and forget (RFC 863)
+    /// Read and drop each byte (RFC 863)
     Discard,
     /// Send lines of characters without end (RFC 864)
     Chargen,
     /// Send the date and time, and close (RFC 867)
     Daytime,
-    /// Send what one client types to all the others
+    /// Send the lines of one client to all the others
     Chat,
-    /// Connect each client to the server that --to names, and pass on what both say
+    /// Connect each client to a server of --to, and pass bytes both ways
     Proxy,
-    /// Run a program for each client, as inetd does, and pass on what both say
+    /// Run a program for each client, as inetd does, and pass bytes both ways
     Exec,
 }
 
@@ -230,14 +230,14 @@ impl fmt::Display for ModeName {
     }
 }
 
-/// In which of the loop's styles clients are served.
+/// The style of the loop in which clients are served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Style {
-    /// A task that awaits
+    /// One async task per client
     Async,
     /// Callbacks, as in Node
     Callback,
-    /// A green thread that seems to block, as in gevent
+    /// One green thread per client, as in gevent
     Green,
 }
 
@@ -248,10 +248,10 @@ impl fmt::Display for Style {
     }
 }
 
-/// What happens to a connection beyond the most that may be open.
+/// What happens to a connection beyond `--max-conns`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum WhenFull {
-    /// It waits in the backlog until another one ends
+    /// It waits in the kernel's backlog until another one ends
     Wait,
     /// It is closed at once
     Refuse,
@@ -259,9 +259,9 @@ pub(crate) enum WhenFull {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
-    /// One line of text an event
+    /// One line of text per event
     Text,
-    /// One JSON object an event
+    /// One JSON object per event
     Json,
 }
 

@@ -1,54 +1,54 @@
-//! Bytes on their way to a client who does not take them as fast as they come.
+//! Bytes that wait for a client which does not take them as fast as they come.
 
-use crate::budget::{Budget, Crowded, Queued};
+use crate::budget::{Budget, BudgetShare, OverBudget};
 use oneloop::net::{Socket, WriteHalf};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-/// A queue that takes less memory than this is left as it is.
+/// A queue that takes less memory than this is not shrunk: a reallocation costs more than it frees.
 const SHRUNK_BYTES_MIN: usize = 4096;
 
-/// What waits to be sent; without memory of its own while nothing waits.
+/// The bytes that wait to be sent: one word while there are none, as for most clients at most times.
 #[derive(Debug, Default)]
 pub(crate) struct Output {
-    waiting: Option<Box<Waiting>>,
+    backlog: Option<Box<Backlog>>,
 }
 
-/// Never empty.
+/// What waits; never empty.
 #[derive(Debug, Default)]
-struct Waiting {
+struct Backlog {
     bytes: VecDeque<u8>,
-    /// Its part of the budget, once the client has had to wait.
-    queued: Option<Queued>,
+    /// The client's share of the budget, once a poll has ended with bytes that wait.
+    share: Option<BudgetShare>,
 }
 
 impl Output {
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.waiting
+        self.backlog
             .as_ref()
-            .map_or(0, |waiting| waiting.bytes.len())
+            .map_or(0, |backlog| backlog.bytes.len())
     }
 
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.waiting.is_none()
+        self.backlog.is_none()
     }
 
-    /// Has bytes wait behind the others.
+    /// Queues bytes behind those that wait already.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         if !bytes.is_empty() {
-            let waiting = self.waiting.get_or_insert_default();
-            if waiting.bytes.is_empty() {
-                waiting.bytes.reserve_exact(bytes.len()); // most queues are a part of one read
+            let backlog = self.backlog.get_or_insert_default();
+            if backlog.bytes.is_empty() {
+                backlog.bytes.reserve_exact(bytes.len()); // most queues are the rest of one read, and never grow
             }
-            waiting.bytes.extend(bytes);
+            backlog.bytes.extend(bytes);
         }
     }
 
-    /// Sends as much as the kernel takes now, and tells how much that is; the rest waits.
+    /// Sends what the kernel takes now, and queues the rest. Returns how many bytes were sent.
     #[inline]
     pub(crate) fn send(&mut self, socket: &Socket, mut bytes: &[u8]) -> io::Result<usize> {
         let mut sent = 0;
@@ -66,49 +66,49 @@ impl Output {
         Ok(sent)
     }
 
-    /// Sends some of what waits. Ready with how much was sent.
+    /// Sends some of what waits. Ready with how many bytes were sent.
     pub(crate) fn poll_flush(
         &mut self,
         cx: &mut Context<'_>,
         socket: &Socket,
     ) -> Poll<io::Result<usize>> {
-        let Some(waiting) = &self.waiting else {
+        let Some(backlog) = &self.backlog else {
             return Poll::Ready(Ok(0));
         };
-        let (front, back) = waiting.bytes.as_slices();
+        let (front, back) = backlog.bytes.as_slices();
         let slices = [IoSlice::new(front), IoSlice::new(back)];
         let count = ready!(socket.poll_write_vectored(cx, &slices))?;
         self.take(count);
         Poll::Ready(Ok(count))
     }
 
-    /// Takes so many bytes off the front.
+    /// Removes `count` bytes from the front.
     fn take(&mut self, count: usize) {
-        let Some(waiting) = &mut self.waiting else {
+        let Some(backlog) = &mut self.backlog else {
             return;
         };
-        let bytes = &mut waiting.bytes;
+        let bytes = &mut backlog.bytes;
         bytes.drain(..count);
         let (len, capacity) = (bytes.len(), bytes.capacity());
         if len == 0 {
-            self.waiting = None;
+            self.backlog = None;
         } else if len <= capacity / 2 && capacity >= SHRUNK_BYTES_MIN {
-            bytes.shrink_to_fit(); // no byte moves more than once on average
+            bytes.shrink_to_fit(); // halving means that no byte moves more than once on average
         }
     }
 
-    /// Tells the budget how many bytes wait.
+    /// Reports to the budget how many bytes wait.
     ///
     /// # Errors
-    /// The client has to go.
+    /// The client is over the budget.
     #[inline]
     pub(crate) fn note(
         &mut self,
         cx: &mut Context<'_>,
         budget: &Arc<Budget>,
-    ) -> Result<(), Crowded> {
-        match self.waiting.as_deref_mut() {
-            Some(Waiting { bytes, queued }) => budget.note(queued, bytes.len(), cx.waker()),
+    ) -> Result<(), OverBudget> {
+        match self.backlog.as_deref_mut() {
+            Some(Backlog { bytes, share }) => budget.note(share, bytes.len(), cx.waker()),
             None => Ok(()),
         }
     }
@@ -119,13 +119,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_taken_gives_its_memory_back() {
+    fn bytes_that_are_taken_free_their_memory() {
         let mut output = Output::default();
         output.push(&[1; 8 * SHRUNK_BYTES_MIN]);
         output.push(&[]);
         output.push(&[2; 5]);
         output.take(8 * SHRUNK_BYTES_MIN);
-        let bytes = &output.waiting.as_ref().unwrap().bytes;
+        let bytes = &output.backlog.as_ref().unwrap().bytes;
         assert_eq!((output.len(), bytes.capacity()), (5, 5));
         assert_eq!(bytes.iter().copied().collect::<Vec<_>>(), [2; 5]);
         output.take(5);
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_for_which_nothing_waits_costs_one_word() {
+    fn a_client_without_a_queue_costs_one_word() {
         assert_eq!(size_of::<Output>(), size_of::<usize>());
     }
 }

@@ -1,25 +1,27 @@
-//! What the client of some modes is wired to: an upstream, or a program. Bytes pass between the two; the
-//! server says nothing itself.
+//! What a client of `--mode proxy` or `--mode exec` is connected to: an upstream, or a program.
 
-use crate::client::{Broken, Client};
+use crate::client::Client;
+use crate::close_reason::CloseReason;
+use crate::conversation::Conversation;
 use crate::program::{Program, Running, variables_of};
 use crate::upstream::Upstream;
 use oneloop::net::{PipeReader, Relay, RelayError, Relayed, Side, Socket};
+use oneloop::process::ExitStatus;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use tracing::debug;
 
-/// How each client gets its peer.
+/// Where each client's peer comes from.
 #[derive(Clone, Debug)]
 pub(crate) enum Peers {
     Upstream(Arc<Upstream>),
     Program(Arc<Program>),
 }
 
-/// What gets a client's peer.
+/// The future that opens one client's peer.
 pub(crate) type Opening = Pin<Box<dyn Future<Output = io::Result<Peer>>>>;
 
 impl Peers {
@@ -27,11 +29,11 @@ impl Peers {
     pub(crate) fn fds(&self) -> u64 {
         match self {
             Peers::Upstream(_) => 2,
-            Peers::Program(_) => 4, // two pipes, and the process itself
+            Peers::Program(_) => 4, // the client, two pipes, and the pidfd
         }
     }
 
-    /// A peer for one more client.
+    /// Opens a peer for one more client.
     pub(crate) fn open(&self, client: &Client) -> Opening {
         match self {
             Peers::Upstream(upstream) => {
@@ -49,7 +51,7 @@ impl Peers {
     }
 }
 
-/// What one client is wired to.
+/// What one client is connected to.
 #[derive(Debug)]
 pub(crate) enum Peer {
     Upstream(Socket),
@@ -57,7 +59,7 @@ pub(crate) enum Peer {
 }
 
 impl Peer {
-    /// Passes bytes both ways between it and the client.
+    /// Passes bytes both ways between the client and the peer.
     pub(crate) fn poll_relay(
         &mut self,
         cx: &mut Context<'_>,
@@ -74,19 +76,20 @@ impl Peer {
                 };
                 let relayed = relay.poll(cx, Side::of(client), program);
                 if relay.there().is_over() {
-                    running.close_stdin();
+                    running.close_stdin(); // a pipe has no half-close: closing it is its end
                 }
                 relayed
             }
         }
     }
 
-    /// True if it has nothing to do once its client has gone. A program may have.
+    /// True if the peer has nothing to do once its client is gone. A program may have.
     pub(crate) fn ends_with_client(&self) -> bool {
         matches!(self, Peer::Upstream(_))
     }
 
-    /// What the kernel has room for on the way to it; 0 if that is not known, as it is of a program.
+    /// How many bytes the kernel has room for on the way to the peer; 0 for a program's pipe, of which
+    /// the kernel does not report it.
     pub(crate) fn send_room(&self) -> usize {
         match self {
             Peer::Upstream(socket) => socket.send_room().unwrap_or(0),
@@ -94,23 +97,39 @@ impl Peer {
         }
     }
 
-    /// Ends it once its client's connection has ended like that, which gives it the client's place. Ready
-    /// when nothing of it is left.
-    pub(crate) async fn end(self, client: Client, connection: &Result<(), Broken>) {
+    /// Ends the peer after its client's connection has ended with `connection`. A program keeps the
+    /// client's permit until nothing of it runs any more.
+    pub(crate) async fn end(self, client: Client, connection: &Result<(), CloseReason>) {
         match self {
             Peer::Upstream(socket) => {
-                if connection.as_ref().is_err_and(Broken::cuts_client_off) {
-                    let _ = socket.reset_on_close(); // it must not take this for the client's end
+                if connection.as_ref().is_err_and(CloseReason::cuts_client_off) {
+                    // A plain close would look to the upstream like the client's end.
+                    let _ = socket.reset_on_close();
                 }
             }
             Peer::Program(running, stdout) => {
-                let (number, service) = (client.number(), Rc::clone(client.service()));
-                let place = client.into_place();
+                let conversation = client.into_conversation();
                 drop(stdout);
-                let ended = running.end(&service, connection).await;
-                service.tell_of_program(number, connection, &ended);
-                drop(place);
+                let ended = running.end(conversation.service(), connection).await;
+                log_program(&conversation, connection, ended);
             }
         }
+    }
+}
+
+/// Logs how a client's program ended: as a warning if it failed, and the server is not the cause.
+fn log_program(
+    conversation: &Conversation,
+    connection: &Result<(), CloseReason>,
+    ended: io::Result<ExitStatus>,
+) {
+    let (number, service) = (conversation.number(), conversation.service());
+    match ended {
+        Ok(status) if connection.is_ok() && !status.success() => {
+            let failed = &service.server.notices.program_failed;
+            failed.log(&service.handle, (number, status));
+        }
+        Ok(status) => debug!(number, "its program has ended: {status}"),
+        Err(error) => debug!(number, %error, "its program has ended"),
     }
 }

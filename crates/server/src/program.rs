@@ -1,17 +1,18 @@
-//! `--mode exec`: a program for each client, as inetd, tcpserver and websocketd have it.
+//! `--mode exec`: a program for each client, as inetd, tcpserver and websocketd run it.
 //!
-//! The program's standard input and output are pipes, and the server passes the bytes. Handing it the socket
-//! itself, as inetd does, would cost nothing, and no limit would hold any more: no time-out, no drain. Nor are
-//! they socket pairs, as Node has them: `/dev/stdin` cannot be opened then, and bash takes itself for a remote
-//! shell. Its standard error is the server's.
+//! The program's standard input and output are pipes, and the server passes the bytes on. Handing it the
+//! socket itself, as inetd does, would cost nothing, but no limit would apply any more: no timeout, and no
+//! drain. The pipes are not socket pairs, as in Node: open(2) fails on `/dev/stdin` then, and bash takes
+//! itself for a remote shell. The program's standard error is the server's.
 //!
-//! To start one takes a loop 0.4 ms, in which nothing else happens on it. A client that closes without a reset
-//! cannot be told from one that only says no more: its program hears the end of its input, and goes on.
+//! To start a program takes 0.4 ms, in which nothing else runs on the loop. A client that closes without a
+//! reset looks like one that only ends its input: the program reads its end of file, and keeps running.
 
-use crate::client::Broken;
-use crate::limits;
+use crate::close_reason::CloseReason;
+use crate::open_files;
 use crate::options::Options;
-use crate::service::{Service, Stage};
+use crate::server::Lifecycle;
+use crate::service::Service;
 use oneloop::net::{Addr, PipeReader, PipeWriter, Socket};
 use oneloop::process::{Child, Command, ExitStatus, Stdio};
 use oneloop::signal::number::{SIGKILL, SIGTERM};
@@ -33,25 +34,26 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tracing::debug;
 
-/// How long a program has to end, once it was told to.
+/// How long a program has to end after SIGTERM.
 pub(crate) const GRACE: Duration = Duration::from_secs(2);
-/// How often it is looked whether a program that has ended has left others behind: of their ends nobody tells.
+/// The first pause between two checks whether a program that ended has left processes behind. They are
+/// not our children, so the kernel does not report their ends to us.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
-/// It is looked less and less often.
+/// The longest pause; each is twice the one before.
 const LOOK_AGAIN_MAX: Duration = Duration::from_millis(160);
 
-/// What is run for each client.
+/// The program that is run for each client.
 #[derive(Debug)]
 pub(crate) struct Program {
     name: OsString,
     args: Vec<OsString>,
-    /// What the server was started with, before it raised its own.
+    /// The limit that the server was started with, before it raised its own.
     open_files_max: Option<u64>,
 }
 
 impl Program {
     /// # Errors
-    /// A sentence on what cannot be run.
+    /// A sentence that says why the program cannot be run.
     pub(crate) fn of(options: &Options) -> Result<Self, String> {
         let (name, args) = options.program.split_first().ok_or_else(|| {
             let mode = options.origins.setting("mode");
@@ -61,26 +63,27 @@ impl Program {
         Ok(Program {
             name: name.clone(),
             args: args.to_vec(),
-            open_files_max: limits::open_files_max(),
+            open_files_max: open_files::limit(),
         })
     }
 
-    /// Starts it for a client of whom it is told this; what it prints comes out of the pipe.
+    /// Starts the program with environment variables that describe its client. The pipe is its output.
     ///
     /// # Errors
     /// Those of `fork(2)` and `exec(2)`: `EAGAIN`, `EMFILE`, `ENOENT`.
     pub(crate) fn start(&self, variables: &[(&str, String)]) -> io::Result<(Running, PipeReader)> {
         let mut command = Command::new(&self.name);
         command.args(&self.args).process_group(0);
-        // A sandbox that kept the server from raising it would keep the program from starting.
+        // Only if the server has raised it: a sandbox that refuses the change to the server would refuse it
+        // between fork and exec as well, and the program would not start.
         if let Some(count) = self.open_files_max
-            && limits::open_files_max() != Some(count)
+            && open_files::limit() != Some(count)
         {
             command.open_files_max(count);
         }
         for name in env::vars_os().map(|(name, _)| name) {
             if is_of_a_client(&name) {
-                command.env_remove(name); // the server may itself run for a client
+                command.env_remove(name); // the server itself may run for a client of tcpserver
             }
         }
         for (name, value) in variables {
@@ -91,7 +94,7 @@ impl Program {
             let name = self.name.display();
             io::Error::new(error.kind(), format!("cannot run '{name}': {error}"))
         })?;
-        let stdout = child.stdout.take().expect("it was asked for");
+        let stdout = child.stdout.take().expect("stdout is piped");
         let process = child.process().clone();
         let running = Running {
             child,
@@ -101,7 +104,8 @@ impl Program {
     }
 }
 
-/// Looks for the program as `execvp(3)` does, so that a wrong one is no surprise for the first client.
+/// Searches for the program as `execvp(3)` does, so that a wrong one fails at the start, and not for the
+/// first client.
 fn check(name: &OsString) -> Result<(), String> {
     let cannot = |why: &str| Err(format!("cannot run '{}': {why}", name.display()));
     let path = Path::new(name);
@@ -130,17 +134,17 @@ fn is_of_a_client(name: &OsStr) -> bool {
     name == b"PROTO" || prefixes.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// The groups in which processes ran, zombies aside, at some moment.
-struct Look {
+/// A walk through /proc: the process groups that had members other than zombies.
+struct ProcessScan {
     at: Instant,
     took: Duration,
     groups: BTreeSet<u32>,
 }
 
-/// The last look. A walk through /proc takes 30 ms where 1,500 processes run, so all clients share it.
-static LAST_LOOK: Mutex<Option<Look>> = Mutex::new(None);
+/// The last scan. It takes 30 ms where 1,500 processes run, so all clients share it.
+static LAST_SCAN: Mutex<Option<ProcessScan>> = Mutex::new(None);
 
-impl Look {
+impl ProcessScan {
     fn new() -> io::Result<Self> {
         let at = Instant::now();
         let is_process = |name: &OsStr| name.as_bytes().first().is_some_and(u8::is_ascii_digit);
@@ -149,35 +153,35 @@ impl Look {
         let stats = processes.filter_map(|dir| fs::read(dir.path().join("stat")).ok());
         let groups = stats.filter_map(|stat| running_group(&String::from_utf8_lossy(&stat)));
         let groups = groups.collect();
-        Ok(Look {
+        Ok(ProcessScan {
             at,
             took: at.elapsed(),
             groups,
         })
     }
 
-    /// True when the next one may begin: looking takes a tenth of the time at most.
+    /// True when the next scan may begin: at most a tenth of the time is spent on scans.
     fn is_old(&self) -> bool {
         self.at.elapsed() > 10 * self.took.max(Duration::from_millis(1))
     }
 }
 
-/// True unless a look that was begun since then has found no process of that group but zombies.
+/// True unless a scan that began after `since` has found only zombies in that group.
 fn group_runs(group: u32, since: Instant) -> bool {
-    let Ok(mut last) = LAST_LOOK.try_lock() else {
-        return true; // another thread looks
+    let Ok(mut last) = LAST_SCAN.try_lock() else {
+        return true; // another thread scans
     };
-    if last.as_ref().is_none_or(Look::is_old) {
-        *last = Look::new().ok();
+    if last.as_ref().is_none_or(ProcessScan::is_old) {
+        *last = ProcessScan::new().ok();
     }
     match &*last {
-        Some(look) if look.at >= since => look.groups.contains(&group),
+        Some(scan) if scan.at >= since => scan.groups.contains(&group),
         _ => true,
     }
 }
 
-/// proc_pid_stat(5): behind the name, which may have blanks and brackets, are the state, the parent and the
-/// group. None for a zombie.
+/// The process group in a line of proc_pid_stat(5): behind the name, which may contain blanks and
+/// brackets, come the state, the parent and the group. `None` for a zombie.
 fn running_group(stat: &str) -> Option<u32> {
     let (_, fields) = stat.rsplit_once(") ")?;
     let mut fields = fields.split(' ');
@@ -189,13 +193,13 @@ fn running_group(stat: &str) -> Option<u32> {
 fn is_program(path: &Path) -> bool {
     let may_be_run = || match access(path, Access::EXEC_OK) {
         Ok(()) => true,
-        // What a sandbox does not let us know, the first client's does.
+        // A sandbox refuses the question. If the program cannot be run, the first client will show it.
         Err(error) => Refusal::of(error) == Some(Refusal::Everywhere),
     };
     path.is_file() && may_be_run()
 }
 
-/// What a program is told of its client.
+/// The variables that describe a client to its program, as tcpserver sets them: tcp-environ(5).
 pub(crate) fn variables_of(client: &Socket) -> Vec<(&'static str, String)> {
     let local = client.local_addr();
     let (local_inet, remote_inet) = (inet(&local), inet(&client.peer_addr()));
@@ -212,7 +216,7 @@ pub(crate) fn variables_of(client: &Socket) -> Vec<(&'static str, String)> {
             ("UNIXLOCALPATH", path.display().to_string()),
         ],
         (None, _, Ok(_)) => vec![("PROTO", "UNIX".to_owned())],
-        _ => Vec::new(), // it is gone already
+        _ => Vec::new(), // the client is gone already
     }
 }
 
@@ -225,10 +229,11 @@ fn inet(addr: &io::Result<Addr>) -> Option<(String, String)> {
     Some((ip, addr.port().to_string()))
 }
 
-/// A program that runs for a client. Dropped while it does, it is killed with all that it has started.
+/// A program that runs for a client. If this is dropped meanwhile, the program is killed together with the
+/// processes of its group.
 pub(crate) struct Running {
     child: Child,
-    /// None once it has ended.
+    /// `None` once the program has ended.
     ended: Option<Pin<Box<dyn Future<Output = io::Result<ExitStatus>>>>>,
 }
 
@@ -239,13 +244,13 @@ impl fmt::Debug for Running {
 }
 
 impl Running {
-    /// Where its input goes, until that has ended.
+    /// The pipe to its input, until that is closed.
     pub(crate) fn stdin(&self) -> Option<&PipeWriter> {
         self.child.stdin.as_ref()
     }
 
-    /// Ends its input once it has ended itself, unless others still read that: so its client, who may have
-    /// nothing more to say, is not waited for.
+    /// Closes its input once the program has ended, unless another process still reads it. The relay would
+    /// otherwise wait for the end of a client that may have nothing more to send.
     pub(crate) fn poll_ended(&mut self, cx: &mut Context<'_>) {
         if let Some(ended) = &mut self.ended
             && ended.as_mut().poll(cx).is_ready()
@@ -258,21 +263,22 @@ impl Running {
         }
     }
 
-    /// Ends its input.
+    /// Closes its input.
     pub(crate) fn close_stdin(&mut self) {
         self.child.stdin = None;
     }
 
-    /// Waits for its end. After a good end of its connection it has all the time that it takes, as some have
-    /// things to do when their client has gone, or as much as `--idle-timeout` gives; otherwise it is told to
-    /// end, and killed if it does not; and so is what it has started, unless that has left its group.
+    /// Waits for the program's end. After a clean end of its connection it may take its time, as some
+    /// programs have work to do when their client is gone: up to `--idle-timeout`, if that is set. Otherwise
+    /// the program gets SIGTERM and, if it does not end, SIGKILL; so do the processes that it has started,
+    /// unless they have left its group.
     ///
     /// # Errors
-    /// Nobody knows how it ended: see [`Child::wait`].
+    /// The exit status is lost: see [`Child::wait`].
     pub(crate) async fn end(
         mut self,
         service: &Service,
-        connection: &Result<(), Broken>,
+        connection: &Result<(), CloseReason>,
     ) -> io::Result<ExitStatus> {
         self.close_stdin();
         if connection.is_ok()
@@ -280,11 +286,11 @@ impl Running {
         {
             return ended;
         }
-        debug!(process = self.child.id(), "its program is told to end");
+        debug!(process = self.child.id(), "its program gets SIGTERM");
         self.signal(SIGTERM);
         let deadline = service.handle.now() + GRACE;
         let ended = service.handle.timeout_at(deadline, self.child.wait());
-        let _ = ended.await; // the last line tells how
+        let _ = ended.await; // the last line returns how
         let mut pause = LOOK_AGAIN;
         let since = Instant::now();
         while self.has_left_others(since) && service.handle.now() < deadline {
@@ -295,14 +301,14 @@ impl Running {
         self.child.wait().await
     }
 
-    /// Waits for its end, but not beyond `--idle-timeout` or the end of the drain.
+    /// Waits for the program's end, but not beyond `--idle-timeout` or the end of the drain.
     async fn wait_in_time(&mut self, service: &Service) -> Option<io::Result<ExitStatus>> {
         let mut ended = pin!(self.child.wait());
         let in_time = poll_fn(|cx| match ended.as_mut().poll(cx) {
             Poll::Ready(ended) => Poll::Ready(Some(ended)),
             Poll::Pending => service
-                .shared
-                .poll_stage(cx, Stage::CuttingOff)
+                .server
+                .poll_lifecycle(cx, Lifecycle::CuttingOff)
                 .map(|()| None),
         });
         match service.limits.idle {
@@ -311,13 +317,13 @@ impl Running {
         }
     }
 
-    /// True if processes of its group run. A zombie, which stays where nothing reaps it, can be signaled,
-    /// and does not run.
+    /// True if processes of its group run. kill(2) succeeds for a zombie as well, which stays where no
+    /// process reaps it, so /proc must be scanned, too.
     fn has_left_others(&self, since: Instant) -> bool {
         self.signal(0) && group_runs(self.child.id(), since)
     }
 
-    /// Tells all of its group: the program and what it has started. False if nobody is left of it.
+    /// Signals its group: the program, and what it has started. False if the group is empty.
     fn signal(&self, number: i32) -> bool {
         self.child.signal_group(number).is_ok()
     }
@@ -336,27 +342,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_look_from_after_the_end_tells_that_nothing_is_left() {
+    fn only_a_scan_that_began_later_shows_that_a_group_is_empty() {
         let own = rustix::process::getpgrp()
             .as_raw_nonzero()
             .get()
             .unsigned_abs();
-        let (nobody, began) = (u32::MAX, Instant::now());
-        assert!(group_runs(nobody, began + Duration::from_secs(3600)));
-        while LAST_LOOK
+        let (unused, began) = (u32::MAX, Instant::now());
+        assert!(group_runs(unused, began + Duration::from_secs(3600)));
+        while LAST_SCAN
             .lock()
             .unwrap()
             .as_ref()
-            .is_none_or(|look| look.at < began)
+            .is_none_or(|scan| scan.at < began)
         {
-            group_runs(nobody, began);
+            group_runs(unused, began);
         }
         assert!(group_runs(own, began));
-        assert!(!group_runs(nobody, began));
+        assert!(!group_runs(unused, began));
     }
 
     #[test]
-    fn a_zombie_runs_in_no_group() {
+    fn a_zombie_does_not_count_as_running() {
         assert_eq!(running_group("7 (a) Z 9) S 1 42 42 0"), Some(42));
         assert_eq!(running_group("7 (a) S 9) Z 1 42 42 0"), None);
         assert_eq!(running_group("not of proc_pid_stat(5)"), None);

@@ -1,30 +1,37 @@
-//! One client that is wired to a peer: what can be done with the two, for the styles that wait.
+//! One client that is connected to a peer, in the styles that poll: `task` and `green`.
 
-use crate::budget::{Crowded, Queued};
-use crate::client::{Broken, Client, Served, poll_gone};
-use crate::inspect::{FOR_CLIENT, FOR_CONNECTION, FOR_INPUT, FOR_PEER};
-use crate::patience::Expired;
+use crate::budget::{BudgetShare, OverBudget};
+use crate::client::{Client, Served, poll_gone};
+use crate::close_reason::CloseReason;
+use crate::deadlines::Expired;
 use crate::peer::{Opening, Peer, Peers};
+use crate::reports::{FOR_CLIENT, FOR_CONNECTION, FOR_INPUT, FOR_PEER, Traffic};
 use oneloop::Direction;
 use oneloop::net::{Relay, RelayError};
 use std::fmt;
 use std::io;
 use std::task::{Context, Poll, ready};
 
-/// A client and its peer.
+/// A client and its peer. While the conversation is open:
+///
+/// ```text
+///   Opening ──the peer is there──▶ Relaying ──both have ended──▶ the conversation lingers
+///      └─────────────────────no peer────────────────────────────────▲
+/// ```
 pub(crate) struct Relayed {
     client: Client,
-    opening: Opening,
+    /// `None` once it has completed.
+    opening: Option<Opening>,
     peer: Option<Peer>,
     relay: Relay,
     progress: Progress,
-    /// What the client had taken when it was last asked whether it takes more.
+    /// How many bytes the client had taken when the last extra attempt to send was made.
     tried_at: Option<u64>,
-    /// Its part of the budget, while something waits.
-    queued: Option<Queued>,
+    /// The client's share of the budget, while bytes wait.
+    share: Option<BudgetShare>,
 }
 
-/// In which something is different once a byte has moved.
+/// What changes whenever a byte moves, both ways: to the peer, and back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Progress {
     copied: [u64; 2],
@@ -50,43 +57,53 @@ impl fmt::Debug for Relayed {
 impl Relayed {
     pub(crate) fn new(client: Client, peers: &Peers) -> Self {
         Relayed {
-            opening: peers.open(&client),
+            opening: Some(peers.open(&client)),
             client,
             peer: None,
             relay: Relay::new(),
             progress: Progress::default(),
             tried_at: None,
-            queued: None,
+            share: None,
         }
     }
 
-    /// Which of the server's clients this is.
-    pub(crate) fn number(&self) -> u64 {
-        self.client.number()
+    /// From the connect to the last byte.
+    pub(crate) fn poll_life(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CloseReason>> {
+        if self.opening.is_some() {
+            ready!(self.poll_open(cx))?;
+        }
+        if self.client.conversation.is_open() {
+            ready!(self.poll_relay(cx))?;
+            self.client.begin_lingering()?;
+        }
+        self.client.poll_lingering(cx).map_err(Into::into)
     }
 
-    /// Gets the peer. Ready without one if there is none to be had, which is told; the client then hears
-    /// its end.
-    pub(crate) fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
-        match self.opening.as_mut().poll(cx) {
+    /// Opens the peer. Without one, which is logged, the client only receives the server's end.
+    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CloseReason>> {
+        let Some(opening) = &mut self.opening else {
+            return Poll::Ready(Ok(()));
+        };
+        match opening.as_mut().poll(cx) {
             Poll::Ready(Ok(peer)) => self.peer = Some(peer),
-            Poll::Ready(Err(error)) => self.client.service().tell_of_no_peer(error),
+            Poll::Ready(Err(error)) => self.client.service().log_no_peer(error),
             Poll::Pending => {
                 let gone = ready!(poll_gone(self.client.socket(), cx));
-                return Poll::Ready(Err(Broken::Io(gone)));
+                return Poll::Ready(Err(CloseReason::Io(gone)));
             }
         }
+        self.opening = None;
         Poll::Ready(Ok(()))
     }
 
-    /// Passes bytes both ways until both have ended. In a drain the client is taken to have ended once all
-    /// that was received from it is passed on; the peer has what is left of `--drain` to answer.
-    pub(crate) fn poll_relay(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+    /// Passes bytes both ways until both sides have ended. In a drain, the client counts as ended once
+    /// everything received from it is passed on; its peer has the rest of `--drain` to answer.
+    fn poll_relay(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CloseReason>> {
         let Some(peer) = &mut self.peer else {
             return Poll::Ready(Ok(()));
         };
         loop {
-            self.client.look_if_draining();
+            self.client.assume_input_if_draining();
             let (service, socket) = (self.client.service(), self.client.socket());
             let ahead_bytes_max = service.ahead_bytes_max(|| peer.send_room());
             self.relay.there_mut().set_ahead_bytes_max(ahead_bytes_max);
@@ -95,10 +112,10 @@ impl Relayed {
             let relayed = peer.poll_relay(cx, &mut self.relay, self.client.socket());
             note_progress(&mut self.client, &mut self.progress, &self.relay);
             if let Poll::Ready(relayed) = relayed {
-                return Poll::Ready(relayed.map(drop).or_else(broken));
+                return Poll::Ready(relayed.map(drop).or_else(close_reason));
             }
             if self.client.service().is_cut_off() {
-                return Poll::Ready(Err(Broken::CutOff));
+                return Poll::Ready(Err(CloseReason::CutOff));
             }
             let there = self.relay.there();
             if self.client.is_hung_up() && (there.held() > 0 || peer.ends_with_client()) {
@@ -111,18 +128,20 @@ impl Relayed {
         }
     }
 
-    /// Tells how it ended, closes both, and waits for what the peer leaves behind.
-    pub(crate) async fn close(self, mut end: Result<(), Broken>) {
-        if matches!(end, Err(Broken::Expired(Expired::HangUp))) && self.relay.there().is_over() {
-            end = Ok(()); // its peer has heard all it had to say
+    /// Logs how the connection ended, closes both sides, and waits until nothing of the peer is left.
+    pub(crate) async fn close(self, mut end: Result<(), CloseReason>) {
+        if matches!(end, Err(CloseReason::Expired(Expired::HangUp))) && self.relay.there().is_over()
+        {
+            end = Ok(()); // the peer has received everything that the client sent
         }
         self.client.log_end(&end);
-        if end.as_ref().is_err_and(Broken::cuts_peer_off) {
-            let _ = self.client.socket().reset_on_close(); // it must not take this for the peer's end
+        if end.as_ref().is_err_and(CloseReason::cuts_peer_off) {
+            // A plain close would look to the client like its peer's end.
+            let _ = self.client.socket().reset_on_close();
         }
         if let Some(peer) = self.peer {
             let end = match end {
-                Err(Broken::Expired(Expired::Linger)) => Ok(()), // all was said before
+                Err(CloseReason::Expired(Expired::Linger)) => Ok(()), // all bytes had passed before
                 end => end,
             };
             peer.end(self.client, &end).await;
@@ -130,13 +149,13 @@ impl Relayed {
     }
 }
 
-/// What the failure of one of the two means for the client.
-fn broken(error: RelayError) -> Result<(), Broken> {
+/// What the failure of one side means for the client.
+fn close_reason(error: RelayError) -> Result<(), CloseReason> {
     match error {
-        RelayError::First(error) => Err(Broken::Io(error)),
-        // It has said all it had to say, and did not want to hear the rest.
+        RelayError::First(error) => Err(CloseReason::Io(error)),
+        // EPIPE: the peer has sent everything, and does not want the rest of the input.
         RelayError::Second(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        RelayError::Second(error) => Err(Broken::Peer(error)),
+        RelayError::Second(error) => Err(CloseReason::Peer(error)),
     }
 }
 
@@ -145,8 +164,8 @@ fn note_progress(client: &mut Client, progress: &mut Progress, relay: &Relay) {
     if *progress != before {
         client.note_activity();
     }
-    let [_, waits_for_client] = progress.held;
-    client.note_output(waits_for_client > 0, progress.copied[1] > before.copied[1]);
+    let [_, held_for_client] = progress.held;
+    client.note_output(held_for_client > 0, progress.copied[1] > before.copied[1]);
 }
 
 impl Served for Relayed {
@@ -154,13 +173,13 @@ impl Served for Relayed {
         &mut self.client
     }
 
-    fn note_queue(&mut self, cx: &mut Context<'_>) -> Result<(), Crowded> {
+    fn note_queue(&mut self, cx: &mut Context<'_>) -> Result<(), OverBudget> {
         let held: usize = self.progress.held.iter().sum();
-        let budget = &self.client.service().shared.budget;
-        budget.note(&mut self.queued, held, cx.waker())
+        let budget = &self.client.service().server.budget;
+        budget.note(&mut self.share, held, cx.waker())
     }
 
-    fn traffic(&mut self) -> (u64, u64, usize, &'static str) {
+    fn traffic(&mut self) -> Traffic {
         let (there, back) = (self.relay.there(), self.relay.back());
         let waits = match &self.peer {
             None => FOR_CONNECTION,
@@ -168,12 +187,17 @@ impl Served for Relayed {
             Some(_) if there.held() > 0 => FOR_PEER,
             Some(_) => FOR_INPUT,
         };
-        // What is held was read but not passed on.
-        let received = self.client.received() + there.copied() + there.held() as u64;
-        (received, back.copied(), back.held(), waits)
+        Traffic {
+            // Bytes that are held were read, but not passed on yet.
+            received: self.client.received() + there.copied() + there.held() as u64,
+            sent: back.copied(),
+            queued: back.held(),
+            waits,
+        }
     }
 
-    /// The next [`Relayed::poll_relay`] tries; if nothing comes of it, it is no use to try again.
+    /// The next poll of the relay tries. If the client has taken nothing since the last attempt,
+    /// another one is of no use.
     fn try_to_send(&mut self, _: &mut Context<'_>) -> bool {
         let back = self.relay.back();
         let taken = Some(back.copied());

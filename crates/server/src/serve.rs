@@ -1,17 +1,20 @@
 //! The server's life: listen, serve, drain, end.
 
+use crate::acceptor;
 use crate::adopted;
-use crate::bind::{Place, in_words, listen_all};
-use crate::callbacks;
+use crate::bind::{ListenerSpec, in_words, listen_all};
+use crate::dispatch::{self, Dispatcher};
+use crate::failure::Failure;
 use crate::inspect;
 use crate::limits;
 use crate::logging::TURN;
 use crate::options::Options;
 use crate::peer::Peers;
 use crate::program::GRACE;
-use crate::service::{Service, Shared, Stage};
+use crate::self_connect;
+use crate::server::{Lifecycle, Server};
+use crate::service::Service;
 use crate::stop::StopRequests;
-use crate::to_itself;
 use crate::work::Work;
 use oneloop::net::{Addr, Listener};
 use oneloop::signal::number::SIGUSR1;
@@ -21,55 +24,54 @@ use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::sync::{Arc, mpsc};
 use std::task::Poll;
 use std::thread;
 use tracing::{error, info, warn};
 
-/// Serves until it is told to stop.
-pub(crate) fn run(options: Options, work: Work, addrs: &[Addr]) -> Result<ExitCode, String> {
+/// Serves until a signal stops the server, or until its last listener is lost.
+///
+/// # Errors
+/// The server cannot start, or one of its threads panicked.
+pub(crate) fn run(options: Options, work: Work, addrs: &[Addr]) -> Result<ExitCode, Failure> {
     let connections_max = limits::prepare(&options, addrs.len(), &work);
     let mut event_loop = new_loop(&options)?;
     let handle = event_loop.handle();
     let mut files = Vec::new();
     let listeners = listen_all(&handle, addrs, &options, &mut files)?;
-    // Only now are ports that the kernel chose known, and the files of Unix sockets there.
-    if let Work::Relay(Peers::Upstream(upstream)) = &work
-        && let Err(problem) = to_itself::check(upstream, &listeners)
-    {
-        let problem = options.origins.blame("to", problem);
-        return Ok(crate::fail(&problem, &[], 2));
+    // Only now are the ports known that the kernel chose, and the files of Unix sockets there.
+    if let Work::Relay(Peers::Upstream(upstream)) = &work {
+        self_connect::check(upstream, &listeners)
+            .map_err(|problem| Failure::usage(options.origins.blame("to", problem)))?;
     }
     let stop = StopRequests::listen(&handle).map_err(explain_signals)?;
-    let questions = Signals::new(&handle, &[SIGUSR1]).map_err(explain_signals)?;
+    let report_requests = Signals::new(&handle, &[SIGUSR1]).map_err(explain_signals)?;
     adopted::reap_in_background(&handle).map_err(explain_signals)?;
-    let listening_on = in_words_all(&listeners);
-    let shared = Shared::new(options, work, connections_max, listening_on);
-    let threads = start_threads(&shared, &listeners)?;
-    announce(&shared.listening_on);
-    inspect::listen(&shared, &handle, questions);
-    let service = Service::start(&shared, &handle, listeners);
-    inspect::answer(&service);
-    let entered = callbacks::enter(&service.shared.options, &handle);
-    // A task's panic is caught by the loop, so this one would be the loop's own. The other threads are
-    // to hear of it, and the sockets' files to go.
+    let server = Server::new(options, connections_max, addrs_of(&listeners));
+    let threads = start_threads(&server, &work, &listeners)?;
+    announce(&server.listening_on);
+    inspect::listen(&server, &handle, report_requests);
+    let entered = dispatch::enter(&server.options, &handle);
+    let runs_programs = work.runs_programs();
+    let service = serve_on(&server, &handle, work, listeners);
+    // The loop catches the panics of tasks, so this one would be its own. Even then the other threads
+    // must end, and the files of the sockets be removed.
     let lived = catch_unwind(AssertUnwindSafe(|| {
-        event_loop.block_on(live(&service, &stop))
+        event_loop.block_on(live(&service, &stop, runs_programs))
     }));
     drop(entered);
     stop.outlive_the_server();
-    shared.enter(Stage::Stopped);
-    // All of them are joined before anything is said.
-    let lost = threads
-        .into_iter()
-        .filter_map(|thread| thread.join().err())
-        .count();
-    shared.news.flush();
+    server.advance(Lifecycle::Stopped);
+    // All threads are joined before the first failure is reported.
+    let panics = threads.into_iter().filter_map(|thread| thread.join().err());
+    let panicked = panics.count() > 0;
+    server.notices.flush();
     drop(files);
-    let code = lived.map_err(|_| "the server's first thread panicked".to_owned())?;
-    match lost {
-        0 => Ok(code),
-        _ => Err("a thread of the server panicked".to_owned()),
+    match lived {
+        Err(_) => Err("the server's first thread panicked".to_owned().into()),
+        Ok(_) if panicked => Err("a thread of the server panicked".to_owned().into()),
+        Ok(code) => Ok(code),
     }
 }
 
@@ -88,46 +90,58 @@ fn explain_signals(error: io::Error) -> String {
     format!("cannot listen for signals: {}", in_words(&error))
 }
 
-fn in_words_all(listeners: &[Listener]) -> Vec<String> {
+fn addrs_of(listeners: &[Listener]) -> Vec<String> {
     let addrs = listeners
         .iter()
         .filter_map(|listener| listener.local_addr().ok());
     addrs.map(|addr| addr.to_string()).collect()
 }
 
-/// The one line on stdout.
+/// Prints the one line on stdout. A parent that has closed our stdout is no reason not to serve.
 fn announce(listening_on: &[String]) {
     let mut stdout = io::stdout().lock();
-    // Whoever started us may have closed stdout; that is no reason not to serve.
     let _ =
         writeln!(stdout, "listening on {}", listening_on.join(", ")).and_then(|()| stdout.flush());
 }
 
+/// Serves these listeners on this loop.
+fn serve_on(
+    server: &Arc<Server>,
+    handle: &Handle,
+    work: Work,
+    listeners: Vec<Listener>,
+) -> Rc<Service> {
+    let service = Service::new(server, handle);
+    acceptor::start(Dispatcher::new(&service, work), listeners);
+    inspect::answer(&service);
+    service
+}
+
 /// From the first client to the end of the drain.
-async fn live(service: &Service, stop: &StopRequests) -> ExitCode {
-    let options = &service.shared.options;
-    info!(mode = %options.mode, threads = options.threads, "serving");
-    let connections = || service.shared.connections();
-    let clean = match until_told_or_deaf(service, stop).await {
+async fn live(service: &Service, stop: &StopRequests, runs_programs: bool) -> ExitCode {
+    let server = &service.server;
+    info!(mode = %server.options.mode, threads = server.options.threads, "serving");
+    let connections = || server.connections();
+    let clean = match until_stopped_or_deaf(service, stop).await {
         Some(signal) => {
             info!(
                 signal,
                 connections = connections(),
-                "draining: accepting no more, finishing what was received"
+                "draining: accepting no more, answering what was received"
             );
             ExitCode::SUCCESS
         }
         None => {
             error!(
                 connections = connections(),
-                "no listener is left: finishing what was received, and stopping"
+                "no listener is left: answering what was received, then stopping"
             );
             ExitCode::FAILURE
         }
     };
-    service.shared.enter(Stage::Draining);
-    service.enter(Stage::Draining);
-    let (mut drained, mut stopped) = (pin!(drain(service, clean)), pin!(stop.second()));
+    advance(service, Lifecycle::Draining);
+    let mut drained = pin!(drain(service, clean, runs_programs));
+    let mut stopped = pin!(stop.second());
     poll_fn(|cx| match drained.as_mut().poll(cx) {
         Poll::Pending => stopped.as_mut().poll(cx).map(stop_at_once),
         ended => ended,
@@ -135,28 +149,40 @@ async fn live(service: &Service, stop: &StopRequests) -> ExitCode {
     .await
 }
 
-/// The signal that asks the server to stop; none once it has lost its last listener.
-async fn until_told_or_deaf(service: &Service, stop: &StopRequests) -> Option<i32> {
-    let mut told = pin!(stop.first());
-    poll_fn(|cx| match told.as_mut().poll(cx) {
-        Poll::Pending => service.shared.poll_deaf(cx).map(|()| None),
-        told => told.map(Some),
+/// Advances the lifecycle of the server, and of this loop.
+fn advance(service: &Service, lifecycle: Lifecycle) {
+    service.server.advance(lifecycle);
+    service.advance(lifecycle);
+}
+
+/// The signal that asks the server to stop; `None` once it has lost its last listener.
+async fn until_stopped_or_deaf(service: &Service, stop: &StopRequests) -> Option<i32> {
+    let mut stopped = pin!(stop.first());
+    poll_fn(|cx| match stopped.as_mut().poll(cx) {
+        Poll::Pending => service.server.poll_deaf(cx).map(|()| None),
+        stopped => stopped.map(Some),
     })
     .await
 }
 
 /// Waits for the last client to end, but no longer than `--drain`.
-async fn drain(service: &Service, clean: ExitCode) -> ExitCode {
-    let drained = poll_fn(|cx| service.shared.poll_drained(cx));
-    let drain_max = service.shared.options.drain.into();
+async fn drain(service: &Service, clean: ExitCode, runs_programs: bool) -> ExitCode {
+    let server = &service.server;
+    let drained = poll_fn(|cx| server.poll_drained(cx));
+    let drain_max = server.options.drain.into();
     if service.handle.timeout(drain_max, drained).await.is_ok() {
-        let (accepted, refused) = service.shared.totals();
+        let (accepted, refused) = server.totals();
         info!(accepted, refused, "stopped");
         clean
     } else {
-        let left = service.shared.connections();
-        warn!(left, "stopped: --drain is over, closing what is left");
-        cut_off(service).await;
+        let left = server.connections();
+        warn!(
+            left,
+            "stopped: --drain is over, closing the connections that are left"
+        );
+        if runs_programs {
+            cut_off(service).await;
+        }
         ExitCode::FAILURE
     }
 }
@@ -166,55 +192,53 @@ fn stop_at_once(signal: i32) -> ExitCode {
     ExitCode::from(128 + u8::try_from(signal).unwrap_or(0))
 }
 
-/// Has programs end that would run on without the server; they have a moment for it.
+/// Ends the programs that would outlive the server. They have a moment for it, and are killed then.
 async fn cut_off(service: &Service) {
-    if service.shared.has_programs() {
-        service.shared.enter(Stage::CuttingOff);
-        service.enter(Stage::CuttingOff);
-        let ended = poll_fn(|cx| service.shared.poll_drained(cx));
-        let _ = service.handle.timeout(2 * GRACE, ended).await; // then they are killed
-    }
+    advance(service, Lifecycle::CuttingOff);
+    let ended = poll_fn(|cx| service.server.poll_drained(cx));
+    let _ = service.handle.timeout(2 * GRACE, ended).await;
 }
 
 /// Starts all threads but the first; returns once all of them listen.
 fn start_threads(
-    shared: &Arc<Shared>,
+    server: &Arc<Server>,
+    work: &Work,
     listeners: &[Listener],
 ) -> Result<Vec<thread::JoinHandle<()>>, String> {
     let (started, starts) = mpsc::channel();
     let mut threads = Vec::new();
-    for number in 1..shared.options.threads {
-        let places: io::Result<Vec<_>> = listeners.iter().map(Place::of).collect();
-        let places =
-            places.map_err(|error| format!("cannot listen on thread {number}: {error}"))?;
-        let (shared, started) = (Arc::clone(shared), started.clone());
+    for number in 1..server.options.threads {
+        let specs: io::Result<Vec<_>> = listeners.iter().map(ListenerSpec::of).collect();
+        let specs = specs.map_err(|error| format!("cannot listen on thread {number}: {error}"))?;
+        let (server, work, started) = (Arc::clone(server), work.clone(), started.clone());
         let thread = thread::Builder::new()
             .name(format!("loop-{number}"))
-            .spawn(move || serve_on_thread(&shared, places, started))
+            .spawn(move || serve_on_thread(&server, work, specs, started))
             .map_err(|error| format!("cannot start thread {number}: {error}"))?;
         threads.push(thread);
     }
-    drop(started);
+    drop(started); // or the loop below would wait for a last message forever
     starts.into_iter().collect::<Result<Vec<()>, String>>()?;
     Ok(threads)
 }
 
 fn serve_on_thread(
-    shared: &Arc<Shared>,
-    places: Vec<Place>,
+    server: &Arc<Server>,
+    work: Work,
+    specs: Vec<ListenerSpec>,
     started: mpsc::Sender<Result<(), String>>,
 ) {
     let listen = |handle: &Handle| -> Result<Vec<Listener>, String> {
-        places
+        specs
             .into_iter()
-            .map(|place| place.listen(handle, &shared.options))
+            .map(|spec| spec.listen(handle, &server.options))
             .collect()
     };
-    let start = new_loop(&shared.options).and_then(|event_loop| {
+    let start = new_loop(&server.options).and_then(|event_loop| {
         let listeners = listen(&event_loop.handle())?;
         Ok((event_loop, listeners))
     });
-    let _loss = TellsOfLoss;
+    let _loss = LogsLoss;
     let (mut event_loop, listeners) = match start {
         Ok(start) => start,
         Err(problem) => {
@@ -222,30 +246,33 @@ fn serve_on_thread(
             return;
         }
     };
-    let _entered = callbacks::enter(&shared.options, &event_loop.handle());
-    let service = Service::start(shared, &event_loop.handle(), listeners);
-    inspect::answer(&service);
+    let handle = event_loop.handle();
+    let _entered = dispatch::enter(&server.options, &handle);
+    let service = serve_on(server, &handle, work, listeners);
     let _ = started.send(Ok(()));
     drop(started);
     event_loop.block_on(async {
-        for stage in [Stage::Draining, Stage::CuttingOff, Stage::Stopped] {
-            poll_fn(|cx| shared.poll_stage(cx, stage)).await;
-            service.enter(stage);
+        for lifecycle in [
+            Lifecycle::Draining,
+            Lifecycle::CuttingOff,
+            Lifecycle::Stopped,
+        ] {
+            poll_fn(|cx| server.poll_lifecycle(cx, lifecycle)).await;
+            service.advance(lifecycle);
         }
     });
 }
 
-/// Says so when a thread of the server unwinds.
-struct TellsOfLoss;
+/// Logs when a thread of the server unwinds.
+struct LogsLoss;
 
-impl Drop for TellsOfLoss {
+impl Drop for LogsLoss {
     fn drop(&mut self) {
         if thread::panicking() {
             let thread = thread::current();
-            let name = thread.name().unwrap_or_default();
             error!(
-                thread = name,
-                "lost a thread and its clients: the others serve on"
+                thread = thread.name().unwrap_or_default(),
+                "lost a thread and its clients: the other threads keep serving"
             );
         }
     }

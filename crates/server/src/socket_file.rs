@@ -1,13 +1,14 @@
 //! The file of a Unix socket on which the server listens, from its lock to its removal.
 //!
-//! bind(2) makes the file, and nothing but a lock says whose it is: a file that an earlier server left
-//! has to be removed before, one that a server listens on must not be, and an ending server must not
-//! remove its successor's. So a server holds a flock(2) on `PATH.lock` from before it looks at the path
-//! until the file is gone. The kernel drops the lock when the process ends, however it ends.
+//! bind(2) makes the file, and only a lock shows which server owns it. A file that an earlier server left
+//! behind must be removed first; a file that a server listens on must stay; and a server that ends must
+//! not remove the file of its successor. So a server holds a flock(2) on `PATH.lock` from before it looks
+//! at the path until the file is removed. The kernel releases the lock when the process ends, however it
+//! ends.
 //!
-//! Programs that know nothing of the lock are found by connecting a *datagram* socket, which is no
-//! client, never waits, and so finds a server that is stopped, or whose backlog is full: unix(7) says
-//! `EPROTOTYPE` if another kind of socket is bound there, and `ECONNREFUSED` if none is.
+//! A program that does not use the lock is found by connecting a *datagram* socket. That is no client,
+//! and never waits, so it also finds a server that is stopped, or whose backlog is full: connect(2) fails
+//! with `EPROTOTYPE` if a socket of another type is bound there, and with `ECONNREFUSED` if none is.
 
 use crate::holder::Holder;
 use oneloop::net::Addr;
@@ -22,9 +23,9 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 use tracing::warn;
 
-/// Why a path cannot be had.
+/// Why the server cannot listen on an address.
 #[derive(Debug)]
-pub(crate) enum Refused {
+pub(crate) enum ListenError {
     /// A server listens there, or is about to.
     InUse(Option<Holder>),
     /// The lock file cannot be opened.
@@ -32,13 +33,13 @@ pub(crate) enum Refused {
     Io(io::Error),
 }
 
-impl From<io::Error> for Refused {
+impl From<io::Error> for ListenError {
     fn from(error: io::Error) -> Self {
-        Refused::Io(error)
+        ListenError::Io(error)
     }
 }
 
-/// A socket's file, which goes with this unless another program has put its own there.
+/// A socket's file. It is removed when this is dropped, unless another program has put its own there.
 #[derive(Debug)]
 pub(crate) struct SocketFile {
     path: PathBuf,
@@ -47,25 +48,25 @@ pub(crate) struct SocketFile {
 }
 
 impl SocketFile {
-    /// Listens on a path that no server has. `listen` makes the file.
+    /// Listens on a path that no other server has. `listen` makes the file.
     pub(crate) fn listen<T>(
         path: &Path,
         listen: impl FnOnce() -> io::Result<T>,
-    ) -> Result<(T, SocketFile), Refused> {
+    ) -> Result<(T, SocketFile), ListenError> {
         if is_no_socket(path) {
             return Err(io::Error::from(ErrorKind::AddrInUse).into());
         }
         let lock = Lock::take(path)?;
         if is_socket(path) {
             if is_bound(path)? {
-                return Err(Refused::InUse(Holder::of_addr(&Addr::UnixPath(
+                return Err(ListenError::InUse(Holder::of_addr(&Addr::UnixPath(
                     path.into(),
                 ))));
             }
             std::fs::remove_file(path)?;
         }
         let listener = listen().inspect_err(|error| {
-            // The file is ours if bind(2) made it, and listen(2) or what came then failed.
+            // Then bind(2) has made the file, and listen(2) or a later call has failed.
             if error.kind() != ErrorKind::AddrInUse && is_bound(path).is_ok_and(|bound| !bound) {
                 let _ = std::fs::remove_file(path);
             }
@@ -81,7 +82,7 @@ impl SocketFile {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // Without the lock a successor may be there by now, or come between the look and the removal.
+        // Without the lock, the file may be a successor's, or become that between the look and the removal.
         if self.lock.is_ours() && self.id.is_some() && FileId::of(&self.path) == self.id {
             // If it fails, the next server on this path finds the file left over, and removes it.
             let _ = std::fs::remove_file(&self.path);
@@ -89,12 +90,12 @@ impl Drop for SocketFile {
     }
 }
 
-/// Device, inode, and the time of birth, as inodes are used again.
+/// Device, inode, and time of birth: inode numbers are used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct FileId(u64, u64, Option<SystemTime>);
 
 impl FileId {
-    /// The file itself, not what a link points to.
+    /// Identifies the file itself, not the target of a link.
     fn of(path: &Path) -> Option<FileId> {
         let found = path.symlink_metadata().ok()?;
         Some(FileId::from(&found))
@@ -107,8 +108,8 @@ impl From<&Metadata> for FileId {
     }
 }
 
-/// The lock on a path. Its file is removed before the lock is let go, and whoever takes a lock looks
-/// whether its file is still the one that others find.
+/// The lock on a path. Its file is removed before the lock is released. So a server that gets a lock must
+/// check that other servers would still find the file that it has locked.
 #[derive(Debug)]
 struct Lock {
     path: PathBuf,
@@ -116,28 +117,28 @@ struct Lock {
 }
 
 impl Lock {
-    fn take(socket: &Path) -> Result<Lock, Refused> {
+    fn take(socket: &Path) -> Result<Lock, ListenError> {
         let mut path = OsString::from(socket);
         path.push(".lock");
         let path = PathBuf::from(path);
         loop {
-            let file = open(&path).map_err(|error| refuse(socket, &path, error))?;
+            let file = open(&path).map_err(|error| explain(socket, &path, error))?;
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
                     let inode = file.metadata().map_or(0, |file| file.ino());
-                    return Err(Refused::InUse(Holder::of_lock(inode)));
+                    return Err(ListenError::InUse(Holder::of_lock(inode)));
                 }
                 Err(TryLockError::Error(error)) => {
-                    // A file system without locks, or a sandbox: a server alone does not need one.
-                    warn!(path = %path.display(), %error, "cannot lock: nothing keeps other servers off this path");
+                    // A file system without locks, or a sandbox. A server that is alone needs no lock.
+                    warn!(path = %path.display(), %error, "cannot lock the path: another server may take it over");
                 }
             }
             let path = path.clone();
             let lock = Lock { path, file };
             if lock.is_ours() {
                 return Ok(lock);
-            } // else the server that had it has removed it meanwhile
+            } // else its last owner has removed the file: lock the next one
         }
     }
 
@@ -150,7 +151,7 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // One that is not empty is somebody's data, which has that name by chance.
+        // A file with content is a user's, which has that name by chance.
         let is_empty = self.file.metadata().is_ok_and(|file| file.len() == 0);
         if is_empty && self.is_ours() {
             let _ = std::fs::remove_file(&self.path); // an empty file may stay
@@ -158,12 +159,12 @@ impl Drop for Lock {
     }
 }
 
-/// Opens a lock file, or makes it. flock(2) asks for no right to write.
+/// Opens a lock file, or makes it. flock(2) works on a file that is open for reading only.
 fn open(path: &Path) -> io::Result<File> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
     loop {
-        // Not with O_CREAT: where /proc/sys/fs/protected_regular is set, that fails for the file of
-        // another user in a sticky directory.
+        // Without O_CREAT: where fs.protected_regular is set (proc_sys_fs(5)), that fails for another
+        // user's file in a sticky directory such as /tmp.
         let opened = File::options().read(true).custom_flags(flags).open(path);
         let made = match opened {
             Err(error) if error.kind() == ErrorKind::NotFound => File::options()
@@ -176,30 +177,30 @@ fn open(path: &Path) -> io::Result<File> {
         match made {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {} // another server made it
             Ok(file) if !file.metadata()?.is_file() => {
-                return Err(io::Error::other("it is no regular file"));
+                return Err(io::Error::other("it is not a regular file"));
             }
             made => return made,
         }
     }
 }
 
-/// Says what is wrong with the path: a server that listens there, or else the lock file, or the directory.
-fn refuse(socket: &Path, lock: &Path, error: io::Error) -> Refused {
+/// Explains why there is no lock: a server listens there, the lock file is unusable, or the directory is.
+fn explain(socket: &Path, lock: &Path, error: io::Error) -> ListenError {
     if is_socket(socket) && is_bound(socket).is_ok_and(|bound| bound) {
-        return Refused::InUse(Holder::of_addr(&Addr::UnixPath(socket.into())));
+        return ListenError::InUse(Holder::of_addr(&Addr::UnixPath(socket.into())));
     }
     if lock.symlink_metadata().is_ok() {
-        return Refused::Lock(lock.to_owned(), error);
+        return ListenError::Lock(lock.to_owned(), error);
     }
-    Refused::Io(error)
+    ListenError::Io(error)
 }
 
-/// True if a socket is bound to that file; the file that an earlier server left has none.
+/// True if a socket is bound to that file. None is to the file that an earlier server left behind.
 ///
 /// # Errors
-/// Those of `connect(2)` that do not say: `EACCES` for a socket that this user may not write to.
+/// Those of `connect(2)` that leave it open: `EACCES` for a socket that this user may not write to.
 fn is_bound(path: &Path) -> io::Result<bool> {
-    // The standard library's connect refuses the longest paths.
+    // The standard library's connect refuses paths that fill `sun_path`; the kernel does not.
     let look = net::socket_with(
         AddressFamily::UNIX,
         SocketType::DGRAM,
@@ -218,7 +219,7 @@ pub(crate) fn is_socket(path: &Path) -> bool {
         .is_ok_and(|file| file.file_type().is_socket())
 }
 
-/// True if there is a file, and it is something else.
+/// True if there is a file, and it is not a socket.
 pub(crate) fn is_no_socket(path: &Path) -> bool {
     path.symlink_metadata()
         .is_ok_and(|file| !file.file_type().is_socket())

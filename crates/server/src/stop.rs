@@ -1,4 +1,4 @@
-//! How the server is asked to stop: by a signal, and by a second one if the drain takes too long.
+//! The signals that stop the server: the first one drains it, a second one stops it at once.
 
 use oneloop::signal::number::{SIGHUP, SIGINT, SIGTERM};
 use oneloop::signal::{Disposition, disposition};
@@ -11,9 +11,9 @@ use std::task::Poll;
 use std::time::Duration;
 use tracing::info;
 
-/// How long a stop request may repeat and still be the same one. A terminal sends SIGINT to its whole
-/// process group, and a wrapper such as make or npm, which is in that group, passes on its own
-/// copy, or a SIGTERM, a few milliseconds later.
+/// How long after a stop request a signal counts as a repetition of it. A terminal sends SIGINT to its
+/// whole process group, and a wrapper in that group, such as make or npm, passes its own copy on, or a
+/// SIGTERM, a few milliseconds later.
 const REPEAT: Duration = Duration::from_millis(500);
 
 /// The signals that ask the server to stop.
@@ -24,7 +24,7 @@ pub(crate) struct StopRequests {
 }
 
 impl StopRequests {
-    /// Listens for them from now on.
+    /// Listens for the signals from now on.
     pub(crate) fn listen(handle: &Handle) -> io::Result<Self> {
         Ok(StopRequests {
             handle: handle.clone(),
@@ -32,17 +32,17 @@ impl StopRequests {
         })
     }
 
-    /// Waits for the first request; gives the signal's number.
+    /// Waits for the first request; returns the signal's number.
     pub(crate) async fn first(&self) -> i32 {
         self.next().await
     }
 
-    /// Waits for a second request, right after the first; gives the signal's number. Signals that
-    /// come within [`REPEAT`] belong to the first request.
+    /// Waits for a second request, from the moment of the first; returns the signal's number. Signals
+    /// within [`REPEAT`] belong to the first request.
     pub(crate) async fn second(&self) -> i32 {
         let mut over = pin!(async {
             self.handle.sleep(REPEAT).await;
-            // What came in time, but to a busy loop, is heard in the next poll.
+            // A signal that came in time, but while the loop was busy, is found by the next poll.
             self.handle.phase(Phase::Check).await;
         });
         loop {
@@ -54,15 +54,15 @@ impl StopRequests {
             match repeated.await {
                 Some(signal) => info!(
                     signal,
-                    "told to stop twice within {REPEAT:?}, which counts once: signal again to stop at once"
+                    "two signals within {REPEAT:?}, which counts once: signal again to stop at once"
                 ),
                 None => return self.next().await,
             }
         }
     }
 
-    /// Hears further requests until the process is gone. One that repeats while the server ends would
-    /// otherwise kill it, and its exit code would be the signal's.
+    /// Keeps the handlers of the signals until the process is gone. A repetition while the server ends
+    /// would otherwise kill it, and the exit code would be the signal's.
     pub(crate) fn outlive_the_server(self) {
         mem::forget(self);
     }
@@ -72,7 +72,7 @@ impl StopRequests {
     }
 }
 
-/// SIGHUP is one of them, unless whoever started us had it ignored, as `nohup` does.
+/// SIGHUP is one of them, unless it was ignored when the server was started, as nohup(1) arranges.
 fn numbers() -> Vec<i32> {
     let mut signals = vec![SIGTERM, SIGINT];
     if !matches!(disposition(SIGHUP), Ok(Disposition::Ignored)) {
@@ -89,7 +89,7 @@ mod tests {
     use std::task::{Context, Waker};
 
     #[test]
-    fn a_repeat_that_comes_in_time_to_a_busy_loop_counts_as_one() {
+    fn a_repetition_that_comes_in_time_to_a_busy_loop_counts_as_one_request() {
         let mut event_loop = EventLoop::with(Options::virtual_time()).unwrap();
         let handle = event_loop.handle();
         let stop = StopRequests::listen(&handle).unwrap();
@@ -102,8 +102,8 @@ mod tests {
             handle.phase(Phase::Check).await; // the timers come next, and the poll after them
             raise(Signal::SIGINT).unwrap();
             handle.clock().advance(2 * REPEAT);
-            let heard = handle.timeout(REPEAT, second.as_mut()).await;
-            assert!(heard.is_err(), "{heard:?}");
+            let repeated = handle.timeout(REPEAT, second.as_mut()).await;
+            assert!(repeated.is_err(), "{repeated:?}");
             raise(Signal::SIGINT).unwrap();
             assert_eq!(second.await, SIGINT);
         });

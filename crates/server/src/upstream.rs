@@ -1,4 +1,4 @@
-//! `--mode proxy`: where each client is connected to.
+//! `--mode proxy`: the server that each client is connected to.
 
 use crate::endpoint::Endpoint;
 use crate::options::Options;
@@ -9,34 +9,34 @@ use std::io;
 use std::net::ToSocketAddrs;
 use std::time::Duration;
 
-/// The places of `--to`, to be tried in turn.
+/// The targets of `--to`, which are tried in turn.
 #[derive(Debug)]
 pub(crate) struct Upstream {
-    places: Vec<Place>,
+    targets: Vec<Target>,
     connect_timeout: Duration,
     keepalive: Option<Keepalive>,
 }
 
 #[derive(Debug)]
-pub(crate) enum Place {
+pub(crate) enum Target {
     Addr(Addr),
-    /// A name is looked up each time, as it may move.
+    /// A name is resolved for each client, as its addresses may change.
     Name(String, u16),
 }
 
-impl Place {
-    fn all_of(endpoint: Endpoint) -> Vec<Place> {
+impl Target {
+    fn all_of(endpoint: Endpoint) -> Vec<Target> {
         match endpoint {
-            Endpoint::Addrs(addrs) => addrs.into_iter().map(Place::Addr).collect(),
-            Endpoint::Name(host, port) => vec![Place::Name(host, port)],
+            Endpoint::Addrs(addrs) => addrs.into_iter().map(Target::Addr).collect(),
+            Endpoint::Name(host, port) => vec![Target::Name(host, port)],
         }
     }
 
     async fn connect(&self, options: ConnectOptions) -> io::Result<Socket> {
         let stream = match self {
-            Place::Addr(Addr::Inet(addr)) => TcpStream::connect_with(*addr, options).await,
-            Place::Addr(unix) => return Socket::connect(unix)?.await,
-            Place::Name(host, port) => {
+            Target::Addr(Addr::Inet(addr)) => TcpStream::connect_with(*addr, options).await,
+            Target::Addr(unix) => return Socket::connect(unix)?.await,
+            Target::Name(host, port) => {
                 TcpStream::connect_with((host.as_str(), *port), options).await
             }
         };
@@ -44,18 +44,18 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Place::Addr(addr) => addr.fmt(f),
-            Place::Name(host, _) => f.write_str(host),
+            Target::Addr(addr) => addr.fmt(f),
+            Target::Name(host, _) => f.write_str(host),
         }
     }
 }
 
 impl Upstream {
     /// # Errors
-    /// A sentence on what is no place.
+    /// A sentence that says which address is wrong, and why.
     pub(crate) fn of(options: &Options) -> Result<Self, String> {
         let parse = |text: &String| {
             let wrong = |why: &str| {
@@ -71,46 +71,47 @@ impl Upstream {
         let endpoints = options.to.iter().map(parse);
         let endpoints: Vec<_> = endpoints.collect::<Result<_, _>>()?;
         Ok(Upstream {
-            places: endpoints.into_iter().flat_map(Place::all_of).collect(),
+            targets: endpoints.into_iter().flat_map(Target::all_of).collect(),
             connect_timeout: options.connect_timeout.into(),
             keepalive: options.keepalive.0,
         })
     }
 
-    /// Where its places lead to now. Of names, only those with one of these ports are looked up, which takes
-    /// its time.
-    pub(crate) fn leads_to(&self, ports: &[u16]) -> impl Iterator<Item = (&Place, Vec<Addr>)> {
-        self.places.iter().map(|place| {
-            let addrs = match place {
-                Place::Addr(addr) => vec![addr.clone()],
-                Place::Name(host, port) if ports.contains(port) => {
+    /// The addresses that each target leads to now. As it takes its time to resolve a name, only names with
+    /// one of these ports are resolved.
+    pub(crate) fn leads_to(&self, ports: &[u16]) -> impl Iterator<Item = (&Target, Vec<Addr>)> {
+        self.targets.iter().map(|target| {
+            let addrs = match target {
+                Target::Addr(addr) => vec![addr.clone()],
+                Target::Name(host, port) if ports.contains(port) => {
                     let found = (host.as_str(), *port).to_socket_addrs();
                     found.into_iter().flatten().map(Addr::Inet).collect()
                 }
-                Place::Name(..) => Vec::new(),
+                Target::Name(..) => Vec::new(),
             };
-            (place, addrs)
+            (target, addrs)
         })
     }
 
-    /// Connects to the first place that can be reached.
+    /// Connects to the first target that can be reached.
     ///
     /// # Errors
-    /// That of the last place.
+    /// The error of the last target.
     pub(crate) async fn connect(&self, handle: &Handle) -> io::Result<Socket> {
-        let mut failed = io::Error::new(io::ErrorKind::NotFound, "there is no place to connect to");
+        let mut failed =
+            io::Error::new(io::ErrorKind::NotFound, "there is no server to connect to");
         let options = ConnectOptions {
             keepalive: self.keepalive,
             ..ConnectOptions::default()
         };
-        for place in &self.places {
+        for target in &self.targets {
             let passed = io::Error::new(io::ErrorKind::TimedOut, "--connect-timeout passed");
             let connected = handle
-                .timeout(self.connect_timeout, place.connect(options))
+                .timeout(self.connect_timeout, target.connect(options))
                 .await;
             match connected.unwrap_or(Err(passed)) {
                 Ok(socket) => return Ok(socket),
-                Err(error) => failed = io::Error::new(error.kind(), format!("{place}: {error}")),
+                Err(error) => failed = io::Error::new(error.kind(), format!("{target}: {error}")),
             }
         }
         Err(failed)

@@ -1,4 +1,4 @@
-//! What is done for each client, by the command line.
+//! What the server does for each client, by the command line.
 
 use crate::chat::Room;
 use crate::mode::Mode;
@@ -8,18 +8,18 @@ use crate::program::Program;
 use crate::upstream::Upstream;
 use std::sync::Arc;
 
-/// What is done for each client.
+/// What the server does for each client.
 #[derive(Clone, Debug)]
 pub(crate) enum Work {
-    /// The server itself has something to say: this makes one client's side of it.
+    /// The server itself talks: the function makes the mode of one client.
     Talk(fn(&Arc<Room>) -> Mode),
-    /// The client is wired to a peer.
+    /// The client is connected to a peer.
     Relay(Peers),
 }
 
 impl Work {
     /// # Errors
-    /// A sentence on what is wrong with the command line.
+    /// A sentence that says what is wrong with the command line.
     pub(crate) fn of(options: &Options) -> Result<Self, String> {
         Ok(match options.mode {
             ModeName::Echo => Work::Talk(|_| Mode::Echo),
@@ -30,5 +30,10 @@ impl Work {
             ModeName::Proxy => Work::Relay(Peers::Upstream(Upstream::of(options)?.into())),
             ModeName::Exec => Work::Relay(Peers::Program(Program::of(options)?.into())),
         })
+    }
+
+    /// True if each client has a program, which could outlive the server.
+    pub(crate) fn runs_programs(&self) -> bool {
+        matches!(self, Work::Relay(Peers::Program(_)))
     }
 }

@@ -366,7 +366,10 @@ fn sigusr1_tells_of_a_client_whose_upstream_is_not_there_yet() {
     for _ in 0..2 {
         let answer = ask(&mut proxy, 1);
         let said = said_of(&answer, &addr);
-        assert!(said.ends_with("waits for its peer to be there"), "{said}");
+        assert!(
+            said.ends_with("waits for the connection to its peer"),
+            "{said}"
+        );
         assert_eq!(answer.clients.len(), 1, "{:#?}", answer.clients);
     }
     let _full = upstream.accept().unwrap();

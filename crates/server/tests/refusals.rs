@@ -91,7 +91,7 @@ fn a_bad_address() {
 fn a_time_out_of_nothing() {
     for flag in ["--idle-timeout", "--write-timeout"] {
         let said = refusal(&[flag, "0s"], 2);
-        assert!(said.contains("leave it out for none"), "{said}");
+        assert!(said.contains("leave it out for no timeout"), "{said}");
     }
 }
 
@@ -115,7 +115,7 @@ fn a_file_that_is_no_socket_is_left_alone() {
     let path = directory.path().join("file");
     fs::write(&path, "precious").unwrap();
     let said = refusal(&["--listen", &format!("unix:{}", path.display())], 1);
-    assert!(said.contains("a file that is no socket"), "{said}");
+    assert!(said.contains("a file that is not a socket"), "{said}");
     assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
 }
 

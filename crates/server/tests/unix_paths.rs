@@ -246,7 +246,10 @@ fn what_is_no_socket_is_refused_and_kept() {
         let place = Place::new();
         make(&place.socket);
         let said = place.expect_refusal();
-        assert!(said.contains("a file that is no socket"), "{kind}: {said}");
+        assert!(
+            said.contains("a file that is not a socket"),
+            "{kind}: {said}"
+        );
         assert!(place.socket.symlink_metadata().is_ok(), "{kind}");
         assert!(!place.lock.exists(), "{kind}");
     }

@@ -1,14 +1,14 @@
-//! What was said in a chat, stored once for all who have yet to hear it.
+//! The text of a chat, stored once for all members that have not read it yet.
 
 use std::collections::VecDeque;
 
-/// The log grows, and is forgotten, in steps of this many bytes.
+/// The log grows and shrinks in chunks of this many bytes.
 const CHUNK_BYTES: usize = 16 * 1024;
 
-/// A byte's position, counted from the room's first.
+/// A byte's position, counted from the room's first byte.
 pub(super) type Position = u64;
 
-/// The bytes that some reader has not heard yet.
+/// The bytes that some reader has not read yet.
 ///
 /// ```text
 ///            slowest reader                     end
@@ -17,13 +17,13 @@ pub(super) type Position = u64;
 ///             └ chunk  └ chunk      └ the last chunk, which grows
 /// ```
 ///
-/// A chunk knows how many readers are in it, and the first one is forgotten once that is none: no
-/// line has an entry of its own, and nobody has to look for the slowest reader.
+/// Each chunk counts the readers whose position is in it. The first chunk is forgotten once it has none,
+/// so no line needs an entry of its own, and the slowest reader is never searched for.
 #[derive(Debug)]
 pub(super) struct Log {
-    /// All but the last are full; the last one is never full.
+    /// All chunks but the last are full; the last one never is.
     chunks: VecDeque<Chunk>,
-    /// How many chunks were forgotten.
+    /// How many chunks were removed from the front so far.
     forgotten: u64,
 }
 
@@ -43,21 +43,21 @@ impl Default for Log {
 }
 
 impl Log {
-    /// Where the next byte will be.
+    /// The position of the next byte that is appended.
     pub(super) fn end(&self) -> Position {
         let full = self.forgotten + self.chunks.len() as u64 - 1;
         let last = self.chunks.back().map_or(0, |chunk| chunk.bytes.len());
         full * CHUNK_BYTES as u64 + last as u64
     }
 
-    /// Adds a reader, which hears what is said from now on.
+    /// Adds a reader at the end of the log.
     pub(super) fn enter(&mut self) -> Position {
         let end = self.end();
         self.readers_at(end, |readers| *readers += 1);
         end
     }
 
-    /// Takes a reader away.
+    /// Removes a reader.
     pub(super) fn leave(&mut self, at: Position) {
         self.readers_at(at, |readers| *readers -= 1);
         self.forget();
@@ -83,10 +83,10 @@ impl Log {
                 self.chunks.push_back(Chunk::default());
             }
         }
-        self.forget(); // in a room without readers
+        self.forget(); // a room without readers keeps nothing
     }
 
-    /// Copies what there is between two positions, as far as the buffer has room; gives how many bytes.
+    /// Copies the bytes between two positions, as far as the buffer has room; returns how many.
     pub(super) fn copy(&self, from: Position, to: Position, buf: &mut [u8]) -> usize {
         let wanted = usize::try_from(to - from).unwrap_or(usize::MAX);
         let mut space = {
@@ -125,7 +125,7 @@ impl Log {
         }
     }
 
-    /// Bytes of memory that it takes.
+    /// Bytes of memory that the log takes.
     #[cfg(test)]
     pub(super) fn stored(&self) -> usize {
         let chunks = self.chunks.iter().map(|chunk| chunk.bytes.capacity());
@@ -137,40 +137,40 @@ impl Log {
 mod tests {
     use super::*;
 
-    fn hear(log: &mut Log, at: &mut Position, count: usize) -> Vec<u8> {
-        let mut heard = vec![0; count];
-        let count = log.copy(*at, log.end(), &mut heard);
-        heard.truncate(count);
+    fn read(log: &mut Log, at: &mut Position, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        let count = log.copy(*at, log.end(), &mut bytes);
+        bytes.truncate(count);
         log.advance(*at, *at + count as u64);
         *at += count as u64;
-        heard
+        bytes
     }
 
     #[test]
-    fn every_reader_hears_every_byte_in_its_own_time() {
+    fn every_reader_gets_every_byte_at_its_own_pace() {
         let mut log = Log::default();
         let text: Vec<u8> = (0..u8::MAX).cycle().take(5 * CHUNK_BYTES + 7).collect();
         let (mut fast, mut slow) = (log.enter(), log.enter());
-        let mut heard = [Vec::new(), Vec::new()];
+        let mut received = [Vec::new(), Vec::new()];
         for line in text.chunks(999) {
             log.append(line);
-            heard[0].extend(hear(&mut log, &mut fast, 5000));
-            heard[1].extend(hear(&mut log, &mut slow, 333));
+            received[0].extend(read(&mut log, &mut fast, 5000));
+            received[1].extend(read(&mut log, &mut slow, 333));
         }
-        assert!(heard[0] == text);
+        assert!(received[0] == text);
         while slow < log.end() {
-            heard[1].extend(hear(&mut log, &mut slow, 100_000));
+            received[1].extend(read(&mut log, &mut slow, 100_000));
         }
-        assert!(heard[1] == text);
+        assert!(received[1] == text);
         assert_eq!(log.chunks.len(), 1);
     }
 
     #[test]
-    fn what_the_slowest_reader_has_heard_is_forgotten() {
+    fn what_the_slowest_reader_has_read_is_forgotten() {
         let mut log = Log::default();
         let (mut fast, slow) = (log.enter(), log.enter());
         log.append(&[b'x'; 10 * CHUNK_BYTES]);
-        hear(&mut log, &mut fast, 10 * CHUNK_BYTES);
+        read(&mut log, &mut fast, 10 * CHUNK_BYTES);
         assert_eq!(log.chunks.len(), 11);
         log.leave(slow);
         assert_eq!((log.chunks.len(), log.end()), (1, 10 * CHUNK_BYTES as u64));

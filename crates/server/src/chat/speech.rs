@@ -1,13 +1,13 @@
-//! What one client of a chat says, made harmless for the terminals of the others.
+//! Makes what one member of a chat says harmless for the terminals of the others.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// Text in which nothing steers a terminal: control characters and bytes that are no UTF-8 are written as
-/// in a Rust string literal. An escape becomes `\u{1b}`; a telnet command, or a C1 control as a single
-/// byte, `\xff` or `\x9b`.
+/// Returns text that cannot control a terminal: control characters, and bytes that are not UTF-8, are
+/// written as in a Rust string literal. An escape character becomes `\u{1b}`; a telnet command `\xff`,
+/// and a C1 control that is a single byte `\x9b`.
 ///
-/// Ends of line and tabs stay as they are; a CR stays only in front of a LF, as by itself it would let the rest
+/// Ends of line and tabs stay as they are. A CR stays only in front of a LF: alone, it would let the rest
 /// of a line overwrite its beginning.
 pub(super) fn escape(text: &[u8]) -> Cow<'_, [u8]> {
     if is_plain(text) {
@@ -31,17 +31,17 @@ pub(super) fn escape(text: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(escaped.into_bytes())
 }
 
-/// True for what nearly everybody says: it need not be looked at twice.
+/// True for printable ASCII, as nearly all lines are. Such a line is neither parsed nor copied.
 fn is_plain(text: &[u8]) -> bool {
     let plain = |byte: &u8| matches!(byte, b'\t' | b'\n' | b' '..=b'~');
     text.strip_suffix(b"\r\n").unwrap_or(text).iter().all(plain)
 }
 
-/// True if a terminal obeys it, or lets it change how the text around it looks.
+/// True for a character that a terminal obeys, or that changes how the text around it looks.
 fn steers(c: char) -> bool {
     match c {
         '\t' | '\n' => false,
-        // The bidirectional controls of Unicode 3.0 to 6.3, and its own ends of line and paragraph.
+        // Unicode's bidirectional controls, and its line and paragraph separators.
         '\u{61c}' | '\u{200e}' | '\u{200f}' => true,
         '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => true,
         // C0, DEL and C1.
@@ -49,13 +49,13 @@ fn steers(c: char) -> bool {
     }
 }
 
-/// How many bytes at the end of a line that goes on may be half of something: a CR of its line end, or
-/// a character of UTF-8. They wait for the other half.
+/// How many bytes at the end of an unfinished line may be half of something: the CR of a CRLF, or the
+/// first bytes of a UTF-8 character. They wait for the other half.
 pub(super) fn unfinished(line: &[u8]) -> usize {
     if line.ends_with(b"\r") {
         return 1;
     }
-    // A character takes four bytes at most. What can still become one is no error, by `Utf8Error`.
+    // A character takes four bytes at most, and `Utf8Error` has no length for an incomplete one.
     let tail = &line[line.len().saturating_sub(3)..];
     let starts = |byte: &u8| *byte >= 0xc0;
     let Some(start) = tail.iter().rposition(starts) else {
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nearly_everybody_says_stays_as_it_is() {
+    fn ordinary_text_stays_as_it_is() {
         for text in [
             "",
             "hello\n",
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_steers_a_terminal() {
+    fn no_text_controls_a_terminal() {
         let cases: [(&[u8], &str); 11] = [
             (b"\x1b]52;c;aGk=\x07\n", "\\u{1b}]52;c;aGk=\\u{7}\n"),
             (b"\x1b[2J\n", "\\u{1b}[2J\n"),
@@ -112,13 +112,13 @@ mod tests {
             ),
             ("a\u{2028}b\n".as_bytes(), "a\\u{2028}b\n"),
         ];
-        for (said, heard) in cases {
-            assert_eq!(escaped(said), heard);
+        for (said, passed_on) in cases {
+            assert_eq!(escaped(said), passed_on);
         }
     }
 
     #[test]
-    fn every_byte_and_every_character_comes_out_harmless() {
+    fn every_byte_and_every_character_becomes_harmless() {
         let harmless = |text: &str| !text.chars().any(|c| c.is_control());
         for byte in (0..=u8::MAX).filter(|byte| !b"\t\n".contains(byte)) {
             assert!(harmless(&escaped(&[b'a', byte, b'b'])), "{byte:#x}");
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_character_that_has_not_come_whole_is_waited_for() {
+    fn the_first_bytes_of_a_character_wait_for_the_rest() {
         let cases: [(&[u8], usize); 9] = [
             (b"", 0),
             (b"ab", 0),

@@ -1,4 +1,4 @@
-//! The kinds of log lines that are limited to one a second.
+//! The kinds of log lines that are limited to one per second.
 
 use crate::notice::Notice;
 use oneloop::net::Addr;
@@ -8,45 +8,48 @@ use tracing::{info, warn};
 
 /// One notice of each kind, shared by all threads.
 #[derive(Debug)]
-pub(crate) struct News {
-    /// A client waits for a place; how many connections there are.
+pub(crate) struct Notices {
+    /// A client waits for a permit. Holds how many connections are open.
     pub(crate) full: Notice<usize>,
-    /// A client was refused; how many were so far, and which one.
+    /// A client was refused. Holds how many were so far, and its address.
     pub(crate) refused: Notice<(u64, Addr)>,
-    /// The same, for want of a stack.
+    /// A client was refused because there was no stack for its thread.
     pub(crate) without_stack: Notice<(u64, Addr, io::Error)>,
-    /// There was no peer for a client.
+    /// A client got no peer.
     pub(crate) without_peer: Notice<io::Error>,
-    /// The program of the client with this number failed by itself.
+    /// The program of the client with this number failed, and the server is not the cause.
     pub(crate) program_failed: Notice<(u64, ExitStatus)>,
-    /// Accepting failed, and goes on; how often one listener's has so far, and why.
+    /// Accepting failed, and continues. Holds how often it has failed on one listener, and why.
     pub(crate) accept_failed: Notice<(u64, io::Error)>,
-    /// Accepting sheds clients or pauses; how many connections were shed so far.
+    /// Accepting sheds clients or pauses. Holds how many connections were shed so far.
     pub(crate) shortage: Notice<u64>,
-    /// A sandbox refuses what the client with this number takes, and this is how.
+    /// A sandbox refuses a system call that the client with this number needs. Holds the error.
     pub(crate) forbidden: Notice<(u64, String)>,
-    /// `--idle-timeout` passed for a client: its number and address.
+    /// `--idle-timeout` passed for a client. Holds its number and address.
     pub(crate) idle: Notice<(u64, String)>,
-    /// The same of `--write-timeout`.
+    /// `--write-timeout` passed for a client.
     pub(crate) write: Notice<(u64, String)>,
-    /// More than `--out-hard` waited for a client.
+    /// More than `--out-hard` bytes waited for a client.
     pub(crate) too_slow: Notice<(u64, String)>,
-    /// More than `--out-total` waited for all clients, the most of it for this one; how many have had to
-    /// go so far, and which one.
-    pub(crate) crowded: Notice<(u64, (u64, String))>,
+    /// More than `--out-total` bytes waited for all clients, and this one had the longest queue. Holds how
+    /// many were closed for that so far, and which one.
+    pub(crate) over_budget: Notice<(u64, (u64, String))>,
 }
 
-impl Default for News {
+impl Default for Notices {
     fn default() -> Self {
-        News {
+        Notices {
             full: Notice::new(|connections, more| {
-                info!(connections, more, "full: others wait for one to end");
+                info!(
+                    connections,
+                    more, "full: others wait until a connection ends"
+                );
             }),
             refused: Notice::new(|(refused, peer), more| {
-                info!(refused, %peer, more, "refused: as many as may be are connected");
+                info!(refused, %peer, more, "refused: --max-conns connections are open");
             }),
             without_stack: Notice::new(|(refused, peer, error), more| {
-                warn!(refused, %peer, %error, more, "refused: no stack for its green thread");
+                warn!(refused, %peer, %error, more, "refused: there is no memory for its stack");
             }),
             without_peer: Notice::new(|error, more| {
                 warn!(%error, more, "closed a client: there is no peer for it");
@@ -55,7 +58,7 @@ impl Default for News {
                 warn!(number, more, "its program has failed: {status}");
             }),
             accept_failed: Notice::new(|(failed, error), more| {
-                warn!(failed, %error, more, "accepting failed, and goes on");
+                warn!(failed, %error, more, "accepting failed, and continues");
             }),
             shortage: Notice::new(|shed, more| {
                 warn!(
@@ -76,23 +79,23 @@ impl Default for News {
                 info!(number, %peer, more, "closed: --write-timeout passed");
             }),
             too_slow: Notice::new(|(number, peer), more| {
-                info!(number, %peer, more, "closed: more than --out-hard waited for it");
+                info!(number, %peer, more, "closed: more than --out-hard bytes waited for it");
             }),
-            crowded: Notice::new(|(times, (number, peer)), more| {
+            over_budget: Notice::new(|(times, (number, peer)), more| {
                 warn!(
                     times,
                     number,
                     %peer,
                     more,
-                    "closed: more than --out-total waited for all clients, most of it for this one"
+                    "closed: more than --out-total bytes waited for all clients, and most of them for this one"
                 );
             }),
         }
     }
 }
 
-impl News {
-    /// Tells of everything that waits for its line: the server ends.
+impl Notices {
+    /// Logs all pending events: the server ends.
     pub(crate) fn flush(&self) {
         self.full.flush();
         self.refused.flush();
@@ -105,6 +108,6 @@ impl News {
         self.idle.flush();
         self.write.flush();
         self.too_slow.flush();
-        self.crowded.flush();
+        self.over_budget.flush();
     }
 }

@@ -1,5 +1,5 @@
-//! Whether a proxy would connect to itself: each client would come back as another one, until one client has
-//! taken all places.
+//! Finds out whether a proxy would connect to itself: each client would come back as another client, until
+//! one of them had taken all permits.
 
 use crate::upstream::Upstream;
 use oneloop::net::{Addr, Listener};
@@ -9,16 +9,21 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+/// Checks that no target leads to one of these listeners.
+///
 /// # Errors
-/// A sentence that names the place, and the listener that it leads to.
+/// A sentence that names the target, and the listener that it leads to.
 pub(crate) fn check(upstream: &Upstream, listeners: &[Listener]) -> Result<(), String> {
-    let listens: Vec<_> = listeners.iter().filter_map(Listens::of).collect();
-    let ports: Vec<_> = listens.iter().filter_map(|own| own.addr.port()).collect();
-    for (place, addrs) in upstream.leads_to(&ports) {
-        let own = |addr: &Addr| listens.iter().find(|own| own.is_reached_by(addr));
+    let own_listeners: Vec<_> = listeners.iter().filter_map(OwnListener::of).collect();
+    let ports: Vec<_> = own_listeners
+        .iter()
+        .filter_map(|own| own.addr.port())
+        .collect();
+    for (target, addrs) in upstream.leads_to(&ports) {
+        let own = |addr: &Addr| own_listeners.iter().find(|own| own.is_reached_by(addr));
         if let Some(own) = addrs.iter().find_map(own) {
             return Err(format!(
-                "cannot connect to '{place}': this server itself listens there, on {}",
+                "cannot connect to '{target}': this server itself listens there, on {}",
                 own.addr
             ));
         }
@@ -26,22 +31,22 @@ pub(crate) fn check(upstream: &Upstream, listeners: &[Listener]) -> Result<(), S
     Ok(())
 }
 
-/// Where one listener of ours is.
-struct Listens {
+/// One of our own listeners.
+struct OwnListener {
     addr: Addr,
     /// `IPV6_V6ONLY`
     is_v6_only: bool,
 }
 
-impl Listens {
+impl OwnListener {
     fn of(listener: &Listener) -> Option<Self> {
-        Some(Listens {
+        Some(OwnListener {
             addr: listener.local_addr().ok()?,
-            is_v6_only: sockopt::ipv6_v6only(listener).unwrap_or(false), // no IPv6 socket has none
+            is_v6_only: sockopt::ipv6_v6only(listener).unwrap_or(false), // fails for other families
         })
     }
 
-    /// True if a connect to that address is one to this listener.
+    /// True if a connection to that address reaches this listener.
     fn is_reached_by(&self, target: &Addr) -> bool {
         match (&self.addr, target) {
             (Addr::Inet(own), Addr::Inet(target)) => {
@@ -61,7 +66,7 @@ impl Listens {
         if own.ip().is_unspecified() {
             return takes_family && is_of_this_machine(target, ip);
         }
-        // The same link-local address may be there once for each interface.
+        // The same link-local address may exist once on each interface.
         let scope = |addr| match addr {
             SocketAddr::V6(addr) => addr.scope_id(),
             SocketAddr::V4(_) => 0,
@@ -70,7 +75,7 @@ impl Listens {
     }
 }
 
-/// The kernel takes a connect to "all addresses" for one to the loopback address.
+/// The address that connect(2) really goes to: for "all addresses" the loopback address.
 fn reached(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
@@ -79,7 +84,7 @@ fn reached(ip: IpAddr) -> IpAddr {
     }
 }
 
-/// Only an address of this machine can be bound, in the scope that it is given with.
+/// True for an address of this machine: bind(2) fails for others.
 fn is_of_this_machine(target: SocketAddr, ip: IpAddr) -> bool {
     let mut addr = target;
     addr.set_ip(ip);
@@ -87,7 +92,7 @@ fn is_of_this_machine(target: SocketAddr, ip: IpAddr) -> bool {
     ip.is_loopback() || (!ip.is_multicast() && UdpSocket::bind(addr).is_ok())
 }
 
-/// True for one file under two names.
+/// True for two names of one file.
 fn is_same_file(a: &Path, b: &Path) -> bool {
     let id = |path: &Path| metadata(path).ok().map(|file| (file.dev(), file.ino()));
     id(a).is_some() && id(a) == id(b)
@@ -98,7 +103,7 @@ mod tests {
     use super::*;
 
     fn reaches(own: &str, is_v6_only: bool, target: &str) -> bool {
-        let own = Listens {
+        let own = OwnListener {
             addr: own.parse().unwrap(),
             is_v6_only,
         };
@@ -127,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn every_address_of_this_machine_leads_to_a_listener_on_all_of_them() {
+    fn every_address_of_this_machine_leads_to_a_listener_on_all_addresses() {
         for target in [
             "127.0.0.1:7",
             "127.3.4.5:7",

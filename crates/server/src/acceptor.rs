@@ -1,0 +1,170 @@
+//! Accepting connections on one listener, from the start to the last one of a drain.
+
+use crate::chat::Speaker;
+use crate::dispatch::Dispatcher;
+use crate::options::WhenFull;
+use crate::server::{Lifecycle, Server};
+use crate::service::Service;
+use oneloop::Direction;
+use oneloop::net::{Addr, Listener, ListenerStats, Socket};
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use tracing::error;
+
+/// Accepts on these listeners, each in a task of its own.
+pub(crate) fn start(dispatcher: Dispatcher, listeners: Vec<Listener>) {
+    let dispatcher = Rc::new(dispatcher);
+    for listener in listeners {
+        let acceptor = Acceptor::new(&dispatcher, listener);
+        let handle = &dispatcher.service.handle;
+        handle.spawn_detached(acceptor.accept());
+    }
+}
+
+/// Accepts on one listener. The fields are dropped in this order: once the acceptor is not counted any
+/// more, its socket is closed, and its part in the chat over.
+struct Acceptor {
+    listener: Listener,
+    /// A client that it accepts may speak, so until it ends, the last word of a draining chat may be to come.
+    _speaker: Speaker,
+    dispatcher: Rc<Dispatcher>,
+    /// The counters of the listener that are in the server's already.
+    seen: ListenerStats,
+    _counted: CountedAcceptor,
+}
+
+impl Acceptor {
+    fn new(dispatcher: &Rc<Dispatcher>, listener: Listener) -> Self {
+        let server = &dispatcher.service.server;
+        Acceptor {
+            _speaker: server.room.speaker(),
+            _counted: CountedAcceptor::new(server, &listener),
+            dispatcher: Rc::clone(dispatcher),
+            seen: ListenerStats::default(),
+            listener,
+        }
+    }
+
+    /// Accepts until the server drains; then what is in the backlog, and no more.
+    async fn accept(mut self) {
+        loop {
+            let next = poll_fn(|cx| {
+                let next = self.poll_next(cx);
+                self.log_trouble();
+                next
+            });
+            match next.await {
+                Ok(Some((socket, peer))) => self.serve(socket, peer),
+                Ok(None) => break,
+                Err(error) => {
+                    error!(%error, "cannot accept any more");
+                    break;
+                }
+            }
+        }
+    }
+
+    /// The next connection, whose permit is taken; `None` when the drain has emptied the backlog.
+    fn poll_next(&self, cx: &mut Context<'_>) -> Poll<io::Result<Option<(Socket, Addr)>>> {
+        let (listener, service) = (&self.listener, self.service());
+        let server = &service.server;
+        loop {
+            if service.is_draining() {
+                // The loop's last look at the backlog may be out of date: ask the kernel.
+                listener.source().assume_ready(Direction::Read);
+            }
+            // No permit before there is a client to use it: another listener may need it.
+            ready!(listener.source().poll_ready(cx, Direction::Read))?;
+            // To let clients wait, the permit comes first, and they stay in the backlog. To refuse
+            // them, accept(2) comes first: a permit that is held for no client would make another
+            // thread refuse its own.
+            let waits = server.options.when_full == WhenFull::Wait;
+            if waits {
+                ready!(server.poll_permit(cx, &service.handle));
+            }
+            let accepted = listener.poll_accept(cx);
+            if waits && !matches!(accepted, Poll::Ready(Ok(_))) {
+                server.release_permit();
+            }
+            match accepted {
+                Poll::Ready(Ok(accepted)) if waits || server.try_take_permit() => {
+                    return Poll::Ready(Ok(Some(accepted)));
+                }
+                Poll::Ready(Ok((_, peer))) => {
+                    let refused = server.count_refused();
+                    server.notices.refused.log(&service.handle, (refused, peer));
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    let may_come =
+                        listener.source().is_ready(Direction::Read) && !listener.is_failing();
+                    return if service.is_draining() && !may_come {
+                        Poll::Ready(Ok(None))
+                    } else {
+                        Poll::Pending
+                    };
+                }
+            }
+        }
+    }
+
+    fn serve(&self, socket: Socket, peer: Addr) {
+        if let Err(error) = self.dispatcher.serve(socket, peer.clone()) {
+            let Service { server, handle, .. } = self.service();
+            let event = (server.count_refused(), peer, error);
+            server.notices.without_stack.log(handle, event);
+            self.listener.shed_accepted(); // counted with the other shortages of memory
+        }
+    }
+
+    /// Logs what went wrong since the last call.
+    fn log_trouble(&mut self) {
+        let stats = self.listener.stats();
+        let before = std::mem::replace(&mut self.seen, stats);
+        let Service { server, handle, .. } = self.service();
+        let shed = server.count_shed(stats.shed - before.shed);
+        let has_failed = stats.failed > before.failed;
+        if let Some(why) = self.listener.last_failure().filter(|_| has_failed) {
+            let accept_failed = &server.notices.accept_failed;
+            accept_failed.log(handle, (stats.failed, why));
+        } else if stats.pauses > before.pauses || stats.shed > before.shed {
+            server.notices.shortage.log(handle, shed);
+        }
+    }
+
+    fn service(&self) -> &Service {
+        &self.dispatcher.service
+    }
+}
+
+/// Counts an acceptor while it lives, and logs its loss if it ends before the server drains: by an
+/// error, by a panic, or with its thread.
+#[derive(Debug)]
+struct CountedAcceptor {
+    server: Arc<Server>,
+    at: String,
+}
+
+impl CountedAcceptor {
+    fn new(server: &Arc<Server>, listener: &Listener) -> Self {
+        server.add_acceptor();
+        let addr = listener.local_addr();
+        CountedAcceptor {
+            server: Arc::clone(server),
+            at: addr.map_or_else(|_| String::from("?"), |addr| addr.to_string()),
+        }
+    }
+}
+
+impl Drop for CountedAcceptor {
+    fn drop(&mut self) {
+        let left = self.server.remove_acceptor();
+        if !self.server.has_reached(Lifecycle::Draining) {
+            error!(at = self.at, left, "lost a listener");
+        }
+        self.server.wake_lifecycle_waiters();
+    }
+}

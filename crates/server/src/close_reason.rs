@@ -1,0 +1,125 @@
+//! Why a connection ended early, and how its end is logged.
+
+use crate::budget::OverBudget;
+use crate::chat::Evicted;
+use crate::deadlines::Expired;
+use crate::notice::Notice;
+use crate::notices::Notices;
+use oneloop::net::Addr;
+use oneloop::{Handle, callback};
+use oneloop_posix::Refusal;
+use rustix::io::Errno;
+use std::io;
+use tracing::debug;
+
+/// Why a connection ended before both sides had sent everything.
+#[derive(Debug)]
+pub(crate) enum CloseReason {
+    /// The client's socket failed.
+    Io(io::Error),
+    /// A timeout passed.
+    Expired(Expired),
+    /// More than `--out-hard` bytes wait for the client.
+    TooSlow,
+    /// More than `--out-total` bytes wait for all clients, and this one has the longest queue. Holds
+    /// how many clients were closed for that so far.
+    OverBudget(u64),
+    /// The peer failed: the upstream or the program.
+    Peer(io::Error),
+    /// `--drain` is over.
+    CutOff,
+}
+
+impl CloseReason {
+    /// True if the client has not received everything that its peer sent.
+    pub(crate) fn cuts_peer_off(&self) -> bool {
+        matches!(
+            self,
+            CloseReason::Peer(_) | CloseReason::CutOff | CloseReason::Expired(Expired::Write)
+        )
+    }
+
+    /// True if the peer has not received everything that the client sent.
+    pub(crate) fn cuts_client_off(&self) -> bool {
+        matches!(
+            self,
+            CloseReason::Io(_) | CloseReason::Expired(Expired::HangUp)
+        )
+    }
+}
+
+impl From<io::Error> for CloseReason {
+    fn from(error: io::Error) -> Self {
+        CloseReason::Io(error)
+    }
+}
+
+impl From<Evicted> for CloseReason {
+    fn from(evicted: Evicted) -> Self {
+        match evicted {
+            Evicted::TooSlow => CloseReason::TooSlow,
+            Evicted::OverBudget(times) => CloseReason::OverBudget(times),
+        }
+    }
+}
+
+impl From<OverBudget> for CloseReason {
+    fn from(over: OverBudget) -> Self {
+        CloseReason::OverBudget(over.times)
+    }
+}
+
+impl From<Expired> for CloseReason {
+    fn from(expired: Expired) -> Self {
+        CloseReason::Expired(expired)
+    }
+}
+
+/// Logs how the connection of the client with this number ended. What clients can cause at will is
+/// logged once a second; the rest is for `--log-level debug`.
+pub(crate) fn log_end(
+    notices: &Notices,
+    handle: &Handle,
+    number: u64,
+    end: &Result<(), CloseReason>,
+    peer: impl Fn() -> Option<Addr>,
+) {
+    let client = || {
+        let peer = peer().map_or_else(|| "gone".to_owned(), |peer| peer.to_string());
+        (number, peer)
+    };
+    let log = |notice: &Notice<_>| notice.log(handle, client());
+    match end {
+        Ok(()) => debug!(number, "closed"),
+        Err(CloseReason::Io(error) | CloseReason::Peer(error)) if is_forbidden(error) => {
+            notices.forbidden.log(handle, (number, error.to_string()));
+        }
+        Err(CloseReason::Io(error)) => debug!(number, %error, "closed"),
+        Err(CloseReason::Peer(error)) => debug!(number, %error, "closed: its peer failed"),
+        Err(CloseReason::CutOff) => debug!(number, "closed: --drain is over"),
+        Err(CloseReason::Expired(Expired::HangUp)) => debug!(
+            number,
+            "closed: the client hung up, and its peer took no more"
+        ),
+        Err(CloseReason::Expired(Expired::Linger)) => {
+            debug!(number, "closed: the client did not close in time");
+        }
+        Err(CloseReason::Expired(Expired::Idle)) => log(&notices.idle),
+        Err(CloseReason::Expired(Expired::Write)) => log(&notices.write),
+        Err(CloseReason::TooSlow) => log(&notices.too_slow),
+        Err(CloseReason::OverBudget(times)) => {
+            notices.over_budget.log(handle, (*times, client()));
+        }
+    }
+}
+
+/// True if a sandbox refused a system call without which no connection can be served.
+fn is_forbidden(error: &io::Error) -> bool {
+    // The callback style wraps the number, negated as in libuv, in an error of its own.
+    let of_callbacks = || error.get_ref()?.downcast_ref::<callback::Error>()?.errno();
+    let errno = error
+        .raw_os_error()
+        .or_else(|| of_callbacks().map(i32::saturating_neg));
+    let refusal = errno.and_then(|errno| Refusal::of(Errno::from_raw_os_error(errno)));
+    refusal == Some(Refusal::Everywhere)
+}

@@ -1,0 +1,302 @@
+//! One client's conversation as a state machine without I/O, which every style drives.
+//!
+//! A driver owns the socket. It reports what happened (`client_ended`, `end_input`), asks for the next
+//! [`Step`], and carries that out with its style's reads and writes: `connection` and `relayed` poll,
+//! for async tasks and green threads; `callbacks` and `piped` call.
+
+use crate::chat::Evicted;
+use crate::close_reason::{self, CloseReason};
+use crate::mode::Mode;
+use crate::reports::Traffic;
+use crate::service::Service;
+use oneloop::net::{Addr, Socket};
+use std::rc::Rc;
+use std::task::Context;
+
+/// How far a conversation is.
+///
+/// ```text
+///          the client ended                 all output is sent
+///   Open ───────────────────▶ Flushing ────────────────────────────────────────────▶ Closed
+///     │                                                                                 ▲
+///     │ no more input: drained,          all output is sent,            the client ended,
+///     │ or the mode closes first         write side shut down           or LINGER passed
+///     └─────────────────────▶ Ending ─────────────────────▶ Lingering ──────────────────┘
+/// ```
+///
+/// A socket error, a timeout, a full queue or the budget closes the connection from any state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ConversationState {
+    /// Input is read and answered.
+    Open,
+    /// The client has sent its last byte; the output that waits is sent.
+    Flushing,
+    /// The server reads no more; the output that waits is sent.
+    Ending,
+    /// Everything is sent, and the client can see the server's end. Its input is read and dropped until
+    /// it closes, too: close(2) with unread input resets a TCP connection, and the reset destroys
+    /// output that the client has not read yet (RFC 1122, 4.2.2.13).
+    Lingering,
+    Closed,
+}
+
+/// What a driver does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Send output if `sends`; read input, and send its answer.
+    Exchange { sends: bool },
+    /// Send output. Nothing is read: what comes now would not be answered.
+    Send,
+    /// Wait for output: other members of the chat may still speak.
+    Listen,
+    /// Shut down the write side. The conversation lingers from here on.
+    ShutDown,
+    /// Read and drop input.
+    Linger,
+    /// Close the connection.
+    Close,
+}
+
+/// One client's conversation: what every style and every mode keeps of it.
+#[derive(Debug)]
+pub(crate) struct Conversation {
+    service: Rc<Service>,
+    /// Counts the server's clients from 1.
+    number: u64,
+    /// In tenths of a second of the server's life.
+    accepted_at: u32,
+    /// The last round of reports in which the client reported.
+    reported: u32,
+    state: ConversationState,
+    /// The connection counts against `--max-conns`.
+    has_permit: bool,
+}
+
+/// A connection that was accepted.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    /// Dropped first: its permit must be free when the client sees the end, as it may connect again
+    /// at once.
+    pub(crate) conversation: Conversation,
+    pub(crate) socket: Socket,
+}
+
+impl Conversation {
+    /// A conversation whose permit is taken.
+    pub(crate) fn new(service: &Rc<Service>, number: u64) -> Self {
+        Conversation {
+            number,
+            accepted_at: service.server.age(),
+            reported: service.reports.round(),
+            state: ConversationState::Open,
+            has_permit: true,
+            service: Rc::clone(service),
+        }
+    }
+
+    pub(crate) fn service(&self) -> &Rc<Service> {
+        &self.service
+    }
+
+    /// Which of the server's clients this is, counted from 1.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    #[inline]
+    pub(crate) fn state(&self) -> ConversationState {
+        self.state
+    }
+
+    #[inline]
+    pub(crate) fn is_open(&self) -> bool {
+        self.state == ConversationState::Open
+    }
+
+    /// The client has sent its last byte. True if it was the first to end: then only what waits for
+    /// it now is sent.
+    pub(crate) fn client_ended(&mut self) -> bool {
+        let was_open = self.is_open();
+        self.state = match self.state {
+            ConversationState::Open => ConversationState::Flushing,
+            ConversationState::Ending => ConversationState::Ending, // others may still speak to it
+            ConversationState::Lingering => ConversationState::Closed,
+            ended => ended,
+        };
+        was_open
+    }
+
+    /// The server reads no more input. True if the conversation was open.
+    pub(crate) fn end_input(&mut self) -> bool {
+        let was_open = self.is_open();
+        if was_open {
+            self.state = ConversationState::Ending;
+        }
+        was_open
+    }
+
+    /// The server's side is shut down.
+    pub(crate) fn begin_lingering(&mut self) {
+        self.state = ConversationState::Lingering;
+    }
+
+    pub(crate) fn close(&mut self) {
+        self.state = ConversationState::Closed;
+    }
+
+    /// True if the server drains, and the client has sent nothing that could still be answered. A
+    /// drain asks the kernel for `has_unread` bytes, as the edge that reports them may be on its way.
+    #[inline]
+    pub(crate) fn is_drained(&self, has_unread: impl FnOnce() -> bool) -> bool {
+        self.service.is_draining() && self.is_open() && !has_unread()
+    }
+
+    /// What the driver does next, with `queued` bytes of output in its hands. The waker in `cx` is
+    /// woken when another member of the chat speaks, and when this client is evicted.
+    ///
+    /// # Errors
+    /// The chat has evicted the client.
+    #[inline]
+    pub(crate) fn poll_step(
+        &mut self,
+        cx: &mut Context<'_>,
+        mode: &mut Mode,
+        queued: usize,
+    ) -> Result<Step, Evicted> {
+        // Asked before the look at the output: what is said in between wakes the task again, while
+        // the other order would miss the last words of the last speaker.
+        let more_may_come = !self.is_open() && mode.may_receive_more();
+        // The mode is polled even while output is queued: the chat must be able to evict the client.
+        let sends = mode.poll_product(cx)?.is_ready() || queued > 0;
+        Ok(match self.state {
+            ConversationState::Open if !sends && mode.closes_first() => {
+                self.end_input();
+                self.shut_down()
+            }
+            ConversationState::Open => Step::Exchange { sends },
+            ConversationState::Flushing | ConversationState::Ending if sends => Step::Send,
+            ConversationState::Ending if more_may_come => Step::Listen,
+            ConversationState::Ending => self.shut_down(),
+            ConversationState::Lingering => Step::Linger,
+            ConversationState::Flushing | ConversationState::Closed => Step::Close,
+        })
+    }
+
+    fn shut_down(&mut self) -> Step {
+        self.begin_lingering();
+        Step::ShutDown
+    }
+
+    /// Returns the connection's permit, once. Called before the client can see the end.
+    pub(crate) fn release_permit(&mut self) {
+        if std::mem::take(&mut self.has_permit) {
+            self.service.server.release_permit();
+        }
+    }
+
+    /// True once for each time that SIGUSR1 requests a report.
+    #[inline]
+    pub(crate) fn is_report_due(&mut self) -> bool {
+        self.service.reports.is_due(&mut self.reported)
+    }
+
+    /// Adds the client's line to the current round of reports.
+    pub(crate) fn report(&self, peer: Option<Addr>, traffic: Traffic) {
+        let age = self.service.server.age().saturating_sub(self.accepted_at);
+        self.service.reports.add(self.number, peer, age, traffic);
+    }
+
+    /// Logs how the connection ended.
+    pub(crate) fn log_end(&self, end: &Result<(), CloseReason>, peer: impl Fn() -> Option<Addr>) {
+        let Service { server, handle, .. } = &*self.service;
+        close_reason::log_end(&server.notices, handle, self.number, end, peer);
+    }
+}
+
+impl Drop for Conversation {
+    fn drop(&mut self) {
+        self.release_permit();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Options;
+    use crate::server::Server;
+    use clap::Parser;
+    use oneloop::EventLoop;
+    use std::task::Waker;
+
+    /// Runs with a service whose server has one permit, and that is taken.
+    fn with_conversation(test: impl FnOnce(&mut Conversation)) {
+        let event_loop = EventLoop::new().unwrap();
+        let server = Server::new(Options::parse_from(["oneloop"]), 1, Vec::new());
+        let service = Service::new(&server, &event_loop.handle());
+        assert!(server.try_take_permit());
+        let mut conversation = Conversation::new(&service, 1);
+        test(&mut conversation);
+        drop(conversation);
+        assert_eq!(server.connections(), 0, "each permit is released once");
+    }
+
+    fn step(conversation: &mut Conversation, mode: &mut Mode, queued: usize) -> Step {
+        let mut cx = Context::from_waker(Waker::noop());
+        conversation.poll_step(&mut cx, mode, queued).unwrap()
+    }
+
+    #[test]
+    fn a_client_that_ends_first_gets_what_is_queued_and_is_closed() {
+        with_conversation(|conversation| {
+            let mode = &mut Mode::Echo;
+            assert_eq!(step(conversation, mode, 0), Step::Exchange { sends: false });
+            assert_eq!(step(conversation, mode, 9), Step::Exchange { sends: true });
+            assert!(conversation.client_ended());
+            assert_eq!(step(conversation, mode, 9), Step::Send);
+            assert_eq!(step(conversation, mode, 0), Step::Close);
+        });
+    }
+
+    #[test]
+    fn a_server_that_ends_first_lets_the_client_close() {
+        with_conversation(|conversation| {
+            let mode = &mut Mode::Echo;
+            assert!(conversation.end_input());
+            assert!(!conversation.end_input(), "only an open one ends");
+            assert_eq!(step(conversation, mode, 9), Step::Send);
+            assert_eq!(step(conversation, mode, 0), Step::ShutDown);
+            assert_eq!(step(conversation, mode, 0), Step::Linger);
+            assert!(!conversation.client_ended(), "the server was first");
+            conversation.release_permit();
+            assert_eq!(step(conversation, mode, 0), Step::Close);
+        });
+    }
+
+    #[test]
+    fn daytime_closes_once_its_greeting_is_sent() {
+        with_conversation(|conversation| {
+            let mode = &mut Mode::Daytime;
+            assert_eq!(step(conversation, mode, 9), Step::Exchange { sends: true });
+            assert_eq!(step(conversation, mode, 0), Step::ShutDown);
+        });
+    }
+
+    #[test]
+    fn a_member_that_ends_in_a_drain_still_receives_what_others_say() {
+        with_conversation(|conversation| {
+            let room = Rc::clone(conversation.service()).server.room.clone();
+            let mut other = room.join();
+            let mode = &mut Mode::Chat(Box::new(room.join()));
+            conversation.end_input();
+            mode.end_input();
+            assert_eq!(step(conversation, mode, 0), Step::Listen);
+            assert!(!conversation.client_ended());
+            assert_eq!(step(conversation, mode, 0), Step::Listen);
+            other.say(b"bye\n");
+            drop(other);
+            assert_eq!(step(conversation, mode, 0), Step::Send);
+            mode.produced(4);
+            assert_eq!(step(conversation, mode, 0), Step::ShutDown);
+        });
+    }
+}

@@ -1,0 +1,94 @@
+//! Which style serves a client: the only file that knows all of them.
+
+use crate::client::Client;
+use crate::connection::Connection;
+use crate::conversation::{Accepted, Conversation};
+use crate::mode::Mode;
+use crate::options::{Options, Style};
+use crate::peer::Peers;
+use crate::relayed::Relayed;
+use crate::service::Service;
+use crate::task::{self, Serve};
+use crate::work::Work;
+use crate::{callbacks, green, piped};
+use oneloop::Handle;
+use oneloop::callback::Entered;
+use oneloop::net::{Addr, Socket};
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use tracing::debug;
+
+/// Makes what the style of the options needs available to code on this loop, until it is dropped.
+pub(crate) fn enter(options: &Options, handle: &Handle) -> Option<Entered> {
+    (options.style == Style::Callback).then(|| callbacks::enter(handle))
+}
+
+/// Serves the connections that one loop accepts.
+#[derive(Debug)]
+pub(crate) struct Dispatcher {
+    pub(crate) service: Rc<Service>,
+    work: Work,
+}
+
+impl Dispatcher {
+    pub(crate) fn new(service: &Rc<Service>, work: Work) -> Self {
+        if service.server.options.style == Style::Callback {
+            let shed = callbacks::shed(Rc::clone(service));
+            service.handle.spawn_detached(shed);
+        }
+        Dispatcher {
+            service: Rc::clone(service),
+            work,
+        }
+    }
+
+    /// Serves a connection whose permit is taken.
+    ///
+    /// # Errors
+    /// There is no stack for a green thread, which is logged; the connection is closed.
+    pub(crate) fn serve(&self, socket: Socket, peer: Addr) -> io::Result<()> {
+        let number = self.service.server.count_accepted();
+        debug!(number, %peer, "connected");
+        let accepted = Accepted {
+            conversation: Conversation::new(&self.service, number),
+            socket,
+        };
+        match &self.work {
+            Work::Talk(mode) => self.talk(accepted, mode(&self.service.server.room)),
+            Work::Relay(peers) => self.relay(accepted, peers),
+        }
+    }
+
+    /// Serves a client that the server itself talks to.
+    fn talk(&self, accepted: Accepted, mode: Mode) -> io::Result<()> {
+        let connection = |accepted, mode| Connection::new(Client::new(accepted), mode);
+        match self.service.server.options.style {
+            Style::Async => {
+                let serve = Serve(connection(accepted, mode));
+                self.service.handle.spawn_detached(serve);
+            }
+            Style::Callback => callbacks::serve(accepted, mode),
+            Style::Green => green::spawn(connection(accepted, mode))?,
+        }
+        Ok(())
+    }
+
+    /// Serves a client that is connected to a peer.
+    fn relay(&self, accepted: Accepted, peers: &Peers) -> io::Result<()> {
+        let relayed = |accepted| Relayed::new(Client::new(accepted), peers);
+        match (self.service.server.options.style, peers) {
+            (Style::Callback, Peers::Upstream(upstream)) => {
+                piped::serve(accepted, Arc::clone(upstream));
+            }
+            // The callback style pipes sockets, and a program's pipes are none. A program must not
+            // find a difference between the styles anyway.
+            (Style::Async, _) | (Style::Callback, Peers::Program(_)) => {
+                let relay = task::relay(relayed(accepted));
+                self.service.handle.spawn_detached(relay);
+            }
+            (Style::Green, _) => green::spawn_relay(relayed(accepted))?,
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,122 @@
+//! What SIGUSR1 makes clients and loops report: their lines, and the sums of the whole server.
+
+use std::cell::{Cell, RefCell};
+use std::fmt::Display;
+use std::mem;
+use std::sync::{Mutex, PoisonError};
+
+/// What a client waits for.
+pub(crate) const FOR_INPUT: &str = "waits for input";
+pub(crate) const FOR_CLIENT: &str = "waits for the client to take output";
+pub(crate) const FOR_PEER: &str = "waits for the peer to take input";
+pub(crate) const FOR_CONNECTION: &str = "waits for the connection to its peer";
+
+/// What one client has transferred, and what it waits for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Traffic {
+    /// Bytes received from the client.
+    pub(crate) received: u64,
+    /// Bytes that the kernel has taken for the client.
+    pub(crate) sent: u64,
+    /// Bytes that wait to be sent to the client.
+    pub(crate) queued: usize,
+    /// One of the `FOR_` constants.
+    pub(crate) waits: &'static str,
+}
+
+/// The reports of one loop's clients while they come in.
+#[derive(Debug, Default)]
+pub(crate) struct Reports {
+    /// How many rounds of reports this loop has begun.
+    round: Cell<u32>,
+    lines: RefCell<Vec<String>>,
+    /// Sum of the clients' queued bytes in this round.
+    queued: Cell<u64>,
+}
+
+impl Reports {
+    /// The current round. A new client remembers it, and so reports from the next round on.
+    pub(crate) fn round(&self) -> u32 {
+        self.round.get()
+    }
+
+    /// Begins a round without lines.
+    pub(crate) fn begin_round(&self) {
+        self.round.set(self.round.get().wrapping_add(1));
+        self.queued.set(0);
+        self.lines.take();
+    }
+
+    /// True once in each round for a client that keeps the last round it `reported` in.
+    #[inline]
+    pub(crate) fn is_due(&self, reported: &mut u32) -> bool {
+        let round = self.round.get();
+        round != mem::replace(reported, round)
+    }
+
+    /// Adds a client's report to this round; its `age` is in tenths of a second.
+    pub(crate) fn add(&self, number: u64, peer: Option<impl Display>, age: u32, traffic: Traffic) {
+        let peer = peer.map_or_else(|| "gone".to_owned(), |peer| peer.to_string());
+        let (seconds, tenths) = (age / 10, age % 10);
+        let line = format!(
+            "client {number} {peer}: {} bytes in, {} out, {} queued, connected for {seconds}.{tenths} s, {}",
+            traffic.received, traffic.sent, traffic.queued, traffic.waits,
+        );
+        self.lines.borrow_mut().push(line);
+        self.queued.set(self.queued.get() + traffic.queued as u64);
+    }
+
+    /// Ends the round: its lines, and the bytes queued for all clients of this loop.
+    pub(crate) fn take(&self) -> (Vec<String>, u64) {
+        (self.lines.take(), self.queued.get())
+    }
+}
+
+/// The sums of one round over all loops.
+#[derive(Debug, Default)]
+pub(crate) struct Summary(Mutex<Sums>);
+
+#[derive(Debug, Default)]
+struct Sums {
+    round: u64,
+    /// Loops that have reported.
+    loops: u16,
+    /// Bytes that wait for the clients of these loops.
+    queued: u64,
+    is_logged: bool,
+}
+
+impl Summary {
+    /// Adds one loop's queued bytes to a round; returns how many loops have reported.
+    pub(crate) fn add(&self, round: u64, queued: u64) -> u16 {
+        self.with(round, |sums| {
+            sums.queued += queued;
+            sums.loops += 1;
+            sums.loops
+        })
+    }
+
+    /// The queued bytes and the count of loops, for the one loop that logs the round's summary.
+    pub(crate) fn take(&self, round: u64) -> Option<(u64, u16)> {
+        self.with(round, |sums| {
+            let was_logged = mem::replace(&mut sums.is_logged, true);
+            (!was_logged).then_some((sums.queued, sums.loops))
+        })
+    }
+
+    /// True once the summary of this round is logged.
+    pub(crate) fn is_logged(&self, round: u64) -> bool {
+        self.with(round, |sums| sums.is_logged)
+    }
+
+    fn with<T>(&self, round: u64, f: impl FnOnce(&mut Sums) -> T) -> T {
+        let mut sums = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if sums.round != round {
+            *sums = Sums {
+                round,
+                ..Sums::default()
+            };
+        }
+        f(&mut sums)
+    }
+}

@@ -1,0 +1,254 @@
+//! What all threads of the server share.
+
+use crate::budget::Budget;
+use crate::chat::{Room, Rules};
+use crate::notices::Notices;
+use crate::options::Options;
+use crate::reports::Summary;
+use crate::waiters::Waiters;
+use bytesize::ByteSize;
+use oneloop::Handle;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+/// How far the server's life is. Each state follows the one before it; none is entered twice.
+///
+/// ```text
+///            signal, or the last                 --drain over,
+///            listener lost                       programs left
+///   Serving ────────────────────▶ Draining ────────────────────▶ CuttingOff ───▶ Stopped
+///                                    └── no connection left, or --drain over ───────▲
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
+#[repr(u8)]
+pub(crate) enum Lifecycle {
+    Serving,
+    /// Accepts what is in the backlog and nothing new; open connections finish.
+    Draining,
+    /// The time for the drain is over: programs that would outlive the server are ended.
+    CuttingOff,
+    /// Every loop ends now.
+    Stopped,
+}
+
+/// What all threads of the server share.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) options: Options,
+    pub(crate) room: Arc<Room>,
+    pub(crate) budget: Arc<Budget>,
+    pub(crate) notices: Notices,
+    pub(crate) summary: Summary,
+    pub(crate) started: Instant,
+    /// The addresses of all listeners, as text.
+    pub(crate) listening_on: Vec<String>,
+    lifecycle: AtomicU8,
+    /// Connections that are open on all threads.
+    connections: AtomicUsize,
+    /// How many may be open.
+    connections_max: usize,
+    accepted: AtomicU64,
+    refused: AtomicU64,
+    /// Connections closed because there was no fd or no memory for them.
+    shed: AtomicU64,
+    /// Listeners that still accept, on all threads.
+    acceptors: AtomicUsize,
+    /// How many reports SIGUSR1 has requested.
+    reports_requested: AtomicU64,
+    /// Woken when the lifecycle advances, a listener is lost, or the last connection ends in a drain.
+    lifecycle_waiters: Waiters,
+    /// Woken when a connection ends that may have kept another one in the backlog.
+    permit_waiters: Waiters,
+    /// Woken when SIGUSR1 requests a report, and when the summary of a round is logged.
+    report_waiters: Waiters,
+}
+
+impl Server {
+    pub(crate) fn new(
+        options: Options,
+        connections_max: usize,
+        listening_on: Vec<String>,
+    ) -> Arc<Self> {
+        Arc::new(Server {
+            room: Room::new(Rules {
+                waiting_max: to_bytes(options.out_hard),
+                stored_max: to_bytes(options.out_total),
+                raw: options.raw,
+            }),
+            budget: Budget::new(to_bytes(options.out_total), to_bytes(options.out_soft)),
+            notices: Notices::default(),
+            summary: Summary::default(),
+            started: Instant::now(),
+            listening_on,
+            options,
+            lifecycle: AtomicU8::new(Lifecycle::Serving as u8),
+            connections: AtomicUsize::new(0),
+            connections_max,
+            accepted: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            shed: AtomicU64::new(0),
+            acceptors: AtomicUsize::new(0),
+            reports_requested: AtomicU64::new(0),
+            lifecycle_waiters: Waiters::default(),
+            permit_waiters: Waiters::default(),
+            report_waiters: Waiters::default(),
+        })
+    }
+
+    /// Tenths of a second since the server started. 32 bits of them are 13 years, and half the memory
+    /// of an `Instant` in each connection.
+    pub(crate) fn age(&self) -> u32 {
+        u32::try_from(self.started.elapsed().as_millis() / 100).unwrap_or(u32::MAX)
+    }
+
+    pub(crate) fn has_reached(&self, lifecycle: Lifecycle) -> bool {
+        self.lifecycle.load(Ordering::Acquire) >= lifecycle as u8
+    }
+
+    /// Advances the lifecycle, and wakes all threads.
+    pub(crate) fn advance(&self, lifecycle: Lifecycle) {
+        self.lifecycle.store(lifecycle as u8, Ordering::Release);
+        self.lifecycle_waiters.wake();
+        self.permit_waiters.wake(); // in a drain there is a permit for every connection
+    }
+
+    /// Ready once the lifecycle has come that far.
+    pub(crate) fn poll_lifecycle(&self, cx: &mut Context<'_>, lifecycle: Lifecycle) -> Poll<()> {
+        self.lifecycle_waiters.add(cx.waker());
+        ready_if(self.has_reached(lifecycle))
+    }
+
+    /// Ready once no listener accepts and no connection is open, on any thread.
+    pub(crate) fn poll_drained(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.lifecycle_waiters.add(cx.waker());
+        // In this order: the count of connections cannot grow once no listener accepts.
+        let accepts = self.acceptors.load(Ordering::Acquire) > 0;
+        ready_if(!accepts && self.connections() == 0)
+    }
+
+    /// Ready once the last listener is lost although the server was not asked to stop.
+    pub(crate) fn poll_deaf(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.lifecycle_waiters.add(cx.waker());
+        ready_if(self.acceptors.load(Ordering::Acquire) == 0)
+    }
+
+    /// Requests a report from every loop.
+    pub(crate) fn request_reports(&self) {
+        self.reports_requested.fetch_add(1, Ordering::AcqRel);
+        self.report_waiters.wake();
+    }
+
+    /// Ready once more reports were requested than `answered`: with how many.
+    pub(crate) fn poll_report_request(&self, cx: &mut Context<'_>, answered: u64) -> Poll<u64> {
+        self.report_waiters.add(cx.waker());
+        let requested = self.reports_requested.load(Ordering::Acquire);
+        ready_if(requested > answered).map(|()| requested)
+    }
+
+    /// Ready once the summary of that round is logged.
+    pub(crate) fn poll_summary(&self, cx: &mut Context<'_>, round: u64) -> Poll<()> {
+        self.report_waiters.add(cx.waker());
+        ready_if(self.summary.is_logged(round))
+    }
+
+    /// Wakes the loops that wait for the summary of their round.
+    pub(crate) fn wake_reporters(&self) {
+        self.report_waiters.wake();
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Acquire)
+    }
+
+    /// How many connections were accepted, and how many were refused.
+    pub(crate) fn totals(&self) -> (u64, u64) {
+        (
+            self.accepted.load(Ordering::Acquire),
+            self.refused.load(Ordering::Acquire),
+        )
+    }
+
+    /// Counts an accepted connection; returns its number.
+    pub(crate) fn count_accepted(&self) -> u64 {
+        self.accepted.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    /// Counts a refused connection; returns how many there were.
+    pub(crate) fn count_refused(&self) -> u64 {
+        self.refused.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    /// Counts `more` connections closed for want of an fd or of memory; returns how many there were.
+    pub(crate) fn count_shed(&self, more: u64) -> u64 {
+        self.shed.fetch_add(more, Ordering::AcqRel) + more
+    }
+
+    /// Counts a listener that accepts.
+    pub(crate) fn add_acceptor(&self) {
+        self.acceptors.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Counts a listener less; returns how many are left.
+    pub(crate) fn remove_acceptor(&self) -> usize {
+        self.acceptors.fetch_sub(1, Ordering::AcqRel) - 1
+    }
+
+    /// Wakes what waits for the lifecycle, for a drain, or for the loss of the last listener.
+    pub(crate) fn wake_lifecycle_waiters(&self) {
+        self.lifecycle_waiters.wake();
+    }
+
+    /// Takes the permit for one more connection, if there is one. A drain has no limit: clients that
+    /// were in the backlog when it began are all answered, and no new ones come.
+    pub(crate) fn try_take_permit(&self) -> bool {
+        let max = if self.has_reached(Lifecycle::Draining) {
+            usize::MAX
+        } else {
+            self.connections_max
+        };
+        let take = |taken| (taken < max).then_some(taken + 1);
+        self.connections
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, take)
+            .is_ok()
+    }
+
+    /// Takes the permit for one more connection, or waits until one is free.
+    pub(crate) fn poll_permit(&self, cx: &mut Context<'_>, handle: &Handle) -> Poll<()> {
+        if self.try_take_permit() {
+            return Poll::Ready(());
+        }
+        self.permit_waiters.add(cx.waker());
+        // Again: the last connection may have ended before the waker was registered.
+        if self.try_take_permit() {
+            return Poll::Ready(());
+        }
+        self.notices.full.log(handle, self.connections());
+        Poll::Pending
+    }
+
+    /// Returns the permit of a connection that ended.
+    pub(crate) fn release_permit(&self) {
+        // With fewer connections no acceptor waits, so most ends wake nothing.
+        if self.connections.fetch_sub(1, Ordering::AcqRel) >= self.connections_max {
+            self.permit_waiters.wake();
+        }
+        if self.has_reached(Lifecycle::Draining) {
+            self.lifecycle_waiters.wake();
+        }
+    }
+}
+
+fn ready_if(is_ready: bool) -> Poll<()> {
+    if is_ready {
+        Poll::Ready(())
+    } else {
+        Poll::Pending
+    }
+}
+
+/// A size from the command line; one beyond the address space is no limit.
+pub(crate) fn to_bytes(size: ByteSize) -> usize {
+    usize::try_from(size.as_u64()).unwrap_or(usize::MAX)
+}
