@@ -126,6 +126,27 @@ fn the_files_of_green_stand_in_storeys() {
     );
 }
 
+#[test]
+fn the_files_of_server_stand_in_storeys() {
+    assert_storeys(
+        "server",
+        "
+        mechanisms:  adopted chat/ endpoint failure holder keepalive notice open_files origins stop waiters
+        on them:     budget chat options
+        by options:  bind check clients configuration deadlines logging mode output socket_file upstream
+        logs:        close_reason notices reports self_connect
+        shared:      server service
+        one client:  conversation callback_client client program
+        its peer:    peer work
+        drivers:     callbacks connection piped relayed
+        styles:      green task
+        dispatch:    dispatch limits
+        acceptors:   acceptor inspect
+        life:        serve
+        ",
+    );
+}
+
 /// Asserts that the imports of a crate of this workspace point down, and never in a circle.
 fn assert_storeys(name: &str, table: &str) {
     let src = format!("{}/../{name}/src", env!("CARGO_MANIFEST_DIR"));
