@@ -1,4 +1,4 @@
-//! Rule 11: running out of fds. A process of its own, as the limit is the whole process's.
+//! Rule 11: running out of fds. The limit belongs to the process, so this test has its own.
 
 use oneloop::net::{Addr, ListenOptions, Listener};
 use oneloop::{EventLoop, Options};
@@ -9,7 +9,7 @@ use std::net::TcpStream;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-/// Duplicates this fd until no more fits.
+/// Duplicates this fd until the limit is reached.
 fn take_all_fds(fd: impl AsFd) -> Vec<OwnedFd> {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(
@@ -39,14 +39,14 @@ fn rule_11_without_fds_accepting_sheds_one_and_pauses() {
         let (socket, _peer) = poll_fn(|cx| {
             let accepted = listener.poll_accept(cx);
             if handle.now() - start > Duration::from_secs(4) {
-                taken.clear(); // seen by the next try, at the end of a pause of a second
+                taken.clear(); // noticed by the next attempt, after a pause of a second
             }
             accepted
         })
         .await
         .unwrap();
         let stats = listener.stats();
-        // 10 + 20 + … + 640 ms, then 1 s each: the eleventh pause begins at 4.27 s.
+        // 10 + 20 + … + 640 ms, then 1 s each: the eleventh pause starts at 4.27 s.
         assert_eq!((stats.shed, stats.pauses, stats.accepted), (11, 11, 1));
         assert!(
             handle.now() - start <= Duration::from_millis(5_300),
@@ -55,13 +55,13 @@ fn rule_11_without_fds_accepting_sheds_one_and_pauses() {
         drop(socket);
     });
 
-    // Those that were shed heard of it at once, instead of waiting for ever.
+    // The shed clients get the end at once, instead of waiting forever.
     for client in &mut clients[..11] {
-        let heard = client.read(&mut [0]);
+        let received = client.read(&mut [0]);
         assert!(
-            matches!(&heard, Ok(0))
-                || matches!(&heard, Err(e) if e.kind() == ErrorKind::ConnectionReset),
-            "{heard:?}"
+            matches!(&received, Ok(0))
+                || matches!(&received, Err(e) if e.kind() == ErrorKind::ConnectionReset),
+            "{received:?}"
         );
     }
 }

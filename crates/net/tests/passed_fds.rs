@@ -1,4 +1,5 @@
-//! No passed fd is leaked, whoever does not take it. One test, alone in its process: it counts open files.
+//! Passed fds that the receiver does not take are closed. This test counts open files, so it is
+//! alone in its process.
 
 use oneloop::aio::{UnixDatagram, UnixSeqpacket, UnixStream, block_on};
 use oneloop::callback::dgram::UnixSocket;
@@ -9,7 +10,7 @@ fn open_files() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
-/// Takes some of seven fds, or none, on sockets of each kind.
+/// Takes some of seven fds, or none, on a socket of each kind.
 async fn take_some_of_seven() {
     let file = std::fs::File::open("/dev/null").unwrap();
     let seven = [file.as_fd(); 7];
@@ -34,7 +35,7 @@ async fn take_some_of_seven() {
     }
     assert_eq!(open_files(), before);
 
-    // Who asks for bytes only.
+    // A receive of bytes only.
     a.send_fds(b"x", &seven).await.unwrap();
     c.send_fds(b"x", &seven).await.unwrap();
     e.send_fds(b"x", &seven).await.unwrap();
@@ -43,7 +44,7 @@ async fn take_some_of_seven() {
     assert_eq!(f.recv(&mut buf).await.unwrap().unwrap().bytes, 1);
     assert_eq!(open_files(), before);
 
-    // What is on its way when the sockets close.
+    // Fds in flight when the sockets close.
     a.send_fds(b"x", &seven).await.unwrap();
     c.send_fds(b"x", &seven).await.unwrap();
     e.send_fds(b"x", &seven).await.unwrap();
@@ -62,7 +63,7 @@ fn callbacks() -> Result<(), Thrown> {
 }
 
 #[test]
-fn fds_that_nobody_takes_are_closed() {
+fn fds_that_the_receiver_does_not_take_are_closed() {
     let before = open_files();
     for _ in 0..3 {
         block_on(take_some_of_seven());

@@ -1,7 +1,7 @@
-//! A listener goes on after whatever `accept(2)` or `recvfrom(2)` says, unless its fd cannot listen.
+//! A listener survives every error of `accept(2)` and `recvfrom(2)`, unless its fd cannot listen.
 //!
-//! The tests that inject faults run another test of this file under strace, whose `accept4` or
-//! `recvfrom` fails so often.
+//! The tests that inject faults run another test of this file under strace, which makes `accept4`
+//! or `recvfrom` fail.
 
 use oneloop::aio::{self, block_on};
 use oneloop::callback::{self, dgram, net as node};
@@ -20,10 +20,11 @@ use std::time::Duration;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// So many accepts fail, from the second one on, in the test that runs under strace.
+/// The variable with the number of failing accepts, from the second one on, for a test under
+/// strace.
 const FAILURES: &str = "ONELOOP_TEST_FAILURES";
 
-/// Of each kind that is not fatal: forbidden, network, protocol, system.
+/// One error of each kind that is not fatal: forbidden, network, protocol, system.
 const PASSING: [&str; 12] = [
     "EPERM",
     "EACCES",
@@ -39,7 +40,8 @@ const PASSING: [&str; 12] = [
     "ENFILE",
 ];
 
-/// Runs a test of this file under strace, with that system call failing so often from the second time on.
+/// Runs a test of this file under strace, which makes the system call fail `failures` times from
+/// its second call on.
 #[track_caller]
 fn pass_with_injected(test: &str, call: &str, errno: &str, failures: u32) {
     let log = tempfile::NamedTempFile::new().unwrap();
@@ -65,10 +67,10 @@ fn pass_with_injected(test: &str, call: &str, errno: &str, failures: u32) {
     );
 }
 
-/// What the listener is to have counted in the end.
+/// Checks the listener's final counters.
 fn check(stats: ListenerStats, clients: u64) {
     let failures: u64 = std::env::var(FAILURES).map_or(0, |count| count.parse().unwrap());
-    // A shortage pauses, sheds a client, and is no failure of accepting.
+    // A shortage pauses and sheds a client. It does not count as a failure.
     if stats.failed > 0 {
         assert_eq!(stats.failed, failures, "{stats:?}");
         assert_eq!(stats.pauses, failures / 8, "{stats:?}");
@@ -78,9 +80,9 @@ fn check(stats: ListenerStats, clients: u64) {
 
 fn echoes(mut stream: impl Read + Write) {
     stream.write_all(b"hello").unwrap();
-    let mut heard = [0; 5];
-    stream.read_exact(&mut heard).unwrap();
-    assert_eq!(&heard, b"hello");
+    let mut received = [0; 5];
+    stream.read_exact(&mut received).unwrap();
+    assert_eq!(&received, b"hello");
 }
 
 /// Three clients, one after the other.
@@ -94,7 +96,7 @@ fn three_clients(addr: SocketAddr) -> thread::JoinHandle<()> {
     })
 }
 
-/// The README's loop.
+/// The accept loop of the README.
 #[test]
 fn an_async_server_serves_three_clients() {
     block_on(async {
@@ -190,7 +192,7 @@ const SERVERS: [&str; 4] = [
 ];
 
 #[test]
-fn one_error_of_accept_costs_nobody_a_connection() {
+fn one_error_of_accept_costs_no_client_its_connection() {
     for server in SERVERS {
         for errno in PASSING {
             pass_with_injected(server, "accept4", errno, 1);
@@ -205,9 +207,9 @@ fn after_39_errors_in_a_row_the_next_client_is_served() {
     }
 }
 
-/// `epoll_ctl(2)`: no space for another watch; the client is shed.
+/// epoll_ctl(2) returns `ENOSPC` when no further watch is allowed. The client is shed.
 #[test]
-fn a_connection_that_epoll_does_not_take_is_passed_over() {
+fn a_connection_that_epoll_refuses_is_passed_over() {
     let mut event_loop = oneloop::EventLoop::new().unwrap();
     let any = "127.0.0.1:0".parse().unwrap();
     let listener = (event_loop.enter(|| Listener::bind(&any, ListenOptions::default()))).unwrap();
@@ -226,8 +228,8 @@ fn a_connection_that_epoll_does_not_take_is_passed_over() {
 
 #[test]
 fn a_lack_of_watches_sheds_one_client_and_accepts_the_next() {
-    // The first is the listener's own, behind the loop's bell.
-    let test = "a_connection_that_epoll_does_not_take_is_passed_over";
+    // The first watch is the loop's bell, the second the listener's.
+    let test = "a_connection_that_epoll_refuses_is_passed_over";
     let probe = Command::new("strace").arg("-V").output();
     if probe.is_err() {
         return eprintln!("skipped: no strace here");
@@ -247,7 +249,7 @@ fn a_lack_of_watches_sheds_one_client_and_accepts_the_next() {
     assert!(output.status.success(), "{output:?}\n{log}");
 }
 
-/// `shutdown(2)` ends a listener's listening: accept(2) says `EINVAL`.
+/// Makes a listener deaf: after shutdown(2), accept(2) returns `EINVAL`.
 fn deafen(listener: impl AsFd) {
     rustix::net::shutdown(listener, Shutdown::Read).unwrap();
 }
@@ -281,8 +283,8 @@ fn an_fd_that_cannot_listen_closes_a_callback_server_after_error() {
     assert_eq!(*events.borrow(), ["accept EINVAL", "close"]);
 }
 
-/// Duplicates the fd of this process that listens on a port, and no other fd: the tests beside this
-/// one notice when a socket of theirs stays open for a moment longer.
+/// Duplicates the fd of this process that listens on a port, and no other fd: concurrent tests
+/// notice when one of their sockets stays open a moment longer.
 fn fd_that_listens_on(port: u16) -> std::os::fd::OwnedFd {
     // proc(5): the second field is the local address, the fourth the state, the tenth the inode.
     let table = std::fs::read_to_string("/proc/self/net/tcp").unwrap();
@@ -292,7 +294,7 @@ fn fd_that_listens_on(port: u16) -> std::os::fd::OwnedFd {
             let mine = row.nth(1)?.ends_with(&format!(":{port:04X}")) && row.nth(1)? == "0A";
             mine.then(|| format!("socket:[{}]", row.nth(5).unwrap()))
         })
-        .expect("it listens");
+        .expect("the port has a listener");
     let mut fds = std::fs::read_dir("/proc/self/fd").unwrap();
     let number = fds
         .find_map(|entry| {
@@ -301,7 +303,7 @@ fn fd_that_listens_on(port: u16) -> std::os::fd::OwnedFd {
             (target.as_os_str() == &*socket).then(|| entry.file_name())
         })
         .and_then(|name| name.to_str()?.parse().ok())
-        .expect("it is open");
+        .expect("the listener is open");
     let this = rustix::process::getpid();
     let pidfd = rustix::process::pidfd_open(this, rustix::process::PidfdFlags::empty()).unwrap();
     let flags = rustix::process::PidfdGetfdFlags::empty();
@@ -309,7 +311,7 @@ fn fd_that_listens_on(port: u16) -> std::os::fd::OwnedFd {
 }
 
 #[test]
-fn an_fd_that_cannot_listen_is_told_to_each_who_waits_for_a_green_server() {
+fn an_fd_that_cannot_listen_fails_each_waiter_of_a_green_server() {
     green::run(|| {
         let listener = green::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let addr = listener.local_addr().unwrap();
@@ -325,15 +327,16 @@ fn an_fd_that_cannot_listen_is_told_to_each_who_waits_for_a_green_server() {
     .unwrap();
 }
 
-/// Three datagrams, each sent until it is answered.
+/// Sends three datagrams, each repeatedly until its answer arrives.
 fn three_questions(addr: SocketAddr) -> thread::JoinHandle<()> {
     thread::spawn(move || {
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
         client.set_read_timeout(Some(DEADLINE)).unwrap();
         for _ in 0..3 {
             client.send_to(b"hello", addr).unwrap();
-            let mut heard = [0; 5];
-            rustix::io::read(&client, &mut heard).unwrap(); // not recvfrom(2), which fails
+            let mut received = [0; 5];
+            // read(2), because strace makes recvfrom(2) fail.
+            rustix::io::read(&client, &mut received).unwrap();
         }
     })
 }

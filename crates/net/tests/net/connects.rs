@@ -1,4 +1,5 @@
-//! Connects that the kernel alone would leave in a state that nobody wants.
+//! Connects that take more than one connect(2): full Unix backlogs, and sockets connected to
+//! themselves.
 
 use oneloop::net::{
     Addr, ConnectOptions, Socket, TcpStream, Unconnected, UnixSeqpacket, UnixStream,
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 const A_WHILE: Duration = Duration::from_millis(20);
 
-/// A Unix listener whose backlog is full: one connection waits in it, and there is room for no other.
+/// A Unix listener whose backlog is full: one connection waits in it, and it has room for no other.
 struct Full {
     _dir: tempfile::TempDir,
     addr: Addr,
@@ -67,7 +68,7 @@ fn run<F: Future>(make: impl FnOnce(Handle) -> F) -> F::Output {
     event_loop.block_on(make(handle))
 }
 
-/// The connect waits while the backlog is full, and ends once there is room.
+/// Checks that a connect waits while the backlog is full, and completes once there is room.
 async fn check_waits<T>(
     handle: &Handle,
     full: &Full,
@@ -151,7 +152,7 @@ fn a_callback_connect_to_a_full_unix_listener_waits_for_room() {
 }
 
 #[test]
-fn a_connect_to_a_full_unix_listener_that_is_given_up_keeps_the_loop_alive_no_longer() {
+fn a_dropped_connect_to_a_full_unix_listener_does_not_keep_the_loop_alive() {
     let mut event_loop = EventLoop::new().unwrap();
     let handle = event_loop.handle();
     let full = Full::new(SocketType::STREAM);
@@ -163,8 +164,8 @@ fn a_connect_to_a_full_unix_listener_that_is_given_up_keeps_the_loop_alive_no_lo
     event_loop.run().unwrap(); // it returns at once
 }
 
-/// A port on which nothing listens, and which `connect(2)` may choose: it chooses even ports of its
-/// range, and `bind(2)` odd ones.
+/// A port on which no socket listens, and which `connect(2)` may choose: it chooses even ports of
+/// its range, and `bind(2)` odd ones.
 fn deserted() -> SocketAddr {
     let addrs = std::iter::repeat_with(|| {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -173,10 +174,13 @@ fn deserted() -> SocketAddr {
         addr
     });
     let is_free = |addr: &SocketAddr| std::net::TcpListener::bind(addr).is_ok();
-    addrs.take(100).find(is_free).expect("some port is free")
+    addrs
+        .take(100)
+        .find(is_free)
+        .expect("one of 100 ports is free")
 }
 
-/// More than there are ports: the kernel tries them one after the other.
+/// More attempts than ports: the kernel tries the ports one after the other.
 const ATTEMPTS: usize = 40_000;
 
 fn is_refused<T>(connected: &io::Result<T>) -> bool {
@@ -185,13 +189,13 @@ fn is_refused<T>(connected: &io::Result<T>) -> bool {
 }
 
 #[test]
-fn a_port_on_which_nothing_listens_is_refused_even_when_the_kernel_chooses_that_very_port() {
+fn a_connect_to_a_deserted_port_is_refused_even_when_the_kernel_chooses_that_port() {
     let target = deserted();
     if !(0..ATTEMPTS).any(|_| std::net::TcpStream::connect(target).is_ok()) {
         println!("skipped: this kernel never connects a socket to itself");
         return;
     }
-    let target = deserted(); // another one: TIME_WAIT keeps the first one from meeting itself again
+    let target = deserted(); // another port, as TIME_WAIT keeps the first one from connecting to itself again
     run(|_| async move {
         for attempt in 0..ATTEMPTS {
             let connected = TcpStream::connect(target).await;
@@ -218,14 +222,14 @@ fn a_socket_that_is_bound_to_its_target_is_refused() {
             assert!(is_refused(&connected), "{connected:?}");
             let mut unconnected = Unconnected::to_reach(&target.into()).unwrap();
             unconnected.bind(&target.into()).unwrap();
-            let any = SocketAddr::new(unspecified(&target), target.port()); // leads to this machine
+            let any = SocketAddr::new(unspecified(&target), target.port()); // the unspecified address reaches this machine
             let connected = unconnected.connect(&any.into());
             let connected = match connected {
                 Ok(connecting) => connecting.await,
                 Err(error) => Err(error),
             };
             assert!(connected.is_err(), "{connected:?}");
-            // Nothing is left of it: neither the socket nor its port.
+            // The socket is closed, and its port is free.
             std::net::TcpListener::bind(target).unwrap();
         });
         callback_is_refused(target);
@@ -241,11 +245,11 @@ fn unspecified(addr: &SocketAddr) -> std::net::IpAddr {
 
 fn callback_is_refused(target: SocketAddr) {
     let code = Rc::new(RefCell::new(String::new()));
-    let told = Rc::clone(&code);
+    let reported = Rc::clone(&code);
     callback::run(move || {
         let socket = callback::net::Socket::new();
         socket.on_error(move |_, error| {
-            *told.borrow_mut() = error.code().unwrap_or_default().to_owned()
+            *reported.borrow_mut() = error.code().unwrap_or_default().to_owned()
         });
         let options = callback::net::ConnectOptions {
             local_address: Some(target.ip()),

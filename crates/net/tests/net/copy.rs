@@ -1,4 +1,5 @@
-//! Copies between real sockets, pipes and files: every byte, in order, whatever happens in between.
+//! Copies between real sockets, pipes and files deliver every byte in order, whatever happens
+//! meanwhile.
 
 use oneloop::net::{
     AsSource, ByteStream, Copying, PipeReader, ReadHalf, Relay, RelayError, SendingFile, Side,
@@ -13,10 +14,10 @@ use std::sync::mpsc;
 use std::task::{Context, Poll};
 use std::thread;
 
-/// More than sockets and pipes hold, so that both sides have to wait.
+/// More bytes than sockets and pipes hold, so that both sides have to wait.
 const MANY: usize = 20_000_000;
 
-/// Bytes in which a lost, doubled or moved piece shows: words of seven bytes, each its own number.
+/// Bytes that show a lost, repeated or moved piece: words of seven bytes, each with its own number.
 fn pattern(bytes: usize) -> Vec<u8> {
     static MOST: LazyLock<Vec<u8>> = LazyLock::new(|| {
         let mut all = Vec::with_capacity(MANY + 7);
@@ -28,7 +29,7 @@ fn pattern(bytes: usize) -> Vec<u8> {
     MOST[..bytes].to_vec()
 }
 
-/// One end on the loop, the other for a thread that blocks.
+/// A connection with one end on the loop, and the other for a thread that blocks.
 fn tcp() -> (Socket, std::net::TcpStream) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let outside = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -56,7 +57,7 @@ fn run<F: Future>(make: impl FnOnce(Handle) -> F) -> F::Output {
     event_loop.block_on(make(handle))
 }
 
-/// What goes in at one end comes out at the other, when both are outside of the loop.
+/// Checks that the bytes written to the feeder arrive at the sink; both are outside the loop.
 fn check_copy<R, W>(
     from: &R,
     to: W,
@@ -69,9 +70,9 @@ where
 {
     let feeder = thread::spawn(move || feeder.write_all(&pattern(MANY)).unwrap());
     let sink = thread::spawn(move || {
-        let mut heard = Vec::new();
-        sink.read_to_end(&mut heard).unwrap();
-        heard
+        let mut received = Vec::new();
+        sink.read_to_end(&mut received).unwrap();
+        received
     });
     async move {
         assert_eq!(copy(from, &to).await.unwrap(), MANY as u64);
@@ -111,7 +112,7 @@ fn sockets_are_copied_to_pipes_and_back() {
     });
 }
 
-/// A stream that is more than its fd: the kernel may not copy it by itself.
+/// A stream that transforms the bytes of its fd, so that the kernel may not copy them by itself.
 struct Masked<S>(S);
 
 impl<S: ReadHalf> ReadHalf for Masked<S> {
@@ -129,16 +130,16 @@ impl<S: AsSource> AsSource for Masked<S> {
 }
 
 #[test]
-fn what_is_more_than_its_fd_is_copied_through_its_own_functions() {
+fn a_stream_that_transforms_its_bytes_is_copied_through_its_own_functions() {
     run(|_| async move {
         let (from, mut feeder) = tcp();
         let masked: Vec<u8> = pattern(MANY).into_iter().map(|byte| byte ^ 0x55).collect();
         let feeder = thread::spawn(move || feeder.write_all(&masked).unwrap());
         let (to, mut sink) = tcp();
         let sink = thread::spawn(move || {
-            let mut heard = Vec::new();
-            sink.read_to_end(&mut heard).unwrap();
-            heard
+            let mut received = Vec::new();
+            sink.read_to_end(&mut received).unwrap();
+            received
         });
         assert_eq!(copy(&Masked(from), &to).await.unwrap(), MANY as u64);
         drop(to);
@@ -148,13 +149,13 @@ fn what_is_more_than_its_fd_is_copied_through_its_own_functions() {
 }
 
 #[test]
-fn a_copy_that_is_put_aside_loses_nothing() {
+fn a_copy_that_rests_loses_nothing() {
     run(|handle| async move {
         let (from, mut feeder) = tcp();
         let (to, mut sink) = tcp();
         let feeder = thread::spawn(move || feeder.write_all(&pattern(MANY)).unwrap());
         let mut copying = Copying::new();
-        // Until nobody takes any more: something is held then.
+        // Until the target has no room, so that the copy holds bytes.
         poll_fn(|cx| match copying.poll(cx, &from, &to) {
             Poll::Pending
                 if copying.held() > 0 && !to.source().is_ready(oneloop::Direction::Write) =>
@@ -167,12 +168,12 @@ fn a_copy_that_is_put_aside_loses_nothing() {
         .await;
         let (held, copied) = (copying.held(), copying.copied());
         assert!(held > 0 && copied > 0);
-        handle.sleep(std::time::Duration::from_millis(1)).await; // others have their turn
+        handle.sleep(std::time::Duration::from_millis(1)).await; // other tasks get a turn
         assert_eq!((copying.held(), copying.copied()), (held, copied));
         let sink = thread::spawn(move || {
-            let mut heard = Vec::new();
-            sink.read_to_end(&mut heard).unwrap();
-            heard
+            let mut received = Vec::new();
+            sink.read_to_end(&mut received).unwrap();
+            received
         });
         let all = poll_fn(|cx| copying.poll(cx, &from, &to)).await.unwrap();
         assert_eq!((all, copying.held()), (MANY as u64, 0));
@@ -201,9 +202,9 @@ fn an_ended_copy_still_writes_what_it_holds() {
         let owed = copying.copied() + copying.held() as u64;
         copying.end();
         let sink = thread::spawn(move || {
-            let mut heard = Vec::new();
-            (&sink).read_to_end(&mut heard).unwrap();
-            heard.len() as u64
+            let mut received = Vec::new();
+            (&sink).read_to_end(&mut received).unwrap();
+            received.len() as u64
         });
         let copied = poll_fn(|cx| copying.poll(cx, &from, &to)).await.unwrap();
         assert_eq!(copied, owed);
@@ -225,7 +226,7 @@ fn a_copy_whose_reader_is_gone_is_a_broken_pipe() {
 }
 
 #[test]
-fn a_relay_passes_on_both_ends_one_after_the_other() {
+fn a_relay_forwards_the_end_of_each_side() {
     run(|_| async move {
         let (first, client) = tcp();
         let (second, server) = tcp();
@@ -235,7 +236,8 @@ fn a_relay_passes_on_both_ends_one_after_the_other() {
             io::read_to_string(&client).unwrap()
         });
         let server = thread::spawn(move || {
-            let question = io::read_to_string(&server).unwrap(); // to the end, which was passed on
+            // The read ends because the relay forwards the client's end.
+            let question = io::read_to_string(&server).unwrap();
             (&server).write_all(b"answer").unwrap();
             question
         });
@@ -258,10 +260,10 @@ fn a_relay_moves_many_bytes_both_ways_at_once() {
                     (&writing).write_all(&pattern(MANY)).unwrap();
                     writing.shutdown(std::net::Shutdown::Write).unwrap();
                 });
-                let mut heard = Vec::new();
-                (&end).read_to_end(&mut heard).unwrap();
+                let mut received = Vec::new();
+                (&end).read_to_end(&mut received).unwrap();
                 writer.join().unwrap();
-                heard == pattern(MANY)
+                received == pattern(MANY)
             })
         });
         let relayed = relay(&first, &second).await.unwrap();
@@ -271,27 +273,27 @@ fn a_relay_moves_many_bytes_both_ways_at_once() {
 }
 
 #[test]
-fn a_side_that_answers_and_closes_before_it_has_heard_all_is_heard_out() {
+fn a_side_that_answers_and_closes_before_it_has_read_its_input_delivers_its_answer() {
     run(|_| async move {
         let (first, client) = tcp();
         let (inside, mut stdin) = io::pipe().map(|(r, w)| (w, r)).unwrap();
         let to = oneloop::net::PipeWriter::from_fd(inside.into()).unwrap();
         let (from, mut stdout) = io::pipe().unwrap();
         let from = PipeReader::from_fd(from.into()).unwrap();
-        let (tell, has_heard) = mpsc::channel();
+        let (tell, has_received) = mpsc::channel();
         let client = thread::spawn(move || {
             let writing = client.try_clone().unwrap();
             let writer = thread::spawn(move || (&writing).write_all(&pattern(MANY)));
-            let mut heard = vec![0; 500_000];
-            (&client).read_exact(&mut heard).unwrap();
+            let mut received = vec![0; 500_000];
+            (&client).read_exact(&mut received).unwrap();
             tell.send(()).unwrap();
             drop(client);
             drop(writer.join().unwrap());
-            heard == pattern(500_000)
+            received == pattern(500_000)
         });
         let program = thread::spawn(move || {
             stdin.read_exact(&mut [0; 10]).unwrap();
-            drop(stdin); // it wants no more
+            drop(stdin); // it reads no more
             stdout.write_all(&pattern(500_000)).unwrap();
         });
         let mut relay = Relay::new();
@@ -305,7 +307,7 @@ fn a_side_that_answers_and_closes_before_it_has_heard_all_is_heard_out() {
         let error = ended.await.unwrap_err();
         assert!(matches!(&error, RelayError::Second(e) if e.kind() == io::ErrorKind::BrokenPipe));
         assert_eq!(relay.back().copied(), 500_000);
-        has_heard.recv().unwrap(); // to close with input unread resets what is on its way
+        has_received.recv().unwrap(); // a close with unread input would reset the connection
         drop(first);
         program.join().unwrap();
         assert!(client.join().unwrap());
@@ -313,7 +315,7 @@ fn a_side_that_answers_and_closes_before_it_has_heard_all_is_heard_out() {
 }
 
 #[test]
-fn a_reset_ends_both_ways_and_says_whose_it_was() {
+fn a_reset_ends_both_ways_and_names_the_side() {
     run(|_| async move {
         let (first, client) = tcp();
         let (second, server) = tcp();
@@ -343,9 +345,9 @@ fn a_part_of_a_file_is_sent() {
         let file = file_of(MANY);
         let (to, mut sink) = tcp();
         let sink = thread::spawn(move || {
-            let mut heard = Vec::new();
-            sink.read_to_end(&mut heard).unwrap();
-            heard
+            let mut received = Vec::new();
+            sink.read_to_end(&mut received).unwrap();
+            received
         });
         let (start, end) = (7_000_000, 17_000_001);
         let sent = send_file(&file, start..end, &to).await.unwrap();
@@ -357,12 +359,12 @@ fn a_part_of_a_file_is_sent() {
 }
 
 #[test]
-fn a_file_that_shrinks_meanwhile_ends_early_and_that_is_told() {
+fn a_file_that_shrinks_meanwhile_ends_early_with_its_byte_count() {
     run(|_| async move {
         let file = file_of(MANY);
         let (to, mut sink) = tcp();
         let mut sending = SendingFile::new(0..MANY as u64);
-        // Nobody reads yet, so it gets stuck; then the rest goes away.
+        // The peer does not read yet, so the send blocks; then the file is truncated.
         let stuck = poll_fn(|cx| match sending.poll(cx, &file, &to) {
             Poll::Pending if !to.source().is_ready(oneloop::Direction::Write) => Poll::Ready(()),
             Poll::Pending => Poll::Pending,
@@ -372,9 +374,9 @@ fn a_file_that_shrinks_meanwhile_ends_early_and_that_is_told() {
         let before = sending.sent();
         file.set_len(before + 5).unwrap();
         let sink = thread::spawn(move || {
-            let mut heard = Vec::new();
-            sink.read_to_end(&mut heard).unwrap();
-            heard.len() as u64
+            let mut received = Vec::new();
+            sink.read_to_end(&mut received).unwrap();
+            received.len() as u64
         });
         let sent = poll_fn(|cx| sending.poll(cx, &file, &to)).await.unwrap();
         assert_eq!(sent, before + 5);
@@ -384,21 +386,21 @@ fn a_file_that_shrinks_meanwhile_ends_early_and_that_is_told() {
 }
 
 #[test]
-fn a_file_that_the_kernel_does_not_send_is_read() {
+fn a_file_that_sendfile_refuses_is_read() {
     run(|_| async move {
         let (a, b) = UnixStream::pair().unwrap();
-        // A file in /proc has no pages; whether sendfile takes it depends on the kernel.
+        // A file in /proc has no pages. Whether sendfile takes it depends on the kernel.
         let file = File::open("/proc/self/comm").unwrap();
         let whole = std::fs::read("/proc/self/comm").unwrap();
         let sent = send_file(&file, 0..u64::MAX, &a).await.unwrap();
         assert_eq!(sent, whole.len() as u64);
-        let heard = poll_fn(|cx| b.poll_read_chunk(cx, 64)).await.unwrap();
-        assert_eq!(&*heard.unwrap(), &whole[..]);
+        let received = poll_fn(|cx| b.poll_read_chunk(cx, 64)).await.unwrap();
+        assert_eq!(&*received.unwrap(), &whole[..]);
     });
 }
 
 #[test]
-fn a_copy_that_is_dropped_keeps_the_loop_alive_no_longer() {
+fn a_dropped_copy_does_not_keep_the_loop_alive() {
     let mut event_loop = EventLoop::new().unwrap();
     let (a, b) = event_loop.enter(UnixStream::pair).unwrap();
     {
@@ -425,8 +427,8 @@ fn the_async_style_relays_and_sends_files() {
             .await
             .unwrap();
         client.shutdown(aio::Shutdown::Write).unwrap();
-        let heard = server.read_chunk().await.unwrap().unwrap();
-        assert_eq!(&*heard, &pattern(100)[10..20]);
+        let received = server.read_chunk().await.unwrap().unwrap();
+        assert_eq!(&*received, &pattern(100)[10..20]);
         assert!(server.read_chunk().await.unwrap().is_none());
         drop(server);
         assert!(client.read_chunk().await.unwrap().is_none());
@@ -444,9 +446,9 @@ fn green_threads_relay_and_send_files() {
         let relay = spawn(move || net::relay(&first, &second));
         net::send_file(&file_of(100), 10..20, &client).unwrap();
         client.shutdown(net::Shutdown::Write).unwrap();
-        let mut heard = Vec::new();
-        server.read_to_end(&mut heard).unwrap();
-        assert_eq!(heard, &pattern(100)[10..20]);
+        let mut received = Vec::new();
+        server.read_to_end(&mut received).unwrap();
+        assert_eq!(received, &pattern(100)[10..20]);
         drop(server);
         assert_eq!(client.read(&mut [0; 8]).unwrap(), 0);
         let relayed = relay.join().unwrap().unwrap();
@@ -456,7 +458,7 @@ fn green_threads_relay_and_send_files() {
 }
 
 #[test]
-fn a_green_thread_that_copies_is_told_when_either_stream_is_closed() {
+fn a_green_copy_fails_when_either_stream_is_closed() {
     use oneloop::green::{net, run, spawn, yield_now};
     let run = run(|| {
         for closes_target in [false, true] {

@@ -1,4 +1,4 @@
-//! All of IPv4 and all of IPv6 on one port, by two sockets, in each style.
+//! Two sockets share one port, one for IPv4 and one for IPv6, in each style.
 
 use oneloop::aio::{self, block_on};
 use oneloop::callback::{self, net as node};
@@ -69,14 +69,14 @@ fn a_callback_server_for_ipv6_only_leaves_ipv4_to_another() {
         return;
     }
     let listens = Rc::new(Cell::new(false));
-    let heard = Rc::clone(&listens);
+    let received = Rc::clone(&listens);
     callback::run(move || {
         let v4 = node::create_server(|_| ());
         v4.on_listening(move |v4| {
             let v6 = node::create_server(|_| ());
-            let (heard, other) = (Rc::clone(&heard), v4.clone());
+            let (received, other) = (Rc::clone(&received), v4.clone());
             v6.on_listening(move |v6| {
-                heard.set(true);
+                received.set(true);
                 v6.close();
                 other.close();
             });

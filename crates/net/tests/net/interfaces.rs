@@ -1,4 +1,4 @@
-//! Link-local IPv6 addresses, which name an interface: wherever an address goes, its scope goes with it.
+//! Link-local IPv6 addresses keep their scope, the interface, everywhere.
 
 use oneloop::net::{Addr, ConnectOptions, TcpListener, TcpStream, ToTarget};
 use oneloop::{EventLoop, aio, callback, green};
@@ -13,15 +13,15 @@ use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
 use std::thread;
 
-/// The loopback interface is the first of each network.
+/// The index of the loopback interface, the first one of each network.
 const LO: u32 = 1;
 
-/// A network of its own, whose loopback interface has the address fe80::1.
+/// A network namespace whose loopback interface has the address fe80::1.
 struct Network(Child);
 
 impl Network {
     fn new() -> Option<Self> {
-        // The kernel makes the route some time after the address.
+        // The kernel adds the route some time after the address.
         let script = "ip link set lo up && ip addr add fe80::1/64 dev lo nodad || exit; \
             until ip -6 route get fe80::1 oif lo 2>&1 | grep -q ^local; do sleep 0.01; done; \
             echo up; exec cat";
@@ -52,7 +52,7 @@ impl Drop for Network {
     }
 }
 
-/// Runs a test on a thread in such a network, where there can be one.
+/// Runs a test on a thread in such a network, or skips it where none can be made.
 fn within(test: impl FnOnce() + Send) {
     let Some(network) = Network::new() else {
         println!("skipped: there are no network namespaces here");
@@ -79,7 +79,7 @@ fn text(addr: SocketAddr, interface: &str) -> String {
 }
 
 #[test]
-fn texts_name_interfaces_by_name_and_by_number() {
+fn interfaces_are_parsed_by_name_and_by_number() {
     let by_number: SocketAddr = "[fe80::1%1]:80".parse().unwrap();
     for target in [
         "[fe80::1%lo]:80".to_target(),
@@ -191,7 +191,7 @@ fn callback_sockets_keep_the_scope() {
 }
 
 #[test]
-fn callback_datagrams_are_answered_by_what_is_told_of_their_sender() {
+fn callback_datagrams_are_answered_at_their_senders_address() {
     use callback::dgram::{Kind, create_socket};
     within(|| {
         let answers = Rc::new(RefCell::new(Vec::new()));

@@ -1,4 +1,4 @@
-//! When a TCP peer that says nothing is given up, in each style.
+//! The keepalive options of TCP sockets, in each style.
 
 use oneloop::net::{
     ByteStream, ConnectOptions, Keepalive, ListenOptions, TcpListener, TcpStream, UnixStream,
@@ -22,7 +22,8 @@ fn any() -> SocketAddr {
     "127.0.0.1:0".parse().unwrap()
 }
 
-/// Idle time, interval, count, and time-out of output in milliseconds; `None` without probes.
+/// The idle time, interval and count, `None` without probes; and the timeout of output in
+/// milliseconds.
 fn settings(socket: impl AsFd) -> (Option<(Duration, Duration, u32)>, u32) {
     let is_on = sockopt::socket_keepalive(&socket).unwrap();
     let probes = is_on.then(|| {
@@ -36,7 +37,7 @@ fn settings(socket: impl AsFd) -> (Option<(Duration, Duration, u32)>, u32) {
 }
 
 #[test]
-fn accepted_connections_have_what_their_listener_was_given() {
+fn accepted_connections_inherit_the_listeners_options() {
     run(|_| async move {
         for (nodelay, keepalive, has) in [
             (true, None, (None, 0)),
@@ -67,7 +68,7 @@ fn accepted_connections_have_what_their_listener_was_given() {
 }
 
 #[test]
-fn connections_have_what_their_connect_was_given_and_can_be_changed() {
+fn a_connect_sets_its_options_and_they_can_be_changed() {
     run(|_| async move {
         let listener = std::net::TcpListener::bind(any()).unwrap();
         let addr = listener.local_addr().unwrap();
@@ -90,7 +91,7 @@ fn connections_have_what_their_connect_was_given_and_can_be_changed() {
 }
 
 #[test]
-fn what_the_kernel_does_not_take_is_an_error() {
+fn values_that_the_kernel_refuses_are_errors() {
     run(|_| async move {
         let listener = std::net::TcpListener::bind(any()).unwrap();
         let addr = listener.local_addr().unwrap();
@@ -112,7 +113,7 @@ fn what_the_kernel_does_not_take_is_an_error() {
 }
 
 #[test]
-fn every_style_can_set_it() {
+fn every_style_sets_keepalive() {
     let expected = (Some((5 * S, 2 * S, 4)), 13_000);
     let keepalive = Some(Keepalive::new(5 * S, 2 * S, 4));
     let listen = ListenOptions {
@@ -138,7 +139,7 @@ fn every_style_can_set_it() {
         let client =
             green::net::TcpStream::connect_with(listener.local_addr().unwrap(), connect).unwrap();
         let (server, _) = listener.accept().unwrap();
-        // A green socket shows no fd; that it can be set is what there is to see.
+        // A green socket has no public fd, so the test only shows that the call succeeds.
         server.set_keepalive(keepalive).unwrap();
         client.set_keepalive(None).unwrap();
     })

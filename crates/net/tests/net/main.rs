@@ -1,4 +1,4 @@
-//! What sockets, pipes, terminals and names promise, one file per subject.
+//! The promises of sockets, pipes, terminals and names, one file per subject.
 
 mod accept_errors;
 mod connects;

@@ -1,4 +1,4 @@
-//! Names: looked up beside the loop, never in its way; and what becomes of their addresses.
+//! Name look-ups never block the loop, and their addresses are connected to and bound.
 
 use oneloop::aio::{self, ConnectOptions, ListenOptions, TcpListener, TcpStream, UdpSocket};
 use oneloop::aio::{block_on, sleep, spawn};
@@ -17,11 +17,11 @@ use std::time::Duration;
 
 const MS: Duration = Duration::from_millis(1);
 
-/// What the test's child process is told that it is inside.
+/// The variable that tells a test's child process that it is inside the network.
 const INSIDE: &str = "ONELOOP_TEST_INSIDE";
 
-/// Runs a test in a network of its own, where the only name server is 127.0.0.1:53: true for the child
-/// process that is in there.
+/// Runs a test in a network namespace in which the only name server is 127.0.0.1:53. Returns true
+/// in the child process that is inside.
 fn is_inside_own_network(test: &str) -> bool {
     if env::var_os(INSIDE).is_some() {
         return true;
@@ -64,7 +64,7 @@ fn is_inside_own_network(test: &str) -> bool {
     false
 }
 
-/// The name that a DNS message asks for, and where the question ends.
+/// The name in a DNS query, and the offset at which its question ends.
 fn question(message: &[u8]) -> (String, usize) {
     let mut labels = Vec::new();
     let mut at = 12;
@@ -78,7 +78,7 @@ fn question(message: &[u8]) -> (String, usize) {
 
 const TYPE_A: u8 = 1;
 
-/// The answer to a DNS message: `::1` for AAAA, `127.0.0.1` for A.
+/// The answer to a DNS query: `::1` for AAAA, `127.0.0.1` for A.
 fn loopback_answer(message: &[u8]) -> Vec<u8> {
     let (_, end) = question(message);
     let (kind, data): (u8, &[u8]) = match message[end - 3] {
@@ -92,8 +92,8 @@ fn loopback_answer(message: &[u8]) -> Vec<u8> {
     answer
 }
 
-/// A name server that answers nothing but names that begin so; it notes what it was asked for. It is
-/// there when this returns.
+/// Starts a name server that answers only names with the prefix, and records all queries. It is
+/// bound when this returns.
 fn serve_names(answers: &'static str, asked: Rc<RefCell<BTreeSet<String>>>) {
     let socket = UdpSocket::bind("127.0.0.1:53").unwrap();
     spawn(answer_names(socket, answers, asked));
@@ -120,8 +120,8 @@ async fn answer_names(
 }
 
 #[test]
-fn names_that_nobody_resolves_delay_no_file_and_no_timer() {
-    if !is_inside_own_network("names_that_nobody_resolves_delay_no_file_and_no_timer") {
+fn look_ups_that_hang_delay_no_file_and_no_timer() {
+    if !is_inside_own_network("look_ups_that_hang_delay_no_file_and_no_timer") {
         return;
     }
     block_on(async {
@@ -133,9 +133,9 @@ fn names_that_nobody_resolves_delay_no_file_and_no_timer() {
             let name = format!("slow-{number}.test");
             spawn(async move { net::resolve(&name, 80).await })
         };
-        // Every thread for names hangs, and another name waits behind them.
+        // Every thread for names hangs, and another name waits in the queue.
         let slow: Vec<_> = (0..=threads).map(look_up).collect();
-        // Who asks for the same waits with them, and takes no thread.
+        // Equal look-ups share the job, and take no thread.
         let same: Vec<_> = (0..100).map(|_| look_up(0)).collect();
         while asked.borrow().len() < threads {
             sleep(MS).await;
@@ -149,7 +149,7 @@ fn names_that_nobody_resolves_delay_no_file_and_no_timer() {
         let took = handle.now() - start;
         assert!(took < 2000 * MS, "a look-up takes 30 s here: {took:?}");
 
-        // An address needs none of them, and a time-out does not wait for them.
+        // An address needs no thread, and a timeout does not wait for one.
         net::resolve("127.0.0.1", 80).await.unwrap();
         let soon = ResolveOptions {
             timeout: Some(20 * MS),
@@ -168,12 +168,12 @@ fn names_that_nobody_resolves_delay_no_file_and_no_timer() {
                 .any(|look_up| look_up.is_finished())
         );
         assert_eq!(asked.borrow().len(), threads);
-    }); // and the loop's end waits for none of them
+    }); // dropping the loop does not wait for the threads
 }
 
 #[test]
-fn a_name_of_two_families_is_connected_to_where_somebody_listens() {
-    if !is_inside_own_network("a_name_of_two_families_is_connected_to_where_somebody_listens") {
+fn a_name_with_two_families_connects_to_the_family_that_listens() {
+    if !is_inside_own_network("a_name_with_two_families_connects_to_the_family_that_listens") {
         return;
     }
     block_on(async {
@@ -219,10 +219,10 @@ fn each_style_connects_by_name() {
     });
     assert_eq!(connected, [true, true]);
     let found = Rc::<RefCell<Vec<String>>>::default();
-    let heard = Rc::clone(&found);
+    let received = Rc::clone(&found);
     callback::run(move || {
         let options = dns::LookupOptions::default();
-        let all = Rc::clone(&heard);
+        let all = Rc::clone(&received);
         dns::lookup_all("localhost", options, move |found| {
             let is_loopback = found.unwrap().iter().all(|ip| ip.is_loopback());
             all.borrow_mut()
@@ -233,7 +233,7 @@ fn each_style_connects_by_name() {
             ..options
         };
         dns::lookup("127.0.0.1", v6, move |found| {
-            heard
+            received
                 .borrow_mut()
                 .push(format!("literal: {}", found.unwrap()));
         });
@@ -246,7 +246,7 @@ fn each_style_connects_by_name() {
 }
 
 #[test]
-fn what_cannot_be_looked_up_is_named() {
+fn a_failed_look_up_names_the_host() {
     block_on(async {
         let error = TcpStream::connect("no-such-name.invalid:80").await;
         let error = error.unwrap_err();
@@ -268,7 +268,7 @@ fn async_code_binds_no_name_without_waiting() {
         assert!(error.to_string().contains("bind_name"), "{error}");
         let socket = UdpSocket::bind_name("localhost:0").await.unwrap();
         assert!(socket.local_addr().unwrap().ip().is_loopback());
-        // Of several addresses, the first that works.
+        // The first of several addresses that can be bound.
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let taken = taken.local_addr().unwrap();
         let _kept = aio::TcpListener::bind(taken);

@@ -1,4 +1,4 @@
-//! Pipes and FIFOs on the loop: nothing blocks, nothing is lost by giving up, nobody else's fd changes.
+//! Pipes and FIFOs on the loop never block, lose nothing when canceled, and change no shared fd.
 
 use oneloop::aio::{self, PipeReader, PipeWriter, pipe, spawn, timeout, yield_now};
 use oneloop::callback::stream::{ReadStream, WriteStream, event};
@@ -28,7 +28,7 @@ fn errno(error: &io::Error) -> Option<Errno> {
     Errno::from_io_error(error)
 }
 
-/// A FIFO in a directory of its own.
+/// A FIFO in a temporary directory.
 struct Fifo {
     _dir: tempfile::TempDir,
     path: PathBuf,
@@ -63,20 +63,20 @@ fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|i| (i * 7 + i / 251) as u8).collect()
 }
 
-/// Runs a program in the callback style to its end.
+/// Runs a program in the callback style until it ends.
 fn callbacks<O: Outcome>(main: impl FnOnce() -> O + 'static) {
     let mut event_loop = EventLoop::with(Options::virtual_time()).unwrap();
     assert_eq!(callback::run_on(&mut event_loop, main).unwrap(), 0);
 }
 
-/// A pipe of the standard library's, whose fds are blocking, as streams.
+/// A pipe of the standard library, whose fds are blocking, as callback streams.
 fn streams() -> (ReadStream, WriteStream) {
     let (reader, writer) = io::pipe().unwrap();
     let reader = ReadStream::from_fd(reader).unwrap();
     (reader, WriteStream::from_fd(writer).unwrap())
 }
 
-/// Lines that a program says.
+/// The lines that a program logs.
 #[derive(Clone, Default)]
 struct Log(Rc<RefCell<Vec<String>>>);
 
@@ -89,8 +89,8 @@ impl Log {
         self.0.borrow().join(", ")
     }
 
-    /// Says what becomes of a stream.
-    fn hear_reading(&self, stream: &ReadStream) {
+    /// Logs the events of a stream.
+    fn log_reading(&self, stream: &ReadStream) {
         let [data, end, error, close] = [(); 4].map(|()| self.clone());
         stream.on_data(move |_, bytes| data.say(String::from_utf8_lossy(bytes)));
         stream.on_end(move |_| end.say("end"));
@@ -98,7 +98,7 @@ impl Log {
         stream.on_close(move |_| close.say("close"));
     }
 
-    fn hear_writing(&self, stream: &WriteStream) {
+    fn log_writing(&self, stream: &WriteStream) {
         let [open, finish, drain, error, close] = [(); 5].map(|()| self.clone());
         stream.on_open(move |_| open.say("open"));
         stream.on_finish(move |_| finish.say("finish"));
@@ -109,7 +109,7 @@ impl Log {
 }
 
 #[test]
-fn more_than_the_pipe_holds_goes_through_whole_and_then_ends() {
+fn more_bytes_than_a_pipe_holds_pass_whole_in_each_style() {
     let sent = pattern(1 << 20);
     block_on(async {
         let (reader, writer) = pipe().unwrap();
@@ -158,11 +158,11 @@ fn a_full_pipe_makes_its_writer_wait_for_the_reader() {
 }
 
 #[test]
-fn a_pipe_nobody_reads_is_an_error_and_no_signal() {
+fn a_write_without_a_reader_fails_without_a_signal() {
     block_on(async {
         let (reader, writer) = pipe().unwrap();
         drop(reader);
-        let error = writer.write(b"anybody?").await.unwrap_err();
+        let error = writer.write(b"question").await.unwrap_err();
         assert_eq!(errno(&error), Some(Errno::PIPE));
 
         let (reader, writer) = pipe().unwrap();
@@ -176,7 +176,7 @@ fn a_pipe_nobody_reads_is_an_error_and_no_signal() {
 }
 
 #[test]
-fn a_read_that_gives_up_has_read_nothing() {
+fn a_canceled_read_has_read_nothing() {
     block_on(async {
         let (reader, writer) = pipe().unwrap();
         for round in 0..50 {
@@ -190,7 +190,7 @@ fn a_read_that_gives_up_has_read_nothing() {
 }
 
 #[test]
-fn a_read_that_gave_up_does_not_keep_the_loop_alive() {
+fn a_canceled_read_does_not_keep_the_loop_alive() {
     let mut event_loop = EventLoop::with(Options::virtual_time()).unwrap();
     event_loop.handle().spawn(async {
         let (reader, _writer) = pipe().unwrap();
@@ -200,11 +200,11 @@ fn a_read_that_gave_up_does_not_keep_the_loop_alive() {
             std::future::pending::<()>().await
         });
     });
-    event_loop.run().unwrap(); // would wait for ever
+    event_loop.run().unwrap(); // returns at once
 }
 
 #[test]
-fn packets_stay_apart_and_none_is_left_behind() {
+fn packets_of_a_pipe_stay_separate_and_none_is_left_behind() {
     block_on(async {
         let flags = PipeFlags::DIRECT | PipeFlags::NONBLOCK | PipeFlags::CLOEXEC;
         let (reader, writer) = pipe_with(flags).unwrap();
@@ -213,7 +213,7 @@ fn packets_stay_apart_and_none_is_left_behind() {
         for packet in ["one", "two", "three"] {
             writer.write(packet.as_bytes()).await.unwrap();
         }
-        // One edge for all of them; each read is short.
+        // One edge for all packets, and each read is short.
         for packet in ["one", "two", "three"] {
             let chunk = reader.read_chunk().await.unwrap().unwrap();
             assert_eq!(&*chunk, packet.as_bytes());
@@ -223,7 +223,7 @@ fn packets_stay_apart_and_none_is_left_behind() {
 }
 
 #[test]
-fn a_shared_fd_is_read_and_written_without_being_made_non_blocking() {
+fn a_shared_fd_stays_blocking_while_it_is_read_and_written() {
     block_on(async {
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).unwrap();
         let ours = PipeReader::from_shared_fd(&reader).unwrap();
@@ -235,14 +235,14 @@ fn a_shared_fd_is_read_and_written_without_being_made_non_blocking() {
         to_it.write_all(b"one").await.unwrap();
         assert_eq!(&*ours.read_chunk().await.unwrap().unwrap(), b"one");
         drop(to_it);
-        timeout(MS, ours.read_chunk()).await.unwrap_err(); // the original is there
+        timeout(MS, ours.read_chunk()).await.unwrap_err(); // the original writer is still open
         drop(writer);
         assert!(ours.read_chunk().await.unwrap().is_none());
     });
 }
 
 #[test]
-fn only_ends_of_pipes_and_devices_that_wait_are_taken_on() {
+fn from_fd_takes_only_pipes_and_pollable_devices() {
     block_on(async {
         let take_on = |fd| PipeReader::from_fd(fd).unwrap_err();
         let file = take_on(tempfile::tempfile().unwrap().into());
@@ -277,26 +277,26 @@ fn a_fifo_opens_at_once_and_its_reader_waits_for_the_first_writer() {
         yield_now().await;
         let writer = fifo.writer().unwrap();
         writer.write_all(b"first").await.unwrap();
-        drop(writer); // and with it all writers
+        drop(writer); // the last writer
         assert_eq!(waiting.await.unwrap(), b"first");
         assert!(reader.read_chunk().await.unwrap().is_none());
 
         let writer = fifo.writer().unwrap();
-        timeout(MS, reader.read_chunk()).await.unwrap_err(); // no end while there is a writer
+        timeout(MS, reader.read_chunk()).await.unwrap_err(); // no end while a writer is open
         writer.write_all(b"second").await.unwrap();
         assert_eq!(&*reader.read_chunk().await.unwrap().unwrap(), b"second");
     });
 }
 
 #[test]
-fn a_fifo_that_nobody_reads_yet_is_waited_for() {
+fn open_when_read_waits_for_the_reader_of_a_fifo() {
     block_on(async {
         let fifo = Fifo::new();
         let wait = timeout(MS, PipeWriter::open_when_read(&fifo.path));
-        assert!(wait.await.is_err(), "nobody reads");
+        assert!(wait.await.is_err(), "the FIFO has no reader");
         let opening = spawn(PipeWriter::open_when_read(fifo.path.clone()));
         yield_now().await;
-        // One who has gone again does not read.
+        // A reader that has closed does not count.
         drop(
             File::options()
                 .read(true)
@@ -308,14 +308,14 @@ fn a_fifo_that_nobody_reads_yet_is_waited_for() {
             yield_now().await;
         }
         assert!(!opening.is_finished());
-        // A reader that blocks until there is a writer, as cat(1) does.
+        // A reader whose open blocks until there is a writer, as in cat(1).
         let path = fifo.path.clone();
         let reader = std::thread::spawn(move || std::fs::read(path).unwrap());
         let writer = opening.await.unwrap().unwrap();
         writer.write_all(b"at last").await.unwrap();
         drop(writer);
         assert_eq!(reader.join().unwrap(), b"at last");
-        // One who is there already is not waited for.
+        // With an open reader it does not wait.
         let _reader = fifo.reader();
         PipeWriter::open_when_read(&fifo.path).await.unwrap();
     });
@@ -354,7 +354,7 @@ fn closing_a_pipe_wakes_the_green_thread_that_reads_it() {
 }
 
 #[test]
-fn libraries_that_speak_futures_io_read_and_write_pipes() {
+fn pipes_implement_the_traits_of_futures_io() {
     use futures_lite::{AsyncReadExt, AsyncWriteExt};
     block_on(async {
         let (mut reader, mut writer) = aio::pipe().unwrap();
@@ -370,12 +370,12 @@ fn libraries_that_speak_futures_io_read_and_write_pipes() {
 }
 
 #[test]
-fn a_stream_that_is_paused_leaves_its_writer_waiting_until_it_goes_on() {
+fn a_paused_stream_keeps_its_writer_waiting_until_it_resumes() {
     let log = Log::default();
     let said = log.clone();
     callbacks(move || {
         let (reader, writer) = streams();
-        log.hear_writing(&writer);
+        log.log_writing(&writer);
         let got = Rc::new(Cell::new(0));
         let sum = Rc::clone(&got);
         reader.on_data(move |reader, bytes| {
@@ -404,12 +404,12 @@ fn a_stream_that_is_paused_leaves_its_writer_waiting_until_it_goes_on() {
 }
 
 #[test]
-fn the_end_of_a_write_stream_is_the_end_for_the_other_ones_reader() {
+fn the_end_of_a_write_stream_reaches_the_reader() {
     let log = Log::default();
     let said = log.clone();
     callbacks(move || {
         let (reader, writer) = streams();
-        log.hear_reading(&reader);
+        log.log_reading(&reader);
         let [written, finished] = [(); 2].map(|()| log.clone());
         writer.write_then("hello", move |result| written.say(format!("{result:?}")));
         writer.end_then(move |result| finished.say(format!("finished {result:?}")));
@@ -418,15 +418,15 @@ fn the_end_of_a_write_stream_is_the_end_for_the_other_ones_reader() {
 }
 
 #[test]
-fn a_write_stream_that_nobody_reads_fails_in_nodes_words() {
+fn a_write_stream_without_a_reader_fails_with_nodes_message() {
     let log = Log::default();
     let said = log.clone();
     callbacks(move || {
         let (reader, writer) = streams();
         reader.destroy();
-        log.hear_writing(&writer);
+        log.log_writing(&writer);
         let [now, later] = [(); 2].map(|()| log.clone());
-        writer.write_then("anybody?", move |result| {
+        writer.write_then("question", move |result| {
             now.say(result.unwrap_err().code().unwrap());
         });
         writer.write_then("x", move |result| {
@@ -438,12 +438,12 @@ fn a_write_stream_that_nobody_reads_fails_in_nodes_words() {
 }
 
 #[test]
-fn a_reader_that_goes_away_fails_all_that_waits() {
+fn a_reader_that_closes_fails_all_queued_writes() {
     let log = Log::default();
     let said = log.clone();
     callbacks(move || {
         let (reader, writer) = streams();
-        log.hear_writing(&writer);
+        log.log_writing(&writer);
         let waits = log.clone();
         writer.write_then(pattern(1 << 20), move |result| {
             waits.say(result.unwrap_err().message());
@@ -456,13 +456,13 @@ fn a_reader_that_goes_away_fails_all_that_waits() {
 }
 
 #[test]
-fn what_is_written_after_the_end_is_an_error() {
+fn a_write_after_the_end_is_an_error() {
     let log = Log::default();
     let said = log.clone();
     callbacks(move || {
         let (reader, writer) = streams();
         reader.resume();
-        log.hear_writing(&writer);
+        log.log_writing(&writer);
         writer.end();
         let refused = log.clone();
         writer.write_then("more", move |result| {
@@ -474,14 +474,14 @@ fn what_is_written_after_the_end_is_an_error() {
 }
 
 #[test]
-fn streams_that_are_destroyed_tell_close_and_nothing_else() {
+fn a_destroyed_stream_emits_only_close() {
     let log = Log::default();
     let said = log.clone();
     callbacks(move || {
         let (reader, writer) = streams();
-        log.hear_reading(&reader);
-        log.hear_writing(&writer);
-        writer.write("never heard of");
+        log.log_reading(&reader);
+        log.log_writing(&writer);
+        writer.write("never delivered");
         reader.destroy();
         writer.destroy();
         assert!(reader.is_destroyed() && writer.is_destroyed());
@@ -498,12 +498,12 @@ fn a_stream_keeps_the_program_alive_only_while_it_flows_and_is_referenced() {
         unreferenced.on_data(|_, _| ()).unref();
         let paused = ReadStream::from_fd(copy).unwrap();
         paused.on_data(|_, _| ()).pause();
-    }); // would wait for ever
+    }); // returns at once
     drop(writer);
 }
 
 #[test]
-fn an_fd_that_is_shared_is_streamed_without_being_made_non_blocking() {
+fn a_shared_fd_stays_blocking_while_it_is_streamed() {
     let (reader, writer) = io::pipe().unwrap();
     let (ours, to_it) = (reader.try_clone().unwrap(), writer.try_clone().unwrap());
     callbacks(move || {
@@ -531,7 +531,7 @@ fn streams_open_both_ends_of_a_fifo_in_any_order() {
             let [to_read, to_write] = [(); 2].map(|()| Rc::clone(&fifo));
             let read = move || {
                 let reader = fs::create_read_stream(&to_read.path);
-                log.hear_reading(&reader);
+                log.log_reading(&reader);
                 reader.on_close(move |_| drop(Rc::clone(&to_read)));
             };
             let write = move || {
@@ -550,7 +550,7 @@ fn streams_open_both_ends_of_a_fifo_in_any_order() {
 }
 
 #[test]
-fn streams_that_nobody_holds_go_on_and_end_with_the_program() {
+fn streams_without_an_owner_continue_and_end_with_the_program() {
     let (reader, writer) = io::pipe().unwrap();
     let (unread, mut kept) = io::pipe().unwrap();
     let alive = Rc::new(());
@@ -562,18 +562,18 @@ fn streams_that_nobody_holds_go_on_and_end_with_the_program() {
     });
     assert_eq!(Rc::strong_count(&alive), 1);
     assert_eq!(io::read_to_string(reader).unwrap(), "hello");
-    let error = kept.write(b"anybody?").unwrap_err();
+    let error = kept.write(b"question").unwrap_err();
     assert_eq!(errno(&error), Some(Errno::PIPE));
 }
 
 #[test]
-fn a_fifo_that_nobody_reads_is_waited_for_until_its_stream_is_given_up() {
+fn a_write_stream_waits_for_the_reader_of_a_fifo_until_it_is_destroyed() {
     let log = Log::default();
     let said = log.clone();
     callbacks(move || {
         let fifo = Fifo::new();
         let writer = fs::create_write_stream(&fifo.path);
-        log.hear_writing(&writer);
+        log.log_writing(&writer);
         writer.write("never");
         let give_up = move || {
             log.say("given up");
@@ -581,7 +581,7 @@ fn a_fifo_that_nobody_reads_is_waited_for_until_its_stream_is_given_up() {
             drop(fifo);
         };
         callback::set_timeout(give_up, 20);
-    }); // and no thread of the pool is left behind
+    }); // no thread of the pool still waits for the reader
     assert_eq!(said.lines(), "given up, close");
 }
 
@@ -615,13 +615,13 @@ fn a_socket_is_piped_into_a_pipe_and_a_pipe_into_a_socket() {
 }
 
 #[test]
-fn the_end_of_a_socket_that_is_written_as_a_stream_reaches_its_peer() {
+fn the_end_of_a_write_stream_on_a_socket_reaches_the_peer() {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let kept = ours.try_clone().unwrap();
     let log = Log::default();
     let said = log.clone();
     callbacks(move || {
-        log.hear_reading(&ReadStream::from_fd(theirs).unwrap());
+        log.log_reading(&ReadStream::from_fd(theirs).unwrap());
         WriteStream::from_fd(ours).unwrap().end_with("hello");
     });
     drop(kept);
@@ -629,7 +629,7 @@ fn the_end_of_a_socket_that_is_written_as_a_stream_reaches_its_peer() {
 }
 
 #[test]
-fn any_fd_is_a_stream_with_its_own_bytes() {
+fn inputs_and_outputs_of_any_fd_do_not_mix_their_bytes() {
     let mut files = [tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap()];
     for (file, text) in files.iter_mut().zip(["first", "second"]) {
         file.write_all(text.as_bytes()).unwrap();
@@ -642,7 +642,7 @@ fn any_fd_is_a_stream_with_its_own_bytes() {
         let input = |fd| net::Input::from_fd(fd).unwrap();
         let output = |fd| net::Output::from_fd(fd).unwrap();
         let (one, other) = (input(first.into()), input(second.into()));
-        // Both threads are at it before either is asked again.
+        // Both jobs start before either input is polled again.
         let (one, other) = futures_lite::future::zip(one.read_chunk(), other.read_chunk()).await;
         assert_eq!(&*one.unwrap().unwrap(), b"first");
         assert_eq!(&*other.unwrap().unwrap(), b"second");

@@ -1,4 +1,4 @@
-//! A connection that is reset while nothing is read from it, because what it sent waits for another one.
+//! Resets of connections that are not being read, because their bytes wait for another stream.
 
 use oneloop::net::{
     ByteStream, CopyError, Copying, ReadHalf, Relay, RelayError, Side, Socket, UnixStream,
@@ -13,10 +13,10 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// Much longer than a turn, and less than a test may take.
+/// Much longer than a turn, and shorter than a test may take.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// One end on the loop, the other outside.
+/// A connection with one end on the loop, and the other outside.
 fn tcp() -> (Socket, std::net::TcpStream) {
     let (inside, outside) = tcp_pair();
     inside.set_nonblocking(true).unwrap();
@@ -40,7 +40,7 @@ fn run<F: Future>(make: impl FnOnce(Handle) -> F) -> F::Output {
     event_loop.block_on(make(handle))
 }
 
-/// Polls something until a feeder can write no more: whoever should take its bytes is blocked.
+/// Polls until a feeder has no room: the stream that should take its bytes is blocked.
 async fn poll_until_blocked<T>(
     handle: &Handle,
     mut feeder: impl Write,
@@ -62,10 +62,10 @@ async fn poll_until_blocked<T>(
     }
 }
 
-/// What a future gives, soon.
+/// The result of a future, which has to complete soon.
 async fn soon<T>(handle: &Handle, future: impl Future<Output = T>) -> T {
     let soon = handle.timeout(DEADLINE, future).await;
-    soon.expect("it was noticed")
+    soon.expect("it completes soon")
 }
 
 fn is_reset(error: &io::Error) -> bool {
@@ -73,7 +73,7 @@ fn is_reset(error: &io::Error) -> bool {
 }
 
 #[test]
-fn a_copy_whose_target_takes_nothing_hears_that_its_source_was_reset() {
+fn a_copy_whose_target_has_no_room_ends_when_its_source_is_reset() {
     run(|handle| async move {
         let (from, feeder) = tcp();
         let (to, _sink) = tcp();
@@ -91,7 +91,7 @@ fn a_copy_whose_target_takes_nothing_hears_that_its_source_was_reset() {
 }
 
 #[test]
-fn a_copy_into_a_full_pipe_hears_that_its_source_was_reset() {
+fn a_copy_into_a_full_pipe_ends_when_its_source_is_reset() {
     run(|handle| async move {
         let (from, feeder) = tcp();
         let (_reader, to) = pipe().unwrap();
@@ -104,7 +104,7 @@ fn a_copy_into_a_full_pipe_hears_that_its_source_was_reset() {
 }
 
 #[test]
-fn a_copy_that_waits_for_bytes_hears_that_its_target_is_gone() {
+fn a_copy_that_waits_for_bytes_ends_when_its_target_is_gone() {
     run(|handle| async move {
         let (from, _feeder) = tcp();
         let (to, sink) = tcp();
@@ -125,7 +125,7 @@ fn a_copy_that_waits_for_bytes_hears_that_its_target_is_gone() {
 }
 
 #[test]
-fn what_a_unix_peer_sent_before_it_closed_is_copied_to_its_last_byte() {
+fn the_bytes_that_a_unix_peer_sent_before_its_close_are_all_copied() {
     run(|handle| async move {
         let (from, feeder) = UnixStream::pair().unwrap();
         let (to, sink) = UnixStream::pair().unwrap();
@@ -143,24 +143,24 @@ fn what_a_unix_peer_sent_before_it_closed_is_copied_to_its_last_byte() {
         let waits = handle
             .timeout(Duration::from_millis(5), copy.as_mut())
             .await;
-        assert!(waits.is_err(), "the target takes nothing: {waits:?}");
-        let mut heard = 0;
+        assert!(waits.is_err(), "the target has no room: {waits:?}");
+        let mut received = 0;
         let all = poll_fn(|cx| {
             while let Poll::Ready(Ok(Some(chunk))) = sink.poll_read_chunk(cx, usize::MAX) {
-                heard += chunk.len();
+                received += chunk.len();
             }
             copy.as_mut().poll(cx)
         });
         assert_eq!(soon(&handle, all).await.unwrap(), written as u64);
         while let Poll::Ready(Ok(Some(chunk))) = sink.try_read_chunk(usize::MAX) {
-            heard += chunk.len();
+            received += chunk.len();
         }
-        assert_eq!(heard, before + written);
+        assert_eq!(received, before + written);
     });
 }
 
 #[test]
-fn a_relay_hears_of_a_reset_by_a_side_from_which_it_does_not_read() {
+fn a_relay_ends_at_a_reset_by_a_side_that_it_does_not_read() {
     for (is_second, has_ended) in [(false, false), (true, false), (false, true), (true, true)] {
         run(|handle| async move {
             let (first, client) = tcp();
@@ -174,7 +174,7 @@ fn a_relay_hears_of_a_reset_by_a_side_from_which_it_does_not_read() {
             let mut poll =
                 |cx: &mut Context<'_>| relay.poll(cx, Side::of(&first), Side::of(&second));
             if has_ended {
-                // It has said all it had to say, and the other one thinks about it.
+                // It has sent its whole input, and the other side does not answer yet.
                 resetting.shutdown(std::net::Shutdown::Write).unwrap();
                 let waits = handle.timeout(Duration::from_millis(20), poll_fn(&mut poll));
                 assert!(waits.await.is_err());
@@ -196,7 +196,7 @@ fn a_relay_hears_of_a_reset_by_a_side_from_which_it_does_not_read() {
 }
 
 #[test]
-fn a_relay_as_a_future_hears_of_it_too() {
+fn a_relay_as_a_future_ends_at_a_reset_too() {
     run(|handle| async move {
         let (first, client) = tcp();
         let (second, _server) = tcp();
@@ -218,8 +218,10 @@ fn a_reset_during_a_copy_reaches_an_async_task_and_a_green_thread() {
             .unwrap();
         let copy = aio::spawn(async move { aio::copy(&from, &to).await });
         fill(&feeder).await;
-        drop(feeder); // with input unread: that is a reset
-        let copied = aio::timeout(DEADLINE, copy).await.expect("it was noticed");
+        drop(feeder); // a close with unread input is a reset
+        let copied = aio::timeout(DEADLINE, copy)
+            .await
+            .expect("it completes soon");
         assert!(is_reset(&copied.unwrap().unwrap_err()));
     });
     green::run(|| {
@@ -233,7 +235,7 @@ fn a_reset_during_a_copy_reaches_an_async_task_and_a_green_thread() {
         filling.kill();
         feeder.close();
         drop(feeder);
-        let copied = green::timeout(DEADLINE, || copy.join()).expect("it was noticed");
+        let copied = green::timeout(DEADLINE, || copy.join()).expect("it completes soon");
         assert!(is_reset(&copied.unwrap().unwrap_err()));
     })
     .unwrap();
@@ -248,7 +250,7 @@ async fn fill(feeder: &aio::UnixStream) {
 }
 
 #[test]
-fn a_callback_pipe_whose_target_takes_nothing_hears_that_its_source_was_reset() {
+fn a_callback_pipe_whose_target_has_no_room_ends_when_its_source_is_reset() {
     let events = Rc::new(RefCell::new(Vec::new()));
     let log = Rc::clone(&events);
     let (target, _sink) = tcp_pair();
@@ -261,14 +263,15 @@ fn a_callback_pipe_whose_target_takes_nothing_hears_that_its_source_was_reset() 
         };
         let (source, target) = (on_loop(inside), on_loop(target));
         source.pipe(&target);
-        let told = Rc::clone(&log);
+        let reported = Rc::clone(&log);
         source.on_error(move |_, error| {
-            told.borrow_mut()
+            reported
+                .borrow_mut()
                 .push(error.code().unwrap_or("").to_owned());
         });
-        let told = Rc::clone(&log);
+        let reported = Rc::clone(&log);
         source.on_close(move |_, had_error| {
-            told.borrow_mut().push(format!("close {had_error}"));
+            reported.borrow_mut().push(format!("close {had_error}"));
             target.destroy();
         });
         outside.set_nonblocking(true).unwrap();
@@ -299,7 +302,7 @@ fn a_callback_pipe_whose_target_takes_nothing_hears_that_its_source_was_reset() 
 }
 
 #[test]
-fn a_watch_is_silent_while_bytes_come_and_keeps_no_loop_alive() {
+fn a_watch_does_not_wake_while_bytes_arrive_and_keeps_no_loop_alive() {
     let mut event_loop = EventLoop::new().unwrap();
     let handle = event_loop.handle();
     let (socket, mut peer) = event_loop.enter(tcp);
@@ -327,7 +330,7 @@ fn a_watch_is_silent_while_bytes_come_and_keeps_no_loop_alive() {
 }
 
 #[test]
-fn a_watch_takes_no_other_tasks_wait() {
+fn a_watch_does_not_replace_the_wait_of_another_task() {
     run(|handle| async move {
         let (socket, mut peer) = tcp();
         let socket = Rc::new(socket);
@@ -338,8 +341,8 @@ fn a_watch_takes_no_other_tasks_wait() {
         let _watch = handle.spawn(poll_fn(move |cx| watches.poll_reset(cx)));
         handle.sleep(Duration::from_millis(1)).await;
         peer.write_all(b"hello").unwrap();
-        let heard = soon(&handle, read).await.unwrap().unwrap();
-        assert_eq!(&*heard.unwrap(), b"hello");
+        let received = soon(&handle, read).await.unwrap().unwrap();
+        assert_eq!(&*received.unwrap(), b"hello");
         assert!(socket.socket().unread_bytes().is_ok());
     });
 }

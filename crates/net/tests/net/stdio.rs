@@ -1,7 +1,7 @@
-//! Standard input and output: left as they were found, no byte lost, and the terminal as before.
+//! Standard streams keep their flags and lose no byte, and the terminal gets its mode back.
 //!
-//! What a program does with its own standard input and output is done by this test program's children: a test
-//! names one of the functions in `CHILDREN`.
+//! Children of this test program act on their own standard streams: a test starts one of the
+//! functions in `CHILDREN`.
 
 use oneloop::aio::{Elapsed, block_on, sleep, spawn, stdin, stdout, timeout};
 use oneloop::callback::{self, process};
@@ -24,7 +24,7 @@ use std::time::Duration;
 
 const MS: Duration = Duration::from_millis(1);
 
-/// Names which function a child process runs.
+/// The variable that names the function that a child process runs.
 const CHILD: &str = "ONELOOP_TEST_CHILD";
 
 const CHILDREN: [(&str, fn()); 9] = [
@@ -39,7 +39,7 @@ const CHILDREN: [(&str, fn()); 9] = [
     ("callback pipe", callback_pipe),
 ];
 
-/// Not a test of its own: what the children run.
+/// Not a test: the entry point of the children.
 #[test]
 fn child() {
     let Some(name) = env::var_os(CHILD) else {
@@ -47,12 +47,12 @@ fn child() {
     };
     let (_, run) = CHILDREN.iter().find(|(other, _)| name == *other).unwrap();
     run();
-    std::process::exit(0); // the harness would print more
+    std::process::exit(0); // before the harness prints more
 }
 
 fn start(name: &str, stdin: impl Into<Stdio>, stdout: impl Into<Stdio>) -> Child {
     Command::new(env::current_exe().unwrap())
-        // With one test thread the harness would print the name of the test first.
+        // With one test thread, the harness would print the name of the test first.
         .args(["--exact", "stdio::child", "--nocapture", "--test-threads=2"])
         .env(CHILD, name)
         .stdin(stdin)
@@ -62,7 +62,7 @@ fn start(name: &str, stdin: impl Into<Stdio>, stdout: impl Into<Stdio>) -> Child
         .unwrap()
 }
 
-/// What it wrote, without what the harness prints first.
+/// The child's output, without the lines that the harness prints first.
 fn finish(child: Child) -> Vec<u8> {
     let output = child.wait_with_output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -82,16 +82,16 @@ fn file_with(bytes: &[u8]) -> File {
     file
 }
 
-/// Bytes of which no two pieces are alike.
+/// Bytes in which no two pieces are equal.
 fn pattern(count: usize) -> Vec<u8> {
     (0..count as u32 / 4).flat_map(u32::to_be_bytes).collect()
 }
 
 fn flags_of(fd: impl AsFd) -> OFlags {
-    fcntl_getfl(fd).unwrap() - OFlags::from_bits_retain(0o100000) // O_LARGEFILE says nothing
+    fcntl_getfl(fd).unwrap() - OFlags::from_bits_retain(0o100000) // the kernel adds O_LARGEFILE
 }
 
-// What the children do.
+// The functions of the children.
 
 fn copy() {
     block_on(async {
@@ -104,7 +104,7 @@ fn copy() {
     .unwrap();
 }
 
-/// Begins to read and gives up, with each kind of input, and copies all the same.
+/// Cancels reads again and again, and still copies the whole input.
 fn give_up() {
     block_on(async {
         let (input, stdout) = (stdin().unwrap(), stdout().unwrap());
@@ -114,11 +114,11 @@ fn give_up() {
                 let mut other = [0; 7];
                 match timeout(Duration::ZERO, input.read(&mut other)).await {
                     Ok(count) => stdout.write_all(&other[..count.unwrap()]).await.unwrap(),
-                    Err(Elapsed) if attempt == 2 => {} // the thread may be at it still
-                    Err(Elapsed) => sleep(MS / 10).await, // it reads meanwhile, or not
+                    Err(Elapsed) if attempt == 2 => {} // the thread may still read
+                    Err(Elapsed) => sleep(MS / 10).await, // the thread may read meanwhile
                 }
             }
-            // Another one goes on where this one was.
+            // Another input continues at the same byte.
             let again = stdin().unwrap();
             match again.read(&mut buf).await.unwrap() {
                 0 => break,
@@ -153,7 +153,7 @@ fn write_much() {
     .unwrap();
 }
 
-/// What was written is not lost.
+/// Exits right after a write, which is not lost.
 fn write_and_exit() {
     let code = callback::run(|| -> Infallible {
         for piece in pattern(1 << 20).chunks(100_000) {
@@ -178,11 +178,11 @@ fn callback_raw() {
         process::stdout().write("ready");
     });
     assert_eq!(code.unwrap(), 5);
-    assert!(!is_raw(io::stdin()), "it is as it was");
+    assert!(!is_raw(io::stdin()), "the mode is restored");
     print!("restored");
 }
 
-/// The end of the one is not that of the other; and its own end leaves it open.
+/// Pipes standard input to standard output, whose end leaves it open.
 fn callback_pipe() {
     let code = callback::run(|| {
         let (stdin, stdout) = (process::stdin(), process::stdout());
@@ -217,7 +217,7 @@ fn paused() {
     assert_eq!(code.unwrap(), 0);
 }
 
-/// The pipe cannot be opened anew, as nobody reads it.
+/// Writes to a pipe without a reader, which cannot be reopened.
 fn no_reader() {
     println!("go");
     let _ = io::stdin().read_to_end(&mut Vec::new());
@@ -225,7 +225,7 @@ fn no_reader() {
     assert_eq!(error.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
 }
 
-/// While it reads and writes, and behind it, the flags are those it was started with.
+/// Checks that the flags stay the same during and after reads and writes.
 fn flags() {
     let before = [flags_of(io::stdin()), flags_of(io::stdout())];
     block_on(async {
@@ -243,10 +243,10 @@ fn flags() {
 // The tests.
 
 #[test]
-fn all_that_comes_in_goes_out() {
+fn the_whole_input_is_copied_for_each_kind_of_fd() {
     let bytes = pattern(3 << 20);
     let mut out = tempfile::tempfile().unwrap();
-    // From a file into a file, at the position that both share with us.
+    // From a file into a file, at positions that the child shares with this process.
     let mut input = file_with(&bytes);
     input.seek(io::SeekFrom::Start(40)).unwrap();
     let child = start("copy", input.try_clone().unwrap(), out.try_clone().unwrap());
@@ -278,7 +278,7 @@ fn all_that_comes_in_goes_out() {
 }
 
 #[test]
-fn standard_input_is_piped_to_standard_output_which_nobody_ends() {
+fn piping_standard_input_to_standard_output_does_not_end_the_output() {
     let bytes = pattern(1 << 20);
     let expected = [&bytes[..], b" and more"].concat();
     let mut child = start("callback pipe", Stdio::piped(), Stdio::piped());
@@ -296,7 +296,7 @@ fn standard_input_is_piped_to_standard_output_which_nobody_ends() {
 }
 
 #[test]
-fn who_gives_up_leaves_the_bytes_to_the_next() {
+fn a_canceled_read_leaves_its_bytes_to_the_next() {
     let bytes = pattern(300_000);
     let child = start("give up", file_with(&bytes), Stdio::piped());
     assert!(finish(child) == bytes, "a file");
@@ -313,7 +313,7 @@ fn who_gives_up_leaves_the_bytes_to_the_next() {
 }
 
 #[test]
-fn a_slow_reader_gets_all_of_it() {
+fn a_slow_reader_gets_every_byte() {
     let mut child = start("write much", Stdio::null(), Stdio::piped());
     let mut stdout = child.stdout.take().unwrap();
     let mut all = Vec::new();
@@ -330,7 +330,7 @@ fn a_slow_reader_gets_all_of_it() {
 }
 
 #[test]
-fn an_exit_loses_nothing_that_was_written() {
+fn an_exit_loses_no_written_byte() {
     let child = start("write and exit", Stdio::null(), Stdio::piped());
     assert!(finish(child) == pattern(1 << 20), "a pipe");
     let mut out = tempfile::tempfile().unwrap();
@@ -346,7 +346,7 @@ fn an_exit_loses_nothing_that_was_written() {
 }
 
 #[test]
-fn a_full_disk_is_told() {
+fn a_full_disk_is_an_error() {
     let Ok(full) = File::options().write(true).open("/dev/full") else {
         return eprintln!("skipped: there is no /dev/full");
     };
@@ -357,7 +357,7 @@ fn a_full_disk_is_told() {
 }
 
 #[test]
-fn others_find_the_flags_as_they_were() {
+fn the_flags_of_shared_fds_stay_unchanged() {
     let mut child = start("flags", file_with(b"x"), tempfile::tempfile().unwrap());
     assert!(child.wait().unwrap().success(), "files");
 
@@ -383,7 +383,7 @@ fn others_find_the_flags_as_they_were() {
     finish(start("flags", stdin, stdout));
     assert_eq!(flags_of(&slave), before, "terminals");
 
-    // To open a master anew would make another terminal: it is looked at before each read.
+    // Reopening a master would make another terminal, so each read is careful instead.
     File::from(slave.try_clone().unwrap())
         .write_all(b"x\n")
         .unwrap();
@@ -394,10 +394,10 @@ fn others_find_the_flags_as_they_were() {
 }
 
 #[test]
-fn a_pipe_that_nobody_reads_is_broken() {
+fn a_write_to_a_pipe_without_a_reader_is_a_broken_pipe() {
     let (reader, writer) = io::pipe().unwrap();
     let mut child = start("no reader", Stdio::piped(), writer);
-    // The child's harness writes its own lines first.
+    // The harness of the child writes its own lines first.
     let mut lines = BufReader::new(reader).lines();
     assert!(lines.any(|line| line.unwrap() == "go"));
     drop(lines);
@@ -406,16 +406,16 @@ fn a_pipe_that_nobody_reads_is_broken() {
 }
 
 #[test]
-fn a_paused_input_keeps_no_program_alive() {
+fn a_paused_input_does_not_keep_the_program_alive() {
     let mut child = start("paused", Stdio::piped(), Stdio::piped());
     let mut pipe = child.stdin.take().unwrap();
     pipe.write_all(b"first").unwrap();
-    let output = finish(child); // and the pipe is still open
+    let output = finish(child); // although the pipe is still open
     drop(pipe);
     assert_eq!(String::from_utf8(output).unwrap(), "first and no more");
 }
 
-/// A pseudo-terminal: what is written to the first is typed at the second.
+/// A pseudo-terminal: bytes written to the master are typed at the slave.
 fn terminal() -> (File, OwnedFd) {
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&master).unwrap();
@@ -425,7 +425,7 @@ fn terminal() -> (File, OwnedFd) {
     (master.into(), slave)
 }
 
-/// Reads what the terminal shows, until it shows that.
+/// Reads the terminal's output until it contains the text.
 fn read_until(master: &mut File, shown: &mut Vec<u8>, text: &str) {
     let mut buf = [0; 100];
     while !String::from_utf8_lossy(shown).contains(text) {
@@ -453,7 +453,7 @@ fn a_terminal_is_read_line_by_line_and_in_raw_mode_key_by_key() {
     assert!(is_tty(&slave) && !is_tty(tempfile::tempfile().unwrap()));
     event_loop.block_on(async {
         let mut buf = [0; 100];
-        // Both lines are there before the first read: one edge.
+        // Both lines arrive before the first read, which makes one edge.
         master.write_all(b"one\ntwo\nthr").unwrap();
         for line in ["one\n", "two\n"] {
             let count = poll_fn(|cx| tty.poll_read(cx, &mut buf)).await.unwrap();
@@ -470,17 +470,17 @@ fn a_terminal_is_read_line_by_line_and_in_raw_mode_key_by_key() {
         }
         assert_eq!(keys, b"thr\x03");
         drop(raw);
-        assert!(is_raw(&slave), "somebody else still wants it");
+        assert!(is_raw(&slave), "another guard still lives");
         drop(again);
         assert!(!is_raw(&slave));
-        // What is written is there for the terminal's other side.
+        // Written bytes appear at the master.
         poll_fn(|cx| tty.poll_write(cx, b"shown")).await.unwrap();
     });
     read_until(&mut master, &mut Vec::new(), "shown");
 }
 
 #[test]
-fn the_terminal_is_as_before_whatever_happens() {
+fn the_terminal_mode_is_restored_whatever_ends_the_guard() {
     let (_master, slave) = terminal();
     let enter = || net::RawMode::enter(&slave).unwrap();
     // A panic.
@@ -490,7 +490,7 @@ fn the_terminal_is_as_before_whatever_happens() {
         std::panic::resume_unwind(Box::new("in raw mode"));
     }));
     assert!(panicked.is_err() && !is_raw(&slave));
-    // The end of a loop, whose task has the guard.
+    // A dropped loop whose task owns the guard.
     block_on(async {
         let raw = enter();
         spawn(async move {
@@ -513,7 +513,7 @@ fn the_terminal_is_as_before_whatever_happens() {
     })
     .unwrap();
     assert!(!is_raw(&slave));
-    // What ends without drops.
+    // An end without drops.
     let raw = enter();
     reset_tty_mode().unwrap();
     assert!(!is_raw(&slave));
@@ -522,7 +522,7 @@ fn the_terminal_is_as_before_whatever_happens() {
 }
 
 #[test]
-fn a_callback_program_leaves_the_terminal_as_it_was() {
+fn a_callback_program_restores_the_terminal_mode() {
     let (mut master, slave) = terminal();
     let [stdin, stdout] = [slave.try_clone().unwrap(), slave.try_clone().unwrap()];
     let child = start("callback raw", stdin, stdout);
@@ -535,7 +535,7 @@ fn a_callback_program_leaves_the_terminal_as_it_was() {
 }
 
 #[test]
-fn a_terminal_says_how_large_it_is() {
+fn a_terminal_reports_its_size() {
     let (master, slave) = terminal();
     let size = Winsize {
         ws_col: 132,

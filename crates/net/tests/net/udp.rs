@@ -1,4 +1,4 @@
-//! Datagrams on the loop: whole, in order, with their errors, and none lost by giving up.
+//! UDP datagrams arrive whole, in order and with their errors, and a canceled receive loses none.
 
 use oneloop::aio::{Outgoing, RecvBatch, UdpOptions, UdpSocket, sleep, spawn, timeout, yield_now};
 use oneloop::net::Interface;
@@ -26,7 +26,7 @@ fn bind() -> UdpSocket {
     UdpSocket::bind("127.0.0.1:0").unwrap()
 }
 
-/// Two sockets, connected to each other.
+/// Two sockets that are connected to each other.
 fn pair() -> (UdpSocket, UdpSocket) {
     let (a, b) = (bind(), bind());
     a.connect(b.local_addr().unwrap()).unwrap();
@@ -34,7 +34,7 @@ fn pair() -> (UdpSocket, UdpSocket) {
     (a, b)
 }
 
-/// An address where nobody listens any more.
+/// The address of a closed socket.
 fn deserted() -> SocketAddr {
     let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.local_addr().unwrap()
@@ -45,7 +45,7 @@ fn errno(error: &io::Error) -> Option<Errno> {
 }
 
 #[test]
-fn datagrams_come_one_by_one_with_their_senders() {
+fn datagrams_arrive_one_at_a_time_with_their_senders() {
     block_on(async {
         let (server, a, b) = (bind(), bind(), bind());
         let addr = server.local_addr().unwrap();
@@ -53,7 +53,7 @@ fn datagrams_come_one_by_one_with_their_senders() {
         for (client, text) in [(&a, "one"), (&b, ""), (&a, "three")] {
             client.send_to(text.as_bytes(), addr).await.unwrap();
         }
-        // All three are there before the first wait, which is one edge (rule 4).
+        // All three arrive before the first wait, which makes one edge (rule 4).
         let mut buf = [0; 64];
         for (text, sender) in [("one", a_addr), ("", b_addr), ("three", a_addr)] {
             let (datagram, from) = server.recv_from(&mut buf).await.unwrap();
@@ -65,7 +65,7 @@ fn datagrams_come_one_by_one_with_their_senders() {
 }
 
 #[test]
-fn ipv6_is_the_same() {
+fn datagrams_pass_over_ipv6() {
     block_on(async {
         let Ok(server) = UdpSocket::bind("[::1]:0") else {
             return eprintln!("skipped: this machine has no IPv6");
@@ -80,7 +80,7 @@ fn ipv6_is_the_same() {
 }
 
 #[test]
-fn a_datagram_longer_than_the_buffer_says_so_and_leaves_the_next_one_whole() {
+fn a_truncated_datagram_is_marked_and_leaves_the_next_one_whole() {
     block_on(async {
         let (a, b) = pair();
         a.send(b"0123456789").await.unwrap();
@@ -100,16 +100,16 @@ fn a_datagram_longer_than_the_buffer_says_so_and_leaves_the_next_one_whole() {
 }
 
 #[test]
-fn a_refusal_is_told_once_and_the_socket_goes_on() {
+fn a_refusal_is_returned_once_and_the_socket_stays_usable() {
     block_on(async {
         let (client, addr) = (bind(), deserted());
         client.connect(addr).unwrap();
         for _ in 0..3 {
-            client.send(b"anybody?").await.unwrap();
+            client.send(b"question").await.unwrap();
             let error = client.recv(&mut [0; 8]).await.unwrap_err();
             assert_eq!(errno(&error), Some(Errno::CONNREFUSED));
             assert!(client.take_error().unwrap().is_none());
-            // The error bit stays, but does not make the wait a busy one.
+            // The error bit stays set, and the wait does not spin.
             timeout(MS, client.recv(&mut [0; 8])).await.unwrap_err();
         }
         let late = UdpSocket::bind(addr).unwrap();
@@ -121,39 +121,39 @@ fn a_refusal_is_told_once_and_the_socket_goes_on() {
 }
 
 #[test]
-fn a_refusal_wakes_who_waits_and_a_socket_without_a_peer_hears_none() {
+fn a_refusal_wakes_the_waiter_of_a_connected_socket_only() {
     block_on(async {
         let (client, addr) = (Rc::new(bind()), deserted());
-        client.send_to(b"anybody?", addr).await.unwrap();
+        client.send_to(b"question", addr).await.unwrap();
         timeout(MS, client.recv(&mut [0; 8])).await.unwrap_err();
 
         client.connect(addr).unwrap();
         let receiver = Rc::clone(&client);
         let waiting = spawn(async move { receiver.recv(&mut [0; 8]).await });
         yield_now().await;
-        client.send(b"anybody?").await.unwrap();
+        client.send(b"question").await.unwrap();
         let error = waiting.await.unwrap().unwrap_err();
         assert_eq!(errno(&error), Some(Errno::CONNREFUSED));
     });
 }
 
 #[test]
-fn take_error_takes_the_refusal_away_from_the_operations() {
+fn take_error_takes_the_refusal_before_the_operations() {
     block_on(async {
         let client = bind();
         client.connect(deserted()).unwrap();
-        client.send(b"anybody?").await.unwrap();
+        client.send(b"question").await.unwrap();
         poll_fn(|cx| client.source().poll_ready(cx, Direction::Read))
             .await
             .unwrap();
-        let error = client.take_error().unwrap().expect("it was refused");
+        let error = client.take_error().unwrap().expect("the peer refused");
         assert_eq!(errno(&error), Some(Errno::CONNREFUSED));
         timeout(MS, client.recv(&mut [0; 8])).await.unwrap_err();
     });
 }
 
 #[test]
-fn a_connected_socket_hears_its_peer_only() {
+fn a_connected_socket_receives_only_from_its_peer() {
     block_on(async {
         let (a, b) = pair();
         let stranger = bind();
@@ -169,11 +169,11 @@ fn a_connected_socket_hears_its_peer_only() {
 }
 
 #[test]
-fn what_cannot_be_sent_is_the_kernels_error() {
+fn a_refused_send_returns_the_kernels_error() {
     block_on(async {
         let socket = bind();
         let addr = socket.local_addr().unwrap();
-        let error = socket.send(b"to whom?").await.unwrap_err();
+        let error = socket.send(b"no peer!").await.unwrap_err();
         assert_eq!(errno(&error), Some(Errno::DESTADDRREQ));
         assert_eq!(
             errno(&socket.peer_addr().unwrap_err()),
@@ -181,8 +181,8 @@ fn what_cannot_be_sent_is_the_kernels_error() {
         );
         let error = socket.send_to(&[0; 1 << 16], addr).await.unwrap_err();
         assert_eq!(errno(&error), Some(Errno::MSGSIZE));
-        let everybody = "255.255.255.255:9".parse().unwrap();
-        let error = socket.connect(everybody).unwrap_err();
+        let broadcast = "255.255.255.255:9".parse().unwrap();
+        let error = socket.connect(broadcast).unwrap_err();
         assert_eq!(errno(&error), Some(Errno::ACCESS));
         socket.set_broadcast(true).unwrap();
         assert!(rustix::net::sockopt::socket_broadcast(&socket).unwrap());
@@ -192,13 +192,13 @@ fn what_cannot_be_sent_is_the_kernels_error() {
 }
 
 #[test]
-fn a_receive_that_gives_up_has_received_nothing() {
+fn a_canceled_receive_has_received_nothing() {
     block_on(async {
         let (a, b) = pair();
         for round in 0..50_u8 {
             let gave_up = timeout(MS, b.recv(&mut [0; 8])).await;
             assert!(gave_up.is_err());
-            // The datagram comes between the wake of the receive and its drop.
+            // The datagram arrives between the wake of the receive and its drop.
             let mut buf = [0; 8];
             {
                 let mut receive = pin!(b.recv(&mut buf));
@@ -213,7 +213,7 @@ fn a_receive_that_gives_up_has_received_nothing() {
 }
 
 #[test]
-fn a_receive_that_gave_up_does_not_keep_the_loop_alive() {
+fn a_canceled_receive_does_not_keep_the_loop_alive() {
     let mut event_loop = EventLoop::with(Options::virtual_time()).unwrap();
     event_loop.handle().spawn(async {
         let (_a, b) = pair();
@@ -223,16 +223,16 @@ fn a_receive_that_gave_up_does_not_keep_the_loop_alive() {
             pending::<()>().await
         });
     });
-    event_loop.run().unwrap(); // would wait for ever
+    event_loop.run().unwrap(); // returns at once
 }
 
 #[test]
-fn the_bytes_of_datagrams_count_in_the_share_of_io() {
+fn the_bytes_of_datagrams_count_in_the_io_budget() {
     block_on(async {
         let (a, _b) = pair();
         let sent = Rc::new(Cell::new(0_usize));
         let count = Rc::clone(&sent);
-        // The clock is virtual, so only bytes can end its run.
+        // The clock is virtual, so only the byte budget can end the run.
         spawn(async move {
             while a.send(&[0; 1 << 12]).await.is_ok() {
                 count.set(count.get() + 1);
@@ -242,12 +242,12 @@ fn the_bytes_of_datagrams_count_in_the_share_of_io() {
         assert_eq!(sent.get(), (128 << 10) / (1 << 12));
         let before = sent.get();
         sleep(Duration::ZERO).await;
-        assert!(sent.get() > before, "it goes on by itself");
+        assert!(sent.get() > before, "the task continues in the next turn");
     });
 }
 
 #[test]
-fn a_socket_with_options_of_its_own_can_be_taken_over() {
+fn from_fd_keeps_the_options_of_a_socket() {
     block_on(async {
         let std = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         std.set_nonblocking(true).unwrap();
@@ -261,7 +261,7 @@ fn a_socket_with_options_of_its_own_can_be_taken_over() {
     });
 }
 
-/// So many numbered datagrams.
+/// Makes `count` numbered datagrams.
 fn numbered(count: usize) -> Vec<Vec<u8>> {
     (0..count)
         .map(|n| format!("datagram {n}").into_bytes())
@@ -285,7 +285,7 @@ fn a_batch_moves_64_datagrams_at_once_with_their_senders() {
             assert_eq!(received.from, sender.local_addr().unwrap());
             assert!(!received.datagram.is_truncated());
         }
-        // The batch is used again, and what was in it is gone.
+        // The next receive replaces the contents of the batch.
         a.send_batch(&outgoing[..2]).await.unwrap();
         assert_eq!(server.recv_batch(&mut batch).await.unwrap(), 2);
         assert_eq!((batch.len(), batch.datagrams_max()), (2, 64));
@@ -329,13 +329,13 @@ fn a_batch_of_64_is_one_system_call_each_way() {
         ("sendmmsg", "24"),
         ("recvmmsg", "64"),
         ("sendmmsg", "2"),
-        ("recvmmsg", "2"), // fewer than asked for: nothing asks again
+        ("recvmmsg", "2"), // a short batch, so no further call follows
     ];
     assert_eq!(results, expected, "{text}");
 }
 
 #[test]
-fn a_batch_tells_which_of_its_datagrams_was_cut_off() {
+fn a_batch_marks_its_truncated_datagram() {
     block_on(async {
         let (a, b) = pair();
         for text in ["four", "longer than the room", "", "next"] {
@@ -379,17 +379,17 @@ fn a_datagram_that_cannot_be_sent_ends_its_batch_and_is_the_error_of_the_next() 
 }
 
 #[test]
-fn a_refusal_is_told_by_the_batch_that_finds_it_first() {
+fn the_first_batch_after_a_refusal_returns_it() {
     block_on(async {
         let client = bind();
         client.connect(deserted()).unwrap();
-        client.send(b"anybody?").await.unwrap();
+        client.send(b"question").await.unwrap();
         let error = client
             .recv_batch(&mut RecvBatch::new(4, 4))
             .await
             .unwrap_err();
         assert_eq!(errno(&error), Some(Errno::CONNREFUSED));
-        client.send(b"anybody?").await.unwrap();
+        client.send(b"question").await.unwrap();
         let error = client
             .send_batch(&[Outgoing::to_peer(b"?")])
             .await
@@ -399,13 +399,13 @@ fn a_refusal_is_told_by_the_batch_that_finds_it_first() {
 }
 
 #[test]
-fn a_batch_that_gives_up_has_received_nothing() {
+fn a_canceled_batch_has_received_nothing() {
     block_on(async {
         let (a, b) = pair();
         let mut batch = RecvBatch::new(4, 8);
         for round in 0..50_u8 {
             {
-                // The datagram comes between the wake of the receive and its drop.
+                // The datagram arrives between the wake of the receive and its drop.
                 let mut receive = pin!(b.recv_batch(&mut batch));
                 assert!(poll_fn(|cx| Poll::Ready(receive.as_mut().poll(cx).is_pending())).await);
                 a.send(&[round]).await.unwrap();
@@ -421,7 +421,7 @@ fn a_batch_that_gives_up_has_received_nothing() {
 fn a_flood_of_batches_does_not_starve_a_timer() {
     block_on(async {
         let (a, b) = pair();
-        // Both are always ready: only the share of I/O (rule 15) ends a run of this task.
+        // Both sockets are always ready: only the I/O budget (rule 15) ends a run of this task.
         let flood = spawn(async move {
             let text = [0; 1024];
             let outgoing = [Outgoing::to_peer(&text); 32];
@@ -439,7 +439,7 @@ fn a_flood_of_batches_does_not_starve_a_timer() {
     });
 }
 
-/// A pair that may leave segments to the kernel; `None` where there are none.
+/// A pair of sockets with GSO and GRO; `None` on a kernel without them.
 fn segmented_pair() -> Option<(UdpSocket, UdpSocket)> {
     let (a, b) = pair();
     for set in [a.set_gso(Some(100)), b.set_gro(true)] {
@@ -452,7 +452,7 @@ fn segmented_pair() -> Option<(UdpSocket, UdpSocket)> {
     Some((a, b))
 }
 
-/// What comes until so many bytes are there, as the datagrams that were sent.
+/// Receives until `bytes` bytes have arrived, and returns the datagrams that were sent.
 async fn segments_of(socket: &UdpSocket, bytes: usize) -> Vec<Vec<u8>> {
     let mut batch = RecvBatch::new(8, 1 << 16);
     let mut segments: Vec<Vec<u8>> = Vec::new();
@@ -466,7 +466,7 @@ async fn segments_of(socket: &UdpSocket, bytes: usize) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn one_send_is_many_datagrams_with_gso() {
+fn one_send_with_gso_makes_many_datagrams() {
     block_on(async {
         let Some((a, _)) = segmented_pair() else {
             return;
@@ -486,13 +486,13 @@ fn one_send_is_many_datagrams_with_gso() {
 }
 
 #[test]
-fn what_gro_joined_is_put_apart_again() {
+fn datagrams_that_gro_joined_are_separated() {
     block_on(async {
         let Some((a, b)) = segmented_pair() else {
             return;
         };
         let text: Vec<u8> = (0..250).collect();
-        // In a batch, and by itself: through loopback a train of GSO stays one.
+        // In a batch and in a single receive: on loopback a GSO send stays joined.
         a.send_batch(&[Outgoing::to_peer(&text); 2]).await.unwrap();
         let segments = segments_of(&b, 500).await;
         let expected: Vec<_> = text.chunks(100).chain(text.chunks(100)).collect();
@@ -513,7 +513,7 @@ fn what_gro_joined_is_put_apart_again() {
 }
 
 #[test]
-fn a_joined_datagram_that_does_not_fit_says_so() {
+fn a_truncated_joined_datagram_is_marked() {
     block_on(async {
         let Some((a, b)) = segmented_pair() else {
             return;
@@ -526,7 +526,7 @@ fn a_joined_datagram_that_does_not_fit_says_so() {
 }
 
 #[test]
-fn what_else_a_socket_is_asked_to_tell_does_not_disturb_its_datagrams() {
+fn other_ancillary_data_does_not_disturb_datagrams() {
     block_on(async {
         let (a, b) = pair();
         rustix::net::sockopt::set_ip_recvtos(&b, true).unwrap();
@@ -555,7 +555,7 @@ fn a_socket_is_bound_with_its_options() {
         let first = UdpSocket::bind_with("127.0.0.1:0", options).unwrap();
         let again = UdpSocket::bind_with(first.local_addr().unwrap(), options).unwrap();
         assert_eq!(again.local_addr().unwrap(), first.local_addr().unwrap());
-        // socket(7): the kernel doubles it.
+        // socket(7): the kernel doubles the value.
         assert_eq!(first.recv_buffer_bytes().unwrap(), 128 << 10);
         assert_eq!(first.send_buffer_bytes().unwrap(), 64 << 10);
         assert!(rustix::net::sockopt::socket_broadcast(&first).unwrap());
@@ -570,14 +570,14 @@ fn a_socket_is_bound_with_its_options() {
 fn a_broadcast_needs_permission() {
     block_on(async {
         let socket = bind();
-        let everybody = "127.255.255.255:9".parse().unwrap(); // everybody on loopback
-        let error = socket.send_to(b"hello", everybody).await.unwrap_err();
+        let broadcast = "127.255.255.255:9".parse().unwrap(); // the broadcast address of loopback
+        let error = socket.send_to(b"hello", broadcast).await.unwrap_err();
         assert_eq!(errno(&error), Some(Errno::ACCESS));
         let server = UdpSocket::bind("0.0.0.0:0").unwrap();
         let port = server.local_addr().unwrap().port();
         socket.set_broadcast(true).unwrap();
-        let everybody = SocketAddr::from(([127, 255, 255, 255], port));
-        if let Err(error) = socket.send_to(b"hello", everybody).await {
+        let broadcast = SocketAddr::from(([127, 255, 255, 255], port));
+        if let Err(error) = socket.send_to(b"hello", broadcast).await {
             return eprintln!("skipped: this machine has no broadcast on loopback: {error}");
         }
         assert_eq!(server.recv(&mut [0; 8]).await.unwrap().bytes, 5);
@@ -585,7 +585,7 @@ fn a_broadcast_needs_permission() {
 }
 
 #[test]
-fn times_to_live_and_kinds_of_service_are_those_of_the_sockets_family() {
+fn ttl_and_tos_use_the_options_of_the_sockets_family() {
     use rustix::net::sockopt::{ip_tos, ip_ttl, ipv6_tclass, ipv6_unicast_hops};
     block_on(async {
         let v4 = bind();
@@ -604,8 +604,8 @@ fn times_to_live_and_kinds_of_service_are_those_of_the_sockets_family() {
     });
 }
 
-/// What a member of a group hears on loopback; none where there is no such route.
-async fn hears_group(
+/// Whether a member of a group receives on loopback; an error where there is no such route.
+async fn receives_group(
     bound: &str,
     group: IpAddr,
     on: Interface,
@@ -617,7 +617,7 @@ async fn hears_group(
     assert_eq!(errno(&again), Some(Errno::ADDRINUSE));
     let sender = UdpSocket::bind(sends_from)?;
     sender.set_multicast_interface(on)?;
-    sender.set_multicast_ttl(0)?; // it does not leave this machine
+    sender.set_multicast_ttl(0)?; // the datagram does not leave this machine
     let to = SocketAddr::new(group, member.local_addr()?.port());
     sender.send_to(b"to all", to).await?;
     let mut buf = [0; 16];
@@ -625,7 +625,7 @@ async fn hears_group(
     assert_eq!(&buf[..datagram.bytes], b"to all");
 
     member.leave_multicast(group, on)?;
-    sender.send_to(b"to nobody", to).await?;
+    sender.send_to(b"to no_group", to).await?;
     timeout(MS, member.recv(&mut buf)).await.unwrap_err();
     let gone = member.leave_multicast(group, on).unwrap_err();
     assert_eq!(errno(&gone), Some(Errno::ADDRNOTAVAIL));
@@ -633,11 +633,11 @@ async fn hears_group(
 }
 
 #[test]
-fn who_joined_a_group_hears_it_until_it_leaves() {
+fn a_member_of_a_group_receives_until_it_leaves() {
     block_on(async {
         let group = Ipv4Addr::new(239, 255, 66, 1).into();
         for on in [Interface::Addr(Ipv4Addr::LOCALHOST), Interface::Index(1)] {
-            if let Err(error) = hears_group("0.0.0.0:0", group, on, "127.0.0.1:0").await {
+            if let Err(error) = receives_group("0.0.0.0:0", group, on, "127.0.0.1:0").await {
                 eprintln!("skipped: this machine has no multicast by {on:?}: {error}");
             }
         }
@@ -645,10 +645,11 @@ fn who_joined_a_group_hears_it_until_it_leaves() {
 }
 
 #[test]
-fn who_joined_a_group_of_ipv6_hears_it_until_it_leaves() {
+fn a_member_of_an_ipv6_group_receives_until_it_leaves() {
     block_on(async {
-        let group: Ipv6Addr = "ff01::6601".parse().unwrap(); // of this machine only
-        if let Err(error) = hears_group("[::]:0", group.into(), Interface::Index(1), "[::]:0").await
+        let group: Ipv6Addr = "ff01::6601".parse().unwrap(); // scope 1: this machine only
+        if let Err(error) =
+            receives_group("[::]:0", group.into(), Interface::Index(1), "[::]:0").await
         {
             eprintln!("skipped: this machine has no multicast of IPv6: {error}");
         }
@@ -656,11 +657,11 @@ fn who_joined_a_group_of_ipv6_hears_it_until_it_leaves() {
 }
 
 #[test]
-fn what_is_no_group_or_interface_is_an_error_that_says_so() {
+fn a_wrong_group_or_interface_is_an_error_that_names_it() {
     block_on(async {
         let socket = bind();
-        let nobody = Ipv4Addr::LOCALHOST.into();
-        let error = socket.join_multicast(nobody, Interface::Any).unwrap_err();
+        let no_group = Ipv4Addr::LOCALHOST.into();
+        let error = socket.join_multicast(no_group, Interface::Any).unwrap_err();
         assert_eq!(errno(&error), Some(Errno::INVAL));
         let group = Ipv6Addr::new(0xff01, 0, 0, 0, 0, 0, 0, 1).into();
         let by_addr = Interface::Addr(Ipv4Addr::LOCALHOST);
@@ -671,10 +672,10 @@ fn what_is_no_group_or_interface_is_an_error_that_says_so() {
 }
 
 #[test]
-fn multicast_is_heard_on_this_machine_unless_it_is_switched_off() {
+fn multicast_loops_back_unless_it_is_switched_off() {
     use rustix::net::sockopt::{ip_multicast_loop, ipv6_multicast_loop};
     block_on(async {
-        // On loopback itself it is heard all the same, so this asks the kernel what is set.
+        // The loopback interface delivers in any case, so this reads the option back.
         let v4 = bind();
         assert!(ip_multicast_loop(&v4).unwrap());
         v4.set_multicast_loop(false).unwrap();
@@ -688,12 +689,12 @@ fn multicast_is_heard_on_this_machine_unless_it_is_switched_off() {
 }
 
 #[test]
-fn a_peer_can_be_taken_back() {
+fn a_disconnected_socket_has_no_peer() {
     block_on(async {
         let ((a, _b), stranger) = (pair(), bind());
         a.disconnect().unwrap();
         assert_eq!(errno(&a.peer_addr().unwrap_err()), Some(Errno::NOTCONN));
-        let error = a.send(b"to whom?").await.unwrap_err();
+        let error = a.send(b"no peer!").await.unwrap_err();
         assert_eq!(errno(&error), Some(Errno::DESTADDRREQ));
         a.send_to(b"hello", stranger.local_addr().unwrap())
             .await

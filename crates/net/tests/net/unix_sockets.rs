@@ -1,4 +1,4 @@
-//! Unix sockets on the loop: names of both kinds, bounds of messages, fds, and who is at the other end.
+//! Unix sockets on the loop: both kinds of names, message boundaries, fds, and peer credentials.
 
 use oneloop::aio::{
     UnixDatagram, UnixListener, UnixSeqpacket, UnixSeqpacketListener, UnixStream, sleep, spawn,
@@ -28,21 +28,21 @@ fn errno(error: &io::Error) -> Option<Errno> {
     Errno::from_io_error(error)
 }
 
-/// An abstract name that nobody else has.
+/// An unused abstract name.
 fn abstract_name() -> Addr {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     Addr::UnixAbstract(format!("oneloop-{}-{number}", std::process::id()).into())
 }
 
-/// A name in a new directory, which goes with the first value.
+/// A name in a new directory, which the drop of the first value removes.
 fn path_name() -> (tempfile::TempDir, Addr) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("socket");
     (dir, Addr::UnixPath(path))
 }
 
-/// A name of the longest length that unix(7) allows.
+/// A name of the maximum length that unix(7) allows.
 fn longest_path_name() -> (tempfile::TempDir, Addr) {
     let dir = tempfile::tempdir().unwrap();
     let missing = 108 - dir.path().as_os_str().len() - 1;
@@ -50,7 +50,7 @@ fn longest_path_name() -> (tempfile::TempDir, Addr) {
     (dir, Addr::UnixPath(path))
 }
 
-/// What is written to a pipe whose end was passed comes out of the other one.
+/// Checks that the passed fd is the reading end of the pipe.
 fn is_same_pipe(mut write: PipeWriter, passed: OwnedFd) {
     write.write_all(b"through the pipe").unwrap();
     drop(write);
@@ -75,7 +75,7 @@ fn streams_take_both_kinds_of_names() {
 }
 
 #[test]
-fn datagrams_come_whole_with_their_senders_by_both_kinds_of_names() {
+fn datagrams_arrive_whole_with_their_senders_by_both_kinds_of_names() {
     block_on(async {
         let (_dir, path) = path_name();
         for name in [path, abstract_name()] {
@@ -83,8 +83,8 @@ fn datagrams_come_whole_with_their_senders_by_both_kinds_of_names() {
             assert_eq!(server.local_addr().unwrap(), name);
             let client_name = abstract_name();
             let client = UnixDatagram::bind(&client_name).unwrap();
-            let nobody = UnixDatagram::unbound().unwrap();
-            nobody.send_to(b"", &name).await.unwrap();
+            let unnamed = UnixDatagram::unbound().unwrap();
+            unnamed.send_to(b"", &name).await.unwrap();
             client.send_to(b"hello", &name).await.unwrap();
             let mut buf = [0; 16];
             let (empty, from) = server.recv_from(&mut buf).await.unwrap();
@@ -131,7 +131,7 @@ fn a_name_is_a_path_or_an_address() {
 }
 
 #[test]
-fn a_datagram_longer_than_the_buffer_says_so_and_leaves_the_next_one_whole() {
+fn a_truncated_datagram_is_marked_and_leaves_the_next_one_whole() {
     block_on(async {
         let (a, b) = UnixDatagram::pair().unwrap();
         a.send(b"0123456789").await.unwrap();
@@ -147,7 +147,7 @@ fn a_datagram_longer_than_the_buffer_says_so_and_leaves_the_next_one_whole() {
 }
 
 #[test]
-fn errors_of_datagrams_are_the_kernels() {
+fn datagram_errors_are_those_of_the_kernel() {
     block_on(async {
         let (_dir, nowhere) = path_name();
         let socket = UnixDatagram::unbound().unwrap();
@@ -172,18 +172,17 @@ fn errors_of_datagrams_are_the_kernels() {
     });
 }
 
-/// Sends until there is no room, and says how many went.
+/// Sends until the receiver has no room, and returns the number of datagrams sent.
 async fn fill(socket: &UnixDatagram, name: &Addr) -> usize {
     let mut sent = 0;
     while poll_fn(|cx| Poll::Ready(pin!(socket.send_to(b"full", name)).poll(cx).is_ready())).await {
         sent += 1;
-        assert!(sent < 10_000, "there is always room");
+        assert!(sent < 10_000, "the receiver always has room");
     }
     sent
 }
 
-/// A receiver that somebody has filled, with how many; and two who would send to it, the first of whom
-/// did.
+/// A receiver that the first of two senders has filled, and the number of its datagrams.
 async fn full_receiver() -> (Addr, UnixDatagram, usize, [UnixDatagram; 2]) {
     let name = abstract_name();
     let server = UnixDatagram::bind(&name).unwrap();
@@ -193,17 +192,17 @@ async fn full_receiver() -> (Addr, UnixDatagram, usize, [UnixDatagram; 2]) {
 }
 
 #[test]
-fn a_send_to_a_full_receiver_goes_on_when_there_is_room_whoever_filled_it() {
+fn a_send_to_a_full_receiver_completes_when_there_is_room_whichever_socket_filled_it() {
     block_on(async {
         let (name, server, queued, [_a, b]) = full_receiver().await;
-        // Nothing of `b` is there, so the kernel has nothing to tell it.
+        // No datagram of `b` is queued, so the kernel reports no room to `b`.
         let gave_up = timeout(25 * MS, b.send_to(b"lost", &name)).await;
         assert!(gave_up.is_err());
         let late = spawn(async move { b.send_to(b"late", &name).await });
         let runs = Handle::current().stats().tasks_run;
         sleep(100 * MS).await;
         let runs = Handle::current().stats().tasks_run - runs;
-        assert!(runs < 30, "it tries now and then: {runs}");
+        assert!(runs < 30, "it retries with pauses: {runs}");
         let mut buf = [0; 8];
         for _ in 0..queued {
             assert_eq!(server.recv(&mut buf).await.unwrap().bytes, 4);
@@ -212,7 +211,7 @@ fn a_send_to_a_full_receiver_goes_on_when_there_is_room_whoever_filled_it() {
         late.await.unwrap().unwrap();
         assert_eq!(server.recv(&mut buf).await.unwrap().bytes, 4);
         assert_eq!(&buf[..4], b"late");
-        timeout(MS, server.recv(&mut buf)).await.unwrap_err(); // who gave up has sent nothing
+        timeout(MS, server.recv(&mut buf)).await.unwrap_err(); // a canceled send has sent nothing
     });
 }
 
@@ -229,12 +228,16 @@ fn a_connected_sender_is_woken_by_the_peers_receive() {
         }
         late.await.unwrap().unwrap();
         assert_eq!(server.recv(&mut [0; 8]).await.unwrap().bytes, 4);
-        assert_eq!(Handle::current().now(), before, "no timer was waited for");
+        assert_eq!(
+            Handle::current().now(),
+            before,
+            "the send waited for no timer"
+        );
     });
 }
 
 #[test]
-fn packets_keep_their_bounds_and_an_empty_one_is_not_the_end() {
+fn packets_keep_their_boundaries_and_an_empty_one_is_not_the_end() {
     block_on(async {
         let (_dir, path) = path_name();
         for name in [path, abstract_name()] {
@@ -265,7 +268,7 @@ fn packets_keep_their_bounds_and_an_empty_one_is_not_the_end() {
 }
 
 #[test]
-fn the_end_of_packets_wakes_who_waits_and_the_other_direction_goes_on() {
+fn the_end_of_packets_wakes_the_waiter_and_leaves_the_other_direction_open() {
     block_on(async {
         let (a, b) = UnixSeqpacket::pair().unwrap();
         let waiting = spawn(async move {
@@ -280,21 +283,21 @@ fn the_end_of_packets_wakes_who_waits_and_the_other_direction_goes_on() {
         assert_eq!(a.recv(&mut [0; 16]).await.unwrap().unwrap().bytes, 10);
         drop(a);
         assert_eq!(
-            errno(&b.send(b"anybody?").await.unwrap_err()),
+            errno(&b.send(b"question").await.unwrap_err()),
             Some(Errno::PIPE)
         );
     });
 }
 
 #[test]
-fn a_receive_that_gives_up_has_received_nothing() {
+fn a_canceled_receive_has_received_nothing() {
     block_on(async {
         let (a, b) = UnixSeqpacket::pair().unwrap();
         for round in 0..50_u8 {
             let (read, _write) = pipe().unwrap();
             let mut buf = [0; 8];
             {
-                // The message comes between the wake of the receive and its drop.
+                // The message arrives between the wake of the receive and its drop.
                 let mut receive = pin!(b.recv_fds(&mut buf, 1));
                 assert!(poll_fn(|cx| Poll::Ready(receive.as_mut().poll(cx).is_pending())).await);
                 a.send_fds(&[round], &[read.as_fd()]).await.unwrap();
@@ -307,13 +310,13 @@ fn a_receive_that_gives_up_has_received_nothing() {
 }
 
 #[test]
-fn a_listener_of_streams_is_none_of_packets() {
+fn a_stream_listener_refuses_seqpacket_clients() {
     block_on(async {
         let (_dir, path) = path_name();
         let _listener = UnixListener::bind(&path).unwrap();
         let error = UnixSeqpacket::connect(&path).await.unwrap_err();
         assert_eq!(errno(&error), Some(Errno::PROTOTYPE));
-        // Abstract names are looked up by kind.
+        // The kernel looks abstract names up by socket type.
         let name = abstract_name();
         let _listener = UnixListener::bind(&name).unwrap();
         let error = UnixSeqpacket::connect(&name).await.unwrap_err();
@@ -322,7 +325,7 @@ fn a_listener_of_streams_is_none_of_packets() {
 }
 
 #[test]
-fn fds_pass_with_a_stream_and_stay_with_their_bytes() {
+fn fds_on_a_stream_stay_with_their_bytes() {
     block_on(async {
         let (a, b) = UnixStream::pair().unwrap();
         let (read, write) = pipe().unwrap();
@@ -337,7 +340,7 @@ fn fds_pass_with_a_stream_and_stay_with_their_bytes() {
             let message = b.recv_fds(&mut buf, 4).await.unwrap();
             assert!(!message.is_truncated());
             if !message.fds.is_empty() {
-                // unix(7): the read ends with the bytes that the fds came with.
+                // unix(7): ancillary data is a barrier, so the read ends with the bytes of the fds.
                 assert_eq!(text.len() + message.bytes, 10);
             }
             text.extend_from_slice(&buf[..message.bytes]);
@@ -375,7 +378,11 @@ fn fds_pass_with_datagrams_and_packets() {
             .await
             .unwrap();
         drop(read);
-        let mut message = b.recv_fds(&mut [0; 4], 2).await.unwrap().expect("no end");
+        let mut message = b
+            .recv_fds(&mut [0; 4], 2)
+            .await
+            .unwrap()
+            .expect("a message");
         assert_eq!((message.bytes, message.fds.len()), (0, 2));
         drop(message.fds.pop());
         is_same_pipe(write, message.fds.remove(0));
@@ -383,7 +390,7 @@ fn fds_pass_with_datagrams_and_packets() {
 }
 
 #[test]
-fn fds_that_cannot_be_passed_are_an_error_that_says_why() {
+fn fds_that_cannot_be_passed_are_an_error_with_the_reason() {
     block_on(async {
         let (a, _b) = UnixStream::pair().unwrap();
         let (read, _write) = pipe().unwrap();
@@ -407,7 +414,7 @@ fn fds_that_cannot_be_passed_are_an_error_that_says_why() {
 }
 
 #[test]
-fn a_connection_tells_who_is_at_the_other_end() {
+fn a_connection_returns_the_peers_credentials() {
     block_on(async {
         let name = abstract_name();
         let listener = UnixListener::bind(&name).unwrap();
@@ -435,7 +442,7 @@ fn a_connection_tells_who_is_at_the_other_end() {
 }
 
 #[test]
-fn sockets_that_are_there_already_can_be_taken_over() {
+fn existing_sockets_can_be_put_on_the_loop() {
     use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
     block_on(async {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
@@ -471,7 +478,7 @@ fn sockets_that_are_there_already_can_be_taken_over() {
 }
 
 #[test]
-fn names_of_the_longest_length_are_told_whole() {
+fn names_of_the_maximum_length_are_returned_whole() {
     block_on(async {
         let (_dir, path) = longest_path_name();
         let abstract_name = Addr::UnixAbstract(vec![b'x'; 107]);
