@@ -1,59 +1,65 @@
-//! The loop itself. Read [`Inner::turn`] first: it is the table of contents.
+//! Storey 5, the loop itself. Read `Run::turn` first: it is the table of contents.
+//!
+//! ```text
+//!          ┌────────────────────────── one turn ──────────────────────────┐
+//!  run ──▶ timers ──▶ pending ─▶ idle ─▶ prepare ─▶ poll ─▶ check ─▶ closing ─▶ timers
+//!          (once)       ▲                                                        │
+//!                       └────────── something referenced could still happen ─────┘
+//!
+//!  each phase: begin ──▶ find (timers, events, mail) ──▶ wake ──▶ run_ready ──▶ report
+//! ```
 
-use crate::clock::Clock;
-use crate::guard::{drop_each, drop_guarded, guarded, wake_guarded};
-use crate::handle::{Entered, Handle, Inner};
-use crate::phases::{Phase, Phases};
-use crate::pool::{Pool, PoolOptions};
-use crate::reactor::Reactor;
-use crate::ready::{Interest, Trigger};
-use crate::remote::Shared;
-use crate::run_queue::RunQueue;
-use crate::slots::{Key, Slots};
-use crate::source::State;
-use crate::stats::{Counters, PhaseReport, Ran, Woke, add, raise};
-use crate::task::{JoinError, Task, TaskBody, Unhandled};
-use crate::timers::Timers;
-use crate::waker::{RunningTask, Spare, TaskWaker};
-use std::any::Any;
+mod run_task;
+mod wait;
+
+use crate::mechanisms::clock::Clock;
+use crate::mechanisms::guard::{drop_each, drop_guarded, guarded, report, wake_guarded};
+use crate::mechanisms::phase::{Phase, Phases};
+use crate::mechanisms::reactor::Reactor;
+use crate::mechanisms::ready::{Interest, Trigger};
+use crate::mechanisms::registration::{Ownership, Registration};
+use crate::mechanisms::slots::Key;
+use crate::mechanisms::timers::Timers;
+use crate::mechanisms::workers::{PoolOptions, Workers};
+use crate::operations::unhandled::drop_body;
+use crate::state::{Entered, Handle, LoopState};
+use crate::tasks::key::Task;
+use crate::tasks::record::Tasks;
+use crate::tasks::stats::{Counters, PhaseReport, Ran, Woke, add};
+use crate::tasks::waker::{LoopInbox, RunQueue, TaskWaker};
+use nix::sys::epoll::Epoll;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::panic::Location;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
-/// Runs of tasks that one phase may add to those that were ready when it woke its own.
+/// The number of runs that one phase may add to the tasks that were ready when it had woken its own.
 const PHASE_RUNS: usize = 256;
-/// Time after which a phase leaves what it did not wake itself for later.
+/// The time in nanoseconds after which a phase leaves tasks that it has not woken itself for later.
 const PHASE_NS: u64 = 10_000_000;
-/// Wakers that are kept of tasks that have ended.
-const SPARES_MAX: usize = 256;
-/// The clock is read once in so many runs.
+/// The number of runs between two looks at the clock: a look costs about as much as a short run.
 const RUNS_PER_CLOCK: usize = 8;
 
-/// How long, on virtual time, the kernel may take to deliver what was sent over loopback: mostly it
-/// does so within the `send(2)`.
-const LOOPBACK_GRACE: Duration = Duration::from_millis(10);
-
-/// What to make a loop with.
+/// The options of a new loop.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Where its time comes from.
+    /// The source of its time.
     pub clock: Clock,
-    /// The threads for what blocks.
+    /// The threads for jobs that block.
     pub pool: PoolOptions,
 }
 
 impl Options {
-    /// A loop whose time is virtual: see [`Clock::new_virtual`]. Jobs of [`Handle::offload`] are waited
-    /// for in real time, so none of them may itself wait for a timer of this loop.
+    /// Options of a loop whose time is virtual: see [`Clock::new_virtual`]. The loop waits for jobs of
+    /// [`Handle::offload`] in real time, so no job may itself wait for a timer of this loop.
     pub fn virtual_time() -> Self {
         Options {
             clock: Clock::new_virtual(),
@@ -62,26 +68,7 @@ impl Options {
     }
 }
 
-/// How long a turn may wait in its poll.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Wait {
-    /// Until something happens, for someone who waits for it.
-    WhileAlive,
-    /// Until something happens, from wherever.
-    Always,
-    Never,
-}
-
-/// The future of `block_on`, until it is through.
-type Main<'a, 'b> = Option<Pin<&'a mut (dyn Future<Output = ()> + 'b)>>;
-
 /// An event loop on epoll, and everything that runs on it.
-///
-/// **After a fork** the child has a copy of the loop which it cannot use: the kernel's epoll instance is
-/// one for both processes, and all tasks are in both. Running it there fails with
-/// [`forked`](crate::forked), and dropping it there leaves the parent's as it is. The child makes a loop of its own; sockets
-/// that it inherited are duplicated onto that. `fork(2)` itself is only for code that heeds its rules; to run
-/// another program there is no need for it.
 ///
 /// ```
 /// use std::time::Duration;
@@ -95,19 +82,25 @@ type Main<'a, 'b> = Option<Pin<&'a mut (dyn Future<Output = ()> + 'b)>>;
 /// assert_eq!(handle.task_count(), 0);
 /// # Ok::<(), std::io::Error>(())
 /// ```
+///
+/// **After a fork** the child has a copy of the loop that it cannot use: both processes share one epoll
+/// instance, and all tasks are in both. Running it there fails with [`forked`](crate::forked); dropping it
+/// there leaves the parent's loop unchanged. The child makes its own loop and duplicates inherited sockets
+/// onto that. `fork(2)` itself is only for code that follows its rules; to start another program there is
+/// no need for it.
 pub struct EventLoop {
-    inner: Rc<Inner>,
-    /// What an outer loop waits for.
-    backend: Rc<OwnedFd>,
-    /// The reactor's key for what other threads ring.
-    bell: Key<Rc<State>>,
+    state: Rc<LoopState>,
+    /// Lent to an outer loop, which waits for it.
+    epoll: Rc<Epoll>,
+    /// The reactor's key of the inbox.
+    bell: Key<Rc<Registration>>,
     /// Wakers on their way from a phase to the run queue; kept for its capacity.
     wakers: VecDeque<Waker>,
-    /// What wakes the future of `block_on`: the last one, once that has ended.
-    main_queue: Option<Arc<TaskWaker>>,
-    /// What this phase does, while somebody observes.
+    /// The waker of `block_on`'s future. After its end, the last one.
+    main_waker: Option<Arc<TaskWaker>>,
+    /// The report of the current phase, while there is an observer.
     report: Option<PhaseReport>,
-    /// When the last poll ended.
+    /// The time at which the last poll ended.
     polled_ns: u64,
 }
 
@@ -119,12 +112,12 @@ impl fmt::Debug for EventLoop {
     }
 }
 
-/// The loop's own fd is readable when [`EventLoop::run_nowait`] has something to do: so it can live
-/// inside of another loop, which waits for it, but no longer than [`EventLoop::backend_timeout`].
-/// libuv's `uv_backend_fd`.
+/// The loop's own fd is readable when [`EventLoop::run_nowait`] has something to do. So the loop can live
+/// inside another loop, which waits for the fd, but no longer than [`EventLoop::backend_timeout`]. libuv's
+/// `uv_backend_fd`.
 impl AsFd for EventLoop {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.backend.as_fd()
+        self.epoll.0.as_fd()
     }
 }
 
@@ -132,38 +125,39 @@ impl EventLoop {
     /// A loop on the kernel's clock.
     ///
     /// # Errors
-    /// What `epoll_create1(2)` or `eventfd(2)` say: mostly `EMFILE`.
+    /// Those of `epoll_create1(2)` and `eventfd(2)`: mostly `EMFILE`.
     pub fn new() -> io::Result<Self> {
         Self::with(Options::default())
     }
 
-    /// A loop made to order.
+    /// A loop with options.
     ///
     /// # Errors
     /// As [`EventLoop::new`].
     pub fn with(options: Options) -> io::Result<Self> {
-        let shared = Shared::new()?;
+        let inbox = LoopInbox::new()?;
         let mut reactor = Reactor::new()?;
-        let state = State::new_internal(shared.bell().as_raw_fd());
-        let backend = reactor.share_fd();
-        let bell = reactor.add(shared.bell(), Interest::READ, Trigger::Edge, state)?;
-        let inner = Rc::new(Inner {
+        let fd = inbox.as_fd().as_raw_fd();
+        let registration = Registration::new(fd, Interest::READ, Ownership::Sole);
+        let epoll = reactor.share_epoll();
+        let bell = reactor.add(&*inbox, Interest::READ, Trigger::Edge, registration)?;
+        let state = Rc::new(LoopState {
             clock: options.clock,
             reactor: RefCell::new(reactor),
             timers: RefCell::new(Timers::new()),
             phases: RefCell::new(Phases::default()),
-            tasks: RefCell::new(Slots::new()),
-            ready: RunQueue::default(),
+            tasks: RefCell::new(Tasks::default()),
+            ready: RunQueue::new(Arc::clone(&inbox)),
             spares: RefCell::default(),
-            shared,
+            inbox,
             budget: Default::default(),
             counters: Counters::default(),
             observer: RefCell::new(None),
             unhandled: RefCell::new(None),
             heartbeat: OnceCell::new(),
             waits: Cell::new(0),
-            pool: Pool::new(&options.pool)?,
-            outside: Cell::new(0),
+            workers: Workers::new(&options.pool)?,
+            jobs_outside: Cell::new(0),
             stopping: Cell::new(false),
             running: Cell::new(Task::NONE),
             lapped_ns: Cell::new(0),
@@ -171,11 +165,11 @@ impl EventLoop {
             closed: Cell::new(false),
         });
         Ok(EventLoop {
-            inner,
-            backend,
+            state,
+            epoll,
             bell,
             wakers: VecDeque::new(),
-            main_queue: None,
+            main_waker: None,
             report: None,
             polled_ns: 0,
         })
@@ -184,41 +178,46 @@ impl EventLoop {
     /// The loop, for code that will run in it.
     pub fn handle(&self) -> Handle {
         Handle {
-            inner: Rc::clone(&self.inner),
+            state: Rc::clone(&self.state),
         }
     }
 
-    /// Calls a function inside of the loop, without running it: what it spawns runs later.
+    /// Calls a function inside of the loop without running the loop: a task that it spawns runs later.
     pub fn enter<T>(&self, function: impl FnOnce() -> T) -> T {
-        let _entered = Entered::new(&self.inner);
+        let _entered = Entered::new(&self.state);
         function()
     }
 
-    /// Runs until nothing referenced is left that could happen, or until [`Handle::stop`].
+    /// Runs until nothing referenced could happen any more, or until [`Handle::stop`].
     ///
     /// # Errors
-    /// [`forked`](crate::forked), in a process that was forked from the one that made the loop; else what
-    /// `epoll_pwait2(2)` says: a correct program sees none.
+    /// [`forked`](crate::forked), in a process that was forked from the loop's owner; else those of
+    /// `epoll_wait(2)` and `epoll_pwait2(2)`, of which a correct program sees none.
     pub fn run(&mut self) -> io::Result<()> {
-        self.inner.reactor.borrow().check_process()?;
-        let _entered = Entered::new(&self.inner);
-        self.begin_run();
-        if self.inner.is_alive() {
-            self.timers(&mut None); // once before the first poll
+        self.state.reactor.borrow().check_process()?;
+        let mut run = Run::new(self, Sleeps::WhileAlive);
+        if run.state.is_alive() {
+            run.timers(); // once before the first poll
         }
-        while self.inner.is_alive() && !self.inner.stopping.get() {
-            self.turn(Wait::WhileAlive, &mut None)?;
+        while run.state.is_alive() && !run.state.stopping.get() {
+            run.turn()?;
         }
-        self.inner.stopping.set(false);
+        run.state.stopping.set(false);
         Ok(())
     }
 
-    /// Takes one turn, waiting if need be. True if there is more to do.
+    /// Takes one turn and waits if there is nothing to do. True if there is more to do.
     ///
     /// # Errors
     /// As [`EventLoop::run`].
     pub fn run_once(&mut self) -> io::Result<bool> {
-        self.run_turn(Wait::WhileAlive)
+        // With tasks that are ready, the turn makes progress and does not wait for more.
+        let sleeps = if self.state.ready.is_empty() {
+            Sleeps::WhileAlive
+        } else {
+            Sleeps::Never
+        };
+        self.run_turn(sleeps)
     }
 
     /// Takes one turn without waiting. True if there is more to do.
@@ -226,242 +225,329 @@ impl EventLoop {
     /// # Errors
     /// As [`EventLoop::run`].
     pub fn run_nowait(&mut self) -> io::Result<bool> {
-        self.run_turn(Wait::Never)
+        self.run_turn(Sleeps::Never)
     }
 
-    fn run_turn(&mut self, wait: Wait) -> io::Result<bool> {
-        let _entered = Entered::new(&self.inner);
-        self.begin_run();
-        // Once something has run, the turn has made its progress and does not wait for more.
-        let wait = if self.inner.ready.is_empty() {
-            wait
-        } else {
-            Wait::Never
-        };
-        self.turn(wait, &mut None)?;
-        self.inner.stopping.set(false);
-        Ok(self.inner.is_alive())
+    fn run_turn(&mut self, sleeps: Sleeps) -> io::Result<bool> {
+        let mut run = Run::new(self, sleeps);
+        run.turn()?;
+        run.state.stopping.set(false);
+        Ok(run.state.is_alive())
     }
 
-    /// How long an outer loop may wait for this loop's fd before it calls [`EventLoop::run_nowait`]: until
-    /// the next timer, not at all while there is something to do, and for ever (`None`) while only an fd or
-    /// another thread can bring something. libuv's `uv_backend_timeout`.
+    /// The maximum time for which an outer loop may wait for this loop's fd before it calls
+    /// [`EventLoop::run_nowait`]: until the next timer; zero while there is something to do; unlimited
+    /// (`None`) while only an fd or another thread can wake the loop. libuv's `uv_backend_timeout`.
     ///
-    /// A loop with nothing left to wait for says zero, too: `run_nowait` has told by then.
+    /// It is zero, too, for a loop with nothing left to wait for, as `run_nowait` has reported by then.
     pub fn backend_timeout(&self) -> Option<Duration> {
-        let timeout = self.timeout(Wait::WhileAlive, &None)?;
-        // It is told from when the time was last read.
-        let now_ns = self.inner.clock.now_ns();
-        let since_ns = now_ns.saturating_sub(self.inner.lapped_ns.get());
+        let is_over = self.state.stopping.get() || !self.state.is_alive();
+        let timeout = self.state.timeout(is_over)?;
+        // The timeout counts from the last look at the clock.
+        let now_ns = self.state.clock.now_ns();
+        let since_ns = now_ns.saturating_sub(self.state.lapped_ns.get());
         Some(timeout.saturating_sub(Duration::from_nanos(since_ns)))
     }
 
-    /// True while something referenced could still happen: what [`EventLoop::run`] waits for.
+    /// True while something referenced could still happen: [`EventLoop::run`] waits for that.
     pub fn is_alive(&self) -> bool {
-        self.inner.is_alive()
+        self.state.is_alive()
     }
 
-    /// Runs until this future is ready, and everything else meanwhile. What has not ended by then
-    /// stays as it is, for the next run.
+    /// Runs until this future is ready, and everything else meanwhile. Tasks that have not ended by then
+    /// stay, for the next run.
     ///
-    /// It waits for as long as it takes: whatever could still wake the future may be known to
-    /// another thread only. [`Handle::stop`] does not end it.
+    /// It waits for as long as the future takes: only another thread may know what will wake it.
+    /// [`Handle::stop`] does not end it.
     ///
     /// # Panics
-    /// When the future does, and in a process that was forked from the one that made the loop.
+    /// If the future panics, and in a process that was forked from the loop's owner.
     pub fn block_on<F: Future>(&mut self, future: F) -> F::Output {
-        let refused = self.inner.reactor.borrow().check_process();
+        let refused = self.state.reactor.borrow().check_process();
         refused.unwrap_or_else(|error| panic!("{error}"));
         let mut output = None;
         {
             let mut main = pin!(async { output = Some(future.await) });
-            let mut main: Main<'_, '_> = Some(main.as_mut());
-            let _entered = Entered::new(&self.inner);
-            let queue = TaskWaker::new(Task::MAIN, Arc::clone(&self.inner.shared));
-            self.inner.ready.push(&queue);
-            self.main_queue = Some(queue);
-            self.begin_run();
-            self.phase(Phase::Timers, &mut main); // what is ready runs, before any turn
-            while main.is_some() {
-                if let Err(error) = self.turn(Wait::Always, &mut main) {
+            let mut run = Run::new(self, Sleeps::UntilMainEnds);
+            run.begin_main(main.as_mut());
+            run.phase(Phase::Timers); // before any turn, the tasks run that are ready
+            while run.main.is_some() {
+                if let Err(error) = run.turn() {
                     panic!("{error}"); // our epoll fd and its buffer are valid, so we were forked
                 }
             }
         }
-        self.inner.stopping.set(false);
-        output.expect("the future has ended")
+        self.state.stopping.set(false);
+        output.expect("the future has completed")
+    }
+}
+
+/// The longest sleep of a turn's poll.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sleeps {
+    /// Until something happens, while something referenced could.
+    WhileAlive,
+    /// Until something happens, from anywhere, while `block_on`'s future has not completed.
+    UntilMainEnds,
+    Never,
+}
+
+/// One call that runs the loop: `run`, `run_once`, `run_nowait` or `block_on`.
+struct Run<'l, 'f> {
+    event_loop: &'l mut EventLoop,
+    /// The future of `block_on`, until it has completed.
+    main: Option<Pin<&'l mut (dyn Future<Output = ()> + 'f)>>,
+    sleeps: Sleeps,
+    /// The loop's: one step nearer on the hot path.
+    state: Rc<LoopState>,
+    _entered: Entered,
+}
+
+impl<'l, 'f> Run<'l, 'f> {
+    fn new(event_loop: &'l mut EventLoop, sleeps: Sleeps) -> Self {
+        let state = Rc::clone(&event_loop.state);
+        let _entered = Entered::new(&state);
+        event_loop.lap(); // time spent outside the loop is not counted
+        event_loop.polled_ns = state.lapped_ns.get();
+        Run {
+            event_loop,
+            main: None,
+            sleeps,
+            state,
+            _entered,
+        }
     }
 
-    /// One turn, in libuv's order (1.45 and later: timers after the poll). Each phase wakes those
-    /// who wait for it, and then runs what is ready; no phase runs user code but through that.
-    fn turn(&mut self, wait: Wait, main: &mut Main<'_, '_>) -> io::Result<()> {
-        self.inner.reactor.borrow().check_process()?; // before anything runs that the parent runs as well
-        add(&self.inner.counters.turns, 1);
-        self.phase(Phase::Pending, main);
-        self.phase(Phase::Idle, main);
-        self.phase(Phase::Prepare, main);
-        self.poll(wait, main)?;
-        self.phase(Phase::Check, main);
-        self.phase(Phase::Closing, main);
-        self.timers(main);
+    fn begin_main(&mut self, main: Pin<&'l mut (dyn Future<Output = ()> + 'f)>) {
+        let state = &self.state;
+        let waker = TaskWaker::new(Task::MAIN, Arc::clone(&state.inbox));
+        state.ready.push(&waker);
+        self.event_loop.main_waker = Some(waker);
+        self.main = Some(main);
+    }
+
+    /// One turn, in libuv's order (1.45 and later: timers after the poll). Each phase wakes its waiters and
+    /// then runs the tasks that are ready; no phase runs user code otherwise.
+    fn turn(&mut self) -> io::Result<()> {
+        self.state.reactor.borrow().check_process()?; // before a task runs that the parent runs as well
+        add(&self.state.counters.turns, 1);
+        self.phase(Phase::Pending);
+        self.phase(Phase::Idle);
+        self.phase(Phase::Prepare);
+        self.poll()?;
+        self.phase(Phase::Check);
+        self.phase(Phase::Closing);
+        self.timers();
         Ok(())
     }
 
-    fn phase(&mut self, phase: Phase, main: &mut Main<'_, '_>) {
-        self.begin(phase);
-        self.run_phase(phase, main);
+    fn phase(&mut self, phase: Phase) {
+        self.event_loop.begin_phase(phase);
+        self.run_phase(phase);
     }
 
-    /// True if a phase has nothing to wake, nothing to run and nobody to report to: most phases of
-    /// most turns.
+    fn timers(&mut self) {
+        self.event_loop.begin_phase(Phase::Timers);
+        self.event_loop.collect_timers();
+        self.run_phase(Phase::Timers);
+    }
+
+    fn poll(&mut self) -> io::Result<()> {
+        self.event_loop.begin_phase(Phase::Poll);
+        let state = &self.state;
+        let is_over = match self.sleeps {
+            Sleeps::Never => true,
+            Sleeps::UntilMainEnds => self.main.is_none(),
+            Sleeps::WhileAlive => state.stopping.get() || !state.is_alive(),
+        };
+        let timeout = state.timeout(is_over);
+        self.event_loop.wait(timeout)?;
+        self.event_loop.collect_waiters(Phase::Poll); // before the tasks that the poll found
+        if self.event_loop.collect_events() {
+            self.event_loop.empty_inbox();
+        }
+        self.run_phase(Phase::Poll);
+        Ok(())
+    }
+
+    /// Wakes the tasks that the phase found, then its waiters; then runs the tasks that are ready.
+    fn run_phase(&mut self, phase: Phase) {
+        if self.event_loop.is_idle(phase) {
+            return;
+        }
+        self.event_loop.wake(phase);
+        if !self.state.ready.is_empty() {
+            self.run_ready();
+            let took_ns = self.event_loop.lap();
+            self.state.counters.spend(phase, took_ns);
+        }
+        self.event_loop.end_phase();
+    }
+
+    /// Runs ready tasks, first in first out, with nothing borrowed: the only place where user code runs.
+    /// All tasks that the phase itself woke run; then it stops at its budget, so that tasks that wake each
+    /// other without end cannot keep the loop from its other phases (rule 15).
+    fn run_ready(&mut self) {
+        let runs_min = self.state.ready.len();
+        for run in 1..=runs_min + PHASE_RUNS {
+            let Some(task) = self.state.ready.pop() else {
+                return;
+            };
+            self.run_task(task);
+            if run >= runs_min && run % RUNS_PER_CLOCK == 0 && self.event_loop.is_late() {
+                break;
+            }
+        }
+        if !self.state.ready.is_empty() {
+            add(&self.state.counters.run_budget_spent, 1);
+        }
+    }
+
+    fn run_task(&mut self, key: Key<Task>) {
+        let state = &self.state;
+        add(&state.counters.tasks_run, 1);
+        let is_observed = self.event_loop.report.is_some();
+        let observed = is_observed.then(|| (state.clock.now_ns(), state.spawned_at(key)));
+        let heartbeat = state.heartbeat.get();
+        let beat = heartbeat.map(|heartbeat| heartbeat.begin(key, state.spawned_at(key)));
+        if key == Task::MAIN {
+            self.run_main();
+        } else {
+            state.run(key);
+        }
+        drop(beat);
+        self.state.budget.refill();
+        if let (Some(report), Some((began_ns, spawned_at))) =
+            (&mut self.event_loop.report, observed)
+        {
+            report.ran.push(Ran {
+                task: Some(key).filter(|key| *key != Task::MAIN),
+                spawned_at,
+                took: Duration::from_nanos(self.state.clock.now_ns() - began_ns),
+            });
+        }
+    }
+
+    /// Polls `block_on`'s future. A wake may remain from an earlier `block_on`, or come after the end.
+    fn run_main(&mut self) {
+        let Some(queue) = &self.event_loop.main_waker else {
+            return;
+        };
+        queue.begin_run();
+        let waker = Waker::from(Arc::clone(queue));
+        let mut cx = Context::from_waker(&waker);
+        let Some(main) = &mut self.main else { return };
+        if main.as_mut().poll(&mut cx).is_ready() {
+            self.main = None;
+        }
+    }
+}
+
+/// What a phase does besides running tasks.
+impl EventLoop {
+    /// Opens the phase's report, if there is an observer.
+    fn begin_phase(&mut self, phase: Phase) {
+        let is_observed = self.state.observer.borrow().is_some();
+        let turn = self.state.counters.turns.get();
+        self.report = is_observed.then(|| PhaseReport::new(turn, phase));
+    }
+
+    /// True if a phase has nothing to wake, nothing to run and no observer: most phases of most turns.
     fn is_idle(&self, phase: Phase) -> bool {
         self.wakers.is_empty()
             && self.report.is_none()
-            && self.inner.ready.is_empty()
-            && self.inner.phases.borrow().is_idle(phase)
+            && self.state.ready.is_empty()
+            && self.state.phases.borrow().is_idle(phase)
     }
 
-    fn timers(&mut self, main: &mut Main<'_, '_>) {
-        self.begin(Phase::Timers);
-        let now_ns = self.inner.lapped_ns.get();
+    /// Takes the wakers of the timers that are due.
+    fn collect_timers(&mut self) {
+        let now_ns = self.state.lapped_ns.get();
         let mut latest_ns = 0;
         let mut fired = 0;
-        while let Some((deadline_ns, waker)) = self.inner.pop_due(now_ns) {
+        while let Some((deadline_ns, waker)) = self.state.pop_due(now_ns) {
             let late_ns = now_ns - deadline_ns;
             self.note(|| Woke::Timer(Duration::from_nanos(late_ns)));
             self.wakers.push_back(waker);
             latest_ns = latest_ns.max(late_ns);
             fired += 1;
         }
-        if fired > 0 {
-            let counters = &self.inner.counters;
-            add(&counters.timers_fired, fired);
-            counters.lag_last_ns.set(latest_ns);
-            raise(&counters.lag_max_ns, latest_ns);
-        }
-        self.run_phase(Phase::Timers, main);
+        self.state.counters.fire_timers(fired, latest_ns);
     }
 
-    fn poll(&mut self, wait: Wait, main: &mut Main<'_, '_>) -> io::Result<()> {
-        self.begin(Phase::Poll);
-        raise(
-            &self.inner.counters.busy_max_ns,
-            self.inner.lapped_ns.get().saturating_sub(self.polled_ns),
-        );
-        let timeout = self.timeout(wait, main);
-        self.wait(timeout)?;
+    /// Waits for events, and counts the time.
+    fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        let state = &self.state;
+        let busy_ns = state.lapped_ns.get().saturating_sub(self.polled_ns);
+        state.counters.end_busy(busy_ns);
+        state.wait(timeout)?;
         let slept_ns = self.lap();
-        self.polled_ns = self.inner.lapped_ns.get();
-        if timeout != Some(Duration::ZERO) {
-            add(&self.inner.counters.idle_ns, slept_ns);
+        self.polled_ns = self.state.lapped_ns.get();
+        if timeout == Some(Duration::ZERO) {
+            self.state.counters.spend(Phase::Poll, slept_ns);
+        } else {
+            add(&self.state.counters.idle_ns, slept_ns);
             if let Some(report) = &mut self.report {
                 report.slept = Duration::from_nanos(slept_ns);
             }
-        } else {
-            add(
-                &self.inner.counters.phases_ns[Phase::Poll as usize],
-                slept_ns,
-            );
-        }
-        self.collect_waiters(Phase::Poll); // they are first, before whom the poll found
-        if self.mark() {
-            self.empty_inbox();
-        }
-        self.run_phase(Phase::Poll, main);
-        Ok(())
-    }
-
-    /// How long the poll may sleep; `None` is for ever.
-    fn timeout(&self, wait: Wait, main: &Main<'_, '_>) -> Option<Duration> {
-        let inner = &self.inner;
-        let is_through = match wait {
-            Wait::Never => true,
-            Wait::Always => main.is_none(),
-            Wait::WhileAlive => inner.stopping.get() || !inner.is_alive(),
-        };
-        if is_through || !inner.ready.is_empty() || inner.phases.borrow().is_referenced() {
-            return Some(Duration::ZERO);
-        }
-        let deadline_ns = inner.timers.borrow_mut().next_deadline_ns()?;
-        Some(Duration::from_nanos(
-            deadline_ns.saturating_sub(self.inner.lapped_ns.get()),
-        ))
-    }
-
-    fn wait(&self, timeout: Option<Duration>) -> io::Result<()> {
-        let inner = &self.inner;
-        let Some(sleep) = timeout.filter(|_| inner.clock.is_virtual()) else {
-            inner.reactor.borrow_mut().wait(timeout)?;
-            return Ok(());
-        };
-        if !sleep.is_zero() && inner.outside.get() > 0 {
-            inner.reactor.borrow_mut().wait(None)?;
-            return Ok(());
-        }
-        // Virtual time passes only when there is nothing to do but to let it pass. The kernel has a
-        // moment for what is on its way through loopback sockets already.
-        let has_sources = inner.reactor.borrow().len() > 1; // the bell is one
-        let grace = if has_sources && !sleep.is_zero() {
-            LOOPBACK_GRACE
-        } else {
-            Duration::ZERO
-        };
-        if inner.reactor.borrow_mut().wait(Some(grace))? == 0 {
-            inner.clock.advance(sleep);
         }
         Ok(())
     }
 
-    /// Marks every source that epoll named and collects who waits for it. True if another thread
-    /// rang.
-    fn mark(&mut self) -> bool {
+    /// Marks each source that epoll reported and takes its waiters. True if another thread rang.
+    fn collect_events(&mut self) -> bool {
         let mut rung = false;
         let mut ended = 0;
         let mut events = 0;
-        let reactor = self.inner.reactor.borrow();
-        for (key, state, ready) in reactor.events() {
+        let reactor = self.state.reactor.borrow();
+        for (key, registration, ready) in reactor.events() {
             rung |= key == self.bell;
-            ended += state.mark(ready, &mut self.wakers);
+            ended += registration.mark(ready, &mut self.wakers);
             events += 1;
             if let Some(report) = self.report.as_mut().filter(|_| key != self.bell) {
-                report.woke.push(Woke::Fd(state.fd(), ready));
+                report.woke.push(Woke::Fd(registration.fd(), ready));
             }
         }
-        self.inner.end_waits(ended);
-        add(&self.inner.counters.events, events);
+        self.state.end_waits(ended);
+        add(&self.state.counters.events, events);
         rung
     }
 
-    /// Takes in what other threads sent.
+    /// Takes the mail of other threads.
     fn empty_inbox(&mut self) {
         self.note(|| Woke::Ring);
-        add(&self.inner.counters.rings, 1);
-        let inbox = self.inner.shared.take();
-        if inbox.stop {
-            self.inner.stopping.set(true);
+        add(&self.state.counters.rings, 1);
+        let arrivals = self.state.inbox.take();
+        if arrivals.stop {
+            self.state.stopping.set(true);
         }
-        for waker in inbox.wakes {
+        for waker in arrivals.wakes {
             waker.arrive();
-            self.inner.ready.push(&waker);
+            self.state.ready.push(&waker);
         }
         let handle = self.handle();
-        for job in inbox.jobs {
-            let inside = handle.clone();
-            handle.spawn(async move { job(&inside) });
+        for job in arrivals.jobs {
+            handle.spawn(async move { job() });
         }
     }
 
-    /// Opens a phase's report, if somebody observes.
-    fn begin(&mut self, phase: Phase) {
-        let observed = self.inner.observer.borrow().is_some();
-        self.report = observed.then(|| PhaseReport {
-            turn: self.inner.counters.turns.get(),
-            phase,
-            woke: Vec::new(),
-            ran: Vec::new(),
-            slept: Duration::ZERO,
-            took: Duration::ZERO,
-        });
+    /// Takes the waiters for a phase, behind the tasks that it found.
+    fn collect_waiters(&mut self, phase: Phase) {
+        let found = self.wakers.len();
+        self.state.phases.borrow_mut().take(phase, &mut self.wakers);
+        let waiters = self.wakers.len() - found;
+        if waiters > 0 {
+            self.note(|| Woke::Waiters(waiters));
+        }
+    }
+
+    /// Wakes the tasks that the phase found, then its waiters.
+    fn wake(&mut self, phase: Phase) {
+        self.state.phase.set(phase);
+        self.collect_waiters(phase);
+        while let Some(waker) = self.wakers.pop_front() {
+            wake_guarded(waker);
+        }
     }
 
     fn note(&mut self, woke: impl FnOnce() -> Woke) {
@@ -470,234 +556,67 @@ impl EventLoop {
         }
     }
 
-    /// Wakes whom the phase found and who waited for it; then runs what is ready.
-    fn run_phase(&mut self, phase: Phase, main: &mut Main<'_, '_>) {
-        if self.is_idle(phase) {
-            return;
-        }
-        self.inner.phase.set(phase);
-        self.collect_waiters(phase);
-        while let Some(waker) = self.wakers.pop_front() {
-            wake_guarded(waker);
-        }
-        if !self.inner.ready.is_empty() {
-            self.run_ready(main);
-            let took_ns = self.lap();
-            add(&self.inner.counters.phases_ns[phase as usize], took_ns);
-        }
-        self.finish();
-    }
-
-    /// Takes those who wait for a phase behind whom it found.
-    fn collect_waiters(&mut self, phase: Phase) {
-        let found = self.wakers.len();
-        self.inner.phases.borrow_mut().take(phase, &mut self.wakers);
-        let waiters = self.wakers.len() - found;
-        if waiters > 0 {
-            self.note(|| Woke::Waiters(waiters));
-        }
-    }
-
-    /// Hands the phase's report to the observer.
-    fn finish(&mut self) {
-        let Some(mut report) = self.report.take() else {
+    /// Passes the phase's report to the observer.
+    fn end_phase(&mut self) {
+        let Some(mut phase_report) = self.report.take() else {
             return;
         };
-        report.took = report.ran.iter().map(|ran| ran.took).sum();
-        let observer = self.inner.observer.borrow().clone();
+        phase_report.took = phase_report.ran.iter().map(|ran| ran.took).sum();
+        let observer = self.state.observer.borrow().clone();
         if let Some(observer) = &observer
-            && guarded(|| (*observer.borrow_mut())(&report)).is_none()
+            && guarded(|| (*observer.borrow_mut())(&phase_report)).is_none()
         {
-            crate::report("an observer of the loop panicked");
+            report("an observer of the loop panicked");
         }
         drop_guarded(observer); // it may have been replaced while it ran
         let observed_ns = self.lap();
-        add(
-            &self.inner.counters.phases_ns[report.phase as usize],
-            observed_ns,
-        );
-    }
-
-    /// Runs ready tasks, first in first out: the only place where user code runs, with nothing
-    /// borrowed. Whom the phase itself woke, it runs; then it stops at its budget, so that tasks
-    /// which wake each other without end cannot keep the loop from its other phases (rule 15).
-    fn run_ready(&mut self, main: &mut Main<'_, '_>) {
-        let runs_min = self.inner.ready.len();
-        for run in 1..=runs_min + PHASE_RUNS {
-            let Some(task) = self.inner.ready.pop() else {
-                return;
-            };
-            self.run_task(task, main);
-            if run >= runs_min && run % RUNS_PER_CLOCK == 0 && self.is_late() {
-                break;
-            }
-        }
-        if !self.inner.ready.is_empty() {
-            add(&self.inner.counters.run_budget_spent, 1);
-        }
-    }
-
-    fn run_task(&mut self, key: Key<Task>, main: &mut Main<'_, '_>) {
-        add(&self.inner.counters.tasks_run, 1);
-        let began_ns = self.report.as_ref().map(|_| self.inner.clock.now_ns());
-        let spawned_at = began_ns.and_then(|_| self.inner.spawned_at(key));
-        let beat = self.inner.beat(key);
-        if key == Task::MAIN {
-            self.run_main(main);
-        } else {
-            self.inner.run(key);
-        }
-        drop(beat);
-        self.inner.budget.refill();
-        if let (Some(report), Some(began_ns)) = (&mut self.report, began_ns) {
-            let took = Duration::from_nanos(self.inner.clock.now_ns() - began_ns);
-            let task = Some(key).filter(|key| *key != Task::MAIN);
-            report.ran.push(Ran {
-                task,
-                spawned_at,
-                took,
-            });
-        }
-    }
-
-    /// A wake may be left of an earlier `block_on`, or come after this one's end.
-    fn run_main(&mut self, main: &mut Main<'_, '_>) {
-        let Some(queue) = &self.main_queue else {
-            return;
-        };
-        queue.begin_run();
-        let waker = Waker::from(Arc::clone(queue));
-        let mut cx = Context::from_waker(&waker);
-        let Some(future) = main else { return };
-        if future.as_mut().poll(&mut cx).is_ready() {
-            *main = None;
-        }
+        self.state.counters.spend(phase_report.phase, observed_ns);
     }
 
     fn is_late(&self) -> bool {
-        self.inner.clock.now_ns() - self.inner.lapped_ns.get() > PHASE_NS
+        self.state.clock.now_ns() - self.state.lapped_ns.get() > PHASE_NS
     }
 
-    /// The time outside of the loop is in no book.
-    fn begin_run(&mut self) {
-        self.lap();
-        self.polled_ns = self.inner.lapped_ns.get();
-    }
-
-    /// Reads the clock for the books: nanoseconds since the last time.
+    /// Looks at the clock, and returns the nanoseconds since the last look.
     fn lap(&mut self) -> u64 {
-        let now_ns = self.inner.clock.now_ns();
-        now_ns - self.inner.lapped_ns.replace(now_ns)
+        let now_ns = self.state.clock.now_ns();
+        now_ns - self.state.lapped_ns.replace(now_ns)
     }
 }
 
-impl Inner {
+impl LoopState {
+    fn spawned_at(&self, key: Key<Task>) -> Option<&'static Location<'static>> {
+        self.tasks.borrow().spawned_at(key)
+    }
+
+    /// A function, as the borrow must not last for the body of a `while let`.
     fn pop_due(&self, now_ns: u64) -> Option<(u64, Waker)> {
         self.timers.borrow_mut().pop_due(now_ns)
     }
-
-    pub(crate) fn spawned_at(&self, key: Key<Task>) -> Option<&'static Location<'static>> {
-        self.tasks.borrow().get(key).map(|task| task.spawned_at)
-    }
-
-    /// Polls a task's body, which is out of its slot meanwhile (rule 8): the task may spawn, end or
-    /// cancel any other, and itself. Whatever panics ends this task only (rule 13): the future's own
-    /// panic is its outcome; the rest, from the drop of an output or from a waker, is reported.
-    fn run(&self, key: Key<Task>) {
-        let Some((mut body, running)) = self.take_body(key) else {
-            return; // woken after its end
-        };
-        let before = self.running.replace(key);
-        let polled = catch_unwind(AssertUnwindSafe(|| body.as_mut().run()));
-        drop(running);
-        let left = if matches!(polled, Ok(Poll::Pending)) {
-            self.put_back(key, body)
-        } else {
-            Some(body)
-        };
-        if let Some(body) = left {
-            self.end(key, body, polled.err());
-        }
-        self.running.set(before);
-    }
-
-    #[inline]
-    fn take_body(&self, key: Key<Task>) -> Option<(TaskBody, RunningTask)> {
-        let mut tasks = self.tasks.borrow_mut();
-        let task = tasks.get_mut(key)?;
-        task.queue.begin_run();
-        let body = task.body.take()?;
-        Some((body, task.queue.running()))
-    }
-
-    /// Gives the body back to its task; or to the caller, if the task was cancelled meanwhile.
-    fn put_back(&self, key: Key<Task>, body: TaskBody) -> Option<TaskBody> {
-        let mut tasks = self.tasks.borrow_mut();
-        let Some(task) = tasks.get_mut(key).filter(|task| !task.queue.is_cancelled()) else {
-            return Some(body);
-        };
-        task.body = Some(body);
-        task.since_ns = self.lapped_ns.get();
-        if task.queue.end_run() {
-            self.ready.push(&task.queue);
-        }
-        None
-    }
-
-    /// Lets go of a task that has ended, or was cancelled while it ran.
-    fn end(&self, key: Key<Task>, mut body: TaskBody, panicked: Option<Box<dyn Any + Send>>) {
-        let task = self.tasks.borrow_mut().remove(key);
-        let task = task.expect("a task keeps its slot while it runs");
-        if let Some(payload) = panicked {
-            report_panic(payload, task.spawned_at);
-        }
-        let waker = body.as_mut().take_waker();
-        drop_body(body, task.spawned_at);
-        let spare = Spare::of_ended(task.queue, waker);
-        let mut spares = self.spares.borrow_mut();
-        if spares.len() < SPARES_MAX {
-            spares.extend(spare);
-        }
-    }
-}
-
-/// Drops a body, or a job, that will not run again; a panic from it ends nothing else.
-pub(crate) fn drop_body<T>(body: T, spawned_at: &'static Location<'static>) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(body))) {
-        report_panic(payload, spawned_at);
-    }
-}
-
-fn report_panic(payload: Box<dyn Any + Send>, spawned_at: &'static Location<'static>) {
-    Handle::report_unhandled(Unhandled {
-        error: JoinError::Panicked(payload),
-        spawned_at,
-    });
 }
 
 impl Drop for EventLoop {
-    /// Drops all tasks, outside of borrows: what they do in their drops finds a loop (rule 8).
+    /// Drops all tasks, with nothing borrowed: their drops may use the loop (rule 8).
     fn drop(&mut self) {
-        let _entered = Entered::new(&self.inner);
-        let inner = &self.inner;
-        inner.closed.set(true);
-        let inbox = inner.shared.close();
-        for job in inbox.jobs {
+        let _entered = Entered::new(&self.state);
+        let state = &self.state;
+        state.closed.set(true);
+        for job in state.inbox.close().jobs {
             drop_body(job, Location::caller());
         }
-        // Nothing can be spawned any more, so one round takes them all; one by one, as the end of one
-        // may have to be the end of others (`scope` of the green style).
-        let keys: Vec<_> = inner.tasks.borrow().iter().map(|(key, _)| key).collect();
+        // No task can be spawned any more, so one round takes them all. One by one, as the end of one may
+        // require the end of others first (`scope` of the green style).
+        let keys = state.tasks.borrow().names();
         let handle = self.handle();
         keys.into_iter().for_each(|key| handle.end_task(key));
-        while inner.ready.pop().is_some() {}
-        let timers = inner.timers.take();
+        while state.ready.pop().is_some() {}
+        let timers = state.timers.take();
         drop_each(timers.into_values());
         for phase in Phase::ALL {
-            inner.phases.borrow_mut().take(phase, &mut self.wakers);
+            state.phases.borrow_mut().take(phase, &mut self.wakers);
         }
         drop_each(self.wakers.drain(..));
-        drop_guarded(inner.observer.take());
-        drop_guarded(inner.unhandled.take());
+        drop_guarded(state.observer.take());
+        drop_guarded(state.unhandled.take());
     }
 }

@@ -36,7 +36,7 @@ impl From<Deadlock> for io::Error {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RunError {
-    /// No loop could be made, or its `epoll_pwait2(2)` failed.
+    /// No loop could be made, or its `epoll_wait(2)` failed.
     Io(io::Error),
     /// The main green thread waited for an event that could not happen.
     Deadlock(Deadlock),

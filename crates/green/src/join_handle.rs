@@ -79,7 +79,7 @@ impl<T: 'static> JoinHandle<T> {
             Ok(result) => result,
             // A drop joins while the loop is dropped: the other thread is about to be canceled,
             // too.
-            Err(LoopClosed) => Err(JoinError::Cancelled),
+            Err(LoopClosed) => Err(JoinError::Canceled),
         }
     }
 

@@ -37,7 +37,7 @@ impl Outcome {
             Ok(_) => Outcome::Returned,
             Err(JoinError::Panicked(_)) => Outcome::Panicked,
             Err(JoinError::Killed) => Outcome::Killed,
-            Err(JoinError::Cancelled) => Outcome::Canceled,
+            Err(JoinError::Canceled) => Outcome::Canceled,
         }
     }
 }

@@ -21,7 +21,7 @@ pub(crate) fn error_of(payload: Box<dyn Any + Send>) -> JoinError {
     if payload.is::<Kill>() {
         JoinError::Killed
     } else if payload.is::<Close>() {
-        JoinError::Cancelled
+        JoinError::Canceled
     } else {
         JoinError::Panicked(payload)
     }

@@ -202,7 +202,7 @@ fn cancel_ends_only_a_thread_that_has_not_begun() {
         yield_now();
         assert!(!a.cancel());
         assert!(a.join().is_ok());
-        assert!(matches!(b.join(), Err(JoinError::Cancelled)));
+        assert!(matches!(b.join(), Err(JoinError::Canceled)));
     })
     .unwrap();
 }

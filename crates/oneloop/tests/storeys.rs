@@ -49,6 +49,20 @@ fn the_files_of_posix_stand_in_storeys() {
 }
 
 #[test]
+fn the_files_of_core_stand_in_storeys() {
+    assert_storeys(
+        "core",
+        "
+        mechanisms: mechanisms/
+        tasks:      tasks/
+        state:      state
+        operations: operations/
+        loop:       event_loop event_loop/
+        ",
+    );
+}
+
+#[test]
 fn the_files_of_sync_stand_in_storeys() {
     assert_storeys(
         "sync",

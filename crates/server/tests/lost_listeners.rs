@@ -167,8 +167,8 @@ fn a_server_that_loses_one_of_its_threads_says_so_and_serves_on() {
     let log = NamedTempFile::new().unwrap();
     let mut strace = Command::new("strace");
     strace
-        .args(["-e", "trace=epoll_pwait2", "-e"])
-        .args(["inject=epoll_pwait2:error=EINVAL", "-o"])
+        .args(["-e", "trace=epoll_wait,epoll_pwait2", "-e"])
+        .args(["inject=epoll_wait,epoll_pwait2:error=EINVAL", "-o"])
         .arg(log.path())
         .arg("-p")
         .arg(thread.file_name().unwrap())
@@ -214,8 +214,8 @@ fn a_server_that_loses_its_first_thread_says_so_and_exits_with_1() {
         let log = NamedTempFile::new().unwrap();
         let command = command::main_traced(
             log.path(),
-            "epoll_pwait2",
-            "epoll_pwait2:error=EINVAL:when=8+",
+            "epoll_wait,epoll_pwait2",
+            "epoll_wait,epoll_pwait2:error=EINVAL:when=8+",
             &["--listen", &listen, "--threads", threads],
         );
         let mut server = Server::run(command);

@@ -124,6 +124,7 @@ fn a_proxy_loses_no_byte_where_splice_is_refused() {
 fn an_echo_goes_on_where_a_system_call_with_a_plain_way_is_refused() {
     for calls in [
         "epoll_pwait2",
+        "epoll_wait",
         "setsockopt",
         "prlimit64",
         "sched_getaffinity",

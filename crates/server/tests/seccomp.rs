@@ -26,6 +26,7 @@ macro_rules! calls {
 /// forever: `crates/net/tests/net/accept_errors.rs`.
 const CALLS: &[(&str, i64)] = calls![
     SYS_bind SYS_clone3 SYS_close_range SYS_connect SYS_epoll_create1 SYS_epoll_ctl SYS_epoll_pwait2
+    SYS_epoll_wait
     SYS_eventfd2 SYS_fcntl SYS_getpeername SYS_getpid SYS_getrandom SYS_getsockname
     SYS_getsockopt SYS_gettid SYS_ioctl SYS_kill SYS_listen SYS_lseek SYS_madvise SYS_membarrier
     SYS_mremap SYS_munmap SYS_pidfd_open SYS_pidfd_send_signal SYS_pipe2 SYS_prctl SYS_prlimit64

@@ -300,13 +300,13 @@ impl<T> Answerer<T> {
 
 impl<T> Drop for Answerer<T> {
     fn drop(&mut self) {
-        self.send(Err(JoinError::Cancelled));
+        self.send(Err(JoinError::Canceled));
     }
 }
 
 /// The future of [`Distant::ask`]: the answer from home.
 ///
-/// Its output is `Result<T, JoinError>`: [`JoinError::Cancelled`] when the home loop was dropped,
+/// Its output is `Result<T, JoinError>`: [`JoinError::Canceled`] when the home loop was dropped,
 /// [`JoinError::Panicked`] when the function or its future panicked. If it is polled again after
 /// that, it is pending forever.
 ///

@@ -152,10 +152,8 @@ fn a_loop_goes_whatever_the_wakers_do_that_it_holds() {
 /// One worker for each class: if it went, nothing else would be done.
 fn with_one_worker(queued_max: usize) -> EventLoop {
     let pool = PoolOptions {
-        fs_threads_max: 1,
-        cpu_threads_max: 1,
-        dns_threads_max: 1,
         queued_max,
+        ..PoolOptions::with_threads_max(1)
     };
     let options = Options {
         pool,

@@ -313,7 +313,7 @@ fn rule_08_a_task_may_end_itself_and_any_other_while_it_runs() {
         assert_eq!(dropped.get(), 2);
         let handle = own.borrow_mut().take().unwrap();
         let ended = handle.await;
-        assert!(matches!(ended, Err(JoinError::Cancelled)));
+        assert!(matches!(ended, Err(JoinError::Canceled)));
     });
 }
 

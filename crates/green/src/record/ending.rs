@@ -60,7 +60,7 @@ impl ThreadRecord {
         self.lifecycle.set(lifecycle);
         if !self.has_result() {
             if self.slot.outcome().is_none() {
-                self.slot.fail(JoinError::Cancelled);
+                self.slot.fail(JoinError::Canceled);
             }
             self.outcome.set(self.slot.outcome());
         }

@@ -26,7 +26,7 @@ fn pattern() -> Vec<u8> {
 }
 
 /// What it costs to do without a call is allowed, and that all of it is wrong is not.
-const REFUSED: [(&str, &str); 16] = [
+const REFUSED: [(&str, &str); 17] = [
     ("splice", "many_bytes_are_copied"),
     ("sendfile", "a_file_is_sent"),
     ("preadv2", "a_file_is_sent"),
@@ -36,6 +36,7 @@ const REFUSED: [(&str, &str); 16] = [
     ("recvmmsg", "datagrams_go_in_batches"),
     ("sendmmsg,recvmmsg", "datagrams_go_in_batches"),
     ("epoll_pwait2", "time_passes"),
+    ("epoll_wait", "time_passes"),
     ("madvise", "green_threads_have_stacks"),
     ("inotify_init1", "a_fifo_is_opened_once_it_is_read"),
     ("inotify_init1", "what_cannot_be_watched_says_so"),

@@ -94,7 +94,7 @@ fn asking_a_loop_that_is_dropped_fails() {
     drop(event_loop);
     assert!(event.run(|event| event.set()).is_err());
     for ask in [before, event.ask(|event| event.until_set())] {
-        assert!(matches!(now(ask), Err(JoinError::Cancelled)));
+        assert!(matches!(now(ask), Err(JoinError::Canceled)));
     }
 }
 

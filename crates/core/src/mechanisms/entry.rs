@@ -1,0 +1,118 @@
+//! The number of the call into a loop that runs this code.
+//!
+//! Each call gets its own number. If a thread sees the same number twice, the same call was on its stack
+//! all the while, so neither the thread nor its thread-locals ended in between. The green style relies on
+//! that: a stack whose thread-locals are gone must not run again (rule 12).
+
+use std::cell::Cell;
+use std::marker::PhantomData;
+
+thread_local! {
+    /// The innermost call.
+    static CURRENT: Cell<Current> = const { Cell::new(OUTSIDE) };
+    /// The number of the latest call.
+    static LATEST: Cell<u64> = const { Cell::new(0) };
+}
+
+/// A call into a loop, as its thread-local holds it.
+#[derive(Clone, Copy, Debug)]
+struct Current {
+    number: u64,
+    /// True if the next call gets the same number.
+    is_shared: bool,
+}
+
+const OUTSIDE: Current = Current {
+    number: 0,
+    is_shared: false,
+};
+
+/// The number of the innermost call, or 0 outside of loops.
+pub(crate) fn current() -> u64 {
+    CURRENT.get().number
+}
+
+/// Marks one call into a loop, until it is dropped.
+pub(crate) struct Entry {
+    before: Current,
+}
+
+impl Entry {
+    pub(crate) fn new() -> Self {
+        let before = CURRENT.get();
+        let number = if before.is_shared {
+            before.number
+        } else {
+            next()
+        };
+        let is_shared = false;
+        CURRENT.set(Current { number, is_shared });
+        Entry { before }
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        CURRENT.set(self.before);
+    }
+}
+
+/// Makes several calls of one function into its loop count as one.
+///
+/// Until it is dropped, these calls have the same [`Handle::entry`](crate::Handle::entry). Only the
+/// function's own code may run between them.
+#[derive(Debug)]
+pub struct OneEntry {
+    before: Current,
+    /// `!Send`: the numbers are the thread's.
+    not_send: PhantomData<*const ()>,
+}
+
+impl OneEntry {
+    /// Makes the next calls count as one, until the guard is dropped.
+    #[expect(clippy::new_without_default, reason = "it is a guard")]
+    pub fn new() -> Self {
+        let before = CURRENT.get();
+        let (number, is_shared) = (next(), true);
+        CURRENT.set(Current { number, is_shared });
+        let not_send = PhantomData;
+        OneEntry { before, not_send }
+    }
+}
+
+impl Drop for OneEntry {
+    fn drop(&mut self) {
+        CURRENT.set(self.before);
+    }
+}
+
+fn next() -> u64 {
+    LATEST.set(LATEST.get() + 1);
+    LATEST.get()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_call_has_its_own_number_unless_it_shares_one() {
+        assert_eq!(current(), 0);
+        let outer = Entry::new();
+        let first = current();
+        drop(Entry::new());
+        assert_eq!(current(), first);
+        let one = OneEntry::new();
+        let shared = {
+            let _call = Entry::new();
+            let shared = current();
+            let _inside = Entry::new(); // the user's code calls into a loop again
+            assert_ne!(current(), shared);
+            shared
+        };
+        let again = Entry::new();
+        assert_eq!(current(), shared);
+        drop((again, one, outer));
+        assert_eq!(current(), 0);
+    }
+}

@@ -1,0 +1,147 @@
+//! The one door into a loop from other threads: a locked inbox, and an eventfd as its bell.
+
+use oneloop_posix::Process;
+use rustix::event::{EventfdFlags, eventfd};
+use std::fmt;
+use std::io;
+use std::mem;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Mail for a loop from other threads. `C` holds it; most callers take a `Vec` of messages.
+///
+/// ```text
+///          send (the first since the last take): write(eventfd)
+///  quiet ──────────────────────────────────────────────────────▶ rung ──┐ send: no system call
+///    ▲                                                            │ ▲───┘
+///    └─────────────────────────── take ───────────────────────────┘
+/// ```
+///
+/// Register its fd with a [`Reactor`](crate::Reactor), for reading and with
+/// [`Trigger::Edge`](crate::Trigger); call [`Inbox::take`] at each event. The fd is never read: each
+/// write is an edge (rule 9). Any number of sends between two turns costs one `write(2)`.
+///
+/// ```
+/// use oneloop_core::{Inbox, Interest, Reactor, Trigger};
+/// let inbox = Inbox::<Vec<u32>>::new()?;
+/// let mut reactor = Reactor::new()?;
+/// reactor.add(&*inbox, Interest::READ, Trigger::Edge, ())?;
+/// let sender = inbox.clone();
+/// std::thread::spawn(move || sender.send(|mail| mail.push(42)));
+/// reactor.wait(None)?;
+/// assert_eq!(inbox.take(), [42]);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// A process that is forked from its owner does not reach it: nothing is sent there.
+pub struct Inbox<C> {
+    mail: Mutex<Mail<C>>,
+    /// True from the write of the eventfd until the loop takes the mail. Written only under the lock of
+    /// `mail`; read without it, to see whether there is something to wait for.
+    rung: AtomicBool,
+    bell: OwnedFd,
+    /// The process of the loop. In a forked child the lock may be held by a thread that is not there.
+    process: Process,
+    /// The number of senders that keep the loop alive.
+    senders: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Mail<C> {
+    content: C,
+    /// The loop is gone.
+    closed: bool,
+}
+
+impl<C> fmt::Debug for Inbox<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inbox")
+            .field("bell", &self.bell)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The bell: readable once mail has come.
+impl<C> AsFd for Inbox<C> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.bell.as_fd()
+    }
+}
+
+impl<C: Default> Inbox<C> {
+    /// An empty inbox.
+    ///
+    /// # Errors
+    /// Those of `eventfd(2)`: mostly `EMFILE`.
+    pub fn new() -> io::Result<Arc<Self>> {
+        Ok(Arc::new(Inbox {
+            mail: Mutex::default(),
+            rung: AtomicBool::new(false),
+            bell: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+            process: Process::this()?,
+            senders: AtomicUsize::new(0),
+        }))
+    }
+
+    /// Puts something in, from any thread, and rings unless the bell has rung since the last
+    /// [`Inbox::take`]. False if the inbox is closed: `put` is not called then.
+    pub fn send(&self, put: impl FnOnce(&mut C)) -> bool {
+        if !self.process.is_this() {
+            return false;
+        }
+        let mut mail = self.lock();
+        if mail.closed {
+            return false;
+        }
+        put(&mut mail.content);
+        if !self.rung.swap(true, Ordering::AcqRel) {
+            // Under the lock, so that the loop cannot take the mail between the put and the ring: it would
+            // clear `rung` first, and the ring would then announce nothing. The write cannot fail: the
+            // counter would have to reach 2^64 - 1.
+            let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
+        }
+        true
+    }
+
+    /// Empties the inbox. The next send rings again.
+    pub fn take(&self) -> C {
+        let mut mail = self.lock();
+        self.rung.store(false, Ordering::Release);
+        mem::take(&mut mail.content)
+    }
+
+    /// Refuses all further mail and returns what is in.
+    pub fn close(&self) -> C {
+        if !self.process.is_this() {
+            return C::default();
+        }
+        let mut mail = self.lock();
+        mail.closed = true;
+        mem::take(&mut mail.content)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Mail<C>> {
+        // A `put` that panics leaves what it has put in, which is as good as any other content.
+        self.mail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a sender that keeps the loop alive.
+    pub(crate) fn add_sender(&self) {
+        self.senders.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Ends the count of a sender.
+    pub(crate) fn remove_sender(&self) {
+        if self.senders.fetch_sub(1, Ordering::AcqRel) == 1 {
+            // The loop may wait for this sender alone. The ring makes it check again whether it is alive.
+            self.send(|_| ());
+        }
+    }
+
+    /// True while mail is in, or may come from a sender that keeps the loop alive.
+    pub(crate) fn is_alive(&self) -> bool {
+        // In this order: a sender rings before it leaves.
+        self.senders.load(Ordering::Acquire) > 0 || self.rung.load(Ordering::Acquire)
+    }
+}

@@ -1,0 +1,16 @@
+//! Storey 1, the mechanisms: epoll, time, names, threads. They know no task and no loop, so that a
+//! loop driven from outside can use them as well.
+
+pub(crate) mod budget;
+pub(crate) mod clock;
+pub(crate) mod entry;
+pub(crate) mod guard;
+pub(crate) mod inbox;
+pub(crate) mod phase;
+pub(crate) mod reactor;
+pub(crate) mod ready;
+pub(crate) mod registration;
+pub(crate) mod slots;
+pub(crate) mod timers;
+pub(crate) mod wheel;
+pub(crate) mod workers;

@@ -1,0 +1,193 @@
+//! A source as the reactor knows it: its readiness, and the waiter in each direction.
+
+use crate::mechanisms::ready::{Direction, Interest, Ready, Trigger};
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::os::fd::RawFd;
+use std::rc::Rc;
+use std::task::Waker;
+
+/// Other code's access to the fd of a [`Source`](crate::Source).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ownership {
+    /// This source owns the only descriptor. It is registered edge-triggered; closing it removes it from
+    /// epoll. A duplicate, if there is one all the same, costs wake-ups that find no key.
+    Sole,
+    /// Other code reads the fd or holds a duplicate. It is registered level-triggered, re-armed at each
+    /// wait, and removed from epoll before it is dropped.
+    Shared,
+}
+
+impl Ownership {
+    pub(crate) fn trigger(self) -> Trigger {
+        match self {
+            Ownership::Sole => Trigger::Edge,
+            Ownership::Shared => Trigger::LevelOnce,
+        }
+    }
+}
+
+/// The state of a source: the reactor marks it, and the source reads it.
+///
+/// The readiness of one direction, with [`Ownership::Sole`]:
+///
+/// ```text
+///              mark (an edge), or assume_ready
+///   blocked ────────────────────────────────────▶ ready ──┐ a full count: there may be more
+///      ▲                                           │ ▲────┘
+///      └───────────────────────────────────────────┘
+///        EAGAIN; or a short count, unless RDHUP, HUP, ERR or PRI says that there is more (rule 3)
+/// ```
+///
+/// With [`Ownership::Shared`] each operation leads back to `blocked`: other code may have read the fd.
+///
+/// The waiter of one direction:
+///
+/// ```text
+///   none ──poll_ready, EAGAIN──▶ waits ──mark with a bit of the direction──▶ woken, then none
+///     ├──────poll_watch────────▶ watches ──mark with ERR or HUP────────────▶ woken, then none
+///     ◀── cancel, or the drop of its future, if its ticket is still the latest
+/// ```
+pub(crate) struct Registration {
+    pub(crate) ready: Cell<Ready>,
+    pub(crate) interest: Cell<Interest>,
+    pub(crate) ownership: Ownership,
+    /// Waiting on this source keeps the loop alive.
+    pub(crate) referenced: Cell<bool>,
+    fd: RawFd,
+    /// The waiter in each direction.
+    waiters: [Cell<Option<Waker>>; 2],
+    /// True if the waiter only watches for an end: see [`Source::poll_watch`](crate::Source::poll_watch).
+    watches: [Cell<bool>; 2],
+    /// Changes with each wait, so that a dropped future cancels only its own.
+    tickets: [Cell<u16>; 2],
+}
+
+impl Registration {
+    pub(crate) fn new(fd: RawFd, interest: Interest, ownership: Ownership) -> Rc<Self> {
+        Rc::new(Registration {
+            ready: Cell::default(),
+            interest: Cell::new(interest),
+            ownership,
+            referenced: Cell::new(true),
+            fd,
+            waiters: Default::default(),
+            watches: Default::default(),
+            tickets: Default::default(),
+        })
+    }
+
+    pub(crate) fn fd(&self) -> RawFd {
+        self.fd
+    }
+
+    /// Adds the readiness that epoll reported and takes the waiters that it wakes. Returns the number of
+    /// them that kept the loop alive.
+    pub(crate) fn mark(&self, ready: Ready, wakers: &mut VecDeque<Waker>) -> usize {
+        self.ready.set(self.ready.get() | ready);
+        if self.ownership == Ownership::Shared {
+            // EPOLLONESHOT has disarmed the fd for both directions, so both have to re-arm it.
+            self.interest.set(Interest::NONE);
+            return self.take_waiters(wakers);
+        }
+        let is_awaited = |direction| ready.intersects(self.awaited(direction));
+        self.take(is_awaited, wakers)
+    }
+
+    /// Takes all waiters, as [`Registration::mark`] does.
+    pub(crate) fn take_waiters(&self, wakers: &mut VecDeque<Waker>) -> usize {
+        self.take(|_| true, wakers)
+    }
+
+    fn take(&self, which: impl Fn(Direction) -> bool, wakers: &mut VecDeque<Waker>) -> usize {
+        let mut taken = 0;
+        for direction in [Direction::Read, Direction::Write] {
+            if which(direction)
+                && let Some(waker) = self.take_waiter(direction)
+            {
+                wakers.push_back(waker);
+                taken += usize::from(!self.watches[direction as usize].get());
+            }
+        }
+        if self.referenced.get() { taken } else { 0 }
+    }
+
+    /// Takes the waiter of one direction.
+    pub(crate) fn take_waiter(&self, direction: Direction) -> Option<Waker> {
+        self.waiters[direction as usize].take()
+    }
+
+    /// The bits that end the wait in that direction.
+    fn awaited(&self, direction: Direction) -> Ready {
+        if self.watches[direction as usize].get() {
+            Ready::HANG_UP | Ready::ERROR
+        } else {
+            Ready::of(direction)
+        }
+    }
+
+    /// True if a task waits in that direction, and does not only watch it.
+    pub(crate) fn is_waiting(&self, direction: Direction) -> bool {
+        let is_parked = self.look(direction, |waker| waker.is_some());
+        is_parked && !self.watches[direction as usize].get()
+    }
+
+    /// True if a task other than that waker's waits in that direction, and does not only watch it.
+    pub(crate) fn is_waited_for_by_another(&self, direction: Direction, waker: &Waker) -> bool {
+        let is_other = self.look(direction, |old| {
+            old.is_some_and(|old| !old.will_wake(waker))
+        });
+        is_other && !self.watches[direction as usize].get()
+    }
+
+    /// True if that waker's task waits in that direction, or watches it.
+    pub(crate) fn is_parked(&self, direction: Direction, waker: &Waker) -> bool {
+        self.look(direction, |old| old.is_some_and(|old| old.will_wake(waker)))
+    }
+
+    fn look<T>(&self, direction: Direction, f: impl FnOnce(Option<&Waker>) -> T) -> T {
+        let waiter = &self.waiters[direction as usize];
+        let waker = waiter.take();
+        let result = f(waker.as_ref());
+        waiter.set(waker);
+        result
+    }
+
+    /// Begins a wait or a watch in that direction; without a waker, the last one's stays. Returns the
+    /// waker that is replaced, and whether a wait that may keep the loop alive was there.
+    #[inline]
+    pub(crate) fn park(
+        &self,
+        direction: Direction,
+        waker: Option<Waker>,
+        watches: bool,
+    ) -> (Option<Waker>, bool) {
+        let ticket = &self.tickets[direction as usize];
+        ticket.set(ticket.get().wrapping_add(1));
+        let watched = self.watches[direction as usize].replace(watches);
+        let stays = waker.is_none();
+        let replaced =
+            waker.and_then(|waker| self.waiters[direction as usize].replace(Some(waker)));
+        let waited = (stays || replaced.is_some()) && !watched;
+        (replaced, waited)
+    }
+
+    /// The ticket of the latest wait in that direction.
+    pub(crate) fn ticket(&self, direction: Direction) -> u16 {
+        self.tickets[direction as usize].get()
+    }
+
+    /// Takes back the readiness of a direction after `EAGAIN`.
+    pub(crate) fn clear(&self, direction: Direction) {
+        let ready = self.ready.get();
+        self.ready.set(ready.without_blocked(direction));
+    }
+
+    /// Takes it back after a short count, unless more is to come for which there is no further edge: the
+    /// end or the error of a closed or failed direction, or the bytes behind urgent ones (rule 3).
+    pub(crate) fn clear_drained(&self, direction: Direction) {
+        if !self.ready.get().has_more_than_bit(direction) {
+            self.clear(direction);
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! A list of all tasks: what each one is, which task spawned it, and how long it has waited.
+
+use crate::mechanisms::guard::guarded;
+use crate::mechanisms::slots::Key;
+use crate::state::{Handle, LoopState};
+use crate::tasks::key::Task;
+use std::fmt;
+use std::panic::Location;
+use std::time::Duration;
+
+/// The state of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TaskState {
+    /// It runs right now: it is the task that called [`Handle::dump_tasks`].
+    Running,
+    /// It is in the run queue.
+    Ready,
+    /// It waits for a wake-up.
+    Waiting,
+}
+
+impl fmt::Display for TaskState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TaskState::Running => "runs",
+            TaskState::Ready => "ready",
+            TaskState::Waiting => "waits",
+        })
+    }
+}
+
+/// One task, as [`Handle::dump_tasks`] found it. It prints as one line.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct TaskInfo {
+    /// Its key.
+    pub key: Key<Task>,
+    /// Its description: the type of an async task, or a green thread's name and what it waits for. Empty
+    /// for the running task.
+    pub what: String,
+    /// Its state.
+    pub state: TaskState,
+    /// The time since its last run, or since it was spawned.
+    pub since: Duration,
+    /// The place where it was spawned.
+    pub spawned_at: &'static Location<'static>,
+    /// The task that spawned it, which may have ended; `None` for code outside of tasks.
+    pub spawned_by: Option<Key<Task>>,
+}
+
+impl fmt::Display for TaskInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "task {} {}", self.key, self.state)?;
+        if self.state != TaskState::Running {
+            write!(f, " {:.1?}", self.since)?;
+        }
+        if !self.what.is_empty() {
+            write!(f, ": {}", self.what)?;
+        }
+        let at = self.spawned_at;
+        write!(f, "; spawned at {}:{}", at.file(), at.line())?;
+        match self.spawned_by {
+            Some(by) => write!(f, " by task {by}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Handle {
+    /// All tasks that have not ended, in the order of their slots.
+    ///
+    /// ```
+    /// let mut event_loop = oneloop_core::EventLoop::new()?;
+    /// let handle = event_loop.handle();
+    /// handle.spawn(std::future::pending::<()>());
+    /// event_loop.run_nowait()?;
+    /// let tasks = handle.dump_tasks();
+    /// assert!(tasks[0].to_string().contains("waits"), "{}", tasks[0]);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn dump_tasks(&self) -> Vec<TaskInfo> {
+        let keys = self.state.tasks.borrow().names();
+        let keys = keys.into_iter();
+        keys.filter_map(|key| self.state.task_info(key)).collect()
+    }
+}
+
+impl LoopState {
+    /// Describes a task with its body out of its slot, as its `Display` is foreign code (rule 1).
+    fn task_info(&self, key: Key<Task>) -> Option<TaskInfo> {
+        let mut tasks = self.tasks.borrow_mut();
+        let task = tasks.get_mut(key)?;
+        let (spawned_at, spawned_by) = (task.spawned_at, task.spawned_by);
+        let since_ns = task.since_ns;
+        let is_queued = task.queue.is_queued();
+        let body = task.body.take();
+        drop(tasks);
+        // If the description panics, the task has none, and still gets its body back.
+        let what = body.as_ref().and_then(|body| guarded(|| body.describe()));
+        let state = match &body {
+            None => TaskState::Running,
+            Some(_) if is_queued => TaskState::Ready,
+            Some(_) => TaskState::Waiting,
+        };
+        if let Some(task) = self.tasks.borrow_mut().get_mut(key) {
+            task.body = body;
+        }
+        Some(TaskInfo {
+            key,
+            what: what.unwrap_or_default(),
+            state,
+            since: Duration::from_nanos(self.clock.now_ns().saturating_sub(since_ns)),
+            spawned_at,
+            spawned_by: Some(spawned_by).filter(|by| *by != Task::NONE),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::EventLoop;
+    use std::fmt;
+    use std::future::Future;
+    use std::panic::Location;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    /// Ends in its second run, and panics in its description.
+    struct Mute(bool);
+
+    impl Future for Mute {
+        type Output = ();
+
+        fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+            if std::mem::replace(&mut self.0, true) {
+                return Poll::Ready(());
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+    }
+
+    impl fmt::Display for Mute {
+        fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+            panic!("in a Display");
+        }
+    }
+
+    #[test]
+    fn a_task_whose_description_panics_is_listed_and_keeps_running() {
+        let mut event_loop = EventLoop::new().unwrap();
+        let handle = event_loop.handle();
+        handle.spawn_described(Mute(false), Location::caller());
+        assert_eq!(handle.dump_tasks().len(), 1);
+        event_loop.run().unwrap();
+        assert_eq!(handle.task_count(), 0);
+    }
+}

@@ -1,0 +1,203 @@
+//! Joining a task: its result, on the way from its body to its handle.
+
+use crate::mechanisms::guard::wake_guarded;
+use crate::mechanisms::slots::Key;
+use crate::state::Handle;
+use crate::tasks::join_error::{JoinError, Unhandled};
+use crate::tasks::key::Task;
+use crate::tasks::record::{TaskFuture, type_name_of};
+use pin_project_lite::pin_project;
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+/// Waits for the result of a task, or cancels it. Dropping the handle lets the task continue alone.
+///
+/// As a future it returns `Result<T, JoinError>`, and is cancel safe. It panics when it is polled again
+/// after that.
+///
+/// ```
+/// # let mut event_loop = oneloop_core::EventLoop::new()?;
+/// let handle = event_loop.handle();
+/// let answer = event_loop.block_on(async {
+///     let task = handle.spawn(async { 6 * 7 });
+///     task.await
+/// });
+/// assert_eq!(answer.unwrap(), 42);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct JoinHandle<T> {
+    joined: Rc<Joined<T>>,
+    key: Key<Task>,
+    handle: Handle,
+    spawned_at: &'static Location<'static>,
+}
+
+impl<T> fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (key, at) = (self.key, self.spawned_at);
+        write!(f, "JoinHandle(task {key}, spawned at {at})")
+    }
+}
+
+impl<T> JoinHandle<T> {
+    pub(crate) fn new(
+        joined: Rc<Joined<T>>,
+        key: Key<Task>,
+        handle: Handle,
+        spawned_at: &'static Location<'static>,
+    ) -> Self {
+        JoinHandle {
+            joined,
+            key,
+            handle,
+            spawned_at,
+        }
+    }
+
+    /// Ends the task. Its future is dropped now; or, if it is the running task, at its next wait. Has no
+    /// effect on a task that has ended.
+    pub fn cancel(&self) {
+        self.handle.cancel_task(self.key);
+    }
+
+    /// True once the task has ended, in whatever way.
+    pub fn is_finished(&self) -> bool {
+        !self.joined.is_running()
+    }
+}
+
+impl<T> Future for JoinHandle<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let waker = cx.waker().clone(); // foreign code, so before the borrow (rule 2)
+        match self.joined.progress.replace(Progress::Taken) {
+            Progress::Running(before) => {
+                self.joined.progress.replace(Progress::Running(Some(waker)));
+                drop(before);
+                Poll::Pending
+            }
+            Progress::Ended(result) => Poll::Ready(result),
+            Progress::Taken => panic!("a JoinHandle was polled after it returned its result"),
+        }
+    }
+}
+
+impl<T> Drop for JoinHandle<T> {
+    fn drop(&mut self) {
+        self.joined.has_handle.set(false);
+        if !self.joined.is_running() {
+            self.joined.report_unjoined(self.spawned_at);
+        }
+    }
+}
+
+/// The part that a task and its handle share.
+pub(crate) struct Joined<T> {
+    progress: RefCell<Progress<T>>,
+    /// The handle still exists, so it may look at the result.
+    has_handle: Cell<bool>,
+}
+
+/// A task on the way to its result.
+///
+/// ```text
+///  Running(no waker) ──join──▶ Running(waker)
+///         └───────── end ──────────┴──▶ Ended(result) ──join──▶ Taken
+/// ```
+enum Progress<T> {
+    Running(Option<Waker>),
+    Ended(Result<T, JoinError>),
+    Taken,
+}
+
+impl<T> Joined<T> {
+    pub(crate) fn new() -> Self {
+        Joined {
+            progress: RefCell::new(Progress::Running(None)),
+            has_handle: Cell::new(true),
+        }
+    }
+
+    fn is_running(&self) -> bool {
+        matches!(*self.progress.borrow(), Progress::Running(_))
+    }
+
+    fn end(&self, result: Result<T, JoinError>) {
+        let before = self.progress.replace(Progress::Ended(result));
+        if let Progress::Running(Some(waker)) = before {
+            wake_guarded(waker);
+        }
+    }
+
+    /// Drops the result, and reports it if it is a panic.
+    fn report_unjoined(&self, spawned_at: &'static Location<'static>) {
+        let progress = self.progress.replace(Progress::Taken);
+        if let Progress::Ended(Err(error @ JoinError::Panicked(_))) = progress {
+            Handle::report_unhandled(Unhandled { error, spawned_at });
+        }
+    }
+}
+
+pin_project! {
+    /// The body of a task with a handle: the caller's future, with its panic caught and its result kept.
+    pub(crate) struct JoinedBody<F: Future> {
+        #[pin]
+        future: F,
+        joined: Rc<Joined<F::Output>>,
+        spawned_at: &'static Location<'static>,
+    }
+
+    impl<F: Future> PinnedDrop for JoinedBody<F> {
+        fn drop(this: Pin<&mut Self>) {
+            if this.joined.is_running() {
+                this.joined.end(Err(JoinError::Canceled));
+            }
+        }
+    }
+}
+
+impl<F: Future> JoinedBody<F> {
+    pub(crate) fn new(
+        future: F,
+        joined: Rc<Joined<F::Output>>,
+        spawned_at: &'static Location<'static>,
+    ) -> Self {
+        JoinedBody {
+            future,
+            joined,
+            spawned_at,
+        }
+    }
+}
+
+impl<F: Future> Future for JoinedBody<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        // Rule 13: a panic ends this task and reaches its handle; the loop lives. The future is never
+        // polled again, so no code sees what the unwinding left behind.
+        let result = match catch_unwind(AssertUnwindSafe(|| this.future.poll(cx))) {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(value)) => Ok(value),
+            Err(payload) => Err(JoinError::Panicked(payload)),
+        };
+        this.joined.end(result);
+        if !this.joined.has_handle.get() {
+            this.joined.report_unjoined(this.spawned_at);
+        }
+        Poll::Ready(())
+    }
+}
+
+impl<F: Future> TaskFuture for JoinedBody<F> {
+    fn describe(&self) -> String {
+        type_name_of::<F>()
+    }
+}

@@ -1,0 +1,67 @@
+//! Starting tasks.
+
+use crate::mechanisms::slots::Key;
+use crate::operations::join::{JoinHandle, Joined, JoinedBody};
+use crate::state::Handle;
+use crate::tasks::key::Task;
+use crate::tasks::record::{Described, Detached, TaskBody, TaskRecord, body_of};
+use crate::tasks::stats::add;
+use crate::tasks::waker::SpareWaker;
+use std::fmt;
+use std::future::Future;
+use std::panic::Location;
+use std::rc::Rc;
+use std::sync::Arc;
+
+impl Handle {
+    /// Starts a task. It never runs before `spawn` returns: it is queued behind the tasks that are ready.
+    #[track_caller]
+    pub fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
+        let spawned_at = Location::caller();
+        let joined = Rc::new(Joined::new());
+        let body = JoinedBody::new(future, Rc::clone(&joined), spawned_at);
+        let key = if self.state.closed.get() {
+            drop(body); // which cancels the task
+            Task::NONE
+        } else {
+            self.start(body_of(body), spawned_at)
+        };
+        JoinHandle::new(joined, key, self.clone(), spawned_at)
+    }
+
+    /// Starts a task without a [`JoinHandle`], which saves an allocation. A panic in the task is reported
+    /// (see [`Handle::on_unhandled`]).
+    #[track_caller]
+    pub fn spawn_detached(&self, future: impl Future<Output = ()> + 'static) {
+        if !self.state.closed.get() {
+            self.start(body_of(Detached { future }), Location::caller());
+        }
+    }
+
+    /// Starts a task that describes itself: its `Display` is its line in [`Handle::dump_tasks`]. Like
+    /// [`Handle::spawn_detached`] otherwise. `spawned_at` is the place where the user asked for the task.
+    pub fn spawn_described(
+        &self,
+        future: impl Future<Output = ()> + fmt::Display + 'static,
+        spawned_at: &'static Location<'static>,
+    ) -> Key<Task> {
+        if self.state.closed.get() {
+            return Task::NONE;
+        }
+        self.start(body_of(Described { future }), spawned_at)
+    }
+
+    fn start(&self, body: TaskBody, spawned_at: &'static Location<'static>) -> Key<Task> {
+        let state = &self.state;
+        let (spawned_by, since_ns) = (state.running.get(), state.lapped_ns.get());
+        let key = state.tasks.borrow_mut().insert_with(|key| {
+            let spare = state.spares.borrow_mut().pop();
+            let spare = spare.unwrap_or_else(|| SpareWaker::new(Arc::clone(&state.inbox)));
+            spare.rename(key);
+            state.ready.push(&spare.queue);
+            TaskRecord::new(body, spare, spawned_at, spawned_by, since_ns)
+        });
+        add(&state.counters.tasks_spawned, 1);
+        key
+    }
+}

@@ -1,0 +1,205 @@
+//! Storey 3, the loop's state: everything that a loop owns, and the handle by which code inside it
+//! reaches that. The verbs of the handle are in `operations/`.
+
+use crate::mechanisms::budget::Budget;
+use crate::mechanisms::clock::Clock;
+use crate::mechanisms::entry::{self, Entry};
+use crate::mechanisms::phase::{Phase, Phases};
+use crate::mechanisms::reactor::Reactor;
+use crate::mechanisms::registration::Registration;
+use crate::mechanisms::slots::Key;
+use crate::mechanisms::timers::Timers;
+use crate::mechanisms::workers::Workers;
+use crate::tasks::heartbeat::Heartbeat;
+use crate::tasks::join_error::Unhandled;
+use crate::tasks::key::Task;
+use crate::tasks::record::Tasks;
+use crate::tasks::stats::{Counters, PhaseReport, add};
+use crate::tasks::waker::{CurrentQueue, LoopInbox, RunQueue, SpareWaker};
+use std::cell::{Cell, OnceCell, RefCell};
+use std::fmt;
+use std::mem::ManuallyDrop;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+/// Everything that a loop is. Each `RefCell` is borrowed for one line at a time, and user code runs only
+/// while none is (rules 1 and 2).
+pub(crate) struct LoopState {
+    pub(crate) clock: Clock,
+    pub(crate) reactor: RefCell<Reactor<Rc<Registration>>>,
+    pub(crate) timers: RefCell<Timers<Waker>>,
+    pub(crate) phases: RefCell<Phases>,
+    pub(crate) tasks: RefCell<Tasks>,
+    pub(crate) ready: Rc<RunQueue>,
+    /// Wakers of tasks that have ended, for tasks to come.
+    pub(crate) spares: RefCell<Vec<SpareWaker>>,
+    pub(crate) inbox: Arc<LoopInbox>,
+    pub(crate) budget: Budget,
+    pub(crate) counters: Counters,
+    pub(crate) observer: RefCell<Option<Observer>>,
+    pub(crate) unhandled: RefCell<Option<UnhandledHook>>,
+    /// Present once a thread has asked to watch the loop.
+    pub(crate) heartbeat: OnceCell<Arc<Heartbeat>>,
+    /// The number of waits on sources and of guards that keep the loop alive. Timers, phases and remotes
+    /// count their own.
+    pub(crate) waits: Cell<usize>,
+    pub(crate) workers: Workers,
+    /// The number of jobs on other threads: virtual time waits for them.
+    pub(crate) jobs_outside: Cell<usize>,
+    pub(crate) stopping: Cell<bool>,
+    /// The running task; [`Task::NONE`] between runs.
+    pub(crate) running: Cell<Key<Task>>,
+    /// The time of the last look at the clock: at the start of a phase, and at its end.
+    pub(crate) lapped_ns: Cell<u64>,
+    /// The phase that wakes or runs tasks now; between two runs of the loop, the last one.
+    pub(crate) phase: Cell<Phase>,
+    /// The loop is being dropped: it takes no more tasks.
+    pub(crate) closed: Cell<bool>,
+}
+
+/// Is notified of panics in tasks that are not joined: see [`Handle::on_unhandled`].
+pub(crate) type UnhandledHook = Rc<dyn Fn(&Unhandled)>;
+
+/// Gets the report of each phase: see [`Handle::observe`].
+pub(crate) type Observer = Rc<RefCell<dyn FnMut(&PhaseReport)>>;
+
+impl LoopState {
+    /// Counts something that keeps the loop alive, or its end.
+    pub(crate) fn count_wait(&self, begins: bool) {
+        let waits = self.waits.get();
+        self.waits.set(if begins { waits + 1 } else { waits - 1 });
+    }
+
+    /// Ends `count` waits.
+    pub(crate) fn end_waits(&self, count: usize) {
+        self.waits.set(self.waits.get() - count);
+    }
+
+    /// True while something referenced could still happen.
+    pub(crate) fn is_alive(&self) -> bool {
+        !self.ready.is_empty()
+            || self.waits.get() > 0
+            || self.timers.borrow().referenced() > 0
+            || self.phases.borrow().is_referenced()
+            || self.inbox.is_alive()
+    }
+
+    /// Ends the run of a task that has had its share of I/O.
+    #[inline]
+    pub(crate) fn poll_budget(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.budget.is_spent(&self.clock) {
+            self.put_off(cx)
+        } else {
+            Poll::Ready(())
+        }
+    }
+
+    /// Wakes the task in the next turn, so that between two shares of one task the poll looks for all
+    /// others, and they get theirs.
+    #[cold]
+    fn put_off(&self, cx: &mut Context<'_>) -> Poll<()> {
+        add(&self.counters.io_budget_spent, 1);
+        // Rule 4: the task stopped before EAGAIN, so no edge will wake it.
+        let waker = cx.waker().clone();
+        self.phases.borrow_mut().put_off(waker);
+        Poll::Pending
+    }
+}
+
+thread_local! {
+    /// The loop that runs on this thread; the innermost one, if loops are nested. Without a destructor, as
+    /// a loop may also run in the destructor of another thread-local; the loop has been taken out by then.
+    static CURRENT: ManuallyDrop<RefCell<Option<Rc<LoopState>>>> =
+        const { ManuallyDrop::new(RefCell::new(None)) };
+}
+
+/// Makes a loop the current one on this thread, until it is dropped.
+pub(crate) struct Entered {
+    before: Option<Rc<LoopState>>,
+    _queue: CurrentQueue,
+    _entry: Entry,
+}
+
+impl Entered {
+    pub(crate) fn new(state: &Rc<LoopState>) -> Self {
+        Entered {
+            before: replace_current(Some(Rc::clone(state))),
+            _queue: CurrentQueue::new(&state.ready),
+            _entry: Entry::new(),
+        }
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let left = replace_current(self.before.take());
+        drop(left); // the thread-local is not borrowed any more
+    }
+}
+
+fn replace_current(with: Option<Rc<LoopState>>) -> Option<Rc<LoopState>> {
+    CURRENT.with(|current| current.replace(with))
+}
+
+/// A loop, for code that runs in it.
+///
+/// Clones name the same loop. A handle is not `Send`: other threads use a [`Remote`](crate::Remote). It
+/// does not keep the loop alive; once the [`EventLoop`](crate::EventLoop) is dropped, a task that is
+/// spawned is canceled at once.
+#[derive(Clone)]
+pub struct Handle {
+    pub(crate) state: Rc<LoopState>,
+}
+
+impl PartialEq for Handle {
+    /// True if both name the same loop.
+    fn eq(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.state, &other.state)
+    }
+}
+impl Eq for Handle {}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle")
+            .field("stats", &self.state.counters.snapshot())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Handle {
+    /// The loop that runs this code.
+    ///
+    /// # Panics
+    /// Outside of a loop: see [`Handle::try_current`].
+    #[track_caller]
+    pub fn current() -> Handle {
+        Handle::try_current().expect("no event loop runs on this thread: use EventLoop::block_on")
+    }
+
+    /// The loop that runs this code, if one does.
+    pub fn try_current() -> Option<Handle> {
+        let current = CURRENT.with(|current| current.borrow().clone());
+        current.map(|state| Handle { state })
+    }
+
+    /// Calls a function as code of this loop, without running the loop: see
+    /// [`EventLoop::enter`](crate::EventLoop::enter).
+    pub fn enter<T>(&self, function: impl FnOnce() -> T) -> T {
+        let _entered = Entered::new(&self.state);
+        function()
+    }
+
+    /// The number of the innermost call into a loop that runs this code: a call to run it, enter it, drop
+    /// it, or cancel one of its tasks. No other call on this thread has the same number. Outside of loops
+    /// it is 0.
+    pub fn entry() -> u64 {
+        entry::current()
+    }
+
+    /// Makes [`EventLoop::run`](crate::EventLoop::run) return at the end of this turn.
+    pub fn stop(&self) {
+        self.state.stopping.set(true);
+    }
+}

@@ -1,0 +1,14 @@
+//! The name of a task.
+
+use crate::mechanisms::slots::Key;
+
+/// Tags the name of a task: a [`Key<Task>`] is all that other code has of one.
+#[derive(Debug)]
+pub enum Task {}
+
+impl Task {
+    /// Names the future of `block_on`, which has no slot.
+    pub(crate) const MAIN: Key<Task> = Key::from_u64(u64::MAX);
+    /// Names no task: the key of a handle whose task was never spawned.
+    pub const NONE: Key<Task> = Key::from_u64(u32::MAX as u64);
+}

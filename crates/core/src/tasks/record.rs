@@ -1,0 +1,214 @@
+//! A task as the loop keeps it: one kind of task, a future that is polled when its waker asks for it.
+
+use crate::mechanisms::slots::{Key, Slots};
+use crate::tasks::key::Task;
+use crate::tasks::waker::{RunningTask, SpareWaker, TaskWaker};
+use pin_project_lite::pin_project;
+use std::fmt;
+use std::future::Future;
+use std::panic::Location;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+/// The future of a task, in any style, and its description in a dump.
+pub(crate) trait TaskFuture: Future<Output = ()> {
+    fn describe(&self) -> String;
+}
+
+pin_project! {
+    /// A future and the waker that it is polled with. Side by side, so that a run moves one pointer and
+    /// counts no reference.
+    struct Runnable<F> {
+        waker: Waker,
+        #[pin]
+        future: F,
+    }
+}
+
+/// A [`Runnable`] of any future.
+pub(crate) trait RunTask {
+    fn run(self: Pin<&mut Self>) -> Poll<()>;
+    /// Sets the waker of its task, before the first run.
+    fn put_waker(self: Pin<&mut Self>, waker: Waker);
+    /// Takes the waker of a task that has ended.
+    fn take_waker(self: Pin<&mut Self>) -> Waker;
+    fn describe(&self) -> String;
+}
+
+impl<F: TaskFuture> RunTask for Runnable<F> {
+    fn run(self: Pin<&mut Self>) -> Poll<()> {
+        let this = self.project();
+        this.future.poll(&mut Context::from_waker(this.waker))
+    }
+
+    fn put_waker(self: Pin<&mut Self>, waker: Waker) {
+        *self.project().waker = waker;
+    }
+
+    fn take_waker(self: Pin<&mut Self>) -> Waker {
+        std::mem::replace(self.project().waker, Waker::noop().clone())
+    }
+
+    fn describe(&self) -> String {
+        self.future.describe()
+    }
+}
+
+pub(crate) type TaskBody = Pin<Box<dyn RunTask>>;
+
+/// A body without its waker. It is boxed at once, as a future may be large to move.
+pub(crate) fn body_of(future: impl TaskFuture + 'static) -> TaskBody {
+    Box::pin(Runnable {
+        waker: Waker::noop().clone(),
+        future,
+    })
+}
+
+/// What the loop keeps of a task.
+///
+/// ```text
+///             wake                    run begins
+///  waiting ─────────▶ in the queue ───────────────▶ running (its body is out of here)
+///     ▲                    ▲                            │
+///     │ Pending            │ Pending, but it woke itself│
+///     └────────────────────┴────────────────────────────┤
+///                                                       │ Ready, a panic, or canceled while it ran
+///  canceled while it waits: the body is dropped ──▶ gone ◀┘
+/// ```
+pub(crate) struct TaskRecord {
+    /// Out of here while the task runs (rule 8).
+    pub(crate) body: Option<TaskBody>,
+    pub(crate) queue: Arc<TaskWaker>,
+    pub(crate) spawned_at: &'static Location<'static>,
+    /// The task that spawned it; [`Task::NONE`] for code outside of tasks.
+    pub(crate) spawned_by: Key<Task>,
+    /// The time of its last run, or of its spawn.
+    pub(crate) since_ns: u64,
+}
+
+impl TaskRecord {
+    pub(crate) fn new(
+        mut body: TaskBody,
+        SpareWaker { queue, waker }: SpareWaker,
+        spawned_at: &'static Location<'static>,
+        spawned_by: Key<Task>,
+        since_ns: u64,
+    ) -> Self {
+        body.as_mut().put_waker(waker);
+        TaskRecord {
+            body: Some(body),
+            queue,
+            spawned_at,
+            spawned_by,
+            since_ns,
+        }
+    }
+}
+
+/// The tasks that have not ended, by their names.
+#[derive(Default)]
+pub(crate) struct Tasks {
+    slots: Slots<TaskRecord>,
+}
+
+/// A name is the record's key with a tag that other code may see.
+fn slot_of(task: Key<Task>) -> Key<TaskRecord> {
+    Key::from_u64(task.to_u64())
+}
+
+fn name_of(slot: Key<TaskRecord>) -> Key<Task> {
+    Key::from_u64(slot.to_u64())
+}
+
+impl Tasks {
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The names of all tasks, in the order of their slots.
+    pub(crate) fn names(&self) -> Vec<Key<Task>> {
+        self.slots.iter().map(|(slot, _)| name_of(slot)).collect()
+    }
+
+    pub(crate) fn insert_with(&mut self, make: impl FnOnce(Key<Task>) -> TaskRecord) -> Key<Task> {
+        name_of(self.slots.insert_with(|slot| make(name_of(slot))))
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, task: Key<Task>) -> Option<&TaskRecord> {
+        self.slots.get(slot_of(task))
+    }
+
+    #[inline]
+    pub(crate) fn get_mut(&mut self, task: Key<Task>) -> Option<&mut TaskRecord> {
+        self.slots.get_mut(slot_of(task))
+    }
+
+    pub(crate) fn remove(&mut self, task: Key<Task>) -> Option<TaskRecord> {
+        self.slots.remove(slot_of(task))
+    }
+
+    pub(crate) fn spawned_at(&self, task: Key<Task>) -> Option<&'static Location<'static>> {
+        self.get(task).map(|task| task.spawned_at)
+    }
+
+    /// Takes a task's body for a run. `None` if it was woken after its end.
+    #[inline]
+    pub(crate) fn take_body(&mut self, task: Key<Task>) -> Option<(TaskBody, RunningTask)> {
+        let task = self.get_mut(task)?;
+        task.queue.begin_run();
+        let body = task.body.take()?;
+        Some((body, task.queue.running()))
+    }
+}
+
+pin_project! {
+    /// The body of a task without a handle.
+    pub(crate) struct Detached<F> {
+        #[pin]
+        pub(crate) future: F,
+    }
+}
+
+impl<F: Future<Output = ()>> Future for Detached<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.project().future.poll(cx)
+    }
+}
+
+impl<F: Future<Output = ()>> TaskFuture for Detached<F> {
+    fn describe(&self) -> String {
+        type_name_of::<F>()
+    }
+}
+
+pin_project! {
+    /// The body of a task that describes itself.
+    pub(crate) struct Described<F> {
+        #[pin]
+        pub(crate) future: F,
+    }
+}
+
+impl<F: Future<Output = ()>> Future for Described<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.project().future.poll(cx)
+    }
+}
+
+impl<F: Future<Output = ()> + fmt::Display> TaskFuture for Described<F> {
+    fn describe(&self) -> String {
+        self.future.to_string()
+    }
+}
+
+/// The type of a future, by the function that it is of: `async fn serve` of a crate `server` is
+/// `server::serve`. The compiler's names for what is inside of functions mean nothing to a user.
+pub(crate) fn type_name_of<F>() -> String {
+    std::any::type_name::<F>().replace("::{{closure}}", "")
+}
