@@ -1,11 +1,13 @@
 //! How a socket gets connected: at once to an address, or by trying the addresses of a name.
 
 use super::event;
-use super::flags::*;
 use super::handle::StreamHandle;
 use super::options::{ConnectOptions, Endpoint};
 use super::socket::Socket;
 use crate::error::Error;
+use crate::stream::destroy::Stream;
+use crate::stream::flags::*;
+use crate::stream::readable::ReadableStream;
 use crate::thrown::{Thrown, or_rethrow};
 use crate::timers::{Timeout, clear_timeout, set_timeout};
 use nix::errno::Errno;

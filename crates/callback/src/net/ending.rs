@@ -1,34 +1,29 @@
 //! How a socket ends: Node's `destroy`, its 'error' and its 'close'.
 
 use super::event;
-use super::flags::*;
-use super::socket::{Socket, step};
+use super::socket::Socket;
 use crate::abort::AbortSignal;
 use crate::error::Error;
-use crate::thrown::Thrown;
+use crate::stream::destroy::{Stream, step};
+use crate::stream::flags::*;
 
 impl Socket {
     /// Gives the connection up: nothing goes in or out any more, what waits is dropped, and 'close'
     /// comes in the closing phase.
     pub fn destroy(&self) -> &Self {
-        self.destroy_for(None)
+        self.destroy_for(None);
+        self
     }
 
     /// Gives the connection up for an error, of which 'error' tells in the next tick.
     pub fn destroy_with(&self, error: impl Into<Error>) -> &Self {
-        self.destroy_for(Some(error.into()))
+        self.destroy_for(Some(error.into()));
+        self
     }
 
-    fn destroy_for(&self, error: Option<Error>) -> &Self {
+    /// Node's `Socket.prototype._destroy`, and the callback of its `destroy`.
+    pub(super) fn close_for(&self, error: Option<Error>) {
         let flags = &self.inner.flags;
-        if flags.has(DESTROYED) {
-            return self;
-        }
-        self.fail_buffered_soon();
-        if let Some(error) = &error {
-            self.note_error(error);
-        }
-        flags.set(DESTROYED);
         flags.clear(CONNECTING);
         self.clear_timeout();
         let had_handle = self.close_handle(error.is_some());
@@ -39,16 +34,15 @@ impl Socket {
                 socket.inner.flags.set(CLOSE_EMITTED);
                 Ok(())
             }),
-            None => self.next_tick(step!(|socket| {
+            None => self.next_step(step!(|socket| {
                 socket.inner.flags.set(CLOSE_EMITTED);
                 Ok(())
             })),
         }
         if !had_handle {
-            self.next_tick(step!(|socket| socket.emit_closed(false)));
+            self.next_step(step!(|socket| socket.emit_closed(false)));
         }
         self.leave_server();
-        self
     }
 
     /// True if there was one, which is to tell 'close'.
@@ -71,20 +65,6 @@ impl Socket {
             handle.close(self, Some(with_error));
         }
         true
-    }
-
-    fn emit_error(&self, error: &Error) -> Result<(), Thrown> {
-        if self.inner.flags.test_and_set(ERROR_EMITTED) {
-            return Ok(());
-        }
-        self.emit(event::Error, (self.clone(), error)).map(drop)
-    }
-
-    /// A misuse: the first one ends the socket.
-    pub(super) fn error_or_destroy(&self, error: Error) {
-        if !self.is_destroyed() {
-            self.destroy_with(error);
-        }
     }
 
     /// Ends the stream, and gives the connection up once all is written.

@@ -1,9 +1,9 @@
 //! The events of sockets and servers. Each is a type, for [`Socket::on`] and [`Server::on`]:
 //! `socket.once(event::Data, |(socket, bytes)| …)`.
 
-use super::ends::Readable as Source;
 use super::{Server, Socket};
 use crate::events::KeptAs;
+use crate::stream::Readable as Source;
 use crate::tables::emitter;
 use oneloop_net::Addr;
 

@@ -8,13 +8,15 @@ use super::socket::Socket;
 use crate::drive::{Drive, Driven, Pace};
 use crate::error::Error;
 use crate::runtime::Runtime;
+use crate::stream::destroy::Stream;
+use crate::stream::pending_write::PendingWrite;
+use crate::stream::writable::{Batch, WritableStream};
 use crate::thrown::Thrown;
 use nix::errno::Errno;
 use oneloop_core::{Direction, Phase, PhaseReached, Ready, YieldNow, yield_now};
 use oneloop_net::{Addr, Chunk, Connecting, ReadHalf, Shutdown, Socket as NetSocket, WriteHalf};
 use oneloop_posix::Refusal;
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -23,12 +25,6 @@ use std::task::{Context, Poll};
 
 /// How many full buffers one round reads, as libuv's does.
 const ROUND_READS: u32 = 32;
-/// How many waiting pieces one system call writes.
-const WRITE_PIECES_MAX: usize = 64;
-
-/// A piece that holds less than this is left as it is.
-const SHRUNK_BYTES_MIN: usize = 4096;
-
 /// How far a handle is.
 ///
 /// ```text
@@ -45,76 +41,12 @@ enum Io {
     Closed,
 }
 
-/// Bytes that the kernel did not take at once.
-struct Write {
-    pieces: VecDeque<Vec<u8>>,
-    /// How much of the first piece is written.
-    skip: usize,
-    left: usize,
-}
-
-impl Write {
-    /// What is left of some buffers of which so many bytes are written.
-    fn rest_of(bufs: &[IoSlice<'_>], written: usize) -> Self {
-        let mut write = Write {
-            pieces: VecDeque::new(),
-            skip: 0,
-            left: 0,
-        };
-        let mut skip = written;
-        for buf in bufs {
-            let rest = &buf[skip.min(buf.len())..];
-            skip = skip.saturating_sub(buf.len());
-            if !rest.is_empty() {
-                write.left += rest.len();
-                write.pieces.push_back(rest.to_vec());
-            }
-        }
-        write
-    }
-
-    fn advance(&mut self, written: usize) {
-        self.left -= written;
-        self.skip += written;
-        while let Some(piece) = self.pieces.front()
-            && piece.len() <= self.skip
-        {
-            self.skip -= piece.len();
-            self.pieces.pop_front();
-        }
-        self.shrink_first();
-    }
-
-    /// A peer that takes a little at a time must not hold the whole of a large piece: once half of it is
-    /// written, the rest moves to an allocation of its own size. No byte moves more than once on average.
-    fn shrink_first(&mut self) {
-        if let Some(piece) = self.pieces.front_mut()
-            && piece.len() >= SHRUNK_BYTES_MIN
-            && self.skip >= piece.len() / 2
-        {
-            *piece = piece[std::mem::take(&mut self.skip)..].to_vec();
-        }
-    }
-
-    /// Calls a function with the first pieces.
-    fn with_slices<T>(&self, f: impl FnOnce(&[IoSlice<'_>]) -> T) -> T {
-        let mut slices = [IoSlice::new(&[]); WRITE_PIECES_MAX];
-        let mut skip = self.skip;
-        let mut pieces = 0;
-        for (slice, piece) in slices.iter_mut().zip(&self.pieces) {
-            *slice = IoSlice::new(&piece[std::mem::take(&mut skip)..]);
-            pieces += 1;
-        }
-        f(&slices[..pieces])
-    }
-}
-
 pub(super) struct StreamHandle {
     pub(super) runtime: Rc<Runtime>,
     /// Whom it tells. From its connect to its close, it keeps its socket alive.
     owner: Cell<Option<Socket>>,
     io: RefCell<Io>,
-    writing: RefCell<Option<Box<Write>>>,
+    writing: RefCell<Option<Box<PendingWrite>>>,
     pace: Pace,
     is_reading: Cell<bool>,
     is_shutting: Cell<bool>,
@@ -205,7 +137,10 @@ impl StreamHandle {
 
     /// Bytes that wait for the kernel to take them.
     pub(super) fn write_queue_bytes(&self) -> usize {
-        self.writing.borrow().as_ref().map_or(0, |write| write.left)
+        self.writing
+            .borrow()
+            .as_ref()
+            .map_or(0, |write| write.bytes_left())
     }
 
     pub(super) fn set_read_bytes_max(&self, bytes: u32) {
@@ -304,18 +239,14 @@ impl StreamHandle {
     ///
     /// # Errors
     /// Those of `send(2)`.
-    pub(super) fn write(
-        &self,
-        bufs: &[IoSlice<'_>],
-        tried: Option<io::Result<usize>>,
-    ) -> io::Result<bool> {
-        let wanted: usize = bufs.iter().map(|buf| buf.len()).sum();
+    pub(super) fn write(&self, mut batch: Batch<'_>) -> io::Result<bool> {
+        let wanted = batch.len();
         self.count_written(wanted); // what fails is counted, too, as in Node
-        let written = tried.unwrap_or_else(|| self.try_write_vectored(bufs))?;
+        let written = batch.try_once(|bufs| self.try_write_vectored(bufs))?;
         if written == wanted {
             return Ok(false);
         }
-        let rest = Write::rest_of(bufs, written);
+        let rest = PendingWrite::rest_of(batch.bufs(), written);
         self.writing.replace(Some(Box::new(rest)));
         self.pace.kick();
         Ok(true)
@@ -542,7 +473,7 @@ impl StreamHandle {
         let writing = self.writing.borrow();
         match &*self.io.borrow() {
             Io::Open(socket) => Some(match writing.as_ref()? {
-                write if write.left == 0 => Poll::Ready(Ok(0)),
+                write if write.is_written() => Poll::Ready(Ok(0)),
                 write => write.with_slices(|slices| socket.poll_write_vectored(cx, slices)),
             }),
             _ => None,
@@ -554,7 +485,7 @@ impl StreamHandle {
         match &mut *self.writing.borrow_mut() {
             Some(write) => {
                 write.advance(count);
-                write.left > 0
+                !write.is_written()
             }
             None => false,
         }
@@ -576,7 +507,7 @@ impl StreamHandle {
         self.tell(|owner| match shut {
             // Not in Node: the peer would wait for the end forever.
             Err(error) if Refusal::of_error(&error) == Some(Refusal::Everywhere) => {
-                owner.on_not_shut_down(error)
+                owner.on_not_shut_down(Error::system("shutdown", error))
             }
             // A peer that is gone already has its end.
             _ => owner.on_shut_down(),
@@ -643,7 +574,7 @@ impl Driven for StreamHandle {
             self.finish_write(Err(system_error(Errno::ECANCELED)));
         }
         if self.is_shutting.replace(false) {
-            self.tell(Socket::on_shut_down);
+            self.tell(WritableStream::on_shut_down);
         }
         if let Some(with_error) = self.closed_with_error.get() {
             self.tell(|owner| owner.emit_closed(with_error));

@@ -26,17 +26,13 @@
 //! What JavaScript throws on the caller's stack, such as a port beyond 65,535, is an `Err` here.
 
 mod connecting;
+mod duplex;
 mod ending;
-pub(crate) mod ends;
 pub mod event;
-mod flags;
 mod handle;
 mod options;
-pub(crate) mod piping;
-mod readable;
 mod server;
 mod socket;
-mod writable;
 
 pub use crate::error::Error;
 pub use options::{ConnectOptions, Endpoint, ListenOptions, ServerOptions, SocketOptions};

@@ -2,24 +2,24 @@
 
 use super::connecting::Attempts;
 use super::event::{self, SocketEvent};
-use super::flags::*;
 use super::handle::StreamHandle;
-use super::piping::Pipes;
-use super::readable::Reading;
 use super::server::Server;
-use super::writable::Writing;
 use crate::abort::AbortSignal;
 use crate::continuation::once;
 use crate::error::Error;
-use crate::events::{Emitter, ListenerId};
+use crate::events::Emitter;
 use crate::net::SocketOptions;
-use crate::runtime::{Runtime, Step, current};
+use crate::runtime::{Runtime, current};
+use crate::stream::destroy::Stream;
+use crate::stream::flags::*;
+use crate::stream::piping::Pipes;
+use crate::stream::readable::{ReadableState, ReadableStream};
+use crate::stream::writable::WritableState;
 use crate::tables::references;
-use crate::thrown::{Outcome, Thrown};
+use crate::thrown::Thrown;
 use crate::timers::Timeout;
 use oneloop_core::Key;
 use oneloop_net::{Addr, CHUNK_BYTES, Keepalive, Socket as NetSocket};
-use std::any::{Any, TypeId};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::io;
@@ -29,12 +29,12 @@ use std::time::Duration;
 
 /// What clones of a socket share.
 pub(super) struct Inner {
-    runtime: Rc<Runtime>,
+    pub(super) runtime: Rc<Runtime>,
     handle: Cell<Option<Rc<StreamHandle>>>,
     pub(super) events: Emitter<event::SocketListener>,
     pub(super) flags: Flags,
-    pub(super) reading: Reading,
-    pub(super) writing: Writing,
+    pub(super) readable: ReadableState,
+    pub(super) writable: WritableState,
     read_bytes_max: Cell<u32>,
     accepted_by: OnceCell<Box<AcceptedBy>>,
     rare: RefCell<Option<Box<Rare>>>,
@@ -60,23 +60,12 @@ pub(super) struct Rare {
     remote: Option<Addr>,
     /// Bytes read and written, once the handle is gone.
     counts: (u64, u64),
-    errored: Option<Error>,
+    pub(super) errored: Option<Error>,
     /// Bytes of a write that waits for the connection.
     pub(super) pending_data_bytes: usize,
     pub(super) attempts: Option<Attempts>,
     pub(super) pipes: Pipes,
 }
-
-/// A function of the socket as a step that runs in a later tick.
-macro_rules! step {
-    ($step:expr) => {
-        |inner| {
-            let step: fn(&Socket) -> Result<(), crate::thrown::Thrown> = $step;
-            step(&Socket::of(inner))
-        }
-    };
-}
-pub(super) use step;
 
 /// A socket that may be gone.
 pub(super) struct WeakSocket(Weak<Inner>);
@@ -202,8 +191,8 @@ impl Socket {
                 handle: Cell::new(None),
                 events: Emitter::default(),
                 flags: Flags::default(),
-                reading: Reading::new(options.high_water_mark),
-                writing: Writing::new(options.high_water_mark),
+                readable: ReadableState::new(options.high_water_mark),
+                writable: WritableState::new(options.high_water_mark),
                 read_bytes_max: Cell::new(CHUNK_BYTES as u32),
                 accepted_by: OnceCell::new(),
                 rare: RefCell::default(),
@@ -266,10 +255,6 @@ impl Socket {
 
     pub(super) fn downgrade(&self) -> WeakSocket {
         WeakSocket(Rc::downgrade(&self.inner))
-    }
-
-    pub(super) fn runtime(&self) -> &Rc<Runtime> {
-        &self.inner.runtime
     }
 
     pub(super) fn handle(&self) -> Option<Rc<StreamHandle>> {
@@ -338,24 +323,6 @@ impl Socket {
         self.inner.rare.borrow_mut().as_deref_mut().and_then(f)
     }
 
-    /// The socket of which this is the inside: for [`step!`].
-    pub(super) fn of(inner: Rc<dyn Any>) -> Self {
-        let inner = inner
-            .downcast()
-            .expect("the step of a socket gets a socket");
-        Socket { inner }
-    }
-
-    /// Runs a [`step!`] before the loop continues, without an allocation.
-    pub(super) fn next_tick(&self, step: Step) {
-        self.runtime().next_step(Rc::clone(&self.inner) as _, step);
-    }
-
-    /// Like `next_tick`, with something to carry.
-    pub(super) fn next_call(&self, f: impl FnOnce(&Socket) -> Result<(), Thrown> + 'static) {
-        self.runtime().next_call(self, f);
-    }
-
     pub(super) fn emit<E: SocketEvent>(&self, event: E, args: E::Args<'_>) -> Result<bool, Thrown> {
         self.inner.events.emit(event, args)
     }
@@ -363,13 +330,6 @@ impl Socket {
     /// The error for which it was given up.
     pub fn errored(&self) -> Option<Error> {
         self.rare(|rare| rare.errored.clone())
-    }
-
-    /// Remembers the first error.
-    pub(super) fn note_error(&self, error: &Error) {
-        if !self.inner.flags.test_and_set(ERRORED) {
-            self.with_rare(|rare| rare.errored = Some(error.clone()));
-        }
     }
 
     /// Forgets what an earlier connection of this socket was.
@@ -384,73 +344,6 @@ impl Socket {
             rare.errored.take()
         });
         drop(errored); // it may hold somebody's error
-    }
-
-    // Events.
-
-    /// Has a function hear an event: see [`event`]. The `on_…` functions are the same for most of
-    /// them, and shorter.
-    pub fn on<E: SocketEvent, O: Outcome>(
-        &self,
-        event: E,
-        f: impl for<'a> Fn(E::Args<'a>) -> O + 'static,
-    ) -> ListenerId {
-        let id = self.inner.events.on(event, f);
-        self.on_listener_added_for::<E>();
-        id
-    }
-
-    /// Like [`Socket::on`], before all who listen already.
-    pub fn prepend<E: SocketEvent, O: Outcome>(
-        &self,
-        event: E,
-        f: impl for<'a> Fn(E::Args<'a>) -> O + 'static,
-    ) -> ListenerId {
-        let id = self.inner.events.prepend(event, f);
-        self.on_listener_added_for::<E>();
-        id
-    }
-
-    /// Has a function hear an event the next time, and no more.
-    pub fn once<E: SocketEvent, O: Outcome>(
-        &self,
-        event: E,
-        f: impl for<'a> FnOnce(E::Args<'a>) -> O + 'static,
-    ) -> ListenerId {
-        // Taken off before it is called, as in Node: the stream is to know that it listens no longer.
-        let socket = self.downgrade();
-        let id = self.inner.events.once(event, move |args: E::Args<'_>| {
-            if let Some(socket) = socket.upgrade() {
-                socket.on_listener_removed();
-            }
-            f(args)
-        });
-        self.on_listener_added_for::<E>();
-        id
-    }
-
-    fn on_listener_added_for<E: SocketEvent>(&self) {
-        let id = TypeId::of::<E>();
-        let is_data = id == TypeId::of::<event::Data>();
-        self.on_listener_added(is_data, id == TypeId::of::<event::Readable>());
-    }
-
-    /// Takes a listener off. False if it is off already.
-    pub fn off(&self, id: ListenerId) -> bool {
-        let was_on = self.inner.events.off(id);
-        self.on_listener_removed();
-        was_on
-    }
-
-    /// Takes all listeners of an event off.
-    pub fn remove_all_listeners<E: SocketEvent>(&self, event: E) {
-        self.inner.events.remove_all(event);
-        self.on_listener_removed();
-    }
-
-    /// How many listen to an event.
-    pub fn listener_count<E: SocketEvent>(&self, event: E) -> usize {
-        self.inner.events.listener_count(event)
     }
 
     // State.
@@ -473,34 +366,6 @@ impl Socket {
     /// True after 'close', or when it is about to come.
     pub fn is_closed(&self) -> bool {
         self.inner.flags.has(CLOSED)
-    }
-
-    /// True until 'end', [`Socket::destroy`] or an error.
-    pub fn is_readable(&self) -> bool {
-        let over = DESTROYED | ERROR_EMITTED | END_EMITTED;
-        !self.inner.flags.has_any(over)
-    }
-
-    /// True after 'end'.
-    pub fn is_readable_ended(&self) -> bool {
-        self.inner.flags.has(END_EMITTED)
-    }
-
-    /// True while what comes is told as 'data', false while it is not; none before anybody has said
-    /// what is to become of it: `socket.readableFlowing`.
-    pub fn readable_flowing(&self) -> Option<bool> {
-        let flags = &self.inner.flags;
-        flags.has(HAS_FLOWING).then(|| flags.has(FLOWING))
-    }
-
-    /// Bytes that wait to be read.
-    pub fn readable_length(&self) -> usize {
-        self.inner.reading.length()
-    }
-
-    /// How much may wait to be read before no more is read from the kernel, in bytes.
-    pub fn readable_high_water_mark(&self) -> usize {
-        self.inner.reading.high_water_mark.get()
     }
 
     /// `socket.readyState`.
@@ -540,7 +405,7 @@ impl Socket {
             None => self.rare(|rare| Some(rare.counts.1)).unwrap_or(0),
         };
         let pending = self.rare(|rare| Some(rare.pending_data_bytes)).unwrap_or(0);
-        let waiting = self.inner.writing.buffered_bytes() + pending;
+        let waiting = self.inner.writable.buffered_bytes() + pending;
         dispatched + waiting as u64
     }
 
@@ -795,12 +660,6 @@ impl Socket {
     /// Called by the handle.
     pub(super) fn emit_closed(&self, had_error: bool) -> Result<(), Thrown> {
         self.emit(event::Close, (self.clone(), had_error)).map(drop)
-    }
-
-    pub(super) fn forget_awaited_drains(&self) {
-        if let Some(rare) = self.inner.rare.borrow_mut().as_deref_mut() {
-            rare.pipes.forget_awaited();
-        }
     }
 }
 

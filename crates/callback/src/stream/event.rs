@@ -1,7 +1,7 @@
 //! The events of a [`ReadStream`] and a [`WriteStream`]. Each is a type, for [`ReadStream::on`] and
 //! [`WriteStream::on`].
 
-use super::{ReadStream, Readable, WriteStream};
+use super::{ReadStream, Readable as Source, WriteStream};
 use crate::tables::emitter;
 
 emitter! { ReadStream {
@@ -12,6 +12,9 @@ emitter! { ReadStream {
     /// `'data'`: the next bytes. With a listener the stream flows from the next tick, unless it was
     /// paused.
     Data(stream: ReadStream, bytes: &'a [u8]) => on_data;
+    /// `'readable'`: there is something to [`read`](ReadStream::read), or the end. With a listener the
+    /// stream does not flow.
+    Readable(stream: ReadStream) => on_readable;
     /// `'end'`: all bytes were read.
     End(stream: ReadStream) => on_end;
     /// `'pause'`: the stream stops flowing.
@@ -31,12 +34,14 @@ emitter! { WriteStream {
     WriteReady(stream: WriteStream) => on_ready;
     /// `'drain'`: the write queue is empty again, after a write that returned false.
     Drain(stream: WriteStream) => on_drain;
+    /// `'prefinish'`: the stream was ended, and the kernel has all that was written. 'finish' comes next.
+    Prefinish(stream: WriteStream);
     /// `'finish'`: the stream was ended, and the kernel has all that was written.
     Finish(stream: WriteStream) => on_finish;
     /// `'pipe'`: a source is piped into the stream from now on.
-    Pipe(stream: WriteStream, source: Readable) => on_pipe;
+    Pipe(stream: WriteStream, source: Source) => on_pipe;
     /// `'unpipe'`: a source is no longer piped into the stream.
-    Unpipe(stream: WriteStream, source: Readable) => on_unpipe;
+    Unpipe(stream: WriteStream, source: Source) => on_unpipe;
     /// `'resize'` of a terminal: it has another size.
     Resize(stream: WriteStream) => on_resize;
     /// `'error'`. Without a listener, the error is thrown.

@@ -21,14 +21,20 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+pub(crate) mod destroy;
 pub mod event;
-mod place;
+pub(crate) mod flags;
+pub(crate) mod pending_write;
+pub(crate) mod piping;
 pub(crate) mod read;
+pub(crate) mod readable;
+mod stream_fd;
+pub(crate) mod writable;
 pub(crate) mod write;
 
-pub use crate::net::ends::{Readable, Writable};
-pub(crate) use place::Fd;
+pub use piping::{Readable, Writable};
 pub use read::ReadStream;
+pub(crate) use stream_fd::Fd;
 pub(crate) use write::Opened;
 pub use write::WriteStream;
 
@@ -40,26 +46,26 @@ use std::rc::Rc;
 /// The streams of the program that runs.
 #[derive(Default)]
 pub(crate) struct Streams {
-    /// The standard ones, once it has asked for them.
+    /// The standard streams, once the program has asked for them.
     stdin: RefCell<Option<ReadStream>>,
     outputs: RefCell<[Option<WriteStream>; 2]>,
-    /// The others that are open: they live by themselves.
-    open: RefCell<Slots<Stream>>,
+    /// All streams that must be let go at the end. Those that are not standard live only by this while
+    /// they are open, as a Node stream does by its handle.
+    open: RefCell<Slots<Rc<dyn AbandonedAtExit>>>,
 }
 
-/// Either kind.
-#[derive(Clone)]
-enum Stream {
-    Read(ReadStream),
-    Write(WriteStream),
+/// What the clones of a stream share, as the end of the program sees it.
+pub(crate) trait AbandonedAtExit {
+    /// Closes the stream, and emits nothing more.
+    fn abandon(self: Rc<Self>);
 }
 
 /// Names a stream that is kept: see [`Streams::keep`].
-type Kept = Key<Stream>;
+type Kept = Key<Rc<dyn AbandonedAtExit>>;
 
 impl Streams {
     /// Keeps a stream while it is open.
-    fn keep(&self, stream: Stream) -> Kept {
+    fn keep(&self, stream: Rc<dyn AbandonedAtExit>) -> Kept {
         self.open.borrow_mut().insert(stream)
     }
 
@@ -70,22 +76,20 @@ impl Streams {
 }
 
 impl OfProgram for Streams {
-    /// Lets go of them, as when Node's process ends: the terminal is as it was, and all that was written to
-    /// the standard ones is with the kernel. True if there were any.
+    /// Lets go of all streams, as the end of Node's process does: the terminal is restored, and the
+    /// kernel has all that was written to the standard streams. Returns whether there were any.
     fn forget_all(&self) -> bool {
-        let stdin = self.stdin.take().map(Stream::Read);
+        let stdin = self.stdin.take().map(ReadStream::into_abandoned);
         let outputs = self.outputs.take().into_iter().flatten();
         let open = self.open.take();
-        let others = open.iter().map(|(_, stream)| stream.clone());
-        let standard = stdin.into_iter().chain(outputs.map(Stream::Write));
+        let others = open.iter().map(|(_, stream)| Rc::clone(stream));
+        let standard = stdin
+            .into_iter()
+            .chain(outputs.map(WriteStream::into_abandoned));
         let all: Vec<_> = standard.chain(others).collect();
-        for stream in &all {
-            match stream {
-                Stream::Read(stream) => stream.let_go(),
-                Stream::Write(stream) => stream.let_go(),
-            }
-        }
-        !all.is_empty()
+        let had_some = !all.is_empty();
+        all.into_iter().for_each(AbandonedAtExit::abandon);
+        had_some
     }
 }
 
@@ -126,13 +130,4 @@ fn output(runtime: &Rc<Runtime>, number: usize) -> WriteStream {
     let output = &mut streams.outputs.borrow_mut()[number - 1];
     let new = || WriteStream::new(runtime, Fd::Standard(number), None);
     output.get_or_insert_with(new).clone()
-}
-
-/// How far it is with the end of a stream's life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Life {
-    Open,
-    /// 'close' is still to be told.
-    Destroyed,
-    Closed,
 }

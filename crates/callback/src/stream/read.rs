@@ -1,30 +1,37 @@
-//! Reading: a stream flows while somebody wants it to, and keeps the program alive no longer.
+//! Reading from any fd: the readable half of the stream machine, over an [`Input`].
 
-use super::event::{Close, Data, End, Error as ErrorEvent, Open, Pause, Ready, Resume};
-use super::place::{Place, not_open_yet};
-use super::{Fd, Life, Stream};
+use super::destroy::Stream;
+use super::event::{self, Close, Error as ErrorEvent, Open, Ready};
+use super::flags::*;
+use super::piping::{Pipes, Readable, StreamInner, Writable, pipe, unpipe, unpipe_all};
+use super::readable::{
+    Amount, BytesListener, ReadEvent, ReadableState, ReadableStream, emits_reading,
+    readable_functions,
+};
+use super::stream_fd::{StreamFd, not_open_yet};
+use super::{AbandonedAtExit, Fd};
 use crate::error::Error;
 use crate::events::{Emitter, Event, ListenerId};
-use crate::net::piping::Pipes;
 use crate::runtime::{Runtime, current};
 use crate::tables::references;
 use crate::thrown::{Outcome, Thrown, or_rethrow};
 use oneloop_core::Direction;
 use oneloop_net::{self as net, AsSource, CHUNK_BYTES, Chunk, Input, RawMode, ReadHalf, StdioKind};
+use std::any::{Any, TypeId};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-/// Something that is read, in Node's words: a pipe's end, a FIFO, a terminal, a socket, a file. Clones are the
-/// same one.
+/// A stream that reads a pipe's end, a FIFO, a terminal, a socket or a file. Clones are the same stream.
 ///
-/// What has come is told as 'data', with no more than 64 KiB at a time; what nobody wants yet stays in the
-/// kernel, so whoever writes into the pipe waits. It ends with the program; and so does a terminal's raw mode,
-/// however the program ends.
+/// It emits what has arrived as 'data', at most 64 KiB at a time; or a listener of 'readable' calls
+/// [`read`](ReadStream::read). A paused stream reads nothing: the bytes stay in the kernel, so the other
+/// end of a pipe waits. The stream ends with the program; so does a terminal's raw mode, however the
+/// program ends.
 ///
 /// ```no_run
 /// use oneloop_callback::{process, run};
@@ -36,25 +43,45 @@ use std::task::{Context, Poll, Waker};
 /// })?;
 /// # Ok::<(), std::io::Error>(())
 /// ```
+///
+/// Read in pieces of a known size, as a parser wants them:
+///
+/// ```
+/// use oneloop_callback::run;
+/// use oneloop_callback::stream::{ReadStream, WriteStream};
+///
+/// run(|| {
+///     let (reader, writer) = std::io::pipe()?;
+///     WriteStream::from_fd(writer)?.end_with("headtail");
+///     ReadStream::from_fd(reader)?.on_readable(|stream| {
+///         while let Some(word) = stream.read_bytes(4) {
+///             assert!(word == b"head" || word == b"tail");
+///         }
+///     });
+///     Ok::<(), std::io::Error>(())
+/// })?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct ReadStream {
-    inner: Rc<Inner>,
+    inner: Rc<ReadStreamInner>,
 }
 
-struct Inner {
+/// What clones of a stream share.
+pub(super) struct ReadStreamInner {
     runtime: Rc<Runtime>,
     events: Emitter,
-    input: Place<Input>,
+    flags: Flags,
+    readable: ReadableState,
+    input: StreamFd<Input>,
     limits: Cell<Limits>,
-    flow: Cell<Flow>,
-    life: Cell<Life>,
-    /// Why it was given up before it was open.
+    errored: RefCell<Option<Error>>,
+    /// The error for which the stream was destroyed before it was open.
     reason: RefCell<Option<Error>>,
     bytes_read: Cell<u64>,
     is_unreferenced: Cell<bool>,
+    is_reading: Cell<bool>,
     has_reader: Cell<bool>,
-    /// 'resume' is to be told in a tick: Node's `resumeScheduled`.
-    is_resuming: Cell<bool>,
     /// The task that reads or opens, once it has run.
     reader: RefCell<Option<Waker>>,
     raw_mode: RefCell<Option<RawMode>>,
@@ -64,9 +91,9 @@ struct Inner {
 /// How much is read.
 #[derive(Clone, Copy)]
 pub(crate) struct Limits {
-    /// At once.
+    /// The largest chunk, in bytes.
     pub(crate) chunk: usize,
-    /// And in all, from now on.
+    /// The bytes that may be read from now on.
     pub(crate) left: u64,
 }
 
@@ -79,74 +106,68 @@ impl Default for Limits {
     }
 }
 
-/// Node's `readableFlowing`, and the end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Flow {
-    /// Nobody has asked for anything.
-    Idle,
-    Flowing,
-    Paused,
-    /// 'end' was told.
-    Ended,
-    /// It failed, or was given up.
-    Broken,
+impl StreamInner for ReadStreamInner {
+    type Stream = ReadStream;
+
+    fn into_stream(self: Rc<Self>) -> ReadStream {
+        ReadStream { inner: self }
+    }
 }
 
-/// A stream that may be gone.
-pub(crate) struct WeakReadStream(Weak<Inner>);
-
-impl WeakReadStream {
-    pub(crate) fn upgrade(&self) -> Option<ReadStream> {
-        Some(ReadStream {
-            inner: self.0.upgrade()?,
-        })
+impl From<ReadStream> for Readable {
+    fn from(stream: ReadStream) -> Self {
+        Readable::new(stream.inner)
     }
 }
 
 impl fmt::Debug for ReadStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ReadStream({:?})", self.inner.flow.get())
+        write!(f, "ReadStream({:?})", self.inner.flags)
     }
 }
 
 impl PartialEq for ReadStream {
-    /// The same stream, not one alike.
+    /// The same stream, not an equal one.
     fn eq(&self, other: &ReadStream) -> bool {
         Rc::ptr_eq(&self.inner, &other.inner)
     }
 }
 impl Eq for ReadStream {}
 
-references!(ReadStream, "the stream flows");
-
 impl ReadStream {
     pub(crate) fn new(runtime: &Rc<Runtime>, input: Fd<Input>, limits: Option<Limits>) -> Self {
+        let limits = limits.unwrap_or_default();
+        let is_opening = matches!(input, Fd::Opening);
         let stream = ReadStream {
-            inner: Rc::new(Inner {
+            inner: Rc::new(ReadStreamInner {
                 runtime: Rc::clone(runtime),
                 events: Emitter::new(),
-                input: Place::new(input, Input::kind),
-                limits: Cell::new(limits.unwrap_or_default()),
-                flow: Cell::new(Flow::Idle),
-                life: Cell::new(Life::Open),
+                flags: Flags::default(),
+                readable: ReadableState::new(limits.chunk),
+                input: StreamFd::new(input, Input::kind),
+                limits: Cell::new(limits),
+                errored: RefCell::default(),
                 reason: RefCell::default(),
                 bytes_read: Cell::new(0),
                 is_unreferenced: Cell::new(false),
+                is_reading: Cell::new(false),
                 has_reader: Cell::new(false),
-                is_resuming: Cell::new(false),
                 reader: RefCell::default(),
                 raw_mode: RefCell::default(),
                 pipes: RefCell::default(),
             }),
         };
-        let kept = Stream::Read(stream.clone());
+        // There is no writable half: it has ended and finished from the start.
+        stream.inner.flags.set(ENDING | FINISHED);
+        stream.inner.flags.put(OPENING, is_opening);
+        let kept = Rc::clone(&stream.inner);
         stream.inner.input.keep(runtime, kept);
         stream
     }
 
-    /// Reads from an fd, whatever it is: the end of a pipe, a FIFO, a terminal, a socket, a file from where its
-    /// position is. Its flags stay as they are, so it may be shared with other processes. It is closed at the
-    /// end, by [`ReadStream::destroy`], or with the program.
+    /// Reads from an fd: the end of a pipe, a FIFO, a terminal, a socket, or a file from its position on.
+    /// The fd's flags stay as they are, so other processes may share it. It is closed at the end, by
+    /// [`ReadStream::destroy`], or with the program.
     ///
     /// # Errors
     /// `EMFILE`, and those of `epoll_ctl(2)`.
@@ -160,11 +181,7 @@ impl ReadStream {
         Ok(ReadStream::new(&runtime, Fd::Open(Rc::new(input)), None))
     }
 
-    pub(crate) fn downgrade(&self) -> WeakReadStream {
-        WeakReadStream(Rc::downgrade(&self.inner))
-    }
-
-    /// The input itself; none while it is being opened.
+    /// The input itself; `None` while a thread opens it.
     ///
     /// # Errors
     /// `EBADF` once it is closed.
@@ -186,8 +203,8 @@ impl ReadStream {
         input.source().set_referenced(is_referenced);
     }
 
-    /// Opens what it is to read, tells of it, and reads it once somebody wants that. As in Node, a stream
-    /// that is given up meanwhile is opened nevertheless, and then closed.
+    /// Opens the input, emits 'open', and reads if that was asked for. As in Node, the file of a stream that
+    /// is destroyed meanwhile opens nevertheless, and is then closed.
     pub(crate) fn open(&self, opening: impl Future<Output = Result<Input, Error>> + 'static) {
         let stream = self.clone();
         self.inner.runtime.handle.spawn_detached(async move {
@@ -200,156 +217,61 @@ impl ReadStream {
                 Ok(input) => {
                     stream.set_reference(&input);
                     stream.inner.input.set(input);
-                    runtime.make_callback(|| stream.tell_open());
+                    runtime.make_callback(|| stream.emit_open());
                     None
                 }
                 Err(error) => Some(error),
             };
-            stream.inner.input.finish_opening();
-            let error = stream.inner.reason.take().or(failed);
-            if error.is_some() || stream.is_destroyed() {
-                stream.close(error).await;
+            // Only now: what a listener of 'open' does, it does to a stream that is not open yet, as in Node.
+            stream.inner.flags.clear(OPENING);
+            if stream.is_destroyed() {
+                let reason = stream.inner.reason.take();
+                stream.close_input(reason.or(failed)).await;
+            } else if let Some(failed) = failed {
+                // In this task, not in one of its own: 'error' is the result of the job that opened.
+                stream.note_error(&failed);
+                stream.inner.flags.set(DESTROYED);
+                stream.close_input(Some(failed)).await;
             } else {
                 stream.wake_reader();
             }
         });
     }
 
-    fn tell_open(&self) -> Result<(), Thrown> {
-        self.inner.events.emit(Open, self.clone())?;
-        self.inner.events.emit(Ready, self.clone()).map(drop)
+    fn emit_open(&self) -> Result<(), Thrown> {
+        self.emit(Open, self.clone())?;
+        self.emit(Ready, self.clone())
     }
 
-    /// Has a function hear an event from now on. Listening to [`Data`] has it flow, unless it is paused.
-    pub fn on<E: Event, O: Outcome>(
-        &self,
-        event: E,
-        f: impl for<'a> Fn(E::Args<'a>) -> O + 'static,
-    ) -> ListenerId {
-        let id = self.inner.events.on(event, f);
-        self.flow_if_heard();
-        id
-    }
-
-    /// Has a function hear an event the next time, and no more.
-    pub fn once<E: Event, O: Outcome>(
-        &self,
-        event: E,
-        f: impl for<'a> FnOnce(E::Args<'a>) -> O + 'static,
-    ) -> ListenerId {
-        let id = self.inner.events.once(event, f);
-        self.flow_if_heard();
-        id
-    }
-
-    fn flow_if_heard(&self) {
-        if self.has_data_listeners() && self.inner.flow.get() == Flow::Idle {
-            self.resume();
-        }
-    }
-
-    /// Takes a listener off. False if it is off already.
-    pub fn off(&self, id: ListenerId) -> bool {
-        self.inner.events.off(id)
-    }
-
-    pub(crate) fn has_data_listeners(&self) -> bool {
-        self.inner.events.listener_count(Data) > 0
-    }
-
-    /// Has 'data' be told from the next tick on.
-    pub fn resume(&self) -> &Self {
-        if matches!(self.inner.flow.get(), Flow::Idle | Flow::Paused) {
-            self.inner.flow.set(Flow::Flowing);
-            if !self.inner.is_resuming.replace(true) {
-                self.next_call(|stream| stream.start());
-            }
-        }
-        self
-    }
-
-    /// Has something run before the loop goes on.
-    pub(crate) fn next_call(&self, f: impl FnOnce(&ReadStream) -> Result<(), Thrown> + 'static) {
-        self.inner.runtime.next_call(self, f);
-    }
-
-    /// Node's `resume_`: 'resume' is told once, also if the stream was paused or given up meanwhile.
-    fn start(&self) -> Result<(), Thrown> {
-        self.inner.is_resuming.set(false);
-        self.inner.events.emit(Resume, self.clone())?;
-        if self.inner.flow.get() != Flow::Flowing {
-            return Ok(());
-        }
-        if self.inner.has_reader.replace(true) {
-            self.wake_reader();
-        } else {
-            let stream = self.clone();
-            let reading = async move { stream.read().await };
-            self.inner.runtime.handle.spawn_detached(reading);
-        }
-        Ok(())
-    }
-
-    /// Has 'data' be told no more, and the program be kept alive no longer by this.
+    /// Emits no 'data' until [`ReadStream::resume`]. The bytes stay in the kernel, and the stream no longer
+    /// keeps the program alive.
     ///
     /// # Panics
     /// When a listener of 'pause' throws, with what it throws: in JavaScript `pause()` throws it.
     pub fn pause(&self) -> &Self {
-        if matches!(self.inner.flow.get(), Flow::Idle | Flow::Flowing) {
-            self.inner.flow.set(Flow::Paused);
-            self.wake_reader(); // it waits no longer
-            or_rethrow(self.inner.events.emit(Pause, self.clone()));
-        }
+        ReadableStream::pause(self);
         self
     }
 
-    /// True after [`ReadStream::pause`], until [`ReadStream::resume`].
-    pub fn is_paused(&self) -> bool {
-        self.inner.flow.get() == Flow::Paused
-    }
-
-    pub(crate) fn is_flowing(&self) -> bool {
-        self.inner.flow.get() == Flow::Flowing
-    }
-
-    /// True after 'end'.
-    pub fn is_readable_ended(&self) -> bool {
-        self.inner.flow.get() == Flow::Ended
-    }
-
-    /// True once it is given up, or has ended: nothing is read any more.
+    /// True once the stream is destroyed, or has ended: it reads no more.
     pub fn is_destroyed(&self) -> bool {
-        self.inner.life.get() != Life::Open
+        self.inner.flags.has(DESTROYED)
     }
 
-    /// How many bytes were read: `stream.bytesRead`.
+    /// The number of bytes that were read: `stream.bytesRead`.
     pub fn bytes_read(&self) -> u64 {
         self.inner.bytes_read.get()
     }
 
-    /// Gives it up: nothing is told any more but 'close'. A standard input stays as it is, and is only not
-    /// read any more.
+    /// Reads no more, and emits only 'close'. A standard input stays open.
     pub fn destroy(&self) -> &Self {
-        self.destroy_for(None)
+        self.destroy_for(None);
+        self
     }
 
-    /// Gives it up for an error, of which 'error' tells before 'close' comes.
+    /// Destroys the stream for an error, which 'error' reports before 'close'.
     pub fn destroy_with(&self, error: impl Into<Error>) -> &Self {
-        self.destroy_for(Some(error.into()))
-    }
-
-    fn destroy_for(&self, error: Option<Error>) -> &Self {
-        if self.inner.life.get() != Life::Open {
-            return self;
-        }
-        self.inner.life.set(Life::Destroyed);
-        self.break_flow();
-        self.wake_reader();
-        if self.inner.input.is_opening() {
-            self.inner.reason.replace(error); // `open` goes on with it
-            return self;
-        }
-        self.inner.runtime.handle.spawn_detached(self.close(error));
+        self.destroy_for(Some(error.into()));
         self
     }
 
@@ -360,65 +282,64 @@ impl ReadStream {
         }
     }
 
-    /// The task that reads, while it flows.
-    async fn read(self) {
-        let runtime = Rc::clone(&self.inner.runtime);
-        let events = &self.inner.events;
+    /// The task that reads, while the machine wants more.
+    async fn read_chunks(self) {
         while let Some(read) = poll_fn(|cx| self.poll_read(cx)).await {
-            match read {
-                Ok(Some(chunk)) => {
-                    runtime.make_callback(|| {
-                        self.inner.pipes.borrow_mut().forget_awaited();
-                        events.emit(Data, (self.clone(), &chunk)).map(drop)
-                    });
-                    continue;
-                }
-                Ok(None) => {
-                    self.inner.flow.set(Flow::Ended);
-                    runtime.make_callback(|| events.emit(End, self.clone()).map(drop));
-                    if self.inner.life.get() == Life::Open {
-                        self.close(None).await;
-                    }
-                }
-                Err(error) => {
-                    let error = match self.kind() {
-                        Ok(StdioKind::File) => Error::file("read", error, None, None),
-                        _ => Error::system("read", error),
-                    };
-                    self.close(Some(error)).await;
-                }
-            }
-            return;
+            self.inner.runtime.make_callback(|| self.on_read(read));
         }
         self.inner.has_reader.set(false);
     }
 
-    /// What is to be read; none once nobody wants it.
+    fn on_read(&self, read: io::Result<Option<Chunk>>) -> Result<(), Thrown> {
+        match read {
+            Ok(Some(chunk)) => {
+                if !self.push(&chunk)? {
+                    self.read_stop();
+                }
+            }
+            Ok(None) => {
+                self.read_stop();
+                self.push_end()?;
+                self.read_nothing()?;
+            }
+            Err(error) => {
+                self.read_stop();
+                let error = match self.kind() {
+                    Ok(StdioKind::File) => Error::file("read", error, None, None),
+                    _ => Error::system("read", error),
+                };
+                self.destroy_for(Some(error));
+            }
+        }
+        Ok(())
+    }
+
+    /// The next chunk; `None` once the machine wants no more.
     fn poll_read(&self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Option<Chunk>>>> {
         let before = self.inner.reader.replace(Some(cx.waker().clone()));
         drop(before);
         if self.inner.runtime.is_over() {
             return Poll::Ready(None);
         }
-        if self.inner.flow.get() != Flow::Flowing {
+        if !self.inner.is_reading.get() {
+            // A wait that is left behind would keep the program alive.
             if let Some(input) = self.inner.input.open() {
                 input.source().cancel(Direction::Read);
             }
             return Poll::Ready(None);
         }
         let input = match self.input() {
-            Ok(Some(input)) => input,
-            Ok(None) => return Poll::Pending,
+            Ok(Some(input)) if !self.inner.flags.has(OPENING) => input,
+            Ok(_) => return Poll::Pending,
             Err(error) => return Poll::Ready(Some(Err(error))),
         };
         let limits = self.inner.limits.get();
         if limits.left == 0 {
             return Poll::Ready(Some(Ok(None)));
         }
-        let bytes_max = limits
-            .chunk
-            .min(limits.left.try_into().unwrap_or(usize::MAX));
-        input.poll_read_chunk(cx, bytes_max).map(|read| {
+        let left = limits.left.try_into().unwrap_or(usize::MAX);
+        let read = input.poll_read_chunk(cx, limits.chunk.min(left));
+        read.map(|read| {
             if let Ok(Some(chunk)) = &read {
                 let count = chunk.len() as u64;
                 let left = limits.left - count;
@@ -429,12 +350,10 @@ impl ReadStream {
         })
     }
 
-    /// Closes it now. The future tells so, and why, if it is for an error.
-    fn close(&self, error: Option<Error>) -> impl Future<Output = ()> + 'static {
+    /// Closes the input now. The future reports it, and the error.
+    fn close_input(&self, error: Option<Error>) -> impl Future<Output = ()> + 'static {
         let stream = self.clone();
         let inner = &self.inner;
-        inner.life.set(Life::Destroyed);
-        self.break_flow();
         let closed = (!inner.input.is_standard()).then(|| {
             let raw_mode = inner.raw_mode.take();
             drop(raw_mode);
@@ -442,21 +361,21 @@ impl ReadStream {
         });
         async move {
             let runtime = &stream.inner.runtime;
-            let tell_error = || match &error {
-                Some(error) => stream.emit(ErrorEvent, (stream.clone(), error)),
+            let emit_error = || match &error {
+                Some(error) => stream.emit_error(error),
                 None => Ok(()),
             };
-            let tell_close = || {
-                stream.inner.life.set(Life::Closed);
+            let emit_close = || {
+                stream.inner.flags.set(CLOSED | CLOSE_EMITTED);
                 stream.emit(Close, stream.clone())
             };
             if let Some(closed) = closed {
-                return closed.tell(runtime, tell_error, tell_close).await;
+                return closed.report(runtime, emit_error, emit_close).await;
             }
-            runtime.make_callback(tell_error);
+            runtime.make_callback(emit_error);
             // A standard input that is a file stays open, as in Node.
             if !stream.kind().is_ok_and(|kind| kind == StdioKind::File) {
-                runtime.make_callback(tell_close);
+                runtime.make_callback(emit_close);
             }
         }
     }
@@ -465,14 +384,7 @@ impl ReadStream {
         self.inner.events.emit(event, args).map(drop)
     }
 
-    /// Nothing is read any more.
-    fn break_flow(&self) {
-        if self.inner.flow.get() != Flow::Ended {
-            self.inner.flow.set(Flow::Broken);
-        }
-    }
-
-    /// What it is.
+    /// The kind of what is read.
     ///
     /// # Errors
     /// `EMFILE`; [`WouldBlock`](io::ErrorKind::WouldBlock) before a file is open; `EBADF` once it is closed.
@@ -480,15 +392,15 @@ impl ReadStream {
         Ok(self.opened()?.kind())
     }
 
-    /// True if it is a terminal: `stdin.isTTY`.
+    /// True if the input is a terminal: `stdin.isTTY`.
     pub fn is_tty(&self) -> bool {
         self.kind().is_ok_and(|kind| kind == StdioKind::Tty)
     }
 
-    /// Puts the terminal into raw mode, or back: `stdin.setRawMode`. It is back at the end of the program, too.
+    /// Puts the terminal into raw mode, or back: `stdin.setRawMode`. The end of the program restores it, too.
     ///
     /// # Errors
-    /// `ENOTTY` if it is no terminal.
+    /// `ENOTTY` if the input is no terminal.
     pub fn set_raw_mode(&self, raw: bool) -> Result<&Self, Error> {
         let mode = match raw {
             true => Some(self.opened().and_then(|input| input.raw_mode())),
@@ -502,7 +414,7 @@ impl ReadStream {
         Ok(self)
     }
 
-    /// True while it is in raw mode: `stdin.isRaw`.
+    /// True while the terminal is in raw mode: `stdin.isRaw`.
     pub fn is_raw(&self) -> bool {
         self.inner.raw_mode.borrow().is_some()
     }
@@ -513,20 +425,108 @@ impl ReadStream {
             self.set_reference(&input);
         }
     }
+}
 
-    pub(crate) fn with_pipes<T>(&self, f: impl FnOnce(&mut Pipes) -> T) -> T {
+impl Stream for ReadStream {
+    fn runtime(&self) -> &Rc<Runtime> {
+        &self.inner.runtime
+    }
+
+    fn flags(&self) -> &Flags {
+        &self.inner.flags
+    }
+
+    fn shared(&self) -> Rc<dyn Any> {
+        Rc::clone(&self.inner) as _
+    }
+
+    fn of(shared: Rc<dyn Any>) -> Self {
+        let inner = shared.downcast().expect("a stream gets its own steps");
+        ReadStream { inner }
+    }
+
+    fn first_error(&self) -> Option<Error> {
+        self.inner.errored.borrow().clone()
+    }
+
+    fn store_first_error(&self, error: Error) {
+        self.inner.errored.replace(Some(error));
+    }
+
+    fn close(&self, error: Option<Error>) {
+        self.read_stop();
+        if self.inner.flags.has(OPENING) {
+            self.inner.reason.replace(error); // `open` goes on with it
+        } else {
+            let closing = self.close_input(error);
+            self.inner.runtime.handle.spawn_detached(closing);
+        }
+    }
+
+    fn emit_error_event(&self, error: &Error) -> Result<(), Thrown> {
+        self.emit(ErrorEvent, (self.clone(), error))
+    }
+}
+
+impl ReadableStream for ReadStream {
+    const FILLS_WHILE_PAUSED: bool = false;
+    const IS_DUPLEX: bool = false;
+
+    emits_reading!(ReadStream, event);
+
+    fn readable_state(&self) -> &ReadableState {
+        &self.inner.readable
+    }
+
+    fn read_start(&self) {
+        self.inner.is_reading.set(true);
+        if self.inner.has_reader.replace(true) {
+            return self.wake_reader();
+        }
+        let stream = self.clone();
+        let reading = async move { stream.read_chunks().await };
+        self.inner.runtime.handle.spawn_detached(reading);
+    }
+
+    fn read_stop(&self) {
+        if self.inner.is_reading.replace(false) {
+            self.wake_reader(); // its wait ends
+        }
+    }
+
+    fn is_source_reading(&self) -> bool {
+        self.inner.is_reading.get()
+    }
+
+    fn with_pipes<T>(&self, f: impl FnOnce(&mut Pipes) -> T) -> T {
         f(&mut self.inner.pipes.borrow_mut())
     }
 
-    /// The program has ended.
-    pub(super) fn let_go(&self) {
-        let raw_mode = self.inner.raw_mode.take();
+    fn forget_awaited_drains(&self) {
+        self.inner.pipes.borrow_mut().forget_awaited();
+    }
+}
+
+readable_functions!(ReadStream, Event);
+references!(ReadStream, "the stream flows");
+
+impl ReadStream {
+    pub(super) fn into_abandoned(self) -> Rc<dyn AbandonedAtExit> {
+        self.inner
+    }
+}
+
+impl AbandonedAtExit for ReadStreamInner {
+    fn abandon(self: Rc<Self>) {
+        let raw_mode = self.raw_mode.take();
         drop(raw_mode);
-        self.break_flow();
-        self.inner.events.forget_all();
-        if !self.inner.input.is_standard() {
-            self.inner.input.close(&self.inner.runtime);
+        self.flags.set(DESTROYED);
+        self.events.forget_all();
+        if !self.input.is_standard() {
+            self.input.close(&self.runtime);
         }
-        self.wake_reader();
+        let stream = self.into_stream();
+        stream.read_stop();
+        stream.wake_reader();
     }
 }

@@ -1,11 +1,17 @@
-//! Writing: what the kernel does not take waits, and is written in order.
+//! Writing to any fd: the writable half of the stream machine, over an [`Output`].
 
-mod ending;
-
-use super::event::{Drain, Resize, WriteOpen, WriteReady};
-use super::place::{Place, not_open_yet};
-use super::{Fd, Life, Stream};
-use crate::continuation::{self, Then};
+use super::destroy::{Stream, step};
+use super::event::{self, Resize, WriteClose, WriteError, WriteOpen, WriteReady};
+use super::flags::*;
+use super::pending_write::PendingWrite;
+use super::piping::{DestListeners, StreamInner, Writable};
+use super::stream_fd::{StreamFd, not_open_yet};
+use super::writable::{
+    Batch, WritableState, WritableStream, WriteEvent, emits_writing, throw_if_unheard,
+    writable_functions,
+};
+use super::{AbandonedAtExit, Fd};
+use crate::continuation::then;
 use crate::error::Error;
 use crate::events::{Emitter, Event, ListenerId};
 use crate::runtime::{Runtime, current};
@@ -13,26 +19,25 @@ use crate::thrown::{Outcome, Thrown};
 use oneloop_core::Signals;
 use oneloop_core::signal::number::SIGWINCH;
 use oneloop_net::{self as net, Output, StdioKind, WindowSize, WriteHalf};
+use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
-use std::io::{self, IoSlice};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
-use std::rc::{Rc, Weak};
-use std::task::{Context, Poll, Waker};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
 
-/// So many bytes may wait before a write says that it is enough: as in Node.
+/// From this many bytes on a write returns false: as in Node.
 const HIGH_WATER_MARK: usize = 16 * 1024;
 
-/// Something that is written, in Node's words: a pipe's end, a FIFO, a terminal, a socket, a file. Clones are
-/// the same one.
+/// A stream that writes a pipe's end, a FIFO, a terminal, a socket or a file. Clones are the same stream.
 ///
-/// In Node writing to the standard output blocks until the kernel has taken it all. Here it does not: what the
-/// kernel does not take waits, and keeps the program alive. So a program sees 'drain' where in Node it would
-/// have stood still. Of the standard ones it is written at the program's end at the latest, also after
-/// [`exit`](crate::process::exit); of others what waits is lost then, as in Node.
+/// In Node a write to the standard output blocks until the kernel has taken it all. Here it does not: what
+/// the kernel does not take waits, and keeps the program alive. So a program sees 'drain' where it would
+/// have blocked in Node. What waits for a standard stream is written at the program's end at the latest,
+/// also after [`exit`](crate::process::exit); what waits for any other stream is lost then, as in Node.
 ///
 /// ```
 /// use oneloop_callback::{process, run};
@@ -44,74 +49,58 @@ const HIGH_WATER_MARK: usize = 16 * 1024;
 /// ```
 #[derive(Clone)]
 pub struct WriteStream {
-    inner: Rc<Inner>,
+    inner: Rc<WriteStreamInner>,
 }
 
-struct Inner {
+/// What clones of a stream share.
+pub(super) struct WriteStreamInner {
     runtime: Rc<Runtime>,
     events: Emitter,
-    output: Place<Output>,
-    high_water_mark: usize,
-    waiting: RefCell<VecDeque<Waiting>>,
-    waiting_bytes: Cell<usize>,
+    flags: Flags,
+    writable: WritableState,
+    output: StreamFd<Output>,
+    /// What the kernel, or the thread that writes a file, has not taken of the write that is under way.
+    pending: RefCell<Option<Box<PendingWrite>>>,
     bytes_written: Cell<u64>,
-    needs_drain: Cell<bool>,
-    life: Cell<Life>,
-    /// It was given up for an error.
-    has_failed: Cell<bool>,
-    /// Why it was given up, while that is still to be told.
+    errored: RefCell<Option<Error>>,
+    /// The error for which the stream was destroyed, while a thread still opens or writes the file.
     reason: RefCell<Option<Error>>,
-    ending: Cell<Ending>,
-    /// Who is to hear of 'finish'.
-    at_finish: RefCell<Vec<Then>>,
-    /// The task that writes, while something waits.
-    is_writing: Cell<bool>,
+    has_writer: Cell<bool>,
+    /// The task that writes or opens, while it waits.
     writer: RefCell<Option<Waker>>,
     is_watching_size: Cell<bool>,
 }
 
-/// Node's `writableEnded` and `writableFinished`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ending {
-    Not,
-    Ended,
-    Finished,
-}
-
-/// What a stream is to write has been opened, or waits.
+/// The result of opening what a stream writes.
 pub(crate) enum Opened {
     Output(Output),
-    /// A FIFO that nobody reads, until somebody does.
+    /// A FIFO without a reader: it opens once it has one.
     Unread(Pin<Box<dyn Future<Output = Result<Output, Error>>>>),
 }
 
-/// Bytes that the kernel has not taken, and who is to hear when it has.
-struct Waiting {
-    bytes: Vec<u8>,
-    written: usize,
-    then: Option<Then>,
+impl StreamInner for WriteStreamInner {
+    type Stream = WriteStream;
+
+    fn into_stream(self: Rc<Self>) -> WriteStream {
+        WriteStream { inner: self }
+    }
 }
 
-/// A stream that may be gone.
-pub(crate) struct WeakWriteStream(Weak<Inner>);
-
-impl WeakWriteStream {
-    pub(crate) fn upgrade(&self) -> Option<WriteStream> {
-        Some(WriteStream {
-            inner: self.0.upgrade()?,
-        })
+impl From<WriteStream> for Writable {
+    fn from(stream: WriteStream) -> Self {
+        Writable::new(stream.inner)
     }
 }
 
 impl fmt::Debug for WriteStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let waiting = self.inner.waiting_bytes.get();
+        let waiting = self.writable_length();
         write!(f, "WriteStream({waiting} bytes wait)")
     }
 }
 
 impl PartialEq for WriteStream {
-    /// The same stream, not one alike.
+    /// The same stream, not an equal one.
     fn eq(&self, other: &WriteStream) -> bool {
         Rc::ptr_eq(&self.inner, &other.inner)
     }
@@ -124,34 +113,34 @@ impl WriteStream {
         output: Fd<Output>,
         high_water_mark: Option<usize>,
     ) -> Self {
+        let is_opening = matches!(output, Fd::Opening);
         let stream = WriteStream {
-            inner: Rc::new(Inner {
+            inner: Rc::new(WriteStreamInner {
                 runtime: Rc::clone(runtime),
                 events: Emitter::new(),
-                output: Place::new(output, Output::kind),
-                high_water_mark: high_water_mark.unwrap_or(HIGH_WATER_MARK),
-                waiting: RefCell::default(),
-                waiting_bytes: Cell::new(0),
+                flags: Flags::default(),
+                writable: WritableState::new(high_water_mark.unwrap_or(HIGH_WATER_MARK)),
+                output: StreamFd::new(output, Output::kind),
+                pending: RefCell::default(),
                 bytes_written: Cell::new(0),
-                needs_drain: Cell::new(false),
-                life: Cell::new(Life::Open),
-                has_failed: Cell::new(false),
+                errored: RefCell::default(),
                 reason: RefCell::default(),
-                ending: Cell::new(Ending::Not),
-                at_finish: RefCell::default(),
-                is_writing: Cell::new(false),
+                has_writer: Cell::new(false),
                 writer: RefCell::default(),
                 is_watching_size: Cell::new(false),
             }),
         };
-        let kept = Stream::Write(stream.clone());
+        // There is no readable half: it has ended from the start.
+        stream.inner.flags.set(READ_ENDED | END_EMITTED);
+        stream.inner.flags.put(OPENING, is_opening);
+        let kept = Rc::clone(&stream.inner);
         stream.inner.output.keep(runtime, kept);
         stream
     }
 
-    /// Writes to an fd, whatever it is: the end of a pipe, a FIFO, a terminal, a socket, a file from where its
-    /// position is. Its flags stay as they are, so it may be shared with other processes. It is closed once it
-    /// has finished, by [`WriteStream::destroy`], or with the program: a pipe's reader is at the end then.
+    /// Writes to an fd: the end of a pipe, a FIFO, a terminal, a socket, or a file from its position on. The
+    /// fd's flags stay as they are, so other processes may share it. It is closed after 'finish', by
+    /// [`WriteStream::destroy`], or with the program: a pipe's reader finds the end then.
     ///
     /// # Errors
     /// `EMFILE`, and those of `epoll_ctl(2)`.
@@ -165,11 +154,7 @@ impl WriteStream {
         Ok(WriteStream::new(&runtime, Fd::Open(Rc::new(output)), None))
     }
 
-    pub(crate) fn downgrade(&self) -> WeakWriteStream {
-        WeakWriteStream(Rc::downgrade(&self.inner))
-    }
-
-    /// The output itself; none while it is being opened.
+    /// The output itself; `None` while a thread opens it.
     ///
     /// # Errors
     /// `EBADF` once it is closed.
@@ -185,8 +170,9 @@ impl WriteStream {
         self.output()?.ok_or_else(not_open_yet)
     }
 
-    /// Opens what it is to write, tells of it, and writes what waits. As in Node, a stream that is given up
-    /// meanwhile is opened nevertheless, and then closed; only a FIFO's reader is waited for no longer.
+    /// Opens the output, emits 'open', and writes what waits. As in Node, the file of a stream that is
+    /// destroyed meanwhile opens nevertheless, and is then closed; only a FIFO's reader is no longer waited
+    /// for.
     pub(crate) fn open(&self, opening: impl Future<Output = Result<Opened, Error>> + 'static) {
         let stream = self.clone();
         self.inner.runtime.handle.spawn_detached(async move {
@@ -197,32 +183,44 @@ impl WriteStream {
                 }
                 Err(error) => Some(Err(error)),
             };
-            let inner = &stream.inner;
-            if inner.runtime.is_over() {
-                return;
-            }
-            let failed = match opened {
-                Some(Ok(output)) => {
-                    inner.output.set(output);
-                    inner.runtime.make_callback(|| stream.tell_open());
-                    None
-                }
-                Some(Err(error)) => Some(error),
-                None => None,
-            };
-            inner.output.finish_opening();
-            if stream.is_destroyed() {
-                let reason = inner.reason.take();
-                stream.close(reason.or(failed)).await;
-            } else if let Some(failed) = failed {
-                stream.fail(failed).await;
-            } else {
-                stream.write_soon();
+            if !stream.inner.runtime.is_over() {
+                stream.finish_opening(opened).await;
             }
         });
     }
 
-    /// None once the stream is given up.
+    async fn finish_opening(&self, opened: Option<Result<Output, Error>>) {
+        let inner = &self.inner;
+        let failed = match opened {
+            Some(Ok(output)) => {
+                inner.output.set(output);
+                inner.runtime.make_callback(|| self.emit_open());
+                None
+            }
+            Some(Err(error)) => Some(error),
+            None => None,
+        };
+        // Only now: what a listener of 'open' writes waits in the buffer, as in Node.
+        inner.flags.clear(OPENING);
+        if self.is_destroyed() {
+            let reason = inner.reason.take();
+            return self.close_output(reason.or(failed)).await;
+        }
+        let Some(failed) = failed else {
+            return inner.runtime.make_callback(|| {
+                self.write_buffered();
+                self.finish_maybe();
+                Ok(())
+            });
+        };
+        // In this task, not in one of its own: 'error' is the result of the job that opened.
+        self.note_error(&failed);
+        inner.flags.set(DESTROYED);
+        inner.runtime.make_callback(|| self.fail_buffered());
+        self.close_output(Some(failed)).await;
+    }
+
+    /// Ready with `None` once the stream is destroyed.
     fn poll_unread<T>(
         &self,
         cx: &mut Context<'_>,
@@ -236,75 +234,75 @@ impl WriteStream {
         reader.poll(cx).map(Some)
     }
 
-    fn tell_open(&self) -> Result<(), Thrown> {
-        self.inner.events.emit(WriteOpen, self.clone())?;
-        self.inner.events.emit(WriteReady, self.clone()).map(drop)
+    fn emit_open(&self) -> Result<(), Thrown> {
+        self.emit(WriteOpen, self.clone())?;
+        self.emit(WriteReady, self.clone())
     }
 
-    /// Writes. False says that so much waits that one should wait for 'drain' with the next one, or that
-    /// nothing can be written any more.
-    ///
-    /// After [`WriteStream::end`] it is an error, of which 'error' tells.
-    pub fn write(&self, bytes: impl AsRef<[u8]>) -> bool {
-        self.push(bytes.as_ref(), None)
-    }
-
-    /// Writes, and then calls a function.
-    pub fn write_then<O: Outcome>(
-        &self,
-        bytes: impl AsRef<[u8]>,
-        then: impl FnOnce(Result<(), Error>) -> O + 'static,
-    ) -> bool {
-        self.push(bytes.as_ref(), Some(continuation::then(then)))
-    }
-
-    fn push(&self, bytes: &[u8], then: Option<Then>) -> bool {
-        if let Err(error) = self.check_writable() {
-            self.fail_soon(error, then);
-            return false;
+    /// Starts the task that writes what is pending.
+    fn write_soon(&self) {
+        if !self.inner.has_writer.replace(true) {
+            let stream = self.clone();
+            let writing = async move { stream.write_pending().await };
+            self.inner.runtime.handle.spawn_detached(writing);
         }
-        match self.try_write(bytes) {
-            Ok(count) if count == bytes.len() => {
-                self.count(count);
-                if let Some(then) = then {
-                    self.next_tick(move || then(Ok(())));
+    }
+
+    /// The task that writes, while a write is pending.
+    async fn write_pending(self) {
+        let runtime = Rc::clone(&self.inner.runtime);
+        while let Some(result) = poll_fn(|cx| self.poll_pending(cx)).await {
+            let written = self.inner.pending.take();
+            drop(written);
+            let was_destroyed = self.is_destroyed();
+            let result = match result {
+                // Node's `writeAll`: a file's write that ends after `destroy` is an error.
+                Ok(()) if was_destroyed => Err(Error::stream_destroyed("write")),
+                result => result.map_err(|error| self.error(error)),
+            };
+            let failed = result.as_ref().err().cloned();
+            runtime.make_callback(|| self.on_write_end(result));
+            if was_destroyed {
+                // Node's `kIoDone`: `destroy` has waited for the thread.
+                let reason = self.inner.reason.take();
+                self.close_output(reason.or(failed)).await;
+            }
+        }
+        self.inner.has_writer.set(false);
+    }
+
+    /// Writes what is pending, and flushes it; ready with `None` if nothing is.
+    fn poll_pending(&self, cx: &mut Context<'_>) -> Poll<Option<io::Result<()>>> {
+        let before = self.inner.writer.replace(Some(cx.waker().clone()));
+        drop(before);
+        loop {
+            let count = {
+                let pending = self.inner.pending.borrow();
+                let Some(write) = pending.as_ref().filter(|_| !self.inner.runtime.is_over()) else {
+                    return Poll::Ready(None);
+                };
+                let output = match self.opened() {
+                    Ok(output) => output,
+                    Err(error) => return Poll::Ready(Some(Err(error))),
+                };
+                if write.is_written() {
+                    return output.poll_flush(cx).map(Some);
                 }
-                return true;
+                ready!(write.with_slices(|slices| output.poll_write_vectored(cx, slices)))
+            };
+            match count {
+                Ok(count) => self.advance(count),
+                Err(error) => return Poll::Ready(Some(Err(error))),
             }
-            Ok(count) => {
-                self.count(count);
-                self.queue(&bytes[count..], then);
-            }
-            Err(error) => {
-                self.fail_soon(self.error(error), then);
-                return false;
-            }
-        }
-        let is_enough = self.inner.waiting_bytes.get() >= self.inner.high_water_mark;
-        if is_enough {
-            self.inner.needs_drain.set(true);
-        }
-        !is_enough
-    }
-
-    fn check_writable(&self) -> Result<(), Error> {
-        match (self.inner.ending.get(), self.inner.life.get()) {
-            (Ending::Not, Life::Open) => Ok(()),
-            (Ending::Not, _) => Err(Error::stream_destroyed("write")),
-            _ => Err(Error::write_after_end()),
         }
     }
 
-    /// What the kernel takes at once. A file is written by another thread, for whose end somebody has to
-    /// wait.
-    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        match self.output()? {
-            Some(output)
-                if output.kind() != StdioKind::File && self.inner.waiting.borrow().is_empty() =>
-            {
-                output.try_write_vectored(&[IoSlice::new(bytes)])
-            }
-            _ => Ok(0),
+    fn advance(&self, count: usize) {
+        if !self.is_destroyed() {
+            self.count(count);
+        }
+        if let Some(write) = self.inner.pending.borrow_mut().as_mut() {
+            write.advance(count);
         }
     }
 
@@ -313,101 +311,12 @@ impl WriteStream {
         self.inner.bytes_written.set(before + count as u64);
     }
 
-    fn next_tick(&self, f: impl FnOnce() -> Result<(), Thrown> + 'static) {
-        self.inner.runtime.next_tick(f);
-    }
-
-    fn queue(&self, bytes: &[u8], then: Option<Then>) {
-        let inner = &self.inner;
-        let waiting_bytes = inner.waiting_bytes.get() + bytes.len();
-        inner.waiting_bytes.set(waiting_bytes);
-        inner.waiting.borrow_mut().push_back(Waiting {
-            bytes: bytes.to_vec(),
-            written: 0,
-            then,
-        });
-        self.write_soon();
-    }
-
-    /// Has the task run that writes what waits, and then the end if it was asked for.
-    fn write_soon(&self) {
-        if self.inner.output.is_opening() {
-            return; // once it is open
+    /// Node's words, which differ for a file.
+    fn error(&self, error: io::Error) -> Error {
+        match self.kind() {
+            Ok(StdioKind::File) => Error::file("write", error, None, None),
+            _ => Error::system("write", error),
         }
-        if !self.inner.is_writing.replace(true) {
-            let stream = self.clone();
-            let writing = async move { stream.write_waiting().await };
-            self.inner.runtime.handle.spawn_detached(writing);
-        }
-    }
-
-    /// The task that writes what waits.
-    async fn write_waiting(self) {
-        let runtime = Rc::clone(&self.inner.runtime);
-        while let Some(written) = poll_fn(|cx| self.poll_write(cx)).await {
-            match written {
-                Ok(0) if self.is_destroyed() => self.fail(Error::stream_destroyed("write")).await,
-                Ok(0) => {
-                    let then = self.take_first();
-                    runtime.make_callback(|| self.tell_written(then));
-                }
-                Ok(count) => self.advance(count),
-                Err(error) => self.fail(self.error(error)).await,
-            }
-        }
-        self.inner.is_writing.set(false);
-        if runtime.is_over() || self.is_destroyed() {
-            return;
-        }
-        if self.inner.ending.get() == Ending::Ended {
-            self.finish().await;
-        }
-    }
-
-    /// Writes of what comes first, and flushes it behind its last byte, which gives 0; none when nothing
-    /// waits any more.
-    fn poll_write(&self, cx: &mut Context<'_>) -> Poll<Option<io::Result<usize>>> {
-        let before = self.inner.writer.replace(Some(cx.waker().clone()));
-        drop(before);
-        let waiting = self.inner.waiting.borrow();
-        let Some(first) = waiting.front().filter(|_| !self.inner.runtime.is_over()) else {
-            return Poll::Ready(None);
-        };
-        let output = match self.opened() {
-            Ok(output) => output,
-            Err(error) => return Poll::Ready(Some(Err(error))),
-        };
-        match &first.bytes[first.written..] {
-            [] => output.poll_flush(cx).map_ok(|()| 0).map(Some),
-            left => output.poll_write(cx, left).map(Some),
-        }
-    }
-
-    /// Notes that so much of the first is written.
-    fn advance(&self, count: usize) {
-        let inner = &self.inner;
-        if !self.is_destroyed() {
-            self.count(count);
-        }
-        inner.waiting_bytes.set(inner.waiting_bytes.get() - count);
-        if let Some(first) = inner.waiting.borrow_mut().front_mut() {
-            first.written += count;
-        }
-    }
-
-    /// Takes off what is written, and gives who is to hear of that.
-    fn take_first(&self) -> Option<Then> {
-        self.inner.waiting.borrow_mut().pop_front()?.then
-    }
-
-    /// Tells of 'drain' first, if nothing waits any more, as Node does.
-    fn tell_written(&self, then: Option<Then>) -> Result<(), Thrown> {
-        let inner = &self.inner;
-        let is_drained = inner.waiting.borrow().is_empty() && inner.ending.get() == Ending::Not;
-        if is_drained && inner.needs_drain.take() {
-            inner.events.emit(Drain, self.clone())?;
-        }
-        then.map_or(Ok(()), |then| then(Ok(())))
     }
 
     fn wake_writer(&self) {
@@ -417,11 +326,7 @@ impl WriteStream {
         }
     }
 
-    pub(crate) fn is_standard(&self) -> bool {
-        self.inner.output.is_standard()
-    }
-
-    /// Has a function hear an event from now on. Listening to [`Resize`] does not keep the program alive.
+    /// Adds a listener. One of [`Resize`] does not keep the program alive.
     pub fn on<E: Event, O: Outcome>(
         &self,
         event: E,
@@ -434,7 +339,7 @@ impl WriteStream {
         id
     }
 
-    /// Has a function hear an event the next time, and no more.
+    /// Adds a listener for the next such event only.
     pub fn once<E: Event, O: Outcome>(
         &self,
         event: E,
@@ -443,13 +348,13 @@ impl WriteStream {
         self.inner.events.once(event, f)
     }
 
-    /// Takes a listener off. False if it is off already.
+    /// Removes a listener. Returns false if it was removed already.
     pub fn off(&self, id: ListenerId) -> bool {
         self.inner.events.off(id)
     }
 
-    pub(crate) fn events(&self) -> &Emitter {
-        &self.inner.events
+    fn emit<E: Event>(&self, event: E, args: E::Args<'_>) -> Result<(), Thrown> {
+        self.inner.events.emit(event, args).map(drop)
     }
 
     fn watch_size(&self) {
@@ -458,18 +363,17 @@ impl WriteStream {
         }
         let runtime = Rc::clone(&self.inner.runtime);
         let Ok(signals) = Signals::new(&runtime.handle, &[SIGWINCH]) else {
-            return; // no fd for it: the size is still there to be asked for
+            return; // no fd is left for it; `window_size` still works
         };
         let stream = self.clone();
         runtime.handle.clone().spawn_detached(async move {
             while signals.recv().await.is_ok() && !runtime.is_over() {
-                let tell = || stream.inner.events.emit(Resize, stream.clone()).map(drop);
-                runtime.make_callback(tell);
+                runtime.make_callback(|| stream.emit(Resize, stream.clone()));
             }
         });
     }
 
-    /// What it is.
+    /// The kind of what is written.
     ///
     /// # Errors
     /// `EMFILE`; [`WouldBlock`](io::ErrorKind::WouldBlock) before a file is open; `EBADF` once it is closed.
@@ -477,57 +381,232 @@ impl WriteStream {
         Ok(self.opened()?.kind())
     }
 
-    /// True if it is a terminal: `stdout.isTTY`.
+    /// True if the output is a terminal: `stdout.isTTY`.
     pub fn is_tty(&self) -> bool {
         self.kind().is_ok_and(|kind| kind == StdioKind::Tty)
     }
 
-    /// How much the terminal shows: `stdout.columns`, `stdout.rows`.
+    /// The size of the terminal in characters: `stdout.columns`, `stdout.rows`.
     ///
     /// # Errors
-    /// `ENOTTY` if it is none.
+    /// `ENOTTY` if the output is no terminal.
     pub fn window_size(&self) -> io::Result<WindowSize> {
         self.opened()?.window_size()
     }
 
-    /// How many bytes wait to be written: `stream.writableLength`.
-    pub fn writable_length(&self) -> usize {
-        self.inner.waiting_bytes.get()
-    }
-
-    /// True if so much waits that the next write should wait for 'drain': `stream.writableNeedDrain`.
-    pub fn needs_drain(&self) -> bool {
-        self.inner.needs_drain.get() && self.inner.ending.get() == Ending::Not
-    }
-
-    /// How many bytes the kernel, or for a file the thread that writes it, has taken: `stream.bytesWritten`.
+    /// The number of bytes that the kernel, or for a file the thread that writes it, has taken:
+    /// `stream.bytesWritten`.
     pub fn bytes_written(&self) -> u64 {
         self.inner.bytes_written.get()
     }
 
-    /// True once it is given up, or closed: nothing is written any more.
+    /// True once the stream is destroyed, or closed: it writes no more.
     pub fn is_destroyed(&self) -> bool {
-        self.inner.life.get() != Life::Open
+        self.inner.flags.has(DESTROYED)
     }
 
-    /// The program has ended: what waits for a standard one is written, and nobody hears of it.
-    pub(super) fn let_go(&self) {
-        let waiting = self.inner.waiting.take();
-        self.inner.waiting_bytes.set(0);
-        if !self.is_standard() {
-            self.inner.output.close(&self.inner.runtime);
-        } else if let Some(output) = self.inner.output.open() {
-            for waiting in &waiting {
-                let left = &waiting.bytes[waiting.written..];
-                if output.write_all_blocking(left).is_err() {
+    /// Writes what waits, and then ends the stream: 'finish', and then 'close'. A standard output emits both
+    /// as well, but stays open, and can be written again, as in Node.
+    pub fn end(&self) -> &Self {
+        self.end_bytes(None, None);
+        self
+    }
+
+    /// Drops what waits, and emits 'close'. If a thread is writing to a file, its write completes first, and
+    /// 'error' reports that more was to be written. Does nothing to a standard output.
+    pub fn destroy(&self) -> &Self {
+        self.destroy_unless_standard(None)
+    }
+
+    /// Destroys the stream for an error, which 'error' reports before 'close'.
+    pub fn destroy_with(&self, error: impl Into<Error>) -> &Self {
+        self.destroy_unless_standard(Some(error.into()))
+    }
+
+    fn destroy_unless_standard(&self, error: Option<Error>) -> &Self {
+        if !self.is_kept_open() {
+            self.destroy_for(error);
+        }
+        self
+    }
+
+    /// Node's `dummyDestroy` and `_undestroy`: a standard output emits 'close', and is as new.
+    fn reopen_standard(&self) {
+        let ended = DESTROYED | ENDING | FINAL_CALLED | PREFINISHED | FINISHED | NEED_DRAIN;
+        self.inner.flags.clear(ended);
+        self.next_step(step!(|stream| stream.emit(WriteClose, stream.clone())));
+    }
+
+    /// Closes the output now. The future reports it, and the error.
+    fn close_output(&self, error: Option<Error>) -> impl Future<Output = ()> + 'static {
+        let stream = self.clone();
+        let closed = self.inner.output.close(&self.inner.runtime);
+        async move {
+            let emit_error = || match &error {
+                Some(error) => stream.emit_error(error),
+                None => Ok(()),
+            };
+            let emit_close = || {
+                stream.inner.flags.set(CLOSED | CLOSE_EMITTED);
+                let never_called = stream.inner.writable.abandon();
+                drop(never_called);
+                stream.emit(WriteClose, stream.clone())
+            };
+            closed
+                .report(&stream.inner.runtime, emit_error, emit_close)
+                .await;
+        }
+    }
+}
+
+impl Stream for WriteStream {
+    fn runtime(&self) -> &Rc<Runtime> {
+        &self.inner.runtime
+    }
+
+    fn flags(&self) -> &Flags {
+        &self.inner.flags
+    }
+
+    fn shared(&self) -> Rc<dyn Any> {
+        Rc::clone(&self.inner) as _
+    }
+
+    fn of(shared: Rc<dyn Any>) -> Self {
+        let inner = shared.downcast().expect("a stream gets its own steps");
+        WriteStream { inner }
+    }
+
+    fn first_error(&self) -> Option<Error> {
+        self.inner.errored.borrow().clone()
+    }
+
+    fn store_first_error(&self, error: Error) {
+        self.inner.errored.replace(Some(error));
+    }
+
+    fn close(&self, error: Option<Error>) {
+        let inner = &self.inner;
+        if self.is_kept_open() {
+            return self.reopen_standard();
+        }
+        let is_pending = inner.pending.borrow().is_some();
+        if is_pending && inner.output.is_file() {
+            inner.reason.replace(error); // a thread writes: `write_pending` goes on with it
+            return;
+        }
+        if is_pending {
+            let dropped = inner.pending.take();
+            drop(dropped);
+            let destroyed = || Error::stream_destroyed("write");
+            let failed = error.clone().unwrap_or_else(destroyed);
+            self.next_call(move |stream| stream.on_write_end(Err(failed)));
+        }
+        if inner.flags.has(OPENING) {
+            inner.reason.replace(error); // `finish_opening` goes on with it
+        } else {
+            let closing = self.close_output(error);
+            inner.runtime.handle.spawn_detached(closing);
+        }
+        self.wake_writer();
+    }
+
+    fn emit_error_event(&self, error: &Error) -> Result<(), Thrown> {
+        self.emit(WriteError, (self.clone(), error))
+    }
+
+    fn fail_buffered_soon(&self) {
+        self.fail_waiting_soon();
+    }
+
+    /// An error does not end a standard output: it can be written again, as in Node.
+    fn error_or_destroy(&self, error: Error) {
+        if !self.is_kept_open() {
+            return self.destroy_for(Some(error));
+        }
+        self.inner.flags.clear(ERRORED);
+        self.next_call(move |stream| {
+            stream.emit_error_event(&error)?;
+            stream.finish_maybe();
+            Ok(())
+        });
+    }
+}
+
+impl WritableStream for WriteStream {
+    emits_writing!(WriteStream, event, WriteError, WriteClose);
+
+    fn writable_state(&self) -> &WritableState {
+        &self.inner.writable
+    }
+
+    /// Writes at once what the kernel takes. A file is written by a thread, which takes a turn at least.
+    fn write_to_sink(&self, mut batch: Batch<'_>) -> Option<Result<(), Error>> {
+        let taken = match self.output() {
+            Ok(Some(output)) if output.kind() != StdioKind::File => {
+                batch.try_once(|bufs| output.try_write_vectored(bufs))
+            }
+            Ok(_) => Ok(0),
+            Err(error) => Err(error),
+        };
+        match taken {
+            Ok(count) if count == batch.len() => {
+                self.count(count);
+                Some(Ok(()))
+            }
+            Ok(count) => {
+                self.count(count);
+                let rest = PendingWrite::rest_of(batch.bufs(), count);
+                self.inner.pending.replace(Some(Box::new(rest)));
+                self.write_soon();
+                None
+            }
+            Err(error) => {
+                let error = self.error(error);
+                // At once, not in a tick: the next write of this callback finds a destroyed stream.
+                self.destroy_unless_standard(Some(error.clone()));
+                Some(Err(error))
+            }
+        }
+    }
+
+    fn shut_down(&self) {
+        if let Ok(output) = self.opened() {
+            let _ = output.end(); // a peer that has reset the connection needs no end
+        }
+        // Only 'prefinish' could throw, in a tick.
+        self.next_step(step!(WritableStream::on_shut_down));
+    }
+
+    fn is_kept_open(&self) -> bool {
+        self.inner.output.is_standard()
+    }
+}
+
+writable_functions!(WriteStream);
+
+impl WriteStream {
+    pub(super) fn into_abandoned(self) -> Rc<dyn AbandonedAtExit> {
+        self.inner
+    }
+}
+
+impl AbandonedAtExit for WriteStreamInner {
+    /// What waits for a standard stream is written now, even if that blocks.
+    fn abandon(self: Rc<Self>) {
+        let pending = self.pending.take();
+        let buffered = self.writable.abandon();
+        if !self.output.is_standard() {
+            self.output.close(&self.runtime);
+        } else if let Some(output) = self.output.open() {
+            let pending = pending.into_iter().flat_map(|write| write.into_pieces());
+            for piece in pending.chain(buffered) {
+                if output.write_all_blocking(&piece).is_err() {
                     break; // the reader is gone
                 }
             }
         }
-        drop(waiting);
-        let at_finish = self.inner.at_finish.take();
-        drop(at_finish);
-        self.inner.events.forget_all();
-        self.wake_writer();
+        self.events.forget_all();
+        self.into_stream().wake_writer();
     }
 }

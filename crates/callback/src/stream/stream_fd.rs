@@ -1,6 +1,6 @@
-//! What a stream reads or writes: from before it is open until it is closed.
+//! What a stream of this module reads or writes: from before it is open until it is closed.
 
-use super::{Kept, Stream, Streams};
+use super::{AbandonedAtExit, Kept, Streams};
 use crate::runtime::{Runtime, in_later_turn};
 use crate::thrown::Thrown;
 use nix::errno::Errno;
@@ -11,46 +11,50 @@ use std::future::ready;
 use std::io;
 use std::rc::Rc;
 
-/// What is there.
+/// The input or output of a stream.
+///
+/// ```text
+/// Standard(number) ──first use──▶ Open ──▶ Closed
+/// Opening ──────the file opens──▶ Open
+///    └─────────── it does not ──────────▶ Closed
+/// ```
 pub(crate) enum Fd<T> {
-    /// A standard one, which is opened when it is first needed.
+    /// A standard stream, by number. It opens at the first use: a program that never reads its standard
+    /// input must not change its mode, nor register it.
     Standard(usize),
-    /// A file that is about to be open.
+    /// A file that a thread opens.
     Opening,
     Open(Rc<T>),
     Closed,
 }
 
-/// The one fd of a stream.
-pub(super) struct Place<T> {
+/// The one file descriptor of a stream.
+pub(super) struct StreamFd<T> {
     fd: RefCell<Fd<T>>,
     is_standard: bool,
     /// True for what Node has as a stream of `fs`.
     is_file: bool,
-    /// True until 'open' was told, or opening has failed.
-    is_opening: Cell<bool>,
-    /// How the program keeps the stream while it is open.
+    /// The registration that keeps the stream in memory while it is open.
     kept: Cell<Option<Kept>>,
 }
 
-impl<T> Place<T> {
+impl<T> StreamFd<T> {
     pub(super) fn new(fd: Fd<T>, kind_of: impl FnOnce(&T) -> StdioKind) -> Self {
         let is_file = match &fd {
             Fd::Opening => true,
             Fd::Open(open) => kind_of(open) == StdioKind::File,
             Fd::Standard(_) | Fd::Closed => false,
         };
-        Place {
+        StreamFd {
             is_standard: matches!(fd, Fd::Standard(_)),
             is_file,
-            is_opening: Cell::new(matches!(fd, Fd::Opening)),
             fd: RefCell::new(fd),
             kept: Cell::new(None),
         }
     }
 
-    /// Has the stream live by itself while it is open; a standard one does anyway.
-    pub(super) fn keep(&self, runtime: &Runtime, stream: Stream) {
+    /// Keeps the stream in memory while it is open. The program holds the standard ones anyway.
+    pub(super) fn keep(&self, runtime: &Runtime, stream: Rc<dyn AbandonedAtExit>) {
         if !self.is_standard {
             self.kept.set(Some(runtime.part::<Streams>().keep(stream)));
         }
@@ -64,15 +68,6 @@ impl<T> Place<T> {
         self.is_file
     }
 
-    pub(super) fn is_opening(&self) -> bool {
-        self.is_opening.get()
-    }
-
-    /// 'open' was told, or it could not be opened.
-    pub(super) fn finish_opening(&self) {
-        self.is_opening.set(false);
-    }
-
     /// What is open, if it is.
     pub(super) fn open(&self) -> Option<Rc<T>> {
         match &*self.fd.borrow() {
@@ -81,7 +76,10 @@ impl<T> Place<T> {
         }
     }
 
-    /// What is open, which a standard one is from now on; none while it is being opened.
+    /// What is open, or opens now because it is a standard stream; `None` while a thread opens it.
+    ///
+    /// # Errors
+    /// `EBADF` once it is closed.
     pub(super) fn get(
         &self,
         open_standard: impl FnOnce(usize) -> io::Result<T>,
@@ -102,13 +100,13 @@ impl<T> Place<T> {
         open
     }
 
-    /// Closes what is open. Gives how the stream is to tell of it.
-    pub(super) fn close(&self, runtime: &Runtime) -> Closed {
+    /// Closes the fd. Returns how the stream has to report it.
+    pub(super) fn close(&self, runtime: &Runtime) -> ClosedFd {
         let before = self.fd.replace(Fd::Closed);
         let closed = match before {
-            _ if !self.is_file => Closed::Handle,
-            Fd::Open(_) => Closed::File,
-            _ => Closed::Unopened,
+            _ if !self.is_file => ClosedFd::Handle,
+            Fd::Open(_) => ClosedFd::File,
+            _ => ClosedFd::Unopened,
         };
         drop(before);
         if let Some(kept) = self.kept.take() {
@@ -120,45 +118,47 @@ impl<T> Place<T> {
 
 /// What was closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Closed {
+pub(super) enum ClosedFd {
     /// A file that never was open.
     Unopened,
+    /// A file, which Node closes on a thread.
     File,
-    /// A pipe or its like, which Node closes on the loop's thread.
+    /// A pipe, terminal or socket, which Node closes on the loop's thread.
     Handle,
 }
 
-impl Closed {
-    /// Tells of the end in Node's order: of a file why and 'close' together, in a later turn if a thread has
-    /// closed it; of anything else why now, and 'close' in the closing phase.
-    pub(super) async fn tell(
+impl ClosedFd {
+    /// Reports the end in Node's order. A file's `close(2)` runs on a thread, so 'error' and 'close' come
+    /// together, in a later turn. Anything else is a libuv handle: 'error' comes now, and 'close' in the
+    /// closing phase.
+    pub(super) async fn report(
         self,
         runtime: &Rc<Runtime>,
-        tell_error: impl FnOnce() -> Result<(), Thrown>,
-        tell_close: impl FnOnce() -> Result<(), Thrown>,
+        emit_error: impl FnOnce() -> Result<(), Thrown>,
+        emit_close: impl FnOnce() -> Result<(), Thrown>,
     ) {
         match self {
-            Closed::Unopened => {}
-            Closed::File => in_later_turn(ready(())).await,
-            Closed::Handle => {
-                runtime.make_callback(tell_error);
+            ClosedFd::Unopened => {}
+            ClosedFd::File => in_later_turn(ready(())).await,
+            ClosedFd::Handle => {
+                runtime.make_callback(emit_error);
                 runtime.handle.phase(Phase::Closing).await;
                 if !runtime.is_over() {
-                    runtime.make_callback(tell_close);
+                    runtime.make_callback(emit_close);
                 }
                 return;
             }
         }
         if !runtime.is_over() {
             runtime.make_callback(|| {
-                tell_error()?;
-                tell_close()
+                emit_error()?;
+                emit_close()
             });
         }
     }
 }
 
-/// What a file that is not open yet says to those who need it.
+/// The error of a question to a file that is not open yet.
 pub(super) fn not_open_yet() -> io::Error {
     io::Error::new(io::ErrorKind::WouldBlock, "it is not open yet")
 }

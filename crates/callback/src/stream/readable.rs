@@ -1,0 +1,720 @@
+//! The readable half of every stream: Node's `lib/internal/streams/readable.js`, for bytes.
+
+use super::destroy::{Stream, step};
+use super::flags::*;
+use crate::events::ListenerId;
+use crate::stream::piping::Pipes;
+use crate::thrown::{Thrown, or_rethrow};
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+
+/// A stream that is read, by events or by calls of `read`.
+///
+/// ```text
+/// who reads:
+///     idle ──'data' listener, resume──▶ flowing ◀──resume── paused      idle: nothing was asked for yet
+///       └──'readable' listener──▶ read by calls     └──pause──▲         paused: data waits
+///
+/// where the bytes are (READING: the source was asked, and has not delivered since):
+///     read ──room below the mark──▶ read_start ──▶ READING ──▶ push ─┬─ flowing, nothing waits ──▶ 'data'
+///      ▲                                                             └─ else ──▶ buffer ──▶ 'readable'
+///      └──────────── 'data' or the caller takes it ◀── buffer ◀──────┘
+///
+/// how it ends:
+///     open ──push_end──▶ READ_ENDED ──the buffer is empty──▶ (a tick) ──▶ END_EMITTED ──▶ destroy,
+///     unless the stream has a writable half that is still open
+/// ```
+///
+/// The source behind it (a socket's handle, a file, a pipe) delivers on its own once it was started: it
+/// calls [`push`](ReadableStream::push) until that returns false, and
+/// [`push_end`](ReadableStream::push_end) at its end.
+pub(crate) trait ReadableStream: Stream {
+    /// True if a paused stream fills its buffer up to the high-water mark. False if it leaves the bytes
+    /// to the kernel, which makes the writer wait: Node's `process.stdin`, whose handle stops at `pause`.
+    const FILLS_WHILE_PAUSED: bool;
+
+    /// True if the stream is a destination of pipes, too.
+    const IS_DUPLEX: bool;
+
+    fn readable_state(&self) -> &ReadableState;
+
+    /// Starts the source: Node's `_read`. It delivers later, never on this stack.
+    fn read_start(&self);
+
+    fn read_stop(&self);
+
+    /// True while the source delivers on its own.
+    fn is_source_reading(&self) -> bool;
+
+    fn emit_read(&self, event: ReadEvent<'_>) -> Result<(), Thrown>;
+
+    fn data_listener_count(&self) -> usize;
+
+    fn readable_listener_count(&self) -> usize;
+
+    // For pipes, which do not know the kind of their source.
+
+    fn on_data_bytes(&self, f: BytesListener) -> ListenerId;
+
+    fn once_end(&self, f: Box<dyn FnOnce()>) -> ListenerId;
+
+    fn remove_read_listener(&self, id: ListenerId);
+
+    /// Reads or changes the pipes that start here.
+    fn with_pipes<T>(&self, f: impl FnOnce(&mut Pipes) -> T) -> T;
+
+    /// Data was emitted or read, so no pipe has to drain first.
+    fn forget_awaited_drains(&self);
+
+    /// Starts the flow, or 'readable', when a listener was added: Node's `Readable.prototype.on`.
+    fn on_listener_added(&self, is_data: bool, is_readable: bool) {
+        let flags = self.flags();
+        if is_data {
+            flags.set(DATA_LISTENING);
+            if self.readable_listener_count() > 0 {
+                flags.set(READABLE_LISTENING);
+            }
+            if !self.is_explicitly_paused() {
+                ReadableStream::resume(self);
+            }
+        } else if is_readable && !flags.has_any(END_EMITTED | READABLE_LISTENING) {
+            // 'readable' wins over 'data', as in Node: the stream stops flowing.
+            flags.set(READABLE_LISTENING | NEED_READABLE | HAS_FLOWING);
+            flags.clear(FLOWING | EMITTED_READABLE);
+            if self.readable_state().length() > 0 {
+                self.emit_readable_soon();
+            } else if !flags.has(READING) {
+                self.next_step(step!(|stream| stream.read_nothing()));
+            }
+        }
+    }
+
+    /// Re-checks which events have listeners.
+    fn on_listener_removed(&self) {
+        if self.data_listener_count() == 0 {
+            self.flags().clear(DATA_LISTENING);
+        }
+        if self.flags().has(READABLE_LISTENING) && self.readable_listener_count() == 0 {
+            // In a tick, as in Node: the caller may replace the listener before that.
+            self.next_step(step!(|stream| {
+                stream.update_readable_listening();
+                Ok(())
+            }));
+        }
+    }
+
+    fn update_readable_listening(&self) {
+        let flags = self.flags();
+        let has_listeners = self.readable_listener_count() > 0;
+        flags.put(READABLE_LISTENING, has_listeners);
+        if flags.has(HAS_PAUSED | RESUME_SCHEDULED) && !flags.has(PAUSED) {
+            flags.set(HAS_FLOWING | FLOWING);
+        } else if flags.has(DATA_LISTENING) {
+            ReadableStream::resume(self);
+        } else if !has_listeners {
+            flags.clear(HAS_FLOWING | FLOWING);
+        }
+    }
+
+    fn is_explicitly_paused(&self) -> bool {
+        self.flags().has(HAS_FLOWING) && !self.flags().has(FLOWING)
+    }
+
+    fn pause(&self) {
+        let flags = self.flags();
+        if !self.is_explicitly_paused() {
+            flags.set(HAS_FLOWING);
+            flags.clear(FLOWING);
+            or_rethrow(self.emit_read(ReadEvent::Pause));
+        }
+        flags.set(HAS_PAUSED | PAUSED);
+        // A listener of 'pause' may have resumed the stream.
+        if !Self::FILLS_WHILE_PAUSED && !flags.has(FLOWING) {
+            flags.clear(READING);
+            self.read_stop();
+        }
+    }
+
+    fn resume(&self) {
+        let flags = self.flags();
+        if !flags.has(FLOWING) {
+            flags.set(HAS_FLOWING);
+            flags.put(FLOWING, !flags.has(READABLE_LISTENING));
+            if !flags.test_and_set(RESUME_SCHEDULED) {
+                self.next_step(step!(Self::resume_now));
+            }
+        }
+        flags.set(HAS_PAUSED);
+        flags.clear(PAUSED);
+    }
+
+    /// Node's `resume_`: emits 'resume' even if the stream was paused or destroyed meanwhile.
+    fn resume_now(&self) -> Result<(), Thrown> {
+        let flags = self.flags();
+        if !flags.has(READING) {
+            self.read_nothing()?;
+        }
+        flags.clear(RESUME_SCHEDULED);
+        self.emit_read(ReadEvent::Resume)?;
+        self.flow()?;
+        if flags.has(FLOWING) && !flags.has(READING) {
+            self.read_nothing()?;
+        }
+        Ok(())
+    }
+
+    fn flow(&self) -> Result<(), Thrown> {
+        while self.flags().has(FLOWING) && self.read_amount(Amount::Any)?.is_some() {}
+        Ok(())
+    }
+
+    /// `read(0)`: asks the source for more, or schedules the end.
+    fn read_nothing(&self) -> Result<(), Thrown> {
+        self.read_amount(Amount::Bytes(0)).map(drop)
+    }
+
+    /// Node's `Readable.prototype.read`.
+    fn read_amount(&self, amount: Amount) -> Result<Option<Vec<u8>>, Thrown> {
+        let (flags, state) = (self.flags(), self.readable_state());
+        state.raise_mark_for(amount);
+        if amount != Amount::Bytes(0) {
+            flags.clear(EMITTED_READABLE);
+        } else if flags.has(NEED_READABLE) && self.has_enough_to_emit() {
+            // `read(0)` on a full buffer must only repeat 'readable', or the mark would be no limit.
+            if state.length() == 0 && flags.has(READ_ENDED) {
+                self.end_readable();
+            } else {
+                self.emit_readable_soon();
+            }
+            return Ok(None);
+        }
+        let mut count = self.how_much(amount);
+        if count == 0 && flags.has(READ_ENDED) {
+            if state.length() == 0 {
+                self.end_readable();
+            }
+            return Ok(None);
+        }
+        if self.wants_more(amount, count) {
+            flags.set(READING | READ_SYNC);
+            if state.length() == 0 {
+                flags.set(NEED_READABLE);
+            }
+            self.read_start();
+            flags.clear(READ_SYNC);
+            if !flags.has(READING) {
+                count = self.how_much(amount);
+            }
+        }
+        let taken = (count > 0).then(|| state.take(count));
+        self.note_taken(amount, taken.as_deref());
+        if let Some(taken) = &taken
+            && !flags.has_any(ERROR_EMITTED | CLOSE_EMITTED)
+        {
+            self.emit_read(ReadEvent::Data(taken))?;
+        }
+        Ok(taken)
+    }
+
+    fn note_taken(&self, amount: Amount, taken: Option<&[u8]>) {
+        let (flags, state) = (self.flags(), self.readable_state());
+        if taken.is_some() {
+            self.forget_awaited_drains();
+        } else if state.length() <= state.high_water_mark() {
+            flags.set(NEED_READABLE);
+        }
+        if state.length() == 0 {
+            let count = taken.map_or(0, <[u8]>::len);
+            if !flags.has(READ_ENDED) {
+                flags.set(NEED_READABLE);
+            } else if amount != Amount::Bytes(count) {
+                self.end_readable();
+            }
+        }
+    }
+
+    fn has_enough_to_emit(&self) -> bool {
+        self.readable_state().is_full() || self.flags().has(READ_ENDED)
+    }
+
+    /// Node's `howMuchToRead`.
+    fn how_much(&self, amount: Amount) -> usize {
+        let (flags, state) = (self.flags(), self.readable_state());
+        match amount {
+            Amount::Any if flags.has(FLOWING) && state.length() > 0 => state.first_len(),
+            Amount::Any => state.length(),
+            Amount::Bytes(count) if count <= state.length() => count,
+            Amount::Bytes(_) if flags.has(READ_ENDED) => state.length(),
+            Amount::Bytes(_) => 0,
+        }
+    }
+
+    /// True if taking `count` bytes makes room, and the source can be asked for more.
+    fn wants_more(&self, amount: Amount, count: usize) -> bool {
+        let (flags, state) = (self.flags(), self.readable_state());
+        if flags.has_any(READING | READ_ENDED | DESTROYED | ERRORED) {
+            return false;
+        }
+        // `read(0)` is the machine's own wish; `read(n)` is the caller's, and wakes a paused source.
+        if amount == Amount::Bytes(0) && self.leaves_data_to_kernel() {
+            return false;
+        }
+        let left = state.length() - count.min(state.length());
+        flags.has(NEED_READABLE) || state.length() == 0 || left < state.high_water_mark()
+    }
+
+    fn leaves_data_to_kernel(&self) -> bool {
+        !Self::FILLS_WHILE_PAUSED && self.flags().has(PAUSED) && !self.flags().has(FLOWING)
+    }
+
+    /// Takes what the source has read. Returns false when that is enough for now.
+    fn push(&self, chunk: &[u8]) -> Result<bool, Thrown> {
+        let flags = self.flags();
+        if flags.has_any(DESTROYED | ERRORED) {
+            return Ok(false);
+        }
+        flags.clear(READING);
+        self.add_chunk(chunk)?;
+        let state = self.readable_state();
+        let has_room = state.is_below_mark() || state.length() == 0;
+        Ok(!flags.has(READ_ENDED) && has_room && !self.leaves_data_to_kernel())
+    }
+
+    /// Node's `addChunk`.
+    fn add_chunk(&self, chunk: &[u8]) -> Result<(), Thrown> {
+        let (flags, state) = (self.flags(), self.readable_state());
+        let is_emitted = flags.has(FLOWING | DATA_LISTENING) && !flags.has(READ_SYNC);
+        if is_emitted && state.length() == 0 {
+            // The way of most data: no copy, no buffer.
+            self.forget_awaited_drains();
+            self.emit_read(ReadEvent::Data(chunk))?;
+        } else {
+            state.push(chunk);
+            if flags.has(NEED_READABLE) {
+                self.emit_readable_soon();
+            }
+        }
+        self.read_more_soon();
+        Ok(())
+    }
+
+    /// The source has read its end: Node's `onEofChunk`.
+    fn push_end(&self) -> Result<(), Thrown> {
+        let flags = self.flags();
+        flags.clear(READING);
+        if flags.test_and_set(READ_ENDED) {
+            return Ok(());
+        }
+        if flags.has(READ_SYNC) {
+            self.emit_readable_soon();
+            return Ok(());
+        }
+        flags.clear(NEED_READABLE);
+        flags.set(EMITTED_READABLE);
+        self.emit_readable()
+    }
+
+    fn emit_readable_soon(&self) {
+        self.flags().clear(NEED_READABLE);
+        if !self.flags().test_and_set(EMITTED_READABLE) {
+            self.next_step(step!(Self::emit_readable));
+        }
+    }
+
+    /// Node's `emitReadable_`.
+    fn emit_readable(&self) -> Result<(), Thrown> {
+        let (flags, state) = (self.flags(), self.readable_state());
+        let has_news = state.length() > 0 || flags.has(READ_ENDED);
+        if !flags.has_any(DESTROYED | ERRORED) && has_news {
+            self.emit_read(ReadEvent::Readable)?;
+            flags.clear(EMITTED_READABLE);
+        }
+        let is_low = state.length() <= state.high_water_mark();
+        if !flags.has_any(FLOWING | READ_ENDED) && is_low {
+            flags.set(NEED_READABLE);
+        }
+        self.flow()
+    }
+
+    /// Asks the source for more, in the next tick: Node's `maybeReadMore`.
+    fn read_more_soon(&self) {
+        let (flags, state) = (self.flags(), self.readable_state());
+        if flags.has(READING_MORE) {
+            return;
+        }
+        // A source that keeps reading, and was just emptied, needs no request. Noting that at once,
+        // rather than in a tick, saves a tick for each chunk.
+        let is_clear = state.length() == 0 && !flags.has_any(READ_ENDED | DESTROYED | ERRORED);
+        if is_clear && self.is_source_reading() {
+            flags.set(READING | NEED_READABLE);
+        } else {
+            flags.set(READING_MORE);
+            self.next_step(step!(Self::read_more));
+        }
+    }
+
+    /// Node's `maybeReadMore_`: asks the source for more, while there is room.
+    fn read_more(&self) -> Result<(), Thrown> {
+        let (flags, state) = (self.flags(), self.readable_state());
+        while !flags.has_any(READING | READ_ENDED)
+            && (state.is_below_mark() || (flags.has(FLOWING) && state.length() == 0))
+        {
+            let before = state.length();
+            self.read_nothing()?;
+            if state.length() == before {
+                break; // the source delivers later
+            }
+        }
+        flags.clear(READING_MORE);
+        Ok(())
+    }
+
+    fn end_readable(&self) {
+        if !self.flags().has(END_EMITTED) {
+            self.flags().set(READ_ENDED);
+            self.next_step(step!(Self::emit_end));
+        }
+    }
+
+    /// Node's `endReadableNT`.
+    fn emit_end(&self) -> Result<(), Thrown> {
+        let flags = self.flags();
+        let is_over = flags.has_any(ERRORED | CLOSE_EMITTED | END_EMITTED);
+        if is_over || self.readable_state().length() > 0 {
+            return Ok(());
+        }
+        flags.set(END_EMITTED);
+        let may_stay_open = flags.has(ALLOW_HALF_OPEN);
+        if !may_stay_open {
+            flags.set(WRITE_AFTER_FIN);
+        }
+        self.emit_read(ReadEvent::End)?;
+        if self.flags().has_any(ENDING | DESTROYED | ERRORED) || may_stay_open {
+            // Node's `autoDestroy`: a stream without a writable half has finished from the start.
+            if flags.has(FINISHED) {
+                self.destroy_for(None);
+            }
+        } else {
+            self.next_step(step!(|stream| {
+                stream.end_writable();
+                Ok(())
+            }));
+        }
+        Ok(())
+    }
+}
+
+/// What waits to be read, and how much may.
+pub(crate) struct ReadableState {
+    high_water_mark: Cell<usize>,
+    length: Cell<usize>,
+    /// Chunks in the order in which they arrived. Boxed, because most streams have none most of the time.
+    chunks: RefCell<Option<Box<Chunks>>>,
+}
+
+#[derive(Default)]
+struct Chunks(VecDeque<Vec<u8>>);
+
+/// `read(n)` raises the high-water mark up to this many bytes, as in Node.
+const HIGH_WATER_MARK_MAX: usize = 1 << 30;
+
+impl ReadableState {
+    pub(crate) fn new(high_water_mark: usize) -> Self {
+        ReadableState {
+            high_water_mark: Cell::new(high_water_mark),
+            length: Cell::new(0),
+            chunks: RefCell::default(),
+        }
+    }
+
+    /// Bytes that wait.
+    pub(crate) fn length(&self) -> usize {
+        self.length.get()
+    }
+
+    pub(crate) fn high_water_mark(&self) -> usize {
+        self.high_water_mark.get()
+    }
+
+    /// Whoever wants more bytes at once than may wait would wait forever: Node's
+    /// `computeNewHighWaterMark`.
+    fn raise_mark_for(&self, amount: Amount) {
+        if let Amount::Bytes(count) = amount
+            && count > self.high_water_mark.get()
+        {
+            let mark = count.min(HIGH_WATER_MARK_MAX).next_power_of_two();
+            self.high_water_mark.set(mark);
+        }
+    }
+
+    fn is_below_mark(&self) -> bool {
+        self.length.get() < self.high_water_mark.get()
+    }
+
+    fn is_full(&self) -> bool {
+        match self.high_water_mark.get() {
+            0 => self.length.get() > 0,
+            mark => self.length.get() >= mark,
+        }
+    }
+
+    fn push(&self, chunk: &[u8]) {
+        self.length.set(self.length.get() + chunk.len());
+        let mut chunks = self.chunks.borrow_mut();
+        chunks.get_or_insert_default().0.push_back(chunk.to_vec());
+    }
+
+    fn first_len(&self) -> usize {
+        let chunks = self.chunks.borrow();
+        let first = chunks.as_ref().and_then(|chunks| chunks.0.front());
+        first.map_or(0, Vec::len)
+    }
+
+    /// Takes `count` bytes off the front. The buffer holds at least as many.
+    fn take(&self, count: usize) -> Vec<u8> {
+        self.length.set(self.length.get() - count);
+        let mut buffer = self.chunks.borrow_mut();
+        let Some(Chunks(chunks)) = buffer.as_deref_mut() else {
+            return Vec::new();
+        };
+        let mut taken = chunks.pop_front().unwrap_or_default();
+        while taken.len() < count {
+            taken.extend(chunks.pop_front().unwrap_or_default());
+        }
+        if taken.len() > count {
+            chunks.push_front(taken.split_off(count));
+        }
+        if chunks.is_empty() {
+            *buffer = None;
+        }
+        taken
+    }
+}
+
+/// How much `read` takes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Amount {
+    /// All that waits; while the stream flows, one chunk.
+    Any,
+    Bytes(usize),
+}
+
+/// A listener of 'data' that needs only the bytes.
+pub(crate) type BytesListener = Box<dyn Fn(&[u8])>;
+
+/// What the readable half emits.
+pub(crate) enum ReadEvent<'a> {
+    Data(&'a [u8]),
+    Readable,
+    End,
+    Pause,
+    Resume,
+}
+
+/// The part of [`ReadableStream`] that names event types, for a stream with `inner.events` and a module
+/// with its events.
+macro_rules! emits_reading {
+    ($stream:ident, $event:ident) => {
+        fn emit_read(&self, event: ReadEvent<'_>) -> Result<(), Thrown> {
+            let (events, stream) = (&self.inner.events, self.clone());
+            match event {
+                ReadEvent::Data(bytes) => events.emit($event::Data, (stream, bytes)),
+                ReadEvent::Readable => events.emit($event::Readable, stream),
+                ReadEvent::End => events.emit($event::End, stream),
+                ReadEvent::Pause => events.emit($event::Pause, stream),
+                ReadEvent::Resume => events.emit($event::Resume, stream),
+            }
+            .map(drop)
+        }
+
+        fn data_listener_count(&self) -> usize {
+            self.inner.events.listener_count($event::Data)
+        }
+
+        fn readable_listener_count(&self) -> usize {
+            self.inner.events.listener_count($event::Readable)
+        }
+
+        fn on_data_bytes(&self, f: BytesListener) -> ListenerId {
+            self.on($event::Data, move |(_, bytes): ($stream, &[u8])| f(bytes))
+        }
+
+        fn once_end(&self, f: Box<dyn FnOnce()>) -> ListenerId {
+            self.inner.events.once($event::End, |_: $stream| f())
+        }
+
+        fn remove_read_listener(&self, id: ListenerId) {
+            self.off(id);
+        }
+    };
+}
+pub(crate) use emits_reading;
+
+/// The public functions of Node's `Readable`, and the listeners that it watches.
+macro_rules! readable_functions {
+    ($stream:ident, $event:path) => {
+        impl $stream {
+            /// Adds a listener. The `on_…` functions do the same for most events, and are shorter.
+            ///
+            /// A listener of 'data' starts the flow, unless the stream is paused; one of 'readable' stops it.
+            pub fn on<E: $event, O: Outcome>(
+                &self,
+                event: E,
+                f: impl for<'a> Fn(E::Args<'a>) -> O + 'static,
+            ) -> ListenerId {
+                let id = self.inner.events.on(event, f);
+                self.note_listener::<E>();
+                id
+            }
+
+            #[doc = concat!("Like [`", stringify!($stream), "::on`], ahead of all other listeners.")]
+            pub fn prepend<E: $event, O: Outcome>(
+                &self,
+                event: E,
+                f: impl for<'a> Fn(E::Args<'a>) -> O + 'static,
+            ) -> ListenerId {
+                let id = self.inner.events.prepend(event, f);
+                self.note_listener::<E>();
+                id
+            }
+
+            /// Adds a listener for the next such event only.
+            pub fn once<E: $event, O: Outcome>(
+                &self,
+                event: E,
+                f: impl for<'a> FnOnce(E::Args<'a>) -> O + 'static,
+            ) -> ListenerId {
+                // Node removes the listener before it calls it: `f` must find a stream that knows.
+                let stream = Rc::downgrade(&self.inner);
+                let id = self.inner.events.once(event, move |args: E::Args<'_>| {
+                    if let Some(inner) = stream.upgrade() {
+                        $stream { inner }.on_listener_removed();
+                    }
+                    f(args)
+                });
+                self.note_listener::<E>();
+                id
+            }
+
+            fn note_listener<E: 'static>(&self) {
+                let id = TypeId::of::<E>();
+                let is_data = id == TypeId::of::<event::Data>();
+                self.on_listener_added(is_data, id == TypeId::of::<event::Readable>());
+            }
+
+            /// Removes a listener. Returns false if it was removed already.
+            pub fn off(&self, id: ListenerId) -> bool {
+                let was_on = self.inner.events.off(id);
+                self.on_listener_removed();
+                was_on
+            }
+
+            /// Removes all listeners of an event.
+            pub fn remove_all_listeners<E: $event>(&self, event: E) {
+                self.inner.events.remove_all(event);
+                self.on_listener_removed();
+            }
+
+            /// The number of listeners of an event.
+            pub fn listener_count<E: $event>(&self, event: E) -> usize {
+                self.inner.events.listener_count(event)
+            }
+
+            /// Emits 'data' from the next tick on. Without a listener, the data is dropped.
+            pub fn resume(&self) -> &Self {
+                ReadableStream::resume(self);
+                self
+            }
+
+            #[doc = concat!("True after [`", stringify!($stream), "::pause`], until [`", stringify!($stream), "::resume`].")]
+            pub fn is_paused(&self) -> bool {
+                self.inner.flags.has(PAUSED) || self.is_explicitly_paused()
+            }
+
+            /// Reads all bytes that wait in the buffer, or one chunk of them while the stream flows. `None`
+            /// if there are none: 'readable' is emitted when there are. What is read is emitted as 'data', too.
+            ///
+            /// # Panics
+            /// When a listener of 'data' throws, with what it throws.
+            pub fn read(&self) -> Option<Vec<u8>> {
+                or_rethrow(self.read_amount(Amount::Any))
+            }
+
+            /// Reads exactly `count` bytes, or, after the end, what is left. `None` while fewer wait.
+            ///
+            /// # Panics
+            /// When a listener of 'data' throws, with what it throws.
+            pub fn read_bytes(&self, count: usize) -> Option<Vec<u8>> {
+                or_rethrow(self.read_amount(Amount::Bytes(count)))
+            }
+
+            /// True until 'end', `destroy` or an error.
+            pub fn is_readable(&self) -> bool {
+                let over = DESTROYED | ERROR_EMITTED | END_EMITTED;
+                !self.inner.flags.has_any(over)
+            }
+
+            /// True after 'end'.
+            pub fn is_readable_ended(&self) -> bool {
+                self.inner.flags.has(END_EMITTED)
+            }
+
+            /// True while the stream flows, false while it does not; `None` before a listener, `pause` or
+            /// `resume` has decided: `readable.readableFlowing`.
+            pub fn readable_flowing(&self) -> Option<bool> {
+                let flags = &self.inner.flags;
+                flags.has(HAS_FLOWING).then(|| flags.has(FLOWING))
+            }
+
+            /// Bytes that wait in the buffer to be read.
+            pub fn readable_length(&self) -> usize {
+                self.readable_state().length()
+            }
+
+            /// Bytes in the buffer from which on the stream reads no more.
+            pub fn readable_high_water_mark(&self) -> usize {
+                self.readable_state().high_water_mark()
+            }
+
+            /// Writes all that this stream reads to a socket or a write stream, and ends that one after this
+            /// one's end, unless it is the standard output. Pauses this stream while the other one is full.
+            /// Returns the other one.
+            ///
+            /// # Panics
+            /// When a listener of 'pipe' throws, with what it throws.
+            pub fn pipe<'a, D: Clone + Into<Writable>>(&self, dest: &'a D) -> &'a D {
+                pipe(&self.clone().into(), &dest.clone().into(), true);
+                dest
+            }
+
+            #[doc = concat!("Like [`", stringify!($stream), "::pipe`], but leaves the other stream open after")]
+            /// this one's end.
+            ///
+            /// # Panics
+            #[doc = concat!("As [`", stringify!($stream), "::pipe`].")]
+            pub fn pipe_and_keep_open<'a, D: Clone + Into<Writable>>(&self, dest: &'a D) -> &'a D {
+                pipe(&self.clone().into(), &dest.clone().into(), false);
+                dest
+            }
+
+            /// Removes a pipe, and pauses this stream if it was the last one. The other stream stays open.
+            ///
+            /// # Panics
+            /// When a listener of 'unpipe' or 'pause' throws, with what it throws.
+            pub fn unpipe<D: Clone + Into<Writable>>(&self, dest: &D) -> &Self {
+                unpipe(&self.clone().into(), &dest.clone().into());
+                self
+            }
+
+            /// Removes all pipes of this stream, and pauses it.
+            ///
+            /// # Panics
+            #[doc = concat!("As [`", stringify!($stream), "::unpipe`].")]
+            pub fn unpipe_all(&self) -> &Self {
+                unpipe_all(&self.clone().into());
+                self
+            }
+        }
+    };
+}
+pub(crate) use readable_functions;

@@ -1,0 +1,735 @@
+//! The writable half of every stream: Node's `lib/internal/streams/writable.js`, for bytes.
+
+use super::destroy::{Stream, step};
+use super::flags::*;
+use super::piping::{DestListeners, Readable};
+use crate::continuation::Then;
+use crate::error::Error;
+use crate::events::ListenerId;
+use crate::thrown::Thrown;
+use std::cell::{Cell, RefCell};
+use std::io::{self, IoSlice};
+
+/// A stream that is written.
+///
+/// ```text
+/// where the bytes are:
+///     write ─┬─ idle ──▶ the sink: the kernel takes all ─────────────────────────▶ done
+///            │             └─ or not: WRITING ──the sink reports the end──┬──▶ done
+///            └─ WRITING, corked, OPENING ──▶ buffer ──all of it together◀─┘
+///
+/// how much:
+///     below the mark ──write returns false──▶ NEED_DRAIN ──nothing waits──▶ 'drain'
+///
+/// how it ends:
+///     open ──end──▶ ENDING ──nothing waits──▶ FINAL_CALLED ──▶ 'prefinish'
+///          ──all callbacks of writes were called──▶ FINISHED, 'finish' ──no readable half is open──▶ destroy
+/// ```
+///
+/// A failed write fails all that waits, and destroys the stream. No callback runs on the stack of `write`.
+pub(crate) trait WritableStream: Stream {
+    fn writable_state(&self) -> &WritableState;
+
+    /// Hands bytes to the sink: Node's `_write` and `_writev`. Returns the result of the write; `None` if
+    /// the sink reports it later, by [`WritableStream::on_write_end`].
+    fn write_to_sink(&self, batch: Batch<'_>) -> Option<Result<(), Error>>;
+
+    /// Ends the sink: Node's `_final`. It reports that by [`WritableStream::on_shut_down`].
+    fn shut_down(&self);
+
+    fn emit_write(&self, event: WriteEvent<'_>) -> Result<(), Thrown>;
+
+    /// True for the standard output and error, which the end of a pipe leaves open.
+    fn is_kept_open(&self) -> bool {
+        false
+    }
+
+    // For pipes, which do not know the kind of their destination.
+
+    fn on_drained(&self, f: Box<dyn Fn()>) -> ListenerId;
+
+    /// Listens to what breaks a pipe.
+    fn listen_as_dest(&self, listeners: DestListeners) -> Vec<ListenerId>;
+
+    fn remove_write_listener(&self, id: ListenerId);
+
+    /// Writes, or reports why not by `written` and 'error'. Returns false if the caller should wait for
+    /// 'drain', or if the stream cannot be written any more.
+    fn write_or_fail(&self, bytes: &[u8], written: Option<Then>) -> bool {
+        let bufs = [IoSlice::new(bytes)];
+        self.write_batch(Batch::new(&bufs), written)
+            .unwrap_or(false)
+    }
+
+    /// Node's `_write` of `writable.js`, with its checks.
+    fn write_batch(&self, batch: Batch<'_>, written: Option<Then>) -> Result<bool, Error> {
+        let flags = self.flags();
+        let failed = if flags.has(ENDING) {
+            Error::write_after_end()
+        } else if flags.has(DESTROYED) {
+            Error::stream_destroyed("write")
+        } else {
+            return Ok(self.write_or_buffer(batch, written));
+        };
+        self.call_soon(written, Err(failed.clone()));
+        self.error_or_destroy(failed.clone());
+        Err(failed)
+    }
+
+    /// Calls the callback of a write or an end in the next tick.
+    fn call_soon(&self, written: Option<Then>, result: Result<(), Error>) {
+        if let Some(written) = written {
+            self.runtime().next_tick(move || written(result));
+        }
+    }
+
+    /// Node's `writeOrBuffer`.
+    fn write_or_buffer(&self, batch: Batch<'_>, written: Option<Then>) -> bool {
+        let (flags, state) = (self.flags(), self.writable_state());
+        state.add_length(batch.len());
+        if flags.has_any(WRITING | ERRORED | OPENING) || state.is_corked() {
+            state.buffer(batch, written);
+        } else {
+            state.add_pending();
+            self.dispatch(batch, written.into_iter().collect());
+        }
+        // Node looks before it writes. Here a write that the kernel took whole leaves nothing to drain.
+        let length = state.length();
+        let is_low = length < state.high_water_mark() || length == 0;
+        if !is_low {
+            flags.set(NEED_DRAIN);
+        }
+        is_low && !flags.has_any(DESTROYED | ERRORED)
+    }
+
+    /// Hands bytes to the sink. The result is reported later, never on this stack.
+    fn dispatch(&self, batch: Batch<'_>, written: Vec<Then>) {
+        let bytes = batch.len();
+        self.flags().set(WRITING);
+        let Some(result) = self.write_to_sink(batch) else {
+            return self.writable_state().wait(|waiting| {
+                waiting.underway = bytes;
+                waiting.written = written;
+            });
+        };
+        self.end_write(bytes, &result);
+        match result {
+            Ok(()) => self.after_sync_write(written),
+            Err(error) => self.next_call(move |stream| stream.on_write_error(error, written)),
+        }
+    }
+
+    /// The write that was under way has ended: Node's `onwrite`.
+    fn on_write_end(&self, result: Result<(), Error>) -> Result<(), Thrown> {
+        let (bytes, written) = self.writable_state().take(|waiting| {
+            let underway = std::mem::take(&mut waiting.underway);
+            (underway, std::mem::take(&mut waiting.written))
+        });
+        self.end_write(bytes, &result);
+        match result {
+            Ok(()) => self.after_write(written),
+            Err(error) => self.on_write_error(error, written),
+        }
+    }
+
+    fn end_write(&self, bytes: usize, result: &Result<(), Error>) {
+        self.flags().clear(WRITING);
+        self.writable_state().take_length(bytes);
+        match result {
+            Ok(()) => self.write_buffered(),
+            Err(error) => self.note_error(error),
+        }
+    }
+
+    fn after_sync_write(&self, written: Vec<Then>) {
+        let (flags, state) = (self.flags(), self.writable_state());
+        if !written.is_empty() {
+            return self.next_call(move |stream| stream.after_write(written));
+        }
+        let needs_drain = flags.has(NEED_DRAIN) && state.length() == 0;
+        if needs_drain && !flags.test_and_set(AFTER_WRITE_PENDING) {
+            return self.next_step(step!(|stream| stream.after_write(Vec::new())));
+        }
+        state.end_pending();
+        self.finish_maybe();
+    }
+
+    /// Node's `afterWrite`: 'drain' comes before the callbacks.
+    fn after_write(&self, written: Vec<Then>) -> Result<(), Thrown> {
+        let (flags, state) = (self.flags(), self.writable_state());
+        flags.clear(AFTER_WRITE_PENDING);
+        if self.needs_drain() && state.length() == 0 {
+            flags.clear(NEED_DRAIN);
+            self.emit_write(WriteEvent::Drain)?;
+        }
+        state.end_pending();
+        for written in written {
+            written(Ok(()))?;
+        }
+        if flags.has(DESTROYED) {
+            self.fail_buffered()?;
+        }
+        self.finish_maybe();
+        Ok(())
+    }
+
+    /// Node's `onwriteError`.
+    fn on_write_error(&self, error: Error, written: Vec<Then>) -> Result<(), Thrown> {
+        self.writable_state().end_pending();
+        for written in written {
+            written(Err(error.clone()))?;
+        }
+        self.fail_buffered()?;
+        self.error_or_destroy(error);
+        Ok(())
+    }
+
+    /// Node's `clearBuffer`: writes all that waits, together.
+    fn write_buffered(&self) {
+        let (flags, state) = (self.flags(), self.writable_state());
+        let is_kept = flags.has_any(DESTROYED | BUFFER_PROCESSING | OPENING) || state.is_corked();
+        if is_kept || !state.has_buffered() {
+            return;
+        }
+        flags.set(BUFFER_PROCESSING);
+        let buffered = state.take(|waiting| std::mem::take(&mut waiting.buffered));
+        // Together they are one write, and end once.
+        (1..buffered.len()).for_each(|_| state.end_pending());
+        let (bytes, written): (Vec<_>, Vec<_>) = buffered
+            .into_iter()
+            .map(|write| (write.bytes, write.written))
+            .unzip();
+        let bufs: Vec<_> = bytes.iter().map(|bytes| IoSlice::new(bytes)).collect();
+        self.dispatch(Batch::new(&bufs), written.into_iter().flatten().collect());
+        flags.clear(BUFFER_PROCESSING);
+    }
+
+    /// Node's `errorBuffer`: fails all writes and ends that wait.
+    fn fail_buffered(&self) -> Result<(), Thrown> {
+        let state = self.writable_state();
+        if self.flags().has(WRITING) {
+            return Ok(()); // the end of that write comes here again
+        }
+        let error = self.first_error();
+        // One by one: a callback may add another.
+        while let Some(write) = state.take(Waiting::take_first) {
+            state.take_length(write.bytes.len());
+            if let Some(written) = write.written {
+                let error = error.clone();
+                written(Err(
+                    error.unwrap_or_else(|| Error::stream_destroyed("write"))
+                ))?;
+            }
+        }
+        let error = error.unwrap_or_else(|| Error::stream_destroyed("end"));
+        self.call_finished(Err(error))
+    }
+
+    /// [`Stream::fail_buffered_soon`], for a stream with this half.
+    fn fail_waiting_soon(&self) {
+        if self.writable_state().has_waiting() {
+            self.next_step(step!(Self::fail_buffered));
+        }
+    }
+
+    fn call_finished(&self, result: Result<(), Error>) -> Result<(), Thrown> {
+        let finished = self
+            .writable_state()
+            .take(|waiting| std::mem::take(&mut waiting.finished));
+        finished
+            .into_iter()
+            .try_for_each(|finished| finished(result.clone()))
+    }
+
+    fn cork(&self) {
+        let corked = &self.writable_state().corked;
+        corked.set(corked.get() + 1);
+    }
+
+    fn uncork(&self) {
+        let corked = &self.writable_state().corked;
+        if corked.get() > 0 {
+            corked.set(corked.get() - 1);
+            if !self.flags().has(WRITING) {
+                self.write_buffered();
+            }
+        }
+    }
+
+    /// Writes bytes, then ends. `finished` is called at 'finish', or with the reason why there is none.
+    fn end_bytes(&self, bytes: Option<&[u8]>, finished: Option<Then>) {
+        let failed = bytes.and_then(|bytes| {
+            let bufs = [IoSlice::new(bytes)];
+            self.write_batch(Batch::new(&bufs), None).err()
+        });
+        let failed = self.end_stream(failed);
+        if let Some(finished) = finished {
+            self.call_at_finish(failed, finished);
+        }
+    }
+
+    /// Node's `Writable.prototype.end`. Returns the reason if the stream cannot end.
+    fn end_stream(&self, failed: Option<Error>) -> Option<Error> {
+        let (flags, state) = (self.flags(), self.writable_state());
+        if state.is_corked() {
+            state.corked.set(1);
+            self.uncork();
+        }
+        if failed.is_some() {
+            return failed;
+        }
+        if !flags.has_any(ENDING | ERRORED) {
+            flags.set(ENDING);
+            self.finish_maybe();
+            None
+        } else if flags.has(FINISHED) {
+            let message = "Cannot call end after a stream was finished";
+            Some(Error::new("ERR_STREAM_ALREADY_FINISHED", message))
+        } else if flags.has(DESTROYED) {
+            Some(Error::stream_destroyed("end"))
+        } else {
+            None
+        }
+    }
+
+    fn call_at_finish(&self, failed: Option<Error>, finished: Then) {
+        let flags = self.flags();
+        let errored = || self.first_error().filter(|_| flags.has(ERRORED));
+        match failed.or_else(errored) {
+            Some(error) => self.call_soon(Some(finished), Err(error)),
+            None if flags.has(FINISHED) => self.call_soon(Some(finished), Ok(())),
+            None => {
+                let state = self.writable_state();
+                state.wait(|waiting| waiting.finished.push(finished));
+            }
+        }
+    }
+
+    /// Node's `needFinish`.
+    fn needs_finish(&self) -> bool {
+        let (flags, state) = (self.flags(), self.writable_state());
+        let is_kept =
+            DESTROYED | FINISHED | WRITING | OPENING | ERROR_EMITTED | CLOSE_EMITTED | ERRORED;
+        flags.has(ENDING) && !flags.has_any(is_kept) && !state.has_buffered() && state.length() == 0
+    }
+
+    /// Node's `finishMaybe`: once everything is written, ends the sink. 'finish' waits until the callbacks
+    /// of all writes were called, too.
+    fn finish_maybe(&self) {
+        let (flags, state) = (self.flags(), self.writable_state());
+        if !self.needs_finish() {
+            return;
+        }
+        if !flags.test_and_set(FINAL_CALLED) {
+            state.add_pending();
+            self.shut_down();
+        }
+        if state.pending.get() == 0 {
+            state.add_pending();
+            self.next_step(step!(|stream| {
+                if stream.needs_finish() {
+                    stream.finish()
+                } else {
+                    stream.writable_state().end_pending();
+                    Ok(())
+                }
+            }));
+        }
+    }
+
+    /// The sink has ended.
+    fn on_shut_down(&self) -> Result<(), Thrown> {
+        self.writable_state().end_pending();
+        if self.needs_finish() && !self.flags().test_and_set(PREFINISHED) {
+            self.emit_write(WriteEvent::Prefinish)?;
+            self.writable_state().add_pending();
+            self.next_step(step!(Self::finish));
+        }
+        Ok(())
+    }
+
+    /// The sink cannot end.
+    fn on_not_shut_down(&self, error: Error) -> Result<(), Thrown> {
+        self.writable_state().end_pending();
+        self.destroy_for(Some(error));
+        Ok(())
+    }
+
+    fn finish(&self) -> Result<(), Thrown> {
+        let flags = self.flags();
+        self.writable_state().end_pending();
+        flags.set(FINISHED);
+        self.call_finished(Ok(()))?;
+        self.emit_write(WriteEvent::Finish)?;
+        // Node's `autoDestroy`: a stream without a readable half has emitted 'end' from the start.
+        if flags.has(END_EMITTED) {
+            self.destroy_for(None);
+        }
+        Ok(())
+    }
+
+    /// True if a write has returned false, and 'drain' can still follow.
+    fn needs_drain(&self) -> bool {
+        self.flags().has(NEED_DRAIN) && !self.flags().has_any(DESTROYED | ENDING)
+    }
+}
+
+/// Bytes on their way to the sink, and the result of the first try to write them, if there was one.
+// The first try is made before the callback of a write is looked at and the bytes are counted, which
+// most writes never need. Its result has to reach the sink, or bytes would be written twice.
+pub(crate) struct Batch<'a> {
+    bufs: &'a [IoSlice<'a>],
+    tried: Option<io::Result<usize>>,
+}
+
+impl<'a> Batch<'a> {
+    pub(crate) fn new(bufs: &'a [IoSlice<'a>]) -> Self {
+        Batch { bufs, tried: None }
+    }
+
+    pub(crate) fn tried(bufs: &'a [IoSlice<'a>], tried: Option<io::Result<usize>>) -> Self {
+        Batch { bufs, tried }
+    }
+
+    pub(crate) fn bufs(&self) -> &'a [IoSlice<'a>] {
+        self.bufs
+    }
+
+    /// The number of bytes, including those of the first try.
+    pub(crate) fn len(&self) -> usize {
+        self.bufs.iter().map(|buf| buf.len()).sum()
+    }
+
+    pub(crate) fn concat(&self) -> Vec<u8> {
+        let bufs: Vec<_> = self.bufs.iter().map(|buf| &**buf).collect();
+        bufs.concat()
+    }
+
+    /// How many bytes the kernel has taken, at the first try or now. An empty write needs no system call.
+    pub(crate) fn try_once(
+        &mut self,
+        write: impl FnOnce(&[IoSlice<'_>]) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        match self.tried.take() {
+            Some(tried) => tried,
+            None if self.bufs.iter().all(|buf| buf.is_empty()) => Ok(0),
+            None => write(self.bufs),
+        }
+    }
+}
+
+/// A write that waits its turn.
+struct Buffered {
+    bytes: Vec<u8>,
+    written: Option<Then>,
+}
+
+/// What is written, and what waits to be.
+pub(crate) struct WritableState {
+    high_water_mark: Cell<usize>,
+    /// Bytes that wait here, and those of the write that is under way.
+    length: Cell<usize>,
+    /// Writes whose end was not reported, and a final that was not: 'finish' waits for them. Node's
+    /// `pendingcb`.
+    pending: Cell<u32>,
+    /// Calls of `cork` that no `uncork` has undone.
+    corked: Cell<u32>,
+    /// Boxed, and only while there is something in it: most streams have nothing that waits.
+    waiting: RefCell<Option<Box<Waiting>>>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    buffered: Vec<Buffered>,
+    /// Bytes of the write that is under way.
+    underway: usize,
+    /// The callbacks of the write that is under way.
+    written: Vec<Then>,
+    /// The callbacks of `end`.
+    finished: Vec<Then>,
+}
+
+impl Waiting {
+    fn is_empty(&self) -> bool {
+        self.buffered.is_empty()
+            && self.underway == 0
+            && self.written.is_empty()
+            && self.finished.is_empty()
+    }
+
+    fn take_first(&mut self) -> Option<Buffered> {
+        (!self.buffered.is_empty()).then(|| self.buffered.remove(0))
+    }
+}
+
+impl WritableState {
+    pub(crate) fn new(high_water_mark: usize) -> Self {
+        WritableState {
+            high_water_mark: Cell::new(high_water_mark),
+            length: Cell::new(0),
+            pending: Cell::new(0),
+            corked: Cell::new(0),
+            waiting: RefCell::default(),
+        }
+    }
+
+    pub(crate) fn high_water_mark(&self) -> usize {
+        self.high_water_mark.get()
+    }
+
+    pub(crate) fn length(&self) -> usize {
+        self.length.get()
+    }
+
+    fn add_length(&self, bytes: usize) {
+        self.length.set(self.length.get() + bytes);
+    }
+
+    fn take_length(&self, bytes: usize) {
+        self.length.set(self.length.get() - bytes);
+    }
+
+    /// Adds something that waits.
+    fn wait(&self, add: impl FnOnce(&mut Waiting)) {
+        add(self.waiting.borrow_mut().get_or_insert_default());
+    }
+
+    /// Takes something that has waited, if anything has.
+    fn take<T: Default>(&self, take: impl FnOnce(&mut Waiting) -> T) -> T {
+        let mut waiting = self.waiting.borrow_mut();
+        let taken = waiting.as_deref_mut().map(take).unwrap_or_default();
+        let empty = waiting.take_if(|waiting| waiting.is_empty());
+        drop(waiting);
+        drop(empty);
+        taken
+    }
+
+    fn look<T: Default>(&self, look: impl FnOnce(&Waiting) -> T) -> T {
+        let waiting = self.waiting.borrow();
+        waiting.as_deref().map(look).unwrap_or_default()
+    }
+
+    /// Keeps a write that has to wait its turn. Those that wait are written together, so a write without
+    /// a callback joins the one before it: many small writes cost their bytes, and no entry each.
+    fn buffer(&self, batch: Batch<'_>, written: Option<Then>) {
+        let joins = self.take(|waiting| match waiting.buffered.last_mut() {
+            Some(last) if last.written.is_none() && written.is_none() => {
+                batch
+                    .bufs
+                    .iter()
+                    .for_each(|buf| last.bytes.extend_from_slice(buf));
+                true
+            }
+            _ => false,
+        });
+        if joins {
+            return;
+        }
+        self.add_pending();
+        let bytes = batch.concat();
+        self.wait(|waiting| waiting.buffered.push(Buffered { bytes, written }));
+    }
+
+    fn has_buffered(&self) -> bool {
+        self.look(|waiting| !waiting.buffered.is_empty())
+    }
+
+    /// Bytes that have not reached the sink.
+    pub(crate) fn buffered_bytes(&self) -> usize {
+        self.look(|waiting| waiting.buffered.iter().map(|write| write.bytes.len()).sum())
+    }
+
+    /// Takes the bytes that have not reached the sink, and drops all callbacks: the program has ended.
+    pub(crate) fn abandon(&self) -> Vec<Vec<u8>> {
+        let waiting = self.waiting.take();
+        self.length.set(0);
+        let buffered = waiting.map(|waiting| waiting.buffered).unwrap_or_default();
+        buffered.into_iter().map(|write| write.bytes).collect()
+    }
+
+    /// True if something waits that fails when the stream is destroyed.
+    fn has_waiting(&self) -> bool {
+        self.look(|waiting| !waiting.buffered.is_empty() || !waiting.finished.is_empty())
+    }
+
+    pub(crate) fn is_corked(&self) -> bool {
+        self.corked.get() > 0
+    }
+
+    pub(crate) fn corked(&self) -> u32 {
+        self.corked.get()
+    }
+
+    fn add_pending(&self) {
+        self.pending.set(self.pending.get() + 1);
+    }
+
+    fn end_pending(&self) {
+        self.pending.set(self.pending.get().saturating_sub(1));
+    }
+}
+
+/// What the writable half emits.
+pub(crate) enum WriteEvent<'a> {
+    Drain,
+    Prefinish,
+    Finish,
+    Pipe(&'a Readable),
+    Unpipe(&'a Readable),
+}
+
+/// An error that only the pipe has listened to is thrown, as if nothing had.
+pub(crate) fn throw_if_unheard(other_listeners: usize, error: &Error) -> Result<(), Thrown> {
+    match other_listeners {
+        0 => Err(error.clone().into()),
+        _ => Ok(()),
+    }
+}
+
+/// The part of [`WritableStream`] that names event types, for a stream with `inner.events` and a module
+/// with its events.
+macro_rules! emits_writing {
+    ($stream:ident, $event:ident, $error:ident, $close:ident) => {
+        fn emit_write(&self, event: WriteEvent<'_>) -> Result<(), Thrown> {
+            let (events, stream) = (&self.inner.events, self.clone());
+            match event {
+                WriteEvent::Drain => events.emit($event::Drain, stream),
+                WriteEvent::Prefinish => events.emit($event::Prefinish, stream),
+                WriteEvent::Finish => events.emit($event::Finish, stream),
+                WriteEvent::Pipe(source) => events.emit($event::Pipe, (stream, source.clone())),
+                WriteEvent::Unpipe(source) => events.emit($event::Unpipe, (stream, source.clone())),
+            }
+            .map(drop)
+        }
+
+        fn on_drained(&self, f: Box<dyn Fn()>) -> ListenerId {
+            self.inner.events.on($event::Drain, move |_: $stream| f())
+        }
+
+        fn listen_as_dest(&self, listeners: DestListeners) -> Vec<ListenerId> {
+            let events = &self.inner.events;
+            let DestListeners {
+                at_error,
+                at_close,
+                at_finish,
+            } = listeners;
+            let on_error = move |(stream, error): ($stream, &Error)| {
+                at_error(); // it removes this listener
+                throw_if_unheard(stream.inner.events.listener_count($event::$error), error)
+            };
+            let on_close = move |_: <$event::$close as Event>::Args<'_>| at_close();
+            vec![
+                events.prepend($event::$error, on_error),
+                events.once($event::$close, on_close),
+                events.once($event::Finish, move |_: $stream| at_finish()),
+            ]
+        }
+
+        fn remove_write_listener(&self, id: ListenerId) {
+            self.inner.events.off(id);
+        }
+    };
+}
+pub(crate) use emits_writing;
+
+/// The public functions of Node's `Writable`.
+macro_rules! writable_functions {
+    ($stream:ident) => {
+        impl $stream {
+            /// Writes bytes: the kernel takes what it has room for at once, and the rest waits. Returns false
+            /// if the caller should wait for 'drain', or if the stream cannot be written any more.
+            ///
+            #[doc = concat!("A write after [`", stringify!($stream), "::end`] or")]
+            #[doc = concat!("[`", stringify!($stream), "::destroy`] is an error, which 'error' reports.")]
+            pub fn write(&self, bytes: impl AsRef<[u8]>) -> bool {
+                self.write_or_fail(bytes.as_ref(), None)
+            }
+
+            #[doc = concat!("Like [`", stringify!($stream), "::write`], and calls a function with the result:")]
+            /// `Ok` once the kernel has taken all bytes.
+            pub fn write_then<O: Outcome>(
+                &self,
+                bytes: impl AsRef<[u8]>,
+                written: impl FnOnce(Result<(), Error>) -> O + 'static,
+            ) -> bool {
+                self.write_or_fail(bytes.as_ref(), Some(then(written)))
+            }
+
+            /// Collects writes, to send them with one system call: undo each call with
+            #[doc = concat!("[`", stringify!($stream), "::uncork`].")]
+            pub fn cork(&self) -> &Self {
+                WritableStream::cork(self);
+                self
+            }
+
+            #[doc = concat!("Writes what was collected since [`", stringify!($stream), "::cork`].")]
+            pub fn uncork(&self) -> &Self {
+                WritableStream::uncork(self);
+                self
+            }
+
+            /// Writes bytes, and then ends the stream.
+            pub fn end_with(&self, bytes: impl AsRef<[u8]>) -> &Self {
+                self.end_bytes(Some(bytes.as_ref()), None);
+                self
+            }
+
+            #[doc = concat!("Like [`", stringify!($stream), "::end`], and calls a function at 'finish', or with the")]
+            /// error that prevents it. As in Node, it is never called if the stream was destroyed before
+            /// without an error, while nothing waited to be written.
+            pub fn end_then<O: Outcome>(
+                &self,
+                finished: impl FnOnce(Result<(), Error>) -> O + 'static,
+            ) -> &Self {
+                self.end_bytes(None, Some(then(finished)));
+                self
+            }
+
+            #[doc = concat!("Writes bytes, and then ends as [`", stringify!($stream), "::end_then`] does.")]
+            pub fn end_with_then<O: Outcome>(
+                &self,
+                bytes: impl AsRef<[u8]>,
+                finished: impl FnOnce(Result<(), Error>) -> O + 'static,
+            ) -> &Self {
+                self.end_bytes(Some(bytes.as_ref()), Some(then(finished)));
+                self
+            }
+
+            /// True until `end`, `destroy` or an error.
+            pub fn is_writable(&self) -> bool {
+                !self.inner.flags.has_any(ENDING | DESTROYED | ERRORED)
+            }
+
+            #[doc = concat!("True after [`", stringify!($stream), "::end`].")]
+            pub fn is_writable_ended(&self) -> bool {
+                self.inner.flags.has(ENDING)
+            }
+
+            /// True after 'finish'.
+            pub fn is_writable_finished(&self) -> bool {
+                self.inner.flags.has(FINISHED)
+            }
+
+            /// True if the next write should wait for 'drain'.
+            pub fn needs_drain(&self) -> bool {
+                WritableStream::needs_drain(self)
+            }
+
+            #[doc = concat!("The number of calls of [`", stringify!($stream), "::cork`] that were not undone.")]
+            pub fn writable_corked(&self) -> u32 {
+                self.writable_state().corked()
+            }
+
+            /// Bytes that were written, but that wait here or in the write that is under way.
+            pub fn writable_length(&self) -> usize {
+                self.writable_state().length()
+            }
+
+            /// Bytes from which on a write returns false.
+            pub fn writable_high_water_mark(&self) -> usize {
+                self.writable_state().high_water_mark()
+            }
+        }
+    };
+}
+pub(crate) use writable_functions;
