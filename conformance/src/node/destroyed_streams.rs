@@ -598,3 +598,78 @@ pub(super) fn resume_and_pause() -> Continue {
         ],
     )
 }
+
+pub(super) fn read_by_calls() -> Continue {
+    fn show(b: Option<Vec<u8>>) -> String {
+        b.map_or("null".to_owned(), |b| {
+            String::from_utf8_lossy(&b).into_owned()
+        })
+    }
+    fn flowing(r: &ReadStream) -> String {
+        r.readable_flowing()
+            .map_or("null".to_owned(), |flowing| flowing.to_string())
+    }
+    fn hear(r: ReadStream) -> ReadStream {
+        r.on(event::Pause, |_: ReadStream| println!("pause"));
+        r.on(event::Resume, |_: ReadStream| println!("resume"));
+        r.on_end(|_| println!("end"));
+        r.on_close(|_| println!("close"));
+        r
+    }
+    fn read(p: &Place) -> ReadStream {
+        hear(p.read_silently("a"))
+    }
+    run(
+        Place::new()?,
+        &[
+            ("all", |p| {
+                read(p).on_readable(|r| println!("readable {}", show(r.read())));
+            }),
+            ("in pieces", |p| {
+                read(p).on_readable(|r| {
+                    println!("readable {}", r.readable_length());
+                    while let Some(b) = r.read_bytes(4) {
+                        println!("{}", show(Some(b)));
+                    }
+                });
+            }),
+            ("beyond the mark", |p| {
+                let options = fs::ReadStreamOptions {
+                    high_water_mark: Some(4),
+                    ..Default::default()
+                };
+                let r = fs::create_read_stream_with(p.d.join("a"), options);
+                hear(r.expect("the options are valid")).on_readable(|r| {
+                    println!("readable {}", r.readable_length());
+                    while let Some(b) = r.read_bytes(6) {
+                        println!("{} {}", show(Some(b)), r.readable_high_water_mark());
+                    }
+                });
+            }),
+            ("once, and then flowing", |p| {
+                let r = read(p);
+                println!("{} {}", show(r.read()), flowing(&r));
+                r.once(event::Readable, |r: ReadStream| {
+                    let b = show(r.read_bytes(3));
+                    println!("once {b} {} {}", r.readable_length(), flowing(&r));
+                    r.resume();
+                });
+            }),
+            ("with data", |p| {
+                let r = read(p);
+                r.on_data(|_, b| println!("data {}", show(Some(b.to_vec()))));
+                r.on_readable(|r| {
+                    println!("readable {}", flowing(&r));
+                    r.read_bytes(6);
+                    r.read();
+                });
+            }),
+            ("the listener is removed", |p| {
+                let r = read(p);
+                let f = r.on(event::Readable, |_: ReadStream| println!("never"));
+                r.off(f);
+                r.on_data(|_, b| println!("data {}", show(Some(b.to_vec()))));
+            }),
+        ],
+    )
+}

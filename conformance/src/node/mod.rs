@@ -229,6 +229,7 @@ pub(crate) const PROGRAMS: Suite = programs! {
     "207_end_after_destroy": destroyed_streams::end_after_destroy;
     "208_dgram_close": closed_dgrams::close;
     "209_resume_and_pause": destroyed_streams::resume_and_pause;
+    "210_read_by_calls": destroyed_streams::read_by_calls;
 };
 
 /// `net.createServer(…).listen(0,'127.0.0.1')`

@@ -3,11 +3,10 @@
 use super::handle;
 use crate::error::Error;
 use crate::runtime::{current, in_later_turn};
-use crate::stream::read::Limits;
 use crate::stream::{Fd, Opened, ReadStream, WriteStream};
 use nix::errno::Errno;
 use oneloop_fs::{File, OpenOptions};
-use oneloop_net::{CHUNK_BYTES, Input, Output, PipeWriter};
+use oneloop_net::{Input, Output, PipeWriter};
 use std::io::{self, SeekFrom};
 use std::path::{Path, PathBuf};
 
@@ -82,12 +81,8 @@ pub fn create_read_stream_with(
 #[track_caller]
 fn read(path: &Path, options: ReadStreamOptions) -> ReadStream {
     let start = options.start.unwrap_or(0);
-    let end = options.end.map(|end| end.saturating_add(1) - start);
-    let limits = Limits {
-        chunk: options.high_water_mark.unwrap_or(CHUNK_BYTES),
-        left: end.unwrap_or(u64::MAX),
-    };
-    let stream = ReadStream::new(&current(), Fd::Opening, Some(limits));
+    let bytes_max = options.end.map(|end| end.saturating_add(1) - start);
+    let stream = ReadStream::new(&current(), Fd::Opening, options.high_water_mark, bytes_max);
     stream.open(open_input(path.to_owned(), options.start));
     stream
 }

@@ -2,30 +2,29 @@
 
 use super::event;
 use super::event::SocketEvent;
-use super::socket::{Inner, Socket};
+use super::socket::{Socket, SocketInner};
 use crate::continuation::{Then, then};
 use crate::error::Error;
 use crate::events::{Event, ListenerId};
 use crate::runtime::Runtime;
 use crate::stream::destroy::Stream;
 use crate::stream::flags::*;
+use crate::stream::functions::{readable_functions, writable_functions};
 use crate::stream::piping::{
     DestListeners, Pipes, Readable, StreamInner, Writable, pipe, unpipe, unpipe_all,
 };
 use crate::stream::readable::{
     Amount, BytesListener, ReadEvent, ReadableState, ReadableStream, emits_reading,
-    readable_functions,
 };
 use crate::stream::writable::{
     Batch, WritableState, WritableStream, WriteEvent, emits_writing, throw_if_unheard,
-    writable_functions,
 };
 use crate::thrown::{Outcome, Thrown, or_rethrow};
 use std::any::{Any, TypeId};
 use std::io::{self, IoSlice};
 use std::rc::Rc;
 
-impl StreamInner for Inner {
+impl StreamInner for SocketInner {
     type Stream = Socket;
 
     fn into_stream(self: Rc<Self>) -> Socket {

@@ -28,7 +28,7 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 /// What clones of a socket share.
-pub(super) struct Inner {
+pub(super) struct SocketInner {
     pub(super) runtime: Rc<Runtime>,
     handle: Cell<Option<Rc<StreamHandle>>>,
     pub(super) events: Emitter<event::SocketListener>,
@@ -37,8 +37,11 @@ pub(super) struct Inner {
     pub(super) writable: WritableState,
     read_bytes_max: Cell<u32>,
     accepted_by: OnceCell<Box<AcceptedBy>>,
-    rare: RefCell<Option<Box<Rare>>>,
+    rare: RefCell<Option<Box<RareState>>>,
 }
+
+// Each idle connection pays for this, and for the handle's 128 bytes.
+const _: () = assert!(size_of::<SocketInner>() <= 168);
 
 /// The server that accepted a socket.
 struct AcceptedBy {
@@ -49,7 +52,7 @@ struct AcceptedBy {
 
 /// What most sockets never need.
 #[derive(Default)]
-pub(super) struct Rare {
+pub(super) struct RareState {
     /// How long nothing may happen, in milliseconds.
     timeout_ms: f64,
     /// None once it has fired: the next activity begins another one.
@@ -68,7 +71,7 @@ pub(super) struct Rare {
 }
 
 /// A socket that may be gone.
-pub(super) struct WeakSocket(Weak<Inner>);
+pub(super) struct WeakSocket(Weak<SocketInner>);
 
 impl WeakSocket {
     pub(super) fn upgrade(&self) -> Option<Socket> {
@@ -108,7 +111,7 @@ impl WeakSocket {
 /// ```
 #[derive(Clone)]
 pub struct Socket {
-    pub(super) inner: Rc<Inner>,
+    pub(super) inner: Rc<SocketInner>,
 }
 
 impl fmt::Debug for Socket {
@@ -186,7 +189,7 @@ impl Socket {
 
     pub(super) fn on_runtime(runtime: Rc<Runtime>, options: &SocketOptions) -> Self {
         let socket = Socket {
-            inner: Rc::new(Inner {
+            inner: Rc::new(SocketInner {
                 runtime,
                 handle: Cell::new(None),
                 events: Emitter::default(),
@@ -309,17 +312,17 @@ impl Socket {
     }
 
     /// Does something with what most sockets never need, and makes it if need be.
-    pub(super) fn with_rare<T>(&self, f: impl FnOnce(&mut Rare) -> T) -> T {
+    pub(super) fn with_rare<T>(&self, f: impl FnOnce(&mut RareState) -> T) -> T {
         f(self.inner.rare.borrow_mut().get_or_insert_default())
     }
 
     /// What is rarely there, if it is.
-    pub(super) fn rare<T>(&self, f: impl FnOnce(&Rare) -> Option<T>) -> Option<T> {
+    pub(super) fn rare<T>(&self, f: impl FnOnce(&RareState) -> Option<T>) -> Option<T> {
         self.inner.rare.borrow().as_deref().and_then(f)
     }
 
     /// What is rarely there, to be changed, if it is.
-    pub(super) fn rare_mut<T>(&self, f: impl FnOnce(&mut Rare) -> Option<T>) -> Option<T> {
+    pub(super) fn rare_mut<T>(&self, f: impl FnOnce(&mut RareState) -> Option<T>) -> Option<T> {
         self.inner.rare.borrow_mut().as_deref_mut().and_then(f)
     }
 

@@ -24,13 +24,14 @@
 pub(crate) mod destroy;
 pub mod event;
 pub(crate) mod flags;
+pub(crate) mod functions;
 pub(crate) mod pending_write;
 pub(crate) mod piping;
-pub(crate) mod read;
+mod read;
 pub(crate) mod readable;
 mod stream_fd;
 pub(crate) mod writable;
-pub(crate) mod write;
+mod write;
 
 pub use piping::{Readable, Writable};
 pub use read::ReadStream;
@@ -103,7 +104,7 @@ pub fn stdin() -> ReadStream {
     let runtime = current();
     let streams = runtime.part::<Streams>();
     let mut stdin = streams.stdin.borrow_mut();
-    let new = || ReadStream::new(&runtime, Fd::Standard(0), None);
+    let new = || ReadStream::new(&runtime, Fd::Standard(0), None, None);
     stdin.get_or_insert_with(new).clone()
 }
 

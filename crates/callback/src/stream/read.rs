@@ -3,10 +3,10 @@
 use super::destroy::Stream;
 use super::event::{self, Close, Error as ErrorEvent, Open, Ready};
 use super::flags::*;
+use super::functions::readable_functions;
 use super::piping::{Pipes, Readable, StreamInner, Writable, pipe, unpipe, unpipe_all};
 use super::readable::{
     Amount, BytesListener, ReadEvent, ReadableState, ReadableStream, emits_reading,
-    readable_functions,
 };
 use super::stream_fd::{StreamFd, not_open_yet};
 use super::{AbandonedAtExit, Fd};
@@ -74,7 +74,8 @@ pub(super) struct ReadStreamInner {
     flags: Flags,
     readable: ReadableState,
     input: StreamFd<Input>,
-    limits: Cell<Limits>,
+    /// Bytes that may be read from now on: the rest of the part of a file that was asked for.
+    bytes_left: Cell<u64>,
     errored: RefCell<Option<Error>>,
     /// The error for which the stream was destroyed before it was open.
     reason: RefCell<Option<Error>>,
@@ -86,24 +87,6 @@ pub(super) struct ReadStreamInner {
     reader: RefCell<Option<Waker>>,
     raw_mode: RefCell<Option<RawMode>>,
     pipes: RefCell<Pipes>,
-}
-
-/// How much is read.
-#[derive(Clone, Copy)]
-pub(crate) struct Limits {
-    /// The largest chunk, in bytes.
-    pub(crate) chunk: usize,
-    /// The bytes that may be read from now on.
-    pub(crate) left: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits {
-            chunk: CHUNK_BYTES,
-            left: u64::MAX,
-        }
-    }
 }
 
 impl StreamInner for ReadStreamInner {
@@ -135,17 +118,22 @@ impl PartialEq for ReadStream {
 impl Eq for ReadStream {}
 
 impl ReadStream {
-    pub(crate) fn new(runtime: &Rc<Runtime>, input: Fd<Input>, limits: Option<Limits>) -> Self {
-        let limits = limits.unwrap_or_default();
+    /// A stream that reads at most `bytes_max` bytes; `None` reads to the end.
+    pub(crate) fn new(
+        runtime: &Rc<Runtime>,
+        input: Fd<Input>,
+        high_water_mark: Option<usize>,
+        bytes_max: Option<u64>,
+    ) -> Self {
         let is_opening = matches!(input, Fd::Opening);
         let stream = ReadStream {
             inner: Rc::new(ReadStreamInner {
                 runtime: Rc::clone(runtime),
                 events: Emitter::new(),
                 flags: Flags::default(),
-                readable: ReadableState::new(limits.chunk),
+                readable: ReadableState::new(high_water_mark.unwrap_or(CHUNK_BYTES)),
                 input: StreamFd::new(input, Input::kind),
-                limits: Cell::new(limits),
+                bytes_left: Cell::new(bytes_max.unwrap_or(u64::MAX)),
                 errored: RefCell::default(),
                 reason: RefCell::default(),
                 bytes_read: Cell::new(0),
@@ -178,7 +166,8 @@ impl ReadStream {
     pub fn from_fd(fd: impl Into<OwnedFd>) -> io::Result<Self> {
         let runtime = current();
         let input = runtime.handle.enter(|| Input::from_fd(fd.into()))?;
-        Ok(ReadStream::new(&runtime, Fd::Open(Rc::new(input)), None))
+        let open = Fd::Open(Rc::new(input));
+        Ok(ReadStream::new(&runtime, open, None, None))
     }
 
     /// The input itself; `None` while a thread opens it.
@@ -333,17 +322,17 @@ impl ReadStream {
             Ok(_) => return Poll::Pending,
             Err(error) => return Poll::Ready(Some(Err(error))),
         };
-        let limits = self.inner.limits.get();
-        if limits.left == 0 {
+        let left = self.inner.bytes_left.get();
+        if left == 0 {
             return Poll::Ready(Some(Ok(None)));
         }
-        let left = limits.left.try_into().unwrap_or(usize::MAX);
-        let read = input.poll_read_chunk(cx, limits.chunk.min(left));
-        read.map(|read| {
+        // Node asks for as much as the mark allows: `read(n)` raises it, and with it the size of a chunk.
+        let mark = self.readable_state().high_water_mark();
+        let bytes_max = mark.min(left.try_into().unwrap_or(usize::MAX));
+        input.poll_read_chunk(cx, bytes_max).map(|read| {
             if let Ok(Some(chunk)) = &read {
                 let count = chunk.len() as u64;
-                let left = limits.left - count;
-                self.inner.limits.set(Limits { left, ..limits });
+                self.inner.bytes_left.set(left - count);
                 self.inner.bytes_read.set(self.bytes_read() + count);
             }
             Some(read)

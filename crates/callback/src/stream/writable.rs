@@ -212,7 +212,7 @@ pub(crate) trait WritableStream: Stream {
         }
         let error = self.first_error();
         // One by one: a callback may add another.
-        while let Some(write) = state.take(Waiting::take_first) {
+        while let Some(write) = state.take(WriteQueue::take_first) {
             state.take_length(write.bytes.len());
             if let Some(written) = write.written {
                 let error = error.clone();
@@ -435,11 +435,11 @@ pub(crate) struct WritableState {
     /// Calls of `cork` that no `uncork` has undone.
     corked: Cell<u32>,
     /// Boxed, and only while there is something in it: most streams have nothing that waits.
-    waiting: RefCell<Option<Box<Waiting>>>,
+    waiting: RefCell<Option<Box<WriteQueue>>>,
 }
 
 #[derive(Default)]
-struct Waiting {
+struct WriteQueue {
     buffered: Vec<Buffered>,
     /// Bytes of the write that is under way.
     underway: usize,
@@ -449,7 +449,7 @@ struct Waiting {
     finished: Vec<Then>,
 }
 
-impl Waiting {
+impl WriteQueue {
     fn is_empty(&self) -> bool {
         self.buffered.is_empty()
             && self.underway == 0
@@ -490,12 +490,12 @@ impl WritableState {
     }
 
     /// Adds something that waits.
-    fn wait(&self, add: impl FnOnce(&mut Waiting)) {
+    fn wait(&self, add: impl FnOnce(&mut WriteQueue)) {
         add(self.waiting.borrow_mut().get_or_insert_default());
     }
 
     /// Takes something that has waited, if anything has.
-    fn take<T: Default>(&self, take: impl FnOnce(&mut Waiting) -> T) -> T {
+    fn take<T: Default>(&self, take: impl FnOnce(&mut WriteQueue) -> T) -> T {
         let mut waiting = self.waiting.borrow_mut();
         let taken = waiting.as_deref_mut().map(take).unwrap_or_default();
         let empty = waiting.take_if(|waiting| waiting.is_empty());
@@ -504,7 +504,7 @@ impl WritableState {
         taken
     }
 
-    fn look<T: Default>(&self, look: impl FnOnce(&Waiting) -> T) -> T {
+    fn look<T: Default>(&self, look: impl FnOnce(&WriteQueue) -> T) -> T {
         let waiting = self.waiting.borrow();
         waiting.as_deref().map(look).unwrap_or_default()
     }
@@ -631,105 +631,3 @@ macro_rules! emits_writing {
     };
 }
 pub(crate) use emits_writing;
-
-/// The public functions of Node's `Writable`.
-macro_rules! writable_functions {
-    ($stream:ident) => {
-        impl $stream {
-            /// Writes bytes: the kernel takes what it has room for at once, and the rest waits. Returns false
-            /// if the caller should wait for 'drain', or if the stream cannot be written any more.
-            ///
-            #[doc = concat!("A write after [`", stringify!($stream), "::end`] or")]
-            #[doc = concat!("[`", stringify!($stream), "::destroy`] is an error, which 'error' reports.")]
-            pub fn write(&self, bytes: impl AsRef<[u8]>) -> bool {
-                self.write_or_fail(bytes.as_ref(), None)
-            }
-
-            #[doc = concat!("Like [`", stringify!($stream), "::write`], and calls a function with the result:")]
-            /// `Ok` once the kernel has taken all bytes.
-            pub fn write_then<O: Outcome>(
-                &self,
-                bytes: impl AsRef<[u8]>,
-                written: impl FnOnce(Result<(), Error>) -> O + 'static,
-            ) -> bool {
-                self.write_or_fail(bytes.as_ref(), Some(then(written)))
-            }
-
-            /// Collects writes, to send them with one system call: undo each call with
-            #[doc = concat!("[`", stringify!($stream), "::uncork`].")]
-            pub fn cork(&self) -> &Self {
-                WritableStream::cork(self);
-                self
-            }
-
-            #[doc = concat!("Writes what was collected since [`", stringify!($stream), "::cork`].")]
-            pub fn uncork(&self) -> &Self {
-                WritableStream::uncork(self);
-                self
-            }
-
-            /// Writes bytes, and then ends the stream.
-            pub fn end_with(&self, bytes: impl AsRef<[u8]>) -> &Self {
-                self.end_bytes(Some(bytes.as_ref()), None);
-                self
-            }
-
-            #[doc = concat!("Like [`", stringify!($stream), "::end`], and calls a function at 'finish', or with the")]
-            /// error that prevents it. As in Node, it is never called if the stream was destroyed before
-            /// without an error, while nothing waited to be written.
-            pub fn end_then<O: Outcome>(
-                &self,
-                finished: impl FnOnce(Result<(), Error>) -> O + 'static,
-            ) -> &Self {
-                self.end_bytes(None, Some(then(finished)));
-                self
-            }
-
-            #[doc = concat!("Writes bytes, and then ends as [`", stringify!($stream), "::end_then`] does.")]
-            pub fn end_with_then<O: Outcome>(
-                &self,
-                bytes: impl AsRef<[u8]>,
-                finished: impl FnOnce(Result<(), Error>) -> O + 'static,
-            ) -> &Self {
-                self.end_bytes(Some(bytes.as_ref()), Some(then(finished)));
-                self
-            }
-
-            /// True until `end`, `destroy` or an error.
-            pub fn is_writable(&self) -> bool {
-                !self.inner.flags.has_any(ENDING | DESTROYED | ERRORED)
-            }
-
-            #[doc = concat!("True after [`", stringify!($stream), "::end`].")]
-            pub fn is_writable_ended(&self) -> bool {
-                self.inner.flags.has(ENDING)
-            }
-
-            /// True after 'finish'.
-            pub fn is_writable_finished(&self) -> bool {
-                self.inner.flags.has(FINISHED)
-            }
-
-            /// True if the next write should wait for 'drain'.
-            pub fn needs_drain(&self) -> bool {
-                WritableStream::needs_drain(self)
-            }
-
-            #[doc = concat!("The number of calls of [`", stringify!($stream), "::cork`] that were not undone.")]
-            pub fn writable_corked(&self) -> u32 {
-                self.writable_state().corked()
-            }
-
-            /// Bytes that were written, but that wait here or in the write that is under way.
-            pub fn writable_length(&self) -> usize {
-                self.writable_state().length()
-            }
-
-            /// Bytes from which on a write returns false.
-            pub fn writable_high_water_mark(&self) -> usize {
-                self.writable_state().high_water_mark()
-            }
-        }
-    };
-}
-pub(crate) use writable_functions;

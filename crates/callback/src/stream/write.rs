@@ -3,12 +3,12 @@
 use super::destroy::{Stream, step};
 use super::event::{self, Resize, WriteClose, WriteError, WriteOpen, WriteReady};
 use super::flags::*;
+use super::functions::writable_functions;
 use super::pending_write::PendingWrite;
 use super::piping::{DestListeners, StreamInner, Writable};
 use super::stream_fd::{StreamFd, not_open_yet};
 use super::writable::{
     Batch, WritableState, WritableStream, WriteEvent, emits_writing, throw_if_unheard,
-    writable_functions,
 };
 use super::{AbandonedAtExit, Fd};
 use crate::continuation::then;

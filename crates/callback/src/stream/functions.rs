@@ -1,0 +1,272 @@
+//! The public functions of the readable and the writable half, once for all kinds of streams.
+
+/// The public functions of Node's `Readable`, and the listeners that it watches.
+macro_rules! readable_functions {
+    ($stream:ident, $event:path) => {
+        impl $stream {
+            /// Adds a listener. The `on_…` functions do the same for most events, and are shorter.
+            ///
+            /// A listener of 'data' starts the flow, unless the stream is paused; one of 'readable' stops it.
+            pub fn on<E: $event, O: Outcome>(
+                &self,
+                event: E,
+                f: impl for<'a> Fn(E::Args<'a>) -> O + 'static,
+            ) -> ListenerId {
+                let id = self.inner.events.on(event, f);
+                self.note_listener::<E>();
+                id
+            }
+
+            #[doc = concat!("Like [`", stringify!($stream), "::on`], ahead of all other listeners.")]
+            pub fn prepend<E: $event, O: Outcome>(
+                &self,
+                event: E,
+                f: impl for<'a> Fn(E::Args<'a>) -> O + 'static,
+            ) -> ListenerId {
+                let id = self.inner.events.prepend(event, f);
+                self.note_listener::<E>();
+                id
+            }
+
+            /// Adds a listener for the next such event only.
+            pub fn once<E: $event, O: Outcome>(
+                &self,
+                event: E,
+                f: impl for<'a> FnOnce(E::Args<'a>) -> O + 'static,
+            ) -> ListenerId {
+                // Node removes the listener before it calls it: `f` must find a stream that knows.
+                let stream = Rc::downgrade(&self.inner);
+                let id = self.inner.events.once(event, move |args: E::Args<'_>| {
+                    if let Some(inner) = stream.upgrade() {
+                        $stream { inner }.on_listener_removed();
+                    }
+                    f(args)
+                });
+                self.note_listener::<E>();
+                id
+            }
+
+            fn note_listener<E: 'static>(&self) {
+                let id = TypeId::of::<E>();
+                let is_data = id == TypeId::of::<event::Data>();
+                self.on_listener_added(is_data, id == TypeId::of::<event::Readable>());
+            }
+
+            /// Removes a listener. Returns false if it was removed already.
+            pub fn off(&self, id: ListenerId) -> bool {
+                let was_on = self.inner.events.off(id);
+                self.on_listener_removed();
+                was_on
+            }
+
+            /// Removes all listeners of an event.
+            pub fn remove_all_listeners<E: $event>(&self, event: E) {
+                self.inner.events.remove_all(event);
+                self.on_listener_removed();
+            }
+
+            /// The number of listeners of an event.
+            pub fn listener_count<E: $event>(&self, event: E) -> usize {
+                self.inner.events.listener_count(event)
+            }
+
+            /// Emits 'data' from the next tick on. Without a listener, the data is dropped.
+            pub fn resume(&self) -> &Self {
+                ReadableStream::resume(self);
+                self
+            }
+
+            #[doc = concat!("True after [`", stringify!($stream), "::pause`], until [`", stringify!($stream), "::resume`].")]
+            pub fn is_paused(&self) -> bool {
+                self.inner.flags.has(PAUSED) || self.is_explicitly_paused()
+            }
+
+            /// Reads all bytes that wait in the buffer, or one chunk of them while the stream flows. `None`
+            /// if there are none: 'readable' is emitted when there are. What is read is emitted as 'data', too.
+            ///
+            /// # Panics
+            /// When a listener of 'data' throws, with what it throws.
+            pub fn read(&self) -> Option<Vec<u8>> {
+                or_rethrow(self.read_amount(Amount::Any))
+            }
+
+            /// Reads exactly `count` bytes, or, after the end, what is left. `None` while fewer wait.
+            ///
+            /// # Panics
+            /// When a listener of 'data' throws, with what it throws.
+            pub fn read_bytes(&self, count: usize) -> Option<Vec<u8>> {
+                or_rethrow(self.read_amount(Amount::Bytes(count)))
+            }
+
+            /// True until 'end', `destroy` or an error.
+            pub fn is_readable(&self) -> bool {
+                let over = DESTROYED | ERROR_EMITTED | END_EMITTED;
+                !self.inner.flags.has_any(over)
+            }
+
+            /// True after 'end'.
+            pub fn is_readable_ended(&self) -> bool {
+                self.inner.flags.has(END_EMITTED)
+            }
+
+            /// True while the stream flows, false while it does not; `None` before a listener, `pause` or
+            /// `resume` has decided: `readable.readableFlowing`.
+            pub fn readable_flowing(&self) -> Option<bool> {
+                let flags = &self.inner.flags;
+                flags.has(HAS_FLOWING).then(|| flags.has(FLOWING))
+            }
+
+            /// Bytes that wait in the buffer to be read.
+            pub fn readable_length(&self) -> usize {
+                self.readable_state().length()
+            }
+
+            /// Bytes in the buffer from which on the stream reads no more.
+            pub fn readable_high_water_mark(&self) -> usize {
+                self.readable_state().high_water_mark()
+            }
+
+            /// Writes all that this stream reads to a socket or a write stream, and ends that one after this
+            /// one's end, unless it is the standard output. Pauses this stream while the other one is full.
+            /// Returns the other one.
+            ///
+            /// # Panics
+            /// When a listener of 'pipe' throws, with what it throws.
+            pub fn pipe<'a, D: Clone + Into<Writable>>(&self, dest: &'a D) -> &'a D {
+                pipe(&self.clone().into(), &dest.clone().into(), true);
+                dest
+            }
+
+            #[doc = concat!("Like [`", stringify!($stream), "::pipe`], but leaves the other stream open after")]
+            /// this one's end.
+            ///
+            /// # Panics
+            #[doc = concat!("As [`", stringify!($stream), "::pipe`].")]
+            pub fn pipe_and_keep_open<'a, D: Clone + Into<Writable>>(&self, dest: &'a D) -> &'a D {
+                pipe(&self.clone().into(), &dest.clone().into(), false);
+                dest
+            }
+
+            /// Removes a pipe, and pauses this stream if it was the last one. The other stream stays open.
+            ///
+            /// # Panics
+            /// When a listener of 'unpipe' or 'pause' throws, with what it throws.
+            pub fn unpipe<D: Clone + Into<Writable>>(&self, dest: &D) -> &Self {
+                unpipe(&self.clone().into(), &dest.clone().into());
+                self
+            }
+
+            /// Removes all pipes of this stream, and pauses it.
+            ///
+            /// # Panics
+            #[doc = concat!("As [`", stringify!($stream), "::unpipe`].")]
+            pub fn unpipe_all(&self) -> &Self {
+                unpipe_all(&self.clone().into());
+                self
+            }
+        }
+    };
+}
+pub(crate) use readable_functions;
+
+/// The public functions of Node's `Writable`.
+macro_rules! writable_functions {
+    ($stream:ident) => {
+        impl $stream {
+            /// Writes bytes: the kernel takes what it has room for at once, and the rest waits. Returns false
+            /// if the caller should wait for 'drain', or if the stream cannot be written any more.
+            ///
+            #[doc = concat!("A write after [`", stringify!($stream), "::end`] or")]
+            #[doc = concat!("[`", stringify!($stream), "::destroy`] is an error, which 'error' reports.")]
+            pub fn write(&self, bytes: impl AsRef<[u8]>) -> bool {
+                self.write_or_fail(bytes.as_ref(), None)
+            }
+
+            #[doc = concat!("Like [`", stringify!($stream), "::write`], and calls a function with the result:")]
+            /// `Ok` once the kernel has taken all bytes.
+            pub fn write_then<O: Outcome>(
+                &self,
+                bytes: impl AsRef<[u8]>,
+                written: impl FnOnce(Result<(), Error>) -> O + 'static,
+            ) -> bool {
+                self.write_or_fail(bytes.as_ref(), Some(then(written)))
+            }
+
+            /// Collects writes, to send them with one system call: undo each call with
+            #[doc = concat!("[`", stringify!($stream), "::uncork`].")]
+            pub fn cork(&self) -> &Self {
+                WritableStream::cork(self);
+                self
+            }
+
+            #[doc = concat!("Writes what was collected since [`", stringify!($stream), "::cork`].")]
+            pub fn uncork(&self) -> &Self {
+                WritableStream::uncork(self);
+                self
+            }
+
+            /// Writes bytes, and then ends the stream.
+            pub fn end_with(&self, bytes: impl AsRef<[u8]>) -> &Self {
+                self.end_bytes(Some(bytes.as_ref()), None);
+                self
+            }
+
+            #[doc = concat!("Like [`", stringify!($stream), "::end`], and calls a function at 'finish', or with the")]
+            /// error that prevents it. As in Node, it is never called if the stream was destroyed before
+            /// without an error, while nothing waited to be written.
+            pub fn end_then<O: Outcome>(
+                &self,
+                finished: impl FnOnce(Result<(), Error>) -> O + 'static,
+            ) -> &Self {
+                self.end_bytes(None, Some(then(finished)));
+                self
+            }
+
+            #[doc = concat!("Writes bytes, and then ends as [`", stringify!($stream), "::end_then`] does.")]
+            pub fn end_with_then<O: Outcome>(
+                &self,
+                bytes: impl AsRef<[u8]>,
+                finished: impl FnOnce(Result<(), Error>) -> O + 'static,
+            ) -> &Self {
+                self.end_bytes(Some(bytes.as_ref()), Some(then(finished)));
+                self
+            }
+
+            /// True until `end`, `destroy` or an error.
+            pub fn is_writable(&self) -> bool {
+                !self.inner.flags.has_any(ENDING | DESTROYED | ERRORED)
+            }
+
+            #[doc = concat!("True after [`", stringify!($stream), "::end`].")]
+            pub fn is_writable_ended(&self) -> bool {
+                self.inner.flags.has(ENDING)
+            }
+
+            /// True after 'finish'.
+            pub fn is_writable_finished(&self) -> bool {
+                self.inner.flags.has(FINISHED)
+            }
+
+            /// True if the next write should wait for 'drain'.
+            pub fn needs_drain(&self) -> bool {
+                WritableStream::needs_drain(self)
+            }
+
+            #[doc = concat!("The number of calls of [`", stringify!($stream), "::cork`] that were not undone.")]
+            pub fn writable_corked(&self) -> u32 {
+                self.writable_state().corked()
+            }
+
+            /// Bytes that were written, but that wait here or in the write that is under way.
+            pub fn writable_length(&self) -> usize {
+                self.writable_state().length()
+            }
+
+            /// Bytes from which on a write returns false.
+            pub fn writable_high_water_mark(&self) -> usize {
+                self.writable_state().high_water_mark()
+            }
+        }
+    };
+}
+pub(crate) use writable_functions;
