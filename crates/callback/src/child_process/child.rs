@@ -1,4 +1,4 @@
-//! A child as Node has it: `ChildProcess`.
+//! A child process as Node has it: `ChildProcess`.
 
 use super::options::{SpawnOptions, Stdio};
 use crate::abort::AbortSignal;
@@ -37,29 +37,41 @@ emitter! { ChildProcess {
 } }
 
 /// What clones of a child share.
-struct Inner {
+///
+/// ```text
+///           spawned                     the child ends
+/// start ─────────────▶ running ('spawn') ─────────────▶ ended ('exit')
+///   │  ENOENT, EACCES, …                                  │ its streams are closed
+///   └──────────────────▶ not started ('error') ──────────▶▼
+///                                                       closed ('close')
+/// ```
+///
+/// Each event but 'exit' and 'close' comes in the tick after the call; these two come from the
+/// loop.
+struct ChildState {
     runtime: Rc<Runtime>,
     events: Emitter,
     file: OsString,
     args: Vec<OsString>,
-    /// None if it could not be started.
+    /// None if the child could not be started.
     process: OnceCell<Process>,
-    /// While the program waits for it.
+    /// Keeps the program alive while the child runs, unless it is unreferenced.
     alive: Cell<Option<KeepAlive>>,
-    is_over: Cell<bool>,
+    /// True once the child has ended, or could not be started.
+    has_ended: Cell<bool>,
     exit_code: Cell<Option<i32>>,
     signal_code: Cell<Option<i32>>,
     is_killed: Cell<bool>,
     stdio: OnceCell<[Option<Socket>; 3]>,
-    /// How many of its streams, and itself, have not closed.
+    /// The number of its streams that are open, plus one until it ends: 'close' comes at 0.
     closes_needed: Cell<u32>,
 }
 
-/// A child process, in Node's words and with Node's order of events. Clones are the same one; it
-/// lives by itself until it has ended.
+/// A child process, in Node's words and with Node's order of events. Clones are the same child; the
+/// loop keeps it until it has ended. Its streams keep the program alive by themselves.
 #[derive(Clone)]
 pub struct ChildProcess {
-    inner: Rc<Inner>,
+    inner: Rc<ChildState>,
 }
 
 impl fmt::Debug for ChildProcess {
@@ -68,7 +80,7 @@ impl fmt::Debug for ChildProcess {
     }
 }
 
-/// Our end of a stream, and the child's.
+/// The two ends of a stream: one for this program, one for the child.
 struct Pair {
     ours: NetSocket,
     theirs: OwnedFd,
@@ -87,9 +99,10 @@ impl Pair {
     }
 }
 
-/// What cannot be started is no exception: `child_process.js` of Node has this list.
-fn is_told_by_an_event(error: &io::Error) -> bool {
-    let told = [
+/// True for errors that 'error' reports. `lib/internal/child_process.js` of Node has this list; it
+/// throws all others.
+fn is_emitted(error: &io::Error) -> bool {
+    let emitted = [
         Errno::EACCES,
         Errno::EAGAIN,
         Errno::EMFILE,
@@ -97,14 +110,11 @@ fn is_told_by_an_event(error: &io::Error) -> bool {
         Errno::ENOENT,
     ];
     let number = error.raw_os_error();
-    told.iter().any(|errno| number == Some(*errno as i32))
+    emitted.iter().any(|errno| number == Some(*errno as i32))
 }
 
 listening!(ChildProcess, Event);
-references!(
-    ChildProcess,
-    "the child runs; its streams keep the program alive by themselves"
-);
+references!(ChildProcess, "the child runs");
 
 impl ChildProcess {
     #[track_caller]
@@ -114,14 +124,14 @@ impl ChildProcess {
         options: SpawnOptions,
     ) -> Result<Self, Error> {
         let child = ChildProcess {
-            inner: Rc::new(Inner {
+            inner: Rc::new(ChildState {
                 runtime: current(),
                 events: Emitter::new(),
                 file,
                 args,
                 process: OnceCell::new(),
                 alive: Cell::new(None),
-                is_over: Cell::new(false),
+                has_ended: Cell::new(false),
                 exit_code: Cell::new(None),
                 signal_code: Cell::new(None),
                 is_killed: Cell::new(false),
@@ -129,19 +139,19 @@ impl ChildProcess {
                 closes_needed: Cell::new(1),
             }),
         };
-        let terms = Terms {
+        let terms = KillTerms {
             timeout_ms: options.timeout_ms,
             kill_signal: options.kill_signal,
             signal: options.signal.clone(),
         };
         match child.spawn(options) {
-            Ok(()) => child.next_tick(|child| child.emit(Spawned, child.clone()).map(drop)),
-            Err(error) if is_told_by_an_event(&error) => {
-                child.next_tick(|child| child.tell_not_started(error));
+            Ok(()) => child.next_call(|child| child.emit(Spawned, child.clone()).map(drop)),
+            Err(error) if is_emitted(&error) => {
+                child.next_call(|child| child.emit_not_started(error));
             }
             Err(error) => return Err(Error::spawn(&child.inner.file, error)),
         }
-        child.keep(terms);
+        child.kill_by(terms);
         Ok(child)
     }
 
@@ -163,8 +173,11 @@ impl ChildProcess {
             set(&mut command, theirs);
         }
         let spawned = command.spawn();
-        drop(command); // and with it the child's ends of its streams
-        // Where nothing was started there are streams all the same, as in Node: at their ends.
+        // It holds the child's ends: while they are open here, our ends never see the end of a
+        // stream.
+        drop(command);
+        // As in Node, a child that could not be started has streams as well, which are at their
+        // ends.
         self.open(streams);
         self.watch(spawned?.process().clone());
         Ok(())
@@ -202,7 +215,7 @@ impl ChildProcess {
         command
     }
 
-    /// Hears of its end in the poll phase.
+    /// Waits for the child's end, which is reported in the poll phase.
     fn watch(&self, process: Process) {
         let handle = &self.inner.runtime.handle;
         self.inner.alive.set(Some(handle.keep_alive()));
@@ -211,7 +224,7 @@ impl ChildProcess {
         handle.spawn_detached(async move {
             let status = ended.wait_unreferenced().await;
             let runtime = &child.inner.runtime;
-            runtime.make_callback(|| child.tell_exit(status));
+            runtime.make_callback(|| child.emit_exit(status));
         });
         let _ = self.inner.process.set(process);
     }
@@ -223,7 +236,7 @@ impl ChildProcess {
         stream.once(event::Close, move |_: (Socket, bool)| child.note_close());
     }
 
-    /// One less; the last one is told.
+    /// The child or one of its streams has closed. The last of them emits 'close'.
     fn note_close(&self) -> Result<(), Thrown> {
         let closes = &self.inner.closes_needed;
         closes.set(closes.get() - 1);
@@ -237,7 +250,7 @@ impl ChildProcess {
         .map(drop)
     }
 
-    fn next_tick(&self, f: impl FnOnce(&ChildProcess) -> Result<(), Thrown> + 'static) {
+    fn next_call(&self, f: impl FnOnce(&ChildProcess) -> Result<(), Thrown> + 'static) {
         self.inner.runtime.next_call(self, f);
     }
 
@@ -245,7 +258,7 @@ impl ChildProcess {
         self.inner.events.emit(event, args)
     }
 
-    fn tell_exit(&self, status: io::Result<ExitStatus>) -> Result<(), Thrown> {
+    fn emit_exit(&self, status: io::Result<ExitStatus>) -> Result<(), Thrown> {
         self.let_go();
         match status {
             Ok(status) => {
@@ -254,7 +267,8 @@ impl ChildProcess {
                 let (code, signal) = (self.exit_code(), self.signal_code());
                 self.emit(ChildExit, (self.clone(), code, signal))?;
             }
-            // Not in Node, which handles SIGCHLD and so never loses a status.
+            // Another part of this process has reaped the child. Node handles SIGCHLD by itself and
+            // never loses a status, so it has no such event.
             Err(error) => {
                 self.emit(ChildError, (self.clone(), &error.into()))?;
             }
@@ -262,7 +276,7 @@ impl ChildProcess {
         self.flush()
     }
 
-    fn tell_not_started(&self, error: io::Error) -> Result<(), Thrown> {
+    fn emit_not_started(&self, error: io::Error) -> Result<(), Thrown> {
         let error = Error::spawn(&self.inner.file, error);
         self.inner.exit_code.set(error.errno());
         self.let_go();
@@ -270,18 +284,18 @@ impl ChildProcess {
         self.flush()
     }
 
-    /// It is no more.
+    /// The child has ended, or could not be started.
     fn let_go(&self) {
-        self.inner.is_over.set(true);
+        self.inner.has_ended.set(true);
         drop(self.inner.alive.take());
         if let Some(stdin) = self.stdin() {
             stdin.destroy();
         }
     }
 
-    /// Streams that nobody has touched are read to their ends, so that they close.
+    /// Reads streams without a listener to their ends, so that they close: Node's `flushStdio`.
     fn flush(&self) -> Result<(), Thrown> {
-        self.next_tick(|child| {
+        self.next_call(|child| {
             for stream in [child.stdout(), child.stderr()].into_iter().flatten() {
                 if stream.is_readable() {
                     stream.resume();
@@ -292,19 +306,19 @@ impl ChildProcess {
         self.note_close()
     }
 
-    /// Sends it a signal. True if there was somebody to get it.
+    /// Sends the child a signal. False if the child has ended.
     ///
     /// # Errors
-    /// `EINVAL` for what is no signal. What else goes wrong is told by 'error'.
+    /// `EINVAL` for a number that is no signal. 'error' reports any other failure.
     ///
     /// # Panics
-    /// When a listener of 'error' throws, with what it throws.
+    /// When a listener of 'error' throws, with its error.
     pub fn kill(&self, signal: i32) -> Result<bool, Error> {
         let Some(process) = self
             .inner
             .process
             .get()
-            .filter(|_| !self.inner.is_over.get())
+            .filter(|_| !self.inner.has_ended.get())
         else {
             return Ok(false);
         };
@@ -325,8 +339,8 @@ impl ChildProcess {
         }
     }
 
-    /// Ends it when its time is over, or when it is aborted.
-    fn keep(&self, terms: Terms) {
+    /// Kills the child when its timeout fires, or when its signal is aborted.
+    fn kill_by(&self, terms: KillTerms) {
         if terms.timeout_ms > 0.0 {
             let (child, signal) = (self.clone(), terms.kill_signal);
             let timeout = set_timeout(move || child.kill(signal).map(drop), terms.timeout_ms);
@@ -342,7 +356,7 @@ impl ChildProcess {
     fn kill_on_abort(&self, signal: AbortSignal, kill_signal: i32) {
         let child = self.clone();
         if signal.is_aborted() {
-            return child.next_tick(move |child| child.abort(kill_signal));
+            return child.next_call(move |child| child.abort(kill_signal));
         }
         let listening = signal.on_abort(move |_| child.abort(kill_signal));
         self.once(ChildExit, move |_: (ChildProcess, _, _)| {
@@ -358,42 +372,42 @@ impl ChildProcess {
     }
 
     fn set_referenced(&self, referenced: bool) {
-        let is_running = self.inner.process.get().is_some() && !self.inner.is_over.get();
+        let is_running = self.inner.process.get().is_some() && !self.inner.has_ended.get();
         let alive = (referenced && is_running).then(|| self.inner.runtime.handle.keep_alive());
         drop(self.inner.alive.replace(alive));
     }
 
-    /// Its number; none if it could not be started.
+    /// The process ID; None if the child could not be started.
     pub fn pid(&self) -> Option<u32> {
         Some(self.inner.process.get()?.id())
     }
 
-    /// The process, for other styles to wait for it.
+    /// The process, for code of other styles that waits for it.
     pub fn process(&self) -> Option<&Process> {
         self.inner.process.get()
     }
 
-    /// Which program: `child.spawnfile`.
+    /// The program: `child.spawnfile`.
     pub fn spawn_file(&self) -> &OsStr {
         &self.inner.file
     }
 
-    /// Its arguments: `child.spawnargs`, but for the first one.
+    /// The arguments: `child.spawnargs` without the first one.
     pub fn spawn_args(&self) -> &[OsString] {
         &self.inner.args
     }
 
-    /// What the child reads, if that is a pipe.
+    /// The child's standard input, if it is a pipe.
     pub fn stdin(&self) -> Option<Socket> {
         self.stream(0)
     }
 
-    /// What the child prints, if that goes into a pipe.
+    /// The child's standard output, if it is a pipe.
     pub fn stdout(&self) -> Option<Socket> {
         self.stream(1)
     }
 
-    /// What the child prints as its errors, if that goes into a pipe.
+    /// The child's standard error, if it is a pipe.
     pub fn stderr(&self) -> Option<Socket> {
         self.stream(2)
     }
@@ -402,24 +416,25 @@ impl ChildProcess {
         self.inner.stdio.get()?[number].clone()
     }
 
-    /// By which code it has ended; a negative error number if it could not be started.
+    /// The exit code of a child that has exited; a negative error number if it could not be
+    /// started.
     pub fn exit_code(&self) -> Option<i32> {
         self.inner.exit_code.get()
     }
 
-    /// By which signal it has ended.
+    /// The signal that has ended the child.
     pub fn signal_code(&self) -> Option<i32> {
         self.inner.signal_code.get()
     }
 
-    /// True once [`kill`](ChildProcess::kill) has sent a signal, of whatever effect.
+    /// True once [`kill`](ChildProcess::kill) has sent a signal, whether or not it ended the child.
     pub fn is_killed(&self) -> bool {
         self.inner.is_killed.get()
     }
 }
 
-/// What ends it before it ends.
-struct Terms {
+/// What kills the child before it ends by itself.
+struct KillTerms {
     timeout_ms: f64,
     kill_signal: i32,
     signal: Option<AbortSignal>,

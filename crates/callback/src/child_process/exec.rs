@@ -1,4 +1,4 @@
-//! Running a child to its end, and then a callback with all that it printed.
+//! Running a child to its end, and then a callback with its output.
 
 use super::child::{ChildError, ChildProcess};
 use super::options::{ExecOptions, Stdio};
@@ -11,18 +11,18 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::rc::Rc;
 
-/// How a child failed that [`exec`] or [`exec_file`] ran.
+/// The failure of a child that [`exec`] or [`exec_file`] ran.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ExecError {
-    /// What went wrong: that it could not be started, was aborted or printed too much; or, by its
-    /// message, that the command failed.
+    /// The error: the child could not be started, was aborted, or printed too much; or, by its
+    /// message, the command failed.
     pub error: Error,
-    /// By which code it has ended, if that is what went wrong: `error.code`.
+    /// The exit code, if the command failed with one: `error.code`.
     pub exit_code: Option<i32>,
-    /// By which signal it has ended, if that is what went wrong.
+    /// The signal that ended the command, if the command failed by one.
     pub signal: Option<i32>,
-    /// It was killed from here, if that is what went wrong.
+    /// True if the command failed because this program killed it.
     pub killed: bool,
     /// The command, with its arguments.
     pub cmd: String,
@@ -35,9 +35,10 @@ impl fmt::Display for ExecError {
 }
 impl std::error::Error for ExecError {}
 
-type Done = Box<dyn FnOnce(Result<(), ExecError>, &[u8], &[u8]) -> Result<(), Thrown>>;
+/// The callback: the result, and the bytes of both outputs.
+type ExecCallback = Box<dyn FnOnce(Result<(), ExecError>, &[u8], &[u8]) -> Result<(), Thrown>>;
 
-/// Runs a command by `/bin/sh`, and calls back with what it printed on its standard output and
+/// Runs a command by `/bin/sh`, and calls back with the bytes of its standard output and standard
 /// error.
 ///
 /// ```
@@ -84,7 +85,7 @@ pub fn exec_with<O: Outcome>(
     run("/bin/sh".into(), args, cmd, options, done(callback))
 }
 
-/// Runs a program, and calls back with what it printed on its standard output and error: see
+/// Runs a program, and calls back with the bytes of its standard output and standard error: see
 /// [`exec`].
 ///
 /// # Errors
@@ -129,7 +130,7 @@ pub fn exec_file_with<O: Outcome>(
 
 fn done<O: Outcome>(
     callback: impl FnOnce(Result<(), ExecError>, &[u8], &[u8]) -> O + 'static,
-) -> Done {
+) -> ExecCallback {
     Box::new(|result, stdout, stderr| callback(result, stdout, stderr).into_result())
 }
 
@@ -139,7 +140,7 @@ fn run(
     args: Vec<OsString>,
     cmd: String,
     mut options: ExecOptions,
-    done: Done,
+    done: ExecCallback,
 ) -> Result<ChildProcess, Error> {
     options.spawn.stdio = [Stdio::Pipe, Stdio::Pipe, Stdio::Pipe];
     let timeout_ms = std::mem::take(&mut options.spawn.timeout_ms);
@@ -159,17 +160,18 @@ fn run(
     Ok(child)
 }
 
-/// Node's `execFile`, while it goes on.
+/// A call of Node's `execFile` that has not called back.
 struct Exec {
-    /// None when it is done: the child's listeners hold this, and would be held by it for ever.
+    /// None once it has called back. The child's listeners hold this value, which would otherwise
+    /// hold them: a circle.
     child: RefCell<Option<ChildProcess>>,
     cmd: String,
     kill_signal: i32,
-    /// None once it was called.
-    done: Cell<Option<Done>>,
+    /// None once it was called: a child that cannot be killed may close later.
+    done: Cell<Option<ExecCallback>>,
     timeout: Cell<Option<Timeout>>,
     is_killed: Cell<bool>,
-    /// What went wrong besides how the child ended.
+    /// The error, unless it is the way in which the child ended.
     error: RefCell<Option<Error>>,
     outputs: [RefCell<Vec<u8>>; 2],
 }

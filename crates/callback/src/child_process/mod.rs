@@ -14,15 +14,15 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! A child's streams are [`net::Socket`](crate::net::Socket)s over Unix socket pairs, as they are
-//! in Node: so they end, pause and pipe as sockets do. A program that reopens its own `/dev/stdin`
-//! finds that it cannot, there as here.
+//! A child's streams are [`net::Socket`](crate::net::Socket)s over Unix socket pairs, as in Node,
+//! so they end, pause and pipe as sockets do. As in Node, a child cannot reopen its `/dev/stdin`:
+//! open(2) refuses sockets with ENXIO.
 //!
-//! What this program was started to ignore (SIGHUP by `nohup`, SIGINT in a shell's background) its
-//! children ignore as well, as POSIX has it; Node has them do the default.
+//! Children inherit ignored signals, as POSIX demands: SIGHUP under `nohup`, SIGINT in a shell's
+//! background. Node resets them to their defaults.
 //!
 //! Signals are numbers, as in [`process::on_signal`](crate::process::on_signal). There is no
-//! `fork`, which starts another Node, nor the `…Sync` functions, which block.
+//! `fork`, which starts another Node, and there are no `…Sync` functions, which block.
 
 mod child;
 mod exec;
@@ -35,11 +35,11 @@ pub use options::{ExecOptions, SpawnOptions, Stdio};
 
 use std::ffi::OsStr;
 
-/// Starts a program. Where it cannot be started (`ENOENT`, `EACCES`, `EAGAIN`, `EMFILE`, `ENFILE`),
-/// 'error' tells of it in the next tick.
+/// Starts a program. If that fails with `ENOENT`, `EACCES`, `EAGAIN`, `EMFILE` or `ENFILE`, 'error'
+/// follows in the next tick.
 ///
 /// # Errors
-/// What else `exec(2)` says, such as `E2BIG`; and that this machine has no pidfds.
+/// Any other error of `execve(2)`, such as `E2BIG`.
 ///
 /// # Panics
 /// Outside of [`run`](crate::run).

@@ -1,4 +1,4 @@
-//! How to start a child: the last arguments of Node's functions.
+//! The options of a child: the last arguments of Node's functions.
 
 use crate::abort::AbortSignal;
 use std::ffi::OsString;
@@ -8,43 +8,45 @@ use std::path::PathBuf;
 /// `SIGTERM`.
 const SIGTERM: i32 = 15;
 
-/// What one of a child's standard streams is.
+/// What a child gets as one of its standard streams.
 #[derive(Debug, Default)]
 pub enum Stdio {
-    /// A stream of ours: [`ChildProcess::stdin`](super::ChildProcess::stdin) and its likes.
+    /// A pipe to this program: [`ChildProcess::stdin`](super::ChildProcess::stdin), or `stdout`, or
+    /// `stderr`.
     #[default]
     Pipe,
     /// `/dev/null`.
     Ignore,
-    /// This program's own.
+    /// The same stream of this program.
     Inherit,
-    /// Some fd.
+    /// This fd.
     Fd(OwnedFd),
 }
 
 /// How to start a child: `child_process.spawn(file, args, options)`.
 #[derive(Debug)]
 pub struct SpawnOptions {
-    /// Where it runs; where this program does, if nothing is said.
+    /// The working directory; this program's by default.
     pub cwd: Option<PathBuf>,
-    /// All of its environment; this program's, if nothing is said.
+    /// The whole environment; this program's by default.
     pub env: Option<Vec<(OsString, OsString)>>,
-    /// What it is told that it was called by.
+    /// The first argument, by which the child knows its own name; the program's path by default.
     pub argv0: Option<OsString>,
     /// Its standard input, output and error.
     pub stdio: [Stdio; 3],
-    /// It has a session of its own: see [`oneloop_process::CommandIn::detached`].
+    /// Gives the child a new session: see [`oneloop_process::CommandIn::detached`].
     pub detached: bool,
-    /// As which user it runs.
+    /// The user ID of the child.
     pub uid: Option<u32>,
-    /// As which group it runs.
+    /// The group ID of the child.
     pub gid: Option<u32>,
-    /// After how many milliseconds it is sent [`kill_signal`](SpawnOptions::kill_signal); 0 for
-    /// never.
+    /// After this many milliseconds the child is killed with
+    /// [`kill_signal`](SpawnOptions::kill_signal); 0 means never.
     pub timeout_ms: f64,
-    /// What a time-out, an abort and [`ExecOptions::max_buffer`] kill with: `SIGTERM` at first.
+    /// The signal with which a timeout, an abort or [`ExecOptions::max_buffer`] kills the child;
+    /// `SIGTERM` by default.
     pub kill_signal: i32,
-    /// Kills it when it is aborted; 'error' tells.
+    /// Kills the child when the signal is aborted; 'error' reports that.
     pub signal: Option<AbortSignal>,
 }
 
@@ -68,9 +70,10 @@ impl Default for SpawnOptions {
 /// How to run a child to its end: `child_process.exec(command, options, callback)`.
 #[derive(Debug)]
 pub struct ExecOptions {
-    /// How to start it; its standard streams are pipes, whatever is said here.
+    /// How to start it. Its standard streams are pipes, whatever `stdio` says.
     pub spawn: SpawnOptions,
-    /// How many bytes it may print, on standard output and error each; it is killed for more.
+    /// The maximum size of the standard output, and of the standard error, in bytes; a child that
+    /// prints more is killed.
     pub max_buffer: usize,
 }
 

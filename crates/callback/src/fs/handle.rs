@@ -13,9 +13,9 @@ use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-/// An open file, as [`open`](super::open) gives it: what Node's `fs.read(fd, …)`, `fs.write(fd, …)`
-/// and the others take an fd for. Clones are the same file. It is closed by [`FileHandle::close`],
-/// or with its last clone.
+/// An open file, from [`open`](super::open), for the calls that take an fd in Node:
+/// `fs.read(fd, …)`, `fs.write(fd, …)` and their like. Clones are the same file. It is closed by
+/// [`FileHandle::close`], or when its last clone is dropped.
 #[derive(Clone)]
 pub struct FileHandle {
     /// None once it is closed.
@@ -31,7 +31,7 @@ impl fmt::Debug for FileHandle {
     }
 }
 
-/// What Node's flags mean.
+/// The options for Node's flags.
 pub(super) fn options(flags: &str) -> Result<OpenOptions, Error> {
     let mut options = OpenOptions::new();
     match flags {
@@ -64,17 +64,18 @@ pub(super) async fn open(path: PathBuf, options: OpenOptions) -> Result<FileHand
     })
 }
 
-/// What a call about an open file gives, with Node's error.
-async fn told<T>(
+/// Awaits a call about an open file, and makes its error Node's.
+async fn call<T>(
     syscall: &'static str,
     call: impl Future<Output = io::Result<T>>,
 ) -> Result<T, Error> {
-    let told = |error| Error::file(syscall, error, None, None);
-    in_later_turn(call).await.map_err(told)
+    let failed = |error| Error::file(syscall, error, None, None);
+    in_later_turn(call).await.map_err(failed)
 }
 
 impl FileHandle {
-    /// The file.
+    /// The file, for one call: a call that has begun completes even if the handle is closed
+    /// meanwhile.
     ///
     /// # Errors
     /// `EBADF` once it is closed.
@@ -86,7 +87,7 @@ impl FileHandle {
         file.map_err(|error| Error::file(syscall, error, None, None))
     }
 
-    /// Begins something with the file.
+    /// Begins a call on the file.
     fn begin<T: 'static, O: Outcome, F: Future<Output = io::Result<T>> + 'static>(
         &self,
         syscall: &'static str,
@@ -94,32 +95,32 @@ impl FileHandle {
         callback: impl FnOnce(Result<T, Error>) -> O + 'static,
     ) {
         let file = self.file(syscall);
-        let work = async move { told(syscall, call(file?)).await };
+        let work = async move { self::call(syscall, call(file?)).await };
         begin(work, callback);
     }
 
     pub(super) async fn read_all(&self) -> Result<Vec<u8>, Error> {
-        told("fstat", self.file("fstat")?.metadata()).await?;
+        call("fstat", self.file("fstat")?.metadata()).await?;
         let mut bytes = Vec::new();
-        told("read", self.file("read")?.read_to_end(&mut bytes)).await?;
+        call("read", self.file("read")?.read_to_end(&mut bytes)).await?;
         Ok(bytes)
     }
 
     pub(super) async fn write_all(&self, data: &[u8]) -> Result<(), Error> {
-        told("write", self.file("write")?.write_all(data)).await
+        call("write", self.file("write")?.write_all(data)).await
     }
 
-    /// Closes it, and waits for that.
+    /// Closes the file, and waits until it is closed.
     pub(super) async fn closed(&self) {
         let file = self.file.take();
         if let Some(file) = file {
-            let _ = in_later_turn(file.close()).await; // close(2) tells nothing that can be acted on
+            let _ = in_later_turn(file.close()).await; // close(2) reports nothing that helps
         }
     }
 
-    /// Reads into a buffer, at most as many bytes as it is long, and calls a function with the
-    /// number of bytes, 0 at the end, and the buffer: from a position, or from where the last read
-    /// or write ended (`None`).
+    /// Fills a buffer at most, and calls a function with the number of bytes read, 0 at the end,
+    /// and the buffer. It reads from a position, or, with `None`, from where the last read or write
+    /// ended.
     ///
     /// # Panics
     /// Outside of [`run`](crate::run).
@@ -141,8 +142,8 @@ impl FileHandle {
         self.begin("read", read, callback);
     }
 
-    /// Writes some of these bytes, mostly all, and calls a function with how many, and the bytes:
-    /// at a position, or where the last read or write ended (`None`).
+    /// Writes bytes, and calls a function with the number of bytes written, which may be fewer, and
+    /// the bytes. It writes at a position, or, with `None`, where the last read or write ended.
     ///
     /// # Panics
     /// Outside of [`run`](crate::run).
@@ -164,7 +165,7 @@ impl FileHandle {
         self.begin("write", write, callback);
     }
 
-    /// What is known of it: `fs.fstat`.
+    /// Reads the file's metadata: `fs.fstat`.
     ///
     /// # Panics
     /// Outside of [`run`](crate::run).
@@ -173,7 +174,7 @@ impl FileHandle {
         self.begin("fstat", async |file: File| file.metadata().await, callback);
     }
 
-    /// Makes it so long: `fs.ftruncate`.
+    /// Sets the size of the file in bytes: `fs.ftruncate`.
     ///
     /// # Panics
     /// Outside of [`run`](crate::run).
@@ -187,7 +188,7 @@ impl FileHandle {
         self.begin("ftruncate", truncate, callback);
     }
 
-    /// Calls a function when all that was written is on the disk: `fs.fsync`.
+    /// Calls a function once all that was written is on the disk: `fs.fsync`.
     ///
     /// # Panics
     /// Outside of [`run`](crate::run).
@@ -196,7 +197,7 @@ impl FileHandle {
         self.begin("fsync", async |file: File| file.sync_all().await, callback);
     }
 
-    /// Closes it: with the operations that are under way. Whatever comes behind fails with `EBADF`.
+    /// Closes the file once the calls that have begun complete. A later call fails with `EBADF`.
     ///
     /// # Panics
     /// Outside of [`run`](crate::run).
@@ -204,7 +205,7 @@ impl FileHandle {
     pub fn close<O: Outcome>(&self, callback: impl FnOnce(Result<(), Error>) -> O + 'static) {
         let closed = Error::file("close", Errno::EBADF.into(), None, None);
         let file = self.file.take();
-        let close = async move { told("close", file.ok_or(closed)?.close()).await };
+        let close = async move { call("close", file.ok_or(closed)?.close()).await };
         begin(close, callback);
     }
 }

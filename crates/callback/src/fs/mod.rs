@@ -11,15 +11,15 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! A call begins at once, on the loop's pool of threads, and its callback runs in the poll phase,
-//! with a `Result`; then come ticks and microtasks. What takes several system calls takes several
-//! turns, as in Node ([`read_file`]: open, fstat, read, close), so that an immediate comes before.
-//! What was begun cannot be cancelled, nor in Node: the result is left where nobody hears it, if
-//! the program ends before.
+//! A call begins at once, on the loop's pool of threads. Its callback runs in the poll phase, with
+//! a `Result`; ticks and microtasks follow. As in Node, a function that makes several system calls
+//! takes several turns ([`read_file`]: open, fstat, read, close), so an immediate comes first. As
+//! in Node, a call cannot be canceled; if the program ends before it completes, its result is
+//! dropped.
 //!
-//! Each function is also there as a future, in [`promises`]; files as streams are
-//! [`create_read_stream`] and [`create_write_stream`]. There are no `…Sync` functions, which are
-//! those of [`std::fs`].
+//! The same functions as futures are in [`promises`]. [`create_read_stream`] and
+//! [`create_write_stream`] are files as streams. There are no `…Sync` functions: [`std::fs`] has
+//! them.
 
 mod begin;
 mod handle;
@@ -43,7 +43,7 @@ use begin::begin;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// The functions that take paths and a callback, each as the promise of the same name.
+/// The functions that take paths and a callback: each calls the promise of the same name.
 macro_rules! of_promises {
     ($($name:ident($($path:ident),+) -> $output:ty: $doc:literal;)*) => {$(
         #[doc = $doc]
@@ -63,25 +63,25 @@ macro_rules! of_promises {
 }
 
 of_promises! {
-    read_file(path) -> Vec<u8>: "All bytes of a file.";
-    stat(path) -> Metadata: "What is known of a file; a symbolic link is followed.";
-    lstat(path) -> Metadata: "What is known of a file, or of a symbolic link itself.";
-    readdir(path) -> Vec<OsString>: "The names in a directory, sorted.";
-    rename(from, to) -> (): "Gives a file another name.";
+    read_file(path) -> Vec<u8>: "Reads a whole file.";
+    stat(path) -> Metadata: "Reads the metadata of a file; a symbolic link is followed.";
+    lstat(path) -> Metadata: "Reads the metadata of a file, or of a symbolic link itself.";
+    readdir(path) -> Vec<OsString>: "Lists the names in a directory, sorted.";
+    rename(from, to) -> (): "Renames a file.";
     copy_file(from, to) -> (): "Copies a file.";
     unlink(path) -> (): "Removes a file.";
-    rm(path) -> (): "Removes a file, which has to be there.";
+    rm(path) -> (): "Removes a file, which must exist.";
     rmdir(path) -> (): "Removes an empty directory.";
     mkdir(path) -> (): "Makes a directory.";
-    mkdtemp(prefix) -> PathBuf: "Makes a directory with a name of its own, which stays.";
-    access(path) -> (): "Asks whether there is such a file.";
-    link(existing, new) -> (): "Gives a file a second name.";
+    mkdtemp(prefix) -> PathBuf: "Makes a directory with a unique name, which stays.";
+    access(path) -> (): "Checks that a file exists.";
+    link(existing, new) -> (): "Makes a hard link.";
     symlink(target, path) -> (): "Makes a symbolic link.";
-    readlink(path) -> PathBuf: "Where a symbolic link leads.";
-    realpath(path) -> PathBuf: "The path from the root, without links and dots.";
+    readlink(path) -> PathBuf: "Reads the target of a symbolic link.";
+    realpath(path) -> PathBuf: "Resolves a path to an absolute one, without links and dots.";
 }
 
-/// Makes these bytes the whole of a file. See [`promises::write_file`].
+/// Replaces the contents of a file. See [`promises::write_file`].
 ///
 /// # Panics
 /// Outside of [`run`](crate::run).
@@ -95,7 +95,7 @@ pub fn write_file<O: Outcome>(
     begin(promises::write_file(path, data), callback);
 }
 
-/// Adds these bytes to a file. See [`promises::append_file`].
+/// Appends to a file. See [`promises::append_file`].
 ///
 /// # Panics
 /// Outside of [`run`](crate::run).
@@ -137,7 +137,7 @@ pub fn rm_with<O: Outcome>(
     begin(promises::rm_with(path, options), callback);
 }
 
-/// Asks whether this process may do something with a file. See [`promises::access_with`].
+/// Checks whether this process may access a file. See [`promises::access_with`].
 ///
 /// # Panics
 /// Outside of [`run`](crate::run).
@@ -151,8 +151,8 @@ pub fn access_with<O: Outcome>(
     begin(promises::access_with(path, access), callback);
 }
 
-/// Calls a function with true if there is such a file. (Deprecated in Node, which has no error for
-/// it: see [`access`].)
+/// Calls a function with true if a file exists. Deprecated in Node, as the callback gets no error:
+/// see [`access`].
 ///
 /// # Panics
 /// Outside of [`run`](crate::run).
@@ -164,7 +164,7 @@ pub fn exists<O: Outcome>(path: impl AsRef<Path>, callback: impl FnOnce(bool) ->
 /// Opens a file. See [`promises::open`].
 ///
 /// # Errors
-/// `ERR_INVALID_ARG_VALUE` for other flags than [`promises::open`] names.
+/// `ERR_INVALID_ARG_VALUE` for flags that [`promises::open`] does not list.
 ///
 /// # Panics
 /// Outside of [`run`](crate::run).

@@ -26,15 +26,15 @@ pub struct ReadStreamOptions {
 pub struct WriteStreamOptions<'a> {
     /// Node's flags: `"w"`, which makes the file anew, `"a"`, `"wx"`, `"r+"` and their like.
     pub flags: Option<&'a str>,
-    /// Where to begin to write, in bytes from the file's first, which takes the flags `"r+"` if what is there
-    /// is to stay.
+    /// Where to begin to write, in bytes from the file's first, which takes the flags `"r+"` if
+    /// what is there is to stay.
     pub start: Option<u64>,
     /// How many bytes may wait before a write says that it is enough: 16 KiB.
     pub high_water_mark: Option<usize>,
 }
 
-/// Reads a file as a stream: 'open', 'ready', 'data' while somebody listens, 'end', 'close'; or 'error' and
-/// 'close'. A FIFO is open before anybody writes into it, and then waits.
+/// Reads a file as a stream: 'open', 'ready', 'data' while somebody listens, 'end', 'close'; or
+/// 'error' and 'close'. A FIFO is open before anybody writes into it, and then waits.
 ///
 /// ```
 /// use oneloop_callback::{fs, run};
@@ -87,9 +87,9 @@ fn read(path: &Path, options: ReadStreamOptions) -> ReadStream {
     stream
 }
 
-/// Writes a file as a stream, made anew: 'open', 'ready', 'drain', 'finish', 'close'; or 'error' and 'close'.
-/// What is written before it is open waits. A FIFO is open once somebody reads it; until then it keeps the
-/// program alive, but no thread waits for that.
+/// Writes a file as a stream, made anew: 'open', 'ready', 'drain', 'finish', 'close'; or 'error'
+/// and 'close'. What is written before it is open waits. A FIFO is open once somebody reads it;
+/// until then it keeps the program alive, but no thread waits for that.
 ///
 /// ```no_run
 /// use oneloop_callback::{fs, run};
