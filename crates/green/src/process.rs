@@ -50,7 +50,7 @@ pub enum Green {}
 // `CommandIn` is generic over the style, so that its many options exist once.
 impl Style for Green {
     type Child = Child;
-    type Wait<'a, T: 'a> = io::Result<T>;
+    type Returned<'a, T: 'a> = io::Result<T>;
 
     #[track_caller]
     fn wait<'a, T: 'a>(future: impl Future<Output = io::Result<T>> + 'a) -> io::Result<T> {

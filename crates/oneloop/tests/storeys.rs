@@ -76,6 +76,19 @@ fn the_files_of_sync_stand_in_storeys() {
 }
 
 #[test]
+fn the_files_of_process_stand_in_storeys() {
+    assert_storeys(
+        "process",
+        "
+        system calls: family pidfd execute
+        processes:    orphans before_exec process
+        children:     output child communicate
+        commands:     command
+        ",
+    );
+}
+
+#[test]
 fn the_files_of_fs_stand_in_storeys() {
     assert_storeys(
         "fs",

@@ -1,6 +1,6 @@
-//! What a child does between `fork(2)` and `exec(2)`, where the standard library has no word for it.
+//! Steps of a child between `fork(2)` and `exec(2)` that the standard library does not have.
 
-use crate::execute::{Image, Report};
+use crate::execute::{ErrorSender, Image};
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, chdir, setrlimit, setsid};
 use rustix::thread::{Gid, Uid, set_thread_gid, set_thread_groups, set_thread_uid};
@@ -11,31 +11,35 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What is to be done, in this order.
+/// What the child does before it executes the program, in this order.
 #[derive(Debug, Default)]
 pub(crate) struct Steps {
+    /// The working directory.
     pub(crate) dir: Option<CString>,
+    /// The process group; 0 for one of its own.
     pub(crate) group: Option<i32>,
     pub(crate) new_session: bool,
     pub(crate) open_files_max: Option<u64>,
     pub(crate) groups: Option<Vec<Gid>>,
     pub(crate) gid: Option<Gid>,
     pub(crate) uid: Option<Uid>,
-    /// None if the standard library executes the program.
-    pub(crate) execution: Option<(Image, Report)>,
+    /// `None` if the standard library executes the program.
+    pub(crate) execution: Option<(Image, ErrorSender)>,
 }
 
 impl Steps {
-    /// Only system calls: in the child of a program with threads, nothing else may be done.
-    fn take(&self) -> io::Result<()> {
-        let Some((image, report)) = &self.execution else {
+    /// Runs the steps, in the child.
+    // Only system calls: in the child of a program with threads, fork(2) allows only functions that
+    // are async-signal-safe. Another thread may have held the lock of the allocator.
+    fn run(&self) -> io::Result<()> {
+        let Some((image, sender)) = &self.execution else {
             return self.prepare();
         };
         let errno = match self.prepare() {
             Ok(()) => image.execute(),
             Err(error) => Errno::from_io_error(&error).unwrap_or(Errno::INVAL),
         };
-        report.fail(errno)
+        sender.fail(errno)
     }
 
     fn prepare(&self) -> io::Result<()> {
@@ -53,7 +57,8 @@ impl Steps {
         }
         match &self.groups {
             Some(groups) => set_thread_groups(groups)?,
-            // As the standard library does: root's groups are not for others.
+            // As the standard library does: a child that is another user must not keep root's
+            // groups.
             None if self.uid.is_some() && rustix::process::getuid().is_root() => {
                 set_thread_groups(&[])?;
             }
@@ -72,18 +77,19 @@ impl Steps {
 /// The steps of one command, which may change between two spawns.
 #[derive(Debug, Default)]
 pub(crate) struct BeforeExec {
-    /// There once the command has its hook.
+    /// `None` until the first step hooks into the command.
     steps: Option<Arc<Mutex<Steps>>>,
 }
 
 impl BeforeExec {
-    /// Changes the steps; the first time, it has the command take them.
+    /// Changes the steps. The first change hooks them into the command.
     pub(crate) fn change(&mut self, command: &mut Command, change: impl FnOnce(&mut Steps)) {
         let steps = self.steps.get_or_insert_with(|| hooked(command));
         change(&mut steps.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// True once there is a hook, which costs `posix_spawn(3)`.
+    /// True once the steps are hooked in. The standard library then forks and cannot use
+    /// `posix_spawn(3)`.
     pub(crate) fn is_hooked(&self) -> bool {
         self.steps.is_some()
     }
@@ -97,17 +103,18 @@ impl BeforeExec {
     }
 }
 
-/// `setpgid(2)` of this process. `rustix` has no negative numbers, which are an error of the kernel's.
+/// `setpgid(2)` of this process. That of `rustix` takes no negative group, for which the kernel
+/// returns an error.
 #[allow(unsafe_code)]
 fn set_group(group: i32) -> io::Result<()> {
-    // SAFETY: it reads and writes no memory of ours.
+    // SAFETY: the call reads and writes no memory of ours.
     match unsafe { libc::setpgid(0, group) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
 }
 
-/// Sets the soft limit, unless it is that already: a sandbox may refuse to change it.
+/// Sets the soft limit of open files, unless it has that value: a sandbox may refuse setrlimit(2).
 fn set_open_files_max(count: u64) -> io::Result<()> {
     let (current, maximum) = open_files_limits()?;
     if current != count {
@@ -120,15 +127,15 @@ fn set_open_files_max(count: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// The soft limit and the hard one. `rustix` takes `getrlimit(2)` for a call that cannot fail.
+/// Returns the soft limit and the hard one. `rustix` assumes that getrlimit(2) cannot fail.
 #[allow(unsafe_code)]
 fn open_files_limits() -> io::Result<(u64, u64)> {
     let mut limit = MaybeUninit::<libc::rlimit64>::uninit();
-    // SAFETY: getrlimit(2) writes one rlimit, for which there is room.
+    // SAFETY: getrlimit(2) writes one rlimit, and `limit` has room for it.
     if unsafe { libc::getrlimit64(libc::RLIMIT_NOFILE, limit.as_mut_ptr()) } != 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: it has succeeded, so it has written it.
+    // SAFETY: the call has succeeded, so it has written the limit.
     let limit = unsafe { limit.assume_init() };
     Ok((limit.rlim_cur, limit.rlim_max))
 }
@@ -136,14 +143,15 @@ fn open_files_limits() -> io::Result<(u64, u64)> {
 #[allow(unsafe_code)]
 fn hooked(command: &mut Command) -> Arc<Mutex<Steps>> {
     let steps = Arc::new(Mutex::new(Steps::default()));
-    let taken = Arc::clone(&steps);
-    let take = move || {
-        // Who spawns has the command, and so is the only one that could hold this lock.
-        let steps = taken.lock().unwrap_or_else(PoisonError::into_inner);
-        steps.take()
+    let hooked = Arc::clone(&steps);
+    let run = move || {
+        // Never blocks: only the owner of the command takes this lock, and that is the thread that
+        // forks.
+        let steps = hooked.lock().unwrap_or_else(PoisonError::into_inner);
+        steps.run()
     };
-    // SAFETY: it allocates nothing and takes no lock that another thread could hold at the fork: all it does
-    // is system calls and `execvp(3)`, which the standard library calls there as well.
-    unsafe { command.pre_exec(take) };
+    // SAFETY: the hook allocates nothing, and takes no lock that another thread could hold at the
+    // fork. It makes system calls, and calls `execvp(3)`, as the standard library does there.
+    unsafe { command.pre_exec(run) };
     steps
 }

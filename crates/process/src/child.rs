@@ -1,6 +1,6 @@
-//! A child: a process and its pipes.
+//! A child: a process with its pipes.
 
-use crate::communicate::{Output, Talk};
+use crate::output::{Communication, Output};
 use crate::process::Process;
 use oneloop_core::Handle;
 use oneloop_net::{PipeReader, PipeWriter};
@@ -9,25 +9,25 @@ use std::ops::Deref;
 use std::os::fd::OwnedFd;
 use std::process::{self, ExitStatus};
 
-/// A child that was started by [`CommandIn::spawn`](crate::CommandIn::spawn).
+/// A child process that [`CommandIn::spawn`](crate::CommandIn::spawn) started.
 ///
-/// What needs no pipes is there by dereferencing: [`id`](Process::id), [`kill`](Process::kill),
-/// [`signal`](Process::signal), [`try_wait`](Process::try_wait).
+/// It dereferences to [`Process`], which has [`id`](Process::id), [`kill`](Process::kill),
+/// [`signal`](Process::signal) and [`try_wait`](Process::try_wait).
 ///
-/// Dropped while it runs, it runs on, and the loop reaps it in the background; with
-/// [`kill_on_drop`](crate::CommandIn::kill_on_drop) it is killed.
+/// If this is dropped, the child continues, and the loop reaps it when it ends. With
+/// [`kill_on_drop`](crate::CommandIn::kill_on_drop), the drop kills it.
 #[derive(Debug)]
 pub struct Child {
-    /// What the child reads as its standard input, if that is a pipe. A write waits while the pipe is
-    /// full; dropping this is the end of the input.
+    /// The child's standard input, if it is a pipe. A write waits while the pipe is full. Dropping
+    /// this ends the input.
     pub stdin: Option<PipeWriter>,
-    /// What the child prints, if that goes into a pipe. It waits while nobody reads.
+    /// The child's standard output, if it is a pipe. The child blocks while the pipe is full.
     pub stdout: Option<PipeReader>,
-    /// What the child prints as its errors, if that goes into a pipe.
+    /// The child's standard error, if it is a pipe.
     pub stderr: Option<PipeReader>,
     process: Process,
     kill_on_drop: bool,
-    pub(crate) talk: Talk,
+    pub(crate) communication: Communication,
 }
 
 impl Child {
@@ -38,11 +38,11 @@ impl Child {
             stderr: None,
             process,
             kill_on_drop,
-            talk: Talk::new(output_bytes_max),
+            communication: Communication::new(output_bytes_max),
         }
     }
 
-    /// Takes the pipes onto the loop.
+    /// Registers the pipes with the loop.
     pub(crate) fn adopt(&mut self, handle: &Handle, child: &mut process::Child) -> io::Result<()> {
         let (stdin, stdout, stderr) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take());
@@ -61,13 +61,14 @@ impl Child {
         })
     }
 
-    /// The process, for other tasks to wait for it or to kill it.
+    /// Returns the process, which other tasks can wait for or kill.
     pub fn process(&self) -> &Process {
         &self.process
     }
 
-    /// Closes standard input, if it is a pipe, and waits for the end: see [`Process::wait`]. A child that
-    /// prints more than a pipe holds has to be read meanwhile: see [`Child::communicate`].
+    /// Closes the child's standard input, if it is a pipe, and waits for the child to end: see
+    /// [`Process::wait`]. A child that fills a pipe which no task reads never ends: see
+    /// [`Child::communicate`].
     ///
     /// # Errors
     /// As [`Process::wait`].
@@ -76,8 +77,8 @@ impl Child {
         self.process.wait().await
     }
 
-    /// Closes standard input, reads all that the child prints, and waits for its end. Dropped before, it
-    /// drops the child.
+    /// Closes the child's standard input, reads all output, and waits for the child to end. If the
+    /// future is dropped, so is the child.
     ///
     /// # Errors
     /// As [`Child::communicate`].
@@ -97,7 +98,8 @@ impl Deref for Child {
 impl Drop for Child {
     fn drop(&mut self) {
         if self.kill_on_drop {
-            let _ = self.process.kill(); // one that cannot be killed is reaped when it ends
+            // Whether this fails or not, the loop reaps the child when it ends.
+            let _ = self.process.kill();
         }
     }
 }

@@ -1,9 +1,9 @@
-//! What to start, and on which terms.
+//! A program to start, with its limits.
 
 use crate::before_exec::{BeforeExec, Steps};
 use crate::child::Child;
-use crate::communicate::Output;
-use crate::execute::{Image, Report, Untold};
+use crate::execute::{ErrorSender, HiddenSettings, Image};
+use crate::output::Output;
 use crate::process::{Process, Terms};
 use crate::{family, orphans, pidfd};
 use oneloop_core::Handle;
@@ -21,44 +21,47 @@ use std::pin::Pin;
 use std::process::{self, ExitStatus, Stdio};
 use std::time::Duration;
 
-/// A program to start: [`std::process::Command`]'s words, and a few more.
+/// A program to start, with the methods of [`std::process::Command`] and a few more.
 ///
-/// A command can be spawned any number of times. `SIGPIPE` and the signal mask are the defaults in the
-/// child, as the standard library has it. A command can be made [from](From) the standard library's, too; its
-/// standard streams are to be said again then, if [`output`](CommandIn::output) is not to capture them.
+/// A command can be spawned any number of times. As with the standard library, the child starts
+/// with the default action of `SIGPIPE` and the default signal mask. A command can also be made
+/// [from](From) one of the standard library. [`output`](CommandIn::output) then captures standard
+/// streams that were set before the conversion; set them again to prevent it.
 ///
-/// Each style has its own name for it, in which only the ends of [`spawn`](CommandIn::spawn),
-/// [`status`](CommandIn::status) and [`output`](CommandIn::output) differ.
+/// Each style has its own name for this type. They differ in what [`spawn`](CommandIn::spawn),
+/// [`status`](CommandIn::status) and [`output`](CommandIn::output) return.
 pub struct CommandIn<S> {
     style: PhantomData<S>,
     command: process::Command,
-    /// None of a command that was the standard library's.
-    untold: Option<Untold>,
+    /// `None` for a command that was made from one of the standard library.
+    hidden: Option<HiddenSettings>,
     before_exec: BeforeExec,
     dir: Option<PathBuf>,
     group: Option<i32>,
-    /// Whether somebody has said what standard input, output and error are.
-    said: [bool; 3],
+    /// Whether standard input, output and error were set.
+    is_stdio_set: [bool; 3],
+    /// What [`CommandIn::output`] writes to the child.
     input: Vec<u8>,
     leads_group: bool,
     kill_on_drop: bool,
     timeout: Option<Duration>,
     kill_signal: i32,
+    /// The maximum number of bytes kept of standard output, and of standard error.
     output_bytes_max: usize,
 }
 
 /// A program to start, in the async style: see [`CommandIn`].
 pub type Command = CommandIn<Awaited>;
 
-/// What a style makes of a child, and of a wait for one.
+/// The types of a style for a child, and for a wait.
 pub trait Style {
-    /// A child in that style.
+    /// A child in this style.
     type Child: From<Child>;
-    /// What waits, and for what.
-    type Wait<'a, T: 'a>;
+    /// What a method that waits for a `T` returns: a future, or the result itself.
+    type Returned<'a, T: 'a>;
 
-    /// Waits as that style does.
-    fn wait<'a, T: 'a>(future: impl Future<Output = io::Result<T>> + 'a) -> Self::Wait<'a, T>;
+    /// Waits as this style does.
+    fn wait<'a, T: 'a>(future: impl Future<Output = io::Result<T>> + 'a) -> Self::Returned<'a, T>;
 }
 
 /// The async style: a wait is a future.
@@ -67,9 +70,9 @@ pub enum Awaited {}
 
 impl Style for Awaited {
     type Child = Child;
-    type Wait<'a, T: 'a> = Pin<Box<dyn Future<Output = io::Result<T>> + 'a>>;
+    type Returned<'a, T: 'a> = Pin<Box<dyn Future<Output = io::Result<T>> + 'a>>;
 
-    fn wait<'a, T: 'a>(future: impl Future<Output = io::Result<T>> + 'a) -> Self::Wait<'a, T> {
+    fn wait<'a, T: 'a>(future: impl Future<Output = io::Result<T>> + 'a) -> Self::Returned<'a, T> {
         Box::pin(future)
     }
 }
@@ -85,11 +88,11 @@ impl<S> From<process::Command> for CommandIn<S> {
         CommandIn {
             style: PhantomData,
             command,
-            untold: None,
+            hidden: None,
             before_exec: BeforeExec::default(),
             dir: None,
             group: None,
-            said: [false; 3],
+            is_stdio_set: [false; 3],
             input: Vec::new(),
             leads_group: false,
             kill_on_drop: false,
@@ -100,44 +103,45 @@ impl<S> From<process::Command> for CommandIn<S> {
     }
 }
 
-/// What is the standard library's own: see [`std::process::Command`].
+/// The methods of [`std::process::Command`].
 impl<S> CommandIn<S> {
-    /// A program by its path, or by its name, which is looked for in `PATH`.
+    /// Creates a command for a program, by its path, or by its name, which is searched for in
+    /// `PATH`.
     pub fn new(program: impl AsRef<OsStr>) -> Self {
         CommandIn {
-            untold: Some(Untold::default()),
+            hidden: Some(HiddenSettings::default()),
             ..CommandIn::from(process::Command::new(program))
         }
     }
 
-    /// One argument more.
+    /// Adds an argument.
     pub fn arg(&mut self, arg: impl AsRef<OsStr>) -> &mut Self {
         self.command.arg(arg);
         self
     }
 
-    /// Some arguments more.
+    /// Adds arguments.
     pub fn args(&mut self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> &mut Self {
         self.command.args(args);
         self
     }
 
-    /// What the program is told that it was called by, in place of its name.
+    /// Sets the first argument of the program (`argv[0]`), which is its name by default.
     pub fn arg0(&mut self, arg0: impl AsRef<OsStr>) -> &mut Self {
         self.command.arg0(&arg0);
-        if let Some(untold) = &mut self.untold {
-            untold.arg0 = Some(arg0.as_ref().to_owned());
+        if let Some(hidden) = &mut self.hidden {
+            hidden.arg0 = Some(arg0.as_ref().to_owned());
         }
         self
     }
 
-    /// A variable of the child's environment.
+    /// Sets a variable of the child's environment.
     pub fn env(&mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> &mut Self {
         self.command.env(name, value);
         self
     }
 
-    /// Some variables of the child's environment.
+    /// Sets variables of the child's environment.
     pub fn envs(
         &mut self,
         vars: impl IntoIterator<Item = (impl AsRef<OsStr>, impl AsRef<OsStr>)>,
@@ -146,67 +150,68 @@ impl<S> CommandIn<S> {
         self
     }
 
-    /// Takes a variable out of the child's environment.
+    /// Removes a variable from the child's environment.
     pub fn env_remove(&mut self, name: impl AsRef<OsStr>) -> &mut Self {
         self.command.env_remove(name);
         self
     }
 
-    /// Begins with an empty environment.
+    /// Empties the child's environment. Variables that are set later stay.
     pub fn env_clear(&mut self) -> &mut Self {
         self.command.env_clear();
-        if let Some(untold) = &mut self.untold {
-            untold.clears_env = true;
+        if let Some(hidden) = &mut self.hidden {
+            hidden.clears_env = true;
         }
         self
     }
 
-    /// Where the child runs. Whether a relative program is looked for from there is not said, as in the
-    /// standard library.
+    /// Sets the working directory of the child. As in the standard library, it is unspecified
+    /// whether a relative path of the program starts there.
     pub fn current_dir(&mut self, dir: impl AsRef<Path>) -> &mut Self {
         self.dir = Some(dir.as_ref().to_owned());
         self
     }
 
-    /// The child's standard input: [`Stdio::piped`], [`Stdio::inherit`], [`Stdio::null`], or any fd.
+    /// Sets the child's standard input: [`Stdio::piped`], [`Stdio::inherit`], [`Stdio::null`], or
+    /// any fd.
     pub fn stdin(&mut self, stdio: impl Into<Stdio>) -> &mut Self {
         self.command.stdin(stdio);
-        self.said[0] = true;
+        self.is_stdio_set[0] = true;
         self
     }
 
-    /// The child's standard output: see [`CommandIn::stdin`].
+    /// Sets the child's standard output: see [`CommandIn::stdin`].
     pub fn stdout(&mut self, stdio: impl Into<Stdio>) -> &mut Self {
         self.command.stdout(stdio);
-        self.said[1] = true;
+        self.is_stdio_set[1] = true;
         self
     }
 
-    /// The child's standard error: see [`CommandIn::stdin`].
+    /// Sets the child's standard error: see [`CommandIn::stdin`].
     pub fn stderr(&mut self, stdio: impl Into<Stdio>) -> &mut Self {
         self.command.stderr(stdio);
-        self.said[2] = true;
+        self.is_stdio_set[2] = true;
         self
     }
 
-    /// Puts the child into a process group: one of its own for 0, which
-    /// [`signal_group`](Process::signal_group) reaches.
+    /// Puts the child into a process group. 0 makes a new one, which
+    /// [`signal_group`](Process::signal_group) signals.
     pub fn process_group(&mut self, group: i32) -> &mut Self {
         self.group = Some(group);
         self.leads_group = group == 0;
         self
     }
 
-    /// The same command in another style.
+    /// Converts the command to another style.
     pub fn into_style<T>(self) -> CommandIn<T> {
         CommandIn {
             style: PhantomData,
             command: self.command,
-            untold: self.untold,
+            hidden: self.hidden,
             before_exec: self.before_exec,
             dir: self.dir,
             group: self.group,
-            said: self.said,
+            is_stdio_set: self.is_stdio_set,
             input: self.input,
             leads_group: self.leads_group,
             kill_on_drop: self.kill_on_drop,
@@ -216,17 +221,18 @@ impl<S> CommandIn<S> {
         }
     }
 
-    /// The program, its arguments and its environment, as the standard library has them.
+    /// Returns the command of the standard library, with the program, its arguments and its
+    /// environment.
     pub fn as_std(&self) -> &process::Command {
         &self.command
     }
 }
 
-/// What is done between `fork(2)` and `exec(2)`, so that `posix_spawn(3)` cannot be used: see
-/// [`CommandIn::spawn`] for what that costs.
+/// Steps between `fork(2)` and `exec(2)`. With one of these, `posix_spawn(3)` cannot be used:
+/// [`CommandIn::spawn`] says what that costs.
 impl<S> CommandIn<S> {
-    /// The child runs as this user; root's supplementary groups are given up, unless
-    /// [`groups`](CommandIn::groups) says which to have.
+    /// Sets the user id of the child. If this program runs as root, the child loses the
+    /// supplementary groups, unless [`groups`](CommandIn::groups) sets them.
     pub fn uid(&mut self, uid: u32) -> &mut Self {
         let uid = Uid::from_raw(uid);
         self.before_exec
@@ -234,7 +240,7 @@ impl<S> CommandIn<S> {
         self
     }
 
-    /// The child runs as this group.
+    /// Sets the group id of the child.
     pub fn gid(&mut self, gid: u32) -> &mut Self {
         let gid = Gid::from_raw(gid);
         self.before_exec
@@ -242,7 +248,7 @@ impl<S> CommandIn<S> {
         self
     }
 
-    /// The child has these supplementary groups.
+    /// Sets the supplementary groups of the child.
     pub fn groups(&mut self, groups: &[u32]) -> &mut Self {
         let groups = groups.iter().copied().map(Gid::from_raw).collect();
         self.before_exec
@@ -250,9 +256,9 @@ impl<S> CommandIn<S> {
         self
     }
 
-    /// The child may open so many files (the soft limit of `RLIMIT_NOFILE`): for a program that has raised
-    /// its own, as children that use `select(2)` or close all that they could have opened want the usual one.
-    /// More than the hard limit is an error of the spawn.
+    /// Sets the child's soft limit of open files (`RLIMIT_NOFILE`). A program that raised its own
+    /// limit sets this to the usual one, for children that use `select(2)` or close every possible
+    /// fd. If `count` exceeds the hard limit, the spawn fails.
     pub fn open_files_max(&mut self, count: u64) -> &mut Self {
         self.before_exec.change(&mut self.command, |steps| {
             steps.open_files_max = Some(count)
@@ -260,9 +266,8 @@ impl<S> CommandIn<S> {
         self
     }
 
-    /// The child has a session of its own (`setsid(2)`), with no terminal, and is never killed on drop:
-    /// what Node calls `detached`. It survives this program, as all children do that nobody kills. Not to
-    /// be combined with [`process_group`](CommandIn::process_group).
+    /// Starts the child in a new session (`setsid(2)`), without a terminal, and never kills it on
+    /// drop: Node's `detached`. Do not combine it with [`process_group`](CommandIn::process_group).
     pub fn detached(&mut self, detached: bool) -> &mut Self {
         if detached || self.before_exec.is_hooked() {
             self.before_exec
@@ -272,36 +277,37 @@ impl<S> CommandIn<S> {
     }
 }
 
-/// On which terms it runs.
+/// When the child is killed, and its input.
 impl<S> CommandIn<S> {
-    /// Kills the child when its [`Child`] is dropped before it has ended. It is reaped all the same.
+    /// Kills the child if its [`Child`] is dropped before it has ended. The loop still reaps it.
     pub fn kill_on_drop(&mut self, kill: bool) -> &mut Self {
         self.kill_on_drop = kill;
         self
     }
 
-    /// Kills the child when it has run for so long: [`Process::killed_for`] tells, and
-    /// [`Output::killed_for`].
+    /// Kills the child after it has run for `timeout`. [`Process::killed_for`] and
+    /// [`Output::killed_for`] then return the reason.
     pub fn timeout(&mut self, timeout: Duration) -> &mut Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// With which signal a time-out or too much output kills; without, it is `SIGKILL`. A child that
-    /// handles another one runs on.
+    /// Sets the signal for a timeout and for too much output. The default is `SIGKILL`. A child
+    /// that handles another signal may continue.
     pub fn kill_signal(&mut self, number: i32) -> &mut Self {
         self.kill_signal = number;
         self
     }
 
-    /// What [`CommandIn::output`] writes to the child's standard input.
+    /// Sets what [`CommandIn::output`] writes to the child's standard input.
     pub fn input(&mut self, input: impl Into<Vec<u8>>) -> &mut Self {
         self.input = input.into();
         self
     }
 
-    /// How much [`CommandIn::output`] and [`Child::communicate`] keep of each of standard output and error:
-    /// a child that prints more is killed. Without, there is no limit.
+    /// Sets the maximum number of bytes that [`CommandIn::output`] and [`Child::communicate`] keep
+    /// of standard output, and of standard error. A child that writes more is killed. By default
+    /// there is no limit.
     pub fn max_output_bytes(&mut self, bytes: usize) -> &mut Self {
         self.output_bytes_max = bytes;
         self
@@ -309,16 +315,18 @@ impl<S> CommandIn<S> {
 }
 
 impl<S: Style> CommandIn<S> {
-    /// Starts it, on the loop that runs. Streams that nobody has said anything of are inherited.
+    /// Starts the program, on the current loop. Standard streams that were not set are inherited.
     ///
-    /// It blocks the loop until the child has begun the program: 0.1 ms, by `posix_spawn(3)`, whatever the
-    /// size of this program. What is done [before exec](CommandIn::detached) needs `fork(2)`, which copies
-    /// page tables: 0.3 ms in a small program, 12 ms in one of 256 MB, 70 ms in one of 1 GB. Another thread
-    /// would not help much: the loop's own page faults wait for the same lock.
+    /// It blocks the loop until the child executes the program: 0.1 ms by `posix_spawn(3)`,
+    /// whatever the size of this program. Steps [before exec](CommandIn::detached) need `fork(2)`,
+    /// which copies page tables: 0.3 ms in a small program, 12 ms in one of 256 MB, 70 ms in one of
+    /// 1 GB. Forking on another thread would not help much: page faults of the loop would wait for
+    /// the same lock.
     ///
     /// # Errors
-    /// Those of `exec(2)`: `ENOENT`, `EACCES`; `EAGAIN` for too many processes; `EMFILE`, before anything is
-    /// started; [`Unsupported`](io::ErrorKind::Unsupported) where a sandbox refuses what tells of its end.
+    /// Those of `exec(2)`: `ENOENT`, `EACCES`; `EAGAIN` if there are too many processes; `EMFILE`,
+    /// before anything is started; [`Unsupported`](io::ErrorKind::Unsupported) if a sandbox refuses
+    /// every system call that waits for a child.
     ///
     /// # Panics
     /// Outside of a loop.
@@ -337,7 +345,7 @@ impl<S: Style> CommandIn<S> {
         let process = match watched {
             Ok(process) => process,
             Err(error) => {
-                // Another thread was quicker to take the fd. Nobody has reaped the child, so its number is
+                // Another thread took the reserved fd. The child is not reaped, so its id is still
                 // its own.
                 let _ = child.kill();
                 let _ = child.wait();
@@ -348,41 +356,42 @@ impl<S: Style> CommandIn<S> {
         self.adopt(&handle, process, child)
     }
 
-    /// Starts the program, or says why it cannot be executed.
+    /// Starts the program, or returns why it cannot be executed.
     fn execute(&mut self) -> io::Result<process::Child> {
-        let Some(untold) = &self.untold else {
-            return self.execute_as_it_is();
+        let Some(hidden) = &self.hidden else {
+            return self.execute_by_std();
         };
-        if !self.before_exec.is_hooked() && !Image::needs_other_path(&self.command, untold) {
-            self.place(self.dir.clone(), self.group);
+        if !self.before_exec.is_hooked() && !Image::needs_other_path(&self.command, hidden) {
+            self.set_dir_and_group(self.dir.clone(), self.group);
             return self.command.spawn();
         }
-        let image = Image::of(&self.command, untold)?;
+        let image = Image::of(&self.command, hidden)?;
         let dir = self.dir_after_steps()?;
-        let (report, reported) = Report::open()?;
+        let (sender, receiver) = ErrorSender::open()?;
         let group = self.group;
         self.before_exec.change(&mut self.command, |steps| {
             steps.dir = dir;
             steps.group = group;
-            steps.execution = Some((image, report));
+            steps.execution = Some((image, sender));
         });
-        // What the standard library does before our steps must not fail: these cannot.
-        self.place(None, self.group.map(|_| 0));
+        // The standard library runs its own steps first, and would report a failure of those: so
+        // they are ones that cannot fail.
+        self.set_dir_and_group(None, self.group.map(|_| 0));
         let spawned = self.command.spawn();
         let change = |steps: &mut Steps| steps.execution = None;
         self.before_exec.change(&mut self.command, change);
         let mut child = spawned?;
-        match reported.error() {
+        match receiver.error() {
             None => Ok(child),
             Some(error) => {
-                let _ = child.wait(); // an error if the kernel or another library has reaped it
+                let _ = child.wait(); // fails if the kernel or another library has reaped it
                 Err(error)
             }
         }
     }
 
-    /// Where our steps go, as the way there may fail. An earlier spawn may have left it to the standard
-    /// library, which goes to a place that there always is instead.
+    /// Returns the working directory for our steps, because changing to it may fail. If an earlier
+    /// spawn gave it to the standard library, that one now changes to `/`, which always exists.
     fn dir_after_steps(&mut self) -> io::Result<Option<CString>> {
         let Some(mut dir) = self.dir.clone() else {
             return Ok(None);
@@ -394,20 +403,22 @@ impl<S: Style> CommandIn<S> {
         Ok(Some(CString::new(dir.into_os_string().into_vec())?))
     }
 
-    /// A command of the standard library's may have steps that only it knows.
-    fn execute_as_it_is(&mut self) -> io::Result<process::Child> {
-        self.place(self.dir.clone(), self.group);
+    /// Executes the program by the standard library: a command that was made from its own may have
+    /// steps that only it knows.
+    fn execute_by_std(&mut self) -> io::Result<process::Child> {
+        self.set_dir_and_group(self.dir.clone(), self.group);
         let command = AssertUnwindSafe(|| self.command.spawn());
-        // It asserts that it reaps a child that could not execute its program.
+        // It asserts that it reaps a child that could not execute its program, which may fail: see
+        // execute.rs.
         panic::catch_unwind(command).unwrap_or_else(|_| {
-            let problem = "the program cannot be executed, and why is lost: its process was reaped elsewhere, \
-                           as SIGCHLD is ignored or another library waits for any child";
+            let problem = "the program cannot be executed, and the reason is lost: its process was reaped \
+                           elsewhere, as SIGCHLD is ignored or another library waits for any child";
             Err(io::Error::other(problem))
         })
     }
 
-    /// Where the standard library has the child run, and in which group.
-    fn place(&mut self, dir: Option<PathBuf>, group: Option<i32>) {
+    /// Sets the working directory and the process group in the command of the standard library.
+    fn set_dir_and_group(&mut self, dir: Option<PathBuf>, group: Option<i32>) {
         if let Some(dir) = dir {
             self.command.current_dir(dir);
         }
@@ -416,7 +427,7 @@ impl<S: Style> CommandIn<S> {
         }
     }
 
-    /// Its pipes go onto the loop; if they cannot, it is killed.
+    /// Registers the pipes with the loop. If that fails, kills the child.
     fn adopt(
         &self,
         handle: &Handle,
@@ -429,7 +440,7 @@ impl<S: Style> CommandIn<S> {
         match result {
             Ok(()) => Ok(adopted),
             Err(error) => {
-                let _ = adopted.kill(); // it is reaped like any other
+                let _ = adopted.kill(); // the loop reaps it
                 Err(error)
             }
         }
@@ -446,8 +457,8 @@ impl<S: Style> CommandIn<S> {
         }
     }
 
-    /// Starts it and waits for its end. Dropped before, it leaves the child to run, unless it is
-    /// [killed on drop](CommandIn::kill_on_drop).
+    /// Starts the program and waits until it ends. If the wait is dropped, the child continues,
+    /// unless it is [killed on drop](CommandIn::kill_on_drop).
     ///
     /// # Errors
     /// Those of [`CommandIn::spawn`] and [`Process::wait`].
@@ -455,15 +466,15 @@ impl<S: Style> CommandIn<S> {
     /// # Panics
     /// Outside of a loop.
     #[track_caller]
-    pub fn status(&mut self) -> S::Wait<'_, ExitStatus> {
+    pub fn status(&mut self) -> S::Returned<'_, ExitStatus> {
         let at = Location::caller();
         S::wait(async move { self.start(at)?.wait().await })
     }
 
-    /// Starts it, writes [`input`](CommandIn::input) to it, reads all it prints at the same time, and waits for
-    /// its end. Of the streams that nobody has said anything of, output and error are captured, and there
-    /// is no input. Dropped before, it leaves the child to run, unless it is
-    /// [killed on drop](CommandIn::kill_on_drop).
+    /// Starts the program, writes its [`input`](CommandIn::input), reads its output at the same
+    /// time, and waits until it ends. Standard output and error are captured unless they were set;
+    /// without input, standard input is empty. If the wait is dropped, the child continues, unless
+    /// it is [killed on drop](CommandIn::kill_on_drop).
     ///
     /// # Errors
     /// Those of [`CommandIn::spawn`] and [`Child::communicate`].
@@ -471,7 +482,7 @@ impl<S: Style> CommandIn<S> {
     /// # Panics
     /// Outside of a loop.
     #[track_caller]
-    pub fn output(&mut self) -> S::Wait<'_, Output> {
+    pub fn output(&mut self) -> S::Returned<'_, Output> {
         let at = Location::caller();
         S::wait(async move {
             let mut child = self.start_captured(at)?;
@@ -480,7 +491,7 @@ impl<S: Style> CommandIn<S> {
     }
 
     fn start_captured(&mut self, at: &'static Location<'static>) -> io::Result<Child> {
-        let [stdin, stdout, stderr] = self.said;
+        let [stdin, stdout, stderr] = self.is_stdio_set;
         if !stdin {
             let is_piped = !self.input.is_empty();
             let piped = if is_piped {
@@ -497,13 +508,13 @@ impl<S: Style> CommandIn<S> {
             self.command.stderr(Stdio::piped());
         }
         let started = self.start(at);
-        self.inherit_unsaid();
+        self.inherit_unset();
         started
     }
 
-    /// Back to what [`CommandIn::spawn`] does.
-    fn inherit_unsaid(&mut self) {
-        let [stdin, stdout, stderr] = self.said;
+    /// Makes the next [`CommandIn::spawn`] inherit the streams that were not set.
+    fn inherit_unset(&mut self) {
+        let [stdin, stdout, stderr] = self.is_stdio_set;
         if !stdin {
             self.command.stdin(Stdio::inherit());
         }
@@ -516,4 +527,5 @@ impl<S: Style> CommandIn<S> {
     }
 }
 
+/// The deadline of a timeout that an `Instant` cannot hold.
 const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);

@@ -1,8 +1,20 @@
-//! Executing a program in a forked child, and telling the parent why it could not be.
+//! Executes a program in a forked child, and reports to the parent why it could not be executed.
 //!
-//! The standard library can do both, and asserts that it then reaps the child. Where `SIGCHLD` is ignored
-//! the kernel reaps it, and where another library waits for any child that does: the assertion fails, and
-//! the error is lost. So a child that has to be forked executes its program here.
+//! The standard library can do both, but then asserts that it reaps the child. Where `SIGCHLD` is
+//! ignored, the kernel reaps the child, and where another library waits for any child, that library
+//! does: the assertion fails, and the error is lost. So a child that has to be forked executes its
+//! program here.
+//!
+//! ```text
+//!  parent                               child
+//!  fork ──────────────────────────────▶ steps (before_exec.rs)
+//!    │                                   │ failed      │ execvp(3)
+//!    │             errno                 │             ├─ failed ─┐
+//!  ErrorReceiver ◀────── ErrorSender ◀───┴─────────────│──────────┘
+//!    │                                                 └─ succeeded: CLOEXEC closes the pipe
+//!    ▼
+//!  error, or end of file: the program runs
+//! ```
 
 use rustix::io::{Errno, fcntl_dupfd_cloexec, read, write};
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -14,45 +26,46 @@ use std::os::unix::ffi::OsStrExt;
 use std::process::Command;
 use std::ptr;
 
-/// What `execvp(3)` is given: made before the fork, as nothing may be allocated behind it.
+/// The arguments of `execvp(3)`. They are made before the fork, because the child must not
+/// allocate.
 #[derive(Debug)]
 pub(crate) struct Image {
     program: CString,
     args: Strings,
-    /// None if it is the parent's.
+    /// `None` for the environment of the parent.
     env: Option<Strings>,
 }
 
-/// What the getters of the standard library's command do not tell.
+/// Settings of the standard library's command that its getters do not return.
 #[derive(Debug, Default)]
-pub(crate) struct Untold {
+pub(crate) struct HiddenSettings {
     pub(crate) arg0: Option<OsString>,
     pub(crate) clears_env: bool,
 }
 
 impl Image {
     /// # Errors
-    /// `InvalidInput` for a nul byte.
-    pub(crate) fn of(command: &Command, untold: &Untold) -> io::Result<Self> {
+    /// `InvalidInput` if a string contains a nul byte.
+    pub(crate) fn of(command: &Command, hidden: &HiddenSettings) -> io::Result<Self> {
         let program = command.get_program();
-        let arg0 = untold.arg0.as_deref().unwrap_or(program);
+        let arg0 = hidden.arg0.as_deref().unwrap_or(program);
         let args = [arg0].into_iter().chain(command.get_args());
         Ok(Image {
             program: c_string(program)?,
             args: Strings::new(args.map(c_string))?,
-            env: env_of(command, untold.clears_env)?,
+            env: env_of(command, hidden.clears_env)?,
         })
     }
 
-    /// True if the program is looked for in a `PATH` that is not the parent's, which `posix_spawn(3)`
-    /// cannot do.
-    pub(crate) fn needs_other_path(command: &Command, untold: &Untold) -> bool {
+    /// True if the program is searched for in a `PATH` other than the parent's. `posix_spawn(3)`
+    /// searches the parent's.
+    pub(crate) fn needs_other_path(command: &Command, hidden: &HiddenSettings) -> bool {
         let is_path = command.get_program().as_bytes().contains(&b'/');
         let sets_path = || command.get_envs().any(|(name, _)| name == "PATH");
-        !is_path && (untold.clears_env || sets_path())
+        !is_path && (hidden.clears_env || sets_path())
     }
 
-    /// Executes it in place of this process, which is a forked child. Returns only if that fails.
+    /// Replaces this process, which is a forked child, by the program. Returns only if that fails.
     #[allow(unsafe_code)]
     pub(crate) fn execute(&self) -> Errno {
         unsafe extern "C" {
@@ -60,17 +73,18 @@ impl Image {
             static mut environ: *const *const c_char;
         }
         if let Some(env) = &self.env {
-            // SAFETY: this child has one thread, so nothing else reads or writes the variable, and what it
-            // points to ends with a null pointer and lives until the program is executed.
+            // SAFETY: a forked child has one thread, so nothing else uses the variable. The array
+            // ends with a null pointer, and lives until the program is executed.
             unsafe { environ = env.pointers.as_ptr() };
         }
-        // SAFETY: both are C strings that live, and the pointers to the arguments end with a null one.
+        // SAFETY: the strings are owned by `self`, and the array of arguments ends with a null
+        // pointer.
         unsafe { libc::execvp(self.program.as_ptr(), self.args.pointers.as_ptr()) };
         Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::INVAL)
     }
 }
 
-/// The child's environment; none if it is the parent's.
+/// Returns the child's environment; `None` for that of the parent.
 fn env_of(command: &Command, clears_env: bool) -> io::Result<Option<Strings>> {
     let mut changes = command.get_envs().peekable();
     if !clears_env && changes.peek().is_none() {
@@ -100,7 +114,7 @@ fn c_string(text: &OsStr) -> io::Result<CString> {
     Ok(CString::new(text.as_bytes())?)
 }
 
-/// C strings, and an array of pointers to them that ends with a null one.
+/// C strings, and an array of pointers to them that ends with a null pointer.
 #[derive(Debug)]
 struct Strings {
     pointers: Vec<*const c_char>,
@@ -118,48 +132,52 @@ impl Strings {
     }
 }
 
-// SAFETY: the pointers are to what the value owns on the heap, and nothing changes either.
+// SAFETY: the pointers lead to strings on the heap that the value owns, and neither ever changes.
 #[allow(unsafe_code)]
 unsafe impl Send for Strings {}
-// SAFETY: the same.
+// SAFETY: as for `Send`; shared references only read.
 #[allow(unsafe_code)]
 unsafe impl Sync for Strings {}
 
-/// The way by which a child tells why its program could not be executed. It closes when it is.
+/// The child's end of a pipe that reports why the program could not be executed. Executing it
+/// closes the pipe.
 #[derive(Debug)]
-pub(crate) struct Report {
+pub(crate) struct ErrorSender {
     child: OwnedFd,
 }
 
-/// The parent's end of it.
+/// The parent's end of the pipe.
 #[derive(Debug)]
-pub(crate) struct Reported {
+pub(crate) struct ErrorReceiver {
     parent: OwnedFd,
 }
 
-impl Report {
+impl ErrorSender {
     /// # Errors
     /// `EMFILE`.
-    pub(crate) fn open() -> io::Result<(Report, Reported)> {
-        // Non-blocking: another child that is forked in this moment may hold the other end for long.
+    pub(crate) fn open() -> io::Result<(ErrorSender, ErrorReceiver)> {
+        // Non-blocking: a child that another thread forks at this moment inherits the sending end,
+        // and may hold it until it executes its own program. The parent must not wait for that.
         let (parent, child) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-        // The standard library duplicates the child's standard streams onto 0 to 2, which may be free here.
+        // Above 2: if 0 to 2 are closed in the parent, the pipe could be one of them, and the
+        // standard library would overwrite it with the child's standard streams.
         let child = fcntl_dupfd_cloexec(&child, 3)?;
-        Ok((Report { child }, Reported { parent }))
+        Ok((ErrorSender { child }, ErrorReceiver { parent }))
     }
 
-    /// Called in the child.
+    /// Reports the error, and ends the child.
     #[allow(unsafe_code)]
     pub(crate) fn fail(&self, errno: Errno) -> ! {
-        // A pipe that is empty takes four bytes.
+        // Never blocks: four bytes fit into an empty pipe.
         let _ = write(&self.child, &errno.raw_os_error().to_ne_bytes());
-        // SAFETY: _exit(2) ends the process, and calls nothing that the parent has registered.
+        // SAFETY: _exit(2) ends the process, and runs no exit handler that the parent has
+        // registered.
         unsafe { libc::_exit(127) }
     }
 }
 
-impl Reported {
-    /// What the child has told, once it has executed its program or failed to.
+impl ErrorReceiver {
+    /// Returns the error, after the child has executed its program or failed to.
     pub(crate) fn error(&self) -> Option<io::Error> {
         let mut errno = [0; 4];
         match read(&self.parent, &mut errno) {

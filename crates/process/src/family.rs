@@ -1,7 +1,7 @@
-//! Which children this library has started, and reaping those that nobody here has.
+//! Which children this library has started, and how a program reaps the others.
 //!
-//! As PID 1 of a container, or as a subreaper, a process becomes the parent of orphans, and they stay
-//! zombies until it reaps them. That must not take the exit status of a child that a loop waits for.
+//! PID 1 of a container, or a subreaper, becomes the parent of orphans, which stay zombies until it
+//! reaps them. It must not take the exit status of a child that a loop waits for.
 
 use rustix::process::{Pid, WaitOptions, waitpid};
 use std::collections::BTreeSet;
@@ -11,32 +11,33 @@ use std::process::{self, ExitStatus};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
-/// The children that were started here, and not reaped yet.
+/// The ids of the children that this library has started and not reaped.
 static OWN: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
-/// Read while a child is started, which is not known as ours for a moment.
+/// Locked for reading while a child is started: for a moment it runs and is not in [`OWN`].
 static STARTING: RwLock<()> = RwLock::new(());
 
 fn own() -> MutexGuard<'static, BTreeSet<i32>> {
     OWN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Held from before a child is started until it is known as ours, or reaped.
+/// Keeps [`reap_adopted`] waiting. Held from before a child is started until it is in [`OWN`], or
+/// reaped.
 pub(crate) fn starting() -> RwLockReadGuard<'static, ()> {
     STARTING.read().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A child that was started here.
+/// A child that this library has started.
 #[derive(Debug)]
-pub(crate) struct Own {
+pub(crate) struct OwnChild {
     pid: Pid,
     is_reaped: AtomicBool,
 }
 
-impl Own {
+impl OwnChild {
     pub(crate) fn new(pid: Pid) -> Self {
         own().insert(pid.as_raw_nonzero().get());
-        Own {
+        OwnChild {
             pid,
             is_reaped: AtomicBool::new(false),
         }
@@ -46,8 +47,9 @@ impl Own {
         self.pid
     }
 
-    /// Reaps it, if it has ended. Its number may be another child's at once: that is not known before
-    /// this one is forgotten.
+    /// Reaps the child, if it has ended.
+    // Under the lock: once it is reaped, another thread may start a child with the same id, and
+    // must not add that id before this removes it.
     pub(crate) fn reap(
         &self,
         reap: impl FnOnce(Pid) -> io::Result<Option<ExitStatus>>,
@@ -62,7 +64,7 @@ impl Own {
     }
 }
 
-impl Drop for Own {
+impl Drop for OwnChild {
     fn drop(&mut self) {
         if !*self.is_reaped.get_mut() {
             own().remove(&self.pid.as_raw_nonzero().get());
@@ -70,8 +72,8 @@ impl Drop for Own {
     }
 }
 
-/// True if orphans become children of this process: it is the first one of its container, or a
-/// `PR_SET_CHILD_SUBREAPER`. [`reap_adopted`] is for such a program.
+/// True if orphans become children of this process: it is PID 1 of its container, or a subreaper
+/// (`PR_SET_CHILD_SUBREAPER`). Such a program calls [`reap_adopted`].
 #[allow(unsafe_code)]
 pub fn adopts_orphans() -> bool {
     if process::id() == 1 {
@@ -83,21 +85,22 @@ pub fn adopts_orphans() -> bool {
     failed == 0 && is_subreaper != 0
 }
 
-/// What [`reap_adopted`] has left.
+/// Which children [`reap_adopted`] has not reaped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Left {
-    /// No child that has ended. `SIGCHLD` tells of the next one.
+    /// None that has ended. `SIGCHLD` will report the next one.
     Nothing,
-    /// A child of a [`Command`](crate::Command), whose loop reaps it, and perhaps others behind it: call
-    /// again in some milliseconds.
+    /// A child of a [`Command`](crate::Command), which its loop reaps, and perhaps others after it:
+    /// call again in some milliseconds.
     Own,
 }
 
-/// Reaps children that have ended, but for those that a [`Command`](crate::Command) of this library has started: the
-/// orphans that became this process's. Children that other parts of the program have started otherwise,
-/// such as by [`std::process::Command`], are taken as well, so it is for programs that know of none.
+/// Reaps all children that have ended, except those that a [`Command`](crate::Command) of this
+/// library has started: the orphans that this process adopted. It also reaps children that other
+/// code has started, such as by [`std::process::Command`], so call it only in programs without such
+/// code.
 ///
-/// It waits for no child, but until no other thread is starting one.
+/// It waits for no child, only until no other thread is starting one.
 ///
 /// # Errors
 /// Those of `waitid(2)`: a sandbox may refuse it.
@@ -115,20 +118,22 @@ pub fn reap_adopted() -> io::Result<Left> {
     }
 }
 
-/// The first child that has ended, which stays a zombie. `rustix` does not tell which one it is.
+/// Returns the id of the first child that has ended, and leaves it a zombie.
+// By hand, because `rustix` does not return the id.
 #[allow(unsafe_code)]
 fn first_ended() -> io::Result<Option<i32>> {
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
     let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
-    // SAFETY: waitid(2) fills in a siginfo_t, for which there is room.
+    // SAFETY: waitid(2) writes one siginfo_t, and `info` has room for it.
     if unsafe { libc::waitid(libc::P_ALL, 0, info.as_mut_ptr(), options) } != 0 {
         let error = io::Error::last_os_error();
         let has_none = error.raw_os_error() == Some(libc::ECHILD);
         return if has_none { Ok(None) } else { Err(error) };
     }
-    // SAFETY: it may be all zeros, and is so if waitid(2) has found no child.
+    // SAFETY: all zeros are a valid siginfo_t, and waitid(2) writes nothing else if it finds no
+    // child.
     let info = unsafe { info.assume_init() };
-    // SAFETY: of a child, or all zeros, it has a pid.
+    // SAFETY: waitid(2) filled it in for a child, which has a pid, or it is all zeros.
     let id = unsafe { info.si_pid() };
     Ok((id != 0).then_some(id))
 }

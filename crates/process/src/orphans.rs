@@ -1,4 +1,4 @@
-//! Children whose loop is gone: whoever spawns next reaps those that have ended.
+//! Children whose loop is gone: the next spawn, on any loop, reaps those that have ended.
 
 use crate::pidfd::ChildFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -7,14 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 static ORPHANS: Mutex<Vec<Arc<ChildFd>>> = Mutex::new(Vec::new());
 
-/// Leaves a child that still runs to whoever spawns next.
+/// Leaves a running child to the next spawn.
 pub(crate) fn leave(child: Arc<ChildFd>) {
     let mut orphans = ORPHANS.lock().unwrap_or_else(PoisonError::into_inner);
     orphans.push(child);
 }
 
-/// Reaps those that have ended: one system call if there are none of them, and none if there are no
-/// orphans.
+/// Reaps the orphans that have ended.
+// No system call if there are no orphans, and one poll(2) if none has ended: each spawn calls this.
 pub(crate) fn reap() {
     let mut orphans = ORPHANS.lock().unwrap_or_else(PoisonError::into_inner);
     if orphans.is_empty() {
@@ -30,6 +30,6 @@ pub(crate) fn reap() {
     let ended: Vec<_> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
     drop(fds);
     let mut ended = ended.into_iter();
-    // One whose status somebody else has taken is no zombie either.
+    // An error means that the child was reaped elsewhere: it is no zombie, either.
     orphans.retain(|child| !ended.next().unwrap_or(false) || matches!(child.reap(), Ok(None)));
 }

@@ -1,9 +1,10 @@
-//! A child as an fd that is readable once it has ended: a pidfd, or a stand-in where a sandbox refuses them.
+//! An fd that is readable once a child has ended: a pidfd, or a stand-in where a sandbox refuses
+//! pidfds.
 //!
-//! The stand-in is a pipe, whose other end a thread closes that waits for the child. As long as it is not
-//! reaped, which is for us to do, its number is its own and as good as a pidfd.
+//! The stand-in is a pipe. A thread waits for the child and then closes the other end. Until this
+//! crate reaps the child, no other process can get its id, so that the id is as good as a pidfd.
 
-use crate::family::Own;
+use crate::family::OwnChild;
 use oneloop_posix::{Optional, Refusal};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -16,33 +17,36 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::{ptr, thread};
 
-/// `PIDFD_SIGNAL_PROCESS_GROUP` of Linux 6.9: to the group that it leads, or has led.
+/// `PIDFD_SIGNAL_PROCESS_GROUP` of Linux 6.9: signals the group that the process leads, or has led.
 const TO_GROUP: u32 = 1 << 2;
 
-/// What a thread that waits for a child needs: it makes system calls, and may run a signal handler.
+/// The stack of a thread that waits for a child. It makes system calls, and may run a signal
+/// handler.
 const STACK_BYTES: usize = 64 * 1024;
 
-/// An end, whose exit status is left.
+/// Waits for the end of a child, and leaves its exit status (it stays a zombie).
 const ENDED: WaitIdOptions = WaitIdOptions::EXITED.union(WaitIdOptions::NOWAIT);
 
 static PIDFD_OPEN: Optional = Optional::new();
 static PIDFD_SEND_SIGNAL: Optional = Optional::new();
-/// `waitid(2)` by a pidfd, which Linux 5.3 does not have: `EINVAL`.
+/// `waitid(2)` with `P_PIDFD`, since Linux 5.4; `EINVAL` before.
 static WAITID: Optional = Optional::new();
 
-/// What is held while a child is started, so that there is an fd for it.
+/// An fd that is reserved before a child is started: without it, a child could run that cannot be
+/// watched.
 #[derive(Debug)]
 pub(crate) enum Reserved {
-    /// The first process's pidfd, as any will do, which keeps a place among the open files free.
+    /// A pidfd of process 1. Any process would do: it only keeps one open file free.
     Pidfd(OwnedFd),
-    StandIn {
-        reader: OwnedFd,
-        writer: OwnedFd,
-    },
+    /// The pipe that a thread will close.
+    StandIn { reader: OwnedFd, writer: OwnedFd },
 }
 
+/// Reserves the fd for a child.
+///
 /// # Errors
-/// [`Unsupported`](io::ErrorKind::Unsupported) where nothing tells of a child's end; `EMFILE`, `ENFILE`.
+/// [`Unsupported`](io::ErrorKind::Unsupported) if no system call can wait for a child; `EMFILE`,
+/// `ENFILE`.
 pub(crate) fn reserve() -> io::Result<Reserved> {
     if PIDFD_OPEN.is_available() {
         match pidfd_open(Pid::INIT, PidfdFlags::empty()) {
@@ -51,6 +55,8 @@ pub(crate) fn reserve() -> io::Result<Reserved> {
             Err(error) => return Err(error.into()),
         }
     }
+    // Only asks whether the sandbox refuses the call: process 1 is no child of ours, so it is
+    // ECHILD.
     let options = ENDED | WaitIdOptions::NOHANG;
     match waitid(WaitId::Pid(Pid::INIT), options) {
         Err(error) if Refusal::of(error) == Some(Refusal::Everywhere) => Err(io::Error::new(
@@ -67,10 +73,11 @@ pub(crate) fn reserve() -> io::Result<Reserved> {
 }
 
 impl Reserved {
-    /// The fd of a child that was just started; none if the kernel has reaped it, as `SIGCHLD` is ignored.
+    /// Turns the reservation into the fd of a child that was just started. `None` if the kernel has
+    /// reaped the child already, because `SIGCHLD` is ignored.
     ///
     /// # Errors
-    /// `EMFILE`; `EAGAIN` if there is no thread for it.
+    /// `EMFILE` if another thread took the fd; `EAGAIN` if no thread can be started.
     pub(crate) fn into_child(self, pid: Pid) -> io::Result<Option<ChildFd>> {
         let (fd, is_pidfd) = match self {
             Reserved::Pidfd(reserved) => {
@@ -94,17 +101,17 @@ impl Reserved {
         Ok(Some(ChildFd {
             fd,
             is_pidfd,
-            own: Own::new(pid),
+            own: OwnChild::new(pid),
         }))
     }
 }
 
-/// A child of ours.
+/// A child of this library that was not reaped when it was opened.
 #[derive(Debug)]
 pub(crate) struct ChildFd {
     fd: OwnedFd,
     is_pidfd: bool,
-    own: Own,
+    own: OwnChild,
 }
 
 /// Readable once the child has ended.
@@ -115,7 +122,7 @@ impl AsFd for ChildFd {
 }
 
 impl ChildFd {
-    /// Takes the exit status, if it has ended. It is not a zombie any more then.
+    /// Reaps the child and returns its exit status, if it has ended.
     ///
     /// # Errors
     /// `ECHILD` if it was reaped elsewhere.
@@ -133,11 +140,11 @@ impl ChildFd {
         })
     }
 
-    /// Sends a signal to the process, which we have not reaped: so it goes to no other one that has got its
-    /// number since.
+    /// Sends a signal to the child, which this crate has not reaped. So no other process has its
+    /// id.
     ///
     /// # Errors
-    /// `ESRCH` once it was reaped elsewhere; `EPERM`; `EINVAL` for what is no signal.
+    /// `ESRCH` once it was reaped elsewhere; `EPERM`; `EINVAL` if `number` is no signal.
     pub(crate) fn signal(&self, number: i32) -> io::Result<()> {
         let pid = self.own.pid().as_raw_nonzero().get();
         if !self.is_pidfd || !PIDFD_SEND_SIGNAL.is_available() {
@@ -146,16 +153,18 @@ impl ChildFd {
         match send(self.as_fd(), number, 0) {
             Err(error) if PIDFD_SEND_SIGNAL.may_be_refused_by(&error) => {
                 kill(pid, number)?;
-                PIDFD_SEND_SIGNAL.refuse(); // the EPERM was not about the process's user
+                // kill(2) succeeded, so the EPERM came from a sandbox and not from the child's
+                // user.
+                PIDFD_SEND_SIGNAL.refuse();
                 Ok(())
             }
             result => result,
         }
     }
 
-    /// Sends a signal to all of the group that the process leads or has led. Without
-    /// `PIDFD_SIGNAL_PROCESS_GROUP` it goes by number, which is the group's only until we have reaped its
-    /// leader.
+    /// Sends a signal to all processes of the group that the child leads or has led. Without
+    /// `PIDFD_SIGNAL_PROCESS_GROUP` it goes by id, which may name another group once the leader is
+    /// reaped.
     ///
     /// # Errors
     /// As [`signal`](ChildFd::signal).
@@ -173,7 +182,7 @@ impl ChildFd {
     }
 }
 
-/// The same in the words of `wait(2)`.
+/// Converts a status of waitid(2) to one of wait(2), which std has.
 fn exit_status(status: &WaitIdStatus) -> ExitStatus {
     let signal = status.terminating_signal().unwrap_or(0);
     let dumped = if status.dumped() { 0x80 } else { 0 };
@@ -187,7 +196,7 @@ fn exit_status(status: &WaitIdStatus) -> ExitStatus {
 fn send(pidfd: BorrowedFd<'_>, number: i32, flags: u32) -> io::Result<()> {
     let call = libc::SYS_pidfd_send_signal;
     let info = ptr::null::<libc::siginfo_t>();
-    // SAFETY: a null `siginfo_t` has the kernel fill in its own, so it reads none of our memory.
+    // SAFETY: for a null `siginfo_t` the kernel makes its own, so it reads none of our memory.
     let result = unsafe { libc::syscall(call, pidfd.as_raw_fd(), number, info, flags) };
     if result < 0 {
         return Err(io::Error::last_os_error());
@@ -195,10 +204,10 @@ fn send(pidfd: BorrowedFd<'_>, number: i32, flags: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// `kill(2)`, which `rustix` has for named signals only.
+/// `kill(2)`. That of `rustix` takes named signals only, and so no real-time signal.
 #[allow(unsafe_code)]
 fn kill(target: i32, number: i32) -> io::Result<()> {
-    // SAFETY: it reads and writes no memory of ours.
+    // SAFETY: the call reads and writes no memory of ours.
     match unsafe { libc::kill(target, number) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),

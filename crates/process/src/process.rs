@@ -1,4 +1,4 @@
-//! A process that was started: how it ends, and how it is told to.
+//! A process that was started: its signals, and its end.
 
 use crate::orphans;
 use crate::pidfd::{ChildFd, Reserved};
@@ -18,63 +18,75 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-/// Why a child was killed by its [`Command`](crate::Command)'s wish.
+/// Which limit of its [`Command`](crate::Command) a child was killed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KilledFor {
     /// It ran for longer than [`timeout`](crate::CommandIn::timeout) allows.
     Timeout,
-    /// It printed more than [`max_output_bytes`](crate::CommandIn::max_output_bytes) allows.
+    /// It wrote more than [`max_output_bytes`](crate::CommandIn::max_output_bytes) allows.
     Output,
 }
 
-/// What a process is started with, besides its program.
+/// How a process is killed: for a timeout, and as a group.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
+    /// When its timeout ends.
     pub(crate) deadline: Option<Instant>,
+    /// The signal that a timeout, or too much output, sends.
     pub(crate) kill_signal: i32,
+    /// It leads a process group, so that the group can be signaled.
     pub(crate) leads_group: bool,
 }
 
-/// How it ended, as far as that is known.
+/// Whether a process runs, and how it ended.
+///
+/// ```text
+///  spawn ──▶ Running ──pidfd readable, waitid(2)──▶ Exited(status)
+///    │         │
+///    │         └──waitid(2): ECHILD, it was reaped elsewhere──▶ Lost
+///    └──pidfd_open(2): ESRCH, SIGCHLD is ignored──────────────▶ Lost
+///
+///  the loop is dropped while it is Running ──▶ orphans.rs reaps it
+/// ```
 #[derive(Clone, Copy)]
-enum Ended {
-    Not,
-    With(ExitStatus),
-    /// Somebody else has taken its status.
-    Unknown,
+enum RunState {
+    Running,
+    Exited(ExitStatus),
+    /// It ended, and its exit status is lost.
+    Lost,
 }
 
-struct Inner {
+struct ProcessState {
     handle: Handle,
     id: u32,
-    /// None if it was gone before it could be opened.
+    /// `None` if it had ended before its pidfd could be opened.
     fd: Option<Source<Arc<ChildFd>>>,
     terms: Terms,
-    ended: Cell<Ended>,
+    run_state: Cell<RunState>,
     has_ended: Event,
     killed_for: Cell<Option<KilledFor>>,
 }
 
-/// A process, without its pipes. Clones are the same process: one task can wait for it while another one
-/// kills it. Dropping it does nothing.
+/// A process, without its pipes. All clones stand for the same process, so one task can wait for it
+/// while another one kills it. Dropping one does nothing.
 #[derive(Clone)]
 pub struct Process {
-    inner: Rc<Inner>,
+    state: Rc<ProcessState>,
 }
 
 impl fmt::Debug for Process {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = match self.inner.ended.get() {
-            Ended::Not => "runs".to_owned(),
-            Ended::With(status) => status.to_string(),
-            Ended::Unknown => "ended".to_owned(),
+        let run_state = match self.state.run_state.get() {
+            RunState::Running => "runs".to_owned(),
+            RunState::Exited(status) => status.to_string(),
+            RunState::Lost => "ended".to_owned(),
         };
-        write!(f, "Process({}, {state})", self.inner.id)
+        write!(f, "Process({}, {run_state})", self.state.id)
     }
 }
 
 impl Process {
-    /// Watches a child that nobody has reaped.
+    /// Watches a child that was just started.
     pub(crate) fn watch(
         handle: &Handle,
         id: u32,
@@ -83,23 +95,23 @@ impl Process {
         spawned_at: &'static Location<'static>,
     ) -> io::Result<Self> {
         let child = reserved.into_child(pid(id)?)?;
-        let ended = if child.is_some() {
-            Ended::Not
+        let run_state = if child.is_some() {
+            RunState::Running
         } else {
-            Ended::Unknown
+            RunState::Lost
         };
         let source = |child| {
             let source = Source::new(handle, Arc::new(child), Interest::READ, Ownership::Sole)?;
-            source.set_referenced(false);
+            source.set_referenced(false); // waits keep the loop alive, not the child
             io::Result::Ok(source)
         };
         let process = Process {
-            inner: Rc::new(Inner {
+            state: Rc::new(ProcessState {
                 handle: handle.clone(),
                 id,
                 fd: child.map(source).transpose()?,
                 terms,
-                ended: Cell::new(ended),
+                run_state: Cell::new(run_state),
                 has_ended: Event::new(),
                 killed_for: Cell::new(None),
             }),
@@ -108,27 +120,28 @@ impl Process {
             let watch = Watch::new(process.clone());
             handle.spawn_described(watch, spawned_at);
         } else {
-            process.inner.has_ended.set();
+            process.state.has_ended.set();
         }
         Ok(process)
     }
 
-    /// Its number. Once it has ended, another process may get the same one: use it to tell, not to signal.
+    /// Returns the process id. Once the process has ended, another one may get the same id: use it
+    /// in messages, not for signals.
     pub fn id(&self) -> u32 {
-        self.inner.id
+        self.state.id
     }
 
-    /// Waits for its end. Any number of tasks can, as often as they like; each wait keeps the loop alive.
-    /// Cancel safe.
+    /// Waits for the process to end. Any number of tasks may wait, any number of times; each wait
+    /// keeps the loop alive. Cancel safe.
     ///
     /// # Errors
     /// [`NotFound`](io::ErrorKind::NotFound) if the exit status is lost: see [the crate](crate).
     pub async fn wait(&self) -> io::Result<ExitStatus> {
-        let _alive = self.is_running().then(|| self.inner.handle.keep_alive());
+        let _alive = self.is_running().then(|| self.state.handle.keep_alive());
         self.wait_unreferenced().await
     }
 
-    /// Like [`Process::wait`], but keeps no loop alive.
+    /// Like [`Process::wait`], but does not keep the loop alive.
     ///
     /// # Errors
     /// As [`Process::wait`].
@@ -137,7 +150,7 @@ impl Process {
         self.exit_status()
     }
 
-    /// How it ended, if it has.
+    /// Returns the exit status, if the process has ended.
     ///
     /// # Errors
     /// As [`Process::wait`].
@@ -145,17 +158,17 @@ impl Process {
         if let Some(fd) = self.running() {
             match fd.get_ref().reap() {
                 Ok(None) => return Ok(None),
-                Ok(Some(status)) => self.end(Ended::With(status)),
-                Err(_) => self.end(Ended::Unknown),
+                Ok(Some(status)) => self.end(RunState::Exited(status)),
+                Err(_) => self.end(RunState::Lost),
             }
         }
         self.exit_status().map(Some)
     }
 
-    /// Ends it with `SIGKILL`. One that has ended already is no error.
+    /// Kills the process with `SIGKILL`. It is no error if the process has ended.
     ///
     /// # Errors
-    /// `EPERM` for a process that runs as another user by now.
+    /// `EPERM` if the process runs as another user by now.
     pub fn kill(&self) -> io::Result<()> {
         match self.signal(libc::SIGKILL) {
             Err(error) if Errno::from_io_error(&error) == Some(Errno::SRCH) => Ok(()),
@@ -163,11 +176,11 @@ impl Process {
         }
     }
 
-    /// Sends it a signal, by `pidfd_send_signal(2)`: a process that has got its number since is never
-    /// met.
+    /// Sends a signal by `pidfd_send_signal(2)`, which never reaches another process with the same
+    /// id.
     ///
     /// # Errors
-    /// `ESRCH` once it has ended; `EINVAL` for what is no signal; `EPERM`.
+    /// `ESRCH` once the process has ended; `EINVAL` if `number` is no signal; `EPERM`.
     pub fn signal(&self, number: i32) -> io::Result<()> {
         match self.running() {
             Some(fd) => fd.get_ref().signal(number),
@@ -175,92 +188,96 @@ impl Process {
         }
     }
 
-    /// Sends a signal to the whole group that it leads, also when it has ended itself.
+    /// Sends a signal to all processes of the group that this one leads, even if it has ended
+    /// itself.
     ///
     /// # Errors
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput) unless it was started with
-    /// [`process_group(0)`](crate::CommandIn::process_group) or [`detached`](crate::CommandIn::detached);
-    /// `ESRCH` once all of the group have ended; before Linux 6.9 already when the leader has.
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) unless the process was started with
+    /// [`process_group(0)`](crate::CommandIn::process_group) or
+    /// [`detached`](crate::CommandIn::detached); `ESRCH` once all processes of the group have
+    /// ended, or, before Linux 6.9, once the leader has.
     pub fn signal_group(&self, number: i32) -> io::Result<()> {
-        let Some(fd) = self.inner.fd.as_ref() else {
+        let Some(fd) = self.state.fd.as_ref() else {
             return Err(Errno::SRCH.into());
         };
-        if !self.inner.terms.leads_group {
-            let problem = "it leads no group: start it with process_group(0) or detached(true)";
+        if !self.state.terms.leads_group {
+            let problem =
+                "the process leads no group: start it with process_group(0) or detached(true)";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
         }
         fd.get_ref().signal_group(number, !self.is_running())
     }
 
-    /// Why it was killed, if that was for what its [`Command`](crate::Command) allows.
+    /// Returns which limit of its [`Command`](crate::Command) it was killed for, if it was.
     pub fn killed_for(&self) -> Option<KilledFor> {
-        self.inner.killed_for.get()
+        self.state.killed_for.get()
     }
 
-    /// It has had its share: kills it, unless it has ended.
+    /// Kills the process because it exceeded a limit, unless it has ended.
     pub(crate) fn kill_for(&self, reason: KilledFor) {
-        if self.inner.killed_for.get().is_none() {
-            self.inner.killed_for.set(Some(reason));
-            // It may end at this moment, or may not be ours to kill: both are seen by who waits.
-            let _ = self.signal(self.inner.terms.kill_signal);
+        if self.state.killed_for.get().is_none() {
+            self.state.killed_for.set(Some(reason));
+            // Fails if it ends at this moment, or runs as another user. Its waiters notice either.
+            let _ = self.signal(self.state.terms.kill_signal);
         }
     }
 
     pub(crate) fn handle(&self) -> &Handle {
-        &self.inner.handle
+        &self.state.handle
     }
 
-    /// When it has run for as long as it may.
-    pub(crate) fn lateness(&self) -> Option<Sleep> {
-        let deadline = self.inner.terms.deadline?;
-        let mut sleep = self.inner.handle.sleep_until(deadline);
+    /// A timer that ends at its deadline, and does not keep the loop alive.
+    pub(crate) fn timeout(&self) -> Option<Sleep> {
+        let deadline = self.state.terms.deadline?;
+        let mut sleep = self.state.handle.sleep_until(deadline);
         sleep.set_referenced(false);
         Some(sleep)
     }
 
     pub(crate) fn until_ended(&self) -> UntilSet {
-        self.inner.has_ended.until_set()
+        self.state.has_ended.until_set()
     }
 
     pub(crate) fn is_running(&self) -> bool {
-        matches!(self.inner.ended.get(), Ended::Not)
+        matches!(self.state.run_state.get(), RunState::Running)
     }
 
     fn running(&self) -> Option<&Source<Arc<ChildFd>>> {
-        self.inner.fd.as_ref().filter(|_| self.is_running())
+        self.state.fd.as_ref().filter(|_| self.is_running())
     }
 
     fn exit_status(&self) -> io::Result<ExitStatus> {
-        match self.inner.ended.get() {
-            Ended::With(status) => Ok(status),
-            Ended::Not | Ended::Unknown => Err(io::Error::new(
+        match self.state.run_state.get() {
+            RunState::Exited(status) => Ok(status),
+            RunState::Running | RunState::Lost => Err(io::Error::new(
                 io::ErrorKind::NotFound,
-                "the exit status is lost: SIGCHLD is ignored, or somebody else waits for any child",
+                "the exit status is lost: SIGCHLD is ignored, or another library waits for any child",
             )),
         }
     }
 
-    fn end(&self, ended: Ended) {
-        self.inner.ended.set(ended);
-        self.inner.has_ended.set();
+    fn end(&self, run_state: RunState) {
+        self.state.run_state.set(run_state);
+        self.state.has_ended.set();
     }
 
     fn poll_end(&self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(fd) = self.running() else {
             return Poll::Ready(());
         };
-        let ended = fd.poll_io(cx, Direction::Read, |_| match fd.get_ref().reap()? {
+        let polled = fd.poll_io(cx, Direction::Read, |_| match fd.get_ref().reap()? {
             Some(status) => Ok(Done::last(status)),
             None => Err(io::ErrorKind::WouldBlock.into()),
         });
-        ended.map(|status| self.end(status.map_or(Ended::Unknown, Ended::With)))
+        polled.map(|status| self.end(status.map_or(RunState::Lost, RunState::Exited)))
     }
 }
 
-impl Drop for Inner {
-    /// Its watch is gone, so the loop is: somebody else has to reap it.
+impl Drop for ProcessState {
+    // The task that watches the process holds this state until the process ends. So the loop is
+    // gone, and must not leave a zombie.
     fn drop(&mut self) {
-        if let (Some(fd), Ended::Not) = (&self.fd, self.ended.get())
+        if let (Some(fd), RunState::Running) = (&self.fd, self.run_state.get())
             && matches!(fd.get_ref().reap(), Ok(None))
         {
             orphans::leave(Arc::clone(fd.get_ref()));
@@ -273,16 +290,16 @@ fn pid(id: u32) -> io::Result<Pid> {
     id.ok_or_else(|| Errno::SRCH.into())
 }
 
-/// The task of a process: takes its status when it ends, and kills it when its time is over.
+/// The task that watches a process: reaps it when it ends, and kills it after its timeout.
 struct Watch {
-    lateness: Option<Sleep>,
+    timeout: Option<Sleep>,
     process: Process,
 }
 
 impl Watch {
     fn new(process: Process) -> Self {
         Watch {
-            lateness: process.lateness(),
+            timeout: process.timeout(),
             process,
         }
     }
@@ -295,10 +312,10 @@ impl Future for Watch {
         if self.process.poll_end(cx).is_ready() {
             return Poll::Ready(());
         }
-        if let Some(lateness) = &mut self.lateness
-            && pin!(lateness).poll(cx).is_ready()
+        if let Some(timeout) = &mut self.timeout
+            && pin!(timeout).poll(cx).is_ready()
         {
-            self.lateness = None;
+            self.timeout = None;
             self.process.kill_for(KilledFor::Timeout);
         }
         Poll::Pending

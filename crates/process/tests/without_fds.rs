@@ -1,4 +1,5 @@
-//! Children when files run out. A process of its own, as the limit is the whole process's.
+//! Children when the process runs out of fds. A program of its own, because the limit is one of the
+//! process.
 
 use oneloop::aio::block_on;
 use oneloop::process::{Child, Command, Stdio};
@@ -12,7 +13,7 @@ fn cat() -> io::Result<Child> {
 }
 
 #[test]
-fn without_fds_nothing_is_started_and_nothing_lost() {
+fn without_fds_no_child_is_started_and_no_output_is_lost() {
     let limit = getrlimit(Resource::Nofile);
     let current = Some(64);
     setrlimit(Resource::Nofile, Rlimit { current, ..limit }).unwrap();
@@ -26,8 +27,8 @@ fn without_fds_nothing_is_started_and_nothing_lost() {
         };
         assert_eq!(Errno::from_io_error(&error), Some(Errno::MFILE));
         assert!(children.len() >= 15, "three fds each: {}", children.len());
-        // Those that run are as they were; one that ends makes room for another one.
-        let gone = children.pop().expect("some are there").wait_with_output();
+        // Running children continue, and one that ends makes room for another.
+        let gone = children.pop().expect("children run").wait_with_output();
         assert!(gone.await.unwrap().status.success());
         children.push(cat().unwrap());
         for (number, mut child) in children.into_iter().enumerate() {

@@ -1,5 +1,5 @@
-//! Child processes: all they print is there, none is left a zombie, and whoever gives up leaves the rest as it
-//! was. What the styles share is one table of scenarios.
+//! Child processes lose no output and leave no zombie, and a dropped wait changes nothing else. The
+//! styles share a table of scenarios.
 
 use oneloop::aio::{block_on, spawn, timeout, yield_now};
 use oneloop::callback::{self, child_process};
@@ -34,24 +34,26 @@ fn shell(script: &str) -> Command {
     command
 }
 
-/// What the kernel says of a process from its state on (proc_pid_stat(5)); none if there is no such one.
+/// The fields of /proc/PID/stat from the state on (proc_pid_stat(5)); `None` if there is no such
+/// process.
 fn stat_of(id: u32) -> Option<Vec<String>> {
     let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
     let (_, behind_name) = stat.rsplit_once(") ")?;
     Some(behind_name.split(' ').map(str::to_owned).collect())
 }
 
-/// Which state a process is in: `Z` for a zombie.
+/// The state of a process: `Z` for a zombie.
 fn state_of(id: u32) -> Option<char> {
     stat_of(id)?[0].chars().next()
 }
 
-/// Its number is 0, as no getsid(2) of rustix expects, if its leader is outside of this container.
+/// The session of a process. By hand, because it is 0 if its leader is outside of this container,
+/// which `rustix` does not expect of getsid(2).
 fn session_of(id: u32) -> u32 {
     stat_of(id).unwrap()[3].parse().unwrap()
 }
 
-/// Waits, outside of all loops, until a process has ended; whoever reaps it.
+/// Waits, outside of all loops, until a process has ended, and does not reap it.
 fn wait_for_end(id: u32) {
     let pid = Pid::from_raw(id as i32).unwrap();
     if let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) {
@@ -63,7 +65,7 @@ fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|i| (i * 7 + i / 251) as u8).collect()
 }
 
-/// What a style does with a command that is run to its end.
+/// Runs a command to its end in a style.
 type Run = fn(Command) -> io::Result<Output>;
 
 fn run_async(mut command: Command) -> io::Result<Output> {
@@ -80,10 +82,10 @@ fn run_green(command: Command) -> io::Result<Output> {
 
 const STYLES: [(&str, Run); 2] = [("async", run_async), ("green", run_green)];
 
-// The callback style has Node's own words for all this: `conformance/node` has its scenarios.
+// The callback style has Node's API: its scenarios are in `conformance/node`.
 
 #[test]
-fn a_command_gives_its_output_its_errors_and_its_status() {
+fn output_returns_standard_output_standard_error_and_the_status() {
     for (style, run) in STYLES {
         let output = run(shell("echo out; echo err >&2; exit 7")).unwrap();
         assert_eq!(output.stdout, b"out\n", "{style}");
@@ -105,7 +107,7 @@ fn megabytes_go_both_ways_at_once() {
 }
 
 #[test]
-fn input_that_nobody_reads_is_no_error() {
+fn input_that_the_child_does_not_read_is_no_error() {
     for (style, run) in STYLES {
         let mut command = Command::new("true");
         command.input(pattern(1 << 20));
@@ -114,9 +116,9 @@ fn input_that_nobody_reads_is_no_error() {
 }
 
 #[test]
-fn a_child_that_runs_too_long_is_killed_and_the_result_says_so() {
+fn a_child_that_exceeds_its_timeout_is_killed_and_the_result_says_so() {
     for (style, run) in STYLES {
-        // The grandchild holds the pipes, which must not be waited for.
+        // The grandchild holds the pipes, and the result must not wait for them.
         let mut command = shell("echo begun; sleep 20 & wait");
         command.timeout(200 * MS).kill_signal(SIGTERM);
         let began = Instant::now();
@@ -129,7 +131,7 @@ fn a_child_that_runs_too_long_is_killed_and_the_result_says_so() {
 }
 
 #[test]
-fn a_time_out_also_ends_the_wait_for_pipes_of_a_child_that_is_gone() {
+fn a_timeout_also_ends_the_wait_for_the_pipes_of_a_child_that_has_ended() {
     for (style, run) in STYLES {
         let mut command = shell("echo begun; sleep 20 &");
         command.timeout(200 * MS);
@@ -143,7 +145,7 @@ fn a_time_out_also_ends_the_wait_for_pipes_of_a_child_that_is_gone() {
 }
 
 #[test]
-fn a_child_that_prints_too_much_is_killed_and_its_first_output_kept() {
+fn a_child_that_writes_too_much_is_killed_and_its_first_output_is_kept() {
     for (style, run) in STYLES {
         let mut command = Command::new("yes");
         command.max_output_bytes(100_001);
@@ -155,13 +157,16 @@ fn a_child_that_prints_too_much_is_killed_and_its_first_output_kept() {
         let mut command = shell("printf 12345");
         command.max_output_bytes(5);
         let output = run(command).unwrap();
-        assert_eq!(output.killed_for, None, "{style}: just enough is enough");
+        assert_eq!(
+            output.killed_for, None,
+            "{style}: the limit itself is allowed"
+        );
         assert_eq!(output.stdout, b"12345", "{style}");
     }
 }
 
 #[test]
-fn what_cannot_be_started_is_an_error_of_spawn() {
+fn a_program_that_cannot_be_executed_is_an_error_of_spawn() {
     for (style, run) in STYLES {
         let error = run(Command::new("/nowhere/no such program")).unwrap_err();
         assert_eq!(errno(&error), Some(Errno::NOENT), "{style}");
@@ -189,7 +194,7 @@ fn arguments_environment_and_directory_reach_the_child() {
     }
 }
 
-/// A line of its own from each child, and many of them.
+/// A child that prints many lines; each child prints others.
 fn printer(number: usize) -> Command {
     let mut command = Command::new("seq");
     command.args([number.to_string(), (number + 5_000).to_string()]);
@@ -204,7 +209,7 @@ fn printed(number: usize) -> Vec<u8> {
 const PARALLEL: usize = 200;
 
 #[test]
-fn two_hundred_children_at_once_print_all_to_async_tasks_of_one_thread() {
+fn two_hundred_concurrent_children_lose_no_output_in_async_tasks() {
     raise_fd_limit(4 * PARALLEL + 100);
     block_on(async {
         let tasks: Vec<_> = (0..PARALLEL)
@@ -219,7 +224,7 @@ fn two_hundred_children_at_once_print_all_to_async_tasks_of_one_thread() {
 }
 
 #[test]
-fn two_hundred_children_at_once_print_all_to_green_threads() {
+fn two_hundred_concurrent_children_lose_no_output_in_green_threads() {
     raise_fd_limit(4 * PARALLEL + 100);
     green::run(|| {
         let threads: Vec<_> = (0..PARALLEL)
@@ -242,7 +247,7 @@ fn two_hundred_children_at_once_print_all_to_green_threads() {
     .unwrap();
 }
 
-/// Raises the soft limit of open files, and says what it is then.
+/// Raises the soft limit of open files, and returns it.
 fn raise_fd_limit(wanted: usize) -> usize {
     let limit = getrlimit(Resource::Nofile);
     let current = limit.current.unwrap_or(u64::MAX) as usize;
@@ -256,7 +261,7 @@ fn raise_fd_limit(wanted: usize) -> usize {
 }
 
 #[test]
-fn two_hundred_children_at_once_print_all_to_callbacks() {
+fn two_hundred_concurrent_children_lose_no_output_in_callbacks() {
     raise_fd_limit(8 * PARALLEL + 100);
     let whole = Rc::new(Cell::new(0));
     let count = Rc::clone(&whole);
@@ -299,7 +304,7 @@ fn a_childs_streams_pipe_to_each_other_with_backpressure() {
 }
 
 #[test]
-fn a_command_that_was_run_to_its_end_is_not_held_in_memory() {
+fn a_command_that_has_run_is_freed() {
     let held = Rc::new(());
     let (first, second) = (Rc::clone(&held), Rc::clone(&held));
     let code = callback::run(move || {
@@ -312,13 +317,13 @@ fn a_command_that_was_run_to_its_end_is_not_held_in_memory() {
 }
 
 #[test]
-fn an_error_of_a_child_that_nobody_hears_is_thrown() {
+fn an_error_of_a_child_without_a_listener_is_thrown() {
     let code = callback::run(|| child_process::spawn("/nowhere/program", [""; 0]).map(drop));
     assert_eq!(code.unwrap(), 1);
 }
 
 #[test]
-fn a_thousand_children_live_at_once_and_end_at_once() {
+fn a_thousand_children_run_at_once_and_end_at_once() {
     let fds = raise_fd_limit(4_000);
     let many = 1_000.min((fds - 1_500) / 2);
     if many < 1_000 {
@@ -337,7 +342,7 @@ fn a_thousand_children_live_at_once_and_end_at_once() {
         for child in &children {
             assert_eq!(child.try_wait().unwrap(), None);
         }
-        drop(writer); // the end of everybody's input
+        drop(writer); // ends the input of all children
         let ids: Vec<_> = children.iter().map(|child| child.id()).collect();
         for mut child in children {
             assert!(child.wait().await.unwrap().success());
@@ -349,7 +354,7 @@ fn a_thousand_children_live_at_once_and_end_at_once() {
 }
 
 #[test]
-fn any_number_of_tasks_wait_for_one_child_and_again_and_one_may_give_up() {
+fn many_tasks_wait_for_one_child_repeatedly_and_one_of_them_is_dropped() {
     block_on(async {
         let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
         let waits: Vec<_> = (0..3)
@@ -389,7 +394,7 @@ fn a_wait_keeps_the_loop_alive_and_a_child_does_not() {
 }
 
 #[test]
-fn a_killed_child_says_by_which_signal_and_one_that_has_ended_is_not_hit() {
+fn the_status_names_the_signal_and_a_child_that_has_ended_is_not_signaled() {
     block_on(async {
         let mut child = Command::new("sleep").arg("60").spawn().unwrap();
         child.kill().unwrap();
@@ -411,7 +416,7 @@ fn a_killed_child_says_by_which_signal_and_one_that_has_ended_is_not_hit() {
     });
 }
 
-/// The number that a script prints first.
+/// Reads the number that a script prints first.
 async fn read_number(child: &mut Child) -> u32 {
     let stdout = child.stdout.take().unwrap();
     let line = stdout.read_chunk().await.unwrap().expect("it prints");
@@ -419,7 +424,7 @@ async fn read_number(child: &mut Child) -> u32 {
 }
 
 #[test]
-fn a_group_is_killed_whole_also_when_its_leader_is_gone() {
+fn a_whole_group_is_killed_even_if_its_leader_has_ended() {
     block_on(async {
         for script in ["sleep 60 & echo $!; wait", "sleep 60 & echo $!"] {
             let mut command = shell(script);
@@ -432,20 +437,20 @@ fn a_group_is_killed_whole_also_when_its_leader_is_gone() {
             if !script.contains("wait") {
                 assert!(child.wait().await.unwrap().success());
             }
-            let signalled = child.signal_group(SIGKILL);
-            if signalled.is_err() && !script.contains("wait") {
+            let signaled = child.signal_group(SIGKILL);
+            if signaled.is_err() && !script.contains("wait") {
                 eprintln!("skipped: before Linux 6.9 a group without its leader is not reached");
                 let grandchild = Pid::from_raw(grandchild as i32).unwrap();
                 return kill_process(grandchild, Signal::KILL).unwrap();
             }
-            signalled.unwrap();
+            signaled.unwrap();
             wait_for_end(grandchild);
         }
     });
 }
 
 #[test]
-fn a_dropped_child_runs_on_and_is_reaped_by_the_loop() {
+fn a_dropped_child_continues_and_the_loop_reaps_it() {
     block_on(async {
         let mut command = Command::new("cat");
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -478,7 +483,7 @@ fn a_child_that_is_killed_on_drop_dies_and_is_reaped() {
 }
 
 #[test]
-fn an_output_that_is_given_up_kills_its_child_if_that_was_wished() {
+fn a_dropped_output_kills_its_child_with_kill_on_drop() {
     block_on(async {
         let mut command = shell("echo $$; exec sleep 60");
         command.kill_on_drop(true).stdout(Stdio::piped());
@@ -491,7 +496,7 @@ fn an_output_that_is_given_up_kills_its_child_if_that_was_wished() {
 }
 
 #[test]
-fn a_communication_that_gave_up_goes_on_where_it_was() {
+fn a_dropped_communication_continues_where_it_stopped() {
     let sent = pattern(1 << 20);
     block_on(async {
         let mut command = shell("cat; echo more >&2");
@@ -524,7 +529,7 @@ fn a_communication_that_gave_up_goes_on_where_it_was() {
 }
 
 #[test]
-fn a_pipe_that_another_green_thread_has_is_not_communicated_with() {
+fn a_pipe_that_another_green_thread_took_is_left_alone() {
     green::run(|| {
         let mut command = green::process::Command::new("cat");
         let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
@@ -538,7 +543,7 @@ fn a_pipe_that_another_green_thread_has_is_not_communicated_with() {
 }
 
 #[test]
-fn a_green_thread_waits_no_longer_than_it_wants_to_and_can_ask_again() {
+fn a_green_thread_can_wait_with_a_timeout_and_wait_again() {
     green::run(|| {
         let mut command = green::process::Command::new("sleep");
         let mut child = command.arg("60").spawn().unwrap();
@@ -555,7 +560,7 @@ fn a_green_thread_waits_no_longer_than_it_wants_to_and_can_ask_again() {
 }
 
 #[test]
-fn a_child_that_closes_its_output_early_is_still_waited_for() {
+fn a_child_that_closes_its_output_early_is_still_awaited() {
     block_on(async {
         let mut command = shell("exec >&-; read line; exit 3");
         let mut child = command
@@ -572,7 +577,7 @@ fn a_child_that_closes_its_output_early_is_still_waited_for() {
 }
 
 #[test]
-fn children_whose_loop_is_gone_are_reaped_by_whoever_spawns_next() {
+fn the_next_spawn_reaps_children_whose_loop_is_gone() {
     let mut event_loop = EventLoop::new().unwrap();
     let child = event_loop.block_on(async { Command::new("cat").stdin(Stdio::piped()).spawn() });
     let child = child.unwrap();
@@ -602,7 +607,7 @@ fn a_detached_child_has_a_session_of_its_own_and_survives_its_drop() {
         process.signal_group(SIGTERM).unwrap(); // it leads a group, too
         assert_eq!(process.wait().await.unwrap().signal(), Some(SIGTERM));
         drop(stdin);
-        // A command can be spawned again, on other terms.
+        // A command can be spawned again with other settings.
         let mut again = command.detached(false).spawn().unwrap();
         let id = read_number(&mut again).await;
         assert_eq!(session_of(id), session_of(std::process::id()));
@@ -610,7 +615,7 @@ fn a_detached_child_has_a_session_of_its_own_and_survives_its_drop() {
 }
 
 #[test]
-fn users_and_groups_are_those_that_were_asked_for() {
+fn a_child_has_the_user_and_groups_that_were_set() {
     if !rustix::process::getuid().is_root() {
         return eprintln!("skipped: only root can change users");
     }
@@ -628,7 +633,7 @@ fn users_and_groups_are_those_that_were_asked_for() {
 }
 
 #[test]
-fn a_child_may_open_as_many_files_as_it_is_given() {
+fn a_child_has_the_limit_of_open_files_that_was_set() {
     for (style, run) in STYLES {
         let mut command = shell("ulimit -Sn");
         command.open_files_max(100);
@@ -643,19 +648,19 @@ fn a_child_may_open_as_many_files_as_it_is_given() {
 }
 
 #[test]
-fn a_standard_command_is_taken_as_it_is() {
+fn a_command_of_the_standard_library_keeps_its_settings() {
     let mut command = std::process::Command::new("echo");
     command.arg("hello");
     assert_eq!(run_async(command.into()).unwrap().stdout, b"hello\n");
 }
 
-/// The program that the next test is, once more, with its `SIGCHLD` ignored from the start.
+/// Set in the process in which the next test runs again, with `SIGCHLD` ignored from the start.
 const IGNORED: &str = "ONELOOP_TEST_SIGCHLD_IS_IGNORED";
 
 #[test]
-fn without_sigchld_the_end_is_known_but_not_how() {
+fn without_sigchld_the_end_is_noticed_and_the_status_is_lost() {
     if std::env::var_os(IGNORED).is_none() {
-        let name = "without_sigchld_the_end_is_known_but_not_how";
+        let name = "without_sigchld_the_end_is_noticed_and_the_status_is_lost";
         let mut command = Command::new("env");
         command
             .arg("--ignore-signal=CHLD")
@@ -667,10 +672,10 @@ fn without_sigchld_the_end_is_known_but_not_how() {
         if output.status.code() == Some(125) {
             return eprintln!("skipped: this env(1) cannot ignore signals");
         }
-        let told = String::from_utf8_lossy(&output.stdout);
+        let text = String::from_utf8_lossy(&output.stdout);
         assert!(
-            output.status.success() && told.contains("1 passed"),
-            "{told}"
+            output.status.success() && text.contains("1 passed"),
+            "{text}"
         );
         return;
     }

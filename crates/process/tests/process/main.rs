@@ -1,4 +1,4 @@
-//! What child processes promise, also where `SIGCHLD` is ignored.
+//! What child processes promise, also in programs that ignore `SIGCHLD`.
 
 mod children;
 mod without_sigchld;

@@ -1,5 +1,6 @@
-//! Children of a program whose `SIGCHLD` is ignored, or in which another library waits for any child: what
-//! cannot be executed is an error, and never a panic. Each test is a process of its own, in which it is so.
+//! Children of a program that ignores `SIGCHLD`, or in which another library waits for any child: a
+//! program that cannot be executed is an error, and never a panic. Each test runs again in such a
+//! process.
 
 use oneloop::aio::block_on;
 use oneloop::callback::{self, child_process};
@@ -12,10 +13,11 @@ use std::io::{self, ErrorKind};
 use std::rc::Rc;
 use std::{env, process, thread};
 
-/// Set in the process that a test is, once more.
+/// Set in the process in which a test runs again.
 const INSIDE: &str = "ONELOOP_TEST_IS_INSIDE";
 
-/// Runs a test once more, in a process whose `SIGCHLD` is ignored from the start. True inside of that.
+/// Runs a test again, in a process that ignores `SIGCHLD` from the start. True inside of that
+/// process.
 #[track_caller]
 fn is_inside(test: &str, ignores_sigchld: bool) -> bool {
     if env::var_os(INSIDE).is_some() {
@@ -46,10 +48,10 @@ fn is_inside(test: &str, ignores_sigchld: bool) -> bool {
     false
 }
 
-/// What is asked of a command.
+/// Sets an option of a command.
 type Set = fn(&mut Command);
 
-/// What keeps a command from `posix_spawn(3)`.
+/// Options with which `posix_spawn(3)` cannot be used.
 const FORKED: [(&str, Set); 9] = [
     ("nothing", |_| ()),
     ("detached", |command| {
@@ -78,7 +80,7 @@ const FORKED: [(&str, Set); 9] = [
     }),
 ];
 
-/// Programs that cannot be executed, and why.
+/// Programs that cannot be executed, with the error.
 const WRONG: [(&str, Errno); 4] = [
     ("/nowhere/program", Errno::NOENT),
     ("no-such-program", Errno::NOENT),
@@ -90,7 +92,7 @@ fn errno(error: io::Error) -> Option<Errno> {
     Errno::from_io_error(&error)
 }
 
-/// Each style, with each way to start a program, says why it cannot be executed.
+/// Asserts that each style, with each option, returns why a program cannot be executed.
 fn wrong_programs_are_errors() {
     for (option, set) in FORKED {
         for (program, why) in WRONG {
@@ -121,18 +123,18 @@ fn wrong_programs_are_errors() {
 }
 
 #[test]
-fn what_cannot_be_executed_is_an_error_where_sigchld_is_ignored() {
-    let name = "what_cannot_be_executed_is_an_error_where_sigchld_is_ignored";
+fn a_wrong_program_is_an_error_where_sigchld_is_ignored() {
+    let name = "a_wrong_program_is_an_error_where_sigchld_is_ignored";
     if is_inside(name, true) {
         wrong_programs_are_errors();
     }
 }
 
 #[test]
-fn what_cannot_be_executed_is_an_error_where_a_library_waits_for_any_child() {
-    let name = "what_cannot_be_executed_is_an_error_where_a_library_waits_for_any_child";
+fn a_wrong_program_is_an_error_where_a_library_waits_for_any_child() {
+    let name = "a_wrong_program_is_an_error_where_a_library_waits_for_any_child";
     if is_inside(name, false) {
-        // It takes each child at once, if there is one.
+        // This thread reaps every child at once.
         thread::spawn(|| {
             loop {
                 if wait(WaitOptions::empty()).is_err() {
@@ -145,8 +147,8 @@ fn what_cannot_be_executed_is_an_error_where_a_library_waits_for_any_child() {
 }
 
 #[test]
-fn a_step_before_the_program_that_fails_is_an_error_where_sigchld_is_ignored() {
-    let name = "a_step_before_the_program_that_fails_is_an_error_where_sigchld_is_ignored";
+fn a_step_before_exec_that_fails_is_an_error_where_sigchld_is_ignored() {
+    let name = "a_step_before_exec_that_fails_is_an_error_where_sigchld_is_ignored";
     if !is_inside(name, true) {
         return;
     }
@@ -174,8 +176,8 @@ fn a_step_before_the_program_that_fails_is_an_error_where_sigchld_is_ignored() {
 }
 
 #[test]
-fn a_child_that_was_reaped_elsewhere_is_an_error_in_every_way_to_wait() {
-    let name = "a_child_that_was_reaped_elsewhere_is_an_error_in_every_way_to_wait";
+fn every_way_to_wait_fails_for_a_child_that_was_reaped_elsewhere() {
+    let name = "every_way_to_wait_fails_for_a_child_that_was_reaped_elsewhere";
     if !is_inside(name, true) {
         return;
     }
@@ -211,10 +213,9 @@ fn a_child_that_was_reaped_elsewhere_is_an_error_in_every_way_to_wait() {
 }
 
 #[test]
-fn a_standard_command_that_cannot_be_executed_is_an_error_where_sigchld_is_ignored() {
+fn a_wrong_program_of_a_standard_command_is_an_error_where_sigchld_is_ignored() {
     if env::var_os(INSIDE).is_none() {
-        let name =
-            "a_standard_command_that_cannot_be_executed_is_an_error_where_sigchld_is_ignored";
+        let name = "a_wrong_program_of_a_standard_command_is_an_error_where_sigchld_is_ignored";
         let mut command = process::Command::new("env");
         command
             .arg("--ignore-signal=CHLD")
@@ -224,7 +225,7 @@ fn a_standard_command_that_cannot_be_executed_is_an_error_where_sigchld_is_ignor
             .env(INSIDE, "1")
             .output()
             .unwrap();
-        // The standard library reports its own panic, which is caught.
+        // The standard library prints its own panic, although it is caught.
         assert!(matches!(output.status.code(), Some(0 | 125)), "{output:?}");
         return;
     }
@@ -245,13 +246,13 @@ fn a_standard_command_that_cannot_be_executed_is_an_error_where_sigchld_is_ignor
 }
 
 #[test]
-fn callbacks_hear_of_it_as_an_error_event_where_sigchld_is_ignored() {
-    let name = "callbacks_hear_of_it_as_an_error_event_where_sigchld_is_ignored";
+fn a_wrong_program_emits_an_error_where_sigchld_is_ignored() {
+    let name = "a_wrong_program_emits_an_error_where_sigchld_is_ignored";
     if !is_inside(name, true) {
         return;
     }
-    let heard = Rc::new(RefCell::new(Vec::new()));
-    let told = Rc::clone(&heard);
+    let errors = Rc::new(RefCell::new(Vec::new()));
+    let pushed = Rc::clone(&errors);
     let code = callback::run(move || {
         let programs = [
             ("/nowhere/program", true),
@@ -263,15 +264,15 @@ fn callbacks_hear_of_it_as_an_error_event_where_sigchld_is_ignored() {
                 detached,
                 ..Default::default()
             };
-            let told = Rc::clone(&told);
+            let pushed = Rc::clone(&pushed);
             child_process::spawn_with(program, [""; 0], options)?.on_error(move |_, error| {
                 let text = format!("{program} {}", error.code().unwrap_or("?"));
-                told.borrow_mut().push(text);
+                pushed.borrow_mut().push(text);
             });
         }
         Ok::<_, child_process::Error>(())
     });
     assert_eq!(code.unwrap(), 0);
     let expected = ["/nowhere/program ENOENT", "/dev/null EACCES", "/ EACCES"];
-    assert_eq!(*heard.borrow(), expected);
+    assert_eq!(*errors.borrow(), expected);
 }
