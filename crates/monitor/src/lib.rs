@@ -1,9 +1,8 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)] // both panic: `oneloop_core::report` does not
-//! A thread that watches a loop: when one task keeps it from all others for too long, it tells which one,
-//! and what that was doing. gevent's monitor thread.
+//! A thread that watches a loop: when one task blocks all others for too long, it reports which
+//! task, and where it is. This is gevent's monitor thread.
 //!
-//! `sample` is the part that needs unsafe code: it has a signal handler walk the stack of the thread that
-//! is blocked.
+//! `sample` needs unsafe code: its signal handler walks the stack of the blocked thread.
 
 mod sample;
 
@@ -15,14 +14,14 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// How to watch.
+/// How to watch a loop.
 #[derive(Clone, Debug)]
 pub struct MonitorOptions {
-    /// A run of a task that takes longer than this is told of, once. gevent's `max_blocking_time` is
-    /// 100 ms, as it is here.
+    /// Reports a run of a task that takes longer than this, once. The default is 100 ms, as that of
+    /// gevent's `max_blocking_time`.
     pub threshold: Duration,
-    /// Says where the task is: it is interrupted for that by a signal (`SIGURG`), so system calls that
-    /// cannot be restarted may fail with `EINTR`.
+    /// Takes a backtrace of the task. A signal (`SIGURG`) interrupts it for that, so system calls
+    /// that the kernel cannot restart may fail with `EINTR` (signal(7)).
     pub backtrace: bool,
 }
 
@@ -35,22 +34,22 @@ impl Default for MonitorOptions {
     }
 }
 
-/// A loop that is blocked. Printed, it says by which task, and the calls that it is at.
+/// The report of a blocked loop. Its `Display` names the task and lists the calls that it is in.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Blocked {
-    /// For how long it has been, at least. It still is when this is told.
+    /// How long the loop has been blocked, at least. It still is at the time of the report.
     pub at_least: Duration,
-    /// By whom.
+    /// The task that blocks it.
     pub running: Running,
-    /// What it is doing, a line for each call, the innermost first: empty without
-    /// [`MonitorOptions::backtrace`], or when the task did not react in time.
+    /// The calls of the task, one per line, innermost first. Empty without
+    /// [`MonitorOptions::backtrace`], or if the thread did not react in time.
     pub backtrace: Vec<String>,
 }
 
 impl fmt::Display for Blocked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the loop is blocked since {:.1?} by ", self.at_least)?;
+        write!(f, "the loop has been blocked for {:.1?} by ", self.at_least)?;
         match (self.running.task, self.running.spawned_at) {
             (None, _) => f.write_str("its main future")?,
             (Some(task), None) => write!(f, "task {task}")?,
@@ -65,7 +64,8 @@ impl fmt::Display for Blocked {
     }
 }
 
-/// Looks in one threshold: a block is told of after one threshold and a quarter at most.
+/// How many times per threshold the monitor looks. So it reports a block after 1.25 thresholds at
+/// the latest.
 const LOOKS: u32 = 4;
 
 /// Watches a loop until it is dropped.
@@ -76,37 +76,38 @@ const LOOKS: u32 = 4;
 /// use std::{sync::mpsc, thread, time::Duration};
 ///
 /// let mut event_loop = EventLoop::new()?;
-/// let (tell, hear) = mpsc::channel();
+/// let (sender, receiver) = mpsc::channel();
 /// let options = MonitorOptions {
 ///     threshold: Duration::from_millis(10),
 ///     ..MonitorOptions::default()
 /// };
 /// let _monitor = Monitor::start(&event_loop.handle(), options, move |blocked| {
-///     let _ = tell.send(blocked.to_string());
+///     let _ = sender.send(blocked.to_string());
 /// })?;
 /// event_loop.handle().spawn(async move {
-///     let told = hear.recv(); // blocks all others, until somebody complains
-///     assert!(told.unwrap().starts_with("the loop is blocked since"));
+///     let report = receiver.recv(); // blocks the loop until the monitor reports it
+///     assert!(report.unwrap().starts_with("the loop has been blocked for"));
 /// });
 /// event_loop.run()?;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct Monitor {
-    stop: Arc<Stop>,
+    stop: Arc<StopFlag>,
     thread: Option<thread::JoinHandle<()>>,
-    /// Dropped after the thread has ended.
+    /// Dropped after the thread has ended, which uses it.
     sampler: Option<Sampler>,
 }
 
+/// A flag that the monitor's thread waits for.
 #[derive(Debug, Default)]
-struct Stop {
+struct StopFlag {
     stopped: Mutex<bool>,
     changed: Condvar,
 }
 
-impl Stop {
-    /// Waits that long; true once it is to stop.
+impl StopFlag {
+    /// Waits for `duration`, or until the flag is set. True if it is set.
     fn wait(&self, duration: Duration) -> bool {
         let stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self
@@ -122,12 +123,12 @@ impl Stop {
 }
 
 impl Monitor {
-    /// Watches a loop, which is to run on the thread that calls this. The function is called on the
-    /// monitor's thread, once for each run of a task that blocks.
+    /// Watches a loop, which must run on the calling thread. Calls `report` on the monitor's
+    /// thread, once for each run of a task that blocks.
     ///
     /// # Errors
-    /// `EAGAIN` when there cannot be another thread; `AlreadyExists` for a backtrace when `SIGURG` is
-    /// handled by somebody else.
+    /// `EAGAIN` if no thread can be started; `AlreadyExists` if a backtrace is wanted, and other
+    /// code handles `SIGURG`.
     pub fn start(
         handle: &Handle,
         options: MonitorOptions,
@@ -143,7 +144,7 @@ impl Monitor {
             target: sampler.as_ref().map(Sampler::target),
             report,
         };
-        let stop = Arc::<Stop>::default();
+        let stop = Arc::<StopFlag>::default();
         let until = Arc::clone(&stop);
         let thread = thread::Builder::new().name("monitor".to_owned());
         Ok(Monitor {
@@ -158,13 +159,13 @@ impl Drop for Monitor {
     fn drop(&mut self) {
         self.stop.stop();
         if let Some(thread) = self.thread.take() {
-            let _ = thread.join(); // a panic of the report's has been told already
+            let _ = thread.join(); // `guarded` has reported a panic of `report`
         }
         drop(self.sampler.take());
     }
 }
 
-/// What the monitor's thread has.
+/// The state of the monitor's thread.
 struct Watch<F> {
     heartbeat: Arc<Heartbeat>,
     threshold: Duration,
@@ -173,38 +174,41 @@ struct Watch<F> {
 }
 
 impl<F: FnMut(&Blocked)> Watch<F> {
-    fn run(mut self, stop: &Stop) {
+    fn run(mut self, stop: &StopFlag) {
         let look = (self.threshold / LOOKS).max(Duration::from_millis(1));
         let (mut beats, mut at_least) = (self.heartbeat.beats(), Duration::ZERO);
-        let mut told = false;
+        let mut reported = false;
         while !stop.wait(look) {
+            // The loop counts a beat at each end of a run, so an unchanged count is a run that
+            // continues.
             let now = self.heartbeat.beats();
             if now != std::mem::replace(&mut beats, now) {
-                (at_least, told) = (Duration::ZERO, false);
+                (at_least, reported) = (Duration::ZERO, false);
                 continue;
             }
             at_least += look;
-            if !told && at_least >= self.threshold {
-                told = self.tell(beats, at_least);
+            if !reported && at_least >= self.threshold {
+                reported = self.report_block(beats, at_least);
             }
         }
     }
 
-    /// Tells of the task that runs; false if none does, or no longer that one.
-    fn tell(&mut self, beats: u64, at_least: Duration) -> bool {
+    /// Reports the task that runs. False if no task runs, or another one by now.
+    fn report_block(&mut self, beats: u64, at_least: Duration) -> bool {
         let Some(running) = self.heartbeat.running() else {
-            return false; // the loop waits
+            return false; // the loop waits in epoll
         };
         let backtrace = self.target.as_ref().map(sample::Target::backtrace);
         if self.heartbeat.beats() != beats {
-            return false; // it was about to end: what was seen may be another's
+            return false; // the run has ended, so the backtrace may be that of another task
         }
         let blocked = Blocked {
             at_least,
             running,
             backtrace: backtrace.unwrap_or_default(),
         };
-        // Mostly it prints, and `eprintln!` panics when stderr is full: the next one is reported still.
+        // Most reports print, and `eprintln!` panics when stderr is full. The thread must survive
+        // that.
         guarded(|| (self.report)(&blocked));
         true
     }

@@ -1,8 +1,9 @@
-//! Where another thread is: a signal has it walk its own stack, and names are looked up afterwards.
+//! Samples the stack of another thread: a signal makes that thread walk its own stack, and the
+//! names are looked up later, on the monitor's thread.
 //!
-//! The handler runs on an alternate stack, as a green stack may be small; a thread keeps it once it has
-//! it. It allocates nothing and takes no lock of ours; the unwinder finds its tables with
-//! `_dl_find_object`, which is async-signal-safe (glibc 2.35).
+//! The handler runs on an alternate stack, because a green stack may be small. It allocates nothing
+//! and takes no lock of ours. The unwinder finds its tables with `_dl_find_object`, which is
+//! async-signal-safe (glibc 2.35).
 
 use oneloop_core::is_between_stacks;
 use oneloop_posix::alternate_stack;
@@ -16,27 +17,33 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Ignored by default, and used for hardly anything else: Go preempts with it for the same reason.
+/// Programs rarely use `SIGURG`, and by default it is ignored. Go preempts by it for the same
+/// reasons.
 const SIGNAL: c_int = libc::SIGURG;
 
+/// The maximum number of frames of a sample.
 const FRAMES_MAX: usize = 64;
 
-/// How long the thread may take to react: it may be in the kernel.
+/// How long the thread may take to react. It may be in a system call that signals do not interrupt.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// The frames of the one sample that is being taken.
+/// The sample that is being taken. There is one, since a handler can reach only statics.
 struct Sample {
     state: AtomicI32,
     len: AtomicUsize,
     frames: [AtomicUsize; FRAMES_MAX],
 }
 
+/// The states of a sample, and the side that leaves each:
+///
 /// ```text
 /// IDLE ──monitor──▶ thread id ──its handler──▶ TAKING ──handler──▶ TAKEN ──monitor──▶ IDLE
 ///                    ▲  └─────────────── monitor: too late ────────────────────────────┘
 ///                    └──monitor── SWITCHES ◀──handler── TAKING
 /// ```
-/// A thread that was asked before, and hears of it late, finds another one's id.
+///
+/// The state holds the id of the thread that shall walk its stack. A thread that handles its signal
+/// too late finds the id of another one, and does nothing.
 const IDLE: i32 = 0;
 const TAKING: i32 = -1;
 const TAKEN: i32 = -2;
@@ -48,27 +55,29 @@ static SAMPLE: Sample = Sample {
     frames: [const { AtomicUsize::new(0) }; FRAMES_MAX],
 };
 
-/// One sample at a time, whoever asks. How many threads can be sampled.
+/// Held by the monitor that takes a sample, so that there is one at a time.
 static TURN: Mutex<()> = Mutex::new(());
+/// How many samplers exist. While there is one, the signal is handled.
 static SAMPLERS: Mutex<usize> = Mutex::new(0);
 
 /// Walks the stack that the signal interrupted.
 extern "C" fn on_signal(_: c_int, _: *mut libc::siginfo_t, _: *mut c_void) {
-    // SAFETY: it has no preconditions.
+    // SAFETY: the call has no preconditions.
     let own = unsafe { libc::gettid() };
     let asked = SAMPLE
         .state
         .compare_exchange(own, TAKING, Ordering::Acquire, Ordering::Relaxed);
     if asked.is_err() {
-        return; // a signal that comes too late, or from somebody else
+        return; // the signal came too late, or another process sent it
     }
     if is_between_stacks() {
-        // The tables do not say what is where in the middle of a switch: the unwinder would run wild.
+        // The unwinder's tables do not describe the middle of a stack switch, so it would read
+        // garbage.
         return SAMPLE.state.store(SWITCHES, Ordering::Release);
     }
     let mut len = 0;
-    // SAFETY: unsynchronized is for one walk at a time, which the state sees to; the closure allocates
-    // nothing.
+    // SAFETY: `trace_unsynchronized` allows one walk at a time, which the state TAKING ensures. The
+    // closure allocates nothing.
     unsafe {
         backtrace::trace_unsynchronized(|frame| {
             SAMPLE.frames[len].store(frame.ip() as usize, Ordering::Relaxed);
@@ -80,14 +89,15 @@ extern "C" fn on_signal(_: c_int, _: *mut libc::siginfo_t, _: *mut c_void) {
     SAMPLE.state.store(TAKEN, Ordering::Release);
 }
 
-/// A thread that can be sampled, as long as this lives; it stays on that thread.
+/// Makes its thread a target for samples while it lives. It is not `Send`, so it stays on that
+/// thread.
 #[derive(Debug)]
 pub(crate) struct Sampler {
     target: Target,
-    stays: PhantomData<*const ()>,
+    not_send: PhantomData<*const ()>,
 }
 
-/// Names that thread for others.
+/// A thread that other threads can sample.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     process: libc::pid_t,
@@ -96,17 +106,18 @@ pub(crate) struct Target {
 
 impl Sampler {
     pub(crate) fn of_this_thread() -> io::Result<Self> {
-        backtrace::trace(|_| false); // what the unwinder does at its first call is done now
+        // The unwinder initializes itself at its first call, which must not happen in the handler.
+        backtrace::trace(|_| false);
         alternate_stack::ensure(alternate_stack::ROOM_BYTES)?;
         install()?;
         Ok(Sampler {
             target: Target {
-                // SAFETY: it has no preconditions.
+                // SAFETY: the call has no preconditions.
                 process: unsafe { libc::getpid() },
-                // SAFETY: it has no preconditions.
+                // SAFETY: the call has no preconditions.
                 thread: unsafe { libc::gettid() },
             },
-            stays: PhantomData,
+            not_send: PhantomData,
         })
     }
 
@@ -121,16 +132,16 @@ impl Drop for Sampler {
     }
 }
 
-/// Handles the signal, if nobody else does.
+/// Installs the handler, unless other code handles the signal.
 fn install() -> io::Result<()> {
     let mut samplers = SAMPLERS.lock().unwrap_or_else(PoisonError::into_inner);
     if *samplers == 0 {
-        // SAFETY: all zeros is a valid sigaction.
+        // SAFETY: all zeros are a valid sigaction.
         let mut present: libc::sigaction = unsafe { zeroed() };
-        // SAFETY: it only reads, into a sigaction.
+        // SAFETY: with a null new action, the call only writes the present one.
         unsafe { libc::sigaction(SIGNAL, null_mut(), &mut present) };
         if present.sa_sigaction != libc::SIG_DFL && present.sa_sigaction != libc::SIG_IGN {
-            let problem = "SIGURG, which backtraces need, is handled by somebody else";
+            let problem = "backtraces need SIGURG, and other code in this program handles it";
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, problem));
         }
         set_action(on_signal as *const () as usize);
@@ -143,12 +154,12 @@ fn uninstall() {
     let mut samplers = SAMPLERS.lock().unwrap_or_else(PoisonError::into_inner);
     *samplers -= 1;
     if *samplers == 0 {
-        set_action(libc::SIG_IGN); // a late signal does nothing
+        set_action(libc::SIG_IGN); // a signal that is still on its way does nothing
     }
 }
 
 fn set_action(handler: usize) {
-    // SAFETY: all zeros is a valid sigaction: an empty mask.
+    // SAFETY: all zeros are a valid sigaction, with an empty mask.
     let mut action: libc::sigaction = unsafe { zeroed() };
     action.sa_sigaction = handler;
     action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESTART;
@@ -157,7 +168,7 @@ fn set_action(handler: usize) {
 }
 
 impl Target {
-    /// Where the thread is, a line for each call; empty if it does not react.
+    /// Returns the calls that the thread is in, one per line; empty if the thread does not react.
     pub(crate) fn backtrace(&self) -> Vec<String> {
         let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let frames = self.frames().unwrap_or_default();
@@ -166,8 +177,8 @@ impl Target {
 
     fn ask(&self) {
         SAMPLE.state.store(self.thread, Ordering::Release);
-        // SAFETY: it sends a signal that is handled; the ids are those of our own thread, which is there,
-        // as its `Sampler` outlives whoever asks.
+        // SAFETY: the call reads and writes no memory of ours. The thread exists, because its
+        // `Sampler` outlives every use of the target, and it handles the signal.
         unsafe { libc::syscall(libc::SYS_tgkill, self.process, self.thread, SIGNAL) };
     }
 
@@ -180,6 +191,7 @@ impl Target {
                 SWITCHES => self.ask(),
                 _ => {}
             }
+            // Fails if the handler has begun: then the sample will come, and the static is in use.
             let give_up = || {
                 let state = &SAMPLE.state;
                 state.compare_exchange(self.thread, IDLE, Ordering::Relaxed, Ordering::Relaxed)
@@ -197,10 +209,11 @@ impl Target {
     }
 }
 
-/// The functions at an address: several, where some are inlined. Ours and the signal's say nothing.
+/// Returns the functions at an address: several, if some are inlined. Skips those of the sampling
+/// itself.
 fn names(frame: usize) -> Vec<String> {
     let mut names = Vec::new();
-    // An address on the stack is behind its call.
+    // A return address is behind its call, and may belong to the next line or function.
     backtrace::resolve((frame.saturating_sub(1)) as *mut c_void, |symbol| {
         let Some(name) = symbol.name() else { return };
         let name = format!("{name:#}");

@@ -1,4 +1,4 @@
-//! Who blocks the loop is named, with what it is doing.
+//! The report of a blocked loop names the task and where it is.
 
 use oneloop_core::EventLoop;
 use oneloop_green::{Builder, STACK_BYTES_MIN, join_all, run, run_on, spawn, yield_now};
@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 fn watched(options: MonitorOptions) -> (EventLoop, Monitor, Receiver<Blocked>) {
     let event_loop = EventLoop::new().unwrap();
-    let (tell, hear): (Sender<Blocked>, _) = channel();
-    let report = move |blocked: &Blocked| drop(tell.send(blocked.clone()));
+    let (sender, receiver): (Sender<Blocked>, _) = channel();
+    let report = move |blocked: &Blocked| drop(sender.send(blocked.clone()));
     let monitor = Monitor::start(&event_loop.handle(), options, report).unwrap();
-    (event_loop, monitor, hear)
+    (event_loop, monitor, receiver)
 }
 
 fn soon(backtrace: bool) -> MonitorOptions {
@@ -22,11 +22,11 @@ fn soon(backtrace: bool) -> MonitorOptions {
     }
 }
 
-/// Computes until somebody complains.
+/// Computes until the monitor reports it.
 #[inline(never)]
-fn compute_without_end(hear: &Receiver<Blocked>) -> Blocked {
+fn compute_until_reported(receiver: &Receiver<Blocked>) -> Blocked {
     loop {
-        if let Ok(blocked) = hear.try_recv() {
+        if let Ok(blocked) = receiver.try_recv() {
             return blocked;
         }
         black_box((0..1000_u64).sum::<u64>());
@@ -34,11 +34,11 @@ fn compute_without_end(hear: &Receiver<Blocked>) -> Blocked {
 }
 
 #[test]
-fn a_task_that_blocks_is_named_with_its_backtrace() {
-    let (mut event_loop, _monitor, hear) = watched(soon(true));
+fn a_blocking_task_is_reported_with_its_backtrace() {
+    let (mut event_loop, _monitor, receiver) = watched(soon(true));
     let handle = event_loop.handle();
-    let task = handle.spawn(async move { (compute_without_end(&hear), hear) });
-    let (blocked, hear) = event_loop.block_on(task).unwrap();
+    let task = handle.spawn(async move { (compute_until_reported(&receiver), receiver) });
+    let (blocked, receiver) = event_loop.block_on(task).unwrap();
     assert!(blocked.at_least >= Duration::from_millis(20));
     assert!(
         blocked
@@ -49,27 +49,27 @@ fn a_task_that_blocks_is_named_with_its_backtrace() {
             .ends_with("blocked.rs")
     );
     let text = blocked.to_string();
-    assert!(text.contains("compute_without_end"), "{text}");
-    assert!(hear.try_recv().is_err(), "it is told once");
+    assert!(text.contains("compute_until_reported"), "{text}");
+    assert!(receiver.try_recv().is_err(), "a block is reported once");
 }
 
 #[test]
-fn one_that_sleeps_in_the_kernel_is_seen_as_well() {
-    let (mut event_loop, _monitor, hear) = watched(soon(true));
+fn a_task_that_blocks_in_the_kernel_is_reported() {
+    let (mut event_loop, _monitor, receiver) = watched(soon(true));
     let task = event_loop
         .handle()
-        .spawn(async move { hear.recv().unwrap() });
+        .spawn(async move { receiver.recv().unwrap() });
     let blocked = event_loop.block_on(task).unwrap();
     let text = blocked.to_string();
     assert!(text.contains("recv"), "{text}");
 }
 
 #[test]
-fn without_a_backtrace_nothing_is_interrupted() {
-    let (mut event_loop, _monitor, hear) = watched(soon(false));
+fn without_a_backtrace_no_task_is_interrupted() {
+    let (mut event_loop, _monitor, receiver) = watched(soon(false));
     let task = event_loop
         .handle()
-        .spawn(async move { hear.recv().unwrap() });
+        .spawn(async move { receiver.recv().unwrap() });
     let blocked = event_loop.block_on(task).unwrap();
     assert!(blocked.backtrace.is_empty());
     assert!(blocked.to_string().contains("blocked.rs"), "{blocked}");
@@ -77,32 +77,34 @@ fn without_a_backtrace_nothing_is_interrupted() {
 
 #[test]
 fn a_loop_that_waits_is_not_blocked() {
-    let (mut event_loop, monitor, hear) = watched(soon(true));
+    let (mut event_loop, monitor, receiver) = watched(soon(true));
     let sleep = event_loop.handle().sleep(Duration::from_millis(100));
     event_loop.block_on(sleep);
     drop(monitor);
-    assert!(hear.recv().is_err(), "nothing was told");
+    assert!(receiver.recv().is_err(), "a block was reported");
 }
 
 #[test]
-fn a_green_thread_is_seen_on_its_own_stack() {
-    let (mut event_loop, _monitor, hear) = watched(soon(true));
+fn a_green_thread_is_sampled_on_its_own_stack() {
+    let (mut event_loop, _monitor, receiver) = watched(soon(true));
     let blocked = run_on(&mut event_loop, move || {
         let thread = Builder::new().stack_bytes(STACK_BYTES_MIN);
-        let thread = thread.spawn(move || compute_without_end(&hear)).unwrap();
+        let thread = thread
+            .spawn(move || compute_until_reported(&receiver))
+            .unwrap();
         thread.join().unwrap()
     });
     let text = blocked.unwrap().to_string();
-    assert!(text.contains("compute_without_end"), "{text}");
+    assert!(text.contains("compute_until_reported"), "{text}");
     assert!(
         text.contains("oneloop_green::body"),
-        "and who resumed it: {text}"
+        "the resuming frames are there, too: {text}"
     );
 }
 
-/// Where this thread's signal handlers run.
+/// The address and size of this thread's alternate stack.
 fn alternate_stack() -> Option<(usize, usize)> {
-    // SAFETY: all zeros is a valid stack_t, and the call only writes one.
+    // SAFETY: all zeros are a valid stack_t, and the call only writes one.
     let stack = unsafe {
         let mut stack: libc::stack_t = std::mem::zeroed();
         libc::sigaltstack(std::ptr::null(), &mut stack);
@@ -113,7 +115,7 @@ fn alternate_stack() -> Option<(usize, usize)> {
 }
 
 #[test]
-fn monitors_that_end_in_any_order_leave_the_thread_a_stack_for_its_signals() {
+fn monitors_that_end_in_any_order_leave_the_alternate_stack() {
     let (_first_loop, first, _) = watched(soon(true));
     let (_second_loop, second, _) = watched(soon(true));
     let stack = alternate_stack();
@@ -123,17 +125,17 @@ fn monitors_that_end_in_any_order_leave_the_thread_a_stack_for_its_signals() {
     assert_eq!(
         alternate_stack(),
         stack,
-        "not that of the first one, which would be gone"
+        "the first monitor does not own it"
     );
 }
 
 #[test]
-fn a_task_whose_own_loop_switches_stacks_all_the_time_is_seen_too() {
+fn a_task_whose_own_loop_switches_stacks_all_the_time_is_sampled() {
     let options = MonitorOptions {
         threshold: Duration::from_millis(1),
         ..MonitorOptions::default()
     };
-    let (mut event_loop, _monitor, hear) = watched(options);
+    let (mut event_loop, _monitor, receiver) = watched(options);
     let block_ms = |ms: u64| {
         let began = Instant::now();
         let yields = move || {
@@ -150,6 +152,8 @@ fn a_task_whose_own_loop_switches_stacks_all_the_time_is_seen_too() {
         }
     })
     .unwrap();
-    let seen = hear.try_iter().filter(|told| !told.backtrace.is_empty());
+    let seen = receiver
+        .try_iter()
+        .filter(|blocked| !blocked.backtrace.is_empty());
     assert!(seen.count() > 0);
 }
