@@ -54,7 +54,7 @@ fn examine(fault: Fault) {
             }
             Fault::NoFrame(at) if thread.stack.contains(&at) => {
                 if at.saturating_sub(guard.end) < alternate_stack::frame_bytes() + RED_ZONE_BYTES {
-                    print(thread, NO_FRAME); // the kernel ends the process after this
+                    print(thread, NO_FRAME); // the signal is lost, and SIGSEGV ends the process by default
                 }
             }
             Fault::At(_) | Fault::NoFrame(_) | Fault::Other => {}

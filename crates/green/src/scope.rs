@@ -2,15 +2,16 @@
 //! that they may borrow from it.
 //!
 //! ```text
-//!   try_scope ──▶ function ──▶ wait for the children ──▶ all gone ──▶ its result
-//!      │             │ panics, errs, is interrupted          ▲
-//!      │             ▼                                       │
-//!      │   Ends::drop: kill the children, wait shielded ─────┤
-//!      │             ▲                                       │
-//!      │   a child fails: it stores the failure, kills the others, interrupts the parent
-//!      │
-//!      └── the loop is dropped: Ends::drop cancels each child on the spot
-//!             └── a child is below on this call stack, or left behind: so is this stack, forever
+//!   try_scope ──▶ function ──▶ wait for the children ──▶ all gone ──▶ the result, error or panic
+//!                    │ panics, fails, is interrupted         ▲
+//!                    ▼                                       │
+//!       EndGuard: kill the children, wait for them shielded ─┘
+//!                    ▲
+//!       a child fails: it stores its failure, kills the others, interrupts the parent
+//!
+//!   the loop is dropped ──▶ EndGuard: cancel each child on the spot ──▶ all gone
+//!                              └── a child is below on this call stack, or left behind:
+//!                                  this stack never continues either
 //! ```
 
 use crate::current::is_on_its_loop;
@@ -184,13 +185,13 @@ impl<'scope, 'env, E: 'env> Scope<'scope, 'env, E> {
         // name.
         let child: Box<dyn FnOnce() + 'scope> = Box::new(child);
         // SAFETY: only the lifetime changes. What the function borrows is valid until `try_scope`
-        // returns or unwinds, which `Ends` delays until this thread's stack is empty: then its
+        // returns or unwinds, which `EndGuard` delays until this thread's stack is empty: then its
         // function has run or been dropped. If the stack is left behind it never is empty, and the
         // caller's stack is left behind as well.
         let child: Box<dyn FnOnce() + 'static> = unsafe { transmute(child) };
         let spawned = Builder::new().borrows().start_at(child, Location::caller());
         let thread = spawned.thread().clone();
-        // At once: `Ends` must know of it before any other code can run, and panic.
+        // At once: `EndGuard` must know of it before any other code can run, and panic.
         self.children.borrow_mut().push(thread.clone());
         drop(spawned);
         let gone = self.take_gone();
@@ -233,13 +234,13 @@ impl<'scope, 'env, E: 'env> Scope<'scope, 'env, E> {
         std::ptr::from_ref(self).addr()
     }
 
-    /// Calls the function, and waits for the threads. If that unwinds, `Ends` kills them first.
+    /// Calls the function, and waits for the threads. If that unwinds, `EndGuard` kills them first.
     fn run<T>(
         &self,
         at: &'static Location<'static>,
         function: impl FnOnce() -> Result<T, E>,
     ) -> Result<Result<T, E>, Box<dyn Any + Send>> {
-        let ends = Ends { scope: self, at };
+        let ends = EndGuard { scope: self, at };
         let result = catch_unwind(AssertUnwindSafe(|| {
             let result = function();
             if result.is_err() {
@@ -273,12 +274,12 @@ impl<'scope, 'env, E: 'env> Scope<'scope, 'env, E> {
 }
 
 /// Ends the threads of a scope before it ends itself, in every case.
-struct Ends<'a, 'scope, 'env, E: 'env> {
+struct EndGuard<'a, 'scope, 'env, E: 'env> {
     scope: &'a Scope<'scope, 'env, E>,
     at: &'static Location<'static>,
 }
 
-impl<'env, E: 'env> Drop for Ends<'_, '_, 'env, E> {
+impl<'env, E: 'env> Drop for EndGuard<'_, '_, 'env, E> {
     fn drop(&mut self) {
         // Nothing in `end_all` panics; if it did, threads that still borrow would outlive the
         // scope.
@@ -288,7 +289,7 @@ impl<'env, E: 'env> Drop for Ends<'_, '_, 'env, E> {
     }
 }
 
-impl<'env, E: 'env> Ends<'_, '_, 'env, E> {
+impl<'env, E: 'env> EndGuard<'_, '_, 'env, E> {
     fn end_all(&self) {
         if self.scope.next_child().is_none() {
             return;

@@ -40,7 +40,7 @@ const POOLED_MAX: usize = 4096;
 /// mapping of their own. Neither libc nor rustix has it yet.
 const MADV_GUARD_INSTALL: i32 = 102;
 
-/// Read once: sysconf(3) makes a call each time.
+/// Cached, as rustix asks the C library each time.
 static PAGE_BYTES: LazyLock<usize> = LazyLock::new(rustix::param::page_size);
 
 /// False once the kernel or a sandbox has refused `MADV_GUARD_INSTALL`.
@@ -117,14 +117,14 @@ impl Drop for Mapping {
 }
 
 /// The free stacks of one size.
-struct Class {
+struct SizeClass {
     bytes: usize,
     free: Vec<Mapping>,
 }
 
 thread_local! {
     /// Last in, first out: the stack that was used last is in the caches.
-    static POOL: RefCell<Vec<Class>> = const { RefCell::new(Vec::new()) };
+    static POOL: RefCell<Vec<SizeClass>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A stack for one green thread. When dropped, it returns to the pool of its OS thread.
@@ -184,7 +184,7 @@ impl Drop for GreenStack {
             let index = pool.iter().position(|class| class.bytes == bytes);
             let index = index.unwrap_or_else(|| {
                 let free = Vec::new();
-                pool.push(Class { bytes, free });
+                pool.push(SizeClass { bytes, free });
                 pool.len() - 1
             });
             if pool[index].free.len() < POOLED_MAX {
