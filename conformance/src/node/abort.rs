@@ -1,4 +1,4 @@
-//! `AbortController`, and what it ends.
+//! `AbortController`, and the operations that it cancels.
 
 use super::{close_server, say, serve};
 use oneloop::callback::net::{self, ConnectOptions, Error, ListenOptions, SocketOptions};
@@ -9,7 +9,7 @@ use oneloop::callback::{
     spawn_micro,
 };
 
-/// `reason.name`, which a `DOMException` has where other errors have a code.
+/// `reason.name`: only a `DOMException` has a name, and other errors have a code.
 fn name(reason: &Error) -> String {
     reason.code().unwrap_or("undefined").to_owned()
 }

@@ -61,7 +61,7 @@ pub(super) fn events() -> Result<(), Error> {
         c.spawn_file().display(),
         args_of(&c),
     );
-    let told = Rc::new(Cell::new(false));
+    let has_ended = Rc::new(Cell::new(false));
     c.on_spawn(|_| println!("spawn"));
     next_tick(say("tick"));
     queue_microtask(say("micro"));
@@ -69,14 +69,14 @@ pub(super) fn events() -> Result<(), Error> {
     stdin.on_finish(|_| println!("stdin finish"));
     let stdout = c.stdout().expect("it is a pipe");
     stdout.on_data(|_, d| println!("data {}", text(d)));
-    let tell = Rc::clone(&told);
+    let tell = Rc::clone(&has_ended);
     c.on_exit(move |_, n, s| tell.set(n == Some(3) && s.is_none()));
     c.on_close(move |c, n, s| {
-        let (told, killed) = (told.get(), c.is_killed());
+        let (has_ended, killed) = (has_ended.get(), c.is_killed());
         let (code, signal) = (shown(c.exit_code()), named(c.signal_code()));
         let kill = c.kill(15)?;
         println!(
-            "close {} {} {told} {code} {signal} {killed} {kill}",
+            "close {} {} {has_ended} {code} {signal} {killed} {kill}",
             shown(n),
             named(s)
         );
@@ -178,12 +178,12 @@ fn at_most(max_buffer: usize) -> ExecOptions {
 }
 
 pub(super) fn exec_limits() -> Result<(), Error> {
-    let told = |e: ExecError, o: &[u8]| {
+    let print = |e: ExecError, o: &[u8]| {
         let code = shown(e.error.code());
         println!("{e} {code} undefined {} {}", e.cmd, quoted(o));
     };
     child_process::exec_file_with("seq", ["100000"], at_most(10), move |e, o, _| {
-        told(e.unwrap_err(), o);
+        print(e.unwrap_err(), o);
         let mut options = ExecOptions::default();
         options.spawn.timeout_ms = 300.0;
         child_process::exec_with("echo begun; exec sleep 60", options, |e, o, _| {

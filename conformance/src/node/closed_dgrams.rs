@@ -66,7 +66,7 @@ fn in_a_message(s: &Socket) -> Result<(), Error> {
     Ok(())
 }
 
-/// What a socket is told to do.
+/// A call on a socket.
 type Scenario = (&'static str, fn(&Socket) -> Result<(), Error>);
 
 const SCENARIOS: &[Scenario] = &[

@@ -1,4 +1,4 @@
-//! Sockets that are given up, and the ends of a child's pipes.
+//! Sockets that are destroyed, and the ends of a child's pipes.
 
 use super::{connect, say, throw};
 use oneloop::callback::child_process::{self, ChildProcess};
@@ -21,7 +21,7 @@ fn later() {
     set_immediate(say("imm"));
 }
 
-fn hear(socket: Socket) -> Socket {
+fn listen(socket: Socket) -> Socket {
     socket.on_connect(|_| println!("connect"));
     socket.on_ready(|_| println!("ready"));
     socket.on_data(|_, _| println!("data"));
@@ -33,11 +33,11 @@ fn hear(socket: Socket) -> Socket {
 }
 
 fn open(server: &Server) -> Result<Socket, Error> {
-    Ok(hear(connect(server)?))
+    Ok(listen(connect(server)?))
 }
 
 fn refused() -> Result<Socket, Error> {
-    Ok(hear(net::connect(("127.0.0.1", 1))?))
+    Ok(listen(net::connect(("127.0.0.1", 1))?))
 }
 
 const SCENARIOS: &[Scenario] = &[
@@ -115,12 +115,12 @@ const SCENARIOS: &[Scenario] = &[
         Ok(())
     }),
     ("never connected", |_| {
-        hear(Socket::new()).destroy();
+        listen(Socket::new()).destroy();
         later();
         Ok(())
     }),
     ("never connected, for an error", |_| {
-        hear(Socket::new()).destroy_with("own");
+        listen(Socket::new()).destroy_with("own");
         later();
         Ok(())
     }),
@@ -163,39 +163,39 @@ pub(super) fn socket() -> Result<(), Error> {
     Ok(())
 }
 
-fn hear_pipe(name: &'static str, pipe: &Socket) {
+fn listen_pipe(name: &'static str, pipe: &Socket) {
     pipe.on_end(move |_| println!("{name} end"));
     pipe.on_finish(move |_| println!("{name} finish"));
     pipe.on_error(move |_, e| println!("{name} error {}", e.message()));
     pipe.on_close(move |_, _| println!("{name} close"));
 }
 
-/// A child, and what is done to its pipes.
+/// A child, and calls on its pipes.
 type Child = (&'static str, &'static [&'static str], fn(&ChildProcess));
 
 const CHILDREN: &[Child] = &[
     ("sleep", &["0.2"], |child| {
         let out = child.stdout().expect("it is a pipe");
-        hear_pipe("out", &out);
+        listen_pipe("out", &out);
         out.destroy_with("own");
         later();
     }),
     ("sleep", &["0.2"], |child| {
         let out = child.stdout().expect("it is a pipe");
-        hear_pipe("out", &out);
+        listen_pipe("out", &out);
         out.destroy().destroy_with("own");
         later();
     }),
     ("sleep", &["0.2"], |child| {
         let input = child.stdin().expect("it is a pipe");
-        hear_pipe("in", &input);
+        listen_pipe("in", &input);
         input.destroy_with("own");
         later();
     }),
     ("cat", &[], |child| {
         let out = child.stdout().expect("it is a pipe");
         let input = child.stdin().expect("it is a pipe");
-        hear_pipe("out", &out);
+        listen_pipe("out", &out);
         let ended = input.clone();
         out.on_data(move |out, _| {
             println!("out data");

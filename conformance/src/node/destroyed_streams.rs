@@ -1,4 +1,4 @@
-//! Streams of files that are given up: before they are open, while they are, and afterwards.
+//! Streams of files that are destroyed: before they are open, while they are open, and later.
 
 use super::files::{remove, temp_dir};
 use super::{say, throw};
@@ -13,18 +13,18 @@ type Continue = Result<(), Thrown>;
 
 /// The directory of a program.
 #[derive(Clone)]
-struct Place {
+struct Directory {
     d: Rc<PathBuf>,
 }
 
-/// What a program does with its directory, one after the other.
-type Scenario = (&'static str, fn(&Place));
+/// The scenarios of a program, which run one after the other.
+type Scenario = (&'static str, fn(&Directory));
 
-impl Place {
+impl Directory {
     fn new() -> std::io::Result<Self> {
         let d = temp_dir()?;
         std::fs::write(d.join("a"), "abcdefghij")?;
-        Ok(Place { d: Rc::new(d) })
+        Ok(Directory { d: Rc::new(d) })
     }
 
     /// `const show=e=>…`
@@ -81,7 +81,7 @@ impl Place {
 }
 
 /// Runs scenarios one after the other: each has 200 ms.
-fn run(place: Place, scenarios: &'static [Scenario]) -> Continue {
+fn run(place: Directory, scenarios: &'static [Scenario]) -> Continue {
     let Some(((name, scenario), rest)) = scenarios.split_first() else {
         return remove(&place.d);
     };
@@ -93,7 +93,7 @@ fn run(place: Place, scenarios: &'static [Scenario]) -> Continue {
 
 pub(super) fn read_stream() -> Continue {
     run(
-        Place::new()?,
+        Directory::new()?,
         &[
             ("missing, for an error", |p| {
                 p.read("none").destroy_with("own");
@@ -179,7 +179,7 @@ pub(super) fn read_stream() -> Continue {
 
 pub(super) fn write_stream() -> Continue {
     run(
-        Place::new()?,
+        Directory::new()?,
         &[
             ("missing, for an error", |p| {
                 p.write("none/b").destroy_with("own");
@@ -304,8 +304,8 @@ pub(super) fn write_stream() -> Continue {
     )
 }
 
-/// Has a function use a file that is open.
-fn while_open(p: &Place, use_it: fn(&Place, &WriteStream)) {
+/// Passes an open file to a function.
+fn while_open(p: &Directory, use_it: fn(&Directory, &WriteStream)) {
     let w = p.write_silently("b");
     w.on_finish(|_| println!("finish"));
     let place = p.clone();
@@ -329,7 +329,7 @@ fn while_open(p: &Place, use_it: fn(&Place, &WriteStream)) {
 
 pub(super) fn while_written() -> Continue {
     run(
-        Place::new()?,
+        Directory::new()?,
         &[
             ("plain", |p| {
                 while_open(p, |p, w| {
@@ -379,7 +379,7 @@ pub(super) fn while_written() -> Continue {
     )
 }
 
-fn reading(p: &Place, name: &str) -> ReadStream {
+fn reading(p: &Directory, name: &str) -> ReadStream {
     let r = p.read_silently(name);
     r.on_open(|_| println!("open"));
     r.on_ready(|_| println!("ready"));
@@ -388,7 +388,7 @@ fn reading(p: &Place, name: &str) -> ReadStream {
     r
 }
 
-fn writing(p: &Place, name: &str) -> WriteStream {
+fn writing(p: &Directory, name: &str) -> WriteStream {
     let w = p.write_silently(name);
     w.on_open(|_| println!("open"));
     w.on_ready(|_| println!("ready"));
@@ -397,7 +397,7 @@ fn writing(p: &Place, name: &str) -> WriteStream {
 }
 
 pub(super) fn unheard_errors() -> Continue {
-    let place = Place::new()?;
+    let place = Directory::new()?;
     let shown = place.clone();
     on_uncaught_exception(move |e, _| {
         let error = e.error().and_then(|error| error.downcast_ref::<Error>());
@@ -443,8 +443,8 @@ pub(super) fn unheard_errors() -> Continue {
     )
 }
 
-/// Tells of everything that is written.
-fn written(p: &Place, name: &str) -> WriteStream {
+/// Prints the result of each write.
+fn written(p: &Directory, name: &str) -> WriteStream {
     let (w, place) = (p.write_silently(name), p.clone());
     w.on_open(|_| println!("w open"));
     w.on_finish(|_| println!("w finish"));
@@ -454,8 +454,8 @@ fn written(p: &Place, name: &str) -> WriteStream {
     w
 }
 
-/// Tells of the end of a stream that is read.
-fn read(p: &Place, name: &str) -> ReadStream {
+/// Prints the end of a stream that is read.
+fn read(p: &Directory, name: &str) -> ReadStream {
     let (r, place) = (p.read_silently(name), p.clone());
     r.on_error(move |_, e| println!("r error {}", place.show_error(e)));
     r.on_close(|_| println!("r close"));
@@ -464,7 +464,7 @@ fn read(p: &Place, name: &str) -> ReadStream {
 
 pub(super) fn piped() -> Continue {
     run(
-        Place::new()?,
+        Directory::new()?,
         &[
             ("0", |p| {
                 let w = written(p, "b");
@@ -495,20 +495,20 @@ pub(super) fn piped() -> Continue {
     )
 }
 
-fn end(p: &Place, w: &WriteStream) {
+fn end(p: &Directory, w: &WriteStream) {
     w.end_then(p.tell("one"));
     w.end_then(p.tell("two"));
     w.write_then("x", p.tell("x"));
 }
 
-fn end_in_close(p: &Place, w: &WriteStream) {
+fn end_in_close(p: &Directory, w: &WriteStream) {
     let place = p.clone();
     w.on_close(move |w| end(&place, &w));
 }
 
 pub(super) fn end_after_destroy() -> Continue {
     run(
-        Place::new()?,
+        Directory::new()?,
         &[
             ("there", |p| end(p, p.write("b").destroy())),
             ("missing", |p| end(p, p.write("none/b").destroy())),
@@ -567,7 +567,7 @@ pub(super) fn end_after_destroy() -> Continue {
 }
 
 pub(super) fn resume_and_pause() -> Continue {
-    fn read(p: &Place) -> ReadStream {
+    fn read(p: &Directory) -> ReadStream {
         let r = p.read_silently("a");
         r.on(event::Pause, |_: ReadStream| println!("pause"));
         r.on(event::Resume, |_: ReadStream| println!("resume"));
@@ -583,7 +583,7 @@ pub(super) fn resume_and_pause() -> Continue {
         set_timeout(destroy, 20);
     }
     run(
-        Place::new()?,
+        Directory::new()?,
         &[
             ("paused", |p| destroy_later(read(p).resume().pause())),
             ("paused twice", |p| {
@@ -609,18 +609,18 @@ pub(super) fn read_by_calls() -> Continue {
         r.readable_flowing()
             .map_or("null".to_owned(), |flowing| flowing.to_string())
     }
-    fn hear(r: ReadStream) -> ReadStream {
+    fn listen(r: ReadStream) -> ReadStream {
         r.on(event::Pause, |_: ReadStream| println!("pause"));
         r.on(event::Resume, |_: ReadStream| println!("resume"));
         r.on_end(|_| println!("end"));
         r.on_close(|_| println!("close"));
         r
     }
-    fn read(p: &Place) -> ReadStream {
-        hear(p.read_silently("a"))
+    fn read(p: &Directory) -> ReadStream {
+        listen(p.read_silently("a"))
     }
     run(
-        Place::new()?,
+        Directory::new()?,
         &[
             ("all", |p| {
                 read(p).on_readable(|r| println!("readable {}", show(r.read())));
@@ -639,7 +639,7 @@ pub(super) fn read_by_calls() -> Continue {
                     ..Default::default()
                 };
                 let r = fs::create_read_stream_with(p.d.join("a"), options);
-                hear(r.expect("the options are valid")).on_readable(|r| {
+                listen(r.expect("the options are valid")).on_readable(|r| {
                     println!("readable {}", r.readable_length());
                     while let Some(b) = r.read_bytes(6) {
                         println!("{} {}", show(Some(b)), r.readable_high_water_mark());

@@ -33,7 +33,7 @@ fn attempt<T>(name: &str, f: impl FnOnce() -> Result<T, Error>) {
     }
 }
 
-/// How `console.log(name, e, n)` prints what a send tells.
+/// How `console.log(name, e, n)` prints the result of a send.
 fn sent(name: &'static str) -> impl FnOnce(Result<usize, Error>) {
     move |result| match result {
         Ok(n) => println!("{name} null {n}"),

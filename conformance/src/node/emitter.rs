@@ -36,14 +36,14 @@ pub(super) fn emitter() -> Result<(), Thrown> {
         e.on(X, |w| println!("late {w}"));
     });
     off.set(Some(e.on(X, |v| println!("off {v}"))));
-    let heard = e.emit(X, "a")?;
-    println!("{heard} {}", e.listener_count(X));
+    let emitted = e.emit(X, "a")?;
+    println!("{emitted} {}", e.listener_count(X));
     println!("{}", e.emit(X, "b")?);
     println!("{}", e.emit(Y, ())?);
     if let Err(thrown) = e.emit(Failed, "unheard") {
         println!("thrown {thrown}");
     }
-    e.on(Failed, |message| println!("heard {message}"));
+    e.on(Failed, |message| println!("emitted {message}"));
     e.emit(Failed, "now")?;
     e.remove_all(X);
     println!("{}", e.emit(X, "c")?);

@@ -1,4 +1,4 @@
-//! What goes on after a throw.
+//! What continues after a throw.
 
 use super::{compute_for, say, throw};
 use oneloop::callback::process::on_uncaught_exception;

@@ -1,4 +1,4 @@
-//! `process.exit` from everywhere, and what listeners of 'exit' do to the end.
+//! `process.exit` from anywhere, and listeners of 'exit' that throw or exit.
 
 use super::{connect, say, serve, throw};
 use oneloop::callback::events::{Emitter, Event};
@@ -37,7 +37,7 @@ fn throw_once_at_exit() {
     });
 }
 
-/// A listener of 'exit' that prints and throws, and one that does not hear of it.
+/// A listener of 'exit' that prints and throws, and a second one that is never called.
 fn throw_at_exit(name: &'static str) {
     on_exit(move |code| {
         println!("{name} {code}");
@@ -99,9 +99,9 @@ pub(super) fn after_an_await() {
     drop(spawn_micro(async move {
         promises::set_timeout(1, None).await?;
         println!("slept");
-        let heard = emitter.emit(X, ());
+        let emitted = emitter.emit(X, ());
         println!("no");
-        heard
+        emitted
     }));
 }
 
@@ -153,7 +153,7 @@ pub(super) fn throw_within_uncaught_exit() {
     set_timeout(throw("y"), 1);
 }
 
-pub(super) fn heard_throw_within_exit() {
+pub(super) fn handled_throw_within_exit() {
     on_uncaught_exception(|e, origin| println!("heard {e} {origin}"));
     throw_once_at_exit();
     tell_exit("b");

@@ -1,4 +1,4 @@
-//! What goes wrong with sockets, and who hears of it.
+//! Failures of sockets, and the listeners that receive them.
 
 use super::{close_server, connect, say, serve, text, throw};
 use oneloop::callback::net::{self, Error, event};

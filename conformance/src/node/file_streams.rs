@@ -1,4 +1,5 @@
-//! `fs.createReadStream` and `fs.createWriteStream`: what they tell, in which order, and how they fail.
+//! `fs.createReadStream` and `fs.createWriteStream`: their events, in which order, and their
+//! failures.
 
 use super::files::{remove, temp_dir};
 use super::say;
@@ -147,7 +148,7 @@ fn shown(e: &Error, d: &str) -> String {
     format!("{} {message}", e.code().unwrap_or_default())
 }
 
-/// Tells of an error with a name before it.
+/// Prints an error with a name before it.
 fn tell(name: &'static str, d: &str) -> impl FnOnce(Result<(), Error>) + 'static {
     let d = d.to_owned();
     move |result| match result {
@@ -156,7 +157,7 @@ fn tell(name: &'static str, d: &str) -> impl FnOnce(Result<(), Error>) + 'static
     }
 }
 
-fn hear_reading(name: &'static str, r: ReadStream, d: &str) -> ReadStream {
+fn listen_reading(name: &'static str, r: ReadStream, d: &str) -> ReadStream {
     let d = d.to_owned();
     r.on_open(move |_| println!("{name} open"));
     r.on_ready(move |_| println!("{name} ready"));
@@ -170,7 +171,7 @@ fn hear_reading(name: &'static str, r: ReadStream, d: &str) -> ReadStream {
     r
 }
 
-fn hear_writing(name: &'static str, w: WriteStream, d: &str) -> WriteStream {
+fn listen_writing(name: &'static str, w: WriteStream, d: &str) -> WriteStream {
     let d = d.to_owned();
     w.on_open(move |_| println!("{name} open"));
     w.on_ready(move |_| println!("{name} ready"));
@@ -186,20 +187,20 @@ fn hear_writing(name: &'static str, w: WriteStream, d: &str) -> WriteStream {
 pub(super) fn errors() -> Continue {
     let d = temp_dir()?;
     let name: Rc<str> = d.display().to_string().into();
-    let r = hear_reading("r", fs::create_read_stream(d.join("none")), &name);
+    let r = listen_reading("r", fs::create_read_stream(d.join("none")), &name);
     r.on_close(move |_| not_there(d.clone(), Rc::clone(&name)));
     Ok(())
 }
 
 fn not_there(d: PathBuf, name: Rc<str>) {
-    let w = hear_writing("w", fs::create_write_stream(d.join("none/a")), &name);
+    let w = listen_writing("w", fs::create_write_stream(d.join("none/a")), &name);
     w.write_then("lost", tell("written", &name));
     w.end_then(tell("ended", &name));
     w.on_close(move |_| late(d.clone(), Rc::clone(&name)));
 }
 
 fn late(d: PathBuf, name: Rc<str>) {
-    let l = hear_writing("l", fs::create_write_stream(d.join("late")), &name);
+    let l = listen_writing("l", fs::create_write_stream(d.join("late")), &name);
     let shown = Rc::clone(&name);
     l.on_open(move |l| {
         l.end();
@@ -213,14 +214,14 @@ fn late(d: PathBuf, name: Rc<str>) {
 }
 
 fn given_up(d: PathBuf, name: Rc<str>) {
-    let g = hear_writing("g", fs::create_write_stream(d.join("given")), &name);
+    let g = listen_writing("g", fs::create_write_stream(d.join("given")), &name);
     let shown = Rc::clone(&name);
     g.on_open(move |g| {
         g.destroy();
         g.write_then("given", tell("given", &shown));
     });
     g.on_close(move |_| {
-        let i = hear_reading("i", fs::create_read_stream(&d), &name);
+        let i = listen_reading("i", fs::create_read_stream(&d), &name);
         let d = d.clone();
         i.on_close(move |_| remove(&d));
     });

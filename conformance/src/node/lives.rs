@@ -229,13 +229,13 @@ pub(super) fn destroy_while_connecting() -> Result<(), Error> {
     Ok(())
 }
 
-/// `await new Promise(r=>e.once(n,r))`, of whatever a listener keeps of the event.
+/// `await new Promise(r=>e.once(n,r))`, with a value that the listener keeps of the event.
 fn once<T: 'static>(listen: impl FnOnce(Box<dyn FnOnce(T)>)) -> impl Future<Output = T> {
     let state = Rc::new((Cell::new(None::<T>), Cell::new(None::<Waker>)));
-    let told = Rc::clone(&state);
+    let settled = Rc::clone(&state);
     listen(Box::new(move |value| {
-        told.0.set(Some(value));
-        if let Some(waker) = told.1.take() {
+        settled.0.set(Some(value));
+        if let Some(waker) = settled.1.take() {
             waker.wake();
         }
     }));

@@ -31,7 +31,7 @@ use oneloop::callback::Outcome;
 use oneloop::callback::net::{self, Error, Server, ServerOptions, Socket};
 use std::time::Duration;
 
-/// Names, and functions that return anything which callbacks may return.
+/// Names, and functions that return anything that callbacks may return.
 macro_rules! programs {
     ($($name:literal: $program:path $(, in $time:ident)?;)*) => {
         &[$(($name, program!($program $(, in $time)?))),*]
@@ -200,7 +200,7 @@ pub(crate) const PROGRAMS: Suite = programs! {
     "178_throw_at_the_end": exits::throw_at_the_end;
     "179_throw_at_the_end_with_a_code": exits::throw_at_the_end_with_a_code;
     "180_throw_within_uncaught_exit": exits::throw_within_uncaught_exit;
-    "181_heard_throw_within_exit": exits::heard_throw_within_exit;
+    "181_heard_throw_within_exit": exits::handled_throw_within_exit;
     "182_exit_without_telling": exits::exit_without_telling;
     "183_rejected_exit": exits::rejected_exit;
     "184_exit_when_uncaught": exits::when_uncaught;
@@ -218,7 +218,7 @@ pub(crate) const PROGRAMS: Suite = programs! {
     "196_late_awaits": promises::late_awaits;
     "197_awaits_before": promises::awaits_before;
     "198_awaited_in_time": promises::awaited_in_time;
-    "199_awaited_while_heard": promises::awaited_while_heard;
+    "199_awaited_while_heard": promises::awaited_while_handled;
     "200_destroy_read_stream": destroyed_streams::read_stream;
     "201_destroy_write_stream": destroyed_streams::write_stream;
     "202_destroy_while_written": destroyed_streams::while_written;
@@ -237,7 +237,7 @@ fn serve<O: Outcome>(on_connection: impl Fn(Socket) -> O + 'static) -> Result<Se
     serve_with(ServerOptions::default(), on_connection)
 }
 
-/// The same with options.
+/// The same, with options.
 fn serve_with<O: Outcome>(
     options: ServerOptions,
     on_connection: impl Fn(Socket) -> O + 'static,
@@ -250,7 +250,7 @@ fn connect(server: &Server) -> Result<Socket, Error> {
     net::connect(("127.0.0.1", server.port().expect("the server listens")))
 }
 
-/// `s.close()` in a handler of one of its connections.
+/// `s.close()` in a listener of one of its connections.
 fn close_server(c: &Socket) {
     c.server().expect("a server accepted it").close();
 }

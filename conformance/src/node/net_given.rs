@@ -1,4 +1,4 @@
-//! Sockets and servers: the programs from which this style began.
+//! Sockets and servers: the first programs of this suite.
 
 use super::{close_server, compute_for, say};
 use crate::http;
@@ -237,7 +237,7 @@ pub(super) fn write_before_connect() -> Result<(), Error> {
 }
 
 pub(super) fn timers_after_poll() {
-    // fs.readFile(__filename, …): another thread reads, and the poll tells of it.
+    // fs.readFile(__filename, …): another thread reads, and the poll reports the result.
     drop(spawn_micro(async {
         let handle = Handle::current();
         let read = handle.offload(|| std::fs::read("/proc/self/comm"));

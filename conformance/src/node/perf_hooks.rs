@@ -1,4 +1,4 @@
-//! How busy the loop is.
+//! The loop's utilization, and its delay.
 
 use super::compute_for;
 use oneloop::callback::perf_hooks::{event_loop_utilization, monitor_event_loop_delay};

@@ -1,4 +1,4 @@
-//! Promises that are awaited late, by several, or just in time.
+//! Promises that are awaited late, several times, or just in time.
 
 use super::say;
 use oneloop::callback::process::on_uncaught_exception;
@@ -20,7 +20,7 @@ fn fail(message: &'static str) -> Promise {
 }
 
 /// `async()=>{try{await p}catch(e){console.log(name,e.message)}}`
-fn hear(name: &'static str, promise: Promise) {
+fn catch(name: &'static str, promise: Promise) {
     drop(spawn_micro(async move {
         if let Err(e) = promise.await {
             println!("{name} {e}");
@@ -52,7 +52,7 @@ pub(super) fn late_awaits() {
         yield_now().await;
         Err::<(), _>("boom")
     });
-    let hear = |name: &'static str, promise: Promise| {
+    let catch = |name: &'static str, promise: Promise| {
         drop(spawn_micro(async move {
             if let Err(e) = promise.await {
                 println!("{name} {e}");
@@ -62,12 +62,12 @@ pub(super) fn late_awaits() {
     };
     let (early, late) = (promise.clone(), promise);
     set_immediate(move || {
-        hear("a", early.clone());
-        hear("b", early);
+        catch("a", early.clone());
+        catch("b", early);
         next_tick(say("tick"));
         queue_microtask(|| queue_microtask(say("micro")));
     });
-    set_timeout(move || hear("c", late), 150);
+    set_timeout(move || catch("c", late), 150);
 }
 
 pub(super) fn awaits_before() {
@@ -77,26 +77,26 @@ pub(super) fn awaits_before() {
         Err::<(), Thrown>("boom".into())
     });
     let late = promise.clone();
-    hear("a", promise.clone());
-    hear("b", promise.clone());
+    catch("a", promise.clone());
+    catch("b", promise.clone());
     drop(spawn_micro(async move {
         println!("c");
         promise.await?;
         println!("no");
         Ok::<(), Thrown>(())
     }));
-    set_timeout(move || hear("late", late), 50);
+    set_timeout(move || catch("late", late), 50);
 }
 
 pub(super) fn awaited_in_time() {
     tell_uncaught();
     let (a, b, c) = (fail("a"), fail("b"), fail("c"));
-    queue_microtask(|| queue_microtask(|| hear("micro", a)));
-    queue_microtask(|| next_tick(|| hear("tick", b)));
-    set_immediate(|| hear("imm", c));
+    queue_microtask(|| queue_microtask(|| catch("micro", a)));
+    queue_microtask(|| next_tick(|| catch("tick", b)));
+    set_immediate(|| catch("imm", c));
 }
 
-pub(super) fn awaited_while_heard() {
+pub(super) fn awaited_while_handled() {
     let b = Rc::new(RefCell::new(None));
     let inside = Rc::clone(&b);
     on_uncaught_exception(move |e, origin| {
@@ -104,7 +104,7 @@ pub(super) fn awaited_while_heard() {
         if e.message() == "a"
             && let Some(b) = inside.take()
         {
-            hear("late", b);
+            catch("late", b);
         }
     });
     drop(fail("a"));

@@ -1,4 +1,4 @@
-//! Servers: who may come, where they listen, and when they are closed.
+//! Servers: where they listen, which clients they accept, and when they are closed.
 
 use super::{close_server, connect, say, serve, text};
 use oneloop::callback::net::{self, ConnectOptions, Error, Socket, event};

@@ -1,4 +1,4 @@
-//! Timers that take longer than they should, and what runs between two passes.
+//! Timers whose callbacks take longer than their interval, and what runs between two passes.
 
 use super::{compute_for, connect, say, serve};
 use oneloop::callback::net::Error;
@@ -81,7 +81,7 @@ pub(super) fn slow_timeouts() {
     set_timeout(|| run(1), 60);
 }
 
-/// Runs every so many milliseconds, four times, and takes 60.
+/// Runs every `ms` milliseconds, four times, and takes 60 ms each time.
 fn four_times(name: &'static str, ms: u32, then: impl Fn() + 'static) {
     let interval = Rc::new(Cell::new(None::<Timeout>));
     let inside = Rc::clone(&interval);

@@ -1,4 +1,4 @@
-//! The two halves of a socket: what is written, what is read, and what waits.
+//! The two halves of a socket: reading, writing, and their buffers.
 
 use super::{close_server, connect, serve, serve_with, text};
 use oneloop::callback::net::{Error, ReadyState, ServerOptions, SocketOptions, event};
@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use super::say;
 
-/// `null`, or an error's code: what a callback of `write` or `end` is given.
+/// `null`, or an error's code: the argument of a callback of `write` or `end`.
 fn outcome(result: Result<(), Error>) -> String {
     match result {
         Ok(()) => "null".to_owned(),
@@ -16,7 +16,7 @@ fn outcome(result: Result<(), Error>) -> String {
     }
 }
 
-/// A callback of `write` or `end` that prints a name and what it was given.
+/// A callback of `write` or `end` that prints a name and its argument.
 fn tell(name: &'static str) -> impl FnOnce(Result<(), Error>) {
     move |result| println!("{name} {}", outcome(result))
 }
@@ -361,7 +361,7 @@ pub(super) fn bytes() -> Result<(), Error> {
     Ok(())
 }
 
-/// What a server is made with when its sockets differ from the default.
+/// The options of a server whose sockets are not the default ones.
 fn sockets(socket: SocketOptions) -> ServerOptions {
     ServerOptions {
         socket,

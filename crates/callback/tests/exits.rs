@@ -1,5 +1,5 @@
-//! What a program of the callback style leaves behind when it exits in the middle of everything. One test,
-//! alone in its process: it counts open files.
+//! What a program of the callback style leaves behind when it exits in the middle of its work. This
+//! is one test, alone in its process, because it counts open files.
 
 use oneloop::EventLoop;
 use oneloop::callback::net::{self, Error};
@@ -10,7 +10,7 @@ fn open_files() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
-/// Exits with sockets in every state: connecting, writing, reading, closing, not begun.
+/// Exits with sockets in every state: connecting, writing, reading, closing, not connected.
 fn exit_with_sockets() -> Result<(), Error> {
     let server = net::create_server(|socket| {
         socket.set_timeout(1000);
@@ -35,7 +35,7 @@ fn exit_with_sockets() -> Result<(), Error> {
 }
 
 #[test]
-fn an_exit_leaves_no_file_open_and_its_loop_takes_another_program() {
+fn an_exit_leaves_no_file_open_and_its_loop_runs_further_programs() {
     let before = open_files();
     for _ in 0..10 {
         let mut event_loop = EventLoop::new().unwrap();

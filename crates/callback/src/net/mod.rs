@@ -19,9 +19,9 @@
 //!
 //! Events come in Node's order: one connection is accepted per turn of the loop; data and the end
 //! of a stream come in two turns; 'close' comes in the closing phase, the last one closed first;
-//! and ticks and microtasks run after each callback. A handler may do anything: close its socket
-//! and others, drop the server, start tasks. What it throws, by an `Err` or a panic, is uncaught,
-//! as in Node.
+//! and ticks and microtasks run after each callback. A listener may do anything: close its socket
+//! and others, drop the server, start tasks. An error that it throws, by an `Err` or a panic, is
+//! uncaught, as in Node.
 //!
 //! What JavaScript throws on the caller's stack, such as a port beyond 65,535, is an `Err` here.
 
@@ -41,7 +41,7 @@ pub use socket::{ReadyState, Socket};
 
 /// Connects to a port, to a host and port, or to the path of a Unix socket.
 ///
-/// Whatever goes wrong later is told by 'error'.
+/// 'connect' follows, or 'error'.
 ///
 /// # Errors
 /// `ERR_SOCKET_BAD_PORT`.

@@ -1,4 +1,4 @@
-//! What to connect to or to listen on, and how: the first arguments of Node's functions.
+//! Endpoints and options: the first arguments of Node's functions.
 
 use crate::abort::AbortSignal;
 use crate::error::Error;
@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How many bytes may wait in each direction by default: `getDefaultHighWaterMark()` of Node 20.
+/// The default limit of buffered bytes in each direction: `getDefaultHighWaterMark()` of Node 20.
 const HIGH_WATER_MARK: usize = 16 * 1024;
 
 /// A port, a host and port, or the path of a Unix socket.
@@ -23,22 +23,22 @@ const HIGH_WATER_MARK: usize = 16 * 1024;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Endpoint {
-    /// A port, of the host if there is one. What is no port is refused when it is used.
+    /// A port, of the host if there is one. A number that is no port is refused when it is used.
     Port {
-        /// A name or an IP address: to connect, `localhost` if there is none; to listen, all
+        /// A name or an IP address. Without it, connecting uses `localhost`, and listening all
         /// addresses of this machine.
         host: Option<String>,
         /// 0 to 65,535.
         port: i64,
     },
-    /// An address and port, as they are: with the scope of an IPv6 address, too.
+    /// An address and port, including the scope of an IPv6 address.
     Addr(SocketAddr),
     /// A Unix socket; a path that begins with a NUL is an abstract name.
     Path(PathBuf),
 }
 
 impl Endpoint {
-    /// The port, if it is one.
+    /// Checks that a number is a port. `name` stands in the error.
     pub(crate) fn checked_port(port: i64, name: &str) -> Result<u16, Error> {
         u16::try_from(port).map_err(|_| {
             let message =
@@ -116,20 +116,20 @@ impl From<PathBuf> for Endpoint {
     }
 }
 
-/// What a socket is made with: `new net.Socket(options)`.
+/// How to make a socket: `new net.Socket(options)`.
 #[derive(Clone, Debug)]
 pub struct SocketOptions {
-    /// It stays open for writing when the peer has ended.
+    /// Keeps the socket open for writing when the peer has ended.
     pub allow_half_open: bool,
-    /// How many bytes may wait in each direction before it stops reading, and before a write says
-    /// that it is enough.
+    /// The limit of buffered bytes in each direction: above it, the socket stops reading, and a
+    /// write returns false.
     pub high_water_mark: usize,
-    /// Small writes are sent at once (`TCP_NODELAY`).
+    /// Sends small writes at once (`TCP_NODELAY`).
     pub no_delay: bool,
-    /// The kernel asks a silent peer whether it is there: see
+    /// Makes the kernel probe a silent peer: see
     /// [`Socket::set_keep_alive`](super::Socket::set_keep_alive).
     pub keep_alive: Option<Duration>,
-    /// Destroys the socket when it is aborted.
+    /// Destroys the socket when the signal is aborted.
     pub signal: Option<AbortSignal>,
 }
 
@@ -148,20 +148,21 @@ impl Default for SocketOptions {
 /// How to connect: `net.connect(options)`.
 #[derive(Clone, Debug)]
 pub struct ConnectOptions {
-    /// What the socket is made with.
+    /// How to make the socket.
     pub socket: SocketOptions,
-    /// As [`Socket::set_timeout`](super::Socket::set_timeout), before it connects.
+    /// Sets a timeout before it connects, as [`Socket::set_timeout`](super::Socket::set_timeout)
+    /// does.
     pub timeout_ms: Option<f64>,
-    /// From which address of this machine. A link-local one is of the interface that the other
-    /// end's address names.
+    /// The local address. A link-local one gets the interface that the peer's address names.
     pub local_address: Option<IpAddr>,
-    /// From which port; 0 lets the kernel choose.
+    /// The local port; 0 lets the kernel choose.
     pub local_port: u16,
-    /// Of a host's addresses, use only those of IPv4 (4) or IPv6 (6).
+    /// Uses only those of the host's addresses that are IPv4 (4) or IPv6 (6).
     pub family: Option<u8>,
-    /// A host's addresses are all tried, IPv4 and IPv6 in turn; without it, only the first.
+    /// Tries all addresses of a host, IPv4 and IPv6 in turn. Otherwise it tries only the first.
     pub auto_select_family: bool,
-    /// How long one of several addresses may take before the next one is tried.
+    /// The time in milliseconds that one of several addresses may take before the next one is
+    /// tried.
     pub auto_select_family_attempt_timeout_ms: f64,
 }
 
@@ -179,26 +180,24 @@ impl Default for ConnectOptions {
     }
 }
 
-/// What a server is made with: `net.createServer(options)`. The sockets that it accepts are made
-/// with `socket`.
+/// How to make a server: `net.createServer(options)`.
 #[derive(Clone, Debug, Default)]
 pub struct ServerOptions {
-    /// What each accepted socket is made with; its `signal` is not used: see
-    /// [`ListenOptions::signal`].
+    /// How to make each accepted socket. Its `signal` is not used: see [`ListenOptions::signal`].
     pub socket: SocketOptions,
-    /// Accepted sockets are paused, and read nothing from the kernel.
+    /// Accepts sockets paused: they read nothing from the kernel.
     pub pause_on_connect: bool,
 }
 
 /// How to listen: `server.listen(options)`.
 #[derive(Clone, Debug, Default)]
 pub struct ListenOptions {
-    /// How many connections may wait to be accepted; 511 if it is not given, as in Node.
+    /// The number of connections that may wait to be accepted; 511 by default, as in Node.
     pub backlog: Option<i32>,
-    /// Listening on all addresses does not include those of IPv4.
+    /// Listens on IPv6 addresses only.
     pub ipv6_only: bool,
-    /// Several servers may listen on the port, and the kernel spreads connections (`SO_REUSEPORT`).
+    /// Shares the port with other servers; the kernel spreads the connections (`SO_REUSEPORT`).
     pub reuse_port: bool,
-    /// Closes the server when it is aborted.
+    /// Closes the server when the signal is aborted.
     pub signal: Option<AbortSignal>,
 }

@@ -1,4 +1,4 @@
-//! What accepts connections, in Node's words: `net.Server`.
+//! A server as Node has it: `net.Server`.
 
 use super::event::{self, Dropped, ServerEvent};
 use super::options::{Endpoint, ListenOptions, ServerOptions};
@@ -22,25 +22,36 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-/// As in Node: the kernel makes 512 of it.
+/// Node's default. The kernel admits one connection more (`sk_acceptq_is_full`).
 const BACKLOG: i32 = 511;
 
-struct Inner {
+/// What clones of a server share.
+///
+/// ```text
+///             listen: lookup, bind(2), listen(2)
+/// not listening ─────────────────────────────▶ listening ('listening', 'connection', …)
+///    ▲  ▲                │ 'error'                │ close, or an fd that cannot accept
+///    │  └────────────────┘                        ▼
+///    └── 'close', once no connection is open ── draining
+/// ```
+struct ServerState {
     runtime: Rc<Runtime>,
     options: ServerOptions,
     events: Emitter<event::ServerListener>,
+    /// None unless it listens.
     handle: RefCell<Option<Rc<ServerHandle>>>,
+    /// The open connections. Weak: a connection keeps itself alive, and its server.
     connections: RefCell<Slots<WeakSocket>>,
     max_connections: Cell<Option<usize>>,
     is_unreferenced: Cell<bool>,
-    /// Changes with each listen and close: a look-up of before is void.
+    /// Changes with each listen and close, so that an earlier lookup has no effect.
     listening_number: Cell<u64>,
 }
 
 /// A TCP or Unix server: see [`create_server`]. Clones are the same server.
 #[derive(Clone)]
 pub struct Server {
-    inner: Rc<Inner>,
+    inner: Rc<ServerState>,
 }
 
 impl fmt::Debug for Server {
@@ -73,7 +84,7 @@ pub fn create_server_with<O: Outcome>(
     on_connection: impl Fn(Socket) -> O + 'static,
 ) -> Server {
     let server = Server {
-        inner: Rc::new(Inner {
+        inner: Rc::new(ServerState {
             runtime: current(),
             options,
             events: Emitter::default(),
@@ -93,9 +104,9 @@ references!(Server, "the server listens");
 
 impl Server {
     /// Listens on a port of all addresses, on a host and port, or on the path of a Unix socket.
-    /// Port 0 lets the kernel choose. Gives the server itself.
+    /// Port 0 lets the kernel choose. Returns the server itself.
     ///
-    /// What goes wrong is told by 'error', in a later tick.
+    /// 'listening' or 'error' follows in a later tick.
     ///
     /// # Errors
     /// `ERR_SERVER_ALREADY_LISTEN`, `ERR_SOCKET_BAD_PORT`.
@@ -158,7 +169,8 @@ impl Server {
         number
     }
 
-    /// On IPv6 and IPv4 together; on IPv4 alone where there is no IPv6.
+    /// Listens on IPv6 and IPv4 together, or on IPv4 alone where the machine has no IPv6, as Node
+    /// does.
     fn listen_everywhere(&self, port: u16, options: &ListenOptions) {
         let v6 = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port).into();
         match self.bind(&v6, options) {
@@ -210,8 +222,9 @@ impl Server {
             backlog: options.backlog.unwrap_or(BACKLOG),
             reuse_port: options.reuse_port,
             v6_only: Some(options.ipv6_only),
-            nodelay: false,  // each socket sees to it
-            keepalive: None, // as in Node
+            // Each accepted socket sets both, as in Node.
+            nodelay: false,
+            keepalive: None,
         };
         (self.inner.runtime.handle).enter(|| Listener::bind(addr, options))
     }
@@ -230,7 +243,7 @@ impl Server {
                 });
             }
             Err(error) => {
-                let error = Error::listen(as_libuv_tells(error, addr), addr);
+                let error = Error::listen(as_libuv_reports(error, addr), addr);
                 self.next_call(move |server| server.emit_error(&error));
             }
         }
@@ -258,7 +271,7 @@ impl Server {
         self.inner.handle.borrow().is_some()
     }
 
-    /// Where it listens, while it does: the real port, where 0 was asked for.
+    /// The address on which it listens, with the port that the kernel chose.
     pub fn address(&self) -> Option<Addr> {
         self.handle()?.local_addr()
     }
@@ -268,8 +281,8 @@ impl Server {
         self.address()?.port()
     }
 
-    /// Stops accepting. 'close' comes when the last connection is closed; those that are open stay
-    /// so: see [`Server::close_all`].
+    /// Stops accepting. Open connections stay open, and 'close' comes when the last one is closed:
+    /// see [`Server::close_all`].
     pub fn close(&self) -> &Self {
         self.next_listening_number();
         let handle = self.inner.handle.take();
@@ -280,8 +293,8 @@ impl Server {
         self
     }
 
-    /// Like [`Server::close`], and calls a function at 'close': with `ERR_SERVER_NOT_RUNNING`, if
-    /// it did not listen.
+    /// Like [`Server::close`], and calls a function at 'close': with `ERR_SERVER_NOT_RUNNING` if it
+    /// did not listen.
     pub fn close_then<O: Outcome>(
         &self,
         closed: impl FnOnce(Result<(), Error>) -> O + 'static,
@@ -308,7 +321,7 @@ impl Server {
         self
     }
 
-    /// The connections that are open.
+    /// Returns the open connections.
     pub fn connections(&self) -> Vec<Socket> {
         let connections = self.inner.connections.borrow();
         connections
@@ -328,13 +341,14 @@ impl Server {
         self.inner.connections.borrow().len()
     }
 
-    /// How many connections may be open: more are closed as they come, and 'drop' tells of them.
+    /// Sets the maximum number of open connections. Further ones are closed as they come, each with
+    /// a 'drop'.
     pub fn set_max_connections(&self, max: Option<usize>) -> &Self {
         self.inner.max_connections.set(max.filter(|max| *max > 0));
         self
     }
 
-    /// How many connections may be open.
+    /// The maximum number of open connections.
     pub fn max_connections(&self) -> Option<usize> {
         self.inner.max_connections.get()
     }
@@ -364,7 +378,7 @@ impl Server {
         max.is_some_and(|max| self.connection_count() >= max)
     }
 
-    /// Called by the handle.
+    /// Called by the handle for each connection.
     fn on_accepted(&self, accepted: NetSocket) -> Result<(), Thrown> {
         if self.is_full() {
             let dropped = Dropped {
@@ -389,17 +403,15 @@ impl Server {
             .map(drop)
     }
 
-    // Events.
-
-    /// Hears 'connection'.
+    /// Calls `f` on `'connection'`: a client has connected.
     pub fn on_connection<O: Outcome>(&self, f: impl Fn(Socket) -> O + 'static) -> &Self {
         self.on(event::Connection, move |(_, socket)| f(socket));
         self
     }
 }
 
-/// libuv makes `EACCES` of a directory that is not there, as Windows does.
-fn as_libuv_tells(error: io::Error, addr: &Addr) -> io::Error {
+/// libuv reports a missing directory as `EACCES`, as Windows does (`uv_pipe_bind`).
+fn as_libuv_reports(error: io::Error, addr: &Addr) -> io::Error {
     match addr {
         Addr::UnixPath(_) if error.kind() == io::ErrorKind::NotFound => {
             io::Error::from_raw_os_error(Errno::EACCES as i32)
@@ -408,7 +420,8 @@ fn as_libuv_tells(error: io::Error, addr: &Addr) -> io::Error {
     }
 }
 
-/// A listening socket on the loop: one connection a turn, as with libuv.
+/// A listening socket on the loop. It accepts one connection a turn, as libuv does, so that the
+/// callbacks of different connections alternate with those of other handles.
 struct ServerHandle {
     runtime: Rc<Runtime>,
     owner: RefCell<Option<Server>>,
@@ -441,10 +454,11 @@ impl ServerHandle {
         self.listener.borrow().as_ref()?.local_addr().ok()
     }
 
-    /// The file of a Unix socket goes first, as with libuv: nobody finds a socket that is closed.
+    /// Removes the file of a Unix socket before the socket is closed, as libuv does: a client that
+    /// finds the file can connect.
     fn close(self: &Rc<Self>) {
         if let Some(Addr::UnixPath(path)) = self.local_addr() {
-            let _ = std::fs::remove_file(path); // somebody else may have removed it
+            let _ = std::fs::remove_file(path); // another process may have removed it
         }
         let listener = self.listener.take();
         drop(listener);
@@ -461,7 +475,7 @@ impl Driven for ServerHandle {
         &self.pace
     }
 
-    /// libuv's `uv__server_io`: one connection.
+    /// libuv's `uv__server_io`: one connection, and then the next turn if more wait.
     fn poll_io(self: &Rc<Self>, cx: &mut Context<'_>) {
         let accepted = match &*self.listener.borrow() {
             Some(listener) if !self.pace.is_held() => listener.poll_accept(cx),
@@ -475,7 +489,7 @@ impl Driven for ServerHandle {
             self.runtime.make_callback(|| match accepted {
                 Ok((socket, _)) => owner.on_accepted(socket),
                 Err(error) => {
-                    owner.close(); // the socket cannot listen; 'close' comes behind 'error'
+                    owner.close(); // the fd cannot listen; 'close' comes behind 'error'
                     owner.emit_error(&Error::system("accept", error))
                 }
             });

@@ -1,4 +1,4 @@
-//! How a program of the callback style ends, and promises that are awaited by the other styles.
+//! How a program of the callback style ends, and promises that other styles await.
 
 use oneloop::callback::process::{exit, on_exit, on_uncaught_exception};
 use oneloop::callback::{Promise, run_on, set_immediate, set_interval, set_timeout, spawn_micro};
@@ -14,7 +14,7 @@ fn note(trace: &Trace, line: impl Into<String>) {
     trace.borrow_mut().push(line.into());
 }
 
-/// Runs a program on virtual time. Gives its exit code and what it noted.
+/// Runs a program on virtual time. Returns its exit code and its notes.
 fn trace(program: impl FnOnce(Trace) + 'static) -> (u8, Vec<String>) {
     let trace = Trace::default();
     let inside = Rc::clone(&trace);
@@ -27,7 +27,7 @@ fn trace(program: impl FnOnce(Trace) + 'static) -> (u8, Vec<String>) {
     (code, trace.take())
 }
 
-/// Notes the exit code at the exit.
+/// Notes the exit code at 'exit'.
 fn note_exit(trace: &Trace) {
     let trace = Rc::clone(trace);
     on_exit(move |code| note(&trace, format!("exit {code}")));
@@ -57,11 +57,11 @@ fn an_exit_in_a_green_thread_ends_the_program() {
 }
 
 #[test]
-fn an_exit_listener_that_throws_is_heard_for_a_task_as_well() {
+fn an_exit_in_a_task_reports_the_error_of_an_exit_listener() {
     let ended = trace(|trace| {
         let is_first = Cell::new(true);
-        let heard = Rc::clone(&trace);
-        on_uncaught_exception(move |error, _| note(&heard, format!("heard {error}")));
+        let handler = Rc::clone(&trace);
+        on_uncaught_exception(move |error, _| note(&handler, format!("handled {error}")));
         note_exit(&trace);
         on_exit(move |_| {
             is_first
@@ -72,7 +72,7 @@ fn an_exit_listener_that_throws_is_heard_for_a_task_as_well() {
         set_timeout(move || note(&trace, "timeout"), 1);
         Handle::current().spawn_detached(async { exit(4) });
     });
-    let lines = ["exit 4", "heard x", "timeout", "exit 4"];
+    let lines = ["exit 4", "handled x", "timeout", "exit 4"];
     assert_eq!(ended, (4, lines.map(str::to_owned).to_vec()));
 }
 
@@ -85,8 +85,8 @@ fn a_panic_in_the_drop_of_a_promises_future_is_uncaught() {
         }
     }
     let ended = trace(|trace| {
-        let heard = Rc::clone(&trace);
-        on_uncaught_exception(move |error, origin| note(&heard, format!("{error} {origin}")));
+        let handler = Rc::clone(&trace);
+        on_uncaught_exception(move |error, origin| note(&handler, format!("{error} {origin}")));
         let value = PanicInDrop;
         drop(spawn_micro(async move {
             let _value = value;
@@ -99,8 +99,8 @@ fn a_panic_in_the_drop_of_a_promises_future_is_uncaught() {
 
 /// A promise whose rejection was reported before `late` runs.
 fn reported(trace: &Trace, late: impl FnOnce(Promise) + 'static) {
-    let heard = Rc::clone(trace);
-    on_uncaught_exception(move |error, origin| note(&heard, format!("{error} {origin}")));
+    let handler = Rc::clone(trace);
+    on_uncaught_exception(move |error, origin| note(&handler, format!("{error} {origin}")));
     let promise = spawn_micro(async { Err::<(), _>("boom") });
     set_timeout(move || late(promise), 5);
 }
@@ -125,7 +125,7 @@ fn a_task_and_a_green_thread_get_the_error_of_a_promise_that_was_reported() {
 }
 
 #[test]
-fn a_promise_is_awaited_by_several_before_it_settles() {
+fn several_tasks_may_await_a_promise_before_it_settles() {
     let ended = trace(|trace| {
         let promise = spawn_micro(async {
             Handle::current().sleep(Duration::from_millis(5)).await;
@@ -153,7 +153,7 @@ fn the_loop_turns_for_a_millisecond_between_two_passes_of_slow_timers() {
                     note(&trace, format!("interval {}", count.get()));
                     let clock = Handle::current().clock().clone();
                     clock.advance(Duration::from_millis(40));
-                    // Its start reads the time, from which the next pass is a millisecond away.
+                    // Starting a timer reads the time, and the next pass is a millisecond from it.
                     set_timeout(|| {}, 1000).unref();
                     let trace = Rc::clone(&trace);
                     set_immediate(move || {
@@ -195,7 +195,7 @@ fn an_exit_in_the_drop_of_a_canceled_task_ends_the_program() {
 }
 
 #[test]
-fn an_exit_ends_the_program_although_its_unwinding_is_caught() {
+fn an_exit_ends_the_program_even_if_its_unwinding_is_caught() {
     let ended = trace(|trace| {
         note_exit(&trace);
         set_timeout(

@@ -1,4 +1,5 @@
-//! Handlers of the callback style may do anything: no borrow is met, no event is lost.
+//! Listeners of the callback style may do anything: no borrow is in their way, and no event is
+//! lost.
 
 use oneloop::callback::net::{self, Error, Server, ServerOptions, Socket, SocketOptions, event};
 use oneloop::callback::process::on_uncaught_exception;
@@ -13,7 +14,7 @@ use std::collections::VecDeque;
 use std::panic::resume_unwind;
 use std::rc::Rc;
 
-/// What a handler does, mostly to the socket that it is given.
+/// What a listener does, mostly to the socket that it receives.
 #[derive(Clone, Debug)]
 enum Action {
     Write(usize),
@@ -88,13 +89,13 @@ fn action() -> impl Strategy<Value = Action> {
     ]
 }
 
-/// What all handlers share.
+/// What all listeners share.
 #[derive(Default)]
 struct World {
     actions: RefCell<VecDeque<Action>>,
     sockets: RefCell<Vec<Socket>>,
     server: RefCell<Option<Server>>,
-    /// How often each socket was given up and was told of it.
+    /// The number of connections that were begun, and of their 'close' events.
     begun: Cell<usize>,
     closed: Cell<usize>,
     uncaught: RefCell<Vec<String>>,
@@ -102,7 +103,7 @@ struct World {
 
 type Done = Result<(), Error>;
 
-/// After so many turns all is given up.
+/// After this many turns, everything is closed.
 const TURNS_MAX: usize = 3000;
 
 impl World {
@@ -113,7 +114,7 @@ impl World {
         Ok(())
     }
 
-    /// Hears everything there is to hear of a socket.
+    /// Adds a listener of each event of a socket.
     fn listen(self: &Rc<Self>, socket: Socket) {
         self.begun.set(self.begun.get() + 1);
         let act = || {
@@ -208,7 +209,7 @@ impl World {
         Ok(())
     }
 
-    /// Nothing of an earlier connection of this socket is to be told any more.
+    /// Connects a socket again that emits nothing more of its earlier connection.
     fn reconnect(&self, socket: &Socket) -> Done {
         let port = self.server.borrow().as_ref().and_then(Server::port);
         socket.connect(("127.0.0.1", port.unwrap_or(1)))?;
@@ -230,10 +231,10 @@ impl World {
             .listen(("127.0.0.1", 0))?
             .on_listening(move |_| (0..4).try_for_each(|_| world.connect()));
         self.server.replace(Some(server));
-        // Whatever the handlers did, this is the end of it; also if two pipes pass the same bytes round
-        // and round, which lets no virtual time pass.
+        // Whatever the listeners did, the program ends here. The turns are counted as well, because
+        // two pipes that pass the same bytes around let no virtual time pass.
         let world = Rc::clone(self);
-        set_timeout(move || world.give_all_up(), 60_000);
+        set_timeout(move || world.close_all(), 60_000);
         let world = Rc::clone(self);
         let handle = Handle::current();
         handle.clone().spawn_detached(async move {
@@ -242,12 +243,12 @@ impl World {
                 check.set_referenced(false);
                 check.await;
             }
-            next_tick(move || world.give_all_up());
+            next_tick(move || world.close_all());
         });
         Ok(())
     }
 
-    fn give_all_up(&self) {
+    fn close_all(&self) {
         self.actions.borrow_mut().clear();
         let sockets = self.sockets.borrow().clone();
         for socket in sockets {
@@ -262,7 +263,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
-    fn whatever_handlers_do_each_connection_closes_once(
+    fn whatever_listeners_do_each_connection_closes_once(
         actions in prop::collection::vec(action(), 1..150),
     ) {
         let world = Rc::new(World::default());
@@ -277,7 +278,7 @@ proptest! {
     }
 }
 
-/// A socket's handlers and the socket itself are gone once it is closed and nobody holds it.
+/// A closed socket that no code holds is dropped, and so are its listeners.
 #[test]
 fn a_closed_socket_leaves_nothing_behind() {
     let alive = Rc::new(());
