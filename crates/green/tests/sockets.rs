@@ -5,8 +5,8 @@ mod harness;
 use harness::{MS, event_loop, run};
 use oneloop_core::Handle;
 use oneloop_green::net::{
-    DatagramServer, ServerOptions, StreamServer, TcpListener, TcpStream, UdpSocket, UnixListener,
-    UnixStream, wait_readable, wait_writable,
+    Addr, DatagramServer, ServerOptions, StreamServer, TcpListener, TcpStream, UdpSocket,
+    UnixListener, UnixStream, wait_readable, wait_writable,
 };
 use oneloop_green::{Elapsed, Pool, sleep, spawn, timeout, yield_now};
 use std::cell::RefCell;
@@ -339,6 +339,17 @@ fn datagrams_and_unix_paths_work_too() {
         server.join().unwrap();
         std::fs::remove_file(path).unwrap();
         assert_eq!(text, "hi");
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_unix_listener_reports_the_name_that_it_is_bound_to() {
+    run(|| {
+        let name = format!("oneloop-green-listener-{}", std::process::id());
+        let name = Addr::UnixAbstract(name.into());
+        let listener = UnixListener::bind(&name).unwrap();
+        assert_eq!(listener.local_addr().unwrap(), name);
     })
     .unwrap();
 }

@@ -1,14 +1,18 @@
 //! The addresses of sockets, in the types of their families.
 
-use super::green_io::GreenIo;
-use oneloop_net::{self as net, Addr};
+use super::listener::{TcpListener, UnixListener, UnixSeqpacketListener};
+use super::stream::TcpStream;
+use super::udp::UdpSocket;
+use super::unix::{UnixDatagram, UnixSeqpacket};
+use oneloop_net::Addr;
 use std::io;
 use std::net::SocketAddr;
 
-/// A macro, not a trait: the documentation of each kind shows its own type of address.
+// A macro, not a trait, and for the alias, not for `GreenIo<…>`: so the page of each kind shows this
+// method, with its own type of address.
 macro_rules! local_addrs {
     ($($socket:ident: $addr:ident;)*) => {$(
-        impl GreenIo<net::$socket> {
+        impl $socket {
             /// The address that this socket is bound to, with the real port where port 0 was asked
             /// for.
             ///
