@@ -28,6 +28,7 @@ mod time;
 
 pub use oneloop_core::{Class, Elapsed, Offload, Timeout};
 pub use oneloop_fs as fs;
+// Styles add no wrapper here: an operation's documentation stands where its code does.
 pub use oneloop_net::{
     Addr, ByteStream, Chunk, ConnectOptions, Credentials, Datagram, Input, Interface, Keepalive,
     ListenOptions, ListenerStats, Outgoing, Output, PipeReader, PipeWriter, RawMode, ReadHalf,

@@ -73,6 +73,7 @@ pub struct Interval {
 /// `time + duration`, or a century later where the sum is not representable.
 fn after(time: Instant, duration: Duration) -> Instant {
     const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+    // The sum of an `Instant` and a long period panics instead of saturating.
     time.checked_add(duration).unwrap_or(time + CENTURY)
 }
 
@@ -88,6 +89,8 @@ impl Interval {
         let due = self.next;
         // Counted from the time that was due, not from now: the ticks do not drift.
         let late = self.handle.now().saturating_duration_since(due).as_nanos();
+        // Missed ticks are skipped rather than delivered in a burst: a task that was late once would
+        // otherwise stay busy catching up.
         let periods = u32::try_from(late / self.period.as_nanos() + 1).unwrap_or(u32::MAX);
         self.next = after(due, self.period.saturating_mul(periods));
         self.sleep = self.handle.sleep_until(self.next);

@@ -80,9 +80,11 @@ impl Addr {
     }
 
     pub(crate) fn from_kernel(addr: SocketAddrAny) -> Self {
+        // rustix panics when it converts a path of 108 bytes, so the bytes are read here.
         if addr.address_family() == AddressFamily::UNIX {
             Addr::from_unix_name(&address_bytes(&addr)[size_of::<u16>()..])
         } else {
+            // The kernel returns no other family for the sockets of this crate.
             SocketAddr::try_from(addr).map_or(Addr::UnixUnnamed, Addr::Inet)
         }
     }
@@ -163,6 +165,8 @@ impl FromStr for Addr {
                 Some(name) => Addr::UnixAbstract(name.into()),
                 None => Addr::UnixPath(path.into()),
             }),
+            // The standard library's parser first: it is exact, and only a scope by name is left to
+            // `parse_scoped`.
             None => match text.parse() {
                 Ok(addr) => Ok(Addr::Inet(addr)),
                 Err(_) => parse_scoped(text).map(Addr::Inet),

@@ -34,6 +34,8 @@ pub fn is_fatal(error: &io::Error) -> bool {
 pub(crate) fn is_shortage(error: &io::Error) -> bool {
     matches!(
         Errno::from_io_error(error),
+        // ENFILE is the limit of the system. ENOSPC comes from epoll_ctl(2): the user has reached
+        // `/proc/sys/fs/epoll/max_user_watches`.
         Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM | Errno::NOSPC)
     )
 }
@@ -84,6 +86,7 @@ impl Backoff {
     pub fn fall_short(&mut self, source: &Source) -> bool {
         self.is_short = true;
         let lasts = self.next_pause.is_some();
+        // Not a full pause at first: the client at the front of the backlog would notice 10 ms.
         let duration = if lasts { self.double() } else { RETRY };
         self.next_pause.get_or_insert(PAUSE_MIN);
         self.pause = Some(pause(source, duration));
@@ -101,6 +104,7 @@ impl Backoff {
     }
 
     fn double(&mut self) -> Duration {
+        // Eight more failures before the next pause: some connections may be good by then.
         self.passed = 0;
         let pause = self.next_pause.unwrap_or(PAUSE_MIN);
         self.next_pause = Some((pause * 2).min(PAUSE_MAX));
@@ -134,6 +138,8 @@ impl Backoff {
             ready!(self.poll_pause(cx));
             let error = match poll(cx) {
                 Poll::Ready(Err(error)) if !is_fatal(&error) => error,
+                // The task's I/O budget is spent (rule 4). The row of failures continues in the
+                // next turn.
                 Poll::Pending if source.is_ready(Direction::Read) => return Poll::Pending,
                 Poll::Pending => {
                     self.rest();
@@ -153,6 +159,7 @@ impl Backoff {
 /// Starts a pause, which keeps the loop alive if waiting on the socket does.
 fn pause(source: &Source, duration: Duration) -> Sleep {
     let mut pause = source.handle().sleep(duration);
+    // A loop that ignores the socket must not stay alive for its pause.
     pause.set_referenced(source.is_referenced());
     pause
 }

@@ -28,7 +28,11 @@ pub struct Chunk {
 
 impl Chunk {
     pub(crate) fn take() -> Self {
+        // `try_with`: a task may be dropped by the destructor of another thread-local, after the
+        // pool.
         let pooled = POOL.try_with(|pool| pool.borrow_mut().pop()).ok().flatten();
+        // Zeroed, because uninitialized memory would need unsafe code. The pool reuses the buffer,
+        // so this happens once.
         let buf = pooled.unwrap_or_else(|| vec![0; CHUNK_BYTES].into_boxed_slice());
         Chunk { buf, len: 0 }
     }
@@ -64,6 +68,8 @@ impl Chunk {
         let rest = &self[count..];
         let shrinks = self.buf.len() / 2 >= rest.len();
         if shrinks {
+            // The copy costs less than half a chunk, and a slow peer may keep the bytes for
+            // minutes.
             let (buf, len) = (Box::from(rest), rest.len());
             let large = std::mem::replace(self, Chunk { buf, len });
             drop(large); // returns to the pool

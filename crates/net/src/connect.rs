@@ -124,6 +124,7 @@ pub(crate) async fn connect(target: impl ToTarget, options: ConnectOptions) -> i
         && options.timeout.is_none()
         && options.allows(&addr)
     {
+        // The error is the kernel's own, without a `ConnectError` around it.
         return begin(addr, options.local_addr)?.await; // the common case: no race
     }
     let mut race = Race::new(options);
@@ -183,13 +184,16 @@ impl Race {
             timeout: None, // the whole connect has a timeout
         };
         let mut addrs = target.clone().resolve_with(resolve).await?;
+        // A list of addresses is not filtered by the look-up.
         addrs.retain(|addr| self.options.allows(addr));
+        // RFC 8305: alternating families bounds the delay when one of them is broken.
         self.untried = in_turn(addrs).into();
         poll_fn(|cx| self.poll(cx)).await
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Socket>> {
         loop {
+            // Attempts in progress come first: a connected socket is better than another attempt.
             if let Some(socket) = self.poll_in_progress(cx) {
                 return Poll::Ready(Ok(socket));
             }
@@ -198,6 +202,7 @@ impl Race {
             }
             match self.untried.pop_front() {
                 Some(addr) => self.begin(addr),
+                // All addresses have failed. `explain` puts their errors in place of this one.
                 None if self.in_progress.is_empty() => return Poll::Ready(Err(no_address())),
                 None => return Poll::Pending,
             }
@@ -210,6 +215,7 @@ impl Race {
             match Pin::new(connecting).poll(cx) {
                 Poll::Ready(Ok(socket)) => return Some(socket),
                 Poll::Ready(Err(error)) => {
+                    // Not `swap_remove`: the attempts stay in the order of preference.
                     let (addr, _) = self.in_progress.remove(index);
                     self.fail(addr, error);
                 }
@@ -229,6 +235,7 @@ impl Race {
             Ok(connecting) => {
                 self.in_progress.push((addr, connecting));
                 let has_more = !self.untried.is_empty();
+                // The last attempt needs no delay: no address is left to start.
                 let delay = self.options.attempt_delay;
                 self.delay = has_more.then(|| Handle::current().sleep(delay));
             }
@@ -244,8 +251,10 @@ impl Race {
     /// Makes the error that lists each address that was tried.
     fn explain(mut self, target: &Target, error: io::Error) -> io::Error {
         if let Target::Addr(_) = target {
+            // A single address keeps the error of connect(2), with its errno.
             return self.failed.pop().map_or(error, |(_, error)| error);
         }
+        // The timeout of the whole connect, rather than one attempt that the kernel gave up.
         let timed_out = error.kind() == io::ErrorKind::TimedOut && !self.in_progress.is_empty();
         let mut failed = self.failed;
         for (addr, _) in self.in_progress {
@@ -282,6 +291,7 @@ impl Race {
 /// address: RFC 8305, section 4.
 pub fn in_turn(addrs: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let mut unique: Vec<SocketAddr> = Vec::new();
+    // Quadratic, which is fine for the few addresses of a name, and allocates no set.
     for addr in addrs {
         if !unique.contains(&addr) {
             unique.push(addr);

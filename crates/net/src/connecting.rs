@@ -56,6 +56,7 @@ impl Unconnected {
             let _ = sockopt::set_socket_reuseaddr(&self.fd, true);
         }
         net::bind(&self.fd, &addr.to_kernel()?)?;
+        // Noted for a connect to itself, which cannot start over from a chosen address.
         self.is_bound = true;
         Ok(())
     }
@@ -72,6 +73,7 @@ impl Unconnected {
             handle: Handle::current(),
             target: addr.clone(),
             kind: self.kind,
+            // A bound socket would connect to itself again: the caller chose its port.
             self_connects_left: if self.is_bound { 0 } else { SELF_CONNECTS_MAX },
             is_referenced: true,
             state: ConnectState::Finished,
@@ -160,12 +162,16 @@ impl Connecting {
         let is_unix = unconnected.family == AddressFamily::UNIX;
         self.state = match net::connect(&unconnected.fd, &self.target.to_kernel()?) {
             Ok(()) => {
+                // Unix sockets connect at once. OUT is assumed then, so the first poll completes
+                // the connect.
                 let (family, fd) = (unconnected.family, unconnected.fd);
                 ConnectState::InProgress(Socket::of_family(family, &self.handle, fd)?)
             }
             Err(Errno::INPROGRESS) => {
                 ConnectState::InProgress(Socket::in_progress(&self.handle, unconnected.fd)?)
             }
+            // connect(2): for other families EAGAIN is a lack of routing cache entries, an error
+            // like any other.
             Err(Errno::AGAIN) if is_unix => ConnectState::BacklogFull(Box::new(BacklogFull {
                 unconnected,
                 pause: self.handle.sleep(next_pause),
@@ -173,6 +179,7 @@ impl Connecting {
             })),
             Err(error) => return Err(error.into()),
         };
+        // The new source or pause starts as referenced, whatever the caller has set before.
         self.set_referenced(self.is_referenced);
         Ok(())
     }
@@ -182,7 +189,9 @@ impl Connecting {
         self.self_connects_left = self
             .self_connects_left
             .checked_sub(1)
+            // The answer of a host without a listener, which is what this host is.
             .ok_or(Errno::CONNREFUSED)?;
+        // A new socket gets another port from the kernel, which is unlikely to be the target's again.
         let unconnected = Unconnected::new(self.target.family(), self.kind)?;
         self.begin(unconnected, PAUSE_MIN)
     }
@@ -191,6 +200,8 @@ impl Connecting {
         loop {
             match &mut self.state {
                 ConnectState::InProgress(socket) => {
+                    // connect(2): the socket is writable once the connect ends, and SO_ERROR says
+                    // how.
                     ready!(socket.source().poll_ready(cx, Direction::Write))?
                 }
                 ConnectState::BacklogFull(full) => ready!(Pin::new(&mut full.pause).poll(cx)),
@@ -234,6 +245,8 @@ fn is_connected_to_itself(socket: &Socket, target: &Addr) -> bool {
         return false;
     };
     let endpoint = |addr: io::Result<Addr>| addr.ok()?.inet().map(|addr| (addr.ip(), addr.port()));
+    // The port is compared first: it differs for almost every connection, which saves
+    // getpeername(2).
     let local = endpoint(socket.local_addr());
     local.is_some_and(|(_, port)| port == target.port()) && local == endpoint(socket.peer_addr())
 }

@@ -167,6 +167,8 @@ impl Copying {
     {
         let splices = self.options.splices && from.is_spliced() && to.is_spliced();
         loop {
+            // Held bytes are written before the next read: this keeps their order, and bounds what
+            // is held.
             match self.poll_write_held(cx, to) {
                 Poll::Ready(written) => written.map_err(CopyError::Write)?,
                 Poll::Pending => return self.poll_reset(cx, from).map(|e| Err(CopyError::Read(e))),
@@ -203,6 +205,7 @@ impl Copying {
     ) -> Poll<io::Result<()>> {
         let bytes_max = self.options.ahead_bytes_max.clamp(1, CHUNK_BYTES);
         if splices && self.full_reads >= FULL_READS && bytes_max == CHUNK_BYTES {
+            // A pipe is taken only once bytes have arrived: copies that wait hold no fds.
             ready!(from.source().poll_ready(cx, Direction::Read))?;
             if let Some(pipe) = SplicePipe::take() {
                 return self.poll_fill(cx, from, pipe);
@@ -213,6 +216,7 @@ impl Copying {
             return Poll::Ready(Ok(()));
         };
         self.full_reads = match chunk.len() {
+            // One full chunk may be a large message. Two in a row are bulk data.
             CHUNK_BYTES => FULL_READS.min(self.full_reads + 1),
             _ => 0,
         };
@@ -232,11 +236,13 @@ impl Copying {
         match ready!(filled) {
             Ok(0) => self.has_ended = true,
             Ok(bytes) => {
+                // A splice costs a pipe and page references, which pays only for many bytes.
                 if bytes < SPLICED_BYTES_MIN {
                     self.full_reads = 0;
                 }
                 self.held = Held::Pipe(pipe);
             }
+            // Nothing was moved, so the next read returns the same bytes.
             Err(error) if SPLICE.is_refused_by(&error) => self.options.splices = false,
             Err(error) => return Poll::Ready(Err(error)),
         }
@@ -254,6 +260,8 @@ impl Copying {
                 Held::Nothing => break,
                 Held::Chunk { chunk, written } => {
                     let polled = to.poll_write(cx, &chunk[*written..]);
+                    // The peer has no room, perhaps for long, and other copies can use the pooled
+                    // buffer.
                     if polled.is_pending() && chunk.shrink_behind(*written) {
                         *written = 0;
                     }
@@ -275,6 +283,7 @@ impl Copying {
                     }
                 }
             };
+            // The kernel never takes 0 of several bytes, but a stream of another crate may.
             if count == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -361,6 +370,7 @@ pub(crate) async fn waits_on_two<T>(
     to: &Source,
     poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
 ) -> T {
+    // Two nested waits, each of which cancels its own direction when the future is dropped.
     let mut writes = to.io(Direction::Write, poll);
     from.io(Direction::Read, |cx| Pin::new(&mut writes).poll(cx))
         .await

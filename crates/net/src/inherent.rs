@@ -118,5 +118,6 @@ macro_rules! writes {
     )+ };
 }
 
+// Code that is generic over a half calls the methods of the traits.
 reads!(Socket, TcpStream, UnixStream, PipeReader, Input, Tty);
 writes!(Socket, TcpStream, UnixStream, PipeWriter, Output, Tty);

@@ -58,11 +58,13 @@ impl Keepalive {
 
     /// Sets the options on a socket. Accepted connections inherit them from their listener.
     pub(crate) fn apply(&self, socket: impl AsFd) -> io::Result<()> {
+        // The kernel would refuse these, too. Checked first, so that a refusal changes no option.
         let is_too_long = |time: Duration| time.as_secs() > SECONDS_MAX;
         if is_too_long(self.idle) || is_too_long(self.interval) || self.count > COUNT_MAX {
             return Err(Errno::INVAL.into());
         }
         sockopt::set_socket_keepalive(&socket, true)?;
+        // The kernel returns EINVAL for zero.
         if self.idle.as_secs() > 0 {
             sockopt::set_tcp_keepidle(&socket, self.idle)?;
         }
@@ -73,6 +75,7 @@ impl Keepalive {
             sockopt::set_tcp_keepcnt(&socket, self.count)?;
         }
         if let Some(timeout) = self.user_timeout {
+            // Saturates at 49 days, which is as good as forever.
             let ms = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
             sockopt::set_tcp_user_timeout(&socket, ms)?;
         }

@@ -122,7 +122,8 @@ impl Listener {
     ) -> io::Result<Self> {
         let fd = net::socket_with(addr.family(), kind, FLAGS, None)?;
         if let Addr::Inet(_) = addr {
-            // A sandbox may forbid this. If the option was needed, bind(2) fails.
+            // A sandbox may forbid this. If the option was needed, bind(2) fails. Without it,
+            // connections of an earlier process in TIME_WAIT would block the address for a minute.
             let _ = sockopt::set_socket_reuseaddr(&fd, true);
             if options.reuse_port {
                 sockopt::set_socket_reuseport(&fd, true)?;
@@ -138,7 +139,9 @@ impl Listener {
             sockopt::set_ipv6_v6only(&fd, v6_only)?;
         }
         net::bind(&fd, &addr.to_kernel()?)?;
+        // Between bind(2) and here, clients are refused, as no backlog exists yet.
         net::listen(&fd, options.backlog)?;
+        // False, because the connections inherit the option.
         Listener::from_fd(fd, false)
     }
 
@@ -190,16 +193,20 @@ impl Listener {
         cx: &mut Context<'_>,
         make: impl Fn(Socket, Addr) -> io::Result<T>,
     ) -> Poll<io::Result<T>> {
+        // Not when the connection was accepted: its caller may still report it as shed.
         if self.has_accepted.take() {
             self.recover();
         }
         loop {
             ready!(self.with_backoff(|backoff| backoff.poll_pause(cx)));
             let accepted = self.source.poll_io(cx, Direction::Read, |fd| {
+                // accept4(2) sets O_NONBLOCK and CLOEXEC itself. One connection per call: the I/O
+                // budget decides how many of them a run may take (rule 15).
                 Ok(Done::one(net::acceptfrom_with(fd, FLAGS)?))
             });
             match accepted {
                 Poll::Ready(Ok((fd, peer))) => {
+                    // A Unix client without a name has an empty address.
                     let peer = peer.map_or(Addr::UnixUnnamed, Addr::from_kernel);
                     match self.adopt(fd).and_then(|socket| make(socket, peer)) {
                         Ok(made) => {
@@ -210,10 +217,14 @@ impl Listener {
                         Err(error) => self.lose(&error),
                     }
                 }
+                // The caller learns only of an fd that cannot listen. Any other error would end the
+                // accept loop of a server because of a single client.
                 Poll::Ready(Err(error)) if is_fatal(&error) => return Poll::Ready(Err(error)),
                 Poll::Ready(Err(error)) if is_shortage(&error) => self.fall_short(),
                 Poll::Ready(Err(error)) => self.pass_over(&error),
                 Poll::Pending => {
+                    // Pending has two reasons: EAGAIN, which clears the readiness, or a spent
+                    // budget, after which connections still wait.
                     if !self.source.is_ready(Direction::Read) {
                         self.with_backoff(Backoff::rest);
                     }
@@ -225,6 +236,8 @@ impl Listener {
 
     fn adopt(&self, fd: OwnedFd) -> io::Result<Socket> {
         if !self.is_inet {
+            // Its reads stop behind passed fds, so a short one does not mean that no more bytes
+            // wait.
             return Socket::unix_on(self.source.handle(), fd);
         }
         if self.nodelay {
@@ -238,6 +251,8 @@ impl Listener {
     /// Rule 11. No further edge comes for the connections behind this one. The end of the pause
     /// replaces it, because the readiness bit stays set.
     fn fall_short(&self) {
+        // The first shortage sheds no client: fds of closing connections often come free in a
+        // millisecond.
         if self.with_backoff(|backoff| backoff.fall_short(&self.source)) {
             self.shed();
             self.count(|stats| stats.pauses += 1);
@@ -247,6 +262,7 @@ impl Listener {
     /// Counts an error, either of one connection, which the kernel has then dropped, or of
     /// accepting itself.
     fn pass_over(&self, error: &io::Error) {
+        // The errno only: an `io::Error` cannot be copied out of a cell.
         self.last_failure.set(Errno::from_io_error(error));
         let pauses = self.with_backoff(|backoff| backoff.fail(&self.source));
         self.count(|stats| {
@@ -304,11 +320,14 @@ impl Listener {
     fn shed(&self) {
         let reserve = self.reserve.take();
         if reserve.is_some() {
+            // The fd is free only until the accept. Another thread may take it first, so the accept
+            // may fail.
             drop(reserve);
             if net::accept_with(&self.source, FLAGS).is_ok() {
                 self.count(|stats| stats.shed += 1);
             }
         }
+        // If this fails, the next success reopens it.
         self.reserve.replace(open_reserve());
     }
 
@@ -355,5 +374,6 @@ impl AsFd for Listener {
 }
 
 fn open_reserve() -> Option<OwnedFd> {
+    // Any file that always exists would do.
     rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()
 }

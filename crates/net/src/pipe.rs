@@ -36,6 +36,7 @@ use std::time::Duration;
 /// # Panics
 /// Outside a loop.
 pub fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
+    // Both descriptions are new, so making them non-blocking concerns no other process.
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
     let reader = PipeReader::register(reader)?;
     Ok((reader, PipeWriter::register(writer)?))
@@ -216,6 +217,7 @@ impl PipeWriter {
     /// # Errors
     /// Those of `poll(2)`.
     pub fn has_reader(&self) -> io::Result<bool> {
+        // The loop has no event for this: it reports only the fds for which a task waits.
         let mut fds = [PollFd::new(&self.source, PollFlags::OUT)];
         poll(&mut fds, Some(&Timespec::default()))?;
         // poll(2): POLLERR is set for the writing end when the reading end has been closed.
@@ -304,6 +306,7 @@ struct Openings {
 impl Openings {
     fn watch(path: &Path) -> io::Result<Self> {
         let source = match Openings::source(path) {
+            // A sandbox without inotify costs some system calls per second, and not the function.
             Err(error) if Refusal::of_error(&error) == Some(Refusal::Everywhere) => None,
             source => Some(source?),
         };
@@ -323,6 +326,8 @@ impl Openings {
             Handle::current().sleep(RECHECK).await;
             return Ok(());
         };
+        // inotify(7): a read needs room for the largest event, `sizeof(struct inotify_event) + NAME_MAX +
+        // 1`.
         let mut events = [0; 4096];
         let mut read = |fd: BorrowedFd<'_>| Ok(Done::one(rustix::io::read(fd, &mut events)?));
         let poll = |cx: &mut Context<'_>| source.poll_io(cx, Direction::Read, &mut read);
@@ -335,6 +340,7 @@ impl Openings {
 fn open(path: &Path, access: OFlags) -> io::Result<OwnedFd> {
     let flags = access | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
     let fd = fs::open(path, flags, Mode::empty())?;
+    // After the open, because the file could be replaced between a stat(2) and the open.
     check_type(&fd)?;
     Ok(fd)
 }
@@ -348,6 +354,7 @@ pub(crate) fn reopen(fd: BorrowedFd<'_>, access: OFlags) -> io::Result<OwnedFd> 
 
 fn set_nonblocking(fd: &OwnedFd) -> io::Result<()> {
     let flags = fs::fcntl_getfl(fd)?;
+    // Most fds of pipes are non-blocking already, and then this costs one call instead of two.
     if !flags.contains(OFlags::NONBLOCK) {
         fs::fcntl_setfl(fd, flags | OFlags::NONBLOCK)?;
     }
@@ -357,6 +364,7 @@ fn set_nonblocking(fd: &OwnedFd) -> io::Result<()> {
 fn check_type(fd: &OwnedFd) -> io::Result<()> {
     match FileType::from_raw_mode(fs::fstat(fd)?.st_mode) {
         FileType::Fifo | FileType::CharacterDevice => Ok(()),
+        // A socket would work, but write(2) to it could raise SIGPIPE.
         FileType::Socket => Err(invalid("it is a socket: use Socket::from_fd")),
         _ => Err(invalid("it is neither a pipe nor a character device")),
     }

@@ -162,11 +162,15 @@ impl Way {
     {
         let copied = match to {
             Some(to) => self.copying.poll(cx, from, to),
+            // A closed side counts as one that takes no more: its peer's output is read and
+            // dropped.
             None => Poll::Ready(Err(CopyError::Write(io::ErrorKind::BrokenPipe.into()))),
         };
         match copied {
             Poll::Pending => {}
             Poll::Ready(Ok(_)) => {
+                // The end follows the last byte at once, so that half-closed protocols work through
+                // the relay.
                 self.state = match to.map(W::end) {
                     Some(Err(error)) if is_forbidden(&error) => WayState::EndForbidden(Some(error)),
                     // If that side is gone, reading from it returns the error.
@@ -345,6 +349,7 @@ impl Relay {
         if !self.there.is_over() || !self.back.is_over() {
             self.there.take_forbidden().map_err(RelayError::Second)?;
             self.back.take_forbidden().map_err(RelayError::First)?;
+            // A side that is not being read reports its reset only to a watch.
             let first = self.there.poll_reset(cx, first.from);
             let second = self.back.poll_reset(cx, second.from);
             return match (first, second) {
@@ -355,6 +360,7 @@ impl Relay {
         }
         let there = self.there.take_refusal().map_err(RelayError::Second);
         let back = self.back.take_refusal().map_err(RelayError::First);
+        // The first side's error wins: it is the client of a proxy.
         Poll::Ready(back.and(there).map(|()| self.relayed()))
     }
 }
@@ -384,6 +390,7 @@ where
     let mut relay = Relay::new();
     let poll = |cx: &mut Context<'_>| relay.poll(cx, Side::of(first), Side::of(second));
     let (first, second) = (first.socket().source(), second.socket().source());
+    // Each side is waited for in both directions, and each of the four waits ends with this future.
     let mut inner = pin!(waits_on_two(first, second, poll));
     let outer = waits_on_two(second, first, |cx| inner.as_mut().poll(cx));
     Ok(outer.await?)

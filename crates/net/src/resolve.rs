@@ -88,6 +88,7 @@ impl ResolveError {
             }
         };
         let words = error.to_string();
+        // `Display` of `ResolveError` says that itself.
         let words = words.strip_prefix("failed to lookup address information: ");
         ResolveError {
             host: host.to_owned(),
@@ -186,6 +187,7 @@ pub async fn resolve_with(
         let is_wanted = options
             .family
             .is_none_or(|family| family == Family::of(&addr.ip()));
+        // glibc reports EAI_ADDRFAMILY for such a host, too.
         return match is_wanted {
             true => Ok(vec![addr]),
             false => Err(ResolveError::of_other_family(host).into()),
@@ -197,6 +199,7 @@ pub async fn resolve_with(
         process: Process::this()?,
     };
     let mut addrs = within(host, options.timeout, look_up(query)).await?;
+    // The port is not part of the query, so that look-ups for several ports share one job.
     for addr in &mut addrs {
         addr.set_port(port);
     }
@@ -214,6 +217,7 @@ pub async fn resolve_name(
     timeout: Option<Duration>,
 ) -> io::Result<(String, String)> {
     let host = addr.ip().to_string();
+    // Not a shared job: two callers rarely look up the same address at the same time.
     let job = Handle::current().offload_to(Class::Dns, move || dns_lookup::getnameinfo(&addr, 0));
     let named = async {
         let named = job.await.map_err(|_| panicked(&host))?;
@@ -231,6 +235,7 @@ async fn within<T>(
         return look_up.await;
     };
     let limited = Handle::current().timeout(timeout, look_up).await;
+    // The wait is dropped, which leaves the job to its other waiters.
     limited.unwrap_or_else(|Elapsed| Err(ResolveError::timed_out(host, timeout)))
 }
 
@@ -244,6 +249,7 @@ fn panicked(host: &str) -> ResolveError {
 /// # Errors
 /// `ENODEV` when no interface has that name.
 pub fn literal_addr(host: &str, port: u16) -> io::Result<Option<SocketAddr>> {
+    // The standard library parses no scope, and getaddrinfo(3) would need a thread for it.
     if let Ok(ip) = host.parse::<IpAddr>() {
         return Ok(Some(SocketAddr::new(ip, port)));
     }
@@ -259,6 +265,7 @@ pub fn literal_addr(host: &str, port: u16) -> io::Result<Option<SocketAddr>> {
 
 fn interface_index(name: &str) -> io::Result<u32> {
     // netdevice(7): the ioctl works on any socket, whatever its family.
+    // if_nametoindex(3) is this ioctl, behind an unsafe call.
     let socket = socket_with(
         AddressFamily::UNIX,
         SocketType::DGRAM,
@@ -292,6 +299,7 @@ async fn look_up(query: Query) -> Found {
             // The caller that started it gave up before a thread began it, so this caller starts
             // another.
             Err(JobFailure::NeverBegun) => {}
+            // The C library does not panic, but code around it may, and the waiters must not hang.
             Err(JobFailure::Panicked) => return Err(panicked(&query.host)),
         }
     }
@@ -305,6 +313,7 @@ fn join_or_begin(handle: &Handle, query: &Query) -> JobWait<Found> {
     }
     let job = SharedJob::new();
     let before = running.insert(query.clone(), job.downgrade());
+    // The old entry drops after the lock. It may be the last owner of its result.
     drop(running);
     drop(before);
     let (asked, kept) = (query.clone(), query.clone());
@@ -321,6 +330,7 @@ fn join_or_begin(handle: &Handle, query: &Query) -> JobWait<Found> {
 /// Blocks until the C library has an answer.
 fn ask(query: &Query) -> Found {
     let hints = AddrInfoHints {
+        // Without a type, getaddrinfo(3) returns each address three times.
         socktype: SockType::Stream.into(),
         address: match query.family {
             None => 0,
@@ -329,6 +339,7 @@ fn ask(query: &Query) -> Found {
         },
         ..AddrInfoHints::default()
     };
+    // The C library, and not a resolver of our own: it knows /etc/hosts, nsswitch.conf(5), and mDNS.
     let found = dns_lookup::getaddrinfo(Some(&query.host), None, Some(hints));
     let found = found.map_err(|error| ResolveError::new(&query.host, error))?;
     let mut addrs = Vec::new();

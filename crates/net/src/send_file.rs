@@ -81,11 +81,13 @@ impl SendingFile {
         W: WriteHalf + ?Sized,
     {
         loop {
+            // Bytes that were read before come first. With sendfile there are none.
             ready!(self.poll_write_chunk(cx, to))?;
             if self.range.is_empty() {
                 return Poll::Ready(Ok(self.sent));
             }
             ready!(self.poll_warm(cx, file, to.source().handle()))?;
+            // A stream that encrypts needs the bytes in user space.
             let sends = self.uses_sendfile && to.is_spliced() && SENDFILE.is_available();
             let count = if sends {
                 ready!(self.poll_sendfile(cx, file, to))?
@@ -111,6 +113,8 @@ impl SendingFile {
         let wanted = self.left_at_most(SENT_BYTES);
         let start = self.range.start;
         let sent = to.source().poll_io(cx, Direction::Write, |fd| {
+            // sendfile(2): with an offset argument the file's own position is neither used nor
+            // moved.
             let bytes = rustix::fs::sendfile(fd, file, Some(&mut { start }), wanted)?;
             // A short count may be due to the file, so it does not mean that the stream is full.
             Ok(Done::stream(bytes, bytes))
@@ -135,6 +139,7 @@ impl SendingFile {
         let wanted = self.left_at_most(CHUNK_BYTES as u64);
         let space = &mut chunk.space()[..wanted];
         let bytes = retry_on_intr(|| pread(file, &mut *space, self.range.start))?;
+        // Kept across polls: a stream without room takes the bytes later, and they are read once.
         (self.chunk, self.written) = (Some(chunk.filled(bytes)), 0);
         Ok(Some(bytes as u64))
     }
@@ -174,7 +179,11 @@ impl SendingFile {
             }
             let start = self.range.start;
             self.warm_until = start.saturating_add(WARMED_BYTES).min(self.range.end);
+            // Two probes stand for the whole megabyte: the kernel reads ahead in runs, so a gap is
+            // rare.
             if is_cold(file, start)? || is_cold(file, self.warm_until - 1)? {
+                // The job gets a duplicate, because the caller may drop its file before the thread
+                // is done.
                 self.warming = Some(warm(handle, file.try_clone()?, start..self.warm_until));
             }
         }
@@ -184,6 +193,8 @@ impl SendingFile {
 /// Reads a part of a file on another thread, which leaves it in the page cache.
 fn warm(handle: &Handle, file: File, range: Range<u64>) -> Offload<()> {
     handle.offload_to(Class::Fs, move || {
+        // posix_fadvise(2) with WILLNEED only starts the reads, so nothing would tell when they are
+        // done.
         let mut buf = vec![0; CHUNK_BYTES];
         let mut offset = range.start;
         while offset < range.end {
@@ -202,6 +213,8 @@ fn is_cold(file: &File, offset: u64) -> io::Result<bool> {
     }
     let mut byte = [0];
     let mut bufs = [IoSliceMut::new(&mut byte)];
+    // preadv2(2): with RWF_NOWAIT a read that would wait for the disk fails with EAGAIN. A byte is
+    // enough to learn that of its page.
     match retry_on_intr(|| preadv2(file, &mut bufs, offset, ReadWriteFlags::NOWAIT)) {
         Ok(_) => Ok(false),
         Err(Errno::AGAIN) => Ok(true),

@@ -99,6 +99,7 @@ impl<T> WeakSharedJob<T> {
         let job = SharedJob {
             state: self.0.upgrade()?,
         };
+        // A finished job is not joined: its result may be old.
         let is_open = matches!(
             lock(&job.state).progress,
             JobProgress::Queued | JobProgress::Begun
@@ -143,6 +144,7 @@ impl<T: Send + 'static> SharedJob<T> {
         };
         let function = move || {
             let mut end = end;
+            // The pool may still hold a job whose starter has given up. It must not run for no waiter.
             if end.job.set_begun() {
                 end.result = Some(function());
             }
@@ -265,6 +267,7 @@ impl<T: Send + 'static> Drop for JobWait<T> {
         let ticket = self.ticket.take();
         let waker = ticket.and_then(|ticket| lock(&self.job.state).leave(ticket));
         drop(waker);
+        // Only the starter cancels the job, and only before a thread has begun it.
         if self.offload.is_some() {
             self.job.give_up();
         }

@@ -132,6 +132,7 @@ impl Socket {
     /// # Errors
     /// Those of `setsockopt(2)`.
     pub fn reset_on_close(&self) -> io::Result<()> {
+        // socket(7): a close with a linger time of 0 drops the send buffer and sends a reset.
         Ok(sockopt::set_socket_linger(
             &self.source,
             Some(Duration::ZERO),
@@ -212,6 +213,7 @@ impl<S: ByteStream> HalfClose for S {
 
 impl<S: ByteStream> ReadHalf for S {
     fn read_once(&self, buf: &mut [u8]) -> io::Result<usize> {
+        // recv(2), and not read(2): it skips the file layer of the kernel.
         Ok(net::recv(self.socket(), buf, RecvFlags::empty())?.0)
     }
 

@@ -35,10 +35,12 @@ struct PipeEnds {
 
 impl PipeEnds {
     fn open() -> Option<Self> {
+        // Bounded: a server with thousands of bulk copies would spend its fds on pipes.
         if OPEN.try_with(Cell::get).ok()? >= OPEN_MAX {
             return None;
         }
         let flags = PipeFlags::NONBLOCK | PipeFlags::CLOEXEC;
+        // EMFILE is not an error of the copy: without a pipe it goes through a buffer.
         let opened = pipe_with(flags).inspect_err(|error| {
             PIPE.is_refused_by(&(*error).into());
         });
@@ -93,8 +95,10 @@ impl SplicePipe {
     /// Moves some bytes of a stream into the pipe. 0 bytes are the end of the stream. The pipe has
     /// to be empty, so that `EAGAIN` can only mean that the stream has no bytes.
     pub(crate) fn fill(&mut self, from: BorrowedFd<'_>) -> io::Result<usize> {
+        // splice(2) returns EAGAIN for an empty stream as well as for a full pipe.
         debug_assert_eq!(self.bytes, 0, "EAGAIN would be ambiguous");
         let to = &self.ends().write;
+        // pipe(7): 64 KiB are a pipe's default capacity.
         self.bytes = splice(from, None, to, None, CHUNK_BYTES, flags())?;
         Ok(self.bytes)
     }
@@ -130,6 +134,8 @@ impl SplicePipe {
 }
 
 fn flags() -> SpliceFlags {
+    // splice(2): NONBLOCK concerns only the pipe; the streams are non-blocking themselves. MOVE is
+    // a hint.
     SpliceFlags::NONBLOCK | SpliceFlags::MOVE
 }
 
@@ -139,6 +145,7 @@ impl Drop for SplicePipe {
         if self.bytes > 0 {
             return; // the next owner must not get the bytes of this one
         }
+        // A few stay open: pipe2(2) and two close(2) would cost more than a small bulk copy saves.
         let _ = IDLE.try_with(|idle| {
             let mut idle = idle.borrow_mut();
             if idle.len() < IDLE_MAX {

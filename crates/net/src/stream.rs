@@ -30,7 +30,8 @@ pub trait HalfClose: AsSource {
     fn shutdown(&self, how: Shutdown) -> io::Result<()>;
 }
 
-/// A byte stream that can be read: a [`ByteStream`](crate::ByteStream), or the reading end of a pipe.
+/// A byte stream that can be read: a [`ByteStream`](crate::ByteStream), or the reading end of a
+/// pipe.
 ///
 /// The poll functions wake one task: the last one that polled.
 pub trait ReadHalf: AsSource {
@@ -140,7 +141,8 @@ pub trait ReadHalf: AsSource {
     }
 }
 
-/// A byte stream that can be written: a [`ByteStream`](crate::ByteStream), or the writing end of a pipe.
+/// A byte stream that can be written: a [`ByteStream`](crate::ByteStream), or the writing end of a
+/// pipe.
 ///
 /// The poll functions wake one task: the last one that polled. Once the reader is gone, a write
 /// fails with `EPIPE`.
@@ -210,6 +212,7 @@ pub trait WriteHalf: AsSource {
     /// # Errors
     /// As [`WriteHalf::poll_write`].
     fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        // send(2) for a single buffer: it is cheaper than sendmsg(2), and the common case.
         let written = self.source().try_io(Direction::Write, |_| match bufs {
             [buf] => write(self, buf),
             bufs => write_vectored(self, bufs),
@@ -243,6 +246,7 @@ pub trait WriteHalf: AsSource {
     where
         Self: Sized,
     {
+        // One wait for all writes, rather than one for each of them.
         self.source().io(Direction::Write, move |cx| {
             while !buf.is_empty() {
                 let count = ready!(self.poll_write(cx, buf))?;
@@ -288,6 +292,7 @@ fn write_vectored(
     half: &(impl WriteHalf + ?Sized),
     bufs: &[IoSlice<'_>],
 ) -> io::Result<Done<usize>> {
+    // writev(2) returns EINVAL for more slices, although it could write the first ones.
     let bufs = &bufs[..bufs.len().min(SLICES_MAX)];
     let wanted = bufs.iter().map(|buf| buf.len()).sum();
     Ok(Done::stream(half.write_vectored_once(bufs)?, wanted))

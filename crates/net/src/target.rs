@@ -177,10 +177,12 @@ impl ToTarget for (String, u16) {
 /// optionally with its scope: `[fe80::1%eth0]:80`.
 impl ToTarget for str {
     fn to_target(&self) -> io::Result<Target> {
+        // Most texts are plain addresses.
         if let Ok(addr) = self.parse() {
             return Ok(Target::Addr(addr));
         }
         let split = || {
+            // The last colon: an IPv6 address contains colons, too.
             let (host, port) = self.rsplit_once(':')?;
             let bracketed = host
                 .strip_prefix('[')

@@ -161,6 +161,7 @@ impl TcpListener {
     /// `accept().await?` survives every error of a single connection, and a lack of fds.
     #[inline]
     pub fn accept(&self) -> impl Future<Output = io::Result<(TcpStream, SocketAddr)>> {
+        // The wait is the whole future, as in `ReadHalf::read`.
         let source = self.listener.source();
         source.io(Direction::Read, |cx| self.poll_accept(cx))
     }

@@ -82,6 +82,7 @@ impl Tty {
     /// # Panics
     /// Outside a loop.
     pub fn from_shared_fd(fd: impl AsFd) -> io::Result<Self> {
+        // Fails with ENOTTY before the reopen, which would also succeed for a pipe.
         tcgetattr(&fd)?;
         Tty::register(reopen(fd.as_fd(), OFlags::RDWR)?)
     }
@@ -176,6 +177,7 @@ impl RawMode {
     /// # Errors
     /// `ENOTTY` for any other file.
     pub fn enter(fd: impl AsFd) -> io::Result<Self> {
+        // Two fds of the same terminal have the same device number, whatever their descriptions.
         let device = fstat(&fd)?.st_rdev;
         let mut terminals = lock(&RAW);
         if let Some(terminal) = terminals.iter_mut().find(|other| other.device == device) {
@@ -183,6 +185,7 @@ impl RawMode {
             return Ok(RawMode { device });
         }
         let before = tcgetattr(&fd)?;
+        // Before the mode changes: without the duplicate it could not be restored.
         let duplicate = fd.as_fd().try_clone_to_owned()?;
         tcsetattr(&fd, OptionalActions::Now, &raw(before.clone()))?;
         terminals.push(RawTerminal {
@@ -200,6 +203,7 @@ impl Drop for RawMode {
         let mut terminals = lock(&RAW);
         let index = terminals.iter().position(|it| it.device == self.device);
         let Some(index) = index else { return };
+        // The guards of one terminal share the saved mode: only the first one saw the original.
         terminals[index].guards -= 1;
         if terminals[index].guards == 0 {
             terminals.swap_remove(index).restore();
@@ -242,6 +246,7 @@ fn raw(mut mode: Termios) -> Termios {
     mode.control_modes |= ControlModes::CS8;
     mode.local_modes -=
         LocalModes::ECHO | LocalModes::ICANON | LocalModes::IEXTEN | LocalModes::ISIG;
+    // termios(3): a read returns as soon as one byte has arrived, without a timer.
     mode.special_codes[SpecialCodeIndex::VMIN] = 1;
     mode.special_codes[SpecialCodeIndex::VTIME] = 0;
     mode

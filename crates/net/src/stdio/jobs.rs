@@ -66,7 +66,8 @@ impl SharedBuffer {
 struct JobBuffer {
     running: Option<WeakSharedJob<()>>,
     /// The fd of the output whose job will look once more for bytes to write. Only that output adds
-    /// bytes: those of another loop would be lost if this job's loop ended first.
+    /// bytes, because an output's bytes have to be written by the time that its own loop is
+    /// dropped.
     writer: Weak<OwnedFd>,
     /// The bytes that were read ahead, or that are to be written.
     bytes: Vec<u8>,
@@ -165,6 +166,8 @@ impl FileJobs {
         let mut buffer = self.buffer();
         buffer.take_failure()?;
         let running = buffer.running();
+        // While a job runs, only the output that started it may add bytes. Those of an output on
+        // another loop might not be written by the time that its loop is dropped.
         let room = match running {
             Some(_) if ptr::eq(buffer.writer.as_ptr(), Arc::as_ptr(&self.fd)) => {
                 CHUNK_BYTES.saturating_sub(buffer.bytes.len())
@@ -253,6 +256,8 @@ impl FileJobs {
             if let Some(done) = done.upgrade() {
                 done.assume_ready(Direction::Read);
                 done.assume_ready(Direction::Write);
+                // Readiness that is set by hand makes no edge, so the waiters are woken by hand,
+                // too.
                 done.wake_waiting();
             }
         });
@@ -262,6 +267,7 @@ impl FileJobs {
 /// Reads the next bytes, on a thread, for the next caller.
 fn read_ahead(buffer: &Mutex<JobBuffer>, fd: &OwnedFd) {
     let mut bytes = lock(buffer).take_space();
+    // A whole chunk ahead: a reader of lines would otherwise need a job for each line.
     bytes.resize(CHUNK_BYTES, 0);
     let read = rustix::io::retry_on_intr(|| rustix::io::read(fd, &mut bytes[..]));
     bytes.truncate(*read.as_ref().unwrap_or(&0));
@@ -284,6 +290,7 @@ struct Unwritten {
 impl Drop for Unwritten {
     fn drop(&mut self) {
         let SharedBuffer { buffer, writing } = &*self.shared;
+        // Taken before the bytes: a second writer must not overtake the first one.
         let _writing = lock(writing);
         let unwritten = || lock(buffer).take_unwritten();
         while let Some(bytes) = unwritten() {

@@ -162,6 +162,8 @@ impl<P: AsSource> IoMethod<P> {
         reopen: impl FnOnce(&OwnedFd) -> io::Result<P>,
     ) -> io::Result<(StdioKind, Self)> {
         let duplicate = match number {
+            // A duplicate above 2: dropping it must not close the standard stream, and a closed
+            // stream's number must not be taken.
             0 => fcntl_dupfd_cloexec(io::stdin(), 3),
             1 => fcntl_dupfd_cloexec(io::stdout(), 3),
             _ => fcntl_dupfd_cloexec(io::stderr(), 3),
@@ -181,6 +183,8 @@ impl<P: AsSource> IoMethod<P> {
         let kind = StdioKind::of(&fd)?;
         let method = match kind {
             StdioKind::Socket => IoMethod::Socket(shared(fd)?),
+            // Reopening fails for another user's fd and without /proc. Then the shared description
+            // is read with care.
             StdioKind::Tty | StdioKind::Pipe if !is_pty_master(&fd) => match reopen(&fd) {
                 Ok(stream) => IoMethod::Reopened(stream),
                 Err(_) => IoMethod::Careful(shared(fd)?),
@@ -218,6 +222,7 @@ impl<P: AsSource> IoMethod<P> {
 
 /// Registers an fd whose open file description other processes may share.
 fn shared(fd: OwnedFd) -> io::Result<Source> {
+    // Level-triggered: another process may take the bytes, and an edge would then be lost.
     Source::new(&Handle::current(), fd, Interest::NONE, Ownership::Shared)
 }
 
@@ -261,6 +266,7 @@ fn write_carefully(fd: &Source, buf: &[u8]) -> io::Result<usize> {
         }
     }
     check_ready(fd, PollFlags::OUT)?;
+    // More bytes might block, although poll(2) reports the fd writable.
     let part = &buf[..buf.len().min(CAREFUL_BYTES)];
     Ok(rustix::io::write(fd, part)?)
 }
@@ -352,6 +358,8 @@ impl ReadHalf for Input {
         match &self.method {
             IoMethod::Reopened(pipe) => pipe.read_once(buf),
             IoMethod::Socket(socket) => {
+                // recv(2): MSG_DONTWAIT concerns this call only, while O_NONBLOCK would concern
+                // every process.
                 let (count, _) = rustix::net::recv(socket, buf, RecvFlags::DONTWAIT)?;
                 Ok(count)
             }
@@ -421,6 +429,7 @@ impl Output {
                 Ok(count) => buf = &buf[count..],
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    // poll(2) on the fd itself: the loop does not run meanwhile.
                     wait_until_ready(self.method.as_fd(), PollFlags::OUT)?;
                 }
                 Err(error) => return Err(error),
@@ -464,6 +473,7 @@ impl WriteHalf for Output {
             }
             IoMethod::Careful(source) => write_carefully(source, buf),
             IoMethod::Jobs(jobs) => jobs.write_once(buf),
+            // As `std` does: a daemon without a standard output must not fail to print.
             IoMethod::Closed(_) => Ok(buf.len()),
         }
     }
@@ -472,12 +482,16 @@ impl WriteHalf for Output {
         if let IoMethod::Reopened(pipe) = &self.method {
             return pipe.write_vectored_once(bufs);
         }
+        // One buffer per call: the other ways have no vectored call, and callers handle short
+        // writes.
         let first = bufs.iter().find(|buf| !buf.is_empty());
         first.map_or(Ok(0), |buf| self.write_once(buf))
     }
 
     fn end(&self) -> io::Result<()> {
         match &self.method {
+            // Not for a standard stream: other processes still write to the socket that inetd has
+            // passed.
             IoMethod::Socket(socket) if !self.is_standard => Ok(shutdown(socket, Shutdown::Write)?),
             _ => Ok(()),
         }

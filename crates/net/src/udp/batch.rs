@@ -111,6 +111,7 @@ impl RecvBatch {
                 received => return received,
             }
         }
+        // The plain way: a batch of one.
         let received = offload::receive(fd, &mut self.space[..self.bytes_max], gro)?;
         self.received.push(received);
         Ok(Done::one(1).of_bytes(received.0.sent_bytes))
@@ -221,6 +222,7 @@ impl UdpSocket {
         cx: &mut Context<'_>,
         batch: &mut RecvBatch,
     ) -> Poll<io::Result<usize>> {
+        // Cleared first: after an error or a cancel, the batch is empty rather than stale.
         batch.received.clear();
         self.source
             .poll_io(cx, Direction::Read, |fd| batch.receive(fd, self.gro.get()))
@@ -240,6 +242,7 @@ impl UdpSocket {
         cx: &mut Context<'_>,
         batch: &[Outgoing<'_>],
     ) -> Poll<io::Result<usize>> {
+        // sendmmsg(2) of nothing would be a system call that says nothing.
         if batch.is_empty() {
             return Poll::Ready(Ok(0));
         }
@@ -255,6 +258,8 @@ fn send(fd: BorrowedFd<'_>, batch: &[Outgoing<'_>]) -> io::Result<Done<usize>> {
             sent => return sent,
         }
     }
+    // The kernel returns EPERM both for a refused call and for a firewall's rule. Only a successful
+    // sendto(2) tells them apart.
     let sent = send_first(fd, &batch[0])?;
     // A firewall rule also returns EPERM, but it would have refused this datagram, too.
     SENDMMSG.refuse();
@@ -271,6 +276,8 @@ fn send_first(fd: BorrowedFd<'_>, outgoing: &Outgoing<'_>) -> io::Result<Done<us
 }
 
 fn send_many(fd: BorrowedFd<'_>, batch: &[Outgoing<'_>]) -> io::Result<Done<usize>> {
+    // rustix borrows all parts of each message, so they are collected first: four allocations for
+    // the whole batch.
     let addrs: Vec<Option<SocketAddrAny>> = batch
         .iter()
         .map(|outgoing| outgoing.to.map(|to| to.as_any()))

@@ -17,6 +17,7 @@ pub(super) fn has_gro(fd: &impl AsFd) -> bool {
 
 /// Space for the segment size, and for other ancillary data that options of the socket may request.
 pub(super) fn control_space() -> Vec<u8> {
+    // Too little space would truncate the segment size, and the datagrams could not be separated.
     nix::cmsg_space!(i32, [u8; 256])
 }
 

@@ -62,6 +62,7 @@ impl UdpSocket {
     /// `EINVAL` for any other number.
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
         if self.is_v6 {
+            // rustix takes a u8 here, and the kernel would return EINVAL for a larger number.
             let hops = u8::try_from(ttl).map_err(|_| Errno::INVAL)?;
             return Ok(sockopt::set_ipv6_unicast_hops(self, Some(hops))?);
         }
@@ -217,6 +218,7 @@ impl UdpSocket {
             let instead = "receive datagrams by themselves, or in batches";
             unless_supported(errno, "GRO (Linux 5.0)", instead)
         })?;
+        // Only after the kernel has accepted it: each receive then requests the segment size.
         self.gro.set(gro);
         Ok(())
     }
@@ -224,6 +226,7 @@ impl UdpSocket {
 
 fn unless_supported(errno: NixErrno, what: &str, instead: &str) -> io::Error {
     match errno {
+        // setsockopt(2): ENOPROTOOPT for an unknown option.
         NixErrno::ENOPROTOOPT | NixErrno::EOPNOTSUPP => {
             let problem = format!("this kernel has no UDP {what}: {instead}");
             io::Error::new(io::ErrorKind::Unsupported, problem)

@@ -96,6 +96,7 @@ impl UdpSocket {
     fn bind_addr(addr: SocketAddr, options: UdpOptions) -> io::Result<Self> {
         let family = Addr::Inet(addr).family();
         let fd = net::socket_with(family, SocketType::DGRAM, FLAGS, None)?;
+        // Before bind(2), which reads SO_REUSEADDR, SO_REUSEPORT and IPV6_V6ONLY.
         options.apply(&fd, addr.is_ipv6())?;
         net::bind(&fd, &addr)?;
         UdpSocket::new(fd, addr.is_ipv6(), false)
@@ -111,6 +112,8 @@ impl UdpSocket {
     /// Outside a loop.
     pub fn from_fd(fd: OwnedFd) -> io::Result<Self> {
         let addr = Addr::of(&fd)?.into_inet()?;
+        // With GRO on, a receive that does not request the segment size could not separate the
+        // datagrams.
         let gro = offload::has_gro(&fd);
         UdpSocket::new(fd, addr.is_ipv6(), gro)
     }
@@ -207,14 +210,18 @@ impl UdpSocket {
         buf: &mut [u8],
     ) -> Poll<io::Result<(Datagram, SocketAddr)>> {
         self.source.poll_io(cx, Direction::Read, |fd| {
+            // recvmsg(2) costs more than recvfrom(2), so it is called only for the segment size.
             let (datagram, from) = if self.gro.get() {
                 offload::receive(fd, buf, true)?
             } else {
+                // recv(2): MSG_TRUNC returns the real length of a datagram that is longer than the
+                // buffer.
                 let (_, sent_bytes, from) = net::recvfrom(fd, &mut *buf, RecvFlags::TRUNC)?;
                 let from = from.map_or(Addr::UnixUnnamed, Addr::from_kernel);
                 let datagram = Datagram::received(sent_bytes, buf.len());
                 (datagram, from.into_inet()?)
             };
+            // Never drained by a short count: each datagram is short, and more may follow.
             Ok(Done::one((datagram, from)).of_bytes(datagram.sent_bytes))
         })
     }
@@ -277,6 +284,7 @@ impl UdpSocket {
     /// # Errors
     /// `ENOTCONN` when the socket is not connected.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        // rustix returns `None` for an empty address, which an IP socket never has.
         let peer = net::getpeername(&self.source)?.ok_or(Errno::NOTCONN)?;
         Addr::from_kernel(peer).into_inet()
     }

@@ -222,6 +222,7 @@ impl UnixDatagram {
             })
         };
         while !self.source.io(Direction::Write, send).await? {
+            // The pauses double, so a receiver that rests costs the sender no processor time.
             self.source.handle().sleep(retry).await;
             retry = (retry * 2).min(RETRY_MAX);
         }

@@ -62,9 +62,11 @@ pub(super) fn receive(
     fds_max: usize,
 ) -> io::Result<(UnixMessage, bool)> {
     let bytes_max = buf.len();
+    // On the stack, so that a receive of fds allocates only their vector.
     let mut space = [MaybeUninit::uninit(); control_bytes(FDS_MAX)];
     let space = &mut space[..control_bytes(fds_max.min(FDS_MAX))];
     let mut control = RecvAncillaryBuffer::new(space);
+    // recv(2): without MSG_CMSG_CLOEXEC, a fork and exec in another thread would inherit the fds.
     let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::TRUNC;
     let got = net::recvmsg(fd, &mut [IoSliceMut::new(buf)], &mut control, flags)?;
     let mut messages = control.drain();
@@ -99,6 +101,7 @@ pub(super) fn poll_send(
     fds: &[BorrowedFd<'_>],
 ) -> Poll<io::Result<()>> {
     source.poll_io(cx, Direction::Write, |fd| {
+        // send(2) needs no ancillary buffer, which most messages do without.
         let bytes = if fds.is_empty() {
             net::send(fd, buf, SendFlags::NOSIGNAL)?
         } else {
@@ -118,6 +121,7 @@ pub(super) fn send(
     let mut space = [MaybeUninit::uninit(); control_bytes(FDS_MAX)];
     let mut control = SendAncillaryBuffer::new(&mut space);
     let fits = fds.is_empty() || control.push(SendAncillaryMessage::ScmRights(fds));
+    // The kernel returns EINVAL for too many fds, which would not say why.
     if fds.len() > FDS_MAX || !fits {
         let count = fds.len();
         let problem = format!("{count} fds are more than the {FDS_MAX} that a message can carry");

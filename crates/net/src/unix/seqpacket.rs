@@ -54,6 +54,7 @@ impl UnixSeqpacket {
     /// Those of `connect(2)`: `ENOENT`, `ECONNREFUSED`, `EPROTOTYPE` when the path belongs to a
     /// listener of another type.
     pub async fn connect(name: impl ToUnixAddr) -> io::Result<Self> {
+        // Refuses an IP address before a socket is opened.
         to_kernel(&name)?;
         let socket = Unconnected::new(AddressFamily::UNIX, SocketType::SEQPACKET)?;
         let connecting = socket.connect(&name.to_unix_addr())?;
@@ -88,6 +89,7 @@ impl UnixSeqpacket {
     /// `recvmsg(2)` returns 0 both for an empty message and at the end. Only a message has a
     /// timestamp (`SO_TIMESTAMP`), so the socket requests one to tell them apart.
     fn new(socket: Socket) -> io::Result<Self> {
+        // rustix has no safe function for this option.
         setsockopt(&socket, ReceiveTimestamp, &true)?;
         Ok(UnixSeqpacket { socket })
     }
@@ -178,6 +180,7 @@ impl UnixSeqpacket {
         self.source().poll_io(cx, Direction::Read, |fd| {
             let (message, has_control) = message::receive(fd, buf, fds_max)?;
             let bytes = message.sent_bytes;
+            // Without data and without a timestamp, it is the end.
             let is_message = bytes > 0 || has_control;
             Ok(Done::one(is_message.then_some(message)).of_bytes(bytes))
         })

@@ -31,6 +31,7 @@ impl UnixStream {
     /// # Errors
     /// Those of `connect(2)`: `ENOENT`, `ECONNREFUSED`.
     pub async fn connect(name: impl ToUnixAddr) -> io::Result<Self> {
+        // The name is borrowed only until here: the wait keeps its own copy.
         let connecting = Socket::connect(&name.to_unix_addr())?;
         Ok(UnixStream {
             socket: connecting.await?,
@@ -120,6 +121,8 @@ impl UnixStream {
         fds_max: usize,
     ) -> Poll<io::Result<UnixMessage>> {
         self.source().poll_io(cx, Direction::Read, |fd| {
+            // `one`, and not `stream`: unix(7), a read stops behind a message with fds, so a short
+            // one does not mean that the stream is empty.
             let (message, _) = message::receive(fd, buf, fds_max)?;
             let bytes = message.bytes;
             Ok(Done::one(message).of_bytes(bytes))
