@@ -41,7 +41,8 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-/// The number of runs that one phase may add to the tasks that were ready when it had woken its own.
+/// The number of runs that one phase may add to the tasks that were ready when it had woken its
+/// own.
 const PHASE_RUNS: usize = 256;
 /// The time in nanoseconds after which a phase leaves tasks that it has not woken itself for later.
 const PHASE_NS: u64 = 10_000_000;
@@ -58,8 +59,8 @@ pub struct Options {
 }
 
 impl Options {
-    /// Options of a loop whose time is virtual: see [`Clock::new_virtual`]. The loop waits for jobs of
-    /// [`Handle::offload`] in real time, so no job may itself wait for a timer of this loop.
+    /// Options of a loop whose time is virtual: see [`Clock::new_virtual`]. The loop waits for jobs
+    /// of [`Handle::offload`] in real time, so no job may itself wait for a timer of this loop.
     pub fn virtual_time() -> Self {
         Options {
             clock: Clock::new_virtual(),
@@ -83,11 +84,11 @@ impl Options {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
-/// **After a fork** the child has a copy of the loop that it cannot use: both processes share one epoll
-/// instance, and all tasks are in both. Running it there fails with [`forked`](crate::forked); dropping it
-/// there leaves the parent's loop unchanged. The child makes its own loop and duplicates inherited sockets
-/// onto that. `fork(2)` itself is only for code that follows its rules; to start another program there is
-/// no need for it.
+/// **After a fork** the child has a copy of the loop that it cannot use: both processes share one
+/// epoll instance, and all tasks are in both. Running it there fails with
+/// [`forked`](crate::forked); dropping it there leaves the parent's loop unchanged. The child makes
+/// its own loop and duplicates inherited sockets onto that. `fork(2)` itself is only for code that
+/// follows its rules; to start another program there is no need for it.
 pub struct EventLoop {
     state: Rc<LoopState>,
     /// Lent to an outer loop, which waits for it.
@@ -112,9 +113,9 @@ impl fmt::Debug for EventLoop {
     }
 }
 
-/// The loop's own fd is readable when [`EventLoop::run_nowait`] has something to do. So the loop can live
-/// inside another loop, which waits for the fd, but no longer than [`EventLoop::backend_timeout`]. libuv's
-/// `uv_backend_fd`.
+/// The loop's own fd is readable when [`EventLoop::run_nowait`] has something to do. So the loop
+/// can live inside another loop, which waits for the fd, but no longer than
+/// [`EventLoop::backend_timeout`]. libuv's `uv_backend_fd`.
 impl AsFd for EventLoop {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.epoll.0.as_fd()
@@ -182,7 +183,8 @@ impl EventLoop {
         }
     }
 
-    /// Calls a function inside of the loop without running the loop: a task that it spawns runs later.
+    /// Calls a function inside of the loop without running the loop: a task that it spawns runs
+    /// later.
     pub fn enter<T>(&self, function: impl FnOnce() -> T) -> T {
         let _entered = Entered::new(&self.state);
         function()
@@ -194,6 +196,8 @@ impl EventLoop {
     /// [`forked`](crate::forked), in a process that was forked from the loop's owner; else those of
     /// `epoll_wait(2)` and `epoll_pwait2(2)`, of which a correct program sees none.
     pub fn run(&mut self) -> io::Result<()> {
+        // Before the first phase: a forked child must run no task, as the parent runs the same
+        // ones.
         self.state.reactor.borrow().check_process()?;
         let mut run = Run::new(self, Sleeps::WhileAlive);
         if run.state.is_alive() {
@@ -212,6 +216,7 @@ impl EventLoop {
     /// As [`EventLoop::run`].
     pub fn run_once(&mut self) -> io::Result<bool> {
         // With tasks that are ready, the turn makes progress and does not wait for more.
+        // libuv's UV_RUN_ONCE promises progress, and a ready task is that.
         let sleeps = if self.state.ready.is_empty() {
             Sleeps::WhileAlive
         } else {
@@ -236,10 +241,12 @@ impl EventLoop {
     }
 
     /// The maximum time for which an outer loop may wait for this loop's fd before it calls
-    /// [`EventLoop::run_nowait`]: until the next timer; zero while there is something to do; unlimited
-    /// (`None`) while only an fd or another thread can wake the loop. libuv's `uv_backend_timeout`.
+    /// [`EventLoop::run_nowait`]: until the next timer; zero while there is something to do;
+    /// unlimited (`None`) while only an fd or another thread can wake the loop. libuv's
+    /// `uv_backend_timeout`.
     ///
-    /// It is zero, too, for a loop with nothing left to wait for, as `run_nowait` has reported by then.
+    /// It is zero, too, for a loop with nothing left to wait for, as `run_nowait` has reported by
+    /// then.
     pub fn backend_timeout(&self) -> Option<Duration> {
         let is_over = self.state.stopping.get() || !self.state.is_alive();
         let timeout = self.state.timeout(is_over)?;
@@ -254,8 +261,8 @@ impl EventLoop {
         self.state.is_alive()
     }
 
-    /// Runs until this future is ready, and everything else meanwhile. Tasks that have not ended by then
-    /// stay, for the next run.
+    /// Runs until this future is ready, and everything else meanwhile. Tasks that have not ended by
+    /// then stay, for the next run.
     ///
     /// It waits for as long as the future takes: only another thread may know what will wake it.
     /// [`Handle::stop`] does not end it.
@@ -320,23 +327,28 @@ impl<'l, 'f> Run<'l, 'f> {
 
     fn begin_main(&mut self, main: Pin<&'l mut (dyn Future<Output = ()> + 'f)>) {
         let state = &self.state;
+        // A new waker, as an earlier future's may still be on its way through the inbox.
         let waker = TaskWaker::new(Task::MAIN, Arc::clone(&state.inbox));
+        // Each future is polled once without a wake.
         state.ready.push(&waker);
         self.event_loop.main_waker = Some(waker);
         self.main = Some(main);
     }
 
-    /// One turn, in libuv's order (1.45 and later: timers after the poll). Each phase wakes its waiters and
-    /// then runs the tasks that are ready; no phase runs user code otherwise.
+    /// One turn, in libuv's order (1.45 and later: timers after the poll). Each phase wakes its
+    /// waiters and then runs the tasks that are ready; no phase runs user code otherwise.
     fn turn(&mut self) -> io::Result<()> {
-        self.state.reactor.borrow().check_process()?; // before a task runs that the parent runs as well
+        self.state.reactor.borrow().check_process()?;
         add(&self.state.counters.turns, 1);
+        // Pending comes first: a task that has spent its share of I/O continues before the poll
+        // finds more.
         self.phase(Phase::Pending);
         self.phase(Phase::Idle);
         self.phase(Phase::Prepare);
         self.poll()?;
         self.phase(Phase::Check);
         self.phase(Phase::Closing);
+        // Behind the poll, so that a timer that became due while the loop slept fires in this turn.
         self.timers();
         Ok(())
     }
@@ -384,10 +396,12 @@ impl<'l, 'f> Run<'l, 'f> {
         self.event_loop.end_phase();
     }
 
-    /// Runs ready tasks, first in first out, with nothing borrowed: the only place where user code runs.
-    /// All tasks that the phase itself woke run; then it stops at its budget, so that tasks that wake each
-    /// other without end cannot keep the loop from its other phases (rule 15).
+    /// Runs ready tasks, first in first out, with nothing borrowed: the only place where user code
+    /// runs. All tasks that the phase itself woke run; then it stops at its budget, so that tasks
+    /// that wake each other without end cannot keep the loop from its other phases (rule 15).
     fn run_ready(&mut self) {
+        // Counted before the first run, so that the tasks that this phase has woken all run in it,
+        // in their order, however long they take.
         let runs_min = self.state.ready.len();
         for run in 1..=runs_min + PHASE_RUNS {
             let Some(task) = self.state.ready.pop() else {
@@ -416,6 +430,8 @@ impl<'l, 'f> Run<'l, 'f> {
             state.run(key);
         }
         drop(beat);
+        // After the run, not before: code outside of tasks, such as a callback of an outer loop,
+        // finds a full share as well.
         self.state.budget.refill();
         if let (Some(report), Some((began_ns, spawned_at))) =
             (&mut self.event_loop.report, observed)
@@ -428,12 +444,14 @@ impl<'l, 'f> Run<'l, 'f> {
         }
     }
 
-    /// Polls `block_on`'s future. A wake may remain from an earlier `block_on`, or come after the end.
+    /// Polls `block_on`'s future. A wake may remain from an earlier `block_on`, or come after the
+    /// end.
     fn run_main(&mut self) {
         let Some(queue) = &self.event_loop.main_waker else {
             return;
         };
         queue.begin_run();
+        // Once per run of the main future only; the wakers of tasks are stored with their bodies.
         let waker = Waker::from(Arc::clone(queue));
         let mut cx = Context::from_waker(&waker);
         let Some(main) = &mut self.main else { return };
@@ -447,12 +465,15 @@ impl<'l, 'f> Run<'l, 'f> {
 impl EventLoop {
     /// Opens the phase's report, if there is an observer.
     fn begin_phase(&mut self, phase: Phase) {
+        // Decided once per phase: an observer that is set in the middle of one gets its first
+        // report with the next.
         let is_observed = self.state.observer.borrow().is_some();
         let turn = self.state.counters.turns.get();
         self.report = is_observed.then(|| PhaseReport::new(turn, phase));
     }
 
-    /// True if a phase has nothing to wake, nothing to run and no observer: most phases of most turns.
+    /// True if a phase has nothing to wake, nothing to run and no observer: most phases of most
+    /// turns.
     fn is_idle(&self, phase: Phase) -> bool {
         self.wakers.is_empty()
             && self.report.is_none()
@@ -462,11 +483,14 @@ impl EventLoop {
 
     /// Takes the wakers of the timers that are due.
     fn collect_timers(&mut self) {
+        // The time of the last look, not a new one: libuv's `uv_now` stays the same within a phase,
+        // too.
         let now_ns = self.state.lapped_ns.get();
         let mut latest_ns = 0;
         let mut fired = 0;
         while let Some((deadline_ns, waker)) = self.state.pop_due(now_ns) {
             let late_ns = now_ns - deadline_ns;
+            // The wakers are collected first and woken outside of all borrows (rule 2).
             self.note(|| Woke::Timer(Duration::from_nanos(late_ns)));
             self.wakers.push_back(waker);
             latest_ns = latest_ns.max(late_ns);
@@ -478,11 +502,14 @@ impl EventLoop {
     /// Waits for events, and counts the time.
     fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         let state = &self.state;
+        // From one poll's end to the next poll's start: the time for which an event at the worst
+        // moment waits.
         let busy_ns = state.lapped_ns.get().saturating_sub(self.polled_ns);
         state.counters.end_busy(busy_ns);
         state.wait(timeout)?;
         let slept_ns = self.lap();
         self.polled_ns = self.state.lapped_ns.get();
+        // A poll that does not sleep is work of the loop; one that may sleep is idle time.
         if timeout == Some(Duration::ZERO) {
             self.state.counters.spend(Phase::Poll, slept_ns);
         } else {
@@ -501,6 +528,7 @@ impl EventLoop {
         let mut events = 0;
         let reactor = self.state.reactor.borrow();
         for (key, registration, ready) in reactor.events() {
+            // The bell's registration has no waiter, so marking it wakes no task.
             rung |= key == self.bell;
             ended += registration.mark(ready, &mut self.wakers);
             events += 1;
@@ -508,6 +536,8 @@ impl EventLoop {
                 report.woke.push(Woke::Fd(registration.fd(), ready));
             }
         }
+        // Once for all events: each registration has counted those of its waiters that are
+        // referenced.
         self.state.end_waits(ended);
         add(&self.state.counters.events, events);
         rung
@@ -521,12 +551,15 @@ impl EventLoop {
         if arrivals.stop {
             self.state.stopping.set(true);
         }
+        // Wakes before jobs, whatever came first: a job runs as a new task, behind the tasks that
+        // are ready.
         for waker in arrivals.wakes {
             waker.arrive();
             self.state.ready.push(&waker);
         }
         let handle = self.handle();
         for job in arrivals.jobs {
+            // As a task, so that a panic in the job ends the job only (rule 13).
             handle.spawn(async move { job() });
         }
     }
@@ -534,6 +567,7 @@ impl EventLoop {
     /// Takes the waiters for a phase, behind the tasks that it found.
     fn collect_waiters(&mut self, phase: Phase) {
         let found = self.wakers.len();
+        // Behind what the phase found. Only the poll has collected its waiters before its events.
         self.state.phases.borrow_mut().take(phase, &mut self.wakers);
         let waiters = self.wakers.len() - found;
         if waiters > 0 {
@@ -598,18 +632,21 @@ impl LoopState {
 impl Drop for EventLoop {
     /// Drops all tasks, with nothing borrowed: their drops may use the loop (rule 8).
     fn drop(&mut self) {
+        // So that `Handle::current()` works in the drops of tasks.
         let _entered = Entered::new(&self.state);
         let state = &self.state;
         state.closed.set(true);
         for job in state.inbox.close().jobs {
             drop_body(job, Location::caller());
         }
-        // No task can be spawned any more, so one round takes them all. One by one, as the end of one may
-        // require the end of others first (`scope` of the green style).
+        // No task can be spawned any more, so one round takes them all. One by one, as the end of
+        // one may require the end of others first (`scope` of the green style).
         let keys = state.tasks.borrow().names();
         let handle = self.handle();
         keys.into_iter().for_each(|key| handle.end_task(key));
+        // The keys of the tasks that have just been dropped.
         while state.ready.pop().is_some() {}
+        // Taken out first: the drop of a waker is foreign code and may arm timers (rule 2).
         let timers = state.timers.take();
         drop_each(timers.into_values());
         for phase in Phase::ALL {

@@ -2,9 +2,9 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)] // both panic: `report` does not
 //! The loop of Oneloop: fds, timers and tasks. It knows no sockets and no style.
 //!
-//! Start with [`EventLoop`]; `Run::turn` in `event_loop.rs` is the table of contents. Two ideas carry it:
-//! *there is one kind of task, and it is a future*; and *a phase wakes, then the tasks that are ready
-//! run*. So user code runs in one place only, while nothing of the loop is borrowed.
+//! Start with [`EventLoop`]; `Run::turn` in `event_loop.rs` is the table of contents. Two ideas
+//! carry it: *there is one kind of task, and it is a future*; and *a phase wakes, then the tasks
+//! that are ready run*. So user code runs in one place only, while nothing of the loop is borrowed.
 //!
 //! The files stand in storeys, and imports point down:
 //!
@@ -18,8 +18,8 @@
 //!
 //! # A loop without tasks
 //!
-//! The mechanisms work without the rest: [`Reactor`], [`Timers`], [`Slots`], [`Workers`] and [`Inbox`] are
-//! enough for a loop that the caller drives and whose events are callbacks.
+//! The mechanisms work without the rest: [`Reactor`], [`Timers`], [`Slots`], [`Workers`] and
+//! [`Inbox`] are enough for a loop that the caller drives and whose events are callbacks.
 //!
 //! ```
 //! use oneloop_core::{Class, Inbox, Interest, PoolOptions, Reactor, Timers, Trigger, Workers};

@@ -23,8 +23,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-/// Everything that a loop is. Each `RefCell` is borrowed for one line at a time, and user code runs only
-/// while none is (rules 1 and 2).
+/// Everything that a loop is. Each `RefCell` is borrowed for one line at a time, and user code runs
+/// only while none is (rules 1 and 2).
 pub(crate) struct LoopState {
     pub(crate) clock: Clock,
     pub(crate) reactor: RefCell<Reactor<Rc<Registration>>>,
@@ -41,8 +41,8 @@ pub(crate) struct LoopState {
     pub(crate) unhandled: RefCell<Option<UnhandledHook>>,
     /// Present once a thread has asked to watch the loop.
     pub(crate) heartbeat: OnceCell<Arc<Heartbeat>>,
-    /// The number of waits on sources and of guards that keep the loop alive. Timers, phases and remotes
-    /// count their own.
+    /// The number of waits on sources and of guards that keep the loop alive. Timers, phases and
+    /// remotes count their own.
     pub(crate) waits: Cell<usize>,
     pub(crate) workers: Workers,
     /// The number of jobs on other threads: virtual time waits for them.
@@ -78,6 +78,7 @@ impl LoopState {
 
     /// True while something referenced could still happen.
     pub(crate) fn is_alive(&self) -> bool {
+        // The cheapest questions first; this runs in each turn.
         !self.ready.is_empty()
             || self.waits.get() > 0
             || self.timers.borrow().referenced() > 0
@@ -95,8 +96,8 @@ impl LoopState {
         }
     }
 
-    /// Wakes the task in the next turn, so that between two shares of one task the poll looks for all
-    /// others, and they get theirs.
+    /// Wakes the task in the next turn, so that between two shares of one task the poll looks for
+    /// all others, and they get theirs.
     #[cold]
     fn put_off(&self, cx: &mut Context<'_>) -> Poll<()> {
         add(&self.counters.io_budget_spent, 1);
@@ -108,8 +109,9 @@ impl LoopState {
 }
 
 thread_local! {
-    /// The loop that runs on this thread; the innermost one, if loops are nested. Without a destructor, as
-    /// a loop may also run in the destructor of another thread-local; the loop has been taken out by then.
+    /// The loop that runs on this thread; the innermost one, if loops are nested. Without a
+    /// destructor, as a loop may also run in the destructor of another thread-local; the loop has
+    /// been taken out by then.
     static CURRENT: ManuallyDrop<RefCell<Option<Rc<LoopState>>>> =
         const { ManuallyDrop::new(RefCell::new(None)) };
 }
@@ -124,6 +126,7 @@ pub(crate) struct Entered {
 impl Entered {
     pub(crate) fn new(state: &Rc<LoopState>) -> Self {
         Entered {
+            // Nested loops stack up here: the one below is current again when this one returns.
             before: replace_current(Some(Rc::clone(state))),
             _queue: CurrentQueue::new(&state.ready),
             _entry: Entry::new(),
@@ -144,9 +147,9 @@ fn replace_current(with: Option<Rc<LoopState>>) -> Option<Rc<LoopState>> {
 
 /// A loop, for code that runs in it.
 ///
-/// Clones name the same loop. A handle is not `Send`: other threads use a [`Remote`](crate::Remote). It
-/// does not keep the loop alive; once the [`EventLoop`](crate::EventLoop) is dropped, a task that is
-/// spawned is canceled at once.
+/// Clones name the same loop. A handle is not `Send`: other threads use a
+/// [`Remote`](crate::Remote). It does not keep the loop alive; once the
+/// [`EventLoop`](crate::EventLoop) is dropped, a task that is spawned is canceled at once.
 #[derive(Clone)]
 pub struct Handle {
     pub(crate) state: Rc<LoopState>,
@@ -191,9 +194,9 @@ impl Handle {
         function()
     }
 
-    /// The number of the innermost call into a loop that runs this code: a call to run it, enter it, drop
-    /// it, or cancel one of its tasks. No other call on this thread has the same number. Outside of loops
-    /// it is 0.
+    /// The number of the innermost call into a loop that runs this code: a call to run it, enter
+    /// it, drop it, or cancel one of its tasks. No other call on this thread has the same number.
+    /// Outside of loops it is 0.
     pub fn entry() -> u64 {
         entry::current()
     }

@@ -223,8 +223,8 @@ fn a_full_queue_returns_the_job() {
     assert_eq!(is_done.recv().unwrap(), "returned");
 }
 
-/// Runs a function in a forked child; true if it returns. The child must not allocate much or lock: the
-/// test's other threads are not there.
+/// Runs a function in a forked child; true if it returns. The child must not allocate much or lock:
+/// the test's other threads are not there.
 fn in_child(run: impl FnOnce()) -> bool {
     // SAFETY: the child runs `run`, which only makes system calls on its own fds, and exits without
     // unwinding or running destructors of this process.

@@ -1,5 +1,5 @@
-//! What a fork leaves of a loop: nothing in the child, everything in the parent. One test, alone in its
-//! process, as it forks.
+//! What a fork leaves of a loop: nothing in the child, everything in the parent. One test, alone in
+//! its process, as it forks.
 
 use oneloop::net::{self, ResolveOptions};
 use oneloop::signal::number::SIGUSR1;
@@ -83,7 +83,7 @@ fn a_forked_child_is_refused_the_loop_and_the_parent_keeps_it() {
     assert!(pid >= 0);
     if pid == 0 {
         let code = child(event_loop, source, signals);
-        // SAFETY: it does not return, and the test harness must not go on twice.
+        // SAFETY: it does not return, and the test harness must not continue in two processes.
         unsafe { libc::_exit(code) };
     }
     let pid = rustix::process::Pid::from_raw(pid).unwrap();
@@ -99,6 +99,6 @@ fn a_forked_child_is_refused_the_loop_and_the_parent_keeps_it() {
     let job = handle.offload_to(Class::Fs, || 7);
     assert_eq!(event_loop.block_on(job).unwrap(), 7);
     // The child's signals were its own.
-    let heard = handle.timeout(Duration::ZERO, signals.recv());
-    assert!(event_loop.block_on(heard).is_err());
+    let received = handle.timeout(Duration::ZERO, signals.recv());
+    assert!(event_loop.block_on(received).is_err());
 }

@@ -1,4 +1,4 @@
-//! Signals: who hears them, and what they do when nobody does.
+//! Signals: their listeners, and their effect without one.
 
 use oneloop::callback::process::on_signal;
 use oneloop::callback::set_immediate;
@@ -66,18 +66,18 @@ fn a_storm_is_one_event_for_each_listener_on_each_loop() {
 }
 
 #[test]
-fn a_signal_is_heard_in_each_style() {
+fn a_signal_reaches_each_style() {
     let _alone = alone();
     let mut event_loop = EventLoop::new().unwrap();
-    let heard = Rc::new(Cell::new(0));
+    let received = Rc::new(Cell::new(0));
     let entered = callback::enter(&event_loop.handle());
-    let (callbacks, greens) = (Rc::clone(&heard), Rc::clone(&heard));
+    let (callbacks, greens) = (Rc::clone(&received), Rc::clone(&received));
     event_loop.enter(|| {
         let listener = on_signal(SIGWINCH, move |_| callbacks.set(callbacks.get() + 1)).unwrap();
         let handler =
             green::signal_handler(SIGWINCH, move || greens.set(greens.get() + 10)).unwrap();
         let waits = Signals::new(&oneloop::Handle::current(), &[SIGWINCH]).unwrap();
-        let count = Rc::clone(&heard);
+        let count = Rc::clone(&received);
         drop(green::spawn(move || {
             waits.recv().wait().unwrap();
             count.set(count.get() + 100);
@@ -85,21 +85,21 @@ fn a_signal_is_heard_in_each_style() {
             handler.cancel();
         }));
     });
-    let heard = event_loop.block_on(async move {
+    let received = event_loop.block_on(async move {
         let signals = aio::signals(&[SIGWINCH]).unwrap();
         raise(SIGWINCH);
         signals.recv().await.unwrap();
-        while heard.get() < 111 {
+        while received.get() < 111 {
             aio::yield_now().await;
         }
-        heard
+        received
     });
-    assert_eq!(heard.get(), 111);
+    assert_eq!(received.get(), 111);
     drop(entered);
 }
 
 #[test]
-fn a_cancelled_wait_loses_no_signal() {
+fn a_canceled_wait_loses_no_signal() {
     let _alone = alone();
     let mut event_loop = EventLoop::new().unwrap();
     let signals = Signals::new(&event_loop.handle(), &[SIGHUP]).unwrap();
@@ -112,7 +112,7 @@ fn a_cancelled_wait_loses_no_signal() {
 }
 
 #[test]
-fn what_cannot_be_heard_is_an_error() {
+fn a_signal_that_has_no_listeners_is_an_error() {
     let event_loop = EventLoop::new().unwrap();
     for number in [SIGKILL, SIGBUS, 0, -1, 65, i32::MAX, i32::MIN] {
         let error = Signals::new(&event_loop.handle(), &[SIGUSR1, number]).unwrap_err();

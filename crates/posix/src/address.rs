@@ -2,10 +2,11 @@
 
 use rustix::net::SocketAddrAny;
 
-/// An address as the kernel writes it, from its family on.
+/// An address as the kernel writes it, starting with its family.
 ///
-/// unix(7): the kernel terminates a path of 108 bytes, the longest one, behind the end of `sockaddr_un`.
-/// rustix panics when it converts that to a `SocketAddrUnix`.
+/// unix(7): a path may fill all 108 bytes of `sun_path`; the kernel then writes the terminating
+/// null byte behind the end of `sockaddr_un`. rustix panics when it converts such an address to a
+/// `SocketAddrUnix`, so callers take the bytes.
 pub fn address_bytes(addr: &SocketAddrAny) -> &[u8] {
     let len = addr.addr_len() as usize;
     // SAFETY: SocketAddrAny::new requires that the first `addr_len()` bytes behind `as_ptr()` are
@@ -19,7 +20,7 @@ mod tests {
     use rustix::net::SocketAddrUnix;
 
     #[test]
-    fn the_family_comes_first_and_the_path_behind_it() {
+    fn the_family_comes_first_and_the_path_follows() {
         let addr = SocketAddrUnix::new("/run/x").unwrap().into();
         let (family, path) = address_bytes(&addr).split_at(2);
         assert_eq!(family, 1_u16.to_ne_bytes()); // AF_UNIX

@@ -1,10 +1,11 @@
-//! A stack for the handlers of signals, for threads whose other stacks are small (`sigaltstack(2)`).
+//! A stack for the handlers of signals, for threads with small stacks (`sigaltstack(2)`).
 //!
-//! The standard library gives its threads 8 KiB, from their start until their function returns; the
-//! kernel's frame alone takes 3.5 KiB with AVX-512, and more with what comes. Threads of other makers
-//! have none. So a thread that asks gets one of ours, until it ends.
+//! The standard library gives its threads 8 KiB, from their start until their function returns. The
+//! kernel's frame alone takes 3.5 KiB with AVX-512, and more on later processors. Threads that
+//! other code starts have none. So a thread that asks for room gets one of our stacks, until it
+//! ends.
 
-use crate::handler::heed_small_stacks;
+use crate::handler::use_alternate_stacks;
 use libc::{SS_DISABLE, SS_ONSTACK, stack_t};
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
 use rustix::param::page_size;
@@ -14,13 +15,14 @@ use std::mem::MaybeUninit;
 use std::sync::LazyLock;
 use std::{io, ptr};
 
-/// The room for a handler on a stack of ours: enough for one that unwinds, in a debug build.
+/// The room in bytes for a handler on one of our stacks: enough for one that unwinds, in a debug
+/// build.
 pub const ROOM_BYTES: usize = 128 * 1024;
 
-/// linux/auxvec.h, since 5.14 and on x86 only.
+/// From linux/auxvec.h: since Linux 5.14, and on x86 only.
 const AT_MINSIGSTKSZ: libc::c_ulong = 51;
 
-/// The size of the largest frame that the kernel pushes for a handler.
+/// The size in bytes of the largest frame that the kernel pushes for a handler.
 static FRAME_BYTES: LazyLock<usize> = LazyLock::new(|| {
     // SAFETY: getauxval(3) has no conditions.
     let bytes = unsafe { libc::getauxval(AT_MINSIGSTKSZ) };
@@ -28,32 +30,33 @@ static FRAME_BYTES: LazyLock<usize> = LazyLock::new(|| {
 });
 
 thread_local! {
+    /// This thread's stack, if it has one of ours.
     static OURS: OnceCell<Mapping> = const { OnceCell::new() };
 }
 
-/// The size of the largest frame that the kernel pushes for a handler. Async-signal-safe once
-/// [`ensure`] was called.
+/// The size in bytes of the largest frame that the kernel pushes for a handler. Async-signal-safe
+/// once [`ensure`] was called.
 pub fn frame_bytes() -> usize {
     *FRAME_BYTES
 }
 
-/// Sees to it that the handlers on this thread that ask for it (`SA_ONSTACK`) have a stack with that
-/// much room, at most [`ROOM_BYTES`]: the one that is there, or one of ours until the thread ends.
-/// From the first call on, the handlers of [`Listener`](crate::Listener) ask for it.
+/// Ensures an alternate stack with `room_bytes` of room, at most [`ROOM_BYTES`], for the handlers
+/// on this thread that ask for one (`SA_ONSTACK`): the present one, or one of ours until the thread
+/// ends. From the first call on, the handlers of [`Listener`](crate::Listener) ask for it.
 ///
 /// # Errors
 /// `ENOMEM`; `EPERM` in a handler that runs on an alternate stack.
 pub fn ensure(room_bytes: usize) -> io::Result<()> {
-    heed_small_stacks();
+    use_alternate_stacks();
     let present = present()?;
     let is_there = present.ss_flags & SS_DISABLE == 0;
     if is_there && present.ss_size >= frame_bytes() + room_bytes {
         return Ok(());
     }
-    // In the last destructors of a thread-local there is none any more.
+    // Fails in the last destructors of thread-locals, when ours is gone.
     let installed = OURS.try_with(|ours| {
         if ours.get().is_none() {
-            // Only this thread can have set it meanwhile, and it has not.
+            // Only this thread sets it, and `Mapping::new` does not.
             let _ = ours.set(Mapping::new(present)?);
         }
         ours.get().map_or(Ok(()), |ours| set(&ours.stack).map(drop))
@@ -61,12 +64,18 @@ pub fn ensure(room_bytes: usize) -> io::Result<()> {
     installed.map_err(io::Error::other)?
 }
 
-/// A stack of ours: its lowest page is a guard.
+/// One of our stacks.
+///
+/// ```text
+///  low                                                      low + bytes
+///   │ guard page │ room, ROOM_BYTES ◀── grows down │ frame │
+///                └─ stack.ss_sp ────────── stack.ss_size ──┘
+/// ```
 struct Mapping {
     low: *mut c_void,
     bytes: usize,
     stack: stack_t,
-    /// What the thread had before.
+    /// The thread's alternate stack before ours.
     before: stack_t,
 }
 
@@ -77,7 +86,7 @@ impl Mapping {
         let bytes = guard_bytes + ss_size;
         let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::STACK;
         let access = ProtFlags::READ | ProtFlags::WRITE;
-        // SAFETY: the kernel chooses the place, so no memory in use is mapped over.
+        // SAFETY: the kernel chooses the address, so no memory in use is replaced.
         let low = unsafe { mmap_anonymous(ptr::null_mut(), bytes, access, flags) }?;
         let stack = stack_t {
             ss_sp: low.wrapping_byte_add(guard_bytes),
@@ -90,7 +99,7 @@ impl Mapping {
             stack,
             before,
         };
-        // SAFETY: the page belongs to this mapping, which is new: nothing is on it.
+        // SAFETY: the page belongs to this new mapping, and nothing is on it.
         unsafe { mprotect(low, guard_bytes, MprotectFlags::empty()) }?;
         Ok(mapping)
     }
@@ -100,38 +109,40 @@ impl Drop for Mapping {
     fn drop(&mut self) {
         let Ok(present) = present() else { return };
         if present.ss_flags & SS_ONSTACK != 0 {
-            return; // this runs on it, in a handler that ends the process: it stays
+            return; // a handler on this stack ends the process: the stack stays mapped
         }
-        // If somebody has taken ours away, what was before may be gone, too: the standard library
-        // unmaps its own then. If nobody has, whoever made it waits for it to be there again.
+        // If other code has replaced our stack, the one before ours may be unmapped: the standard
+        // library unmaps its own when it removes it. If ours is still set, the code that set the
+        // one before expects it back.
         let is_ours = present.ss_flags & SS_DISABLE == 0 && present.ss_sp == self.stack.ss_sp;
         if is_ours && set(&self.before).is_err() {
-            return; // it is still the thread's
+            return; // the thread still uses it
         }
-        // SAFETY: no handler runs on it, and none will.
+        // SAFETY: no handler runs on it, and none will: the thread uses another one.
         let _ = unsafe { munmap(self.low, self.bytes) };
     }
 }
 
 fn present() -> io::Result<stack_t> {
-    // SAFETY: nothing is set.
+    // SAFETY: null sets nothing.
     unsafe { sigaltstack(ptr::null()) }
 }
 
 fn set(stack: &stack_t) -> io::Result<stack_t> {
-    // SAFETY: it is one of ours, which `Mapping` takes back before it unmaps it; or what the thread had.
+    // SAFETY: it is one of our stacks, which `Mapping` replaces before it unmaps it, or the
+    // thread's previous one.
     unsafe { sigaltstack(stack) }
 }
 
-/// `sigaltstack(2)`, which sets nothing if it is given null.
+/// `sigaltstack(2)`, which sets nothing if `set` is null.
 ///
 /// # Safety
-/// What is to be set is null or describes memory that stays until another one is set.
+/// `set` is null, or describes memory that stays mapped until another stack is set.
 unsafe fn sigaltstack(set: *const stack_t) -> io::Result<stack_t> {
     let mut before = MaybeUninit::uninit();
-    // SAFETY: the caller's; there is room for what was set.
+    // SAFETY: the caller vouches for `set`; `before` has room for the previous stack.
     match unsafe { libc::sigaltstack(set, before.as_mut_ptr()) } {
-        // SAFETY: sigaltstack(2) has filled it in.
+        // SAFETY: sigaltstack(2) has succeeded and filled it in.
         0 => Ok(unsafe { before.assume_init() }),
         _ => Err(io::Error::last_os_error()),
     }

@@ -1,8 +1,17 @@
-//! What runs when a signal comes: a walk past those who listen, and its default action if nobody does.
+//! The handler of signals with listeners: it notifies each listener, and does the default action if
+//! there is none.
 //!
-//! A signal may come at any instruction of any thread, also in the midst of an allocation or of the
-//! lines below. So the handler takes no lock, allocates nothing, and meets memory that is never freed:
-//! each signal has a list of seats, which only grows; who listens takes one, and leaves it for the next.
+//! A signal may come at any instruction of any thread, also during an allocation or during the
+//! lines below. So the handler takes no lock, allocates nothing, and reads only memory that is
+//! never freed: each signal has a list of seats that only grows. A listener takes a free seat and
+//! leaves it for the next.
+//!
+//! ```text
+//!  SIGNALS[n] ──▶ seat ──▶ seat ──▶ seat      free (EMPTY) ──take──▶ taken (a listener's eventfd)
+//!                  │        │        │              ▲                      │
+//!               eventfd   EMPTY   eventfd           └── leave: waits for ──┘
+//!                                                       handlers that are at their write(2)
+//! ```
 
 use crate::action::{
     action, call, instead_of, is_default_or_ignored, keep_errno, set_action, set_default,
@@ -23,19 +32,20 @@ const SIGNALS_MAX: usize = 64;
 
 static SIGNALS: [Signal; SIGNALS_MAX + 1] = [const { Signal::new() }; SIGNALS_MAX + 1];
 
-/// Whoever changes a list or installs the handler has this. The handler never does.
+/// Held while a list changes or the handler is installed. The handler never takes it.
 static CHANGE: Mutex<()> = Mutex::new(());
 
-/// Whether some thread has stacks that are too small for handlers: see [`heed_small_stacks`].
+/// True once a thread has stacks that are too small for handlers: see [`use_alternate_stacks`].
 static HAS_SMALL_STACKS: AtomicBool = AtomicBool::new(false);
 
-/// Has all handlers run on the alternate stacks of threads that have one, from now on. Without
-/// `SA_ONSTACK` the kernel pushes its frame, of some KiB, on whichever stack it comes upon, and if there
-/// is no room the signal is lost and the process gets SIGSEGV.
+/// From now on, runs all handlers on the alternate stacks of the threads that have one.
 ///
-/// Not before some thread needs it: the standard library unmaps the main thread's alternate stack when any
-/// thread exits the process, even if a handler runs on it.
-pub(crate) fn heed_small_stacks() {
+/// Without `SA_ONSTACK` the kernel pushes its frame, of some KiB, on the current stack. If there is
+/// no room the signal is lost and the process gets SIGSEGV.
+///
+/// This begins only when a thread needs it: the standard library unmaps the main thread's alternate
+/// stack when any thread exits the process, even if a handler runs on it.
+pub(crate) fn use_alternate_stacks() {
     if HAS_SMALL_STACKS.load(Ordering::SeqCst) {
         return;
     }
@@ -46,38 +56,39 @@ pub(crate) fn heed_small_stacks() {
         if let Some(before) = signal.before.get()
             && action(number).is_ok_and(is_ours)
         {
-            let _ = install_instead_of(before, number); // it was installed before
+            let _ = install_instead_of(before, number); // it succeeded before
         }
     }
 }
 
+/// One signal: its seats, and its action before ours.
 struct Signal {
     first: OnceLock<&'static Seat>,
-    /// How often a seat was taken.
+    /// The number of times that a seat was taken.
     taken: AtomicU32,
-    /// What the signal did before [`handle`] was installed; nothing as long as it is not.
+    /// The action before [`handle`] was installed; unset until then.
     before: OnceLock<libc::sigaction>,
 }
 
-/// The place of one who listens.
+/// The seat of one listener.
 #[derive(Debug)]
 struct Seat {
-    /// The id of the process it was made in. In one that was forked from it nobody sits on it.
+    /// The id of the process that made it. In a forked child the seat is free and stays so.
     process: u32,
-    /// The eventfd to tell, or [`EMPTY`].
+    /// The listener's eventfd, or [`EMPTY`].
     eventfd: AtomicI32,
-    /// How many handlers may be about to write to the eventfd.
-    telling: AtomicU32,
+    /// The number of handlers that may be about to write to the eventfd.
+    notifying: AtomicU32,
     next: OnceLock<&'static Seat>,
 }
 
 const EMPTY: RawFd = -1;
 
-/// A seat that somebody sits on until this is dropped.
+/// Holds a listener's seat until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Taken {
+pub(crate) struct Listening {
     seat: &'static Seat,
-    _eventfd: OwnedFd, // closed after the seat was left
+    _eventfd: OwnedFd, // closed after the drop has left the seat
 }
 
 impl Signal {
@@ -96,7 +107,8 @@ impl Signal {
     /// The seats that were made in this process.
     fn seats(&self) -> impl Iterator<Item = &'static Seat> {
         let all = iter::successors(self.first.get().copied(), |seat| seat.next.get().copied());
-        // Of the kernel, as a child of vfork(2) or in the midst of fork(2) must not tell its parent.
+        // The kernel's word, not a count of forks: a child of vfork(2), or one in the middle of
+        // fork(2), must not write to its parent's eventfds.
         let process = process::id();
         all.filter(move |seat| seat.process == process)
     }
@@ -105,42 +117,43 @@ impl Signal {
         let seat: &'static Seat = Box::leak(Box::new(Seat {
             process: process::id(),
             eventfd: AtomicI32::new(EMPTY),
-            telling: AtomicU32::new(0),
+            notifying: AtomicU32::new(0),
             next: OnceLock::new(),
         }));
         let mut end = &self.first;
         while let Some(last) = end.get() {
             end = &last.next;
         }
-        // Only one thread at a time adds seats, so that this is the end still.
+        // CHANGE is held, so no other thread has added a seat meanwhile.
         let _ = end.set(seat);
         seat
     }
 
-    /// True if anybody listens; they all know then.
-    fn tell(&self) -> bool {
+    /// Notifies all listeners. True if there are any.
+    fn notify(&self) -> bool {
         loop {
             let taken = self.taken.load(Ordering::SeqCst);
-            let mut is_heard = false;
+            let mut has_listener = false;
             for seat in self.seats() {
-                is_heard |= seat.tell();
+                has_listener |= seat.notify();
             }
-            // One listener may have taken a seat behind the walk, and only then another one left its
-            // own in front of it: then somebody listened all the while.
-            if is_heard || self.taken.load(Ordering::SeqCst) == taken {
-                return is_heard;
+            // During the walk, one listener may take a seat that the walk has passed, and another
+            // one then leave a seat in front of it. There was a listener all the while, so the walk
+            // starts again.
+            if has_listener || self.taken.load(Ordering::SeqCst) == taken {
+                return has_listener;
             }
         }
     }
 
-    /// Has the handler called from now on, and keeps in mind what the signal did before.
+    /// Installs the handler, and remembers the action before it.
     fn install(&self, number: c_int) -> io::Result<()> {
         let now = action(number)?;
         let is_first = self.before.get().is_none();
-        // Before the handler is there, for it may be called at once.
+        // Before the handler is installed, because it may be called at once.
         let before = self.before.get_or_init(|| now);
-        // Later, a handler that is not ours is one that calls ours. But somebody may have gone back to
-        // the default action.
+        // A handler that was installed after ours calls ours. But other code may have set the
+        // default action again, or ignored the signal.
         if is_first || is_default_or_ignored(&now) {
             install_instead_of(before, number)?;
         }
@@ -148,8 +161,8 @@ impl Signal {
     }
 }
 
-impl Taken {
-    /// Has each signal of this number add 1 to the eventfd, until this is dropped.
+impl Listening {
+    /// Takes a seat: each signal of this number adds 1 to the eventfd.
     pub(crate) fn new(number: c_int, eventfd: OwnedFd) -> io::Result<Self> {
         let signal = Signal::of(number).ok_or(io::ErrorKind::InvalidInput)?;
         // A panic cannot leave it half-changed.
@@ -159,15 +172,16 @@ impl Taken {
         let seat = empty.next().unwrap_or_else(|| signal.add_seat());
         seat.eventfd.store(eventfd.as_raw_fd(), Ordering::SeqCst);
         signal.taken.fetch_add(1, Ordering::SeqCst);
-        Ok(Taken {
+        Ok(Listening {
             seat,
             _eventfd: eventfd,
         })
     }
 }
 
-impl Drop for Taken {
+impl Drop for Listening {
     fn drop(&mut self) {
+        // A forked child's copy has no seat.
         if self.seat.process == process::id() {
             self.seat.leave();
         }
@@ -175,11 +189,12 @@ impl Drop for Taken {
 }
 
 impl Seat {
-    /// Nothing is written to the eventfd any more when this returns.
+    /// Frees the seat. No handler writes to the eventfd after this has returned.
     fn leave(&self) {
         self.eventfd.store(EMPTY, Ordering::SeqCst);
-        while self.telling.load(Ordering::SeqCst) > 0 {
-            // For a handler in another thread that is at its write(2). It may need this CPU.
+        while self.notifying.load(Ordering::SeqCst) > 0 {
+            // A handler in another thread is at its write(2). It may need this CPU, so this is no
+            // spin.
             thread::sleep(Duration::from_micros(10));
         }
     }
@@ -188,23 +203,23 @@ impl Seat {
         self.eventfd.load(Ordering::SeqCst)
     }
 
-    /// True if somebody sits here, who then knows.
-    fn tell(&self) -> bool {
-        self.telling.fetch_add(1, Ordering::SeqCst);
+    /// Notifies the listener on this seat. True if there is one.
+    fn notify(&self) -> bool {
+        self.notifying.fetch_add(1, Ordering::SeqCst);
         let eventfd = self.eventfd();
         if eventfd != EMPTY {
-            // SAFETY: it is open: the `Taken` that has it closes it after `leave`, which waits for the
-            // `telling` of all who saw it.
+            // SAFETY: it is open: its `Listening` closes it after `leave`, which waits until no
+            // handler that has seen it is `notifying`.
             let eventfd = unsafe { BorrowedFd::borrow_raw(eventfd) };
-            // A full eventfd has told enough.
+            // A full eventfd is readable, which is all that a listener needs.
             let _ = rustix::io::write(eventfd, &1_u64.to_ne_bytes());
         }
-        self.telling.fetch_sub(1, Ordering::SeqCst);
+        self.notifying.fetch_sub(1, Ordering::SeqCst);
         eventfd != EMPTY
     }
 }
 
-/// What the kernel calls.
+/// The handler that the kernel calls.
 extern "C" fn handle(number: c_int, info: *mut siginfo_t, context: *mut c_void) {
     keep_errno(|| {
         if let Some(signal) = Signal::of(number) {
@@ -213,64 +228,67 @@ extern "C" fn handle(number: c_int, info: *mut siginfo_t, context: *mut c_void) 
     });
 }
 
-/// Tells all who listen. That one look decides as well whether the signal has its default action, so
-/// that a signal that comes with the first listener or goes with the last one is not lost in between.
+/// Notifies the listeners, or does what the signal did before. One walk decides both, so that a
+/// signal is not lost that comes with the first listener or goes with the last one.
 fn act(signal: &Signal, number: c_int, info: *mut siginfo_t, context: *mut c_void) {
-    let is_heard = signal.tell();
+    let has_listener = signal.notify();
     let Some(before) = signal.before.get() else {
         return;
     };
     match before.sa_sigaction {
         SIG_IGN => {}
-        SIG_DFL if is_heard => {}
+        SIG_DFL if has_listener => {}
         SIG_DFL => act_by_default(before, number),
         _ => call(before, number, info, context),
     }
 }
 
-/// Has the kernel do what it does without a handler (`signal(7)`): the process ends, or stops until
-/// it is continued, or nothing happens. Unlike the kernel's own it stops also if the SIGCONT came while
-/// the handler was about to.
+/// Makes the kernel do what it does without a handler (`signal(7)`): the process ends, or stops
+/// until it is continued, or nothing happens. Unlike the kernel's own action, it also stops if the
+/// SIGCONT comes before the handler raises the signal.
 fn act_by_default(before: &libc::sigaction, number: c_int) {
     if matches!(number, SIGCHLD | SIGCONT | SIGURG | SIGWINCH) {
-        return; // nothing
+        return; // their default action is to be ignored
     }
     let Ok(now) = set_default(number) else {
         return;
     };
     // SAFETY: raise(3) is async-signal-safe.
     unsafe { libc::raise(number) };
-    unblock(number); // here it ends, or is stopped and goes on
+    unblock(number); // the process ends here, or stops and is continued
     if now.sa_sigaction == SIG_DFL {
-        let _ = install_instead_of(before, number); // another thread is here as well, and gave us its own
+        // Another thread is here as well, and its `set_default` came first: `now` is that one's.
+        let _ = install_instead_of(before, number);
     } else {
-        // SAFETY: it is the handler that was installed when this began.
+        // SAFETY: this action was installed when the function began.
         let _ = unsafe { set_action(number, &now) };
     }
 }
 
-/// Installs [`handle`], on the terms of the handler that was there before.
+/// Installs [`handle`] with the flags and the mask of the handler that was there before.
 fn install_instead_of(before: &libc::sigaction, number: c_int) -> io::Result<()> {
     let mut ours = instead_of(before, handle);
     if is_default_or_ignored(before) {
+        // Without a handler no system call fails with EINTR, and other code relies on that.
         ours.sa_flags |= SA_RESTART;
     }
     if HAS_SMALL_STACKS.load(Ordering::SeqCst) {
         ours.sa_flags |= SA_ONSTACK;
     }
-    // SAFETY: the handler does only what signal-safety(7) allows: see the head of this file.
+    // SAFETY: the handler does only what signal-safety(7) allows: see the top of this file.
     unsafe { set_action(number, &ours) }.map(drop)
 }
 
-/// A signal is blocked while its handler runs, which gives back the mask that was there before.
+/// Unblocks a signal. It is blocked while its handler runs, and the kernel restores the mask after
+/// that.
 fn unblock(number: c_int) {
     let mut mask = MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: sigemptyset(3) fills in a mask, for which there is room.
+    // SAFETY: sigemptyset(3) writes a mask, for which there is room.
     unsafe { libc::sigemptyset(mask.as_mut_ptr()) };
     // SAFETY: sigemptyset(3) has filled it in.
     let mut mask = unsafe { mask.assume_init() };
-    // SAFETY: it changes this mask only.
+    // SAFETY: sigaddset(3) changes this mask only.
     unsafe { libc::sigaddset(&mut mask, number) };
-    // SAFETY: it reads the mask, and has nothing to write to.
+    // SAFETY: pthread_sigmask(3) reads the mask, and null means that it writes nothing.
     unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, &mask, ptr::null_mut()) };
 }

@@ -1,7 +1,8 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)] // both panic: `oneloop_core::report` does not
-//! What a process does behind a library's back: it is forked, and signals come. Both need unsafe code,
-//! and it is all here. And which system calls it does not have, the bytes of socket addresses, and the room for
-//! what a socket sends.
+//! What happens to a whole process: it is forked, signals come, and a sandbox refuses system calls.
+//!
+//! The unsafe code for that is all here, so that the crates above can forbid it. Here are also the
+//! bytes of a socket's address and the room for what a socket sends, which no safe crate has.
 
 mod action;
 mod address;

@@ -1,22 +1,22 @@
-//! How much room the kernel has for what a socket sends: no safe crate has `SO_MEMINFO`.
+//! The room that the kernel has for what a socket sends. No safe crate has `SO_MEMINFO`.
 
 use libc::{SK_MEMINFO_SNDBUF, SK_MEMINFO_WMEM_ALLOC, SK_MEMINFO_WMEM_QUEUED};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-/// `SK_MEMINFO_VARS`: how many figures there are.
+/// `SK_MEMINFO_VARS`: the number of figures.
 const FIGURES: usize = 9;
 
-/// How many bytes the kernel can still hold for the peer of a socket. These include its own bookkeeping, so that a
-/// little less is taken of what is sent.
+/// The number of bytes that the kernel can still hold for the peer of a socket. They include its
+/// own bookkeeping, so that a little less of the data fits.
 ///
 /// # Errors
 /// Those of `getsockopt(2)`: `ENOTSOCK`, and `ENOPROTOOPT` before Linux 4.12.
 pub fn send_room(socket: BorrowedFd<'_>) -> io::Result<usize> {
     let mut figures = [0_u32; FIGURES];
     let mut len = size_of_val(&figures) as libc::socklen_t;
-    // SAFETY: the fd is open, as it is borrowed; the kernel writes at most `len` bytes, which is what
-    // `figures` has, and each pattern of bits is a u32.
+    // SAFETY: the fd is borrowed, so it is open; the kernel writes at most `len` bytes, the size of
+    // `figures`; and any bits are a valid u32.
     let result = unsafe {
         libc::getsockopt(
             socket.as_raw_fd(),
@@ -30,7 +30,7 @@ pub fn send_room(socket: BorrowedFd<'_>) -> io::Result<usize> {
         return Err(io::Error::last_os_error());
     }
     let figure = |index: libc::c_int| figures[index as usize];
-    // TCP counts what it has queued; other sockets only what is allocated.
+    // TCP counts queued bytes, and other sockets only allocated ones: whichever is more is used.
     let used = figure(SK_MEMINFO_WMEM_ALLOC).max(figure(SK_MEMINFO_WMEM_QUEUED));
     Ok(figure(SK_MEMINFO_SNDBUF).saturating_sub(used) as usize)
 }
@@ -44,7 +44,8 @@ mod tests {
     use std::os::fd::AsFd;
     use std::os::unix::net::UnixStream;
 
-    /// The room before anything is sent, with as much waiting as the kernel takes, and once that is read.
+    /// The room before anything is sent, when the kernel takes no more, and after the peer has read
+    /// all.
     fn rooms<S: AsFd>(
         sender: &S,
         mut send: impl FnMut() -> bool,
@@ -59,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_unix_peer_does_not_read_takes_room() {
+    fn unread_bytes_of_a_unix_peer_take_room() {
         let (mut sender, mut receiver) = UnixStream::pair().unwrap();
         sender.set_nonblocking(true).unwrap();
         receiver.set_nonblocking(true).unwrap();
@@ -73,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_tcp_peer_does_not_read_takes_room() {
+    fn unread_bytes_of_a_tcp_peer_take_room() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut sender = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let _receiver = listener.accept().unwrap();

@@ -1,7 +1,7 @@
-//! Signals: what one does now, and listening to it.
+//! Signals: the current action of one, and listening to it.
 
 use crate::action::{action, set_default};
-use crate::handler::Taken;
+use crate::handler::Listening;
 use libc::{SIG_DFL, SIG_IGN, SIGBUS, SIGFPE, SIGILL, SIGKILL, SIGSEGV, SIGSTOP};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -16,21 +16,21 @@ pub mod number {
     };
 }
 
-/// What happens when a signal comes.
+/// The effect of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disposition {
     /// The default action of `signal(7)`.
     Default,
-    /// Nothing: whoever started the program had it ignored, as `nohup` does.
+    /// None: the program was started with the signal ignored, as `nohup` does.
     Ignored,
-    /// A handler is called.
+    /// A call of a handler.
     Caught,
 }
 
-/// What this signal does now (`sigaction(2)`).
+/// The current effect of a signal (`sigaction(2)`).
 ///
 /// # Errors
-/// `EINVAL` for what is no signal.
+/// `EINVAL` for a number that is no signal.
 pub fn disposition(number: i32) -> io::Result<Disposition> {
     Ok(match action(number)?.sa_sigaction {
         SIG_DFL => Disposition::Default,
@@ -39,38 +39,41 @@ pub fn disposition(number: i32) -> io::Result<Disposition> {
     })
 }
 
-/// Gives a signal the default action of `signal(7)` back, which whoever started the program may have had it
-/// ignore: a program that starts others passes that on to them. Listeners do not hear it any more, so
-/// this is for the start of a program.
+/// Restores the default action of `signal(7)`, in case the program was started with the signal
+/// ignored: an ignored signal stays ignored in the programs that it starts. Listeners are not
+/// notified any more, so this is for the start of a program.
 ///
 /// # Errors
-/// `EINVAL` for what is no signal, and for `SIGKILL` and `SIGSTOP`.
+/// `EINVAL` for a number that is no signal, and for `SIGKILL` and `SIGSTOP`.
 pub fn restore_default(number: i32) -> io::Result<()> {
     set_default(number).map(drop)
 }
 
-/// Somebody who listens to a signal, until it is dropped. When the last one of a signal is gone, what
-/// it did before the first one came is what it does: its default action, nothing, or another library's
-/// handler, which was called all the while.
+/// A listener to a signal, until it is dropped.
 ///
-/// That is what the process itself does. To the kernel the signal stays [`Disposition::Caught`], which is
-/// the default action for the programs that it executes, also if it was ignored.
+/// When the last listener of a signal is dropped, the signal has the effect again that it had
+/// before the first one: its default action, none, or a call of another library's handler, which
+/// was called all the while. That is what the process itself does. For the kernel the signal stays
+/// [`Disposition::Caught`], which is the default action in the programs that the process executes,
+/// also if the signal was ignored before.
 ///
-/// A process that is forked has no listeners but those it makes itself, which it can if no other
-/// thread of its parent was at it.
+/// A forked process has no listeners at first. It can make its own, unless another thread of its
+/// parent was making one during the fork.
 #[derive(Debug)]
 pub struct Listener {
-    _taken: Taken,
+    _listening: Listening,
 }
 
 impl Listener {
-    /// Has each such signal add 1 to an eventfd, which should be non-blocking. Signals of one number
-    /// that come at once may count as one, as in POSIX.
+    /// Adds 1 to an eventfd, which should be non-blocking, for each signal of this number. Signals
+    /// that come at the same time may count as one, as in POSIX.
     ///
     /// # Errors
-    /// `InvalidInput` for what is no signal, and for those that cannot be listened to: `SIGKILL`,
-    /// `SIGSTOP`, `SIGILL`, `SIGFPE`, `SIGSEGV`, `SIGBUS`.
+    /// `InvalidInput` for a number that is no signal, and for signals that have no listeners:
+    /// `SIGKILL`, `SIGSTOP`, `SIGILL`, `SIGFPE`, `SIGSEGV`, `SIGBUS`.
     pub fn new(number: i32, eventfd: OwnedFd) -> io::Result<Self> {
+        // SIGKILL and SIGSTOP have no handlers. The others are faults of the program's own
+        // instructions, which would be executed again after a handler that only counts.
         let is_forbidden = matches!(
             number,
             SIGKILL | SIGSTOP | SIGILL | SIGFPE | SIGSEGV | SIGBUS
@@ -79,7 +82,7 @@ impl Listener {
             let problem = format!("nothing can listen to signal {number}");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
         }
-        let _taken = Taken::new(number, eventfd)?;
-        Ok(Listener { _taken })
+        let _listening = Listening::new(number, eventfd)?;
+        Ok(Listener { _listening })
     }
 }

@@ -1,4 +1,4 @@
-//! Signals that come while listeners come and go, and what others have them do.
+//! Signals that come while listeners come and go, and handlers of other code.
 
 use oneloop_posix::Listener;
 use oneloop_posix::number::{SIGHUP, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGWINCH};
@@ -12,14 +12,14 @@ use std::process::{self, Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::thread;
 
-/// Far more than it takes, and little enough for a test that fails.
+/// Far more than the tests take, and short enough for a test that fails.
 const LONG: Timespec = Timespec {
     tv_sec: 20,
     tv_nsec: 0,
 };
 
-/// Runs one of the tests here again, as a process that gets signals, and gives it once it has printed
-/// `begun`.
+/// Runs one of these tests again, as a process that gets signals, and returns it once it has
+/// printed `begun`.
 fn victim(test: &str, role: &str) -> Child {
     let mut victim = Command::new(env::current_exe().unwrap());
     victim.args(["--exact", test, "--nocapture"]);
@@ -30,7 +30,7 @@ fn victim(test: &str, role: &str) -> Child {
     victim
 }
 
-/// The role of a victim; none is the test itself.
+/// The role of a victim; `None` in the test itself.
 fn role() -> Option<String> {
     env::var("ONELOOP_VICTIM").ok()
 }
@@ -41,17 +41,17 @@ fn listen(number: i32) -> (OwnedFd, Listener) {
     (eventfd, listener)
 }
 
-fn has_heard(eventfd: &OwnedFd) -> bool {
+fn was_notified(eventfd: &OwnedFd) -> bool {
     rustix::io::read(eventfd, &mut [0; 8]).is_ok()
 }
 
-/// To this thread: it has been handled when this returns.
+/// Sends a signal to this thread. It has been handled when this returns.
 fn raise(number: i32) {
     // SAFETY: raise(3) has no conditions.
     assert_eq!(unsafe { libc::raise(number) }, 0);
 }
 
-/// How a process ends: by SIGKILL if it does not within [`LONG`].
+/// Waits for the end of a process, and kills it after [`LONG`].
 fn end(mut victim: Child) -> ExitStatus {
     let pidfd = pidfd_open(Pid::from_child(&victim), PidfdFlags::empty()).unwrap();
     poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&LONG)).unwrap();
@@ -59,19 +59,19 @@ fn end(mut victim: Child) -> ExitStatus {
     victim.wait().unwrap()
 }
 
-/// Listens and listens no more, until it hears a signal.
+/// Adds and drops listeners until one is notified.
 fn come_and_go() {
     loop {
         let (eventfd, listener) = listen(SIGTERM);
         drop(listener);
-        if has_heard(&eventfd) {
+        if was_notified(&eventfd) {
             process::exit(0);
         }
     }
 }
 
 #[test]
-fn a_signal_is_heard_or_kills_while_listeners_come_and_go() {
+fn a_signal_notifies_or_kills_while_listeners_come_and_go() {
     if let Some(listeners) = role() {
         println!("begun");
         for _ in 1..listeners.parse().unwrap() {
@@ -80,7 +80,7 @@ fn a_signal_is_heard_or_kills_while_listeners_come_and_go() {
         return come_and_go();
     }
     for round in 0..200 {
-        let test = "a_signal_is_heard_or_kills_while_listeners_come_and_go";
+        let test = "a_signal_notifies_or_kills_while_listeners_come_and_go";
         let victim = victim(test, &(1 + round % 3).to_string());
         kill_process(Pid::from_child(&victim), Signal::TERM).unwrap();
         let status = end(victim);
@@ -91,7 +91,8 @@ fn a_signal_is_heard_or_kills_while_listeners_come_and_go() {
     }
 }
 
-/// Some thread of this process listens at every moment; others raise the signal, which must not kill it.
+/// At every moment one thread of this process listens. Others raise the signal, which must not kill
+/// it.
 #[test]
 fn a_signal_that_is_handed_over_never_kills() {
     let is_over = AtomicBool::new(false);
@@ -106,15 +107,15 @@ fn a_signal_that_is_handed_over_never_kills() {
         }
         for _ in 0..20_000 {
             let next = Listener::new(SIGHUP, eventfd.try_clone().unwrap()).unwrap();
-            listener = next; // and only now the other one goes
+            listener = next; // only now the previous one is dropped
         }
         is_over.store(true, Ordering::Relaxed);
     });
-    assert!(has_heard(&eventfd));
+    assert!(was_notified(&eventfd));
     drop(listener);
 }
 
-/// Continues a process each time it stops, until it ends.
+/// Continues a process whenever it stops, until it ends.
 fn continue_until_it_ends(victim: Child) -> ExitStatus {
     let pid = Pid::from_child(&victim);
     loop {
@@ -128,8 +129,8 @@ fn continue_until_it_ends(victim: Child) -> ExitStatus {
 }
 
 #[test]
-fn threads_that_stop_at_once_leave_the_signal_to_be_heard() {
-    let name = "threads_that_stop_at_once_leave_the_signal_to_be_heard";
+fn threads_that_stop_at_the_same_time_leave_later_signals_to_listeners() {
+    let name = "threads_that_stop_at_the_same_time_leave_later_signals_to_listeners";
     if role().is_none() {
         let status = continue_until_it_ends(victim(name, "stopped often"));
         assert!(status.success(), "{status}");
@@ -144,32 +145,32 @@ fn threads_that_stop_at_once_leave_the_signal_to_be_heard() {
         });
         let (eventfd, _listener) = listen(SIGTSTP);
         raise(SIGTSTP);
-        assert!(has_heard(&eventfd));
+        assert!(was_notified(&eventfd));
     }
 }
 
 #[test]
-fn a_listener_hears_also_after_somebody_went_back_to_the_default_action() {
+fn a_listener_is_notified_also_after_other_code_set_the_default_action() {
     drop(listen(SIGWINCH));
     handle(SIGWINCH, libc::SIG_DFL, 0);
     let (eventfd, _listener) = listen(SIGWINCH);
     raise(SIGWINCH);
-    assert!(has_heard(&eventfd));
+    assert!(was_notified(&eventfd));
 }
 
 #[test]
-fn with_the_last_listener_gone_a_signal_stops_again_and_the_next_one_hears() {
+fn without_listeners_a_signal_stops_again_and_the_next_listener_is_notified() {
     if role().is_some() {
         drop(listen(SIGTSTP));
         println!("begun");
         raise(SIGTSTP); // until it is continued
         let (eventfd, _listener) = listen(SIGTSTP);
         raise(SIGTSTP);
-        assert!(has_heard(&eventfd));
+        assert!(was_notified(&eventfd));
         return;
     }
     let victim = victim(
-        "with_the_last_listener_gone_a_signal_stops_again_and_the_next_one_hears",
+        "without_listeners_a_signal_stops_again_and_the_next_listener_is_notified",
         "stopped",
     );
     let pid = Pid::from_child(&victim);
@@ -186,36 +187,37 @@ extern "C" fn add_number(number: i32) {
 }
 
 extern "C" fn add_value(_: i32, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
-    // SAFETY: the kernel has filled it in, for the signal that is handled.
+    // SAFETY: the kernel has filled it in for the current signal.
     let pid = unsafe { (*info).si_pid() };
     CALLS.fetch_add(pid, Ordering::Relaxed);
 }
 
 /// Installs a handler as other libraries do.
 fn handle(number: i32, handler: usize, flags: i32) {
-    // SAFETY: the type may be all zeros.
+    // SAFETY: all zeros are a valid value.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
     action.sa_sigaction = handler;
     action.sa_flags = flags;
-    // SAFETY: the handlers here only add to an atomic, and have the signature that the flags say.
+    // SAFETY: the handlers here only add to an atomic, and have the signature that the flags
+    // announce.
     let result = unsafe { libc::sigaction(number, &action, std::ptr::null_mut()) };
     assert_eq!(result, 0);
 }
 
 #[test]
-fn a_handler_that_was_there_before_is_called_before_while_and_after_somebody_listens() {
+fn an_earlier_handler_is_called_before_during_and_after_listening() {
     handle(SIGUSR1, add_number as *const () as usize, 0);
     handle(SIGUSR2, add_value as *const () as usize, libc::SA_SIGINFO);
     for (number, expected) in [(SIGUSR1, SIGUSR1), (SIGUSR2, process::id() as i32)] {
         CALLS.store(0, Ordering::Relaxed);
         raise(number);
         let (eventfd, listener) = listen(number);
-        assert!(!has_heard(&eventfd));
+        assert!(!was_notified(&eventfd));
         raise(number);
-        assert!(has_heard(&eventfd));
+        assert!(was_notified(&eventfd));
         drop(listener);
         raise(number);
-        assert!(!has_heard(&eventfd));
+        assert!(!was_notified(&eventfd));
         assert_eq!(CALLS.load(Ordering::Relaxed), 3 * expected);
     }
 }

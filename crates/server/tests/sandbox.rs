@@ -130,7 +130,9 @@ fn an_echo_goes_on_where_a_system_call_with_a_plain_way_is_refused() {
         "sched_getaffinity",
     ] {
         for error in REFUSALS {
-            let Some(sandboxed) = Sandboxed::start(calls, error, &[]) else {
+            // With a timer, the loop makes both calls that wait.
+            let args = ["--idle-timeout", "5m"];
+            let Some(sandboxed) = Sandboxed::start(calls, error, &args) else {
                 return;
             };
             client::echo_pattern(&sandboxed.server.connect(), 200_000);

@@ -14,9 +14,9 @@ use std::task::Poll;
 const SPARES_MAX: usize = 256;
 
 impl LoopState {
-    /// Polls a task's body, which is out of its slot meanwhile (rule 8): the task may spawn, end or cancel
-    /// any task, including itself. A panic ends this task only (rule 13): the future's own panic is its
-    /// result; any other, from the drop of an output or from a waker, is reported.
+    /// Polls a task's body, which is out of its slot meanwhile (rule 8): the task may spawn, end or
+    /// cancel any task, including itself. A panic ends this task only (rule 13): the future's own
+    /// panic is its result; any other, from the drop of an output or from a waker, is reported.
     pub(super) fn run(&self, key: Key<Task>) {
         let taken = self.tasks.borrow_mut().take_body(key);
         let Some((mut body, running)) = taken else {
@@ -24,6 +24,8 @@ impl LoopState {
         };
         let before = self.running.replace(key);
         let polled = catch_unwind(AssertUnwindSafe(|| body.as_mut().run()));
+        // Before the body is put back or dropped: a wake from here on must queue the task, not be
+        // noted for a run that is over.
         drop(running);
         let ended = if matches!(polled, Ok(Poll::Pending)) {
             self.put_back(key, body)
@@ -43,6 +45,7 @@ impl LoopState {
             return Some(body);
         };
         task.body = Some(body);
+        // The last look at the clock is good enough for a dump, and costs no further look.
         task.since_ns = self.lapped_ns.get();
         if task.queue.end_run() {
             self.ready.push(&task.queue);
@@ -61,6 +64,7 @@ impl LoopState {
         // Before the waker is reused: the drop of the body may wake this task.
         drop_body(body, task.spawned_at);
         let spare = SpareWaker::of_ended(task.queue, waker);
+        // The next task saves an allocation and two reference counts.
         let mut spares = self.spares.borrow_mut();
         if spares.len() < SPARES_MAX {
             spares.extend(spare);

@@ -58,8 +58,8 @@ impl Budget {
 
     #[cold]
     fn is_late(&self, now_ns: u64) -> bool {
-        // The run's time starts at the first look, not with the run: a read of the clock at each start
-        // would cost every run, and this way a run gets at most a few calls more.
+        // The run's time starts at the first look, not with the run: a read of the clock at each
+        // start would cost every run, and this way a run gets at most a few calls more.
         let since_ns = self.since_ns.get().unwrap_or(now_ns);
         let is_late = now_ns.saturating_sub(since_ns) > RUN_NS;
         self.since_ns.set(Some(since_ns));

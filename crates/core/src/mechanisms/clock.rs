@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 /// A monotonic clock. Clones show the same time.
 ///
-/// With a virtual clock the loop does not sleep: when nothing can happen before the next timer, time
-/// jumps to that timer. A program full of sleeps then takes no time and still runs in the right order.
+/// With a virtual clock the loop does not sleep: when nothing can happen before the next timer,
+/// time jumps to that timer. A program full of sleeps then takes no time and still runs in the
+/// right order.
 ///
 /// ```
 /// use oneloop_core::{EventLoop, Options};

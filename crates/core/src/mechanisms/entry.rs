@@ -1,8 +1,8 @@
 //! The number of the call into a loop that runs this code.
 //!
-//! Each call gets its own number. If a thread sees the same number twice, the same call was on its stack
-//! all the while, so neither the thread nor its thread-locals ended in between. The green style relies on
-//! that: a stack whose thread-locals are gone must not run again (rule 12).
+//! Each call gets its own number. If a thread sees the same number twice, the same call was on its
+//! stack all the while, so neither the thread nor its thread-locals ended in between. The green
+//! style relies on that: a stack whose thread-locals are gone must not run again (rule 12).
 
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -40,6 +40,7 @@ pub(crate) struct Entry {
 impl Entry {
     pub(crate) fn new() -> Self {
         let before = CURRENT.get();
+        // Inside of a `OneEntry` the next call keeps the number; its own nested calls get new ones.
         let number = if before.is_shared {
             before.number
         } else {

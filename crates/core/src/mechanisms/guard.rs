@@ -1,5 +1,5 @@
-//! Calls into foreign code: wakers, hooks, drops (rule 13). A panic in one of them stops here, and so
-//! does an error of stderr.
+//! Calls into foreign code: wakers, hooks, drops (rule 13). A panic in one of them stops here, and
+//! so does an error of stderr.
 
 use std::any::Any;
 use std::fmt::{self, Write as _};
@@ -9,8 +9,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 use std::thread;
 
-/// Writes a line to stderr in one piece and ignores errors. `eprintln!` panics when stderr is full, or
-/// is a pipe whose reader is gone; library code must not.
+/// Writes a line to stderr in one piece and ignores errors. `eprintln!` panics when stderr is full,
+/// or is a pipe whose reader is gone; library code must not.
 pub fn report(line: impl fmt::Display) {
     guarded(|| {
         // One write(2): lines of several threads or processes on one stderr do not mix.
@@ -32,14 +32,15 @@ const DROPS_MAX: usize = 8;
 
 /// Drops a value whose drop may panic.
 ///
-/// The payload of that panic may panic in its own drop, and so on without end; after some rounds the
-/// last payload is leaked.
+/// The payload of that panic may panic in its own drop, and so on without end; after some rounds
+/// the last payload is leaked.
 pub fn drop_guarded<T>(value: T) {
     let mut thrown = guarded_drop(value);
     for _ in 0..DROPS_MAX {
         let Err(payload) = thrown else { return };
         thrown = guarded_drop(payload);
     }
+    // Eight payloads in a row panic on purpose. A leak is better than no end.
     mem::forget(thrown);
 }
 
@@ -47,8 +48,8 @@ fn guarded_drop<T>(value: T) -> thread::Result<()> {
     catch_unwind(AssertUnwindSafe(|| drop(value)))
 }
 
-/// Drops values whose drops may panic, one by one. In the drop of one collection, a second panic would
-/// abort the process.
+/// Drops values whose drops may panic, one by one. In the drop of one collection, a second panic
+/// would abort the process.
 pub fn drop_each<T>(values: impl IntoIterator<Item = T>) {
     values.into_iter().for_each(drop_guarded);
 }

@@ -19,8 +19,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// ```
 ///
 /// Register its fd with a [`Reactor`](crate::Reactor), for reading and with
-/// [`Trigger::Edge`](crate::Trigger); call [`Inbox::take`] at each event. The fd is never read: each
-/// write is an edge (rule 9). Any number of sends between two turns costs one `write(2)`.
+/// [`Trigger::Edge`](crate::Trigger); call [`Inbox::take`] at each event. The fd is never read:
+/// each write is an edge (rule 9). Any number of sends between two turns costs one `write(2)`.
 ///
 /// ```
 /// use oneloop_core::{Inbox, Interest, Reactor, Trigger};
@@ -37,11 +37,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// A process that is forked from its owner does not reach it: nothing is sent there.
 pub struct Inbox<C> {
     mail: Mutex<Mail<C>>,
-    /// True from the write of the eventfd until the loop takes the mail. Written only under the lock of
-    /// `mail`; read without it, to see whether there is something to wait for.
+    /// True from the write of the eventfd until the loop takes the mail. Written only under the
+    /// lock of `mail`; read without it, to see whether there is something to wait for.
     rung: AtomicBool,
     bell: OwnedFd,
-    /// The process of the loop. In a forked child the lock may be held by a thread that is not there.
+    /// The process of the loop. In a forked child the lock may be held by a thread that is not
+    /// there.
     process: Process,
     /// The number of senders that keep the loop alive.
     senders: AtomicUsize,
@@ -87,6 +88,7 @@ impl<C: Default> Inbox<C> {
     /// Puts something in, from any thread, and rings unless the bell has rung since the last
     /// [`Inbox::take`]. False if the inbox is closed: `put` is not called then.
     pub fn send(&self, put: impl FnOnce(&mut C)) -> bool {
+        // A write here would ring the parent's bell, as the eventfd is shared.
         if !self.process.is_this() {
             return false;
         }
@@ -96,9 +98,9 @@ impl<C: Default> Inbox<C> {
         }
         put(&mut mail.content);
         if !self.rung.swap(true, Ordering::AcqRel) {
-            // Under the lock, so that the loop cannot take the mail between the put and the ring: it would
-            // clear `rung` first, and the ring would then announce nothing. The write cannot fail: the
-            // counter would have to reach 2^64 - 1.
+            // Under the lock, so that the loop cannot take the mail between the put and the ring:
+            // it would clear `rung` first, and the ring would then announce nothing. The write
+            // cannot fail: the counter would have to reach 2^64 - 1.
             let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
         }
         true
@@ -107,12 +109,14 @@ impl<C: Default> Inbox<C> {
     /// Empties the inbox. The next send rings again.
     pub fn take(&self) -> C {
         let mut mail = self.lock();
+        // Under the lock, too: a send that comes next finds an empty inbox and rings.
         self.rung.store(false, Ordering::Release);
         mem::take(&mut mail.content)
     }
 
     /// Refuses all further mail and returns what is in.
     pub fn close(&self) -> C {
+        // The lock may be held by a thread of the parent, which will never release it here.
         if !self.process.is_this() {
             return C::default();
         }
@@ -134,7 +138,8 @@ impl<C: Default> Inbox<C> {
     /// Ends the count of a sender.
     pub(crate) fn remove_sender(&self) {
         if self.senders.fetch_sub(1, Ordering::AcqRel) == 1 {
-            // The loop may wait for this sender alone. The ring makes it check again whether it is alive.
+            // The loop may wait for this sender alone. The ring makes it check again whether it is
+            // alive.
             self.send(|_| ());
         }
     }

@@ -82,6 +82,7 @@ impl WaitersOfPhase {
     fn join(&mut self, waker: Waker, referenced: bool) -> u64 {
         self.waiting.push_back(Some(Waiter { waker, referenced }));
         self.referenced += usize::from(referenced);
+        // 64 bits of tickets never run out: a million waiters a second take 584,000 years.
         self.first + self.waiting.len() as u64 - 1
     }
 
@@ -107,12 +108,15 @@ impl Phases {
     /// Removes a waiter that gives up, and returns its waker.
     pub(crate) fn leave(&mut self, phase: Phase, ticket: u64) -> Option<Waker> {
         let waiters = &mut self.phases[phase as usize];
+        // An empty place stays until the phase comes. To close the gap would move the tickets
+        // behind it.
         let waiter = waiters.waiter(ticket)?.take()?;
         waiters.referenced -= usize::from(waiter.referenced);
         Some(waiter.waker)
     }
 
-    /// Replaces a waiter's waker and returns the old one. Returns the new one if the phase has come.
+    /// Replaces a waiter's waker and returns the old one. Returns the new one if the phase has
+    /// come.
     pub(crate) fn rewake(
         &mut self,
         phase: Phase,
@@ -135,8 +139,8 @@ impl Phases {
         }
     }
 
-    /// Takes the waiters of a phase that has come. It is a snapshot: a task that waits for the phase from
-    /// then on waits for the next turn, or the phase would never end.
+    /// Takes the waiters of a phase that has come. It is a snapshot: a task that waits for the
+    /// phase from then on waits for the next turn, or the phase would never end.
     pub(crate) fn take(&mut self, phase: Phase, wakers: &mut VecDeque<Waker>) {
         let waiters = &mut self.phases[phase as usize];
         if waiters.waiting.is_empty() {
@@ -155,6 +159,7 @@ impl Phases {
 
     /// Wakes this task in the next turn, before its poll.
     pub(crate) fn put_off(&mut self, waker: Waker) {
+        // Referenced, so that the poll of this turn does not sleep: the task has more to do.
         self.join(Phase::Pending, waker, true);
     }
 

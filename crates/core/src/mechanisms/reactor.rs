@@ -1,4 +1,5 @@
-//! Epoll as one small mechanism: register fds, wait, and get `(Key, Ready)` back. Runs no user code.
+//! Epoll as one small mechanism: register fds, wait, and get `(Key, Ready)` back. Runs no user
+//! code.
 
 use crate::mechanisms::ready::{Interest, Ready, Trigger};
 use crate::mechanisms::slots::{Key, Slots};
@@ -35,9 +36,9 @@ const NS_PER_MS: u32 = 1_000_000;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
-/// **After a fork** the child shares the kernel's epoll instance with its parent, and every change there
-/// would be the parent's, too. So the child's copy changes nothing and refuses to wait ([`forked`])
-/// until [`Reactor::recreate`] gives it its own instance.
+/// **After a fork** the child shares the kernel's epoll instance with its parent, and every change
+/// there would be the parent's, too. So the child's copy changes nothing and refuses to wait
+/// ([`forked`]) until [`Reactor::recreate`] gives it its own instance.
 pub struct Reactor<T> {
     /// Shared with the loop, which lends its fd to an outer loop while the reactor is borrowed.
     epoll: Rc<Epoll>,
@@ -72,9 +73,9 @@ impl<T> Reactor<T> {
 
     /// Gives a forked child its own epoll instance. libuv's `uv_loop_fork`.
     ///
-    /// Keys and values stay. The new instance knows none of the fds; call [`Reactor::modify`] for each
-    /// one that the child wants to watch. Events of the last wait are dropped. The parent's instance
-    /// does not change.
+    /// Keys and values stay. The new instance knows none of the fds; call [`Reactor::modify`] for
+    /// each one that the child wants to watch. Events of the last wait are dropped. The parent's
+    /// instance does not change.
     ///
     /// # Errors
     /// As [`Reactor::new`]; the reactor is unchanged then.
@@ -85,7 +86,8 @@ impl<T> Reactor<T> {
         Ok(())
     }
 
-    /// Registers an fd. Its owner calls [`Reactor::remove`] or [`Reactor::forget`] before it closes it.
+    /// Registers an fd. Its owner calls [`Reactor::remove`] or [`Reactor::forget`] before it closes
+    /// it.
     ///
     /// # Errors
     /// `EEXIST` for an fd that is registered already, `EPERM` for a regular file, `ENOSPC` beyond
@@ -98,6 +100,7 @@ impl<T> Reactor<T> {
         value: T,
     ) -> io::Result<Key<T>> {
         self.check_process()?;
+        // First, as the kernel stores the key with the registration.
         let key = self.registered.insert(value);
         if let Err(error) = epoll::add(&self.epoll.0, fd, data(key), interest.to_epoll(trigger)) {
             self.registered.remove(key);
@@ -123,15 +126,18 @@ impl<T> Reactor<T> {
         self.check_process()?;
         let (data, flags) = (data(key), interest.to_epoll(trigger));
         match epoll::modify(&self.epoll.0, &fd, data, flags) {
-            // epoll(7): the last close of a file removes its registration without a word. A caller that
-            // knows its fds by number, as libuv's callers do, cannot tell that the file changed.
+            // epoll(7): the last close of a file removes its registration without a word. A caller
+            // that knows its fds by number, as libuv's callers do, cannot tell that the file
+            // changed.
             Err(Errno::NOENT) => Ok(epoll::add(&self.epoll.0, &fd, data, flags)?),
             modified => Ok(modified?),
         }
     }
 
-    /// Removes an fd from epoll (`EPOLL_CTL_DEL`): for a file that stays open, here or as a duplicate.
+    /// Removes an fd from epoll (`EPOLL_CTL_DEL`): for a file that stays open, here or as a
+    /// duplicate.
     pub fn remove(&mut self, fd: impl AsFd, key: Key<T>) -> Option<T> {
+        // In a forked child the call would remove the parent's registration.
         if self.process.is_this() {
             // An fd that is not registered any more is what the caller wants.
             let _ = epoll::delete(&self.epoll.0, fd);
@@ -175,16 +181,18 @@ impl<T> Reactor<T> {
     pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
         self.check_process()?;
         match self.events.wait(&self.epoll, timeout) {
+            // The loop looks at its state and waits again; a signal's own event comes through its
+            // eventfd.
             Err(Errno::INTR) => Ok(0),
             count => Ok(count?),
         }
     }
 
-    /// The event with this index of the last [`Reactor::wait`], counted from 0. `None` for one whose fd
-    /// was removed since.
+    /// The event with this index of the last [`Reactor::wait`], counted from 0. `None` for one
+    /// whose fd was removed since.
     ///
-    /// It borrows nothing, so that a loop can change the reactor between two events, and a callback can
-    /// do so, too:
+    /// It borrows nothing, so that a loop can change the reactor between two events, and a callback
+    /// can do so, too:
     ///
     /// ```
     /// # use oneloop_core::{Interest, Reactor, Trigger};
@@ -204,6 +212,9 @@ impl<T> Reactor<T> {
     pub fn event(&self, index: usize) -> Option<(Key<T>, Ready)> {
         let (data, flags) = self.events.get(index)?;
         let key = Key::from_u64(data);
+        // epoll(7): events of one wait are a snapshot. An earlier event's callback may have closed
+        // this fd, and the kernel may have given its number to a new file; the key tells them apart
+        // (rule 5).
         let is_registered = self.registered.contains(key);
         is_registered.then(|| (key, Ready::from_epoll(flags)))
     }
@@ -242,8 +253,8 @@ impl<T> AsFd for Reactor<T> {
     }
 }
 
-/// The error of a loop or a reactor in a process that was forked from its owner: it neither runs nor
-/// registers anything there. Such a process makes its own.
+/// The error of a loop or a reactor in a process that was forked from its owner: it neither runs
+/// nor registers anything there. Such a process makes its own.
 pub fn forked() -> io::Error {
     io::Error::other(
         "this event loop belongs to the process that this one was forked from: make a new one here",
@@ -259,8 +270,8 @@ fn data<T>(key: Key<T>) -> epoll::EventData {
 enum WaitCall {
     /// `epoll_wait(2)`, whose timeouts are milliseconds.
     Ms,
-    /// `epoll_pwait2(2)`, whose timeouts are nanoseconds. The kernel copies its timeout from user space,
-    /// which costs about 95 ns a call; so it is made only for timeouts that need it.
+    /// `epoll_pwait2(2)`, whose timeouts are nanoseconds. The kernel copies its timeout from user
+    /// space, which costs about 95 ns a call; so it is made only for timeouts that need it.
     Ns,
 }
 
@@ -285,8 +296,8 @@ impl WaitCall {
     }
 }
 
-/// The events of the last wait. Each call fills its own buffer: the two crates have different types for
-/// the same `struct epoll_event`, and a conversion would cost each event a copy.
+/// The events of the last wait. Each call fills its own buffer: the two crates have different types
+/// for the same `struct epoll_event`, and a conversion would cost each event a copy.
 struct Events {
     /// The call that made the last wait.
     call: WaitCall,
@@ -323,6 +334,7 @@ impl Events {
             WaitCall::Ms => self.wait_ms(epoll, timeout),
             WaitCall::Ns => self.wait_ns(epoll, timeout),
         };
+        // Only once: if both calls are refused, the error is the caller's.
         if let Err(errno) = waited
             && self.refused.is_none()
             && Refusal::of(errno) == Some(Refusal::Everywhere)
@@ -342,6 +354,7 @@ impl Events {
 
     fn wait_ns(&mut self, epoll: &Epoll, timeout: Option<Duration>) -> rustix::io::Result<usize> {
         self.ns.clear();
+        // 12 KiB that a loop without fine timeouts never needs.
         self.ns.reserve_exact(EVENTS_MAX);
         let timeout = timeout.map(to_timespec);
         let buffer = rustix::buffer::spare_capacity(&mut self.ns);
@@ -474,8 +487,8 @@ mod tests {
         );
     }
 
-    /// Rule 5: a duplicate keeps the kernel's registration alive after our fd is closed. The key of its
-    /// events finds nothing.
+    /// Rule 5: a duplicate keeps the kernel's registration alive after our fd is closed. The key of
+    /// its events finds nothing.
     #[test]
     fn rule_05_events_of_a_forgotten_duplicate_find_nothing() {
         let (mut here, there) = UnixStream::pair().unwrap();

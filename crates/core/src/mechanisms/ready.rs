@@ -1,4 +1,5 @@
-//! Readiness and interest: the few bits that epoll reports of an fd, and those that it is asked for.
+//! Readiness and interest: the few bits that epoll reports of an fd, and those that it is asked
+//! for.
 
 use rustix::event::epoll::EventFlags;
 use std::fmt;
@@ -14,7 +15,8 @@ pub enum Direction {
 
 /// The readiness that epoll reported of an fd, as a set of bits.
 ///
-/// The bits are epoll's own; only `EPOLLRDHUP` (0x2000) is moved down, so that the set fits in a byte.
+/// The bits are epoll's own; only `EPOLLRDHUP` (0x2000) is moved down, so that the set fits in a
+/// byte.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Ready(u8);
 
@@ -27,7 +29,8 @@ impl Ready {
     pub const WRITE: Ready = Ready(4);
     /// `EPOLLRDHUP`: the peer will send no more. It means "read to the end", not "close".
     pub const READ_CLOSED: Ready = Ready(32);
-    /// `EPOLLPRI`: urgent data came (tcp(7)). A read stops in front of it, with more bytes behind it.
+    /// `EPOLLPRI`: urgent data came (tcp(7)). A read stops in front of it, with more bytes behind
+    /// it.
     pub const URGENT: Ready = Ready(2);
     /// `EPOLLHUP`: both directions are shut.
     pub const HANG_UP: Ready = Ready(16);
@@ -54,8 +57,8 @@ impl Ready {
         Ready(self.0 & !other.0)
     }
 
-    /// The bits any of which lets an operation in that direction proceed: also an end or an error, which
-    /// the operation then returns.
+    /// The bits any of which lets an operation in that direction proceed: also an end or an error,
+    /// which the operation then returns.
     pub const fn of(direction: Direction) -> Ready {
         match direction {
             Direction::Read => Ready(1 | 2 | 8 | 16 | 32),
@@ -71,8 +74,8 @@ impl Ready {
         }
     }
 
-    /// This set after an operation would have blocked. Ends and errors stay: no further edge reports
-    /// them (rule 3).
+    /// This set after an operation would have blocked. Ends and errors stay: no further edge
+    /// reports them (rule 3).
     pub(crate) const fn without_blocked(self, direction: Direction) -> Ready {
         match direction {
             Direction::Read => self.without(Ready(1 | 2)),
@@ -89,6 +92,7 @@ impl Ready {
     pub(crate) fn from_epoll(flags: EventFlags) -> Ready {
         let same =
             EventFlags::IN | EventFlags::PRI | EventFlags::OUT | EventFlags::ERR | EventFlags::HUP;
+        // Bits beyond these six are not asked for, and would say nothing to a source.
         let moved = u8::from(flags.contains(EventFlags::RDHUP)) * Ready::READ_CLOSED.0;
         Ready((flags & same).bits() as u8 | moved)
     }
@@ -129,13 +133,13 @@ impl fmt::Debug for Ready {
 
 /// The readiness that a registration asks epoll to report.
 ///
-/// Errors and hang-ups are always reported (epoll_ctl(2)). The constants fit sources whose owner reads
-/// to the end; a caller-driven loop can ask for each bit alone:
+/// Errors and hang-ups are always reported (epoll_ctl(2)). The constants fit sources whose owner
+/// reads to the end; a caller-driven loop can ask for each bit alone:
 ///
 /// ```
 /// use oneloop_core::Interest;
 /// let readable = Interest { read: true, ..Interest::NONE }; // libuv's UV_READABLE
-/// assert_ne!(readable, Interest::READ); // which has all three bits of a reader
+/// assert_ne!(readable, Interest::READ); // all three bits of a reader
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct Interest {
@@ -161,8 +165,8 @@ impl Interest {
     pub const READ: Interest = Interest {
         read: true,
         write: false,
-        // With edges, a reader that is not notified of urgent data or of the end waits forever after
-        // a short read: both may come without a further EPOLLIN (rule 3).
+        // With edges, a reader that is not notified of urgent data or of the end waits forever
+        // after a short read: both may come without a further EPOLLIN (rule 3).
         urgent: true,
         read_closed: true,
     };
@@ -214,7 +218,8 @@ pub enum Trigger {
     Edge,
     /// At each wait, for as long as it holds.
     Level,
-    /// Once, until the interest is set again (`EPOLLONESHOT`): for an fd that other code reads as well.
+    /// Once, until the interest is set again (`EPOLLONESHOT`): for an fd that other code reads as
+    /// well.
     LevelOnce,
 }
 

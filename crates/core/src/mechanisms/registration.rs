@@ -10,11 +10,11 @@ use std::task::Waker;
 /// Other code's access to the fd of a [`Source`](crate::Source).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ownership {
-    /// This source owns the only descriptor. It is registered edge-triggered; closing it removes it from
-    /// epoll. A duplicate, if there is one all the same, costs wake-ups that find no key.
+    /// This source owns the only descriptor. It is registered edge-triggered; closing it removes it
+    /// from epoll. A duplicate, if there is one all the same, costs wake-ups that find no key.
     Sole,
-    /// Other code reads the fd or holds a duplicate. It is registered level-triggered, re-armed at each
-    /// wait, and removed from epoll before it is dropped.
+    /// Other code reads the fd or holds a duplicate. It is registered level-triggered, re-armed at
+    /// each wait, and removed from epoll before it is dropped.
     Shared,
 }
 
@@ -39,7 +39,8 @@ impl Ownership {
 ///        EAGAIN; or a short count, unless RDHUP, HUP, ERR or PRI says that there is more (rule 3)
 /// ```
 ///
-/// With [`Ownership::Shared`] each operation leads back to `blocked`: other code may have read the fd.
+/// With [`Ownership::Shared`] each operation leads back to `blocked`: other code may have read the
+/// fd.
 ///
 /// The waiter of one direction:
 ///
@@ -57,7 +58,8 @@ pub(crate) struct Registration {
     fd: RawFd,
     /// The waiter in each direction.
     waiters: [Cell<Option<Waker>>; 2],
-    /// True if the waiter only watches for an end: see [`Source::poll_watch`](crate::Source::poll_watch).
+    /// True if the waiter only watches for an end: see
+    /// [`Source::poll_watch`](crate::Source::poll_watch).
     watches: [Cell<bool>; 2],
     /// Changes with each wait, so that a dropped future cancels only its own.
     tickets: [Cell<u16>; 2],
@@ -81,9 +83,10 @@ impl Registration {
         self.fd
     }
 
-    /// Adds the readiness that epoll reported and takes the waiters that it wakes. Returns the number of
-    /// them that kept the loop alive.
+    /// Adds the readiness that epoll reported and takes the waiters that it wakes. Returns the
+    /// number of them that kept the loop alive.
     pub(crate) fn mark(&self, ready: Ready, wakers: &mut VecDeque<Waker>) -> usize {
+        // Added, never replaced: with edges a bit stays true until an operation returns `EAGAIN`.
         self.ready.set(self.ready.get() | ready);
         if self.ownership == Ownership::Shared {
             // EPOLLONESHOT has disarmed the fd for both directions, so both have to re-arm it.
@@ -101,6 +104,7 @@ impl Registration {
 
     fn take(&self, which: impl Fn(Direction) -> bool, wakers: &mut VecDeque<Waker>) -> usize {
         let mut taken = 0;
+        // Readers first, as in libuv: a reader that finds the end may cancel the write.
         for direction in [Direction::Read, Direction::Write] {
             if which(direction)
                 && let Some(waker) = self.take_waiter(direction)
@@ -120,6 +124,8 @@ impl Registration {
     /// The bits that end the wait in that direction.
     fn awaited(&self, direction: Direction) -> Ready {
         if self.watches[direction as usize].get() {
+            // RDHUP alone does not end a watch: the peer has closed its half and may still read
+            // (rule 3).
             Ready::HANG_UP | Ready::ERROR
         } else {
             Ready::of(direction)
@@ -147,14 +153,15 @@ impl Registration {
 
     fn look<T>(&self, direction: Direction, f: impl FnOnce(Option<&Waker>) -> T) -> T {
         let waiter = &self.waiters[direction as usize];
+        // Taken and put back: a `Cell` lends nothing out.
         let waker = waiter.take();
         let result = f(waker.as_ref());
         waiter.set(waker);
         result
     }
 
-    /// Begins a wait or a watch in that direction; without a waker, the last one's stays. Returns the
-    /// waker that is replaced, and whether a wait that may keep the loop alive was there.
+    /// Begins a wait or a watch in that direction; without a waker, the last one's stays. Returns
+    /// the waker that is replaced, and whether a wait that may keep the loop alive was there.
     #[inline]
     pub(crate) fn park(
         &self,
@@ -163,7 +170,10 @@ impl Registration {
         watches: bool,
     ) -> (Option<Waker>, bool) {
         let ticket = &self.tickets[direction as usize];
+        // 16 bits are enough: a stale future would have to survive exactly 65,536 waits of other
+        // tasks.
         ticket.set(ticket.get().wrapping_add(1));
+        // A watch is not counted as a wait, so the caller needs to know which of the two was there.
         let watched = self.watches[direction as usize].replace(watches);
         let stays = waker.is_none();
         let replaced =
@@ -183,8 +193,9 @@ impl Registration {
         self.ready.set(ready.without_blocked(direction));
     }
 
-    /// Takes it back after a short count, unless more is to come for which there is no further edge: the
-    /// end or the error of a closed or failed direction, or the bytes behind urgent ones (rule 3).
+    /// Takes it back after a short count, unless more is to come for which there is no further
+    /// edge: the end or the error of a closed or failed direction, or the bytes behind urgent ones
+    /// (rule 3).
     pub(crate) fn clear_drained(&self, direction: Direction) {
         if !self.ready.get().has_more_than_bit(direction) {
             self.clear(direction);

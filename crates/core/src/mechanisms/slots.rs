@@ -6,8 +6,8 @@ use std::marker::PhantomData;
 
 /// Names one value in a [`Slots<T>`]: an index and a generation, typed by the value.
 ///
-/// It fits in the 64 bits that epoll hands back. An fd would not do as a name: the kernel reuses its
-/// number for the next file (rule 5).
+/// It fits in the 64 bits that epoll hands back. An fd would not do as a name: the kernel reuses
+/// its number for the next file (rule 5).
 pub struct Key<T> {
     index: u32,
     /// Counts the values that this slot held before.
@@ -80,7 +80,8 @@ struct Slot<T> {
     content: Content<T>,
 }
 
-/// Values that stay where they are, named by [`Key`]s. Inserting, looking up and removing take O(1).
+/// Values that stay where they are, named by [`Key`]s. Inserting, looking up and removing take
+/// O(1).
 ///
 /// ```
 /// use oneloop_core::Slots;
@@ -94,7 +95,8 @@ struct Slot<T> {
 #[derive(Debug)]
 pub struct Slots<T> {
     slots: Vec<Slot<T>>,
-    /// The first vacant slot, or `END`: the one that was vacated last, so it is likely in the cache.
+    /// The first vacant slot, or `END`: the one that was vacated last, so it is likely in the
+    /// cache.
     vacant: u32,
     len: usize,
 }
@@ -132,6 +134,8 @@ impl<T> Slots<T> {
 
     /// Inserts a value that is made with its own key: see [`Slots::insert`].
     pub fn insert_with(&mut self, make: impl FnOnce(Key<T>) -> T) -> Key<T> {
+        // The list of vacant slots is last in, first out: the most recent slot is most likely in
+        // the cache.
         self.len += 1;
         if self.vacant == END {
             let index =
@@ -190,12 +194,13 @@ impl<T> Slots<T> {
     pub fn remove(&mut self, key: Key<T>) -> Option<T> {
         let vacant = self.vacant;
         let slot = self.slot_mut(key)?;
+        // Its generation matches only if the key was made up, or has wrapped around.
         if matches!(slot.content, Content::Vacant(_)) {
             return None;
         }
-        // Now, not at the next insertion: the old key must not find the vacant slot either. After 2^32
-        // values in one slot a key could meet a successor; at a million a second that takes an hour in
-        // which its owner kept the key of a removed value.
+        // Now, not at the next insertion: the old key must not find the vacant slot either. After
+        // 2^32 values in one slot a key could meet a successor; at a million a second that takes an
+        // hour in which its owner kept the key of a removed value.
         slot.generation = slot.generation.wrapping_add(1);
         let content = std::mem::replace(&mut slot.content, Content::Vacant(vacant));
         self.vacant = key.index;

@@ -29,9 +29,9 @@ impl<T> Copy for Item<T> {}
 
 /// Timers by deadline, first in first out where deadlines are equal.
 ///
-/// Deadlines are nanoseconds on the caller's clock, which must only move forward: a deadline before one
-/// that was popped counts as that one. Stopping a timer leaves its item in the queue, to be skipped
-/// later; once stale items are half of the queue, they are swept out.
+/// Deadlines are nanoseconds on the caller's clock, which must only move forward: a deadline before
+/// one that was popped counts as that one. Stopping a timer leaves its item in the queue, to be
+/// skipped later; once stale items are half of the queue, they are swept out.
 ///
 /// ```
 /// use oneloop_core::Timers;
@@ -70,8 +70,8 @@ impl<T> Default for Timers<T> {
 
 /// With fewer items than this a sweep costs more than it saves.
 const SWEEP_MIN: usize = 64;
-/// Up to this many items are scanned for the earliest live one. With more, an estimate is enough: it
-/// costs the loop one wake-up.
+/// Up to this many items are scanned for the earliest live one. With more, an estimate is enough:
+/// it costs the loop one wake-up.
 const SCAN_MAX: usize = 32;
 
 /// A point in the order of starts: see [`Timers::mark`].
@@ -97,13 +97,14 @@ impl<T> Timers<T> {
         key
     }
 
-    /// Gives an armed timer another deadline. Among timers with the same deadline it is then the last.
-    /// False if it is not armed.
+    /// Gives an armed timer another deadline. Among timers with the same deadline it is then the
+    /// last. False if it is not armed.
     pub fn again(&mut self, key: Key<Timer<T>>, deadline_ns: u64) -> bool {
         let order = self.order();
         let Some(timer) = self.armed.get_mut(key) else {
             return false;
         };
+        // The old item is stale from here on, as its order differs.
         timer.order = order;
         self.queue.push(deadline_ns, Item { order, key });
         self.sweep();
@@ -117,6 +118,8 @@ impl<T> Timers<T> {
 
     /// Disarms a timer and returns its value.
     pub fn stop(&mut self, key: Key<Timer<T>>) -> Option<T> {
+        // Its item stays in the queue: to find it there would take a search. It is skipped when its
+        // time comes, and swept out before such items are too many.
         let timer = self.armed.remove(key)?;
         self.referenced -= usize::from(timer.referenced);
         self.sweep();
@@ -152,12 +155,14 @@ impl<T> Timers<T> {
         self.armed.is_empty()
     }
 
-    /// The deadline of the first timer; or an earlier time, if many timers are near it and some of them
-    /// were stopped. It is exact again once that time has come.
+    /// The deadline of the first timer; or an earlier time, if many timers are near it and some of
+    /// them were stopped. It is exact again once that time has come.
     pub fn next_deadline_ns(&mut self) -> Option<u64> {
         self.release();
         loop {
             let (deadline_ns, item) = self.queue.peek()?;
+            // A stale item gives an early deadline. Among few items the true one is found at once;
+            // among many the loop wakes once for nothing and then knows.
             if is_live(&self.armed, item) || self.queue.first_len() > SCAN_MAX {
                 return Some(deadline_ns);
             }
@@ -166,7 +171,8 @@ impl<T> Timers<T> {
         }
     }
 
-    /// Takes out the first timer if it is due: never before its deadline. Returns its deadline, too.
+    /// Takes out the first timer if it is due: never before its deadline. Returns its deadline,
+    /// too.
     pub fn pop_due(&mut self, now_ns: u64) -> Option<(u64, T)> {
         self.release();
         let (deadline_ns, item) = self.pop_due_item(now_ns)?;
@@ -178,11 +184,12 @@ impl<T> Timers<T> {
         TimerMark(self.next_order)
     }
 
-    /// Takes out the first timer that is due and was started before the mark, as [`Timers::pop_due`]
-    /// does. A timer that [`Timers::again`] has restarted since counts as started since.
+    /// Takes out the first timer that is due and was started before the mark, as
+    /// [`Timers::pop_due`] does. A timer that [`Timers::again`] has restarted since counts as
+    /// started since.
     ///
-    /// A pass over the timers needs it if it calls code that may start timers: one that is due at once
-    /// belongs to the next pass, or the pass may never end. libuv's `uv__run_timers`.
+    /// A pass over the timers needs it if it calls code that may start timers: one that is due at
+    /// once belongs to the next pass, or the pass may never end. libuv's `uv__run_timers`.
     ///
     /// ```
     /// use oneloop_core::Timers;
@@ -215,6 +222,8 @@ impl<T> Timers<T> {
     fn pop_due_item(&mut self, now_ns: u64) -> Option<(u64, Item<T>)> {
         loop {
             let (deadline_ns, _) = self.queue.peek()?;
+            // Peeked first, because `pop` moves the wheel's time forward, and items that come may
+            // be earlier.
             if deadline_ns > now_ns {
                 return None;
             }
@@ -251,7 +260,8 @@ impl<T> Timers<T> {
         self.next_order
     }
 
-    /// Keeps the queue within twice the number of armed timers. Each stop pays a constant share of it.
+    /// Keeps the queue within twice the number of armed timers. Each stop pays a constant share of
+    /// it.
     fn sweep(&mut self) {
         if self.queue.len() > SWEEP_MIN && self.queue.len() > 2 * self.armed.len() {
             let armed = &self.armed;
@@ -277,7 +287,8 @@ mod tests {
         Stop(usize),
         Again(usize, u64),
         Advance(u64),
-        /// A pass at a later time: each timer that fires starts another one; perhaps it stops early.
+        /// A pass at a later time: each timer that fires starts another one; perhaps it stops
+        /// early.
         Pass(u64, u64, Option<usize>),
     }
 

@@ -1,9 +1,9 @@
 //! A queue ordered by time, for a clock that only moves forward: the order inside
 //! [`Timers`](crate::Timers).
 //!
-//! It is a radix heap in base 64. `last` is the time of the last item that was taken out; every item in
-//! the queue is due at that time or later. An item is in the level of the highest base-64 digit in which
-//! its time differs from `last`, and there in the bucket of its own digit:
+//! It is a radix heap in base 64. `last` is the time of the last item that was taken out; every
+//! item in the queue is due at that time or later. An item is in the level of the highest base-64
+//! digit in which its time differs from `last`, and there in the bucket of its own digit:
 //!
 //! ```text
 //! last = 0o_01_17_05        level 2      level 1        level 0
@@ -13,11 +13,11 @@
 //! 0o_03_00_00  ──────▶ bucket 03
 //! ```
 //!
-//! So the earliest item is in the lowest level that is not empty, and there in the first such bucket.
-//! Taking it out makes its time the new `last` and spreads the rest of its bucket over the levels below;
-//! all other buckets stay right. An item moves at most once per level, through memory in order: with a
-//! million items that is several times faster than a binary heap, which misses the cache at each of its
-//! twenty levels.
+//! So the earliest item is in the lowest level that is not empty, and there in the first such
+//! bucket. Taking it out makes its time the new `last` and spreads the rest of its bucket over the
+//! levels below; all other buckets stay right. An item moves at most once per level, through memory
+//! in order: with a million items that is several times faster than a binary heap, which misses the
+//! cache at each of its twenty levels.
 //!
 //! Items with the same time are always in one bucket and move in order: first in, first out.
 
@@ -69,6 +69,7 @@ impl<T: Copy> Bucket<T> {
     /// Takes all items out, in order.
     fn drain(&mut self) -> Vec<(u64, T)> {
         let mut items = std::mem::take(&mut self.items);
+        // Taken items stay in front until the bucket is empty, so that a pop moves no memory.
         items.drain(..self.taken);
         self.taken = 0;
         items
@@ -154,10 +155,13 @@ impl<T: Copy> Wheel<T> {
     /// The bucket for an item with this time, marked as occupied.
     fn bucket(&mut self, time: u64) -> &mut Bucket<T> {
         let time_here = time.max(self.last);
+        // The highest bit that differs from `last` is in the digit that decides; `| 1` makes equal
+        // times level 0.
         let differs = time_here ^ self.last;
         let level = (u64::BITS - 1 - (differs | 1).leading_zeros()) / BITS;
         let bucket = (time_here >> (level * BITS)) as usize % BUCKETS;
         let here = &mut self.levels[level as usize];
+        // 64 buckets of 40 bytes, only for levels in use.
         if here.buckets.is_empty() {
             here.buckets.resize_with(BUCKETS, Bucket::default);
         }
@@ -197,6 +201,7 @@ impl<T: Copy> Wheel<T> {
         let bucket = &mut self.levels[level].buckets[number];
         let (time, item) = bucket.items[bucket.taken];
         bucket.taken += 1;
+        // A time before `last` was put in late and counts as `last`: time never moves back.
         self.last = self.last.max(time);
         if bucket.taken == bucket.items.len() {
             let empty = bucket.drain();

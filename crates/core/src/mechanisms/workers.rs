@@ -17,7 +17,8 @@ use std::thread;
 pub enum Class {
     /// The job reads or writes files.
     Fs,
-    /// The job looks up a name. It may take half a minute, and the end of the loop does not wait for it.
+    /// The job looks up a name. It may take half a minute, and the end of the loop does not wait
+    /// for it.
     Dns,
     /// The job computes, or is neither of the others.
     Cpu,
@@ -36,7 +37,8 @@ impl Class {
 
     /// False if the end of the loop does not wait for a running job.
     fn is_joined(self) -> bool {
-        // getaddrinfo(3) cannot be interrupted, and its result is of no use to a loop that has ended.
+        // getaddrinfo(3) cannot be interrupted, and its result is of no use to a loop that has
+        // ended.
         self != Class::Dns
     }
 }
@@ -48,10 +50,11 @@ pub struct PoolOptions {
     pub fs_threads_max: usize,
     /// The maximum number of threads for [`Class::Dns`]: 8 by default, as they only wait.
     pub dns_threads_max: usize,
-    /// The maximum number of threads for [`Class::Cpu`]: one for each processor by default, at least 4.
+    /// The maximum number of threads for [`Class::Cpu`]: one for each processor by default, at
+    /// least 4.
     pub cpu_threads_max: usize,
-    /// The maximum number of jobs of one class that wait for a thread: 1,024 by default. Further jobs wait
-    /// for a place in the queue, in the order in which they came.
+    /// The maximum number of jobs of one class that wait for a thread: 1,024 by default. Further
+    /// jobs wait for a place in the queue, in the order in which they came.
     pub queued_max: usize,
 }
 
@@ -93,8 +96,8 @@ pub type Job = Box<dyn FnOnce() + Send>;
 
 /// The worker threads of all classes.
 ///
-/// A loop with tasks has one behind [`Handle::offload`](crate::Handle::offload). A loop without them
-/// submits jobs here, and lets each job report its result through an [`Inbox`](crate::Inbox):
+/// A loop with tasks has one behind [`Handle::offload`](crate::Handle::offload). A loop without
+/// them submits jobs here, and lets each job report its result through an [`Inbox`](crate::Inbox):
 ///
 /// ```
 /// use oneloop_core::{Class, Inbox, PoolOptions, Workers};
@@ -109,7 +112,8 @@ pub type Job = Box<dyn FnOnce() + Send>;
 /// ```
 ///
 /// Its drop drops the jobs that have not begun and waits for those that have, except those of
-/// [`Class::Dns`]. In a process that was forked from its owner there are no threads: jobs come back.
+/// [`Class::Dns`]. In a process that was forked from its owner there are no threads: jobs come
+/// back.
 ///
 /// ```text
 ///  submit ─┬─ room ──▶ queued ──a thread is free──▶ running ──▶ done
@@ -139,8 +143,8 @@ impl Workers {
         })
     }
 
-    /// Queues a job. Jobs of one class begin in their order. A panic in the job is reported on stderr and
-    /// ends nothing else.
+    /// Queues a job. Jobs of one class begin in their order. A panic in the job is reported on
+    /// stderr and ends nothing else.
     ///
     /// # Errors
     /// The job, if the queue is full ([`PoolOptions::queued_max`]) or this is a forked process.
@@ -148,8 +152,8 @@ impl Workers {
         self.crew(class).try_push(Box::new(job))
     }
 
-    /// Submits a job that found the queue full, once there is room. Returns it while there is none, with a
-    /// ticket that wakes the waker.
+    /// Submits a job that found the queue full, once there is room. Returns it while there is none,
+    /// with a ticket that wakes the waker.
     pub(crate) fn poll_submit(&self, unsent: Unsent, waker: Waker) -> Option<Unsent> {
         self.crew(unsent.class).poll_push(unsent, waker)
     }
@@ -175,7 +179,8 @@ struct Crew {
     threads_max: usize,
     queue: Arc<JobQueue>,
     threads: Cell<Vec<thread::JoinHandle<()>>>,
-    /// The process of the threads. A forked child has none of them, but has the locks that they held.
+    /// The process of the threads. A forked child has none of them, but has the locks that they
+    /// held.
     process: Process,
 }
 
@@ -222,7 +227,8 @@ impl Unsent {
     }
 }
 
-/// Locks what no panic can leave half-changed: no code that holds one of these locks panics in between.
+/// Locks what no panic can leave half-changed: no code that holds one of these locks panics in
+/// between.
 pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -261,14 +267,17 @@ impl Crew {
         // A notified thread counts as idle, and its job as queued, until it wakes.
         let has_idle = queued.idle >= queued.jobs.len();
         drop(queued);
+        // After the unlock, so that the thread does not wake only to wait for the lock.
         self.queue.changed.notify_one();
+        // A thread is started only when all others are at work: a loop that reads one file at a
+        // time has one.
         if !has_idle {
             self.grow();
         }
     }
 
-    /// Starts another thread unless the maximum is reached. If the system refuses it, the present threads
-    /// do the work; if there are none, this thread does it.
+    /// Starts another thread unless the maximum is reached. If the system refuses it, the present
+    /// threads do the work; if there are none, this thread does it.
     fn grow(&self) {
         let mut threads = self.threads.take();
         if threads.len() < self.threads_max {
@@ -294,6 +303,8 @@ impl Crew {
             Some(ticket) => lock(ticket).is_admitted,
         };
         if may_push {
+            // Its place in the queue was kept for it since it was admitted, so no later job can
+            // overtake it.
             queued.kept -= usize::from(unsent.ticket.is_some());
             self.push(queued, unsent.job);
             return None;
@@ -339,6 +350,7 @@ impl Queued {
 
 impl JobQueue {
     fn has_room(&self, queued: &Queued) -> bool {
+        // Places that are kept count as taken, or a new job would overtake the line.
         queued.jobs.len() + queued.kept < self.queued_max
     }
 
@@ -373,6 +385,7 @@ impl JobQueue {
 
     fn next_job(&self, mut queued: MutexGuard<'_, Queued>) -> Option<Job> {
         let job = queued.jobs.pop_front()?;
+        // Each job that leaves the queue makes room for one ticket.
         let admitted = queued.admit();
         drop(queued);
         admitted.into_iter().for_each(wake_guarded);
@@ -392,8 +405,8 @@ impl JobQueue {
     }
 }
 
-/// Runs a job. A panic that it does not catch, such as one in the drop of a result that no task waits
-/// for, must end neither the thread nor the drop of the pool (rule 13).
+/// Runs a job. A panic that it does not catch, such as one in the drop of a result that no task
+/// waits for, must end neither the thread nor the drop of the pool (rule 13).
 fn do_job(job: impl FnOnce()) {
     if guarded(job).is_none() {
         report("an offloaded job, or its result, panicked while it was dropped");
@@ -409,6 +422,7 @@ impl Drop for Crew {
         }
         let mut queued = lock(&self.queue.queued);
         queued.closed = true;
+        // Dropped below, outside of the lock: their drops are foreign code.
         let unbegun = mem::take(&mut queued.jobs);
         drop(queued);
         self.queue.changed.notify_all();

@@ -29,6 +29,7 @@ impl Handle {
 
     /// Ends a task, as [`JoinHandle::cancel`](crate::JoinHandle::cancel) does.
     pub fn cancel_task(&self, key: Key<Task>) {
+        // The drop of the task's body is a call into user code, as a run is.
         let _entry = Entry::new();
         self.end_task(key);
     }

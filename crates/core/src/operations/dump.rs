@@ -36,8 +36,8 @@ impl fmt::Display for TaskState {
 pub struct TaskInfo {
     /// Its key.
     pub key: Key<Task>,
-    /// Its description: the type of an async task, or a green thread's name and what it waits for. Empty
-    /// for the running task.
+    /// Its description: the type of an async task, or a green thread's name and what it waits for.
+    /// Empty for the running task.
     pub what: String,
     /// Its state.
     pub state: TaskState,
@@ -94,6 +94,7 @@ impl LoopState {
         let (spawned_at, spawned_by) = (task.spawned_at, task.spawned_by);
         let since_ns = task.since_ns;
         let is_queued = task.queue.is_queued();
+        // As in a run: the description may spawn, cancel, or dump the tasks again.
         let body = task.body.take();
         drop(tasks);
         // If the description panics, the task has none, and still gets its body back.
@@ -103,6 +104,8 @@ impl LoopState {
             Some(_) if is_queued => TaskState::Ready,
             Some(_) => TaskState::Waiting,
         };
+        // If the description has canceled its own task, the slot is still there: a task without a
+        // body counts as running.
         if let Some(task) = self.tasks.borrow_mut().get_mut(key) {
             task.body = body;
         }

@@ -11,8 +11,8 @@ use std::os::fd::AsFd;
 impl Handle {
     /// Waits until an fd can be read or written without blocking, or is at its end. Cancel safe.
     ///
-    /// Any kind of fd will do: a device, a socket of another library, another loop. A regular file is
-    /// always ready. The fd stays the caller's, to be read by any means, and may be blocking.
+    /// Any kind of fd will do: a device, a socket of another library, another loop. A regular file
+    /// is always ready. The fd stays the caller's, to be read by any means, and may be blocking.
     ///
     /// Each wait costs the system calls that register the fd and remove it again. For an fd that is
     /// waited for all the time, use a [`Source`].
@@ -38,8 +38,11 @@ impl Handle {
             Err(error) => match Errno::from_io_error(&error) {
                 // epoll_ctl(2): the file does not support epoll, so it never blocks.
                 Some(Errno::PERM) => Ok(()),
-                // epoll(7): a registration is a number and a file, so a duplicate goes beside the original.
+                // epoll(7): a registration is a number and a file, so a duplicate goes beside the
+                // original.
                 Some(Errno::EXIST) => {
+                    // Closed with this wait; removed from epoll before that, as the original stays
+                    // open (`Shared`).
                     let fd = fd.try_clone_to_owned()?;
                     let source = Source::new(self, fd, Interest::NONE, Ownership::Shared)?;
                     ready(&source, direction).await

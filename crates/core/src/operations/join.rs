@@ -17,8 +17,8 @@ use std::task::{Context, Poll, Waker};
 
 /// Waits for the result of a task, or cancels it. Dropping the handle lets the task continue alone.
 ///
-/// As a future it returns `Result<T, JoinError>`, and is cancel safe. It panics when it is polled again
-/// after that.
+/// As a future it returns `Result<T, JoinError>`, and is cancel safe. It panics when it is polled
+/// again after that.
 ///
 /// ```
 /// # let mut event_loop = oneloop_core::EventLoop::new()?;
@@ -59,8 +59,8 @@ impl<T> JoinHandle<T> {
         }
     }
 
-    /// Ends the task. Its future is dropped now; or, if it is the running task, at its next wait. Has no
-    /// effect on a task that has ended.
+    /// Ends the task. Its future is dropped now; or, if it is the running task, at its next wait.
+    /// A task that has ended stays as it is.
     pub fn cancel(&self) {
         self.handle.cancel_task(self.key);
     }
@@ -130,6 +130,7 @@ impl<T> Joined<T> {
 
     fn end(&self, result: Result<T, JoinError>) {
         let before = self.progress.replace(Progress::Ended(result));
+        // After the replace, with nothing borrowed: the waker may poll the handle at once.
         if let Progress::Running(Some(waker)) = before {
             wake_guarded(waker);
         }
@@ -145,7 +146,8 @@ impl<T> Joined<T> {
 }
 
 pin_project! {
-    /// The body of a task with a handle: the caller's future, with its panic caught and its result kept.
+    /// The body of a task with a handle: the caller's future, with its panic caught and its result
+    /// kept.
     pub(crate) struct JoinedBody<F: Future> {
         #[pin]
         future: F,
@@ -181,14 +183,15 @@ impl<F: Future> Future for JoinedBody<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.project();
-        // Rule 13: a panic ends this task and reaches its handle; the loop lives. The future is never
-        // polled again, so no code sees what the unwinding left behind.
+        // Rule 13: a panic ends this task and reaches its handle; the loop lives. The future is
+        // never polled again, so no code sees what the unwinding left behind.
         let result = match catch_unwind(AssertUnwindSafe(|| this.future.poll(cx))) {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(value)) => Ok(value),
             Err(payload) => Err(JoinError::Panicked(payload)),
         };
         this.joined.end(result);
+        // Without a handle the panic would go unnoticed.
         if !this.joined.has_handle.get() {
             this.joined.report_unjoined(this.spawned_at);
         }

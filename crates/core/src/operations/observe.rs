@@ -13,16 +13,16 @@ impl Handle {
         self.state.counters.snapshot()
     }
 
-    /// Calls `observer` with a report of each phase of each turn; `None` ends that. Meanwhile each run of a
-    /// task costs two looks at the clock.
+    /// Calls `observer` with a report of each phase of each turn; `None` ends that. Meanwhile each
+    /// run of a task costs two looks at the clock.
     pub fn observe<F: FnMut(&PhaseReport) + 'static>(&self, observer: Option<F>) {
         let observer = observer.map(|f| Rc::new(RefCell::new(f)) as Observer);
         let before = self.state.observer.replace(observer);
         drop(before);
     }
 
-    /// The loop's heartbeat, for a thread that watches it. From the first call on, each run of a task costs
-    /// two uncontended locks.
+    /// The loop's heartbeat, for a thread that watches it. From the first call on, each run of a
+    /// task costs two uncontended locks.
     pub fn heartbeat(&self) -> Arc<Heartbeat> {
         Arc::clone(self.state.heartbeat.get_or_init(Arc::default))
     }

@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 impl Handle {
-    /// Runs a function that blocks on another thread, and returns its result: [`Handle::offload_to`] with
-    /// [`Class::Cpu`].
+    /// Runs a function that blocks on another thread, and returns its result:
+    /// [`Handle::offload_to`] with [`Class::Cpu`].
     ///
     /// ```
     /// let mut event_loop = oneloop_core::EventLoop::new()?;
@@ -30,16 +30,16 @@ impl Handle {
         self.offload_to(Class::Cpu, job)
     }
 
-    /// Runs a function that blocks on a thread of that class, and returns its result or its panic. The job
-    /// keeps the loop alive.
+    /// Runs a function that blocks on a thread of that class, and returns its result or its panic.
+    /// The job keeps the loop alive.
     ///
     /// Jobs of one class begin in their order. While the queue is full
-    /// ([`PoolOptions::queued_max`](crate::PoolOptions::queued_max)) the job stays in the future, which has
-    /// to be polled to submit it.
+    /// ([`PoolOptions::queued_max`](crate::PoolOptions::queued_max)) the job stays in the future,
+    /// which has to be polled to submit it.
     ///
-    /// Cancel safe. Dropped before the job has begun, the future cancels the job, which is dropped when a
-    /// thread comes to it; later, the job completes and its result is dropped. The drop of the loop waits
-    /// for jobs that have begun, except those of [`Class::Dns`].
+    /// Cancel safe. Dropped before the job has begun, the future cancels the job, which is dropped
+    /// when a thread comes to it; later, the job completes and its result is dropped. The drop of
+    /// the loop waits for jobs that have begun, except those of [`Class::Dns`].
     ///
     /// ```
     /// use oneloop_core::{Class, EventLoop};
@@ -83,6 +83,8 @@ struct JobResult<T> {
 
 /// Runs a job unless it was canceled, and wakes the task that waits for it.
 fn run_job<T>(job: impl FnOnce() -> T, result: &Mutex<JobResult<T>>) {
+    // The closure is dropped here, on the worker, with what it holds: its owner did not want to
+    // wait for it.
     if lock(result).canceled {
         return;
     }
@@ -115,6 +117,7 @@ impl<T> Future for Offload<T> {
     /// Polled again after it has returned the result, it is pending forever.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if let Some(unsent) = self.unsent.take() {
+            // The submission may start the job at once, so the result is looked at only after it.
             let workers = &self.outside.handle.state.workers;
             let unsent = workers.poll_submit(unsent, cx.waker().clone());
             self.unsent = unsent;
@@ -139,6 +142,7 @@ impl<T> Drop for Offload<T> {
             self.outside.handle.state.workers.give_up(unsent);
         }
         let mut result = lock(&self.result);
+        // A job that runs finishes all the same: a thread cannot be interrupted in a system call.
         result.canceled = true;
         let dropped = (result.result.take(), result.waker.take());
         drop(result);
@@ -155,6 +159,7 @@ struct Outside {
 impl Outside {
     fn new(handle: &Handle) -> Self {
         let outside = &handle.state.jobs_outside;
+        // Virtual time must not jump over a job that runs in real time.
         outside.set(outside.get() + 1);
         Outside {
             handle: handle.clone(),

@@ -7,11 +7,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 impl Handle {
-    /// Waits until the loop comes to that phase: in this turn if the phase is still ahead. Cancel safe.
+    /// Waits until the loop comes to that phase: in this turn if the phase is still ahead. Cancel
+    /// safe.
     ///
     /// The wait keeps the loop alive and its poll from sleeping, unless it is unreferenced
-    /// ([`PhaseReached::set_referenced`]). Waiters for [`Phase::Timers`] are woken behind the timers that
-    /// are due; waiters for [`Phase::Poll`] before the tasks that the poll found.
+    /// ([`PhaseReached::set_referenced`]). Waiters for [`Phase::Timers`] are woken behind the
+    /// timers that are due; waiters for [`Phase::Poll`] before the tasks that the poll found.
     pub fn phase(&self, phase: Phase) -> PhaseReached {
         PhaseReached {
             handle: self.clone(),
@@ -58,6 +59,7 @@ impl Future for PhaseReached {
         let Some(ticket) = self.ticket else {
             let ticket = phases.join(self.phase, waker, self.referenced);
             drop(phases);
+            // It waits from its first poll on, not from its creation.
             self.ticket = Some(ticket);
             return Poll::Pending;
         };

@@ -19,9 +19,9 @@ impl Handle {
 
 /// Reaches a loop from any thread: its only part that is `Send + Sync`.
 ///
-/// A `Remote` keeps [`EventLoop::run`](crate::EventLoop::run) running for as long as it lives, because
-/// work may still come from it; [`Remote::set_referenced`] changes that. Any number of sends while the
-/// loop is busy costs one `write(2)`.
+/// A `Remote` keeps [`EventLoop::run`](crate::EventLoop::run) running for as long as it lives,
+/// because work may still come from it; [`Remote::set_referenced`] changes that. Any number of
+/// sends while the loop is busy costs one `write(2)`.
 ///
 /// ```
 /// let mut event_loop = oneloop_core::EventLoop::new()?;
@@ -47,6 +47,7 @@ impl Remote {
     /// # Errors
     /// [`LoopGone`] if the loop was dropped; the function is dropped then.
     pub fn run(&self, job: impl FnOnce(&Handle) + Send + 'static) -> Result<(), LoopGone> {
+        // The inbox knows no loop, so the job asks for the one that runs it.
         let job = Box::new(move || job(&Handle::current()));
         if self.inbox.send(|arrivals| arrivals.jobs.push(job)) {
             Ok(())

@@ -1,8 +1,8 @@
 //! Signals as events on the loop.
 //!
-//! A handler adds to the listener's own eventfd. `signalfd(2)` would not do: it needs the signal blocked
-//! in every thread and every child process, which no library can ensure. Handlers of other libraries are
-//! called as well.
+//! A handler adds to the listener's own eventfd. `signalfd(2)` would not do: it needs the signal
+//! blocked in every thread and every child process, which no library can ensure. Handlers of other
+//! libraries are called as well.
 
 use crate::mechanisms::ready::{Direction, Interest};
 use crate::mechanisms::registration::Ownership;
@@ -20,9 +20,9 @@ pub use oneloop_posix::{Disposition, disposition, number, restore_default};
 /// Receives signals, in place of their default action, until it is dropped.
 ///
 /// Each listener receives each signal, on its own loop, whichever thread the kernel delivers it to.
-/// Signals of one number that come before the last one is received count as one, as in POSIX: a storm
-/// of them is one event. Listening does not keep the loop alive. When the last listener of a signal is
-/// dropped, the signal has again the action that it had before the first one.
+/// Signals of one number that come before the last one is received count as one, as in POSIX: a
+/// storm of them is one event. Listening does not keep the loop alive. When the last listener of a
+/// signal is dropped, the signal has again the action that it had before the first one.
 ///
 /// ```
 /// use oneloop_core::{EventLoop, Signals, signal::number::SIGUSR1};
@@ -66,7 +66,9 @@ impl Signals {
     pub fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<io::Result<i32>> {
         for (number, _, source) in &self.listening {
             let received = source.poll_io(cx, Direction::Read, |fd| {
-                rustix::io::read(fd, &mut [0; 8])?; // takes all that came and resets the counter: eventfd(2)
+                // eventfd(2): one read takes all that came and resets the counter, so there is no
+                // second read to `EAGAIN`.
+                rustix::io::read(fd, &mut [0; 8])?;
                 Ok(Done::last(*number))
             });
             if received.is_ready() {
@@ -76,8 +78,8 @@ impl Signals {
         Poll::Pending
     }
 
-    /// Waits for the next signal and returns its number. Cancel safe: a signal that came is received by
-    /// the next call.
+    /// Waits for the next signal and returns its number. Cancel safe: a signal that came is
+    /// received by the next call.
     ///
     /// # Errors
     /// A correct program sees none.

@@ -39,8 +39,8 @@ fn after(clock: &Clock, duration: Duration) -> u64 {
 
 /// A future that is ready at its deadline, never before: see [`Handle::sleep`].
 ///
-/// It keeps the loop alive while it waits, unless [`Sleep::set_referenced`] changes that. Dropping it
-/// disarms its timer.
+/// It keeps the loop alive while it waits, unless [`Sleep::set_referenced`] changes that. Dropping
+/// it disarms its timer.
 #[must_use = "futures do nothing unless awaited"]
 pub struct Sleep {
     handle: Handle,
@@ -92,6 +92,7 @@ impl Sleep {
     fn arm(&mut self, waker: &Waker) {
         let waker = waker.clone(); // foreign code, so before the borrow (rule 2)
         let mut timers = self.handle.state.timers.borrow_mut();
+        // Armed at the first poll: a sleep that loses its race before that costs nothing.
         let timer = timers.start(self.deadline_ns, waker);
         timers.set_referenced(timer, self.referenced);
         self.timer = Some(timer);
@@ -126,8 +127,8 @@ impl Future for Sleep {
         match self.timer {
             Some(timer) if self.rewake(timer, cx.waker()) => Poll::Pending,
             Some(_) => Poll::Ready(()),
-            // A deadline in the past waits for the timers' phase, too: a loop around a sleep that did not
-            // yield would keep all other tasks from running.
+            // A deadline in the past waits for the timers' phase, too: a loop around a sleep that
+            // did not yield would keep all other tasks from running.
             None => {
                 self.arm(cx.waker());
                 Poll::Pending

@@ -51,8 +51,8 @@ impl<T> Done<T> {
 }
 
 impl Done<usize> {
-    /// A byte stream moved `bytes` of `wanted` bytes. Fewer than wanted means that the kernel's buffer is
-    /// exhausted, which saves the call that would return `EAGAIN` (epoll(7), question 9).
+    /// A byte stream moved `bytes` of `wanted` bytes. Fewer than wanted means that the kernel's
+    /// buffer is exhausted, which saves the call that would return `EAGAIN` (epoll(7), question 9).
     pub fn stream(bytes: usize, wanted: usize) -> Self {
         Done {
             value: bytes,
@@ -64,8 +64,8 @@ impl Done<usize> {
 
 /// An fd registered with the loop, and its readiness.
 ///
-/// All I/O goes through [`Source::poll_io`]. Dropping a source removes it from the loop and drops `F`;
-/// its waiters are not woken.
+/// All I/O goes through [`Source::poll_io`]. Dropping a source removes it from the loop and drops
+/// `F`; its waiters are not woken.
 pub struct Source<F: AsFd = OwnedFd> {
     handle: Handle,
     key: Key<Rc<Registration>>,
@@ -89,9 +89,9 @@ impl<F: AsFd> fmt::Debug for Source<F> {
 impl<F: AsFd> Source<F> {
     /// Registers an fd, which should be non-blocking.
     ///
-    /// With [`Ownership::Sole`] the fd is registered once, for `interest`, and each direction that is
-    /// missing there is added at its first `EAGAIN` (rule 7). Pass [`Interest::WRITE`] only to be notified
-    /// that a `connect(2)` has completed.
+    /// With [`Ownership::Sole`] the fd is registered once, for `interest`, and each direction that
+    /// is missing there is added at its first `EAGAIN` (rule 7). Pass [`Interest::WRITE`] only to
+    /// be notified that a `connect(2)` has completed.
     ///
     /// # Errors
     /// Those of [`Reactor::add`](crate::Reactor::add); the fd is dropped then.
@@ -101,6 +101,8 @@ impl<F: AsFd> Source<F> {
         interest: Interest,
         ownership: Ownership,
     ) -> io::Result<Self> {
+        // A shared fd is armed by each wait alone: an armed one-shot would wake a task that does
+        // not wait.
         let interest = if ownership == Ownership::Sole {
             interest
         } else {
@@ -122,8 +124,8 @@ impl<F: AsFd> Source<F> {
 
     /// Treats a short read as if there were more to read.
     ///
-    /// A Unix socket's `recv(2)` stops behind a message that carried fds (unix(7)), whatever is behind it.
-    /// Each read to the end then costs the call that returns `EAGAIN`.
+    /// A Unix socket's `recv(2)` stops behind a message that carried fds (unix(7)), whatever is
+    /// behind it. Each read to the end then costs the call that returns `EAGAIN`.
     pub fn reads_in_parts(mut self) -> Self {
         self.reads_in_parts = true;
         self
@@ -139,8 +141,8 @@ impl<F: AsFd> Source<F> {
         &self.fd
     }
 
-    /// Assumes that a direction is ready before epoll has reported it: a fresh socket takes bytes. If it
-    /// is not, one system call returns `EAGAIN`.
+    /// Assumes that a direction is ready before epoll has reported it: a fresh socket takes bytes.
+    /// If it is not, one system call returns `EAGAIN`.
     pub fn assume_ready(&self, direction: Direction) {
         let ready = &self.registration.ready;
         ready.set(ready.get() | Ready::bit(direction));
@@ -151,8 +153,9 @@ impl<F: AsFd> Source<F> {
         self.registration.ready.get()
     }
 
-    /// True while an operation in that direction is not expected to block. If it is true after `Pending`,
-    /// the task had its share of I/O; if it is false, the system call would have blocked.
+    /// True while an operation in that direction is not expected to block. If it is true after
+    /// `Pending`, the task had its share of I/O; if it is false, the system call would have
+    /// blocked.
     pub fn is_ready(&self, direction: Direction) -> bool {
         self.ready().contains(Ready::bit(direction))
     }
@@ -175,9 +178,9 @@ impl<F: AsFd> Source<F> {
 
     /// Tries a system call in one direction, and waits for readiness if it would block.
     ///
-    /// `op` runs if the fd is expected to be ready, and again after `EINTR`. It does not run once the task
-    /// has had its share of I/O for this run; the task is then woken in the next turn (rule 15). One task
-    /// can wait in each direction: the last one that polled is woken.
+    /// `op` runs if the fd is expected to be ready, and again after `EINTR`. It does not run once
+    /// the task has had its share of I/O for this run; the task is then woken in the next turn
+    /// (rule 15). One task can wait in each direction: the last one that polled is woken.
     ///
     /// # Errors
     /// Those of `op`, except `WouldBlock` and `Interrupted`.
@@ -187,6 +190,8 @@ impl<F: AsFd> Source<F> {
         direction: Direction,
         mut op: impl FnMut(BorrowedFd<'_>) -> io::Result<Done<T>>,
     ) -> Poll<io::Result<T>> {
+        // Readiness first, then the budget: a task without work does not count as one that has
+        // spent its share.
         ready!(self.poll_ready(cx, direction))?;
         ready!(self.handle.state.poll_budget(cx));
         match self.call(direction, &mut op) {
@@ -199,11 +204,11 @@ impl<F: AsFd> Source<F> {
         }
     }
 
-    /// Tries a system call in one direction without waiting. Returns `None` if it would block, or is
-    /// expected to.
+    /// Tries a system call in one direction without waiting. Returns `None` if it would block, or
+    /// is expected to.
     ///
-    /// This is for code that is no task, such as a callback. The call counts in the running task's share
-    /// of I/O, but is made also if that is spent.
+    /// This is for code that is no task, such as a callback. The call counts in the running task's
+    /// share of I/O, but is made also if that is spent.
     ///
     /// # Errors
     /// Those of `op`, except `WouldBlock` and `Interrupted`.
@@ -235,6 +240,7 @@ impl<F: AsFd> Source<F> {
         loop {
             match op(self.fd.as_fd()) {
                 Ok(done) => {
+                    // Here and nowhere else, so that no style can forget it (rule 4).
                     self.handle.state.budget.spend(done.bytes);
                     if self.is_drained(direction, done.drained) {
                         self.registration.clear_drained(direction);
@@ -245,9 +251,11 @@ impl<F: AsFd> Source<F> {
                     self.registration.clear(direction);
                     return Ok(None);
                 }
+                // A signal handler ran; the call has done nothing.
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    // A failed call counts as well: a caller that retries in a loop must end its run, too.
+                    // A failed call counts as well: a caller that retries in a loop must end its
+                    // run, too.
                     self.handle.state.budget.spend(0);
                     return Err(error);
                 }
@@ -279,19 +287,21 @@ impl<F: AsFd> Source<F> {
         Poll::Pending
     }
 
-    /// Watches for the end of a connection while nothing is read from it or written to it: for an error,
-    /// such as a reset, or for a hang-up, which means that both directions are shut. Ready once one of the
-    /// bits of `end` ([`Ready::ERROR`], [`Ready::HANG_UP`]) is known.
+    /// Watches for the end of a connection while nothing is read from it or written to it: for an
+    /// error, such as a reset, or for a hang-up, which means that both directions are shut. Ready
+    /// once one of the bits of `end` ([`Ready::ERROR`], [`Ready::HANG_UP`]) is known.
     ///
-    /// It is for a task that has no other wait in that direction. The next wait there replaces the watch,
-    /// and the watch replaces no other task's wait. It costs no system call and no wake-up while bytes
-    /// come, and keeps no loop alive. An fd with [`Ownership::Shared`] is not watched: the function only
-    /// returns what is known already.
+    /// It is for a task that has no other wait in that direction. The next wait there replaces the
+    /// watch, and the watch replaces no other task's wait. It costs no system call and no wake-up
+    /// while bytes come, and keeps no loop alive. An fd with [`Ownership::Shared`] is not watched:
+    /// the function only returns what is known already.
     pub fn poll_watch(&self, cx: &mut Context<'_>, direction: Direction, end: Ready) -> Poll<()> {
         if self.ready().intersects(end) {
             return Poll::Ready(());
         }
         let registration = &self.registration;
+        // Of two tasks, the one that waits for bytes needs the place more; it will see the error as
+        // well.
         let is_free = !registration.is_waited_for_by_another(direction, cx.waker());
         if is_free && registration.ownership == Ownership::Sole {
             // epoll_ctl(2): EPOLLERR and EPOLLHUP are reported whatever the interest is.
@@ -300,13 +310,14 @@ impl<F: AsFd> Source<F> {
         Poll::Pending
     }
 
-    /// Takes back the readiness of a direction, for a caller whose own system call returned `EAGAIN`.
+    /// Takes back the readiness of a direction, for a caller whose own system call returned
+    /// `EAGAIN`.
     pub fn clear_ready(&self, direction: Direction) {
         self.registration.clear(direction);
     }
 
-    /// Turns a poll function in one direction into a future. When the future is dropped it cancels its
-    /// wait, so that no task is woken and the loop is not kept alive without a reason.
+    /// Turns a poll function in one direction into a future. When the future is dropped it cancels
+    /// its wait, so that no task is woken and the loop is not kept alive without a reason.
     pub fn io<T, P>(&self, direction: Direction, poll: P) -> Io<'_, F, P>
     where
         P: FnMut(&mut Context<'_>) -> Poll<T>,
@@ -344,11 +355,13 @@ impl<F: AsFd> Source<F> {
 
     #[inline]
     fn park(&self, direction: Direction, waker: &Waker, watches: bool) {
-        // The clone of this waker and the drop of its predecessor may call this source (rule 2): one comes
-        // before the wait is counted, the other after it.
+        // The clone of this waker and the drop of its predecessor may call this source (rule 2):
+        // one comes before the wait is counted, the other after it.
         let is_parked = self.registration.is_parked(direction, waker);
         let waker = (!is_parked).then(|| waker.clone());
         let (replaced, waited) = self.registration.park(direction, waker, watches);
+        // Only a change between waiting and not waiting counts: a new waker for the same wait does
+        // not.
         if waited == watches && self.registration.referenced.get() {
             self.handle.state.count_wait(!watches);
         }
@@ -361,9 +374,9 @@ impl<F: AsFd> Source<F> {
         Ok(())
     }
 
-    /// Adds a direction to the interest. Rule 7: OUT is added at the first EAGAIN; from the start it would
-    /// cost the writer an edge for each read of a Unix peer. EPOLL_CTL_MOD reports at once what is ready by
-    /// now, so no edge is lost in between.
+    /// Adds a direction to the interest. Rule 7: OUT is added at the first EAGAIN; from the start
+    /// it would cost the writer an edge for each read of a Unix peer. EPOLL_CTL_MOD reports at once
+    /// what is ready by now, so no edge is lost in between.
     fn add_interest(&self, direction: Direction) -> io::Result<()> {
         let interest = self.registration.interest.get();
         if interest.has(direction) {
@@ -380,8 +393,8 @@ impl<F: AsFd> Source<F> {
 }
 
 impl Handle {
-    /// Wakes every task that waits for a source, without an event: for a change that all of them should
-    /// see, such as a shutdown, without a list of them.
+    /// Wakes every task that waits for a source, without an event: for a change that all of them
+    /// should see, such as a shutdown, without a list of them.
     pub fn wake_waiting(&self) {
         let mut wakers = VecDeque::new();
         let mut ended = 0;
@@ -392,9 +405,9 @@ impl Handle {
         wakers.into_iter().for_each(wake_guarded);
     }
 
-    /// Does I/O that never waits and that has no [`Source`], such as a read of data that the kernel has
-    /// cached, as part of the task's share of I/O. Once the share is spent, `op` does not run and the task
-    /// is woken in the next turn (rule 15). `op` returns the number of bytes that it moved.
+    /// Does I/O that never waits and that has no [`Source`], such as a read of cached data, as part
+    /// of the task's share of I/O. Once the share is used up, `op` does not run and the task is
+    /// woken in the next turn (rule 15). `op` returns the number of bytes that it moved.
     ///
     /// # Errors
     /// Those of `op`.
@@ -419,11 +432,12 @@ impl<F: AsFd> AsFd for Source<F> {
 
 impl<F: AsFd> Drop for Source<F> {
     fn drop(&mut self) {
+        // First, as canceling ends the count of waits that keep the loop alive.
         self.cancel(Direction::Read);
         self.cancel(Direction::Write);
         let mut reactor = self.handle.state.reactor.borrow_mut();
-        // epoll(7): a registration lasts until the last duplicate is closed. The sole descriptor is closed
-        // next, which saves a system call for each connection (rule 5).
+        // epoll(7): a registration lasts until the last duplicate is closed. The sole descriptor is
+        // closed next, which saves a system call for each connection (rule 5).
         let removed = match self.registration.ownership {
             Ownership::Sole => reactor.forget(self.key),
             Ownership::Shared => reactor.remove(&self.fd, self.key),

@@ -14,7 +14,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 impl Handle {
-    /// Starts a task. It never runs before `spawn` returns: it is queued behind the tasks that are ready.
+    /// Starts a task. It never runs before `spawn` returns: it is queued behind the tasks that are
+    /// ready.
     #[track_caller]
     pub fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
         let spawned_at = Location::caller();
@@ -29,8 +30,8 @@ impl Handle {
         JoinHandle::new(joined, key, self.clone(), spawned_at)
     }
 
-    /// Starts a task without a [`JoinHandle`], which saves an allocation. A panic in the task is reported
-    /// (see [`Handle::on_unhandled`]).
+    /// Starts a task without a [`JoinHandle`], which saves an allocation. A panic in the task is
+    /// reported (see [`Handle::on_unhandled`]).
     #[track_caller]
     pub fn spawn_detached(&self, future: impl Future<Output = ()> + 'static) {
         if !self.state.closed.get() {
@@ -38,8 +39,9 @@ impl Handle {
         }
     }
 
-    /// Starts a task that describes itself: its `Display` is its line in [`Handle::dump_tasks`]. Like
-    /// [`Handle::spawn_detached`] otherwise. `spawned_at` is the place where the user asked for the task.
+    /// Starts a task that describes itself: its `Display` is its line in [`Handle::dump_tasks`].
+    /// Like [`Handle::spawn_detached`] otherwise. `spawned_at` is the place where the user asked
+    /// for the task.
     pub fn spawn_described(
         &self,
         future: impl Future<Output = ()> + fmt::Display + 'static,
@@ -53,11 +55,13 @@ impl Handle {
 
     fn start(&self, body: TaskBody, spawned_at: &'static Location<'static>) -> Key<Task> {
         let state = &self.state;
+        // Read before the tasks are borrowed, and kept for a dump: neither costs a system call.
         let (spawned_by, since_ns) = (state.running.get(), state.lapped_ns.get());
         let key = state.tasks.borrow_mut().insert_with(|key| {
             let spare = state.spares.borrow_mut().pop();
             let spare = spare.unwrap_or_else(|| SpareWaker::new(Arc::clone(&state.inbox)));
             spare.rename(key);
+            // Behind what is ready: a task that spawns in a loop cannot starve the others.
             state.ready.push(&spare.queue);
             TaskRecord::new(body, spare, spawned_at, spawned_by, since_ns)
         });

@@ -42,6 +42,7 @@ impl<F: Future> Future for Timeout<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
+        // The future first: a result that came in time is not lost to a late turn.
         if let Poll::Ready(output) = this.future.poll(cx) {
             return Poll::Ready(Ok(output));
         }
@@ -50,8 +51,8 @@ impl<F: Future> Future for Timeout<F> {
 }
 
 impl Handle {
-    /// Waits for a future for at most this duration from now on, then returns [`Elapsed`]. If both are
-    /// ready, the future wins. Cancel safe if the future is.
+    /// Waits for a future for at most this duration from now on, then returns [`Elapsed`]. If both
+    /// are ready, the future wins. Cancel safe if the future is.
     pub fn timeout<F: Future>(&self, duration: Duration, future: F) -> Timeout<F> {
         let sleep = self.sleep(duration);
         Timeout { future, sleep }

@@ -9,15 +9,16 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::Rc;
 
 impl Handle {
-    /// Calls `hook` for each panic in a task that is not joined. Without a hook, a line on stderr reports
-    /// the panic.
+    /// Calls `hook` for each panic in a task that is not joined. Without a hook, a line on stderr
+    /// reports the panic.
     pub fn on_unhandled(&self, hook: impl Fn(&Unhandled) + 'static) {
         let before = self.state.unhandled.replace(Some(Rc::new(hook)));
         drop(before);
     }
 
-    /// Reports a panic that would go unnoticed otherwise: for a style whose tasks have their own results.
-    /// See [`Handle::on_unhandled`]. The payload may panic in its drop; nothing unwinds from here.
+    /// Reports a panic that would go unnoticed otherwise: for a style whose tasks have their own
+    /// results. See [`Handle::on_unhandled`]. The payload may panic in its drop; nothing unwinds
+    /// from here.
     pub fn report_unhandled(unhandled: Unhandled) {
         if unhandled.is_exit() {
             return;
@@ -26,6 +27,7 @@ impl Handle {
         if let Some(handle) = &current {
             add(&handle.state.counters.tasks_unhandled, 1);
         }
+        // Cloned, as the hook may replace itself, and the borrow must not last while it runs.
         let hook = current.and_then(|handle| handle.state.unhandled.borrow().clone());
         let called = hook.as_ref().and_then(|hook| guarded(|| hook(&unhandled)));
         if called.is_none() {
@@ -36,7 +38,8 @@ impl Handle {
     }
 }
 
-/// Drops a body, or a job, that will not run again. A panic in its drop is reported and ends nothing else.
+/// Drops a body, or a job, that will not run again. A panic in its drop is reported and ends
+/// nothing else.
 pub(crate) fn drop_body<T>(body: T, spawned_at: &'static Location<'static>) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(body))) {
         report_panic(payload, spawned_at);

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// Lets every other task that is ready run first. The styles' own `yield_now` is this future.
+/// Runs every other task that is ready first. The styles' own `yield_now` is this future.
 pub fn yield_now() -> YieldNow {
     YieldNow { yielded: false }
 }

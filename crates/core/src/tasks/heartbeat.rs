@@ -52,6 +52,7 @@ impl Heartbeat {
 
     fn beat(&self, running: Option<Running>) {
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = running;
+        // After the value: a watcher that sees the new beat sees the new task, too.
         self.beats.fetch_add(1, Ordering::Release);
     }
 }
@@ -70,8 +71,8 @@ thread_local! {
     static BETWEEN_STACKS: AtomicBool = const { AtomicBool::new(false) };
 }
 
-/// Marks that this thread is about to leave its stack for another one, or has arrived there: for a style
-/// that switches stacks.
+/// Marks that this thread is about to leave its stack for another one, or has arrived there: for a
+/// style that switches stacks.
 #[inline]
 pub fn set_between_stacks(between: bool) {
     // The handler runs on this thread, so the compiler's order is enough.
@@ -80,8 +81,8 @@ pub fn set_between_stacks(between: bool) {
     compiler_fence(Ordering::SeqCst);
 }
 
-/// True while this thread switches stacks. A signal handler that interrupts it there can walk neither
-/// stack.
+/// True while this thread switches stacks. A signal handler that interrupts it there can walk
+/// neither stack.
 pub fn is_between_stacks() -> bool {
     BETWEEN_STACKS.with(|cell| cell.load(Ordering::Relaxed))
 }

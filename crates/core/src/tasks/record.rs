@@ -1,4 +1,5 @@
-//! A task as the loop keeps it: one kind of task, a future that is polled when its waker asks for it.
+//! A task as the loop keeps it: one kind of task, a future that is polled when its waker asks for
+//! it.
 
 use crate::mechanisms::slots::{Key, Slots};
 use crate::tasks::key::Task;
@@ -17,8 +18,8 @@ pub(crate) trait TaskFuture: Future<Output = ()> {
 }
 
 pin_project! {
-    /// A future and the waker that it is polled with. Side by side, so that a run moves one pointer and
-    /// counts no reference.
+    /// A future and the waker that it is polled with. Side by side, so that a run moves one pointer
+    /// and counts no reference.
     struct Runnable<F> {
         waker: Waker,
         #[pin]
@@ -95,6 +96,8 @@ impl TaskRecord {
         spawned_by: Key<Task>,
         since_ns: u64,
     ) -> Self {
+        // Only now, as the waker comes from the slot's spare and the body was boxed before the slot
+        // existed.
         body.as_mut().put_waker(waker);
         TaskRecord {
             body: Some(body),
@@ -157,6 +160,7 @@ impl Tasks {
     #[inline]
     pub(crate) fn take_body(&mut self, task: Key<Task>) -> Option<(TaskBody, RunningTask)> {
         let task = self.get_mut(task)?;
+        // Before the run: a wake during the run queues the task again.
         task.queue.begin_run();
         let body = task.body.take()?;
         Some((body, task.queue.running()))

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 /// Counts since the loop was made. The difference of two of them is what happened in between.
 ///
-/// Time counts as spent in a phase from its first wake-up until its tasks have run. The wait itself is
-/// [`Stats::idle`]. Time spent outside the loop is not counted.
+/// Time counts as spent in a phase from its first wake-up until its tasks have run. The wait itself
+/// is [`Stats::idle`]. Time spent outside the loop is not counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -43,7 +43,8 @@ pub struct Stats {
     pub lag_last: Duration,
     /// The largest delay of any timer.
     pub lag_max: Duration,
-    /// The longest time from the end of one poll to the next: the longest that an event had to wait.
+    /// The longest time from the end of one poll to the next: the longest that an event had to
+    /// wait.
     pub busy_max: Duration,
 }
 
@@ -60,6 +61,7 @@ impl Stats {
 
     /// The busy share of the whole time, 0 to 1: Node's `eventLoopUtilization`.
     pub fn utilization(&self) -> f64 {
+        // Before the first turn there is neither, and 0 / 0 is no number.
         let (busy, idle) = (self.busy().as_secs_f64(), self.idle.as_secs_f64());
         if busy > 0.0 {
             busy / (busy + idle)
@@ -192,8 +194,8 @@ fn file_name(at: &'static Location<'static>) -> &'static str {
     at.file().rsplit('/').next().unwrap_or_default()
 }
 
-/// A report of one phase of one turn: see [`Handle::observe`](crate::Handle::observe). It prints as one
-/// line.
+/// A report of one phase of one turn: see [`Handle::observe`](crate::Handle::observe). It prints as
+/// one line.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct PhaseReport {

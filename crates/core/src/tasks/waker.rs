@@ -2,13 +2,13 @@
 //! others.
 //!
 //! ```text
-//!  wake ─┬─ the task runs now ──────▶ `again`: queued when its run ends (no lock, no look at the loop)
+//!  wake ─┬─ the task runs now ──────▶ `again`: queued when its run ends, without a look at the loop
 //!        ├─ its loop is current here ▶ `queued`: run queue ──pop──▶ run
 //!        └─ anywhere else ──────────▶ `sent`: inbox ──the loop takes it──▶ run queue
 //! ```
 //!
-//! Each of the three flags is set while one wake-up of its kind is outstanding, so a task is in the run
-//! queue at most once, and in the inbox at most once.
+//! Each of the three flags is set while one wake-up of its kind is outstanding, so a task is in the
+//! run queue at most once, and in the inbox at most once.
 
 use crate::mechanisms::inbox::Inbox;
 use crate::mechanisms::slots::Key;
@@ -35,8 +35,8 @@ pub(crate) struct Arrivals {
 
 /// Wakes one task.
 ///
-/// A wake on the loop's own thread executes no locked instruction: the run queue holds keys, and its flag
-/// belongs to that thread alone.
+/// A wake on the loop's own thread executes no locked instruction: the run queue holds keys, and
+/// its flag belongs to that thread alone.
 pub(crate) struct TaskWaker {
     /// The task's key. It changes only when a waker without other references is reused.
     task: AtomicU64,
@@ -58,13 +58,13 @@ impl fmt::Debug for TaskWaker {
 }
 
 thread_local! {
-    /// The waker of the task that runs on this thread, by its address. Self-wakes are the most frequent
-    /// wakes of all; this compare spares them the look at the loop.
+    /// The waker of the task that runs on this thread, by its address. Self-wakes are the most
+    /// frequent wakes of all; this compare spares them the look at the loop.
     static RUNNING: Cell<usize> = const { Cell::new(0) };
 
-    /// The run queue of the loop that runs on this thread; of the innermost one, if loops are nested.
-    /// Without a destructor, as a loop may also run in the destructor of another thread-local; the queue
-    /// has been taken out by then.
+    /// The run queue of the loop that runs on this thread; of the innermost one, if loops are
+    /// nested. Without a destructor, as a loop may also run in the destructor of another
+    /// thread-local; the queue has been taken out by then.
     static QUEUE: ManuallyDrop<RefCell<Option<Rc<RunQueue>>>> =
         const { ManuallyDrop::new(RefCell::new(None)) };
 }
@@ -137,8 +137,8 @@ impl TaskWaker {
 
     /// Called when the loop has taken this waker out of the inbox: the next wake is sent again.
     pub(crate) fn arrive(&self) {
-        // Acquire pairs with the swap in `wake_by_ref`: the run sees what the other thread wrote before
-        // its wake, also if an earlier wake was on its way and this one was not sent.
+        // Acquire pairs with the swap in `wake_by_ref`: the run sees what the other thread wrote
+        // before its wake, also if an earlier wake was on its way and this one was not sent.
         self.sent.swap(false, Ordering::AcqRel);
     }
 }
@@ -150,6 +150,8 @@ impl Wake for TaskWaker {
 
     #[inline]
     fn wake_by_ref(self: &Arc<Self>) {
+        // An address compares without a reference count. It cannot be another waker's: the running
+        // task keeps its own alive.
         if RUNNING.get() == std::ptr::from_ref::<TaskWaker>(self).addr() {
             self.again.store(true, Ordering::Relaxed);
             return;
@@ -175,8 +177,8 @@ fn push_to_current(waker: &TaskWaker) -> bool {
     })
 }
 
-/// The tasks that are ready to run, first in first out. It holds keys, not wakers: queueing a task counts
-/// no reference.
+/// The tasks that are ready to run, first in first out. It holds keys, not wakers: queueing a task
+/// counts no reference.
 pub(crate) struct RunQueue {
     tasks: RefCell<VecDeque<Key<Task>>>,
     /// The inbox of the same loop: by it a waker knows its loop.
@@ -202,6 +204,7 @@ impl RunQueue {
     pub(crate) fn push_first(&self, waker: &TaskWaker) {
         let mut tasks = self.tasks.borrow_mut();
         if !waker.begin_queued() {
+            // Linear, and rare: only a switch of green threads asks for it.
             tasks.retain(|task| *task != waker.task());
         }
         tasks.push_front(waker.task());
@@ -244,8 +247,8 @@ fn replace_current(with: Option<Rc<RunQueue>>) -> Option<Rc<RunQueue>> {
     QUEUE.with(|current| current.replace(with))
 }
 
-/// The waker of a task that has ended. If there are no other references to it, the next task takes it,
-/// and neither allocates nor counts references.
+/// The waker of a task that has ended. If there are no other references to it, the next task takes
+/// it, and neither allocates nor counts references.
 pub(crate) struct SpareWaker {
     pub(crate) queue: Arc<TaskWaker>,
     pub(crate) waker: Waker,
@@ -258,9 +261,11 @@ impl SpareWaker {
         SpareWaker { queue, waker }
     }
 
-    /// The waker of an ended task, if these two references are the only ones and no wake is outstanding.
+    /// The waker of an ended task, if these two references are the only ones and no wake is
+    /// outstanding.
     pub(crate) fn of_ended(queue: Arc<TaskWaker>, waker: Waker) -> Option<Self> {
-        // A third reference may wake the key of the ended task at any time, which must find nothing.
+        // A third reference may wake the key of the ended task at any time, which must find
+        // nothing.
         let is_sole = Arc::strong_count(&queue) == 2;
         (is_sole && !queue.is_queued()).then(|| {
             queue.again.store(false, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! A loop inside of another one, and fds that are somebody else's.
+//! A loop inside of another one, and fds of other code.
 
 use oneloop::callback::{self, watch_fd};
 use oneloop::green::net::{wait_readable, wait_writable};

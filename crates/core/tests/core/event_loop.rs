@@ -88,7 +88,7 @@ fn a_turn_goes_through_its_phases_in_libuvs_order() {
 }
 
 #[test]
-fn a_phase_takes_a_snapshot_of_who_waits_for_it() {
+fn a_phase_takes_a_snapshot_of_its_waiters() {
     let mut event_loop = virtual_loop();
     let (handle, log) = (event_loop.handle(), Log::default());
     for name in ["a", "b"] {
@@ -111,7 +111,7 @@ fn a_phase_takes_a_snapshot_of_who_waits_for_it() {
 }
 
 #[test]
-fn a_phase_that_nobody_waits_for_any_more_is_forgotten() {
+fn a_phase_whose_only_waiter_gave_up_is_forgotten() {
     let mut event_loop = virtual_loop();
     let handle = event_loop.handle();
     let mut reached = Box::pin(handle.phase(Phase::Prepare));
@@ -122,7 +122,7 @@ fn a_phase_that_nobody_waits_for_any_more_is_forgotten() {
             .is_pending()
     );
     drop(reached);
-    event_loop.run().unwrap(); // would sleep for ever
+    event_loop.run().unwrap(); // would sleep forever
     assert_eq!(handle.stats().turns, 0);
 }
 
@@ -296,7 +296,7 @@ fn a_main_future_that_panics_leaves_a_usable_loop() {
 }
 
 #[test]
-fn an_interval_passes_over_ticks_that_nobody_waited_for() {
+fn an_interval_skips_ticks_without_a_waiter() {
     virtual_loop().block_on(async {
         let start = Handle::current().now();
         let mut ticks = interval(10 * MS);
@@ -375,7 +375,7 @@ fn an_observer_sees_each_phase_of_each_turn() {
 }
 
 #[test]
-fn a_signal_is_heard_by_every_listener() {
+fn a_signal_reaches_every_listener() {
     let mut event_loop = EventLoop::new().unwrap();
     let handle = event_loop.handle();
     event_loop.block_on(async {
@@ -452,7 +452,7 @@ fn a_wait_for_a_phase_alone_does_not_sleep() {
         let mut event_loop = virtual_loop();
         let handle = event_loop.handle();
         handle.spawn(handle.phase(phase));
-        event_loop.run().unwrap(); // would sleep for ever
+        event_loop.run().unwrap(); // would sleep forever
         assert_eq!(handle.task_count(), 0, "{phase}");
     }
 }
@@ -463,12 +463,12 @@ fn run_once_does_not_wait_after_something_ran() {
     let handle = event_loop.handle();
     let _keep_alive = handle.keep_alive();
     handle.spawn(async {});
-    assert!(event_loop.run_once().unwrap()); // would sleep for ever
+    assert!(event_loop.run_once().unwrap()); // would sleep forever
     assert_eq!(handle.task_count(), 0);
 }
 
 #[test]
-fn time_outside_of_the_loop_is_in_no_book() {
+fn time_outside_of_the_loop_is_not_counted() {
     let clock = Clock::new_virtual();
     let mut event_loop = EventLoop::with(Options {
         clock: clock.clone(),
@@ -490,7 +490,7 @@ fn a_loop_may_live_in_a_thread_local() {
 }
 
 #[test]
-fn who_waits_for_the_poll_comes_before_whom_it_found() {
+fn waiters_for_the_poll_run_before_the_tasks_that_it_found() {
     let mut event_loop = virtual_loop();
     let handle = event_loop.handle();
     let log = Log::default();
@@ -516,7 +516,7 @@ fn who_waits_for_the_poll_comes_before_whom_it_found() {
 }
 
 #[test]
-fn whom_a_phase_woke_all_run_in_it_however_long_that_takes() {
+fn all_tasks_that_a_phase_woke_run_in_it_however_long_that_takes() {
     let mut event_loop = virtual_loop();
     let handle = event_loop.handle();
     let phases = Rc::new(RefCell::new(Vec::new()));

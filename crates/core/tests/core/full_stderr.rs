@@ -1,5 +1,5 @@
-//! Whatever is wrong with stderr, the loop lives. Each case is a process of its own: this test, started
-//! again with a name in its environment, and with a stderr that takes nothing.
+//! Whatever is wrong with stderr, the loop lives. Each case is a process of its own: this test,
+//! started again with a name in its environment, and with a stderr that takes nothing.
 
 use oneloop::callback::{self, AbortController, process, set_timeout};
 use oneloop::monitor::{Monitor, MonitorOptions};
@@ -19,7 +19,7 @@ use std::time::Duration;
 
 const CASE: &str = "ONELOOP_TEST_FULL_STDERR";
 
-/// Runs the case in processes whose stderr is full, is a pipe that nobody reads any more, or is closed.
+/// Runs the case in processes whose stderr is full, or is a pipe without a reader.
 fn with_bad_stderr(case: &str, run: impl FnOnce()) {
     if std::env::var(CASE).is_ok_and(|running| running == case) {
         return run();
@@ -124,7 +124,7 @@ fn poll_badly<F: Future>(future: F) -> Poll<F::Output> {
 }
 
 #[test]
-fn a_waker_that_panics_keeps_no_other_from_hearing() {
+fn a_waker_that_panics_keeps_no_other_task_from_waking() {
     let mut event_loop = EventLoop::with(Options::virtual_time()).unwrap();
     let handle = event_loop.handle();
     let mut bad = Box::pin(handle.sleep(Duration::from_millis(1)));
@@ -134,7 +134,7 @@ fn a_waker_that_panics_keeps_no_other_from_hearing() {
 }
 
 #[test]
-fn a_loop_goes_whatever_the_wakers_do_that_it_holds() {
+fn a_loop_can_be_dropped_whatever_its_wakers_do() {
     let event_loop = EventLoop::new().unwrap();
     let handle = event_loop.handle();
     let mut sleeps = [1, 2].map(|secs| Box::pin(handle.sleep(Duration::from_secs(secs))));
@@ -149,7 +149,7 @@ fn a_loop_goes_whatever_the_wakers_do_that_it_holds() {
     drop(sleeps);
 }
 
-/// One worker for each class: if it went, nothing else would be done.
+/// One worker for each class: if it ended, no other job would run.
 fn with_one_worker(queued_max: usize) -> EventLoop {
     let pool = PoolOptions {
         queued_max,
@@ -169,11 +169,11 @@ fn workers_survive_any_job() {
         let panics = handle.offload_to(class, || panic!("in a job"));
         assert!(event_loop.block_on(panics).is_err());
         for depth in 0..3 {
-            // What it panics with is dropped by the worker, if nobody waits for it by then.
+            // The worker drops the payload if no task waits for it by then.
             drop_once_begun(&handle, class, move || panic_any(Bomb(depth)));
             drop_once_begun(&handle, class, move || Bomb(depth));
             let held = Bomb(depth);
-            drop(handle.offload_to(class, move || drop(held))); // cancelled
+            drop(handle.offload_to(class, move || drop(held))); // canceled
             let panics = handle.offload_to(class, move || panic_any(Bomb(depth)));
             std::mem::forget(event_loop.block_on(panics));
         }
@@ -212,7 +212,7 @@ fn a_worker_survives_any_job_also_with_a_bad_stderr() {
 }
 
 #[test]
-fn a_worker_survives_the_wakers_of_those_who_wait() {
+fn a_worker_survives_the_wakers_of_waiting_tasks() {
     let mut event_loop = with_one_worker(1);
     let handle = event_loop.handle();
     let (go, wait) = mpsc::channel::<()>();
@@ -300,26 +300,26 @@ fn a_callback_that_panics_with_what_panics_leaves_the_program_in_order() {
 #[test]
 fn a_monitor_whose_report_panics_reports_again() {
     let mut event_loop = EventLoop::new().unwrap();
-    let (tell, hear) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let options = MonitorOptions {
         threshold: Duration::from_millis(5),
         backtrace: false,
     };
     let report = move |_: &_| {
-        let _ = tell.send(());
+        let _ = sender.send(());
         panic!("in a report");
     };
     let _monitor = Monitor::start(&event_loop.handle(), options, report).unwrap();
     for _ in 0..2 {
         event_loop.block_on(async {
-            hear.recv_timeout(Duration::from_secs(20)).unwrap(); // blocks the loop until it is told
+            receiver.recv_timeout(Duration::from_secs(20)).unwrap(); // blocks the loop until the report
         });
     }
 }
 
 #[test]
-fn what_waits_in_a_program_with_a_bad_stderr_is_woken_still() {
-    let case = "what_waits_in_a_program_with_a_bad_stderr_is_woken_still";
+fn a_waiting_task_in_a_program_with_a_bad_stderr_is_still_woken() {
+    let case = "a_waiting_task_in_a_program_with_a_bad_stderr_is_still_woken";
     with_bad_stderr(case, || {
         let mut event_loop = EventLoop::new().unwrap();
         let handle = event_loop.handle();

@@ -1,7 +1,7 @@
 //! The rules of the core (ARCHITECTURE.md lists them), one test each, in their order.
 //!
 //! Rule 5 and the kernel's half of rule 10 are with the reactor; rule 11 is in net's
-//! `out_of_fds.rs`, as it needs a process of its own; rule 12 is about green threads.
+//! `out_of_fds.rs`, as it needs its own process; rule 12 is about green threads.
 
 use oneloop::aio::{TcpListener, TcpStream, UnixStream, sleep, spawn, timeout, yield_now};
 use oneloop::net::{ByteStream, Shutdown};
@@ -64,7 +64,7 @@ fn rule_01_a_value_may_use_the_loop_while_it_is_dropped() {
     });
 }
 
-/// A waker that is not the loop's, and does with the loop what it likes.
+/// A waker of other code, which uses the loop.
 struct Foreign {
     woken: AtomicUsize,
 }
@@ -145,12 +145,12 @@ fn rule_03_bytes_behind_urgent_ones_are_seen_without_another_edge() {
         client.write_all(b"def").unwrap();
         let (stream, _) = listener.accept().await.unwrap();
         let mut buf = [0; 64];
-        let mut heard = Vec::new();
-        while !heard.ends_with(b"def") {
+        let mut received = Vec::new();
+        while !received.ends_with(b"def") {
             let count = stream.read(&mut buf).await.unwrap();
-            heard.extend_from_slice(&buf[..count]);
+            received.extend_from_slice(&buf[..count]);
         }
-        assert!(heard.starts_with(b"abc"));
+        assert!(received.starts_with(b"abc"));
     });
 }
 
@@ -166,15 +166,15 @@ fn rule_03_bytes_behind_a_message_with_fds_are_seen_without_another_edge() {
         let text = [std::io::IoSlice::new(b"abc")];
         sendmsg(a.socket(), &text, &mut ancillary, SendFlags::empty()).unwrap();
         a.write_all(b"def").await.unwrap();
-        let mut heard = Vec::new();
-        while heard != b"abcdef" {
-            heard.extend_from_slice(&b.read_chunk().await.unwrap().unwrap());
+        let mut received = Vec::new();
+        while received != b"abcdef" {
+            received.extend_from_slice(&b.read_chunk().await.unwrap().unwrap());
         }
     });
 }
 
 #[test]
-fn rule_04_both_directions_of_a_shared_fd_are_heard() {
+fn rule_04_both_directions_of_a_shared_fd_are_reported() {
     block_on(async {
         let (mut here, there) = StdUnixStream::pair().unwrap();
         there.set_nonblocking(true).unwrap();
@@ -201,7 +201,7 @@ fn rule_04_both_directions_of_a_shared_fd_are_heard() {
 }
 
 #[test]
-fn rule_04_a_reader_that_stops_before_eagain_goes_on() {
+fn rule_04_a_reader_that_stops_before_eagain_continues() {
     const BYTES: usize = 100_000;
     let mut event_loop = virtual_loop();
     let handle = event_loop.handle();
@@ -244,7 +244,7 @@ fn rule_06_a_refused_connect_is_the_kernels_error() {
 }
 
 #[test]
-fn rule_07_a_unix_writer_hears_nothing_of_its_readers_reads() {
+fn rule_07_a_unix_writer_gets_no_edge_when_its_peer_reads() {
     let mut event_loop = virtual_loop();
     let handle = event_loop.handle();
     event_loop.block_on(async {
@@ -299,15 +299,15 @@ fn rule_08_a_task_may_end_itself_and_any_other_while_it_runs() {
         *own.borrow_mut() = Some(spawn(async move {
             let _on_drop = on_drop;
             other.cancel();
-            assert_eq!(dropped_inside.get(), 1, "the other one is gone at once");
+            assert_eq!(dropped_inside.get(), 1, "the other task is dropped at once");
             own_inside.borrow().as_ref().unwrap().cancel();
             assert_eq!(
                 dropped_inside.get(),
                 1,
-                "but nobody is dropped while it runs"
+                "but no task is dropped while it runs"
             );
             yield_now().await;
-            unreachable!("it was cancelled");
+            unreachable!("it was canceled");
         }));
         yield_now().await;
         assert_eq!(dropped.get(), 2);
@@ -318,7 +318,7 @@ fn rule_08_a_task_may_end_itself_and_any_other_while_it_runs() {
 }
 
 #[test]
-fn rule_08_shutdown_drops_what_is_spawned_by_what_it_drops() {
+fn rule_08_shutdown_drops_tasks_that_dropped_tasks_spawn() {
     let dropped = Rc::new(Cell::new(0));
     fn nest(depth: u32, dropped: Rc<Cell<u32>>) {
         spawn(async move {
@@ -341,7 +341,7 @@ fn rule_08_shutdown_drops_what_is_spawned_by_what_it_drops() {
     assert_eq!(
         dropped.get(),
         1,
-        "what is spawned on a loop that ends is dropped unrun"
+        "a task that is spawned on a loop that ends is dropped unrun"
     );
     assert_eq!(handle.task_count(), 0);
     let late = handle.spawn(async {});
@@ -438,8 +438,8 @@ fn rule_13_a_panic_ends_its_task_and_reaches_the_handle() {
     let mut event_loop = virtual_loop();
     let handle = event_loop.handle();
     let unhandled = Rc::new(RefCell::new(Vec::new()));
-    let heard = Rc::clone(&unhandled);
-    handle.on_unhandled(move |panic| heard.borrow_mut().push(panic.error.to_string()));
+    let seen = Rc::clone(&unhandled);
+    handle.on_unhandled(move |panic| seen.borrow_mut().push(panic.error.to_string()));
     event_loop.block_on(async {
         let joined = spawn(async { panic!("one") }).await;
         assert_eq!(joined.unwrap_err().panic_message(), Some("one"));
@@ -457,7 +457,7 @@ fn rule_13_a_panic_ends_its_task_and_reaches_the_handle() {
 }
 
 #[test]
-fn rule_13_what_a_task_panicked_with_may_panic_in_its_drop() {
+fn rule_13_a_panics_payload_may_panic_in_its_drop() {
     let mut event_loop = virtual_loop();
     let handle = event_loop.handle();
     handle.on_unhandled(|_| std::panic::panic_any(PanicsInDrop));
@@ -477,32 +477,32 @@ impl Drop for PanicsInDrop {
 }
 
 #[test]
-fn rule_13_a_panic_in_what_a_task_leaves_ends_nothing_else() {
+fn rule_13_a_panic_in_the_drop_of_a_tasks_output_ends_nothing_else() {
     let mut event_loop = virtual_loop();
     let handle = event_loop.handle();
     let unhandled = Rc::new(Cell::new(0));
-    let heard = Rc::clone(&unhandled);
+    let seen = Rc::clone(&unhandled);
     handle.on_unhandled(move |_| {
-        heard.set(heard.get() + 1);
+        seen.set(seen.get() + 1);
         panic!("in the hook, too");
     });
     drop(handle.spawn(async { PanicsInDrop }));
-    let cancelled = handle.spawn(async {
+    let canceled = handle.spawn(async {
         let _left = PanicsInDrop;
         pending::<()>().await;
     });
     event_loop.run_nowait().unwrap();
-    cancelled.cancel();
+    canceled.cancel();
     event_loop.run().unwrap();
     assert_eq!(
         (handle.task_count(), unhandled.get()),
         (0, 1),
-        "one was cancelled outside of a run"
+        "one was canceled outside of a run"
     );
 }
 
 #[test]
-fn rule_14_a_reader_that_gives_up_takes_back_only_its_own_wait() {
+fn rule_14_a_dropped_read_cancels_only_its_own_wait() {
     block_on(async {
         let (a, b) = UnixStream::pair().unwrap();
         let b = Rc::new(b);
@@ -580,11 +580,11 @@ fn rule_14_a_dropped_wait_does_not_keep_the_loop_alive() {
             pending::<()>().await
         });
     });
-    event_loop.run().unwrap(); // would wait for ever
+    event_loop.run().unwrap(); // would wait forever
 }
 
 #[test]
-fn rule_15_tasks_that_wake_each_other_without_end_keep_nobody_waiting() {
+fn rule_15_tasks_that_wake_each_other_without_end_keep_no_other_task_waiting() {
     block_on(async {
         for _ in 0..10 {
             spawn(async {

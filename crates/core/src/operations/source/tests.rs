@@ -211,8 +211,8 @@ fn source(handle: &Handle, ownership: Ownership) -> Source {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
-    /// Whatever replaces, cancels, ends or unreferences waits and watches: exactly the waits on referenced
-    /// sources are counted, and each is woken once.
+    /// Whatever replaces, cancels, ends or unreferences waits and watches: exactly the waits on
+    /// referenced sources are counted, and each is woken once.
     #[test]
     fn waits_and_watches_behave_as_the_model(
         is_shared in any::<bool>(),
