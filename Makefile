@@ -4,7 +4,7 @@ CARGO ?= cargo
 SERVER := $(or $(CARGO_TARGET_DIR),target)/release/oneloop
 
 .DEFAULT_GOAL := all
-.PHONY: all run test check msrv semver package guide sanitize bench conformance clean help
+.PHONY: all run test check msrv semver package guide sanitize miri bench conformance clean help
 
 all: ## Build the server: ./main
 	$(CARGO) build --release --locked -p oneloop-server
@@ -74,6 +74,14 @@ sanitize: ## Run the tests of the green stacks under AddressSanitizer and valgri
 	$(CARGO) test --locked -p oneloop-green --target $(HOST) $(SANITIZED) \
 	-- --test-threads=1 --skip a_hundred_thousand $(VALGRIND_SKIPS); \
 	else echo "skipped: valgrind is not installed"; fi
+
+# Miri emulates no EPOLLPRI, so no loop runs there, and it takes minutes for the two other tests.
+MIRI := --lib -- mechanisms:: waker:: --skip reactor:: --skip a_million --skip as_an_ordered_map
+
+miri: ## Run the tests of slots, timers and wakers under Miri
+	@if rustup run nightly cargo miri --version >/dev/null 2>&1; then set -x; \
+	MIRIFLAGS=-Zmiri-disable-isolation rustup run nightly cargo miri test --locked -p oneloop-core $(MIRI); \
+	else echo "skipped: Miri is not installed (rustup component add --toolchain nightly miri)"; fi
 
 bench: all ## Compare the server with C, mio and tokio, side by side
 	$(CARGO) run --release --locked -p oneloop-bench -- all
