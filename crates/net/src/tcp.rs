@@ -2,7 +2,7 @@
 
 use crate::addr::Addr;
 use crate::connect::{ConnectOptions, connect};
-use crate::listener::{ListenOptions, Listener, ListenerStats};
+use crate::listener::{ListenOptions, Listener};
 use crate::socket::{ByteStream, Socket};
 use crate::stream::AsSource;
 use crate::target::{ToTarget, bind_name, bind_now};
@@ -94,7 +94,8 @@ impl ByteStream for TcpStream {
     }
 }
 
-/// A TCP socket that listens.
+/// A TCP socket that listens. Its counters, and what any listener can do, are those of [`Listener`],
+/// by dereferencing.
 ///
 /// ```
 /// use oneloop_core::EventLoop;
@@ -183,14 +184,12 @@ impl TcpListener {
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()?.into_inet()
     }
+}
 
-    /// The numbers of connections accepted, shed and failed.
-    pub fn stats(&self) -> ListenerStats {
-        self.listener.stats()
-    }
+impl Deref for TcpListener {
+    type Target = Listener;
 
-    /// The listener of any family inside.
-    pub fn listener(&self) -> &Listener {
+    fn deref(&self) -> &Listener {
         &self.listener
     }
 }

@@ -445,7 +445,7 @@ impl UnixServer {
         let listener = Rc::new(listener);
         let (accepting, handle) = (Rc::clone(&listener), runtime.handle.clone());
         let acceptor = handle.spawn(async move {
-            let source = accepting.listener().source();
+            let source = accepting.source();
             let accept = |cx: &mut Context<'_>| match runtime.is_over() {
                 true => Poll::Ready(Err(Errno::ECANCELED.into())),
                 false => accepting.poll_accept(cx),
@@ -472,7 +472,7 @@ impl UnixServer {
 
     /// Allows the program to end while it listens.
     pub fn unref(&self) -> &Self {
-        self.listener.listener().source().set_referenced(false);
+        self.listener.source().set_referenced(false);
         self
     }
 

@@ -111,13 +111,13 @@ impl TcpListener {
     /// # Errors
     /// `EBADF` once it is closed.
     pub fn stats(&self) -> io::Result<ListenerStats> {
-        Ok(self.get()?.listener().stats())
+        Ok(self.get()?.stats())
     }
 
     /// See [`net::Listener::shed_accepted`].
     pub(crate) fn shed_accepted(&self) {
         if let Ok(listener) = self.get() {
-            listener.listener().shed_accepted();
+            listener.shed_accepted();
         }
     }
 }

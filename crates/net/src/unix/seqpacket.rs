@@ -6,7 +6,7 @@ use super::name::{ToUnixAddr, to_kernel};
 use crate::addr::Addr;
 use crate::connecting::Unconnected;
 use crate::datagram::Datagram;
-use crate::listener::{ListenOptions, Listener, ListenerStats};
+use crate::listener::{ListenOptions, Listener};
 use crate::socket::{Shutdown, Socket};
 use crate::stream::{AsSource, HalfClose};
 use nix::sys::socket::{setsockopt, sockopt::ReceiveTimestamp};
@@ -14,6 +14,7 @@ use oneloop_core::{Direction, Done, Source};
 use rustix::net::{AddressFamily, SocketType};
 use std::future::Future;
 use std::io;
+use std::ops::Deref;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::task::{Context, Poll, ready};
 
@@ -316,22 +317,12 @@ impl UnixSeqpacketListener {
         self.listener
             .poll_accept_as(cx, |socket, peer| Ok((UnixSeqpacket::new(socket)?, peer)))
     }
+}
 
-    /// The name on which it listens.
-    ///
-    /// # Errors
-    /// Those of `getsockname(2)`.
-    pub fn local_addr(&self) -> io::Result<Addr> {
-        self.listener.local_addr()
-    }
+impl Deref for UnixSeqpacketListener {
+    type Target = Listener;
 
-    /// The numbers of connections accepted, shed and failed.
-    pub fn stats(&self) -> ListenerStats {
-        self.listener.stats()
-    }
-
-    /// The listener of any family inside.
-    pub fn listener(&self) -> &Listener {
+    fn deref(&self) -> &Listener {
         &self.listener
     }
 }

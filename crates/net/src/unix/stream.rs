@@ -5,7 +5,7 @@ use super::credentials::{self, Credentials};
 use super::message::{self, UnixMessage};
 use super::name::ToUnixAddr;
 use crate::addr::Addr;
-use crate::listener::{ListenOptions, Listener, ListenerStats};
+use crate::listener::{ListenOptions, Listener};
 use crate::socket::{ByteStream, Socket};
 use crate::stream::AsSource;
 use oneloop_core::{Direction, Done, Source};
@@ -201,22 +201,12 @@ impl UnixListener {
         let (socket, peer) = ready!(self.listener.poll_accept(cx))?;
         Poll::Ready(Ok((UnixStream { socket }, peer)))
     }
+}
 
-    /// The name on which it listens.
-    ///
-    /// # Errors
-    /// Those of `getsockname(2)`.
-    pub fn local_addr(&self) -> io::Result<Addr> {
-        self.listener.local_addr()
-    }
+impl Deref for UnixListener {
+    type Target = Listener;
 
-    /// The numbers of connections accepted, shed and failed.
-    pub fn stats(&self) -> ListenerStats {
-        self.listener.stats()
-    }
-
-    /// The listener of any family inside.
-    pub fn listener(&self) -> &Listener {
+    fn deref(&self) -> &Listener {
         &self.listener
     }
 }

@@ -181,7 +181,7 @@ fn a_seqpacket_listener_accepts_three_clients() {
         }
     });
     clients.join().unwrap();
-    check(listener.listener().stats(), 3);
+    check(listener.stats(), 3);
 }
 
 const SERVERS: [&str; 4] = [
