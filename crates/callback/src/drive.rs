@@ -1,5 +1,5 @@
-//! What a handle with an fd is for the loop: a task that looks whenever the poll says so, and that has
-//! its next round in the next turn where libuv's level-triggered epoll would bring it again.
+//! A handle with an fd as a task of the loop: it works when the poll reports its fd, and in the
+//! next turn where libuv's level-triggered epoll would report the fd again.
 
 use crate::runtime::{Queued, Runtime};
 use std::cell::Cell;
@@ -8,25 +8,30 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-/// When a handle has its rounds.
+/// Schedules the rounds of a handle.
+///
+/// ```text
+/// waits ──the poll finds its fd, a kick──▶ in a round ──▶ waits
+///                                             └─ more is left: held ──the next poll──▶ in a round
+/// ```
 #[derive(Default)]
 pub(crate) struct Pace {
     waker: Cell<Option<Waker>>,
     is_in_round: Cell<bool>,
-    /// It had its round; the next turn begins another one.
+    /// The handle had its round in this turn; the next poll starts another one.
     is_held: Cell<bool>,
     is_unreferenced: Cell<bool>,
 }
 
 impl Pace {
-    /// Has the task look what there is to do.
+    /// Wakes the task, to start a round.
     pub(crate) fn kick(&self) {
         if let Some(waker) = self.waker() {
             waker.wake();
         }
     }
 
-    /// None before the task has run.
+    /// `None` before the first run of the task.
     fn waker(&self) -> Option<Waker> {
         let waker = self.waker.take();
         self.waker.set(waker.clone());
@@ -39,7 +44,7 @@ impl Pace {
         self.waker.set(Some(waker));
     }
 
-    /// Wakes the task to look again, unless it is in a round now.
+    /// Wakes the task, unless it is in a round now.
     pub(crate) fn kick_from_outside(&self) {
         if !self.is_in_round.get() {
             self.kick();
@@ -61,27 +66,27 @@ pub(crate) trait Driven: Sized + 'static {
 
     fn pace(&self) -> &Pace;
 
-    /// Does all that the poll allows.
+    /// Performs all I/O that is possible now.
     fn poll_io(self: &Rc<Self>, cx: &mut Context<'_>);
 
     fn is_closed(&self) -> bool;
 
-    /// Does what it was fed for.
+    /// Handles an event that was fed to the queue.
     fn on_fed(self: Rc<Self>) {}
 
-    /// Tells that it is closed.
+    /// Reports that the handle is closed.
     fn on_closed(self: Rc<Self>);
 
-    /// Lets go of everything, and tells nobody.
+    /// Drops everything without a report: the program has ended.
     fn let_go(&self);
 
-    /// Says whether it keeps the program alive, also while it is held.
+    /// Sets whether the handle keeps the program alive, also while it is held.
     fn refer(&self, referenced: bool) {
         self.pace().is_unreferenced.set(!referenced);
         self.runtime().queues.look_at_held();
     }
 
-    /// Has the closing phase tell that it is closed, which it is by now.
+    /// Queues the handle, which is closed by now, for the closing phase.
     fn tell_closed_soon(self: &Rc<Self>) {
         let queues = &self.runtime().queues;
         queues.close(Rc::clone(self) as _);
@@ -89,15 +94,16 @@ pub(crate) trait Driven: Sized + 'static {
         self.pace().kick();
     }
 
-    /// Has the next round in the next turn.
+    /// Queues the handle for a round in the next turn.
     fn hold(self: &Rc<Self>) {
         if !self.pace().is_held.replace(true) {
             self.runtime().queues.hold(Rc::clone(self) as _);
         }
     }
 
-    /// Has the next round in the next turn, behind whom the poll found: an fd that libuv begins to
-    /// watch is the last one in epoll's list. But one that has its round now is there already.
+    /// Queues the handle for a round in the next turn, behind the handles that the poll finds:
+    /// libuv adds an fd to epoll when it begins to watch it, so that fd comes last in epoll's list.
+    /// A handle that is in a round is in that list already.
     fn hold_back(self: &Rc<Self>) {
         if self.pace().is_in_round.get() {
             self.hold();
@@ -143,7 +149,7 @@ impl<H: Driven> Queued for H {
     }
 }
 
-/// The task of a handle: ready when it is closed.
+/// The task of a handle: it completes when the handle is closed.
 pub(crate) struct Drive<H: Driven>(pub(crate) Rc<H>);
 
 impl<H: Driven> Future for Drive<H> {
@@ -152,6 +158,7 @@ impl<H: Driven> Future for Drive<H> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let handle = &self.0;
         handle.pace().keep_waker(cx);
+        // Its drop closes the handle: an ended program has no closing phase.
         if handle.runtime().is_over() {
             return Poll::Ready(());
         }

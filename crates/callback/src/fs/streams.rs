@@ -10,31 +10,31 @@ use oneloop_net::{Input, Output, PipeWriter};
 use std::io::{self, SeekFrom};
 use std::path::{Path, PathBuf};
 
-/// How [`create_read_stream_with`] reads a file.
+/// Options of [`create_read_stream_with`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ReadStreamOptions {
-    /// The first byte to be read, counted from 0.
+    /// The offset of the first byte that is read.
     pub start: Option<u64>,
-    /// The last byte to be read: it is read, too.
+    /// The offset of the last byte that is read.
     pub end: Option<u64>,
-    /// How many bytes a 'data' has at most: 64 KiB, which is also the most there is.
+    /// The maximum size of a 'data' chunk, and of the buffer, in bytes: 64 KiB by default. A chunk
+    /// is never larger than that.
     pub high_water_mark: Option<usize>,
 }
 
-/// How [`create_write_stream_with`] writes a file.
+/// Options of [`create_write_stream_with`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct WriteStreamOptions<'a> {
-    /// Node's flags: `"w"`, which makes the file anew, `"a"`, `"wx"`, `"r+"` and their like.
+    /// Node's flags: `"w"`, which truncates the file, `"a"`, `"wx"`, `"r+"` and their like.
     pub flags: Option<&'a str>,
-    /// Where to begin to write, in bytes from the file's first, which takes the flags `"r+"` if
-    /// what is there is to stay.
+    /// The offset of the first byte that is written. The flags `"r+"` keep the rest of the file.
     pub start: Option<u64>,
-    /// How many bytes may wait before a write says that it is enough: 16 KiB.
+    /// The number of waiting bytes from which on a write returns false: 16 KiB by default.
     pub high_water_mark: Option<usize>,
 }
 
-/// Reads a file as a stream: 'open', 'ready', 'data' while somebody listens, 'end', 'close'; or
-/// 'error' and 'close'. A FIFO is open before anybody writes into it, and then waits.
+/// Reads a file as a stream: 'open', 'ready', then 'data' while the stream flows, 'end', 'close';
+/// or 'error' and 'close'. A FIFO opens before it has a writer, and then waits for one.
 ///
 /// ```
 /// use oneloop_callback::{fs, run};
@@ -87,9 +87,9 @@ fn read(path: &Path, options: ReadStreamOptions) -> ReadStream {
     stream
 }
 
-/// Writes a file as a stream, made anew: 'open', 'ready', 'drain', 'finish', 'close'; or 'error'
-/// and 'close'. What is written before it is open waits. A FIFO is open once somebody reads it;
-/// until then it keeps the program alive, but no thread waits for that.
+/// Writes a file as a stream, which truncates it: 'open', 'ready', 'drain', 'finish', 'close'; or
+/// 'error' and 'close'. Writes wait until the file is open. A FIFO opens once it has a reader.
+/// Until then the stream keeps the program alive, but no thread waits.
 ///
 /// ```no_run
 /// use oneloop_callback::{fs, run};
@@ -143,6 +143,8 @@ async fn open_output(
     start: Option<u64>,
 ) -> Result<Opened, Error> {
     let file = match in_later_turn(options.open(&path)).await {
+        // fifo(7): opening the write end without a reader fails with ENXIO. Node blocks a thread of
+        // its pool instead; four such FIFOs would stop all file access.
         Err(error) if error.raw_os_error() == Some(Errno::ENXIO as i32) => {
             return Ok(Opened::Unread(Box::pin(open_when_read(path))));
         }
@@ -155,7 +157,7 @@ async fn open_output(
         .map_err(|error| Error::file("write", error, None, None))
 }
 
-/// A FIFO that has no reader yet.
+/// Opens a FIFO once it has a reader.
 async fn open_when_read(path: PathBuf) -> Result<Output, Error> {
     let writer = in_later_turn(PipeWriter::open_when_read(&path)).await;
     writer
@@ -163,7 +165,7 @@ async fn open_when_read(path: PathBuf) -> Result<Output, Error> {
         .map_err(|error| Error::file("open", error, Some(&path), None))
 }
 
-/// The file itself, from where it is to be read or written.
+/// Moves a file to the start position, and takes it from its pool.
 async fn opened(file: File, start: Option<u64>) -> io::Result<std::fs::File> {
     if let Some(start) = start {
         file.seek(SeekFrom::Start(start)).await?;

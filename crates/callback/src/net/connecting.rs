@@ -1,4 +1,4 @@
-//! How a socket gets connected: at once to an address, or by trying the addresses of a name.
+//! Connecting a socket: at once to an address, or by trying the addresses of a name in turn.
 
 use super::event;
 use super::handle::StreamHandle;
@@ -16,20 +16,27 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::rc::Rc;
 
-/// What is known of a connect that is under way.
+/// The state of a connect that is under way.
+///
+/// ```text
+/// connect ─┬─ an address ─────────────────────────────────▶ attempt ──▶ connected
+///          └─ a name ──▶ 'lookup' of each address ──▶ attempt_next ──▶ attempt ──▶ connected
+///                                                        ▲              │
+///                      after the last one: 'error' ◀─────┴─ it failed, or timed out
+/// ```
 pub(super) struct Attempts {
     options: ConnectOptions,
-    /// The address that is tried now, and those that come next.
+    /// The address of the current attempt.
     current: Option<Addr>,
     next: std::vec::IntoIter<SocketAddr>,
     is_one_of_several: bool,
     errors: Vec<Error>,
-    /// When it takes too long, the next one is tried.
+    /// The timer of the current attempt. When it fires, the next address is tried.
     timeout: Option<Timeout>,
 }
 
 impl Socket {
-    /// Connects, also again after 'close'.
+    /// Connects the socket. After 'close' it can connect again.
     ///
     /// # Errors
     /// `ERR_SOCKET_BAD_PORT`.
@@ -37,7 +44,7 @@ impl Socket {
         self.connect_with(endpoint, ConnectOptions::default())
     }
 
-    /// Connects with options, of which those of the socket itself are not used: it is made already.
+    /// Connects with options. Those for the socket itself are ignored, because it exists already.
     ///
     /// # Errors
     /// As [`Socket::connect`].
@@ -92,7 +99,7 @@ impl Socket {
             timeout: None,
         };
         let before = self.with_rare(|rare| rare.attempts.replace(attempts));
-        drop(before); // its signal's listeners are somebody's code
+        drop(before); // user code may run: its options hold a signal's listeners
     }
 
     fn attempt_soon(&self, addr: SocketAddr) {
@@ -104,7 +111,7 @@ impl Socket {
         });
     }
 
-    /// Looks the name up on another thread; the poll tells.
+    /// Looks the name up on another thread; the poll reports the result.
     fn look_up(&self, host: String, port: u16) {
         let socket = self.clone();
         self.runtime().handle.spawn(async move {
@@ -150,7 +157,7 @@ impl Socket {
         self.attempt_next()
     }
 
-    /// Those of the family that was asked for; and only the first one, unless all may be tried.
+    /// Returns the addresses of the requested family; only the first one, unless all may be tried.
     fn usable(&self, mut addrs: Vec<SocketAddr>) -> io::Result<Vec<SocketAddr>> {
         let (family, is_auto) = self
             .with_attempts(|attempts| {
@@ -177,7 +184,8 @@ impl Socket {
         self.rare_mut(|rare| rare.attempts.as_mut().map(f))
     }
 
-    /// Tries the next address of several; when all have failed, that is the error.
+    /// Tries the next of several addresses. When all have failed, their errors are the socket's
+    /// error.
     fn attempt_next(&self) -> Result<(), Thrown> {
         self.stop_attempt_timeout();
         if self.inner.flags.has(ABORTED) {
@@ -237,7 +245,7 @@ impl Socket {
         Ok(())
     }
 
-    /// The address to which it connects now.
+    /// The address of the current attempt.
     pub(super) fn current_attempt(&self) -> Option<Addr> {
         self.rare(|rare| rare.attempts.as_ref()?.current.clone())
     }
@@ -281,7 +289,7 @@ impl Socket {
         self.runtime().handle.enter(|| unconnected.connect(addr))
     }
 
-    /// Gives this end the address that was asked for, if one was.
+    /// Binds this end to the requested address, if there is one.
     fn bind_locally(&self, addr: &Addr) -> Result<Option<Unconnected>, Error> {
         let local = self.with_attempts(|attempts| {
             let options = &attempts.options;
@@ -309,7 +317,7 @@ impl Socket {
             .unwrap_or(false)
     }
 
-    /// This address came to nothing: the next one, or the end.
+    /// Ends a failed attempt: tries the next address, or destroys the socket.
     fn give_attempt_up(&self, error: Error) -> Result<(), Thrown> {
         if !self.is_one_of_several() {
             self.destroy_with(error);
@@ -363,16 +371,16 @@ impl Socket {
     }
 }
 
-/// A refusal of a TCP connection, and what goes wrong with a Unix one, is told in the next turn; that
-/// the socket is connected already is not.
+/// True if libuv returns this error from the call itself. It delays the refusal of a TCP connection
+/// (`uv__tcp_connect` sets `delayed_error`) and any error of a Unix one to the next turn, but not
+/// EALREADY and EISCONN.
 fn is_known_at_once(addr: &Addr, error: &io::Error) -> bool {
     let errno = error.raw_os_error().map(Errno::from_raw);
     let is_connected = matches!(errno, Some(Errno::EALREADY | Errno::EISCONN));
     is_connected || (addr.inet().is_some() && errno != Some(Errno::ECONNREFUSED))
 }
 
-/// An address of this end. A link-local one is an interface's, and that is the one that leads to the other
-/// end.
+/// The address for this end. A link-local address needs the interface that leads to the peer.
 fn with_scope_of(remote: &SocketAddr, ip: IpAddr, port: u16) -> SocketAddr {
     match (ip, remote) {
         (IpAddr::V6(ip), SocketAddr::V6(remote)) if ip.is_unicast_link_local() => {

@@ -7,12 +7,10 @@ use crate::continuation::{Then, then};
 use crate::error::Error;
 use crate::events::{Event, ListenerId};
 use crate::runtime::Runtime;
-use crate::stream::destroy::Stream;
+use crate::stream::destroy::{Stream, shares_inner, stream_identity};
 use crate::stream::flags::*;
 use crate::stream::functions::{readable_functions, writable_functions};
-use crate::stream::piping::{
-    DestListeners, Pipes, Readable, StreamInner, Writable, pipe, unpipe, unpipe_all,
-};
+use crate::stream::piping::{DestListeners, Pipes, Readable, Writable, pipe, unpipe, unpipe_all};
 use crate::stream::readable::{
     Amount, BytesListener, ReadEvent, ReadableState, ReadableStream, emits_reading,
 };
@@ -20,17 +18,11 @@ use crate::stream::writable::{
     Batch, WritableState, WritableStream, WriteEvent, emits_writing, throw_if_unheard,
 };
 use crate::thrown::{Outcome, Thrown, or_rethrow};
-use std::any::{Any, TypeId};
+use std::any::TypeId;
 use std::io::{self, IoSlice};
 use std::rc::Rc;
 
-impl StreamInner for SocketInner {
-    type Stream = Socket;
-
-    fn into_stream(self: Rc<Self>) -> Socket {
-        Socket { inner: self }
-    }
-}
+stream_identity!(Socket of SocketInner);
 
 impl From<Socket> for Readable {
     fn from(socket: Socket) -> Self {
@@ -45,22 +37,7 @@ impl From<Socket> for Writable {
 }
 
 impl Stream for Socket {
-    fn runtime(&self) -> &Rc<Runtime> {
-        &self.inner.runtime
-    }
-
-    fn flags(&self) -> &Flags {
-        &self.inner.flags
-    }
-
-    fn shared(&self) -> Rc<dyn Any> {
-        Rc::clone(&self.inner) as _
-    }
-
-    fn of(shared: Rc<dyn Any>) -> Self {
-        let inner = shared.downcast().expect("a stream gets its own steps");
-        Socket { inner }
-    }
+    shares_inner!(Socket);
 
     fn first_error(&self) -> Option<Error> {
         self.errored()
@@ -159,7 +136,8 @@ impl WritableStream for Socket {
 
     fn write_or_fail(&self, bytes: &[u8], written: Option<Then>) -> bool {
         if self.inner.flags.has(WRITE_AFTER_FIN | ENDING) {
-            // Node's `writeAfterFIN`: the peer ended the socket, and the caller may not know that yet.
+            // Node's `writeAfterFIN`: the peer ended the socket, and the caller may not know that
+            // yet.
             let error = Error::new("EPIPE", "This socket has been ended by the other party");
             self.call_soon(written, Err(error.clone()));
             self.destroy_with(error);
@@ -179,8 +157,8 @@ readable_functions!(Socket, SocketEvent);
 writable_functions!(Socket);
 
 impl Socket {
-    /// Emits no 'data' until [`Socket::resume`]. What arrives meanwhile waits in the buffer; beyond the
-    /// high-water mark it waits in the kernel, and then at the peer.
+    /// Emits no 'data' until [`Socket::resume`]. What arrives meanwhile waits in the buffer; beyond
+    /// the high-water mark it waits in the kernel, and then at the peer.
     ///
     /// # Panics
     /// When a listener of 'pause' throws, with what it throws: in JavaScript `pause()` throws it.
@@ -189,18 +167,19 @@ impl Socket {
         self
     }
 
-    /// Sends what waits, and then the end, which is the peer's 'end'. Nothing can be written after it.
+    /// Sends what waits, and then the end, which is the peer's 'end'. Nothing can be written after
+    /// it.
     pub fn end(&self) -> &Self {
         self.end_bytes(None, None);
         self
     }
 
-    /// Writes at once what the kernel takes, and keeps none of the rest: `uv_try_write`. Returns the number
-    /// of bytes that the kernel took: 0 while something waits, before the socket is connected, and when it
-    /// cannot be written any more, which the next [`Socket::write`] reports.
+    /// Writes at once what the kernel takes, and keeps none of the rest: `uv_try_write`. Returns
+    /// the number of bytes that the kernel took: 0 while something waits, before the socket is
+    /// connected, and when it cannot be written any more, which the next [`Socket::write`] reports.
     ///
-    /// Nothing reports when the kernel has room again. A writer that has more can write one byte, and wait for
-    /// the end of that write.
+    /// Nothing reports when the kernel has room again. A writer that has more can write one byte,
+    /// and wait for the end of that write.
     pub fn try_write(&self, bytes: impl AsRef<[u8]>) -> usize {
         let unable = ENDING | DESTROYED | ERRORED | WRITING | CONNECTING;
         if self.inner.flags.has_any(unable) || self.inner.writable.is_corked() {
@@ -214,8 +193,8 @@ impl Socket {
         written
     }
 
-    /// The way of most writes: nothing waits, there is no callback, and the kernel has room for all bytes.
-    /// Then nothing else has to be done. If not, the result is the first try of the write.
+    /// The way of most writes: nothing waits, there is no callback, and the kernel has room for all
+    /// bytes. Then nothing else has to be done. If not, the result is the first try of the write.
     fn try_at_once(&self, bytes: &[u8], has_callback: bool) -> Option<io::Result<usize>> {
         let unusual =
             ENDING | DESTROYED | ERRORED | WRITING | CONNECTING | NEED_DRAIN | HAS_TIMEOUT;
@@ -293,7 +272,8 @@ impl Socket {
             self.put_timeout_off();
             self.note_queue(0);
         }
-        // The caller of `destroy` knows that writes were lost: Node calls their callbacks without an error.
+        // The caller of `destroy` knows that writes were lost: Node calls their callbacks without
+        // an error.
         let result = match result {
             Err(error) if !self.is_destroyed() => Err(Error::system("write", error)),
             _ => Ok(()),

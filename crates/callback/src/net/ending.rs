@@ -1,4 +1,4 @@
-//! How a socket ends: Node's `destroy`, its 'error' and its 'close'.
+//! The ways in which a socket ends: `destroy`, `destroy_soon`, a reset, an abort.
 
 use super::event;
 use super::socket::Socket;
@@ -8,14 +8,14 @@ use crate::stream::destroy::{Stream, step};
 use crate::stream::flags::*;
 
 impl Socket {
-    /// Gives the connection up: nothing goes in or out any more, what waits is dropped, and 'close'
-    /// comes in the closing phase.
+    /// Closes the connection at once: drops what waits in both directions, and emits 'close' in the
+    /// closing phase.
     pub fn destroy(&self) -> &Self {
         self.destroy_for(None);
         self
     }
 
-    /// Gives the connection up for an error, of which 'error' tells in the next tick.
+    /// Closes the connection for an error, which 'error' reports in the next tick.
     pub fn destroy_with(&self, error: impl Into<Error>) -> &Self {
         self.destroy_for(Some(error.into()));
         self
@@ -45,7 +45,7 @@ impl Socket {
         self.leave_server();
     }
 
-    /// True if there was one, which is to tell 'close'.
+    /// Closes the handle, which emits 'close'. Returns false if there is none.
     fn close_handle(&self, with_error: bool) -> bool {
         let Some(handle) = self.take_handle() else {
             return false;
@@ -67,7 +67,7 @@ impl Socket {
         true
     }
 
-    /// Ends the stream, and gives the connection up once all is written.
+    /// Ends the stream, and destroys the socket once everything is written.
     pub fn destroy_soon(&self) {
         if self.is_writable() {
             self.end();
@@ -81,9 +81,9 @@ impl Socket {
         }
     }
 
-    /// Gives a TCP connection up with a reset, so that the peer's read is an error; one that is not
-    /// connected yet, as soon as it is. While an `end()` is under way there is no reset any more: 'error'
-    /// tells `reset EINVAL`, as in Node, and 'close' comes, which Node forgets.
+    /// Closes a TCP connection with a reset, so the peer's read fails; a socket that is connecting
+    /// does so once it is connected. While an `end()` is under way, no reset is possible: 'error'
+    /// reports `reset EINVAL`, as in Node, and 'close' follows, which Node omits.
     ///
     /// # Errors
     /// `ERR_INVALID_HANDLE_TYPE` for a Unix socket.
@@ -109,7 +109,7 @@ impl Socket {
         self.destroy();
     }
 
-    /// Gives the connection up when a signal says so.
+    /// Destroys the socket when a signal is aborted.
     pub(super) fn destroy_on_abort(&self, signal: &AbortSignal) {
         let socket = self.downgrade();
         let listening = signal.call_when_aborted(move || {

@@ -1,8 +1,8 @@
-//! What libuv's `uv_stream_t` is to Node: a socket that reads in rounds, writes one thing at a time,
-//! shuts down, and tells in the closing phase that it is closed.
+//! A socket's handle, as libuv's `uv_stream_t`: it reads in rounds, performs one write at a time,
+//! shuts down, and reports its close in the closing phase.
 //!
-//! A handle is a task of the loop. All that it tells its [`Socket`], it tells in a scope of its own, so
-//! that ticks and microtasks run after each.
+//! A handle is a task of the loop. Each report to its [`Socket`] runs in a scope of its own, so
+//! ticks and microtasks run after each.
 
 use super::socket::Socket;
 use crate::drive::{Drive, Driven, Pace};
@@ -23,18 +23,18 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-/// How many full buffers one round reads, as libuv's does.
+/// Full chunks that one round reads: `uv__read`'s `count`.
 const ROUND_READS: u32 = 32;
-/// How far a handle is.
+/// The connection of a handle.
 ///
 /// ```text
 /// Idle ──connect──▶ Connecting ──▶ Open ──▶ Closed
-///   └──▶ Refused (known at once, told in the next turn) ──▶ Closed
+///   └──▶ Refused (known at once, reported in the next turn) ──▶ Closed
 /// ```
 enum Io {
     Idle,
-    /// The poll tells of its end: a Unix socket is connected at once, but waits for the next poll, and
-    /// there for whom the poll found before.
+    /// The poll reports the result. A Unix socket is connected at once, but waits for the next poll
+    /// and for the tasks that this poll has found: libuv reports a connect from its poll, too.
     Connecting(Box<(Connecting, Option<(PhaseReached, YieldNow)>)>),
     Refused(io::Error),
     Open(NetSocket),
@@ -43,24 +43,25 @@ enum Io {
 
 pub(super) struct StreamHandle {
     pub(super) runtime: Rc<Runtime>,
-    /// Whom it tells. From its connect to its close, it keeps its socket alive.
+    /// The socket that receives the reports. From its connect to its close, the handle keeps its
+    /// socket alive.
     owner: Cell<Option<Socket>>,
     io: RefCell<Io>,
     writing: RefCell<Option<Box<PendingWrite>>>,
     pace: Pace,
     is_reading: Cell<bool>,
     is_shutting: Cell<bool>,
-    /// Whether 'close' is to be told, and as what.
+    /// Whether the socket emits 'close', and its `had_error`.
     closed_with_error: Cell<Option<bool>>,
     read_bytes_max: Cell<u32>,
-    /// How many full buffers one round reads.
+    /// Full chunks that one round reads.
     reads_max: Cell<u32>,
     bytes_read: Cell<u64>,
     bytes_written: Cell<u64>,
 }
 
 impl StreamHandle {
-    /// A handle of a socket that is not connected yet.
+    /// Creates the handle of a socket that is not connected yet.
     pub(super) fn new(owner: &Socket) -> Rc<Self> {
         Rc::new(StreamHandle {
             runtime: Rc::clone(owner.runtime()),
@@ -90,12 +91,12 @@ impl StreamHandle {
         self.runtime.handle.spawn_detached(Drive(handle));
     }
 
-    /// Takes on a socket that is connected.
+    /// Starts the handle on a connected socket.
     pub(super) fn open(self: &Rc<Self>, owner: &Socket, socket: NetSocket) {
         self.start(owner, Io::Open(socket));
     }
 
-    /// Fails for a handle that connects already, or is connected.
+    /// Fails if the handle is connecting or connected.
     ///
     /// # Errors
     /// `EALREADY`, `EISCONN`.
@@ -107,7 +108,7 @@ impl StreamHandle {
         }
     }
 
-    /// Waits for a connect that has begun; what is known of it at once is told in the next turn.
+    /// Waits for a connect that has begun. An immediate failure is reported in the next turn.
     pub(super) fn connect(self: &Rc<Self>, owner: &Socket, connecting: io::Result<Connecting>) {
         match connecting {
             Ok(connecting) => {
@@ -135,7 +136,7 @@ impl StreamHandle {
         self.bytes_written.get()
     }
 
-    /// Bytes that wait for the kernel to take them.
+    /// Bytes that the kernel has not taken.
     pub(super) fn write_queue_bytes(&self) -> usize {
         self.writing
             .borrow()
@@ -155,7 +156,7 @@ impl StreamHandle {
         self.read_bytes_max.get() as usize
     }
 
-    /// Does something with the socket inside, if it is open.
+    /// Calls a function with the socket inside, if it is open.
     pub(super) fn with_socket<T>(
         &self,
         f: impl FnOnce(&NetSocket) -> io::Result<T>,
@@ -180,7 +181,7 @@ impl StreamHandle {
         }
     }
 
-    /// Reads from the next poll on.
+    /// Starts to read from the next poll on.
     pub(super) fn read_start(self: &Rc<Self>) {
         if !self.is_reading.replace(true) {
             self.hold_back();
@@ -190,18 +191,18 @@ impl StreamHandle {
     pub(super) fn read_stop(&self) {
         self.is_reading.set(false);
         if let Io::Open(socket) = &*self.io.borrow() {
-            socket.source().cancel(Direction::Read); // it keeps nothing alive
+            socket.source().cancel(Direction::Read); // a wait would keep the program alive
         }
         self.look_at_watch();
     }
 
-    /// Whether it watches for a reset may have changed.
+    /// Re-checks whether the handle watches for a reset.
     pub(super) fn look_at_watch(&self) {
-        self.pace.kick_from_outside(); // a round ends with a look
+        self.pace.kick_from_outside(); // a round ends with this check
     }
 
-    /// Watches for a reset while it reads nothing, if its socket wants that: libuv, which takes the fd out
-    /// of epoll then, hears of it with the next read or write.
+    /// Watches for a reset while the handle reads nothing, if its socket wants that. libuv takes
+    /// the fd out of epoll then, and learns of the reset from the next read or write.
     fn watch_round(&self, cx: &mut Context<'_>) {
         if self.is_reading.get() || !self.owner_watches() {
             return;
@@ -234,14 +235,14 @@ impl StreamHandle {
         }
     }
 
-    /// Writes at once what the kernel takes, unless a first try was made. True if something is left, of
-    /// whose end the socket will be told.
+    /// Writes at once what the kernel takes, unless the batch was tried before. Returns true if
+    /// bytes are left; [`Socket::on_written`] reports the end of their write.
     ///
     /// # Errors
     /// Those of `send(2)`.
     pub(super) fn write(&self, mut batch: Batch<'_>) -> io::Result<bool> {
         let wanted = batch.len();
-        self.count_written(wanted); // what fails is counted, too, as in Node
+        self.count_written(wanted); // failed bytes count, too, as in Node
         let written = batch.try_once(|bufs| self.try_write_vectored(bufs))?;
         if written == wanted {
             return Ok(false);
@@ -252,8 +253,8 @@ impl StreamHandle {
         Ok(true)
     }
 
-    /// The first try of a write, while nothing waits. Unless it takes all, [`StreamHandle::write`]
-    /// has to follow.
+    /// The first try of a write, while nothing waits. If the kernel does not take all bytes,
+    /// [`StreamHandle::write`] must follow.
     pub(super) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.try_write_vectored(&[IoSlice::new(bytes)])?;
         if written == bytes.len() {
@@ -262,7 +263,7 @@ impl StreamHandle {
         Ok(written)
     }
 
-    /// A write of what the kernel takes, while nothing waits.
+    /// Writes what the kernel takes, while nothing waits, and counts only that.
     pub(super) fn try_write_some(&self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.try_write_vectored(&[IoSlice::new(bytes)])?;
         self.count_written(written);
@@ -282,7 +283,8 @@ impl StreamHandle {
             .set(self.bytes_written.get() + bytes as u64);
     }
 
-    /// Tries to write of what waits, though nobody has told that there is room. True if some was.
+    /// Tries to write what waits before the poll reports room. Returns whether the kernel took any
+    /// bytes.
     pub(super) fn retry_write(&self) -> bool {
         let written = match (&*self.io.borrow(), &*self.writing.borrow()) {
             (Io::Open(socket), Some(write)) => {
@@ -291,9 +293,9 @@ impl StreamHandle {
             }
             _ => return false,
         };
-        let written = written.unwrap_or(0); // an error is told by the poll
+        let written = written.unwrap_or(0); // the poll reports an error
         self.advance_write(written);
-        self.pace.kick(); // it is the task that tells of the end
+        self.pace.kick(); // the task reports the end of the write
         written > 0
     }
 
@@ -305,8 +307,8 @@ impl StreamHandle {
         }
     }
 
-    /// Closes the fd now. What was under way, and 'close' if it is to be told, is told in the closing
-    /// phase.
+    /// Closes the fd now. The closing phase reports the operations that were under way, and emits
+    /// 'close' if `tell_with_error` is set.
     pub(super) fn close(self: &Rc<Self>, owner: &Socket, tell_with_error: Option<bool>) {
         let io = self.io.replace(Io::Closed);
         if matches!(io, Io::Closed) {
@@ -319,10 +321,11 @@ impl StreamHandle {
         self.tell_closed_soon();
     }
 
-    /// Closes with a reset instead of an orderly end.
+    /// Closes the connection with a reset instead of an orderly end.
     ///
     /// # Errors
-    /// `EINVAL` while a shutdown is under way, and those of `setsockopt(2)`; it is not closed then.
+    /// `EINVAL` while a shutdown is under way, and those of `setsockopt(2)`; the handle stays open
+    /// then.
     pub(super) fn close_with_reset(
         self: &Rc<Self>,
         owner: &Socket,
@@ -339,7 +342,8 @@ impl StreamHandle {
     }
 
     fn tell(&self, f: impl FnOnce(&Socket) -> Result<(), Thrown>) {
-        // Nothing that the socket does in there needs the handle's own way to it.
+        // The owner is out of its cell meanwhile. Nothing that the socket does in `f` looks for it
+        // there.
         if let Some(owner) = self.owner.take() {
             self.runtime.make_callback(|| f(&owner));
             self.owner.set(Some(owner));
@@ -383,7 +387,7 @@ impl StreamHandle {
         self.tell(|owner| owner.on_connected(self, result));
     }
 
-    /// libuv's `uv__read`: until the kernel has no more, and no longer than so many full buffers.
+    /// libuv's `uv__read`: reads until the kernel has no more, but at most `reads_max` full chunks.
     fn read_round(self: &Rc<Self>, cx: &mut Context<'_>) {
         for _ in 0..self.reads_max.get() {
             if !self.is_reading.get() {
@@ -396,8 +400,8 @@ impl StreamHandle {
                     let is_last = is_short && self.is_hung_up() && self.unread_bytes() == 0;
                     self.take_chunk(chunk);
                     if is_last && self.is_reading.get() {
-                        // Once both directions are shut, the end comes in the same round, and
-                        // without the call that might tell of a reset instead.
+                        // Once both directions are shut, the end comes in the same round. One more
+                        // recv(2) could return ECONNRESET instead of the end.
                         return self.end_reading();
                     }
                     if is_short && !self.is_hung_up() {
@@ -437,11 +441,13 @@ impl StreamHandle {
         self.tell(Socket::on_read_end);
     }
 
-    /// Waits for more; what is left to read is read in the next turn.
+    /// Waits for more. What the kernel still has is read in the next turn.
     fn finish_round(self: &Rc<Self>, cx: &mut Context<'_>) {
         if !self.is_reading.get() {
             return;
         }
+        // ET: what is left produces no further edge, so the handle holds a place in the next poll,
+        // where level-triggered epoll would report the fd again.
         let is_left = match &*self.io.borrow() {
             Io::Open(socket) => socket.source().poll_ready(cx, Direction::Read).is_ready(),
             _ => false,
@@ -480,7 +486,7 @@ impl StreamHandle {
         }
     }
 
-    /// True if more is to be written.
+    /// Notes `count` bytes as written. Returns true if bytes are left.
     fn advance_write(&self, count: usize) -> bool {
         match &mut *self.writing.borrow_mut() {
             Some(write) => {
@@ -497,7 +503,7 @@ impl StreamHandle {
         self.tell(|owner| owner.on_written(result));
     }
 
-    /// Shuts down, if that is wanted and everything is written.
+    /// Shuts down, if that was requested and everything is written.
     fn drain(&self) {
         if !self.is_shutting.get() || self.writing.borrow().is_some() || self.is_closed() {
             return;
@@ -505,16 +511,16 @@ impl StreamHandle {
         self.is_shutting.set(false);
         let shut = self.with_socket(|socket| socket.shutdown(Shutdown::Write));
         self.tell(|owner| match shut {
-            // Not in Node: the peer would wait for the end forever.
+            // Not in Node, which ignores this: the peer would wait for the end forever.
             Err(error) if Refusal::of_error(&error) == Some(Refusal::Everywhere) => {
                 owner.on_not_shut_down(Error::system("shutdown", error))
             }
-            // A peer that is gone already has its end.
+            // ENOTCONN: a peer that has reset the connection needs no end.
             _ => owner.on_shut_down(),
         });
     }
 
-    /// This end's address, and the other's.
+    /// This end's address.
     pub(super) fn local_addr(&self) -> Option<Addr> {
         self.with_socket(NetSocket::local_addr).ok()
     }
@@ -541,7 +547,7 @@ impl Driven for StreamHandle {
         &self.pace
     }
 
-    /// libuv's `uv__stream_io`: what the poll said of the fd, or that it is looked after again.
+    /// libuv's `uv__stream_io`: handles what the poll reported, or re-checks the fd.
     fn poll_io(self: &Rc<Self>, cx: &mut Context<'_>) {
         self.poll_connect(cx);
         let was_hung_up = self.ready().intersects(Ready::HANG_UP | Ready::ERROR);
@@ -550,7 +556,7 @@ impl Driven for StreamHandle {
         }
         self.write_round(cx);
         if was_hung_up {
-            self.drain(); // an event that tells of the end lets the write side look, too
+            self.drain(); // uv__stream_io: POLLHUP and POLLERR run the write side, too
         }
         self.watch_round(cx);
     }

@@ -1,4 +1,4 @@
-//! TCP and Unix sockets in Node's words: `require('net')`.
+//! TCP and Unix sockets as in Node: `require('net')`.
 //!
 //! An echo server, as short as Node's:
 //!
@@ -23,7 +23,8 @@
 //! and others, drop the server, start tasks. An error that it throws, by an `Err` or a panic, is
 //! uncaught, as in Node.
 //!
-//! What JavaScript throws on the caller's stack, such as a port beyond 65,535, is an `Err` here.
+//! An exception on the caller's stack in JavaScript, such as for a port beyond 65,535, is an `Err`
+//! here.
 
 mod connecting;
 mod duplex;

@@ -1,4 +1,4 @@
-//! A connection as Node has it: `net.Socket`.
+//! Node's `net.Socket`: its life, its addresses, its options and its timeout.
 
 use super::connecting::Attempts;
 use super::event::{self, SocketEvent};
@@ -27,7 +27,7 @@ use std::net::IpAddr;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-/// What clones of a socket share.
+/// What the clones of a socket share.
 pub(super) struct SocketInner {
     pub(super) runtime: Rc<Runtime>,
     handle: Cell<Option<Rc<StreamHandle>>>,
@@ -46,31 +46,32 @@ const _: () = assert!(size_of::<SocketInner>() <= 168);
 /// The server that accepted a socket.
 struct AcceptedBy {
     server: Server,
-    /// Its place there, until it is destroyed.
-    place: Cell<Option<Key<WeakSocket>>>,
+    /// The socket's key in the server's list, until the socket is destroyed.
+    key: Cell<Option<Key<WeakSocket>>>,
 }
 
-/// What most sockets never need.
+/// The state that most sockets never need.
 #[derive(Default)]
 pub(super) struct RareState {
-    /// How long nothing may happen, in milliseconds.
+    /// The timeout in milliseconds: the time without I/O after which 'timeout' is emitted.
     timeout_ms: f64,
-    /// None once it has fired: the next activity begins another one.
+    /// `None` once the timer has fired: the next activity starts another one.
     timeout: Option<Timeout>,
-    /// What waited in the handle when it was last looked at: while it gets less, the peer is there.
+    /// Bytes in the handle's write queue when it was last checked. If there are fewer now, the peer
+    /// still reads.
     last_queue_bytes: usize,
     keep_alive_delay: Duration,
     remote: Option<Addr>,
-    /// Bytes read and written, once the handle is gone.
+    /// Bytes read and written, once the handle is dropped.
     counts: (u64, u64),
     pub(super) errored: Option<Error>,
-    /// Bytes of a write that waits for the connection.
+    /// Bytes of a write that waits for the connection: part of `bytes_written`.
     pub(super) pending_data_bytes: usize,
     pub(super) attempts: Option<Attempts>,
     pub(super) pipes: Pipes,
 }
 
-/// A socket that may be gone.
+/// A socket that may be dropped already.
 pub(super) struct WeakSocket(Weak<SocketInner>);
 
 impl WeakSocket {
@@ -81,11 +82,11 @@ impl WeakSocket {
     }
 }
 
-/// A TCP or Unix connection, in Node's words and with Node's order of events.
+/// A TCP or Unix connection with Node's functions and Node's order of events.
 ///
-/// Clones are the same socket, and every handler is given one. While the connection is open it lives
-/// by itself; a handler that holds a clone of its own socket in its captures, rather than using the one it
-/// is given, keeps it in memory for ever.
+/// Clones are the same socket, and every handler receives one. An open connection keeps its socket
+/// alive. A handler that captures a clone of its own socket, instead of using the one it receives,
+/// keeps the socket in memory forever.
 ///
 /// ```
 /// use oneloop_callback::{net, run};
@@ -120,26 +121,18 @@ impl fmt::Debug for Socket {
     }
 }
 
-impl PartialEq for Socket {
-    /// The same socket, not one alike.
-    fn eq(&self, other: &Socket) -> bool {
-        Rc::ptr_eq(&self.inner, &other.inner)
-    }
-}
-impl Eq for Socket {}
-
 /// `socket.readyState`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadyState {
-    /// It connects.
+    /// The socket is connecting.
     Opening,
     /// Both directions are open.
     Open,
-    /// It has ended; the peer has not.
+    /// This end has ended; the peer has not.
     ReadOnly,
-    /// The peer has ended; it has not.
+    /// The peer has ended; this end has not.
     WriteOnly,
-    /// Neither is open.
+    /// Neither direction is open.
     Closed,
 }
 
@@ -164,7 +157,7 @@ impl Default for Socket {
 }
 
 impl Socket {
-    /// A socket that is not connected yet: see [`Socket::connect`].
+    /// Creates a socket that is not connected yet: see [`Socket::connect`].
     ///
     /// # Panics
     /// Outside of [`run`](crate::run).
@@ -173,7 +166,7 @@ impl Socket {
         Socket::with(SocketOptions::default())
     }
 
-    /// A socket that is not connected yet, with options.
+    /// Creates a socket that is not connected yet, with options.
     ///
     /// # Panics
     /// Outside of [`run`](crate::run).
@@ -182,7 +175,7 @@ impl Socket {
         let socket = Socket::on_runtime(current(), &options);
         socket.listen_to(options.signal.as_ref());
         if socket.is_destroyed() {
-            socket.forget_past(); // as in Node: 'error' and 'close' tell, in the next tick
+            socket.forget_past(); // as in Node, which emits 'error' and 'close' in the next tick
         }
         socket
     }
@@ -217,7 +210,7 @@ impl Socket {
         }
     }
 
-    /// Takes on a socket that is connected already: `new net.Socket({ fd })`.
+    /// Creates a socket from a connected one: `new net.Socket({ fd })`.
     ///
     /// # Panics
     /// Outside of [`run`](crate::run).
@@ -229,14 +222,14 @@ impl Socket {
         socket
     }
 
-    /// A connected socket that is never read: a child's standard input.
+    /// Creates a socket that is never read: a child's standard input.
     pub(crate) fn write_only(runtime: Rc<Runtime>, connected: NetSocket) -> Self {
         let socket = Socket::accepted(runtime, &SocketOptions::default(), true, connected);
         socket.inner.flags.set(READ_ENDED | END_EMITTED);
         socket
     }
 
-    /// A socket that a server has accepted.
+    /// Creates the socket of a connection that a server has accepted.
     pub(super) fn accepted(
         runtime: Rc<Runtime>,
         options: &SocketOptions,
@@ -250,7 +243,7 @@ impl Socket {
         if pause_on_connect {
             socket.inner.flags.set(HAS_FLOWING);
         } else {
-            // Nobody listens yet, so nothing can be thrown.
+            // There is no listener yet, so nothing can be thrown.
             let _ = socket.read_nothing();
         }
         socket
@@ -264,7 +257,8 @@ impl Socket {
         self.with_handle(Rc::clone)
     }
 
-    /// Does something with the handle, if there is one: something that calls nobody.
+    /// Calls a function with the handle, if there is one. The function must not call user code: the
+    /// handle is out of its cell meanwhile.
     pub(super) fn with_handle<T>(&self, f: impl FnOnce(&Rc<StreamHandle>) -> T) -> Option<T> {
         let handle = self.inner.handle.take();
         let done = handle.as_ref().map(f);
@@ -289,39 +283,39 @@ impl Socket {
         Some(handle)
     }
 
-    pub(super) fn set_server(&self, server: Server, place: Key<WeakSocket>) {
-        let place = Cell::new(Some(place));
-        let accepted_by = Box::new(AcceptedBy { server, place });
+    pub(super) fn set_server(&self, server: Server, key: Key<WeakSocket>) {
+        let key = Cell::new(Some(key));
+        let accepted_by = Box::new(AcceptedBy { server, key });
         let was_free = self.inner.accepted_by.set(accepted_by).is_ok();
         debug_assert!(was_free, "a socket is accepted once");
     }
 
-    /// Gives its place at its server back.
+    /// Removes the socket from the list of its server.
     pub(super) fn leave_server(&self) {
         if let Some(accepted_by) = self.inner.accepted_by.get()
-            && let Some(place) = accepted_by.place.take()
+            && let Some(key) = accepted_by.key.take()
         {
-            accepted_by.server.forget(place);
+            accepted_by.server.forget(key);
         }
     }
 
-    /// The server that accepted it, if one did: `socket.server`.
+    /// The server that accepted the socket, if any: `socket.server`.
     pub fn server(&self) -> Option<Server> {
         let accepted_by = self.inner.accepted_by.get()?;
         Some(accepted_by.server.clone())
     }
 
-    /// Does something with what most sockets never need, and makes it if need be.
+    /// Calls a function with the rare state, and allocates that state if need be.
     pub(super) fn with_rare<T>(&self, f: impl FnOnce(&mut RareState) -> T) -> T {
         f(self.inner.rare.borrow_mut().get_or_insert_default())
     }
 
-    /// What is rarely there, if it is.
+    /// Calls a function with the rare state, if there is any.
     pub(super) fn rare<T>(&self, f: impl FnOnce(&RareState) -> Option<T>) -> Option<T> {
         self.inner.rare.borrow().as_deref().and_then(f)
     }
 
-    /// What is rarely there, to be changed, if it is.
+    /// Calls a function with the rare state, which it may change, if there is any.
     pub(super) fn rare_mut<T>(&self, f: impl FnOnce(&mut RareState) -> Option<T>) -> Option<T> {
         self.inner.rare.borrow_mut().as_deref_mut().and_then(f)
     }
@@ -330,12 +324,12 @@ impl Socket {
         self.inner.events.emit(event, args)
     }
 
-    /// The error for which it was given up.
+    /// The error that destroyed the socket.
     pub fn errored(&self) -> Option<Error> {
         self.rare(|rare| rare.errored.clone())
     }
 
-    /// Forgets what an earlier connection of this socket was.
+    /// Resets the state of an earlier connection: Node lets a closed socket connect again.
     pub(super) fn forget_past(&self) {
         let ended = DESTROYED | ERRORED | ERROR_EMITTED | CLOSED | CLOSE_EMITTED;
         let read = READING | READ_ENDED | END_EMITTED;
@@ -346,27 +340,27 @@ impl Socket {
             rare.counts = (0, 0);
             rare.errored.take()
         });
-        drop(errored); // it may hold somebody's error
+        drop(errored); // user code may run: the error may hold any value
     }
 
     // State.
 
-    /// True while it connects.
+    /// True while the socket is connecting.
     pub fn is_connecting(&self) -> bool {
         self.inner.flags.has(CONNECTING)
     }
 
-    /// True until it is connected: `socket.pending`.
+    /// True until the socket is connected: `socket.pending`.
     pub fn is_pending(&self) -> bool {
         self.is_connecting() || !self.has_handle()
     }
 
-    /// True once it is given up: nothing goes in or out any more.
+    /// True once the socket is destroyed: it transfers nothing any more.
     pub fn is_destroyed(&self) -> bool {
         self.inner.flags.has(DESTROYED)
     }
 
-    /// True after 'close', or when it is about to come.
+    /// True after 'close', or once 'close' is scheduled.
     pub fn is_closed(&self) -> bool {
         self.inner.flags.has(CLOSED)
     }
@@ -382,18 +376,18 @@ impl Socket {
         }
     }
 
-    /// True if it stays open for writing when the peer has ended: `socket.allowHalfOpen`.
+    /// True if the socket stays open for writing after the peer's end: `socket.allowHalfOpen`.
     pub fn allow_half_open(&self) -> bool {
         self.inner.flags.has(ALLOW_HALF_OPEN)
     }
 
-    /// Has it stay open for writing when the peer has ended, or not.
+    /// Sets whether the socket stays open for writing after the peer's end.
     pub fn set_allow_half_open(&self, allow: bool) -> &Self {
         self.inner.flags.put(ALLOW_HALF_OPEN, allow);
         self
     }
 
-    /// Bytes received so far.
+    /// Bytes received so far: `socket.bytesRead`.
     pub fn bytes_read(&self) -> u64 {
         match self.handle() {
             Some(handle) => handle.bytes_read(),
@@ -401,7 +395,7 @@ impl Socket {
         }
     }
 
-    /// Bytes written so far, and those that wait to be.
+    /// Bytes written so far, including those that wait: `socket.bytesWritten`.
     pub fn bytes_written(&self) -> u64 {
         let dispatched = match self.handle() {
             Some(handle) => handle.bytes_written(),
@@ -417,12 +411,13 @@ impl Socket {
         self.handle()?.local_addr()
     }
 
-    /// The other end's address, asked for now and not remembered.
+    /// The peer's address, which each call asks the kernel for.
     pub fn connected_to(&self) -> Option<Addr> {
         self.handle()?.remote_addr()
     }
 
-    /// The other end's address; asked for while it is connected, it is known afterwards, too.
+    /// The peer's address. Once it was asked for while the socket was connected, it stays known
+    /// after the close.
     pub fn remote_addr(&self) -> Option<Addr> {
         if let Some(known) = self.rare(|rare| rare.remote.clone()) {
             return Some(known);
@@ -465,8 +460,8 @@ impl Socket {
         self.remote_address().map(family)
     }
 
-    /// How many bytes the kernel holds that were not read, not counting those that wait here
-    /// (`FIONREAD`); 0 once it is closed.
+    /// Bytes that the kernel has received and that were not read, without those in this socket's
+    /// buffer (`FIONREAD`); 0 once the socket is closed.
     pub fn unread_bytes(&self) -> u64 {
         let unread = self
             .handle()
@@ -474,8 +469,8 @@ impl Socket {
         unread.and_then(io::Result::ok).unwrap_or(0)
     }
 
-    /// How many bytes the kernel can still hold for the peer (`SO_MEMINFO`); 0 once it is closed, and where the
-    /// kernel does not say.
+    /// Bytes for which the kernel has room (`SO_MEMINFO`); 0 once the socket is closed, and where
+    /// the kernel does not report it.
     pub fn send_room(&self) -> usize {
         let room = self
             .handle()
@@ -483,8 +478,8 @@ impl Socket {
         room.and_then(io::Result::ok).unwrap_or(0)
     }
 
-    /// Has each 'data' be of so many bytes at most, and of at least one; by default it is 64 KiB. In
-    /// Node it is the size of `onread`'s buffer.
+    /// Sets the maximum size of a 'data' chunk in bytes, at least 1; 64 KiB by default. In Node,
+    /// `onread`'s buffer sets it.
     pub fn set_read_bytes_max(&self, bytes: usize) -> &Self {
         let bytes = bytes.clamp(1, CHUNK_BYTES) as u32;
         self.inner.read_bytes_max.set(bytes);
@@ -496,23 +491,23 @@ impl Socket {
         self.inner.read_bytes_max.get()
     }
 
-    /// Has so many full reads be made in one turn at most; by default it is 32, as in libuv. Fewer
-    /// are kinder to other connections. Without effect before it is connected.
+    /// Sets how many full chunks the socket reads in one turn; 32 by default, as in libuv. A
+    /// smaller number is fairer to other connections. Has no effect before the socket is connected.
     pub fn set_reads_per_turn_max(&self, reads: u32) -> &Self {
         self.with_handle(|handle| handle.set_reads_max(reads));
         self
     }
 
-    /// Writes of what waits, though the kernel has not told that there is room: it tells when a third
-    /// of its buffer is free. True if it took some.
+    /// Tries to write what waits before the kernel reports room, which it does once a third of its
+    /// buffer is free. Returns whether the kernel took any bytes.
     pub fn retry_write(&self) -> bool {
         self.handle().is_some_and(|handle| handle.retry_write())
     }
 
-    /// Has 'error' tell of a reset by the peer whenever it comes, also while nothing is read; what was
-    /// received and not read yet is lost then. A socket that is piped to something does so by itself until
-    /// its end: a source that waits for its target is not to stay when its peer has gone. Node tells of a
-    /// reset with the next read or write, which may never come.
+    /// Emits 'error' for a reset by the peer at once, even while the socket reads nothing; received
+    /// bytes that were not read are lost then. A socket that is piped to a destination does so
+    /// until its end: a source that waits for its destination must not outlive its peer. Node
+    /// reports a reset at the next read or write, which may never come.
     pub fn watch_resets(&self) -> &Self {
         self.inner.flags.set(WATCHES_RESETS);
         self.with_handle(|handle| handle.look_at_watch());
@@ -525,14 +520,15 @@ impl Socket {
         flags.has(WATCHES_RESETS) || (!flags.has(READ_ENDED) && is_piped())
     }
 
-    /// True once both directions are shut, though what the peer sent may not be read yet.
+    /// True once both directions are shut. Bytes of the peer may still be unread.
     pub fn is_hung_up(&self) -> bool {
         self.with_handle(|handle| handle.is_hung_up()) == Some(true)
     }
 
     // The kernel's options.
 
-    /// Sends small writes at once rather than gathered (`TCP_NODELAY`). Off by default, as in Node.
+    /// Sends small writes at once instead of collecting them (`TCP_NODELAY`). Off by default, as in
+    /// Node.
     pub fn set_no_delay(&self, no_delay: bool) -> &Self {
         let flags = &self.inner.flags;
         if flags.has(NO_DELAY) != no_delay {
@@ -542,8 +538,8 @@ impl Socket {
         self
     }
 
-    /// Has the kernel ask a silent peer whether it is there, after that time, in whole seconds; zero
-    /// leaves it to the system. `None` switches it off, as it is by default.
+    /// Sets after how much silence the kernel probes the peer, in whole seconds; zero leaves the
+    /// time to the system. `None` turns probing off, which is the default.
     pub fn set_keep_alive(&self, initial_delay: Option<Duration>) -> &Self {
         self.inner.flags.put(KEEP_ALIVE, initial_delay.is_some());
         if let Some(delay) = initial_delay {
@@ -553,15 +549,15 @@ impl Socket {
         self
     }
 
-    /// Sets an option on the socket in the kernel, if there is one. As in Node, what the kernel says to
-    /// it is not told: Unix sockets have none of these options.
+    /// Sets a kernel option on the socket, if there is one. Errors are ignored, as in Node: Unix
+    /// sockets have none of these options.
     fn apply(&self, set: impl FnOnce(&NetSocket) -> io::Result<()>) {
         if let Some(handle) = self.handle() {
             let _ = handle.with_socket(set);
         }
     }
 
-    /// Sets what was asked for before there was a connection.
+    /// Sets the options that were requested before there was a connection.
     pub(super) fn apply_options(&self) {
         let flags = &self.inner.flags;
         if flags.has(NO_DELAY) {
@@ -584,10 +580,10 @@ impl Socket {
         }
     }
 
-    // Time-outs.
+    // The timeout.
 
-    /// Has 'timeout' told when nothing was sent or received for so many milliseconds; 0 switches it
-    /// off. The socket stays open: whoever hears may end it.
+    /// Emits 'timeout' after `ms` milliseconds without I/O; 0 turns it off. The socket stays open:
+    /// a listener may end it.
     pub fn set_timeout(&self, ms: impl Into<f64>) -> &Self {
         let ms = ms.into();
         if self.is_destroyed() {
@@ -611,7 +607,7 @@ impl Socket {
         self.with_rare(|rare| rare.timeout = Some(timeout));
     }
 
-    /// After how many milliseconds 'timeout' is told, if it is.
+    /// The timeout in milliseconds, if one is set.
     pub fn timeout_ms(&self) -> Option<f64> {
         let is_on = self.inner.flags.has(HAS_TIMEOUT);
         self.rare(|rare| is_on.then_some(rare.timeout_ms))
@@ -626,7 +622,7 @@ impl Socket {
         }
     }
 
-    /// There was activity.
+    /// Restarts the timeout after activity.
     pub(super) fn put_timeout_off(&self) {
         if self.inner.flags.has(HAS_TIMEOUT) {
             match self.rare(|rare| rare.timeout) {
@@ -636,7 +632,7 @@ impl Socket {
         }
     }
 
-    /// Remembers how much waits in the handle.
+    /// Remembers the size of the handle's write queue in bytes.
     pub(super) fn note_queue(&self, bytes: usize) {
         if self.inner.flags.has(HAS_TIMEOUT) {
             self.with_rare(|rare| rare.last_queue_bytes = bytes);
@@ -651,7 +647,7 @@ impl Socket {
         if let Some(handle) = self.handle().filter(|_| before > 0) {
             let now = handle.write_queue_bytes();
             if now != before {
-                // The peer takes what was written, if slowly.
+                // The peer reads, if slowly: that is activity, as in net.js (`_onTimeout`).
                 self.note_queue(now);
                 self.put_timeout_off();
                 return Ok(());
@@ -666,8 +662,8 @@ impl Socket {
     }
 }
 
-/// libuv's `uv__tcp_keepalive`: after the delay, in whole seconds, ten probes a second apart; without one,
-/// as the system has it.
+/// libuv's `uv__tcp_keepalive`: after the delay, in whole seconds, ten probes a second apart.
+/// Without a delay, the system's settings apply.
 fn as_libuv_keeps_alive(delay: Duration) -> Keepalive {
     let (interval, count) = match delay.as_secs() {
         0 => (Duration::ZERO, 0),

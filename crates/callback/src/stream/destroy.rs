@@ -13,9 +13,9 @@ use std::rc::Rc;
 /// open ──destroy, an error──▶ DESTROYED ──close──▶ CLOSED ──'error', 'close'──▶ CLOSE_EMITTED
 /// ```
 ///
-/// The first error wins: it is the one that `errored` returns, that 'error' emits, and that fails the
-/// writes that wait. `destroy` closes the file descriptor at once, but listeners never run on the
-/// caller's stack.
+/// The first error wins: it is the one that `errored` returns, that 'error' emits, and that fails
+/// the writes that wait. `destroy` closes the file descriptor at once, but listeners never run on
+/// the caller's stack.
 pub(crate) trait Stream: Clone + 'static {
     fn runtime(&self) -> &Rc<Runtime>;
 
@@ -26,7 +26,8 @@ pub(crate) trait Stream: Clone + 'static {
 
     fn store_first_error(&self, error: Error);
 
-    /// Node's `_destroy`: closes what the stream reads or writes, and reports it by 'error' and 'close'.
+    /// Node's `_destroy`: closes what the stream reads or writes, and reports it by 'error' and
+    /// 'close'.
     fn close(&self, error: Option<Error>);
 
     fn emit_error_event(&self, error: &Error) -> Result<(), Thrown>;
@@ -43,8 +44,8 @@ pub(crate) trait Stream: Clone + 'static {
     /// The stream with these shared parts.
     fn of(shared: Rc<dyn Any>) -> Self;
 
-    /// Runs a [`step!`] in the next tick. The stream's own steps are most of a server's ticks: one is a
-    /// pointer to the stream and one to the function, and no allocation.
+    /// Runs a [`step!`] in the next tick. The stream's own steps are most of a server's ticks: one
+    /// is a pointer to the stream and one to the function, and no allocation.
     fn next_step(&self, step: Step) {
         self.runtime().next_step(self.shared(), step);
     }
@@ -99,3 +100,49 @@ macro_rules! step {
     };
 }
 pub(crate) use step;
+
+/// The part of [`Stream`] that is the same for each kind: its clones share an `inner`, which holds the
+/// runtime and the flags.
+macro_rules! shares_inner {
+    ($stream:ident) => {
+        fn runtime(&self) -> &Rc<Runtime> {
+            &self.inner.runtime
+        }
+
+        fn flags(&self) -> &Flags {
+            &self.inner.flags
+        }
+
+        fn shared(&self) -> Rc<dyn std::any::Any> {
+            Rc::clone(&self.inner) as _
+        }
+
+        fn of(shared: Rc<dyn std::any::Any>) -> Self {
+            let inner = shared.downcast().expect("a stream gets its own steps");
+            $stream { inner }
+        }
+    };
+}
+pub(crate) use shares_inner;
+
+/// The identity of a stream: clones are equal, and nothing else is.
+macro_rules! stream_identity {
+    ($stream:ident of $inner:ident) => {
+        impl PartialEq for $stream {
+            /// The same stream, not an equal one.
+            fn eq(&self, other: &$stream) -> bool {
+                Rc::ptr_eq(&self.inner, &other.inner)
+            }
+        }
+        impl Eq for $stream {}
+
+        impl $crate::stream::piping::StreamInner for $inner {
+            type Stream = $stream;
+
+            fn into_stream(self: Rc<Self>) -> $stream {
+                $stream { inner: self }
+            }
+        }
+    };
+}
+pub(crate) use stream_identity;

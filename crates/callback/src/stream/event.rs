@@ -12,8 +12,8 @@ emitter! { ReadStream {
     /// `'data'`: the next bytes. With a listener the stream flows from the next tick, unless it was
     /// paused.
     Data(stream: ReadStream, bytes: &'a [u8]) => on_data;
-    /// `'readable'`: there is something to [`read`](ReadStream::read), or the end. With a listener the
-    /// stream does not flow.
+    /// `'readable'`: there is something to [`read`](ReadStream::read), or the end. With a listener
+    /// the stream does not flow.
     Readable(stream: ReadStream) => on_readable;
     /// `'end'`: all bytes were read.
     End(stream: ReadStream) => on_end;
@@ -34,9 +34,9 @@ emitter! { WriteStream {
     WriteReady(stream: WriteStream) => on_ready;
     /// `'drain'`: the write queue is empty again, after a write that returned false.
     Drain(stream: WriteStream) => on_drain;
-    /// `'prefinish'`: the stream was ended, and the kernel has all that was written. 'finish' comes next.
+    /// `'prefinish'`: the stream was ended, and all bytes are written. 'finish' comes next.
     Prefinish(stream: WriteStream);
-    /// `'finish'`: the stream was ended, and the kernel has all that was written.
+    /// `'finish'`: the stream was ended, all bytes are written, and all callbacks were called.
     Finish(stream: WriteStream) => on_finish;
     /// `'pipe'`: a source is piped into the stream from now on.
     Pipe(stream: WriteStream, source: Source) => on_pipe;

@@ -1,6 +1,7 @@
 //! The yes-or-no facts about a stream, as a typed set in one word.
 //!
-//! Node keeps the same facts as bits of `_readableState` and `_writableState`; the names are Node's.
+//! Node keeps the same facts as bits of `_readableState` and `_writableState`; the names are
+//! Node's.
 //!
 //! ```text
 //! both halves   (open) ──▶ DESTROYED ──▶ CLOSED ──▶ CLOSE_EMITTED

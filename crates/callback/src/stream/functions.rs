@@ -6,7 +6,8 @@ macro_rules! readable_functions {
         impl $stream {
             /// Adds a listener. The `on_…` functions do the same for most events, and are shorter.
             ///
-            /// A listener of 'data' starts the flow, unless the stream is paused; one of 'readable' stops it.
+            /// A listener of 'data' starts the flow, unless the stream is paused; one of 'readable'
+            /// stops it.
             pub fn on<E: $event, O: Outcome>(
                 &self,
                 event: E,
@@ -17,7 +18,7 @@ macro_rules! readable_functions {
                 id
             }
 
-            #[doc = concat!("Like [`", stringify!($stream), "::on`], ahead of all other listeners.")]
+            /// Like [`on`](Self::on), ahead of all other listeners.
             pub fn prepend<E: $event, O: Outcome>(
                 &self,
                 event: E,
@@ -76,13 +77,14 @@ macro_rules! readable_functions {
                 self
             }
 
-            #[doc = concat!("True after [`", stringify!($stream), "::pause`], until [`", stringify!($stream), "::resume`].")]
+            /// True after [`pause`](Self::pause), until [`resume`](Self::resume).
             pub fn is_paused(&self) -> bool {
                 self.inner.flags.has(PAUSED) || self.is_explicitly_paused()
             }
 
-            /// Reads all bytes that wait in the buffer, or one chunk of them while the stream flows. `None`
-            /// if there are none: 'readable' is emitted when there are. What is read is emitted as 'data', too.
+            /// Reads all bytes that wait in the buffer, or one chunk of them while the stream
+            /// flows. `None` if there are none: 'readable' is emitted when there are. What is read
+            /// is emitted as 'data', too.
             ///
             /// # Panics
             /// When a listener of 'data' throws, with what it throws.
@@ -90,7 +92,8 @@ macro_rules! readable_functions {
                 or_rethrow(self.read_amount(Amount::Any))
             }
 
-            /// Reads exactly `count` bytes, or, after the end, what is left. `None` while fewer wait.
+            /// Reads exactly `count` bytes, or, after the end, what is left. `None` while fewer
+            /// wait.
             ///
             /// # Panics
             /// When a listener of 'data' throws, with what it throws.
@@ -109,8 +112,8 @@ macro_rules! readable_functions {
                 self.inner.flags.has(END_EMITTED)
             }
 
-            /// True while the stream flows, false while it does not; `None` before a listener, `pause` or
-            /// `resume` has decided: `readable.readableFlowing`.
+            /// True while the stream flows, false while it does not; `None` before a listener,
+            /// `pause` or `resume` has decided: `readable.readableFlowing`.
             pub fn readable_flowing(&self) -> Option<bool> {
                 let flags = &self.inner.flags;
                 flags.has(HAS_FLOWING).then(|| flags.has(FLOWING))
@@ -126,9 +129,9 @@ macro_rules! readable_functions {
                 self.readable_state().high_water_mark()
             }
 
-            /// Writes all that this stream reads to a socket or a write stream, and ends that one after this
-            /// one's end, unless it is the standard output. Pauses this stream while the other one is full.
-            /// Returns the other one.
+            /// Writes all that this stream reads to a socket or a write stream, and ends that one
+            /// after this one's end, unless it is the standard output. Pauses this stream while the
+            /// other one is full. Returns the other one.
             ///
             /// # Panics
             /// When a listener of 'pipe' throws, with what it throws.
@@ -137,17 +140,18 @@ macro_rules! readable_functions {
                 dest
             }
 
-            #[doc = concat!("Like [`", stringify!($stream), "::pipe`], but leaves the other stream open after")]
+            /// Like [`pipe`](Self::pipe), but leaves the other stream open after
             /// this one's end.
             ///
             /// # Panics
-            #[doc = concat!("As [`", stringify!($stream), "::pipe`].")]
+            /// As [`pipe`](Self::pipe).
             pub fn pipe_and_keep_open<'a, D: Clone + Into<Writable>>(&self, dest: &'a D) -> &'a D {
                 pipe(&self.clone().into(), &dest.clone().into(), false);
                 dest
             }
 
-            /// Removes a pipe, and pauses this stream if it was the last one. The other stream stays open.
+            /// Removes a pipe, and pauses this stream if it was the last one. The other stream
+            /// stays open.
             ///
             /// # Panics
             /// When a listener of 'unpipe' or 'pause' throws, with what it throws.
@@ -159,7 +163,7 @@ macro_rules! readable_functions {
             /// Removes all pipes of this stream, and pauses it.
             ///
             /// # Panics
-            #[doc = concat!("As [`", stringify!($stream), "::unpipe`].")]
+            /// As [`unpipe`](Self::unpipe).
             pub fn unpipe_all(&self) -> &Self {
                 unpipe_all(&self.clone().into());
                 self
@@ -173,16 +177,17 @@ pub(crate) use readable_functions;
 macro_rules! writable_functions {
     ($stream:ident) => {
         impl $stream {
-            /// Writes bytes: the kernel takes what it has room for at once, and the rest waits. Returns false
-            /// if the caller should wait for 'drain', or if the stream cannot be written any more.
+            /// Writes bytes: the kernel takes what it has room for at once, and the rest waits.
+            /// Returns false if the caller should wait for 'drain', or if the stream cannot be
+            /// written any more.
             ///
-            #[doc = concat!("A write after [`", stringify!($stream), "::end`] or")]
-            #[doc = concat!("[`", stringify!($stream), "::destroy`] is an error, which 'error' reports.")]
+            /// A write after [`end`](Self::end) or
+            /// [`destroy`](Self::destroy) is an error, which 'error' reports.
             pub fn write(&self, bytes: impl AsRef<[u8]>) -> bool {
                 self.write_or_fail(bytes.as_ref(), None)
             }
 
-            #[doc = concat!("Like [`", stringify!($stream), "::write`], and calls a function with the result:")]
+            /// Like [`write`](Self::write), and calls a function with the result:
             /// `Ok` once the kernel has taken all bytes.
             pub fn write_then<O: Outcome>(
                 &self,
@@ -193,13 +198,13 @@ macro_rules! writable_functions {
             }
 
             /// Collects writes, to send them with one system call: undo each call with
-            #[doc = concat!("[`", stringify!($stream), "::uncork`].")]
+            /// [`uncork`](Self::uncork).
             pub fn cork(&self) -> &Self {
                 WritableStream::cork(self);
                 self
             }
 
-            #[doc = concat!("Writes what was collected since [`", stringify!($stream), "::cork`].")]
+            /// Writes what was collected since [`cork`](Self::cork).
             pub fn uncork(&self) -> &Self {
                 WritableStream::uncork(self);
                 self
@@ -211,8 +216,8 @@ macro_rules! writable_functions {
                 self
             }
 
-            #[doc = concat!("Like [`", stringify!($stream), "::end`], and calls a function at 'finish', or with the")]
-            /// error that prevents it. As in Node, it is never called if the stream was destroyed before
+            /// Like [`end`](Self::end), and calls a function at 'finish', or with the error that
+            /// prevents it. As in Node, it is never called if the stream was destroyed before
             /// without an error, while nothing waited to be written.
             pub fn end_then<O: Outcome>(
                 &self,
@@ -222,7 +227,7 @@ macro_rules! writable_functions {
                 self
             }
 
-            #[doc = concat!("Writes bytes, and then ends as [`", stringify!($stream), "::end_then`] does.")]
+            /// Writes bytes, and then ends as [`end_then`](Self::end_then) does.
             pub fn end_with_then<O: Outcome>(
                 &self,
                 bytes: impl AsRef<[u8]>,
@@ -237,7 +242,7 @@ macro_rules! writable_functions {
                 !self.inner.flags.has_any(ENDING | DESTROYED | ERRORED)
             }
 
-            #[doc = concat!("True after [`", stringify!($stream), "::end`].")]
+            /// True after [`end`](Self::end).
             pub fn is_writable_ended(&self) -> bool {
                 self.inner.flags.has(ENDING)
             }
@@ -252,7 +257,7 @@ macro_rules! writable_functions {
                 WritableStream::needs_drain(self)
             }
 
-            #[doc = concat!("The number of calls of [`", stringify!($stream), "::cork`] that were not undone.")]
+            /// The number of calls of [`cork`](Self::cork) that were not undone.
             pub fn writable_corked(&self) -> u32 {
                 self.writable_state().corked()
             }

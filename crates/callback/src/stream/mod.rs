@@ -1,10 +1,12 @@
-//! Streams on any fd: a pipe, a FIFO, a terminal, a socket, a file, a device.
+//! Streams on any fd: a pipe, a FIFO, a terminal, a socket, a file, a device; and the stream
+//! machine.
 //!
-//! What Node has as `fs.ReadStream` and `tty.ReadStream`, and gives for the ends of pipes as a `net.Socket`, is
-//! one type here, [`ReadStream`]; and [`WriteStream`] for writing. [`process::stdin`](crate::process::stdin) and
-//! its like give the standard ones, [`fs::create_read_stream`](crate::fs::create_read_stream) and
-//! [`fs::create_write_stream`](crate::fs::create_write_stream) those of files, and [`ReadStream::from_fd`] that
-//! of an fd.
+//! [`ReadStream`] is Node's `fs.ReadStream` and `tty.ReadStream`, and the `net.Socket` that Node
+//! makes of a pipe's end; [`WriteStream`] is their counterpart.
+//! [`process::stdin`](crate::process::stdin) and its like return the standard streams,
+//! [`fs::create_read_stream`](crate::fs::create_read_stream) and
+//! [`fs::create_write_stream`](crate::fs::create_write_stream) those of files, and
+//! [`ReadStream::from_fd`] that of an fd.
 //!
 //! ```
 //! use oneloop_callback::run;
@@ -44,14 +46,14 @@ use oneloop_core::{Key, Slots};
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// The streams of the program that runs.
+/// The streams of a program.
 #[derive(Default)]
 pub(crate) struct Streams {
-    /// The standard streams, once the program has asked for them.
+    /// The standard streams, once the program has used them.
     stdin: RefCell<Option<ReadStream>>,
     outputs: RefCell<[Option<WriteStream>; 2]>,
-    /// All streams that must be let go at the end. Those that are not standard live only by this while
-    /// they are open, as a Node stream does by its handle.
+    /// The other streams that are open. Only this keeps them alive, as its handle keeps a stream
+    /// alive in Node.
     open: RefCell<Slots<Rc<dyn AbandonedAtExit>>>,
 }
 
@@ -77,8 +79,8 @@ impl Streams {
 }
 
 impl OfProgram for Streams {
-    /// Lets go of all streams, as the end of Node's process does: the terminal is restored, and the
-    /// kernel has all that was written to the standard streams. Returns whether there were any.
+    /// Abandons all streams at the end of the program: restores the terminal, and writes what waits
+    /// for the standard streams. Returns whether there were any.
     fn forget_all(&self) -> bool {
         let stdin = self.stdin.take().map(ReadStream::into_abandoned);
         let outputs = self.outputs.take().into_iter().flatten();
@@ -94,8 +96,8 @@ impl OfProgram for Streams {
     }
 }
 
-/// The standard input: `process.stdin`. It keeps the program alive while it flows, which a 'data' listener
-/// has it do; paused, it does not.
+/// The standard input: `process.stdin`. It keeps the program alive while it flows, which a listener
+/// of 'data' starts; a paused one does not.
 ///
 /// # Panics
 /// Outside of [`run`](crate::run).

@@ -58,8 +58,9 @@ impl PendingWrite {
         self.shrink_first();
     }
 
-    /// A peer that takes a little at a time must not hold the whole of a large piece: once half of it is
-    /// written, the rest moves to an allocation of its own size. No byte moves more than once on average.
+    /// A peer that takes a little at a time must not hold the whole of a large piece: once half of
+    /// it is written, the rest moves to an allocation of its own size. No byte moves more than once
+    /// on average.
     fn shrink_first(&mut self) {
         if let Some(piece) = self.pieces.front_mut()
             && piece.len() >= SHRUNK_BYTES_MIN

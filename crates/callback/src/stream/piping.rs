@@ -1,4 +1,5 @@
-//! `source.pipe(dest)`: writes all that one stream reads to another, no faster than that one takes it.
+//! `source.pipe(dest)`: writes all that one stream reads to another, no faster than that one takes
+//! it.
 
 use super::destroy::Stream;
 use super::flags::*;
@@ -14,7 +15,8 @@ use std::rc::{Rc, Weak};
 #[derive(Clone)]
 pub struct Readable(Rc<dyn Source>);
 
-/// Any stream that can be written: the destination of a pipe. It compares equal to the same stream only.
+/// Any stream that can be written: the destination of a pipe. It compares equal to the same stream
+/// only.
 #[derive(Clone)]
 pub struct Writable(Rc<dyn Dest>);
 
@@ -222,12 +224,13 @@ impl Pipes {
 /// One pipe.
 ///
 /// ```text
-///          ┌──── a write returns false: the source pauses ────▶┐
-/// flowing ─┤                                                   ├─ waits for 'drain' of all full ones
-///          └◀─── 'drain' of the last one: the source resumes ──┘
-///     └── 'end': ends the destination; its 'error', 'close', 'finish', or unpipe ──▶ broken
+/// flowing ──a write returns false: the source pauses──▶ awaited
+///    ▲──────'drain' of the last awaited pipe: the source resumes──┘
+/// any ──the source's 'end' ends the destination──▶ any
+/// any ──the destination's 'error', 'close' or 'finish'; unpipe──▶ broken
 /// ```
-// Its ends hold it through their listeners, so it holds its ends weakly: a cycle would keep them forever.
+// Its ends hold it through their listeners, so it holds its ends weakly: a cycle would keep them
+// forever.
 pub(crate) struct Pipe {
     source: Weak<dyn Source>,
     dest: Weak<dyn Dest>,
@@ -348,8 +351,8 @@ pub(crate) fn pipe(source: &Readable, dest: &Writable, ends_dest: bool) {
     let at_data = Rc::clone(&pipe);
     let on_data = Box::new(move |bytes: &[u8]| at_data.write(bytes));
     listeners.of_source.push(source.get().on_data(on_data));
-    // The destination keeps the source, as Node's closures do: 'unpipe' names it, however long it is
-    // closed. A duplex could be piped back, and the two would keep each other.
+    // The destination keeps the source, as Node's closures do: 'unpipe' names it, however long it
+    // is closed. A duplex could be piped back, and the two would keep each other.
     let kept = (!source.0.is_duplex()).then(|| source.clone());
     let [at_error, at_close, at_finish] = [(); 3].map(|()| {
         let (pipe, kept) = (Rc::clone(&pipe), kept.clone());

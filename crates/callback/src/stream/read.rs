@@ -1,10 +1,10 @@
 //! Reading from any fd: the readable half of the stream machine, over an [`Input`].
 
-use super::destroy::Stream;
+use super::destroy::{Stream, shares_inner, stream_identity};
 use super::event::{self, Close, Error as ErrorEvent, Open, Ready};
 use super::flags::*;
 use super::functions::readable_functions;
-use super::piping::{Pipes, Readable, StreamInner, Writable, pipe, unpipe, unpipe_all};
+use super::piping::{Pipes, Readable, Writable, pipe, unpipe, unpipe_all};
 use super::readable::{
     Amount, BytesListener, ReadEvent, ReadableState, ReadableStream, emits_reading,
 };
@@ -17,7 +17,7 @@ use crate::tables::references;
 use crate::thrown::{Outcome, Thrown, or_rethrow};
 use oneloop_core::Direction;
 use oneloop_net::{self as net, AsSource, CHUNK_BYTES, Chunk, Input, RawMode, ReadHalf, StdioKind};
-use std::any::{Any, TypeId};
+use std::any::TypeId;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::poll_fn;
@@ -26,12 +26,13 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-/// A stream that reads a pipe's end, a FIFO, a terminal, a socket or a file. Clones are the same stream.
+/// A stream that reads a pipe's end, a FIFO, a terminal, a socket or a file. Clones are the same
+/// stream.
 ///
 /// It emits what has arrived as 'data', at most 64 KiB at a time; or a listener of 'readable' calls
-/// [`read`](ReadStream::read). A paused stream reads nothing: the bytes stay in the kernel, so the other
-/// end of a pipe waits. The stream ends with the program; so does a terminal's raw mode, however the
-/// program ends.
+/// [`read`](ReadStream::read). A paused stream reads nothing: the bytes stay in the kernel, so the
+/// other end of a pipe waits. The stream ends with the program; so does a terminal's raw mode,
+/// however the program ends.
 ///
 /// ```no_run
 /// use oneloop_callback::{process, run};
@@ -89,13 +90,7 @@ pub(super) struct ReadStreamInner {
     pipes: RefCell<Pipes>,
 }
 
-impl StreamInner for ReadStreamInner {
-    type Stream = ReadStream;
-
-    fn into_stream(self: Rc<Self>) -> ReadStream {
-        ReadStream { inner: self }
-    }
-}
+stream_identity!(ReadStream of ReadStreamInner);
 
 impl From<ReadStream> for Readable {
     fn from(stream: ReadStream) -> Self {
@@ -108,14 +103,6 @@ impl fmt::Debug for ReadStream {
         write!(f, "ReadStream({:?})", self.inner.flags)
     }
 }
-
-impl PartialEq for ReadStream {
-    /// The same stream, not an equal one.
-    fn eq(&self, other: &ReadStream) -> bool {
-        Rc::ptr_eq(&self.inner, &other.inner)
-    }
-}
-impl Eq for ReadStream {}
 
 impl ReadStream {
     /// A stream that reads at most `bytes_max` bytes; `None` reads to the end.
@@ -153,9 +140,9 @@ impl ReadStream {
         stream
     }
 
-    /// Reads from an fd: the end of a pipe, a FIFO, a terminal, a socket, or a file from its position on.
-    /// The fd's flags stay as they are, so other processes may share it. It is closed at the end, by
-    /// [`ReadStream::destroy`], or with the program.
+    /// Reads from an fd: the end of a pipe, a FIFO, a terminal, a socket, or a file from its
+    /// position on. The fd's flags stay as they are, so other processes may share it. It is closed
+    /// at the end, by [`ReadStream::destroy`], or with the program.
     ///
     /// # Errors
     /// `EMFILE`, and those of `epoll_ctl(2)`.
@@ -192,8 +179,8 @@ impl ReadStream {
         input.source().set_referenced(is_referenced);
     }
 
-    /// Opens the input, emits 'open', and reads if that was asked for. As in Node, the file of a stream that
-    /// is destroyed meanwhile opens nevertheless, and is then closed.
+    /// Opens the input, emits 'open', and reads if that was asked for. As in Node, the file of a
+    /// stream that is destroyed meanwhile opens nevertheless, and is then closed.
     pub(crate) fn open(&self, opening: impl Future<Output = Result<Input, Error>> + 'static) {
         let stream = self.clone();
         self.inner.runtime.handle.spawn_detached(async move {
@@ -211,13 +198,15 @@ impl ReadStream {
                 }
                 Err(error) => Some(error),
             };
-            // Only now: what a listener of 'open' does, it does to a stream that is not open yet, as in Node.
+            // Only now: what a listener of 'open' does, it does to a stream that is not open yet,
+            // as in Node.
             stream.inner.flags.clear(OPENING);
             if stream.is_destroyed() {
                 let reason = stream.inner.reason.take();
                 stream.close_input(reason.or(failed)).await;
             } else if let Some(failed) = failed {
-                // In this task, not in one of its own: 'error' is the result of the job that opened.
+                // In this task, not in one of its own: 'error' is the result of the job that
+                // opened.
                 stream.note_error(&failed);
                 stream.inner.flags.set(DESTROYED);
                 stream.close_input(Some(failed)).await;
@@ -232,8 +221,8 @@ impl ReadStream {
         self.emit(Ready, self.clone())
     }
 
-    /// Emits no 'data' until [`ReadStream::resume`]. The bytes stay in the kernel, and the stream no longer
-    /// keeps the program alive.
+    /// Emits no 'data' until [`ReadStream::resume`]. The bytes stay in the kernel, and the stream
+    /// no longer keeps the program alive.
     ///
     /// # Panics
     /// When a listener of 'pause' throws, with what it throws: in JavaScript `pause()` throws it.
@@ -326,7 +315,8 @@ impl ReadStream {
         if left == 0 {
             return Poll::Ready(Some(Ok(None)));
         }
-        // Node asks for as much as the mark allows: `read(n)` raises it, and with it the size of a chunk.
+        // Node asks for as much as the mark allows: `read(n)` raises it, and with it the size of a
+        // chunk.
         let mark = self.readable_state().high_water_mark();
         let bytes_max = mark.min(left.try_into().unwrap_or(usize::MAX));
         input.poll_read_chunk(cx, bytes_max).map(|read| {
@@ -376,7 +366,8 @@ impl ReadStream {
     /// The kind of what is read.
     ///
     /// # Errors
-    /// `EMFILE`; [`WouldBlock`](io::ErrorKind::WouldBlock) before a file is open; `EBADF` once it is closed.
+    /// `EMFILE`; [`WouldBlock`](io::ErrorKind::WouldBlock) before a file is open; `EBADF` once it
+    /// is closed.
     pub fn kind(&self) -> io::Result<StdioKind> {
         Ok(self.opened()?.kind())
     }
@@ -386,7 +377,8 @@ impl ReadStream {
         self.kind().is_ok_and(|kind| kind == StdioKind::Tty)
     }
 
-    /// Puts the terminal into raw mode, or back: `stdin.setRawMode`. The end of the program restores it, too.
+    /// Puts the terminal into raw mode, or back: `stdin.setRawMode`. The end of the program
+    /// restores it, too.
     ///
     /// # Errors
     /// `ENOTTY` if the input is no terminal.
@@ -417,22 +409,7 @@ impl ReadStream {
 }
 
 impl Stream for ReadStream {
-    fn runtime(&self) -> &Rc<Runtime> {
-        &self.inner.runtime
-    }
-
-    fn flags(&self) -> &Flags {
-        &self.inner.flags
-    }
-
-    fn shared(&self) -> Rc<dyn Any> {
-        Rc::clone(&self.inner) as _
-    }
-
-    fn of(shared: Rc<dyn Any>) -> Self {
-        let inner = shared.downcast().expect("a stream gets its own steps");
-        ReadStream { inner }
-    }
+    shares_inner!(ReadStream);
 
     fn first_error(&self) -> Option<Error> {
         self.inner.errored.borrow().clone()
@@ -445,7 +422,7 @@ impl Stream for ReadStream {
     fn close(&self, error: Option<Error>) {
         self.read_stop();
         if self.inner.flags.has(OPENING) {
-            self.inner.reason.replace(error); // `open` goes on with it
+            self.inner.reason.replace(error); // `open` closes for it
         } else {
             let closing = self.close_input(error);
             self.inner.runtime.handle.spawn_detached(closing);
@@ -514,7 +491,7 @@ impl AbandonedAtExit for ReadStreamInner {
         if !self.input.is_standard() {
             self.input.close(&self.runtime);
         }
-        let stream = self.into_stream();
+        let stream = ReadStream { inner: self };
         stream.read_stop();
         stream.wake_reader();
     }

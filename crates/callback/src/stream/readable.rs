@@ -11,26 +11,29 @@ use std::collections::VecDeque;
 /// A stream that is read, by events or by calls of `read`.
 ///
 /// ```text
-/// who reads:
-///     idle ──'data' listener, resume──▶ flowing ◀──resume── paused      idle: nothing was asked for yet
-///       └──'readable' listener──▶ read by calls     └──pause──▲         paused: data waits
+/// reading:
+///     idle ──'data' listener, resume──▶ flowing ──pause──▶ paused
+///      │                                  ▲──────resume──────┘
+///      └──'readable' listener──▶ read by calls
 ///
 /// where the bytes are (READING: the source was asked, and has not delivered since):
-///     read ──room below the mark──▶ read_start ──▶ READING ──▶ push ─┬─ flowing, nothing waits ──▶ 'data'
-///      ▲                                                             └─ else ──▶ buffer ──▶ 'readable'
-///      └──────────── 'data' or the caller takes it ◀── buffer ◀──────┘
+///     read ──room below the mark──▶ read_start ──▶ READING ──▶ push
+///     push ─┬─ flowing, and nothing waits ──▶ 'data'
+///           └─ else ──▶ buffer ──▶ 'readable', or the flow ──▶ read takes it, and emits 'data'
 ///
 /// how it ends:
-///     open ──push_end──▶ READ_ENDED ──the buffer is empty──▶ (a tick) ──▶ END_EMITTED ──▶ destroy,
-///     unless the stream has a writable half that is still open
+///     open ──push_end──▶ READ_ENDED ──the buffer is empty──▶ (a tick) ──▶ END_EMITTED
+///     END_EMITTED ─┬─ no writable half is open ──▶ destroy
+///                  └─ one is: it ends, unless ALLOW_HALF_OPEN
 /// ```
 ///
-/// The source behind it (a socket's handle, a file, a pipe) delivers on its own once it was started: it
-/// calls [`push`](ReadableStream::push) until that returns false, and
+/// The source behind it (a socket's handle, a file, a pipe) delivers on its own once it was
+/// started: it calls [`push`](ReadableStream::push) until that returns false, and
 /// [`push_end`](ReadableStream::push_end) at its end.
 pub(crate) trait ReadableStream: Stream {
-    /// True if a paused stream fills its buffer up to the high-water mark. False if it leaves the bytes
-    /// to the kernel, which makes the writer wait: Node's `process.stdin`, whose handle stops at `pause`.
+    /// True if a paused stream fills its buffer up to the high-water mark. False if it leaves the
+    /// bytes to the kernel, which makes the writer wait: Node's `process.stdin`, whose handle stops
+    /// at `pause`.
     const FILLS_WHILE_PAUSED: bool;
 
     /// True if the stream is a destination of pipes, too.
@@ -180,7 +183,8 @@ pub(crate) trait ReadableStream: Stream {
         if amount != Amount::Bytes(0) {
             flags.clear(EMITTED_READABLE);
         } else if flags.has(NEED_READABLE) && self.has_enough_to_emit() {
-            // `read(0)` on a full buffer must only repeat 'readable', or the mark would be no limit.
+            // `read(0)` on a full buffer must only repeat 'readable', or the mark would be no
+            // limit.
             if state.length() == 0 && flags.has(READ_ENDED) {
                 self.end_readable();
             } else {
@@ -255,7 +259,8 @@ pub(crate) trait ReadableStream: Stream {
         if flags.has_any(READING | READ_ENDED | DESTROYED | ERRORED) {
             return false;
         }
-        // `read(0)` is the machine's own wish; `read(n)` is the caller's, and wakes a paused source.
+        // `read(0)` is the machine's own wish; `read(n)` is the caller's, and wakes a paused
+        // source.
         if amount == Amount::Bytes(0) && self.leaves_data_to_kernel() {
             return false;
         }
@@ -408,7 +413,8 @@ pub(crate) trait ReadableStream: Stream {
 pub(crate) struct ReadableState {
     high_water_mark: Cell<usize>,
     length: Cell<usize>,
-    /// Chunks in the order in which they arrived. Boxed, because most streams have none most of the time.
+    /// Chunks in the order in which they arrived. Boxed, because most streams have none most of the
+    /// time.
     chunks: RefCell<Option<Box<Chunks>>>,
 }
 
@@ -436,8 +442,8 @@ impl ReadableState {
         self.high_water_mark.get()
     }
 
-    /// Whoever wants more bytes at once than may wait would wait forever: Node's
-    /// `computeNewHighWaterMark`.
+    /// Raises the mark for a read of more bytes than may wait, which would otherwise wait forever:
+    /// Node's `computeNewHighWaterMark`.
     fn raise_mark_for(&self, amount: Amount) {
         if let Amount::Bytes(count) = amount
             && count > self.high_water_mark.get()
@@ -511,8 +517,8 @@ pub(crate) enum ReadEvent<'a> {
     Resume,
 }
 
-/// The part of [`ReadableStream`] that names event types, for a stream with `inner.events` and a module
-/// with its events.
+/// The part of [`ReadableStream`] that names event types, for a stream with `inner.events` and a
+/// module with its events.
 macro_rules! emits_reading {
     ($stream:ident, $event:ident) => {
         fn emit_read(&self, event: ReadEvent<'_>) -> Result<(), Thrown> {

@@ -19,8 +19,8 @@ use std::rc::Rc;
 ///    └─────────── it does not ──────────▶ Closed
 /// ```
 pub(crate) enum Fd<T> {
-    /// A standard stream, by number. It opens at the first use: a program that never reads its standard
-    /// input must not change its mode, nor register it.
+    /// A standard stream, by number. It opens at the first use: a program that never reads its
+    /// standard input must not change its mode, nor register it.
     Standard(usize),
     /// A file that a thread opens.
     Opening,
@@ -128,9 +128,9 @@ pub(super) enum ClosedFd {
 }
 
 impl ClosedFd {
-    /// Reports the end in Node's order. A file's `close(2)` runs on a thread, so 'error' and 'close' come
-    /// together, in a later turn. Anything else is a libuv handle: 'error' comes now, and 'close' in the
-    /// closing phase.
+    /// Reports the end in Node's order. A file's `close(2)` runs on a thread, so 'error' and
+    /// 'close' come together, in a later turn. Anything else is a libuv handle: 'error' comes now,
+    /// and 'close' in the closing phase.
     pub(super) async fn report(
         self,
         runtime: &Rc<Runtime>,

@@ -14,24 +14,26 @@ use std::io::{self, IoSlice};
 ///
 /// ```text
 /// where the bytes are:
-///     write ─┬─ idle ──▶ the sink: the kernel takes all ─────────────────────────▶ done
-///            │             └─ or not: WRITING ──the sink reports the end──┬──▶ done
-///            └─ WRITING, corked, OPENING ──▶ buffer ──all of it together◀─┘
+///     write ─┬─ nothing is under way ──▶ sink ─┬─ it takes all ──▶ done
+///            │                                 └─ WRITING ──on_write_end──▶ done
+///            └─ WRITING, corked, OPENING ──▶ buffer ──then all of it at once──▶ sink
 ///
-/// how much:
-///     below the mark ──write returns false──▶ NEED_DRAIN ──nothing waits──▶ 'drain'
+/// how many wait:
+///     below the mark ──a write returns false──▶ NEED_DRAIN ──none──▶ 'drain'
 ///
 /// how it ends:
-///     open ──end──▶ ENDING ──nothing waits──▶ FINAL_CALLED ──▶ 'prefinish'
-///          ──all callbacks of writes were called──▶ FINISHED, 'finish' ──no readable half is open──▶ destroy
+///     open ──end──▶ ENDING ──none waits──▶ FINAL_CALLED ──on_shut_down──▶ 'prefinish'
+///     'prefinish' ──all callbacks were called──▶ FINISHED, 'finish'
+///     'finish' ──no readable half is open──▶ destroy
 /// ```
 ///
-/// A failed write fails all that waits, and destroys the stream. No callback runs on the stack of `write`.
+/// A failed write fails all that waits, and destroys the stream. No callback runs on the stack of
+/// `write`.
 pub(crate) trait WritableStream: Stream {
     fn writable_state(&self) -> &WritableState;
 
-    /// Hands bytes to the sink: Node's `_write` and `_writev`. Returns the result of the write; `None` if
-    /// the sink reports it later, by [`WritableStream::on_write_end`].
+    /// Hands bytes to the sink: Node's `_write` and `_writev`. Returns the result of the write;
+    /// `None` if the sink reports it later, by [`WritableStream::on_write_end`].
     fn write_to_sink(&self, batch: Batch<'_>) -> Option<Result<(), Error>>;
 
     /// Ends the sink: Node's `_final`. It reports that by [`WritableStream::on_shut_down`].
@@ -53,8 +55,8 @@ pub(crate) trait WritableStream: Stream {
 
     fn remove_write_listener(&self, id: ListenerId);
 
-    /// Writes, or reports why not by `written` and 'error'. Returns false if the caller should wait for
-    /// 'drain', or if the stream cannot be written any more.
+    /// Writes, or reports why not by `written` and 'error'. Returns false if the caller should wait
+    /// for 'drain', or if the stream cannot be written any more.
     fn write_or_fail(&self, bytes: &[u8], written: Option<Then>) -> bool {
         let bufs = [IoSlice::new(bytes)];
         self.write_batch(Batch::new(&bufs), written)
@@ -93,7 +95,8 @@ pub(crate) trait WritableStream: Stream {
             state.add_pending();
             self.dispatch(batch, written.into_iter().collect());
         }
-        // Node looks before it writes. Here a write that the kernel took whole leaves nothing to drain.
+        // Node looks before it writes. Here a write that the kernel took whole leaves nothing to
+        // drain.
         let length = state.length();
         let is_low = length < state.high_water_mark() || length == 0;
         if !is_low {
@@ -256,7 +259,8 @@ pub(crate) trait WritableStream: Stream {
         }
     }
 
-    /// Writes bytes, then ends. `finished` is called at 'finish', or with the reason why there is none.
+    /// Writes bytes, then ends. `finished` is called at 'finish', or with the reason why there is
+    /// none.
     fn end_bytes(&self, bytes: Option<&[u8]>, finished: Option<Then>) {
         let failed = bytes.and_then(|bytes| {
             let bufs = [IoSlice::new(bytes)];
@@ -313,8 +317,8 @@ pub(crate) trait WritableStream: Stream {
         flags.has(ENDING) && !flags.has_any(is_kept) && !state.has_buffered() && state.length() == 0
     }
 
-    /// Node's `finishMaybe`: once everything is written, ends the sink. 'finish' waits until the callbacks
-    /// of all writes were called, too.
+    /// Node's `finishMaybe`: once everything is written, ends the sink. 'finish' waits until the
+    /// callbacks of all writes were called, too.
     fn finish_maybe(&self) {
         let (flags, state) = (self.flags(), self.writable_state());
         if !self.needs_finish() {
@@ -375,8 +379,8 @@ pub(crate) trait WritableStream: Stream {
 }
 
 /// Bytes on their way to the sink, and the result of the first try to write them, if there was one.
-// The first try is made before the callback of a write is looked at and the bytes are counted, which
-// most writes never need. Its result has to reach the sink, or bytes would be written twice.
+// The first try is made before the callback of a write is looked at and the bytes are counted,
+// which most writes never need. Its result has to reach the sink, or bytes would be written twice.
 pub(crate) struct Batch<'a> {
     bufs: &'a [IoSlice<'a>],
     tried: Option<io::Result<usize>>,
@@ -405,7 +409,8 @@ impl<'a> Batch<'a> {
         bufs.concat()
     }
 
-    /// How many bytes the kernel has taken, at the first try or now. An empty write needs no system call.
+    /// How many bytes the kernel has taken, at the first try or now. An empty write needs no system
+    /// call.
     pub(crate) fn try_once(
         &mut self,
         write: impl FnOnce(&[IoSlice<'_>]) -> io::Result<usize>,
@@ -509,8 +514,9 @@ impl WritableState {
         waiting.as_deref().map(look).unwrap_or_default()
     }
 
-    /// Keeps a write that has to wait its turn. Those that wait are written together, so a write without
-    /// a callback joins the one before it: many small writes cost their bytes, and no entry each.
+    /// Keeps a write that has to wait its turn. Those that wait are written together, so a write
+    /// without a callback joins the one before it: many small writes cost their bytes, and no entry
+    /// each.
     fn buffer(&self, batch: Batch<'_>, written: Option<Then>) {
         let joins = self.take(|waiting| match waiting.buffered.last_mut() {
             Some(last) if last.written.is_none() && written.is_none() => {
@@ -539,7 +545,8 @@ impl WritableState {
         self.look(|waiting| waiting.buffered.iter().map(|write| write.bytes.len()).sum())
     }
 
-    /// Takes the bytes that have not reached the sink, and drops all callbacks: the program has ended.
+    /// Takes the bytes that have not reached the sink, and drops all callbacks: the program has
+    /// ended.
     pub(crate) fn abandon(&self) -> Vec<Vec<u8>> {
         let waiting = self.waiting.take();
         self.length.set(0);
@@ -586,8 +593,8 @@ pub(crate) fn throw_if_unheard(other_listeners: usize, error: &Error) -> Result<
     }
 }
 
-/// The part of [`WritableStream`] that names event types, for a stream with `inner.events` and a module
-/// with its events.
+/// The part of [`WritableStream`] that names event types, for a stream with `inner.events` and a
+/// module with its events.
 macro_rules! emits_writing {
     ($stream:ident, $event:ident, $error:ident, $close:ident) => {
         fn emit_write(&self, event: WriteEvent<'_>) -> Result<(), Thrown> {

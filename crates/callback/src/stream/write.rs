@@ -1,11 +1,11 @@
 //! Writing to any fd: the writable half of the stream machine, over an [`Output`].
 
-use super::destroy::{Stream, step};
+use super::destroy::{Stream, shares_inner, step, stream_identity};
 use super::event::{self, Resize, WriteClose, WriteError, WriteOpen, WriteReady};
 use super::flags::*;
 use super::functions::writable_functions;
 use super::pending_write::PendingWrite;
-use super::piping::{DestListeners, StreamInner, Writable};
+use super::piping::{DestListeners, Writable};
 use super::stream_fd::{StreamFd, not_open_yet};
 use super::writable::{
     Batch, WritableState, WritableStream, WriteEvent, emits_writing, throw_if_unheard,
@@ -19,7 +19,6 @@ use crate::thrown::{Outcome, Thrown};
 use oneloop_core::Signals;
 use oneloop_core::signal::number::SIGWINCH;
 use oneloop_net::{self as net, Output, StdioKind, WindowSize, WriteHalf};
-use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::poll_fn;
@@ -32,12 +31,14 @@ use std::task::{Context, Poll, Waker, ready};
 /// From this many bytes on a write returns false: as in Node.
 const HIGH_WATER_MARK: usize = 16 * 1024;
 
-/// A stream that writes a pipe's end, a FIFO, a terminal, a socket or a file. Clones are the same stream.
+/// A stream that writes a pipe's end, a FIFO, a terminal, a socket or a file. Clones are the same
+/// stream.
 ///
-/// In Node a write to the standard output blocks until the kernel has taken it all. Here it does not: what
-/// the kernel does not take waits, and keeps the program alive. So a program sees 'drain' where it would
-/// have blocked in Node. What waits for a standard stream is written at the program's end at the latest,
-/// also after [`exit`](crate::process::exit); what waits for any other stream is lost then, as in Node.
+/// In Node a write to the standard output blocks until the kernel has taken all bytes. Here it does
+/// not: what the kernel does not take waits, and keeps the program alive. A program sees 'drain'
+/// where it would have blocked in Node. The end of the program, even by
+/// [`exit`](crate::process::exit), writes what waits for a standard stream; what waits for any
+/// other stream is lost then, as in Node.
 ///
 /// ```
 /// use oneloop_callback::{process, run};
@@ -59,7 +60,8 @@ pub(super) struct WriteStreamInner {
     flags: Flags,
     writable: WritableState,
     output: StreamFd<Output>,
-    /// What the kernel, or the thread that writes a file, has not taken of the write that is under way.
+    /// What the kernel, or the thread that writes a file, has not taken of the write that is under
+    /// way.
     pending: RefCell<Option<Box<PendingWrite>>>,
     bytes_written: Cell<u64>,
     errored: RefCell<Option<Error>>,
@@ -78,13 +80,7 @@ pub(crate) enum Opened {
     Unread(Pin<Box<dyn Future<Output = Result<Output, Error>>>>),
 }
 
-impl StreamInner for WriteStreamInner {
-    type Stream = WriteStream;
-
-    fn into_stream(self: Rc<Self>) -> WriteStream {
-        WriteStream { inner: self }
-    }
-}
+stream_identity!(WriteStream of WriteStreamInner);
 
 impl From<WriteStream> for Writable {
     fn from(stream: WriteStream) -> Self {
@@ -98,14 +94,6 @@ impl fmt::Debug for WriteStream {
         write!(f, "WriteStream({waiting} bytes wait)")
     }
 }
-
-impl PartialEq for WriteStream {
-    /// The same stream, not an equal one.
-    fn eq(&self, other: &WriteStream) -> bool {
-        Rc::ptr_eq(&self.inner, &other.inner)
-    }
-}
-impl Eq for WriteStream {}
 
 impl WriteStream {
     pub(crate) fn new(
@@ -138,9 +126,10 @@ impl WriteStream {
         stream
     }
 
-    /// Writes to an fd: the end of a pipe, a FIFO, a terminal, a socket, or a file from its position on. The
-    /// fd's flags stay as they are, so other processes may share it. It is closed after 'finish', by
-    /// [`WriteStream::destroy`], or with the program: a pipe's reader finds the end then.
+    /// Writes to an fd: the end of a pipe, a FIFO, a terminal, a socket, or a file from its
+    /// position on. The fd's flags stay as they are, so other processes may share it. It is closed
+    /// after 'finish', by [`WriteStream::destroy`], or with the program: a pipe's reader finds the
+    /// end then.
     ///
     /// # Errors
     /// `EMFILE`, and those of `epoll_ctl(2)`.
@@ -170,9 +159,9 @@ impl WriteStream {
         self.output()?.ok_or_else(not_open_yet)
     }
 
-    /// Opens the output, emits 'open', and writes what waits. As in Node, the file of a stream that is
-    /// destroyed meanwhile opens nevertheless, and is then closed; only a FIFO's reader is no longer waited
-    /// for.
+    /// Opens the output, emits 'open', and writes what waits. As in Node, the file of a stream that
+    /// is destroyed meanwhile opens nevertheless, and is then closed; only a FIFO's reader is no
+    /// longer waited for.
     pub(crate) fn open(&self, opening: impl Future<Output = Result<Opened, Error>> + 'static) {
         let stream = self.clone();
         self.inner.runtime.handle.spawn_detached(async move {
@@ -376,7 +365,8 @@ impl WriteStream {
     /// The kind of what is written.
     ///
     /// # Errors
-    /// `EMFILE`; [`WouldBlock`](io::ErrorKind::WouldBlock) before a file is open; `EBADF` once it is closed.
+    /// `EMFILE`; [`WouldBlock`](io::ErrorKind::WouldBlock) before a file is open; `EBADF` once it
+    /// is closed.
     pub fn kind(&self) -> io::Result<StdioKind> {
         Ok(self.opened()?.kind())
     }
@@ -405,15 +395,15 @@ impl WriteStream {
         self.inner.flags.has(DESTROYED)
     }
 
-    /// Writes what waits, and then ends the stream: 'finish', and then 'close'. A standard output emits both
-    /// as well, but stays open, and can be written again, as in Node.
+    /// Writes what waits, and then ends the stream: 'finish', and then 'close'. A standard output
+    /// emits both as well, but stays open, and can be written again, as in Node.
     pub fn end(&self) -> &Self {
         self.end_bytes(None, None);
         self
     }
 
-    /// Drops what waits, and emits 'close'. If a thread is writing to a file, its write completes first, and
-    /// 'error' reports that more was to be written. Does nothing to a standard output.
+    /// Drops what waits, and emits 'close'. If a thread is writing to a file, its write completes
+    /// first, and 'error' reports that more was to be written. Does nothing to a standard output.
     pub fn destroy(&self) -> &Self {
         self.destroy_unless_standard(None)
     }
@@ -460,22 +450,7 @@ impl WriteStream {
 }
 
 impl Stream for WriteStream {
-    fn runtime(&self) -> &Rc<Runtime> {
-        &self.inner.runtime
-    }
-
-    fn flags(&self) -> &Flags {
-        &self.inner.flags
-    }
-
-    fn shared(&self) -> Rc<dyn Any> {
-        Rc::clone(&self.inner) as _
-    }
-
-    fn of(shared: Rc<dyn Any>) -> Self {
-        let inner = shared.downcast().expect("a stream gets its own steps");
-        WriteStream { inner }
-    }
+    shares_inner!(WriteStream);
 
     fn first_error(&self) -> Option<Error> {
         self.inner.errored.borrow().clone()
@@ -492,7 +467,7 @@ impl Stream for WriteStream {
         }
         let is_pending = inner.pending.borrow().is_some();
         if is_pending && inner.output.is_file() {
-            inner.reason.replace(error); // a thread writes: `write_pending` goes on with it
+            inner.reason.replace(error); // a thread writes: `write_pending` closes for it
             return;
         }
         if is_pending {
@@ -503,7 +478,7 @@ impl Stream for WriteStream {
             self.next_call(move |stream| stream.on_write_end(Err(failed)));
         }
         if inner.flags.has(OPENING) {
-            inner.reason.replace(error); // `finish_opening` goes on with it
+            inner.reason.replace(error); // `finish_opening` closes for it
         } else {
             let closing = self.close_output(error);
             inner.runtime.handle.spawn_detached(closing);
@@ -540,7 +515,8 @@ impl WritableStream for WriteStream {
         &self.inner.writable
     }
 
-    /// Writes at once what the kernel takes. A file is written by a thread, which takes a turn at least.
+    /// Writes at once what the kernel takes. A file is written by a thread, which takes a turn at
+    /// least.
     fn write_to_sink(&self, mut batch: Batch<'_>) -> Option<Result<(), Error>> {
         let taken = match self.output() {
             Ok(Some(output)) if output.kind() != StdioKind::File => {
@@ -607,6 +583,6 @@ impl AbandonedAtExit for WriteStreamInner {
             }
         }
         self.events.forget_all();
-        self.into_stream().wake_writer();
+        WriteStream { inner: self }.wake_writer();
     }
 }
