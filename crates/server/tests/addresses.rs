@@ -1,4 +1,4 @@
-//! Which addresses can be served together, and who has one that cannot be had.
+//! Which addresses can be served together, and which process holds an address in use.
 
 mod harness;
 
@@ -10,7 +10,7 @@ use harness::{can_trace, eventually, skip};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use tempfile::NamedTempFile;
 
-/// A port that is free in both families, most likely also a moment later; none without IPv6.
+/// A port that is free in both families, most likely also a moment later; `None` without IPv6.
 fn free_port() -> Option<u16> {
     let Ok(listener) = TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)) else {
         skip("there is no IPv6 here");
@@ -33,7 +33,7 @@ fn echoes(port: u16) {
     }
 }
 
-/// What a server says that does not start.
+/// What a server that does not start prints.
 #[track_caller]
 fn refusal(listen: &str, threads: &str) -> String {
     let args = ["--listen", listen, "--threads", threads];
@@ -114,7 +114,7 @@ fn an_address_in_use_names_the_process_that_holds_it() {
 }
 
 #[test]
-fn an_address_that_another_one_of_the_same_server_contains_is_in_use_by_this_server() {
+fn an_address_that_overlaps_another_one_of_the_same_server_is_in_use_by_this_server() {
     let Some(port) = free_port() else { return };
     for threads in ["1", "2"] {
         for (first, second) in [
@@ -132,7 +132,7 @@ fn an_address_that_another_one_of_the_same_server_contains_is_in_use_by_this_ser
 }
 
 #[test]
-fn a_process_that_holds_a_family_is_named_though_this_server_has_the_other_one() {
+fn the_holder_of_one_family_is_named_even_if_this_server_has_the_other_family() {
     let Some(port) = free_port() else { return };
     for threads in ["1", "2"] {
         for (held, listen) in [
@@ -150,13 +150,13 @@ fn a_process_that_holds_a_family_is_named_though_this_server_has_the_other_one()
 }
 
 #[test]
-fn of_servers_that_start_at_once_exactly_one_has_the_port_of_its_threads() {
+fn of_servers_that_start_at_the_same_time_exactly_one_gets_the_port() {
     if !can_trace() {
         return;
     }
     let Some(port) = free_port() else { return };
     let listen = format!("127.0.0.1:{port}");
-    // A pause before each bind(2), in which another server could get in between.
+    // A pause before each bind(2), in which another server could bind.
     let start = |threads| {
         let log = NamedTempFile::new().unwrap();
         let args = ["--listen", &listen, "--threads", threads];

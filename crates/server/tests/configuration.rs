@@ -1,4 +1,4 @@
-//! What the command line and the environment may say, and what is said of what they may not.
+//! Which options the command line and the environment accept, and how the others are reported.
 
 mod harness;
 
@@ -6,14 +6,14 @@ use harness::command::{self, expect_refused, main_after};
 use harness::server::Server;
 use std::process::{Command, Output};
 
-/// The server with these variables, on a port of the kernel's choice.
+/// The server with these variables, on any free port.
 fn with_variables(variables: &[(&str, &str)], args: &[&str]) -> Command {
     let mut command = command::main(&[&["--listen", "127.0.0.1:0"], args].concat());
     command.envs(variables.iter().copied());
     command
 }
 
-/// What a server says that does not start.
+/// What a server that does not start prints.
 #[track_caller]
 fn refusal(mut command: Command) -> String {
     let output = command.output().unwrap();
@@ -47,7 +47,7 @@ fn an_empty_variable_counts_as_unset() {
 }
 
 #[test]
-fn an_empty_variable_leaves_what_needs_it_without_it() {
+fn an_empty_variable_does_not_satisfy_a_mode_that_needs_it() {
     let command = with_variables(&[("ONELOOP_TO", "")], &["--mode", "proxy"]);
     let said = refusal(command);
     assert!(said.contains("--mode proxy needs --to"), "{said}");
@@ -62,7 +62,7 @@ fn an_empty_variable_leaves_what_needs_it_without_it() {
 }
 
 #[test]
-fn an_unknown_variable_is_warned_of_with_the_nearest_name() {
+fn an_unknown_variable_is_reported_with_the_nearest_name() {
     for (name, near) in [
         ("ONELOOP_MAXCONNS", "did you mean ONELOOP_MAX_CONNS?"),
         ("ONELOOP_LISTN", "did you mean ONELOOP_LISTEN?"),
@@ -84,7 +84,7 @@ fn an_unknown_variable_is_warned_of_with_the_nearest_name() {
 }
 
 #[test]
-fn an_unknown_variable_is_warned_of_also_when_the_server_does_not_start() {
+fn an_unknown_variable_is_reported_even_if_the_server_does_not_start() {
     for (name, value) in [("ONELOOP_MODE", "proxy"), ("ONELOOP_BACKLOG", "none")] {
         let said = refusal(with_variables(
             &[("ONELOOP_T0", "127.0.0.1:80"), (name, value)],
@@ -145,7 +145,7 @@ fn variables_that_contradict_are_named() {
 }
 
 #[test]
-fn a_variable_that_is_no_text_is_named() {
+fn a_variable_that_is_not_utf8_is_named() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
     for name in variables() {
@@ -174,7 +174,7 @@ fn a_variable_of_a_switch_is_a_boolean() {
 }
 
 #[test]
-fn a_flag_without_use_is_refused_and_a_variable_is_ignored() {
+fn a_flag_that_the_mode_does_not_use_is_refused_and_a_variable_is_ignored() {
     for (flag, variable, value, mode) in [
         ("--to", "ONELOOP_TO", "127.0.0.1:80", "proxy"),
         (
@@ -199,7 +199,7 @@ fn a_flag_without_use_is_refused_and_a_variable_is_ignored() {
 }
 
 #[test]
-fn an_argument_without_a_flag_is_told_which_flag_it_needs() {
+fn an_argument_without_a_flag_gets_a_tip_about_its_flag() {
     for (args, tip) in [
         (&["8080"][..], "use '--listen 8080'"),
         (&[":8080"], "use '--listen :8080'"),
@@ -238,7 +238,7 @@ fn port_0_is_nothing_to_connect_to() {
     }
 }
 
-/// What a command line without a server leaves, its output redirected by a shell like that.
+/// The outcome of a command line that starts no server, with its output redirected by a shell.
 fn redirected(redirection: &str, args: &[&str]) -> Output {
     main_after(&format!("exec {redirection}"), args)
         .output()
@@ -246,7 +246,7 @@ fn redirected(redirection: &str, args: &[&str]) -> Output {
 }
 
 #[test]
-fn a_message_that_cannot_be_written_leaves_the_exit_code() {
+fn the_exit_code_is_right_even_if_the_message_cannot_be_written() {
     let in_use = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let in_use = in_use.local_addr().unwrap().to_string();
     for (args, code) in [
@@ -270,7 +270,7 @@ fn a_message_that_cannot_be_written_leaves_the_exit_code() {
 }
 
 #[test]
-fn help_that_cannot_be_written_is_no_panic() {
+fn help_that_cannot_be_written_does_not_panic() {
     for args in [&["--help"][..], &["--version"], &["-h"]] {
         for (stdout, code) in [(">/dev/full", 1), (">&-", 0)] {
             let output = redirected(stdout, args);

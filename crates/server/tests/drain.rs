@@ -1,9 +1,9 @@
-//! How the server ends: what was received is answered, and nobody can hold it for ever.
+//! How the server drains: what was received is answered, and no client can delay the end forever.
 
 mod harness;
 
 use harness::chat::Guest;
-use harness::client::{self, echo, fill, hear, hear_end};
+use harness::client::{self, echo, expect_bytes, expect_end, fill};
 use harness::pattern;
 use harness::server::{REPEAT, Server};
 use rustix::process::Signal;
@@ -25,18 +25,18 @@ fn a_server_without_clients_ends_at_once_and_cleanly() {
 }
 
 #[test]
-fn idle_clients_hear_the_end_at_once() {
+fn idle_clients_get_the_end_at_once() {
     for threads in ["1", "2"] {
         let mut server = Server::start(&["--threads", threads, "--drain", "1h"]);
         let clients = server.connect_echoed(20);
         server.signal(Signal::TERM);
-        clients.iter().for_each(hear_end);
+        clients.iter().for_each(expect_end);
         drop(clients);
         server.expect_exit(0);
     }
 }
 
-/// Reads to the end; what comes is the pattern, and at least what the server had received.
+/// Reads to the end: the pattern, and at least as many bytes as the server had received.
 #[track_caller]
 fn expect_answer(client: &TcpStream, received: usize) {
     let answered = pattern::expect_to_end(client);
@@ -84,8 +84,8 @@ fn small_words_received_before_the_signal_are_answered_whole() {
         server.signal(Signal::TERM);
         server.thaw();
         for client in clients {
-            hear(&client, b"last words");
-            hear_end(&client);
+            expect_bytes(&client, b"last words");
+            expect_end(&client);
         }
         server.expect_exit(0);
     }
@@ -118,57 +118,57 @@ fn clients_that_wait_in_the_backlog_are_answered() {
         server.signal(Signal::TERM);
         server.thaw();
         for client in clients {
-            hear(&client, b"too late?");
-            hear_end(&client);
+            expect_bytes(&client, b"too late?");
+            expect_end(&client);
         }
         server.expect_exit(0);
     }
 }
 
 #[test]
-fn a_client_that_waits_for_a_place_is_answered() {
+fn a_client_that_waits_for_a_permit_is_answered() {
     let mut server = Server::start(&["--max-conns", "1"]);
     let first = server.connect_echoed(1);
     let mut second = server.connect();
-    second.write_all(b"is there a place?").unwrap();
+    second.write_all(b"is there a permit?").unwrap();
     echo(&first[0], b"not yet");
     server.signal(Signal::TERM);
-    hear_end(&first[0]);
+    expect_end(&first[0]);
     drop(first);
-    hear(&second, b"is there a place?");
-    hear_end(&second);
+    expect_bytes(&second, b"is there a permit?");
+    expect_end(&second);
     drop(second);
     server.expect_exit(0);
 }
 
 #[test]
-fn all_who_wait_for_a_place_are_answered_together() {
+fn all_clients_that_wait_for_a_permit_are_answered_together() {
     let mut server = Server::start(&["--max-conns", "2", "--drain", "30s"]);
     let mut clients: Vec<_> = (0..40).map(|_| server.connect()).collect();
     for client in &mut clients {
-        client.write_all(b"is there a place?").unwrap();
+        client.write_all(b"is there a permit?").unwrap();
     }
     server.signal(Signal::TERM);
     for client in &clients {
-        hear(client, b"is there a place?");
-        hear_end(client); // in any order: none of them has to leave for another to be served
+        expect_bytes(client, b"is there a permit?");
+        expect_end(client); // in any order: no client has to leave for another to be served
     }
     drop(clients);
     server.expect_exit(0);
 }
 
 #[test]
-fn a_terminal_that_is_closed_drains_the_server() {
+fn closing_the_terminal_drains_the_server() {
     let mut server = Server::start(&[]);
     let idle = server.connect_echoed(1);
     server.signal(Signal::HUP);
-    hear_end(&idle[0]);
+    expect_end(&idle[0]);
     drop(idle);
     server.expect_exit(0);
 }
 
 #[test]
-fn nobody_new_is_let_in() {
+fn new_connections_are_refused_during_the_drain() {
     let mut server = Server::start(&["--drain", "1h"]);
     let holder = server.connect();
     let written = fill(&server, &holder);
@@ -187,18 +187,18 @@ fn nobody_new_is_let_in() {
 }
 
 #[test]
-fn a_client_that_does_not_close_is_left_after_the_linger() {
+fn a_client_that_does_not_close_is_closed_after_the_linger() {
     for threads in ["1", "2"] {
-        // The exit code tells: it is 1 when --drain is over.
+        // The exit code would be 1 if --drain passed.
         let server = Server::start(&["--threads", threads, "--drain", "30s"]);
         let clients = server.connect_echoed(5);
         server.drain();
-        clients.iter().for_each(hear_end);
+        clients.iter().for_each(expect_end);
     }
 }
 
 #[test]
-fn a_client_that_talks_on_does_not_hold_the_drain() {
+fn a_client_that_keeps_talking_does_not_delay_the_drain() {
     for threads in ["1", "2"] {
         let mut server = Server::start(&["--drain", "30s", "--threads", threads]);
         let mut clients = server.connect_echoed(2);
@@ -212,7 +212,7 @@ fn a_client_that_talks_on_does_not_hold_the_drain() {
     }
 }
 
-/// Asks and listens; after the server's end it goes on talking into the void.
+/// Sends and reads echoes; after the server's end it only sends.
 fn talk_until_reset(mut client: &TcpStream) {
     let mut word = *b"one more thing: ";
     while client.write_all(&word).is_ok() && client.read_exact(&mut word).is_ok() {}
@@ -220,23 +220,23 @@ fn talk_until_reset(mut client: &TcpStream) {
 }
 
 #[test]
-fn a_flood_does_not_hold_the_drain() {
+fn a_flood_does_not_delay_the_drain() {
     for threads in ["1", "2"] {
         let mut server = Server::start(&["--drain", "30s", "--threads", threads]);
         let client = server.connect();
         thread::scope(|scope| {
-            // Until the server is gone, and each word is answered with a reset.
+            // Until the server is gone, and each write is answered with a reset.
             scope.spawn(|| while (&client).write_all(&[b'x'; 64 * 1024]).is_ok() {});
             (&client).read_exact(&mut [0; 1 << 20]).unwrap();
             server.signal(Signal::TERM);
-            client::hear_out(&client);
+            client::read_until_closed(&client);
         });
         server.expect_exit(0);
     }
 }
 
 #[test]
-fn a_client_that_takes_nothing_is_given_up_when_the_drain_is_over() {
+fn a_client_that_takes_nothing_is_closed_when_the_drain_is_over() {
     for threads in ["1", "2"] {
         let mut server = Server::start(&["--drain", "1s", "--threads", threads]);
         let client = server.connect();
@@ -247,7 +247,7 @@ fn a_client_that_takes_nothing_is_given_up_when_the_drain_is_over() {
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once() {
+fn a_second_signal_stops_the_server_at_once() {
     let (term, int) = (Signal::TERM, Signal::INT);
     for (first, second, code) in [(term, term, 143), (int, int, 130), (term, int, 130)] {
         for threads in ["1", "2"] {
@@ -263,7 +263,7 @@ fn a_second_signal_ends_it_at_once() {
     }
 }
 
-/// A server that has some 20 MB for a client, and how much it has received from it.
+/// A server with some 20 MB queued for a client, and how many bytes it has received from it.
 fn start_with_much_to_send(threads: &str) -> (Server, TcpStream, usize) {
     let limits = ["--out-soft", "20MB", "--out-hard", "40MB"];
     let server = Server::start(&[&limits, &["--drain", "30s", "--threads", threads][..]].concat());
@@ -273,14 +273,14 @@ fn start_with_much_to_send(threads: &str) -> (Server, TcpStream, usize) {
     (server, client, received)
 }
 
-/// Asks the server to stop, and asks again; true if this machine was fast enough for one request.
+/// Signals twice; true if this machine was fast enough for the two to count as one request.
 #[track_caller]
 fn stop_twice(server: &mut Server, first: Signal, again: Signal) -> bool {
     let start = Instant::now();
     server.signal(first);
     server.signal(again);
     server.stderr.wait_for("draining");
-    server.signal(again); // this one cannot have merged with the first
+    server.signal(again); // this signal cannot have merged with the first
     start.elapsed() < REPEAT
 }
 
@@ -314,11 +314,11 @@ fn a_stop_request_that_arrives_twice_says_how_to_stop_at_once() {
 }
 
 #[test]
-fn a_repeat_that_finds_the_server_ending_leaves_its_exit_code() {
+fn a_repeated_signal_while_the_server_ends_keeps_its_exit_code() {
     for _ in 0..50 {
         let mut server = Server::start(&["--threads", "2"]);
         while server.child.try_wait().unwrap().is_none() {
-            server.signal(Signal::INT); // ends in a moment, as nothing is connected
+            server.signal(Signal::INT); // the drain is short, as nothing is connected
         }
         server.expect_exit(0);
     }
@@ -330,15 +330,15 @@ fn a_chat_drains() {
         let mut server = Server::start(&["--mode", "chat", "--threads", threads]);
         let clients = [(); 5].map(|()| server.connect());
         server.signal(Signal::TERM);
-        clients.iter().for_each(hear_end);
+        clients.iter().for_each(expect_end);
         drop(clients);
         server.expect_exit(0);
     }
 }
 
 #[test]
-fn what_was_said_in_a_chat_before_the_signal_is_heard() {
-    // Who hears whom on another thread is a race: a few more rounds of it.
+fn what_was_said_in_a_chat_before_the_signal_is_delivered() {
+    // Which guest receives what from another thread is a race: a few more rounds of it.
     for threads in ["1", "2", "2", "2", "2"] {
         let mut server = Server::start(&["--mode", "chat", "--threads", threads]);
         let mut guests = Vec::new();
@@ -353,8 +353,12 @@ fn what_was_said_in_a_chat_before_the_signal_is_heard() {
         server.signal(Signal::TERM);
         server.thaw();
         for guest in &mut guests {
-            let heard = std::io::read_to_string(guest.stream()).unwrap();
-            assert_eq!(heard, "last words\n".repeat(19), "with {threads} threads");
+            let received = std::io::read_to_string(guest.stream()).unwrap();
+            assert_eq!(
+                received,
+                "last words\n".repeat(19),
+                "with {threads} threads"
+            );
         }
         drop(guests);
         server.expect_exit(0);
@@ -383,7 +387,7 @@ fn chargen_drains() {
         }
         server.signal(Signal::TERM);
         for client in clients {
-            assert!(client::hear_out(&client) > 0);
+            assert!(client::read_until_closed(&client) > 0);
         }
         server.expect_exit(0);
     }
@@ -411,7 +415,7 @@ fn daytime_and_discard_drain() {
 }
 
 #[test]
-fn a_client_that_resets_while_the_server_writes_does_not_kill_it() {
+fn a_reset_while_the_server_writes_does_not_kill_it() {
     for threads in ["1", "2"] {
         let server = Server::start(&["--mode", "chargen", "--threads", threads]);
         for _ in 0..100 {
@@ -425,14 +429,14 @@ fn a_client_that_resets_while_the_server_writes_does_not_kill_it() {
 }
 
 #[test]
-fn sigpipe_itself_does_not_kill_it() {
+fn sigpipe_does_not_kill_the_server() {
     let server = Server::start(&[]);
     server.signal(Signal::PIPE);
     server.finish();
 }
 
 #[test]
-fn a_server_that_was_stopped_and_continued_serves_on() {
+fn a_server_that_was_stopped_and_continued_keeps_serving() {
     let server = Server::start(&["--threads", "2"]);
     let clients = server.connect_echoed(5);
     server.freeze();

@@ -1,9 +1,11 @@
-//! `--mode exec`: a program for each client. What it reads and prints is the client's; it never outlives its
-//! time, and leaves no zombie.
+//! `--mode exec`: a program for each client. It reads what the client sends and the client gets what it
+//! prints; it never outlives its time, and leaves no zombie.
 
 mod harness;
 
-use harness::client::{self, HalfClose, connect_unix, echo, hear, hear_end, hear_out, hear_reset};
+use harness::client::{
+    self, HalfClose, connect_unix, echo, expect_bytes, expect_end, expect_reset, read_until_closed,
+};
 use harness::process::{Process, children_of};
 use harness::server::Server;
 use harness::{command, eventually, skip};
@@ -24,7 +26,7 @@ fn sh(args: &[&str], script: &str) -> Server {
     exec(args, &["sh", "-c", script])
 }
 
-/// Every process whose parent this is, with its state: `Z` for a zombie.
+/// The children of a process, each with its state: `Z` for a zombie.
 fn children(parent: &Process) -> Vec<(u32, char)> {
     children_of(parent.child.id())
 }
@@ -38,7 +40,7 @@ fn is_alive(id: &str) -> bool {
     fs::exists(format!("/proc/{id}")).unwrap()
 }
 
-/// What a program says first: its number.
+/// The process ID that a program prints first.
 #[track_caller]
 fn read_line(client: &TcpStream) -> String {
     let mut line = String::new();
@@ -53,8 +55,8 @@ fn a_program_answers_its_client() {
         let mut client = server.connect();
         client.write_all(b"hello").unwrap();
         client.half_close();
-        hear(&client, b"HELLO");
-        hear_end(&client);
+        expect_bytes(&client, b"HELLO");
+        expect_end(&client);
     }
     nothing_is_left(&server);
     server.drain();
@@ -70,7 +72,7 @@ fn a_thousand_clients_of_cat_get_every_byte_back() {
     assert_eq!(children(&server).len(), 1000);
     client::echo_many(clients, 50_000);
     nothing_is_left(&server);
-    // Some pipes are kept for those who come next.
+    // The loop keeps some pipes for later clients.
     eventually("all fds are closed again", || {
         server.open_files() <= before + 16
     });
@@ -78,7 +80,7 @@ fn a_thousand_clients_of_cat_get_every_byte_back() {
 }
 
 #[test]
-fn many_bytes_go_through_a_program() {
+fn many_bytes_pass_through_a_program() {
     let server = exec(&[], &["cat"]);
     let client = server.connect();
     client::echo_pattern(&client, 50_000_000);
@@ -88,24 +90,24 @@ fn many_bytes_go_through_a_program() {
 }
 
 #[test]
-fn a_program_is_told_of_its_client_as_by_tcpserver() {
+fn a_program_gets_the_variables_of_tcpserver() {
     let script = "echo $PROTO $TCPLOCALIP $TCPLOCALPORT $TCPREMOTEIP $TCPREMOTEPORT";
     let server = sh(&[], script);
     let client = server.connect();
     let (local, remote) = (server.addr(), client.local_addr().unwrap());
-    let told = format!(
+    let described = format!(
         "TCP 127.0.0.1 {} 127.0.0.1 {}\n",
         local.port(),
         remote.port()
     );
-    hear(&client, told.as_bytes());
-    hear_end(&client);
+    expect_bytes(&client, described.as_bytes());
+    expect_end(&client);
     drop(client);
     server.drain();
 }
 
 #[test]
-fn a_program_is_told_nothing_of_a_client_that_the_server_itself_runs_for() {
+fn a_program_does_not_inherit_the_variables_of_the_servers_own_client() {
     let script = "env | grep -e ^PROTO -e ^TCP -e ^UNIX | cut -d= -f1 | sort | tr '\\n' ' '";
     let inherited = [
         "PROTO",
@@ -133,20 +135,20 @@ fn a_program_is_told_nothing_of_a_client_that_the_server_itself_runs_for() {
     command.env("MYTCP", "kept");
     let server = Server::run(command);
     let client = server.connect();
-    hear(
+    expect_bytes(
         &client,
         b"PROTO TCPLOCALIP TCPLOCALPORT TCPREMOTEIP TCPREMOTEPORT ",
     );
-    hear_end(&client);
+    expect_end(&client);
     let client = UnixStream::connect(dir.path().join("exec.sock")).unwrap();
     let client = connect_unix(client);
-    hear(&client, b"PROTO UNIXLOCALPATH ");
-    hear_end(&client);
+    expect_bytes(&client, b"PROTO UNIXLOCALPATH ");
+    expect_end(&client);
     server.drain();
 }
 
-/// A server that was started with its `SIGCHLD` ignored, and that raises its limit of files. A shell may
-/// refuse to ignore that signal.
+/// A server that was started with `SIGCHLD` ignored, and that raises its limit of files. `None` if the shell
+/// refuses to ignore that signal.
 fn exec_without_sigchld(program: &[&str]) -> Option<Server> {
     let ignoring = "env --ignore-signal=CHLD";
     let can_ignore = Command::new("sh")
@@ -166,19 +168,19 @@ fn exec_without_sigchld(program: &[&str]) -> Option<Server> {
 }
 
 #[test]
-fn a_server_that_was_started_with_sigchld_ignored_knows_how_programs_end() {
+fn a_server_that_was_started_with_sigchld_ignored_sees_how_programs_end() {
     let script = "grep SigIgn /proc/self/status; exit 3";
     let Some(server) = exec_without_sigchld(&["sh", "-c", script]) else {
         return;
     };
-    let mut told = String::new();
-    server.connect().read_to_string(&mut told).unwrap();
-    let ignored = told.split_whitespace().last().unwrap();
+    let mut output = String::new();
+    server.connect().read_to_string(&mut output).unwrap();
+    let ignored = output.split_whitespace().last().unwrap();
     let ignored = u64::from_str_radix(ignored, 16).unwrap();
     assert_eq!(
         ignored & 1 << (17 - 1),
         0,
-        "programs do not inherit it: {told}"
+        "programs do not inherit it: {output}"
     );
     let log = server.drain();
     assert!(
@@ -188,7 +190,7 @@ fn a_server_that_was_started_with_sigchld_ignored_knows_how_programs_end() {
 }
 
 #[test]
-fn a_program_that_vanishes_costs_its_client_only_where_sigchld_is_ignored() {
+fn a_program_that_cannot_be_started_closes_only_its_own_client() {
     let dir = tempfile::tempdir().unwrap();
     let program = dir.path().join("program");
     fs::copy("/bin/cat", &program).unwrap();
@@ -197,9 +199,9 @@ fn a_program_that_vanishes_costs_its_client_only_where_sigchld_is_ignored() {
     };
     echo(&server.connect(), b"hello");
     fs::remove_file(&program).unwrap();
-    hear_end(server.connect());
-    fs::write(&program, "").unwrap(); // which may not be executed
-    hear_end(server.connect());
+    expect_end(server.connect());
+    fs::write(&program, "").unwrap(); // a file that may not be executed
+    expect_end(server.connect());
     fs::remove_file(&program).unwrap();
     fs::copy("/bin/cat", &program).unwrap();
     echo(&server.connect(), b"hello");
@@ -207,7 +209,7 @@ fn a_program_that_vanishes_costs_its_client_only_where_sigchld_is_ignored() {
 }
 
 #[test]
-fn a_program_of_a_unix_socket_is_told_so() {
+fn a_program_of_a_unix_client_gets_the_path_of_the_socket() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("exec.sock");
     let listen = format!("unix:{}", path.display());
@@ -219,40 +221,40 @@ fn a_program_of_a_unix_socket_is_told_so() {
     command.env("TCPREMOTEIP", "from the server's own client");
     let server = Server::run(command);
     let client = connect_unix(UnixStream::connect(&path).unwrap());
-    hear(&client, format!("UNIX {}\n", path.display()).as_bytes());
+    expect_bytes(&client, format!("UNIX {}\n", path.display()).as_bytes());
     client::echo_pattern(&client, 3_000_000);
     drop(client);
     server.drain();
 }
 
 #[test]
-fn a_program_may_open_what_the_server_could_before_it_raised_its_own_limit() {
+fn a_program_has_the_limit_of_files_that_the_server_started_with() {
     let args = ["--listen", "127.0.0.1:0", "--mode", "exec", "--"];
     let program = ["sh", "-c", "ulimit -Sn; ulimit -Hn"];
     let args = [&args[..], &program].concat();
     let server = Server::run(command::main_after("ulimit -Sn 500; ulimit -Hn 900", &args));
     let client = server.connect();
-    hear(&client, b"500\n900\n");
-    hear_end(&client);
+    expect_bytes(&client, b"500\n900\n");
+    expect_end(&client);
     drop(client);
     server.drain();
 }
 
 #[test]
-fn a_program_that_writes_without_reading_is_heard() {
+fn the_output_of_a_program_that_does_not_read_reaches_its_client() {
     let server = sh(&[], "head -c 3000000 /dev/zero");
     let mut client = server.connect();
-    client.write_all(&[7; 100_000]).unwrap(); // it never takes that
-    let mut heard = Vec::new();
-    (&client).read_to_end(&mut heard).unwrap();
-    assert_eq!(heard.len(), 3_000_000);
+    client.write_all(&[7; 100_000]).unwrap(); // the program never reads that
+    let mut received = Vec::new();
+    (&client).read_to_end(&mut received).unwrap();
+    assert_eq!(received.len(), 3_000_000);
     drop(client);
     nothing_is_left(&server);
     server.drain();
 }
 
 #[test]
-fn a_program_that_has_heard_enough_is_heard_out() {
+fn the_output_of_a_program_that_closes_its_input_reaches_its_client() {
     let server = exec(
         &[],
         &["sh", "-c", "head -c 10; sleep 0.2; echo '. and no more'"],
@@ -261,11 +263,11 @@ fn a_program_that_has_heard_enough_is_heard_out() {
         let client = server.connect();
         thread::scope(|scope| {
             scope.spawn(|| {
-                // It is taken, or refused at the end.
+                // The program may have closed its input by now.
                 let _ = (&client).write_all(&[b'x'; 2_000_000]);
             });
-            hear(&client, b"xxxxxxxxxx. and no more\n");
-            hear_end(&client);
+            expect_bytes(&client, b"xxxxxxxxxx. and no more\n");
+            expect_end(&client);
         });
     }
     nothing_is_left(&server);
@@ -273,25 +275,25 @@ fn a_program_that_has_heard_enough_is_heard_out() {
 }
 
 #[test]
-fn a_client_that_stays_when_its_program_has_ended_is_left() {
+fn a_client_that_stays_after_its_program_has_ended_is_closed() {
     let server = sh(&["--max-conns", "1"], "echo bye");
     let stays = server.connect();
-    hear(&stays, b"bye\n");
-    hear_end(&stays);
+    expect_bytes(&stays, b"bye\n");
+    expect_end(&stays);
     let next = server.connect();
-    hear(&next, b"bye\n"); // which the first one's place is for
-    hear_end(&next);
+    expect_bytes(&next, b"bye\n"); // it has the permit of the first one
+    expect_end(&next);
     server.drain();
 }
 
 #[test]
-fn what_a_program_has_left_behind_works_on_though_its_client_stays() {
+fn a_process_that_a_program_leaves_behind_keeps_running_while_its_client_stays() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("done");
     let work = format!("sleep 1.5; echo done >{}", file.display());
     let server = sh(&[], &format!("({work}) <&- >&- 2>&- & exit 3"));
     let stays = server.connect();
-    hear_end(&stays);
+    expect_end(&stays);
     eventually("it has done its work", || fs::exists(&file).unwrap());
     let lines = server.drain();
     let failed = |line: &String| line.contains("its program has failed: exit status: 3");
@@ -299,43 +301,43 @@ fn what_a_program_has_left_behind_works_on_though_its_client_stays() {
 }
 
 #[test]
-fn what_a_program_has_left_behind_still_hears_its_client() {
+fn a_process_that_a_program_leaves_behind_still_reads_from_the_client() {
     let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("heard");
-    // What a shell has in the background has no input of its own accord.
+    let file = dir.path().join("received");
+    // A shell gives its background processes no input by default.
     let script = format!("exec 3<&0; cat <&3 >{} &", file.display());
     let server = sh(&[], &script);
     let mut client = server.connect();
-    hear_end(&client);
+    expect_end(&client);
     eventually("the program has ended", || children(&server).is_empty());
     client.write_all(b"last words").unwrap();
     drop(client);
-    eventually("it has heard all", || {
-        fs::read_to_string(&file).is_ok_and(|heard| heard == "last words")
+    eventually("everything is received", || {
+        fs::read_to_string(&file).is_ok_and(|received| received == "last words")
     });
     server.drain();
 }
 
 #[test]
-fn a_program_that_closes_its_output_still_hears_its_client() {
+fn a_program_that_closes_its_output_still_reads_from_its_client() {
     let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("heard");
+    let file = dir.path().join("received");
     let script = format!("echo bye; exec >&-; cat > {}", file.display());
     let server = sh(&[], &script);
     let mut client = server.connect();
-    hear(&client, b"bye\n");
-    hear_end(&client);
+    expect_bytes(&client, b"bye\n");
+    expect_end(&client);
     client.write_all(b"last words").unwrap();
     drop(client);
-    eventually("it has heard all", || {
-        fs::read_to_string(&file).is_ok_and(|heard| heard == "last words")
+    eventually("everything is received", || {
+        fs::read_to_string(&file).is_ok_and(|received| received == "last words")
     });
     nothing_is_left(&server);
     server.drain();
 }
 
 #[test]
-fn a_program_may_work_on_when_its_client_has_gone() {
+fn a_program_may_keep_running_after_its_client_has_closed() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("done");
     let script = format!(
@@ -345,7 +347,7 @@ fn a_program_may_work_on_when_its_client_has_gone() {
     let server = sh(&[], &script);
     let client = server.connect();
     client.half_close();
-    hear_end(&client);
+    expect_end(&client);
     drop(client);
     eventually("it has done its work", || fs::exists(&file).unwrap());
     nothing_is_left(&server);
@@ -353,11 +355,11 @@ fn a_program_may_work_on_when_its_client_has_gone() {
 }
 
 #[test]
-fn a_program_that_fails_is_told_of() {
+fn a_program_that_fails_is_logged() {
     let mut server = sh(&[], "echo sorry; echo it says why >&2; exit 3");
     let client = server.connect();
-    hear(&client, b"sorry\n");
-    hear_end(&client);
+    expect_bytes(&client, b"sorry\n");
+    expect_end(&client);
     drop(client);
     server
         .stderr
@@ -367,8 +369,8 @@ fn a_program_that_fails_is_told_of() {
 }
 
 #[test]
-fn a_client_that_breaks_off_ends_its_program_and_all_that_it_has_started() {
-    // The inner shell is a child of the program's, and prints its own number.
+fn a_reset_ends_the_program_and_the_processes_that_it_has_started() {
+    // The inner shell is a child of the program, and prints its own process ID.
     let server = sh(&[], "sh -c 'echo $$; sleep 1000; :'; :");
     let client = server.connect();
     let inner = read_line(&client);
@@ -380,7 +382,7 @@ fn a_client_that_breaks_off_ends_its_program_and_all_that_it_has_started() {
 }
 
 #[test]
-fn a_program_that_will_not_end_is_killed_after_a_grace() {
+fn a_program_that_ignores_sigterm_is_killed() {
     let server = sh(&[], "trap '' TERM; echo $$; while :; do sleep 1000; done");
     let client = server.connect();
     let id = read_line(&client);
@@ -393,38 +395,38 @@ fn a_program_that_will_not_end_is_killed_after_a_grace() {
 }
 
 #[test]
-fn a_program_that_prints_for_a_client_who_has_gone_is_ended() {
+fn a_program_that_writes_to_a_closed_client_is_ended() {
     let server = exec(&[], &["yes"]);
     let client = server.connect();
-    hear(&client, b"y\n");
+    expect_bytes(&client, b"y\n");
     drop(client);
     nothing_is_left(&server);
     server.drain();
 }
 
 #[test]
-fn a_client_that_takes_nothing_is_the_write_timeout_and_the_programs_end() {
+fn a_client_that_takes_nothing_runs_into_the_write_timeout_and_its_program_ends() {
     let mut server = exec(&["--write-timeout", "400ms"], &["yes"]);
     let client = server.connect();
     server.stderr.wait_for("--write-timeout passed");
     nothing_is_left(&server);
-    hear_reset(&client); // what came is not all
+    expect_reset(&client); // the output was cut off
     server.drain();
 }
 
 #[test]
-fn silence_is_the_idle_timeout_and_the_programs_end() {
+fn silence_runs_into_the_idle_timeout_and_the_program_ends() {
     let mut server = sh(&["--idle-timeout", "400ms"], "echo ready; sleep 1000");
     let client = server.connect();
-    hear(&client, b"ready\n");
-    hear_out(&client);
+    expect_bytes(&client, b"ready\n");
+    read_until_closed(&client);
     server.stderr.wait_for("--idle-timeout passed");
     nothing_is_left(&server);
     server.drain();
 }
 
 #[test]
-fn a_slow_client_holds_its_program_back() {
+fn a_slow_client_slows_its_program_down() {
     let server = exec(&[], &["cat", "/dev/zero"]);
     let client = server.connect();
     let before = server.resident_kib();
@@ -440,7 +442,7 @@ fn a_slow_client_holds_its_program_back() {
 }
 
 #[test]
-fn a_drain_ends_the_input_of_programs_and_hears_them_out() {
+fn a_drain_ends_the_input_of_programs_and_delivers_their_output() {
     for threads in ["1", "2"] {
         let mut server = sh(
             &["--drain", "30s", "--threads", threads],
@@ -452,15 +454,15 @@ fn a_drain_ends_the_input_of_programs_and_hears_them_out() {
         client.write_all(b"last words").unwrap();
         server.signal(Signal::TERM);
         server.thaw();
-        hear(&client, b"last wordsand this\n");
-        hear_end(&client);
+        expect_bytes(&client, b"last wordsand this\n");
+        expect_end(&client);
         drop(client);
         server.expect_exit(0);
     }
 }
 
 #[test]
-fn programs_that_do_not_end_are_ended_with_the_drain() {
+fn programs_that_do_not_end_are_killed_at_the_end_of_the_drain() {
     for threads in ["1", "2"] {
         let script = "echo $$; trap 'exit 0' TERM; while :; do sleep 1000 & wait $!; done";
         let mut server = sh(&["--drain", "300ms", "--threads", threads], script);
@@ -486,15 +488,15 @@ fn a_second_signal_leaves_no_program_behind() {
 }
 
 #[test]
-fn a_place_is_taken_for_as_long_as_the_program_runs() {
+fn a_permit_is_held_as_long_as_the_program_runs() {
     let args = ["--max-conns", "1", "--when-full", "refuse"];
     let server = sh(&args, "exec >&-; cat >/dev/null; sleep 0.5");
     let client = server.connect();
     client.half_close();
-    hear_end(&client);
+    expect_end(&client);
     drop(client);
     let refused = server.connect();
-    hear_end(&refused);
+    expect_end(&refused);
     assert_eq!(children(&server).len(), 1);
     nothing_is_left(&server);
     eventually("there is a place again", || {
@@ -509,8 +511,8 @@ fn a_place_is_taken_for_as_long_as_the_program_runs() {
 }
 
 #[test]
-fn clients_for_whom_no_program_can_be_started_hear_an_end() {
-    // More than there are files for; those who have one are served all the same.
+fn clients_whose_program_cannot_be_started_are_closed() {
+    // More than there are fds for; clients that have a program are served all the same.
     let mut server = Server::run(command::main_with_files(
         200,
         &["--listen", "127.0.0.1:0", "--mode", "exec", "--", "cat"],
@@ -519,7 +521,7 @@ fn clients_for_whom_no_program_can_be_started_hear_an_end() {
     echo(&first, b"hello");
     server.limit_files(server.open_files() as u64 + 3);
     let second = server.connect();
-    hear_end(&second);
+    expect_end(&second);
     server.stderr.wait_for("there is no peer for it");
     echo(&first, b"still there");
     drop((first, second));
@@ -566,8 +568,8 @@ fn wrong_command_lines_are_refused() {
 }
 
 #[test]
-fn a_reset_is_not_taken_for_an_end() {
-    // What the program sees of a client who breaks off is an end, and a signal to tell it apart.
+fn a_program_can_distinguish_a_reset_from_an_end() {
+    // A program whose client resets reads an end of file, and gets a signal that distinguishes it.
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("signal");
     let script = format!(
@@ -576,10 +578,10 @@ fn a_reset_is_not_taken_for_an_end() {
     );
     let server = sh(&[], &script);
     let client = server.connect();
-    hear(&client, b"on\n");
+    expect_bytes(&client, b"on\n");
     client::reset(client);
-    eventually("it was told", || {
-        fs::read_to_string(&file).is_ok_and(|told| told == "TERM\n")
+    eventually("it got the signal", || {
+        fs::read_to_string(&file).is_ok_and(|signal| signal == "TERM\n")
     });
     nothing_is_left(&server);
     server.drain();

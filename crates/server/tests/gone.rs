@@ -1,9 +1,9 @@
-//! A client that has gone away is noticed, whatever the server waits for meanwhile: a peer that takes nothing
-//! or says nothing, a connect, a program.
+//! A client that is gone is noticed whatever the server waits for meanwhile: a peer that takes nothing or
+//! sends nothing, a connect, a program.
 
 mod harness;
 
-use harness::client::{self, HalfClose, hear, hear_reset};
+use harness::client::{self, HalfClose, expect_bytes, expect_reset};
 use harness::server::Server;
 use harness::{command, eventually, pattern};
 use std::fs;
@@ -12,10 +12,10 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 
-/// Less than any time-out after which the server would close a connection for another reason.
+/// Less than any timeout after which the server would close a connection for another reason.
 const AT_ONCE: Duration = Duration::from_secs(5);
 
-/// A proxy with one place, and an upstream that the test plays itself.
+/// A proxy with one permit, and an upstream that is the test itself.
 fn stage() -> (TcpListener, Server) {
     let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = upstream.local_addr().unwrap().to_string();
@@ -36,7 +36,7 @@ fn exec(script: &str) -> Server {
     ])
 }
 
-/// Sends until nothing is taken any more.
+/// Sends until the kernel takes no more.
 fn send_until_blocked(client: &TcpStream) {
     client.set_nonblocking(true).unwrap();
     let mut written = 0;
@@ -66,7 +66,7 @@ fn send_until_blocked_unix(mut client: &UnixStream) -> usize {
     }
 }
 
-/// The place of the client that was there is free: another one is connected to its peer.
+/// Expects that the permit of the former client is free: another one is connected to its peer.
 #[track_caller]
 fn the_place_is_free(proxy: &Server, upstream: &TcpListener) {
     let start = Instant::now();
@@ -74,7 +74,7 @@ fn the_place_is_free(proxy: &Server, upstream: &TcpListener) {
     let (server, _) = upstream.accept().unwrap();
     server.set_read_timeout(Some(harness::DEADLINE)).unwrap();
     client.write_all(b"a fresh client").unwrap();
-    hear(&server, b"a fresh client");
+    expect_bytes(&server, b"a fresh client");
     assert!(start.elapsed() < AT_ONCE, "{:?}", start.elapsed());
 }
 
@@ -87,7 +87,7 @@ fn a_client_that_resets_while_its_upstream_takes_nothing_is_released() {
         send_until_blocked(&client);
         client::reset(client);
         the_place_is_free(&proxy, &upstream);
-        hear_reset(&server);
+        expect_reset(&server);
     }
     proxy.drain();
 }
@@ -106,14 +106,14 @@ fn a_client_that_ends_and_resets_while_its_upstream_takes_nothing_is_released() 
 }
 
 #[test]
-fn a_client_that_ends_and_resets_while_its_upstream_says_nothing_is_released() {
+fn a_client_that_ends_and_resets_while_its_upstream_is_silent_is_released() {
     let (upstream, proxy) = stage();
     let mut client = proxy.connect();
     let (server, _) = upstream.accept().unwrap();
     client.write_all(b"question").unwrap();
     client.half_close();
-    hear(&server, b"question");
-    client::hear_end(&server);
+    expect_bytes(&server, b"question");
+    client::expect_end(&server);
     client::reset(client);
     the_place_is_free(&proxy, &upstream);
     drop(server);
@@ -122,7 +122,7 @@ fn a_client_that_ends_and_resets_while_its_upstream_says_nothing_is_released() {
 
 #[test]
 fn a_client_that_resets_while_the_proxy_connects_is_released() {
-    // A backlog that is full: connects to it are not answered.
+    // A connect to a full backlog is not answered.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     rustix::net::listen(&silent, 0).unwrap();
     let addr = silent.local_addr().unwrap();
@@ -142,17 +142,17 @@ fn a_client_that_resets_while_the_proxy_connects_is_released() {
 }
 
 #[test]
-fn a_client_that_resets_while_its_program_takes_nothing_has_its_program_told_to_end() {
+fn a_reset_while_the_program_takes_nothing_ends_the_program() {
     let dir = tempfile::tempdir().unwrap();
-    let told = dir.path().join("told");
+    let signaled = dir.path().join("signaled");
     let script = format!(
-        "trap 'echo told > {}; exit' TERM; echo started; sleep 300 & wait",
-        told.display()
+        "trap 'echo TERM > {}; exit' TERM; echo started; sleep 300 & wait",
+        signaled.display()
     );
     let server = exec(&script);
     for blocks in [true, false] {
         let client = server.connect();
-        hear(&client, b"started\n");
+        expect_bytes(&client, b"started\n");
         if blocks {
             send_until_blocked(&client);
         } else {
@@ -160,11 +160,11 @@ fn a_client_that_resets_while_its_program_takes_nothing_has_its_program_told_to_
         }
         let start = Instant::now();
         client::reset(client);
-        eventually("its program was told", || told.exists());
+        eventually("its program got the signal", || signaled.exists());
         assert!(start.elapsed() < AT_ONCE, "{:?}", start.elapsed());
-        fs::remove_file(&told).unwrap();
+        fs::remove_file(&signaled).unwrap();
     }
-    hear(server.connect(), b"started\n"); // the place is free
+    expect_bytes(server.connect(), b"started\n"); // the permit is free
 }
 
 fn sockets(server: &Server) -> usize {
@@ -174,7 +174,7 @@ fn sockets(server: &Server) -> usize {
     names.filter(is_socket).count()
 }
 
-/// A proxy on a Unix socket, and an upstream that the test plays itself.
+/// A proxy on a Unix socket, and an upstream that is the test itself.
 fn unix_stage(dir: &tempfile::TempDir) -> (UnixListener, Server, std::path::PathBuf) {
     let path = dir.path().join("door");
     let behind = dir.path().join("upstream");
@@ -197,16 +197,16 @@ fn what_a_unix_client_sent_before_it_closed_reaches_an_upstream_that_was_busy() 
     let (mut server, _) = upstream.accept().unwrap();
     let written = send_until_blocked_unix(&client);
     drop(client);
-    std::thread::sleep(Duration::from_millis(500)); // busy, that is
-    let mut heard = Vec::new();
-    server.read_to_end(&mut heard).unwrap();
-    assert_eq!(heard.len(), written);
+    std::thread::sleep(Duration::from_millis(500)); // the upstream is busy
+    let mut received = Vec::new();
+    server.read_to_end(&mut received).unwrap();
+    assert_eq!(received.len(), written);
     drop(server);
     proxy.drain();
 }
 
 #[test]
-fn a_unix_client_that_closed_does_not_wait_for_ever_for_an_upstream_that_takes_nothing() {
+fn a_unix_client_that_closed_does_not_wait_forever_for_an_upstream_that_takes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let (upstream, proxy, path) = unix_stage(&dir);
     let before = sockets(&proxy);
@@ -220,7 +220,7 @@ fn a_unix_client_that_closed_does_not_wait_for_ever_for_an_upstream_that_takes_n
 }
 
 #[test]
-fn a_unix_client_that_closed_does_not_wait_for_ever_for_an_upstream_that_says_nothing() {
+fn a_unix_client_that_closed_does_not_wait_forever_for_a_silent_upstream() {
     let dir = tempfile::tempdir().unwrap();
     let (upstream, proxy, path) = unix_stage(&dir);
     let before = sockets(&proxy);
@@ -230,18 +230,18 @@ fn a_unix_client_that_closed_does_not_wait_for_ever_for_an_upstream_that_says_no
         client.write_all(last_words).unwrap();
         drop(client);
         eventually("the client is released", || sockets(&proxy) == before);
-        let mut heard = Vec::new();
-        server.read_to_end(&mut heard).unwrap();
-        assert_eq!(heard, last_words);
+        let mut received = Vec::new();
+        server.read_to_end(&mut received).unwrap();
+        assert_eq!(received, last_words);
     }
     proxy.drain();
 }
 
 #[test]
-fn a_unix_client_that_closes_while_the_proxy_connects_is_released_unless_it_said_something() {
+fn a_unix_client_that_closes_while_the_proxy_connects_is_released_unless_it_has_sent_bytes() {
     let dir = tempfile::tempdir().unwrap();
     let (upstream, proxy, path) = unix_stage(&dir);
-    rustix::net::listen(&upstream, 0).unwrap(); // connects wait once the backlog is full
+    rustix::net::listen(&upstream, 0).unwrap(); // a connect to a full backlog waits
     let before = sockets(&proxy);
     let _full = UnixStream::connect(dir.path().join("upstream")).unwrap();
     let start = Instant::now();
@@ -254,15 +254,15 @@ fn a_unix_client_that_closes_while_the_proxy_connects_is_released_unless_it_said
     drop(client);
     eventually("the proxy connects", || sockets(&proxy) > before);
     let _full = upstream.accept().unwrap();
-    // A proxy that came to the first client only now finds room for it, too: that one says nothing.
-    let mut upstream_heard = (0..2).map(|_| {
+    // The proxy may reach the first client only now, and connect it as well: that one sends nothing.
+    let mut upstream_received = (0..2).map(|_| {
         let (mut server, _) = upstream.accept().unwrap();
-        let mut heard = Vec::new();
-        server.read_to_end(&mut heard).unwrap();
-        heard
+        let mut received = Vec::new();
+        server.read_to_end(&mut received).unwrap();
+        received
     });
-    let heard = upstream_heard.find(|heard| !heard.is_empty());
-    assert_eq!(heard.as_deref(), Some(&b"last words"[..]));
+    let received = upstream_received.find(|received| !received.is_empty());
+    assert_eq!(received.as_deref(), Some(&b"last words"[..]));
     proxy.drain();
 }
 
@@ -276,7 +276,7 @@ fn a_unix_client_that_closes_with_an_answer_unread_is_released() {
     server.write_all(b"answer").unwrap();
     send_until_blocked_unix(&client);
     let start = Instant::now();
-    drop(client); // the kernel says ECONNRESET to the proxy, as to a TCP peer
+    drop(client); // unix(7): the unread answer makes this a reset for the proxy, as with TCP
     eventually("the client is released", || sockets(&proxy) == before);
     assert!(start.elapsed() < AT_ONCE, "{:?}", start.elapsed());
     drop(server);
@@ -284,13 +284,13 @@ fn a_unix_client_that_closes_with_an_answer_unread_is_released() {
 }
 
 #[test]
-fn an_upstream_that_resets_while_its_client_takes_nothing_is_a_reset_for_the_client() {
+fn a_reset_by_the_upstream_while_the_client_takes_nothing_resets_the_client() {
     let (upstream, proxy) = stage();
     let client = proxy.connect();
     let (server, _) = upstream.accept().unwrap();
     send_until_blocked(&server);
     client::reset(server);
     the_place_is_free(&proxy, &upstream);
-    hear_reset(&client);
+    expect_reset(&client);
     proxy.drain();
 }

@@ -1,8 +1,8 @@
-//! A client or an upstream whose machine has died is given up, by default.
+//! By default, a connection to a machine that has died is closed.
 
 mod harness;
 
-use harness::client::{connect, echo, hear};
+use harness::client::{connect, echo, expect_bytes};
 use harness::process::Process;
 use harness::server::Server;
 use harness::{command, eventually, skip};
@@ -19,7 +19,7 @@ use std::time::Duration;
 
 const S: Duration = Duration::from_secs(1);
 
-/// The server's own ends of its TCP connections; none where that may not be seen.
+/// The server's ends of its TCP connections; `None` where this process may not see them.
 fn connections(server: &Server) -> Option<Vec<OwnedFd>> {
     let id = server.child.id();
     let pidfd = pidfd_open(Pid::from_child(&server.child), PidfdFlags::empty()).ok()?;
@@ -45,7 +45,7 @@ fn settings(socket: impl AsFd) -> Option<(Duration, Duration, u32, u32)> {
 }
 
 #[test]
-fn clients_and_upstreams_are_asked_whether_they_are_there_unless_that_is_switched_off() {
+fn clients_and_upstreams_are_probed_unless_that_is_switched_off() {
     let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
     let to = upstream.local_addr().unwrap().to_string();
     for (args, means) in [
@@ -60,7 +60,7 @@ fn clients_and_upstreams_are_asked_whether_they_are_there_unless_that_is_switche
         let mut client = proxy.connect();
         let (server, _) = upstream.accept().unwrap();
         client.write_all(b"hello").unwrap();
-        hear(&server, b"hello"); // both are wired by now
+        expect_bytes(&server, b"hello"); // client and upstream are connected by now
         let Some(connections) = connections(&proxy) else {
             return skip("the fds of another process may not be seen here");
         };
@@ -75,7 +75,7 @@ fn clients_and_upstreams_are_asked_whether_they_are_there_unless_that_is_switche
     }
 }
 
-/// A server in a network of its own, which the test can take down.
+/// A server in its own network namespace, which the test can take down.
 struct Network {
     server: Server,
     file: File,
@@ -106,7 +106,7 @@ impl Network {
         Some(Network { server, file })
     }
 
-    /// Does something in there.
+    /// Runs a function in that namespace.
     fn within<T: Send>(&self, f: impl FnOnce(SocketAddr) -> T + Send) -> T {
         let (addr, file) = (self.server.addr(), &self.file);
         thread::scope(|scope| {
@@ -119,7 +119,7 @@ impl Network {
         })
     }
 
-    /// No packet gets through any more, and nothing tells so.
+    /// Drops all packets from now on, without an error to either side.
     fn go_down(&self) {
         let down = || {
             let mut down = Command::new("ip");
@@ -131,7 +131,7 @@ impl Network {
 }
 
 #[test]
-fn a_client_whose_machine_died_is_given_up() {
+fn a_client_whose_machine_died_is_closed() {
     for (mode, talks) in [("echo", true), ("chargen", false)] {
         let Some(network) = Network::start(&["--mode", mode, "--keepalive", "1s,1s,2"]) else {
             return skip("there are no network namespaces here");
@@ -139,7 +139,7 @@ fn a_client_whose_machine_died_is_given_up() {
         let before = network.server.open_files();
         let client: TcpStream = network.within(connect);
         if talks {
-            echo(&client, b"hello"); // and then nothing
+            echo(&client, b"hello"); // and then the machine dies
         }
         eventually("it is connected", || network.server.open_files() > before);
         network.go_down();

@@ -2,7 +2,7 @@
 
 mod harness;
 
-use harness::client::{self, connect, echo, fill, hear, hear_end};
+use harness::client::{self, connect, echo, expect_bytes, expect_end, fill};
 use harness::server::Server;
 use harness::{command, eventually, pattern};
 use rustix::net::sockopt;
@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 #[test]
-fn a_connection_too_many_is_refused_until_a_place_is_free() {
+fn a_connection_beyond_the_limit_is_refused_until_a_permit_is_free() {
     for threads in ["1", "2"] {
         let args = [
             "--max-conns",
@@ -26,7 +26,7 @@ fn a_connection_too_many_is_refused_until_a_place_is_free() {
         let server = Server::start(&args);
         let mut clients = server.connect_echoed(2);
         for _ in 0..10 {
-            assert_eq!(client::hear_out(&server.connect()), 0);
+            assert_eq!(client::read_until_closed(&server.connect()), 0);
         }
         clients
             .iter()
@@ -38,9 +38,9 @@ fn a_connection_too_many_is_refused_until_a_place_is_free() {
     }
 }
 
-/// However the threads race for the connections that come.
+/// The threads race for the connections that come.
 #[test]
-fn nobody_is_refused_while_there_is_a_place() {
+fn no_client_is_refused_while_a_permit_is_free() {
     let limits = ["--max-conns", "2", "--when-full", "refuse"];
     let server = Server::start(&[&limits[..], &["--threads", "2"]].concat());
     for _ in 0..500 {
@@ -51,7 +51,7 @@ fn nobody_is_refused_while_there_is_a_place() {
 }
 
 #[test]
-fn a_connection_too_many_waits_until_a_place_is_free() {
+fn a_connection_beyond_the_limit_waits_until_a_permit_is_free() {
     for threads in ["1", "2"] {
         let args = [
             "--max-conns",
@@ -64,20 +64,20 @@ fn a_connection_too_many_waits_until_a_place_is_free() {
         let server = Server::start(&args);
         let mut clients = server.connect_echoed(2);
         let mut third = server.connect();
-        third.write_all(b"is there a place?").unwrap();
+        third.write_all(b"is there a permit?").unwrap();
         for _ in 0..100 {
             clients.iter().for_each(|client| echo(client, b"not yet"));
         }
         assert!(client::is_silent(&third), "served without a place");
         client::leave(clients.remove(0));
-        hear(&third, b"is there a place?");
+        expect_bytes(&third, b"is there a permit?");
         drop((third, clients));
         server.finish();
     }
 }
 
 #[test]
-fn many_that_wait_for_a_place_are_all_served() {
+fn many_clients_that_wait_for_a_permit_are_all_served() {
     let server = Server::start(&["--max-conns", "3", "--threads", "2"]);
     let addr = server.addr();
     let one = || echo(connect(addr), b"my turn");
@@ -85,14 +85,14 @@ fn many_that_wait_for_a_place_are_all_served() {
     server.finish();
 }
 
-/// Talks until the other connection has ended; gives the count of words.
+/// Talks until the other connection has ended; returns the count of words.
 #[track_caller]
 fn talk_until_it_ends(talker: &TcpStream, idle: &TcpStream) -> u64 {
     let (ended, end) = mpsc::channel();
     let mut words = 0;
     thread::scope(|scope| {
         scope.spawn(move || {
-            hear_end(idle);
+            expect_end(idle);
             ended.send(()).unwrap();
         });
         while end.try_recv() == Err(TryRecvError::Empty) {
@@ -120,11 +120,11 @@ fn an_idle_connection_is_closed_and_a_busy_one_is_not() {
 }
 
 #[test]
-fn without_an_idle_timeout_nobody_is_closed() {
+fn without_an_idle_timeout_no_client_is_closed() {
     let server = Server::start(&[]);
     let other = Server::start(&["--idle-timeout", "300ms"]);
     let silent = server.connect_echoed(1);
-    (0..3).for_each(|_| hear_end(other.connect()));
+    (0..3).for_each(|_| expect_end(other.connect()));
     echo(&silent[0], b"still here");
     drop(silent);
     other.finish();
@@ -132,7 +132,7 @@ fn without_an_idle_timeout_nobody_is_closed() {
 }
 
 #[test]
-fn a_client_that_takes_nothing_is_closed_and_one_with_nothing_to_take_is_not() {
+fn a_client_that_takes_nothing_is_closed_and_a_client_without_output_is_not() {
     let args = ["--write-timeout", "1s", "--log-level", "debug"];
     let mut server = Server::start(&args);
     let silent = server.connect_echoed(1);
@@ -140,24 +140,24 @@ fn a_client_that_takes_nothing_is_closed_and_one_with_nothing_to_take_is_not() {
     let written = fill(&server, &blocked);
     let line = server.stderr.wait_for("--write-timeout passed");
     assert!(line.contains("peer=127.0.0.1:"), "{line}");
-    assert!(client::hear_out(&blocked) < written);
+    assert!(client::read_until_closed(&blocked) < written);
     echo(&silent[0], b"still here");
     drop(silent);
     server.finish();
 }
 
 #[test]
-fn a_client_that_takes_little_by_little_is_not_closed() {
+fn a_client_that_takes_little_at_a_time_is_not_closed() {
     let server = Server::start(&["--write-timeout", "1s"]);
     let (client, other) = (server.connect(), server.connect());
-    // What the client takes is to reach the server at once, not megabytes later.
+    // A small buffer: what the client reads must be seen by the server at once, not megabytes later.
     sockopt::set_socket_recv_buffer_size(&client, 64 * 1024).unwrap();
     let written = fill(&server, &client);
-    fill(&server, &other); // it takes nothing, and says when the time is over
+    fill(&server, &other); // it takes nothing, and its end shows that the timeout has passed
     let (ended, end) = mpsc::channel();
     thread::scope(|scope| {
         scope.spawn(move || {
-            // A reset, since the server closes with input unread: no byte need be read to see it.
+            // The server closes with unread input, which resets: no byte need be read to see that.
             eventually("the other is closed", || {
                 other.take_error().unwrap().is_some()
             });
@@ -170,7 +170,7 @@ fn a_client_that_takes_little_by_little_is_not_closed() {
     server.finish();
 }
 
-/// Reads like a narrow line, until something else has ended.
+/// Reads a little at a time, until the other connection has ended.
 struct LittleByLittle<'a> {
     from: &'a TcpStream,
     end: Receiver<()>,
@@ -198,7 +198,7 @@ fn echo_never_reaches_the_hard_limit() {
 }
 
 #[test]
-fn a_small_soft_limit_holds_reading_back() {
+fn a_small_soft_limit_pauses_reading() {
     let server = Server::start(&["--out-soft", "1", "--out-hard", "64KiB"]);
     let client = server.connect();
     pattern::expect(&client, fill(&server, &client));
@@ -207,16 +207,16 @@ fn a_small_soft_limit_holds_reading_back() {
 }
 
 #[test]
-fn chargen_to_a_client_that_takes_nothing_ends() {
+fn chargen_closes_a_client_that_takes_nothing() {
     let mut server = Server::start(&["--mode", "chargen", "--write-timeout", "300ms"]);
     let client = server.connect();
     server.stderr.wait_for("--write-timeout passed");
-    client::hear_out(&client);
+    client::read_until_closed(&client);
     server.drain();
 }
 
 #[test]
-fn without_max_conns_as_many_are_let_in_as_there_are_files_for() {
+fn without_max_conns_as_many_clients_are_served_as_there_are_fds_for() {
     let args = ["--listen", "127.0.0.1:0"];
     let mut server = Server::run(command::main_with_files(40, &args));
     let clients: Vec<_> = (0..80).map(|_| server.connect()).collect();
@@ -232,19 +232,19 @@ fn without_max_conns_as_many_are_let_in_as_there_are_files_for() {
 }
 
 #[test]
-fn without_max_conns_those_for_whom_there_are_no_files_are_refused() {
+fn without_max_conns_clients_beyond_the_fds_are_refused() {
     let args = ["--listen", "127.0.0.1:0", "--when-full", "refuse"];
     let mut server = Server::run(command::main_with_files(40, &args));
     let clients: Vec<_> = (0..80).map(|_| server.connect()).collect();
     server.stderr.wait_for("refused");
     echo(&clients[0], b"inside");
-    hear_end(&clients[79]);
+    expect_end(&clients[79]);
     drop(clients);
     eventually("the clients' files are closed", || server.open_files() < 20);
     server.finish();
 }
 
-/// A server that may open 40 files from now on, which it does not know, with more clients than that.
+/// A server whose limit is lowered to 40 fds after its start, with more clients than that.
 fn overfull_server() -> (Server, Vec<TcpStream>) {
     let mut server = Server::start(&[]);
     server.limit_files(40);
@@ -255,7 +255,7 @@ fn overfull_server() -> (Server, Vec<TcpStream>) {
 }
 
 #[test]
-fn out_of_files_it_does_not_spin() {
+fn a_server_without_fds_does_not_spin() {
     let (server, clients) = overfull_server();
     server.expect_rest();
     drop(clients);
@@ -264,7 +264,7 @@ fn out_of_files_it_does_not_spin() {
 }
 
 #[test]
-fn out_of_files_those_inside_are_served() {
+fn a_server_without_fds_still_serves_its_clients() {
     let (server, clients) = overfull_server();
     clients[..10]
         .iter()
@@ -275,13 +275,13 @@ fn out_of_files_those_inside_are_served() {
 }
 
 #[test]
-fn once_files_are_free_a_fresh_client_is_served_within_a_second() {
+fn once_fds_are_free_a_new_client_is_served_within_a_second() {
     let (server, clients) = overfull_server();
     drop(clients);
     eventually("the clients' files are closed", || server.open_files() < 20);
     let start = Instant::now();
     server.still_echoes();
-    // The longest pause is 1 s; the rest is patience with a busy machine.
+    // The longest pause is 1 s; the rest is for a busy machine.
     assert!(
         start.elapsed() < Duration::from_secs(5),
         "after {:?}",
@@ -291,22 +291,23 @@ fn once_files_are_free_a_fresh_client_is_served_within_a_second() {
 }
 
 #[test]
-fn out_of_files_it_drains() {
+fn a_server_without_fds_drains() {
     let (server, clients) = overfull_server();
-    let reader = thread::spawn(move || clients.iter().map(client::hear_out).sum::<usize>());
+    let reader =
+        thread::spawn(move || clients.iter().map(client::read_until_closed).sum::<usize>());
     server.drain();
     assert_eq!(reader.join().unwrap(), 0);
 }
 
 #[test]
-fn a_client_for_whose_green_thread_there_is_no_memory_is_refused() {
+fn a_client_is_refused_if_there_is_no_memory_for_its_green_thread() {
     let mut server = Server::start(&["--style", "green"]);
-    drop(server.connect_echoed(50)); // their stacks are there for others
+    drop(server.connect_echoed(50)); // their stacks stay in the pool
     eventually("the clients' files are closed", || server.open_files() < 20);
     server.limit_memory();
     let inside = server.connect_echoed(50);
     for _ in 0..10 {
-        assert_eq!(client::hear_out(&server.connect()), 0);
+        assert_eq!(client::read_until_closed(&server.connect()), 0);
     }
     let line = server.stderr.wait_for("refused");
     assert!(line.contains("WARN") && line.contains("stack"), "{line}");

@@ -1,8 +1,8 @@
-//! What the server says on stderr.
+//! What the server logs on stderr.
 
 mod harness;
 
-use harness::client::{echo, fill, hear_end};
+use harness::client::{echo, expect_end, fill};
 use harness::command;
 use harness::eventually;
 use harness::process::Process;
@@ -35,7 +35,7 @@ fn text_lines_have_a_time_a_level_and_a_place() {
             "{line}"
         );
         assert!(place.is_some_and(|place| place.ends_with(':')), "{line}");
-        assert!(!line.contains('\x1b'), "colours in a pipe: {line}");
+        assert!(!line.contains('\x1b'), "colors in a pipe: {line}");
     }
 }
 
@@ -55,14 +55,14 @@ fn json_lines_are_objects() {
 }
 
 #[test]
-fn the_log_level_is_obeyed() {
+fn the_log_level_limits_what_is_logged() {
     let server = Server::start(&["--log-level", "error"]);
     server.still_echoes();
     assert_eq!(server.drain(), [""; 0]);
 }
 
 #[test]
-fn a_backlog_that_the_kernel_cuts_is_warned_of() {
+fn a_backlog_that_the_kernel_reduces_is_logged() {
     let somaxconn = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap();
     let somaxconn: u32 = somaxconn.trim().parse().unwrap();
     let mut server = Server::start(&["--backlog", &(somaxconn + 1).to_string()]);
@@ -79,7 +79,7 @@ fn a_backlog_that_the_kernel_cuts_is_warned_of() {
 }
 
 #[test]
-fn more_connections_than_files_are_warned_of() {
+fn more_connections_than_fds_are_logged() {
     let mut server = Server::start(&["--max-conns", "4000000000"]);
     let line = server.stderr.wait_for("--max-conns");
     assert!(line.contains("WARN") && line.contains("allowed="), "{line}");
@@ -104,7 +104,7 @@ fn the_soft_limit_of_files_is_raised() {
     server.finish();
 }
 
-/// The lines of a trace by turn: each is a phase and what it did.
+/// The lines of a trace by turn: the phase of each, and what it did.
 fn turns(log: &[String]) -> BTreeMap<u64, Vec<(String, String)>> {
     let mut turns = BTreeMap::<_, Vec<_>>::new();
     for line in log
@@ -123,7 +123,7 @@ fn turns(log: &[String]) -> BTreeMap<u64, Vec<(String, String)>> {
 }
 
 #[test]
-fn a_traced_turn_is_one_line_a_phase() {
+fn a_traced_turn_has_one_line_per_phase() {
     let server = Server::start(&["--trace"]);
     let client = server.connect();
     echo(&client, b"first");
@@ -144,7 +144,7 @@ fn a_traced_turn_is_one_line_a_phase() {
 }
 
 #[test]
-fn nobody_on_stderr_is_no_reason_to_stop() {
+fn a_server_whose_stderr_is_closed_keeps_serving() {
     let args = ["--listen", "127.0.0.1:0", "--trace", "--log-level", "debug"];
     let full = command::main_after("exec 2>/dev/full", &args);
     for process in [
@@ -158,7 +158,7 @@ fn nobody_on_stderr_is_no_reason_to_stop() {
 }
 
 #[test]
-fn a_stderr_that_is_full_is_no_reason_to_wait() {
+fn a_full_stderr_does_not_block_the_server() {
     let args = ["--listen", "127.0.0.1:0", "--trace", "--log-level", "debug"];
     let (process, _unread) = Process::start_ignored(command::main(&args));
     let server = Server::from_process(process);
@@ -169,7 +169,7 @@ fn a_stderr_that_is_full_is_no_reason_to_wait() {
 }
 
 #[test]
-fn nobody_on_stdout_is_no_reason_to_stop() {
+fn a_server_whose_stdout_is_closed_keeps_serving() {
     for stdout in [">&-", ">/dev/full"] {
         let directory = tempfile::tempdir().unwrap();
         let listen = format!("unix:{}/socket", directory.path().display());
@@ -183,7 +183,7 @@ fn nobody_on_stdout_is_no_reason_to_stop() {
     }
 }
 
-/// The number behind this text.
+/// The number behind this text in a line.
 fn number_behind(line: &str, text: &str) -> usize {
     let (_, rest) = line
         .split_once(text)
@@ -192,14 +192,14 @@ fn number_behind(line: &str, text: &str) -> usize {
     digits.unwrap().parse().unwrap()
 }
 
-/// What SIGUSR1 has a server say.
+/// What a server logs after SIGUSR1.
 struct Answer {
     summary: String,
     clients: Vec<String>,
     tasks: Vec<String>,
 }
 
-/// Asks what the clients and tasks are at; so many loops answer.
+/// Requests a report of all clients and tasks, from this many loops.
 #[track_caller]
 fn ask(server: &mut Server, loops: usize) -> Answer {
     server.signal(Signal::USR1);
@@ -231,13 +231,13 @@ fn ask(server: &mut Server, loops: usize) -> Answer {
     }
 }
 
-/// Asks what the tasks are at; gives the lines that so many loops answer.
+/// Requests a report; returns the lines of all tasks.
 #[track_caller]
 fn ask_for_tasks(server: &mut Server, loops: usize) -> Vec<String> {
     ask(server, loops).tasks
 }
 
-/// What is said of the client at this address.
+/// The line of the client at this address.
 #[track_caller]
 fn said_of<'a>(answer: &'a Answer, addr: &str) -> &'a str {
     let mut lines = answer.clients.iter();
@@ -246,7 +246,7 @@ fn said_of<'a>(answer: &'a Answer, addr: &str) -> &'a str {
 }
 
 #[test]
-fn sigusr1_begins_with_the_server_as_a_whole() {
+fn sigusr1_first_logs_the_server_as_a_whole() {
     for (threads, loops) in [("1", 1), ("2", 2)] {
         let args = [
             "--threads",
@@ -258,7 +258,7 @@ fn sigusr1_begins_with_the_server_as_a_whole() {
         ];
         let mut server = Server::start(&args);
         let clients = server.connect_echoed(3);
-        hear_end(server.connect());
+        expect_end(server.connect());
         let summary = ask(&mut server, loops).summary;
         let addr = server.addr();
         let style = std::env::var("ONELOOP_TEST_STYLE").unwrap_or_else(|_| "async".to_owned());
@@ -275,7 +275,7 @@ fn sigusr1_begins_with_the_server_as_a_whole() {
 }
 
 #[test]
-fn sigusr1_tells_each_clients_peer_bytes_and_age() {
+fn sigusr1_logs_the_address_bytes_and_age_of_each_client() {
     for threads in ["1", "2"] {
         let mut server = Server::start(&["--threads", threads]);
         let clients = server.connect_echoed(3);
@@ -297,7 +297,7 @@ fn sigusr1_tells_each_clients_peer_bytes_and_age() {
 }
 
 #[test]
-fn sigusr1_tells_of_clients_on_unix_sockets_too() {
+fn sigusr1_logs_clients_on_unix_sockets() {
     let directory = tempfile::tempdir().unwrap();
     let listen = format!("unix:{}/socket", directory.path().display());
     let mut server = Server::run(command::main(&["--listen", &listen]));
@@ -312,7 +312,7 @@ fn sigusr1_tells_of_clients_on_unix_sockets_too() {
 }
 
 #[test]
-fn sigusr1_tells_what_is_queued_for_a_client() {
+fn sigusr1_logs_what_is_queued_for_a_client() {
     let mut server = Server::start(&[]);
     let blocked = server.connect();
     fill(&server, &blocked);
@@ -330,7 +330,7 @@ fn sigusr1_tells_what_is_queued_for_a_client() {
 }
 
 #[test]
-fn sigusr1_tells_of_proxied_clients_and_of_those_of_programs() {
+fn sigusr1_logs_clients_of_upstreams_and_of_programs() {
     let upstream = Server::start(&[]);
     let to = upstream.addr().to_string();
     for args in [
@@ -351,11 +351,11 @@ fn sigusr1_tells_of_proxied_clients_and_of_those_of_programs() {
 }
 
 #[test]
-fn sigusr1_tells_of_a_client_whose_upstream_is_not_there_yet() {
+fn sigusr1_logs_a_client_whose_upstream_is_not_connected_yet() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("upstream");
     let upstream = UnixListener::bind(&path).unwrap();
-    rustix::net::listen(&upstream, 0).unwrap(); // connects wait once the backlog is full
+    rustix::net::listen(&upstream, 0).unwrap(); // a connect to a full backlog waits
     let _full = UnixStream::connect(&path).unwrap();
     let to = format!("unix:{}", path.display());
     let mut proxy = Server::start(&["--mode", "proxy", "--to", &to]);
@@ -375,13 +375,13 @@ fn sigusr1_tells_of_a_client_whose_upstream_is_not_there_yet() {
     let _full = upstream.accept().unwrap();
     let (server, _) = upstream.accept().unwrap();
     server.shutdown(Shutdown::Write).unwrap();
-    hear_end(&client);
+    expect_end(&client);
     drop((client, server));
     proxy.drain();
 }
 
 #[test]
-fn sigusr1_tells_of_a_client_whose_upstream_takes_no_input() {
+fn sigusr1_logs_a_client_whose_upstream_takes_no_input() {
     let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
     let to = upstream.local_addr().unwrap().to_string();
     let mut proxy = Server::start(&["--mode", "proxy", "--to", &to]);
@@ -404,7 +404,7 @@ fn sigusr1_tells_of_a_client_whose_upstream_takes_no_input() {
 }
 
 #[test]
-fn sigusr1_tells_of_every_task_and_stops_nothing() {
+fn sigusr1_logs_every_task_and_stops_nothing() {
     for (threads, loops) in [("1", 1), ("2", 2)] {
         let mut server = Server::start(&["--threads", threads, "--log-level", "error"]);
         let before = ask_for_tasks(&mut server, loops).len();
@@ -439,20 +439,20 @@ fn sigusr1_tells_what_each_green_thread_waits_for() {
     server.finish();
 }
 
-/// A proxy whose upstream is never there.
+/// A proxy whose upstream refuses all connections.
 fn proxy_to_nothing(args: &[&str]) -> Server {
     let proxy = ["--mode", "proxy", "--to", "unix:/no/such/socket"];
     Server::start(&[&proxy, args].concat())
 }
 
-/// So many clients that hear an end, one after the other.
+/// Connects this many clients, one after the other, each of which gets an end.
 #[track_caller]
 fn fail(server: &Server, clients: usize) {
-    (0..clients).for_each(|_| hear_end(server.connect()));
+    (0..clients).for_each(|_| expect_end(server.connect()));
 }
 
-/// How many clients without a peer this line tells of.
-fn told(line: &str) -> usize {
+/// How many clients without a peer this line counts.
+fn counted(line: &str) -> usize {
     if !line.contains("there is no peer") {
         return 0;
     }
@@ -468,22 +468,22 @@ fn told(line: &str) -> usize {
 }
 
 #[test]
-fn what_happens_often_has_a_line_a_second_and_a_count() {
+fn frequent_events_get_one_line_per_second_with_a_count() {
     for args in [["--log", "text"], ["--log", "json"], ["--threads", "2"]] {
         let mut server = proxy_to_nothing(&args);
         let start = Instant::now();
         let (mut failed, mut seen, mut lines) = (0, 0, 0);
-        // The first outage is told at once, and to its end; so is the second.
+        // The first outage is logged at once, and to its end; so is the second.
         for outage in [1, 40, 1, 5] {
             fail(&server, outage);
             failed += outage;
             while seen < failed {
                 let line = server.stderr.wait_for("there is no peer");
                 assert!(
-                    lines > 0 || told(&line) == 1,
+                    lines > 0 || counted(&line) == 1,
                     "the first has a line: {line}"
                 );
-                (seen, lines) = (seen + told(&line), lines + 1);
+                (seen, lines) = (seen + counted(&line), lines + 1);
             }
         }
         assert_eq!(seen, failed);
@@ -497,13 +497,13 @@ fn what_happens_often_has_a_line_a_second_and_a_count() {
 }
 
 #[test]
-fn what_has_had_no_line_has_one_before_the_server_ends() {
+fn events_without_a_line_get_one_before_the_server_ends() {
     for threads in ["1", "2"] {
         let server = proxy_to_nothing(&["--threads", threads]);
         fail(&server, 20);
         let log = server.drain();
         assert_eq!(
-            log.iter().map(|line| told(line)).sum::<usize>(),
+            log.iter().map(|line| counted(line)).sum::<usize>(),
             20,
             "{log:#?}"
         );

@@ -1,8 +1,8 @@
-//! What becomes of the server when accepting fails: it goes on, or it says that it can't.
+//! When accepting fails, the server continues, or logs that it cannot.
 
 mod harness;
 
-use harness::client::{echo, hear_end};
+use harness::client::{echo, expect_end};
 use harness::command;
 use harness::process::Process;
 use harness::server::Server;
@@ -73,20 +73,20 @@ fn an_error_of_accept_costs_no_client() {
 }
 
 #[test]
-fn an_error_of_accept_that_stays_is_told_and_costs_no_processor_time() {
+fn a_permanent_error_of_accept_is_logged_and_costs_no_cpu_time() {
     if !can_trace() {
         return;
     }
     let mut faulty = Faulty::start("accept4:error=EPERM:when=2+", &ONE);
     let first = faulty.server.connect_echoed(1);
     let waits = faulty.server.connect();
-    let told = faulty.server.stderr.wait_for("accepting failed");
-    assert!(told.contains("Operation not permitted"), "{told}");
+    let line = faulty.server.stderr.wait_for("accepting failed");
+    assert!(line.contains("Operation not permitted"), "{line}");
     eventually("it pauses", || faulty.injected() > 20);
     faulty.server.expect_rest();
     echo(&first[0], b"still there");
     drop((first, waits));
-    faulty.server.drain(); // it does not wait for who cannot be accepted
+    faulty.server.drain(); // the drain does not wait for clients that cannot be accepted
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn a_server_that_loses_its_last_listener_says_so_and_exits_with_1() {
         let client = faulty.server.connect();
         faulty.server.stderr.wait_for("lost a listener");
         faulty.server.stderr.wait_for("no listener is left");
-        hear_end(&client);
+        expect_end(&client);
         drop(client);
         assert_eq!(faulty.injected(), 1);
         faulty.server.expect_exit(1);
@@ -108,7 +108,7 @@ fn a_server_that_loses_its_last_listener_says_so_and_exits_with_1() {
 }
 
 #[test]
-fn a_server_that_loses_one_of_two_listeners_says_so_and_serves_on() {
+fn a_server_that_loses_one_of_two_listeners_logs_that_and_keeps_serving() {
     if !can_trace() {
         return;
     }
@@ -116,8 +116,8 @@ fn a_server_that_loses_one_of_two_listeners_says_so_and_serves_on() {
     let mut faulty = Faulty::start("accept4:error=EBADF:when=2", &listen);
     echo(faulty.server.connect(), b"the first one");
     let addr = faulty.server.listens[0].clone();
-    let told = faulty.server.stderr.wait_for("lost a listener");
-    assert!(told.contains(&addr), "{told}");
+    let line = faulty.server.stderr.wait_for("lost a listener");
+    assert!(line.contains(&addr), "{line}");
     let left = faulty.server.listens[1].parse().unwrap();
     for _ in 0..5 {
         echo(harness::client::connect(left), b"a fresh client");
@@ -127,11 +127,11 @@ fn a_server_that_loses_one_of_two_listeners_says_so_and_serves_on() {
 }
 
 #[test]
-fn a_client_that_is_shed_alone_is_told_of() {
+fn shedding_a_single_client_is_logged() {
     if !can_trace() {
         return;
     }
-    // How many fds the server registers before its first client depends on its style.
+    // How many fds the server registers before its first client depends on the style.
     let counts = Faulty::start_tracing("epoll_ctl", "epoll_ctl:error=ENOSPC:when=9999", &ONE);
     let client = counts.server.connect_echoed(1);
     let traced = fs::read_to_string(counts.log.path()).unwrap();
@@ -141,8 +141,8 @@ fn a_client_that_is_shed_alone_is_told_of() {
     let inject = format!("epoll_ctl:error=ENOSPC:when={first}");
     let mut faulty = Faulty::start_tracing("epoll_ctl", &inject, &ONE);
     drop(faulty.server.connect());
-    let told = faulty.server.stderr.wait_for("out of open files or memory");
-    assert!(told.contains("shed=1"), "{told}");
+    let line = faulty.server.stderr.wait_for("out of open files or memory");
+    assert!(line.contains("shed=1"), "{line}");
     echo(faulty.server.connect(), b"the next one");
     assert_eq!(faulty.injected(), 1);
     faulty.server.drain();
@@ -158,7 +158,7 @@ fn thread_named(server: &Server, name: &str) -> PathBuf {
 }
 
 #[test]
-fn a_server_that_loses_one_of_its_threads_says_so_and_serves_on() {
+fn a_server_that_loses_a_thread_logs_that_and_keeps_serving() {
     if !can_trace() {
         return;
     }

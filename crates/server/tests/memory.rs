@@ -1,4 +1,4 @@
-//! What the server's memory costs when clients do not take what is for them.
+//! How much memory the server takes when clients do not read their output.
 
 mod harness;
 
@@ -16,33 +16,34 @@ use tempfile::NamedTempFile;
 
 const MIB: u64 = 1024;
 
-/// How much more memory is the server's own than was, in KiB.
+/// By how much the server's private memory has grown, in KiB.
 fn growth_kib(server: &Server, before: u64) -> u64 {
     server.private_kib().saturating_sub(before)
 }
 
-/// A client for which the kernel holds little, so that its output waits in the server soon.
+/// A client for which the kernel buffers little, so that its output soon waits in the server.
 fn small_client(server: &Server) -> TcpStream {
     let client = server.connect();
     sockopt::set_socket_recv_buffer_size(&client, 4096).unwrap();
     client
 }
 
-/// A line stored for each client, or with an entry of its own, would take 40 or 16 times as much.
+/// A line that is stored once per client would take 40 times as much memory; one with its own entry, 16
+/// times.
 #[test]
-fn in_a_chat_two_byte_lines_that_forty_do_not_read_are_stored_once() {
+fn in_a_chat_two_byte_lines_for_forty_readers_are_stored_once() {
     let limits = ["--out-hard", "8MiB"];
     let mut server = Server::start(&[&["--mode", "chat"], &limits[..]].concat());
     let mut speaker = Guest::join(&server, &mut []);
-    let mut hearer = Guest::join(&server, &mut [&mut speaker]);
+    let mut reader = Guest::join(&server, &mut [&mut speaker]);
     let silent: Vec<_> = (0..40).map(|_| small_client(&server)).collect();
     let before = server.private_kib();
     let lines = "x\n".repeat(32 * 1024);
     let mut most = 0;
-    // The kernel takes some megabytes for each; then the server stores up to --out-hard.
+    // The kernel takes some megabytes for each reader; then the server stores up to --out-hard.
     let rounds = (0..1024).take_while(|_| {
         speaker.write(lines.as_bytes());
-        client::hear(hearer.stream(), lines.as_bytes());
+        client::expect_bytes(reader.stream(), lines.as_bytes());
         most = most.max(growth_kib(&server, before));
         !server.stderr.has_come("--out-hard")
     });
@@ -50,14 +51,14 @@ fn in_a_chat_two_byte_lines_that_forty_do_not_read_are_stored_once() {
         rounds.count() < 1024,
         "64 MiB wait for clients that read nothing"
     );
-    // 8 MiB of text, the chunks that the loop reads into, the queue of the log, and what the allocator keeps.
+    // 8 MiB of text, the loop's chunks, the queue of the log, and what the allocator keeps.
     assert!(most > 6 * MIB, "{most} KiB: nothing was stored");
     assert!(most < 20 * MIB, "{most} KiB for 8 MiB of text");
-    drop((speaker, hearer, silent));
+    drop((speaker, reader, silent));
     server.drain();
 }
 
-/// Clients of a Unix socket, for which the kernel holds little.
+/// Clients of a Unix socket, for which the kernel buffers little.
 fn connect_many(count: usize, path: &Path) -> Vec<UnixStream> {
     let connect = |_| {
         let client = UnixStream::connect(path).unwrap();
@@ -67,7 +68,7 @@ fn connect_many(count: usize, path: &Path) -> Vec<UnixStream> {
     (0..count).map(connect).collect()
 }
 
-/// Has each client send as much as is taken, which is nothing in the end, and read nothing.
+/// Makes each client send until the server takes no more, and read nothing.
 #[track_caller]
 fn send_until_nothing_moves(server: &Server, clients: &[UnixStream], sends: bool) {
     let some = [b'x'; 64 * 1024];
@@ -87,7 +88,7 @@ fn send_until_nothing_moves(server: &Server, clients: &[UnixStream], sends: bool
     });
 }
 
-/// What clients of a mode cost that do nothing, or send and read nothing.
+/// The memory that clients of a mode take if they do nothing, or if they send and do not read.
 #[track_caller]
 fn cost_kib(count: usize, args: &[&str], sends: bool) -> u64 {
     raise_limit_of_files();
@@ -95,15 +96,15 @@ fn cost_kib(count: usize, args: &[&str], sends: bool) -> u64 {
     let path = dir.path().join("slow.sock");
     let listen = format!("unix:{}", path.display());
     let server = Server::run(command::main(&[&["--listen", &listen], args].concat()));
-    send_until_nothing_moves(&server, &connect_many(1, &path), false); // it has begun everything
+    send_until_nothing_moves(&server, &connect_many(1, &path), false); // so that one-time allocations are not counted
     let before = server.private_kib();
     let clients = connect_many(count, &path);
     send_until_nothing_moves(&server, &clients, sends);
     growth_kib(&server, before)
 }
 
-/// The limit: 2 MiB until memory is scarce, then 4 KiB for each client, 1 MiB of chunks that the loop reads
-/// into, and what the client's queue itself takes.
+/// The limit: 2 MiB until memory is scarce, then 4 KiB for each client, 1 MiB of the loop's chunks, and the
+/// clients' queues themselves.
 #[track_caller]
 fn expect_little_for_slow_readers(count: usize, idle: &[&str], slow: &[&str], sends: bool) {
     let more = cost_kib(count, slow, sends).saturating_sub(cost_kib(count, idle, false));
@@ -140,7 +141,7 @@ fn a_thousand_slow_readers_of_a_proxy_take_twelve_mebibytes() {
     expect_little_for_slow_readers(1000, &idle, &idle, true);
 }
 
-/// Fewer, as each has a program.
+/// Fewer clients, as each has a program.
 #[test]
 fn slow_readers_of_programs_take_twelve_mebibytes() {
     let (cat, yes) = ("cat", "yes");
@@ -149,7 +150,7 @@ fn slow_readers_of_programs_take_twelve_mebibytes() {
 }
 
 #[test]
-fn when_too_much_waits_for_all_the_longest_queue_goes_first() {
+fn when_too_much_waits_for_all_clients_the_one_with_the_longest_queue_is_closed() {
     for threads in ["1", "2"] {
         let limits = [
             "--out-soft",
@@ -162,7 +163,7 @@ fn when_too_much_waits_for_all_the_longest_queue_goes_first() {
         let mut server = Server::start(&[&limits[..], &["--threads", threads]].concat());
         let greedy = small_client(&server);
         client::fill(&server, &greedy);
-        // Each of these adds 4 KiB to what waits for the greedy one, which is half of --out-total.
+        // The queue of the greedy client is half of --out-total. Each of these clients adds 4 KiB.
         let others: Vec<_> = (0..200).map(|_| small_client(&server)).collect();
         let filled = others.iter().take_while(|other| {
             client::fill(&server, other);
@@ -176,13 +177,13 @@ fn when_too_much_waits_for_all_the_longest_queue_goes_first() {
             line.contains(&greedy_addr) && line.contains("times=1"),
             "{line}"
         );
-        client::hear_out(&greedy);
+        client::read_until_closed(&greedy);
         drop((greedy, others));
         server.finish();
     }
 }
 
-/// How many reads it takes to echo so many bytes of one letter, 32 KiB at a time.
+/// How many reads the server makes to echo `bytes` of one letter, 32 KiB at a time.
 fn reads_of_an_echo(stream: &UnixStream, letter: u8, rounds: usize, log: &Path) -> usize {
     for _ in 0..rounds {
         client::echo(stream, &[letter; 32 * 1024]);
@@ -193,7 +194,7 @@ fn reads_of_an_echo(stream: &UnixStream, letter: u8, rounds: usize, log: &Path) 
 }
 
 #[test]
-fn a_client_that_reads_is_not_slowed_down_by_those_that_do_not() {
+fn a_client_that_reads_is_not_slowed_down_by_clients_that_do_not() {
     const ROUNDS: usize = 64;
     if !can_trace() {
         return;
@@ -201,7 +202,7 @@ fn a_client_that_reads_is_not_slowed_down_by_those_that_do_not() {
     let (dir, log) = (tempfile::tempdir().unwrap(), NamedTempFile::new().unwrap());
     let path = dir.path().join("scarce.sock");
     let listen = format!("unix:{}", path.display());
-    let args = ["--listen", &listen, "--out-total", "1MiB"]; // half of that is scarce
+    let args = ["--listen", &listen, "--out-total", "1MiB"]; // memory is scarce from half of that on
     let no_fault = "recvfrom:delay_exit=1"; // microseconds
     let traced = command::main_traced(log.path(), "recvfrom", no_fault, &args);
     let server = Server::run(traced);

@@ -1,9 +1,9 @@
-//! What each mode says to its clients.
+//! What each mode sends to its clients.
 
 mod harness;
 
 use harness::chat::Guest;
-use harness::client::{self, echo, hear_end};
+use harness::client::{self, echo, expect_end};
 use harness::pattern;
 use harness::server::Server;
 use jiff::ZonedDateTime;
@@ -13,7 +13,7 @@ use std::net::Shutdown;
 use std::thread;
 
 #[test]
-fn echo_gives_each_client_its_own_words() {
+fn echo_sends_each_client_its_own_words() {
     let server = Server::start(&["--mode", "echo"]);
     let clients = server.connect_echoed(10);
     for (number, client) in clients.iter().enumerate() {
@@ -24,7 +24,7 @@ fn echo_gives_each_client_its_own_words() {
 }
 
 #[test]
-fn echo_keeps_every_byte_whatever_it_is() {
+fn echo_preserves_every_byte() {
     let server = Server::start(&[]);
     let bytes: Vec<u8> = (0..=255).collect();
     echo(server.connect(), &bytes);
@@ -32,7 +32,7 @@ fn echo_keeps_every_byte_whatever_it_is() {
 }
 
 #[test]
-fn discard_reads_all_and_says_nothing() {
+fn discard_reads_everything_and_sends_nothing() {
     let server = Server::start(&["--mode", "discard"]);
     for _ in 0..2 {
         let client = server.connect();
@@ -43,7 +43,7 @@ fn discard_reads_all_and_says_nothing() {
     server.drain();
 }
 
-/// RFC 864: lines of 72 of the 95 printable characters, each line begun one further on.
+/// RFC 864: lines of 72 of the 95 printable characters, each of which begins one character later.
 fn rfc_864(line: usize) -> Vec<u8> {
     let ring = (b' '..=b'~').cycle().skip(line % 95).take(72);
     ring.chain(*b"\r\n").collect()
@@ -71,7 +71,7 @@ fn chargen_sends_the_pattern_of_rfc_864_without_end() {
 }
 
 #[test]
-fn chargen_reads_and_drops_what_the_client_says() {
+fn chargen_reads_and_drops_its_input() {
     let server = Server::start(&["--mode", "chargen"]);
     let client = server.connect();
     thread::scope(|scope| {
@@ -91,7 +91,7 @@ fn chargen_ends_with_its_client() {
     server.stderr.wait_for("closed number=1");
     let client = server.connect();
     client.shutdown(Shutdown::Write).unwrap();
-    client::hear_out(&client);
+    client::read_until_closed(&client);
     server.stderr.wait_for("closed number=2");
     expect_chargen(server.connect(), 10);
     server.drain();
@@ -113,7 +113,7 @@ fn daytime_sends_one_line_and_closes() {
 }
 
 #[test]
-fn daytime_does_not_wait_for_ever_for_its_client_to_close() {
+fn daytime_does_not_wait_forever_for_its_client_to_close() {
     let mut server = Server::start(&["--mode", "daytime", "--log-level", "debug"]);
     let mut client = server.connect();
     client.read_to_end(&mut Vec::new()).unwrap();
@@ -127,7 +127,7 @@ fn daytime_reaches_a_client_that_talks_first() {
     let server = Server::start(&["--mode", "daytime"]);
     for _ in 0..20 {
         let mut client = server.connect();
-        // The server may have closed already: its answer counts, not what we say.
+        // The server may have closed already: its answer counts, not our input.
         let _ = client.write_all(b"what time is it?\n");
         let line = std::io::read_to_string(&client).unwrap();
         assert!(line.ends_with("\r\n"), "{line:?}");
@@ -136,7 +136,7 @@ fn daytime_reaches_a_client_that_talks_first() {
 }
 
 #[test]
-fn in_a_chat_the_others_hear_what_one_says() {
+fn in_a_chat_the_others_receive_what_one_says() {
     for threads in ["1", "2"] {
         let server = Server::start(&["--mode", "chat", "--threads", threads]);
         let mut anna = Guest::join(&server, &mut []);
@@ -144,34 +144,34 @@ fn in_a_chat_the_others_hear_what_one_says() {
         let mut clara = Guest::join(&server, &mut [&mut anna, &mut berta]);
         anna.write(b"I am Anna\n");
         assert_eq!(
-            (berta.hear(), clara.hear()),
+            (berta.next_line(), clara.next_line()),
             ("I am Anna".into(), "I am Anna".into())
         );
         berta.write(b"and I am Berta\n");
-        // Had Anna heard herself, that would come first.
+        // If Anna received her own line, that would come first.
         assert_eq!(
-            (anna.hear(), clara.hear()),
+            (anna.next_line(), clara.next_line()),
             ("and I am Berta".into(), "and I am Berta".into())
         );
         drop((anna, berta, clara));
-        fresh_guests_hear_each_other(&server);
+        fresh_guests_can_talk(&server);
         server.drain();
     }
 }
 
 #[track_caller]
-fn fresh_guests_hear_each_other(server: &Server) {
+fn fresh_guests_can_talk(server: &Server) {
     let mut one = Guest::join(server, &mut []);
     drop(Guest::join(server, &mut [&mut one]));
 }
 
 #[test]
-fn in_a_chat_the_lines_of_two_do_not_mix() {
+fn in_a_chat_the_lines_of_two_members_do_not_mix() {
     const LINES: usize = 2000;
     let server = Server::start(&["--mode", "chat"]);
-    let mut hearer = Guest::join(&server, &mut []);
-    let mut anna = Guest::join(&server, &mut [&mut hearer]);
-    let mut berta = Guest::join(&server, &mut [&mut hearer, &mut anna]);
+    let mut reader = Guest::join(&server, &mut []);
+    let mut anna = Guest::join(&server, &mut [&mut reader]);
+    let mut berta = Guest::join(&server, &mut [&mut reader, &mut anna]);
     let talk = |guest: &mut Guest, name: &str| {
         for number in 0..LINES {
             guest.write(format!("{name} says").as_bytes());
@@ -183,15 +183,15 @@ fn in_a_chat_the_lines_of_two_do_not_mix() {
         scope.spawn(|| talk(&mut berta, "Berta"));
         let mut next = [0, 0];
         for _ in 0..2 * LINES {
-            let line = hearer.hear();
-            let who = usize::from(line.starts_with("Berta"));
-            let name = ["Anna", "Berta"][who];
-            assert_eq!(line, format!("{name} says number {}", next[who]));
-            next[who] += 1;
+            let line = reader.next_line();
+            let speaker = usize::from(line.starts_with("Berta"));
+            let name = ["Anna", "Berta"][speaker];
+            assert_eq!(line, format!("{name} says number {}", next[speaker]));
+            next[speaker] += 1;
         }
     });
-    drop((anna, berta, hearer));
-    fresh_guests_hear_each_other(&server);
+    drop((anna, berta, reader));
+    fresh_guests_can_talk(&server);
     server.drain();
 }
 
@@ -202,13 +202,13 @@ fn in_a_chat_last_words_need_no_end_of_line() {
     let mut berta = Guest::join(&server, &mut [&mut anna]);
     berta.write(b"farewell");
     berta.end();
-    client::hear(anna.stream(), b"farewell");
-    hear_end(berta.stream());
+    client::expect_bytes(anna.stream(), b"farewell");
+    expect_end(berta.stream());
     server.drain();
 }
 
 #[test]
-fn in_a_chat_what_waits_for_many_is_kept_once() {
+fn in_a_chat_text_that_waits_for_many_is_stored_once() {
     let server = Server::start(&["--mode", "chat"]);
     let mut anna = Guest::join(&server, &mut []);
     let mut berta = Guest::join(&server, &mut [&mut anna]);
@@ -216,10 +216,10 @@ fn in_a_chat_what_waits_for_many_is_kept_once() {
     let line = format!("{}\n", "x".repeat(64 * 1024 - 1));
     for _ in 0..320 {
         anna.write(line.as_bytes());
-        assert_eq!(berta.hear().len(), line.len() - 1);
+        assert_eq!(berta.next_line().len(), line.len() - 1);
     }
-    // 20 MiB were said; the kernel holds some for each who is silent, and the server the rest: once,
-    // not sixty times.
+    // 20 MiB were said. The kernel holds some of it for each member that does not read; the server stores
+    // the rest once, not sixty times.
     assert!(
         server.resident_kib() < 80 * 1024,
         "{} KiB",
@@ -230,7 +230,7 @@ fn in_a_chat_what_waits_for_many_is_kept_once() {
 }
 
 #[test]
-fn in_a_chat_a_member_that_reads_nothing_is_closed_and_the_others_go_on() {
+fn in_a_chat_a_member_that_reads_nothing_is_closed_and_the_others_continue() {
     let server_args = [
         "--mode",
         "chat",
@@ -247,20 +247,23 @@ fn in_a_chat_a_member_that_reads_nothing_is_closed_and_the_others_go_on() {
     // The kernel takes some megabytes for the sleeper before its output waits in the server.
     let rounds = (1..).take_while(|round| {
         anna.write(line.as_bytes());
-        assert_eq!(berta.hear().len(), line.len() - 1, "round {round}");
+        assert_eq!(berta.next_line().len(), line.len() - 1, "round {round}");
         !server.stderr.has_come("--out-hard")
     });
     let rounds = rounds.take(4096).count();
-    assert!(rounds < 4096, "128 MiB wait for one who reads nothing");
-    let heard = client::hear_out(sleeper.stream().get_ref());
-    assert!(heard < (rounds + 1) * line.len());
+    assert!(
+        rounds < 4096,
+        "128 MiB wait for a member that reads nothing"
+    );
+    let received = client::read_until_closed(sleeper.stream().get_ref());
+    assert!(received < (rounds + 1) * line.len());
     drop((anna, berta));
-    fresh_guests_hear_each_other(&server);
+    fresh_guests_can_talk(&server);
     server.drain();
 }
 
 #[test]
-fn in_a_chat_guests_on_different_threads_hear_each_other() {
+fn in_a_chat_guests_on_different_threads_can_talk() {
     let args = ["--mode", "chat", "--threads", "2", "--log-level", "debug"];
     let mut server = Server::start(&args);
     let mut speaker = Guest::join(&server, &mut []);
@@ -277,15 +280,15 @@ fn in_a_chat_guests_on_different_threads_hear_each_other() {
         others.push(guest);
         threads.insert(thread_of(&server.stderr.wait_for("connected")));
     }
-    speaker.write(b"does everybody hear me?\n");
+    speaker.write(b"is this line received?\n");
     for other in &mut others {
-        assert_eq!(other.hear(), "does everybody hear me?");
+        assert_eq!(other.next_line(), "is this line received?");
     }
     drop((speaker, others));
     server.drain();
 }
 
-/// The third word of a line names the thread, where there is more than one.
+/// The name of the thread that logged a line: the third word, where there is more than one thread.
 fn thread_of(line: &str) -> String {
     line.split_whitespace().nth(2).expect("a thread").to_owned()
 }
@@ -298,9 +301,9 @@ fn in_a_chat_a_line_of_a_megabyte_arrives_whole() {
     let line = "y".repeat(1 << 20);
     thread::scope(|scope| {
         scope.spawn(|| anna.write(format!("{line}\n").as_bytes()));
-        let mut heard = String::new();
-        berta.stream().read_line(&mut heard).unwrap();
-        assert_eq!(heard.len(), line.len() + 1);
+        let mut received = String::new();
+        berta.stream().read_line(&mut received).unwrap();
+        assert_eq!(received.len(), line.len() + 1);
     });
     server.drain();
 }
@@ -322,17 +325,17 @@ fn in_a_chat_control_characters_reach_no_terminal() {
     let server = Server::start(&["--mode", "chat"]);
     let mut anna = Guest::join(&server, &mut []);
     let mut berta = Guest::join(&server, &mut [&mut anna]);
-    for (line, heard) in said {
+    for (line, received) in said {
         anna.write(line);
-        assert_eq!(berta.hear(), heard);
+        assert_eq!(berta.next_line(), received);
     }
-    // Neither in parts, nor as last words.
+    // A sequence in two parts, and one without an end of line.
     let long = [&b"\x1b".repeat(5000)[..], b"\x1b[2J"].concat();
     anna.write(&long);
     anna.end();
-    let mut heard = vec![0; 5001 * "\\u{1b}".len() + "[2J".len()];
-    berta.stream().read_exact(&mut heard).unwrap();
-    assert!(!heard.contains(&0x1b) && heard.ends_with(b"\\u{1b}[2J"));
+    let mut received = vec![0; 5001 * "\\u{1b}".len() + "[2J".len()];
+    berta.stream().read_exact(&mut received).unwrap();
+    assert!(!received.contains(&0x1b) && received.ends_with(b"\\u{1b}[2J"));
     drop((anna, berta));
     server.drain();
 }
@@ -347,30 +350,30 @@ fn in_a_raw_chat_every_byte_arrives_as_it_is() {
         .chain(*b"\n")
         .collect();
     anna.write(&line);
-    client::hear(berta.stream(), &line);
+    client::expect_bytes(berta.stream(), &line);
     drop((anna, berta));
     server.drain();
 }
 
-/// A client that sends and then half-closes, as `nc` does, still hears what was said before.
+/// A client that sends and then half-closes, as `nc` does, still receives what was said before.
 #[test]
-fn in_a_chat_who_ends_hears_what_was_said_before() {
+fn in_a_chat_a_member_that_ends_receives_what_was_said_before() {
     let server = Server::start(&["--mode", "chat"]);
     let mut anna = Guest::join(&server, &mut []);
     let mut berta = Guest::join(&server, &mut [&mut anna]);
     let mut clara = Guest::join(&server, &mut [&mut anna, &mut berta]);
     let line = format!("{}\n", "z".repeat(64 * 1024 - 1));
-    // More than the kernel takes, so that it waits in the server when Berta ends.
+    // More than the kernel takes, so that some waits in the server when Berta ends.
     for _ in 0..128 {
         anna.write(line.as_bytes());
-        assert_eq!(clara.hear().len(), line.len() - 1);
+        assert_eq!(clara.next_line().len(), line.len() - 1);
     }
     berta.write(b"farewell");
     let all = 128 * line.len();
     berta.end();
-    let mut heard = vec![0; all];
-    berta.stream().read_exact(&mut heard).unwrap();
-    client::hear(anna.stream(), b"farewell");
+    let mut received = vec![0; all];
+    berta.stream().read_exact(&mut received).unwrap();
+    client::expect_bytes(anna.stream(), b"farewell");
     drop((anna, berta, clara));
     server.drain();
 }

@@ -1,4 +1,4 @@
-//! Nothing is lost, nobody is delayed, memory is bounded: whatever clients do.
+//! Whatever clients do, no byte is lost, no other client is delayed, and memory is bounded.
 
 mod harness;
 
@@ -29,14 +29,14 @@ fn a_client_that_half_closes_before_it_reads_gets_its_whole_echo() {
 }
 
 #[test]
-fn output_that_waits_when_its_client_ends_is_sent() {
+fn output_that_waits_when_the_client_ends_is_sent() {
     let server = Server::start(&["--out-soft", "32MiB", "--out-hard", "64MiB"]);
     let client = server.connect();
     sockopt::set_socket_recv_buffer_size(&client, 64 * 1024).unwrap();
     pattern::write(&client, 16 << 20); // more than the kernel takes, less than --out-soft
     client.shutdown(Shutdown::Write).unwrap();
     eventually("the server read all", || server.unread_from(&client) == 0);
-    server.still_echoes(); // and has seen the end
+    server.still_echoes(); // the server has seen the end by now
     assert_eq!(pattern::expect_to_end(&client), 16 << 20);
     server.finish();
 }
@@ -54,7 +54,7 @@ fn words_and_end_in_one_segment_are_both_seen() {
 }
 
 #[test]
-fn words_and_end_that_came_before_the_accept_are_both_seen() {
+fn words_and_end_that_arrive_before_the_accept_are_both_seen() {
     let server = Server::start(&[]);
     server.freeze();
     let clients: Vec<_> = (0..100).map(|_| server.connect()).collect();
@@ -77,7 +77,7 @@ fn a_hundred_mebibytes_pass_through_one_connection() {
 }
 
 #[test]
-fn a_unix_socket_loses_nothing_either() {
+fn a_unix_socket_loses_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("socket");
     let server = Server::run(command::main(&[
@@ -113,7 +113,7 @@ fn slow_readers_lose_nothing_and_cost_little_memory() {
     let before_kib = server.resident_kib();
     let written = clients.each_ref().map(|client| fill(&server, client));
     let grown_kib = server.resident_kib().saturating_sub(before_kib);
-    // 8 × 64 KiB of --out-soft, what was read beyond it, and the loop's own scratch.
+    // 8 × 64 KiB of --out-soft, what was read beyond it, and the loop's chunks.
     assert!(
         grown_kib < 8 * 1024,
         "the server grew by {grown_kib} KiB for {written:?} bytes"
@@ -126,7 +126,7 @@ fn slow_readers_lose_nothing_and_cost_little_memory() {
 }
 
 #[test]
-fn a_slow_reader_that_resumes_can_go_on_talking() {
+fn a_slow_reader_that_resumes_can_continue_talking() {
     let server = Server::start(&[]);
     let client = server.connect();
     for _ in 0..3 {
@@ -137,7 +137,7 @@ fn a_slow_reader_that_resumes_can_go_on_talking() {
 }
 
 #[test]
-fn five_hundred_resets_harm_nobody() {
+fn five_hundred_resets_harm_no_other_client() {
     let server = Server::start(&[]);
     let witness = server.connect();
     for number in 0..500 {
@@ -156,7 +156,7 @@ fn five_hundred_resets_harm_nobody() {
 }
 
 #[test]
-fn a_reset_while_output_waits_harms_nobody() {
+fn a_reset_while_output_waits_harms_no_other_client() {
     let server = Server::start(&[]);
     let files = server.open_files();
     for _ in 0..5 {
@@ -193,7 +193,7 @@ fn a_flood_of_two_thousand_connects_is_served() {
 }
 
 #[test]
-fn more_connects_than_the_backlog_are_served_in_the_end() {
+fn more_connections_than_the_backlog_are_eventually_served() {
     let server = Server::start(&["--backlog", "1"]);
     let addr = server.addr();
     let one = || echo(connect(addr), b"one of a few");
@@ -220,7 +220,7 @@ fn clients_that_come_and_go_leave_nothing_behind() {
 }
 
 #[test]
-fn a_client_that_says_nothing_delays_nobody() {
+fn a_silent_client_delays_no_other_client() {
     let server = Server::start(&[]);
     let silent = [(); 20].map(|()| server.connect());
     let talker = server.connect();
@@ -233,7 +233,7 @@ fn a_client_that_says_nothing_delays_nobody() {
 }
 
 #[test]
-fn slow_readers_delay_nobody() {
+fn slow_readers_delay_no_other_client() {
     let server = Server::start(&[]);
     let slow = [(); 10].map(|()| server.connect());
     for client in &slow {
@@ -248,7 +248,7 @@ fn slow_readers_delay_nobody() {
 }
 
 #[test]
-fn clients_that_wait_cost_no_processor_time() {
+fn waiting_clients_cost_no_cpu_time() {
     let server = Server::start(&[]);
     let clients = [(); 3].map(|()| server.connect());
     let [idle, blocked, ended] = &clients;
@@ -274,8 +274,8 @@ fn a_quiet_client_is_served_between_the_bytes_of_a_flood() {
     };
     thread::scope(|scope| {
         scope.spawn(flood);
-        scope.spawn(|| client::hear_out(&flooder));
-        // If the flood had to end first, it never would.
+        scope.spawn(|| client::read_until_closed(&flooder));
+        // The flood never ends, so an answer that waited for its end would never come.
         (0..300).for_each(|_| echo(&quiet, b"and me?"));
         enough.store(true, Ordering::Relaxed);
     });
@@ -284,7 +284,7 @@ fn a_quiet_client_is_served_between_the_bytes_of_a_flood() {
 }
 
 #[test]
-fn two_threads_lose_nothing_either() {
+fn two_threads_lose_nothing() {
     let server = Server::start(&["--threads", "2"]);
     let clients: Vec<_> = (0..8).map(|_| server.connect()).collect();
     thread::scope(|scope| {

@@ -1,9 +1,9 @@
-//! Processes that programs of `--mode exec` leave behind: the server reaps those that become its children, and
-//! waits for none that has ended and is not reaped.
+//! Processes that programs of `--mode exec` leave behind: the server reaps those that become its children,
+//! and does not wait for zombies that it cannot reap.
 
 mod harness;
 
-use harness::client::{HalfClose, hear_end, reset};
+use harness::client::{HalfClose, expect_end, reset};
 use harness::process::{children_of, processes};
 use harness::server::Server;
 use harness::{command, eventually, skip};
@@ -16,10 +16,10 @@ use std::time::{Duration, Instant};
 
 const ARGS: [&str; 4] = ["--listen", "127.0.0.1:0", "--mode", "exec"];
 
-/// A program that leaves a process behind, which ends when the input of both has.
+/// A program that leaves a process behind, which ends when the input of both ends.
 const LEAVES_ONE: [&str; 4] = ["--", "sh", "-c", "exec 3<&0; cat <&3 >/dev/null & exit 3"];
 
-/// Ten clients, each of whose programs leaves a process behind, and a program that runs all the while.
+/// Ten clients whose programs leave a process behind, and one whose program keeps running.
 #[track_caller]
 fn leave_orphans(server: &Server, id: u32) {
     let clients: Vec<_> = (0..10).map(|_| server.connect()).collect();
@@ -30,13 +30,13 @@ fn leave_orphans(server: &Server, id: u32) {
     for mut client in &clients {
         client.write_all(b"to the process that is left").unwrap();
         client.half_close();
-        hear_end(client);
+        expect_end(client);
     }
     eventually("all are reaped", || children_of(id).is_empty());
 }
 
 #[test]
-fn a_subreaper_reaps_what_programs_leave_and_knows_how_they_ended() {
+fn a_subreaper_reaps_orphans_and_sees_how_programs_end() {
     let mut command = command::main(&[&ARGS[..], &["--threads", "2"], &LEAVES_ONE].concat());
     // SAFETY: it is one system call, prctl(2), and allocates nothing.
     unsafe { command.pre_exec(|| Ok(set_child_subreaper(Some(getpid()))?)) };
@@ -51,7 +51,7 @@ fn a_subreaper_reaps_what_programs_leave_and_knows_how_they_ended() {
 }
 
 #[test]
-fn the_first_process_of_a_container_reaps_what_programs_leave() {
+fn the_first_process_of_a_container_reaps_orphans() {
     let mut unshare = Command::new("unshare");
     unshare.args(["-pf", "--mount-proc", "--kill-child"]);
     let can_unshare = Command::new("unshare")
@@ -76,23 +76,23 @@ fn the_first_process_of_a_container_reaps_what_programs_leave() {
 }
 
 #[test]
-fn a_zombie_is_not_waited_for_as_if_it_ran() {
-    // Orphans come to this process then, and stay zombies.
+fn a_zombie_is_not_waited_for() {
+    // Orphans become children of this process then, and stay zombies.
     set_child_subreaper(Some(getpid())).unwrap();
     let script = "sleep 60 & echo $!; exec sleep 60";
     let args = [&ARGS[..], &["--max-conns", "1", "--", "sh", "-c", script]].concat();
     let server = Server::run(command::main(&args));
-    let told = |mut client: &TcpStream| {
+    let process_id = |mut client: &TcpStream| {
         let mut id = String::new();
         BufReader::new(&mut client).read_line(&mut id).unwrap();
         id.trim().parse::<u32>().unwrap()
     };
     let client = server.connect();
-    let id = told(&client);
+    let id = process_id(&client);
     let began = Instant::now();
     reset(client);
-    let next = server.connect(); // which gets the place of the first one
-    told(&next);
+    let next = server.connect(); // it gets the permit of the first one
+    process_id(&next);
     let took = began.elapsed();
     assert!(
         processes().contains(&(id, 'Z', std::process::id())),

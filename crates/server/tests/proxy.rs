@@ -1,8 +1,10 @@
-//! `--mode proxy`: what goes in at one end comes out at the other, and so do ends, refusals and resets.
+//! `--mode proxy`: bytes pass from each end to the other, and so do ends, refusals and resets.
 
 mod harness;
 
-use harness::client::{self, HalfClose, connect, echo, hear, hear_end, hear_out, hear_reset};
+use harness::client::{
+    self, HalfClose, connect, echo, expect_bytes, expect_end, expect_reset, read_until_closed,
+};
 use harness::server::Server;
 use harness::{command, eventually, pattern};
 use rustix::process::Signal;
@@ -12,7 +14,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// An upstream that the test plays itself, and a proxy in front of it.
+/// An upstream that is the test itself, and a proxy in front of it.
 fn stage(args: &[&str]) -> (TcpListener, Server) {
     let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
     let proxy = to(&upstream.local_addr().unwrap().to_string(), args);
@@ -38,22 +40,22 @@ fn accept(upstream: &TcpListener) -> TcpStream {
     accepted
 }
 
-/// A server that refuses: a port on which nobody listens any more.
+/// An address that refuses connections: a port on which no socket listens any more.
 fn deserted() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().to_string()
 }
 
 #[test]
-fn words_go_both_ways() {
+fn words_pass_both_ways() {
     let (upstream, proxy) = stage(&[]);
     let (mut client, mut server) = wire(&upstream, &proxy);
     client.write_all(b"question").unwrap();
-    hear(&server, b"question");
+    expect_bytes(&server, b"question");
     server.write_all(b"answer").unwrap();
-    hear(&client, b"answer");
+    expect_bytes(&client, b"answer");
     drop(client);
-    hear_end(&server);
+    expect_end(&server);
     drop(server);
     proxy.drain();
 }
@@ -63,7 +65,7 @@ fn an_upstream_may_speak_first() {
     let (upstream, proxy) = stage(&[]);
     let (client, mut server) = wire(&upstream, &proxy);
     server.write_all(b"220 welcome").unwrap();
-    hear(&client, b"220 welcome");
+    expect_bytes(&client, b"220 welcome");
     drop((client, server));
     proxy.drain();
 }
@@ -79,7 +81,7 @@ fn a_thousand_clients_get_every_byte_back() {
     let clients: Vec<_> = (0..CLIENTS).map(|_| proxy.connect()).collect();
     client::echo_many(clients, BYTES);
     eventually("all fds are closed again", || {
-        // Some pipes are kept for those who come next.
+        // The loop keeps some pipes for later clients.
         proxy.open_files() <= before.0 + 16 && echo.open_files() == before.1
     });
     proxy.drain();
@@ -87,7 +89,7 @@ fn a_thousand_clients_get_every_byte_back() {
 }
 
 #[test]
-fn many_bytes_go_both_ways_at_once() {
+fn many_bytes_pass_both_ways_at_the_same_time() {
     let echo = Server::start(&[]);
     let proxy = to(&echo.addr().to_string(), &[]);
     let client = proxy.connect();
@@ -98,13 +100,13 @@ fn many_bytes_go_both_ways_at_once() {
 }
 
 #[test]
-fn the_clients_end_reaches_the_upstream_which_still_answers() {
+fn an_upstream_can_answer_after_the_clients_end() {
     let (upstream, proxy) = stage(&[]);
     let (mut client, server) = wire(&upstream, &proxy);
     client.write_all(b"all I have").unwrap();
     client.half_close();
-    hear(&server, b"all I have");
-    hear_end(&server);
+    expect_bytes(&server, b"all I have");
+    expect_end(&server);
     pattern::write(&server, 3_000_000);
     drop(server);
     assert_eq!(pattern::expect_to_end(&client), 3_000_000);
@@ -113,13 +115,13 @@ fn the_clients_end_reaches_the_upstream_which_still_answers() {
 }
 
 #[test]
-fn the_upstreams_end_reaches_the_client_which_still_talks() {
+fn a_client_can_send_after_the_upstreams_end() {
     let (upstream, proxy) = stage(&[]);
     let (client, mut server) = wire(&upstream, &proxy);
     server.write_all(b"all I have").unwrap();
     server.half_close();
-    hear(&client, b"all I have");
-    hear_end(&client);
+    expect_bytes(&client, b"all I have");
+    expect_end(&client);
     thread::scope(|scope| {
         scope.spawn(|| {
             pattern::write(&client, 3_000_000);
@@ -132,7 +134,7 @@ fn the_upstreams_end_reaches_the_client_which_still_talks() {
 }
 
 #[test]
-fn unix_sockets_are_upstreams_too() {
+fn a_unix_socket_can_be_an_upstream() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("upstream.sock");
     let upstream = UnixListener::bind(&path).unwrap();
@@ -141,8 +143,8 @@ fn unix_sockets_are_upstreams_too() {
     let (server, _) = upstream.accept().unwrap();
     thread::scope(|scope| {
         scope.spawn(|| {
-            let heard = pattern::expect_to_end(&server);
-            assert_eq!(heard, 5_000_000);
+            let received = pattern::expect_to_end(&server);
+            assert_eq!(received, 5_000_000);
             pattern::write(&server, 5_000_000);
             server.half_close();
         });
@@ -155,7 +157,7 @@ fn unix_sockets_are_upstreams_too() {
 }
 
 #[test]
-fn a_unix_socket_can_be_the_door_to_tcp() {
+fn a_unix_listener_can_lead_to_a_tcp_upstream() {
     let echo = Server::start(&[]);
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("door.sock");
@@ -171,11 +173,11 @@ fn a_unix_socket_can_be_the_door_to_tcp() {
 }
 
 #[test]
-fn names_are_looked_up() {
+fn upstream_names_are_resolved() {
     let echo = Server::start(&[]);
     for host in ["localhost", "ip6-localhost", "no-such-host.invalid"] {
         let to_name = format!("{host}:{}", echo.addr().port());
-        // Whatever the name is, the last place is reached.
+        // Whatever the name leads to, the last target is reached.
         let proxy = to(&format!("{to_name},{}", echo.addr()), &[]);
         client::echo(proxy.connect(), host.as_bytes());
         proxy.drain();
@@ -184,34 +186,34 @@ fn names_are_looked_up() {
 }
 
 #[test]
-fn places_that_cannot_be_reached_are_passed_over() {
+fn targets_that_cannot_be_reached_are_skipped() {
     let echo = Server::start(&[]);
     let places = format!("{},unix:/no/such/socket,{}", deserted(), echo.addr());
     let proxy = to(&places, &[]);
-    client::echo(proxy.connect(), b"who is there?");
+    client::echo(proxy.connect(), b"which upstream?");
     proxy.drain();
     echo.finish();
 }
 
 #[test]
-fn a_client_without_an_upstream_hears_an_end_and_no_reset() {
+fn a_client_without_an_upstream_gets_an_end_and_no_reset() {
     let mut proxy = to(&deserted(), &[]);
     for _ in 0..20 {
         let mut client = proxy.connect();
         client.write_all(b"nobody will read this").unwrap();
-        hear_end(&client);
+        expect_end(&client);
         client.half_close();
     }
     proxy.stderr.wait_for("there is no peer for it");
     let log = proxy.drain();
-    let told = log.iter().filter(|line| line.contains("no peer")).count();
-    assert!(told < 20, "each failure was told by itself");
+    let lines = log.iter().filter(|line| line.contains("no peer")).count();
+    assert!(lines < 20, "each failure has its own line");
     assert!(log.iter().any(|line| line.contains("refused")), "{log:#?}");
 }
 
 #[test]
-fn an_upstream_that_does_not_answer_the_connect_is_given_up() {
-    // A backlog that is full: connects to it are not answered.
+fn a_connect_that_is_not_answered_times_out() {
+    // A connect to a full backlog is not answered.
     let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
     rustix::net::listen(&upstream, 0).unwrap();
     let addr = upstream.local_addr().unwrap();
@@ -220,31 +222,31 @@ fn an_upstream_that_does_not_answer_the_connect_is_given_up() {
         .collect();
     let mut proxy = to(&addr.to_string(), &["--connect-timeout", "300ms"]);
     let start = Instant::now();
-    hear_end(proxy.connect());
+    expect_end(proxy.connect());
     assert!(start.elapsed() >= Duration::from_millis(300));
     proxy.stderr.wait_for("--connect-timeout");
     proxy.drain();
 }
 
 #[test]
-fn a_reset_by_the_upstream_is_a_reset_for_the_client() {
+fn a_reset_by_the_upstream_resets_the_client() {
     let (upstream, proxy) = stage(&[]);
     let (mut client, server) = wire(&upstream, &proxy);
     client.write_all(b"hello").unwrap();
-    hear(&server, b"hello");
+    expect_bytes(&server, b"hello");
     client::reset(server);
-    hear_reset(&client);
+    expect_reset(&client);
     proxy.drain();
 }
 
 #[test]
-fn a_reset_by_the_client_is_a_reset_for_the_upstream() {
+fn a_reset_by_the_client_resets_the_upstream() {
     let (upstream, proxy) = stage(&[]);
     let (mut client, server) = wire(&upstream, &proxy);
     client.write_all(b"hello").unwrap();
-    hear(&server, b"hello");
+    expect_bytes(&server, b"hello");
     client::reset(client);
-    hear_reset(&server);
+    expect_reset(&server);
     proxy.drain();
 }
 
@@ -259,14 +261,14 @@ fn a_client_that_leaves_early_leaves_nothing_behind() {
         } else {
             drop(client);
         }
-        hear_out(&accept(&upstream));
+        read_until_closed(&accept(&upstream));
     }
     eventually("all fds are closed again", || proxy.open_files() == before);
     proxy.drain();
 }
 
 #[test]
-fn a_slow_upstream_holds_its_client_back_and_no_memory() {
+fn a_slow_upstream_slows_its_client_down_and_costs_no_memory() {
     let (upstream, proxy) = stage(&[]);
     let (client, server) = wire(&upstream, &proxy);
     let before = proxy.resident_kib();
@@ -292,7 +294,7 @@ fn a_slow_upstream_holds_its_client_back_and_no_memory() {
 }
 
 #[test]
-fn a_slow_client_holds_its_upstream_back() {
+fn a_slow_client_slows_its_upstream_down() {
     let (upstream, proxy) = stage(&[]);
     let (client, server) = wire(&upstream, &proxy);
     thread::scope(|scope| {
@@ -300,7 +302,7 @@ fn a_slow_client_holds_its_upstream_back() {
             pattern::write(&server, 30_000_000);
             server.half_close();
         });
-        thread::sleep(Duration::from_millis(100)); // slow, that is
+        thread::sleep(Duration::from_millis(100)); // a slow reader
         assert!(proxy.resident_kib() < 64 << 10);
         assert_eq!(pattern::expect_to_end(&client), 30_000_000);
     });
@@ -309,7 +311,7 @@ fn a_slow_client_holds_its_upstream_back() {
 }
 
 #[test]
-fn a_fast_pair_has_its_share_of_a_turn_and_no_more() {
+fn a_fast_pair_gets_its_share_of_a_turn_and_no_more() {
     const SHARE: usize = 2 * 64 * 1024;
     let (upstream, proxy) = stage(&["--trace"]);
     let (client, server) = wire(&upstream, &proxy);
@@ -328,28 +330,28 @@ fn a_fast_pair_has_its_share_of_a_turn_and_no_more() {
 }
 
 #[test]
-fn silence_both_ways_is_the_idle_timeout() {
+fn silence_both_ways_runs_into_the_idle_timeout() {
     let (upstream, mut proxy) = stage(&["--idle-timeout", "400ms"]);
     let (mut client, server) = wire(&upstream, &proxy);
     let start = Instant::now();
     while start.elapsed() < Duration::from_millis(1200) {
         client.write_all(b"still here").unwrap();
-        hear(&server, b"still here");
+        expect_bytes(&server, b"still here");
         thread::sleep(Duration::from_millis(100));
     }
-    hear_out(&client);
-    hear_out(&server);
+    read_until_closed(&client);
+    read_until_closed(&server);
     proxy.stderr.wait_for("--idle-timeout passed");
     proxy.drain();
 }
 
 #[test]
-fn an_upstream_that_talks_keeps_a_silent_client() {
+fn a_silent_client_stays_while_its_upstream_talks() {
     let (upstream, proxy) = stage(&["--idle-timeout", "400ms"]);
     let (client, mut server) = wire(&upstream, &proxy);
     for _ in 0..12 {
         server.write_all(b"news").unwrap();
-        hear(&client, b"news");
+        expect_bytes(&client, b"news");
         thread::sleep(Duration::from_millis(100));
     }
     drop((client, server));
@@ -357,13 +359,13 @@ fn an_upstream_that_talks_keeps_a_silent_client() {
 }
 
 #[test]
-fn a_client_that_takes_nothing_is_the_write_timeout() {
+fn a_client_that_takes_nothing_runs_into_the_write_timeout() {
     let (upstream, mut proxy) = stage(&["--write-timeout", "400ms"]);
     let (client, server) = wire(&upstream, &proxy);
     thread::scope(|scope| {
         scope.spawn(|| while (&server).write_all(&[7; 64 * 1024]).is_ok() {});
         proxy.stderr.wait_for("--write-timeout passed");
-        hear_reset(&client); // what came is not all
+        expect_reset(&client); // the output was cut off
     });
     proxy.drain();
 }
@@ -374,24 +376,24 @@ fn a_drain_passes_on_what_was_received_and_waits_for_the_answer() {
         let (upstream, mut proxy) = stage(&["--drain", "30s", "--threads", threads]);
         let (mut client, mut server) = wire(&upstream, &proxy);
         client.write_all(b"first words").unwrap();
-        hear(&server, b"first words");
+        expect_bytes(&server, b"first words");
         proxy.freeze();
         client.write_all(b"last words").unwrap();
         proxy.signal(Signal::TERM);
         proxy.thaw();
-        hear(&server, b"last words");
-        hear_end(&server); // from now on the upstream knows that no more comes
+        expect_bytes(&server, b"last words");
+        expect_end(&server); // the upstream sees the end of the input
         server.write_all(b"last answer").unwrap();
         drop(server);
-        hear(&client, b"last answer");
-        hear_end(&client);
+        expect_bytes(&client, b"last answer");
+        expect_end(&client);
         drop(client);
         proxy.expect_exit(0);
     }
 }
 
 #[test]
-fn a_drain_in_the_middle_of_much_loses_nothing() {
+fn a_drain_in_the_middle_of_a_transfer_loses_nothing() {
     for threads in ["1", "2"] {
         let echo = Server::start(&[]);
         let addr = echo.addr().to_string();
@@ -414,27 +416,27 @@ fn a_drain_in_the_middle_of_much_loses_nothing() {
 }
 
 #[test]
-fn a_drain_gives_an_upstream_up_that_does_not_end() {
+fn a_drain_closes_an_upstream_that_does_not_end() {
     let (upstream, mut proxy) = stage(&["--drain", "500ms"]);
     let (client, server) = wire(&upstream, &proxy);
     proxy.signal(Signal::TERM);
-    hear_end(&server);
+    expect_end(&server);
     proxy.expect_exit(1);
     drop((client, server));
 }
 
 #[test]
-fn places_are_counted_and_given_back() {
+fn permits_are_counted_and_released() {
     let (upstream, proxy) = stage(&["--max-conns", "1", "--when-full", "refuse"]);
     for _ in 0..20 {
         let (mut client, server) = wire(&upstream, &proxy);
         client.write_all(b"hello").unwrap();
-        hear(&server, b"hello");
-        hear_end(proxy.connect()); // there is no place for another one
+        expect_bytes(&server, b"hello");
+        expect_end(proxy.connect()); // there is no permit for another one
         client.half_close();
-        hear_end(&server);
+        expect_end(&server);
         server.shutdown(Shutdown::Both).unwrap();
-        hear_end(&client);
+        expect_end(&client);
     }
     proxy.drain();
 }
@@ -473,7 +475,7 @@ fn wrong_command_lines_are_refused() {
 }
 
 #[test]
-fn one_proxy_behind_another_is_no_different() {
+fn a_proxy_behind_a_proxy_changes_nothing() {
     let echo = Server::start(&[]);
     let inner = to(&echo.addr().to_string(), &[]);
     let outer = to(&inner.addr().to_string(), &[]);

@@ -1,4 +1,4 @@
-//! What the server refuses to start with: one clear sentence each time.
+//! Why the server does not start: one clear sentence for each reason.
 
 mod harness;
 
@@ -10,7 +10,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 
-/// Starts a server that can't start; gives the sentence it says why.
+/// Starts a server that cannot start; returns the sentence that says why.
 #[track_caller]
 fn refusal(args: &[&str], code: i32) -> String {
     let mut process = Process::start(command::main(args));
@@ -29,7 +29,7 @@ fn refusal(args: &[&str], code: i32) -> String {
         (1, _) => sentence
             .unwrap_or_else(|| panic!("no error: {stderr:#?}"))
             .to_owned(),
-        // clap adds how it is done right.
+        // clap adds the correct usage.
         (_, first) => first
             .unwrap_or_else(|| panic!("no error: {stderr:#?}"))
             .to_owned(),
@@ -37,7 +37,7 @@ fn refusal(args: &[&str], code: i32) -> String {
 }
 
 #[test]
-fn an_address_in_use() {
+fn an_address_in_use_is_refused() {
     let server = Server::start(&[]);
     let addr = server.addr().to_string();
     let said = refusal(&["--listen", &addr], 1);
@@ -46,7 +46,7 @@ fn an_address_in_use() {
 }
 
 #[test]
-fn an_address_in_use_with_two_threads() {
+fn an_address_in_use_is_refused_with_two_threads() {
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = other.local_addr().unwrap().to_string();
     let said = refusal(&["--threads", "2", "--listen", &addr], 1);
@@ -54,7 +54,7 @@ fn an_address_in_use_with_two_threads() {
 }
 
 #[test]
-fn an_address_in_use_by_a_server_with_two_threads() {
+fn an_address_of_a_server_with_two_threads_is_refused() {
     let server = Server::start(&["--threads", "2"]);
     let addr = server.addr().to_string();
     for threads in ["1", "2"] {
@@ -65,13 +65,13 @@ fn an_address_in_use_by_a_server_with_two_threads() {
 }
 
 #[test]
-fn an_address_of_another_machine() {
+fn an_address_of_another_machine_is_refused() {
     let said = refusal(&["--listen", "192.0.2.1:0"], 1); // TEST-NET-1 of RFC 5737
     assert!(said.contains("192.0.2.1"), "{said}");
 }
 
 #[test]
-fn a_bad_address() {
+fn a_malformed_address_is_refused() {
     for addr in [
         "nonsense",
         "127.0.0.1:99999",
@@ -88,7 +88,7 @@ fn a_bad_address() {
 }
 
 #[test]
-fn a_time_out_of_nothing() {
+fn a_timeout_of_zero_is_refused() {
     for flag in ["--idle-timeout", "--write-timeout"] {
         let said = refusal(&[flag, "0s"], 2);
         assert!(said.contains("leave it out for no timeout"), "{said}");
@@ -96,7 +96,7 @@ fn a_time_out_of_nothing() {
 }
 
 #[test]
-fn a_unix_path_that_cannot_be() {
+fn an_unusable_unix_path_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("file");
     fs::write(&file, "precious").unwrap();
@@ -110,7 +110,7 @@ fn a_unix_path_that_cannot_be() {
 }
 
 #[test]
-fn a_file_that_is_no_socket_is_left_alone() {
+fn a_file_that_is_not_a_socket_is_left_alone() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("file");
     fs::write(&path, "precious").unwrap();
@@ -120,7 +120,7 @@ fn a_file_that_is_no_socket_is_left_alone() {
 }
 
 #[test]
-fn a_unix_socket_in_use() {
+fn a_unix_socket_in_use_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("socket");
     let listen = format!("unix:{}", path.display());
@@ -135,7 +135,7 @@ fn a_unix_socket_in_use() {
 }
 
 #[test]
-fn one_bad_address_of_two_and_the_other_leaves_no_file() {
+fn if_one_of_two_addresses_is_bad_the_other_leaves_no_file() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("socket");
     let good = format!("unix:{}", path.display());
@@ -144,7 +144,7 @@ fn one_bad_address_of_two_and_the_other_leaves_no_file() {
 }
 
 #[test]
-fn a_wrong_command_line() {
+fn wrong_values_are_refused() {
     let wrong: [&[&str]; 9] = [
         &["--frobnicate"],
         &["stray"],
@@ -163,7 +163,7 @@ fn a_wrong_command_line() {
 }
 
 #[test]
-fn limits_of_output_that_contradict_each_other() {
+fn limits_of_output_that_contradict_each_other_are_refused() {
     let said = refusal(&["--out-soft", "2KiB", "--out-hard", "1KiB"], 2);
     assert!(
         said.contains("--out-hard") && said.contains("--out-soft"),

@@ -1,9 +1,9 @@
-//! The server in a sandbox that refuses a system call: what has a plain way goes on, the rest says what is
-//! refused. strace refuses them in place of the sandbox, and tells how often.
+//! The server in a sandbox that refuses a system call: it uses an alternative, or reports the refused call.
+//! strace injects the errors in place of a sandbox, and counts them.
 
 mod harness;
 
-use harness::client::{self, HalfClose, hear, hear_end};
+use harness::client::{self, HalfClose, expect_bytes, expect_end};
 use harness::server::Server;
 use harness::{can_trace, command, eventually, skip};
 use std::fs;
@@ -13,10 +13,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 
-/// What sandboxes say: those of Docker and systemd, and kernels that lack the call.
+/// The errors of refused system calls: from Docker and systemd, and from kernels without the call.
 const REFUSALS: [&str; 2] = ["EPERM", "ENOSYS"];
 
-/// The command line of a server that is refused some system calls; none without a strace that may trace.
+/// The command line of a server that is refused some system calls; `None` where strace cannot trace.
 fn strace(calls: &str, error: &str, args: &[&str], log: &Path) -> Option<Command> {
     if !can_trace() {
         return None;
@@ -46,7 +46,7 @@ struct Sandboxed {
 }
 
 impl Sandboxed {
-    /// `calls` are strace's names of them. None without a strace that may trace.
+    /// `calls` are strace's names of the system calls. `None` where strace cannot trace.
     fn start(calls: &str, error: &str, args: &[&str]) -> Option<Self> {
         let log = tempfile::NamedTempFile::new().unwrap();
         let strace = strace(calls, error, args, log.path())?;
@@ -57,13 +57,13 @@ impl Sandboxed {
         })
     }
 
-    /// Ends the server; gives how many calls were refused.
+    /// Ends the server; returns how many calls were refused.
     #[track_caller]
     fn drain(self) -> usize {
         self.end().0
     }
 
-    /// The same; gives what the server has logged.
+    /// The same; returns what the server has logged.
     #[track_caller]
     fn drain_logged(self) -> Vec<String> {
         self.end().1
@@ -84,7 +84,7 @@ impl Sandboxed {
     }
 }
 
-/// Echoes all that its clients say.
+/// An upstream that echoes everything.
 fn start_upstream() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
@@ -121,7 +121,7 @@ fn a_proxy_loses_no_byte_where_splice_is_refused() {
 }
 
 #[test]
-fn an_echo_goes_on_where_a_system_call_with_a_plain_way_is_refused() {
+fn an_echo_continues_without_system_calls_that_have_an_alternative() {
     for calls in [
         "epoll_pwait2",
         "epoll_wait",
@@ -142,10 +142,10 @@ fn an_echo_goes_on_where_a_system_call_with_a_plain_way_is_refused() {
 }
 
 #[test]
-fn a_server_without_threads_says_so() {
+fn a_server_that_cannot_start_threads_reports_that() {
     for error in REFUSALS {
         let log = tempfile::NamedTempFile::new().unwrap();
-        // The C library goes on without clone3(2) where that is ENOSYS, and only there.
+        // The C library falls back to clone(2) only if clone3(2) fails with ENOSYS.
         let Some(mut strace) = strace("clone,clone3", error, &[], log.path()) else {
             return;
         };
@@ -162,9 +162,9 @@ fn a_server_without_threads_says_so() {
 }
 
 #[test]
-fn a_server_that_loses_its_last_thread_to_another_program_says_so() {
+fn a_server_that_loses_its_last_thread_to_another_program_reports_that() {
     let log = tempfile::NamedTempFile::new().unwrap();
-    // It tries whether there is a thread, and then there is none.
+    // The first thread, which only tries, starts; the second one does not.
     let Some(mut strace) = strace("clone,clone3", "EAGAIN:when=2+", &[], log.path()) else {
         return;
     };
@@ -180,7 +180,7 @@ fn a_server_that_loses_its_last_thread_to_another_program_says_so() {
 }
 
 #[test]
-fn a_proxy_that_cannot_pass_on_an_end_breaks_off() {
+fn a_proxy_that_cannot_pass_on_an_end_resets() {
     let to = start_upstream().to_string();
     for error in REFUSALS {
         let args = ["--mode", "proxy", "--to", &to];
@@ -190,7 +190,7 @@ fn a_proxy_that_cannot_pass_on_an_end_breaks_off() {
         let client = sandboxed.server.connect();
         client::echo(&client, b"hello");
         client.half_close();
-        client::hear_out(&client);
+        client::read_until_closed(&client);
         sandboxed.drain();
     }
 }
@@ -212,10 +212,10 @@ fn programs_run_and_end_where_pidfds_are_refused() {
             for _ in 0..3 {
                 let mut client = server.connect();
                 client.write_all(b"leave\n").unwrap();
-                hear(&client, b"leave\n");
-                hear_end(&client);
+                expect_bytes(&client, b"leave\n");
+                expect_end(&client);
             }
-            // A program whose client breaks off is told to end.
+            // A program whose client resets gets SIGTERM.
             let client = server.connect();
             client::echo(&client, b"stay\n");
             client::reset(client);
@@ -233,7 +233,7 @@ fn programs_run_and_end_where_pidfds_are_refused() {
 #[test]
 fn a_program_runs_where_the_limit_of_files_cannot_be_raised() {
     for error in REFUSALS {
-        // The loader of the program asks for limits, too, and does without an answer.
+        // The loader of the program reads its limits, too, and ignores the error.
         let args = ["--mode", "exec", "--", "tr", "a-z", "A-Z"];
         let Some(sandboxed) = Sandboxed::start("prlimit64,setrlimit", error, &args) else {
             return;
@@ -241,8 +241,8 @@ fn a_program_runs_where_the_limit_of_files_cannot_be_raised() {
         let mut client = sandboxed.server.connect();
         client.write_all(b"hello").unwrap();
         client.half_close();
-        hear(&client, b"HELLO");
-        hear_end(&client);
+        expect_bytes(&client, b"HELLO");
+        expect_end(&client);
         sandboxed.drain();
     }
 }

@@ -1,7 +1,7 @@
 //! The server under a seccomp filter that refuses one system call from before it starts.
 //!
-//! Whatever is refused, the server serves each client to the last byte, or names the problem: in one
-//! line as it exits, or in its log. It never panics, hangs, or breaks a client off without a word.
+//! Whatever is refused, the server serves each client to the last byte, or names the problem: in one line
+//! as it exits, or in its log. It never panics, hangs, or closes a client without a line in its log.
 
 mod harness;
 
@@ -21,8 +21,8 @@ macro_rules! calls {
     ($($name:ident)*) => { &[$((stringify!($name), libc::$name)),*] };
 }
 
-/// What the library calls, but for what the loader and the C library cannot do without themselves: they
-/// end the process before `main` begins. `accept4(2)` is retried
+/// The system calls of the library, except those without which the loader or the C library ends the process
+/// before `main` begins. `accept4(2)` is retried
 /// forever: `crates/net/tests/net/accept_errors.rs`.
 const CALLS: &[(&str, i64)] = calls![
     SYS_bind SYS_clone3 SYS_close_range SYS_connect SYS_epoll_create1 SYS_epoll_ctl SYS_epoll_pwait2
@@ -36,13 +36,13 @@ const CALLS: &[(&str, i64)] = calls![
     SYS_faccessat2
 ];
 
-/// What the server makes of a refusal.
+/// What the server does about a refusal.
 #[derive(Debug, PartialEq)]
 enum Outcome {
     Serves,
-    /// It exits with this sentence, up to the name of the error.
+    /// It exits with a sentence that begins so; the error's name follows.
     Exits(&'static str),
-    /// It closes the client, and says in its log what was refused.
+    /// It closes the client, and logs what was refused.
     Says,
 }
 use Outcome::{Exits, Says, Serves};
@@ -56,7 +56,7 @@ fn expected(mode: &str, call: &str, errno: i32) -> Outcome {
             Exits("error: cannot make an event loop: ")
         }
         (_, "SYS_fcntl") => Exits("error: cannot listen for signals: "),
-        // The C library has clone(2) where there is no clone3(2).
+        // The C library falls back to clone(2).
         (_, "SYS_clone3") if errno == libc::EPERM => {
             Exits("error: cannot start the thread that logs: ")
         }
@@ -84,11 +84,11 @@ fn start(call: i64, errno: i32, args: &[&str]) -> Process {
     Process::start(command)
 }
 
-/// A client that sends much, ends, and hears something: is that all of it?
-fn hears_all(addr: SocketAddr) -> bool {
+/// True if a client that sends much and ends gets everything back.
+fn gets_all_back(addr: SocketAddr) -> bool {
     let stream = TcpStream::connect(addr).unwrap();
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
-    let (mut sent, mut heard) = (Vec::new(), Vec::new());
+    let (mut sent, mut received) = (Vec::new(), Vec::new());
     pattern::write(&mut sent, BYTES);
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -96,12 +96,12 @@ fn hears_all(addr: SocketAddr) -> bool {
             let _ = (&stream).write_all(&sent);
             let _ = stream.shutdown(Shutdown::Write);
         });
-        if let Err(error) = (&stream).read_to_end(&mut heard) {
+        if let Err(error) = (&stream).read_to_end(&mut received) {
             assert_eq!(error.kind(), io::ErrorKind::ConnectionReset, "it hangs");
         }
         let _ = stream.shutdown(Shutdown::Both);
     });
-    heard == sent
+    received == sent
 }
 
 #[track_caller]
@@ -119,8 +119,8 @@ fn check(what: &str, errno: i32, expected: &Outcome, mut server: Process) {
     }
     let line = line.unwrap_or_else(|| panic!("{what}: it does not start"));
     let addr = line.strip_prefix("listening on ").unwrap().parse().unwrap();
-    // The second client comes after refusals are remembered.
-    let serves = hears_all(addr) && hears_all(addr);
+    // For the second client, the library has remembered the refusal.
+    let serves = gets_all_back(addr) && gets_all_back(addr);
     server.signal(Signal::TERM);
     let status = server.wait();
     assert_eq!(status.code(), Some(0), "{what}: {status}");
@@ -131,7 +131,7 @@ fn check(what: &str, errno: i32, expected: &Outcome, mut server: Process) {
         "EPERM"
     } else {
         "ENOSYS"
-    }; // as callbacks have it
+    }; // the callback style's format
     assert!(
         serves || logs(&format!("(os error {errno})")) || logs(name),
         "{what}"
@@ -158,17 +158,17 @@ fn refuse_each(mode: &str, args: &[&str]) {
 }
 
 #[test]
-fn an_echo_serves_or_names_the_call_that_is_refused() {
+fn an_echo_serves_or_names_the_refused_call() {
     refuse_each("echo", &[]);
 }
 
 #[test]
-fn a_program_serves_or_the_call_that_is_refused_is_named() {
+fn a_program_serves_or_the_refused_call_is_named() {
     refuse_each("exec", &["--", "cat"]);
 }
 
 #[test]
-fn a_proxy_serves_or_names_the_call_that_is_refused() {
+fn a_proxy_serves_or_names_the_refused_call() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let upstream = listener.local_addr().unwrap().to_string();
     thread::spawn(move || {

@@ -1,4 +1,4 @@
-//! Where the server listens, and what its help says.
+//! Where the server listens, and what its help contains.
 
 mod harness;
 
@@ -43,7 +43,7 @@ fn has_ipv6() -> bool {
     has
 }
 
-/// Asks everywhere where it listens for an echo; gives the addresses.
+/// Expects an echo on each address of a server; returns the addresses.
 #[track_caller]
 fn echoes_everywhere(server: &Server) -> Vec<SocketAddr> {
     let addrs: Vec<SocketAddr> = server
@@ -63,7 +63,7 @@ fn connect_path(path: &Path) -> UnixStream {
     connect_unix(UnixStream::connect(path).unwrap())
 }
 
-/// What a command prints before it ends, and its exit code.
+/// What a command prints on stdout and stderr, and its exit code.
 fn outcome(command: std::process::Command) -> (Vec<String>, Vec<String>, Option<i32>) {
     let mut process = Process::start(command);
     let code = process.wait().code();
@@ -74,7 +74,7 @@ fn outcome(command: std::process::Command) -> (Vec<String>, Vec<String>, Option<
     )
 }
 
-/// Asks on 127.0.0.1 and on ::1, and nowhere else; ends the server.
+/// Expects that the server listens on 127.0.0.1 and on ::1 only; ends the server.
 #[track_caller]
 fn echoes_on_both_loopbacks(server: Server) {
     let addrs = echoes_everywhere(&server);
@@ -106,7 +106,7 @@ fn a_port_alone_is_this_machine_in_both_families() {
 }
 
 #[test]
-fn localhost_is_looked_up() {
+fn localhost_is_resolved() {
     let server = Server::run(command::main(&["--listen", "localhost:0"]));
     let addrs = echoes_everywhere(&server);
     assert!(addrs.iter().all(|addr| addr.ip().is_loopback()));
@@ -114,7 +114,7 @@ fn localhost_is_looked_up() {
 }
 
 #[test]
-fn a_unix_socket_echoes_and_its_file_goes_with_the_server() {
+fn a_unix_socket_echoes_and_its_file_is_removed_with_the_server() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("socket");
     let listen = format!("unix:{}", path.display());
@@ -174,7 +174,7 @@ fn the_environment_configures_a_server() {
         .env("ONELOOP_MODE", "daytime")
         .env("ONELOOP_LOG", "json");
     let server = Server::run(command);
-    // Port 0 is another port each time.
+    // Port 0 becomes another port each time.
     assert_eq!(server.listens.len(), 2);
     assert_ne!(server.listens[0], server.listens[1]);
     let daytime = std::io::read_to_string(server.connect()).unwrap();
@@ -184,7 +184,7 @@ fn the_environment_configures_a_server() {
 }
 
 #[test]
-fn a_flag_is_stronger_than_its_variable() {
+fn a_flag_overrides_its_variable() {
     let mut command = command::main(&["--listen", "127.0.0.1:0", "--mode", "echo"]);
     command
         .env("ONELOOP_LISTEN", "nonsense")
@@ -217,7 +217,7 @@ fn a_wrong_value_is_reported_by_the_name_under_which_it_was_given() {
 }
 
 #[test]
-fn trace_is_a_variable_too() {
+fn trace_has_a_variable() {
     for yes in ["true", "1"] {
         let mut command = command::main(&["--listen", "127.0.0.1:0"]);
         command.env("ONELOOP_TRACE", yes);
@@ -248,7 +248,7 @@ fn help_names_every_flag_with_its_variable_and_shows_examples() {
 }
 
 #[test]
-fn version_is_the_crates() {
+fn the_version_is_that_of_the_crate() {
     let version = format!("oneloop {}", env!("CARGO_PKG_VERSION"));
     assert_eq!(
         outcome(command::main(&["--version"])),

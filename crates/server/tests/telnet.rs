@@ -1,4 +1,4 @@
-//! The real `telnet`, twenty times at once.
+//! The real `telnet`, twenty of them at the same time.
 
 mod harness;
 
@@ -7,7 +7,7 @@ use harness::server::Server;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-/// One person at a terminal.
+/// One user at a terminal.
 fn telnet(server: &Server) -> Process {
     let mut command = Command::new("telnet");
     let addr = server.addr();
@@ -38,7 +38,7 @@ fn type_line(telnet: &mut Process, line: &str) {
     stdin.write_all(format!("{line}\n").as_bytes()).unwrap();
 }
 
-/// ss(8) on the clients of the server: a retransmitted segment, be it the first one, shows as
+/// What ss(8) prints about the server's clients. A retransmitted segment, a SYN included, shows as
 /// `retrans:`.
 fn sockets_of_clients(server: &Server) -> String {
     let mut command = Command::new("ss");
@@ -47,7 +47,7 @@ fn sockets_of_clients(server: &Server) -> String {
 }
 
 #[test]
-fn twenty_telnets_at_once_are_echoed_and_none_waits_for_a_retransmit() {
+fn twenty_telnets_are_echoed_without_a_retransmit() {
     if !is_installed("telnet", "--help") {
         return;
     }
@@ -70,7 +70,7 @@ fn twenty_telnets_at_once_are_echoed_and_none_waits_for_a_retransmit() {
 }
 
 #[test]
-fn a_telnet_that_says_nothing_hears_the_server_end() {
+fn a_silent_telnet_sees_the_server_end() {
     if !is_installed("telnet", "--help") {
         return;
     }

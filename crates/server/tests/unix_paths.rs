@@ -1,4 +1,4 @@
-//! Who has the path of a Unix socket: one server at a time, however it starts and ends.
+//! The path of a Unix socket belongs to one server at a time, however servers start and end.
 
 mod harness;
 
@@ -16,27 +16,27 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// A path in a directory of its own.
-struct Place {
+/// A socket path in its own directory.
+struct SocketPath {
     directory: TempDir,
     socket: PathBuf,
     lock: PathBuf,
 }
 
-impl Place {
+impl SocketPath {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let [socket, lock] = ["socket", "socket.lock"].map(|name| directory.path().join(name));
-        Place {
+        SocketPath {
             directory,
             socket,
             lock,
         }
     }
 
-    /// A place with a path of that many bytes.
+    /// A path of that many bytes.
     fn of_length(bytes: usize) -> Self {
-        let mut place = Place::new();
+        let mut place = SocketPath::new();
         let missing = bytes - place.socket.as_os_str().len();
         let name = format!("socket{}", "x".repeat(missing));
         place.socket = place.directory.path().join(&name);
@@ -55,7 +55,7 @@ impl Place {
         ))
     }
 
-    /// A server that does not start here; gives what it says.
+    /// Starts a server that cannot listen here; returns what it prints.
     #[track_caller]
     fn expect_refusal(&self) -> String {
         let mut process = Process::start(command::main(&["--listen", &self.listen()]));
@@ -79,7 +79,7 @@ impl Place {
     }
 }
 
-/// A bound socket of that kind, which need not listen.
+/// A bound socket of that type, which need not listen.
 fn bind(path: &Path, kind: SocketType) -> OwnedFd {
     let flags = SocketFlags::CLOEXEC; // children of other tests must not have it
     let socket = rustix::net::socket_with(AddressFamily::UNIX, kind, flags, None).unwrap();
@@ -93,11 +93,11 @@ fn name_of_this_process() -> String {
 }
 
 #[test]
-fn of_many_servers_that_start_at_once_exactly_one_listens() {
-    let place = Place::new();
+fn of_many_servers_that_start_at_the_same_time_exactly_one_listens() {
+    let place = SocketPath::new();
     for round in 0..4 {
         if round % 2 == 0 {
-            drop(UnixListener::bind(&place.socket).unwrap()); // left over
+            drop(UnixListener::bind(&place.socket).unwrap()); // the file stays
         }
         let start = |_| Process::start(command::main(&["--listen", &place.listen()]));
         let mut starting: Vec<Process> = (0..12).map(start).collect();
@@ -122,8 +122,8 @@ fn of_many_servers_that_start_at_once_exactly_one_listens() {
 }
 
 #[test]
-fn a_server_that_was_killed_is_replaced_and_its_successor_leaves_nothing() {
-    let place = Place::new();
+fn a_killed_server_is_replaced_and_its_successor_leaves_no_file() {
+    let place = SocketPath::new();
     for _ in 0..3 {
         let mut killed = place.serve(&[]);
         killed.signal(Signal::KILL);
@@ -138,7 +138,7 @@ fn a_server_that_was_killed_is_replaced_and_its_successor_leaves_nothing() {
 
 #[test]
 fn a_stopped_server_with_a_full_backlog_is_neither_replaced_nor_connected_to() {
-    let place = Place::new();
+    let place = SocketPath::new();
     let server = place.serve(&["--backlog", "1"]);
     server.freeze();
     let mut waiting = Vec::new();
@@ -166,8 +166,8 @@ fn a_stopped_server_with_a_full_backlog_is_neither_replaced_nor_connected_to() {
 }
 
 #[test]
-fn a_look_at_a_path_is_no_client_of_who_listens_there() {
-    let place = Place::new();
+fn probing_a_path_connects_no_client_to_its_listener() {
+    let place = SocketPath::new();
     let other = UnixListener::bind(&place.socket).unwrap();
     let said = place.expect_refusal();
     assert!(said.contains(&name_of_this_process()), "{said}");
@@ -178,13 +178,13 @@ fn a_look_at_a_path_is_no_client_of_who_listens_there() {
 }
 
 #[test]
-fn a_look_at_a_path_runs_no_program_of_exec() {
-    let place = Place::new();
+fn probing_a_path_runs_no_program() {
+    let place = SocketPath::new();
     let ran = place.directory.path().join("ran");
     let script = format!("echo ran >> '{}'", ran.display());
     let server = place.serve(&["--mode", "exec", "--", "/bin/sh", "-c", &script]);
     place.expect_refusal();
-    fs::remove_file(&place.lock).unwrap(); // so that only the look tells
+    fs::remove_file(&place.lock).unwrap(); // so that only a probe finds the server
     place.expect_refusal();
     let mut log = server.drain();
     assert!(!ran.exists());
@@ -195,7 +195,7 @@ fn a_look_at_a_path_runs_no_program_of_exec() {
 #[test]
 fn a_bound_socket_of_any_kind_is_left_alone() {
     for kind in [SocketType::STREAM, SocketType::SEQPACKET, SocketType::DGRAM] {
-        let place = Place::new();
+        let place = SocketPath::new();
         let other = bind(&place.socket, kind);
         let said = place.expect_refusal();
         assert!(said.contains("in use"), "{said}");
@@ -208,7 +208,7 @@ fn a_bound_socket_of_any_kind_is_left_alone() {
 
 #[test]
 fn an_ending_server_leaves_the_files_of_its_successor_alone() {
-    let place = Place::new();
+    let place = SocketPath::new();
     let first = place.serve(&[]);
     let said = place.expect_refusal();
     assert!(said.contains("in use"), "{said}");
@@ -224,7 +224,7 @@ fn an_ending_server_leaves_the_files_of_its_successor_alone() {
 
 #[test]
 fn a_server_whose_file_was_removed_keeps_its_path() {
-    let place = Place::new();
+    let place = SocketPath::new();
     let server = place.serve(&[]);
     fs::remove_file(&place.socket).unwrap();
     let said = place.expect_refusal();
@@ -235,7 +235,7 @@ fn a_server_whose_file_was_removed_keeps_its_path() {
 }
 
 #[test]
-fn what_is_no_socket_is_refused_and_kept() {
+fn a_file_that_is_not_a_socket_is_refused_and_kept() {
     type Make = fn(&Path);
     let make: [(&str, Make); 3] = [
         ("file", |path| fs::write(path, "precious").unwrap()),
@@ -243,7 +243,7 @@ fn what_is_no_socket_is_refused_and_kept() {
         ("link", |path| symlink("elsewhere", path).unwrap()),
     ];
     for (kind, make) in make {
-        let place = Place::new();
+        let place = SocketPath::new();
         make(&place.socket);
         let said = place.expect_refusal();
         assert!(
@@ -256,14 +256,14 @@ fn what_is_no_socket_is_refused_and_kept() {
 }
 
 #[test]
-fn a_lock_that_is_something_else_is_refused_and_kept() {
+fn a_lock_that_is_not_a_regular_file_is_refused_and_kept() {
     let make: [fn(&Path); 3] = [
         |path| fs::create_dir(path).unwrap(),
         |path| symlink("elsewhere", path).unwrap(),
         |path| drop(bind(path, SocketType::STREAM)),
     ];
     for make in make {
-        let place = Place::new();
+        let place = SocketPath::new();
         make(&place.lock);
         let said = place.expect_refusal();
         assert!(said.contains("socket.lock: "), "{said}");
@@ -275,7 +275,7 @@ fn a_lock_that_is_something_else_is_refused_and_kept() {
 #[test]
 fn a_lock_file_need_not_be_writable_and_one_with_data_is_kept() {
     for (data, mode) in [("", 0o444), ("precious", 0o600)] {
-        let place = Place::new();
+        let place = SocketPath::new();
         fs::write(&place.lock, data).unwrap();
         fs::set_permissions(&place.lock, fs::Permissions::from_mode(mode)).unwrap();
         let server = place.serve(&[]);
@@ -286,8 +286,8 @@ fn a_lock_file_need_not_be_writable_and_one_with_data_is_kept() {
 }
 
 #[test]
-fn one_path_by_two_names_is_in_use_by_this_server() {
-    let place = Place::new();
+fn one_path_under_two_names_is_in_use_by_this_server() {
+    let place = SocketPath::new();
     let directory = place.directory.path();
     let other = directory
         .join("..")
@@ -314,11 +314,11 @@ fn an_abstract_name_in_use_names_its_holder_and_has_no_lock() {
 }
 
 #[test]
-fn a_directory_that_is_not_writable_is_said_so_and_a_live_socket_in_it_is_in_use() {
+fn a_directory_that_is_not_writable_is_reported_and_a_live_socket_in_it_is_in_use() {
     if rustix::process::geteuid().is_root() {
         return skip("root may write everywhere");
     }
-    let place = Place::new();
+    let place = SocketPath::new();
     let set_mode = |mode| {
         let mode = fs::Permissions::from_mode(mode);
         fs::set_permissions(place.directory.path(), mode).unwrap();
@@ -337,9 +337,9 @@ fn a_directory_that_is_not_writable_is_said_so_and_a_live_socket_in_it_is_in_use
 }
 
 #[test]
-fn a_file_is_gone_before_its_lock_is() {
-    // A server that waits for the end of another starts at once when that has ended.
-    let place = Place::new();
+fn the_socket_file_is_removed_before_its_lock() {
+    // A server that waits for the lock starts as soon as the other one has ended.
+    let place = SocketPath::new();
     let first = place.serve(&[]);
     first.signal(Signal::TERM);
     eventually("the lock is gone", || !place.lock.exists());
@@ -347,11 +347,12 @@ fn a_file_is_gone_before_its_lock_is() {
     place.serve(&[]).drain();
 }
 
-/// unix(7) allows 108 bytes; the kernel then tells of one more, the NUL that no longer fits.
+/// unix(7) allows 108 bytes. For such a path the kernel reports a length of one more, as the NUL no longer
+/// fits.
 #[test]
-fn a_path_of_the_longest_length_is_served_and_has_one_server() {
+fn a_path_of_the_maximum_length_is_served_by_one_server() {
     for bytes in [107, 108] {
-        let place = Place::of_length(bytes);
+        let place = SocketPath::of_length(bytes);
         let mut killed = place.serve(&[]);
         let said = place.expect_refusal();
         assert!(said.contains("in use by oneloop"), "{bytes}: {said}");
@@ -360,16 +361,16 @@ fn a_path_of_the_longest_length_is_served_and_has_one_server() {
         place.serve(&[]).drain();
         place.expect_empty();
     }
-    let too_long = Place::of_length(109);
+    let too_long = SocketPath::of_length(109);
     let said = too_long.expect_refusal();
     assert!(said.contains("file name too long"), "{said}");
     too_long.expect_empty();
 }
 
 #[test]
-fn a_client_with_a_path_of_the_longest_length_is_a_client() {
+fn a_client_with_a_path_of_the_maximum_length_is_served() {
     for bytes in [107, 108] {
-        let (place, own) = (Place::new(), Place::of_length(bytes));
+        let (place, own) = (SocketPath::new(), SocketPath::of_length(bytes));
         let server = place.serve(&[]);
         let client = bind(&own.socket, SocketType::STREAM);
         rustix::net::connect(&client, &SocketAddrUnix::new(&place.socket).unwrap()).unwrap();

@@ -1,8 +1,8 @@
-//! Where a proxy connects to: itself never, a full Unix backlog once it has room, an interface's own address.
+//! Where a proxy connects: never to itself, to a full Unix backlog once it has room, to link-local addresses.
 
 mod harness;
 
-use harness::client::{connect_unix, hear, hear_end};
+use harness::client::{connect_unix, expect_bytes, expect_end};
 use harness::process::Process;
 use harness::server::Server;
 use harness::{command, skip};
@@ -12,7 +12,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// A port that is free, for a listener and a proxy that need to know it beforehand.
+/// A free port, for a listener and a proxy that need to know it beforehand.
 fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
@@ -28,7 +28,7 @@ fn a_proxy_to_itself_is_refused_at_the_start() {
     let unix = format!("unix:{}", socket.display());
     let dotted = format!("unix:{}/./socket", dir.path().display());
     let linked = format!("unix:{}", link.display());
-    // The address by which this machine is known to others, if it has one.
+    // The address that other machines know this one by, if it has one.
     let outside = UdpSocket::bind("0.0.0.0:0").unwrap();
     let outside = outside
         .connect("192.0.2.1:9")
@@ -68,13 +68,13 @@ fn a_proxy_to_another_server_on_the_same_port_is_not_refused() {
     let mut client = proxy.connect();
     let (server, _) = upstream.accept().unwrap();
     client.write_all(b"hello").unwrap();
-    hear(&server, b"hello");
+    expect_bytes(&server, b"hello");
     drop((client, server));
     proxy.drain();
 }
 
 #[test]
-fn a_unix_upstream_with_a_full_backlog_is_tried_until_it_has_room() {
+fn a_unix_upstream_with_a_full_backlog_is_retried_until_it_has_room() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("upstream");
     let upstream = UnixListener::bind(&path).unwrap();
@@ -84,24 +84,24 @@ fn a_unix_upstream_with_a_full_backlog_is_tried_until_it_has_room() {
 
     let proxy = Server::start(&["--mode", "proxy", "--to", &to, "--connect-timeout", "300ms"]);
     let start = Instant::now();
-    hear_end(proxy.connect());
+    expect_end(proxy.connect());
     assert!(start.elapsed() >= Duration::from_millis(300));
     proxy.drain();
 
     let proxy = Server::start(&["--mode", "proxy", "--to", &to]);
     let mut client = proxy.connect();
     client.write_all(b"hello").unwrap();
-    std::thread::sleep(Duration::from_millis(100)); // full for a while
+    std::thread::sleep(Duration::from_millis(100)); // the backlog stays full for a while
     drop(upstream.accept().unwrap());
     let (server, _) = upstream.accept().unwrap();
     let server = connect_unix(server);
-    hear(&server, b"hello");
+    expect_bytes(&server, b"hello");
     drop((client, server));
     proxy.drain();
 }
 
 #[test]
-fn interfaces_are_named_where_addresses_are_theirs() {
+fn link_local_addresses_come_with_their_interface() {
     let inside = command::main(&[
         "--listen",
         "[fe80::1%lo]:0,[fe80::1%1]:0",
@@ -142,7 +142,7 @@ fn interfaces_are_named_where_addresses_are_theirs() {
             let kind = Some(LinkNameSpaceType::Network);
             move_into_link_name_space(std::os::fd::AsFd::as_fd(&network), kind).unwrap();
             for addr in addrs {
-                hear(TcpStream::connect(addr).unwrap(), b"fe80::1%1 fe80::1%1\n");
+                expect_bytes(TcpStream::connect(addr).unwrap(), b"fe80::1%1 fe80::1%1\n");
             }
         });
     });
@@ -150,7 +150,7 @@ fn interfaces_are_named_where_addresses_are_theirs() {
 }
 
 #[test]
-fn an_interface_that_is_not_there_is_said_to_be_missing() {
+fn a_missing_interface_is_reported() {
     command::expect_refused(
         &["--listen", "[fe80::1%nowhere]:0"],
         "there is no interface 'nowhere'",

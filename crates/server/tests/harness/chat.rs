@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
-/// What a guest says until the others hear it, and all others ignore.
+/// What a guest says until another one receives it; it is ignored otherwise.
 const KNOCK: &str = "knock";
 
 /// One client in the chat.
@@ -15,35 +15,35 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    /// Comes in; returns when all of these, and the guest itself, are in the room.
+    /// Joins; returns when all these guests and the new one are in the room.
     #[track_caller]
     pub(crate) fn join(server: &Server, others: &mut [&mut Guest]) -> Self {
         let mut guest = Guest {
             stream: BufReader::new(server.connect()),
         };
         if let Some(first) = others.first_mut() {
-            // To be connected is not yet to be in the room: knock until it is heard.
+            // A connected client is not yet in the room: knock until the line is received.
             guest.write(format!("{KNOCK}\n").as_bytes());
-            while !first.hears_soon() {
+            while !first.has_input_soon() {
                 guest.write(format!("{KNOCK}\n").as_bytes());
             }
             guest.write(b"here I am\n");
         }
         for other in others {
-            assert_eq!(other.hear(), "here I am");
+            assert_eq!(other.next_line(), "here I am");
         }
         guest
     }
 
-    fn hears_soon(&self) -> bool {
+    fn has_input_soon(&self) -> bool {
         let stream = self.stream.get_ref();
         let patience = stream.read_timeout().unwrap();
         stream
             .set_read_timeout(Some(Duration::from_millis(100)))
             .unwrap();
-        let heard = stream.peek(&mut [0]).is_ok();
+        let received = stream.peek(&mut [0]).is_ok();
         stream.set_read_timeout(patience).unwrap();
-        heard
+        received
     }
 
     #[track_caller]
@@ -51,9 +51,9 @@ impl Guest {
         self.stream.get_mut().write_all(bytes).unwrap();
     }
 
-    /// The next line, without its end, that somebody said.
+    /// The next line of another guest, without its end.
     #[track_caller]
-    pub(crate) fn hear(&mut self) -> String {
+    pub(crate) fn next_line(&mut self) -> String {
         loop {
             let mut line = String::new();
             self.stream.read_line(&mut line).unwrap();
@@ -69,7 +69,7 @@ impl Guest {
         &mut self.stream
     }
 
-    /// Says no more.
+    /// Ends the guest's side: it says no more.
     pub(crate) fn end(&mut self) {
         self.stream.get_ref().shutdown(Shutdown::Write).unwrap();
     }

@@ -1,4 +1,4 @@
-//! What clients do: ask, leave, break off, never read.
+//! What clients do: send, read, end, reset.
 
 use super::server::Server;
 use super::{DEADLINE, pattern};
@@ -10,7 +10,7 @@ use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::Duration;
 
-/// Connects; what waits on this socket fails after the deadline.
+/// Connects. A read or write on the socket fails after the deadline.
 #[track_caller]
 pub(crate) fn connect(addr: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect_timeout(&addr, DEADLINE).unwrap();
@@ -26,27 +26,27 @@ pub(crate) fn connect_unix(stream: UnixStream) -> UnixStream {
     stream
 }
 
-/// Says something and hears the same.
+/// Sends words, and expects the same back.
 #[track_caller]
 pub(crate) fn echo(mut stream: impl Read + Write, words: &[u8]) {
     stream.write_all(words).unwrap();
-    hear(stream, words);
+    expect_bytes(stream, words);
 }
 
-/// The next bytes are these.
+/// Expects that the next bytes are these.
 #[track_caller]
-pub(crate) fn hear(mut stream: impl Read, words: &[u8]) {
-    let mut heard = vec![0; words.len()];
-    stream.read_exact(&mut heard).unwrap();
+pub(crate) fn expect_bytes(mut stream: impl Read, words: &[u8]) {
+    let mut received = vec![0; words.len()];
+    stream.read_exact(&mut received).unwrap();
     assert_eq!(
-        heard.escape_ascii().to_string(),
+        received.escape_ascii().to_string(),
         words.escape_ascii().to_string()
     );
 }
 
-/// The next thing is the end, and a peaceful one.
+/// Expects the end of the stream, without a reset.
 #[track_caller]
-pub(crate) fn hear_end(mut stream: impl Read + Debug) {
+pub(crate) fn expect_end(mut stream: impl Read + Debug) {
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).unwrap();
     assert_eq!(
@@ -56,41 +56,41 @@ pub(crate) fn hear_end(mut stream: impl Read + Debug) {
     );
 }
 
-/// Takes what comes until the server is gone, be it by a reset.
+/// Reads until the server closes or resets; returns the count of bytes.
 #[track_caller]
-pub(crate) fn hear_out(mut stream: &TcpStream) -> usize {
+pub(crate) fn read_until_closed(mut stream: &TcpStream) -> usize {
     let mut buffer = [0; 64 * 1024];
-    let mut heard = 0;
+    let mut received = 0;
     loop {
         match stream.read(&mut buffer) {
-            Ok(0) => return heard,
-            Ok(count) => heard += count,
-            Err(error) if error.kind() == ErrorKind::ConnectionReset => return heard,
+            Ok(0) => return received,
+            Ok(count) => received += count,
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => return received,
             Err(error) => panic!("the server has not closed: {error}"),
         }
     }
 }
 
-/// Whatever comes, its end is a reset.
+/// Reads on, and expects that the stream ends with a reset.
 #[track_caller]
-pub(crate) fn hear_reset(mut stream: &TcpStream) {
+pub(crate) fn expect_reset(mut stream: &TcpStream) {
     let error = io::copy(&mut stream, &mut io::sink()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
 }
 
-/// Ends, and waits until the server has closed its side, too.
+/// Ends, and waits until the server has closed, too.
 #[track_caller]
 pub(crate) fn leave(stream: TcpStream) {
     stream.shutdown(Shutdown::Write).unwrap();
-    hear_end(&stream);
+    expect_end(&stream);
 }
 
-/// Breaks the connection off: close(2) sends a reset when it may not linger.
+/// Resets the connection: close(2) does so with an `SO_LINGER` of zero (socket(7)).
 pub(crate) fn reset(stream: TcpStream) {
     sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
 }
 
-/// True if nothing has come yet.
+/// True if no byte has come yet.
 pub(crate) fn is_silent(stream: &TcpStream) -> bool {
     stream.set_nonblocking(true).unwrap();
     let peeked = stream.peek(&mut [0]);
@@ -98,13 +98,13 @@ pub(crate) fn is_silent(stream: &TcpStream) -> bool {
     peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
 }
 
-/// Writes until the server takes no more, while it serves others; gives the count of bytes.
+/// Writes until the server takes no more while it serves others; returns the count of bytes.
 ///
-/// Only another client's round trips tell that the loop has turned and has left us waiting.
+/// Only the round trips of other clients show that the loop has turned and has not read from this one.
 #[track_caller]
 pub(crate) fn fill(server: &Server, stream: &TcpStream) -> usize {
     const TAKEN_MAX: usize = 64 << 20;
-    let witnesses = [(); 4].map(|()| server.connect()); // on every thread, most likely
+    let witnesses = [(); 4].map(|()| server.connect()); // most likely one on each thread
     stream.set_nonblocking(true).unwrap();
     let (mut written, mut rounds_without) = (0, 0);
     while rounds_without < 20 {
@@ -112,7 +112,7 @@ pub(crate) fn fill(server: &Server, stream: &TcpStream) -> usize {
         written += more;
         assert!(
             written < TAKEN_MAX,
-            "the server reads on, though nobody takes its output"
+            "the server keeps reading, although its output is not taken"
         );
         rounds_without = if more == 0 { rounds_without + 1 } else { 0 };
         witnesses
@@ -123,7 +123,7 @@ pub(crate) fn fill(server: &Server, stream: &TcpStream) -> usize {
     written
 }
 
-/// Sends so many bytes, then the end, and meanwhile reads all of them back.
+/// Sends `bytes` of the pattern, then the end, and meanwhile reads all of them back.
 #[track_caller]
 pub(crate) fn echo_pattern<S: HalfClose>(stream: &S, bytes: usize)
 where
@@ -132,7 +132,7 @@ where
     echo_pattern_from(stream, 0, bytes);
 }
 
-/// The same with the pattern from there on.
+/// The same with the pattern from `start` on.
 #[track_caller]
 pub(crate) fn echo_pattern_from<S: HalfClose>(stream: &S, start: usize, bytes: usize)
 where
@@ -147,8 +147,7 @@ where
     });
 }
 
-/// Each of many clients, all of them at the same time, hears its own number, then as many bytes as it sends,
-/// which are different from those of all others.
+/// Many clients at the same time: each gets its own number back, and then its own part of the pattern.
 #[track_caller]
 pub(crate) fn echo_many(clients: Vec<TcpStream>, bytes: usize) {
     for (number, client) in clients.iter().enumerate() {
@@ -165,7 +164,7 @@ pub(crate) fn echo_many(clients: Vec<TcpStream>, bytes: usize) {
     });
 }
 
-/// Of both families.
+/// A stream of either family, whose write side can be closed.
 pub(crate) trait HalfClose: Sync {
     fn half_close(&self);
 }

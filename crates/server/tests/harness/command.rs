@@ -3,20 +3,20 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// The server with these flags, and nothing from our own environment but the style: all tests are for
-/// all styles, and `ONELOOP_TEST_STYLE` says of which one this is a test.
+/// The server with these flags, and nothing from our own environment but the style. All tests are for all
+/// styles; `ONELOOP_TEST_STYLE` chooses the one of this run.
 pub(crate) fn main(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
     command.args(args);
     without_our_environment(command)
 }
 
-/// The same, in a process that may open so many files and no more.
+/// The same, in a process with this limit of open files.
 pub(crate) fn main_with_files(files: u32, args: &[&str]) -> Command {
     main_after(&format!("ulimit -n {files}"), args)
 }
 
-/// The same, in a process that a shell has prepared.
+/// The same, in a process that a shell script has prepared.
 pub(crate) fn main_after(script: &str, args: &[&str]) -> Command {
     let mut command = Command::new("sh");
     command
@@ -26,8 +26,8 @@ pub(crate) fn main_after(script: &str, args: &[&str]) -> Command {
     without_our_environment(command)
 }
 
-/// The same, with these system calls traced by strace, and faults injected into them. strace is no parent: the
-/// process that is started is the server.
+/// The same, with these system calls traced by strace, and faults injected into them. With `-D` the process
+/// that is started is the server, and strace its grandchild.
 pub(crate) fn main_traced(log: &Path, calls: &str, inject: &str, args: &[&str]) -> Command {
     let mut command = Command::new("strace");
     command
@@ -52,7 +52,7 @@ fn without_our_environment(mut command: Command) -> Command {
     command
 }
 
-/// The server refuses this command line, in one line that says so.
+/// Expects that the server refuses this command line, in one line that contains `said`.
 #[track_caller]
 pub(crate) fn expect_refused(args: &[&str], said: &str) {
     let output = main(args).output().unwrap();

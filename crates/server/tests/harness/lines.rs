@@ -9,7 +9,7 @@ use std::thread;
 #[derive(Debug)]
 pub(crate) struct Lines {
     coming: Receiver<String>,
-    /// Those that came so far.
+    /// The lines that came so far.
     pub(crate) seen: Vec<String>,
 }
 
@@ -18,7 +18,7 @@ impl Lines {
         let (line, coming) = mpsc::channel();
         thread::spawn(move || {
             for text in BufReader::new(pipe).lines().map_while(Result::ok) {
-                // To the end, even if nobody listens: a full pipe would stop the process.
+                // To the end, even if no test reads the lines: a full pipe would block the process.
                 let _ = line.send(text);
             }
         });
@@ -41,7 +41,7 @@ impl Lines {
         }
     }
 
-    /// The next line with this text in it.
+    /// The next line that contains this text.
     #[track_caller]
     pub(crate) fn wait_for(&mut self, text: &str) -> String {
         while let Some(line) = self.next() {
@@ -52,7 +52,7 @@ impl Lines {
         panic!("no line with {text:?} came: {:#?}", self.seen);
     }
 
-    /// True if a line with this text is among those that came since the last look.
+    /// True if a line with this text has come since the last call.
     pub(crate) fn has_come(&mut self, text: &str) -> bool {
         let before = self.seen.len();
         self.seen.extend(self.coming.try_iter());

@@ -1,5 +1,5 @@
-//! Starts the real binary and looks at it from outside: what it prints, what its clients see, what
-//! it costs, how it ends.
+//! Starts the real binary and observes it from outside: what it prints, what its clients see, what it
+//! costs, how it ends.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 pub(crate) mod chat;
@@ -15,10 +15,10 @@ use std::io::Write;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// How long anything may take before the test fails.
+/// How long a wait may take before the test fails.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Looks again and again at something that tells nobody when it changes.
+/// Polls a condition whose change causes no event.
 #[track_caller]
 pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let start = Instant::now();
@@ -28,13 +28,13 @@ pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// Says that a test is skipped, past the test runner, which would keep it to itself.
+/// Prints that a test is skipped, directly to stderr, as the test runner would capture it.
 pub(crate) fn skip(why: &str) {
     let name = std::thread::current().name().unwrap_or("a test").to_owned();
     let _ = writeln!(std::io::stderr().lock(), "skipped: {name}: {why}");
 }
 
-/// False, and said so, where strace cannot inject faults.
+/// False, after a line that says so, where strace cannot inject faults.
 pub(crate) fn can_trace() -> bool {
     let strace = Command::new("strace")
         .args(["-o", "/dev/null", "true"])
@@ -46,7 +46,7 @@ pub(crate) fn can_trace() -> bool {
     can
 }
 
-/// Lets the test itself have as many clients as the system allows.
+/// Raises this process's limit of open files as far as the system allows.
 pub(crate) fn raise_limit_of_files() {
     let maximum = getrlimit(Resource::Nofile).maximum;
     let current = maximum;

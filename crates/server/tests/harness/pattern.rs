@@ -1,9 +1,9 @@
-//! Bytes without end in which a lost, doubled or moved piece shows.
+//! An endless pattern of bytes, in which a lost, repeated or moved piece is found.
 
 use std::io::{ErrorKind, Read, Write};
 use std::sync::LazyLock;
 
-/// Its length is prime, so that a piece of any usual size that moves does not fit where it comes.
+/// Its length is prime, so that a moved piece of any usual size does not match at its new place.
 const BLOCK: usize = 1_000_003;
 
 static BYTES: LazyLock<Vec<u8>> = LazyLock::new(|| {
@@ -17,19 +17,19 @@ static BYTES: LazyLock<Vec<u8>> = LazyLock::new(|| {
     std::iter::repeat_with(step).take(BLOCK).collect()
 });
 
-/// The pattern from here on: a piece of at least one byte and at most so many.
+/// The pattern from this offset on: at least one byte and at most `bytes_max`.
 fn piece(offset: usize, most: usize) -> &'static [u8] {
     let start = offset % BLOCK;
     &BYTES[start..BLOCK.min(start + most)]
 }
 
-/// Writes the first so many bytes.
+/// Writes the first bytes of the pattern.
 #[track_caller]
 pub(crate) fn write(to: impl Write, bytes: usize) {
     write_from(to, 0, bytes);
 }
 
-/// Writes so many bytes from there on.
+/// Writes the pattern from an offset on.
 #[track_caller]
 pub(crate) fn write_from(mut to: impl Write, start: usize, bytes: usize) {
     let mut written = 0;
@@ -38,7 +38,7 @@ pub(crate) fn write_from(mut to: impl Write, start: usize, bytes: usize) {
     }
 }
 
-/// Writes at least one and at most so many bytes from there on; gives their count.
+/// Writes some of the pattern from an offset on; returns the count of bytes.
 #[track_caller]
 pub(crate) fn write_piece(mut to: impl Write, offset: usize, most: usize) -> usize {
     let piece = piece(offset, most);
@@ -46,7 +46,7 @@ pub(crate) fn write_piece(mut to: impl Write, offset: usize, most: usize) -> usi
     piece.len()
 }
 
-/// Goes on writing for as long as the kernel takes more at once; gives the count of what it took.
+/// Writes for as long as the kernel takes more without waiting; returns the count of bytes.
 pub(crate) fn write_what_fits(mut to: impl Write, offset: usize) -> usize {
     let mut offset_now = offset;
     loop {
@@ -58,20 +58,20 @@ pub(crate) fn write_what_fits(mut to: impl Write, offset: usize) -> usize {
     }
 }
 
-/// Reads the first so many bytes, each of them right.
+/// Reads the first bytes, and expects the pattern.
 #[track_caller]
 pub(crate) fn expect(from: impl Read, bytes: usize) {
     let read = expect_to_end(from.take(bytes as u64));
     assert_eq!(read, bytes, "it ended early");
 }
 
-/// Reads to the end, each byte right; gives their count.
+/// Reads to the end, and expects the pattern; returns the count of bytes.
 #[track_caller]
 pub(crate) fn expect_to_end(from: impl Read) -> usize {
     expect_from(from, 0)
 }
 
-/// The same for the pattern from there on.
+/// The same for the pattern from an offset on.
 #[track_caller]
 pub(crate) fn expect_from(mut from: impl Read, start: usize) -> usize {
     let mut buffer = vec![0; 256 * 1024];

@@ -1,4 +1,4 @@
-//! A child process that can't outlive its test.
+//! A child process that cannot outlive its test.
 
 use super::eventually;
 use super::lines::Lines;
@@ -24,7 +24,7 @@ impl Process {
         Process::watch(child, stderr)
     }
 
-    /// Starts it with a stderr that nobody reads: each write to it fails with `EPIPE`.
+    /// Starts it with a stderr whose other end is closed: each write fails with `EPIPE`.
     pub(crate) fn start_unheard(mut command: Command) -> Self {
         let (unread, stderr) = std::io::pipe().unwrap();
         drop(unread);
@@ -33,7 +33,7 @@ impl Process {
         Process::watch(child, Lines::of(std::io::empty()))
     }
 
-    /// Starts it with a stderr that stays open and that nobody reads, so that it fills up.
+    /// Starts it with a stderr that stays open and is not read, so that it fills up.
     pub(crate) fn start_ignored(mut command: Command) -> (Self, PipeReader) {
         let (unread, stderr) = std::io::pipe().unwrap();
         command.stdout(Stdio::piped()).stderr(stderr);
@@ -41,12 +41,12 @@ impl Process {
         (Process::watch(child, Lines::of(std::io::empty())), unread)
     }
 
-    /// Changes how many files the running program may have open.
+    /// Sets the running program's limit of open files.
     pub(crate) fn limit_files(&self, files: u64) {
         self.limit(Resource::Nofile, files);
     }
 
-    /// Lets the running program have no more address space than it has now, and hardly any more heap.
+    /// Limits the running program to the address space that it has now, and to hardly any more heap.
     pub(crate) fn limit_memory(&self) {
         self.limit(Resource::As, self.status_kib("VmSize:") * 1024);
     }
@@ -72,7 +72,7 @@ impl Process {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// Stops all its threads where they are, until [`thaw`](Process::thaw).
+    /// Stops all its threads, until [`thaw`](Process::thaw).
     pub(crate) fn freeze(&self) {
         self.signal(Signal::STOP);
         eventually("all threads stopped", || self.states().all(|c| c == 'T'));
@@ -94,12 +94,12 @@ impl Process {
         format!("/proc/{}/{file}", self.child.id())
     }
 
-    /// Memory that it holds.
+    /// The memory that it holds, in KiB.
     pub(crate) fn resident_kib(&self) -> u64 {
         self.status_kib("VmRSS:")
     }
 
-    /// Memory that is its own: pages that it has written to (proc_pid_smaps(5)).
+    /// Its private memory in KiB: pages that it has written to (proc_pid_smaps(5)).
     pub(crate) fn private_kib(&self) -> u64 {
         kib_in(&self.proc("smaps_rollup"), "Private_Dirty:")
     }
@@ -108,14 +108,14 @@ impl Process {
         kib_in(&self.proc("status"), field)
     }
 
-    /// Processor time that it used, in ticks of 10 ms.
+    /// The CPU time that it has used, in ticks of 10 ms.
     pub(crate) fn cpu_ticks(&self) -> u64 {
         let stat = fs::read_to_string(self.proc("stat")).unwrap();
         let fields = stat_fields(&stat);
         fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
     }
 
-    /// Nothing happens in there. There is no event to wait for: that is the point.
+    /// Expects that it uses no CPU time for a while. There is no event to wait for: that is the point.
     #[track_caller]
     pub(crate) fn expect_rest(&self) {
         let before = self.cpu_ticks();
@@ -129,7 +129,7 @@ impl Process {
         fs::read_dir(self.proc("fd")).unwrap().count()
     }
 
-    /// Waits for its end: a process that ends closes its pipes.
+    /// Waits for its end. A process that ends closes its pipes.
     #[track_caller]
     pub(crate) fn wait(&mut self) -> ExitStatus {
         self.stdout.read_to_end();
@@ -145,7 +145,7 @@ fn kib_in(path: &str, field: &str) -> u64 {
     kib.expect("it is in proc(5)").parse().unwrap()
 }
 
-/// proc(5): the fields after the name, which is in brackets; the first is the state.
+/// The fields of proc_pid_stat(5) after the name, which is in brackets; the first is the state.
 fn stat_fields(stat: &str) -> Vec<&str> {
     let (_, fields) = stat.rsplit_once(')').expect("a name in brackets");
     fields.split_whitespace().collect()
@@ -153,7 +153,7 @@ fn stat_fields(stat: &str) -> Vec<&str> {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended already.
+        // The process may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
@@ -162,7 +162,7 @@ impl Drop for Process {
     }
 }
 
-/// All processes that /proc shows: the number, the state (`Z` for a zombie) and the parent of each.
+/// All processes that /proc shows: the ID, the state (`Z` for a zombie) and the parent of each.
 pub(crate) fn processes() -> Vec<(u32, char, u32)> {
     let dirs = fs::read_dir("/proc").unwrap().flatten();
     let ids = dirs.filter_map(|dir| dir.file_name().to_str()?.parse::<u32>().ok());
@@ -176,7 +176,7 @@ pub(crate) fn processes() -> Vec<(u32, char, u32)> {
     .collect()
 }
 
-/// The processes of that parent: the number and the state of each.
+/// The children of a process: the ID and the state of each.
 pub(crate) fn children_of(parent: u32) -> Vec<(u32, char)> {
     let all = processes().into_iter();
     let children = all.filter(|(_, _, of)| *of == parent);

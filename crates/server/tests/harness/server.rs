@@ -9,19 +9,19 @@ use std::ops::{Deref, DerefMut};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// How long a stop request may repeat and still be the same one.
+/// How long after a stop request a signal counts as its repetition.
 pub(crate) const REPEAT: Duration = Duration::from_millis(500);
 
 /// A server that listens.
 #[derive(Debug)]
 pub(crate) struct Server {
     process: Process,
-    /// Where, by its own words.
+    /// Its addresses, as its first line names them.
     pub(crate) listens: Vec<String>,
 }
 
 impl Server {
-    /// Starts it on a port of the kernel's choice.
+    /// Starts it on any free port.
     #[track_caller]
     pub(crate) fn start(args: &[&str]) -> Self {
         let listen = ["--listen", "127.0.0.1:0"];
@@ -55,7 +55,7 @@ impl Server {
         connect(self.addr())
     }
 
-    /// Clients that are accepted, each served by a first echo.
+    /// Clients that are accepted, and have had their first echo.
     #[track_caller]
     pub(crate) fn connect_echoed(&self, count: usize) -> Vec<TcpStream> {
         let clients: Vec<_> = (0..count).map(|_| self.connect()).collect();
@@ -63,19 +63,19 @@ impl Server {
         clients
     }
 
-    /// How many bytes of this client's the kernel holds for the server, which has not read them.
+    /// How many bytes of this client the kernel holds unread for the server.
     pub(crate) fn unread_from(&self, client: &TcpStream) -> usize {
         let (_, unread) = queues(self.addr(), client.local_addr().unwrap());
         unread
     }
 
-    /// How many bytes of this client's have not come to the server's side of the connection.
+    /// How many bytes of this client are not acknowledged by the server's kernel side.
     pub(crate) fn on_their_way_from(&self, client: &TcpStream) -> usize {
         let (unacknowledged, _) = queues(client.local_addr().unwrap(), self.addr());
         unacknowledged
     }
 
-    /// How every test of an echo server ends.
+    /// Ends a test of an echo server: a new client is served, and the drain is clean.
     #[track_caller]
     pub(crate) fn finish(self) {
         self.still_echoes();
@@ -87,7 +87,7 @@ impl Server {
         echo(&self.connect(), b"a fresh client");
     }
 
-    /// How every other test ends; gives all that was logged.
+    /// Ends any other test: the drain is clean. Returns everything that was logged.
     #[track_caller]
     pub(crate) fn drain(mut self) -> Vec<String> {
         self.signal(Signal::TERM);
@@ -95,8 +95,8 @@ impl Server {
         std::mem::take(&mut self.stderr.seen)
     }
 
-    /// Asks to stop again and again until the server ends, which it must not do while that counts as the
-    /// first request, made after `start`.
+    /// Signals until the server ends. It must not end while a signal counts as a repetition of the first
+    /// request, which was made after `start`.
     #[track_caller]
     pub(crate) fn insist(&mut self, signal: Signal, start: Instant) {
         eventually("a second signal stops it", || {
@@ -106,7 +106,7 @@ impl Server {
         assert!(start.elapsed() >= REPEAT, "{:?}", start.elapsed());
     }
 
-    /// The end, with this exit code and not a word too much.
+    /// Expects the end of the server, with this exit code and nothing more on stdout.
     #[track_caller]
     pub(crate) fn expect_exit(&mut self, code: i32) {
         let status = self.wait();
@@ -140,7 +140,7 @@ impl DerefMut for Server {
     }
 }
 
-/// What the kernel holds at the first end of this connection: what is not acknowledged, and what is not read.
+/// The bytes at the first end of a connection that are not acknowledged, and that are not read.
 fn queues(here: SocketAddr, there: SocketAddr) -> (usize, usize) {
     // proc_net_tcp: 127.0.0.1 and the port, in hexadecimal digits of the machine's order.
     let in_table = |addr: SocketAddr| format!("0100007F:{:04X}", addr.port());
