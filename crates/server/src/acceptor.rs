@@ -56,6 +56,8 @@ impl Acceptor {
                 self.log_trouble();
                 next
             });
+            // Counters are compared after each poll, not after each client: with no fds left,
+            // there is trouble and no client.
             match next.await {
                 Ok(Some((socket, peer))) => self.serve(socket, peer),
                 Ok(None) => break,
@@ -76,6 +78,8 @@ impl Acceptor {
                 // The loop's last look at the backlog may be out of date: ask the kernel.
                 listener.source().assume_ready(Direction::Read);
             }
+            // When the kernel has no connection, `poll_accept` is not even called: without this
+            // wait, a permit would be taken and released on every wake-up of every acceptor.
             // No permit before there is a client to use it: another listener may need it.
             ready!(listener.source().poll_ready(cx, Direction::Read))?;
             // To let clients wait, the permit comes first, and they stay in the backlog. To refuse
@@ -86,6 +90,8 @@ impl Acceptor {
                 ready!(server.poll_permit(cx, &service.handle));
             }
             let accepted = listener.poll_accept(cx);
+            // Another thread was faster, or accept(2) has failed: the permit is for whichever
+            // acceptor gets the next client.
             if waits && !matches!(accepted, Poll::Ready(Ok(_))) {
                 server.release_permit();
             }
@@ -99,6 +105,9 @@ impl Acceptor {
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => {
+                    // `poll_accept` may have paused after an error, with the backlog not empty. A
+                    // drain waits for the end of the pause, but not for a listener whose
+                    // accept(2) fails each time.
                     let may_come =
                         listener.source().is_ready(Direction::Read) && !listener.is_failing();
                     return if service.is_draining() && !may_come {

@@ -22,6 +22,7 @@ pub(crate) fn reap_in_background(handle: &Handle) -> io::Result<()> {
     let handle = handle.clone();
     handle.clone().spawn_detached(async move {
         loop {
+            // Before the first signal as well: orphans may have come before the listener did.
             if let Err(error) = reap(&handle).await {
                 return warn!(%error, "cannot reap orphans: they stay zombies");
             }

@@ -14,6 +14,7 @@ use tracing::warn;
 
 /// Resolves `--listen` to the addresses to listen on.
 pub(crate) fn resolve(options: &Options) -> Result<Vec<Addr>, String> {
+    // std's resolver blocks, which is fine: no loop runs yet.
     let mut addrs = Vec::new();
     for text in &options.listen {
         for addr in resolve_one(text)? {
@@ -93,6 +94,8 @@ pub(crate) fn listen_all(
         let v6_only = is_v6_only(addr, addrs);
         match listen_alone(handle, addr, options, v6_only, files) {
             Ok(listener) => listeners.push(listener),
+            // The default is both loopback addresses, and must work in a container without IPv6.
+            // A single address that fails is an error, as the server would have nothing left.
             Err(ListenError::Io(error)) if is_ipv6_missing(addr, &error) && addrs.len() > 1 => {
                 warn!(%addr, "this machine has no IPv6: not listening there");
             }
@@ -197,6 +200,8 @@ fn is_ipv6_missing(addr: &Addr, error: &io::Error) -> bool {
     let is_everywhere = addr.inet().is_some_and(is_everywhere);
     let unsupported = rustix::io::Errno::AFNOSUPPORT.raw_os_error();
     is_everywhere
+        // EADDRNOTAVAIL with IPv6 disabled by sysctl, EAFNOSUPPORT by the kernel's command line
+        // (ipv6.disable=1).
         && (error.kind() == io::ErrorKind::AddrNotAvailable
             || error.raw_os_error() == Some(unsupported))
 }

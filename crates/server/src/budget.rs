@@ -69,6 +69,8 @@ pub(crate) struct BudgetShare {
 
 impl Budget {
     pub(crate) fn new(bytes_max: usize, out_soft: usize) -> Arc<Self> {
+        // A few clients with full queues are normal. Only when memory becomes tight are all
+        // clients slowed down, and never later than at half of the budget.
         let unlimited = SCARCE_BYTES_MIN.max(out_soft.saturating_mul(SOFT_QUEUES));
         Arc::new(Budget {
             bytes_max,
@@ -107,6 +109,8 @@ impl Budget {
     /// room for. Then the queues become longer than a step on average, and all clients are read in small
     /// steps.
     pub(crate) fn step_bytes(&self, bytes_min: usize, send_room: impl FnOnce() -> usize) -> usize {
+        // A queue of a step per client is what the small steps themselves produce; it is no sign
+        // that the kernel refuses to take more.
         let expected = self.count.load(Ordering::Relaxed) * STEP_BYTES;
         if self.bytes() > self.scarce_at + self.scarce_at / 2 + expected {
             return bytes_min;
@@ -130,6 +134,8 @@ impl Budget {
             return Ok(());
         }
         let share = share.get_or_insert_with(|| BudgetShare::new(self, waker.clone()));
+        // Wakers are collected under the lock, and woken after it: a waker is foreign code, and
+        // may take the lock again.
         let (old, shed) = {
             let mut queues = self.lock();
             let old = self.change(&mut queues, share.key, bytes, waker);
@@ -161,7 +167,11 @@ impl Budget {
     fn shed_longest(&self, queues: &mut Queues) -> Vec<Waker> {
         let mut wakers = Vec::new();
         while self.bytes() > self.bytes_max {
+            // A walk over all queues, but only when the budget is exceeded. A heap would cost
+            // each change of each queue.
             let staying = queues.all.iter().filter(|(_, queue)| queue.shed.is_none());
+            // The longest queue is that of the client which takes the least, so closing it frees
+            // the most for the fewest clients.
             let Some((key, _)) = staying.max_by_key(|(_, queue)| queue.bytes) else {
                 break;
             };
@@ -211,6 +221,8 @@ impl BudgetShare {
 
 impl Drop for BudgetShare {
     fn drop(&mut self) {
+        // The counters are statistics for `step_bytes`, so their order with the lock does not
+        // matter.
         self.budget.count.fetch_sub(1, Ordering::Relaxed);
         let queue = {
             let mut queues = self.budget.lock();

@@ -69,7 +69,11 @@ pub(crate) trait CallbackClient: ListedClient + 'static {
     /// Reports to the budget that `bytes` wait for the client, and closes it if it is over the budget.
     fn note_share(&self, socket: &Socket, bytes: usize) {
         let service = self.service();
+        // One waker for all clients of the loop. In the other styles each client has its own task
+        // to wake.
         let shedder = service.shedder.borrow().clone();
+        // Taken out meanwhile: the budget wakes other tasks, and `close_early` borrows the extras
+        // again.
         let mut share = self.extras().share.take();
         let noted = service.server.budget.note(&mut share, bytes, &shedder);
         self.extras().share = share;
@@ -80,6 +84,8 @@ pub(crate) trait CallbackClient: ListedClient + 'static {
 
     /// Starts the write timeout: output waits.
     fn watch_output(self: &Rc<Self>, socket: &Socket) {
+        // An armed timer stays, though the output has moved on since: it finds that out when it
+        // fires.
         let is_off = self.service().limits.write.is_none();
         if !is_off && self.extras().timer.is_none() {
             self.look(socket);
@@ -103,6 +109,8 @@ pub(crate) trait CallbackClient: ListedClient + 'static {
         let Some((mut deadline, why)) = self.next_deadline(socket, now, false) else {
             return;
         };
+        // Node's timers have whole milliseconds, so a timer may fire before its deadline; then it
+        // is set again.
         if deadline <= now {
             // A client that takes a little at a time makes room long before the kernel reports it.
             if why != Expired::Write || !socket.retry_write() {
@@ -149,6 +157,7 @@ pub(crate) trait CallbackClient: ListedClient + 'static {
     fn close_early(&self, socket: &Socket, why: CloseReason) {
         socket.remote_addr(); // read while there is one: the socket remembers it for the log
         self.release_permit();
+        // Asked before the socket is destroyed: later there is no end under way.
         let resets = self.resets_for(socket, &why);
         self.extras().close_reason = Some(why);
         if resets {
@@ -216,12 +225,15 @@ pub(crate) fn socket(connected: NetSocket) -> Socket {
         ..SocketOptions::default()
     };
     let socket = Socket::from_connected(connected, options);
+    // libuv reads a socket up to 32 times in a row. That is Node's order, but it would let one
+    // flood delay all other clients.
     socket.set_reads_per_turn_max(READS_PER_TURN);
     socket
 }
 
 /// Reads on to the end of the input, which is dropped.
 pub(crate) fn read_to_end(socket: &Socket) {
+    // A limit of 1 byte may be in force, and the pause of a pipe: dropped input needs neither.
     socket.set_read_bytes_max(CHUNK_BYTES);
     socket.resume();
 }

@@ -47,6 +47,8 @@ pub(crate) fn enter(handle: &Handle) -> Entered {
 /// Closes the clients of this loop that are over the budget, which other loops may cause as well.
 pub(crate) async fn shed(service: Rc<Service>) {
     poll_fn(|cx| {
+        // The waker of this task stands for all callback clients of the loop. The old one is
+        // dropped outside the borrow.
         let old = service.shedder.replace(cx.waker().clone());
         drop(old);
         service.clients.note_queues();
@@ -72,6 +74,7 @@ pub(crate) fn serve(accepted: Accepted, mode: Mode) {
         }),
         listens_for_drain: Cell::new(false),
     });
+    // Listed before it starts: the start may already send, and so be shed.
     let key = service.clients.add(Rc::clone(&client) as _, &socket);
     client.listen(&socket, key);
     client.start(&socket);
@@ -109,12 +112,16 @@ impl Client {
             self.service().handle.spawn(mail);
         }
         self.advance(socket);
+        // The drain may have begun before this connection was accepted, and then no call comes
+        // for it.
         self.end_if_drained(socket);
     }
 
     /// Turns a panic in a handler into the end of this connection only, as the async style does by
     /// ending one task.
     fn guard(&self, socket: &Socket, handler: impl FnOnce()) {
+        // In Node an exception in a handler ends the process. Here each client must be as
+        // isolated as a task.
         if let Err(payload) = catch_unwind(AssertUnwindSafe(handler)) {
             self.release_permit();
             socket.destroy();
@@ -127,6 +134,8 @@ impl Client {
     }
 
     fn on_data(self: &Rc<Self>, socket: &Socket, input: &[u8]) {
+        // The borrow ends before the write: a write may fail at once and emit 'close', whose
+        // handler borrows as well.
         let answer = {
             let parts = &mut *self.parts.borrow_mut();
             if !parts.conversation.is_open() {
@@ -159,6 +168,7 @@ impl Client {
         self.watch_output(socket);
         self.note_queue(socket);
         self.limit_input(socket);
+        // A listener costs memory, so only clients that have had to wait have one.
         if !self.listens_for_drain.replace(true) {
             let client = Rc::clone(self);
             socket.on_drain(move |socket| client.guard(&socket, || client.on_drain(&socket)));
@@ -174,6 +184,7 @@ impl Client {
 
     /// The client has sent its last byte.
     fn on_end(self: &Rc<Self>, socket: &Socket) {
+        // Both sides have ended then, and Node closes the socket by itself, in the next tick.
         if socket.is_writable_finished() {
             self.release_permit();
         }
@@ -188,6 +199,8 @@ impl Client {
         if self.is_drained(socket) {
             self.conversation().end_input();
             self.parts.borrow_mut().mode.end_input();
+            // Reading continues, although the input is dropped: only a read finds the client's
+            // end or reset.
             read_to_end(socket);
             self.advance(socket);
         }
@@ -206,6 +219,8 @@ impl Client {
             end = close_reason.map_or(Ok(()), Err);
         }
         // Dropped outside the borrow: a member that leaves a chat wakes the others.
+        // The handlers keep the client alive for a while longer, but the room must see the member
+        // leave now.
         let mode = mem::replace(&mut self.parts.borrow_mut().mode, Mode::Discard);
         drop(mode);
         self.finish(socket, key, &end);
@@ -222,6 +237,8 @@ impl Client {
         if self.is_chat() {
             self.wake_mail();
         } else {
+            // Outside a chat, no mode waits for another client, so there is no one to wake:
+            // events of the socket bring the next call.
             let _ = self.poll_steps(&mut Context::from_waker(Waker::noop()), socket);
         }
     }
@@ -239,6 +256,7 @@ impl Client {
     /// Ready once nothing more will be sent.
     fn poll_steps(self: &Rc<Self>, cx: &mut Context<'_>, socket: &Socket) -> Poll<()> {
         let mut produced = 0;
+        // A socket that was closed or shut down by a step is not writable, which ends the loop.
         while socket.is_writable() {
             let queued = socket.writable_length();
             match self.poll_step(cx, queued) {
@@ -291,8 +309,11 @@ impl Client {
     /// Continues after the other clients have had their turn.
     fn advance_later(self: &Rc<Self>, cx: &Context<'_>, socket: &Socket) {
         if self.is_chat() {
+            // The task runs again within this turn, behind the ones that are ready (rule 15).
             cx.waker().wake_by_ref();
         } else {
+            // setImmediate runs after the poll phase: all sockets that are readable come first,
+            // as in Node.
             let (client, socket) = (Rc::clone(self), socket.clone());
             set_immediate(move || client.advance(&socket));
         }

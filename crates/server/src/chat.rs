@@ -147,9 +147,13 @@ impl Room {
         } else {
             speech::escape(text)
         };
+        // Escaped before the lock is taken: the text may be long, and all threads wait for this
+        // lock.
         let wakers = {
             let mut state = self.lock();
             state.append(speaker, &text);
+            // After the append, so that the newest text counts: the limits hold at every moment
+            // that the lock is free.
             state.evict_the_slow(&self.rules);
             state.take_wakers()
         };
@@ -204,6 +208,7 @@ impl RoomState {
         for (key, why) in evicted {
             if let Some(reader) = self.readers.get_mut(key) {
                 reader.evicted = Some(why);
+                // The member's task may run much later. The memory is freed now.
                 reader.own = VecDeque::new();
                 self.log.leave(reader.at);
             }
@@ -227,6 +232,7 @@ impl Reader {
 
     /// How many bytes wait for the member.
     fn waiting(&self, end: Position) -> u64 {
+        // Unsigned and without saturation: a negative queue would be a bug to find.
         // All of its own text is before `until`: a member that has finished does not speak.
         self.until.unwrap_or(end) - self.at - self.own_bytes
     }
@@ -246,6 +252,8 @@ impl Reader {
         self.own_bytes += said.end - said.start;
         match self.own.back_mut() {
             Some(last) if last.end == said.start => last.end = said.end,
+            // Lines that are said one directly after the other merge into one range above, so a
+            // monologue costs one range.
             _ => self.own.push_back(said),
         }
     }
@@ -302,6 +310,8 @@ impl Member {
             .iter()
             .rposition(|byte| *byte == b'\n')
             .map_or(0, |end| end + 1);
+        // A line that never ends must not be stored without a limit, and must not be cut inside a
+        // character.
         let ready = if self.line.len() - whole > LINE_MAX {
             self.line.len() - speech::unfinished(&self.line)
         } else {
@@ -358,6 +368,8 @@ impl Member {
             if let Some(why) = reader.evicted {
                 return Poll::Ready(Err(why));
             }
+            // Registered under the same lock under which text is appended: no word can come
+            // between the look and the registration.
             match &mut reader.waker {
                 Some(old) => old.clone_from(cx.waker()),
                 none => *none = Some(cx.waker().clone()),

@@ -33,6 +33,8 @@ impl Client {
             conversation,
             socket,
         } = accepted;
+        // The timer is boxed and optional: without timeouts, the whole of it costs a client one
+        // word.
         let mut client = Client {
             conversation,
             socket,
@@ -71,6 +73,8 @@ impl Client {
         bytes_max: usize,
     ) -> Poll<io::Result<Option<Chunk>>> {
         self.assume_input_if_draining();
+        // A chunk comes from the thread's pool only when bytes are there, so an idle connection
+        // holds no buffer. At least one byte is read: a read of 0 bytes would look like the end.
         let input = ready!(self.socket.poll_read_chunk(cx, bytes_max.max(1)))?;
         self.received += input.as_ref().map_or(0, |input| input.len() as u64);
         self.note_activity();
@@ -106,6 +110,7 @@ impl Client {
             Err(error) if error.kind() != io::ErrorKind::NotConnected => return Err(error.into()),
             _ => {}
         }
+        // Only now: had shutdown(2) failed, the connection would be closed instead.
         self.conversation.begin_lingering();
         let now = self.service().handle.now();
         self.deadlines().note_lingering(now);
@@ -114,6 +119,8 @@ impl Client {
 
     /// Reads and drops input. Ready once the client has sent its last.
     pub(crate) fn poll_lingering(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Chunk by chunk, within the task's I/O budget (rule 15): a flood cannot hold the loop,
+        // and LINGER ends it.
         while ready!(self.poll_input(cx, usize::MAX))?.is_some() {}
         self.conversation.client_ended();
         Poll::Ready(Ok(()))
@@ -172,6 +179,9 @@ impl Client {
 /// Waits until a client that is not read has gone: it has reset the connection, or closed it with
 /// nothing left to read. Only for a Unix client does the kernel report a close without a read.
 pub(crate) fn poll_gone(client: &Socket, cx: &mut Context<'_>) -> Poll<io::Error> {
+    // For TCP a FIN may be a half-close, after which the client still wants its answer, so only a
+    // reset counts. A Unix socket that is closed reports HUP, and if nothing is unread, no byte
+    // can come any more.
     let reset = client.poll_reset(cx);
     if reset.is_pending() && is_hung_up(client) && matches!(client.unread_bytes(), Ok(0)) {
         return Poll::Ready(io::ErrorKind::BrokenPipe.into());
@@ -258,6 +268,8 @@ pub(crate) trait Served: Sized {
         mut poll: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<Result<T, CloseReason>>,
     ) -> Poll<Result<T, CloseReason>> {
         loop {
+            // The operation first: if it completes in the same turn as the timeout passes, it has
+            // won.
             let polled = poll(self, cx);
             if polled.is_ready() {
                 return polled;
@@ -265,6 +277,8 @@ pub(crate) trait Served: Sized {
             if self.client().conversation.is_report_due() {
                 self.report();
             }
+            // Only here, when the poll has ended with bytes that wait: output that the kernel
+            // takes at once never touches the budget's lock.
             self.note_queue(cx)?;
             let expired = ready!(self.client().poll_expired(cx));
             // A client that takes a little at a time makes room long before the kernel reports it

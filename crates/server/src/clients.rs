@@ -71,6 +71,8 @@ impl Clients {
     pub(crate) fn check_memory(&self, budget: &Budget) -> bool {
         let was_scarce = self.memory_is_scarce.get();
         let is_scarce = budget.is_still_scarce(was_scarce);
+        // With hysteresis, as a change is a call for each client: around a single threshold, they
+        // would be called for each message.
         if is_scarce != was_scarce {
             self.memory_is_scarce.set(is_scarce);
             self.each(|client, socket| client.limit_input(socket));

@@ -37,6 +37,8 @@ pub(crate) fn read() -> Result<Options, Error> {
                 .unwrap_or(error),
             _ => with_tip(error, &args),
         })?;
+    // A flag overrides its variable, so a wrong variable must not keep the server from starting
+    // there.
     for arg in command.get_arguments().filter(|arg| has_value(arg)) {
         let id = arg.get_id();
         if flags.value_source(id.as_str()) != Some(ValueSource::CommandLine) {
@@ -152,6 +154,7 @@ fn warning(name: &str, known: &[&str]) -> String {
 /// The known name that is most similar to this one, if one is similar enough.
 fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let name = name.to_ascii_uppercase();
+    // The common prefix would make all names similar.
     let own_part = |name: &str| name.strip_prefix(PREFIX).unwrap_or(name).to_owned();
     let similarity = |other: &&str| strsim::jaro_winkler(&own_part(&name), &own_part(other));
     let nearest = known

@@ -3,7 +3,7 @@
 use crate::budget::OverBudget;
 use crate::client::{Client, Served};
 use crate::close_reason::CloseReason;
-use crate::conversation::{ConversationState, Step};
+use crate::conversation::Step;
 use crate::mode::Mode;
 use crate::output::Output;
 use crate::reports::{FOR_CLIENT, FOR_INPUT, Traffic};
@@ -26,6 +26,7 @@ impl Connection {
     pub(crate) fn new(client: Client, mode: Mode) -> Self {
         let mut output = Output::default();
         if let Some(greeting) = mode.greeting() {
+            // Queued, not sent: the constructor has no waker, and the first poll sends it.
             output.push(greeting.as_bytes());
         }
         Connection {
@@ -43,6 +44,7 @@ impl Connection {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Chunk>, CloseReason>> {
         loop {
+            // Asked again after each step, as each one changes the answer.
             let queued = self.output.len();
             let conversation = &mut self.client.conversation;
             match conversation.poll_step(cx, &mut self.mode, queued)? {
@@ -51,7 +53,12 @@ impl Connection {
                         return Poll::Ready(Ok(Some(input)));
                     }
                 }
-                step @ (Step::Send | Step::Listen) => ready!(self.poll_last_output(cx, step))?,
+                Step::Send if self.poll_send(cx)?.is_ready() => {}
+                Step::Send | Step::Listen => {
+                    // Nothing is read here, so a reset is found only by watching for it.
+                    let reset = ready!(self.client.socket().poll_reset(cx));
+                    return Poll::Ready(Err(reset.into()));
+                }
                 Step::ShutDown => self.client.begin_lingering()?,
                 Step::Linger => ready!(self.client.poll_lingering(cx))?,
                 Step::Close => return Poll::Ready(Ok(None)),
@@ -62,6 +69,8 @@ impl Connection {
     /// Sends the answer to some input; what the kernel does not take is queued.
     pub(crate) fn answer(&mut self, input: &[u8]) -> Result<(), CloseReason> {
         let answer = self.mode.answer(input);
+        // Tried at once, without waiting for an edge: nearly always the kernel takes it, and then
+        // an echo is two system calls, recv and send.
         self.sent += self.output.send(self.client.socket(), answer)? as u64;
         self.note_output(false);
         Ok(())
@@ -74,12 +83,15 @@ impl Connection {
         sends: bool,
     ) -> Poll<Result<Option<Chunk>, CloseReason>> {
         let has_sent = sends && self.poll_send(cx)?.is_ready();
+        // After the send: what the client has just taken makes room for input.
         let bytes_max = self.input_bytes_max();
         if bytes_max > 0 {
             match self.client.poll_input(cx, bytes_max)? {
                 Poll::Ready(Some(input)) => return Poll::Ready(Ok(Some(input))),
                 Poll::Ready(None) => {
                     self.client.conversation.client_ended();
+                    // An unfinished line of a chat is passed on now: last words need no end of
+                    // line.
                     self.mode.end();
                     return Poll::Ready(Ok(None));
                 }
@@ -96,22 +108,6 @@ impl Connection {
         } else {
             Poll::Pending
         }
-    }
-
-    /// Sends while nothing is read. A reset is then found only by watching for it.
-    fn poll_last_output(
-        &mut self,
-        cx: &mut Context<'_>,
-        step: Step,
-    ) -> Poll<Result<(), CloseReason>> {
-        if step == Step::Send && self.poll_send(cx)?.is_ready() {
-            return Poll::Ready(Ok(()));
-        }
-        if self.client.conversation.state() == ConversationState::Flushing {
-            return Poll::Pending; // the end of the input was read, and a write finds a reset
-        }
-        let reset = self.client.socket().poll_reset(cx);
-        reset.map(|error| Err(error.into()))
     }
 
     #[inline]
@@ -148,6 +144,8 @@ impl Connection {
     /// copy what the kernel does not take.
     fn poll_send_product(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let socket = self.client.socket();
+        // Before the product is copied: a client whose buffer is full must not cost a copy for
+        // each wake-up.
         ready!(socket.source().poll_ready(cx, Direction::Write))?;
         let product = self.mode.product(|| socket.send_room().unwrap_or(0));
         let count = ready!(socket.poll_write(cx, &product))?;

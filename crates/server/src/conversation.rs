@@ -104,11 +104,6 @@ impl Conversation {
     }
 
     #[inline]
-    pub(crate) fn state(&self) -> ConversationState {
-        self.state
-    }
-
-    #[inline]
     pub(crate) fn is_open(&self) -> bool {
         self.state == ConversationState::Open
     }
@@ -117,6 +112,8 @@ impl Conversation {
     /// it now is sent.
     pub(crate) fn client_ended(&mut self) -> bool {
         let was_open = self.is_open();
+        // A table of all states, not a chain of ifs: every pair of state and event has been
+        // thought of.
         self.state = match self.state {
             ConversationState::Open => ConversationState::Flushing,
             ConversationState::Ending => ConversationState::Ending, // others may still speak to it
@@ -148,6 +145,7 @@ impl Conversation {
     /// drain asks the kernel for `has_unread` bytes, as the edge that reports them may be on its way.
     #[inline]
     pub(crate) fn is_drained(&self, has_unread: impl FnOnce() -> bool) -> bool {
+        // Cheapest test first: this runs after each read, and the last one may be a system call.
         self.service.is_draining() && self.is_open() && !has_unread()
     }
 
@@ -163,11 +161,17 @@ impl Conversation {
         mode: &mut Mode,
         queued: usize,
     ) -> Result<Step, Evicted> {
+        // The mode has nothing to say to a client that has the server's end.
+        if self.state == ConversationState::Lingering {
+            return Ok(Step::Linger);
+        }
         // Asked before the look at the output: what is said in between wakes the task again, while
         // the other order would miss the last words of the last speaker.
         let more_may_come = !self.is_open() && mode.may_receive_more();
         // The mode is polled even while output is queued: the chat must be able to evict the client.
         let sends = mode.poll_product(cx)?.is_ready() || queued > 0;
+        // The order of the arms is the order of precedence: what is still to be sent comes before
+        // any end.
         Ok(match self.state {
             ConversationState::Open if !sends && mode.closes_first() => {
                 self.end_input();
@@ -177,8 +181,7 @@ impl Conversation {
             ConversationState::Flushing | ConversationState::Ending if sends => Step::Send,
             ConversationState::Ending if more_may_come => Step::Listen,
             ConversationState::Ending => self.shut_down(),
-            ConversationState::Lingering => Step::Linger,
-            ConversationState::Flushing | ConversationState::Closed => Step::Close,
+            _ => Step::Close,
         })
     }
 
@@ -189,6 +192,7 @@ impl Conversation {
 
     /// Returns the connection's permit, once. Called before the client can see the end.
     pub(crate) fn release_permit(&mut self) {
+        // Idempotent: each path to the end releases as early as it can, and the drop comes last.
         if std::mem::take(&mut self.has_permit) {
             self.service.server.release_permit();
         }
@@ -202,6 +206,7 @@ impl Conversation {
 
     /// Adds the client's line to the current round of reports.
     pub(crate) fn report(&self, peer: Option<Addr>, traffic: Traffic) {
+        // Saturating, as `age` itself saturates after 13 years.
         let age = self.service.server.age().saturating_sub(self.accepted_at);
         self.service.reports.add(self.number, peer, age, traffic);
     }

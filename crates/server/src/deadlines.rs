@@ -84,6 +84,8 @@ impl Deadlines {
 
     /// Notes whether output `waits`, and whether the client has `taken` any since the last note.
     pub(crate) fn note_output(&mut self, now: Instant, waits: bool, taken: bool) {
+        // The clock of the write timeout restarts with each byte that the client takes: a slow
+        // client is no dead one.
         if !waits {
             self.blocked_since = None;
         } else if taken || self.blocked_since.is_none() {
@@ -103,9 +105,11 @@ impl Deadlines {
 
     /// The first deadline by what is known now, which may have passed.
     pub(crate) fn next(&self) -> Option<(Instant, Expired)> {
+        // A timeout that overflows the clock is as good as none.
         let after = |since: Option<Instant>, limit: Option<Duration>, why| {
             Some((since?.checked_add(limit?)?, why))
         };
+        // Counted from the last activity: a peer that still takes bytes is not cut off.
         let hung_up = self.has_hung_up.then_some(self.active);
         [
             after(Some(self.active), self.limits.idle, Expired::Idle),

@@ -55,6 +55,8 @@ impl Dispatcher {
             socket,
         };
         match &self.work {
+            // A mode is made per client and on its own thread: members of a chat hold state that
+            // is not Send.
             Work::Talk(mode) => self.talk(accepted, mode(&self.service.server.room)),
             Work::Relay(peers) => self.relay(accepted, peers),
         }

@@ -40,6 +40,7 @@ pub(crate) fn spawn_relay(mut relayed: Relayed) -> io::Result<()> {
 }
 
 fn start(number: u64, life: impl FnOnce() + 'static) -> io::Result<()> {
+    // The name is for the dump of tasks and for the message of a stack overflow.
     let client = Builder::new()
         .name(format!("client {number}"))
         .stack_bytes(STACK_BYTES);

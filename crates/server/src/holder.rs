@@ -86,6 +86,7 @@ fn inodes_of_inet(addr: SocketAddr) -> Vec<u64> {
         let is_of_family = entry.local_address.is_ipv4() == addr.is_ipv4();
         (entry.state != TcpState::Listen, !is_of_family)
     };
+    // Only the best rank: see above.
     let first = entries.iter().map(rank).min();
     entries.retain(|entry| Some(rank(entry)) == first);
     entries.into_iter().map(|entry| entry.inode).collect()

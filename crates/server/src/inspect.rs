@@ -54,6 +54,8 @@ async fn report(service: &Service, round: u64) {
     report_summary(&service.server, handle, round, queued).await;
     let tasks = handle.dump_tasks();
     let count = |state| tasks.iter().filter(|task| task.state == state).count();
+    // The counts come first: a reader of the log knows then how many lines to expect, and finds
+    // out that some are missing.
     info!(
         target: TASKS,
         tasks = tasks.len(),

@@ -25,6 +25,7 @@ pub(crate) fn prepare(options: &Options, listeners: usize, work: &Work) -> usize
         Work::Talk(_) => (1, 0),
         Work::Relay(peers) => (peers.fds(), COPY_FDS_MAX as u64),
     };
+    // A relay between sockets may splice, and then keeps pipes in the pool of its thread.
     let other = other_fds(options, listeners) + u64::from(options.threads) * of_thread;
     let fit = (allowed.saturating_sub(other) / of_client).max(1);
     match options.max_conns.map(u64::from) {

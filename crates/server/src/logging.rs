@@ -43,6 +43,7 @@ pub(crate) struct Log {
 pub(crate) fn start(options: &Options) -> Result<Log, String> {
     let (writer, guard) =
         start_writer().map_err(|error| format!("cannot start the thread that logs: {error}"))?;
+    // The trace has its own target, so that --log-level does not have to be lowered for it.
     let turns = if options.trace {
         LevelFilter::INFO
     } else {
@@ -79,6 +80,8 @@ pub(crate) fn start(options: &Options) -> Result<Log, String> {
 /// that was the last one that the system had, the panic is caught, and reported like other errors.
 fn start_writer() -> io::Result<(NonBlocking, WorkerGuard)> {
     let _ = thread::Builder::new().spawn(|| ())?.join();
+    // The default hook would print the panic's message and a backtrace, where one sentence says
+    // it all.
     let hook = panic::take_hook();
     panic::set_hook(Box::new(|_| ()));
     let started = panic::catch_unwind(|| {

@@ -68,11 +68,15 @@ fn main() -> ExitCode {
     // While SIGCHLD is ignored, the kernel discards exit statuses (wait(2)), and programs would inherit
     // that. A sandbox that refuses the change is no reason not to serve.
     let _ = restore_default(SIGCHLD);
+    // Found before the options are read: a misspelled variable is often the reason why those are
+    // wrong, so its warning comes first.
     let unknown = configuration::unknown_variables();
     let options = match configuration::read() {
         Ok(options) => options,
         Err(message) => return print_clap(&message, &unknown),
     };
+    // Everything that the command line alone can get wrong fails here, in plain text and with
+    // exit code 2, before the log starts.
     let (addrs, work, ignored) = match prepare(&options) {
         Ok(prepared) => prepared,
         Err(problem) => return fail(&Failure::usage(problem), &unknown),
@@ -81,6 +85,7 @@ fn main() -> ExitCode {
         Ok(log) => log,
         Err(problem) => return fail(&problem.into(), &unknown),
     };
+    // Once the log runs, warnings must be in its format, or a reader of JSON lines would stumble.
     unknown.iter().for_each(|warning| warn!("{warning}"));
     ignored.iter().for_each(|note| info!("{note}"));
     let served = serve::run(options, work, &addrs);

@@ -88,6 +88,8 @@ impl Mode {
         match self {
             Mode::Chargen(offset) => Product::Constant(&CHARGEN[*offset..]),
             Mode::Chat(member) => {
+                // A chunk is copied without asking. For more, the system call is cheaper than to
+                // copy bytes that the kernel does not take.
                 let bytes = match member.waiting() {
                     waiting if waiting <= CHUNK_BYTES => waiting,
                     waiting => waiting.min(send_room().clamp(CHUNK_BYTES, SAID_BYTES_MAX)),
@@ -170,6 +172,8 @@ pub(crate) struct Said {
 
 impl Said {
     fn copy(member: &Member, bytes_max: usize) -> Self {
+        // Taken out of the thread-local, so that a product inside another one would get its own
+        // buffer.
         let mut buffer = BUFFER.take();
         if buffer.len() < bytes_max {
             buffer.resize(bytes_max, 0);

@@ -59,6 +59,7 @@ impl<T: 'static> Notice<T> {
         let now = handle.now();
         let mut state = self.core.lock();
         let next = state.logged.map(|logged| logged + INTERVAL);
+        // No timer runs while events are rare: a single event costs a line, and nothing later.
         match next.filter(|next| now < *next) {
             None => {
                 // The events of another loop, whose timer has not fired yet.
@@ -72,6 +73,8 @@ impl<T: 'static> Notice<T> {
                 let is_first = before.is_none();
                 state.pending = Some((event, before.map_or(0, |(_, more)| more + 1)));
                 drop(state);
+                // One timer per second and kind: the events that follow only replace the pending
+                // one.
                 if is_first {
                     self.flush_at(handle, next);
                 }

@@ -52,6 +52,7 @@ impl Output {
     #[inline]
     pub(crate) fn send(&mut self, socket: &Socket, mut bytes: &[u8]) -> io::Result<usize> {
         let mut sent = 0;
+        // Behind queued bytes nothing may be sent, or the stream would be reordered.
         while self.is_empty() && !bytes.is_empty() {
             let count = socket.try_write_vectored(&[IoSlice::new(bytes)])?;
             if count == 0 {
@@ -76,6 +77,7 @@ impl Output {
             return Poll::Ready(Ok(0));
         };
         let (front, back) = backlog.bytes.as_slices();
+        // A VecDeque has its bytes in two runs: one writev(2) sends both.
         let slices = [IoSlice::new(front), IoSlice::new(back)];
         let count = ready!(socket.poll_write_vectored(cx, &slices))?;
         self.take(count);

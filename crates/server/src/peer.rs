@@ -69,6 +69,8 @@ impl Peer {
         match self {
             Peer::Upstream(socket) => relay.poll(cx, Side::of(client), Side::of(socket)),
             Peer::Program(running, stdout) => {
+                // Before the relay is polled: a program that has ended has no reader for more
+                // input.
                 running.poll_ended(cx);
                 let program = Side {
                     from: &*stdout,
@@ -109,6 +111,8 @@ impl Peer {
             }
             Peer::Program(running, stdout) => {
                 let conversation = client.into_conversation();
+                // Closed before the wait: a program that still writes gets EPIPE, and does not
+                // block forever on a full pipe.
                 drop(stdout);
                 let ended = running.end(conversation.service(), connection).await;
                 log_program(&conversation, connection, ended);

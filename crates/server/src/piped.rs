@@ -45,6 +45,8 @@ struct Pair {
 /// Serves a client.
 pub(crate) fn serve(mut accepted: Accepted, upstream: Arc<Upstream>) {
     let service = Rc::clone(accepted.conversation.service());
+    // Connecting is a future here, as Node's net.connect has neither several targets in turn nor
+    // the server's timeout.
     service.handle.clone().spawn_detached(async move {
         match connect(&mut accepted, &upstream).await {
             Ok(connected) => {
@@ -68,6 +70,7 @@ async fn connect(
     let mut connect = pin!(upstream.connect(&service.handle));
     poll_fn(|cx| match connect.as_mut().poll(cx) {
         Poll::Ready(connected) => Poll::Ready(Ok(connected)),
+        // There is no callback socket yet, so the report of SIGUSR1 must be answered by hand.
         Poll::Pending => {
             if accepted.conversation.is_report_due() {
                 report_connecting(accepted);
@@ -121,6 +124,7 @@ fn wire(accepted: Accepted, upstream: Option<NetSocket>) {
             client.pipe(&upstream);
             upstream.pipe(&client);
             pair.listen_behind_pipes(&client, &upstream);
+            // The drain may have begun while the upstream was connecting.
             pair.end_if_drained(&client);
         }
         None => pair.shut_down(&client),
@@ -191,6 +195,7 @@ impl Pair {
     /// Closes a client that hung up while the upstream takes nothing. The pipe pauses the client only
     /// then; a timer that runs out now and then costs less than a check at each pause.
     fn watch_hang_up(self: &Rc<Self>, client: &Socket, upstream: &Socket) {
+        // A Cell has no look without a take, and a timer is armed at most once.
         let timer = self.hang_up_timer.take();
         if timer.is_some() {
             return self.hang_up_timer.set(timer);
@@ -215,6 +220,7 @@ impl Pair {
 
     /// Bytes were passed on, or wait for that.
     fn on_moved(&self, client: &Socket) {
+        // Also when the queue has just become empty: the share must be returned then.
         let waits = self.extras.borrow().has_share() || self.queued(client) > 0;
         if waits {
             self.note_queue(client);
@@ -274,6 +280,8 @@ impl Pair {
         self.conversation().end_input();
         let upstream = self.upstream.borrow().clone();
         if let Some(upstream) = upstream {
+            // Unpiped first: what the client still sends would otherwise be written after the
+            // upstream's end, which is an error in Node.
             client.unpipe(&upstream);
             read_to_end(client);
             upstream.end();
@@ -302,6 +310,8 @@ impl Pair {
         if let Some(timer) = self.hang_up_timer.take() {
             clear_timeout(timer);
         }
+        // The upstream is kept if it may still have something to take and has ended itself: it
+        // closes once it has.
         let close_reason = self.extras().close_reason.take();
         let end = close_reason.map_or(Ok(()), Err);
         if let Some(upstream) = self.upstream.take()

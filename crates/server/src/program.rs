@@ -73,6 +73,8 @@ impl Program {
     /// Those of `fork(2)` and `exec(2)`: `EAGAIN`, `EMFILE`, `ENOENT`.
     pub(crate) fn start(&self, variables: &[(&str, String)]) -> io::Result<(Running, PipeReader)> {
         let mut command = Command::new(&self.name);
+        // Its own group, so that a signal reaches the program with all that it has started, and a
+        // SIGINT from the terminal of the server does not.
         command.args(&self.args).process_group(0);
         // Only if the server has raised it: a sandbox that refuses the change to the server would refuse it
         // between fork and exec as well, and the program would not start.
@@ -95,6 +97,7 @@ impl Program {
             io::Error::new(error.kind(), format!("cannot run '{name}': {error}"))
         })?;
         let stdout = child.stdout.take().expect("stdout is piped");
+        // Unreferenced, as a program that runs on is no reason for the loop to live.
         let process = child.process().clone();
         let running = Running {
             child,
@@ -286,17 +289,22 @@ impl Running {
         {
             return ended;
         }
+        // The group is signaled, not only the program: a shell would leave its children behind.
         debug!(process = self.child.id(), "its program gets SIGTERM");
         self.signal(SIGTERM);
         let deadline = service.handle.now() + GRACE;
         let ended = service.handle.timeout_at(deadline, self.child.wait());
         let _ = ended.await; // the last line returns how
+        // The program itself has ended, and what is left are grandchildren, for which there is no
+        // pidfd to wait for.
         let mut pause = LOOK_AGAIN;
         let since = Instant::now();
         while self.has_left_others(since) && service.handle.now() < deadline {
             service.handle.sleep(pause).await;
             pause = (2 * pause).min(LOOK_AGAIN_MAX);
         }
+        // Sent even if nothing seems left, as the scan is a guess. It goes by pidfd or, once the
+        // leader is reaped, not at all; so it never reaches another group.
         self.signal(SIGKILL);
         self.child.wait().await
     }
@@ -331,6 +339,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        // A program that was waited for has been through all of this in `end`.
         if matches!(self.child.try_wait(), Ok(None)) {
             self.signal(SIGKILL);
         }

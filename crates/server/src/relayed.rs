@@ -88,10 +88,14 @@ impl Relayed {
             Poll::Ready(Ok(peer)) => self.peer = Some(peer),
             Poll::Ready(Err(error)) => self.client.service().log_no_peer(error),
             Poll::Pending => {
+                // Nothing is read from the client meanwhile, so only the kernel's flags can show
+                // that it is gone.
                 let gone = ready!(poll_gone(self.client.socket(), cx));
                 return Poll::Ready(Err(CloseReason::Io(gone)));
             }
         }
+        // Freed at once: the future holds what connecting takes, and the relay may live for
+        // hours.
         self.opening = None;
         Poll::Ready(Ok(()))
     }
@@ -105,6 +109,7 @@ impl Relayed {
         loop {
             self.client.assume_input_if_draining();
             let (service, socket) = (self.client.service(), self.client.socket());
+            // For each round again: memory may have become scarce since, or no longer be.
             let ahead_bytes_max = service.ahead_bytes_max(|| peer.send_room());
             self.relay.there_mut().set_ahead_bytes_max(ahead_bytes_max);
             let ahead_bytes_max = service.ahead_bytes_max(|| socket.send_room().unwrap_or(0));
@@ -114,16 +119,20 @@ impl Relayed {
             if let Poll::Ready(relayed) = relayed {
                 return Poll::Ready(relayed.map(drop).or_else(close_reason));
             }
+            // After the relay: what could be passed on, was.
             if self.client.service().is_cut_off() {
                 return Poll::Ready(Err(CloseReason::CutOff));
             }
             let there = self.relay.there();
+            // HUP alone is no reason to close: what the client sent before it closed still goes
+            // to its peer. But a peer that takes none of it could hold the connection forever.
             if self.client.is_hung_up() && (there.held() > 0 || peer.ends_with_client()) {
                 self.client.note_hang_up();
             }
             if !self.client.is_drained() || there.is_over() || there.held() > 0 {
                 return Poll::Pending;
             }
+            // And once more around, as the relay now has an end to pass on.
             self.relay.there_mut().end();
         }
     }
@@ -134,6 +143,7 @@ impl Relayed {
         {
             end = Ok(()); // the peer has received everything that the client sent
         }
+        // Before the sockets are closed: getpeername(2) needs them open.
         self.client.log_end(&end);
         if end.as_ref().is_err_and(CloseReason::cuts_peer_off) {
             // A plain close would look to the client like its peer's end.

@@ -15,6 +15,8 @@ use std::path::Path;
 /// A sentence that names the target, and the listener that it leads to.
 pub(crate) fn check(upstream: &Upstream, listeners: &[Listener]) -> Result<(), String> {
     let own_listeners: Vec<_> = listeners.iter().filter_map(OwnListener::of).collect();
+    // To resolve a name at the start costs time, and may fail for reasons that have passed when a
+    // client comes. So only names that could lead back are resolved.
     let ports: Vec<_> = own_listeners
         .iter()
         .filter_map(|own| own.addr.port())

@@ -35,6 +35,7 @@ use tracing::{error, info, warn};
 /// # Errors
 /// The server cannot start, or one of its threads panicked.
 pub(crate) fn run(options: Options, work: Work, addrs: &[Addr]) -> Result<ExitCode, Failure> {
+    // Before any socket is opened: the listeners count against the limit of open files, too.
     let connections_max = limits::prepare(&options, addrs.len(), &work);
     let mut event_loop = new_loop(&options)?;
     let handle = event_loop.handle();
@@ -45,10 +46,13 @@ pub(crate) fn run(options: Options, work: Work, addrs: &[Addr]) -> Result<ExitCo
         self_connect::check(upstream, &listeners)
             .map_err(|problem| Failure::usage(options.origins.blame("to", problem)))?;
     }
+    // Before the threads start and the address is announced: a signal that a parent sends as soon
+    // as it reads "listening on" must drain the server, not kill it.
     let stop = StopRequests::listen(&handle).map_err(explain_signals)?;
     let report_requests = Signals::new(&handle, &[SIGUSR1]).map_err(explain_signals)?;
     adopted::reap_in_background(&handle).map_err(explain_signals)?;
     let server = Server::new(options, connections_max, addrs_of(&listeners));
+    // Before the announcement as well: a client that connects at once may reach any thread.
     let threads = start_threads(&server, &work, &listeners)?;
     announce(&server.listening_on);
     inspect::listen(&server, &handle, report_requests);
@@ -61,12 +65,16 @@ pub(crate) fn run(options: Options, work: Work, addrs: &[Addr]) -> Result<ExitCo
         event_loop.block_on(live(&service, &stop, runs_programs))
     }));
     drop(entered);
+    // From here on the drain is over, but the signals are still ours: see there.
     stop.outlive_the_server();
     server.advance(Lifecycle::Stopped);
     // All threads are joined before the first failure is reported.
     let panics = threads.into_iter().filter_map(|thread| thread.join().err());
     let panicked = panics.count() > 0;
+    // All loops have ended, and their timers with them, so the pending lines would be lost.
     server.notices.flush();
+    // The files go last: a successor that finds its path free must be able to listen on the
+    // address.
     drop(files);
     match lived {
         Err(_) => Err("the server's first thread panicked".to_owned().into()),
@@ -122,6 +130,8 @@ async fn live(service: &Service, stop: &StopRequests, runs_programs: bool) -> Ex
     let server = &service.server;
     info!(mode = %server.options.mode, threads = server.options.threads, "serving");
     let connections = || server.connections();
+    // Without a listener no client can come any more, so the process would look alive and be
+    // useless; a supervisor can restart it once it has ended with exit code 1.
     let clean = match until_stopped_or_deaf(service, stop).await {
         Some(signal) => {
             info!(
@@ -139,6 +149,7 @@ async fn live(service: &Service, stop: &StopRequests, runs_programs: bool) -> Ex
             ExitCode::FAILURE
         }
     };
+    // Both at the same time: the second signal must count from the moment of the first one.
     advance(service, Lifecycle::Draining);
     let mut drained = pin!(drain(service, clean, runs_programs));
     let mut stopped = pin!(stop.second());
@@ -170,6 +181,8 @@ async fn drain(service: &Service, clean: ExitCode, runs_programs: bool) -> ExitC
     let server = &service.server;
     let drained = poll_fn(|cx| server.poll_drained(cx));
     let drain_max = server.options.drain.into();
+    // Connections are not closed one by one when the time is over. The process ends, and the
+    // kernel closes them.
     if service.handle.timeout(drain_max, drained).await.is_ok() {
         let (accepted, refused) = server.totals();
         info!(accepted, refused, "stopped");
@@ -196,6 +209,7 @@ fn stop_at_once(signal: i32) -> ExitCode {
 async fn cut_off(service: &Service) {
     advance(service, Lifecycle::CuttingOff);
     let ended = poll_fn(|cx| service.server.poll_drained(cx));
+    // Once GRACE for SIGTERM, and as long for what comes after SIGKILL.
     let _ = service.handle.timeout(2 * GRACE, ended).await;
 }
 
@@ -238,6 +252,8 @@ fn serve_on_thread(
         let listeners = listen(&event_loop.handle())?;
         Ok((event_loop, listeners))
     });
+    // Dropped after the loop: a panic that unwinds through here is one that the loop has not
+    // caught.
     let _loss = LogsLoss;
     let (mut event_loop, listeners) = match start {
         Ok(start) => start,
@@ -252,6 +268,8 @@ fn serve_on_thread(
     let _ = started.send(Ok(()));
     drop(started);
     event_loop.block_on(async {
+        // One after the other, although the server may have skipped some: a client must see the
+        // drain before it is cut off.
         for lifecycle in [
             Lifecycle::Draining,
             Lifecycle::CuttingOff,

@@ -80,6 +80,7 @@ impl Server {
             budget: Budget::new(to_bytes(options.out_total), to_bytes(options.out_soft)),
             notices: Notices::default(),
             summary: Summary::default(),
+            // The real clock even for a loop with a virtual one: this is what an operator reads.
             started: Instant::now(),
             listening_on,
             options,
@@ -109,6 +110,8 @@ impl Server {
 
     /// Advances the lifecycle, and wakes all threads.
     pub(crate) fn advance(&self, lifecycle: Lifecycle) {
+        // The store comes before the wake-ups, so a woken task finds the new state. Only the
+        // first thread advances the lifecycle, so no compare-and-swap is needed.
         self.lifecycle.store(lifecycle as u8, Ordering::Release);
         self.lifecycle_waiters.wake();
         self.permit_waiters.wake(); // in a drain there is a permit for every connection
@@ -116,6 +119,7 @@ impl Server {
 
     /// Ready once the lifecycle has come that far.
     pub(crate) fn poll_lifecycle(&self, cx: &mut Context<'_>, lifecycle: Lifecycle) -> Poll<()> {
+        // Registered before the look, here and below: see `Waiters`.
         self.lifecycle_waiters.add(cx.waker());
         ready_if(self.has_reached(lifecycle))
     }
@@ -208,6 +212,8 @@ impl Server {
         } else {
             self.connections_max
         };
+        // A loop instead of fetch_add: threads that took a permit too many for a moment would
+        // refuse clients for which there is one.
         let take = |taken| (taken < max).then_some(taken + 1);
         self.connections
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, take)

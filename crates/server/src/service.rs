@@ -53,6 +53,8 @@ impl Service {
     /// would cost each of them memory for this one moment, so all tasks are woken and look for
     /// themselves what the state means for them.
     pub(crate) fn advance(&self, lifecycle: Lifecycle) {
+        // First the state, then the wake-up: the tasks run after this phase, but callbacks run
+        // right here.
         self.lifecycle.set(lifecycle);
         self.handle.wake_waiting();
         self.clients.drain();
@@ -77,11 +79,14 @@ impl Service {
         queued: usize,
         send_room: impl FnOnce() -> usize,
     ) -> usize {
+        // Reading stops until the client has taken enough. TCP's flow control then slows the
+        // client down, so a client that only sends costs at most `out_soft` and one read.
         if queued >= self.out_soft {
             return 0;
         }
         let budget = &self.server.budget;
         let bytes_max = if budget.is_scarce() {
+            // While bytes are queued the kernel has no room, by definition: do not ask.
             let send_room = || if queued == 0 { send_room() } else { 0 };
             self.out_hard.min(budget.step_bytes(STEP_BYTES, send_room))
         } else {
@@ -92,6 +97,8 @@ impl Service {
 
     /// How many bytes may be read from one side of a relay before the other side takes them.
     pub(crate) fn ahead_bytes_max(&self, send_room: impl FnOnce() -> usize) -> usize {
+        // More than a chunk would not make a relay faster: each read is one chunk, and large
+        // streams are spliced, past user space.
         let ahead = self.out_soft.min(CHUNK_BYTES);
         let budget = &self.server.budget;
         if budget.is_scarce() {

@@ -56,6 +56,8 @@ impl SocketFile {
         if is_no_socket(path) {
             return Err(io::Error::from(ErrorKind::AddrInUse).into());
         }
+        // A file that is no socket is refused before the lock is taken: not even a lock file may
+        // appear beside a user's file.
         let lock = Lock::take(path)?;
         if is_socket(path) {
             if is_bound(path)? {
@@ -135,6 +137,8 @@ impl Lock {
                 }
             }
             let path = path.clone();
+            // flock(2) locks the open file, not its name. Between open and lock, the last owner
+            // may have removed the file, and another server made a new one.
             let lock = Lock { path, file };
             if lock.is_ours() {
                 return Ok(lock);

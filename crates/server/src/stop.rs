@@ -40,6 +40,7 @@ impl StopRequests {
     /// Waits for a second request, from the moment of the first; returns the signal's number. Signals
     /// within [`REPEAT`] belong to the first request.
     pub(crate) async fn second(&self) -> i32 {
+        // One future for the whole wait: a repetition must not extend the window.
         let mut over = pin!(async {
             self.handle.sleep(REPEAT).await;
             // A signal that came in time, but while the loop was busy, is found by the next poll.

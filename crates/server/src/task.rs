@@ -16,6 +16,8 @@ impl Future for Serve {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        // The connection stays in this future until the end is logged: its address is part of the
+        // line.
         let end = ready!(self.0.poll_in_time(cx, |connection, cx| {
             while let Some(input) = ready!(connection.poll_next(cx))? {
                 connection.answer(&input)?;

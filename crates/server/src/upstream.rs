@@ -35,6 +35,8 @@ impl Target {
     async fn connect(&self, options: ConnectOptions) -> io::Result<Socket> {
         let stream = match self {
             Target::Addr(Addr::Inet(addr)) => TcpStream::connect_with(*addr, options).await,
+            // A full Unix backlog is retried there (EAGAIN of connect(2)), up to the same
+            // timeout.
             Target::Addr(unix) => return Socket::connect(unix)?.await,
             Target::Name(host, port) => {
                 TcpStream::connect_with((host.as_str(), *port), options).await
@@ -105,6 +107,8 @@ impl Upstream {
             ..ConnectOptions::default()
         };
         for target in &self.targets {
+            // The timeout is for each target, so that a dead first one leaves time for the
+            // second.
             let passed = io::Error::new(io::ErrorKind::TimedOut, "--connect-timeout passed");
             let connected = handle
                 .timeout(self.connect_timeout, target.connect(options))

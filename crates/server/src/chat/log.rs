@@ -65,7 +65,10 @@ impl Log {
 
     /// Moves a reader forward.
     pub(super) fn advance(&mut self, from: Position, to: Position) {
+        // Within a chunk nothing changes: most moves are a line, so most of them cost one
+        // comparison.
         if from / CHUNK_BYTES as u64 != to / CHUNK_BYTES as u64 {
+            // First enter, then leave: the other order could forget the chunk that is entered.
             self.readers_at(to, |readers| *readers += 1);
             self.leave(from);
         }

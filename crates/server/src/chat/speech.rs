@@ -13,6 +13,7 @@ pub(super) fn escape(text: &[u8]) -> Cow<'_, [u8]> {
     if is_plain(text) {
         return Cow::Borrowed(text);
     }
+    // A guess that fits a line with a few escapes; a flood of them grows the string.
     let mut escaped = String::with_capacity(text.len() + 64);
     for part in text.utf8_chunks() {
         let mut chars = part.valid().chars().peekable();
