@@ -24,7 +24,16 @@ pub(crate) fn start(dispatcher: Dispatcher, listeners: Vec<Listener>) {
     }
 }
 
-/// Accepts on one listener. The fields are dropped in this order: once the acceptor is not counted any
+/// Accepts on one listener.
+///
+/// ```text
+///   --when-full wait:    readable ──▶ permit ──▶ accept(2) ──▶ served
+///                                        └─ none: the client stays in the backlog
+///   --when-full refuse:  readable ──▶ accept(2) ──▶ permit ──▶ served
+///                                                      └─ none: closed, and counted
+/// ```
+///
+/// The fields are dropped in this order: once the acceptor is not counted any
 /// more, its socket is closed, and its part in the chat over.
 struct Acceptor {
     listener: Listener,
@@ -159,6 +168,7 @@ struct CountedAcceptor {
 
 impl CountedAcceptor {
     fn new(server: &Arc<Server>, listener: &Listener) -> Self {
+        // Counted before its task runs: the server must not look deaf in between.
         server.add_acceptor();
         let addr = listener.local_addr();
         CountedAcceptor {
@@ -170,6 +180,7 @@ impl CountedAcceptor {
 
 impl Drop for CountedAcceptor {
     fn drop(&mut self) {
+        // In a drop, as only that also runs for a panic and for a loop that is dropped.
         let left = self.server.remove_acceptor();
         if !self.server.has_reached(Lifecycle::Draining) {
             error!(at = self.at, left, "lost a listener");

@@ -18,6 +18,8 @@ pub(crate) fn reap_in_background(handle: &Handle) -> io::Result<()> {
     if !adopts_orphans() {
         return Ok(());
     }
+    // `reap_adopted` looks with WNOWAIT, and takes orphans only: waitpid(-1) would take the
+    // children of other libraries as well.
     let ended = Signals::new(handle, &[SIGCHLD])?;
     let handle = handle.clone();
     handle.clone().spawn_detached(async move {

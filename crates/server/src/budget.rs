@@ -160,6 +160,7 @@ impl Budget {
             self.bytes.store(all, Ordering::Relaxed);
             queue.bytes = bytes;
         }
+        // Mostly it is the same task: then a clone, and the drop of the old waker, are saved.
         let is_new = !queue.waker.will_wake(waker);
         is_new.then(|| std::mem::replace(&mut queue.waker, waker.clone()))
     }

@@ -75,6 +75,7 @@ pub(crate) trait CallbackClient: ListedClient + 'static {
         // Taken out meanwhile: the budget wakes other tasks, and `close_early` borrows the extras
         // again.
         let mut share = self.extras().share.take();
+        // The share is kept in the extras although the budget may reject it: its drop returns it.
         let noted = service.server.budget.note(&mut share, bytes, &shedder);
         self.extras().share = share;
         if let Err(over) = noted {
@@ -94,6 +95,7 @@ pub(crate) trait CallbackClient: ListedClient + 'static {
 
     /// Gives the client a second to close, now that the server has shut down its side.
     fn linger(self: &Rc<Self>, socket: &Socket) {
+        // A timer for the write timeout may be armed for later than LINGER.
         self.stop_timer();
         let now = self.service().handle.now();
         with_deadlines(&**self, now, |deadlines, _| deadlines.note_lingering(now));
@@ -182,6 +184,8 @@ pub(crate) trait CallbackClient: ListedClient + 'static {
 
     /// Adds the client's line to the round of reports. `elsewhere` bytes wait outside of the socket.
     fn report_traffic(&self, socket: &Socket, elsewhere: usize, waits: &'static str) {
+        // `bytes_written` counts what the handler has written, as in Node, so the queue is
+        // subtracted.
         let buffered = socket.writable_length();
         let traffic = Traffic {
             received: socket.bytes_read(),

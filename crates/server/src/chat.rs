@@ -291,6 +291,12 @@ impl Reader {
 }
 
 /// One client in the room; it leaves when this is dropped.
+///
+/// ```text
+///   speaks and reads ──stop_speaking──▶ only reads ──finish──▶ reads what was said before
+///         │                                 │                            │
+///         └──────── its queue, or the log, is too long: evicted ─────────┘
+/// ```
 #[derive(Debug)]
 pub(crate) struct Member {
     room: Arc<Room>,

@@ -24,6 +24,7 @@ pub(crate) fn check(options: &Options) -> Result<Vec<String>, String> {
         if options.mode == mode {
             continue;
         }
+        // clap has `requires_if`, but its message would name flags even for variables.
         let origins = &options.origins;
         if origins.is_on_command_line(id) {
             let (setting, given) = (origins.setting(id), origins.setting("mode"));

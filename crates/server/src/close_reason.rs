@@ -117,6 +117,7 @@ pub(crate) fn log_end(
 fn is_forbidden(error: &io::Error) -> bool {
     // The callback style wraps the number, negated as in libuv, in an error of its own.
     let of_callbacks = || error.get_ref()?.downcast_ref::<callback::Error>()?.errno();
+    // Whatever the call was: a sandbox that refuses recv or send leaves nothing to serve with.
     let errno = error
         .raw_os_error()
         .or_else(|| of_callbacks().map(i32::saturating_neg));

@@ -25,6 +25,7 @@ const SIMILARITY_MIN: f64 = 0.65;
 pub(crate) fn read() -> Result<Options, Error> {
     let args: Vec<OsString> = env::args_os().collect();
     let command = Options::command();
+    // clap would report a wrong variable by the name of its flag, hence the two passes.
     let flags_only = keep_variables(&command, |_| false);
     let flags = flags_only
         .try_get_matches_from(&args)
@@ -139,6 +140,7 @@ pub(crate) fn unknown_variables() -> Vec<String> {
     let set = env::vars_os().filter(|(_, value)| !value.is_empty());
     let names = set.map(|(name, _)| name.to_string_lossy().into_owned());
     let unknown = names.filter(|name| {
+        // Upper case: `oneloop_mode` is as likely meant for us as `ONELOOP_MOD`.
         name.to_ascii_uppercase().starts_with(PREFIX) && !known.contains(&name.as_str())
     });
     unknown.map(|name| warning(&name, &known)).collect()

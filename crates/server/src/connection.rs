@@ -156,6 +156,7 @@ impl Connection {
     #[inline]
     fn note_output(&mut self, taken: bool) {
         if self.client.may_expire() {
+            // Only with a timeout: in a chat, the question takes the room's lock.
             let waits = self.has_to_send();
             self.client.note_output(waits, taken);
         }

@@ -55,8 +55,8 @@ impl Dispatcher {
             socket,
         };
         match &self.work {
-            // A mode is made per client and on its own thread: members of a chat hold state that
-            // is not Send.
+            // Made when the client is accepted: a member of a chat receives what is said from
+            // then on.
             Work::Talk(mode) => self.talk(accepted, mode(&self.service.server.room)),
             Work::Relay(peers) => self.relay(accepted, peers),
         }

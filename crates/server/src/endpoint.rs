@@ -20,6 +20,7 @@ impl Endpoint {
         if let Ok(addr) = text.parse() {
             return Some(Endpoint::Addrs(vec![addr]));
         }
+        // Not a name with a port: a path may contain a colon.
         if text.starts_with("unix:") {
             return None;
         }
@@ -28,6 +29,8 @@ impl Endpoint {
             .or(text.strip_prefix(':'))
             .unwrap_or(text);
         if let Ok(port) = port.parse() {
+            // Loopback, not all addresses: an echo or chat server should face a network only if
+            // asked to.
             let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
             let addrs = loopback.map(|ip| Addr::Inet(SocketAddr::new(ip, port)));
             return Some(Endpoint::Addrs(addrs.into()));

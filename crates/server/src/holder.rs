@@ -55,6 +55,7 @@ impl Holder {
     }
 
     fn of_process(process: &Process) -> Option<Holder> {
+        // A thread of ours, or an address given twice.
         if process.pid().cast_unsigned() == std::process::id() {
             return Some(Holder::ThisServer);
         }
@@ -86,7 +87,7 @@ fn inodes_of_inet(addr: SocketAddr) -> Vec<u64> {
         let is_of_family = entry.local_address.is_ipv4() == addr.is_ipv4();
         (entry.state != TcpState::Listen, !is_of_family)
     };
-    // Only the best rank: see above.
+    // A socket of the other family is named only if none of this family is there.
     let first = entries.iter().map(rank).min();
     entries.retain(|entry| Some(rank(entry)) == first);
     entries.into_iter().map(|entry| entry.inode).collect()

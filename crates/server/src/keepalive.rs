@@ -39,6 +39,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
         "0" => Duration::ZERO,
         _ => humantime::parse_duration(text).map_err(|_| USAGE)?,
     };
+    // TCP_KEEPIDLE and TCP_KEEPINTVL take ints of whole seconds; rounding would surprise.
     if time.subsec_nanos() != 0 || time.as_secs() > 32_767 {
         return Err(format!("'{text}' is not 1 to 32767 whole seconds: {USAGE}"));
     }

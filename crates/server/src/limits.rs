@@ -20,6 +20,7 @@ pub(crate) fn prepare(options: &Options, listeners: usize, work: &Work) -> usize
     if let Err(error) = open_files::raise() {
         warn!(%error, "cannot raise the limit of open files");
     }
+    // If a sandbox hides the limit, there is none to respect: accept(2) will report EMFILE.
     let allowed = open_files::limit().unwrap_or(u64::MAX);
     let (of_client, of_thread) = match work {
         Work::Talk(_) => (1, 0),
@@ -55,6 +56,7 @@ fn to_count(count: u64) -> usize {
 
 fn check_backlog(options: &Options) {
     let backlog = options.backlog;
+    // listen(2): the kernel silently uses the smaller of the two.
     let somaxconn = std::fs::read_to_string("/proc/sys/net/core/somaxconn");
     let somaxconn = somaxconn
         .ok()

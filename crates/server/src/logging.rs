@@ -53,6 +53,8 @@ pub(crate) fn start(options: &Options) -> Result<Log, String> {
         .with_default(level(options.log_level))
         .with_target(TURN, turns)
         .with_target(TASKS, LevelFilter::INFO);
+    // tracing-appender drops lines when its queue is full (`lossy`), which is what keeps the loop
+    // running.
     let lost = writer.error_counter();
     let _ = LOST.set(lost.clone()); // this function is called once
     let layer = fmt::layer()

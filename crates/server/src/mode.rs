@@ -86,6 +86,8 @@ impl Mode {
     /// is a system call, it is made only when more than a chunk waits.
     pub(crate) fn product(&self, send_room: impl FnOnce() -> usize) -> Product {
         match self {
+            // From the offset to the end of the pattern: the kernel takes it from static memory,
+            // without a copy of ours.
             Mode::Chargen(offset) => Product::Constant(&CHARGEN[*offset..]),
             Mode::Chat(member) => {
                 // A chunk is copied without asking. For more, the system call is cheaper than to

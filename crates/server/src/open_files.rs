@@ -13,6 +13,7 @@ pub(crate) fn limit() -> Option<u64> {
 pub(crate) fn raise() -> nix::Result<()> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     if soft < hard {
+        // Programs of `--mode exec` get the old limit back: some loop over all possible fds.
         setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
     }
     Ok(())

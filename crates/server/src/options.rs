@@ -197,6 +197,8 @@ pub(crate) struct Options {
 /// Parses a duration other than zero: a timeout is switched off by leaving it out.
 fn nonzero_duration(text: &str) -> Result<Duration, String> {
     let time: Duration = text.parse().map_err(|error| format!("{error}"))?;
+    // humantime accepts 0s, and a script may mean "none" by it; better an error than a server
+    // that closes everything.
     if time.is_zero() {
         Err("it would pass at once; leave it out for no timeout".to_owned())
     } else {

@@ -26,6 +26,7 @@ impl Origins {
         let origin = |arg: &Arg| {
             let id = arg.get_id().as_str();
             let source = matches.value_source(id);
+            // A switch has no value on the command line, but its variable does.
             let has_value =
                 arg.get_action().takes_values() || source == Some(ValueSource::EnvVariable);
             let values = matches

@@ -92,6 +92,7 @@ impl Output {
         let bytes = &mut backlog.bytes;
         bytes.drain(..count);
         let (len, capacity) = (bytes.len(), bytes.capacity());
+        // Freed, not kept: most clients that had to wait once never have to again.
         if len == 0 {
             self.backlog = None;
         } else if len <= capacity / 2 && capacity >= SHRUNK_BYTES_MIN {

@@ -101,6 +101,8 @@ impl Program {
         let process = child.process().clone();
         let running = Running {
             child,
+            // Unreferenced: a drain waits for connections, which hold permits, and not for
+            // processes.
             ended: Some(Box::pin(async move { process.wait_unreferenced().await })),
         };
         Ok((running, stdout))
@@ -121,6 +123,7 @@ fn check(name: &OsString) -> Result<(), String> {
             _ => cannot("it may not be executed"),
         };
     }
+    // execvp(3) has this default where PATH is unset.
     let dirs = env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
     let found = env::split_paths(&dirs).any(|dir: PathBuf| is_program(&dir.join(path)));
     if found {
@@ -207,6 +210,8 @@ pub(crate) fn variables_of(client: &Socket) -> Vec<(&'static str, String)> {
     let local = client.local_addr();
     let (local_inet, remote_inet) = (inet(&local), inet(&client.peer_addr()));
     match (local_inet, remote_inet, local) {
+        // tcpserver's names, so that scripts written for it work unchanged. TCPREMOTEHOST is left
+        // out: a reverse look-up per client would delay each start.
         (Some((local_ip, local_port)), Some((remote_ip, remote_port)), _) => vec![
             ("PROTO", "TCP".to_owned()),
             ("TCPLOCALIP", local_ip),
@@ -234,6 +239,14 @@ fn inet(addr: &io::Result<Addr>) -> Option<(String, String)> {
 
 /// A program that runs for a client. If this is dropped meanwhile, the program is killed together with the
 /// processes of its group.
+///
+/// ```text
+///   relaying ──clean end of the connection──▶ has time ──the program exits──▶ reaped
+///      │                                         │                             ▲
+///      │ the connection failed                   │ --idle-timeout, or --drain  │
+///      └──────────────▶ SIGTERM ◀────────────────┘                             │
+///                          └──GRACE, or nothing left of the group──▶ SIGKILL ──┘
+/// ```
 pub(crate) struct Running {
     child: Child,
     /// `None` once the program has ended.

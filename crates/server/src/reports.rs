@@ -110,6 +110,7 @@ impl Summary {
     }
 
     fn with<T>(&self, round: u64, f: impl FnOnce(&mut Sums) -> T) -> T {
+        // A poisoned lock has sums of this round at worst, which the next round replaces.
         let mut sums = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if sums.round != round {
             *sums = Sums {

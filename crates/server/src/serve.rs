@@ -73,10 +73,11 @@ pub(crate) fn run(options: Options, work: Work, addrs: &[Addr]) -> Result<ExitCo
     let panicked = panics.count() > 0;
     // All loops have ended, and their timers with them, so the pending lines would be lost.
     server.notices.flush();
-    // The files go last: a successor that finds its path free must be able to listen on the
-    // address.
+    // After the threads: as long as one of them serves, the path belongs to this server.
     drop(files);
     match lived {
+        // The first thread's panic hides the others': one sentence is enough for an exit code of
+        // 1.
         Err(_) => Err("the server's first thread panicked".to_owned().into()),
         Ok(_) if panicked => Err("a thread of the server panicked".to_owned().into()),
         Ok(code) => Ok(code),
@@ -86,6 +87,7 @@ pub(crate) fn run(options: Options, work: Work, addrs: &[Addr]) -> Result<ExitCo
 fn new_loop(options: &Options) -> Result<EventLoop, String> {
     let event_loop = EventLoop::new()
         .map_err(|error| format!("cannot make an event loop: {}", in_words(&error)))?;
+    // Without --trace no observer is set, and the loop then builds no reports at all.
     if options.trace {
         event_loop
             .handle()

@@ -128,6 +128,7 @@ impl Server {
     pub(crate) fn poll_drained(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.lifecycle_waiters.add(cx.waker());
         // In this order: the count of connections cannot grow once no listener accepts.
+        // An acceptor takes a permit before it ends, so its last client is counted by then.
         let accepts = self.acceptors.load(Ordering::Acquire) > 0;
         ready_if(!accepts && self.connections() == 0)
     }

@@ -59,6 +59,8 @@ impl SocketFile {
         // A file that is no socket is refused before the lock is taken: not even a lock file may
         // appear beside a user's file.
         let lock = Lock::take(path)?;
+        // The lock is ours, so no server of ours listens there. Another program may, which uses
+        // no lock.
         if is_socket(path) {
             if is_bound(path)? {
                 return Err(ListenError::InUse(Holder::of_addr(&Addr::UnixPath(

@@ -76,6 +76,8 @@ impl StopRequests {
 /// SIGHUP is one of them, unless it was ignored when the server was started, as nohup(1) arranges.
 fn numbers() -> Vec<i32> {
     let mut signals = vec![SIGTERM, SIGINT];
+    // A disposition that cannot be read counts as not ignored: a closed terminal then drains the
+    // server.
     if !matches!(disposition(SIGHUP), Ok(Disposition::Ignored)) {
         signals.push(SIGHUP);
     }

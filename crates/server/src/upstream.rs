@@ -113,6 +113,8 @@ impl Upstream {
             let connected = handle
                 .timeout(self.connect_timeout, target.connect(options))
                 .await;
+            // Only the last error is returned. Targets are alternatives, so the log needs one
+            // line per client.
             match connected.unwrap_or(Err(passed)) {
                 Ok(socket) => return Ok(socket),
                 Err(error) => failed = io::Error::new(error.kind(), format!("{target}: {error}")),

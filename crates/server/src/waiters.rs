@@ -15,6 +15,8 @@ impl Waiters {
     /// Registers a waiter, once however often it is polled.
     pub(crate) fn add(&self, waker: &Waker) {
         let mut wakers = self.lock();
+        // A task may be polled for other reasons; without this, the list would grow with each of
+        // them.
         if !wakers.iter().any(|other| other.will_wake(waker)) {
             wakers.push(waker.clone());
         }

@@ -26,6 +26,8 @@ impl Work {
             ModeName::Discard => Work::Talk(|_| Mode::Discard),
             ModeName::Chargen => Work::Talk(|_| Mode::Chargen(0)),
             ModeName::Daytime => Work::Talk(|_| Mode::Daytime),
+            // Boxed: a member is larger than the other modes, and an echo client should not pay
+            // for it.
             ModeName::Chat => Work::Talk(|room| Mode::Chat(Box::new(room.join()))),
             ModeName::Proxy => Work::Relay(Peers::Upstream(Upstream::of(options)?.into())),
             ModeName::Exec => Work::Relay(Peers::Program(Program::of(options)?.into())),
