@@ -109,8 +109,8 @@ impl Future for Body {
         if !self.record.has_begun() && self.record.poll_begin(cx).is_pending() {
             return Poll::Pending;
         }
-        // Ready: the task ends, as for the loop there is nothing left to poll.
         if !self.may_run() {
+            // Ready, although the function has not ended: nothing is left that could be polled.
             self.leave_behind();
             return Poll::Ready(());
         }
