@@ -244,6 +244,7 @@ impl SignalState {
                 throw_soon(thrown);
             }
         }
+        // Listeners own what they cancel, and no second abort comes.
         self.listeners.take();
         for dependent in self.dependents.take() {
             if let Some(dependent) = dependent.upgrade() {

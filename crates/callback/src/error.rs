@@ -244,6 +244,8 @@ impl Error {
 /// Node's name of a resolver's error, and libuv's number for it.
 fn libuvs_code(code: &'static str) -> (&'static str, i32) {
     match code {
+        // libuv numbers these apart from errno. Node reports both forms of "no address" as
+        // ENOTFOUND.
         "EAI_ADDRFAMILY" => (code, -3000),
         "EAI_AGAIN" => (code, -3001),
         "EAI_BADFLAGS" => (code, -3002),

@@ -184,6 +184,7 @@ impl<L> Emitter<L> {
         let mut has_others = false;
         for other in registrations.iter_mut() {
             if E::unwrap(&other.listener).is_some() {
+                // Without this mark, each emit to a single listener would search the whole list.
                 other.has_more = true;
                 has_others = true;
             }
@@ -219,6 +220,7 @@ impl<L> Emitter<L> {
         drop(event);
         let mut registrations = self.registrations.borrow_mut();
         let is_of_event = |other: &Registration<L>| E::unwrap(&other.listener).is_some();
+        // Closures are dropped after the borrow, as they may own whatever the program likes.
         let (removed, kept) = registrations.drain(..).partition(is_of_event);
         *registrations = kept;
         drop(registrations);
@@ -253,6 +255,7 @@ impl<L> Emitter<L> {
             E::without_listener(args)?;
             return Ok(false);
         };
+        // The last listener gets the arguments themselves; only several listeners need clones.
         for other in others {
             self.call::<E>(next, args.clone())?;
             next = other;

@@ -90,6 +90,7 @@ impl Runtime {
             self.scope(|| Ok(())); // an empty scope: its end runs the ticks
         }
         self.immediates.begin();
+        // After a throw, the rest of the snapshot runs in a scope of its own.
         while self.immediates.has_outstanding() && !self.process.is_ending() {
             self.scope(|| self.process_immediates());
         }

@@ -126,6 +126,7 @@ impl EventLoopDelayMonitor {
             samples.last = now;
         };
         let timer = set_interval(sample, self.resolution.as_secs_f64() * 1e3);
+        // As in Node, measuring does not keep the program alive.
         timer.unref();
         self.timer = Some(timer);
         true

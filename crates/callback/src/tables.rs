@@ -54,6 +54,7 @@ macro_rules! event_types {
 }
 pub(crate) use event_types;
 
+// Two arms, as a macro cannot repeat arguments once for each optional error.
 macro_rules! event_type {
     ($event:ident ($($arg:ident: $arg_type:ty),*)) => {
         #[allow(unused_parens)] // one argument is no tuple
@@ -95,6 +96,7 @@ macro_rules! on_functions {
 pub(crate) use on_functions;
 
 macro_rules! on_function {
+    // An event without a function of its own: only `on` adds its listeners.
     ([] $($event:tt)*) => {};
     ([$on:ident] $(#[$doc:meta])+ $event:ident ($($arg:ident: $arg_type:ty),*)) => {
         $(#[$doc])+

@@ -19,6 +19,7 @@ impl Thrown {
     /// The error of a callback that unwound. The payload is dropped here, guarded: its drop may
     /// panic.
     pub(crate) fn from_panic(payload: Box<dyn Any + Send>) -> Self {
+        // The error itself is in the thread-local, with its type and source.
         if payload.is::<Rethrown>()
             && let Some(thrown) = THROWN.take()
         {

@@ -95,6 +95,7 @@ impl Runtime {
                     armed = None;
                     return Poll::<()>::Pending;
                 };
+                // The core's timer starts again only if another list is the first one now.
                 if armed
                     .as_ref()
                     .is_none_or(|(armed_ms, _)| *armed_ms != due_ms)
@@ -150,6 +151,7 @@ impl Runtime {
             if !std::mem::take(&mut is_first) {
                 self.drain()?;
             }
+            // Out of its list while it runs, so that it may clear or refresh itself.
             let Some((mut callback, start_ms)) = self.timers.take(timer) else {
                 continue; // a tick cleared it
             };

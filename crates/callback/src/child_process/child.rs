@@ -144,6 +144,8 @@ impl ChildProcess {
             kill_signal: options.kill_signal,
             signal: options.signal.clone(),
         };
+        // In the next tick, as in Node, so that listeners can be added to the child that is
+        // returned.
         match child.spawn(options) {
             Ok(()) => child.next_call(|child| child.emit(Spawned, child.clone()).map(drop)),
             Err(error) if is_emitted(&error) => {
@@ -185,6 +187,7 @@ impl ChildProcess {
 
     fn open(&self, [stdin, stdout, stderr]: [Option<NetSocket>; 3]) {
         let runtime = &self.inner.runtime;
+        // Node never reads a child's standard input, and 'close' does not wait for it.
         let stdin = stdin.map(|socket| Socket::write_only(Rc::clone(runtime), socket));
         let [stdout, stderr] = [stdout, stderr].map(|socket| {
             let stream = Socket::from_connected(socket?, Default::default());
@@ -222,6 +225,7 @@ impl ChildProcess {
         let child = self.clone();
         let ended = process.clone();
         handle.spawn_detached(async move {
+            // Unreferenced: `alive` decides whether the child keeps the program alive.
             let status = ended.wait_unreferenced().await;
             let runtime = &child.inner.runtime;
             runtime.make_callback(|| child.emit_exit(status));
@@ -341,6 +345,8 @@ impl ChildProcess {
 
     /// Kills the child when its timeout fires, or when its signal is aborted.
     fn kill_by(&self, terms: KillTerms) {
+        // A timer of the style and not of the core, so that it keeps its order among the program's
+        // timers.
         if terms.timeout_ms > 0.0 {
             let (child, signal) = (self.clone(), terms.kill_signal);
             let timeout = set_timeout(move || child.kill(signal).map(drop), terms.timeout_ms);
@@ -359,6 +365,7 @@ impl ChildProcess {
             return child.next_call(move |child| child.abort(kill_signal));
         }
         let listening = signal.on_abort(move |_| child.abort(kill_signal));
+        // The signal may outlive many children: their listeners must not stay.
         self.once(ChildExit, move |_: (ChildProcess, _, _)| {
             signal.off(listening)
         });

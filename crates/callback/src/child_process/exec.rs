@@ -143,6 +143,8 @@ fn run(
     done: ExecCallback,
 ) -> Result<ChildProcess, Error> {
     options.spawn.stdio = [Stdio::Pipe, Stdio::Pipe, Stdio::Pipe];
+    // `execFile` has a timeout of its own: it destroys the outputs, too, which a grandchild may
+    // hold.
     let timeout_ms = std::mem::take(&mut options.spawn.timeout_ms);
     let kill_signal = options.spawn.kill_signal;
     let child = ChildProcess::start(file, args, options.spawn)?;
@@ -206,6 +208,7 @@ impl Exec {
         max_buffer: usize,
     ) -> Result<(), Thrown> {
         let mut output = self.outputs[number].borrow_mut();
+        // The output up to the limit is kept: as in Node, the callback receives it.
         let room = max_buffer - output.len();
         output.extend_from_slice(&bytes[..room.min(bytes.len())]);
         drop(output);
@@ -228,6 +231,7 @@ impl Exec {
         };
         destroy_outputs(&child);
         self.is_killed.set(true);
+        // A child that cannot be killed is not waited for.
         if let Err(error) = child.kill(self.kill_signal) {
             self.error.borrow_mut().get_or_insert(error);
             return self.finish(None, None);
@@ -244,6 +248,7 @@ impl Exec {
     }
 
     fn finish(&self, code: Option<i32>, signal: Option<i32>) -> Result<(), Thrown> {
+        // Both 'close' and 'error' lead here; Node has the flag `exited` for that.
         let Some(done) = self.done.take() else {
             return Ok(());
         };

@@ -152,6 +152,7 @@ impl<O: Owner> PacketHandle<O> {
             _alive: self.runtime.handle.keep_alive(),
         });
         self.queue.borrow_mut().push_back(message);
+        // One task for the whole queue: sends of one socket must not overtake each other.
         if self.sender.borrow().is_none() {
             let sender = self.runtime.handle.spawn(Rc::clone(self).send_queue());
             self.sender.replace(Some(sender));
@@ -265,6 +266,7 @@ impl<O: Owner> Driven for PacketHandle<O> {
     }
 
     fn on_closed(self: Rc<Self>) {
+        // libuv's `uv__udp_finish_close` cancels the queued sends in the closing phase.
         let (queue, owner) = (self.queue.take(), self.owner.take());
         for then in queue.iter().filter_map(|message| message.then.take()) {
             let canceled = Err(Errno::ECANCELED.into());

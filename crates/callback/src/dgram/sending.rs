@@ -47,6 +47,7 @@ impl Socket {
         endpoint: impl Into<Endpoint>,
         then: Option<Then>,
     ) -> Result<(), Error> {
+        // Node checks the port first; the order decides which error a program sees.
         let (host, port) = host_and_port(endpoint)?;
         let port = remote_port(port)?;
         self.check_running()?;
@@ -85,6 +86,7 @@ impl Socket {
         });
         match connected {
             Ok(()) => {
+                // connect(2) of UDP only stores the peer; the tick is Node's.
                 self.inner.connected.set(Progress::Done);
                 self.next_call(|socket| socket.emit(event::Connect, socket.clone()).map(drop));
             }
@@ -184,6 +186,7 @@ impl Socket {
 
     fn send_to_peer(&self, bytes: &[u8], then: Option<Then<usize>>) -> Result<(), Error> {
         if self.inner.connected.get() != Progress::Done {
+            // Without a peer, Node takes the missing port for an invalid one.
             let message = "Port should be > 0 and < 65536. Received undefined.";
             return Err(Error::new("ERR_SOCKET_BAD_PORT", message));
         }
@@ -204,6 +207,7 @@ impl Socket {
         let (host, port) = host_and_port(endpoint)?;
         let port = remote_port(port)?;
         self.check_running()?;
+        // A copy, as the bytes wait for a lookup and perhaps for room in the kernel.
         let bytes = bytes.to_owned();
         self.once_bound(Box::new(move |socket| {
             let default = (socket.kind().localhost(), port).into();

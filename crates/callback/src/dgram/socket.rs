@@ -170,6 +170,7 @@ impl Socket {
             let message = "Socket is already bound";
             return Err(Error::new("ERR_SOCKET_ALREADY_BOUND", message));
         }
+        // Set before the lookup, so that a second `bind` is refused meanwhile.
         self.inner.bound.set(Progress::Begun);
         let all = self.kind().unspecified();
         self.look_up(host, (all, port).into(), move |socket, found| {
@@ -227,6 +228,7 @@ impl Socket {
             ..UdpOptions::default()
         };
         let runtime = &self.inner.runtime;
+        // libuv parses the address as one of the socket's family, and refuses another with EINVAL.
         let socket = match self.check_family(addr) {
             // A program may bind before its loop runs, on no current loop.
             Ok(()) => (runtime.handle).enter(|| UdpSocket::bind_with(addr, udp_options)),
@@ -315,6 +317,7 @@ impl Socket {
     /// # Errors
     /// `ERR_SOCKET_DGRAM_NOT_RUNNING` if it is closed already.
     pub fn close(&self) -> Result<(), Error> {
+        // Node's `close` waits in the same queue, behind the sends of before.
         if let Some((_, steps)) = &mut *self.inner.bound_steps.borrow_mut() {
             steps.push(Box::new(Socket::close));
             return Ok(());

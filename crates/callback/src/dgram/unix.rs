@@ -446,6 +446,7 @@ impl UnixServer {
         let (accepting, handle) = (Rc::clone(&listener), runtime.handle.clone());
         let acceptor = handle.spawn(async move {
             let source = accepting.source();
+            // The end of the program wakes this task, and the next poll returns the error.
             let accept = |cx: &mut Context<'_>| match runtime.is_over() {
                 true => Poll::Ready(Err(Errno::ECANCELED.into())),
                 false => accepting.poll_accept(cx),

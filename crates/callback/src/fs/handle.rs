@@ -94,6 +94,7 @@ impl FileHandle {
         call: impl FnOnce(File) -> F + 'static,
         callback: impl FnOnce(Result<T, Error>) -> O + 'static,
     ) {
+        // Taken now: a `close` that follows does not keep this call from its file.
         let file = self.file(syscall);
         let work = async move { self::call(syscall, call(file?)).await };
         begin(work, callback);

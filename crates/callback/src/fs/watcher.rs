@@ -218,6 +218,7 @@ impl FsWatcher {
         let Some(task) = self.inner.task.take() else {
             return;
         };
+        // First, so that no change is emitted behind `close`.
         task.cancel();
         self.inner.runtime.next_call(self, |watcher| {
             watcher.inner.events.emit(event::Close, ()).map(drop)

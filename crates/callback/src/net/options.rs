@@ -50,6 +50,7 @@ impl Endpoint {
     pub(super) fn unix_addr(path: &Path) -> Addr {
         use std::os::unix::ffi::OsStrExt;
         match path.as_os_str().as_bytes() {
+            // unix(7): a name that begins with a NUL byte is abstract; it has no file.
             [0, name @ ..] => Addr::UnixAbstract(name.to_owned()),
             _ => Addr::UnixPath(path.to_owned()),
         }

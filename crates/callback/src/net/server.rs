@@ -174,6 +174,7 @@ impl Server {
     fn listen_everywhere(&self, port: u16, options: &ListenOptions) {
         let v6 = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port).into();
         match self.bind(&v6, options) {
+            // Any other error of `::` counts as "no IPv6", as in Node's `setupListenHandle`.
             Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
                 let v4 = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port).into();
                 self.listen_on(v4, options);
@@ -204,6 +205,7 @@ impl Server {
         self.inner.runtime.handle.spawn(async move {
             let found = resolve(&host, port).await;
             server.inner.runtime.make_callback(|| {
+                // The server was closed, or listens elsewhere, since the lookup began.
                 if server.inner.listening_number.get() != number {
                     return Ok(());
                 }
@@ -235,6 +237,7 @@ impl Server {
                 let handle = ServerHandle::start(self, listener);
                 handle.set_referenced(!self.inner.is_unreferenced.get());
                 self.inner.handle.replace(Some(handle));
+                // In a tick, so that a listener can be added behind `listen`.
                 self.next_call(|server| {
                     if server.is_listening() {
                         server.emit(event::Listening, server.clone())?;
@@ -284,6 +287,7 @@ impl Server {
     /// Stops accepting. Open connections stay open, and 'close' comes when the last one is closed:
     /// see [`Server::close_all`].
     pub fn close(&self) -> &Self {
+        // A lookup for an earlier `listen` has no effect now.
         self.next_listening_number();
         let handle = self.inner.handle.take();
         if let Some(handle) = handle {
@@ -380,6 +384,7 @@ impl Server {
 
     /// Called by the handle for each connection.
     fn on_accepted(&self, accepted: NetSocket) -> Result<(), Thrown> {
+        // Accepted and closed, as in Node: in the backlog, the client would wait for an answer.
         if self.is_full() {
             let dropped = Dropped {
                 local: accepted.local_addr().ok(),
@@ -396,6 +401,7 @@ impl Server {
             accepted,
         );
         socket.apply_options();
+        // Weak: an open connection keeps itself alive, and its server; the server must not keep it.
         let weak = socket.downgrade();
         let key = self.inner.connections.borrow_mut().insert(weak);
         socket.set_server(self.clone(), key);
@@ -494,6 +500,8 @@ impl Driven for ServerHandle {
                 }
             });
         }
+        // The epoll event is edge-triggered: without this look, no event would come for those that
+        // wait.
         let has_more = match &*self.listener.borrow() {
             Some(listener) => listener.source().poll_ready(cx, Direction::Read).is_ready(),
             None => false,

@@ -94,6 +94,7 @@ impl Runtime {
     /// by their tasks, when the loop runs again or is dropped.
     pub(crate) fn finish(&self) {
         self.over.set(true);
+        // First the drivers: nothing that is dropped below is called any more.
         for driver in self.drivers.take() {
             driver.cancel();
         }
@@ -114,6 +115,7 @@ impl Runtime {
                 break;
             }
         }
+        // Tasks of sockets and streams look for `is_over` when they are polled.
         self.handle.wake_waiting();
     }
 }

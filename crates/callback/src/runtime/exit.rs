@@ -52,6 +52,7 @@ impl Runtime {
     /// program.
     pub(crate) fn thrown_by(self: &Rc<Self>, payload: Box<dyn Any + Send>) -> Option<Thrown> {
         match payload.downcast::<ExitRequest>() {
+            // A second `exit` while the first one unwinds has no effect.
             Ok(_) if self.process.is_ending() => None,
             Ok(request) => self.exit(request.code).err(),
             Err(payload) => Some(Thrown::from_panic(payload)),
@@ -59,9 +60,10 @@ impl Runtime {
     }
 
     /// Passes an error to the handler of uncaught errors. Without a handler, the program exits with
-    /// code 1. A handler that throws makes it exit with code 7, without an 'exit' event. True if the
-    /// program continues.
+    /// code 1. A handler that throws makes it exit with code 7, without an 'exit' event. True if
+    /// the program continues.
     pub(super) fn handle_thrown(self: &Rc<Self>, thrown: Thrown, origin: Origin) -> bool {
+        // A clone, as the handler may replace itself.
         let handler = self.process.uncaught.borrow().clone();
         let Some(handler) = handler else {
             self.end_uncaught(&thrown);

@@ -69,6 +69,7 @@ impl ImmediateQueue {
 
     /// True while an immediate keeps the program alive.
     pub(crate) fn is_referenced(&self) -> bool {
+        // A cleared immediate stays in the queue, as removing it would take a search.
         let waits = |immediate: &Rc<PendingImmediate>| {
             immediate.referenced.get() && immediate.callback.borrow().is_some()
         };

@@ -97,6 +97,7 @@ impl MicrotaskQueue {
 
     /// Drops all microtasks, and the futures among them. True if there were any.
     pub(crate) fn forget_all(&self) -> bool {
+        // Each is taken before it is dropped: dropping a future may queue microtasks again.
         let queue = self.queue.take();
         let futures = self.futures.take();
         let rejected = self.rejected.take();
@@ -174,6 +175,7 @@ pub(crate) struct Settlement {
 impl Settlement {
     pub(crate) fn settle(&self, result: Result<(), Thrown>) {
         self.result.replace(Some(result));
+        // The borrow has ended: a waker may run code of the program.
         for waker in self.waiters.take().into_values() {
             wake_guarded(waker);
         }

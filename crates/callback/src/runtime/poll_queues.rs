@@ -118,6 +118,7 @@ impl PollQueues {
 
     pub(super) fn serve_fed(&self) {
         for _ in 0..FED_ROUNDS {
+            // What these feed is for the next round, as in `uv__run_pending`.
             let fed = self.fed.take();
             if fed.is_empty() {
                 return;

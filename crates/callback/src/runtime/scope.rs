@@ -94,11 +94,14 @@ impl Runtime {
         if self.is_drained() && !self.microtasks.has_rejected() {
             return; // the case after most callbacks
         }
+        // A nested scope leaves the queues to the outermost one (`async_callback_scope_depth` in
+        // Node).
         if result.is_ok() && self.depth.get() == 0 {
             // What a throwing tick leaves is for the next scope.
             let _ = self.drain();
         }
         if !self.is_drained() {
+            // Nothing else might call back soon, and the poll would sleep over them.
             self.immediates.want_check();
         }
     }
@@ -139,6 +142,7 @@ impl Runtime {
             if !self.is_drained() {
                 continue;
             }
+            // Only now: any microtask or tick before might have awaited a rejected promise.
             let rejected = self.microtasks.take_rejected();
             if rejected.is_empty() {
                 return Ok(());
@@ -179,6 +183,8 @@ impl Runtime {
         self: &Rc<Self>,
         f: impl FnOnce() -> Result<(), Thrown>,
     ) -> Result<(), CutShort> {
+        // Unwind safe as JavaScript is: a throw leaves the program's values as they are at that
+        // moment.
         let thrown = match catch_unwind(AssertUnwindSafe(f)) {
             Ok(result) => result.err(),
             Err(payload) => self.thrown_by(payload),

@@ -97,6 +97,8 @@ impl Lists {
         self.referenced += usize::from(timer.referenced);
         let duration_ms = timer.duration_ms;
         let position = (start_ms + duration_ms, insertion);
+        // Only a new list is sorted in: in a list of one duration, the first timer inserted is the
+        // first due.
         let list = self.lists.entry(duration_ms).or_insert_with(|| {
             self.order.insert(position, duration_ms);
             TimerList {
@@ -146,6 +148,8 @@ impl Lists {
     /// The first timer of a list.
     fn first_of(&mut self, duration_ms: u64) -> Option<Key<Timer>> {
         let list = self.lists.get_mut(&duration_ms)?;
+        // Stale entries are dropped here. Dropping them when a timer is cleared would take a
+        // search.
         while let Some((key, insertion)) = list.entries.front() {
             if is_current(&self.timers, *key, *insertion) {
                 return Some(*key);
@@ -205,6 +209,8 @@ impl Timers {
 
     /// Whole milliseconds since the program's start, read now: Node's `getLibuvNow`.
     pub(crate) fn now_ms(&self) -> u64 {
+        // Node's timers know whole milliseconds only; with a finer clock, timers of different
+        // durations would fire in another order.
         let elapsed = self.handle.now().saturating_duration_since(self.started);
         let now_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
         self.loop_ms.set(now_ms);
@@ -283,6 +289,7 @@ impl Timers {
         let Some(timer) = lists.timers.get_mut(key) else {
             return;
         };
+        // A timer that runs is counted when it is listed again.
         let before = std::mem::replace(&mut timer.referenced, referenced);
         if timer.listed {
             lists.referenced -= usize::from(before);
@@ -336,6 +343,7 @@ impl Timers {
         if now_ms.saturating_sub(start_ms) >= duration_ms {
             return Some(Timeout { key });
         }
+        // At least a millisecond after this pass, as in `listOnTimeout`, so that the pass ends.
         lists.postpone(duration_ms, (start_ms + duration_ms).max(now_ms + 1));
         None
     }
@@ -346,6 +354,7 @@ impl Timers {
         let mut lists = self.lists.borrow_mut();
         lists.unlist(key);
         let timer = lists.timers.get_mut(key)?;
+        // Read before the callback runs, as Node's `start`: a slow interval keeps its period.
         let start_ms = timer.repeats.then(|| self.now_ms());
         Some((timer.callback.take()?, start_ms))
     }
