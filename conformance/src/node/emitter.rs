@@ -43,7 +43,7 @@ pub(super) fn emitter() -> Result<(), Thrown> {
     if let Err(thrown) = e.emit(Failed, "unheard") {
         println!("thrown {thrown}");
     }
-    e.on(Failed, |message| println!("emitted {message}"));
+    e.on(Failed, |message| println!("heard {message}"));
     e.emit(Failed, "now")?;
     e.remove_all(X);
     println!("{}", e.emit(X, "c")?);
