@@ -18,8 +18,8 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! After each callback all ticks run, then all microtasks, until none is left. As in Node, they
-//! have no budget: a tick that queues itself forever starves the loop. A callback throws by
+//! After each callback all ticks run, then all microtasks, until none is left. As in Node, no
+//! budget limits them: a tick that queues itself forever starves the loop. A callback throws by
 //! returning an `Err` or by panicking: see [`process`].
 //!
 //! An echo server, as short as Node's own:

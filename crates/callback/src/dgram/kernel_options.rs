@@ -122,8 +122,6 @@ impl Socket {
         call: &'static str,
         f: impl FnOnce(&UdpSocket) -> io::Result<T>,
     ) -> Result<T, Error> {
-        self.check_running()?;
-        self.try_socket(f)
-            .map_err(|error| Error::buffer_size(call, error))
+        self.try_socket(f, |error| Error::buffer_size(call, error))
     }
 }

@@ -367,19 +367,20 @@ impl Socket {
         call: &'static str,
         f: impl FnOnce(&UdpSocket) -> io::Result<T>,
     ) -> Result<T, Error> {
-        self.check_running()?;
-        self.try_socket(f)
-            .map_err(|error| Error::system(call, error))
+        self.try_socket(f, |error| Error::system(call, error))
     }
 
     pub(super) fn try_socket<T>(
         &self,
         f: impl FnOnce(&UdpSocket) -> io::Result<T>,
-    ) -> io::Result<T> {
-        match self.handle().and_then(|handle| handle.socket()) {
+        to_error: impl FnOnce(io::Error) -> Error,
+    ) -> Result<T, Error> {
+        self.check_running()?;
+        let result = match self.handle().and_then(|handle| handle.socket()) {
             Some(socket) => f(&socket),
             None => Err(Errno::EBADF.into()),
-        }
+        };
+        result.map_err(to_error)
     }
 
     pub(super) fn check_running(&self) -> Result<(), Error> {

@@ -45,7 +45,9 @@ use std::path::{Path, PathBuf};
 
 /// The functions that take paths and a callback: each calls the promise of the same name.
 macro_rules! of_promises {
-    ($($name:ident($($path:ident),+) -> $output:ty: $doc:literal;)*) => {$(
+    ($(
+        $name:ident($($path:ident),+ $(; $option:ident: $options:ty)?) -> $output:ty: $doc:literal;
+    )*) => {$(
         #[doc = $doc]
         #[doc = concat!("See [`promises::", stringify!($name), "`].")]
         ///
@@ -54,10 +56,11 @@ macro_rules! of_promises {
         #[track_caller]
         pub fn $name<O: Outcome>(
             $($path: impl AsRef<Path>,)+
+            $($option: $options,)?
             callback: impl FnOnce(Result<$output, Error>) -> O + 'static,
         ) {
             $(let $path = $path.as_ref().to_owned();)+
-            begin(promises::$name($($path),+), callback);
+            begin(promises::$name($($path,)+ $($option)?), callback);
         }
     )*};
 }
@@ -72,9 +75,12 @@ of_promises! {
     unlink(path) -> (): "Removes a file.";
     rm(path) -> (): "Removes a file, which must exist.";
     rmdir(path) -> (): "Removes an empty directory.";
+    rm_with(path; options: RmOptions) -> (): "Removes a file or a directory, with options.";
     mkdir(path) -> (): "Makes a directory.";
+    mkdir_with(path; options: MkdirOptions) -> (): "Makes a directory, with options.";
     mkdtemp(prefix) -> PathBuf: "Makes a directory with a unique name, which stays.";
     access(path) -> (): "Checks that a file exists.";
+    access_with(path; access: Access) -> (): "Checks whether this process may access a file.";
     link(existing, new) -> (): "Makes a hard link.";
     symlink(target, path) -> (): "Makes a symbolic link.";
     readlink(path) -> PathBuf: "Reads the target of a symbolic link.";
@@ -107,48 +113,6 @@ pub fn append_file<O: Outcome>(
 ) {
     let (path, data) = (path.as_ref().to_owned(), data.into());
     begin(promises::append_file(path, data), callback);
-}
-
-/// Makes a directory, with options. See [`promises::mkdir_with`].
-///
-/// # Panics
-/// Outside of [`run`](crate::run).
-#[track_caller]
-pub fn mkdir_with<O: Outcome>(
-    path: impl AsRef<Path>,
-    options: MkdirOptions,
-    callback: impl FnOnce(Result<(), Error>) -> O + 'static,
-) {
-    let path = path.as_ref().to_owned();
-    begin(promises::mkdir_with(path, options), callback);
-}
-
-/// Removes something, with options. See [`promises::rm_with`].
-///
-/// # Panics
-/// Outside of [`run`](crate::run).
-#[track_caller]
-pub fn rm_with<O: Outcome>(
-    path: impl AsRef<Path>,
-    options: RmOptions,
-    callback: impl FnOnce(Result<(), Error>) -> O + 'static,
-) {
-    let path = path.as_ref().to_owned();
-    begin(promises::rm_with(path, options), callback);
-}
-
-/// Checks whether this process may access a file. See [`promises::access_with`].
-///
-/// # Panics
-/// Outside of [`run`](crate::run).
-#[track_caller]
-pub fn access_with<O: Outcome>(
-    path: impl AsRef<Path>,
-    access: Access,
-    callback: impl FnOnce(Result<(), Error>) -> O + 'static,
-) {
-    let path = path.as_ref().to_owned();
-    begin(promises::access_with(path, access), callback);
 }
 
 /// Calls a function with true if a file exists. Deprecated in Node, as the callback gets no error:
