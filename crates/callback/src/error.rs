@@ -284,6 +284,8 @@ fn words_of(error: &io::Error) -> String {
         return error.to_string();
     };
     match Errno::from_raw(errno) {
+        // `UV_ERRNO_MAP` of libuv words these by itself; the others are strerror(3)'s in lower
+        // case.
         Errno::EADDRNOTAVAIL => "address not available".to_owned(),
         Errno::EAFNOSUPPORT => "address family not supported".to_owned(),
         Errno::EAGAIN => "resource temporarily unavailable".to_owned(),

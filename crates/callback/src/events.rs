@@ -178,6 +178,7 @@ impl<L> Emitter<L> {
         once: bool,
         position: Position,
     ) -> ListenerId {
+        // Wrapping: two listeners share a number only if 2^32 were added between them.
         let id = self.next_id.get();
         self.next_id.set(id.wrapping_add(1));
         let mut registrations = self.registrations.borrow_mut();

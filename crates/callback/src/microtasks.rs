@@ -141,6 +141,8 @@ struct MicroWaker {
 impl Wake for MicroWaker {
     fn wake(self: Arc<Self>) {
         match try_current().filter(|own| Arc::ptr_eq(own.microtasks.remote(), &self.remote)) {
+            // This program's own thread: a microtask of the callback that runs now, as in
+            // JavaScript.
             Some(runtime) => {
                 runtime.microtasks.push(Microtask::Poll(self.key));
                 if !runtime.is_in_scope() {

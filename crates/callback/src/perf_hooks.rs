@@ -49,6 +49,7 @@ impl EventLoopUtilization {
 #[track_caller]
 pub fn event_loop_utilization() -> EventLoopUtilization {
     let runtime = current();
+    // The loop may have been idle before this program began.
     let idle = runtime
         .handle
         .stats()

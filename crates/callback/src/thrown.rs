@@ -67,6 +67,7 @@ pub(crate) fn or_rethrow<T>(result: Result<T, Thrown>) -> T {
     match result {
         Ok(value) => value,
         Err(thrown) => {
+            // Unwinding by `resume_unwind` runs no panic hook, so nothing is printed.
             THROWN.set(Some(thrown));
             resume_unwind(Box::new(Rethrown))
         }

@@ -332,7 +332,9 @@ impl ChildProcess {
                 Ok(true)
             }
             Err(error) => match error.raw_os_error().map(Errno::from_raw) {
+                // It has ended, and the loop has not seen that yet.
                 Some(Errno::ESRCH) => Ok(false),
+                // Node throws EINVAL, and emits every other error.
                 Some(Errno::EINVAL) => Err(Error::system("kill", error)),
                 _ => {
                     let error = Error::system("kill", error);
@@ -362,6 +364,7 @@ impl ChildProcess {
     fn kill_on_abort(&self, signal: AbortSignal, kill_signal: i32) {
         let child = self.clone();
         if signal.is_aborted() {
+            // In a tick, so that 'error' finds its listeners.
             return child.next_call(move |child| child.abort(kill_signal));
         }
         let listening = signal.on_abort(move |_| child.abort(kill_signal));

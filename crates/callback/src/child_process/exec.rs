@@ -80,6 +80,7 @@ pub fn exec_with<O: Outcome>(
     callback: impl FnOnce(Result<(), ExecError>, &[u8], &[u8]) -> O + 'static,
 ) -> Result<ChildProcess, Error> {
     let command = command.as_ref();
+    // Node's `exec` always uses /bin/sh, whatever the user's shell is.
     let args = vec!["-c".into(), command.to_owned()];
     let cmd = command.display().to_string();
     run("/bin/sh".into(), args, cmd, options, done(callback))
@@ -121,6 +122,7 @@ pub fn exec_file_with<O: Outcome>(
         .into_iter()
         .map(|arg| arg.as_ref().to_owned())
         .collect();
+    // For messages only: the program gets its arguments one by one, and no shell splits them.
     let mut cmd = file.display().to_string();
     for arg in &args {
         cmd += &format!(" {}", arg.display());
@@ -185,6 +187,7 @@ impl Exec {
             let timeout = set_timeout(move || exec.kill(), timeout_ms);
             self.timeout.set(Some(timeout));
         }
+        // Bytes, not text: a character may be split between two chunks.
         let streams = [("stdout", child.stdout()), ("stderr", child.stderr())];
         for (number, (name, stream)) in streams.into_iter().enumerate() {
             let exec = Rc::clone(self);
@@ -256,6 +259,7 @@ impl Exec {
             clear_timeout(timeout);
         }
         let child = self.child.take();
+        // A kill by this program and one by another process both end in a signal.
         let is_killed = self.is_killed.get() || child.is_some_and(|child| child.is_killed());
         let [stdout, stderr] = self.outputs.each_ref().map(RefCell::take);
         let result = match self.error.take() {

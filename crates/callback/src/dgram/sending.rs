@@ -67,6 +67,7 @@ impl Socket {
     }
 
     fn call_at_connect(&self, then: Then) -> ConnectListener {
+        // Shared with the listener: the first of 'connect' and the error takes it.
         let then = Rc::new(Cell::new(Some(then)));
         let inside = Rc::clone(&then);
         let listener = self.once(event::Connect, move |_: Socket| match inside.take() {
@@ -201,6 +202,7 @@ impl Socket {
         endpoint: impl Into<Endpoint>,
         then: Option<Then<usize>>,
     ) -> Result<(), Error> {
+        // Before the arguments are checked, as in Node.
         if self.inner.connected.get() == Progress::Done {
             return Err(is_connected());
         }

@@ -142,6 +142,7 @@ impl Socket {
     }
 
     fn close_on_abort(&self, signal: &AbortSignal) {
+        // Weak: a signal keeps none of the sockets alive that it could close.
         let weak = Rc::downgrade(&self.inner);
         let close = move || {
             if let Some(inner) = weak.upgrade() {
@@ -240,6 +241,8 @@ impl Socket {
                 let handle = PacketHandle::start(runtime, self.clone(), socket, is_referenced);
                 self.inner.handle.replace(Some(handle));
                 self.inner.bound.set(Progress::Done);
+                // On this stack, which is the lookup's callback: in Node, too, no tick lies
+                // between.
                 self.emit(event::Listening, self.clone()).map(drop)
             }
             Err(error) => self.fail_to_bind(&Error::system_at("bind", error, &addr.into(), None)),
@@ -271,6 +274,7 @@ impl Socket {
         let socket = self.clone();
         self.inner.runtime.handle.spawn_detached(async move {
             let found = resolve(&host, port).await;
+            // Node asks its resolver for the socket's family only.
             let kind = socket.kind();
             let first =
                 |addrs: Vec<SocketAddr>| addrs.into_iter().find(|addr| kind.takes(addr.ip()));

@@ -90,6 +90,7 @@ impl Packets for KernelSocket {
             (KernelSocket::Datagram(socket), Some(to)) => {
                 socket.send_fds_to(bytes, &fds, to).await?
             }
+            // send(2) refuses a name on a connected socket.
             (KernelSocket::Seqpacket(_), Some(_)) => return Err(Errno::EISCONN.into()),
             (_, None) => self.source().io(Direction::Write, send).await?,
         }
@@ -404,6 +405,7 @@ impl Owner for UnixSocket {
     type Packets = KernelSocket;
 
     fn on_message(&self, (bytes, mut about): (Chunk, UnixMessage)) -> Result<(), Thrown> {
+        // Dropped behind the emit, which closes the fds that no listener took.
         let fds = RefCell::new(std::mem::take(&mut about.fds));
         let message = Message { bytes, fds, about };
         let events = &self.inner.events;

@@ -133,6 +133,7 @@ impl FileHandle {
         callback: impl FnOnce(Result<(usize, Vec<u8>), Error>) -> O + 'static,
     ) {
         let position = position.into();
+        // The buffer moves to the thread and back, because a thread cannot borrow it from the loop.
         let read = async move |file: File| {
             let bytes = match position {
                 Some(offset) => file.read_at(&mut buffer, offset).await?,
@@ -205,6 +206,7 @@ impl FileHandle {
     #[track_caller]
     pub fn close<O: Outcome>(&self, callback: impl FnOnce(Result<(), Error>) -> O + 'static) {
         let closed = Error::file("close", Errno::EBADF.into(), None, None);
+        // Taken now: a later call fails with EBADF even before the thread has closed the file.
         let file = self.file.take();
         let close = async move { call("close", file.ok_or(closed)?.close()).await };
         begin(close, callback);

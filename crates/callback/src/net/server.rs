@@ -152,6 +152,7 @@ impl Server {
                 Ok(())
             });
         }
+        // Weak: a signal does not keep the server alive that it could close.
         let server = Rc::downgrade(&self.inner);
         let listening = signal.on_abort(move |_| {
             if let Some(inner) = server.upgrade() {
@@ -303,6 +304,7 @@ impl Server {
         &self,
         closed: impl FnOnce(Result<(), Error>) -> O + 'static,
     ) -> &Self {
+        // Decided now: at 'close', the server does not listen in either case.
         let result = if self.is_listening() {
             Ok(())
         } else {
@@ -336,6 +338,7 @@ impl Server {
 
     /// Calls a function with the number of open connections, in the next tick.
     pub fn get_connections<O: Outcome>(&self, f: impl FnOnce(usize) -> O + 'static) -> &Self {
+        // Never on this stack: Node may have to ask its workers.
         let count = self.connection_count();
         self.next_call(move |_| f(count).into_result());
         self
@@ -365,6 +368,7 @@ impl Server {
     }
 
     fn close_if_drained(&self) {
+        // Node's `_emitCloseIfDrained`, which emits in a tick.
         if !self.is_listening() && self.connection_count() == 0 {
             self.next_call(|server| server.emit(event::ServerClose, server.clone()).map(drop));
         }

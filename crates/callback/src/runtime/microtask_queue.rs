@@ -29,6 +29,7 @@ pub(crate) enum Microtask {
 /// What wakers reach from any thread.
 #[derive(Default)]
 pub(crate) struct Remote {
+    // Poisoned locks are used as they are: a list of keys is whole after any panic.
     woken: Mutex<Vec<Key<MicroFuture>>>,
     driver: Mutex<Option<Waker>>,
 }

@@ -84,6 +84,7 @@ impl Delay {
         if signal.is_some() {
             result.hops.set(SIGNAL_HOPS);
         }
+        // Shared with the abort listener, which clears it.
         let timer = Rc::new(start(Rc::clone(&result)));
         let listening = signal.map(|signal| {
             let (result, timer) = (Rc::clone(&result), Rc::clone(&timer));
@@ -121,6 +122,7 @@ impl Future for Delay {
             None => self.result.waker.set(Some(cx.waker().clone())),
             Some(result) if hops.get() == 0 => return Poll::Ready(result),
             Some(_) => {
+                // In the microtask queue, each wake-up is one microtask.
                 hops.set(hops.get() - 1);
                 cx.waker().wake_by_ref();
             }
