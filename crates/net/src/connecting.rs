@@ -191,7 +191,8 @@ impl Connecting {
             .checked_sub(1)
             // The answer of a host without a listener, which is what this host is.
             .ok_or(Errno::CONNREFUSED)?;
-        // A new socket gets another port from the kernel, which is unlikely to be the target's again.
+        // A new socket gets another port from the kernel, which is unlikely to be the target's
+        // again.
         let unconnected = Unconnected::new(self.target.family(), self.kind)?;
         self.begin(unconnected, PAUSE_MIN)
     }

@@ -52,8 +52,8 @@ pub struct CopyOptions {
     /// The number of bytes that may be read before they are written. The maximum and default is
     /// [`CHUNK_BYTES`]; with less, nothing is spliced.
     pub ahead_bytes_max: usize,
-    /// Whether bulk data is moved by `splice(2)`; true by default. splice has no `MSG_NOSIGNAL`. Rust
-    /// programs ignore `SIGPIPE`; a program that does not has to switch this off.
+    /// Whether bulk data is moved by `splice(2)`; true by default. splice has no `MSG_NOSIGNAL`.
+    /// Rust programs ignore `SIGPIPE`; a program that does not has to switch this off.
     pub splices: bool,
 }
 

@@ -1,5 +1,4 @@
-//! The names under which byte streams have the operations of their halves: as methods of their own,
-//! and as the traits of futures-io.
+//! The operations of byte streams as inherent methods, and as the traits of futures-io.
 //!
 //! [`ReadHalf`] and [`WriteHalf`] define each operation. The macros repeat their names, so that
 //! `stream.read_chunk().await` needs no trait in scope. futures-io's traits cannot be implemented
@@ -42,8 +41,8 @@ macro_rules! reads {
             }
         }
 
-        /// A wait that was begun by such a library and given up keeps the loop alive until the
-        /// stream is dropped, as these traits have no call that ends a wait.
+        /// A library that polls this trait and gives up leaves its wait behind, which keeps the
+        /// loop alive until the stream is dropped: the trait has no call that ends a wait.
         impl AsyncRead for $stream {
             fn poll_read(
                 self: Pin<&mut Self>,

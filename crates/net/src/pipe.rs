@@ -326,8 +326,8 @@ impl Openings {
             Handle::current().sleep(RECHECK).await;
             return Ok(());
         };
-        // inotify(7): a read needs room for the largest event, `sizeof(struct inotify_event) + NAME_MAX +
-        // 1`.
+        // inotify(7): a read needs room for the largest event, `sizeof(struct inotify_event) +
+        // NAME_MAX + 1`.
         let mut events = [0; 4096];
         let mut read = |fd: BorrowedFd<'_>| Ok(Done::one(rustix::io::read(fd, &mut events)?));
         let poll = |cx: &mut Context<'_>| source.poll_io(cx, Direction::Read, &mut read);

@@ -339,7 +339,8 @@ fn ask(query: &Query) -> Found {
         },
         ..AddrInfoHints::default()
     };
-    // The C library, and not a resolver of our own: it knows /etc/hosts, nsswitch.conf(5), and mDNS.
+    // The C library, and not a resolver of our own: it knows /etc/hosts, nsswitch.conf(5), and
+    // mDNS.
     let found = dns_lookup::getaddrinfo(Some(&query.host), None, Some(hints));
     let found = found.map_err(|error| ResolveError::new(&query.host, error))?;
     let mut addrs = Vec::new();

@@ -1,5 +1,4 @@
-//! One job on another thread whose result goes to several waiters, also when the first one gives
-//! up.
+//! A job on another thread whose result goes to several waiters, even if the first one gives up.
 
 use oneloop_core::{Class, Handle, KeepAlive, Offload, wake_guarded};
 use std::fmt;
@@ -144,7 +143,8 @@ impl<T: Send + 'static> SharedJob<T> {
         };
         let function = move || {
             let mut end = end;
-            // The pool may still hold a job whose starter has given up. It must not run for no waiter.
+            // The pool may still hold a job whose starter has given up, and that no other waiter
+            // wants.
             if end.job.set_begun() {
                 end.result = Some(function());
             }

@@ -94,8 +94,8 @@ impl ByteStream for TcpStream {
     }
 }
 
-/// A TCP socket that listens. Its counters, and what any listener can do, are those of [`Listener`],
-/// by dereferencing.
+/// A TCP socket that listens. Its counters, and what any listener can do, are those of
+/// [`Listener`], by dereferencing.
 ///
 /// ```
 /// use oneloop_core::EventLoop;

@@ -242,7 +242,7 @@ impl UdpSocket {
         cx: &mut Context<'_>,
         batch: &[Outgoing<'_>],
     ) -> Poll<io::Result<usize>> {
-        // sendmmsg(2) of nothing would be a system call that says nothing.
+        // sendmmsg(2) of an empty batch would only return 0, and `send` needs a first datagram.
         if batch.is_empty() {
             return Poll::Ready(Ok(0));
         }
