@@ -138,6 +138,60 @@ fn the_page_on_operating_names_every_flag() {
     assert_eq!(missing, ["--to"]);
 }
 
+/// The words of the map in ARCHITECTURE.md, by crate; a folder is a word that ends in a slash.
+fn map() -> Vec<(String, BTreeSet<String>)> {
+    let page = read("../../ARCHITECTURE.md");
+    let start = page.find("crates/posix ").unwrap();
+    let map = page[start..].split("```").next().unwrap();
+    let is_name = |c: char| c.is_alphanumeric() || "_/".contains(c);
+    let section = |section: &str| {
+        let (name, rest) = section.split_once(' ').unwrap();
+        let words = rest.split(|c| !is_name(c)).flat_map(|word| {
+            // `net/socket` names a file of a folder, `net/` a whole folder.
+            let file = word.rsplit('/').next().unwrap();
+            [word.to_owned(), file.to_owned()]
+        });
+        (name.to_owned(), words.collect())
+    };
+    map.split("crates/").skip(1).map(section).collect()
+}
+
+/// The source files below a folder that the map does not name.
+fn unnamed(folder: &Path, words: &BTreeSet<String>) -> Vec<PathBuf> {
+    let paths = fs::read_dir(folder)
+        .unwrap()
+        .map(|file| file.unwrap().path());
+    let unnamed = |path: PathBuf| {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let is_root = ["lib", "main", "mod", "tests"].contains(&&*name);
+        // `chat/` names the folder, and `chat.rs` beside it.
+        if words.contains(&format!("{name}/")) {
+            Vec::new()
+        } else if path.is_dir() {
+            unnamed(&path, words)
+        } else if is_root || words.contains(&name) {
+            Vec::new()
+        } else {
+            vec![path]
+        }
+    };
+    paths.flat_map(unnamed).collect()
+}
+
+#[test]
+fn the_map_names_every_file_or_its_folder() {
+    let map = map();
+    assert_eq!(map.len(), 12, "all crates but the facade");
+    for (name, words) in map {
+        if name == "bench" {
+            continue; // its README has a map of its own
+        }
+        let folder = guide().join("../../crates").join(&name).join("src");
+        let unnamed = unnamed(&folder, &words);
+        assert!(unnamed.is_empty(), "ARCHITECTURE.md lacks {unnamed:?}");
+    }
+}
+
 #[test]
 fn the_index_of_examples_names_each_one() {
     let folder = guide().join("../../crates/oneloop/examples");
