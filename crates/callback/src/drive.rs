@@ -39,6 +39,7 @@ impl Pace {
     }
 
     fn keep_waker(&self, cx: &Context<'_>) {
+        // One clone for the life of the handle: the waker of a task does not change.
         let waker = self.waker.take();
         let waker = waker.unwrap_or_else(|| cx.waker().clone());
         self.waker.set(Some(waker));
@@ -46,6 +47,8 @@ impl Pace {
 
     /// Wakes the task, unless it is in a round now.
     pub(crate) fn kick_from_outside(&self) {
+        // A round re-checks everything at its end, so a kick within it would only cost one more
+        // run.
         if !self.is_in_round.get() {
             self.kick();
         }
@@ -96,6 +99,7 @@ pub(crate) trait Driven: Sized + 'static {
 
     /// Queues the handle for a round in the next turn.
     fn hold(self: &Rc<Self>) {
+        // At most one place in the queue for each handle.
         if !self.pace().is_held.replace(true) {
             self.runtime().queues.hold(Rc::clone(self) as _);
         }
@@ -126,6 +130,8 @@ impl<H: Driven> Queued for H {
 
     fn release(self: Rc<Self>) {
         self.pace().is_held.set(false);
+        // This runs in the driver of the queue. The handle's own waker makes its I/O wake its own
+        // task.
         if let Some(waker) = self.pace().waker() {
             self.round(&mut Context::from_waker(&waker));
         }
@@ -173,6 +179,7 @@ impl<H: Driven> Future for Drive<H> {
 
 impl<H: Driven> Drop for Drive<H> {
     fn drop(&mut self) {
+        // The loop is dropped, or the program has ended: the closing phase never comes.
         if !self.0.is_closed() {
             self.0.let_go();
         }

@@ -81,6 +81,7 @@ pub fn create_read_stream_with(
 #[track_caller]
 fn read(path: &Path, options: ReadStreamOptions) -> ReadStream {
     let start = options.start.unwrap_or(0);
+    // Node's `end` is inclusive.
     let bytes_max = options.end.map(|end| end.saturating_add(1) - start);
     let stream = ReadStream::new(&current(), Fd::Opening, options.high_water_mark, bytes_max);
     stream.open(open_input(path.to_owned(), options.start));
@@ -130,6 +131,8 @@ pub fn create_write_stream_with(
 async fn open_input(path: PathBuf, start: Option<u64>) -> Result<Input, Error> {
     let mut options = OpenOptions::new();
     options.read(true);
+    // libuv opens on a thread and reports from the poll of a later turn, however fast the thread
+    // was.
     let file = in_later_turn(options.open(&path)).await;
     let file = file.map_err(|error| Error::file("open", error, Some(&path), None))?;
     let fd = opened(file, start).await;

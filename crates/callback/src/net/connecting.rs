@@ -80,6 +80,7 @@ impl Socket {
 
     fn begin_connect(&self, options: ConnectOptions) {
         let flags = &self.inner.flags;
+        // net.js `connect` resets a destroyed socket, which then connects as a new one.
         if flags.has(DESTROYED) {
             let gone = self.take_handle();
             drop(gone);
@@ -88,7 +89,7 @@ impl Socket {
             self.forget_past();
             self.set_handle(StreamHandle::new(self));
         }
-        self.put_timeout_off();
+        self.postpone_timeout();
         flags.set(CONNECTING);
         let attempts = Attempts {
             options,
@@ -103,6 +104,8 @@ impl Socket {
     }
 
     fn attempt_soon(&self, addr: SocketAddr) {
+        // net.js `lookupAndConnect` defers an address to a tick: the caller adds its listeners
+        // first.
         self.next_call(move |socket| {
             if socket.is_connecting() {
                 socket.attempt(addr.into())?;
@@ -132,6 +135,7 @@ impl Socket {
             Err(error) => {
                 let error = Error::not_found(host, error);
                 self.emit(event::Lookup, (self.clone(), Err(error.clone()), host))?;
+                // net.js `connectErrorNT`: 'error' comes a tick after 'lookup'.
                 self.next_call(move |socket| {
                     socket.destroy_with(error);
                     Ok(())
@@ -141,11 +145,12 @@ impl Socket {
         };
         for addr in &addrs {
             self.emit(event::Lookup, (self.clone(), Ok((*addr).into()), host))?;
+            // A listener of 'lookup' may have destroyed the socket.
             if !self.is_connecting() {
                 return Ok(());
             }
         }
-        self.put_timeout_off();
+        self.postpone_timeout();
         let addrs = in_turn(addrs);
         if let [addr] = addrs[..] {
             return self.attempt(addr.into());
@@ -171,6 +176,7 @@ impl Socket {
             Some(6) => addrs.retain(SocketAddr::is_ipv6),
             _ => {}
         }
+        // A bound local address has one family, so net.js tries one address only.
         if !is_auto || matches!(family, Some(4 | 6)) {
             addrs.truncate(1);
         }
@@ -203,6 +209,7 @@ impl Socket {
             });
             return Ok(());
         };
+        // net.js uses a new handle for each address. The old one closes without 'close'.
         if !is_first && let Some(before) = self.set_handle(StreamHandle::new(self)) {
             before.close(self, None);
         }
@@ -220,6 +227,7 @@ impl Socket {
             return;
         };
         let socket = self.clone();
+        // net.js allows no less than 10 ms for an attempt.
         let timeout = set_timeout(move || socket.on_attempt_timed_out(), ms.max(10.0));
         self.with_attempts(|attempts| attempts.timeout = Some(timeout));
     }
@@ -323,6 +331,7 @@ impl Socket {
             self.destroy_with(error);
             return Ok(());
         }
+        // The error of one address is only part of the final `AggregateError`.
         self.with_attempts(|attempts| attempts.errors.push(error));
         if self.is_connecting() {
             self.attempt_next()?;
@@ -337,6 +346,7 @@ impl Socket {
         result: io::Result<()>,
     ) -> Result<(), Thrown> {
         let is_current = |current: &Rc<StreamHandle>| std::ptr::eq(&**current, handle);
+        // An attempt that has timed out may still report: its handle was replaced.
         if self.is_destroyed() || !self.handle().as_ref().is_some_and(is_current) {
             return Ok(());
         }
@@ -360,10 +370,11 @@ impl Socket {
         self.inner.flags.clear(CONNECTING);
         let attempts = self.with_rare(|rare| rare.attempts.take());
         drop(attempts);
-        self.put_timeout_off();
+        self.postpone_timeout();
         self.apply_options();
         self.emit(event::Connect, self.clone())?;
         self.emit(event::Ready, self.clone())?;
+        // net.js `afterConnect`: `read(0)` starts the handle, which finds an immediate end.
         if !self.is_paused() {
             self.read_nothing()?;
         }

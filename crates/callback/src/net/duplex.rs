@@ -79,6 +79,7 @@ impl ReadableStream for Socket {
 
     /// A socket that is not connected begins to read once it is.
     fn read_start(&self) {
+        // net.js `_read` waits for 'connect' like this.
         if self.inner.flags.has(CONNECTING) || !self.has_handle() {
             self.inner.events.once(event::Connect, |socket: Socket| {
                 socket.read_start();
@@ -125,6 +126,7 @@ impl WritableStream for Socket {
     }
 
     fn shut_down(&self) {
+        // net.js `_final` waits for 'connect' like this: what was written before is sent first.
         if self.is_pending() {
             self.inner.events.once(event::Connect, |socket: Socket| {
                 socket.shut_down();
@@ -187,8 +189,9 @@ impl Socket {
         }
         let written = self.with_handle(|handle| handle.try_write_some(bytes.as_ref()));
         let written = written.and_then(Result::ok).unwrap_or(0);
+        // Nothing was queued, so there is no other sign of activity.
         if written > 0 {
-            self.put_timeout_off();
+            self.postpone_timeout();
         }
         written
     }
@@ -209,7 +212,8 @@ impl Socket {
         let Some(handle) = self.handle() else {
             return Some(Err(Error::new("ERR_SOCKET_CLOSED", "Socket is closed")));
         };
-        self.put_timeout_off();
+        // A write is activity from its start: net.js `_unrefTimer`.
+        self.postpone_timeout();
         match handle.write(batch) {
             Ok(true) => {
                 self.note_queue(handle.write_queue_bytes());
@@ -224,6 +228,7 @@ impl Socket {
     fn write_once_connected(&self, bytes: Vec<u8>) {
         self.with_rare(|rare| rare.pending_data_bytes = bytes.len());
         let events = &self.inner.events;
+        // Exactly one of the two listeners runs, and removes the other or ends with the socket.
         let closed = events.once(event::Close, |(socket, _): (Socket, bool)| {
             let message = "Socket closed before the connection was established";
             let code = "ERR_SOCKET_CLOSED_BEFORE_CONNECTION";
@@ -242,7 +247,7 @@ impl Socket {
     // Called by the handle.
 
     pub(super) fn on_read(&self, chunk: &[u8]) -> Result<(), Thrown> {
-        self.put_timeout_off();
+        self.postpone_timeout();
         if self.is_destroyed() {
             return Ok(());
         }
@@ -253,23 +258,26 @@ impl Socket {
     }
 
     pub(super) fn on_read_end(&self) -> Result<(), Thrown> {
-        self.put_timeout_off();
+        self.postpone_timeout();
+        // net.js `onStreamRead` checks `endEmitted`, too.
         if self.inner.flags.has(END_EMITTED) {
             return Ok(());
         }
+        // net.js `onStreamRead`: the end, then `read(0)`, so that a stream without data emits 'end'
+        // even if nothing reads it.
         self.push_end()?;
         self.read_nothing()
     }
 
     pub(super) fn on_read_error(&self, error: Error) -> Result<(), Thrown> {
-        self.put_timeout_off();
+        self.postpone_timeout();
         self.destroy_with(error);
         Ok(())
     }
 
     pub(super) fn on_written(&self, result: io::Result<()>) -> Result<(), Thrown> {
         if !self.is_destroyed() {
-            self.put_timeout_off();
+            self.postpone_timeout();
             self.note_queue(0);
         }
         // The caller of `destroy` knows that writes were lost: Node calls their callbacks without

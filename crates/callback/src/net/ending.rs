@@ -28,6 +28,8 @@ impl Socket {
         self.clear_timeout();
         let had_handle = self.close_handle(error.is_some());
         flags.set(CLOSED);
+        // A tick sets Node's `closeEmitted` (`emitCloseNT`), though net.js has 'close' emitted by
+        // its handle, in the closing phase.
         match error {
             Some(error) => self.next_call(move |socket| {
                 socket.emit_error(&error)?;
@@ -39,9 +41,11 @@ impl Socket {
                 Ok(())
             })),
         }
+        // net.js `_destroy`: without a handle there is no closing phase to wait for.
         if !had_handle {
             self.next_step(step!(|socket| socket.emit_closed(false)));
         }
+        // Last, as in net.js: this may let the server emit 'close'.
         self.leave_server();
     }
 
@@ -56,6 +60,7 @@ impl Socket {
         }
         self.inner.flags.clear(RESET_AND_CLOSING);
         if let Err(error) = handle.close_with_reset(self, with_error) {
+            // net.js emits this 'error' and forgets the handle, which would stay open.
             let error = Error::system("reset", error);
             self.next_call(move |socket| {
                 socket
@@ -111,6 +116,7 @@ impl Socket {
 
     /// Destroys the socket when a signal is aborted.
     pub(super) fn destroy_on_abort(&self, signal: &AbortSignal) {
+        // Weak: a signal must not keep a closed socket in memory.
         let socket = self.downgrade();
         let listening = signal.call_when_aborted(move || {
             if let Some(socket) = socket.upgrade() {
@@ -119,6 +125,7 @@ impl Socket {
             }
         });
         let Some(listening) = listening else { return };
+        // Or a signal that outlives its sockets would collect a listener for each.
         let signal = signal.clone();
         self.inner
             .events

@@ -83,6 +83,8 @@ impl StreamHandle {
         self.owner.set(Some(owner.clone()));
         let is_open = matches!(io, Io::Open(_));
         self.io.replace(io);
+        // An accepted fd comes last in epoll's list: libuv reads it in the next poll, behind the
+        // fds that this poll found.
         if is_open {
             self.hold_back();
         }
@@ -101,6 +103,8 @@ impl StreamHandle {
     /// # Errors
     /// `EALREADY`, `EISCONN`.
     pub(super) fn check_unconnected(&self) -> io::Result<()> {
+        // In Node a second connect(2) on the same fd fails with these. Here each attempt opens an
+        // fd of its own, so the check stands in for the kernel.
         match &*self.io.borrow() {
             Io::Connecting(_) | Io::Refused(_) => Err(system_error(Errno::EALREADY)),
             Io::Open(_) => Err(system_error(Errno::EISCONN)),
@@ -119,6 +123,7 @@ impl StreamHandle {
             Err(error) => {
                 self.owner.set(Some(owner.clone()));
                 self.io.replace(Io::Refused(error));
+                // libuv's `delayed_error`: uv__io_feed reports it in the next turn.
                 self.runtime.queues.feed(Rc::clone(self) as _);
             }
         }
@@ -184,6 +189,7 @@ impl StreamHandle {
     /// Starts to read from the next poll on.
     pub(super) fn read_start(self: &Rc<Self>) {
         if !self.is_reading.replace(true) {
+            // libuv adds the fd to epoll now, behind the fds that are in its list.
             self.hold_back();
         }
     }
@@ -249,6 +255,7 @@ impl StreamHandle {
         }
         let rest = PendingWrite::rest_of(batch.bufs(), written);
         self.writing.replace(Some(Box::new(rest)));
+        // The task asks for write readiness only now, at the first EAGAIN (rule 7).
         self.pace.kick();
         Ok(true)
     }
@@ -288,6 +295,8 @@ impl StreamHandle {
     pub(super) fn retry_write(&self) -> bool {
         let written = match (&*self.io.borrow(), &*self.writing.borrow()) {
             (Io::Open(socket), Some(write)) => {
+                // The kernel reports room only once a third of its buffer is free
+                // (`sk_stream_is_writeable`): forget the EAGAIN, and ask it.
                 socket.source().assume_ready(Direction::Write);
                 write.with_slices(|slices| socket.try_write_vectored(slices))
             }
@@ -302,6 +311,8 @@ impl StreamHandle {
     /// Sends the end of the stream once everything is written.
     pub(super) fn shutdown(self: &Rc<Self>) {
         self.is_shutting.set(true);
+        // uv_shutdown feeds an idle stream: the end is sent after this callback, not on the stack
+        // of `end`.
         if self.writing.borrow().is_none() {
             self.runtime.queues.feed(Rc::clone(self) as _);
         }
@@ -314,6 +325,7 @@ impl StreamHandle {
         if matches!(io, Io::Closed) {
             return;
         }
+        // uv__stream_close: the fd closes now, and only the report waits for the closing phase.
         drop(io);
         self.is_reading.set(false);
         self.closed_with_error.set(tell_with_error);
@@ -331,6 +343,7 @@ impl StreamHandle {
         owner: &Socket,
         with_error: bool,
     ) -> io::Result<()> {
+        // uv_tcp_close_reset refuses this: the FIN may be sent already.
         if self.is_shutting.get() {
             return Err(system_error(Errno::EINVAL));
         }
@@ -390,6 +403,7 @@ impl StreamHandle {
     /// libuv's `uv__read`: reads until the kernel has no more, but at most `reads_max` full chunks.
     fn read_round(self: &Rc<Self>, cx: &mut Context<'_>) {
         for _ in 0..self.reads_max.get() {
+            // A listener has paused or destroyed the socket.
             if !self.is_reading.get() {
                 return;
             }
@@ -404,6 +418,8 @@ impl StreamHandle {
                         // recv(2) could return ECONNRESET instead of the end.
                         return self.end_reading();
                     }
+                    // A short read found the kernel empty, which saves the recv(2) that returns
+                    // EAGAIN. After a hang-up the end is still to be read (rule 3).
                     if is_short && !self.is_hung_up() {
                         break;
                     }
@@ -459,6 +475,7 @@ impl StreamHandle {
 
     /// libuv's `uv__write`, `uv__write_callbacks` and `uv__drain`.
     fn write_round(self: &Rc<Self>, cx: &mut Context<'_>) {
+        // The callback of a write may start the next one.
         while let Some(poll) = self.poll_write(cx) {
             let result = match poll {
                 Poll::Pending => return,
@@ -551,6 +568,7 @@ impl Driven for StreamHandle {
     fn poll_io(self: &Rc<Self>, cx: &mut Context<'_>) {
         self.poll_connect(cx);
         let was_hung_up = self.ready().intersects(Ready::HANG_UP | Ready::ERROR);
+        // uv__stream_io reads before it writes. A held handle has had its round in this turn.
         if !self.pace.is_held() {
             self.read_round(cx);
         }
@@ -576,6 +594,8 @@ impl Driven for StreamHandle {
 
     /// libuv's `uv__stream_destroy`, and then the callback of the close.
     fn on_closed(self: Rc<Self>) {
+        // libuv completes the operations that were under way before the close: the write, then the
+        // shutdown.
         if self.writing.borrow().is_some() {
             self.finish_write(Err(system_error(Errno::ECANCELED)));
         }

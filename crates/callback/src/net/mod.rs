@@ -34,6 +34,7 @@ mod handle;
 mod options;
 mod server;
 mod socket;
+mod timeout;
 
 pub use crate::error::Error;
 pub use options::{ConnectOptions, Endpoint, ListenOptions, ServerOptions, SocketOptions};

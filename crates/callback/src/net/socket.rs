@@ -5,12 +5,10 @@ use super::event::{self, SocketEvent};
 use super::handle::StreamHandle;
 use super::server::Server;
 use crate::abort::AbortSignal;
-use crate::continuation::once;
 use crate::error::Error;
 use crate::events::Emitter;
 use crate::net::SocketOptions;
 use crate::runtime::{Runtime, current};
-use crate::stream::destroy::Stream;
 use crate::stream::flags::*;
 use crate::stream::piping::Pipes;
 use crate::stream::readable::{ReadableState, ReadableStream};
@@ -54,12 +52,12 @@ struct AcceptedBy {
 #[derive(Default)]
 pub(super) struct RareState {
     /// The timeout in milliseconds: the time without I/O after which 'timeout' is emitted.
-    timeout_ms: f64,
+    pub(super) timeout_ms: f64,
     /// `None` once the timer has fired: the next activity starts another one.
-    timeout: Option<Timeout>,
+    pub(super) timeout: Option<Timeout>,
     /// Bytes in the handle's write queue when it was last checked. If there are fewer now, the peer
     /// still reads.
-    last_queue_bytes: usize,
+    pub(super) last_queue_bytes: usize,
     keep_alive_delay: Duration,
     remote: Option<Addr>,
     /// Bytes read and written, once the handle is dropped.
@@ -241,6 +239,7 @@ impl Socket {
         handle.open(&socket, accepted);
         socket.set_handle(handle);
         if pause_on_connect {
+            // net.js `pauseOnCreate`: paused before it ever read.
             socket.inner.flags.set(HAS_FLOWING);
         } else {
             // There is no listener yet, so nothing can be thrown.
@@ -276,6 +275,8 @@ impl Socket {
 
     pub(super) fn take_handle(&self) -> Option<Rc<StreamHandle>> {
         let handle = self.inner.handle.take()?;
+        // `bytesRead` and `bytesWritten` stay known after 'close'. Most closed sockets moved no
+        // bytes, and need no memory for that.
         let counts = (handle.bytes_read(), handle.bytes_written());
         if counts != (0, 0) {
             self.with_rare(|rare| rare.counts = counts);
@@ -426,6 +427,8 @@ impl Socket {
             return None;
         }
         let addr = self.handle()?.remote_addr()?;
+        // getpeername(2) fails once the peer has reset the connection: net.js caches `_peername`,
+        // too.
         self.with_rare(|rare| rare.remote = Some(addr.clone()));
         Some(addr)
     }
@@ -531,6 +534,7 @@ impl Socket {
     /// Node.
     pub fn set_no_delay(&self, no_delay: bool) -> &Self {
         let flags = &self.inner.flags;
+        // net.js skips the system call if nothing changes.
         if flags.has(NO_DELAY) != no_delay {
             flags.put(NO_DELAY, no_delay);
             self.apply(|socket| socket.set_nodelay(no_delay));
@@ -573,87 +577,13 @@ impl Socket {
     fn set_referenced(&self, referenced: bool) {
         match self.handle() {
             Some(handle) => handle.set_referenced(referenced),
+            // There is nothing to reference before there is a handle: net.js waits for 'connect',
+            // too.
             None => {
                 let set = move |socket: Socket| socket.set_referenced(referenced);
                 self.inner.events.once(event::Connect, set);
             }
         }
-    }
-
-    // The timeout.
-
-    /// Emits 'timeout' after `ms` milliseconds without I/O; 0 turns it off. The socket stays open:
-    /// a listener may end it.
-    pub fn set_timeout(&self, ms: impl Into<f64>) -> &Self {
-        let ms = ms.into();
-        if self.is_destroyed() {
-            return self;
-        }
-        self.clear_timeout();
-        if ms != 0.0 {
-            self.inner.flags.set(HAS_TIMEOUT);
-            self.with_rare(|rare| rare.timeout_ms = ms);
-            self.begin_timeout();
-        }
-        self
-    }
-
-    fn begin_timeout(&self) {
-        let socket = self.clone();
-        let ms = self.with_rare(|rare| rare.timeout_ms);
-        let timed_out = once(move || socket.on_timed_out());
-        let timeout = self.runtime().timers.start_once(timed_out, ms);
-        self.runtime().timers.set_referenced(timeout, false);
-        self.with_rare(|rare| rare.timeout = Some(timeout));
-    }
-
-    /// The timeout in milliseconds, if one is set.
-    pub fn timeout_ms(&self) -> Option<f64> {
-        let is_on = self.inner.flags.has(HAS_TIMEOUT);
-        self.rare(|rare| is_on.then_some(rare.timeout_ms))
-    }
-
-    pub(super) fn clear_timeout(&self) {
-        if self.inner.flags.has(HAS_TIMEOUT) {
-            self.inner.flags.clear(HAS_TIMEOUT);
-            if let Some(timeout) = self.with_rare(|rare| rare.timeout.take()) {
-                self.runtime().timers.clear(timeout);
-            }
-        }
-    }
-
-    /// Restarts the timeout after activity.
-    pub(super) fn put_timeout_off(&self) {
-        if self.inner.flags.has(HAS_TIMEOUT) {
-            match self.rare(|rare| rare.timeout) {
-                Some(timeout) => self.runtime().timers.refresh(timeout),
-                None => self.begin_timeout(),
-            }
-        }
-    }
-
-    /// Remembers the size of the handle's write queue in bytes.
-    pub(super) fn note_queue(&self, bytes: usize) {
-        if self.inner.flags.has(HAS_TIMEOUT) {
-            self.with_rare(|rare| rare.last_queue_bytes = bytes);
-        }
-    }
-
-    fn on_timed_out(&self) -> Result<(), Thrown> {
-        let before = self.with_rare(|rare| {
-            rare.timeout = None;
-            rare.last_queue_bytes
-        });
-        if let Some(handle) = self.handle().filter(|_| before > 0) {
-            let now = handle.write_queue_bytes();
-            if now != before {
-                // The peer reads, if slowly: that is activity, as in net.js (`_onTimeout`).
-                self.note_queue(now);
-                self.put_timeout_off();
-                return Ok(());
-            }
-        }
-        self.emit(event::Timeout, self.clone()).map(drop)
     }
 
     /// Called by the handle.

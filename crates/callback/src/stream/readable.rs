@@ -94,6 +94,7 @@ pub(crate) trait ReadableStream: Stream {
 
     /// Re-checks which events have listeners.
     fn on_listener_removed(&self) {
+        // The flow continues, as in Node, and drops its data.
         if self.data_listener_count() == 0 {
             self.flags().clear(DATA_LISTENING);
         }
@@ -142,6 +143,7 @@ pub(crate) trait ReadableStream: Stream {
         let flags = self.flags();
         if !flags.has(FLOWING) {
             flags.set(HAS_FLOWING);
+            // A listener of 'readable' stays in control: it calls `read`.
             flags.put(FLOWING, !flags.has(READABLE_LISTENING));
             if !flags.test_and_set(RESUME_SCHEDULED) {
                 self.next_step(step!(Self::resume_now));
@@ -160,6 +162,7 @@ pub(crate) trait ReadableStream: Stream {
         flags.clear(RESUME_SCHEDULED);
         self.emit_read(ReadEvent::Resume)?;
         self.flow()?;
+        // `flow` has emptied the buffer: the source has to continue.
         if flags.has(FLOWING) && !flags.has(READING) {
             self.read_nothing()?;
         }
@@ -279,6 +282,7 @@ pub(crate) trait ReadableStream: Stream {
             return Ok(false);
         }
         flags.clear(READING);
+        // Cleared before listeners run: they may call `read`, which asks the source again.
         self.add_chunk(chunk)?;
         let state = self.readable_state();
         let has_room = state.is_below_mark() || state.length() == 0;
@@ -334,6 +338,8 @@ pub(crate) trait ReadableStream: Stream {
             self.emit_read(ReadEvent::Readable)?;
             flags.clear(EMITTED_READABLE);
         }
+        // Without a flow, the next data has to emit 'readable' again; a full buffer does so when it
+        // was read.
         let is_low = state.length() <= state.high_water_mark();
         if !flags.has_any(FLOWING | READ_ENDED) && is_low {
             flags.set(NEED_READABLE);
@@ -389,6 +395,7 @@ pub(crate) trait ReadableStream: Stream {
             return Ok(());
         }
         flags.set(END_EMITTED);
+        // Before 'end' is emitted: net.js has added its listener (`onReadableStreamEnd`) first.
         let may_stay_open = flags.has(ALLOW_HALF_OPEN);
         if !may_stay_open {
             flags.set(WRITE_AFTER_FIN);

@@ -95,6 +95,7 @@ impl<T> StreamFd<T> {
 
     pub(super) fn set(&self, open: T) -> Rc<T> {
         let open = Rc::new(open);
+        // The old value is dropped after the borrow has ended (rule 1).
         let before = self.fd.replace(Fd::Open(Rc::clone(&open)));
         drop(before);
         open

@@ -138,6 +138,8 @@ pub(crate) trait WritableStream: Stream {
     fn end_write(&self, bytes: usize, result: &Result<(), Error>) {
         self.flags().clear(WRITING);
         self.writable_state().take_length(bytes);
+        // The next write starts before the callbacks of this one: Node's `clearBuffer` in
+        // `onwrite`.
         match result {
             Ok(()) => self.write_buffered(),
             Err(error) => self.note_error(error),
@@ -150,6 +152,7 @@ pub(crate) trait WritableStream: Stream {
             return self.next_call(move |stream| stream.after_write(written));
         }
         let needs_drain = flags.has(NEED_DRAIN) && state.length() == 0;
+        // One tick serves all writes of a callback: Node's `afterWriteTickInfo`.
         if needs_drain && !flags.test_and_set(AFTER_WRITE_PENDING) {
             return self.next_step(step!(|stream| stream.after_write(Vec::new())));
         }
@@ -182,6 +185,7 @@ pub(crate) trait WritableStream: Stream {
         for written in written {
             written(Err(error.clone()))?;
         }
+        // Callbacks first, 'error' last: Node's `onwriteError`.
         self.fail_buffered()?;
         self.error_or_destroy(error);
         Ok(())
@@ -275,6 +279,7 @@ pub(crate) trait WritableStream: Stream {
     /// Node's `Writable.prototype.end`. Returns the reason if the stream cannot end.
     fn end_stream(&self, failed: Option<Error>) -> Option<Error> {
         let (flags, state) = (self.flags(), self.writable_state());
+        // `end` undoes every `cork`, or the end would wait forever.
         if state.is_corked() {
             state.corked.set(1);
             self.uncork();
@@ -324,6 +329,7 @@ pub(crate) trait WritableStream: Stream {
         if !self.needs_finish() {
             return;
         }
+        // The final counts as pending until it is reported: 'finish' waits for it.
         if !flags.test_and_set(FINAL_CALLED) {
             state.add_pending();
             self.shut_down();
