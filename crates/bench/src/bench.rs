@@ -1,4 +1,4 @@
-//! What all benchmarks share: the programs, the cores, the limits and the report.
+//! The programs, the cores, the limits and the report, which all benchmarks share.
 
 use anyhow::Result;
 
@@ -8,7 +8,7 @@ use crate::process::raise_fds_max;
 use crate::report::Report;
 use crate::server::{Program, Server};
 
-/// Descriptors that are neither's connections: epolls, pipes, a listener, worker threads' own.
+/// Descriptors that are no connections: epolls, pipes, a listener, those of worker threads.
 const OTHER_FDS: u64 = 100;
 
 /// One call of the program.
@@ -20,7 +20,7 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    /// Finds the servers, if there are any to be measured, pins this thread and raises the limit of open files.
+    /// Finds the servers, pins this thread, and raises the limit of open files.
     pub(crate) fn start(options: &ServerOptions) -> Result<Bench> {
         let cores = Cores::choose()?;
         let mut report = Report::start(cores);
@@ -42,14 +42,14 @@ impl Bench {
             .collect()
     }
 
-    /// `wanted` connections, or as many as the limit of open files allows, which is then said.
+    /// Returns `wanted`, or as many connections as the limit of open files allows, with a note.
     pub(crate) fn connections_that_fit(&mut self, wanted: usize) -> usize {
         let fds = usize::try_from(self.fds_max.saturating_sub(OTHER_FDS)).unwrap_or(usize::MAX);
         let fitting = wanted.min(fds.max(1));
         if fitting < wanted {
             let limit = self.fds_max;
             self.report.note(format!(
-                "{fitting} connections instead of {wanted}: only {limit} files may be open"
+                "{fitting} connections instead of {wanted}: the limit of open files is {limit}"
             ));
         }
         fitting

@@ -5,11 +5,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Command, Parser, Subcommand, ValueEnum};
+use clap::{Args, Command, Parser, Subcommand};
 
 use crate::connection::MESSAGE_BYTES_MIN;
-use crate::green::Runtime;
-use crate::server::Kind;
+use crate::contenders::{BuiltIn, Comparator, Kind, Runtime};
 
 /// Measures Oneloop's `main` side by side with echo servers in C, tokio and mio, and its tasks with
 /// those of other runtimes.
@@ -46,7 +45,7 @@ pub(crate) enum Task {
         #[command(flatten)]
         options: IdleOptions,
     },
-    /// Latency of quiet connections without and with a flooding one
+    /// Latency of quiet connections, without and with a connection that floods
     Fair {
         #[command(flatten)]
         servers: ServerOptions,
@@ -60,7 +59,7 @@ pub(crate) enum Task {
         #[command(flatten)]
         options: SyscallOptions,
     },
-    /// Green threads and async tasks: yield, spawn and join, channels, memory of sleeping ones
+    /// Green threads and async tasks: yield, spawn and join, channels, memory of sleeping tasks
     Green {
         #[command(flatten)]
         options: GreenOptions,
@@ -68,7 +67,7 @@ pub(crate) enum Task {
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
     },
-    /// Be one of the comparators
+    /// Run one of the comparators
     Serve {
         /// Which one
         server: Comparator,
@@ -76,7 +75,7 @@ pub(crate) enum Task {
         #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
         listen: SocketAddr,
     },
-    /// Be one of the runtimes of `green`: do the jobs on stdin
+    /// Run one of the runtimes of `green`: do the jobs on stdin
     #[command(hide = true)]
     Tasks { runtime: BuiltIn },
     /// Pin this process, tie its life to its parent's, become the program
@@ -89,33 +88,7 @@ pub(crate) enum Task {
     },
 }
 
-/// The servers that this program has inside.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum Comparator {
-    /// Hand-written epoll in C, built with `cc`
-    C,
-    /// tokio, current-thread runtime
-    Tokio,
-    /// mio, one thread
-    Mio,
-    /// may, one worker thread
-    May,
-}
-
-/// The runtimes of tasks that this program has inside.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum BuiltIn {
-    /// Oneloop's green threads
-    OneloopGreen,
-    /// Oneloop's async tasks
-    OneloopAsync,
-    /// tokio, current-thread runtime
-    Tokio,
-    /// may, one worker thread
-    May,
-}
-
-/// Who is measured, and where the results go.
+/// Which servers are measured, and where the results go.
 #[derive(Debug, Args)]
 pub(crate) struct ServerOptions {
     /// Servers to measure
@@ -137,8 +110,8 @@ pub(crate) struct ServerOptions {
 /// A round lasts this long for each connection at least: about three messages.
 const CONNECTION_TIME_MIN: Duration = Duration::from_micros(30);
 
-/// How often and how long. Many short rounds beat a few long ones: a noisy machine changes its speed
-/// many times a second, and the median over more rounds sees less of that.
+/// How many rounds, and how long each is. Many short rounds beat a few long ones: a noisy machine
+/// changes its speed many times a second, and the median over more rounds sees less of that.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct RoundOptions {
     /// Rounds for each server, in rotation with the others
@@ -199,7 +172,7 @@ pub(crate) struct FairOptions {
     pub(crate) rounds: RoundOptions,
 }
 
-/// Who is measured as a runtime of tasks, and how many tasks there are.
+/// Which runtimes are measured, with how many tasks.
 #[derive(Debug, Args)]
 pub(crate) struct GreenOptions {
     /// Runtimes to measure
@@ -226,12 +199,12 @@ pub(crate) struct SyscallOptions {
     /// Connections at a time
     #[arg(long, default_value = "64", value_parser = connections)]
     pub(crate) connections: usize,
-    /// Messages on each, or times that all connect anew; the second run has twice as many
+    /// Messages on each, or times that all connect again; the second run has twice as many
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) repeats: u32,
 }
 
-/// Options as they are when none is given.
+/// The options that a command without arguments has.
 pub(crate) fn defaults<A: Args>() -> A {
     let command = A::augment_args(Command::new("defaults"));
     A::from_arg_matches(&command.get_matches_from(["defaults"]))
@@ -256,7 +229,7 @@ fn message_bytes(text: &str) -> Result<usize, String> {
 fn number_within(text: &str, min: usize, max: usize) -> Result<usize, String> {
     match text.parse() {
         Ok(number) if (min..=max).contains(&number) => Ok(number),
-        _ => Err(format!("a number from {min} to {max} is needed")),
+        _ => Err(format!("expected a number from {min} to {max}")),
     }
 }
 

@@ -21,7 +21,7 @@ pub(crate) const MESSAGE_BYTES_MIN: usize = 2 * STAMP_BYTES;
 /// that neither 19,000 open connections nor the TIME_WAIT of short ones use them up.
 const SOURCE_ADDRESSES: u32 = 16;
 
-/// A client socket and the message that is under way on it.
+/// A client socket and the message in progress on it.
 pub(crate) struct Connection {
     fd: OwnedFd,
     index: u32,
@@ -29,7 +29,7 @@ pub(crate) struct Connection {
     sequence: u32,
     sent: usize,
     received: usize,
-    /// When the message under way was begun.
+    /// When the message in progress was started.
     pub(crate) started: Instant,
     /// Whole echoes since the run began.
     pub(crate) messages: u32,
@@ -93,7 +93,7 @@ impl Connection {
             self.check(&buffer[..count], message_bytes)?;
             self.received += count;
             if count < buffer.len() {
-                break; // a short read emptied the socket: no call just to hear EAGAIN
+                break; // a short read emptied the socket, so the next call would only return EAGAIN
             }
         }
         Ok(self.received == message_bytes)

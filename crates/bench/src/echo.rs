@@ -7,10 +7,11 @@ use serde::Serialize;
 
 use crate::bench::Bench;
 use crate::cli::EchoOptions;
+use crate::contenders::Kind;
 use crate::progress::Progress;
 use crate::report::Row;
 use crate::sample::{Sample, Samples, note_disturbance, rotation};
-use crate::server::{Kind, Server};
+use crate::server::Server;
 use crate::spread::Spread;
 
 const TITLE: &str = "Echo: closed loop, medians (and quartiles) of interleaved rounds";
@@ -50,7 +51,7 @@ struct Cell {
 }
 
 impl Cell {
-    /// Every round makes its connections anew: four servers' 10,000 at once would not fit under the
+    /// Every round opens new connections: four servers' 10,000 at once would not fit under the
     /// usual limits, and a fresh start is the same for all.
     fn measure(
         self,

@@ -1,4 +1,4 @@
-//! `fair`: what one flooding client does to the latency of the quiet ones.
+//! `fair`: the latency of quiet clients while one client floods.
 
 use std::time::Duration;
 
@@ -7,10 +7,11 @@ use serde::Serialize;
 
 use crate::bench::Bench;
 use crate::cli::FairOptions;
+use crate::contenders::Kind;
 use crate::progress::Progress;
 use crate::report::Row;
 use crate::sample::{Sample, Samples, note_disturbance, rotation};
-use crate::server::{Kind, Server};
+use crate::server::Server;
 use crate::spread::Spread;
 
 const TITLE: &str =
@@ -79,7 +80,7 @@ impl Results {
             .push(Sample::take(server, &mut load, duration)?);
         load.start_flood(server.address)?;
         let with = Sample::take(server, &mut load, duration)?;
-        let flood = load.stop_flood().context("the flood has vanished")?;
+        let flood = load.stop_flood().context("the flood is gone")?;
         let mib = flood.echoed_bytes as f64 / f64::from(1 << 20);
         let turn_p99_ns = flood.turns.value_at_quantile(0.99) as f64;
         self.flood_mib_per_s.push(mib / with.elapsed.as_secs_f64());

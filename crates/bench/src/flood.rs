@@ -11,7 +11,6 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use crate::connection::open_socket;
-use crate::load::histogram;
 
 const WRITE_BYTES: usize = 64 * 1024;
 
@@ -22,8 +21,8 @@ const SOURCE_INDEX: u32 = 0;
 ///
 /// It lives in the generator's own epoll and acts once a turn, after the quiet connections: at most
 /// one `send` and one `recv`. In a thread or process of its own it would share the generator's core
-/// (the server has the other one), and the scheduler's slices of milliseconds would land in the quiet
-/// connections' latencies as if the server had been slow. Bounded like this it delays a quiet
+/// (the server has the other one), and the scheduler's slices of milliseconds would land in the
+/// quiet connections' latencies as if the server had been slow. Bounded like this it delays a quiet
 /// message's measurement by one `turn` at most, and that time is measured and printed.
 ///
 /// It floods all the same: a turn without quiet echoes is short, so the longer a server stays with
@@ -36,7 +35,7 @@ pub(crate) struct Flood {
     pub(crate) counts: FloodCounts,
 }
 
-/// What a flood did since its `reset`.
+/// The counts of a flood since its `reset`.
 pub(crate) struct FloodCounts {
     /// Bytes that came back.
     pub(crate) echoed_bytes: u64,
@@ -63,13 +62,13 @@ impl Flood {
         })
     }
 
-    /// Forgets what was counted so far.
+    /// Resets the counts.
     pub(crate) fn reset(&mut self) {
         self.counts.echoed_bytes = 0;
         self.counts.turns.reset();
     }
 
-    /// Takes note of an edge.
+    /// Records an edge.
     pub(crate) fn ready(&mut self, flags: EventFlags) {
         self.can_send |= flags.contains(EventFlags::OUT);
         self.can_receive |= flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR);
@@ -127,4 +126,9 @@ impl AsFd for Flood {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
+}
+
+/// Nanoseconds from 1 to a minute, to three digits.
+pub(crate) fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, 60_000_000_000, 3).expect("1 ns to 60 s to 3 digits is valid")
 }

@@ -1,5 +1,5 @@
-//! `green`: what a task costs, as a green thread or as a future: to let others run, to be spawned and
-//! joined, to be woken by a channel, and to sleep.
+//! `green`: the cost of a task, as a green thread or as a future: a yield, spawn and join, a wake
+//! by a channel, and the memory while it sleeps.
 
 use std::io::Write;
 use std::process::{ChildStdin, Stdio};
@@ -7,27 +7,28 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::bench::Bench;
 use crate::cli::GreenOptions;
 use crate::comparators;
+use crate::contenders::Runtime;
 use crate::process::{Memory, memory};
 use crate::program::{Found, Running, bench};
 use crate::progress::Progress;
 use crate::report::Row;
 use crate::sample::rotation;
 use crate::spread::Spread;
-use crate::tasks::{Job, parse_answer};
+use crate::tasks::job::{Job, parse_answer};
 
 const TIME_TITLE: &str = "Tasks: time, medians (and quartiles) of interleaved rounds";
 const MEMORY_TITLE: &str = "Tasks: memory of each that sleeps";
 
-/// Whose figures the others' are divided by.
+/// The runtime whose figures the ratios are to.
 const YARDSTICK: Runtime = Runtime::OneloopGreen;
 
-/// A job takes a tenth of a second, or as long as so many sleeping tasks take to spawn.
+/// The maximum time of a job. It takes a tenth of a second, or as long as spawning the sleeping
+/// tasks takes.
 const ANSWER_MAX: Duration = Duration::from_secs(120);
 
 /// Memory hardly varies, and each of its rounds needs fresh processes.
@@ -36,52 +37,18 @@ const MEMORY_ROUNDS_MAX: u32 = 3;
 /// Time for a runtime to finish what it puts off, before its memory is read.
 const SETTLE: Duration = Duration::from_millis(100);
 
-/// The runtimes under comparison, in the order of the tables.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Runtime {
-    /// Oneloop's green threads: the yardstick
-    OneloopGreen,
-    /// Oneloop's async tasks
-    OneloopAsync,
-    /// tokio, current-thread runtime
-    Tokio,
-    /// may, stackful coroutines in Rust, one worker thread
-    May,
-    /// goroutines, one thread (needs `go`)
-    Go,
-    /// gevent (needs it in $ONELOOP_PYTHON or python3)
-    Gevent,
-    /// eventlet (needs it in $ONELOOP_PYTHON or python3)
-    Eventlet,
-}
-
-impl Runtime {
-    /// The word on the command line and in the tables.
-    fn name(self) -> &'static str {
-        match self {
-            Runtime::OneloopGreen => "oneloop-green",
-            Runtime::OneloopAsync => "oneloop-async",
-            Runtime::Tokio => "tokio",
-            Runtime::May => "may",
-            Runtime::Go => "go",
-            Runtime::Gevent => "gevent",
-            Runtime::Eventlet => "eventlet",
+/// How to start it, or why it cannot run here.
+/// How to start a runtime, or why it cannot run here.
+fn find(runtime: Runtime) -> Result<Found> {
+    Ok(match runtime {
+        Runtime::OneloopGreen | Runtime::OneloopAsync | Runtime::Tokio | Runtime::May => {
+            Found::Command(vec![bench()?.into()]).with(&["tasks", runtime.name()])
         }
-    }
-
-    /// How to start it, or why it cannot run here.
-    fn find(self) -> Result<Found> {
-        Ok(match self {
-            Runtime::OneloopGreen | Runtime::OneloopAsync | Runtime::Tokio | Runtime::May => {
-                Found::Command(vec![bench()?.into()]).with(&["tasks", self.name()])
-            }
-            Runtime::Go => comparators::go::find()?.with(&["tasks"]),
-            Runtime::Gevent | Runtime::Eventlet => {
-                comparators::python::find(self.name()).with(&["tasks"])
-            }
-        })
-    }
+        Runtime::Go => comparators::go::find()?.with(&["tasks"]),
+        Runtime::Gevent | Runtime::Eventlet => {
+            comparators::python::find(runtime.name()).with(&["tasks"])
+        }
+    })
 }
 
 /// Runs the benchmark and prints its tables.
@@ -91,7 +58,7 @@ pub(crate) fn run(bench: &mut Bench, options: &GreenOptions) -> Result<()> {
     runtimes.dedup();
     let mut programs = Vec::new();
     for runtime in runtimes {
-        match runtime.find()? {
+        match find(runtime)? {
             Found::Command(command) => programs.push(Program { runtime, command }),
             Found::Missing(why) => bench.report.skip(runtime.name(), &why),
         }
@@ -159,7 +126,7 @@ fn sleeping(bench: &mut Bench, programs: &[Program], options: &GreenOptions) -> 
         {
             if let Some(error) = failed {
                 let name = program.runtime.name();
-                let text = format!("{name} did not bring {tasks} tasks to sleep: {error:#}");
+                let text = format!("{name} could not hold {tasks} sleeping tasks: {error:#}");
                 bench.report.note(text);
             }
         }
@@ -168,8 +135,8 @@ fn sleeping(bench: &mut Bench, programs: &[Program], options: &GreenOptions) -> 
     bench.report.table("green_memory", MEMORY_TITLE, &rows)
 }
 
-/// The spread of each runtime's rounds, and of their ratios to the yardstick's, round by round: a slow
-/// moment of the machine is in both and cancels.
+/// The spread of each runtime's rounds, and of their ratios to the yardstick's, round by round: a
+/// slow moment of the machine is in both and cancels.
 fn spreads<'a>(
     results: impl Iterator<Item = (Runtime, &'a [f64])> + Clone,
 ) -> impl Iterator<Item = (Runtime, Spread, Option<Spread>)> {
@@ -205,7 +172,7 @@ impl Cost {
         }
     }
 
-    /// A job that does it at least `count` times, and how often that is.
+    /// Returns a job that does it at least `count` times, and the number of times.
     fn job(self, count: u64, options: &GreenOptions) -> (Job, u64) {
         let tasks = options.tasks;
         match self {
@@ -225,19 +192,19 @@ impl Cost {
 /// Enough to see how fast a runtime is, and to give its pools their memory.
 const WARM_UP_COUNT: u64 = 10_000;
 
-/// A runtime that does one job again and again.
+/// A runtime that does one job repeatedly.
 struct Timed {
     runtime: Runtime,
     worker: Worker,
     job: Job,
-    /// How often the job does what is timed.
+    /// How many times the job does the timed operation.
     count: u64,
     /// Nanoseconds each time, one figure a round.
     rounds_ns: Vec<f64>,
 }
 
 impl Timed {
-    /// Starts a runtime, and finds out how much it does in a round.
+    /// Starts a runtime, and measures how much work fits into a round.
     fn start(program: &Program, core: usize, cost: Cost, options: &GreenOptions) -> Result<Timed> {
         let mut worker = program.start(core)?;
         let (warm_up, warm_up_count) = cost.job(WARM_UP_COUNT, options);
@@ -262,12 +229,12 @@ impl Timed {
     }
 }
 
-/// What a runtime's sleeping tasks take.
+/// The memory of the sleeping tasks of a runtime.
 struct Slept<'a> {
     program: &'a Program,
     /// Bytes for each task, one figure a round.
     bytes: Vec<f64>,
-    /// Some runtimes cannot have so many: no row, but a note.
+    /// Why the runtime could not hold that many tasks. It then gets a note and no row.
     failed: Option<anyhow::Error>,
 }
 
@@ -312,7 +279,7 @@ impl Program {
 
     fn bytes_per_sleeping(&self, core: usize, tasks: u64) -> Result<f64> {
         let mut worker = self.start(core)?;
-        // The first one pays for what all share.
+        // The first task allocates what all tasks share.
         worker.run(Job::Sleep { tasks: 1 })?;
         let before = worker.memory()?;
         worker.run(Job::Sleep { tasks })?;
@@ -404,6 +371,8 @@ fn ratio_cell(ratio: Option<Spread>) -> String {
 mod tests {
     use super::*;
     use crate::cli::defaults;
+    use crate::contenders::BuiltIn;
+    use clap::ValueEnum;
 
     #[test]
     fn a_job_does_at_least_what_is_asked_for_and_says_how_much() {
@@ -428,7 +397,7 @@ mod tests {
             (Runtime::May, &[][..]),
         ];
         let rows: Vec<_> = spreads(results.into_iter()).collect();
-        assert_eq!(rows.len(), 2, "one without a round has no row");
+        assert_eq!(rows.len(), 2, "a runtime without a round has no row");
         let (runtime, spread, ratio) = rows[1];
         let ratio = ratio.unwrap();
         assert_eq!((runtime, spread.median), (Runtime::Go, 6.0));
@@ -443,7 +412,7 @@ mod tests {
             Runtime::Tokio,
             Runtime::May,
         ] {
-            assert!(crate::cli::BuiltIn::from_str(runtime.name(), false).is_ok());
+            assert!(BuiltIn::from_str(runtime.name(), false).is_ok());
         }
     }
 }

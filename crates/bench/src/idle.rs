@@ -1,4 +1,4 @@
-//! `idle`: memory for each idle connection, and what 19,000 of them cost the busy ones.
+//! `idle`: memory per idle connection, and the cost of 19,000 of them for busy ones.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -8,12 +8,13 @@ use serde::Serialize;
 
 use crate::bench::Bench;
 use crate::cli::{IdleOptions, RoundOptions};
+use crate::contenders::Kind;
 use crate::load::Load;
 use crate::process::Memory;
 use crate::progress::Progress;
 use crate::report::Row;
 use crate::sample::{Sample, Samples, note_disturbance, rotation};
-use crate::server::{Kind, Program, Server};
+use crate::server::{Program, Server};
 use crate::spread::Spread;
 
 const MEMORY_TITLE: &str = "Idle: a server's own memory for each connection that has echoed once";

@@ -1,4 +1,5 @@
-//! The first thing in a server's process: pin it, tie its life to the benchmark's, become it.
+//! Prepares the process of a server: pins it, ties its life to the benchmark, and becomes the
+//! server.
 //!
 //! Done here and not in the parent, because between `fork` and `exec` nothing safe can run, and
 //! after `exec` the server may already have threads. Affinity and death signal survive `exec`.
@@ -16,7 +17,7 @@ use crate::cores::pin_to;
 /// The hidden subcommand's name.
 pub(crate) const LAUNCH: &str = "launch";
 
-/// A command that starts `program` on `core`, to be killed when this thread ends for any reason.
+/// Returns a command that starts `program` on `core`. The kernel kills it when this thread ends.
 pub(crate) fn command(bench: &Path, core: usize, program: &[OsString]) -> Command {
     let mut command = Command::new(bench);
     command
@@ -28,12 +29,12 @@ pub(crate) fn command(bench: &Path, core: usize, program: &[OsString]) -> Comman
     command
 }
 
-/// The other end of `command`: returns only when `program` cannot be started.
+/// What `command` runs. Returns only if `program` cannot be started.
 pub(crate) fn launch(core: usize, parent: u32, program: &[OsString]) -> Result<()> {
     ensure!(!program.is_empty(), "launch needs a program");
     pin_to(core)?;
     set_parent_process_death_signal(Some(Signal::KILL))?;
-    // The parent may have died before the line above: then nobody would send the signal.
+    // If the parent died before the line above, the kernel will not send the signal (prctl(2)).
     let adopted = getppid().is_none_or(|pid| pid.as_raw_nonzero().get() as u32 != parent);
     ensure!(!adopted, "the benchmark ended before its server started");
     let error = Command::new(&program[0]).args(&program[1..]).exec();

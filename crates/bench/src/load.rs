@@ -15,16 +15,17 @@ use rustix::io::Errno;
 use rustix::time::Timespec;
 
 use crate::connection::Connection;
-use crate::flood::{Flood, FloodCounts};
+use crate::flood::{Flood, FloodCounts, histogram};
 
 const EVENTS_MAX: usize = 1024;
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// Connections are opened this many at a time: fewer than the least listen backlog here (128, what
-/// mio and the standard library ask for), so that none is dropped and tried again a second later.
+/// The maximum number of connections that are opened at once. It is below the smallest listen
+/// backlog here (128, that of mio and the standard library), so that the kernel drops no SYN, which
+/// would be sent again a second later.
 const OPENING_MAX: usize = 100;
 
-/// No echo at all for this long is an error: nothing here waits for ever.
+/// The maximum time without any echo. After that, the run fails.
 const STALL: Duration = Duration::from_secs(10);
 const WAIT_MAX: Timespec = Timespec {
     tv_sec: 1,
@@ -37,16 +38,16 @@ const NO_WAIT: Timespec = Timespec {
 
 const FLOOD_TOKEN: u64 = u64::MAX;
 
-/// When a run ends. Messages under way are always finished, and counted.
+/// When a run ends. Messages in progress are always completed and counted.
 #[derive(Clone, Copy)]
 pub(crate) enum Limit {
-    /// No message is begun after this instant.
+    /// No message starts after this instant.
     Until(Instant),
     /// Each connection sends exactly this many messages.
     Each(u32),
 }
 
-/// What one run did.
+/// The results of one run.
 pub(crate) struct Round {
     pub(crate) messages: u64,
     pub(crate) elapsed: Duration,
@@ -97,7 +98,8 @@ impl Load {
         self.drive(0..self.connections.len(), limit)
     }
 
-    /// Runs for a time and forgets it: caches, socket buffers and TCP's quick ACKs settle.
+    /// Runs for a time, and discards the results: caches, socket buffers and TCP's quick ACKs
+    /// settle.
     pub(crate) fn warm_up(&mut self, duration: Duration) -> Result<()> {
         self.run(Limit::Until(Instant::now() + duration)).map(drop)
     }
@@ -110,7 +112,7 @@ impl Load {
         Ok(())
     }
 
-    /// Closes the flooding connection and says what it did since its `reset`.
+    /// Closes the flooding connection, and returns its counts since its `reset`.
     pub(crate) fn stop_flood(&mut self) -> Option<FloodCounts> {
         let Flood { counts, .. } = self.flood.take()?;
         Some(counts)
@@ -235,13 +237,9 @@ impl Load {
     }
 }
 
-/// Registers once, edge-triggered. On TCP an OUT edge comes only after a full buffer: it costs nothing.
+/// Registers once, edge-triggered. On TCP an OUT edge comes only after a full buffer: it costs
+/// nothing.
 fn add(epoll: &OwnedFd, source: impl std::os::fd::AsFd, token: u64) -> Result<()> {
     let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
     epoll::add(epoll, source, EventData::new_u64(token), flags).context("cannot watch a socket")
-}
-
-/// Nanoseconds from 1 to a minute, to three digits.
-pub(crate) fn histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, 60_000_000_000, 3).expect("1 ns to 60 s to 3 digits is valid")
 }

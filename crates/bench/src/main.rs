@@ -5,6 +5,7 @@ mod bench;
 mod cli;
 mod comparators;
 mod connection;
+mod contenders;
 mod cores;
 mod echo;
 mod fair;
@@ -34,9 +35,10 @@ use clap::Parser;
 
 use crate::bench::Bench;
 use crate::cli::{
-    Cli, Comparator, EchoOptions, FairOptions, GreenOptions, IdleOptions, RoundOptions,
-    ServerOptions, SyscallOptions, Task, defaults,
+    Cli, EchoOptions, FairOptions, GreenOptions, IdleOptions, RoundOptions, ServerOptions,
+    SyscallOptions, Task, defaults,
 };
+use crate::contenders::Comparator;
 use crate::program::Found;
 
 fn main() -> ExitCode {
@@ -76,7 +78,7 @@ fn run(task: Task) -> Result<()> {
     }
 }
 
-/// Runs one benchmark or several; what was found before an error is written all the same.
+/// Runs one benchmark or several; results from before an error are written, too.
 fn measure(options: &ServerOptions, body: impl FnOnce(&mut Bench) -> Result<()>) -> Result<()> {
     let mut bench = Bench::start(options)?;
     let outcome = body(&mut bench);

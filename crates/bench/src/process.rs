@@ -1,4 +1,4 @@
-//! What the kernel says about a process: its CPU time, its memory, its limits.
+//! The CPU time, memory and limits of a process, from the kernel.
 
 use std::{fs, io};
 
@@ -16,7 +16,7 @@ pub(crate) struct Memory {
     pub(crate) resident_bytes: u64,
 }
 
-/// What the scheduler has given to a process, all its threads together.
+/// The CPU time of a process, with all its threads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct CpuTime {
     /// Nanoseconds on a CPU, user and system together.
@@ -26,7 +26,7 @@ pub(crate) struct CpuTime {
 }
 
 impl CpuTime {
-    /// What has come to it since an earlier reading.
+    /// The difference to an earlier reading.
     pub(crate) fn since(self, earlier: CpuTime) -> CpuTime {
         CpuTime {
             used_ns: self.used_ns.saturating_sub(earlier.used_ns),
@@ -38,10 +38,10 @@ impl CpuTime {
 /// The CPU time of a process so far.
 ///
 /// From `/proc/PID/task/*/schedstat`, whose first field counts nanoseconds; `/proc/PID/stat` counts
-/// ticks of 10 ms, which is 2 % of a round here. The fields are exact for a thread that is off the CPU
-/// and up to a tick old for one that is on it: read them when the process has gone to sleep. Softirqs
-/// (loopback's receive path) are included unless the kernel has CONFIG_IRQ_TIME_ACCOUNTING; threads
-/// that have exited are not.
+/// ticks of 10 ms, which is 2 % of a round here. The fields are exact for a thread that is off the
+/// CPU and up to a tick old for one that is on it: read them when the process has gone to sleep.
+/// Softirqs (loopback's receive path) are included unless the kernel has
+/// CONFIG_IRQ_TIME_ACCOUNTING; threads that have exited are not.
 pub(crate) fn cpu_time(pid: Pid) -> Result<CpuTime> {
     let tasks = format!("/proc/{}/task", pid.as_raw_nonzero());
     let mut total = CpuTime::default();
@@ -63,7 +63,8 @@ pub(crate) fn cpu_time(pid: Pid) -> Result<CpuTime> {
     Ok(total)
 }
 
-/// True if a thread is gone that was in the list a moment ago: proc(5) says so in two ways.
+/// True if a thread has exited after it was listed. Reading from /proc then fails in one of two
+/// ways.
 fn has_exited(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound || Errno::from_io_error(error) == Some(Errno::SRCH)
 }

@@ -1,4 +1,4 @@
-//! A program to be measured: whether it is to be had here, and the child process that it becomes.
+//! A program to measure: whether it can run here, and its child process.
 
 use std::ffi::OsString;
 use std::io::Read;
@@ -16,7 +16,7 @@ use crate::launch;
 
 const LINE_BYTES_MAX: usize = 256;
 
-/// How to start a program, or why it is not to be had.
+/// How to start a program, or why it cannot run here.
 #[derive(Debug)]
 pub(crate) enum Found {
     Command(Vec<OsString>),
@@ -41,7 +41,7 @@ pub(crate) fn bench() -> Result<PathBuf> {
     std::env::current_exe().context("cannot find the path of this program")
 }
 
-/// A child on a core of its own, which does not outlive its owner.
+/// A child on its own core. It does not outlive its owner.
 #[derive(Debug)]
 pub(crate) struct Running {
     child: Child,
@@ -49,13 +49,13 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Starts a program whose stdout is for us.
+    /// Starts a program, and reads its stdout.
     pub(crate) fn start(core: usize, command: &[OsString], stdin: Stdio) -> Result<Running> {
         let mut child = launch::command(&bench()?, core, command)
             .stdin(stdin)
             .stdout(Stdio::piped())
             .spawn()
-            .context("it cannot be started")?;
+            .context("the program cannot be started")?;
         let stdout = child.stdout.take().context("a piped stdout is missing")?;
         Ok(Running { child, stdout })
     }
@@ -70,7 +70,7 @@ impl Running {
         self.child.stdin.take().context("a piped stdin is missing")
     }
 
-    /// The next line that it prints; more than one at a time is not expected.
+    /// Reads the next line that the program prints. It must print one line at a time.
     pub(crate) fn read_line(&mut self, patience: Duration) -> Result<String> {
         let deadline = Instant::now() + patience;
         let mut line = Vec::new();
@@ -81,13 +81,16 @@ impl Running {
                 &mut [PollFd::new(&self.stdout.as_fd(), PollFlags::IN)],
                 Some(&timeout),
             )?;
-            ensure!(readable > 0, "it printed no line within {patience:?}");
+            ensure!(
+                readable > 0,
+                "the program printed no line within {patience:?}"
+            );
             let mut chunk = [0; LINE_BYTES_MAX];
             let count = self.stdout.read(&mut chunk)?;
             line.extend_from_slice(&chunk[..count]);
             ensure!(
                 count > 0 && line.len() <= LINE_BYTES_MAX,
-                "it ended or printed something else"
+                "the program ended or printed something else"
             );
         }
         Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
@@ -96,7 +99,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Both fail only when the child is gone already.
+        // Both fail only if the child has ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,8 +1,8 @@
-//! A progress bar on stderr; nothing at all where stderr is no terminal.
+//! A progress bar on stderr, if stderr is a terminal.
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Steps towards the next table. Gone when dropped.
+/// Steps toward the next table. Its drop removes the bar.
 pub(crate) struct Progress(ProgressBar);
 
 impl Progress {

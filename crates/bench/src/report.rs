@@ -1,4 +1,4 @@
-//! What was found: tables on stdout as they come, and one JSON document at the end.
+//! The results: tables on stdout as they come, and one JSON document at the end.
 
 use std::fs;
 use std::path::Path;

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use rustix::process::getpid;
 
+use crate::contenders::Kind;
 use crate::load::{Limit, Load};
 use crate::process::cpu_time;
 use crate::report::Report;
-use crate::server::{Kind, Server};
+use crate::server::Server;
 use crate::spread::Spread;
 
 /// Long enough for an idle server to go back to sleep, so that its CPU time is exact.
@@ -28,8 +29,9 @@ pub(crate) struct Sample {
     pub(crate) messages_per_s: f64,
     pub(crate) p50_us: f64,
     pub(crate) p99_us: f64,
-    /// The 99th percentile as senders at a steady pace would see it, who do not stop sending while
-    /// the server stalls; closed loops do, and so hide a long stall behind one late message each.
+    /// The 99th percentile as senders at a steady pace would see it, which do not stop sending
+    /// while the server stalls; closed loops do, and so hide a long stall behind one late message
+    /// each.
     pub(crate) steady_p99_us: f64,
     pub(crate) worst_us: f64,
     pub(crate) server_cpu_us: f64,
@@ -99,7 +101,7 @@ impl Samples {
     }
 }
 
-/// Says so when other programs had much of the two CPUs during the rounds.
+/// Notes that other programs used much of the two CPUs during the rounds, if they did.
 pub(crate) fn note_disturbance<'a>(
     report: &mut Report,
     samples: impl IntoIterator<Item = &'a Samples>,
@@ -117,7 +119,8 @@ pub(crate) fn note_disturbance<'a>(
     }
 }
 
-/// Turns that rotate: in round r, server r goes first, so that no place in the order is anyone's.
+/// Turns that rotate: in round r, server r goes first, so that every server takes every place in the
+/// order.
 pub(crate) fn rotation(round: usize, count: usize) -> impl Iterator<Item = usize> {
     (0..count).map(move |turn| (round + turn) % count)
 }

@@ -8,11 +8,10 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use clap::ValueEnum;
 use rustix::process::Pid;
-use serde::Serialize;
 
 use crate::comparators;
+use crate::contenders::Kind;
 use crate::cores::Cores;
 use crate::load::Load;
 use crate::process::{CpuTime, Memory, cpu_time, memory, open_fds};
@@ -24,59 +23,6 @@ const LISTENING: &str = "listening on ";
 const START_MAX: Duration = Duration::from_secs(10);
 const DISCONNECT_MAX: Duration = Duration::from_secs(10);
 
-/// The servers under comparison, in the order of the tables.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Kind {
-    /// Oneloop's own server
-    Main,
-    /// The same, its clients served by callbacks
-    #[value(name = "main-callback")]
-    #[serde(rename = "main-callback")]
-    MainCallback,
-    /// The same, its clients served by green threads
-    #[value(name = "main-green")]
-    #[serde(rename = "main-green")]
-    MainGreen,
-    /// hand-written epoll in C: the yardstick
-    C,
-    /// the C server once more: how far its ratio is from 1 is noise
-    #[value(name = "c-again")]
-    #[serde(rename = "c-again")]
-    CAgain,
-    /// tokio, current-thread runtime
-    Tokio,
-    /// mio, one thread
-    Mio,
-    /// may, stackful coroutines in Rust, one worker thread
-    May,
-    /// goroutines, one thread (needs `go`)
-    Go,
-    /// gevent (needs it in $ONELOOP_PYTHON or python3)
-    Gevent,
-    /// eventlet (needs it in $ONELOOP_PYTHON or python3)
-    Eventlet,
-}
-
-impl Kind {
-    /// The word on the command line and in the tables.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Kind::Main => "main",
-            Kind::MainCallback => "main-callback",
-            Kind::MainGreen => "main-green",
-            Kind::C => "c",
-            Kind::CAgain => "c-again",
-            Kind::Tokio => "tokio",
-            Kind::Mio => "mio",
-            Kind::May => "may",
-            Kind::Go => "go",
-            Kind::Gevent => "gevent",
-            Kind::Eventlet => "eventlet",
-        }
-    }
-}
-
 /// How to start one server.
 #[derive(Clone, Debug)]
 pub(crate) struct Program {
@@ -85,7 +31,7 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// The programs of `kinds` that can run here; what cannot is said in `report`.
+    /// Returns the programs of `kinds` that can run here. `report` notes the others.
     pub(crate) fn find(
         kinds: &[Kind],
         main: Option<&Path>,
@@ -122,7 +68,7 @@ impl Program {
         Ok(programs)
     }
 
-    /// The same program, run by another one, whose last arguments it becomes.
+    /// The same program, run by a tracer, which gets it as its last arguments.
     pub(crate) fn under(&self, tracer: &[OsString]) -> Program {
         let command = tracer.iter().chain(&self.command).cloned().collect();
         Program {
@@ -197,8 +143,8 @@ impl Server {
             .with_context(|| format!("cannot open {connections} connections to {}", self.name()))
     }
 
-    /// Ends connections to this server and waits until it has closed them too: the servers share a
-    /// core, and nobody's clean-up may run in another's round.
+    /// Ends connections to this server, and waits until it has closed them, too: the servers share
+    /// a core, and the cleanup of one must not run in the round of another.
     pub(crate) fn disconnect(&self, load: Load) -> Result<()> {
         let expected = open_fds(self.pid())?.saturating_sub(load.len());
         load.reset()?;

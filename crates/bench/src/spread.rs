@@ -1,10 +1,10 @@
-//! The middle and the ends of a few values.
+//! The median, the quartiles and the extremes of a few values.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// One value for each round, summed up: the middle, its two quartiles and the ends.
+/// A summary of one value per round.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(crate) struct Spread {
     pub(crate) median: f64,
@@ -31,7 +31,7 @@ impl Spread {
     }
 }
 
-/// The value that `part` of the sorted `values` lie below, between its two neighbours.
+/// The quantile `part` of the sorted `values`, interpolated between its two neighbors.
 fn at(values: &[f64], part: f64) -> f64 {
     let place = (values.len() - 1) as f64 * part;
     let (below, above) = (

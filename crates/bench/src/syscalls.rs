@@ -13,10 +13,11 @@ use serde::Serialize;
 
 use crate::bench::Bench;
 use crate::cli::SyscallOptions;
+use crate::contenders::Kind;
 use crate::load::Limit;
 use crate::progress::Progress;
 use crate::report::Row;
-use crate::server::{Kind, Program, Server};
+use crate::server::{Program, Server};
 use crate::strace::{Calls, parse_table, per_unit};
 
 const TITLE: &str = "System calls, by strace: difference of two runs, so that start-up cancels";

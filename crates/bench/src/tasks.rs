@@ -1,131 +1,24 @@
-//! The jobs of `green`, and the runtimes inside this program that do them: each is a child process,
-//! which reads one job a line and prints how long it took, `ns 12345`, or `failed: WHY`.
+//! The runtimes of `green` inside this program. Each is a child process, which reads one job per
+//! line and prints how long it took, `ns 12345`, or `failed: WHY`.
 
 mod async_jobs;
 mod green_jobs;
+pub(crate) mod job;
 mod may;
 mod oneloop_async;
 mod oneloop_green;
 mod tokio;
 
-use std::fmt;
-use std::io::{self, BufRead};
-use std::str::FromStr;
-use std::time::Duration;
+use anyhow::Result;
 
-use anyhow::{Context, Result, bail};
+use crate::contenders::BuiltIn;
 
-use crate::cli::BuiltIn;
-
-/// The time that a sleeping task sleeps: longer than any benchmark.
-const SLEEP: Duration = Duration::from_secs(3600);
-
-/// One thing for a runtime to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Job {
-    /// So many tasks, each of which lets the others run so many times. Timed from when all are
-    /// spawned until all are joined.
-    Yield { tasks: u64, times: u64 },
-    /// Spawns a task that does nothing, and joins it, so many times.
-    Spawn { times: u64 },
-    /// Two tasks and two channels of one place: a value goes there and back, so many times.
-    Channel { round_trips: u64 },
-    /// Spawns so many tasks that sleep, and goes on when all do.
-    Sleep { tasks: u64 },
-}
-
-impl fmt::Display for Job {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Job::Yield { tasks, times } => write!(f, "yield {tasks} {times}"),
-            Job::Spawn { times } => write!(f, "spawn {times}"),
-            Job::Channel { round_trips } => write!(f, "channel {round_trips}"),
-            Job::Sleep { tasks } => write!(f, "sleep {tasks}"),
-        }
-    }
-}
-
-impl FromStr for Job {
-    type Err = anyhow::Error;
-
-    fn from_str(line: &str) -> Result<Job> {
-        let words: Vec<_> = line.split_whitespace().collect();
-        Ok(match words[..] {
-            ["yield", tasks, times] => Job::Yield {
-                tasks: tasks.parse()?,
-                times: times.parse()?,
-            },
-            ["spawn", times] => Job::Spawn {
-                times: times.parse()?,
-            },
-            ["channel", round_trips] => Job::Channel {
-                round_trips: round_trips.parse()?,
-            },
-            ["sleep", tasks] => Job::Sleep {
-                tasks: tasks.parse()?,
-            },
-            _ => bail!("{line:?} is no job"),
-        })
-    }
-}
-
-/// Is that runtime until stdin ends.
+/// Does the jobs of a runtime until stdin ends.
 pub(crate) fn serve(runtime: BuiltIn) -> Result<()> {
     match runtime {
         BuiltIn::OneloopGreen => oneloop_green::serve(),
         BuiltIn::OneloopAsync => oneloop_async::serve(),
         BuiltIn::Tokio => tokio::serve(),
         BuiltIn::May => may::serve(),
-    }
-}
-
-/// Does the jobs on stdin. It blocks between them, with all tasks of the runtime where they are.
-fn do_jobs(mut run: impl FnMut(Job) -> Result<Duration>) -> Result<()> {
-    for line in io::stdin().lock().lines() {
-        match run(line?.parse()?) {
-            Ok(elapsed) => println!("ns {}", elapsed.as_nanos()),
-            Err(error) => println!("failed: {error}"),
-        }
-    }
-    Ok(())
-}
-
-/// What `do_jobs` of any language answered.
-pub(crate) fn parse_answer(line: &str) -> Result<Duration> {
-    if let Some(why) = line.strip_prefix("failed: ") {
-        bail!("{why}");
-    }
-    let ns = line.strip_prefix("ns ").and_then(|ns| ns.parse().ok());
-    let ns = ns.with_context(|| format!("it printed {line:?}, not `ns NUMBER`"))?;
-    Ok(Duration::from_nanos(ns))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_job_reads_as_it_is_written() {
-        let jobs = [
-            Job::Yield {
-                tasks: 1000,
-                times: 7,
-            },
-            Job::Spawn { times: 8 },
-            Job::Channel { round_trips: 9 },
-            Job::Sleep { tasks: 10 },
-        ];
-        for job in jobs {
-            assert_eq!(job.to_string().parse::<Job>().unwrap(), job);
-        }
-        assert!("yield 5".parse::<Job>().is_err());
-    }
-
-    #[test]
-    fn an_answer_is_a_number_of_nanoseconds() {
-        assert_eq!(parse_answer("ns 1500").unwrap(), Duration::from_nanos(1500));
-        assert!(parse_answer("Traceback").is_err());
-        let failed = parse_answer("failed: no stack").unwrap_err();
-        assert_eq!(failed.to_string(), "no stack");
     }
 }

@@ -89,6 +89,20 @@ fn the_files_of_process_stand_in_storeys() {
 }
 
 #[test]
+fn the_files_of_bench_stand_in_storeys() {
+    assert_storeys(
+        "bench",
+        "
+        tools:        cores launch progress spread strace contenders tasks/job process connection
+        programs:     program comparators/ comparators tasks/ tasks flood load report
+        command line: cli
+        servers:      server sample bench
+        benchmarks:   echo fair green idle syscalls
+        ",
+    );
+}
+
+#[test]
 fn the_files_of_fs_stand_in_storeys() {
     assert_storeys(
         "fs",

@@ -9,7 +9,7 @@ use crate::program::{Found, bench};
 
 const SOURCE: &str = include_str!("../../comparators/green.go");
 
-/// Builds the program beside this binary: how to start it, or why it is not to be had.
+/// Builds the program beside this binary: how to start it, or why it cannot run here.
 pub(crate) fn find() -> Result<Found> {
     let program = bench()?.with_file_name("oneloop-bench-green-go");
     let source = program.with_extension("go");

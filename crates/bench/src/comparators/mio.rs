@@ -13,7 +13,8 @@ use slab::Slab;
 const BUFFER_BYTES: usize = 64 * 1024;
 const EVENTS_MAX: usize = 1024;
 const LISTENER: Token = Token(usize::MAX);
-/// How long a listener rests that ran out of descriptors: edge-triggered, it would not be told.
+/// How long a listener that ran out of descriptors pauses. Registered edge-triggered, it would get
+/// no event when a descriptor is free.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
 
 /// Echoes on `address` until the process ends.
@@ -92,13 +93,13 @@ impl Server {
             return;
         };
         connection.peer_finished |= event.is_read_closed() || event.is_error();
-        if !matches!(connection.advance(&mut self.buffer), Ok(Open::Yes)) {
+        if !matches!(connection.advance(&mut self.buffer), Ok(ConnectionEnd::Yes)) {
             self.connections.remove(key);
         }
     }
 }
 
-enum Open {
+enum ConnectionEnd {
     Yes,
     No,
 }
@@ -113,7 +114,7 @@ struct Connection {
 
 impl Connection {
     /// Sends what is owed, then echoes until the socket is empty or full.
-    fn advance(&mut self, buffer: &mut [u8]) -> io::Result<Open> {
+    fn advance(&mut self, buffer: &mut [u8]) -> io::Result<ConnectionEnd> {
         if !self.leftover.is_empty() {
             let sent = send_some(&mut self.stream, &self.leftover)?;
             self.leftover.drain(..sent);
@@ -123,7 +124,7 @@ impl Connection {
         }
         while self.leftover.is_empty() {
             let count = match self.stream.read(buffer) {
-                Ok(0) => return Ok(Open::No),
+                Ok(0) => return Ok(ConnectionEnd::No),
                 Ok(count) => count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
@@ -135,7 +136,7 @@ impl Connection {
                 break;
             }
         }
-        Ok(Open::Yes)
+        Ok(ConnectionEnd::Yes)
     }
 }
 

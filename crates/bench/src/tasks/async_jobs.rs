@@ -1,10 +1,10 @@
 //! The jobs, for runtimes of futures: the same text for all, with their own functions in it.
 
-/// Defines `async fn run_in_task(Job) -> Duration`. The channels are tokio's for all: they belong to no runtime,
-/// and what is measured is how a runtime wakes and switches.
+/// Defines `async fn run_in_task(Job) -> Duration`. The channels are tokio's for all: they belong
+/// to no runtime, and what is measured is how a runtime wakes and switches.
 macro_rules! async_jobs {
     (spawn: $spawn:path, yield_now: $yield_now:path, sleep: $sleep:path) => {
-        use crate::tasks::Job;
+        use crate::tasks::job::Job;
         use ::tokio::sync::mpsc;
         use std::sync::atomic::{AtomicU64, Ordering};
         use std::time::{Duration, Instant};
@@ -73,7 +73,7 @@ macro_rules! async_jobs {
             for _ in 0..tasks {
                 drop($spawn(async {
                     STARTED.fetch_add(1, Ordering::Relaxed);
-                    $sleep(crate::tasks::SLEEP).await;
+                    $sleep(crate::tasks::job::SLEEP).await;
                 }));
             }
             while STARTED.load(Ordering::Relaxed) < tasks {

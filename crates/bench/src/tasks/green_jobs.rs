@@ -11,7 +11,7 @@ macro_rules! green_jobs {
         send: $send:path,
         receive: $receive:path
     ) => {
-        use crate::tasks::{Job, SLEEP};
+        use crate::tasks::job::{Job, SLEEP};
         use std::sync::atomic::{AtomicU64, Ordering};
         use std::time::{Duration, Instant};
 

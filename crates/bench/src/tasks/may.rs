@@ -22,7 +22,7 @@ pub(crate) fn serve() -> anyhow::Result<()> {
     use_one_thread();
     // may panics when it can have no more stacks: that is an answer, and no reason for a backtrace.
     std::panic::set_hook(Box::new(|_| ()));
-    super::do_jobs(|job| {
+    super::job::do_jobs(|job| {
         let done = go!(move || run(job)).join();
         done.map_err(|_| anyhow!("a coroutine panicked"))
     })

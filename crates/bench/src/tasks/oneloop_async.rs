@@ -9,5 +9,5 @@ super::async_jobs::async_jobs! {
 /// Does the jobs on stdin.
 pub(crate) fn serve() -> anyhow::Result<()> {
     let mut event_loop = oneloop::EventLoop::new()?;
-    super::do_jobs(|job| Ok(event_loop.block_on(run_in_task(job))))
+    super::job::do_jobs(|job| Ok(event_loop.block_on(run_in_task(job))))
 }

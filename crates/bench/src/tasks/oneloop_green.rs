@@ -16,7 +16,7 @@ super::green_jobs::green_jobs! {
 /// Does the jobs on stdin, each in a green thread.
 pub(crate) fn serve() -> anyhow::Result<()> {
     let mut event_loop = oneloop::EventLoop::new()?;
-    super::do_jobs(|job| Ok(run_on(&mut event_loop, move || run(job))?))
+    super::job::do_jobs(|job| Ok(run_on(&mut event_loop, move || run(job))?))
 }
 
 fn one_place() -> (Sender<u64>, Receiver<u64>) {

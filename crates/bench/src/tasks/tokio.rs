@@ -11,5 +11,5 @@ pub(crate) fn serve() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    super::do_jobs(|job| Ok(runtime.block_on(run_in_task(job))))
+    super::job::do_jobs(|job| Ok(runtime.block_on(run_in_task(job))))
 }

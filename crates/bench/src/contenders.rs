@@ -1,0 +1,118 @@
+//! The names of the servers and runtimes under comparison.
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+/// The servers under comparison, in the order of the tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Kind {
+    /// Oneloop's own server
+    Main,
+    /// The same, its clients served by callbacks
+    #[value(name = "main-callback")]
+    #[serde(rename = "main-callback")]
+    MainCallback,
+    /// The same, its clients served by green threads
+    #[value(name = "main-green")]
+    #[serde(rename = "main-green")]
+    MainGreen,
+    /// hand-written epoll in C: the yardstick
+    C,
+    /// the C server again: the distance of its ratio from 1 is noise
+    #[value(name = "c-again")]
+    #[serde(rename = "c-again")]
+    CAgain,
+    /// tokio, current-thread runtime
+    Tokio,
+    /// mio, one thread
+    Mio,
+    /// may, stackful coroutines in Rust, one worker thread
+    May,
+    /// goroutines, one thread (needs `go`)
+    Go,
+    /// gevent (needs it in $ONELOOP_PYTHON or python3)
+    Gevent,
+    /// eventlet (needs it in $ONELOOP_PYTHON or python3)
+    Eventlet,
+}
+
+impl Kind {
+    /// The word on the command line and in the tables.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Kind::Main => "main",
+            Kind::MainCallback => "main-callback",
+            Kind::MainGreen => "main-green",
+            Kind::C => "c",
+            Kind::CAgain => "c-again",
+            Kind::Tokio => "tokio",
+            Kind::Mio => "mio",
+            Kind::May => "may",
+            Kind::Go => "go",
+            Kind::Gevent => "gevent",
+            Kind::Eventlet => "eventlet",
+        }
+    }
+}
+
+/// The runtimes under comparison, in the order of the tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Runtime {
+    /// Oneloop's green threads: the yardstick
+    OneloopGreen,
+    /// Oneloop's async tasks
+    OneloopAsync,
+    /// tokio, current-thread runtime
+    Tokio,
+    /// may, stackful coroutines in Rust, one worker thread
+    May,
+    /// goroutines, one thread (needs `go`)
+    Go,
+    /// gevent (needs it in $ONELOOP_PYTHON or python3)
+    Gevent,
+    /// eventlet (needs it in $ONELOOP_PYTHON or python3)
+    Eventlet,
+}
+
+impl Runtime {
+    /// The word on the command line and in the tables.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Runtime::OneloopGreen => "oneloop-green",
+            Runtime::OneloopAsync => "oneloop-async",
+            Runtime::Tokio => "tokio",
+            Runtime::May => "may",
+            Runtime::Go => "go",
+            Runtime::Gevent => "gevent",
+            Runtime::Eventlet => "eventlet",
+        }
+    }
+}
+
+/// The servers inside this program.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Comparator {
+    /// Hand-written epoll in C, built with `cc`
+    C,
+    /// tokio, current-thread runtime
+    Tokio,
+    /// mio, one thread
+    Mio,
+    /// may, one worker thread
+    May,
+}
+
+/// The runtimes of tasks inside this program.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum BuiltIn {
+    /// Oneloop's green threads
+    OneloopGreen,
+    /// Oneloop's async tasks
+    OneloopAsync,
+    /// tokio, current-thread runtime
+    Tokio,
+    /// may, one worker thread
+    May,
+}
