@@ -1,4 +1,4 @@
-//! What a gigabyte costs the thread that passes it on, by each of the ways that `net::copy` has.
+//! The CPU time of a gigabyte for the thread that copies it, by each method of `net::copy`.
 
 use oneloop::EventLoop;
 use oneloop::net::{CopyOptions, Copying, SendingFile, Socket};
@@ -47,13 +47,13 @@ fn report(name: &str, mut run: impl FnMut() -> io::Result<()>) -> io::Result<()>
     Ok(())
 }
 
-/// That of this thread, which is the loop's.
+/// The CPU time of this thread, which runs the loop.
 fn cpu_time() -> Duration {
     let now = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
 }
 
-/// From a thread that writes in such pieces, to one that reads.
+/// Copies from a thread that writes pieces of that size to a thread that reads.
 fn relay(options: CopyOptions, write_bytes: usize) -> io::Result<()> {
     let (source, mut feeder) = pair()?;
     let feeder = thread::spawn(move || {
@@ -89,7 +89,7 @@ fn serve_file(mut sending: SendingFile) -> io::Result<()> {
     )
 }
 
-/// A file without a name, in memory.
+/// An unnamed file in memory.
 fn tempfile() -> io::Result<File> {
     let path = format!("/dev/shm/oneloop-copy-{}", std::process::id());
     let file = File::options()
@@ -119,7 +119,7 @@ fn through_loop(
     Ok(())
 }
 
-/// The two ends of a TCP connection; the first does not block.
+/// The two ends of a TCP connection. The first one is non-blocking.
 fn pair() -> io::Result<(TcpStream, TcpStream)> {
     let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
     let other = TcpStream::connect(listener.local_addr()?)?;

@@ -1,6 +1,6 @@
-//! What the core's own operations cost: timers at a million armed, tasks, wakes.
+//! The cost of the core's operations: timers with a million armed, tasks, wakes.
 //!
-//! `cargo bench -p oneloop`; the figures to beat are in README.md.
+//! `cargo bench -p oneloop`. docs/figures.md has earlier figures.
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use oneloop::aio::{spawn, yield_now};
@@ -13,7 +13,7 @@ const ARMED: u64 = 1_000_000;
 /// Deadlines spread over a minute.
 const SPREAD_NS: u64 = 60_000_000_000;
 
-/// A deadline that looks random and costs a multiplication.
+/// A pseudorandom deadline, for one multiplication.
 fn deadline_ns(i: u64) -> u64 {
     i.wrapping_mul(0x9E37_79B9_7F4A_7C15) % SPREAD_NS
 }
@@ -26,7 +26,7 @@ fn million_armed() -> (Timers<u64>, Vec<Key<Timer<u64>>>) {
     (timers, keys)
 }
 
-/// Times `op` on a fresh million of timers, always so many of them that the clock costs nothing.
+/// Times `op` on a new million of timers, many per reading of the clock.
 fn per_timer(
     mut op: impl FnMut(&mut Timers<u64>, &[Key<Timer<u64>>], u64),
 ) -> impl FnMut(u64) -> Duration {

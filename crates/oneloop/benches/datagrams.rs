@@ -1,6 +1,6 @@
-//! What a datagram costs, one by one and in batches: `cargo bench -p oneloop --bench datagrams`.
+//! The cost of a datagram, one by one and in batches: `cargo bench -p oneloop --bench datagrams`.
 //!
-//! Each figure is for 64 datagrams of 1,000 bytes that are sent and received over loopback, by one task.
+//! Each figure is for 64 datagrams of 1,000 bytes, which one task sends and receives over loopback.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use oneloop::EventLoop;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 const COUNT: usize = 64;
 const BYTES: usize = 1000;
 
-/// Two sockets, the first of which sends to the second.
+/// Two sockets; the first sends to the second.
 fn pair() -> io::Result<(UdpSocket, UdpSocket)> {
     let (a, b) = (
         UdpSocket::bind("127.0.0.1:0")?,
@@ -21,7 +21,7 @@ fn pair() -> io::Result<(UdpSocket, UdpSocket)> {
     Ok((a, b))
 }
 
-/// How long so many rounds take, on a loop of their own.
+/// How long `rounds` rounds take, on a new loop.
 fn time(rounds: u64, all: impl AsyncFnOnce(u64) -> io::Result<Duration>) -> Duration {
     let mut event_loop = EventLoop::new().expect("there are fds");
     event_loop.block_on(all(rounds)).expect("loopback is there")
@@ -59,7 +59,7 @@ async fn in_batches(rounds: u64) -> io::Result<Duration> {
     Ok(start.elapsed())
 }
 
-/// Cut by the kernel, and received in a batch or, with `gro`, joined.
+/// The kernel cuts the datagrams, and the receiver gets a batch or, with `gro`, joins them.
 async fn in_segments(rounds: u64, gro: bool) -> io::Result<Duration> {
     let ((a, b), text) = (pair()?, [7; COUNT * BYTES]);
     a.set_gso(Some(BYTES as u16))?;

@@ -1,4 +1,4 @@
-//! What 4 KiB of a file cost: cached, by a thread of the pool, and without a loop.
+//! The cost of reading 4 KiB of a file: cached, by a thread of the pool, and without a loop.
 //!
 //! `cargo bench -p oneloop --bench files`
 
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 const BYTES: usize = 4096;
 
-/// How long so many calls take, one after the other.
+/// How long `iters` calls take, one after the other.
 fn time(event_loop: &mut EventLoop, iters: u64, mut call: impl AsyncFnMut()) -> Duration {
     let start = Instant::now();
     event_loop.block_on(async {

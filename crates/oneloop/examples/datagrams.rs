@@ -1,12 +1,13 @@
-//! Datagrams one by one and in batches: `cargo run --example datagrams`.
+//! Sends datagrams one by one and in batches: `cargo run --example datagrams`.
 //!
-//! A sender has 64 numbers for a server on this machine. In a batch they are one system call on each side;
-//! with GSO the kernel even cuts them out of one buffer, and with GRO it joins them again.
+//! A sender has 64 numbers for a server on this machine. A batch takes one system call on each
+//! side. With GSO the kernel cuts the datagrams out of one buffer, and with GRO it joins them
+//! again.
 
 use oneloop::aio::{Outgoing, RecvBatch, UdpSocket, block_on};
 use std::io;
 
-/// So many datagrams, of so many bytes each.
+/// The number of datagrams, and the bytes of each.
 const COUNT: usize = 64;
 const BYTES: usize = 8;
 
@@ -14,7 +15,7 @@ fn socket() -> io::Result<UdpSocket> {
     UdpSocket::bind("127.0.0.1:0")
 }
 
-/// The datagrams of a batch, those that the kernel joined put apart.
+/// The datagrams of a batch, after those that the kernel joined are split again.
 fn numbers(batch: &RecvBatch) -> impl Iterator<Item = u64> {
     let segments = batch.iter().flat_map(|received| received.segments());
     segments.map(|bytes| u64::from_le_bytes(bytes.try_into().expect("each has 8 bytes")))
@@ -55,7 +56,7 @@ async fn send_and_receive(say: impl Fn(String)) -> io::Result<()> {
     Ok(())
 }
 
-/// Runs it, and tells each line.
+/// Runs the example, and passes each line to a function.
 pub(crate) fn datagrams(say: impl Fn(String)) -> io::Result<()> {
     block_on(send_and_receive(say))
 }

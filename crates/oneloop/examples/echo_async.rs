@@ -1,4 +1,5 @@
-//! An echo server in the async style: `cargo run --example echo_async`, then `telnet localhost 8080`.
+//! An echo server in the async style: `cargo run --example echo_async`, then `telnet localhost
+//! 8080`.
 
 use oneloop::aio::{TcpListener, block_on, spawn};
 

@@ -1,7 +1,7 @@
-//! A loop inside of somebody else's: `cargo run --example embedded`.
+//! A loop inside another one: `cargo run --example embedded`.
 //!
-//! The outer one is a bare `poll(2)`, as of a GUI or a game. It waits for our loop's fd, but no longer than
-//! our next timer, and has our loop take a turn.
+//! The outer loop is a bare `poll(2)`, like that of a GUI or a game. It waits for the fd of our
+//! loop, until our next timer at the longest, and then runs a turn of our loop.
 
 use oneloop::{EventLoop, aio};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -20,7 +20,7 @@ fn main() -> io::Result<()> {
         let timeout = event_loop.backend_timeout();
         let timeout = timeout.map(Timespec::try_from).transpose();
         let timeout = timeout.map_err(io::Error::other)?;
-        // Its own fds would be in this list, too.
+        // The outer loop's own fds would be in this list, too.
         poll(
             &mut [PollFd::new(&event_loop, PollFlags::IN)],
             timeout.as_ref(),

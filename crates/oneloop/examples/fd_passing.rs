@@ -1,7 +1,8 @@
-//! Passing an open file to somebody who could not open it: `cargo run --example fd_passing`.
+//! Passes an open file to a client that could not open it: `cargo run --example fd_passing`.
 //!
-//! A keeper opens files for its clients, over a Unix socket that keeps bounds, by an abstract name. It asks
-//! the kernel who they are; the client reads from a file that only the keeper has opened.
+//! A keeper opens files for its clients, over a Unix socket that keeps message bounds, with an
+//! abstract name. It gets the credentials of a client from the kernel. The client reads a file that
+//! only the keeper opened.
 
 use oneloop::aio::{UnixSeqpacket, UnixSeqpacketListener, block_on, spawn};
 use oneloop::net::Addr;
@@ -9,7 +10,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::AsFd;
 
-/// What the keeper has, already unlinked: nobody can open it any more.
+/// The file of the keeper. It is unlinked, so no other process can open it.
 fn secret_file() -> io::Result<File> {
     let path = std::env::temp_dir().join(format!("oneloop-secret-{}", std::process::id()));
     let mut file = File::options()
@@ -61,7 +62,7 @@ async fn ask(say: impl Fn(String)) -> io::Result<()> {
     keeper.await.expect("the keeper does not panic")
 }
 
-/// Runs it, and tells each line.
+/// Runs the example, and passes each line to a function.
 pub(crate) fn fd_passing(say: impl Fn(String)) -> io::Result<()> {
     block_on(ask(say))
 }

@@ -1,6 +1,7 @@
-//! Watches a directory while another task works in it, once in each style: `cargo run --example files`.
+//! Watches a directory while another task works in it, once in each style: `cargo run --example
+//! files`.
 //!
-//! Each writes a draft and gives it its place; each watcher tells what it saw.
+//! Each task writes a draft and renames it into place; each watcher prints what it saw.
 
 use oneloop::callback::{self, Thrown};
 use oneloop::{EventLoop, Options, aio, green};
@@ -15,7 +16,7 @@ fn name(path: &Path) -> String {
     name.to_string_lossy().into_owned()
 }
 
-/// What a watcher of the other two styles says of a change. True when the file is in place.
+/// Notes a change, for the watchers of two styles. True when the file is in place.
 fn tell(style: &str, change: &aio::fs::Change, say: &Say) -> bool {
     use aio::fs::Change;
     match change {
@@ -24,7 +25,7 @@ fn tell(style: &str, change: &aio::fs::Change, say: &Say) -> bool {
             say(&format!("{style}: {} is {} now", name(from), name(to)));
             return true;
         }
-        _ => {} // modified, more than once
+        _ => {} // modified, perhaps several times
     }
     false
 }
@@ -74,7 +75,7 @@ fn in_callbacks(say: Say) {
             written?;
             fs::rename(draft, report, move |renamed| {
                 renamed?;
-                // What the kernel told of it is heard before this immediate.
+                // The events of it are handled before this immediate runs.
                 callback::set_immediate(move || {
                     watcher.close();
                     fs::rm_with(
@@ -94,7 +95,7 @@ fn in_callbacks(say: Say) {
     });
 }
 
-/// Runs all three, one after the other, and tells each line.
+/// Runs the three styles, one after the other, and passes each line to a function.
 pub(crate) fn files(say: impl Fn(&str) + 'static) -> io::Result<()> {
     let say: Say = Rc::new(say);
     let mut event_loop = EventLoop::with(Options::virtual_time())?;

@@ -1,6 +1,6 @@
-//! Connects by name in each style, to a server of its own: `cargo run --example names`.
+//! Connects by name in each style, to a server in the same program: `cargo run --example names`.
 //!
-//! No look-up blocks the loop; the addresses of a name are tried until one answers.
+//! No lookup blocks the loop. The connect tries the addresses of a name until one answers.
 
 use oneloop::EventLoop;
 use oneloop::aio::{self, ListenOptions, TcpListener, TcpStream};
@@ -9,7 +9,7 @@ use oneloop::green;
 use std::io::{self, Read};
 use std::net::SocketAddr;
 
-/// Listens at a name, greets each client with its name for it, and says at which port.
+/// Listens at a name, greets each client, and returns the port.
 async fn serve() -> io::Result<u16> {
     let listener = TcpListener::bind_name("localhost:0", ListenOptions::default()).await?;
     let port = listener.local_addr()?.port();

@@ -1,13 +1,13 @@
-//! What blocks, on other threads, in three styles: `cargo run --example offload`.
+//! Runs blocking code on other threads, in the three styles: `cargo run --example offload`.
 //!
-//! The look-ups are stuck, as many as there are threads for them; what computes, and the timer, do not notice.
+//! All threads for lookups are stuck. Computing jobs and the timer run all the same.
 
 use oneloop::{Class, EventLoop, aio, callback, green};
 use std::io;
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// It takes a while, and nothing of the loop.
+/// A computation that takes a while, and does not use the loop.
 fn primes_below(limit: u32) -> usize {
     let is_prime = |n: &u32| {
         (2..*n)

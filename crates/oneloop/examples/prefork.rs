@@ -1,6 +1,7 @@
-//! Workers that are forked, each with a loop of its own: `cargo run --example prefork`.
+//! Forks workers, each with its own loop: `cargo run --example prefork`.
 //!
-//! The parent's loop is not for them: they are refused it, and make their own on the socket that they inherit.
+//! A forked child cannot use the parent's loop, so each worker creates one for the socket that it
+//! inherits.
 
 use oneloop::net::{Listener, ReadHalf, TcpStream};
 use oneloop::{EventLoop, forked};
@@ -26,7 +27,7 @@ fn work(mut inherited: EventLoop, listener: TcpListener) -> io::Result<()> {
 fn fork_worker(listener: &TcpListener) -> io::Result<Pid> {
     let listener = listener.try_clone()?;
     let event_loop = EventLoop::new()?;
-    // SAFETY: there is one thread, so the child inherits no lock that another one holds.
+    // SAFETY: the program has one thread, so the child inherits no lock that another thread holds.
     match unsafe { libc::fork() } {
         0 => {
             let worked = work(event_loop, listener);

@@ -1,5 +1,5 @@
-//! Child processes in the three styles: each sorts the same words by sort(1), and none blocks the loop. It
-//! ends by itself.
+//! Child processes in the three styles: each sorts the same words with sort(1), and none blocks the
+//! loop.
 
 use oneloop::aio;
 use oneloop::callback::{self, child_process};
@@ -8,14 +8,14 @@ use std::io::{self, Read, Write};
 
 const WORDS: &str = "pear\napple\nfig\n";
 
-/// async/await: all of it in one call.
+/// async/await: one call.
 async fn sorted() -> io::Result<String> {
     let mut command = aio::process::Command::new("sort");
     let output = command.input(WORDS).output().await?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Green threads: the standard library's `Read` and `Write` on the child's pipes.
+/// Green threads: the `Read` and `Write` of the standard library, on the pipes of the child.
 fn sorted_green() -> io::Result<String> {
     use green::process::{Command, Stdio};
     let mut command = Command::new("sort");
@@ -25,7 +25,7 @@ fn sorted_green() -> io::Result<String> {
         .spawn()?;
     let mut stdin = child.stdin.take().expect("it is piped");
     stdin.write_all(WORDS.as_bytes())?;
-    drop(stdin); // the end of the input
+    drop(stdin); // ends the input
     let mut text = String::new();
     child
         .stdout

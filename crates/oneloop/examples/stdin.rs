@@ -1,4 +1,4 @@
-//! Upcases standard input, whatever that is, while a timer ticks: `cargo run --example stdin`.
+//! Upcases standard input, of any kind, while a timer ticks: `cargo run --example stdin`.
 //!
 //! `cargo run --example stdin green` and `… callback` do the same in the other styles.
 
@@ -14,14 +14,14 @@ use std::time::Duration;
 
 const TICK: Duration = Duration::from_millis(10);
 
-/// A number that a timer adds to.
+/// A number that a timer increments.
 type Ticks = Rc<Cell<u32>>;
 
 fn count(ticks: &Ticks) {
     ticks.set(ticks.get() + 1);
 }
 
-/// Bytes as they come.
+/// async/await: bytes as they come.
 async fn in_async_style() -> io::Result<u32> {
     let ticks = Ticks::default();
     let counted = Rc::clone(&ticks);
@@ -41,7 +41,7 @@ async fn in_async_style() -> io::Result<u32> {
     Ok(ticks.get())
 }
 
-/// Line by line, as if it blocked.
+/// Green threads: line by line, as if the code blocked.
 fn in_a_green_thread() -> io::Result<u32> {
     let ticks = Ticks::default();
     let counted = Rc::clone(&ticks);
@@ -60,7 +60,7 @@ fn in_a_green_thread() -> io::Result<u32> {
     Ok(ticks.get())
 }
 
-/// With as much of it on its way as the reader takes.
+/// Callbacks: a pipe with backpressure.
 fn in_callbacks() {
     let ticks = Ticks::default();
     let counted = Rc::clone(&ticks);

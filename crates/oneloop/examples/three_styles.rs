@@ -1,7 +1,7 @@
 //! One loop, three styles, one queue: `cargo run --example three_styles`.
 //!
-//! A callback server puts what its clients say into a queue. A green thread takes it out, and a future
-//! is all that it waits for; an async task joins the green thread. A callback has started both.
+//! A callback server puts the words of its clients into a queue. A green thread gets them by
+//! waiting for a future, and an async task joins the green thread. A callback starts both.
 
 use oneloop::callback::net::{self, Socket};
 use oneloop::callback::{Thrown, run_on, spawn_micro};
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 type Say = Rc<dyn Fn(&str)>;
 
-/// A green thread: it reads as if it blocked.
+/// A green thread: the code reads as if it blocked.
 fn collect(words: &Queue<String>, say: &Say) -> usize {
     let mut count = 0;
     loop {
@@ -38,7 +38,7 @@ fn talk(port: u16, words: &'static [&'static str]) {
     let mut stream = green::net::TcpStream::connect(("127.0.0.1", port)).expect("it listens");
     for word in words {
         stream.write_all(word.as_bytes()).expect("it reads");
-        green::sleep(Duration::from_millis(5)); // so that each word is a piece of its own
+        green::sleep(Duration::from_millis(5)); // so that each word arrives alone
     }
 }
 
@@ -80,7 +80,7 @@ fn start(say: Say) -> Result<(), Thrown> {
     Ok(())
 }
 
-/// Runs it, on virtual time, and tells each line.
+/// Runs the example on virtual time, and passes each line to a function.
 pub(crate) fn three_styles(say: impl Fn(&str) + 'static) -> std::io::Result<()> {
     let mut event_loop = EventLoop::with(Options::virtual_time())?;
     run_on(&mut event_loop, move || start(Rc::new(say)))?;

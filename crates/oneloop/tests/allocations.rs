@@ -1,4 +1,4 @@
-//! What a message costs the allocator: nothing.
+//! A message allocates nothing.
 
 use oneloop::EventLoop;
 use oneloop::aio::{TcpListener, TcpStream, spawn};
@@ -32,7 +32,7 @@ fn an_echo_allocates_nothing() {
             }
             std::io::Result::Ok(())
         });
-        echo_many(&client, 10).await; // pools and queues get their memory
+        echo_many(&client, 10).await; // fills the pools and queues
         client
     });
     let mut allocations = |messages| {
@@ -57,17 +57,17 @@ fn an_echo_between_callbacks_allocates_nothing() {
     });
     let left = Rc::new(Cell::new(0));
     let done = Rc::new(Cell::new(None::<Waker>));
-    let (counted, told) = (Rc::clone(&left), Rc::clone(&done));
+    let (counted, waiting) = (Rc::clone(&left), Rc::clone(&done));
     let client = Rc::new(RefCell::new(None::<net::Socket>));
     let connected = Rc::clone(&client);
     let listening = server.listen(("127.0.0.1", 0)).unwrap();
     listening.on_listening(move |server| {
         let client = net::connect(server.address().unwrap().inet().unwrap())?;
-        let (counted, told) = (Rc::clone(&counted), Rc::clone(&told));
+        let (counted, waiting) = (Rc::clone(&counted), Rc::clone(&waiting));
         client.on_data(move |client, bytes| {
             counted.set(counted.get() - 1);
             match counted.get() {
-                0 => told.take().unwrap().wake(),
+                0 => waiting.take().unwrap().wake(),
                 _ => {
                     client.write(bytes);
                 }
@@ -76,7 +76,7 @@ fn an_echo_between_callbacks_allocates_nothing() {
         connected.replace(Some(client));
         Ok::<_, net::Error>(())
     });
-    event_loop.run_once().unwrap(); // 'listening' comes in a tick
+    event_loop.run_once().unwrap(); // a tick emits 'listening'
     let mut echo_many = |messages: usize| {
         left.set(messages);
         let first = client.borrow().clone().unwrap();
@@ -121,7 +121,7 @@ fn tasks_that_wait_for_each_other_allocate_nothing() {
         };
         allocation_counter::measure(|| event_loop.block_on(play)).count_total
     };
-    allocations(1); // the lines and queues get their memory
+    allocations(1); // fills the lines and queues
     assert_eq!(
         allocations(1_000),
         allocations(1),

@@ -1,4 +1,4 @@
-//! One table of what sockets of messages do, in all three styles; and the examples.
+//! Datagram sockets: scenarios that all three styles share, and the examples.
 
 use oneloop::aio;
 use oneloop::callback::dgram::{self, Kind, UnixSocket};
@@ -41,7 +41,7 @@ impl Log {
     }
 }
 
-/// The same scenario in the three styles.
+/// A scenario in the three styles, with the lines that each must note.
 struct Scenario {
     with_await: fn(Log),
     green: fn(Log),
@@ -84,8 +84,8 @@ fn abstract_name() -> Addr {
     Addr::UnixAbstract(format!("oneloop-datagrams-{}-{number}", std::process::id()).into())
 }
 
-/// An address where nobody listens any more.
-fn deserted() -> SocketAddr {
+/// An address without a listener.
+fn addr_without_listener() -> SocketAddr {
     let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.local_addr().unwrap()
 }
@@ -93,7 +93,7 @@ fn deserted() -> SocketAddr {
 const TEXTS: [&str; 3] = ["one", "", "three"];
 
 #[test]
-fn udp_datagrams_come_whole_and_answers_go_to_their_senders() {
+fn udp_datagrams_arrive_whole_and_answers_reach_their_senders() {
     check(&Scenario {
         lines: &["'one'", "''", "'three'", "answered 'three'"],
         with_await: |log| {
@@ -147,9 +147,9 @@ fn udp_datagrams_come_whole_and_answers_go_to_their_senders() {
         with_callbacks: |log| {
             with_callbacks(move || {
                 let server = dgram::create_socket(Kind::Udp4);
-                let hears = log.clone();
+                let noting = log.clone();
                 server.on_message(move |server, bytes, from| {
-                    hears.message(bytes);
+                    noting.message(bytes);
                     if bytes.len() == 5 {
                         server.send_to(bytes, from.addr)?;
                     }
@@ -174,14 +174,14 @@ fn udp_datagrams_come_whole_and_answers_go_to_their_senders() {
 }
 
 #[test]
-fn a_connected_udp_socket_is_told_that_nobody_is_there() {
+fn a_connected_udp_socket_reports_that_no_socket_listens() {
     check(&Scenario {
         lines: &["sent 8", "ConnectionRefused"],
         with_await: |log| {
             with_await(async || {
                 let client = aio::UdpSocket::bind("127.0.0.1:0")?;
-                client.connect(deserted())?;
-                client.send(b"anybody?").await?;
+                client.connect(addr_without_listener())?;
+                client.send(b"question").await?;
                 log.say("sent 8");
                 log.error(&client.recv(&mut [0; 8]).await.unwrap_err());
                 Ok(())
@@ -190,8 +190,8 @@ fn a_connected_udp_socket_is_told_that_nobody_is_there() {
         green: |log| {
             green(move || {
                 let client = green_net::UdpSocket::bind(("127.0.0.1", 0))?;
-                client.connect(deserted())?;
-                client.send(b"anybody?")?;
+                client.connect(addr_without_listener())?;
+                client.send(b"question")?;
                 log.say("sent 8");
                 log.error(&client.recv(&mut [0; 8]).unwrap_err());
                 Ok(())
@@ -200,14 +200,14 @@ fn a_connected_udp_socket_is_told_that_nobody_is_there() {
         with_callbacks: |log| {
             with_callbacks(move || {
                 let client = dgram::create_socket(Kind::Udp4);
-                let (hears, sends) = (log.clone(), client.clone());
+                let (noting, sends) = (log.clone(), client.clone());
                 client.on_error(move |client, error| {
-                    hears.error(&error.clone().into());
+                    noting.error(&error.clone().into());
                     client.close()
                 });
-                client.connect_then(deserted(), move |connected| {
+                client.connect_then(addr_without_listener(), move |connected| {
                     connected?;
-                    sends.send_then("anybody?", move |sent| {
+                    sends.send_then("question", move |sent| {
                         log.say(format!("sent {}", sent?));
                         Ok::<_, Thrown>(())
                     })?;
@@ -220,7 +220,7 @@ fn a_connected_udp_socket_is_told_that_nobody_is_there() {
 }
 
 #[test]
-fn packets_keep_their_bounds_to_the_end_by_an_abstract_name() {
+fn packets_to_an_abstract_name_keep_their_bounds() {
     check(&Scenario {
         lines: &["'one'", "''", "'three'", "end"],
         with_await: |log| {
@@ -265,13 +265,13 @@ fn packets_keep_their_bounds_to_the_end_by_an_abstract_name() {
                 let server = Rc::new(RefCell::new(None));
                 let listens = Rc::clone(&server);
                 let listening = UnixSocket::listen(&name, move |socket| {
-                    let (hears, ends, listens) = (log.clone(), log.clone(), Rc::clone(&listens));
-                    socket.on_message(move |_, message| hears.message(message.bytes()));
+                    let (noting, ends, listens) = (log.clone(), log.clone(), Rc::clone(&listens));
+                    socket.on_message(move |_, message| noting.message(message.bytes()));
                     socket.on_end(move |socket| {
                         ends.say("end");
                         socket.close();
                         let server: Option<dgram::UnixServer> = listens.take();
-                        server.expect("it listens").close();
+                        server.expect("the server listens").close();
                     });
                 })?;
                 server.replace(Some(listening));
@@ -289,7 +289,7 @@ fn packets_keep_their_bounds_to_the_end_by_an_abstract_name() {
     });
 }
 
-/// A pipe with text in it, whose reading end is to be passed.
+/// A pipe with text in it. The test passes its reading end.
 fn full_pipe() -> io::Result<(PipeReader, PipeWriter)> {
     let (read, mut write) = pipe()?;
     write.write_all(b"through the pipe")?;
@@ -303,7 +303,7 @@ fn read_16(fd: OwnedFd) -> io::Result<Vec<u8>> {
 }
 
 #[test]
-fn a_passed_fd_is_open_at_the_other_end() {
+fn a_passed_fd_is_open_in_the_receiver() {
     check(&Scenario {
         lines: &["'with an fd'", "'through the pipe'"],
         with_await: |log| {
@@ -362,7 +362,7 @@ fn a_passed_fd_is_open_at_the_other_end() {
 
 #[test]
 fn a_send_to_a_full_receiver_waits_in_all_styles() {
-    /// More than any receiver has room for.
+    /// More messages than a receiver has room for.
     const MANY: usize = 100;
     check(&Scenario {
         lines: &["100 came"],
@@ -427,7 +427,7 @@ fn a_send_to_a_full_receiver_waits_in_all_styles() {
 }
 
 #[test]
-fn closing_a_green_socket_wakes_who_waits_on_it() {
+fn closing_a_green_socket_wakes_its_waiters() {
     green(|| {
         let (a, _b) = green_net::UnixSeqpacket::pair()?;
         let (c, _d) = green_net::UnixDatagram::pair()?;
@@ -449,7 +449,7 @@ fn closing_a_green_socket_wakes_who_waits_on_it() {
 }
 
 #[test]
-fn green_sockets_have_time_outs() {
+fn green_sockets_have_timeouts() {
     green(|| {
         let (a, _b) = green_net::UnixSeqpacket::pair()?;
         a.set_read_timeout(Some(Duration::from_millis(5)));
@@ -478,9 +478,9 @@ fn green_sockets_have_time_outs() {
 }
 
 #[test]
-fn what_a_callback_socket_could_not_send_is_given_up_when_it_closes() {
+fn closing_a_callback_socket_drops_its_unsent_datagrams() {
     let log = Log::default();
-    let hears = log.clone();
+    let noting = log.clone();
     with_callbacks(move || {
         let name = abstract_name();
         let server = UnixSocket::bind(&name)?;
@@ -488,10 +488,10 @@ fn what_a_callback_socket_could_not_send_is_given_up_when_it_closes() {
         let client = UnixSocket::unbound()?;
         let closes = client.clone();
         for n in 0..2000 {
-            let (hears, closes) = (hears.clone(), closes.clone());
+            let (noting, closes) = (noting.clone(), closes.clone());
             client.send_to_then("x", &name, move |sent| match sent {
-                Ok(_) => closes.close(), // with the first one that went
-                Err(error) if n == 1999 => hears.say(error.to_string()),
+                Ok(_) => closes.close(), // when the first one was sent
+                Err(error) if n == 1999 => noting.say(error.to_string()),
                 Err(_) => {}
             });
         }

@@ -1,4 +1,4 @@
-//! The examples do what they say. `cargo test` has built them.
+//! The examples print what they promise. `cargo test` builds them.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -15,7 +15,7 @@ fn command(example: &str) -> Command {
     Command::new(program)
 }
 
-/// What an example prints.
+/// Runs an example, and returns what it prints.
 fn output(example: &str) -> String {
     let output = command(example).output().unwrap();
     assert!(output.status.success(), "{example}: {output:?}");
@@ -35,19 +35,22 @@ fn embedded_takes_turns_with_the_outer_loop() {
 }
 
 #[test]
-fn signals_are_heard_in_each_style() {
+fn signals_reaches_each_style() {
     let output = output("signals");
     for line in [
-        "a callback heard it",
-        "a green thread heard it",
-        "async code heard signal 28",
+        "a callback received it",
+        "a green thread received it",
+        "async code received signal 28",
     ] {
-        assert!(output.lines().any(|said| said == line), "{line}: {output}");
+        assert!(
+            output.lines().any(|printed| printed == line),
+            "{line}: {output}"
+        );
     }
 }
 
 #[test]
-fn offload_goes_on_while_look_ups_are_stuck() {
+fn offload_continues_while_lookups_are_stuck() {
     let output = output("offload");
     for line in [
         "a callback: 1229 primes below 10,000",
@@ -56,12 +59,15 @@ fn offload_goes_on_while_look_ups_are_stuck() {
         "a timer, and the look-ups are still stuck",
         "async code: the task panicked: what a job panics with",
     ] {
-        assert!(output.lines().any(|said| said == line), "{line}: {output}");
+        assert!(
+            output.lines().any(|printed| printed == line),
+            "{line}: {output}"
+        );
     }
 }
 
 #[test]
-fn prefork_workers_have_loops_of_their_own() {
+fn prefork_workers_have_their_own_loops() {
     let expected = [
         "a worker answered: true",
         "a worker answered: true",
@@ -72,15 +78,18 @@ fn prefork_workers_have_loops_of_their_own() {
 }
 
 #[test]
-fn names_are_connected_to_in_each_style() {
+fn names_connects_in_each_style() {
     let output = output("names");
     for line in ["async: Some(\"hello\")", "green: hello", "callback: hello"] {
-        assert!(output.lines().any(|said| said == line), "{line}: {output}");
+        assert!(
+            output.lines().any(|printed| printed == line),
+            "{line}: {output}"
+        );
     }
 }
 
 #[test]
-fn stdin_is_read_whatever_it_is() {
+fn stdin_reads_any_kind_of_input() {
     let text = "some lines\n".repeat(20_000);
     let upcased = text.to_uppercase();
     for style in ["async", "green", "callback"] {
@@ -145,14 +154,14 @@ fn proxy_passes_bytes_and_ends_both_ways() {
 
     client.write_all(b"ping").unwrap();
     client.shutdown(Shutdown::Write).unwrap();
-    let mut heard = String::new();
-    server.read_to_string(&mut heard).unwrap();
-    assert_eq!(heard, "ping");
+    let mut received = String::new();
+    server.read_to_string(&mut received).unwrap();
+    assert_eq!(received, "ping");
     server.write_all(b"pong!").unwrap();
     drop(server);
-    heard.clear();
-    client.read_to_string(&mut heard).unwrap();
-    assert_eq!(heard, "pong!");
+    received.clear();
+    client.read_to_string(&mut received).unwrap();
+    assert_eq!(received, "pong!");
 
     let line = lines.next().unwrap().unwrap();
     assert!(line.ends_with(": 4 bytes there, 5 back"), "{line}");

@@ -1,4 +1,4 @@
-//! Files in the three styles: one table of scenarios, each of which ends alike in all of them.
+//! Files in the three styles: scenarios that note the same lines in each.
 
 use oneloop::callback::fs::{EventType, FileHandle, FsWatcher, MkdirOptions, RmOptions};
 use oneloop::callback::{self, Outcome, Thrown, next_tick, set_immediate, set_timeout};
@@ -21,7 +21,7 @@ fn event_loop() -> EventLoop {
     EventLoop::with(Options::virtual_time()).unwrap()
 }
 
-/// Lines that a scenario says.
+/// The lines that a scenario notes.
 #[derive(Clone, Default)]
 struct Log(Rc<RefCell<Vec<String>>>);
 
@@ -60,7 +60,7 @@ fn in_callbacks<O: Outcome>(scenario: impl FnOnce(PathBuf, Log) -> O + 'static) 
     log.text()
 }
 
-/// A file from its first byte to its last name.
+/// The life of a file: created, written, read, renamed, removed.
 mod life {
     use super::*;
 
@@ -151,7 +151,7 @@ mod life {
     }
 }
 
-/// Positions, the cursor, and the end.
+/// Reads and writes at offsets and at the cursor, to the end of the file.
 mod cursor {
     use super::*;
 
@@ -252,7 +252,7 @@ mod cursor {
     }
 }
 
-/// A tree that grows while it is watched.
+/// A directory tree that grows while it is watched.
 mod watching {
     use super::*;
     use aio::fs::Change;
@@ -283,7 +283,7 @@ mod watching {
         fs::create_dir_all(&deep).await?;
         fs::write(deep.join("file"), "").await?;
         fs::rename(deep.join("file"), deep.join("moved")).await?;
-        // Its thread may look before the rename or after it.
+        // The thread may look before the rename or after it.
         let mut names = Vec::new();
         while names.last() != Some(&deep.join("moved")) {
             match watcher.next().await? {
@@ -341,7 +341,7 @@ mod watching {
                     let (from, to) = (root.join("a/b/file"), root.join("a/b/moved"));
                     fs::rename(from, to, |renamed| renamed);
                 }
-                "a/b/moved" => inside.take().expect("it is closed once").close(),
+                "a/b/moved" => inside.take().expect("only this closes the watcher").close(),
                 _ => {}
             }
         })?;
@@ -381,7 +381,7 @@ fn each_scenario_ends_alike_in_each_style() {
 }
 
 #[test]
-fn the_example_tells_what_it_saw() {
+fn the_example_prints_what_it_saw() {
     let log = Log::default();
     let inside = log.clone();
     example::files(move |line| inside.say(line)).unwrap();
@@ -443,7 +443,7 @@ fn a_thousand_reads_at_once_in_each_style() {
 }
 
 #[test]
-fn a_green_thread_that_is_killed_while_it_reads_has_read_nothing() {
+fn a_green_thread_that_is_killed_in_a_read_has_read_nothing() {
     in_green(|_, _| {
         let (pipe, mut sender) = io::pipe()?;
         let file = Rc::new(green::fs::File::from_std(
@@ -462,13 +462,13 @@ fn a_green_thread_that_is_killed_while_it_reads_has_read_nothing() {
 }
 
 #[test]
-fn a_time_out_leaves_a_watcher_whole() {
+fn a_timeout_leaves_a_watcher_usable() {
     in_green(|dir, _| {
         let watcher = green::fs::Watcher::new()?;
         watcher.watch(&dir, green::fs::WatchOptions::default())?;
         for i in 0..3 {
             let waited = green::timeout(Duration::from_secs(1), || watcher.next());
-            assert!(waited.is_err(), "nothing happens");
+            assert!(waited.is_err(), "no file changes");
             let path = dir.join(i.to_string());
             green::fs::create_dir(&path)?;
             assert_eq!(watcher.next()?, green::fs::Change::Created(path));
@@ -478,7 +478,7 @@ fn a_time_out_leaves_a_watcher_whole() {
 }
 
 #[test]
-fn any_future_of_files_will_do_on_a_green_thread() {
+fn a_green_thread_can_wait_for_any_future_of_a_file() {
     in_green(|dir, _| {
         let access = oneloop::fs::Access {
             read: true,
@@ -489,7 +489,7 @@ fn any_future_of_files_will_do_on_a_green_thread() {
 }
 
 #[test]
-fn callbacks_run_in_the_poll_phase_behind_immediates_of_the_same_turn() {
+fn callbacks_run_in_the_poll_phase_after_immediates_of_the_same_turn() {
     let lines = in_callbacks(|dir, log| {
         let path = dir.join("a");
         std::fs::write(&path, "bytes").unwrap();
@@ -516,7 +516,7 @@ fn callbacks_run_in_the_poll_phase_behind_immediates_of_the_same_turn() {
         "tick",
         "timeout",
     ];
-    // A timeout of 0 is one of 1 ms, which jobs of the pool may take or not.
+    // A timeout of 0 is one of 1 ms, and jobs of the pool may take longer or not.
     let without_timeout = |lines: &str| {
         let lines = lines.lines().filter(|line| *line != "first timeout");
         lines.map(str::to_owned).collect::<Vec<_>>()
@@ -528,7 +528,7 @@ fn callbacks_run_in_the_poll_phase_behind_immediates_of_the_same_turn() {
 }
 
 #[test]
-fn what_a_closed_handle_is_asked_for_fails_as_in_node() {
+fn operations_on_a_closed_handle_fail_as_in_node() {
     let lines = in_callbacks(|dir, log| {
         std::fs::write(dir.join("a"), "bytes").unwrap();
         callback::fs::open(dir.join("a"), "r", move |file| {
@@ -560,7 +560,7 @@ fn what_a_closed_handle_is_asked_for_fails_as_in_node() {
 }
 
 #[test]
-fn errors_of_callbacks_have_nodes_words() {
+fn errors_of_callbacks_have_the_texts_of_node() {
     let lines = in_callbacks(|_, log| {
         let say = move |log: &Log| {
             let log = log.clone();
@@ -580,16 +580,16 @@ fn errors_of_callbacks_have_nodes_words() {
         let watched = callback::fs::watch("/no", |_, _| ()).unwrap_err();
         let expected = "ENOENT: no such file or directory, watch '/no'";
         assert_eq!(watched.message(), expected);
-        let hear = say(&log);
+        let note = say(&log);
         let options = MkdirOptions::default();
         callback::fs::mkdir_with("/", options, move |result| {
-            hear(result);
-            let hear = say(&log);
+            note(result);
+            let note = say(&log);
             callback::fs::rename("/no", "/where", move |result| {
-                hear(result);
-                let hear = say(&log);
+                note(result);
+                let note = say(&log);
                 callback::fs::rm_with("/no", RmOptions::default(), move |result| {
-                    hear(result);
+                    note(result);
                     callback::fs::read_file("/", move |result| say(&log)(result.map(drop)));
                 });
             });
@@ -604,7 +604,7 @@ fn errors_of_callbacks_have_nodes_words() {
 }
 
 #[test]
-fn a_program_that_ends_leaves_no_watcher_to_the_next_one() {
+fn a_program_that_ends_leaves_no_watcher_to_the_next() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().to_owned();
     let mut event_loop = event_loop();
@@ -619,12 +619,12 @@ fn a_program_that_ends_leaves_no_watcher_to_the_next_one() {
 }
 
 #[test]
-fn callbacks_may_be_asked_for_before_the_loop_runs() {
+fn callback_operations_may_start_before_the_loop_runs() {
     let dir = tempfile::tempdir().unwrap();
     let mut event_loop = event_loop();
     let entered = callback::enter(&event_loop.handle());
-    let heard = Rc::new(Cell::new(0));
-    let (made, watched) = (Rc::clone(&heard), Rc::clone(&heard));
+    let read_bytes = Rc::new(Cell::new(0));
+    let (made, watched) = (Rc::clone(&read_bytes), Rc::clone(&read_bytes));
     let watcher = callback::fs::watch(dir.path(), move |_, _| watched.set(watched.get() + 1));
     let watcher = watcher.unwrap();
     callback::fs::mkdir(dir.path().join("a"), move |result| {
@@ -633,7 +633,7 @@ fn callbacks_may_be_asked_for_before_the_loop_runs() {
         result
     });
     event_loop.run().unwrap();
-    assert_eq!((heard.get(), entered.exit_code()), (11, None));
+    assert_eq!((read_bytes.get(), entered.exit_code()), (11, None));
 }
 
 #[test]
@@ -650,7 +650,7 @@ fn a_watcher_that_is_not_persistent_lets_the_program_end() {
 }
 
 #[test]
-fn what_the_kernel_could_not_keep_is_a_change_without_a_name() {
+fn an_overflow_of_events_is_a_change_without_a_name() {
     let limit = std::fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
     let limit: usize = limit.trim().parse().unwrap();
     if limit > 200_000 {
@@ -662,7 +662,10 @@ fn what_the_kernel_could_not_keep_is_a_change_without_a_name() {
         let watching = callback::fs::watch(&dir, move |what, name| {
             if name.is_none() {
                 assert_eq!(what, EventType::Rename);
-                inside.take().expect("it is told once").close();
+                inside
+                    .take()
+                    .expect("the watcher reports this once")
+                    .close();
             }
         })?;
         watcher.set(Some(watching));
@@ -679,13 +682,13 @@ fn unreachable(why: &str) {
     panic!("{why}")
 }
 
-/// Bytes that tell where they are.
+/// Bytes that show their offset.
 fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|i| (i * 7 + i / 251) as u8).collect()
 }
 
 #[test]
-fn a_stream_of_a_file_is_piped_into_another_file_whole() {
+fn a_stream_of_a_file_pipes_into_another_file_whole() {
     let sent = pattern(3 << 20);
     let bytes = sent.clone();
     let lines = in_callbacks(move |dir, log| {
@@ -701,7 +704,7 @@ fn a_stream_of_a_file_is_piped_into_another_file_whole() {
 }
 
 #[test]
-fn a_stream_of_a_file_tells_what_nodes_tells() {
+fn a_stream_of_a_file_emits_what_that_of_node_emits() {
     let lines = in_callbacks(move |dir, log| {
         let path = dir.join("letters");
         let writer = callback::fs::create_write_stream(&path);
@@ -783,7 +786,7 @@ fn a_stream_of_a_part_reads_and_writes_that_part() {
 }
 
 #[test]
-fn a_stream_of_a_file_that_cannot_be_opened_tells_error_and_close() {
+fn a_stream_of_a_file_that_cannot_be_opened_emits_error_and_close() {
     let lines = in_callbacks(move |_, log| {
         let reader = callback::fs::create_read_stream("/no/such/file");
         let [of_reader, closed, of_writer, written, ended, at_last] = [(); 6].map(|()| log.clone());
@@ -808,7 +811,7 @@ fn a_stream_of_a_file_that_cannot_be_opened_tells_error_and_close() {
 }
 
 #[test]
-fn a_stream_of_a_file_that_is_paused_reads_nothing_until_it_goes_on() {
+fn a_paused_stream_of_a_file_reads_nothing_until_it_resumes() {
     let lines = in_callbacks(move |dir, log| {
         let path = dir.join("large");
         std::fs::write(&path, pattern(1 << 20)).unwrap();
@@ -818,7 +821,7 @@ fn a_stream_of_a_file_that_is_paused_reads_nothing_until_it_goes_on() {
             let before = reader.bytes_read();
             reader.pause();
             let go_on = move || {
-                assert_eq!(again.bytes_read(), before, "it was paused");
+                assert_eq!(again.bytes_read(), before, "the stream is paused");
                 again.resume();
             };
             set_timeout(go_on, 1);
@@ -829,7 +832,7 @@ fn a_stream_of_a_file_that_is_paused_reads_nothing_until_it_goes_on() {
 }
 
 #[test]
-fn a_stream_of_a_file_that_is_destroyed_tells_close_only() {
+fn a_destroyed_stream_of_a_file_emits_only_close() {
     let lines = in_callbacks(move |dir, log| {
         let path = dir.join("large");
         std::fs::write(&path, pattern(1 << 20)).unwrap();
@@ -839,9 +842,9 @@ fn a_stream_of_a_file_that_is_destroyed_tells_close_only() {
         at_once.on_close(move |_| {
             log.say("first");
             let amid = callback::fs::create_read_stream(&path);
-            let [told, closed] = [(); 2].map(|()| log.clone());
+            let [data, closed] = [(); 2].map(|()| log.clone());
             amid.on_data(move |amid, _| {
-                told.say("data");
+                data.say("data");
                 amid.destroy();
             });
             amid.on_end(|_| unreachable("it was given up"));

@@ -1,4 +1,4 @@
-//! What the styles promise together: the same scenarios in each, on one loop.
+//! The styles together: the same scenarios in each, and all of them on one loop.
 
 mod datagrams;
 mod examples;

@@ -1,5 +1,6 @@
-//! A program in a sandbox that refuses a system call which has a plain way around it. Each scenario is a test;
-//! the last test runs them once more under strace, which refuses the call in place of the sandbox.
+//! A program in a sandbox that refuses a system call which it can do without. Each scenario is a
+//! test. One test runs the scenarios again under strace, which refuses the call in place of a
+//! sandbox.
 
 use oneloop::aio::{Outgoing, PipeWriter, RecvBatch, UdpSocket, block_on, sleep};
 use oneloop::callback::{self, child_process};
@@ -25,7 +26,7 @@ fn pattern() -> Vec<u8> {
     (0..BYTES).map(|i| (i * 7 + i / 251) as u8).collect()
 }
 
-/// What it costs to do without a call is allowed, and that all of it is wrong is not.
+/// System calls, and the scenario that must work without each. It may be slower, but not wrong.
 const REFUSED: [(&str, &str); 17] = [
     ("splice", "many_bytes_are_copied"),
     ("sendfile", "a_file_is_sent"),
@@ -37,20 +38,20 @@ const REFUSED: [(&str, &str); 17] = [
     ("sendmmsg,recvmmsg", "datagrams_go_in_batches"),
     ("epoll_pwait2", "time_passes"),
     ("epoll_wait", "time_passes"),
-    ("madvise", "green_threads_have_stacks"),
-    ("inotify_init1", "a_fifo_is_opened_once_it_is_read"),
-    ("inotify_init1", "what_cannot_be_watched_says_so"),
+    ("madvise", "green_threads_get_stacks"),
+    ("inotify_init1", "a_fifo_is_opened_once_it_has_a_reader"),
+    ("inotify_init1", "a_watch_that_is_refused_says_why"),
     ("pidfd_open", "children_run_in_every_style"),
     ("pidfd_send_signal", "children_run_in_every_style"),
     ("waitid", "children_run_in_every_style"),
     (
         "pidfd_open,pidfd_send_signal",
-        "a_program_that_is_missing_is_an_error",
+        "a_missing_program_is_an_error",
     ),
 ];
 
 #[test]
-fn where_a_system_call_is_refused_the_plain_way_is_taken() {
+fn each_scenario_works_where_its_system_call_is_refused() {
     if env::var_os(INSIDE).is_some() {
         return;
     }
@@ -71,8 +72,8 @@ fn where_a_system_call_is_refused_the_plain_way_is_taken() {
                     return eprintln!("skipped: no strace here, or it may not trace: {other:?}");
                 }
             };
-            let told = String::from_utf8_lossy(&output.stdout);
-            assert!(told.contains("1 passed"), "{error} of {calls}: {told}");
+            let text = String::from_utf8_lossy(&output.stdout);
+            assert!(text.contains("1 passed"), "{error} of {calls}: {text}");
             let log = std::fs::read_to_string(log.path()).unwrap();
             assert!(log.contains("(INJECTED)"), "{calls}: {log}");
         }
@@ -86,7 +87,7 @@ fn has_traced(output: &process::Output) -> bool {
     String::from_utf8_lossy(&output.stdout).contains("running 1 test")
 }
 
-/// A connection over TCP, the one end of it on a loop.
+/// Opens a TCP connection with one end on a loop.
 async fn connection() -> (net::TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let stream = net::TcpStream::connect(listener.local_addr().unwrap());
@@ -100,9 +101,9 @@ fn many_bytes_are_copied() {
         let (to, mut reader) = connection().await;
         let writing = thread::spawn(move || writer.write_all(&pattern()).unwrap());
         let reading = thread::spawn(move || {
-            let mut heard = Vec::new();
-            reader.read_to_end(&mut heard).unwrap();
-            heard
+            let mut received = Vec::new();
+            reader.read_to_end(&mut received).unwrap();
+            received
         });
         assert_eq!(copy(&from, &to).await.unwrap(), BYTES as u64);
         drop(to);
@@ -118,9 +119,9 @@ fn a_file_is_sent() {
     block_on(async {
         let (to, mut reader) = connection().await;
         let reading = thread::spawn(move || {
-            let mut heard = Vec::new();
-            reader.read_to_end(&mut heard).unwrap();
-            heard
+            let mut received = Vec::new();
+            reader.read_to_end(&mut received).unwrap();
+            received
         });
         let sent = send_file(&file, 0..u64::MAX, &to).await.unwrap();
         assert_eq!(sent, BYTES as u64);
@@ -149,7 +150,7 @@ fn a_terminal_is_read_and_written() {
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
     let mut slave = File::from(ioctl_tiocgptpeer(&master, flags).unwrap());
     let mut event_loop = EventLoop::new().unwrap();
-    // A master cannot be opened anew, so it stays as it is.
+    // The master of a pseudo-terminal cannot be reopened, so its file description stays as it is.
     let duplicate = master.try_clone().unwrap();
     let output = event_loop.enter(|| Output::from_fd(duplicate)).unwrap();
     let input = event_loop.enter(|| Input::from_fd(master)).unwrap();
@@ -211,7 +212,7 @@ fn time_passes() {
 }
 
 #[test]
-fn green_threads_have_stacks() {
+fn green_threads_get_stacks() {
     let sum = green::run(|| {
         let threads: Vec<_> = (0..100).map(|n| green::spawn(move || n)).collect();
         let ends = threads.into_iter().map(|thread| thread.join().unwrap());
@@ -221,7 +222,7 @@ fn green_threads_have_stacks() {
 }
 
 #[test]
-fn a_fifo_is_opened_once_it_is_read() {
+fn a_fifo_is_opened_once_it_has_a_reader() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("fifo");
     mkfifoat(CWD, &path, Mode::RWXU).unwrap();
@@ -242,7 +243,7 @@ fn a_fifo_is_opened_once_it_is_read() {
 }
 
 #[test]
-fn what_cannot_be_watched_says_so() {
+fn a_watch_that_is_refused_says_why() {
     block_on(async {
         match fs::Watcher::new() {
             Ok(_) => assert!(env::var_os(INSIDE).is_none()),
@@ -254,7 +255,7 @@ fn what_cannot_be_watched_says_so() {
     });
 }
 
-/// Feeds one, hears how one ends, and kills one with all of its group.
+/// Writes to one child, receives the status of another, and kills one with its group.
 #[test]
 fn children_run_in_every_style() {
     block_on(async {
@@ -277,7 +278,7 @@ fn children_run_in_every_style() {
         let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
         child.kill().unwrap();
         assert_eq!(child.wait().await.unwrap().signal(), Some(9));
-        child.kill().unwrap(); // it has ended: no error
+        child.kill().unwrap(); // no error for a child that has ended
         child.signal(15).unwrap_err();
         let mut late = Command::new("sleep");
         let output = late.arg("60").timeout(20 * MS).output().await.unwrap();
@@ -288,18 +289,18 @@ fn children_run_in_every_style() {
         sh.args(["-c", "exit 7"]).status().unwrap()
     });
     assert_eq!(status.unwrap().code(), Some(7));
-    let heard = Rc::new(Cell::new(None));
-    let told = Rc::clone(&heard);
+    let received = Rc::new(Cell::new(None));
+    let reported = Rc::clone(&received);
     let code = callback::run(move || {
         let child = child_process::spawn("sh", ["-c", "exit 7"])?;
-        child.on_exit(move |_, code, signal| told.set(Some((code, signal))));
+        child.on_exit(move |_, code, signal| reported.set(Some((code, signal))));
         Ok::<_, child_process::Error>(())
     });
-    assert_eq!((code.unwrap(), heard.get()), (0, Some((Some(7), None))));
+    assert_eq!((code.unwrap(), received.get()), (0, Some((Some(7), None))));
 }
 
 #[test]
-fn a_program_that_is_missing_is_an_error() {
+fn a_missing_program_is_an_error() {
     block_on(async {
         for open_files_max in [None, Some(64)] {
             let mut command = Command::new("/nowhere/program");

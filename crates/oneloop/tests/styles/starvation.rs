@@ -1,5 +1,4 @@
-//! Code that always has more to do, in each style, does not keep the loop from turning: a timer ends every
-//! program here.
+//! Code that always has more to do starves no other, in any style: a timer ends every program here.
 
 use oneloop::callback::{self, dgram, fs, process, set_immediate, set_interval, set_timeout};
 use oneloop::green::Wait;
@@ -13,21 +12,21 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 const MS: Duration = Duration::from_millis(1);
-/// When a program ends by its timer.
+/// The timer that ends a program.
 const END: Duration = Duration::from_millis(50);
 
-/// Runs a program on a thread of its own; one that never ends is an error.
+/// Runs a program on its own thread, and fails if it does not end.
 fn ends(program: impl FnOnce() + Send + 'static) {
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         program();
-        let _ = tell.send(());
+        let _ = sender.send(());
     });
-    let ended = told.recv_timeout(Duration::from_secs(20));
+    let ended = receiver.recv_timeout(Duration::from_secs(20));
     ended.expect("the loop turned until the program's timer");
 }
 
-/// The same in the callback style.
+/// As [`ends`], in the callback style.
 fn callbacks_end(program: impl FnOnce() + Send + 'static) {
     ends(move || {
         let code = callback::run(move || {
@@ -45,7 +44,7 @@ fn callbacks_end(program: impl FnOnce() + Send + 'static) {
     });
 }
 
-/// The same in the async style.
+/// As [`ends`], in the async style.
 fn tasks_end<F: Future<Output = ()> + 'static>(program: impl FnOnce() -> F + Send + 'static) {
     ends(move || {
         let mut event_loop = EventLoop::new().unwrap();
@@ -55,7 +54,7 @@ fn tasks_end<F: Future<Output = ()> + 'static>(program: impl FnOnce() -> F + Sen
     });
 }
 
-/// The same in the green style.
+/// As [`ends`], in the green style.
 fn threads_end(program: impl FnOnce() + Send + 'static) {
     ends(move || {
         green::run(move || {
@@ -80,7 +79,7 @@ fn raise() {
 }
 
 #[test]
-fn an_interval_slower_than_its_period() {
+fn an_interval_whose_callback_exceeds_its_period_starves_nothing() {
     callbacks_end(|| {
         set_interval(|| work_for(7 * MS), 3);
     });
@@ -94,7 +93,7 @@ fn an_interval_slower_than_its_period() {
 }
 
 #[test]
-fn a_timer_that_is_over_before_it_is_waited_for() {
+fn a_timer_that_is_due_when_it_is_created_starves_nothing() {
     callbacks_end(|| {
         fn again() {
             set_timeout(again, 1);
@@ -115,7 +114,7 @@ fn a_timer_that_is_over_before_it_is_waited_for() {
 }
 
 #[test]
-fn letting_the_others_run_for_ever() {
+fn an_endless_yield_starves_nothing() {
     callbacks_end(|| {
         fn again() {
             set_immediate(again);
@@ -135,15 +134,15 @@ fn letting_the_others_run_for_ever() {
 }
 
 #[test]
-fn two_that_wake_each_other() {
+fn two_tasks_that_wake_each_other_starve_nothing() {
     threads_end(|| {
         let ping = Rc::new(Event::new());
         let pong = Rc::new(Event::new());
-        let (heard, answer) = (Rc::clone(&ping), Rc::clone(&pong));
+        let (pinged, answer) = (Rc::clone(&ping), Rc::clone(&pong));
         let other = green::spawn(move || {
             loop {
-                heard.until_set().wait();
-                heard.clear();
+                pinged.until_set().wait();
+                pinged.clear();
                 answer.set();
             }
         });
@@ -159,9 +158,9 @@ fn two_that_wake_each_other() {
 }
 
 #[test]
-fn a_signal_that_its_listener_raises_again() {
-    // The kernel may deliver the last one to another thread, after its listener has gone: without a
-    // listener that stays, it would end the process.
+fn a_signal_that_its_listener_raises_again_starves_nothing() {
+    // The kernel may deliver the last signal to another thread after its listener is gone. Without
+    // another listener, it would kill the process.
     let event_loop = EventLoop::new().unwrap();
     let stays = Signals::new(&event_loop.handle(), &[SIGUSR1]).unwrap();
     std::mem::forget((stays, event_loop));
@@ -179,7 +178,7 @@ fn a_signal_that_its_listener_raises_again() {
 }
 
 #[test]
-fn a_change_that_its_listener_makes_again() {
+fn a_change_that_its_listener_repeats_starves_nothing() {
     let dir = tempfile::tempdir().unwrap();
     callbacks_end(move || {
         let (file, watched) = (dir.path().join("file"), dir.path().to_owned());
@@ -194,7 +193,7 @@ fn a_change_that_its_listener_makes_again() {
 }
 
 #[test]
-fn an_fd_that_is_never_read() {
+fn an_fd_that_is_never_read_starves_nothing() {
     callbacks_end(|| {
         let (here, there) = UnixStream::pair().unwrap();
         drop(there);
@@ -211,7 +210,7 @@ fn an_fd_that_is_never_read() {
 }
 
 #[test]
-fn a_datagram_that_is_answered_by_another() {
+fn a_datagram_that_is_answered_by_another_starves_nothing() {
     callbacks_end(|| {
         let socket = dgram::create_socket(dgram::Kind::Udp4);
         socket.on_message(|socket, _, from| socket.send_to("again", from.addr));
