@@ -233,7 +233,9 @@ impl SignalState {
         if self.reason.borrow().is_some() {
             return;
         }
+        // First, so that the listeners see an aborted signal.
         self.reason.replace(Some(reason.clone()));
+        // A clone, as a listener may remove itself and others.
         let listeners = self.listeners.borrow().clone();
         for (id, listener) in listeners {
             // A listener of an EventTarget that is removed during the dispatch is not called,

@@ -60,6 +60,7 @@ pub fn lookup<O: Outcome>(
     callback: impl FnOnce(Result<IpAddr, Error>) -> O + 'static,
 ) {
     match host.parse::<IpAddr>() {
+        // Never on this stack: Node calls back by `process.nextTick` as well.
         Ok(ip) => next_tick(move || callback(Ok(ip))),
         Err(_) => call_later(promises::lookup(host.to_owned(), options), callback),
     }

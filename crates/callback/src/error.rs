@@ -320,6 +320,7 @@ impl fmt::Display for ShownAddr<'_> {
                     }
                     _ => {}
                 }
+                // Port 0 means "any", and Node does not print it.
                 match addr.port() {
                     0 => Ok(()),
                     port => write!(f, ":{port}"),

@@ -196,6 +196,7 @@ impl<L> Emitter<L> {
             once,
             has_more: has_others,
         };
+        // `Vec` would reserve room for four with the first listener.
         if registrations.len() < EXACT_MAX {
             registrations.reserve_exact(1);
         }

@@ -116,6 +116,7 @@ impl Future for Promise {
     type Output = Result<(), Thrown>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // As in JavaScript, a rejection counts as handled once the promise is awaited.
         self.settlement.handled.set(true);
         let is_first = !std::mem::replace(&mut self.is_awaited, true);
         let result = self.settlement.result.borrow().clone();
@@ -149,6 +150,8 @@ impl Wake for MicroWaker {
                     runtime.microtasks.want_scope();
                 }
             }
+            // Another thread, or the code of another program: the driver takes the future from
+            // there.
             None => self.remote.push_woken(self.key),
         }
     }

@@ -69,6 +69,7 @@ impl Entered {
     fn new(handle: &Handle) -> Self {
         let runtime = Runtime::new(handle);
         Entered {
+            // Programs nest: a callback may run a loop with another program.
             before: enter_runtime(Some(Rc::clone(&runtime))),
             runtime,
         }
@@ -93,12 +94,14 @@ impl Entered {
             runtime.timers.wait_for_first();
         });
         while !self.runtime.process.is_ending() {
+            // Returns when nothing referenced is left, as `uv_run` does.
             event_loop.run()?;
             let runtime = Rc::clone(&self.runtime);
             event_loop.block_on(async move {
                 runtime.scope(|| runtime.call(|| runtime.process.emit_before_exit()));
                 yield_now().await; // the drivers see what was begun
             });
+            // If 'beforeExit' began something, the loop runs again.
             if !event_loop.is_alive() {
                 let runtime = Rc::clone(&self.runtime);
                 event_loop.block_on(async move { end(&runtime) });

@@ -32,7 +32,10 @@ macro_rules! emitter {
         $crate::tables::emitter! { $emitter { $($table)* } }
         $crate::tables::emitted! { $trait { $($table)* } }
     };
-    ($emitter:ident emits $trait:ident kept as $listener:ident in $kept:ident { $($table:tt)* }) => {
+    (
+        $emitter:ident emits $trait:ident kept as $listener:ident in $kept:ident
+        { $($table:tt)* }
+    ) => {
         $crate::tables::emitter! { $emitter emits $trait { $($table)* } }
         $crate::tables::kept_listeners! { $listener in $kept { $($table)* } }
     };
@@ -103,6 +106,7 @@ macro_rules! on_function {
         #[allow(unused_parens)]
         pub fn $on<O: $crate::Outcome>(
             &self,
+            // Also where no argument borrows: a macro cannot tell.
             f: impl for<'a> Fn($($arg_type),*) -> O + 'static,
         ) -> &Self {
             self.on($event, move |($($arg),*)| f($($arg),*));

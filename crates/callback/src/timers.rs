@@ -124,6 +124,7 @@ impl Runtime {
         self.scope(|| {
             loop {
                 let passed = self.process_timers(now_ms);
+                // `RunTimers` in Node's env.cc calls again as long as JavaScript throws.
                 if passed.is_ok() || self.process.is_ending() {
                     timers.end_pass();
                     return passed;

@@ -300,6 +300,7 @@ impl ChildProcess {
     /// Reads streams without a listener to their ends, so that they close: Node's `flushStdio`.
     fn flush(&self) -> Result<(), Thrown> {
         self.next_call(|child| {
+            // Only those that are still readable: a listener may have destroyed them.
             for stream in [child.stdout(), child.stderr()].into_iter().flatten() {
                 if stream.is_readable() {
                     stream.resume();
@@ -383,6 +384,7 @@ impl ChildProcess {
 
     fn set_referenced(&self, referenced: bool) {
         let is_running = self.inner.process.get().is_some() && !self.inner.has_ended.get();
+        // Node ignores `ref` once the child has ended.
         let alive = (referenced && is_running).then(|| self.inner.runtime.handle.keep_alive());
         drop(self.inner.alive.replace(alive));
     }

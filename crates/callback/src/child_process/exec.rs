@@ -283,6 +283,7 @@ impl Exec {
     }
 
     fn command_failed(&self, stderr: &[u8]) -> Error {
+        // Node appends the standard error, as text.
         let stderr = String::from_utf8_lossy(stderr);
         Error::from(format!("Command failed: {}\n{stderr}", self.cmd))
     }

@@ -138,6 +138,7 @@ impl<O: Owner> PacketHandle<O> {
         let Some(socket) = self.socket() else {
             return Some(Err(Errno::EBADF.into()));
         };
+        // Polled once, without a waker: a pending send that is dropped has sent nothing (rule 14).
         let send = pin!(socket.send(outgoing));
         match send.poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(result) => Some(result),
@@ -234,6 +235,7 @@ impl<O: Owner> Driven for PacketHandle<O> {
     }
 
     fn poll_io(self: &Rc<Self>, cx: &mut Context<'_>) {
+        // It had its round in this turn; libuv's epoll would report the fd in the next one.
         if self.pace.is_held() {
             return;
         }

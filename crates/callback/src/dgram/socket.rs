@@ -268,6 +268,7 @@ impl Socket {
             Host::Addr(addr) => return self.next_call(move |socket| then(socket, Ok(addr))),
             Host::Name(host) => host,
         };
+        // An IP address needs no lookup, but Node calls back in a tick all the same.
         if let Ok(Some(addr)) = literal_addr(&host, port) {
             return self.next_call(move |socket| then(socket, Ok(addr)));
         }

@@ -193,6 +193,7 @@ impl UnixSocket {
                 handle: RefCell::default(),
             }),
         };
+        // The handle holds the socket until it is closed, so an open socket needs no other owner.
         let handle = PacketHandle::start(&runtime, unix.clone(), socket, true);
         unix.inner.handle.replace(Some(handle));
         unix

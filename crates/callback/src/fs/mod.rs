@@ -138,6 +138,7 @@ pub fn open<O: Outcome>(
     flags: &str,
     callback: impl FnOnce(Result<FileHandle, Error>) -> O + 'static,
 ) -> Result<(), Error> {
+    // Checked now: Node throws for invalid flags.
     let options = handle::options(flags)?;
     begin(handle::open(path.as_ref().to_owned(), options), callback);
     Ok(())

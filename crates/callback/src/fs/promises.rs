@@ -129,6 +129,7 @@ pub async fn readdir(path: impl AsRef<Path>) -> Result<Vec<OsString>, Error> {
         while let Some(entry) = entries.next_entry().await? {
             names.push(entry.file_name().to_owned());
         }
+        // By bytes, as in libuv, and not by the locale.
         names.sort();
         Ok(names)
     };
@@ -214,6 +215,7 @@ pub async fn rm_with(path: impl AsRef<Path>, options: RmOptions) -> Result<(), E
         let problem = format!("Path is a directory: rm returned EISDIR (is a directory) {path}");
         return Err(Error::new("ERR_FS_EISDIR", problem));
     }
+    // Node's `rimraf` walks the tree in JavaScript; here, one job of the pool does.
     of_path("rm", path.as_ref(), base::remove_dir_all(&path)).await
 }
 

@@ -148,6 +148,7 @@ pub fn watch_with<O: Outcome>(
             task: Cell::new(None),
         }),
     };
+    // Before the task starts, so that no change comes without its listener.
     watcher.on_change(listener);
     let task = watcher.inner.runtime.handle.spawn(watcher.clone().run());
     watcher.inner.task.set(Some(task));
@@ -174,6 +175,7 @@ impl FsWatcher {
     async fn next(&self) -> Option<io::Result<Change>> {
         let mut next = pin!(self.inner.watcher.next());
         poll_fn(|cx| {
+            // The end of the program wakes all tasks; nothing may be emitted then.
             if self.inner.runtime.is_over() {
                 return Poll::Ready(None);
             }

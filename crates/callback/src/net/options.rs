@@ -72,6 +72,7 @@ macro_rules! from_ports {
             impl From<(&str, $int)> for Endpoint {
                 fn from((host, port): (&str, $int)) -> Self {
                     Endpoint::Port {
+                        // In Node, an empty host is none.
                         host: Some(host.to_owned()).filter(|host| !host.is_empty()),
                         port: port.into(),
                     }
@@ -99,6 +100,7 @@ impl From<&str> for Endpoint {
     /// A path; or a port in digits, as in Node.
     fn from(text: &str) -> Self {
         match text.parse::<i64>() {
+            // `server.listen('8080')` is a port in Node as well.
             Ok(port) => port.into(),
             Err(_) => Endpoint::Path(text.into()),
         }

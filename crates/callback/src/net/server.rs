@@ -199,6 +199,7 @@ impl Server {
     }
 
     fn look_up_and_listen(&self, host: String, port: u16, options: ListenOptions, number: u64) {
+        // An IP address needs no lookup, but Node listens in a tick all the same.
         if let Ok(Some(addr)) = literal_addr(&host, port) {
             return self.listen_soon(addr, options, number);
         }
@@ -321,6 +322,7 @@ impl Server {
     /// Stops accepting, and destroys all connections.
     pub fn close_all(&self) -> &Self {
         self.close();
+        // A snapshot, as each `destroy` removes a connection.
         for socket in self.connections() {
             socket.destroy();
         }

@@ -51,6 +51,7 @@ pub(crate) fn current() -> Rc<Runtime> {
 
 /// None outside of [`run`](crate::run), and while this thread destroys its thread-locals.
 pub(crate) fn try_current() -> Option<Rc<Runtime>> {
+    // Wakers and drops may run while the thread ends, when there is no thread-local any more.
     CURRENT
         .try_with(|current| current.borrow().clone())
         .ok()

@@ -65,6 +65,7 @@ impl Process {
     }
 
     pub(crate) fn emit_before_exit(&self) -> Result<(), Thrown> {
+        // A clone, as a listener may add others.
         let (listeners, code) = (self.before_exit.borrow().clone(), self.code());
         listeners
             .into_iter()

@@ -72,6 +72,8 @@ impl Runtime {
                         return Poll::Pending;
                     }
                 }
+                // Dropped first: what is queued while the queue is served waits for the next such
+                // phase.
                 wait = None;
                 serve();
                 is_served = true;

@@ -389,6 +389,7 @@ fn duration_ms(ms: f64) -> u64 {
         ));
         return 1;
     }
+    // 1 also for NaN, which compares false.
     if ms >= 1.0 { ms as u64 } else { 1 }
 }
 
