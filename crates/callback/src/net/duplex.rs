@@ -14,9 +14,8 @@ use crate::stream::piping::{DestListeners, Pipes, Readable, Writable, pipe, unpi
 use crate::stream::readable::{
     Amount, BytesListener, ReadEvent, ReadableState, ReadableStream, emits_reading,
 };
-use crate::stream::writable::{
-    Batch, WritableState, WritableStream, WriteEvent, emits_writing, throw_if_unheard,
-};
+use crate::stream::writable::{WritableStream, WriteEvent, emits_writing, throw_if_unheard};
+use crate::stream::write_queue::{Batch, WritableState};
 use crate::thrown::{Outcome, Thrown, or_rethrow};
 use std::any::TypeId;
 use std::io::{self, IoSlice};

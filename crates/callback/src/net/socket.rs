@@ -12,7 +12,7 @@ use crate::runtime::{Runtime, current};
 use crate::stream::flags::*;
 use crate::stream::piping::Pipes;
 use crate::stream::readable::{ReadableState, ReadableStream};
-use crate::stream::writable::WritableState;
+use crate::stream::write_queue::WritableState;
 use crate::tables::references;
 use crate::thrown::Thrown;
 use crate::timers::Timeout;

@@ -34,6 +34,7 @@ pub(crate) mod readable;
 mod stream_fd;
 pub(crate) mod writable;
 mod write;
+pub(crate) mod write_queue;
 
 pub use piping::{Readable, Writable};
 pub use read::ReadStream;

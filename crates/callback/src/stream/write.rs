@@ -7,9 +7,8 @@ use super::functions::writable_functions;
 use super::pending_write::PendingWrite;
 use super::piping::{DestListeners, Writable};
 use super::stream_fd::{StreamFd, not_open_yet};
-use super::writable::{
-    Batch, WritableState, WritableStream, WriteEvent, emits_writing, throw_if_unheard,
-};
+use super::writable::{WritableStream, WriteEvent, emits_writing, throw_if_unheard};
+use super::write_queue::{Batch, WritableState};
 use super::{AbandonedAtExit, Fd};
 use crate::continuation::then;
 use crate::error::Error;
