@@ -392,3 +392,14 @@ impl CallbackClient for Client {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_handlers_of_a_client_share_takes_88_bytes() {
+        let counts = 2 * size_of::<usize>(); // of the Rc
+        assert_eq!(counts + size_of::<Client>(), 88);
+    }
+}

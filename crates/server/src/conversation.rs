@@ -251,6 +251,11 @@ mod tests {
     }
 
     #[test]
+    fn a_conversation_takes_32_bytes() {
+        assert_eq!(size_of::<Conversation>(), 32);
+    }
+
+    #[test]
     fn a_client_that_ends_first_gets_what_is_queued_and_is_closed() {
         with_conversation(|conversation| {
             let mode = &mut Mode::Echo;

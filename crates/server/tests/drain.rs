@@ -72,22 +72,28 @@ fn what_was_received_before_the_signal_is_answered() {
     }
 }
 
+/// Stops a frozen server while it has unread words from all these clients, and expects answers to all.
+#[track_caller]
+fn stop_with_unread(mut server: Server, mut clients: Vec<TcpStream>, words: &[u8]) {
+    for client in &mut clients {
+        client.write_all(words).unwrap();
+    }
+    server.signal(Signal::TERM);
+    server.thaw();
+    for client in clients {
+        expect_bytes(&client, words);
+        expect_end(&client);
+    }
+    server.expect_exit(0);
+}
+
 #[test]
 fn small_words_received_before_the_signal_are_answered_whole() {
     for threads in ["1", "2"] {
-        let mut server = Server::start(&["--threads", threads]);
-        let mut clients = server.connect_echoed(50);
+        let server = Server::start(&["--threads", threads]);
+        let clients = server.connect_echoed(50);
         server.freeze();
-        clients
-            .iter_mut()
-            .for_each(|client| client.write_all(b"last words").unwrap());
-        server.signal(Signal::TERM);
-        server.thaw();
-        for client in clients {
-            expect_bytes(&client, b"last words");
-            expect_end(&client);
-        }
-        server.expect_exit(0);
+        stop_with_unread(server, clients, b"last words");
     }
 }
 
@@ -108,20 +114,11 @@ fn a_slow_reader_gets_the_answer_to_all_that_was_received() {
 #[test]
 fn clients_that_wait_in_the_backlog_are_answered() {
     for threads in ["1", "2"] {
-        let mut server = Server::start(&["--threads", threads]);
+        let server = Server::start(&["--threads", threads]);
         server.still_echoes();
         server.freeze();
-        let mut clients = [(); 20].map(|()| server.connect());
-        clients
-            .iter_mut()
-            .for_each(|client| client.write_all(b"too late?").unwrap());
-        server.signal(Signal::TERM);
-        server.thaw();
-        for client in clients {
-            expect_bytes(&client, b"too late?");
-            expect_end(&client);
-        }
-        server.expect_exit(0);
+        let clients = (0..20).map(|_| server.connect()).collect();
+        stop_with_unread(server, clients, b"too late?");
     }
 }
 
@@ -179,7 +176,7 @@ fn new_connections_are_refused_during_the_drain() {
     });
     assert!(
         server.child.try_wait().unwrap().is_none(),
-        "it refuses because it is gone"
+        "it refuses because it has ended"
     );
     assert!(pattern::expect_to_end(&holder) <= written);
     drop(holder);

@@ -377,7 +377,9 @@ fn a_reset_ends_the_program_and_the_processes_that_it_has_started() {
     assert!(is_alive(&inner));
     client::reset(client);
     nothing_is_left(&server);
-    eventually("what it has started is gone, too", || !is_alive(&inner));
+    eventually("the processes that it has started have ended, too", || {
+        !is_alive(&inner)
+    });
     server.drain();
 }
 
@@ -389,7 +391,10 @@ fn a_program_that_ignores_sigterm_is_killed() {
     client::reset(client);
     let start = Instant::now();
     eventually("it is killed", || !is_alive(&id));
-    assert!(start.elapsed() > Duration::from_secs(1), "it had no grace");
+    assert!(
+        start.elapsed() > Duration::from_secs(1),
+        "it had no time to end"
+    );
     nothing_is_left(&server);
     server.drain();
 }
@@ -499,7 +504,7 @@ fn a_permit_is_held_as_long_as_the_program_runs() {
     expect_end(&refused);
     assert_eq!(children(&server).len(), 1);
     nothing_is_left(&server);
-    eventually("there is a place again", || {
+    eventually("a permit is free again", || {
         let client = server.connect();
         client
             .set_read_timeout(Some(Duration::from_millis(50)))

@@ -68,7 +68,7 @@ fn a_connection_beyond_the_limit_waits_until_a_permit_is_free() {
         for _ in 0..100 {
             clients.iter().for_each(|client| echo(client, b"not yet"));
         }
-        assert!(client::is_silent(&third), "served without a place");
+        assert!(client::is_silent(&third), "served without a permit");
         client::leave(clients.remove(0));
         expect_bytes(&third, b"is there a permit?");
         drop((third, clients));

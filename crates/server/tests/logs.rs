@@ -20,12 +20,12 @@ const PHASES: [&str; 7] = [
 ];
 
 #[test]
-fn text_lines_have_a_time_a_level_and_a_place() {
+fn text_lines_have_a_time_a_level_and_a_target() {
     let server = Server::start(&["--log-level", "debug", "--trace"]);
     server.still_echoes();
     for line in server.drain() {
         let mut words = line.split_whitespace();
-        let (time, level, place) = (words.next(), words.next(), words.next());
+        let (time, level, target) = (words.next(), words.next(), words.next());
         assert!(
             time.is_some_and(|time| time.contains('T') && time.ends_with('Z')),
             "{line}"
@@ -34,7 +34,7 @@ fn text_lines_have_a_time_a_level_and_a_place() {
             level.is_some_and(|level| ["INFO", "DEBUG"].contains(&level)),
             "{line}"
         );
-        assert!(place.is_some_and(|place| place.ends_with(':')), "{line}");
+        assert!(target.is_some_and(|target| target.ends_with(':')), "{line}");
         assert!(!line.contains('\x1b'), "colors in a pipe: {line}");
     }
 }

@@ -169,7 +169,7 @@ fn when_too_much_waits_for_all_clients_the_one_with_the_longest_queue_is_closed(
             client::fill(&server, other);
             !server.stderr.has_come("--out-total")
         });
-        assert!(filled.count() < 200, "nobody has to go");
+        assert!(filled.count() < 200, "no client is closed");
         let mut seen = server.stderr.seen.iter();
         let line = seen.find(|line| line.contains("--out-total")).unwrap();
         let greedy_addr = greedy.local_addr().unwrap().to_string();

@@ -200,7 +200,7 @@ fn a_client_without_an_upstream_gets_an_end_and_no_reset() {
     let mut proxy = to(&deserted(), &[]);
     for _ in 0..20 {
         let mut client = proxy.connect();
-        client.write_all(b"nobody will read this").unwrap();
+        client.write_all(b"this is not read").unwrap();
         expect_end(&client);
         client.half_close();
     }

@@ -140,7 +140,10 @@ fn if_one_of_two_addresses_is_bad_the_other_leaves_no_file() {
     let path = directory.path().join("socket");
     let good = format!("unix:{}", path.display());
     refusal(&["--listen", &good, "--listen", "192.0.2.1:0"], 1);
-    assert!(!path.exists(), "the socket file of a server that never was");
+    assert!(
+        !path.exists(),
+        "the socket file of a server that did not start"
+    );
 }
 
 #[test]

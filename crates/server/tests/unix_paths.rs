@@ -36,12 +36,12 @@ impl SocketPath {
 
     /// A path of that many bytes.
     fn of_length(bytes: usize) -> Self {
-        let mut place = SocketPath::new();
-        let missing = bytes - place.socket.as_os_str().len();
+        let mut at = SocketPath::new();
+        let missing = bytes - at.socket.as_os_str().len();
         let name = format!("socket{}", "x".repeat(missing));
-        place.socket = place.directory.path().join(&name);
-        place.lock = place.directory.path().join(name + ".lock");
-        place
+        at.socket = at.directory.path().join(&name);
+        at.lock = at.directory.path().join(name + ".lock");
+        at
     }
 
     fn listen(&self) -> String {
@@ -94,12 +94,12 @@ fn name_of_this_process() -> String {
 
 #[test]
 fn of_many_servers_that_start_at_the_same_time_exactly_one_listens() {
-    let place = SocketPath::new();
+    let at = SocketPath::new();
     for round in 0..4 {
         if round % 2 == 0 {
-            drop(UnixListener::bind(&place.socket).unwrap()); // the file stays
+            drop(UnixListener::bind(&at.socket).unwrap()); // the file stays
         }
-        let start = |_| Process::start(command::main(&["--listen", &place.listen()]));
+        let start = |_| Process::start(command::main(&["--listen", &at.listen()]));
         let mut starting: Vec<Process> = (0..12).map(start).collect();
         let mut listening = Vec::new();
         for mut process in starting.drain(..) {
@@ -113,79 +113,79 @@ fn of_many_servers_that_start_at_the_same_time_exactly_one_listens() {
             }
         }
         assert_eq!(listening.len(), 1);
-        place.still_echoes();
+        at.still_echoes();
         let mut process = listening.remove(0);
         process.signal(Signal::TERM);
         assert_eq!(process.wait().code(), Some(0));
-        place.expect_empty();
+        at.expect_empty();
     }
 }
 
 #[test]
 fn a_killed_server_is_replaced_and_its_successor_leaves_no_file() {
-    let place = SocketPath::new();
+    let at = SocketPath::new();
     for _ in 0..3 {
-        let mut killed = place.serve(&[]);
+        let mut killed = at.serve(&[]);
         killed.signal(Signal::KILL);
         killed.wait();
-        assert!(place.socket.exists() && place.lock.exists());
+        assert!(at.socket.exists() && at.lock.exists());
     }
-    let server = place.serve(&[]);
-    place.still_echoes();
+    let server = at.serve(&[]);
+    at.still_echoes();
     server.drain();
-    place.expect_empty();
+    at.expect_empty();
 }
 
 #[test]
 fn a_stopped_server_with_a_full_backlog_is_neither_replaced_nor_connected_to() {
-    let place = SocketPath::new();
-    let server = place.serve(&["--backlog", "1"]);
+    let at = SocketPath::new();
+    let server = at.serve(&["--backlog", "1"]);
     server.freeze();
     let mut waiting = Vec::new();
     loop {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let client =
             rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap();
-        match rustix::net::connect(&client, &SocketAddrUnix::new(&place.socket).unwrap()) {
+        match rustix::net::connect(&client, &SocketAddrUnix::new(&at.socket).unwrap()) {
             Ok(()) => waiting.push(client),
             Err(error) => break assert_eq!(error, rustix::io::Errno::AGAIN),
         }
     }
     for lock in ["held", "removed"] {
         if lock == "removed" {
-            fs::remove_file(&place.lock).unwrap();
+            fs::remove_file(&at.lock).unwrap();
         }
-        let said = place.expect_refusal();
+        let said = at.expect_refusal();
         let holder = format!("in use by oneloop (pid {})", server.child.id());
         assert!(said.contains(&holder), "{said}");
     }
     drop(waiting);
     server.thaw();
-    place.still_echoes();
+    at.still_echoes();
     server.drain();
 }
 
 #[test]
 fn probing_a_path_connects_no_client_to_its_listener() {
-    let place = SocketPath::new();
-    let other = UnixListener::bind(&place.socket).unwrap();
-    let said = place.expect_refusal();
+    let at = SocketPath::new();
+    let other = UnixListener::bind(&at.socket).unwrap();
+    let said = at.expect_refusal();
     assert!(said.contains(&name_of_this_process()), "{said}");
     other.set_nonblocking(true).unwrap();
     let error = other.accept().unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
-    assert!(!place.lock.exists());
+    assert!(!at.lock.exists());
 }
 
 #[test]
 fn probing_a_path_runs_no_program() {
-    let place = SocketPath::new();
-    let ran = place.directory.path().join("ran");
+    let at = SocketPath::new();
+    let ran = at.directory.path().join("ran");
     let script = format!("echo ran >> '{}'", ran.display());
-    let server = place.serve(&["--mode", "exec", "--", "/bin/sh", "-c", &script]);
-    place.expect_refusal();
-    fs::remove_file(&place.lock).unwrap(); // so that only a probe finds the server
-    place.expect_refusal();
+    let server = at.serve(&["--mode", "exec", "--", "/bin/sh", "-c", &script]);
+    at.expect_refusal();
+    fs::remove_file(&at.lock).unwrap(); // so that only a probe finds the server
+    at.expect_refusal();
     let mut log = server.drain();
     assert!(!ran.exists());
     log.retain(|line| line.contains("stopped"));
@@ -195,43 +195,43 @@ fn probing_a_path_runs_no_program() {
 #[test]
 fn a_bound_socket_of_any_kind_is_left_alone() {
     for kind in [SocketType::STREAM, SocketType::SEQPACKET, SocketType::DGRAM] {
-        let place = SocketPath::new();
-        let other = bind(&place.socket, kind);
-        let said = place.expect_refusal();
+        let at = SocketPath::new();
+        let other = bind(&at.socket, kind);
+        let said = at.expect_refusal();
         assert!(said.contains("in use"), "{said}");
-        assert!(place.socket.exists());
+        assert!(at.socket.exists());
         drop(other);
-        place.serve(&[]).drain();
-        place.expect_empty();
+        at.serve(&[]).drain();
+        at.expect_empty();
     }
 }
 
 #[test]
 fn an_ending_server_leaves_the_files_of_its_successor_alone() {
-    let place = SocketPath::new();
-    let first = place.serve(&[]);
-    let said = place.expect_refusal();
+    let at = SocketPath::new();
+    let first = at.serve(&[]);
+    let said = at.expect_refusal();
     assert!(said.contains("in use"), "{said}");
-    fs::remove_file(&place.socket).unwrap();
-    fs::remove_file(&place.lock).unwrap();
-    let second = place.serve(&[]);
+    fs::remove_file(&at.socket).unwrap();
+    fs::remove_file(&at.lock).unwrap();
+    let second = at.serve(&[]);
     first.drain();
-    assert!(place.lock.exists());
-    place.still_echoes();
+    assert!(at.lock.exists());
+    at.still_echoes();
     second.drain();
-    place.expect_empty();
+    at.expect_empty();
 }
 
 #[test]
 fn a_server_whose_file_was_removed_keeps_its_path() {
-    let place = SocketPath::new();
-    let server = place.serve(&[]);
-    fs::remove_file(&place.socket).unwrap();
-    let said = place.expect_refusal();
+    let at = SocketPath::new();
+    let server = at.serve(&[]);
+    fs::remove_file(&at.socket).unwrap();
+    let said = at.expect_refusal();
     let holder = format!("in use by oneloop (pid {})", server.child.id());
     assert!(said.contains(&holder), "{said}");
     server.drain();
-    place.expect_empty();
+    at.expect_empty();
 }
 
 #[test]
@@ -243,15 +243,15 @@ fn a_file_that_is_not_a_socket_is_refused_and_kept() {
         ("link", |path| symlink("elsewhere", path).unwrap()),
     ];
     for (kind, make) in make {
-        let place = SocketPath::new();
-        make(&place.socket);
-        let said = place.expect_refusal();
+        let at = SocketPath::new();
+        make(&at.socket);
+        let said = at.expect_refusal();
         assert!(
             said.contains("a file that is not a socket"),
             "{kind}: {said}"
         );
-        assert!(place.socket.symlink_metadata().is_ok(), "{kind}");
-        assert!(!place.lock.exists(), "{kind}");
+        assert!(at.socket.symlink_metadata().is_ok(), "{kind}");
+        assert!(!at.lock.exists(), "{kind}");
     }
 }
 
@@ -263,42 +263,42 @@ fn a_lock_that_is_not_a_regular_file_is_refused_and_kept() {
         |path| drop(bind(path, SocketType::STREAM)),
     ];
     for make in make {
-        let place = SocketPath::new();
-        make(&place.lock);
-        let said = place.expect_refusal();
+        let at = SocketPath::new();
+        make(&at.lock);
+        let said = at.expect_refusal();
         assert!(said.contains("socket.lock: "), "{said}");
-        assert!(place.lock.symlink_metadata().is_ok());
-        assert!(!place.socket.exists());
+        assert!(at.lock.symlink_metadata().is_ok());
+        assert!(!at.socket.exists());
     }
 }
 
 #[test]
 fn a_lock_file_need_not_be_writable_and_one_with_data_is_kept() {
     for (data, mode) in [("", 0o444), ("precious", 0o600)] {
-        let place = SocketPath::new();
-        fs::write(&place.lock, data).unwrap();
-        fs::set_permissions(&place.lock, fs::Permissions::from_mode(mode)).unwrap();
-        let server = place.serve(&[]);
-        place.expect_refusal();
+        let at = SocketPath::new();
+        fs::write(&at.lock, data).unwrap();
+        fs::set_permissions(&at.lock, fs::Permissions::from_mode(mode)).unwrap();
+        let server = at.serve(&[]);
+        at.expect_refusal();
         server.drain();
-        assert_eq!(place.lock.exists(), !data.is_empty());
+        assert_eq!(at.lock.exists(), !data.is_empty());
     }
 }
 
 #[test]
 fn one_path_under_two_names_is_in_use_by_this_server() {
-    let place = SocketPath::new();
-    let directory = place.directory.path();
+    let at = SocketPath::new();
+    let directory = at.directory.path();
     let other = directory
         .join("..")
         .join(directory.file_name().unwrap())
         .join("socket");
-    let listen = format!("{},unix:{}", place.listen(), other.display());
+    let listen = format!("{},unix:{}", at.listen(), other.display());
     let mut process = Process::start(command::main(&["--listen", &listen]));
     assert_eq!(process.wait().code(), Some(1));
     let said = process.stderr.seen.last().unwrap();
     assert!(said.contains("in use by this server"), "{said}");
-    place.expect_empty();
+    at.expect_empty();
 }
 
 #[test]
@@ -318,19 +318,19 @@ fn a_directory_that_is_not_writable_is_reported_and_a_live_socket_in_it_is_in_us
     if rustix::process::geteuid().is_root() {
         return skip("root may write everywhere");
     }
-    let place = SocketPath::new();
+    let at = SocketPath::new();
     let set_mode = |mode| {
         let mode = fs::Permissions::from_mode(mode);
-        fs::set_permissions(place.directory.path(), mode).unwrap();
+        fs::set_permissions(at.directory.path(), mode).unwrap();
     };
     set_mode(0o555);
-    let said = place.expect_refusal();
+    let said = at.expect_refusal();
     assert!(said.contains("permission denied"), "{said}");
     set_mode(0o755);
-    let server = place.serve(&[]);
-    fs::remove_file(&place.lock).unwrap();
+    let server = at.serve(&[]);
+    fs::remove_file(&at.lock).unwrap();
     set_mode(0o555);
-    let said = place.expect_refusal();
+    let said = at.expect_refusal();
     assert!(said.contains("in use"), "{said}");
     set_mode(0o755);
     server.drain();
@@ -339,12 +339,12 @@ fn a_directory_that_is_not_writable_is_reported_and_a_live_socket_in_it_is_in_us
 #[test]
 fn the_socket_file_is_removed_before_its_lock() {
     // A server that waits for the lock starts as soon as the other one has ended.
-    let place = SocketPath::new();
-    let first = place.serve(&[]);
+    let at = SocketPath::new();
+    let first = at.serve(&[]);
     first.signal(Signal::TERM);
-    eventually("the lock is gone", || !place.lock.exists());
-    assert!(!place.socket.exists());
-    place.serve(&[]).drain();
+    eventually("the lock is gone", || !at.lock.exists());
+    assert!(!at.socket.exists());
+    at.serve(&[]).drain();
 }
 
 /// unix(7) allows 108 bytes. For such a path the kernel reports a length of one more, as the NUL no longer
@@ -352,14 +352,14 @@ fn the_socket_file_is_removed_before_its_lock() {
 #[test]
 fn a_path_of_the_maximum_length_is_served_by_one_server() {
     for bytes in [107, 108] {
-        let place = SocketPath::of_length(bytes);
-        let mut killed = place.serve(&[]);
-        let said = place.expect_refusal();
+        let at = SocketPath::of_length(bytes);
+        let mut killed = at.serve(&[]);
+        let said = at.expect_refusal();
         assert!(said.contains("in use by oneloop"), "{bytes}: {said}");
         killed.signal(Signal::KILL);
         killed.wait();
-        place.serve(&[]).drain();
-        place.expect_empty();
+        at.serve(&[]).drain();
+        at.expect_empty();
     }
     let too_long = SocketPath::of_length(109);
     let said = too_long.expect_refusal();
@@ -370,12 +370,12 @@ fn a_path_of_the_maximum_length_is_served_by_one_server() {
 #[test]
 fn a_client_with_a_path_of_the_maximum_length_is_served() {
     for bytes in [107, 108] {
-        let (place, own) = (SocketPath::new(), SocketPath::of_length(bytes));
-        let server = place.serve(&[]);
+        let (at, own) = (SocketPath::new(), SocketPath::of_length(bytes));
+        let server = at.serve(&[]);
         let client = bind(&own.socket, SocketType::STREAM);
-        rustix::net::connect(&client, &SocketAddrUnix::new(&place.socket).unwrap()).unwrap();
+        rustix::net::connect(&client, &SocketAddrUnix::new(&at.socket).unwrap()).unwrap();
         echo(connect_unix(client.into()), b"a long name");
-        place.still_echoes();
+        at.still_echoes();
         server.drain();
     }
 }

@@ -55,7 +55,7 @@ fn a_proxy_to_itself_is_refused_at_the_start() {
         let said = "this server itself listens there";
         command::expect_refused(&["--listen", &listen, "--mode", "proxy", "--to", &to], said);
     }
-    assert!(!socket.exists(), "nothing is left of it");
+    assert!(!socket.exists(), "the socket file is removed");
 }
 
 #[test]
