@@ -69,6 +69,16 @@ impl Options {
     }
 }
 
+/// The default options with these threads.
+impl From<PoolOptions> for Options {
+    fn from(pool: PoolOptions) -> Self {
+        Options {
+            pool,
+            ..Options::default()
+        }
+    }
+}
+
 /// An event loop on epoll, and everything that runs on it.
 ///
 /// ```

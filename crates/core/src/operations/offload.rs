@@ -226,11 +226,7 @@ mod tests {
             queued_max,
             ..PoolOptions::with_threads_max(1)
         };
-        let options = Options {
-            pool,
-            ..Options::default()
-        };
-        EventLoop::with(options).unwrap()
+        EventLoop::with(pool.into()).unwrap()
     }
 
     /// A job that lasts until the sender is dropped, and has begun when this returns.

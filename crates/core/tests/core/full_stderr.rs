@@ -155,11 +155,7 @@ fn with_one_worker(queued_max: usize) -> EventLoop {
         queued_max,
         ..PoolOptions::with_threads_max(1)
     };
-    let options = Options {
-        pool,
-        ..Options::default()
-    };
-    EventLoop::with(options).unwrap()
+    EventLoop::with(pool.into()).unwrap()
 }
 
 fn workers_survive_any_job() {

@@ -37,7 +37,7 @@ const REFUSED: [(&str, &str); 17] = [
     ("recvmmsg", "datagrams_go_in_batches"),
     ("sendmmsg,recvmmsg", "datagrams_go_in_batches"),
     ("epoll_pwait2", "time_passes"),
-    ("epoll_wait", "time_passes"),
+    ("epoll_wait", "many_bytes_are_copied"),
     ("madvise", "green_threads_get_stacks"),
     ("inotify_init1", "a_fifo_is_opened_once_it_has_a_reader"),
     ("inotify_init1", "a_watch_that_is_refused_says_why"),
