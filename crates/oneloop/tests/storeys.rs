@@ -145,7 +145,8 @@ fn the_files_of_callback_stand_in_storeys() {
         runtime:     runtime/
         on it:       timers immediates microtasks offload fd_watch perf_hooks drive program
         to give up:  abort timers/promises
-        sockets*:    net/ stream/
+        streams*:    stream/
+        sockets*:    net/
         modules:     child_process/ dgram/ dns fs/ process
         ",
     );
