@@ -45,6 +45,7 @@ struct ChannelState<T> {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn channel<T>(capacity: Option<usize>) -> (Sender<T>, Receiver<T>) {
+    // Fair, so that a receiver in a loop does not take the values that others were woken for.
     let state = Rc::new(ChannelState {
         queue: capacity
             .map_or_else(Queue::unbounded, Queue::bounded)
@@ -187,6 +188,8 @@ impl<T> Drop for Receiver<T> {
         } = &*self.state;
         receivers.set(receivers.get() - 1);
         if receivers.get() == 0 {
+            // Closed first: clearing makes room and wakes senders, which must find the channel
+            // closed.
             queue.close();
             queue.clear();
         }

@@ -60,7 +60,7 @@ impl<T> OneShot<T> {
     pub fn replace(&self, value: T) {
         let before = self.state.value.replace(Some(Rc::new(value)));
         self.state.sent.set();
-        drop(before);
+        drop(before); // foreign code, which must find the new value set and its waiters woken
     }
 
     /// True once a value has been sent.

@@ -79,6 +79,7 @@ impl<T> ResourcePool<T> {
     }
 
     fn lend(&self, permit: Permit) -> Pooled<T> {
+        // The borrow ends with this line: `create` is foreign code, and may use this very pool.
         let idle = self.state.idle.borrow_mut().pop_front();
         Pooled {
             value: Some(idle.unwrap_or_else(&self.state.create)),

@@ -116,6 +116,7 @@ impl RLock {
         }
         state.depth.set(state.depth.get() - 1);
         if state.depth.get() == 0 {
+            // In this order: the release wakes the next owner, which must not find this one.
             state.owner.set(None);
             state.lock.release();
         }

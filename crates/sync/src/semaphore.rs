@@ -124,6 +124,8 @@ impl Semaphore {
 
 impl SemaphoreState {
     fn may_pass(&self, ticket: Option<Ticket<()>>) -> bool {
+        // Only a task without a ticket barges. One in line waits for its admission, or it would
+        // overtake the waiters before it.
         let barges = self.barging && ticket.is_none() && self.permits.available() > 0;
         barges || self.permits.may_pass(ticket)
     }
