@@ -64,6 +64,12 @@ impl Mode {
         self.is_endless() || self.waiting() > 0
     }
 
+    /// True for a mode that only answers: it neither sends by itself nor closes first.
+    #[inline]
+    pub(crate) fn only_answers(&self) -> bool {
+        matches!(self, Mode::Echo | Mode::Discard)
+    }
+
     /// True for a mode that sends without end.
     pub(crate) fn is_endless(&self) -> bool {
         matches!(self, Mode::Chargen(_))
