@@ -57,6 +57,7 @@ pub(crate) trait Stream: Clone + 'static {
 
     /// Remembers the first error.
     fn note_error(&self, error: &Error) {
+        // Later errors are mostly results of the first one.
         if !self.flags().test_and_set(ERRORED) {
             self.store_first_error(error.clone());
         }

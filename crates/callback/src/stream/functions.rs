@@ -48,6 +48,7 @@ macro_rules! readable_functions {
             }
 
             fn note_listener<E: 'static>(&self) {
+                // An event is a type, so its type says which one it is.
                 let id = TypeId::of::<E>();
                 let is_data = id == TypeId::of::<event::Data>();
                 self.on_listener_added(is_data, id == TypeId::of::<event::Readable>());

@@ -90,6 +90,7 @@ impl OfProgram for Streams {
         let standard = stdin
             .into_iter()
             .chain(outputs.map(WriteStream::into_abandoned));
+        // Collected first: an `abandon` drops listeners, whose own drops may open streams.
         let all: Vec<_> = standard.chain(others).collect();
         let had_some = !all.is_empty();
         all.into_iter().for_each(AbandonedAtExit::abandon);

@@ -280,6 +280,8 @@ impl Pipe {
             });
             source.get().pause();
         }
+        // One listener for the life of the pipe: Node found adding and removing it each time too
+        // slow.
         if self.listeners.borrow().drain.is_none() {
             let pipe = Rc::clone(self);
             let id = dest.get().on_drain(Box::new(move || pipe.on_drain()));
@@ -321,6 +323,7 @@ impl Pipe {
             source.get().remove_listener(id);
         }
         let was_awaited = source.with_pipes(|pipes| !pipes.awaited.is_empty());
+        // Or the source would wait forever for the 'drain' of a pipe that is gone.
         if listeners.drain.is_some() && was_awaited && dest.get().has(NEED_DRAIN) {
             self.on_drain();
         }
@@ -343,6 +346,7 @@ pub(crate) fn pipe(source: &Readable, dest: &Writable, ends_dest: bool) {
         None => {}
     });
     let mut listeners = Listeners::default();
+    // 'end' is emitted once: Node runs its `endFn` in a tick then.
     if source.get().has(END_EMITTED) {
         source.get().next_call(on_end);
     } else {
@@ -367,6 +371,7 @@ pub(crate) fn pipe(source: &Readable, dest: &Writable, ends_dest: bool) {
         at_finish,
     });
     *pipe.listeners.borrow_mut() = listeners;
+    // With all listeners in place: one of 'pipe' may write or unpipe already.
     or_rethrow(dest.get().emit(WriteEvent::Pipe(source)));
     if dest.get().needs_drain() {
         pipe.pause(source, dest);
@@ -383,6 +388,7 @@ pub(crate) fn unpipe(source: &Readable, dest: &Writable) {
         Some((pipe, pipes.to.is_empty()))
     });
     if let Some((pipe, was_last)) = found {
+        // Node pauses the source before it emits 'unpipe'.
         if was_last {
             source.get().pause();
         }

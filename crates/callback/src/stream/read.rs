@@ -334,6 +334,7 @@ impl ReadStream {
         let stream = self.clone();
         let inner = &self.inner;
         let closed = (!inner.input.is_standard()).then(|| {
+            // Before the fd closes: the terminal is restored through it.
             let raw_mode = inner.raw_mode.take();
             drop(raw_mode);
             inner.input.close(&inner.runtime)
@@ -445,6 +446,7 @@ impl ReadableStream for ReadStream {
     }
 
     fn read_start(&self) {
+        // A task for each run of reads, not for the life of the stream: a paused stream costs none.
         self.inner.is_reading.set(true);
         if self.inner.has_reader.replace(true) {
             return self.wake_reader();

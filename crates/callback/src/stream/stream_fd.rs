@@ -110,6 +110,7 @@ impl<T> StreamFd<T> {
             _ => ClosedFd::Unopened,
         };
         drop(before);
+        // Last: this may drop the only reference to the stream.
         if let Some(kept) = self.kept.take() {
             runtime.part::<Streams>().forget(kept);
         }

@@ -229,6 +229,7 @@ impl WriteStream {
 
     /// Starts the task that writes what is pending.
     fn write_soon(&self) {
+        // One task at a time: the bytes keep the order of the writes.
         if !self.inner.has_writer.replace(true) {
             let stream = self.clone();
             let writing = async move { stream.write_pending().await };
@@ -273,6 +274,8 @@ impl WriteStream {
                     Ok(output) => output,
                     Err(error) => return Poll::Ready(Some(Err(error))),
                 };
+                // A thread may still be writing the file: an error belongs to the write that it
+                // ends.
                 if write.is_written() {
                     return output.poll_flush(cx).map(Some);
                 }
@@ -286,6 +289,7 @@ impl WriteStream {
     }
 
     fn advance(&self, count: usize) {
+        // Node's `writeAll` counts only what it reports as written.
         if !self.is_destroyed() {
             self.count(count);
         }
@@ -321,6 +325,7 @@ impl WriteStream {
         f: impl for<'a> Fn(E::Args<'a>) -> O + 'static,
     ) -> ListenerId {
         let id = self.inner.events.on(event, f);
+        // SIGWINCH needs a signal listener with an fd: only 'resize' pays for one.
         if self.inner.events.listener_count(Resize) > 0 && self.is_tty() {
             self.watch_size();
         }
@@ -423,6 +428,7 @@ impl WriteStream {
     fn reopen_standard(&self) {
         let ended = DESTROYED | ENDING | FINAL_CALLED | PREFINISHED | FINISHED | NEED_DRAIN;
         self.inner.flags.clear(ended);
+        // In a tick, after 'finish': Node's `emitCloseNT`.
         self.next_step(step!(|stream| stream.emit(WriteClose, stream.clone())));
     }
 
@@ -482,6 +488,7 @@ impl Stream for WriteStream {
             let closing = self.close_output(error);
             inner.runtime.handle.spawn_detached(closing);
         }
+        // A wait for room, or for the reader of a FIFO, ends.
         self.wake_writer();
     }
 
@@ -574,6 +581,7 @@ impl AbandonedAtExit for WriteStreamInner {
         if !self.output.is_standard() {
             self.output.close(&self.runtime);
         } else if let Some(output) = self.output.open() {
+            // In the order of the writes: first the rest of the one that is under way.
             let pending = pending.into_iter().flat_map(|write| write.into_pieces());
             for piece in pending.chain(buffered) {
                 if output.write_all_blocking(&piece).is_err() {
