@@ -177,7 +177,7 @@ fn push_to_current(waker: &TaskWaker) -> bool {
     })
 }
 
-/// The tasks that are ready to run, first in first out. It holds keys, not wakers: queueing a task
+/// The tasks that are ready to run, first in first out. It holds keys, not wakers: queuing a task
 /// counts no reference.
 pub(crate) struct RunQueue {
     tasks: RefCell<VecDeque<Key<Task>>>,
