@@ -1,8 +1,7 @@
-//! The operations of byte streams as inherent methods, and as the traits of futures-io.
+//! The operations of byte streams as inherent methods.
 //!
 //! [`ReadHalf`] and [`WriteHalf`] define each operation. The macros repeat their names, so that
-//! `stream.read_chunk().await` needs no trait in scope. futures-io's traits cannot be implemented
-//! for every [`ReadHalf`] at once: Rust forbids that for a foreign trait.
+//! `stream.read_chunk().await` needs no trait in scope.
 
 use crate::buffer::Chunk;
 use crate::pipe::{PipeReader, PipeWriter};
@@ -12,11 +11,8 @@ use crate::stream::{ReadHalf, WriteHalf};
 use crate::tcp::TcpStream;
 use crate::tty::Tty;
 use crate::unix::UnixStream;
-use futures_io::{AsyncRead, AsyncWrite};
 use std::future::Future;
-use std::io::{self, IoSlice};
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::io;
 
 macro_rules! reads {
     ($($stream:ty),+) => { $(
@@ -38,18 +34,6 @@ macro_rules! reads {
             #[inline]
             pub fn read_chunk(&self) -> impl Future<Output = io::Result<Option<Chunk>>> {
                 ReadHalf::read_chunk(self)
-            }
-        }
-
-        /// A library that polls this trait and gives up leaves its wait behind, which keeps the
-        /// loop alive until the stream is dropped: the trait has no call that ends a wait.
-        impl AsyncRead for $stream {
-            fn poll_read(
-                self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                buf: &mut [u8],
-            ) -> Poll<io::Result<usize>> {
-                ReadHalf::poll_read(&*self, cx, buf)
             }
         }
     )+ };
@@ -84,34 +68,6 @@ macro_rules! writes {
             /// As [`WriteHalf::poll_flush`].
             pub fn flush(&self) -> impl Future<Output = io::Result<()>> {
                 WriteHalf::flush(self)
-            }
-        }
-
-        /// Its close sends the end of a connection. The end of a pipe is its drop: see
-        /// [`WriteHalf::end`].
-        impl AsyncWrite for $stream {
-            fn poll_write(
-                self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                buf: &[u8],
-            ) -> Poll<io::Result<usize>> {
-                WriteHalf::poll_write(&*self, cx, buf)
-            }
-
-            fn poll_write_vectored(
-                self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                bufs: &[IoSlice<'_>],
-            ) -> Poll<io::Result<usize>> {
-                WriteHalf::poll_write_vectored(&*self, cx, bufs)
-            }
-
-            fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                WriteHalf::poll_flush(&*self, cx)
-            }
-
-            fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-                Poll::Ready(self.end())
             }
         }
     )+ };

@@ -19,6 +19,8 @@ mod connect;
 mod connecting;
 mod copy;
 mod datagram;
+#[cfg(feature = "futures-io")]
+mod futures_traits;
 mod inherent;
 mod keepalive;
 mod listener;

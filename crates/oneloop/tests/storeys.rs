@@ -127,7 +127,7 @@ fn the_files_of_net_stand_in_storeys() {
         moving bytes:     copy relay send_file
         accepting:        listener connect
         families:         tcp udp/ unix/
-        as methods:       inherent
+        as methods:       inherent futures_traits
         ",
     );
 }
