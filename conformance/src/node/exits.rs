@@ -13,14 +13,13 @@ use oneloop::callback::{
 use oneloop::signal::number::SIGUSR2;
 use rustix::process::{Signal, getpid, kill_process};
 use std::cell::Cell;
-use std::convert::Infallible;
 use std::rc::Rc;
 
 fn tell_exit(name: &'static str) {
     on_exit(move |code| println!("{name} {code}"));
 }
 
-fn exit_with(code: u8) -> impl Fn() -> Infallible {
+fn exit_with(code: u8) -> impl Fn() {
     move || exit(code)
 }
 
@@ -48,7 +47,7 @@ fn throw_at_exit(name: &'static str) {
 
 pub(super) fn in_a_microtask() {
     tell_exit("exit");
-    queue_microtask(|| -> Infallible {
+    queue_microtask(|| -> ! {
         queue_microtask(say("no"));
         exit(4)
     });
@@ -70,7 +69,7 @@ pub(super) fn in_an_async_function() {
 
 pub(super) fn in_a_tick() {
     tell_exit("exit");
-    next_tick(|| -> Infallible {
+    next_tick(|| -> ! {
         next_tick(say("no"));
         queue_microtask(say("no"));
         exit(4)
@@ -86,7 +85,7 @@ pub(super) fn after_an_await() {
     let emitter = Emitter::new();
     let controller = AbortController::new();
     tell_exit("exit");
-    controller.signal().on_abort(|_| -> Infallible {
+    controller.signal().on_abort(|_| -> ! {
         println!("abort");
         exit(3)
     });
@@ -107,7 +106,7 @@ pub(super) fn after_an_await() {
 
 pub(super) fn within_exit() {
     tell_exit("a");
-    on_exit(|code| -> Infallible {
+    on_exit(|code| -> ! {
         println!("b {code}");
         exit(5)
     });
@@ -158,7 +157,7 @@ pub(super) fn handled_throw_within_exit() {
     throw_once_at_exit();
     tell_exit("b");
     set_timeout(
-        || -> Infallible {
+        || -> ! {
             next_tick(say("tick"));
             set_immediate(say("imm"));
             set_timeout(
@@ -179,9 +178,9 @@ pub(super) fn exit_without_telling() {
     on_uncaught_exception(|e, _| println!("heard {e}"));
     throw_once_at_exit();
     set_timeout(
-        || -> Infallible {
+        || -> ! {
             set_timeout(
-                || -> Infallible {
+                || -> ! {
                     println!("timer");
                     exit(8)
                 },
@@ -228,7 +227,7 @@ pub(super) fn code_when_uncaught() {
 }
 
 pub(super) fn within_uncaught_exit() {
-    on_exit(|code| -> Infallible {
+    on_exit(|code| -> ! {
         println!("exit {code}");
         exit(9)
     });
@@ -241,7 +240,7 @@ pub(super) fn before_exit() {
         println!("a {code}");
         set_exit_code(2);
     });
-    on_before_exit(|code| -> Infallible {
+    on_before_exit(|code| -> ! {
         println!("b {code}");
         exit(8)
     });
@@ -272,7 +271,7 @@ pub(super) fn microtasks_at_the_end() {
         set_immediate(say("no"));
         queue_microtask(|| {
             println!("m1");
-            queue_microtask(|| -> Infallible {
+            queue_microtask(|| -> ! {
                 println!("m3");
                 exit(7)
             });
@@ -300,7 +299,7 @@ pub(super) fn no_microtasks_after_exit() {
     set_immediate(say("no"));
 }
 
-pub(super) fn in_main() -> Infallible {
+pub(super) fn in_main() {
     tell_exit("exit");
     set_timeout(say("no"), 0);
     set_immediate(say("no"));
@@ -314,7 +313,7 @@ pub(super) fn in_an_event() -> Result<(), Error> {
     tell_exit("exit");
     let server = serve(|_| {
         println!("connection");
-        on_signal(SIGUSR2, |_| -> Infallible {
+        on_signal(SIGUSR2, |_| -> ! {
             println!("signal");
             exit(3)
         })?;

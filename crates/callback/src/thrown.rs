@@ -108,15 +108,10 @@ impl Outcome for () {
 }
 
 /// For callbacks that never return, such as those that end in
-/// [`process::exit`](crate::process::exit).
-impl Outcome for std::convert::Infallible {
-    fn into_result(self) -> Result<(), Thrown> {
-        match self {}
-    }
-}
-
-/// For callbacks that never return and do not say so: `|| panic!()` returns `!`, a type that stable
-/// Rust cannot name directly.
+/// [`process::exit`](crate::process::exit): they return `!`, a type that stable Rust cannot name
+/// directly.
+// `Infallible` has no implementation: it becomes an alias of `!` in a later Rust, and then two
+// implementations for one type would no longer compile.
 #[expect(private_interfaces, reason = "the trait only names a type")]
 impl Outcome for <fn() -> ! as Returns>::Output {
     fn into_result(self) -> Result<(), Thrown> {

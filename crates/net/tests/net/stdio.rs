@@ -11,7 +11,6 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
-use std::convert::Infallible;
 use std::env;
 use std::fs::File;
 use std::future::poll_fn;
@@ -155,7 +154,7 @@ fn write_much() {
 
 /// Exits right after a write, which is not lost.
 fn write_and_exit() {
-    let code = callback::run(|| -> Infallible {
+    let code = callback::run(|| {
         for piece in pattern(1 << 20).chunks(100_000) {
             process::stdout().write(piece);
         }
@@ -171,7 +170,7 @@ fn callback_raw() {
         assert!(stdin.is_tty());
         stdin.set_raw_mode(true).unwrap();
         assert!(stdin.is_raw() && is_raw(io::stdin()));
-        stdin.on_data(|_, bytes| -> Infallible {
+        stdin.on_data(|_, bytes| {
             assert_eq!(bytes, b"\x03", "^C is a byte");
             process::exit(5);
         });

@@ -5,7 +5,6 @@ use oneloop::callback::{self, Outcome, Thrown, next_tick, set_immediate, set_tim
 use oneloop::green::Wait;
 use oneloop::{EventLoop, Handle, Options, Phase, aio, green};
 use std::cell::{Cell, RefCell};
-use std::convert::Infallible;
 use std::future::Future;
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::FileExt;
@@ -610,7 +609,7 @@ fn a_program_that_ends_leaves_no_watcher_to_the_next() {
     let mut event_loop = event_loop();
     let main = move || {
         callback::fs::watch(&path, |_, _| ())?;
-        callback::fs::stat(&path, |_| -> Infallible { callback::process::exit(3) });
+        callback::fs::stat(&path, |_| -> ! { callback::process::exit(3) });
         Ok::<_, callback::Error>(())
     };
     assert_eq!(callback::run_on(&mut event_loop, main).unwrap(), 3);
