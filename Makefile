@@ -45,8 +45,8 @@ semver: ## Compare the public items of the crates with the latest release
 	elif [ -z "$(RELEASE)" ]; then echo "skipped: there is no release yet to compare with (a tag v*)"; \
 	else set -x; $(CARGO) semver-checks --workspace --baseline-rev $(RELEASE); fi
 
-package: ## Package every crate as for the registry, without building the packages
-	$(CARGO) package --workspace --locked --no-verify
+package: ## Package every crate as for the registry, uncommitted changes included, without building the packages
+	$(CARGO) package --workspace --locked --no-verify --allow-dirty
 
 guide: ## Build the guide as a book, in target/guide
 	@if command -v mdbook >/dev/null; then mdbook build docs/guide --dest-dir $(CURDIR)/target/guide; \
