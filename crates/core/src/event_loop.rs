@@ -9,11 +9,13 @@
 //!  each phase: begin ──▶ find (timers, events, mail) ──▶ wake ──▶ run_ready ──▶ report
 //! ```
 
+mod collect;
 mod run_task;
 mod wait;
 
+use crate::event_loop::collect::Collector;
 use crate::mechanisms::clock::Clock;
-use crate::mechanisms::guard::{drop_each, drop_guarded, guarded, report, wake_guarded};
+use crate::mechanisms::guard::{drop_each, drop_guarded};
 use crate::mechanisms::phase::{Phase, Phases};
 use crate::mechanisms::reactor::Reactor;
 use crate::mechanisms::ready::{Interest, Trigger};
@@ -25,14 +27,14 @@ use crate::operations::unhandled::drop_body;
 use crate::state::{Entered, Handle, LoopState};
 use crate::tasks::key::Task;
 use crate::tasks::record::Tasks;
-use crate::tasks::stats::{Counters, PhaseReport, Ran, Woke, add};
+use crate::tasks::stats::{Counters, Ran, add};
 use crate::tasks::waker::{LoopInbox, RunQueue, TaskWaker};
 use nix::sys::epoll::Epoll;
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::mem;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::panic::Location;
 use std::pin::{Pin, pin};
@@ -44,8 +46,6 @@ use std::time::Duration;
 /// The number of runs that one phase may add to the tasks that were ready when it had woken its
 /// own.
 const PHASE_RUNS: usize = 256;
-/// The time in nanoseconds after which a phase leaves tasks that it has not woken itself for later.
-const PHASE_NS: u64 = 10_000_000;
 /// The number of runs between two looks at the clock: a look costs about as much as a short run.
 const RUNS_PER_CLOCK: usize = 8;
 
@@ -103,16 +103,9 @@ pub struct EventLoop {
     state: Rc<LoopState>,
     /// Lent to an outer loop, which waits for it.
     epoll: Rc<Epoll>,
-    /// The reactor's key of the inbox.
-    bell: Key<Rc<Registration>>,
-    /// Wakers on their way from a phase to the run queue; kept for its capacity.
-    wakers: VecDeque<Waker>,
+    collector: Collector,
     /// The waker of `block_on`'s future. After its end, the last one.
     main_waker: Option<Arc<TaskWaker>>,
-    /// The report of the current phase, while there is an observer.
-    report: Option<PhaseReport>,
-    /// The time at which the last poll ended.
-    polled_ns: u64,
 }
 
 impl fmt::Debug for EventLoop {
@@ -176,13 +169,10 @@ impl EventLoop {
             closed: Cell::new(false),
         });
         Ok(EventLoop {
+            collector: Collector::new(Rc::clone(&state), bell),
             state,
             epoll,
-            bell,
-            wakers: VecDeque::new(),
             main_waker: None,
-            report: None,
-            polled_ns: 0,
         })
     }
 
@@ -324,8 +314,7 @@ impl<'l, 'f> Run<'l, 'f> {
     fn new(event_loop: &'l mut EventLoop, sleeps: Sleeps) -> Self {
         let state = Rc::clone(&event_loop.state);
         let _entered = Entered::new(&state);
-        event_loop.lap(); // time spent outside the loop is not counted
-        event_loop.polled_ns = state.lapped_ns.get();
+        event_loop.collector.begin_run();
         Run {
             event_loop,
             main: None,
@@ -364,18 +353,18 @@ impl<'l, 'f> Run<'l, 'f> {
     }
 
     fn phase(&mut self, phase: Phase) {
-        self.event_loop.begin_phase(phase);
+        self.event_loop.collector.begin_phase(phase);
         self.run_phase(phase);
     }
 
     fn timers(&mut self) {
-        self.event_loop.begin_phase(Phase::Timers);
-        self.event_loop.collect_timers();
+        self.event_loop.collector.begin_phase(Phase::Timers);
+        self.event_loop.collector.collect_timers();
         self.run_phase(Phase::Timers);
     }
 
     fn poll(&mut self) -> io::Result<()> {
-        self.event_loop.begin_phase(Phase::Poll);
+        self.event_loop.collector.begin_phase(Phase::Poll);
         let state = &self.state;
         let is_over = match self.sleeps {
             Sleeps::Never => true,
@@ -383,10 +372,10 @@ impl<'l, 'f> Run<'l, 'f> {
             Sleeps::WhileAlive => state.stopping.get() || !state.is_alive(),
         };
         let timeout = state.timeout(is_over);
-        self.event_loop.wait(timeout)?;
-        self.event_loop.collect_waiters(Phase::Poll); // before the tasks that the poll found
-        if self.event_loop.collect_events() {
-            self.event_loop.empty_inbox();
+        self.event_loop.collector.wait(timeout)?;
+        self.event_loop.collector.collect_waiters(Phase::Poll); // before the tasks that the poll found
+        if self.event_loop.collector.collect_events() {
+            self.event_loop.collector.empty_inbox();
         }
         self.run_phase(Phase::Poll);
         Ok(())
@@ -394,16 +383,16 @@ impl<'l, 'f> Run<'l, 'f> {
 
     /// Wakes the tasks that the phase found, then its waiters; then runs the tasks that are ready.
     fn run_phase(&mut self, phase: Phase) {
-        if self.event_loop.is_idle(phase) {
+        if self.event_loop.collector.is_idle(phase) {
             return;
         }
-        self.event_loop.wake(phase);
+        self.event_loop.collector.wake(phase);
         if !self.state.ready.is_empty() {
             self.run_ready();
-            let took_ns = self.event_loop.lap();
+            let took_ns = self.event_loop.collector.lap();
             self.state.counters.spend(phase, took_ns);
         }
-        self.event_loop.end_phase();
+        self.event_loop.collector.end_phase();
     }
 
     /// Runs ready tasks, first in first out, with nothing borrowed: the only place where user code
@@ -418,7 +407,7 @@ impl<'l, 'f> Run<'l, 'f> {
                 return;
             };
             self.run_task(task);
-            if run >= runs_min && run % RUNS_PER_CLOCK == 0 && self.event_loop.is_late() {
+            if run >= runs_min && run % RUNS_PER_CLOCK == 0 && self.event_loop.collector.is_late() {
                 break;
             }
         }
@@ -430,7 +419,7 @@ impl<'l, 'f> Run<'l, 'f> {
     fn run_task(&mut self, key: Key<Task>) {
         let state = &self.state;
         add(&state.counters.tasks_run, 1);
-        let is_observed = self.event_loop.report.is_some();
+        let is_observed = self.event_loop.collector.report.is_some();
         let observed = is_observed.then(|| (state.clock.now_ns(), state.spawned_at(key)));
         let heartbeat = state.heartbeat.get();
         let beat = heartbeat.map(|heartbeat| heartbeat.begin(key, state.spawned_at(key)));
@@ -444,7 +433,7 @@ impl<'l, 'f> Run<'l, 'f> {
         // finds a full share as well.
         self.state.budget.refill();
         if let (Some(report), Some((began_ns, spawned_at))) =
-            (&mut self.event_loop.report, observed)
+            (&mut self.event_loop.collector.report, observed)
         {
             report.ran.push(Ran {
                 task: Some(key).filter(|key| *key != Task::MAIN),
@@ -471,171 +460,9 @@ impl<'l, 'f> Run<'l, 'f> {
     }
 }
 
-/// What a phase does besides running tasks.
-impl EventLoop {
-    /// Opens the phase's report, if there is an observer.
-    fn begin_phase(&mut self, phase: Phase) {
-        // Decided once per phase: an observer that is set in the middle of one gets its first
-        // report with the next.
-        let is_observed = self.state.observer.borrow().is_some();
-        let turn = self.state.counters.turns.get();
-        self.report = is_observed.then(|| PhaseReport::new(turn, phase));
-    }
-
-    /// True if a phase has nothing to wake, nothing to run and no observer: most phases of most
-    /// turns.
-    fn is_idle(&self, phase: Phase) -> bool {
-        self.wakers.is_empty()
-            && self.report.is_none()
-            && self.state.ready.is_empty()
-            && self.state.phases.borrow().is_idle(phase)
-    }
-
-    /// Takes the wakers of the timers that are due.
-    fn collect_timers(&mut self) {
-        // The time of the last look, not a new one: libuv's `uv_now` stays the same within a phase,
-        // too.
-        let now_ns = self.state.lapped_ns.get();
-        let mut latest_ns = 0;
-        let mut fired = 0;
-        while let Some((deadline_ns, waker)) = self.state.pop_due(now_ns) {
-            let late_ns = now_ns - deadline_ns;
-            // The wakers are collected first and woken outside of all borrows (rule 2).
-            self.note(|| Woke::Timer(Duration::from_nanos(late_ns)));
-            self.wakers.push_back(waker);
-            latest_ns = latest_ns.max(late_ns);
-            fired += 1;
-        }
-        self.state.counters.fire_timers(fired, latest_ns);
-    }
-
-    /// Waits for events, and counts the time.
-    fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        let state = &self.state;
-        // From one poll's end to the next poll's start: the time for which an event at the worst
-        // moment waits.
-        let busy_ns = state.lapped_ns.get().saturating_sub(self.polled_ns);
-        state.counters.end_busy(busy_ns);
-        state.wait(timeout)?;
-        let slept_ns = self.lap();
-        self.polled_ns = self.state.lapped_ns.get();
-        // A poll that does not sleep is work of the loop; one that may sleep is idle time.
-        if timeout == Some(Duration::ZERO) {
-            self.state.counters.spend(Phase::Poll, slept_ns);
-        } else {
-            add(&self.state.counters.idle_ns, slept_ns);
-            if let Some(report) = &mut self.report {
-                report.slept = Duration::from_nanos(slept_ns);
-            }
-        }
-        Ok(())
-    }
-
-    /// Marks each source that epoll reported and takes its waiters. True if another thread rang.
-    fn collect_events(&mut self) -> bool {
-        let mut rung = false;
-        let mut ended = 0;
-        let mut events = 0;
-        let reactor = self.state.reactor.borrow();
-        for (key, registration, ready) in reactor.events() {
-            // The bell's registration has no waiter, so marking it wakes no task.
-            rung |= key == self.bell;
-            ended += registration.mark(ready, &mut self.wakers);
-            events += 1;
-            if let Some(report) = self.report.as_mut().filter(|_| key != self.bell) {
-                report.woke.push(Woke::Fd(registration.fd(), ready));
-            }
-        }
-        // Once for all events: each registration has counted those of its waiters that are
-        // referenced.
-        self.state.end_waits(ended);
-        add(&self.state.counters.events, events);
-        rung
-    }
-
-    /// Takes the mail of other threads.
-    fn empty_inbox(&mut self) {
-        self.note(|| Woke::Ring);
-        add(&self.state.counters.rings, 1);
-        let arrivals = self.state.inbox.take();
-        if arrivals.stop {
-            self.state.stopping.set(true);
-        }
-        // Wakes before jobs, whatever came first: a job runs as a new task, behind the tasks that
-        // are ready.
-        for waker in arrivals.wakes {
-            waker.arrive();
-            self.state.ready.push(&waker);
-        }
-        let handle = self.handle();
-        for job in arrivals.jobs {
-            // As a task, so that a panic in the job ends the job only (rule 13).
-            handle.spawn(async move { job() });
-        }
-    }
-
-    /// Takes the waiters for a phase, behind the tasks that it found.
-    fn collect_waiters(&mut self, phase: Phase) {
-        let found = self.wakers.len();
-        // Behind what the phase found. Only the poll has collected its waiters before its events.
-        self.state.phases.borrow_mut().take(phase, &mut self.wakers);
-        let waiters = self.wakers.len() - found;
-        if waiters > 0 {
-            self.note(|| Woke::Waiters(waiters));
-        }
-    }
-
-    /// Wakes the tasks that the phase found, then its waiters.
-    fn wake(&mut self, phase: Phase) {
-        self.state.phase.set(phase);
-        self.collect_waiters(phase);
-        while let Some(waker) = self.wakers.pop_front() {
-            wake_guarded(waker);
-        }
-    }
-
-    fn note(&mut self, woke: impl FnOnce() -> Woke) {
-        if let Some(report) = &mut self.report {
-            report.woke.push(woke());
-        }
-    }
-
-    /// Passes the phase's report to the observer.
-    fn end_phase(&mut self) {
-        let Some(mut phase_report) = self.report.take() else {
-            return;
-        };
-        phase_report.took = phase_report.ran.iter().map(|ran| ran.took).sum();
-        let observer = self.state.observer.borrow().clone();
-        if let Some(observer) = &observer
-            && guarded(|| (*observer.borrow_mut())(&phase_report)).is_none()
-        {
-            report("an observer of the loop panicked");
-        }
-        drop_guarded(observer); // it may have been replaced while it ran
-        let observed_ns = self.lap();
-        self.state.counters.spend(phase_report.phase, observed_ns);
-    }
-
-    fn is_late(&self) -> bool {
-        self.state.clock.now_ns() - self.state.lapped_ns.get() > PHASE_NS
-    }
-
-    /// Looks at the clock, and returns the nanoseconds since the last look.
-    fn lap(&mut self) -> u64 {
-        let now_ns = self.state.clock.now_ns();
-        now_ns - self.state.lapped_ns.replace(now_ns)
-    }
-}
-
 impl LoopState {
     fn spawned_at(&self, key: Key<Task>) -> Option<&'static Location<'static>> {
         self.tasks.borrow().spawned_at(key)
-    }
-
-    /// A function, as the borrow must not last for the body of a `while let`.
-    fn pop_due(&self, now_ns: u64) -> Option<(u64, Waker)> {
-        self.timers.borrow_mut().pop_due(now_ns)
     }
 }
 
@@ -659,10 +486,11 @@ impl Drop for EventLoop {
         // Taken out first: the drop of a waker is foreign code and may arm timers (rule 2).
         let timers = state.timers.take();
         drop_each(timers.into_values());
+        let mut wakers = mem::take(&mut self.collector.wakers);
         for phase in Phase::ALL {
-            state.phases.borrow_mut().take(phase, &mut self.wakers);
+            state.phases.borrow_mut().take(phase, &mut wakers);
         }
-        drop_each(self.wakers.drain(..));
+        drop_each(wakers);
         drop_guarded(state.observer.take());
         drop_guarded(state.unhandled.take());
     }
