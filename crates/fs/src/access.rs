@@ -1,5 +1,5 @@
-//! How bytes get in and out of an open file: at any offset, when epoll reports it, or on a thread
-//! that blocks.
+//! The three ways in which bytes get in and out of an open file: at any offset, when epoll reports
+//! readiness, or on a thread that blocks.
 
 use crate::buffer::{self, JOB_BYTES_MAX};
 use crate::cached::{self, CacheMiss};
@@ -21,13 +21,14 @@ use std::sync::Arc;
 /// An open file, shared by the clones of its handle.
 pub(crate) struct OpenFile {
     pub(crate) handle: Handle,
-    /// Shared with the jobs that use it; `None` once it is being closed.
+    /// Shared with the jobs that use the file; `None` once it is being closed.
     pub(crate) file: Option<Arc<fs::File>>,
     is_writable: bool,
     pub(crate) method: IoMethod,
 }
 
-/// How bytes get in and out of a file.
+/// How bytes get in and out of a file. The kernel's answers decide, because neither the path nor
+/// the file's type does.
 ///
 /// ```text
 ///  lseek(2) ──works──▶ Seekable
@@ -40,10 +41,10 @@ pub(crate) struct OpenFile {
 pub(crate) enum IoMethod {
     /// At any offset: a regular file, a block device.
     Seekable(Seekable),
-    /// When epoll reports it: a FIFO, a terminal.
+    /// When epoll reports readiness: a FIFO, a terminal.
     Polled {
         source: Source<Arc<fs::File>>,
-        /// One permit for the reader, and one for the writer, by [`Direction`].
+        /// One permit for the reader and one for the writer, indexed by [`Direction`].
         turns: [Semaphore; 2],
     },
     /// On a thread that blocks: a stream that epoll refuses (epoll_ctl(2), EPERM).
@@ -56,12 +57,12 @@ pub(crate) struct Seekable {
     /// One permit: its holder may use the cursor.
     pub(crate) turn: Semaphore,
     pub(crate) is_append: bool,
-    /// False once the kernel refused a read that does not wait.
+    /// False once the kernel has refused `RWF_NOWAIT` for this file.
     may_be_cached: Cell<bool>,
 }
 
 pub(crate) struct Blocking {
-    /// One permit for the reader, and one for the writer, by [`Direction`].
+    /// One permit for the reader and one for the writer, indexed by [`Direction`].
     pub(crate) turns: [Semaphore; 2],
     /// Bytes that a job read after its future was dropped.
     pub(crate) left: RefCell<VecDeque<u8>>,
@@ -101,6 +102,8 @@ impl OpenFile {
     pub(crate) async fn turn(&self) -> Permit {
         match &self.method {
             IoMethod::Seekable(seekable) => seekable.turn.acquire().await,
+            // Behind the writers only: `sync_all` and `close` have nothing to wait for in a reader,
+            // which may wait for its peer forever.
             IoMethod::Polled { turns, .. } | IoMethod::Blocking(Blocking { turns, .. }) => {
                 turns[Direction::Write as usize].acquire().await
             }
@@ -116,13 +119,14 @@ impl OpenFile {
         };
         if may_be_cached.get() {
             let mut missed = None;
-            // Through `poll_io`, although this waits for no fd: it counts against the task's I/O
-            // budget, or a task that reads a cached file would starve the others (rule 15).
+            // Through the loop's `poll_io`, although this waits for no fd: the bytes count against
+            // the task's I/O budget, or a task that reads a cached file would starve the others
+            // (rule 15).
             let read = poll_fn(|cx| {
                 self.handle.poll_io(cx, || {
                     cached::read_at(self.file(), buf, offset).or_else(|why| {
                         missed = Some(why);
-                        Ok(0)
+                        Ok(0) // a miss moved no byte, and is no error of the file
                     })
                 })
             });
@@ -140,11 +144,11 @@ impl OpenFile {
 }
 
 impl IoMethod {
-    /// Chooses the method of a stream.
+    /// Chooses the method of a stream: a file without a cursor.
     fn of_stream(handle: &Handle, file: &Arc<fs::File>, flags: OFlags) -> io::Result<Self> {
         let own = Arc::clone(file);
-        // Another process may have this open file, as the shell has stdin: closing ours would not
-        // remove it from epoll (epoll(7), Q6), so the source does.
+        // Another process may share this open file, as the shell shares stdin. Closing our fd would
+        // then not remove it from epoll (epoll(7), Q6), so the source removes it first.
         match Source::new(handle, own, Interest::NONE, Ownership::Shared) {
             Ok(source) => {
                 if !flags.contains(OFlags::NONBLOCK) {
@@ -156,7 +160,7 @@ impl IoMethod {
                 })
             }
             Err(error) if error.raw_os_error() == Some(Errno::PERM.raw_os_error()) => {
-                // Without O_NONBLOCK, so that the thread waits and does not get EAGAIN.
+                // Without O_NONBLOCK, so that the thread waits instead of getting EAGAIN.
                 fcntl_setfl(file, flags - OFlags::NONBLOCK)?;
                 Ok(IoMethod::Blocking(Blocking {
                     turns: [turn(), turn()],
@@ -170,14 +174,16 @@ impl IoMethod {
 
 impl Drop for OpenFile {
     fn drop(&mut self) {
+        // Only a writable file: closing one that was merely read is nearly always quick, and a job
+        // would cost more.
         if let Some(file) = self.file.take().filter(|_| self.is_writable) {
             drop_blocking(&self.handle, file);
         }
     }
 }
 
-/// Reads on the pool, into a buffer that the thread owns: `buf` may be gone before the thread is
-/// done.
+/// Reads on the pool, into a buffer that the thread owns: a dropped future takes `buf` away before
+/// the thread is done.
 async fn read_job(
     buf: &mut [u8],
     read: impl FnOnce(&mut [u8]) -> io::Result<usize> + Send + 'static,

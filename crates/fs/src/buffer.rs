@@ -1,8 +1,10 @@
-//! Buffers for jobs of the pool, which cannot borrow those of their callers.
+//! Buffers for jobs of the pool: a job cannot borrow its caller's buffer, which may be dropped
+//! first.
 
 use std::cell::RefCell;
 
 /// The maximum number of bytes that one job moves.
+// At this size the way to a thread and back, some ten microseconds, costs less than the copy.
 pub(crate) const JOB_BYTES_MAX: usize = 256 * 1024;
 
 /// The maximum number of spare buffers: at most 2 MiB per thread, and few jobs run at once.
@@ -16,7 +18,7 @@ thread_local! {
 pub(crate) fn take(bytes: usize) -> Vec<u8> {
     let spare = SPARES.with_borrow_mut(Vec::pop);
     let mut buf = spare.unwrap_or_default();
-    buf.resize(bytes, 0);
+    buf.resize(bytes, 0); // zeroes only what the last job did not use
     buf
 }
 

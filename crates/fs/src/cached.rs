@@ -28,13 +28,13 @@ pub(crate) enum CacheMiss {
     Failed(io::Error),
 }
 
-/// Reads cached bytes at an offset. It may return fewer bytes than `buf` has room for.
+/// Reads cached bytes at an offset. May return fewer bytes than `buf` has room for: the first ones,
+/// if the kernel has cached only these.
 pub(crate) fn read_at(fd: impl AsFd, buf: &mut [u8], offset: u64) -> Result<usize, CacheMiss> {
     if !PREADV2.is_available() || !*IS_RELIABLE {
         return Err(CacheMiss::Unsupported);
     }
-    // preadv2(2): the offset -1 means the kernel's cursor, so offsets beyond 2^63 - 1 are refused
-    // here.
+    // preadv2(2): the offset -1 means the kernel's cursor, which no read of ours may use or move.
     if i64::try_from(offset).is_err() {
         return Err(CacheMiss::Failed(Errno::INVAL.into()));
     }

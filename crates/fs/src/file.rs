@@ -1,4 +1,4 @@
-//! An open file, whose cursor no canceled read moves.
+//! An open file with a cursor that a canceled read does not move.
 
 use crate::access::{Blocking, IoMethod, OpenFile, Seekable};
 use crate::buffer::{self, JOB_BYTES_MAX};
@@ -24,26 +24,26 @@ use std::task::Context;
 /// and [`File::write_at`] wait for no other operation.
 ///
 /// # The cursor
-/// The cursor is kept here and not in the kernel, so that it moves only when bytes were handed
-/// over. **A dropped read has moved nothing**, and the next read returns the same bytes. A write
-/// that is dropped before a thread has begun has written nothing. After that, the bytes are
-/// written: the cursor moves past them, the next operation waits until it has, and the loop stays
-/// alive until then.
+/// The `File` keeps the cursor instead of the kernel, so that the cursor moves only when a read has
+/// returned its bytes. **A dropped read has moved nothing**, and the next read returns the same
+/// bytes. A write that is dropped before a thread has begun has written nothing. After that, the
+/// bytes are written: the cursor moves past them, the next operation waits for that, and the loop
+/// stays alive until then.
 ///
-/// A child process that inherits the file uses the kernel's cursor, which stays where it was: see
+/// A child process that inherits the file uses the kernel's cursor, which none of this moves: see
 /// [`File::into_std`].
 ///
 /// # Streams
 /// A file without a cursor (a FIFO, a terminal) is opened with `O_NONBLOCK`, and the loop waits for
-/// it, not a thread: a dropped read or write has moved no byte. Opening a FIFO for reading does not
-/// wait for a writer; the first read does. A stream that epoll(7) cannot wait for is read and
-/// written on the pool, for as long as that takes; the next read returns the bytes that a dropped
-/// read got.
+/// it instead of a thread: a dropped read or write has moved no byte. Opening a FIFO for reading
+/// does not wait for a writer; the first read does. A stream that epoll(7) does not support is read
+/// and written on the pool, for as long as that takes; if such a read is dropped, the next one
+/// returns its bytes.
 ///
 /// # Closing
-/// The last clone ([`File::try_clone`]) or operation closes the file. A writable file is closed on
-/// the pool, because `close(2)` may block: it may delete a large file that has no name left. As in
-/// std, errors of `close(2)` are not reported; [`File::sync_all`] reports them.
+/// The file closes with the last clone ([`File::try_clone`]) or operation. A thread of the pool
+/// closes a writable file, because `close(2)` may block: it may delete a large file that has no
+/// name left. As in std, errors of `close(2)` are ignored; [`File::sync_all`] returns them.
 ///
 /// ```
 /// # let mut event_loop = oneloop_core::EventLoop::new()?;
@@ -82,8 +82,8 @@ impl File {
         })
     }
 
-    /// Takes over a file. The cursor begins where the kernel's is. A stream that epoll(7) can wait
-    /// for, such as a pipe, becomes non-blocking for every process that shares it.
+    /// Takes over a file. The cursor begins where the kernel's is. A stream that epoll(7) supports,
+    /// such as a pipe, becomes non-blocking for every process that shares it.
     ///
     /// # Errors
     /// Those of `fcntl(2)` and `epoll_ctl(2)`. The file is closed then.
@@ -94,8 +94,8 @@ impl File {
         File::from_opened(Opened::new(file)?)
     }
 
-    /// Returns a duplicate for the standard library, with the kernel's cursor where this one is. A
-    /// stream stays non-blocking.
+    /// Returns a duplicate for the standard library, and moves the kernel's cursor to this file's.
+    /// A stream stays non-blocking.
     ///
     /// # Errors
     /// Those of `dup(2)` and `lseek(2)`: `EMFILE`.
@@ -116,7 +116,7 @@ impl File {
     /// Returns another handle on the same file and cursor.
     ///
     /// # Errors
-    /// None: no fd is duplicated. It returns a `Result` because the method of std does.
+    /// None: no fd is duplicated. The function returns a `Result` because the one of std does.
     pub fn try_clone(&self) -> io::Result<Self> {
         Ok(File {
             open: Rc::clone(&self.open),
@@ -133,9 +133,9 @@ impl File {
 
 /// Reading.
 impl File {
-    /// Reads at the cursor; 0 is the end of the file. Bytes that the kernel has cached are read at
-    /// once, straight into `buf`, by one system call (`preadv2(2)` with `RWF_NOWAIT`), up to 128
-    /// KiB. A thread of the pool reads other bytes, up to 256 KiB at a time.
+    /// Reads at the cursor. Returns 0 at the end of the file. Reads bytes that the kernel has
+    /// cached at once, straight into `buf`, by one system call (`preadv2(2)` with `RWF_NOWAIT`), up
+    /// to 128 KiB. A thread of the pool reads other bytes, up to 256 KiB at a time.
     ///
     /// Cancel safe: a dropped read has moved neither a byte nor the cursor.
     ///
@@ -164,7 +164,7 @@ impl File {
         }
     }
 
-    /// Reads bytes that a thread got, for this read or for an earlier one that was dropped.
+    /// Returns bytes that a thread read, for this call or for an earlier one that was dropped.
     async fn read_blocking(&self, blocking: &Blocking, buf: &mut [u8]) -> io::Result<usize> {
         let turn = blocking.turns[Direction::Read as usize].acquire().await;
         if blocking.left.borrow().is_empty() {
@@ -172,8 +172,8 @@ impl File {
             let file = Arc::clone(self.open.file());
             let read = move || (file.as_ref().read(&mut own), own);
             let open = Rc::clone(&self.open);
-            // A stream cannot be read twice: bytes that came for a dropped read are kept for the
-            // next.
+            // A stream cannot be read twice, so the bytes go into `left` first: if this future is
+            // dropped, the next read finds them there.
             let keep = move |(read, own): (io::Result<usize>, Vec<u8>)| {
                 if let (IoMethod::Blocking(blocking), Ok(bytes)) = (&open.method, &read) {
                     blocking.left.borrow_mut().extend(&own[..*bytes]);
@@ -187,8 +187,8 @@ impl File {
         blocking.left.borrow_mut().read(buf)
     }
 
-    /// Reads until `buf` is full. If the future is dropped, an unknown part was read, and the
-    /// cursor is past it.
+    /// Reads until `buf` is full. If the future is dropped, it has read an unknown part, and the
+    /// cursor is behind that part.
     ///
     /// # Errors
     /// As [`File::read`]; `UnexpectedEof` if the file ends before.
@@ -203,10 +203,10 @@ impl File {
     }
 
     /// Reads to the end of the file, appends the bytes to `buf`, and returns their number. If the
-    /// future is dropped, `buf` has the bytes that were read by then.
+    /// future is dropped, `buf` holds the bytes that were read by then.
     ///
     /// # Errors
-    /// As [`File::read`]. `buf` then has the bytes that were read before.
+    /// As [`File::read`]. `buf` then holds the bytes that were read before the error.
     pub async fn read_to_end(&self, buf: &mut Vec<u8>) -> io::Result<usize> {
         let before = buf.len();
         loop {
@@ -221,6 +221,8 @@ impl File {
     async fn read_more(&self, buf: &mut Vec<u8>) -> io::Result<usize> {
         let filled = buf.len();
         let mut growing = Growing { buf, filled };
+        // Doubles the buffer, so that a file of any size needs few reads; `fstat(2)` would give no
+        // size for `/proc` and streams.
         let room = filled.clamp(ROOM_MIN, JOB_BYTES_MAX);
         growing.buf.resize(filled + room, 0);
         let bytes = self.read(&mut growing.buf[filled..]).await?;
@@ -240,8 +242,8 @@ impl File {
         Ok(text.len())
     }
 
-    /// Reads at an offset, as [`File::read`] does at the cursor, which stays where it is. Cancel
-    /// safe.
+    /// Reads at an offset, as [`File::read`] does at the cursor, and does not move the cursor.
+    /// Cancel safe.
     ///
     /// # Errors
     /// Those of `pread(2)`: `ESPIPE` for a stream, `EINVAL` for an offset beyond 2^63 - 1.
@@ -274,7 +276,7 @@ impl File {
     ///
     /// Cancel: if the future is dropped before a thread has begun, nothing is written. After that
     /// the bytes are written, and the cursor moves: see [`File`]. A dropped write to a stream that
-    /// epoll(7) can wait for has written nothing.
+    /// epoll(7) supports has written nothing.
     ///
     /// # Errors
     /// Those of `write(2)`: `ENOSPC`, `EDQUOT`, `EFBIG`; `EBADF` if the file was opened for reading
@@ -311,8 +313,8 @@ impl File {
         }
     }
 
-    /// Writes a copy of the bytes on the pool. `write` returns how many it wrote and the new
-    /// cursor.
+    /// Writes a copy of the bytes on the pool. `write` returns the number of bytes that it wrote
+    /// and the new cursor.
     async fn write_job(
         &self,
         buf: &[u8],
@@ -335,8 +337,8 @@ impl File {
         blocking_then(&self.open.handle, write, move_cursor).await?
     }
 
-    /// Writes the whole of `buf`. If the future is dropped, an unknown part was written, and the
-    /// cursor is past it.
+    /// Writes the whole of `buf`. If the future is dropped, it has written an unknown part, and the
+    /// cursor is behind that part.
     ///
     /// # Errors
     /// As [`File::write`]; `WriteZero` if the file accepts no more bytes.
@@ -350,8 +352,8 @@ impl File {
         Ok(())
     }
 
-    /// Writes at an offset; the cursor stays where it is. A file that is opened for appending is
-    /// written at its end all the same (pwrite(2), BUGS).
+    /// Writes at an offset, and does not move the cursor. The kernel appends to a file that is
+    /// opened for appending, whatever the offset (pwrite(2), BUGS).
     ///
     /// Cancel: if the future is dropped before a thread has begun, nothing is written; after that,
     /// the bytes are.
@@ -403,7 +405,7 @@ impl File {
     }
 
     /// Moves the cursor, and returns its new offset. Only a seek from the end needs a thread of the
-    /// pool. Cancel safe.
+    /// pool, which looks up the end. Cancel safe.
     ///
     /// # Errors
     /// `InvalidInput` for an offset before the start, or beyond 2^63 - 1; `ESPIPE` for a stream.
@@ -448,7 +450,7 @@ impl File {
     }
 
     /// Waits until all bytes that were written, and the file's metadata, are on the disk
-    /// (`fsync(2)`). If the future is dropped, they may be there or not.
+    /// (`fsync(2)`). If the future is dropped, they may or may not be there.
     ///
     /// # Errors
     /// Those of `fsync(2)`: `EIO`, `ENOSPC`, also from earlier writes.
@@ -508,18 +510,18 @@ impl File {
 }
 
 /// Writes at the current end of the file, and returns the cursor after it.
-// O_APPEND moves the end and the kernel's cursor in one step, so only the kernel knows where the
-// bytes went.
+// O_APPEND finds the end, writes there and moves the kernel's cursor in one step. Another process
+// may append meanwhile, so only that cursor says where these bytes went.
 fn append(mut file: &fs::File, bytes: &[u8]) -> io::Result<(usize, u64)> {
     let written = file.write(bytes)?;
     Ok((written, file.stream_position()?))
 }
 
-/// The free bytes of the buffer at the start of a read to the end. Later reads double it.
+/// The free bytes of the buffer at the start of a read to the end. Later reads double the buffer.
 const ROOM_MIN: usize = 32 * 1024;
 
-/// A buffer with room behind its `filled` bytes. Its drop cuts the room off, whatever interrupted
-/// the read.
+/// A buffer with room behind its `filled` bytes. Its drop cuts off the room, so that a read that
+/// was dropped or failed leaves no zeros there.
 struct Growing<'a> {
     buf: &'a mut Vec<u8>,
     filled: usize,

@@ -1,4 +1,4 @@
-//! Jobs that block, on the pool, and what happens when their futures are dropped.
+//! Jobs that block, on the loop's pool of threads, and the end of those whose futures are dropped.
 
 use oneloop_core::{Class, Handle, Offload};
 use std::future::{Future, poll_fn};
@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 
-/// Starts a job on the pool. All jobs of this crate start here, and so have the class of files.
+/// Starts a job on the pool. All jobs of this crate start here, so that all have the class of
+/// files.
 fn offload<T: Send + 'static>(
     handle: &Handle,
     job: impl FnOnce() -> T + Send + 'static,
@@ -16,33 +17,38 @@ fn offload<T: Send + 'static>(
     handle.offload_to(Class::Fs, job)
 }
 
-/// Runs a job on the pool of the current loop. If the job panics, that is its error.
+/// Runs a job on the pool of the current loop. The error of a job that panics is the panic.
 pub(crate) async fn blocking<T: Send + 'static>(
     job: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
     offload(&Handle::current(), job).await?
 }
 
-/// Drops a value whose drop may block on the pool, without waiting for it. If the pool's queue is
-/// full, it is dropped here.
+/// Drops a value on the pool, because its drop may block, and does not wait for that. If the pool's
+/// queue is full, drops the value on this thread.
 pub(crate) fn drop_blocking(handle: &Handle, value: impl Send + 'static) {
     // Dropping the future cancels the job, but the value in it is still dropped on the pool: the
     // thread that takes the canceled job drops it.
     drop(offload(handle, move || drop(value)));
 }
 
-/// Runs a job on the pool, and then `then` on the loop with its result: to move a cursor, say.
+/// Runs a job on the pool, and `then` on the loop with the job's result: to move a cursor, say.
 ///
 /// ```text
-///  queued ──▶ a thread runs it ──▶ done ──▶ `then` runs in the caller's future
-///    │             │
-///    │ dropped     │ dropped
-///    ▼             ▼
-///  nothing runs   a task waits for the end ──▶ `then` runs in that task
+///  queued ──────────▶ a thread runs it ──▶ done ──▶ `then` runs in the caller's future
+///    │                   │
+///    │ dropped           │ dropped
+///    ▼                   ▼
+///  a task waits for the thread, in both cases
+///    │                   │
+///    ▼                   ▼
+///  neither runs        `then` runs in that task
 /// ```
 ///
-/// If the future is dropped after a thread has begun, the job's effect is there, so `then` must
-/// still run. The task keeps the loop alive until it has.
+/// If the future is dropped after a thread has begun, the job takes effect, so `then` must still
+/// run. The task keeps the loop alive until it has.
+// A task in both cases: only the thread knows whether it has begun, and it skips the job if the
+// future was dropped before.
 pub(crate) async fn blocking_then<T: Send + 'static, R>(
     handle: &Handle,
     job: impl FnOnce() -> T + Send + 'static,
@@ -51,7 +57,7 @@ pub(crate) async fn blocking_then<T: Send + 'static, R>(
     let is_abandoned = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&is_abandoned);
     let job = offload(handle, move || {
-        // Relaxed: a thread that sees the flag late runs the job, and then `then` runs, too.
+        // Relaxed: a thread that misses the flag runs the job, and the task runs `then`.
         (!seen.load(Ordering::Relaxed)).then(job)
     });
     let mut guard = JobGuard {
@@ -64,13 +70,13 @@ pub(crate) async fn blocking_then<T: Send + 'static, R>(
         None => Poll::Pending,
     })
     .await;
-    let in_progress = guard.in_progress.take(); // done, so the guard has nothing to do
+    let in_progress = guard.in_progress.take(); // the job is done: its guard has nothing to do
     let (_, then) = in_progress.expect("only this line and the drop take it");
     let done = done?.expect("only the drop abandons the job");
     Ok(then(done))
 }
 
-/// A job in progress. If the future is dropped, the guard leaves the job to a task.
+/// A job in progress. If the caller's future is dropped, the guard's drop leaves the job to a task.
 struct JobGuard<'a, T, R, N>
 where
     T: 'static,
@@ -87,6 +93,7 @@ impl<T, R, N: FnOnce(T) -> R> Drop for JobGuard<'_, T, R, N> {
             return;
         };
         self.is_abandoned.store(true, Ordering::Relaxed);
+        // `then` holds the permit of its caller's turn, so the next operation waits for this task.
         self.handle.spawn_detached(async move {
             if let Ok(Some(done)) = pin!(job).await {
                 drop(then(done));

@@ -2,9 +2,9 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)] // both panic: `oneloop_core::report` does not
 //! Opens, reads, writes, lists and watches files without blocking the loop, for every style.
 //!
-//! The names are those of [`std::fs`]. Calls that block run on the loop's pool of threads, one job
-//! per call. Only a read of bytes that the kernel has cached runs at once, on the loop's thread
-//! ([`File::read`]).
+//! The functions have the names of [`std::fs`]. Calls that block run on the loop's pool of threads,
+//! one job per call. Only a read of bytes that the kernel has cached runs at once, on the loop's
+//! thread ([`File::read`]).
 //!
 //! ```
 //! # let mut event_loop = oneloop_core::EventLoop::new()?;
@@ -21,9 +21,9 @@
 //! # Dropped futures
 //!
 //! A future that is dropped before a thread has begun its job does nothing. Once a thread has
-//! begun, the kernel cannot stop it: the operation completes, and its result is dropped. Where that
-//! would lose bytes or leave a cursor wrong, a task takes the result and keeps the loop alive until
-//! then: see [`File`].
+//! begun, nothing can stop its system call: the operation completes, and its result is dropped.
+//! Where that would lose bytes or leave a cursor wrong, a task takes the result and keeps the loop
+//! alive until then: see [`File`].
 //!
 //! # FIFOs
 //!

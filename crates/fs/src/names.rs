@@ -1,6 +1,6 @@
 //! Operations on names, each like the function of the same name in [`std::fs`].
 //!
-//! If a future is dropped before a thread has begun, nothing is done. After that, the operation
+//! A future that is dropped before a thread has begun does nothing. After that, the operation
 //! completes, and its result is dropped.
 
 use crate::job::blocking;
@@ -38,7 +38,7 @@ pub async fn symlink_metadata(path: impl AsRef<Path>) -> io::Result<Metadata> {
     blocking(move || fs::symlink_metadata(path)).await
 }
 
-/// Returns whether a file exists. A symbolic link to a missing file does not.
+/// Returns whether a file exists. A symbolic link to a missing file counts as missing.
 ///
 /// # Errors
 /// As [`std::fs::exists`]: `EACCES` if a directory on the way cannot be searched.
@@ -94,9 +94,9 @@ pub async fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<
 }
 
 /// Copies a file and its permissions, and returns the number of bytes. The standard library uses
-/// `copy_file_range(2)`: file systems that can share the blocks (a reflink), and on others the
-/// bytes do not pass through this process. A file that is copied to itself, under any name, stays
-/// as it is, as in libuv.
+/// `copy_file_range(2)`: some file systems then share the blocks (a reflink), and on others the
+/// bytes at least do not pass through this process. A file that is copied to itself, under any
+/// name, does not change, as in libuv.
 ///
 /// Once a thread has begun, the copy completes. A copy from a FIFO occupies a thread of the pool
 /// until all writers have closed it.
@@ -115,7 +115,7 @@ pub async fn copy(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<u6
         }
         let is_itself = |there: Metadata| (there.dev(), there.ino()) == (known.dev(), known.ino());
         if fs::metadata(&to).is_ok_and(is_itself) {
-            // `fs::copy` opens the target with O_TRUNC, which would empty this very file.
+            // `fs::copy` opens the target with O_TRUNC, which would empty the source.
             return Ok(known.len());
         }
         fs::copy(from, to)

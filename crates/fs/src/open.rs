@@ -1,4 +1,4 @@
-//! Opening by name, without waiting for the other end of a FIFO.
+//! Opens files by name, without waiting for the other end of a FIFO.
 
 use crate::file::File;
 use crate::job::blocking;
@@ -9,7 +9,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// How a file is opened, with the methods of [`std::fs::OpenOptions`].
+/// The options of an open, with the methods of [`std::fs::OpenOptions`].
 ///
 /// ```
 /// # let mut event_loop = oneloop_core::EventLoop::new()?;
@@ -25,7 +25,7 @@ use std::path::Path;
 #[derive(Clone, Debug)]
 pub struct OpenOptions {
     options: fs::OpenOptions,
-    /// The flags of [`OpenOptions::custom_flags`]: std keeps them, but cannot return them.
+    /// The flags of [`OpenOptions::custom_flags`]: std stores them, but has no getter for them.
     flags: i32,
 }
 
@@ -110,14 +110,15 @@ impl OpenOptions {
     }
 
     /// Opens the file on this thread.
-    // With O_NONBLOCK, as open(2) would otherwise block a thread of the pool until a FIFO has both
-    // ends; some such threads would stop every file of the program.
+    // With O_NONBLOCK, because open(2) would otherwise block a thread of the pool until a FIFO has
+    // both ends. Four such opens would occupy all threads for files, and every file would wait.
     pub(crate) fn open_now(&self, path: &Path) -> io::Result<Opened> {
         let mut options = self.options.clone();
         options.custom_flags(self.flags | OFlags::NONBLOCK.bits().cast_signed());
         let file = match options.open(path) {
-            // fcntl(2): another process has a lease on the file, and O_NONBLOCK refuses to wait
-            // until it is released. The kernel ends that wait after /proc/sys/fs/lease-break-time.
+            // fcntl(2): another process has a lease on the file. With O_NONBLOCK the open fails
+            // instead of waiting for the release, so this one waits: the kernel breaks the lease
+            // after /proc/sys/fs/lease-break-time.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 options.custom_flags(self.flags);
                 options.open(path)?
@@ -133,7 +134,7 @@ impl OpenOptions {
     }
 }
 
-/// Opening by name. Opening never waits for the other end of a FIFO: see [`OpenOptions::open`].
+/// Opening by name. No open waits for the other end of a FIFO: see [`OpenOptions::open`].
 impl File {
     /// Opens a file for reading.
     ///

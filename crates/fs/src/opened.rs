@@ -1,4 +1,4 @@
-//! A file that was just opened, and what the kernel says about it.
+//! A file that was just opened, and the kernel's answers about it.
 
 use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::Errno;
@@ -10,7 +10,7 @@ pub(crate) struct Opened {
     pub(crate) file: fs::File,
     /// The offset of the kernel's cursor; `None` for a stream, such as a FIFO or a terminal.
     pub(crate) cursor: Option<u64>,
-    /// Its status flags (`F_GETFL`).
+    /// The file's status flags (`F_GETFL`).
     pub(crate) flags: OFlags,
 }
 

@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The number of entries that one job reads. They take longer than the way to a thread and back
-/// (some ten microseconds), and a directory of millions still takes little memory.
+/// The number of entries that one job reads. Reading them takes longer than the way to a thread and
+/// back (some ten microseconds), and a directory of millions of entries still takes little memory.
 const BATCH_ENTRIES: usize = 256;
 
 /// The entries of a directory, in no particular order, without `.` and `..`: see [`read_dir`].
@@ -23,7 +23,7 @@ pub struct ReadDir {
     listing: Rc<Listing>,
 }
 
-/// The state of a [`ReadDir`], shared with a batch whose future was dropped.
+/// The state of a [`ReadDir`]. A batch whose future was dropped shares it, to store its entries.
 struct Listing {
     handle: Handle,
     dir: Arc<Path>,
@@ -33,7 +33,7 @@ struct Listing {
     unread: Arc<Mutex<fs::ReadDir>>,
     /// Entries that were read and not returned yet.
     read: RefCell<VecDeque<io::Result<DirEntry>>>,
-    /// True once a batch was short.
+    /// True once a batch was short: the directory has no more entries.
     is_complete: Cell<bool>,
 }
 
@@ -42,7 +42,7 @@ struct Listing {
 pub struct DirEntry {
     dir: Arc<Path>,
     file_name: OsString,
-    /// `None` on file systems that do not return it with the name (readdir(3), `d_type`).
+    /// `None` on file systems that do not report the type with the name (readdir(3), `d_type`).
     file_type: Option<FileType>,
 }
 
@@ -92,6 +92,7 @@ impl ReadDir {
     pub async fn next_entry(&mut self) -> io::Result<Option<DirEntry>> {
         let listing = &self.listing;
         let turn = listing.turn.acquire().await;
+        // After the turn: a batch whose future was dropped has stored its entries by now.
         let is_wanted = listing.read.borrow().is_empty() && !listing.is_complete.get();
         if is_wanted {
             let (unread, dir) = (Arc::clone(&listing.unread), Arc::clone(&listing.dir));
@@ -131,8 +132,8 @@ impl DirEntry {
         &self.file_name
     }
 
-    /// Returns the type of the entry; does not follow a symbolic link. On most file systems the
-    /// type came with the name, and this makes no system call.
+    /// Returns the type of the entry; does not follow a symbolic link. Most file systems report the
+    /// type with the name; this then makes no system call.
     ///
     /// # Errors
     /// As [`symlink_metadata`].

@@ -1,4 +1,4 @@
-//! Temporary files and directories, which remove themselves.
+//! Temporary files and directories that remove themselves.
 
 use crate::file::File;
 use crate::job::{blocking, drop_blocking};
@@ -23,15 +23,15 @@ pub async fn tempfile() -> io::Result<File> {
     File::from_std(blocking(tempfile::tempfile).await?)
 }
 
-/// Turns removal off, and returns the path.
+/// Turns off the removal, and returns the path.
 fn keep(path: tempfile::TempPath) -> io::Result<PathBuf> {
     path.keep().map_err(|failed| failed.error)
 }
 
-/// A value whose drop removes files. It is dropped on the pool, because that may take long.
+/// A value whose drop removes files. A thread of the pool drops it, because that may take long.
 struct DropOnPool<T: Send + 'static> {
     handle: Handle,
-    /// `None` once it was taken or dropped.
+    /// `None` once the value was taken or dropped.
     value: Option<T>,
 }
 
@@ -61,7 +61,7 @@ impl<T: Send + 'static> Drop for DropOnPool<T> {
 }
 
 /// A directory that is removed, with its contents, when this is dropped. A thread of the pool
-/// removes it, and the drop does not wait; [`TempDir::close`] does, and returns errors.
+/// removes it, and the drop does not wait for that; [`TempDir::close`] waits, and returns errors.
 ///
 /// ```
 /// # let mut event_loop = oneloop_core::EventLoop::new()?;
@@ -76,7 +76,7 @@ pub struct TempDir {
     dir: DropOnPool<RemovedDir>,
 }
 
-/// A directory that the drop removes, on the thread that drops it.
+/// A directory that its drop removes, on the thread that drops it.
 struct RemovedDir {
     /// `None` once the directory is kept.
     path: Option<PathBuf>,
@@ -127,7 +127,7 @@ impl TempDir {
         let (prefix, dir) = (prefix.as_ref().to_owned(), dir.as_ref().to_owned());
         let make = move || {
             let mut builder = tempfile::Builder::new();
-            // As mkdtemp(3) does: no other user may look into it.
+            // The mode of mkdtemp(3): no other user may look into the directory.
             let make = |path: &Path| fs::DirBuilder::new().mode(0o700).create(path);
             let made = builder.prefix(&prefix).make_in(dir, make)?;
             let path = Some(keep(made.into_temp_path())?);
@@ -172,8 +172,8 @@ impl AsRef<Path> for TempDir {
     }
 }
 
-/// A file for reading and writing, with a random name, that is removed when this is dropped: a
-/// thread of the pool removes it. [`NamedTempFile::persist`] renames it when it is complete.
+/// A file for reading and writing, with a random name. When this is dropped, a thread of the pool
+/// removes the file. [`NamedTempFile::persist`] renames a complete file, and so keeps it.
 pub struct NamedTempFile {
     file: File,
     path: DropOnPool<tempfile::TempPath>,
@@ -191,8 +191,8 @@ impl NamedTempFile {
         NamedTempFile::new_in(env::temp_dir()).await
     }
 
-    /// Creates a file in `dir`: beside the file that it replaces, for instance, as a rename works
-    /// only within one file system.
+    /// Creates a file in `dir`: beside the file that it will replace, for instance, because a
+    /// rename works only within one file system.
     ///
     /// # Errors
     /// Those of `open(2)`.
@@ -227,7 +227,7 @@ impl NamedTempFile {
     /// Renames the file, replaces one that has the new name, and returns the file.
     ///
     /// Cancel: if the future is dropped before a thread has begun, the file is removed; after that,
-    /// it has its new name.
+    /// it gets its new name.
     ///
     /// # Errors
     /// As [`rename`](crate::rename). The file is removed then.

@@ -1,4 +1,4 @@
-//! Whole files, read or written by one job.
+//! Reads and writes whole files, each by one job.
 
 use crate::file::{File, into_text};
 use crate::job::blocking;
@@ -7,9 +7,8 @@ use crate::opened::Opened;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-/// Reads all bytes of a file by one job of the pool. The size is not trusted: files in `/proc` have
-/// the size
-/// 0. A FIFO is read to its end by the loop, and occupies no thread.
+/// Reads all bytes of a file by one job of the pool. It reads to the end, whatever size the file
+/// claims: files in `/proc` claim none. The loop reads a FIFO to its end, which occupies no thread.
 ///
 /// Cancel safe.
 ///
@@ -80,9 +79,9 @@ pub async fn write(path: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> io::Re
     }
 }
 
-/// How far a job came.
+/// How far the thread came.
 enum Progress {
     Done(Vec<u8>),
-    /// The file is a stream, which the loop waits for: the open file, and the bytes to write.
+    /// The file is a stream, for which the loop has to wait: the open file, and the bytes to write.
     Stream(Opened, Vec<u8>),
 }

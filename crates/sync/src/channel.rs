@@ -1,4 +1,4 @@
-//! A queue with two sides, which closes when one of them is gone.
+//! A queue with two sides, which closes when all handles of one side are gone.
 
 use crate::queue::{Full, Get, Put, Queue};
 use crate::queue_state::Empty;
@@ -45,7 +45,7 @@ struct ChannelState<T> {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn channel<T>(capacity: Option<usize>) -> (Sender<T>, Receiver<T>) {
-    // Fair, so that a receiver in a loop does not take the values that others were woken for.
+    // Fair, so that a receiver in a loop does not take the values for which others were woken.
     let state = Rc::new(ChannelState {
         queue: capacity
             .map_or_else(Queue::unbounded, Queue::bounded)
@@ -86,6 +86,7 @@ impl<T> Sender<T> {
     /// [`TrySendError`] returns the value.
     pub fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
         let sent = self.state.queue.try_put(value);
+        // The queue returns the value in both cases: a closed queue has no room either.
         sent.map_err(|Full(value)| match self.is_closed() {
             true => TrySendError::Closed(value),
             false => TrySendError::Full(value),
@@ -113,7 +114,7 @@ impl<T> Drop for Sender<T> {
         let ChannelState { queue, senders, .. } = &*self.state;
         senders.set(senders.get() - 1);
         if senders.get() == 0 {
-            queue.close();
+            queue.close(); // but not cleared: receivers still get the values that were sent
         }
     }
 }
@@ -130,8 +131,8 @@ pub struct Receiver<T> {
 }
 
 impl<T> Receiver<T> {
-    /// Waits for a value; `None` when no value is left and all senders are gone. Cancel safe: a
-    /// receive that is dropped before it is ready has taken no value.
+    /// Waits for a value. Returns `None` when no value is left and all senders are gone. Cancel
+    /// safe: a receive that is dropped before it is ready has taken no value.
     pub fn receive(&self) -> Receiving<T> {
         Receiving {
             get: self.state.queue.get(),
@@ -210,7 +211,7 @@ impl<T> fmt::Debug for Receiver<T> {
 #[must_use = "futures do nothing unless awaited"]
 pub struct Sending<T> {
     put: Put<T>,
-    _sender: Sender<T>, // declared last: the put leaves the queue before it may close
+    _sender: Sender<T>, // declared last: the put leaves the queue before this may close it
 }
 
 impl<T> Future for Sending<T> {
@@ -226,7 +227,7 @@ impl<T> Future for Sending<T> {
 #[must_use = "futures do nothing unless awaited"]
 pub struct Receiving<T> {
     get: Get<T>,
-    _receiver: Receiver<T>, // declared last: the get leaves the queue before it may close
+    _receiver: Receiver<T>, // declared last: the get leaves the queue before this may close it
 }
 
 impl<T> Future for Receiving<T> {
@@ -253,7 +254,7 @@ impl<T> fmt::Display for Closed<T> {
 }
 impl<T> std::error::Error for Closed<T> {}
 
-/// Why [`Sender::try_send`] sent nothing. It returns the value.
+/// Why [`Sender::try_send`] sent nothing. The error returns the value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum TrySendError<T> {
     /// There was no room.

@@ -64,7 +64,7 @@ impl Condition {
         self.lock.try_acquire().map(|permit| self.guard(permit))
     }
 
-    /// Notifies the first waiter, if there is one. As in POSIX, the lock may be held or not.
+    /// Notifies the first waiter, if there is one. As in POSIX, the caller need not hold the lock.
     pub fn notify_one(&self) {
         self.notify(1);
     }
@@ -72,6 +72,7 @@ impl Condition {
     /// Notifies the first `count` waiters.
     pub fn notify(&self, count: usize) {
         self.line.change(|line, effects| {
+            // Bounded by the line, because `count` may be as large as `usize::MAX`.
             for _ in 0..count.min(line.waiting()) {
                 line.admit(effects);
             }
@@ -139,8 +140,8 @@ pub struct ConditionGuard {
 impl ConditionGuard {
     /// Releases the lock, waits for a notification, and then waits for the lock.
     ///
-    /// Cancel safe: a dropped wait does not hold the lock, and passes its notification, if it has
-    /// one, to the next waiter.
+    /// Cancel safe: a dropped wait does not hold the lock. If it was notified, the next waiter is
+    /// notified instead.
     pub fn wait(self) -> ConditionWait {
         ConditionWait {
             acquire: self.condition.lock.acquire(),
@@ -157,15 +158,15 @@ impl ConditionGuard {
 /// ```text
 ///  holds the lock ──first poll──▶ in line ──notify──▶ notified ──lock──▶ ready
 ///                                   │                    │
-///                                   └─ drop: leaves      └─ drop: the next one is notified
+///                                   └─ drop: leaves      └─ drop: the next waiter is notified
 /// ```
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct ConditionWait {
     condition: Condition,
-    /// `None` once it was polled.
+    /// The lock that the guard held; `None` after the first poll.
     permit: Option<Permit>,
-    /// Kept until the lock is taken, so that until then a drop can pass the notification on.
+    /// Kept until the lock is taken: a drop before that passes the notification on.
     ticket: Option<Ticket<()>>,
     acquire: Acquire,
 }
@@ -200,7 +201,7 @@ impl Future for ConditionWait {
             }
             Poll::Pending
         });
-        // After the task is in line: a notifier that takes the lock now must find it there.
+        // Only once the task is in line: a notifier that takes the lock now must find it there.
         drop(this.permit.take());
         ready!(notified);
         let permit = ready!(Pin::new(&mut this.acquire).poll(cx));

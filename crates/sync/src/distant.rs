@@ -20,7 +20,7 @@ use std::thread::{self, Thread, ThreadId};
 type Value = Rc<dyn Any>;
 
 thread_local! {
-    /// The values that other threads have names for. They never leave this thread.
+    /// The values that have names on other threads. The values never leave this thread.
     static VALUES: RefCell<Slots<Value>> = RefCell::default();
 }
 
@@ -53,8 +53,8 @@ impl Drop for Home {
 /// not.
 ///
 /// `remote()` of each type of this crate returns one; [`Distant::new`] creates one for any value.
-/// Code that uses the value runs on its loop's thread, at home: closures go there, and results come
-/// back. The name keeps that loop alive, as [`Remote`] does. The drop of the last clone drops the
+/// Code that uses the value runs at home, on its loop's thread: closures go there, and results come
+/// back. The name keeps that loop alive, as [`Remote`] does. Dropping the last clone drops the
 /// value at home; if the loop is gone by then, the value stays until that thread ends.
 ///
 /// ```text
@@ -100,8 +100,8 @@ impl<P: 'static> Distant<P> {
         }
     }
 
-    /// Runs a function with the value, at home, in a task. Calls from one thread run in their
-    /// order. The value lives at least until the function has returned.
+    /// Runs a function with the value, at home, in a task. Calls from one thread run in the order
+    /// of the calls. The value lives at least until the function has returned.
     ///
     /// # Errors
     /// [`LoopGone`] if the loop was dropped. The function is dropped, too.
@@ -112,13 +112,15 @@ impl<P: 'static> Distant<P> {
 
     fn at_home<R>(&self, function: impl FnOnce(&P) -> R) -> R {
         let key = self.home.value;
+        // A clone of the `Rc`, so that the function may create and drop other names (rule 1).
         let value = VALUES.with(|values| values.borrow().get(key).cloned());
         let value = value.and_then(|value| value.downcast::<P>().ok());
         function(&value.expect("a value lives as long as its names"))
     }
 
-    /// Runs a function with the value, at home, waits there for the future that it returns, and
-    /// returns that future's result to this thread: `distant.ask(|queue| queue.get()).await`.
+    /// Runs a function with the value at home, waits there for the future that the function
+    /// returns, and returns that future's result to this thread:
+    /// `distant.ask(|queue| queue.get()).await`.
     ///
     /// The function runs even if the [`Ask`] is never polled. The [`Ask`] keeps the home loop alive
     /// and, once it has been polled, the loop that polled it. A virtual clock does not wait for it.
@@ -152,6 +154,7 @@ impl<P: 'static> Distant<P> {
         let distant = self.clone();
         // If the loop is gone, the answerer is dropped with the function, and its drop answers.
         let _ = self.home.remote.run(move |handle| {
+            // Caught here, because the panic belongs to the asker and not to the home loop's task.
             match catch_unwind(AssertUnwindSafe(|| distant.at_home(function))) {
                 Ok(future) => handle.spawn_detached(answerer.run(future)),
                 Err(payload) => answerer.send(Err(JoinError::Panicked(payload))),
@@ -191,6 +194,7 @@ impl<P: 'static> Distant<P> {
             if let Poll::Ready(answer) = Pin::new(&mut ask).poll(&mut cx) {
                 return answer;
             }
+            // An unpark that came since the poll makes this return at once, so no wake is lost.
             thread::park();
         }
     }
@@ -227,7 +231,7 @@ struct Exchange<T> {
     asker: Option<Waker>,
     /// Wakes the task at home.
     answerer: Option<Waker>,
-    /// The answer was sent, or the [`Ask`] is gone.
+    /// True once the answer was sent, or the [`Ask`] is gone.
     is_over: bool,
 }
 
@@ -242,12 +246,12 @@ impl<T> Default for Exchange<T> {
     }
 }
 
-// A poisoned lock is taken all the same: no code that holds it leaves the exchange half changed.
+// Ignores the poison: no code that holds the lock leaves the exchange half changed.
 fn lock<T>(exchange: &Mutex<T>) -> MutexGuard<'_, T> {
     exchange.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The side at home. It sends one answer; if it is dropped before, its drop sends an error.
+/// The side at home. It sends one answer; its drop sends an error if none was sent before.
 struct Answerer<T> {
     exchange: Arc<Mutex<Exchange<T>>>,
 }
@@ -270,7 +274,7 @@ impl<T> Answerer<T> {
         }
     }
 
-    /// True if the [`Ask`] is gone. If it goes later, it wakes this task.
+    /// True if the [`Ask`] is gone. If it is dropped later, its drop wakes this task.
     fn is_canceled(&self, cx: &mut Context<'_>) -> bool {
         let waker = cx.waker().clone(); // foreign code, so before the lock
         let mut exchange = lock(&self.exchange);
@@ -307,16 +311,17 @@ impl<T> Drop for Answerer<T> {
 /// The future of [`Distant::ask`]: the answer from home.
 ///
 /// Its output is `Result<T, JoinError>`: [`JoinError::Canceled`] when the home loop was dropped,
-/// [`JoinError::Panicked`] when the function or its future panicked. If it is polled again after
-/// that, it is pending forever.
+/// [`JoinError::Panicked`] when the function or its future panicked. An `Ask` that is polled again
+/// after that stays pending forever.
 ///
-/// Its drop ends the wait at home, and drops an answer that has come. [`Ask::cancel`] returns that
-/// answer.
+/// Dropping the `Ask` ends the wait at home, and drops an answer that has come. [`Ask::cancel`]
+/// returns that answer.
 #[must_use = "an `Ask` that is dropped at once ends the wait at home"]
 pub struct Ask<T> {
     exchange: Arc<Mutex<Exchange<T>>>,
     _home: Arc<Home>,
-    /// Keeps the loop alive on which this waits.
+    /// Keeps the asker's loop alive while it waits; `None` before the first poll and outside of
+    /// loops.
     asker: Option<Remote>,
 }
 

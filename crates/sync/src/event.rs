@@ -39,8 +39,8 @@ impl Event {
         self.gate.change(Gate::open);
     }
 
-    /// Clears the event: later waits wait for the next [`Event::set`]. Waiters that the last one
-    /// woke continue all the same, as in gevent.
+    /// Clears the event: later waits last until the next [`Event::set`]. Waiters that the last
+    /// `set` woke continue all the same, as in gevent.
     pub fn clear(&self) {
         self.gate.change(|gate, _| gate.shut());
     }
@@ -50,7 +50,7 @@ impl Event {
         self.gate.look(Gate::is_open)
     }
 
-    /// Returns the number of waiters that were not woken yet.
+    /// Returns the number of waiters that no [`Event::set`] has woken yet.
     pub fn waiting(&self) -> usize {
         self.gate.look(Gate::waiting)
     }

@@ -3,7 +3,7 @@
 use crate::waiters::{Effects, Ticket, Waiters};
 use std::task::{Poll, Waker};
 
-/// Open or shut. Opening admits every waiter, and shutting it again does not take that back.
+/// Open or shut. Opening the gate admits every waiter, and shutting it again keeps them admitted.
 pub(crate) struct Gate {
     is_open: bool,
     line: Waiters,
@@ -40,6 +40,7 @@ impl Gate {
         waker: &mut Option<Waker>,
         effects: &mut Effects,
     ) -> Poll<()> {
+        // The ticket counts as well, because the gate may have been shut since it was admitted.
         if self.is_open || ticket.is_some_and(|ticket| self.line.is_admitted(ticket)) {
             self.leave(ticket, effects);
             return Poll::Ready(());

@@ -7,24 +7,25 @@
 //! |---|---|
 //! | [`Event`] | a flag that tasks wait for |
 //! | [`OneShot`] | a value that is sent once, to any number of waiters |
-//! | [`Semaphore`], [`BoundedSemaphore`], [`CappedSemaphore`] | at most that many tasks at a time |
+//! | [`Semaphore`], [`BoundedSemaphore`], [`CappedSemaphore`] | a limited number of permits |
 //! | [`Queue`] | values from many tasks to many, in one of three orders |
 //! | [`channel`] | a queue that closes when one side is gone |
 //! | [`RLock`], [`Condition`] | the lock that its owner can take again; the condition variable |
 //! | [`ResourcePool`] | things that are expensive to create, lent to one task at a time |
 //! | [`Distant`] | any of these, from other threads |
 //!
-//! **Each is a handle** on state of this thread. A clone is one more handle, and costs next to
-//! nothing.
+//! **Each primitive is a handle** to state that lives on this thread. A clone is another handle to
+//! the same state, and costs one reference count.
 //!
 //! **A method that may wait returns a future**, `'static` and cancel safe. The future takes its
-//! ticket, a place in line, when it is first polled. Its drop gives the ticket up, and the next
-//! waiter gets what this one was about to get. So nothing is lost, and no waiter sleeps on. Waiters
-//! are woken, and run, in the order in which they came. (A task that runs before them may still
-//! take what is there: see [`Queue::fair`] and [`Semaphore::barging`].)
+//! ticket, a place in line, when it is first polled. Dropping the future gives up the ticket, and
+//! the next waiter takes the permit or the value instead. So nothing is lost, and no waiter sleeps
+//! forever. Waiters are woken, and run, in the order in which they came. (A task that runs before a
+//! woken waiter may still take the permit or the value: see [`Queue::fair`] and
+//! [`Semaphore::barging`].)
 //!
-//! **Waiting does not keep the loop alive.** What could end the wait does: a timer, a socket,
-//! another thread. A loop in which all tasks wait for each other ends.
+//! **Waiting does not keep the loop alive.** A timer, a socket or another thread that could end the
+//! wait does. A loop in which all tasks wait for each other ends.
 //!
 //! ```
 //! use oneloop_core::{EventLoop, yield_now};

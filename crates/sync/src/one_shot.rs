@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 /// A value that one task sends and any number of tasks wait for: gevent's `AsyncResult`, eventlet's
-/// `Event`. Send a `Result` where there may be an error instead.
+/// `Event`. Where an error may come instead of a value, send a `Result`.
 ///
 /// ```
 /// use oneloop_core::EventLoop;
@@ -33,7 +33,7 @@ struct OneShotState<T> {
 }
 
 impl<T> OneShot<T> {
-    /// Creates one whose value has not been sent.
+    /// Creates a `OneShot` whose value has not been sent.
     pub fn new() -> Self {
         OneShot {
             state: Rc::new(OneShotState {
@@ -46,7 +46,7 @@ impl<T> OneShot<T> {
     /// Sends the value, and wakes all waiters in the order in which they came.
     ///
     /// # Errors
-    /// Returns the value if one was sent before. That one stays.
+    /// Returns the value if another one was sent before. The earlier value stays.
     pub fn send(&self, value: T) -> Result<(), T> {
         if self.is_sent() {
             return Err(value);
@@ -55,12 +55,12 @@ impl<T> OneShot<T> {
         Ok(())
     }
 
-    /// Sends the value, and replaces one that was sent before: a second `set` of gevent's
-    /// `AsyncResult`. Waiters that were woken and have not run yet get this value.
+    /// Sends the value, and replaces an earlier one: a second `set` of gevent's `AsyncResult`.
+    /// Waiters that were woken and have not run yet get this value.
     pub fn replace(&self, value: T) {
         let before = self.state.value.replace(Some(Rc::new(value)));
         self.state.sent.set();
-        drop(before); // foreign code, which must find the new value set and its waiters woken
+        drop(before); // foreign code: it must find the new value sent and the waiters woken
     }
 
     /// True once a value has been sent.
@@ -73,7 +73,7 @@ impl<T> OneShot<T> {
         self.state.sent.waiting()
     }
 
-    /// Returns a clone of the value, if it was sent.
+    /// Returns a clone of the value, if one was sent.
     pub fn try_get(&self) -> Option<T>
     where
         T: Clone,
@@ -82,7 +82,8 @@ impl<T> OneShot<T> {
         value.map(|value| T::clone(&value))
     }
 
-    /// Waits for the value, and returns a clone of it; at once, if it was sent before. Cancel safe.
+    /// Waits for the value, and returns a clone of it. Completes at once if the value was sent
+    /// before. Cancel safe.
     pub fn get(&self) -> OneShotGet<T>
     where
         T: Clone,

@@ -45,13 +45,14 @@ impl<T> Items<T> {
     }
 }
 
-/// A heap that returns the smallest item first; of equal ones, the one that was pushed first.
+/// A heap that returns the smallest item first and, among equal items, the one that was pushed
+/// first.
 pub(crate) struct Priorities<T> {
     heap: BinaryHeap<Ranked<T>>,
     /// How many items were ever pushed.
     pushed: u64,
-    // `T::cmp` as a pointer, so that only the constructor needs `T: Ord`: every other kind of queue
-    // takes values that have no order.
+    // A pointer to `T::cmp`, so that only the constructor needs `T: Ord`: the other kinds of queue
+    // take values that have no order.
     compare: fn(&T, &T) -> Ordering,
 }
 
@@ -79,7 +80,7 @@ impl<T> Priorities<T> {
 /// An item with its rank. `BinaryHeap` pops the greatest, so the order is reversed.
 struct Ranked<T> {
     value: T,
-    /// Counts up with each push, since a heap alone does not keep the order of equal items.
+    /// Counts up with each push, because a heap alone does not keep the order of equal items.
     number: u64,
     compare: fn(&T, &T) -> Ordering,
 }

@@ -12,8 +12,8 @@ use std::task::{Context, Poll};
 /// A queue from many tasks to many tasks: gevent's and eventlet's `Queue`, in all its kinds.
 ///
 /// Getters are woken in the order in which they came, and so are putters. As in gevent and
-/// eventlet, the task that runs takes what is there, even if another task was woken for it; that
-/// one keeps its place in line. So of two tasks that get in a loop, one may take everything that
+/// eventlet, the running task may take a value for which another task was woken; the woken task
+/// then keeps its place in line. So of two tasks that get in a loop, one may take everything that
 /// was put meanwhile. [`Queue::fair`] makes them take turns.
 ///
 /// | | gevent | eventlet |
@@ -63,7 +63,7 @@ impl<T> Queue<T> {
     }
 
     /// Creates a bounded queue whose waiting putters hold their values out: a getter that finds the
-    /// queue empty takes the first of those, before its putter continues. This is eventlet's
+    /// queue empty takes the first held-out value, before its putter continues. This is eventlet's
     /// `Queue(n)`.
     ///
     /// ```
@@ -91,20 +91,20 @@ impl<T> Queue<T> {
 
     /// Creates a queue without room: a put completes when a getter has the value.
     ///
-    /// The getter continues before the putter, and the next value is got after the putter has
-    /// continued, as in gevent and eventlet. So a get always waits, if only for tasks that are
+    /// The getter continues before the putter, and the putter continues before another getter takes
+    /// the next value, as in gevent and eventlet. So a get always waits, if only for tasks that are
     /// ready.
     pub fn rendezvous() -> Self {
         Queue::bounded(0)
     }
 
-    /// Creates a queue whose last value in is the first out. A `capacity` of `None` is no limit.
+    /// Creates a queue whose last value in is the first out. `None` sets no limit.
     pub fn lifo(capacity: Option<usize>) -> Self {
         Queue::with(Items::Lifo(Vec::new()), capacity)
     }
 
-    /// Creates a queue whose smallest value is the first out; of equal values, the one that was put
-    /// first. A `capacity` of `None` is no limit.
+    /// Creates a queue whose smallest value is the first out and, among equal values, the one that
+    /// was put first. `None` sets no limit.
     pub fn priority(capacity: Option<usize>) -> Self
     where
         T: Ord,
@@ -112,8 +112,8 @@ impl<T> Queue<T> {
         Queue::with(Items::Priority(Priorities::default()), capacity)
     }
 
-    /// Makes the queue fair: a task that comes waits behind those in line, even if a value or room
-    /// is there that they have not taken yet. So getters take turns, and so do putters.
+    /// Makes the queue fair: a task that comes waits behind the waiters in line, even if there is a
+    /// value or room that they have not taken yet. So getters take turns, and so do putters.
     ///
     /// Call it when the queue is created. A rendezvous is always fair.
     ///
@@ -202,8 +202,9 @@ impl<T> Queue<T> {
         self.state.look(QueueState::try_peek)
     }
 
-    /// Returns the number of values in the queue. At a rendezvous this is nearly always 0: values
-    /// stay with their putters.
+    /// Returns the number of values in the queue. A rendezvous has a value only between a
+    /// [`Queue::try_put`] and the run of the getter that it woke; other values stay with their
+    /// putters.
     pub fn len(&self) -> usize {
         self.state.look(QueueState::len)
     }
@@ -225,13 +226,13 @@ impl<T> Queue<T> {
     }
 
     /// Changes the maximum number of values, and wakes the putters that now have room: eventlet's
-    /// `resize`. Values that are in stay in, even if they are more than that.
+    /// `resize`. Values in the queue stay there, even if they are more than the new maximum.
     ///
     /// # Panics
     /// If `capacity` is `Some(0)`, unless this is a [`Queue::handing_over`].
     #[track_caller]
     pub fn set_capacity(&self, capacity: Option<usize>) {
-        // No put could complete: there is neither room nor a value held out for a getter.
+        // Otherwise no put could complete: there is neither room nor a held-out value for a getter.
         assert!(
             capacity != Some(0) || self.state.look(QueueState::holds_out),
             "a queue that does not hand over needs room"
@@ -240,13 +241,13 @@ impl<T> Queue<T> {
             .change(|state, effects| state.set_capacity(capacity, effects));
     }
 
-    /// Returns the number of tasks that wait for a value, by [`Queue::get`] or [`Queue::peek`], and
-    /// that no value is there for.
+    /// Returns the number of waiters in [`Queue::get`] and [`Queue::peek`] for which there is no
+    /// value.
     pub fn getters(&self) -> usize {
         self.state.look(QueueState::getters)
     }
 
-    /// Returns the number of tasks that wait for room and that no room is there for.
+    /// Returns the number of waiters in [`Queue::put`] for which there is no room.
     pub fn putters(&self) -> usize {
         self.state.look(QueueState::putters)
     }
@@ -254,13 +255,14 @@ impl<T> Queue<T> {
     /// Reports that the work on one value is done: see [`Queue::join`].
     ///
     /// # Errors
-    /// [`TaskDoneTooOften`] if it was already called for every value that was put.
+    /// [`TaskDoneTooOften`] if the work on every value that was put is already reported as done.
     pub fn task_done(&self) -> Result<(), TaskDoneTooOften> {
         let done = self.state.change(QueueState::task_done);
         done.map_err(|NothingUnfinished| TaskDoneTooOften)
     }
 
-    /// Returns the number of values that were put and that [`Queue::task_done`] was not called for.
+    /// Returns the number of values that were put and for which [`Queue::task_done`] was not
+    /// called.
     pub fn unfinished(&self) -> usize {
         self.state.look(QueueState::unfinished)
     }
@@ -290,7 +292,7 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Returns how many values, and how much room, are there for a task that comes now.
+    /// Returns how many values a task that comes now could get, and how many it could put.
     pub(crate) fn free(&self) -> (usize, usize) {
         self.state.look(QueueState::free)
     }
@@ -304,15 +306,15 @@ impl<T> Queue<T> {
         self.state.look(QueueState::is_closed)
     }
 
-    /// Fails every later put. Values that are in can still be got.
+    /// Makes every later put fail. Getters still get the values that are in the queue.
     pub(crate) fn close(&self) {
         self.state.change(QueueState::close);
     }
 
     /// Drops all values, since no task will get them any more.
     pub(crate) fn clear(&self) {
-        let never = self.state.change(QueueState::clear);
-        drop(never);
+        let never_got = self.state.change(QueueState::clear);
+        drop(never_got); // foreign code, so after the borrow
     }
 }
 
@@ -347,7 +349,7 @@ impl<T> fmt::Debug for Queue<T> {
 #[must_use = "futures do nothing unless awaited"]
 pub struct Put<T> {
     queue: Queue<T>,
-    /// `None` once it is an item, or held out in the line.
+    /// `None` once the value is an item of the queue, or held out in the line.
     value: Option<T>,
     ticket: Option<Ticket<Option<T>>>,
 }
@@ -408,7 +410,7 @@ pub struct Get<T> {
 }
 
 impl<T> Get<T> {
-    /// Returns `None` when the queue is closed and nothing is left in it.
+    /// Returns `None` when the queue is closed and empty.
     pub(crate) fn poll_get(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
         let Self { queue, ticket } = self;
         let state = &queue.state;
@@ -439,7 +441,7 @@ impl<T> Drop for Get<T> {
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct Peek<T> {
-    /// Waits as a getter does. Its drop gives the place in line up.
+    /// Waits as a getter does. Its drop gives up the place in line.
     get: Get<T>,
 }
 
@@ -483,7 +485,7 @@ impl<T> Drop for Join<T> {
     }
 }
 
-/// The error of [`Queue::try_put`]: there was no room. It returns the value.
+/// The error of [`Queue::try_put`]: there was no room. The error returns the value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Full<T>(pub T);
 

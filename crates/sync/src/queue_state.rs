@@ -1,4 +1,4 @@
-//! What a queue holds, its two lines of waiters, and whose turn it is.
+//! The state of a queue: its items, its two lines of waiters, and the rules about whose turn it is.
 
 use crate::gate::Gate;
 use crate::order::Items;
@@ -15,46 +15,49 @@ use std::task::{Poll, Waker};
 ///                   one at a time                  one per value
 /// ```
 ///
-/// - **The task that runs takes.** A getter takes its value, and a putter its room, when it runs,
-///   not when it is woken. So a queue with room for one alternates between putting and getting, and
-///   the smallest value of a priority queue is the smallest at the time it is taken.
-/// - **Barging.** Any task that runs may take what is there, even if a waiter was woken for it. In
-///   a fair queue, a task that comes waits behind those in line.
+/// - **The running task takes.** A getter takes its value, and a putter its room, when it runs, not
+///   when it is woken. So a queue with room for one alternates between putting and getting, and a
+///   getter takes the value of a priority queue that is the smallest when it runs.
+/// - **Barging.** The running task may take a value or room for which a waiter was woken. In a fair
+///   queue, a task that comes waits behind the waiters in line.
 /// - **Putters are admitted one by one**, each after the previous one has run, and so after the
 ///   getter that the previous one woke: putters and getters take turns, as in gevent.
 /// - **Held-out values.** At a rendezvous, and in eventlet's bounded queue, a waiting putter leaves
-///   its value in the line. A getter that finds no item takes the first of those, and continues
-///   before its putter does.
+///   its value in the line. A getter that finds no item takes the first held-out value, and
+///   continues before its putter does.
 ///
 /// A put that has to wait:
 ///
 /// ```text
-///           room                                       polled
-///  Waits ──────────▶ Admitted ───────────────────────────────────────▶ done: its value is an item
-///    │ ▲                │ another task took the room
-///    │ └────────────────┘
-///    │ a getter takes its held-out value               polled
-///    └──────────────────▶ Dismissed ─────────────────────────────────▶ done
+///          room                                   polled
+///  Waits ─────────▶ Admitted ───────────────────────────▶ done: its value is an item
+///   │  ▲             │    │
+///   │  └─────────────┘    │
+///   │  another task took  │
+///   │  the room           │
+///   ▼                     ▼                       polled
+///  a getter takes its held-out value ──▶ Dismissed ─────▶ done: the getter has the value
 ///
-///  dropped before: drops the value, unless a getter has it; the next putter is admitted
+///  the queue closes: the next poll returns the value as the error, unless a getter has it
+///  dropped: drops the value, unless a getter has it; the next putter is admitted
 /// ```
 pub(crate) struct QueueState<T> {
     items: Items<T>,
     /// The maximum number of items; `None` for no limit, 0 for a rendezvous.
     capacity: Option<usize>,
-    /// Counts values: the items, and what putters hold out.
+    /// Counts values: the items, and the values that putters hold out.
     getters: Turnstile,
-    /// Counts room. A rendezvous never has any.
+    /// Counts the items that still fit. A rendezvous has no room.
     putters: Turnstile<Option<T>>,
     /// Waiting putters hold their values out.
     holds_out: bool,
-    /// What is there for waiters is not for tasks that come.
+    /// A task without a ticket may not take a value or room for which a waiter was woken.
     fair: bool,
-    /// How many values were put and are not done: see `task_done`.
+    /// How many values were put and not reported as done: see `task_done`.
     unfinished: usize,
     /// Open while `unfinished` is 0.
     finished: Gate,
-    /// One side of a channel is gone.
+    /// All senders of a channel are gone, or all receivers.
     closed: bool,
 }
 
@@ -117,7 +120,7 @@ impl<T> QueueState<T> {
         self.putters.waiting()
     }
 
-    /// How many values, and how much room, are there for a task that comes now.
+    /// How many values a task that comes now could get, and how many it could put.
     pub(crate) fn free(&self) -> (usize, usize) {
         (self.getters.free(), self.putters.free())
     }
@@ -126,10 +129,12 @@ impl<T> QueueState<T> {
         self.closed
     }
 
-    /// Fails every later put. Items that are in can still be got.
+    /// Makes every later put fail. Getters still get the values that are in the queue.
     pub(crate) fn close(&mut self, effects: &mut Effects) {
         self.closed = true;
+        // All of them fail, so each has to run, whether or not there is room for it.
         self.putters.line.wake_all(effects);
+        // With values left, getters wait on: the one that takes the last value wakes the others.
         if self.is_drained() {
             self.getters.line.wake_all(effects);
         }
@@ -138,6 +143,7 @@ impl<T> QueueState<T> {
     /// Removes all items. The caller drops them outside of the borrow: a drop is foreign code.
     pub(crate) fn clear(&mut self, effects: &mut Effects) -> Vec<T> {
         let taken = std::iter::from_fn(|| {
+            // Held-out values stay in the line: their putters get them back as the error.
             self.items.next()?;
             let value = self.pop(effects);
             self.getters.remove(effects);
@@ -150,7 +156,7 @@ impl<T> QueueState<T> {
         self.capacity == Some(0)
     }
 
-    /// True if the queue is closed and nothing is left in it.
+    /// True if the queue is closed and has neither items nor held-out values.
     fn is_drained(&self) -> bool {
         self.closed && self.getters.available() == 0
     }
@@ -169,13 +175,14 @@ impl<T> QueueState<T> {
 impl<T> QueueState<T> {
     pub(crate) fn try_put(&mut self, value: T, effects: &mut Effects) -> Result<(), T> {
         let may_pass = match self.is_rendezvous() {
-            // A getter must be waiting for this very value, and no putter may be before it.
+            // A waiting getter takes this very value. No putter may be in line before it.
             true => self.getters.line.waiting() > 0 && self.putters.line.waiting() == 0,
             false => self.may_put(None),
         };
         if self.closed || !may_pass {
             return Err(value);
         }
+        // A rendezvous has no room to take: its value is an item only until the getter runs.
         if !self.is_rendezvous() {
             self.putters.pass(&mut None, effects);
         }
@@ -278,7 +285,7 @@ impl<T> QueueState<T> {
         }
     }
 
-    /// Returns `None` when the queue is closed and nothing is left in it.
+    /// Returns `None` when the queue is closed and empty.
     pub(crate) fn poll_get(
         &mut self,
         ticket: &mut Option<Ticket<()>>,
@@ -309,6 +316,7 @@ impl<T> QueueState<T> {
         T: Clone,
     {
         if self.may_get(*ticket) {
+            // The queue stays borrowed while `T` is cloned: rule 1 names this exception.
             let value = self.next().cloned();
             self.give_up_get(ticket, effects);
             let value = value.expect("the getters' turnstile counts what there is");
@@ -319,9 +327,9 @@ impl<T> QueueState<T> {
     }
 
     /// True if the holder of this ticket, or a task that comes, may get a value now.
-    // A task that comes joins the line even if a value is there, at a rendezvous and while a putter
-    // whose held-out value was taken has not run. So each put completes before the next value is
-    // got, as in gevent and eventlet.
+    // At a rendezvous, and while a putter whose held-out value was taken has not run, a task that
+    // comes joins the line even if there is a value. So each put completes before another getter
+    // takes the next value, as in gevent and eventlet.
     fn may_get(&self, ticket: Option<Ticket<()>>) -> bool {
         let putter_has_to_run = self.items.len() == 0 && self.putters.line.dismissed() > 0;
         match ticket {
@@ -344,7 +352,8 @@ impl<T> QueueState<T> {
     ) {
         if let Some(waker) = waker.take() {
             self.getters.line.wait(ticket, waker, || (), effects);
-            // At a rendezvous a value may be there already: it is then admitted, and polled again.
+            // At a rendezvous there may be a value already: the getter is then admitted, and so
+            // woken and polled again.
             self.getters.settle(effects);
         }
     }
@@ -375,7 +384,8 @@ impl<T> QueueState<T> {
                 held_out.expect("the getters' turnstile counts what there is")
             }
         };
-        // This was the last value of a closed queue: the other getters wait in vain.
+        // This is the last value of a closed queue, so all other getters are due to get `None`.
+        // (The caller has not removed it from the turnstile yet.)
         if self.closed && self.getters.available() == 1 {
             self.getters.line.wake_all(effects);
         }

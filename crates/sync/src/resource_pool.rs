@@ -21,7 +21,7 @@ struct ResourcePoolState<T> {
 }
 
 /// Lends things, such as connections, and creates them when they are needed, up to a maximum:
-/// eventlet's `pools.Pool`. A task that comes when all are lent waits; first come, first served.
+/// eventlet's `pools.Pool`. While all things are lent, a task waits; first come, first served.
 ///
 /// ```
 /// use oneloop_core::EventLoop;
@@ -41,13 +41,13 @@ pub struct ResourcePool<T> {
 
 impl<T> ResourcePool<T> {
     /// Creates a pool of at most `max` things, which `create` makes. It lends the thing that has
-    /// been idle longest, as in eventlet.
+    /// been idle longest, as eventlet does.
     pub fn new(max: usize, create: impl Fn() -> T + 'static) -> Self {
         ResourcePool::with(max, false, Box::new(create))
     }
 
     /// As [`ResourcePool::new`], but lends the thing that came back last: eventlet's
-    /// `order_as_stack`. This keeps few of them busy.
+    /// `order_as_stack`. So few things stay busy and the others stay idle.
     pub fn lifo(max: usize, create: impl Fn() -> T + 'static) -> Self {
         ResourcePool::with(max, true, Box::new(create))
     }
@@ -63,8 +63,8 @@ impl<T> ResourcePool<T> {
         }
     }
 
-    /// Waits for a thing, and borrows it. If none is idle, the future creates one when it gets its
-    /// turn; if that panics, the next task gets the turn. Cancel safe.
+    /// Waits for a thing, and borrows it. If none is idle when the task's turn comes, the future
+    /// creates one; if that panics, the next task gets the turn. Cancel safe.
     pub fn get(&self) -> ResourceGet<T> {
         ResourceGet {
             acquire: self.state.permits.acquire(),
@@ -78,6 +78,9 @@ impl<T> ResourcePool<T> {
         Some(self.lend(permit))
     }
 
+    // A permit always finds an idle thing, or leave to create one: together, permits and things
+    // that are lent are as many as the maximum.
+
     fn lend(&self, permit: Permit) -> Pooled<T> {
         // The borrow ends with this line: `create` is foreign code, and may use this very pool.
         let idle = self.state.idle.borrow_mut().pop_front();
@@ -88,7 +91,7 @@ impl<T> ResourcePool<T> {
         }
     }
 
-    /// Returns how many things are created and not lent.
+    /// Returns how many things exist and are not lent.
     pub fn idle(&self) -> usize {
         self.state.idle.borrow().len()
     }
@@ -99,7 +102,7 @@ impl<T> ResourcePool<T> {
         self.state.permits.available()
     }
 
-    /// Returns the number of tasks that wait and that no thing is there for.
+    /// Returns the number of waiters for which there is no thing.
     pub fn waiting(&self) -> usize {
         self.state.permits.waiting()
     }
@@ -150,8 +153,8 @@ pub struct Pooled<T> {
 }
 
 impl<T> Pooled<T> {
-    /// Takes the thing out of the pool, which creates another one when it needs to. Use it for a
-    /// thing that broke.
+    /// Takes the thing out of the pool, which creates another one when it needs to: for a
+    /// connection that broke, say.
     pub fn detach(mut self) -> T {
         self.value.take().expect("`detach` consumes the guard")
     }

@@ -1,4 +1,4 @@
-//! A lock that its owner can take again.
+//! A lock that its owner can take more than once.
 
 use crate::semaphore::{Acquire, Permit, Semaphore};
 use oneloop_core::{Handle, Key, Task};
@@ -18,17 +18,18 @@ fn current() -> Owner {
 
 struct RLockState {
     lock: Semaphore,
+    /// `None` while no task owns the lock; `Some(None)` for code that runs in no task.
     owner: Cell<Option<Owner>>,
     /// How many times the owner has taken the lock and not released it.
     depth: Cell<usize>,
 }
 
-/// A fair lock that belongs to the task that took it: that task may take it again, and releases it
-/// as often. This is Python's `threading.RLock`, which gevent and eventlet have, too.
+/// A fair lock that belongs to the task that took it: that task may take it again, and then has to
+/// release it as often. This is Python's `threading.RLock`, which gevent and eventlet have, too.
 ///
 /// Code that runs in no task, such as the future of `block_on`, counts as one task. So do all
 /// callbacks of one kind in the callback style, because one task runs them. Use a lock on one loop
-/// only.
+/// only: a task's name identifies it only within its loop.
 ///
 /// ```
 /// use oneloop_core::EventLoop;
@@ -116,7 +117,7 @@ impl RLock {
         }
         state.depth.set(state.depth.get() - 1);
         if state.depth.get() == 0 {
-            // In this order: the release wakes the next owner, which must not find this one.
+            // In this order: the release wakes the next owner, which must not find the lock owned.
             state.owner.set(None);
             state.lock.release();
         }
@@ -166,6 +167,7 @@ impl Future for RLockAcquire {
     type Output = RLockGuard;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<RLockGuard> {
+        // Before the line: the owner would wait behind tasks that wait for the owner.
         if let Some(guard) = self.lock.enter_again() {
             return Poll::Ready(guard);
         }
@@ -195,7 +197,8 @@ impl RLockGuard {
 impl Drop for RLockGuard {
     fn drop(&mut self) {
         if let Some((lock, owner)) = self.held.take() {
-            // Fails if the owner called `release` once too often: that release was this one.
+            // Fails if the owner called `release` once too often: that call has released this guard
+            // already.
             let _ = lock.release_of(owner);
         }
     }

@@ -1,4 +1,4 @@
-//! Permits: at most that many tasks at a time.
+//! Permits, which limit the number of tasks that do something at a time.
 
 use crate::queue::{Get, Put, Queue};
 use crate::turnstile::Turnstile;
@@ -10,16 +10,17 @@ use std::task::{Context, Poll};
 
 struct SemaphoreState {
     permits: Turnstile,
-    /// A task that comes may take a permit that a waiter was woken for.
+    /// A task without a ticket may take a permit for which a waiter was woken.
     barging: bool,
     /// The maximum number of permits.
     bound: Option<usize>,
 }
 
-/// A number of permits. A task that wants one when there is none waits; first come, first served.
+/// A number of permits. A task that finds none left waits; first come, first served.
 ///
-/// [`Semaphore::new`] is fair, as eventlet's: a released permit is for the first in line.
-/// [`Semaphore::barging`] is gevent's: a released permit is for the task that takes it first.
+/// [`Semaphore::new`] is fair, as eventlet's is: a released permit goes to the first waiter in
+/// line. [`Semaphore::barging`] is gevent's: a released permit goes to the first task that takes
+/// it.
 ///
 /// ```
 /// use oneloop_core::{EventLoop, yield_now};
@@ -45,15 +46,15 @@ pub struct Semaphore {
 }
 
 impl Semaphore {
-    /// Creates a fair semaphore: a released permit is for the first in line, and a task that comes
-    /// later waits behind it.
+    /// Creates a fair semaphore: a released permit goes to the first waiter in line, and a task
+    /// that comes later waits behind it.
     pub fn new(permits: usize) -> Self {
         Semaphore::with(permits, false, None)
     }
 
-    /// Creates a semaphore that works as gevent's: the task that runs may take a released permit
-    /// before the waiter that was woken for it, which keeps its place in line. This switches tasks
-    /// less often, but a waiter may starve.
+    /// Creates a semaphore that works like gevent's: the running task may take a released permit
+    /// before the waiter that was woken for it. That waiter keeps its place in line. This switches
+    /// tasks less often, but a waiter may starve.
     pub fn barging(permits: usize) -> Self {
         Semaphore::with(permits, true, None)
     }
@@ -88,7 +89,7 @@ impl Semaphore {
         taken.then(|| Permit::new(self))
     }
 
-    /// Adds one permit: it returns one that [`Permit::forget`] kept, or raises the limit.
+    /// Adds one permit: it replaces one that [`Permit::forget`] kept, or raises the limit.
     ///
     /// # Panics
     /// If there are `usize::MAX` permits.
@@ -116,7 +117,7 @@ impl Semaphore {
         })
     }
 
-    /// Returns the number of tasks that wait and that no permit is there for.
+    /// Returns the number of waiters for which there is no permit.
     pub fn waiting(&self) -> usize {
         self.state.look(|state| state.permits.waiting())
     }
@@ -201,13 +202,14 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         if let Some(semaphore) = &self.semaphore {
-            // Fails if a bounded semaphore was released once too often: that release was this one.
+            // Fails if a bounded semaphore was released once too often: that call has released this
+            // permit already.
             let _ = semaphore.try_release();
         }
     }
 }
 
-/// The error of [`BoundedSemaphore::release`]: no permit was out. Python raises `ValueError`.
+/// The error of [`BoundedSemaphore::release`]: no task holds a permit. Python raises `ValueError`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OverReleased;
 
@@ -234,7 +236,7 @@ pub struct BoundedSemaphore {
 }
 
 impl BoundedSemaphore {
-    /// Creates a fair semaphore with `permits` permits, and no more at any time.
+    /// Creates a fair semaphore with `permits` permits, which is also their maximum number.
     pub fn new(permits: usize) -> Self {
         BoundedSemaphore {
             semaphore: Semaphore::with(permits, false, Some(permits)),
@@ -254,7 +256,8 @@ impl BoundedSemaphore {
     /// As [`Semaphore::release`].
     ///
     /// # Errors
-    /// [`OverReleased`] if there are as many permits as it began with. Nothing changes then.
+    /// [`OverReleased`] if no permit is out: there are as many as at the start. Nothing changes
+    /// then.
     pub fn release(&self) -> Result<(), OverReleased> {
         self.semaphore.try_release()
     }

@@ -1,4 +1,4 @@
-//! A count of available things, and the line of tasks that want one each.
+//! A count of available things, and the line of waiters that each want one.
 
 use crate::waiters::{Effects, Ticket, Waiters};
 
@@ -11,12 +11,13 @@ use crate::waiters::{Effects, Ticket, Waiters};
 ///  give_up ◀──────┸───                    whichever leaves, the next one is admitted
 /// ```
 ///
-/// Nothing is handed over: an admitted waiter takes its thing when it runs. If it gives up instead,
-/// the thing is still there, and `settle` admits the next waiter. So no drop has anything to undo.
+/// An admission hands nothing over: the waiter takes its thing when it runs. If it gives up
+/// instead, the thing is still there, and `settle` admits the next waiter. So a drop has nothing to
+/// undo.
 pub(crate) struct Turnstile<H = ()> {
     /// How many things there are, including those that admitted waiters are about to take.
     available: usize,
-    /// The maximum number of waiters that may be admitted or dismissed and have not run yet.
+    /// The maximum number of waiters that are admitted or dismissed and have not run yet.
     admitted_max: usize,
     pub(crate) line: Waiters<H>,
 }
@@ -30,7 +31,8 @@ impl<H> Turnstile<H> {
         }
     }
 
-    /// A turnstile that admits one waiter at a time: each wakes the next one when it has run.
+    /// Creates a turnstile that admits one waiter at a time: each admits the next one when it has
+    /// run.
     pub(crate) fn one_by_one(available: usize) -> Self {
         Turnstile {
             admitted_max: 1,
@@ -44,6 +46,8 @@ impl<H> Turnstile<H> {
     }
 
     /// How many things are left for tasks that are not in line.
+    // A line can be longer than the number of things, and things can be there while waiters are in
+    // line, because those have not run yet.
     pub(crate) fn free(&self) -> usize {
         self.available.saturating_sub(self.line.len())
     }
@@ -62,8 +66,8 @@ impl<H> Turnstile<H> {
         }
     }
 
-    /// Takes one thing, in turn or not, and returns what a waiter brought along. If the thing
-    /// belonged to an admitted waiter, that one waits again.
+    /// Takes one thing and returns the value that the waiter with this ticket held. A task without
+    /// a ticket may take a thing for which a waiter was admitted; that waiter then waits again.
     pub(crate) fn pass(
         &mut self,
         ticket: &mut Option<Ticket<H>>,
@@ -99,6 +103,7 @@ impl<H> Turnstile<H> {
 
     /// Admits waiters, or takes admissions back, until one waiter is admitted for each thing.
     pub(crate) fn settle(&mut self, effects: &mut Effects) {
+        // A dismissed waiter has not run either, so it counts against the maximum.
         let admitted_max = self.admitted_max.saturating_sub(self.line.dismissed());
         let admitted = self.available.min(self.line.len()).min(admitted_max);
         while self.line.admitted() < admitted {

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-/// Wakers that a change leaves to be woken or dropped once nothing is borrowed.
+/// The wakers that a change wakes or drops once nothing is borrowed.
 ///
 /// A waker is foreign code, in its drop too: it may call the primitive that is being changed, and
 /// would find it borrowed (rules 1 and 2 in ARCHITECTURE.md).
@@ -36,6 +36,7 @@ impl Effects {
         let Some(first) = self.wake else {
             return; // `wake_more` is empty, too
         };
+        // Guarded: a waker that panics must not keep the others from being woken (rule 13).
         wake_guarded(first);
         for waker in self.wake_more {
             wake_guarded(waker);
@@ -73,8 +74,9 @@ impl<S> SharedState<S> {
     ///
     /// `step` runs without a waker first; if it is pending, it must leave the state unchanged. It
     /// then runs again with a waker, which it takes if it is still pending.
-    // Most polls are ready at once and need no waker, so this saves them the two atomic operations
-    // of a clone and a drop. The clone lies between the two borrows because it is foreign code.
+    // Most polls are ready at once and need no waker: they save the two atomic operations of a
+    // clone and a drop. The clone runs between the two borrows because it is foreign code. It may
+    // change the state, so the second step decides again from the start.
     pub(crate) fn poll<R>(
         &self,
         cx: &mut Context<'_>,
@@ -89,21 +91,21 @@ impl<S> SharedState<S> {
     }
 }
 
-/// The place of a waiter in [`Waiters`]. The waiting future owns it until the waiter leaves.
+/// A waiter's place in [`Waiters`]. The waiting future owns the ticket until it leaves the line.
 pub(crate) type Ticket<H> = Key<Waiter<H>>;
 
 /// A task parked on a primitive.
 pub(crate) struct Waiter<H> {
-    /// Taken when the task is woken; set again when its future is polled and has to wait on.
+    /// `None` from the wake until the future is polled and still has to wait.
     waker: Option<Waker>,
     standing: Standing,
-    /// What the waiter brought along: a putter's value, for instance.
+    /// The value that the waiter offers: a putter's, for instance.
     held: H,
     before: Option<Ticket<H>>,
     behind: Option<Ticket<H>>,
 }
 
-/// How far a waiter is.
+/// Where a waiter stands.
 ///
 /// ```text
 ///             admit: its turn has come
@@ -118,13 +120,13 @@ pub(crate) struct Waiter<H> {
 ///                        └──▶ leave
 /// ```
 ///
-/// A waiter may leave in any state, as its future may be dropped at any time.
+/// A waiter may leave from any state, because its future may be dropped at any time.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Standing {
     Waits,
-    /// It was woken, and keeps its ticket until it runs.
+    /// The waiter was woken, and keeps its ticket until it runs.
     Admitted,
-    /// It is out of the line, and has only to notice.
+    /// The waiter is out of the line. Its next poll sees that and completes.
     Dismissed,
 }
 
@@ -137,8 +139,8 @@ enum Standing {
 /// ```
 ///
 /// Every method takes constant time, except those whose name ends in `all`.
-// A linked list inside of `Slots`: a waiter that gives up leaves from the middle, which would cost
-// a queue a search. It allocates only to grow, so a wait of a task allocates nothing.
+// A linked list inside of `Slots`: a waiter that gives up leaves from the middle, where a
+// `VecDeque` would need a search. The slots are reused, so a wait allocates nothing.
 pub(crate) struct Waiters<H = ()> {
     slots: Slots<Waiter<H>>,
     first: Option<Ticket<H>>,
@@ -147,7 +149,7 @@ pub(crate) struct Waiters<H = ()> {
     next: Option<Ticket<H>>,
     /// How many waiters are admitted.
     admitted: usize,
-    /// How many waiters are dismissed and have not left yet. They are in `slots`, but not linked.
+    /// How many dismissed waiters have not left yet. They are in `slots`, but not linked.
     dismissed: usize,
 }
 
@@ -165,7 +167,7 @@ impl<H> Default for Waiters<H> {
 }
 
 impl<H> Waiters<H> {
-    /// How many are in line, admitted or not.
+    /// How many waiters are in line, admitted or not.
     pub(crate) fn len(&self) -> usize {
         self.slots.len() - self.dismissed
     }
@@ -178,7 +180,7 @@ impl<H> Waiters<H> {
         self.dismissed
     }
 
-    /// How many are in line and not admitted.
+    /// How many waiters are in line and not admitted.
     pub(crate) fn waiting(&self) -> usize {
         self.len() - self.admitted
     }
@@ -233,10 +235,10 @@ impl<H> Waiters<H> {
         }
     }
 
-    /// Removes a waiter and returns what it brought along.
+    /// Removes a waiter and returns the value that it held.
     pub(crate) fn leave(&mut self, ticket: Ticket<H>, effects: &mut Effects) -> H {
         match self.is_dismissed(ticket) {
-            true => self.dismissed -= 1,
+            true => self.dismissed -= 1, // `dismiss` has unlinked it
             false => self.unlink(ticket),
         }
         let waiter = self.slots.remove(ticket);
@@ -249,14 +251,15 @@ impl<H> Waiters<H> {
         let waiter = self.waiter(ticket);
         let (before, behind) = (waiter.before, waiter.behind);
         if waiter.standing == Standing::Admitted {
-            self.admitted -= 1;
+            self.admitted -= 1; // `next` is behind all admitted waiters, so it stays
         } else if self.next == Some(ticket) {
             self.next = behind;
         }
         self.link(before, behind);
     }
 
-    /// Wakes the first in line, which then has only to leave, and returns what it brought along.
+    /// Wakes the first waiter, takes it out of the line, and returns the value that it held. The
+    /// waiter then has only to leave.
     pub(crate) fn dismiss(&mut self, effects: &mut Effects) -> Option<&mut H> {
         let ticket = self.first?;
         self.unlink(ticket);
@@ -277,7 +280,7 @@ impl<H> Waiters<H> {
         self.waiter(ticket).standing == Standing::Dismissed
     }
 
-    /// What the first in line brought along.
+    /// The value that the first waiter holds.
     pub(crate) fn first_held(&self) -> Option<&H> {
         Some(&self.waiter(self.first?).held)
     }
@@ -299,10 +302,11 @@ impl<H> Waiters<H> {
         while self.admit(effects).is_some() {}
     }
 
-    /// Takes back the most recent admission, because another task took what was there.
+    /// Takes back the most recent admission, because another task took the permit or the value.
     ///
-    /// The waiter was woken in vain; its next poll stores its waker again.
+    /// The waiter was woken for nothing; its next poll stores its waker again.
     pub(crate) fn retract(&mut self) {
+        // The last admitted one: it came last, and the waiters before it keep their admissions.
         let ticket = match self.next {
             Some(next) => self.waiter(next).before,
             None => self.last,

@@ -1,4 +1,4 @@
-//! What happened to a watched file or directory.
+//! The changes of watched files and directories.
 
 use std::path::PathBuf;
 
@@ -7,13 +7,13 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Change {
-    /// A file or directory was created, or moved in from outside.
+    /// A file or directory was created, or moved here from a directory that is not watched.
     Created(PathBuf),
     /// The contents of a file have changed, or its length.
     Modified(PathBuf),
     /// The metadata has changed: permissions, times, owner, number of links.
     Attributes(PathBuf),
-    /// A file or directory was removed, or moved outside.
+    /// A file or directory was removed, or moved to a directory that is not watched.
     Removed(PathBuf),
     /// A file or directory was renamed, perhaps into another directory, and replaced one that had
     /// the new name.
@@ -26,7 +26,7 @@ pub enum Change {
     /// The path that was given to [`Watcher::watch`](crate::Watcher::watch) was removed or renamed,
     /// and is no longer watched.
     Gone(PathBuf),
-    /// More happened than the kernel keeps (`fs.inotify.max_queued_events`), and some changes are
+    /// More events came than the kernel keeps (`fs.inotify.max_queued_events`), so some changes are
     /// lost: read everything again. Directories that were created meanwhile are watched from now
     /// on.
     Overflow,

@@ -1,4 +1,4 @@
-//! From the events of inotify(7) to changes.
+//! Turns the events of inotify(7) into changes.
 
 use super::change::Change;
 use super::moves::Moved;
@@ -40,6 +40,7 @@ impl WatcherState {
             if let Some(change) = change {
                 return Poll::Ready(change);
             }
+            // No events are read meanwhile: the tree would not know the new watches that they name.
             self.start_look();
             if self.is_looking() {
                 self.waker.set(Some(cx.waker().clone()));
@@ -66,8 +67,8 @@ impl WatcherState {
         }
     }
 
-    /// Reports first halves of renames whose second half did not come in time. True if there were
-    /// any.
+    /// Reports the first halves of renames whose second half did not come in time. Returns true if
+    /// there were any.
     fn poll_half_renames(&self, cx: &mut Context<'_>) -> bool {
         if self.moves.borrow().is_empty() {
             self.half_rename.set(None);
@@ -86,7 +87,8 @@ impl WatcherState {
         true
     }
 
-    /// All events were read, so the kernel will report no name that was found before as created.
+    /// Forgets the names that looks found: all events were read, so the kernel will not report one
+    /// of them as created any more.
     fn forget_found(&self) {
         let dirs = self.dirs_with_found.take();
         let mut tree = self.tree.borrow_mut();
@@ -129,7 +131,7 @@ impl WatcherState {
         }
         let nodes = self.tree.borrow().of_wd(event.wd);
         if nodes.is_empty() && !event.flags.contains(ReadFlags::IGNORED) {
-            // The watch was given up while a thread added it.
+            // A thread added this watch after its node was forgotten.
             self.remove_watch(event.wd);
         }
         for node in &nodes {
@@ -139,13 +141,13 @@ impl WatcherState {
             }
         }
         if event.flags.contains(ReadFlags::MOVED_TO) {
-            // First halves in other roots: for those, the file moved outside.
+            // The first halves in other roots: their file has moved out of those roots.
             self.end_renames(event.cookie);
         }
     }
 
-    /// Handles an event about a watched file itself. For a directory below a root, the events of
-    /// its parent say the same.
+    /// Handles an event about the watched file itself. For a directory below a root, the events of
+    /// its parent report the same.
     fn handle_self_event(&self, node: Key<Node>, flags: ReadFlags) {
         let gone = ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF | ReadFlags::IGNORED;
         let path = self.tree.borrow().path(node);
@@ -166,7 +168,7 @@ impl WatcherState {
     /// Handles an event about a name in a directory.
     fn handle_name_event(&self, dir: Key<Node>, name: &OsStr, event: &InotifyEvent) {
         let flags = event.flags;
-        // The file that had this name before has moved: that is reported first.
+        // The file that had this name before has moved, which is reported first.
         let half = self.moves.borrow_mut().take_of_name(dir, name);
         half.into_iter()
             .for_each(|half| self.report_moved_out(half));
@@ -202,7 +204,7 @@ impl WatcherState {
         }
     }
 
-    /// True if a thread found this name before the event of its creation was read. That holds for
+    /// True if a look reported this name before the event of its creation was read. That holds for
     /// one event: the name may be removed and created again.
     fn take_found(&self, dir: Key<Node>, name: &OsStr, flags: ReadFlags) -> bool {
         let comes_or_goes = ReadFlags::CREATE | ReadFlags::DELETE | ReadFlags::MOVED_FROM;
@@ -219,7 +221,7 @@ impl WatcherState {
         if let Some(moved) = self.left_behind(&half)
             && !self.tree.borrow_mut().put(moved, dir, name)
         {
-            self.forget(moved); // a look at `dir`, wherever it is, finds both again
+            self.forget(moved); // the look at `dir`, wherever it is by then, finds both again
         }
         self.report(Change::Renamed {
             from: half.path,
@@ -239,7 +241,7 @@ impl WatcherState {
         }
     }
 
-    /// The node of a first half, unless a look has found it elsewhere by now.
+    /// The node of a first half, unless a look has found that directory elsewhere by now.
     fn left_behind(&self, half: &Moved) -> Option<Key<Node>> {
         let entry = self.tree.borrow().entry(half.node?)?;
         half.node.filter(|_| entry == (half.dir, half.name.clone()))

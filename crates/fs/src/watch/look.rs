@@ -1,4 +1,5 @@
-//! A look at a directory, on a thread of the pool: watches it, and lists the names in it.
+//! A look at a directory, on a thread of the pool: the thread watches the directory, and lists the
+//! names in it.
 
 use oneloop_posix::Refusal;
 use rustix::fs::inotify::{self, WatchFlags};
@@ -13,9 +14,9 @@ use std::path::PathBuf;
 /// A file or directory to watch.
 pub(super) struct Target {
     pub(super) path: PathBuf,
-    /// The user named it, so it may be a file, or a symbolic link.
+    /// The user named this path, so it may be a file or a symbolic link.
     pub(super) is_root: bool,
-    /// The names in it are listed, too.
+    /// The look lists the names in the directory, too.
     pub(super) is_recursive: bool,
 }
 
@@ -34,8 +35,8 @@ pub(super) fn look_at_all(inotify: &OwnedFd, targets: &[Target]) -> Vec<io::Resu
 }
 
 /// Watches a target, and lists the names in it.
-// In this order: the kernel reports names that are created after the watch, and the list has those
-// that were created before. A name may be in both.
+// In this order: the kernel reports the names that are created after the watch, and the list has
+// those that were created before. A name may be in both; the other order could miss one.
 pub(super) fn look_at(inotify: &OwnedFd, target: &Target) -> io::Result<Found> {
     let mut flags = WatchFlags::CREATE
         | WatchFlags::DELETE
@@ -45,6 +46,8 @@ pub(super) fn look_at(inotify: &OwnedFd, target: &Target) -> io::Result<Found> {
         | WatchFlags::MOVE
         | WatchFlags::MOVE_SELF;
     if !target.is_root {
+        // Files below a root are watched through their directories. A symbolic link could lead out
+        // of the tree, or back into it in a circle.
         flags |= WatchFlags::ONLYDIR | WatchFlags::DONT_FOLLOW;
     }
     let watch = || {
@@ -62,8 +65,8 @@ pub(super) fn look_at(inotify: &OwnedFd, target: &Target) -> io::Result<Found> {
         if before == wd {
             return Ok(Found { wd, names });
         }
-        // Another directory has taken this path between the watch and the list, so the names may be
-        // those of either: list again.
+        // The path named another directory in between, so the names may be those of either one:
+        // list again.
     }
 }
 
@@ -96,8 +99,8 @@ pub(super) fn open() -> io::Result<OwnedFd> {
 }
 
 /// Names the limit that was reached.
-// Here `ENOSPC` is not about disks, and `EMFILE` rarely about open files: inotify(7) has limits of
-// its own, shared by all processes of a user.
+// Here `ENOSPC` is not about disks, and `EMFILE` rarely about open files: inotify(7) sets limits
+// that all processes of a user share. The bare errno sends the reader to the wrong place.
 fn explain(errno: Errno, limit: &str, what: &str) -> io::Error {
     let is_limit = matches!(
         (errno, what),

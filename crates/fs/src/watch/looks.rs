@@ -1,4 +1,4 @@
-//! Looks at directories: which are due, and what a thread found.
+//! Looks at directories: starts those that are due, and merges the results of the threads.
 
 use super::change::Change;
 use super::look::{self, Found, Target};
@@ -18,8 +18,7 @@ const BATCH_DIRS: usize = 64;
 
 impl WatcherState {
     /// Starts a job that looks at pending directories, if there are any.
-    // A task of its own merges the result, not the one that polls the watcher: that one may be
-    // dropped.
+    // A separate task merges the result, because the task that polls the watcher may be dropped.
     pub(super) fn start_look(self: &Rc<Self>) {
         let looks: Vec<_> = {
             let mut pending = self.pending.borrow_mut();
@@ -64,8 +63,8 @@ impl WatcherState {
         Ok(())
     }
 
-    /// Looks again at directories that had moved before the thread looked at their old paths. True
-    /// if there are any. To be called when all events were read, so that the tree has every move.
+    /// Looks again at directories that had moved before the thread looked at their old paths.
+    /// Returns true if there are any. The caller has read all events, so the tree has every move.
     pub(super) fn look_again_at_moved(&self) -> bool {
         let tree = self.tree.borrow();
         let looked_at = self.looked_at.take().into_iter();
@@ -78,7 +77,7 @@ impl WatcherState {
         !pending.is_empty()
     }
 
-    /// Merges what a thread found. A directory that is gone is no error: an event reports that.
+    /// Merges the results of a thread. A directory that is gone is no error: an event reports that.
     fn merge(&self, started: Vec<StartedLook>, found: Vec<io::Result<Found>>) {
         for (started, found) in started.into_iter().zip(found) {
             match found {
@@ -93,7 +92,7 @@ impl WatcherState {
         }
     }
 
-    /// As [`WatcherState::merge`], for a watch that begins: it fails without its root, or if the
+    /// As [`WatcherState::merge`], for a watch that begins: it fails without its root, and if the
     /// user has no more watches. Returns the directories to look at next.
     pub(super) fn merge_first(
         &self,
@@ -134,7 +133,7 @@ impl WatcherState {
         below
     }
 
-    /// The node of a look, and whether it is new. `None` if its parent is gone by now.
+    /// Returns the node of a look, and whether it is new. `None` if its parent is gone by now.
     fn node_at(&self, look: &PendingLook, wd: i32) -> Option<(Key<Node>, bool)> {
         let known = match look.parent {
             None => self.tree.borrow().root_at(Path::new(&look.name)),
@@ -150,11 +149,12 @@ impl WatcherState {
             self.forget(known); // another directory has this name now
         }
         let mut tree = self.tree.borrow_mut();
-        // A directory has one parent: a node of this watch with another parent has moved.
+        // A directory has one parent, so a node of this watch with another parent has moved, and
+        // its event is still to be read.
         if let Some(parent) = look.parent
             && let Some(moved) = tree.below_same_root(parent, wd)
         {
-            // If the tree refuses, an event that is not read yet says where it is.
+            // If the tree refuses, an event that is still to be read says where the node is.
             return tree
                 .put(moved, parent, &look.name)
                 .then_some((moved, false));

@@ -33,13 +33,13 @@ pub struct WatchOptions {
 
 /// Reports changes of files and directories: see [`Watcher::watch`] and [`Watcher::next`].
 ///
-/// Changes come in the order in which the kernel reports them. Two equal changes in a row are one,
-/// if the first was not returned before the second came.
+/// Changes come in the order in which the kernel reports them. Two equal changes in a row count as
+/// one, if the second comes before the first was returned.
 ///
-/// A directory that is created below a recursive watch is watched from then on. Names that are in
-/// it by then are reported once, as [`Change::Created`]. A rename is one change if both names are
-/// watched. The kernel reports it as two events, which may come apart: if the second does not come
-/// within 10 ms or 64 further renames, the first is reported as [`Change::Removed`].
+/// A directory that is created below a recursive watch is watched from then on. Names that it holds
+/// by then are reported once, as [`Change::Created`]. A rename is one change if both names are
+/// watched. The kernel reports a rename as two events, with others in between: if the second event
+/// does not come within 10 ms or 64 further renames, the first is reported as [`Change::Removed`].
 ///
 /// A change does not mean that a file is complete: its writer may continue.
 ///
@@ -90,14 +90,14 @@ impl Watcher {
         })
     }
 
-    /// Watches a file, or a directory with the names in it, and is ready when it is watched.
-    /// Follows a symbolic link. Replaces an earlier watch of the same path.
+    /// Watches a file, or a directory with the names in it, and completes once the kernel watches
+    /// all of it. Follows a symbolic link. Replaces an earlier watch of the same path.
     ///
     /// If the future is dropped, the path is not watched.
     ///
     /// # Errors
     /// `ENOENT`, `EACCES`; `ENOSPC` if the user has no more watches; the message then names the
-    /// limit. Errors of directories below come from [`Watcher::next`].
+    /// limit. [`Watcher::next`] returns the other errors of directories below the path.
     pub async fn watch(&self, path: impl AsRef<Path>, options: WatchOptions) -> io::Result<()> {
         let path = path.as_ref();
         self.unwatch(path);
@@ -108,6 +108,7 @@ impl Watcher {
         };
         self.state.begin_look();
         let mut looks = vec![PendingLook::root(path, options.recursive)];
+        // Level by level: only the look at a directory finds the directories in it.
         while !looks.is_empty() {
             let batch = LookBatch::new(looks, &self.state.tree.borrow());
             let inotify = self.state.inotify();
@@ -131,8 +132,8 @@ impl Watcher {
         self.state.watch_now(path, options.recursive)
     }
 
-    /// Stops watching a path. False if it was not watched. Changes that happened before may still
-    /// come.
+    /// Stops watching a path. Returns false if the path was not watched. Changes that happened
+    /// before may still come.
     pub fn unwatch(&self, path: impl AsRef<Path>) -> bool {
         self.state.unwatch(path.as_ref())
     }
@@ -140,8 +141,8 @@ impl Watcher {
     /// Polls for the next change. It keeps the waker of the last task that polled.
     ///
     /// # Errors
-    /// `EACCES`, `ENOSPC` if a directory cannot be watched. The others stay watched, and later
-    /// calls return their changes.
+    /// `EACCES` or `ENOSPC` if a directory cannot be watched. The other directories stay watched,
+    /// and later calls return their changes.
     pub fn poll_next(&self, cx: &mut Context<'_>) -> Poll<io::Result<Change>> {
         self.state.poll_next(cx)
     }
@@ -161,8 +162,8 @@ impl Watcher {
     }
 }
 
-/// Ends a look. If the watch is not complete, because it failed or its future was dropped, removes
-/// it.
+/// Ends a look. Removes the watch if it is not complete, because it failed or its future was
+/// dropped.
 struct WatchGuard<'a> {
     state: &'a Rc<WatcherState>,
     path: &'a Path,

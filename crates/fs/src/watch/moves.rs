@@ -22,14 +22,14 @@ pub(super) struct Moved {
     pub(super) dir: Key<Node>,
     pub(super) name: OsString,
     pub(super) path: PathBuf,
-    /// Its node at the time of the event. By the time of the second half, the name may have another
-    /// one.
+    /// The node that the name had at the time of the event. By the time of the second half, the
+    /// name may have another node.
     pub(super) node: Option<Key<Node>>,
 }
 
 /// The maximum number of first halves that wait. Only events of other processors come between two
-/// halves, so this is plenty; and when thousands of files move outside, each is compared with few
-/// others.
+/// halves, so this is plenty. And when thousands of files move to a directory that is not watched,
+/// each event is compared with few others.
 const HALVES_MAX: usize = 64;
 
 /// First halves of renames, oldest first.
@@ -43,7 +43,7 @@ impl Moves {
         self.halves.is_empty()
     }
 
-    /// Adds a first half. Returns the oldest one if there are too many.
+    /// Adds a first half. If there are too many, takes out the oldest one and returns it.
     pub(super) fn push(&mut self, moved: Moved) -> Option<Moved> {
         self.halves.push_back(moved);
         let is_full = self.halves.len() > HALVES_MAX;

@@ -1,4 +1,4 @@
-//! Which directories are yet to be looked at.
+//! The looks at directories that are due, and those that a thread has been given.
 
 use super::look::Target;
 use super::tree::{Node, Tree};
@@ -6,16 +6,15 @@ use oneloop_core::Key;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-/// A directory, or a root, that a thread shall watch and list.
+/// A directory or a root that a thread is to watch and list.
 pub(super) struct PendingLook {
     pub(super) parent: Option<Key<Node>>,
-    /// Its name in the parent; of a root, its path.
+    /// The name in the parent; for a root, its path.
     pub(super) name: OsString,
     pub(super) is_recursive: bool,
-    /// Names that are found in it are reported as created.
+    /// The names that the look finds are reported as created.
     pub(super) reports_names: bool,
-    /// Events were lost, so that the tree may be wrong: all directories below it are looked at,
-    /// too.
+    /// Looks at all directories below as well, because events were lost and the tree may be wrong.
     pub(super) is_deep: bool,
 }
 
@@ -40,7 +39,7 @@ impl PendingLook {
         }
     }
 
-    /// A directory in this one, looked at for the same reason.
+    /// The look at a directory in this one, for the same reason.
     pub(super) fn below(&self, parent: Key<Node>, name: OsString) -> Self {
         PendingLook {
             parent: Some(parent),
@@ -49,7 +48,7 @@ impl PendingLook {
         }
     }
 
-    /// Its path, as far as the events that were read say.
+    /// The directory's path, according to the events that were read so far.
     pub(super) fn path(&self, tree: &Tree) -> PathBuf {
         match self.parent {
             Some(parent) => tree.path(parent).join(&self.name),

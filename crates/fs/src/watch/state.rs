@@ -20,7 +20,7 @@ use std::task::Waker;
 /// The bytes for the events of one read. An event takes 16 bytes and its name (inotify(7)).
 const READ_BYTES: usize = 8 * 1024;
 
-/// The state of a watcher, which takes part in two loops of work:
+/// The state of a watcher, with two cycles of work around it:
 ///
 /// ```text
 ///            events                   changes
@@ -35,8 +35,7 @@ const READ_BYTES: usize = 8 * 1024;
 ///
 /// While a thread looks at directories, no events are read: they stay in the kernel, so that the
 /// numbers of the new watches are in the tree before the events that bear them are read.
-// The task that waits for a thread holds this weakly, so that a watcher that is dropped meanwhile
-// is gone.
+// The task that waits for a thread holds this weakly: it must not keep a dropped watcher alive.
 pub(super) struct WatcherState {
     pub(super) source: Source<Arc<OwnedFd>>,
     pub(super) tree: RefCell<Tree>,
@@ -45,12 +44,12 @@ pub(super) struct WatcherState {
     pub(super) half_rename: Cell<Option<Sleep>>,
     /// Directories that no thread has looked at yet.
     pub(super) pending: RefCell<VecDeque<PendingLook>>,
-    /// How many batches of looks threads are working on.
+    /// How many batches of looks are with threads.
     looks: Cell<usize>,
-    /// The task in [`poll_next`](Self::poll_next) that waits for their end.
+    /// Wakes the task in [`poll_next`](Self::poll_next) that waits for the end of these looks.
     pub(super) waker: Cell<Option<Waker>>,
-    /// Looks since the last time when all events were read: a directory above may have moved
-    /// meanwhile.
+    /// The looks since all events were read for the last time. A move that is still unread may
+    /// concern a directory above one of them.
     pub(super) looked_at: RefCell<Vec<StartedLook>>,
     /// Watches that lost their last node while a thread looked, which may have found them again.
     unneeded: RefCell<Vec<i32>>,
@@ -58,15 +57,16 @@ pub(super) struct WatcherState {
     pub(super) queue: RefCell<VecDeque<io::Result<Change>>>,
     /// Directories whose `found` names the kernel may still report as created.
     pub(super) dirs_with_found: RefCell<Vec<Key<Node>>>,
-    /// Where events are read to. On the heap, as a green thread's stack may be small.
+    /// The buffer that events are read into. On the heap, because a green thread's stack may be
+    /// small.
     pub(super) buf: RefCell<Box<[MaybeUninit<u8>]>>,
 }
 
 impl WatcherState {
     pub(super) fn new(handle: &Handle) -> io::Result<Rc<Self>> {
         let inotify = Arc::new(look::open()?);
-        // `Sole`, although jobs hold the fd: they only add watches, and end before the last clone
-        // is closed.
+        // `Sole`, although jobs hold clones of the `Arc`: it is one fd, which the last clone
+        // closes.
         let source = Source::new(handle, inotify, Interest::READ, Ownership::Sole)?;
         Ok(Rc::new(WatcherState {
             source,
@@ -113,9 +113,9 @@ impl WatcherState {
         self.remove_unneeded();
     }
 
-    /// Removes the watches that no node needs, unless a thread looks: for a directory that is
-    /// watched already, inotify_add_watch(2) returns the watch that exists, and the thread may have
-    /// got one of these.
+    /// Removes the watches that no node needs, unless a thread is looking: for a directory that is
+    /// already watched, inotify_add_watch(2) returns the existing watch, so one of these may be the
+    /// thread's result.
     fn remove_unneeded(&self) {
         if self.looks.get() > 0 {
             return;

@@ -11,17 +11,17 @@ pub(super) struct Node {
     /// The kernel's number of the watch (a watch descriptor).
     wd: i32,
     parent: Option<Key<Node>>,
-    /// Its name in the parent; of a root, its path.
+    /// The name in the parent; for a root, its path.
     name: OsString,
-    /// New directories in it are watched, too.
+    /// Directories that are created in this one are watched, too.
     pub(super) is_recursive: bool,
     children: HashMap<OsString, Key<Node>>,
-    /// Names that a look reported as created, and that the kernel may report again.
+    /// The names that a look reported as created, and that the kernel may report again.
     pub(super) found: HashSet<OsString>,
 }
 
-/// All nodes of one inotify fd. A root may lie below another one, so that one watch has several
-/// nodes: for a directory that is watched already, inotify_add_watch(2) returns the same number
+/// All nodes of one inotify fd. A root may lie below another root, and then one watch has several
+/// nodes: for a directory that is already watched, inotify_add_watch(2) returns the same number
 /// again.
 #[derive(Default)]
 pub(super) struct Tree {
@@ -57,6 +57,7 @@ impl Tree {
         self.unlink(key);
         let mut unneeded = Vec::new();
         let mut gone = vec![key];
+        // A list instead of recursion, because a tree may be deeper than a green thread's stack.
         while let Some(key) = gone.pop() {
             let Some(node) = self.nodes.remove(key) else {
                 continue;
@@ -87,9 +88,8 @@ impl Tree {
         }
     }
 
-    /// Moves a node, with all nodes below it, to a name that has no node. False if the new parent
-    /// is below the node: then that parent has moved out of it, and the event has not been read
-    /// yet.
+    /// Moves a node, with all nodes below it, to a name that has no node. Returns false if the new
+    /// parent is below the node: the parent has then moved out, and that event is still to be read.
     pub(super) fn put(&mut self, key: Key<Node>, parent: Key<Node>, name: &OsStr) -> bool {
         if self.upwards(parent).any(|above| above == key) {
             return false;
@@ -166,7 +166,7 @@ impl Tree {
         found.map(|(key, _)| key)
     }
 
-    /// The path of a node; it begins with the path that its root was given.
+    /// The path of a node. It begins with the path of its root, as the user gave it.
     pub(super) fn path(&self, key: Key<Node>) -> PathBuf {
         let nodes = self.upwards(key).filter_map(|key| self.nodes.get(key));
         let names: Vec<_> = nodes.map(|node| &node.name).collect();
