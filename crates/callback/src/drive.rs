@@ -81,19 +81,19 @@ pub(crate) trait Driven: Sized + 'static {
     fn on_closed(self: Rc<Self>);
 
     /// Drops everything without a report: the program has ended.
-    fn let_go(&self);
+    fn abandon(&self);
 
     /// Sets whether the handle keeps the program alive, also while it is held.
     fn refer(&self, referenced: bool) {
         self.pace().is_unreferenced.set(!referenced);
-        self.runtime().queues.look_at_held();
+        self.runtime().queues.recheck_held();
     }
 
     /// Queues the handle, which is closed by now, for the closing phase.
-    fn tell_closed_soon(self: &Rc<Self>) {
+    fn report_closed_soon(self: &Rc<Self>) {
         let queues = &self.runtime().queues;
         queues.close(Rc::clone(self) as _);
-        queues.look_at_held();
+        queues.recheck_held();
         self.pace().kick();
     }
 
@@ -151,7 +151,7 @@ impl<H: Driven> Queued for H {
     }
 
     fn abandon(&self) {
-        self.let_go();
+        Driven::abandon(self);
     }
 }
 
@@ -181,7 +181,7 @@ impl<H: Driven> Drop for Drive<H> {
     fn drop(&mut self) {
         // The loop is dropped, or the program has ended: the closing phase never comes.
         if !self.0.is_closed() {
-            self.0.let_go();
+            Driven::abandon(&*self.0);
         }
     }
 }

@@ -91,7 +91,7 @@ impl Runtime {
         }
         self.immediates.begin();
         // After a throw, the rest of the snapshot runs in a scope of its own.
-        while self.immediates.has_outstanding() && !self.process.is_ending() {
+        while self.immediates.has_outstanding() && !self.process.is_stopped() {
             self.scope(|| self.process_immediates());
         }
     }

@@ -93,7 +93,7 @@ pub fn set_exit_code(code: u8) {
 ///
 /// An error that a listener of 'exit' throws counts as thrown by this call, as in Node.
 pub fn exit(code: u8) -> ! {
-    if let Some(runtime) = try_current().filter(|runtime| !runtime.process.is_ending()) {
+    if let Some(runtime) = try_current().filter(|runtime| !runtime.process.is_stopped()) {
         if runtime.is_in_scope() {
             or_rethrow(runtime.exit(code));
         } else {

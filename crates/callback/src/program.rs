@@ -26,7 +26,7 @@ pub fn run_on<O: Outcome>(
     main: impl FnOnce() -> O + 'static,
 ) -> io::Result<u8> {
     let entered = Entered::new(&event_loop.handle());
-    entered.live(event_loop, once(main))
+    entered.run_to_exit(event_loop, once(main))
 }
 
 /// Makes callbacks usable for code on a loop, whatever runs the loop: async tasks that want
@@ -79,12 +79,12 @@ impl Entered {
     /// uncaught: no callback runs any more.
     pub fn exit_code(&self) -> Option<u8> {
         let process = &self.runtime.process;
-        process.is_ending().then(|| process.code())
+        process.is_stopped().then(|| process.code())
     }
 
     /// Node's `SpinEventLoop`: the loop, then 'beforeExit', which may begin something more; else
     /// 'exit'.
-    fn live(&self, event_loop: &mut EventLoop, main: Once) -> io::Result<u8> {
+    fn run_to_exit(&self, event_loop: &mut EventLoop, main: Once) -> io::Result<u8> {
         // `main` runs inside the loop, as its first task, so that it can use all of it. The drivers
         // start before and run behind it.
         let runtime = Rc::clone(&self.runtime);
@@ -93,7 +93,7 @@ impl Entered {
             runtime.scope(|| runtime.call(main));
             runtime.timers.wait_for_first();
         });
-        while !self.runtime.process.is_ending() {
+        while !self.runtime.process.is_stopped() {
             // Returns when nothing referenced is left, as `uv_run` does.
             event_loop.run()?;
             let runtime = Rc::clone(&self.runtime);

@@ -90,7 +90,7 @@ impl Runtime {
         poll_fn(|cx| {
             loop {
                 timers.bell.wait(cx);
-                let next = timers.next_pass().filter(|_| !self.process.is_ending());
+                let next = timers.next_pass().filter(|_| !self.process.is_stopped());
                 let Some((due_ms, referenced)) = next else {
                     armed = None;
                     return Poll::<()>::Pending;
@@ -125,7 +125,7 @@ impl Runtime {
             loop {
                 let passed = self.process_timers(now_ms);
                 // `RunTimers` in Node's env.cc calls again as long as JavaScript throws.
-                if passed.is_ok() || self.process.is_ending() {
+                if passed.is_ok() || self.process.is_stopped() {
                     timers.end_pass();
                     return passed;
                 }

@@ -139,7 +139,7 @@ impl ChildProcess {
                 closes_needed: Cell::new(1),
             }),
         };
-        let terms = KillTerms {
+        let triggers = KillTriggers {
             timeout_ms: options.timeout_ms,
             kill_signal: options.kill_signal,
             signal: options.signal.clone(),
@@ -153,7 +153,7 @@ impl ChildProcess {
             }
             Err(error) => return Err(Error::spawn(&child.inner.file, error)),
         }
-        child.kill_by(terms);
+        child.arm_kill(triggers);
         Ok(child)
     }
 
@@ -263,7 +263,7 @@ impl ChildProcess {
     }
 
     fn emit_exit(&self, status: io::Result<ExitStatus>) -> Result<(), Thrown> {
-        self.let_go();
+        self.on_ended();
         match status {
             Ok(status) => {
                 self.inner.exit_code.set(status.code());
@@ -283,13 +283,13 @@ impl ChildProcess {
     fn emit_not_started(&self, error: io::Error) -> Result<(), Thrown> {
         let error = Error::spawn(&self.inner.file, error);
         self.inner.exit_code.set(error.errno());
-        self.let_go();
+        self.on_ended();
         self.emit(ChildError, (self.clone(), &error))?;
         self.flush()
     }
 
     /// The child has ended, or could not be started.
-    fn let_go(&self) {
+    fn on_ended(&self) {
         self.inner.has_ended.set(true);
         drop(self.inner.alive.take());
         if let Some(stdin) = self.stdin() {
@@ -347,18 +347,18 @@ impl ChildProcess {
     }
 
     /// Kills the child when its timeout fires, or when its signal is aborted.
-    fn kill_by(&self, terms: KillTerms) {
+    fn arm_kill(&self, triggers: KillTriggers) {
         // A timer of the style and not of the core, so that it keeps its order among the program's
         // timers.
-        if terms.timeout_ms > 0.0 {
-            let (child, signal) = (self.clone(), terms.kill_signal);
-            let timeout = set_timeout(move || child.kill(signal).map(drop), terms.timeout_ms);
+        if triggers.timeout_ms > 0.0 {
+            let (child, signal) = (self.clone(), triggers.kill_signal);
+            let timeout = set_timeout(move || child.kill(signal).map(drop), triggers.timeout_ms);
             self.once(ChildExit, move |_: (ChildProcess, _, _)| {
                 clear_timeout(timeout)
             });
         }
-        if let Some(signal) = terms.signal {
-            self.kill_on_abort(signal, terms.kill_signal);
+        if let Some(signal) = triggers.signal {
+            self.kill_on_abort(signal, triggers.kill_signal);
         }
     }
 
@@ -446,7 +446,7 @@ impl ChildProcess {
 }
 
 /// What kills the child before it ends by itself.
-struct KillTerms {
+struct KillTriggers {
     timeout_ms: f64,
     kill_signal: i32,
     signal: Option<AbortSignal>,

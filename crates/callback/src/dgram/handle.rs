@@ -206,7 +206,7 @@ impl<O: Owner> PacketHandle<O> {
 
     pub(super) fn close(self: &Rc<Self>) {
         self.drop_socket();
-        self.tell_closed_soon();
+        self.report_closed_soon();
     }
 
     fn drop_socket(&self) {
@@ -277,7 +277,7 @@ impl<O: Owner> Driven for PacketHandle<O> {
         drop(owner);
     }
 
-    fn let_go(&self) {
+    fn abandon(&self) {
         self.drop_socket();
         let dropped = (self.queue.take(), self.owner.take());
         drop(dropped);

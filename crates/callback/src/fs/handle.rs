@@ -112,7 +112,7 @@ impl FileHandle {
     }
 
     /// Closes the file, and waits until it is closed.
-    pub(super) async fn closed(&self) {
+    pub(super) async fn close_and_wait(&self) {
         let file = self.file.take();
         if let Some(file) = file {
             let _ = in_later_turn(file.close()).await; // close(2) reports nothing that helps

@@ -61,7 +61,7 @@ pub async fn open(path: impl AsRef<Path>, flags: &str) -> Result<FileHandle, Err
 pub async fn read_file(path: impl AsRef<Path>) -> Result<Vec<u8>, Error> {
     let file = open(path, "r").await?;
     let read = file.read_all().await;
-    file.closed().await; // after an error, too: Node closes in `finally`
+    file.close_and_wait().await; // after an error, too: Node closes in `finally`
     read
 }
 
@@ -89,7 +89,7 @@ pub async fn append_file(path: impl AsRef<Path>, data: impl Into<Vec<u8>>) -> Re
 
 async fn write_to(file: FileHandle, data: Vec<u8>) -> Result<(), Error> {
     let written = file.write_all(&data).await;
-    file.closed().await;
+    file.close_and_wait().await;
     written
 }
 

@@ -331,7 +331,7 @@ impl StreamHandle {
         self.is_reading.set(false);
         self.closed_with_error.set(tell_with_error);
         self.owner.set(Some(owner.clone()));
-        self.tell_closed_soon();
+        self.report_closed_soon();
     }
 
     /// Closes the connection with a reset instead of an orderly end.
@@ -610,7 +610,7 @@ impl Driven for StreamHandle {
         drop(owner);
     }
 
-    fn let_go(&self) {
+    fn abandon(&self) {
         let io = self.io.replace(Io::Closed);
         let owner = self.owner.take();
         drop((io, owner));

@@ -474,7 +474,7 @@ impl ServerHandle {
         }
         let listener = self.listener.take();
         drop(listener);
-        self.tell_closed_soon();
+        self.report_closed_soon();
     }
 }
 
@@ -526,7 +526,7 @@ impl Driven for ServerHandle {
         drop(owner);
     }
 
-    fn let_go(&self) {
+    fn abandon(&self) {
         let gone = (self.listener.take(), self.owner.take());
         drop(gone);
     }

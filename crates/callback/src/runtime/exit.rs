@@ -44,7 +44,7 @@ impl Runtime {
 
     /// Runs no callback any more.
     pub(crate) fn stop(&self) {
-        self.process.ending.set(true);
+        self.process.stopped.set(true);
         self.handle.stop();
     }
 
@@ -53,7 +53,7 @@ impl Runtime {
     pub(crate) fn thrown_by(self: &Rc<Self>, payload: Box<dyn Any + Send>) -> Option<Thrown> {
         match payload.downcast::<ExitRequest>() {
             // A second `exit` while the first one unwinds has no effect.
-            Ok(_) if self.process.is_ending() => None,
+            Ok(_) if self.process.is_stopped() => None,
             Ok(request) => self.exit(request.code).err(),
             Err(payload) => Some(Thrown::from_panic(payload)),
         }
@@ -78,10 +78,10 @@ impl Runtime {
             self.process.code.set(Some(HANDLER_FAILED));
             self.stop();
         }
-        if self.process.is_ending() {
+        if self.process.is_stopped() {
             return false;
         }
-        self.immediates.push_nothing();
+        self.immediates.push_noop();
         true
     }
 

@@ -48,7 +48,7 @@ impl ImmediateQueue {
     /// Queues an immediate that does nothing. In Node, each uncaught error that is handled brings
     /// one (`setImmediate(noop)` in `process/execution.js`), so that the next check phase runs the
     /// ticks that the error left behind, one throwing tick after another.
-    pub(crate) fn push_nothing(&self) {
+    pub(crate) fn push_noop(&self) {
         self.push(Rc::new(PendingImmediate::new(Box::new(|| Ok(())))));
     }
 

@@ -80,7 +80,7 @@ impl PollQueues {
     }
 
     /// Re-checks whether a held handle keeps the program alive.
-    pub(crate) fn look_at_held(&self) {
+    pub(crate) fn recheck_held(&self) {
         if self.is_holding() {
             self.held_bell.ring();
         }

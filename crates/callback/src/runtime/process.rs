@@ -33,7 +33,7 @@ pub(crate) type CodeListener = Rc<dyn Fn(u8) -> Result<(), Thrown>>;
 ///
 /// ```text
 ///           emit_exit               stop
-/// running ─────────────▶ exiting ─────────▶ ending: no callback runs any more
+/// running ─────────────▶ exiting ─────────▶ stopped: no callback runs any more
 ///    │                                        ▲
 ///    └──────────── a handler throws ──────────┘
 /// ```
@@ -46,13 +46,13 @@ pub(crate) struct Process {
     pub(crate) code: Cell<Option<u8>>,
     /// 'exit' was emitted, or is being emitted: `process._exiting`.
     pub(super) exiting: Cell<bool>,
-    pub(super) ending: Cell<bool>,
+    pub(super) stopped: Cell<bool>,
 }
 
 impl Process {
     /// True once no callback runs any more.
-    pub(crate) fn is_ending(&self) -> bool {
-        self.ending.get()
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.get()
     }
 
     /// True from the moment at which 'exit' is emitted.

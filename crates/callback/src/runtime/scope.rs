@@ -87,7 +87,7 @@ impl Runtime {
 
     /// Runs code that the loop calls, and then, unless it threw, all ticks and microtasks.
     pub(crate) fn scope(self: &Rc<Self>, body: impl FnOnce() -> Result<(), CutShort>) {
-        if self.process.is_ending() {
+        if self.process.is_stopped() {
             return;
         }
         let result = self.deeper(body);
@@ -170,7 +170,7 @@ impl Runtime {
                 }),
                 Microtask::Call(callback) => self.call(callback),
             };
-            if run.is_err() && self.process.is_ending() {
+            if run.is_err() && self.process.is_stopped() {
                 return Err(CutShort);
             }
         }
@@ -194,7 +194,7 @@ impl Runtime {
                 self.handle_thrown(thrown, Origin::UncaughtException);
                 Err(CutShort)
             }
-            None if self.process.is_ending() => Err(CutShort),
+            None if self.process.is_stopped() => Err(CutShort),
             None => Ok(()),
         }
     }
