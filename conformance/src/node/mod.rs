@@ -27,7 +27,7 @@ mod unix;
 
 use crate::{Program, Suite};
 use oneloop::Handle;
-use oneloop::callback::Outcome;
+use oneloop::callback::IntoResult;
 use oneloop::callback::net::{self, Error, Server, ServerOptions, Socket};
 use std::time::Duration;
 
@@ -233,12 +233,12 @@ pub(crate) const PROGRAMS: Suite = programs! {
 };
 
 /// `net.createServer(…).listen(0,'127.0.0.1')`
-fn serve<O: Outcome>(on_connection: impl Fn(Socket) -> O + 'static) -> Result<Server, Error> {
+fn serve<O: IntoResult>(on_connection: impl Fn(Socket) -> O + 'static) -> Result<Server, Error> {
     serve_with(ServerOptions::default(), on_connection)
 }
 
 /// The same, with options.
-fn serve_with<O: Outcome>(
+fn serve_with<O: IntoResult>(
     options: ServerOptions,
     on_connection: impl Fn(Socket) -> O + 'static,
 ) -> Result<Server, Error> {

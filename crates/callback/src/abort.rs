@@ -3,7 +3,7 @@
 use crate::continuation::once;
 use crate::error::Error;
 use crate::runtime::{Runtime, Timeout, current, try_current};
-use crate::thrown::{Outcome, Thrown};
+use crate::thrown::{IntoResult, Thrown};
 use oneloop_core::report;
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -176,7 +176,7 @@ impl AbortSignal {
     /// Calls `f` with the reason when the signal is aborted, on the stack of the code that aborts.
     /// What a listener throws does not keep the others from being called: it is uncaught, in the
     /// next tick. Without effect on a signal that is aborted already.
-    pub fn on_abort<O: Outcome>(&self, f: impl Fn(Error) -> O + 'static) -> AbortListenerId {
+    pub fn on_abort<O: IntoResult>(&self, f: impl Fn(Error) -> O + 'static) -> AbortListenerId {
         let state = Rc::downgrade(&self.state);
         self.state.add(Rc::new(move || {
             let reason = state

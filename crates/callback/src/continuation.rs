@@ -1,7 +1,7 @@
 //! Boxed functions that are called once: what runs next, and what receives the end of an operation.
 
 use crate::error::Error;
-use crate::thrown::{Outcome, Thrown};
+use crate::thrown::{IntoResult, Thrown};
 
 /// A callback that is called once.
 pub(crate) type Once = Box<dyn FnOnce() -> Result<(), Thrown>>;
@@ -9,10 +9,10 @@ pub(crate) type Once = Box<dyn FnOnce() -> Result<(), Thrown>>;
 /// The optional last argument of Node's functions: it is called with the result of an operation.
 pub(crate) type Then<T = (), E = Error> = Box<dyn FnOnce(Result<T, E>) -> Result<(), Thrown>>;
 
-pub(crate) fn once<O: Outcome>(f: impl FnOnce() -> O + 'static) -> Once {
+pub(crate) fn once<O: IntoResult>(f: impl FnOnce() -> O + 'static) -> Once {
     Box::new(|| f().into_result())
 }
 
-pub(crate) fn then<T, E, O: Outcome>(f: impl FnOnce(Result<T, E>) -> O + 'static) -> Then<T, E> {
+pub(crate) fn then<T, E, O: IntoResult>(f: impl FnOnce(Result<T, E>) -> O + 'static) -> Then<T, E> {
     Box::new(|result| f(result).into_result())
 }

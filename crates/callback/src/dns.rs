@@ -4,7 +4,7 @@
 
 use crate::error::Error;
 use crate::runtime::{current, next_tick};
-use crate::thrown::Outcome;
+use crate::thrown::IntoResult;
 use oneloop_net::{ResolveOptions, resolve_with};
 use std::future::Future;
 use std::io;
@@ -54,7 +54,7 @@ pub struct LookupOptions {
 /// # Panics
 /// Outside of [`run`](crate::run).
 #[track_caller]
-pub fn lookup<O: Outcome>(
+pub fn lookup<O: IntoResult>(
     host: &str,
     options: LookupOptions,
     callback: impl FnOnce(Result<IpAddr, Error>) -> O + 'static,
@@ -71,7 +71,7 @@ pub fn lookup<O: Outcome>(
 /// # Panics
 /// Outside of [`run`](crate::run).
 #[track_caller]
-pub fn lookup_all<O: Outcome>(
+pub fn lookup_all<O: IntoResult>(
     host: &str,
     options: LookupOptions,
     callback: impl FnOnce(Result<Vec<IpAddr>, Error>) -> O + 'static,
@@ -87,7 +87,7 @@ pub fn lookup_all<O: Outcome>(
 /// # Panics
 /// Outside of [`run`](crate::run).
 #[track_caller]
-pub fn lookup_service<O: Outcome>(
+pub fn lookup_service<O: IntoResult>(
     address: IpAddr,
     port: u16,
     callback: impl FnOnce(Result<(String, String), Error>) -> O + 'static,
@@ -97,7 +97,7 @@ pub fn lookup_service<O: Outcome>(
 
 /// Calls a function with the result of a lookup, in the poll phase.
 #[track_caller]
-fn call_later<T: 'static, O: Outcome>(
+fn call_later<T: 'static, O: IntoResult>(
     lookup: impl Future<Output = Result<T, Error>> + 'static,
     callback: impl FnOnce(Result<T, Error>) -> O + 'static,
 ) {

@@ -1,6 +1,6 @@
 //! `EventEmitter`, typed: an event is a type, and its listeners are checked against its arguments.
 
-use crate::thrown::{Outcome, Thrown};
+use crate::thrown::{IntoResult, Thrown};
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -137,7 +137,7 @@ impl Emitter {
 
 impl<L> Emitter<L> {
     /// Adds a listener of an event, behind those that listen already.
-    pub fn on<E: KeptAs<L>, O: Outcome>(
+    pub fn on<E: KeptAs<L>, O: IntoResult>(
         &self,
         event: E,
         f: impl for<'a> Fn(E::Args<'a>) -> O + 'static,
@@ -147,7 +147,7 @@ impl<L> Emitter<L> {
     }
 
     /// Adds a listener of an event, before those that listen already.
-    pub fn prepend<E: KeptAs<L>, O: Outcome>(
+    pub fn prepend<E: KeptAs<L>, O: IntoResult>(
         &self,
         event: E,
         f: impl for<'a> Fn(E::Args<'a>) -> O + 'static,
@@ -157,7 +157,7 @@ impl<L> Emitter<L> {
     }
 
     /// Adds a listener of the next such event only.
-    pub fn once<E: KeptAs<L>, O: Outcome>(
+    pub fn once<E: KeptAs<L>, O: IntoResult>(
         &self,
         event: E,
         f: impl for<'a> FnOnce(E::Args<'a>) -> O + 'static,
@@ -297,7 +297,7 @@ struct Listening<E: Event> {
     listener: Rc<Listener<E>>,
 }
 
-fn rc_listener<E: Event, O: Outcome>(
+fn rc_listener<E: Event, O: IntoResult>(
     f: impl for<'a> Fn(E::Args<'a>) -> O + 'static,
 ) -> Rc<Listener<E>> {
     Rc::new(move |args: E::Args<'_>| f(args).into_result())

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::runtime::current;
-use crate::thrown::Outcome;
+use crate::thrown::IntoResult;
 use oneloop_core::{Direction, JoinHandle, Phase};
 use std::cell::OnceCell;
 use std::os::fd::AsFd;
@@ -47,7 +47,7 @@ impl FdWatch {
 ///
 /// # Panics
 /// Outside of [`run`](crate::run).
-pub fn watch_fd<O: Outcome>(
+pub fn watch_fd<O: IntoResult>(
     fd: impl AsFd + 'static,
     direction: Direction,
     f: impl Fn(&FdWatch, Result<(), Error>) -> O + 'static,

@@ -6,7 +6,7 @@
 use crate::continuation::once;
 use crate::runtime::{CutShort, PendingImmediate, Runtime, current, try_current};
 use crate::tables::references;
-use crate::thrown::Outcome;
+use crate::thrown::IntoResult;
 use oneloop_core::{Phase, PhaseReached};
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -48,7 +48,7 @@ impl Immediate {
 /// # Panics
 /// Outside of [`run`](crate::run).
 #[track_caller]
-pub fn set_immediate<O: Outcome>(f: impl FnOnce() -> O + 'static) -> Immediate {
+pub fn set_immediate<O: IntoResult>(f: impl FnOnce() -> O + 'static) -> Immediate {
     let pending = Rc::new(PendingImmediate::new(once(f)));
     current().immediates.push(Rc::clone(&pending));
     Immediate { pending }

@@ -96,5 +96,5 @@ pub use microtasks::{Promise, queue_microtask, spawn_micro};
 pub use offload::{offload, offload_to};
 pub use program::{Entered, enter, run, run_on};
 pub use runtime::next_tick;
-pub use thrown::{Outcome, Thrown};
+pub use thrown::{IntoResult, Thrown};
 pub use timers::{Timeout, clear_interval, clear_timeout, set_interval, set_timeout};

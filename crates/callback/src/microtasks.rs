@@ -5,7 +5,7 @@
 
 use crate::continuation::once;
 use crate::runtime::{MicroFuture, Microtask, Remote, Runtime, Settlement, current, try_current};
-use crate::thrown::{Outcome, Thrown};
+use crate::thrown::{IntoResult, Thrown};
 use oneloop_core::Key;
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -20,7 +20,7 @@ use std::task::{Context, Poll, Wake, Waker};
 /// # Panics
 /// Outside of [`run`](crate::run).
 #[track_caller]
-pub fn queue_microtask<O: Outcome>(f: impl FnOnce() -> O + 'static) {
+pub fn queue_microtask<O: IntoResult>(f: impl FnOnce() -> O + 'static) {
     current().microtasks.push(Microtask::Call(once(f)));
 }
 
@@ -37,7 +37,7 @@ pub fn queue_microtask<O: Outcome>(f: impl FnOnce() -> O + 'static) {
 #[track_caller]
 pub fn spawn_micro<F>(future: F) -> Promise
 where
-    F: Future<Output: Outcome> + 'static,
+    F: Future<Output: IntoResult> + 'static,
 {
     let runtime = current();
     let settlement = Rc::<Settlement>::default();
@@ -46,7 +46,7 @@ where
     let body = async move {
         let poll = |cx: &mut Context<'_>| {
             let payload = match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
-                Ok(poll) => return poll.map(Outcome::into_result),
+                Ok(poll) => return poll.map(IntoResult::into_result),
                 Err(payload) => payload,
             };
             match current().thrown_by(payload) {

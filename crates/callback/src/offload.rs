@@ -1,7 +1,7 @@
 //! Work on other threads: libuv's `uv_queue_work`, which Node's own modules use.
 
 use crate::runtime::current;
-use crate::thrown::Outcome;
+use crate::thrown::IntoResult;
 use oneloop_core::{Class, JoinError};
 use std::rc::Rc;
 
@@ -16,7 +16,7 @@ use std::rc::Rc;
 ///
 /// # Panics
 /// Outside of [`run`](crate::run).
-pub fn offload<T: Send + 'static, O: Outcome>(
+pub fn offload<T: Send + 'static, O: IntoResult>(
     job: impl FnOnce() -> T + Send + 'static,
     done: impl FnOnce(Result<T, JoinError>) -> O + 'static,
 ) {
@@ -28,7 +28,7 @@ pub fn offload<T: Send + 'static, O: Outcome>(
 ///
 /// # Panics
 /// Outside of [`run`](crate::run).
-pub fn offload_to<T: Send + 'static, O: Outcome>(
+pub fn offload_to<T: Send + 'static, O: IntoResult>(
     class: Class,
     job: impl FnOnce() -> T + Send + 'static,
     done: impl FnOnce(Result<T, JoinError>) -> O + 'static,

@@ -11,7 +11,7 @@ pub use crate::runtime::Origin;
 pub use crate::stream::{stderr, stdin, stdout};
 
 use crate::runtime::{CodeListener, UncaughtHandler, current, try_current};
-use crate::thrown::{Outcome, Thrown, or_rethrow};
+use crate::thrown::{IntoResult, Thrown, or_rethrow};
 use oneloop_core::{ExitRequest, JoinHandle, Signals};
 use std::io;
 use std::panic::resume_unwind;
@@ -22,7 +22,7 @@ use std::rc::Rc;
 ///
 /// # Panics
 /// Outside of [`run`](crate::run), as all functions of this module.
-pub fn on_uncaught_exception<O: Outcome>(f: impl Fn(&Thrown, Origin) -> O + 'static) {
+pub fn on_uncaught_exception<O: IntoResult>(f: impl Fn(&Thrown, Origin) -> O + 'static) {
     let handler: UncaughtHandler = Rc::new(move |thrown, origin| f(thrown, origin).into_result());
     // The old handler is dropped after the borrow: it may own whatever the program likes.
     let before = current().process.uncaught.replace(Some(handler));
@@ -32,13 +32,13 @@ pub fn on_uncaught_exception<O: Outcome>(f: impl Fn(&Thrown, Origin) -> O + 'sta
 /// Calls `f` with the exit code when nothing is left to do: 'beforeExit'. If it begins something,
 /// the program continues, and calls it again later. It is not called for [`exit`] and uncaught
 /// errors.
-pub fn on_before_exit<O: Outcome>(f: impl Fn(u8) -> O + 'static) {
+pub fn on_before_exit<O: IntoResult>(f: impl Fn(u8) -> O + 'static) {
     let listener: CodeListener = Rc::new(move |code| f(code).into_result());
     current().process.before_exit.borrow_mut().push(listener);
 }
 
 /// Calls `f` with the exit code at the very end: 'exit'. What it begins never runs.
-pub fn on_exit<O: Outcome>(f: impl Fn(u8) -> O + 'static) {
+pub fn on_exit<O: IntoResult>(f: impl Fn(u8) -> O + 'static) {
     let listener: CodeListener = Rc::new(move |code| f(code).into_result());
     current().process.exit.borrow_mut().push(listener);
 }
@@ -65,7 +65,7 @@ impl SignalListener {
 /// # Errors
 /// As [`Signals::new`]: a number that is no signal, and signals that cannot be handled, such as
 /// SIGKILL.
-pub fn on_signal<O: Outcome>(
+pub fn on_signal<O: IntoResult>(
     number: i32,
     f: impl Fn(i32) -> O + 'static,
 ) -> io::Result<SignalListener> {

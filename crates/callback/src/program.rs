@@ -2,7 +2,7 @@
 
 use crate::continuation::{Once, once};
 use crate::runtime::{Runtime, enter as enter_runtime};
-use crate::thrown::Outcome;
+use crate::thrown::IntoResult;
 use oneloop_core::{EventLoop, Handle, Options, yield_now};
 use std::fmt;
 use std::io;
@@ -13,7 +13,7 @@ use std::rc::Rc;
 ///
 /// # Errors
 /// Those of making a loop: mostly `EMFILE`.
-pub fn run<O: Outcome>(main: impl FnOnce() -> O + 'static) -> io::Result<u8> {
+pub fn run<O: IntoResult>(main: impl FnOnce() -> O + 'static) -> io::Result<u8> {
     run_on(&mut EventLoop::with(Options::default())?, main)
 }
 
@@ -21,7 +21,7 @@ pub fn run<O: Outcome>(main: impl FnOnce() -> O + 'static) -> io::Result<u8> {
 ///
 /// # Errors
 /// As [`EventLoop::run`].
-pub fn run_on<O: Outcome>(
+pub fn run_on<O: IntoResult>(
     event_loop: &mut EventLoop,
     main: impl FnOnce() -> O + 'static,
 ) -> io::Result<u8> {

@@ -104,7 +104,7 @@ macro_rules! on_function {
     ([$on:ident] $(#[$doc:meta])+ $event:ident ($($arg:ident: $arg_type:ty),*)) => {
         $(#[$doc])+
         #[allow(unused_parens)]
-        pub fn $on<O: $crate::Outcome>(
+        pub fn $on<O: $crate::IntoResult>(
             &self,
             // Also where no argument borrows: a macro cannot tell.
             f: impl for<'a> Fn($($arg_type),*) -> O + 'static,
@@ -174,7 +174,7 @@ macro_rules! listening {
     ($emitter:ty, $event:path) => {
         impl $emitter {
             /// Adds a listener of an event, behind those that listen already.
-            pub fn on<E: $event, O: $crate::Outcome>(
+            pub fn on<E: $event, O: $crate::IntoResult>(
                 &self,
                 event: E,
                 f: impl for<'a> Fn(E::Args<'a>) -> O + 'static,
@@ -183,7 +183,7 @@ macro_rules! listening {
             }
 
             /// Adds a listener of the next such event only.
-            pub fn once<E: $event, O: $crate::Outcome>(
+            pub fn once<E: $event, O: $crate::IntoResult>(
                 &self,
                 event: E,
                 f: impl for<'a> FnOnce(E::Args<'a>) -> O + 'static,

@@ -96,12 +96,12 @@ impl fmt::Debug for Thrown {
 }
 
 /// What a callback may return: nothing, or a `Result` whose error counts as thrown.
-pub trait Outcome {
+pub trait IntoResult {
     /// Converts it to a `Result`.
     fn into_result(self) -> Result<(), Thrown>;
 }
 
-impl Outcome for () {
+impl IntoResult for () {
     fn into_result(self) -> Result<(), Thrown> {
         Ok(())
     }
@@ -113,7 +113,7 @@ impl Outcome for () {
 // `Infallible` has no implementation: it becomes an alias of `!` in a later Rust, and then two
 // implementations for one type would no longer compile.
 #[expect(private_interfaces, reason = "the trait only names a type")]
-impl Outcome for <fn() -> ! as Returns>::Output {
+impl IntoResult for <fn() -> ! as Returns>::Output {
     fn into_result(self) -> Result<(), Thrown> {
         self
     }
@@ -128,7 +128,7 @@ impl<T> Returns for fn() -> T {
     type Output = T;
 }
 
-impl<T, E: Into<Thrown>> Outcome for Result<T, E> {
+impl<T, E: Into<Thrown>> IntoResult for Result<T, E> {
     fn into_result(self) -> Result<(), Thrown> {
         self.map(drop).map_err(Into::into)
     }

@@ -11,7 +11,7 @@ pub use crate::runtime::Timeout;
 use crate::continuation::once;
 use crate::runtime::{CutShort, Runtime, Timers, current, try_current};
 use crate::tables::references;
-use crate::thrown::Outcome;
+use crate::thrown::IntoResult;
 use oneloop_core::Sleep;
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -58,7 +58,7 @@ fn with_timers(f: impl FnOnce(&Timers)) {
 /// # Panics
 /// Outside of [`run`](crate::run).
 #[track_caller]
-pub fn set_timeout<O: Outcome>(f: impl FnOnce() -> O + 'static, ms: impl Into<f64>) -> Timeout {
+pub fn set_timeout<O: IntoResult>(f: impl FnOnce() -> O + 'static, ms: impl Into<f64>) -> Timeout {
     current().timers.start_once(once(f), ms.into())
 }
 
@@ -67,7 +67,10 @@ pub fn set_timeout<O: Outcome>(f: impl FnOnce() -> O + 'static, ms: impl Into<f6
 /// # Panics
 /// Outside of [`run`](crate::run).
 #[track_caller]
-pub fn set_interval<O: Outcome>(mut f: impl FnMut() -> O + 'static, ms: impl Into<f64>) -> Timeout {
+pub fn set_interval<O: IntoResult>(
+    mut f: impl FnMut() -> O + 'static,
+    ms: impl Into<f64>,
+) -> Timeout {
     let callback = move || f().into_result();
     current().timers.start(Box::new(callback), ms.into(), true)
 }

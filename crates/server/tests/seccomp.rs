@@ -38,16 +38,16 @@ const CALLS: &[(&str, i64)] = calls![
 
 /// What the server does about a refusal.
 #[derive(Debug, PartialEq)]
-enum Outcome {
+enum Reaction {
     Serves,
     /// It exits with a sentence that begins so; the error's name follows.
     Exits(&'static str),
     /// It closes the client, and logs what was refused.
     Says,
 }
-use Outcome::{Exits, Says, Serves};
+use Reaction::{Exits, Says, Serves};
 
-fn expected(mode: &str, call: &str, errno: i32) -> Outcome {
+fn expected(mode: &str, call: &str, errno: i32) -> Reaction {
     match (mode, call) {
         (_, "SYS_socket" | "SYS_bind" | "SYS_listen" | "SYS_getsockname") => {
             Exits("error: cannot listen on 127.0.0.1:0: ")
@@ -105,7 +105,7 @@ fn gets_all_back(addr: SocketAddr) -> bool {
 }
 
 #[track_caller]
-fn check(what: &str, errno: i32, expected: &Outcome, mut server: Process) {
+fn check(what: &str, errno: i32, expected: &Reaction, mut server: Process) {
     let line = server.stdout.next();
     if let Exits(sentence) = expected {
         let status = server.wait();

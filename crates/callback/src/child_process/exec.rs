@@ -4,7 +4,7 @@ use super::child::{ChildError, ChildProcess};
 use super::options::{ExecOptions, Stdio};
 use crate::error::Error;
 use crate::net::Socket;
-use crate::thrown::{Outcome, Thrown};
+use crate::thrown::{IntoResult, Thrown};
 use crate::timers::{Timeout, clear_timeout, set_timeout};
 use std::cell::{Cell, RefCell};
 use std::ffi::{OsStr, OsString};
@@ -59,7 +59,7 @@ type ExecCallback = Box<dyn FnOnce(Result<(), ExecError>, &[u8], &[u8]) -> Resul
 /// # Panics
 /// Outside of [`run`](crate::run).
 #[track_caller]
-pub fn exec<O: Outcome>(
+pub fn exec<O: IntoResult>(
     command: impl AsRef<OsStr>,
     callback: impl FnOnce(Result<(), ExecError>, &[u8], &[u8]) -> O + 'static,
 ) -> Result<ChildProcess, Error> {
@@ -74,7 +74,7 @@ pub fn exec<O: Outcome>(
 /// # Panics
 /// As [`exec`].
 #[track_caller]
-pub fn exec_with<O: Outcome>(
+pub fn exec_with<O: IntoResult>(
     command: impl AsRef<OsStr>,
     options: ExecOptions,
     callback: impl FnOnce(Result<(), ExecError>, &[u8], &[u8]) -> O + 'static,
@@ -95,7 +95,7 @@ pub fn exec_with<O: Outcome>(
 /// # Panics
 /// As [`exec`].
 #[track_caller]
-pub fn exec_file<O: Outcome>(
+pub fn exec_file<O: IntoResult>(
     file: impl AsRef<OsStr>,
     args: impl IntoIterator<Item = impl AsRef<OsStr>>,
     callback: impl FnOnce(Result<(), ExecError>, &[u8], &[u8]) -> O + 'static,
@@ -111,7 +111,7 @@ pub fn exec_file<O: Outcome>(
 /// # Panics
 /// As [`exec`].
 #[track_caller]
-pub fn exec_file_with<O: Outcome>(
+pub fn exec_file_with<O: IntoResult>(
     file: impl AsRef<OsStr>,
     args: impl IntoIterator<Item = impl AsRef<OsStr>>,
     options: ExecOptions,
@@ -130,7 +130,7 @@ pub fn exec_file_with<O: Outcome>(
     run(file, args, cmd, options, done(callback))
 }
 
-fn done<O: Outcome>(
+fn done<O: IntoResult>(
     callback: impl FnOnce(Result<(), ExecError>, &[u8], &[u8]) -> O + 'static,
 ) -> ExecCallback {
     Box::new(|result, stdout, stderr| callback(result, stdout, stderr).into_result())

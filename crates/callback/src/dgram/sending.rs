@@ -7,7 +7,7 @@ use crate::continuation::{Then, then};
 use crate::error::Error;
 use crate::events::ListenerId;
 use crate::net::Endpoint;
-use crate::thrown::Outcome;
+use crate::thrown::IntoResult;
 use nix::errno::Errno;
 use oneloop_core::{Direction, Source};
 use oneloop_net::{Chunk, Datagram, UdpSocket};
@@ -34,7 +34,7 @@ impl Socket {
     ///
     /// # Errors
     /// As [`Socket::connect`].
-    pub fn connect_then<O: Outcome>(
+    pub fn connect_then<O: IntoResult>(
         &self,
         endpoint: impl Into<Endpoint>,
         connected: impl FnOnce(Result<(), Error>) -> O + 'static,
@@ -149,7 +149,7 @@ impl Socket {
     ///
     /// # Errors
     /// As [`Socket::send`].
-    pub fn send_then<O: Outcome>(
+    pub fn send_then<O: IntoResult>(
         &self,
         bytes: impl AsRef<[u8]>,
         sent: impl FnOnce(Result<usize, Error>) -> O + 'static,
@@ -176,7 +176,7 @@ impl Socket {
     ///
     /// # Errors
     /// As [`Socket::send_to`].
-    pub fn send_to_then<O: Outcome>(
+    pub fn send_to_then<O: IntoResult>(
         &self,
         bytes: impl AsRef<[u8]>,
         endpoint: impl Into<Endpoint>,

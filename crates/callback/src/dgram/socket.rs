@@ -8,7 +8,7 @@ use crate::events::{Emitter, ListenerId};
 use crate::net::Endpoint;
 use crate::runtime::{Runtime, current};
 use crate::tables::{listening, references};
-use crate::thrown::{Outcome, Thrown};
+use crate::thrown::{IntoResult, Thrown};
 use event::SocketEvent;
 use nix::errno::Errno;
 use oneloop_net::{Chunk, UdpOptions, UdpSocket, literal_addr, resolve};
@@ -191,7 +191,7 @@ impl Socket {
     ///
     /// # Errors
     /// As [`Socket::bind`].
-    pub fn bind_then<O: Outcome>(
+    pub fn bind_then<O: IntoResult>(
         &self,
         endpoint: impl Into<Endpoint>,
         listening: impl FnOnce(Socket) -> O + 'static,
@@ -341,7 +341,7 @@ impl Socket {
     ///
     /// # Errors
     /// As [`Socket::close`].
-    pub fn close_then<O: Outcome>(
+    pub fn close_then<O: IntoResult>(
         &self,
         closed: impl FnOnce(Socket) -> O + 'static,
     ) -> Result<(), Error> {

@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::events::Emitter;
 use crate::runtime::{Runtime, current};
 use crate::tables::{listening, references};
-use crate::thrown::{Outcome, Thrown};
+use crate::thrown::{IntoResult, Thrown};
 use nix::errno::Errno;
 use oneloop_core::{Direction, JoinHandle, Source};
 use oneloop_net::{
@@ -251,7 +251,7 @@ impl UnixSocket {
     /// # Panics
     /// Outside of [`run`](crate::run).
     #[track_caller]
-    pub fn connect<O: Outcome>(
+    pub fn connect<O: IntoResult>(
         name: impl ToUnixAddr,
         connected: impl FnOnce(Result<UnixSocket, Error>) -> O + 'static,
     ) {
@@ -275,7 +275,7 @@ impl UnixSocket {
     /// # Panics
     /// Outside of [`run`](crate::run).
     #[track_caller]
-    pub fn listen<O: Outcome>(
+    pub fn listen<O: IntoResult>(
         name: impl ToUnixAddr,
         on_connection: impl Fn(UnixSocket) -> O + 'static,
     ) -> Result<UnixServer, Error> {
@@ -299,7 +299,7 @@ impl UnixSocket {
 
     /// Like [`UnixSocket::send`], and calls a function with the number of bytes sent, or with the
     /// error.
-    pub fn send_then<O: Outcome>(
+    pub fn send_then<O: IntoResult>(
         &self,
         bytes: impl AsRef<[u8]>,
         sent: impl FnOnce(Result<usize, Error>) -> O + 'static,
@@ -309,7 +309,7 @@ impl UnixSocket {
 
     /// Sends a datagram to a name, and calls a function with the number of bytes sent, or with the
     /// error.
-    pub fn send_to_then<O: Outcome>(
+    pub fn send_to_then<O: IntoResult>(
         &self,
         bytes: impl AsRef<[u8]>,
         name: impl ToUnixAddr,
@@ -327,7 +327,7 @@ impl UnixSocket {
 
     /// Like [`UnixSocket::send_fds`], and calls a function with the number of bytes sent, or with
     /// the error.
-    pub fn send_fds_then<O: Outcome>(
+    pub fn send_fds_then<O: IntoResult>(
         &self,
         bytes: impl AsRef<[u8]>,
         fds: Vec<OwnedFd>,
@@ -395,7 +395,7 @@ impl UnixSocket {
 }
 
 /// A callback of a send, with Node's error.
-fn then_sent<O: Outcome>(sent: impl FnOnce(Result<usize, Error>) -> O + 'static) -> ThenSent {
+fn then_sent<O: IntoResult>(sent: impl FnOnce(Result<usize, Error>) -> O + 'static) -> ThenSent {
     Box::new(|result| {
         let result = result.map_err(|error| Error::system("send", error));
         sent(result).into_result()

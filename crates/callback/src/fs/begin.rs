@@ -1,7 +1,7 @@
 //! A call with a callback: it begins now, and its callback runs in a later turn.
 
 use crate::runtime::{current, in_later_turn};
-use crate::thrown::Outcome;
+use crate::thrown::IntoResult;
 use oneloop_core::Handle;
 use std::future::Future;
 use std::rc::Rc;
@@ -9,7 +9,7 @@ use std::task::{Context, Waker};
 
 /// Begins a call now, and calls a function with its result in a later turn.
 #[track_caller]
-pub(super) fn begin<T: 'static, O: Outcome>(
+pub(super) fn begin<T: 'static, O: IntoResult>(
     call: impl Future<Output = T> + 'static,
     callback: impl FnOnce(T) -> O + 'static,
 ) {

@@ -3,7 +3,7 @@
 use super::begin::begin;
 use crate::error::Error;
 use crate::runtime::in_later_turn;
-use crate::thrown::Outcome;
+use crate::thrown::IntoResult;
 use nix::errno::Errno;
 use oneloop_fs::{File, Metadata, OpenOptions};
 use std::cell::RefCell;
@@ -88,7 +88,7 @@ impl FileHandle {
     }
 
     /// Begins a call on the file.
-    fn begin<T: 'static, O: Outcome, F: Future<Output = io::Result<T>> + 'static>(
+    fn begin<T: 'static, O: IntoResult, F: Future<Output = io::Result<T>> + 'static>(
         &self,
         syscall: &'static str,
         call: impl FnOnce(File) -> F + 'static,
@@ -126,7 +126,7 @@ impl FileHandle {
     /// # Panics
     /// Outside of [`run`](crate::run).
     #[track_caller]
-    pub fn read<O: Outcome>(
+    pub fn read<O: IntoResult>(
         &self,
         mut buffer: Vec<u8>,
         position: impl Into<Option<u64>>,
@@ -150,7 +150,7 @@ impl FileHandle {
     /// # Panics
     /// Outside of [`run`](crate::run).
     #[track_caller]
-    pub fn write<O: Outcome>(
+    pub fn write<O: IntoResult>(
         &self,
         data: impl Into<Vec<u8>>,
         position: impl Into<Option<u64>>,
@@ -172,7 +172,10 @@ impl FileHandle {
     /// # Panics
     /// Outside of [`run`](crate::run).
     #[track_caller]
-    pub fn stat<O: Outcome>(&self, callback: impl FnOnce(Result<Metadata, Error>) -> O + 'static) {
+    pub fn stat<O: IntoResult>(
+        &self,
+        callback: impl FnOnce(Result<Metadata, Error>) -> O + 'static,
+    ) {
         self.begin("fstat", async |file: File| file.metadata().await, callback);
     }
 
@@ -181,7 +184,7 @@ impl FileHandle {
     /// # Panics
     /// Outside of [`run`](crate::run).
     #[track_caller]
-    pub fn truncate<O: Outcome>(
+    pub fn truncate<O: IntoResult>(
         &self,
         bytes: u64,
         callback: impl FnOnce(Result<(), Error>) -> O + 'static,
@@ -195,7 +198,7 @@ impl FileHandle {
     /// # Panics
     /// Outside of [`run`](crate::run).
     #[track_caller]
-    pub fn sync<O: Outcome>(&self, callback: impl FnOnce(Result<(), Error>) -> O + 'static) {
+    pub fn sync<O: IntoResult>(&self, callback: impl FnOnce(Result<(), Error>) -> O + 'static) {
         self.begin("fsync", async |file: File| file.sync_all().await, callback);
     }
 
@@ -204,7 +207,7 @@ impl FileHandle {
     /// # Panics
     /// Outside of [`run`](crate::run).
     #[track_caller]
-    pub fn close<O: Outcome>(&self, callback: impl FnOnce(Result<(), Error>) -> O + 'static) {
+    pub fn close<O: IntoResult>(&self, callback: impl FnOnce(Result<(), Error>) -> O + 'static) {
         let closed = Error::file("close", Errno::EBADF.into(), None, None);
         // Taken now: a later call fails with EBADF even before the thread has closed the file.
         let file = self.file.take();

@@ -38,7 +38,7 @@ pub use streams::{
 };
 pub use watcher::{EventType, FsWatcher, WatchOptions, event, watch, watch_with};
 
-use crate::thrown::Outcome;
+use crate::thrown::IntoResult;
 use begin::begin;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -54,7 +54,7 @@ macro_rules! of_promises {
         /// # Panics
         /// Outside of [`run`](crate::run).
         #[track_caller]
-        pub fn $name<O: Outcome>(
+        pub fn $name<O: IntoResult>(
             $($path: impl AsRef<Path>,)+
             $($option: $options,)?
             callback: impl FnOnce(Result<$output, Error>) -> O + 'static,
@@ -92,7 +92,7 @@ of_promises! {
 /// # Panics
 /// Outside of [`run`](crate::run).
 #[track_caller]
-pub fn write_file<O: Outcome>(
+pub fn write_file<O: IntoResult>(
     path: impl AsRef<Path>,
     data: impl Into<Vec<u8>>,
     callback: impl FnOnce(Result<(), Error>) -> O + 'static,
@@ -106,7 +106,7 @@ pub fn write_file<O: Outcome>(
 /// # Panics
 /// Outside of [`run`](crate::run).
 #[track_caller]
-pub fn append_file<O: Outcome>(
+pub fn append_file<O: IntoResult>(
     path: impl AsRef<Path>,
     data: impl Into<Vec<u8>>,
     callback: impl FnOnce(Result<(), Error>) -> O + 'static,
@@ -121,7 +121,7 @@ pub fn append_file<O: Outcome>(
 /// # Panics
 /// Outside of [`run`](crate::run).
 #[track_caller]
-pub fn exists<O: Outcome>(path: impl AsRef<Path>, callback: impl FnOnce(bool) -> O + 'static) {
+pub fn exists<O: IntoResult>(path: impl AsRef<Path>, callback: impl FnOnce(bool) -> O + 'static) {
     access(path, |result| callback(result.is_ok()));
 }
 
@@ -133,7 +133,7 @@ pub fn exists<O: Outcome>(path: impl AsRef<Path>, callback: impl FnOnce(bool) ->
 /// # Panics
 /// Outside of [`run`](crate::run).
 #[track_caller]
-pub fn open<O: Outcome>(
+pub fn open<O: IntoResult>(
     path: impl AsRef<Path>,
     flags: &str,
     callback: impl FnOnce(Result<FileHandle, Error>) -> O + 'static,

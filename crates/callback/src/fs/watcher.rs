@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::events::{Emitter, Event};
 use crate::runtime::{Runtime, current};
 use crate::tables::{listening, references};
-use crate::thrown::{Outcome, Thrown};
+use crate::thrown::{IntoResult, Thrown};
 use oneloop_core::JoinHandle;
 use oneloop_fs::{Change, WatchOptions as FsWatchOptions, Watcher};
 use std::cell::Cell;
@@ -111,7 +111,7 @@ impl fmt::Debug for FsWatcher {
 /// # Panics
 /// Outside of [`run`](crate::run).
 #[track_caller]
-pub fn watch<O: Outcome>(
+pub fn watch<O: IntoResult>(
     path: impl AsRef<Path>,
     listener: impl Fn(EventType, Option<&Path>) -> O + 'static,
 ) -> Result<FsWatcher, Error> {
@@ -126,7 +126,7 @@ pub fn watch<O: Outcome>(
 /// # Panics
 /// As [`watch`].
 #[track_caller]
-pub fn watch_with<O: Outcome>(
+pub fn watch_with<O: IntoResult>(
     path: impl AsRef<Path>,
     options: WatchOptions,
     listener: impl Fn(EventType, Option<&Path>) -> O + 'static,

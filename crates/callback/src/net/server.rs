@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::events::Emitter;
 use crate::runtime::{Runtime, current};
 use crate::tables::{listening, references};
-use crate::thrown::{Outcome, Thrown};
+use crate::thrown::{IntoResult, Thrown};
 use nix::errno::Errno;
 use oneloop_core::{Direction, Key, Slots};
 use oneloop_net::{
@@ -70,7 +70,7 @@ impl fmt::Debug for Server {
 /// # Panics
 /// Outside of [`run`](crate::run).
 #[track_caller]
-pub fn create_server<O: Outcome>(on_connection: impl Fn(Socket) -> O + 'static) -> Server {
+pub fn create_server<O: IntoResult>(on_connection: impl Fn(Socket) -> O + 'static) -> Server {
     create_server_with(ServerOptions::default(), on_connection)
 }
 
@@ -79,7 +79,7 @@ pub fn create_server<O: Outcome>(on_connection: impl Fn(Socket) -> O + 'static) 
 /// # Panics
 /// Outside of [`run`](crate::run).
 #[track_caller]
-pub fn create_server_with<O: Outcome>(
+pub fn create_server_with<O: IntoResult>(
     options: ServerOptions,
     on_connection: impl Fn(Socket) -> O + 'static,
 ) -> Server {
@@ -301,7 +301,7 @@ impl Server {
 
     /// Like [`Server::close`], and calls a function at 'close': with `ERR_SERVER_NOT_RUNNING` if it
     /// did not listen.
-    pub fn close_then<O: Outcome>(
+    pub fn close_then<O: IntoResult>(
         &self,
         closed: impl FnOnce(Result<(), Error>) -> O + 'static,
     ) -> &Self {
@@ -339,7 +339,7 @@ impl Server {
     }
 
     /// Calls a function with the number of open connections, in the next tick.
-    pub fn get_connections<O: Outcome>(&self, f: impl FnOnce(usize) -> O + 'static) -> &Self {
+    pub fn get_connections<O: IntoResult>(&self, f: impl FnOnce(usize) -> O + 'static) -> &Self {
         // Never on this stack: Node may have to ask its workers.
         let count = self.connection_count();
         self.next_call(move |_| f(count).into_result());
@@ -416,7 +416,7 @@ impl Server {
     }
 
     /// Calls `f` on `'connection'`: a client has connected.
-    pub fn on_connection<O: Outcome>(&self, f: impl Fn(Socket) -> O + 'static) -> &Self {
+    pub fn on_connection<O: IntoResult>(&self, f: impl Fn(Socket) -> O + 'static) -> &Self {
         self.on(event::Connection, move |(_, socket)| f(socket));
         self
     }

@@ -26,7 +26,7 @@ use super::microtask_queue::Microtask;
 use super::process::Origin;
 use super::tick::{Step, Tick};
 use crate::continuation::once;
-use crate::thrown::{Outcome, Thrown};
+use crate::thrown::{IntoResult, Thrown};
 use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -43,7 +43,7 @@ pub(crate) struct CutShort;
 /// # Panics
 /// Outside of [`run`](crate::run).
 #[track_caller]
-pub fn next_tick<O: Outcome>(f: impl FnOnce() -> O + 'static) {
+pub fn next_tick<O: IntoResult>(f: impl FnOnce() -> O + 'static) {
     current().push_tick(Tick::Call(once(f)));
 }
 

@@ -8,7 +8,7 @@ macro_rules! readable_functions {
             ///
             /// A listener of 'data' starts the flow, unless the stream is paused; one of 'readable'
             /// stops it.
-            pub fn on<E: $event, O: Outcome>(
+            pub fn on<E: $event, O: IntoResult>(
                 &self,
                 event: E,
                 f: impl for<'a> Fn(E::Args<'a>) -> O + 'static,
@@ -19,7 +19,7 @@ macro_rules! readable_functions {
             }
 
             /// Like [`on`](Self::on), ahead of all other listeners.
-            pub fn prepend<E: $event, O: Outcome>(
+            pub fn prepend<E: $event, O: IntoResult>(
                 &self,
                 event: E,
                 f: impl for<'a> Fn(E::Args<'a>) -> O + 'static,
@@ -30,7 +30,7 @@ macro_rules! readable_functions {
             }
 
             /// Adds a listener for the next such event only.
-            pub fn once<E: $event, O: Outcome>(
+            pub fn once<E: $event, O: IntoResult>(
                 &self,
                 event: E,
                 f: impl for<'a> FnOnce(E::Args<'a>) -> O + 'static,
@@ -190,7 +190,7 @@ macro_rules! writable_functions {
 
             /// Like [`write`](Self::write), and calls a function with the result:
             /// `Ok` once the kernel has taken all bytes.
-            pub fn write_then<O: Outcome>(
+            pub fn write_then<O: IntoResult>(
                 &self,
                 bytes: impl AsRef<[u8]>,
                 written: impl FnOnce(Result<(), Error>) -> O + 'static,
@@ -220,7 +220,7 @@ macro_rules! writable_functions {
             /// Like [`end`](Self::end), and calls a function at 'finish', or with the error that
             /// prevents it. As in Node, it is never called if the stream was destroyed before
             /// without an error, while nothing waited to be written.
-            pub fn end_then<O: Outcome>(
+            pub fn end_then<O: IntoResult>(
                 &self,
                 finished: impl FnOnce(Result<(), Error>) -> O + 'static,
             ) -> &Self {
@@ -229,7 +229,7 @@ macro_rules! writable_functions {
             }
 
             /// Writes bytes, and then ends as [`end_then`](Self::end_then) does.
-            pub fn end_with_then<O: Outcome>(
+            pub fn end_with_then<O: IntoResult>(
                 &self,
                 bytes: impl AsRef<[u8]>,
                 finished: impl FnOnce(Result<(), Error>) -> O + 'static,

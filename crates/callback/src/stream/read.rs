@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::events::{Emitter, Event, ListenerId};
 use crate::runtime::{Runtime, current};
 use crate::tables::references;
-use crate::thrown::{Outcome, Thrown, or_rethrow};
+use crate::thrown::{IntoResult, Thrown, or_rethrow};
 use oneloop_core::Direction;
 use oneloop_net::{self as net, AsSource, CHUNK_BYTES, Chunk, Input, RawMode, ReadHalf, StdioKind};
 use std::any::TypeId;

@@ -14,7 +14,7 @@ use crate::continuation::then;
 use crate::error::Error;
 use crate::events::{Emitter, Event, ListenerId};
 use crate::runtime::{Runtime, current};
-use crate::thrown::{Outcome, Thrown};
+use crate::thrown::{IntoResult, Thrown};
 use oneloop_core::Signals;
 use oneloop_core::signal::number::SIGWINCH;
 use oneloop_net::{self as net, Output, StdioKind, WindowSize, WriteHalf};
@@ -319,7 +319,7 @@ impl WriteStream {
     }
 
     /// Adds a listener. One of [`Resize`] does not keep the program alive.
-    pub fn on<E: Event, O: Outcome>(
+    pub fn on<E: Event, O: IntoResult>(
         &self,
         event: E,
         f: impl for<'a> Fn(E::Args<'a>) -> O + 'static,
@@ -333,7 +333,7 @@ impl WriteStream {
     }
 
     /// Adds a listener for the next such event only.
-    pub fn once<E: Event, O: Outcome>(
+    pub fn once<E: Event, O: IntoResult>(
         &self,
         event: E,
         f: impl for<'a> FnOnce(E::Args<'a>) -> O + 'static,

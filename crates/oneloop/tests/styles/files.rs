@@ -1,7 +1,7 @@
 //! Files in the three styles: scenarios that note the same lines in each.
 
 use oneloop::callback::fs::{EventType, FileHandle, FsWatcher, MkdirOptions, RmOptions};
-use oneloop::callback::{self, Outcome, Thrown, next_tick, set_immediate, set_timeout};
+use oneloop::callback::{self, IntoResult, Thrown, next_tick, set_immediate, set_timeout};
 use oneloop::green::Wait;
 use oneloop::{EventLoop, Handle, Options, Phase, aio, green};
 use std::cell::{Cell, RefCell};
@@ -51,7 +51,7 @@ fn in_green(scenario: impl FnOnce(PathBuf, Log) -> io::Result<()> + 'static) -> 
     log.text()
 }
 
-fn in_callbacks<O: Outcome>(scenario: impl FnOnce(PathBuf, Log) -> O + 'static) -> String {
+fn in_callbacks<O: IntoResult>(scenario: impl FnOnce(PathBuf, Log) -> O + 'static) -> String {
     let (dir, log) = (tempfile::tempdir().unwrap(), Log::default());
     let (path, inside) = (dir.path().to_owned(), log.clone());
     let code = callback::run_on(&mut event_loop(), move || scenario(path, inside));
