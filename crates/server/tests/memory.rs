@@ -8,7 +8,7 @@ use harness::server::Server;
 use harness::{can_trace, command, eventually, raise_limit_of_files};
 use rustix::net::sockopt;
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -58,14 +58,19 @@ fn in_a_chat_two_byte_lines_for_forty_readers_are_stored_once() {
     server.drain();
 }
 
-/// Clients of a Unix socket, for which the kernel buffers little.
+/// Clients of a Unix socket, for which the kernel buffers little. Each has been sent its first byte: a
+/// server that is starved of CPU looks as if it rested before it has accepted them all.
 fn connect_many(count: usize, path: &Path) -> Vec<UnixStream> {
-    let connect = |_| {
-        let client = UnixStream::connect(path).unwrap();
+    let connect = |_| client::connect_unix(UnixStream::connect(path).unwrap());
+    let clients: Vec<_> = (0..count).map(connect).collect();
+    for mut client in &clients {
+        client.write_all(b"x").unwrap();
+    }
+    for mut client in &clients {
+        client.read_exact(&mut [0]).unwrap();
         client.set_nonblocking(true).unwrap();
-        client
-    };
-    (0..count).map(connect).collect()
+    }
+    clients
 }
 
 /// Makes each client send until the server takes no more, and read nothing.
