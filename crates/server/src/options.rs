@@ -23,6 +23,7 @@ Examples:
 
 Then: telnet localhost 8080
 
+A TIME needs a unit, as in 500ms, 10s or 5m. BYTES may have one, as in 64KiB or 16MiB.
 SIGTERM, SIGINT and SIGHUP drain the server: it accepts no more, answers what it has received, and
 closes. A second signal stops it at once; within 500 ms it counts as a repetition of the first.
 SIGUSR1 logs the server as a whole, each client with its bytes in and out, and each task. Nothing
@@ -194,13 +195,13 @@ pub(crate) struct Options {
     pub(crate) origins: Origins,
 }
 
-/// Parses a duration other than zero: a timeout is switched off by leaving it out.
+/// Parses a duration other than zero: an idle or write timeout is switched off by leaving it out.
 fn nonzero_duration(text: &str) -> Result<Duration, String> {
     let time: Duration = text.parse().map_err(|error| format!("{error}"))?;
     // humantime accepts 0s, and a script may mean "none" by it; better an error than a server
     // that closes everything.
     if time.is_zero() {
-        Err("it would pass at once; leave it out for no timeout".to_owned())
+        Err("it would pass at once: give a longer time, or leave the option out".to_owned())
     } else {
         Ok(time)
     }

@@ -89,9 +89,12 @@ fn a_malformed_address_is_refused() {
 
 #[test]
 fn a_timeout_of_zero_is_refused() {
-    for flag in ["--idle-timeout", "--write-timeout"] {
+    for flag in ["--idle-timeout", "--write-timeout", "--connect-timeout"] {
         let said = refusal(&[flag, "0s"], 2);
-        assert!(said.contains("leave it out for no timeout"), "{said}");
+        assert!(
+            said.contains("give a longer time, or leave the option out"),
+            "{said}"
+        );
     }
 }
 
