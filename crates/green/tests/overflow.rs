@@ -33,8 +33,8 @@ fn is_case(case: &str) -> bool {
 }
 
 #[test]
-fn an_overflow_names_the_thread_and_where_it_was_spawned() {
-    let case = "an_overflow_names_the_thread_and_where_it_was_spawned";
+fn rule_12_an_overflow_names_the_thread_and_where_it_was_spawned() {
+    let case = "rule_12_an_overflow_names_the_thread_and_where_it_was_spawned";
     if is_case(case) {
         let overflowing = || {
             let builder = Builder::new().name("deep one").stack_bytes(64 * 1024);

@@ -134,9 +134,9 @@ fn leaves_behind(case: &str, thread: fn()) {
 }
 
 #[test]
-fn a_loop_in_a_lazy_thread_local_leaves_its_threads_behind() {
+fn rule_12_a_loop_in_a_lazy_thread_local_leaves_its_threads_behind() {
     leaves_behind(
-        "a_loop_in_a_lazy_thread_local_leaves_its_threads_behind",
+        "rule_12_a_loop_in_a_lazy_thread_local_leaves_its_threads_behind",
         || LAZY.with_borrow_mut(linger_on),
     );
 }

@@ -113,6 +113,8 @@ impl<T> Reactor<T> {
     ///
     /// An fd that the kernel does not know is registered with this key. That happens after
     /// [`Reactor::recreate`], and when the fd was closed and its number now names another file.
+    /// If a duplicate of the closed fd is still open, the old registration lives on and its events
+    /// come with this key, too: call [`Reactor::remove`] before such an fd is closed.
     ///
     /// # Errors
     /// Those of [`Reactor::add`].

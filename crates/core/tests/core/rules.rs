@@ -1,7 +1,8 @@
 //! The rules of the core (ARCHITECTURE.md lists them), one test each, in their order.
 //!
 //! Rule 5 and the kernel's half of rule 10 are with the reactor; rule 11 is in net's
-//! `out_of_fds.rs`, as it needs its own process; rule 12 is about green threads.
+//! `out_of_fds.rs`, as it needs its own process; rule 12 is in green's `overflow.rs` and
+//! `thread_end.rs`.
 
 use oneloop::aio::{TcpListener, TcpStream, UnixStream, sleep, spawn, timeout, yield_now};
 use oneloop::net::{ByteStream, Shutdown};
