@@ -21,9 +21,9 @@ pub(crate) struct Body {
     /// `None` once it has ended.
     coroutine: Option<Coroutine<(), (), (), GreenStack>>,
     record: Rc<ThreadRecord>,
-    /// The call into a loop in which the stack last ran; 0 if the stack refers to nothing yet. What
-    /// it refers to existed in that call. A body has 8 bytes to spare in the task's allocation, so
-    /// that this takes none.
+    /// The call into a loop in which the stack last ran; 0 if the stack refers to nothing yet. All
+    /// that it refers to existed in that call. The task's allocation has 8 bytes to spare, so this
+    /// costs no memory.
     entry: u64,
 }
 

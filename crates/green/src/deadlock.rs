@@ -17,7 +17,7 @@ pub struct Deadlock {
 
 impl fmt::Display for Deadlock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("deadlock: everything waits, and nothing can wake it")?;
+        f.write_str("deadlock: every task waits, and nothing can wake one")?;
         for task in &self.tasks {
             write!(f, "\n  {task}")?;
         }

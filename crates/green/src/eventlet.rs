@@ -1,4 +1,4 @@
-//! Where eventlet differs from gevent, whose semantics the rest of this crate has.
+//! Where eventlet differs from gevent, whose semantics the rest of this crate follows.
 //!
 //! | eventlet | here |
 //! |---|---|
@@ -125,7 +125,7 @@ pub fn wait<T: 'static, R>(
 ) -> R {
     wait_at(thread.until(Until::Result), Location::caller());
     let seen = thread.peek(look);
-    seen.expect("a result that was taken cannot be waited for")
+    seen.expect("the result was taken before: the handle was polled as a future")
 }
 
 /// Calls the function when the thread ends, on that thread's own stack. Joiners have the result

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 pub(crate) enum Until {
     /// Its function has ended.
     Result,
-    /// So have eventlet's links, which run on its stack.
+    /// Its function and eventlet's links, which run on its stack, have ended.
     End,
     /// Its stack is empty: never, if the stack was left behind.
     Gone,

@@ -11,9 +11,9 @@ use std::collections::BTreeMap;
 use std::panic::Location;
 use std::rc::Rc;
 
-/// What [`Group`](crate::Group) and [`Pool`](crate::Pool) do with many items: gevent's
-/// `GroupMappingMixin`. Each call runs on its own green thread of the group; those of a pool run as
-/// far as it has permits.
+/// Maps functions over many items, in a [`Group`](crate::Group) or a [`Pool`](crate::Pool):
+/// gevent's `GroupMappingMixin`. Each call runs on its own green thread of the group; those of a
+/// pool run as far as it has permits.
 ///
 /// ```
 /// use oneloop_green::{Group, GroupMapping, run};
@@ -105,6 +105,7 @@ impl<T: 'static> Imap<T> {
         order: Order,
         at: &'static Location<'static>,
     ) -> Self {
+        // Without a limit: a link runs on no green thread, so it cannot wait for room.
         let (into, calls) = channel(None);
         let unread = match order {
             Order::Bounded(results_max) => Some(Semaphore::new(results_max + 1)),
@@ -179,7 +180,7 @@ impl<T: 'static> Iterator for Imap<T> {
         if let Some(call) = self.next_call(Location::caller()) {
             let result = call.join();
             if let Some(unread) = &self.unread {
-                unread.release();
+                unread.release(); // the feeder may spawn one more call
             }
             return Some(value_of(result));
         }

@@ -134,7 +134,9 @@ impl<T: 'static> JoinHandle<T> {
         };
         match self.peek(clone) {
             Some(result) => result,
-            None if self.is_finished() => panic!("a result that was taken cannot be had again"),
+            None if self.is_finished() => {
+                panic!("the result was taken before: the handle was polled as a future")
+            }
             None => Err(Outcome::Canceled), // the loop is being dropped
         }
     }

@@ -1,4 +1,4 @@
-//! Links: what is notified when a green thread ends, in the order in which it asked.
+//! Links: the waiters and functions that are notified when a green thread ends, in order.
 
 use oneloop_core::{Key, Task};
 use std::collections::VecDeque;
@@ -19,7 +19,7 @@ pub(crate) trait InsideCall<T> {
     fn on_its_own_thread(self: Box<Self>, spawned_at: &'static Location<'static>) -> Call<T>;
 }
 
-/// Something that is notified when a green thread ends.
+/// A waiter or a function that is notified when a green thread ends.
 pub(crate) enum Link<T> {
     /// A green thread that joins.
     Joiner(Key<Task>),
@@ -118,7 +118,7 @@ impl<T> Links<T> {
         taken
     }
 
-    /// All links, in the order in which they asked.
+    /// All links, in the order of their registration.
     pub(crate) fn into_queue(self) -> VecDeque<Link<T>> {
         match self {
             Links::None => VecDeque::new(),

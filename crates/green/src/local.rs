@@ -32,6 +32,7 @@ impl<T: 'static> LocalKey<T> {
     pub fn with<R>(&'static self, with: impl FnOnce(&T) -> R) -> R {
         // A `static` never moves, so its address is a unique key.
         let key = std::ptr::from_ref(self).addr();
+        // Shared, so that nothing is borrowed while `with` runs: it may use other green-locals.
         let value = current().local(key, || Rc::new((self.make)()) as Rc<dyn Any>);
         let value = value.downcast_ref::<T>();
         with(value.expect("an address names one key, and a key has one type"))

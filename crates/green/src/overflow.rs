@@ -53,6 +53,7 @@ fn examine(fault: Fault) {
                 unsafe { libc::abort() };
             }
             Fault::NoFrame(at) if thread.stack.contains(&at) => {
+                // With room for the frame above the guard, the SIGSEGV has another cause.
                 if at.saturating_sub(guard.end) < alternate_stack::frame_bytes() + RED_ZONE_BYTES {
                     print(thread, NO_FRAME); // the signal is lost, and SIGSEGV ends the process by default
                 }

@@ -152,7 +152,7 @@ impl Pool {
         &self,
         function: impl FnOnce() -> T + 'static,
     ) -> Spawned<T> {
-        // Only a member: another caller can wait, as the members do not wait for it.
+        // Only for a member: any other caller can wait, as no member waits for it.
         if self.free() == 0 && self.group.contains(&current()) {
             return Spawned::Inline(function());
         }
@@ -308,7 +308,7 @@ impl<T: 'static> Spawned<T> {
 #[derive(Debug)]
 pub struct Pile<T> {
     pool: Pool,
-    // Its results are read in this order, whatever ends first.
+    // The order in which `next` returns the results, whichever call ends first.
     calls: RefCell<VecDeque<JoinHandle<T>>>,
 }
 

@@ -35,7 +35,7 @@ use std::panic::{Location, resume_unwind};
 /// When the function does.
 #[track_caller]
 pub fn run<T: 'static>(function: impl FnOnce() -> T + 'static) -> Result<T, RunError> {
-    let _one = OneEntry::new(); // no other call can get at a loop on this stack: see `thread_end`
+    let _one = OneEntry::new(); // no other code can enter a loop on this stack: see `thread_end`
     run_at(&mut EventLoop::new()?, function, Location::caller())
 }
 
@@ -68,8 +68,8 @@ fn run_at<T: 'static>(
         move |_| handle.stop()
     });
     while !main.is_finished() {
-        // It also returns when a task stops the loop: then it runs again, until the main thread has
-        // ended.
+        // `run` also returns when a task stops the loop: then it runs again, until the main thread
+        // has ended.
         event_loop.run()?;
         // Nothing referenced is left, and no task is ready: no wait can ever end.
         if !main.is_finished() && !event_loop.is_alive() {

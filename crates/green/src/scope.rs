@@ -101,7 +101,7 @@ pub fn try_scope<'env, T, E: 'env>(
     assert!(
         // Inside of another loop, the wait for the threads would block that loop and its tasks.
         is_on_its_loop(),
-        "a scope waits for its threads, so its loop has to run it"
+        "a scope waits for its threads, so it cannot run inside of another loop"
     );
     let scope = Scope {
         parent: current(),

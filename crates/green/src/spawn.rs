@@ -13,7 +13,7 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
-const NO_STACK: &str = "no memory for another green stack: Builder::spawn gives that as an error";
+const NO_STACK: &str = "no memory for another green stack; Builder::spawn returns this error";
 
 /// Starts a green thread. It never runs before `spawn` returns: it runs behind what is ready
 /// already, as in gevent and eventlet.
@@ -70,7 +70,7 @@ pub struct Builder {
     name: Option<Box<str>>,
     stack_bytes: usize,
     delay: Option<Duration>,
-    /// The function borrows, so that it must not run once its OS thread has begun to end.
+    /// The function borrows, so it must not run once its OS thread has begun to end.
     borrows: bool,
 }
 
@@ -104,7 +104,7 @@ impl Builder {
         self
     }
 
-    /// Delays its begin: see [`spawn_after`].
+    /// Delays its start: see [`spawn_after`].
     pub fn delay(mut self, delay: Duration) -> Self {
         self.delay = Some(delay);
         self

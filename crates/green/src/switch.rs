@@ -32,12 +32,12 @@ use std::thread;
 
 pub(crate) type GreenYielder = Yielder<(), ()>;
 
-/// The two ends of a switch, as far as they exist.
+/// The two ends of a switch. Each is `None` while it does not exist.
 #[derive(Default)]
 pub(crate) struct Switch {
     /// At the base of the stack, from its first resume on.
     pub(crate) yielder: Cell<Option<NonNull<GreenYielder>>>,
-    /// That of the task, while `Body` resumes the stack.
+    /// The task's waker, while `Body` resumes the stack.
     pub(crate) waker: Cell<Option<NonNull<Waker>>>,
 }
 

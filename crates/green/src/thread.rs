@@ -1,4 +1,4 @@
-//! What can be done to a green thread: killing it, throwing into it, linking to its end.
+//! Operations on a green thread: killing it, throwing into it, linking to its end.
 
 use crate::current as running;
 use crate::finished::Until;
@@ -49,7 +49,7 @@ pub fn spawn_after_local<T: 'static>(
     spawned
 }
 
-/// What is known of it.
+/// Inspecting a thread.
 impl Thread {
     /// Its name: see [`Builder::name`].
     pub fn name(&self) -> Option<&str> {
@@ -88,7 +88,7 @@ impl Thread {
     }
 }
 
-/// Ending it.
+/// Ending a thread.
 impl Thread {
     /// Ends the thread, and waits until it has ended. Its current wait, or its next one, unwinds:
     /// drops run, and may wait; its result is [`JoinError::Killed`](crate::JoinError::Killed). If
@@ -158,11 +158,11 @@ impl Thread {
     }
 }
 
-/// Linking to its end.
+/// Calling a function at a thread's end.
 impl Thread {
     /// Calls the function when the thread has ended, behind what is ready: `rawlink` of gevent. It
     /// runs on no green thread, so it must not wait. All links, joiners and calls of one thread are
-    /// notified one after the other, in the order in which they asked. If the thread has ended
+    /// notified one after the other, in the order of their registration. If the thread has ended
     /// already, the function is called behind what is ready, too.
     pub fn on_exit(&self, call: impl FnOnce(&Thread) + 'static) -> ExitLink {
         self.link(Box::new(move |thread: &Thread| {

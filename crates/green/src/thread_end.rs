@@ -16,9 +16,9 @@ use std::cell::Cell;
 use std::sync::{OnceLock, mpsc};
 use std::thread;
 
-const LEFT_BEHIND: &str = "oneloop: green threads are left behind, as their loop was dropped or \
-    run while the thread-locals of its thread were being destroyed, which they may refer to: keep \
-    the loop on a stack, as green::run does";
+const LEFT_BEHIND: &str = "oneloop: green threads are left behind: their loop was run or dropped \
+    while its thread was destroying its thread-locals, to which their stacks may refer. Keep the \
+    loop in a local variable, as green::run does";
 
 /// More bytes than the code of the function that calls the destructors has.
 const FUNCTION_BYTES_MAX: usize = 64 * 1024;
@@ -57,7 +57,7 @@ pub(crate) fn has_begun() -> bool {
     if entry != 0 && known_of == entry {
         return known;
     }
-    // If no thread can be started to find the function, no stack runs: that leaks, but it is sound.
+    // If no thread can be started to find the function, no stack runs: a leak, but sound.
     let has_begun = runner().is_none_or(is_below);
     KNOWN.set((entry, has_begun));
     has_begun

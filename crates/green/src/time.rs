@@ -13,7 +13,8 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 thread_local! {
-    /// Of timeouts: the token that a timeout throws names it, so that an inner one passes it on.
+    /// The number of the next timeout. A token carries the number of its timeout, so that an inner
+    /// timeout passes on the token of an outer one.
     static NEXT_ID: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -145,6 +146,7 @@ fn timeout_of<T>(sleep: Sleep, function: impl FnOnce(&Timeout) -> T) -> Result<T
     let timeout = Timeout { thread, id };
     // Tokens of other timeouts, kills and panics pass through here.
     let result = std::panic::catch_unwind(AssertUnwindSafe(|| function(&timeout)));
+    // Before the payload is checked: an interrupt that is still queued must not end a later wait.
     timeout.cancel();
     result.map_err(|payload| match payload.downcast_ref::<TimedOut>() {
         Some(timed_out) if timed_out.0 == id => Elapsed,
@@ -181,7 +183,8 @@ impl Timeout {
     /// # Panics
     /// In another green thread than the one that started it.
     pub fn restart(&self, duration: Duration) {
-        // A timer starts with a poll by its thread's waker, which exists only while that thread runs.
+        // A timer starts with a poll by its thread's waker, which exists only while that thread
+        // runs.
         assert!(
             is_current(&self.thread),
             "only its own thread can restart a timeout"

@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-const NO_THREAD: &str = "this waits, so it needs a green thread: green::run or green::spawn";
+const NO_THREAD: &str = "only a green thread can wait: use green::run or green::spawn";
 
 /// The green thread that runs this code.
 #[track_caller]
@@ -95,7 +95,7 @@ impl ThreadRecord {
         // loop.
         assert!(
             is_on_its_loop(),
-            "a green thread waits inside of another loop that it runs itself"
+            "a green thread cannot wait inside of another loop that it runs itself"
         );
         loop {
             self.before_suspend(type_name::<F>, at)?;
@@ -118,8 +118,8 @@ pub(crate) fn wait_at<F: Future>(future: F, at: &'static Location<'static>) -> F
     }
 }
 
-/// There is no output to return, and unwinding would abort: `Body` leaves this stack behind. Should
-/// it be resumed after all, it waits again.
+/// There is no output to return, and unwinding would abort: `Body` leaves this stack behind. If it
+/// is resumed after all, it waits again.
 #[cold]
 fn suspend_forever<F: Future>(
     thread: &ThreadRecord,
@@ -134,8 +134,8 @@ fn suspend_forever<F: Future>(
     }
 }
 
-/// Waits for a future, for a caller that can return without its output: so that even a cleanup that
-/// runs while the loop is dropped comes to its end.
+/// Waits for a future, for a caller that can return without its output. So a cleanup completes even
+/// while the loop is being dropped.
 #[inline(always)]
 pub(crate) fn wait_or_closed<F: Future>(
     future: F,

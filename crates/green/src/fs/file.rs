@@ -34,7 +34,7 @@ impl File {
     /// Opens a file to read it.
     ///
     /// # Errors
-    /// As [`base::OpenOptions::open`].
+    /// As [`oneloop_fs::OpenOptions::open`].
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -46,7 +46,7 @@ impl File {
     /// Opens a file to write it, and truncates it; creates it if there is none.
     ///
     /// # Errors
-    /// As [`base::OpenOptions::open`].
+    /// As [`oneloop_fs::OpenOptions::open`].
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -58,7 +58,7 @@ impl File {
     /// Creates a file to read and write; fails if it exists.
     ///
     /// # Errors
-    /// As [`base::OpenOptions::open`].
+    /// As [`oneloop_fs::OpenOptions::open`].
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -80,7 +80,7 @@ impl File {
         self.file.try_clone().map(File::of)
     }
 
-    /// Takes over a file: see [`base::File::from_std`].
+    /// Takes over a file: see [`oneloop_fs::File::from_std`].
     ///
     /// # Errors
     /// As there.
@@ -91,7 +91,7 @@ impl File {
         base::File::from_std(file).map(File::of)
     }
 
-    /// A duplicate for the standard library: see [`base::File::into_std`].
+    /// A duplicate for the standard library: see [`oneloop_fs::File::into_std`].
     ///
     /// # Errors
     /// As there.
@@ -106,7 +106,7 @@ impl File {
     /// Waits until the contents and the metadata are on the disk.
     ///
     /// # Errors
-    /// As [`base::File::sync_all`].
+    /// As [`oneloop_fs::File::sync_all`].
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -118,7 +118,7 @@ impl File {
     /// Waits until the contents are on the disk.
     ///
     /// # Errors
-    /// As [`base::File::sync_data`].
+    /// As [`oneloop_fs::File::sync_data`].
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -130,7 +130,7 @@ impl File {
     /// Sets the length of the file in bytes.
     ///
     /// # Errors
-    /// As [`base::File::set_len`].
+    /// As [`oneloop_fs::File::set_len`].
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -142,7 +142,7 @@ impl File {
     /// The metadata of the file.
     ///
     /// # Errors
-    /// As [`base::File::metadata`].
+    /// As [`oneloop_fs::File::metadata`].
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -154,7 +154,7 @@ impl File {
     /// Sets the permissions of the file.
     ///
     /// # Errors
-    /// As [`base::File::set_permissions`].
+    /// As [`oneloop_fs::File::set_permissions`].
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -166,7 +166,7 @@ impl File {
     /// Closes it, and waits until it is closed.
     ///
     /// # Errors
-    /// As [`base::File::close`].
+    /// As [`oneloop_fs::File::close`].
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -261,7 +261,7 @@ pub struct OpenOptions {
 // A macro, as the options differ only in their names; `oneloop_fs` documents them.
 macro_rules! options {
     ($($name:ident: $type:ty;)*) => {$(
-        #[doc = concat!("See [`base::OpenOptions::", stringify!($name), "`].")]
+        #[doc = concat!("See [`oneloop_fs::OpenOptions::", stringify!($name), "`].")]
         pub fn $name(&mut self, $name: $type) -> &mut Self {
             self.options.$name($name);
             self
@@ -289,7 +289,7 @@ impl OpenOptions {
     /// Opens the file.
     ///
     /// # Errors
-    /// As [`base::OpenOptions::open`].
+    /// As [`oneloop_fs::OpenOptions::open`].
     ///
     /// # Panics
     /// Outside of a green thread.

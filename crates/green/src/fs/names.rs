@@ -11,10 +11,9 @@ use std::path::{Path, PathBuf};
 macro_rules! of_paths {
     ($($name:ident($($path:ident),+) -> $output:ty: $doc:literal;)*) => {$(
         #[doc = $doc]
-        #[doc = concat!("See [`oneloop_fs::", stringify!($name), "`].")]
         ///
         /// # Errors
-        /// As there.
+        #[doc = concat!("Those of [`oneloop_fs::", stringify!($name), "`].")]
         ///
         /// # Panics
         /// Outside of a green thread.

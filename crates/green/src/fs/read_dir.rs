@@ -58,7 +58,7 @@ impl DirEntry {
     /// The type of the file; does not follow a symbolic link.
     ///
     /// # Errors
-    /// As [`base::DirEntry::file_type`].
+    /// As [`oneloop_fs::DirEntry::file_type`].
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -70,7 +70,7 @@ impl DirEntry {
     /// The metadata of the file; does not follow a symbolic link.
     ///
     /// # Errors
-    /// As [`base::DirEntry::metadata`].
+    /// As [`oneloop_fs::DirEntry::metadata`].
     ///
     /// # Panics
     /// Outside of a green thread.

@@ -31,7 +31,7 @@ impl TempDir {
     /// Creates one in the directory for temporary files.
     ///
     /// # Errors
-    /// As [`base::TempDir::new`].
+    /// As [`oneloop_fs::TempDir::new`].
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -44,7 +44,7 @@ impl TempDir {
     /// Creates one in `dir`.
     ///
     /// # Errors
-    /// As [`base::TempDir::new_in`].
+    /// As [`oneloop_fs::TempDir::new_in`].
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -67,7 +67,7 @@ impl TempDir {
     /// Removes it now, with everything in it.
     ///
     /// # Errors
-    /// As [`base::TempDir::close`].
+    /// As [`oneloop_fs::TempDir::close`].
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -94,7 +94,7 @@ impl NamedTempFile {
     /// Creates one in the directory for temporary files.
     ///
     /// # Errors
-    /// As [`base::NamedTempFile::new`].
+    /// As [`oneloop_fs::NamedTempFile::new`].
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -106,7 +106,7 @@ impl NamedTempFile {
     /// Creates one in `dir`.
     ///
     /// # Errors
-    /// As [`base::NamedTempFile::new_in`].
+    /// As [`oneloop_fs::NamedTempFile::new_in`].
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -135,12 +135,13 @@ impl NamedTempFile {
     /// Renames it to keep it, and replaces a file of that name.
     ///
     /// # Errors
-    /// As [`base::NamedTempFile::persist`].
+    /// As [`oneloop_fs::NamedTempFile::persist`].
     ///
     /// # Panics
     /// Outside of a green thread.
     #[track_caller]
     pub fn persist(self, path: impl AsRef<Path>) -> io::Result<File> {
+        // The open file stays the same one: rename(2) changes only its name.
         wait_io(self.named.persist(path), Location::caller())?;
         Ok(self.file)
     }
@@ -148,7 +149,7 @@ impl NamedTempFile {
     /// Removes it now.
     ///
     /// # Errors
-    /// As [`base::NamedTempFile::close`].
+    /// As [`oneloop_fs::NamedTempFile::close`].
     ///
     /// # Panics
     /// Outside of a green thread.

@@ -6,8 +6,8 @@ use std::io;
 use std::panic::Location;
 use std::path::Path;
 
-/// Reports changes of files and directories: [`base::Watcher`] for one green thread, which waits
-/// for the next change.
+/// Reports changes of files and directories: [`oneloop_fs::Watcher`] for one green thread, which
+/// waits for the next change.
 ///
 /// ```
 /// use oneloop_green::{fs, run};
@@ -30,7 +30,7 @@ impl Watcher {
     /// A watcher that watches nothing yet.
     ///
     /// # Errors
-    /// As [`base::Watcher::new`].
+    /// As [`oneloop_fs::Watcher::new`].
     ///
     /// # Panics
     /// Outside of a loop.
@@ -42,7 +42,7 @@ impl Watcher {
     /// Watches a file, or a directory and its entries.
     ///
     /// # Errors
-    /// As [`base::Watcher::watch`].
+    /// As [`oneloop_fs::Watcher::watch`].
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -59,7 +59,7 @@ impl Watcher {
     /// Waits for the next change. A thread that is killed meanwhile has lost none.
     ///
     /// # Errors
-    /// As [`base::Watcher::poll_next`].
+    /// As [`oneloop_fs::Watcher::poll_next`].
     ///
     /// # Panics
     /// Outside of a green thread.

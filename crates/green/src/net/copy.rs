@@ -17,7 +17,7 @@ use std::pin::pin;
 /// apply: put a [`timeout`](crate::timeout()) around it.
 ///
 /// A thread that is killed meanwhile has copied an unknown part, and loses what it has read but not
-/// written: 64 KiB at most. [`net::Copying`] says which system calls it uses.
+/// written: 64 KiB at most. [`oneloop_net::Copying`] says which system calls it uses.
 ///
 /// ```
 /// use oneloop_green::{net::{UnixStream, copy}, run, spawn};
@@ -50,8 +50,8 @@ pub fn copy<R: ReadHalf, W: WriteHalf>(from: &Stream<R>, to: &Stream<W>) -> io::
 }
 
 /// Relays between two connections until both have ended: it writes to each what the other sends,
-/// and passes on the end as well. [`net::Relay`] says what happens when one of them fails; for the
-/// rest see [`copy`].
+/// and passes on the end as well. [`oneloop_net::Relay`] says what happens when one of them fails;
+/// for the rest see [`copy`].
 ///
 /// # Errors
 /// As [`copy`].
@@ -89,6 +89,7 @@ pub fn send_file<W: WriteHalf>(file: &File, range: Range<u64>, to: &Stream<W>) -
     let _reserved = to.reserve(Write)?;
     let mut sending = pin!(net::send_file(file, range, &*writes));
     let while_open = poll_fn(|cx| {
+        // A close wakes a wait for room. A wait for the disk ends anyway, and sees the close then.
         let closed = to.poll_closed();
         closed.unwrap_or_else(|| sending.as_mut().poll(cx))
     });

@@ -54,8 +54,8 @@ struct SharedSocket<S> {
     busy: [Cell<bool>; 2],
     /// By direction: how long an operation may wait.
     timeouts: [Cell<Option<Duration>>; 2],
-    /// By direction: the waiter of an operation that may be parked on something else than this
-    /// socket's source, so that [`GreenIo::close`] has to wake it itself.
+    /// By direction: the waiter of an operation that may be parked elsewhere than on this socket's
+    /// source. [`GreenIo::close`] wakes it separately.
     parked_elsewhere: RefCell<[Option<Waker>; 2]>,
 }
 
@@ -76,7 +76,7 @@ impl<S: fmt::Debug> fmt::Debug for GreenIo<S> {
     }
 }
 
-/// What every kind has.
+/// Operations of every kind.
 impl<S: AsSource> GreenIo<S> {
     /// Closes the socket, for all clones. A thread that waits on it wakes with `EBADF`, as in
     /// gevent; [`eventlet::close`](crate::eventlet::close) does not wake it.
@@ -129,7 +129,7 @@ impl<S> From<S> for GreenIo<S> {
     }
 }
 
-/// What the kinds are made of.
+/// The parts from which each kind is built.
 impl<S> GreenIo<S> {
     /// The socket inside.
     ///
@@ -165,7 +165,7 @@ impl<S> GreenIo<S> {
         Reserved::new(&self.shared.busy[direction as usize])
     }
 
-    /// What an operation gives once the socket is closed; `None` while it is open.
+    /// The result of an operation on a closed socket; `None` while the socket is open.
     pub(super) fn poll_closed<T>(&self) -> Option<Poll<io::Result<T>>> {
         if self.shared.closed_silently.get() {
             return Some(Poll::Pending);
@@ -207,6 +207,7 @@ impl<S: AsSource> GreenIo<S> {
         let socket = self.get()?;
         let _reserved = self.reserve(direction)?;
         let source = socket.source();
+        // Each poll checks for a close, which wakes this wait: the fd may be shut down by then.
         let operation = source.io(direction, |cx| {
             self.poll_closed().unwrap_or_else(|| poll(&socket, cx))
         });
@@ -259,8 +260,7 @@ impl<'a> Reserved<'a> {
     fn new(busy: &'a Cell<bool>) -> io::Result<Self> {
         // Checked for each call and never held between calls, so that threads can take turns.
         if busy.replace(true) {
-            let problem =
-                "another green thread is at it already: reads of one socket cannot be shared";
+            let problem = "another green thread uses this direction of the socket already: clones can only take turns";
             return Err(io::Error::new(io::ErrorKind::ResourceBusy, problem));
         }
         Ok(Reserved(busy))

@@ -17,7 +17,8 @@ use std::time::Duration;
 /// A listening socket of some family: [`TcpListener`], [`UnixListener`], [`UnixSeqpacketListener`].
 /// Clones are the same one: see [`GreenIo`].
 ///
-/// When the process is out of fds, accepting pauses instead of failing: see [`net::Listener`].
+/// When the process is out of fds, accepting pauses instead of failing: see
+/// [`oneloop_net::Listener`].
 pub type Listener<L> = GreenIo<L>;
 
 /// A listening TCP socket: see [`Listener`].
@@ -114,7 +115,7 @@ impl TcpListener {
         Ok(self.get()?.stats())
     }
 
-    /// See [`net::Listener::shed_accepted`].
+    /// See [`oneloop_net::Listener::shed_accepted`].
     pub(crate) fn shed_accepted(&self) {
         if let Ok(listener) = self.get() {
             listener.shed_accepted();

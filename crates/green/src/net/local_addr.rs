@@ -8,13 +8,13 @@ use oneloop_net::Addr;
 use std::io;
 use std::net::SocketAddr;
 
-// A macro, not a trait, and for the alias, not for `GreenIo<…>`: so the page of each kind shows this
-// method, with its own type of address.
+// A macro, not a trait, and for the alias, not for `GreenIo<…>`: so the page of each kind shows
+// this method, with its own type of address.
 macro_rules! local_addrs {
     ($($socket:ident: $addr:ident;)*) => {$(
         impl $socket {
-            /// The address that this socket is bound to, with the real port where port 0 was asked
-            /// for.
+            /// The address that this socket is bound to, with the port that the kernel chose if
+            /// port 0 was requested.
             ///
             /// # Errors
             /// Those of `getsockname(2)`; `EBADF` once the socket is closed.

@@ -348,17 +348,17 @@ impl DatagramServer {
     }
 }
 
-/// What both servers have: a green thread that accepts or receives, and the threads of the
-/// handlers.
+/// The common part of both servers: the *intake*, a green thread that accepts or receives, and the
+/// threads of the handlers.
 ///
 /// ```text
 ///   serving ──close, stop──────────────────▶ stopped
-///      └──the taker fails, panics, is killed──▶ stopped, failed: why
+///      └──the intake fails, panics, is killed──▶ stopped, failed: why
 /// ```
 struct Serving {
     handlers: Handlers,
     /// The green thread that accepts or receives, until `stop` kills it.
-    taker: RefCell<Option<JoinHandle<()>>>,
+    intake: RefCell<Option<JoinHandle<()>>>,
     stopped: Event,
     /// Why the server stopped by itself.
     failed: RefCell<Option<StopReason>>,
@@ -389,7 +389,7 @@ impl From<StopReason> for io::Error {
     }
 }
 
-/// What the handlers run in.
+/// The group or pool in which the handlers run.
 #[derive(Clone)]
 enum Handlers {
     Group(Group),
@@ -437,14 +437,14 @@ impl Serving {
             handlers: options
                 .pool
                 .map_or_else(|| Handlers::Group(Group::new()), Handlers::Pool),
-            taker: RefCell::new(None),
+            intake: RefCell::new(None),
             stopped: Event::new(),
             failed: RefCell::new(None),
         });
-        // Weak: the taker must not keep a server alive that has no other owner.
+        // Weak: the intake must not keep a server alive that has no other owner.
         let inside = Rc::downgrade(&serving);
         let handlers = serving.handlers.clone();
-        let take_all = move || {
+        let run_intake = move || {
             let failed = loop {
                 handlers.wait_for_permit();
                 match take(&handlers) {
@@ -459,8 +459,8 @@ impl Serving {
             }
         };
         // Named, so that a dump of the tasks shows what it is.
-        match Builder::new().name(name).spawn_at(take_all, at) {
-            Ok(taker) => serving.watch(taker, at_end),
+        match Builder::new().name(name).spawn_at(run_intake, at) {
+            Ok(intake) => serving.watch(intake, at_end),
             Err(no_memory) => {
                 serving.stop_for(no_memory);
                 at_end();
@@ -469,23 +469,23 @@ impl Serving {
         serving
     }
 
-    /// Stops the server when its taker ends, by a panic or a kill as well.
-    fn watch(self: &Rc<Self>, taker: JoinHandle<()>, at_end: impl FnOnce() + 'static) {
+    /// Stops the server when its intake ends, by a panic or a kill as well.
+    fn watch(self: &Rc<Self>, intake: JoinHandle<()>, at_end: impl FnOnce() + 'static) {
         let inside = Rc::downgrade(self);
-        taker.on_exit(move |_| {
+        intake.on_exit(move |_| {
             if let Some(serving) = inside.upgrade()
-                && let Some(error) = serving.why_taker_ended()
+                && let Some(error) = serving.why_intake_ended()
             {
                 serving.stop_for(error);
             }
             at_end();
         });
-        self.taker.replace(Some(taker));
+        self.intake.replace(Some(intake));
     }
 
-    fn why_taker_ended(&self) -> Option<io::Error> {
-        let taker = self.taker.borrow();
-        taker.as_ref()?.peek(why_it_ended).flatten()
+    fn why_intake_ended(&self) -> Option<io::Error> {
+        let intake = self.intake.borrow();
+        intake.as_ref()?.peek(why_it_ended).flatten()
     }
 
     /// Stops, with an error unless the server was closed or stopped before.
@@ -499,12 +499,12 @@ impl Serving {
         self.stopped.set();
     }
 
-    /// Ends the taker, waits for the handlers, and kills those that are left after the timeout.
+    /// Ends the intake, waits for the handlers, and kills those that are left after the timeout.
     #[track_caller]
     fn end(&self, timeout: Option<Duration>) {
         // First, so that no connection is accepted while the handlers are waited for.
-        if let Some(taker) = self.taker.take() {
-            taker.kill();
+        if let Some(intake) = self.intake.take() {
+            intake.kill();
         }
         let group = self.handlers.group();
         let Some(timeout) = timeout else {
@@ -528,6 +528,6 @@ fn why_it_ended(result: &Result<(), JoinError>) -> Option<io::Error> {
     let panicked = error.panic_message().map(|message| format!(": {message}"));
     let panicked = panicked.unwrap_or_default();
     Some(io::Error::other(format!(
-        "nothing is taken in any more, as {how}{panicked}"
+        "the server stopped by itself: {how}{panicked}"
     )))
 }

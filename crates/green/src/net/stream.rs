@@ -122,8 +122,8 @@ impl TcpStream {
     /// ```
     ///
     /// # Errors
-    /// As [`net::TcpStream::connect_with`]: `ECONNREFUSED`, `ETIMEDOUT`, `ENETUNREACH`, with the
-    /// name and each of its addresses; and those of a failed look-up.
+    /// As [`oneloop_net::TcpStream::connect_with`]: `ECONNREFUSED`, `ETIMEDOUT`, `ENETUNREACH`,
+    /// with the name and each of its addresses; and those of a failed look-up.
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -204,7 +204,7 @@ impl UnixStream {
     /// of them. The receiver gets duplicates of the fds.
     ///
     /// # Errors
-    /// See [`net::UnixStream::poll_send_fds`]; `EBADF` once the stream is closed.
+    /// See [`oneloop_net::UnixStream::poll_send_fds`]; `EBADF` once the stream is closed.
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -219,7 +219,7 @@ impl UnixStream {
     /// peer sends no more. Any other read closes the fds that come with its bytes.
     ///
     /// # Errors
-    /// See [`net::UnixStream::poll_recv_fds`]; `EBADF` once the stream is closed.
+    /// See [`oneloop_net::UnixStream::poll_recv_fds`]; `EBADF` once the stream is closed.
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -254,7 +254,7 @@ impl Stream<net::Socket> {
 }
 
 /// Makes a pipe, for green threads. For the ends of other pipes and of FIFOs see
-/// [`net::PipeReader`] and [`GreenIo::from`].
+/// [`oneloop_net::PipeReader`] and [`GreenIo::from`].
 ///
 /// ```
 /// use oneloop_green::{net::pipe, run, spawn};
@@ -281,7 +281,7 @@ pub fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
 }
 
 impl PipeReader {
-    /// Opens a FIFO: see [`net::PipeReader::open`].
+    /// Opens a FIFO: see [`oneloop_net::PipeReader::open`].
     ///
     /// # Errors
     /// As there.
@@ -295,7 +295,7 @@ impl PipeReader {
 
 impl PipeWriter {
     /// Opens a FIFO, and waits until another process reads it, as opening a file does: see
-    /// [`net::PipeWriter::open_when_read`].
+    /// [`oneloop_net::PipeWriter::open_when_read`].
     ///
     /// # Errors
     /// As there.

@@ -146,7 +146,7 @@ impl UdpSocket {
     /// returns their number. Sending the rest again is up to the caller.
     ///
     /// # Errors
-    /// That of the first datagram: see [`net::UdpSocket::poll_send_batch`]; and those of
+    /// That of the first datagram: see [`oneloop_net::UdpSocket::poll_send_batch`]; and those of
     /// [`UdpSocket::send_to`].
     ///
     /// # Panics

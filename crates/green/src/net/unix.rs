@@ -32,7 +32,7 @@ pub type UnixDatagram = GreenIo<net::UnixDatagram>;
 /// One green thread can receive while another one sends. See [`GreenIo`] for timeouts and closing.
 pub type UnixSeqpacket = GreenIo<net::UnixSeqpacket>;
 
-/// What both kinds have. A macro, as the types of net share no trait for messages.
+/// The functions of both kinds. A macro, as the types of `oneloop_net` share no trait for messages.
 macro_rules! message_sockets {
     ($($socket:ident)*) => {$(
         impl $socket {
@@ -116,7 +116,7 @@ impl UnixDatagram {
         net::UnixDatagram::unbound().map(Self::from)
     }
 
-    /// Sets the only peer: see [`net::UnixDatagram::connect`].
+    /// Sets the only peer: see [`oneloop_net::UnixDatagram::connect`].
     ///
     /// # Errors
     /// As there; `EBADF` once the socket is closed.
@@ -168,7 +168,8 @@ impl UnixDatagram {
         self.io(Direction::Read, receive)
     }
 
-    /// Sends one datagram to a name, whole or not at all: see [`net::UnixDatagram::send_to`].
+    /// Sends one datagram to a name, whole or not at all: see
+    /// [`oneloop_net::UnixDatagram::send_to`].
     ///
     /// # Errors
     /// As there, and as [`UnixDatagram::send`].
@@ -208,7 +209,7 @@ impl UnixSeqpacket {
     /// Connects to a path, or to an abstract name ([`Addr::UnixAbstract`]).
     ///
     /// # Errors
-    /// See [`net::UnixSeqpacket::connect`].
+    /// See [`oneloop_net::UnixSeqpacket::connect`].
     ///
     /// # Panics
     /// Outside of a green thread.

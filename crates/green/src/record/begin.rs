@@ -1,4 +1,4 @@
-//! The begin of a green thread, which may be delayed.
+//! The start of a green thread, which may be delayed.
 
 use super::{Lifecycle, ThreadRecord};
 use oneloop_core::Sleep;
@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 impl ThreadRecord {
-    /// Delays the begin of the thread.
+    /// Delays the start of the thread.
     pub(crate) fn delay(&self, delay: Duration) {
         let mut sleep = self.handle.sleep(delay);
         if !delay.is_zero() {
@@ -36,7 +36,7 @@ impl ThreadRecord {
     }
 
     fn poll_delay(&self, cx: &mut Context<'_>) -> Poll<()> {
-        // Out of its place while it is polled: the waker's clone is foreign code.
+        // Taken out while it is polled: the waker's clone is foreign code.
         let mut extras = self.extras.borrow_mut();
         let delay = extras.as_mut().and_then(|extras| extras.delay.take());
         drop(extras);

@@ -50,8 +50,8 @@ impl ThreadRecord {
         self.end_as(Lifecycle::Ended);
     }
 
-    /// Ends the thread for its joiners; its stack stays where it is, and never runs again. For
-    /// those that it borrows from it does not end: their own stacks stay as well.
+    /// Ends the thread for its joiners; its stack stays where it is, and never runs again. A scope
+    /// from which it borrows does not see it end, so the scope's own stack stays as well.
     pub(crate) fn leave_behind(self: &Rc<Self>) {
         self.end_as(Lifecycle::LeftBehind);
     }
@@ -124,9 +124,9 @@ impl ThreadRecord {
     }
 }
 
-/// Notifies the links of a thread that has ended, in the order in which they asked: as in gevent,
-/// each of them has run before the next one is notified. A task of its own, as calls run on no
-/// green stack.
+/// Notifies the links of a thread that has ended, in the order of their registration: as in gevent,
+/// each of them has run before the next one is notified. A separate task does it, as calls run on
+/// no green stack.
 pub(crate) fn notify(thread: Thread, links: VecDeque<Link<Thread>>) {
     let handle = thread.record().handle.clone();
     let inside = handle.clone();

@@ -1,4 +1,4 @@
-//! What few green threads need, and keep in one box.
+//! State that few green threads need, kept in one box.
 
 use oneloop_core::Sleep;
 use std::any::Any;
@@ -7,13 +7,13 @@ use std::rc::Rc;
 
 #[derive(Default)]
 pub(super) struct ThreadExtras {
-    /// Not thrown yet, in the order in which they came.
+    /// Interrupts that were not thrown yet, the oldest first.
     pub(super) interrupts: VecDeque<Interrupt>,
-    /// Outer ones first.
+    /// The running timeouts, the outermost first.
     pub(super) timeouts: Vec<RunningTimeout>,
     /// Green-local values, by the address of their key.
     pub(super) locals: Vec<(usize, Rc<dyn Any>)>,
-    /// The thread begins when it is over.
+    /// The timer after which the thread begins.
     pub(super) delay: Option<Sleep>,
 }
 

@@ -1,4 +1,4 @@
-//! The record of one green thread: what its own stack, its task and its handles share.
+//! The record of one green thread, which its own stack, its task and its handles share.
 //!
 //! ```text
 //!   spawn ──▶ New ── first poll ──▶ Begun ── its stack is empty ──▶ Ended
@@ -26,7 +26,8 @@
 //! Only `New`, `Begun`, `Ended` and `LeftBehind` are stored. The task's state says whether the
 //! thread runs or waits, and the frames of the stack whether it unwinds (`cleanup`): a flag of ours
 //! would miss a user's panic. A thread that is left behind has ended for its joiners; its stack
-//! stays where it is, and never runs again.
+//! stays where it is, and never runs again. A new thread of a scope, whose function borrows, is
+//! left behind as well if its OS thread is destroying thread-locals.
 
 mod begin;
 pub(crate) mod ending;
