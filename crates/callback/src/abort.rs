@@ -43,7 +43,7 @@ impl Drop for SignalState {
     }
 }
 
-/// Aborts its signal, and with it all operations that were given the signal.
+/// Aborts its signal, and with it all operations that the signal was passed to.
 ///
 /// ```
 /// use oneloop_callback::{AbortController, run, timers};
@@ -80,13 +80,13 @@ impl AbortController {
         self.abort_with(default_reason());
     }
 
-    /// Aborts for a reason. Without effect if the signal was aborted before.
+    /// Aborts for a reason. Does nothing if the signal was aborted before.
     pub fn abort_with(&self, reason: impl Into<Error>) {
         self.signal.state.abort(&reason.into());
     }
 }
 
-/// Cancels the operations that were given it, once it is aborted. Clones are the same signal.
+/// Cancels the operations that it was passed to, once it is aborted. Clones are the same signal.
 #[derive(Clone, Default)]
 pub struct AbortSignal {
     state: Rc<SignalState>,
@@ -133,7 +133,7 @@ impl AbortSignal {
         signal
     }
 
-    /// A signal that is aborted with the first of these.
+    /// A signal that is aborted as soon as one of these is.
     pub fn any<'a>(signals: impl IntoIterator<Item = &'a AbortSignal>) -> Self {
         let any = AbortSignal::default();
         for signal in signals {
@@ -141,6 +141,8 @@ impl AbortSignal {
                 any.state.abort(&reason);
                 return any;
             }
+            // Weak: a signal keeps none of those alive that are made of it, as in Node's
+            // `AbortSignal.any`.
             let dependent = Rc::downgrade(&any.state);
             let mut dependents = signal.state.dependents.borrow_mut();
             // One signal of a whole program may outlive many that are made of it.
@@ -175,7 +177,7 @@ impl AbortSignal {
 
     /// Calls `f` with the reason when the signal is aborted, on the stack of the code that aborts.
     /// What a listener throws does not keep the others from being called: it is uncaught, in the
-    /// next tick. Without effect on a signal that is aborted already.
+    /// next tick. Does nothing if the signal is aborted already.
     pub fn on_abort<O: IntoResult>(&self, f: impl Fn(Error) -> O + 'static) -> AbortListenerId {
         let state = Rc::downgrade(&self.state);
         self.state.add(Rc::new(move || {
@@ -248,6 +250,7 @@ impl SignalState {
         }
         // Listeners own what they cancel, and no second abort comes.
         self.listeners.take();
+        // After this signal's own listeners: `abortSignal` of Node's `abort_controller.js`.
         for dependent in self.dependents.take() {
             if let Some(dependent) = dependent.upgrade() {
                 dependent.abort(reason);
@@ -256,11 +259,12 @@ impl SignalState {
     }
 }
 
-/// Node throws what a listener of an EventTarget throws in the next tick, so that `abort()`
-/// returns.
+/// Throws the error of a listener in the next tick, so that `abort()` returns: Node's EventTarget
+/// (`event_target.js`) does the same.
 fn throw_soon(thrown: Thrown) {
     match try_current() {
         Some(runtime) => runtime.next_tick(|| Err(thrown)),
+        // No program is left that could handle it.
         None => report(format_args!("Uncaught {thrown}")),
     }
 }

@@ -1,4 +1,4 @@
-//! Names and addresses in Node's words: `require('dns')`, as far as the system's resolver goes.
+//! `require('dns')`: names and addresses, looked up by the system's resolver.
 //!
 //! `dns.resolve` and the other functions that query name servers themselves are absent.
 
@@ -16,6 +16,7 @@ pub use oneloop_net::Family;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Order {
     /// The resolver's order.
+    // Node's default since version 17. Before, it put IPv4 first.
     #[default]
     Verbatim,
     /// IPv4 addresses first.
@@ -33,8 +34,8 @@ pub struct LookupOptions {
     pub order: Order,
 }
 
-/// Looks up the first address of a host's name: `dns.lookup`. An IP address is its own result,
-/// which comes in the next tick.
+/// Looks up the first address of a host's name: `dns.lookup`. An IP address is returned as it is,
+/// in the next tick.
 ///
 /// The error is `getaddrinfo ENOTFOUND host` when there is no such name, and `EAI_AGAIN` when no
 /// server answers; [`Error::hostname`] returns the name.
@@ -102,6 +103,7 @@ fn call_later<T: 'static, O: IntoResult>(
     callback: impl FnOnce(Result<T, Error>) -> O + 'static,
 ) {
     let runtime = current();
+    // getaddrinfo(3) runs on the pool, and the poll reports its result, as in libuv.
     runtime.handle.clone().spawn_detached(async move {
         let found = lookup.await;
         runtime.make_callback(|| callback(found).into_result());

@@ -12,7 +12,8 @@ use std::task::{Context, Poll, Waker};
 ///
 /// ```text
 /// waits ──the poll finds its fd, a kick──▶ in a round ──▶ waits
-///                                             └─ more is left: held ──the next poll──▶ in a round
+///                                             └─ more is left, or it begins to read:
+///                                                held ──the next poll──▶ in a round
 /// ```
 #[derive(Default)]
 pub(crate) struct Pace {
@@ -33,6 +34,8 @@ impl Pace {
 
     /// `None` before the first run of the task.
     fn waker(&self) -> Option<Waker> {
+        // A `Cell` lends nothing. The waker is the core's own, so its clone runs no code that could
+        // find the cell empty.
         let waker = self.waker.take();
         self.waker.set(waker.clone());
         waker
@@ -86,6 +89,7 @@ pub(crate) trait Driven: Sized + 'static {
     /// Sets whether the handle keeps the program alive, also while it is held.
     fn refer(&self, referenced: bool) {
         self.pace().is_unreferenced.set(!referenced);
+        // A held handle waits for a phase and not for its fd: the driver's wait stands for it.
         self.runtime().queues.recheck_held();
     }
 
@@ -93,7 +97,9 @@ pub(crate) trait Driven: Sized + 'static {
     fn report_closed_soon(self: &Rc<Self>) {
         let queues = &self.runtime().queues;
         queues.close(Rc::clone(self) as _);
+        // If it was held as well, it keeps the program alive no longer.
         queues.recheck_held();
+        // Its task completes only when it is polled, and no event of a closed fd wakes it.
         self.pace().kick();
     }
 

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The code in a message, where the system's error has none.
+/// The code in the message of an error that has no number.
 const UNKNOWN: &str = "UNKNOWN";
 
 /// An error with Node's properties. Clones are the same error, and cheap.
@@ -23,6 +23,7 @@ const UNKNOWN: &str = "UNKNOWN";
 /// ```
 #[derive(Clone)]
 pub struct Error {
+    // Not an `Rc`: `io::Error::new` takes only errors that are `Send` and `Sync`.
     data: Arc<ErrorData>,
 }
 
@@ -53,6 +54,7 @@ impl ErrorData {
         ErrorData {
             message: message(code.as_deref().unwrap_or(UNKNOWN)),
             code,
+            // libuv returns -errno. Saturating: an `io::Error` may hold any number.
             errno: error.raw_os_error().map(i32::saturating_neg),
             syscall: Some(syscall),
             source: Some(error.into()),
@@ -99,6 +101,8 @@ impl Error {
 
     /// A server that cannot listen: `listen EADDRINUSE: address already in use 127.0.0.1:8080`.
     pub(crate) fn listen(error: io::Error, addr: &Addr) -> Self {
+        // net.js throws a `UVExceptionWithHostPort` here, which adds the description; connect and
+        // bind throw an `ExceptionWithHostPort` (`lib/internal/errors.js`).
         let details = format!(": {} {}", words_of(&error), ShownAddr(addr));
         Error::failed("listen", error, &details, Some(addr))
     }
@@ -173,6 +177,7 @@ impl Error {
 
     /// The errors of all addresses of a name: Node's `AggregateError`, with the code of the first.
     pub(crate) fn aggregate(errors: Vec<Error>) -> Self {
+        // Without a message, as in Node: `error.errors` holds those of the attempts.
         let data = ErrorData {
             code: errors.first().and_then(|first| first.data.code.clone()),
             errors,

@@ -29,7 +29,7 @@ pub trait Event: 'static {
     /// throws it, as Node's 'error' does.
     ///
     /// # Errors
-    /// What is thrown.
+    /// The error to throw.
     fn without_listener(args: Self::Args<'_>) -> Result<(), Thrown> {
         drop(args);
         Ok(())
@@ -90,10 +90,11 @@ pub struct Emitter<L = AnyListener> {
     next_id: Cell<u32>,
 }
 
-/// A listener and its terms.
+/// A listener, and how an emit finds it.
 struct Registration<L> {
     listener: L,
     id: u32,
+    /// The listener is removed before its first call.
     once: bool,
     /// Another listener of the same event may follow. Without it, an emit stops its search here.
     has_more: bool,
@@ -136,7 +137,7 @@ impl Emitter {
 }
 
 impl<L> Emitter<L> {
-    /// Adds a listener of an event, behind those that listen already.
+    /// Adds a listener of an event, which is called after those that were added before.
     pub fn on<E: KeptAs<L>, O: IntoResult>(
         &self,
         event: E,
@@ -146,7 +147,7 @@ impl<L> Emitter<L> {
         self.add::<E>(rc_listener::<E, O>(f), false, Position::Last)
     }
 
-    /// Adds a listener of an event, before those that listen already.
+    /// Adds a listener of an event, which is called before all others.
     pub fn prepend<E: KeptAs<L>, O: IntoResult>(
         &self,
         event: E,
@@ -156,7 +157,7 @@ impl<L> Emitter<L> {
         self.add::<E>(rc_listener::<E, O>(f), false, Position::First)
     }
 
-    /// Adds a listener of the next such event only.
+    /// Adds a listener of the next such event only: it is removed before it is called.
     pub fn once<E: KeptAs<L>, O: IntoResult>(
         &self,
         event: E,
@@ -186,6 +187,7 @@ impl<L> Emitter<L> {
         for other in registrations.iter_mut() {
             if E::unwrap(&other.listener).is_some() {
                 // Without this mark, each emit to a single listener would search the whole list.
+                // It may be set where no other listener follows, which costs only that search.
                 other.has_more = true;
                 has_others = true;
             }
@@ -208,7 +210,7 @@ impl<L> Emitter<L> {
         ListenerId(id)
     }
 
-    /// Removes a listener. False if it was removed before.
+    /// Removes a listener. Returns false if it was removed already.
     pub fn off(&self, id: ListenerId) -> bool {
         let mut registrations = self.registrations.borrow_mut();
         let index = registrations.iter().position(|other| other.id == id.0);
@@ -245,10 +247,10 @@ impl<L> Emitter<L> {
         of_event.count()
     }
 
-    /// Calls the listeners of an event. True if there are any.
+    /// Calls the listeners of an event. Returns true if there are any.
     ///
     /// # Errors
-    /// What a listener throws, or [`Event::without_listener`].
+    /// The error that a listener throws; without a listener, that of [`Event::without_listener`].
     pub fn emit<E: KeptAs<L>>(&self, event: E, args: E::Args<'_>) -> Result<bool, Thrown> {
         drop(event);
         // A snapshot, so that nothing is borrowed while the listeners run.
@@ -271,6 +273,7 @@ impl<L> Emitter<L> {
     fn snapshot<E: KeptAs<L>>(&self) -> (Option<Listening<E>>, Vec<Listening<E>>) {
         let registrations = self.registrations.borrow();
         let mut of_event = registrations.iter().filter_map(|registration| {
+            // Shared: a listener that is removed while it runs must not drop its own closure.
             let listener = Rc::clone(E::unwrap(&registration.listener)?);
             let once = registration.once.then_some(ListenerId(registration.id));
             Some((Listening { once, listener }, registration.has_more))

@@ -1,4 +1,4 @@
-//! Any fd on the loop: libuv's `uv_poll_t`. Node itself has no such thing.
+//! Any fd on the loop: libuv's `uv_poll_t`, which Node does not expose.
 
 use crate::error::Error;
 use crate::runtime::current;
@@ -11,6 +11,7 @@ use std::rc::Rc;
 /// Calls a function while an fd is ready: see [`watch_fd`]. Clones are the same watch.
 #[derive(Clone, Debug)]
 pub struct FdWatch {
+    // Set after `spawn`: the task itself holds a clone of the watch, to pass it to `f`.
     task: Rc<OnceCell<JoinHandle<()>>>,
 }
 
@@ -23,9 +24,9 @@ impl FdWatch {
     }
 }
 
-/// Calls a function whenever an fd can be read, or written, without blocking, or is at its end; and
-/// again in the next turn if it still can. It keeps the program alive until it is
-/// [stopped](FdWatch::stop), or until the fd cannot be watched: then the last call gets the error.
+/// Calls a function in each turn in which an fd can be read, or written, without blocking, or is at
+/// its end. The watch keeps the program alive until it is [stopped](FdWatch::stop), or until the fd
+/// cannot be watched: then the last call gets the error.
 ///
 /// ```
 /// use oneloop_callback::{run, watch_fd};

@@ -37,6 +37,7 @@ impl Immediate {
 
     fn set_referenced(&self, referenced: bool) {
         self.pending.referenced.set(referenced);
+        // The driver decides whether its wait for the check phase keeps the loop alive.
         if let Some(runtime) = try_current() {
             runtime.immediates.bell.ring();
         }
@@ -56,6 +57,7 @@ pub fn set_immediate<O: IntoResult>(f: impl FnOnce() -> O + 'static) -> Immediat
 
 /// Cancels an immediate that has not run.
 pub fn clear_immediate(immediate: &Immediate) {
+    // The entry stays in the queue, which skips entries without a callback.
     let callback = immediate.pending.callback.take();
     drop(callback);
 }
@@ -90,13 +92,13 @@ impl Runtime {
             self.scope(|| Ok(())); // an empty scope: its end runs the ticks
         }
         self.immediates.begin();
-        // After a throw, the rest of the snapshot runs in a scope of its own.
+        // After a throw, the rest of the snapshot runs at once, in a new scope.
         while self.immediates.has_outstanding() && !self.process.is_stopped() {
             self.scope(|| self.process_immediates());
         }
     }
 
-    /// Node's `processImmediate`. Ticks run between two immediates; behind the last one, the end of
+    /// Node's `processImmediate`. Ticks run between two immediates; after the last one, the end of
     /// the scope runs them.
     fn process_immediates(self: &Rc<Self>) -> Result<(), CutShort> {
         let mut is_first = true;

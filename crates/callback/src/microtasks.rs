@@ -44,6 +44,7 @@ where
     let inside = Rc::clone(&settlement);
     let mut future = Box::pin(future);
     let body = async move {
+        // A panic rejects the promise, as a throw in an `async` function does.
         let poll = |cx: &mut Context<'_>| {
             let payload = match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
                 Ok(poll) => return poll.map(IntoResult::into_result),
@@ -74,9 +75,9 @@ where
 #[must_use = "a rejection without a waiter ends the program"]
 pub struct Promise {
     settlement: Rc<Settlement>,
-    /// It was polled, and has not returned its result since.
+    /// True from a first poll until the result is returned.
     is_awaited: bool,
-    /// Its number among those that wait.
+    /// The number of its waker among those that wait, once it waits.
     number: Option<u64>,
 }
 
@@ -136,6 +137,7 @@ impl Future for Promise {
 /// Queues its future as a microtask. Outside of a scope, the driver opens one.
 struct MicroWaker {
     key: Key<MicroFuture>,
+    // Not the runtime: a waker may be sent to another thread.
     remote: Arc<Remote>,
 }
 

@@ -26,7 +26,7 @@ impl EventLoopUtilization {
         let utilization = if whole > 0.0 {
             active.as_secs_f64() / whole
         } else {
-            0.0
+            0.0 // not NaN: Node also returns 0 before the loop has run
         };
         EventLoopUtilization {
             idle,
@@ -111,12 +111,13 @@ pub fn monitor_event_loop_delay(resolution: Duration) -> EventLoopDelayMonitor {
 }
 
 impl EventLoopDelayMonitor {
-    /// Starts sampling. False if it samples already.
+    /// Starts sampling. Returns false if it samples already.
     pub fn enable(&mut self) -> bool {
         if self.timer.is_some() {
             return false;
         }
         let samples = Rc::clone(&self.samples);
+        // The time while sampling was off is no delay.
         samples.borrow_mut().last = current().handle.now();
         let sample = move || {
             let now = current().handle.now();
@@ -133,12 +134,12 @@ impl EventLoopDelayMonitor {
         true
     }
 
-    /// Stops sampling. False if it did not sample.
+    /// Stops sampling. Returns false if it did not sample.
     pub fn disable(&mut self) -> bool {
         self.timer.take().map(clear_interval).is_some()
     }
 
-    /// The longest time between two calls of the timer. Like all that follow, it includes the
+    /// The longest time between two calls of the timer. This and the other times include the
     /// resolution.
     pub fn max(&self) -> Duration {
         Duration::from_nanos(self.samples.borrow().histogram.max())

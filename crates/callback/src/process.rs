@@ -29,15 +29,14 @@ pub fn on_uncaught_exception<O: IntoResult>(f: impl Fn(&Thrown, Origin) -> O + '
     drop(before);
 }
 
-/// Calls `f` with the exit code when nothing is left to do: 'beforeExit'. If it begins something,
-/// the program continues, and calls it again later. It is not called for [`exit`] and uncaught
-/// errors.
+/// Calls `f` with the exit code when nothing is left to do: 'beforeExit'. If `f` begins something,
+/// the program continues, and calls `f` again later. [`exit`] and uncaught errors do not call it.
 pub fn on_before_exit<O: IntoResult>(f: impl Fn(u8) -> O + 'static) {
     let listener: CodeListener = Rc::new(move |code| f(code).into_result());
     current().process.before_exit.borrow_mut().push(listener);
 }
 
-/// Calls `f` with the exit code at the very end: 'exit'. What it begins never runs.
+/// Calls `f` with the exit code at the very end: 'exit'. Whatever `f` begins never runs.
 pub fn on_exit<O: IntoResult>(f: impl Fn(u8) -> O + 'static) {
     let listener: CodeListener = Rc::new(move |code| f(code).into_result());
     current().process.exit.borrow_mut().push(listener);
@@ -72,6 +71,7 @@ pub fn on_signal<O: IntoResult>(
     let runtime = current();
     let signals = Signals::new(&runtime.handle, &[number])?;
     let inside = Rc::clone(&runtime);
+    // Its wait is unreferenced: Node's `startListeningIfSignal` unrefs the signal's handle, too.
     let task = runtime.handle.spawn(async move {
         while let Ok(number) = signals.recv().await {
             inside.make_callback(|| f(number).into_result());
@@ -85,8 +85,8 @@ pub fn set_exit_code(code: u8) {
     current().process.code.set(Some(code));
 }
 
-/// Ends the program now: emits 'exit', and then unwinds, so values are dropped behind the
-/// listeners; [`run`](crate::run) returns the code, and nothing that was begun continues. All code
+/// Ends the program now: emits 'exit', and then unwinds, so values are dropped after the listeners
+/// ran; [`run`](crate::run) returns the code, and nothing that was begun continues. All code
 /// that runs on the loop's thread may call it: callbacks, futures, drops, and tasks and green
 /// threads of the same loop. As in Node, code that catches the unwinding does not keep the program
 /// from ending.
@@ -101,5 +101,6 @@ pub fn exit(code: u8) -> ! {
             runtime.make_callback(|| runtime.exit(code));
         }
     }
+    // Not a panic: no hook prints it. The callback's caller catches it (`thrown_by`).
     resume_unwind(Box::new(ExitRequest { code }))
 }

@@ -1,4 +1,4 @@
-//! A program from its first callback to its exit code, and callbacks on a loop that runs anyway.
+//! A program from its first callback to its exit code, and callbacks on a loop of other code.
 
 use crate::continuation::{Once, once};
 use crate::runtime::{Runtime, enter as enter_runtime};
@@ -29,8 +29,8 @@ pub fn run_on<O: IntoResult>(
     entered.run_to_exit(event_loop, once(main))
 }
 
-/// Makes callbacks usable for code on a loop, whatever runs the loop: async tasks that want
-/// callbacks, or a program that ends by rules other than Node's. Until the guard is dropped,
+/// Makes callbacks available on a loop, whatever runs that loop: for async tasks that want
+/// callbacks, or for a program that ends by rules other than Node's. Until the guard is dropped,
 /// functions such as [`set_timeout`](crate::set_timeout) work on this thread.
 ///
 /// Only the loop waits for what callbacks begin: [`EventLoop::run`] waits for all of it, and
@@ -52,7 +52,7 @@ pub fn enter(handle: &Handle) -> Entered {
 }
 
 /// While it lives, code on this thread can use callbacks: see [`enter`].
-#[must_use = "dropped, there are no callbacks"]
+#[must_use = "dropping it ends the callbacks"]
 pub struct Entered {
     runtime: Rc<Runtime>,
     /// The program around this one, if there is one.
@@ -85,8 +85,8 @@ impl Entered {
     /// Node's `SpinEventLoop`: the loop, then 'beforeExit', which may begin something more; else
     /// 'exit'.
     fn run_to_exit(&self, event_loop: &mut EventLoop, main: Once) -> io::Result<u8> {
-        // `main` runs inside the loop, as its first task, so that it can use all of it. The drivers
-        // start before and run behind it.
+        // `main` runs as the loop's first task, so that it can use the loop. The drivers are
+        // spawned before, but first run after it.
         let runtime = Rc::clone(&self.runtime);
         event_loop.block_on(async move {
             start_drivers(&runtime);
@@ -99,7 +99,8 @@ impl Entered {
             let runtime = Rc::clone(&self.runtime);
             event_loop.block_on(async move {
                 runtime.scope(|| runtime.call(|| runtime.process.emit_before_exit()));
-                yield_now().await; // the drivers see what was begun
+                // The drivers run now, and wait for what was begun: only then is the loop alive.
+                yield_now().await;
             });
             // If 'beforeExit' began something, the loop runs again.
             if !event_loop.is_alive() {
@@ -113,6 +114,7 @@ impl Entered {
 
 impl Drop for Entered {
     fn drop(&mut self) {
+        // While the runtime is still current: values that are dropped may call our functions.
         self.runtime.finish();
         let left = enter_runtime(self.before.take());
         drop(left);

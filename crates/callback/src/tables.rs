@@ -57,7 +57,7 @@ macro_rules! event_types {
 }
 pub(crate) use event_types;
 
-// Two arms, as a macro cannot repeat arguments once for each optional error.
+// Two arms: `macro_rules` cannot expand the list of arguments within the optional `throws`.
 macro_rules! event_type {
     ($event:ident ($($arg:ident: $arg_type:ty),*)) => {
         #[allow(unused_parens)] // one argument is no tuple
@@ -99,7 +99,7 @@ macro_rules! on_functions {
 pub(crate) use on_functions;
 
 macro_rules! on_function {
-    // An event without a function of its own: only `on` adds its listeners.
+    // An event without an `on_…` function: `on` adds its listeners.
     ([] $($event:tt)*) => {};
     ([$on:ident] $(#[$doc:meta])+ $event:ident ($($arg:ident: $arg_type:ty),*)) => {
         $(#[$doc])+
@@ -116,7 +116,7 @@ macro_rules! on_function {
 }
 pub(crate) use on_function;
 
-/// Says of each event of a table which emitter emits it.
+/// Implements the emitter's trait for each event of a table, so its `on` accepts no other event.
 macro_rules! emitted {
     ($trait:ident {$(
         $(#[$doc:meta])+
@@ -173,7 +173,8 @@ pub(crate) use kept_listeners;
 macro_rules! listening {
     ($emitter:ty, $event:path) => {
         impl $emitter {
-            /// Adds a listener of an event, behind those that listen already.
+            /// Adds a listener of an event, which is called after those that were added before. The
+            /// `on_…` functions do the same for most events, and are shorter.
             pub fn on<E: $event, O: $crate::IntoResult>(
                 &self,
                 event: E,
@@ -182,7 +183,7 @@ macro_rules! listening {
                 self.inner.events.on(event, f)
             }
 
-            /// Adds a listener of the next such event only.
+            /// Adds a listener of the next such event only: it is removed before it is called.
             pub fn once<E: $event, O: $crate::IntoResult>(
                 &self,
                 event: E,
@@ -191,7 +192,7 @@ macro_rules! listening {
                 self.inner.events.once(event, f)
             }
 
-            /// Removes a listener. False if it was removed before.
+            /// Removes a listener. Returns false if it was removed already.
             pub fn off(&self, id: $crate::events::ListenerId) -> bool {
                 self.inner.events.off(id)
             }
@@ -210,8 +211,8 @@ macro_rules! listening {
 }
 pub(crate) use listening;
 
-/// Node's `ref` and `unref`, for a type with a function `set_referenced(&self, bool)`. The noun
-/// names what happens while it keeps the program alive: "while the socket is open".
+/// Node's `ref` and `unref`, for a type with a function `set_referenced(&self, bool)`. The text
+/// completes "keeps the program alive while …": `"the socket is open"`.
 macro_rules! references {
     ($type:ty, $while:literal) => {
         impl $type {

@@ -39,13 +39,13 @@ impl Thrown {
         &self.message
     }
 
-    /// The error that was returned; None for a panic.
+    /// The error that was returned; `None` for a panic.
     pub fn error(&self) -> Option<&(dyn Error + 'static)> {
         self.source.as_deref()
     }
 }
 
-/// An error is a value of the program, and its drop may panic: that must not end a driver.
+/// Drops a value of the program, which may panic: that must not end a driver.
 impl Drop for Thrown {
     fn drop(&mut self) {
         drop_guarded(self.source.take());

@@ -38,7 +38,7 @@ impl Timeout {
         try_current().is_some_and(|runtime| runtime.timers.is_referenced(*self))
     }
 
-    /// Starts the timer again: its whole duration from now. Without effect on a timeout that has
+    /// Starts the timer again: its whole duration from now. Does nothing to a timeout that has
     /// fired.
     pub fn refresh(&self) -> &Self {
         with_timers(|timers| timers.refresh(*self));
@@ -48,6 +48,7 @@ impl Timeout {
 
 fn with_timers(f: impl FnOnce(&Timers)) {
     if let Some(runtime) = try_current() {
+        // Outside of a program all timers are gone, so there is nothing to change.
         f(&runtime.timers);
     }
 }

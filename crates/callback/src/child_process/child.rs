@@ -1,4 +1,4 @@
-//! A child process as Node has it: `ChildProcess`.
+//! Node's `ChildProcess`.
 
 use super::options::{SpawnOptions, Stdio};
 use crate::abort::AbortSignal;
@@ -46,8 +46,8 @@ emitter! { ChildProcess {
 ///                                                       closed ('close')
 /// ```
 ///
-/// Each event but 'exit' and 'close' comes in the tick after the call; these two come from the
-/// loop.
+/// 'spawn', and the 'error' of a child that could not be started, come in the tick after the call.
+/// 'exit' comes from the poll, and 'close' with the last of 'exit' and its streams' closes.
 struct ChildState {
     runtime: Rc<Runtime>,
     events: Emitter,
@@ -175,11 +175,10 @@ impl ChildProcess {
             set(&mut command, theirs);
         }
         let spawned = command.spawn();
-        // It holds the child's ends: while they are open here, our ends never see the end of a
-        // stream.
+        // The command holds the child's ends. While they are open here, ours never read an end.
         drop(command);
-        // As in Node, a child that could not be started has streams as well, which are at their
-        // ends.
+        // As in Node, a child that could not be started has streams as well; ours read their ends
+        // at once.
         self.open(streams);
         self.watch(spawned?.process().clone());
         Ok(())
@@ -292,6 +291,7 @@ impl ChildProcess {
     fn on_ended(&self) {
         self.inner.has_ended.set(true);
         drop(self.inner.alive.take());
+        // Node's `onexit` does so: no process reads it any more.
         if let Some(stdin) = self.stdin() {
             stdin.destroy();
         }
@@ -299,6 +299,7 @@ impl ChildProcess {
 
     /// Reads streams without a listener to their ends, so that they close: Node's `flushStdio`.
     fn flush(&self) -> Result<(), Thrown> {
+        // In a tick, so that a listener of 'exit' can attach to the streams first.
         self.next_call(|child| {
             // Only those that are still readable: a listener may have destroyed them.
             for stream in [child.stdout(), child.stderr()].into_iter().flatten() {
@@ -333,7 +334,7 @@ impl ChildProcess {
                 Ok(true)
             }
             Err(error) => match error.raw_os_error().map(Errno::from_raw) {
-                // It has ended, and the loop has not seen that yet.
+                // The child has ended, and the poll has not reported that yet.
                 Some(Errno::ESRCH) => Ok(false),
                 // Node throws EINVAL, and emits every other error.
                 Some(Errno::EINVAL) => Err(Error::system("kill", error)),
@@ -346,10 +347,9 @@ impl ChildProcess {
         }
     }
 
-    /// Kills the child when its timeout fires, or when its signal is aborted.
+    /// Kills the child when its timeout fires, or when the signal is aborted.
     fn arm_kill(&self, triggers: KillTriggers) {
-        // A timer of the style and not of the core, so that it keeps its order among the program's
-        // timers.
+        // A timer of this style and not of the core: it keeps its order among the program's timers.
         if triggers.timeout_ms > 0.0 {
             let (child, signal) = (self.clone(), triggers.kill_signal);
             let timeout = set_timeout(move || child.kill(signal).map(drop), triggers.timeout_ms);
@@ -445,7 +445,7 @@ impl ChildProcess {
     }
 }
 
-/// What kills the child before it ends by itself.
+/// The events that kill a child before it ends by itself.
 struct KillTriggers {
     timeout_ms: f64,
     kill_signal: i32,

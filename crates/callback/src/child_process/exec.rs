@@ -145,8 +145,8 @@ fn run(
     done: ExecCallback,
 ) -> Result<ChildProcess, Error> {
     options.spawn.stdio = [Stdio::Pipe, Stdio::Pipe, Stdio::Pipe];
-    // `execFile` has a timeout of its own: it destroys the outputs, too, which a grandchild may
-    // hold.
+    // `execFile` handles the timeout itself: it also destroys the outputs, which a grandchild may
+    // hold open.
     let timeout_ms = std::mem::take(&mut options.spawn.timeout_ms);
     let kill_signal = options.spawn.kill_signal;
     let child = ChildProcess::start(file, args, options.spawn)?;
@@ -166,12 +166,12 @@ fn run(
 
 /// A call of Node's `execFile` that has not called back.
 struct Exec {
-    /// None once it has called back. The child's listeners hold this value, which would otherwise
-    /// hold them: a circle.
+    /// None once it has called back. The child's listeners hold this value: without that, a cycle
+    /// of references would keep both forever.
     child: RefCell<Option<ChildProcess>>,
     cmd: String,
     kill_signal: i32,
-    /// None once it was called: a child that cannot be killed may close later.
+    /// None once it was called: a child that could not be killed may still close later.
     done: Cell<Option<ExecCallback>>,
     timeout: Cell<Option<Timeout>>,
     is_killed: Cell<bool>,
@@ -234,7 +234,7 @@ impl Exec {
         };
         destroy_outputs(&child);
         self.is_killed.set(true);
-        // A child that cannot be killed is not waited for.
+        // If the child cannot be killed, the callback must not wait for its end.
         if let Err(error) = child.kill(self.kill_signal) {
             self.error.borrow_mut().get_or_insert(error);
             return self.finish(None, None);

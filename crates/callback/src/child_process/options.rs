@@ -8,7 +8,7 @@ use std::path::PathBuf;
 /// `SIGTERM`.
 const SIGTERM: i32 = 15;
 
-/// What a child gets as one of its standard streams.
+/// One of a child's standard streams.
 #[derive(Debug, Default)]
 pub enum Stdio {
     /// A pipe to this program: [`ChildProcess::stdin`](super::ChildProcess::stdin), or `stdout`, or
@@ -30,7 +30,7 @@ pub struct SpawnOptions {
     pub cwd: Option<PathBuf>,
     /// The whole environment; this program's by default.
     pub env: Option<Vec<(OsString, OsString)>>,
-    /// The first argument, by which the child knows its own name; the program's path by default.
+    /// The first argument, in which a program finds its name; the path of the program by default.
     pub argv0: Option<OsString>,
     /// Its standard input, output and error.
     pub stdio: [Stdio; 3],

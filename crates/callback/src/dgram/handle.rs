@@ -1,4 +1,4 @@
-//! What a socket of messages is for the loop: a task that receives in rounds, and a send queue.
+//! The handle of a message socket: a task that receives in rounds, and a send queue.
 
 use crate::continuation::Then;
 use crate::drive::{Drive, Driven, Pace};
@@ -186,7 +186,7 @@ impl<O: Owner> PacketHandle<O> {
         };
         match &received {
             Poll::Ready(Err(_)) => drop(backoff.fail(socket.source())),
-            // Pending for lack of I/O budget, with more to receive: that is no rest.
+            // Pending for lack of I/O budget, with more to receive: the run of failures lasts.
             Poll::Pending if socket.source().is_ready(Direction::Read) => {}
             Poll::Pending => backoff.rest(),
             Poll::Ready(Ok(_)) => backoff.succeed(),
@@ -212,6 +212,7 @@ impl<O: Owner> PacketHandle<O> {
     fn drop_socket(&self) {
         let (socket, sender) = (self.socket.take(), self.sender.take());
         if let Some(sender) = sender {
+            // While it waits for room, it holds the socket, and so the fd.
             sender.cancel();
         }
         drop(socket);
@@ -240,7 +241,7 @@ impl<O: Owner> Driven for PacketHandle<O> {
             return;
         }
         for _ in 0..RECEIVES_PER_TURN {
-            // Asked for each message: a listener may have closed the socket.
+            // Checked for each message: a listener may have closed the socket.
             let socket = self.socket().filter(|_| !self.has_ended.get());
             let Some(socket) = socket else {
                 return;
@@ -269,6 +270,7 @@ impl<O: Owner> Driven for PacketHandle<O> {
 
     fn on_closed(self: Rc<Self>) {
         // libuv's `uv__udp_finish_close` cancels the queued sends in the closing phase.
+        // Taken first: a callback may send again, which fails as the socket is closed.
         let (queue, owner) = (self.queue.take(), self.owner.take());
         for then in queue.iter().filter_map(|message| message.then.take()) {
             let canceled = Err(Errno::ECANCELED.into());

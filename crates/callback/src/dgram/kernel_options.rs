@@ -10,7 +10,8 @@ impl Socket {
     /// Sets whether the socket may send to broadcast addresses.
     ///
     /// # Errors
-    /// `EBADF` before it is bound; `ERR_SOCKET_DGRAM_NOT_RUNNING`. So do all options.
+    /// `EBADF` before the socket is bound, `ERR_SOCKET_DGRAM_NOT_RUNNING` once it is closed; the
+    /// other options fail likewise.
     pub fn set_broadcast(&self, broadcast: bool) -> Result<(), Error> {
         self.with_socket("setBroadcast", |socket| socket.set_broadcast(broadcast))
     }
@@ -55,8 +56,8 @@ impl Socket {
     /// socket must be bound.
     ///
     /// # Errors
-    /// `EADDRINUSE` if it is a member already, `EINVAL` for an address that is no group's; those of
-    /// [`Socket::set_broadcast`].
+    /// `EADDRINUSE` if it is a member already, `EINVAL` for an address that is not a group's; those
+    /// of [`Socket::set_broadcast`].
     pub fn add_membership(
         &self,
         group: impl Into<IpAddr>,
@@ -71,7 +72,7 @@ impl Socket {
     /// Leaves a group.
     ///
     /// # Errors
-    /// `EADDRNOTAVAIL` if it is no member; those of [`Socket::set_broadcast`].
+    /// `EADDRNOTAVAIL` if it is not a member; those of [`Socket::set_broadcast`].
     pub fn drop_membership(
         &self,
         group: impl Into<IpAddr>,

@@ -1,4 +1,4 @@
-//! UDP sockets in Node's words: `require('dgram')`; and Unix sockets of messages in their spirit.
+//! `require('dgram')`: UDP sockets; and Unix message sockets with a similar API.
 //!
 //! ```
 //! use oneloop_callback::{Error, dgram, dgram::Kind, run};
@@ -23,8 +23,8 @@
 //! `send_then`; without a callback it is ignored, as in Node. The first send of an unbound socket
 //! binds it, to a port that the kernel chooses.
 //!
-//! Node has no Unix sockets of messages: [`UnixSocket`] is for datagrams and for connections that
-//! keep message boundaries, and passes fds.
+//! Node has no Unix message sockets: [`UnixSocket`] is for datagrams and for connections that keep
+//! message boundaries, and passes fds.
 
 mod handle;
 mod kernel_options;
@@ -38,7 +38,7 @@ pub use options::{Kind, RemoteInfo, SocketOptions};
 pub use socket::{Socket, create_socket};
 pub use unix::{Message, UnixServer, UnixSocket};
 
-/// The events of sockets of messages. Each is a type, for [`Socket::on`] and [`UnixSocket::on`].
+/// The events of message sockets. Each is a type, for [`Socket::on`] and [`UnixSocket::on`].
 pub mod event {
     pub use super::socket::event::*;
     pub use super::unix::event::*;

@@ -1,4 +1,4 @@
-//! The options of a socket, and what it reports of a sender.
+//! The options of a socket, and the sender of a datagram.
 
 use crate::abort::AbortSignal;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -43,7 +43,7 @@ pub struct SocketOptions {
     /// Binds to an address even if other sockets are bound to it: see
     /// [`UdpOptions::reuse_addr`](oneloop_net::UdpOptions::reuse_addr).
     pub reuse_addr: bool,
-    /// Keeps an IPv6 socket from serving IPv4 as well.
+    /// Keeps an IPv6 socket from receiving IPv4 datagrams as well.
     pub ipv6_only: bool,
     /// The size of the kernel's receive buffer in bytes: `recvBufferSize`.
     pub recv_buffer_size: Option<usize>,

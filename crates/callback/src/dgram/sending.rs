@@ -20,8 +20,7 @@ use std::task::{Context, Poll, ready};
 impl Socket {
     // Connecting.
 
-    /// Sets the only peer, from which alone the socket receives then. 'connect' follows, or
-    /// 'error'.
+    /// Sets the peer, and from then on receives only from it. 'connect' follows, or 'error'.
     ///
     /// # Errors
     /// `ERR_SOCKET_DGRAM_IS_CONNECTED`, `ERR_SOCKET_DGRAM_NOT_RUNNING`, `ERR_SOCKET_BAD_PORT`.
@@ -29,8 +28,8 @@ impl Socket {
         self.begin_to_connect(endpoint, None)
     }
 
-    /// Like [`Socket::connect`], and calls a function at 'connect' or with the error, which is not
-    /// emitted then.
+    /// Like [`Socket::connect`], and calls a function at 'connect' or with the error, which is then
+    /// not emitted.
     ///
     /// # Errors
     /// As [`Socket::connect`].
@@ -187,7 +186,7 @@ impl Socket {
 
     fn send_to_peer(&self, bytes: &[u8], then: Option<Then<usize>>) -> Result<(), Error> {
         if self.inner.connected.get() != Progress::Done {
-            // Without a peer, Node takes the missing port for an invalid one.
+            // Without a peer, Node's `send` treats the missing port as an invalid one.
             let message = "Port should be > 0 and < 65536. Received undefined.";
             return Err(Error::new("ERR_SOCKET_BAD_PORT", message));
         }
@@ -202,7 +201,7 @@ impl Socket {
         endpoint: impl Into<Endpoint>,
         then: Option<Then<usize>>,
     ) -> Result<(), Error> {
-        // Before the arguments are checked, as in Node.
+        // Node checks this before the arguments.
         if self.inner.connected.get() == Progress::Done {
             return Err(is_connected());
         }
@@ -240,6 +239,7 @@ impl Socket {
             })
         };
         let then = then.map(with_nodes_error);
+        // Without a callback, an error is ignored: a lost datagram looks the same to the program.
         match to.map_or(Ok(()), |to| self.check_recipient(to)) {
             Ok(()) => handle.send(OutgoingDatagram { to, bytes }, then),
             Err(error) => {

@@ -1,4 +1,4 @@
-//! A UDP socket as Node has it: `dgram.Socket`.
+//! Node's `dgram.Socket`: a UDP socket.
 
 use super::handle::{Owner, PacketHandle};
 use super::options::{Kind, RemoteInfo, SocketOptions};
@@ -41,7 +41,7 @@ pub(super) mod event {
     } }
 }
 
-/// How far the socket is with binding, or with connecting.
+/// How far binding, or connecting, has come.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Progress {
     No,
@@ -58,9 +58,8 @@ type BoundStep = Box<dyn FnOnce(&Socket) -> Result<(), Error>>;
 ///           bind, or the first send or connect          lookup, bind(2)
 /// unbound ──────────────────────────────────▶ binding ─────────────────▶ bound ('listening')
 ///    ▲                                           │                         │
-///    └───────────────── 'error' ─────────────────┘                         │ close
-///                                                                          ▼
-///                                         closed ('close' in the next tick)
+///    └───────────────── 'error' ─────────────────┘
+/// any ── close ──▶ closed ('close' in the next tick)
 ///
 ///            connect                    connect(2)
 /// no peer ────────────▶ connecting ───────────────────▶ connected ('connect')
@@ -68,7 +67,7 @@ type BoundStep = Box<dyn FnOnce(&Socket) -> Result<(), Error>>;
 ///    └──────────────────────┴───────────────────────────────┘
 /// ```
 ///
-/// Steps that need a bound socket wait while it is binding, and `close` waits among them.
+/// Steps that need a bound socket wait while it is binding; if any wait, `close` waits behind them.
 pub(super) struct UdpState {
     pub(super) runtime: Rc<Runtime>,
     options: SocketOptions,
@@ -186,8 +185,8 @@ impl Socket {
         Ok(self.clone())
     }
 
-    /// Like [`Socket::bind`], and calls a function at 'listening'. As in Node, an error of binding
-    /// then has a listener, which only removes the function.
+    /// Like [`Socket::bind`], and calls a function at 'listening'. As in Node, this adds a listener
+    /// of 'error', which only removes the function: an error of binding is not thrown then.
     ///
     /// # Errors
     /// As [`Socket::bind`].
@@ -241,8 +240,8 @@ impl Socket {
                 let handle = PacketHandle::start(runtime, self.clone(), socket, is_referenced);
                 self.inner.handle.replace(Some(handle));
                 self.inner.bound.set(Progress::Done);
-                // On this stack, which is the lookup's callback: in Node, too, no tick lies
-                // between.
+                // On this stack, which is the lookup's callback: Node's `startListening` does so,
+                // too.
                 self.emit(event::Listening, self.clone()).map(drop)
             }
             Err(error) => self.fail_to_bind(&Error::system_at("bind", error, &addr.into(), None)),
@@ -308,7 +307,7 @@ impl Socket {
         let bound_steps = self.inner.bound_steps.take();
         let steps = bound_steps.map(|(_, steps)| steps).unwrap_or_default();
         for step in steps {
-            self.check_running()?; // a step before it may have closed the socket
+            self.check_running()?; // an earlier step may have closed the socket
             step(self)?;
         }
         Ok(())
@@ -322,7 +321,7 @@ impl Socket {
     /// # Errors
     /// `ERR_SOCKET_DGRAM_NOT_RUNNING` if it is closed already.
     pub fn close(&self) -> Result<(), Error> {
-        // Node's `close` waits in the same queue, behind the sends of before.
+        // Node's `close` waits in the same queue, behind earlier sends.
         if let Some((_, steps)) = &mut *self.inner.bound_steps.borrow_mut() {
             steps.push(Box::new(Socket::close));
             return Ok(());

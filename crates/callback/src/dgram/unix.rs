@@ -1,5 +1,5 @@
-//! Unix sockets of messages: datagrams, and connections that keep message boundaries. Node has
-//! neither; these are in the spirit of its `dgram`.
+//! Unix message sockets: datagrams, and connections that keep message boundaries. Node has neither;
+//! the functions follow its `dgram`.
 
 use super::handle::{Owner, PacketHandle, Packets, ThenSent};
 use crate::error::Error;
@@ -121,8 +121,8 @@ impl Message {
         &self.about.from
     }
 
-    /// Takes the fds that came with it: the first call gets all. Fds that no listener takes are
-    /// closed after the event.
+    /// Takes the fds that came with it: the first call returns all of them. Fds that no listener
+    /// takes are closed after the event.
     pub fn take_fds(&self) -> Vec<OwnedFd> {
         self.fds.take()
     }
@@ -375,7 +375,7 @@ impl UnixSocket {
     }
 
     /// Closes the socket; 'close' comes in the next tick. Messages that wait to be sent fail with
-    /// `ECANCELED`. The file of a name stays. Without effect on a closed socket.
+    /// `ECANCELED`. The file of a name stays. Does nothing to a closed socket.
     pub fn close(&self) {
         let handle = self.inner.handle.take();
         if let Some(handle) = handle {
@@ -445,6 +445,7 @@ impl UnixServer {
         let listener = (runtime.handle)
             .enter(|| UnixSeqpacketListener::bind(&addr))
             .map_err(|error| Error::listen(error, &addr))?;
+        // Shared with the task, for `unref`, which reaches the source.
         let listener = Rc::new(listener);
         let (accepting, handle) = (Rc::clone(&listener), runtime.handle.clone());
         let acceptor = handle.spawn(async move {

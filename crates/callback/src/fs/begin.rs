@@ -16,7 +16,7 @@ pub(super) fn begin<T: 'static, O: IntoResult>(
     let runtime = current();
     let inside = Rc::clone(&runtime);
     let mut call = Box::pin(in_later_turn(call));
-    // Before the loop runs (`enter`), there is no loop to begin on.
+    // `enter` allows calls before the loop runs; those begin when their task first runs.
     if Handle::try_current().is_some() {
         // The pool's thread starts now, as libuv's does, and not when the new task first runs,
         // behind all that is ready. That first run then registers the task's waker.

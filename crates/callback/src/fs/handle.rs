@@ -101,6 +101,7 @@ impl FileHandle {
     }
 
     pub(super) async fn read_all(&self) -> Result<Vec<u8>, Error> {
+        // Only for its turn: Node's `readFile` calls fstat(2) between open(2) and read(2).
         call("fstat", self.file("fstat")?.metadata()).await?;
         let mut bytes = Vec::new();
         call("read", self.file("read")?.read_to_end(&mut bytes)).await?;
@@ -119,9 +120,9 @@ impl FileHandle {
         }
     }
 
-    /// Fills a buffer at most, and calls a function with the number of bytes read, 0 at the end,
-    /// and the buffer. It reads from a position, or, with `None`, from where the last read or write
-    /// ended.
+    /// Reads at most as many bytes as the buffer has, and calls a function with their number (0 at
+    /// the end) and the buffer. It reads from a position, or, with `None`, from where the last read
+    /// or write ended.
     ///
     /// # Panics
     /// Outside of [`run`](crate::run).

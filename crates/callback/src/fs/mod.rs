@@ -43,13 +43,13 @@ use begin::begin;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// The functions that take paths and a callback: each calls the promise of the same name.
+/// The functions that take paths and a callback: each begins the promise of the same name.
 macro_rules! of_promises {
     ($(
         $name:ident($($path:ident),+ $(; $option:ident: $options:ty)?) -> $output:ty: $doc:literal;
     )*) => {$(
         #[doc = $doc]
-        #[doc = concat!("See [`promises::", stringify!($name), "`].")]
+        #[doc = concat!("Calls a function with the result: see [`promises::", stringify!($name), "`].")]
         ///
         /// # Panics
         /// Outside of [`run`](crate::run).
@@ -78,7 +78,7 @@ of_promises! {
     rm_with(path; options: RmOptions) -> (): "Removes a file or a directory, with options.";
     mkdir(path) -> (): "Makes a directory.";
     mkdir_with(path; options: MkdirOptions) -> (): "Makes a directory, with options.";
-    mkdtemp(prefix) -> PathBuf: "Makes a directory with a unique name, which stays.";
+    mkdtemp(prefix) -> PathBuf: "Makes a directory with a unique name, which is not removed.";
     access(path) -> (): "Checks that a file exists.";
     access_with(path; access: Access) -> (): "Checks whether this process may access a file.";
     link(existing, new) -> (): "Makes a hard link.";

@@ -65,7 +65,7 @@ pub async fn read_file(path: impl AsRef<Path>) -> Result<Vec<u8>, Error> {
     read
 }
 
-/// Replaces the contents of a file, which it makes if there is none.
+/// Replaces the contents of a file, or creates it.
 ///
 /// # Errors
 /// Those of `open` and `write`.
@@ -76,7 +76,7 @@ pub async fn write_file(path: impl AsRef<Path>, data: impl Into<Vec<u8>>) -> Res
     write_to(open(path, "w").await?, data.into()).await
 }
 
-/// Appends to a file, which it makes if there is none.
+/// Appends to a file, or creates it.
 ///
 /// # Errors
 /// Those of `open` and `write`.
@@ -136,7 +136,7 @@ pub async fn readdir(path: impl AsRef<Path>) -> Result<Vec<OsString>, Error> {
     of_path("scandir", path.as_ref(), names).await
 }
 
-/// Renames a file, in place of a file that has the new name.
+/// Renames a file, and replaces a file that has the new name.
 ///
 /// # Errors
 /// Those of `rename`.
@@ -148,7 +148,7 @@ pub async fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<(), 
     of_paths("rename", paths, base::rename(&from, &to)).await
 }
 
-/// Copies a file, over a file that has the new name.
+/// Copies a file, and replaces a file that has the new name.
 ///
 /// # Errors
 /// Those of `copyfile`.
@@ -247,7 +247,8 @@ pub async fn mkdir_with(path: impl AsRef<Path>, options: MkdirOptions) -> Result
     of_path("mkdir", path.as_ref(), made).await
 }
 
-/// Makes a directory whose name is this prefix and six letters, and returns its path. It stays.
+/// Makes a directory whose name is this prefix and six letters, and returns its path. It is not
+/// removed.
 ///
 /// # Errors
 /// Those of `mkdtemp`.

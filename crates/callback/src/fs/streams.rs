@@ -29,7 +29,7 @@ pub struct WriteStreamOptions<'a> {
     pub flags: Option<&'a str>,
     /// The offset of the first byte that is written. The flags `"r+"` keep the rest of the file.
     pub start: Option<u64>,
-    /// The number of waiting bytes from which on a write returns false: 16 KiB by default.
+    /// A write returns false once this many bytes wait: 16 KiB by default.
     pub high_water_mark: Option<usize>,
 }
 
@@ -168,7 +168,8 @@ async fn open_when_read(path: PathBuf) -> Result<Output, Error> {
         .map_err(|error| Error::file("open", error, Some(&path), None))
 }
 
-/// Moves a file to the start position, and takes it from its pool.
+/// Moves a file to the start position, and takes it off the worker pool: the stream reads or writes
+/// the fd itself.
 async fn opened(file: File, start: Option<u64>) -> io::Result<std::fs::File> {
     if let Some(start) = start {
         file.seek(SeekFrom::Start(start)).await?;

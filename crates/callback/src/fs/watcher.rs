@@ -70,7 +70,7 @@ impl Default for WatchOptions {
     }
 }
 
-/// Emits what happens to a file or directory: see [`watch`]. Clones are the same watcher.
+/// Emits the changes of a file or directory: see [`watch`]. Clones are the same watcher.
 #[derive(Clone)]
 pub struct FsWatcher {
     inner: Rc<WatcherState>,
@@ -184,7 +184,7 @@ impl FsWatcher {
         .await
     }
 
-    /// Node passes inotify's IN_MOVED_FROM and IN_MOVED_TO on, so a rename is two events.
+    /// Node forwards inotify's IN_MOVED_FROM and IN_MOVED_TO, so a rename is two events.
     fn emit_change(&self, change: Change) -> Result<(), Thrown> {
         match change {
             Change::Modified(path) | Change::Attributes(path) => {

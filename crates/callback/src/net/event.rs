@@ -63,8 +63,8 @@ emitter! { Server emits ServerEvent kept as ServerListener in KeptOfServer {
     Connection(server: Server, socket: Socket);
     /// `'drop'`: a connection beyond [`Server::set_max_connections`] was closed at once.
     Drop(server: Server, dropped: Dropped) => on_drop;
-    /// `'error'`: the server does not listen, or no longer. Without a listener, the error is thrown.
-    /// A single connection that cannot be accepted is no error: see [`Listener`].
+    /// `'error'`: the server does not listen, or no longer. Without a listener, the error is
+    /// thrown. A single connection that cannot be accepted is no error: see [`Listener`].
     ///
     /// [`Listener`]: oneloop_net::Listener
     ServerError(server: Server, error: &'a crate::Error) => on_error, else throws error;
@@ -72,7 +72,7 @@ emitter! { Server emits ServerEvent kept as ServerListener in KeptOfServer {
     ServerClose(server: Server) => on_close;
 } }
 
-/// The connection that was turned away: see [`Drop`].
+/// A connection that was closed at once: see [`Drop`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Dropped {

@@ -1,4 +1,4 @@
-//! A server as Node has it: `net.Server`.
+//! Node's `net.Server`.
 
 use super::event::{self, Dropped, ServerEvent};
 use super::options::{Endpoint, ListenOptions, ServerOptions};
@@ -40,7 +40,7 @@ struct ServerState {
     events: Emitter<event::ServerListener>,
     /// None unless it listens.
     handle: RefCell<Option<Rc<ServerHandle>>>,
-    /// The open connections. Weak: a connection keeps itself alive, and its server.
+    /// The open connections.
     connections: RefCell<Slots<WeakSocket>>,
     max_connections: Cell<Option<usize>>,
     is_unreferenced: Cell<bool>,
@@ -305,7 +305,7 @@ impl Server {
         &self,
         closed: impl FnOnce(Result<(), Error>) -> O + 'static,
     ) -> &Self {
-        // Decided now: at 'close', the server does not listen in either case.
+        // Checked now: at 'close', the server does not listen in either case.
         let result = if self.is_listening() {
             Ok(())
         } else {
@@ -340,7 +340,8 @@ impl Server {
 
     /// Calls a function with the number of open connections, in the next tick.
     pub fn get_connections<O: IntoResult>(&self, f: impl FnOnce(usize) -> O + 'static) -> &Self {
-        // Never on this stack: Node may have to ask its workers.
+        // Never on this stack: in Node, connections of child processes count as well, and those
+        // have to answer first.
         let count = self.connection_count();
         self.next_call(move |_| f(count).into_result());
         self
@@ -350,8 +351,8 @@ impl Server {
         self.inner.connections.borrow().len()
     }
 
-    /// Sets the maximum number of open connections. Further ones are closed as they come, each with
-    /// a 'drop'.
+    /// Sets the maximum number of open connections. Further ones are accepted, closed at once, and
+    /// reported by 'drop'.
     pub fn set_max_connections(&self, max: Option<usize>) -> &Self {
         self.inner.max_connections.set(max.filter(|max| *max > 0));
         self
@@ -406,6 +407,7 @@ impl Server {
             options.pause_on_connect,
             accepted,
         );
+        // Before 'connection': a listener may change them.
         socket.apply_options();
         // Weak: an open connection keeps itself alive, and its server; the server must not keep it.
         let weak = socket.downgrade();
@@ -506,8 +508,7 @@ impl Driven for ServerHandle {
                 }
             });
         }
-        // The epoll event is edge-triggered: without this look, no event would come for those that
-        // wait.
+        // ET: the connections that wait produce no further edge (rule 3).
         let has_more = match &*self.listener.borrow() {
             Some(listener) => listener.source().poll_ready(cx, Direction::Read).is_ready(),
             None => false,
@@ -522,6 +523,7 @@ impl Driven for ServerHandle {
     }
 
     fn on_closed(self: Rc<Self>) {
+        // The server itself emits 'close', once its last connection is closed.
         let owner = self.owner.take();
         drop(owner);
     }

@@ -25,7 +25,7 @@ impl Socket {
     }
 
     fn begin_timeout(&self) {
-        // The timer keeps the socket alive; `clear_timeout` at its destroy lets go.
+        // The timer keeps the socket alive until `destroy`, which clears it.
         let socket = self.clone();
         let ms = self.with_rare(|rare| rare.timeout_ms);
         let timed_out = once(move || socket.on_timed_out());

@@ -12,6 +12,7 @@ pub(crate) struct Bell {
 impl Bell {
     /// Keeps this task's waker for the next ring.
     pub(crate) fn wait(&self, cx: &mut Context<'_>) {
+        // Drivers call this before they look at their queue, so that no ring is lost in between.
         self.waker.set(Some(cx.waker().clone()));
     }
 

@@ -33,7 +33,7 @@ pub(crate) struct Runtime {
     over: Cell<bool>,
 }
 
-/// How often values that are dropped at the end may begin something more.
+/// How many times the end drops everything, as dropping a value may begin something more.
 const FINISH_ROUNDS: usize = 100;
 
 thread_local! {
@@ -81,7 +81,7 @@ impl Runtime {
         })
     }
 
-    /// What a module keeps for this program: empty at first.
+    /// The state that a module keeps for this program: empty at first.
     pub(crate) fn part<T: OfProgram>(&self) -> Rc<T> {
         self.parts.get()
     }
@@ -103,6 +103,7 @@ impl Runtime {
         // A value's drop may begin something more, but not forever.
         for _ in 0..FINISH_ROUNDS {
             let ticks = self.ticks.take();
+            // All of them in each round: what one drops may have queued something in another.
             let had_some = [
                 !ticks.is_empty(),
                 self.microtasks.forget_all(),

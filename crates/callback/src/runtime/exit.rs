@@ -25,8 +25,8 @@ impl Runtime {
         Ok(())
     }
 
-    /// Emits 'exit' with the code of this moment; a listener may change the code for the end, but
-    /// not for the listeners behind it.
+    /// Emits 'exit' with the current code. A listener may change the code with which the program
+    /// ends, but not the one that later listeners receive.
     pub(crate) fn emit_exit(self: &Rc<Self>) -> Result<(), Thrown> {
         self.process.exiting.set(true);
         let (listeners, code) = (self.process.exit.borrow().clone(), self.process.code());
@@ -42,13 +42,13 @@ impl Runtime {
         Ok(())
     }
 
-    /// Runs no callback any more.
+    /// Stops the program: no callback runs after this one.
     pub(crate) fn stop(&self) {
         self.process.stopped.set(true);
         self.handle.stop();
     }
 
-    /// What a callback that unwound has thrown. None if it called `exit`, which has ended the
+    /// The error with which a callback unwound. None if it called `exit`, which has ended the
     /// program.
     pub(crate) fn thrown_by(self: &Rc<Self>, payload: Box<dyn Any + Send>) -> Option<Thrown> {
         match payload.downcast::<ExitRequest>() {
@@ -74,6 +74,7 @@ impl Runtime {
             Err(payload) => self.thrown_by(payload),
         };
         if let Some(again) = again {
+            // Not `eprintln!`, which panics when stderr is full (rule 13).
             report(format_args!("Uncaught {again}"));
             self.process.code.set(Some(HANDLER_FAILED));
             self.stop();

@@ -6,7 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-/// An immediate that has not run, or was cleared.
+/// An immediate in the queue.
 pub(crate) struct PendingImmediate {
     /// None once it ran or was cleared.
     pub(crate) callback: RefCell<Option<Once>>,
@@ -26,7 +26,7 @@ impl PendingImmediate {
 #[derive(Default)]
 pub(crate) struct ImmediateQueue {
     queue: RefCell<VecDeque<Rc<PendingImmediate>>>,
-    /// What remains of the snapshot that runs now: an immediate that an immediate makes waits for
+    /// The rest of the snapshot that runs now: an immediate that an immediate creates waits for
     /// the next turn.
     outstanding: RefCell<VecDeque<Rc<PendingImmediate>>>,
     /// A throw left ticks behind: the next check phase runs them.
@@ -45,9 +45,9 @@ impl ImmediateQueue {
         self.wanted.take()
     }
 
-    /// Queues an immediate that does nothing. In Node, each uncaught error that is handled brings
-    /// one (`setImmediate(noop)` in `process/execution.js`), so that the next check phase runs the
-    /// ticks that the error left behind, one throwing tick after another.
+    /// Queues an immediate that does nothing. Node does so after each uncaught error that was
+    /// handled (`setImmediate(noop)` in `process/execution.js`): the next check phase then runs the
+    /// ticks that the error left behind, up to the next one that throws.
     pub(crate) fn push_noop(&self) {
         self.push(Rc::new(PendingImmediate::new(Box::new(|| Ok(())))));
     }

@@ -26,7 +26,7 @@ pub(crate) enum Microtask {
     Poll(Key<MicroFuture>),
 }
 
-/// What wakers reach from any thread.
+/// The part of the queue that wakers on any thread can reach.
 #[derive(Default)]
 pub(crate) struct Remote {
     // Poisoned locks are used as they are: a list of keys is whole after any panic.
@@ -148,10 +148,11 @@ impl MicrotaskQueue {
             Some((body, future.waker.clone()))
         });
         let Some((mut body, waker)) = taken else {
-            return;
+            return; // a wake-up after its end
         };
         let polled = body.as_mut().poll(&mut Context::from_waker(&waker));
         if polled.is_ready() {
+            // Removed under the borrow, dropped after it: both hold values of the program.
             let future = self.futures.borrow_mut().remove(key);
             drop((future, body));
         } else if let Some(future) = self.futures.borrow_mut().get_mut(key) {

@@ -1,13 +1,13 @@
-//! What the modules above the runtime keep for one program: the runtime holds it without knowing
-//! it.
+//! State that modules above the runtime keep for one program: the runtime stores it without knowing
+//! its types.
 
 use std::any::Any;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// What a module keeps for one program, such as the streams that are open.
+/// State that a module keeps for one program, such as its open streams.
 pub(crate) trait OfProgram: Any + Default {
-    /// Drops it all at the end of the program. True if there was any.
+    /// Drops all of it at the end of the program. Returns true if there was any.
     fn forget_all(&self) -> bool;
 }
 
@@ -22,7 +22,7 @@ impl<T: OfProgram> Part for T {
     }
 }
 
-/// One value of each type that was asked for.
+/// One value of each type that a module has requested.
 #[derive(Default)]
 pub(super) struct Parts {
     parts: RefCell<Vec<Rc<dyn Part>>>,

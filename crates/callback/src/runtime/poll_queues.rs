@@ -88,11 +88,13 @@ impl PollQueues {
 
     /// Drops everything that is queued, without a report. True if there was anything.
     pub(super) fn abandon_all(&self) -> bool {
+        // All are taken before the first is abandoned: a drop may queue a handle again.
         let fed = self.fed.take();
         let held = self.held.take();
         let held_back = self.held_back.take();
         let closing = self.closing.take();
         let queued = fed.into_iter().chain(held).chain(held_back).chain(closing);
+        // `count`, as `any` would leave the others as they are.
         queued.map(|queued| queued.abandon()).count() > 0
     }
 
@@ -136,6 +138,8 @@ impl PollQueues {
     }
 
     pub(super) fn finish_closing(&self) {
+        // A handle that a callback closes now waits for the next closing phase, as in libuv's
+        // `uv__run_closing_handles`.
         let closing = self.closing.take();
         closing.into_iter().rev().for_each(Queued::finish_close);
     }

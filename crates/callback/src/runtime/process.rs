@@ -1,4 +1,4 @@
-//! What a program's `process` object holds: listeners, the exit code, and how far the end is.
+//! A program's `process` object: its listeners, its exit code, and how far its end has come.
 
 use crate::thrown::Thrown;
 use std::cell::{Cell, RefCell};
@@ -46,6 +46,7 @@ pub(crate) struct Process {
     pub(crate) code: Cell<Option<u8>>,
     /// 'exit' was emitted, or is being emitted: `process._exiting`.
     pub(super) exiting: Cell<bool>,
+    /// No callback runs any more.
     pub(super) stopped: Cell<bool>,
 }
 

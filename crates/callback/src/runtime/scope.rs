@@ -1,4 +1,4 @@
-//! A scope: one callback of the loop, and behind it all ticks and microtasks.
+//! A scope: one callback of the loop, and then all ticks and microtasks.
 //!
 //! It is Node's `InternalCallbackScope`. Everything that the loop calls runs in one:
 //!
@@ -72,7 +72,7 @@ impl Runtime {
     /// as in Node.
     fn push_tick(&self, tick: Tick) {
         if self.process.is_exiting() {
-            return;
+            return; // `nextTick` checks `process._exiting`
         }
         self.ticks.borrow_mut().push_back(tick);
         if !self.is_in_scope() {
@@ -97,7 +97,7 @@ impl Runtime {
         // A nested scope leaves the queues to the outermost one (`async_callback_scope_depth` in
         // Node).
         if result.is_ok() && self.depth.get() == 0 {
-            // What a throwing tick leaves is for the next scope.
+            // A tick that throws leaves the others to the next scope.
             let _ = self.drain();
         }
         if !self.is_drained() {
@@ -128,6 +128,7 @@ impl Runtime {
                 self.0.set(self.0.get() - 1);
             }
         }
+        // By a guard, as a callback may unwind: a wrong depth would keep the queues from draining.
         self.depth.set(self.depth.get() + 1);
         let _deeper = Deeper(&self.depth);
         inside()

@@ -7,8 +7,8 @@ use std::rc::Rc;
 
 /// A step of a value that an `Rc` shares. It gets that `Rc` back, to downcast it.
 ///
-/// A closure that captures nothing coerces to it. So a socket queues a step of its own without an
-/// allocation, as its `Rc` is there already.
+/// A closure that captures nothing coerces to it. So a socket queues a step without an allocation:
+/// its `Rc` exists already.
 pub(crate) type Step = fn(Rc<dyn Any>) -> Result<(), Thrown>;
 
 /// What runs before the loop continues.

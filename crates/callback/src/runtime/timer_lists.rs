@@ -20,7 +20,8 @@
 //!                 └──────────────────────── clear ──────────────────────────┘
 //! ```
 //!
-//! `refresh` moves a listed timer to the end of its list, and lists a running one again.
+//! `refresh` moves a listed timer to the end of its list. It lists a running timer, too, but
+//! `finish` overrides that.
 
 use super::bell::Bell;
 use crate::continuation::Once;
@@ -33,7 +34,7 @@ use std::time::{Duration, Instant};
 /// Longer durations do not fit into 32 bits; Node makes them 1 ms.
 const DURATION_MAX_MS: u64 = i32::MAX as u64;
 
-/// A list may hold this many entries that are out of date, and as many as are up to date.
+/// A list may hold this many stale entries more than it holds live ones.
 const STALE_ENTRIES_MAX: usize = 32;
 
 /// What a timer calls: once, or, for an interval, each time.
@@ -225,6 +226,7 @@ impl Timers {
     pub(crate) fn wait_for_first(&self) {
         let now_ms = self.now_ms();
         if self.lists.borrow().first_due_ms() == Some(now_ms + 1) {
+            // The loop has not polled yet, so a blocked thread delays nothing that is ready.
             let clock = self.handle.clock();
             let left = Duration::from_millis(1);
             if clock.is_virtual() {
@@ -354,7 +356,8 @@ impl Timers {
         let mut lists = self.lists.borrow_mut();
         lists.unlist(key);
         let timer = lists.timers.get_mut(key)?;
-        // Read before the callback runs, as Node's `start`: a slow interval keeps its period.
+        // Read before the callback runs, as in Node's `listOnTimeout`: a slow interval keeps its
+        // period.
         let start_ms = timer.repeats.then(|| self.now_ms());
         Some((timer.callback.take()?, start_ms))
     }

@@ -30,6 +30,7 @@ struct DelayResult {
 
 impl DelayResult {
     fn settle(&self, result: Result<(), Error>) {
+        // The first result stays: an abort may follow the timer before the task is polled.
         self.result.borrow_mut().get_or_insert(result);
         if let Some(waker) = self.waker.take() {
             wake_guarded(waker);
@@ -56,7 +57,7 @@ impl Timer {
 
 /// Ready after a time: see [`set_timeout`] and [`set_immediate`]. Cancel safe: dropping it clears
 /// the timer.
-#[must_use = "dropped, it is cleared"]
+#[must_use = "dropping it clears the timer"]
 pub struct Delay {
     result: Rc<DelayResult>,
     timer: Rc<Timer>,
