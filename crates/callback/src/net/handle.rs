@@ -26,11 +26,14 @@ use std::task::{Context, Poll};
 
 /// Full chunks that one round reads: `uv__read`'s `count`.
 const ROUND_READS: u32 = 32;
+
 /// The connection of a handle.
 ///
 /// ```text
-/// Idle ──connect──▶ Connecting ──▶ Open ──▶ Closed
-///   └──▶ Refused (known at once, reported in the next turn) ──▶ Closed
+/// Idle ──connect──▶ Connecting ──it succeeds──▶ Open
+///                       └────────it fails─────▶ Idle
+/// Idle ──connect──▶ Refused: it failed at once ──the report in the next turn──▶ Idle
+/// any  ──close────▶ Closed
 /// ```
 enum Io {
     Idle,
@@ -155,7 +158,7 @@ impl StreamHandle {
     }
 
     pub(super) fn set_reads_max(&self, reads: u32) {
-        self.reads_max.set(reads.max(1));
+        self.reads_max.set(reads.max(1)); // a round without a read would be held forever
     }
 
     fn read_bytes_max(&self) -> usize {
@@ -393,6 +396,7 @@ impl StreamHandle {
                 Ok(())
             }
             Err(error) => {
+                // Not `Closed`: the socket closes this handle, which then reports its close.
                 let failed = self.io.replace(Io::Idle);
                 drop(failed);
                 Err(error)

@@ -34,6 +34,7 @@ pub(super) struct SocketInner {
     pub(super) readable: ReadableState,
     pub(super) writable: WritableState,
     read_bytes_max: Cell<u32>,
+    /// Boxed, as a client's socket has none.
     accepted_by: OnceCell<Box<AcceptedBy>>,
     rare: RefCell<Option<Box<RareState>>>,
 }

@@ -102,8 +102,8 @@ macro_rules! step {
 }
 pub(crate) use step;
 
-/// The part of [`Stream`] that is the same for each kind: its clones share an `inner`, which holds the
-/// runtime and the flags.
+/// The part of [`Stream`] that is the same for each kind: its clones share an `inner`, which holds
+/// the runtime and the flags.
 macro_rules! shares_inner {
     ($stream:ident) => {
         fn runtime(&self) -> &Rc<Runtime> {

@@ -27,6 +27,7 @@ emitter! { ReadStream {
     Close(stream: ReadStream) => on_close;
 } }
 
+// Each name that both streams have is prefixed here: a type cannot belong to two emitters.
 emitter! { WriteStream {
     /// `'open'` of a file: it can be written.
     WriteOpen(stream: WriteStream) => on_open;

@@ -80,6 +80,7 @@ macro_rules! readable_functions {
 
             /// True after [`pause`](Self::pause), until [`resume`](Self::resume).
             pub fn is_paused(&self) -> bool {
+                // Node's `isPaused` also tests `readableFlowing === false`.
                 self.inner.flags.has(PAUSED) || self.is_explicitly_paused()
             }
 
@@ -125,7 +126,7 @@ macro_rules! readable_functions {
                 self.readable_state().length()
             }
 
-            /// Bytes in the buffer from which on the stream reads no more.
+            /// The stream stops reading once this many bytes wait in the buffer.
             pub fn readable_high_water_mark(&self) -> usize {
                 self.readable_state().high_water_mark()
             }
@@ -263,12 +264,13 @@ macro_rules! writable_functions {
                 self.writable_state().corked()
             }
 
-            /// Bytes that were written, but that wait here or in the write that is under way.
+            /// The number of bytes that wait in the buffer or belong to the write that is under
+            /// way.
             pub fn writable_length(&self) -> usize {
                 self.writable_state().length()
             }
 
-            /// Bytes from which on a write returns false.
+            /// A write returns false once this many bytes wait.
             pub fn writable_high_water_mark(&self) -> usize {
                 self.writable_state().high_water_mark()
             }

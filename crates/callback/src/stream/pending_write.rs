@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 use std::io::IoSlice;
 
 /// The largest number of pieces that one system call writes.
+// writev(2) takes up to 1,024, which would be 16 KiB of stack for each write.
 const SLICES_MAX: usize = 64;
 
 /// A piece that holds fewer bytes than this is not worth a smaller allocation.
 const SHRUNK_BYTES_MIN: usize = 4096;
 
-/// What is left of a write: its bytes are copied, because the caller's buffers are only borrowed.
+/// The unwritten bytes of a write. They are copied, because the caller's buffers are only borrowed.
 pub(crate) struct PendingWrite {
     pieces: VecDeque<Vec<u8>>,
     /// Bytes of the first piece that are written.

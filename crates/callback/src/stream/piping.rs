@@ -1,5 +1,4 @@
-//! `source.pipe(dest)`: writes all that one stream reads to another, no faster than that one takes
-//! it.
+//! `source.pipe(dest)`: writes all that one stream reads to another, at the pace of the slower one.
 
 use super::destroy::Stream;
 use super::flags::*;
@@ -57,6 +56,7 @@ impl Readable {
     }
 
     fn with_pipes<T>(&self, f: impl FnOnce(&mut Pipes) -> T) -> T {
+        // A trait object has no generic functions: the closure and its result pass through a `dyn`.
         let (mut f, mut result) = (Some(f), None);
         self.get().with_pipes(&mut |pipes| {
             result = f.take().map(|f| f(pipes));

@@ -75,7 +75,7 @@ pub(super) struct ReadStreamInner {
     flags: Flags,
     readable: ReadableState,
     input: StreamFd<Input>,
-    /// Bytes that may be read from now on: the rest of the part of a file that was asked for.
+    /// Bytes that may still be read: the rest of the requested part of a file.
     bytes_left: Cell<u64>,
     errored: RefCell<Option<Error>>,
     /// The error for which the stream was destroyed before it was open.
@@ -165,6 +165,7 @@ impl ReadStream {
         let handle = &self.inner.runtime.handle;
         self.inner.input.get(|_| {
             let input = handle.enter(net::stdin)?;
+            // `unref` may have been called before this first use.
             self.set_reference(&input);
             Ok(input)
         })
@@ -265,6 +266,7 @@ impl ReadStream {
         while let Some(read) = poll_fn(|cx| self.poll_read(cx)).await {
             self.inner.runtime.make_callback(|| self.on_read(read));
         }
+        // No code ran since the last poll, so no `read_start` has counted on this task.
         self.inner.has_reader.set(false);
     }
 
@@ -282,6 +284,7 @@ impl ReadStream {
             }
             Err(error) => {
                 self.read_stop();
+                // Node words the errors of `fs` and of `net` differently.
                 let error = match self.kind() {
                     Ok(StdioKind::File) => Error::file("read", error, None, None),
                     _ => Error::system("read", error),
@@ -294,6 +297,7 @@ impl ReadStream {
 
     /// The next chunk; `None` once the machine wants no more.
     fn poll_read(&self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Option<Chunk>>>> {
+        // At each poll: `open` and each run of reads have tasks of their own.
         let before = self.inner.reader.replace(Some(cx.waker().clone()));
         drop(before);
         if self.inner.runtime.is_over() {
@@ -313,6 +317,7 @@ impl ReadStream {
         };
         let left = self.inner.bytes_left.get();
         if left == 0 {
+            // The option `end` of `createReadStream`: the rest of the file is not read.
             return Poll::Ready(Some(Ok(None)));
         }
         // Node asks for as much as the mark allows: `read(n)` raises it, and with it the size of a
@@ -334,7 +339,7 @@ impl ReadStream {
         let stream = self.clone();
         let inner = &self.inner;
         let closed = (!inner.input.is_standard()).then(|| {
-            // Before the fd closes: the terminal is restored through it.
+            // Restored with the close, and not when the last clone of the stream is dropped.
             let raw_mode = inner.raw_mode.take();
             drop(raw_mode);
             inner.input.close(&inner.runtime)

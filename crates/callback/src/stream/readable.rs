@@ -107,11 +107,13 @@ pub(crate) trait ReadableStream: Stream {
         }
     }
 
+    /// Node's `updateReadableListening`.
     fn update_readable_listening(&self) {
         let flags = self.flags();
         let has_listeners = self.readable_listener_count() > 0;
         flags.put(READABLE_LISTENING, has_listeners);
         if flags.has(HAS_PAUSED | RESUME_SCHEDULED) && !flags.has(PAUSED) {
+            // Now, or the resume that is scheduled would not flow.
             flags.set(HAS_FLOWING | FLOWING);
         } else if flags.has(DATA_LISTENING) {
             ReadableStream::resume(self);
@@ -248,6 +250,7 @@ pub(crate) trait ReadableStream: Stream {
     fn how_much(&self, amount: Amount) -> usize {
         let (flags, state) = (self.flags(), self.readable_state());
         match amount {
+            // A stream that flows emits the chunks as they arrived, one at a time.
             Amount::Any if flags.has(FLOWING) && state.length() > 0 => state.first_len(),
             Amount::Any => state.length(),
             Amount::Bytes(count) if count <= state.length() => count,
@@ -466,6 +469,7 @@ impl ReadableState {
 
     fn is_full(&self) -> bool {
         match self.high_water_mark.get() {
+            // A mark of 0 still allows one chunk, or nothing would ever be read.
             0 => self.length.get() > 0,
             mark => self.length.get() >= mark,
         }

@@ -1,4 +1,4 @@
-//! What a stream of this module reads or writes: from before it is open until it is closed.
+//! The fd that a stream reads or writes, from before it is open until it is closed.
 
 use super::{AbandonedAtExit, Kept, Streams};
 use crate::runtime::{Runtime, in_later_turn};
@@ -14,9 +14,9 @@ use std::rc::Rc;
 /// The input or output of a stream.
 ///
 /// ```text
-/// Standard(number) ──first use──▶ Open ──▶ Closed
-/// Opening ──────the file opens──▶ Open
-///    └─────────── it does not ──────────▶ Closed
+/// Standard(number) ──first use──▶ Open, to the end of the program
+/// Opening ──────the file opens──▶ Open ──end, destroy──▶ Closed
+///    └──────────── it does not ────────────────────────▶ Closed
 /// ```
 pub(crate) enum Fd<T> {
     /// A standard stream, by number. It opens at the first use: a program that never reads its

@@ -67,6 +67,7 @@ pub(crate) trait WritableStream: Stream {
     /// Node's `_write` of `writable.js`, with its checks.
     fn write_batch(&self, batch: Batch<'_>, written: Option<Then>) -> Result<bool, Error> {
         let flags = self.flags();
+        // In Node's order, which decides the error of a stream that was ended and destroyed.
         let failed = if flags.has(ENDING) {
             Error::write_after_end()
         } else if flags.has(DESTROYED) {

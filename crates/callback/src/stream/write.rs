@@ -265,6 +265,7 @@ impl WriteStream {
         let before = self.inner.writer.replace(Some(cx.waker().clone()));
         drop(before);
         loop {
+            // The borrow ends with this block: `advance` changes the write.
             let count = {
                 let pending = self.inner.pending.borrow();
                 let Some(write) = pending.as_ref().filter(|_| !self.inner.runtime.is_over()) else {
@@ -303,7 +304,7 @@ impl WriteStream {
         self.inner.bytes_written.set(before + count as u64);
     }
 
-    /// Node's words, which differ for a file.
+    /// The error in Node's words, which differ for a file.
     fn error(&self, error: io::Error) -> Error {
         match self.kind() {
             Ok(StdioKind::File) => Error::file("write", error, None, None),
@@ -443,6 +444,7 @@ impl WriteStream {
             };
             let emit_close = || {
                 stream.inner.flags.set(CLOSED | CLOSE_EMITTED);
+                // A callback of an `end` after `destroy`, for example. It may own the stream.
                 let never_called = stream.inner.writable.abandon();
                 drop(never_called);
                 stream.emit(WriteClose, stream.clone())
@@ -528,7 +530,7 @@ impl WritableStream for WriteStream {
             Ok(Some(output)) if output.kind() != StdioKind::File => {
                 batch.try_once(|bufs| output.try_write_vectored(bufs))
             }
-            Ok(_) => Ok(0),
+            Ok(_) => Ok(0), // a file: the thread writes all of it
             Err(error) => Err(error),
         };
         match taken {

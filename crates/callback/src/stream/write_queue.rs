@@ -1,4 +1,4 @@
-//! What the writable half of a stream holds: the writes that wait, and a batch on its way to the sink.
+//! The bytes of a writable half: the writes that wait, and a batch on its way to the sink.
 
 use crate::continuation::Then;
 use std::cell::{Cell, RefCell};
