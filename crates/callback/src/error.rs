@@ -160,6 +160,7 @@ impl Error {
     pub(crate) fn look_up(syscall: &'static str, host: &str, error: io::Error) -> Self {
         let inside = error.get_ref().and_then(|inside| inside.downcast_ref());
         let (code, errno) = match inside.and_then(ResolveError::raw_os_error) {
+            // EAI_SYSTEM: the resolver itself got an error of the system.
             Some(errno) => (code_of(&io::Error::from_raw_os_error(errno)), -errno),
             None => {
                 let (code, errno) = libuvs_code(inside.map_or("EAI_NONAME", ResolveError::code));
@@ -268,7 +269,7 @@ fn libuvs_code(code: &'static str) -> (&'static str, i32) {
 fn code_of(error: &io::Error) -> Option<Cow<'static, str>> {
     Some(match Errno::from_raw(error.raw_os_error()?) {
         Errno::EOPNOTSUPP => "ENOTSUP".into(),
-        errno => format!("{errno:?}").into(),
+        errno => format!("{errno:?}").into(), // its name in C
     })
 }
 

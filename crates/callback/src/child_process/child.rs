@@ -67,8 +67,9 @@ struct ChildState {
     closes_needed: Cell<u32>,
 }
 
-/// A child process, in Node's words and with Node's order of events. Clones are the same child; the
-/// loop keeps it until it has ended. Its streams keep the program alive by themselves.
+/// A child process, with Node's functions and Node's order of events: see [`spawn`](super::spawn).
+/// Clones are the same child; the loop keeps it until it has ended. Its streams keep the program
+/// alive by themselves.
 #[derive(Clone)]
 pub struct ChildProcess {
     inner: Rc<ChildState>,
@@ -88,6 +89,7 @@ struct Pair {
 
 impl Pair {
     fn new(runtime: &Runtime) -> io::Result<Self> {
+        // libuv also connects children by socket pairs (`UV_CREATE_PIPE`), not by pipes.
         let (ours, theirs) = UnixStream::pair()?;
         ours.set_nonblocking(true)?; // the child's end is another open file description
         Ok(Pair {
@@ -312,7 +314,7 @@ impl ChildProcess {
         self.note_close()
     }
 
-    /// Sends the child a signal. False if the child has ended.
+    /// Sends the child a signal. Returns false if the child has ended.
     ///
     /// # Errors
     /// `EINVAL` for a number that is no signal. 'error' reports any other failure.

@@ -81,7 +81,7 @@ impl Default for ExecOptions {
     fn default() -> Self {
         ExecOptions {
             spawn: SpawnOptions::default(),
-            max_buffer: 1024 * 1024,
+            max_buffer: 1024 * 1024, // Node's default
         }
     }
 }

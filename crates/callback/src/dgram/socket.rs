@@ -222,6 +222,7 @@ impl Socket {
         let options = &self.inner.options;
         let udp_options = UdpOptions {
             reuse_addr: options.reuse_addr,
+            // Otherwise the system's default applies (`net.ipv6.bindv6only`), as with libuv.
             v6_only: options.ipv6_only.then_some(true),
             recv_buffer_bytes: options.recv_buffer_size,
             send_buffer_bytes: options.send_buffer_size,

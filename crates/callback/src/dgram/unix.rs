@@ -29,6 +29,7 @@ pub(super) mod event {
     /// An event of a [`UnixSocket`].
     pub trait UnixEvent: Event {}
 
+    // Not `Message`, `Error` and `Close`: `dgram::event` exports those of UDP sockets as well.
     emitter! { UnixSocket emits UnixEvent {
         /// `'message'`: a message, and its fds.
         MessageReceived(socket: UnixSocket, message: &'a Message) => on_message;
@@ -106,6 +107,7 @@ impl Packets for KernelSocket {
 #[derive(Debug)]
 pub struct Message {
     bytes: Chunk,
+    /// The fds that no listener has taken: all listeners receive the same message.
     fds: RefCell<Vec<OwnedFd>>,
     about: UnixMessage,
 }

@@ -197,6 +197,7 @@ impl FsWatcher {
                 self.emit(EventType::Rename, Some(&from))?;
                 self.emit(EventType::Rename, Some(&to))
             }
+            // The kernel dropped events: any name may have changed.
             _ => self.emit(EventType::Rename, None),
         }
     }

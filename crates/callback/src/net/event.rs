@@ -56,6 +56,7 @@ emitter! { Socket emits SocketEvent kept as SocketListener in KeptOfSocket {
     Close(socket: Socket, had_error: bool) => on_close;
 } }
 
+// `ServerError` and `ServerClose`, because `Error` and `Close` of this module are the socket's.
 emitter! { Server emits ServerEvent kept as ServerListener in KeptOfServer {
     /// `'listening'`: the server accepts connections.
     Listening(server: Server) => on_listening;

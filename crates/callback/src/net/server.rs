@@ -49,6 +49,23 @@ struct ServerState {
 }
 
 /// A TCP or Unix server: see [`create_server`]. Clones are the same server.
+///
+/// ```
+/// use oneloop_callback::{net, run};
+///
+/// run(|| {
+///     let server = net::create_server(|socket| {
+///         socket.end_with("goodbye");
+///     });
+///     server.on_listening(|server| {
+///         println!("port {}", server.port().expect("it listens"));
+///         server.close();
+///     });
+///     server.on_close(|_| println!("closed"));
+///     server.listen(("127.0.0.1", 0))
+/// })?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Server {
     inner: Rc<ServerState>,
@@ -128,6 +145,8 @@ impl Server {
             return Err(Error::new("ERR_SERVER_ALREADY_LISTEN", message));
         }
         let number = self.next_listening_number();
+        // As in net.js, a path or a port alone is bound on this stack, and a host or an address in
+        // a later tick, behind its lookup.
         if let Some(signal) = &options.signal {
             self.close_on_abort(signal);
         }
@@ -230,6 +249,7 @@ impl Server {
             nodelay: false,
             keepalive: None,
         };
+        // Before the loop runs (`enter`), no loop is current.
         (self.inner.runtime.handle).enter(|| Listener::bind(addr, options))
     }
 
@@ -354,6 +374,7 @@ impl Server {
     /// Sets the maximum number of open connections. Further ones are accepted, closed at once, and
     /// reported by 'drop'.
     pub fn set_max_connections(&self, max: Option<usize>) -> &Self {
+        // net.js: `if (self.maxConnections && …)`, so 0 sets no limit.
         self.inner.max_connections.set(max.filter(|max| *max > 0));
         self
     }

@@ -14,6 +14,7 @@ impl Runtime {
         self.serve(
             &queues.fed_bell,
             Phase::Pending,
+            // Always referenced: `uv__loop_alive` counts what is pending or closing.
             || queues.is_fed().then_some(true),
             || queues.serve_fed(),
         )

@@ -125,7 +125,7 @@ impl Lists {
             return;
         };
         timer.listed = false;
-        timer.insertion = 0;
+        timer.insertion = 0; // numbers begin at 1, so no entry stands for it any more
         self.referenced -= usize::from(timer.referenced);
         if let Some(list) = self.lists.get_mut(&timer.duration_ms) {
             list.live -= 1;

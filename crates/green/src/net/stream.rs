@@ -104,8 +104,8 @@ impl<S: HalfClose> GreenIo<S> {
 }
 
 impl TcpStream {
-    /// Connects to `"HOST:PORT"`, `(host, port)`, an address, or whichever of several answers
-    /// first. A name is looked up on another thread.
+    /// Connects to `"HOST:PORT"`, `(host, port)`, an address, or the first of several addresses
+    /// that answers. A name is looked up on another thread.
     ///
     /// ```no_run
     /// use oneloop_green::{net::TcpStream, run};
