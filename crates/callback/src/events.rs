@@ -143,7 +143,7 @@ impl<L> Emitter<L> {
         event: E,
         f: impl for<'a> Fn(E::Args<'a>) -> O + 'static,
     ) -> ListenerId {
-        drop(event);
+        drop(event); // its type says which event it is
         self.add::<E>(rc_listener::<E, O>(f), false, Position::Last)
     }
 
@@ -233,6 +233,7 @@ impl<L> Emitter<L> {
 
     /// Removes all listeners of all events.
     pub(crate) fn forget_all(&self) {
+        // Dropped after the borrow, as in `off`.
         let removed = self.registrations.take();
         drop(removed);
     }

@@ -106,7 +106,7 @@ macro_rules! on_function {
         #[allow(unused_parens)]
         pub fn $on<O: $crate::IntoResult>(
             &self,
-            // Also where no argument borrows: a macro cannot tell.
+            // `for<'a>` also where no argument borrows: a macro cannot tell.
             f: impl for<'a> Fn($($arg_type),*) -> O + 'static,
         ) -> &Self {
             self.on($event, move |($($arg),*)| f($($arg),*));
@@ -136,6 +136,7 @@ macro_rules! kept_listeners {
         /// How the emitter keeps a listener: without an allocation besides the closure's.
         pub struct $listener($kept);
 
+        // The variant names the event, which an `AnyListener` needs a second allocation for.
         enum $kept {
             $($event(std::rc::Rc<$crate::events::Listener<$event>>)),*
         }

@@ -176,6 +176,7 @@ impl<O: Owner> PacketHandle<O> {
     }
 
     fn poll_receive(&self, socket: &O::Packets, cx: &mut Context<'_>) -> PollReceived<O> {
+        // Out of its cell while it is polled: cloning a waker is foreign code (rule 2).
         let mut backoff = self.backoff.take();
         let received = match backoff.poll_pause(cx) {
             Poll::Ready(()) => socket.poll_receive(cx),

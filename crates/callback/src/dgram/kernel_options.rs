@@ -63,6 +63,7 @@ impl Socket {
         group: impl Into<IpAddr>,
         interface: Interface,
     ) -> Result<(), Error> {
+        // libuv would bind an unbound socket here (`uv__udp_maybe_deferred_bind`).
         let group = group.into();
         self.with_socket("addMembership", |socket| {
             socket.join_multicast(group, interface)
@@ -123,6 +124,7 @@ impl Socket {
         call: &'static str,
         f: impl FnOnce(&UdpSocket) -> io::Result<T>,
     ) -> Result<T, Error> {
+        // Node's error names libuv's function instead of the system call.
         self.try_socket(f, |error| Error::buffer_size(call, error))
     }
 }

@@ -15,6 +15,7 @@ pub enum Kind {
 impl Kind {
     /// The address that stands for all addresses of this machine.
     pub(super) fn unspecified(self) -> IpAddr {
+        // Node's default host of `bind`.
         match self {
             Kind::Udp4 => Ipv4Addr::UNSPECIFIED.into(),
             Kind::Udp6 => Ipv6Addr::UNSPECIFIED.into(),
@@ -23,6 +24,7 @@ impl Kind {
 
     /// The loopback address.
     pub(super) fn localhost(self) -> IpAddr {
+        // Node's default host of `send` and `connect`.
         match self {
             Kind::Udp4 => Ipv4Addr::LOCALHOST.into(),
             Kind::Udp6 => Ipv6Addr::LOCALHOST.into(),

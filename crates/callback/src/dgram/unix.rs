@@ -70,6 +70,7 @@ impl Packets for KernelSocket {
         ready!(self.source().poll_ready(cx, Direction::Read))?; // no buffer while it waits
         let received = Chunk::poll_fill(|space| {
             let received = match self {
+                // Datagrams have no end: an empty one is a message, too.
                 KernelSocket::Datagram(socket) => {
                     socket.poll_recv_fds(cx, space, FDS_MAX).map_ok(Some)
                 }
@@ -82,12 +83,14 @@ impl Packets for KernelSocket {
 
     async fn send(&self, outgoing: &OutgoingMessage) -> io::Result<usize> {
         let OutgoingMessage { to, bytes, fds } = outgoing;
+        // Borrowed: sendmsg(2) makes the receiver's duplicates.
         let fds: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
         let send = |cx: &mut Context<'_>| match self {
             KernelSocket::Datagram(socket) => socket.poll_send_fds(cx, bytes, &fds),
             KernelSocket::Seqpacket(socket) => socket.poll_send_fds(cx, bytes, &fds),
         };
         match (self, to) {
+            // It sleeps between its tries: epoll does not report room at another socket.
             (KernelSocket::Datagram(socket), Some(to)) => {
                 socket.send_fds_to(bytes, &fds, to).await?
             }
@@ -257,6 +260,7 @@ impl UnixSocket {
         name: impl ToUnixAddr,
         connected: impl FnOnce(Result<UnixSocket, Error>) -> O + 'static,
     ) {
+        // In a task, as connecting waits while the server's backlog is full.
         let (runtime, addr) = (current(), name.to_unix_addr().into_owned());
         runtime.handle.clone().spawn_detached(async move {
             let socket = UnixSeqpacket::connect(&addr).await;
@@ -345,6 +349,7 @@ impl UnixSocket {
         to: Option<Addr>,
         then: Option<ThenSent>,
     ) {
+        // A copy, as the message may wait for room after this call has returned.
         let bytes = bytes.to_owned();
         match (self.handle(), then) {
             (Some(handle), then) => handle.send(OutgoingMessage { to, bytes, fds }, then),
@@ -382,6 +387,7 @@ impl UnixSocket {
         let handle = self.inner.handle.take();
         if let Some(handle) = handle {
             handle.close();
+            // In a tick, as dgram.js (`socketCloseNT`), and not in the closing phase.
             self.inner.runtime.next_call(self, |socket| {
                 let events = &socket.inner.events;
                 events.emit(event::UnixClose, socket.clone()).map(drop)

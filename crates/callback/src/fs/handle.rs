@@ -33,6 +33,7 @@ impl fmt::Debug for FileHandle {
 
 /// The options for Node's flags.
 pub(super) fn options(flags: &str) -> Result<OpenOptions, Error> {
+    // `stringToFlags` of Node's `lib/internal/fs/utils.js`.
     let mut options = OpenOptions::new();
     match flags {
         "r" => options.read(true),

@@ -44,6 +44,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// The functions that take paths and a callback: each begins the promise of the same name.
+// A macro, as they differ only in names, arguments and results.
 macro_rules! of_promises {
     ($(
         $name:ident($($path:ident),+ $(; $option:ident: $options:ty)?) -> $output:ty: $doc:literal;

@@ -210,6 +210,7 @@ impl FsWatcher {
 
     /// The part of a path below the watched path; of that path itself, its last part.
     fn name_of<'a>(&self, path: &'a Path) -> &'a Path {
+        // As in Node, where the name of a watched file is that file's own.
         match path.strip_prefix(&self.inner.path) {
             Ok(below) if below != Path::new("") => below,
             _ => path.file_name().map_or(path, Path::new),

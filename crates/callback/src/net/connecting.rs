@@ -264,6 +264,7 @@ impl Socket {
             return Ok(());
         };
         self.with_attempts(|attempts| attempts.current = Some(addr.clone()));
+        // net.js `internalConnect` binds before it emits 'connectionAttempt'.
         let unconnected = match self.bind_locally(&addr) {
             Ok(unconnected) => unconnected,
             Err(error) => return self.give_attempt_up(error),

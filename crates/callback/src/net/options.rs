@@ -57,6 +57,7 @@ impl Endpoint {
     }
 }
 
+// Signed and wide integers, too: a number that is no port is Node's error, and found at run time.
 macro_rules! from_ports {
     ($($int:ty),*) => {
         $(
@@ -177,6 +178,7 @@ impl Default for ConnectOptions {
             local_address: None,
             local_port: 0,
             family: None,
+            // The defaults of Node 20; before, it tried only the first address.
             auto_select_family: true,
             auto_select_family_attempt_timeout_ms: 250.0,
         }

@@ -224,6 +224,7 @@ impl Socket {
     /// Creates a socket that is never read: a child's standard input.
     pub(crate) fn write_only(runtime: Rc<Runtime>, connected: NetSocket) -> Self {
         let socket = Socket::accepted(runtime, &SocketOptions::default(), true, connected);
+        // As if it had ended: the stream is destroyed once it has finished.
         socket.inner.flags.set(READ_ENDED | END_EMITTED);
         socket
     }
@@ -370,6 +371,7 @@ impl Socket {
     /// `socket.readyState`.
     pub fn ready_state(&self) -> ReadyState {
         match (self.is_readable(), self.is_writable()) {
+            // First, as a socket that connects is writable already.
             _ if self.is_connecting() => ReadyState::Opening,
             (true, true) => ReadyState::Open,
             (true, false) => ReadyState::ReadOnly,
@@ -403,6 +405,7 @@ impl Socket {
             Some(handle) => handle.bytes_written(),
             None => self.rare(|rare| Some(rare.counts.1)).unwrap_or(0),
         };
+        // net.js counts `_pendingData` as well: a write that waits for 'connect'.
         let pending = self.rare(|rare| Some(rare.pending_data_bytes)).unwrap_or(0);
         let waiting = self.inner.writable.buffered_bytes() + pending;
         dispatched + waiting as u64

@@ -275,6 +275,7 @@ impl Pipe {
     fn pause(self: &Rc<Self>, source: &Readable, dest: &Writable) {
         if !self.is_broken() {
             source.with_pipes(|pipes| {
+                // Once, however many writes return false: Node keeps a set.
                 pipes.remove_awaited(self);
                 pipes.awaited.push(Rc::clone(self));
             });
@@ -298,6 +299,7 @@ impl Pipe {
             pipes.remove_awaited(self);
             pipes.awaited.is_empty()
         });
+        // Node's `pipeOnDrain`: without a listener of 'data', a flow would lose the bytes.
         if is_clear && source.get().has(DATA_LISTENING) {
             source.get().resume();
         }
@@ -399,6 +401,7 @@ pub(crate) fn unpipe(source: &Readable, dest: &Writable) {
 
 pub(crate) fn unpipe_all(source: &Readable) {
     let to_dest = |pipe: &Rc<Pipe>| pipe.dest();
+    // Collected first, as each `unpipe` changes the list.
     let dests: Vec<_> = source.with_pipes(|pipes| pipes.to.iter().filter_map(to_dest).collect());
     for dest in dests {
         unpipe(source, &dest);

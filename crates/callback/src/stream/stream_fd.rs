@@ -109,6 +109,7 @@ impl<T> StreamFd<T> {
             Fd::Open(_) => ClosedFd::File,
             _ => ClosedFd::Unopened,
         };
+        // Closes the fd, unless a read or a write still holds it.
         drop(before);
         // Last: this may drop the only reference to the stream.
         if let Some(kept) = self.kept.take() {

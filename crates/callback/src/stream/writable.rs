@@ -242,6 +242,7 @@ pub(crate) trait WritableStream: Stream {
     }
 
     fn call_finished(&self, result: Result<(), Error>) -> Result<(), Thrown> {
+        // Taken first: a callback may call `end` again.
         let finished = self
             .writable_state()
             .take(|waiting| std::mem::take(&mut waiting.finished));
@@ -371,6 +372,7 @@ pub(crate) trait WritableStream: Stream {
         let flags = self.flags();
         self.writable_state().end_pending();
         flags.set(FINISHED);
+        // Node's `finish` calls the callbacks of `end` before it emits 'finish'.
         self.call_finished(Ok(()))?;
         self.emit_write(WriteEvent::Finish)?;
         // Node's `autoDestroy`: a stream without a readable half has emitted 'end' from the start.

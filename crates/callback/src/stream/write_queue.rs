@@ -89,6 +89,7 @@ impl WriteQueue {
     }
 
     pub(super) fn take_first(&mut self) -> Option<Buffered> {
+        // Only a stream that has failed takes its writes one by one.
         (!self.buffered.is_empty()).then(|| self.buffered.remove(0))
     }
 }
@@ -129,6 +130,7 @@ impl WritableState {
     pub(super) fn take<T: Default>(&self, take: impl FnOnce(&mut WriteQueue) -> T) -> T {
         let mut waiting = self.waiting.borrow_mut();
         let taken = waiting.as_deref_mut().map(take).unwrap_or_default();
+        // An idle connection must not pay for a queue that it once had.
         let empty = waiting.take_if(|waiting| waiting.is_empty());
         drop(waiting);
         drop(empty);
