@@ -91,6 +91,7 @@ impl<'a> Resumed<'a> {
             before: CURRENT.replace(current),
             entry_before: ENTRY.replace(entry),
         };
+        // Until the green stack runs (`Arrived`, `suspend`), a sampling monitor takes no backtrace.
         set_between_stacks(true);
         resumed
     }

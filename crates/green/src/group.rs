@@ -207,6 +207,7 @@ impl Group {
     #[track_caller]
     pub fn kill_one(&self, thread: &Thread) {
         if self.contains(thread) {
+            // The group's link is older than this wait, so the member has left when the wait ends.
             thread.kill_soon();
             wait_at(thread.finished(), Location::caller());
         }

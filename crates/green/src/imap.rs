@@ -148,6 +148,7 @@ fn deliver_at_end<T: 'static>(
     number: usize,
     call: JoinHandle<T>,
 ) {
+    // A link, and not a thread that joins: that would take a second stack for each call.
     let thread = call.thread().clone();
     thread.on_exit(move |_| deliver(&into, number, call));
 }

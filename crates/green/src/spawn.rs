@@ -172,6 +172,7 @@ impl Builder {
             let inside: Rc<ThreadRecord> = inside;
             inside.call_inside();
         });
+        // Known only now: the task needs the body, and the body needs the record.
         record.key.set(handle.spawn_described(body, spawned_at));
         Ok(JoinHandle::new(untyped, record))
     }

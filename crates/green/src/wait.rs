@@ -55,6 +55,7 @@ pub trait Wait: Future + Sized {
     /// As [`Wait::wait`].
     #[track_caller]
     fn wait_timeout(self, duration: Duration) -> Result<Self::Output, Elapsed> {
+        // Around the future: the timeout is a value here, and unwinds nothing.
         let handle = Handle::current();
         wait_at(handle.timeout(duration, self), Location::caller())
     }

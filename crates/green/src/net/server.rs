@@ -152,6 +152,7 @@ impl StreamServer {
 
     /// Stops accepting: the kernel refuses clients from now on. Open connections are not affected.
     pub fn close(&self) {
+        // `until_stopped` returns now; only `stop` waits for the handlers.
         self.listener.close();
         self.serving.stopped.set();
     }

@@ -207,6 +207,7 @@ impl ThreadRecord {
     pub(crate) fn pop_timeout(&self, id: u64) {
         let mut slot = self.extras.borrow_mut();
         let Some(extras) = slot.as_mut() else { return };
+        // From the end, as mostly the innermost timeout ends.
         let index = extras.timeouts.iter().rposition(|timeout| timeout.id == id);
         if let Some(index) = index {
             extras.timeouts.remove(index);
