@@ -1,5 +1,5 @@
-//! Measures Oneloop's echo server side by side with servers in C, tokio and mio.
 #![forbid(unsafe_code)]
+//! Measures Oneloop's echo server side by side with servers in C, tokio and mio.
 
 mod bench;
 mod cli;

@@ -10,7 +10,8 @@
 //! use oneloop_process::Command;
 //! # fn main() -> std::io::Result<()> {
 //! let mut event_loop = EventLoop::new()?;
-//! let output = event_loop.block_on(Command::new("tr").args(["a-z", "A-Z"]).input("hello").output())?;
+//! let mut upper = Command::new("tr");
+//! let output = event_loop.block_on(upper.args(["a-z", "A-Z"]).input("hello").output())?;
 //! assert!(output.status.success());
 //! assert_eq!(output.stdout, b"HELLO");
 //! # Ok(())

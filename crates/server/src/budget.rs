@@ -105,8 +105,8 @@ impl Budget {
     /// at least `bytes_min`. A client that takes its output as fast as it comes is not slowed down by
     /// those that do not: the kernel has room for its output, and none for a slow reader's.
     ///
-    /// When TCP as a whole runs out of memory (`tcp_mem` in tcp(7)), the kernel takes less than it has
-    /// room for. Then the queues become longer than a step on average, and all clients are read in small
+    /// When TCP as a whole runs out of memory (`tcp_mem` in tcp(7)), the kernel takes less than there
+    /// is room for. Then the queues become longer than a step on average, and all clients are read in small
     /// steps.
     pub(crate) fn step_bytes(&self, bytes_min: usize, send_room: impl FnOnce() -> usize) -> usize {
         // A queue of a step per client is what the small steps themselves produce; it is no sign

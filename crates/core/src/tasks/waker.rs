@@ -2,7 +2,7 @@
 //! others.
 //!
 //! ```text
-//!  wake ─┬─ the task runs now ──────▶ `again`: queued when its run ends, without a look at the loop
+//!  wake ─┬─ the task runs now ──────▶ `again`: queued when its run ends; no look at the loop
 //!        ├─ its loop is current here ▶ `queued`: run queue ──pop──▶ run
 //!        └─ anywhere else ──────────▶ `sent`: inbox ──the loop takes it──▶ run queue
 //! ```

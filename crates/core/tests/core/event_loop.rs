@@ -418,7 +418,7 @@ fn a_sleep_can_be_reset_and_polled_by_another_task() {
         let mut cx = Context::from_waker(Waker::noop());
         assert!(
             pin!(&mut once).poll(&mut cx).is_pending(),
-            "with a waker that wakes nobody"
+            "with a waker that wakes no task"
         );
         once.as_mut().get_mut().reset(30 * MS);
         spawn(async move {

@@ -836,7 +836,7 @@ fn a_destroyed_stream_of_a_file_emits_only_close() {
         let path = dir.join("large");
         std::fs::write(&path, pattern(1 << 20)).unwrap();
         let at_once = callback::fs::create_read_stream(&path);
-        at_once.on_data(|_, _| unreachable("nobody wants it"));
+        at_once.on_data(|_, _| unreachable("a destroyed stream emits no data"));
         at_once.destroy();
         at_once.on_close(move |_| {
             log.say("first");

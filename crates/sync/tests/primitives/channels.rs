@@ -92,7 +92,7 @@ fn values_come_back_when_all_receivers_are_gone() {
         let _ = sender.try_send(Rc::clone(&in_it));
         let waiting = [0, 1].map(|_| Polled::pending(sender.send(Rc::default())));
         drop(receiver);
-        assert_eq!(Rc::strong_count(&in_it), 1, "nobody can get it");
+        assert_eq!(Rc::strong_count(&in_it), 1, "no receiver can get it");
         for waiting in waiting {
             assert_eq!(waiting.output(), Err(Closed(Rc::new(()))));
         }
