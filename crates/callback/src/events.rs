@@ -224,7 +224,7 @@ impl<L> Emitter<L> {
         drop(event);
         let mut registrations = self.registrations.borrow_mut();
         let is_of_event = |other: &Registration<L>| E::unwrap(&other.listener).is_some();
-        // Closures are dropped after the borrow, as they may own whatever the program likes.
+        // Closures are dropped after the borrow, as they may own any value of the program.
         let (removed, kept) = registrations.drain(..).partition(is_of_event);
         *registrations = kept;
         drop(registrations);

@@ -24,7 +24,7 @@ use std::rc::Rc;
 /// Outside of [`run`](crate::run), as all functions of this module.
 pub fn on_uncaught_exception<O: IntoResult>(f: impl Fn(&Thrown, Origin) -> O + 'static) {
     let handler: UncaughtHandler = Rc::new(move |thrown, origin| f(thrown, origin).into_result());
-    // The old handler is dropped after the borrow: it may own whatever the program likes.
+    // The old handler is dropped after the borrow: it may own any value of the program.
     let before = current().process.uncaught.replace(Some(handler));
     drop(before);
 }

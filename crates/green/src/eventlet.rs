@@ -314,7 +314,7 @@ pub fn imap<A: 'static, T: 'static>(
     items: impl IntoIterator<Item = A, IntoIter: 'static>,
     function: impl Fn(A) -> T + 'static,
 ) -> Imap<T> {
-    // eventlet's GreenMap is a pile on a pool of its own, of the same size.
+    // eventlet's GreenMap is a pile on a new pool of the same size.
     let order = Order::Bounded(pool.size());
     let own = Pool::fair(pool.size());
     Imap::start(&own, items.into_iter(), function, order, Location::caller())
@@ -327,7 +327,7 @@ pub fn imap<A: 'static, T: 'static>(
 /// Outside of a green thread.
 #[track_caller]
 pub fn put<T: 'static>(pool: &ResourcePool<T>, lent: Pooled<T>) {
-    // Asked before the drop, which gives the resource to the waiter.
+    // Checked before the drop, which gives the resource to the waiter.
     let is_awaited = pool.waiting() > 0;
     drop(lent);
     if is_awaited {

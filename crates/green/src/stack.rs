@@ -37,7 +37,7 @@ pub const STACK_BYTES_MIN: usize = 16 * 1024;
 const POOLED_MAX: usize = 4096;
 
 /// From linux/mman-common.h, since 6.13: a touch of these pages is SIGSEGV, and they need no
-/// mapping of their own. Neither libc nor rustix has it yet.
+/// separate mapping. Neither libc nor rustix has it yet.
 const MADV_GUARD_INSTALL: i32 = 102;
 
 /// Cached, as rustix asks the C library each time.

@@ -414,7 +414,7 @@ impl Owner for UnixSocket {
     type Packets = KernelSocket;
 
     fn on_message(&self, (bytes, mut about): (Chunk, UnixMessage)) -> Result<(), Thrown> {
-        // Dropped behind the emit, which closes the fds that no listener took.
+        // Dropped after the emit, which closes the fds that no listener took.
         let fds = RefCell::new(std::mem::take(&mut about.fds));
         let message = Message { bytes, fds, about };
         let events = &self.inner.events;

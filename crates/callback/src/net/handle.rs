@@ -1,7 +1,7 @@
 //! A socket's handle, as libuv's `uv_stream_t`: it reads in rounds, performs one write at a time,
 //! shuts down, and reports its close in the closing phase.
 //!
-//! A handle is a task of the loop. Each report to its [`Socket`] runs in a scope of its own, so
+//! A handle is a task of the loop. Each report to its [`Socket`] runs in a separate scope, so
 //! ticks and microtasks run after each.
 
 use super::socket::Socket;
@@ -108,7 +108,7 @@ impl StreamHandle {
     /// `EALREADY`, `EISCONN`.
     pub(super) fn check_unconnected(&self) -> io::Result<()> {
         // In Node a second connect(2) on the same fd fails with these. Here each attempt opens an
-        // fd of its own, so the check stands in for the kernel.
+        // new fd, so the check stands in for the kernel.
         match &*self.io.borrow() {
             Io::Connecting(_) | Io::Refused(_) => Err(system_error(Errno::EALREADY)),
             Io::Open(_) => Err(system_error(Errno::EISCONN)),

@@ -421,7 +421,7 @@ impl Socket {
         self.handle()?.remote_addr()
     }
 
-    /// The peer's address. Once it was asked for while the socket was connected, it stays known
+    /// The peer's address. After a first call while the socket is connected, it stays known
     /// after the close.
     pub fn remote_addr(&self) -> Option<Addr> {
         if let Some(known) = self.rare(|rare| rare.remote.clone()) {

@@ -99,7 +99,7 @@ flags! {
     /// The end was read from the source.
     READ_ENDED = 5;
     END_EMITTED = 6;
-    /// The source was asked for data, and has delivered none since.
+    /// The stream has requested data, and the source has delivered none since.
     READING = 7;
     /// `read` is asking the source: what arrives now must not be emitted on this stack.
     READ_SYNC = 8;

@@ -180,8 +180,8 @@ impl ReadStream {
         input.source().set_referenced(is_referenced);
     }
 
-    /// Opens the input, emits 'open', and reads if that was asked for. As in Node, the file of a
-    /// stream that is destroyed meanwhile opens nevertheless, and is then closed.
+    /// Opens the input, emits 'open', and reads if the machine wants data. As in Node, the file of
+    /// a stream that is destroyed meanwhile opens nevertheless, and is then closed.
     pub(crate) fn open(&self, opening: impl Future<Output = Result<Input, Error>> + 'static) {
         let stream = self.clone();
         self.inner.runtime.handle.spawn_detached(async move {
@@ -206,7 +206,7 @@ impl ReadStream {
                 let reason = stream.inner.reason.take();
                 stream.close_input(reason.or(failed)).await;
             } else if let Some(failed) = failed {
-                // In this task, not in one of its own: 'error' is the result of the job that
+                // In this task, not in a new one: 'error' is the result of the job that
                 // opened.
                 stream.note_error(&failed);
                 stream.inner.flags.set(DESTROYED);
@@ -297,7 +297,7 @@ impl ReadStream {
 
     /// The next chunk; `None` once the machine wants no more.
     fn poll_read(&self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Option<Chunk>>>> {
-        // At each poll: `open` and each run of reads have tasks of their own.
+        // At each poll: `open` and each run of reads is a task, with its own waker.
         let before = self.inner.reader.replace(Some(cx.waker().clone()));
         drop(before);
         if self.inner.runtime.is_over() {

@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 ///      │                                  ▲──────resume──────┘
 ///      └──'readable' listener──▶ read by calls
 ///
-/// where the bytes are (READING: the source was asked, and has not delivered since):
+/// where the bytes are (READING: data was requested, and none has arrived since):
 ///     read ──room below the mark──▶ read_start ──▶ READING ──▶ push
 ///     push ─┬─ flowing, and nothing waits ──▶ 'data'
 ///           └─ else ──▶ buffer ──▶ 'readable', or the flow ──▶ read takes it, and emits 'data'
@@ -259,7 +259,7 @@ pub(crate) trait ReadableStream: Stream {
         }
     }
 
-    /// True if taking `count` bytes makes room, and the source can be asked for more.
+    /// True if taking `count` bytes makes room, and the source can deliver more.
     fn wants_more(&self, amount: Amount, count: usize) -> bool {
         let (flags, state) = (self.flags(), self.readable_state());
         if flags.has_any(READING | READ_ENDED | DESTROYED | ERRORED) {

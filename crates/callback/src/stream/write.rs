@@ -201,7 +201,7 @@ impl WriteStream {
                 Ok(())
             });
         };
-        // In this task, not in one of its own: 'error' is the result of the job that opened.
+        // In this task, not in a new one: 'error' is the result of the job that opened.
         self.note_error(&failed);
         inner.flags.set(DESTROYED);
         inner.runtime.make_callback(|| self.fail_buffered());
