@@ -261,15 +261,15 @@ impl Client {
             let queued = socket.writable_length();
             match self.poll_step(cx, queued) {
                 Err(why) => self.close_early(socket, why),
-                Ok(Step::Exchange { sends: true } | Step::Send) if queued > 0 => {
-                    return Poll::Pending; // until 'drain'
-                }
-                Ok(Step::Exchange { sends: true } | Step::Send) if produced < PRODUCE_BYTES => {
-                    produced += self.send_product(socket);
-                }
                 Ok(Step::Exchange { sends: true } | Step::Send) => {
-                    self.advance_later(cx, socket);
-                    return Poll::Pending;
+                    if queued > 0 {
+                        return Poll::Pending; // until 'drain'
+                    }
+                    if produced >= PRODUCE_BYTES {
+                        self.advance_later(cx, socket);
+                        return Poll::Pending;
+                    }
+                    produced += self.send_product(socket);
                 }
                 Ok(Step::Exchange { sends: false } | Step::Listen) => {
                     self.limit_input(socket);
