@@ -107,7 +107,7 @@ impl StreamHandle {
     /// # Errors
     /// `EALREADY`, `EISCONN`.
     pub(super) fn check_unconnected(&self) -> io::Result<()> {
-        // In Node a second connect(2) on the same fd fails with these. Here each attempt opens an
+        // In Node a second connect(2) on the same fd fails with these. Here each attempt opens a
         // new fd, so the check stands in for the kernel.
         match &*self.io.borrow() {
             Io::Connecting(_) | Io::Refused(_) => Err(system_error(Errno::EALREADY)),
