@@ -11,7 +11,7 @@ mod http;
 mod node;
 
 use oneloop::callback::{self, Thrown};
-use oneloop::{EventLoop, Options, green};
+use oneloop::{Clock, EventLoop, Options, PoolOptions, green};
 use std::io;
 use std::process::ExitCode;
 
@@ -37,10 +37,18 @@ const SUITES: &[(&str, Suite)] = &[
 
 impl Program {
     fn run(self) -> io::Result<u8> {
-        let options = match self {
-            Program::CallbackInRealTime(_) | Program::GreenInRealTime(_) => Options::default(),
-            Program::Callback(_) | Program::Green(_) => Options::virtual_time(),
+        let clock = match self {
+            Program::CallbackInRealTime(_) | Program::GreenInRealTime(_) => Clock::new(),
+            Program::Callback(_) | Program::Green(_) => Clock::new_virtual(),
         };
+        // One thread completes the file operations in the order of their calls. With several, a busy
+        // machine may stop one thread in the middle of an operation while another one completes the
+        // next three, here as in Node.
+        let pool = PoolOptions {
+            fs_threads_max: 1,
+            ..PoolOptions::default()
+        };
+        let options = Options { clock, pool };
         let mut event_loop = EventLoop::with(options)?;
         match self {
             Program::Callback(program) | Program::CallbackInRealTime(program) => {

@@ -4,8 +4,14 @@ use super::{ValueError, attempt, ms, py};
 use oneloop::green::{Wait, green_local, join_all, offload, sleep, spawn};
 use oneloop::sync::Semaphore;
 use std::cell::{Cell, RefCell};
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, ThreadId};
+use std::time::Duration;
+
+/// The maximum time for which a job waits for what has to be printed before its end. Only a job
+/// that blocks the loop waits that long.
+const JOB_MAX: Duration = Duration::from_secs(10);
 
 struct Value(&'static str);
 
@@ -55,26 +61,38 @@ pub(super) fn thread_pool() {
         }
     }
     let main = thread::current().id();
-    let blocks = move |name: &'static str, wait_ms| {
+    // The twin's jobs sleep, each longer than what has to be printed before its end. A busy machine
+    // may stretch any sleep, so here a job waits until that is printed: its sender is dropped then.
+    let blocks = move |name: &'static str, before: Receiver<()>| {
         offload(move || {
-            thread::sleep(ms(wait_ms));
+            let _ = before.recv_timeout(JOB_MAX);
             format!("{name} {}", place(main))
         })
     };
-    spawn(|| {
+    let (ticking, ticks) = channel();
+    spawn(move || {
         for number in 0..3 {
             println!("tick {number}");
             sleep(ms(20));
         }
+        drop(ticking);
     });
-    println!("executed {}", blocks("first", 100));
+    println!("executed {}", blocks("first", ticks));
 
     let at_once = Semaphore::new(2); // `set_num_threads(2)`
-    join_all([("a", 100), ("b", 40), ("c", 100)].map(|(name, wait_ms)| {
+    let ((b_runs, b_ends), (a_runs, a_ends)) = (channel(), channel());
+    let (c_runs, nothing) = (channel().0, channel().1);
+    let jobs = [
+        ("a", b_ends, a_runs),
+        ("b", nothing, b_runs),
+        ("c", a_ends, c_runs),
+    ];
+    join_all(jobs.map(|(name, before, runs)| {
         let at_once = at_once.clone();
         spawn(move || {
             let _permit = at_once.acquire().wait();
-            println!("done {}", blocks(name, wait_ms));
+            println!("done {}", blocks(name, before));
+            drop(runs);
         })
     }));
     let Err(error) = attempt(|| offload(|| ValueError("broken in a thread").raise()));

@@ -8,8 +8,13 @@ use oneloop::green::{
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use std::sync::mpsc::{Receiver, channel};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
+
+/// The maximum time for which a job waits for what has to be printed before its end. Only a job
+/// that blocks the loop waits that long.
+const JOB_MAX: Duration = Duration::from_secs(10);
 
 /// The names of the green threads that were killed.
 type Killed = Rc<RefCell<Vec<&'static str>>>;
@@ -169,8 +174,10 @@ pub(super) fn local() {
 }
 
 pub(super) fn thread_pool() {
-    fn blocks(name: &str, wait_ms: u64, main: ThreadId) -> String {
-        thread::sleep(ms(wait_ms));
+    // The twin's jobs sleep, each longer than what has to be printed before its end. A busy machine
+    // may stretch any sleep, so here a job waits until that is printed: its sender is dropped then.
+    fn blocks(name: &str, before: &Receiver<()>, main: ThreadId) -> String {
+        let _ = before.recv_timeout(JOB_MAX);
         let is_main = thread::current().id() == main;
         let place = if is_main {
             "in the main thread"
@@ -179,27 +186,34 @@ pub(super) fn thread_pool() {
         };
         format!("{name} {place}")
     }
+    let nothing = || channel().1;
     let main = thread::current().id();
-    let ticker = spawn(|| {
+    let (ticking, ticks) = channel();
+    let ticker = spawn(move || {
         for number in 0..3 {
             println!("tick {number}");
             sleep(ms(20));
         }
+        drop(ticking);
     });
-    println!("apply {}", offload(move || blocks("first", 100, main)));
+    println!("apply {}", offload(move || blocks("first", &ticks, main)));
     ticker.join().unwrap();
-    let results = [("a", 100), ("b", 50)]
-        .map(|(name, wait_ms)| spawn(move || offload(move || blocks(name, wait_ms, main))));
+    let (b_runs, b_ends) = channel();
+    let results = [("a", b_ends), ("b", nothing())]
+        .map(|(name, before)| spawn(move || offload(move || blocks(name, &before, main))));
     let ready = truth(results.iter().any(|result| result.is_finished()));
     println!("ready: {ready}");
+    let mut b_runs = Some(b_runs);
     for result in iwait(results) {
         println!("done {}", result.join().unwrap());
+        drop(b_runs.take());
     }
     let Err(error) = catch_unwind(|| offload(|| raise("broken in a thread")));
     println!("raised {}", error.downcast_ref::<&str>().unwrap());
     let doubled = Pool::new(2).map([1, 2, 3], |number| offload(move || number * 2));
     println!("map {doubled:?}");
-    let result = offload(move || blocks("hub", 0, main));
+    let now = nothing();
+    let result = offload(move || blocks("hub", &now, main));
     println!("the hub has one, too: {result}");
 }
 
