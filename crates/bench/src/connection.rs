@@ -11,21 +11,22 @@ use rustix::net::{
     send, shutdown, socket_with, sockopt,
 };
 
-/// The stamp takes this much at the head of a message, and as much at its tail.
+/// The size of the stamp in bytes, at the head of a message and again at its tail.
 const STAMP_BYTES: usize = 8;
 
-/// The least message that has room for both stamps.
+/// The size of the smallest message with room for both stamps.
 pub(crate) const MESSAGE_BYTES_MIN: usize = 2 * STAMP_BYTES;
 
-/// Connections come from this many loopback addresses in turn: each has its own ephemeral ports, so
-/// that neither 19,000 open connections nor the TIME_WAIT of short ones use them up.
+/// The number of loopback addresses from which connections come, in turn. Each has its own
+/// ephemeral ports, so that neither 19,000 open connections nor the TIME_WAIT of short ones use
+/// them up.
 const SOURCE_ADDRESSES: u32 = 16;
 
 /// A client socket and the message in progress on it.
 pub(crate) struct Connection {
     fd: OwnedFd,
     index: u32,
-    /// Counts messages; part of the stamp, so that a late or repeated echo is noticed.
+    /// Counts messages. It is part of the stamp, which exposes a late or repeated echo.
     sequence: u32,
     sent: usize,
     received: usize,
@@ -60,7 +61,8 @@ impl Connection {
         self.started = now;
     }
 
-    /// Sends what the socket takes of the message. `message` is shared and stamped here.
+    /// Sends as much of the message as the socket takes. All connections share `message`, so the
+    /// stamp is written before each send.
     pub(crate) fn push(&mut self, message: &mut [u8]) -> Result<()> {
         if self.sent == message.len() {
             return Ok(());
@@ -80,7 +82,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads and checks what has come back; true when the echo is whole.
+    /// Reads and checks the bytes that have come back. True when the echo is complete.
     pub(crate) fn pull(&mut self, buffer: &mut [u8], message_bytes: usize) -> Result<bool> {
         while self.received < message_bytes {
             let count = match recv(&self.fd, &mut *buffer, RecvFlags::empty()) {
@@ -127,6 +129,7 @@ impl Connection {
     fn check(&self, chunk: &[u8], message_bytes: usize) -> Result<()> {
         let end = self.received + chunk.len();
         let (head, tail) = self.stamps();
+        // Only the stamps: comparing all bytes would cost the generator more than the echo.
         let right = end <= message_bytes
             && overlap_matches(chunk, self.received, &head, 0)
             && overlap_matches(chunk, self.received, &tail, message_bytes - STAMP_BYTES);
@@ -163,7 +166,7 @@ pub(crate) fn open_socket(address: SocketAddr, index: u32) -> rustix::io::Result
     }
 }
 
-/// Whether the part of `stamp` (at `stamp_at` in the message) that lies in `chunk` is intact.
+/// True if the part of `stamp` (at `stamp_at` in the message) that lies in `chunk` is intact.
 fn overlap_matches(chunk: &[u8], chunk_at: usize, stamp: &[u8], stamp_at: usize) -> bool {
     let from = chunk_at.max(stamp_at);
     let to = (chunk_at + chunk.len()).min(stamp_at + stamp.len());

@@ -51,8 +51,8 @@ struct Cell {
 }
 
 impl Cell {
-    /// Every round opens new connections: four servers' 10,000 at once would not fit under the
-    /// usual limits, and a fresh start is the same for all.
+    /// Measures all servers. Every round opens new connections: 10,000 for each server at once
+    /// would not fit under the usual limits, and a fresh start is the same for all.
     fn measure(
         self,
         servers: &[Server],
@@ -94,7 +94,7 @@ impl Cell {
     fn row(self, samples: &Samples, yardstick: Option<&Samples>) -> Option<EchoRow> {
         let cost = |sample: &Sample| sample.server_cpu_us;
         let ratio = yardstick.and_then(|yardstick| {
-            // Round by round: a slow moment of the machine is in both and cancels.
+            // Round by round: a slow moment of the machine is in both figures, and cancels.
             let pairs = samples.each(cost).zip(yardstick.each(cost));
             Spread::of(pairs.map(|(own, c)| own / c))
         });

@@ -18,7 +18,7 @@ const TITLE: &str =
     "Fair: quiet connections without and with one that floods (p99 at a steady pace)";
 const MESSAGE_BYTES: usize = 64;
 
-/// Long enough to hold several of the stalls that this benchmark looks for.
+/// The minimum length of a round: several of the stalls that this benchmark looks for fit in it.
 const ROUND_MIN: Duration = Duration::from_millis(250);
 
 /// Runs the benchmark and prints its table.
@@ -72,8 +72,10 @@ impl Results {
         }
     }
 
-    /// The same connections without and then with the flood.
+    /// Measures the same connections, first without and then with the flood.
     fn add_round(&mut self, server: &Server, quiet: usize, duration: Duration) -> Result<()> {
+        // The same sockets in both halves, so that the ratio shows the flood alone and not another
+        // placement of connections.
         let mut load = server.connect(quiet, MESSAGE_BYTES)?;
         self.without
             .rounds
@@ -122,7 +124,7 @@ struct FairRow {
     worst_us_with: Spread,
     p99_ratio: Spread,
     flood_mib_per_s: Spread,
-    /// The generator's own part in the delay.
+    /// The generator's own part in the delay: its time for the flood in each turn.
     flood_turn_p99_us: Spread,
 }
 

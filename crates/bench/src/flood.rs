@@ -14,19 +14,20 @@ use crate::connection::open_socket;
 
 const WRITE_BYTES: usize = 64 * 1024;
 
-/// Any of the source addresses will do.
+/// The index of the flood's source address. Any one will do.
 const SOURCE_INDEX: u32 = 0;
 
-/// One connection that always has the next 64 KiB to send, and never looks at what comes back.
+/// One connection that always has the next 64 KiB to send, and drops the echo unread by any check.
 ///
-/// It lives in the generator's own epoll and acts once a turn, after the quiet connections: at most
-/// one `send` and one `recv`. In a thread or process of its own it would share the generator's core
-/// (the server has the other one), and the scheduler's slices of milliseconds would land in the
-/// quiet connections' latencies as if the server had been slow. Bounded like this it delays a quiet
-/// message's measurement by one `turn` at most, and that time is measured and printed.
+/// The flood shares the generator's epoll and acts once a turn, after the quiet connections: at
+/// most one `send` and one `recv`. A separate thread or process would share the generator's core
+/// (the server has the other one), and the scheduler's slices of milliseconds would count in the
+/// latencies of the quiet connections as if the server were slow. Within the generator, the flood
+/// delays the measurement of a quiet message by one `turn` at most, and the benchmark prints the
+/// time of a turn.
 ///
-/// It floods all the same: a turn without quiet echoes is short, so the longer a server stays with
-/// the flood, the faster the flood comes.
+/// A flood of this kind is still fast: a turn without quiet echoes is short, so the longer a server
+/// stays with the flood, the faster the flood sends.
 pub(crate) struct Flood {
     fd: OwnedFd,
     buffer: Vec<u8>,
@@ -37,14 +38,14 @@ pub(crate) struct Flood {
 
 /// The counts of a flood since its `reset`.
 pub(crate) struct FloodCounts {
-    /// Bytes that came back.
+    /// The number of bytes that came back.
     pub(crate) echoed_bytes: u64,
-    /// Nanoseconds of the generator's time for each turn.
+    /// The generator's time for each turn, in nanoseconds.
     pub(crate) turns: Histogram<u64>,
 }
 
 impl Flood {
-    /// Starts to connect; `ready` says when the socket can be used.
+    /// Starts to connect. The edges that `ready` records tell when the socket can be used.
     pub(crate) fn open(address: SocketAddr) -> Result<Flood> {
         let fd = open_socket(address, SOURCE_INDEX)
             .with_context(|| format!("cannot connect the flood to {address}"))?;
@@ -113,6 +114,7 @@ impl Flood {
         }
         match recv(&self.fd, &mut self.buffer[..], RecvFlags::empty()) {
             Ok((0, _)) => bail!("the server closed the flooding connection"),
+            // One `recv` a turn, even if there is more: the quiet connections come first.
             Ok((count, _)) => self.counts.echoed_bytes += count as u64,
             Err(Errno::AGAIN) => self.can_receive = false,
             Err(Errno::INTR) => {}

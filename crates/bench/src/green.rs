@@ -24,21 +24,20 @@ use crate::tasks::job::{Job, parse_answer};
 const TIME_TITLE: &str = "Tasks: time, medians (and quartiles) of interleaved rounds";
 const MEMORY_TITLE: &str = "Tasks: memory of each that sleeps";
 
-/// The runtime whose figures the ratios are to.
+/// The runtime to whose figures the ratios refer.
 const YARDSTICK: Runtime = Runtime::OneloopGreen;
 
-/// The maximum time of a job. It takes a tenth of a second, or as long as spawning the sleeping
-/// tasks takes.
+/// The maximum time of a job. Most jobs take a tenth of a second; one that spawns the sleeping
+/// tasks takes as long as the runtime needs.
 const ANSWER_MAX: Duration = Duration::from_secs(120);
 
-/// Memory hardly varies, and each of its rounds needs fresh processes.
+/// The maximum number of rounds for memory: it hardly varies, and each round needs fresh processes.
 const MEMORY_ROUNDS_MAX: u32 = 3;
 
 /// Time for a runtime to finish what it puts off, before its memory is read.
 const SETTLE: Duration = Duration::from_millis(100);
 
-/// How to start it, or why it cannot run here.
-/// How to start a runtime, or why it cannot run here.
+/// Returns the command that starts a runtime, or the reason why the runtime cannot run here.
 fn find(runtime: Runtime) -> Result<Found> {
     Ok(match runtime {
         Runtime::OneloopGreen | Runtime::OneloopAsync | Runtime::Tokio | Runtime::May => {
@@ -172,7 +171,7 @@ impl Cost {
         }
     }
 
-    /// Returns a job that does it at least `count` times, and the number of times.
+    /// Returns a job that does the operation at least `count` times, and the exact number.
     fn job(self, count: u64, options: &GreenOptions) -> (Job, u64) {
         let tasks = options.tasks;
         match self {
@@ -189,7 +188,7 @@ impl Cost {
     }
 }
 
-/// Enough to see how fast a runtime is, and to give its pools their memory.
+/// The operations of the warm-up: enough to see how fast a runtime is, and to fill its pools.
 const WARM_UP_COUNT: u64 = 10_000;
 
 /// A runtime that does one job repeatedly.
@@ -208,7 +207,7 @@ impl Timed {
     fn start(program: &Program, core: usize, cost: Cost, options: &GreenOptions) -> Result<Timed> {
         let mut worker = program.start(core)?;
         let (warm_up, warm_up_count) = cost.job(WARM_UP_COUNT, options);
-        worker.run(warm_up)?;
+        worker.run(warm_up)?; // not timed: it pays for page faults and for growing pools
         let warm_ns = worker.run(warm_up)?.as_nanos().max(1) as f64;
         let rounds = options.rounds.round_ms as f64 * 1e6 / warm_ns;
         let (job, count) = cost.job((rounds * warm_up_count as f64).ceil() as u64, options);
@@ -284,12 +283,13 @@ impl Program {
         let before = worker.memory()?;
         worker.run(Job::Sleep { tasks })?;
         let after = worker.memory()?;
+        // Anonymous memory only: pages of the program's own file come in whenever code first runs.
         let bytes = after.anonymous_bytes.saturating_sub(before.anonymous_bytes);
         Ok(bytes as f64 / tasks as f64)
     }
 }
 
-/// A runtime at work in a child process. It is idle, in a read of its stdin, unless it has a job.
+/// A runtime in a child process. Between jobs it blocks in a read of its stdin, so its CPU is idle.
 struct Worker {
     name: &'static str,
     process: Running,

@@ -24,13 +24,14 @@ const BUSY_TITLE: &str =
 /// The echoed message: small, as on connections that are mostly idle.
 const MESSAGE_BYTES: usize = 64;
 
-/// Time for a server to finish what it puts off, before its memory is read.
+/// The time that a server gets to finish deferred work before its memory is read.
 const SETTLE: Duration = Duration::from_millis(100);
 
 /// Runs the benchmark and prints its tables.
 pub(crate) fn run(bench: &mut Bench, options: &IdleOptions) -> Result<()> {
     only_idle(bench, options.connections)?;
-    // One process holds the load's end of all: the idle connections, and the busy ones in turn.
+    // One process, with one limit of open files, holds the client's end of the idle connections and
+    // of the busy ones.
     let many = match options.many {
         0 => 0,
         wanted => bench
@@ -89,7 +90,7 @@ fn idle_beside_busy(bench: &mut Bench, many: usize, options: &IdleOptions) -> Re
 
 /// Opens `count` idle connections and measures what they cost.
 fn hold(server: &Server, count: usize) -> Result<(MemoryRow, Load)> {
-    // The first connection pays for what all share: buffers, lazily bound symbols.
+    // The first connection pays for shared things: buffers, lazily bound symbols.
     server.disconnect(server.connect(1, MESSAGE_BYTES)?)?;
     sleep(SETTLE);
     let before = server.memory()?;
@@ -99,7 +100,8 @@ fn hold(server: &Server, count: usize) -> Result<(MemoryRow, Load)> {
     Ok((MemoryRow::new(server.kind, count, before, after), idle))
 }
 
-/// Two servers of one kind, one without and one with `idle` connections, loaded in turns.
+/// Loads two servers of one kind in turns, one without and one with `idle` connections: both then
+/// see the same moments of the machine.
 fn idle_and_busy(
     bench: &Bench,
     program: &Program,

@@ -1,8 +1,9 @@
 //! Prepares the process of a server: pins it, ties its life to the benchmark, and becomes the
 //! server.
 //!
-//! Done here and not in the parent, because between `fork` and `exec` nothing safe can run, and
-//! after `exec` the server may already have threads. Affinity and death signal survive `exec`.
+//! A process between the benchmark and the server does this, because safe Rust cannot run code
+//! between `fork` and `exec`, and after `exec` the server may already have threads. The affinity
+//! and the death signal survive `exec`.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -29,7 +30,7 @@ pub(crate) fn command(bench: &Path, core: usize, program: &[OsString]) -> Comman
     command
 }
 
-/// What `command` runs. Returns only if `program` cannot be started.
+/// The other side of [`command`]. Returns only if `program` cannot be started.
 pub(crate) fn launch(core: usize, parent: u32, program: &[OsString]) -> Result<()> {
     ensure!(!program.is_empty(), "launch needs a program");
     pin_to(core)?;

@@ -1,7 +1,7 @@
 //! The load generator: one thread, raw epoll, a closed loop on each connection.
 //!
-//! It shares no code with the servers that it judges, and costs about what the C server costs: one
-//! `recv` and one `send` for each message and a share of one `epoll_wait`.
+//! The generator shares no code with the servers that it judges, and costs about as much as the C
+//! server: one `recv` and one `send` for each message, and a share of one `epoll_wait`.
 
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -20,9 +20,9 @@ use crate::flood::{Flood, FloodCounts, histogram};
 const EVENTS_MAX: usize = 1024;
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// The maximum number of connections that are opened at once. It is below the smallest listen
-/// backlog here (128, that of mio and the standard library), so that the kernel drops no SYN, which
-/// would be sent again a second later.
+/// The maximum number of connections that are opened at once. It is below the smallest backlog of
+/// the servers (128, that of mio and the standard library), so that the kernel drops no SYN: TCP
+/// would send it again only a second later.
 const OPENING_MAX: usize = 100;
 
 /// The maximum time without any echo. After that, the run fails.
@@ -128,8 +128,8 @@ impl Load {
         self.connections.len()
     }
 
-    /// Resets all connections: the only end that leaves no TIME_WAIT behind, of which the kernel
-    /// keeps about 100,000, and forgets more than that so early that a port is used again too soon.
+    /// Resets all connections, because only a reset leaves no TIME_WAIT behind. The kernel keeps
+    /// about 100,000 of those; beyond that it forgets them early, and ports are reused too soon.
     pub(crate) fn reset(self) -> Result<()> {
         self.connections.into_iter().try_for_each(Connection::reset)
     }
@@ -174,6 +174,8 @@ impl Load {
         }
         let mut last_echo = Instant::now();
         while active > 0 {
+            // The flood has no event for its next turn while its socket stays ready, so the wait
+            // must not sleep.
             let flooding = self.flood.as_ref().is_some_and(Flood::can_act);
             let count = self.wait(if flooding { &NO_WAIT } else { &WAIT_MAX })?;
             let before = round.messages;
@@ -208,6 +210,7 @@ impl Load {
         }
         let connection = &mut self.connections[token as usize];
         connection.push(&mut self.message)?;
+        // OUT alone means that no bytes have come, which saves a `recv` that would return EAGAIN.
         if flags == EventFlags::OUT || !connection.pull(&mut self.buffer, self.message.len())? {
             return Ok(false);
         }
@@ -222,6 +225,7 @@ impl Load {
             Limit::Each(messages) => connection.messages < messages,
         };
         if more {
+            // At once, not in the next turn: a closed loop measures the server, not this loop.
             connection.begin(now);
             connection.push(&mut self.message)?;
         }
@@ -237,8 +241,8 @@ impl Load {
     }
 }
 
-/// Registers once, edge-triggered. On TCP an OUT edge comes only after a full buffer: it costs
-/// nothing.
+/// Registers a socket once, edge-triggered. Interest in OUT costs nothing on TCP, where an OUT edge
+/// comes only after a full buffer.
 fn add(epoll: &OwnedFd, source: impl std::os::fd::AsFd, token: u64) -> Result<()> {
     let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
     epoll::add(epoll, source, EventData::new_u64(token), flags).context("cannot watch a socket")

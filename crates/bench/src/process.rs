@@ -6,10 +6,10 @@ use anyhow::{Context, Result};
 use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, setrlimit};
 
-/// Memory that belongs to no file (heap, stacks, changed data), and all that is mapped in.
+/// Anonymous memory (heap, stacks, changed data), and all resident memory.
 ///
-/// Not `Private_Dirty`: that counts the program's own file, too, while it is freshly built and not
-/// yet written to disk.
+/// Not `Private_Dirty`, which also counts the pages of a freshly built program that the kernel has
+/// not written to disk yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Memory {
     pub(crate) anonymous_bytes: u64,

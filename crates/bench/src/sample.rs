@@ -13,25 +13,25 @@ use crate::report::Report;
 use crate::server::Server;
 use crate::spread::Spread;
 
-/// Long enough for an idle server to go back to sleep, so that its CPU time is exact.
+/// The time in which an idle server goes back to sleep, so that its CPU time is exact.
 const SETTLE: Duration = Duration::from_millis(3);
 
-/// The pace of a steady sender: about the median latency of 64 connections in closed loops.
+/// The pace of a steady sender, in nanoseconds between two messages: about the median latency of 64
+/// connections in closed loops.
 const STEADY_NS: u64 = 500_000;
 
-/// More than this part of the time without a CPU is worth a note.
+/// The part of the time without a CPU above which the report notes a disturbance.
 const DISTURBED_MAX: f64 = 0.05;
 
-/// What one round measured.
+/// The measurements of one round.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sample {
     pub(crate) elapsed: Duration,
     pub(crate) messages_per_s: f64,
     pub(crate) p50_us: f64,
     pub(crate) p99_us: f64,
-    /// The 99th percentile as senders at a steady pace would see it, which do not stop sending
-    /// while the server stalls; closed loops do, and so hide a long stall behind one late message
-    /// each.
+    /// The 99th percentile that senders at a steady pace would see. A closed loop stops sending
+    /// while the server stalls, and so hides a long stall behind one late message.
     pub(crate) steady_p99_us: f64,
     pub(crate) worst_us: f64,
     pub(crate) server_cpu_us: f64,
@@ -55,7 +55,7 @@ impl Sample {
             flood.reset();
         }
         sleep(SETTLE);
-        let own = getpid(); // one thread, just woken from its sleep
+        let own = getpid(); // one thread, whose figures are exact after its sleep
         let (server_before, own_before) = (server.cpu_time()?, cpu_time(own)?);
         let round = load.run(Limit::Until(Instant::now() + duration))?;
         sleep(SETTLE);
@@ -119,8 +119,8 @@ pub(crate) fn note_disturbance<'a>(
     }
 }
 
-/// Turns that rotate: in round r, server r goes first, so that every server takes every place in the
-/// order.
+/// The order of the servers in a round: server r goes first in round r, so that each server takes
+/// each place in the order equally often.
 pub(crate) fn rotation(round: usize, count: usize) -> impl Iterator<Item = usize> {
     (0..count).map(move |turn| (round + turn) % count)
 }

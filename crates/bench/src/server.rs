@@ -68,7 +68,7 @@ impl Program {
         Ok(programs)
     }
 
-    /// The same program, run by a tracer, which gets it as its last arguments.
+    /// The same program under a tracer, which gets the command as its last arguments.
     pub(crate) fn under(&self, tracer: &[OsString]) -> Program {
         let command = tracer.iter().chain(&self.command).cloned().collect();
         Program {
@@ -143,8 +143,8 @@ impl Server {
             .with_context(|| format!("cannot open {connections} connections to {}", self.name()))
     }
 
-    /// Ends connections to this server, and waits until it has closed them, too: the servers share
-    /// a core, and the cleanup of one must not run in the round of another.
+    /// Resets connections to this server, and waits until the server has closed them, too: the
+    /// servers share a core, and the cleanup of one must not run in the round of another.
     pub(crate) fn disconnect(&self, load: Load) -> Result<()> {
         let expected = open_fds(self.pid())?.saturating_sub(load.len());
         load.reset()?;
@@ -165,7 +165,7 @@ impl Server {
         self.process.pid()
     }
 
-    /// CPU time so far; the server should be asleep.
+    /// The CPU time so far. It is exact only while the server sleeps: see [`cpu_time`].
     pub(crate) fn cpu_time(&self) -> Result<CpuTime> {
         cpu_time(self.pid()).with_context(|| format!("cannot read the CPU time of {}", self.name()))
     }

@@ -22,9 +22,10 @@ use crate::strace::{Calls, parse_table, per_unit};
 
 const TITLE: &str = "System calls, by strace: difference of two runs, so that start-up cancels";
 const MESSAGE_BYTES: usize = 64;
-/// How long strace may take to write its table after the server is gone.
+/// The maximum time that strace takes to write its table after the server is gone.
 const TABLE_MAX: Duration = Duration::from_secs(5);
-/// Rarer than this is noise: a timer, one growing table.
+/// The minimum count for each unit that the table shows. A rarer call is noise: a timer, a table
+/// that grows.
 const SHOWN_MIN: f64 = 0.005;
 
 /// Runs the benchmark and prints its table, or says why it cannot.
@@ -65,7 +66,7 @@ fn may_trace() -> bool {
     trace.status().is_ok_and(|status| status.success())
 }
 
-/// What is counted.
+/// The unit for which system calls are counted.
 #[derive(Clone, Copy)]
 enum Workload {
     /// Messages on connections that stay open.
@@ -89,6 +90,7 @@ impl Workload {
         width: usize,
         repeats: u32,
     ) -> Result<SyscallRow> {
+        // Start-up and the end are in both counts, and cancel in the difference.
         let less = self.trace(bench, program, width, repeats)?;
         let more = self.trace(bench, program, width, 2 * repeats)?;
         let units = u32::try_from(width)? * repeats;
@@ -107,7 +109,8 @@ impl Workload {
     /// One server's life under strace, with `width` × `repeats` units in it.
     fn trace(self, bench: &Bench, program: &Program, width: usize, repeats: u32) -> Result<Calls> {
         let table = Table::new()?;
-        // -D: strace becomes the grandchild, so that the process we start and kill is the server.
+        // -D: strace runs as a grandchild, so that the process that is started and killed here is
+        // the server.
         let tracer = ["strace", "-D", "-f", "-c", "-o"].map(OsString::from);
         let tracer = [&tracer[..], &[table.path().into(), "--".into()]].concat();
         let server = Server::start(&program.under(&tracer), bench.cores)?;

@@ -23,8 +23,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-/// Everything that a loop is. Each `RefCell` is borrowed for one line at a time, and user code runs
-/// only while none is (rules 1 and 2).
+/// Everything that a loop owns. Each `RefCell` is borrowed for one line at a time, and user code
+/// runs only while none is borrowed (rules 1 and 2).
 pub(crate) struct LoopState {
     pub(crate) clock: Clock,
     pub(crate) reactor: RefCell<Reactor<Rc<Registration>>>,
@@ -65,7 +65,7 @@ pub(crate) type UnhandledHook = Rc<dyn Fn(&Unhandled)>;
 pub(crate) type Observer = Rc<RefCell<dyn FnMut(&PhaseReport)>>;
 
 impl LoopState {
-    /// Counts something that keeps the loop alive, or its end.
+    /// Counts the begin or the end of a wait that keeps the loop alive.
     pub(crate) fn count_wait(&self, begins: bool) {
         let waits = self.waits.get();
         self.waits.set(if begins { waits + 1 } else { waits - 1 });
@@ -110,8 +110,8 @@ impl LoopState {
 
 thread_local! {
     /// The loop that runs on this thread; the innermost one, if loops are nested. Without a
-    /// destructor, as a loop may also run in the destructor of another thread-local; the loop has
-    /// been taken out by then.
+    /// destructor, because a loop may also run in the destructor of another thread-local. Nothing
+    /// leaks: `Entered` takes the loop out when its call ends.
     static CURRENT: ManuallyDrop<RefCell<Option<Rc<LoopState>>>> =
         const { ManuallyDrop::new(RefCell::new(None)) };
 }
@@ -126,7 +126,7 @@ pub(crate) struct Entered {
 impl Entered {
     pub(crate) fn new(state: &Rc<LoopState>) -> Self {
         Entered {
-            // Nested loops stack up here: the one below is current again when this one returns.
+            // Loops nest: the outer one is current again when this one returns.
             before: replace_current(Some(Rc::clone(state))),
             _queue: CurrentQueue::new(&state.ready),
             _entry: Entry::new(),

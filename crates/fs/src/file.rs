@@ -394,7 +394,8 @@ impl File {
 
 /// The file as a whole, and the cursor.
 impl File {
-    /// Runs a job on the pool after the operations that use the cursor.
+    /// Runs a job on the pool after the operations that use the cursor, so that `set_len` and
+    /// `metadata` see the writes that were polled before.
     async fn in_turn<T: Send + 'static>(
         &self,
         job: impl FnOnce(&fs::File) -> io::Result<T> + Send + 'static,
@@ -499,6 +500,7 @@ impl File {
     /// If the pool cannot start a thread. The file is closed all the same.
     pub async fn close(self) -> io::Result<()> {
         let _turn = self.open.turn().await;
+        // Fails while clones or operations hold the file: the last of them closes it.
         let open = Rc::try_unwrap(self.open);
         let file = open.ok().and_then(|mut open| open.file.take());
         blocking(move || {

@@ -42,7 +42,8 @@ struct Listing {
 pub struct DirEntry {
     dir: Arc<Path>,
     file_name: OsString,
-    /// `None` on file systems that do not report the type with the name (readdir(3), `d_type`).
+    /// `None` if the file system does not report the type with the name (readdir(3), `d_type`), and
+    /// the `lstat(2)` that std makes instead has failed.
     file_type: Option<FileType>,
 }
 
@@ -132,8 +133,8 @@ impl DirEntry {
         &self.file_name
     }
 
-    /// Returns the type of the entry; does not follow a symbolic link. Most file systems report the
-    /// type with the name; this then makes no system call.
+    /// Returns the type of the entry; does not follow a symbolic link. The type came with the
+    /// batch, so this makes a system call only if the batch could not get it.
     ///
     /// # Errors
     /// As [`symlink_metadata`].

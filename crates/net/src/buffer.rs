@@ -1,4 +1,4 @@
-//! Pooled buffers, which are held only while they contain bytes.
+//! Pooled buffers, which a stream holds only while they contain bytes.
 
 use std::cell::RefCell;
 use std::fmt;

@@ -22,16 +22,16 @@ pub struct ConnectOptions {
     /// The local address; addresses of the other family are not tried. With port 0, the kernel
     /// chooses a port.
     pub local_addr: Option<SocketAddr>,
-    /// The time after which the next address is tried as well, if none has answered: 250 ms, as RFC
-    /// 8305 recommends. When an address fails, the next one is tried at once.
+    /// The time after which the connect tries the next address as well, if none has answered: 250
+    /// ms, as RFC 8305 recommends. After an address that fails, it tries the next one at once.
     pub attempt_delay: Duration,
     /// The time limit for the whole connect, including the look-up. With `None` the kernel's limit
     /// of about two minutes applies (tcp(7): `tcp_syn_retries`).
     pub timeout: Option<Duration>,
     /// Restricts the connect to addresses of this family.
     pub family: Option<Family>,
-    /// When a silent peer is given up, once it is connected. With `None` the kernel's default
-    /// applies.
+    /// When the kernel gives up a silent peer, once it is connected. With `None` the kernel's
+    /// default applies.
     pub keepalive: Option<Keepalive>,
 }
 
@@ -62,11 +62,9 @@ impl ConnectOptions {
 
 /// The reasons why none of a host's addresses could be reached.
 ///
-/// It is inside the `io::Error` of [`TcpStream::connect`](crate::TcpStream::connect) for a name,
-/// and for more than one address.
-///
-/// The `io::Error` has the kind of the most specific failure: a refusal says more than an
-/// unreachable network.
+/// The `io::Error` of [`TcpStream::connect`](crate::TcpStream::connect) contains it for a name, and
+/// for more than one address. That `io::Error` has the kind of the most specific failure: a refusal
+/// says more than an unreachable network.
 #[derive(Debug)]
 pub struct ConnectError {
     target: String,
@@ -184,7 +182,7 @@ impl Race {
             timeout: None, // the whole connect has a timeout
         };
         let mut addrs = target.clone().resolve_with(resolve).await?;
-        // A list of addresses is not filtered by the look-up.
+        // The look-up filters only names: a list of addresses comes back as it is.
         addrs.retain(|addr| self.options.allows(addr));
         // RFC 8305: alternating families bounds the delay when one of them is broken.
         self.untried = in_turn(addrs).into();

@@ -56,7 +56,7 @@ impl Unconnected {
             let _ = sockopt::set_socket_reuseaddr(&self.fd, true);
         }
         net::bind(&self.fd, &addr.to_kernel()?)?;
-        // Noted for a connect to itself, which cannot start over from a chosen address.
+        // A connect to itself cannot start over from an address that the caller chose.
         self.is_bound = true;
         Ok(())
     }
@@ -97,7 +97,7 @@ impl Socket {
     }
 }
 
-/// How far a connect is.
+/// The progress of a connect.
 ///
 /// ```text
 ///            EINPROGRESS               connected to itself: a new socket
@@ -189,7 +189,8 @@ impl Connecting {
         self.self_connects_left = self
             .self_connects_left
             .checked_sub(1)
-            // The answer of a host without a listener, which is what this host is.
+            // The error of a port without a listener: only such a port lets a socket connect to
+            // itself.
             .ok_or(Errno::CONNREFUSED)?;
         // A new socket gets another port from the kernel, which is unlikely to be the target's
         // again.

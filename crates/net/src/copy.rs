@@ -149,8 +149,8 @@ impl Copying {
 
     /// Copies until the end, and returns the number of bytes.
     ///
-    /// The copy may rest: while it is not polled, the bytes that were read and not written stay in
-    /// here. Dropping it drops them; [`Copying::held`] is their number.
+    /// The copy may rest: while it is not polled, it keeps the bytes that were read and not
+    /// written. Dropping it drops them; [`Copying::held`] is their number.
     ///
     /// # Errors
     /// Those of `recv(2)` and `send(2)`, with the end at which they occurred. A lack of fds for
@@ -167,8 +167,8 @@ impl Copying {
     {
         let splices = self.options.splices && from.is_spliced() && to.is_spliced();
         loop {
-            // Held bytes are written before the next read: this keeps their order, and bounds what
-            // is held.
+            // Held bytes are written before the next read, which keeps their order and bounds their
+            // number.
             match self.poll_write_held(cx, to) {
                 Poll::Ready(written) => written.map_err(CopyError::Write)?,
                 Poll::Pending => return self.poll_reset(cx, from).map(|e| Err(CopyError::Read(e))),

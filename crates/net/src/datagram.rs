@@ -1,6 +1,6 @@
 //! The lengths of a received datagram, for all families.
 
-/// How much of a datagram was received.
+/// The lengths of a received datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Datagram {

@@ -29,7 +29,7 @@ pub struct Keepalive {
     pub idle: Duration,
     /// The time between two probes (`TCP_KEEPINTVL`).
     pub interval: Duration,
-    /// The number of unanswered probes after which the peer is given up (`TCP_KEEPCNT`).
+    /// The number of unanswered probes after which the kernel gives up the peer (`TCP_KEEPCNT`).
     pub count: u32,
     /// The time for which output may stay unacknowledged, or wait for a peer that has no room for
     /// it (`TCP_USER_TIMEOUT`). The kernel sends no probes meanwhile. With `None` the kernel gives

@@ -5,9 +5,9 @@
 //! [`Socket`] and [`Listener`] do the work for every family of byte-stream sockets; [`TcpStream`],
 //! [`TcpListener`], [`UnixStream`] and [`UnixListener`] add the types of one family. [`PipeReader`]
 //! and [`PipeWriter`] are the ends of pipes and FIFOs, [`Input`] and [`Output`] are fds of any
-//! kind, the standard streams above all, and [`Tty`] is the terminal. What byte streams have in
-//! common is in [`ReadHalf`] and [`WriteHalf`]. [`UdpSocket`] and [`UnixDatagram`] carry datagrams,
-//! [`UnixSeqpacket`] carries messages over a connection.
+//! kind, the standard streams above all, and [`Tty`] is the terminal. [`ReadHalf`] and
+//! [`WriteHalf`] have the operations of all byte streams. [`UdpSocket`] and [`UnixDatagram`] carry
+//! datagrams, [`UnixSeqpacket`] carries messages over a connection.
 //!
 //! Constructors put their socket on the current loop: call them inside a task, or in
 //! [`EventLoop::enter`](oneloop_core::EventLoop::enter).

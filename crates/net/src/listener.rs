@@ -33,8 +33,8 @@ pub struct ListenOptions {
     pub v6_only: Option<bool>,
     /// Accepted TCP connections send small writes at once (`TCP_NODELAY`).
     pub nodelay: bool,
-    /// When a silent peer of an accepted TCP connection is given up. With `None` the kernel's
-    /// default applies.
+    /// When the kernel gives up the silent peer of an accepted TCP connection. With `None` the
+    /// kernel's default applies.
     pub keepalive: Option<Keepalive>,
 }
 
@@ -73,11 +73,12 @@ pub struct ListenerStats {
 ///              ▼       │        EMFILE, ENFILE, ENOMEM, … again
 ///   ┌──────▶ accepting ┴──────────────────────────────────────────▶ shed one connection
 ///   │         │    │                                                with the reserve fd
-///   │         │    └── EMFILE, …, the first time ─────┐                     │
-///   │         └─ every eighth other error ─┐          ▼                     │
-///   │                                      │    pause of 1 ms              │
-///   │                                      ▼          │                     ▼
-///   └──────── the pause ends ◀── pause of 10 ms, 20 ms, … 1 s ◀─────────────┘
+///   │         │    └── EMFILE, …, the first time ──▶ pause of 1 ms          │
+///   │         └─ every eighth other error ─┐              │                 │
+///   │                                      ▼              │                 │
+///   │                        pause of 10 ms, … 1 s ◀──────┼─────────────────┘
+///   │                                      │              │
+///   └──────── the pause ends ◀─────────────┴──────────────┘
 /// ```
 ///
 /// When the process runs out of fds, the listener closes one waiting connection with the help of a
@@ -193,7 +194,8 @@ impl Listener {
         cx: &mut Context<'_>,
         make: impl Fn(Socket, Addr) -> io::Result<T>,
     ) -> Poll<io::Result<T>> {
-        // Not when the connection was accepted: its caller may still report it as shed.
+        // Here, and not when the connection was accepted: until now its caller could report it as
+        // shed.
         if self.has_accepted.take() {
             self.recover();
         }
@@ -249,7 +251,7 @@ impl Listener {
     }
 
     /// Rule 11. No further edge comes for the connections behind this one. The end of the pause
-    /// replaces it, because the readiness bit stays set.
+    /// takes the place of an edge, because the readiness bit stays set.
     fn fall_short(&self) {
         // The first shortage sheds no client: fds of closing connections often come free in a
         // millisecond.
@@ -315,8 +317,8 @@ impl Listener {
         }
     }
 
-    /// Accepts one connection in place of the reserve fd, and closes it. Left in the backlog, its
-    /// client would wait for the end of the shortage.
+    /// Accepts one connection with the reserve's fd, and closes it. A client in the backlog would
+    /// wait for the end of the shortage without an answer.
     fn shed(&self) {
         let reserve = self.reserve.take();
         if reserve.is_some() {
@@ -347,8 +349,8 @@ impl Listener {
         self.last_failure.get().map(io::Error::from)
     }
 
-    /// True while accepting pauses after repeated failures other than a lack of fds or memory, and
-    /// nothing tells when it will work again.
+    /// True while accepting pauses after repeated failures other than a lack of fds or memory. Such
+    /// a failure does not end by itself when connections close.
     pub fn is_failing(&self) -> bool {
         self.with_backoff(|backoff| backoff.is_failing())
     }

@@ -66,7 +66,7 @@ pub struct Relayed {
     pub back: u64,
 }
 
-/// How far one way is.
+/// The progress of one way.
 ///
 /// ```text
 ///          from has ended, all bytes are written:
@@ -79,7 +79,7 @@ pub struct Relayed {
 enum WayState {
     Copying,
     Ended,
-    /// The error of the sandbox, until it is returned. Only a close sends the end now.
+    /// The error of the sandbox, until the relay returns it. Only a close can send the end then.
     EndForbidden(Option<io::Error>),
     Refused {
         /// The error of the write, until it is returned.
@@ -117,8 +117,8 @@ impl Way {
         }
     }
 
-    /// True once nothing more will be written, because one side has ended or the other takes no
-    /// more.
+    /// True once the relay writes nothing more this way, because one side has ended or the other
+    /// takes no more.
     pub fn is_over(&self) -> bool {
         !matches!(self.state, WayState::Copying)
     }

@@ -1,4 +1,4 @@
-//! Looking up a host's addresses, and an address's name, without blocking the loop.
+//! Looks up the addresses of a host, and the name of an address, without blocking the loop.
 
 use crate::shared_job::{JobFailure, JobWait, SharedJob, WeakSharedJob, lock};
 use dns_lookup::{AddrFamily, AddrInfoHints, LookupError, LookupErrorKind, SockType};
@@ -88,7 +88,7 @@ impl ResolveError {
             }
         };
         let words = error.to_string();
-        // `Display` of `ResolveError` says that itself.
+        // The `Display` of `ResolveError` has its own words for this prefix.
         let words = words.strip_prefix("failed to lookup address information: ");
         ResolveError {
             host: host.to_owned(),
@@ -296,8 +296,8 @@ async fn look_up(query: Query) -> Found {
         let mut wait = join_or_begin(&Handle::current(), &query);
         match poll_fn(|cx| wait.poll_with(cx, |found| found.clone())).await {
             Ok(found) => return found,
-            // The caller that started it gave up before a thread began it, so this caller starts
-            // another.
+            // The caller that started the job gave up before a thread began it, so this caller
+            // starts another job.
             Err(JobFailure::NeverBegun) => {}
             // The C library does not panic, but code around it may, and the waiters must not hang.
             Err(JobFailure::Panicked) => return Err(panicked(&query.host)),

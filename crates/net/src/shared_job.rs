@@ -50,7 +50,7 @@ impl<T> JobState<T> {
     }
 }
 
-/// How far a job is.
+/// The progress of a job.
 ///
 /// ```text
 ///            a thread takes it          it returns
@@ -70,7 +70,7 @@ enum JobProgress<T> {
 /// Why a job has no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum JobFailure {
-    /// No thread began it, and none will. A waiter may start another job.
+    /// No thread began the job, and none will. A waiter may start another job.
     NeverBegun,
     Panicked,
 }
@@ -143,8 +143,8 @@ impl<T: Send + 'static> SharedJob<T> {
         };
         let function = move || {
             let mut end = end;
-            // The pool may still hold a job whose starter has given up, and that no other waiter
-            // wants.
+            // The pool may still hold a job whose starter has given up. Its waiters have received
+            // the failure, so no task wants its result.
             if end.job.set_begun() {
                 end.result = Some(function());
             }

@@ -1,4 +1,4 @@
-//! A connected byte stream of any family, on the way of a byte between user code and the kernel.
+//! A connected byte stream of any family: its bytes pass through here to and from the kernel.
 
 use crate::addr::Addr;
 use crate::keepalive::{self, Keepalive};

@@ -59,7 +59,7 @@ impl Drop for PipeEnds {
 /// A pipe from the pool. Its drop returns it to the pool if it is empty.
 #[derive(Debug)]
 pub(crate) struct SplicePipe {
-    /// None once they have returned to the pool.
+    /// `None` once the ends have returned to the pool.
     ends: Option<PipeEnds>,
     /// The number of bytes in the pipe.
     bytes: usize,
@@ -143,7 +143,7 @@ impl Drop for SplicePipe {
     fn drop(&mut self) {
         let ends = self.ends.take();
         if self.bytes > 0 {
-            return; // the next owner must not get the bytes of this one
+            return; // closed: the next owner must not get the bytes of this one
         }
         // A few stay open: pipe2(2) and two close(2) would cost more than a small bulk copy saves.
         let _ = IDLE.try_with(|idle| {

@@ -68,8 +68,7 @@ pub trait ReadHalf: AsSource {
         cx: &mut Context<'_>,
         bytes_max: usize,
     ) -> Poll<io::Result<Option<Chunk>>> {
-        // The pool is asked only once the kernel has bytes: a connection that waits holds no
-        // buffer.
+        // Takes a buffer only once the kernel has bytes: a connection that waits holds none.
         ready!(self.source().poll_ready(cx, Direction::Read))?;
         let mut chunk = Chunk::take();
         let space = &mut chunk.space()[..bytes_max.clamp(1, CHUNK_BYTES)];
@@ -159,7 +158,7 @@ pub trait WriteHalf: AsSource {
     /// As [`WriteHalf::write_once`].
     fn write_vectored_once(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize>;
 
-    /// Sends the end of the stream, where that does not take a close: a socket is shut down for
+    /// Sends the end of the stream, if that is possible without a close: it shuts a socket down for
     /// writing. The end of a pipe is its close, so this does nothing to a pipe.
     ///
     /// # Errors

@@ -1,10 +1,11 @@
-//! Where to connect or listen, as a user writes it: an address, several, or a name and a port.
+//! The target of a connect or a bind, as a user writes it: an address, several addresses, or a name
+//! and a port.
 
 use crate::resolve::{ResolveOptions, literal_addr, resolve_with};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
-/// Where to connect or listen, before any look-up.
+/// The target of a connect or a bind, before any look-up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     /// An address.

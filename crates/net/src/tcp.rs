@@ -14,8 +14,8 @@ use std::net::SocketAddr;
 use std::ops::Deref;
 use std::task::{Context, Poll};
 
-/// A TCP connection. Its options, and what any socket can do, are those of [`Socket`], by
-/// dereferencing.
+/// A TCP connection. It dereferences to [`Socket`], which has the options and the functions of a
+/// socket of any family.
 #[derive(Debug)]
 pub struct TcpStream {
     socket: Socket,
@@ -94,8 +94,8 @@ impl ByteStream for TcpStream {
     }
 }
 
-/// A TCP socket that listens. Its counters, and what any listener can do, are those of
-/// [`Listener`], by dereferencing.
+/// A TCP socket that listens. It dereferences to [`Listener`], which has the counters and the
+/// functions of a listener of any family.
 ///
 /// ```
 /// use oneloop_core::EventLoop;

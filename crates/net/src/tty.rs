@@ -1,4 +1,4 @@
-//! Terminals: their size, and raw mode, which is always undone.
+//! Terminals: their size, and raw mode, which the last guard ends.
 
 use crate::pipe::reopen;
 use crate::shared_job::lock;

@@ -11,12 +11,12 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What the child does before it executes the program, in this order.
+/// The steps of the child before it executes the program, in this order.
 #[derive(Debug, Default)]
 pub(crate) struct Steps {
     /// The working directory.
     pub(crate) dir: Option<CString>,
-    /// The process group; 0 for one of its own.
+    /// The process group; 0 for a new one.
     pub(crate) group: Option<i32>,
     pub(crate) new_session: bool,
     pub(crate) open_files_max: Option<u64>,
@@ -57,13 +57,14 @@ impl Steps {
         }
         match &self.groups {
             Some(groups) => set_thread_groups(groups)?,
-            // As the standard library does: a child that is another user must not keep root's
+            // As the standard library does: a child that runs as another user must not keep root's
             // groups.
             None if self.uid.is_some() && rustix::process::getuid().is_root() => {
                 set_thread_groups(&[])?;
             }
             None => {}
         }
+        // The groups before the user: without root, setgid(2) and setgroups(2) would fail.
         if let Some(gid) = self.gid {
             set_thread_gid(gid)?;
         }
@@ -103,8 +104,8 @@ impl BeforeExec {
     }
 }
 
-/// `setpgid(2)` of this process. That of `rustix` takes no negative group, for which the kernel
-/// returns an error.
+/// `setpgid(2)` of this process. The function of `rustix` cannot take a negative group, for which
+/// the kernel returns an error.
 #[allow(unsafe_code)]
 fn set_group(group: i32) -> io::Result<()> {
     // SAFETY: the call reads and writes no memory of ours.
@@ -114,7 +115,8 @@ fn set_group(group: i32) -> io::Result<()> {
     }
 }
 
-/// Sets the soft limit of open files, unless it has that value: a sandbox may refuse setrlimit(2).
+/// Sets the soft limit of open files, unless it has that value already: a sandbox may refuse
+/// setrlimit(2).
 fn set_open_files_max(count: u64) -> io::Result<()> {
     let (current, maximum) = open_files_limits()?;
     if current != count {

@@ -46,6 +46,7 @@ impl Child {
     pub(crate) fn adopt(&mut self, handle: &Handle, child: &mut process::Child) -> io::Result<()> {
         let (stdin, stdout, stderr) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        // A pipe registers with the current loop, which may be another one than the child's.
         handle.enter(|| {
             let stdin = stdin.map(OwnedFd::from);
             self.stdin = stdin.map(PipeWriter::from_fd).transpose()?;

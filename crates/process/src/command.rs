@@ -337,16 +337,18 @@ impl<S: Style> CommandIn<S> {
 
     fn start(&mut self, at: &'static Location<'static>) -> io::Result<Child> {
         let handle = Handle::current();
+        // Each spawn reaps the zombies of loops that are gone, so that they do not pile up.
         orphans::reap();
         let reserved = pidfd::reserve()?;
+        // Until the child is in the list of our own, `reap_adopted` must not run: it would reap it.
         let starting = family::starting();
         let mut child = self.execute()?;
         let watched = Process::watch(&handle, child.id(), reserved, self.terms(&handle), at);
         let process = match watched {
             Ok(process) => process,
             Err(error) => {
-                // Another thread took the reserved fd. The child is not reaped, so its id is still
-                // its own.
+                // Another thread took the reserved fd. The child is not reaped, so no other process
+                // can have its id.
                 let _ = child.kill();
                 let _ = child.wait();
                 return Err(error);
@@ -374,8 +376,8 @@ impl<S: Style> CommandIn<S> {
             steps.group = group;
             steps.execution = Some((image, sender));
         });
-        // The standard library runs its own steps first, and would report a failure of those: so
-        // they are ones that cannot fail.
+        // The standard library runs its own steps first, and reports their failures with the
+        // assertion of execute.rs, so it gets only steps that cannot fail.
         self.set_dir_and_group(None, self.group.map(|_| 0));
         let spawned = self.command.spawn();
         let change = |steps: &mut Steps| steps.execution = None;
@@ -408,8 +410,8 @@ impl<S: Style> CommandIn<S> {
     fn execute_by_std(&mut self) -> io::Result<process::Child> {
         self.set_dir_and_group(self.dir.clone(), self.group);
         let command = AssertUnwindSafe(|| self.command.spawn());
-        // It asserts that it reaps a child that could not execute its program, which may fail: see
-        // execute.rs.
+        // The standard library asserts that it reaps a child that could not execute its program,
+        // and that assertion may fail: see execute.rs.
         panic::catch_unwind(command).unwrap_or_else(|_| {
             let problem = "the program cannot be executed, and the reason is lost: its process was reaped \
                            elsewhere, as SIGCHLD is ignored or another library waits for any child";

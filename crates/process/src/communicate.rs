@@ -80,8 +80,8 @@ impl<'a> Communicating<'a> {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_timeout(cx);
-        // Checked before the pipes are read: when a child ends, all of its output is in the pipes,
-        // so a read after this gets the rest.
+        // Checked before the pipes are read: once a child has ended, all of its output is in the
+        // pipes, so the reads below get the rest.
         let has_ended = Pin::new(&mut self.ended).poll(cx).is_ready();
         if has_ended {
             self.assume_readable();
@@ -93,8 +93,8 @@ impl<'a> Communicating<'a> {
         Poll::Pending
     }
 
-    // Runs also when the child has ended: its own children may hold the pipes, and would never end
-    // this.
+    // Runs also when the child has ended: its own children may hold the pipes open, and without the
+    // timeout this could wait for them forever.
     fn poll_timeout(&mut self, cx: &mut Context<'_>) {
         if let Some(timeout) = &mut self.timeout
             && Pin::new(timeout).poll(cx).is_ready()

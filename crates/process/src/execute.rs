@@ -1,9 +1,9 @@
 //! Executes a program in a forked child, and reports to the parent why it could not be executed.
 //!
-//! The standard library can do both, but then asserts that it reaps the child. Where `SIGCHLD` is
+//! The standard library does both, too, but asserts that it reaps the child. Where `SIGCHLD` is
 //! ignored, the kernel reaps the child, and where another library waits for any child, that library
-//! does: the assertion fails, and the error is lost. So a child that has to be forked executes its
-//! program here.
+//! reaps it: the assertion fails, and the error is lost. So a child that has to be forked executes
+//! its program here.
 //!
 //! ```text
 //!  parent                               child
@@ -26,7 +26,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::process::Command;
 use std::ptr;
 
-/// The arguments of `execvp(3)`. They are made before the fork, because the child must not
+/// The arguments of `execvp(3)`. The parent makes them before the fork, because the child must not
 /// allocate.
 #[derive(Debug)]
 pub(crate) struct Image {

@@ -1,4 +1,4 @@
-//! Which children this library has started, and how a program reaps the others.
+//! A list of the children that this library has started, and the reaping of all others.
 //!
 //! PID 1 of a container, or a subreaper, becomes the parent of orphans, which stay zombies until it
 //! reaps them. It must not take the exit status of a child that a loop waits for.
@@ -88,7 +88,7 @@ pub fn adopts_orphans() -> bool {
 /// Which children [`reap_adopted`] has not reaped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Left {
-    /// None that has ended. `SIGCHLD` will report the next one.
+    /// No child that has ended is left. `SIGCHLD` will report the next one.
     Nothing,
     /// A child of a [`Command`](crate::Command), which its loop reaps, and perhaps others after it:
     /// call again in some milliseconds.
@@ -119,7 +119,7 @@ pub fn reap_adopted() -> io::Result<Left> {
 }
 
 /// Returns the id of the first child that has ended, and leaves it a zombie.
-// By hand, because `rustix` does not return the id.
+// By libc, because the function of `rustix` does not return the id.
 #[allow(unsafe_code)]
 fn first_ended() -> io::Result<Option<i32>> {
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();

@@ -2,8 +2,8 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)] // both panic: `oneloop_core::report` does not
 //! Child processes on the loop, each by its pidfd: no `SIGCHLD`, no `waitpid(-1)`.
 //!
-//! [`Command`] has the methods of the standard library's, and a few more. A task can wait for the
-//! pipes and the end of a [`Child`]. Both belong to the current loop.
+//! [`Command`] has the methods of [`std::process::Command`], and a few more. A task can wait for
+//! the pipes and the end of a [`Child`]. A child and its pipes belong to the loop that started it.
 //!
 //! ```
 //! use oneloop_core::EventLoop;
@@ -27,30 +27,30 @@
 //!
 //! # A program that ignores `SIGCHLD`
 //!
-//! A program that ignores the signal (`SIG_IGN`) asks the kernel to discard exit statuses. Children
+//! A program that ignores the signal (`SIG_IGN`) makes the kernel discard exit statuses. Children
 //! run as always, but [`wait`](Process::wait) fails when they end, because the status is lost. The
-//! same holds if another library calls `waitpid(-1)`. A program that cannot be executed is still
-//! the usual error. Children inherit that the signal is ignored; call
+//! same happens if another library calls `waitpid(-1)`. A spawn of a program that cannot be
+//! executed still returns the usual error. Children start with the signal ignored, too; call
 //! [`restore_default`](oneloop_core::signal::restore_default) at the start of the program to avoid
 //! all this.
 //!
-//! A command that was [made](CommandIn#impl-From<Command>-for-CommandIn<S>) from the standard
-//! library's may have steps before exec, so the standard library executes it. It loses the error if
-//! the child is reaped elsewhere.
+//! A command that was [made](CommandIn#impl-From<Command>-for-CommandIn<S>) from one of the
+//! standard library may have steps before exec, so the standard library executes it, and loses the
+//! error if other code reaps the child.
 //!
 //! # Where a sandbox refuses pidfds
 //!
-//! gVisor has no `pidfd_open(2)`, and container runtimes before 2021 refuse it. Then a thread waits
-//! for each child, and signals use its id. That is safe until the child is reaped, and only its
-//! loop reaps it. A [group](Process::signal_group) whose leader was reaped cannot be signaled.
-//! Where `waitid(2)` is refused, too, [`Command::spawn`](CommandIn::spawn) fails with
+//! gVisor has no `pidfd_open(2)`, and container runtimes before 2021 refuse it. There a thread
+//! waits for each child, and signals use the child's id. That is safe until the child is reaped,
+//! and only its loop reaps it. A [group](Process::signal_group) whose leader was reaped cannot be
+//! signaled. Where `waitid(2)` is refused, too, [`Command::spawn`](CommandIn::spawn) fails with
 //! [`Unsupported`](std::io::ErrorKind::Unsupported).
 //!
 //! # As PID 1
 //!
 //! In a container without an init, orphans become children of the program, and nothing reaps them.
-//! Call [`reap_adopted`] on each `SIGCHLD`: it reaps them, and leaves the children of this library
-//! alone.
+//! Call [`reap_adopted`] on each `SIGCHLD`: it reaps these orphans, and leaves the children of this
+//! library alone.
 
 mod before_exec;
 mod child;

@@ -1,5 +1,4 @@
-//! The input of a child that is written, and the output that is read, while its pipes are served
-//! together.
+//! The input that a communication writes to a child, and the output that it reads.
 
 use crate::process::KilledFor;
 use oneloop_net::{CHUNK_BYTES, PipeReader, PipeWriter, ReadHalf, WriteHalf};
@@ -7,7 +6,7 @@ use std::io;
 use std::process::ExitStatus;
 use std::task::{Context, Poll};
 
-/// The exit status of a child, and what it wrote into its pipes.
+/// The exit status of a child, and its output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Output {
@@ -22,8 +21,8 @@ pub struct Output {
     pub killed_for: Option<KilledFor>,
 }
 
-/// How far the communication with a child has come. It is kept in the child, so that a second
-/// [`Child::communicate`](crate::Child::communicate) continues after one that was dropped.
+/// The progress of the communication with a child. The [`Child`](crate::Child) keeps it, so that a
+/// second [`communicate`](crate::Child::communicate) continues where a dropped one stopped.
 #[derive(Debug)]
 pub(crate) struct Communication {
     /// The bytes to write; `None` before the communication begins.
@@ -56,7 +55,7 @@ impl Communication {
             match writer.poll_write(cx, &input[self.written..]) {
                 Poll::Pending => return Ok(()),
                 Poll::Ready(Ok(count)) => self.written += count,
-                // The child closed its input: it needs no more of it, like `head -1`.
+                // The child has closed its input, as `head -1` does: it needs no more of it.
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => break,
                 Poll::Ready(Err(error)) => return Err(error),
             }
@@ -95,6 +94,7 @@ impl Captured {
             let Some(chunk) = std::task::ready!(reader.poll_read_chunk(cx, CHUNK_BYTES))? else {
                 break;
             };
+            // One byte too many is enough to know that the child exceeds its limit.
             let room = self.bytes_max - self.bytes.len();
             self.bytes
                 .extend_from_slice(&chunk[..room.min(chunk.len())]);

@@ -1,8 +1,9 @@
 //! An fd that is readable once a child has ended: a pidfd, or a stand-in where a sandbox refuses
 //! pidfds.
 //!
-//! The stand-in is a pipe. A thread waits for the child and then closes the other end. Until this
-//! crate reaps the child, no other process can get its id, so that the id is as good as a pidfd.
+//! The stand-in is a pipe. A thread waits for the child, and closes the other end when it has
+//! ended. Until this crate reaps the child, no other process can get its id, so the id is as good
+//! as a pidfd.
 
 use crate::family::OwnChild;
 use oneloop_posix::{Optional, Refusal};
@@ -32,8 +33,8 @@ static PIDFD_SEND_SIGNAL: Optional = Optional::new();
 /// `waitid(2)` with `P_PIDFD`, since Linux 5.4; `EINVAL` before.
 static WAITID: Optional = Optional::new();
 
-/// An fd that is reserved before a child is started: without it, a child could run that cannot be
-/// watched.
+/// An fd that is reserved before a child starts. If fds run out, the spawn then fails before there
+/// is a child that no fd could watch.
 #[derive(Debug)]
 pub(crate) enum Reserved {
     /// A pidfd of process 1. Any process would do: it only keeps one open file free.
@@ -55,8 +56,8 @@ pub(crate) fn reserve() -> io::Result<Reserved> {
             Err(error) => return Err(error.into()),
         }
     }
-    // Only asks whether the sandbox refuses the call: process 1 is no child of ours, so it is
-    // ECHILD.
+    // Checks only whether the sandbox refuses the call. Process 1 is not our child, so the kernel
+    // itself returns ECHILD.
     let options = ENDED | WaitIdOptions::NOHANG;
     match waitid(WaitId::Pid(Pid::INIT), options) {
         Err(error) if Refusal::of(error) == Some(Refusal::Everywhere) => Err(io::Error::new(
@@ -204,7 +205,7 @@ fn send(pidfd: BorrowedFd<'_>, number: i32, flags: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// `kill(2)`. That of `rustix` takes named signals only, and so no real-time signal.
+/// `kill(2)`. The function of `rustix` takes named signals only, and so no real-time signal.
 #[allow(unsafe_code)]
 fn kill(target: i32, number: i32) -> io::Result<()> {
     // SAFETY: the call reads and writes no memory of ours.

@@ -1,4 +1,4 @@
-//! A process that was started: its signals, and its end.
+//! A process that a command started: its signals, and its end.
 
 use crate::orphans;
 use crate::pidfd::{ChildFd, Reserved};
@@ -18,12 +18,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-/// Which limit of its [`Command`](crate::Command) a child was killed for.
+/// The limit of its [`Command`](crate::Command) for which a child was killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KilledFor {
-    /// It ran for longer than [`timeout`](crate::CommandIn::timeout) allows.
+    /// The child ran for longer than [`timeout`](crate::CommandIn::timeout) allows.
     Timeout,
-    /// It wrote more than [`max_output_bytes`](crate::CommandIn::max_output_bytes) allows.
+    /// The child wrote more than [`max_output_bytes`](crate::CommandIn::max_output_bytes) allows.
     Output,
 }
 
@@ -34,7 +34,7 @@ pub(crate) struct Terms {
     pub(crate) deadline: Option<Instant>,
     /// The signal that a timeout, or too much output, sends.
     pub(crate) kill_signal: i32,
-    /// It leads a process group, so that the group can be signaled.
+    /// True if the process leads a group, which can then be signaled.
     pub(crate) leads_group: bool,
 }
 
@@ -52,7 +52,7 @@ pub(crate) struct Terms {
 enum RunState {
     Running,
     Exited(ExitStatus),
-    /// It ended, and its exit status is lost.
+    /// The process has ended, and its exit status is lost.
     Lost,
 }
 
@@ -208,7 +208,8 @@ impl Process {
         fd.get_ref().signal_group(number, !self.is_running())
     }
 
-    /// Returns which limit of its [`Command`](crate::Command) it was killed for, if it was.
+    /// Returns the limit of its [`Command`](crate::Command) for which the process was killed, if
+    /// one was the reason.
     pub fn killed_for(&self) -> Option<KilledFor> {
         self.state.killed_for.get()
     }
@@ -217,7 +218,8 @@ impl Process {
     pub(crate) fn kill_for(&self, reason: KilledFor) {
         if self.state.killed_for.get().is_none() {
             self.state.killed_for.set(Some(reason));
-            // Fails if it ends at this moment, or runs as another user. Its waiters notice either.
+            // Fails if the process has just ended, or runs as another user by now. Its waiters wait
+            // for its end in any case.
             let _ = self.signal(self.state.terms.kill_signal);
         }
     }
@@ -274,8 +276,8 @@ impl Process {
 }
 
 impl Drop for ProcessState {
-    // The task that watches the process holds this state until the process ends. So the loop is
-    // gone, and must not leave a zombie.
+    // The task that watches the process holds this state until the process ends. If it still runs,
+    // the loop is gone, and the next spawn has to reap it, or it would stay a zombie.
     fn drop(&mut self) {
         if let (Some(fd), RunState::Running) = (&self.fd, self.run_state.get())
             && matches!(fd.get_ref().reap(), Ok(None))

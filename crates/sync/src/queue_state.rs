@@ -79,6 +79,7 @@ impl<T> QueueState<T> {
             capacity,
             getters: Turnstile::new(0),
             putters: Turnstile::one_by_one(capacity.unwrap_or(usize::MAX)),
+            // Without room, a value can get to a getter only from the line.
             holds_out: capacity == Some(0),
             fair: false,
             unfinished: 0,

@@ -1,7 +1,7 @@
 //! The jobs, for runtimes of futures: the same text for all, with their own functions in it.
 
 /// Defines `async fn run_in_task(Job) -> Duration`. The channels are tokio's for all: they belong
-/// to no runtime, and what is measured is how a runtime wakes and switches.
+/// to no runtime, and the benchmark measures how a runtime wakes and switches.
 macro_rules! async_jobs {
     (spawn: $spawn:path, yield_now: $yield_now:path, sleep: $sleep:path) => {
         use crate::tasks::job::Job;

@@ -86,8 +86,8 @@ impl Clock {
     }
 }
 
-/// A duration in nanoseconds, as the loop counts them. 584 years fit; a longer duration never ends
-/// (rule 10).
+/// A duration in nanoseconds, the loop's unit. 584 years fit; a longer duration never ends (rule
+/// 10).
 pub(crate) fn saturating_ns(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -1,8 +1,9 @@
-//! The number of the call into a loop that runs this code.
+//! Numbers for the calls into loops, so that code can tell whether it still runs in the same call.
 //!
-//! Each call gets its own number. If a thread sees the same number twice, the same call was on its
-//! stack all the while, so neither the thread nor its thread-locals ended in between. The green
-//! style relies on that: a stack whose thread-locals are gone must not run again (rule 12).
+//! Each call gets a new number. If code on a thread sees the same number twice, the same call was
+//! on that thread's stack all the while, so neither the thread nor its thread-locals ended in
+//! between. The green style relies on that: a stack whose thread-locals are gone must not run again
+//! (rule 12).
 
 use std::cell::Cell;
 use std::marker::PhantomData;

@@ -40,7 +40,7 @@ pub fn drop_guarded<T>(value: T) {
         let Err(payload) = thrown else { return };
         thrown = guarded_drop(payload);
     }
-    // Eight payloads in a row panic on purpose. A leak is better than no end.
+    // Eight payloads in a row panic only on purpose. A leak is better than an endless loop.
     mem::forget(thrown);
 }
 

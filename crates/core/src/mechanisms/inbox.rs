@@ -34,15 +34,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
-/// A process that is forked from its owner does not reach it: nothing is sent there.
+/// A process that was forked from the owner cannot reach the inbox: its sends return false.
 pub struct Inbox<C> {
     mail: Mutex<Mail<C>>,
-    /// True from the write of the eventfd until the loop takes the mail. Written only under the
-    /// lock of `mail`; read without it, to see whether there is something to wait for.
+    /// True from the write of the eventfd until the loop takes the mail. Changes only under the
+    /// lock of `mail`; the loop reads it without the lock, to see whether there is mail.
     rung: AtomicBool,
     bell: OwnedFd,
-    /// The process of the loop. In a forked child the lock may be held by a thread that is not
-    /// there.
+    /// The process of the loop. In a forked child, a thread that exists only in the parent may hold
+    /// the lock.
     process: Process,
     /// The number of senders that keep the loop alive.
     senders: AtomicUsize,
@@ -85,8 +85,8 @@ impl<C: Default> Inbox<C> {
         }))
     }
 
-    /// Puts something in, from any thread, and rings unless the bell has rung since the last
-    /// [`Inbox::take`]. False if the inbox is closed: `put` is not called then.
+    /// Puts mail in, from any thread, and rings unless the bell has rung since the last
+    /// [`Inbox::take`]. Returns false, without calling `put`, if the inbox is closed.
     pub fn send(&self, put: impl FnOnce(&mut C)) -> bool {
         // A write here would ring the parent's bell, as the eventfd is shared.
         if !self.process.is_this() {
@@ -114,7 +114,7 @@ impl<C: Default> Inbox<C> {
         mem::take(&mut mail.content)
     }
 
-    /// Refuses all further mail and returns what is in.
+    /// Refuses all further mail, and returns the mail that has come.
     pub fn close(&self) -> C {
         // The lock may be held by a thread of the parent, which will never release it here.
         if !self.process.is_this() {
@@ -126,7 +126,7 @@ impl<C: Default> Inbox<C> {
     }
 
     fn lock(&self) -> MutexGuard<'_, Mail<C>> {
-        // A `put` that panics leaves what it has put in, which is as good as any other content.
+        // A `put` that panics leaves the mail that it has put in, which is still valid.
         self.mail.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -144,7 +144,7 @@ impl<C: Default> Inbox<C> {
         }
     }
 
-    /// True while mail is in, or may come from a sender that keeps the loop alive.
+    /// True while there is mail, or mail may come from a sender that keeps the loop alive.
     pub(crate) fn is_alive(&self) -> bool {
         // In this order: a sender rings before it leaves.
         self.senders.load(Ordering::Acquire) > 0 || self.rung.load(Ordering::Acquire)

@@ -163,7 +163,7 @@ impl Phases {
         self.join(Phase::Pending, waker, true);
     }
 
-    /// True if no task waits for this phase, nor gave up waiting for it.
+    /// True if the phase has neither waiters nor empty places of waiters that gave up.
     pub(crate) fn is_idle(&self, phase: Phase) -> bool {
         self.phases[phase as usize].waiting.is_empty()
     }

@@ -128,9 +128,9 @@ impl<T> Reactor<T> {
         self.check_process()?;
         let (data, flags) = (data(key), interest.to_epoll(trigger));
         match epoll::modify(&self.epoll.0, &fd, data, flags) {
-            // epoll(7): the last close of a file removes its registration without a word. A caller
-            // that knows its fds by number, as libuv's callers do, cannot tell that the file
-            // changed.
+            // epoll(7): the last close of a file removes its registration, and no event reports
+            // that. A caller that knows its fds by number, as libuv's callers do, cannot tell that
+            // the file changed.
             Err(Errno::NOENT) => Ok(epoll::add(&self.epoll.0, &fd, data, flags)?),
             modified => Ok(modified?),
         }
@@ -141,7 +141,7 @@ impl<T> Reactor<T> {
     pub fn remove(&mut self, fd: impl AsFd, key: Key<T>) -> Option<T> {
         // In a forked child the call would remove the parent's registration.
         if self.process.is_this() {
-            // An fd that is not registered any more is what the caller wants.
+            // ENOENT is no failure: the fd is not registered, as the caller wants.
             let _ = epoll::delete(&self.epoll.0, fd);
         }
         self.registered.remove(key)
@@ -231,7 +231,7 @@ impl<T> Reactor<T> {
         })
     }
 
-    /// The epoll instance, for an owner that lends its fd while the reactor is borrowed.
+    /// The epoll instance, for an owner that has to lend its fd even while the reactor is borrowed.
     pub(crate) fn share_epoll(&self) -> Rc<Epoll> {
         Rc::clone(&self.epoll)
     }

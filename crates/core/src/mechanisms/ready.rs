@@ -1,5 +1,5 @@
-//! Readiness and interest: the few bits that epoll reports of an fd, and those that it is asked
-//! for.
+//! Readiness and interest: the bits that epoll reports for an fd, and those that a registration
+//! requests.
 
 use rustix::event::epoll::EventFlags;
 use std::fmt;
@@ -13,7 +13,7 @@ pub enum Direction {
     Write,
 }
 
-/// The readiness that epoll reported of an fd, as a set of bits.
+/// The readiness that epoll reported for an fd, as a set of bits.
 ///
 /// The bits are epoll's own; only `EPOLLRDHUP` (0x2000) is moved down, so that the set fits in a
 /// byte.
@@ -57,8 +57,8 @@ impl Ready {
         Ready(self.0 & !other.0)
     }
 
-    /// The bits any of which lets an operation in that direction proceed: also an end or an error,
-    /// which the operation then returns.
+    /// The bits of that direction. Any one of them lets an operation proceed: also an end or an
+    /// error, which the operation then returns.
     pub const fn of(direction: Direction) -> Ready {
         match direction {
             Direction::Read => Ready(1 | 2 | 8 | 16 | 32),
@@ -92,7 +92,7 @@ impl Ready {
     pub(crate) fn from_epoll(flags: EventFlags) -> Ready {
         let same =
             EventFlags::IN | EventFlags::PRI | EventFlags::OUT | EventFlags::ERR | EventFlags::HUP;
-        // Bits beyond these six are not asked for, and would say nothing to a source.
+        // No registration requests other bits than these six, and a source could not use them.
         let moved = u8::from(flags.contains(EventFlags::RDHUP)) * Ready::READ_CLOSED.0;
         Ready((flags & same).bits() as u8 | moved)
     }

@@ -1,4 +1,4 @@
-//! A source as the reactor knows it: its readiness, and the waiter in each direction.
+//! The reactor's view of a source: its readiness, and the waiter in each direction.
 
 use crate::mechanisms::ready::{Direction, Interest, Ready, Trigger};
 use std::cell::Cell;
@@ -10,11 +10,12 @@ use std::task::Waker;
 /// Other code's access to the fd of a [`Source`](crate::Source).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ownership {
-    /// This source owns the only descriptor. It is registered edge-triggered; closing it removes it
-    /// from epoll. A duplicate, if there is one all the same, costs wake-ups that find no key.
+    /// This source owns the only descriptor. The fd is registered edge-triggered, and its close
+    /// removes it from epoll. If there is a duplicate all the same, its events find no key and wake
+    /// the loop for nothing.
     Sole,
-    /// Other code reads the fd or holds a duplicate. It is registered level-triggered, re-armed at
-    /// each wait, and removed from epoll before it is dropped.
+    /// Other code reads the fd or holds a duplicate. The fd is registered level-triggered, re-armed
+    /// at each wait, and removed from epoll before it is dropped.
     Shared,
 }
 
@@ -49,6 +50,8 @@ impl Ownership {
 ///     ├──────poll_watch────────▶ watches ──mark with ERR or HUP────────────▶ woken, then none
 ///     ◀── cancel, or the drop of its future, if its ticket is still the latest
 /// ```
+///
+/// A new wait or watch takes the place of the old one, whose waker is dropped without a wake.
 pub(crate) struct Registration {
     pub(crate) ready: Cell<Ready>,
     pub(crate) interest: Cell<Interest>,
@@ -61,7 +64,7 @@ pub(crate) struct Registration {
     /// True if the waiter only watches for an end: see
     /// [`Source::poll_watch`](crate::Source::poll_watch).
     watches: [Cell<bool>; 2],
-    /// Changes with each wait, so that a dropped future cancels only its own.
+    /// Changes with each wait, so that a dropped future cancels only its own wait.
     tickets: [Cell<u16>; 2],
 }
 
@@ -193,9 +196,9 @@ impl Registration {
         self.ready.set(ready.without_blocked(direction));
     }
 
-    /// Takes it back after a short count, unless more is to come for which there is no further
-    /// edge: the end or the error of a closed or failed direction, or the bytes behind urgent ones
-    /// (rule 3).
+    /// Takes back the readiness of a direction after a short count, unless there is more for which
+    /// no further edge comes: the end or the error of a closed or failed direction, or the bytes
+    /// behind urgent ones (rule 3).
     pub(crate) fn clear_drained(&self, direction: Direction) {
         if !self.ready.get().has_more_than_bit(direction) {
             self.clear(direction);

@@ -194,13 +194,15 @@ impl<T> Slots<T> {
     pub fn remove(&mut self, key: Key<T>) -> Option<T> {
         let vacant = self.vacant;
         let slot = self.slot_mut(key)?;
-        // Its generation matches only if the key was made up, or has wrapped around.
+        // The generation of a vacant slot matches only a key that was made up, or that has wrapped
+        // around.
         if matches!(slot.content, Content::Vacant(_)) {
             return None;
         }
         // Now, not at the next insertion: the old key must not find the vacant slot either. After
-        // 2^32 values in one slot a key could meet a successor; at a million a second that takes an
-        // hour in which its owner kept the key of a removed value.
+        // 2^32 values in one slot an old key would name a successor. At a million values a second
+        // that takes more than an hour, for which a caller would have to keep the key of a removed
+        // value.
         slot.generation = slot.generation.wrapping_add(1);
         let content = std::mem::replace(&mut slot.content, Content::Vacant(vacant));
         self.vacant = key.index;

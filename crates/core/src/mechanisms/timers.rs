@@ -156,7 +156,7 @@ impl<T> Timers<T> {
     }
 
     /// The deadline of the first timer; or an earlier time, if many timers are near it and some of
-    /// them were stopped. It is exact again once that time has come.
+    /// them were stopped. The deadline is exact again once that time has come.
     pub fn next_deadline_ns(&mut self) -> Option<u64> {
         self.release();
         loop {
@@ -179,7 +179,7 @@ impl<T> Timers<T> {
         Some((deadline_ns, self.fire(item)))
     }
 
-    /// A mark in time: it tells the timers that were started before it from those that come.
+    /// Marks this moment in the order of starts: see [`Timers::pop_due_before`].
     pub fn mark(&self) -> TimerMark {
         TimerMark(self.next_order)
     }
@@ -210,7 +210,7 @@ impl<T> Timers<T> {
             if item.order <= mark.0 {
                 return Some((deadline_ns, self.fire(item)));
             }
-            // It would be found again and again if it went back at once.
+            // Held until the pass ends: if it went back at once, the next pop would find it again.
             self.held.push((deadline_ns, item));
         }
         self.release();
@@ -240,7 +240,7 @@ impl<T> Timers<T> {
         timer.value
     }
 
-    /// Puts the items that a pass has held back where they were: before all that are in the queue.
+    /// Returns the items that a pass has held to their place: before all that are in the queue.
     #[inline]
     fn release(&mut self) {
         if !self.held.is_empty() {
@@ -260,8 +260,8 @@ impl<T> Timers<T> {
         self.next_order
     }
 
-    /// Keeps the queue within twice the number of armed timers. Each stop pays a constant share of
-    /// it.
+    /// Keeps the queue within twice the number of armed timers. A sweep removes at least half of
+    /// the items, so each stop pays a constant share of it.
     fn sweep(&mut self) {
         if self.queue.len() > SWEEP_MIN && self.queue.len() > 2 * self.armed.len() {
             let armed = &self.armed;

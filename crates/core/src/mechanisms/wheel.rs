@@ -212,7 +212,8 @@ impl<T: Copy> Wheel<T> {
         Some((time, item))
     }
 
-    /// Makes the earliest time in this bucket `last`, and spreads its items over the levels below.
+    /// Sets `last` to the earliest time in this bucket, and spreads its items over the levels
+    /// below.
     fn spread(&mut self, level: usize, number: usize) {
         let bucket = &mut self.levels[level].buckets[number];
         self.last = bucket.items[bucket.first].0;

@@ -71,7 +71,8 @@ impl Default for PoolOptions {
 }
 
 impl PoolOptions {
-    /// The same maximum number of threads for each class, and the default queues.
+    /// Sets the same maximum number of threads for each class, and the default length of the
+    /// queues.
     pub fn with_threads_max(threads_max: usize) -> Self {
         PoolOptions {
             fs_threads_max: threads_max,
@@ -227,8 +228,8 @@ impl Unsent {
     }
 }
 
-/// Locks what no panic can leave half-changed: no code that holds one of these locks panics in
-/// between.
+/// Locks a mutex and ignores its poison: no code that holds one of these locks panics, so none
+/// leaves the value half-changed.
 pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -326,7 +327,7 @@ impl Crew {
         };
         let mut queued = lock(&self.queue.queued);
         let admitted = if lock(&ticket).is_admitted {
-            queued.kept -= 1; // its place goes to the next ticket, which no job's end would admit
+            queued.kept -= 1; // no job leaves the queue now, so the next ticket is admitted here
             queued.admit()
         } else {
             queued.tickets.retain(|other| !Arc::ptr_eq(other, &ticket));

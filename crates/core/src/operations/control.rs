@@ -9,6 +9,7 @@ use crate::tasks::key::Task;
 impl Handle {
     /// Makes a task ready to run, as its waker does. Has no effect on a task that has ended.
     pub fn wake_task(&self, key: Key<Task>) {
+        // Past the waker: a handle is always on its loop's thread, so the inbox is not needed.
         if let Some(task) = self.state.tasks.borrow().get(key) {
             self.state.ready.push(&task.queue);
         }

@@ -1,4 +1,4 @@
-//! A list of all tasks: what each one is, which task spawned it, and how long it has waited.
+//! A list of all tasks: the description of each one, its spawner, and how long it has waited.
 
 use crate::mechanisms::guard::guarded;
 use crate::mechanisms::slots::Key;
@@ -104,8 +104,8 @@ impl LoopState {
             Some(_) if is_queued => TaskState::Ready,
             Some(_) => TaskState::Waiting,
         };
-        // If the description has canceled its own task, the slot is still there: a task without a
-        // body counts as running.
+        // The slot is still there even if the description has canceled its own task: a task without
+        // a body counts as running, so the cancel only marks it.
         if let Some(task) = self.tasks.borrow_mut().get_mut(key) {
             task.body = body;
         }

@@ -18,7 +18,7 @@ impl Handle {
     pub fn observe<F: FnMut(&PhaseReport) + 'static>(&self, observer: Option<F>) {
         let observer = observer.map(|f| Rc::new(RefCell::new(f)) as Observer);
         let before = self.state.observer.replace(observer);
-        drop(before);
+        drop(before); // foreign code, so after the borrow (rule 1)
     }
 
     /// The loop's heartbeat, for a thread that watches it. From the first call on, each run of a

@@ -83,8 +83,8 @@ struct JobResult<T> {
 
 /// Runs a job unless it was canceled, and wakes the task that waits for it.
 fn run_job<T>(job: impl FnOnce() -> T, result: &Mutex<JobResult<T>>) {
-    // The closure is dropped here, on the worker, with what it holds: its owner did not want to
-    // wait for it.
+    // The closure and its captures are dropped here, on the worker: their owner did not want to
+    // wait for that.
     if lock(result).canceled {
         return;
     }
@@ -142,7 +142,7 @@ impl<T> Drop for Offload<T> {
             self.outside.handle.state.workers.give_up(unsent);
         }
         let mut result = lock(&self.result);
-        // A job that runs finishes all the same: a thread cannot be interrupted in a system call.
+        // A running job completes all the same: nothing can interrupt its thread in a system call.
         result.canceled = true;
         let dropped = (result.result.take(), result.waker.take());
         drop(result);

@@ -17,7 +17,7 @@ impl Handle {
     }
 }
 
-/// Reaches a loop from any thread: its only part that is `Send + Sync`.
+/// Reaches a loop from any thread: the only part of a loop that is `Send + Sync`.
 ///
 /// A `Remote` keeps [`EventLoop::run`](crate::EventLoop::run) running for as long as it lives,
 /// because work may still come from it; [`Remote::set_referenced`] changes that. Any number of
@@ -47,7 +47,7 @@ impl Remote {
     /// # Errors
     /// [`LoopGone`] if the loop was dropped; the function is dropped then.
     pub fn run(&self, job: impl FnOnce(&Handle) + Send + 'static) -> Result<(), LoopGone> {
-        // The inbox knows no loop, so the job asks for the one that runs it.
+        // A `Handle` is not `Send`, so the job looks up the loop that runs it.
         let job = Box::new(move || job(&Handle::current()));
         if self.inbox.send(|arrivals| arrivals.jobs.push(job)) {
             Ok(())

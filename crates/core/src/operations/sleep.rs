@@ -33,6 +33,8 @@ impl Handle {
 }
 
 /// The deadline in nanoseconds of a wait that begins now.
+// A new look at the clock instead of the phase's time: after a long run, a wait from that time
+// would be too short (rule 10).
 fn after(clock: &Clock, duration: Duration) -> u64 {
     clock.now_ns().saturating_add(saturating_ns(duration))
 }
@@ -80,6 +82,7 @@ impl Sleep {
 
     /// Starts again: ready after this duration from now on.
     pub fn reset(&mut self, duration: Duration) {
+        // Disarmed instead of moved: the next poll arms it, with the waker of the task that polls.
         self.disarm();
         self.deadline_ns = after(self.handle.clock(), duration);
     }

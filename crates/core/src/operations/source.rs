@@ -20,7 +20,7 @@ pub struct Done<T> {
     value: T,
     /// The bytes that were moved.
     bytes: usize,
-    /// The fd has no more for now.
+    /// The fd has nothing more for now.
     drained: bool,
 }
 
@@ -136,7 +136,7 @@ impl<F: AsFd> Source<F> {
         &self.handle
     }
 
-    /// The fd's owner inside.
+    /// The value that owns the fd.
     pub fn get_ref(&self) -> &F {
         &self.fd
     }
@@ -148,7 +148,7 @@ impl<F: AsFd> Source<F> {
         ready.set(ready.get() | Ready::bit(direction));
     }
 
-    /// The readiness that is known of the fd.
+    /// The fd's readiness, as far as the loop knows it.
     pub fn ready(&self) -> Ready {
         self.registration.ready.get()
     }
@@ -330,7 +330,7 @@ impl<F: AsFd> Source<F> {
         }
     }
 
-    /// Wakes the waiters without an event: for a change that they should see.
+    /// Wakes the waiters without an event, so that they notice a change.
     pub fn wake_waiting(&self) {
         let mut wakers = VecDeque::new();
         let ended = self.registration.take_waiters(&mut wakers);
@@ -393,8 +393,8 @@ impl<F: AsFd> Source<F> {
 }
 
 impl Handle {
-    /// Wakes every task that waits for a source, without an event: for a change that all of them
-    /// should see, such as a shutdown, without a list of them.
+    /// Wakes every task that waits for a source, without an event, so that all of them notice a
+    /// change such as a shutdown. No list of these tasks is needed.
     pub fn wake_waiting(&self) {
         let mut wakers = VecDeque::new();
         let mut ended = 0;

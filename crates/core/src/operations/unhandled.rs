@@ -13,7 +13,7 @@ impl Handle {
     /// reports the panic.
     pub fn on_unhandled(&self, hook: impl Fn(&Unhandled) + 'static) {
         let before = self.state.unhandled.replace(Some(Rc::new(hook)));
-        drop(before);
+        drop(before); // foreign code, so after the borrow (rule 1)
     }
 
     /// Reports a panic that would go unnoticed otherwise: for a style whose tasks have their own
@@ -27,7 +27,7 @@ impl Handle {
         if let Some(handle) = &current {
             add(&handle.state.counters.tasks_unhandled, 1);
         }
-        // Cloned, as the hook may replace itself, and the borrow must not last while it runs.
+        // Cloned, because the hook may replace itself, and the borrow must not last while it runs.
         let hook = current.and_then(|handle| handle.state.unhandled.borrow().clone());
         let called = hook.as_ref().and_then(|hook| guarded(|| hook(&unhandled)));
         if called.is_none() {

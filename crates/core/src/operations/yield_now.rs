@@ -23,6 +23,7 @@ impl Future for YieldNow {
         if std::mem::replace(&mut self.yielded, true) {
             return Poll::Ready(());
         }
+        // Queues this task behind all that are ready now.
         cx.waker().wake_by_ref();
         Poll::Pending
     }

@@ -1,4 +1,5 @@
-//! The loop as another thread sees it: the task that runs, and whether it is still the same run.
+//! A view of the loop for another thread: the running task, and whether it is still in the same
+//! run.
 
 use crate::mechanisms::slots::Key;
 use crate::tasks::key::Task;

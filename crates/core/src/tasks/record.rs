@@ -1,5 +1,4 @@
-//! A task as the loop keeps it: one kind of task, a future that is polled when its waker asks for
-//! it.
+//! The loop's record of a task: a future, which the loop polls after each wake.
 
 use crate::mechanisms::slots::{Key, Slots};
 use crate::tasks::key::Task;
@@ -18,8 +17,8 @@ pub(crate) trait TaskFuture: Future<Output = ()> {
 }
 
 pin_project! {
-    /// A future and the waker that it is polled with. Side by side, so that a run moves one pointer
-    /// and counts no reference.
+    /// A future, and the waker with which the loop polls it. They lie side by side, so that a run
+    /// moves one pointer and counts no reference.
     struct Runnable<F> {
         waker: Waker,
         #[pin]
@@ -58,7 +57,7 @@ impl<F: TaskFuture> RunTask for Runnable<F> {
 
 pub(crate) type TaskBody = Pin<Box<dyn RunTask>>;
 
-/// A body without its waker. It is boxed at once, as a future may be large to move.
+/// A body without its waker. It is boxed at once, because a future may be large to move.
 pub(crate) fn body_of(future: impl TaskFuture + 'static) -> TaskBody {
     Box::pin(Runnable {
         waker: Waker::noop().clone(),
@@ -66,19 +65,21 @@ pub(crate) fn body_of(future: impl TaskFuture + 'static) -> TaskBody {
     })
 }
 
-/// What the loop keeps of a task.
+/// The loop's record of a task.
 ///
 /// ```text
+///                        spawn
+///                          ▼
 ///             wake                    run begins
-///  waiting ─────────▶ in the queue ───────────────▶ running (its body is out of here)
+///  waiting ─────────▶ in the queue ───────────────▶ running (its body is out of the record)
 ///     ▲                    ▲                            │
 ///     │ Pending            │ Pending, but it woke itself│
 ///     └────────────────────┴────────────────────────────┤
 ///                                                       │ Ready, a panic, or canceled while it ran
-///  canceled while it waits: the body is dropped ──▶ gone ◀┘
+///  canceled while it waits or is queued ──────────▶ gone ◀┘
 /// ```
 pub(crate) struct TaskRecord {
-    /// Out of here while the task runs (rule 8).
+    /// `None` while the task runs (rule 8), and while a dump describes it.
     pub(crate) body: Option<TaskBody>,
     pub(crate) queue: Arc<TaskWaker>,
     pub(crate) spawned_at: &'static Location<'static>,
@@ -115,7 +116,7 @@ pub(crate) struct Tasks {
     slots: Slots<TaskRecord>,
 }
 
-/// A name is the record's key with a tag that other code may see.
+// A name is the record's key with another tag: other code can hold it without seeing the record.
 fn slot_of(task: Key<Task>) -> Key<TaskRecord> {
     Key::from_u64(task.to_u64())
 }
@@ -211,8 +212,8 @@ impl<F: Future<Output = ()> + fmt::Display> TaskFuture for Described<F> {
     }
 }
 
-/// The type of a future, by the function that it is of: `async fn serve` of a crate `server` is
-/// `server::serve`. The compiler's names for what is inside of functions mean nothing to a user.
+/// The name of a future's type, by its function: `async fn serve` of a crate `server` is
+/// `server::serve`. The compiler's names for closures mean nothing to a user.
 pub(crate) fn type_name_of<F>() -> String {
     std::any::type_name::<F>().replace("::{{closure}}", "")
 }

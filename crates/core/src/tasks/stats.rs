@@ -10,7 +10,7 @@ use std::os::fd::RawFd;
 use std::panic::Location;
 use std::time::Duration;
 
-/// Counts since the loop was made. The difference of two of them is what happened in between.
+/// Counts since the loop was made. The difference of two `Stats` covers the time between them.
 ///
 /// Time counts as spent in a phase from its first wake-up until its tasks have run. The wait itself
 /// is [`Stats::idle`]. Time spent outside the loop is not counted.
@@ -33,7 +33,7 @@ pub struct Stats {
     pub tasks_unhandled: u64,
     /// Times that a task was put off to the next turn because it had its share of I/O (rule 15).
     pub io_budget_spent: u64,
-    /// Phases that ended with tasks still ready because the turn had its share of runs (rule 15).
+    /// Phases that ended with tasks still ready because the phase had its share of runs (rule 15).
     pub run_budget_spent: u64,
     /// Time for which the loop waited in its poll.
     pub idle: Duration,
@@ -43,8 +43,8 @@ pub struct Stats {
     pub lag_last: Duration,
     /// The largest delay of any timer.
     pub lag_max: Duration,
-    /// The longest time from the end of one poll to the next: the longest that an event had to
-    /// wait.
+    /// The longest time from the end of one poll to the start of the next: the maximum time for
+    /// which an event had to wait.
     pub busy_max: Duration,
 }
 

@@ -25,7 +25,7 @@ use std::task::{Wake, Waker};
 /// The inbox of a loop with tasks.
 pub(crate) type LoopInbox = Inbox<Arrivals>;
 
-/// What other threads have sent since the loop last looked.
+/// The mail that other threads have sent since the loop last looked.
 #[derive(Default)]
 pub(crate) struct Arrivals {
     pub(crate) wakes: Vec<Arc<TaskWaker>>,
@@ -59,12 +59,12 @@ impl fmt::Debug for TaskWaker {
 
 thread_local! {
     /// The waker of the task that runs on this thread, by its address. Self-wakes are the most
-    /// frequent wakes of all; this compare spares them the look at the loop.
+    /// frequent wakes of all; comparing with this spares them the look at the loop.
     static RUNNING: Cell<usize> = const { Cell::new(0) };
 
     /// The run queue of the loop that runs on this thread; of the innermost one, if loops are
-    /// nested. Without a destructor, as a loop may also run in the destructor of another
-    /// thread-local; the queue has been taken out by then.
+    /// nested. Without a destructor, because a loop may also run in the destructor of another
+    /// thread-local. Nothing leaks: a loop that ends takes its queue out.
     static QUEUE: ManuallyDrop<RefCell<Option<Rc<RunQueue>>>> =
         const { ManuallyDrop::new(RefCell::new(None)) };
 }
@@ -150,8 +150,8 @@ impl Wake for TaskWaker {
 
     #[inline]
     fn wake_by_ref(self: &Arc<Self>) {
-        // An address compares without a reference count. It cannot be another waker's: the running
-        // task keeps its own alive.
+        // Comparing addresses counts no reference. The address cannot be another waker's, because
+        // the running task keeps this one alive.
         if RUNNING.get() == std::ptr::from_ref::<TaskWaker>(self).addr() {
             self.again.store(true, Ordering::Relaxed);
             return;
@@ -247,8 +247,8 @@ fn replace_current(with: Option<Rc<RunQueue>>) -> Option<Rc<RunQueue>> {
     QUEUE.with(|current| current.replace(with))
 }
 
-/// The waker of a task that has ended. If there are no other references to it, the next task takes
-/// it, and neither allocates nor counts references.
+/// The waker of a task that has ended. If there are no other references to the waker, the next task
+/// takes it, and neither allocates nor counts references.
 pub(crate) struct SpareWaker {
     pub(crate) queue: Arc<TaskWaker>,
     pub(crate) waker: Waker,

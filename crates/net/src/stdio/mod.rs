@@ -141,14 +141,14 @@ pub fn stderr() -> io::Result<Output> {
     Output::standard(2)
 }
 
-/// How an fd is read or written without blocking.
+/// The way in which an fd is read or written without blocking the loop.
 #[derive(Debug)]
 enum IoMethod<P> {
     /// Through an open file description that no other process shares.
     Reopened(P),
     /// With `MSG_DONTWAIT`.
     Socket(Source),
-    /// Once epoll reports it ready, and prepared for another process that takes the bytes first.
+    /// Once epoll reports the fd ready, without blocking if another process takes the bytes first.
     Careful(Source),
     /// By threads of the pool, because files are always ready and may still block.
     Jobs(FileJobs),
@@ -183,8 +183,8 @@ impl<P: AsSource> IoMethod<P> {
         let kind = StdioKind::of(&fd)?;
         let method = match kind {
             StdioKind::Socket => IoMethod::Socket(shared(fd)?),
-            // Reopening fails for another user's fd and without /proc. Then the shared description
-            // is read with care.
+            // Reopening fails for another user's fd and without /proc. The shared description is
+            // then used with care.
             StdioKind::Tty | StdioKind::Pipe if !is_pty_master(&fd) => match reopen(&fd) {
                 Ok(stream) => IoMethod::Reopened(stream),
                 Err(_) => IoMethod::Careful(shared(fd)?),

@@ -143,8 +143,7 @@ impl UdpSocket {
     }
 
     /// Sets the maximum number of hops of a datagram to a group (`IP_MULTICAST_TTL`,
-    /// `IPV6_MULTICAST_HOPS`): 0 to
-    /// 255. The default is 1, which is the local network.
+    /// `IPV6_MULTICAST_HOPS`): 0 to 255. The default is 1, which is the local network.
     ///
     /// # Errors
     /// `EINVAL` for any other number.

@@ -5,8 +5,8 @@ use rustix::io::Errno;
 use std::io;
 use std::os::fd::AsFd;
 
-/// The process at the other end of a Unix socket, as it was when it connected, listened or made the
-/// pair.
+/// The process at the other end of a Unix socket, with the ids that it had when it connected,
+/// listened or made the pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Credentials {

@@ -1,4 +1,5 @@
-//! Unix datagrams: whole, in order, and never lost, as a full receiver makes the sender wait.
+//! Unix datagrams: whole, in order, and never lost, because a sender waits while its receiver is
+//! full.
 
 use super::credentials::{self, Credentials};
 use super::message::{self, UnixMessage};

@@ -16,7 +16,8 @@ use std::ops::Deref;
 use std::os::fd::BorrowedFd;
 use std::task::{Context, Poll, ready};
 
-/// A Unix stream connection. What any socket can do is there by dereferencing: see [`Socket`].
+/// A Unix stream connection. It dereferences to [`Socket`], which has the functions of a socket of
+/// any family.
 #[derive(Debug)]
 pub struct UnixStream {
     socket: Socket,
