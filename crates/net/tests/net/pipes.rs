@@ -2,7 +2,7 @@
 
 use oneloop::aio::{self, PipeReader, PipeWriter, pipe, spawn, timeout, yield_now};
 use oneloop::callback::stream::{ReadStream, WriteStream, event};
-use oneloop::callback::{self, Outcome, fs};
+use oneloop::callback::{self, IntoResult, fs};
 use oneloop::{EventLoop, Options, green, net};
 use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::Errno;
@@ -64,7 +64,7 @@ fn pattern(len: usize) -> Vec<u8> {
 }
 
 /// Runs a program in the callback style until it ends.
-fn callbacks<O: Outcome>(main: impl FnOnce() -> O + 'static) {
+fn callbacks<O: IntoResult>(main: impl FnOnce() -> O + 'static) {
     let mut event_loop = EventLoop::with(Options::virtual_time()).unwrap();
     assert_eq!(callback::run_on(&mut event_loop, main).unwrap(), 0);
 }
