@@ -673,3 +673,67 @@ pub(super) fn read_by_calls() -> Continue {
         ],
     )
 }
+
+pub(super) fn finish_of_a_file() -> Continue {
+    fn listen(p: &Directory) -> WriteStream {
+        let w = p.write_silently("a");
+        w.on(event::Prefinish, |_: WriteStream| println!("prefinish"));
+        w.on_finish(|_| println!("finish"));
+        w.on_close(|_| println!("close"));
+        w
+    }
+    fn write(p: &Directory, then: fn(WriteStream)) {
+        let w = listen(p);
+        w.on_error(|_, e| println!("{}", e.code().unwrap_or_default()));
+        w.on_ready(move |w| {
+            set_timeout(move || then(w), 20);
+        });
+    }
+    run(
+        Directory::new()?,
+        &[
+            ("nothing written", |p| {
+                write(p, |w| {
+                    w.end();
+                    println!("ended {}", w.is_writable_finished());
+                    w.on_finish(|_| println!("finish, heard late"));
+                    next_tick(|| println!("tick"));
+                });
+            }),
+            ("a tick of a callback", |p| {
+                write(p, |w| {
+                    w.write_then("a", |_| {
+                        println!("written");
+                        next_tick(|| println!("tick"));
+                    });
+                    w.end_then(|_| println!("end called back"));
+                });
+            }),
+            ("ended in a callback", |p| {
+                write(p, |w| {
+                    let ended = w.clone();
+                    w.write_then("a", move |_| {
+                        ended.end();
+                        println!("ended");
+                        next_tick(|| println!("tick"));
+                    });
+                });
+            }),
+            ("written after the end", |p| {
+                write(p, |w| {
+                    let late = w.clone();
+                    next_tick(move || println!("{}", late.write("late")));
+                    w.end();
+                });
+            }),
+            ("destroyed in prefinish", |p| {
+                write(p, |w| {
+                    w.on(event::Prefinish, |w: WriteStream| {
+                        w.destroy();
+                    });
+                    w.end_with("a");
+                });
+            }),
+        ],
+    )
+}

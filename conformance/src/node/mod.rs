@@ -230,6 +230,7 @@ pub(crate) const PROGRAMS: Suite = programs! {
     "208_dgram_close": closed_dgrams::close;
     "209_resume_and_pause": destroyed_streams::resume_and_pause;
     "210_read_by_calls": destroyed_streams::read_by_calls;
+    "211_finish_of_a_file": destroyed_streams::finish_of_a_file;
 };
 
 /// `net.createServer(…).listen(0,'127.0.0.1')`

@@ -7,8 +7,7 @@ use super::write_queue::{Batch, WritableState, WriteQueue};
 use crate::continuation::Then;
 use crate::error::Error;
 use crate::events::ListenerId;
-use crate::thrown::Thrown;
-
+use crate::thrown::{Thrown, or_rethrow};
 use std::io::IoSlice;
 
 /// A stream that is written.
@@ -24,6 +23,7 @@ use std::io::IoSlice;
 ///
 /// how it ends:
 ///     open ──end──▶ ENDING ──none waits──▶ FINAL_CALLED ──on_shut_down──▶ 'prefinish'
+///                          (without a final, 'prefinish' follows at once)
 ///     'prefinish' ──all callbacks were called──▶ FINISHED, 'finish'
 ///     'finish' ──no readable half is open──▶ destroy
 /// ```
@@ -36,6 +36,11 @@ pub(crate) trait WritableStream: Stream {
     /// Hands bytes to the sink: Node's `_write` and `_writev`. Returns the result of the write;
     /// `None` if the sink reports it later, by [`WritableStream::on_write_end`].
     fn write_to_sink(&self, batch: Batch<'_>) -> Option<Result<(), Error>>;
+
+    /// True if the sink has to be ended before 'finish': whether Node's stream has a `_final`.
+    fn has_final(&self) -> bool {
+        true
+    }
 
     /// Ends the sink: Node's `_final`. It reports that by [`WritableStream::on_shut_down`].
     fn shut_down(&self);
@@ -159,7 +164,7 @@ pub(crate) trait WritableStream: Stream {
             return self.next_step(step!(|stream| stream.after_write(Vec::new())));
         }
         state.end_pending();
-        self.finish_maybe();
+        or_rethrow(self.finish_maybe());
     }
 
     /// Node's `afterWrite`: 'drain' comes before the callbacks.
@@ -177,8 +182,7 @@ pub(crate) trait WritableStream: Stream {
         if flags.has(DESTROYED) {
             self.fail_buffered()?;
         }
-        self.finish_maybe();
-        Ok(())
+        self.finish_maybe()
     }
 
     /// Node's `onwriteError`.
@@ -292,7 +296,7 @@ pub(crate) trait WritableStream: Stream {
         }
         if !flags.has_any(ENDING | ERRORED) {
             flags.set(ENDING);
-            self.finish_maybe();
+            or_rethrow(self.finish_maybe());
             None
         } else if flags.has(FINISHED) {
             let message = "Cannot call end after a stream was finished";
@@ -325,20 +329,12 @@ pub(crate) trait WritableStream: Stream {
         flags.has(ENDING) && !flags.has_any(is_kept) && !state.has_buffered() && state.length() == 0
     }
 
-    /// Node's `finishMaybe`: once everything is written, ends the sink. 'finish' waits until the
-    /// callbacks of all writes were called, too.
-    fn finish_maybe(&self) {
-        let (flags, state) = (self.flags(), self.writable_state());
-        if !self.needs_finish() {
-            return;
-        }
-        // The final counts as pending until it is reported: 'finish' waits for it.
-        if !flags.test_and_set(FINAL_CALLED) {
-            state.add_pending();
-            self.shut_down();
-        }
-        if state.pending.get() == 0 {
-            state.add_pending();
+    /// Node's `finishMaybe`: 'finish' comes in a tick, as the caller of `end` may still add a
+    /// listener of it.
+    fn finish_maybe(&self) -> Result<(), Thrown> {
+        self.prefinish()?;
+        if self.needs_finish() && self.writable_state().pending.get() == 0 {
+            self.writable_state().add_pending();
             self.next_step(step!(|stream| {
                 if stream.needs_finish() {
                     stream.finish()
@@ -347,6 +343,26 @@ pub(crate) trait WritableStream: Stream {
                     Ok(())
                 }
             }));
+        }
+        Ok(())
+    }
+
+    /// Node's `prefinish`: once everything is written, ends the sink. 'finish' waits until the
+    /// callbacks of all writes were called, too.
+    fn prefinish(&self) -> Result<(), Thrown> {
+        let flags = self.flags();
+        if !self.needs_finish() || flags.has_any(PREFINISHED | FINAL_CALLED) {
+            return Ok(());
+        }
+        if self.has_final() {
+            // The final counts as pending until it is reported: 'finish' waits for it.
+            flags.set(FINAL_CALLED);
+            self.writable_state().add_pending();
+            self.shut_down();
+            Ok(())
+        } else {
+            flags.set(PREFINISHED);
+            self.emit_write(WriteEvent::Prefinish)
         }
     }
 

@@ -197,8 +197,7 @@ impl WriteStream {
         let Some(failed) = failed else {
             return inner.runtime.make_callback(|| {
                 self.write_buffered();
-                self.finish_maybe();
-                Ok(())
+                self.finish_maybe()
             });
         };
         // In this task, not in a new one: 'error' is the result of the job that opened.
@@ -510,8 +509,7 @@ impl Stream for WriteStream {
         self.inner.flags.clear(ERRORED);
         self.next_call(move |stream| {
             stream.emit_error_event(&error)?;
-            stream.finish_maybe();
-            Ok(())
+            stream.finish_maybe()
         });
     }
 }
@@ -552,6 +550,11 @@ impl WritableStream for WriteStream {
                 Some(Err(error))
             }
         }
+    }
+
+    /// Node's `fs.WriteStream` has no `_final`: the close at 'finish' is its end.
+    fn has_final(&self) -> bool {
+        !self.inner.output.is_file()
     }
 
     fn shut_down(&self) {
