@@ -41,9 +41,9 @@ impl Program {
             Program::CallbackInRealTime(_) | Program::GreenInRealTime(_) => Clock::new(),
             Program::Callback(_) | Program::Green(_) => Clock::new_virtual(),
         };
-        // One thread completes the file operations in the order of their calls. With several, a busy
-        // machine may stop one thread in the middle of an operation while another one completes the
-        // next three, here as in Node.
+        // One thread completes the file operations in the order of their calls. With several, a
+        // busy machine may stop one thread in the middle of an operation while another one
+        // completes the next three, here as in Node.
         let pool = PoolOptions {
             fs_threads_max: 1,
             ..PoolOptions::default()

@@ -20,7 +20,8 @@ pub use oneloop_core::yield_now;
 /// When the future panics, and when no loop can be made for lack of fds: [`EventLoop::new`] returns
 /// that as an error.
 pub fn block_on<F: Future>(future: F) -> F::Output {
-    // A new loop each time, and not one per thread: its drop ends the tasks that the future has left.
+    // A new loop each time, and not one per thread: its drop ends the tasks that the future has
+    // left.
     EventLoop::new()
         .expect("an event loop needs two fds")
         .block_on(future)
@@ -46,7 +47,8 @@ pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
 /// # Panics
 /// Outside a loop.
 pub fn offload<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> Offload<T> {
-    // Functions of unknown duration stay apart from files and names, whose threads must not run out.
+    // Functions of unknown duration stay apart from files and names, whose threads must not run
+    // out.
     offload_to(Class::Cpu, job)
 }
 

@@ -89,8 +89,8 @@ impl Interval {
         let due = self.next;
         // Counted from the time that was due, not from now: the ticks do not drift.
         let late = self.handle.now().saturating_duration_since(due).as_nanos();
-        // Missed ticks are skipped rather than delivered in a burst: a task that was late once would
-        // otherwise stay busy catching up.
+        // Missed ticks are skipped rather than delivered in a burst: a task that was late once
+        // would otherwise stay busy catching up.
         let periods = u32::try_from(late / self.period.as_nanos() + 1).unwrap_or(u32::MAX);
         self.next = after(due, self.period.saturating_mul(periods));
         self.sleep = self.handle.sleep_until(self.next);

@@ -179,8 +179,8 @@ impl<F: FnMut(&Blocked)> Watch<F> {
         let (mut beats, mut at_least) = (self.heartbeat.beats(), Duration::ZERO);
         let mut reported = false;
         while !stop.wait(look) {
-            // The count changes whenever a run begins or ends. Unchanged, it is one run, or a wait in
-            // epoll.
+            // The count changes whenever a run begins or ends. Unchanged, it is one run, or a wait
+            // in epoll.
             let now = self.heartbeat.beats();
             if now != std::mem::replace(&mut beats, now) {
                 (at_least, reported) = (Duration::ZERO, false);

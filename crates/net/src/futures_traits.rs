@@ -1,6 +1,7 @@
 //! The traits of futures-io on every byte stream: the cargo feature `futures-io`.
 //!
-//! They cannot be implemented for every [`ReadHalf`] at once: Rust forbids that for a foreign trait.
+//! They cannot be implemented for every [`ReadHalf`] at once: Rust forbids that for a foreign
+//! trait.
 
 use crate::pipe::{PipeReader, PipeWriter};
 use crate::socket::Socket;

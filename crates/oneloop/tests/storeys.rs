@@ -1,15 +1,15 @@
 //! Imports point down: between the crates, and between the files of each crate that has storeys.
 //!
-//! A table lists the storeys of a crate, lowest first, one a line: a name, a colon, and the files in
-//! it. A file stands there by its path in `src` without `.rs`; `folder/` stands for every file below
-//! it that has no line of its own. The crate's root (`lib.rs`, `main.rs`) is above all storeys. A
-//! file may import from its own storey and from those below, and no chain of imports may lead back to
-//! the file where it began. Only in a storey whose name ends in `*` the files may import each other
-//! in circles.
+//! A table lists the storeys of a crate, lowest first, one a line: a name, a colon, and the files
+//! in it. A file stands there by its path in `src` without `.rs`; `folder/` stands for every file
+//! below it that has no line of its own. The crate's root (`lib.rs`, `main.rs`) is above all
+//! storeys. A file may import from its own storey and from those below, and no chain of imports may
+//! lead back to the file where it began. Only in a storey whose name ends in `*` the files may
+//! import each other in circles.
 //!
-//! An import is any path that leads to another file, in a `use` or elsewhere; code for tests is left
-//! out. A re-export counts for the file that defines the name. What the compiler resolves by type,
-//! such as a method call, is not seen.
+//! An import is any path that leads to another file, in a `use` or elsewhere; code for tests is
+//! left out. A re-export counts for the file that defines the name. What the compiler resolves by
+//! type, such as a method call, is not seen.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;

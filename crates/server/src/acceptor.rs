@@ -37,7 +37,8 @@ pub(crate) fn start(dispatcher: Dispatcher, listeners: Vec<Listener>) {
 /// more, its socket is closed, and its part in the chat over.
 struct Acceptor {
     listener: Listener,
-    /// A client that it accepts may speak, so until it ends, the last word of a draining chat may be to come.
+    /// A client that it accepts may speak, so until it ends, the last word of a draining chat may
+    /// be to come.
     _speaker: Speaker,
     dispatcher: Rc<Dispatcher>,
     /// The counters of the listener that are in the server's already.

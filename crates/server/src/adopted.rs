@@ -1,4 +1,5 @@
-//! Reaps orphans if the server is PID 1 of a container, or a subreaper: no other process does it there.
+//! Reaps orphans if the server is PID 1 of a container, or a subreaper: no other process does it
+//! there.
 //!
 //! Orphans are processes that programs of `--mode exec`, or `docker exec`, have left behind.
 
@@ -9,8 +10,8 @@ use std::io;
 use std::time::Duration;
 use tracing::warn;
 
-/// The pause before the next look if the first zombie is a program that its own loop is about to reap:
-/// waitid(2) returns that one first, and hides the orphans behind it.
+/// The pause before the next look if the first zombie is a program that its own loop is about to
+/// reap: waitid(2) returns that one first, and hides the orphans behind it.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// Reaps orphans from now on, if the kernel gives them to this process.

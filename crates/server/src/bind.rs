@@ -50,8 +50,8 @@ fn has_port_0(addr: &Addr) -> bool {
 /// How a further thread opens a listener that the first thread has.
 #[derive(Debug)]
 pub(crate) enum ListenerSpec {
-    /// Each thread has its own socket (`SO_REUSEPORT`), and the kernel spreads connections over them.
-    /// The flag is `IPV6_V6ONLY`.
+    /// Each thread has its own socket (`SO_REUSEPORT`), and the kernel spreads connections over
+    /// them. The flag is `IPV6_V6ONLY`.
     Inet(Addr, Option<bool>),
     /// All threads share one socket: unix(7) has no `SO_REUSEPORT`.
     Unix(OwnedFd),
@@ -81,8 +81,9 @@ impl ListenerSpec {
     }
 }
 
-/// Listens on all these addresses for the first thread. If the machine has no IPv6, that is logged, and
-/// the other addresses are served. The files of Unix sockets are added to `files` as they are made.
+/// Listens on all these addresses for the first thread. If the machine has no IPv6, that is logged,
+/// and the other addresses are served. The files of Unix sockets are added to `files` as they are
+/// made.
 pub(crate) fn listen_all(
     handle: &Handle,
     addrs: &[Addr],
@@ -105,8 +106,8 @@ pub(crate) fn listen_all(
     Ok(listeners)
 }
 
-/// A socket on `[::]` serves IPv4 as well (ipv6(7)). If IPv4 has its own socket on that port, the two can
-/// exist beside each other only with `IPV6_V6ONLY`.
+/// A socket on `[::]` serves IPv4 as well (ipv6(7)). If IPv4 has its own socket on that port, the
+/// two can exist beside each other only with `IPV6_V6ONLY`.
 fn is_v6_only(addr: &Addr, addrs: &[Addr]) -> Option<bool> {
     let everywhere6 = addr
         .inet()
@@ -137,9 +138,9 @@ fn listen_alone(
             Ok(listener)
         }
         Addr::Inet(_) if options.threads > 1 => {
-            // The threads' sockets share the port; set before bind(2), SO_REUSEPORT would share it with
-            // another server's as well. The kernel shares a port between sockets that all have the
-            // option, so the first one sets it once it listens alone.
+            // The threads' sockets share the port; set before bind(2), SO_REUSEPORT would share it
+            // with another server's as well. The kernel shares a port between sockets that all have
+            // the option, so the first one sets it once it listens alone.
             let listener = listen()?;
             sockopt::set_socket_reuseport(&listener, true).map_err(io::Error::from)?;
             Ok(listener)

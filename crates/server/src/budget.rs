@@ -13,15 +13,17 @@ const SCARCE_BYTES_MIN: usize = 2 << 20;
 /// Memory is not scarce while the queues of this many clients are `--out-soft` long.
 const SOFT_QUEUES: usize = 32;
 
-/// While memory is scarce, a client is read in steps of this many bytes, and not at all while more waits
-/// for it. The kernel may take nothing of the answer, so a step is all that each further client can add.
+/// While memory is scarce, a client is read in steps of this many bytes, and not at all while more
+/// waits for it. The kernel may take nothing of the answer, so a step is all that each further
+/// client can add.
 pub(crate) const STEP_BYTES: usize = 4 * 1024;
 
 /// The same for each direction of a relay, as bytes may wait in both.
 pub(crate) const RELAY_STEP_BYTES: usize = STEP_BYTES / 2;
 
 /// The kernel's free buffer space divided by this is a larger step. Such an answer surely fits, the
-/// kernel's own bookkeeping included, even if a second step comes before the next look at the space.
+/// kernel's own bookkeeping included, even if a second step comes before the next look at the
+/// space.
 const ROOM_SHARE: usize = 4;
 
 /// The sum of the bytes that wait for all clients, with its limit.
@@ -29,8 +31,8 @@ const ROOM_SHARE: usize = 4;
 pub(crate) struct Budget {
     bytes_max: usize,
     scarce_at: usize,
-    /// The sum over all queues but those that are shed. Written under the lock; read without it for every
-    /// message.
+    /// The sum over all queues but those that are shed. Written under the lock; read without it for
+    /// every message.
     bytes: AtomicUsize,
     /// How many queues there are, including those that are shed.
     count: AtomicUsize,
@@ -101,13 +103,14 @@ impl Budget {
             }
     }
 
-    /// How many bytes may be read at once, while memory is scarce, from a client for which nothing waits:
-    /// at least `bytes_min`. A client that takes its output as fast as it comes is not slowed down by
-    /// those that do not: the kernel has room for its output, and none for a slow reader's.
+    /// How many bytes may be read at once, while memory is scarce, from a client for which nothing
+    /// waits: at least `bytes_min`. A client that takes its output as fast as it comes is not
+    /// slowed down by those that do not: the kernel has room for its output, and none for a slow
+    /// reader's.
     ///
-    /// When TCP as a whole runs out of memory (`tcp_mem` in tcp(7)), the kernel takes less than there
-    /// is room for. Then the queues become longer than a step on average, and all clients are read in small
-    /// steps.
+    /// When TCP as a whole runs out of memory (`tcp_mem` in tcp(7)), the kernel takes less than
+    /// there is room for. Then the queues become longer than a step on average, and all clients are
+    /// read in small steps.
     pub(crate) fn step_bytes(&self, bytes_min: usize, send_room: impl FnOnce() -> usize) -> usize {
         // A queue of a step per client is what the small steps themselves produce; it is no sign
         // that the kernel refuses to take more.
@@ -118,8 +121,8 @@ impl Budget {
         bytes_min.max(send_room() / ROOM_SHARE)
     }
 
-    /// Notes how many bytes wait for a client now. While the sum is too large, the client with the longest
-    /// queue is closed.
+    /// Notes how many bytes wait for a client now. While the sum is too large, the client with the
+    /// longest queue is closed.
     ///
     /// # Errors
     /// It is this client. If it becomes that one later, `waker` wakes the task that closes it.

@@ -42,8 +42,8 @@ impl Extras {
     }
 }
 
-/// A client in the callback style. Methods that take the socket are called by its handlers, which are
-/// given it: a client that held its own socket would keep itself alive.
+/// A client in the callback style. Methods that take the socket are called by its handlers, which
+/// are given it: a client that held its own socket would keep itself alive.
 pub(crate) trait CallbackClient: ListedClient + 'static {
     /// The conversation. The borrow lasts for a line that runs no handler.
     fn conversation(&self) -> RefMut<'_, Conversation>;
@@ -66,7 +66,8 @@ pub(crate) trait CallbackClient: ListedClient + 'static {
         self.conversation().is_drained(has_unread)
     }
 
-    /// Reports to the budget that `bytes` wait for the client, and closes it if it is over the budget.
+    /// Reports to the budget that `bytes` wait for the client, and closes it if it is over the
+    /// budget.
     fn note_share(&self, socket: &Socket, bytes: usize) {
         let service = self.service();
         // One waker for all clients of the loop. In the other styles each client has its own task
@@ -182,7 +183,8 @@ pub(crate) trait CallbackClient: ListedClient + 'static {
         self.release_permit();
     }
 
-    /// Adds the client's line to the round of reports. `elsewhere` bytes wait outside of the socket.
+    /// Adds the client's line to the round of reports. `elsewhere` bytes wait outside of the
+    /// socket.
     fn report_traffic(&self, socket: &Socket, elsewhere: usize, waits: &'static str) {
         // `bytes_written` counts what the handler has written, as in Node, so the queue is
         // subtracted.
@@ -201,8 +203,8 @@ pub(crate) trait CallbackClient: ListedClient + 'static {
     }
 }
 
-/// Calls a function with the client's deadlines, and with the bytes taken at the last look. The idle
-/// timeout is not among them: that is Node's `setTimeout` of the socket.
+/// Calls a function with the client's deadlines, and with the bytes taken at the last look. The
+/// idle timeout is not among them: that is Node's `setTimeout` of the socket.
 fn with_deadlines<C, T>(
     client: &C,
     now: Instant,
@@ -219,12 +221,13 @@ where
     f(deadlines.get_or_insert_with(new), taken)
 }
 
-/// A callback socket over an accepted or connected one. Its writable side stays open when the client
-/// ends: when the server ends is decided by the conversation.
+/// A callback socket over an accepted or connected one. Its writable side stays open when the
+/// client ends: when the server ends is decided by the conversation.
 pub(crate) fn socket(connected: NetSocket) -> Socket {
     let options = SocketOptions {
         allow_half_open: true,
-        // So 'drain' means that nothing waits any more; how much may wait is the conversation's to say.
+        // So 'drain' means that nothing waits any more; how much may wait is the conversation's to
+        // say.
         high_water_mark: 1,
         ..SocketOptions::default()
     };

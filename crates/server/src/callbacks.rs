@@ -20,11 +20,12 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use tracing::error;
 
-/// How many bytes a client is sent of what its mode produces before the other clients have their turn.
+/// How many bytes a client is sent of what its mode produces before the other clients have their
+/// turn.
 const PRODUCE_BYTES: usize = 128 * 1024;
 
-/// A client's handlers share this. One allocation of 88 bytes: what is not needed by every client is
-/// in the extras.
+/// A client's handlers share this. One allocation of 88 bytes: what is not needed by every client
+/// is in the extras.
 pub(crate) struct Client {
     parts: RefCell<Parts>,
     /// A listener for 'drain' is there: only a client that has had to wait needs one.
@@ -231,8 +232,8 @@ impl Client {
         self.parts.borrow().extras.is_some()
     }
 
-    /// Takes the steps that the conversation calls for. In a chat that is for a task to do, as other
-    /// members wake it.
+    /// Takes the steps that the conversation calls for. In a chat that is for a task to do, as
+    /// other members wake it.
     fn advance(self: &Rc<Self>, socket: &Socket) {
         if self.is_chat() {
             self.wake_mail();
@@ -252,8 +253,8 @@ impl Client {
         }
     }
 
-    /// Takes steps until an event has to come first, or bytes that other clients' turns come before.
-    /// Ready once nothing more will be sent.
+    /// Takes steps until an event has to come first, or bytes that other clients' turns come
+    /// before. Ready once nothing more will be sent.
     fn poll_steps(self: &Rc<Self>, cx: &mut Context<'_>, socket: &Socket) -> Poll<()> {
         let mut produced = 0;
         // A socket that was closed or shut down by a step is not writable, which ends the loop.
@@ -293,8 +294,8 @@ impl Client {
         Ok(conversation.poll_step(cx, mode, queued)?)
     }
 
-    /// Sends what the kernel takes of what the mode produces. The rest stays with the mode but for one
-    /// byte, which waits in the socket: 'drain' reports when the kernel has taken that.
+    /// Sends what the kernel takes of what the mode produces. The rest stays with the mode but for
+    /// one byte, which waits in the socket: 'drain' reports when the kernel has taken that.
     fn send_product(self: &Rc<Self>, socket: &Socket) -> usize {
         let product = self.parts.borrow().mode.product(|| socket.send_room());
         let mut sent = socket.try_write(&*product);
@@ -338,8 +339,8 @@ impl ListedClient for Client {
         self.end_if_drained(socket);
     }
 
-    /// Sets how much is read, by how much waits for the client. A mode that sends without end is not
-    /// limited: its queue is never empty for long, and the client's end would be found late.
+    /// Sets how much is read, by how much waits for the client. A mode that sends without end is
+    /// not limited: its queue is never empty for long, and the client's end would be found late.
     fn limit_input(&self, socket: &Socket) {
         let (is_limited, waiting) = {
             let Parts {

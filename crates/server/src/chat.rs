@@ -1,7 +1,7 @@
 //! The chat room: what one client types, the others receive, whichever thread serves them.
 //!
-//! Text is stored once, in a [`Log`]; each member has a position in it. So a line for a thousand members
-//! costs one copy of it, and a wake-up for each member that waits.
+//! Text is stored once, in a [`Log`]; each member has a position in it. So a line for a thousand
+//! members costs one copy of it, and a wake-up for each member that waits.
 
 mod log;
 mod speech;
@@ -23,8 +23,9 @@ const LINE_MAX: usize = 4096;
 pub(crate) struct Rules {
     /// How many bytes may wait for one member.
     pub(crate) waiting_max: usize,
-    /// How many bytes may be stored. Beyond it the member with the longest queue is evicted. As what waits
-    /// for several members is stored once, that is the member whose queue is as long as the log.
+    /// How many bytes may be stored. Beyond it the member with the longest queue is evicted. As
+    /// what waits for several members is stored once, that is the member whose queue is as long as
+    /// the log.
     pub(crate) stored_max: usize,
     /// Passes control characters on as they are.
     pub(crate) raw: bool,
@@ -35,8 +36,8 @@ pub(crate) struct Rules {
 pub(crate) enum Evicted {
     /// More than [`Rules::waiting_max`] bytes waited for the member.
     TooSlow,
-    /// More than [`Rules::stored_max`] bytes were stored, and the member had the longest queue. Holds how
-    /// many members were evicted for that so far.
+    /// More than [`Rules::stored_max`] bytes were stored, and the member had the longest queue.
+    /// Holds how many members were evicted for that so far.
     OverBudget(u64),
 }
 
@@ -69,14 +70,15 @@ struct Reader {
     at: Position,
     /// Where reading ends, for a member that has finished.
     until: Option<Position>,
-    /// What it said itself since then, which it does not receive: one range for each time that it spoke
-    /// while text waited for it. The ranges count as output that waits, so that `--out-soft` limits them.
+    /// What it said itself since then, which it does not receive: one range for each time that it
+    /// spoke while text waited for it. The ranges count as output that waits, so that `--out-soft`
+    /// limits them.
     own: VecDeque<Range<Position>>,
     own_bytes: u64,
     /// Set once the member is evicted. The log does not keep text for it any more.
     evicted: Option<Evicted>,
-    /// It has read everything, and the next word wakes it. A member for which text waits is woken only
-    /// by its eviction.
+    /// It has read everything, and the next word wakes it. A member for which text waits is woken
+    /// only by its eviction.
     waits: bool,
     waker: Option<Waker>,
 }
@@ -389,8 +391,8 @@ impl Member {
         })
     }
 
-    /// How many bytes wait for the client, and how many the ranges of its own text take: a client that
-    /// speaks and never reads must not make those grow forever.
+    /// How many bytes wait for the client, and how many the ranges of its own text take: a client
+    /// that speaks and never reads must not make those grow forever.
     pub(crate) fn waiting(&self) -> usize {
         self.with_reader(|reader, log| match reader.evicted {
             None => to_bytes(reader.waiting(log.end())) + reader.own_memory(),

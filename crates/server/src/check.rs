@@ -9,9 +9,9 @@ const FOR_MODE: [(&str, ModeName); 3] = [
     ("raw", ModeName::Chat),
 ];
 
-/// Checks the options together; returns a sentence for each one that is ignored. A flag that the mode does
-/// not use is an error, as its user expects an effect. A variable is not: one environment often configures
-/// several servers.
+/// Checks the options together; returns a sentence for each one that is ignored. A flag that the
+/// mode does not use is an error, as its user expects an effect. A variable is not: one environment
+/// often configures several servers.
 ///
 /// # Errors
 /// A sentence that says what is wrong.

@@ -1,4 +1,5 @@
-//! One client in the styles that poll: its conversation, its socket, and the timer of its deadlines.
+//! One client in the styles that poll: its conversation, its socket, and the timer of its
+//! deadlines.
 
 use crate::budget::OverBudget;
 use crate::close_reason::CloseReason;
@@ -97,8 +98,8 @@ impl Client {
         self.conversation.is_drained(has_unread)
     }
 
-    /// True once both directions are shut, though input may be left to read: a Unix client has closed,
-    /// or a TCP client has ended after its peer (EPOLLHUP).
+    /// True once both directions are shut, though input may be left to read: a Unix client has
+    /// closed, or a TCP client has ended after its peer (EPOLLHUP).
     pub(crate) fn is_hung_up(&self) -> bool {
         is_hung_up(&self.socket)
     }
@@ -126,8 +127,9 @@ impl Client {
         Poll::Ready(Ok(()))
     }
 
-    /// Notes that the client hung up: its peer has [`HANG_UP_GRACE`](crate::deadlines::HANG_UP_GRACE)
-    /// to take the rest of the input, and to end.
+    /// Notes that the client hung up: its peer has
+    /// [`HANG_UP_GRACE`](crate::deadlines::HANG_UP_GRACE) to take the rest of the input, and to
+    /// end.
     pub(crate) fn note_hang_up(&mut self) {
         self.deadlines().note_hang_up();
     }

@@ -66,8 +66,8 @@ impl Clients {
         self.each(|client, socket| client.note_queue(socket));
     }
 
-    /// Notifies each client when memory becomes scarce or no longer is, as a callback socket must know
-    /// its limit before it reads. Returns whether memory is scarce.
+    /// Notifies each client when memory becomes scarce or no longer is, as a callback socket must
+    /// know its limit before it reads. Returns whether memory is scarce.
     pub(crate) fn check_memory(&self, budget: &Budget) -> bool {
         let was_scarce = self.memory_is_scarce.get();
         let is_scarce = budget.is_still_scarce(was_scarce);
@@ -80,7 +80,8 @@ impl Clients {
         is_scarce
     }
 
-    /// Calls a function for each client, on a copy of the list: the call may add and remove clients.
+    /// Calls a function for each client, on a copy of the list: the call may add and remove
+    /// clients.
     fn each(&self, call: impl Fn(Rc<dyn ListedClient>, &Socket)) {
         let entries: Vec<ClientEntry> = {
             let entries = self.entries.borrow();

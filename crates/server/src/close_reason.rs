@@ -21,8 +21,8 @@ pub(crate) enum CloseReason {
     Expired(Expired),
     /// More than `--out-hard` bytes wait for the client.
     TooSlow,
-    /// More than `--out-total` bytes wait for all clients, and this one has the longest queue. Holds
-    /// how many clients were closed for that so far.
+    /// More than `--out-total` bytes wait for all clients, and this one has the longest queue.
+    /// Holds how many clients were closed for that so far.
     OverBudget(u64),
     /// The peer failed: the upstream or the program.
     Peer(io::Error),

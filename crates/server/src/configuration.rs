@@ -1,5 +1,5 @@
-//! Reads the options from the command line and the environment. A wrong value is reported by the name that
-//! it was given under: the flag or the variable.
+//! Reads the options from the command line and the environment. A wrong value is reported by the
+//! name that it was given under: the flag or the variable.
 
 use crate::endpoint::Endpoint;
 use crate::options::{ModeName, Options};
@@ -17,8 +17,8 @@ const PREFIX: &str = "ONELOOP_";
 /// How similar a name must be to be suggested, from 0 to 1.
 const SIMILARITY_MIN: f64 = 0.65;
 
-/// The options of this process. Flags are parsed first, and alone: a wrong variable must not be reported
-/// where its flag is given as well.
+/// The options of this process. Flags are parsed first, and alone: a wrong variable must not be
+/// reported where its flag is given as well.
 ///
 /// # Errors
 /// Clap's message: what is wrong, or the help.
@@ -63,8 +63,8 @@ fn keep_variables(command: &Command, keep: impl Fn(&Arg) -> bool) -> Command {
     })
 }
 
-/// True if the option's variable is set. An empty one counts as unset, as in a shell's `${X:-}`: a service
-/// manager or a compose file often cannot unset a variable that it passes on.
+/// True if the option's variable is set. An empty one counts as unset, as in a shell's `${X:-}`: a
+/// service manager or a compose file often cannot unset a variable that it passes on.
 fn has_value(arg: &Arg) -> bool {
     arg.get_env()
         .and_then(env::var_os)

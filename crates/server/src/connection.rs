@@ -37,8 +37,8 @@ impl Connection {
         }
     }
 
-    /// The next input, for [`Connection::answer`]; `None` once the conversation is over. Meanwhile it
-    /// carries out the steps of the conversation.
+    /// The next input, for [`Connection::answer`]; `None` once the conversation is over. Meanwhile
+    /// it carries out the steps of the conversation.
     pub(crate) fn poll_next(
         &mut self,
         cx: &mut Context<'_>,
@@ -126,8 +126,8 @@ impl Connection {
         !self.output.is_empty() || self.mode.has_product()
     }
 
-    /// Sends some of the queue, or else some of what the mode produces: one of the two has bytes. Ready
-    /// when some were sent.
+    /// Sends some of the queue, or else some of what the mode produces: one of the two has bytes.
+    /// Ready when some were sent.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CloseReason>> {
         let sent = if self.output.is_empty() {
             self.poll_send_product(cx)?

@@ -1,8 +1,8 @@
 //! One client's conversation as a state machine without I/O, which every style drives.
 //!
-//! A driver owns the socket. It reports what happened (`client_ended`, `end_input`), asks for the next
-//! [`Step`], and carries that out with its style's reads and writes: `connection` and `relayed` poll,
-//! for async tasks and green threads; `callbacks` and `piped` call.
+//! A driver owns the socket. It reports what happened (`client_ended`, `end_input`), asks for the
+//! next [`Step`], and carries that out with its style's reads and writes: `connection` and
+//! `relayed` poll, for async tasks and green threads; `callbacks` and `piped` call.
 
 use crate::chat::Evicted;
 use crate::close_reason::{self, CloseReason};
@@ -33,9 +33,9 @@ pub(crate) enum ConversationState {
     Flushing,
     /// The server reads no more; the output that waits is sent.
     Ending,
-    /// Everything is sent, and the client can see the server's end. Its input is read and dropped until
-    /// it closes, too: close(2) with unread input resets a TCP connection, and the reset destroys
-    /// output that the client has not read yet (RFC 1122, 4.2.2.13).
+    /// Everything is sent, and the client can see the server's end. Its input is read and dropped
+    /// until it closes, too: close(2) with unread input resets a TCP connection, and the reset
+    /// destroys output that the client has not read yet (RFC 1122, 4.2.2.13).
     Lingering,
     Closed,
 }
@@ -142,7 +142,8 @@ impl Conversation {
     }
 
     /// True if the server drains, and the client has sent nothing that could still be answered. A
-    /// drain asks the kernel for `has_unread` bytes, as the edge that reports them may be on its way.
+    /// drain asks the kernel for `has_unread` bytes, as the edge that reports them may be on its
+    /// way.
     #[inline]
     pub(crate) fn is_drained(&self, has_unread: impl FnOnce() -> bool) -> bool {
         // Cheapest test first: this runs after each read, and the last one may be a system call.
@@ -161,8 +162,8 @@ impl Conversation {
         mode: &mut Mode,
         queued: usize,
     ) -> Result<Step, Evicted> {
-        // Two of these for each echoed message, so the common case is inlined: without it, a message
-        // costs some sixty instructions more.
+        // Two of these for each echoed message, so the common case is inlined: without it, a
+        // message costs some sixty instructions more.
         if self.is_open() && mode.only_answers() {
             let sends = queued > 0;
             return Ok(Step::Exchange { sends });
@@ -183,7 +184,8 @@ impl Conversation {
         // Asked before the look at the output: what is said in between wakes the task again, while
         // the other order would miss the last words of the last speaker.
         let more_may_come = !self.is_open() && mode.may_receive_more();
-        // The mode is polled even while output is queued: the chat must be able to evict the client.
+        // The mode is polled even while output is queued: the chat must be able to evict the
+        // client.
         let sends = mode.poll_product(cx)?.is_ready() || queued > 0;
         // The order of the arms is the order of precedence: what is still to be sent comes before
         // any end.

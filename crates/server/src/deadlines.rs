@@ -1,4 +1,5 @@
-//! How long a client may stay idle, block its output, or keep its end open: arithmetic without timers.
+//! How long a client may stay idle, block its output, or keep its end open: arithmetic without
+//! timers.
 
 use crate::options::Options;
 use std::time::{Duration, Instant};

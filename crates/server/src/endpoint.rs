@@ -13,9 +13,9 @@ pub(crate) enum Endpoint {
 }
 
 impl Endpoint {
-    /// Parses HOST:PORT, PORT, unix:PATH or unix:@NAME. A link-local IPv6 address has its interface, by
-    /// name or number, behind a %. PORT, :PORT and localhost:PORT mean this machine only, in both
-    /// families.
+    /// Parses HOST:PORT, PORT, unix:PATH or unix:@NAME. A link-local IPv6 address has its
+    /// interface, by name or number, behind a %. PORT, :PORT and localhost:PORT mean this machine
+    /// only, in both families.
     pub(crate) fn parse(text: &str) -> Option<Endpoint> {
         if let Ok(addr) = text.parse() {
             return Some(Endpoint::Addrs(vec![addr]));

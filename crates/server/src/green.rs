@@ -10,9 +10,9 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// The size of a client's stack, guard page included: four times what a debug build needs to log, or
-/// to print the backtrace of a panic (28 KiB). It is address space, and costs memory only where it is
-/// touched: in a release build, a client that waits holds one page.
+/// The size of a client's stack, guard page included: four times what a debug build needs to log,
+/// or to print the backtrace of a panic (28 KiB). It is address space, and costs memory only where
+/// it is touched: in a release build, a client that waits holds one page.
 const STACK_BYTES: usize = 128 * 1024;
 
 /// Serves a client that the server itself talks to.

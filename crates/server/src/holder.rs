@@ -25,8 +25,8 @@ impl fmt::Display for Holder {
 }
 
 impl Holder {
-    /// The process that listens on an address, or on an overlapping one. `None` where /proc does not
-    /// show it, as for the sockets of another user.
+    /// The process that listens on an address, or on an overlapping one. `None` where /proc does
+    /// not show it, as for the sockets of another user.
     pub(crate) fn of_addr(addr: &Addr) -> Option<Holder> {
         let inodes = match addr {
             Addr::Inet(addr) => inodes_of_inet(*addr),
@@ -72,9 +72,9 @@ fn has_socket(process: &Process, inode: u64) -> bool {
     fds.any(|fd| fd.is_ok_and(|fd| matches!(fd.target, FDTarget::Socket(of) if of == inode)))
 }
 
-/// The sockets that keep another one from listening: those that listen, if there are any, and of these
-/// the ones of its family, as an IPv6 socket need not serve IPv4. The other sockets could exist beside
-/// it, so none of them is named when /proc hides the owner of the first ones.
+/// The sockets that keep another one from listening: those that listen, if there are any, and of
+/// these the ones of its family, as an IPv6 socket need not serve IPv4. The other sockets could
+/// exist beside it, so none of them is named when /proc hides the owner of the first ones.
 fn inodes_of_inet(addr: SocketAddr) -> Vec<u64> {
     let tables = [net::tcp(), net::tcp6()];
     let mut entries: Vec<TcpNetEntry> = tables

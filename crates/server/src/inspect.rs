@@ -1,4 +1,5 @@
-//! SIGUSR1: logs the server as a whole, each client, and each task of every loop. Nothing stops for it.
+//! SIGUSR1: logs the server as a whole, each client, and each task of every loop. Nothing stops for
+//! it.
 //!
 //! No list of clients is walked, as that would cost each client memory all the time. A client of an
 //! async task or a green thread is woken, finds that a report is due, and adds its line.
@@ -91,13 +92,14 @@ async fn report_lost(handle: &Handle, lost: usize) {
     }
 }
 
-/// Makes each client of this loop report. Returns their lines, and the bytes queued for all of them.
+/// Makes each client of this loop report. Returns their lines, and the bytes queued for all of
+/// them.
 async fn ask_clients(service: &Service) -> (Vec<String>, u64) {
     service.reports.begin_round();
     service.clients.report();
     service.handle.wake_waiting();
-    // The woken clients run in the next phase or, if they are too many for it, in the turn after that
-    // (rule 15).
+    // The woken clients run in the next phase or, if they are too many for it, in the turn after
+    // that (rule 15).
     service.handle.phase(Phase::Check).await;
     service.handle.phase(Phase::Check).await;
     service.reports.take()

@@ -14,7 +14,8 @@ pub(crate) struct Keepalive(pub(crate) Option<net::Keepalive>);
 impl FromStr for Keepalive {
     type Err = String;
 
-    /// `IDLE,INTERVAL,COUNT`. A part that is left out has its default; an idle time of 0 means no probes.
+    /// `IDLE,INTERVAL,COUNT`. A part that is left out has its default; an idle time of 0 means no
+    /// probes.
     fn from_str(text: &str) -> Result<Self, String> {
         let mut parts = text.split(',').map(str::trim);
         let mut next = || parts.next();

@@ -13,8 +13,9 @@ const THREAD_FDS: u64 = 2;
 /// Fds of each listener: its socket, and the reserve that it sheds connections with.
 const LISTENER_FDS: u64 = 2;
 
-/// Raises the limit of open files as far as the system allows, and returns how many connections fit: at
-/// most `--max-conns`, and no more than there are fds for. Logs what the system does not allow.
+/// Raises the limit of open files as far as the system allows, and returns how many connections
+/// fit: at most `--max-conns`, and no more than there are fds for. Logs what the system does not
+/// allow.
 pub(crate) fn prepare(options: &Options, listeners: usize, work: &Work) -> usize {
     check_backlog(options);
     if let Err(error) = open_files::raise() {

@@ -35,8 +35,8 @@ pub(crate) struct Log {
     writer: Option<WorkerGuard>,
 }
 
-/// Starts to log. A separate thread writes, so that a terminal or a pipe that is full cannot block the
-/// loop; lines for which there is no room are lost, and counted.
+/// Starts to log. A separate thread writes, so that a terminal or a pipe that is full cannot block
+/// the loop; lines for which there is no room are lost, and counted.
 ///
 /// # Errors
 /// A sentence that says why there is no thread: `EAGAIN`, or a sandbox refuses `clone3(2)`.
@@ -78,8 +78,9 @@ pub(crate) fn start(options: &Options) -> Result<Log, String> {
     })
 }
 
-/// tracing-appender panics if its thread cannot be started. So a first thread is started to learn why; if
-/// that was the last one that the system had, the panic is caught, and reported like other errors.
+/// tracing-appender panics if its thread cannot be started. So a first thread is started to learn
+/// why; if that was the last one that the system had, the panic is caught, and reported like other
+/// errors.
 fn start_writer() -> io::Result<(NonBlocking, WorkerGuard)> {
     let _ = thread::Builder::new().spawn(|| ())?.join();
     // The default hook would print the panic's message and a backtrace, where one sentence says
@@ -103,7 +104,8 @@ impl Drop for Log {
         }
         let writer = self.writer.take();
         if self.lost.dropped_lines() > lost {
-            // Stderr is still blocked. The drop of the writer would wait for it, and report that on stdout.
+            // Stderr is still blocked. The drop of the writer would wait for it, and report that on
+            // stdout.
             std::mem::forget(writer);
         } else {
             drop_guarded(writer); // with a full queue, it prints to stdout, and that may panic

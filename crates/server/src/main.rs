@@ -3,9 +3,10 @@
 //! The server: many TCP clients on one epoll loop.
 //!
 //! `serve` is its life from start to drain; read it first. `conversation` decides what happens to a
-//! client, without I/O. `mode` says what the server itself sends; `peer`, what a client is connected to
-//! instead. `connection` and `relayed` drive a conversation for the styles that poll, `task` (async) and
-//! `green`; `callbacks` and `piped` drive it by callbacks. `dispatch` knows the styles.
+//! client, without I/O. `mode` says what the server itself sends; `peer`, what a client is
+//! connected to instead. `connection` and `relayed` drive a conversation for the styles that poll,
+//! `task` (async) and `green`; `callbacks` and `piped` drive it by callbacks. `dispatch` knows the
+//! styles.
 
 mod acceptor;
 mod adopted;
@@ -65,8 +66,8 @@ use tracing::{info, warn};
 use work::Work;
 
 fn main() -> ExitCode {
-    // While SIGCHLD is ignored, the kernel discards exit statuses (wait(2)), and programs would inherit
-    // that. A sandbox that refuses the change is no reason not to serve.
+    // While SIGCHLD is ignored, the kernel discards exit statuses (wait(2)), and programs would
+    // inherit that. A sandbox that refuses the change is no reason not to serve.
     let _ = restore_default(SIGCHLD);
     // Found before the options are read: a misspelled variable is often the reason why those are
     // wrong, so its warning comes first.

@@ -1,4 +1,5 @@
-//! What the server itself sends to a client in each mode. No sockets here: every style sends the same.
+//! What the server itself sends to a client in each mode. No sockets here: every style sends the
+//! same.
 
 use crate::chat::{Evicted, Member};
 use jiff::ZonedDateTime;
@@ -23,7 +24,8 @@ impl Mode {
     /// What the client is sent at first.
     pub(crate) fn greeting(&self) -> Option<String> {
         match self {
-            // RFC 867 prescribes no format; this is the first of the two popular ones that it lists.
+            // RFC 867 prescribes no format; this is the first of the two popular ones that it
+            // lists.
             Mode::Daytime => Some(
                 ZonedDateTime::now()
                     .strftime("%A, %B %d, %Y %H:%M:%S-%Z\r\n")
@@ -88,8 +90,8 @@ impl Mode {
         }
     }
 
-    /// The product, or its beginning. `send_room` returns how many bytes the kernel has room for; as it
-    /// is a system call, it is made only when more than a chunk waits.
+    /// The product, or its beginning. `send_room` returns how many bytes the kernel has room for;
+    /// as it is a system call, it is made only when more than a chunk waits.
     pub(crate) fn product(&self, send_room: impl FnOnce() -> usize) -> Product {
         match self {
             // From the offset to the end of the pattern: the kernel takes it from static memory,
@@ -163,8 +165,9 @@ impl Deref for Product {
     }
 }
 
-/// The most bytes that a member of a chat is sent at once. A member receives what all the others say: if
-/// it were sent no more in a turn than each of them may say, it would fall behind although it reads.
+/// The most bytes that a member of a chat is sent at once. A member receives what all the others
+/// say: if it were sent no more in a turn than each of them may say, it would fall behind although
+/// it reads.
 const SAID_BYTES_MAX: usize = 1024 * 1024;
 
 thread_local! {
@@ -197,7 +200,8 @@ impl Drop for Said {
     }
 }
 
-/// RFC 864's pattern: 95 lines of 72 printable characters, each of which begins one character later.
+/// RFC 864's pattern: 95 lines of 72 printable characters, each of which begins one character
+/// later.
 static CHARGEN: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let printable: Vec<u8> = (b' '..=b'~').collect();
     let line = |first| {

@@ -1,5 +1,5 @@
-//! Log lines for events that clients can cause as often as they like: one line per second of each kind,
-//! with a count of the events that it leaves out.
+//! Log lines for events that clients can cause as often as they like: one line per second of each
+//! kind, with a count of the events that it leaves out.
 
 use oneloop::Handle;
 use std::fmt;
@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 /// The time between two lines of one kind.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// A kind of line. The first event is logged at once. Of the events within the next second, the last one
-/// is logged at the end of the second, with a count of the others; so no event waits for another one to be
-/// logged. A threshold that grows, such as a power of two, would hide the second outage behind the first.
+/// A kind of line. The first event is logged at once. Of the events within the next second, the
+/// last one is logged at the end of the second, with a count of the others; so no event waits for
+/// another one to be logged. A threshold that grows, such as a power of two, would hide the second
+/// outage behind the first.
 ///
 /// ```text
 ///   quiet ──event: log it──▶ within a second ──event: keep the last, count──▶ pending

@@ -31,8 +31,8 @@ pub(crate) struct Notices {
     pub(crate) write: Notice<(u64, String)>,
     /// More than `--out-hard` bytes waited for a client.
     pub(crate) too_slow: Notice<(u64, String)>,
-    /// More than `--out-total` bytes waited for all clients, and this one had the longest queue. Holds how
-    /// many were closed for that so far, and which one.
+    /// More than `--out-total` bytes waited for all clients, and this one had the longest queue.
+    /// Holds how many were closed for that so far, and which one.
     pub(crate) over_budget: Notice<(u64, (u64, String))>,
 }
 

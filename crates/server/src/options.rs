@@ -50,7 +50,8 @@ pub(crate) struct Options {
     #[arg(long, short, env = "ONELOOP_MODE", default_value = "echo")]
     pub(crate) mode: ModeName,
 
-    /// The servers for --mode proxy, in the format of --listen; they are tried in turn for each client
+    /// The servers for --mode proxy, in the format of --listen; they are tried in turn for each
+    /// client
     #[arg(long, value_name = "ADDR", env = "ONELOOP_TO", value_delimiter = ',')]
     pub(crate) to: Vec<String>,
 
@@ -78,7 +79,8 @@ pub(crate) struct Options {
     )]
     pub(crate) backlog: i32,
 
-    /// How many connections may be open at once on all threads [default: as many as there are fds for]
+    /// How many connections may be open at once on all threads [default: as many as there are fds
+    /// for]
     #[arg(
         long,
         value_name = "COUNT",
@@ -104,8 +106,9 @@ pub(crate) struct Options {
     #[arg(long, value_name = "TIME", env = "ONELOOP_WRITE_TIMEOUT", value_parser = nonzero_duration)]
     pub(crate) write_timeout: Option<Duration>,
 
-    /// Close a TCP connection whose other end is silent for IDLE, and then leaves COUNT probes, one per
-    /// INTERVAL, unanswered; or that acknowledges no data for the sum of these times. 0 sends no probes
+    /// Close a TCP connection whose other end is silent for IDLE, and then leaves COUNT probes, one
+    /// per INTERVAL, unanswered; or that acknowledges no data for the sum of these times. 0 sends
+    /// no probes
     #[arg(
         long,
         value_name = "IDLE,INTERVAL,COUNT",

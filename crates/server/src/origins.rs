@@ -1,4 +1,5 @@
-//! Where each option's value comes from, so that a wrong one is reported by the name it was given under.
+//! Where each option's value comes from, so that a wrong one is reported by the name it was given
+//! under.
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command};
@@ -79,8 +80,8 @@ impl Origins {
         }
     }
 
-    /// Puts the name of a variable in front of its problem. The problem of a flag needs no name: it quotes
-    /// what the user has just typed.
+    /// Puts the name of a variable in front of its problem. The problem of a flag needs no name: it
+    /// quotes what the user has just typed.
     pub(crate) fn blame(&self, id: &str, problem: String) -> String {
         if self.is_in_environment(id) {
             format!("{}: {problem}", self.name(id))

@@ -10,7 +10,8 @@ use std::task::{Context, Poll, ready};
 /// A queue that takes less memory than this is not shrunk: a reallocation costs more than it frees.
 const SHRUNK_BYTES_MIN: usize = 4096;
 
-/// The bytes that wait to be sent: one word while there are none, as for most clients at most times.
+/// The bytes that wait to be sent: one word while there are none, as for most clients at most
+/// times.
 #[derive(Debug, Default)]
 pub(crate) struct Output {
     backlog: Option<Box<Backlog>>,

@@ -90,8 +90,8 @@ impl Peer {
         matches!(self, Peer::Upstream(_))
     }
 
-    /// How many bytes the kernel has room for on the way to the peer; 0 for a program's pipe, of which
-    /// the kernel does not report it.
+    /// How many bytes the kernel has room for on the way to the peer; 0 for a program's pipe, of
+    /// which the kernel does not report it.
     pub(crate) fn send_room(&self) -> usize {
         match self {
             Peer::Upstream(socket) => socket.send_room().unwrap_or(0),

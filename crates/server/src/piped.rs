@@ -1,8 +1,9 @@
-//! One client that is connected to an upstream, written with callbacks: Node's `client.pipe(upstream)`
-//! and `upstream.pipe(client)`, with the server's limits and its drain around them.
+//! One client that is connected to an upstream, written with callbacks: Node's
+//! `client.pipe(upstream)` and `upstream.pipe(client)`, with the server's limits and its drain
+//! around them.
 //!
-//! As in Node, a socket that fails is gone with everything that was not read from it: an upstream that
-//! closes before it has taken all input is not read to its end, as it is in the other styles.
+//! As in Node, a socket that fails is gone with everything that was not read from it: an upstream
+//! that closes before it has taken all input is not read to its end, as it is in the other styles.
 //!
 //! ```text
 //!   connect ──▶ client ⇄ upstream ──upstream ends, then the client────────────▶ closed
@@ -118,7 +119,8 @@ fn wire(accepted: Accepted, upstream: Option<NetSocket>) {
         Some(upstream) => {
             // Before the pipes: the pipe's own handler of 'end' ends the client.
             pair.listen_upstream(&client, &upstream);
-            // A reset is found even after one side's end, while only the other side has data to send.
+            // A reset is found even after one side's end, while only the other side has data to
+            // send.
             client.watch_resets();
             upstream.watch_resets();
             client.pipe(&upstream);
@@ -192,8 +194,8 @@ impl Pair {
         });
     }
 
-    /// Closes a client that hung up while the upstream takes nothing. The pipe pauses the client only
-    /// then; a timer that runs out now and then costs less than a check at each pause.
+    /// Closes a client that hung up while the upstream takes nothing. The pipe pauses the client
+    /// only then; a timer that runs out now and then costs less than a check at each pause.
     fn watch_hang_up(self: &Rc<Self>, client: &Socket, upstream: &Socket) {
         // A Cell has no look without a take, and a timer is armed at most once.
         let timer = self.hang_up_timer.take();
@@ -271,8 +273,8 @@ impl Pair {
         });
     }
 
-    /// In a drain, the upstream sees the end of the input once everything that was received is passed
-    /// on, and has the rest of `--drain` to answer.
+    /// In a drain, the upstream sees the end of the input once everything that was received is
+    /// passed on, and has the rest of `--drain` to answer.
     fn end_if_drained(&self, client: &Socket) {
         if !self.is_drained(client) {
             return;
@@ -328,8 +330,8 @@ impl ListedClient for Pair {
         self.end_if_drained(client);
     }
 
-    /// While bytes wait for one side, the pipe pauses the other one. As in Node, that reads once more:
-    /// a single byte then.
+    /// While bytes wait for one side, the pipe pauses the other one. As in Node, that reads once
+    /// more: a single byte then.
     fn limit_input(&self, client: &Socket) {
         let Some(upstream) = self.upstream.borrow().clone() else {
             return;

@@ -1,12 +1,13 @@
 //! `--mode exec`: a program for each client, as inetd, tcpserver and websocketd run it.
 //!
-//! The program's standard input and output are pipes, and the server passes the bytes on. Handing it the
-//! socket itself, as inetd does, would cost nothing, but no limit would apply any more: no timeout, and no
-//! drain. The pipes are not socket pairs, as in Node: open(2) fails on `/dev/stdin` then, and bash takes
-//! itself for a remote shell. The program's standard error is the server's.
+//! The program's standard input and output are pipes, and the server passes the bytes on. Handing
+//! it the socket itself, as inetd does, would cost nothing, but no limit would apply any more: no
+//! timeout, and no drain. The pipes are not socket pairs, as in Node: open(2) fails on `/dev/stdin`
+//! then, and bash takes itself for a remote shell. The program's standard error is the server's.
 //!
-//! To start a program takes 0.4 ms, in which nothing else runs on the loop. A client that closes without a
-//! reset looks like one that only ends its input: the program reads its end of file, and keeps running.
+//! To start a program takes 0.4 ms, in which nothing else runs on the loop. A client that closes
+//! without a reset looks like one that only ends its input: the program reads its end of file, and
+//! keeps running.
 
 use crate::close_reason::CloseReason;
 use crate::open_files;
@@ -36,8 +37,8 @@ use tracing::debug;
 
 /// How long a program has to end after SIGTERM.
 pub(crate) const GRACE: Duration = Duration::from_secs(2);
-/// The first pause between two checks whether a program that ended has left processes behind. They are
-/// not our children, so the kernel does not report their ends to us.
+/// The first pause between two checks whether a program that ended has left processes behind. They
+/// are not our children, so the kernel does not report their ends to us.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// The longest pause; each is twice the one before.
 const LOOK_AGAIN_MAX: Duration = Duration::from_millis(160);
@@ -67,7 +68,8 @@ impl Program {
         })
     }
 
-    /// Starts the program with environment variables that describe its client. The pipe is its output.
+    /// Starts the program with environment variables that describe its client. The pipe is its
+    /// output.
     ///
     /// # Errors
     /// Those of `fork(2)` and `exec(2)`: `EAGAIN`, `EMFILE`, `ENOENT`.
@@ -76,8 +78,8 @@ impl Program {
         // Its own group, so that a signal reaches the program with all that it has started, and a
         // SIGINT from the terminal of the server does not.
         command.args(&self.args).process_group(0);
-        // Only if the server has raised it: a sandbox that refuses the change to the server would refuse it
-        // between fork and exec as well, and the program would not start.
+        // Only if the server has raised it: a sandbox that refuses the change to the server would
+        // refuse it between fork and exec as well, and the program would not start.
         if let Some(count) = self.open_files_max
             && open_files::limit() != Some(count)
         {
@@ -109,8 +111,8 @@ impl Program {
     }
 }
 
-/// Searches for the program as `execvp(3)` does, so that a wrong one fails at the start, and not for the
-/// first client.
+/// Searches for the program as `execvp(3)` does, so that a wrong one fails at the start, and not
+/// for the first client.
 fn check(name: &OsString) -> Result<(), String> {
     let cannot = |why: &str| Err(format!("cannot run '{}': {why}", name.display()));
     let path = Path::new(name);
@@ -199,7 +201,8 @@ fn running_group(stat: &str) -> Option<u32> {
 fn is_program(path: &Path) -> bool {
     let may_be_run = || match access(path, Access::EXEC_OK) {
         Ok(()) => true,
-        // A sandbox refuses the question. If the program cannot be run, the first client will show it.
+        // A sandbox refuses the question. If the program cannot be run, the first client will show
+        // it.
         Err(error) => Refusal::of(error) == Some(Refusal::Everywhere),
     };
     path.is_file() && may_be_run()
@@ -237,8 +240,8 @@ fn inet(addr: &io::Result<Addr>) -> Option<(String, String)> {
     Some((ip, addr.port().to_string()))
 }
 
-/// A program that runs for a client. If this is dropped meanwhile, the program is killed together with the
-/// processes of its group.
+/// A program that runs for a client. If this is dropped meanwhile, the program is killed together
+/// with the processes of its group.
 ///
 /// ```text
 ///   relaying ──clean end of the connection──▶ has time ──the program exits──▶ reaped
@@ -265,8 +268,8 @@ impl Running {
         self.child.stdin.as_ref()
     }
 
-    /// Closes its input once the program has ended, unless another process still reads it. The relay would
-    /// otherwise wait for the end of a client that may have nothing more to send.
+    /// Closes its input once the program has ended, unless another process still reads it. The
+    /// relay would otherwise wait for the end of a client that may have nothing more to send.
     pub(crate) fn poll_ended(&mut self, cx: &mut Context<'_>) {
         if let Some(ended) = &mut self.ended
             && ended.as_mut().poll(cx).is_ready()
@@ -284,10 +287,10 @@ impl Running {
         self.child.stdin = None;
     }
 
-    /// Waits for the program's end. After a clean end of its connection it may take its time, as some
-    /// programs have work to do when their client is gone: up to `--idle-timeout`, if that is set. Otherwise
-    /// the program gets SIGTERM and, if it does not end, SIGKILL; so do the processes that it has started,
-    /// unless they have left its group.
+    /// Waits for the program's end. After a clean end of its connection it may take its time, as
+    /// some programs have work to do when their client is gone: up to `--idle-timeout`, if that is
+    /// set. Otherwise the program gets SIGTERM and, if it does not end, SIGKILL; so do the
+    /// processes that it has started, unless they have left its group.
     ///
     /// # Errors
     /// The exit status is lost: see [`Child::wait`].
@@ -338,8 +341,8 @@ impl Running {
         }
     }
 
-    /// True if processes of its group run. kill(2) succeeds for a zombie as well, which stays where no
-    /// process reaps it, so /proc must be scanned, too.
+    /// True if processes of its group run. kill(2) succeeds for a zombie as well, which stays where
+    /// no process reaps it, so /proc must be scanned, too.
     fn has_left_others(&self, since: Instant) -> bool {
         self.signal(0) && group_runs(self.child.id(), since)
     }

@@ -100,8 +100,8 @@ impl Relayed {
         Poll::Ready(Ok(()))
     }
 
-    /// Passes bytes both ways until both sides have ended. In a drain, the client counts as ended once
-    /// everything received from it is passed on; its peer has the rest of `--drain` to answer.
+    /// Passes bytes both ways until both sides have ended. In a drain, the client counts as ended
+    /// once everything received from it is passed on; its peer has the rest of `--drain` to answer.
     fn poll_relay(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CloseReason>> {
         let Some(peer) = &mut self.peer else {
             return Poll::Ready(Ok(()));
@@ -137,7 +137,8 @@ impl Relayed {
         }
     }
 
-    /// Logs how the connection ended, closes both sides, and waits until nothing of the peer is left.
+    /// Logs how the connection ended, closes both sides, and waits until nothing of the peer is
+    /// left.
     pub(crate) async fn close(self, mut end: Result<(), CloseReason>) {
         if matches!(end, Err(CloseReason::Expired(Expired::HangUp))) && self.relay.there().is_over()
         {

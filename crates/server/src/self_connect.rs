@@ -1,5 +1,5 @@
-//! Finds out whether a proxy would connect to itself: each client would come back as another client, until
-//! one of them had taken all permits.
+//! Finds out whether a proxy would connect to itself: each client would come back as another
+//! client, until one of them had taken all permits.
 
 use crate::upstream::Upstream;
 use oneloop::net::{Addr, Listener};

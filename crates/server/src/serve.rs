@@ -59,8 +59,8 @@ pub(crate) fn run(options: Options, work: Work, addrs: &[Addr]) -> Result<ExitCo
     let entered = dispatch::enter(&server.options, &handle);
     let runs_programs = work.runs_programs();
     let service = serve_on(&server, &handle, work, listeners);
-    // The loop catches the panics of tasks, so this one would be its own. Even then the other threads
-    // must end, and the files of the sockets be removed.
+    // The loop catches the panics of tasks, so this one would be its own. Even then the other
+    // threads must end, and the files of the sockets be removed.
     let lived = catch_unwind(AssertUnwindSafe(|| {
         event_loop.block_on(live(&service, &stop, runs_programs))
     }));

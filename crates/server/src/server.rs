@@ -57,7 +57,8 @@ pub(crate) struct Server {
     acceptors: AtomicUsize,
     /// How many reports SIGUSR1 has requested.
     reports_requested: AtomicU64,
-    /// Woken when the lifecycle advances, a listener is lost, or the last connection ends in a drain.
+    /// Woken when the lifecycle advances, a listener is lost, or the last connection ends in a
+    /// drain.
     lifecycle_waiters: Waiters,
     /// Woken when a connection ends that may have kept another one in the backlog.
     permit_waiters: Waiters,
@@ -98,8 +99,8 @@ impl Server {
         })
     }
 
-    /// Tenths of a second since the server started. 32 bits of them are 13 years, and half the memory
-    /// of an `Instant` in each connection.
+    /// Tenths of a second since the server started. 32 bits of them are 13 years, and half the
+    /// memory of an `Instant` in each connection.
     pub(crate) fn age(&self) -> u32 {
         u32::try_from(self.started.elapsed().as_millis() / 100).unwrap_or(u32::MAX)
     }
@@ -185,7 +186,8 @@ impl Server {
         self.refused.fetch_add(1, Ordering::AcqRel) + 1
     }
 
-    /// Counts `more` connections closed for want of an fd or of memory; returns how many there were.
+    /// Counts `more` connections closed for want of an fd or of memory; returns how many there
+    /// were.
     pub(crate) fn count_shed(&self, more: u64) -> u64 {
         self.shed.fetch_add(more, Ordering::AcqRel) + more
     }
@@ -205,8 +207,8 @@ impl Server {
         self.lifecycle_waiters.wake();
     }
 
-    /// Takes the permit for one more connection, if there is one. A drain has no limit: clients that
-    /// were in the backlog when it began are all answered, and no new ones come.
+    /// Takes the permit for one more connection, if there is one. A drain has no limit: clients
+    /// that were in the backlog when it began are all answered, and no new ones come.
     pub(crate) fn try_take_permit(&self) -> bool {
         let max = if self.has_reached(Lifecycle::Draining) {
             usize::MAX

@@ -23,10 +23,11 @@ pub(crate) struct Service {
     pub(crate) out_soft: usize,
     /// Bytes that may wait for a client at all: `--out-hard`, and no more than `--out-total`.
     out_hard: usize,
-    /// The server's lifecycle as far as this loop has been notified: a plain load for every message.
+    /// The server's lifecycle as far as this loop has been notified: a plain load for every
+    /// message.
     lifecycle: Cell<Lifecycle>,
-    /// Clients of the callback style, which are notified; those of the other styles are tasks, which
-    /// are woken and look for themselves.
+    /// Clients of the callback style, which are notified; those of the other styles are tasks,
+    /// which are woken and look for themselves.
     pub(crate) clients: Clients,
     /// Wakes the task that closes callback clients that are over the budget.
     pub(crate) shedder: RefCell<Waker>,
@@ -71,8 +72,8 @@ impl Service {
     /// How many bytes may be read from a client for which `queued` bytes wait. The answer may be as
     /// long as the input, so it must fit into the limits, too; 0 while the queue is full.
     ///
-    /// `send_room` is a system call, so it is made only where it matters: while memory is scarce and
-    /// nothing is queued.
+    /// `send_room` is a system call, so it is made only where it matters: while memory is scarce
+    /// and nothing is queued.
     #[inline]
     pub(crate) fn input_bytes_max(
         &self,

@@ -1,14 +1,15 @@
 //! The file of a Unix socket on which the server listens, from its lock to its removal.
 //!
-//! bind(2) makes the file, and only a lock shows which server owns it. A file that an earlier server left
-//! behind must be removed first; a file that a server listens on must stay; and a server that ends must
-//! not remove the file of its successor. So a server holds a flock(2) on `PATH.lock` from before it looks
-//! at the path until the file is removed. The kernel releases the lock when the process ends, however it
-//! ends.
+//! bind(2) makes the file, and only a lock shows which server owns it. A file that an earlier
+//! server left behind must be removed first; a file that a server listens on must stay; and a
+//! server that ends must not remove the file of its successor. So a server holds a flock(2) on
+//! `PATH.lock` from before it looks at the path until the file is removed. The kernel releases the
+//! lock when the process ends, however it ends.
 //!
-//! A program that does not use the lock is found by connecting a *datagram* socket. That is no client,
-//! and never waits, so it also finds a server that is stopped, or whose backlog is full: connect(2) fails
-//! with `EPROTOTYPE` if a socket of another type is bound there, and with `ECONNREFUSED` if none is.
+//! A program that does not use the lock is found by connecting a *datagram* socket. That is no
+//! client, and never waits, so it also finds a server that is stopped, or whose backlog is full:
+//! connect(2) fails with `EPROTOTYPE` if a socket of another type is bound there, and with
+//! `ECONNREFUSED` if none is.
 
 use crate::holder::Holder;
 use oneloop::net::Addr;
@@ -39,7 +40,8 @@ impl From<io::Error> for ListenError {
     }
 }
 
-/// A socket's file. It is removed when this is dropped, unless another program has put its own there.
+/// A socket's file. It is removed when this is dropped, unless another program has put its own
+/// there.
 #[derive(Debug)]
 pub(crate) struct SocketFile {
     path: PathBuf,
@@ -86,7 +88,8 @@ impl SocketFile {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // Without the lock, the file may be a successor's, or become that between the look and the removal.
+        // Without the lock, the file may be a successor's, or become that between the look and the
+        // removal.
         if self.lock.is_ours() && self.id.is_some() && FileId::of(&self.path) == self.id {
             // If it fails, the next server on this path finds the file left over, and removes it.
             let _ = std::fs::remove_file(&self.path);
@@ -112,8 +115,8 @@ impl From<&Metadata> for FileId {
     }
 }
 
-/// The lock on a path. Its file is removed before the lock is released. So a server that gets a lock must
-/// check that other servers would still find the file that it has locked.
+/// The lock on a path. Its file is removed before the lock is released. So a server that gets a
+/// lock must check that other servers would still find the file that it has locked.
 #[derive(Debug)]
 struct Lock {
     path: PathBuf,
@@ -134,7 +137,8 @@ impl Lock {
                     return Err(ListenError::InUse(Holder::of_lock(inode)));
                 }
                 Err(TryLockError::Error(error)) => {
-                    // A file system without locks, or a sandbox. A server that is alone needs no lock.
+                    // A file system without locks, or a sandbox. A server that is alone needs no
+                    // lock.
                     warn!(path = %path.display(), %error, "cannot lock the path: another server may take it over");
                 }
             }
@@ -169,8 +173,8 @@ impl Drop for Lock {
 fn open(path: &Path) -> io::Result<File> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
     loop {
-        // Without O_CREAT: where fs.protected_regular is set (proc_sys_fs(5)), that fails for another
-        // user's file in a sticky directory such as /tmp.
+        // Without O_CREAT: where fs.protected_regular is set (proc_sys_fs(5)), that fails for
+        // another user's file in a sticky directory such as /tmp.
         let opened = File::options().read(true).custom_flags(flags).open(path);
         let made = match opened {
             Err(error) if error.kind() == ErrorKind::NotFound => File::options()
@@ -190,7 +194,8 @@ fn open(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Explains why there is no lock: a server listens there, the lock file is unusable, or the directory is.
+/// Explains why there is no lock: a server listens there, the lock file is unusable, or the
+/// directory is.
 fn explain(socket: &Path, lock: &Path, error: io::Error) -> ListenError {
     if is_socket(socket) && is_bound(socket).is_ok_and(|bound| bound) {
         return ListenError::InUse(Holder::of_addr(&Addr::UnixPath(socket.into())));

@@ -11,9 +11,9 @@ use std::task::Poll;
 use std::time::Duration;
 use tracing::info;
 
-/// How long after a stop request a signal counts as a repetition of it. A terminal sends SIGINT to its
-/// whole process group, and a wrapper in that group, such as make or npm, passes its own copy on, or a
-/// SIGTERM, a few milliseconds later.
+/// How long after a stop request a signal counts as a repetition of it. A terminal sends SIGINT to
+/// its whole process group, and a wrapper in that group, such as make or npm, passes its own copy
+/// on, or a SIGTERM, a few milliseconds later.
 const REPEAT: Duration = Duration::from_millis(500);
 
 /// The signals that ask the server to stop.
@@ -37,8 +37,8 @@ impl StopRequests {
         self.next().await
     }
 
-    /// Waits for a second request, from the moment of the first; returns the signal's number. Signals
-    /// within [`REPEAT`] belong to the first request.
+    /// Waits for a second request, from the moment of the first; returns the signal's number.
+    /// Signals within [`REPEAT`] belong to the first request.
     pub(crate) async fn second(&self) -> i32 {
         // One future for the whole wait: a repetition must not extend the window.
         let mut over = pin!(async {
@@ -62,8 +62,8 @@ impl StopRequests {
         }
     }
 
-    /// Keeps the handlers of the signals until the process is gone. A repetition while the server ends
-    /// would otherwise kill it, and the exit code would be the signal's.
+    /// Keeps the handlers of the signals until the process is gone. A repetition while the server
+    /// ends would otherwise kill it, and the exit code would be the signal's.
     pub(crate) fn outlive_the_server(self) {
         mem::forget(self);
     }

@@ -29,8 +29,8 @@ impl Future for Serve {
     }
 }
 
-/// Serves a client that is connected to a peer. Here the compiler's future is good enough: the bytes
-/// between two sockets cost more memory than the task that passes them on.
+/// Serves a client that is connected to a peer. Here the compiler's future is good enough: the
+/// bytes between two sockets cost more memory than the task that passes them on.
 pub(crate) async fn relay(mut relayed: Relayed) {
     // `close` may wait for a program's end, long after the bytes; hence an async fn.
     let end = poll_fn(|cx| relayed.poll_in_time(cx, Relayed::poll_life)).await;

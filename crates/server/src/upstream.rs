@@ -79,8 +79,8 @@ impl Upstream {
         })
     }
 
-    /// The addresses that each target leads to now. As it takes its time to resolve a name, only names with
-    /// one of these ports are resolved.
+    /// The addresses that each target leads to now. As it takes its time to resolve a name, only
+    /// names with one of these ports are resolved.
     pub(crate) fn leads_to(&self, ports: &[u16]) -> impl Iterator<Item = (&Target, Vec<Addr>)> {
         self.targets.iter().map(|target| {
             let addrs = match target {

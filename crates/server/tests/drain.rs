@@ -72,7 +72,8 @@ fn what_was_received_before_the_signal_is_answered() {
     }
 }
 
-/// Stops a frozen server while it has unread words from all these clients, and expects answers to all.
+/// Stops a frozen server while it has unread words from all these clients, and expects answers to
+/// all.
 #[track_caller]
 fn stop_with_unread(mut server: Server, mut clients: Vec<TcpStream>, words: &[u8]) {
     for client in &mut clients {

@@ -1,5 +1,5 @@
-//! `--mode exec`: a program for each client. It reads what the client sends and the client gets what it
-//! prints; it never outlives its time, and leaves no zombie.
+//! `--mode exec`: a program for each client. It reads what the client sends and the client gets
+//! what it prints; it never outlives its time, and leaves no zombie.
 
 mod harness;
 
@@ -147,8 +147,8 @@ fn a_program_does_not_inherit_the_variables_of_the_servers_own_client() {
     server.drain();
 }
 
-/// A server that was started with `SIGCHLD` ignored, and that raises its limit of files. `None` if the shell
-/// refuses to ignore that signal.
+/// A server that was started with `SIGCHLD` ignored, and that raises its limit of files. `None` if
+/// the shell refuses to ignore that signal.
 fn exec_without_sigchld(program: &[&str]) -> Option<Server> {
     let ignoring = "env --ignore-signal=CHLD";
     let can_ignore = Command::new("sh")

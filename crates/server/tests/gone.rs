@@ -1,5 +1,5 @@
-//! A client that is gone is noticed whatever the server waits for meanwhile: a peer that takes nothing or
-//! sends nothing, a connect, a program.
+//! A client that is gone is noticed whatever the server waits for meanwhile: a peer that takes
+//! nothing or sends nothing, a connect, a program.
 
 mod harness;
 
@@ -254,7 +254,8 @@ fn a_unix_client_that_closes_while_the_proxy_connects_is_released_unless_it_has_
     drop(client);
     eventually("the proxy connects", || sockets(&proxy) > before);
     let _full = upstream.accept().unwrap();
-    // The proxy may reach the first client only now, and connect it as well: that one sends nothing.
+    // The proxy may reach the first client only now, and connect it as well: that one sends
+    // nothing.
     let mut upstream_received = (0..2).map(|_| {
         let (mut server, _) = upstream.accept().unwrap();
         let mut received = Vec::new();

@@ -150,7 +150,8 @@ fn a_client_that_takes_nothing_is_closed_and_a_client_without_output_is_not() {
 fn a_client_that_takes_little_at_a_time_is_not_closed() {
     let server = Server::start(&["--write-timeout", "1s"]);
     let (client, other) = (server.connect(), server.connect());
-    // A small buffer: what the client reads must be seen by the server at once, not megabytes later.
+    // A small buffer: what the client reads must be seen by the server at once, not megabytes
+    // later.
     sockopt::set_socket_recv_buffer_size(&client, 64 * 1024).unwrap();
     let written = fill(&server, &client);
     fill(&server, &other); // it takes nothing, and its end shows that the timeout has passed

@@ -28,8 +28,8 @@ fn small_client(server: &Server) -> TcpStream {
     client
 }
 
-/// A line that is stored once per client would take 40 times as much memory; one with its own entry, 16
-/// times.
+/// A line that is stored once per client would take 40 times as much memory; one with its own
+/// entry, 16 times.
 #[test]
 fn in_a_chat_two_byte_lines_for_forty_readers_are_stored_once() {
     let limits = ["--out-hard", "8MiB"];
@@ -58,8 +58,8 @@ fn in_a_chat_two_byte_lines_for_forty_readers_are_stored_once() {
     server.drain();
 }
 
-/// Clients of a Unix socket, for which the kernel buffers little. Each has been sent its first byte: a
-/// server that is starved of CPU looks as if it rested before it has accepted them all.
+/// Clients of a Unix socket, for which the kernel buffers little. Each has been sent its first
+/// byte: a server that is starved of CPU looks as if it rested before it has accepted them all.
 fn connect_many(count: usize, path: &Path) -> Vec<UnixStream> {
     let connect = |_| client::connect_unix(UnixStream::connect(path).unwrap());
     let clients: Vec<_> = (0..count).map(connect).collect();
@@ -108,8 +108,8 @@ fn cost_kib(count: usize, args: &[&str], sends: bool) -> u64 {
     growth_kib(&server, before)
 }
 
-/// The limit: 2 MiB until memory is scarce, then 4 KiB for each client, 1 MiB of the loop's chunks, and the
-/// clients' queues themselves.
+/// The limit: 2 MiB until memory is scarce, then 4 KiB for each client, 1 MiB of the loop's chunks,
+/// and the clients' queues themselves.
 #[track_caller]
 fn expect_little_for_slow_readers(count: usize, idle: &[&str], slow: &[&str], sends: bool) {
     let more = cost_kib(count, slow, sends).saturating_sub(cost_kib(count, idle, false));

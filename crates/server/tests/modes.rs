@@ -218,8 +218,8 @@ fn in_a_chat_text_that_waits_for_many_is_stored_once() {
         anna.write(line.as_bytes());
         assert_eq!(berta.next_line().len(), line.len() - 1);
     }
-    // 20 MiB were said. The kernel holds some of it for each member that does not read; the server stores
-    // the rest once, not sixty times.
+    // 20 MiB were said. The kernel holds some of it for each member that does not read; the server
+    // stores the rest once, not sixty times.
     assert!(
         server.resident_kib() < 80 * 1024,
         "{} KiB",

@@ -1,5 +1,5 @@
-//! Processes that programs of `--mode exec` leave behind: the server reaps those that become its children,
-//! and does not wait for zombies that it cannot reap.
+//! Processes that programs of `--mode exec` leave behind: the server reaps those that become its
+//! children, and does not wait for zombies that it cannot reap.
 
 mod harness;
 

@@ -1,5 +1,5 @@
-//! The server in a sandbox that refuses a system call: it uses an alternative, or reports the refused call.
-//! strace injects the errors in place of a sandbox, and counts them.
+//! The server in a sandbox that refuses a system call: it uses an alternative, or reports the
+//! refused call. strace injects the errors in place of a sandbox, and counts them.
 
 mod harness;
 
@@ -16,7 +16,8 @@ use std::thread;
 /// The errors of refused system calls: from Docker and systemd, and from kernels without the call.
 const REFUSALS: [&str; 2] = ["EPERM", "ENOSYS"];
 
-/// The command line of a server that is refused some system calls; `None` where strace cannot trace.
+/// The command line of a server that is refused some system calls; `None` where strace cannot
+/// trace.
 fn strace(calls: &str, error: &str, args: &[&str], log: &Path) -> Option<Command> {
     if !can_trace() {
         return None;

@@ -1,7 +1,8 @@
 //! The server under a seccomp filter that refuses one system call from before it starts.
 //!
-//! Whatever is refused, the server serves each client to the last byte, or names the problem: in one line
-//! as it exits, or in its log. It never panics, hangs, or closes a client without a line in its log.
+//! Whatever is refused, the server serves each client to the last byte, or names the problem: in
+//! one line as it exits, or in its log. It never panics, hangs, or closes a client without a line
+//! in its log.
 
 mod harness;
 
@@ -21,9 +22,9 @@ macro_rules! calls {
     ($($name:ident)*) => { &[$((stringify!($name), libc::$name)),*] };
 }
 
-/// The system calls of the library, except those without which the loader or the C library ends the process
-/// before `main` begins. `accept4(2)` is retried
-/// forever: `crates/net/tests/net/accept_errors.rs`.
+/// The system calls of the library, except those without which the loader or the C library ends the
+/// process before `main` begins. `accept4(2)` is retried forever:
+/// `crates/net/tests/net/accept_errors.rs`.
 const CALLS: &[(&str, i64)] = calls![
     SYS_bind SYS_clone3 SYS_close_range SYS_connect SYS_epoll_create1 SYS_epoll_ctl SYS_epoll_pwait2
     SYS_epoll_wait

@@ -347,8 +347,8 @@ fn the_socket_file_is_removed_before_its_lock() {
     at.serve(&[]).drain();
 }
 
-/// unix(7) allows 108 bytes. For such a path the kernel reports a length of one more, as the NUL no longer
-/// fits.
+/// unix(7) allows 108 bytes. For such a path the kernel reports a length of one more, as the NUL no
+/// longer fits.
 #[test]
 fn a_path_of_the_maximum_length_is_served_by_one_server() {
     for bytes in [107, 108] {

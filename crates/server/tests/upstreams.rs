@@ -1,4 +1,5 @@
-//! Where a proxy connects: never to itself, to a full Unix backlog once it has room, to link-local addresses.
+//! Where a proxy connects: never to itself, to a full Unix backlog once it has room, to link-local
+//! addresses.
 
 mod harness;
 

@@ -1,5 +1,5 @@
-//! A reminder server in the callback style: a client sends `SECONDS TEXT`, and the server sends TEXT
-//! back after that time.
+//! A reminder server in the callback style: a client sends `SECONDS TEXT`, and the server sends
+//! TEXT back after that time.
 
 use oneloop::callback::net::{Socket, create_server};
 use oneloop::callback::{clear_timeout, run, set_timeout};

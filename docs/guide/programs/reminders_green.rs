@@ -1,5 +1,5 @@
-//! A reminder server of green threads: a client sends `SECONDS TEXT`, and the server sends TEXT back
-//! after that time.
+//! A reminder server of green threads: a client sends `SECONDS TEXT`, and the server sends TEXT
+//! back after that time.
 
 use oneloop::green::net::{StreamServer, TcpListener, TcpStream};
 use oneloop::green::{Group, run, sleep};

@@ -17,8 +17,8 @@ pub(super) type Position = u64;
 ///             └ chunk  └ chunk      └ the last chunk, which grows
 /// ```
 ///
-/// Each chunk counts the readers whose position is in it. The first chunk is forgotten once it has none,
-/// so no line needs an entry of its own, and the slowest reader is never searched for.
+/// Each chunk counts the readers whose position is in it. The first chunk is forgotten once it has
+/// none, so no line needs an entry of its own, and the slowest reader is never searched for.
 #[derive(Debug)]
 pub(super) struct Log {
     /// All chunks but the last are full; the last one never is.

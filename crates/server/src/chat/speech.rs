@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// Returns text that cannot control a terminal: control characters, and bytes that are not UTF-8, are
-/// written as in a Rust string literal. An escape character becomes `\u{1b}`; a telnet command `\xff`,
-/// and a C1 control that is a single byte `\x9b`.
+/// Returns text that cannot control a terminal: control characters, and bytes that are not UTF-8,
+/// are written as in a Rust string literal. An escape character becomes `\u{1b}`; a telnet command
+/// `\xff`, and a C1 control that is a single byte `\x9b`.
 ///
-/// Ends of line and tabs stay as they are. A CR stays only in front of a LF: alone, it would let the rest
-/// of a line overwrite its beginning.
+/// Ends of line and tabs stay as they are. A CR stays only in front of a LF: alone, it would let
+/// the rest of a line overwrite its beginning.
 pub(super) fn escape(text: &[u8]) -> Cow<'_, [u8]> {
     if is_plain(text) {
         return Cow::Borrowed(text);
@@ -50,8 +50,8 @@ fn steers(c: char) -> bool {
     }
 }
 
-/// How many bytes at the end of an unfinished line may be half of something: the CR of a CRLF, or the
-/// first bytes of a UTF-8 character. They wait for the other half.
+/// How many bytes at the end of an unfinished line may be half of something: the CR of a CRLF, or
+/// the first bytes of a UTF-8 character. They wait for the other half.
 pub(super) fn unfinished(line: &[u8]) -> usize {
     if line.ends_with(b"\r") {
         return 1;

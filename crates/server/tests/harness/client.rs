@@ -100,7 +100,8 @@ pub(crate) fn is_silent(stream: &TcpStream) -> bool {
 
 /// Writes until the server takes no more while it serves others; returns the count of bytes.
 ///
-/// Only the round trips of other clients show that the loop has turned and has not read from this one.
+/// Only the round trips of other clients show that the loop has turned and has not read from this
+/// one.
 #[track_caller]
 pub(crate) fn fill(server: &Server, stream: &TcpStream) -> usize {
     const TAKEN_MAX: usize = 64 << 20;
@@ -147,7 +148,8 @@ where
     });
 }
 
-/// Many clients at the same time: each gets its own number back, and then its own part of the pattern.
+/// Many clients at the same time: each gets its own number back, and then its own part of the
+/// pattern.
 #[track_caller]
 pub(crate) fn echo_many(clients: Vec<TcpStream>, bytes: usize) {
     for (number, client) in clients.iter().enumerate() {

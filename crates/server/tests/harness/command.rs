@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// The server with these flags, and nothing from our own environment but the style. All tests are for all
-/// styles; `ONELOOP_TEST_STYLE` chooses the one of this run.
+/// The server with these flags, and nothing from our own environment but the style. All tests are
+/// for all styles; `ONELOOP_TEST_STYLE` chooses the one of this run.
 pub(crate) fn main(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
     command.args(args);
@@ -26,8 +26,8 @@ pub(crate) fn main_after(script: &str, args: &[&str]) -> Command {
     without_our_environment(command)
 }
 
-/// The same, with these system calls traced by strace, and faults injected into them. With `-D` the process
-/// that is started is the server, and strace its grandchild.
+/// The same, with these system calls traced by strace, and faults injected into them. With `-D` the
+/// process that is started is the server, and strace its grandchild.
 pub(crate) fn main_traced(log: &Path, calls: &str, inject: &str, args: &[&str]) -> Command {
     let mut command = Command::new("strace");
     command

@@ -1,5 +1,5 @@
-//! Starts the real binary and observes it from outside: what it prints, what its clients see, what it
-//! costs, how it ends.
+//! Starts the real binary and observes it from outside: what it prints, what its clients see, what
+//! it costs, how it ends.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 pub(crate) mod chat;

@@ -46,7 +46,8 @@ impl Process {
         self.limit(Resource::Nofile, files);
     }
 
-    /// Limits the running program to the address space that it has now, and to hardly any more heap.
+    /// Limits the running program to the address space that it has now, and to hardly any more
+    /// heap.
     pub(crate) fn limit_memory(&self) {
         self.limit(Resource::As, self.status_kib("VmSize:") * 1024);
     }
@@ -115,7 +116,8 @@ impl Process {
         fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
     }
 
-    /// Expects that it uses no CPU time for a while. There is no event to wait for: that is the point.
+    /// Expects that it uses no CPU time for a while. There is no event to wait for: that is the
+    /// point.
     #[track_caller]
     pub(crate) fn expect_rest(&self) {
         let before = self.cpu_ticks();

@@ -95,8 +95,8 @@ impl Server {
         std::mem::take(&mut self.stderr.seen)
     }
 
-    /// Signals until the server ends. It must not end while a signal counts as a repetition of the first
-    /// request, which was made after `start`.
+    /// Signals until the server ends. It must not end while a signal counts as a repetition of the
+    /// first request, which was made after `start`.
     #[track_caller]
     pub(crate) fn insist(&mut self, signal: Signal, start: Instant) {
         eventually("a second signal stops it", || {
