@@ -6,6 +6,7 @@ const S=[
  ['a tick of a callback',()=>write(w=>{w.write('a',()=>{console.log('written');process.nextTick(()=>console.log('tick'))});w.end(()=>console.log('end called back'))})],
  ['ended in a callback',()=>write(w=>{w.write('a',()=>{w.end();console.log('ended');process.nextTick(()=>console.log('tick'))})})],
  ['written after the end',()=>write(w=>{process.nextTick(()=>console.log(w.write('late')));w.end()})],
+ ['ended with no bytes',()=>write(w=>{w.end('');console.log(w.writableLength);process.nextTick(()=>console.log('tick'))})],
  ['destroyed in prefinish',()=>write(w=>{w.on('prefinish',()=>w.destroy());w.end('a')})],
 ];
 const next=()=>{const s=S.shift();if(!s)return fs.rmSync(d,{recursive:true});console.log('-- '+s[0]);s[1]();setTimeout(next,200)};

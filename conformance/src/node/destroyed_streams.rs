@@ -726,6 +726,13 @@ pub(super) fn finish_of_a_file() -> Continue {
                     w.end();
                 });
             }),
+            ("ended with no bytes", |p| {
+                write(p, |w| {
+                    w.end_with("");
+                    println!("{}", w.writable_length());
+                    next_tick(|| println!("tick"));
+                });
+            }),
             ("destroyed in prefinish", |p| {
                 write(p, |w| {
                     w.on(event::Prefinish, |w: WriteStream| {

@@ -524,6 +524,8 @@ impl WritableStream for WriteStream {
     /// Writes at once what the kernel takes. A file is written by a thread, which takes a turn at
     /// least.
     fn write_to_sink(&self, mut batch: Batch<'_>) -> Option<Result<(), Error>> {
+        // Node's `_write` hands even no bytes to a thread if the stream is a file's.
+        let is_reported_later = batch.len() == 0 && self.inner.output.is_file();
         let taken = match self.output() {
             Ok(Some(output)) if output.kind() != StdioKind::File => {
                 batch.try_once(|bufs| output.try_write_vectored(bufs))
@@ -532,7 +534,7 @@ impl WritableStream for WriteStream {
             Err(error) => Err(error),
         };
         match taken {
-            Ok(count) if count == batch.len() => {
+            Ok(count) if count == batch.len() && !is_reported_later => {
                 self.count(count);
                 Some(Ok(()))
             }
