@@ -4,8 +4,8 @@ mod harness;
 
 use harness::chat::Guest;
 use harness::client::{self, echo, expect_bytes, expect_end, fill};
-use harness::pattern;
 use harness::server::{REPEAT, Server};
+use harness::{pattern, skip};
 use rustix::process::Signal;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -157,12 +157,22 @@ fn all_clients_that_wait_for_a_permit_are_answered_together() {
 
 #[test]
 fn closing_the_terminal_drains_the_server() {
+    if ignores_hangups() {
+        return skip("nohup(1) or the like lets programs ignore SIGHUP, which the server respects");
+    }
     let mut server = Server::start(&[]);
     let idle = server.connect_echoed(1);
     server.signal(Signal::HUP);
     expect_end(&idle[0]);
     drop(idle);
     server.expect_exit(0);
+}
+
+/// True if programs that this process starts ignore SIGHUP.
+fn ignores_hangups() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    u64::from_str_radix(ignored.unwrap().trim(), 16).unwrap() & 1 != 0
 }
 
 #[test]

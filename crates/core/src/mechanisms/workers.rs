@@ -101,13 +101,15 @@ pub type Job = Box<dyn FnOnce() + Send>;
 /// them submits jobs here, and lets each job report its result through an [`Inbox`](crate::Inbox):
 ///
 /// ```
-/// use oneloop_core::{Class, Inbox, PoolOptions, Workers};
+/// use oneloop_core::{Class, Inbox, Interest, PoolOptions, Reactor, Trigger, Workers};
 /// let inbox = Inbox::<Vec<u64>>::new()?;
+/// let mut reactor = Reactor::new()?;
+/// reactor.add(&*inbox, Interest::READ, Trigger::Edge, ())?;
 /// let workers = Workers::new(&PoolOptions::default())?;
 /// let results = inbox.clone();
 /// let job = move || drop(results.send(|mail| mail.push((1..=20).product())));
 /// assert!(workers.submit(Class::Cpu, job).is_ok());
-/// drop(workers); // waits for the job; a loop waits for the inbox instead
+/// while reactor.wait(None)? == 0 {} // the inbox is readable once it has mail
 /// assert_eq!(inbox.take(), [2_432_902_008_176_640_000]);
 /// # Ok::<(), std::io::Error>(())
 /// ```
