@@ -18,7 +18,7 @@ def bring(how):
     eventlet.sleep(0)
     print('ready:', event.ready(), 'poll:', event.poll('not yet'))
     how(event)
-    print('brought, nobody ran:', heard == [])
+    print('given; no waiter ran:', heard == [])
     for thread in threads:
         thread.wait()
     waiter('late', event)

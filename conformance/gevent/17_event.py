@@ -12,7 +12,7 @@ def waiter(name, timeout_s=None):
 tasks = [gevent.spawn(waiter, name) for name in 'abc']
 gevent.sleep(0)
 event.set()
-print('set, nobody ran')
+print('set; no waiter ran')
 gevent.joinall(tasks)
 waiter('at once')
 

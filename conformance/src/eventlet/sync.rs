@@ -30,7 +30,7 @@ pub(super) fn event() {
         let poll = event.try_get().map_or("not yet", |_| "something");
         println!("ready: {} poll: {poll}", py(event.is_sent()));
         how(&event);
-        println!("brought, nobody ran: {}", py(lines.borrow().is_empty()));
+        println!("given; no waiter ran: {}", py(lines.borrow().is_empty()));
         join_all(threads);
         let late = wait_for("late", &event);
         let mut lines = lines.take();

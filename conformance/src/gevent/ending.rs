@@ -76,7 +76,7 @@ pub(super) fn kill_unstarted() {
     let victim = spawn(|| println!("never printed"));
     victim.kill();
     let waits = truth(!before.is_finished());
-    println!("killed; nobody ran meanwhile: {waits}");
+    println!("killed; no thread ran meanwhile: {waits}");
     before.join().unwrap();
 }
 

@@ -26,7 +26,7 @@ pub(super) fn event() {
     let tasks = ["a", "b", "c"].map(|name| spawn_waiter(name, None));
     yield_now();
     event.set();
-    println!("set, nobody ran");
+    println!("set; no waiter ran");
     join_all(tasks);
     waiter(&event, "at once", None);
 
