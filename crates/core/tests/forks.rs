@@ -3,9 +3,7 @@
 
 use oneloop::net::{self, ResolveOptions};
 use oneloop::signal::number::SIGUSR1;
-use oneloop::{
-    Class, Direction, EventLoop, Interest, Options, Ownership, PoolOptions, Signals, Source,
-};
+use oneloop::{Class, Direction, EventLoop, Interest, Ownership, PoolOptions, Signals, Source};
 use rustix::process::{WaitOptions, getpid, kill_process, waitpid};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -61,11 +59,7 @@ fn a_forked_child_is_refused_the_loop_and_the_parent_keeps_it() {
         dns_threads_max: 1,
         ..PoolOptions::default()
     };
-    let options = Options {
-        pool,
-        ..Options::default()
-    };
-    let mut event_loop = EventLoop::with(options).unwrap();
+    let mut event_loop = EventLoop::with(pool.into()).unwrap();
     let handle = event_loop.handle();
     let signals = Signals::new(&handle, &[SIGUSR1]).unwrap();
     let (mut here, there) = UnixStream::pair().unwrap();

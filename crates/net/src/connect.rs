@@ -486,11 +486,7 @@ mod tests {
             dns_threads_max: 1,
             ..PoolOptions::default()
         };
-        let options = Options {
-            pool,
-            ..Options::default()
-        };
-        let mut event_loop = EventLoop::with(options).unwrap();
+        let mut event_loop = EventLoop::with(pool.into()).unwrap();
         let handle = event_loop.handle();
         let (go, wait) = std::sync::mpsc::channel::<()>();
         let _busy = handle.offload_to(Class::Dns, move || wait.recv());

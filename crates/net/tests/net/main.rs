@@ -4,6 +4,7 @@ mod accept_errors;
 mod connects;
 mod copy;
 mod families;
+mod harness;
 mod interfaces;
 mod keepalive;
 mod names;

@@ -1,5 +1,6 @@
 //! Name look-ups never block the loop, and their addresses are connected to and bound.
 
+use crate::harness::MS;
 use oneloop::aio::{self, ConnectOptions, ListenOptions, TcpListener, TcpStream, UdpSocket};
 use oneloop::aio::{block_on, sleep, spawn};
 use oneloop::callback::{self, dns};
@@ -13,9 +14,6 @@ use std::fs;
 use std::io;
 use std::process::Command;
 use std::rc::Rc;
-use std::time::Duration;
-
-const MS: Duration = Duration::from_millis(1);
 
 /// The variable that tells a test's child process that it is inside the network.
 const INSIDE: &str = "ONELOOP_TEST_INSIDE";

@@ -1,5 +1,6 @@
 //! Pipes and FIFOs on the loop never block, lose nothing when canceled, and change no shared fd.
 
+use crate::harness::{MS, block_on, errno};
 use oneloop::aio::{self, PipeReader, PipeWriter, pipe, spawn, timeout, yield_now};
 use oneloop::callback::stream::{ReadStream, WriteStream, event};
 use oneloop::callback::{self, IntoResult, fs};
@@ -9,24 +10,10 @@ use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::cell::{Cell, RefCell};
 use std::fs::File;
-use std::future::Future;
 use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::Duration;
-
-const MS: Duration = Duration::from_millis(1);
-
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    EventLoop::with(Options::virtual_time())
-        .unwrap()
-        .block_on(future)
-}
-
-fn errno(error: &io::Error) -> Option<Errno> {
-    Errno::from_io_error(error)
-}
 
 /// A FIFO in a temporary directory.
 struct Fifo {

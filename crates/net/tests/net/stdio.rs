@@ -3,6 +3,7 @@
 //! Children of this test program act on their own standard streams: a test starts one of the
 //! functions in `CHILDREN`.
 
+use crate::harness::MS;
 use oneloop::aio::{Elapsed, block_on, sleep, spawn, stdin, stdout, timeout};
 use oneloop::callback::{self, process};
 use oneloop::net::{ReadHalf, Tty, WriteHalf, is_tty, reset_tty_mode};
@@ -20,8 +21,6 @@ use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
-
-const MS: Duration = Duration::from_millis(1);
 
 /// The variable that names the function that a child process runs.
 const CHILD: &str = "ONELOOP_TEST_CHILD";

@@ -1,5 +1,6 @@
 //! UDP datagrams arrive whole, in order and with their errors, and a canceled receive loses none.
 
+use crate::harness::{MS, block_on, errno};
 use oneloop::aio::{Outgoing, RecvBatch, UdpOptions, UdpSocket, sleep, spawn, timeout, yield_now};
 use oneloop::net::Interface;
 use oneloop::{Direction, EventLoop, Handle, Options, net};
@@ -13,14 +14,6 @@ use std::process::Command;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-
-const MS: Duration = Duration::from_millis(1);
-
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    EventLoop::with(Options::virtual_time())
-        .unwrap()
-        .block_on(future)
-}
 
 fn bind() -> UdpSocket {
     UdpSocket::bind("127.0.0.1:0").unwrap()
@@ -38,10 +31,6 @@ fn pair() -> (UdpSocket, UdpSocket) {
 fn deserted() -> SocketAddr {
     let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.local_addr().unwrap()
-}
-
-fn errno(error: &io::Error) -> Option<Errno> {
-    Errno::from_io_error(error)
 }
 
 #[test]

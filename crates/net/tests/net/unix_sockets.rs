@@ -1,11 +1,12 @@
 //! Unix sockets on the loop: both kinds of names, message boundaries, fds, and peer credentials.
 
+use crate::harness::{MS, block_on, errno};
 use oneloop::aio::{
     UnixDatagram, UnixListener, UnixSeqpacket, UnixSeqpacketListener, UnixStream, sleep, spawn,
     timeout, yield_now,
 };
 use oneloop::net::{Addr, FDS_MAX};
-use oneloop::{EventLoop, Handle, Options, net};
+use oneloop::{Handle, net};
 use rustix::io::{Errno, FdFlags, fcntl_getfd};
 use std::future::{Future, poll_fn};
 use std::io::{self, PipeReader, PipeWriter, Read, Write, pipe};
@@ -14,19 +15,6 @@ use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Poll;
-use std::time::Duration;
-
-const MS: Duration = Duration::from_millis(1);
-
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    EventLoop::with(Options::virtual_time())
-        .unwrap()
-        .block_on(future)
-}
-
-fn errno(error: &io::Error) -> Option<Errno> {
-    Errno::from_io_error(error)
-}
 
 /// An unused abstract name.
 fn abstract_name() -> Addr {
