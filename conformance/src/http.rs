@@ -214,7 +214,7 @@ impl ServerState {
         self.report_if_closed();
     }
 
-    fn sleep(&self, activity: Activity) -> oneloop::Sleep {
+    fn sleep(&self, activity: Activity) -> oneloop::core::Sleep {
         Handle::current().sleep(match activity {
             Activity::Head => self.timeouts.headers,
             Activity::Request => self.timeouts.request,

@@ -11,7 +11,8 @@ mod http;
 mod node;
 
 use oneloop::callback::{self, Thrown};
-use oneloop::{Clock, EventLoop, Options, PoolOptions, green};
+use oneloop::core::{Clock, PoolOptions};
+use oneloop::{EventLoop, Options, green};
 use std::io;
 use std::process::ExitCode;
 

@@ -1,7 +1,7 @@
 //! Sockets, and waiting for other fds.
 
 use super::{ms, or, py, receive};
-use oneloop::Interest;
+use oneloop::core::Interest;
 use oneloop::green::net::{Shutdown, TcpListener, TcpStream, UnixStream};
 use oneloop::green::{Wait, eventlet, join_all, sleep, spawn, timeout};
 use oneloop::sync::Semaphore;

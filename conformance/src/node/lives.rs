@@ -259,7 +259,7 @@ pub(super) fn sockets_and_promises() -> Result<(), Error> {
         drop(spawn_micro(async move {
             println!("got {}", once_data(&c).await);
             next_tick(say("tick"));
-            oneloop::yield_now().await; // await null
+            oneloop::core::yield_now().await; // await null
             println!("after await");
             c.end_with("bye");
             once(|tell| {

@@ -2,10 +2,11 @@
 
 use super::{close_server, compute_for, say};
 use crate::http;
+use oneloop::Handle;
 use oneloop::callback::net::{self, Error, ServerOptions, Socket, SocketOptions, event};
 use oneloop::callback::{next_tick, set_immediate, set_timeout, spawn_micro};
+use oneloop::core::Phase;
 use oneloop::net::Addr;
-use oneloop::{Handle, Phase};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;

@@ -4,7 +4,7 @@ use super::say;
 use oneloop::callback::{
     clear_immediate, next_tick, process, queue_microtask, set_immediate, set_timeout, spawn_micro,
 };
-use oneloop::yield_now;
+use oneloop::core::yield_now;
 
 pub(super) fn phases() {
     set_timeout(say("timeout0"), 0);

@@ -6,7 +6,7 @@ use oneloop::callback::timers::promises;
 use oneloop::callback::{
     Promise, Thrown, next_tick, queue_microtask, set_immediate, set_timeout, spawn_micro,
 };
-use oneloop::yield_now;
+use oneloop::core::yield_now;
 use std::cell::RefCell;
 use std::rc::Rc;
 

@@ -5,7 +5,7 @@
 //! A function that needs a loop uses the one that runs it: call it inside [`block_on`] or a task.
 //!
 //! ```
-//! use oneloop_aio::{TcpListener, TcpStream, block_on, spawn};
+//! use oneloop::aio::{TcpListener, TcpStream, block_on, spawn};
 //! # fn main() -> std::io::Result<()> {
 //! block_on(async {
 //!     let listener = TcpListener::bind("127.0.0.1:0")?;

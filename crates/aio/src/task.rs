@@ -8,7 +8,7 @@ pub use oneloop_core::yield_now;
 /// Makes a loop, runs it until this future completes, and drops the tasks that are left on it.
 ///
 /// ```
-/// use oneloop_aio::{block_on, spawn};
+/// use oneloop::aio::{block_on, spawn};
 /// let sum = block_on(async {
 ///     let (a, b) = (spawn(async { 1 }), spawn(async { 2 }));
 ///     a.await.unwrap() + b.await.unwrap()
@@ -39,7 +39,7 @@ pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
 /// Runs a function that blocks on another thread, and returns its result: see [`Handle::offload`].
 ///
 /// ```
-/// use oneloop_aio::{block_on, offload};
+/// use oneloop::aio::{block_on, offload};
 /// let sum = block_on(async { offload(|| (1..=100).sum::<u32>()).await });
 /// assert_eq!(sum.unwrap(), 5050);
 /// ```

@@ -29,7 +29,7 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 /// the future is.
 ///
 /// ```
-/// use oneloop_aio::{block_on, timeout, Elapsed};
+/// use oneloop::aio::{block_on, timeout, Elapsed};
 /// use std::{future, time::Duration};
 /// let never = future::pending::<()>();
 /// assert_eq!(block_on(async { timeout(Duration::from_millis(1), never).await }), Err(Elapsed));

@@ -46,13 +46,13 @@ impl Drop for SignalState {
 /// Aborts its signal, and with it all operations that the signal was passed to.
 ///
 /// ```
-/// use oneloop_callback::{AbortController, run, timers};
+/// use oneloop::callback::{AbortController, run, timers};
 ///
 /// run(|| {
 ///     let controller = AbortController::new();
 ///     controller.signal().on_abort(|reason| println!("{reason}"));
 ///     let late = timers::promises::set_timeout(1000, controller.signal());
-///     drop(oneloop_callback::spawn_micro(async move {
+///     drop(oneloop::callback::spawn_micro(async move {
 ///         assert_eq!(late.await.unwrap_err().code(), Some("ABORT_ERR"));
 ///     }));
 ///     controller.abort();

@@ -41,12 +41,12 @@ pub struct LookupOptions {
 /// server answers; [`Error::hostname`] returns the name.
 ///
 /// ```
-/// use oneloop_callback::{dns, run};
+/// use oneloop::callback::{dns, run};
 ///
 /// run(|| {
 ///     dns::lookup("localhost", dns::LookupOptions::default(), |found| {
 ///         assert!(found?.is_loopback());
-///         Ok::<_, oneloop_callback::Error>(())
+///         Ok::<_, oneloop::callback::Error>(())
 ///     });
 /// })?;
 /// # Ok::<(), std::io::Error>(())

@@ -16,7 +16,7 @@ const UNKNOWN: &str = "UNKNOWN";
 /// An error with Node's properties. Clones are the same error, and cheap.
 ///
 /// ```
-/// use oneloop_callback::Error;
+/// use oneloop::callback::Error;
 /// let refused = std::io::Error::from_raw_os_error(111);
 /// let error = Error::from(refused);
 /// assert_eq!((error.code(), error.errno()), (Some("ECONNREFUSED"), Some(-111)));

@@ -9,7 +9,7 @@ use std::rc::Rc;
 /// An event that an emitter emits.
 ///
 /// ```
-/// use oneloop_callback::events::{Emitter, Event};
+/// use oneloop::callback::events::{Emitter, Event};
 ///
 /// struct Said; // emitter.on('said', (name, text) => …)
 /// impl Event for Said {
@@ -19,7 +19,7 @@ use std::rc::Rc;
 /// let emitter = Emitter::new();
 /// emitter.on(Said, |(name, text)| println!("{name}: {text}"));
 /// assert!(emitter.emit(Said, ("Ada", "hello"))?);
-/// # Ok::<(), oneloop_callback::Thrown>(())
+/// # Ok::<(), oneloop::callback::Thrown>(())
 /// ```
 pub trait Event: 'static {
     /// The arguments of its listeners.

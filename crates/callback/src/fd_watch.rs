@@ -29,8 +29,8 @@ impl FdWatch {
 /// cannot be watched: then the last call gets the error.
 ///
 /// ```
-/// use oneloop_callback::{run, watch_fd};
-/// use oneloop_core::Direction;
+/// use oneloop::callback::{run, watch_fd};
+/// use oneloop::core::Direction;
 /// use std::{io::{Read, Write}, os::unix::net::UnixStream};
 /// let (mut here, there) = UnixStream::pair()?;
 /// let reader = there.try_clone()?;
@@ -40,7 +40,7 @@ impl FdWatch {
 ///         ready?;
 ///         (&reader).read_exact(&mut [0]).expect("there is a byte");
 ///         watch.stop();
-///         Ok::<_, oneloop_callback::Error>(())
+///         Ok::<_, oneloop::callback::Error>(())
 ///     });
 /// })?;
 /// # Ok::<(), std::io::Error>(())

@@ -5,7 +5,7 @@
 //! A Node program, written in Rust, prints the same lines:
 //!
 //! ```
-//! use oneloop_callback::{next_tick, queue_microtask, run, set_immediate, set_timeout};
+//! use oneloop::callback::{next_tick, queue_microtask, run, set_immediate, set_timeout};
 //!
 //! let code = run(|| {
 //!     set_timeout(|| println!("timeout"), 0);
@@ -25,7 +25,7 @@
 //! An echo server, as short as Node's own:
 //!
 //! ```no_run
-//! use oneloop_callback::{net, run};
+//! use oneloop::callback::{net, run};
 //!
 //! run(|| {
 //!     let server = net::create_server(|socket| {

@@ -9,7 +9,7 @@ use std::rc::Rc;
 /// its panic: see [`Handle::offload`](oneloop_core::Handle::offload). It keeps the program alive.
 ///
 /// ```
-/// use oneloop_callback::{offload, run};
+/// use oneloop::callback::{offload, run};
 /// run(|| offload(|| (1..=100).sum::<u32>(), |sum| assert_eq!(sum.unwrap(), 5050)))?;
 /// # Ok::<(), std::io::Error>(())
 /// ```

@@ -37,8 +37,8 @@ pub fn run_on<O: IntoResult>(
 /// [`EventLoop::block_on`] runs it meanwhile.
 ///
 /// ```
-/// use oneloop_callback::{enter, net, set_timeout};
-/// let mut event_loop = oneloop_core::EventLoop::new()?;
+/// use oneloop::callback::{enter, net, set_timeout};
+/// let mut event_loop = oneloop::EventLoop::new()?;
 /// let entered = enter(&event_loop.handle());
 /// set_timeout(|| println!("a callback in a loop of my own"), 1);
 /// event_loop.run()?;

@@ -83,7 +83,7 @@ impl From<PoolOptions> for Options {
 ///
 /// ```
 /// use std::time::Duration;
-/// let mut event_loop = oneloop_core::EventLoop::new()?;
+/// let mut event_loop = oneloop::EventLoop::new()?;
 /// let handle = event_loop.handle();
 /// handle.spawn({
 ///     let handle = handle.clone();

@@ -22,7 +22,7 @@
 //! [`Inbox`] are enough for a loop that the caller drives and whose events are callbacks.
 //!
 //! ```
-//! use oneloop_core::{Class, Inbox, Interest, PoolOptions, Reactor, Timers, Trigger, Workers};
+//! use oneloop::core::{Class, Inbox, Interest, PoolOptions, Reactor, Timers, Trigger, Workers};
 //! use std::io::{Read, Write};
 //! use std::os::unix::net::UnixStream;
 //! use std::time::{Duration, Instant};

@@ -1,9 +1,10 @@
 //! What a fork leaves of a loop: nothing in the child, everything in the parent. One test, alone in
 //! its process, as it forks.
 
+use oneloop::EventLoop;
+use oneloop::core::{Class, Direction, Interest, Ownership, PoolOptions, Signals, Source};
 use oneloop::net::{self, ResolveOptions};
 use oneloop::signal::number::SIGUSR1;
-use oneloop::{Class, Direction, EventLoop, Interest, Ownership, PoolOptions, Signals, Source};
 use rustix::process::{WaitOptions, getpid, kill_process, waitpid};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;

@@ -2,10 +2,11 @@
 
 use oneloop::callback::process::on_signal;
 use oneloop::callback::set_immediate;
+use oneloop::core::Signals;
 use oneloop::green::{self, Wait};
 use oneloop::signal::number::{SIGBUS, SIGHUP, SIGKILL, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
 use oneloop::signal::{Disposition, disposition};
-use oneloop::{EventLoop, Signals, aio, callback};
+use oneloop::{EventLoop, aio, callback};
 use std::cell::Cell;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus};

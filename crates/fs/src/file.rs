@@ -46,10 +46,10 @@ use std::task::Context;
 /// name left. As in std, errors of `close(2)` are ignored; [`File::sync_all`] returns them.
 ///
 /// ```
-/// # let mut event_loop = oneloop_core::EventLoop::new()?;
+/// # let mut event_loop = oneloop::EventLoop::new()?;
 /// # event_loop.block_on(async {
-/// let dir = oneloop_fs::TempDir::new().await?;
-/// let file = oneloop_fs::File::create_new(dir.path().join("numbers")).await?;
+/// let dir = oneloop::fs::TempDir::new().await?;
+/// let file = oneloop::fs::File::create_new(dir.path().join("numbers")).await?;
 /// file.write_all(b"0123456789").await?;
 /// let mut three = [0; 3];
 /// file.read_exact_at(&mut three, 4).await?;

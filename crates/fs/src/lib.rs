@@ -7,12 +7,12 @@
 //! thread ([`File::read`]).
 //!
 //! ```
-//! # let mut event_loop = oneloop_core::EventLoop::new()?;
+//! # let mut event_loop = oneloop::EventLoop::new()?;
 //! # event_loop.block_on(async {
-//! let dir = oneloop_fs::TempDir::new().await?;
+//! let dir = oneloop::fs::TempDir::new().await?;
 //! let path = dir.path().join("greeting");
-//! oneloop_fs::write(&path, "hello").await?;
-//! assert_eq!(oneloop_fs::read_to_string(&path).await?, "hello");
+//! oneloop::fs::write(&path, "hello").await?;
+//! assert_eq!(oneloop::fs::read_to_string(&path).await?, "hello");
 //! # std::io::Result::Ok(())
 //! # })?;
 //! # Ok::<(), std::io::Error>(())

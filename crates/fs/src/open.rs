@@ -12,9 +12,9 @@ use std::path::Path;
 /// The options of an open, with the methods of [`std::fs::OpenOptions`].
 ///
 /// ```
-/// # let mut event_loop = oneloop_core::EventLoop::new()?;
+/// # let mut event_loop = oneloop::EventLoop::new()?;
 /// # event_loop.block_on(async {
-/// use oneloop_fs::{OpenOptions, TempDir};
+/// use oneloop::fs::{OpenOptions, TempDir};
 /// let dir = TempDir::new().await?;
 /// let log = OpenOptions::new().append(true).create(true).open(dir.path().join("log")).await?;
 /// log.write_all(b"a line\n").await?;

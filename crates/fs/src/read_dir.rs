@@ -50,9 +50,9 @@ pub struct DirEntry {
 /// Opens a directory to read its entries: see [`ReadDir::next_entry`].
 ///
 /// ```
-/// # let mut event_loop = oneloop_core::EventLoop::new()?;
+/// # let mut event_loop = oneloop::EventLoop::new()?;
 /// # event_loop.block_on(async {
-/// let mut names = oneloop_fs::read_dir("/proc/self").await?;
+/// let mut names = oneloop::fs::read_dir("/proc/self").await?;
 /// while let Some(entry) = names.next_entry().await? {
 ///     println!("{}", entry.path().display());
 /// }

@@ -64,10 +64,10 @@ impl<T: Send + 'static> Drop for DropOnPool<T> {
 /// removes it, and the drop does not wait for that; [`TempDir::close`] waits, and returns errors.
 ///
 /// ```
-/// # let mut event_loop = oneloop_core::EventLoop::new()?;
+/// # let mut event_loop = oneloop::EventLoop::new()?;
 /// # event_loop.block_on(async {
-/// let dir = oneloop_fs::TempDir::new().await?;
-/// oneloop_fs::write(dir.path().join("a"), "bytes").await?;
+/// let dir = oneloop::fs::TempDir::new().await?;
+/// oneloop::fs::write(dir.path().join("a"), "bytes").await?;
 /// dir.close().await
 /// # })?;
 /// # Ok::<(), std::io::Error>(())

@@ -78,7 +78,7 @@ impl From<RunError> for io::Error {
 /// continue to wait.
 ///
 /// ```
-/// use oneloop_green::{catch_deadlock, run, Wait};
+/// use oneloop::green::{catch_deadlock, run, Wait};
 /// let caught = run(|| catch_deadlock(|| std::future::pending::<()>().wait()))?;
 /// assert!(caught.unwrap_err().to_string().starts_with("deadlock"));
 /// # Ok::<(), std::io::Error>(())

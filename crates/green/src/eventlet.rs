@@ -106,7 +106,7 @@ pub fn cancel(thread: &Thread) {
 /// ended.
 ///
 /// ```
-/// use oneloop_green::{eventlet, run, spawn};
+/// use oneloop::green::{eventlet, run, spawn};
 /// let lengths = run(|| {
 ///     let thread = spawn(|| "result".to_owned());
 ///     let length = || eventlet::wait(&thread, |result| result.as_ref().unwrap().len());
@@ -136,7 +136,7 @@ pub fn wait<T: 'static, R>(
 /// ends before it has begun, and not by [`kill`], each link runs on its own green thread.
 ///
 /// ```
-/// use oneloop_green::{current, eventlet, run, spawn};
+/// use oneloop::green::{current, eventlet, run, spawn};
 /// use std::{cell::Cell, rc::Rc};
 /// let is_inside = run(|| {
 ///     let is_inside = Rc::new(Cell::new(false));
@@ -157,7 +157,7 @@ pub fn link(thread: &Thread, call: impl FnOnce(&Thread) + 'static) -> ExitLink {
 /// `send_exception`, send a `Result`. Clones are the same event.
 ///
 /// ```
-/// use oneloop_green::{eventlet::Event, run, spawn, Wait};
+/// use oneloop::green::{eventlet::Event, run, spawn, Wait};
 /// let answers = run(|| {
 ///     let event = Event::new();
 ///     let asked = event.clone();
@@ -300,7 +300,7 @@ pub fn close<S: ByteStream>(stream: &Stream<S>) {
 /// behind it.
 ///
 /// ```
-/// use oneloop_green::{Pool, eventlet, run};
+/// use oneloop::green::{Pool, eventlet, run};
 /// let squares = run(|| {
 ///     let squares = eventlet::imap(&Pool::fair(2), 1.., |n| n * n);
 ///     squares.take(3).collect::<Vec<_>>()
@@ -340,8 +340,8 @@ pub fn put<T: 'static>(pool: &ResourcePool<T>, lent: Pooled<T>) {
 /// which is `StopServe` of eventlet; the other handlers continue.
 ///
 /// ```
-/// use oneloop_green::net::{TcpListener, TcpStream};
-/// use oneloop_green::{eventlet, run, spawn};
+/// use oneloop::green::net::{TcpListener, TcpStream};
+/// use oneloop::green::{eventlet, run, spawn};
 /// use std::io::Write;
 /// use std::ops::ControlFlow;
 /// run(|| {

@@ -18,7 +18,7 @@ use std::time::Duration;
 /// group. [`GroupMapping`] has `map`, `imap` and `imap_unordered`.
 ///
 /// ```
-/// use oneloop_green::{Group, run, yield_now};
+/// use oneloop::green::{Group, run, yield_now};
 /// let lengths = run(|| {
 ///     let group = Group::new();
 ///     group.spawn(yield_now);

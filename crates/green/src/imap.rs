@@ -16,7 +16,7 @@ use std::rc::Rc;
 /// pool run as far as it has permits.
 ///
 /// ```
-/// use oneloop_green::{Group, GroupMapping, run};
+/// use oneloop::green::{Group, GroupMapping, run};
 /// let squares = run(|| Group::new().map(1..=3, |n| n * n))?;
 /// assert_eq!(squares, [1, 4, 9]);
 /// # Ok::<(), std::io::Error>(())

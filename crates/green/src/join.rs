@@ -15,7 +15,7 @@ use std::time::Duration;
 /// their [`JoinHandle`](crate::JoinHandle)s. If all had ended before, it yields, as in gevent.
 ///
 /// ```
-/// use oneloop_green::{join_all, run, spawn};
+/// use oneloop::green::{join_all, run, spawn};
 /// run(|| {
 ///     let threads = [spawn(|| 1), spawn(|| 2)];
 ///     join_all(&threads);
@@ -106,7 +106,7 @@ pub fn wait_n<T: Borrow<Thread>>(threads: impl IntoIterator<Item = T>, count: us
 /// that it was given, handles or references to them.
 ///
 /// ```
-/// use oneloop_green::{iwait, run, sleep, spawn};
+/// use oneloop::green::{iwait, run, sleep, spawn};
 /// use std::time::Duration;
 /// let order = run(|| {
 ///     let threads = [2, 1].map(|ms| {

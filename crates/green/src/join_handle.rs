@@ -104,7 +104,7 @@ impl<T: 'static> JoinHandle<T> {
     /// gevent.
     ///
     /// ```
-    /// use oneloop_green::{run, spawn, Outcome};
+    /// use oneloop::green::{run, spawn, Outcome};
     /// let results = run(|| {
     ///     let thread = spawn(|| 6 * 7);
     ///     let killed = spawn(|| 0);

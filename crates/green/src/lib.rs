@@ -7,7 +7,7 @@
 //! future).
 //!
 //! ```
-//! use oneloop_green::{run, sleep, spawn};
+//! use oneloop::green::{run, sleep, spawn};
 //! use std::time::Duration;
 //! let lines = run(|| {
 //!     let threads = [3, 1, 2].map(|n| {

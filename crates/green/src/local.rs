@@ -42,7 +42,7 @@ impl<T: 'static> LocalKey<T> {
 /// Declares green-locals, as `thread_local!` declares thread-locals.
 ///
 /// ```
-/// use oneloop_green::{green_local, run, spawn};
+/// use oneloop::green::{green_local, run, spawn};
 /// use std::cell::Cell;
 /// green_local! {
 ///     static COUNT: Cell<u32> = Cell::new(1);

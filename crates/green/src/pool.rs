@@ -37,7 +37,7 @@ impl std::error::Error for PoolFull {}
 /// [`Pool::spawn_or_inline`] avoids it as eventlet does.
 ///
 /// ```
-/// use oneloop_green::{run, sleep, GroupMapping, Pool};
+/// use oneloop::green::{run, sleep, GroupMapping, Pool};
 /// use std::time::Duration;
 /// let lengths = run(|| {
 ///     let pool = Pool::new(2);
@@ -294,7 +294,7 @@ impl<T: 'static> Spawned<T> {
 /// Results of green threads in the order in which they were spawned: eventlet's `GreenPile`.
 ///
 /// ```
-/// use oneloop_green::{run, Pile, Pool};
+/// use oneloop::green::{run, Pile, Pool};
 /// let results = run(|| {
 ///     let pile = Pile::new(&Pool::new(10));
 ///     for n in 1..=3 {

@@ -12,7 +12,7 @@
 //! | `check_output`, `run` | [`Command::output`](CommandIn::output) |
 //!
 //! ```
-//! use oneloop_green::{process::Command, run};
+//! use oneloop::green::{process::Command, run};
 //! use std::io::{Read, Write};
 //! use std::process::Stdio;
 //! let text = run(|| {

@@ -15,7 +15,7 @@ use std::panic::{Location, resume_unwind};
 /// another way.
 ///
 /// ```
-/// use oneloop_green::{run, sleep, spawn};
+/// use oneloop::green::{run, sleep, spawn};
 /// use std::time::Duration;
 /// let greeting = run(|| {
 ///     let hello = spawn(|| {

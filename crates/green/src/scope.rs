@@ -42,7 +42,7 @@ use std::rc::Rc;
 /// cleanup, and nothing interrupts that.
 ///
 /// ```
-/// use oneloop_green::{run, scope, yield_now};
+/// use oneloop::green::{run, scope, yield_now};
 /// use std::cell::Cell;
 /// let sum = run(|| {
 ///     let sum = Cell::new(0);
@@ -75,7 +75,7 @@ pub fn scope<'env, T>(function: impl for<'scope> FnOnce(&'scope Scope<'scope, 'e
 /// error: the first error cancels the rest, and is the result.
 ///
 /// ```
-/// use oneloop_green::{run, sleep, try_scope};
+/// use oneloop::green::{run, sleep, try_scope};
 /// use std::time::Duration;
 /// let result = run(|| {
 ///     try_scope(|scope| {

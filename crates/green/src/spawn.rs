@@ -19,7 +19,7 @@ const NO_STACK: &str = "no memory for another green stack; Builder::spawn return
 /// already, as in gevent and eventlet.
 ///
 /// ```
-/// use oneloop_green::{run, spawn};
+/// use oneloop::green::{run, spawn};
 /// let sum = run(|| {
 ///     let (a, b) = (spawn(|| 1), spawn(|| 2));
 ///     a.join().unwrap() + b.join().unwrap()
@@ -55,10 +55,10 @@ pub fn spawn_after<T: 'static>(
 /// Options of a green thread.
 ///
 /// ```
-/// use oneloop_green::{run, Builder};
+/// use oneloop::green::{run, Builder};
 /// let name = run(|| {
 ///     let thread = Builder::new().name("worker").stack_bytes(64 * 1024);
-///     let thread = thread.spawn(|| oneloop_green::current().name().map(str::to_owned))?;
+///     let thread = thread.spawn(|| oneloop::green::current().name().map(str::to_owned))?;
 ///     Ok::<_, std::io::Error>(thread.join().unwrap())
 /// })??;
 /// assert_eq!(name.as_deref(), Some("worker"));

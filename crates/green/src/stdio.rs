@@ -8,8 +8,8 @@ use std::io;
 /// [`GreenIo`](crate::net::GreenIo), [`stdin`], [`oneloop_net::Input`].
 ///
 /// ```
-/// use oneloop_green::{Stdin, run};
-/// use oneloop_net::Input;
+/// use oneloop::green::{Stdin, run};
+/// use oneloop::net::Input;
 /// use std::io::{Read, Write};
 /// run(|| {
 ///     let (reader, mut writer) = std::io::pipe()?;
@@ -36,7 +36,7 @@ pub type Tty = Stream<net::Tty>;
 /// [`oneloop_net::stdin`].
 ///
 /// ```no_run
-/// use oneloop_green::{run, stdin, stdout};
+/// use oneloop::green::{run, stdin, stdout};
 /// use std::io::{BufRead, BufReader, Write};
 /// run(|| {
 ///     let mut stdout = stdout()?;

@@ -75,7 +75,7 @@ pub fn idle() {
 /// with `catch_unwind`; then the function continues.
 ///
 /// ```
-/// use oneloop_green::{run, sleep, timeout, Elapsed};
+/// use oneloop::green::{run, sleep, timeout, Elapsed};
 /// use std::time::Duration;
 /// let result = run(|| timeout(Duration::from_millis(1), || sleep(Duration::from_secs(60))))?;
 /// assert_eq!(result, Err(Elapsed));
@@ -109,7 +109,7 @@ pub fn timeout_at<T>(deadline: Instant, function: impl FnOnce() -> T) -> Result<
 /// As [`timeout`], for a function that can cancel the timeout and restart it.
 ///
 /// ```
-/// use oneloop_green::{run, sleep, timeout_with};
+/// use oneloop::green::{run, sleep, timeout_with};
 /// use std::time::Duration;
 /// const MS: Duration = Duration::from_millis(1);
 /// let result = run(|| {

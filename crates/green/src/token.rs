@@ -31,7 +31,7 @@ pub(crate) fn error_of(payload: Box<dyn Any + Send>) -> JoinError {
 /// or an outer timeout: `except GreenletExit`.
 ///
 /// ```
-/// use oneloop_green::{JoinError, catch_unwind, is_kill, run, sleep, spawn, yield_now};
+/// use oneloop::green::{JoinError, catch_unwind, is_kill, run, sleep, spawn, yield_now};
 /// use std::{panic::resume_unwind, time::Duration};
 /// let killed = run(|| {
 ///     let thread = spawn(|| {

@@ -7,7 +7,7 @@ use std::panic::{self, AssertUnwindSafe};
 /// is [`std::panic::catch_unwind`], for functions that need not be unwind safe.
 ///
 /// ```
-/// use oneloop_green::{catch_unwind, run, sleep, spawn, yield_now};
+/// use oneloop::green::{catch_unwind, run, sleep, spawn, yield_now};
 /// use std::time::Duration;
 /// let stubborn = run(|| {
 ///     let stubborn = spawn(|| {

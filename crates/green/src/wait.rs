@@ -27,7 +27,7 @@ pub(crate) fn current() -> Rc<ThreadRecord> {
 /// When a wait ends early, the future is dropped, so a wait is as cancel safe as its future.
 ///
 /// ```
-/// use oneloop_green::{run, Wait};
+/// use oneloop::green::{run, Wait};
 /// let sum = run(|| async { 1 + 2 }.wait())?;
 /// assert_eq!(sum, 3);
 /// # Ok::<(), std::io::Error>(())

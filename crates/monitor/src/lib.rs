@@ -71,8 +71,8 @@ const LOOKS: u32 = 4;
 /// Watches a loop until it is dropped.
 ///
 /// ```
-/// use oneloop_core::EventLoop;
-/// use oneloop_monitor::{Monitor, MonitorOptions};
+/// use oneloop::EventLoop;
+/// use oneloop::monitor::{Monitor, MonitorOptions};
 /// use std::{sync::mpsc, thread, time::Duration};
 ///
 /// let mut event_loop = EventLoop::new()?;

@@ -15,7 +15,7 @@ use std::str::FromStr;
 /// The address of a socket of any family.
 ///
 /// ```
-/// use oneloop_net::Addr;
+/// use oneloop::net::Addr;
 /// for text in ["127.0.0.1:8080", "[::1]:8080", "unix:/run/echo.sock", "unix:@abstract"] {
 ///     assert_eq!(text.parse::<Addr>().unwrap().to_string(), text);
 /// }

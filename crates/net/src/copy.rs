@@ -318,8 +318,8 @@ fn whole(bytes: usize) -> io::Result<Done<usize>> {
 /// written, at most 64 KiB, are lost. To continue later, keep a [`Copying`] and poll it.
 ///
 /// ```
-/// use oneloop_core::EventLoop;
-/// use oneloop_net::{Shutdown, UnixStream, copy};
+/// use oneloop::EventLoop;
+/// use oneloop::net::{Shutdown, UnixStream, copy};
 /// # fn main() -> std::io::Result<()> {
 /// EventLoop::new()?.block_on(async {
 ///     let (client, server) = UnixStream::pair()?;

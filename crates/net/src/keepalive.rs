@@ -17,7 +17,7 @@ const COUNT_MAX: u32 = 127;
 /// 7,200 s, 75 s, 9 probes).
 ///
 /// ```
-/// use oneloop_net::Keepalive;
+/// use oneloop::net::Keepalive;
 /// use std::time::Duration;
 /// let keepalive = Keepalive::default(); // a minute of silence, then six probes in the next
 /// assert_eq!(keepalive.idle, Duration::from_secs(60));

@@ -16,8 +16,8 @@ use std::time::Duration;
 /// A new pipe: the bytes that are written to the writer are read from the reader.
 ///
 /// ```
-/// use oneloop_core::EventLoop;
-/// use oneloop_net::pipe;
+/// use oneloop::EventLoop;
+/// use oneloop::net::pipe;
 /// # fn main() -> std::io::Result<()> {
 /// EventLoop::new()?.block_on(async {
 ///     let (reader, writer) = pipe()?;

@@ -371,7 +371,7 @@ impl Relay {
 /// written, at most 64 KiB each way, are lost. To continue later, keep a [`Relay`] and poll it.
 ///
 /// ```no_run
-/// use oneloop_net::{TcpStream, relay};
+/// use oneloop::net::{TcpStream, relay};
 /// # async fn serve(client: TcpStream) -> std::io::Result<()> {
 /// let upstream = TcpStream::connect("localhost:8080").await?;
 /// let relayed = relay(&client, &upstream).await?;

@@ -150,8 +150,8 @@ impl From<ResolveError> for io::Error {
 /// Looks up the addresses of a host: [`resolve_with`], with default options.
 ///
 /// ```
-/// use oneloop_core::EventLoop;
-/// use oneloop_net::resolve;
+/// use oneloop::EventLoop;
+/// use oneloop::net::resolve;
 /// # fn main() -> std::io::Result<()> {
 /// let addrs = EventLoop::new()?.block_on(resolve("127.0.0.1", 80))?;
 /// assert_eq!(addrs, ["127.0.0.1:80".parse().unwrap()]);

@@ -230,8 +230,8 @@ fn is_cold(file: &File, offset: u64) -> io::Result<bool> {
 /// and poll it.
 ///
 /// ```
-/// use oneloop_core::EventLoop;
-/// use oneloop_net::{UnixStream, send_file};
+/// use oneloop::EventLoop;
+/// use oneloop::net::{UnixStream, send_file};
 /// use std::fs::File;
 /// # fn main() -> std::io::Result<()> {
 /// EventLoop::new()?.block_on(async {

@@ -98,8 +98,8 @@ impl ByteStream for TcpStream {
 /// functions of a listener of any family.
 ///
 /// ```
-/// use oneloop_core::EventLoop;
-/// use oneloop_net::{TcpListener, TcpStream};
+/// use oneloop::EventLoop;
+/// use oneloop::net::{TcpListener, TcpStream};
 /// # fn main() -> std::io::Result<()> {
 /// EventLoop::new()?.block_on(async {
 ///     let listener = TcpListener::bind("127.0.0.1:0")?;

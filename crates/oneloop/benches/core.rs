@@ -3,9 +3,10 @@
 //! `cargo bench -p oneloop`. docs/figures.md has earlier figures.
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use oneloop::EventLoop;
 use oneloop::aio::{spawn, yield_now};
+use oneloop::core::{Key, Timer, Timers};
 use oneloop::green;
-use oneloop::{EventLoop, Key, Timer, Timers};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 

@@ -3,8 +3,9 @@
 //! `cargo bench -p oneloop --bench files`
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use oneloop::EventLoop;
 use oneloop::aio::fs::{self, File, OpenOptions};
-use oneloop::{Class, EventLoop};
+use oneloop::core::Class;
 use std::hint::black_box;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;

@@ -2,7 +2,9 @@
 //!
 //! All threads for lookups are stuck. Computing jobs and the timer run all the same.
 
-use oneloop::{Class, EventLoop, aio, callback, green};
+use oneloop::core::Class;
+
+use oneloop::{EventLoop, aio, callback, green};
 use std::io;
 use std::sync::mpsc;
 use std::time::Duration;

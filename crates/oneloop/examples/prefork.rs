@@ -3,8 +3,9 @@
 //! A forked child cannot use the parent's loop, so each worker creates one for the socket that it
 //! inherits.
 
+use oneloop::EventLoop;
+use oneloop::core::forked;
 use oneloop::net::{Listener, ReadHalf, TcpStream};
-use oneloop::{EventLoop, forked};
 use rustix::process::{Pid, WaitOptions, waitpid};
 use std::future::poll_fn;
 use std::io;

@@ -24,12 +24,61 @@
 //! }
 //! ```
 
-pub use oneloop_aio as aio;
-pub use oneloop_callback as callback;
-pub use oneloop_core::*;
-pub use oneloop_fs as fs;
-pub use oneloop_green as green;
-pub use oneloop_monitor as monitor;
-pub use oneloop_net as net;
-pub use oneloop_process as process;
-pub use oneloop_sync as sync;
+pub use oneloop_core::{Elapsed, EventLoop, Handle, JoinError, JoinHandle, Options, signal};
+
+// Real modules, and not `pub use oneloop_green as green`: with that, the compiler's suggestions and
+// messages would name paths such as `oneloop::oneloop_green::Wait`, which no user can write.
+
+/// The parts of the loop itself, for adapters and for loops without tasks.
+pub mod core {
+    #[doc(inline)]
+    pub use oneloop_core::*;
+}
+
+/// Style 1: callbacks, under Node's names and in Node's order.
+pub mod callback {
+    #[doc(inline)]
+    pub use oneloop_callback::*;
+}
+
+/// Style 2: green threads, under the names of gevent, eventlet and the standard library.
+pub mod green {
+    #[doc(inline)]
+    pub use oneloop_green::*;
+}
+
+/// Style 3: async/await.
+pub mod aio {
+    #[doc(inline)]
+    pub use oneloop_aio::*;
+}
+
+/// Sockets, pipes, names and the terminal, below the styles.
+pub mod net {
+    #[doc(inline)]
+    pub use oneloop_net::*;
+}
+
+/// Files and file watching, below the styles.
+pub mod fs {
+    #[doc(inline)]
+    pub use oneloop_fs::*;
+}
+
+/// Child processes, below the styles.
+pub mod process {
+    #[doc(inline)]
+    pub use oneloop_process::*;
+}
+
+/// Primitives by which tasks wait for each other, in every style.
+pub mod sync {
+    #[doc(inline)]
+    pub use oneloop_sync::*;
+}
+
+/// A watcher thread that reports which task blocks the loop, and where.
+pub mod monitor {
+    #[doc(inline)]
+    pub use oneloop_monitor::*;
+}

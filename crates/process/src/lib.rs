@@ -6,8 +6,8 @@
 //! the pipes and the end of a [`Child`]. A child and its pipes belong to the loop that started it.
 //!
 //! ```
-//! use oneloop_core::EventLoop;
-//! use oneloop_process::Command;
+//! use oneloop::EventLoop;
+//! use oneloop::process::Command;
 //! # fn main() -> std::io::Result<()> {
 //! let mut event_loop = EventLoop::new()?;
 //! let mut upper = Command::new("tr");

@@ -5,7 +5,7 @@ use crate::dispatch::Dispatcher;
 use crate::options::WhenFull;
 use crate::server::{Lifecycle, Server};
 use crate::service::Service;
-use oneloop::Direction;
+use oneloop::core::Direction;
 use oneloop::net::{Addr, Listener, ListenerStats, Socket};
 use std::future::poll_fn;
 use std::io;

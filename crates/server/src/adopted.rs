@@ -3,9 +3,10 @@
 //!
 //! Orphans are processes that programs of `--mode exec`, or `docker exec`, have left behind.
 
+use oneloop::Handle;
+use oneloop::core::Signals;
 use oneloop::process::{Left, adopts_orphans, reap_adopted};
 use oneloop::signal::number::SIGCHLD;
-use oneloop::{Handle, Signals};
 use std::io;
 use std::time::Duration;
 use tracing::warn;

@@ -2,7 +2,7 @@
 //!
 //! A client for which nothing waits has no share of it, and costs nothing.
 
-use oneloop::{Key, Slots};
+use oneloop::core::{Key, Slots};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;

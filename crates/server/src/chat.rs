@@ -7,7 +7,7 @@ mod log;
 mod speech;
 
 use log::{Log, Position};
-use oneloop::{Key, Slots};
+use oneloop::core::{Key, Slots};
 use std::collections::VecDeque;
 use std::iter;
 use std::ops::Range;

@@ -2,7 +2,7 @@
 
 use crate::budget::Budget;
 use oneloop::callback::net::Socket;
-use oneloop::{Key, Slots};
+use oneloop::core::{Key, Slots};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;

@@ -7,7 +7,7 @@ use crate::conversation::Step;
 use crate::mode::Mode;
 use crate::output::Output;
 use crate::reports::{FOR_CLIENT, FOR_INPUT, Traffic};
-use oneloop::Direction;
+use oneloop::core::Direction;
 use oneloop::net::{Chunk, ReadHalf, WriteHalf};
 use std::io;
 use std::task::{Context, Poll, ready};

@@ -7,7 +7,8 @@
 use crate::logging::{TASKS, lost_lines};
 use crate::server::Server;
 use crate::service::Service;
-use oneloop::{Handle, Phase, Signals, TaskState};
+use oneloop::Handle;
+use oneloop::core::{Phase, Signals, TaskState};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;

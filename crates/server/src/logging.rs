@@ -1,7 +1,7 @@
 //! Log lines on stderr, as text or JSON.
 
 use crate::options::{LogFormat, LogLevel, Options};
-use oneloop::drop_guarded;
+use oneloop::core::drop_guarded;
 use std::io::{self, IsTerminal};
 use std::sync::OnceLock;
 use std::{panic, thread};

@@ -1,5 +1,5 @@
 #![forbid(unsafe_code)]
-#![warn(clippy::print_stdout, clippy::print_stderr)] // both panic: `oneloop::report` does not
+#![warn(clippy::print_stdout, clippy::print_stderr)] // both panic: `oneloop::core::report` does not
 //! The server: many TCP clients on one epoll loop.
 //!
 //! `serve` is its life from start to drain; read it first. `conversation` decides what happens to a

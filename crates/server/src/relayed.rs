@@ -6,7 +6,7 @@ use crate::close_reason::CloseReason;
 use crate::deadlines::Expired;
 use crate::peer::{Opening, Peer, Peers};
 use crate::reports::{FOR_CLIENT, FOR_CONNECTION, FOR_INPUT, FOR_PEER, Traffic};
-use oneloop::Direction;
+use oneloop::core::Direction;
 use oneloop::net::{Relay, RelayError};
 use std::fmt;
 use std::io;

@@ -1,8 +1,9 @@
 //! The signals that stop the server: the first one drains it, a second one stops it at once.
 
+use oneloop::Handle;
+use oneloop::core::{Phase, Signals};
 use oneloop::signal::number::{SIGHUP, SIGINT, SIGTERM};
 use oneloop::signal::{Disposition, disposition};
-use oneloop::{Handle, Phase, Signals};
 use std::future::{Future, poll_fn};
 use std::io;
 use std::mem;

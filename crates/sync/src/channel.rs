@@ -25,8 +25,8 @@ struct ChannelState<T> {
 /// future of a send counts as a sender, and that of a receive as a receiver.
 ///
 /// ```
-/// use oneloop_core::EventLoop;
-/// use oneloop_sync::channel;
+/// use oneloop::EventLoop;
+/// use oneloop::sync::channel;
 /// let mut event_loop = EventLoop::new()?;
 /// let (sender, receiver) = channel(Some(8));
 /// event_loop.handle().spawn(async move {

@@ -15,8 +15,8 @@ use std::task::{Context, Poll, ready};
 /// waiter: check the condition again, in a loop.
 ///
 /// ```
-/// use oneloop_core::EventLoop;
-/// use oneloop_sync::Condition;
+/// use oneloop::EventLoop;
+/// use oneloop::sync::Condition;
 /// use std::{cell::Cell, rc::Rc};
 /// let mut event_loop = EventLoop::new()?;
 /// let (changed, fuel) = (Condition::new(), Rc::new(Cell::new(0)));

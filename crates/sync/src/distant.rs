@@ -67,8 +67,8 @@ impl Drop for Home {
 /// ```
 ///
 /// ```
-/// use oneloop_core::EventLoop;
-/// use oneloop_sync::{Distant, Queue};
+/// use oneloop::EventLoop;
+/// use oneloop::sync::{Distant, Queue};
 /// let mut event_loop = EventLoop::new()?;
 /// let queue = Queue::unbounded();
 /// let distant = Distant::new(&event_loop.handle(), queue.clone());
@@ -126,8 +126,8 @@ impl<P: 'static> Distant<P> {
     /// and, once it has been polled, the loop that polled it. A virtual clock does not wait for it.
     ///
     /// ```
-    /// use oneloop_core::EventLoop;
-    /// use oneloop_sync::{Distant, OneShot};
+    /// use oneloop::EventLoop;
+    /// use oneloop::sync::{Distant, OneShot};
     /// use std::thread;
     /// let mut event_loop = EventLoop::new()?;
     /// let question = OneShot::new();

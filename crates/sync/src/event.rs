@@ -10,8 +10,8 @@ use std::task::{Context, Poll};
 /// A flag that tasks wait for: the `Event` of Python's `threading` and of gevent.
 ///
 /// ```
-/// use oneloop_core::EventLoop;
-/// use oneloop_sync::Event;
+/// use oneloop::EventLoop;
+/// use oneloop::sync::Event;
 /// let mut event_loop = EventLoop::new()?;
 /// let ready = Event::new();
 /// let setter = ready.clone();

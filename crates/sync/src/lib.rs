@@ -28,8 +28,9 @@
 //! wait does. A loop in which all tasks wait for each other ends.
 //!
 //! ```
-//! use oneloop_core::{EventLoop, yield_now};
-//! use oneloop_sync::Queue;
+//! use oneloop::core::yield_now;
+//! use oneloop::EventLoop;
+//! use oneloop::sync::Queue;
 //! let mut event_loop = EventLoop::new()?;
 //! let queue = Queue::bounded(1);
 //! let numbers = queue.clone();

@@ -12,8 +12,8 @@ use std::task::{Context, Poll};
 /// `Event`. Where an error may come instead of a value, send a `Result`.
 ///
 /// ```
-/// use oneloop_core::EventLoop;
-/// use oneloop_sync::OneShot;
+/// use oneloop::EventLoop;
+/// use oneloop::sync::OneShot;
 /// let mut event_loop = EventLoop::new()?;
 /// let answer = OneShot::new();
 /// let asked = answer.clone();

@@ -29,8 +29,8 @@ use std::task::{Context, Poll};
 /// [`Queue::peek`] clones one: a `cmp` or `clone` that uses the same queue panics.
 ///
 /// ```
-/// use oneloop_core::EventLoop;
-/// use oneloop_sync::Queue;
+/// use oneloop::EventLoop;
+/// use oneloop::sync::Queue;
 /// let mut event_loop = EventLoop::new()?;
 /// let queue = Queue::bounded(2);
 /// let names = queue.clone();
@@ -67,8 +67,8 @@ impl<T> Queue<T> {
     /// `Queue(n)`.
     ///
     /// ```
-    /// use oneloop_core::EventLoop;
-    /// use oneloop_sync::Queue;
+    /// use oneloop::EventLoop;
+    /// use oneloop::sync::Queue;
     /// let mut event_loop = EventLoop::new()?;
     /// let queue = Queue::handing_over(1);
     /// let numbers = queue.clone();
@@ -77,7 +77,7 @@ impl<T> Queue<T> {
     ///     numbers.put(2).await; // waits for room
     /// });
     /// event_loop.block_on(async {
-    ///     oneloop_core::yield_now().await;
+    ///     oneloop::core::yield_now().await;
     ///     assert_eq!(queue.try_get(), Some(1));
     ///     assert_eq!(queue.try_get(), Some(2)); // `bounded` would have to wait for the putter
     /// });
@@ -118,8 +118,9 @@ impl<T> Queue<T> {
     /// Call it when the queue is created. A rendezvous is always fair.
     ///
     /// ```
-    /// use oneloop_core::{EventLoop, yield_now};
-    /// use oneloop_sync::Queue;
+    /// use oneloop::core::yield_now;
+    /// use oneloop::EventLoop;
+    /// use oneloop::sync::Queue;
     /// let mut event_loop = EventLoop::new()?;
     /// for (queue, left) in [(Queue::unbounded(), None), (Queue::unbounded().fair(), Some(2))] {
     ///     let both = queue.clone();
@@ -270,8 +271,8 @@ impl<T> Queue<T> {
     /// Waits until [`Queue::task_done`] has been called for every value that was put. Cancel safe.
     ///
     /// ```
-    /// use oneloop_core::EventLoop;
-    /// use oneloop_sync::Queue;
+    /// use oneloop::EventLoop;
+    /// use oneloop::sync::Queue;
     /// let mut event_loop = EventLoop::new()?;
     /// let jobs = Queue::unbounded();
     /// jobs.try_put("sweep").unwrap();

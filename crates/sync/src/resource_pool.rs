@@ -24,8 +24,8 @@ struct ResourcePoolState<T> {
 /// eventlet's `pools.Pool`. While all things are lent, a task waits; first come, first served.
 ///
 /// ```
-/// use oneloop_core::EventLoop;
-/// use oneloop_sync::ResourcePool;
+/// use oneloop::EventLoop;
+/// use oneloop::sync::ResourcePool;
 /// let mut event_loop = EventLoop::new()?;
 /// let buffers = ResourcePool::new(2, || Vec::<u8>::with_capacity(4096));
 /// event_loop.block_on(async {

@@ -32,8 +32,8 @@ struct RLockState {
 /// only: a task's name identifies it only within its loop.
 ///
 /// ```
-/// use oneloop_core::EventLoop;
-/// use oneloop_sync::{NotOwner, RLock};
+/// use oneloop::EventLoop;
+/// use oneloop::sync::{NotOwner, RLock};
 /// let mut event_loop = EventLoop::new()?;
 /// let lock = RLock::new();
 /// let other = lock.clone();

@@ -23,8 +23,9 @@ struct SemaphoreState {
 /// it.
 ///
 /// ```
-/// use oneloop_core::{EventLoop, yield_now};
-/// use oneloop_sync::Semaphore;
+/// use oneloop::core::yield_now;
+/// use oneloop::EventLoop;
+/// use oneloop::sync::Semaphore;
 /// let mut event_loop = EventLoop::new()?;
 /// let one_at_a_time = Semaphore::new(1);
 /// for name in ["a", "b"] {
@@ -224,7 +225,7 @@ impl std::error::Error for OverReleased {}
 /// Python's `threading`, gevent and eventlet.
 ///
 /// ```
-/// use oneloop_sync::{BoundedSemaphore, OverReleased};
+/// use oneloop::sync::{BoundedSemaphore, OverReleased};
 /// let semaphore = BoundedSemaphore::new(1);
 /// semaphore.try_acquire().unwrap().forget();
 /// assert_eq!(semaphore.release(), Ok(()));
@@ -285,8 +286,8 @@ impl fmt::Debug for BoundedSemaphore {
 /// It is a [`Queue::handing_over`] of units: `acquire` gets one, and `release` puts one.
 ///
 /// ```
-/// use oneloop_core::EventLoop;
-/// use oneloop_sync::CappedSemaphore;
+/// use oneloop::EventLoop;
+/// use oneloop::sync::CappedSemaphore;
 /// let semaphore = CappedSemaphore::new(0, 1);
 /// let mut event_loop = EventLoop::new()?;
 /// event_loop.block_on(semaphore.release()); // a second release would wait

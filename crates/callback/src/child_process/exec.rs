@@ -42,7 +42,7 @@ type ExecCallback = Box<dyn FnOnce(Result<(), ExecError>, &[u8], &[u8]) -> Resul
 /// error.
 ///
 /// ```
-/// use oneloop_callback::{child_process, run};
+/// use oneloop::callback::{child_process, run};
 /// run(|| {
 ///     child_process::exec("echo hello; exit 2", |result, stdout, _stderr| {
 ///         assert_eq!(result.unwrap_err().exit_code, Some(2));

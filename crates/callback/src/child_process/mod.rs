@@ -1,7 +1,7 @@
 //! Child processes in Node's words: `require('child_process')`.
 //!
 //! ```
-//! use oneloop_callback::{child_process, run};
+//! use oneloop::callback::{child_process, run};
 //!
 //! run(|| {
 //!     let child = child_process::spawn("tr", ["a-z", "A-Z"])?;

@@ -1,7 +1,7 @@
 //! `require('dgram')`: UDP sockets; and Unix message sockets with a similar API.
 //!
 //! ```
-//! use oneloop_callback::{Error, dgram, dgram::Kind, run};
+//! use oneloop::callback::{Error, dgram, dgram::Kind, run};
 //!
 //! run(|| {
 //!     let server = dgram::create_socket(Kind::Udp4);

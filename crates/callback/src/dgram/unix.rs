@@ -155,7 +155,7 @@ struct UnixState {
 /// (`SOCK_SEQPACKET`). Clones are the same socket, and every listener receives one.
 ///
 /// ```
-/// use oneloop_callback::{dgram::UnixSocket, run};
+/// use oneloop::callback::{dgram::UnixSocket, run};
 ///
 /// run(|| {
 ///     let (a, b) = UnixSocket::pair()?;
@@ -167,7 +167,7 @@ struct UnixState {
 ///     let file = std::fs::File::open("/dev/null")?;
 ///     a.send_fds("an open file", vec![file.into()]);
 ///     a.close();
-///     Ok::<_, oneloop_callback::Thrown>(())
+///     Ok::<_, oneloop::callback::Thrown>(())
 /// })?;
 /// # Ok::<(), std::io::Error>(())
 /// ```

@@ -1,7 +1,7 @@
 //! Files in Node's words: `require('fs')`.
 //!
 //! ```
-//! use oneloop_callback::{fs, run};
+//! use oneloop::callback::{fs, run};
 //! run(|| {
 //!     fs::read_file("/no/such/file", |bytes| {
 //!         let error = bytes.unwrap_err();

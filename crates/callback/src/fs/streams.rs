@@ -37,7 +37,7 @@ pub struct WriteStreamOptions<'a> {
 /// or 'error' and 'close'. A FIFO opens before it has a writer, and then waits for one.
 ///
 /// ```
-/// use oneloop_callback::{fs, run};
+/// use oneloop::callback::{fs, run};
 ///
 /// run(|| {
 ///     let stream = fs::create_read_stream("/no/such/file");
@@ -93,7 +93,7 @@ fn read(path: &Path, options: ReadStreamOptions) -> ReadStream {
 /// Until then the stream keeps the program alive, but no thread waits.
 ///
 /// ```no_run
-/// use oneloop_callback::{fs, run};
+/// use oneloop::callback::{fs, run};
 ///
 /// run(|| {
 ///     let copy = fs::create_write_stream("copy");

@@ -95,7 +95,7 @@ impl fmt::Debug for FsWatcher {
 /// Calls a function with each change of a file or directory from now on: `fs.watch`.
 ///
 /// ```
-/// use oneloop_callback::{fs, run};
+/// use oneloop::callback::{fs, run};
 /// run(|| {
 ///     let dir = std::env::temp_dir();
 ///     let watcher = fs::watch(&dir, |what, name| println!("{what} {name:?}"))?;

@@ -3,7 +3,7 @@
 //! An echo server, as short as Node's:
 //!
 //! ```no_run
-//! use oneloop_callback::{net, run};
+//! use oneloop::callback::{net, run};
 //!
 //! fn main() -> std::io::Result<()> {
 //!     run(|| {

@@ -13,7 +13,7 @@ const HIGH_WATER_MARK: usize = 16 * 1024;
 /// A port, a host and port, or the path of a Unix socket.
 ///
 /// ```
-/// use oneloop_callback::net::Endpoint;
+/// use oneloop::callback::net::Endpoint;
 /// let _: [Endpoint; 4] = [
 ///     8080.into(),
 ///     ("127.0.0.1", 8080).into(),

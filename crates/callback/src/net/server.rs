@@ -51,7 +51,7 @@ struct ServerState {
 /// A TCP or Unix server: see [`create_server`]. Clones are the same server.
 ///
 /// ```
-/// use oneloop_callback::{net, run};
+/// use oneloop::callback::{net, run};
 ///
 /// run(|| {
 ///     let server = net::create_server(|socket| {

@@ -88,7 +88,7 @@ impl WeakSocket {
 /// keeps the socket in memory forever.
 ///
 /// ```
-/// use oneloop_callback::{net, run};
+/// use oneloop::callback::{net, run};
 ///
 /// run(|| {
 ///     let server = net::create_server(|socket| {

@@ -9,8 +9,8 @@
 //! [`ReadStream::from_fd`] that of an fd.
 //!
 //! ```
-//! use oneloop_callback::run;
-//! use oneloop_callback::stream::{ReadStream, WriteStream};
+//! use oneloop::callback::run;
+//! use oneloop::callback::stream::{ReadStream, WriteStream};
 //!
 //! run(|| {
 //!     let (reader, writer) = std::io::pipe()?;

@@ -35,7 +35,7 @@ use std::task::{Context, Poll, Waker};
 /// however the program ends.
 ///
 /// ```no_run
-/// use oneloop_callback::{process, run};
+/// use oneloop::callback::{process, run};
 ///
 /// run(|| {
 ///     let stdin = process::stdin();
@@ -48,8 +48,8 @@ use std::task::{Context, Poll, Waker};
 /// Read in pieces of a known size, as a parser wants them:
 ///
 /// ```
-/// use oneloop_callback::run;
-/// use oneloop_callback::stream::{ReadStream, WriteStream};
+/// use oneloop::callback::run;
+/// use oneloop::callback::stream::{ReadStream, WriteStream};
 ///
 /// run(|| {
 ///     let (reader, writer) = std::io::pipe()?;

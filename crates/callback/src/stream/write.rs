@@ -40,7 +40,7 @@ const HIGH_WATER_MARK: usize = 16 * 1024;
 /// other stream is lost then, as in Node.
 ///
 /// ```
-/// use oneloop_callback::{process, run};
+/// use oneloop::callback::{process, run};
 ///
 /// run(|| {
 ///     process::stdout().write("hello\n");

@@ -145,12 +145,12 @@ impl Drop for Delay {
 /// signal ends the wait with `ABORT_ERR`.
 ///
 /// ```
-/// use oneloop_callback::{run, spawn_micro, timers::promises};
+/// use oneloop::callback::{run, spawn_micro, timers::promises};
 /// run(|| {
 ///     drop(spawn_micro(async {
 ///         promises::set_timeout(1, None).await?;
 ///         println!("a millisecond later");
-///         Ok::<_, oneloop_callback::Error>(())
+///         Ok::<_, oneloop::callback::Error>(())
 ///     }));
 /// })?;
 /// # Ok::<(), std::io::Error>(())

@@ -7,7 +7,8 @@ use oneloop::callback::{
     self, AbortController, AbortSignal, next_tick, process, queue_microtask, run_on, set_immediate,
     set_timeout,
 };
-use oneloop::{EventLoop, Handle, Options, Phase};
+use oneloop::core::Phase;
+use oneloop::{EventLoop, Handle, Options};
 use proptest::prelude::*;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 /// right order.
 ///
 /// ```
-/// use oneloop_core::{EventLoop, Options};
+/// use oneloop::{EventLoop, Options};
 /// use std::time::{Duration, Instant};
 ///
 /// let mut event_loop = EventLoop::with(Options::virtual_time())?;

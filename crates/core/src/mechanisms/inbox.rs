@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// each write is an edge (rule 9). Any number of sends between two turns costs one `write(2)`.
 ///
 /// ```
-/// use oneloop_core::{Inbox, Interest, Reactor, Trigger};
+/// use oneloop::core::{Inbox, Interest, Reactor, Trigger};
 /// let inbox = Inbox::<Vec<u32>>::new()?;
 /// let mut reactor = Reactor::new()?;
 /// reactor.add(&*inbox, Interest::READ, Trigger::Edge, ())?;

@@ -24,7 +24,7 @@ const NS_PER_MS: u32 = 1_000_000;
 /// Usable alone: the event loop is one user, and a caller-driven loop can be another.
 ///
 /// ```
-/// use oneloop_core::{Interest, Reactor, Ready, Trigger};
+/// use oneloop::core::{Interest, Reactor, Ready, Trigger};
 /// use std::io::Write;
 ///
 /// let (mut here, there) = std::os::unix::net::UnixStream::pair()?;
@@ -197,7 +197,7 @@ impl<T> Reactor<T> {
     /// can do so, too:
     ///
     /// ```
-    /// # use oneloop_core::{Interest, Reactor, Trigger};
+    /// # use oneloop::core::{Interest, Reactor, Trigger};
     /// # let (mut here, there) = std::os::unix::net::UnixStream::pair()?;
     /// # let mut reactor = Reactor::new()?;
     /// # reactor.add(&there, Interest::WRITE, Trigger::Edge, ())?;

@@ -137,7 +137,7 @@ impl fmt::Debug for Ready {
 /// reads to the end; a caller-driven loop can ask for each bit alone:
 ///
 /// ```
-/// use oneloop_core::Interest;
+/// use oneloop::core::Interest;
 /// let readable = Interest { read: true, ..Interest::NONE }; // libuv's UV_READABLE
 /// assert_ne!(readable, Interest::READ); // all three bits of a reader
 /// ```

@@ -84,7 +84,7 @@ struct Slot<T> {
 /// O(1).
 ///
 /// ```
-/// use oneloop_core::Slots;
+/// use oneloop::core::Slots;
 /// let mut slots = Slots::new();
 /// let old = slots.insert("old");
 /// assert_eq!(slots.remove(old), Some("old"));

@@ -34,7 +34,7 @@ impl<T> Copy for Item<T> {}
 /// skipped later; once stale items are half of the queue, they are swept out.
 ///
 /// ```
-/// use oneloop_core::Timers;
+/// use oneloop::core::Timers;
 /// let mut timers = Timers::new();
 /// let late = timers.start(200, "late");
 /// timers.start(100, "early");
@@ -192,7 +192,7 @@ impl<T> Timers<T> {
     /// once belongs to the next pass, or the pass may never end. libuv's `uv__run_timers`.
     ///
     /// ```
-    /// use oneloop_core::Timers;
+    /// use oneloop::core::Timers;
     /// let mut timers = Timers::new();
     /// timers.start(10, "a");
     /// timers.start(20, "b");

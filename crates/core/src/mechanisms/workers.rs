@@ -101,7 +101,7 @@ pub type Job = Box<dyn FnOnce() + Send>;
 /// them submits jobs here, and lets each job report its result through an [`Inbox`](crate::Inbox):
 ///
 /// ```
-/// use oneloop_core::{Class, Inbox, Interest, PoolOptions, Reactor, Trigger, Workers};
+/// use oneloop::core::{Class, Inbox, Interest, PoolOptions, Reactor, Trigger, Workers};
 /// let inbox = Inbox::<Vec<u64>>::new()?;
 /// let mut reactor = Reactor::new()?;
 /// reactor.add(&*inbox, Interest::READ, Trigger::Edge, ())?;

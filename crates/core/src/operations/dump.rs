@@ -71,7 +71,7 @@ impl Handle {
     /// All tasks that have not ended, in the order of their slots.
     ///
     /// ```
-    /// let mut event_loop = oneloop_core::EventLoop::new()?;
+    /// let mut event_loop = oneloop::EventLoop::new()?;
     /// let handle = event_loop.handle();
     /// handle.spawn(std::future::pending::<()>());
     /// event_loop.run_nowait()?;

@@ -18,7 +18,8 @@ impl Handle {
     /// waited for all the time, use a [`Source`].
     ///
     /// ```
-    /// use oneloop_core::{Direction, EventLoop};
+    /// use oneloop::core::Direction;
+    /// use oneloop::EventLoop;
     /// use std::{io::{Read, Write}, os::unix::net::UnixStream};
     /// let (mut here, mut there) = UnixStream::pair()?;
     /// let mut event_loop = EventLoop::new()?;

@@ -21,7 +21,7 @@ use std::task::{Context, Poll, Waker};
 /// again after that.
 ///
 /// ```
-/// # let mut event_loop = oneloop_core::EventLoop::new()?;
+/// # let mut event_loop = oneloop::EventLoop::new()?;
 /// let handle = event_loop.handle();
 /// let answer = event_loop.block_on(async {
 ///     let task = handle.spawn(async { 6 * 7 });

@@ -17,7 +17,7 @@ impl Handle {
     /// [`Handle::offload_to`] with [`Class::Cpu`].
     ///
     /// ```
-    /// let mut event_loop = oneloop_core::EventLoop::new()?;
+    /// let mut event_loop = oneloop::EventLoop::new()?;
     /// let handle = event_loop.handle();
     /// let sum = event_loop.block_on(async { handle.offload(|| (1..=100).sum::<u32>()).await });
     /// assert_eq!(sum.unwrap(), 5050);
@@ -42,7 +42,8 @@ impl Handle {
     /// the loop waits for jobs that have begun, except those of [`Class::Dns`].
     ///
     /// ```
-    /// use oneloop_core::{Class, EventLoop};
+    /// use oneloop::core::Class;
+    /// use oneloop::EventLoop;
     /// let mut event_loop = EventLoop::new()?;
     /// let handle = event_loop.handle();
     /// let read = || std::fs::read_to_string("/proc/self/comm");

@@ -24,7 +24,7 @@ impl Handle {
 /// sends while the loop is busy costs one `write(2)`.
 ///
 /// ```
-/// let mut event_loop = oneloop_core::EventLoop::new()?;
+/// let mut event_loop = oneloop::EventLoop::new()?;
 /// let remote = event_loop.handle().remote();
 /// let thread = std::thread::spawn(move || {
 ///     remote.run(|handle| {

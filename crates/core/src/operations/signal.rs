@@ -25,7 +25,8 @@ pub use oneloop_posix::{Disposition, disposition, number, restore_default};
 /// signal is dropped, the signal has again the action that it had before the first one.
 ///
 /// ```
-/// use oneloop_core::{EventLoop, Signals, signal::number::SIGUSR1};
+/// use oneloop::core::Signals;
+/// use oneloop::{EventLoop, signal::number::SIGUSR1};
 /// let mut event_loop = EventLoop::new()?;
 /// let signals = Signals::new(&event_loop.handle(), &[SIGUSR1])?;
 /// let pid = std::process::id().to_string();

@@ -1,8 +1,9 @@
 //! A loop inside of another one, and fds of other code.
 
 use oneloop::callback::{self, watch_fd};
+use oneloop::core::Direction;
 use oneloop::green::net::{wait_readable, wait_writable};
-use oneloop::{Direction, EventLoop, Handle, Options, aio, green};
+use oneloop::{EventLoop, Handle, Options, aio, green};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::cell::{Cell, RefCell};
 use std::io::{Read, Write};
@@ -124,7 +125,7 @@ fn any_fd_can_be_waited_for_in_each_style() {
     let all_read = Rc::clone(&count);
     event_loop.block_on(async move {
         while all_read.get() < 2 {
-            Handle::current().phase(oneloop::Phase::Check).await;
+            Handle::current().phase(oneloop::core::Phase::Check).await;
         }
         watch.stop();
     });

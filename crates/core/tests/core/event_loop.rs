@@ -1,7 +1,8 @@
 //! What the loop promises: order, time, when it ends.
 
 use oneloop::aio::{UnixStream, interval, sleep, spawn, yield_now};
-use oneloop::{Clock, EventLoop, Handle, Options, Phase, Signals};
+use oneloop::core::{Clock, Phase, Signals};
+use oneloop::{EventLoop, Handle, Options};
 use std::cell::RefCell;
 use std::future::{Future, pending};
 use std::io;
@@ -192,7 +193,7 @@ fn each_thing_that_can_happen_keeps_the_loop_alive_until_it_is_unreferenced() {
     let mut cx = Context::from_waker(Waker::noop());
     assert!(
         source
-            .poll_ready(&mut cx, oneloop::Direction::Read)
+            .poll_ready(&mut cx, oneloop::core::Direction::Read)
             .is_pending()
     );
     assert!(stays(&mut event_loop));
@@ -357,7 +358,7 @@ fn an_observer_sees_each_phase_of_each_turn() {
     let mut event_loop = virtual_loop();
     let (handle, log) = (event_loop.handle(), Log::default());
     let inside = log.clone();
-    handle.observe(Some(move |report: &oneloop::PhaseReport| {
+    handle.observe(Some(move |report: &oneloop::core::PhaseReport| {
         inside.add(format!(
             "{}{}:{}/{}",
             report.phase,

@@ -2,8 +2,9 @@
 //! started again with a name in its environment, and with a stderr that takes nothing.
 
 use oneloop::callback::{self, AbortController, process, set_timeout};
+use oneloop::core::{Class, PoolOptions, report};
 use oneloop::monitor::{Monitor, MonitorOptions};
-use oneloop::{Class, EventLoop, Handle, Options, PoolOptions, green, report};
+use oneloop::{EventLoop, Handle, Options, green};
 use std::cell::Cell;
 use std::fs::File;
 use std::future::{Future, pending, poll_fn};

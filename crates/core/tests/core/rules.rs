@@ -5,10 +5,9 @@
 //! `thread_end.rs`.
 
 use oneloop::aio::{TcpListener, TcpStream, UnixStream, sleep, spawn, timeout, yield_now};
+use oneloop::core::{Direction, Interest, Ownership, Source};
 use oneloop::net::{ByteStream, Shutdown};
-use oneloop::{
-    Direction, EventLoop, Handle, Interest, JoinError, JoinHandle, Options, Ownership, Source,
-};
+use oneloop::{EventLoop, Handle, JoinError, JoinHandle, Options};
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn};
 use std::io::Write;
@@ -98,7 +97,7 @@ fn rule_02_foreign_wakers_run_with_nothing_borrowed() {
     );
     let mut asleep = handle.sleep(Duration::from_secs(5));
     assert!(pin!(&mut asleep).poll(&mut cx).is_pending());
-    let mut idle = handle.phase(oneloop::Phase::Idle);
+    let mut idle = handle.phase(oneloop::core::Phase::Idle);
     assert!(pin!(&mut idle).poll(&mut cx).is_pending());
     here.write_all(b"x").unwrap();
     event_loop.run().unwrap();

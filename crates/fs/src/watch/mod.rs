@@ -44,14 +44,14 @@ pub struct WatchOptions {
 /// A change does not mean that a file is complete: its writer may continue.
 ///
 /// ```
-/// # let mut event_loop = oneloop_core::EventLoop::new()?;
+/// # let mut event_loop = oneloop::EventLoop::new()?;
 /// # event_loop.block_on(async {
-/// use oneloop_fs::{Change, TempDir, WatchOptions, Watcher};
+/// use oneloop::fs::{Change, TempDir, WatchOptions, Watcher};
 /// let dir = TempDir::new().await?;
 /// let watcher = Watcher::new()?;
 /// watcher.watch(&dir, WatchOptions::default()).await?;
 /// let path = dir.path().join("new");
-/// oneloop_fs::File::create(&path).await?;
+/// oneloop::fs::File::create(&path).await?;
 /// assert_eq!(watcher.next().await?, Change::Created(path));
 /// # std::io::Result::Ok(())
 /// # })?;

@@ -1,11 +1,11 @@
 //! Files for green threads: they look as if they blocked, and only their caller waits.
 //!
-//! The names, signatures and traits are the standard library's, so that `use oneloop_green::fs` can
+//! The names, signatures and traits are the standard library's, so that `use oneloop::green::fs` can
 //! mostly replace `use std::fs`. Each function waits for the future of the same name in
 //! [`oneloop_fs`], whose documentation states what a kill or a timeout means for it.
 //!
 //! ```
-//! use oneloop_green::{fs, run};
+//! use oneloop::green::{fs, run};
 //! use std::io::{BufRead, BufReader};
 //! let lines = run(|| {
 //!     let file = fs::File::open("/proc/self/status")?;

@@ -10,7 +10,7 @@ use std::path::Path;
 /// waits for the next change.
 ///
 /// ```
-/// use oneloop_green::{fs, run};
+/// use oneloop::green::{fs, run};
 /// let change = run(|| {
 ///     let dir = fs::TempDir::new()?;
 ///     let watcher = fs::Watcher::new()?;

@@ -20,7 +20,7 @@ use std::pin::pin;
 /// written: 64 KiB at most. [`oneloop_net::Copying`] says which system calls it uses.
 ///
 /// ```
-/// use oneloop_green::{net::{UnixStream, copy}, run, spawn};
+/// use oneloop::green::{net::{UnixStream, copy}, run, spawn};
 /// use std::io::{Read, Write};
 /// run(|| {
 ///     let (mut client, inside) = UnixStream::pair()?;

@@ -26,8 +26,8 @@ use std::time::Duration;
 /// waits in one of them has transferred nothing with that call (`write_all` an unknown part).
 ///
 /// ```
-/// use oneloop_green::net::{TcpListener, UnixStream};
-/// use oneloop_green::run;
+/// use oneloop::green::net::{TcpListener, UnixStream};
+/// use oneloop::green::run;
 /// use std::io::{ErrorKind, Read};
 /// use std::time::Duration;
 /// run(|| {

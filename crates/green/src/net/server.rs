@@ -58,8 +58,8 @@ impl ServerOptions {
 /// [`until_stopped`](StreamServer::until_stopped) returns it.
 ///
 /// ```
-/// use oneloop_green::net::{StreamServer, TcpListener, TcpStream};
-/// use oneloop_green::run;
+/// use oneloop::green::net::{StreamServer, TcpListener, TcpStream};
+/// use oneloop::green::run;
 /// use std::io::{copy, Read, Write};
 /// let answer = run(|| {
 ///     let listener = TcpListener::bind(("127.0.0.1", 0))?;
@@ -190,8 +190,8 @@ impl StreamServer {
 /// it.
 ///
 /// ```
-/// use oneloop_green::net::{DatagramServer, UdpSocket};
-/// use oneloop_green::run;
+/// use oneloop::green::net::{DatagramServer, UdpSocket};
+/// use oneloop::green::run;
 /// let answer = run(|| {
 ///     let socket = UdpSocket::bind(("127.0.0.1", 0))?;
 ///     let addr = socket.local_addr()?;

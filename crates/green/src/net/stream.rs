@@ -108,7 +108,7 @@ impl TcpStream {
     /// that answers. A name is looked up on another thread.
     ///
     /// ```no_run
-    /// use oneloop_green::{net::TcpStream, run};
+    /// use oneloop::green::{net::TcpStream, run};
     /// use std::io::{Read, Write};
     /// let answer = run(|| {
     ///     let mut stream = TcpStream::connect("localhost:8080")?;
@@ -257,7 +257,7 @@ impl Stream<net::Socket> {
 /// [`oneloop_net::PipeReader`] and [`GreenIo::from`].
 ///
 /// ```
-/// use oneloop_green::{net::pipe, run, spawn};
+/// use oneloop::green::{net::pipe, run, spawn};
 /// use std::io::{Read, Write};
 /// let text = run(|| {
 ///     let (mut reader, mut writer) = pipe()?;

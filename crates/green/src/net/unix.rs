@@ -15,7 +15,7 @@ use std::task::Context;
 /// closing.
 ///
 /// ```
-/// use oneloop_green::{net::{Addr, UnixDatagram}, run};
+/// use oneloop::green::{net::{Addr, UnixDatagram}, run};
 /// let name = Addr::UnixAbstract(format!("oneloop-green-{}", std::process::id()).into());
 /// let bytes = run(move || {
 ///     let server = UnixDatagram::bind(&name)?;

@@ -95,8 +95,8 @@ pub type Stderr = Output;
 /// bytes that it has read ahead.
 ///
 /// ```no_run
-/// use oneloop_core::EventLoop;
-/// use oneloop_net::{stdin, stdout};
+/// use oneloop::EventLoop;
+/// use oneloop::net::{stdin, stdout};
 /// # fn main() -> std::io::Result<()> {
 /// EventLoop::new()?.block_on(async {
 ///     let (stdin, stdout) = (stdin()?, stdout()?);
@@ -291,8 +291,8 @@ impl Input {
     /// position. Its flags stay unchanged, so other processes may share it.
     ///
     /// ```
-    /// use oneloop_core::EventLoop;
-    /// use oneloop_net::Input;
+    /// use oneloop::EventLoop;
+    /// use oneloop::net::Input;
     /// use std::io::Write;
     /// # fn main() -> std::io::Result<()> {
     /// EventLoop::new()?.block_on(async {

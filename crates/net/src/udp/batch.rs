@@ -175,8 +175,8 @@ impl UdpSocket {
     /// Cancel safe: dropped before it is ready, it has received nothing.
     ///
     /// ```
-    /// use oneloop_core::EventLoop;
-    /// use oneloop_net::{Outgoing, RecvBatch, UdpSocket};
+    /// use oneloop::EventLoop;
+    /// use oneloop::net::{Outgoing, RecvBatch, UdpSocket};
     /// # fn main() -> std::io::Result<()> {
     /// EventLoop::new()?.block_on(async {
     ///     let server = UdpSocket::bind("127.0.0.1:0")?;

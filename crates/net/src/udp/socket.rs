@@ -27,8 +27,8 @@ use std::task::{Context, Poll};
 /// *connected* socket. The first operation after it returns the error, and the socket stays usable.
 ///
 /// ```
-/// use oneloop_core::EventLoop;
-/// use oneloop_net::UdpSocket;
+/// use oneloop::EventLoop;
+/// use oneloop::net::UdpSocket;
 /// # fn main() -> std::io::Result<()> {
 /// EventLoop::new()?.block_on(async {
 ///     let server = UdpSocket::bind("127.0.0.1:0")?;

@@ -29,8 +29,8 @@ const RETRY_MAX: Duration = Duration::from_millis(10);
 /// the code that bound it removes it.
 ///
 /// ```
-/// use oneloop_core::EventLoop;
-/// use oneloop_net::{Addr, UnixDatagram};
+/// use oneloop::EventLoop;
+/// use oneloop::net::{Addr, UnixDatagram};
 /// # fn main() -> std::io::Result<()> {
 /// EventLoop::new()?.block_on(async {
 ///     let name = Addr::UnixAbstract(format!("oneloop-doc-{}", std::process::id()).into());

@@ -9,7 +9,7 @@ use std::path::Path;
 /// A value that names a Unix socket: a path, or an [`Addr`], which may be an abstract name.
 ///
 /// ```
-/// use oneloop_net::{Addr, ToUnixAddr};
+/// use oneloop::net::{Addr, ToUnixAddr};
 /// let path = "/run/echo.sock".to_unix_addr();
 /// assert_eq!(*path, Addr::UnixPath("/run/echo.sock".into()));
 /// let name = Addr::UnixAbstract("echo".into());

@@ -24,8 +24,8 @@ use std::task::{Context, Poll, ready};
 /// one task for each direction: the last one that polled.
 ///
 /// ```
-/// use oneloop_core::EventLoop;
-/// use oneloop_net::UnixSeqpacket;
+/// use oneloop::EventLoop;
+/// use oneloop::net::UnixSeqpacket;
 /// # fn main() -> std::io::Result<()> {
 /// EventLoop::new()?.block_on(async {
 ///     let (a, b) = UnixSeqpacket::pair()?;

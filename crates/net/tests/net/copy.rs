@@ -124,7 +124,7 @@ impl<S: ReadHalf> ReadHalf for Masked<S> {
 }
 
 impl<S: AsSource> AsSource for Masked<S> {
-    fn source(&self) -> &oneloop::Source {
+    fn source(&self) -> &oneloop::core::Source {
         self.0.source()
     }
 }
@@ -158,7 +158,7 @@ fn a_copy_that_rests_loses_nothing() {
         // Until the target has no room, so that the copy holds bytes.
         poll_fn(|cx| match copying.poll(cx, &from, &to) {
             Poll::Pending
-                if copying.held() > 0 && !to.source().is_ready(oneloop::Direction::Write) =>
+                if copying.held() > 0 && !to.source().is_ready(oneloop::core::Direction::Write) =>
             {
                 Poll::Ready(())
             }
@@ -366,7 +366,9 @@ fn a_file_that_shrinks_meanwhile_ends_early_with_its_byte_count() {
         let mut sending = SendingFile::new(0..MANY as u64);
         // The peer does not read yet, so the send blocks; then the file is truncated.
         let stuck = poll_fn(|cx| match sending.poll(cx, &file, &to) {
-            Poll::Pending if !to.source().is_ready(oneloop::Direction::Write) => Poll::Ready(()),
+            Poll::Pending if !to.source().is_ready(oneloop::core::Direction::Write) => {
+                Poll::Ready(())
+            }
             Poll::Pending => Poll::Pending,
             Poll::Ready(ended) => panic!("{ended:?}"),
         });

@@ -1,12 +1,13 @@
 //! Name look-ups never block the loop, and their addresses are connected to and bound.
 
 use crate::harness::MS;
+use oneloop::Handle;
 use oneloop::aio::{self, ConnectOptions, ListenOptions, TcpListener, TcpStream, UdpSocket};
 use oneloop::aio::{block_on, sleep, spawn};
 use oneloop::callback::{self, dns};
+use oneloop::core::{Class, PoolOptions};
 use oneloop::green;
 use oneloop::net::{self, Family, ResolveError, ResolveOptions};
-use oneloop::{Class, Handle, PoolOptions};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::env;

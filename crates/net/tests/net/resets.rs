@@ -1,10 +1,11 @@
 //! Resets of connections that are not being read, because their bytes wait for another stream.
 
+use oneloop::core::{Direction, Ready};
 use oneloop::net::{
     ByteStream, CopyError, Copying, ReadHalf, Relay, RelayError, Side, Socket, UnixStream,
     WriteHalf, copy, pipe, relay,
 };
-use oneloop::{Direction, EventLoop, Handle, Ready, aio, callback, green};
+use oneloop::{EventLoop, Handle, aio, callback, green};
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::io::{self, Read, Write};

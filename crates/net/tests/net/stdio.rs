@@ -495,7 +495,7 @@ fn the_terminal_mode_is_restored_whatever_ends_the_guard() {
             let _raw = raw;
             std::future::pending::<()>().await;
         });
-        oneloop::yield_now().await;
+        oneloop::core::yield_now().await;
         assert!(is_raw(&slave));
     });
     assert!(!is_raw(&slave));

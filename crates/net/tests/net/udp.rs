@@ -2,8 +2,9 @@
 
 use crate::harness::{MS, block_on, errno};
 use oneloop::aio::{Outgoing, RecvBatch, UdpOptions, UdpSocket, sleep, spawn, timeout, yield_now};
+use oneloop::core::Direction;
 use oneloop::net::Interface;
-use oneloop::{Direction, EventLoop, Handle, Options, net};
+use oneloop::{EventLoop, Handle, Options, net};
 use rustix::io::Errno;
 use std::cell::Cell;
 use std::future::{Future, pending, poll_fn};

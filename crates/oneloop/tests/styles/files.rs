@@ -2,8 +2,9 @@
 
 use oneloop::callback::fs::{EventType, FileHandle, FsWatcher, MkdirOptions, RmOptions};
 use oneloop::callback::{self, IntoResult, Thrown, next_tick, set_immediate, set_timeout};
+use oneloop::core::Phase;
 use oneloop::green::Wait;
-use oneloop::{EventLoop, Handle, Options, Phase, aio, green};
+use oneloop::{EventLoop, Handle, Options, aio, green};
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io::{self, Read, Seek, Write};

@@ -4,9 +4,10 @@
 
 use oneloop::aio::{Outgoing, PipeWriter, RecvBatch, UdpSocket, block_on, sleep};
 use oneloop::callback::{self, child_process};
+use oneloop::core::Class;
 use oneloop::net::{Input, Output, ReadHalf, WriteHalf, copy, send_file};
 use oneloop::process::{Command, Stdio};
-use oneloop::{Class, EventLoop, Handle, fs, green, net};
+use oneloop::{EventLoop, Handle, fs, green, net};
 use rustix::fs::{CWD, Mode, mkfifoat};
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use std::cell::Cell;

@@ -1,10 +1,11 @@
 //! Code that always has more to do starves no other, in any style: a timer ends every program here.
 
 use oneloop::callback::{self, dgram, fs, process, set_immediate, set_interval, set_timeout};
+use oneloop::core::{Direction, Signals};
 use oneloop::green::Wait;
 use oneloop::signal::number::SIGUSR1;
 use oneloop::sync::Event;
-use oneloop::{Direction, EventLoop, Handle, Signals, green};
+use oneloop::{EventLoop, Handle, green};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::sync::mpsc;
@@ -123,7 +124,7 @@ fn an_endless_yield_starves_nothing() {
     });
     tasks_end(|| async {
         loop {
-            oneloop::yield_now().await;
+            oneloop::core::yield_now().await;
         }
     });
     threads_end(|| {
