@@ -11,6 +11,7 @@ use std::os::fd::AsFd;
 ///
 /// # Panics
 /// Outside a loop.
+#[doc(alias("AsyncFd", "add_reader", "uv_poll_t", "poll"))]
 pub async fn wait_readable(fd: impl AsFd) -> io::Result<()> {
     Handle::current().wait_ready(fd, Direction::Read).await
 }
@@ -22,6 +23,7 @@ pub async fn wait_readable(fd: impl AsFd) -> io::Result<()> {
 ///
 /// # Panics
 /// Outside a loop.
+#[doc(alias("AsyncFd", "add_writer", "uv_poll_t"))]
 pub async fn wait_writable(fd: impl AsFd) -> io::Result<()> {
     Handle::current().wait_ready(fd, Direction::Write).await
 }

@@ -11,6 +11,7 @@ use std::io;
 ///
 /// # Panics
 /// Outside a loop.
+#[doc(alias("ctrl_c", "SignalKind", "add_signal_handler"))]
 pub fn signals(numbers: &[i32]) -> io::Result<Signals> {
     Signals::new(&Handle::current(), numbers)
 }

@@ -19,6 +19,7 @@ pub use oneloop_core::yield_now;
 /// # Panics
 /// When the future panics, and when no loop can be made for lack of fds: [`EventLoop::new`] returns
 /// that as an error.
+#[doc(alias("main", "Runtime", "asyncio_run", "run_until_complete"))]
 pub fn block_on<F: Future>(future: F) -> F::Output {
     // A new loop each time, and not one per thread: its drop ends the tasks that the future has
     // left.
@@ -32,6 +33,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 /// # Panics
 /// Outside a loop.
 #[track_caller]
+#[doc(alias("spawn_local", "create_task", "ensure_future"))]
 pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
     Handle::current().spawn(future)
 }
@@ -46,6 +48,8 @@ pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
 ///
 /// # Panics
 /// Outside a loop.
+#[doc(alias("spawn_blocking", "block_in_place", "run_in_executor"))]
+#[doc(alias("to_thread", "unblock"))]
 pub fn offload<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> Offload<T> {
     // Functions of unknown duration stay apart from files and names, whose threads must not run
     // out.

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 /// # Panics
 /// Outside a loop.
 #[track_caller]
+#[doc(alias("delay", "Timer"))]
 pub fn sleep(duration: Duration) -> Sleep {
     Handle::current().sleep(duration)
 }
@@ -38,6 +39,7 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 /// # Panics
 /// Outside a loop.
 #[track_caller]
+#[doc(alias("wait_for", "with_timeout"))]
 pub fn timeout<F: Future>(duration: Duration, future: F) -> Timeout<F> {
     Handle::current().timeout(duration, future)
 }
@@ -48,6 +50,7 @@ pub fn timeout<F: Future>(duration: Duration, future: F) -> Timeout<F> {
 /// # Panics
 /// Outside a loop, and for a period of zero.
 #[track_caller]
+#[doc(alias("Ticker", "set_interval"))]
 pub fn interval(period: Duration) -> Interval {
     assert!(!period.is_zero(), "an interval needs a period");
     let handle = Handle::current();
@@ -62,6 +65,7 @@ pub fn interval(period: Duration) -> Interval {
 
 /// A source of ticks: see [`interval`].
 #[derive(Debug)]
+#[doc(alias = "MissedTickBehavior")]
 pub struct Interval {
     period: Duration,
     /// The time at which the next tick is due.

@@ -60,6 +60,7 @@ impl Drop for SignalState {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Clone, Debug, Default)]
+#[doc(alias = "CancellationToken")]
 pub struct AbortController {
     signal: AbortSignal,
 }
@@ -88,6 +89,7 @@ impl AbortController {
 
 /// Cancels the operations that it was passed to, once it is aborted. Clones are the same signal.
 #[derive(Clone, Default)]
+#[doc(alias = "CancellationToken")]
 pub struct AbortSignal {
     state: Rc<SignalState>,
 }
@@ -171,6 +173,7 @@ impl AbortSignal {
     ///
     /// # Errors
     /// The reason of the abort.
+    #[doc(alias = "throwIfAborted")]
     pub fn check(&self) -> Result<(), Error> {
         self.reason().map_or(Ok(()), Err)
     }

@@ -55,6 +55,7 @@ pub struct LookupOptions {
 /// # Panics
 /// Outside of [`run`](crate::run).
 #[track_caller]
+#[doc(alias("getaddrinfo", "uv_getaddrinfo"))]
 pub fn lookup<O: IntoResult>(
     host: &str,
     options: LookupOptions,
@@ -88,6 +89,7 @@ pub fn lookup_all<O: IntoResult>(
 /// # Panics
 /// Outside of [`run`](crate::run).
 #[track_caller]
+#[doc(alias("getnameinfo", "uv_getnameinfo"))]
 pub fn lookup_service<O: IntoResult>(
     address: IpAddr,
     port: u16,

@@ -83,6 +83,7 @@ impl<E: Event> KeptAs<AnyListener> for E {
 /// still receives this one. A listener that throws keeps the later ones from being called, and
 /// `emit` returns its error. Listeners are `Fn`, as a listener may emit its own event: state that
 /// they change is in a `Cell`.
+#[doc(alias = "EventEmitter")]
 pub struct Emitter<L = AnyListener> {
     /// In the order of registration. One list for all events: most emitters have a few listeners in
     /// all, and a map would cost each socket more than a search.
@@ -138,6 +139,7 @@ impl Emitter {
 
 impl<L> Emitter<L> {
     /// Adds a listener of an event, which is called after those that were added before.
+    #[doc(alias = "addListener")]
     pub fn on<E: KeptAs<L>, O: IntoResult>(
         &self,
         event: E,
@@ -148,6 +150,7 @@ impl<L> Emitter<L> {
     }
 
     /// Adds a listener of an event, which is called before all others.
+    #[doc(alias = "prependListener")]
     pub fn prepend<E: KeptAs<L>, O: IntoResult>(
         &self,
         event: E,
@@ -211,6 +214,7 @@ impl<L> Emitter<L> {
     }
 
     /// Removes a listener. Returns false if it was removed already.
+    #[doc(alias = "removeListener")]
     pub fn off(&self, id: ListenerId) -> bool {
         let mut registrations = self.registrations.borrow_mut();
         let index = registrations.iter().position(|other| other.id == id.0);
@@ -220,6 +224,7 @@ impl<L> Emitter<L> {
     }
 
     /// Removes all listeners of an event.
+    #[doc(alias = "removeAllListeners")]
     pub fn remove_all<E: KeptAs<L>>(&self, event: E) {
         drop(event);
         let mut registrations = self.registrations.borrow_mut();

@@ -17,6 +17,7 @@ pub struct FdWatch {
 
 impl FdWatch {
     /// Stops the calls: `uv_poll_stop`.
+    #[doc(alias = "uv_poll_stop")]
     pub fn stop(&self) {
         if let Some(task) = self.task.get() {
             task.cancel();
@@ -48,6 +49,7 @@ impl FdWatch {
 ///
 /// # Panics
 /// Outside of [`run`](crate::run).
+#[doc(alias("uv_poll_t", "uv_poll_start", "poll"))]
 pub fn watch_fd<O: IntoResult>(
     fd: impl AsFd + 'static,
     direction: Direction,

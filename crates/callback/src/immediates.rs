@@ -49,6 +49,7 @@ impl Immediate {
 /// # Panics
 /// Outside of [`run`](crate::run).
 #[track_caller]
+#[doc(alias = "uv_check_t")]
 pub fn set_immediate<O: IntoResult>(f: impl FnOnce() -> O + 'static) -> Immediate {
     let pending = Rc::new(PendingImmediate::new(once(f)));
     current().immediates.push(Rc::clone(&pending));

@@ -35,6 +35,7 @@ pub fn queue_microtask<O: IntoResult>(f: impl FnOnce() -> O + 'static) {
 /// # Panics
 /// Outside of [`run`](crate::run).
 #[track_caller]
+#[doc(alias("async", "await", "Promise"))]
 pub fn spawn_micro<F>(future: F) -> Promise
 where
     F: Future<Output: IntoResult> + 'static,
@@ -73,6 +74,7 @@ where
 /// stop the future. Clones are the same promise; each can be awaited, at any time and more than
 /// once.
 #[must_use = "a rejection without a waiter ends the program"]
+#[doc(alias = "then")]
 pub struct Promise {
     settlement: Rc<Settlement>,
     /// True from a first poll until the result is returned.

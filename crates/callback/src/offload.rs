@@ -16,6 +16,7 @@ use std::rc::Rc;
 ///
 /// # Panics
 /// Outside of [`run`](crate::run).
+#[doc(alias("uv_queue_work", "worker_threads", "Worker"))]
 pub fn offload<T: Send + 'static, O: IntoResult>(
     job: impl FnOnce() -> T + Send + 'static,
     done: impl FnOnce(Result<T, JoinError>) -> O + 'static,

@@ -64,6 +64,7 @@ impl SignalListener {
 /// # Errors
 /// As [`Signals::new`]: a number that is no signal, and signals that cannot be handled, such as
 /// SIGKILL.
+#[doc(alias("SIGINT", "SIGTERM"))]
 pub fn on_signal<O: IntoResult>(
     number: i32,
     f: impl Fn(i32) -> O + 'static,
@@ -92,6 +93,7 @@ pub fn set_exit_code(code: u8) {
 /// from ending.
 ///
 /// An error that a listener of 'exit' throws counts as thrown by this call, as in Node.
+#[doc(alias = "process_exit")]
 pub fn exit(code: u8) -> ! {
     if let Some(runtime) = try_current().filter(|runtime| !runtime.process.is_stopped()) {
         if runtime.is_in_scope() {

@@ -13,6 +13,7 @@ use std::rc::Rc;
 ///
 /// # Errors
 /// Those of making a loop: mostly `EMFILE`.
+#[doc(alias("node", "main"))]
 pub fn run<O: IntoResult>(main: impl FnOnce() -> O + 'static) -> io::Result<u8> {
     run_on(&mut EventLoop::with(Options::default())?, main)
 }

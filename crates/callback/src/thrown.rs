@@ -10,6 +10,7 @@ use std::rc::Rc;
 
 /// An error on its way to `uncaught_exception`. Clones are the same error.
 #[derive(Clone)]
+#[doc(alias("throw", "exception"))]
 pub struct Thrown {
     message: Rc<str>,
     source: Option<Rc<dyn Error>>,

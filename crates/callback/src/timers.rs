@@ -59,6 +59,7 @@ fn with_timers(f: impl FnOnce(&Timers)) {
 /// # Panics
 /// Outside of [`run`](crate::run).
 #[track_caller]
+#[doc(alias = "uv_timer_start")]
 pub fn set_timeout<O: IntoResult>(f: impl FnOnce() -> O + 'static, ms: impl Into<f64>) -> Timeout {
     current().timers.start_once(once(f), ms.into())
 }
@@ -68,6 +69,7 @@ pub fn set_timeout<O: IntoResult>(f: impl FnOnce() -> O + 'static, ms: impl Into
 /// # Panics
 /// Outside of [`run`](crate::run).
 #[track_caller]
+#[doc(alias = "uv_timer_start")]
 pub fn set_interval<O: IntoResult>(
     mut f: impl FnMut() -> O + 'static,
     ms: impl Into<f64>,
@@ -77,6 +79,7 @@ pub fn set_interval<O: IntoResult>(
 }
 
 /// Cancels a timer.
+#[doc(alias = "uv_timer_stop")]
 pub fn clear_timeout(timeout: Timeout) {
     with_timers(|timers| timers.clear(timeout));
 }

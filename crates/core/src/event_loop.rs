@@ -51,6 +51,7 @@ const RUNS_PER_CLOCK: usize = 8;
 
 /// The options of a new loop.
 #[derive(Clone, Debug, Default)]
+#[doc(alias("uv_loop_configure", "uv_loop_init"))]
 pub struct Options {
     /// The source of its time.
     pub clock: Clock,
@@ -61,6 +62,8 @@ pub struct Options {
 impl Options {
     /// Options of a loop whose time is virtual: see [`Clock::new_virtual`]. The loop waits for jobs
     /// of [`Handle::offload`] in real time, so no job may itself wait for a timer of this loop.
+    #[doc(alias("start_paused", "pause", "advance", "useFakeTimers"))]
+    #[doc(alias("MockTimers", "time_machine"))]
     pub fn virtual_time() -> Self {
         Options {
             clock: Clock::new_virtual(),
@@ -99,6 +102,8 @@ impl From<PoolOptions> for Options {
 /// [`forked`](crate::forked); dropping it there leaves the parent's loop unchanged. The child makes
 /// its own loop and duplicates inherited sockets onto that. `fork(2)` itself is only for code that
 /// follows its rules; to start another program there is no need for it.
+#[doc(alias("Runtime", "LocalSet", "uv_loop_t", "hub", "get_event_loop"))]
+#[doc(alias("new_event_loop", "ioloop"))]
 pub struct EventLoop {
     state: Rc<LoopState>,
     /// Lent to an outer loop, which waits for it.
@@ -195,6 +200,7 @@ impl EventLoop {
     /// # Errors
     /// [`forked`](crate::forked), in a process that was forked from the loop's owner; else those of
     /// `epoll_wait(2)` and `epoll_pwait2(2)`, of which a correct program sees none.
+    #[doc(alias("uv_run", "run_forever"))]
     pub fn run(&mut self) -> io::Result<()> {
         // Before the first phase: a forked child must run no task, as the parent runs the same
         // ones.
@@ -214,6 +220,7 @@ impl EventLoop {
     ///
     /// # Errors
     /// As [`EventLoop::run`].
+    #[doc(alias = "UV_RUN_ONCE")]
     pub fn run_once(&mut self) -> io::Result<bool> {
         // With tasks that are ready, the turn makes progress and does not wait for more.
         // libuv's UV_RUN_ONCE promises progress, and a ready task is that.
@@ -229,6 +236,7 @@ impl EventLoop {
     ///
     /// # Errors
     /// As [`EventLoop::run`].
+    #[doc(alias = "UV_RUN_NOWAIT")]
     pub fn run_nowait(&mut self) -> io::Result<bool> {
         self.run_turn(Sleeps::Never)
     }
@@ -247,6 +255,7 @@ impl EventLoop {
     ///
     /// It is zero, too, for a loop with nothing left to wait for, as `run_nowait` has reported by
     /// then.
+    #[doc(alias = "uv_backend_timeout")]
     pub fn backend_timeout(&self) -> Option<Duration> {
         let is_over = self.state.stopping.get() || !self.state.is_alive();
         let timeout = self.state.timeout(is_over)?;
@@ -257,6 +266,7 @@ impl EventLoop {
     }
 
     /// True while something referenced could still happen: [`EventLoop::run`] waits for that.
+    #[doc(alias = "uv_loop_alive")]
     pub fn is_alive(&self) -> bool {
         self.state.is_alive()
     }
@@ -269,6 +279,7 @@ impl EventLoop {
     ///
     /// # Panics
     /// If the future panics, and in a process that was forked from the loop's owner.
+    #[doc(alias("run_until_complete", "run_until"))]
     pub fn block_on<F: Future>(&mut self, future: F) -> F::Output {
         let refused = self.state.reactor.borrow().check_process();
         refused.unwrap_or_else(|error| panic!("{error}"));

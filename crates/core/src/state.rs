@@ -177,6 +177,7 @@ impl Handle {
     /// # Panics
     /// Outside of a loop: see [`Handle::try_current`].
     #[track_caller]
+    #[doc(alias("get_hub", "get_running_loop", "uv_default_loop"))]
     pub fn current() -> Handle {
         Handle::try_current().expect("no event loop runs on this thread: use EventLoop::block_on")
     }
@@ -202,6 +203,7 @@ impl Handle {
     }
 
     /// Makes [`EventLoop::run`](crate::EventLoop::run) return at the end of this turn.
+    #[doc(alias = "uv_stop")]
     pub fn stop(&self) {
         self.state.stopping.set(true);
     }

@@ -247,6 +247,7 @@ impl File {
     ///
     /// # Errors
     /// Those of `pread(2)`: `ESPIPE` for a stream, `EINVAL` for an offset beyond 2^63 - 1.
+    #[doc(alias = "pread")]
     pub async fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         self.open.read_at(buf, offset).await
     }
@@ -360,6 +361,7 @@ impl File {
     ///
     /// # Errors
     /// Those of `pwrite(2)`: `ESPIPE` for a stream, `EINVAL` for an offset beyond 2^63 - 1.
+    #[doc(alias = "pwrite")]
     pub async fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize> {
         self.seekable()?;
         let own = buffer::take_with(&buf[..buf.len().min(JOB_BYTES_MAX)]);
@@ -455,6 +457,7 @@ impl File {
     ///
     /// # Errors
     /// Those of `fsync(2)`: `EIO`, `ENOSPC`, also from earlier writes.
+    #[doc(alias = "fsync")]
     pub async fn sync_all(&self) -> io::Result<()> {
         self.in_turn(fs::File::sync_all).await
     }
@@ -463,6 +466,7 @@ impl File {
     ///
     /// # Errors
     /// As [`File::sync_all`].
+    #[doc(alias = "fdatasync")]
     pub async fn sync_data(&self) -> io::Result<()> {
         self.in_turn(fs::File::sync_data).await
     }
@@ -472,6 +476,7 @@ impl File {
     ///
     /// # Errors
     /// Those of `ftruncate(2)`.
+    #[doc(alias = "truncate")]
     pub async fn set_len(&self, bytes: u64) -> io::Result<()> {
         self.in_turn(move |file| file.set_len(bytes)).await
     }

@@ -21,6 +21,7 @@ fn owned(path: impl AsRef<Path>) -> PathBuf {
 ///
 /// # Panics
 /// Outside of a loop.
+#[doc(alias = "stat")]
 pub async fn metadata(path: impl AsRef<Path>) -> io::Result<Metadata> {
     let path = owned(path);
     blocking(move || fs::metadata(path)).await
@@ -33,6 +34,7 @@ pub async fn metadata(path: impl AsRef<Path>) -> io::Result<Metadata> {
 ///
 /// # Panics
 /// Outside of a loop.
+#[doc(alias = "lstat")]
 pub async fn symlink_metadata(path: impl AsRef<Path>) -> io::Result<Metadata> {
     let path = owned(path);
     blocking(move || fs::symlink_metadata(path)).await
@@ -88,6 +90,7 @@ pub async fn access(path: impl AsRef<Path>, access: Access) -> io::Result<()> {
 ///
 /// # Panics
 /// Outside of a loop.
+#[doc(alias = "mv")]
 pub async fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<()> {
     let (from, to) = (owned(from), owned(to));
     blocking(move || fs::rename(from, to)).await
@@ -130,6 +133,7 @@ pub async fn copy(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<u6
 ///
 /// # Panics
 /// Outside of a loop.
+#[doc(alias = "unlink")]
 pub async fn remove_file(path: impl AsRef<Path>) -> io::Result<()> {
     let path = owned(path);
     blocking(move || fs::remove_file(path)).await
@@ -154,6 +158,7 @@ pub async fn remove_dir(path: impl AsRef<Path>) -> io::Result<()> {
 ///
 /// # Panics
 /// Outside of a loop.
+#[doc(alias = "rmtree")]
 pub async fn remove_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
     let path = owned(path);
     blocking(move || fs::remove_dir_all(path)).await
@@ -166,6 +171,7 @@ pub async fn remove_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
 ///
 /// # Panics
 /// Outside of a loop.
+#[doc(alias = "mkdir")]
 pub async fn create_dir(path: impl AsRef<Path>) -> io::Result<()> {
     let path = owned(path);
     blocking(move || fs::create_dir(path)).await
@@ -178,6 +184,7 @@ pub async fn create_dir(path: impl AsRef<Path>) -> io::Result<()> {
 ///
 /// # Panics
 /// Outside of a loop.
+#[doc(alias = "makedirs")]
 pub async fn create_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
     let path = owned(path);
     blocking(move || fs::create_dir_all(path)).await
@@ -190,6 +197,7 @@ pub async fn create_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
 ///
 /// # Panics
 /// Outside of a loop.
+#[doc(alias = "link")]
 pub async fn hard_link(original: impl AsRef<Path>, link: impl AsRef<Path>) -> io::Result<()> {
     let (original, link) = (owned(original), owned(link));
     blocking(move || fs::hard_link(original, link)).await
@@ -226,6 +234,7 @@ pub async fn read_link(path: impl AsRef<Path>) -> io::Result<PathBuf> {
 ///
 /// # Panics
 /// Outside of a loop.
+#[doc(alias = "realpath")]
 pub async fn canonicalize(path: impl AsRef<Path>) -> io::Result<PathBuf> {
     let path = owned(path);
     blocking(move || fs::canonicalize(path)).await
@@ -238,6 +247,7 @@ pub async fn canonicalize(path: impl AsRef<Path>) -> io::Result<PathBuf> {
 ///
 /// # Panics
 /// Outside of a loop.
+#[doc(alias = "chmod")]
 pub async fn set_permissions(path: impl AsRef<Path>, permissions: Permissions) -> io::Result<()> {
     let path = owned(path);
     blocking(move || fs::set_permissions(path, permissions)).await

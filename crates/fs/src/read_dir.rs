@@ -66,6 +66,7 @@ pub struct DirEntry {
 ///
 /// # Panics
 /// Outside of a loop.
+#[doc(alias("listdir", "scandir"))]
 pub async fn read_dir(path: impl AsRef<Path>) -> io::Result<ReadDir> {
     let dir = Arc::<Path>::from(path.as_ref());
     let opened = Arc::clone(&dir);

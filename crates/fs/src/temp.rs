@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 ///
 /// # Panics
 /// Outside of a loop.
+#[doc(alias = "TemporaryFile")]
 pub async fn tempfile() -> io::Result<File> {
     File::from_std(blocking(tempfile::tempfile).await?)
 }
@@ -72,6 +73,7 @@ impl<T: Send + 'static> Drop for DropOnPool<T> {
 /// # })?;
 /// # Ok::<(), std::io::Error>(())
 /// ```
+#[doc(alias = "mkdtemp")]
 pub struct TempDir {
     dir: DropOnPool<RemovedDir>,
 }
@@ -174,6 +176,7 @@ impl AsRef<Path> for TempDir {
 
 /// A file for reading and writing, with a random name. When this is dropped, a thread of the pool
 /// removes the file. [`NamedTempFile::persist`] renames a complete file, and so keeps it.
+#[doc(alias = "mkstemp")]
 pub struct NamedTempFile {
     file: File,
     path: DropOnPool<tempfile::TempPath>,

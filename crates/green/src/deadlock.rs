@@ -10,6 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 ///
 /// Its `Display` lists what each task waits for, since when, and where it was spawned.
 #[derive(Clone, Debug)]
+#[doc(alias = "LoopExit")]
 pub struct Deadlock {
     /// Every task of the loop.
     pub tasks: Vec<TaskInfo>,

@@ -31,6 +31,7 @@ use std::time::Duration;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Clone, Default)]
+#[doc(alias("TaskGroup", "JoinSet", "nursery"))]
 pub struct Group {
     members: Rc<Members>,
 }

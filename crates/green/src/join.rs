@@ -27,6 +27,7 @@ use std::time::Duration;
 /// # Panics
 /// Outside of a green thread.
 #[track_caller]
+#[doc(alias("joinall", "waitall"))]
 pub fn join_all<T: Borrow<Thread>>(threads: impl IntoIterator<Item = T>) {
     let at = Location::caller();
     let mut all_had_ended = None;
@@ -67,6 +68,7 @@ pub fn join_all_timeout<T: Borrow<Thread>>(
 /// # Panics
 /// Outside of a green thread.
 #[track_caller]
+#[doc(alias = "killall")]
 pub fn kill_all<T: Borrow<Thread>>(threads: impl IntoIterator<Item = T>) {
     let threads: Vec<_> = threads
         .into_iter()
@@ -88,6 +90,7 @@ pub fn kill_all<T: Borrow<Thread>>(threads: impl IntoIterator<Item = T>) {
 /// # Panics
 /// Outside of a green thread.
 #[track_caller]
+#[doc(alias("wait", "select"))]
 pub fn wait_any<T: Borrow<Thread>>(threads: impl IntoIterator<Item = T>) -> Option<T> {
     iwait(threads).next()
 }

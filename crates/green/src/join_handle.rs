@@ -22,6 +22,7 @@ use std::time::Duration;
 ///
 /// It is also a future: an async task can await it, and `wait_timeout` works on `&mut handle`. By
 /// dereferencing it has the methods of [`Thread`].
+#[doc(alias("Greenlet", "GreenThread"))]
 pub struct JoinHandle<T> {
     thread: Thread,
     record: Rc<ThreadRecord<ResultSlot<T>>>,
@@ -74,6 +75,7 @@ impl<T: 'static> JoinHandle<T> {
     /// # Panics
     /// Outside of a green thread.
     #[track_caller]
+    #[doc(alias = "wait")]
     pub fn join(self) -> Result<T, JoinError> {
         match wait_or_closed(self, Location::caller()) {
             Ok(result) => result,
@@ -122,6 +124,7 @@ impl<T: 'static> JoinHandle<T> {
     /// # Panics
     /// Outside of a green thread, and if the handle was polled as a future, which took the result.
     #[track_caller]
+    #[doc(alias = "wait")]
     pub fn get(&self) -> Result<T, Outcome>
     where
         T: Clone,

@@ -8,6 +8,7 @@ use std::rc::Rc;
 /// A key under which each green thread has its own value, which is made at its first use and
 /// dropped when the thread ends: gevent's `local`, eventlet's `corolocal`. See
 /// [`green_local!`](crate::green_local).
+#[doc(alias("corolocal", "thread_local", "contextvars"))]
 pub struct LocalKey<T: 'static> {
     make: fn() -> T,
 }

@@ -52,6 +52,7 @@ impl std::error::Error for PoolFull {}
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Clone)]
+#[doc(alias("GreenPool", "ThreadPoolExecutor"))]
 pub struct Pool {
     group: Group,
     permits: Semaphore,
@@ -203,11 +204,13 @@ impl Pool {
     }
 
     /// The number of members, which have not ended.
+    #[doc(alias = "free_count")]
     pub fn running(&self) -> usize {
         self.group.len()
     }
 
     /// The number of permits that are free.
+    #[doc(alias = "free_count")]
     pub fn free(&self) -> usize {
         self.permits.available()
     }
@@ -306,6 +309,7 @@ impl<T: 'static> Spawned<T> {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Debug)]
+#[doc(alias = "GreenPile")]
 pub struct Pile<T> {
     pool: Pool,
     // The order in which `next` returns the results, whichever call ends first.

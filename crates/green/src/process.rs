@@ -41,6 +41,7 @@ use std::time::Duration;
 pub use oneloop_process::{CommandIn, ExitStatus, KilledFor, Output, Process, Stdio};
 
 /// A program to start, for green threads: see [`CommandIn`].
+#[doc(alias("subprocess", "Popen"))]
 pub type Command = CommandIn<Green>;
 
 /// The green style: a wait looks as if it blocked.
@@ -65,6 +66,7 @@ impl Style for Green {
 /// green threads can wait for [`Process::wait`] as well. If this is dropped while the child runs,
 /// the child continues, and is reaped in the background; with
 /// [`kill_on_drop`](CommandIn::kill_on_drop) it is killed.
+#[doc(alias = "Popen")]
 pub struct Child {
     /// The child's standard input, if that is a pipe. When it and its clones are dropped, the child
     /// reads the end.

@@ -34,6 +34,7 @@ use std::panic::{Location, resume_unwind};
 /// # Panics
 /// When the function does.
 #[track_caller]
+#[doc(alias("hub", "block_on", "joinall"))]
 pub fn run<T: 'static>(function: impl FnOnce() -> T + 'static) -> Result<T, RunError> {
     let _one = OneEntry::new(); // no other code can enter a loop on this stack: see `thread_end`
     run_at(&mut EventLoop::new()?, function, Location::caller())

@@ -64,6 +64,7 @@ use std::rc::Rc;
 /// # Panics
 /// Outside of a green thread, and when the function or one of the threads does.
 #[track_caller]
+#[doc(alias("TaskGroup", "nursery"))]
 pub fn scope<'env, T>(function: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T) -> T {
     match try_scope(|scope| Ok::<_, Infallible>(function(scope))) {
         Ok(value) => value,

@@ -31,6 +31,7 @@ const NO_STACK: &str = "no memory for another green stack; Builder::spawn return
 /// # Panics
 /// Outside of a loop, and without memory for its stack: see [`Builder::spawn`].
 #[track_caller]
+#[doc(alias("start_new_thread", "spawn_raw"))]
 pub fn spawn<T: 'static>(function: impl FnOnce() -> T + 'static) -> JoinHandle<T> {
     Builder::new().start_at(function, Location::caller())
 }
@@ -43,6 +44,7 @@ pub fn spawn<T: 'static>(function: impl FnOnce() -> T + 'static) -> JoinHandle<T
 /// # Panics
 /// As [`spawn`].
 #[track_caller]
+#[doc(alias = "spawn_later")]
 pub fn spawn_after<T: 'static>(
     delay: Duration,
     function: impl FnOnce() -> T + 'static,

@@ -53,6 +53,7 @@ pub type Tty = Stream<net::Tty>;
 ///
 /// # Panics
 /// Outside of a loop.
+#[doc(alias = "FileObject")]
 pub fn stdin() -> io::Result<Stdin> {
     Ok(net::stdin()?.into())
 }

@@ -21,6 +21,7 @@ use std::time::Duration;
 /// # Panics
 /// Outside of a green thread: see [`try_current`].
 #[track_caller]
+#[doc(alias = "getcurrent")]
 pub fn current() -> Thread {
     Thread::new(current_record())
 }
@@ -72,11 +73,13 @@ impl Thread {
     }
 
     /// True once it has ended, in any way.
+    #[doc(alias("ready", "dead"))]
     pub fn is_finished(&self) -> bool {
         self.record().has_ended()
     }
 
     /// How its function ended, if it has.
+    #[doc(alias("successful", "exception"))]
     pub fn outcome(&self) -> Option<Outcome> {
         self.record().outcome()
     }
@@ -102,6 +105,7 @@ impl Thread {
     /// Outside of a green thread: see [`Thread::kill_soon`]. A thread that kills itself unwinds at
     /// once.
     #[track_caller]
+    #[doc(alias = "GreenletExit")]
     pub fn kill(&self) {
         if running::is_current(self.record()) {
             // It would wait for its own end.
@@ -164,6 +168,7 @@ impl Thread {
     /// runs on no green thread, so it must not wait. All links, joiners and calls of one thread are
     /// notified one after the other, in the order of their registration. If the thread has ended
     /// already, the function is called behind what is ready, too.
+    #[doc(alias = "rawlink")]
     pub fn on_exit(&self, call: impl FnOnce(&Thread) + 'static) -> ExitLink {
         self.link(Box::new(move |thread: &Thread| {
             call(thread);
@@ -173,6 +178,7 @@ impl Thread {
 
     /// Runs the function on its own green thread when the thread has ended: `link` of gevent.
     #[track_caller]
+    #[doc(alias = "link")]
     pub fn on_exit_spawn(&self, call: impl FnOnce(&Thread) + 'static) -> ExitLink {
         self.link(on_its_own_thread(call, Location::caller()))
     }

@@ -50,6 +50,7 @@ pub fn sleep_until(deadline: Instant) {
 /// As [`sleep`].
 #[inline(always)]
 #[track_caller]
+#[doc(alias("gyield", "sched_yield"))]
 pub fn yield_now() {
     let _ = wait_or_closed(oneloop_core::yield_now(), Location::caller());
 }
@@ -88,6 +89,7 @@ pub fn idle() {
 /// # Panics
 /// Outside of a green thread, and when the function does.
 #[track_caller]
+#[doc(alias = "with_timeout")]
 pub fn timeout<T>(duration: Duration, function: impl FnOnce() -> T) -> Result<T, Elapsed> {
     let sleep = current().handle.sleep(duration);
     timeout_of(sleep, |_| function())
@@ -202,6 +204,7 @@ impl Timeout {
 /// # Panics
 /// Outside of a green thread, and when the function does, with the same payload.
 #[track_caller]
+#[doc(alias("threadpool", "tpool", "spawn_blocking"))]
 pub fn offload<T: Send + 'static>(function: impl FnOnce() -> T + Send + 'static) -> T {
     offload_to(Class::Cpu, function)
 }

@@ -47,6 +47,7 @@ pub(crate) fn error_of(payload: Box<dyn Any + Send>) -> JoinError {
 /// assert!(killed);
 /// # Ok::<(), std::io::Error>(())
 /// ```
+#[doc(alias = "GreenletExit")]
 pub fn is_kill(payload: &(dyn Any + Send)) -> bool {
     payload.is::<Kill>()
 }

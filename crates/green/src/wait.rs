@@ -32,6 +32,7 @@ pub(crate) fn current() -> Rc<ThreadRecord> {
 /// assert_eq!(sum, 3);
 /// # Ok::<(), std::io::Error>(())
 /// ```
+#[doc(alias("block_on", "await"))]
 pub trait Wait: Future + Sized {
     /// Waits until the future is ready, and returns its output.
     ///

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 /// How to watch a loop.
 #[derive(Clone, Debug)]
+#[doc(alias = "slow_callback_duration")]
 pub struct MonitorOptions {
     /// Reports a run of a task that takes longer than this, once. The default is 100 ms, as that of
     /// gevent's `max_blocking_time`.
@@ -92,6 +93,7 @@ const LOOKS: u32 = 4;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Debug)]
+#[doc(alias("max_blocking_time", "monitor_thread", "debug", "blockhub"))]
 pub struct Monitor {
     stop: Arc<StopFlag>,
     thread: Option<thread::JoinHandle<()>>,

@@ -20,6 +20,7 @@ thread_local! {
 ///
 /// A connection that waits holds no chunk, so it costs no buffer, and a read into a pooled buffer
 /// allocates nothing. A chunk dereferences to its bytes.
+#[doc(alias("Bytes", "BytesMut"))]
 pub struct Chunk {
     /// Empty once the buffer has returned to the pool.
     buf: Box<[u8]>,

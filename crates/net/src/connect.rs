@@ -18,6 +18,7 @@ use std::time::Duration;
 
 /// How to connect.
 #[derive(Clone, Copy, Debug)]
+#[doc(alias("TcpSocket", "happy_eyeballs"))]
 pub struct ConnectOptions {
     /// The local address; addresses of the other family are not tried. With port 0, the kernel
     /// chooses a port.

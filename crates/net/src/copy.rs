@@ -334,6 +334,7 @@ fn whole(bytes: usize) -> io::Result<Done<usize>> {
 ///
 /// # Errors
 /// Those of `recv(2)` and `send(2)`.
+#[doc(alias = "splice")]
 pub async fn copy<R, W>(from: &R, to: &W) -> io::Result<u64>
 where
     R: ReadHalf + ?Sized,

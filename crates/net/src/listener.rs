@@ -22,6 +22,7 @@ pub const BACKLOG: i32 = 1024;
 
 /// How to listen.
 #[derive(Clone, Copy, Debug)]
+#[doc(alias("TcpSocket", "SO_REUSEPORT", "SO_REUSEADDR"))]
 pub struct ListenOptions {
     /// The number of connections that may wait to be accepted.
     pub backlog: i32,

@@ -35,6 +35,7 @@ use std::time::Duration;
 ///
 /// # Panics
 /// Outside a loop.
+#[doc(alias("uv_pipe", "mkfifo"))]
 pub fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
     // Both descriptions are new, so making them non-blocking concerns no other process.
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;

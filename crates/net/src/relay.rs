@@ -382,6 +382,7 @@ impl Relay {
 ///
 /// # Errors
 /// As [`Relay::poll`].
+#[doc(alias = "copy_bidirectional")]
 pub async fn relay<A, B>(first: &A, second: &B) -> io::Result<Relayed>
 where
     A: ByteStream,

@@ -161,6 +161,7 @@ impl From<ResolveError> for io::Error {
 ///
 /// # Errors
 /// As [`resolve_with`].
+#[doc(alias("lookup_host", "getaddrinfo", "gethostbyname", "ToSocketAddrs"))]
 pub async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     resolve_with(host, port, ResolveOptions::default()).await
 }
@@ -212,6 +213,7 @@ pub async fn resolve_with(
 ///
 /// # Errors
 /// As [`resolve_with`].
+#[doc(alias("getnameinfo", "reverse_lookup"))]
 pub async fn resolve_name(
     addr: SocketAddr,
     timeout: Option<Duration>,

@@ -246,6 +246,7 @@ fn is_cold(file: &File, offset: u64) -> io::Result<bool> {
 ///
 /// # Errors
 /// As [`SendingFile::poll`].
+#[doc(alias("uv_fs_sendfile", "TransmitFile"))]
 pub async fn send_file<W>(file: &File, range: Range<u64>, to: &W) -> io::Result<u64>
 where
     W: WriteHalf + ?Sized,

@@ -93,6 +93,7 @@ impl Socket {
     ///
     /// # Errors
     /// Those of `setsockopt(2)`: `EOPNOTSUPP` for a Unix socket.
+    #[doc(alias = "TCP_NODELAY")]
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
         Ok(sockopt::set_tcp_nodelay(&self.source, nodelay)?)
     }
@@ -103,6 +104,7 @@ impl Socket {
     /// # Errors
     /// Those of `setsockopt(2)`: `EOPNOTSUPP` for a Unix socket, `EINVAL` beyond 32,767 s or 127
     /// probes.
+    #[doc(alias = "SO_KEEPALIVE")]
     pub fn set_keepalive(&self, keepalive: Option<Keepalive>) -> io::Result<()> {
         match keepalive {
             Some(keepalive) => keepalive.apply(&self.source),
@@ -131,6 +133,7 @@ impl Socket {
     ///
     /// # Errors
     /// Those of `setsockopt(2)`.
+    #[doc(alias("SO_LINGER", "RST"))]
     pub fn reset_on_close(&self) -> io::Result<()> {
         // socket(7): a close with a linger time of 0 drops the send buffer and sends a reset.
         Ok(sockopt::set_socket_linger(

@@ -100,6 +100,7 @@ pub(crate) fn no_address() -> io::Error {
 
 /// A value that names a [`Target`]: `"localhost:80"`, `("localhost", 80)`, a [`SocketAddr`],
 /// several.
+#[doc(alias = "ToSocketAddrs")]
 pub trait ToTarget {
     /// The target.
     ///

@@ -17,6 +17,7 @@ use std::task::{Context, Poll};
 /// A TCP connection. It dereferences to [`Socket`], which has the options and the functions of a
 /// socket of any family.
 #[derive(Debug)]
+#[doc(alias("uv_tcp_t", "open_connection", "create_connection"))]
 pub struct TcpStream {
     socket: Socket,
 }
@@ -112,6 +113,7 @@ impl ByteStream for TcpStream {
 /// # }
 /// ```
 #[derive(Debug)]
+#[doc(alias("start_server", "create_server", "uv_listen"))]
 pub struct TcpListener {
     listener: Listener,
 }

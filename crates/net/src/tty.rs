@@ -56,6 +56,7 @@ pub fn tty() -> io::Result<Tty> {
 /// Its open file description is private and non-blocking; the shell and other programs keep theirs
 /// unchanged. A read returns a line or, in raw mode, the bytes that have arrived.
 #[derive(Debug)]
+#[doc(alias = "uv_tty_t")]
 pub struct Tty {
     source: Source,
 }
@@ -153,6 +154,7 @@ impl AsFd for Tty {
 /// signal handler, has to call [`reset_tty_mode`] first.
 #[derive(Debug)]
 #[must_use = "dropped, the terminal is as before"]
+#[doc(alias("setRawMode", "uv_tty_set_mode", "cbreak"))]
 pub struct RawMode {
     device: u64,
 }

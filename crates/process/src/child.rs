@@ -17,6 +17,7 @@ use std::process::{self, ExitStatus};
 /// If this is dropped, the child continues, and the loop reaps it when it ends. With
 /// [`kill_on_drop`](crate::CommandIn::kill_on_drop), the drop kills it.
 #[derive(Debug)]
+#[doc(alias = "Popen")]
 pub struct Child {
     /// The child's standard input, if it is a pipe. A write waits while the pipe is full. Dropping
     /// this ends the input.
@@ -73,6 +74,7 @@ impl Child {
     ///
     /// # Errors
     /// As [`Process::wait`].
+    #[doc(alias = "waitpid")]
     pub async fn wait(&mut self) -> io::Result<ExitStatus> {
         drop(self.stdin.take());
         self.process.wait().await

@@ -30,6 +30,8 @@ use std::time::Duration;
 ///
 /// Each style has its own name for this type. They differ in what [`spawn`](CommandIn::spawn),
 /// [`status`](CommandIn::status) and [`output`](CommandIn::output) return.
+#[doc(alias("Command", "Popen", "subprocess", "uv_spawn"))]
+#[doc(alias = "create_subprocess_exec")]
 pub struct CommandIn<S> {
     style: PhantomData<S>,
     command: process::Command,

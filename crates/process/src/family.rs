@@ -104,6 +104,7 @@ pub enum Left {
 ///
 /// # Errors
 /// Those of `waitid(2)`: a sandbox may refuse it.
+#[doc(alias("SIGCHLD", "waitpid", "zombie"))]
 pub fn reap_adopted() -> io::Result<Left> {
     loop {
         let _no_start = STARTING.write().unwrap_or_else(PoisonError::into_inner);

@@ -127,6 +127,7 @@ impl Process {
 
     /// Returns the process id. Once the process has ended, another one may get the same id: use it
     /// in messages, not for signals.
+    #[doc(alias = "pid")]
     pub fn id(&self) -> u32 {
         self.state.id
     }
@@ -169,6 +170,7 @@ impl Process {
     ///
     /// # Errors
     /// `EPERM` if the process runs as another user by now.
+    #[doc(alias = "start_kill")]
     pub fn kill(&self) -> io::Result<()> {
         match self.signal(libc::SIGKILL) {
             Err(error) if Errno::from_io_error(&error) == Some(Errno::SRCH) => Ok(()),
@@ -181,6 +183,7 @@ impl Process {
     ///
     /// # Errors
     /// `ESRCH` once the process has ended; `EINVAL` if `number` is no signal; `EPERM`.
+    #[doc(alias("send_signal", "uv_process_kill"))]
     pub fn signal(&self, number: i32) -> io::Result<()> {
         match self.running() {
             Some(fd) => fd.get_ref().signal(number),

@@ -44,6 +44,7 @@ struct ChannelState<T> {
 /// assert_eq!(sum, 6);
 /// # Ok::<(), std::io::Error>(())
 /// ```
+#[doc(alias("mpsc", "unbounded_channel", "broadcast", "watch"))]
 pub fn channel<T>(capacity: Option<usize>) -> (Sender<T>, Receiver<T>) {
     // Fair, so that a receiver in a loop does not take the values for which others were woken.
     let state = Rc::new(ChannelState {
@@ -133,6 +134,7 @@ pub struct Receiver<T> {
 impl<T> Receiver<T> {
     /// Waits for a value. Returns `None` when no value is left and all senders are gone. Cancel
     /// safe: a receive that is dropped before it is ready has taken no value.
+    #[doc(alias = "recv")]
     pub fn receive(&self) -> Receiving<T> {
         Receiving {
             get: self.state.queue.get(),
@@ -144,6 +146,7 @@ impl<T> Receiver<T> {
     ///
     /// # Errors
     /// [`TryReceiveError`] says whether a value may still come.
+    #[doc(alias = "try_recv")]
     pub fn try_receive(&self) -> Result<T, TryReceiveError> {
         self.state.queue.try_take().map_err(|empty| match empty {
             Empty::ForNow => TryReceiveError::Empty,

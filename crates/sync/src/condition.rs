@@ -37,6 +37,7 @@ use std::task::{Context, Poll, ready};
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Clone)]
+#[doc(alias = "Condvar")]
 pub struct Condition {
     lock: Semaphore,
     line: SharedState<Waiters>,

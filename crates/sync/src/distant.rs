@@ -81,6 +81,7 @@ impl Drop for Home {
 /// thread.join().unwrap()?;
 /// # Ok::<(), std::io::Error>(())
 /// ```
+#[doc(alias("call_soon_threadsafe", "thread_safe", "spawn_pinned"))]
 pub struct Distant<P> {
     home: Arc<Home>,
     of: PhantomData<fn() -> P>,
@@ -142,6 +143,7 @@ impl<P: 'static> Distant<P> {
     /// assert_eq!(answer?, 42);
     /// # Ok::<(), std::io::Error>(())
     /// ```
+    #[doc(alias = "run_coroutine_threadsafe")]
     pub fn ask<F>(&self, function: impl FnOnce(&P) -> F + Send + 'static) -> Ask<F::Output>
     where
         F: Future + 'static,

@@ -22,6 +22,7 @@ use std::task::{Context, Poll};
 /// assert_eq!(answer.send(43), Err(43), "once only");
 /// # Ok::<(), std::io::Error>(())
 /// ```
+#[doc(alias("AsyncResult", "Future", "Promise", "Deferred", "OnceCell"))]
 pub struct OneShot<T> {
     state: Rc<OneShotState<T>>,
 }
@@ -47,6 +48,7 @@ impl<T> OneShot<T> {
     ///
     /// # Errors
     /// Returns the value if another one was sent before. The earlier value stays.
+    #[doc(alias("set_result", "resolve"))]
     pub fn send(&self, value: T) -> Result<(), T> {
         if self.is_sent() {
             return Err(value);

@@ -46,6 +46,8 @@ use std::task::{Context, Poll};
 /// });
 /// # Ok::<(), std::io::Error>(())
 /// ```
+#[doc(alias("mpsc", "mpmc", "LifoQueue", "PriorityQueue", "SimpleQueue"))]
+#[doc(alias("JoinableQueue", "async_channel"))]
 pub struct Queue<T> {
     state: SharedState<QueueState<T>>,
 }
@@ -94,6 +96,7 @@ impl<T> Queue<T> {
     /// The getter continues before the putter, and the putter continues before another getter takes
     /// the next value, as in gevent and eventlet. So a get always waits, if only for tasks that are
     /// ready.
+    #[doc(alias = "Channel")]
     pub fn rendezvous() -> Self {
         Queue::bounded(0)
     }
@@ -152,6 +155,7 @@ impl<T> Queue<T> {
     ///
     /// Cancel safe: a put that is dropped before it is ready drops the value, too. (At a
     /// rendezvous, a getter may have the value already.)
+    #[doc(alias = "push")]
     pub fn put(&self, value: T) -> Put<T> {
         Put {
             queue: self.clone(),
@@ -162,6 +166,7 @@ impl<T> Queue<T> {
 
     /// Waits for a value, and takes it. Cancel safe: a get that is dropped before it is ready has
     /// taken none.
+    #[doc(alias("pop", "recv"))]
     pub fn get(&self) -> Get<T> {
         Get {
             queue: self.clone(),
@@ -182,6 +187,7 @@ impl<T> Queue<T> {
     ///
     /// # Errors
     /// [`Full`] returns the value.
+    #[doc(alias = "put_nowait")]
     pub fn try_put(&self, value: T) -> Result<(), Full<T>> {
         let put = self
             .state
@@ -191,6 +197,7 @@ impl<T> Queue<T> {
 
     /// Takes the next value, if there is one. At a rendezvous, it takes only a value that no getter
     /// was woken for.
+    #[doc(alias = "get_nowait")]
     pub fn try_get(&self) -> Option<T> {
         self.state.change(QueueState::try_get).ok()
     }
@@ -206,6 +213,7 @@ impl<T> Queue<T> {
     /// Returns the number of values in the queue. A rendezvous has a value only between a
     /// [`Queue::try_put`] and the run of the getter that it woke; other values stay with their
     /// putters.
+    #[doc(alias = "qsize")]
     pub fn len(&self) -> usize {
         self.state.look(QueueState::len)
     }

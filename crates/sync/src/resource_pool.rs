@@ -35,6 +35,7 @@ struct ResourcePoolState<T> {
 /// assert_eq!(buffers.idle(), 1); // the buffer came back, and will be lent again
 /// # Ok::<(), std::io::Error>(())
 /// ```
+#[doc(alias("deadpool", "r2d2", "TokenPool"))]
 pub struct ResourcePool<T> {
     state: Rc<ResourcePoolState<T>>,
 }

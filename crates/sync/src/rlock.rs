@@ -49,6 +49,7 @@ struct RLockState {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Clone)]
+#[doc(alias("ReentrantMutex", "ReentrantLock"))]
 pub struct RLock {
     state: Rc<RLockState>,
 }

@@ -94,6 +94,7 @@ impl Semaphore {
     ///
     /// # Panics
     /// If there are `usize::MAX` permits.
+    #[doc(alias = "add_permits")]
     pub fn release(&self) {
         let released = self.try_release();
         debug_assert!(released.is_ok(), "a semaphore has no bound");
@@ -111,6 +112,7 @@ impl Semaphore {
 
     /// Returns how many permits a task that comes now could take. In a fair semaphore, this
     /// excludes the permits for tasks in line.
+    #[doc(alias = "available_permits")]
     pub fn available(&self) -> usize {
         self.state.look(|state| match state.barging {
             true => state.permits.available(),
@@ -181,6 +183,7 @@ impl Drop for Acquire {
 /// A permit of a semaphore; its drop releases it.
 #[derive(Debug)]
 #[must_use = "a permit that is dropped at once is released at once"]
+#[doc(alias = "SemaphorePermit")]
 pub struct Permit {
     /// `None` once it was forgotten.
     semaphore: Option<Semaphore>,

@@ -71,6 +71,7 @@ struct ChildState {
 /// Clones are the same child; the loop keeps it until it has ended. Its streams keep the program
 /// alive by themselves.
 #[derive(Clone)]
+#[doc(alias = "uv_process_t")]
 pub struct ChildProcess {
     inner: Rc<ChildState>,
 }

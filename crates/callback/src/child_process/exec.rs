@@ -59,6 +59,7 @@ type ExecCallback = Box<dyn FnOnce(Result<(), ExecError>, &[u8], &[u8]) -> Resul
 /// # Panics
 /// Outside of [`run`](crate::run).
 #[track_caller]
+#[doc(alias = "system")]
 pub fn exec<O: IntoResult>(
     command: impl AsRef<OsStr>,
     callback: impl FnOnce(Result<(), ExecError>, &[u8], &[u8]) -> O + 'static,

@@ -44,6 +44,7 @@ use std::ffi::OsStr;
 /// # Panics
 /// Outside of [`run`](crate::run).
 #[track_caller]
+#[doc(alias("uv_spawn", "fork"))]
 pub fn spawn(
     file: impl AsRef<OsStr>,
     args: impl IntoIterator<Item = impl AsRef<OsStr>>,

@@ -106,6 +106,7 @@ impl fmt::Debug for Socket {
 /// # Panics
 /// Outside of [`run`](crate::run).
 #[track_caller]
+#[doc(alias = "uv_udp_t")]
 pub fn create_socket(options: impl Into<SocketOptions>) -> Socket {
     let options = options.into();
     let signal = options.signal.clone();

@@ -111,6 +111,7 @@ impl fmt::Debug for FsWatcher {
 /// # Panics
 /// Outside of [`run`](crate::run).
 #[track_caller]
+#[doc(alias("uv_fs_event_t", "chokidar", "watchFile"))]
 pub fn watch<O: IntoResult>(
     path: impl AsRef<Path>,
     listener: impl Fn(EventType, Option<&Path>) -> O + 'static,

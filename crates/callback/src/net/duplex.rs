@@ -170,6 +170,7 @@ impl Socket {
 
     /// Sends what waits, and then the end, which is the peer's 'end'. Nothing can be written after
     /// it.
+    #[doc(alias = "uv_shutdown")]
     pub fn end(&self) -> &Self {
         self.end_bytes(None, None);
         self

@@ -10,6 +10,7 @@ use crate::stream::flags::*;
 impl Socket {
     /// Closes the connection at once: drops what waits in both directions, and emits 'close' in the
     /// closing phase.
+    #[doc(alias = "uv_close")]
     pub fn destroy(&self) -> &Self {
         self.destroy_for(None);
         self

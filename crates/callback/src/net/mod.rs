@@ -51,6 +51,7 @@ pub use socket::{ReadyState, Socket};
 /// # Panics
 /// Outside of [`run`](crate::run).
 #[track_caller]
+#[doc(alias = "createConnection")]
 pub fn connect(endpoint: impl Into<Endpoint>) -> Result<Socket, Error> {
     connect_with(endpoint, ConnectOptions::default())
 }

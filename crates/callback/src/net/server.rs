@@ -67,6 +67,7 @@ struct ServerState {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Clone)]
+#[doc(alias = "uv_listen")]
 pub struct Server {
     inner: Rc<ServerState>,
 }

@@ -110,6 +110,7 @@ impl WeakSocket {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Clone)]
+#[doc(alias("Duplex", "uv_tcp_t"))]
 pub struct Socket {
     pub(super) inner: Rc<SocketInner>,
 }

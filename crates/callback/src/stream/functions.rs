@@ -73,6 +73,7 @@ macro_rules! readable_functions {
             }
 
             /// Emits 'data' from the next tick on. Without a listener, the data is dropped.
+            #[doc(alias = "uv_read_start")]
             pub fn resume(&self) -> &Self {
                 ReadableStream::resume(self);
                 self
@@ -185,6 +186,7 @@ macro_rules! writable_functions {
             ///
             /// A write after [`end`](Self::end) or
             /// [`destroy`](Self::destroy) is an error, which 'error' reports.
+            #[doc(alias = "uv_write")]
             pub fn write(&self, bytes: impl AsRef<[u8]>) -> bool {
                 self.write_or_fail(bytes.as_ref(), None)
             }

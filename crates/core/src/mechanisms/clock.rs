@@ -45,6 +45,7 @@ impl Clock {
     }
 
     /// A clock that stands still until [`Clock::advance`] moves it.
+    #[doc(alias("pause", "start_paused"))]
     pub fn new_virtual() -> Self {
         Clock {
             started: Instant::now(),
@@ -79,6 +80,7 @@ impl Clock {
     }
 
     /// Moves a virtual clock forward. Has no effect on the kernel's.
+    #[doc(alias = "pause")]
     pub fn advance(&self, by: Duration) {
         if let Some(moved) = &self.moved {
             moved.set(moved.get().saturating_add(by));

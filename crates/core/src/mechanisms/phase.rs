@@ -12,12 +12,15 @@ pub enum Phase {
     /// Wakes the tasks that the last turn put off.
     Pending,
     /// Runs in each turn, before the poll.
+    #[doc(alias = "uv_idle_t")]
     Idle,
     /// Runs just before the poll.
+    #[doc(alias = "uv_prepare_t")]
     Prepare,
     /// Waits for fds, for other threads, or for the next timer.
     Poll,
     /// Runs just after the poll: Node runs `setImmediate` here.
+    #[doc(alias = "uv_check_t")]
     Check,
     /// Runs after everything else: Node emits 'close' here.
     Closing,

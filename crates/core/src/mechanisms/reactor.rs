@@ -39,6 +39,7 @@ const NS_PER_MS: u32 = 1_000_000;
 /// **After a fork** the child shares the kernel's epoll instance with its parent, and every change
 /// there would be the parent's, too. So the child's copy changes nothing and refuses to wait
 /// ([`forked`]) until [`Reactor::recreate`] gives it its own instance.
+#[doc(alias("epoll", "Poll", "Registry", "uv_backend_fd"))]
 pub struct Reactor<T> {
     /// Shared with the loop, which lends its fd to an outer loop while the reactor is borrowed.
     epoll: Rc<Epoll>,

@@ -93,6 +93,7 @@ struct Slot<T> {
 /// assert_eq!(slots.get(new), Some(&"new"));
 /// ```
 #[derive(Debug)]
+#[doc(alias("Slab", "SlotMap"))]
 pub struct Slots<T> {
     slots: Vec<Slot<T>>,
     /// The first vacant slot, or `END`: the one that was vacated last, so it is likely in the

@@ -47,6 +47,7 @@ impl<T> Copy for Item<T> {}
 /// assert!(timers.pop_due(u64::MAX).is_none());
 /// ```
 #[derive(Debug)]
+#[doc(alias("DelayQueue", "TimerWheel"))]
 pub struct Timers<T> {
     armed: Slots<Timer<T>>,
     queue: Wheel<Item<T>>,

@@ -45,6 +45,8 @@ impl Class {
 
 /// The numbers of a loop's worker threads. They start when they are needed, and end with the loop.
 #[derive(Clone, Debug)]
+#[doc(alias("UV_THREADPOOL_SIZE", "max_blocking_threads"))]
+#[doc(alias = "GEVENT_THREADPOOL")]
 pub struct PoolOptions {
     /// The maximum number of threads for [`Class::Fs`]: 4 by default, as in libuv.
     pub fs_threads_max: usize,
@@ -124,6 +126,7 @@ pub type Job = Box<dyn FnOnce() + Send>;
 ///                          │ a job leaves the queue: the first ticket is admitted
 ///                          └──▶ admitted ──its task runs──▶ queued
 /// ```
+#[doc(alias("ThreadPool", "uv_queue_work"))]
 pub struct Workers {
     crews: [Crew; 3],
 }

@@ -58,6 +58,7 @@ impl Handle {
     }
 
     /// The number of tasks that have not ended.
+    #[doc(alias = "num_alive_tasks")]
     pub fn task_count(&self) -> usize {
         self.state.tasks.borrow().len()
     }

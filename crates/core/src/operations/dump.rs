@@ -79,6 +79,7 @@ impl Handle {
     /// assert!(tasks[0].to_string().contains("waits"), "{}", tasks[0]);
     /// # Ok::<(), std::io::Error>(())
     /// ```
+    #[doc(alias("all_tasks", "print_run_info", "uv_print_all_handles"))]
     pub fn dump_tasks(&self) -> Vec<TaskInfo> {
         let keys = self.state.tasks.borrow().names();
         let keys = keys.into_iter();

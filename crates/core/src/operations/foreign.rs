@@ -32,6 +32,8 @@ impl Handle {
     ///
     /// # Errors
     /// Those of `epoll_ctl(2)`, and `EMFILE` for an fd that has another waiter.
+    #[doc(alias("AsyncFd", "uv_poll_t", "add_reader", "add_writer"))]
+    #[doc(alias = "trampoline")]
     pub async fn wait_ready(&self, fd: impl AsFd, direction: Direction) -> io::Result<()> {
         let fd = fd.as_fd();
         match Source::new(self, fd, Interest::NONE, Ownership::Shared) {

@@ -30,6 +30,7 @@ use std::task::{Context, Poll, Waker};
 /// assert_eq!(answer.unwrap(), 42);
 /// # Ok::<(), std::io::Error>(())
 /// ```
+#[doc(alias("AbortHandle", "create_task"))]
 pub struct JoinHandle<T> {
     joined: Rc<Joined<T>>,
     key: Key<Task>,
@@ -61,6 +62,7 @@ impl<T> JoinHandle<T> {
 
     /// Ends the task. Its future is dropped now; or, if it is the running task, at its next wait.
     /// A task that has ended stays as it is.
+    #[doc(alias = "abort")]
     pub fn cancel(&self) {
         self.handle.cancel_task(self.key);
     }

@@ -15,6 +15,7 @@ impl Handle {
 /// Keeps a loop alive: see [`Handle::keep_alive`].
 #[derive(Debug)]
 #[must_use = "the loop is kept alive only while this lives"]
+#[doc(alias("ref", "uv_ref"))]
 pub struct KeepAlive {
     handle: Handle,
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 impl Handle {
     /// The loop's counts so far.
+    #[doc(alias("metrics", "RuntimeMetrics", "uv_metrics_info"))]
     pub fn stats(&self) -> Stats {
         self.state.counters.snapshot()
     }

@@ -23,6 +23,8 @@ impl Handle {
     /// assert_eq!(sum.unwrap(), 5050);
     /// # Ok::<(), std::io::Error>(())
     /// ```
+    #[doc(alias("spawn_blocking", "block_in_place", "run_in_executor"))]
+    #[doc(alias("to_thread", "uv_queue_work"))]
     pub fn offload<T: Send + 'static>(
         &self,
         job: impl FnOnce() -> T + Send + 'static,

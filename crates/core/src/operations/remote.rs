@@ -36,6 +36,7 @@ impl Handle {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Debug)]
+#[doc(alias("uv_async_t", "thread_safe"))]
 pub struct Remote {
     inbox: Arc<LoopInbox>,
     referenced: bool,
@@ -46,6 +47,8 @@ impl Remote {
     ///
     /// # Errors
     /// [`LoopGone`] if the loop was dropped; the function is dropped then.
+    #[doc(alias("uv_async_send", "call_soon_threadsafe"))]
+    #[doc(alias = "run_callback_threadsafe")]
     pub fn run(&self, job: impl FnOnce(&Handle) + Send + 'static) -> Result<(), LoopGone> {
         // A `Handle` is not `Send`, so the job looks up the loop that runs it.
         let job = Box::new(move || job(&Handle::current()));

@@ -37,6 +37,7 @@ pub use oneloop_posix::{Disposition, disposition, number, restore_default};
 ///
 /// It is a [`Stream`] as well.
 #[derive(Debug)]
+#[doc(alias("uv_signal_t", "ctrl_c", "SIGTERM", "SIGINT"))]
 pub struct Signals {
     listening: Vec<(i32, Listener, Source)>,
 }

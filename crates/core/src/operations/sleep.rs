@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 impl Handle {
     /// The current time on the loop's clock.
+    #[doc(alias = "uv_now")]
     pub fn now(&self) -> Instant {
         self.state.clock.now()
     }
@@ -22,11 +23,13 @@ impl Handle {
     }
 
     /// Waits for at least this duration, from now on. Cancel safe.
+    #[doc(alias = "call_later")]
     pub fn sleep(&self, duration: Duration) -> Sleep {
         Sleep::new(self.clone(), after(self.clock(), duration))
     }
 
     /// Waits until this point in time, at least. Cancel safe.
+    #[doc(alias = "call_at")]
     pub fn sleep_until(&self, deadline: Instant) -> Sleep {
         Sleep::new(self.clone(), self.clock().to_ns(deadline))
     }
@@ -44,6 +47,7 @@ fn after(clock: &Clock, duration: Duration) -> u64 {
 /// It keeps the loop alive while it waits, unless [`Sleep::set_referenced`] changes that. Dropping
 /// it disarms its timer.
 #[must_use = "futures do nothing unless awaited"]
+#[doc(alias("uv_timer_t", "Delay"))]
 pub struct Sleep {
     handle: Handle,
     deadline_ns: u64,
@@ -72,6 +76,7 @@ impl Sleep {
     }
 
     /// Sets whether this sleep keeps the loop alive. It does by default.
+    #[doc(alias("unref", "uv_unref"))]
     pub fn set_referenced(&mut self, referenced: bool) {
         self.referenced = referenced;
         if let Some(timer) = self.timer {
@@ -81,6 +86,7 @@ impl Sleep {
     }
 
     /// Starts again: ready after this duration from now on.
+    #[doc(alias = "uv_timer_again")]
     pub fn reset(&mut self, duration: Duration) {
         // Disarmed instead of moved: the next poll arms it, with the waker of the task that polls.
         self.disarm();

@@ -66,6 +66,7 @@ impl Done<usize> {
 ///
 /// All I/O goes through [`Source::poll_io`]. Dropping a source removes it from the loop and drops
 /// `F`; its waiters are not woken.
+#[doc(alias("AsyncFd", "PollEvented", "uv_poll_t"))]
 pub struct Source<F: AsFd = OwnedFd> {
     handle: Handle,
     key: Key<Rc<Registration>>,

@@ -17,6 +17,7 @@ impl Handle {
     /// Starts a task. It never runs before `spawn` returns: it is queued behind the tasks that are
     /// ready.
     #[track_caller]
+    #[doc(alias("spawn_local", "create_task", "ensure_future", "call_soon"))]
     pub fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
         let spawned_at = Location::caller();
         let joined = Rc::new(Joined::new());

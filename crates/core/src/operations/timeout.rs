@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 /// The timeout passed before the future was ready: see [`Handle::timeout`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[doc(alias("TimedOut", "TimeoutError"))]
 pub struct Elapsed;
 
 impl fmt::Display for Elapsed {
@@ -53,6 +54,7 @@ impl<F: Future> Future for Timeout<F> {
 impl Handle {
     /// Waits for a future for at most this duration from now on, then returns [`Elapsed`]. If both
     /// are ready, the future wins. Cancel safe if the future is.
+    #[doc(alias("wait_for", "with_timeout"))]
     pub fn timeout<F: Future>(&self, duration: Duration, future: F) -> Timeout<F> {
         let sleep = self.sleep(duration);
         Timeout { future, sleep }

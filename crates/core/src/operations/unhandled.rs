@@ -11,6 +11,7 @@ use std::rc::Rc;
 impl Handle {
     /// Calls `hook` for each panic in a task that is not joined. Without a hook, a line on stderr
     /// reports the panic.
+    #[doc(alias("set_exception_handler", "handle_error", "unhandledRejection"))]
     pub fn on_unhandled(&self, hook: impl Fn(&Unhandled) + 'static) {
         let before = self.state.unhandled.replace(Some(Rc::new(hook)));
         drop(before); // foreign code, so after the borrow (rule 1)

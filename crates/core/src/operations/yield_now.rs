@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 /// Runs every other task that is ready first. The styles' own `yield_now` is this future.
+#[doc(alias("sched_yield", "checkpoint"))]
 pub fn yield_now() -> YieldNow {
     YieldNow { yielded: false }
 }

@@ -57,6 +57,7 @@ pub struct WatchOptions {
 /// # })?;
 /// # Ok::<(), std::io::Error>(())
 /// ```
+#[doc(alias("inotify", "notify", "uv_fs_event_t", "FSWatcher"))]
 pub struct Watcher {
     state: Rc<WatcherState>,
 }

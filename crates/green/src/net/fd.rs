@@ -18,6 +18,7 @@ use std::time::Duration;
 /// # Panics
 /// Outside of a green thread.
 #[track_caller]
+#[doc(alias("wait_read", "trampoline", "select", "poll"))]
 pub fn wait_readable(fd: impl AsFd, timeout: Option<Duration>) -> io::Result<()> {
     wait_ready(fd, Direction::Read, timeout, Location::caller())
 }
@@ -30,6 +31,7 @@ pub fn wait_readable(fd: impl AsFd, timeout: Option<Duration>) -> io::Result<()>
 /// # Panics
 /// Outside of a green thread.
 #[track_caller]
+#[doc(alias("wait_write", "trampoline", "select"))]
 pub fn wait_writable(fd: impl AsFd, timeout: Option<Duration>) -> io::Result<()> {
     wait_ready(fd, Direction::Write, timeout, Location::caller())
 }

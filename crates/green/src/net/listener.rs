@@ -22,6 +22,7 @@ use std::time::Duration;
 pub type Listener<L> = GreenIo<L>;
 
 /// A listening TCP socket: see [`Listener`].
+#[doc(alias = "listen")]
 pub type TcpListener = GreenIo<net::TcpListener>;
 
 /// A listening Unix stream socket: see [`Listener`].

@@ -79,6 +79,7 @@ impl ServerOptions {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Clone)]
+#[doc(alias("BaseServer", "serve", "TcpServer"))]
 pub struct StreamServer {
     listener: TcpListener,
     serving: Rc<Serving>,
@@ -178,6 +179,7 @@ impl StreamServer {
     /// # Panics
     /// Outside of a green thread.
     #[track_caller]
+    #[doc(alias = "serve_forever")]
     pub fn until_stopped(&self) -> io::Result<()> {
         self.serving.until_stopped(Location::caller())
     }

@@ -20,6 +20,7 @@ use std::task::{Context, Poll, Waker};
 pub type Stream<S> = GreenIo<S>;
 
 /// A TCP connection: see [`Stream`].
+#[doc(alias("socket", "create_connection"))]
 pub type TcpStream = GreenIo<net::TcpStream>;
 
 /// A Unix stream connection: see [`Stream`].

@@ -53,6 +53,7 @@ use type_name::short_type_name;
 
 /// A green thread; clones are the same one. Its result is in its [`JoinHandle`](crate::JoinHandle).
 #[derive(Clone)]
+#[doc(alias("Greenlet", "GreenThread", "fiber", "coroutine"))]
 pub struct Thread {
     record: Rc<ThreadRecord>,
 }

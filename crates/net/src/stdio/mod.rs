@@ -64,6 +64,7 @@ impl StdioKind {
 /// Reading is cancel safe: bytes that a thread reads for a canceled read go to the next one. A read
 /// of a file keeps the loop alive until its thread is done.
 #[derive(Debug)]
+#[doc(alias = "FileObject")]
 pub struct Input {
     kind: StdioKind,
     method: IoMethod<PipeReader>,

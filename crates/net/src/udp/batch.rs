@@ -195,6 +195,7 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As [`UdpSocket::poll_recv_batch`].
+    #[doc(alias = "recvmmsg")]
     pub fn recv_batch(&self, batch: &mut RecvBatch) -> impl Future<Output = io::Result<usize>> {
         self.source
             .io(Direction::Read, move |cx| self.poll_recv_batch(cx, batch))
@@ -206,6 +207,7 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As [`UdpSocket::poll_send_batch`].
+    #[doc(alias = "sendmmsg")]
     pub fn send_batch(&self, batch: &[Outgoing<'_>]) -> impl Future<Output = io::Result<usize>> {
         self.source
             .io(Direction::Write, move |cx| self.poll_send_batch(cx, batch))

@@ -44,6 +44,7 @@ use std::task::{Context, Poll};
 /// # }
 /// ```
 #[derive(Debug)]
+#[doc(alias("uv_udp_t", "create_datagram_endpoint"))]
 pub struct UdpSocket {
     pub(super) source: Source,
     pub(super) is_v6: bool,

@@ -9,6 +9,7 @@ use std::os::fd::AsFd;
 /// listened or made the pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[doc(alias("SO_PEERCRED", "UCred"))]
 pub struct Credentials {
     /// Its process id; `None` if the process is outside of this process's pid namespace. The
     /// process may have ended since, and another one may have got the id.

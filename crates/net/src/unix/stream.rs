@@ -19,6 +19,7 @@ use std::task::{Context, Poll, ready};
 /// A Unix stream connection. It dereferences to [`Socket`], which has the functions of a socket of
 /// any family.
 #[derive(Debug)]
+#[doc(alias("uv_pipe_t", "socketpair"))]
 pub struct UnixStream {
     socket: Socket,
 }
