@@ -3,7 +3,8 @@
 //!
 //! `cargo test --doc -p oneloop-guide` compiles every Rust block of the guide and of the READMEs,
 //! and runs each that is not marked `no_run`. The folder `programs` holds the complete programs
-//! that the guide quotes; `tests/pages.rs` compares the quotes with them, and runs them.
+//! that the guide quotes; `tests/pages.rs` compares the quotes with them, and runs them. The folder
+//! `peers` holds what users of tokio, Node and gevent write: see `peers/README.md`.
 
 /// Includes Markdown files as documentation of private items, where rustdoc finds their examples.
 macro_rules! pages {
