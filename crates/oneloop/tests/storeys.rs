@@ -121,7 +121,7 @@ fn the_files_of_net_stand_in_storeys() {
     assert_storeys(
         "net",
         "
-        mechanisms:       backoff buffer datagram keepalive shared_job splice
+        mechanisms:       backoff buffer datagram keepalive line_splitter shared_job splice
         names:            resolve addr target
         byte streams:     stream socket connecting pipe tty stdio/
         moving bytes:     copy relay send_file
