@@ -1,7 +1,7 @@
 //! The traits of futures-io on every byte stream: the cargo feature `futures-io`.
 //!
-//! They cannot be implemented for every [`ReadHalf`] at once: Rust forbids that for a foreign
-//! trait.
+//! They are implemented for references, too, as `std::io::Read` is for `&std::net::TcpStream`. They
+//! cannot be implemented for every [`ReadHalf`] at once: Rust forbids that for a foreign trait.
 
 use crate::pipe::{PipeReader, PipeWriter};
 use crate::socket::Socket;
@@ -17,31 +17,41 @@ use std::task::{Context, Poll};
 
 macro_rules! reads {
     ($($stream:ty),+) => { $(
+        reads!(in $stream, as $stream);
+        reads!(in &$stream, as $stream);
+    )+ };
+    (in $self:ty, as $stream:ty) => {
         /// A library that polls this trait and gives up leaves its wait behind, which keeps the
         /// loop alive until the stream is dropped: the trait has no call that ends a wait.
-        impl AsyncRead for $stream {
+        impl AsyncRead for $self {
             fn poll_read(
                 self: Pin<&mut Self>,
                 cx: &mut Context<'_>,
                 buf: &mut [u8],
             ) -> Poll<io::Result<usize>> {
-                ReadHalf::poll_read(&*self, cx, buf)
+                let stream: &$stream = &self;
+                ReadHalf::poll_read(stream, cx, buf)
             }
         }
-    )+ };
+    };
 }
 
 macro_rules! writes {
     ($($stream:ty),+) => { $(
+        writes!(in $stream, as $stream);
+        writes!(in &$stream, as $stream);
+    )+ };
+    (in $self:ty, as $stream:ty) => {
         /// Its close sends the end of a connection. The end of a pipe is its drop: see
         /// [`WriteHalf::end`].
-        impl AsyncWrite for $stream {
+        impl AsyncWrite for $self {
             fn poll_write(
                 self: Pin<&mut Self>,
                 cx: &mut Context<'_>,
                 buf: &[u8],
             ) -> Poll<io::Result<usize>> {
-                WriteHalf::poll_write(&*self, cx, buf)
+                let stream: &$stream = &self;
+                WriteHalf::poll_write(stream, cx, buf)
             }
 
             fn poll_write_vectored(
@@ -49,18 +59,21 @@ macro_rules! writes {
                 cx: &mut Context<'_>,
                 bufs: &[IoSlice<'_>],
             ) -> Poll<io::Result<usize>> {
-                WriteHalf::poll_write_vectored(&*self, cx, bufs)
+                let stream: &$stream = &self;
+                WriteHalf::poll_write_vectored(stream, cx, bufs)
             }
 
             fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                WriteHalf::poll_flush(&*self, cx)
+                let stream: &$stream = &self;
+                WriteHalf::poll_flush(stream, cx)
             }
 
             fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-                Poll::Ready(self.end())
+                let stream: &$stream = &self;
+                Poll::Ready(stream.end())
             }
         }
-    )+ };
+    };
 }
 
 reads!(Socket, TcpStream, UnixStream, PipeReader, Input, Tty);

@@ -4,6 +4,7 @@ mod accept_errors;
 mod connects;
 mod copy;
 mod families;
+mod futures_traits;
 mod harness;
 mod interfaces;
 mod keepalive;
