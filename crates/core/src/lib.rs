@@ -107,6 +107,7 @@ pub use operations::signal::{self, Signals};
 pub use operations::sleep::Sleep;
 pub use operations::source::{Done, Io, Source};
 pub use operations::timeout::{Elapsed, Timeout};
+pub use operations::unless::Unless;
 pub use operations::yield_now::{YieldNow, yield_now};
 pub use state::Handle;
 pub use tasks::heartbeat::{Heartbeat, Running, is_between_stacks, set_between_stacks};

@@ -68,8 +68,8 @@ fn the_files_of_sync_stand_in_storeys() {
         "sync",
         "
         lines:          waiters order turnstile gate
-        primitives:     queue_state event queue one_shot semaphore channel
-        on semaphores:  rlock condition resource_pool
+        primitives:     queue_state event queue one_shot semaphore channel shutdown_token
+        on semaphores:  rlock mutex condition resource_pool
         across threads: distant
         ",
     );

@@ -1,8 +1,8 @@
 //! Names for values of one loop, for other threads and their loops.
 
 use crate::{
-    BoundedSemaphore, CappedSemaphore, Condition, Event, OneShot, Queue, RLock, Receiver,
-    ResourcePool, Semaphore, Sender,
+    BoundedSemaphore, CappedSemaphore, Condition, Event, Mutex, OneShot, Queue, RLock, Receiver,
+    ResourcePool, Semaphore, Sender, ShutdownToken,
 };
 use oneloop_core::{Handle, JoinError, Key, LoopGone, Remote, Slots, drop_guarded, wake_guarded};
 use std::any::Any;
@@ -13,7 +13,7 @@ use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{self, Arc, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread, ThreadId};
 
@@ -149,7 +149,7 @@ impl<P: 'static> Distant<P> {
         F: Future + 'static,
         F::Output: Send + 'static,
     {
-        let exchange: Arc<Mutex<Exchange<F::Output>>> = Arc::default();
+        let exchange: Arc<sync::Mutex<Exchange<F::Output>>> = Arc::default();
         let answerer = Answerer {
             exchange: Arc::clone(&exchange),
         };
@@ -249,13 +249,13 @@ impl<T> Default for Exchange<T> {
 }
 
 // Ignores the poison: no code that holds the lock leaves the exchange half changed.
-fn lock<T>(exchange: &Mutex<T>) -> MutexGuard<'_, T> {
+fn lock<T>(exchange: &sync::Mutex<T>) -> sync::MutexGuard<'_, T> {
     exchange.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The side at home. It sends one answer; its drop sends an error if none was sent before.
 struct Answerer<T> {
-    exchange: Arc<Mutex<Exchange<T>>>,
+    exchange: Arc<sync::Mutex<Exchange<T>>>,
 }
 
 impl<T> Answerer<T> {
@@ -320,7 +320,7 @@ impl<T> Drop for Answerer<T> {
 /// returns that answer.
 #[must_use = "an `Ask` that is dropped at once ends the wait at home"]
 pub struct Ask<T> {
-    exchange: Arc<Mutex<Exchange<T>>>,
+    exchange: Arc<sync::Mutex<Exchange<T>>>,
     _home: Arc<Home>,
     /// Keeps the asker's loop alive while it waits; `None` before the first poll and outside of
     /// loops.
@@ -400,6 +400,8 @@ can_be_distant!(
     BoundedSemaphore,
     CappedSemaphore,
     RLock,
+    Mutex<T>,
+    ShutdownToken,
     Condition,
     Queue<T>,
     Sender<T>,

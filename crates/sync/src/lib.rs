@@ -1,11 +1,13 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::print_stdout, clippy::print_stderr)] // both panic: `oneloop_core::report` does not
-//! Events, semaphores, queues and channels: primitives by which tasks wait for each other, in every
+//! Events, locks, semaphores, queues and channels: primitives by which tasks wait for each other, in every
 //! style.
 //!
 //! | | |
 //! |---|---|
 //! | [`Event`] | a flag that tasks wait for |
+//! | [`Mutex`] | a value that one task uses at a time, over waits too |
+//! | [`ShutdownToken`] | a request to end, for a program or a part of it |
 //! | [`OneShot`] | a value that is sent once, to any number of waiters |
 //! | [`Semaphore`], [`BoundedSemaphore`], [`CappedSemaphore`] | a limited number of permits |
 //! | [`Queue`] | values from many tasks to many, in one of three orders |
@@ -51,6 +53,7 @@ mod condition;
 mod distant;
 mod event;
 mod gate;
+mod mutex;
 mod one_shot;
 mod order;
 mod queue;
@@ -58,6 +61,7 @@ mod queue_state;
 mod resource_pool;
 mod rlock;
 mod semaphore;
+mod shutdown_token;
 mod turnstile;
 mod waiters;
 
@@ -67,8 +71,10 @@ pub use channel::{
 pub use condition::{Condition, ConditionGuard, ConditionLock, ConditionWait};
 pub use distant::{Ask, Distant};
 pub use event::{Event, UntilSet};
+pub use mutex::{Mutex, MutexGuard, MutexLock};
 pub use one_shot::{OneShot, OneShotGet};
 pub use queue::{Full, Get, Join, Peek, Put, Queue, TaskDoneTooOften};
 pub use resource_pool::{Pooled, ResourceGet, ResourcePool};
 pub use rlock::{NotOwner, RLock, RLockAcquire, RLockGuard};
 pub use semaphore::{Acquire, BoundedSemaphore, CappedSemaphore, OverReleased, Permit, Semaphore};
+pub use shutdown_token::{Requested, ShutdownToken, TriggerOnDrop};

@@ -15,4 +15,5 @@ pub(crate) mod source;
 pub(crate) mod spawn;
 pub(crate) mod timeout;
 pub(crate) mod unhandled;
+pub(crate) mod unless;
 pub(crate) mod yield_now;

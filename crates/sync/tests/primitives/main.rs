@@ -6,10 +6,12 @@ mod distance;
 mod events;
 mod locks;
 mod models;
+mod mutexes;
 mod one_shots;
 mod queues;
 mod resource_pools;
 mod semaphores;
+mod shutdown_tokens;
 
 use oneloop_core::{EventLoop, Handle};
 use oneloop_sync::*;
