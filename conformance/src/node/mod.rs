@@ -12,6 +12,7 @@ mod exits;
 mod failures;
 mod file_streams;
 mod files;
+mod lines;
 mod lives;
 mod names;
 mod net_given;
@@ -231,6 +232,7 @@ pub(crate) const PROGRAMS: Suite = programs! {
     "209_resume_and_pause": destroyed_streams::resume_and_pause;
     "210_read_by_calls": destroyed_streams::read_by_calls;
     "211_finish_of_a_file": destroyed_streams::finish_of_a_file;
+    "212_lines": lines::lines;
 };
 
 /// `net.createServer(…).listen(0,'127.0.0.1')`

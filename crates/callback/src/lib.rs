@@ -50,6 +50,7 @@
 //! | `dns.lookup`, `dns.lookupService`, `dns.promises` | [`dns`] |
 //! | `fs`, `fs/promises` | [`fs`], [`fs::promises`] |
 //! | `fs.createReadStream`, `fs.createWriteStream`, pipes | [`stream`] |
+//! | `readline.createInterface({ input })`, 'line' | `on_lines` of every stream: [`net::Socket::on_lines`] |
 //! | `events` | [`events`] |
 //! | `AbortController`, `AbortSignal`, `timers/promises` | [`AbortController`], [`AbortSignal`], [`timers::promises`] |
 //! | `perf_hooks` | [`perf_hooks`] |

@@ -10,6 +10,7 @@ use crate::runtime::Runtime;
 use crate::stream::destroy::{Stream, shares_inner, stream_identity};
 use crate::stream::flags::*;
 use crate::stream::functions::{readable_functions, writable_functions};
+use crate::stream::lines::Lines;
 use crate::stream::piping::{DestListeners, Pipes, Readable, Writable, pipe, unpipe, unpipe_all};
 use crate::stream::readable::{
     Amount, BytesListener, ReadEvent, ReadableState, ReadableStream, emits_reading,

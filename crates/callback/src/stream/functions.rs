@@ -72,6 +72,66 @@ macro_rules! readable_functions {
                 self.inner.events.listener_count(event)
             }
 
+            /// Calls `f` with each line, without its end: `readline.createInterface({ input })` and
+            /// its 'line'. A line ends at `\n`, `\r\n` or a `\r` alone, and a last line needs no
+            /// end, as in Node; the two bytes of a `\r\n` belong together however late the second
+            /// one arrives (Node's `crlfDelay: Infinity`). Bytes that are not UTF-8 become `U+FFFD`;
+            /// [`on_byte_lines`](Self::on_byte_lines) leaves them as they are.
+            ///
+            /// A line of more than `bytes_max` bytes destroys the stream with the error
+            /// `ERR_LINE_TOO_LONG`, so a peer that sends no end of a line costs that much memory at
+            /// most. A line within one chunk is not copied. After [`pause`](Self::pause) and
+            /// [`destroy`](Self::destroy) no further line comes, not even one that has already
+            /// arrived.
+            ///
+            /// A listener of 'data' on the same stream receives the bytes behind a line that paused
+            /// the stream twice.
+            ///
+            /// ```
+            /// use oneloop::callback::stream::{ReadStream, WriteStream};
+            /// use oneloop::callback::{run, Thrown};
+            ///
+            /// run(|| {
+            ///     let (reader, writer) = std::io::pipe()?;
+            ///     WriteStream::from_fd(writer)?.end_with("2\n3\r\n4");
+            ///     ReadStream::from_fd(reader)?.on_lines(80, |_, line| {
+            ///         let number: u32 = line.parse()?;
+            ///         assert!((2..=4).contains(&number));
+            ///         Ok::<_, Thrown>(())
+            ///     });
+            ///     Ok::<_, Thrown>(())
+            /// })?;
+            /// # Ok::<(), std::io::Error>(())
+            /// ```
+            #[doc(alias("readline", "readLines", "createInterface"))]
+            pub fn on_lines<O: IntoResult>(
+                &self,
+                bytes_max: usize,
+                f: impl Fn($stream, &str) -> O + 'static,
+            ) -> &Self {
+                self.on_byte_lines(bytes_max, move |stream, line| {
+                    // Borrowed, unless something has to be replaced.
+                    f(stream, &String::from_utf8_lossy(line))
+                })
+            }
+
+            /// Like [`on_lines`](Self::on_lines), for lines that need not be UTF-8.
+            pub fn on_byte_lines<O: IntoResult>(
+                &self,
+                bytes_max: usize,
+                f: impl Fn($stream, &[u8]) -> O + 'static,
+            ) -> &Self {
+                let on_line = Box::new(move |stream, line: &[u8]| f(stream, line).into_result());
+                let lines = Rc::new(Lines::new(bytes_max, on_line));
+                let at_end = Rc::clone(&lines);
+                self.on(event::Data, move |(stream, bytes): ($stream, &[u8])| {
+                    lines.on_data(&stream, bytes)
+                });
+                // Ahead of the program's own listeners: the last line comes before 'end'.
+                self.prepend(event::End, move |stream: $stream| at_end.on_end(&stream));
+                self
+            }
+
             /// Emits 'data' from the next tick on. Without a listener, the data is dropped.
             #[doc(alias = "uv_read_start")]
             pub fn resume(&self) -> &Self {

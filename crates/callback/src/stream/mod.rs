@@ -27,6 +27,7 @@ pub(crate) mod destroy;
 pub mod event;
 pub(crate) mod flags;
 pub(crate) mod functions;
+pub(crate) mod lines;
 pub(crate) mod pending_write;
 pub(crate) mod piping;
 mod read;

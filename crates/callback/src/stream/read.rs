@@ -4,6 +4,7 @@ use super::destroy::{Stream, shares_inner, stream_identity};
 use super::event::{self, Close, Error as ErrorEvent, Open, Ready};
 use super::flags::*;
 use super::functions::readable_functions;
+use super::lines::Lines;
 use super::piping::{Pipes, Readable, Writable, pipe, unpipe, unpipe_all};
 use super::readable::{
     Amount, BytesListener, ReadEvent, ReadableState, ReadableStream, emits_reading,

@@ -292,6 +292,19 @@ pub(crate) trait ReadableStream: Stream {
         Ok(!flags.has(READ_ENDED) && has_room && !self.leaves_data_to_kernel())
     }
 
+    /// Gives bytes back that were emitted, ahead of all others, to be emitted again.
+    fn unshift(&self, bytes: &[u8]) {
+        let flags = self.flags();
+        if bytes.is_empty() || flags.has_any(DESTROYED | ERRORED) {
+            return;
+        }
+        self.readable_state().unshift(bytes);
+        // A paused stream waits for `resume`.
+        if flags.has(FLOWING) {
+            self.next_step(step!(Self::flow));
+        }
+    }
+
     /// Node's `addChunk`.
     fn add_chunk(&self, chunk: &[u8]) -> Result<(), Thrown> {
         let (flags, state) = (self.flags(), self.readable_state());
@@ -479,6 +492,12 @@ impl ReadableState {
         self.length.set(self.length.get() + chunk.len());
         let mut chunks = self.chunks.borrow_mut();
         chunks.get_or_insert_default().0.push_back(chunk.to_vec());
+    }
+
+    fn unshift(&self, bytes: &[u8]) {
+        self.length.set(self.length.get() + bytes.len());
+        let mut chunks = self.chunks.borrow_mut();
+        chunks.get_or_insert_default().0.push_front(bytes.to_vec());
     }
 
     fn first_len(&self) -> usize {

@@ -2,4 +2,5 @@
 
 mod endings;
 mod handlers;
+mod lines;
 mod streams;
