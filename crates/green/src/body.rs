@@ -34,6 +34,7 @@ impl Body {
         borrows: bool,
         function: impl FnOnce() + 'static,
     ) -> Self {
+        record.set_stack(stack.range());
         let inside = Rc::clone(&record);
         let coroutine = Coroutine::with_stack(stack, move |yielder: &GreenYielder, ()| {
             let _arrived = Arrived::new();

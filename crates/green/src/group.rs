@@ -6,7 +6,7 @@ use crate::record::Thread;
 use crate::spawn::spawn;
 use crate::wait::wait_at;
 use oneloop_core::{Elapsed, Handle};
-use oneloop_sync::Event;
+use oneloop_sync::{Event, UntilSet};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -61,7 +61,7 @@ impl Members {
     fn add(self: &Rc<Self>, thread: &Thread, at_end: impl FnOnce() + 'static) {
         // Its link would run later, and the group would seem to have a member until then.
         if thread.is_finished() {
-            return;
+            return at_end();
         }
         let number = self.next.replace(self.next.get() + 1);
         self.threads.borrow_mut().insert(number, thread.clone());
@@ -155,14 +155,29 @@ impl Group {
         self.members.threads.borrow().values().cloned().collect()
     }
 
+    /// Waits until the group is empty, in any style. Cancel safe.
+    ///
+    /// ```
+    /// use oneloop::aio;
+    /// use oneloop::green::{Group, yield_now};
+    /// aio::block_on(async {
+    ///     let group = Group::new();
+    ///     group.spawn(yield_now);
+    ///     group.until_empty().await;
+    /// });
+    /// ```
+    pub fn until_empty(&self) -> UntilSet {
+        // An event, and not a join of each member: threads may be added meanwhile.
+        self.members.empty.until_set()
+    }
+
     /// Waits until the group is empty.
     ///
     /// # Panics
     /// Outside of a green thread.
     #[track_caller]
     pub fn join(&self) {
-        // An event, and not a join of each member: threads may be added meanwhile.
-        wait_at(self.members.empty.until_set(), Location::caller());
+        wait_at(self.until_empty(), Location::caller());
     }
 
     /// Waits until the group is empty, for `duration` at most.
@@ -174,11 +189,8 @@ impl Group {
     /// Outside of a green thread.
     #[track_caller]
     pub fn join_timeout(&self, duration: Duration) -> Result<(), Elapsed> {
-        let empty = self.members.empty.until_set();
-        wait_at(
-            Handle::current().timeout(duration, empty),
-            Location::caller(),
-        )
+        let empty = Handle::current().timeout(duration, self.until_empty());
+        wait_at(empty, Location::caller())
     }
 
     /// Kills all members, in the order in which they were added, and waits until they have ended.

@@ -45,14 +45,14 @@ pub(crate) fn watch_this_thread() {
 /// Examines a fault, in its handler.
 fn examine(fault: Fault) {
     current::with_running(|thread| {
-        let guard = stack::guard_of(&thread.stack);
+        let guard = stack::guard_of(&thread.stack());
         match fault {
             Fault::At(address) if guard.contains(&address) => {
                 print(thread, " has overflowed its stack of ");
                 // SAFETY: abort(3) is async-signal-safe.
                 unsafe { libc::abort() };
             }
-            Fault::NoFrame(at) if thread.stack.contains(&at) => {
+            Fault::NoFrame(at) if thread.stack().contains(&at) => {
                 // With room for the frame above the guard, the SIGSEGV has another cause.
                 if at.saturating_sub(guard.end) < alternate_stack::frame_bytes() + RED_ZONE_BYTES {
                     print(thread, NO_FRAME); // the signal is lost, and SIGSEGV ends the process by default
@@ -73,7 +73,7 @@ fn print(thread: &ThreadRecord, what: &str) {
     line.push(":");
     line.push_number(thread.spawned_at.line() as usize);
     line.push(what);
-    line.push_number(thread.stack.len() / 1024);
+    line.push_number(thread.stack().len() / 1024);
     line.push(" KiB: see Builder::stack_bytes\n");
     line.write();
 }

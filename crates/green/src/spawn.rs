@@ -4,10 +4,13 @@ use crate::body::Body;
 use crate::join_handle::JoinHandle;
 use crate::name::Name;
 use crate::outcome::ResultSlot;
+use crate::queued::QueuedBody;
 use crate::record::ThreadRecord;
 use crate::stack::{GreenStack, STACK_BYTES};
 use crate::token::error_of;
 use oneloop_core::Handle;
+use std::fmt;
+use std::future::Future;
 use std::io;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::Rc;
@@ -153,29 +156,55 @@ impl Builder {
         let handle = Handle::current();
         // First, as it may fail: then there is nothing to undo.
         let stack = GreenStack::new(self.stack_bytes)?;
-        let record = Rc::new(ThreadRecord::new(
-            handle.clone(),
-            Name::new(self.name),
-            spawned_at,
-            stack.range(),
-            ResultSlot::default(),
-        ));
+        let record = ThreadRecord::new(handle, Name::new(self.name), spawned_at);
+        let record = Rc::new(record);
         // One allocation, known by two types: only the handle and the function need the result's.
         let untyped: Rc<ThreadRecord> = Rc::clone(&record) as _;
         if let Some(delay) = self.delay {
             untyped.delay(delay);
         }
-        let inside = Rc::clone(&record);
-        let body = Body::new(stack, Rc::clone(&untyped), self.borrows, move || {
-            // Caught here, and not at the base of the stack, as eventlet's links run on it
-            // afterward.
-            let result = catch_unwind(AssertUnwindSafe(function));
-            inside.slot.store(result.map_err(error_of));
-            let inside: Rc<ThreadRecord> = inside;
-            inside.call_inside();
-        });
-        // Known only now: the task needs the body, and the body needs the record.
-        record.key.set(handle.spawn_described(body, spawned_at));
-        Ok(JoinHandle::new(untyped, record))
+        let body = Body::new(stack, untyped, self.borrows, main_of(&record, function));
+        Ok(start(record, body))
     }
+
+    /// Starts a thread that begins, and gets its stack, once its permit is there.
+    #[track_caller]
+    pub(crate) fn queue_at<T: 'static>(
+        self,
+        permit: impl Future<Output = ()> + Unpin + 'static,
+        function: impl FnOnce() -> T + 'static,
+        spawned_at: &'static Location<'static>,
+    ) -> JoinHandle<T> {
+        let record = ThreadRecord::new(Handle::current(), Name::new(self.name), spawned_at);
+        let record = Rc::new(record);
+        let untyped: Rc<ThreadRecord> = Rc::clone(&record) as _;
+        let function = main_of(&record, function);
+        let body = QueuedBody::new(permit, self.stack_bytes, untyped, function);
+        start(record, body)
+    }
+}
+
+/// The function that runs on a thread's stack.
+fn main_of<T: 'static>(
+    record: &Rc<ThreadRecord<ResultSlot<T>>>,
+    function: impl FnOnce() -> T + 'static,
+) -> impl FnOnce() + 'static {
+    let inside = Rc::clone(record);
+    move || {
+        // Caught here, and not at the base of the stack, as eventlet's links run on it afterward.
+        let result = catch_unwind(AssertUnwindSafe(function));
+        inside.slot.store(result.map_err(error_of));
+        let inside: Rc<ThreadRecord> = inside;
+        inside.call_inside();
+    }
+}
+
+fn start<T: 'static>(
+    record: Rc<ThreadRecord<ResultSlot<T>>>,
+    body: impl Future<Output = ()> + fmt::Display + 'static,
+) -> JoinHandle<T> {
+    let task = record.handle.spawn_described(body, record.spawned_at);
+    // Known only now: the task needs the body, and the body needs the record.
+    record.key.set(task);
+    JoinHandle::new(Rc::clone(&record) as _, record)
 }

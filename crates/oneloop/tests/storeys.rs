@@ -160,8 +160,8 @@ fn the_files_of_green_stand_in_storeys() {
         mechanisms:   cleanup deadlock links name outcome stack switch thread_end token unwind
         one thread:   record/
         on its stack: current finished overflow wait
-        its handles:  body join_handle spawn thread
-        many threads: group imap join local pool run scope signal time
+        its handles:  body join_handle queued spawn thread
+        many threads: group imap join local permits pile pool run scope signal time
         operations:   fs/ net/ process stdio
         eventlet:     eventlet
         ",

@@ -75,13 +75,39 @@ impl Semaphore {
         Acquire {
             semaphore: self.clone(),
             ticket: None,
+            overtakes: true,
+        }
+    }
+
+    /// Waits for a permit behind the waiters in line, even in a [`Semaphore::barging`] one. Cancel
+    /// safe.
+    ///
+    /// ```
+    /// use oneloop::sync::Semaphore;
+    /// use oneloop::{EventLoop, Handle};
+    /// let mut event_loop = EventLoop::new()?;
+    /// let semaphore = Semaphore::barging(1);
+    /// event_loop.block_on(async {
+    ///     let permit = semaphore.acquire().await;
+    ///     let waiter = semaphore.acquire_in_line();
+    ///     let waiter = Handle::current().spawn(async { drop(waiter.await) });
+    ///     drop(permit);
+    ///     waiter.await.unwrap();
+    /// });
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn acquire_in_line(&self) -> Acquire {
+        Acquire {
+            semaphore: self.clone(),
+            ticket: None,
+            overtakes: false,
         }
     }
 
     /// Takes a permit, if one is available: see [`Semaphore::available`].
     pub fn try_acquire(&self) -> Option<Permit> {
         let taken = self.state.change(|state, effects| {
-            let may_pass = state.may_pass(None);
+            let may_pass = state.may_pass(None, true);
             if may_pass {
                 state.permits.pass(&mut None, effects);
             }
@@ -127,10 +153,11 @@ impl Semaphore {
 }
 
 impl SemaphoreState {
-    fn may_pass(&self, ticket: Option<Ticket<()>>) -> bool {
+    fn may_pass(&self, ticket: Option<Ticket<()>>, overtakes: bool) -> bool {
         // Only a task without a ticket barges. One in line waits for its admission, or it would
         // overtake the waiters before it.
-        let barges = self.barging && ticket.is_none() && self.permits.available() > 0;
+        let may_barge = self.barging && overtakes && ticket.is_none();
+        let barges = may_barge && self.permits.available() > 0;
         barges || self.permits.may_pass(ticket)
     }
 }
@@ -150,15 +177,21 @@ impl fmt::Debug for Semaphore {
 pub struct Acquire {
     semaphore: Semaphore,
     ticket: Option<Ticket<()>>,
+    /// In a barging semaphore, it may take a permit before the waiters in line.
+    overtakes: bool,
 }
 
 impl Future for Acquire {
     type Output = Permit;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Permit> {
-        let Self { semaphore, ticket } = self.get_mut();
+        let Self {
+            semaphore,
+            ticket,
+            overtakes,
+        } = self.get_mut();
         let passed = semaphore.state.poll(cx, |state, waker, effects| {
-            if state.may_pass(*ticket) {
+            if state.may_pass(*ticket, *overtakes) {
                 state.permits.pass(ticket, effects);
                 return Poll::Ready(());
             }

@@ -98,7 +98,7 @@ impl ThreadRecord {
     }
 
     fn can_unwind(&self) -> bool {
-        self.switch.can_unwind(&self.stack)
+        self.switch.can_unwind(&self.stack())
     }
 }
 

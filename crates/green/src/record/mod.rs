@@ -99,8 +99,8 @@ pub(crate) struct ThreadRecord<R: ?Sized = dyn AnyResult> {
     pub(crate) handle: Handle,
     pub(crate) name: Name,
     pub(crate) spawned_at: &'static Location<'static>,
-    /// The addresses of its stack.
-    pub(crate) stack: Range<usize>,
+    /// The start and the end of its stack; a queued thread gets one when it begins.
+    stack: Cell<(usize, usize)>,
     pub(crate) switch: Switch,
     pub(crate) key: Cell<Key<Task>>,
     lifecycle: Cell<Lifecycle>,
@@ -126,19 +126,13 @@ pub(crate) struct ThreadRecord<R: ?Sized = dyn AnyResult> {
     pub(crate) slot: R,
 }
 
-impl<R> ThreadRecord<R> {
-    pub(crate) fn new(
-        handle: Handle,
-        name: Name,
-        spawned_at: &'static Location<'static>,
-        stack: Range<usize>,
-        slot: R,
-    ) -> Self {
+impl<R: Default> ThreadRecord<R> {
+    pub(crate) fn new(handle: Handle, name: Name, spawned_at: &'static Location<'static>) -> Self {
         ThreadRecord {
             handle,
             name,
             spawned_at,
-            stack,
+            stack: Cell::new((0, 0)),
             switch: Switch::default(),
             key: Cell::new(Task::NONE),
             lifecycle: Cell::new(Lifecycle::New),
@@ -153,8 +147,22 @@ impl<R> ThreadRecord<R> {
             links: RefCell::default(),
             next_link: Cell::new(0),
             extras: RefCell::new(None),
-            slot,
+            slot: R::default(),
         }
+    }
+}
+
+/// Its stack.
+impl ThreadRecord {
+    /// The addresses of its stack: none before it has one. Async-signal-safe.
+    pub(crate) fn stack(&self) -> Range<usize> {
+        let (start, end) = self.stack.get();
+        start..end
+    }
+
+    /// Notes where its stack is, before it runs.
+    pub(crate) fn set_stack(&self, stack: Range<usize>) {
+        self.stack.set((stack.start, stack.end));
     }
 }
 

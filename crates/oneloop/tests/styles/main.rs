@@ -3,6 +3,7 @@
 mod datagrams;
 mod examples;
 mod files;
+mod pools;
 mod sandbox;
 mod starvation;
 mod three_styles;
