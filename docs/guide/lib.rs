@@ -18,6 +18,9 @@ macro_rules! pages {
 pages! {
     Introduction "src/introduction.md"
     EventLoop "src/event-loop.md"
+    FromTokio "src/from-tokio.md"
+    FromNode "src/from-node.md"
+    FromGevent "src/from-gevent.md"
     Async "src/async.md"
     Callback "src/callback.md"
     Green "src/green.md"

@@ -143,6 +143,47 @@ fn a_traced_turn_has_one_line_per_phase() {
     assert!(polls.count() >= 2, "the turns of our bytes: {turns:#?}");
 }
 
+/// A line of the trace without what differs from run to run: numbers, and units of time.
+fn shape(line: &str) -> String {
+    let mut shape = String::new();
+    let mut rest = line;
+    while let Some(start) = rest.find(|c: char| c.is_ascii_digit()) {
+        shape += &rest[..start];
+        shape.push('#');
+        rest = rest[start..].trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+        let unit = ["ns", "µs", "ms", "s"]
+            .into_iter()
+            .find(|unit| rest.starts_with(unit));
+        rest = &rest[unit.map_or(0, str::len)..];
+    }
+    shape + rest
+}
+
+#[test]
+fn the_guide_shows_a_turn_as_this_server_traces_it() {
+    let server = Server::start(&["--trace", "--style", "async"]);
+    let client = server.connect();
+    echo(&client, b"first");
+    echo(&client, b"hello");
+    drop(client);
+    let log = server.drain();
+    let traced: Vec<_> = log
+        .iter()
+        .filter_map(|line| line.split_once("INFO turn: "))
+        .collect();
+    let traced: Vec<_> = traced.iter().map(|(_, line)| shape(line)).collect();
+
+    let page = include_str!("../../../docs/guide/src/event-loop.md");
+    let (_, shown) = page
+        .split_once("crates/server/tests/logs.rs -->\n```text\n")
+        .unwrap();
+    let (shown, _) = shown.split_once("```").unwrap();
+    let shown: Vec<_> = shown.lines().map(shape).collect();
+    assert_eq!(shown.len(), PHASES.len());
+    let is_shown = traced.windows(shown.len()).any(|turn| turn == shown);
+    assert!(is_shown, "{shown:#?} in {traced:#?}");
+}
+
 #[test]
 fn a_server_whose_stderr_is_closed_keeps_serving() {
     let args = ["--listen", "127.0.0.1:0", "--trace", "--log-level", "debug"];

@@ -1,21 +1,15 @@
 //! The guide quotes its programs to the letter, names every page, and tells the truth about what
 //! its programs do.
 
+mod documents;
+
+use documents::{documents, guide, read};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-
-fn guide() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn read(path: impl AsRef<Path>) -> String {
-    let path = guide().join(path);
-    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
 
 /// The pages in `src`, by their path there.
 fn pages() -> Vec<(String, String)> {
@@ -79,20 +73,6 @@ fn the_summary_and_the_doctests_name_every_page() {
             assert!(is_quote || is_tested, "lib.rs lacks {name}");
         }
     }
-}
-
-/// Every Markdown file of the project.
-fn documents(folder: &Path) -> Vec<PathBuf> {
-    let paths = fs::read_dir(folder)
-        .unwrap()
-        .map(|file| file.unwrap().path());
-    let is_ours = |path: &PathBuf| !path.ends_with("target") && !path.ends_with(".git");
-    let documents = |path: PathBuf| match path.extension() {
-        _ if path.is_dir() => documents(&path),
-        Some(kind) if kind == "md" => vec![path],
-        _ => Vec::new(),
-    };
-    paths.filter(is_ours).flat_map(documents).collect()
 }
 
 #[test]

@@ -80,7 +80,6 @@ impl Clock {
     }
 
     /// Moves a virtual clock forward. Has no effect on the kernel's.
-    #[doc(alias = "pause")]
     pub fn advance(&self, by: Duration) {
         if let Some(moved) = &self.moved {
             moved.set(moved.get().saturating_add(by));
