@@ -20,6 +20,32 @@
 //! })
 //! # }
 //! ```
+//!
+//! # Names in tokio
+//!
+//! A task stays on the thread of its loop, so nothing has to be `Send`. Streams are read and written
+//! by `&self`, so nothing has to be split.
+//!
+//! | tokio | here |
+//! |---|---|
+//! | `#[tokio::main]`, `#[tokio::test]` | [`block_on`] |
+//! | `start_paused` | [`Options::virtual_time`](oneloop_core::Options::virtual_time) |
+//! | `spawn`, `spawn_local` | [`spawn`] |
+//! | `abort` | [`JoinHandle::cancel`](oneloop_core::JoinHandle::cancel): the future is dropped at once |
+//! | `spawn_blocking`, `block_in_place` | [`offload`] |
+//! | `time::interval` | [`interval`]: the first tick is due after one period |
+//! | `mpsc`, `recv` | `oneloop::sync::channel`, `oneloop::sync::Receiver::receive` |
+//! | `oneshot`, `Notify` | `oneloop::sync::OneShot`, `oneloop::sync::Event` |
+//! | `Mutex`, `Semaphore` | `oneloop::sync::Mutex`, `oneloop::sync::Semaphore`; without an `.await` between, a `RefCell` |
+//! | `CancellationToken` | `oneloop::sync::ShutdownToken` |
+//! | `read_buf`, `BytesMut` | [`TcpStream::read_chunk`], [`Chunk`] |
+//! | `split`, `into_split` | not needed: share an `Rc<TcpStream>` |
+//! | `copy_bidirectional` | [`relay`] |
+//! | `AsyncFd` | [`wait_readable`], [`Source`](oneloop_core::Source) |
+//! | `lookup_host` | [`resolve`] |
+//! | `signal::ctrl_c` | [`signals`] |
+//! | `fs`, `process::Command` | [`fs`], [`process::Command`] |
+//! | `Handle::spawn` of another thread | [`Remote::run`](oneloop_core::Remote::run) |
 
 mod ready;
 mod signal;

@@ -1,9 +1,15 @@
 #![forbid(unsafe_code)]
 //! An epoll event loop for Linux: one loop, three styles to write code on it.
 //!
-//! The styles are [`callback`] (Node's), [`green`] (gevent's and eventlet's) and [`aio`]
-//! (async/await). One program may mix them: all use the same tasks, sockets and primitives
-//! ([`sync`]).
+//! | I know … | my style |
+//! |---|---|
+//! | tokio, smol, asyncio | [`aio`]: futures and `.await`; when in doubt, this one |
+//! | Node.js, libuv | [`callback`]: Node's modules, and its exact order of callbacks |
+//! | gevent, eventlet, `std::thread` | [`green`]: code that looks as if it blocked |
+//! | epoll, mio | [`core`]: the loop itself, also without tasks |
+//!
+//! The page of each style has a table "their name, our name". The search knows their names as well:
+//! try `abort`, `spawn_blocking`, `uv_poll_t` or `Greenlet`.
 //!
 //! ```no_run
 //! use oneloop::aio::{TcpListener, block_on, spawn};
@@ -23,6 +29,38 @@
 //!     })
 //! }
 //! ```
+//!
+//! What a program needs, by style:
+//!
+//! | | async | callback | green |
+//! |---|---|---|---|
+//! | run a program | [`aio::block_on`] | [`callback::run`] | [`green::run`] |
+//! | start a task | [`aio::spawn`] | [`callback::spawn_micro`] | [`green::spawn`], [`green::Pool`] |
+//! | serve | [`aio::TcpListener`] | [`callback::net::create_server`] | [`green::net::StreamServer`] |
+//! | connect | [`aio::TcpStream`] | [`callback::net::connect`] | [`green::net::TcpStream`] |
+//! | time | [`aio::sleep`], [`aio::timeout`] | [`callback::set_timeout`] | [`green::sleep`], [`green::timeout`] |
+//! | files | [`aio::fs`] | [`callback::fs`] | [`green::fs`] |
+//! | child processes | [`aio::process`] | [`callback::child_process`] | [`green::process`] |
+//! | signals | [`aio::signals`] | [`callback::process::on_signal`] | [`green::signal_handler`] |
+//! | code that blocks | [`aio::offload`] | [`callback::offload`] | [`green::offload`] |
+//!
+//! Styles mix: all of them use the same tasks, sockets and primitives ([`sync`]: queues, channels,
+//! locks, events, [`sync::ShutdownToken`]). Async code waits for these by `.await`, a green thread
+//! by [`.wait()`](green::Wait), a callback in [`callback::spawn_micro`].
+//!
+//! Tests run on virtual time, where a day of timers passes in a millisecond:
+//!
+//! ```
+//! use oneloop::{EventLoop, Options};
+//! use std::time::Duration;
+//!
+//! let mut event_loop = EventLoop::with(Options::virtual_time())?;
+//! event_loop.block_on(async { oneloop::aio::sleep(Duration::from_secs(24 * 3600)).await });
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! The guide, in the folder `docs/guide` of the project, begins with what an event loop does and
+//! leads from `cargo new` to a server in each style.
 
 pub use oneloop_core::{Elapsed, EventLoop, Handle, JoinError, JoinHandle, Options, signal};
 

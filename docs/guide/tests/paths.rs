@@ -3,23 +3,66 @@
 mod documents;
 
 use documents::{documents, guide, read};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The paths of `oneloop` in a text. Code blocks are left out: doctests compile them.
-fn paths(text: &str) -> BTreeSet<String> {
-    let prose = text.split("```").step_by(2);
-    let spans = prose.flat_map(|prose| prose.split('`').skip(1).step_by(2));
-    let path = |span: &str| {
-        let is_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
-        let end = span.find(|c| !is_path(c)).unwrap_or(span.len());
-        let path = span[..end].trim_end_matches(':');
-        path.starts_with("oneloop::").then(|| path.to_owned())
+/// The text outside of code blocks, which doctests compile.
+fn prose(text: &str) -> String {
+    text.split("```").step_by(2).collect()
+}
+
+/// The words in backticks.
+fn spans(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+/// The path at the start of a span.
+fn path(span: &str) -> &str {
+    let is_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+    let end = span.find(|c| !is_path(c)).unwrap_or(span.len());
+    &span[..end]
+}
+
+/// `oneloop::module::item`, and `oneloop::module::{one, two}`.
+fn whole_paths(prose: &str) -> Vec<String> {
+    let paths = |span: &str| {
+        let path = path(span);
+        match span[path.len()..].strip_prefix('{') {
+            Some(names) => {
+                let names = names.trim_end_matches('}').split(", ");
+                names.map(|name| format!("{path}{name}")).collect()
+            }
+            None => vec![path.trim_end_matches(':').to_owned()],
+        }
     };
-    spans.filter_map(path).collect()
+    let spans = spans(prose).filter(|span| span.starts_with("oneloop::"));
+    spans.flat_map(paths).collect()
+}
+
+/// The paths in the tables whose heads name the module of a column.
+fn paths_of_columns(prose: &str) -> Vec<String> {
+    let mut modules = Vec::new();
+    let mut paths = Vec::new();
+    for line in prose.lines() {
+        let cells = line.split('|').skip(1);
+        if !line.starts_with('|') {
+            modules.clear();
+        } else if modules.is_empty() {
+            let is_module = |span: &&str| span.starts_with("oneloop::");
+            modules = cells.map(|cell| spans(cell).find(is_module)).collect();
+        } else {
+            for (module, cell) in modules.iter().zip(cells) {
+                let Some(module) = module else { continue };
+                let is_whole = |name: &&str| name.contains("std::") || name.contains("oneloop::");
+                let names = spans(cell).filter(|span| path(span) == *span && !is_whole(span));
+                paths.extend(names.map(|name| format!("{module}::{name}")));
+            }
+        }
+    }
+    paths
 }
 
 /// The paths that the project's documents name, each with one of the documents.
@@ -30,9 +73,14 @@ fn named_paths() -> BTreeMap<String, PathBuf> {
         if document.ends_with("CHANGELOG.md") {
             continue;
         }
-        for path in paths(&read(&document)) {
-            named.insert(path, document.clone());
-        }
+        let prose = prose(&read(&document));
+        let paths = [whole_paths(&prose), paths_of_columns(&prose)];
+        named.extend(
+            paths
+                .concat()
+                .into_iter()
+                .map(|path| (path, document.clone())),
+        );
     }
     named
 }
