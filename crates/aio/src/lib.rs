@@ -47,12 +47,24 @@
 //! | `fs`, `process::Command` | [`fs`], [`process::Command`] |
 //! | `Handle::spawn` of another thread | [`Remote::run`](oneloop_core::Remote::run) |
 
+mod collection;
+mod join;
+mod join_set;
+mod race;
 mod ready;
+#[doc(hidden)] // only the macro names it
+pub mod select;
 mod signal;
 mod task;
 mod time;
+mod woken;
 
-pub use oneloop_core::{Class, Elapsed, Offload, Timeout};
+pub use collection::{join_all, race_all, try_join_all};
+pub use join::{Join, TryJoin, join, try_join};
+pub use join_set::JoinSet;
+pub use oneloop_core::{
+    CancelHandle, Class, Elapsed, JoinError, JoinHandle, Offload, Signals, Sleep, Timeout, YieldNow,
+};
 pub use oneloop_fs as fs;
 // Styles add no wrapper here: an operation's documentation stands where its code does.
 pub use oneloop_net::{
@@ -64,6 +76,7 @@ pub use oneloop_net::{
     reset_tty_mode, resolve, resolve_with, send_file, stderr, stdin, stdout, tty,
 };
 pub use oneloop_process as process;
+pub use race::{Either, Race, race};
 pub use ready::{wait_readable, wait_writable};
 pub use signal::signals;
 pub use task::{block_on, offload, offload_to, spawn, yield_now};

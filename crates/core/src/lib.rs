@@ -97,6 +97,7 @@ pub use mechanisms::registration::Ownership;
 pub use mechanisms::slots::{Key, Slots};
 pub use mechanisms::timers::{Timer, TimerMark, Timers};
 pub use mechanisms::workers::{Class, Job, PoolOptions, Workers};
+pub use operations::cancel_handle::CancelHandle;
 pub use operations::dump::{TaskInfo, TaskState};
 pub use operations::join::JoinHandle;
 pub use operations::keep_alive::KeepAlive;

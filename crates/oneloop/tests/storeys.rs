@@ -169,6 +169,18 @@ fn the_files_of_green_stand_in_storeys() {
 }
 
 #[test]
+fn the_files_of_aio_stand_in_storeys() {
+    assert_storeys(
+        "aio",
+        "
+        names:     task time signal ready
+        mechanism: woken race
+        on it:     collection join select join_set
+        ",
+    );
+}
+
+#[test]
 fn the_files_of_server_stand_in_storeys() {
     assert_storeys(
         "server",

@@ -2,6 +2,7 @@
 
 use crate::mechanisms::guard::wake_guarded;
 use crate::mechanisms::slots::Key;
+use crate::operations::cancel_handle::CancelHandle;
 use crate::state::Handle;
 use crate::tasks::join_error::{JoinError, Unhandled};
 use crate::tasks::key::Task;
@@ -67,6 +68,12 @@ impl<T> JoinHandle<T> {
         self.handle.cancel_task(self.key);
     }
 
+    /// Returns a handle that can only cancel the task, for as many owners as needed.
+    #[doc(alias = "abort_handle")]
+    pub fn cancel_handle(&self) -> CancelHandle {
+        CancelHandle::new(self.handle.clone(), self.key)
+    }
+
     /// True once the task has ended, in whatever way.
     pub fn is_finished(&self) -> bool {
         !self.joined.is_running()
@@ -130,11 +137,15 @@ impl<T> Joined<T> {
         matches!(*self.progress.borrow(), Progress::Running(_))
     }
 
-    fn end(&self, result: Result<T, JoinError>) {
+    pub(crate) fn end(&self, result: Result<T, JoinError>, spawned_at: &'static Location<'static>) {
         let before = self.progress.replace(Progress::Ended(result));
         // After the replace, with nothing borrowed: the waker may poll the handle at once.
         if let Progress::Running(Some(waker)) = before {
             wake_guarded(waker);
+        }
+        // Without a handle the panic would go unnoticed.
+        if !self.has_handle.get() {
+            self.report_unjoined(spawned_at);
         }
     }
 
@@ -148,39 +159,31 @@ impl<T> Joined<T> {
 }
 
 pin_project! {
-    /// The body of a task with a handle: the caller's future, with its panic caught and its result
-    /// kept.
-    pub(crate) struct JoinedBody<F: Future> {
+    /// The body of a task whose result is passed on: the caller's future, with its panic caught.
+    pub(crate) struct JoinedBody<F: Future, E: FnOnce(Result<F::Output, JoinError>)> {
         #[pin]
         future: F,
-        joined: Rc<Joined<F::Output>>,
-        spawned_at: &'static Location<'static>,
+        // What takes the result; `None` once it did.
+        end: Option<E>,
     }
 
-    impl<F: Future> PinnedDrop for JoinedBody<F> {
+    impl<F: Future, E: FnOnce(Result<F::Output, JoinError>)> PinnedDrop for JoinedBody<F, E> {
         fn drop(this: Pin<&mut Self>) {
-            if this.joined.is_running() {
-                this.joined.end(Err(JoinError::Canceled));
+            if let Some(end) = this.project().end.take() {
+                end(Err(JoinError::Canceled));
             }
         }
     }
 }
 
-impl<F: Future> JoinedBody<F> {
-    pub(crate) fn new(
-        future: F,
-        joined: Rc<Joined<F::Output>>,
-        spawned_at: &'static Location<'static>,
-    ) -> Self {
-        JoinedBody {
-            future,
-            joined,
-            spawned_at,
-        }
+impl<F: Future, E: FnOnce(Result<F::Output, JoinError>)> JoinedBody<F, E> {
+    pub(crate) fn new(future: F, end: E) -> Self {
+        let end = Some(end);
+        JoinedBody { future, end }
     }
 }
 
-impl<F: Future> Future for JoinedBody<F> {
+impl<F: Future, E: FnOnce(Result<F::Output, JoinError>)> Future for JoinedBody<F, E> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -192,16 +195,13 @@ impl<F: Future> Future for JoinedBody<F> {
             Ok(Poll::Ready(value)) => Ok(value),
             Err(payload) => Err(JoinError::Panicked(payload)),
         };
-        this.joined.end(result);
-        // Without a handle the panic would go unnoticed.
-        if !this.joined.has_handle.get() {
-            this.joined.report_unjoined(this.spawned_at);
-        }
+        let end = this.end.take();
+        end.expect("a task is not polled after its end")(result);
         Poll::Ready(())
     }
 }
 
-impl<F: Future> TaskFuture for JoinedBody<F> {
+impl<F: Future, E: FnOnce(Result<F::Output, JoinError>)> TaskFuture for JoinedBody<F, E> {
     fn describe(&self) -> String {
         type_name_of::<F>()
     }

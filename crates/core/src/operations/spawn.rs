@@ -3,6 +3,7 @@
 use crate::mechanisms::slots::Key;
 use crate::operations::join::{JoinHandle, Joined, JoinedBody};
 use crate::state::Handle;
+use crate::tasks::join_error::JoinError;
 use crate::tasks::key::Task;
 use crate::tasks::record::{Described, Detached, TaskBody, TaskRecord, body_of};
 use crate::tasks::stats::add;
@@ -21,14 +22,33 @@ impl Handle {
     pub fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
         let spawned_at = Location::caller();
         let joined = Rc::new(Joined::new());
-        let body = JoinedBody::new(future, Rc::clone(&joined), spawned_at);
-        let key = if self.state.closed.get() {
-            drop(body); // which cancels the task
-            Task::NONE
-        } else {
-            self.start(body_of(body), spawned_at)
-        };
+        let ends = Rc::clone(&joined);
+        let key = self.spawn_then(
+            future,
+            move |result| ends.end(result, spawned_at),
+            spawned_at,
+        );
         JoinHandle::new(joined, key, self.clone(), spawned_at)
+    }
+
+    /// Starts a task, and passes its result to `then` as the task ends, also if it is canceled: for
+    /// a style, or a set of tasks, that keeps results in its own way. Like [`Handle::spawn`]
+    /// otherwise, with one allocation instead of two.
+    ///
+    /// `then` runs as part of the task, or of the call that cancels it, and must not panic.
+    /// `spawned_at` is the place where the user asked for the task.
+    pub fn spawn_then<F: Future + 'static>(
+        &self,
+        future: F,
+        then: impl FnOnce(Result<F::Output, JoinError>) + 'static,
+        spawned_at: &'static Location<'static>,
+    ) -> Key<Task> {
+        let body = JoinedBody::new(future, then);
+        if self.state.closed.get() {
+            drop(body); // which cancels the task
+            return Task::NONE;
+        }
+        self.start(body_of(body), spawned_at)
     }
 
     /// Starts a task without a [`JoinHandle`], which saves an allocation. A panic in the task is

@@ -1,0 +1,73 @@
+//! What the async style's helpers promise: one fact per test.
+
+mod collections;
+mod join_sets;
+mod joins;
+mod races;
+mod selects;
+
+use oneloop_core::{EventLoop, Options};
+use std::cell::{Cell, RefCell};
+use std::fmt::Display;
+use std::future::{Future, pending};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+/// What happened, in order.
+#[derive(Clone, Default)]
+struct Log(Rc<RefCell<Vec<String>>>);
+
+impl Log {
+    fn note(&self, what: impl Display) {
+        self.0.borrow_mut().push(what.to_string());
+    }
+
+    /// Notes its name when it is dropped.
+    fn on_drop(&self, name: &'static str) -> Dropped {
+        Dropped(self.clone(), name)
+    }
+
+    fn text(&self) -> String {
+        self.0.borrow().join(" ")
+    }
+}
+
+struct Dropped(Log, &'static str);
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        self.0.note(format!("-{}", self.1));
+    }
+}
+
+/// Runs a future on a loop whose time is virtual.
+fn run<F: Future>(future: F) -> F::Output {
+    let mut event_loop = EventLoop::with(Options::virtual_time()).unwrap();
+    event_loop.block_on(future)
+}
+
+/// Polls a future once, with a waker that does nothing.
+fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// Waits forever, and notes its drop.
+async fn waits(log: &Log, name: &'static str) {
+    let _dropped = log.on_drop(name);
+    pending().await
+}
+
+/// A future that is pending `pauses` times and counts its polls.
+async fn counted(polls: &Cell<u32>, pauses: u32) {
+    let mut future = pin!(async {
+        for _ in 0..pauses {
+            oneloop_core::yield_now().await;
+        }
+    });
+    std::future::poll_fn(|cx| {
+        polls.set(polls.get() + 1);
+        future.as_mut().poll(cx)
+    })
+    .await
+}
