@@ -38,6 +38,7 @@
 //! | `oneshot`, `Notify` | `oneloop::sync::OneShot`, `oneloop::sync::Event` |
 //! | `Mutex`, `Semaphore` | `oneloop::sync::Mutex`, `oneloop::sync::Semaphore`; without an `.await` between, a `RefCell` |
 //! | `CancellationToken` | `oneloop::sync::ShutdownToken` |
+//! | `select!`, `join!`, `JoinSet` | [`select!`], [`race()`], [`join!`], [`JoinSet`] |
 //! | `read_buf`, `BytesMut` | [`TcpStream::read_chunk`], [`Chunk`] |
 //! | `split`, `into_split` | not needed: share an `Rc<TcpStream>` |
 //! | `copy_bidirectional` | [`relay`] |

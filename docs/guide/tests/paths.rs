@@ -30,12 +30,17 @@ fn path(span: &str) -> &str {
 fn whole_paths(prose: &str) -> Vec<String> {
     let paths = |span: &str| {
         let path = path(span);
-        match span[path.len()..].strip_prefix('{') {
+        let rest = &span[path.len()..];
+        match rest.strip_prefix('{') {
             Some(names) => {
                 let names = names.trim_end_matches('}').split(", ");
                 names.map(|name| format!("{path}{name}")).collect()
             }
-            None => vec![path.trim_end_matches(':').to_owned()],
+            None => {
+                // A macro and a function may have the same name.
+                let kind = ["!", "()"].into_iter().find(|kind| rest.starts_with(kind));
+                vec![path.trim_end_matches(':').to_owned() + kind.unwrap_or("")]
+            }
         }
     };
     let spans = spans(prose).filter(|span| span.starts_with("oneloop::"));
