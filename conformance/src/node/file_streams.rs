@@ -19,6 +19,7 @@ pub(super) fn read_stream() -> Continue {
         high_water_mark: Some(4),
         start: Some(1),
         end: Some(8),
+        ..Default::default()
     };
     let r = fs::create_read_stream_with(d.join("a"), options)?;
     r.on_open(|_| {

@@ -20,6 +20,11 @@ pub struct ReadStreamOptions {
     /// The maximum size of a 'data' chunk, and of the buffer, in bytes: 64 KiB by default. A chunk
     /// is never larger than that.
     pub high_water_mark: Option<usize>,
+    /// Waits at the end of the file for what is appended to it, as `tail -f` does, until the stream
+    /// is destroyed. Node has no such option. The stream follows the file that it has opened: not
+    /// another one that takes its name, and it does not start again when the file is truncated.
+    #[doc(alias("tail", "watchFile"))]
+    pub follow: bool,
 }
 
 /// Options of [`create_write_stream_with`].
@@ -84,7 +89,15 @@ fn read(path: &Path, options: ReadStreamOptions) -> ReadStream {
     // Node's `end` is inclusive.
     let bytes_max = options.end.map(|end| end.saturating_add(1) - start);
     let stream = ReadStream::new(&current(), Fd::Opening, options.high_water_mark, bytes_max);
-    stream.open(open_input(path.to_owned(), options.start));
+    let (path, following) = (path.to_owned(), options.follow.then(|| stream.clone()));
+    stream.open(async move {
+        let input = open_input(path.clone(), options.start).await?;
+        if let Some(stream) = following {
+            let watched = stream.follow(&path).await;
+            watched.map_err(|error| Error::file("watch", error, Some(&path), None))?;
+        }
+        Ok(input)
+    });
     stream
 }
 

@@ -17,6 +17,7 @@ use crate::runtime::{Runtime, current};
 use crate::tables::references;
 use crate::thrown::{IntoResult, Thrown, or_rethrow};
 use oneloop_core::Direction;
+use oneloop_fs::{WatchOptions, Watcher};
 use oneloop_net::{self as net, AsSource, CHUNK_BYTES, Chunk, Input, RawMode, ReadHalf, StdioKind};
 use std::any::TypeId;
 use std::cell::{Cell, RefCell};
@@ -24,8 +25,9 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 /// A stream that reads a pipe's end, a FIFO, a terminal, a socket or a file. Clones are the same
 /// stream.
@@ -76,6 +78,8 @@ pub(super) struct ReadStreamInner {
     flags: Flags,
     readable: ReadableState,
     input: StreamFd<Input>,
+    /// Reports that a file has grown, if the stream follows one.
+    follows: RefCell<Option<Rc<Watcher>>>,
     /// Bytes that may still be read: the rest of the requested part of a file.
     bytes_left: Cell<u64>,
     errored: RefCell<Option<Error>>,
@@ -121,6 +125,7 @@ impl ReadStream {
                 flags: Flags::default(),
                 readable: ReadableState::new(high_water_mark.unwrap_or(CHUNK_BYTES)),
                 input: StreamFd::new(input, Input::kind),
+                follows: RefCell::default(),
                 bytes_left: Cell::new(bytes_max.unwrap_or(u64::MAX)),
                 errored: RefCell::default(),
                 reason: RefCell::default(),
@@ -179,6 +184,21 @@ impl ReadStream {
     fn set_reference(&self, input: &Input) {
         let is_referenced = !self.inner.is_unreferenced.get();
         input.source().set_referenced(is_referenced);
+        if let Some(watcher) = self.follows() {
+            watcher.set_referenced(is_referenced && self.inner.is_reading.get());
+        }
+    }
+
+    /// Waits at the end of the file for what is appended, instead of emitting 'end'.
+    pub(crate) async fn follow(&self, path: &Path) -> io::Result<()> {
+        let watcher = Watcher::on(&self.inner.runtime.handle)?;
+        watcher.watch(path, WatchOptions::default()).await?;
+        self.inner.follows.replace(Some(Rc::new(watcher)));
+        Ok(())
+    }
+
+    fn follows(&self) -> Option<Rc<Watcher>> {
+        self.inner.follows.borrow().clone()
     }
 
     /// Opens the input, emits 'open', and reads if the machine wants data. As in Node, the file of
@@ -308,6 +328,7 @@ impl ReadStream {
             // A wait that is left behind would keep the program alive.
             if let Some(input) = self.inner.input.open() {
                 input.source().cancel(Direction::Read);
+                self.set_reference(&input);
             }
             return Poll::Ready(None);
         }
@@ -325,7 +346,7 @@ impl ReadStream {
         // chunk.
         let mark = self.readable_state().high_water_mark();
         let bytes_max = mark.min(left.try_into().unwrap_or(usize::MAX));
-        input.poll_read_chunk(cx, bytes_max).map(|read| {
+        self.poll_input(&input, cx, bytes_max).map(|read| {
             if let Ok(Some(chunk)) = &read {
                 let count = chunk.len() as u64;
                 self.inner.bytes_left.set(left - count);
@@ -335,10 +356,30 @@ impl ReadStream {
         })
     }
 
+    /// The next chunk; `None` at the end, unless the stream follows a file.
+    fn poll_input(
+        &self,
+        input: &Input,
+        cx: &mut Context<'_>,
+        bytes_max: usize,
+    ) -> Poll<io::Result<Option<Chunk>>> {
+        loop {
+            let chunk = ready!(input.poll_read_chunk(cx, bytes_max))?;
+            let Some(watcher) = self.follows().filter(|_| chunk.is_none()) else {
+                return Poll::Ready(Ok(chunk));
+            };
+            // A change that came before the read is reported, too, and costs one more read.
+            self.set_reference(input);
+            ready!(watcher.poll_next(cx))?;
+        }
+    }
+
     /// Closes the input now. The future reports it, and the error.
     fn close_input(&self, error: Option<Error>) -> impl Future<Output = ()> + 'static {
         let stream = self.clone();
         let inner = &self.inner;
+        let watcher = inner.follows.take();
+        drop(watcher);
         let closed = (!inner.input.is_standard()).then(|| {
             // Restored with the close, and not when the last clone of the stream is dropped.
             let raw_mode = inner.raw_mode.take();
@@ -499,6 +540,8 @@ impl AbandonedAtExit for ReadStreamInner {
         if !self.input.is_standard() {
             self.input.close(&self.runtime);
         }
+        let watcher = self.follows.take();
+        drop(watcher);
         let stream = ReadStream { inner: self };
         stream.read_stop();
         stream.wake_reader();

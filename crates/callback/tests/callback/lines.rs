@@ -1,12 +1,14 @@
 //! `on_lines`: what the program of `conformance/node` does not show.
 
 use oneloop::callback::child_process;
+use oneloop::callback::fs::{self, ReadStreamOptions};
 use oneloop::callback::net::{self, Socket};
 use oneloop::callback::stream::{ReadStream, WriteStream};
 use oneloop::callback::{self, process, set_timeout};
 use oneloop::{EventLoop, Options};
 use std::cell::{Cell, RefCell};
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 fn run<E: Into<callback::Thrown>>(main: impl FnOnce() -> Result<(), E> + 'static) {
@@ -264,4 +266,111 @@ fn lines_of_a_client_of_any_speed_are_the_same() {
         io::Result::Ok(())
     });
     assert_eq!(log.take(), ["one", "two", "", "three", "four"]);
+}
+
+/// A file with a name of its own, removed at the end.
+struct TempFile(PathBuf);
+
+impl TempFile {
+    fn new(name: &str, text: &str) -> io::Result<Self> {
+        let name = format!("oneloop-{name}-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, text)?;
+        Ok(TempFile(path))
+    }
+
+    fn append(&self, text: &str) -> io::Result<()> {
+        let mut file = std::fs::File::options().append(true).open(&self.0)?;
+        file.write_all(text.as_bytes())
+    }
+}
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+fn follow(path: &Path, start: u64) -> Result<ReadStream, fs::Error> {
+    let options = ReadStreamOptions {
+        start: Some(start),
+        follow: true,
+        ..Default::default()
+    };
+    fs::create_read_stream_with(path, options)
+}
+
+#[test]
+fn a_followed_file_emits_what_is_appended_and_no_end() {
+    let log = Log::default();
+    let lines = log.clone();
+    run(move || {
+        let file = TempFile::new("followed", "old\nnew\nhal")?;
+        let stream = follow(&file.0, 4)?;
+        let events = lines.clone();
+        stream.on_end(|_| panic!("it has no end"));
+        stream.on_close(move |_| events.add("close"));
+        stream.on_lines(80, move |stream, line| {
+            lines.add(line);
+            match line {
+                "new" => file.append("f\nmore\n")?,
+                "more" => file.append("last\nnot any more\n")?,
+                "last" => drop(stream.destroy().clone()),
+                _ => (),
+            }
+            io::Result::Ok(())
+        });
+        Ok::<_, fs::Error>(())
+    });
+    assert_eq!(log.take(), ["new", "half", "more", "last", "close"]);
+}
+
+#[test]
+fn a_followed_file_keeps_the_program_alive_only_while_its_stream_flows() {
+    let log = Log::default();
+    let lines = log.clone();
+    run(move || {
+        let file = TempFile::new("paused", "one\ntwo\n")?;
+        let stream = follow(&file.0, 0)?;
+        stream.on_lines(80, move |stream, line| {
+            lines.add(line);
+            let _keep = &file;
+            if line == "two" {
+                // Once it waits for what is appended.
+                set_timeout(move || _ = stream.pause(), 1000);
+            }
+        });
+        Ok::<_, fs::Error>(())
+    });
+    assert_eq!(log.take(), ["one", "two"]);
+}
+
+#[test]
+fn an_unreferenced_stream_of_a_followed_file_does_not_keep_the_program_alive() {
+    let log = Log::default();
+    let lines = log.clone();
+    run(move || {
+        let file = TempFile::new("unreferenced", "one\n")?;
+        let stream = follow(&file.0, 0)?;
+        stream.on_lines(80, move |stream, line| {
+            lines.add(line);
+            let _keep = &file;
+            stream.unref();
+        });
+        Ok::<_, fs::Error>(())
+    });
+    assert_eq!(log.take(), ["one"]);
+}
+
+#[test]
+fn a_followed_file_that_does_not_exist_is_an_error() {
+    let log = Log::default();
+    let errors = log.clone();
+    run(move || {
+        let stream = follow(Path::new("/no/such/file"), 0)?;
+        stream.on_error(move |_, error| errors.add(error.message()));
+        Ok::<_, fs::Error>(())
+    });
+    let expected = "ENOENT: no such file or directory, open '/no/such/file'";
+    assert_eq!(log.take(), [expected]);
 }
