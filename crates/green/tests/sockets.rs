@@ -476,3 +476,25 @@ fn a_server_that_is_stopped_has_no_error() {
     })
     .unwrap();
 }
+
+#[test]
+fn a_line_that_a_timeout_interrupts_continues_with_the_next_call() {
+    run(|| {
+        let (mut client, server) = UnixStream::pair().unwrap();
+        let mut lines = server.lines(80);
+        client.write_all(b"one\r\ntw").unwrap();
+        assert_eq!(lines.next().unwrap().unwrap(), "one");
+        assert_eq!(timeout(MS, || lines.next().is_none()), Err(Elapsed));
+        server.set_read_timeout(Some(MS));
+        let error = lines.next().unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        // The same thread writes the rest, through another reference to the same stream.
+        client.write_all(b"o\n").unwrap();
+        assert_eq!(lines.next().unwrap().unwrap(), "two");
+        (&server).write_all(b"answer").unwrap();
+        client.read_exact(&mut [0; 6]).unwrap();
+        client.close();
+        assert!(lines.next().is_none());
+    })
+    .unwrap();
+}

@@ -38,6 +38,21 @@ impl Chunk {
         Chunk { buf, len: 0 }
     }
 
+    /// A copy of bytes, in a buffer of exactly their size.
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        Chunk {
+            buf: Box::from(bytes),
+            len: bytes.len(),
+        }
+    }
+
+    /// The bytes behind the first `count`, moved to the front of the buffer.
+    pub(crate) fn behind(mut self, count: usize) -> Self {
+        self.buf.copy_within(count..self.len, 0);
+        self.len -= count;
+        self
+    }
+
     /// Calls a function with a pooled buffer. The function returns the number of bytes that it
     /// wrote there, and a value of its choice.
     ///
@@ -71,8 +86,8 @@ impl Chunk {
         if shrinks {
             // The copy costs less than half a chunk, and a slow peer may keep the bytes for
             // minutes.
-            let (buf, len) = (Box::from(rest), rest.len());
-            let large = std::mem::replace(self, Chunk { buf, len });
+            let small = Chunk::of(rest);
+            let large = std::mem::replace(self, small);
             drop(large); // returns to the pool
         }
         shrinks
@@ -108,8 +123,8 @@ impl fmt::Debug for Chunk {
 impl Drop for Chunk {
     fn drop(&mut self) {
         let buf = std::mem::take(&mut self.buf);
-        if buf.len() < CHUNK_BYTES {
-            return; // a shrunk buffer is too small for the pool
+        if buf.len() != CHUNK_BYTES {
+            return; // a buffer of another size is not for the pool
         }
         // A full pool, and a thread that ends, free the buffer.
         let _ = POOL.try_with(|pool| {
@@ -135,6 +150,13 @@ mod tests {
         assert!(!chunk.shrink_behind(999));
         assert!(chunk.shrink_behind(1500));
         assert_eq!(&*chunk, &[7; 500]);
+    }
+
+    #[test]
+    fn the_front_of_a_chunk_can_be_dropped() {
+        let mut chunk = Chunk::take();
+        chunk.space()[..4].copy_from_slice(b"head");
+        assert_eq!(&*chunk.filled(4).behind(1), b"ead");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! `stream.read_chunk().await` needs no trait in scope.
 
 use crate::buffer::Chunk;
+use crate::lines::Lines;
 use crate::pipe::{PipeReader, PipeWriter};
 use crate::socket::Socket;
 use crate::stdio::{Input, Output};
@@ -34,6 +35,12 @@ macro_rules! reads {
             #[inline]
             pub fn read_chunk(&self) -> impl Future<Output = io::Result<Option<Chunk>>> {
                 ReadHalf::read_chunk(self)
+            }
+
+            /// The lines of this stream, each of at most `bytes_max` bytes without its end. Their
+            /// [`next`](Lines::next) is cancel safe, and other tasks can write meanwhile.
+            pub fn lines(&self, bytes_max: usize) -> Lines<&Self> {
+                Lines::new(self, bytes_max)
             }
         }
     )+ };

@@ -141,6 +141,15 @@ impl LineSplitter {
         Ok(Some(&self.line))
     }
 
+    /// Takes the bytes that wait for the end of their line: what follows is no line.
+    pub fn take_waiting(&mut self) -> Vec<u8> {
+        let waiting = std::mem::take(&mut self.line);
+        match std::mem::take(&mut self.is_complete) {
+            true => Vec::new(), // the caller has had it
+            false => waiting,
+        }
+    }
+
     /// The number of bytes that wait for the end of their line.
     pub fn waiting_bytes(&self) -> usize {
         if self.is_complete { 0 } else { self.line.len() }

@@ -15,22 +15,18 @@ fn parse(line: &str) -> Option<(Duration, String)> {
 
 async fn serve(stream: TcpStream) -> io::Result<()> {
     let stream = Rc::new(stream);
-    let mut received = Vec::new();
+    let mut lines = stream.lines(1000);
     let mut reminders = Vec::new();
-    while let Some(chunk) = stream.read_chunk().await? {
-        received.extend_from_slice(&chunk);
-        while let Some(end) = received.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = received.drain(..=end).collect();
-            let Some((delay, text)) = parse(&String::from_utf8_lossy(&line)) else {
-                stream.write_all(b"send SECONDS TEXT\n").await?;
-                continue;
-            };
-            let client = Rc::clone(&stream);
-            reminders.push(spawn(async move {
-                sleep(delay).await;
-                client.write_all(text.as_bytes()).await
-            }));
-        }
+    while let Some(line) = lines.next().await? {
+        let Some((delay, text)) = parse(&line) else {
+            stream.write_all(b"send SECONDS TEXT\n").await?;
+            continue;
+        };
+        let client = Rc::clone(&stream);
+        reminders.push(spawn(async move {
+            sleep(delay).await;
+            client.write_all(text.as_bytes()).await
+        }));
     }
     // The client is gone, so its reminders are canceled.
     reminders.iter().for_each(|reminder| reminder.cancel());

@@ -13,6 +13,7 @@ mod bind;
 mod copy;
 mod fd;
 mod green_io;
+mod lines;
 mod listener;
 mod local_addr;
 mod server;
@@ -23,6 +24,7 @@ mod unix;
 pub use copy::{copy, relay, send_file};
 pub use fd::{wait_readable, wait_writable};
 pub use green_io::GreenIo;
+pub use lines::Lines;
 pub use listener::{Listener, TcpListener, UnixListener, UnixSeqpacketListener};
 pub use oneloop_net::{
     Addr, ConnectOptions, Credentials, Datagram, Interface, Keepalive, ListenOptions,

@@ -8,6 +8,7 @@ mod futures_traits;
 mod harness;
 mod interfaces;
 mod keepalive;
+mod lines;
 mod names;
 mod pipes;
 mod resets;
