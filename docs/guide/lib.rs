@@ -23,6 +23,7 @@ pages! {
     FromGevent "src/from-gevent.md"
     Async "src/async.md"
     Callback "src/callback.md"
+    Cookbook "src/cookbook.md"
     Green "src/green.md"
     Mixing "src/mixing.md"
     Errors "src/errors.md"

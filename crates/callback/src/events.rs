@@ -223,6 +223,12 @@ impl<L> Emitter<L> {
         removed.is_some()
     }
 
+    /// Returns false once a listener is removed.
+    pub(crate) fn has(&self, id: ListenerId) -> bool {
+        let registrations = self.registrations.borrow();
+        registrations.iter().any(|other| other.id == id.0)
+    }
+
     /// Removes all listeners of an event.
     #[doc(alias = "removeAllListeners")]
     pub fn remove_all<E: KeptAs<L>>(&self, event: E) {

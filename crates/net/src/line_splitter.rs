@@ -33,7 +33,7 @@ pub struct LineSplitter {
     is_complete: bool,
     /// A `\r` alone ends a line, too.
     splits_at_returns: bool,
-    /// The last line ended at a `\r`: a `\n` that comes next belongs to it.
+    /// The last chunk ended with a `\r`: a `\n` that comes next belongs to the same end.
     is_after_return: bool,
     /// The line is too long, which was reported. Its rest is skipped.
     is_skipping: bool,
@@ -112,8 +112,11 @@ impl LineSplitter {
                 return Ok(None);
             };
             let (part, end) = (&chunk[..at], chunk[at]);
-            *chunk = &chunk[at + 1..];
-            self.is_after_return = end == b'\r';
+            let rest = &chunk[at + 1..];
+            // All of the end that has arrived: what follows may be more than lines.
+            let pair = rest.strip_prefix(b"\n").filter(|_| end == b'\r');
+            *chunk = pair.unwrap_or(rest);
+            self.is_after_return = end == b'\r' && rest.is_empty();
             if !std::mem::take(&mut self.is_skipping) {
                 return self.complete(part).map(Some);
             }
@@ -339,5 +342,6 @@ mod tests {
         let mut chunk = &text[..];
         let line = splitter.next_line(&mut chunk).unwrap().unwrap();
         assert_eq!(line.as_ptr(), text.as_ptr());
+        assert_eq!(chunk, b"two", "the whole end is taken");
     }
 }

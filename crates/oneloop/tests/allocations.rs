@@ -46,15 +46,31 @@ fn an_echo_allocates_nothing() {
     );
 }
 
+const MESSAGE: &[u8; 64] = b"a line of sixty-four bytes, and so its end is the last of them.\n";
+
 #[test]
 fn an_echo_between_callbacks_allocates_nothing() {
-    let mut event_loop = EventLoop::new().unwrap();
-    let _entered = enter(&event_loop.handle());
-    let server = net::create_server(|socket| {
+    assert_echo_allocates_nothing(|socket| {
         socket.on_data(|socket, bytes| {
             socket.write(bytes);
         });
     });
+}
+
+#[test]
+fn a_line_in_a_callback_allocates_nothing() {
+    assert_echo_allocates_nothing(|socket| {
+        socket.on_lines(80, |socket, line| {
+            assert_eq!(line.len(), MESSAGE.len() - 1);
+            socket.write(MESSAGE);
+        });
+    });
+}
+
+fn assert_echo_allocates_nothing(serve: fn(net::Socket)) {
+    let mut event_loop = EventLoop::new().unwrap();
+    let _entered = enter(&event_loop.handle());
+    let server = net::create_server(serve);
     let left = Rc::new(Cell::new(0));
     let done = Rc::new(Cell::new(None::<Waker>));
     let (counted, waiting) = (Rc::clone(&left), Rc::clone(&done));
@@ -80,7 +96,7 @@ fn an_echo_between_callbacks_allocates_nothing() {
     let mut echo_many = |messages: usize| {
         left.set(messages);
         let first = client.borrow().clone().unwrap();
-        first.write([7; 64]);
+        first.write(MESSAGE);
         event_loop.block_on(poll_fn(|cx| {
             done.set(Some(cx.waker().clone()));
             if left.get() == 0 {

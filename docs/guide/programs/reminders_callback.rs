@@ -15,26 +15,18 @@ fn parse(line: &str) -> Option<(f64, String)> {
 }
 
 fn serve(socket: Socket) {
-    let received = RefCell::new(Vec::new());
     let reminders = Rc::new(RefCell::new(Vec::new()));
     let canceled = Rc::clone(&reminders);
-    socket.on_data(move |socket, data| {
-        let mut received = received.borrow_mut();
-        received.extend_from_slice(data);
-        while let Some(end) = received.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = received.drain(..=end).collect();
-            let Some((seconds, text)) = parse(&String::from_utf8_lossy(&line)) else {
-                socket.write("send SECONDS TEXT\n");
-                continue;
-            };
-            let client = socket.clone();
-            let send = move || {
-                client.write(text);
-            };
-            reminders
-                .borrow_mut()
-                .push(set_timeout(send, seconds * 1e3));
-        }
+    socket.on_lines(1024, move |socket, line| {
+        let Some((seconds, text)) = parse(line) else {
+            socket.write("send SECONDS TEXT\n");
+            return;
+        };
+        let send = move || {
+            socket.write(text);
+        };
+        let reminder = set_timeout(send, seconds * 1e3);
+        reminders.borrow_mut().push(reminder);
     });
     socket.on_error(|_, error| eprintln!("{error}"));
     // The client is gone, so its reminders are canceled.

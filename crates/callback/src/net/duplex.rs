@@ -18,6 +18,7 @@ use crate::stream::readable::{
 use crate::stream::writable::{WritableStream, WriteEvent, emits_writing, throw_if_unheard};
 use crate::stream::write_queue::{Batch, WritableState};
 use crate::thrown::{IntoResult, Thrown, or_rethrow};
+use oneloop_net::LineSplitter;
 use std::any::TypeId;
 use std::io::{self, IoSlice};
 use std::rc::Rc;

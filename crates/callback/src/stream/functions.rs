@@ -84,14 +84,14 @@ macro_rules! readable_functions {
             /// [`destroy`](Self::destroy) no further line comes, not even one that has already
             /// arrived.
             ///
-            /// A listener of 'data' on the same stream receives the bytes behind a line that paused
-            /// the stream twice.
+            /// A listener of 'data' beside this one receives the bytes behind a line that paused the
+            /// stream twice.
             ///
             /// ```
             /// use oneloop::callback::stream::{ReadStream, WriteStream};
             /// use oneloop::callback::{run, Thrown};
             ///
-            /// run(|| {
+            /// let code = run(|| {
             ///     let (reader, writer) = std::io::pipe()?;
             ///     WriteStream::from_fd(writer)?.end_with("2\n3\r\n4");
             ///     ReadStream::from_fd(reader)?.on_lines(80, |_, line| {
@@ -101,6 +101,7 @@ macro_rules! readable_functions {
             ///     });
             ///     Ok::<_, Thrown>(())
             /// })?;
+            /// assert_eq!(code, 0);
             /// # Ok::<(), std::io::Error>(())
             /// ```
             #[doc(alias("readline", "readLines", "createInterface"))]
@@ -109,24 +110,37 @@ macro_rules! readable_functions {
                 bytes_max: usize,
                 f: impl Fn($stream, &str) -> O + 'static,
             ) -> &Self {
-                self.on_byte_lines(bytes_max, move |stream, line| {
-                    // Borrowed, unless something has to be replaced.
-                    f(stream, &String::from_utf8_lossy(line))
-                })
+                // Borrowed, unless something has to be replaced.
+                let f = move |stream, line: &[u8]| f(stream, &String::from_utf8_lossy(line));
+                self.listen_to_lines(LineSplitter::with_returns(bytes_max), f)
             }
 
-            /// Like [`on_lines`](Self::on_lines), for lines that need not be UTF-8.
+            /// Like [`on_lines`](Self::on_lines), for protocols: the line may hold any bytes, and ends
+            /// at `\n` or `\r\n`, not at a `\r` alone.
+            ///
+            /// A listener that calls `remove_all_listeners(event::Data)` receives no further line:
+            /// the bytes behind this one are for the next listener of 'data', as the body is that
+            /// follows a head of lines.
             pub fn on_byte_lines<O: IntoResult>(
                 &self,
                 bytes_max: usize,
                 f: impl Fn($stream, &[u8]) -> O + 'static,
             ) -> &Self {
+                self.listen_to_lines(LineSplitter::new(bytes_max), f)
+            }
+
+            fn listen_to_lines<O: IntoResult>(
+                &self,
+                splitter: LineSplitter,
+                f: impl Fn($stream, &[u8]) -> O + 'static,
+            ) -> &Self {
                 let on_line = Box::new(move |stream, line: &[u8]| f(stream, line).into_result());
-                let lines = Rc::new(Lines::new(bytes_max, on_line));
+                let lines = Rc::new(Lines::new(splitter, on_line));
                 let at_end = Rc::clone(&lines);
-                self.on(event::Data, move |(stream, bytes): ($stream, &[u8])| {
+                let id = self.on(event::Data, move |(stream, bytes): ($stream, &[u8])| {
                     lines.on_data(&stream, bytes)
                 });
+                at_end.set_listener(id);
                 // Ahead of the program's own listeners: the last line comes before 'end'.
                 self.prepend(event::End, move |stream: $stream| at_end.on_end(&stream));
                 self

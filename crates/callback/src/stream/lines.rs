@@ -3,6 +3,7 @@
 use super::flags::*;
 use super::readable::ReadableStream;
 use crate::error::Error;
+use crate::events::ListenerId;
 use crate::thrown::Thrown;
 use oneloop_net::{LineSplitter, LineTooLong};
 use std::cell::{Cell, RefCell};
@@ -17,20 +18,35 @@ pub(crate) struct Lines<S: ReadableStream> {
     /// What the stream has emitted while the function ran: it has called `read`.
     emitted_meanwhile: RefCell<Vec<u8>>,
     on_line: LineListener<S>,
+    /// The listener of 'data'. Once it is removed, no line comes.
+    id: Cell<Option<ListenerId>>,
 }
 
 impl<S: ReadableStream> Lines<S> {
-    pub(crate) fn new(bytes_max: usize, on_line: LineListener<S>) -> Self {
+    pub(crate) fn new(splitter: LineSplitter, on_line: LineListener<S>) -> Self {
         Lines {
-            splitter: Cell::new(Some(LineSplitter::with_returns(bytes_max))),
+            splitter: Cell::new(Some(splitter)),
             emitted_meanwhile: RefCell::default(),
             on_line,
+            id: Cell::new(None),
         }
     }
 
-    /// Calls the function with each line that ends in these bytes. If it pauses the stream or
-    /// throws, the rest waits in the stream, so no line is lost or late: Node emits the lines of a
-    /// chunk even if the first one pauses its interface, and drops them if it throws.
+    pub(crate) fn set_listener(&self, id: ListenerId) {
+        self.id.set(Some(id));
+    }
+
+    /// True while another line may come now.
+    fn is_wanted(&self, stream: &S) -> bool {
+        let is_listening = |id| stream.has_read_listener(id);
+        // A listener that destroys the stream wants no more lines of it.
+        !stream.flags().has_any(PAUSED | DESTROYED) && self.id.get().is_none_or(is_listening)
+    }
+
+    /// Calls the function with each line that ends in these bytes. If it pauses the stream, throws,
+    /// or removes its listener, the rest waits in the stream, so nothing is lost or early: Node
+    /// emits the lines of a chunk even if the first one pauses its interface, and drops them if it
+    /// throws.
     pub(crate) fn on_data(&self, stream: &S, bytes: &[u8]) -> Result<(), Thrown> {
         let Some(splitter) = self.splitter.take() else {
             self.emitted_meanwhile.borrow_mut().extend_from_slice(bytes);
@@ -75,8 +91,7 @@ impl<S: ReadableStream> Splitting<'_, S> {
         let Some(splitter) = &mut self.splitter else {
             return Ok(());
         };
-        // A listener that destroys the stream wants no more lines of it.
-        while !self.stream.flags().has_any(PAUSED | DESTROYED) {
+        while self.lines.is_wanted(self.stream) {
             match splitter.next_line(&mut self.rest) {
                 Ok(Some(line)) => (self.lines.on_line)(self.stream.clone(), line)?,
                 Ok(None) => break,

@@ -18,7 +18,9 @@ use crate::tables::references;
 use crate::thrown::{IntoResult, Thrown, or_rethrow};
 use oneloop_core::Direction;
 use oneloop_fs::{WatchOptions, Watcher};
-use oneloop_net::{self as net, AsSource, CHUNK_BYTES, Chunk, Input, RawMode, ReadHalf, StdioKind};
+use oneloop_net::{
+    self as net, AsSource, CHUNK_BYTES, Chunk, Input, LineSplitter, RawMode, ReadHalf, StdioKind,
+};
 use std::any::TypeId;
 use std::cell::{Cell, RefCell};
 use std::fmt;

@@ -63,6 +63,8 @@ pub(crate) trait ReadableStream: Stream {
 
     fn remove_read_listener(&self, id: ListenerId);
 
+    fn has_read_listener(&self, id: ListenerId) -> bool;
+
     /// Reads or changes the pipes that start here.
     fn with_pipes<T>(&self, f: impl FnOnce(&mut Pipes) -> T) -> T;
 
@@ -581,6 +583,10 @@ macro_rules! emits_reading {
 
         fn remove_read_listener(&self, id: ListenerId) {
             self.off(id);
+        }
+
+        fn has_read_listener(&self, id: ListenerId) -> bool {
+            self.inner.events.has(id)
         }
     };
 }

@@ -3,7 +3,7 @@
 use oneloop::callback::child_process;
 use oneloop::callback::fs::{self, ReadStreamOptions};
 use oneloop::callback::net::{self, Socket};
-use oneloop::callback::stream::{ReadStream, WriteStream};
+use oneloop::callback::stream::{ReadStream, WriteStream, event};
 use oneloop::callback::{self, process, set_timeout};
 use oneloop::{EventLoop, Options};
 use std::cell::{Cell, RefCell};
@@ -216,11 +216,30 @@ fn a_listener_that_reads_does_not_disturb_the_order_of_lines() {
 }
 
 #[test]
+fn bytes_behind_a_head_of_lines_are_for_the_next_listener() {
+    let log = Log::default();
+    let lines = log.clone();
+    run(move || {
+        let input = stream_of(b"head\r\n\r\nbody\nof bytes")?;
+        input.on_byte_lines(80, move |input, line| {
+            lines.add(String::from_utf8_lossy(line));
+            if line.is_empty() {
+                input.remove_all_listeners(event::Data);
+                let body = lines.clone();
+                input.on_data(move |_, bytes| body.add(String::from_utf8_lossy(bytes)));
+            }
+        });
+        io::Result::Ok(())
+    });
+    assert_eq!(log.take(), ["head", "", "body\nof bytes"]);
+}
+
+#[test]
 fn lines_need_not_be_utf_8() {
     let log = Log::default();
     let (lines, texts) = (log.clone(), log.clone());
     run(move || {
-        let bytes = b"a\xff\nb\n";
+        let bytes = b"a\xff\r\xfe\nb\n";
         stream_of(bytes)?.on_byte_lines(80, move |_, line| lines.add(format!("{line:?}")));
         let later = move || {
             stream_of(bytes)?.on_lines(80, move |_, line| texts.add(line));
@@ -229,7 +248,10 @@ fn lines_need_not_be_utf_8() {
         set_timeout(later, 1);
         io::Result::Ok(())
     });
-    assert_eq!(log.take(), ["[97, 255]", "[98]", "a\u{fffd}", "b"]);
+    assert_eq!(
+        log.take(),
+        ["[97, 255, 13, 254]", "[98]", "a\u{fffd}", "\u{fffd}", "b"]
+    );
 }
 
 #[test]
