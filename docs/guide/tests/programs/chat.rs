@@ -1,45 +1,16 @@
 //! The chat server: what its clients see, and what a client leaves behind.
 
-use crate::harness::{Running, both};
+use crate::harness::{Client, Running, both};
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
 
-/// A client; a server that does not answer fails the test instead of hanging it.
-struct Client(BufReader<TcpStream>);
-
-impl Client {
-    /// Connects, and receives its name.
-    fn join(address: &str, name: &str) -> Self {
-        let stream = TcpStream::connect(address).unwrap();
-        stream
-            .set_read_timeout(Some(Duration::from_secs(60)))
-            .unwrap();
-        let mut client = Client(BufReader::new(stream));
-        client.expect(&format!("* you are {name}"));
-        client
-    }
-
-    fn send(&mut self, text: &str) {
-        self.0.get_mut().write_all(text.as_bytes()).unwrap();
-    }
-
-    fn receive(&mut self) -> String {
-        let mut line = String::new();
-        self.0.read_line(&mut line).unwrap();
-        line.trim_end_matches('\n').to_owned()
-    }
-
-    fn expect(&mut self, line: &str) {
-        assert_eq!(self.receive(), line);
-    }
-
-    fn expect_end(mut self) {
-        assert_eq!(self.0.read(&mut [0]).unwrap(), 0);
-    }
+/// Connects, and receives a name.
+fn join(address: &str, name: &str) -> Client {
+    let mut client = Client::connect(address);
+    client.expect(&format!("* you are {name}"));
+    client
 }
 
 /// A file, removed at the end.
@@ -78,8 +49,8 @@ fn lines_notices_and_the_file_reach_the_clients_until_the_server_stops() {
     for command in both("chat") {
         let log = Log::new("chat");
         let (mut program, address) = start(command, &log, 600_000);
-        let mut ada = Client::join(&address, "guest1");
-        let mut bob = Client::join(&address, "guest2");
+        let mut ada = join(&address, "guest1");
+        let mut bob = join(&address, "guest2");
         ada.expect("* guest2 joined");
 
         ada.send("hello\r\nhow are");
@@ -97,9 +68,7 @@ fn lines_notices_and_the_file_reach_the_clients_until_the_server_stops() {
         bob.send(&"a".repeat(2000));
         ada.expect("* guest2 left");
 
-        let mut kill = Command::new("kill");
-        let killed = kill.arg(program.child.id().to_string()).status();
-        assert!(killed.unwrap().success());
+        program.terminate();
         ada.expect("* the server stops");
         ada.expect_end();
         program.printed("stopped");
@@ -112,7 +81,7 @@ fn a_client_that_sends_nothing_has_to_leave() {
     for command in both("chat") {
         let log = Log::new("idle");
         let (_program, address) = start(command, &log, 200);
-        let mut client = Client::join(&address, "guest1");
+        let mut client = join(&address, "guest1");
         client.expect("* you are idle: goodbye");
         client.expect_end();
     }
@@ -123,9 +92,9 @@ fn a_client_that_does_not_read_is_closed_and_the_others_stay() {
     for command in both("chat") {
         let log = Log::new("slow");
         let (_program, address) = start(command, &log, 600_000);
-        let mut reader = Client::join(&address, "guest1");
-        let mut writer = Client::join(&address, "guest2");
-        let _slow = Client::join(&address, "guest3");
+        let mut reader = join(&address, "guest1");
+        let mut writer = join(&address, "guest2");
+        let _slow = join(&address, "guest3");
         let mut stream = writer.0.get_ref().try_clone().unwrap();
         let flood = std::thread::spawn(move || {
             let line = "a".repeat(999) + "\n";
@@ -161,7 +130,7 @@ fn a_client_that_leaves_leaves_nothing_behind() {
     let mut come_and_go = |count: usize| -> io::Result<()> {
         for _ in 0..count {
             guests += 1;
-            let mut client = Client::join(&address, &format!("guest{guests}"));
+            let mut client = join(&address, &format!("guest{guests}"));
             client.send("hello\nand a line without an en");
             client.0.get_ref().shutdown(std::net::Shutdown::Write)?;
             client.expect_end();

@@ -1,9 +1,11 @@
 //! The pairs of programs, and how a test runs one of them.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Lines};
+use std::io::{BufRead, BufReader, Lines, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
 /// What another program is written for.
 #[derive(Debug)]
@@ -131,9 +133,48 @@ impl Running {
     }
 }
 
+impl Running {
+    /// Sends SIGTERM.
+    pub(crate) fn terminate(&self) {
+        let mut kill = Command::new("kill");
+        let killed = kill.arg(self.child.id().to_string()).status();
+        assert!(killed.unwrap().success());
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// A client; a server that does not answer fails the test instead of hanging it.
+pub(crate) struct Client(pub(crate) BufReader<TcpStream>);
+
+impl Client {
+    pub(crate) fn connect(address: &str) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        let timeout = Some(Duration::from_secs(60));
+        stream.set_read_timeout(timeout).unwrap();
+        Client(BufReader::new(stream))
+    }
+
+    pub(crate) fn send(&mut self, text: &str) {
+        self.0.get_mut().write_all(text.as_bytes()).unwrap();
+    }
+
+    pub(crate) fn receive(&mut self) -> String {
+        let mut line = String::new();
+        self.0.read_line(&mut line).unwrap();
+        line.trim_end_matches('\n').to_owned()
+    }
+
+    pub(crate) fn expect(&mut self, line: &str) {
+        assert_eq!(self.receive(), line);
+    }
+
+    pub(crate) fn expect_end(mut self) {
+        assert_eq!(self.0.read(&mut [0]).unwrap(), 0);
     }
 }

@@ -3,5 +3,6 @@
 
 mod chat;
 mod harness;
+mod key_value;
 mod lines;
 mod pages;
