@@ -639,7 +639,7 @@ pub(super) fn read_by_calls() -> Continue {
                     ..Default::default()
                 };
                 let r = fs::create_read_stream_with(p.d.join("a"), options);
-                listen(r.expect("the options are valid")).on_readable(|r| {
+                listen(r).on_readable(|r| {
                     println!("readable {}", r.readable_length());
                     while let Some(b) = r.read_bytes(6) {
                         println!("{} {}", show(Some(b)), r.readable_high_water_mark());

@@ -1,22 +1,22 @@
 //! `EventEmitter`, typed.
 
 use oneloop::callback::Thrown;
-use oneloop::callback::events::{Emitter, Event, ListenerId};
+use oneloop::callback::events::{Emitter, EmitterEvent, ListenerId};
 use std::cell::Cell;
 use std::rc::Rc;
 
 struct X;
-impl Event for X {
+impl EmitterEvent for X {
     type Args<'a> = &'a str;
 }
 
 struct Y;
-impl Event for Y {
+impl EmitterEvent for Y {
     type Args<'a> = ();
 }
 
 struct Failed;
-impl Event for Failed {
+impl EmitterEvent for Failed {
     type Args<'a> = &'a str;
     fn without_listener(message: &str) -> Result<(), Thrown> {
         Err(message.into())

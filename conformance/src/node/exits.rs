@@ -1,7 +1,7 @@
 //! `process.exit` from anywhere, and listeners of 'exit' that throw or exit.
 
 use super::{connect, say, serve, throw};
-use oneloop::callback::events::{Emitter, Event};
+use oneloop::callback::events::{Emitter, EmitterEvent};
 use oneloop::callback::net::Error;
 use oneloop::callback::process::{
     exit, on_before_exit, on_exit, on_signal, on_uncaught_exception, set_exit_code,
@@ -77,7 +77,7 @@ pub(super) fn in_a_tick() {
 }
 
 struct X;
-impl Event for X {
+impl EmitterEvent for X {
     type Args<'a> = ();
 }
 

@@ -36,7 +36,7 @@ fn go(
         high_water_mark: Some(n),
         ..Default::default()
     };
-    let input = fs::create_read_stream_with(d.join(name), options)?;
+    let input = fs::create_read_stream_with(d.join(name), options);
     input.on_lines(1024, |_, l| {
         println!("{l:?}");
         next_tick(say("tick"));

@@ -93,6 +93,9 @@ pub(super) fn cork() -> Result<(), Error> {
 
 pub(super) fn pause_resume() -> Result<(), Error> {
     serve(|c| {
+        // The timer resumes a closed socket, which in Node emits 'resume'. Here 'close' is the last
+        // event, unless the listeners stay.
+        c.keep_listeners();
         c.on(event::Pause, |_| println!("pause event"));
         c.on(event::Resume, |_| println!("resume event"));
         c.on_data(|c, d| {

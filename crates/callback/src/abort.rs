@@ -4,7 +4,7 @@ use crate::continuation::once;
 use crate::error::Error;
 use crate::runtime::{Runtime, Timeout, current, try_current};
 use crate::thrown::{IntoResult, Thrown};
-use oneloop_core::report;
+use oneloop_core::{drop_each, report};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::{Rc, Weak};
@@ -31,6 +31,8 @@ struct SignalState {
     /// Keeps alive the signals of which this one is made: they only know it weakly.
     sources: RefCell<Vec<Rc<SignalState>>>,
     timeout: Cell<Option<(Weak<Runtime>, Timeout)>>,
+    /// Nothing is left that could abort it, so no listener is kept.
+    has_ended: Cell<bool>,
 }
 
 impl Drop for SignalState {
@@ -59,10 +61,34 @@ impl Drop for SignalState {
 /// })?;
 /// # Ok::<(), std::io::Error>(())
 /// ```
-#[derive(Clone, Debug, Default)]
+///
+/// Once all clones of a controller are dropped, nothing can abort its signal any more: the signal
+/// drops its listeners then.
+#[derive(Clone, Debug)]
 #[doc(alias = "CancellationToken")]
 pub struct AbortController {
     signal: AbortSignal,
+    _aborter: Rc<Aborter>,
+}
+
+/// What can abort a signal. Its drop ends the signal.
+#[derive(Debug)]
+struct Aborter(Weak<SignalState>);
+
+impl Drop for Aborter {
+    fn drop(&mut self) {
+        if let Some(state) = self.0.upgrade() {
+            state.end();
+        }
+    }
+}
+
+impl Default for AbortController {
+    fn default() -> Self {
+        let signal = AbortSignal::default();
+        let _aborter = Rc::new(Aborter(Rc::downgrade(&signal.state)));
+        AbortController { signal, _aborter }
+    }
 }
 
 impl AbortController {
@@ -120,9 +146,9 @@ impl AbortSignal {
     pub fn timeout(ms: impl Into<f64>) -> Self {
         let signal = AbortSignal::default();
         // The timer knows the signal only weakly: a signal that is dropped clears its timer.
-        let state = Rc::downgrade(&signal.state);
+        let aborter = Aborter(Rc::downgrade(&signal.state));
         let abort = move || {
-            if let Some(state) = state.upgrade() {
+            if let Some(state) = aborter.0.upgrade() {
                 let message = "The operation was aborted due to timeout";
                 state.abort(&Error::new("TimeoutError", message));
             }
@@ -182,6 +208,7 @@ impl AbortSignal {
     /// What a listener throws does not keep the others from being called: it is uncaught, in the
     /// next tick. Does nothing if the signal is aborted already.
     pub fn on_abort<O: IntoResult>(&self, f: impl Fn(Error) -> O + 'static) -> AbortListenerId {
+        // A listener may capture its own signal, which keeps both until the signal ends.
         let state = Rc::downgrade(&self.state);
         self.state.add(Rc::new(move || {
             let reason = state
@@ -215,8 +242,33 @@ impl SignalState {
     fn add(&self, listener: AbortListener) -> AbortListenerId {
         let id = self.next_id.get();
         self.next_id.set(id + 1);
-        self.listeners.borrow_mut().push((id, listener));
+        // A listener that can never be called is dropped at once, with what it captures.
+        if !self.has_ended.get() {
+            self.listeners.borrow_mut().push((id, listener));
+        }
         AbortListenerId(id)
+    }
+
+    /// Nothing can abort it any more: drops the listeners, and ends the signals that are made of
+    /// ended ones only.
+    fn end(&self) {
+        if self.has_ended.replace(true) {
+            return;
+        }
+        let listeners = self.listeners.take();
+        drop_each(listeners);
+        for dependent in self.dependents.take() {
+            if let Some(dependent) = dependent.upgrade()
+                && dependent.is_made_of_ended()
+            {
+                dependent.end();
+            }
+        }
+    }
+
+    fn is_made_of_ended(&self) -> bool {
+        let sources = self.sources.borrow();
+        sources.iter().all(|source| source.has_ended.get())
     }
 
     fn remove(&self, id: u64) {
@@ -252,7 +304,9 @@ impl SignalState {
             }
         }
         // Listeners own what they cancel, and no second abort comes.
-        self.listeners.take();
+        self.has_ended.set(true);
+        let listeners = self.listeners.take();
+        drop_each(listeners);
         // After this signal's own listeners: `abortSignal` of Node's `abort_controller.js`.
         for dependent in self.dependents.take() {
             if let Some(dependent) = dependent.upgrade() {

@@ -196,6 +196,15 @@ impl Error {
         Error::new("ERR_STREAM_WRITE_AFTER_END", "write after end")
     }
 
+    /// The error of opening something again whose listeners 'close' has dropped.
+    pub(crate) fn listeners_dropped(emitter: &str, again: &str) -> Self {
+        let message = format!(
+            "'close' has dropped the listeners of this {emitter}: {again} in a listener of 'close', \
+             call keep_listeners() before, or make a new {emitter}"
+        );
+        Error::new("ERR_LISTENERS_DROPPED", message)
+    }
+
     pub(crate) fn stream_destroyed(called: &str) -> Self {
         let message = format!("Cannot call {called} after a stream was destroyed");
         Error::new("ERR_STREAM_DESTROYED", message)

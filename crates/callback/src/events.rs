@@ -1,6 +1,7 @@
 //! `EventEmitter`, typed: an event is a type, and its listeners are checked against its arguments.
 
 use crate::thrown::{IntoResult, Thrown};
+use oneloop_core::drop_each;
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -9,10 +10,10 @@ use std::rc::Rc;
 /// An event that an emitter emits.
 ///
 /// ```
-/// use oneloop::callback::events::{Emitter, Event};
+/// use oneloop::callback::events::{Emitter, EmitterEvent};
 ///
 /// struct Said; // emitter.on('said', (name, text) => …)
-/// impl Event for Said {
+/// impl EmitterEvent for Said {
 ///     type Args<'a> = (&'a str, &'a str);
 /// }
 ///
@@ -21,7 +22,7 @@ use std::rc::Rc;
 /// assert!(emitter.emit(Said, ("Ada", "hello"))?);
 /// # Ok::<(), oneloop::callback::Thrown>(())
 /// ```
-pub trait Event: 'static {
+pub trait EmitterEvent: 'static {
     /// The arguments of its listeners.
     type Args<'a>: Clone;
 
@@ -41,11 +42,11 @@ pub trait Event: 'static {
 pub struct ListenerId(u32);
 
 /// A function that receives an event.
-pub type Listener<E> = dyn for<'a> Fn(<E as Event>::Args<'a>) -> Result<(), Thrown>;
+pub type Listener<E> = dyn for<'a> Fn(<E as EmitterEvent>::Args<'a>) -> Result<(), Thrown>;
 
 /// An event whose listeners an emitter can keep as an `L`. Those of any event can be kept as
 /// [`AnyListener`].
-pub trait KeptAs<L>: Event + Sized {
+pub trait KeptAs<L>: EmitterEvent + Sized {
     /// Wraps a listener to be kept.
     fn wrap(listener: Rc<Listener<Self>>) -> L;
 
@@ -58,7 +59,7 @@ pub struct AnyListener(Box<dyn Any>);
 
 /// The value in an [`AnyListener`]. It names the event: two events may have the same arguments, and
 /// so the same type of listener.
-struct ListenerOf<E: Event>(Rc<Listener<E>>);
+struct ListenerOf<E: EmitterEvent>(Rc<Listener<E>>);
 
 impl fmt::Debug for AnyListener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -66,7 +67,7 @@ impl fmt::Debug for AnyListener {
     }
 }
 
-impl<E: Event> KeptAs<AnyListener> for E {
+impl<E: EmitterEvent> KeptAs<AnyListener> for E {
     fn wrap(listener: Rc<Listener<E>>) -> AnyListener {
         AnyListener(Box::new(ListenerOf::<E>(listener)))
     }
@@ -89,6 +90,8 @@ pub struct Emitter<L = AnyListener> {
     /// all, and a map would cost each socket more than a search.
     registrations: RefCell<Vec<Registration<L>>>,
     next_id: Cell<u32>,
+    /// The last event was emitted: no listener is called any more, so none is kept.
+    ended: Cell<bool>,
 }
 
 /// A listener, and how an emit finds it.
@@ -116,6 +119,7 @@ impl<L> Default for Emitter<L> {
         Emitter {
             registrations: RefCell::default(),
             next_id: Cell::new(0),
+            ended: Cell::new(false),
         }
     }
 }
@@ -185,6 +189,9 @@ impl<L> Emitter<L> {
         // Wrapping: two listeners share a number only if 2^32 were added between them.
         let id = self.next_id.get();
         self.next_id.set(id.wrapping_add(1));
+        if self.ended.get() {
+            return ListenerId(id); // it could never be called: dropped, with what it captures
+        }
         let mut registrations = self.registrations.borrow_mut();
         let mut has_others = false;
         for other in registrations.iter_mut() {
@@ -242,11 +249,25 @@ impl<L> Emitter<L> {
         drop::<Vec<Registration<L>>>(removed);
     }
 
-    /// Removes all listeners of all events.
-    pub(crate) fn forget_all(&self) {
-        // Dropped after the borrow, as in `off`.
+    /// Ends the emitter after its last event, mostly 'close': drops all listeners, and from now on
+    /// each listener that is added. Nothing is emitted any more, not even an error to throw.
+    ///
+    /// A listener that captures its own emitter keeps it in memory until this call.
+    pub fn end(&self) {
+        self.ended.set(true);
+        // After the borrow, and one by one: their drops may run any code of the program, and panic.
         let removed = self.registrations.take();
-        drop(removed);
+        drop_each(removed);
+    }
+
+    /// True once the emitter has ended: see [`Emitter::end`].
+    pub fn is_ended(&self) -> bool {
+        self.ended.get()
+    }
+
+    /// Keeps and calls listeners again, after an end.
+    pub(crate) fn begin_again(&self) {
+        self.ended.set(false);
     }
 
     /// Returns the number of listeners of an event.
@@ -262,13 +283,15 @@ impl<L> Emitter<L> {
     /// Calls the listeners of an event. Returns true if there are any.
     ///
     /// # Errors
-    /// The error that a listener throws; without a listener, that of [`Event::without_listener`].
+    /// The error that a listener throws; without a listener, that of [`EmitterEvent::without_listener`].
     pub fn emit<E: KeptAs<L>>(&self, event: E, args: E::Args<'_>) -> Result<bool, Thrown> {
         drop(event);
         // A snapshot, so that nothing is borrowed while the listeners run.
         let (first, others) = self.snapshot::<E>();
         let Some(mut next) = first else {
-            E::without_listener(args)?;
+            if !self.ended.get() {
+                E::without_listener(args)?;
+            }
             return Ok(false);
         };
         // The last listener gets the arguments themselves; only several listeners need clones.
@@ -306,13 +329,13 @@ impl<L> Emitter<L> {
 }
 
 /// A listener in the snapshot of an emit.
-struct Listening<E: Event> {
+struct Listening<E: EmitterEvent> {
     /// Its name, if it listens once.
     once: Option<ListenerId>,
     listener: Rc<Listener<E>>,
 }
 
-fn rc_listener<E: Event, O: IntoResult>(
+fn rc_listener<E: EmitterEvent, O: IntoResult>(
     f: impl for<'a> Fn(E::Args<'a>) -> O + 'static,
 ) -> Rc<Listener<E>> {
     Rc::new(move |args: E::Args<'_>| f(args).into_result())
@@ -323,12 +346,12 @@ mod tests {
     use super::*;
 
     struct Word;
-    impl Event for Word {
+    impl EmitterEvent for Word {
         type Args<'a> = &'a str;
     }
 
     struct Failed;
-    impl Event for Failed {
+    impl EmitterEvent for Failed {
         type Args<'a> = &'a str;
         fn without_listener(args: &str) -> Result<(), Thrown> {
             Err(args.into())

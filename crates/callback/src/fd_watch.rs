@@ -63,7 +63,8 @@ pub fn watch_fd<O: IntoResult>(
     let inside = watch.clone();
     let task = runtime.handle.clone().spawn(async move {
         loop {
-            let ready = handle.wait_ready(&fd, direction).await;
+            let ready = runtime.until_over(handle.wait_ready(&fd, direction)).await;
+            let Some(ready) = ready else { return };
             let has_failed = ready.is_err();
             let ready = ready.map_err(|error| Error::system("poll", error));
             runtime.make_callback(|| f(&inside, ready).into_result());

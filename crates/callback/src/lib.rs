@@ -6,16 +6,18 @@
 //!
 //! ```
 //! use oneloop::callback::{next_tick, queue_microtask, run, set_immediate, set_timeout};
+//! use std::process::ExitCode;
 //!
-//! let code = run(|| {
-//!     set_timeout(|| println!("timeout"), 0);
-//!     set_immediate(|| println!("immediate"));
-//!     next_tick(|| println!("tick"));
-//!     queue_microtask(|| println!("microtask"));
-//!     println!("main");
-//! })?; // main, tick, microtask, timeout, immediate
-//! assert_eq!(code, 0);
-//! # Ok::<(), std::io::Error>(())
+//! fn main() -> std::io::Result<ExitCode> {
+//!     let code = run(|| {
+//!         set_timeout(|| println!("timeout"), 0);
+//!         set_immediate(|| println!("immediate"));
+//!         next_tick(|| println!("tick"));
+//!         queue_microtask(|| println!("microtask"));
+//!         println!("main");
+//!     })?; // main, tick, microtask, timeout, immediate
+//!     Ok(ExitCode::from(code))
+//! }
 //! ```
 //!
 //! After each callback all ticks run, then all microtasks, until none is left. As in Node, no
@@ -39,7 +41,7 @@
 //!
 //! | Node | here |
 //! |---|---|
-//! | `setTimeout`, `setInterval`, `setImmediate`, `clear…` | [`set_timeout`], [`set_interval`], [`set_immediate`], … |
+//! | `setTimeout`, `setInterval`, `setImmediate`, `clear…` | [`set_timeout`], [`set_interval`], [`set_immediate`], …; [`set_interval_with_self`] |
 //! | `process.nextTick`, `queueMicrotask` | [`next_tick`], [`queue_microtask`] |
 //! | promises, `async` functions | [`spawn_micro`], and `await` inside |
 //! | `process.on('exit')`, `'uncaughtException'`, `'SIGTERM'`, `process.exit` | [`process`] |
@@ -62,9 +64,55 @@
 //! property is `is_…`; `ref()` is `make_ref()`. Listeners are `Fn`, as a listener may be called
 //! while it runs: state that they change is in a `Cell` or a `RefCell`.
 //!
+//! # The end of an emitter
+//!
+//! 'close' is the last event of a socket, a server, a stream, a child process and a watcher. A tick
+//! after it, all listeners and callbacks are dropped, and so is each that is added later. So a
+//! listener may capture its own socket, or what owns it, and nothing leaks:
+//!
+//! ```
+//! use oneloop::callback::net::{self, Socket};
+//! use oneloop::callback::{Thrown, run};
+//! use std::{cell::RefCell, rc::Rc};
+//!
+//! run(|| {
+//!     let clients = Rc::new(RefCell::new(Vec::<Socket>::new()));
+//!     let server = net::create_server(move |socket| {
+//!         clients.borrow_mut().push(socket.clone());
+//!         let others = Rc::clone(&clients);
+//!         socket.on_data(move |socket, bytes| {
+//!             for other in others.borrow().iter().filter(|other| **other != socket) {
+//!                 other.write(bytes);
+//!             }
+//!         });
+//!         let clients = Rc::clone(&clients);
+//!         socket.on_close(move |socket, _| {
+//!             clients.borrow_mut().retain(|client| *client != socket);
+//!         });
+//!     });
+//!     server.listen_then(("127.0.0.1", 0), |server| {
+//!         let port = server.port().expect("it listens");
+//!         net::connect_then(("127.0.0.1", port), move |client| {
+//!             client.end_with("hello");
+//!             server.close();
+//!         })
+//!     })?;
+//!     Ok::<_, Thrown>(())
+//! })?;
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! In Node the listeners stay. A program can tell the difference only if it opens the emitter
+//! again: a socket may connect again, and a server listen again, in a listener of 'close' or a tick
+//! that it queues. Later, `connect` and `listen` fail with `ERR_LISTENERS_DROPPED`, unless
+//! [`Socket::keep_listeners`](net::Socket::keep_listeners) or
+//! [`Server::keep_listeners`](net::Server::keep_listeners) was called. An emitter that never closes
+//! keeps its listeners until the program ends.
+//!
 //! The semantics are those of Node 20; `conformance/node` holds programs in both languages, and the
 //! lines that both print. A timeout cannot be [refreshed](Timeout::refresh) after it has fired,
-//! because its function is an `FnOnce`.
+//! because its function is an `FnOnce`; one of [`set_timeout_with_self`] can refresh itself while it
+//! runs.
 
 mod abort;
 pub mod child_process;
@@ -72,6 +120,7 @@ mod continuation;
 pub mod dgram;
 pub mod dns;
 mod drive;
+mod ends;
 mod error;
 pub mod events;
 mod fd_watch;
@@ -98,4 +147,7 @@ pub use offload::{offload, offload_to};
 pub use program::{Entered, enter, run, run_on};
 pub use runtime::next_tick;
 pub use thrown::{IntoResult, Thrown};
-pub use timers::{Timeout, clear_interval, clear_timeout, set_interval, set_timeout};
+pub use timers::{
+    Timeout, clear_interval, clear_timeout, set_interval, set_interval_with_self, set_timeout,
+    set_timeout_with_self,
+};

@@ -74,7 +74,7 @@ pub fn on_signal<O: IntoResult>(
     let inside = Rc::clone(&runtime);
     // Its wait is unreferenced: Node's `startListeningIfSignal` unrefs the signal's handle, too.
     let task = runtime.handle.spawn(async move {
-        while let Ok(number) = signals.recv().await {
+        while let Some(Ok(number)) = inside.until_over(signals.recv()).await {
             inside.make_callback(|| f(number).into_result());
         }
     });

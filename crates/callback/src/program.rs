@@ -9,7 +9,21 @@ use std::io;
 use std::rc::Rc;
 
 /// Runs a program: `main` first, then the loop until nothing referenced is left. Returns the exit
-/// code, as [`process`](crate::process) defines it.
+/// code, as [`process`](crate::process) defines it, for [`ExitCode::from`]:
+///
+/// ```
+/// use oneloop::callback::{process, run, set_timeout};
+/// use std::process::ExitCode;
+///
+/// fn main() -> std::io::Result<ExitCode> {
+///     let code = run(|| {
+///         set_timeout(|| process::exit(0), 1);
+///     })?;
+///     Ok(ExitCode::from(code))
+/// }
+/// ```
+///
+/// [`ExitCode::from`]: std::process::ExitCode
 ///
 /// # Errors
 /// Those of making a loop: mostly `EMFILE`.

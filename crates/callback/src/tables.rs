@@ -12,7 +12,7 @@
 /// } }
 /// ```
 ///
-/// makes the types `Message` and `Error`, which implement `SocketEvent` (or only [`Event`], if
+/// makes the types `Message` and `Error`, which implement `SocketEvent` (or only [`EmitterEvent`], if
 /// there is no `emits`), and the functions `Socket::on_message` and `Socket::on_error`. These call
 /// `Socket::on`, which [`listening!`] makes. The sentence of the table documents both, the type as
 /// it stands and the function behind "Calls `f` on". An event without `=>` has no function;
@@ -21,7 +21,7 @@
 /// With `emits SocketEvent kept as SocketListener in Kept`, the emitter keeps each listener in an
 /// enum `Kept` without an allocation for an [`AnyListener`]; `SocketListener` is its public name.
 ///
-/// [`Event`]: crate::events::Event
+/// [`EmitterEvent`]: crate::events::EmitterEvent
 /// [`AnyListener`]: crate::events::AnyListener
 macro_rules! emitter {
     ($emitter:ident { $($table:tt)* }) => {
@@ -61,13 +61,13 @@ pub(crate) use event_types;
 macro_rules! event_type {
     ($event:ident ($($arg:ident: $arg_type:ty),*)) => {
         #[allow(unused_parens)] // one argument is no tuple
-        impl $crate::events::Event for $event {
+        impl $crate::events::EmitterEvent for $event {
             type Args<'a> = ($($arg_type),*);
         }
     };
     ($event:ident ($($arg:ident: $arg_type:ty),*) throws $error:ident) => {
         #[allow(unused_parens)]
-        impl $crate::events::Event for $event {
+        impl $crate::events::EmitterEvent for $event {
             type Args<'a> = ($($arg_type),*);
 
             #[allow(unused_variables)] // the emitter
@@ -211,6 +211,70 @@ macro_rules! listening {
     };
 }
 pub(crate) use listening;
+
+/// The identity of a type whose clones share an `inner`: clones are equal, and nothing else is. So
+/// they can stand in a list or a `HashSet`, as in JavaScript's `Set`.
+macro_rules! identity {
+    ($type:ident) => {
+        impl PartialEq for $type {
+            /// Whether they are clones of each other.
+            fn eq(&self, other: &$type) -> bool {
+                std::rc::Rc::ptr_eq(&self.inner, &other.inner)
+            }
+        }
+
+        impl Eq for $type {}
+
+        impl std::hash::Hash for $type {
+            fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+                std::rc::Rc::as_ptr(&self.inner).hash(state);
+            }
+        }
+    };
+}
+pub(crate) use identity;
+
+/// The weak counterpart of a type whose clones share an `inner`.
+macro_rules! weak {
+    ($weak:ident of $type:ident with $inner:ident) => {
+        #[doc = concat!("A [`", stringify!($type), "`] without keeping it in memory: see ")]
+        #[doc = concat!("[`", stringify!($type), "::downgrade`].")]
+        #[derive(Clone, Default)]
+        pub struct $weak {
+            inner: std::rc::Weak<$inner>,
+        }
+
+        impl std::fmt::Debug for $weak {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(concat!("(", stringify!($weak), ")"))
+            }
+        }
+
+        impl $weak {
+            #[doc = concat!("A handle to no [`", stringify!($type), "`].")]
+            pub fn new() -> Self {
+                Self::default()
+            }
+
+            /// The object itself; `None` once it is dropped. The loop keeps it while it is open,
+            /// and clones keep it after that.
+            pub fn upgrade(&self) -> Option<$type> {
+                let inner = self.inner.upgrade()?;
+                Some($type { inner })
+            }
+        }
+
+        impl $type {
+            /// Makes a handle that does not keep this object in memory, as `Rc::downgrade` does.
+            /// For values that outlive it: those in handlers are dropped after 'close' anyway.
+            pub fn downgrade(&self) -> $weak {
+                let inner = std::rc::Rc::downgrade(&self.inner);
+                $weak { inner }
+            }
+        }
+    };
+}
+pub(crate) use weak;
 
 /// Node's `ref` and `unref`, for a type with a function `set_referenced(&self, bool)`. The text
 /// completes "keeps the program alive while …": `"the socket is open"`.

@@ -9,7 +9,7 @@ pub mod promises;
 pub use crate::runtime::Timeout;
 
 use crate::continuation::once;
-use crate::runtime::{CutShort, Runtime, Timers, current, try_current};
+use crate::runtime::{CutShort, Repeats, Runtime, Timers, current, try_current};
 use crate::tables::references;
 use crate::thrown::IntoResult;
 use oneloop_core::Sleep;
@@ -39,9 +39,17 @@ impl Timeout {
     }
 
     /// Starts the timer again: its whole duration from now. Does nothing to a timeout that has
-    /// fired.
+    /// fired, unless it runs now and is one of [`set_timeout_with_self`].
     pub fn refresh(&self) -> &Self {
         with_timers(|timers| timers.refresh(*self));
+        self
+    }
+}
+
+impl Timeout {
+    /// Cancels the timer: the same as [`clear_timeout`].
+    pub fn close(&self) -> &Self {
+        with_timers(|timers| timers.clear(*self));
         self
     }
 }
@@ -74,18 +82,95 @@ pub fn set_interval<O: IntoResult>(
     mut f: impl FnMut() -> O + 'static,
     ms: impl Into<f64>,
 ) -> Timeout {
-    let callback = move || f().into_result();
-    current().timers.start(Box::new(callback), ms.into(), true)
+    let callback = Box::new(move || f().into_result());
+    let timers = &current().timers;
+    timers.start(|_| callback, ms.into(), Repeats::Always)
 }
 
-/// Cancels a timer.
+/// Like [`set_timeout`], and passes the timer to its function, as JavaScript's `this` does. The
+/// function may be called again: a timeout that [refreshes](Timeout::refresh) itself starts again,
+/// with its whole duration, as in Node.
+///
+/// ```
+/// use oneloop::callback::{run, set_timeout_with_self};
+///
+/// run(|| {
+///     let mut tries = 0;
+///     set_timeout_with_self(
+///         move |timer| {
+///             tries += 1;
+///             if tries < 3 {
+///                 timer.refresh();
+///             }
+///         },
+///         1,
+///     );
+/// })?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Panics
+/// Outside of [`run`](crate::run).
+#[track_caller]
+pub fn set_timeout_with_self<O: IntoResult>(
+    f: impl FnMut(Timeout) -> O + 'static,
+    ms: impl Into<f64>,
+) -> Timeout {
+    start_with_self(f, ms.into(), Repeats::WhenRefreshed)
+}
+
+/// Like [`set_interval`], and passes the timer to its function, as JavaScript's `this` does: an
+/// interval that clears itself.
+///
+/// ```
+/// use oneloop::callback::{clear_interval, run, set_interval_with_self};
+///
+/// run(|| {
+///     let mut left = 3;
+///     set_interval_with_self(
+///         move |timer| {
+///             println!("{left}");
+///             left -= 1;
+///             if left == 0 {
+///                 clear_interval(timer);
+///             }
+///         },
+///         1,
+///     );
+/// })?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Panics
+/// Outside of [`run`](crate::run).
+#[track_caller]
+pub fn set_interval_with_self<O: IntoResult>(
+    f: impl FnMut(Timeout) -> O + 'static,
+    ms: impl Into<f64>,
+) -> Timeout {
+    start_with_self(f, ms.into(), Repeats::Always)
+}
+
+#[track_caller]
+fn start_with_self<O: IntoResult>(
+    mut f: impl FnMut(Timeout) -> O + 'static,
+    ms: f64,
+    repeats: Repeats,
+) -> Timeout {
+    let callback = move |timer| Box::new(move || f(timer).into_result()) as _;
+    current().timers.start(callback, ms, repeats)
+}
+
+/// Cancels a timer, if there is one: in Node, too, `clearTimeout(undefined)` does nothing.
 #[doc(alias = "uv_timer_stop")]
-pub fn clear_timeout(timeout: Timeout) {
-    with_timers(|timers| timers.clear(timeout));
+pub fn clear_timeout(timeout: impl Into<Option<Timeout>>) {
+    if let Some(timeout) = timeout.into() {
+        timeout.close();
+    }
 }
 
 /// The same as [`clear_timeout`]: as in Node, either function clears timeouts and intervals.
-pub fn clear_interval(timeout: Timeout) {
+pub fn clear_interval(timeout: impl Into<Option<Timeout>>) {
     clear_timeout(timeout);
 }
 

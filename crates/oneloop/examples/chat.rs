@@ -69,7 +69,7 @@ fn tail(chat: Rc<Chat>, path: &str) -> Result<ReadStream, Thrown> {
         follow: true,
         ..Default::default()
     };
-    let log = fs::create_read_stream_with(path, options)?;
+    let log = fs::create_read_stream_with(path, options);
     log.on_lines(LINE_BYTES_MAX, move |_, line| {
         chat.tell_all(&format!("log: {line}"), None)
     });

@@ -143,7 +143,7 @@ fn the_files_of_callback_stand_in_storeys() {
         queues:      runtime/timer_lists runtime/immediate_queue runtime/microtask_queue
         more queues: runtime/poll_queues runtime/process
         runtime:     runtime/
-        on it:       timers immediates microtasks offload fd_watch perf_hooks drive program
+        on it:       ends timers immediates microtasks offload fd_watch perf_hooks drive program
         to give up:  abort timers/promises
         streams*:    stream/
         sockets*:    net/

@@ -1,12 +1,13 @@
 //! Node's `ChildProcess`.
 
 use super::options::{SpawnOptions, Stdio};
-use crate::abort::AbortSignal;
+use crate::abort::{AbortListenerId, AbortSignal};
+use crate::ends::{Ends, emit_last, end_with_program};
 use crate::error::Error;
-use crate::events::{Emitter, Event};
+use crate::events::{Emitter, EmitterEvent};
 use crate::net::{Socket, event};
 use crate::runtime::{Runtime, current};
-use crate::tables::{emitter, listening, references};
+use crate::tables::{emitter, identity, listening, references, weak};
 use crate::thrown::{Thrown, or_rethrow};
 use crate::timers::{clear_timeout, set_timeout};
 use nix::errno::Errno;
@@ -65,6 +66,8 @@ struct ChildState {
     stdio: OnceCell<[Option<Socket>; 3]>,
     /// The number of its streams that are open, plus one until it ends: 'close' comes at 0.
     closes_needed: Cell<u32>,
+    /// The signal that kills the child, until it has ended.
+    aborted_by: Cell<Option<(AbortSignal, AbortListenerId)>>,
 }
 
 /// A child process, with Node's functions and Node's order of events: see [`spawn`](super::spawn).
@@ -116,8 +119,10 @@ fn is_emitted(error: &io::Error) -> bool {
     emitted.iter().any(|errno| number == Some(*errno as i32))
 }
 
-listening!(ChildProcess, Event);
+listening!(ChildProcess, EmitterEvent);
 references!(ChildProcess, "the child runs");
+identity!(ChildProcess);
+weak!(WeakChildProcess of ChildProcess with ChildState);
 
 impl ChildProcess {
     #[track_caller]
@@ -140,8 +145,10 @@ impl ChildProcess {
                 is_killed: Cell::new(false),
                 stdio: OnceCell::new(),
                 closes_needed: Cell::new(1),
+                aborted_by: Cell::new(None),
             }),
         };
+        end_with_program(&child.inner.runtime, &child.inner);
         let triggers = KillTriggers {
             timeout_ms: options.timeout_ms,
             kill_signal: options.kill_signal,
@@ -177,7 +184,8 @@ impl ChildProcess {
             };
             set(&mut command, theirs);
         }
-        let spawned = command.spawn();
+        // Before the loop runs (`enter`), no loop is current.
+        let spawned = self.inner.runtime.handle.enter(|| command.spawn());
         // The command holds the child's ends. While they are open here, ours never read an end.
         drop(command);
         // As in Node, a child that could not be started has streams as well; ours read their ends
@@ -249,18 +257,16 @@ impl ChildProcess {
         if closes.get() > 0 {
             return Ok(());
         }
-        self.emit(
-            ChildClose,
-            (self.clone(), self.exit_code(), self.signal_code()),
-        )
-        .map(drop)
+        let args = (self.clone(), self.exit_code(), self.signal_code());
+        let inner = &self.inner;
+        emit_last(&inner.runtime, inner, &inner.events, ChildClose, args)
     }
 
     fn next_call(&self, f: impl FnOnce(&ChildProcess) -> Result<(), Thrown> + 'static) {
         self.inner.runtime.next_call(self, f);
     }
 
-    fn emit<E: Event>(&self, event: E, args: E::Args<'_>) -> Result<bool, Thrown> {
+    fn emit<E: EmitterEvent>(&self, event: E, args: E::Args<'_>) -> Result<bool, Thrown> {
         self.inner.events.emit(event, args)
     }
 
@@ -293,6 +299,7 @@ impl ChildProcess {
     /// The child has ended, or could not be started.
     fn on_ended(&self) {
         self.inner.has_ended.set(true);
+        self.inner.stop_listening_to_signal();
         drop(self.inner.alive.take());
         // Node's `onexit` does so: no process reads it any more.
         if let Some(stdin) = self.stdin() {
@@ -373,9 +380,7 @@ impl ChildProcess {
         }
         let listening = signal.on_abort(move |_| child.abort(kill_signal));
         // The signal may outlive many children: their listeners must not stay.
-        self.once(ChildExit, move |_: (ChildProcess, _, _)| {
-            signal.off(listening)
-        });
+        self.inner.aborted_by.set(Some((signal, listening)));
     }
 
     fn abort(&self, kill_signal: i32) -> Result<(), Thrown> {
@@ -445,6 +450,21 @@ impl ChildProcess {
     /// True once [`kill`](ChildProcess::kill) has sent a signal, whether or not it ended the child.
     pub fn is_killed(&self) -> bool {
         self.inner.is_killed.get()
+    }
+}
+
+impl ChildState {
+    fn stop_listening_to_signal(&self) {
+        if let Some((signal, listening)) = self.aborted_by.take() {
+            signal.off(listening);
+        }
+    }
+}
+
+impl Ends for ChildState {
+    fn end(&self) {
+        self.stop_listening_to_signal();
+        self.events.end();
     }
 }
 

@@ -29,7 +29,7 @@ mod exec;
 mod options;
 
 pub use crate::error::Error;
-pub use child::{ChildClose, ChildError, ChildExit, ChildProcess, Spawned};
+pub use child::{ChildClose, ChildError, ChildExit, ChildProcess, Spawned, WeakChildProcess};
 pub use exec::{ExecError, exec, exec_file, exec_file_with, exec_with};
 pub use options::{ExecOptions, SpawnOptions, Stdio};
 

@@ -35,8 +35,8 @@ mod unix;
 
 pub use oneloop_net::Interface;
 pub use options::{Kind, RemoteInfo, SocketOptions};
-pub use socket::{Socket, create_socket};
-pub use unix::{Message, UnixServer, UnixSocket};
+pub use socket::{Socket, WeakSocket, create_socket, create_socket_then};
+pub use unix::{Message, UnixServer, UnixSocket, WeakUnixSocket};
 
 /// The events of message sockets. Each is a type, for [`Socket::on`] and [`UnixSocket::on`].
 pub mod event {

@@ -3,11 +3,12 @@
 use super::handle::{Owner, PacketHandle};
 use super::options::{Kind, RemoteInfo, SocketOptions};
 use crate::abort::AbortSignal;
+use crate::ends::{Ends, emit_last, end_with_program};
 use crate::error::Error;
 use crate::events::{Emitter, ListenerId};
 use crate::net::Endpoint;
 use crate::runtime::{Runtime, current};
-use crate::tables::{listening, references};
+use crate::tables::{identity, listening, references, weak};
 use crate::thrown::{IntoResult, Thrown};
 use event::SocketEvent;
 use nix::errno::Errno;
@@ -21,11 +22,11 @@ use std::rc::Rc;
 /// The events of a [`Socket`].
 pub(super) mod event {
     use super::{RemoteInfo, Socket};
-    use crate::events::Event;
+    use crate::events::EmitterEvent;
     use crate::tables::emitter;
 
     /// An event of a [`Socket`].
-    pub trait SocketEvent: Event {}
+    pub trait SocketEvent: EmitterEvent {}
 
     emitter! { Socket emits SocketEvent {
         /// `'listening'`: the socket is bound, and receives.
@@ -85,8 +86,8 @@ pub(super) struct UdpState {
 /// A UDP socket in Node's words: see [`create_socket`]. Clones are the same socket, and every
 /// listener receives one.
 ///
-/// While it is bound, the loop keeps it alive. A listener that captures a clone of its own socket,
-/// rather than using the one it receives, keeps it in memory forever.
+/// While it is bound, the loop keeps it alive. Behind 'close', which is the last event, all
+/// listeners are dropped.
 #[derive(Clone)]
 pub struct Socket {
     pub(super) inner: Rc<UdpState>,
@@ -123,14 +124,32 @@ pub fn create_socket(options: impl Into<SocketOptions>) -> Socket {
             bound_steps: RefCell::default(),
         }),
     };
+    end_with_program(&socket.inner.runtime, &socket.inner);
     if let Some(signal) = signal {
         socket.close_on_abort(&signal);
     }
     socket
 }
 
+/// Makes a socket that calls a function with each datagram: Node's
+/// `dgram.createSocket(type, callback)`.
+///
+/// # Panics
+/// Outside of [`run`](crate::run).
+#[track_caller]
+pub fn create_socket_then<O: IntoResult>(
+    options: impl Into<SocketOptions>,
+    on_message: impl Fn(Socket, &[u8], RemoteInfo) -> O + 'static,
+) -> Socket {
+    let socket = create_socket(options);
+    socket.on_message(on_message);
+    socket
+}
+
 listening!(Socket, SocketEvent);
 references!(Socket, "the socket is open");
+identity!(Socket);
+weak!(WeakSocket of Socket with UdpState);
 
 impl Socket {
     pub(super) fn kind(&self) -> Kind {
@@ -334,7 +353,16 @@ impl Socket {
         if let Some(handle) = handle {
             handle.close();
         }
-        self.next_call(|socket| socket.emit(event::Close, socket.clone()).map(drop));
+        self.next_call(|socket| {
+            let inner = &socket.inner;
+            emit_last(
+                &inner.runtime,
+                inner,
+                &inner.events,
+                event::Close,
+                socket.clone(),
+            )
+        });
         Ok(())
     }
 
@@ -422,6 +450,15 @@ impl Socket {
             drop(steps);
         }
         self.emit(event::Error, (self.clone(), error)).map(drop)
+    }
+}
+
+impl Ends for UdpState {
+    fn end(&self) {
+        self.events.end();
+        // Steps own the callbacks of what waits to be sent.
+        let bound_steps = self.bound_steps.take();
+        drop(bound_steps);
     }
 }
 

@@ -2,10 +2,11 @@
 //! the functions follow its `dgram`.
 
 use super::handle::{Owner, PacketHandle, Packets, ThenSent};
+use crate::ends::{Ends, emit_last, end_with_program};
 use crate::error::Error;
 use crate::events::Emitter;
 use crate::runtime::{Runtime, current};
-use crate::tables::{listening, references};
+use crate::tables::{identity, listening, references, weak};
 use crate::thrown::{IntoResult, Thrown};
 use nix::errno::Errno;
 use oneloop_core::{Direction, JoinHandle, Source};
@@ -23,11 +24,11 @@ use std::task::{Context, Poll, ready};
 /// The events of a [`UnixSocket`].
 pub(super) mod event {
     use super::{Message, UnixSocket};
-    use crate::events::Event;
+    use crate::events::EmitterEvent;
     use crate::tables::emitter;
 
     /// An event of a [`UnixSocket`].
-    pub trait UnixEvent: Event {}
+    pub trait UnixEvent: EmitterEvent {}
 
     // Not `Message`, `Error` and `Close`: `dgram::event` exports those of UDP sockets as well.
     emitter! { UnixSocket emits UnixEvent {
@@ -188,6 +189,8 @@ impl fmt::Debug for UnixSocket {
 
 listening!(UnixSocket, event::UnixEvent);
 references!(UnixSocket, "the socket is open");
+identity!(UnixSocket);
+weak!(WeakUnixSocket of UnixSocket with UnixState);
 
 impl UnixSocket {
     fn start(runtime: Rc<Runtime>, socket: KernelSocket) -> Self {
@@ -198,6 +201,7 @@ impl UnixSocket {
                 handle: RefCell::default(),
             }),
         };
+        end_with_program(&runtime, &unix.inner);
         // The handle holds the socket until it is closed, so an open socket needs no other owner.
         let handle = PacketHandle::start(&runtime, unix.clone(), socket, true);
         unix.inner.handle.replace(Some(handle));
@@ -389,16 +393,34 @@ impl UnixSocket {
             handle.close();
             // In a tick, as dgram.js (`socketCloseNT`), and not in the closing phase.
             self.inner.runtime.next_call(self, |socket| {
-                let events = &socket.inner.events;
-                events.emit(event::UnixClose, socket.clone()).map(drop)
+                let inner = &socket.inner;
+                emit_last(
+                    &inner.runtime,
+                    inner,
+                    &inner.events,
+                    event::UnixClose,
+                    socket.clone(),
+                )
             });
         }
+    }
+
+    /// Like [`UnixSocket::close`], and calls a function at 'close'; never, if it is closed already.
+    pub fn close_then<O: IntoResult>(&self, closed: impl FnOnce(UnixSocket) -> O + 'static) {
+        self.once(event::UnixClose, closed);
+        self.close();
     }
 
     fn set_referenced(&self, referenced: bool) {
         if let Some(handle) = self.handle() {
             handle.set_referenced(referenced);
         }
+    }
+}
+
+impl Ends for UnixState {
+    fn end(&self) {
+        self.events.end();
     }
 }
 

@@ -36,7 +36,7 @@ pub use streams::{
     ReadStreamOptions, WriteStreamOptions, create_read_stream, create_read_stream_with,
     create_write_stream, create_write_stream_with,
 };
-pub use watcher::{EventType, FsWatcher, WatchOptions, event, watch, watch_with};
+pub use watcher::{EventType, FsWatcher, WatchOptions, WeakFsWatcher, event, watch, watch_with};
 
 use crate::thrown::IntoResult;
 use begin::begin;

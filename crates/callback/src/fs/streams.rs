@@ -60,37 +60,28 @@ pub fn create_read_stream(path: impl AsRef<Path>) -> ReadStream {
     read(path.as_ref(), ReadStreamOptions::default())
 }
 
-/// Reads a part of a file as a stream.
-///
-/// # Errors
-/// `ERR_OUT_OF_RANGE` if the end is before the start.
+/// Reads a part of a file as a stream. If the end is before the start, 'error' reports
+/// `ERR_OUT_OF_RANGE`, which Node throws.
 ///
 /// # Panics
 /// Outside of [`run`](crate::run).
 #[track_caller]
-pub fn create_read_stream_with(
-    path: impl AsRef<Path>,
-    options: ReadStreamOptions,
-) -> Result<ReadStream, Error> {
-    if let (Some(start), Some(end)) = (options.start, options.end)
-        && start > end
-    {
-        let problem = format!(
-            "The value of \"start\" is out of range. It must be <= \"end\" (here: {end}). Received {start}"
-        );
-        return Err(Error::new("ERR_OUT_OF_RANGE", problem));
-    }
-    Ok(read(path.as_ref(), options))
+pub fn create_read_stream_with(path: impl AsRef<Path>, options: ReadStreamOptions) -> ReadStream {
+    read(path.as_ref(), options)
 }
 
 #[track_caller]
 fn read(path: &Path, options: ReadStreamOptions) -> ReadStream {
     let start = options.start.unwrap_or(0);
     // Node's `end` is inclusive.
-    let bytes_max = options.end.map(|end| end.saturating_add(1) - start);
+    let bytes_max = options
+        .end
+        .map(|end| end.saturating_add(1).saturating_sub(start));
     let stream = ReadStream::new(&current(), Fd::Opening, options.high_water_mark, bytes_max);
-    let (path, following) = (path.to_owned(), options.follow.then(|| stream.clone()));
+    let (path, checked) = (path.to_owned(), check_range(options));
+    let following = options.follow.then(|| stream.clone());
     stream.open(async move {
+        checked?;
         let input = open_input(path.clone(), options.start).await?;
         if let Some(stream) = following {
             let watched = stream.follow(&path).await;
@@ -99,6 +90,19 @@ fn read(path: &Path, options: ReadStreamOptions) -> ReadStream {
         Ok(input)
     });
     stream
+}
+
+fn check_range(options: ReadStreamOptions) -> Result<(), Error> {
+    match (options.start, options.end) {
+        (Some(start), Some(end)) if start > end => {
+            let problem = format!(
+                "The value of \"start\" is out of range. It must be <= \"end\" (here: {end}). \
+                 Received {start}"
+            );
+            Err(Error::new("ERR_OUT_OF_RANGE", problem))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Writes a file as a stream, which truncates it: 'open', 'ready', 'drain', 'finish', 'close'; or
@@ -120,13 +124,11 @@ fn read(path: &Path, options: ReadStreamOptions) -> ReadStream {
 /// Outside of [`run`](crate::run).
 #[track_caller]
 pub fn create_write_stream(path: impl AsRef<Path>) -> WriteStream {
-    create_write_stream_with(path, WriteStreamOptions::default()).expect("Node knows \"w\"")
+    create_write_stream_with(path, WriteStreamOptions::default())
 }
 
-/// Writes a file as a stream, with options.
-///
-/// # Errors
-/// `ERR_INVALID_ARG_VALUE` for flags that Node does not know.
+/// Writes a file as a stream, with options. For flags that Node does not know, 'error' reports
+/// `ERR_INVALID_ARG_VALUE`, as in Node.
 ///
 /// # Panics
 /// Outside of [`run`](crate::run).
@@ -134,11 +136,12 @@ pub fn create_write_stream(path: impl AsRef<Path>) -> WriteStream {
 pub fn create_write_stream_with(
     path: impl AsRef<Path>,
     options: WriteStreamOptions<'_>,
-) -> Result<WriteStream, Error> {
-    let flags = handle::options(options.flags.unwrap_or("w"))?;
+) -> WriteStream {
+    let flags = handle::options(options.flags.unwrap_or("w"));
     let stream = WriteStream::new(&current(), Fd::Opening, options.high_water_mark);
-    stream.open(open_output(path.as_ref().to_owned(), flags, options.start));
-    Ok(stream)
+    let (path, start) = (path.as_ref().to_owned(), options.start);
+    stream.open(async move { open_output(path, flags?, start).await });
+    stream
 }
 
 async fn open_input(path: PathBuf, start: Option<u64>) -> Result<Input, Error> {

@@ -1,20 +1,17 @@
 //! Watching files and directories: `fs.watch`.
 
+use crate::ends::{Ends, emit_last, end_with_program};
 use crate::error::Error;
-use crate::events::{Emitter, Event};
+use crate::events::{Emitter, EmitterEvent};
 use crate::runtime::{Runtime, current};
-use crate::tables::{listening, references};
+use crate::tables::{identity, listening, references, weak};
 use crate::thrown::{IntoResult, Thrown};
 use oneloop_core::JoinHandle;
 use oneloop_fs::{Change, WatchOptions as FsWatchOptions, Watcher};
 use std::cell::Cell;
 use std::fmt;
-use std::future::{Future, poll_fn};
-use std::io;
 use std::path::{Path, PathBuf};
-use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
 
 /// The events of an [`FsWatcher`]. Each is a type, for [`FsWatcher::on`].
 pub mod event {
@@ -149,6 +146,7 @@ pub fn watch_with<O: IntoResult>(
             task: Cell::new(None),
         }),
     };
+    end_with_program(&watcher.inner.runtime, &watcher.inner);
     // Before the task starts, so that no change comes without its listener.
     watcher.on_change(listener);
     let task = watcher.inner.runtime.handle.spawn(watcher.clone().run());
@@ -156,13 +154,18 @@ pub fn watch_with<O: IntoResult>(
     Ok(watcher)
 }
 
-listening!(FsWatcher, Event);
+listening!(FsWatcher, EmitterEvent);
 references!(FsWatcher, "it watches");
+identity!(FsWatcher);
+weak!(WeakFsWatcher of FsWatcher with WatcherState);
 
 impl FsWatcher {
     async fn run(self) {
-        while let Some(change) = self.next().await {
-            self.inner.runtime.make_callback(|| match change {
+        let WatcherState {
+            runtime, watcher, ..
+        } = &*self.inner;
+        while let Some(change) = runtime.until_over(watcher.next()).await {
+            runtime.make_callback(|| match change {
                 Ok(change) => self.emit_change(change),
                 Err(error) => {
                     let error = Error::file("watch", error, Some(&self.inner.path), None);
@@ -170,19 +173,6 @@ impl FsWatcher {
                 }
             });
         }
-    }
-
-    /// None once the program has ended.
-    async fn next(&self) -> Option<io::Result<Change>> {
-        let mut next = pin!(self.inner.watcher.next());
-        poll_fn(|cx| {
-            // The end of the program wakes all tasks; nothing may be emitted then.
-            if self.inner.runtime.is_over() {
-                return Poll::Ready(None);
-            }
-            next.as_mut().poll(cx).map(Some)
-        })
-        .await
     }
 
     /// Node forwards inotify's IN_MOVED_FROM and IN_MOVED_TO, so a rename is two events.
@@ -226,11 +216,18 @@ impl FsWatcher {
         // First, so that no change is emitted behind `close`.
         task.cancel();
         self.inner.runtime.next_call(self, |watcher| {
-            watcher.inner.events.emit(event::Close, ()).map(drop)
+            let inner = &watcher.inner;
+            emit_last(&inner.runtime, inner, &inner.events, event::Close, ())
         });
     }
 
     fn set_referenced(&self, referenced: bool) {
         self.inner.watcher.set_referenced(referenced);
+    }
+}
+
+impl Ends for WatcherState {
+    fn end(&self) {
+        self.events.end();
     }
 }

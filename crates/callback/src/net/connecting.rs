@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::stream::destroy::Stream;
 use crate::stream::flags::*;
 use crate::stream::readable::ReadableStream;
-use crate::thrown::{Thrown, or_rethrow};
+use crate::thrown::{IntoResult, Thrown, or_rethrow};
 use crate::timers::{Timeout, clear_timeout, set_timeout};
 use nix::errno::Errno;
 use oneloop_net::{Addr, Connecting, Unconnected, in_turn, literal_addr, resolve};
@@ -36,12 +36,45 @@ pub(super) struct Attempts {
 }
 
 impl Socket {
-    /// Connects the socket. After 'close' it can connect again.
+    /// Connects the socket. A listener of 'close' can connect it again; later than that, only
+    /// [`Socket::keep_listeners`] makes it possible.
     ///
     /// # Errors
-    /// `ERR_SOCKET_BAD_PORT`.
+    /// `ERR_SOCKET_BAD_PORT`; `ERR_LISTENERS_DROPPED` after 'close'.
     pub fn connect(&self, endpoint: impl Into<Endpoint>) -> Result<&Self, Error> {
         self.connect_with(endpoint, ConnectOptions::default())
+    }
+
+    /// Like [`Socket::connect`], and calls a function at 'connect': Node's
+    /// `socket.connect(port, host, callback)`.
+    ///
+    /// # Errors
+    /// As [`Socket::connect`].
+    pub fn connect_then<O: IntoResult>(
+        &self,
+        endpoint: impl Into<Endpoint>,
+        connected: impl FnOnce(Socket) -> O + 'static,
+    ) -> Result<&Self, Error> {
+        self.connect_with_then(endpoint, ConnectOptions::default(), connected)
+    }
+
+    /// Connects with options, and calls a function at 'connect'.
+    ///
+    /// # Errors
+    /// As [`Socket::connect`].
+    ///
+    /// # Panics
+    /// As [`Socket::connect_with`].
+    pub fn connect_with_then<O: IntoResult>(
+        &self,
+        endpoint: impl Into<Endpoint>,
+        options: ConnectOptions,
+        connected: impl FnOnce(Socket) -> O + 'static,
+    ) -> Result<&Self, Error> {
+        self.connect_with(endpoint, options)?;
+        // 'connect' never comes on this stack.
+        self.once(event::Connect, connected);
+        Ok(self)
     }
 
     /// Connects with options. Those for the socket itself are ignored, because it exists already.
@@ -56,6 +89,9 @@ impl Socket {
         endpoint: impl Into<Endpoint>,
         options: ConnectOptions,
     ) -> Result<&Self, Error> {
+        if self.inner.events.is_ended() {
+            return Err(Error::listeners_dropped("socket", "connect"));
+        }
         match endpoint.into() {
             Endpoint::Path(path) => {
                 self.begin_connect(options);

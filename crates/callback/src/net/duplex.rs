@@ -5,7 +5,7 @@ use super::event::SocketEvent;
 use super::socket::{Socket, SocketInner};
 use crate::continuation::{Then, then};
 use crate::error::Error;
-use crate::events::{Event, ListenerId};
+use crate::events::{EmitterEvent, ListenerId};
 use crate::runtime::Runtime;
 use crate::stream::destroy::{Stream, shares_inner, stream_identity};
 use crate::stream::flags::*;

@@ -29,6 +29,8 @@ impl Socket {
         self.clear_timeout();
         let had_handle = self.close_handle(error.is_some());
         flags.set(CLOSED);
+        let closes_due = &self.inner.closes_due;
+        closes_due.set(closes_due.get() + 1);
         // A tick sets Node's `closeEmitted` (`emitCloseNT`), though net.js has 'close' emitted by
         // its handle, in the closing phase.
         match error {

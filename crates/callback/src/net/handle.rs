@@ -6,6 +6,7 @@
 
 use super::socket::Socket;
 use crate::drive::{Drive, Driven, Pace};
+use crate::ends::Ends;
 use crate::error::Error;
 use crate::runtime::Runtime;
 use crate::stream::destroy::Stream;
@@ -617,6 +618,9 @@ impl Driven for StreamHandle {
     fn abandon(&self) {
         let io = self.io.replace(Io::Closed);
         let owner = self.owner.take();
+        if let Some(owner) = &owner {
+            owner.inner.end();
+        }
         drop((io, owner));
     }
 }

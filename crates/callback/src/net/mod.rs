@@ -37,9 +37,10 @@ mod socket;
 mod timeout;
 
 pub use crate::error::Error;
+use crate::thrown::IntoResult;
 pub use options::{ConnectOptions, Endpoint, ListenOptions, ServerOptions, SocketOptions};
-pub use server::{Server, create_server, create_server_with};
-pub use socket::{ReadyState, Socket};
+pub use server::{Server, WeakServer, create_server, create_server_with};
+pub use socket::{ReadyState, Socket, WeakSocket};
 
 /// Connects to a port, to a host and port, or to the path of a Unix socket.
 ///
@@ -54,6 +55,40 @@ pub use socket::{ReadyState, Socket};
 #[doc(alias = "createConnection")]
 pub fn connect(endpoint: impl Into<Endpoint>) -> Result<Socket, Error> {
     connect_with(endpoint, ConnectOptions::default())
+}
+
+/// Connects, and calls a function at 'connect': Node's `net.connect(port, host, callback)`.
+///
+/// # Errors
+/// As [`connect`].
+///
+/// # Panics
+/// As [`connect`].
+#[track_caller]
+pub fn connect_then<O: IntoResult>(
+    endpoint: impl Into<Endpoint>,
+    connected: impl FnOnce(Socket) -> O + 'static,
+) -> Result<Socket, Error> {
+    connect_with_then(endpoint, ConnectOptions::default(), connected)
+}
+
+/// Connects with options, and calls a function at 'connect'.
+///
+/// # Errors
+/// As [`connect`].
+///
+/// # Panics
+/// As [`connect`].
+#[track_caller]
+pub fn connect_with_then<O: IntoResult>(
+    endpoint: impl Into<Endpoint>,
+    options: ConnectOptions,
+    connected: impl FnOnce(Socket) -> O + 'static,
+) -> Result<Socket, Error> {
+    let socket = connect_with(endpoint, options)?;
+    // 'connect' never comes on this stack.
+    socket.once(event::Connect, connected);
+    Ok(socket)
 }
 
 /// Connects with options.

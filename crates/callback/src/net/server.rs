@@ -5,10 +5,11 @@ use super::options::{Endpoint, ListenOptions, ServerOptions};
 use super::socket::{Socket, WeakSocket};
 use crate::abort::AbortSignal;
 use crate::drive::{Drive, Driven, Pace};
+use crate::ends::{Ends, emit_last, end_with_program};
 use crate::error::Error;
 use crate::events::Emitter;
 use crate::runtime::{Runtime, current};
-use crate::tables::{listening, references};
+use crate::tables::{identity, listening, references, weak};
 use crate::thrown::{IntoResult, Thrown};
 use nix::errno::Errno;
 use oneloop_core::{Direction, Key, Slots};
@@ -46,9 +47,15 @@ struct ServerState {
     is_unreferenced: Cell<bool>,
     /// Changes with each listen and close, so that an earlier lookup has no effect.
     listening_number: Cell<u64>,
+    /// `listen` was called, and the server is not bound yet.
+    is_beginning: Cell<bool>,
+    /// The number of 'close' events that are due.
+    closes_due: Cell<u32>,
+    keeps_listeners: Cell<bool>,
 }
 
-/// A TCP or Unix server: see [`create_server`]. Clones are the same server.
+/// A TCP or Unix server: see [`create_server`]. Clones are the same server. Behind 'close' its
+/// handlers are dropped: see [`Server::keep_listeners`].
 ///
 /// ```
 /// use oneloop::callback::{net, run};
@@ -111,25 +118,73 @@ pub fn create_server_with<O: IntoResult>(
             max_connections: Cell::new(None),
             is_unreferenced: Cell::new(false),
             listening_number: Cell::new(0),
+            is_beginning: Cell::new(false),
+            closes_due: Cell::new(0),
+            keeps_listeners: Cell::new(false),
         }),
     };
+    end_with_program(&server.inner.runtime, &server.inner);
     server.on_connection(on_connection);
     server
 }
 
 listening!(Server, ServerEvent);
 references!(Server, "the server listens");
+identity!(Server);
+weak!(WeakServer of Server with ServerState);
 
 impl Server {
     /// Listens on a port of all addresses, on a host and port, or on the path of a Unix socket.
     /// Port 0 lets the kernel choose. Returns the server itself.
     ///
-    /// 'listening' or 'error' follows in a later tick.
+    /// 'listening' or 'error' follows in a later tick. A listener of 'close' can listen again; later
+    /// than that, only [`Server::keep_listeners`] makes it possible.
     ///
     /// # Errors
-    /// `ERR_SERVER_ALREADY_LISTEN`, `ERR_SOCKET_BAD_PORT`.
+    /// `ERR_SERVER_ALREADY_LISTEN`, `ERR_SOCKET_BAD_PORT`; `ERR_LISTENERS_DROPPED` after 'close'.
     pub fn listen(&self, endpoint: impl Into<Endpoint>) -> Result<Server, Error> {
         self.listen_with(endpoint, ListenOptions::default())
+    }
+
+    /// Like [`Server::listen`], and calls a function at 'listening': Node's
+    /// `server.listen(port, callback)`.
+    ///
+    /// ```
+    /// use oneloop::callback::{net, run};
+    ///
+    /// run(|| {
+    ///     net::create_server(|_| ()).listen_then(("127.0.0.1", 0), |server| {
+    ///         println!("port {}", server.port().expect("it listens"));
+    ///         server.close();
+    ///     })
+    /// })?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Server::listen`].
+    pub fn listen_then<O: IntoResult>(
+        &self,
+        endpoint: impl Into<Endpoint>,
+        listening: impl FnOnce(Server) -> O + 'static,
+    ) -> Result<Server, Error> {
+        self.listen_with_then(endpoint, ListenOptions::default(), listening)
+    }
+
+    /// Listens with options, and calls a function at 'listening'.
+    ///
+    /// # Errors
+    /// As [`Server::listen`].
+    pub fn listen_with_then<O: IntoResult>(
+        &self,
+        endpoint: impl Into<Endpoint>,
+        options: ListenOptions,
+        listening: impl FnOnce(Server) -> O + 'static,
+    ) -> Result<Server, Error> {
+        let server = self.listen_with(endpoint, options)?;
+        // 'listening' never comes on this stack.
+        server.once(event::Listening, listening);
+        Ok(server)
     }
 
     /// Listens with options.
@@ -145,7 +200,11 @@ impl Server {
             let message = "Listen method has been called more than once without closing.";
             return Err(Error::new("ERR_SERVER_ALREADY_LISTEN", message));
         }
+        if self.inner.events.is_ended() {
+            return Err(Error::listeners_dropped("server", "listen"));
+        }
         let number = self.next_listening_number();
+        self.inner.is_beginning.set(true);
         // As in net.js, a path or a port alone is bound on this stack, and a host or an address in
         // a later tick, behind its lookup.
         if let Some(signal) = &options.signal {
@@ -234,7 +293,10 @@ impl Server {
                 let none = || io::Error::other("the host has no address");
                 match found.and_then(|addrs| addrs.first().copied().ok_or_else(none)) {
                     Ok(addr) => server.listen_on(addr.into(), &options),
-                    Err(error) => server.emit_error(&Error::not_found(&host, error))?,
+                    Err(error) => {
+                        server.inner.is_beginning.set(false);
+                        server.emit_error(&Error::not_found(&host, error))?;
+                    }
                 }
                 Ok(())
             });
@@ -255,6 +317,7 @@ impl Server {
     }
 
     fn on_bound(&self, addr: &Addr, bound: io::Result<Listener>) {
+        self.inner.is_beginning.set(false);
         match bound {
             Ok(listener) => {
                 let handle = ServerHandle::start(self, listener);
@@ -312,6 +375,7 @@ impl Server {
     pub fn close(&self) -> &Self {
         // A lookup for an earlier `listen` has no effect now.
         self.next_listening_number();
+        self.inner.is_beginning.set(false);
         let handle = self.inner.handle.take();
         if let Some(handle) = handle {
             handle.close();
@@ -336,6 +400,8 @@ impl Server {
             ))
         };
         let events = &self.inner.events;
+        // A server that has ended emits one more 'close', for this call.
+        events.begin_again();
         events.once(event::ServerClose, move |_: Server| closed(result));
         self.close()
     }
@@ -395,8 +461,33 @@ impl Server {
     fn close_if_drained(&self) {
         // Node's `_emitCloseIfDrained`, which emits in a tick.
         if !self.is_listening() && self.connection_count() == 0 {
-            self.next_call(|server| server.emit(event::ServerClose, server.clone()).map(drop));
+            let closes_due = &self.inner.closes_due;
+            closes_due.set(closes_due.get() + 1);
+            self.next_call(Server::emit_closed);
         }
+    }
+
+    fn emit_closed(&self) -> Result<(), Thrown> {
+        let inner = &self.inner;
+        inner.closes_due.set(inner.closes_due.get() - 1);
+        emit_last(
+            &inner.runtime,
+            inner,
+            &inner.events,
+            event::ServerClose,
+            self.clone(),
+        )
+    }
+
+    /// Keeps the listeners after 'close', for a server that listens again later than in a listener
+    /// of 'close'. Without this call, 'close' is the last event: the listeners are dropped a tick
+    /// after it, and then [`Server::listen`] fails.
+    ///
+    /// A listener that captures a clone of this server then keeps it in memory, until the program
+    /// ends or [`Server::remove_all_listeners`] removes that listener.
+    pub fn keep_listeners(&self) -> &Self {
+        self.inner.keeps_listeners.set(true);
+        self
     }
 
     /// A connection was destroyed.
@@ -443,6 +534,18 @@ impl Server {
     pub fn on_connection<O: IntoResult>(&self, f: impl Fn(Socket) -> O + 'static) -> &Self {
         self.on(event::Connection, move |(_, socket)| f(socket));
         self
+    }
+}
+
+impl Ends for ServerState {
+    fn end(&self) {
+        self.events.end();
+    }
+
+    fn is_over(&self) -> bool {
+        // A listener of 'close' may have made it listen again.
+        let listens = self.is_beginning.get() || self.handle.borrow().is_some();
+        !listens && !self.keeps_listeners.get() && self.closes_due.get() == 0
     }
 }
 

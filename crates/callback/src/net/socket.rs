@@ -5,6 +5,7 @@ use super::event::{self, SocketEvent};
 use super::handle::StreamHandle;
 use super::server::Server;
 use crate::abort::AbortSignal;
+use crate::ends::{Ends, emit_last, end_with_program};
 use crate::error::Error;
 use crate::events::Emitter;
 use crate::net::SocketOptions;
@@ -13,7 +14,7 @@ use crate::stream::flags::*;
 use crate::stream::piping::Pipes;
 use crate::stream::readable::{ReadableState, ReadableStream};
 use crate::stream::write_queue::WritableState;
-use crate::tables::references;
+use crate::tables::{references, weak};
 use crate::thrown::Thrown;
 use crate::timers::Timeout;
 use oneloop_core::Key;
@@ -22,7 +23,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::time::Duration;
 
 /// What the clones of a socket share.
@@ -34,6 +35,8 @@ pub(super) struct SocketInner {
     pub(super) readable: ReadableState,
     pub(super) writable: WritableState,
     read_bytes_max: Cell<u32>,
+    /// The number of 'close' events that are due: one for each connection that has ended.
+    pub(super) closes_due: Cell<u32>,
     /// Boxed, as a client's socket has none.
     accepted_by: OnceCell<Box<AcceptedBy>>,
     rare: RefCell<Option<Box<RareState>>>,
@@ -70,22 +73,12 @@ pub(super) struct RareState {
     pub(super) pipes: Pipes,
 }
 
-/// A socket that may be dropped already.
-pub(super) struct WeakSocket(Weak<SocketInner>);
-
-impl WeakSocket {
-    pub(super) fn upgrade(&self) -> Option<Socket> {
-        Some(Socket {
-            inner: self.0.upgrade()?,
-        })
-    }
-}
-
 /// A TCP or Unix connection with Node's functions and Node's order of events.
 ///
 /// Clones are the same socket, and every handler receives one. An open connection keeps its socket
-/// alive. A handler that captures a clone of its own socket, instead of using the one it receives,
-/// keeps the socket in memory forever.
+/// alive. 'close' is the last event: behind it all handlers are dropped, with what they capture,
+/// and so is each handler that is added later. In Node they stay, which only a socket that connects
+/// again can tell: see [`Socket::keep_listeners`].
 ///
 /// ```
 /// use oneloop::callback::{net, run};
@@ -149,6 +142,7 @@ impl fmt::Display for ReadyState {
 }
 
 references!(Socket, "the socket is open");
+weak!(WeakSocket of Socket with SocketInner);
 
 impl Default for Socket {
     fn default() -> Self {
@@ -172,7 +166,10 @@ impl Socket {
     /// Outside of [`run`](crate::run).
     #[track_caller]
     pub fn with(options: SocketOptions) -> Self {
-        let socket = Socket::on_runtime(current(), &options);
+        let runtime = current();
+        let socket = Socket::on_runtime(Rc::clone(&runtime), &options);
+        // It may never have a connection, whose task would end it.
+        end_with_program(&runtime, &socket.inner);
         socket.listen_to(options.signal.as_ref());
         if socket.is_destroyed() {
             socket.forget_past(); // as in Node, which emits 'error' and 'close' in the next tick
@@ -190,6 +187,7 @@ impl Socket {
                 readable: ReadableState::new(options.high_water_mark),
                 writable: WritableState::new(options.high_water_mark),
                 read_bytes_max: Cell::new(CHUNK_BYTES as u32),
+                closes_due: Cell::new(0),
                 accepted_by: OnceCell::new(),
                 rare: RefCell::default(),
             }),
@@ -249,10 +247,6 @@ impl Socket {
             let _ = socket.read_nothing();
         }
         socket
-    }
-
-    pub(super) fn downgrade(&self) -> WeakSocket {
-        WeakSocket(Rc::downgrade(&self.inner))
     }
 
     pub(super) fn handle(&self) -> Option<Rc<StreamHandle>> {
@@ -591,9 +585,47 @@ impl Socket {
         }
     }
 
+    /// Keeps the listeners after 'close', for a socket that connects again later than in a listener
+    /// of 'close'. Without this call, 'close' is the last event: the listeners are dropped a tick
+    /// after it, and then [`Socket::connect`] fails.
+    ///
+    /// A listener that captures a clone of this socket then keeps it in memory, until the program
+    /// ends or [`Socket::remove_all_listeners`] removes that listener.
+    pub fn keep_listeners(&self) -> &Self {
+        self.inner.flags.set(KEEPS_LISTENERS);
+        self
+    }
+
     /// Called by the handle.
     pub(super) fn emit_closed(&self, had_error: bool) -> Result<(), Thrown> {
-        self.emit(event::Close, (self.clone(), had_error)).map(drop)
+        let inner = &self.inner;
+        inner.closes_due.set(inner.closes_due.get() - 1);
+        emit_last(
+            &inner.runtime,
+            inner,
+            &inner.events,
+            event::Close,
+            (self.clone(), had_error),
+        )
+    }
+}
+
+impl Ends for SocketInner {
+    fn end(&self) {
+        self.events.end();
+        // A callback of an `end` after `destroy`, for example, which is never called.
+        let never_called = self.writable.abandon();
+        let attempts = self
+            .rare
+            .borrow_mut()
+            .as_mut()
+            .map(|rare| rare.attempts.take());
+        drop((never_called, attempts));
+    }
+
+    fn is_over(&self) -> bool {
+        // A listener of 'close' may have connected the socket again.
+        self.flags.has(DESTROYED) && !self.flags.has(KEEPS_LISTENERS) && self.closes_due.get() == 0
     }
 }
 

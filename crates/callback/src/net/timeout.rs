@@ -5,7 +5,7 @@ use super::socket::Socket;
 use crate::continuation::once;
 use crate::stream::destroy::Stream;
 use crate::stream::flags::*;
-use crate::thrown::Thrown;
+use crate::thrown::{IntoResult, Thrown};
 
 impl Socket {
     /// Emits 'timeout' after `ms` milliseconds without I/O; 0 turns it off. The socket stays open:
@@ -20,6 +20,41 @@ impl Socket {
             self.inner.flags.set(HAS_TIMEOUT);
             self.with_rare(|rare| rare.timeout_ms = ms);
             self.begin_timeout();
+        }
+        self
+    }
+
+    /// Like [`Socket::set_timeout`], and calls a function at the next 'timeout': Node's
+    /// `socket.setTimeout(ms, callback)`. With 0, or once the socket is destroyed, the function is
+    /// never called.
+    ///
+    /// ```
+    /// use oneloop::callback::{net, run};
+    ///
+    /// run(|| {
+    ///     let server = net::create_server(|socket| {
+    ///         socket.set_timeout_then(20, |socket| {
+    ///             socket.end_with("too late\n");
+    ///         });
+    ///         socket.resume();
+    ///     });
+    ///     server.listen_then(("127.0.0.1", 0), |server| {
+    ///         let idle = net::connect(("127.0.0.1", server.port().expect("it listens")))?;
+    ///         idle.on_data(|_, bytes| assert_eq!(bytes, b"too late\n"));
+    ///         server.close();
+    ///         Ok::<_, net::Error>(())
+    ///     })
+    /// })?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn set_timeout_then<O: IntoResult>(
+        &self,
+        ms: impl Into<f64>,
+        timed_out: impl FnOnce(Socket) -> O + 'static,
+    ) -> &Self {
+        self.set_timeout(ms);
+        if self.inner.flags.has(HAS_TIMEOUT) {
+            self.once(event::Timeout, timed_out);
         }
         self
     }

@@ -10,7 +10,10 @@ use super::timer_lists::Timers;
 use oneloop_core::{Handle, JoinHandle};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 /// One program in the callback style, on one loop.
@@ -89,6 +92,20 @@ impl Runtime {
     /// True once the program has ended: its sockets close.
     pub(crate) fn is_over(&self) -> bool {
         self.over.get()
+    }
+
+    /// Polls a future until it is ready, or, with `None`, until the program has ended: a task that
+    /// waits outside of the queues must not outlive its program.
+    pub(crate) async fn until_over<F: Future>(&self, future: F) -> Option<F::Output> {
+        let mut future = pin!(future);
+        poll_fn(|cx| {
+            // The end of the program wakes all tasks.
+            if self.is_over() {
+                return Poll::Ready(None);
+            }
+            future.as_mut().poll(cx).map(Some)
+        })
+        .await
     }
 
     /// Drops all that the program had, as the end of Node's process does. Open sockets are closed

@@ -59,8 +59,14 @@ impl ImmediateQueue {
 
     /// Drops all immediates. True if there were any.
     pub(crate) fn forget_all(&self) -> bool {
-        let forgotten = (self.queue.take(), self.outstanding.take());
-        !forgotten.0.is_empty() || !forgotten.1.is_empty()
+        let (queue, outstanding) = (self.queue.take(), self.outstanding.take());
+        let had_some = !queue.is_empty() || !outstanding.is_empty();
+        // The callback itself: it may own the `Immediate`, which would keep it.
+        for immediate in queue.into_iter().chain(outstanding) {
+            let callback = immediate.callback.take();
+            drop(callback);
+        }
+        had_some
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -39,4 +39,4 @@ pub(crate) use scope::CutShort;
 pub use scope::next_tick;
 pub(crate) use tick::Step;
 pub use timer_lists::Timeout;
-pub(crate) use timer_lists::Timers;
+pub(crate) use timer_lists::{Repeats, Timers};

@@ -20,8 +20,8 @@
 //!                 └──────────────────────── clear ──────────────────────────┘
 //! ```
 //!
-//! `refresh` moves a listed timer to the end of its list. It lists a running timer, too, but
-//! `finish` overrides that.
+//! `refresh` moves a listed timer to the end of its list. It lists a running timer, too: a timeout
+//! whose function can be called again stays listed then, and `finish` overrides it for the others.
 
 use super::bell::Bell;
 use crate::continuation::Once;
@@ -47,11 +47,21 @@ pub struct Timeout {
     pub(crate) key: Key<Timer>,
 }
 
+/// When a timer runs again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Repeats {
+    Never,
+    /// If it refreshes itself while it runs.
+    WhenRefreshed,
+    /// It is an interval.
+    Always,
+}
+
 pub(crate) struct Timer {
     /// None while it runs.
     callback: Option<TimerCallback>,
     duration_ms: u64,
-    repeats: bool,
+    repeats: Repeats,
     referenced: bool,
     /// The time of its last insertion.
     start_ms: u64,
@@ -237,19 +247,25 @@ impl Timers {
         }
     }
 
-    pub(crate) fn start(&self, callback: TimerCallback, ms: f64, repeats: bool) -> Timeout {
-        let timer = Timer {
-            callback: Some(callback),
-            duration_ms: duration_ms(ms),
+    /// Starts a timer. `callback` makes what it calls of its own name.
+    pub(crate) fn start(
+        &self,
+        callback: impl FnOnce(Timeout) -> TimerCallback,
+        ms: f64,
+        repeats: Repeats,
+    ) -> Timeout {
+        let duration_ms = duration_ms(ms);
+        let now_ms = self.now_ms();
+        let mut lists = self.lists.borrow_mut();
+        let key = lists.timers.insert_with(|key| Timer {
+            callback: Some(callback(Timeout { key })),
+            duration_ms,
             repeats,
             referenced: true,
             start_ms: 0,
             insertion: 0,
             listed: false,
-        };
-        let now_ms = self.now_ms();
-        let mut lists = self.lists.borrow_mut();
-        let key = lists.timers.insert(timer);
+        });
         lists.insert(key, now_ms);
         drop(lists);
         self.bell.ring();
@@ -260,7 +276,7 @@ impl Timers {
     pub(crate) fn start_once(&self, f: Once, ms: f64) -> Timeout {
         let mut f = Some(f);
         let callback = move || f.take().map_or(Ok(()), |f| f());
-        self.start(Box::new(callback), ms, false)
+        self.start(|_| Box::new(callback), ms, Repeats::Never)
     }
 
     pub(crate) fn clear(&self, Timeout { key }: Timeout) {
@@ -358,7 +374,8 @@ impl Timers {
         let timer = lists.timers.get_mut(key)?;
         // Read before the callback runs, as in Node's `listOnTimeout`: a slow interval keeps its
         // period.
-        let start_ms = timer.repeats.then(|| self.now_ms());
+        let is_interval = timer.repeats == Repeats::Always;
+        let start_ms = is_interval.then(|| self.now_ms());
         Some((timer.callback.take()?, start_ms))
     }
 
@@ -371,6 +388,13 @@ impl Timers {
         start_ms: Option<u64>,
     ) {
         let mut lists = self.lists.borrow_mut();
+        if let Some(timer) = lists.timers.get_mut(key)
+            && timer.listed
+            && timer.repeats == Repeats::WhenRefreshed
+        {
+            timer.callback = Some(callback);
+            return;
+        }
         lists.unlist(key); // its callback may have refreshed it
         if let (Some(timer), Some(start_ms)) = (lists.timers.get_mut(key), start_ms) {
             timer.callback = Some(callback);
@@ -404,7 +428,7 @@ mod tests {
         let key = lists.timers.insert(Timer {
             callback: None,
             duration_ms,
-            repeats: false,
+            repeats: Repeats::Never,
             referenced: true,
             start_ms: 0,
             insertion: 0,

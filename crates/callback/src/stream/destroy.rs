@@ -21,6 +21,9 @@ pub(crate) trait Stream: Clone + 'static {
 
     fn flags(&self) -> &Flags;
 
+    /// True after 'close', if it was the last event: no callback is called any more.
+    fn has_ended(&self) -> bool;
+
     /// The error that destroyed the stream.
     fn first_error(&self) -> Option<Error>;
 
@@ -114,6 +117,10 @@ macro_rules! shares_inner {
             &self.inner.flags
         }
 
+        fn has_ended(&self) -> bool {
+            self.inner.events.is_ended()
+        }
+
         fn shared(&self) -> Rc<dyn std::any::Any> {
             Rc::clone(&self.inner) as _
         }
@@ -129,13 +136,7 @@ pub(crate) use shares_inner;
 /// The identity of a stream: clones are equal, and nothing else is.
 macro_rules! stream_identity {
     ($stream:ident of $inner:ident) => {
-        impl PartialEq for $stream {
-            /// The same stream, not an equal one.
-            fn eq(&self, other: &$stream) -> bool {
-                Rc::ptr_eq(&self.inner, &other.inner)
-            }
-        }
-        impl Eq for $stream {}
+        $crate::tables::identity!($stream);
 
         impl $crate::stream::piping::StreamInner for $inner {
             type Stream = $stream;

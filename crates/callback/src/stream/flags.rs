@@ -151,4 +151,6 @@ flags! {
     HAS_TIMEOUT = 35;
     /// A reset emits 'error' at once, even while the socket reads nothing.
     WATCHES_RESETS = 36;
+    /// 'close' is not the last event: the socket connects again later.
+    KEEPS_LISTENERS = 37;
 }

@@ -38,10 +38,10 @@ mod write;
 pub(crate) mod write_queue;
 
 pub use piping::{Readable, Writable};
-pub use read::ReadStream;
+pub use read::{ReadStream, WeakReadStream};
 pub(crate) use stream_fd::Fd;
 pub(crate) use write::Opened;
-pub use write::WriteStream;
+pub use write::{WeakWriteStream, WriteStream};
 
 use crate::runtime::{OfProgram, Runtime, current};
 use oneloop_core::{Key, Slots};

@@ -11,10 +11,11 @@ use super::readable::{
 };
 use super::stream_fd::{StreamFd, not_open_yet};
 use super::{AbandonedAtExit, Fd};
+use crate::ends::{Ends, emit_last};
 use crate::error::Error;
-use crate::events::{Emitter, Event, ListenerId};
+use crate::events::{Emitter, EmitterEvent, ListenerId};
 use crate::runtime::{Runtime, current};
-use crate::tables::references;
+use crate::tables::{references, weak};
 use crate::thrown::{IntoResult, Thrown, or_rethrow};
 use oneloop_core::Direction;
 use oneloop_fs::{WatchOptions, Watcher};
@@ -277,6 +278,35 @@ impl ReadStream {
         self
     }
 
+    /// Closes the stream: the same as [`ReadStream::destroy`], as in Node.
+    pub fn close(&self) -> &Self {
+        self.destroy()
+    }
+
+    /// Like [`ReadStream::close`], and calls a function at 'close': with the error that destroyed
+    /// the stream, or with `ERR_STREAM_PREMATURE_CLOSE` if 'end' was not emitted. A stream that is
+    /// closed already calls it in the next tick.
+    pub fn close_then<O: IntoResult>(
+        &self,
+        closed: impl FnOnce(Result<(), Error>) -> O + 'static,
+    ) -> &Self {
+        let report = move |stream: &ReadStream| {
+            let premature = || Error::new("ERR_STREAM_PREMATURE_CLOSE", "Premature close");
+            let result = match stream.first_error() {
+                Some(error) => Err(error),
+                None if stream.inner.flags.has(END_EMITTED) => Ok(()),
+                None => Err(premature()),
+            };
+            closed(result).into_result()
+        };
+        if self.inner.events.is_ended() {
+            self.next_call(report);
+        } else {
+            self.inner.events.once(Close, move |stream| report(&stream));
+        }
+        self.close()
+    }
+
     fn wake_reader(&self) {
         let reader = self.inner.reader.borrow().clone();
         if let Some(reader) = reader {
@@ -396,7 +426,8 @@ impl ReadStream {
             };
             let emit_close = || {
                 stream.inner.flags.set(CLOSED | CLOSE_EMITTED);
-                stream.emit(Close, stream.clone())
+                let inner = &stream.inner;
+                emit_last(&inner.runtime, inner, &inner.events, Close, stream.clone())
             };
             if let Some(closed) = closed {
                 return closed.report(runtime, emit_error, emit_close).await;
@@ -409,7 +440,7 @@ impl ReadStream {
         }
     }
 
-    fn emit<E: Event>(&self, event: E, args: E::Args<'_>) -> Result<(), Thrown> {
+    fn emit<E: EmitterEvent>(&self, event: E, args: E::Args<'_>) -> Result<(), Thrown> {
         self.inner.events.emit(event, args).map(drop)
     }
 
@@ -524,12 +555,19 @@ impl ReadableStream for ReadStream {
     }
 }
 
-readable_functions!(ReadStream, Event);
+readable_functions!(ReadStream, EmitterEvent);
 references!(ReadStream, "the stream flows");
+weak!(WeakReadStream of ReadStream with ReadStreamInner);
 
 impl ReadStream {
     pub(super) fn into_abandoned(self) -> Rc<dyn AbandonedAtExit> {
         self.inner
+    }
+}
+
+impl Ends for ReadStreamInner {
+    fn end(&self) {
+        self.events.end();
     }
 }
 
@@ -538,7 +576,7 @@ impl AbandonedAtExit for ReadStreamInner {
         let raw_mode = self.raw_mode.take();
         drop(raw_mode);
         self.flags.set(DESTROYED);
-        self.events.forget_all();
+        self.end();
         if !self.input.is_standard() {
             self.input.close(&self.runtime);
         }

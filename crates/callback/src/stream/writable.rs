@@ -314,6 +314,7 @@ pub(crate) trait WritableStream: Stream {
         match failed.or_else(errored) {
             Some(error) => self.call_soon(Some(finished), Err(error)),
             None if flags.has(FINISHED) => self.call_soon(Some(finished), Ok(())),
+            None if self.has_ended() => drop(finished), // it may own the stream
             None => {
                 let state = self.writable_state();
                 state.wait(|waiting| waiting.finished.push(finished));
@@ -452,7 +453,7 @@ macro_rules! emits_writing {
                 at_error(); // it removes this listener
                 throw_if_unheard(stream.inner.events.listener_count($event::$error), error)
             };
-            let on_close = move |_: <$event::$close as Event>::Args<'_>| at_close();
+            let on_close = move |_: <$event::$close as EmitterEvent>::Args<'_>| at_close();
             vec![
                 events.prepend($event::$error, on_error),
                 events.once($event::$close, on_close),

@@ -11,12 +11,14 @@ use super::writable::{WritableStream, WriteEvent, emits_writing, throw_if_unhear
 use super::write_queue::{Batch, WritableState};
 use super::{AbandonedAtExit, Fd};
 use crate::continuation::then;
+use crate::ends::{Ends, emit_last};
 use crate::error::Error;
-use crate::events::{Emitter, Event, ListenerId};
+use crate::events::{Emitter, EmitterEvent, ListenerId};
 use crate::runtime::{Runtime, current};
+use crate::tables::weak;
 use crate::thrown::{IntoResult, Thrown};
-use oneloop_core::Signals;
 use oneloop_core::signal::number::SIGWINCH;
+use oneloop_core::{JoinHandle, Signals};
 use oneloop_net::{self as net, Output, StdioKind, WindowSize, WriteHalf};
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -69,7 +71,8 @@ pub(super) struct WriteStreamInner {
     has_writer: Cell<bool>,
     /// The task that writes or opens, while it waits.
     writer: RefCell<Option<Waker>>,
-    is_watching_size: Cell<bool>,
+    /// The task that emits 'resize', once that has a listener.
+    size_watch: Cell<Option<JoinHandle<()>>>,
 }
 
 /// The result of opening what a stream writes.
@@ -114,7 +117,7 @@ impl WriteStream {
                 reason: RefCell::default(),
                 has_writer: Cell::new(false),
                 writer: RefCell::default(),
-                is_watching_size: Cell::new(false),
+                size_watch: Cell::new(None),
             }),
         };
         // There is no readable half: it has ended from the start.
@@ -319,7 +322,7 @@ impl WriteStream {
     }
 
     /// Adds a listener. One of [`Resize`] does not keep the program alive.
-    pub fn on<E: Event, O: IntoResult>(
+    pub fn on<E: EmitterEvent, O: IntoResult>(
         &self,
         event: E,
         f: impl for<'a> Fn(E::Args<'a>) -> O + 'static,
@@ -333,7 +336,7 @@ impl WriteStream {
     }
 
     /// Adds a listener for the next such event only.
-    pub fn once<E: Event, O: IntoResult>(
+    pub fn once<E: EmitterEvent, O: IntoResult>(
         &self,
         event: E,
         f: impl for<'a> FnOnce(E::Args<'a>) -> O + 'static,
@@ -346,24 +349,31 @@ impl WriteStream {
         self.inner.events.off(id)
     }
 
-    fn emit<E: Event>(&self, event: E, args: E::Args<'_>) -> Result<(), Thrown> {
+    fn emit<E: EmitterEvent>(&self, event: E, args: E::Args<'_>) -> Result<(), Thrown> {
         self.inner.events.emit(event, args).map(drop)
     }
 
     fn watch_size(&self) {
-        if self.inner.is_watching_size.replace(true) {
-            return;
+        let watched = self.inner.size_watch.take();
+        if watched.is_some() {
+            return self.inner.size_watch.set(watched);
         }
         let runtime = Rc::clone(&self.inner.runtime);
         let Ok(signals) = Signals::new(&runtime.handle, &[SIGWINCH]) else {
             return; // no fd is left for it; `window_size` still works
         };
-        let stream = self.clone();
-        runtime.handle.clone().spawn_detached(async move {
+        // Weak: the wait for a signal must not keep the stream.
+        let stream = Rc::downgrade(&self.inner);
+        let task = runtime.handle.clone().spawn(async move {
             while signals.recv().await.is_ok() && !runtime.is_over() {
+                let Some(inner) = stream.upgrade() else {
+                    return;
+                };
+                let stream = WriteStream { inner };
                 runtime.make_callback(|| stream.emit(Resize, stream.clone()));
             }
         });
+        self.inner.size_watch.set(Some(task));
     }
 
     /// The kind of what is written.
@@ -417,6 +427,25 @@ impl WriteStream {
         self.destroy_unless_standard(Some(error.into()))
     }
 
+    /// Closes the stream after what waits is written: the same as [`WriteStream::end`], as in Node.
+    pub fn close(&self) -> &Self {
+        self.end()
+    }
+
+    /// Like [`WriteStream::close`], and calls a function at 'close'. A stream that is closed
+    /// already calls it in the next tick.
+    pub fn close_then<O: IntoResult>(
+        &self,
+        closed: impl FnOnce(WriteStream) -> O + 'static,
+    ) -> &Self {
+        if self.inner.events.is_ended() {
+            self.next_call(move |stream| closed(stream.clone()).into_result());
+        } else {
+            self.once(WriteClose, closed);
+        }
+        self.close()
+    }
+
     fn destroy_unless_standard(&self, error: Option<Error>) -> &Self {
         if !self.is_kept_open() {
             self.destroy_for(error);
@@ -443,10 +472,14 @@ impl WriteStream {
             };
             let emit_close = || {
                 stream.inner.flags.set(CLOSED | CLOSE_EMITTED);
-                // A callback of an `end` after `destroy`, for example. It may own the stream.
-                let never_called = stream.inner.writable.abandon();
-                drop(never_called);
-                stream.emit(WriteClose, stream.clone())
+                let inner = &stream.inner;
+                emit_last(
+                    &inner.runtime,
+                    inner,
+                    &inner.events,
+                    WriteClose,
+                    stream.clone(),
+                )
             };
             closed
                 .report(&stream.inner.runtime, emit_error, emit_close)
@@ -573,10 +606,21 @@ impl WritableStream for WriteStream {
 }
 
 writable_functions!(WriteStream);
+weak!(WeakWriteStream of WriteStream with WriteStreamInner);
 
 impl WriteStream {
     pub(super) fn into_abandoned(self) -> Rc<dyn AbandonedAtExit> {
         self.inner
+    }
+}
+
+impl Ends for WriteStreamInner {
+    fn end(&self) {
+        self.events.end();
+        // A callback of an `end` after `destroy`, for example, which is never called.
+        let never_called = self.writable.abandon();
+        let size_watch = self.size_watch.take();
+        drop((never_called, size_watch.map(|task| task.cancel())));
     }
 }
 
@@ -596,7 +640,7 @@ impl AbandonedAtExit for WriteStreamInner {
                 }
             }
         }
-        self.events.forget_all();
+        self.end();
         WriteStream { inner: self }.wake_writer();
     }
 }

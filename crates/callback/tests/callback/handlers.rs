@@ -41,6 +41,7 @@ enum Action {
     ReadBytesMax(usize),
     MaxConnections(usize),
     Deafen,
+    KeepListeners,
     Connect,
     Reconnect,
     CloseServer,
@@ -77,6 +78,7 @@ fn action() -> impl Strategy<Value = Action> {
         1 => prop_oneof![Just(RetryWrite), (0..100_000_usize).prop_map(ReadBytesMax)],
         1 => (0..6_usize).prop_map(MaxConnections),
         1 => Just(Deafen),
+        1 => Just(KeepListeners),
         2 => Just(Connect),
         1 => Just(Reconnect),
         1 => prop_oneof![Just(CloseServer), Just(CloseAll)],
@@ -186,6 +188,7 @@ impl World {
                 }
             }
             Action::Deafen => socket.remove_all_listeners(event::Data),
+            Action::KeepListeners => drop(socket.keep_listeners()),
             Action::Connect => self.connect()?,
             Action::Reconnect => {
                 if socket.is_destroyed() && socket.is_closed() && socket.is_pending() {
@@ -213,8 +216,12 @@ impl World {
     /// Connects a socket again that emits nothing more of its earlier connection.
     fn reconnect(&self, socket: &Socket) -> Done {
         let port = self.server.borrow().as_ref().and_then(Server::port);
-        socket.connect(("127.0.0.1", port.unwrap_or(1)))?;
-        self.begun.set(self.begun.get() + 1);
+        match socket.connect(("127.0.0.1", port.unwrap_or(1))) {
+            Ok(_) => self.begun.set(self.begun.get() + 1),
+            // It has ended: its listeners are gone.
+            Err(error) if error.code() == Some("ERR_LISTENERS_DROPPED") => {}
+            Err(error) => return Err(error),
+        }
         Ok(())
     }
 

@@ -313,7 +313,7 @@ impl Drop for TempFile {
     }
 }
 
-fn follow(path: &Path, start: u64) -> Result<ReadStream, fs::Error> {
+fn follow(path: &Path, start: u64) -> ReadStream {
     let options = ReadStreamOptions {
         start: Some(start),
         follow: true,
@@ -328,7 +328,7 @@ fn a_followed_file_emits_what_is_appended_and_no_end() {
     let lines = log.clone();
     run(move || {
         let file = TempFile::new("followed", "old\nnew\nhal")?;
-        let stream = follow(&file.0, 4)?;
+        let stream = follow(&file.0, 4);
         let events = lines.clone();
         stream.on_end(|_| panic!("it has no end"));
         stream.on_close(move |_| events.add("close"));
@@ -353,7 +353,7 @@ fn a_followed_file_keeps_the_program_alive_only_while_its_stream_flows() {
     let lines = log.clone();
     run(move || {
         let file = TempFile::new("paused", "one\ntwo\n")?;
-        let stream = follow(&file.0, 0)?;
+        let stream = follow(&file.0, 0);
         stream.on_lines(80, move |stream, line| {
             lines.add(line);
             let _keep = &file;
@@ -373,7 +373,7 @@ fn an_unreferenced_stream_of_a_followed_file_does_not_keep_the_program_alive() {
     let lines = log.clone();
     run(move || {
         let file = TempFile::new("unreferenced", "one\n")?;
-        let stream = follow(&file.0, 0)?;
+        let stream = follow(&file.0, 0);
         stream.on_lines(80, move |stream, line| {
             lines.add(line);
             let _keep = &file;
@@ -389,7 +389,7 @@ fn a_followed_file_that_does_not_exist_is_an_error() {
     let log = Log::default();
     let errors = log.clone();
     run(move || {
-        let stream = follow(Path::new("/no/such/file"), 0)?;
+        let stream = follow(Path::new("/no/such/file"), 0);
         stream.on_error(move |_, error| errors.add(error.message()));
         Ok::<_, fs::Error>(())
     });

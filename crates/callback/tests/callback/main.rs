@@ -1,6 +1,8 @@
 //! What the callback style promises beyond Node's order, which `conformance` checks.
 
+mod diverging;
 mod endings;
+mod ends;
 mod handlers;
 mod lines;
 mod streams;

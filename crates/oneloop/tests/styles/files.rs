@@ -728,7 +728,7 @@ fn a_stream_of_a_file_emits_what_that_of_node_emits() {
             high_water_mark: Some(4),
             ..Default::default()
         };
-        let reader = callback::fs::create_read_stream_with(path, options).unwrap();
+        let reader = callback::fs::create_read_stream_with(path, options);
         let [open, ready, data, end, close] = [(); 5].map(|()| log.clone());
         reader.on_open(move |_| open.say("open"));
         reader.on_ready(move |_| ready.say("ready"));
@@ -749,14 +749,14 @@ fn a_stream_of_a_part_reads_and_writes_that_part() {
             start: Some(3),
             ..Default::default()
         };
-        let writer = callback::fs::create_write_stream_with(&path, amid)?;
+        let writer = callback::fs::create_write_stream_with(&path, amid);
         writer.end_with("DEF");
         writer.on_close(move |_| {
             let behind = WriteStreamOptions {
                 flags: Some("a"),
                 ..Default::default()
             };
-            let writer = callback::fs::create_write_stream_with(&path, behind)?;
+            let writer = callback::fs::create_write_stream_with(&path, behind);
             writer.end_with("KL");
             let (path, log) = (path.clone(), log.clone());
             writer.on_close(move |_| {
@@ -767,7 +767,7 @@ fn a_stream_of_a_part_reads_and_writes_that_part() {
                     ..Default::default()
                 };
                 let log = log.clone();
-                callback::fs::create_read_stream_with(&path, part)?
+                callback::fs::create_read_stream_with(&path, part)
                     .on_data(move |_, bytes| log.say(String::from_utf8_lossy(bytes)));
                 Ok::<_, callback::Error>(())
             });
@@ -778,8 +778,15 @@ fn a_stream_of_a_part_reads_and_writes_that_part() {
             end: Some(1),
             ..Default::default()
         };
-        let refused = callback::fs::create_read_stream_with("/", backwards);
-        assert_eq!(refused.unwrap_err().code(), Some("ERR_OUT_OF_RANGE"));
+        let unknown = WriteStreamOptions {
+            flags: Some("x"),
+            ..Default::default()
+        };
+        // Errors of the options are emitted, as all others are.
+        callback::fs::create_read_stream_with("/", backwards)
+            .on_error(|_, error| assert_eq!(error.code(), Some("ERR_OUT_OF_RANGE")));
+        callback::fs::create_write_stream_with("/", unknown)
+            .on_error(|_, error| assert_eq!(error.code(), Some("ERR_INVALID_ARG_VALUE")));
         Ok::<_, callback::Error>(())
     });
     assert_eq!(lines, "abcDEFghijKL\ncDEFg");
