@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 
-/// An event that an emitter emits.
+/// An event that an [`Emitter`] emits. (A flag that tasks wait for is `oneloop::sync::Event`.)
 ///
 /// ```
 /// use oneloop::callback::events::{Emitter, EmitterEvent};

@@ -7,7 +7,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// A flag that tasks wait for: the `Event` of Python's `threading` and of gevent.
+/// A flag that tasks wait for: the `Event` of Python's `threading` and of gevent. (eventlet's
+/// `Event` carries a value: see [`OneShot`](crate::OneShot). An event of Node's `EventEmitter` is
+/// `oneloop::callback::events::Event`.)
 ///
 /// ```
 /// use oneloop::EventLoop;
