@@ -85,6 +85,7 @@ mod join_handle;
 mod links;
 mod local;
 mod name;
+#[doc(alias("monkey", "monkey_patch"))] // what replaces it: sockets under the names of std
 pub mod net;
 mod outcome;
 mod overflow;
