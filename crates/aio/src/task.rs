@@ -17,9 +17,11 @@ pub use oneloop_core::yield_now;
 /// ```
 ///
 /// # Panics
-/// When the future panics, and when no loop can be made for lack of fds: [`EventLoop::new`] returns
-/// that as an error.
+/// When the future panics; inside of a running loop, which this call would block (`.await` the
+/// future there, or [`spawn`] it); and when no loop can be made for lack of fds:
+/// [`EventLoop::new`] returns that as an error.
 #[doc(alias("main", "Runtime", "asyncio_run", "run_until_complete"))]
+#[track_caller]
 pub fn block_on<F: Future>(future: F) -> F::Output {
     // A new loop each time, and not one per thread: its drop ends the tasks that the future has
     // left.

@@ -3,7 +3,7 @@
 use crate::continuation::{Once, once};
 use crate::runtime::{Runtime, enter as enter_runtime};
 use crate::thrown::IntoResult;
-use oneloop_core::{EventLoop, Handle, Options, yield_now};
+use oneloop_core::{EventLoop, Handle, Options, check_nesting, yield_now};
 use std::fmt;
 use std::io;
 use std::rc::Rc;
@@ -26,9 +26,12 @@ use std::rc::Rc;
 /// [`ExitCode::from`]: std::process::ExitCode
 ///
 /// # Errors
-/// Those of making a loop: mostly `EMFILE`.
+/// Those of making a loop: mostly `EMFILE`; and [`ResourceBusy`](io::ErrorKind::ResourceBusy),
+/// inside of a running loop, which this call would block: see [`enter`].
 #[doc(alias("node", "main"))]
+#[track_caller]
 pub fn run<O: IntoResult>(main: impl FnOnce() -> O + 'static) -> io::Result<u8> {
+    check_nesting("callback::run")?;
     run_on(&mut EventLoop::with(Options::default())?, main)
 }
 
@@ -36,10 +39,12 @@ pub fn run<O: IntoResult>(main: impl FnOnce() -> O + 'static) -> io::Result<u8> 
 ///
 /// # Errors
 /// As [`EventLoop::run`].
+#[track_caller]
 pub fn run_on<O: IntoResult>(
     event_loop: &mut EventLoop,
     main: impl FnOnce() -> O + 'static,
 ) -> io::Result<u8> {
+    check_nesting("callback::run_on")?; // before `main`, which `block_on` would begin
     let entered = Entered::new(&event_loop.handle());
     entered.run_to_exit(event_loop, once(main))
 }

@@ -15,6 +15,7 @@ mod wait;
 
 use crate::event_loop::collect::Collector;
 use crate::mechanisms::clock::Clock;
+use crate::mechanisms::entry::{RunningLoop, check_nesting};
 use crate::mechanisms::guard::{drop_each, drop_guarded};
 use crate::mechanisms::phase::{Phase, Phases};
 use crate::mechanisms::reactor::Reactor;
@@ -25,6 +26,7 @@ use crate::mechanisms::timers::Timers;
 use crate::mechanisms::workers::{PoolOptions, Workers};
 use crate::operations::unhandled::drop_body;
 use crate::state::{Entered, Handle, LoopState};
+use crate::tasks::info::UnfinishedCause;
 use crate::tasks::key::Task;
 use crate::tasks::record::Tasks;
 use crate::tasks::stats::{Counters, Ran, add};
@@ -163,6 +165,7 @@ impl EventLoop {
             counters: Counters::default(),
             observer: RefCell::new(None),
             unhandled: RefCell::new(None),
+            unfinished: RefCell::new(None),
             heartbeat: OnceCell::new(),
             waits: Cell::new(0),
             workers: Workers::new(&options.pool)?,
@@ -195,13 +198,18 @@ impl EventLoop {
         function()
     }
 
-    /// Runs until nothing referenced could happen any more, or until [`Handle::stop`].
+    /// Runs until nothing referenced could happen any more, or until [`Handle::stop`]. Tasks that
+    /// still wait then stay, for the next run; [`Handle::on_unfinished`] finds those that the loop
+    /// drops.
     ///
     /// # Errors
-    /// [`forked`](crate::forked), in a process that was forked from the loop's owner; else those of
-    /// `epoll_wait(2)` and `epoll_pwait2(2)`, of which a correct program sees none.
+    /// [`ResourceBusy`](io::ErrorKind::ResourceBusy), inside of a running loop, which this one
+    /// would block; [`forked`](crate::forked), in a process that was forked from the loop's owner;
+    /// else those of `epoll_wait(2)` and `epoll_pwait2(2)`, of which a correct program sees none.
     #[doc(alias("uv_run", "run_forever"))]
+    #[track_caller]
     pub fn run(&mut self) -> io::Result<()> {
+        check_nesting("EventLoop::run")?;
         // Before the first phase: a forked child must run no task, as the parent runs the same
         // ones.
         self.state.reactor.borrow().check_process()?;
@@ -221,7 +229,9 @@ impl EventLoop {
     /// # Errors
     /// As [`EventLoop::run`].
     #[doc(alias = "UV_RUN_ONCE")]
+    #[track_caller]
     pub fn run_once(&mut self) -> io::Result<bool> {
+        check_nesting("EventLoop::run_once")?;
         // With tasks that are ready, the turn makes progress and does not wait for more.
         // libuv's UV_RUN_ONCE promises progress, and a ready task is that.
         let sleeps = if self.state.ready.is_empty() {
@@ -232,10 +242,11 @@ impl EventLoop {
         self.run_turn(sleeps)
     }
 
-    /// Takes one turn without waiting. True if there is more to do.
+    /// Takes one turn without waiting. True if there is more to do. Code of another loop may call
+    /// it: see [`EventLoop::backend_timeout`].
     ///
     /// # Errors
-    /// As [`EventLoop::run`].
+    /// As [`EventLoop::run`], except for `ResourceBusy`.
     #[doc(alias = "UV_RUN_NOWAIT")]
     pub fn run_nowait(&mut self) -> io::Result<bool> {
         self.run_turn(Sleeps::Never)
@@ -275,18 +286,23 @@ impl EventLoop {
     /// then stay, for the next run.
     ///
     /// It waits for as long as the future takes: only another thread may know what will wake it.
-    /// [`Handle::stop`] does not end it.
+    /// [`Handle::stop`] does not end it. Where nothing on the loop can wake a task any more,
+    /// [`Handle::on_unfinished`] reports it.
     ///
     /// # Panics
-    /// If the future panics, and in a process that was forked from the loop's owner.
+    /// If the future panics; inside of a running loop, which this one would block; and in a process
+    /// that was forked from the loop's owner.
     #[doc(alias("run_until_complete", "run_until"))]
+    #[track_caller]
     pub fn block_on<F: Future>(&mut self, future: F) -> F::Output {
-        let refused = self.state.reactor.borrow().check_process();
-        refused.unwrap_or_else(|error| panic!("{error}"));
+        let at = Location::caller();
+        if let Err(refused) = self.check_block_on() {
+            panic!("{refused}");
+        }
         let mut output = None;
         {
             let mut main = pin!(async { output = Some(future.await) });
-            let mut run = Run::new(self, Sleeps::UntilMainEnds);
+            let mut run = Run::new(self, Sleeps::UntilMainEnds(at));
             run.begin_main(main.as_mut());
             run.phase(Phase::Timers); // before any turn, the tasks run that are ready
             while run.main.is_some() {
@@ -298,15 +314,21 @@ impl EventLoop {
         self.state.stopping.set(false);
         output.expect("the future has completed")
     }
+
+    #[track_caller]
+    fn check_block_on(&self) -> io::Result<()> {
+        check_nesting("block_on")?;
+        self.state.reactor.borrow().check_process()
+    }
 }
 
 /// The longest sleep of a turn's poll.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Sleeps {
     /// Until something happens, while something referenced could.
     WhileAlive,
     /// Until something happens, from anywhere, while `block_on`'s future has not completed.
-    UntilMainEnds,
+    UntilMainEnds(&'static Location<'static>),
     Never,
 }
 
@@ -318,7 +340,10 @@ struct Run<'l, 'f> {
     sleeps: Sleeps,
     /// The loop's: one step nearer on the hot path.
     state: Rc<LoopState>,
+    /// It has been reported that `block_on` waits for what this loop cannot do.
+    is_hang_reported: bool,
     _entered: Entered,
+    _running: RunningLoop,
 }
 
 impl<'l, 'f> Run<'l, 'f> {
@@ -331,7 +356,9 @@ impl<'l, 'f> Run<'l, 'f> {
             main: None,
             sleeps,
             state,
+            is_hang_reported: false,
             _entered,
+            _running: RunningLoop::new(),
         }
     }
 
@@ -379,9 +406,16 @@ impl<'l, 'f> Run<'l, 'f> {
         let state = &self.state;
         let is_over = match self.sleeps {
             Sleeps::Never => true,
-            Sleeps::UntilMainEnds => self.main.is_none(),
+            Sleeps::UntilMainEnds(at) => {
+                // The first question of `is_alive` first: in a server, the answer is there.
+                if state.waits.get() == 0 && !self.is_hang_reported {
+                    self.report_hang(at);
+                }
+                self.main.is_none()
+            }
             Sleeps::WhileAlive => state.stopping.get() || !state.is_alive(),
         };
+        let state = &self.state;
         let timeout = state.timeout(is_over);
         self.event_loop.collector.wait(timeout)?;
         self.event_loop.collector.collect_waiters(Phase::Poll); // before the tasks that the poll found
@@ -390,6 +424,30 @@ impl<'l, 'f> Run<'l, 'f> {
         }
         self.run_phase(Phase::Poll);
         Ok(())
+    }
+
+    /// Reports, once, that `block_on` waits while nothing referenced can happen on this loop.
+    #[cold]
+    fn report_hang(&mut self, at: &'static Location<'static>) {
+        let state = &self.state;
+        if self.main.is_none() || state.is_alive() || state.jobs_outside.get() > 0 {
+            return;
+        }
+        // What is not referenced keeps no loop alive, and wakes a task all the same: a signal.
+        let has_timer = state.timers.borrow_mut().next_deadline_ns().is_some();
+        let reactor = state.reactor.borrow();
+        let has_waiter = reactor.iter().any(|(_, source)| source.has_waiter());
+        drop(reactor);
+        if has_timer || has_waiter {
+            return;
+        }
+        self.is_hang_reported = true;
+        let waker = self.event_loop.main_waker.as_ref();
+        let is_lost = waker.is_some_and(|waker| Arc::strong_count(waker) == 1);
+        state.report_unfinished(match is_lost && state.tasks.borrow().len() == 0 {
+            true => UnfinishedCause::Lost(at),
+            false => UnfinishedCause::Stuck(at),
+        });
     }
 
     /// Wakes the tasks that the phase found, then its waiters; then runs the tasks that are ready.
@@ -483,6 +541,7 @@ impl Drop for EventLoop {
         // So that `Handle::current()` works in the drops of tasks.
         let _entered = Entered::new(&self.state);
         let state = &self.state;
+        state.report_dropped();
         state.closed.set(true);
         for job in state.inbox.close().jobs {
             drop_body(job, Location::caller());
@@ -504,5 +563,6 @@ impl Drop for EventLoop {
         drop_each(wakers);
         drop_guarded(state.observer.take());
         drop_guarded(state.unhandled.take());
+        drop_guarded(state.unfinished.take());
     }
 }

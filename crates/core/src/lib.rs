@@ -85,7 +85,7 @@ mod tasks;
 
 pub use event_loop::{EventLoop, Options};
 pub use mechanisms::clock::Clock;
-pub use mechanisms::entry::OneEntry;
+pub use mechanisms::entry::{OneEntry, check_nesting};
 pub use mechanisms::guard::{
     drop_each, drop_guarded, guarded, panic_message, report, wake_guarded,
 };
@@ -98,7 +98,6 @@ pub use mechanisms::slots::{Key, Slots};
 pub use mechanisms::timers::{Timer, TimerMark, Timers};
 pub use mechanisms::workers::{Class, Job, PoolOptions, Workers};
 pub use operations::cancel_handle::CancelHandle;
-pub use operations::dump::{TaskInfo, TaskState};
 pub use operations::join::JoinHandle;
 pub use operations::keep_alive::KeepAlive;
 pub use operations::offload::Offload;
@@ -112,6 +111,7 @@ pub use operations::unless::Unless;
 pub use operations::yield_now::{YieldNow, yield_now};
 pub use state::Handle;
 pub use tasks::heartbeat::{Heartbeat, Running, is_between_stacks, set_between_stacks};
+pub use tasks::info::{TaskInfo, TaskState, Unfinished, UnfinishedCause};
 pub use tasks::join_error::{ExitRequest, JoinError, Unhandled};
 pub use tasks::key::Task;
 pub use tasks::stats::{PhaseReport, Ran, Stats, Woke};

@@ -11,6 +11,7 @@ use crate::mechanisms::slots::Key;
 use crate::mechanisms::timers::Timers;
 use crate::mechanisms::workers::Workers;
 use crate::tasks::heartbeat::Heartbeat;
+use crate::tasks::info::Unfinished;
 use crate::tasks::join_error::Unhandled;
 use crate::tasks::key::Task;
 use crate::tasks::record::Tasks;
@@ -39,6 +40,7 @@ pub(crate) struct LoopState {
     pub(crate) counters: Counters,
     pub(crate) observer: RefCell<Option<Observer>>,
     pub(crate) unhandled: RefCell<Option<UnhandledHook>>,
+    pub(crate) unfinished: RefCell<Option<UnfinishedHook>>,
     /// Present once a thread has asked to watch the loop.
     pub(crate) heartbeat: OnceCell<Arc<Heartbeat>>,
     /// The number of waits on sources and of guards that keep the loop alive. Timers, phases and
@@ -60,6 +62,9 @@ pub(crate) struct LoopState {
 
 /// Is notified of panics in tasks that are not joined: see [`Handle::on_unhandled`].
 pub(crate) type UnhandledHook = Rc<dyn Fn(&Unhandled)>;
+
+/// Gets the tasks that are left at an end: see [`Handle::on_unfinished`].
+pub(crate) type UnfinishedHook = Rc<dyn Fn(&Unfinished)>;
 
 /// Gets the report of each phase: see [`Handle::observe`].
 pub(crate) type Observer = Rc<RefCell<dyn FnMut(&PhaseReport)>>;
@@ -171,6 +176,11 @@ impl fmt::Debug for Handle {
     }
 }
 
+/// The message of a call that needs a loop, for a reader who may know one style only.
+const NO_LOOP: &str = "no event loop runs on this thread: call this inside of \
+     oneloop::aio::block_on(async { … }), oneloop::green::run(|| …) or \
+     oneloop::callback::run(|| …), or in a task of an EventLoop";
+
 impl Handle {
     /// The loop that runs this code.
     ///
@@ -179,7 +189,7 @@ impl Handle {
     #[track_caller]
     #[doc(alias("get_hub", "get_running_loop", "uv_default_loop"))]
     pub fn current() -> Handle {
-        Handle::try_current().expect("no event loop runs on this thread: use EventLoop::block_on")
+        Handle::try_current().expect(NO_LOOP)
     }
 
     /// The loop that runs this code, if one does.

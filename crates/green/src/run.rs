@@ -2,7 +2,7 @@
 
 use crate::deadlock::{Deadlock, RunError};
 use crate::spawn::Builder;
-use oneloop_core::{EventLoop, JoinError, OneEntry};
+use oneloop_core::{EventLoop, JoinError, OneEntry, check_nesting};
 use std::panic::{Location, resume_unwind};
 
 /// Makes a loop, and runs the function on it as the main green thread. When that has ended, the
@@ -29,13 +29,15 @@ use std::panic::{Location, resume_unwind};
 /// ```
 ///
 /// # Errors
-/// [`RunError::Deadlock`]; [`RunError::Io`] when no loop can be made, for lack of fds or memory.
+/// [`RunError::Deadlock`]; [`RunError::Io`] when no loop can be made, for lack of fds or memory, and
+/// inside of a running loop, which this call would block: use [`spawn`](crate::spawn) there.
 ///
 /// # Panics
 /// When the function does.
 #[track_caller]
 #[doc(alias("hub", "block_on", "joinall"))]
 pub fn run<T: 'static>(function: impl FnOnce() -> T + 'static) -> Result<T, RunError> {
+    check_nesting("green::run")?;
     let _one = OneEntry::new(); // no other code can enter a loop on this stack: see `thread_end`
     run_at(&mut EventLoop::new()?, function, Location::caller())
 }
@@ -53,6 +55,7 @@ pub fn run_on<T: 'static>(
     event_loop: &mut EventLoop,
     function: impl FnOnce() -> T + 'static,
 ) -> Result<T, RunError> {
+    check_nesting("green::run_on")?;
     run_at(event_loop, function, Location::caller())
 }
 

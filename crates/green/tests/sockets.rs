@@ -374,7 +374,10 @@ fn names_are_looked_up_and_bad_ones_are_errors() {
         listener.accept().unwrap();
         client.join().unwrap().unwrap();
         let error = TcpStream::connect("nowhere").unwrap_err();
-        assert_eq!(error.to_string(), "'nowhere' is not HOST:PORT");
+        assert_eq!(
+            error.to_string(),
+            "'nowhere' has no port: write nowhere:8080"
+        );
     })
     .unwrap();
 }

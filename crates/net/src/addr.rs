@@ -1,6 +1,8 @@
 //! The address of a socket: an IP address and port, or a Unix name.
 
+use crate::malformed::problem_of;
 use crate::resolve::literal_addr;
+use crate::target::{Target, ToTarget};
 use oneloop_posix::address_bytes;
 use rustix::net::{self, AddressFamily, SocketAddrAny, SocketAddrUnix};
 use std::ffi::OsStr;
@@ -125,16 +127,30 @@ impl fmt::Display for Addr {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseAddrError {
     text: String,
+    /// What is wrong with it, in words that follow the text: "has no port: …".
+    problem: String,
     /// The interface in an IPv6 address, if this machine has no interface of that name.
     missing_interface: Option<String>,
 }
 
 impl ParseAddrError {
     fn new(text: &str) -> Self {
+        let problem = match name_of(text) {
+            Some(host) => format!(
+                "has a name, and needs an IP address: look '{host}' up with oneloop::net::resolve"
+            ),
+            None => problem_of(text),
+        };
         ParseAddrError {
             text: text.to_owned(),
+            problem,
             missing_interface: None,
         }
+    }
+
+    /// What is wrong with the text, in words that follow it: `has no port: write …`.
+    pub fn problem(&self) -> &str {
+        &self.problem
     }
 
     /// The name behind the `%` of an IPv6 address, if this machine has no interface of that name.
@@ -145,10 +161,7 @@ impl ParseAddrError {
 
 impl fmt::Display for ParseAddrError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.missing_interface {
-            Some(name) => write!(f, "'{}': there is no interface '{name}'", self.text),
-            None => write!(f, "'{}' is neither IP:PORT nor unix:PATH", self.text),
-        }
+        write!(f, "'{}' {}", self.text, self.problem)
     }
 }
 impl std::error::Error for ParseAddrError {}
@@ -175,6 +188,14 @@ impl FromStr for Addr {
     }
 }
 
+/// The host of `HOST:PORT`, if that is a name.
+fn name_of(text: &str) -> Option<String> {
+    match text.to_target().ok()? {
+        Target::Name(host, _) => Some(host),
+        _ => None,
+    }
+}
+
 /// Parses `[IPV6%INTERFACE]:PORT`. The standard library takes only the number of an interface.
 fn parse_scoped(text: &str) -> Result<SocketAddr, ParseAddrError> {
     let wrong = || ParseAddrError::new(text);
@@ -187,8 +208,9 @@ fn parse_scoped(text: &str) -> Result<SocketAddr, ParseAddrError> {
     match literal_addr(host, port) {
         Ok(addr) => addr.ok_or_else(wrong),
         Err(_) => Err(ParseAddrError {
+            text: text.to_owned(),
+            problem: format!("has an interface that does not exist: {interface}"),
             missing_interface: Some(interface.to_owned()),
-            ..wrong()
         }),
     }
 }
@@ -233,12 +255,17 @@ mod tests {
 
     #[test]
     fn the_error_for_a_wrong_address_says_what_is_expected() {
-        for text in ["", "8080", "localhost:80", "unix:"] {
+        for (text, problem) in [
+            ("", "is empty: write HOST:PORT, such as 127.0.0.1:8080"),
+            ("::1", "has no port: write [::1]:8080"),
+            ("unix:", "has no path: write unix:/a/path, or unix:@name"),
+            (
+                "localhost:80",
+                "has a name, and needs an IP address: look 'localhost' up with oneloop::net::resolve",
+            ),
+        ] {
             let error = text.parse::<Addr>().unwrap_err();
-            assert_eq!(
-                error.to_string(),
-                format!("'{text}' is neither IP:PORT nor unix:PATH")
-            );
+            assert_eq!(error.to_string(), format!("'{text}' {problem}"));
         }
     }
 }

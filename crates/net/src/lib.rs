@@ -26,6 +26,7 @@ mod keepalive;
 mod line_splitter;
 mod lines;
 mod listener;
+mod malformed;
 mod pipe;
 mod relay;
 mod resolve;

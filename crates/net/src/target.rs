@@ -1,6 +1,7 @@
 //! The target of a connect or a bind, as a user writes it: an address, several addresses, or a name
 //! and a port.
 
+use crate::malformed::problem_of;
 use crate::resolve::{ResolveOptions, literal_addr, resolve_with};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
@@ -75,11 +76,14 @@ pub(crate) fn bind_now<T>(
     bind: impl FnMut(SocketAddr) -> io::Result<T>,
 ) -> io::Result<T> {
     let target = target.to_target()?;
-    let Some(addrs) = target.addrs() else {
-        let problem = "a name needs a look-up, which takes time: use bind_name(..).await";
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
-    };
-    first_that_works(addrs, bind)
+    match &target {
+        Target::Name(host, _) => Err(invalid(format!(
+            "'{host}' is a name, and its look-up takes time: use bind_name(..).await, or an \
+             address such as 127.0.0.1"
+        ))),
+        Target::Addr(addr) => first_that_works(&[*addr], bind),
+        Target::Addrs(addrs) => first_that_works(addrs, bind),
+    }
 }
 
 /// Binds the first address that works, after a look-up where that is needed.
@@ -95,7 +99,11 @@ pub(crate) async fn bind_name<T>(
 }
 
 pub(crate) fn no_address() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, "there is no address to try")
+    invalid("there is no address to try".to_owned())
+}
+
+fn invalid(problem: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, problem)
 }
 
 /// A value that names a [`Target`]: `"localhost:80"`, `("localhost", 80)`, a [`SocketAddr`],
@@ -105,7 +113,7 @@ pub trait ToTarget {
     /// The target.
     ///
     /// # Errors
-    /// `InvalidInput` for a text that is not `HOST:PORT`; `NotFound` or `ENODEV` for an address
+    /// `InvalidInput` for a text that is not `HOST:PORT`, with what is wrong with it; `NotFound` or `ENODEV` for an address
     /// whose scope is not the name of an interface.
     fn to_target(&self) -> io::Result<Target>;
 }
@@ -162,6 +170,10 @@ to_one_addr!(
 impl ToTarget for (&str, u16) {
     fn to_target(&self) -> io::Result<Target> {
         let (host, port) = *self;
+        if host.is_empty() {
+            let problem = problem_of(&format!(":{port}"));
+            return Err(invalid(format!("'' {problem}")));
+        }
         Ok(match literal_addr(host, port)? {
             Some(addr) => Target::Addr(addr),
             None => Target::Name(host.to_owned(), port),
@@ -191,12 +203,20 @@ impl ToTarget for str {
                 .and_then(|host| host.strip_suffix(']'));
             Some((bracketed.unwrap_or(host), port.parse().ok()?))
         };
-        let invalid = || {
-            let problem = format!("'{self}' is not HOST:PORT");
-            io::Error::new(io::ErrorKind::InvalidInput, problem)
-        };
-        split().ok_or_else(invalid)?.to_target()
+        let wrong = || invalid(format!("'{self}' {}", problem_of(self)));
+        let (host, port) = split().ok_or_else(wrong)?;
+        match literal_addr(host, port)? {
+            Some(addr) => Ok(Target::Addr(addr)),
+            None if is_never_a_host(host) => Err(wrong()),
+            None => Ok(Target::Name(host.to_owned(), port)),
+        }
     }
+}
+
+/// True for what is neither a name nor an address. Its look-up would only fail later, with less to
+/// say.
+fn is_never_a_host(host: &str) -> bool {
+    host.is_empty() || host.contains(['[', ']', '/', ':']) || host.contains(char::is_whitespace)
 }
 
 impl ToTarget for String {

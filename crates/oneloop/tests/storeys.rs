@@ -121,7 +121,7 @@ fn the_files_of_net_stand_in_storeys() {
     assert_storeys(
         "net",
         "
-        mechanisms:       backoff buffer datagram keepalive line_splitter shared_job splice
+        mechanisms:       backoff buffer datagram keepalive line_splitter malformed shared_job splice
         names:            resolve addr target
         byte streams:     stream lines socket connecting pipe tty stdio/
         moving bytes:     copy relay send_file
@@ -185,7 +185,7 @@ fn the_files_of_server_stand_in_storeys() {
     assert_storeys(
         "server",
         "
-        mechanisms:  adopted chat/ endpoint failure holder keepalive notice open_files origins stop waiters
+        mechanisms:  adopted chat/ endpoint failure holder keepalive notice open_files origins stop values waiters
         on them:     budget chat options
         by options:  bind check clients configuration deadlines logging mode output socket_file upstream
         logs:        close_reason notices reports self_connect

@@ -1,6 +1,6 @@
 //! How the command line names an address.
 
-use oneloop::net::{Addr, ParseAddrError};
+use oneloop::net::Addr;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Where to listen or to connect to, before a name is resolved.
@@ -43,10 +43,12 @@ impl Endpoint {
 
     /// Explains why [`Endpoint::parse`] rejects a text.
     pub(crate) fn what_is_wrong(text: &str) -> String {
-        let error = text.parse::<Addr>().err();
-        match error.as_ref().and_then(ParseAddrError::missing_interface) {
+        let Err(error) = text.parse::<Addr>() else {
+            return "give HOST:PORT, PORT or unix:PATH".to_owned();
+        };
+        match error.missing_interface() {
             Some(name) => format!("there is no interface '{name}'"),
-            None => "give HOST:PORT, PORT or unix:PATH".to_owned(),
+            None => format!("it {}", error.problem()),
         }
     }
 

@@ -52,6 +52,7 @@ mod socket_file;
 mod stop;
 mod task;
 mod upstream;
+mod values;
 mod waiters;
 mod work;
 

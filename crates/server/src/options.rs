@@ -2,8 +2,8 @@
 
 use crate::keepalive::Keepalive;
 use crate::origins::Origins;
+use crate::values::{bytes, count, nonzero_time, switch, time};
 use bytesize::ByteSize;
-use clap::builder::BoolishValueParser;
 use clap::builder::styling::Styles;
 use clap::{Parser, ValueEnum};
 use humantime::Duration;
@@ -61,7 +61,7 @@ pub(crate) struct Options {
         value_name = "TIME",
         env = "ONELOOP_CONNECT_TIMEOUT",
         default_value = "10s",
-        value_parser = nonzero_duration
+        value_parser = nonzero_time
     )]
     pub(crate) connect_timeout: Duration,
 
@@ -75,7 +75,7 @@ pub(crate) struct Options {
         value_name = "COUNT",
         env = "ONELOOP_BACKLOG",
         default_value_t = oneloop::net::BACKLOG,
-        value_parser = clap::value_parser!(i32).range(1..)
+        value_parser = |text: &str| count(text, 1..=i32::MAX)
     )]
     pub(crate) backlog: i32,
 
@@ -85,7 +85,7 @@ pub(crate) struct Options {
         long,
         value_name = "COUNT",
         env = "ONELOOP_MAX_CONNS",
-        value_parser = clap::value_parser!(u32).range(1..)
+        value_parser = |text: &str| count(text, 1..=u32::MAX)
     )]
     pub(crate) max_conns: Option<u32>,
 
@@ -99,11 +99,11 @@ pub(crate) struct Options {
     pub(crate) when_full: WhenFull,
 
     /// Close a connection that has neither sent nor received a byte for this time
-    #[arg(long, value_name = "TIME", env = "ONELOOP_IDLE_TIMEOUT", value_parser = nonzero_duration)]
+    #[arg(long, value_name = "TIME", env = "ONELOOP_IDLE_TIMEOUT", value_parser = nonzero_time)]
     pub(crate) idle_timeout: Option<Duration>,
 
     /// Close a connection whose client has taken none of its waiting output for this time
-    #[arg(long, value_name = "TIME", env = "ONELOOP_WRITE_TIMEOUT", value_parser = nonzero_duration)]
+    #[arg(long, value_name = "TIME", env = "ONELOOP_WRITE_TIMEOUT", value_parser = nonzero_time)]
     pub(crate) write_timeout: Option<Duration>,
 
     /// Close a TCP connection whose other end is silent for IDLE, and then leaves COUNT probes, one
@@ -122,7 +122,8 @@ pub(crate) struct Options {
         long,
         value_name = "BYTES",
         env = "ONELOOP_OUT_SOFT",
-        default_value = "64KiB"
+        default_value = "64KiB",
+        value_parser = bytes
     )]
     pub(crate) out_soft: ByteSize,
 
@@ -131,7 +132,8 @@ pub(crate) struct Options {
         long,
         value_name = "BYTES",
         env = "ONELOOP_OUT_HARD",
-        default_value = "16MiB"
+        default_value = "16MiB",
+        value_parser = bytes
     )]
     pub(crate) out_hard: ByteSize,
 
@@ -140,12 +142,13 @@ pub(crate) struct Options {
         long,
         value_name = "BYTES",
         env = "ONELOOP_OUT_TOTAL",
-        default_value = "64MiB"
+        default_value = "64MiB",
+        value_parser = bytes
     )]
     pub(crate) out_total: ByteSize,
 
     /// Pass on control characters as they are, in --mode chat
-    #[arg(long, env = "ONELOOP_RAW", value_parser = BoolishValueParser::new())]
+    #[arg(long, env = "ONELOOP_RAW", value_parser = switch)]
     pub(crate) raw: bool,
 
     /// How long open connections may take to finish after a signal to stop
@@ -153,7 +156,8 @@ pub(crate) struct Options {
         long,
         value_name = "TIME",
         env = "ONELOOP_DRAIN",
-        default_value = "10s"
+        default_value = "10s",
+        value_parser = time
     )]
     pub(crate) drain: Duration,
 
@@ -163,7 +167,7 @@ pub(crate) struct Options {
         value_name = "COUNT",
         env = "ONELOOP_THREADS",
         default_value_t = 1,
-        value_parser = clap::value_parser!(u16).range(1..=1024)
+        value_parser = |text: &str| count(text, 1..=1024_u16)
     )]
     pub(crate) threads: u16,
 
@@ -186,7 +190,7 @@ pub(crate) struct Options {
     pub(crate) log_level: LogLevel,
 
     /// Log every phase of every turn of the loop: what woke, what ran, how long it took
-    #[arg(long, env = "ONELOOP_TRACE", value_parser = BoolishValueParser::new())]
+    #[arg(long, env = "ONELOOP_TRACE", value_parser = switch)]
     pub(crate) trace: bool,
 
     /// The program that --mode exec runs for each client, with its arguments
@@ -196,18 +200,6 @@ pub(crate) struct Options {
     /// Where the values come from
     #[arg(skip)]
     pub(crate) origins: Origins,
-}
-
-/// Parses a duration other than zero: an idle or write timeout is switched off by leaving it out.
-fn nonzero_duration(text: &str) -> Result<Duration, String> {
-    let time: Duration = text.parse().map_err(|error| format!("{error}"))?;
-    // humantime accepts 0s, and a script may mean "none" by it; better an error than a server
-    // that closes everything.
-    if time.is_zero() {
-        Err("it would pass at once: give a longer time, or leave the option out".to_owned())
-    } else {
-        Ok(time)
-    }
 }
 
 /// What the server does for a client.

@@ -29,7 +29,7 @@ use std::rc::Rc;
 use std::sync::{Arc, mpsc};
 use std::task::Poll;
 use std::thread;
-use tracing::{error, info, warn};
+use tracing::{Level, debug, enabled, error, info, warn};
 
 /// Serves until a signal stops the server, or until its last listener is lost.
 ///
@@ -88,6 +88,13 @@ pub(crate) fn run(options: Options, work: Work, addrs: &[Addr]) -> Result<ExitCo
 fn new_loop(options: &Options) -> Result<EventLoop, String> {
     let event_loop = EventLoop::new()
         .map_err(|error| format!("cannot make an event loop: {}", in_words(&error)))?;
+    if enabled!(Level::DEBUG) {
+        event_loop.handle().on_unfinished(|unfinished| {
+            for task in &unfinished.tasks {
+                debug!(%task, "left when its loop ended");
+            }
+        });
+    }
     // Without --trace no observer is set, and the loop then builds no reports at all.
     if options.trace {
         event_loop

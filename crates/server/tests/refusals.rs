@@ -72,18 +72,103 @@ fn an_address_of_another_machine_is_refused() {
 
 #[test]
 fn a_malformed_address_is_refused() {
-    for addr in [
-        "nonsense",
-        "127.0.0.1:99999",
-        "127.0.0.1",
-        "[::1",
-        "unix:",
-        "",
-        "70000",
+    for (addr, why) in [
+        ("nonsense", "it has no port: write nonsense:8080"),
+        (
+            "127.0.0.1:99999",
+            "it has the port 99999, and ports end at 65535",
+        ),
+        ("127.0.0.1", "it has no port: write 127.0.0.1:8080"),
+        (
+            "::1:80",
+            "it needs brackets around its IPv6 address: write [::1]:80",
+        ),
+        ("[::1:80", "it has only one of the two brackets"),
+        ("unix:", "it has no path: write unix:/a/path"),
+        (
+            "/run/x",
+            "it is not HOST:PORT; as the path of a Unix socket, write unix:/run/x",
+        ),
+        (
+            "http://localhost:80/",
+            "it is a URL: write only its host and port, such as localhost:80",
+        ),
+        (" 80", "it has spaces around it: write '80'"),
+        ("", "it is empty: write HOST:PORT"),
+        ("70000", "it has the port 70000, and ports end at 65535"),
     ] {
         let said = refusal(&["--listen", addr], 2);
-        assert!(said.contains(&format!("'{addr}'")), "{said}");
-        assert!(said.contains("give HOST:PORT, PORT or unix:PATH"), "{said}");
+        assert!(said.contains(&format!("'{addr}': {why}")), "{said}");
+        let said = refusal(&["--mode", "proxy", "--to", addr], 2);
+        assert!(said.contains(&format!("'{addr}': {why}")), "{said}");
+    }
+}
+
+#[test]
+fn a_wrong_value_is_answered_with_what_a_right_one_looks_like() {
+    let time = "give a time such as 30s or 2m";
+    let bytes = "give a number of bytes such as 4096, 64KiB or 16MiB";
+    let times = ["idle-timeout", "write-timeout", "connect-timeout", "drain"];
+    let sizes = ["out-soft", "out-hard", "out-total"];
+    let mut cases = vec![
+        (
+            "backlog",
+            "many",
+            "give a whole number from 1 to 2147483647",
+        ),
+        ("backlog", "0", "give a whole number from 1 to 2147483647"),
+        (
+            "max-conns",
+            "1.5",
+            "give a whole number from 1 to 4294967295",
+        ),
+        ("threads", "1025", "give a whole number from 1 to 1024"),
+        (
+            "keepalive",
+            "abc",
+            "give IDLE,INTERVAL,COUNT such as 60s,10s,6, or 0",
+        ),
+    ];
+    for name in times {
+        cases.extend([
+            (name, "abc", time),
+            (name, "", time),
+            (name, "-5s", time),
+            (name, "10", "a time needs a unit: 10s, 10m or 10ms"),
+            (
+                name,
+                "5 parsecs",
+                "'parsecs' is no unit of time: use ms, s, m, h or d",
+            ),
+            (name, "99999999999999999999s", "the time is too long"),
+        ]);
+    }
+    for name in sizes {
+        cases
+            .extend(["abc", "", "-5", "1MiBs", "99999999999999999999"].map(|it| (name, it, bytes)));
+    }
+    for (name, value, why) in cases {
+        let said = refusal(&[&format!("--{name}={value}")], 2);
+        assert!(said.contains(why), "--{name}={value}: {said}");
+        let variable = format!("ONELOOP_{}", name.replace('-', "_").to_uppercase());
+        if value.is_empty() {
+            continue; // an empty variable counts as unset
+        }
+        let mut command = command::main(&[]);
+        let output = command.env(&variable, value).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            said.contains(why) && said.contains(&variable),
+            "{variable}={value}: {said}"
+        );
+    }
+    for variable in ["ONELOOP_RAW", "ONELOOP_TRACE"] {
+        let output = command::main(&[]).env(variable, "maybe").output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            said.contains("give true or false") && said.contains(variable),
+            "{said}"
+        );
     }
 }
 

@@ -6,13 +6,65 @@
 //! (rule 12).
 
 use std::cell::Cell;
+use std::io;
 use std::marker::PhantomData;
+use std::panic::Location;
 
 thread_local! {
     /// The innermost call.
     static CURRENT: Cell<Current> = const { Cell::new(OUTSIDE) };
     /// The number of the latest call.
     static LATEST: Cell<u64> = const { Cell::new(0) };
+    /// A loop runs on this thread: code that it calls must not block.
+    static IS_RUNNING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Marks a call that runs a loop, and does not only enter it, until it is dropped.
+pub(crate) struct RunningLoop {
+    before: bool,
+}
+
+impl RunningLoop {
+    pub(crate) fn new() -> Self {
+        RunningLoop {
+            before: IS_RUNNING.replace(true),
+        }
+    }
+}
+
+impl Drop for RunningLoop {
+    fn drop(&mut self) {
+        IS_RUNNING.set(self.before);
+    }
+}
+
+/// Refuses a call that would run a loop until that has finished while another loop, or the same
+/// one, runs on this thread: the outer loop would stand still meanwhile. tokio panics there, too:
+/// "Cannot start a runtime from within a runtime".
+///
+/// `call` names the function, for the message. Allowed are
+/// [`EventLoop::run_nowait`](crate::EventLoop::run_nowait), which does not wait, and a loop on
+/// another thread.
+///
+/// # Errors
+/// [`ResourceBusy`](io::ErrorKind::ResourceBusy), inside of a running loop. The message has the
+/// place of the call, and says what to do instead.
+#[track_caller]
+pub fn check_nesting(call: &str) -> io::Result<()> {
+    match IS_RUNNING.get() {
+        false => Ok(()),
+        true => Err(nested(call, Location::caller())),
+    }
+}
+
+#[cold]
+fn nested(call: &str, at: &Location<'_>) -> io::Error {
+    let problem = format!(
+        "{call} at {at} would block the loop that runs this code: use `.await` in an async task, \
+         `.wait()` in a green thread, and `spawn` in a callback; or run the other loop on a thread \
+         of its own, as `offload` does"
+    );
+    io::Error::new(io::ErrorKind::ResourceBusy, problem)
 }
 
 /// A call into a loop, as its thread-local holds it.

@@ -154,6 +154,14 @@ impl Registration {
         self.look(direction, |old| old.is_some_and(|old| old.will_wake(waker)))
     }
 
+    /// True if a task waits in some direction, or watches it, whether that keeps the loop alive or
+    /// not.
+    pub(crate) fn has_waiter(&self) -> bool {
+        [Direction::Read, Direction::Write]
+            .iter()
+            .any(|direction| self.look(*direction, |waker| waker.is_some()))
+    }
+
     fn look<T>(&self, direction: Direction, f: impl FnOnce(Option<&Waker>) -> T) -> T {
         let waiter = &self.waiters[direction as usize];
         // Taken and put back: a `Cell` lends nothing out.

@@ -3,69 +3,9 @@
 use crate::mechanisms::guard::guarded;
 use crate::mechanisms::slots::Key;
 use crate::state::{Handle, LoopState};
+use crate::tasks::info::{TaskInfo, TaskState};
 use crate::tasks::key::Task;
-use std::fmt;
-use std::panic::Location;
 use std::time::Duration;
-
-/// The state of a task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum TaskState {
-    /// It runs right now: it is the task that called [`Handle::dump_tasks`].
-    Running,
-    /// It is in the run queue.
-    Ready,
-    /// It waits for a wake-up.
-    Waiting,
-}
-
-impl fmt::Display for TaskState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            TaskState::Running => "runs",
-            TaskState::Ready => "ready",
-            TaskState::Waiting => "waits",
-        })
-    }
-}
-
-/// One task, as [`Handle::dump_tasks`] found it. It prints as one line.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct TaskInfo {
-    /// Its key.
-    pub key: Key<Task>,
-    /// Its description: the type of an async task, or a green thread's name and what it waits for.
-    /// Empty for the running task.
-    pub what: String,
-    /// Its state.
-    pub state: TaskState,
-    /// The time since its last run, or since it was spawned.
-    pub since: Duration,
-    /// The place where it was spawned.
-    pub spawned_at: &'static Location<'static>,
-    /// The task that spawned it, which may have ended; `None` for code outside of tasks.
-    pub spawned_by: Option<Key<Task>>,
-}
-
-impl fmt::Display for TaskInfo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "task {} {}", self.key, self.state)?;
-        if self.state != TaskState::Running {
-            write!(f, " {:.1?}", self.since)?;
-        }
-        if !self.what.is_empty() {
-            write!(f, ": {}", self.what)?;
-        }
-        let at = self.spawned_at;
-        write!(f, "; spawned at {}:{}", at.file(), at.line())?;
-        match self.spawned_by {
-            Some(by) => write!(f, " by task {by}"),
-            None => Ok(()),
-        }
-    }
-}
 
 impl Handle {
     /// All tasks that have not ended, in the order of their slots.

@@ -15,6 +15,7 @@ pub(crate) mod sleep;
 pub(crate) mod source;
 pub(crate) mod spawn;
 pub(crate) mod timeout;
+pub(crate) mod unfinished;
 pub(crate) mod unhandled;
 pub(crate) mod unless;
 pub(crate) mod yield_now;

@@ -1,6 +1,7 @@
 //! The styles together: the same scenarios in each, and all of them on one loop.
 
 mod datagrams;
+mod endings;
 mod examples;
 mod files;
 mod pools;
