@@ -70,11 +70,12 @@ pub use oneloop_fs as fs;
 // Styles add no wrapper here: an operation's documentation stands where its code does.
 pub use oneloop_net::{
     Addr, ByteStream, Chunk, ConnectOptions, Credentials, Datagram, Input, Interface, Keepalive,
-    Lines, ListenOptions, ListenerStats, Outgoing, Output, PipeReader, PipeWriter, RawMode,
-    ReadHalf, RecvBatch, Relayed, Shutdown, Stderr, Stdin, StdioKind, Stdout, TcpListener,
-    TcpStream, ToTarget, ToUnixAddr, Tty, UdpOptions, UdpSocket, UnixDatagram, UnixListener,
-    UnixMessage, UnixSeqpacket, UnixSeqpacketListener, UnixStream, WindowSize, WriteHalf, copy,
-    pipe, relay, reset_tty_mode, resolve, resolve_with, send_file, stderr, stdin, stdout, tty,
+    Lines, ListenOptions, ListenerStats, Outgoing, Output, OwnedReadHalf, OwnedWriteHalf,
+    PipeReader, PipeWriter, RawMode, ReadHalf, RecvBatch, Relayed, Shutdown, Stderr, Stdin,
+    StdioKind, Stdout, TcpListener, TcpStream, ToTarget, ToUnixAddr, Tty, UdpOptions, UdpSocket,
+    UnixDatagram, UnixListener, UnixMessage, UnixSeqpacket, UnixSeqpacketListener, UnixStream,
+    WindowSize, WriteHalf, copy, pipe, relay, reset_tty_mode, resolve, resolve_with, send_file,
+    stderr, stdin, stdout, tty,
 };
 pub use oneloop_process as process;
 pub use race::{Either, Race, race};

@@ -3,6 +3,7 @@
 //! They are implemented for references, too, as `std::io::Read` is for `&std::net::TcpStream`. They
 //! cannot be implemented for every [`ReadHalf`] at once: Rust forbids that for a foreign trait.
 
+use crate::owned_halves::{OwnedReadHalf, OwnedWriteHalf};
 use crate::pipe::{PipeReader, PipeWriter};
 use crate::socket::Socket;
 use crate::stdio::{Input, Output};
@@ -77,4 +78,14 @@ macro_rules! writes {
 }
 
 reads!(Socket, TcpStream, UnixStream, PipeReader, Input, Tty);
+reads!(
+    OwnedReadHalf<Socket>,
+    OwnedReadHalf<TcpStream>,
+    OwnedReadHalf<UnixStream>
+);
 writes!(Socket, TcpStream, UnixStream, PipeWriter, Output, Tty);
+writes!(
+    OwnedWriteHalf<Socket>,
+    OwnedWriteHalf<TcpStream>,
+    OwnedWriteHalf<UnixStream>
+);

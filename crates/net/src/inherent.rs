@@ -5,6 +5,7 @@
 
 use crate::buffer::Chunk;
 use crate::lines::Lines;
+use crate::owned_halves::{OwnedReadHalf, OwnedWriteHalf, into_split};
 use crate::pipe::{PipeReader, PipeWriter};
 use crate::socket::Socket;
 use crate::stdio::{Input, Output};
@@ -25,6 +26,35 @@ macro_rules! reads {
             #[inline]
             pub fn read(&self, buf: &mut [u8]) -> impl Future<Output = io::Result<usize>> {
                 ReadHalf::read(self, buf)
+            }
+
+            /// Fills the buffer. Not cancel safe: see [`ReadHalf::read_exact`].
+            ///
+            /// # Errors
+            /// As [`ReadHalf::read_exact`]: `UnexpectedEof` if the peer sends fewer bytes.
+            pub fn read_exact(&self, buf: &mut [u8]) -> impl Future<Output = io::Result<()>> {
+                ReadHalf::read_exact(self, buf)
+            }
+
+            /// Reads to the end, at most `bytes_max` bytes. Not cancel safe: see
+            /// [`ReadHalf::read_all`].
+            ///
+            /// # Errors
+            /// As [`ReadHalf::read_all`]: `InvalidData` for a longer stream.
+            #[doc(alias = "read_to_end")]
+            pub fn read_all(&self, bytes_max: usize) -> impl Future<Output = io::Result<Vec<u8>>> {
+                ReadHalf::read_all(self, bytes_max)
+            }
+
+            /// Reads text to the end, at most `bytes_max` bytes. Not cancel safe: see
+            /// [`ReadHalf::read_text`].
+            ///
+            /// # Errors
+            /// As [`ReadHalf::read_text`]: `InvalidData` for a longer stream, and for bytes that
+            /// are not UTF-8.
+            #[doc(alias = "read_to_string")]
+            pub fn read_text(&self, bytes_max: usize) -> impl Future<Output = io::Result<String>> {
+                ReadHalf::read_text(self, bytes_max)
             }
 
             /// Reads into a pooled buffer; `None` is the end. Cancel safe: see
@@ -80,6 +110,51 @@ macro_rules! writes {
     )+ };
 }
 
+macro_rules! splits {
+    ($($stream:ty),+) => { $(
+        impl $stream {
+            /// Splits the connection into two values, for code that takes a direction by value:
+            /// tokio's `into_split`. Tasks that share a connection need no split: reads and writes
+            /// take `&self`, so a reference will do, or an [`Rc`](std::rc::Rc).
+            ///
+            /// Dropping the writing half sends the end; dropping both closes the connection.
+            ///
+            /// ```
+            /// use oneloop::aio::{UnixStream, block_on, spawn};
+            /// # fn main() -> std::io::Result<()> {
+            /// block_on(async {
+            ///     let (client, server) = UnixStream::pair()?;
+            ///     let (reader, writer) = client.into_split();
+            ///     let answer = spawn(async move { reader.read_text(80).await });
+            ///     writer.write_all(b"hello").await?;
+            ///     drop(writer);
+            ///     let request = server.read_text(80).await?; // until the end
+            ///     server.write_all(request.to_uppercase().as_bytes()).await?;
+            ///     drop(server);
+            ///     assert_eq!(answer.await??, "HELLO");
+            ///     Ok(())
+            /// })
+            /// # }
+            /// ```
+            #[doc(alias("split", "try_clone"))]
+            pub fn into_split(self) -> (OwnedReadHalf<Self>, OwnedWriteHalf<Self>) {
+                into_split(self)
+            }
+        }
+    )+ };
+}
+
 // Code that is generic over a half calls the methods of the traits.
+splits!(Socket, TcpStream, UnixStream);
 reads!(Socket, TcpStream, UnixStream, PipeReader, Input, Tty);
+reads!(
+    OwnedReadHalf<Socket>,
+    OwnedReadHalf<TcpStream>,
+    OwnedReadHalf<UnixStream>
+);
 writes!(Socket, TcpStream, UnixStream, PipeWriter, Output, Tty);
+writes!(
+    OwnedWriteHalf<Socket>,
+    OwnedWriteHalf<TcpStream>,
+    OwnedWriteHalf<UnixStream>
+);

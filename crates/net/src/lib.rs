@@ -27,6 +27,7 @@ mod line_splitter;
 mod lines;
 mod listener;
 mod malformed;
+mod owned_halves;
 mod pipe;
 mod relay;
 mod resolve;
@@ -53,6 +54,7 @@ pub use keepalive::Keepalive;
 pub use line_splitter::{LineSplitter, LineTooLong};
 pub use lines::{LineReader, Lines};
 pub use listener::{BACKLOG, ListenOptions, Listener, ListenerStats};
+pub use owned_halves::{OwnedReadHalf, OwnedWriteHalf};
 pub use pipe::{PipeReader, PipeWriter, pipe};
 pub use relay::{Relay, RelayError, Relayed, Side, Way, relay};
 pub use resolve::{

@@ -2,7 +2,7 @@
 
 use crate::buffer::{CHUNK_BYTES, Chunk};
 use crate::line_splitter::LineSplitter;
-use crate::stream::{AsSource, ReadHalf};
+use crate::stream::{AsSource, ReadHalf, utf8};
 use oneloop_core::Direction;
 use std::fmt;
 use std::future::Future;
@@ -195,8 +195,7 @@ impl LineReader {
         half: &R,
     ) -> Poll<io::Result<Option<String>>> {
         let line = ready!(self.poll_next_bytes(cx, half))?;
-        let line = line.map(String::from_utf8).transpose();
-        Poll::Ready(line.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error)))
+        Poll::Ready(line.map(utf8).transpose())
     }
 
     /// Waits for the next line, whatever its bytes are: see [`Lines::next_bytes`].

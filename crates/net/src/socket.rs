@@ -3,12 +3,14 @@
 use crate::addr::Addr;
 use crate::keepalive::{self, Keepalive};
 use crate::stream::{AsSource, HalfClose, ReadHalf, WriteHalf};
-use oneloop_core::{Direction, Handle, Interest, Ownership, Source};
+use oneloop_core::{Direction, Done, Handle, Interest, Ownership, Source};
 use rustix::net::{
     self, AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, socketpair, sockopt,
 };
+use std::future::Future;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 pub use std::net::Shutdown;
@@ -154,6 +156,29 @@ impl Socket {
             Shutdown::Both => net::Shutdown::Both,
         };
         Ok(net::shutdown(&self.source, how)?)
+    }
+
+    /// Reads bytes that have arrived, and leaves them there for the next read. Returns 0 when the
+    /// peer sends no more. It cannot wait for more bytes than the first that arrive.
+    ///
+    /// Cancel safe.
+    ///
+    /// # Errors
+    /// As [`Socket::poll_peek`].
+    pub fn peek(&self, buf: &mut [u8]) -> impl Future<Output = io::Result<usize>> {
+        self.source
+            .io(Direction::Read, move |cx| self.poll_peek(cx, buf))
+    }
+
+    /// Reads bytes without taking them: see [`Socket::peek`].
+    ///
+    /// # Errors
+    /// Those of `recv(2)`: `ECONNRESET`.
+    pub fn poll_peek(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.source.poll_io(cx, Direction::Read, |fd| {
+            // `one`: the socket stays readable, however few bytes there are.
+            Ok(Done::one(net::recv(fd, &mut *buf, RecvFlags::PEEK)?.0))
+        })
     }
 
     /// The address of this end.

@@ -122,6 +122,65 @@ pub trait ReadHalf: AsSource {
             .io(Direction::Read, move |cx| self.poll_read(cx, buf))
     }
 
+    /// Fills the buffer.
+    ///
+    /// Not cancel safe: dropped halfway, it has read an unknown part.
+    ///
+    /// # Errors
+    /// As [`ReadHalf::poll_read`]; [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the peer
+    /// sends fewer bytes.
+    fn read_exact(&self, buf: &mut [u8]) -> impl Future<Output = io::Result<()>>
+    where
+        Self: Sized,
+    {
+        let mut filled = 0;
+        self.source().io(Direction::Read, move |cx| {
+            while filled < buf.len() {
+                match ready!(self.poll_read(cx, &mut buf[filled..]))? {
+                    0 => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+                    count => filled += count,
+                }
+            }
+            Poll::Ready(Ok(()))
+        })
+    }
+
+    /// Reads to the end, at most `bytes_max` bytes.
+    ///
+    /// Not cancel safe: dropped halfway, it loses what it has read.
+    ///
+    /// # Errors
+    /// As [`ReadHalf::poll_read`]; [`InvalidData`](io::ErrorKind::InvalidData) as soon as the
+    /// stream exceeds the limit.
+    fn read_all(&self, bytes_max: usize) -> impl Future<Output = io::Result<Vec<u8>>>
+    where
+        Self: Sized,
+    {
+        let mut bytes = Vec::new();
+        self.source().io(Direction::Read, move |cx| {
+            while let Some(chunk) = ready!(self.poll_read_chunk(cx, CHUNK_BYTES))? {
+                if chunk.len() > bytes_max - bytes.len() {
+                    return Poll::Ready(Err(too_long(bytes_max)));
+                }
+                bytes.extend_from_slice(&chunk);
+            }
+            Poll::Ready(Ok(std::mem::take(&mut bytes)))
+        })
+    }
+
+    /// Reads text to the end, at most `bytes_max` bytes. Not cancel safe, as
+    /// [`ReadHalf::read_all`].
+    ///
+    /// # Errors
+    /// As [`ReadHalf::read_all`]; [`InvalidData`](io::ErrorKind::InvalidData) around a
+    /// [`FromUtf8Error`](std::string::FromUtf8Error), which has the bytes, if they are not UTF-8.
+    fn read_text(&self, bytes_max: usize) -> impl Future<Output = io::Result<String>>
+    where
+        Self: Sized,
+    {
+        async move { utf8(self.read_all(bytes_max).await?) }
+    }
+
     /// Reads the bytes that have arrived into a pooled buffer. Returns `None` when the peer sends
     /// no more. A task that waits here holds no buffer.
     ///
@@ -138,6 +197,20 @@ pub trait ReadHalf: AsSource {
             self.poll_read_chunk(cx, CHUNK_BYTES)
         })
     }
+}
+
+/// Makes text of bytes.
+///
+/// # Errors
+/// [`InvalidData`](io::ErrorKind::InvalidData) around an error that has the bytes.
+pub(crate) fn utf8(bytes: Vec<u8>) -> io::Result<String> {
+    String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+/// The error for a stream that does not end within the limit of its reader.
+fn too_long(bytes_max: usize) -> io::Error {
+    let problem = format!("the stream has more than {bytes_max} bytes");
+    io::Error::new(io::ErrorKind::InvalidData, problem)
 }
 
 /// A byte stream that can be written: a [`ByteStream`](crate::ByteStream), or the writing end of a

@@ -123,7 +123,7 @@ fn the_files_of_net_stand_in_storeys() {
         "
         mechanisms:       backoff buffer datagram keepalive line_splitter malformed shared_job splice
         names:            resolve addr target
-        byte streams:     stream lines socket connecting pipe tty stdio/
+        byte streams:     stream lines socket owned_halves connecting pipe tty stdio/
         moving bytes:     copy relay send_file
         accepting:        listener connect
         families:         tcp udp/ unix/

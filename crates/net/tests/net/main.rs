@@ -11,6 +11,7 @@ mod keepalive;
 mod lines;
 mod names;
 mod pipes;
+mod reads;
 mod resets;
 mod stdio;
 mod udp;
