@@ -74,7 +74,8 @@ fn filled(page: &str, mut columns: [Column; 2]) -> String {
     for column in columns {
         assert_eq!(column.next, column.lines.len(), "{}", column.path);
     }
-    filled
+    // Parts of different lengths begin at the same height.
+    filled.replace("<tr><td>", "<tr valign=\"top\"><td>")
 }
 
 /// The line with which a cell's code begins.
