@@ -35,6 +35,12 @@ fn embedded_takes_turns_with_the_outer_loop() {
 }
 
 #[test]
+fn chat_churn_keeps_nothing_of_clients_that_have_left() {
+    let output = output("chat_churn");
+    assert!(output.starts_with("1000 clients came and went"), "{output}");
+}
+
+#[test]
 fn signals_reaches_each_style() {
     let output = output("signals");
     for line in [
