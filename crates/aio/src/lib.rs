@@ -80,6 +80,6 @@ pub use oneloop_net::{
 pub use oneloop_process as process;
 pub use race::{Either, Race, race};
 pub use ready::{wait_readable, wait_writable};
-pub use signal::signals;
+pub use signal::{ctrl_c, signals};
 pub use task::{block_on, offload, offload_to, spawn, yield_now};
-pub use time::{Interval, interval, sleep, sleep_until, timeout};
+pub use time::{Interval, interval, interval_at, now, sleep, sleep_until, timeout, timeout_at};

@@ -1,6 +1,6 @@
 //! Signals on the current loop.
 
-use oneloop_core::{Handle, Signals};
+use oneloop_core::{Handle, Signals, signal};
 use std::io;
 
 /// Listens for these signals ([`number`](oneloop_core::signal::number)) on the current loop. The
@@ -11,7 +11,21 @@ use std::io;
 ///
 /// # Panics
 /// Outside a loop.
-#[doc(alias("ctrl_c", "SignalKind", "add_signal_handler"))]
+#[doc(alias("SignalKind", "add_signal_handler"))]
 pub fn signals(numbers: &[i32]) -> io::Result<Signals> {
     Signals::new(&Handle::current(), numbers)
+}
+
+/// Waits for SIGINT, which Ctrl-C sends: tokio's `signal::ctrl_c`.
+///
+/// Cancel safe. The signal has its previous action again once the future is dropped, so a second
+/// Ctrl-C ends the program. A `ShutdownToken` asks several tasks to end.
+///
+/// # Errors
+/// As [`Signals::new`].
+///
+/// # Panics
+/// Outside a loop.
+pub async fn ctrl_c() -> io::Result<()> {
+    signals(&[signal::number::SIGINT])?.recv().await.map(drop)
 }

@@ -44,21 +44,63 @@ pub fn timeout<F: Future>(duration: Duration, future: F) -> Timeout<F> {
     Handle::current().timeout(duration, future)
 }
 
+/// Waits for a future until `deadline`: see [`timeout`]. One deadline may limit several waits.
+///
+/// # Panics
+/// Outside a loop.
+#[track_caller]
+pub fn timeout_at<F: Future>(deadline: Instant, future: F) -> Timeout<F> {
+    Handle::current().timeout_at(deadline, future)
+}
+
+/// Returns the current time on the loop's clock, which is the virtual time in a test on it: tokio's
+/// `time::Instant::now`.
+///
+/// # Panics
+/// Outside a loop.
+#[track_caller]
+pub fn now() -> Instant {
+    Handle::current().now()
+}
+
 /// Ticks every `period`, the first time after one period. A tick that passes while no task waits
 /// for it is skipped: the next one is due at the next multiple of the period.
+///
+/// tokio's first tick comes at once: `interval_at(now(), period)` does that. The skipping is tokio's
+/// `MissedTickBehavior::Skip`; tokio's default is a burst.
 ///
 /// # Panics
 /// Outside a loop, and for a period of zero.
 #[track_caller]
-#[doc(alias("Ticker", "set_interval"))]
+#[doc(alias("Ticker", "set_interval", "MissedTickBehavior"))]
 pub fn interval(period: Duration) -> Interval {
+    interval_at(after(now(), period), period)
+}
+
+/// Ticks at `start`, and then as [`interval`].
+///
+/// ```
+/// use oneloop::aio::{block_on, interval_at, now};
+/// use std::time::Duration;
+///
+/// block_on(async {
+///     let (start, period) = (now(), Duration::from_millis(2));
+///     let mut ticks = interval_at(start, period);
+///     assert_eq!(ticks.tick().await, start);
+///     assert_eq!(ticks.tick().await, start + period);
+/// });
+/// ```
+///
+/// # Panics
+/// As [`interval`].
+#[track_caller]
+pub fn interval_at(start: Instant, period: Duration) -> Interval {
     assert!(!period.is_zero(), "an interval needs a period");
     let handle = Handle::current();
-    let next = after(handle.now(), period);
     Interval {
         period,
-        next,
-        sleep: handle.sleep_until(next),
+        next: start,
+        sleep: handle.sleep_until(start),
         handle,
     }
 }

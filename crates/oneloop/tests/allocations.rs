@@ -1,11 +1,13 @@
 //! A message allocates nothing.
 
 use oneloop::EventLoop;
-use oneloop::aio::{TcpListener, TcpStream, spawn};
+use oneloop::aio::{
+    JoinSet, TcpListener, TcpStream, join, race, select, spawn, try_join, yield_now,
+};
 use oneloop::callback::{enter, net};
-use oneloop::sync::{Queue, Semaphore};
+use oneloop::sync::{Mutex, Queue, Semaphore, ShutdownToken};
 use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
@@ -143,4 +145,60 @@ fn tasks_that_wait_for_each_other_allocate_nothing() {
         allocations(1),
         "block_on's own, and none a round"
     );
+}
+
+#[test]
+fn waiting_for_several_futures_allocates_nothing() {
+    let mut event_loop = EventLoop::new().unwrap();
+    let (token, mutex) = (ShutdownToken::new(), Mutex::new(0));
+    let mut allocations = |rounds| {
+        let play = async {
+            for _ in 0..rounds {
+                let pause = async {
+                    yield_now().await;
+                    Ok::<_, ()>(())
+                };
+                let (_, slow) = join(yield_now(), try_join(yield_ok(), pause)).await;
+                slow.unwrap();
+                race(token.requested(), yield_now()).await;
+                token.run(yield_now()).await.unwrap();
+                *mutex.lock().await += 1;
+                select! {
+                    () = pending() => {}
+                    () = token.requested() => {}
+                    () = yield_now() => {}
+                }
+            }
+        };
+        allocation_counter::measure(|| event_loop.block_on(play)).count_total
+    };
+    allocations(1); // fills the lines
+    assert_eq!(
+        allocations(1_000),
+        allocations(1),
+        "block_on's own, and none a round"
+    );
+}
+
+async fn yield_ok() -> Result<(), ()> {
+    yield_now().await;
+    Ok(())
+}
+
+#[test]
+fn a_task_of_a_join_set_is_one_allocation() {
+    let mut event_loop = EventLoop::new().unwrap();
+    let mut set = JoinSet::new();
+    let mut allocations = |tasks: u64| {
+        let play = async {
+            for _ in 0..tasks {
+                set.spawn(yield_now());
+            }
+            while set.join_next().await.is_some() {}
+        };
+        allocation_counter::measure(|| event_loop.block_on(play)).count_total
+    };
+    // Fewer than the wakers that the loop keeps for later tasks. The first run fills its tables.
+    allocations(200);
+    assert_eq!(allocations(200) - allocations(1), 199);
 }

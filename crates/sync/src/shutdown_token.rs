@@ -27,13 +27,14 @@ use std::task::{Context, Poll};
 ///                  └──▶ metrics
 /// ```
 ///
-/// A server that ends gracefully: it stops accepting, and each client finishes its answer.
+/// A server that ends gracefully: it stops accepting, its clients finish their answers, and after
+/// ten seconds the rest are canceled.
 ///
 /// ```no_run
-/// use oneloop::aio::{TcpListener, TcpStream, block_on, spawn};
+/// use oneloop::aio::{JoinSet, TcpListener, TcpStream, block_on, timeout};
 /// use oneloop::signal::number::{SIGINT, SIGTERM};
 /// use oneloop::sync::ShutdownToken;
-/// use std::io;
+/// use std::{io, time::Duration};
 ///
 /// async fn serve(stream: TcpStream, shutdown: ShutdownToken) -> io::Result<()> {
 ///     // A message that came in is answered; the wait for the next one ends.
@@ -48,15 +49,14 @@ use std::task::{Context, Poll};
 ///     block_on(async {
 ///         let shutdown = ShutdownToken::on_signals(&[SIGINT, SIGTERM])?;
 ///         let listener = TcpListener::bind("127.0.0.1:8080")?;
-///         let mut clients = Vec::new();
+///         let mut clients = JoinSet::new();
 ///         while let Some(accepted) = shutdown.run(listener.accept()).await {
 ///             let (stream, _peer) = accepted?;
-///             clients.push(spawn(serve(stream, shutdown.clone())));
+///             clients.spawn(serve(stream, shutdown.clone()));
+///             while clients.try_join_next().is_some() {} // forgets the clients that are gone
 ///         }
 ///         drop(listener);
-///         for client in clients {
-///             client.await??;
-///         }
+///         let _ = timeout(Duration::from_secs(10), clients.join_all()).await;
 ///         Ok(())
 ///     })
 /// }

@@ -1,7 +1,7 @@
 //! A reminder server in the async style: a client sends `SECONDS TEXT`, and the server sends TEXT
 //! back after that time.
 
-use oneloop::aio::{TcpListener, TcpStream, block_on, sleep, spawn};
+use oneloop::aio::{JoinSet, TcpListener, TcpStream, block_on, sleep, spawn};
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
@@ -16,21 +16,19 @@ fn parse(line: &str) -> Option<(Duration, String)> {
 async fn serve(stream: TcpStream) -> io::Result<()> {
     let stream = Rc::new(stream);
     let mut lines = stream.lines(1000);
-    let mut reminders = Vec::new();
+    let mut reminders = JoinSet::new();
     while let Some(line) = lines.next().await? {
         let Some((delay, text)) = parse(&line) else {
             stream.write_all(b"send SECONDS TEXT\n").await?;
             continue;
         };
         let client = Rc::clone(&stream);
-        reminders.push(spawn(async move {
+        reminders.spawn(async move {
             sleep(delay).await;
             client.write_all(text.as_bytes()).await
-        }));
+        });
     }
-    // The client is gone, so its reminders are canceled.
-    reminders.iter().for_each(|reminder| reminder.cancel());
-    Ok(())
+    Ok(()) // the client is gone: the set is dropped, and so are its reminders
 }
 
 fn main() -> io::Result<()> {
