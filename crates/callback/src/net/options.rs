@@ -98,13 +98,21 @@ impl From<SocketAddr> for Endpoint {
 }
 
 impl From<&str> for Endpoint {
-    /// A path; or a port in digits, as in Node.
+    /// A path; or a port in digits, as in Node; or `HOST:PORT`, which Node takes for a path. A
+    /// path with such a name needs a slash, `./a:1`, or is passed as a [`Path`].
     fn from(text: &str) -> Self {
-        match text.parse::<i64>() {
-            // `server.listen('8080')` is a port in Node as well.
-            Ok(port) => port.into(),
-            Err(_) => Endpoint::Path(text.into()),
+        // `server.listen('8080')` is a port in Node as well.
+        if let Ok(port) = text.parse::<i64>() {
+            return port.into();
         }
+        if let Ok(addr) = text.parse() {
+            return Endpoint::Addr(addr);
+        }
+        let host_and_port = text.rsplit_once(':').and_then(|(host, port)| {
+            let is_path = host.contains(['/', '\0', ':']);
+            Some((host, port.parse::<u16>().ok()?)).filter(|_| !is_path)
+        });
+        host_and_port.map_or_else(|| Endpoint::Path(text.into()), Into::into)
     }
 }
 
@@ -205,4 +213,23 @@ pub struct ListenOptions {
     pub reuse_port: bool,
     /// Closes the server when the signal is aborted.
     pub signal: Option<AbortSignal>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_and_a_port_in_one_text_are_no_path() {
+        for (text, host) in [("localhost:80", Some("localhost")), (":80", None)] {
+            let host = host.map(str::to_owned);
+            assert_eq!(Endpoint::from(text), Endpoint::Port { host, port: 80 });
+        }
+        for addr in ["127.0.0.1:80", "[::1]:80"] {
+            assert_eq!(Endpoint::from(addr), Endpoint::Addr(addr.parse().unwrap()));
+        }
+        for path in ["/run/a:80", "./a:80", "\0a:80", "a.sock", "a:b", "a:70000"] {
+            assert_eq!(Endpoint::from(path), Endpoint::Path(path.into()));
+        }
+    }
 }
