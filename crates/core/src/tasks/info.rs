@@ -10,7 +10,8 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TaskState {
-    /// It runs right now: it is the task that called [`Handle::dump_tasks`].
+    /// It runs right now: it is the task that called
+    /// [`Handle::dump_tasks`](crate::Handle::dump_tasks).
     Running,
     /// It is in the run queue.
     Ready,
@@ -28,7 +29,7 @@ impl fmt::Display for TaskState {
     }
 }
 
-/// One task, as [`Handle::dump_tasks`] found it. It prints as one line.
+/// One task, as [`Handle::dump_tasks`](crate::Handle::dump_tasks) found it. It prints as one line.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TaskInfo {

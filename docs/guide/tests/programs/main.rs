@@ -5,4 +5,6 @@ mod chat;
 mod harness;
 mod key_value;
 mod lines;
+mod mixed;
 mod pages;
+mod supervisor;
