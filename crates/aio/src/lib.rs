@@ -39,12 +39,13 @@
 //! | `Mutex`, `Semaphore` | `oneloop::sync::Mutex`, `oneloop::sync::Semaphore`; without an `.await` between, a `RefCell` |
 //! | `CancellationToken` | `oneloop::sync::ShutdownToken` |
 //! | `select!`, `join!`, `JoinSet` | [`select!`], [`race()`], [`join!`], [`JoinSet`] |
+//! | tokio-util's `TaskTracker` | [`TaskTracker`] |
 //! | `read_buf`, `BytesMut` | [`TcpStream::read_chunk`], [`Chunk`] |
 //! | `split`, `into_split` | not needed: share an `Rc<TcpStream>` |
 //! | `copy_bidirectional` | [`relay`] |
 //! | `AsyncFd` | [`wait_readable`], [`Source`](oneloop_core::Source) |
 //! | `lookup_host` | [`resolve`] |
-//! | `signal::ctrl_c` | [`signals`] |
+//! | `signal::ctrl_c` | [`ctrl_c`], [`signals`] |
 //! | `fs`, `process::Command` | [`fs`], [`process::Command`] |
 //! | `Handle::spawn` of another thread | [`Remote::run`](oneloop_core::Remote::run) |
 
@@ -57,6 +58,7 @@ mod ready;
 pub mod select;
 mod signal;
 mod task;
+mod task_tracker;
 mod time;
 mod woken;
 
@@ -82,4 +84,5 @@ pub use race::{Either, Race, race};
 pub use ready::{wait_readable, wait_writable};
 pub use signal::{ctrl_c, signals};
 pub use task::{block_on, offload, offload_to, spawn, yield_now};
+pub use task_tracker::{TaskTracker, TaskTrackerToken, TrackedFuture};
 pub use time::{Interval, interval, interval_at, now, sleep, sleep_until, timeout, timeout_at};

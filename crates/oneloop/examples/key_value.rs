@@ -1,6 +1,6 @@
 //! A key-value store in which keys may expire: `cargo run --example key_value [HOST:PORT]`.
 
-use oneloop::aio::{JoinSet, TcpListener, TcpStream, block_on, interval, spawn, timeout};
+use oneloop::aio::{TaskTracker, TcpListener, TcpStream, block_on, interval, spawn, timeout};
 use oneloop::signal::number::{SIGINT, SIGTERM};
 use oneloop::sync::ShutdownToken;
 use oneloop::{Elapsed, Handle};
@@ -96,7 +96,7 @@ async fn serve(stream: TcpStream, store: Store, stop: ShutdownToken) -> io::Resu
 
 /// Serves clients until the token is triggered, and then finishes their answers.
 async fn run(listener: TcpListener, stop: ShutdownToken) -> io::Result<()> {
-    let (store, mut clients) = (Store::default(), JoinSet::new());
+    let (store, clients) = (Store::default(), TaskTracker::new());
     let sweep = spawn(store.clone().sweep());
     while let Some(accepted) = stop.run(listener.accept()).await {
         let (stream, peer) = accepted?;
@@ -106,11 +106,11 @@ async fn run(listener: TcpListener, stop: ShutdownToken) -> io::Result<()> {
                 eprintln!("{peer}: {error}");
             }
         });
-        while clients.try_join_next().is_some() {} // those that have left
     }
     sweep.cancel();
     drop(listener);
-    clients.join_all().await;
+    clients.close();
+    clients.wait().await;
     Ok(())
 }
 

@@ -175,7 +175,7 @@ fn the_files_of_aio_stand_in_storeys() {
         "
         names:     task time signal ready
         mechanism: woken race
-        on it:     collection join select join_set
+        on it:     collection join select join_set task_tracker
         ",
     );
 }

@@ -31,7 +31,7 @@ use std::task::{Context, Poll};
 /// ten seconds the rest are canceled.
 ///
 /// ```no_run
-/// use oneloop::aio::{JoinSet, TcpListener, TcpStream, block_on, timeout};
+/// use oneloop::aio::{TaskTracker, TcpListener, TcpStream, block_on, timeout};
 /// use oneloop::signal::number::{SIGINT, SIGTERM};
 /// use oneloop::sync::ShutdownToken;
 /// use std::{io, time::Duration};
@@ -49,14 +49,14 @@ use std::task::{Context, Poll};
 ///     block_on(async {
 ///         let shutdown = ShutdownToken::on_signals(&[SIGINT, SIGTERM])?;
 ///         let listener = TcpListener::bind("127.0.0.1:8080")?;
-///         let mut clients = JoinSet::new();
+///         let clients = TaskTracker::new();
 ///         while let Some(accepted) = shutdown.run(listener.accept()).await {
 ///             let (stream, _peer) = accepted?;
 ///             clients.spawn(serve(stream, shutdown.clone()));
-///             while clients.try_join_next().is_some() {} // forgets the clients that are gone
 ///         }
 ///         drop(listener);
-///         let _ = timeout(Duration::from_secs(10), clients.join_all()).await;
+///         clients.close();
+///         let _ = timeout(Duration::from_secs(10), clients.wait()).await;
 ///         Ok(())
 ///     })
 /// }
@@ -71,7 +71,6 @@ use std::task::{Context, Poll};
 /// Other threads trigger a token by [`ShutdownToken::remote`].
 #[doc(alias = "CancellationToken")]
 #[doc(alias = "AbortController")]
-#[doc(alias = "TaskTracker")]
 #[doc(alias = "graceful shutdown")]
 #[derive(Clone)]
 pub struct ShutdownToken {

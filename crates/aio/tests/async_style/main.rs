@@ -5,6 +5,7 @@ mod join_sets;
 mod joins;
 mod races;
 mod selects;
+mod task_trackers;
 mod times;
 
 use oneloop_core::{EventLoop, Options};
