@@ -2,6 +2,7 @@
 //! serve the same client. `docs/guide/peers/README.md` explains how a program joins.
 
 mod chat;
+mod crawler;
 mod harness;
 mod key_value;
 mod lines;
