@@ -38,7 +38,8 @@ pub async fn join_all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F:
 }
 
 /// Waits for all futures of a collection at once, and returns their values in the order of the
-/// collection, or the first error that comes: `futures::future::try_join_all`.
+/// collection, or the first error that comes: `futures::future::try_join_all`. Cancel safe as
+/// [`join_all`] is.
 ///
 /// At an error the other futures are dropped. Otherwise it works as [`join_all`].
 ///

@@ -220,7 +220,8 @@ impl<T: 'static> JoinSet<T> {
         ended.map(|ended| ended.result)
     }
 
-    /// Waits until all tasks have ended, and returns their results in the order of their ends.
+    /// Waits until all tasks have ended, and returns their results in the order of their ends. Not
+    /// cancel safe: a dropped wait drops the results.
     ///
     /// A dropped wait cancels the tasks, as it owns the set. To stop them after a while, use
     /// `timeout(duration, set.join_all())`.
@@ -241,7 +242,8 @@ impl<T: 'static> JoinSet<T> {
     }
 
     /// Cancels all tasks, waits until they have ended, and drops their results. The panics among
-    /// them are reported.
+    /// them are reported. Cancel safe: the tasks are canceled already, and a second call waits for
+    /// the rest.
     ///
     /// Every task but the running one ends at once: its future is dropped by this call.
     pub async fn shutdown(&mut self) {

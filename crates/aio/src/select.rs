@@ -16,7 +16,8 @@ pin_project! {
     }
 }
 
-/// `filter` returns the output if it matches the pattern of the branch.
+/// `filter` returns the output if it matches the pattern of the branch. Cancel safe if the future
+/// is.
 pub fn branch<F: Future, M: Fn(F::Output) -> Option<F::Output>>(
     future: Option<F>,
     filter: M,
@@ -52,7 +53,7 @@ pin_project! {
     }
 }
 
-/// The first output of both; `None` once all branches are disabled.
+/// The first output of both; `None` once all branches are disabled. Cancel safe if both are.
 pub fn branches<A, B>(first: A, rest: B) -> Branches<A, B> {
     Branches { first, rest }
 }

@@ -91,7 +91,7 @@ impl TaskTracker {
     }
 
     /// Counts a future as a task from now until it is dropped: for a future that is part of another
-    /// task.
+    /// task. Cancel safe if the future is.
     pub fn track_future<F: Future>(&self, future: F) -> TrackedFuture<F> {
         TrackedFuture {
             future,

@@ -45,6 +45,7 @@ pub fn timeout<F: Future>(duration: Duration, future: F) -> Timeout<F> {
 }
 
 /// Waits for a future until `deadline`: see [`timeout`]. One deadline may limit several waits.
+/// Cancel safe if the future is.
 ///
 /// # Panics
 /// Outside a loop.

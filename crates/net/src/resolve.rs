@@ -147,7 +147,7 @@ impl From<ResolveError> for io::Error {
     }
 }
 
-/// Looks up the addresses of a host: [`resolve_with`], with default options.
+/// Looks up the addresses of a host: [`resolve_with`], with default options. Cancel safe.
 ///
 /// ```
 /// use oneloop::EventLoop;

@@ -35,7 +35,7 @@ impl Target {
         self.resolve_with(ResolveOptions::default()).await
     }
 
-    /// The addresses, looked up with options where needed.
+    /// The addresses, looked up with options where needed. Cancel safe.
     ///
     /// # Errors
     /// As [`resolve_with`].

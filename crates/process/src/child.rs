@@ -70,7 +70,7 @@ impl Child {
 
     /// Closes the child's standard input, if it is a pipe, and waits for the child to end: see
     /// [`Process::wait`]. A child that fills a pipe which no task reads never ends: see
-    /// [`Child::communicate`].
+    /// [`Child::communicate`]. Cancel safe.
     ///
     /// # Errors
     /// As [`Process::wait`].
@@ -81,7 +81,8 @@ impl Child {
     }
 
     /// Closes the child's standard input, reads all output, and waits for the child to end. If the
-    /// future is dropped, so is the child.
+    /// future is dropped, so is the child. Not cancel safe: the output is lost.
+    /// [`Child::communicate`] loses nothing.
     ///
     /// # Errors
     /// As [`Child::communicate`].

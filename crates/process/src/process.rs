@@ -142,7 +142,7 @@ impl Process {
         self.wait_unreferenced().await
     }
 
-    /// Like [`Process::wait`], but does not keep the loop alive.
+    /// Like [`Process::wait`], but does not keep the loop alive. Cancel safe.
     ///
     /// # Errors
     /// As [`Process::wait`].

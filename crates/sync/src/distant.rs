@@ -126,6 +126,9 @@ impl<P: 'static> Distant<P> {
     /// The function runs even if the [`Ask`] is never polled. The [`Ask`] keeps the home loop alive
     /// and, once it has been polled, the loop that polled it. A virtual clock does not wait for it.
     ///
+    /// Cancel safe until the answer has come: dropping the [`Ask`] ends the wait at home, and drops
+    /// an answer that has come. [`Ask::cancel`] returns it.
+    ///
     /// ```
     /// use oneloop::EventLoop;
     /// use oneloop::sync::{Distant, OneShot};

@@ -280,7 +280,7 @@ impl BoundedSemaphore {
         }
     }
 
-    /// As [`Semaphore::acquire`].
+    /// As [`Semaphore::acquire`]. Cancel safe.
     pub fn acquire(&self) -> Acquire {
         self.semaphore.acquire()
     }
