@@ -55,10 +55,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (orders, received) = unbounded_channel();
     let worker = tokio::task::spawn_blocking(move || work(received));
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    println!("listening on {}", listener.local_addr()?);
     let (clients, shutdown) = (TaskTracker::new(), CancellationToken::new());
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    println!("listening on {}", listener.local_addr()?);
     loop {
         tokio::select! {
             accepted = listener.accept() => {
