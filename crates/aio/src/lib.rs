@@ -68,6 +68,7 @@ pub use join_set::JoinSet;
 pub use oneloop_core::{
     CancelHandle, Class, Elapsed, JoinError, JoinHandle, Offload, Signals, Sleep, Timeout, YieldNow,
 };
+#[cfg(feature = "fs")]
 pub use oneloop_fs as fs;
 // Styles add no wrapper here: an operation's documentation stands where its code does.
 pub use oneloop_net::{
@@ -79,6 +80,7 @@ pub use oneloop_net::{
     WindowSize, WriteHalf, copy, pipe, relay, reset_tty_mode, resolve, resolve_with, send_file,
     stderr, stdin, stdout, tty,
 };
+#[cfg(feature = "process")]
 pub use oneloop_process as process;
 pub use race::{Either, Race, race};
 pub use ready::{wait_readable, wait_writable};

@@ -55,7 +55,7 @@
 //! | `readline.createInterface({ input })`, 'line' | `on_lines` of every stream: [`net::Socket::on_lines`] |
 //! | `events` | [`events`] |
 //! | `AbortController`, `AbortSignal`, `timers/promises` | [`AbortController`], [`AbortSignal`], [`timers::promises`] |
-//! | `perf_hooks` | [`perf_hooks`] |
+//! | `perf_hooks` | `oneloop::callback::perf_hooks`, with the feature `monitor` |
 //! | libuv's `uv_poll_t`, `uv_queue_work` | [`watch_fd`], [`offload`] |
 //!
 //! Rust's names differ in a few places. A method `x` that takes an optional callback in Node is
@@ -129,6 +129,7 @@ mod immediates;
 mod microtasks;
 pub mod net;
 mod offload;
+#[cfg(feature = "monitor")]
 pub mod perf_hooks;
 pub mod process;
 mod program;

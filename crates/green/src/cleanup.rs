@@ -11,76 +11,32 @@
 //! If a table is not understood, its call counts as one that forbids unwinding: nothing is thrown
 //! until the other stacks have unwound.
 
-use std::ffi::{c_int, c_void};
+use crate::unwinder::{Frame, walk};
 use std::ops::Range;
-
-/// `_Unwind_Context`: a frame, for the functions below.
-#[repr(C)]
-struct Frame {
-    _opaque: [u8; 0],
-}
-
-type Visit = unsafe extern "C-unwind" fn(*mut Frame, *mut c_void) -> c_int;
-
-const CONTINUE: c_int = 0; // _URC_NO_REASON
-const STOP: c_int = 4; // _URC_NORMAL_STOP
-
-// The unwinder that the standard library links: libgcc's or LLVM's. "C-unwind", as the compiler
-// gives a call that cannot unwind no call site, which would look like a call that forbids
-// unwinding.
-unsafe extern "C-unwind" {
-    fn _Unwind_Backtrace(visit: Visit, argument: *mut c_void) -> c_int;
-    fn _Unwind_GetIPInfo(frame: *mut Frame, is_before: *mut c_int) -> usize;
-    fn _Unwind_GetCFA(frame: *mut Frame) -> usize;
-    fn _Unwind_GetRegionStart(frame: *mut Frame) -> usize;
-    fn _Unwind_GetLanguageSpecificData(frame: *mut Frame) -> *const u8;
-}
-
-struct Walk {
-    /// The addresses whose frames count.
-    stack: Range<usize>,
-    /// The walk has come to a frame in there.
-    was_inside: bool,
-    /// All frames in there so far can be unwound.
-    lets_pass: bool,
-}
 
 /// True if a payload that the caller throws can unwind that part of the stack, up to its base.
 pub(crate) fn can_unwind(stack: Range<usize>) -> bool {
-    let mut walk = Walk {
-        stack,
-        was_inside: false,
-        lets_pass: true,
-    };
-    // SAFETY: `visit` gets the pointer back, as what it is, while `walk` is borrowed by nothing
-    // else.
-    unsafe { _Unwind_Backtrace(visit, (&raw mut walk).cast()) };
-    walk.lets_pass
+    let mut was_inside = false;
+    let mut lets_pass = true;
+    walk(|frame| {
+        if !stack.contains(&frame.stack_address()) {
+            return !was_inside;
+        }
+        was_inside = true;
+        lets_pass = frame_lets_pass(frame);
+        lets_pass
+    });
+    lets_pass
 }
 
-unsafe extern "C-unwind" fn visit(frame: *mut Frame, walk: *mut c_void) -> c_int {
-    // SAFETY: it is the one of `can_unwind`, which does not use it meanwhile.
-    let walk = unsafe { &mut *walk.cast::<Walk>() };
-    // SAFETY: here and below, the frame is the unwinder's own, for the time of this call.
-    let is_inside = walk.stack.contains(&unsafe { _Unwind_GetCFA(frame) });
-    if !is_inside {
-        return if walk.was_inside { STOP } else { CONTINUE };
-    }
-    walk.was_inside = true;
-    // SAFETY: as above.
-    let table = unsafe { _Unwind_GetLanguageSpecificData(frame) };
-    if table.is_null() {
-        return CONTINUE; // nothing to drop or to catch
-    }
-    let mut is_before = 0;
-    // SAFETY: as above.
-    let address = unsafe { _Unwind_GetIPInfo(frame, &mut is_before) };
-    // A return address is that of the next instruction, which may belong to the next call site.
-    let address = if is_before == 0 { address - 1 } else { address };
-    // SAFETY: as above.
-    let start = unsafe { _Unwind_GetRegionStart(frame) };
-    walk.lets_pass = lets_pass(Table { next: table }, address.wrapping_sub(start));
-    if walk.lets_pass { CONTINUE } else { STOP }
+fn frame_lets_pass(frame: &Frame) -> bool {
+    let table = frame.table();
+    // Without a table there is nothing to drop or to catch.
+    table.is_null()
+        || lets_pass(
+            Table { next: table },
+            frame.call().wrapping_sub(frame.region_start()),
+        )
 }
 
 /// The encodings of numbers in the table: `DW_EH_PE_…`.

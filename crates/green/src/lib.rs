@@ -107,6 +107,7 @@ mod thread_end;
 mod time;
 mod token;
 mod unwind;
+mod unwinder;
 mod wait;
 
 pub use deadlock::{Deadlock, RunError, catch_deadlock};

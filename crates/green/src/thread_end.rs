@@ -10,7 +10,7 @@
 //! process exits (`__call_tls_dtors` in glibc). To learn its address, this module ends a thread and
 //! looks at the call stack in one of its destructors.
 
-use backtrace::Frame;
+use crate::unwinder::walk;
 use oneloop_core::{Handle, report};
 use std::cell::Cell;
 use std::sync::{OnceLock, mpsc};
@@ -74,7 +74,7 @@ pub(crate) fn report_left_behind() {
 fn callers() -> Vec<usize> {
     let mut callers = Vec::new();
     walk(|frame| {
-        callers.push(frame.symbol_address().addr());
+        callers.push(frame.function());
         true
     });
     callers
@@ -86,18 +86,11 @@ fn is_below(function: usize) -> bool {
     walk(|frame| {
         // Finding a frame's function takes as long as finding the frame: only where it may be this
         // one.
-        let offset = frame.ip().addr().wrapping_sub(function);
-        is_below = offset < FUNCTION_BYTES_MAX && frame.symbol_address().addr() == function;
+        let offset = frame.call().wrapping_sub(function);
+        is_below = offset < FUNCTION_BYTES_MAX && frame.function() == function;
         !is_below
     });
     is_below
-}
-
-/// Calls `look` with each frame of the call stack, innermost first, until it returns false.
-fn walk(look: impl FnMut(&Frame) -> bool) {
-    // SAFETY: the unwinder on Linux is thread-safe. The lock of `backtrace::trace` is for other
-    // systems, and a forked child would wait forever for one that another thread held at the fork.
-    unsafe { backtrace::trace_unsynchronized(look) };
 }
 
 /// The function that runs the destructors of thread-locals.

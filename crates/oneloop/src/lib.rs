@@ -61,62 +61,66 @@
 //!
 //! The guide, in the folder `docs/guide` of the project, begins with what an event loop does and
 //! leads from `cargo new` to a server in each style.
+//!
+//! # Cargo features
+//!
+//! | feature | in the default | what it adds |
+//! |---|---|---|
+//! | `aio`, `callback`, `green` | yes | the style of that name; `callback` and `green` turn on `fs` and `process` |
+//! | `fs`, `process` | yes | [`fs`] and [`process`], also as `aio::fs` and `aio::process` |
+//! | `monitor` | no | `monitor`, and `callback::perf_hooks` |
+//!
+//! The loop, sockets and primitives are always there. A program that uses one style compiles in less
+//! time without the others: `default-features = false, features = ["aio"]`.
+
+pub mod prelude;
 
 pub use oneloop_core::{Elapsed, EventLoop, Handle, JoinError, JoinHandle, Options, signal};
 
-// Real modules, and not `pub use oneloop_green as green`: with that, the compiler's suggestions and
-// messages would name paths such as `oneloop::oneloop_green::Wait`, which no user can write.
-
-/// The parts of the loop itself, for adapters and for loops without tasks.
-pub mod core {
-    #[doc(inline)]
-    pub use oneloop_core::*;
+/// Makes a module of each crate below.
+///
+/// Real modules, and not `pub use oneloop_green as green`: with that, the compiler's suggestions and
+/// messages would name paths such as `oneloop::oneloop_green::Wait`, which no user can write. Only
+/// rustdoc gets that, in `pages`.
+macro_rules! modules {
+    ($($(#[$attribute:meta])* $name:ident = $krate:ident;)*) => {$(
+        $(#[$attribute])*
+        #[cfg(not(doc))]
+        pub mod $name {
+            pub use $krate::*;
+        }
+    )*};
 }
 
-/// Style 1: callbacks, under Node's names and in Node's order.
-pub mod callback {
-    #[doc(inline)]
-    pub use oneloop_callback::*;
+modules! {
+    /// The parts of the loop itself, for adapters and for loops without tasks.
+    core = oneloop_core;
+    /// Sockets, pipes, names and the terminal, below the styles.
+    net = oneloop_net;
+    /// Primitives by which tasks wait for each other, in every style.
+    sync = oneloop_sync;
+    /// Files and file watching, below the styles.
+    #[cfg(feature = "fs")]
+    fs = oneloop_fs;
+    /// Child processes, below the styles.
+    #[cfg(feature = "process")]
+    process = oneloop_process;
+    /// Style 1: callbacks, under Node's names and in Node's order.
+    #[cfg(feature = "callback")]
+    callback = oneloop_callback;
+    /// Style 2: green threads, under the names of gevent, eventlet and the standard library.
+    #[cfg(feature = "green")]
+    green = oneloop_green;
+    /// Style 3: async/await.
+    #[cfg(feature = "aio")]
+    aio = oneloop_aio;
+    /// A watcher thread that reports which task blocks the loop, and where.
+    #[cfg(feature = "monitor")]
+    monitor = oneloop_monitor;
 }
 
-/// Style 2: green threads, under the names of gevent, eventlet and the standard library.
-pub mod green {
-    #[doc(inline)]
-    pub use oneloop_green::*;
-}
-
-/// Style 3: async/await.
-pub mod aio {
-    #[doc(inline)]
-    pub use oneloop_aio::*;
-}
-
-/// Sockets, pipes, names and the terminal, below the styles.
-pub mod net {
-    #[doc(inline)]
-    pub use oneloop_net::*;
-}
-
-/// Files and file watching, below the styles.
-pub mod fs {
-    #[doc(inline)]
-    pub use oneloop_fs::*;
-}
-
-/// Child processes, below the styles.
-pub mod process {
-    #[doc(inline)]
-    pub use oneloop_process::*;
-}
-
-/// Primitives by which tasks wait for each other, in every style.
-pub mod sync {
-    #[doc(inline)]
-    pub use oneloop_sync::*;
-}
-
-/// A watcher thread that reports which task blocks the loop, and where.
-pub mod monitor {
-    #[doc(inline)]
-    pub use oneloop_monitor::*;
-}
+#[cfg(doc)]
+mod pages;
+#[cfg(doc)]
+#[doc(inline)]
+pub use pages::*;

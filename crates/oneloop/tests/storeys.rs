@@ -157,7 +157,7 @@ fn the_files_of_green_stand_in_storeys() {
     assert_storeys(
         "green",
         "
-        mechanisms:   cleanup deadlock links name outcome stack switch thread_end token unwind
+        mechanisms:   cleanup deadlock links name outcome stack switch thread_end token unwind unwinder
         one thread:   record/
         on its stack: current finished overflow wait
         its handles:  body join_handle queued spawn thread

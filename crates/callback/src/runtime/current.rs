@@ -20,6 +20,10 @@ use std::time::Duration;
 pub(crate) struct Runtime {
     pub(crate) handle: Handle,
     /// The loop's idle time before this program began.
+    #[cfg_attr(
+        not(feature = "monitor"),
+        expect(dead_code, reason = "for `perf_hooks`")
+    )]
     pub(crate) idle_before: Duration,
     pub(super) ticks: RefCell<VecDeque<Tick>>,
     pub(crate) microtasks: MicrotaskQueue,
