@@ -4,11 +4,11 @@
 //! use oneloop::prelude::*;
 //! use std::time::Duration;
 //!
-//! let slept = oneloop::green::run(|| {
+//! oneloop::green::run(|| {
 //!     let handle = oneloop::Handle::current();
 //!     handle.sleep(Duration::from_millis(1)).wait() // a method of `green::Wait`
-//! });
-//! # slept.map(drop)
+//! })?;
+//! # Ok::<(), oneloop::green::RunError>(())
 //! ```
 //!
 //! It brings no name into scope, so it hides nothing and collides with nothing: a program that names
