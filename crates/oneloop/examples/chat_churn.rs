@@ -34,7 +34,7 @@ fn serve(clients: &Clients, socket: Socket, name: String) {
     client.socket.on_error(|_, _| ()); // a client that leaves resets what it has not read
 }
 
-/// Lets a client come, say hello and leave, and then the next one.
+/// Connects a client, which says hello and leaves; then comes the next one.
 fn visit(server: Server, left: Rc<Cell<u32>>) -> Result<(), Error> {
     if left.get() == 0 {
         server.close();

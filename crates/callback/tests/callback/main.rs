@@ -4,5 +4,7 @@ mod diverging;
 mod endings;
 mod ends;
 mod handlers;
+mod last_event;
 mod lines;
+mod optional_callbacks;
 mod streams;
