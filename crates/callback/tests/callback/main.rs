@@ -7,4 +7,5 @@ mod handlers;
 mod last_event;
 mod lines;
 mod optional_callbacks;
+mod owners;
 mod streams;
