@@ -164,6 +164,7 @@ impl<T: 'static> JoinSet<T> {
         self.spawn_at(future, Location::caller())
     }
 
+    #[track_caller]
     fn spawn_at(
         &mut self,
         future: impl Future<Output = T> + 'static,

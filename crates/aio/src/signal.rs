@@ -12,6 +12,7 @@ use std::io;
 /// # Panics
 /// Outside a loop.
 #[doc(alias("SignalKind", "add_signal_handler"))]
+#[track_caller]
 pub fn signals(numbers: &[i32]) -> io::Result<Signals> {
     Signals::new(&Handle::current(), numbers)
 }

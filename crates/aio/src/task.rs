@@ -52,6 +52,7 @@ pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
 /// Outside a loop.
 #[doc(alias("spawn_blocking", "block_in_place", "run_in_executor"))]
 #[doc(alias("to_thread", "unblock"))]
+#[track_caller]
 pub fn offload<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> Offload<T> {
     // Functions of unknown duration stay apart from files and names, whose threads must not run
     // out.
@@ -62,6 +63,7 @@ pub fn offload<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> O
 ///
 /// # Panics
 /// Outside a loop.
+#[track_caller]
 pub fn offload_to<T: Send + 'static>(
     class: Class,
     job: impl FnOnce() -> T + Send + 'static,

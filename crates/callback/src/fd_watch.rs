@@ -50,6 +50,7 @@ impl FdWatch {
 /// # Panics
 /// Outside of [`run`](crate::run).
 #[doc(alias("uv_poll_t", "uv_poll_start", "poll"))]
+#[track_caller]
 pub fn watch_fd<O: IntoResult>(
     fd: impl AsFd + 'static,
     direction: Direction,

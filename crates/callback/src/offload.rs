@@ -17,6 +17,7 @@ use std::rc::Rc;
 /// # Panics
 /// Outside of [`run`](crate::run).
 #[doc(alias("uv_queue_work", "worker_threads", "Worker"))]
+#[track_caller]
 pub fn offload<T: Send + 'static, O: IntoResult>(
     job: impl FnOnce() -> T + Send + 'static,
     done: impl FnOnce(Result<T, JoinError>) -> O + 'static,
@@ -29,6 +30,7 @@ pub fn offload<T: Send + 'static, O: IntoResult>(
 ///
 /// # Panics
 /// Outside of [`run`](crate::run).
+#[track_caller]
 pub fn offload_to<T: Send + 'static, O: IntoResult>(
     class: Class,
     job: impl FnOnce() -> T + Send + 'static,

@@ -112,6 +112,7 @@ pub fn monitor_event_loop_delay(resolution: Duration) -> EventLoopDelayMonitor {
 
 impl EventLoopDelayMonitor {
     /// Starts sampling. Returns false if it samples already.
+    #[track_caller]
     pub fn enable(&mut self) -> bool {
         if self.timer.is_some() {
             return false;

@@ -22,6 +22,7 @@ use std::rc::Rc;
 ///
 /// # Panics
 /// Outside of [`run`](crate::run), as all functions of this module.
+#[track_caller]
 pub fn on_uncaught_exception<O: IntoResult>(f: impl Fn(&Thrown, Origin) -> O + 'static) {
     let handler: UncaughtHandler = Rc::new(move |thrown, origin| f(thrown, origin).into_result());
     // The old handler is dropped after the borrow: it may own any value of the program.
@@ -31,12 +32,14 @@ pub fn on_uncaught_exception<O: IntoResult>(f: impl Fn(&Thrown, Origin) -> O + '
 
 /// Calls `f` with the exit code when nothing is left to do: 'beforeExit'. If `f` begins something,
 /// the program continues, and calls `f` again later. [`exit`] and uncaught errors do not call it.
+#[track_caller]
 pub fn on_before_exit<O: IntoResult>(f: impl Fn(u8) -> O + 'static) {
     let listener: CodeListener = Rc::new(move |code| f(code).into_result());
     current().process.before_exit.borrow_mut().push(listener);
 }
 
 /// Calls `f` with the exit code at the very end: 'exit'. Whatever `f` begins never runs.
+#[track_caller]
 pub fn on_exit<O: IntoResult>(f: impl Fn(u8) -> O + 'static) {
     let listener: CodeListener = Rc::new(move |code| f(code).into_result());
     current().process.exit.borrow_mut().push(listener);
@@ -65,6 +68,7 @@ impl SignalListener {
 /// As [`Signals::new`]: a number that is no signal, and signals that cannot be handled, such as
 /// SIGKILL.
 #[doc(alias("SIGINT", "SIGTERM"))]
+#[track_caller]
 pub fn on_signal<O: IntoResult>(
     number: i32,
     f: impl Fn(i32) -> O + 'static,
@@ -82,6 +86,7 @@ pub fn on_signal<O: IntoResult>(
 }
 
 /// Sets the code with which the program will exit: `process.exitCode`.
+#[track_caller]
 pub fn set_exit_code(code: u8) {
     current().process.code.set(Some(code));
 }

@@ -73,6 +73,7 @@ fn turn() -> Semaphore {
 }
 
 impl OpenFile {
+    #[track_caller]
     pub(crate) fn new(opened: Opened) -> io::Result<Rc<Self>> {
         let handle = Handle::current();
         let (flags, is_writable) = (opened.flags, opened.is_writable());

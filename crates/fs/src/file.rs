@@ -90,6 +90,7 @@ impl File {
     ///
     /// # Panics
     /// Outside of a loop.
+    #[track_caller]
     pub fn from_std(file: fs::File) -> io::Result<Self> {
         File::from_opened(Opened::new(file)?)
     }

@@ -37,6 +37,7 @@ struct DropOnPool<T: Send + 'static> {
 }
 
 impl<T: Send + 'static> DropOnPool<T> {
+    #[track_caller]
     fn new(value: T) -> Self {
         DropOnPool {
             handle: Handle::current(),

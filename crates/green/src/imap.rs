@@ -155,6 +155,7 @@ fn deliver_at_end<T: 'static>(
 
 impl<T> Imap<T> {
     /// Waits for the call whose result is next.
+    #[track_caller]
     fn next_call(&mut self, at: &'static Location<'static>) -> Option<JoinHandle<T>> {
         if self.order == Order::OfEnds {
             return Some(wait_at(self.calls.receive(), at)?.1);

@@ -55,6 +55,7 @@ impl<T: 'static> Iterator for Pile<T> {
     ///
     /// # Panics
     /// Outside of a green thread, and when that thread did.
+    #[track_caller]
     fn next(&mut self) -> Option<T> {
         let call = self.calls.borrow_mut().pop_front()?;
         Some(value_of(call.join()))

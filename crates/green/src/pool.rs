@@ -306,7 +306,7 @@ impl Pool {
         assert!(
             try_current().is_some(),
             "the pool is full, and only a green thread can wait for a permit: \
-             use Pool::submit, which queues, or Pool::try_spawn"
+             use oneloop::green::Pool::submit, which queues, or Pool::try_spawn"
         );
         wait(semaphore.acquire())
     }

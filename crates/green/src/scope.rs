@@ -236,6 +236,7 @@ impl<'scope, 'env, E: 'env> Scope<'scope, 'env, E> {
     }
 
     /// Calls the function, and waits for the threads. If that unwinds, `EndGuard` kills them first.
+    #[track_caller]
     fn run<T>(
         &self,
         at: &'static Location<'static>,
@@ -291,6 +292,7 @@ impl<'env, E: 'env> Drop for EndGuard<'_, '_, 'env, E> {
 }
 
 impl<'env, E: 'env> EndGuard<'_, '_, 'env, E> {
+    #[track_caller]
     fn end_all(&self) {
         if self.scope.next_child().is_none() {
             return;

@@ -35,6 +35,7 @@ impl Drop for SignalHandler {
 /// # Panics
 /// Outside of a loop.
 #[doc(alias = "signal")]
+#[track_caller]
 pub fn signal_handler(number: i32, function: impl Fn() + 'static) -> io::Result<SignalHandler> {
     let handle = Handle::current();
     let signals = Signals::new(&handle, &[number])?;

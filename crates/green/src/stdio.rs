@@ -54,6 +54,7 @@ pub type Tty = Stream<net::Tty>;
 /// # Panics
 /// Outside of a loop.
 #[doc(alias = "FileObject")]
+#[track_caller]
 pub fn stdin() -> io::Result<Stdin> {
     Ok(net::stdin()?.into())
 }
@@ -65,6 +66,7 @@ pub fn stdin() -> io::Result<Stdin> {
 ///
 /// # Panics
 /// Outside of a loop.
+#[track_caller]
 pub fn stdout() -> io::Result<Stdout> {
     Ok(net::stdout()?.into())
 }
@@ -76,6 +78,7 @@ pub fn stdout() -> io::Result<Stdout> {
 ///
 /// # Panics
 /// Outside of a loop.
+#[track_caller]
 pub fn stderr() -> io::Result<Stdout> {
     Ok(net::stderr()?.into())
 }
@@ -88,6 +91,7 @@ pub fn stderr() -> io::Result<Stdout> {
 ///
 /// # Panics
 /// Outside of a loop.
+#[track_caller]
 pub fn tty() -> io::Result<Tty> {
     Ok(net::Tty::open()?.into())
 }

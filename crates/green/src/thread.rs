@@ -116,6 +116,7 @@ impl Thread {
     }
 
     /// Waits for the end of a thread that was killed.
+    #[track_caller]
     pub(crate) fn wait_killed(&self, at: &'static Location<'static>) {
         let _ = wait_or_closed(self.until(Until::Killed), at);
     }

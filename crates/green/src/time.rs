@@ -184,6 +184,7 @@ impl Timeout {
     ///
     /// # Panics
     /// In another green thread than the one that started it.
+    #[track_caller]
     pub fn restart(&self, duration: Duration) {
         // A timer starts with a poll by its thread's waker, which exists only while that thread
         // runs.

@@ -13,7 +13,8 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-const NO_THREAD: &str = "only a green thread can wait: use green::run or green::spawn";
+const NO_THREAD: &str = "only a green thread can wait: call this inside of \
+     oneloop::green::run(|| …) or oneloop::green::spawn(|| …)";
 
 /// The green thread that runs this code.
 #[track_caller]
@@ -111,6 +112,7 @@ impl ThreadRecord {
 }
 
 #[inline(always)]
+#[track_caller]
 pub(crate) fn wait_at<F: Future>(future: F, at: &'static Location<'static>) -> F::Output {
     let mut future = pin!(future);
     let thread = Running::current().expect(NO_THREAD);
@@ -139,6 +141,7 @@ fn suspend_forever<F: Future>(
 /// Waits for a future, for a caller that can return without its output. So a cleanup completes even
 /// while the loop is being dropped.
 #[inline(always)]
+#[track_caller]
 pub(crate) fn wait_or_closed<F: Future>(
     future: F,
     at: &'static Location<'static>,
@@ -148,6 +151,7 @@ pub(crate) fn wait_or_closed<F: Future>(
 }
 
 /// As [`wait_or_closed`], for I/O.
+#[track_caller]
 pub(crate) fn wait_io<T>(
     future: impl Future<Output = io::Result<T>>,
     at: &'static Location<'static>,

@@ -229,6 +229,7 @@ impl Race {
         delay.is_none_or(|delay| Pin::new(delay).poll(cx).is_ready())
     }
 
+    #[track_caller]
     fn begin(&mut self, addr: SocketAddr) {
         match begin(addr, self.options.local_addr) {
             Ok(connecting) => {

@@ -68,6 +68,7 @@ impl Unconnected {
     ///
     /// # Panics
     /// Outside a loop.
+    #[track_caller]
     pub fn connect(self, addr: &Addr) -> io::Result<Connecting> {
         let mut connecting = Connecting {
             handle: Handle::current(),
@@ -92,6 +93,7 @@ impl Socket {
     ///
     /// # Panics
     /// Outside a loop.
+    #[track_caller]
     pub fn connect(addr: &Addr) -> io::Result<Connecting> {
         Unconnected::to_reach(addr)?.connect(addr)
     }

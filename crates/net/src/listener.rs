@@ -113,10 +113,12 @@ impl Listener {
     ///
     /// # Panics
     /// Outside a loop.
+    #[track_caller]
     pub fn bind(addr: &Addr, options: ListenOptions) -> io::Result<Self> {
         Listener::bind_type(addr, SocketType::STREAM, options)
     }
 
+    #[track_caller]
     pub(crate) fn bind_type(
         addr: &Addr,
         kind: SocketType,
@@ -156,6 +158,7 @@ impl Listener {
     ///
     /// # Panics
     /// Outside a loop.
+    #[track_caller]
     pub fn from_fd(fd: OwnedFd, nodelay: bool) -> io::Result<Self> {
         let is_inet = matches!(Addr::of(&fd)?, Addr::Inet(_));
         Ok(Listener {

@@ -36,6 +36,7 @@ use std::time::Duration;
 /// # Panics
 /// Outside a loop.
 #[doc(alias("uv_pipe", "mkfifo"))]
+#[track_caller]
 pub fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
     // Both descriptions are new, so making them non-blocking concerns no other process.
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
@@ -62,6 +63,7 @@ impl PipeReader {
     ///
     /// # Panics
     /// Outside a loop.
+    #[track_caller]
     pub fn from_fd(fd: OwnedFd) -> io::Result<Self> {
         check_type(&fd)?;
         set_nonblocking(&fd)?;
@@ -78,6 +80,7 @@ impl PipeReader {
     ///
     /// # Panics
     /// Outside a loop.
+    #[track_caller]
     pub fn from_shared_fd(fd: impl AsFd) -> io::Result<Self> {
         PipeReader::register(reopen(fd.as_fd(), OFlags::RDONLY)?)
     }
@@ -90,10 +93,12 @@ impl PipeReader {
     ///
     /// # Panics
     /// Outside a loop.
+    #[track_caller]
     pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
         PipeReader::register(open(path.as_ref(), OFlags::RDONLY)?)
     }
 
+    #[track_caller]
     fn register(fd: OwnedFd) -> io::Result<Self> {
         let source = Source::new(&Handle::current(), fd, Interest::READ, Ownership::Sole)?;
         // A short read does not mean that the pipe is empty: a terminal returns one line at a time,
@@ -149,6 +154,7 @@ impl PipeWriter {
     ///
     /// # Panics
     /// Outside a loop.
+    #[track_caller]
     pub fn from_fd(fd: OwnedFd) -> io::Result<Self> {
         check_type(&fd)?;
         set_nonblocking(&fd)?;
@@ -163,6 +169,7 @@ impl PipeWriter {
     ///
     /// # Panics
     /// Outside a loop.
+    #[track_caller]
     pub fn from_shared_fd(fd: impl AsFd) -> io::Result<Self> {
         PipeWriter::register(reopen(fd.as_fd(), OFlags::WRONLY)?)
     }
@@ -175,6 +182,7 @@ impl PipeWriter {
     ///
     /// # Panics
     /// Outside a loop.
+    #[track_caller]
     pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
         PipeWriter::register(open(path.as_ref(), OFlags::WRONLY)?)
     }
@@ -206,6 +214,7 @@ impl PipeWriter {
         Ok(writer)
     }
 
+    #[track_caller]
     fn register(fd: OwnedFd) -> io::Result<Self> {
         // Rule 7: OUT is requested at the first EAGAIN.
         let source = Source::new(&Handle::current(), fd, Interest::NONE, Ownership::Sole)?;
@@ -314,6 +323,7 @@ impl Openings {
         Ok(Openings { source })
     }
 
+    #[track_caller]
     fn source(path: &Path) -> io::Result<Source> {
         let fd = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
         inotify::add_watch(&fd, path, WatchFlags::OPEN)?;

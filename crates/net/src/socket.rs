@@ -36,6 +36,7 @@ impl Socket {
     ///
     /// # Panics
     /// Outside a loop.
+    #[track_caller]
     pub fn from_fd(fd: OwnedFd) -> io::Result<Self> {
         Socket::on(&Handle::current(), fd)
     }
@@ -48,6 +49,7 @@ impl Socket {
     ///
     /// # Panics
     /// Outside a loop.
+    #[track_caller]
     pub fn from_unix_fd(fd: OwnedFd) -> io::Result<Self> {
         Socket::unix_on(&Handle::current(), fd)
     }
@@ -86,6 +88,7 @@ impl Socket {
     }
 
     /// Both ends of a Unix connection.
+    #[track_caller]
     pub(crate) fn pair(kind: SocketType) -> io::Result<(Self, Self)> {
         let (a, b) = socketpair(AddressFamily::UNIX, kind, FLAGS, None)?;
         Ok((Socket::from_unix_fd(a)?, Socket::from_unix_fd(b)?))

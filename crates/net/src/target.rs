@@ -3,6 +3,7 @@
 
 use crate::malformed::problem_of;
 use crate::resolve::{ResolveOptions, literal_addr, resolve_with};
+use oneloop_core::Handle;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
@@ -71,10 +72,12 @@ pub fn first_that_works<T>(
 ///
 /// # Errors
 /// Those of the last address; `InvalidInput` for a name, as `getaddrinfo(3)` would block the loop.
+#[track_caller]
 pub(crate) fn bind_now<T>(
     target: impl ToTarget,
     bind: impl FnMut(SocketAddr) -> io::Result<T>,
 ) -> io::Result<T> {
+    let _loop = Handle::current(); // panics here, as a closure cannot name its caller
     let target = target.to_target()?;
     match &target {
         Target::Name(host, _) => Err(invalid(format!(

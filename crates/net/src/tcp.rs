@@ -127,6 +127,7 @@ impl TcpListener {
     ///
     /// # Panics
     /// Outside a loop.
+    #[track_caller]
     pub fn bind(target: impl ToTarget) -> io::Result<Self> {
         TcpListener::bind_with(target, ListenOptions::default())
     }
@@ -138,6 +139,7 @@ impl TcpListener {
     ///
     /// # Panics
     /// Outside a loop.
+    #[track_caller]
     pub fn bind_with(target: impl ToTarget, options: ListenOptions) -> io::Result<Self> {
         bind_now(target, |addr| TcpListener::bind_addr(addr, options))
     }
@@ -151,6 +153,7 @@ impl TcpListener {
         bind_name(target, |addr| TcpListener::bind_addr(addr, options)).await
     }
 
+    #[track_caller]
     fn bind_addr(addr: SocketAddr, options: ListenOptions) -> io::Result<Self> {
         Ok(TcpListener {
             listener: Listener::bind(&Addr::Inet(addr), options)?,

@@ -47,6 +47,7 @@ pub fn window_size(fd: impl AsFd) -> io::Result<WindowSize> {
 ///
 /// # Panics
 /// Outside a loop.
+#[track_caller]
 pub fn tty() -> io::Result<Tty> {
     Tty::open()
 }
@@ -70,6 +71,7 @@ impl Tty {
     ///
     /// # Panics
     /// Outside a loop.
+    #[track_caller]
     pub fn open() -> io::Result<Self> {
         let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
         Tty::register(open("/dev/tty", flags, Mode::empty())?)
@@ -82,12 +84,14 @@ impl Tty {
     ///
     /// # Panics
     /// Outside a loop.
+    #[track_caller]
     pub fn from_shared_fd(fd: impl AsFd) -> io::Result<Self> {
         // Fails with ENOTTY before the reopen, which would also succeed for a pipe.
         tcgetattr(&fd)?;
         Tty::register(reopen(fd.as_fd(), OFlags::RDWR)?)
     }
 
+    #[track_caller]
     fn register(fd: OwnedFd) -> io::Result<Self> {
         let source = Source::new(&Handle::current(), fd, Interest::READ, Ownership::Sole)?;
         source.assume_ready(Direction::Write);

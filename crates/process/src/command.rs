@@ -337,6 +337,7 @@ impl<S: Style> CommandIn<S> {
         self.start(Location::caller()).map(Into::into)
     }
 
+    #[track_caller]
     fn start(&mut self, at: &'static Location<'static>) -> io::Result<Child> {
         let handle = Handle::current();
         // Each spawn reaps the zombies of loops that are gone, so that they do not pile up.

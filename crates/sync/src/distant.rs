@@ -180,6 +180,7 @@ impl<P: 'static> Distant<P> {
     ///
     /// # Panics
     /// Inside a loop, because it would block that loop.
+    #[track_caller]
     pub fn ask_blocking<F>(
         &self,
         function: impl FnOnce(&P) -> F + Send + 'static,
@@ -390,6 +391,7 @@ macro_rules! can_be_distant {
             ///
             /// # Panics
             /// Outside of a loop. [`Distant::new`] takes the loop as an argument.
+            #[track_caller]
             pub fn remote(&self) -> Distant<Self> {
                 Distant::new(&Handle::current(), self.clone())
             }

@@ -467,6 +467,7 @@ pub struct UnixServer {
 }
 
 impl UnixServer {
+    #[track_caller]
     fn start(
         addr: Addr,
         on_connection: impl Fn(UnixSocket) -> Result<(), Thrown> + 'static,

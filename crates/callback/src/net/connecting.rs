@@ -65,6 +65,7 @@ impl Socket {
     ///
     /// # Panics
     /// As [`Socket::connect_with`].
+    #[track_caller]
     pub fn connect_with_then<O: IntoResult>(
         &self,
         endpoint: impl Into<Endpoint>,

@@ -222,6 +222,7 @@ macro_rules! readable_functions {
             ///
             /// # Panics
             /// As [`pipe`](Self::pipe).
+            #[track_caller]
             pub fn pipe_and_keep_open<'a, D: Clone + Into<Writable>>(&self, dest: &'a D) -> &'a D {
                 pipe(&self.clone().into(), &dest.clone().into(), false);
                 dest
@@ -241,6 +242,7 @@ macro_rules! readable_functions {
             ///
             /// # Panics
             /// As [`unpipe`](Self::unpipe).
+            #[track_caller]
             pub fn unpipe_all(&self) -> &Self {
                 unpipe_all(&self.clone().into());
                 self

@@ -49,6 +49,7 @@ impl Remote {
     /// [`LoopGone`] if the loop was dropped; the function is dropped then.
     #[doc(alias("uv_async_send", "call_soon_threadsafe"))]
     #[doc(alias = "run_callback_threadsafe")]
+    #[track_caller]
     pub fn run(&self, job: impl FnOnce(&Handle) + Send + 'static) -> Result<(), LoopGone> {
         // A `Handle` is not `Send`, so the job looks up the loop that runs it.
         let job = Box::new(move || job(&Handle::current()));

@@ -77,6 +77,7 @@ impl Watcher {
     ///
     /// # Panics
     /// Outside of a loop.
+    #[track_caller]
     pub fn new() -> io::Result<Self> {
         Watcher::on(&Handle::current())
     }

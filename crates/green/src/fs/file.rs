@@ -87,6 +87,7 @@ impl File {
     ///
     /// # Panics
     /// Outside of a loop.
+    #[track_caller]
     pub fn from_std(file: fs::File) -> io::Result<Self> {
         base::File::from_std(file).map(File::of)
     }

@@ -34,6 +34,7 @@ impl Watcher {
     ///
     /// # Panics
     /// Outside of a loop.
+    #[track_caller]
     pub fn new() -> io::Result<Self> {
         let watcher = base::Watcher::new()?;
         Ok(Watcher { watcher })

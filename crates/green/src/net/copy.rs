@@ -98,6 +98,7 @@ pub fn send_file<W: WriteHalf>(file: &File, range: Range<u64>, to: &Stream<W>) -
 
 /// Waits for an operation that reads the first stream and writes to the second, until one of them
 /// is closed.
+#[track_caller]
 fn wait_while_open<A, B, T>(
     first: &GreenIo<A>,
     second: &GreenIo<B>,

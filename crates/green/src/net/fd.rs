@@ -36,6 +36,7 @@ pub fn wait_writable(fd: impl AsFd, timeout: Option<Duration>) -> io::Result<()>
     wait_ready(fd, Direction::Write, timeout, Location::caller())
 }
 
+#[track_caller]
 fn wait_ready(
     fd: impl AsFd,
     direction: Direction,

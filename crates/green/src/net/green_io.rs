@@ -226,6 +226,7 @@ impl<S: AsSource> GreenIo<S> {
 ///
 /// # Errors
 /// Those of the operation; [`TimedOut`](io::ErrorKind::TimedOut).
+#[track_caller]
 pub(super) fn wait_io_within<T>(
     handle: &Handle,
     timeout: Option<Duration>,

@@ -42,6 +42,7 @@ impl<S: ReadHalf> Stream<S> {
     /// # Panics
     /// The iterator panics outside of a green thread.
     #[doc(alias("readline", "makefile", "read_line"))]
+    #[track_caller]
     pub fn lines(&self, bytes_max: usize) -> Lines<'_, S> {
         Lines {
             stream: self,

@@ -133,6 +133,7 @@ impl UnixListener {
     ///
     /// # Panics
     /// Outside of a loop.
+    #[track_caller]
     pub fn bind(name: impl ToUnixAddr) -> io::Result<Self> {
         net::UnixListener::bind(name).map(Self::from)
     }
@@ -146,6 +147,7 @@ impl UnixSeqpacketListener {
     ///
     /// # Panics
     /// Outside of a loop.
+    #[track_caller]
     pub fn bind(name: impl ToUnixAddr) -> io::Result<Self> {
         net::UnixSeqpacketListener::bind(name).map(Self::from)
     }

@@ -518,6 +518,7 @@ impl Serving {
         }
     }
 
+    #[track_caller]
     fn until_stopped(&self, at: &'static Location<'static>) -> io::Result<()> {
         wait_at(self.stopped.until_set(), at);
         let failed = self.failed.borrow().clone();

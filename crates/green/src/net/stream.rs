@@ -196,6 +196,7 @@ impl UnixStream {
     ///
     /// # Panics
     /// Outside of a loop.
+    #[track_caller]
     pub fn pair() -> io::Result<(Self, Self)> {
         let (a, b) = net::UnixStream::pair()?;
         Ok((a.into(), b.into()))
@@ -249,6 +250,7 @@ impl Stream<net::Socket> {
     ///
     /// # Panics
     /// Outside of a loop.
+    #[track_caller]
     pub fn from_fd(fd: OwnedFd) -> io::Result<Self> {
         net::Socket::from_fd(fd).map(Self::from)
     }
@@ -276,6 +278,7 @@ impl Stream<net::Socket> {
 ///
 /// # Panics
 /// Outside of a loop.
+#[track_caller]
 pub fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
     let (reader, writer) = net::pipe()?;
     Ok((reader.into(), writer.into()))
@@ -289,6 +292,7 @@ impl PipeReader {
     ///
     /// # Panics
     /// Outside of a loop.
+    #[track_caller]
     pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
         net::PipeReader::open(path).map(Self::from)
     }

@@ -43,6 +43,7 @@ macro_rules! message_sockets {
             ///
             /// # Panics
             /// Outside of a loop.
+            #[track_caller]
             pub fn pair() -> io::Result<(Self, Self)> {
                 let (a, b) = net::$socket::pair()?;
                 Ok((a.into(), b.into()))
@@ -101,6 +102,7 @@ impl UnixDatagram {
     ///
     /// # Panics
     /// Outside of a loop.
+    #[track_caller]
     pub fn bind(name: impl ToUnixAddr) -> io::Result<Self> {
         net::UnixDatagram::bind(name).map(Self::from)
     }
@@ -112,6 +114,7 @@ impl UnixDatagram {
     ///
     /// # Panics
     /// Outside of a loop.
+    #[track_caller]
     pub fn unbound() -> io::Result<Self> {
         net::UnixDatagram::unbound().map(Self::from)
     }

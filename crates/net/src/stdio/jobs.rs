@@ -313,6 +313,7 @@ fn write_all(fd: &OwnedFd, mut left: &[u8]) -> io::Result<()> {
 }
 
 /// A source whose readiness is set by hand: an eventfd that is never written.
+#[track_caller]
 pub(super) fn always_ready() -> io::Result<Source> {
     let eventfd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
     let source = Source::new(&Handle::current(), eventfd, Interest::NONE, Ownership::Sole)?;

@@ -114,6 +114,7 @@ pub type Stderr = Output;
 ///
 /// # Panics
 /// Outside a loop.
+#[track_caller]
 pub fn stdin() -> io::Result<Input> {
     let (kind, method) = IoMethod::standard(0, |fd| PipeReader::from_shared_fd(fd))?;
     Ok(Input { kind, method })
@@ -127,6 +128,7 @@ pub fn stdin() -> io::Result<Input> {
 ///
 /// # Panics
 /// Outside a loop.
+#[track_caller]
 pub fn stdout() -> io::Result<Output> {
     Output::standard(1)
 }
@@ -138,6 +140,7 @@ pub fn stdout() -> io::Result<Output> {
 ///
 /// # Panics
 /// Outside a loop.
+#[track_caller]
 pub fn stderr() -> io::Result<Output> {
     Output::standard(2)
 }
@@ -158,10 +161,12 @@ enum IoMethod<P> {
 }
 
 impl<P: AsSource> IoMethod<P> {
+    #[track_caller]
     fn standard(
         number: usize,
         reopen: impl FnOnce(&OwnedFd) -> io::Result<P>,
     ) -> io::Result<(StdioKind, Self)> {
+        let _loop = Handle::current(); // panics here, as a closure cannot name its caller
         let duplicate = match number {
             // A duplicate above 2: dropping it must not close the standard stream, and a closed
             // stream's number must not be taken.
@@ -222,6 +227,7 @@ impl<P: AsSource> IoMethod<P> {
 }
 
 /// Registers an fd whose open file description other processes may share.
+#[track_caller]
 fn shared(fd: OwnedFd) -> io::Result<Source> {
     // Level-triggered: another process may take the bytes, and an edge would then be lost.
     Source::new(&Handle::current(), fd, Interest::NONE, Ownership::Shared)
@@ -314,6 +320,7 @@ impl Input {
     ///
     /// # Panics
     /// Outside a loop.
+    #[track_caller]
     pub fn from_fd(fd: OwnedFd) -> io::Result<Self> {
         let (kind, method) =
             IoMethod::find(Arc::default(), fd, |fd| PipeReader::from_shared_fd(fd))?;
@@ -387,6 +394,7 @@ impl Output {
     ///
     /// # Panics
     /// Outside a loop.
+    #[track_caller]
     pub fn from_fd(fd: OwnedFd) -> io::Result<Self> {
         let (kind, method) =
             IoMethod::find(Arc::default(), fd, |fd| PipeWriter::from_shared_fd(fd))?;
@@ -397,6 +405,7 @@ impl Output {
         })
     }
 
+    #[track_caller]
     fn standard(number: usize) -> io::Result<Self> {
         let (kind, method) = IoMethod::standard(number, |fd| PipeWriter::from_shared_fd(fd))?;
         Ok(Output {

@@ -62,6 +62,7 @@ impl UdpSocket {
     ///
     /// # Panics
     /// Outside a loop.
+    #[track_caller]
     pub fn bind(target: impl ToTarget) -> io::Result<Self> {
         UdpSocket::bind_with(target, UdpOptions::default())
     }
@@ -73,6 +74,7 @@ impl UdpSocket {
     ///
     /// # Panics
     /// Outside a loop.
+    #[track_caller]
     pub fn bind_with(target: impl ToTarget, options: UdpOptions) -> io::Result<Self> {
         bind_now(target, |addr| UdpSocket::bind_addr(addr, options))
     }
@@ -111,6 +113,7 @@ impl UdpSocket {
     ///
     /// # Panics
     /// Outside a loop.
+    #[track_caller]
     pub fn from_fd(fd: OwnedFd) -> io::Result<Self> {
         let addr = Addr::of(&fd)?.into_inet()?;
         // With GRO on, a receive that does not request the segment size could not separate the
@@ -119,6 +122,7 @@ impl UdpSocket {
         UdpSocket::new(fd, addr.is_ipv6(), gro)
     }
 
+    #[track_caller]
     fn new(fd: OwnedFd, is_v6: bool, gro: bool) -> io::Result<Self> {
         // Rule 6 is about streams: epoll reports no HUP for an unconnected UDP socket.
         let source = Source::new(&Handle::current(), fd, Interest::READ, Ownership::Sole)?;

@@ -58,6 +58,7 @@ impl UnixDatagram {
     ///
     /// # Panics
     /// Outside a loop.
+    #[track_caller]
     pub fn bind(name: impl ToUnixAddr) -> io::Result<Self> {
         let addr = to_kernel(&name)?;
         let fd = net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, FLAGS, None)?;
@@ -72,6 +73,7 @@ impl UnixDatagram {
     ///
     /// # Panics
     /// Outside a loop.
+    #[track_caller]
     pub fn unbound() -> io::Result<Self> {
         let fd = net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, FLAGS, None)?;
         UnixDatagram::new(fd)
@@ -84,6 +86,7 @@ impl UnixDatagram {
     ///
     /// # Panics
     /// Outside a loop.
+    #[track_caller]
     pub fn pair() -> io::Result<(Self, Self)> {
         let (a, b) = socketpair(AddressFamily::UNIX, SocketType::DGRAM, FLAGS, None)?;
         Ok((UnixDatagram::new(a)?, UnixDatagram::new(b)?))
@@ -97,11 +100,13 @@ impl UnixDatagram {
     ///
     /// # Panics
     /// Outside a loop.
+    #[track_caller]
     pub fn from_fd(fd: OwnedFd) -> io::Result<Self> {
         message::refuse_credentials(&fd)?;
         UnixDatagram::new(fd)
     }
 
+    #[track_caller]
     fn new(fd: OwnedFd) -> io::Result<Self> {
         let source = Source::new(&Handle::current(), fd, Interest::READ, Ownership::Sole)?;
         source.assume_ready(Direction::Write); // a fresh socket takes datagrams

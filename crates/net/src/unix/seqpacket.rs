@@ -69,6 +69,7 @@ impl UnixSeqpacket {
     ///
     /// # Panics
     /// Outside a loop.
+    #[track_caller]
     pub fn pair() -> io::Result<(Self, Self)> {
         let (a, b) = Socket::pair(SocketType::SEQPACKET)?;
         Ok((UnixSeqpacket::new(a)?, UnixSeqpacket::new(b)?))
@@ -82,6 +83,7 @@ impl UnixSeqpacket {
     ///
     /// # Panics
     /// Outside a loop.
+    #[track_caller]
     pub fn from_fd(fd: OwnedFd) -> io::Result<Self> {
         message::refuse_credentials(&fd)?;
         UnixSeqpacket::new(Socket::from_unix_fd(fd)?)
@@ -282,6 +284,7 @@ impl UnixSeqpacketListener {
     ///
     /// # Panics
     /// Outside a loop.
+    #[track_caller]
     pub fn bind(name: impl ToUnixAddr) -> io::Result<Self> {
         UnixSeqpacketListener::bind_with(name, ListenOptions::default())
     }
@@ -293,6 +296,7 @@ impl UnixSeqpacketListener {
     ///
     /// # Panics
     /// Outside a loop.
+    #[track_caller]
     pub fn bind_with(name: impl ToUnixAddr, options: ListenOptions) -> io::Result<Self> {
         to_kernel(&name)?;
         let kind = SocketType::SEQPACKET;

@@ -47,6 +47,7 @@ impl UnixStream {
     ///
     /// # Panics
     /// Outside a loop.
+    #[track_caller]
     pub fn pair() -> io::Result<(Self, Self)> {
         let (a, b) = Socket::pair(SocketType::STREAM)?;
         Ok((UnixStream { socket: a }, UnixStream { socket: b }))
@@ -169,6 +170,7 @@ impl UnixListener {
     ///
     /// # Panics
     /// Outside a loop.
+    #[track_caller]
     pub fn bind(name: impl ToUnixAddr) -> io::Result<Self> {
         UnixListener::bind_with(name, ListenOptions::default())
     }
@@ -180,6 +182,7 @@ impl UnixListener {
     ///
     /// # Panics
     /// Outside a loop.
+    #[track_caller]
     pub fn bind_with(name: impl ToUnixAddr, options: ListenOptions) -> io::Result<Self> {
         Ok(UnixListener {
             listener: Listener::bind(&name.to_unix_addr(), options)?,
