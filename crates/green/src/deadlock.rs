@@ -8,8 +8,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Every task waits, and nothing is left that could wake one: gevent's `LoopExit`.
 ///
-/// Its `Display` lists what each task waits for, since when, and where it was spawned.
-#[derive(Clone, Debug)]
+/// Its `Display` lists what each task waits for, since when, and where it was spawned. Its `Debug`
+/// is the same text, because that is what a `main` prints which returns the error.
+#[derive(Clone)]
 #[doc(alias = "LoopExit")]
 pub struct Deadlock {
     /// Every task of the loop.
@@ -23,6 +24,12 @@ impl fmt::Display for Deadlock {
             write!(f, "\n  {task}")?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Debug for Deadlock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -49,7 +56,7 @@ impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             RunError::Io(error) => write!(f, "the event loop failed: {error}"),
-            RunError::Deadlock(deadlock) => deadlock.fmt(f),
+            RunError::Deadlock(deadlock) => fmt::Display::fmt(deadlock, f),
             RunError::Killed => f.write_str("the main green thread was killed"),
         }
     }

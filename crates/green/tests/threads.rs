@@ -11,6 +11,7 @@ use oneloop_green::{
 };
 use std::cell::{Cell, RefCell};
 use std::future::pending;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
@@ -467,6 +468,9 @@ fn a_deadlock_is_an_error_that_names_the_waiters() {
     assert!(caught.contains("threads.rs"), "{caught}");
     let error = run(|| pending::<()>().wait()).unwrap_err();
     assert!(matches!(error, RunError::Deadlock(_)));
+    // A `main` that returns it prints its `Debug`.
+    let printed = format!("{:?}", io::Error::from(error));
+    assert!(printed.contains("\n  task 0.0 waits"), "{printed}");
 }
 
 #[test]

@@ -30,8 +30,8 @@ pub(crate) fn problem_of(text: &str) -> String {
     if text.contains('/') {
         return format!("is not HOST:PORT; as the path of a Unix socket, write unix:{text}");
     }
-    if text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return format!("has the port {text}, and ports end at 65535");
+    if let Some(problem) = out_of_range(text) {
+        return problem;
     }
     // An address without a port: IPv6 has colons of its own.
     let bracketed = text
@@ -49,10 +49,8 @@ pub(crate) fn problem_of(text: &str) -> String {
         return no_port(host);
     }
     if port.parse::<u16>().is_err() {
-        return match port.bytes().all(|byte| byte.is_ascii_digit()) {
-            true => format!("has the port {port}, and ports end at 65535"),
-            false => format!("has '{port}' where a port is expected, which is a number"),
-        };
+        let no_number = || format!("has '{port}' where a port is expected, which is a number");
+        return out_of_range(port).unwrap_or_else(no_number);
     }
     if host.is_empty() {
         return no_host(port);
@@ -64,6 +62,19 @@ pub(crate) fn problem_of(text: &str) -> String {
         return format!("needs brackets around its IPv6 address: write [{host}]:{port}");
     }
     "is not HOST:PORT".to_owned()
+}
+
+/// A number that is no port.
+fn out_of_range(port: &str) -> Option<String> {
+    let digits = port.strip_prefix('-').unwrap_or(port);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let range = match digits == port {
+        true => "end at 65535",
+        false => "begin at 0",
+    };
+    Some(format!("has the port {port}, and ports {range}"))
 }
 
 fn no_host(port: &str) -> String {
@@ -132,10 +143,7 @@ mod tests {
                 "127.0.0.1:65536",
                 "has the port 65536, and ports end at 65535",
             ),
-            (
-                "127.0.0.1:-1",
-                "has '-1' where a port is expected, which is a number",
-            ),
+            ("127.0.0.1:-1", "has the port -1, and ports begin at 0"),
             (
                 "localhost:http",
                 "has 'http' where a port is expected, which is a number",
@@ -145,6 +153,7 @@ mod tests {
                 "is a URL: write only its host and port, such as example.org:80",
             ),
             ("70000", "has the port 70000, and ports end at 65535"),
+            ("-5", "has the port -5, and ports begin at 0"),
             (
                 "/run/x",
                 "is not HOST:PORT; as the path of a Unix socket, write unix:/run/x",

@@ -9,7 +9,9 @@ use std::str::FromStr;
 /// A time: a number and its unit.
 pub(crate) fn time(text: &str) -> Result<Duration, String> {
     text.parse().map_err(|error| match error {
-        DurationError::UnknownUnit { unit, value, .. } if unit.is_empty() => {
+        DurationError::UnknownUnit { unit, .. } if unit.is_empty() => {
+            // Not the error's `value`, which has lost the part behind the point.
+            let value = text.trim();
             format!("a time needs a unit: {value}s, {value}m or {value}ms")
         }
         DurationError::UnknownUnit { unit, .. } => {

@@ -135,6 +135,7 @@ fn a_wrong_value_is_answered_with_what_a_right_one_looks_like() {
             (name, "", time),
             (name, "-5s", time),
             (name, "10", "a time needs a unit: 10s, 10m or 10ms"),
+            (name, "1.5", "a time needs a unit: 1.5s, 1.5m or 1.5ms"),
             (
                 name,
                 "5 parsecs",

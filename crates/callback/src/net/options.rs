@@ -101,7 +101,10 @@ impl From<&str> for Endpoint {
     /// A path; or a port in digits, as in Node; or `HOST:PORT`, which Node takes for a path. A
     /// path with such a name needs a slash, `./a:1`, or is passed as a [`Path`].
     fn from(text: &str) -> Self {
-        // `server.listen('8080')` is a port in Node as well.
+        // `server.listen('8080')` is a port in Node as well, and `Number('')` is 0.
+        if text.is_empty() {
+            return 0.into();
+        }
         if let Ok(port) = text.parse::<i64>() {
             return port.into();
         }
@@ -110,7 +113,7 @@ impl From<&str> for Endpoint {
         }
         let host_and_port = text.rsplit_once(':').and_then(|(host, port)| {
             let is_path = host.contains(['/', '\0', ':']);
-            Some((host, port.parse::<u16>().ok()?)).filter(|_| !is_path)
+            Some((host, port.parse::<i64>().ok()?)).filter(|_| !is_path)
         });
         host_and_port.map_or_else(|| Endpoint::Path(text.into()), Into::into)
     }
@@ -225,10 +228,13 @@ mod tests {
             let host = host.map(str::to_owned);
             assert_eq!(Endpoint::from(text), Endpoint::Port { host, port: 80 });
         }
+        assert_eq!(Endpoint::from(""), Endpoint::from(0));
+        // An error of `listen` and `connect`, ERR_SOCKET_BAD_PORT.
+        assert_eq!(Endpoint::from("a:70000"), ("a", 70_000).into());
         for addr in ["127.0.0.1:80", "[::1]:80"] {
             assert_eq!(Endpoint::from(addr), Endpoint::Addr(addr.parse().unwrap()));
         }
-        for path in ["/run/a:80", "./a:80", "\0a:80", "a.sock", "a:b", "a:70000"] {
+        for path in ["/run/a:80", "./a:80", "\0a:80", "a.sock", "a:b", "::1:80"] {
             assert_eq!(Endpoint::from(path), Endpoint::Path(path.into()));
         }
     }
