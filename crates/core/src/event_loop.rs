@@ -434,7 +434,7 @@ impl<'l, 'f> Run<'l, 'f> {
             return;
         }
         // What is not referenced keeps no loop alive, and wakes a task all the same: a signal.
-        let has_timer = state.timers.borrow_mut().next_deadline_ns().is_some();
+        let has_timer = !state.timers.borrow().is_empty();
         let reactor = state.reactor.borrow();
         let has_waiter = reactor.iter().any(|(_, source)| source.has_waiter());
         drop(reactor);

@@ -16,7 +16,7 @@ use crate::server::{Lifecycle, Server};
 use crate::service::Service;
 use crate::stop::StopRequests;
 use crate::work::Work;
-use oneloop::core::Signals;
+use oneloop::core::{CancelHandle, Signals};
 use oneloop::net::{Addr, Listener};
 use oneloop::signal::number::SIGUSR1;
 use oneloop::{EventLoop, Handle};
@@ -51,21 +51,24 @@ pub(crate) fn run(options: Options, work: Work, addrs: &[Addr]) -> Result<ExitCo
     // as it reads "listening on" must drain the server, not kill it.
     let stop = StopRequests::listen(&handle).map_err(explain_signals)?;
     let report_requests = Signals::new(&handle, &[SIGUSR1]).map_err(explain_signals)?;
-    adopted::reap_in_background(&handle).map_err(explain_signals)?;
+    let reaping = adopted::reap_in_background(&handle).map_err(explain_signals)?;
     let server = Server::new(options, connections_max, addrs_of(&listeners));
     // Before the announcement as well: a client that connects at once may reach any thread.
     let threads = start_threads(&server, &work, &listeners)?;
     announce(&server.listening_on);
-    inspect::listen(&server, &handle, report_requests);
+    let listening = inspect::listen(&server, &handle, report_requests);
     let entered = dispatch::enter(&server.options, &handle);
     let runs_programs = work.runs_programs();
-    let service = serve_on(&server, &handle, work, listeners);
+    let (service, answering) = serve_on(&server, &handle, work, listeners);
     // The loop catches the panics of tasks, so this one would be its own. Even then the other
     // threads must end, and the files of the sockets be removed.
     let lived = catch_unwind(AssertUnwindSafe(|| {
         event_loop.block_on(live(&service, &stop, runs_programs))
     }));
     drop(entered);
+    // They have no end of their own, and are not what a report of unfinished tasks is for.
+    let endless = [Some(listening), Some(answering), reaping];
+    endless.iter().flatten().for_each(CancelHandle::cancel);
     // From here on the drain is over, but the signals are still ours: see there.
     stop.outlive_the_server();
     server.advance(Lifecycle::Stopped);
@@ -122,17 +125,18 @@ fn announce(listening_on: &[String]) {
         writeln!(stdout, "listening on {}", listening_on.join(", ")).and_then(|()| stdout.flush());
 }
 
-/// Serves these listeners on this loop.
+/// Serves these listeners on this loop. The second value cancels the task that answers requests for
+/// reports.
 fn serve_on(
     server: &Arc<Server>,
     handle: &Handle,
     work: Work,
     listeners: Vec<Listener>,
-) -> Rc<Service> {
+) -> (Rc<Service>, CancelHandle) {
     let service = Service::new(server, handle);
     acceptor::start(Dispatcher::new(&service, work), listeners);
-    inspect::answer(&service);
-    service
+    let answering = inspect::answer(&service);
+    (service, answering)
 }
 
 /// From the first client to the end of the drain.
@@ -274,7 +278,8 @@ fn serve_on_thread(
     };
     let handle = event_loop.handle();
     let _entered = dispatch::enter(&server.options, &handle);
-    let service = serve_on(server, &handle, work, listeners);
+    let (service, answering) = serve_on(server, &handle, work, listeners);
+    let _stopped_from_outside = handle.keep_alive(); // by the first thread
     let _ = started.send(Ok(()));
     drop(started);
     event_loop.block_on(async {
@@ -289,6 +294,7 @@ fn serve_on_thread(
             service.advance(lifecycle);
         }
     });
+    answering.cancel();
 }
 
 /// Logs when a thread of the server unwinds.

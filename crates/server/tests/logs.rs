@@ -40,6 +40,33 @@ fn text_lines_have_a_time_a_level_and_a_target() {
 }
 
 #[test]
+fn only_what_is_left_of_clients_is_reported_when_the_loops_end() {
+    let left = |log: &[String]| {
+        let lines = log
+            .iter()
+            .filter(|line| line.contains("left when its loop ended"));
+        lines.cloned().collect::<Vec<_>>()
+    };
+    let server = Server::start(&["--log-level", "debug", "--threads", "2"]);
+    server.still_echoes();
+    let log = server.drain();
+    assert!(left(&log).is_empty(), "{log:#?}");
+
+    let mut server = Server::start(&["--log-level", "debug", "--drain", "1ms"]);
+    let client = server.connect_echoed(1);
+    fill(&server, &client[0]); // it does not read, so the drain waits for its answers
+    server.signal(Signal::TERM);
+    server.expect_exit(1);
+    let log = std::mem::take(&mut server.stderr.seen);
+    let left = left(&log);
+    assert_eq!(left.len(), 1, "{log:#?}");
+    assert!(
+        left[0].contains("spawned at crates/server/src/"),
+        "{left:?}"
+    );
+}
+
+#[test]
 fn json_lines_are_objects() {
     let server = Server::start(&["--log", "json", "--log-level", "trace", "--trace"]);
     server.still_echoes();
