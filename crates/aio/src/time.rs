@@ -139,8 +139,52 @@ impl Interval {
         // Missed ticks are skipped rather than delivered in a burst: a task that was late once
         // would otherwise stay busy catching up.
         let periods = u32::try_from(late / self.period.as_nanos() + 1).unwrap_or(u32::MAX);
-        self.next = after(due, self.period.saturating_mul(periods));
-        self.sleep = self.handle.sleep_until(self.next);
+        self.reset_at(after(due, self.period.saturating_mul(periods)));
         Poll::Ready(due)
+    }
+
+    /// Starts again: the next tick is due one period from now, and the later ones follow it, as with
+    /// tokio's `reset`. This makes a timeout of inactivity, which each message resets:
+    ///
+    /// ```
+    /// use oneloop::aio::{interval, now, sleep};
+    /// use oneloop::{EventLoop, Options};
+    /// use std::time::Duration;
+    ///
+    /// let mut event_loop = EventLoop::with(Options::virtual_time())?;
+    /// event_loop.block_on(async {
+    ///     let start = now();
+    ///     let mut idle = interval(Duration::from_secs(10));
+    ///     sleep(Duration::from_secs(7)).await;
+    ///     idle.reset();
+    ///     assert_eq!(idle.tick().await, start + Duration::from_secs(17));
+    /// });
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// This and the other resets lose the waker of a pending [`Interval::poll_tick`]: poll again.
+    pub fn reset(&mut self) {
+        self.reset_after(self.period);
+    }
+
+    /// Starts again: the next tick is due now, and the later ones follow it.
+    pub fn reset_immediately(&mut self) {
+        self.reset_at(self.handle.now());
+    }
+
+    /// Starts again: the next tick is due after `duration`, and the later ones follow it.
+    pub fn reset_after(&mut self, duration: Duration) {
+        self.reset_at(after(self.handle.now(), duration));
+    }
+
+    /// Starts again: the next tick is due at `start`, and the later ones follow it.
+    pub fn reset_at(&mut self, start: Instant) {
+        self.next = start;
+        self.sleep = self.handle.sleep_until(start);
+    }
+
+    /// The time from one tick to the next.
+    pub fn period(&self) -> Duration {
+        self.period
     }
 }

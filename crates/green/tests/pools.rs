@@ -49,6 +49,23 @@ fn submitted_functions_begin_in_order_as_permits_get_free() {
 }
 
 #[test]
+fn join_waits_for_queued_functions_and_for_what_they_submit() {
+    let log = run(|| {
+        let (log, pool) = (Log::default(), Pool::new(1));
+        drop(pool.submit(job(&log, "a", 10)));
+        let (inside, late) = (pool.clone(), job(&log, "c", 10));
+        drop(pool.submit(move || drop(inside.submit(late))));
+        drop(pool.submit(job(&log, "b", 10)));
+        assert_eq!((pool.running(), pool.queued()), (1, 2));
+        pool.join();
+        log.say("joined");
+        assert_eq!((pool.running(), pool.queued(), pool.free()), (0, 0, 1));
+        log
+    });
+    assert_eq!(log.unwrap().lines(), "a a. b b. c c. joined");
+}
+
+#[test]
 fn a_task_without_a_stack_submits_and_awaits_the_results() {
     let mut event_loop = event_loop();
     let pool = Pool::new(1);

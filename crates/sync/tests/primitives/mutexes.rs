@@ -1,4 +1,5 @@
 use crate::*;
+use oneloop::green::{self, RunError, Wait};
 use oneloop_core::yield_now;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -121,6 +122,51 @@ fn debug_shows_the_value_or_that_it_is_locked() {
         format!("{mutex:?} {guard:?}"),
         "Mutex { value: <locked>, waiting: 0 } 7"
     );
+}
+
+/// The message of the deadlock in which a green program ends.
+fn deadlock(program: impl FnOnce() + 'static) -> String {
+    let ended = green::run(program);
+    let Err(RunError::Deadlock(deadlock)) = ended else {
+        panic!("not a deadlock: {ended:?}");
+    };
+    deadlock.to_string()
+}
+
+#[test]
+fn a_thread_that_locks_twice_is_a_deadlock_that_names_its_line() {
+    let mutex = Mutex::new(1);
+    let seen = mutex.clone();
+    let report = deadlock(move || {
+        let _guard = mutex.lock().wait();
+        drop(mutex.lock().wait());
+    });
+    assert!(report.contains("'main' waits for MutexLock<"), "{report}");
+    assert!(report.contains("mutexes.rs"), "{report}");
+    assert!(!seen.is_locked(), "the end of the thread releases the lock");
+}
+
+#[test]
+fn two_threads_that_take_two_mutexes_in_opposite_orders_are_a_deadlock() {
+    let report = deadlock(|| {
+        let (one, two) = (Mutex::new(1), Mutex::new(2));
+        let orders = [("ab", one.clone(), two.clone()), ("ba", two, one)];
+        let threads = orders.map(|(name, first, second)| {
+            let named = green::Builder::new().name(name);
+            let thread = named.spawn(move || {
+                let _first = first.lock().wait();
+                green::yield_now(); // the other thread takes its first lock
+                drop(second.lock().wait());
+            });
+            thread.unwrap()
+        });
+        for thread in threads {
+            thread.join().unwrap();
+        }
+    });
+    for name in ["'ab' waits for MutexLock<", "'ba' waits for MutexLock<"] {
+        assert!(report.contains(name), "{report}");
+    }
 }
 
 /// A value whose drop uses its own mutex.
