@@ -2,6 +2,7 @@
 
 use crate::continuation::once;
 use crate::error::Error;
+use crate::milliseconds::Milliseconds;
 use crate::runtime::{Runtime, Timeout, current, try_current};
 use crate::thrown::{IntoResult, Thrown};
 use oneloop_core::{drop_each, report};
@@ -143,7 +144,7 @@ impl AbortSignal {
     /// # Panics
     /// Outside of [`run`](crate::run).
     #[track_caller]
-    pub fn timeout(ms: impl Into<f64>) -> Self {
+    pub fn timeout(ms: impl Milliseconds) -> Self {
         let signal = AbortSignal::default();
         // The timer knows the signal only weakly: a signal that is dropped clears its timer.
         let aborter = Aborter(Rc::downgrade(&signal.state));
@@ -154,7 +155,7 @@ impl AbortSignal {
             }
         };
         let runtime = current();
-        let timeout = runtime.timers.start_once(once(abort), ms.into());
+        let timeout = runtime.timers.start_once(once(abort), ms.to_ms());
         runtime.timers.set_referenced(timeout, false);
         let timeout = (Rc::downgrade(&runtime), timeout);
         signal.state.timeout.set(Some(timeout));

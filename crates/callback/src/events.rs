@@ -22,6 +22,13 @@ use std::rc::Rc;
 /// assert!(emitter.emit(Said, ("Ada", "hello"))?);
 /// # Ok::<(), oneloop::callback::Thrown>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an event",
+    label = "for 'data', write `on_data(…)`, or `on(event::Data, …)`",
+    note = "an event is a type: those of streams are in `oneloop::callback::stream::event`",
+    note = "for an event of your own, declare `struct Said;`, implement \
+            `oneloop::callback::events::EmitterEvent` for it, and write `on(Said, …)`"
+)]
 pub trait EmitterEvent: 'static {
     /// The arguments of its listeners.
     type Args<'a>: Clone;
@@ -46,6 +53,11 @@ pub type Listener<E> = dyn for<'a> Fn(<E as EmitterEvent>::Args<'a>) -> Result<(
 
 /// An event whose listeners an emitter can keep as an `L`. Those of any event can be kept as
 /// [`AnyListener`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an event of this emitter",
+    note = "an event is a type: declare `struct Said;`, implement \
+            `oneloop::callback::events::EmitterEvent` for it, and write `on(Said, …)`"
+)]
 pub trait KeptAs<L>: EmitterEvent + Sized {
     /// Wraps a listener to be kept.
     fn wrap(listener: Rc<Listener<Self>>) -> L;

@@ -127,6 +127,7 @@ mod fd_watch;
 pub mod fs;
 mod immediates;
 mod microtasks;
+mod milliseconds;
 pub mod net;
 mod offload;
 #[cfg(feature = "monitor")]
@@ -144,6 +145,7 @@ pub use error::Error;
 pub use fd_watch::{FdWatch, watch_fd};
 pub use immediates::{Immediate, clear_immediate, set_immediate};
 pub use microtasks::{Promise, queue_microtask, spawn_micro};
+pub use milliseconds::Milliseconds;
 pub use offload::{offload, offload_to};
 pub use program::{Entered, enter, run, run_on};
 pub use runtime::next_tick;

@@ -97,6 +97,12 @@ impl fmt::Debug for Thrown {
 }
 
 /// What a callback may return: nothing, or a `Result` whose error counts as thrown.
+#[diagnostic::on_unimplemented(
+    message = "a callback cannot return `{Self}`",
+    note = "a callback returns nothing, which a semicolon after its last expression does, or a \
+            `Result` whose error counts as thrown",
+    note = "async code runs in a task: `let _ = oneloop::callback::spawn_micro(async move {{ … }});`"
+)]
 pub trait IntoResult {
     /// Converts it to a `Result`.
     fn into_result(self) -> Result<(), Thrown>;
@@ -114,6 +120,8 @@ impl IntoResult for () {
 // `Infallible` has no implementation: it becomes an alias of `!` in a later Rust, and then two
 // implementations for one type would no longer compile.
 #[expect(private_interfaces, reason = "the trait only names a type")]
+// Keeps the compiler's list of the types that a callback may return free of this private trait.
+#[diagnostic::do_not_recommend]
 impl IntoResult for <fn() -> ! as Returns>::Output {
     fn into_result(self) -> Result<(), Thrown> {
         self

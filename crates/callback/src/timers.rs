@@ -9,6 +9,7 @@ pub mod promises;
 pub use crate::runtime::Timeout;
 
 use crate::continuation::once;
+use crate::milliseconds::Milliseconds;
 use crate::runtime::{CutShort, Repeats, Runtime, Timers, current, try_current};
 use crate::tables::references;
 use crate::thrown::IntoResult;
@@ -68,8 +69,11 @@ fn with_timers(f: impl FnOnce(&Timers)) {
 /// Outside of [`run`](crate::run).
 #[track_caller]
 #[doc(alias = "uv_timer_start")]
-pub fn set_timeout<O: IntoResult>(f: impl FnOnce() -> O + 'static, ms: impl Into<f64>) -> Timeout {
-    current().timers.start_once(once(f), ms.into())
+pub fn set_timeout<O: IntoResult>(
+    f: impl FnOnce() -> O + 'static,
+    ms: impl Milliseconds,
+) -> Timeout {
+    current().timers.start_once(once(f), ms.to_ms())
 }
 
 /// Calls a function every `ms` milliseconds, until it is cleared.
@@ -80,11 +84,11 @@ pub fn set_timeout<O: IntoResult>(f: impl FnOnce() -> O + 'static, ms: impl Into
 #[doc(alias = "uv_timer_start")]
 pub fn set_interval<O: IntoResult>(
     mut f: impl FnMut() -> O + 'static,
-    ms: impl Into<f64>,
+    ms: impl Milliseconds,
 ) -> Timeout {
     let callback = Box::new(move || f().into_result());
     let timers = &current().timers;
-    timers.start(|_| callback, ms.into(), Repeats::Always)
+    timers.start(|_| callback, ms.to_ms(), Repeats::Always)
 }
 
 /// Like [`set_timeout`], and passes the timer to its function, as JavaScript's `this` does. The
@@ -114,9 +118,9 @@ pub fn set_interval<O: IntoResult>(
 #[track_caller]
 pub fn set_timeout_with_self<O: IntoResult>(
     f: impl FnMut(Timeout) -> O + 'static,
-    ms: impl Into<f64>,
+    ms: impl Milliseconds,
 ) -> Timeout {
-    start_with_self(f, ms.into(), Repeats::WhenRefreshed)
+    start_with_self(f, ms.to_ms(), Repeats::WhenRefreshed)
 }
 
 /// Like [`set_interval`], and passes the timer to its function, as JavaScript's `this` does: an
@@ -146,9 +150,9 @@ pub fn set_timeout_with_self<O: IntoResult>(
 #[track_caller]
 pub fn set_interval_with_self<O: IntoResult>(
     f: impl FnMut(Timeout) -> O + 'static,
-    ms: impl Into<f64>,
+    ms: impl Milliseconds,
 ) -> Timeout {
-    start_with_self(f, ms.into(), Repeats::Always)
+    start_with_self(f, ms.to_ms(), Repeats::Always)
 }
 
 #[track_caller]

@@ -225,23 +225,31 @@ pub(crate) fn take_error(source: &Source) -> io::Result<Option<io::Error>> {
 }
 
 /// A byte stream over a [`Socket`], which has both halves.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a socket on the loop",
+    label = "write a `TcpStream`, a `UnixStream` or a `Socket` of `oneloop::net`",
+    note = "`oneloop::net::Socket::from_fd(socket.into())?` takes a socket of the standard library"
+)]
 pub trait ByteStream {
     /// The socket inside.
     fn socket(&self) -> &Socket;
 }
 
+#[diagnostic::do_not_recommend]
 impl<S: ByteStream> AsSource for S {
     fn source(&self) -> &Source {
         &self.socket().source
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<S: ByteStream> HalfClose for S {
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.socket().shutdown(how)
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<S: ByteStream> ReadHalf for S {
     fn read_once(&self, buf: &mut [u8]) -> io::Result<usize> {
         // recv(2), and not read(2): it skips the file layer of the kernel.
@@ -255,6 +263,7 @@ impl<S: ByteStream> ReadHalf for S {
 
 /// Sends with `MSG_NOSIGNAL`: a peer that is gone is an `EPIPE`, and never a `SIGPIPE` that would
 /// end a program which has not ignored it.
+#[diagnostic::do_not_recommend]
 impl<S: ByteStream> WriteHalf for S {
     fn write_once(&self, buf: &[u8]) -> io::Result<usize> {
         Ok(net::send(self.socket(), buf, SendFlags::NOSIGNAL)?)

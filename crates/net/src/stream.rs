@@ -15,6 +15,11 @@ use std::task::{Context, Poll, ready};
 const SLICES_MAX: usize = 1024;
 
 /// A type that has an fd on the loop.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no fd on the loop",
+    note = "sockets, pipes and standard streams on the loop are in `oneloop::net`; \
+            `oneloop::net::Input::from_fd(fd)?` reads an fd of any kind, `Output::from_fd` writes one"
+)]
 pub trait AsSource {
     /// The fd's registration with the loop.
     fn source(&self) -> &Source;
@@ -34,6 +39,12 @@ pub trait HalfClose: AsSource {
 /// pipe.
 ///
 /// The poll functions wake one task: the last one that polled.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be read on the loop",
+    label = "write a socket, a `PipeReader` or an `Input` of `oneloop::net`",
+    note = "`oneloop::net::Input::from_fd(fd.into())?` reads an fd of any kind, and \
+            `oneloop::net::stdin()?` is standard input"
+)]
 pub trait ReadHalf: AsSource {
     /// Makes the system call once: reads the bytes that have arrived, and does not wait.
     ///
@@ -218,6 +229,12 @@ fn too_long(bytes_max: usize) -> io::Error {
 ///
 /// The poll functions wake one task: the last one that polled. Once the reader is gone, a write
 /// fails with `EPIPE`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be written on the loop",
+    label = "write a socket, a `PipeWriter` or an `Output` of `oneloop::net`",
+    note = "`oneloop::net::Output::from_fd(fd.into())?` writes an fd of any kind, and \
+            `oneloop::net::stdout()?` is standard output"
+)]
 pub trait WriteHalf: AsSource {
     /// Makes the system call once: writes the bytes that the kernel takes, and does not wait.
     ///

@@ -112,6 +112,11 @@ fn invalid(problem: String) -> io::Error {
 /// A value that names a [`Target`]: `"localhost:80"`, `("localhost", 80)`, a [`SocketAddr`],
 /// several.
 #[doc(alias = "ToSocketAddrs")]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not name an address",
+    note = "name a host and a port: `\"127.0.0.1:8080\"`, `(\"localhost\", 8080)`, or a `SocketAddr`; \
+            `\"0.0.0.0:8080\"` listens on all addresses, and port 0 is any free port"
+)]
 pub trait ToTarget {
     /// The target.
     ///

@@ -82,12 +82,22 @@ pub use oneloop_core::{Elapsed, EventLoop, Handle, JoinError, JoinHandle, Option
 /// Real modules, and not `pub use oneloop_green as green`: with that, the compiler's suggestions and
 /// messages would name paths such as `oneloop::oneloop_green::Wait`, which no user can write. Only
 /// rustdoc gets that, in `pages`.
+///
+/// A module names the parts of its crate that a feature adds, because the compiler tells a user
+/// which feature is missing only for items of this crate.
 macro_rules! modules {
-    ($($(#[$attribute:meta])* $name:ident = $krate:ident;)*) => {$(
+    ($(
+        $(#[$attribute:meta])*
+        $name:ident = $krate:ident $({$(#[cfg(feature = $feature:literal)] $part:ident;)*})?;
+    )*) => {$(
         $(#[$attribute])*
         #[cfg(not(doc))]
         pub mod $name {
             pub use $krate::*;
+            $($(
+                #[cfg(feature = $feature)]
+                pub use $krate::$part;
+            )*)?
         }
     )*};
 }
@@ -107,13 +117,21 @@ modules! {
     process = oneloop_process;
     /// Style 1: callbacks, under Node's names and in Node's order.
     #[cfg(feature = "callback")]
-    callback = oneloop_callback;
+    callback = oneloop_callback {
+        #[cfg(feature = "monitor")]
+        perf_hooks;
+    };
     /// Style 2: green threads, under the names of gevent, eventlet and the standard library.
     #[cfg(feature = "green")]
     green = oneloop_green;
     /// Style 3: async/await.
     #[cfg(feature = "aio")]
-    aio = oneloop_aio;
+    aio = oneloop_aio {
+        #[cfg(feature = "fs")]
+        fs;
+        #[cfg(feature = "process")]
+        process;
+    };
     /// A watcher thread that reports which task blocks the loop, and where.
     #[cfg(feature = "monitor")]
     monitor = oneloop_monitor;

@@ -137,7 +137,7 @@ fn the_files_of_callback_stand_in_storeys() {
     assert_storeys(
         "callback",
         "
-        errors:      error thrown
+        errors:      error thrown milliseconds
         callbacks:   continuation events tables
         mechanisms:  runtime/bell runtime/tick runtime/parts runtime/later_turn
         queues:      runtime/timer_lists runtime/immediate_queue runtime/microtask_queue

@@ -26,6 +26,11 @@ pub(super) mod event {
     use crate::tables::emitter;
 
     /// An event of a [`Socket`].
+    #[diagnostic::on_unimplemented(
+        message = "`{Self}` is not an event of this socket",
+        label = "for 'message', write `on_message(…)`, or `on(event::Message, …)`",
+        note = "an event is a type, in `oneloop::callback::dgram::event`"
+    )]
     pub trait SocketEvent: EmitterEvent {}
 
     emitter! { Socket emits SocketEvent {

@@ -28,6 +28,11 @@ pub(super) mod event {
     use crate::tables::emitter;
 
     /// An event of a [`UnixSocket`].
+    #[diagnostic::on_unimplemented(
+        message = "`{Self}` is not an event of this socket",
+        label = "for 'message', write `on_message(…)`, or `on(event::MessageReceived, …)`",
+        note = "an event is a type, in `oneloop::callback::dgram::event`"
+    )]
     pub trait UnixEvent: EmitterEvent {}
 
     // Not `Message`, `Error` and `Close`: `dgram::event` exports those of UDP sockets as well.

@@ -8,9 +8,19 @@ use crate::tables::emitter;
 use oneloop_net::Addr;
 
 /// An event of a [`Socket`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an event of this socket",
+    label = "for 'data', write `on_data(…)`, or `on(event::Data, …)`",
+    note = "an event is a type, in `oneloop::callback::net::event`"
+)]
 pub trait SocketEvent: KeptAs<SocketListener> {}
 
 /// An event of a [`Server`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an event of this server",
+    label = "for 'connection', write `on_connection(…)`, or `on(event::Connection, …)`",
+    note = "an event is a type, in `oneloop::callback::net::event`"
+)]
 pub trait ServerEvent: KeptAs<ServerListener> {}
 
 emitter! { Socket emits SocketEvent kept as SocketListener in KeptOfSocket {

@@ -119,6 +119,20 @@ impl From<&str> for Endpoint {
     }
 }
 
+/// As from a `&str`.
+impl From<&String> for Endpoint {
+    fn from(text: &String) -> Self {
+        text.as_str().into()
+    }
+}
+
+/// As from a `&str`.
+impl From<String> for Endpoint {
+    fn from(text: String) -> Self {
+        text.as_str().into()
+    }
+}
+
 impl From<&Path> for Endpoint {
     fn from(path: &Path) -> Self {
         Endpoint::Path(path.into())

@@ -3,6 +3,7 @@
 use super::event;
 use super::socket::Socket;
 use crate::continuation::once;
+use crate::milliseconds::Milliseconds;
 use crate::stream::destroy::Stream;
 use crate::stream::flags::*;
 use crate::thrown::{IntoResult, Thrown};
@@ -10,8 +11,8 @@ use crate::thrown::{IntoResult, Thrown};
 impl Socket {
     /// Emits 'timeout' after `ms` milliseconds without I/O; 0 turns it off. The socket stays open:
     /// a listener may end it.
-    pub fn set_timeout(&self, ms: impl Into<f64>) -> &Self {
-        let ms = ms.into();
+    pub fn set_timeout(&self, ms: impl Milliseconds) -> &Self {
+        let ms = ms.to_ms();
         if self.is_destroyed() {
             return self;
         }
@@ -49,7 +50,7 @@ impl Socket {
     /// ```
     pub fn set_timeout_then<O: IntoResult>(
         &self,
-        ms: impl Into<f64>,
+        ms: impl Milliseconds,
         timed_out: impl FnOnce(Socket) -> O + 'static,
     ) -> &Self {
         self.set_timeout(ms);

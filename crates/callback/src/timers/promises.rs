@@ -7,6 +7,7 @@ use super::{Timeout, clear_timeout, set_timeout as start_timeout};
 use crate::abort::{AbortListenerId, AbortSignal};
 use crate::error::Error;
 use crate::immediates::{Immediate, clear_immediate, set_immediate as start_immediate};
+use crate::milliseconds::Milliseconds;
 use oneloop_core::wake_guarded;
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -159,8 +160,8 @@ impl Drop for Delay {
 /// # Panics
 /// Outside of [`run`](crate::run).
 #[track_caller]
-pub fn set_timeout<'a>(ms: impl Into<f64>, signal: impl Into<Option<&'a AbortSignal>>) -> Delay {
-    let ms = ms.into();
+pub fn set_timeout<'a>(ms: impl Milliseconds, signal: impl Into<Option<&'a AbortSignal>>) -> Delay {
+    let ms = ms.to_ms();
     Delay::new(signal.into(), |result| {
         Timer::Timeout(start_timeout(move || result.settle(Ok(())), ms))
     })

@@ -15,11 +15,16 @@ use std::path::Path;
 /// let name = Addr::UnixAbstract("echo".into());
 /// assert_eq!(*(&name).to_unix_addr(), name);
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not name a Unix socket",
+    label = "write a path, such as `\"/run/echo.sock\"`, or a `oneloop::net::Addr`"
+)]
 pub trait ToUnixAddr {
     /// The address. An [`Addr`] is borrowed, so a datagram to one allocates nothing.
     fn to_unix_addr(&self) -> Cow<'_, Addr>;
 }
 
+#[diagnostic::do_not_recommend] // the message of `ToUnixAddr` says more than that of `AsRef`
 impl<P: AsRef<Path> + ?Sized> ToUnixAddr for P {
     fn to_unix_addr(&self) -> Cow<'_, Addr> {
         Cow::Owned(Addr::UnixPath(self.as_ref().into()))
