@@ -47,8 +47,9 @@ struct ServerState {
     is_unreferenced: Cell<bool>,
     /// Changes with each listen and close, so that an earlier lookup has no effect.
     listening_number: Cell<u64>,
-    /// `listen` was called, and the server is not bound yet.
-    is_beginning: Cell<bool>,
+    /// `listen` was called, and no `close` since. It may have failed: the listener of 'error' may
+    /// close the server and listen again, as the example in Node's documentation does.
+    is_open: Cell<bool>,
     /// The number of 'close' events that are due.
     closes_due: Cell<u32>,
     keeps_listeners: Cell<bool>,
@@ -118,7 +119,7 @@ pub fn create_server_with<O: IntoResult>(
             max_connections: Cell::new(None),
             is_unreferenced: Cell::new(false),
             listening_number: Cell::new(0),
-            is_beginning: Cell::new(false),
+            is_open: Cell::new(false),
             closes_due: Cell::new(0),
             keeps_listeners: Cell::new(false),
         }),
@@ -204,7 +205,6 @@ impl Server {
             return Err(Error::listeners_dropped("server", "listen"));
         }
         let number = self.next_listening_number();
-        self.inner.is_beginning.set(true);
         // As in net.js, a path or a port alone is bound on this stack, and a host or an address in
         // a later tick, behind its lookup.
         if let Some(signal) = &options.signal {
@@ -221,6 +221,7 @@ impl Server {
                 }
             }
         }
+        self.inner.is_open.set(true);
         Ok(self.clone())
     }
 
@@ -293,10 +294,7 @@ impl Server {
                 let none = || io::Error::other("the host has no address");
                 match found.and_then(|addrs| addrs.first().copied().ok_or_else(none)) {
                     Ok(addr) => server.listen_on(addr.into(), &options),
-                    Err(error) => {
-                        server.inner.is_beginning.set(false);
-                        server.emit_error(&Error::not_found(&host, error))?;
-                    }
+                    Err(error) => server.emit_error(&Error::not_found(&host, error))?,
                 }
                 Ok(())
             });
@@ -317,7 +315,6 @@ impl Server {
     }
 
     fn on_bound(&self, addr: &Addr, bound: io::Result<Listener>) {
-        self.inner.is_beginning.set(false);
         match bound {
             Ok(listener) => {
                 let handle = ServerHandle::start(self, listener);
@@ -375,7 +372,7 @@ impl Server {
     pub fn close(&self) -> &Self {
         // A lookup for an earlier `listen` has no effect now.
         self.next_listening_number();
-        self.inner.is_beginning.set(false);
+        self.inner.is_open.set(false);
         let handle = self.inner.handle.take();
         if let Some(handle) = handle {
             handle.close();
@@ -543,9 +540,8 @@ impl Ends for ServerState {
     }
 
     fn is_over(&self) -> bool {
-        // A listener of 'close' may have made it listen again.
-        let listens = self.is_beginning.get() || self.handle.borrow().is_some();
-        !listens && !self.keeps_listeners.get() && self.closes_due.get() == 0
+        // It may have been opened again before 'close' was emitted, or by a listener of it.
+        !self.is_open.get() && !self.keeps_listeners.get() && self.closes_due.get() == 0
     }
 }
 

@@ -592,7 +592,11 @@ impl Socket {
     /// A listener that captures a clone of this socket then keeps it in memory, until the program
     /// ends or [`Socket::remove_all_listeners`] removes that listener.
     pub fn keep_listeners(&self) -> &Self {
-        self.inner.flags.set(KEEPS_LISTENERS);
+        if !self.inner.flags.has(KEEPS_LISTENERS) {
+            self.inner.flags.set(KEEPS_LISTENERS);
+            // The task of an accepted socket ends with its connection.
+            end_with_program(&self.inner.runtime, &self.inner);
+        }
         self
     }
 

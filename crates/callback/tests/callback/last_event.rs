@@ -1,8 +1,8 @@
 //! 'close' is the last event, unless a listener of it opens the emitter again.
 
-use super::ends::{Token, capture, left, serve};
+use super::ends::{Token, capture, close_soon, left, serve};
 use oneloop::callback::events::{Emitter, EmitterEvent};
-use oneloop::callback::net::{self, Error, Socket, event};
+use oneloop::callback::net::{self, Endpoint, Error, Socket, event};
 use oneloop::callback::{process, set_immediate, set_timeout};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -128,6 +128,74 @@ fn a_server_listens_again_in_a_listener_of_close_or_if_it_keeps_its_listeners() 
         &["ERR_LISTENERS_DROPPED", "ERR_SERVER_NOT_RUNNING"],
     ];
     assert_eq!(*lines.borrow(), expected.concat());
+}
+
+/// The example of Node's documentation for `EADDRINUSE`.
+#[test]
+fn a_server_whose_port_is_taken_closes_and_listens_again_until_it_is_free() {
+    for host in [None, Some("127.0.0.1")] {
+        let tries = Rc::new(Cell::new(0));
+        let counted = Rc::clone(&tries);
+        let program = move |token: Token| {
+            let taken = std::net::TcpListener::bind(("0.0.0.0", 0))?;
+            let port = i64::from(taken.local_addr()?.port());
+            let endpoint = move || host.map_or(port.into(), |host| Endpoint::from((host, port)));
+            let taken = Cell::new(Some(taken));
+            let server = net::create_server(move |_| drop(Rc::clone(&token)));
+            server.on_error(move |server, error| {
+                assert_eq!(error.code(), Some("EADDRINUSE"));
+                counted.set(counted.get() + 1);
+                if counted.get() == 3 {
+                    drop(taken.take());
+                }
+                let try_again = move || server.close().listen(endpoint()).map(drop);
+                set_timeout(try_again, 1000);
+            });
+            server.on_listening(|server| {
+                server.close();
+            });
+            server.listen(endpoint())?;
+            Ok(())
+        };
+        assert_eq!(left(program), (0, 0));
+        assert_eq!(tries.get(), 3, "{host:?}");
+    }
+}
+
+#[test]
+fn a_listen_that_is_refused_does_not_keep_the_listeners() {
+    let program = |token: Token| {
+        let server = net::create_server(|_| ());
+        server.on_close(move |server| {
+            let refused = server.listen(70_000).unwrap_err();
+            assert_eq!(refused.code(), Some("ERR_SOCKET_BAD_PORT"));
+            let _ = &token;
+        });
+        let held = server.clone();
+        server.on_close(move |_| drop(held.clone()));
+        server.listen_then(0, |server| {
+            server.close();
+        })?;
+        Ok(())
+    };
+    assert_eq!(left(program), (0, 0));
+}
+
+#[test]
+fn an_accepted_socket_that_keeps_its_listeners_is_freed_with_the_program() {
+    let program = |token: Token| {
+        serve(
+            move |socket| capture(socket.keep_listeners(), &token),
+            |server, port| {
+                net::connect(("127.0.0.1", port))?.end();
+                close_soon(server);
+                Ok(())
+            },
+        )
+    };
+    let (at_exit, with_the_loop) = left(program);
+    assert!(at_exit > 0, "they are kept");
+    assert_eq!(with_the_loop, 0);
 }
 
 #[test]
