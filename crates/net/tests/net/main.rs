@@ -5,6 +5,7 @@ mod connects;
 mod copy;
 mod families;
 mod futures_traits;
+mod futures_util_io;
 mod harness;
 mod interfaces;
 mod keepalive;
