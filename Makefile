@@ -19,10 +19,12 @@ test: all ## Run all tests (those that need telnet, strace or a C compiler say s
 	ONELOOP_TEST_STYLE=callback $(CARGO) test --locked -p oneloop-server
 	ONELOOP_TEST_STYLE=green $(CARGO) test --locked -p oneloop-server
 
-check: ## Check format, lints, docs, dependencies, wording and spelling, as CI does
+check: ## Check format, lints, features, docs, dependencies, wording and spelling, as CI does
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	.ci/features
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+	.ci/pages
 	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny --offline check licenses bans sources; \
 	else echo "skipped: cargo deny is not installed (cargo install cargo-deny)"; fi
 	.ci/wording

@@ -10,7 +10,7 @@
 //! | `GreenPool`, `GreenPile` | [`Pool::fair`] with [`Pool::spawn_or_inline`] and [`imap`], [`Pile`](crate::Pile) |
 //! | `event.Event` | [`Event`] |
 //! | `queue.Queue` | [`Queue`](oneloop_sync::Queue): `unbounded`, `handing_over(n)` |
-//! | `Semaphore`, `CappedSemaphore` | those of [`oneloop_sync`] |
+//! | `Semaphore`, `CappedSemaphore` | those of [`oneloop::sync`](oneloop_sync) |
 //! | `pools.Pool` | [`ResourcePool`]; [`put`] |
 //! | `corolocal.local`, `tpool.execute` | [`green_local!`](crate::green_local), [`offload`](crate::offload()) |
 //! | `listen`, `connect`, `serve` | [`TcpListener`], [`TcpStream`], [`serve`] |

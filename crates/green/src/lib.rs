@@ -34,7 +34,7 @@
 //! | `joinall`, `killall`, `wait`, `iwait` | | [`join_all`], [`kill_all`], [`wait_any`], [`wait_n`], [`iwait`] |
 //! | `sleep`, `sleep(0)`, `idle` | `sleep` | [`sleep`], [`yield_now`], [`idle`] |
 //! | `Timeout`, `with_timeout` | `Timeout`, `with_timeout` | [`timeout`], [`timeout_at`], [`Wait::wait_timeout`] |
-//! | `Event`, `AsyncResult`, `lock`, `queue` | `event.Event`, `semaphore`, `queue` | [`oneloop_sync`], with `.wait()` |
+//! | `Event`, `AsyncResult`, `lock`, `queue` | `event.Event`, `semaphore`, `queue` | [`oneloop::sync`](oneloop_sync), with `.wait()` |
 //! | `Group`, `Pool`, `imap` | `GreenPool`, `GreenPile`, `imap` | [`Group`], [`Pool`], [`Pile`], [`GroupMapping`] |
 //! | `local.local` | `corolocal.local` | [`green_local!`] |
 //! | `threadpool.apply` | `tpool.execute` | [`offload`] |
@@ -55,7 +55,7 @@
 //! whole loop. Use [`net`] for sockets, [`fs`] for files, [`net::wait_readable`] for any other fd,
 //! and [`offload`] for libraries that can only block, such as those with their own sockets. A
 //! library that is generic over [`std::io::Read`] and [`Write`](std::io::Write) works on
-//! [`net::TcpStream`] as it is. `oneloop_monitor` finds the blocking calls that were missed.
+//! [`net::TcpStream`] as it is. `oneloop::monitor` finds the blocking calls that were missed.
 //!
 //! *Preemption.* A green thread that computes and does not wait keeps all others from running, as
 //! in Python: call [`yield_now`] now and then.

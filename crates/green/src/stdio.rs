@@ -5,7 +5,7 @@ use oneloop_net::{self as net, RawMode, StdioKind, WindowSize};
 use std::io;
 
 /// The standard input of this process, or any fd to read from, such as a pipe or an open file: see
-/// [`GreenIo`](crate::net::GreenIo), [`stdin`], [`oneloop_net::Input`].
+/// [`GreenIo`](crate::net::GreenIo), [`stdin`], [`oneloop::net::Input`](oneloop_net::Input).
 ///
 /// ```
 /// use oneloop::green::{Stdin, run};
@@ -26,14 +26,14 @@ use std::io;
 pub type Stdin = Stream<net::Input>;
 
 /// The standard output or standard error of this process, or any fd to write to: see
-/// [`GreenIo`](crate::net::GreenIo), [`stdout`], [`oneloop_net::Output`].
+/// [`GreenIo`](crate::net::GreenIo), [`stdout`], [`oneloop::net::Output`](oneloop_net::Output).
 pub type Stdout = Stream<net::Output>;
 
 /// The terminal: see [`GreenIo`](crate::net::GreenIo), [`tty`].
 pub type Tty = Stream<net::Tty>;
 
 /// The standard input of this process, be it a terminal, pipe, socket or file. See
-/// [`oneloop_net::stdin`].
+/// [`oneloop::net::stdin`](oneloop_net::stdin).
 ///
 /// ```no_run
 /// use oneloop::green::{run, stdin, stdout};
@@ -59,7 +59,7 @@ pub fn stdin() -> io::Result<Stdin> {
     Ok(net::stdin()?.into())
 }
 
-/// The standard output of this process: see [`oneloop_net::stdout`].
+/// The standard output of this process: see [`oneloop::net::stdout`](oneloop_net::stdout).
 ///
 /// # Errors
 /// As [`stdin`].
@@ -71,7 +71,7 @@ pub fn stdout() -> io::Result<Stdout> {
     Ok(net::stdout()?.into())
 }
 
-/// The standard error of this process: see [`oneloop_net::stderr`].
+/// The standard error of this process: see [`oneloop::net::stderr`](oneloop_net::stderr).
 ///
 /// # Errors
 /// As [`stdin`].
@@ -84,7 +84,7 @@ pub fn stderr() -> io::Result<Stdout> {
 }
 
 /// The controlling terminal of this process, also when its standard input and output are
-/// redirected: see [`oneloop_net::Tty::open`].
+/// redirected: see [`oneloop::net::Tty::open`](oneloop_net::Tty::open).
 ///
 /// # Errors
 /// `ENXIO` without a controlling terminal.
@@ -124,7 +124,8 @@ impl Stdout {
         Ok(self.get()?.kind())
     }
 
-    /// The terminal's rows and columns: see [`oneloop_net::window_size`].
+    /// The terminal's rows and columns: see
+    /// [`oneloop::net::window_size`](oneloop_net::window_size).
     ///
     /// # Errors
     /// `ENOTTY` if it is not a terminal; `EBADF` once it is closed.
@@ -142,7 +143,8 @@ impl Tty {
         self.get()?.raw_mode()
     }
 
-    /// The terminal's rows and columns: see [`oneloop_net::window_size`].
+    /// The terminal's rows and columns: see
+    /// [`oneloop::net::window_size`](oneloop_net::window_size).
     ///
     /// # Errors
     /// `EBADF` once it is closed.

@@ -24,8 +24,9 @@ pub(crate) fn current() -> Rc<ThreadRecord> {
 
 /// Waits for any future on a green thread; other tasks run meanwhile.
 ///
-/// Every future works: those of [`oneloop_core`], of `oneloop_sync`, and those of async libraries.
-/// When a wait ends early, the future is dropped, so a wait is as cancel safe as its future.
+/// Every future works: those of [`oneloop::core`](oneloop_core), of `oneloop::sync`, and those of
+/// async libraries. When a wait ends early, the future is dropped, so a wait is as cancel safe as
+/// its future.
 ///
 /// ```
 /// use oneloop::green::{run, Wait};

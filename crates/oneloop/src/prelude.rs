@@ -19,8 +19,8 @@
 
 #[cfg(feature = "green")]
 #[doc(no_inline)]
-pub use oneloop_green::{GroupMapping as _, Wait as _};
+pub use crate::green::{GroupMapping as _, Wait as _};
 #[doc(no_inline)]
-pub use oneloop_net::{
+pub use crate::net::{
     AsSource as _, ByteStream as _, HalfClose as _, ReadHalf as _, WriteHalf as _,
 };

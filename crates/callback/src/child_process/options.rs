@@ -34,7 +34,8 @@ pub struct SpawnOptions {
     pub argv0: Option<OsString>,
     /// Its standard input, output and error.
     pub stdio: [Stdio; 3],
-    /// Gives the child a new session: see [`oneloop_process::CommandIn::detached`].
+    /// Gives the child a new session: see
+    /// [`oneloop::process::CommandIn::detached`](oneloop_process::CommandIn::detached).
     pub detached: bool,
     /// The user ID of the child.
     pub uid: Option<u32>,

@@ -5,7 +5,7 @@
 //! begins when it is made.
 //!
 //! Cancel safety: an operation that a thread has begun completes even if the future is dropped; see
-//! the functions of [`oneloop_fs`].
+//! the functions of [`oneloop::fs`](oneloop_fs).
 
 use super::handle::{self, FileHandle};
 use super::options::{MkdirOptions, RmOptions};

@@ -35,7 +35,7 @@ pub use oneloop_posix::{Disposition, disposition, number, restore_default};
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
-/// It is a [`Stream`] as well.
+/// It is a stream of the crate [futures-core](https://docs.rs/futures-core) as well.
 #[derive(Debug)]
 #[doc(alias("uv_signal_t", "ctrl_c", "SIGTERM", "SIGINT"))]
 pub struct Signals {

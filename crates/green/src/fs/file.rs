@@ -15,7 +15,7 @@ use std::path::Path;
 /// one take turns.
 ///
 /// A thread that is killed while it reads has read nothing, and the cursor has not moved; for a
-/// write see [`oneloop_fs::File`].
+/// write see [`oneloop::fs::File`](oneloop_fs::File).
 pub struct File {
     file: base::File,
 }
@@ -34,7 +34,7 @@ impl File {
     /// Opens a file to read it.
     ///
     /// # Errors
-    /// As [`oneloop_fs::OpenOptions::open`].
+    /// As [`oneloop::fs::OpenOptions::open`](oneloop_fs::OpenOptions::open).
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -46,7 +46,7 @@ impl File {
     /// Opens a file to write it, and truncates it; creates it if there is none.
     ///
     /// # Errors
-    /// As [`oneloop_fs::OpenOptions::open`].
+    /// As [`oneloop::fs::OpenOptions::open`](oneloop_fs::OpenOptions::open).
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -58,7 +58,7 @@ impl File {
     /// Creates a file to read and write; fails if it exists.
     ///
     /// # Errors
-    /// As [`oneloop_fs::OpenOptions::open`].
+    /// As [`oneloop::fs::OpenOptions::open`](oneloop_fs::OpenOptions::open).
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -80,7 +80,7 @@ impl File {
         self.file.try_clone().map(File::of)
     }
 
-    /// Takes over a file: see [`oneloop_fs::File::from_std`].
+    /// Takes over a file: see [`oneloop::fs::File::from_std`](oneloop_fs::File::from_std).
     ///
     /// # Errors
     /// As there.
@@ -92,7 +92,8 @@ impl File {
         base::File::from_std(file).map(File::of)
     }
 
-    /// A duplicate for the standard library: see [`oneloop_fs::File::into_std`].
+    /// A duplicate for the standard library: see
+    /// [`oneloop::fs::File::into_std`](oneloop_fs::File::into_std).
     ///
     /// # Errors
     /// As there.
@@ -107,7 +108,7 @@ impl File {
     /// Waits until the contents and the metadata are on the disk.
     ///
     /// # Errors
-    /// As [`oneloop_fs::File::sync_all`].
+    /// As [`oneloop::fs::File::sync_all`](oneloop_fs::File::sync_all).
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -119,7 +120,7 @@ impl File {
     /// Waits until the contents are on the disk.
     ///
     /// # Errors
-    /// As [`oneloop_fs::File::sync_data`].
+    /// As [`oneloop::fs::File::sync_data`](oneloop_fs::File::sync_data).
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -131,7 +132,7 @@ impl File {
     /// Sets the length of the file in bytes.
     ///
     /// # Errors
-    /// As [`oneloop_fs::File::set_len`].
+    /// As [`oneloop::fs::File::set_len`](oneloop_fs::File::set_len).
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -143,7 +144,7 @@ impl File {
     /// The metadata of the file.
     ///
     /// # Errors
-    /// As [`oneloop_fs::File::metadata`].
+    /// As [`oneloop::fs::File::metadata`](oneloop_fs::File::metadata).
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -155,7 +156,7 @@ impl File {
     /// Sets the permissions of the file.
     ///
     /// # Errors
-    /// As [`oneloop_fs::File::set_permissions`].
+    /// As [`oneloop::fs::File::set_permissions`](oneloop_fs::File::set_permissions).
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -167,7 +168,7 @@ impl File {
     /// Closes it, and waits until it is closed.
     ///
     /// # Errors
-    /// As [`oneloop_fs::File::close`].
+    /// As [`oneloop::fs::File::close`](oneloop_fs::File::close).
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -259,10 +260,13 @@ pub struct OpenOptions {
     options: base::OpenOptions,
 }
 
-// A macro, as the options differ only in their names; `oneloop_fs` documents them.
+// A macro, as the options differ only in their names; `oneloop::fs` documents them.
 macro_rules! options {
     ($($name:ident: $type:ty;)*) => {$(
-        #[doc = concat!("See [`oneloop_fs::OpenOptions::", stringify!($name), "`].")]
+        #[doc = concat!(
+            "See [`oneloop::fs::OpenOptions::", stringify!($name),
+            "`](oneloop_fs::OpenOptions::", stringify!($name), ")."
+        )]
         pub fn $name(&mut self, $name: $type) -> &mut Self {
             self.options.$name($name);
             self
@@ -290,7 +294,7 @@ impl OpenOptions {
     /// Opens the file.
     ///
     /// # Errors
-    /// As [`oneloop_fs::OpenOptions::open`].
+    /// As [`oneloop::fs::OpenOptions::open`](oneloop_fs::OpenOptions::open).
     ///
     /// # Panics
     /// Outside of a green thread.

@@ -2,7 +2,7 @@
 //!
 //! The names, signatures and traits are the standard library's, so that `use oneloop::green::fs` can
 //! mostly replace `use std::fs`. Each function waits for the future of the same name in
-//! [`oneloop_fs`], whose documentation states what a kill or a timeout means for it.
+//! [`oneloop::fs`](oneloop_fs), whose documentation states what a kill or a timeout means for it.
 //!
 //! ```
 //! use oneloop::green::{fs, run};

@@ -6,14 +6,16 @@ use std::io;
 use std::panic::Location;
 use std::path::{Path, PathBuf};
 
-/// Functions that take paths, each as the one of the same name in `oneloop_fs`.
+/// Functions that take paths, each as the one of the same name in `oneloop::fs`.
 // A macro, as the functions differ only in their names and outputs.
 macro_rules! of_paths {
     ($($name:ident($($path:ident),+) -> $output:ty: $doc:literal;)*) => {$(
         #[doc = $doc]
         ///
         /// # Errors
-        #[doc = concat!("Those of [`oneloop_fs::", stringify!($name), "`].")]
+        #[doc = concat!(
+            "Those of [`oneloop::fs::", stringify!($name), "`](oneloop_fs::", stringify!($name), ")."
+        )]
         ///
         /// # Panics
         /// Outside of a green thread.
@@ -43,7 +45,7 @@ of_paths! {
     canonicalize(path) -> PathBuf: "The absolute path, without symbolic links and dots.";
 }
 
-/// Writes a whole file, and replaces its contents. See [`oneloop_fs::write`].
+/// Writes a whole file, and replaces its contents. See [`oneloop::fs::write`](oneloop_fs::write).
 ///
 /// # Errors
 /// As there.
@@ -55,7 +57,8 @@ pub fn write(path: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> io::Result<(
     wait_io(base::write(path, contents), Location::caller())
 }
 
-/// Sets the permissions of a file. See [`oneloop_fs::set_permissions`].
+/// Sets the permissions of a file. See
+/// [`oneloop::fs::set_permissions`](oneloop_fs::set_permissions).
 ///
 /// # Errors
 /// As there.

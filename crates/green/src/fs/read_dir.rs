@@ -19,7 +19,7 @@ pub struct DirEntry {
     entry: base::DirEntry,
 }
 
-/// Opens a directory to list its entries. See [`oneloop_fs::read_dir`].
+/// Opens a directory to list its entries. See [`oneloop::fs::read_dir`](oneloop_fs::read_dir).
 ///
 /// # Errors
 /// As there.
@@ -58,7 +58,7 @@ impl DirEntry {
     /// The type of the file; does not follow a symbolic link.
     ///
     /// # Errors
-    /// As [`oneloop_fs::DirEntry::file_type`].
+    /// As [`oneloop::fs::DirEntry::file_type`](oneloop_fs::DirEntry::file_type).
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -70,7 +70,7 @@ impl DirEntry {
     /// The metadata of the file; does not follow a symbolic link.
     ///
     /// # Errors
-    /// As [`oneloop_fs::DirEntry::metadata`].
+    /// As [`oneloop::fs::DirEntry::metadata`](oneloop_fs::DirEntry::metadata).
     ///
     /// # Panics
     /// Outside of a green thread.

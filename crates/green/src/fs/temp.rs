@@ -7,7 +7,8 @@ use std::io;
 use std::panic::Location;
 use std::path::{Path, PathBuf};
 
-/// Creates a file without a name, to read and write. See [`oneloop_fs::tempfile`].
+/// Creates a file without a name, to read and write. See
+/// [`oneloop::fs::tempfile`](oneloop_fs::tempfile).
 ///
 /// # Errors
 /// As there.
@@ -31,7 +32,7 @@ impl TempDir {
     /// Creates one in the directory for temporary files.
     ///
     /// # Errors
-    /// As [`oneloop_fs::TempDir::new`].
+    /// As [`oneloop::fs::TempDir::new`](oneloop_fs::TempDir::new).
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -44,7 +45,7 @@ impl TempDir {
     /// Creates one in `dir`.
     ///
     /// # Errors
-    /// As [`oneloop_fs::TempDir::new_in`].
+    /// As [`oneloop::fs::TempDir::new_in`](oneloop_fs::TempDir::new_in).
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -67,7 +68,7 @@ impl TempDir {
     /// Removes it now, with everything in it.
     ///
     /// # Errors
-    /// As [`oneloop_fs::TempDir::close`].
+    /// As [`oneloop::fs::TempDir::close`](oneloop_fs::TempDir::close).
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -94,7 +95,7 @@ impl NamedTempFile {
     /// Creates one in the directory for temporary files.
     ///
     /// # Errors
-    /// As [`oneloop_fs::NamedTempFile::new`].
+    /// As [`oneloop::fs::NamedTempFile::new`](oneloop_fs::NamedTempFile::new).
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -106,7 +107,7 @@ impl NamedTempFile {
     /// Creates one in `dir`.
     ///
     /// # Errors
-    /// As [`oneloop_fs::NamedTempFile::new_in`].
+    /// As [`oneloop::fs::NamedTempFile::new_in`](oneloop_fs::NamedTempFile::new_in).
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -135,7 +136,7 @@ impl NamedTempFile {
     /// Renames it to keep it, and replaces a file of that name.
     ///
     /// # Errors
-    /// As [`oneloop_fs::NamedTempFile::persist`].
+    /// As [`oneloop::fs::NamedTempFile::persist`](oneloop_fs::NamedTempFile::persist).
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -149,7 +150,7 @@ impl NamedTempFile {
     /// Removes it now.
     ///
     /// # Errors
-    /// As [`oneloop_fs::NamedTempFile::close`].
+    /// As [`oneloop::fs::NamedTempFile::close`](oneloop_fs::NamedTempFile::close).
     ///
     /// # Panics
     /// Outside of a green thread.

@@ -6,8 +6,8 @@ use std::io;
 use std::panic::Location;
 use std::path::Path;
 
-/// Reports changes of files and directories: [`oneloop_fs::Watcher`] for one green thread, which
-/// waits for the next change.
+/// Reports changes of files and directories: [`oneloop::fs::Watcher`](oneloop_fs::Watcher) for one
+/// green thread, which waits for the next change.
 ///
 /// ```
 /// use oneloop::green::{fs, run};
@@ -30,7 +30,7 @@ impl Watcher {
     /// A watcher that watches nothing yet.
     ///
     /// # Errors
-    /// As [`oneloop_fs::Watcher::new`].
+    /// As [`oneloop::fs::Watcher::new`](oneloop_fs::Watcher::new).
     ///
     /// # Panics
     /// Outside of a loop.
@@ -43,7 +43,7 @@ impl Watcher {
     /// Watches a file, or a directory and its entries.
     ///
     /// # Errors
-    /// As [`oneloop_fs::Watcher::watch`].
+    /// As [`oneloop::fs::Watcher::watch`](oneloop_fs::Watcher::watch).
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -60,7 +60,7 @@ impl Watcher {
     /// Waits for the next change. A thread that is killed meanwhile has lost none.
     ///
     /// # Errors
-    /// As [`oneloop_fs::Watcher::poll_next`].
+    /// As [`oneloop::fs::Watcher::poll_next`](oneloop_fs::Watcher::poll_next).
     ///
     /// # Panics
     /// Outside of a green thread.

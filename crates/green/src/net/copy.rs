@@ -17,7 +17,8 @@ use std::pin::pin;
 /// apply: put a [`timeout`](crate::timeout()) around it.
 ///
 /// A thread that is killed meanwhile has copied an unknown part, and loses what it has read but not
-/// written: 64 KiB at most. [`oneloop_net::Copying`] says which system calls it uses.
+/// written: 64 KiB at most. [`oneloop::net::Copying`](oneloop_net::Copying) says which system calls
+/// it uses.
 ///
 /// ```
 /// use oneloop::green::{net::{UnixStream, copy}, run, spawn};
@@ -50,8 +51,8 @@ pub fn copy<R: ReadHalf, W: WriteHalf>(from: &Stream<R>, to: &Stream<W>) -> io::
 }
 
 /// Relays between two connections until both have ended: it writes to each what the other sends,
-/// and passes on the end as well. [`oneloop_net::Relay`] says what happens when one of them fails;
-/// for the rest see [`copy`].
+/// and passes on the end as well. [`oneloop::net::Relay`](oneloop_net::Relay) says what happens
+/// when one of them fails; for the rest see [`copy`].
 ///
 /// # Errors
 /// As [`copy`].

@@ -36,8 +36,8 @@ impl<S: ReadHalf> Stream<S> {
     /// ```
     ///
     /// # Errors
-    /// A line is an error as in [`oneloop_net::Lines::next`], and for the reasons of a read of this
-    /// stream. After an error the next line can be read.
+    /// A line is an error as in [`oneloop::net::Lines::next`](oneloop_net::Lines::next), and for
+    /// the reasons of a read of this stream. After an error the next line can be read.
     ///
     /// # Panics
     /// The iterator panics outside of a green thread.

@@ -18,7 +18,7 @@ use std::time::Duration;
 /// Clones are the same one: see [`GreenIo`].
 ///
 /// When the process is out of fds, accepting pauses instead of failing: see
-/// [`oneloop_net::Listener`].
+/// [`oneloop::net::Listener`](oneloop_net::Listener).
 pub type Listener<L> = GreenIo<L>;
 
 /// A listening TCP socket: see [`Listener`].
@@ -116,7 +116,7 @@ impl TcpListener {
         Ok(self.get()?.stats())
     }
 
-    /// See [`oneloop_net::Listener::shed_accepted`].
+    /// See [`oneloop::net::Listener::shed_accepted`](oneloop_net::Listener::shed_accepted).
     pub(crate) fn shed_accepted(&self) {
         if let Ok(listener) = self.get() {
             listener.shed_accepted();

@@ -5,9 +5,9 @@
 //! where the standard library defines none: closing a socket wakes its waiters with `EBADF`, and a
 //! second reader, or writer, at the same time is an error rather than a silent mix-up.
 //!
-//! Every kind is a [`GreenIo`] around a type of [`oneloop_net`]. So closing, timeouts and clones
-//! are the same for all of them; [`TcpStream`], [`UdpSocket`] and the others are names for its
-//! forms.
+//! Every kind is a [`GreenIo`] around a type of [`oneloop::net`](oneloop_net). So closing, timeouts
+//! and clones are the same for all of them; [`TcpStream`], [`UdpSocket`] and the others are names
+//! for its forms.
 
 mod bind;
 mod copy;

@@ -123,8 +123,9 @@ impl TcpStream {
     /// ```
     ///
     /// # Errors
-    /// As [`oneloop_net::TcpStream::connect_with`]: `ECONNREFUSED`, `ETIMEDOUT`, `ENETUNREACH`,
-    /// with the name and each of its addresses; and those of a failed look-up.
+    /// As [`oneloop::net::TcpStream::connect_with`](oneloop_net::TcpStream::connect_with):
+    /// `ECONNREFUSED`, `ETIMEDOUT`, `ENETUNREACH`, with the name and each of its addresses; and
+    /// those of a failed look-up.
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -206,7 +207,8 @@ impl UnixStream {
     /// of them. The receiver gets duplicates of the fds.
     ///
     /// # Errors
-    /// See [`oneloop_net::UnixStream::poll_send_fds`]; `EBADF` once the stream is closed.
+    /// See [`oneloop::net::UnixStream::poll_send_fds`](oneloop_net::UnixStream::poll_send_fds);
+    /// `EBADF` once the stream is closed.
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -221,7 +223,8 @@ impl UnixStream {
     /// peer sends no more. Any other read closes the fds that come with its bytes.
     ///
     /// # Errors
-    /// See [`oneloop_net::UnixStream::poll_recv_fds`]; `EBADF` once the stream is closed.
+    /// See [`oneloop::net::UnixStream::poll_recv_fds`](oneloop_net::UnixStream::poll_recv_fds);
+    /// `EBADF` once the stream is closed.
     ///
     /// # Panics
     /// Outside of a green thread.
@@ -257,7 +260,7 @@ impl Stream<net::Socket> {
 }
 
 /// Makes a pipe, for green threads. For the ends of other pipes and of FIFOs see
-/// [`oneloop_net::PipeReader`] and [`GreenIo::from`].
+/// [`oneloop::net::PipeReader`](oneloop_net::PipeReader) and [`GreenIo::from`].
 ///
 /// ```
 /// use oneloop::green::{net::pipe, run, spawn};
@@ -285,7 +288,7 @@ pub fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
 }
 
 impl PipeReader {
-    /// Opens a FIFO: see [`oneloop_net::PipeReader::open`].
+    /// Opens a FIFO: see [`oneloop::net::PipeReader::open`](oneloop_net::PipeReader::open).
     ///
     /// # Errors
     /// As there.
@@ -300,7 +303,7 @@ impl PipeReader {
 
 impl PipeWriter {
     /// Opens a FIFO, and waits until another process reads it, as opening a file does: see
-    /// [`oneloop_net::PipeWriter::open_when_read`].
+    /// [`oneloop::net::PipeWriter::open_when_read`](oneloop_net::PipeWriter::open_when_read).
     ///
     /// # Errors
     /// As there.

@@ -146,8 +146,9 @@ impl UdpSocket {
     /// returns their number. Sending the rest again is up to the caller.
     ///
     /// # Errors
-    /// That of the first datagram: see [`oneloop_net::UdpSocket::poll_send_batch`]; and those of
-    /// [`UdpSocket::send_to`].
+    /// That of the first datagram: see
+    /// [`oneloop::net::UdpSocket::poll_send_batch`](oneloop_net::UdpSocket::poll_send_batch); and
+    /// those of [`UdpSocket::send_to`].
     ///
     /// # Panics
     /// Outside of a green thread.

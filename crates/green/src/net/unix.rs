@@ -32,7 +32,7 @@ pub type UnixDatagram = GreenIo<net::UnixDatagram>;
 /// One green thread can receive while another one sends. See [`GreenIo`] for timeouts and closing.
 pub type UnixSeqpacket = GreenIo<net::UnixSeqpacket>;
 
-/// The functions of both kinds. A macro, as the types of `oneloop_net` share no trait for messages.
+/// The functions of both kinds. A macro, as the types of `oneloop::net` share no trait for messages.
 macro_rules! message_sockets {
     ($($socket:ident)*) => {$(
         impl $socket {
@@ -119,7 +119,8 @@ impl UnixDatagram {
         net::UnixDatagram::unbound().map(Self::from)
     }
 
-    /// Sets the only peer: see [`oneloop_net::UnixDatagram::connect`].
+    /// Sets the only peer: see
+    /// [`oneloop::net::UnixDatagram::connect`](oneloop_net::UnixDatagram::connect).
     ///
     /// # Errors
     /// As there; `EBADF` once the socket is closed.
@@ -172,7 +173,7 @@ impl UnixDatagram {
     }
 
     /// Sends one datagram to a name, whole or not at all: see
-    /// [`oneloop_net::UnixDatagram::send_to`].
+    /// [`oneloop::net::UnixDatagram::send_to`](oneloop_net::UnixDatagram::send_to).
     ///
     /// # Errors
     /// As there, and as [`UnixDatagram::send`].
@@ -212,7 +213,7 @@ impl UnixSeqpacket {
     /// Connects to a path, or to an abstract name ([`Addr::UnixAbstract`]).
     ///
     /// # Errors
-    /// See [`oneloop_net::UnixSeqpacket::connect`].
+    /// See [`oneloop::net::UnixSeqpacket::connect`](oneloop_net::UnixSeqpacket::connect).
     ///
     /// # Panics
     /// Outside of a green thread.
