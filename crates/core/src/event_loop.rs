@@ -350,6 +350,7 @@ impl<'l, 'f> Run<'l, 'f> {
     fn new(event_loop: &'l mut EventLoop, sleeps: Sleeps) -> Self {
         let state = Rc::clone(&event_loop.state);
         let _entered = Entered::new(&state);
+        let _running = RunningLoop::new(state.reactor.borrow().process());
         event_loop.collector.begin_run();
         Run {
             event_loop,
@@ -358,7 +359,7 @@ impl<'l, 'f> Run<'l, 'f> {
             state,
             is_hang_reported: false,
             _entered,
-            _running: RunningLoop::new(),
+            _running,
         }
     }
 

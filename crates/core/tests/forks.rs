@@ -1,5 +1,5 @@
-//! What a fork leaves of a loop: nothing in the child, everything in the parent. One test, alone in
-//! its process, as it forks.
+//! What a fork leaves of a loop: nothing in the child, everything in the parent. The tests are alone
+//! in their process, as they fork, and run one after the other.
 
 use oneloop::EventLoop;
 use oneloop::core::{Class, Direction, Interest, Ownership, PoolOptions, Signals, Source};
@@ -8,8 +8,14 @@ use oneloop::signal::number::SIGUSR1;
 use rustix::process::{WaitOptions, getpid, kill_process, waitpid};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
-use std::sync::mpsc;
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
+
+/// No other test runs meanwhile.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// In the child: 0 if all is as it should be, else where it was not.
 fn child(event_loop: EventLoop, source: Source<UnixStream>, signals: Signals) -> i32 {
@@ -54,8 +60,27 @@ fn child(event_loop: EventLoop, source: Source<UnixStream>, signals: Signals) ->
     0
 }
 
+/// Forks. True in the child, which has to [`exit`].
+fn is_child() -> bool {
+    // SAFETY: the child uses what it inherits as the one thread it has; glibc's locks are its own.
+    let pid = unsafe { libc::fork() };
+    assert!(pid >= 0);
+    pid == 0
+}
+
+fn exit(code: i32) -> ! {
+    // SAFETY: it does not return, and the test harness must not continue in two processes.
+    unsafe { libc::_exit(code) }
+}
+
+fn exit_code_of_child() -> Option<i32> {
+    let (_, status) = waitpid(None, WaitOptions::empty()).unwrap().unwrap();
+    status.exit_status()
+}
+
 #[test]
 fn a_forked_child_is_refused_the_loop_and_the_parent_keeps_it() {
+    let _alone = alone();
     let pool = PoolOptions {
         dns_threads_max: 1,
         ..PoolOptions::default()
@@ -73,17 +98,10 @@ fn a_forked_child_is_refused_the_loop_and_the_parent_keeps_it() {
     let name = handle.spawn(net::resolve("localhost", 80));
     event_loop.run_nowait().unwrap(); // it is asked for, behind the busy job
 
-    // SAFETY: the child uses what it inherits as the one thread it has; glibc's locks are its own.
-    let pid = unsafe { libc::fork() };
-    assert!(pid >= 0);
-    if pid == 0 {
-        let code = child(event_loop, source, signals);
-        // SAFETY: it does not return, and the test harness must not continue in two processes.
-        unsafe { libc::_exit(code) };
+    if is_child() {
+        exit(child(event_loop, source, signals));
     }
-    let pid = rustix::process::Pid::from_raw(pid).unwrap();
-    let (_, status) = waitpid(Some(pid), WaitOptions::empty()).unwrap().unwrap();
-    assert_eq!(status.exit_status(), Some(0));
+    assert_eq!(exit_code_of_child(), Some(0));
 
     drop(go);
     event_loop.block_on(name).unwrap().unwrap();
@@ -96,4 +114,20 @@ fn a_forked_child_is_refused_the_loop_and_the_parent_keeps_it() {
     // The child's signals were its own.
     let received = handle.timeout(Duration::ZERO, signals.recv());
     assert!(event_loop.block_on(received).is_err());
+}
+
+#[test]
+fn a_child_that_is_forked_by_a_task_runs_a_loop_of_its_own() {
+    let _alone = alone();
+    let mut event_loop = EventLoop::new().unwrap();
+    event_loop.block_on(async {
+        if is_child() {
+            let mut own = EventLoop::new().unwrap();
+            let handle = own.handle();
+            let slept = handle.spawn(handle.sleep(Duration::from_millis(1)));
+            let ran = own.run(); // returns its error, where `block_on` panics
+            exit(!(ran.is_ok() && slept.is_finished()) as i32);
+        }
+        assert_eq!(exit_code_of_child(), Some(0));
+    });
 }

@@ -5,6 +5,7 @@
 //! between. The green style relies on that: a stack whose thread-locals are gone must not run again
 //! (rule 12).
 
+use oneloop_posix::Process;
 use std::cell::Cell;
 use std::io;
 use std::marker::PhantomData;
@@ -15,26 +16,28 @@ thread_local! {
     static CURRENT: Cell<Current> = const { Cell::new(OUTSIDE) };
     /// The number of the latest call.
     static LATEST: Cell<u64> = const { Cell::new(0) };
-    /// A loop runs on this thread: code that it calls must not block.
-    static IS_RUNNING: Cell<bool> = const { Cell::new(false) };
+    /// The process of the loop that runs on this thread: code that it calls must not block. A
+    /// process that was forked meanwhile has this thread and a copy of this value, and runs no loop.
+    static RUNNING: Cell<Option<Process>> = const { Cell::new(None) };
 }
 
 /// Marks a call that runs a loop, and does not only enter it, until it is dropped.
 pub(crate) struct RunningLoop {
-    before: bool,
+    before: Option<Process>,
 }
 
 impl RunningLoop {
-    pub(crate) fn new() -> Self {
+    /// `process` is the one that made the loop, and the only one that can run it.
+    pub(crate) fn new(process: Process) -> Self {
         RunningLoop {
-            before: IS_RUNNING.replace(true),
+            before: RUNNING.replace(Some(process)),
         }
     }
 }
 
 impl Drop for RunningLoop {
     fn drop(&mut self) {
-        IS_RUNNING.set(self.before);
+        RUNNING.set(self.before);
     }
 }
 
@@ -43,15 +46,15 @@ impl Drop for RunningLoop {
 /// "Cannot start a runtime from within a runtime".
 ///
 /// `call` names the function, for the message. Allowed are
-/// [`EventLoop::run_nowait`](crate::EventLoop::run_nowait), which does not wait, and a loop on
-/// another thread.
+/// [`EventLoop::run_nowait`](crate::EventLoop::run_nowait), which does not wait, a loop on another
+/// thread, and a new loop in a process that was forked inside of a loop.
 ///
 /// # Errors
 /// [`ResourceBusy`](io::ErrorKind::ResourceBusy), inside of a running loop. The message has the
 /// place of the call, and says what to do instead.
 #[track_caller]
 pub fn check_nesting(call: &str) -> io::Result<()> {
-    match IS_RUNNING.get() {
+    match RUNNING.get().is_some_and(Process::is_this) {
         false => Ok(()),
         true => Err(nested(call, Location::caller())),
     }

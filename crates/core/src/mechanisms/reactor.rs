@@ -237,6 +237,11 @@ impl<T> Reactor<T> {
         Rc::clone(&self.epoll)
     }
 
+    /// The process that made the instance.
+    pub(crate) fn process(&self) -> Process {
+        self.process
+    }
+
     /// # Errors
     /// [`forked`], in any process but the one that made the instance.
     #[inline]
