@@ -10,9 +10,10 @@
 pub use crate::runtime::Origin;
 pub use crate::stream::{stderr, stdin, stdout};
 
-use crate::runtime::{CodeListener, UncaughtHandler, current, try_current};
+use crate::runtime::{CodeListener, Runtime, UncaughtHandler, current, try_current};
 use crate::thrown::{IntoResult, Thrown, or_rethrow};
 use oneloop_core::{ExitRequest, JoinHandle, Signals};
+use std::future::Future;
 use std::io;
 use std::panic::resume_unwind;
 use std::rc::Rc;
@@ -45,7 +46,7 @@ pub fn on_exit<O: IntoResult>(f: impl Fn(u8) -> O + 'static) {
     current().process.exit.borrow_mut().push(listener);
 }
 
-/// A listener of a signal: see [`on_signal`].
+/// A listener of a signal: see [`on_signal`] and [`once_signal`].
 #[derive(Debug)]
 pub struct SignalListener {
     task: JoinHandle<()>,
@@ -73,15 +74,58 @@ pub fn on_signal<O: IntoResult>(
     number: i32,
     f: impl Fn(i32) -> O + 'static,
 ) -> io::Result<SignalListener> {
+    listen_to_signal(number, |runtime, signals| async move {
+        while let Some(Ok(number)) = runtime.until_over(signals.recv()).await {
+            runtime.make_callback(|| f(number).into_result());
+        }
+    })
+}
+
+/// Calls `f` on the next signal of a number only: `process.once('SIGINT', …)`. It is removed before
+/// it is called, so a second SIGINT ends a program whose graceful stop takes too long.
+///
+/// ```
+/// use oneloop::callback::{net, process, run};
+/// use oneloop::signal::number::{SIGINT, SIGTERM};
+///
+/// run(|| {
+///     let server = net::create_server(|_| ()).listen(("127.0.0.1", 0))?;
+///     for signal in [SIGINT, SIGTERM] {
+///         let server = server.clone();
+///         process::once_signal(signal, move |_| {
+///             server.close_then(|_| println!("stopped"));
+///         })?;
+///     }
+/// #   server.close();
+///     Ok::<_, oneloop::callback::Thrown>(())
+/// })?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`on_signal`].
+#[track_caller]
+pub fn once_signal<O: IntoResult>(
+    number: i32,
+    f: impl FnOnce(i32) -> O + 'static,
+) -> io::Result<SignalListener> {
+    listen_to_signal(number, |runtime, signals| async move {
+        if let Some(Ok(number)) = runtime.until_over(signals.recv()).await {
+            drop(signals); // a second signal does what it does without this listener
+            runtime.make_callback(|| f(number).into_result());
+        }
+    })
+}
+
+#[track_caller]
+fn listen_to_signal<F: Future<Output = ()> + 'static>(
+    number: i32,
+    listener: impl FnOnce(Rc<Runtime>, Signals) -> F,
+) -> io::Result<SignalListener> {
     let runtime = current();
     let signals = Signals::new(&runtime.handle, &[number])?;
-    let inside = Rc::clone(&runtime);
     // Its wait is unreferenced: Node's `startListeningIfSignal` unrefs the signal's handle, too.
-    let task = runtime.handle.spawn(async move {
-        while let Some(Ok(number)) = inside.until_over(signals.recv()).await {
-            inside.make_callback(|| f(number).into_result());
-        }
-    });
+    let task = runtime.handle.clone().spawn(listener(runtime, signals));
     Ok(SignalListener { task })
 }
 

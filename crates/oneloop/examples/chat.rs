@@ -86,7 +86,7 @@ fn start(address: &str, path: Option<String>, idle_ms: u32) -> Result<(), Thrown
     let log = path.map(|path| tail(Rc::clone(&chat), &path)).transpose()?;
     for signal in [SIGINT, SIGTERM] {
         let (chat, server, log) = (Rc::clone(&chat), server.clone(), log.clone());
-        process::on_signal(signal, move |_| {
+        process::once_signal(signal, move |_| {
             chat.tell_all("* the server stops", None);
             for client in chat.clients.borrow().values() {
                 client.destroy_soon();

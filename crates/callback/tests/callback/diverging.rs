@@ -46,6 +46,7 @@ fn of_the_program() -> Result<(), Thrown> {
     process::on_before_exit(|_| exit(1));
     process::on_exit(|code| exit(code));
     process::on_signal(15, |_| exit(1))?;
+    process::once_signal(15, |_| exit(1))?;
     AbortSignal::timeout(1).on_abort(|_| exit(1));
     watch_fd(std::io::stdin(), Direction::Read, |_, _| exit(1));
     struct Said;

@@ -5,8 +5,10 @@ use super::ends::{Token, close_soon, left, serve};
 use oneloop::callback::net::{self, Socket};
 use oneloop::callback::stream::{ReadStream, WriteStream};
 use oneloop::callback::{
-    clear_interval, clear_timeout, set_interval_with_self, set_timeout, set_timeout_with_self,
+    Thrown, child_process, clear_interval, clear_timeout, process, set_interval_with_self,
+    set_timeout, set_timeout_with_self,
 };
+use oneloop::signal::number::SIGWINCH;
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::rc::Rc;
@@ -162,4 +164,36 @@ fn timers_receive_themselves() {
         "timeout 3",
     ];
     assert_eq!(*lines.borrow(), expected);
+}
+
+#[test]
+fn a_listener_of_the_next_signal_is_called_once_and_freed() {
+    let calls = Rc::new(RefCell::new(Vec::new()));
+    let log = Rc::clone(&calls);
+    let program = move |token: Token| {
+        let once = Rc::clone(&log);
+        process::once_signal(SIGWINCH, move |_| {
+            once.borrow_mut().push("once");
+            drop(token);
+        })?;
+        process::once_signal(SIGWINCH, |_| panic!("it was removed"))?.off();
+        process::on_signal(SIGWINCH, move |_| {
+            let mut log = log.borrow_mut();
+            log.push("on");
+            if log.len() < 3 {
+                send_to_self(SIGWINCH)?;
+            }
+            Ok::<_, Thrown>(())
+        })?;
+        send_to_self(SIGWINCH)
+    };
+    assert_eq!(left(program), (0, 0));
+    assert_eq!(*calls.borrow(), ["once", "on", "on"]);
+}
+
+fn send_to_self(signal: i32) -> Result<(), Thrown> {
+    let pid = std::process::id();
+    // Its end comes after the signal, and keeps the program alive until then.
+    child_process::spawn("kill", [format!("-{signal}"), pid.to_string()])?;
+    Ok(())
 }
