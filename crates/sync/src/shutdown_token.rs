@@ -1,8 +1,8 @@
 //! A request to end, for a whole program or a part of it.
 
 use crate::event::{Event, UntilSet};
-use oneloop_core::{Handle, Key, Signals, Slots, Unless};
-use std::cell::RefCell;
+use oneloop_core::{CancelHandle, Handle, Key, Signals, Slots, Unless};
+use std::cell::{OnceCell, RefCell};
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -84,12 +84,24 @@ struct TokenState {
     // program runs, one for each connection for instance.
     parent: Option<(Rc<TokenState>, ChildKey)>,
     children: RefCell<Slots<Weak<TokenState>>>,
+    /// The task that listens for signals. It does not own the token, which ends it.
+    listening: OnceCell<CancelHandle>,
+}
+
+impl TokenState {
+    /// Gives the signals back at once.
+    fn stop_listening(&self) {
+        if let Some(listening) = self.listening.get() {
+            listening.cancel();
+        }
+    }
 }
 
 type ChildKey = Key<Weak<TokenState>>;
 
 impl Drop for TokenState {
     fn drop(&mut self) {
+        self.stop_listening();
         let mut parent = self.parent.take();
         // A loop, and no recursion: a long chain of children must not overflow the stack.
         while let Some((state, key)) = parent {
@@ -112,6 +124,7 @@ impl ShutdownToken {
                 requested: Event::new(),
                 parent,
                 children: RefCell::default(),
+                listening: OnceCell::new(),
             }),
         }
     }
@@ -119,7 +132,8 @@ impl ShutdownToken {
     /// Creates a token that the first of these signals triggers
     /// ([`number`](oneloop_core::signal::number)).
     ///
-    /// After that, the signals have their previous actions again: a second Ctrl-C ends a program
+    /// Listening ends with the request, from wherever it comes, and with the last handle to the
+    /// token. Then the signals have their previous actions again: a second Ctrl-C ends a program
     /// that hangs while it shuts down. Listening does not keep the loop alive.
     ///
     /// # Errors
@@ -133,14 +147,17 @@ impl ShutdownToken {
         let handle = Handle::current();
         let signals = Signals::new(&handle, numbers)?;
         let token = ShutdownToken::new();
-        let triggered = token.clone();
-        handle.spawn_detached(async move {
+        let triggers = Rc::downgrade(&token.state);
+        let listening = handle.spawn(async move {
             // Whatever ends the listening also asks the program to end: after an error no signal
-            // would arrive any more. A token that is triggered otherwise needs no signal.
-            let _ = triggered.run(signals.recv()).await;
+            // would arrive any more.
+            let _ = signals.recv().await;
             drop(signals);
-            triggered.trigger();
+            if let Some(state) = triggers.upgrade() {
+                ShutdownToken { state }.trigger();
+            }
         });
+        let _ = token.state.listening.set(listening.cancel_handle());
         Ok(token)
     }
 
@@ -158,6 +175,7 @@ impl ShutdownToken {
             found.extend(children.iter().filter_map(|(_, child)| child.upgrade()));
         }
         for state in found {
+            state.stop_listening();
             state.requested.set();
         }
     }

@@ -59,9 +59,28 @@ fn a_token_that_is_triggered_otherwise_gives_the_signals_back() {
     let status = in_child(
         "a_token_that_is_triggered_otherwise_gives_the_signals_back",
         || {
-            let mut event_loop = EventLoop::new().unwrap();
-            token(&event_loop).trigger();
-            event_loop.run().unwrap();
+            let event_loop = EventLoop::new().unwrap();
+            let token = token(&event_loop);
+            token.trigger();
+            send("-USR1");
+            end_by_the_signal();
+        },
+    );
+    assert_eq!(status.signal(), Some(SIGUSR1), "{status}");
+}
+
+#[test]
+fn a_token_that_is_dropped_gives_the_signals_back_and_leaves_no_task() {
+    let status = in_child(
+        "a_token_that_is_dropped_gives_the_signals_back_and_leaves_no_task",
+        || {
+            let event_loop = EventLoop::new().unwrap();
+            let token = token(&event_loop);
+            let child = token.child();
+            drop(token);
+            assert_eq!(event_loop.handle().task_count(), 1, "the child waits");
+            drop(child);
+            assert_eq!(event_loop.handle().task_count(), 0);
             send("-USR1");
             end_by_the_signal();
         },
