@@ -19,8 +19,13 @@ pub fn signals(numbers: &[i32]) -> io::Result<Signals> {
 
 /// Waits for SIGINT, which Ctrl-C sends: tokio's `signal::ctrl_c`.
 ///
-/// Cancel safe. The signal has its previous action again once the future is dropped, so a second
-/// Ctrl-C ends the program. A `ShutdownToken` asks several tasks to end.
+/// Listening begins with the first poll, and ends with the future. Then the signal has its previous
+/// action again, so a second Ctrl-C ends the program; tokio keeps listening. In a loop, pass the same
+/// future to each [`select!`](crate::select!) (`&mut ctrl_c`), or use a `ShutdownToken`, which also
+/// asks several tasks to end.
+///
+/// Not cancel safe: a signal that arrived as the future was dropped is lost. [`signals`] keeps it for
+/// the next `recv`.
 ///
 /// # Errors
 /// As [`Signals::new`].
