@@ -20,9 +20,8 @@ pub(crate) fn problem_of(text: &str) -> String {
     if text.starts_with("unix:") {
         return "is not the address of an IP socket, but of a Unix socket: unix:PATH".to_owned();
     }
-    if let Some((_, rest)) = text.split_once("://") {
-        let host = rest.split('/').next().unwrap_or_default();
-        return format!("is a URL: write only its host and port, such as {host}");
+    if let Some((scheme, rest)) = text.split_once("://") {
+        return url(scheme, rest.split('/').next().unwrap_or_default());
     }
     if text.parse::<u16>().is_ok() {
         return no_host(text);
@@ -88,6 +87,24 @@ fn no_port(host: &str) -> String {
     format!("has no port: write {host}:{PORT}")
 }
 
+/// `authority` has what is wanted; the port may be known from the scheme.
+fn url(scheme: &str, authority: &str) -> String {
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    let port = match scheme {
+        _ if host
+            .split(']')
+            .next_back()
+            .is_some_and(|end| end.contains(':')) =>
+        {
+            String::new()
+        }
+        "http" | "ws" => ":80".to_owned(),
+        "https" | "wss" => ":443".to_owned(),
+        _ => format!(":{PORT}"),
+    };
+    format!("is a URL: write only its host and port, such as {host}{port}")
+}
+
 /// `::1:80` is an IPv6 address as a whole, and was probably meant to have a port.
 fn unbracketed(text: &str, ip: Ipv6Addr) -> String {
     let meant = text
@@ -151,6 +168,14 @@ mod tests {
             (
                 "http://example.org:80/x",
                 "is a URL: write only its host and port, such as example.org:80",
+            ),
+            (
+                "https://user@example.org/",
+                "is a URL: write only its host and port, such as example.org:443",
+            ),
+            (
+                "redis://[::1]",
+                "is a URL: write only its host and port, such as [::1]:8080",
             ),
             ("70000", "has the port 70000, and ports end at 65535"),
             ("-5", "has the port -5, and ports begin at 0"),
