@@ -64,7 +64,8 @@ impl Drop for SignalState {
 /// ```
 ///
 /// Once all clones of a controller are dropped, nothing can abort its signal any more: the signal
-/// drops its listeners then.
+/// drops its listeners then. A listener that captures the controller of its own signal keeps both
+/// until the abort.
 #[derive(Clone, Debug)]
 #[doc(alias = "CancellationToken")]
 pub struct AbortController {
