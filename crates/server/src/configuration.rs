@@ -14,6 +14,9 @@ use std::ffi::{OsStr, OsString};
 /// The prefix of all variables.
 const PREFIX: &str = "ONELOOP_";
 
+/// A variable of the loop itself: it switches on the reports of tasks that are left at an end.
+const VARIABLE_OF_THE_LOOP: &str = "ONELOOP_DEBUG";
+
 /// How similar a name must be to be suggested, from 0 to 1.
 const SIMILARITY_MIN: f64 = 0.65;
 
@@ -141,7 +144,9 @@ pub(crate) fn unknown_variables() -> Vec<String> {
     let names = set.map(|(name, _)| name.to_string_lossy().into_owned());
     let unknown = names.filter(|name| {
         // Upper case: `oneloop_mode` is as likely meant for us as `ONELOOP_MOD`.
-        name.to_ascii_uppercase().starts_with(PREFIX) && !known.contains(&name.as_str())
+        name.to_ascii_uppercase().starts_with(PREFIX)
+            && name != VARIABLE_OF_THE_LOOP
+            && !known.contains(&name.as_str())
     });
     unknown.map(|name| warning(&name, &known)).collect()
 }

@@ -77,7 +77,11 @@ fn an_unknown_variable_is_reported_with_the_nearest_name() {
         assert!(line.is_some_and(|line| line.contains(near)), "{log:#?}");
     }
     let server = Server::run(with_variables(
-        &[("ONELOOP_XYZZY", ""), ("ONE_LOOP", "1")],
+        &[
+            ("ONELOOP_XYZZY", ""),
+            ("ONE_LOOP", "1"),
+            ("ONELOOP_DEBUG", "1"), // the loop's
+        ],
         &[],
     ));
     assert!(!server.drain().iter().any(|line| line.contains("WARN")));
