@@ -38,10 +38,11 @@
 //! | `oneshot`, `Notify` | `oneloop::sync::OneShot`, `oneloop::sync::Event` |
 //! | `Mutex`, `Semaphore` | `oneloop::sync::Mutex`, `oneloop::sync::Semaphore`; without an `.await` between, a `RefCell` |
 //! | `CancellationToken` | `oneloop::sync::ShutdownToken` |
-//! | `select!`, `join!`, `JoinSet` | [`select!`], [`race()`], [`join!`], [`JoinSet`] |
+//! | `select!`, `join!`, `try_join!`, `JoinSet` | [`select!`], [`race()`], [`join!`], [`try_join!`], [`JoinSet`] |
 //! | tokio-util's `TaskTracker` | [`TaskTracker`] |
 //! | `read_buf`, `BytesMut` | [`TcpStream::read_chunk`], [`Chunk`] |
-//! | `split`, `into_split` | not needed: share an `Rc<TcpStream>` |
+//! | `BufReader::lines`, `LinesCodec` | [`TcpStream::lines`] |
+//! | `split` | not needed: share an `Rc<TcpStream>`; or [`TcpStream::into_split`] |
 //! | `copy_bidirectional` | [`relay`] |
 //! | `AsyncFd` | [`wait_readable`], [`Source`](oneloop_core::Source) |
 //! | `lookup_host` | [`resolve`] |

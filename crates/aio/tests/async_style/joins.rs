@@ -1,5 +1,5 @@
 use crate::*;
-use oneloop_aio::{join, sleep, spawn, try_join};
+use oneloop_aio::{join, try_join};
 use oneloop_core::Handle;
 use std::future::ready;
 use std::time::Duration;
@@ -96,20 +96,7 @@ fn a_dropped_join_drops_both_futures_and_an_output_that_is_done() {
 
 #[test]
 fn a_panic_of_one_future_reaches_the_waiting_task_and_drops_the_other() {
-    run(async {
-        let log = Log::default();
-        let inner = log.clone();
-        let task = spawn(async move {
-            let panics = async {
-                sleep(MS).await;
-                panic!("on purpose");
-            };
-            join!(waits(&inner, "other"), panics)
-        });
-        let error = task.await.unwrap_err();
-        assert_eq!(error.panic_message(), Some("on purpose"));
-        assert_eq!(log.text(), "-other");
-    });
+    assert_panic_drops_the_other(async |other, panics| join!(other, panics));
 }
 
 #[test]

@@ -8,13 +8,15 @@ mod selects;
 mod task_trackers;
 mod times;
 
+use oneloop_aio::{sleep, spawn};
 use oneloop_core::{EventLoop, Options};
 use std::cell::{Cell, RefCell};
-use std::fmt::Display;
+use std::fmt::{Debug, Display};
 use std::future::{Future, pending};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 /// What happened, in order.
 #[derive(Clone, Default)]
@@ -58,6 +60,29 @@ fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
 async fn waits(log: &Log, name: &'static str) {
     let _dropped = log.on_drop(name);
     pending().await
+}
+
+type Waits = Pin<Box<dyn Future<Output = ()>>>;
+
+/// Passes two futures to a function that waits for both or for one. The second one panics later.
+fn assert_panic_drops_the_other<T: Debug + 'static>(
+    waits_for: impl AsyncFn(Waits, Waits) -> T + 'static,
+) {
+    run(async {
+        let log = Log::default();
+        let inner = log.clone();
+        let task = spawn(async move {
+            let other = Box::pin(async move { waits(&inner, "other").await });
+            let panics = Box::pin(async {
+                sleep(Duration::from_millis(1)).await;
+                panic!("on purpose");
+            });
+            waits_for(other, panics).await
+        });
+        let error = task.await.unwrap_err();
+        assert_eq!(error.panic_message(), Some("on purpose"));
+        assert_eq!(log.text(), "-other");
+    });
 }
 
 /// A future that is pending `pauses` times and counts its polls.

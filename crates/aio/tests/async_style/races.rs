@@ -1,5 +1,5 @@
 use crate::*;
-use oneloop_aio::{Either, race, sleep, spawn};
+use oneloop_aio::{Either, race};
 use std::future::{poll_fn, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -55,20 +55,7 @@ fn a_dropped_race_drops_both_futures_before_and_after_their_first_poll() {
 
 #[test]
 fn a_panic_of_one_future_reaches_the_waiting_task_and_drops_the_other() {
-    run(async {
-        let log = Log::default();
-        let inner = log.clone();
-        let task = spawn(async move {
-            let panics = async {
-                sleep(MS).await;
-                panic!("on purpose");
-            };
-            race(waits(&inner, "other"), panics).await
-        });
-        let error = task.await.unwrap_err();
-        assert_eq!(error.panic_message(), Some("on purpose"));
-        assert_eq!(log.text(), "-other");
-    });
+    assert_panic_drops_the_other(async |other, panics| race(other, panics).await);
     let panics = poll_fn(|_| -> Poll<()> { panic!("on purpose") });
     let mut race = pin!(race(panics, ready(())));
     let caught = catch_unwind(AssertUnwindSafe(|| poll_once(race.as_mut())));
