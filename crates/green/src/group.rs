@@ -67,11 +67,12 @@ impl Members {
         self.threads.borrow_mut().insert(number, thread.clone());
         self.empty.clear();
         // A link, as in gevent: a member leaves the group behind what is ready when it ends.
-        let members = Rc::clone(self);
-        thread.on_exit(move |_| {
-            members.remove(number);
-            at_end();
-        });
+        let leaving = Leaving {
+            members: Rc::clone(self),
+            number,
+            at_end: Some(at_end),
+        };
+        thread.on_exit(move |_| drop(leaving));
     }
 
     fn remove(&self, number: u64) {
@@ -87,6 +88,23 @@ impl Members {
             .borrow()
             .values()
             .any(|member| member == thread)
+    }
+}
+
+/// Its drop has a member leave the group: also if the loop is dropped, which calls no links.
+struct Leaving<F: FnOnce()> {
+    members: Rc<Members>,
+    number: u64,
+    /// `Some` until the drop.
+    at_end: Option<F>,
+}
+
+impl<F: FnOnce()> Drop for Leaving<F> {
+    fn drop(&mut self) {
+        self.members.remove(self.number);
+        if let Some(at_end) = self.at_end.take() {
+            at_end();
+        }
     }
 }
 

@@ -365,3 +365,20 @@ fn a_group_tells_every_style_when_it_is_empty() {
     });
     assert_eq!(elapsed, 5 * MS);
 }
+
+#[test]
+fn a_pool_that_outlives_its_loop_has_its_permits_back() {
+    let pool = Pool::new(1);
+    for _ in 0..2 {
+        let inside = pool.clone();
+        run(move || {
+            inside.spawn(|| sleep(60_000 * MS));
+            inside.submit(|| panic!("it never begins"));
+            yield_now();
+        })
+        .unwrap();
+        let counts = (pool.running(), pool.queued(), pool.free(), pool.waiting());
+        assert_eq!(counts, (0, 0, 1, 0));
+    }
+    assert_eq!(run(move || pool.submit(|| 42).join().unwrap()).unwrap(), 42);
+}
