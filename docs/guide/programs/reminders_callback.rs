@@ -36,7 +36,6 @@ fn serve(socket: Socket) {
 fn main() -> io::Result<ExitCode> {
     let addr = std::env::args().nth(1).unwrap_or("127.0.0.1:8080".into());
     let code = run(move || {
-        let addr: std::net::SocketAddr = addr.parse().map_err(io::Error::other)?;
         let server = create_server(serve).listen(addr)?;
         server.on_listening(|server| {
             println!("listening on {}", server.address().expect("it listens"));

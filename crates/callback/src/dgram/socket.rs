@@ -479,6 +479,7 @@ pub(super) fn host_and_port(endpoint: impl Into<Endpoint>) -> Result<(Host, i64)
     match endpoint.into() {
         Endpoint::Port { host, port } => Ok((host.map_or(Host::Default, Host::Name), port)),
         Endpoint::Addr(addr) => Ok((Host::Addr(addr), addr.port().into())),
+        Endpoint::Malformed(problem) => Err(Endpoint::refused(problem)),
         Endpoint::Path(path) => {
             let message = format!("a UDP socket has a port, not a path: {}", path.display());
             Err(Error::new("ERR_INVALID_ARG_VALUE", message))

@@ -21,8 +21,13 @@ pub struct ReadStreamOptions {
     /// is never larger than that.
     pub high_water_mark: Option<usize>,
     /// Waits at the end of the file for what is appended to it, as `tail -f` does, until the stream
-    /// is destroyed. Node has no such option. The stream follows the file that it has opened: not
-    /// another one that takes its name, and it does not start again when the file is truncated.
+    /// is destroyed. Node has no such option.
+    ///
+    /// The stream follows the file that it has opened, also after that is renamed or removed, as its
+    /// writer may continue. It does not follow another file that takes the name, as `tail -F` does.
+    /// When the file is truncated, the stream reads it again from its beginning. (A file that is
+    /// truncated and at once grows beyond its former size looks as if it had only grown, also to
+    /// `tail -f`.) It takes two fds more, and needs `/proc`.
     #[doc(alias("tail", "watchFile"))]
     pub follow: bool,
 }
@@ -84,7 +89,7 @@ fn read(path: &Path, options: ReadStreamOptions) -> ReadStream {
         checked?;
         let input = open_input(path.clone(), options.start).await?;
         if let Some(stream) = following {
-            let watched = stream.follow(&path).await;
+            let watched = stream.follow(&input);
             watched.map_err(|error| Error::file("watch", error, Some(&path), None))?;
         }
         Ok(input)

@@ -40,7 +40,7 @@ impl Socket {
     /// [`Socket::keep_listeners`] makes it possible.
     ///
     /// # Errors
-    /// `ERR_SOCKET_BAD_PORT`; `ERR_LISTENERS_DROPPED` after 'close'.
+    /// `ERR_SOCKET_BAD_PORT`, `ERR_INVALID_ADDRESS`; `ERR_LISTENERS_DROPPED` after 'close'.
     pub fn connect(&self, endpoint: impl Into<Endpoint>) -> Result<&Self, Error> {
         self.connect_with(endpoint, ConnectOptions::default())
     }
@@ -94,6 +94,7 @@ impl Socket {
             return Err(Error::listeners_dropped("socket", "connect"));
         }
         match endpoint.into() {
+            Endpoint::Malformed(problem) => return Err(Endpoint::refused(problem)),
             Endpoint::Path(path) => {
                 self.begin_connect(options);
                 or_rethrow(self.attempt(Endpoint::unix_addr(&path)));

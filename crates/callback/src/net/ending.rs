@@ -75,7 +75,9 @@ impl Socket {
         true
     }
 
-    /// Ends the stream, and destroys the socket once everything is written.
+    /// Ends the stream, and destroys the socket once everything is written: Node's `destroySoon`.
+    /// After [`end`](Socket::end), the socket stays open until the peer ends, too; so this is how a
+    /// server gets rid of a client that may not.
     pub fn destroy_soon(&self) {
         if self.is_writable() {
             self.end();

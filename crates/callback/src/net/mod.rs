@@ -42,12 +42,13 @@ pub use options::{ConnectOptions, Endpoint, ListenOptions, ServerOptions, Socket
 pub use server::{Server, WeakServer, create_server, create_server_with};
 pub use socket::{ReadyState, Socket, WeakSocket};
 
-/// Connects to a port, to a host and port, or to the path of a Unix socket.
+/// Connects to a port, to a host and port, or to the path of a Unix socket. The text `HOST:PORT` is
+/// a host and port, and not a path as in Node: see [`Endpoint`].
 ///
 /// 'connect' follows, or 'error'.
 ///
 /// # Errors
-/// `ERR_SOCKET_BAD_PORT`.
+/// `ERR_SOCKET_BAD_PORT`, `ERR_INVALID_ADDRESS`.
 ///
 /// # Panics
 /// Outside of [`run`](crate::run).

@@ -3,7 +3,9 @@
 use crate::abort::AbortSignal;
 use crate::error::Error;
 use oneloop_net::Addr;
+use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,11 +14,17 @@ const HIGH_WATER_MARK: usize = 16 * 1024;
 
 /// A port, a host and port, or the path of a Unix socket.
 ///
+/// A text is what it looks like: a port in digits; `HOST:PORT`, which Node takes for a path; or
+/// else a path. A text with a colon that is neither, such as `localhost:` or `::1:8080`, is an
+/// error of the call that uses it. A path with a colon has a slash, `./a:b`, or is passed as a
+/// [`Path`].
+///
 /// ```
 /// use oneloop::callback::net::Endpoint;
-/// let _: [Endpoint; 4] = [
+/// let _: [Endpoint; 5] = [
 ///     8080.into(),
 ///     ("127.0.0.1", 8080).into(),
+///     "localhost:8080".into(),
 ///     "/run/echo.sock".into(),
 ///     std::net::SocketAddr::from(([127, 0, 0, 1], 8080)).into(),
 /// ];
@@ -35,6 +43,8 @@ pub enum Endpoint {
     Addr(SocketAddr),
     /// A Unix socket; a path that begins with a NUL is an abstract name.
     Path(PathBuf),
+    /// What is wrong with a text that has a colon, and is neither `HOST:PORT` nor a path.
+    Malformed(String),
 }
 
 impl Endpoint {
@@ -45,6 +55,12 @@ impl Endpoint {
                 format!("{name} should be >= 0 and < 65536. Received type number ({port}).");
             Error::new("ERR_SOCKET_BAD_PORT", message)
         })
+    }
+
+    /// The error of using a [`Endpoint::Malformed`].
+    pub(crate) fn refused(problem: String) -> Error {
+        // Node has the code, for addresses that it does not understand.
+        Error::new("ERR_INVALID_ADDRESS", problem)
     }
 
     pub(super) fn unix_addr(path: &Path) -> Addr {
@@ -98,8 +114,8 @@ impl From<SocketAddr> for Endpoint {
 }
 
 impl From<&str> for Endpoint {
-    /// A path; or a port in digits, as in Node; or `HOST:PORT`, which Node takes for a path. A
-    /// path with such a name needs a slash, `./a:1`, or is passed as a [`Path`].
+    /// A port in digits, `HOST:PORT`, or a path: see [`Endpoint`]. `unix:PATH` and `unix:@NAME`
+    /// are what they are in the other styles.
     fn from(text: &str) -> Self {
         // `server.listen('8080')` is a port in Node as well, and `Number('')` is 0.
         if text.is_empty() {
@@ -108,15 +124,29 @@ impl From<&str> for Endpoint {
         if let Ok(port) = text.parse::<i64>() {
             return port.into();
         }
-        if let Ok(addr) = text.parse() {
-            return Endpoint::Addr(addr);
+        match text.parse() {
+            Ok(Addr::Inet(addr)) => Endpoint::Addr(addr),
+            Ok(Addr::UnixPath(path)) => Endpoint::Path(path),
+            Ok(Addr::UnixAbstract(name)) => {
+                Endpoint::Path(OsString::from_vec([&[0], &name[..]].concat()).into())
+            }
+            Err(problem) if text.contains(':') && !text.contains(['/', '\0']) => {
+                host_and_port(text).unwrap_or_else(|| {
+                    let path = format!("as the path of a Unix socket, write ./{text}");
+                    Endpoint::Malformed(format!("{problem}; {path}"))
+                })
+            }
+            _ => Endpoint::Path(text.into()),
         }
-        let host_and_port = text.rsplit_once(':').and_then(|(host, port)| {
-            let is_path = host.contains(['/', '\0', ':']);
-            Some((host, port.parse::<i64>().ok()?)).filter(|_| !is_path)
-        });
-        host_and_port.map_or_else(|| Endpoint::Path(text.into()), Into::into)
     }
+}
+
+fn host_and_port(text: &str) -> Option<Endpoint> {
+    let (host, port) = text.rsplit_once(':')?;
+    // An IPv6 address without its brackets is ambiguous: `::1:80`.
+    let is_ambiguous = host.contains(':') || host.trim() != host;
+    let port = port.parse::<i64>().ok()?;
+    Some((host, port).into()).filter(|_| !is_ambiguous)
 }
 
 /// As from a `&str`.
@@ -248,8 +278,45 @@ mod tests {
         for addr in ["127.0.0.1:80", "[::1]:80"] {
             assert_eq!(Endpoint::from(addr), Endpoint::Addr(addr.parse().unwrap()));
         }
-        for path in ["/run/a:80", "./a:80", "\0a:80", "a.sock", "a:b", "::1:80"] {
+        for path in [
+            "/run/a:80",
+            "./a:80",
+            "\0a:80",
+            "a.sock",
+            "localhost",
+            "127.0.0.1",
+        ] {
             assert_eq!(Endpoint::from(path), Endpoint::Path(path.into()));
         }
+        for (text, path) in [("unix:/run/a:80", "/run/a:80"), ("unix:@a", "\0a")] {
+            assert_eq!(Endpoint::from(text), Endpoint::Path(path.into()));
+        }
+    }
+
+    #[test]
+    fn a_text_with_a_colon_that_names_no_port_is_no_path_either() {
+        for (text, problem) in [
+            ("127.0.0.1:", "has no port: write 127.0.0.1:8080"),
+            ("::1", "has no port: write [::1]:8080"),
+            (
+                "::1:80",
+                "needs brackets around its IPv6 address: write [::1]:80",
+            ),
+            (
+                "127.0.0.1:http",
+                "has 'http' where a port is expected, which is a number",
+            ),
+            (
+                "localhost:80 ",
+                "has spaces around it: write 'localhost:80'",
+            ),
+            ("unix:", "has no path: write unix:/a/path, or unix:@name"),
+        ] {
+            let problem =
+                format!("'{text}' {problem}; as the path of a Unix socket, write ./{text}");
+            assert_eq!(Endpoint::from(text), Endpoint::Malformed(problem));
+        }
+        let path = Path::new("::1:80");
+        assert_eq!(Endpoint::from(path), Endpoint::Path(path.into()));
     }
 }

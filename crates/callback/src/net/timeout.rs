@@ -35,7 +35,8 @@ impl Socket {
     /// run(|| {
     ///     let server = net::create_server(|socket| {
     ///         socket.set_timeout_then(20, |socket| {
-    ///             socket.end_with("too late\n");
+    ///             socket.write("too late\n");
+    ///             socket.destroy_soon();
     ///         });
     ///         socket.resume();
     ///     });

@@ -26,6 +26,7 @@
 pub(crate) mod destroy;
 pub mod event;
 pub(crate) mod flags;
+mod follow;
 pub(crate) mod functions;
 pub(crate) mod lines;
 pub(crate) mod pending_write;

@@ -3,6 +3,7 @@
 use super::destroy::{Stream, shares_inner, stream_identity};
 use super::event::{self, Close, Error as ErrorEvent, Open, Ready};
 use super::flags::*;
+use super::follow::Follow;
 use super::functions::readable_functions;
 use super::lines::Lines;
 use super::piping::{Pipes, Readable, Writable, pipe, unpipe, unpipe_all};
@@ -18,7 +19,6 @@ use crate::runtime::{Runtime, current};
 use crate::tables::{references, weak};
 use crate::thrown::{IntoResult, Thrown, or_rethrow};
 use oneloop_core::Direction;
-use oneloop_fs::{WatchOptions, Watcher};
 use oneloop_net::{
     self as net, AsSource, CHUNK_BYTES, Chunk, Input, LineSplitter, RawMode, ReadHalf, StdioKind,
 };
@@ -28,7 +28,6 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
@@ -82,7 +81,7 @@ pub(super) struct ReadStreamInner {
     readable: ReadableState,
     input: StreamFd<Input>,
     /// Reports that a file has grown, if the stream follows one.
-    follows: RefCell<Option<Rc<Watcher>>>,
+    follows: RefCell<Option<Rc<Follow>>>,
     /// Bytes that may still be read: the rest of the requested part of a file.
     bytes_left: Cell<u64>,
     errored: RefCell<Option<Error>>,
@@ -187,20 +186,19 @@ impl ReadStream {
     fn set_reference(&self, input: &Input) {
         let is_referenced = !self.inner.is_unreferenced.get();
         input.source().set_referenced(is_referenced);
-        if let Some(watcher) = self.follows() {
-            watcher.set_referenced(is_referenced && self.inner.is_reading.get());
+        if let Some(follow) = self.follows() {
+            follow.set_referenced(is_referenced && self.inner.is_reading.get());
         }
     }
 
     /// Waits at the end of the file for what is appended, instead of emitting 'end'.
-    pub(crate) async fn follow(&self, path: &Path) -> io::Result<()> {
-        let watcher = Watcher::on(&self.inner.runtime.handle)?;
-        watcher.watch(path, WatchOptions::default()).await?;
-        self.inner.follows.replace(Some(Rc::new(watcher)));
+    pub(crate) fn follow(&self, input: &Input) -> io::Result<()> {
+        let follow = Follow::new(&self.inner.runtime.handle, input)?;
+        self.inner.follows.replace(Some(Rc::new(follow)));
         Ok(())
     }
 
-    fn follows(&self) -> Option<Rc<Watcher>> {
+    fn follows(&self) -> Option<Rc<Follow>> {
         self.inner.follows.borrow().clone()
     }
 
@@ -397,12 +395,13 @@ impl ReadStream {
     ) -> Poll<io::Result<Option<Chunk>>> {
         loop {
             let chunk = ready!(input.poll_read_chunk(cx, bytes_max))?;
-            let Some(watcher) = self.follows().filter(|_| chunk.is_none()) else {
+            let Some(follow) = self.follows().filter(|_| chunk.is_none()) else {
                 return Poll::Ready(Ok(chunk));
             };
-            // A change that came before the read is reported, too, and costs one more read.
-            self.set_reference(input);
-            ready!(watcher.poll_next(cx))?;
+            if !follow.begin_again_if_truncated()? {
+                self.set_reference(input);
+                ready!(follow.poll_changed(cx))?;
+            }
         }
     }
 
@@ -410,8 +409,8 @@ impl ReadStream {
     fn close_input(&self, error: Option<Error>) -> impl Future<Output = ()> + 'static {
         let stream = self.clone();
         let inner = &self.inner;
-        let watcher = inner.follows.take();
-        drop(watcher);
+        let follow = inner.follows.take();
+        drop(follow);
         let closed = (!inner.input.is_standard()).then(|| {
             // Restored with the close, and not when the last clone of the stream is dropped.
             let raw_mode = inner.raw_mode.take();
@@ -580,8 +579,8 @@ impl AbandonedAtExit for ReadStreamInner {
         if !self.input.is_standard() {
             self.input.close(&self.runtime);
         }
-        let watcher = self.follows.take();
-        drop(watcher);
+        let follow = self.follows.take();
+        drop(follow);
         let stream = ReadStream { inner: self };
         stream.read_stop();
         stream.wake_reader();

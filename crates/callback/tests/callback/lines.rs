@@ -348,6 +348,91 @@ fn a_followed_file_emits_what_is_appended_and_no_end() {
 }
 
 #[test]
+fn a_followed_file_is_followed_when_it_is_renamed_and_removed() {
+    let log = Log::default();
+    let lines = log.clone();
+    run(move || {
+        let file = TempFile::new("renamed", "first\n")?;
+        let writer = std::fs::File::options().append(true).open(&file.0)?;
+        let rotated = file.0.with_extension("1");
+        let stream = follow(&file.0, 0);
+        stream.on_lines(80, move |stream, line| {
+            lines.add(line);
+            let append = |text: &str| (&writer).write_all(text.as_bytes());
+            match line {
+                "first" => {
+                    // Once it waits.
+                    let (from, to) = (file.0.clone(), rotated.clone());
+                    set_timeout(move || std::fs::rename(&from, &to), 1000);
+                    let same = writer.try_clone()?;
+                    set_timeout(move || (&same).write_all(b"renamed\n"), 2000);
+                }
+                "renamed" => {
+                    std::fs::write(&file.0, "of another file\n")?;
+                    std::fs::rename(&rotated, rotated.with_extension("2"))?;
+                    append("twice\n")?;
+                }
+                "twice" => {
+                    std::fs::remove_file(rotated.with_extension("2"))?;
+                    append("removed\n")?;
+                }
+                _ => _ = stream.destroy(),
+            }
+            io::Result::Ok(())
+        });
+        Ok::<_, fs::Error>(())
+    });
+    assert_eq!(log.take(), ["first", "renamed", "twice", "removed"]);
+}
+
+#[test]
+fn a_followed_file_that_is_truncated_is_read_from_its_beginning() {
+    let log = Log::default();
+    let lines = log.clone();
+    run(move || {
+        let file = TempFile::new("truncated", "not read\nlong first line\n")?;
+        let stream = follow(&file.0, 9);
+        stream.on_lines(80, move |stream, line| {
+            lines.add(line);
+            match line {
+                "long first line" => std::fs::write(&file.0, "again\n")?,
+                "again" => file.append("appended\n")?,
+                "appended" => std::fs::write(&file.0, "")?,
+                _ => (),
+            }
+            if line == "appended" {
+                let path = file.0.clone();
+                set_timeout(move || std::fs::write(&path, "end\n"), 1000);
+            }
+            if line == "end" {
+                stream.destroy();
+            }
+            io::Result::Ok(())
+        });
+        Ok::<_, fs::Error>(())
+    });
+    let expected = ["long first line", "again", "appended", "end"];
+    assert_eq!(log.take(), expected);
+}
+
+#[test]
+fn a_followed_file_may_be_shorter_than_its_start() {
+    let log = Log::default();
+    let lines = log.clone();
+    run(move || {
+        let file = TempFile::new("shorter", "one\n")?;
+        let stream = follow(&file.0, 8);
+        set_timeout(move || file.append("two\nthree\n"), 1000);
+        stream.on_lines(80, move |stream, line| {
+            lines.add(line);
+            stream.destroy();
+        });
+        Ok::<_, fs::Error>(())
+    });
+    assert_eq!(log.take(), ["three"]);
+}
+
+#[test]
 fn a_followed_file_keeps_the_program_alive_only_while_its_stream_flows() {
     let log = Log::default();
     let lines = log.clone();

@@ -64,7 +64,7 @@ pub fn check_nesting(call: &str) -> io::Result<()> {
 fn nested(call: &str, at: &Location<'_>) -> io::Error {
     let problem = format!(
         "{call} at {at} would block the loop that runs this code: use `.await` in an async task, \
-         `.wait()` in a green thread, and `spawn` in a callback; or run the other loop on a thread \
+         `.wait()` in a green thread, and `spawn_micro` in a callback; or run the other loop on a thread \
          of its own, as `offload` does"
     );
     io::Error::new(io::ErrorKind::ResourceBusy, problem)

@@ -57,7 +57,7 @@ fn assert_refused(refusals: Vec<String>) {
             refusal.contains("would block the loop that runs this code"),
             "{refusal}"
         );
-        for way in ["`.await`", "`.wait()`", "`spawn`", "`offload`"] {
+        for way in ["`.await`", "`.wait()`", "`spawn_micro`", "`offload`"] {
             assert!(refusal.contains(way), "{refusal}");
         }
     }
