@@ -180,7 +180,10 @@ impl<T> Queue<T> {
     where
         T: Clone,
     {
-        Peek { get: self.get() }
+        Peek {
+            queue: self.clone(),
+            ticket: None,
+        }
     }
 
     /// Puts the value in, if there is room; at a rendezvous, if a getter waits.
@@ -450,19 +453,27 @@ impl<T> Drop for Get<T> {
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct Peek<T> {
-    /// Waits as a getter does. Its drop gives up the place in line.
-    get: Get<T>,
+    queue: Queue<T>,
+    ticket: Option<Ticket<()>>,
 }
 
 impl<T: Clone> Future for Peek<T> {
     type Output = T;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        let Get { queue, ticket } = &mut self.get_mut().get;
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        let Self { queue, ticket } = &mut *self;
         let state = &queue.state;
         state.poll(cx, |state, waker, effects| {
             state.poll_peek(ticket, waker, effects)
         })
+    }
+}
+
+impl<T> Drop for Peek<T> {
+    fn drop(&mut self) {
+        let Self { queue, ticket } = self;
+        let state = &queue.state;
+        state.change(|state, effects| state.give_up_peek(ticket, effects));
     }
 }
 

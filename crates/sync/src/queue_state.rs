@@ -47,6 +47,8 @@ pub(crate) struct QueueState<T> {
     capacity: Option<usize>,
     /// Counts values: the items, and the values that putters hold out.
     getters: Turnstile,
+    /// How many of the getters' tickets belong to peeks, which take no value.
+    peekers: usize,
     /// Counts the items that still fit. A rendezvous has no room.
     putters: Turnstile<Option<T>>,
     /// Waiting putters hold their values out.
@@ -78,6 +80,7 @@ impl<T> QueueState<T> {
             items,
             capacity,
             getters: Turnstile::new(0),
+            peekers: 0,
             putters: Turnstile::one_by_one(capacity.unwrap_or(usize::MAX)),
             // Without room, a value can get to a getter only from the line.
             holds_out: capacity == Some(0),
@@ -177,7 +180,7 @@ impl<T> QueueState<T> {
     pub(crate) fn try_put(&mut self, value: T, effects: &mut Effects) -> Result<(), T> {
         let may_pass = match self.is_rendezvous() {
             // A waiting getter takes this very value. No putter may be in line before it.
-            true => self.getters.line.waiting() > 0 && self.putters.line.waiting() == 0,
+            true => self.awaits_value() && self.putters.line.waiting() == 0,
             false => self.may_put(None),
         };
         if self.closed || !may_pass {
@@ -231,6 +234,12 @@ impl<T> QueueState<T> {
             self.getters.add(effects);
         }
         Poll::Pending
+    }
+
+    /// True if a getter waits for which no item was put. A peek leaves its value, so it does not
+    /// count.
+    fn awaits_value(&self) -> bool {
+        self.getters.line.len() - self.peekers > self.items.len()
     }
 
     fn may_put(&self, ticket: Option<Ticket<Option<T>>>) -> bool {
@@ -319,11 +328,13 @@ impl<T> QueueState<T> {
         if self.may_get(*ticket) {
             // The queue stays borrowed while `T` is cloned: rule 1 names this exception.
             let value = self.next().cloned();
-            self.give_up_get(ticket, effects);
+            self.give_up_peek(ticket, effects);
             let value = value.expect("the getters' turnstile counts what there is");
             return Poll::Ready(value);
         }
+        let was_in_line = ticket.is_some();
         self.wait_to_get(ticket, waker, effects);
+        self.peekers += usize::from(ticket.is_some() && !was_in_line);
         Poll::Pending
     }
 
@@ -363,6 +374,11 @@ impl<T> QueueState<T> {
         if let Some(ticket) = ticket.take() {
             self.getters.give_up(ticket, effects);
         }
+    }
+
+    pub(crate) fn give_up_peek(&mut self, ticket: &mut Option<Ticket<()>>, effects: &mut Effects) {
+        self.peekers -= usize::from(ticket.is_some());
+        self.give_up_get(ticket, effects);
     }
 
     /// The value that `pop` would return.

@@ -189,6 +189,11 @@ impl Queues {
         self.offers_of(self.putters.len())
     }
 
+    /// Returns how many waiters will take a value; a peek leaves it.
+    fn takers(&self) -> usize {
+        self.getters.iter().filter(|getter| getter.takes).count()
+    }
+
     /// True if a getter took the held-out value of a putter that has not run since.
     fn has_dismissed(&self) -> bool {
         self.putters.iter().any(|putter| putter.value.is_none())
@@ -282,7 +287,7 @@ impl Queues {
             Step::TryPut(priority) => {
                 let value = self.value(priority);
                 let may_put = match self.is_rendezvous() {
-                    true => self.offers() == 0 && self.getters.len() > self.items.len(),
+                    true => self.offers() == 0 && self.takers() > self.items.len(),
                     false => self.may_put(self.putters.len()),
                 };
                 assert_eq!(self.real.try_put(value).is_ok(), may_put);

@@ -203,6 +203,21 @@ fn at_a_rendezvous_a_tried_put_does_not_overtake_an_offer() {
 }
 
 #[test]
+fn at_a_rendezvous_a_tried_put_needs_a_getter_that_takes_the_value() {
+    let queue = Queue::rendezvous();
+    let [peek, dropped] = [0, 1].map(|_| Polled::pending(queue.peek()));
+    assert_eq!(queue.try_put(1), Err(Full(1)), "a peek takes no value");
+    let getter = Polled::pending(queue.get());
+    assert_eq!(queue.try_put(1), Ok(()));
+    assert_eq!(queue.try_put(2), Err(Full(2)), "the getter has its value");
+    drop(dropped);
+    assert_eq!(peek.output(), 1);
+    assert_eq!(getter.output(), 1);
+    assert_eq!(queue.try_put(2), Err(Full(2)), "no waiter is left");
+    assert!(queue.is_empty());
+}
+
+#[test]
 fn peeking_waits_in_line_and_takes_nothing() {
     let queue = Queue::unbounded();
     let [peek, other] = [0, 1].map(|_| Polled::pending(queue.peek()));
