@@ -5,22 +5,27 @@ use crate::resolve::literal_addr;
 use crate::target::{Target, ToTarget};
 use oneloop_posix::address_bytes;
 use rustix::net::{self, AddressFamily, SocketAddrAny, SocketAddrUnix};
-use std::ffi::OsStr;
-use std::fmt;
+use std::ffi::{OsStr, OsString};
+use std::fmt::{self, Write};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::str::FromStr;
 
 /// The address of a socket of any family.
+///
+/// Every address but that of a socket without a name is printed as a text that parses to the same
+/// address. (IPv6 flow information is not part of the text.)
 ///
 /// ```
 /// use oneloop::net::Addr;
 /// for text in ["127.0.0.1:8080", "[::1]:8080", "unix:/run/echo.sock", "unix:@abstract"] {
 ///     assert_eq!(text.parse::<Addr>().unwrap().to_string(), text);
 /// }
+/// let with_a_byte_0 = Addr::UnixAbstract(b"echo\0".into());
+/// assert_eq!(with_a_byte_0.to_string(), r"unix:@echo\x00");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Addr {
@@ -116,11 +121,67 @@ impl fmt::Display for Addr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Addr::Inet(addr) => addr.fmt(f),
-            Addr::UnixPath(path) => write!(f, "unix:{}", path.display()),
-            Addr::UnixAbstract(name) => write!(f, "unix:@{}", name.escape_ascii()),
+            Addr::UnixPath(path) => match path.as_os_str().as_bytes() {
+                // An `@` would begin an abstract name.
+                [b'@', rest @ ..] => write!(f, r"unix:\x40{}", Escaped(rest)),
+                path => write!(f, "unix:{}", Escaped(path)),
+            },
+            Addr::UnixAbstract(name) => write!(f, "unix:@{}", Escaped(name)),
             Addr::UnixUnnamed => f.write_str("unix:"),
         }
     }
+}
+
+/// The bytes of a path or a name, as a text that [`unescape`] reads back. Only what would mislead a
+/// reader or is no text is escaped: backslashes, control characters, and bytes that are not UTF-8.
+struct Escaped<'a>(&'a [u8]);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let escape = |f: &mut fmt::Formatter<'_>, bytes: &[u8]| {
+            let mut bytes = bytes.iter();
+            bytes.try_for_each(|byte| write!(f, r"\x{byte:02x}"))
+        };
+        for chunk in self.0.utf8_chunks() {
+            for letter in chunk.valid().chars() {
+                match letter {
+                    '\\' => f.write_str(r"\\")?,
+                    letter if letter.is_control() => {
+                        escape(f, letter.encode_utf8(&mut [0; 4]).as_bytes())?;
+                    }
+                    letter => f.write_char(letter)?,
+                }
+            }
+            escape(f, chunk.invalid())?;
+        }
+        Ok(())
+    }
+}
+
+/// The bytes of a text in which `\\` is a backslash and `\xNN` a byte. Any other backslash is itself.
+fn unescape(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, escape)) = rest.split_once('\\') {
+        bytes.extend(before.bytes());
+        let (byte, after) = match escape.strip_prefix('\\') {
+            Some(after) => (b'\\', after),
+            None => hexadecimal(escape).unwrap_or((b'\\', escape)),
+        };
+        bytes.push(byte);
+        rest = after;
+    }
+    bytes.extend(rest.bytes());
+    bytes
+}
+
+/// The byte that `xNN` names, and the text behind it.
+fn hexadecimal(text: &str) -> Option<(u8, &str)> {
+    let (digits, rest) = text.strip_prefix('x')?.split_at_checked(2)?;
+    // `from_str_radix` alone would accept a sign.
+    let are_digits = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    are_digits.then_some(())?;
+    Some((u8::from_str_radix(digits, 16).ok()?, rest))
 }
 
 /// The error for a text that is not an address.
@@ -170,13 +231,14 @@ impl FromStr for Addr {
     type Err = ParseAddrError;
 
     /// `127.0.0.1:8080`, `[::1]:8080`, `[fe80::1%eth0]:8080`, `unix:/a/path` or, for an abstract
-    /// name, `unix:@name`.
+    /// name, `unix:@name`. In a path and a name, `\\` is a backslash, and `\xNN` the byte with that
+    /// hexadecimal number.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.strip_prefix("unix:") {
             Some("") => Err(ParseAddrError::new(text)),
             Some(path) => Ok(match path.strip_prefix('@') {
-                Some(name) => Addr::UnixAbstract(name.into()),
-                None => Addr::UnixPath(path.into()),
+                Some(name) => Addr::UnixAbstract(unescape(name)),
+                None => Addr::UnixPath(OsString::from_vec(unescape(path)).into()),
             }),
             // The standard library's parser first: it is exact, and only a scope by name is left to
             // `parse_scoped`.
@@ -218,6 +280,7 @@ fn parse_scoped(text: &str) -> Result<SocketAddr, ParseAddrError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::SocketAddrV6;
 
     #[test]
     fn the_kernels_form_is_the_same_address() {
@@ -232,6 +295,62 @@ mod tests {
         }
         let unnamed = Addr::UnixUnnamed;
         assert_eq!(Addr::from_kernel(unnamed.to_kernel().unwrap()), unnamed);
+    }
+
+    #[test]
+    fn every_name_is_printed_as_a_text_that_parses_to_the_same_address() {
+        let check = |addr: Addr| {
+            let text = addr.to_string();
+            assert!(!text.contains(char::is_control), "{text:?}");
+            assert_eq!(text.parse(), Ok(addr), "{text}");
+        };
+        let both = |name: &[u8]| {
+            check(Addr::UnixAbstract(name.to_owned()));
+            check(Addr::UnixPath(OsStr::from_bytes(name).into()));
+        };
+        // Each pair of bytes, since an escape, a letter and the `@` begin with one byte each.
+        for first in 0..=255 {
+            both(&[first]);
+            for second in 0..=255 {
+                both(&[first, second]);
+                both(&[b'a', first, second, b'b']);
+            }
+        }
+        for name in [
+            r"\x41",
+            r"\\x41",
+            r"\x",
+            r"\x4",
+            r"\x+1",
+            "ä\u{85}€",
+            "/run/@a b\"",
+        ] {
+            both(name.as_bytes());
+        }
+        check(Addr::UnixAbstract(Vec::new()));
+        for ip in ["0.0.0.0", "255.1.2.3", "::", "fe80::1", "::ffff:1.2.3.4"] {
+            for port in [0, 1, 65535] {
+                check(SocketAddr::new(ip.parse().unwrap(), port).into());
+            }
+        }
+        let scoped = |scope| SocketAddrV6::new("fe80::1".parse().unwrap(), 80, 0, scope);
+        for scope in [1, 7, u32::MAX] {
+            check(SocketAddr::V6(scoped(scope)).into());
+        }
+    }
+
+    #[test]
+    fn a_text_names_bytes_by_escapes_and_every_other_backslash_is_itself() {
+        for (text, name) in [
+            (r"unix:@a\x00\xFfb", &b"a\0\xffb"[..]),
+            (r"unix:@a\\x41", br"a\x41"),
+            (r"unix:@\a\x4g\x4", br"\a\x4g\x4"),
+            ("unix:@a\"b", b"a\"b"),
+        ] {
+            assert_eq!(text.parse(), Ok(Addr::UnixAbstract(name.to_owned())));
+        }
+        let path = r"unix:\x40a".parse();
+        assert_eq!(path, Ok(Addr::UnixPath("@a".into())));
     }
 
     #[test]
