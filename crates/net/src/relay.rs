@@ -3,7 +3,6 @@
 use crate::copy::{CopyError, CopyOptions, Copying, waits_on_two};
 use crate::socket::ByteStream;
 use crate::stream::{ReadHalf, WriteHalf};
-use oneloop_posix::Refusal;
 use std::error;
 use std::fmt;
 use std::future::Future;
@@ -39,6 +38,16 @@ pub enum RelayError {
     Second(io::Error),
 }
 
+impl RelayError {
+    /// The error of one way, which reads the side `from` and writes the side `to`.
+    fn of(error: CopyError, from: fn(io::Error) -> Self, to: fn(io::Error) -> Self) -> Self {
+        match error {
+            CopyError::Read(error) => from(error),
+            CopyError::Write(error) => to(error),
+        }
+    }
+}
+
 impl fmt::Display for RelayError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -70,17 +79,19 @@ pub struct Relayed {
 ///
 /// ```text
 ///          from has ended, all bytes are written:
-///  Copying ──────── to.end() succeeds ─────────────▶ Ended
-///     │   └──────── a sandbox forbids to.end() ────▶ EndForbidden
-///     │
-///     └─ to takes no more (EPIPE, ECONNRESET, …) ──▶ Refused: reads and drops until from ends
+///  Copying ─────────── to.end() succeeds ──────────▶ Ended
+///     │ │ └─────────── to.end() fails ─────────────▶ EndFailed
+///     │ │
+///     │ └─ to takes no more (EPIPE, ECONNRESET) ───▶ Refused: reads and drops until from ends
+///     └─── to fails otherwise (ENOBUFS, …) ────────▶ the relay fails
 /// ```
 #[derive(Debug)]
 enum WayState {
     Copying,
     Ended,
-    /// The error of the sandbox, until the relay returns it. Only a close can send the end then.
-    EndForbidden(Option<io::Error>),
+    /// The error, until the relay returns it: a sandbox forbids shutdown(2). Only a close can send
+    /// the end then.
+    EndFailed(Option<io::Error>),
     Refused {
         /// The error of the write, until it is returned.
         error: Option<io::Error>,
@@ -137,8 +148,13 @@ impl Way {
     /// Moves the bytes that can move now.
     ///
     /// # Errors
-    /// Those of reading.
-    fn step<R, W>(&mut self, cx: &mut Context<'_>, from: &R, to: Option<&W>) -> io::Result<()>
+    /// Those of reading, and those of writing after which the other side waits for more.
+    fn step<R, W>(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &R,
+        to: Option<&W>,
+    ) -> Result<(), CopyError>
     where
         R: ReadHalf + ?Sized,
         W: WriteHalf + ?Sized,
@@ -148,14 +164,19 @@ impl Way {
         }
         match &mut self.state {
             WayState::Refused { from_ended, .. } if !*from_ended => {
-                *from_ended = read_and_drop(cx, from)?;
+                *from_ended = read_and_drop(cx, from).map_err(CopyError::Read)?;
             }
             _ => {}
         }
         Ok(())
     }
 
-    fn copy<R, W>(&mut self, cx: &mut Context<'_>, from: &R, to: Option<&W>) -> io::Result<()>
+    fn copy<R, W>(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &R,
+        to: Option<&W>,
+    ) -> Result<(), CopyError>
     where
         R: ReadHalf + ?Sized,
         W: WriteHalf + ?Sized,
@@ -172,18 +193,20 @@ impl Way {
                 // The end follows the last byte at once, so that half-closed protocols work through
                 // the relay.
                 self.state = match to.map(W::end) {
-                    Some(Err(error)) if is_forbidden(&error) => WayState::EndForbidden(Some(error)),
+                    Some(Err(error)) if !is_gone(&error) => WayState::EndFailed(Some(error)),
                     // If that side is gone, reading from it returns the error.
                     _ => WayState::Ended,
                 };
             }
-            Poll::Ready(Err(CopyError::Read(error))) => return Err(error),
-            Poll::Ready(Err(CopyError::Write(error))) => {
+            Poll::Ready(Err(CopyError::Write(error))) if is_gone(&error) => {
                 self.state = WayState::Refused {
                     error: Some(error),
                     from_ended: false,
                 };
             }
+            // After ENOBUFS or a refusal by a sandbox, the connection lives on. Its peer would wait
+            // forever for bytes that are lost.
+            Poll::Ready(Err(error)) => return Err(error),
         }
         Ok(())
     }
@@ -192,7 +215,7 @@ impl Way {
     fn is_reading(&self) -> bool {
         match &self.state {
             WayState::Copying => self.copying.is_reading(),
-            WayState::Ended | WayState::EndForbidden(_) => false,
+            WayState::Ended | WayState::EndFailed(_) => false,
             WayState::Refused { from_ended, .. } => !from_ended,
         }
     }
@@ -213,25 +236,27 @@ impl Way {
     fn take_refusal(&mut self) -> io::Result<()> {
         match &mut self.state {
             WayState::Refused { error, .. } => error.take().map_or(Ok(()), Err),
-            WayState::Copying | WayState::Ended | WayState::EndForbidden(_) => Ok(()),
+            WayState::Copying | WayState::Ended | WayState::EndFailed(_) => Ok(()),
         }
     }
 
-    /// Returns the refusal of a sandbox, once. Without it, the side that is written would wait
+    /// Returns the error of sending the end, once. Without it, the side that is written would wait
     /// forever.
-    fn take_forbidden(&mut self) -> io::Result<()> {
+    fn take_failed_end(&mut self) -> io::Result<()> {
         match &mut self.state {
-            WayState::Refused { error, .. } | WayState::EndForbidden(error) => error
-                .take_if(|error| is_forbidden(error))
-                .map_or(Ok(()), Err),
-            WayState::Copying | WayState::Ended => Ok(()),
+            WayState::EndFailed(error) => error.take().map_or(Ok(()), Err),
+            WayState::Copying | WayState::Ended | WayState::Refused { .. } => Ok(()),
         }
     }
 }
 
-/// True if a sandbox has refused a call that has no substitute.
-fn is_forbidden(error: &io::Error) -> bool {
-    Refusal::of_error(error) == Some(Refusal::Everywhere)
+/// True for the errors of a side whose peer takes no more. What that peer sent before can still be
+/// read, and then its end or its reset.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::NotConnected
+    )
 }
 
 /// Reads and drops bytes. Returns true at the end. Without this, the end of that side would go
@@ -250,9 +275,10 @@ fn read_and_drop<R: ReadHalf + ?Sized>(cx: &mut Context<'_>, from: &R) -> io::Re
 /// When one side ends, the other side gets the end ([`WriteHalf::end`]), and the opposite way
 /// continues. It also continues when one side takes no more: a server that answers and closes
 /// before it has read its whole input still delivers its answer, and input for it is dropped
-/// meanwhile. A side that cannot be read ends both ways at once. So does the reset of a side that
-/// is not being read, because it has ended or because the other side has no room; the bytes that
-/// were read from it and not written are lost.
+/// meanwhile. A side that cannot be read ends both ways at once, and so does a write that fails for
+/// any other reason, such as a lack of memory. So does the reset of a side that is not being read,
+/// because it has ended or because the other side has no room; the bytes that were read from it and
+/// not written are lost.
 ///
 /// Closing a socket while its peer still sends resets the connection (RFC 9293, section 3.6.1), and
 /// bytes on their way to that peer are lost. To deliver them, shut the socket down for writing, and
@@ -316,9 +342,12 @@ impl Relay {
     /// Relays until both ways are over. The relay may rest: nothing is lost while it is not polled.
     ///
     /// # Errors
-    /// A failed read of a side ends the relay at once. A failed write to a side, also with `EPIPE`,
-    /// is returned once that side has ended, because bytes for it were not delivered. A sandbox
-    /// that forbids writing or sending an end is reported at once, unless both sides have ended.
+    /// A failed read of a side ends the relay at once, and so does a failed write, because bytes were
+    /// lost. Close both sides with a reset then
+    /// ([`reset_on_close`](crate::Socket::reset_on_close)): an orderly end would make what each
+    /// received look whole. A side that takes no more (`EPIPE`, `ECONNRESET`) is returned once it
+    /// has ended. An end that cannot be sent, because a sandbox forbids it, is returned at once,
+    /// unless both sides have ended.
     pub fn poll<R1, W1, R2, W2>(
         &mut self,
         cx: &mut Context<'_>,
@@ -337,18 +366,18 @@ impl Relay {
         for is_back in [self.back_comes_first, !self.back_comes_first] {
             let step = if is_back {
                 let step = self.back.step(cx, second.from, first.to);
-                step.map_err(RelayError::Second)
+                step.map_err(|error| RelayError::of(error, RelayError::Second, RelayError::First))
             } else {
                 let step = self.there.step(cx, first.from, second.to);
-                step.map_err(RelayError::First)
+                step.map_err(|error| RelayError::of(error, RelayError::First, RelayError::Second))
             };
             if let Err(error) = step {
                 return Poll::Ready(Err(error));
             }
         }
         if !self.there.is_over() || !self.back.is_over() {
-            self.there.take_forbidden().map_err(RelayError::Second)?;
-            self.back.take_forbidden().map_err(RelayError::First)?;
+            self.there.take_failed_end().map_err(RelayError::Second)?;
+            self.back.take_failed_end().map_err(RelayError::First)?;
             // A side that is not being read reports its reset only to a watch.
             let first = self.there.poll_reset(cx, first.from);
             let second = self.back.poll_reset(cx, second.from);

@@ -6,6 +6,7 @@ use oneloop::net::{
     Socket, UnixStream, WriteHalf, copy, pipe, relay, send_file,
 };
 use oneloop::{EventLoop, Handle};
+use rustix::io::Errno;
 use std::fs::File;
 use std::future::{Future, poll_fn};
 use std::io::{self, Read, Write};
@@ -13,6 +14,7 @@ use std::sync::LazyLock;
 use std::sync::mpsc;
 use std::task::{Context, Poll};
 use std::thread;
+use std::time::Duration;
 
 /// More bytes than sockets and pipes hold, so that both sides have to wait.
 const MANY: usize = 20_000_000;
@@ -314,12 +316,91 @@ fn a_side_that_answers_and_closes_before_it_has_read_its_input_delivers_its_answ
     });
 }
 
+/// A stream whose writes the kernel refuses, or whose end it does.
+struct Failing {
+    socket: Socket,
+    write: Option<Errno>,
+    end: Option<Errno>,
+}
+
+impl AsSource for Failing {
+    fn source(&self) -> &oneloop::core::Source {
+        self.socket.source()
+    }
+}
+
+impl WriteHalf for Failing {
+    fn write_once(&self, buf: &[u8]) -> io::Result<usize> {
+        match self.write {
+            Some(errno) => Err(errno.into()),
+            None => self.socket.write_once(buf),
+        }
+    }
+
+    fn write_vectored_once(&self, bufs: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        self.write_once(&bufs[0])
+    }
+
+    fn end(&self) -> io::Result<()> {
+        self.end.map_or(Ok(()), |errno| Err(errno.into()))
+    }
+}
+
+/// Relays from a client that has sent a question, and its end if `ends`, to a silent server. The
+/// relay must end at once, although the server waits. Returns its error.
+fn relay_to(write: Option<Errno>, end: Option<Errno>, ends: bool) -> RelayError {
+    run(|handle| async move {
+        let (client, mut outside) = tcp();
+        outside.write_all(b"question").unwrap();
+        if ends {
+            outside.shutdown(std::net::Shutdown::Write).unwrap();
+        }
+        let (socket, _server) = tcp();
+        let server = Failing { socket, write, end };
+        let mut relay = Relay::new();
+        let relaying = poll_fn(|cx| {
+            let side = Side {
+                from: &server.socket,
+                to: Some(&server),
+            };
+            relay.poll(cx, Side::of(&client), side)
+        });
+        let deadline = Duration::from_secs(20);
+        let relayed = handle.timeout(deadline, relaying).await;
+        relayed.expect("the relay hangs").unwrap_err()
+    })
+}
+
+#[test]
+fn a_write_that_fails_on_a_live_connection_ends_the_relay_at_once() {
+    for errno in [Errno::NOBUFS, Errno::NOMEM, Errno::PERM, Errno::NOSYS] {
+        for ends in [true, false] {
+            let error = relay_to(Some(errno), None, ends);
+            assert!(
+                matches!(&error, RelayError::Second(e) if Errno::from_io_error(e) == Some(errno)),
+                "{error:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_end_that_cannot_be_sent_ends_the_relay_at_once() {
+    for errno in [Errno::NOBUFS, Errno::PERM] {
+        let error = relay_to(None, Some(errno), true);
+        assert!(
+            matches!(&error, RelayError::Second(e) if Errno::from_io_error(e) == Some(errno)),
+            "{error:?}"
+        );
+    }
+}
+
 #[test]
 fn a_reset_ends_both_ways_and_names_the_side() {
     run(|_| async move {
         let (first, client) = tcp();
         let (second, server) = tcp();
-        let zero = Some(std::time::Duration::ZERO);
+        let zero = Some(Duration::ZERO);
         rustix::net::sockopt::set_socket_linger(&server, zero).unwrap();
         drop(server);
         let mut relay = Relay::new();
