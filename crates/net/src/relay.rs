@@ -346,7 +346,7 @@ impl Relay {
     /// lost. Close both sides with a reset then
     /// ([`reset_on_close`](crate::Socket::reset_on_close)): an orderly end would make what each
     /// received look whole. A side that takes no more (`EPIPE`, `ECONNRESET`) is returned once it
-    /// has ended. An end that cannot be sent, because a sandbox forbids it, is returned at once,
+    /// has ended. A failure to send an end, which a sandbox may forbid, is returned at once,
     /// unless both sides have ended.
     pub fn poll<R1, W1, R2, W2>(
         &mut self,

@@ -84,6 +84,15 @@ pub(crate) trait CallbackClient: ListedClient + 'static {
         }
     }
 
+    /// Closes the client if the drain is over. Returns true if it is.
+    fn close_if_cut_off(&self, socket: &Socket) -> bool {
+        let is_cut_off = self.service().is_cut_off();
+        if is_cut_off && !socket.is_destroyed() {
+            self.close_early(socket, CloseReason::CutOff);
+        }
+        is_cut_off
+    }
+
     /// Starts the write timeout: output waits.
     fn watch_output(self: &Rc<Self>, socket: &Socket) {
         // An armed timer stays, though the output has moved on since: it finds that out when it
@@ -156,23 +165,20 @@ pub(crate) trait CallbackClient: ListedClient + 'static {
         }
     }
 
-    /// Closes the connection before both sides have sent everything.
+    /// Closes the connection before both sides have sent everything, with a reset if that cuts off
+    /// the client: it must not take what it received for the whole.
     fn close_early(&self, socket: &Socket, why: CloseReason) {
         socket.remote_addr(); // read while there is one: the socket remembers it for the log
         self.release_permit();
-        // Asked before the socket is destroyed: later there is no end under way.
-        let resets = self.resets_for(socket, &why);
+        // While an `end()` is under way, no reset is possible any more.
+        let is_cut = why.cuts_off() || socket.writable_length() > 0;
+        let resets = is_cut && !socket.is_writable_ended();
         self.extras().close_reason = Some(why);
         if resets {
             reset(socket);
         } else {
             socket.destroy();
         }
-    }
-
-    /// True if an early close must be a reset, so that the client does not take it for the end.
-    fn resets_for(&self, _: &Socket, _: &CloseReason) -> bool {
-        false
     }
 
     /// Ends the client's life: 'close' was emitted.

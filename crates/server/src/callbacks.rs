@@ -337,7 +337,9 @@ impl Client {
 
 impl ListedClient for Client {
     fn drain(self: Rc<Self>, socket: &Socket) {
-        self.end_if_drained(socket);
+        if !self.close_if_cut_off(socket) {
+            self.end_if_drained(socket);
+        }
     }
 
     /// Sets how much is read, by how much waits for the client. A mode that sends without end is

@@ -109,7 +109,10 @@ impl Client {
     pub(crate) fn begin_lingering(&mut self) -> Result<(), CloseReason> {
         match self.socket.shutdown(Shutdown::Write) {
             // ENOTCONN: the client is gone already.
-            Err(error) if error.kind() != io::ErrorKind::NotConnected => return Err(error.into()),
+            Err(error) if error.kind() != io::ErrorKind::NotConnected => {
+                self.conversation.close(); // close(2) sends the end, too
+                return Err(error.into());
+            }
             _ => {}
         }
         // Only now: had shutdown(2) failed, the connection would be closed instead.
@@ -159,10 +162,21 @@ impl Client {
         }
     }
 
-    /// Logs how the connection ended.
-    pub(crate) fn log_end(&self, end: &Result<(), CloseReason>) {
+    /// Logs how the connection ended. Its close is a reset if that has cut off the client, which
+    /// must not take what it received for the whole.
+    pub(crate) fn finish(&self, end: &Result<(), CloseReason>) {
+        // Before the socket is closed: getpeername(2) needs it open.
         self.conversation
             .log_end(end, || self.socket.peer_addr().ok());
+        let is_cut = end.as_ref().is_err_and(CloseReason::cuts_off);
+        if is_cut && !self.conversation.has_sent_all() {
+            self.reset_on_close();
+        }
+    }
+
+    /// Makes the close a reset. (A Unix socket has none: its client sees an end.)
+    pub(crate) fn reset_on_close(&self) {
+        let _ = self.socket.reset_on_close(); // a sandbox may forbid it
     }
 
     fn deadlines(&mut self) -> &mut Deadlines {

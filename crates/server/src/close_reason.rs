@@ -31,20 +31,12 @@ pub(crate) enum CloseReason {
 }
 
 impl CloseReason {
-    /// True if the client has not received everything that its peer sent.
-    pub(crate) fn cuts_peer_off(&self) -> bool {
-        matches!(
-            self,
-            CloseReason::Peer(_) | CloseReason::CutOff | CloseReason::Expired(Expired::Write)
-        )
-    }
-
-    /// True if the peer has not received everything that the client sent.
-    pub(crate) fn cuts_client_off(&self) -> bool {
-        matches!(
-            self,
-            CloseReason::Io(_) | CloseReason::Expired(Expired::HangUp)
-        )
+    /// True if bytes are lost, or may be. Then both connections are reset: after an orderly end, the
+    /// client and its peer would take what they received for the whole.
+    pub(crate) fn cuts_off(&self) -> bool {
+        // An idle client has received everything, unless output waits, which its owner knows; a
+        // client that lingers has received even the end.
+        !matches!(self, CloseReason::Expired(Expired::Idle | Expired::Linger))
     }
 }
 

@@ -163,6 +163,18 @@ impl Connection {
     }
 }
 
+impl Drop for Connection {
+    /// Resets a client for which output still waits: its loop ends at the end of a drain, a timeout
+    /// passed, or the server panicked.
+    fn drop(&mut self) {
+        // While it lingers, other members of a chat may speak on, but not to this client.
+        let has_sent_all = self.client.conversation.has_sent_all();
+        if !has_sent_all && (!self.output.is_empty() || self.mode.waiting() > 0) {
+            self.client.reset_on_close();
+        }
+    }
+}
+
 impl Served for Connection {
     fn client(&mut self) -> &mut Client {
         &mut self.client

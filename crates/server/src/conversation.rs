@@ -132,6 +132,14 @@ impl Conversation {
         was_open
     }
 
+    /// True once the client has been sent everything but the end.
+    pub(crate) fn has_sent_all(&self) -> bool {
+        matches!(
+            self.state,
+            ConversationState::Lingering | ConversationState::Closed
+        )
+    }
+
     /// The server's side is shut down.
     pub(crate) fn begin_lingering(&mut self) {
         self.state = ConversationState::Lingering;

@@ -99,16 +99,18 @@ impl Peer {
         }
     }
 
+    /// Makes the close of the connection to an upstream a reset. A program gets SIGTERM instead.
+    pub(crate) fn reset_on_close(&self) {
+        if let Peer::Upstream(socket) = self {
+            let _ = socket.reset_on_close(); // a sandbox may forbid it
+        }
+    }
+
     /// Ends the peer after its client's connection has ended with `connection`. A program keeps the
     /// client's permit until nothing of it runs any more.
     pub(crate) async fn end(self, client: Client, connection: &Result<(), CloseReason>) {
         match self {
-            Peer::Upstream(socket) => {
-                if connection.as_ref().is_err_and(CloseReason::cuts_client_off) {
-                    // A plain close would look to the upstream like the client's end.
-                    let _ = socket.reset_on_close();
-                }
-            }
+            Peer::Upstream(_) => {} // the drop closes it
             Peer::Program(running, stdout) => {
                 let conversation = client.into_conversation();
                 // Closed before the wait: a program that still writes gets EPIPE, and does not

@@ -54,7 +54,10 @@ pub(crate) fn serve(mut accepted: Accepted, upstream: Arc<Upstream>) {
                 let connected = connected.map_err(|error| service.log_no_peer(error));
                 wire(accepted, connected.ok());
             }
-            Err(gone) => accepted.conversation.log_end(&Err(gone.into()), || None),
+            Err(end) => {
+                let _ = accepted.socket.reset_on_close(); // no answer must not look like an empty one
+                accepted.conversation.log_end(&Err(end), || None);
+            }
         }
     });
 }
@@ -62,21 +65,22 @@ pub(crate) fn serve(mut accepted: Accepted, upstream: Arc<Upstream>) {
 /// Connects for a client that may go meanwhile.
 ///
 /// # Errors
-/// Why the client has gone.
+/// The client has gone, or the drain is over.
 async fn connect(
     accepted: &mut Accepted,
     upstream: &Upstream,
-) -> io::Result<io::Result<NetSocket>> {
+) -> Result<io::Result<NetSocket>, CloseReason> {
     let service = Rc::clone(accepted.conversation.service());
     let mut connect = pin!(upstream.connect(&service.handle));
     poll_fn(|cx| match connect.as_mut().poll(cx) {
         Poll::Ready(connected) => Poll::Ready(Ok(connected)),
+        Poll::Pending if service.is_cut_off() => Poll::Ready(Err(CloseReason::CutOff)),
         // There is no callback socket yet, so the report of SIGUSR1 must be answered by hand.
         Poll::Pending => {
             if accepted.conversation.is_report_due() {
                 report_connecting(accepted);
             }
-            poll_gone(&accepted.socket, cx).map(Err)
+            poll_gone(&accepted.socket, cx).map(|gone| Err(gone.into()))
         }
     })
     .await
@@ -210,7 +214,6 @@ impl Pair {
                 return;
             }
             if client.is_hung_up() && taken(&upstream) == before {
-                reset(&upstream); // a plain close would look like the client's end
                 pair.close_early(&client, Expired::HangUp.into());
             } else {
                 pair.watch_hang_up(&client, &upstream);
@@ -316,10 +319,12 @@ impl Pair {
         // closes once it has.
         let close_reason = self.extras().close_reason.take();
         let end = close_reason.map_or(Ok(()), Err);
-        if let Some(upstream) = self.upstream.take()
-            && (end.is_err() || !upstream.is_readable_ended())
-        {
-            upstream.destroy(); // what it still sends has no receiver
+        if let Some(upstream) = self.upstream.take() {
+            if end.as_ref().is_err_and(CloseReason::cuts_off) {
+                reset(&upstream); // a plain close would look like the client's end
+            } else if end.is_err() || !upstream.is_readable_ended() {
+                upstream.destroy(); // what it still sends has no receiver
+            }
         }
         self.finish(client, key, &end);
     }
@@ -327,7 +332,9 @@ impl Pair {
 
 impl ListedClient for Pair {
     fn drain(self: Rc<Self>, client: &Socket) {
-        self.end_if_drained(client);
+        if !self.close_if_cut_off(client) {
+            self.end_if_drained(client);
+        }
     }
 
     /// While bytes wait for one side, the pipe pauses the other one. As in Node, that reads once
@@ -368,10 +375,5 @@ impl CallbackClient for Pair {
 
     fn extras(&self) -> RefMut<'_, Extras> {
         self.extras.borrow_mut()
-    }
-
-    /// While an `end()` is under way, no reset is possible any more.
-    fn resets_for(&self, client: &Socket, why: &CloseReason) -> bool {
-        why.cuts_peer_off() && !client.is_writable_ended()
     }
 }

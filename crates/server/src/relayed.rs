@@ -76,7 +76,13 @@ impl Relayed {
             ready!(self.poll_relay(cx))?;
             self.client.begin_lingering()?;
         }
-        self.client.poll_lingering(cx).map_err(Into::into)
+        match self.client.poll_lingering(cx) {
+            // Everything was sent, and the server does not wait for the client any more.
+            Poll::Pending if self.client.service().is_cut_off() => {
+                Poll::Ready(Err(Expired::Linger.into()))
+            }
+            lingered => lingered.map_err(Into::into),
+        }
     }
 
     /// Opens the peer. Without one, which is logged, the client only receives the server's end.
@@ -87,6 +93,9 @@ impl Relayed {
         match opening.as_mut().poll(cx) {
             Poll::Ready(Ok(peer)) => self.peer = Some(peer),
             Poll::Ready(Err(error)) => self.client.service().log_no_peer(error),
+            Poll::Pending if self.client.service().is_cut_off() => {
+                return Poll::Ready(Err(CloseReason::CutOff));
+            }
             Poll::Pending => {
                 // Nothing is read from the client meanwhile, so only the kernel's flags can show
                 // that it is gone.
@@ -144,13 +153,15 @@ impl Relayed {
         {
             end = Ok(()); // the peer has received everything that the client sent
         }
-        // Before the sockets are closed: getpeername(2) needs them open.
-        self.client.log_end(&end);
-        if end.as_ref().is_err_and(CloseReason::cuts_peer_off) {
-            // A plain close would look to the client like its peer's end.
-            let _ = self.client.socket().reset_on_close();
+        self.client.finish(&end);
+        if self.relay.back().held() > 0 {
+            self.client.reset_on_close();
         }
         if let Some(peer) = self.peer {
+            if end.as_ref().is_err_and(CloseReason::cuts_off) || self.relay.there().held() > 0 {
+                // A plain close would look to the peer like the client's end.
+                peer.reset_on_close();
+            }
             let end = match end {
                 Err(CloseReason::Expired(Expired::Linger)) => Ok(()), // all bytes had passed before
                 end => end,

@@ -58,12 +58,12 @@ pub(crate) fn run(options: Options, work: Work, addrs: &[Addr]) -> Result<ExitCo
     announce(&server.listening_on);
     let listening = inspect::listen(&server, &handle, report_requests);
     let entered = dispatch::enter(&server.options, &handle);
-    let runs_programs = work.runs_programs();
+    let relays = work.relays();
     let (service, answering) = serve_on(&server, &handle, work, listeners);
     // The loop catches the panics of tasks, so this one would be its own. Even then the other
     // threads must end, and the files of the sockets be removed.
     let lived = catch_unwind(AssertUnwindSafe(|| {
-        event_loop.block_on(live(&service, &stop, runs_programs))
+        event_loop.block_on(live(&service, &stop, relays))
     }));
     drop(entered);
     // They have no end of their own, and are not what a report of unfinished tasks is for.
@@ -140,7 +140,7 @@ fn serve_on(
 }
 
 /// From the first client to the end of the drain.
-async fn live(service: &Service, stop: &StopRequests, runs_programs: bool) -> ExitCode {
+async fn live(service: &Service, stop: &StopRequests, relays: bool) -> ExitCode {
     let server = &service.server;
     info!(mode = %server.options.mode, threads = server.options.threads, "serving");
     let connections = || server.connections();
@@ -165,7 +165,7 @@ async fn live(service: &Service, stop: &StopRequests, runs_programs: bool) -> Ex
     };
     // Both at the same time: the second signal must count from the moment of the first one.
     advance(service, Lifecycle::Draining);
-    let mut drained = pin!(drain(service, clean, runs_programs));
+    let mut drained = pin!(drain(service, clean, relays));
     let mut stopped = pin!(stop.second());
     poll_fn(|cx| match drained.as_mut().poll(cx) {
         Poll::Pending => stopped.as_mut().poll(cx).map(stop_at_once),
@@ -191,12 +191,12 @@ async fn until_stopped_or_deaf(service: &Service, stop: &StopRequests) -> Option
 }
 
 /// Waits for the last client to end, but no longer than `--drain`.
-async fn drain(service: &Service, clean: ExitCode, runs_programs: bool) -> ExitCode {
+async fn drain(service: &Service, clean: ExitCode, relays: bool) -> ExitCode {
     let server = &service.server;
     let drained = poll_fn(|cx| server.poll_drained(cx));
     let drain_max = server.options.drain.into();
-    // Connections are not closed one by one when the time is over. The process ends, and the
-    // kernel closes them.
+    // When the time is over, clients that have not received everything are reset: those of the
+    // server itself as their loops end, those with a peer before, because their peers are reset too.
     if service.handle.timeout(drain_max, drained).await.is_ok() {
         let (accepted, refused) = server.totals();
         info!(accepted, refused, "stopped");
@@ -207,8 +207,9 @@ async fn drain(service: &Service, clean: ExitCode, runs_programs: bool) -> ExitC
             left,
             "stopped: --drain is over, closing the connections that are left"
         );
-        if runs_programs {
-            cut_off(service).await;
+        advance(service, Lifecycle::CuttingOff);
+        if relays {
+            until_cut_off(service).await;
         }
         ExitCode::FAILURE
     }
@@ -219,9 +220,9 @@ fn stop_at_once(signal: i32) -> ExitCode {
     ExitCode::from(128 + u8::try_from(signal).unwrap_or(0))
 }
 
-/// Ends the programs that would outlive the server. They have a moment for it, and are killed then.
-async fn cut_off(service: &Service) {
-    advance(service, Lifecycle::CuttingOff);
+/// Waits until the connections to peers are closed, and programs that would outlive the server have
+/// ended. Those have a moment for it, and are killed then.
+async fn until_cut_off(service: &Service) {
     let ended = poll_fn(|cx| service.server.poll_drained(cx));
     // Once GRACE for SIGTERM, and as long for what comes after SIGKILL.
     let _ = service.handle.timeout(2 * GRACE, ended).await;

@@ -27,7 +27,8 @@ pub(crate) enum Lifecycle {
     Serving,
     /// Accepts what is in the backlog and nothing new; open connections finish.
     Draining,
-    /// The time for the drain is over: programs that would outlive the server are ended.
+    /// The time for the drain is over: clients and upstreams see a reset, and programs, which would
+    /// outlive the server, are ended.
     CuttingOff,
     /// Every loop ends now.
     Stopped,

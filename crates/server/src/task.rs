@@ -24,7 +24,7 @@ impl Future for Serve {
             }
             Poll::Ready(Ok(()))
         }));
-        self.0.client().log_end(&end);
+        self.0.client().finish(&end);
         Poll::Ready(())
     }
 }

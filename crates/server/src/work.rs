@@ -34,8 +34,8 @@ impl Work {
         })
     }
 
-    /// True if each client has a program, which could outlive the server.
-    pub(crate) fn runs_programs(&self) -> bool {
-        matches!(self, Work::Relay(Peers::Program(_)))
+    /// True if each client has a peer: an upstream, or a program, which could outlive the server.
+    pub(crate) fn relays(&self) -> bool {
+        matches!(self, Work::Relay(_))
     }
 }

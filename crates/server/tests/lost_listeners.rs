@@ -57,6 +57,8 @@ fn an_error_of_accept_costs_no_client() {
         "EOPNOTSUPP",
         "ETIMEDOUT",
         "ECONNRESET",
+        "ECONNABORTED",
+        "EPROTO",
         "EHOSTUNREACH",
         "ENOSYS",
         "EIO",
@@ -77,16 +79,23 @@ fn a_permanent_error_of_accept_is_logged_and_costs_no_cpu_time() {
     if !can_trace() {
         return;
     }
-    let mut faulty = Faulty::start("accept4:error=EPERM:when=2+", &ONE);
-    let first = faulty.server.connect_echoed(1);
-    let waits = faulty.server.connect();
-    let line = faulty.server.stderr.wait_for("accepting failed");
-    assert!(line.contains("Operation not permitted"), "{line}");
-    eventually("it pauses", || faulty.injected() > 20);
-    faulty.server.expect_rest();
-    echo(&first[0], b"still there");
-    drop((first, waits));
-    faulty.server.drain(); // the drain does not wait for clients that cannot be accepted
+    for (errno, sentence) in [
+        ("EPERM", "Operation not permitted"),
+        ("ECONNABORTED", "connection abort"),
+        ("EPROTO", "Protocol error"),
+    ] {
+        let inject = format!("accept4:error={errno}:when=2+");
+        let mut faulty = Faulty::start(&inject, &ONE);
+        let first = faulty.server.connect_echoed(1);
+        let waits = faulty.server.connect();
+        let line = faulty.server.stderr.wait_for("accepting failed");
+        assert!(line.contains(sentence), "{line}");
+        eventually("it pauses", || faulty.injected() > 20);
+        faulty.server.expect_rest();
+        echo(&first[0], b"still there");
+        drop((first, waits));
+        faulty.server.drain(); // the drain does not wait for clients that cannot be accepted
+    }
 }
 
 #[test]

@@ -254,7 +254,8 @@ impl StreamHandle {
     pub(super) fn write(&self, mut batch: Batch<'_>) -> io::Result<bool> {
         let wanted = batch.len();
         self.count_written(wanted); // failed bytes count, too, as in Node
-        let written = batch.try_once(|bufs| self.try_write_vectored(bufs))?;
+        let written = batch.try_once(|bufs| self.try_write_vectored(bufs));
+        let written = written.inspect_err(|_| self.lose_bytes())?;
         if written == wanted {
             return Ok(false);
         }
@@ -433,6 +434,7 @@ impl StreamHandle {
                 Poll::Ready(Ok(None)) => return self.end_reading(),
                 Poll::Ready(Err(error)) => {
                     self.is_reading.set(false);
+                    self.lose_bytes();
                     let error = Error::system("read", error);
                     return self.tell(|owner| owner.on_read_error(error));
                 }
@@ -491,11 +493,20 @@ impl StreamHandle {
                     }
                     Ok(())
                 }
-                Poll::Ready(Err(error)) => Err(error),
+                Poll::Ready(Err(error)) => {
+                    self.lose_bytes();
+                    Err(error)
+                }
             };
             self.finish_write(result);
             self.drain();
         }
+    }
+
+    /// Makes the close a reset, because bytes are lost: an orderly end would make what the peer has
+    /// received look whole. libuv closes in order.
+    fn lose_bytes(&self) {
+        let _ = self.with_socket(NetSocket::reset_on_close); // a sandbox may forbid it
     }
 
     fn poll_write(&self, cx: &mut Context<'_>) -> Option<Poll<io::Result<usize>>> {
