@@ -4,7 +4,7 @@ CARGO ?= cargo
 SERVER := $(or $(CARGO_TARGET_DIR),target)/release/oneloop
 
 .DEFAULT_GOAL := all
-.PHONY: all run test check msrv semver package guide sanitize miri bench conformance clean help
+.PHONY: all run test check msrv semver package guide sanitize miri chaos bench conformance clean help
 
 all: ## Build the server: ./main
 	$(CARGO) build --release --locked -p oneloop-server
@@ -85,6 +85,9 @@ miri: ## Run the tests of slots, timers and wakers under Miri
 	@if rustup run nightly cargo miri --version >/dev/null 2>&1; then set -x; \
 	MIRIFLAGS=-Zmiri-disable-isolation rustup run nightly cargo miri test --locked -p oneloop-core $(MIRI); \
 	else echo "skipped: Miri is not installed (rustup component add --toolchain nightly miri)"; fi
+
+chaos: ## Run programs in three styles under 10,000 schedules each, with faults from seeds
+	ONELOOP_CHAOS_SEEDS=10000 $(CARGO) test --release --locked -p oneloop-core --test chaos
 
 bench: all ## Compare the server with C, mio and tokio, side by side
 	$(CARGO) run --release --locked -p oneloop-bench -- all

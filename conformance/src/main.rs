@@ -49,7 +49,11 @@ impl Program {
             fs_threads_max: 1,
             ..PoolOptions::default()
         };
-        let options = Options { clock, pool };
+        let options = Options {
+            clock,
+            pool,
+            ..Options::default()
+        };
         let mut event_loop = EventLoop::with(options)?;
         match self {
             Program::Callback(program) | Program::CallbackInRealTime(program) => {

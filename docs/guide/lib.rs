@@ -29,6 +29,7 @@ pages! {
     Endings "src/endings.md"
     Errors "src/errors.md"
     Testing "src/testing.md"
+    Chaos "src/chaos.md"
     Operating "src/operating.md"
     Examples "src/examples.md"
     Readme "../../README.md"

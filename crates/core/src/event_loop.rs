@@ -14,6 +14,10 @@ mod run_task;
 mod wait;
 
 use crate::event_loop::collect::Collector;
+use crate::mechanisms::budget::RUN_BYTES;
+use crate::mechanisms::chaos::Chaos;
+#[cfg(feature = "chaos")]
+use crate::mechanisms::chaos::Plan;
 use crate::mechanisms::clock::Clock;
 use crate::mechanisms::entry::{RunningLoop, check_nesting};
 use crate::mechanisms::guard::{drop_each, drop_guarded};
@@ -51,14 +55,39 @@ const PHASE_RUNS: usize = 256;
 /// The number of runs between two looks at the clock: a look costs about as much as a short run.
 const RUNS_PER_CLOCK: usize = 8;
 
+/// See [`Options::loopback_grace`].
+const LOOPBACK_GRACE: Duration = Duration::from_millis(10);
+/// Enough on a Unix socket, whose bytes arrive within the call. Over TCP, one run in a thousand
+/// takes longer.
+#[cfg(feature = "chaos")]
+const CHAOS_GRACE: Duration = Duration::from_micros(20);
+
 /// The options of a new loop.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 #[doc(alias("uv_loop_configure", "uv_loop_init"))]
 pub struct Options {
     /// The source of its time.
     pub clock: Clock,
     /// The threads for jobs that block.
     pub pool: PoolOptions,
+    /// The real time, on virtual time, that each jump to a timer gives the kernel to deliver bytes
+    /// which are on their way over loopback: 10 ms. Mostly it delivers them within the `send(2)`.
+    pub loopback_grace: Duration,
+    /// What goes wrong on this loop, from a seed: see [`Options::chaos`].
+    #[cfg(feature = "chaos")]
+    pub chaos: Option<Plan>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            clock: Clock::default(),
+            pool: PoolOptions::default(),
+            loopback_grace: LOOPBACK_GRACE,
+            #[cfg(feature = "chaos")]
+            chaos: None,
+        }
+    }
 }
 
 impl Options {
@@ -70,6 +99,28 @@ impl Options {
         Options {
             clock: Clock::new_virtual(),
             ..Options::default()
+        }
+    }
+
+    /// Options of a loop on virtual time whose schedule is [`Plan::new(seed)`](Plan::new): tasks,
+    /// sockets and timers do what they may do at any time, in another way for each seed, and in the
+    /// same way for the same seed.
+    ///
+    /// ```
+    /// use oneloop::{EventLoop, Options};
+    /// let mut event_loop = EventLoop::with(Options::chaos(7))?;
+    /// event_loop.block_on(oneloop::core::yield_now());
+    /// println!("{}", event_loop.handle().chaos_digest().unwrap());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// See [`chaos::check`](crate::chaos::check), which runs a program under many seeds.
+    #[cfg(feature = "chaos")]
+    pub fn chaos(seed: u64) -> Self {
+        Options {
+            loopback_grace: CHAOS_GRACE,
+            chaos: Some(Plan::new(seed)),
+            ..Options::virtual_time()
         }
     }
 }
@@ -146,6 +197,10 @@ impl EventLoop {
     /// # Errors
     /// As [`EventLoop::new`].
     pub fn with(options: Options) -> io::Result<Self> {
+        #[cfg(feature = "chaos")]
+        let chaos = Chaos::new(options.chaos);
+        #[cfg(not(feature = "chaos"))]
+        let chaos = Chaos;
         let inbox = LoopInbox::new()?;
         let mut reactor = Reactor::new()?;
         let fd = inbox.as_fd().as_raw_fd();
@@ -154,6 +209,7 @@ impl EventLoop {
         let bell = reactor.add(&*inbox, Interest::READ, Trigger::Edge, registration)?;
         let state = Rc::new(LoopState {
             clock: options.clock,
+            loopback_grace: options.loopback_grace,
             reactor: RefCell::new(reactor),
             timers: RefCell::new(Timers::new()),
             phases: RefCell::new(Phases::default()),
@@ -168,7 +224,8 @@ impl EventLoop {
             unfinished: RefCell::new(None),
             heartbeat: OnceCell::new(),
             waits: Cell::new(0),
-            workers: Workers::new(&options.pool)?,
+            workers: Workers::make(&options.pool, chaos.is_on())?,
+            chaos,
             jobs_outside: Cell::new(0),
             stopping: Cell::new(false),
             running: Cell::new(Task::NONE),
@@ -472,7 +529,7 @@ impl<'l, 'f> Run<'l, 'f> {
         // Counted before the first run, so that the tasks that this phase has woken all run in it,
         // in their order, however long they take.
         let runs_min = self.state.ready.len();
-        for run in 1..=runs_min + PHASE_RUNS {
+        for run in 1..=runs_min + self.state.chaos.runs_max(PHASE_RUNS) {
             let Some(task) = self.state.ready.pop() else {
                 return;
             };
@@ -489,6 +546,7 @@ impl<'l, 'f> Run<'l, 'f> {
     fn run_task(&mut self, key: Key<Task>) {
         let state = &self.state;
         add(&state.counters.tasks_run, 1);
+        state.chaos.note_run(key.to_u64());
         let is_observed = self.event_loop.collector.report.is_some();
         let observed = is_observed.then(|| (state.clock.now_ns(), state.spawned_at(key)));
         let heartbeat = state.heartbeat.get();
@@ -501,7 +559,8 @@ impl<'l, 'f> Run<'l, 'f> {
         drop(beat);
         // After the run, not before: code outside of tasks, such as a callback of an outer loop,
         // finds a full share as well.
-        self.state.budget.refill();
+        let bytes = self.state.chaos.share_bytes(RUN_BYTES);
+        self.state.budget.refill(bytes);
         if let (Some(report), Some((began_ns, spawned_at))) =
             (&mut self.event_loop.collector.report, observed)
         {

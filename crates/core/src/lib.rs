@@ -77,6 +77,8 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+#[cfg(feature = "chaos")]
+pub mod chaos;
 mod event_loop;
 mod mechanisms;
 mod operations;

@@ -2,6 +2,8 @@
 //! reaches that. The verbs of the handle are in `operations/`.
 
 use crate::mechanisms::budget::Budget;
+use crate::mechanisms::bug::Bug;
+use crate::mechanisms::chaos::Chaos;
 use crate::mechanisms::clock::Clock;
 use crate::mechanisms::entry::{self, Entry};
 use crate::mechanisms::phase::{Phase, Phases};
@@ -23,11 +25,15 @@ use std::mem::ManuallyDrop;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 /// Everything that a loop owns. Each `RefCell` is borrowed for one line at a time, and user code
 /// runs only while none is borrowed (rules 1 and 2).
 pub(crate) struct LoopState {
     pub(crate) clock: Clock,
+    /// See [`Options::loopback_grace`](crate::Options::loopback_grace).
+    pub(crate) loopback_grace: Duration,
+    pub(crate) chaos: Chaos,
     pub(crate) reactor: RefCell<Reactor<Rc<Registration>>>,
     pub(crate) timers: RefCell<Timers<Waker>>,
     pub(crate) phases: RefCell<Phases>,
@@ -107,6 +113,9 @@ impl LoopState {
     fn put_off(&self, cx: &mut Context<'_>) -> Poll<()> {
         add(&self.counters.io_budget_spent, 1);
         // Rule 4: the task stopped before EAGAIN, so no edge will wake it.
+        if self.chaos.has_bug(Bug::LosesShare) {
+            return Poll::Pending;
+        }
         let waker = cx.waker().clone();
         self.phases.borrow_mut().put_off(waker);
         Poll::Pending

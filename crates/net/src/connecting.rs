@@ -38,6 +38,9 @@ impl Unconnected {
     }
 
     pub(crate) fn new(family: AddressFamily, kind: SocketType) -> io::Result<Self> {
+        if let Some(handle) = Handle::try_current() {
+            handle.chaos_shortage()?;
+        }
         Ok(Unconnected {
             fd: net::socket_with(family, kind, FLAGS, None)?,
             family,

@@ -124,6 +124,7 @@ impl Listener {
         kind: SocketType,
         options: ListenOptions,
     ) -> io::Result<Self> {
+        Handle::current().chaos_shortage()?;
         let fd = net::socket_with(addr.family(), kind, FLAGS, None)?;
         if let Addr::Inet(_) = addr {
             // A sandbox may forbid this. If the option was needed, bind(2) fails. Without it,
@@ -206,6 +207,7 @@ impl Listener {
         loop {
             ready!(self.with_backoff(|backoff| backoff.poll_pause(cx)));
             let accepted = self.source.poll_io(cx, Direction::Read, |fd| {
+                self.source.handle().chaos_shortage()?;
                 // accept4(2) sets O_NONBLOCK and CLOEXEC itself. One connection per call: the I/O
                 // budget decides how many of them a run may take (rule 15).
                 Ok(Done::one(net::acceptfrom_with(fd, FLAGS)?))

@@ -4,7 +4,7 @@
 use crate::buffer::{CHUNK_BYTES, Chunk};
 use oneloop_core::{Direction, Done, Ready, Source};
 use rustix::io::Errno;
-use rustix::net::sockopt;
+use rustix::net::{self, sockopt};
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
@@ -45,7 +45,6 @@ pub trait HalfClose: AsSource {
     note = "`oneloop::net::Input::from_fd(fd.into())?` reads an fd of any kind, and \
             `oneloop::net::stdin()?` is standard input"
 )]
-#[doc(alias("AsyncRead", "AsyncReadExt"))]
 pub trait ReadHalf: AsSource {
     /// Makes the system call once: reads the bytes that have arrived, and does not wait.
     ///
@@ -236,7 +235,6 @@ fn too_long(bytes_max: usize) -> io::Error {
     note = "`oneloop::net::Output::from_fd(fd.into())?` writes an fd of any kind, and \
             `oneloop::net::stdout()?` is standard output"
 )]
-#[doc(alias("AsyncWrite", "AsyncWriteExt"))]
 pub trait WriteHalf: AsSource {
     /// Makes the system call once: writes the bytes that the kernel takes, and does not wait.
     ///
@@ -371,11 +369,33 @@ pub(crate) fn reset_error(source: &Source) -> io::Error {
     }
 }
 
+/// The number of bytes, of `len`, that a call may move under chaos; otherwise `len`.
+#[inline]
+fn chaos(source: &Source, len: usize) -> io::Result<usize> {
+    if source.chaos_resets() {
+        return Err(reset(source));
+    }
+    Ok(source.chaos_len(len))
+}
+
+/// Breaks a connection so that both ends notice.
+#[cold]
+fn reset(source: &Source) -> io::Error {
+    // tcp(7): AF_UNSPEC dissolves the connection, and the peer gets a reset. Unix sockets refuse it.
+    if net::connect_unspec(source).is_err() {
+        let _ = net::shutdown(source, net::Shutdown::Both);
+    }
+    Errno::CONNRESET.into()
+}
+
 fn read(half: &(impl ReadHalf + ?Sized), buf: &mut [u8]) -> io::Result<Done<usize>> {
+    let len = chaos(half.source(), buf.len())?;
+    let buf = &mut buf[..len];
     Ok(Done::stream(half.read_once(buf)?, buf.len()))
 }
 
 fn write(half: &(impl WriteHalf + ?Sized), buf: &[u8]) -> io::Result<Done<usize>> {
+    let buf = &buf[..chaos(half.source(), buf.len())?];
     Ok(Done::stream(half.write_once(buf)?, buf.len()))
 }
 
@@ -385,6 +405,10 @@ fn write_vectored(
 ) -> io::Result<Done<usize>> {
     // writev(2) returns EINVAL for more slices, although it could write the first ones.
     let bufs = &bufs[..bufs.len().min(SLICES_MAX)];
+    let first = bufs.first().map_or(0, |buf| buf.len());
+    if chaos(half.source(), first)? < first {
+        return write(half, &bufs[0]);
+    }
     let wanted = bufs.iter().map(|buf| buf.len()).sum();
     Ok(Done::stream(half.write_vectored_once(bufs)?, wanted))
 }

@@ -68,11 +68,17 @@
 //! |---|---|---|
 //! | `aio`, `callback`, `green` | yes | the style of that name; `callback` and `green` turn on `fs` and `process` |
 //! | `fs`, `process` | yes | [`fs`] and [`process`], also as `aio::fs` and `aio::process` |
+//! | `chaos` | no | `chaos`, for tests: schedules and faults from a seed |
 //! | `monitor` | no | `monitor`, and `callback::perf_hooks` |
 //!
 //! The loop, sockets and primitives are always there. A program that uses one style compiles in less
 //! time without the others: `default-features = false, features = ["aio"]`.
 
+/// Runs a program under thousands of schedules, each of which a seed reproduces.
+#[cfg(all(feature = "chaos", not(doc)))]
+pub mod chaos {
+    pub use oneloop_core::chaos::*;
+}
 pub mod prelude;
 
 pub use oneloop_core::{Elapsed, EventLoop, Handle, JoinError, JoinHandle, Options, signal};

@@ -7,6 +7,10 @@ pub use oneloop_net as net;
 #[doc(inline)]
 pub use oneloop_sync as sync;
 
+#[cfg(feature = "chaos")]
+#[doc(inline)]
+pub use oneloop_core::chaos;
+
 #[cfg(feature = "aio")]
 #[doc(inline)]
 pub use oneloop_aio as aio;

@@ -58,6 +58,7 @@ fn the_files_of_core_stand_in_storeys() {
         state:      state
         operations: operations/
         loop:       event_loop event_loop/
+        on loops:   chaos
         ",
     );
 }

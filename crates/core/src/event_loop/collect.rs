@@ -1,7 +1,9 @@
 //! What a phase does besides running tasks: it finds what happened, wakes for it, and reports it.
 
+use crate::mechanisms::bug::Bug;
 use crate::mechanisms::guard::{drop_guarded, guarded, report, wake_guarded};
 use crate::mechanisms::phase::Phase;
+use crate::mechanisms::ready::Ready;
 use crate::mechanisms::registration::Registration;
 use crate::mechanisms::slots::Key;
 use crate::state::{Handle, LoopState};
@@ -67,7 +69,10 @@ impl Collector {
     pub(super) fn collect_timers(&mut self) {
         // The time of the last look, not a new one: libuv's `uv_now` stays the same within a phase,
         // too.
-        let now_ns = self.state.lapped_ns.get();
+        let mut now_ns = self.state.lapped_ns.get();
+        if self.state.chaos.has_bug(Bug::FiresEarly) {
+            now_ns += 500_000;
+        }
         let mut latest_ns = 0;
         let mut fired = 0;
         while let Some((deadline_ns, waker)) = self.state.pop_due(now_ns) {
@@ -109,7 +114,14 @@ impl Collector {
         let mut ended = 0;
         let mut events = 0;
         let reactor = self.state.reactor.borrow();
+        let forgets = self.state.chaos.has_bug(Bug::ForgetsWriting);
         for (key, registration, ready) in reactor.events() {
+            let is_both = ready.contains(Ready::READ | Ready::WRITE);
+            let ready = if forgets && is_both {
+                Ready::READ
+            } else {
+                ready
+            };
             // The bell's registration has no waiter, so marking it wakes no task.
             rung |= key == self.bell;
             ended += registration.mark(ready, &mut self.wakers);

@@ -4,7 +4,7 @@ use crate::mechanisms::clock::Clock;
 use std::cell::Cell;
 
 /// The bytes that one run of a task may move: two reads of 64 KiB, libuv's largest.
-const RUN_BYTES: usize = 128 * 1024;
+pub(crate) const RUN_BYTES: usize = 128 * 1024;
 /// The time in nanoseconds for which one run of a task may do I/O.
 const RUN_NS: u64 = 200_000;
 /// The number of system calls between two looks at the clock. Most runs make two calls and never
@@ -29,16 +29,16 @@ impl Default for Budget {
             calls: Cell::new(0),
             since_ns: Cell::new(None),
         };
-        budget.refill();
+        budget.refill(RUN_BYTES);
         budget
     }
 }
 
 impl Budget {
-    /// Gives the next run its full share.
+    /// Gives the next run its share, mostly [`RUN_BYTES`].
     #[inline]
-    pub(crate) fn refill(&self) {
-        self.bytes.set(RUN_BYTES);
+    pub(crate) fn refill(&self, bytes: usize) {
+        self.bytes.set(bytes);
         self.calls.set(CALLS_PER_CLOCK);
         self.since_ns.set(None);
     }
@@ -77,19 +77,19 @@ mod tests {
     #[test]
     fn bytes_run_out() {
         let (budget, clock) = (Budget::default(), Clock::new_virtual());
-        budget.refill();
+        budget.refill(RUN_BYTES);
         budget.spend(RUN_BYTES - 1);
         assert!(!budget.is_spent(&clock));
         budget.spend(2);
         assert!(budget.is_spent(&clock));
-        budget.refill();
+        budget.refill(RUN_BYTES);
         assert!(!budget.is_spent(&clock));
     }
 
     #[test]
     fn time_runs_out_even_when_few_bytes_move() {
         let (budget, clock) = (Budget::default(), Clock::new_virtual());
-        budget.refill();
+        budget.refill(RUN_BYTES);
         let calls = std::iter::repeat_with(|| {
             budget.spend(1);
             clock.advance(Duration::from_micros(50));

@@ -2,6 +2,12 @@
 //! loop driven from outside can use them as well.
 
 pub(crate) mod budget;
+pub(crate) mod bug;
+#[cfg(feature = "chaos")]
+pub(crate) mod chaos;
+#[cfg(not(feature = "chaos"))]
+#[path = "no_chaos.rs"]
+pub(crate) mod chaos;
 pub(crate) mod clock;
 pub(crate) mod entry;
 pub(crate) mod guard;

@@ -182,12 +182,22 @@ impl<T> Reactor<T> {
     /// # Errors
     /// [`forked`]; a correct program sees no other.
     pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
+        let waited = self.wait_unless_interrupted(timeout)?;
+        // The loop looks at its state and waits again; a signal's own event comes through its
+        // eventfd.
+        Ok(waited.unwrap_or(0))
+    }
+
+    /// [`Reactor::wait`], except that a signal returns `None`: 0 events then mean that the whole
+    /// timeout has passed.
+    pub(crate) fn wait_unless_interrupted(
+        &mut self,
+        timeout: Option<Duration>,
+    ) -> io::Result<Option<usize>> {
         self.check_process()?;
         match self.events.wait(&self.epoll, timeout) {
-            // The loop looks at its state and waits again; a signal's own event comes through its
-            // eventfd.
-            Err(Errno::INTR) => Ok(0),
-            count => Ok(count?),
+            Err(Errno::INTR) => Ok(None),
+            count => Ok(Some(count?)),
         }
     }
 
@@ -230,6 +240,18 @@ impl<T> Reactor<T> {
             let value = self.registered.get(key)?;
             Some((key, value, Ready::from_epoll(flags)))
         })
+    }
+
+    /// Replaces the events of the last [`Reactor::wait`] by others: their keys and flags. The
+    /// function also gets the maximum number of events.
+    #[cfg(feature = "chaos")]
+    pub(crate) fn replace_events(
+        &mut self,
+        replace: impl FnOnce(Vec<(u64, u32)>, usize) -> Vec<(u64, u32)>,
+    ) {
+        let events = (0..self.events.count).filter_map(|index| self.events.get(index));
+        let events = events.map(|(data, flags)| (data, flags.bits())).collect();
+        self.events.replace(&replace(events, EVENTS_MAX));
     }
 
     /// The epoll instance, for an owner that has to lend its fd even while the reactor is borrowed.
@@ -367,6 +389,16 @@ impl Events {
         let timeout = timeout.map(to_timespec);
         let buffer = rustix::buffer::spare_capacity(&mut self.ns);
         epoll::wait(&epoll.0, buffer, timeout.as_ref())
+    }
+
+    #[cfg(feature = "chaos")]
+    fn replace(&mut self, events: &[(u64, u32)]) {
+        self.call = WaitCall::Ms;
+        self.count = events.len();
+        for (event, (data, bits)) in self.ms.iter_mut().zip(events) {
+            let flags = nix::sys::epoll::EpollFlags::from_bits_retain(*bits as i32);
+            *event = EpollEvent::new(flags, *data);
+        }
     }
 
     /// The caller's data and the flags of an event of the last wait.

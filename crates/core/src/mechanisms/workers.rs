@@ -7,9 +7,14 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::mem;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::thread;
+use std::time::Duration;
+
+/// The time after which a loop stops waiting for a held job, which may itself wait for the loop.
+const LONG_JOB: Duration = Duration::from_millis(100);
 
 /// The kind of a job. Each class has its own threads and its own queue, so that names that do not
 /// resolve never hold up a file.
@@ -25,7 +30,7 @@ pub enum Class {
 }
 
 impl Class {
-    const ALL: [Class; 3] = [Class::Fs, Class::Dns, Class::Cpu];
+    pub(crate) const ALL: [Class; 3] = [Class::Fs, Class::Dns, Class::Cpu];
 
     fn name(self) -> &'static str {
         match self {
@@ -143,9 +148,14 @@ impl Workers {
     /// # Errors
     /// `ENOMEM`.
     pub fn new(options: &PoolOptions) -> io::Result<Self> {
+        Workers::make(options, false)
+    }
+
+    /// With `is_held`, jobs stay in their queues until [`Workers::run_one`].
+    pub(crate) fn make(options: &PoolOptions, is_held: bool) -> io::Result<Self> {
         let process = Process::this()?;
         Ok(Workers {
-            crews: Class::ALL.map(|class| Crew::new(class, options, process)),
+            crews: Class::ALL.map(|class| Crew::new(class, options, process, is_held)),
         })
     }
 
@@ -169,6 +179,17 @@ impl Workers {
         self.crew(unsent.class).give_up(unsent);
     }
 
+    /// True if a job of this class waits in a queue whose jobs are held.
+    pub(crate) fn has_queued(&self, class: Class) -> bool {
+        !lock(&self.crew(class).queue.queued).jobs.is_empty()
+    }
+
+    /// Runs the first held job of a class on a thread of its own, and waits for it. False if
+    /// there is no job, or if it takes long, and its thread continues alone.
+    pub(crate) fn run_one(&self, class: Class) -> bool {
+        self.crew(class).run_one()
+    }
+
     fn crew(&self, class: Class) -> &Crew {
         &self.crews[class as usize]
     }
@@ -188,6 +209,8 @@ struct Crew {
     /// The process of the threads. A forked child has none of them, but has the locks that they
     /// held.
     process: Process,
+    /// No thread takes a job on its own: see [`Workers::run_one`].
+    is_held: bool,
 }
 
 /// The queue between a crew's threads and the loop.
@@ -240,7 +263,7 @@ pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Crew {
-    fn new(class: Class, options: &PoolOptions, process: Process) -> Self {
+    fn new(class: Class, options: &PoolOptions, process: Process, is_held: bool) -> Self {
         Crew {
             class,
             threads_max: options.threads_max(class),
@@ -251,6 +274,7 @@ impl Crew {
             }),
             threads: Cell::default(),
             process,
+            is_held,
         }
     }
 
@@ -277,9 +301,32 @@ impl Crew {
         self.queue.changed.notify_one();
         // A thread is started only when all others are at work: a loop that reads one file at a
         // time has one.
-        if !has_idle {
+        if !has_idle && !self.is_held {
             self.grow();
         }
+    }
+
+    fn run_one(&self) -> bool {
+        let Some(job) = self.queue.next_job(lock(&self.queue.queued)) else {
+            return false;
+        };
+        // Shared, because a thread that the system refuses drops its closure.
+        let job = Arc::new(Mutex::new(Some(job)));
+        let (done, is_done) = mpsc::channel();
+        let on_thread = Arc::clone(&job);
+        let thread = thread::Builder::new().name(format!("{}-held", self.class.name()));
+        let spawned = thread.spawn(move || {
+            let job = lock(&on_thread).take();
+            job.into_iter().for_each(do_job);
+            let _ = done.send(());
+        });
+        let refused = spawned.is_err().then(|| lock(&job).take()).flatten();
+        refused.into_iter().for_each(do_job);
+        let mut threads = self.threads.take();
+        threads.retain(|thread| !thread.is_finished());
+        threads.extend(spawned);
+        self.threads.set(threads);
+        is_done.recv_timeout(LONG_JOB) != Err(RecvTimeoutError::Timeout)
     }
 
     /// Starts another thread unless the maximum is reached. If the system refuses it, the present

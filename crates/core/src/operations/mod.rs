@@ -1,6 +1,7 @@
 //! Storey 4, what code asks of a loop. Each file adds its verbs to [`Handle`](crate::Handle).
 
 pub(crate) mod cancel_handle;
+pub(crate) mod chaos_seams;
 pub(crate) mod control;
 pub(crate) mod dump;
 pub(crate) mod foreign;

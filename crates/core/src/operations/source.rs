@@ -1,5 +1,6 @@
 //! One fd on the loop: the only place where readiness meets a system call.
 
+use crate::mechanisms::bug::Bug;
 use crate::mechanisms::guard::wake_guarded;
 use crate::mechanisms::ready::{Direction, Interest, Ready};
 use crate::mechanisms::registration::{Ownership, Registration};
@@ -239,11 +240,18 @@ impl<F: AsFd> Source<F> {
         op: &mut impl FnMut(BorrowedFd<'_>) -> io::Result<Done<T>>,
     ) -> io::Result<Option<T>> {
         loop {
-            match op(self.fd.as_fd()) {
+            let chaos = &self.handle.state.chaos;
+            let result = match chaos.before_call(self.key.to_u64(), direction) {
+                Some(error) => Err(error),
+                None => op(self.fd.as_fd()),
+            };
+            match result {
                 Ok(done) => {
+                    chaos.after_call(self.key.to_u64(), direction, done.bytes);
                     // Here and nowhere else, so that no style can forget it (rule 4).
                     self.handle.state.budget.spend(done.bytes);
-                    if self.is_drained(direction, done.drained) {
+                    let is_drained = self.is_drained(direction, done.drained);
+                    if is_drained || chaos.has_bug(Bug::DrainsTooEarly) {
                         self.registration.clear_drained(direction);
                     }
                     return Ok(Some(done.value));
@@ -253,7 +261,9 @@ impl<F: AsFd> Source<F> {
                     return Ok(None);
                 }
                 // A signal handler ran; the call has done nothing.
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error)
+                    if error.kind() == io::ErrorKind::Interrupted
+                        && !chaos.has_bug(Bug::ReturnsEintr) => {}
                 Err(error) => {
                     // A failed call counts as well: a caller that retries in a loop must end its
                     // run, too.

@@ -98,6 +98,7 @@ impl UdpSocket {
 
     fn bind_addr(addr: SocketAddr, options: UdpOptions) -> io::Result<Self> {
         let family = Addr::Inet(addr).family();
+        Handle::current().chaos_shortage()?;
         let fd = net::socket_with(family, SocketType::DGRAM, FLAGS, None)?;
         // Before bind(2), which reads SO_REUSEADDR, SO_REUSEPORT and IPV6_V6ONLY.
         options.apply(&fd, addr.is_ipv6())?;

@@ -1,0 +1,88 @@
+//! The functions of `chaos.rs` for a build without that feature: each does nothing, and costs
+//! nothing.
+
+use crate::mechanisms::bug::Bug;
+use crate::mechanisms::reactor::Reactor;
+use crate::mechanisms::ready::Direction;
+use crate::mechanisms::workers::Class;
+use rustix::io::Errno;
+use std::io;
+use std::time::Duration;
+
+pub(crate) struct Chaos;
+
+impl Chaos {
+    #[inline]
+    pub(crate) fn is_on(&self) -> bool {
+        false
+    }
+
+    #[inline]
+    pub(crate) fn has_bug(&self, _bug: Bug) -> bool {
+        false
+    }
+
+    #[inline]
+    pub(crate) fn has_held(&self) -> bool {
+        false
+    }
+
+    #[inline]
+    pub(crate) fn stir<T>(&self, _reactor: &mut Reactor<T>) {}
+
+    #[inline]
+    pub(crate) fn before_call(&self, _key: u64, _direction: Direction) -> Option<io::Error> {
+        None
+    }
+
+    #[inline]
+    pub(crate) fn after_call(&self, _key: u64, _direction: Direction, _bytes: usize) {}
+
+    #[inline]
+    pub(crate) fn limit(&self, len: usize) -> usize {
+        len
+    }
+
+    #[inline]
+    pub(crate) fn resets(&self) -> bool {
+        false
+    }
+
+    #[inline]
+    pub(crate) fn shortage(&self) -> Option<Errno> {
+        None
+    }
+
+    #[inline]
+    pub(crate) fn hang_after(&self) -> Option<Duration> {
+        None
+    }
+
+    #[inline]
+    pub(crate) fn time_max(&self) -> Option<Duration> {
+        None
+    }
+
+    #[inline]
+    pub(crate) fn note_run(&self, _task: u64) {}
+
+    #[inline]
+    pub(crate) fn runs_max(&self, most: usize) -> usize {
+        most
+    }
+
+    #[inline]
+    pub(crate) fn share_bytes(&self, most: usize) -> usize {
+        most
+    }
+
+    #[inline]
+    pub(crate) fn pass(&self, sleep: Duration) -> Duration {
+        sleep
+    }
+
+    #[inline]
+    pub(crate) fn choose_job(&self, _classes: &[Class], _must: bool) -> Option<Class> {
+        None
+    }
+}

@@ -1,0 +1,81 @@
+//! What each program is checked for, whatever it does.
+
+use oneloop::EventLoop;
+use oneloop::chaos::{self, Plan};
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{env, fs};
+
+/// One program at a time: they count the fds of the process.
+static ALONE: Mutex<()> = Mutex::new(());
+
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The number of seeds for each program.
+pub(crate) fn seeds() -> u64 {
+    let count = env::var("ONELOOP_CHAOS_SEEDS").ok();
+    count.map_or(200, |count| count.parse().expect("a number of seeds"))
+}
+
+/// Runs a program under plans in which no operation fails, so that it must succeed.
+#[track_caller]
+pub(crate) fn check(program: impl Fn(&mut EventLoop)) {
+    check_plans(Plan::new, program);
+}
+
+/// Runs a program under plans in which connections break and fds run out, so that it may report
+/// errors.
+#[track_caller]
+pub(crate) fn check_with_failures(program: impl Fn(&mut EventLoop)) {
+    check_plans(Plan::with_failures, program);
+}
+
+/// As [`check`], for a program that uses an empty directory.
+#[track_caller]
+pub(crate) fn check_in_dir(program: impl Fn(&mut EventLoop, &Path)) {
+    let _alone = alone();
+    // Its removal opens fds as well, so it comes before the next program.
+    let dir = tempfile::tempdir().expect("a directory");
+    chaos::check(0..seeds(), |event_loop| {
+        run(event_loop, |event_loop| program(event_loop, dir.path()));
+    });
+}
+
+#[track_caller]
+fn check_plans(plan: impl Fn(u64) -> Plan, program: impl Fn(&mut EventLoop)) {
+    let _alone = alone();
+    chaos::check_plans((0..seeds()).map(plan), |event_loop| {
+        run(event_loop, &program);
+    });
+}
+
+/// Runs a program to its end: no task and no fd may be left.
+pub(crate) fn run(event_loop: &mut EventLoop, program: impl Fn(&mut EventLoop)) {
+    let before = open_fds();
+    program(event_loop);
+    event_loop.run().expect("the loop turns");
+    let left = event_loop.handle().dump_tasks();
+    assert!(left.is_empty(), "tasks are left: {left:?}");
+    assert_eq!(open_fds(), before, "fds are left");
+}
+
+/// The fds of this process, without pipes: a thread keeps some of those for its next splice.
+fn open_fds() -> usize {
+    let fds = fs::read_dir("/proc/self/fd").expect("a directory");
+    let targets = fds.filter_map(|fd| fs::read_link(fd.ok()?.path()).ok());
+    targets
+        .filter(|target| !target.to_string_lossy().starts_with("pipe:"))
+        .count()
+}
+
+/// Bytes that differ from place to place, so that a gap or a repetition shows.
+pub(crate) fn payload(seed: usize, len: usize) -> Vec<u8> {
+    (0..len)
+        .map(|at| (at * 31 + seed * 7 + at / 251) as u8)
+        .collect()
+}
+
+/// The lengths of messages: one byte, a line, a few pages, more than a chunk.
+pub(crate) const LENGTHS: [usize; 4] = [1, 17, 5_000, 40_000];

@@ -1,0 +1,14 @@
+//! Programs in three styles under chaos, on virtual time: each runs under 200 seeds, or as many as
+//! `ONELOOP_CHAOS_SEEDS` says, and those with sockets once more with failures.
+
+mod chat;
+mod clients;
+mod echo;
+mod files;
+mod harness;
+mod pool;
+mod relay;
+mod reproduction;
+mod sync;
+mod timers;
+mod udp;

@@ -1,0 +1,149 @@
+//! A proxy between clients and an echo server: bytes cross it in both directions at once.
+
+use crate::clients::{CLIENTS, async_clients, callback_clients, green_clients};
+use crate::harness::{check, check_with_failures};
+use oneloop::aio::{self, TcpListener, TcpStream};
+use oneloop::callback::net::{self, ServerOptions, SocketOptions};
+use oneloop::callback::run_on;
+use oneloop::{EventLoop, green};
+use std::cell::Cell;
+use std::io;
+use std::net::Shutdown;
+use std::rc::Rc;
+
+#[test]
+fn async_relay_moves_each_byte() {
+    check(|event_loop| event_loop.block_on(async_relay()).unwrap());
+}
+
+#[test]
+fn async_relay_ends_after_a_failure() {
+    check_with_failures(|event_loop| drop(event_loop.block_on(async_relay())));
+}
+
+async fn async_relay() -> io::Result<()> {
+    let mut servers = Vec::new();
+    let target = TcpListener::bind("127.0.0.1:0")?;
+    let target_addr = target.local_addr()?;
+    let proxy = TcpListener::bind("127.0.0.1:0")?;
+    let proxy_addr = proxy.local_addr()?;
+    servers.push(aio::spawn(async move {
+        loop {
+            let (stream, _peer) = target.accept().await?;
+            aio::spawn(async move {
+                aio::copy(&stream, &stream).await?;
+                stream.shutdown(Shutdown::Write)
+            });
+        }
+    }));
+    servers.push(aio::spawn(async move {
+        loop {
+            let (client, _peer) = proxy.accept().await?;
+            aio::spawn(async move {
+                let server = TcpStream::connect(target_addr).await?;
+                aio::relay(&client, &server).await
+            });
+        }
+    }));
+    let served = async_clients(proxy_addr).await;
+    for server in servers {
+        server.cancel();
+        let _: Result<io::Result<()>, _> = server.await;
+    }
+    served
+}
+
+#[test]
+fn green_relay_moves_each_byte() {
+    check(|event_loop| green_relay(event_loop).unwrap());
+}
+
+#[test]
+fn green_relay_ends_after_a_failure() {
+    check_with_failures(|event_loop| drop(green_relay(event_loop)));
+}
+
+fn green_relay(event_loop: &mut EventLoop) -> io::Result<()> {
+    use green::net::{StreamServer, TcpListener, TcpStream, relay};
+    green::run_on(event_loop, || {
+        let target = TcpListener::bind("127.0.0.1:0")?;
+        let proxy = TcpListener::bind("127.0.0.1:0")?;
+        let target = StreamServer::start(target, |stream, _peer| {
+            let _ = io::copy(&mut &stream, &mut &stream);
+        });
+        let target_addr = target.local_addr()?;
+        let proxy = StreamServer::start(proxy, move |client, _peer| {
+            if let Ok(server) = TcpStream::connect(target_addr) {
+                let _ = relay(&client, &server);
+            }
+        });
+        let served = green_clients(proxy.local_addr()?);
+        proxy.stop(None);
+        target.stop(None);
+        served
+    })
+    .unwrap()
+}
+
+#[test]
+fn callback_relay_moves_each_byte() {
+    check(|event_loop| assert_eq!(callback_relay(event_loop), CLIENTS));
+}
+
+#[test]
+fn callback_relay_ends_after_a_failure() {
+    check_with_failures(|event_loop| {
+        callback_relay(event_loop);
+    });
+}
+
+/// Returns the number of clients that got all of their bytes.
+fn callback_relay(event_loop: &mut EventLoop) -> usize {
+    let whole = Rc::new(Cell::new(0));
+    let count = Rc::clone(&whole);
+    let code = run_on(event_loop, move || {
+        let target = net::create_server(|socket| {
+            socket.on_error(|_, _| ());
+            socket.pipe(&socket);
+        });
+        target.on_error(|_, _| ());
+        target.listen_then(("127.0.0.1", 0), move |target| {
+            let target_port = target.port().expect("it listens");
+            let socket = SocketOptions {
+                allow_half_open: true,
+                ..Default::default()
+            };
+            let options = ServerOptions {
+                socket,
+                ..Default::default()
+            };
+            let proxy = net::create_server_with(options, move |client| {
+                let server = net::connect(("127.0.0.1", target_port)).expect("a port");
+                server.set_allow_half_open(true);
+                // As with Node's `pipe`, the end of one side by an error ends nothing on the other.
+                let (a, b) = (client.clone(), server.clone());
+                client.on_error(|_, _| ()).on_close(move |_, _| {
+                    b.destroy_soon();
+                });
+                server.on_error(|_, _| ()).on_close(move |_, _| {
+                    a.destroy_soon();
+                });
+                client.pipe(&server);
+                server.pipe(&client);
+            });
+            let target = target.clone();
+            proxy.on_error({
+                let target = target.clone();
+                move |_, _| {
+                    target.close();
+                }
+            });
+            proxy.listen_then(("127.0.0.1", 0), move |proxy| {
+                let port = proxy.port().expect("it listens");
+                callback_clients(port, &count, vec![proxy.clone(), target.clone()]);
+            })
+        })
+    });
+    assert_eq!(code.unwrap(), 0);
+    whole.get()
+}

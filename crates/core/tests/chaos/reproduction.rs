@@ -1,0 +1,167 @@
+//! What chaos promises of itself: a seed reproduces its schedule, planted bugs are found, and a
+//! report says what a developer needs.
+
+use crate::clients::async_clients;
+use crate::harness::{alone, payload};
+use oneloop::aio::{self, TcpListener, UnixStream, sleep, spawn};
+use oneloop::chaos::{self, Bug, Digest, Plan};
+use oneloop::{EventLoop, Options};
+use std::net::Shutdown;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+/// Talks over Unix sockets, whose bytes arrive within the call that sends them.
+async fn talk() {
+    let tasks = (0..6).map(|number| async move {
+        let (client, server) = UnixStream::pair().unwrap();
+        let echo = spawn(async move {
+            aio::copy(&server, &server).await.unwrap();
+            server.shutdown(Shutdown::Write)
+        });
+        let sent = payload(number, number * 700 + 1);
+        sleep(Duration::from_millis(number as u64 % 3)).await;
+        client.write_all(&sent).await.unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(client.read_all(sent.len()).await.unwrap(), sent);
+        echo.await.unwrap().unwrap();
+    });
+    aio::join_all(tasks).await;
+}
+
+fn digest(seed: u64) -> Digest {
+    let mut event_loop = EventLoop::with(Options::chaos(seed)).unwrap();
+    event_loop.block_on(talk());
+    event_loop.handle().chaos_digest().unwrap()
+}
+
+#[test]
+fn a_seed_reproduces_its_schedule() {
+    let _alone = alone();
+    let digests: Vec<_> = (0..100).map(digest).collect();
+    for (seed, first) in (0..).zip(&digests) {
+        assert_eq!(digest(seed), *first, "seed {seed}");
+        assert!(first.steps() > 50, "seed {seed}: {first}");
+    }
+    let mut distinct = digests.clone();
+    distinct.sort_by_key(Digest::to_string);
+    distinct.dedup();
+    assert_eq!(
+        distinct.len(),
+        digests.len(),
+        "each seed makes its own schedule"
+    );
+}
+
+#[test]
+fn planted_bugs_are_found() {
+    let _alone = alone();
+    let bugs = [
+        Bug::DrainsTooEarly,
+        Bug::LosesShare,
+        Bug::FiresEarly,
+        Bug::ReturnsEintr,
+        Bug::ForgetsWriting,
+    ];
+    for bug in bugs {
+        let plans = (0..1000).map(|seed| {
+            let mut plan = Plan::new(seed);
+            plan.bug = Some(bug);
+            plan.hang_after = Some(Duration::from_millis(50));
+            plan
+        });
+        let found = catch_unwind(AssertUnwindSafe(|| {
+            chaos::check_plans(plans, |event_loop| event_loop.block_on(everything()));
+        }));
+        assert!(found.is_err(), "{bug:?} was not found");
+    }
+}
+
+/// Sockets in both directions at once, large shares, and timers.
+async fn everything() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let server = spawn(async move {
+        while let Ok((stream, _peer)) = listener.accept().await {
+            spawn(async move {
+                aio::copy(&stream, &stream).await.unwrap();
+                stream.shutdown(Shutdown::Write)
+            });
+        }
+    });
+    let start = aio::now();
+    let timers = (1..6).map(|ms| async move {
+        let delay = Duration::from_millis(ms);
+        sleep(delay).await;
+        assert!(aio::now() - start >= delay, "a timer is early");
+    });
+    let timers = aio::join_all(timers);
+    let (served, _) = aio::join(async_clients(addr), timers).await;
+    served.unwrap();
+    talk().await;
+    server.cancel();
+}
+
+#[test]
+fn a_report_names_the_seed_the_panic_the_steps_and_the_command() {
+    let _alone = alone();
+    let failed = catch_unwind(AssertUnwindSafe(|| {
+        chaos::check(7..9, |event_loop| {
+            event_loop.block_on(async {
+                sleep(Duration::from_millis(3)).await;
+                panic!("the program's own words");
+            });
+        });
+    }));
+    let report = failed.unwrap_err().downcast::<String>().unwrap();
+    for part in [
+        "seed 7 fails: the program's own words",
+        "its last steps (",
+        "ms pass",
+        "a second run of the seed took the same steps and failed",
+        "ONELOOP_CHAOS=7 cargo test reproduction::a_report_names",
+    ] {
+        assert!(report.contains(part), "{part:?} is not in: {report}");
+    }
+}
+
+#[test]
+fn a_program_that_hangs_fails() {
+    let _alone = alone();
+    let hangs = |program: fn(&mut EventLoop)| {
+        let mut plan = Plan::new(1);
+        plan.hang_after = Some(Duration::from_millis(10));
+        let failed = catch_unwind(AssertUnwindSafe(|| chaos::check_plans([plan], program)));
+        *failed.unwrap_err().downcast::<String>().unwrap()
+    };
+    let stuck = hangs(|event_loop| event_loop.block_on(std::future::pending()));
+    assert!(
+        stuck.contains("the program hangs: nothing on it can happen"),
+        "{stuck}"
+    );
+    let endless = hangs(|event_loop| {
+        event_loop.block_on(async {
+            loop {
+                sleep(Duration::from_secs(60)).await;
+            }
+        });
+    });
+    assert!(
+        endless.contains("the program hangs: it goes on"),
+        "{endless}"
+    );
+}
+
+#[test]
+fn a_panic_of_a_task_that_is_not_joined_fails_its_seed() {
+    let _alone = alone();
+    let failed = catch_unwind(AssertUnwindSafe(|| {
+        chaos::check([3], |event_loop| {
+            event_loop.block_on(async {
+                drop(spawn(async { panic!("in a task") }));
+                oneloop::core::yield_now().await;
+            });
+        });
+    }));
+    let report = failed.unwrap_err().downcast::<String>().unwrap();
+    assert!(report.contains("in a task (spawned at"), "{report}");
+}

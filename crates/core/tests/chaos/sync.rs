@@ -1,0 +1,174 @@
+//! The primitives of `oneloop::sync`, between tasks that also wait for timers: each value arrives
+//! once, and no waiter sleeps while something is there for it.
+
+use crate::harness::check;
+use oneloop::aio::{self, sleep, spawn};
+use oneloop::callback::{run_on, set_timeout, spawn_micro};
+use oneloop::green::{self, Wait};
+use oneloop::sync::{Condition, Event, Mutex, OneShot, Queue, Semaphore, channel};
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+const TASKS: u64 = 4;
+const VALUES: u64 = 12;
+
+fn pause(number: u64) -> Duration {
+    Duration::from_millis(number % 3)
+}
+
+#[test]
+fn async_tasks_share_primitives() {
+    check(|event_loop| event_loop.block_on(share()));
+}
+
+#[test]
+fn callbacks_share_primitives() {
+    check(|event_loop| {
+        let done = Rc::new(Cell::new(false));
+        let is_done = Rc::clone(&done);
+        let code = run_on(event_loop, move || {
+            set_timeout(
+                move || {
+                    drop(spawn_micro(async move {
+                        share().await;
+                        done.set(true);
+                    }));
+                },
+                1,
+            );
+        });
+        assert_eq!(code.unwrap(), 0);
+        assert!(is_done.get());
+    });
+}
+
+async fn share() {
+    let queue = Queue::bounded(2);
+    let (sender, receiver) = channel(Some(1));
+    let permits = Semaphore::new(2);
+    let held = Rc::new(Cell::new(0));
+    let sum = Mutex::new(0);
+    let started = Event::new();
+    let tasks = (0..TASKS).map(|task| {
+        let (queue, sender, permits) = (queue.clone(), sender.clone(), permits.clone());
+        let (held, sum, started) = (Rc::clone(&held), sum.clone(), started.clone());
+        spawn(async move {
+            started.until_set().await;
+            for value in 0..VALUES {
+                sleep(pause(task + value)).await;
+                queue.put(task * VALUES + value).await;
+                sender.send(value).await.unwrap();
+                let permit = permits.acquire().await;
+                held.set(held.get() + 1);
+                assert!(held.get() <= 2);
+                sleep(pause(value)).await;
+                held.set(held.get() - 1);
+                drop(permit);
+                let mut guard = sum.lock().await;
+                let before = *guard;
+                sleep(pause(value)).await;
+                *guard = before + value; // no other task has changed it
+            }
+        })
+    });
+    let tasks: Vec<_> = tasks.collect();
+    drop(sender);
+    let queued = spawn(async move {
+        let mut values = Vec::new();
+        for _ in 0..TASKS * VALUES {
+            values.push(queue.get().await);
+        }
+        values
+    });
+    let received = spawn(async move {
+        let mut sum = 0;
+        while let Some(value) = receiver.receive().await {
+            sum += value;
+        }
+        sum
+    });
+    started.set();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let expected = TASKS * VALUES * (VALUES - 1) / 2;
+    assert_eq!(*sum.lock().await, expected);
+    assert_eq!(received.await.unwrap(), expected);
+    let mut values = queued.await.unwrap();
+    for task in 0..TASKS {
+        let of_task = values.iter().filter(|value| *value / VALUES == task);
+        assert!(of_task.is_sorted(), "each task's values keep their order");
+    }
+    values.sort_unstable();
+    assert_eq!(values, Vec::from_iter(0..TASKS * VALUES));
+}
+
+#[test]
+fn green_threads_share_primitives() {
+    check(|event_loop| {
+        green::run_on(event_loop, || {
+            let (condition, ready) = (Condition::new(), Rc::new(Cell::new(0_u64)));
+            let answer = OneShot::new();
+            let queue = Queue::rendezvous();
+            let consumers = (0..TASKS).map(|_| {
+                let (condition, ready) = (condition.clone(), Rc::clone(&ready));
+                let (queue, answer) = (queue.clone(), answer.clone());
+                green::spawn(move || {
+                    let mut lock = condition.lock().wait();
+                    while ready.get() == 0 {
+                        lock = lock.wait().wait();
+                    }
+                    ready.set(ready.get() - 1);
+                    drop(lock);
+                    assert_eq!(answer.get().wait(), 42);
+                    (0..VALUES).map(|_| queue.get().wait()).sum::<u64>()
+                })
+            });
+            let consumers: Vec<_> = consumers.collect();
+            let producer = green::spawn(move || {
+                for value in 0..TASKS * VALUES {
+                    green::sleep(pause(value));
+                    queue.put(value).wait();
+                }
+            });
+            for _ in 0..TASKS {
+                green::sleep(pause(1));
+                let lock = condition.lock().wait();
+                ready.set(ready.get() + 1);
+                drop(lock);
+                condition.notify_one();
+            }
+            answer.send(42).unwrap();
+            let sums = consumers.into_iter().map(|thread| thread.join().unwrap());
+            let sum: u64 = sums.sum();
+            producer.join().unwrap();
+            let values = TASKS * VALUES;
+            assert_eq!(sum, values * (values - 1) / 2);
+        })
+        .unwrap();
+    });
+}
+
+#[test]
+fn a_canceled_wait_takes_nothing() {
+    check(|event_loop| {
+        event_loop.block_on(async {
+            let queue = Queue::unbounded();
+            let getter = queue.clone();
+            let received = spawn(async move {
+                let mut received = Vec::new();
+                while received.len() < VALUES as usize {
+                    let got = aio::timeout(Duration::from_millis(1), getter.get()).await;
+                    received.extend(got);
+                }
+                received
+            });
+            for value in 0..VALUES {
+                sleep(Duration::from_millis(1)).await;
+                queue.put(value).await;
+            }
+            assert_eq!(received.await.unwrap(), Vec::from_iter(0..VALUES));
+        });
+    });
+}
