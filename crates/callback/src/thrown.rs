@@ -101,7 +101,9 @@ impl fmt::Debug for Thrown {
     message = "a callback cannot return `{Self}`",
     note = "a callback returns nothing, which a semicolon after its last expression does, or a \
             `Result` whose error counts as thrown",
-    note = "async code runs in a task: `let _ = oneloop::callback::spawn_micro(async move {{ … }});`"
+    note = "a future does nothing until it is awaited, so a semicolon would lose it: write \
+            `let _ = oneloop::callback::spawn_micro(async move {{ … }});`, or use a method that \
+            does not wait, such as a queue's `try_put`"
 )]
 pub trait IntoResult {
     /// Converts it to a `Result`.

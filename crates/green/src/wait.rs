@@ -13,13 +13,31 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-const NO_THREAD: &str = "only a green thread can wait: call this inside of \
-     oneloop::green::run(|| …) or oneloop::green::spawn(|| …)";
-
 /// The green thread that runs this code.
 #[track_caller]
 pub(crate) fn current() -> Rc<ThreadRecord> {
-    current::current().expect(NO_THREAD)
+    let Some(thread) = current::current() else {
+        no_thread()
+    };
+    thread
+}
+
+#[cold]
+#[track_caller]
+fn no_thread() -> ! {
+    match Handle::try_current() {
+        None => panic!(
+            "only a green thread can wait: call this inside of oneloop::green::run(|| …) or \
+             oneloop::green::spawn(|| …)"
+        ),
+        // `run` refuses to run inside of a loop.
+        Some(_) => panic!(
+            "only a green thread can wait: in an async task, write `.await` in place of `.wait()`, \
+             and oneloop::aio's functions in place of oneloop::green's, such as `sleep`; in a \
+             callback, use oneloop::callback::spawn_micro(async move {{ … }}); or call this inside \
+             of oneloop::green::spawn(|| …)"
+        ),
+    }
 }
 
 /// Waits for any future on a green thread; other tasks run meanwhile.
@@ -116,7 +134,9 @@ impl ThreadRecord {
 #[track_caller]
 pub(crate) fn wait_at<F: Future>(future: F, at: &'static Location<'static>) -> F::Output {
     let mut future = pin!(future);
-    let thread = Running::current().expect(NO_THREAD);
+    let Some(thread) = Running::current() else {
+        no_thread()
+    };
     match thread.wait(future.as_mut(), at) {
         Ok(output) => output,
         Err(LoopClosed) => suspend_forever(&thread, future, at),
@@ -147,7 +167,9 @@ pub(crate) fn wait_or_closed<F: Future>(
     future: F,
     at: &'static Location<'static>,
 ) -> Result<F::Output, LoopClosed> {
-    let thread = Running::current().expect(NO_THREAD);
+    let Some(thread) = Running::current() else {
+        no_thread()
+    };
     thread.wait(pin!(future), at)
 }
 

@@ -54,6 +54,9 @@ pub(crate) fn problem_of(text: &str) -> String {
     if host.is_empty() {
         return no_host(port);
     }
+    if host == "*" {
+        return no_star(port);
+    }
     if host.starts_with('[') != host.ends_with(']') {
         return "has only one of the two brackets around an IPv6 address".to_owned();
     }
@@ -80,6 +83,14 @@ fn no_host(port: &str) -> String {
     format!(
         "has no host: write 0.0.0.0:{port} or [::]:{port} for all addresses of this machine, or \
          127.0.0.1:{port} for this machine alone"
+    )
+}
+
+/// Other servers' configurations write `*:80` for what the kernel calls by an address.
+fn no_star(port: &str) -> String {
+    format!(
+        "has a '*', which is no host: write 0.0.0.0:{port} or [::]:{port} for all addresses of \
+         this machine"
     )
 }
 
@@ -182,6 +193,11 @@ mod tests {
             (
                 "/run/x",
                 "is not HOST:PORT; as the path of a Unix socket, write unix:/run/x",
+            ),
+            (
+                "*:80",
+                "has a '*', which is no host: write 0.0.0.0:80 or [::]:80 for all addresses of \
+                 this machine",
             ),
             ("a:b:80", "is not HOST:PORT"),
             (

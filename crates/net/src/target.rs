@@ -178,9 +178,9 @@ to_one_addr!(
 impl ToTarget for (&str, u16) {
     fn to_target(&self) -> io::Result<Target> {
         let (host, port) = *self;
-        if host.is_empty() {
-            let problem = problem_of(&format!(":{port}"));
-            return Err(invalid(format!("'' {problem}")));
+        if matches!(host, "" | "*") {
+            let problem = problem_of(&format!("{host}:{port}"));
+            return Err(invalid(format!("'{host}' {problem}")));
         }
         Ok(match literal_addr(host, port)? {
             Some(addr) => Target::Addr(addr),
@@ -196,7 +196,8 @@ impl ToTarget for (String, u16) {
 }
 
 /// `HOST:PORT`, where the host is a name, an IPv4 address, or an IPv6 address in brackets,
-/// optionally with its scope: `[fe80::1%eth0]:80`.
+/// optionally with its scope: `[fe80::1%eth0]:80`. Without brackets, the port follows the last
+/// colon, as in the standard library: `::1:80` is `[::1]:80`.
 impl ToTarget for str {
     fn to_target(&self) -> io::Result<Target> {
         // Most texts are plain addresses.
@@ -224,7 +225,9 @@ impl ToTarget for str {
 /// True for what is neither a name nor an address. Its look-up would only fail later, with less to
 /// say.
 fn is_never_a_host(host: &str) -> bool {
-    host.is_empty() || host.contains(['[', ']', '/', ':']) || host.contains(char::is_whitespace)
+    host.is_empty()
+        || host.contains(['*', '[', ']', '/', ':'])
+        || host.contains(char::is_whitespace)
 }
 
 impl ToTarget for String {

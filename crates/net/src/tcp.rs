@@ -149,7 +149,15 @@ impl TcpListener {
     ///
     /// # Errors
     /// As [`Listener::bind`], and those of a failed look-up.
-    pub async fn bind_name(target: impl ToTarget, options: ListenOptions) -> io::Result<Self> {
+    pub async fn bind_name(target: impl ToTarget) -> io::Result<Self> {
+        TcpListener::bind_name_with(target, ListenOptions::default()).await
+    }
+
+    /// Listens on the first address of a name that can be bound, with options. Cancel safe.
+    ///
+    /// # Errors
+    /// As [`TcpListener::bind_name`].
+    pub async fn bind_name_with(target: impl ToTarget, options: ListenOptions) -> io::Result<Self> {
         bind_name(target, |addr| TcpListener::bind_addr(addr, options)).await
     }
 

@@ -3,7 +3,7 @@
 //! No lookup blocks the loop. The connect tries the addresses of a name until one answers.
 
 use oneloop::EventLoop;
-use oneloop::aio::{self, ListenOptions, TcpListener, TcpStream};
+use oneloop::aio::{self, TcpListener, TcpStream};
 use oneloop::callback::{dns, net, run_on};
 use oneloop::green;
 use std::io::{self, Read};
@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 
 /// Listens at a name, greets each client, and returns the port.
 async fn serve() -> io::Result<u16> {
-    let listener = TcpListener::bind_name("localhost:0", ListenOptions::default()).await?;
+    let listener = TcpListener::bind_name("localhost:0").await?;
     let port = listener.local_addr()?.port();
     aio::spawn(async move {
         for _ in 0..3 {

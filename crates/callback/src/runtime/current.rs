@@ -53,7 +53,23 @@ thread_local! {
 /// Outside of [`run`](crate::run).
 #[track_caller]
 pub(crate) fn current() -> Rc<Runtime> {
-    try_current().expect("callbacks need a loop that runs them: use oneloop::callback::run")
+    let Some(runtime) = try_current() else {
+        no_runtime()
+    };
+    runtime
+}
+
+#[cold]
+#[track_caller]
+fn no_runtime() -> ! {
+    match Handle::try_current() {
+        None => panic!("callbacks need a loop that runs them: use oneloop::callback::run"),
+        // `run` refuses to run inside of a loop.
+        Some(_) => panic!(
+            "callbacks need their queues on the loop that runs this code: keep the guard of \
+             oneloop::callback::enter(&oneloop::Handle::current()) meanwhile"
+        ),
+    }
 }
 
 /// None outside of [`run`](crate::run), and while this thread destroys its thread-locals.

@@ -7,7 +7,7 @@ use oneloop::aio::{block_on, sleep, spawn};
 use oneloop::callback::{self, dns};
 use oneloop::core::{Class, PoolOptions};
 use oneloop::green;
-use oneloop::net::{self, Family, ResolveError, ResolveOptions};
+use oneloop::net::{self, Family, ResolveError, ResolveOptions, ToTarget};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::env;
@@ -205,8 +205,7 @@ fn a_name_with_two_families_connects_to_the_family_that_listens() {
 #[test]
 fn each_style_connects_by_name() {
     let connected = block_on(async {
-        let any = ListenOptions::default();
-        let listener = TcpListener::bind_name("localhost:0", any).await.unwrap();
+        let listener = TcpListener::bind_name("localhost:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let target = ("localhost", addr.port());
         let asynchronous = TcpStream::connect(target).await.unwrap();
@@ -260,11 +259,43 @@ fn a_failed_look_up_names_the_host() {
 }
 
 #[test]
+fn a_star_is_no_host_and_the_error_names_the_address_that_is_meant() {
+    block_on(async {
+        let errors = [
+            TcpListener::bind("*:8080").unwrap_err(),
+            TcpListener::bind(("*", 8080)).unwrap_err(),
+            TcpListener::bind_name("*:8080").await.unwrap_err(),
+            TcpStream::connect("*:8080").await.unwrap_err(),
+        ];
+        for error in errors {
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+            assert!(error.to_string().contains("write 0.0.0.0:8080"), "{error}");
+        }
+        let error = "*:8080".parse::<net::Addr>().unwrap_err();
+        assert!(error.to_string().contains("write 0.0.0.0:8080"), "{error}");
+    });
+}
+
+#[test]
+fn an_ipv6_address_without_brackets_has_its_port_after_the_last_colon_as_in_the_standard_library() {
+    let addr = "[::1]:80".parse().unwrap();
+    assert_eq!("::1:80".to_target().unwrap(), net::Target::Addr(addr));
+    let std_addrs = std::net::ToSocketAddrs::to_socket_addrs("::1:80").unwrap();
+    assert_eq!(std_addrs.collect::<Vec<_>>(), [addr]);
+}
+
+#[test]
 fn async_code_binds_no_name_without_waiting() {
     block_on(async {
         let error = TcpListener::bind("localhost:0").unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
         assert!(error.to_string().contains("bind_name"), "{error}");
+        let small = ListenOptions {
+            backlog: 1,
+            ..ListenOptions::default()
+        };
+        let listener = TcpListener::bind_name_with("localhost:0", small).await;
+        assert!(listener.unwrap().local_addr().unwrap().ip().is_loopback());
         let socket = UdpSocket::bind_name("localhost:0").await.unwrap();
         assert!(socket.local_addr().unwrap().ip().is_loopback());
         // The first of several addresses that can be bound.

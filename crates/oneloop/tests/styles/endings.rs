@@ -22,7 +22,10 @@ const SECOND: Duration = Duration::from_secs(1);
 /// The message of the panic in a function.
 fn panic_of(function: impl FnOnce()) -> String {
     let payload = catch_unwind(AssertUnwindSafe(function)).unwrap_err();
-    payload.downcast_ref::<String>().unwrap().clone()
+    match payload.downcast::<String>() {
+        Ok(text) => *text,
+        Err(payload) => (*payload.downcast::<&str>().unwrap()).to_owned(),
+    }
 }
 
 /// What each way to run a loop answers here.
@@ -128,6 +131,29 @@ fn a_function_that_needs_a_loop_names_the_functions_that_run_one() {
     ] {
         assert!(said.contains(run), "{said}");
     }
+}
+
+/// `run` of the style would be refused there, so the panic must not advise it.
+#[test]
+fn on_a_loop_that_runs_a_style_names_what_works_there() {
+    aio::block_on(async {
+        let said = panic_of(|| green::sleep(Duration::ZERO));
+        for advice in ["`.await`", "oneloop::aio", "`sleep`", "spawn_micro"] {
+            assert!(said.contains(advice), "{said}");
+        }
+        assert!(!said.contains("oneloop::green::run"), "{said}");
+
+        let said = panic_of(|| {
+            callback::set_timeout(|| {}, 1);
+        });
+        assert!(said.contains("oneloop::callback::enter"), "{said}");
+        assert!(!said.contains("oneloop::callback::run"), "{said}");
+        let _callbacks = callback::enter(&Handle::current());
+        let fired = OneShot::new();
+        let fire = fired.clone();
+        callback::set_timeout(move || fire.send(()).unwrap(), 1);
+        fired.get().await;
+    });
 }
 
 type Reports = Rc<RefCell<Vec<Unfinished>>>;

@@ -6,6 +6,8 @@ use oneloop::callback::net::create_server;
 use oneloop::callback::{dgram::Socket, fs, net, set_timeout, spawn_micro, stream};
 use oneloop::green::{GroupMapping, Pool, Wait};
 use oneloop::net::{Addr, ByteStream, Input, Output, copy, stdin, stdout};
+use oneloop::signal::number::SIGTERM;
+use oneloop::sync::Queue;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -49,6 +51,8 @@ fn events(udp: Socket, unix: UnixSocket) {
 
 fn callbacks() {
     set_timeout(|| Err::<(), _>(Failure), 100);
+    let queue = Queue::unbounded();
+    set_timeout(move || assert!(queue.try_put("tea").is_ok()), 100);
     set_timeout(|| {}, Duration::from_secs(1));
 }
 
@@ -82,5 +86,5 @@ fn green_threads() {
 }
 
 fn main() {
-    let _ = (events, callbacks, sockets, green_threads);
+    let _ = (events, callbacks, sockets, green_threads, SIGTERM);
 }

@@ -1,5 +1,6 @@
 //! a callback cannot return `{async block@
-//! async code runs in a task: `let _ = oneloop::callback::spawn_micro(async move { … });`
+//! a future does nothing until it is awaited, so a semicolon would lose it
+//! write `let _ = oneloop::callback::spawn_micro(async move { … });`
 
 use oneloop::callback::net::create_server;
 
