@@ -4,7 +4,7 @@ use crate::continuation::once;
 use crate::error::Error;
 use crate::milliseconds::Milliseconds;
 use crate::runtime::{Runtime, Timeout, current, try_current};
-use crate::thrown::{IntoResult, Thrown};
+use crate::thrown::{IntoResult, Thrown, callback_of};
 use oneloop_core::{drop_each, report};
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -212,11 +212,12 @@ impl AbortSignal {
     pub fn on_abort<O: IntoResult>(&self, f: impl Fn(Error) -> O + 'static) -> AbortListenerId {
         // A listener may capture its own signal, which keeps both until the signal ends.
         let state = Rc::downgrade(&self.state);
+        let of = callback_of(&f);
         self.state.add(Rc::new(move || {
             let reason = state
                 .upgrade()
                 .and_then(|state| state.reason.borrow().clone());
-            reason.map_or(Ok(()), |reason| f(reason).into_result())
+            reason.map_or(Ok(()), |reason| of.result(f(reason)))
         }))
     }
 
@@ -324,7 +325,7 @@ fn throw_soon(thrown: Thrown) {
     match try_current() {
         Some(runtime) => runtime.next_tick(|| Err(thrown)),
         // No program is left that could handle it.
-        None => report(format_args!("Uncaught {thrown}")),
+        None => report(format_args!("Uncaught {}", thrown.stack())),
     }
 }
 

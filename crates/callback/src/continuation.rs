@@ -1,7 +1,7 @@
 //! Boxed functions that are called once: what runs next, and what receives the end of an operation.
 
 use crate::error::Error;
-use crate::thrown::{IntoResult, Thrown};
+use crate::thrown::{IntoResult, Thrown, callback_of};
 
 /// A callback that is called once.
 pub(crate) type Once = Box<dyn FnOnce() -> Result<(), Thrown>>;
@@ -10,9 +10,11 @@ pub(crate) type Once = Box<dyn FnOnce() -> Result<(), Thrown>>;
 pub(crate) type Then<T = (), E = Error> = Box<dyn FnOnce(Result<T, E>) -> Result<(), Thrown>>;
 
 pub(crate) fn once<O: IntoResult>(f: impl FnOnce() -> O + 'static) -> Once {
-    Box::new(|| f().into_result())
+    let of = callback_of(&f);
+    Box::new(move || of.result(f()))
 }
 
 pub(crate) fn then<T, E, O: IntoResult>(f: impl FnOnce(Result<T, E>) -> O + 'static) -> Then<T, E> {
-    Box::new(|result| f(result).into_result())
+    let of = callback_of(&f);
+    Box::new(move |result| of.result(f(result)))
 }

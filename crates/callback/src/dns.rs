@@ -4,7 +4,7 @@
 
 use crate::error::Error;
 use crate::runtime::{current, next_tick};
-use crate::thrown::IntoResult;
+use crate::thrown::{IntoResult, callback_of};
 use oneloop_net::{ResolveOptions, resolve_with};
 use std::future::Future;
 use std::io;
@@ -108,7 +108,8 @@ fn call_later<T: 'static, O: IntoResult>(
     // getaddrinfo(3) runs on the pool, and the poll reports its result, as in libuv.
     runtime.handle.clone().spawn_detached(async move {
         let found = lookup.await;
-        runtime.make_callback(|| callback(found).into_result());
+        let of = callback_of(&callback);
+        runtime.make_callback(|| of.result(callback(found)));
     });
 }
 

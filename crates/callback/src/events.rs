@@ -1,6 +1,6 @@
 //! `EventEmitter`, typed: an event is a type, and its listeners are checked against its arguments.
 
-use crate::thrown::{IntoResult, Thrown};
+use crate::thrown::{IntoResult, Thrown, callback_of};
 use oneloop_core::drop_each;
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -183,10 +183,11 @@ impl<L> Emitter<L> {
         f: impl for<'a> FnOnce(E::Args<'a>) -> O + 'static,
     ) -> ListenerId {
         drop(event);
+        let of = callback_of(&f);
         let f = Cell::new(Some(f));
         // An emit within the emit works on its own snapshot, in which this listener may stand, too.
         let call = move |args: E::Args<'_>| match f.take() {
-            Some(f) => f(args).into_result(),
+            Some(f) => of.result(f(args)),
             None => Ok(()),
         };
         self.add::<E>(rc_listener::<E, _>(call), true, Position::Last)
@@ -302,7 +303,7 @@ impl<L> Emitter<L> {
         let (first, others) = self.snapshot::<E>();
         let Some(mut next) = first else {
             if !self.ended.get() {
-                E::without_listener(args)?;
+                E::without_listener(args).map_err(Thrown::without_listener::<E>)?;
             }
             return Ok(false);
         };
@@ -350,7 +351,8 @@ struct Listening<E: EmitterEvent> {
 fn rc_listener<E: EmitterEvent, O: IntoResult>(
     f: impl for<'a> Fn(E::Args<'a>) -> O + 'static,
 ) -> Rc<Listener<E>> {
-    Rc::new(move |args: E::Args<'_>| f(args).into_result())
+    let of = callback_of(&f);
+    Rc::new(move |args: E::Args<'_>| of.result(f(args)))
 }
 
 #[cfg(test)]

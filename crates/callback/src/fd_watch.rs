@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::runtime::current;
-use crate::thrown::IntoResult;
+use crate::thrown::{IntoResult, callback_of};
 use oneloop_core::{Direction, JoinHandle, Phase};
 use std::cell::OnceCell;
 use std::os::fd::AsFd;
@@ -68,7 +68,8 @@ pub fn watch_fd<O: IntoResult>(
             let Some(ready) = ready else { return };
             let has_failed = ready.is_err();
             let ready = ready.map_err(|error| Error::system("poll", error));
-            runtime.make_callback(|| f(&inside, ready).into_result());
+            let of = callback_of(&f);
+            runtime.make_callback(|| of.result(f(&inside, ready)));
             if has_failed {
                 return;
             }

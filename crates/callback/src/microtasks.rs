@@ -5,7 +5,7 @@
 
 use crate::continuation::once;
 use crate::runtime::{MicroFuture, Microtask, Remote, Runtime, Settlement, current, try_current};
-use crate::thrown::{IntoResult, Thrown};
+use crate::thrown::{IntoResult, Thrown, callback_of};
 use oneloop_core::Key;
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -43,12 +43,13 @@ where
     let runtime = current();
     let settlement = Rc::<Settlement>::default();
     let inside = Rc::clone(&settlement);
+    let of = callback_of(&future);
     let mut future = Box::pin(future);
     let body = async move {
         // A panic rejects the promise, as a throw in an `async` function does.
         let poll = |cx: &mut Context<'_>| {
             let payload = match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
-                Ok(poll) => return poll.map(IntoResult::into_result),
+                Ok(poll) => return poll.map(|returned| of.result(returned)),
                 Err(payload) => payload,
             };
             match current().thrown_by(payload) {

@@ -1,7 +1,7 @@
 //! Work on other threads: libuv's `uv_queue_work`, which Node's own modules use.
 
 use crate::runtime::current;
-use crate::thrown::IntoResult;
+use crate::thrown::{IntoResult, callback_of};
 use oneloop_core::{Class, JoinError};
 use std::rc::Rc;
 
@@ -41,6 +41,7 @@ pub fn offload_to<T: Send + 'static, O: IntoResult>(
     let inside = Rc::clone(&runtime);
     runtime.handle.spawn_detached(async move {
         let result = job.await;
-        inside.make_callback(|| done(result).into_result());
+        let of = callback_of(&done);
+        inside.make_callback(|| of.result(done(result)));
     });
 }

@@ -11,7 +11,7 @@ pub use crate::runtime::Origin;
 pub use crate::stream::{stderr, stdin, stdout};
 
 use crate::runtime::{CodeListener, Runtime, UncaughtHandler, current, try_current};
-use crate::thrown::{IntoResult, Thrown, or_rethrow};
+use crate::thrown::{IntoResult, Thrown, callback_of, or_rethrow};
 use oneloop_core::{ExitRequest, JoinHandle, Signals};
 use std::future::Future;
 use std::io;
@@ -25,7 +25,8 @@ use std::rc::Rc;
 /// Outside of [`run`](crate::run), as all functions of this module.
 #[track_caller]
 pub fn on_uncaught_exception<O: IntoResult>(f: impl Fn(&Thrown, Origin) -> O + 'static) {
-    let handler: UncaughtHandler = Rc::new(move |thrown, origin| f(thrown, origin).into_result());
+    let of = callback_of(&f);
+    let handler: UncaughtHandler = Rc::new(move |thrown, origin| of.result(f(thrown, origin)));
     // The old handler is dropped after the borrow: it may own any value of the program.
     let before = current().process.uncaught.replace(Some(handler));
     drop(before);
@@ -35,14 +36,16 @@ pub fn on_uncaught_exception<O: IntoResult>(f: impl Fn(&Thrown, Origin) -> O + '
 /// the program continues, and calls `f` again later. [`exit`] and uncaught errors do not call it.
 #[track_caller]
 pub fn on_before_exit<O: IntoResult>(f: impl Fn(u8) -> O + 'static) {
-    let listener: CodeListener = Rc::new(move |code| f(code).into_result());
+    let of = callback_of(&f);
+    let listener: CodeListener = Rc::new(move |code| of.result(f(code)));
     current().process.before_exit.borrow_mut().push(listener);
 }
 
 /// Calls `f` with the exit code at the very end: 'exit'. Whatever `f` begins never runs.
 #[track_caller]
 pub fn on_exit<O: IntoResult>(f: impl Fn(u8) -> O + 'static) {
-    let listener: CodeListener = Rc::new(move |code| f(code).into_result());
+    let of = callback_of(&f);
+    let listener: CodeListener = Rc::new(move |code| of.result(f(code)));
     current().process.exit.borrow_mut().push(listener);
 }
 
@@ -76,7 +79,8 @@ pub fn on_signal<O: IntoResult>(
 ) -> io::Result<SignalListener> {
     listen_to_signal(number, |runtime, signals| async move {
         while let Some(Ok(number)) = runtime.until_over(signals.recv()).await {
-            runtime.make_callback(|| f(number).into_result());
+            let of = callback_of(&f);
+            runtime.make_callback(|| of.result(f(number)));
         }
     })
 }
@@ -112,7 +116,8 @@ pub fn once_signal<O: IntoResult>(
     listen_to_signal(number, |runtime, signals| async move {
         if let Some(Ok(number)) = runtime.until_over(signals.recv()).await {
             drop(signals); // a second signal does what it does without this listener
-            runtime.make_callback(|| f(number).into_result());
+            let of = callback_of(&f);
+            runtime.make_callback(|| of.result(f(number)));
         }
     })
 }

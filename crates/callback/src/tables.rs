@@ -109,7 +109,8 @@ macro_rules! on_function {
             // `for<'a>` also where no argument borrows: a macro cannot tell.
             f: impl for<'a> Fn($($arg_type),*) -> O + 'static,
         ) -> &Self {
-            self.on($event, move |($($arg),*)| f($($arg),*));
+            let of = $crate::thrown::callback_of(&f);
+            self.on($event, move |($($arg),*)| of.result(f($($arg),*)));
             self
         }
     };

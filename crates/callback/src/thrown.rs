@@ -1,10 +1,11 @@
 //! What a callback throws: in Rust, an `Err` that it returns, or a panic.
 
 use oneloop_core::{drop_guarded, panic_message};
-use std::any::Any;
+use std::any::{Any, type_name};
 use std::cell::Cell;
 use std::error::Error;
 use std::fmt;
+use std::marker::PhantomData;
 use std::panic::resume_unwind;
 use std::rc::Rc;
 
@@ -14,6 +15,8 @@ use std::rc::Rc;
 pub struct Thrown {
     message: Rc<str>,
     source: Option<Rc<dyn Error>>,
+    /// Describes what threw it; `None` for a panic, whose place its hook prints.
+    place: Option<fn() -> String>,
 }
 
 impl Thrown {
@@ -32,12 +35,52 @@ impl Thrown {
         Thrown {
             message,
             source: None,
+            place: None,
         }
     }
 
     /// JavaScript's `error.message`.
     pub fn message(&self) -> &str {
         &self.message
+    }
+
+    /// JavaScript's `error.stack`: the message, and a line that names the callback that threw the
+    /// error, by the function that it is written in; or the event that had no listener. A panic has
+    /// the message alone, as its hook has printed its place.
+    ///
+    /// ```
+    /// use oneloop::callback::{process, run, set_timeout};
+    ///
+    /// run(|| {
+    ///     process::on_uncaught_exception(|thrown, _| {
+    ///         let stack = thrown.stack();
+    ///         let (message, place) = stack.split_once("\n    at ").expect("it names the callback");
+    ///         assert_eq!(message, "invalid digit found in string");
+    ///         assert!(place.ends_with("::{{closure}}"), "{place}");
+    ///     });
+    ///     set_timeout(|| "12a".parse::<u32>().map(drop), 1);
+    /// })?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn stack(&self) -> String {
+        let place = self.place.map(|place| format!("\n    at {}", place()));
+        format!("{}{}", self.message, place.unwrap_or_default())
+    }
+
+    /// The same error with its place, unless a callback that was called deeper has named it.
+    fn thrown_at(mut self, place: fn() -> String) -> Self {
+        self.place.get_or_insert(place);
+        self
+    }
+
+    /// The same error, of an event without a listener.
+    pub(crate) fn without_listener<E>(self) -> Self {
+        self.thrown_at(|| {
+            let event = type_name::<E>();
+            // The name that a program knows it by.
+            let event = event.replace("oneloop_callback::", "oneloop::callback::");
+            format!("{event}, which has no listener")
+        })
     }
 
     /// The error that was returned; `None` for a panic.
@@ -81,6 +124,7 @@ impl<E: Into<Box<dyn Error>>> From<E> for Thrown {
         Thrown {
             message: error.to_string().into(),
             source: Some(error.into()),
+            place: None,
         }
     }
 }
@@ -127,6 +171,25 @@ impl IntoResult for () {
 impl IntoResult for <fn() -> ! as Returns>::Output {
     fn into_result(self) -> Result<(), Thrown> {
         self
+    }
+}
+
+/// The type of a callback, which has the name of the function around it. It takes no memory, so no
+/// socket gets larger for an error that is seldom thrown.
+pub(crate) struct CallbackOf<F>(PhantomData<fn() -> F>);
+
+/// For what `callback` will return.
+pub(crate) fn callback_of<F>(callback: &F) -> CallbackOf<F> {
+    let _ = callback;
+    CallbackOf(PhantomData)
+}
+
+impl<F> CallbackOf<F> {
+    /// What the callback returned, as a `Result` whose error knows where it was thrown.
+    pub(crate) fn result(&self, returned: impl IntoResult) -> Result<(), Thrown> {
+        let place = || type_name::<F>().to_owned();
+        let result = returned.into_result();
+        result.map_err(|thrown| thrown.thrown_at(place))
     }
 }
 

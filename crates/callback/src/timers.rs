@@ -12,7 +12,7 @@ use crate::continuation::once;
 use crate::milliseconds::Milliseconds;
 use crate::runtime::{CutShort, Repeats, Runtime, Timers, current, try_current};
 use crate::tables::references;
-use crate::thrown::IntoResult;
+use crate::thrown::{IntoResult, callback_of};
 use oneloop_core::Sleep;
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -86,7 +86,8 @@ pub fn set_interval<O: IntoResult>(
     mut f: impl FnMut() -> O + 'static,
     ms: impl Milliseconds,
 ) -> Timeout {
-    let callback = Box::new(move || f().into_result());
+    let of = callback_of(&f);
+    let callback = Box::new(move || of.result(f()));
     let timers = &current().timers;
     timers.start(|_| callback, ms.to_ms(), Repeats::Always)
 }
@@ -161,7 +162,8 @@ fn start_with_self<O: IntoResult>(
     ms: f64,
     repeats: Repeats,
 ) -> Timeout {
-    let callback = move |timer| Box::new(move || f(timer).into_result()) as _;
+    let of = callback_of(&f);
+    let callback = move |timer| Box::new(move || of.result(f(timer))) as _;
     current().timers.start(callback, ms, repeats)
 }
 

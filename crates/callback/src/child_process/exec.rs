@@ -4,7 +4,7 @@ use super::child::{ChildError, ChildProcess};
 use super::options::{ExecOptions, Stdio};
 use crate::error::Error;
 use crate::net::Socket;
-use crate::thrown::{IntoResult, Thrown};
+use crate::thrown::{IntoResult, Thrown, callback_of};
 use crate::timers::{Timeout, clear_timeout, set_timeout};
 use std::cell::{Cell, RefCell};
 use std::ffi::{OsStr, OsString};
@@ -134,7 +134,8 @@ pub fn exec_file_with<O: IntoResult>(
 fn done<O: IntoResult>(
     callback: impl FnOnce(Result<(), ExecError>, &[u8], &[u8]) -> O + 'static,
 ) -> ExecCallback {
-    Box::new(|result, stdout, stderr| callback(result, stdout, stderr).into_result())
+    let of = callback_of(&callback);
+    Box::new(move |result, stdout, stderr| of.result(callback(result, stdout, stderr)))
 }
 
 #[track_caller]

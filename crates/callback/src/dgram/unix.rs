@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::events::Emitter;
 use crate::runtime::{Runtime, current};
 use crate::tables::{identity, listening, references, weak};
-use crate::thrown::{IntoResult, Thrown};
+use crate::thrown::{IntoResult, Thrown, callback_of};
 use nix::errno::Errno;
 use oneloop_core::{Direction, JoinHandle, Source};
 use oneloop_net::{
@@ -277,7 +277,7 @@ impl UnixSocket {
                 let socket = socket
                     .map(|socket| Self::start(Rc::clone(&runtime), KernelSocket::Seqpacket(socket)))
                     .map_err(|error| Error::system_at("connect", error, &addr, None));
-                connected(socket).into_result()
+                callback_of(&connected).result(connected(socket))
             });
         });
     }
@@ -295,7 +295,7 @@ impl UnixSocket {
         on_connection: impl Fn(UnixSocket) -> O + 'static,
     ) -> Result<UnixServer, Error> {
         UnixServer::start(name.to_unix_addr().into_owned(), move |socket| {
-            on_connection(socket).into_result()
+            callback_of(&on_connection).result(on_connection(socket))
         })
     }
 
@@ -433,7 +433,7 @@ impl Ends for UnixState {
 fn then_sent<O: IntoResult>(sent: impl FnOnce(Result<usize, Error>) -> O + 'static) -> ThenSent {
     Box::new(|result| {
         let result = result.map_err(|error| Error::system("send", error));
-        sent(result).into_result()
+        callback_of(&sent).result(sent(result))
     })
 }
 

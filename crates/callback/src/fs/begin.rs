@@ -1,7 +1,7 @@
 //! A call with a callback: it begins now, and its callback runs in a later turn.
 
 use crate::runtime::{current, in_later_turn};
-use crate::thrown::IntoResult;
+use crate::thrown::{IntoResult, callback_of};
 use oneloop_core::Handle;
 use std::future::Future;
 use std::rc::Rc;
@@ -25,6 +25,7 @@ pub(super) fn begin<T: 'static, O: IntoResult>(
     }
     runtime.handle.spawn_detached(async move {
         let result = call.await;
-        inside.make_callback(|| callback(result).into_result());
+        let of = callback_of(&callback);
+        inside.make_callback(|| of.result(callback(result)));
     });
 }

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::events::Emitter;
 use crate::runtime::{Runtime, current};
 use crate::tables::{identity, listening, references, weak};
-use crate::thrown::{IntoResult, Thrown};
+use crate::thrown::{IntoResult, Thrown, callback_of};
 use nix::errno::Errno;
 use oneloop_core::{Direction, Key, Slots};
 use oneloop_net::{
@@ -428,7 +428,8 @@ impl Server {
         // Never on this stack: in Node, connections of child processes count as well, and those
         // have to answer first.
         let count = self.connection_count();
-        self.next_call(move |_| f(count).into_result());
+        let of = callback_of(&f);
+        self.next_call(move |_| of.result(f(count)));
         self
     }
 

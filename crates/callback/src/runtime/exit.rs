@@ -75,7 +75,7 @@ impl Runtime {
         };
         if let Some(again) = again {
             // Not `eprintln!`, which panics when stderr is full (rule 13).
-            report(format_args!("Uncaught {again}"));
+            report(format_args!("Uncaught {}", again.stack()));
             self.process.code.set(Some(HANDLER_FAILED));
             self.stop();
         }
@@ -89,7 +89,7 @@ impl Runtime {
     /// Ends the program for an error without a handler. If 'exit' was emitted before, the code
     /// stays.
     fn end_uncaught(self: &Rc<Self>, thrown: &Thrown) {
-        report(format_args!("Uncaught {thrown}"));
+        report(format_args!("Uncaught {}", thrown.stack()));
         let process = &self.process;
         if process.is_exiting() {
             process.code.set(process.code.get().or(Some(1)));

@@ -110,8 +110,10 @@ macro_rules! readable_functions {
                 bytes_max: usize,
                 f: impl Fn($stream, &str) -> O + 'static,
             ) -> &Self {
+                let of = $crate::thrown::callback_of(&f);
                 // Borrowed, unless something has to be replaced.
-                let f = move |stream, line: &[u8]| f(stream, &String::from_utf8_lossy(line));
+                let f =
+                    move |stream, line: &[u8]| of.result(f(stream, &String::from_utf8_lossy(line)));
                 self.listen_to_lines(LineSplitter::with_returns(bytes_max), f)
             }
 
@@ -134,7 +136,8 @@ macro_rules! readable_functions {
                 splitter: LineSplitter,
                 f: impl Fn($stream, &[u8]) -> O + 'static,
             ) -> &Self {
-                let on_line = Box::new(move |stream, line: &[u8]| f(stream, line).into_result());
+                let of = $crate::thrown::callback_of(&f);
+                let on_line = Box::new(move |stream, line: &[u8]| of.result(f(stream, line)));
                 let lines = Rc::new(Lines::new(splitter, on_line));
                 let at_end = Rc::clone(&lines);
                 let id = self.on(event::Data, move |(stream, bytes): ($stream, &[u8])| {

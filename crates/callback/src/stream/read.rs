@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::events::{Emitter, EmitterEvent, ListenerId};
 use crate::runtime::{Runtime, current};
 use crate::tables::{references, weak};
-use crate::thrown::{IntoResult, Thrown, or_rethrow};
+use crate::thrown::{IntoResult, Thrown, callback_of, or_rethrow};
 use oneloop_core::Direction;
 use oneloop_net::{
     self as net, AsSource, CHUNK_BYTES, Chunk, Input, LineSplitter, RawMode, ReadHalf, StdioKind,
@@ -295,7 +295,7 @@ impl ReadStream {
                 None if stream.inner.flags.has(END_EMITTED) => Ok(()),
                 None => Err(premature()),
             };
-            closed(result).into_result()
+            callback_of(&closed).result(closed(result))
         };
         if self.inner.events.is_ended() {
             self.next_call(report);

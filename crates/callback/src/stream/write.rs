@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::events::{Emitter, EmitterEvent, ListenerId};
 use crate::runtime::{Runtime, current};
 use crate::tables::weak;
-use crate::thrown::{IntoResult, Thrown};
+use crate::thrown::{IntoResult, Thrown, callback_of};
 use oneloop_core::signal::number::SIGWINCH;
 use oneloop_core::{JoinHandle, Signals};
 use oneloop_net::{self as net, Output, StdioKind, WindowSize, WriteHalf};
@@ -439,7 +439,8 @@ impl WriteStream {
         closed: impl FnOnce(WriteStream) -> O + 'static,
     ) -> &Self {
         if self.inner.events.is_ended() {
-            self.next_call(move |stream| closed(stream.clone()).into_result());
+            let of = callback_of(&closed);
+            self.next_call(move |stream| of.result(closed(stream.clone())));
         } else {
             self.once(WriteClose, closed);
         }

@@ -9,3 +9,4 @@ mod lines;
 mod optional_callbacks;
 mod owners;
 mod streams;
+mod thrown;
