@@ -112,6 +112,8 @@ impl Child {
     /// Closes standard input, if it is a pipe, and waits until the child has ended. A child that
     /// prints more than a pipe holds has to be read meanwhile: see [`Child::communicate`].
     ///
+    /// Several threads can wait for `child.process().wait()`, a future that closes nothing.
+    ///
     /// # Errors
     /// As [`Process::wait`].
     ///

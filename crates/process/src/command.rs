@@ -487,6 +487,7 @@ impl<S: Style> CommandIn<S> {
     /// # Panics
     /// Outside of a loop.
     #[track_caller]
+    #[doc(alias("check_output", "execFile"))]
     pub fn output(&mut self) -> S::Returned<'_, Output> {
         let at = Location::caller();
         S::wait(async move {
