@@ -38,7 +38,13 @@ use std::task::{Context, Poll, ready};
 /// })
 /// # }
 /// ```
-#[doc(alias("BufReader", "read_line", "read_until", "LinesCodec"))]
+#[doc(alias(
+    "AsyncBufReadExt",
+    "BufReader",
+    "read_line",
+    "read_until",
+    "LinesCodec"
+))]
 pub struct Lines<S> {
     stream: S,
     reader: LineReader,

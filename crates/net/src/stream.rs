@@ -45,6 +45,7 @@ pub trait HalfClose: AsSource {
     note = "`oneloop::net::Input::from_fd(fd.into())?` reads an fd of any kind, and \
             `oneloop::net::stdin()?` is standard input"
 )]
+#[doc(alias("AsyncRead", "AsyncReadExt"))]
 pub trait ReadHalf: AsSource {
     /// Makes the system call once: reads the bytes that have arrived, and does not wait.
     ///
@@ -235,6 +236,7 @@ fn too_long(bytes_max: usize) -> io::Error {
     note = "`oneloop::net::Output::from_fd(fd.into())?` writes an fd of any kind, and \
             `oneloop::net::stdout()?` is standard output"
 )]
+#[doc(alias("AsyncWrite", "AsyncWriteExt"))]
 pub trait WriteHalf: AsSource {
     /// Makes the system call once: writes the bytes that the kernel takes, and does not wait.
     ///
