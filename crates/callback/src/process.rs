@@ -90,7 +90,7 @@ pub fn on_signal<O: IntoResult>(
 ///
 /// ```
 /// use oneloop::callback::{net, process, run};
-/// use oneloop::signal::number::{SIGINT, SIGTERM};
+/// use oneloop::signal::{SIGINT, SIGTERM};
 ///
 /// run(|| {
 ///     let server = net::create_server(|_| ()).listen(("127.0.0.1", 0))?;

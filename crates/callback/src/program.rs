@@ -23,6 +23,8 @@ use std::rc::Rc;
 /// }
 /// ```
 ///
+/// A `run(…)?;` that drops the code reports success even after an uncaught error.
+///
 /// [`ExitCode::from`]: std::process::ExitCode
 ///
 /// # Errors

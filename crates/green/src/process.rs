@@ -40,7 +40,14 @@ use std::time::Duration;
 
 pub use oneloop_process::{CommandIn, ExitStatus, KilledFor, Output, Process, Stdio};
 
-/// A program to start, for green threads: see [`CommandIn`].
+/// A program to start, for green threads. Its methods are on [`CommandIn`].
+///
+/// ```
+/// use oneloop::green::{process::Command, run};
+/// let output = run(|| Command::new("echo").arg("hello").output())??;
+/// assert_eq!(output.stdout, b"hello\n");
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[doc(alias("subprocess", "Popen"))]
 pub type Command = CommandIn<Green>;
 

@@ -6,7 +6,7 @@ use oneloop::callback::fs::{self, ReadStreamOptions};
 use oneloop::callback::net::{self, Socket};
 use oneloop::callback::stream::ReadStream;
 use oneloop::callback::{Thrown, clear_timeout, process, run, set_timeout};
-use oneloop::signal::number::{SIGINT, SIGTERM};
+use oneloop::signal::{SIGINT, SIGTERM};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -1,7 +1,7 @@
 //! A key-value store in which keys may expire: `cargo run --example key_value [HOST:PORT]`.
 
 use oneloop::aio::{TaskTracker, TcpListener, TcpStream, block_on, interval, spawn, timeout};
-use oneloop::signal::number::{SIGINT, SIGTERM};
+use oneloop::signal::{SIGINT, SIGTERM};
 use oneloop::sync::ShutdownToken;
 use oneloop::{Elapsed, Handle};
 use std::cell::RefCell;

@@ -4,7 +4,7 @@
 use oneloop::callback::net::{Server, create_server};
 use oneloop::callback::{Thrown, run};
 use oneloop::green::{self, Wait, net::TcpStream};
-use oneloop::signal::number::{SIGINT, SIGTERM};
+use oneloop::signal::{SIGINT, SIGTERM};
 use oneloop::sync::{Queue, ShutdownToken};
 use std::io::{self, BufRead, BufReader, Read};
 use std::process::ExitCode;

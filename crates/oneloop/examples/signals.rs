@@ -4,7 +4,7 @@
 //! again.
 
 use oneloop::callback::{enter, process::on_signal};
-use oneloop::signal::number::SIGWINCH;
+use oneloop::signal::SIGWINCH;
 use oneloop::sync::Queue;
 use oneloop::{EventLoop, aio, green};
 use std::io;

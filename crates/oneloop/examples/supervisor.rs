@@ -4,7 +4,7 @@ use oneloop::Elapsed;
 use oneloop::aio::process::{Child, Command, Stdio};
 use oneloop::aio::{JoinSet, TcpStream, block_on, select, sleep, timeout};
 use oneloop::net::PipeReader;
-use oneloop::signal::number::{SIGINT, SIGTERM};
+use oneloop::signal::{SIGINT, SIGTERM};
 use oneloop::sync::{OneShot, ShutdownToken};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitCode, ExitStatus};

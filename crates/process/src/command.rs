@@ -52,7 +52,14 @@ pub struct CommandIn<S> {
     output_bytes_max: usize,
 }
 
-/// A program to start, in the async style: see [`CommandIn`].
+/// A program to start, in the async style. Its methods are on [`CommandIn`].
+///
+/// ```
+/// use oneloop::aio::{block_on, process::Command};
+/// let output = block_on(Command::new("echo").arg("hello").output())?;
+/// assert_eq!(output.stdout, b"hello\n");
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub type Command = CommandIn<Awaited>;
 
 /// The types of a style for a child, and for a wait.

@@ -32,7 +32,7 @@ use std::task::{Context, Poll};
 ///
 /// ```no_run
 /// use oneloop::aio::{TaskTracker, TcpListener, TcpStream, block_on, timeout};
-/// use oneloop::signal::number::{SIGINT, SIGTERM};
+/// use oneloop::signal::{SIGINT, SIGTERM};
 /// use oneloop::sync::ShutdownToken;
 /// use std::{io, time::Duration};
 ///

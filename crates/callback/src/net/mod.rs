@@ -4,16 +4,17 @@
 //!
 //! ```no_run
 //! use oneloop::callback::{net, run};
+//! use std::process::ExitCode;
 //!
-//! fn main() -> std::io::Result<()> {
-//!     run(|| {
+//! fn main() -> std::io::Result<ExitCode> {
+//!     let code = run(|| {
 //!         let server = net::create_server(|socket| {
 //!             socket.pipe(&socket);
 //!             socket.on_error(|_, error| eprintln!("{error}"));
 //!         });
 //!         server.listen(8080)
 //!     })?;
-//!     Ok(())
+//!     Ok(ExitCode::from(code))
 //! }
 //! ```
 //!

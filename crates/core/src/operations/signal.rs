@@ -15,6 +15,9 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+// Where users of `libc` and `nix` look first: beside what they are for.
+#[doc(no_inline)]
+pub use oneloop_posix::number::*;
 pub use oneloop_posix::{Disposition, disposition, number, restore_default};
 
 /// Receives signals, in place of their default action, until it is dropped.
@@ -26,7 +29,7 @@ pub use oneloop_posix::{Disposition, disposition, number, restore_default};
 ///
 /// ```
 /// use oneloop::core::Signals;
-/// use oneloop::{EventLoop, signal::number::SIGUSR1};
+/// use oneloop::{EventLoop, signal::SIGUSR1};
 /// let mut event_loop = EventLoop::new()?;
 /// let signals = Signals::new(&event_loop.handle(), &[SIGUSR1])?;
 /// let pid = std::process::id().to_string();
@@ -37,7 +40,8 @@ pub use oneloop_posix::{Disposition, disposition, number, restore_default};
 ///
 /// It is a stream of the crate [futures-core](https://docs.rs/futures-core) as well.
 #[derive(Debug)]
-#[doc(alias("uv_signal_t", "ctrl_c", "SIGTERM", "SIGINT"))]
+// No alias that is the name of a constant: the compiler would suggest this type for it.
+#[doc(alias("uv_signal_t", "ctrl_c"))]
 pub struct Signals {
     listening: Vec<(i32, Listener, Source)>,
 }

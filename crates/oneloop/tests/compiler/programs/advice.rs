@@ -6,7 +6,7 @@ use oneloop::callback::net::create_server;
 use oneloop::callback::{dgram::Socket, fs, net, set_timeout, spawn_micro, stream};
 use oneloop::green::{GroupMapping, Pool, Wait};
 use oneloop::net::{Addr, ByteStream, Input, Output, copy, stdin, stdout};
-use oneloop::signal::number::SIGTERM;
+use oneloop::signal::SIGTERM;
 use oneloop::sync::Queue;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
