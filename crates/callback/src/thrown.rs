@@ -78,7 +78,7 @@ impl Thrown {
         self.thrown_at(|| {
             let event = type_name::<E>();
             // The name that a program knows it by.
-            let event = event.replace("oneloop_callback::", "oneloop::callback::");
+            let event = event.replacen("oneloop_", "oneloop::", 1);
             format!("{event}, which has no listener")
         })
     }
