@@ -1,0 +1,124 @@
+//! Locks that know their owners, in tasks that take random steps, and cancel each other.
+
+use crate::*;
+use oneloop_core::{CancelHandle, JoinError, yield_now};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use std::cell::Cell;
+
+#[derive(Clone, Copy, Debug)]
+enum LockStep {
+    Acquire,
+    /// Polls an acquire once, and gives it up unless it is ready.
+    AcquireNow,
+    TryAcquire,
+    Release,
+    Yield,
+    Cancel(usize),
+}
+
+fn lock_steps() -> impl Strategy<Value = Vec<LockStep>> {
+    let step = prop_oneof![
+        3 => Just(LockStep::Acquire),
+        1 => Just(LockStep::AcquireNow),
+        1 => Just(LockStep::TryAcquire),
+        3 => Just(LockStep::Release),
+        3 => Just(LockStep::Yield),
+        1 => (0..12_usize).prop_map(LockStep::Cancel),
+    ];
+    vec(step, 0..20)
+}
+
+/// The lock, and what the model knows of it.
+#[derive(Clone, Default)]
+struct Locks {
+    real: RLock,
+    owner: Rc<Cell<Option<usize>>>,
+    tasks: Rc<RefCell<Vec<CancelHandle>>>,
+}
+
+/// What one task has of the lock.
+struct Held {
+    locks: Locks,
+    task: usize,
+    guards: Vec<RLockGuard>,
+}
+
+impl Held {
+    fn add(&mut self, guard: RLockGuard) {
+        let owner = (!self.guards.is_empty()).then_some(self.task);
+        assert_eq!(self.locks.owner.replace(Some(self.task)), owner);
+        self.guards.push(guard);
+    }
+
+    fn remove(&mut self) {
+        if self.guards.len() == 1 {
+            self.locks.owner.set(None);
+        }
+        self.guards.pop();
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        while !self.guards.is_empty() {
+            self.remove();
+        }
+    }
+}
+
+async fn use_lock(locks: Locks, task: usize, steps: Vec<LockStep>) {
+    let real = locks.real.clone();
+    let guards = Vec::new();
+    let mut held = Held {
+        locks,
+        task,
+        guards,
+    };
+    for step in steps {
+        match step {
+            LockStep::Acquire => held.add(real.acquire().await),
+            LockStep::AcquireNow => {
+                if let Poll::Ready(guard) = Polled::new(real.acquire()).poll() {
+                    held.add(guard);
+                }
+            }
+            LockStep::TryAcquire => real.try_acquire().into_iter().for_each(|it| held.add(it)),
+            LockStep::Release => held.remove(),
+            LockStep::Yield => yield_now().await,
+            LockStep::Cancel(any) => {
+                let task = held.locks.tasks.borrow().get(any).cloned();
+                task.into_iter().for_each(|task| task.cancel());
+            }
+        }
+        assert_eq!(
+            real.is_ours(),
+            !held.guards.is_empty(),
+            "its depth is wrong"
+        );
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_lock_has_one_owner_with_a_balanced_depth(scripts in vec(lock_steps(), 1..6)) {
+        let mut event_loop = EventLoop::new().unwrap();
+        let handle = event_loop.handle();
+        let locks = Locks::default();
+        let tasks = scripts.into_iter().enumerate();
+        let tasks: Vec<_> = tasks
+            .map(|(task, steps)| handle.spawn(use_lock(locks.clone(), task, steps)))
+            .collect();
+        locks.tasks.borrow_mut().extend(tasks.iter().map(|task| task.cancel_handle()));
+        event_loop.run().unwrap();
+        // A loop ends when all of its tasks wait for each other.
+        prop_assert_eq!(handle.task_count(), 0, "a task sleeps");
+        prop_assert!(!locks.real.is_locked() && locks.real.waiting() == 0);
+        for task in tasks {
+            match event_loop.block_on(task) {
+                Ok(()) | Err(JoinError::Canceled) => {}
+                Err(error) => prop_assert!(false, "{}", error),
+            }
+        }
+    }
+}
