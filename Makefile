@@ -4,7 +4,7 @@ CARGO ?= cargo
 SERVER := $(or $(CARGO_TARGET_DIR),target)/release/oneloop
 
 .DEFAULT_GOAL := all
-.PHONY: all run test check msrv semver package guide sanitize miri chaos bench conformance clean help
+.PHONY: all run test check msrv semver package guide sanitize miri chaos models planted bench conformance clean help
 
 all: ## Build the server: ./main
 	$(CARGO) build --release --locked -p oneloop-server
@@ -88,6 +88,14 @@ miri: ## Run the tests of slots, timers and wakers under Miri
 
 chaos: ## Run programs in three styles under 10,000 schedules each, with faults from seeds
 	ONELOOP_CHAOS_SEEDS=10000 $(CARGO) test --release --locked -p oneloop-core --test chaos
+
+MODELS := CARGO_TARGET_DIR=target/models RUSTFLAGS="--cfg loom" $(CARGO) test --profile models --locked -p oneloop-models
+
+models: ## Run what threads share under each of their schedules (loom)
+	$(MODELS) --test models -- --nocapture
+
+planted: ## Show that the models find the bugs that are planted in a copy of the crates
+	$(CARGO) test --locked -p oneloop-models --test planted -- --nocapture
 
 bench: all ## Compare the server with C, mio and tokio, side by side
 	$(CARGO) run --release --locked -p oneloop-bench -- all

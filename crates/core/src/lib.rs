@@ -87,6 +87,8 @@ mod tasks;
 
 pub use event_loop::{EventLoop, Options};
 pub use mechanisms::clock::Clock;
+#[doc(hidden)] // for the crates above
+pub use mechanisms::concurrency;
 pub use mechanisms::entry::{OneEntry, check_nesting};
 pub use mechanisms::guard::{
     drop_each, drop_guarded, guarded, panic_message, report, wake_guarded,

@@ -5,6 +5,7 @@ use crate::mechanisms::budget::Budget;
 use crate::mechanisms::bug::Bug;
 use crate::mechanisms::chaos::Chaos;
 use crate::mechanisms::clock::Clock;
+use crate::mechanisms::concurrency::thread_local;
 use crate::mechanisms::entry::{self, Entry};
 use crate::mechanisms::phase::{Phase, Phases};
 use crate::mechanisms::reactor::Reactor;

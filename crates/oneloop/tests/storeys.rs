@@ -27,7 +27,7 @@ const CRATES: &str = "
     on sockets: fs process
     styles:     callback green aio
     facade:     oneloop
-    programs:   server bench
+    programs:   server bench models
 ";
 
 #[test]
@@ -41,7 +41,8 @@ fn the_files_of_posix_stand_in_storeys() {
     assert_storeys(
         "posix",
         "
-        system calls: action address fork send_room unavailable
+        system calls: action address concurrency fork send_room unavailable
+        lists:        seats
         handlers:     handler fault
         on handlers:  alternate_stack signal
         ",

@@ -3,29 +3,21 @@
 //!
 //! A signal may come at any instruction of any thread, also during an allocation or during the
 //! lines below. So the handler takes no lock, allocates nothing, and reads only memory that is
-//! never freed: each signal has a list of seats that only grows. A listener takes a free seat and
-//! leaves it for the next.
-//!
-//! ```text
-//!  SIGNALS[n] ──▶ seat ──▶ seat ──▶ seat      free (EMPTY) ──take──▶ taken (a listener's eventfd)
-//!                  │        │        │              ▲                      │
-//!               eventfd   EMPTY   eventfd           └── leave: waits for ──┘
-//!                                                       handlers that are at their write(2)
-//! ```
+//! never freed: statics, and the seats of the listeners.
 
 use crate::action::{
     action, call, instead_of, is_default_or_ignored, keep_errno, set_action, set_default,
 };
+use crate::seats::{Seat, Seats};
 use libc::{
     SA_ONSTACK, SA_RESTART, SIG_DFL, SIG_IGN, SIGCHLD, SIGCONT, SIGURG, SIGWINCH, c_int, c_void,
     siginfo_t,
 };
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::Duration;
-use std::{io, iter, process, ptr, thread};
+use std::{io, ptr};
 
 /// Linux has the signals 1 to 64.
 const SIGNALS_MAX: usize = 64;
@@ -63,26 +55,10 @@ pub(crate) fn use_alternate_stacks() {
 
 /// One signal: its seats, and its action before ours.
 struct Signal {
-    first: OnceLock<&'static Seat>,
-    /// The number of times that a seat was taken.
-    taken: AtomicU32,
+    seats: Seats,
     /// The action before [`handle`] was installed; unset until then.
     before: OnceLock<libc::sigaction>,
 }
-
-/// The seat of one listener.
-#[derive(Debug)]
-struct Seat {
-    /// The id of the process that made it. In a forked child the seat is free and stays so.
-    process: u32,
-    /// The listener's eventfd, or [`EMPTY`].
-    eventfd: AtomicI32,
-    /// The number of handlers that may be about to write to the eventfd.
-    notifying: AtomicU32,
-    next: OnceLock<&'static Seat>,
-}
-
-const EMPTY: RawFd = -1;
 
 /// Holds a listener's seat until it is dropped.
 #[derive(Debug)]
@@ -94,8 +70,7 @@ pub(crate) struct Listening {
 impl Signal {
     const fn new() -> Self {
         Signal {
-            first: OnceLock::new(),
-            taken: AtomicU32::new(0),
+            seats: Seats::new(),
             before: OnceLock::new(),
         }
     }
@@ -104,46 +79,9 @@ impl Signal {
         SIGNALS.get(usize::try_from(number).ok()?)
     }
 
-    /// The seats that were made in this process.
-    fn seats(&self) -> impl Iterator<Item = &'static Seat> {
-        let all = iter::successors(self.first.get().copied(), |seat| seat.next.get().copied());
-        // The kernel's word, not a count of forks: a child of vfork(2), or one in the middle of
-        // fork(2), must not write to its parent's eventfds.
-        let process = process::id();
-        all.filter(move |seat| seat.process == process)
-    }
-
-    fn add_seat(&self) -> &'static Seat {
-        let seat: &'static Seat = Box::leak(Box::new(Seat {
-            process: process::id(),
-            eventfd: AtomicI32::new(EMPTY),
-            notifying: AtomicU32::new(0),
-            next: OnceLock::new(),
-        }));
-        let mut end = &self.first;
-        while let Some(last) = end.get() {
-            end = &last.next;
-        }
-        // CHANGE is held, so no other thread has added a seat meanwhile.
-        let _ = end.set(seat);
-        seat
-    }
-
     /// Notifies all listeners. True if there are any.
     fn notify(&self) -> bool {
-        loop {
-            let taken = self.taken.load(Ordering::SeqCst);
-            let mut has_listener = false;
-            for seat in self.seats() {
-                has_listener |= seat.notify();
-            }
-            // During the walk, one listener may take a seat that the walk has passed, and another
-            // one then leave a seat in front of it. There was a listener all the while, so the walk
-            // starts again.
-            if has_listener || self.taken.load(Ordering::SeqCst) == taken {
-                return has_listener;
-            }
-        }
+        self.seats.notify(add_one)
     }
 
     /// Installs the handler, and remembers the action before it.
@@ -168,10 +106,7 @@ impl Listening {
         // A panic cannot leave it half-changed.
         let _change = CHANGE.lock().unwrap_or_else(PoisonError::into_inner);
         signal.install(number)?;
-        let mut empty = signal.seats().filter(|seat| seat.eventfd() == EMPTY);
-        let seat = empty.next().unwrap_or_else(|| signal.add_seat());
-        seat.eventfd.store(eventfd.as_raw_fd(), Ordering::SeqCst);
-        signal.taken.fetch_add(1, Ordering::SeqCst);
+        let seat = signal.seats.take(eventfd.as_raw_fd());
         Ok(Listening {
             seat,
             _eventfd: eventfd,
@@ -181,42 +116,16 @@ impl Listening {
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        // A forked child's copy has no seat.
-        if self.seat.process == process::id() {
-            self.seat.leave();
-        }
+        self.seat.leave();
     }
 }
 
-impl Seat {
-    /// Frees the seat. No handler writes to the eventfd after this has returned.
-    fn leave(&self) {
-        self.eventfd.store(EMPTY, Ordering::SeqCst);
-        while self.notifying.load(Ordering::SeqCst) > 0 {
-            // A handler in another thread is at its write(2). It may need this CPU, so this is no
-            // spin.
-            thread::sleep(Duration::from_micros(10));
-        }
-    }
-
-    fn eventfd(&self) -> RawFd {
-        self.eventfd.load(Ordering::SeqCst)
-    }
-
-    /// Notifies the listener on this seat. True if there is one.
-    fn notify(&self) -> bool {
-        self.notifying.fetch_add(1, Ordering::SeqCst);
-        let eventfd = self.eventfd();
-        if eventfd != EMPTY {
-            // SAFETY: it is open: its `Listening` closes it after `leave`, which waits until no
-            // handler that has seen it is `notifying`.
-            let eventfd = unsafe { BorrowedFd::borrow_raw(eventfd) };
-            // A full eventfd is readable, which is all that a listener needs.
-            let _ = rustix::io::write(eventfd, &1_u64.to_ne_bytes());
-        }
-        self.notifying.fetch_sub(1, Ordering::SeqCst);
-        eventfd != EMPTY
-    }
+/// Adds 1 to the eventfd of a listener that is being notified.
+fn add_one(eventfd: RawFd) {
+    // SAFETY: it is open while its seat is notified.
+    let eventfd = unsafe { BorrowedFd::borrow_raw(eventfd) };
+    // A full eventfd is readable, which is all that a listener needs.
+    let _ = rustix::io::write(eventfd, &1_u64.to_ne_bytes());
 }
 
 /// The handler that the kernel calls.

@@ -7,9 +7,12 @@
 mod action;
 mod address;
 pub mod alternate_stack;
+mod concurrency;
 pub mod fault;
 mod fork;
 mod handler;
+#[doc(hidden)] // for their models
+pub mod seats;
 mod send_room;
 mod signal;
 mod unavailable;

@@ -4,6 +4,8 @@ use crate::{
     BoundedSemaphore, CappedSemaphore, Condition, Event, Mutex, OneShot, Queue, RLock, Receiver,
     ResourcePool, Semaphore, Sender, ShutdownToken,
 };
+use oneloop_core::concurrency::thread::{self, Thread, ThreadId};
+use oneloop_core::concurrency::{self, thread_local};
 use oneloop_core::{Handle, JoinError, Key, LoopGone, Remote, Slots, drop_guarded, wake_guarded};
 use std::any::Any;
 use std::cell::RefCell;
@@ -13,9 +15,8 @@ use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::sync::{self, Arc, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread, ThreadId};
 
 type Value = Rc<dyn Any>;
 
@@ -152,7 +153,7 @@ impl<P: 'static> Distant<P> {
         F: Future + 'static,
         F::Output: Send + 'static,
     {
-        let exchange: Arc<sync::Mutex<Exchange<F::Output>>> = Arc::default();
+        let exchange: Arc<concurrency::Mutex<Exchange<F::Output>>> = Arc::default();
         let answerer = Answerer {
             exchange: Arc::clone(&exchange),
         };
@@ -253,13 +254,13 @@ impl<T> Default for Exchange<T> {
 }
 
 // Ignores the poison: no code that holds the lock leaves the exchange half changed.
-fn lock<T>(exchange: &sync::Mutex<T>) -> sync::MutexGuard<'_, T> {
+fn lock<T>(exchange: &concurrency::Mutex<T>) -> concurrency::MutexGuard<'_, T> {
     exchange.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The side at home. It sends one answer; its drop sends an error if none was sent before.
 struct Answerer<T> {
-    exchange: Arc<sync::Mutex<Exchange<T>>>,
+    exchange: Arc<concurrency::Mutex<Exchange<T>>>,
 }
 
 impl<T> Answerer<T> {
@@ -324,7 +325,7 @@ impl<T> Drop for Answerer<T> {
 /// returns that answer.
 #[must_use = "an `Ask` that is dropped at once ends the wait at home"]
 pub struct Ask<T> {
-    exchange: Arc<sync::Mutex<Exchange<T>>>,
+    exchange: Arc<concurrency::Mutex<Exchange<T>>>,
     _home: Arc<Home>,
     /// Keeps the asker's loop alive while it waits; `None` before the first poll and outside of
     /// loops.

@@ -47,7 +47,8 @@ impl LoopState {
     /// Waits, and returns the number of events; `None` if a signal ended the wait.
     fn wait_for_events(&self, timeout: Option<Duration>) -> io::Result<Option<usize>> {
         let mut reactor = self.reactor.borrow_mut();
-        let waited = reactor.wait_unless_interrupted(timeout)?;
+        let wait = |timeout| reactor.wait_unless_interrupted(timeout);
+        let waited = self.inbox.wait(timeout, wait)?;
         self.chaos.stir(&mut reactor);
         Ok(waited)
     }

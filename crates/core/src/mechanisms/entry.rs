@@ -5,6 +5,7 @@
 //! between. The green style relies on that: a stack whose thread-locals are gone must not run again
 //! (rule 12).
 
+use crate::mechanisms::concurrency::thread_local;
 use oneloop_posix::Process;
 use std::cell::Cell;
 use std::io;

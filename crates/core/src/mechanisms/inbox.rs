@@ -1,13 +1,15 @@
 //! The one door into a loop from other threads: a locked inbox, and an eventfd as its bell.
 
+use crate::mechanisms::concurrency::{AtomicBool, AtomicUsize, Edge, Mutex, MutexGuard};
 use oneloop_posix::Process;
 use rustix::event::{EventfdFlags, eventfd};
 use std::fmt;
 use std::io;
 use std::mem;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 /// Mail for a loop from other threads. `C` holds it; most callers take a `Vec` of messages.
 ///
@@ -41,6 +43,7 @@ pub struct Inbox<C> {
     /// lock of `mail`; the loop reads it without the lock, to see whether there is mail.
     rung: AtomicBool,
     bell: OwnedFd,
+    edge: Edge,
     /// The process of the loop. In a forked child, a thread that exists only in the parent may hold
     /// the lock.
     process: Process,
@@ -80,6 +83,7 @@ impl<C: Default> Inbox<C> {
             mail: Mutex::default(),
             rung: AtomicBool::new(false),
             bell: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+            edge: Default::default(),
             process: Process::this()?,
             senders: AtomicUsize::new(0),
         }))
@@ -101,7 +105,9 @@ impl<C: Default> Inbox<C> {
             // Under the lock, so that the loop cannot take the mail between the put and the ring:
             // it would clear `rung` first, and the ring would then announce nothing. The write
             // cannot fail: the counter would have to reach 2^64 - 1.
-            let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
+            self.edge.set(|| {
+                let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
+            });
         }
         true
     }
@@ -128,6 +134,16 @@ impl<C: Default> Inbox<C> {
     fn lock(&self) -> MutexGuard<'_, Mail<C>> {
         // A `put` that panics leaves the mail that it has put in, which is still valid.
         self.mail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits, in the reactor that the bell is registered with.
+    #[inline]
+    pub(crate) fn wait<T>(
+        &self,
+        timeout: Option<Duration>,
+        wait: impl FnOnce(Option<Duration>) -> T,
+    ) -> T {
+        self.edge.wait(timeout, wait)
     }
 
     /// Counts a sender that keeps the loop alive.

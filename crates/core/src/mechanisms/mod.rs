@@ -9,6 +9,7 @@ pub(crate) mod chaos;
 #[path = "no_chaos.rs"]
 pub(crate) mod chaos;
 pub(crate) mod clock;
+pub mod concurrency;
 pub(crate) mod entry;
 pub(crate) mod guard;
 pub(crate) mod inbox;

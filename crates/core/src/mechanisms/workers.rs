@@ -1,5 +1,6 @@
 //! Threads for jobs that block, such as reading a file: the loop continues meanwhile.
 
+use crate::mechanisms::concurrency::{Condvar, Mutex, MutexGuard, has_ended, thread};
 use crate::mechanisms::guard::{guarded, report, wake_guarded};
 use oneloop_posix::Process;
 use std::cell::Cell;
@@ -8,9 +9,8 @@ use std::fmt;
 use std::io;
 use std::mem;
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::Waker;
-use std::thread;
 use std::time::Duration;
 
 /// The time after which a loop stops waiting for a held job, which may itself wait for the loop.
@@ -323,7 +323,7 @@ impl Crew {
         let refused = spawned.is_err().then(|| lock(&job).take()).flatten();
         refused.into_iter().for_each(do_job);
         let mut threads = self.threads.take();
-        threads.retain(|thread| !thread.is_finished());
+        threads.retain(|thread| !has_ended(thread));
         threads.extend(spawned);
         self.threads.set(threads);
         is_done.recv_timeout(LONG_JOB) != Err(RecvTimeoutError::Timeout)

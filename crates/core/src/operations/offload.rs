@@ -1,5 +1,6 @@
 //! Jobs that block, done by the loop's worker threads.
 
+use crate::mechanisms::concurrency::Mutex;
 use crate::mechanisms::guard::wake_guarded;
 use crate::mechanisms::workers::{Class, Unsent, lock};
 use crate::operations::keep_alive::KeepAlive;
@@ -9,7 +10,7 @@ use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 impl Handle {

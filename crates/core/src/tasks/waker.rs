@@ -10,6 +10,7 @@
 //! Each of the three flags is set while one wake-up of its kind is outstanding, so a task is in the
 //! run queue at most once, and in the inbox at most once.
 
+use crate::mechanisms::concurrency::{AtomicBool, AtomicU64, thread_local};
 use crate::mechanisms::inbox::Inbox;
 use crate::mechanisms::slots::Key;
 use crate::tasks::key::Task;
@@ -19,7 +20,7 @@ use std::fmt;
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::{Wake, Waker};
 
 /// The inbox of a loop with tasks.

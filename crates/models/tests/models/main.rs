@@ -1,0 +1,8 @@
+//! Models of what threads share. loom runs each under every schedule: `make models`.
+#![forbid(unsafe_code)]
+#![cfg(loom)]
+
+mod distant;
+mod loops;
+mod pool;
+mod signals;
