@@ -119,13 +119,17 @@ impl Entered {
             // Returns when nothing referenced is left, as `uv_run` does.
             event_loop.run()?;
             let runtime = Rc::clone(&self.runtime);
-            event_loop.block_on(async move {
+            let has_begun = event_loop.block_on(async move {
                 runtime.scope(|| runtime.call(|| runtime.process.emit_before_exit()));
+                // Asked now, too: while many tasks are ready, the loop turns before it is asked, and
+                // an immediate may have run by then.
+                let has_begun = runtime.has_work();
                 // The drivers run now, and wait for what was begun: only then is the loop alive.
                 yield_now().await;
+                has_begun
             });
             // If 'beforeExit' began something, the loop runs again.
-            if !event_loop.is_alive() {
+            if !has_begun && !event_loop.is_alive() {
                 let runtime = Rc::clone(&self.runtime);
                 event_loop.block_on(async move { end(&runtime) });
             }

@@ -9,6 +9,17 @@ use std::rc::Rc;
 use std::task::Poll;
 
 impl Runtime {
+    /// True while an immediate, a timer or a queue keeps the program alive.
+    pub(crate) fn has_work(&self) -> bool {
+        let awaits_timer = || {
+            let next = self.timers.next_pass();
+            next.is_some_and(|(_, referenced)| referenced)
+        };
+        let queues = &self.queues;
+        let is_queued = queues.is_fed() || queues.is_closing() || queues.is_held_referenced();
+        is_queued || self.immediates.is_referenced() || awaits_timer()
+    }
+
     pub(crate) async fn drive_fed(self: Rc<Self>) {
         let queues = &self.queues;
         self.serve(

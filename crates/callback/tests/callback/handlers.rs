@@ -385,3 +385,26 @@ fn a_program_may_never_return() {
     assert_eq!(callback::run(|| process::exit(3)).unwrap(), 3);
     assert_eq!(callback::run(|| panic!("main")).unwrap(), 1);
 }
+
+/// The loop may turn between 'beforeExit' and the next look at what it began, because a turn runs
+/// only so many tasks.
+#[test]
+fn what_before_exit_began_is_followed_by_before_exit_even_if_it_ends_at_once() {
+    let log = Rc::new(RefCell::new(Vec::new()));
+    let said = Rc::clone(&log);
+    callback::run(move || {
+        let begins = Cell::new(true);
+        process::on_before_exit(move |_| {
+            said.borrow_mut().push("beforeExit");
+            if begins.replace(false) {
+                let said = Rc::clone(&said);
+                set_immediate(move || said.borrow_mut().push("immediate"));
+                for _ in 0..1000 {
+                    oneloop::aio::spawn(async {});
+                }
+            }
+        });
+    })
+    .unwrap();
+    assert_eq!(*log.borrow(), ["beforeExit", "immediate", "beforeExit"]);
+}
