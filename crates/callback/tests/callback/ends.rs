@@ -2,7 +2,7 @@
 //! latest with the program.
 
 use oneloop::callback::dgram::{self, Kind, UnixSocket};
-use oneloop::callback::net::{self, Error, Server, Socket, event};
+use oneloop::callback::net::{self, Error, Server, ServerOptions, Socket, SocketOptions, event};
 use oneloop::callback::stream::{ReadStream, WriteStream};
 use oneloop::callback::{
     self, AbortController, AbortSignal, Thrown, child_process, clear_immediate, clear_interval, fs,
@@ -57,7 +57,15 @@ pub(super) fn serve(
     on_connection: impl Fn(Socket) + 'static,
     then: impl FnOnce(Server, u16) -> Result<(), Error> + 'static,
 ) -> Result<(), Thrown> {
-    let server = net::create_server(on_connection);
+    serve_with(ServerOptions::default(), on_connection, then)
+}
+
+fn serve_with(
+    options: ServerOptions,
+    on_connection: impl Fn(Socket) + 'static,
+    then: impl FnOnce(Server, u16) -> Result<(), Error> + 'static,
+) -> Result<(), Thrown> {
+    let server = net::create_server_with(options, on_connection);
     server.listen(("127.0.0.1", 0))?;
     server.once(event::Listening, move |server: Server| {
         let port = server.port().expect("it listens");
@@ -159,7 +167,18 @@ fn two_sockets_that_are_piped_into_each_other_are_freed() {
     let program = |token: Token| {
         let waiting = Rc::new(RefCell::new(Vec::<Socket>::new()));
         let at_server = Rc::clone(&token);
-        serve(
+        // With the default, a socket whose client has ended may close before the other one has
+        // anything for it, which then stays paused and open.
+        let socket = SocketOptions {
+            allow_half_open: true,
+            ..SocketOptions::default()
+        };
+        let options = ServerOptions {
+            socket,
+            ..ServerOptions::default()
+        };
+        serve_with(
+            options,
             move |socket| {
                 capture(&socket, &at_server);
                 let other = waiting.borrow_mut().pop();

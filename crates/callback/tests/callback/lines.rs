@@ -245,7 +245,7 @@ fn lines_need_not_be_utf_8() {
             stream_of(bytes)?.on_lines(80, move |_, line| texts.add(line));
             io::Result::Ok(())
         };
-        set_timeout(later, 1);
+        set_timeout(later, 1000);
         io::Result::Ok(())
     });
     assert_eq!(

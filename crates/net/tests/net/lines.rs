@@ -130,16 +130,22 @@ fn a_body_begins_where_the_lines_of_its_header_end() {
         let mut lines = server.lines(80);
         assert_eq!(lines.next().await.unwrap().unwrap(), "header");
         assert_eq!(lines.next().await.unwrap().unwrap(), "");
-        assert_eq!(&*lines.read_chunk().await.unwrap().unwrap(), b"bo\xffdy");
+        let mut body = Vec::new();
+        while body.len() < 5 {
+            body.extend_from_slice(&lines.read_chunk().await.unwrap().unwrap());
+        }
+        assert_eq!(body, b"bo\xffdy");
 
         // The beginning of a line for which a caller no longer waits is part of the body.
         client.write_all(b"body").await.unwrap();
         assert!(timeout(MS, lines.next()).await.is_err());
         client.write_all(b" and\nmore").await.unwrap();
         client.shutdown(Shutdown::Write).unwrap();
-        assert_eq!(&*lines.read_chunk().await.unwrap().unwrap(), b"body");
-        assert_eq!(&*lines.read_chunk().await.unwrap().unwrap(), b" and\nmore");
-        assert!(lines.read_chunk().await.unwrap().is_none());
+        let mut rest = Vec::new();
+        while let Some(chunk) = lines.read_chunk().await.unwrap() {
+            rest.extend_from_slice(&chunk);
+        }
+        assert_eq!(rest, b"body and\nmore");
     });
 }
 

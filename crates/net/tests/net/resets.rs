@@ -2,8 +2,8 @@
 
 use oneloop::core::{Direction, Ready};
 use oneloop::net::{
-    ByteStream, CopyError, Copying, ReadHalf, Relay, RelayError, Side, Socket, UnixStream,
-    WriteHalf, copy, pipe, relay,
+    ByteStream, CopyError, Copying, ReadHalf, Relay, RelayError, Side, Socket, UnixStream, copy,
+    pipe, relay,
 };
 use oneloop::{EventLoop, Handle, aio, callback, green};
 use std::cell::{Cell, RefCell};
@@ -130,13 +130,10 @@ fn the_bytes_that_a_unix_peer_sent_before_its_close_are_all_copied() {
     run(|handle| async move {
         let (from, feeder) = UnixStream::pair().unwrap();
         let (to, sink) = UnixStream::pair().unwrap();
+        // Past the loop, which may report less room than there is.
         let fill = |socket: &UnixStream| {
-            let piece = [7; 4096];
-            let mut taken = 0;
-            while let Ok(count @ 1..) = socket.try_write_vectored(&[io::IoSlice::new(&piece)]) {
-                taken += count;
-            }
-            taken
+            let writes = || rustix::io::write(socket.socket(), &[7; 4096]).ok();
+            std::iter::from_fn(writes).sum::<usize>()
         };
         let (before, written) = (fill(&to), fill(&feeder));
         drop(feeder);
