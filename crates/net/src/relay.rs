@@ -345,9 +345,9 @@ impl Relay {
     /// A failed read of a side ends the relay at once, and so does a failed write, because bytes were
     /// lost. Close both sides with a reset then
     /// ([`reset_on_close`](crate::Socket::reset_on_close)): an orderly end would make what each
-    /// received look whole. A side that takes no more (`EPIPE`, `ECONNRESET`) is returned after its
-    /// end. A failure to send an end, which a sandbox may forbid, is returned at once, unless both
-    /// sides have ended.
+    /// received look whole. The error of a side that takes no more (`EPIPE`, `ECONNRESET`) is
+    /// returned once that side has ended. If an end cannot be sent, because a sandbox forbids it,
+    /// the error is returned at once, unless both sides have ended.
     pub fn poll<R1, W1, R2, W2>(
         &mut self,
         cx: &mut Context<'_>,

@@ -386,8 +386,8 @@ fn a_program_may_never_return() {
     assert_eq!(callback::run(|| panic!("main")).unwrap(), 1);
 }
 
-/// The loop may turn between 'beforeExit' and the next look at what it began, because a turn runs
-/// only so many tasks.
+/// The loop may turn between 'beforeExit' and the next look at what it began: the number of tasks in
+/// a turn is limited.
 #[test]
 fn what_before_exit_began_is_followed_by_before_exit_even_if_it_ends_at_once() {
     let log = Rc::new(RefCell::new(Vec::new()));
