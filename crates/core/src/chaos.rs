@@ -31,17 +31,17 @@
 //! `HashMap` of the standard library, whose order changes with each process.
 //!
 //! A variable of the environment, `ONELOOP_CHAOS=7`, puts that seed's plan on every loop of a
-//! program that is built with the feature, on the real clock and without limits.
+//! program that is built with the feature, on the real clock and without limits. A value that is no
+//! seed is an error of [`EventLoop::with`].
 
 #[doc(hidden)]
 pub use crate::mechanisms::bug::Bug;
 pub use crate::mechanisms::chaos::{Digest, Name, Plan, Step};
 
 use crate::event_loop::{EventLoop, Options};
-use crate::mechanisms::chaos::VARIABLE;
+use crate::mechanisms::chaos::{VARIABLE, seed_of_environment};
 use crate::mechanisms::guard::panic_message;
 use std::cell::RefCell;
-use std::env;
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -53,8 +53,8 @@ const STEPS_PRINTED: usize = 40;
 /// Runs a program once for each seed, on a loop with [`Options::chaos`].
 ///
 /// A run fails if the program panics, if a task panics that is not joined, or if the program hangs:
-/// see [`Plan::time_max`] and [`Plan::hang_after`]. With `ONELOOP_CHAOS=SEED` in the environment,
-/// only that seed runs.
+/// see [`Plan::time_max`], [`Plan::turns_max`] and [`Plan::hang_after`]. With `ONELOOP_CHAOS=SEED`
+/// in the environment, only that seed runs.
 ///
 /// ```
 /// use oneloop::chaos;
@@ -77,13 +77,14 @@ const STEPS_PRINTED: usize = 40;
 /// # Panics
 /// With the first seed that fails. The message has the seed, what the program's panic said, the
 /// last steps, whether a second run of the seed took the same steps, and the command that
-/// reproduces it.
+/// reproduces it. And if `ONELOOP_CHAOS` is no seed.
 #[track_caller]
 pub fn check(seeds: impl IntoIterator<Item = u64>, program: impl Fn(&mut EventLoop)) {
     check_plans(seeds.into_iter().map(Plan::new), program);
 }
 
-/// [`check`], with plans that the caller makes.
+/// [`check`], with plans that the caller makes. Of these, `ONELOOP_CHAOS=SEED` chooses the first
+/// with that seed; if there is none, the first plan runs with that seed.
 ///
 /// ```
 /// use oneloop::chaos::{self, Plan};
@@ -97,16 +98,35 @@ pub fn check(seeds: impl IntoIterator<Item = u64>, program: impl Fn(&mut EventLo
 /// As [`check`].
 #[track_caller]
 pub fn check_plans(plans: impl IntoIterator<Item = Plan>, program: impl Fn(&mut EventLoop)) {
-    let only = env::var(VARIABLE).ok().and_then(|seed| seed.parse().ok());
-    let most = if only.is_some() { 1 } else { usize::MAX };
-    for plan in plans.into_iter().take(most) {
-        let seed = only.unwrap_or(plan.seed);
-        let plan = Plan { seed, ..plan };
-        let run = Run::of(&plan, &program);
-        if run.problem.is_some() {
-            panic!("{}", report(&plan, &run, &Run::of(&plan, &program)));
-        }
+    let only = seed_of_environment().unwrap_or_else(|error| panic!("{error}"));
+    match only {
+        None => plans
+            .into_iter()
+            .for_each(|plan| check_plan(&plan, &program)),
+        Some(seed) => choose(plans, seed)
+            .iter()
+            .for_each(|plan| check_plan(plan, &program)),
     }
+}
+
+/// # Panics
+/// If the program fails under this plan.
+fn check_plan(plan: &Plan, program: &impl Fn(&mut EventLoop)) {
+    let run = Run::of(plan, program);
+    if run.problem.is_some() {
+        panic!("{}", report(plan, &run, &Run::of(plan, program)));
+    }
+}
+
+/// The first plan with that seed; if there is none, the first plan, with that seed.
+fn choose(plans: impl IntoIterator<Item = Plan>, seed: u64) -> Option<Plan> {
+    let mut plans = plans.into_iter();
+    let first = plans.next()?;
+    if first.seed == seed {
+        return Some(first);
+    }
+    let chosen = plans.find(|plan| plan.seed == seed);
+    Some(chosen.unwrap_or(Plan { seed, ..first }))
 }
 
 /// What one run of a program did.
@@ -174,32 +194,73 @@ fn report(plan: &Plan, run: &Run, again: &Run) -> String {
     for (index, step) in run.steps.iter().enumerate().skip(skipped) {
         let _ = writeln!(text, "  {:>5}  {step}", run.first_step() + index as u64);
     }
-    let _ = match (run.divergence(again), &again.problem) {
-        (Some((number, first, second)), _) => {
+    let outcome = match again.problem {
+        Some(_) => "failed",
+        None => "passed",
+    };
+    let _ = match run.divergence(again) {
+        Some((number, first, second)) => {
             let name = |step: Option<Step>| step.map_or("the end".to_owned(), |s| s.to_string());
             writeln!(
                 text,
-                "a second run of the seed differs from step {number} on, so the program depends on \
-                 more than the seed:\n  {}\n  {}",
+                "a second run of the seed {outcome}, and differs from step {number} on, so the \
+                 program depends on more than the seed:\n  {}\n  {}",
                 name(first),
                 name(second)
             )
         }
-        (None, Some(_)) => writeln!(
+        None if run.digest != again.digest => writeln!(
             text,
-            "a second run of the seed took the same steps and failed"
+            "a second run of the seed {outcome}, and differs in an early step"
         ),
-        (None, None) => writeln!(
+        None => writeln!(
             text,
-            "a second run of the seed took the same steps and passed"
+            "a second run of the seed took the same steps and {outcome}"
         ),
     };
-    // The test harness names its threads after the tests.
-    let name = thread::current().name().unwrap_or("TEST").to_owned();
-    let _ = write!(
-        text,
-        "reproduce it: {VARIABLE}={} cargo test {name} -- --exact",
-        plan.seed
-    );
+    let _ = write!(text, "reproduce it: {}", command(plan.seed));
     text
+}
+
+/// What reproduces a run of this seed.
+fn command(seed: u64) -> String {
+    let thread = thread::current();
+    // The test harness names its threads after the tests, unless it has only one thread.
+    match thread.name().filter(|name| *name != "main") {
+        Some(test) => format!("{VARIABLE}={seed} cargo test {test} -- --exact"),
+        None => format!("run it again with {VARIABLE}={seed}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_variable_chooses_the_plan_that_failed() {
+        let plans = || {
+            (0..10).map(|seed| {
+                if seed == 5 {
+                    Plan::with_failures(seed)
+                } else {
+                    Plan::new(seed)
+                }
+            })
+        };
+        assert_eq!(choose(plans(), 5), Some(Plan::with_failures(5)));
+        assert_eq!(choose(plans(), 0), Some(Plan::new(0)));
+        assert_eq!(choose(plans(), 77), Some(Plan::new(77)));
+        assert_eq!(choose([], 5), None);
+    }
+
+    #[test]
+    fn the_command_names_no_test_where_the_thread_does_not() {
+        let on_thread = |name: &str| {
+            let thread = thread::Builder::new().name(name.to_owned());
+            thread.spawn(|| command(7)).unwrap().join().unwrap()
+        };
+        assert_eq!(on_thread("main"), "run it again with ONELOOP_CHAOS=7");
+        let of_test = "ONELOOP_CHAOS=7 cargo test lines::are_whole -- --exact";
+        assert_eq!(on_thread("lines::are_whole"), of_test);
+    }
 }

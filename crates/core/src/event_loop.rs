@@ -15,9 +15,7 @@ mod wait;
 
 use crate::event_loop::collect::Collector;
 use crate::mechanisms::budget::RUN_BYTES;
-use crate::mechanisms::chaos::Chaos;
-#[cfg(feature = "chaos")]
-use crate::mechanisms::chaos::Plan;
+use crate::mechanisms::chaos::{Chaos, Plan};
 use crate::mechanisms::clock::Clock;
 use crate::mechanisms::entry::{RunningLoop, check_nesting};
 use crate::mechanisms::guard::{drop_each, drop_guarded};
@@ -73,8 +71,9 @@ pub struct Options {
     /// The real time, on virtual time, that each jump to a timer gives the kernel to deliver bytes
     /// which are on their way over loopback: 10 ms. Mostly it delivers them within the `send(2)`.
     pub loopback_grace: Duration,
-    /// What goes wrong on this loop, from a seed: see [`Options::chaos`].
-    #[cfg(feature = "chaos")]
+    /// What goes wrong on this loop: see `Options::chaos`. Without the feature `chaos` it is always
+    /// `None`, and there all the same, so that the feature breaks no code that names all fields.
+    #[cfg_attr(not(feature = "chaos"), doc(hidden))]
     pub chaos: Option<Plan>,
 }
 
@@ -84,7 +83,6 @@ impl Default for Options {
             clock: Clock::default(),
             pool: PoolOptions::default(),
             loopback_grace: LOOPBACK_GRACE,
-            #[cfg(feature = "chaos")]
             chaos: None,
         }
     }
@@ -187,7 +185,8 @@ impl EventLoop {
     /// A loop on the kernel's clock.
     ///
     /// # Errors
-    /// Those of `epoll_create1(2)` and `eventfd(2)`: mostly `EMFILE`.
+    /// Those of `epoll_create1(2)` and `eventfd(2)`: mostly `EMFILE`. With the feature `chaos`,
+    /// `InvalidInput` if the environment variable `ONELOOP_CHAOS` is no seed.
     pub fn new() -> io::Result<Self> {
         Self::with(Options::default())
     }
@@ -197,10 +196,7 @@ impl EventLoop {
     /// # Errors
     /// As [`EventLoop::new`].
     pub fn with(options: Options) -> io::Result<Self> {
-        #[cfg(feature = "chaos")]
-        let chaos = Chaos::new(options.chaos);
-        #[cfg(not(feature = "chaos"))]
-        let chaos = Chaos;
+        let chaos = Chaos::new(options.chaos)?;
         let inbox = LoopInbox::new()?;
         let mut reactor = Reactor::new()?;
         let fd = inbox.as_fd().as_raw_fd();
@@ -326,6 +322,9 @@ impl EventLoop {
     #[doc(alias = "uv_backend_timeout")]
     pub fn backend_timeout(&self) -> Option<Duration> {
         let is_over = self.state.stopping.get() || !self.state.is_alive();
+        if self.state.has_held_job() {
+            return Some(Duration::ZERO); // only a turn runs it, and no fd tells of it
+        }
         let timeout = self.state.timeout(is_over)?;
         // The timeout counts from the last look at the clock.
         let now_ns = self.state.clock.now_ns();

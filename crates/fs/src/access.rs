@@ -125,6 +125,11 @@ impl OpenFile {
             // (rule 15).
             let read = poll_fn(|cx| {
                 self.handle.poll_io(cx, || {
+                    let Some(bytes_max) = self.handle.chaos_cached_len(buf.len()) else {
+                        missed = Some(CacheMiss::WouldBlock);
+                        return Ok(0);
+                    };
+                    let buf = &mut buf[..bytes_max];
                     cached::read_at(self.file(), buf, offset).or_else(|why| {
                         missed = Some(why);
                         Ok(0) // a miss moved no byte, and is no error of the file

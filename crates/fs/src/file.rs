@@ -153,10 +153,11 @@ impl File {
             }
             IoMethod::Polled { source, turns } => {
                 let _turn = turns[Direction::Read as usize].acquire().await;
-                let wanted = buf.len();
                 let read = |cx: &mut Context<'_>| {
                     source.poll_io(cx, Direction::Read, |fd| {
-                        Ok(Done::stream(rustix::io::read(fd, &mut *buf)?, wanted))
+                        let wanted = source.chaos_len(buf.len());
+                        let read = rustix::io::read(fd, &mut buf[..wanted])?;
+                        Ok(Done::stream(read, wanted))
                     })
                 };
                 source.io(Direction::Read, read).await
@@ -302,6 +303,7 @@ impl File {
                 let _turn = turns[Direction::Write as usize].acquire().await;
                 let write = |cx: &mut Context<'_>| {
                     source.poll_io(cx, Direction::Write, |fd| {
+                        let buf = &buf[..source.chaos_len(buf.len())];
                         Ok(Done::stream(rustix::io::write(fd, buf)?, buf.len()))
                     })
                 };

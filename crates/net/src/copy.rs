@@ -3,7 +3,7 @@
 
 use crate::buffer::{CHUNK_BYTES, Chunk};
 use crate::splice::{SPLICE, SplicePipe};
-use crate::stream::{ReadHalf, WriteHalf, reset_error};
+use crate::stream::{ReadHalf, WriteHalf, chaos, reset_error};
 use oneloop_core::{Direction, Done, Ready, Source};
 use std::error;
 use std::fmt;
@@ -207,7 +207,8 @@ impl Copying {
         if splices && self.full_reads >= FULL_READS && bytes_max == CHUNK_BYTES {
             // A pipe is taken only once bytes have arrived: copies that wait hold no fds.
             ready!(from.source().poll_ready(cx, Direction::Read))?;
-            if let Some(pipe) = SplicePipe::take() {
+            let is_short = from.source().handle().chaos_pipe_shortage().is_err();
+            if !is_short && let Some(pipe) = SplicePipe::take() {
                 return self.poll_fill(cx, from, pipe);
             }
         }
@@ -230,9 +231,11 @@ impl Copying {
         from: &R,
         mut pipe: SplicePipe,
     ) -> Poll<io::Result<()>> {
-        let filled = from
-            .source()
-            .poll_io(cx, Direction::Read, |fd| whole(pipe.fill(fd)?));
+        let source = from.source();
+        let filled = source.poll_io(cx, Direction::Read, |fd| {
+            // pipe(7): 64 KiB are a pipe's default capacity.
+            whole(pipe.fill(fd, chaos(source, CHUNK_BYTES)?)?)
+        });
         match ready!(filled) {
             Ok(0) => self.has_ended = true,
             Ok(bytes) => {
@@ -270,9 +273,10 @@ impl Copying {
                     count
                 }
                 Held::Pipe(pipe) => {
-                    let emptied = to
-                        .source()
-                        .poll_io(cx, Direction::Write, |fd| whole(pipe.empty(fd)?));
+                    let source = to.source();
+                    let emptied = source.poll_io(cx, Direction::Write, |fd| {
+                        whole(pipe.empty(fd, chaos(source, pipe.bytes())?)?)
+                    });
                     match ready!(emptied) {
                         Ok(count) => count,
                         Err(error) if SPLICE.is_refused_by(&error) => {

@@ -38,6 +38,7 @@ use std::time::Duration;
 #[doc(alias("uv_pipe", "mkfifo"))]
 #[track_caller]
 pub fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
+    Handle::current().chaos_pipe_shortage()?;
     // Both descriptions are new, so making them non-blocking concerns no other process.
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
     let reader = PipeReader::register(reader)?;

@@ -1,7 +1,7 @@
 //! Sending a part of a file to a stream by `sendfile(2)`, from the page cache to the socket.
 
 use crate::buffer::{CHUNK_BYTES, Chunk};
-use crate::stream::WriteHalf;
+use crate::stream::{WriteHalf, chaos};
 use oneloop_core::{Class, Direction, Done, Handle, Offload};
 use oneloop_posix::{Optional, PREADV2};
 use rustix::io::{Errno, ReadWriteFlags, pread, preadv2, retry_on_intr};
@@ -115,6 +115,7 @@ impl SendingFile {
         let sent = to.source().poll_io(cx, Direction::Write, |fd| {
             // sendfile(2): with an offset argument the file's own position is neither used nor
             // moved.
+            let wanted = chaos(to.source(), wanted)?;
             let bytes = rustix::fs::sendfile(fd, file, Some(&mut { start }), wanted)?;
             // A short count may be due to the file, so it does not mean that the stream is full.
             Ok(Done::stream(bytes, bytes))

@@ -90,6 +90,7 @@ impl Socket {
     /// Both ends of a Unix connection.
     #[track_caller]
     pub(crate) fn pair(kind: SocketType) -> io::Result<(Self, Self)> {
+        Handle::current().chaos_shortage()?;
         let (a, b) = socketpair(AddressFamily::UNIX, kind, FLAGS, None)?;
         Ok((Socket::from_unix_fd(a)?, Socket::from_unix_fd(b)?))
     }

@@ -1,6 +1,6 @@
 //! A small pool of pipes through which `splice(2)` moves bytes without copying them to user space.
 
-use crate::buffer::{CHUNK_BYTES, Chunk};
+use crate::buffer::Chunk;
 use oneloop_posix::Optional;
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, SpliceFlags, pipe_with, splice};
@@ -92,24 +92,24 @@ impl SplicePipe {
         self.bytes
     }
 
-    /// Moves some bytes of a stream into the pipe. 0 bytes are the end of the stream. The pipe has
+    /// Moves some bytes of a stream, at most `bytes_max`, into the pipe. 0 bytes are the end of the stream. The pipe has
     /// to be empty, so that `EAGAIN` can only mean that the stream has no bytes.
-    pub(crate) fn fill(&mut self, from: BorrowedFd<'_>) -> io::Result<usize> {
+    pub(crate) fn fill(&mut self, from: BorrowedFd<'_>, bytes_max: usize) -> io::Result<usize> {
         // splice(2) returns EAGAIN for an empty stream as well as for a full pipe.
         debug_assert_eq!(self.bytes, 0, "EAGAIN would be ambiguous");
         let to = &self.ends().write;
-        // pipe(7): 64 KiB are a pipe's default capacity.
-        self.bytes = splice(from, None, to, None, CHUNK_BYTES, flags())?;
+        self.bytes = splice(from, None, to, None, bytes_max, flags())?;
         Ok(self.bytes)
     }
 
-    /// Moves some bytes of the pipe to a stream. The pipe must not be empty, so that `EAGAIN` can
+    /// Moves some bytes of the pipe, at most `bytes_max`, to a stream. The pipe must not be empty, so that `EAGAIN` can
     /// only mean that the stream has no room.
-    pub(crate) fn empty(&mut self, to: BorrowedFd<'_>) -> io::Result<usize> {
+    pub(crate) fn empty(&mut self, to: BorrowedFd<'_>, bytes_max: usize) -> io::Result<usize> {
         debug_assert_ne!(self.bytes, 0, "EAGAIN would be ambiguous");
         // Never more than the pipe holds: older kernels take a larger length for MSG_MORE, and
         // delay the last segment.
-        let count = splice(&self.ends().read, None, to, None, self.bytes, flags())?;
+        let bytes_max = self.bytes.min(bytes_max);
+        let count = splice(&self.ends().read, None, to, None, bytes_max, flags())?;
         self.bytes -= count;
         Ok(count)
     }
@@ -158,6 +158,7 @@ impl Drop for SplicePipe {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::buffer::CHUNK_BYTES;
     use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
     use std::io::{Read, Write};
     use std::os::fd::AsFd;
@@ -175,8 +176,8 @@ mod tests {
         a.write_all(b"hello").unwrap();
         let mut pipe = SplicePipe::take().unwrap();
         let read = format!("{:?}", pipe.ends().read);
-        assert_eq!(pipe.fill(b.as_fd()).unwrap(), 5);
-        assert_eq!(pipe.empty(b.as_fd()).unwrap(), 5);
+        assert_eq!(pipe.fill(b.as_fd(), CHUNK_BYTES).unwrap(), 5);
+        assert_eq!(pipe.empty(b.as_fd(), 5).unwrap(), 5);
         drop(pipe);
         let again = SplicePipe::take().unwrap();
         assert_eq!(format!("{:?}", again.ends().read), read);
@@ -190,7 +191,7 @@ mod tests {
         let (mut a, b) = pair();
         a.write_all(b"secret").unwrap();
         let mut pipe = SplicePipe::take().unwrap();
-        pipe.fill(b.as_fd()).unwrap();
+        pipe.fill(b.as_fd(), CHUNK_BYTES).unwrap();
         let before = OPEN.get();
         drop(pipe);
         assert_eq!((OPEN.get(), IDLE.with_borrow(Vec::len)), (before - 1, 0));
@@ -201,7 +202,7 @@ mod tests {
         let (mut a, b) = pair();
         a.write_all(b"hello").unwrap();
         let mut pipe = SplicePipe::take().unwrap();
-        pipe.fill(b.as_fd()).unwrap();
+        pipe.fill(b.as_fd(), CHUNK_BYTES).unwrap();
         assert_eq!(&*pipe.into_chunk().unwrap(), b"hello");
     }
 

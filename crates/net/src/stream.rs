@@ -372,22 +372,23 @@ pub(crate) fn reset_error(source: &Source) -> io::Error {
 }
 
 /// The number of bytes, of `len`, that a call may move under chaos; otherwise `len`.
+///
+/// # Errors
+/// `ECONNRESET`, under chaos only.
 #[inline]
-fn chaos(source: &Source, len: usize) -> io::Result<usize> {
-    if source.chaos_resets() {
-        return Err(reset(source));
+pub(crate) fn chaos(source: &Source, len: usize) -> io::Result<usize> {
+    if source.chaos_resets(|| reset(source)) {
+        return Err(Errno::CONNRESET.into());
     }
     Ok(source.chaos_len(len))
 }
 
-/// Breaks a connection so that both ends notice.
+/// Breaks a connection so that both ends notice. False for an fd that is no connection: the kernel
+/// resets no pipe.
 #[cold]
-fn reset(source: &Source) -> io::Error {
+fn reset(source: &Source) -> bool {
     // tcp(7): AF_UNSPEC dissolves the connection, and the peer gets a reset. Unix sockets refuse it.
-    if net::connect_unspec(source).is_err() {
-        let _ = net::shutdown(source, net::Shutdown::Both);
-    }
-    Errno::CONNRESET.into()
+    net::connect_unspec(source).is_ok() || net::shutdown(source, net::Shutdown::Both).is_ok()
 }
 
 fn read(half: &(impl ReadHalf + ?Sized), buf: &mut [u8]) -> io::Result<Done<usize>> {
@@ -407,10 +408,22 @@ fn write_vectored(
 ) -> io::Result<Done<usize>> {
     // writev(2) returns EINVAL for more slices, although it could write the first ones.
     let bufs = &bufs[..bufs.len().min(SLICES_MAX)];
-    let first = bufs.first().map_or(0, |buf| buf.len());
-    if chaos(half.source(), first)? < first {
-        return write(half, &bufs[0]);
-    }
     let wanted = bufs.iter().map(|buf| buf.len()).sum();
+    let len = chaos(half.source(), wanted)?;
+    if len < wanted {
+        let bufs = first_bytes(bufs, len);
+        return Ok(Done::stream(half.write_vectored_once(&bufs)?, len));
+    }
     Ok(Done::stream(half.write_vectored_once(bufs)?, wanted))
+}
+
+/// The slices of the first `len` bytes.
+#[cold]
+fn first_bytes<'a>(bufs: &'a [IoSlice<'_>], mut len: usize) -> Vec<IoSlice<'a>> {
+    let cut = bufs.iter().map_while(|buf| {
+        let taken = buf.len().min(len);
+        len -= taken;
+        (taken > 0 || buf.is_empty()).then(|| IoSlice::new(&buf[..taken]))
+    });
+    cut.collect()
 }

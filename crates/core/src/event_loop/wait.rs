@@ -38,6 +38,9 @@ impl LoopState {
         if timeout != Some(Duration::ZERO) && self.jobs_outside.get() > 0 {
             return self.wait_for_events(None).map(drop);
         }
+        if self.chaos.spins() {
+            self.hang("it takes turn after turn, and no virtual time passes");
+        }
         match timeout {
             None => self.wait_without_timer(),
             Some(sleep) => self.wait_virtually(sleep),
@@ -103,12 +106,22 @@ impl LoopState {
     /// Under chaos, the loop waits for one job at a time, so that the seed decides when its result
     /// comes. True if a job has run.
     fn run_held_job(&self, timeout: Option<Duration>) -> bool {
-        let has_jobs = |class: &Class| self.workers.has_queued(*class);
-        let classes: Vec<_> = Class::ALL.into_iter().filter(has_jobs).collect();
+        let classes: Vec<_> = self.held_jobs().collect();
         let may_sleep = timeout != Some(Duration::ZERO);
         match self.chaos.choose_job(&classes, may_sleep) {
             Some(class) => self.workers.run_one(class),
             None => false,
         }
+    }
+
+    /// True while a job waits for a turn to run it, under chaos.
+    pub(super) fn has_held_job(&self) -> bool {
+        self.chaos.is_on() && self.held_jobs().next().is_some()
+    }
+
+    /// The classes with jobs that wait.
+    fn held_jobs(&self) -> impl Iterator<Item = Class> {
+        let has_jobs = |class: &Class| self.workers.has_queued(*class);
+        Class::ALL.into_iter().filter(has_jobs)
     }
 }

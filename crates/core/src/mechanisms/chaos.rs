@@ -11,6 +11,8 @@ use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::env;
+use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::time::Duration;
@@ -20,6 +22,8 @@ pub(crate) const VARIABLE: &str = "ONELOOP_CHAOS";
 
 /// The occasions of which each number of a [`Plan`] is a part.
 const OCCASIONS: u64 = 1024;
+/// The part of failures that still lets a call succeed now and then.
+const MOSTLY: u16 = OCCASIONS as u16 - 1;
 /// The number of steps that a loop remembers.
 const STEPS_MAX: usize = 1 << 16;
 /// A virtual timer is late by less than this.
@@ -34,6 +38,18 @@ const RUNS_MIN: usize = 4;
 ///
 /// A plan does only what the kernel may do as well, so a program that fails under a plan has a bug,
 /// or the loop has one.
+///
+/// ```
+/// use oneloop::chaos::{self, Plan};
+/// let plans = (0..20).map(|seed| {
+///     let mut plan = Plan::new(seed);
+///     plan.short = 1024; // each read and each write
+///     plan
+/// });
+/// chaos::check_plans(plans, |event_loop| {
+///     event_loop.block_on(oneloop::core::yield_now());
+/// });
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Plan {
@@ -43,9 +59,10 @@ pub struct Plan {
     pub split: u16,
     /// An fd is reported as ready that is not.
     pub invented: u16,
-    /// A system call fails with `EAGAIN` that would have succeeded; an event for the fd follows.
+    /// A system call fails with `EAGAIN` that would have succeeded; an event for the fd follows. At
+    /// most 1,023, as a call that always fails makes no progress.
     pub would_block: u16,
-    /// A system call fails with `EINTR`.
+    /// A system call fails with `EINTR`. At most 1,023.
     pub interrupted: u16,
     /// A read or a write moves fewer bytes than it could. Datagrams stay whole.
     pub short: u16,
@@ -55,10 +72,14 @@ pub struct Plan {
     pub late: u16,
     /// A connection is reset. Never in [`Plan::new`].
     pub reset: u16,
-    /// `accept` or `socket` fails for lack of fds or memory. Never in [`Plan::new`].
+    /// `accept`, `socket`, `socketpair` or `pipe` fails for lack of fds or memory. Never in
+    /// [`Plan::new`].
     pub shortage: u16,
     /// The virtual time after which a program counts as hanging, and its loop panics: an hour.
     pub time_max: Duration,
+    /// The number of turns, with no virtual time passing, after which a program counts as hanging,
+    /// and its loop panics: a million. A task that wakes itself without end is such a program.
+    pub turns_max: u64,
     /// The real time after which a loop with virtual time counts as hanging when nothing on it can
     /// happen any more, and panics: 2 seconds.
     pub hang_after: Option<Duration>,
@@ -83,6 +104,7 @@ impl Plan {
             reset: 0,
             shortage: 0,
             time_max: Duration::from_secs(3600),
+            turns_max: 1_000_000,
             hang_after: Some(Duration::from_secs(2)),
             bug: None,
         }
@@ -99,14 +121,38 @@ impl Plan {
 
     /// The plan of the environment variable `ONELOOP_CHAOS`. Such a loop may wait for others, so it
     /// does not count as hanging.
-    pub(crate) fn of_environment() -> Option<Self> {
-        let seed = std::env::var(VARIABLE).ok()?.parse().ok()?;
-        Some(Plan {
+    fn of_environment() -> io::Result<Option<Self>> {
+        let seed = seed_of_environment()?;
+        Ok(seed.map(|seed| Plan {
             time_max: Duration::MAX,
+            turns_max: u64::MAX,
             hang_after: None,
             ..Plan::new(seed)
-        })
+        }))
     }
+}
+
+/// The seed in the environment variable `ONELOOP_CHAOS`; none if it is unset or empty.
+///
+/// # Errors
+/// `InvalidInput` for any other text.
+pub(crate) fn seed_of_environment() -> io::Result<Option<u64>> {
+    parse_seed(env::var_os(VARIABLE).unwrap_or_default())
+}
+
+fn parse_seed(value: OsString) -> io::Result<Option<u64>> {
+    if value.is_empty() {
+        return Ok(None);
+    }
+    let seed = value.to_str().and_then(|value| value.parse().ok());
+    let seed = seed.ok_or_else(|| {
+        let problem = format!(
+            "{VARIABLE}={}: a seed is a number below 2^64",
+            value.display()
+        );
+        io::Error::new(io::ErrorKind::InvalidInput, problem)
+    });
+    seed.map(Some)
 }
 
 /// One choice of chaos, or one event that reached the program: see
@@ -125,7 +171,7 @@ pub enum Step {
     /// A call moved this number of bytes.
     Moved(Name, Direction, usize),
     /// The connection was reset.
-    Reset,
+    Reset(Name),
     /// A call failed for lack of fds or memory: the errno.
     Shortage(i32),
     /// The task ran.
@@ -134,6 +180,8 @@ pub enum Step {
     Passed(u64),
     /// A job of this class ran.
     Job(Class),
+    /// Bytes of a file counted as not cached, so that a job reads them.
+    CacheMiss,
 }
 
 /// The index and the generation of a source or a task.
@@ -163,11 +211,12 @@ impl fmt::Display for Step {
             Step::Moved(name, direction, bytes) => {
                 write!(f, "source {name}: {direction:?} moves {bytes} bytes")
             }
-            Step::Reset => f.write_str("the connection is reset"),
+            Step::Reset(name) => write!(f, "source {name}: the connection is reset"),
             Step::Shortage(errno) => write!(f, "{}", io::Error::from_raw_os_error(errno)),
             Step::Ran(name) => write!(f, "task {name} runs"),
             Step::Passed(ns) => write!(f, "{:?} pass", Duration::from_nanos(ns)),
             Step::Job(class) => write!(f, "a job runs: {class:?}"),
+            Step::CacheMiss => f.write_str("a file counts as not cached"),
         }
     }
 }
@@ -186,11 +235,12 @@ impl Step {
             Step::WouldBlock(name, direction) => of(2, name, direction as u64),
             Step::Interrupted(name, direction) => of(3, name, direction as u64),
             Step::Moved(name, direction, bytes) => of(4 + direction as u64, name, bytes as u64),
-            Step::Reset => 6,
+            Step::Reset(name) => of(6, name, 0),
             Step::Shortage(errno) => mix(7, errno as u64),
             Step::Ran(name) => of(8, name, 0),
             Step::Passed(ns) => mix(9, ns),
             Step::Job(class) => mix(10, class as u64),
+            Step::CacheMiss => 11,
         }
     }
 }
@@ -240,6 +290,8 @@ struct Active {
     random: Cell<u64>,
     /// Events for a later turn.
     held: RefCell<Vec<(u64, u32)>>,
+    /// The number of turns since virtual time has passed.
+    turns: Cell<u64>,
     digest: Cell<Digest>,
     /// The last steps.
     steps: RefCell<VecDeque<Step>>,
@@ -325,17 +377,24 @@ impl Active {
 }
 
 impl Chaos {
-    pub(crate) fn new(plan: Option<Plan>) -> Self {
-        let inner = plan.or_else(Plan::of_environment).map(|plan| {
+    /// # Errors
+    /// `InvalidInput` if there is no plan and the environment has a text that is no seed.
+    pub(crate) fn new(plan: Option<Plan>) -> io::Result<Self> {
+        let plan = match plan {
+            None => Plan::of_environment()?,
+            plan => plan,
+        };
+        let inner = plan.map(|plan| {
             Box::new(Active {
                 random: Cell::new(plan.seed),
                 plan,
                 held: RefCell::default(),
+                turns: Cell::new(0),
                 digest: Cell::default(),
                 steps: RefCell::default(),
             })
         });
-        Chaos { inner }
+        Ok(Chaos { inner })
     }
 
     pub(crate) fn is_on(&self) -> bool {
@@ -355,6 +414,12 @@ impl Chaos {
     /// See [`Plan::time_max`].
     pub(crate) fn time_max(&self) -> Option<Duration> {
         self.inner.as_ref().map(|active| active.plan.time_max)
+    }
+
+    /// True after too many turns without virtual time passing: see [`Plan::turns_max`].
+    pub(crate) fn spins(&self) -> bool {
+        let active = self.inner.as_ref();
+        active.is_some_and(|active| active.turns.get() > active.plan.turns_max)
     }
 
     pub(crate) fn digest(&self) -> Option<Digest> {
@@ -379,6 +444,7 @@ impl Chaos {
     /// Changes the events of the last wait.
     pub(crate) fn stir<T>(&self, reactor: &mut Reactor<T>) {
         if let Some(active) = &self.inner {
+            active.turns.set(active.turns.get() + 1);
             let keys: Vec<_> = reactor.iter().map(|(key, _)| key.to_u64()).collect();
             reactor.replace_events(|events, max| active.stir(events, &keys, max));
         }
@@ -387,11 +453,11 @@ impl Chaos {
     /// The error that a system call on a source has instead of a result.
     pub(crate) fn before_call(&self, key: u64, direction: Direction) -> Option<io::Error> {
         let active = self.inner.as_ref()?;
-        if active.happens(active.plan.interrupted) {
+        if active.happens(active.plan.interrupted.min(MOSTLY)) {
             active.note(Step::Interrupted(Name(key), direction));
             return Some(io::ErrorKind::Interrupted.into());
         }
-        if active.happens(active.plan.would_block) {
+        if active.happens(active.plan.would_block.min(MOSTLY)) {
             active.note(Step::WouldBlock(Name(key), direction));
             // On an edge-triggered fd, EAGAIN promises that an event follows.
             active.hold(key, direction);
@@ -411,24 +477,36 @@ impl Chaos {
         self.inner.as_ref().map_or(len, |active| active.limit(len))
     }
 
-    /// True if a connection breaks here.
-    pub(crate) fn resets(&self) -> bool {
+    /// True if a connection has been reset here: `reset` returns false for an fd that is none.
+    pub(crate) fn resets(&self, key: u64, reset: impl FnOnce() -> bool) -> bool {
         let Some(active) = &self.inner else {
             return false;
         };
-        let resets = active.happens(active.plan.reset);
-        if resets {
-            active.note(Step::Reset);
+        let is_reset = active.happens(active.plan.reset) && reset();
+        if is_reset {
+            active.note(Step::Reset(Name(key)));
         }
-        resets
+        is_reset
     }
 
-    /// The error of a call that needs a new fd.
-    pub(crate) fn shortage(&self) -> Option<Errno> {
+    /// True if a read of a file shall find nothing in the page cache.
+    pub(crate) fn misses(&self) -> bool {
+        let Some(active) = &self.inner else {
+            return false;
+        };
+        let misses = active.happens(active.plan.would_block);
+        if misses {
+            active.note(Step::CacheMiss);
+        }
+        misses
+    }
+
+    /// The error, one of these, of a call that needs a new fd.
+    pub(crate) fn shortage(&self, errnos: &[Errno]) -> Option<Errno> {
         let active = self.inner.as_ref()?;
         let is_short = active.happens(active.plan.shortage);
         is_short.then(|| {
-            let errno = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS][active.below(3)];
+            let errno = errnos[active.below(errnos.len())];
             active.note(Step::Shortage(errno.raw_os_error()));
             errno
         })
@@ -466,6 +544,7 @@ impl Chaos {
             false => 0,
         };
         let passed = sleep.saturating_add(Duration::from_nanos(late_ns));
+        active.turns.set(0);
         active.note(Step::Passed(passed.as_nanos() as u64));
         passed
     }
@@ -487,7 +566,7 @@ mod tests {
     use super::*;
 
     fn active(plan: Plan) -> Active {
-        *Chaos::new(Some(plan)).inner.expect("a plan was given")
+        *Chaos::new(Some(plan)).unwrap().inner.unwrap()
     }
 
     #[test]
@@ -526,10 +605,11 @@ mod tests {
     #[test]
     fn an_eagain_is_followed_by_an_event() {
         let chaos = Chaos::new(Some(Plan {
-            would_block: 1024,
+            would_block: 1023,
             interrupted: 0,
             ..Plan::new(1)
-        }));
+        }))
+        .unwrap();
         let error = chaos.before_call(5, Direction::Write).unwrap();
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
         assert!(chaos.has_held());
@@ -540,7 +620,7 @@ mod tests {
 
     #[test]
     fn a_limit_is_never_zero_and_never_more() {
-        let chaos = Chaos::new(Some(Plan::new(3)));
+        let chaos = Chaos::new(Some(Plan::new(3))).unwrap();
         for len in [1, 2, 15, 16, 17, 65_536] {
             assert!((0..1000).all(|_| (1..=len).contains(&chaos.limit(len))));
         }
@@ -549,9 +629,45 @@ mod tests {
 
     #[test]
     fn time_passes_at_least_as_asked() {
-        let chaos = Chaos::new(Some(Plan::new(3)));
+        let chaos = Chaos::new(Some(Plan::new(3))).unwrap();
         let sleep = Duration::from_millis(1);
         assert!((0..1000).all(|_| chaos.pass(sleep) >= sleep));
+    }
+
+    #[test]
+    fn no_call_fails_forever() {
+        let chaos = Chaos::new(Some(Plan {
+            would_block: 1024,
+            interrupted: u16::MAX,
+            ..Plan::new(1)
+        }))
+        .unwrap();
+        let calls = (0..10_000_000).map(|_| chaos.before_call(5, Direction::Read));
+        assert!(calls.into_iter().any(|failed| failed.is_none()));
+    }
+
+    #[test]
+    fn a_variable_that_is_no_seed_is_an_error() {
+        let seed = |text: &str| parse_seed(text.into()).map_err(|error| error.to_string());
+        assert_eq!(seed(""), Ok(None));
+        assert_eq!(seed("18446744073709551615"), Ok(Some(u64::MAX)));
+        for text in ["seven", "-1", "0x7", "7 ", "18446744073709551616"] {
+            let error = format!("ONELOOP_CHAOS={text}: a seed is a number below 2^64");
+            assert_eq!(seed(text), Err(error));
+        }
+    }
+
+    #[test]
+    fn what_is_no_connection_is_not_reset() {
+        let chaos = Chaos::new(Some(Plan {
+            reset: 1024,
+            ..Plan::new(1)
+        }))
+        .unwrap();
+        assert!(!chaos.resets(1, || false));
+        assert_eq!(chaos.steps(), []);
+        assert!(chaos.resets(1, || true));
+        assert_eq!(chaos.steps(), [Step::Reset(Name(1))]);
     }
 
     #[test]

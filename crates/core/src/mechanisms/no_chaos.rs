@@ -9,9 +9,18 @@ use rustix::io::Errno;
 use std::io;
 use std::time::Duration;
 
+/// There is no plan in such a build.
+#[doc(hidden)]
+#[derive(Clone, Debug)]
+pub enum Plan {}
+
 pub(crate) struct Chaos;
 
 impl Chaos {
+    pub(crate) fn new(_plan: Option<Plan>) -> io::Result<Self> {
+        Ok(Chaos)
+    }
+
     #[inline]
     pub(crate) fn is_on(&self) -> bool {
         false
@@ -44,12 +53,17 @@ impl Chaos {
     }
 
     #[inline]
-    pub(crate) fn resets(&self) -> bool {
+    pub(crate) fn resets(&self, _key: u64, _reset: impl FnOnce() -> bool) -> bool {
         false
     }
 
     #[inline]
-    pub(crate) fn shortage(&self) -> Option<Errno> {
+    pub(crate) fn misses(&self) -> bool {
+        false
+    }
+
+    #[inline]
+    pub(crate) fn shortage(&self, _errnos: &[Errno]) -> Option<Errno> {
         None
     }
 
@@ -61,6 +75,11 @@ impl Chaos {
     #[inline]
     pub(crate) fn time_max(&self) -> Option<Duration> {
         None
+    }
+
+    #[inline]
+    pub(crate) fn spins(&self) -> bool {
+        false
     }
 
     #[inline]

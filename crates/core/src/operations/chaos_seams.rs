@@ -17,20 +17,39 @@ impl<F: AsFd> Source<F> {
         self.handle().state.chaos.limit(len)
     }
 
-    /// True if the connection shall break here.
+    /// True if the connection has been reset here, by `reset`, which returns false for an fd that is
+    /// no connection.
     #[doc(hidden)]
     #[inline]
-    pub fn chaos_resets(&self) -> bool {
-        self.handle().state.chaos.resets()
+    pub fn chaos_resets(&self, reset: impl FnOnce() -> bool) -> bool {
+        self.handle().state.chaos.resets(self.key(), reset)
     }
 }
 
 impl Handle {
-    /// The error that a call which needs a new fd shall have.
+    /// The error that a call which makes a socket shall have.
     #[doc(hidden)]
     #[inline]
     pub fn chaos_shortage(&self) -> Result<(), Errno> {
-        self.state.chaos.shortage().map_or(Ok(()), Err)
+        let errnos = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS];
+        self.state.chaos.shortage(&errnos).map_or(Ok(()), Err)
+    }
+
+    /// The error that a call which makes a pipe shall have.
+    #[doc(hidden)]
+    #[inline]
+    pub fn chaos_pipe_shortage(&self) -> Result<(), Errno> {
+        let errnos = [Errno::MFILE, Errno::NFILE];
+        self.state.chaos.shortage(&errnos).map_or(Ok(()), Err)
+    }
+
+    /// The number of bytes, of `len`, that a read from the page cache shall move at most; `None` if
+    /// it shall find nothing there.
+    #[doc(hidden)]
+    #[inline]
+    pub fn chaos_cached_len(&self, len: usize) -> Option<usize> {
+        let chaos = &self.state.chaos;
+        (!chaos.misses()).then(|| chaos.limit(len))
     }
 }
 
@@ -38,11 +57,31 @@ impl Handle {
 impl Handle {
     /// A digest of all steps of this loop so far: two runs with the same digest took the same
     /// schedule. `None` without [`Options::chaos`](crate::Options::chaos).
+    ///
+    /// ```
+    /// use oneloop::{EventLoop, Options};
+    /// let digest = |seed| {
+    ///     let mut event_loop = EventLoop::with(Options::chaos(seed)).unwrap();
+    ///     event_loop.block_on(oneloop::core::yield_now());
+    ///     event_loop.handle().chaos_digest()
+    /// };
+    /// assert_eq!(digest(7), digest(7));
+    /// ```
     pub fn chaos_digest(&self) -> Option<Digest> {
         self.state.chaos.digest()
     }
 
     /// The last 65,536 steps of this loop, the oldest first.
+    ///
+    /// ```
+    /// use oneloop::{EventLoop, Options};
+    /// let mut event_loop = EventLoop::with(Options::chaos(7))?;
+    /// event_loop.block_on(oneloop::core::yield_now());
+    /// for step in event_loop.handle().chaos_steps() {
+    ///     println!("{step}"); // "task 4294967295.0 runs"
+    /// }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn chaos_steps(&self) -> Vec<Step> {
         self.state.chaos.steps()
     }

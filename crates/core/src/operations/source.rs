@@ -162,6 +162,11 @@ impl<F: AsFd> Source<F> {
         self.ready().contains(Ready::bit(direction))
     }
 
+    #[inline]
+    pub(crate) fn key(&self) -> u64 {
+        self.key.to_u64()
+    }
+
     /// Sets whether waiting on this source keeps the loop alive. It does by default.
     pub fn set_referenced(&self, referenced: bool) {
         if self.registration.referenced.replace(referenced) != referenced {
@@ -241,13 +246,13 @@ impl<F: AsFd> Source<F> {
     ) -> io::Result<Option<T>> {
         loop {
             let chaos = &self.handle.state.chaos;
-            let result = match chaos.before_call(self.key.to_u64(), direction) {
+            let result = match chaos.before_call(self.key(), direction) {
                 Some(error) => Err(error),
                 None => op(self.fd.as_fd()),
             };
             match result {
                 Ok(done) => {
-                    chaos.after_call(self.key.to_u64(), direction, done.bytes);
+                    chaos.after_call(self.key(), direction, done.bytes);
                     // Here and nowhere else, so that no style can forget it (rule 4).
                     self.handle.state.budget.spend(done.bytes);
                     let is_drained = self.is_drained(direction, done.drained);

@@ -61,6 +61,7 @@ impl UnixDatagram {
     #[track_caller]
     pub fn bind(name: impl ToUnixAddr) -> io::Result<Self> {
         let addr = to_kernel(&name)?;
+        Handle::current().chaos_shortage()?;
         let fd = net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, FLAGS, None)?;
         net::bind(&fd, &addr)?;
         UnixDatagram::new(fd)
@@ -75,6 +76,7 @@ impl UnixDatagram {
     /// Outside a loop.
     #[track_caller]
     pub fn unbound() -> io::Result<Self> {
+        Handle::current().chaos_shortage()?;
         let fd = net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, FLAGS, None)?;
         UnixDatagram::new(fd)
     }
@@ -88,6 +90,7 @@ impl UnixDatagram {
     /// Outside a loop.
     #[track_caller]
     pub fn pair() -> io::Result<(Self, Self)> {
+        Handle::current().chaos_shortage()?;
         let (a, b) = socketpair(AddressFamily::UNIX, SocketType::DGRAM, FLAGS, None)?;
         Ok((UnixDatagram::new(a)?, UnixDatagram::new(b)?))
     }

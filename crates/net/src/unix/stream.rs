@@ -7,7 +7,7 @@ use super::name::ToUnixAddr;
 use crate::addr::Addr;
 use crate::listener::{ListenOptions, Listener};
 use crate::socket::{ByteStream, Socket};
-use crate::stream::AsSource;
+use crate::stream::{AsSource, chaos};
 use oneloop_core::{Direction, Done, Source};
 use rustix::net::SocketType;
 use std::future::Future;
@@ -105,6 +105,7 @@ impl UnixStream {
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidInput, problem)));
         }
         self.source().poll_io(cx, Direction::Write, |fd| {
+            let buf = &buf[..chaos(self.source(), buf.len())?];
             Ok(Done::stream(message::send(fd, buf, fds, None)?, buf.len()))
         })
     }
@@ -126,7 +127,8 @@ impl UnixStream {
         self.source().poll_io(cx, Direction::Read, |fd| {
             // `one`, and not `stream`: unix(7), a read stops behind a message with fds, so a short
             // one does not mean that the stream is empty.
-            let (message, _) = message::receive(fd, buf, fds_max)?;
+            let bytes_max = chaos(self.source(), buf.len())?;
+            let (message, _) = message::receive(fd, &mut buf[..bytes_max], fds_max)?;
             let bytes = message.bytes;
             Ok(Done::one(message).of_bytes(bytes))
         })
