@@ -69,11 +69,11 @@ fn a_paused_stream_reads_one_chunk_for_each_call() {
         stream.pause();
         writer.write_all(b"head")?;
         let paused = stream.clone();
-        set_timeout(move || assert_eq!(paused.bytes_read(), 0), 1);
+        set_timeout(move || assert_eq!(paused.bytes_read(), 0), 100);
         let asked = stream.clone();
         set_timeout(
             move || assert_eq!(asked.read(), None, "it arrives later"),
-            2,
+            200,
         );
         let read = stream.clone();
         let more = move || {
@@ -91,11 +91,11 @@ fn a_paused_stream_reads_one_chunk_for_each_call() {
                     assert_eq!(rest.read().as_deref(), Some(&b"tail"[..]));
                     rest.destroy();
                 },
-                1,
+                100,
             );
             Ok::<_, io::Error>(())
         };
-        set_timeout(keep, 3);
+        set_timeout(keep, 300);
         Ok(())
     });
 }

@@ -162,7 +162,10 @@ fn a_write_without_a_reader_fails_without_a_signal() {
         assert_eq!(errno(&error), Some(Errno::PIPE));
 
         let (reader, writer) = pipe().unwrap();
-        writer.write(&vec![1; 1 << 20]).await.unwrap();
+        writer
+            .write_all(&vec![1; writer.capacity().unwrap()])
+            .await
+            .unwrap();
         let waiting = spawn(async move { writer.write(b"more").await });
         yield_now().await;
         drop(reader);
