@@ -1,10 +1,11 @@
 # The commands that people type. `make help` lists them.
 
 CARGO ?= cargo
-SERVER := $(or $(CARGO_TARGET_DIR),target)/release/oneloop
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+SERVER := $(TARGET)/release/oneloop
 
 .DEFAULT_GOAL := all
-.PHONY: all run test check msrv semver package guide sanitize miri chaos models planted bench conformance clean help
+.PHONY: all run test check msrv semver package guide sanitize miri chaos models planted torture bench conformance clean help
 
 all: ## Build the server: ./main
 	$(CARGO) build --release --locked -p oneloop-server
@@ -18,6 +19,8 @@ test: all ## Run all tests (those that need telnet, strace or a C compiler say s
 	$(CARGO) test --workspace --locked --no-fail-fast
 	ONELOOP_TEST_STYLE=callback $(CARGO) test --locked -p oneloop-server
 	ONELOOP_TEST_STYLE=green $(CARGO) test --locked -p oneloop-server
+	$(CARGO) run --locked -p oneloop-torture -- --main $(TARGET)/debug/oneloop \
+	--examples $(TARGET)/debug/examples --sample 150
 
 check: ## Check format, lints, features, docs, dependencies, wording and spelling, as CI does
 	$(CARGO) fmt --all --check
@@ -96,6 +99,10 @@ models: ## Run what threads share under each of their schedules (loom)
 
 planted: ## Show that the models find the bugs that are planted in a copy of the crates
 	$(CARGO) test --locked -p oneloop-models --test planted -- --nocapture
+
+torture: all ## Fail each system call of the server and of examples, with each plausible error, by strace
+	$(CARGO) build --locked -p oneloop --examples
+	$(CARGO) run --locked -p oneloop-torture -- --examples $(TARGET)/debug/examples $(ARGS)
 
 bench: all ## Compare the server with C, mio and tokio, side by side
 	$(CARGO) run --release --locked -p oneloop-bench -- all

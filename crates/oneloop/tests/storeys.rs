@@ -27,7 +27,7 @@ const CRATES: &str = "
     on sockets: fs process
     styles:     callback green aio
     facade:     oneloop
-    programs:   server bench models
+    programs:   server bench models torture
 ";
 
 #[test]
@@ -100,6 +100,21 @@ fn the_files_of_bench_stand_in_storeys() {
         command line: cli
         servers:      server sample bench
         benchmarks:   echo fair green idle syscalls
+        ",
+    );
+}
+
+#[test]
+fn the_files_of_torture_stand_in_storeys() {
+    assert_storeys(
+        "torture",
+        "
+        tools:      cli faults trace traced clients upstream
+        what runs:  scenario
+        one run:    case
+        judging:    verdict
+        exceptions: exceptions
+        all runs:   plan torture
         ",
     );
 }

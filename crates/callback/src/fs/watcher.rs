@@ -6,7 +6,7 @@ use crate::events::{Emitter, EmitterEvent};
 use crate::runtime::{Runtime, current};
 use crate::tables::{identity, listening, references, weak};
 use crate::thrown::{IntoResult, Thrown};
-use oneloop_core::JoinHandle;
+use oneloop_core::{JoinHandle, yield_now};
 use oneloop_fs::{Change, WatchOptions as FsWatchOptions, Watcher};
 use std::cell::Cell;
 use std::fmt;
@@ -165,6 +165,7 @@ impl FsWatcher {
             runtime, watcher, ..
         } = &*self.inner;
         while let Some(change) = runtime.until_over(watcher.next()).await {
+            let has_failed = change.is_err();
             runtime.make_callback(|| match change {
                 Ok(change) => self.emit_change(change),
                 Err(error) => {
@@ -172,6 +173,11 @@ impl FsWatcher {
                     self.inner.events.emit(event::Error, &error).map(drop)
                 }
             });
+            if has_failed {
+                // An error may come each time. The loop must run, or a thrown one never ends the
+                // program.
+                yield_now().await;
+            }
         }
     }
 
