@@ -14,7 +14,7 @@ pub(crate) struct Impossible {
 }
 
 /// An eventfd has a counter of 8 bytes, and we write 1.
-const EVENTFD_DATA: &str = "\"\\1\\0\\0\\0\\0\\0\\0\\0\", 8)";
+const EVENTFD_DATA: &str = "\"\\1\\0\\0\\0\\0\\0\\0\\0\", 8";
 
 /// The injections that no kernel can produce.
 ///
@@ -150,15 +150,13 @@ pub(crate) const EXPLAINED: &[Explained] = &[
     Explained {
         calls: &["write"],
         part: EVENTFD_DATA,
-        persists: Some(true),
-        reason: "a lasting error of write(2) also hits the eventfd of a signal, where none can be",
+        reason: "the fault also hits the write to an eventfd, which cannot fail",
         ..ANY
     },
     Explained {
         calls: &["read"],
         part: ", 8)",
-        persists: Some(true),
-        reason: "a lasting error of read(2) also hits the eventfd of a signal, where none can be",
+        reason: "the fault also hits the read of an eventfd, which cannot fail",
         ..ANY
     },
     Explained {

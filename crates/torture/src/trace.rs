@@ -49,8 +49,8 @@ pub(crate) fn calls_of_main(log: &str) -> Vec<Call> {
     calls
 }
 
-/// The lines of the calls of this name that strace has failed with this error. A line that another
-/// thread has interrupted is its beginning: there the arguments are.
+/// The lines of the calls of this name that strace has failed with this error. Where another
+/// thread has interrupted such a line, both of its parts, because each may have arguments.
 pub(crate) fn injected<'a>(log: &'a str, call: &str, errno: &str) -> Vec<&'a str> {
     let (begins, resumes) = (format!("{call}("), format!("<... {call} resumed>"));
     let fails = format!("= -1 {errno} ");
@@ -60,8 +60,10 @@ pub(crate) fn injected<'a>(log: &'a str, call: &str, errno: &str) -> Vec<&'a str
         let thread = line.split(' ').next();
         let is_hit = line.contains("(INJECTED") && line.contains(&fails);
         if line.contains(&resumes) {
-            let begin = unfinished.remove(&thread).unwrap_or(line);
-            hits.extend(is_hit.then_some(begin));
+            let begin = unfinished.remove(&thread);
+            if is_hit {
+                hits.extend(begin.into_iter().chain([line]));
+            }
         } else if line.contains(&begins) {
             if line.contains("<unfinished ...>") {
                 unfinished.insert(thread, line);
@@ -116,8 +118,9 @@ read(3, 0x55, 1) = -1 EIO (Input/output error) (INJECTED)
 8  write(2, \"y\", 1) = 1
 7  <... write resumed>) = -1 EIO (Input/output error) (INJECTED)
 ";
-        let begin = "7  write(1, \"x\", 1 <unfinished ...>";
-        assert_eq!(injected(log, "write", "EIO"), [begin]);
+        let hits = injected(log, "write", "EIO");
+        assert_eq!(hits[0], "7  write(1, \"x\", 1 <unfinished ...>");
+        assert_eq!(hits.len(), 2);
     }
 
     #[test]
