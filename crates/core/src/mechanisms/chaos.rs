@@ -184,13 +184,17 @@ pub enum Step {
     CacheMiss,
 }
 
-/// The index and the generation of a source or a task.
+/// The index and the generation of a source or a task; `main` for the future of
+/// [`EventLoop::block_on`](crate::EventLoop::block_on).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Name(u64);
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.0 as u32, self.0 >> 32)
+        match self.0 {
+            u64::MAX => f.write_str("main"),
+            name => write!(f, "{}.{}", name as u32, name >> 32),
+        }
     }
 }
 
@@ -274,7 +278,8 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x} after {} steps", self.hash, self.steps)
+        let unit = if self.steps == 1 { "step" } else { "steps" };
+        write!(f, "{:016x} after {} {unit}", self.hash, self.steps)
     }
 }
 
@@ -677,11 +682,13 @@ mod tests {
             Step::Moved(Name(2), Direction::Read, 7),
             Step::Passed(1_000_000),
             Step::Shortage(24),
+            Step::Ran(Name(u64::MAX)),
         ];
         let texts: Vec<_> = steps.iter().map(Step::to_string).collect();
         assert_eq!(texts[0], "source 2.3: event IN|OUT");
         assert_eq!(texts[1], "source 2.0: Read moves 7 bytes");
         assert_eq!(texts[2], "1ms pass");
         assert!(texts[3].starts_with("Too many open files"), "{}", texts[3]);
+        assert_eq!(texts[4], "task main runs");
     }
 }

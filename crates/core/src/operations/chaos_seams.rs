@@ -78,7 +78,7 @@ impl Handle {
     /// let mut event_loop = EventLoop::with(Options::chaos(7))?;
     /// event_loop.block_on(oneloop::core::yield_now());
     /// for step in event_loop.handle().chaos_steps() {
-    ///     println!("{step}"); // "task 4294967295.0 runs"
+    ///     println!("{step}"); // "task main runs"
     /// }
     /// # Ok::<(), std::io::Error>(())
     /// ```

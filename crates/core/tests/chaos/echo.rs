@@ -1,7 +1,7 @@
 //! An echo server and its clients: each gets its own bytes back, in order.
 
 use crate::clients::{CLIENTS, async_clients, callback_clients, green_clients};
-use crate::harness::{check, check_with_failures};
+use crate::harness::{Closes, check, check_with_failures};
 use oneloop::aio::{self, TcpListener, TcpStream};
 use oneloop::callback::{net, run_on};
 use oneloop::{EventLoop, green};
@@ -81,8 +81,11 @@ fn callback_clients_get_a_prefix_of_their_bytes_or_an_error() {
 fn callback_echo(event_loop: &mut EventLoop) -> usize {
     let whole = Rc::new(Cell::new(0));
     let count = Rc::clone(&whole);
+    let closes = Closes::default();
+    let of_servers = closes.clone();
     let code = run_on(event_loop, move || {
-        let server = net::create_server(|socket| {
+        let server = net::create_server(move |socket| {
+            of_servers.expect(&socket);
             socket.on_error(|_, _| ());
             socket.pipe(&socket);
         });
@@ -93,5 +96,6 @@ fn callback_echo(event_loop: &mut EventLoop) -> usize {
         })
     });
     assert_eq!(code.unwrap(), 0);
+    closes.assert_all();
     whole.get()
 }

@@ -1,8 +1,11 @@
 //! What each program is checked for, whatever it does.
 
 use oneloop::EventLoop;
+use oneloop::callback::net::Socket;
 use oneloop::chaos::{self, Plan};
+use std::cell::Cell;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::{env, fs};
 
@@ -68,6 +71,29 @@ fn open_fds() -> usize {
     targets
         .filter(|target| !target.to_string_lossy().starts_with("pipe:"))
         .count()
+}
+
+/// Counts the sockets of a program in the callback style: each one closes once.
+#[derive(Clone, Default)]
+pub(crate) struct Closes {
+    open: Rc<Cell<usize>>,
+}
+
+impl Closes {
+    pub(crate) fn expect(&self, socket: &Socket) {
+        self.open.set(self.open.get() + 1);
+        let (open, is_closed) = (Rc::clone(&self.open), Cell::new(false));
+        socket.on_close(move |_, _| {
+            assert!(!is_closed.replace(true), "a socket closes once");
+            open.set(open.get() - 1);
+        });
+    }
+
+    /// After the program.
+    #[track_caller]
+    pub(crate) fn assert_all(&self) {
+        assert_eq!(self.open.get(), 0, "sockets have not closed");
+    }
 }
 
 /// Bytes that differ from place to place, so that a gap or a repetition shows.

@@ -1,6 +1,7 @@
 //! Programs in three styles under chaos, on virtual time: each runs under 200 seeds, or as many as
 //! `ONELOOP_CHAOS_SEEDS` says, and those with sockets once more with failures.
 
+mod bulk;
 mod chat;
 mod clients;
 mod echo;

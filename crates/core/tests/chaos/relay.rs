@@ -1,7 +1,7 @@
 //! A proxy between clients and an echo server: bytes cross it in both directions at once.
 
 use crate::clients::{CLIENTS, async_clients, callback_clients, green_clients};
-use crate::harness::{check, check_with_failures};
+use crate::harness::{Closes, check, check_with_failures};
 use oneloop::aio::{self, TcpListener, TcpStream};
 use oneloop::callback::net::{self, ServerOptions, SocketOptions};
 use oneloop::callback::run_on;
@@ -101,8 +101,11 @@ fn callback_relay_ends_after_a_failure() {
 fn callback_relay(event_loop: &mut EventLoop) -> usize {
     let whole = Rc::new(Cell::new(0));
     let count = Rc::clone(&whole);
+    let closes = Closes::default();
+    let (of_target, of_proxy) = (closes.clone(), closes.clone());
     let code = run_on(event_loop, move || {
-        let target = net::create_server(|socket| {
+        let target = net::create_server(move |socket| {
+            of_target.expect(&socket);
             socket.on_error(|_, _| ());
             socket.pipe(&socket);
         });
@@ -117,9 +120,12 @@ fn callback_relay(event_loop: &mut EventLoop) -> usize {
                 socket,
                 ..Default::default()
             };
+            let of_proxy = of_proxy.clone();
             let proxy = net::create_server_with(options, move |client| {
                 let server = net::connect(("127.0.0.1", target_port)).expect("a port");
                 server.set_allow_half_open(true);
+                of_proxy.expect(&client);
+                of_proxy.expect(&server);
                 // As with Node's `pipe`, the end of one side by an error ends nothing on the other.
                 let (a, b) = (client.clone(), server.clone());
                 client.on_error(|_, _| ()).on_close(move |_, _| {
@@ -145,5 +151,6 @@ fn callback_relay(event_loop: &mut EventLoop) -> usize {
         })
     });
     assert_eq!(code.unwrap(), 0);
+    closes.assert_all();
     whole.get()
 }

@@ -12,6 +12,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
 use std::time::Duration;
 
+/// The seeds, of a thousand, that may make two schedules over TCP: the kernel delivers late for about
+/// one, and for more while other programs keep the machine busy.
+const TCP_DIFFER_MAX: usize = 10;
+
 /// Talks over Unix sockets, whose bytes arrive within the call that sends them.
 async fn talk() {
     let tasks = (0..6).map(|number| async move {
@@ -52,6 +56,22 @@ fn a_seed_reproduces_its_schedule() {
         digests.len(),
         "each seed makes its own schedule"
     );
+}
+
+/// 200 seeds are too few for a limit.
+#[test]
+fn a_seed_mostly_reproduces_its_schedule_over_tcp() {
+    let _alone = alone();
+    let digest = |seed| {
+        let mut event_loop = EventLoop::with(Options::chaos(seed)).unwrap();
+        event_loop.block_on(everything());
+        event_loop.handle().chaos_digest().unwrap()
+    };
+    let seeds = seeds() / 2;
+    let differ = (0..seeds).filter(|seed| digest(*seed) != digest(*seed));
+    let differ = differ.count();
+    println!("over TCP, {differ} of {seeds} seeds made another schedule");
+    assert!(seeds < 1000 || differ * 1000 <= seeds as usize * TCP_DIFFER_MAX);
 }
 
 #[test]
