@@ -3,6 +3,7 @@
 
 use crate::buffer::{CHUNK_BYTES, Chunk};
 use oneloop_core::{Direction, Done, Ready, Source};
+use rustix::fs::{self, FileType, OFlags};
 use rustix::io::Errno;
 use rustix::net::{self, sockopt};
 use std::future::Future;
@@ -380,7 +381,25 @@ pub(crate) fn chaos(source: &Source, len: usize) -> io::Result<usize> {
     if source.chaos_resets(|| reset(source)) {
         return Err(Errno::CONNRESET.into());
     }
-    Ok(source.chaos_len(len))
+    let moved = source.chaos_len(len);
+    Ok(if moved < len && has_packets(source) {
+        len
+    } else {
+        moved
+    })
+}
+
+/// True for an end of a pipe that may have packets and so is no byte stream: a short read loses the
+/// rest of a packet. Short writes still split what the reader of a plain pipe gets.
+#[cold]
+fn has_packets(source: &Source) -> bool {
+    let flags = fs::fcntl_getfl(source).unwrap_or(OFlags::empty());
+    let is_fifo = || {
+        let status = fs::fstat(source);
+        status.is_ok_and(|status| FileType::from_raw_mode(status.st_mode).is_fifo())
+    };
+    // pipe2(2) sets O_DIRECT at the end that is written only, and marks each packet.
+    flags.contains(OFlags::DIRECT) || (flags & OFlags::RWMODE == OFlags::RDONLY && is_fifo())
 }
 
 /// Breaks a connection so that both ends notice. False for an fd that is no connection: the kernel

@@ -7,6 +7,7 @@ mod clients;
 mod echo;
 mod files;
 mod harness;
+mod packets;
 mod pool;
 mod relay;
 mod reproduction;
