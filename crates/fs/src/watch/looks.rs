@@ -63,17 +63,24 @@ impl WatcherState {
         Ok(())
     }
 
-    /// Looks again at directories that had moved before the thread looked at their old paths.
-    /// Returns true if there are any. The caller has read all events, so the tree has every move.
+    /// Looks again at directories that had moved before the thread looked at their old paths, and at
+    /// names that a look has taken from them. Returns true if there are any. The caller has read all
+    /// events, so the tree has every move.
     pub(super) fn look_again_at_moved(&self) -> bool {
         let tree = self.tree.borrow();
         let looked_at = self.looked_at.take().into_iter();
-        let elsewhere = looked_at.filter(|StartedLook { look, path }| {
-            let parent = look.parent.and_then(|parent| tree.get(parent));
-            parent.is_some() && look.path(&tree) != *path
-        });
+        let (doubtful, other): (Vec<_>, _) =
+            looked_at.partition(|started| started.is_doubtful(&tree));
         let mut pending = self.pending.borrow_mut();
-        pending.extend(elsewhere.map(|started| started.look));
+        pending.extend(doubtful.into_iter().map(|started| started.look));
+        let left = self.left_names.take().into_iter();
+        let left = left.filter(|look| look.parent.is_some_and(|parent| tree.get(parent).is_some()));
+        pending.extend(left);
+        // A second half may still come, and one of these looks may find a directory that moved
+        // without one: then others are doubtful, too.
+        if !pending.is_empty() || !self.moves.borrow().is_empty() {
+            self.looked_at.replace(other);
+        }
         !pending.is_empty()
     }
 
@@ -154,10 +161,14 @@ impl WatcherState {
         if let Some(parent) = look.parent
             && let Some(moved) = tree.below_same_root(parent, wd)
         {
-            // If the tree refuses, an event that is still to be read says where the node is.
-            return tree
-                .put(moved, parent, &look.name)
-                .then_some((moved, false));
+            let left = tree.entry(moved);
+            if !tree.put(moved, parent, &look.name) {
+                return None; // an event that is still to be read says where the node is
+            }
+            // Without such an event the look was wrong, as the path named another directory.
+            let left = left.map(|(parent, name)| PendingLook::new_dir(parent, &name));
+            self.left_names.borrow_mut().extend(left);
+            return Some((moved, false));
         }
         let node = tree.add(look.parent, &look.name, wd, look.is_recursive);
         Some((node, true))

@@ -62,6 +62,21 @@ pub(super) struct StartedLook {
     pub(super) look: PendingLook,
     /// The path that the thread was given. The directory may have moved since.
     pub(super) path: PathBuf,
+    /// The number of moves that the tree knew then.
+    moves: u64,
+}
+
+impl StartedLook {
+    /// True if the path named another directory while the thread looked, or may have: the directory
+    /// is elsewhere now, or it was for a while. The tree has every move.
+    pub(super) fn is_doubtful(&self, tree: &Tree) -> bool {
+        let parent = self
+            .look
+            .parent
+            .filter(|parent| tree.get(*parent).is_some());
+        let has_moved = |parent| tree.has_moved_since(parent, self.moves);
+        parent.is_some_and(|parent| has_moved(parent) || self.look.path(tree) != self.path)
+    }
 }
 
 /// The looks of one job, with a target for each.
@@ -74,6 +89,7 @@ impl LookBatch {
     pub(super) fn new(looks: Vec<PendingLook>, tree: &Tree) -> Self {
         let started = looks.into_iter().map(|look| StartedLook {
             path: look.path(tree),
+            moves: tree.moves(),
             look,
         });
         let started: Vec<_> = started.collect();

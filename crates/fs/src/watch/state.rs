@@ -48,9 +48,13 @@ pub(super) struct WatcherState {
     looks: Cell<usize>,
     /// Wakes the task in [`poll_next`](Self::poll_next) that waits for the end of these looks.
     pub(super) waker: Cell<Option<Waker>>,
-    /// The looks since all events were read for the last time. A move that is still unread may
-    /// concern a directory above one of them.
+    /// The looks since the tree last knew every move: all events were read, no first half of a
+    /// rename waited, and no look was due. Until then, a directory above one of them may turn out to
+    /// have moved.
     pub(super) looked_at: RefCell<Vec<StartedLook>>,
+    /// Names whose directory a look has found under another name: a move that is still unread, or
+    /// the look took the path of a directory that was about to move.
+    pub(super) left_names: RefCell<Vec<PendingLook>>,
     /// Watches that lost their last node while a thread looked, which may have found them again.
     unneeded: RefCell<Vec<i32>>,
     /// Changes and errors that were not returned yet.
@@ -77,6 +81,7 @@ impl WatcherState {
             looks: Cell::new(0),
             waker: Cell::default(),
             looked_at: RefCell::default(),
+            left_names: RefCell::default(),
             unneeded: RefCell::default(),
             queue: RefCell::default(),
             dirs_with_found: RefCell::default(),

@@ -16,6 +16,8 @@ pub(super) struct Node {
     /// Directories that are created in this one are watched, too.
     pub(super) is_recursive: bool,
     children: HashMap<OsString, Key<Node>>,
+    /// The number of the last move of this node.
+    moved: u64,
     /// The names that a look reported as created, and that the kernel may report again.
     pub(super) found: HashSet<OsString>,
 }
@@ -27,6 +29,8 @@ pub(super) struct Node {
 pub(super) struct Tree {
     nodes: Slots<Node>,
     by_wd: HashMap<i32, Vec<Key<Node>>>,
+    /// The number of moves so far.
+    moves: u64,
 }
 
 impl Tree {
@@ -43,6 +47,7 @@ impl Tree {
             name: name.to_owned(),
             is_recursive,
             children: HashMap::new(),
+            moved: 0,
             found: HashSet::new(),
         });
         self.by_wd.entry(wd).or_default().push(key);
@@ -95,7 +100,9 @@ impl Tree {
             return false;
         }
         self.unlink(key);
+        self.moves += 1;
         if let Some(node) = self.nodes.get_mut(key) {
+            node.moved = self.moves;
             node.parent = Some(parent);
             node.name = name.to_owned();
         }
@@ -103,6 +110,16 @@ impl Tree {
             parent.children.insert(name.to_owned(), key);
         }
         true
+    }
+
+    pub(super) fn moves(&self) -> u64 {
+        self.moves
+    }
+
+    /// True if a node or one above it has moved since there were so many moves.
+    pub(super) fn has_moved_since(&self, key: Key<Node>, moves: u64) -> bool {
+        let mut nodes = self.upwards(key).filter_map(|key| self.nodes.get(key));
+        nodes.any(|node| node.moved > moves)
     }
 
     pub(super) fn get(&self, key: Key<Node>) -> Option<&Node> {
