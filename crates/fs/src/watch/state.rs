@@ -49,8 +49,8 @@ pub(super) struct WatcherState {
     /// Wakes the task in [`poll_next`](Self::poll_next) that waits for the end of these looks.
     pub(super) waker: Cell<Option<Waker>>,
     /// The looks since the tree last knew every move: all events were read, no first half of a
-    /// rename waited, and no look was due. Until then, a directory above one of them may turn out to
-    /// have moved.
+    /// rename waited, and no look was due. Until then, the tree may learn that a directory
+    /// above one of them has moved.
     pub(super) looked_at: RefCell<Vec<StartedLook>>,
     /// Names whose directory a look has found under another name: a move that is still unread, or
     /// the look took the path of a directory that was about to move.

@@ -116,7 +116,7 @@ impl Tree {
         self.moves
     }
 
-    /// True if a node or one above it has moved since there were so many moves.
+    /// True if a node or one above it has moved since the tree knew `moves` moves.
     pub(super) fn has_moved_since(&self, key: Key<Node>, moves: u64) -> bool {
         let mut nodes = self.upwards(key).filter_map(|key| self.nodes.get(key));
         nodes.any(|node| node.moved > moves)
