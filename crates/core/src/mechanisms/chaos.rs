@@ -81,7 +81,8 @@ pub struct Plan {
     /// and its loop panics: a million. A task that wakes itself without end is such a program.
     pub turns_max: u64,
     /// The real time after which a loop with virtual time counts as hanging when nothing on it can
-    /// happen any more, and panics: 2 seconds.
+    /// happen any more, and panics: 2 seconds. A program that waits for a child process or for a
+    /// thread of its own needs more, or `None`.
     pub hang_after: Option<Duration>,
     /// A bug of the loop, for the test of chaos itself.
     #[doc(hidden)]
@@ -345,7 +346,9 @@ impl Active {
         keys: &[u64],
         events_max: usize,
     ) -> Vec<(u64, u32)> {
-        events.append(&mut self.held.borrow_mut());
+        // A source may have gone since its event was held.
+        let is_there = |held: &(u64, u32)| keys.contains(&held.0);
+        events.extend(self.held.take().into_iter().filter(is_there));
         if !keys.is_empty() && self.happens(self.plan.invented) {
             let flags = [EventFlags::IN, EventFlags::OUT][self.below(2)];
             events.push((keys[self.below(keys.len())], flags.bits()));
@@ -583,8 +586,8 @@ mod tests {
             reversed.reverse();
             for _ in 0..10 {
                 assert_eq!(
-                    a.stir(events.to_vec(), &[7], 8),
-                    b.stir(reversed.to_vec(), &[7], 8)
+                    a.stir(events.to_vec(), &[1, 2, 3, 7], 8),
+                    b.stir(reversed.to_vec(), &[1, 2, 3, 7], 8)
                 );
             }
             assert_eq!(a.digest, b.digest);
@@ -598,9 +601,9 @@ mod tests {
                 invented: 0,
                 ..Plan::new(seed)
             });
-            let mut got = chaos.stir(vec![(1, 1), (2, 4), (3, 1)], &[], 2);
+            let mut got = chaos.stir(vec![(1, 1), (2, 4), (3, 1)], &[1, 2, 3], 2);
             while !chaos.held.borrow().is_empty() {
-                got.extend(chaos.stir(Vec::new(), &[], 2));
+                got.extend(chaos.stir(Vec::new(), &[1, 2, 3], 2));
             }
             got.sort_unstable();
             assert_eq!(got, [(1, 1), (2, 4), (3, 1)]);
@@ -619,8 +622,20 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
         assert!(chaos.has_held());
         let active = chaos.inner.unwrap();
-        let events = active.stir(Vec::new(), &[], 8);
+        let events = active.stir(Vec::new(), &[5], 8);
         assert_eq!(events, [(5, EventFlags::OUT.bits())]);
+    }
+
+    #[test]
+    fn a_held_event_goes_with_its_source() {
+        let chaos = active(Plan {
+            invented: 0,
+            ..Plan::new(1)
+        });
+        chaos.hold(5, Direction::Read);
+        assert_eq!(chaos.stir(Vec::new(), &[6], 8), []);
+        assert!(chaos.held.borrow().is_empty());
+        assert_eq!(chaos.digest.get().steps(), 0);
     }
 
     #[test]
