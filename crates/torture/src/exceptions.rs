@@ -245,6 +245,14 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         ..ANY
     },
     Explained {
+        scenarios: &["children"],
+        calls: &["write"],
+        errnos: &["EPIPE"],
+        kinds: &[Kind::WrongOutput],
+        reason: "EPIPE says that the child wants no more input, and its output is whole",
+        ..ANY
+    },
+    Explained {
         scenarios: &["names", "messages"],
         kinds: &[Kind::NotEnded],
         calls: &["accept4", "epoll_ctl", "socket", "connect"],
