@@ -47,7 +47,7 @@ pub(crate) struct Cli {
     pub(crate) jobs: usize,
 
     /// The server
-    #[arg(long, value_name = "PATH", default_value = "main")]
+    #[arg(long, value_name = "PATH", default_value = "./main")]
     pub(crate) main: PathBuf,
 
     /// The directory of the examples
