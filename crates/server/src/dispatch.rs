@@ -34,8 +34,7 @@ pub(crate) struct Dispatcher {
 impl Dispatcher {
     pub(crate) fn new(service: &Rc<Service>, work: Work) -> Self {
         if service.server.options.style == Style::Callback {
-            let shed = callbacks::shed(Rc::clone(service));
-            service.handle.spawn_detached(shed);
+            service.spawn_endless(callbacks::shed(Rc::clone(service)));
         }
         Dispatcher {
             service: Rc::clone(service),

@@ -8,7 +8,7 @@ use crate::logging::{TASKS, lost_lines};
 use crate::server::Server;
 use crate::service::Service;
 use oneloop::Handle;
-use oneloop::core::{CancelHandle, Phase, Signals, TaskState};
+use oneloop::core::{Phase, Signals, TaskState};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -27,22 +27,20 @@ const LOST_TRIES: u32 = 1000;
 /// How long the loops wait for the slowest of them before one logs the summary without it.
 const LOOPS_WAIT: Duration = Duration::from_secs(1);
 
-/// Makes each signal request reports from all loops, until the task is canceled.
-pub(crate) fn listen(server: &Arc<Server>, handle: &Handle, signals: Signals) -> CancelHandle {
-    let server = Arc::clone(server);
-    let listening = handle.spawn(async move {
+/// Makes each signal request reports from all loops.
+pub(crate) fn listen(service: &Service, signals: Signals) {
+    let server = Arc::clone(&service.server);
+    service.spawn_endless(async move {
         while signals.recv().await.is_ok() {
             server.request_reports();
         }
     });
-    listening.cancel_handle()
 }
 
-/// Makes a loop report its clients and tasks whenever that is requested, until the task is
-/// canceled.
-pub(crate) fn answer(service: &Rc<Service>) -> CancelHandle {
+/// Makes a loop report its clients and tasks whenever that is requested.
+pub(crate) fn answer(service: &Rc<Service>) {
     let inside = Rc::clone(service);
-    let answering = service.handle.spawn(async move {
+    service.spawn_endless(async move {
         let mut answered = 0;
         loop {
             let requested = poll_fn(|cx| inside.server.poll_report_request(cx, answered));
@@ -50,7 +48,6 @@ pub(crate) fn answer(service: &Rc<Service>) -> CancelHandle {
             report(&inside, answered).await;
         }
     });
-    answering.cancel_handle()
 }
 
 async fn report(service: &Service, round: u64) {

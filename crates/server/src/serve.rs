@@ -16,7 +16,7 @@ use crate::server::{Lifecycle, Server};
 use crate::service::Service;
 use crate::stop::StopRequests;
 use crate::work::Work;
-use oneloop::core::{CancelHandle, Signals};
+use oneloop::core::Signals;
 use oneloop::net::{Addr, Listener};
 use oneloop::signal::number::SIGUSR1;
 use oneloop::{EventLoop, Handle};
@@ -56,19 +56,20 @@ pub(crate) fn run(options: Options, work: Work, addrs: &[Addr]) -> Result<ExitCo
     // Before the announcement as well: a client that connects at once may reach any thread.
     let threads = start_threads(&server, &work, &listeners)?;
     announce(&server.listening_on);
-    let listening = inspect::listen(&server, &handle, report_requests);
     let entered = dispatch::enter(&server.options, &handle);
     let relays = work.relays();
-    let (service, answering) = serve_on(&server, &handle, work, listeners);
+    let service = serve_on(&server, &handle, work, listeners);
+    inspect::listen(&service, report_requests);
+    reaping
+        .into_iter()
+        .for_each(|task| service.add_endless(task));
     // The loop catches the panics of tasks, so this one would be its own. Even then the other
     // threads must end, and the files of the sockets be removed.
     let lived = catch_unwind(AssertUnwindSafe(|| {
         event_loop.block_on(live(&service, &stop, relays))
     }));
     drop(entered);
-    // They have no end of their own, and are not what a report of unfinished tasks is for.
-    let endless = [Some(listening), Some(answering), reaping];
-    endless.iter().flatten().for_each(CancelHandle::cancel);
+    service.cancel_endless();
     // From here on the drain is over, but the signals are still ours: see there.
     stop.outlive_the_server();
     server.advance(Lifecycle::Stopped);
@@ -125,18 +126,17 @@ fn announce(listening_on: &[String]) {
         writeln!(stdout, "listening on {}", listening_on.join(", ")).and_then(|()| stdout.flush());
 }
 
-/// Serves these listeners on this loop. The second value cancels the task that answers requests for
-/// reports.
+/// Serves these listeners on this loop.
 fn serve_on(
     server: &Arc<Server>,
     handle: &Handle,
     work: Work,
     listeners: Vec<Listener>,
-) -> (Rc<Service>, CancelHandle) {
+) -> Rc<Service> {
     let service = Service::new(server, handle);
     acceptor::start(Dispatcher::new(&service, work), listeners);
-    let answering = inspect::answer(&service);
-    (service, answering)
+    inspect::answer(&service);
+    service
 }
 
 /// From the first client to the end of the drain.
@@ -279,7 +279,7 @@ fn serve_on_thread(
     };
     let handle = event_loop.handle();
     let _entered = dispatch::enter(&server.options, &handle);
-    let (service, answering) = serve_on(server, &handle, work, listeners);
+    let service = serve_on(server, &handle, work, listeners);
     let _stopped_from_outside = handle.keep_alive(); // by the first thread
     let _ = started.send(Ok(()));
     drop(started);
@@ -295,7 +295,7 @@ fn serve_on_thread(
             service.advance(lifecycle);
         }
     });
-    answering.cancel();
+    service.cancel_endless();
 }
 
 /// Logs when a thread of the server unwinds.

@@ -6,6 +6,7 @@ use crate::deadlines::Limits;
 use crate::reports::Reports;
 use crate::server::{Lifecycle, Server, to_bytes};
 use oneloop::Handle;
+use oneloop::core::CancelHandle;
 use oneloop::net::CHUNK_BYTES;
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -32,6 +33,8 @@ pub(crate) struct Service {
     /// Wakes the task that closes callback clients that are over the budget.
     pub(crate) shedder: RefCell<Waker>,
     pub(crate) reports: Reports,
+    /// Tasks without an end of their own.
+    endless: RefCell<Vec<CancelHandle>>,
 }
 
 impl Service {
@@ -47,7 +50,24 @@ impl Service {
             clients: Clients::default(),
             shedder: RefCell::new(Waker::noop().clone()),
             reports: Reports::default(),
+            endless: RefCell::default(),
         })
+    }
+
+    /// Starts a task that runs until [`Service::cancel_endless`].
+    pub(crate) fn spawn_endless(&self, task: impl Future<Output = ()> + 'static) {
+        self.add_endless(self.handle.spawn(task).cancel_handle());
+    }
+
+    /// Adds a task that [`Service::cancel_endless`] cancels.
+    pub(crate) fn add_endless(&self, task: CancelHandle) {
+        self.endless.borrow_mut().push(task);
+    }
+
+    /// Cancels the tasks that have no end of their own: a report of unfinished tasks is not about
+    /// them.
+    pub(crate) fn cancel_endless(&self) {
+        self.endless.take().iter().for_each(CancelHandle::cancel);
     }
 
     /// Notifies everything on this loop of the next state of the lifecycle. A list of connections

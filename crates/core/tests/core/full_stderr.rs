@@ -169,14 +169,23 @@ fn workers_survive_any_job() {
             // The worker drops the payload if no task waits for it by then.
             drop_once_begun(&handle, class, move || panic_any(Bomb(depth)));
             drop_once_begun(&handle, class, move || Bomb(depth));
-            let held = Bomb(depth);
-            drop(handle.offload_to(class, move || drop(held))); // canceled
+            cancel_before_it_begins(&mut event_loop, class, Bomb(depth));
             let panics = handle.offload_to(class, move || panic_any(Bomb(depth)));
             std::mem::forget(event_loop.block_on(panics));
         }
         let job = handle.offload_to(class, || 7);
         assert_eq!(event_loop.block_on(job).unwrap(), 7);
     }
+}
+
+/// Cancels a job that holds a value, while the worker is busy: the worker drops the value.
+fn cancel_before_it_begins(event_loop: &mut EventLoop, class: Class, held: Bomb) {
+    let handle = event_loop.handle();
+    let (go, wait) = mpsc::channel::<()>();
+    let busy = handle.offload_to(class, move || wait.recv().is_err());
+    drop(handle.offload_to(class, move || drop(held)));
+    drop(go);
+    event_loop.block_on(busy).unwrap();
 }
 
 /// Starts a job, and drops its future while the job is at work.
