@@ -10,6 +10,7 @@ use oneloop_core::Key;
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::iter;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -20,16 +21,12 @@ impl WatcherState {
     /// Starts a job that looks at pending directories, if there are any.
     // A separate task merges the result, because the task that polls the watcher may be dropped.
     pub(super) fn start_look(self: &Rc<Self>) {
-        let looks: Vec<_> = {
-            let mut pending = self.pending.borrow_mut();
-            let count = pending.len().min(BATCH_DIRS);
-            pending.drain(..count).collect()
-        };
-        if looks.is_empty() {
+        let next = || self.pending.borrow_mut().pop_front();
+        let batch = LookBatch::new(iter::from_fn(next), &self.tree.borrow(), BATCH_DIRS);
+        if batch.targets.is_empty() {
             return;
         }
         self.begin_look();
-        let batch = LookBatch::new(looks, &self.tree.borrow());
         let (inotify, state) = (self.inotify(), Rc::downgrade(self));
         self.source.handle().spawn_detached(async move {
             let targets = batch.targets;
@@ -73,9 +70,7 @@ impl WatcherState {
             looked_at.partition(|started| started.is_doubtful(&tree));
         let mut pending = self.pending.borrow_mut();
         pending.extend(doubtful.into_iter().map(|started| started.look));
-        let left = self.left_names.take().into_iter();
-        let left = left.filter(|look| look.parent.is_some_and(|parent| tree.get(parent).is_some()));
-        pending.extend(left);
+        pending.extend(self.left_names.take());
         // A second half may still come, and one of these looks may find a directory that moved
         // without one: then others are doubtful, too.
         if !pending.is_empty() || !self.moves.borrow().is_empty() {

@@ -112,7 +112,7 @@ impl Watcher {
         let mut looks = vec![PendingLook::root(path, options.recursive)];
         // Level by level: only the look at a directory finds the directories in it.
         while !looks.is_empty() {
-            let batch = LookBatch::new(looks, &self.state.tree.borrow());
+            let batch = LookBatch::new(looks, &self.state.tree.borrow(), usize::MAX);
             let inotify = self.state.inotify();
             let targets = batch.targets;
             let found = blocking(move || Ok(look::look_at_all(&inotify, &targets))).await?;

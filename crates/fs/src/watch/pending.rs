@@ -70,12 +70,9 @@ impl StartedLook {
     /// True if the path named another directory while the thread looked, or may have: the directory
     /// is elsewhere now, or it was for a while. The tree has every move.
     pub(super) fn is_doubtful(&self, tree: &Tree) -> bool {
-        let parent = self
-            .look
-            .parent
-            .filter(|parent| tree.get(*parent).is_some());
-        let has_moved = |parent| tree.has_moved_since(parent, self.moves);
-        parent.is_some_and(|parent| has_moved(parent) || self.look.path(tree) != self.path)
+        let parent = self.look.parent;
+        let has_moved = parent.is_some_and(|parent| tree.has_moved_since(parent, self.moves));
+        has_moved || self.look.path(tree) != self.path
     }
 }
 
@@ -86,8 +83,15 @@ pub(super) struct LookBatch {
 }
 
 impl LookBatch {
-    pub(super) fn new(looks: Vec<PendingLook>, tree: &Tree) -> Self {
-        let started = looks.into_iter().map(|look| StartedLook {
+    /// Takes at most `most` looks, without those whose parent is gone: they have no path.
+    pub(super) fn new(
+        looks: impl IntoIterator<Item = PendingLook>,
+        tree: &Tree,
+        most: usize,
+    ) -> Self {
+        let has_path = |look: &PendingLook| look.parent.is_none_or(|dir| tree.get(dir).is_some());
+        let looks = looks.into_iter().filter(has_path).take(most);
+        let started = looks.map(|look| StartedLook {
             path: look.path(tree),
             moves: tree.moves(),
             look,
@@ -100,5 +104,28 @@ impl LookBatch {
         };
         let targets = started.iter().map(target).collect();
         LookBatch { started, targets }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_whose_parent_is_gone_is_dropped() {
+        let mut tree = Tree::default();
+        let root = tree.add(None, OsStr::new("/root"), 1, true);
+        let dir = tree.add(Some(root), OsStr::new("dir"), 2, true);
+        let looks = || [dir, root].map(|parent| PendingLook::new_dir(parent, OsStr::new("new")));
+        let paths = |tree: &Tree, most| {
+            let targets = LookBatch::new(looks(), tree, most).targets.into_iter();
+            targets.map(|target| target.path).collect::<Vec<_>>()
+        };
+        let in_dir = PathBuf::from("/root/dir/new");
+        let in_root = PathBuf::from("/root/new");
+        assert_eq!(paths(&tree, 2), [in_dir.clone(), in_root.clone()]);
+        assert_eq!(paths(&tree, 1), [in_dir]);
+        tree.remove(dir);
+        assert_eq!(paths(&tree, 1), [in_root], "its name alone would be a path");
     }
 }
