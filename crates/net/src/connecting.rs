@@ -1,7 +1,7 @@
 //! A stream socket before and during its `connect(2)`: sockets of every style connect here.
 
 use crate::addr::Addr;
-use crate::socket::{FLAGS, Socket};
+use crate::socket::{self, Socket};
 use oneloop_core::{Direction, Handle, Sleep};
 use rustix::io::Errno;
 use rustix::net::{self, AddressFamily, SocketType, sockopt};
@@ -38,11 +38,8 @@ impl Unconnected {
     }
 
     pub(crate) fn new(family: AddressFamily, kind: SocketType) -> io::Result<Self> {
-        if let Some(handle) = Handle::try_current() {
-            handle.chaos_shortage()?;
-        }
         Ok(Unconnected {
-            fd: net::socket_with(family, kind, FLAGS, None)?,
+            fd: socket::open(family, kind)?,
             family,
             kind,
             is_bound: false,

@@ -3,7 +3,7 @@
 use crate::addr::Addr;
 use crate::backoff::{Backoff, is_fatal, is_shortage};
 use crate::keepalive::Keepalive;
-use crate::socket::{FLAGS, Socket};
+use crate::socket::{self, FLAGS, Socket};
 use oneloop_core::{Direction, Done, Handle, Interest, Ownership, Source};
 use oneloop_posix::Refusal;
 use rustix::fs::{Mode, OFlags};
@@ -124,8 +124,7 @@ impl Listener {
         kind: SocketType,
         options: ListenOptions,
     ) -> io::Result<Self> {
-        Handle::current().chaos_shortage()?;
-        let fd = net::socket_with(addr.family(), kind, FLAGS, None)?;
+        let fd = socket::open(addr.family(), kind)?;
         if let Addr::Inet(_) = addr {
             // A sandbox may forbid this. If the option was needed, bind(2) fails. Without it,
             // connections of an earlier process in TIME_WAIT would block the address for a minute.

@@ -18,6 +18,29 @@ pub use std::net::Shutdown;
 /// The flags of every socket that this crate opens.
 pub(crate) const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
 
+/// Opens a socket.
+///
+/// # Errors
+/// Those of `socket(2)`: `EMFILE`, `EAFNOSUPPORT`.
+pub(crate) fn open(family: AddressFamily, kind: SocketType) -> io::Result<OwnedFd> {
+    chaos_shortage()?;
+    Ok(net::socket_with(family, kind, FLAGS, None)?)
+}
+
+/// Opens two Unix sockets that are connected to each other.
+///
+/// # Errors
+/// Those of `socketpair(2)`: `EMFILE`.
+pub(crate) fn open_pair(kind: SocketType) -> io::Result<(OwnedFd, OwnedFd)> {
+    chaos_shortage()?;
+    Ok(socketpair(AddressFamily::UNIX, kind, FLAGS, None)?)
+}
+
+/// Fails under chaos. A socket may also be opened outside of a loop.
+fn chaos_shortage() -> io::Result<()> {
+    Handle::try_current().map_or(Ok(()), |handle| Ok(handle.chaos_shortage()?))
+}
+
 /// A connected stream socket on a loop.
 ///
 /// All functions take `&self`: one task can read while another writes. Dropping the socket closes
@@ -90,8 +113,7 @@ impl Socket {
     /// Both ends of a Unix connection.
     #[track_caller]
     pub(crate) fn pair(kind: SocketType) -> io::Result<(Self, Self)> {
-        Handle::current().chaos_shortage()?;
-        let (a, b) = socketpair(AddressFamily::UNIX, kind, FLAGS, None)?;
+        let (a, b) = open_pair(kind)?;
         Ok((Socket::from_unix_fd(a)?, Socket::from_unix_fd(b)?))
     }
 

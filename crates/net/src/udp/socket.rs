@@ -4,7 +4,7 @@ use super::offload;
 use super::options::UdpOptions;
 use crate::addr::Addr;
 use crate::datagram::Datagram;
-use crate::socket::{FLAGS, take_error};
+use crate::socket::{self, take_error};
 use crate::stream::AsSource;
 use crate::target::{ToTarget, bind_name, bind_now};
 use oneloop_core::{Direction, Done, Handle, Interest, Ownership, Source};
@@ -98,8 +98,7 @@ impl UdpSocket {
 
     fn bind_addr(addr: SocketAddr, options: UdpOptions) -> io::Result<Self> {
         let family = Addr::Inet(addr).family();
-        Handle::current().chaos_shortage()?;
-        let fd = net::socket_with(family, SocketType::DGRAM, FLAGS, None)?;
+        let fd = socket::open(family, SocketType::DGRAM)?;
         // Before bind(2), which reads SO_REUSEADDR, SO_REUSEPORT and IPV6_V6ONLY.
         options.apply(&fd, addr.is_ipv6())?;
         net::bind(&fd, &addr)?;

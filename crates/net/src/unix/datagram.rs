@@ -6,10 +6,10 @@ use super::message::{self, UnixMessage};
 use super::name::{ToUnixAddr, to_kernel};
 use crate::addr::Addr;
 use crate::datagram::Datagram;
-use crate::socket::{FLAGS, take_error};
+use crate::socket::{self, take_error};
 use crate::stream::AsSource;
 use oneloop_core::{Direction, Done, Handle, Interest, Ownership, Source};
-use rustix::net::{self, AddressFamily, RecvFlags, SocketType, socketpair};
+use rustix::net::{self, AddressFamily, RecvFlags, SocketType};
 use std::future::Future;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -61,8 +61,7 @@ impl UnixDatagram {
     #[track_caller]
     pub fn bind(name: impl ToUnixAddr) -> io::Result<Self> {
         let addr = to_kernel(&name)?;
-        Handle::current().chaos_shortage()?;
-        let fd = net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, FLAGS, None)?;
+        let fd = socket::open(AddressFamily::UNIX, SocketType::DGRAM)?;
         net::bind(&fd, &addr)?;
         UnixDatagram::new(fd)
     }
@@ -76,8 +75,7 @@ impl UnixDatagram {
     /// Outside a loop.
     #[track_caller]
     pub fn unbound() -> io::Result<Self> {
-        Handle::current().chaos_shortage()?;
-        let fd = net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, FLAGS, None)?;
+        let fd = socket::open(AddressFamily::UNIX, SocketType::DGRAM)?;
         UnixDatagram::new(fd)
     }
 
@@ -90,8 +88,7 @@ impl UnixDatagram {
     /// Outside a loop.
     #[track_caller]
     pub fn pair() -> io::Result<(Self, Self)> {
-        Handle::current().chaos_shortage()?;
-        let (a, b) = socketpair(AddressFamily::UNIX, SocketType::DGRAM, FLAGS, None)?;
+        let (a, b) = socket::open_pair(SocketType::DGRAM)?;
         Ok((UnixDatagram::new(a)?, UnixDatagram::new(b)?))
     }
 
