@@ -38,9 +38,9 @@ use std::task::{Context, Poll, Waker};
 /// A result stays in the set until it is joined: wait for `join_next` beside other events by
 /// [`select!`](crate::select), or call [`try_join_next`](JoinSet::try_join_next). A server that
 /// spawns a task for each connection and needs no results is better served by a
-/// [`TaskTracker`](crate::TaskTracker). A task costs one allocation, and its end constant time: no wake
-/// looks at the other tasks. Waiting for the set does not keep the loop alive; what its tasks wait
-/// for does.
+/// [`TaskTracker`](crate::TaskTracker). A task costs one allocation, and its end constant time: no
+/// wake looks at the other tasks. Waiting for the set does not keep the loop alive; what its tasks
+/// wait for does.
 #[doc(alias = "FuturesUnordered")]
 #[doc(alias = "TaskGroup")]
 pub struct JoinSet<T> {

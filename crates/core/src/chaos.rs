@@ -99,13 +99,12 @@ pub fn check(seeds: impl IntoIterator<Item = u64>, program: impl Fn(&mut EventLo
 #[track_caller]
 pub fn check_plans(plans: impl IntoIterator<Item = Plan>, program: impl Fn(&mut EventLoop)) {
     let only = seed_of_environment().unwrap_or_else(|error| panic!("{error}"));
-    match only {
-        None => plans
-            .into_iter()
-            .for_each(|plan| check_plan(&plan, &program)),
-        Some(seed) => choose(plans, seed)
-            .iter()
-            .for_each(|plan| check_plan(plan, &program)),
+    if let Some(seed) = only {
+        let plan = choose(plans, seed);
+        return plan.iter().for_each(|plan| check_plan(plan, &program));
+    }
+    for plan in plans {
+        check_plan(&plan, &program);
     }
 }
 

@@ -92,8 +92,9 @@ impl SplicePipe {
         self.bytes
     }
 
-    /// Moves some bytes of a stream, at most `bytes_max`, into the pipe. 0 bytes are the end of the stream. The pipe has
-    /// to be empty, so that `EAGAIN` can only mean that the stream has no bytes.
+    /// Moves some bytes of a stream into the pipe, at most `bytes_max`. 0 bytes are the end of the
+    /// stream. The pipe has to be empty, so that `EAGAIN` can only mean that the stream has no
+    /// bytes.
     pub(crate) fn fill(&mut self, from: BorrowedFd<'_>, bytes_max: usize) -> io::Result<usize> {
         // splice(2) returns EAGAIN for an empty stream as well as for a full pipe.
         debug_assert_eq!(self.bytes, 0, "EAGAIN would be ambiguous");
@@ -102,8 +103,8 @@ impl SplicePipe {
         Ok(self.bytes)
     }
 
-    /// Moves some bytes of the pipe, at most `bytes_max`, to a stream. The pipe must not be empty, so that `EAGAIN` can
-    /// only mean that the stream has no room.
+    /// Moves some bytes of the pipe to a stream, at most `bytes_max`. The pipe must not be empty, so
+    /// that `EAGAIN` can only mean that the stream has no room.
     pub(crate) fn empty(&mut self, to: BorrowedFd<'_>, bytes_max: usize) -> io::Result<usize> {
         debug_assert_ne!(self.bytes, 0, "EAGAIN would be ambiguous");
         // Never more than the pipe holds: older kernels take a larger length for MSG_MORE, and

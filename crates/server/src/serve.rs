@@ -60,9 +60,9 @@ pub(crate) fn run(options: Options, work: Work, addrs: &[Addr]) -> Result<ExitCo
     let relays = work.relays();
     let service = serve_on(&server, &handle, work, listeners);
     inspect::listen(&service, report_requests);
-    reaping
-        .into_iter()
-        .for_each(|task| service.add_endless(task));
+    if let Some(task) = reaping {
+        service.add_endless(task);
+    }
     // The loop catches the panics of tasks, so this one would be its own. Even then the other
     // threads must end, and the files of the sockets be removed.
     let lived = catch_unwind(AssertUnwindSafe(|| {

@@ -136,13 +136,15 @@ weak!(WeakServer of Server with ServerState);
 
 impl Server {
     /// Listens on a port of all addresses, on a host and port, or on the path of a Unix socket. The
-    /// text `HOST:PORT` is a host and port, and not a path as in Node: see [`Endpoint`]. Port 0 lets the kernel choose. Returns the server itself.
+    /// text `HOST:PORT` is a host and port, and not a path as in Node: see [`Endpoint`]. Port 0 lets
+    /// the kernel choose. Returns the server itself.
     ///
     /// 'listening' or 'error' follows in a later tick. A listener of 'close' can listen again; later
     /// than that, only [`Server::keep_listeners`] makes it possible.
     ///
     /// # Errors
-    /// `ERR_SERVER_ALREADY_LISTEN`, `ERR_SOCKET_BAD_PORT`, `ERR_INVALID_ADDRESS`; `ERR_LISTENERS_DROPPED` after 'close'.
+    /// `ERR_SERVER_ALREADY_LISTEN`, `ERR_SOCKET_BAD_PORT`, `ERR_INVALID_ADDRESS`;
+    /// `ERR_LISTENERS_DROPPED` after 'close'.
     pub fn listen(&self, endpoint: impl Into<Endpoint>) -> Result<Server, Error> {
         self.listen_with(endpoint, ListenOptions::default())
     }

@@ -30,9 +30,10 @@ const STEPS_MAX: usize = 1 << 16;
 const LATE_NS_MAX: u64 = 20_000_000;
 /// A short read or write moves mostly less than this.
 const SHORT_BYTES: usize = 16;
-/// The smallest shares: of bytes for one run of a task, of runs for one phase.
-const BYTES_MIN: usize = 4096;
-const RUNS_MIN: usize = 4;
+/// A small share has at most this number of bytes for one run of a task, and fewer than this number
+/// of runs for one phase.
+const SMALL_SHARE_BYTES: usize = 4096;
+const SMALL_SHARE_RUNS: usize = 4;
 
 /// What may go wrong on a loop, and how often: each number counts among 1,024 occasions.
 ///
@@ -304,7 +305,7 @@ struct Active {
 }
 
 impl Active {
-    /// The next number of the seed's row: splitmix64, which is enough to choose from a few.
+    /// The next number of the seed's sequence: splitmix64, which is enough to choose from a few.
     fn next(&self) -> u64 {
         let state = self.random.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
         self.random.set(state);
@@ -529,7 +530,9 @@ impl Chaos {
     /// The number of tasks that a phase may run beyond those that it has woken.
     pub(crate) fn runs_max(&self, most: usize) -> usize {
         match &self.inner {
-            Some(active) if active.happens(active.plan.small_share) => active.below(RUNS_MIN),
+            Some(active) if active.happens(active.plan.small_share) => {
+                active.below(SMALL_SHARE_RUNS)
+            }
             _ => most,
         }
     }
@@ -537,7 +540,9 @@ impl Chaos {
     /// The bytes that one run of a task may move.
     pub(crate) fn share_bytes(&self, most: usize) -> usize {
         match &self.inner {
-            Some(active) if active.happens(active.plan.small_share) => 1 + active.below(BYTES_MIN),
+            Some(active) if active.happens(active.plan.small_share) => {
+                1 + active.below(SMALL_SHARE_BYTES)
+            }
             _ => most,
         }
     }
