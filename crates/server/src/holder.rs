@@ -48,10 +48,16 @@ impl Holder {
         Holder::of_process(&Process::new(lock.pid?).ok()?)
     }
 
+    /// Of many processes that have it, the oldest: the others inherited it, some only between a
+    /// fork and an exec that closes it.
     fn of_socket(inode: u64) -> Option<Holder> {
-        let mut processes = all_processes().ok()?.flatten();
-        let holder = processes.find(|process| has_socket(process, inode))?;
-        Holder::of_process(&holder)
+        let processes = all_processes().ok()?.flatten();
+        let holders = processes.filter(|process| has_socket(process, inode));
+        let oldest = holders.min_by_key(|process| {
+            let started = process.stat().map_or(u64::MAX, |stat| stat.starttime);
+            (started, process.pid())
+        });
+        Holder::of_process(&oldest?)
     }
 
     fn of_process(process: &Process) -> Option<Holder> {

@@ -87,11 +87,6 @@ fn bind(path: &Path, kind: SocketType) -> OwnedFd {
     socket
 }
 
-fn name_of_this_process() -> String {
-    let name = fs::read_to_string("/proc/self/comm").unwrap();
-    format!("{} (pid {})", name.trim_end(), std::process::id())
-}
-
 #[test]
 fn of_many_servers_that_start_at_the_same_time_exactly_one_listens() {
     let at = SocketPath::new();
@@ -170,7 +165,9 @@ fn probing_a_path_connects_no_client_to_its_listener() {
     let at = SocketPath::new();
     let other = UnixListener::bind(&at.socket).unwrap();
     let said = at.expect_refusal();
-    assert!(said.contains(&name_of_this_process()), "{said}");
+    // Which process is named is for other tests: a child that one of them is just starting holds
+    // this listener, too, until it runs its program.
+    assert!(said.contains("in use by"), "{said}");
     other.set_nonblocking(true).unwrap();
     let error = other.accept().unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
