@@ -4,14 +4,12 @@
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1 as client;
-use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::server::conn::http1 as server;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use oneloop::Handle;
 use oneloop::aio::{TcpListener, TcpStream, spawn};
 use oneloop::callback::next_tick;
-use oneloop::net::{ByteStream, CHUNK_BYTES, ReadHalf, Shutdown, WriteHalf};
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -19,43 +17,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-
-/// A connection with the traits that hyper reads and writes.
-struct Io(TcpStream);
-
-impl Read for Io {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        mut buf: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        let room = buf.remaining().min(CHUNK_BYTES);
-        if let Some(chunk) = ready!(self.0.socket().poll_read_chunk(cx, room))? {
-            buf.put_slice(&chunk);
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl Write for Io {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.0.socket().poll_write(cx, buf)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(())) // a write goes straight to the kernel, so no output is buffered
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.0.shutdown(Shutdown::Write))
-    }
-}
 
 /// The times that a client may take. The defaults are Node's.
 #[derive(Clone, Copy)]
@@ -178,11 +141,11 @@ impl ServerState {
                 return;
             };
             self.connections.set(self.connections.get() + 1);
-            spawn(Rc::clone(&self).serve(Io(stream)));
+            spawn(Rc::clone(&self).serve(stream));
         }
     }
 
-    async fn serve(self: Rc<Self>, io: Io) {
+    async fn serve(self: Rc<Self>, stream: TcpStream) {
         let activity = Rc::new(Cell::new(Activity::Head));
         let (state, inside) = (Rc::clone(&self), Rc::clone(&activity));
         let service = service_fn(move |_: Request<Incoming>| {
@@ -193,7 +156,7 @@ impl ServerState {
                 Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(answer))))
             }
         });
-        let mut connection = pin!(server::Builder::new().serve_connection(io, service));
+        let mut connection = pin!(server::Builder::new().serve_connection(stream, service));
         let mut timed = (activity.get(), self.sleep(activity.get()));
         // Three things end a connection: hyper, the close of the server, and the timeout.
         poll_fn(|cx| {
@@ -236,8 +199,8 @@ impl Agent {
         let mut sender = match kept {
             Some(sender) => sender,
             None => {
-                let io = Io(TcpStream::connect(addr).await?);
-                let (sender, connection) = client::handshake(io).await?;
+                let stream = TcpStream::connect(addr).await?;
+                let (sender, connection) = client::handshake(stream).await?;
                 spawn(connection);
                 sender
             }

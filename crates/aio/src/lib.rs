@@ -41,6 +41,7 @@
 //! | `select!`, `join!`, `try_join!`, `JoinSet` | [`select!`], [`race()`], [`join!`], [`try_join!`], [`JoinSet`] |
 //! | tokio-util's `TaskTracker` | [`TaskTracker`] |
 //! | `read_buf`, `BytesMut` | [`TcpStream::read_chunk`], [`Chunk`] |
+//! | `AsyncRead`, `AsyncWrite` | the streams have tokio's own traits with the Cargo feature `tokio-io` |
 //! | `BufReader::lines`, `LinesCodec` | [`TcpStream::lines`] |
 //! | `split` | not needed: share an `Rc<TcpStream>`; or [`TcpStream::into_split`] |
 //! | `copy_bidirectional` | [`relay`] |
@@ -51,6 +52,8 @@
 //! | `Handle::spawn` of another thread | [`Remote::run`](oneloop_core::Remote::run) |
 
 mod collection;
+#[cfg(feature = "hyper")]
+pub mod hyper;
 mod join;
 mod join_set;
 mod race;

@@ -14,7 +14,7 @@ use crate::tcp::TcpStream;
 use crate::tty::Tty;
 use crate::unix::UnixStream;
 use std::future::Future;
-use std::io;
+use std::io::{self, IoSlice};
 
 macro_rules! reads {
     ($($stream:ty),+) => { $(
@@ -26,6 +26,22 @@ macro_rules! reads {
             #[inline]
             pub fn read(&self, buf: &mut [u8]) -> impl Future<Output = io::Result<usize>> {
                 ReadHalf::read(self, buf)
+            }
+
+            /// Waits until there is something to read. Cancel safe: see [`ReadHalf::readable`].
+            ///
+            /// # Errors
+            /// As [`ReadHalf::readable`].
+            pub fn readable(&self) -> impl Future<Output = io::Result<()>> {
+                ReadHalf::readable(self)
+            }
+
+            /// Reads into a buffer without waiting: see [`ReadHalf::try_read`].
+            ///
+            /// # Errors
+            /// As [`ReadHalf::try_read`]: `WouldBlock` while no bytes have arrived.
+            pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+                ReadHalf::try_read(self, buf)
             }
 
             /// Fills the buffer. Not cancel safe: see [`ReadHalf::read_exact`].
@@ -63,6 +79,7 @@ macro_rules! reads {
             /// # Errors
             /// As [`ReadHalf::poll_read`].
             #[inline]
+            #[doc(alias = "read_buf")]
             pub fn read_chunk(&self) -> impl Future<Output = io::Result<Option<Chunk>>> {
                 ReadHalf::read_chunk(self)
             }
@@ -87,6 +104,34 @@ macro_rules! writes {
             #[inline]
             pub fn write(&self, buf: &[u8]) -> impl Future<Output = io::Result<usize>> {
                 WriteHalf::write(self, buf)
+            }
+
+            /// Writes as much of several buffers as the kernel takes. Cancel safe: see
+            /// [`WriteHalf::write_vectored`].
+            ///
+            /// # Errors
+            /// As [`WriteHalf::poll_write`].
+            pub fn write_vectored(
+                &self,
+                bufs: &[IoSlice<'_>],
+            ) -> impl Future<Output = io::Result<usize>> {
+                WriteHalf::write_vectored(self, bufs)
+            }
+
+            /// Waits until the kernel takes bytes. Cancel safe: see [`WriteHalf::writable`].
+            ///
+            /// # Errors
+            /// As [`WriteHalf::writable`].
+            pub fn writable(&self) -> impl Future<Output = io::Result<()>> {
+                WriteHalf::writable(self)
+            }
+
+            /// Writes without waiting: see [`WriteHalf::try_write`].
+            ///
+            /// # Errors
+            /// As [`WriteHalf::try_write`]: `WouldBlock` while the kernel takes nothing.
+            pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+                WriteHalf::try_write(self, buf)
             }
 
             /// Writes all bytes. Not cancel safe: see [`WriteHalf::write_all`].

@@ -19,8 +19,8 @@ mod connect;
 mod connecting;
 mod copy;
 mod datagram;
-#[cfg(feature = "futures-io")]
-mod futures_traits;
+#[cfg(any(feature = "futures-io", feature = "hyper", feature = "tokio-io"))]
+mod foreign_traits;
 mod inherent;
 mod keepalive;
 mod line_splitter;

@@ -89,6 +89,15 @@ pub trait ReadHalf: AsSource {
         Poll::Ready(Ok((count > 0).then(|| chunk.filled(count))))
     }
 
+    /// Waits until there is something to read: bytes, the end, or an error. See
+    /// [`ReadHalf::readable`].
+    ///
+    /// # Errors
+    /// Those of `epoll_ctl(2)`.
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.source().poll_ready(cx, Direction::Read)
+    }
+
     /// Waits for a reset by the peer while nothing is read. Ready with the reason why the
     /// connection has ended. An orderly end does not complete this: what the peer sent before can
     /// still be read. See [`Source::poll_watch`].
@@ -116,6 +125,31 @@ pub trait ReadHalf: AsSource {
             None => Poll::Pending,
             Some(count) => Poll::Ready(Ok((count > 0).then(|| chunk.filled(count)))),
         }
+    }
+
+    /// Like [`ReadHalf::poll_read`], without waiting: see [`Source::try_io`].
+    ///
+    /// # Errors
+    /// As [`ReadHalf::poll_read`]; [`WouldBlock`](io::ErrorKind::WouldBlock) while no bytes have
+    /// arrived.
+    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let count = self.source().try_io(Direction::Read, |_| read(self, buf))?;
+        count.ok_or_else(|| io::ErrorKind::WouldBlock.into())
+    }
+
+    /// Waits until there is something to read: bytes, the end, or an error. A read may still find
+    /// nothing, so follow it by [`ReadHalf::try_read`] in a loop.
+    ///
+    /// Cancel safe: it reads nothing.
+    ///
+    /// # Errors
+    /// Those of `epoll_ctl(2)`.
+    fn readable(&self) -> impl Future<Output = io::Result<()>>
+    where
+        Self: Sized,
+    {
+        self.source()
+            .io(Direction::Read, move |cx| self.poll_readable(cx))
     }
 
     /// Reads into a buffer. Returns 0 when the peer sends no more.
@@ -298,17 +332,35 @@ pub trait WriteHalf: AsSource {
         Poll::Ready(Ok(()))
     }
 
+    /// Waits until the kernel takes bytes: see [`WriteHalf::writable`].
+    ///
+    /// # Errors
+    /// Those of `epoll_ctl(2)`.
+    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.source().poll_ready(cx, Direction::Write)
+    }
+
+    /// Like [`WriteHalf::poll_write`], without waiting: see [`Source::try_io`].
+    ///
+    /// # Errors
+    /// As [`WriteHalf::poll_write`]; [`WouldBlock`](io::ErrorKind::WouldBlock) while the kernel
+    /// takes nothing.
+    fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+        let count = self
+            .source()
+            .try_io(Direction::Write, |_| write(self, buf))?;
+        count.ok_or_else(|| io::ErrorKind::WouldBlock.into())
+    }
+
     /// Writes as much as the kernel takes now, without waiting. Returns 0 if it takes nothing. For
     /// code that is not a task: see [`Source::try_io`].
     ///
     /// # Errors
     /// As [`WriteHalf::poll_write`].
     fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        // send(2) for a single buffer: it is cheaper than sendmsg(2), and the common case.
-        let written = self.source().try_io(Direction::Write, |_| match bufs {
-            [buf] => write(self, buf),
-            bufs => write_vectored(self, bufs),
-        });
+        let written = self
+            .source()
+            .try_io(Direction::Write, |_| write_vectored(self, bufs));
         Ok(written?.unwrap_or(0))
     }
 
@@ -325,6 +377,38 @@ pub trait WriteHalf: AsSource {
     {
         self.source()
             .io(Direction::Write, move |cx| self.poll_write(cx, buf))
+    }
+
+    /// Writes as much of several buffers as the kernel takes, at least one byte, in one system
+    /// call.
+    ///
+    /// Cancel safe, as [`WriteHalf::write`].
+    ///
+    /// # Errors
+    /// As [`WriteHalf::poll_write`].
+    #[doc(alias("writev", "sendmsg"))]
+    fn write_vectored(&self, bufs: &[IoSlice<'_>]) -> impl Future<Output = io::Result<usize>>
+    where
+        Self: Sized,
+    {
+        self.source().io(Direction::Write, move |cx| {
+            self.poll_write_vectored(cx, bufs)
+        })
+    }
+
+    /// Waits until the kernel takes bytes, or the connection has an error. A write may still find
+    /// no room, so follow it by [`WriteHalf::try_write`] in a loop.
+    ///
+    /// Cancel safe: it writes nothing.
+    ///
+    /// # Errors
+    /// Those of `epoll_ctl(2)`.
+    fn writable(&self) -> impl Future<Output = io::Result<()>>
+    where
+        Self: Sized,
+    {
+        self.source()
+            .io(Direction::Write, move |cx| self.poll_writable(cx))
     }
 
     /// Writes all bytes.
@@ -425,6 +509,10 @@ fn write_vectored(
     half: &(impl WriteHalf + ?Sized),
     bufs: &[IoSlice<'_>],
 ) -> io::Result<Done<usize>> {
+    // send(2) for a single buffer: it is cheaper than sendmsg(2), and the common case.
+    if let [buf] = bufs {
+        return write(half, buf);
+    }
     // writev(2) returns EINVAL for more slices, although it could write the first ones.
     let bufs = &bufs[..bufs.len().min(SLICES_MAX)];
     let wanted = bufs.iter().map(|buf| buf.len()).sum();

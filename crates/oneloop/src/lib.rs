@@ -69,7 +69,9 @@
 //! | `aio`, `callback`, `green` | yes | the style of that name; `callback` and `green` turn on `fs` and `process` |
 //! | `fs`, `process` | yes | [`fs`] and [`process`], also as `aio::fs` and `aio::process` |
 //! | `chaos` | no | `chaos`, for tests: schedules and faults from a seed |
+//! | `hyper` | no | hyper's `Read` and `Write` on every byte stream; `aio::hyper`, its executor |
 //! | `monitor` | no | `monitor`, and `callback::perf_hooks` |
+//! | `tokio-io` | no | tokio's `AsyncRead` and `AsyncWrite` on every byte stream |
 //!
 //! The loop, sockets and primitives are always there. A program that uses one style compiles in less
 //! time without the others: `default-features = false, features = ["aio"]`.
@@ -135,6 +137,8 @@ modules! {
     aio = oneloop_aio {
         #[cfg(feature = "fs")]
         fs;
+        #[cfg(feature = "hyper")]
+        hyper;
         #[cfg(feature = "process")]
         process;
     };

@@ -27,7 +27,7 @@ const CRATES: &str = "
     on sockets: fs process
     styles:     callback green aio
     facade:     oneloop
-    programs:   server bench models torture
+    programs:   server bench models torture ecosystem
 ";
 
 #[test]
@@ -144,7 +144,7 @@ fn the_files_of_net_stand_in_storeys() {
         moving bytes:     copy relay send_file
         accepting:        listener connect
         families:         tcp udp/ unix/
-        as methods:       inherent futures_traits
+        as methods:       inherent foreign_traits
         ",
     );
 }
@@ -191,6 +191,7 @@ fn the_files_of_aio_stand_in_storeys() {
         "aio",
         "
         names:     task time signal ready
+        for hyper: hyper
         mechanism: woken race
         on it:     collection join select join_set task_tracker
         ",

@@ -130,7 +130,12 @@ fn vectored_and_chained_input_passes_pipes_and_other_fds() {
         let output = Output::from_fd(output.into()).unwrap();
         let write = async {
             let parts = [b"one ", b"two "].map(|part| std::io::IoSlice::new(part));
-            assert_eq!((&writer).write_vectored(&parts).await.unwrap(), 8);
+            assert_eq!(
+                AsyncWriteExt::write_vectored(&mut &writer, &parts)
+                    .await
+                    .unwrap(),
+                8
+            );
             let mut bytes = BufReader::new(&b"three"[..]);
             assert_eq!(copy_buf(&mut bytes, &mut &output).await.unwrap(), 5);
             drop((writer, output));

@@ -4,7 +4,7 @@ use crate::harness::{MS, block_on};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use oneloop::aio::{TcpListener, TcpStream, sleep, spawn, timeout};
 use oneloop::net::{Shutdown, UnixStream, pipe};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, IoSlice};
 use std::string::FromUtf8Error;
 
 #[test]
@@ -138,5 +138,58 @@ fn a_writing_half_can_be_dropped_without_sending_the_end() {
         assert!(timeout(MS, other.read_chunk()).await.is_err());
         drop(reader);
         assert!(other.read_chunk().await.unwrap().is_none());
+    });
+}
+
+#[test]
+fn a_stream_is_read_and_written_in_parts_as_it_becomes_ready() {
+    block_on(async {
+        let (client, server) = UnixStream::pair().unwrap();
+        let mut buf = [0; 80];
+        let error = server.try_read(&mut buf).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::WouldBlock);
+        assert!(timeout(MS, server.readable()).await.is_err());
+
+        client.writable().await.unwrap();
+        assert_eq!(client.try_write(b"tea").unwrap(), 3);
+        server.readable().await.unwrap();
+        assert_eq!(server.try_read(&mut buf).unwrap(), 3);
+
+        let mut taken = 0;
+        let error = loop {
+            match client.try_write(&[b'x'; 4096]) {
+                Ok(count) => taken += count,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), ErrorKind::WouldBlock);
+        assert!(timeout(MS, client.writable()).await.is_err());
+        let reading = spawn(async move {
+            while taken > 0 {
+                server.readable().await.unwrap();
+                match server.try_read(&mut [0; 4096]) {
+                    Ok(count) => taken -= count,
+                    Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+                }
+            }
+            server
+        });
+        client.writable().await.unwrap();
+        let server = reading.await.unwrap();
+        drop(client);
+        server.readable().await.unwrap();
+        assert_eq!(server.try_read(&mut buf).unwrap(), 0);
+    });
+}
+
+#[test]
+fn several_buffers_are_written_in_one_call() {
+    block_on(async {
+        let (client, server) = UnixStream::pair().unwrap();
+        let bufs = [IoSlice::new(b"tea"), IoSlice::new(b"toast")];
+        assert_eq!(client.write_vectored(&bufs).await.unwrap(), 8);
+        assert_eq!(client.write_vectored(&bufs[..1]).await.unwrap(), 3);
+        drop(client);
+        assert_eq!(server.read_text(80).await.unwrap(), "teatoasttea");
     });
 }
