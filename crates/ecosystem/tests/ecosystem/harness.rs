@@ -1,8 +1,15 @@
 //! What the tests of several crates share.
 
-use oneloop::aio::{TcpListener, TcpStream};
+use oneloop::aio::process::Command;
+use oneloop::aio::{TcpListener, TcpStream, spawn};
+use oneloop::sync::ShutdownToken;
 use oneloop::{EventLoop, Options};
 use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+
+/// More than any answer of these tests has.
+pub(crate) const BYTES_MAX: usize = 16 << 20;
 
 /// Runs a future on a new loop in virtual time.
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -16,4 +23,49 @@ pub(crate) async fn connection() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).await;
     (client.unwrap(), listener.accept().await.unwrap().0)
+}
+
+/// Starts a server, runs its clients, and then asks the server to end, which it must do.
+pub(crate) async fn with_server<S, C>(
+    serve: fn(TcpListener, ShutdownToken) -> S,
+    clients: impl FnOnce(SocketAddr) -> C,
+) where
+    S: Future<Output = io::Result<()>> + 'static,
+    C: Future<Output = ()>,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let shutdown = ShutdownToken::new();
+    let served = spawn(serve(listener, shutdown.clone()));
+    clients(addr).await;
+    shutdown.trigger();
+    served.await.unwrap().unwrap();
+}
+
+/// Sends bytes, and returns what the server sends until it closes the connection.
+pub(crate) async fn send(addr: SocketAddr, bytes: &[u8]) -> Vec<u8> {
+    let stream = TcpStream::connect(addr).await.unwrap();
+    // The server may close before it has read everything.
+    let _ = stream.write_all(bytes).await;
+    let mut received = Vec::new();
+    // The close of a socket with unread input is a reset. It comes behind what the server has sent.
+    while let Ok(Some(chunk)) = stream.read_chunk().await {
+        received.extend_from_slice(&chunk);
+    }
+    received
+}
+
+/// Runs a program, and returns what it prints; `None`, and a printed line, if it is not installed.
+pub(crate) async fn peer(program: &str, args: &[&str]) -> Option<String> {
+    let output = match Command::new(program).args(args).output().await {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            eprintln!("skipped: {program} is not installed");
+            return None;
+        }
+        output => output.unwrap(),
+    };
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program}: {printed}{errors}");
+    Some(printed)
 }

@@ -1,0 +1,73 @@
+//! An HTTP server on hyper: HTTP/1 and HTTP/2 on one port, and a graceful end.
+//!
+//! `cargo run -p oneloop-ecosystem --example hyper_server`, then `curl -d hello localhost:8080/echo`,
+//! or with HTTP/2: `curl --http2-prior-knowledge localhost:8080`.
+
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::server::conn::auto::Builder;
+use oneloop::aio::hyper::LoopExecutor;
+use oneloop::aio::{Either, TaskTracker, TcpListener, TcpStream, block_on, race};
+use oneloop::signal::{SIGINT, SIGTERM};
+use oneloop::sync::ShutdownToken;
+use std::convert::Infallible;
+use std::pin::pin;
+use std::{env, io};
+
+fn main() -> io::Result<()> {
+    block_on(async {
+        let addr = env::args().nth(1);
+        let listener = TcpListener::bind(addr.as_deref().unwrap_or("127.0.0.1:8080"))?;
+        println!("http://{}", listener.local_addr()?);
+        let shutdown = ShutdownToken::on_signals(&[SIGINT, SIGTERM])?;
+        serve(listener, shutdown).await
+    })
+}
+
+/// Serves clients until the token is triggered, and then until all requests are answered.
+pub(crate) async fn serve(listener: TcpListener, shutdown: ShutdownToken) -> io::Result<()> {
+    let clients = TaskTracker::new();
+    while let Some(accepted) = shutdown.run(listener.accept()).await {
+        let (stream, _peer) = accepted?;
+        clients.spawn(serve_client(stream, shutdown.clone()));
+    }
+    drop(listener);
+    clients.close();
+    clients.wait().await;
+    Ok(())
+}
+
+/// Serves one connection.
+async fn serve_client(stream: TcpStream, shutdown: ShutdownToken) {
+    let builder = Builder::new(LoopExecutor);
+    let mut connection = pin!(builder.serve_connection(stream, service_fn(answer)));
+    let served = match race(connection.as_mut(), shutdown.requested()).await {
+        Either::First(served) => served,
+        Either::Second(_requested) => {
+            // A request that is being answered is the last one.
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = served {
+        eprintln!("a connection failed: {error}");
+    }
+}
+
+async fn answer(
+    request: Request<Incoming>,
+) -> Result<Response<BoxBody<Bytes, hyper::Error>>, Infallible> {
+    let text = |text: &'static str| Full::from(text).map_err(|never| match never {}).boxed();
+    Ok(match (request.method(), request.uri().path()) {
+        (&Method::GET, "/") => Response::new(text("hello\n")),
+        (&Method::POST, "/echo") => Response::new(request.into_body().boxed()),
+        _ => {
+            let mut response = Response::new(text("there is no such page\n"));
+            *response.status_mut() = StatusCode::NOT_FOUND;
+            response
+        }
+    })
+}

@@ -1,0 +1,220 @@
+//! hyper's server, of both versions.
+
+use crate::harness::{BYTES_MAX, block_on, peer, send, with_server};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::{http1, http2};
+use hyper::{Request, Response};
+use oneloop::aio::hyper::LoopExecutor;
+use oneloop::aio::{self, TcpListener, TcpStream, spawn};
+use oneloop::sync::ShutdownToken;
+use oneloop::{EventLoop, Options};
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+#[allow(dead_code)] // `main`
+#[path = "../../examples/hyper_server.rs"]
+mod example;
+
+fn request(method: &str, addr: SocketAddr, path: &str, body: &'static str) -> Request<Full<Bytes>> {
+    let uri = format!("http://{addr}{path}");
+    let request = Request::builder().method(method).uri(uri);
+    let request = request.header("host", addr.to_string());
+    request.body(Full::from(body)).unwrap()
+}
+
+async fn text(response: Response<Incoming>) -> (u16, String) {
+    let status = response.status().as_u16();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+/// A client of HTTP/1, whose connection is a task.
+async fn client1(addr: SocketAddr) -> http1::SendRequest<Full<Bytes>> {
+    let stream = TcpStream::connect(addr).await.unwrap();
+    let (sender, connection) = http1::handshake(stream).await.unwrap();
+    spawn(connection);
+    sender
+}
+
+/// A client of HTTP/2, whose connection is a task.
+async fn client2(addr: SocketAddr) -> http2::SendRequest<Full<Bytes>> {
+    let stream = TcpStream::connect(addr).await.unwrap();
+    let handshake = http2::handshake(LoopExecutor, stream).await;
+    let (sender, connection) = handshake.unwrap();
+    spawn(connection);
+    sender
+}
+
+#[test]
+fn both_versions_are_served_on_one_port() {
+    block_on(with_server(example::serve, async |addr| {
+        let (mut one, mut two) = (client1(addr).await, client2(addr).await);
+        for (method, path, body, expected) in [
+            ("GET", "/", "", (200, "hello\n")),
+            ("POST", "/echo", "tea", (200, "tea")),
+            ("GET", "/coffee", "", (404, "there is no such page\n")),
+        ] {
+            let expected = (expected.0, expected.1.to_owned());
+            let answer = one.send_request(request(method, addr, path, body)).await;
+            assert_eq!(text(answer.unwrap()).await, expected);
+            let answer = two.send_request(request(method, addr, path, body)).await;
+            assert_eq!(text(answer.unwrap()).await, expected);
+        }
+    }));
+}
+
+#[test]
+fn curl_is_served_in_both_versions() {
+    let body = "x".repeat(1 << 20);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &body).unwrap();
+    let data = format!("@{}", file.path().display());
+    aio::block_on(with_server(example::serve, async |addr| {
+        for version in ["--http1.1", "--http2-prior-knowledge"] {
+            let url = format!("http://{addr}/echo");
+            let args = ["-s", version, "--data-binary", &data, &url];
+            let Some(printed) = peer("curl", &args).await else {
+                return;
+            };
+            assert!(printed == body, "{version}");
+        }
+    }));
+}
+
+#[test]
+fn wrk_and_h2load_are_served_without_an_error() {
+    aio::block_on(with_server(example::serve, async |addr| {
+        let url = format!("http://{addr}/");
+        if let Some(report) = peer("wrk", &["-t1", "-c64", "-d1s", &url]).await {
+            assert!(report.contains("Requests/sec"), "{report}");
+            assert!(
+                !report.contains("errors") && !report.contains("Non-2xx"),
+                "{report}"
+            );
+        }
+        let args = ["-n20000", "-c16", "-m16", &url];
+        if let Some(report) = peer("h2load", &args).await {
+            assert!(report.contains("20000 succeeded, 0 failed"), "{report}");
+        }
+    }));
+}
+
+#[test]
+fn a_graceful_end_answers_what_has_begun_and_leaves_nothing_on_the_loop() {
+    let mut event_loop = EventLoop::with(Options::virtual_time()).unwrap();
+    let handle = event_loop.handle();
+    let is_left = Rc::new(Cell::new(false));
+    handle.on_unfinished({
+        let is_left = Rc::clone(&is_left);
+        move |unfinished| {
+            eprintln!("{unfinished}");
+            is_left.set(true);
+        }
+    });
+    let answered = handle.spawn(async {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        let shutdown = ShutdownToken::new();
+        let served = spawn(example::serve(listener, shutdown.clone()));
+        // Clients of both versions that are idle, and one in the middle of its request.
+        let (mut one, mut two) = (client1(addr).await, client2(addr).await);
+        for answer in [
+            one.send_request(request("GET", addr, "/", "")).await,
+            two.send_request(request("GET", addr, "/", "")).await,
+        ] {
+            assert_eq!(text(answer.unwrap()).await.0, 200);
+        }
+        let slow = TcpStream::connect(addr).await.unwrap();
+        let head = "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 7\r\n\r\ntea";
+        slow.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = slow.read_chunk().await.unwrap().unwrap().to_vec();
+
+        shutdown.trigger();
+        slow.write_all(b", or").await.unwrap();
+        answer.extend(slow.read_all(BYTES_MAX).await.unwrap());
+        served.await.unwrap().unwrap();
+        assert!(one.is_closed() && two.is_closed());
+        let refused = TcpStream::connect(addr).await.unwrap_err();
+        assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+        String::from_utf8(answer).unwrap()
+    });
+    // Returns once nothing waits any more: neither a connection nor a timer is left.
+    event_loop.run().unwrap();
+    let answer = event_loop.block_on(answered).unwrap();
+    assert!(answer.ends_with("tea, or"), "{answer}");
+    drop(event_loop);
+    assert!(!is_left.get());
+}
+
+#[test]
+fn garbage_is_answered_by_400_and_a_head_that_is_too_large_by_431() {
+    block_on(with_server(example::serve, async |addr| {
+        let many: String = (0..200).map(|index| format!("X-{index}: x\r\n")).collect();
+        let long = format!("X-Long: {}\r\n", "x".repeat(1 << 20));
+        for (head, status) in [
+            ("\x16\x03\x01\x02\x00\x01\r\n\r\n".to_owned(), 400),
+            ("tea and toast\r\n\r\n".to_owned(), 400),
+            ("GET / HTTP/9.9\r\n\r\n".to_owned(), 400),
+            ("GET / HTTP/1.1\r\nHost : x\r\n\r\n".to_owned(), 400),
+            (format!("GET / HTTP/1.1\r\n{many}\r\n"), 431),
+            (format!("GET / HTTP/1.1\r\n{long}\r\n"), 431),
+        ] {
+            let answer = send(addr, head.as_bytes()).await;
+            let answer = String::from_utf8_lossy(&answer);
+            let expected = format!("HTTP/1.1 {status} ");
+            let head = &head[..head.len().min(40)];
+            assert!(answer.starts_with(&expected), "{head:?}: {answer}");
+        }
+    }));
+}
+
+/// A frame of HTTP/2.
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = &(payload.len() as u32).to_be_bytes()[1..];
+    [length, &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// The kind and payload of each frame.
+fn frames(mut bytes: &[u8]) -> Vec<(u8, &[u8])> {
+    let mut frames = Vec::new();
+    while let Some((head, rest)) = bytes.split_at_checked(9) {
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+        let (payload, rest) = rest.split_at(length);
+        frames.push((head[3], payload));
+        bytes = rest;
+    }
+    frames
+}
+
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const GOAWAY: u8 = 7;
+const ENHANCE_YOUR_CALM: u32 = 11;
+
+#[test]
+fn a_client_that_resets_streams_rapidly_is_sent_away_and_others_are_served() {
+    block_on(with_server(example::serve, async |addr| {
+        let mut other = client2(addr).await;
+        let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+        bytes.extend(frame(SETTINGS, 0, 0, &[]));
+        // RFC 7541: `:method GET`, `:scheme http`, `:path /` of the static table.
+        let get = [0x82, 0x86, 0x84];
+        for stream in (1..2_000).step_by(2) {
+            bytes.extend(frame(HEADERS, 0b101, stream, &get)); // the end of the stream, and of them
+            bytes.extend(frame(RST_STREAM, 0, stream, &8u32.to_be_bytes()));
+        }
+        let received = send(addr, &bytes).await;
+        let frames = frames(&received);
+        let (_, goaway) = frames
+            .iter()
+            .find(|(kind, _)| *kind == GOAWAY)
+            .expect("GOAWAY");
+        assert_eq!(goaway[4..8], ENHANCE_YOUR_CALM.to_be_bytes());
+
+        let answer = other.send_request(request("GET", addr, "/", "")).await;
+        assert_eq!(text(answer.unwrap()).await, (200, "hello\n".to_owned()));
+    }));
+}
