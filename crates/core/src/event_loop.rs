@@ -22,17 +22,17 @@ use crate::mechanisms::guard::{drop_each, drop_guarded};
 use crate::mechanisms::phase::{Phase, Phases};
 use crate::mechanisms::reactor::Reactor;
 use crate::mechanisms::ready::{Interest, Trigger};
-use crate::mechanisms::registration::{Ownership, Registration};
 use crate::mechanisms::slots::Key;
 use crate::mechanisms::timers::Timers;
 use crate::mechanisms::workers::{PoolOptions, Workers};
 use crate::operations::unhandled::drop_body;
-use crate::state::{Entered, Handle, LoopState};
+use crate::state::{Entered, Handle, LoopState, Running};
 use crate::tasks::info::UnfinishedCause;
 use crate::tasks::key::Task;
 use crate::tasks::record::Tasks;
+use crate::tasks::registration::{Ownership, Registration};
 use crate::tasks::stats::{Counters, Ran, add};
-use crate::tasks::waker::{LoopInbox, RunQueue, TaskWaker};
+use crate::tasks::waker::{LoopInbox, RunQueue, SpareWaker, TaskWaker};
 use nix::sys::epoll::Epoll;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
@@ -203,6 +203,8 @@ impl EventLoop {
         let registration = Registration::new(fd, Interest::READ, Ownership::Sole);
         let epoll = reactor.share_epoll();
         let bell = reactor.add(&*inbox, Interest::READ, Trigger::Edge, registration)?;
+        let spare = SpareWaker::new(Arc::clone(&inbox));
+        let waker_vtable = spare.waker.vtable();
         let state = Rc::new(LoopState {
             clock: options.clock,
             loopback_grace: options.loopback_grace,
@@ -211,7 +213,7 @@ impl EventLoop {
             phases: RefCell::new(Phases::default()),
             tasks: RefCell::new(Tasks::default()),
             ready: RunQueue::new(Arc::clone(&inbox)),
-            spares: RefCell::default(),
+            spares: RefCell::new(vec![spare]),
             inbox,
             budget: Default::default(),
             counters: Counters::default(),
@@ -224,7 +226,8 @@ impl EventLoop {
             chaos,
             jobs_outside: Cell::new(0),
             stopping: Cell::new(false),
-            running: Cell::new(Task::NONE),
+            running: Cell::new(Running::NONE),
+            waker_vtable,
             lapped_ns: Cell::new(0),
             phase: Cell::new(Phase::Timers),
             closed: Cell::new(false),
@@ -447,15 +450,22 @@ impl<'l, 'f> Run<'l, 'f> {
         Ok(())
     }
 
+    #[inline]
     fn phase(&mut self, phase: Phase) {
-        self.event_loop.collector.begin_phase(phase);
-        self.run_phase(phase);
+        // Asked before anything else is done: most phases of most turns are idle.
+        if !self.event_loop.collector.is_idle(phase) {
+            self.event_loop.collector.begin_phase(phase);
+            self.run_phase(phase);
+        }
     }
 
     fn timers(&mut self) {
-        self.event_loop.collector.begin_phase(Phase::Timers);
-        self.event_loop.collector.collect_timers();
-        self.run_phase(Phase::Timers);
+        let collector = &mut self.event_loop.collector;
+        collector.begin_phase(Phase::Timers);
+        collector.collect_timers();
+        if !collector.is_idle(Phase::Timers) {
+            self.run_phase(Phase::Timers);
+        }
     }
 
     fn poll(&mut self) -> io::Result<()> {
@@ -509,9 +519,6 @@ impl<'l, 'f> Run<'l, 'f> {
 
     /// Wakes the tasks that the phase found, then its waiters; then runs the tasks that are ready.
     fn run_phase(&mut self, phase: Phase) {
-        if self.event_loop.collector.is_idle(phase) {
-            return;
-        }
         self.event_loop.collector.wake(phase);
         if !self.state.ready.is_empty() {
             self.run_ready();
@@ -547,6 +554,22 @@ impl<'l, 'f> Run<'l, 'f> {
         add(&state.counters.tasks_run, 1);
         state.chaos.note_run(key.to_u64());
         let is_observed = self.event_loop.collector.report.is_some();
+        if key == Task::MAIN || is_observed || state.heartbeat.get().is_some() {
+            self.run_special(key);
+        } else {
+            state.run(key);
+        }
+        // After the run, not before: code outside of tasks, such as a callback of an outer loop,
+        // finds a full share as well.
+        let bytes = self.state.chaos.share_bytes(RUN_BYTES);
+        self.state.budget.refill(bytes);
+    }
+
+    /// Runs the future of `block_on`, or a task whose runs are observed or watched.
+    #[inline(never)] // the frame of an ordinary run stays small
+    fn run_special(&mut self, key: Key<Task>) {
+        let state = &self.state;
+        let is_observed = self.event_loop.collector.report.is_some();
         let observed = is_observed.then(|| (state.clock.now_ns(), state.spawned_at(key)));
         let heartbeat = state.heartbeat.get();
         let beat = heartbeat.map(|heartbeat| heartbeat.begin(key, state.spawned_at(key)));
@@ -556,10 +579,6 @@ impl<'l, 'f> Run<'l, 'f> {
             state.run(key);
         }
         drop(beat);
-        // After the run, not before: code outside of tasks, such as a callback of an outer loop,
-        // finds a full share as well.
-        let bytes = self.state.chaos.share_bytes(RUN_BYTES);
-        self.state.budget.refill(bytes);
         if let (Some(report), Some((began_ns, spawned_at))) =
             (&mut self.event_loop.collector.report, observed)
         {
@@ -615,11 +634,11 @@ impl Drop for EventLoop {
         // Taken out first: the drop of a waker is foreign code and may arm timers (rule 2).
         let timers = state.timers.take();
         drop_each(timers.into_values());
-        let mut wakers = mem::take(&mut self.collector.wakers);
+        let mut woken = mem::take(&mut self.collector.woken);
         for phase in Phase::ALL {
-            state.phases.borrow_mut().take(phase, &mut wakers);
+            state.phases.borrow_mut().take(phase, &mut woken);
         }
-        drop_each(wakers);
+        drop_each(woken);
         drop_guarded(state.observer.take());
         drop_guarded(state.unhandled.take());
         drop_guarded(state.unfinished.take());

@@ -97,7 +97,6 @@ pub use mechanisms::inbox::Inbox;
 pub use mechanisms::phase::Phase;
 pub use mechanisms::reactor::{Reactor, forked};
 pub use mechanisms::ready::{Direction, Interest, Ready, Trigger};
-pub use mechanisms::registration::Ownership;
 pub use mechanisms::slots::{Key, Slots};
 pub use mechanisms::timers::{Timer, TimerMark, Timers};
 pub use mechanisms::workers::{Class, Job, PoolOptions, Workers};
@@ -118,4 +117,5 @@ pub use tasks::heartbeat::{Heartbeat, Running, is_between_stacks, set_between_st
 pub use tasks::info::{TaskInfo, TaskState, Unfinished, UnfinishedCause};
 pub use tasks::join_error::{ExitRequest, JoinError, Unhandled};
 pub use tasks::key::Task;
+pub use tasks::registration::Ownership;
 pub use tasks::stats::{PhaseReport, Ran, Stats, Woke};

@@ -7,9 +7,9 @@ use crate::mechanisms::chaos::Chaos;
 use crate::mechanisms::clock::Clock;
 use crate::mechanisms::concurrency::thread_local;
 use crate::mechanisms::entry::{self, Entry};
+use crate::mechanisms::guard::wake_guarded;
 use crate::mechanisms::phase::{Phase, Phases};
 use crate::mechanisms::reactor::Reactor;
-use crate::mechanisms::registration::Registration;
 use crate::mechanisms::slots::Key;
 use crate::mechanisms::timers::Timers;
 use crate::mechanisms::workers::Workers;
@@ -18,14 +18,16 @@ use crate::tasks::info::Unfinished;
 use crate::tasks::join_error::Unhandled;
 use crate::tasks::key::Task;
 use crate::tasks::record::Tasks;
+use crate::tasks::registration::Registration;
 use crate::tasks::stats::{Counters, PhaseReport, add};
+use crate::tasks::waiter::Waiter;
 use crate::tasks::waker::{CurrentQueue, LoopInbox, RunQueue, SpareWaker};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, RawWakerVTable, Wake, Waker};
 use std::time::Duration;
 
 /// Everything that a loop owns. Each `RefCell` is borrowed for one line at a time, and user code
@@ -57,14 +59,32 @@ pub(crate) struct LoopState {
     /// The number of jobs on other threads: virtual time waits for them.
     pub(crate) jobs_outside: Cell<usize>,
     pub(crate) stopping: Cell<bool>,
-    /// The running task; [`Task::NONE`] between runs.
-    pub(crate) running: Cell<Key<Task>>,
+    pub(crate) running: Cell<Running>,
+    /// By it and its address, the waker of the running task is known: see
+    /// [`LoopState::running_task_of`].
+    pub(crate) waker_vtable: &'static RawWakerVTable,
     /// The time of the last look at the clock: at the start of a phase, and at its end.
     pub(crate) lapped_ns: Cell<u64>,
     /// The phase that wakes or runs tasks now; between two runs of the loop, the last one.
     pub(crate) phase: Cell<Phase>,
     /// The loop is being dropped: it takes no more tasks.
     pub(crate) closed: Cell<bool>,
+}
+
+/// The task of this loop that runs now.
+#[derive(Clone, Copy)]
+pub(crate) struct Running {
+    pub(crate) task: Key<Task>,
+    /// The address of its waker.
+    pub(crate) waker: usize,
+}
+
+impl Running {
+    /// Between two runs, and while the future of `block_on` runs.
+    pub(crate) const NONE: Running = Running {
+        task: Task::NONE,
+        waker: 0,
+    };
 }
 
 /// Is notified of panics in tasks that are not joined: see [`Handle::on_unhandled`].
@@ -96,6 +116,30 @@ impl LoopState {
             || self.timers.borrow().referenced() > 0
             || self.phases.borrow().is_referenced()
             || self.inbox.is_alive()
+    }
+
+    /// The running task, if that waker is its own: then its name is as good as the waker, and
+    /// costs no reference.
+    #[inline]
+    pub(crate) fn running_task_of(&self, waker: &Waker) -> Option<Key<Task>> {
+        let running = self.running.get();
+        // Both halves, as in `Waker::will_wake`: a combinator may make a waker of its own from the
+        // address of another one.
+        let is_its_own =
+            waker.data().addr() == running.waker && std::ptr::eq(waker.vtable(), self.waker_vtable);
+        is_its_own.then_some(running.task)
+    }
+
+    /// Wakes a waiter. A panic in a foreign waker is reported and does not reach the caller.
+    pub(crate) fn wake(&self, waiter: Waiter) {
+        match waiter {
+            Waiter::Task(task) => {
+                if let Some(record) = self.tasks.borrow().get(task) {
+                    record.queue.wake_by_ref(); // no foreign code, so the borrow may last
+                }
+            }
+            Waiter::Foreign(waker) => wake_guarded(waker),
+        }
     }
 
     /// Ends the run of a task that has had its share of I/O.

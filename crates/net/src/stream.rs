@@ -81,12 +81,8 @@ pub trait ReadHalf: AsSource {
         cx: &mut Context<'_>,
         bytes_max: usize,
     ) -> Poll<io::Result<Option<Chunk>>> {
-        // Takes a buffer only once the kernel has bytes: a connection that waits holds none.
-        ready!(self.source().poll_ready(cx, Direction::Read))?;
-        let mut chunk = Chunk::take();
-        let space = &mut chunk.space()[..bytes_max.clamp(1, CHUNK_BYTES)];
-        let count = ready!(self.poll_read(cx, space))?;
-        Poll::Ready(Ok((count > 0).then(|| chunk.filled(count))))
+        self.source()
+            .poll_io(cx, Direction::Read, |_| read_chunk(self, bytes_max))
     }
 
     /// Waits until there is something to read: bytes, the end, or an error. See
@@ -113,18 +109,10 @@ pub trait ReadHalf: AsSource {
     /// # Errors
     /// As [`ReadHalf::poll_read`].
     fn try_read_chunk(&self, bytes_max: usize) -> Poll<io::Result<Option<Chunk>>> {
-        if !self.source().ready().intersects(Ready::of(Direction::Read)) {
-            return Poll::Pending;
-        }
-        let mut chunk = Chunk::take();
-        let space = &mut chunk.space()[..bytes_max.clamp(1, CHUNK_BYTES)];
-        let count = self
+        let read = self
             .source()
-            .try_io(Direction::Read, |_| read(self, space))?;
-        match count {
-            None => Poll::Pending,
-            Some(count) => Poll::Ready(Ok((count > 0).then(|| chunk.filled(count)))),
-        }
+            .try_io(Direction::Read, |_| read_chunk(self, bytes_max))?;
+        read.map_or(Poll::Pending, |chunk| Poll::Ready(Ok(chunk)))
     }
 
     /// Like [`ReadHalf::poll_read`], without waiting: see [`Source::try_io`].
@@ -498,6 +486,17 @@ fn read(half: &(impl ReadHalf + ?Sized), buf: &mut [u8]) -> io::Result<Done<usiz
     let len = chaos(half.source(), buf.len())?;
     let buf = &mut buf[..len];
     Ok(Done::stream(half.read_once(buf)?, buf.len()))
+}
+
+/// Reads into a pooled buffer. It is taken only once the kernel is expected to have bytes: a
+/// connection that waits holds none.
+fn read_chunk(
+    half: &(impl ReadHalf + ?Sized),
+    bytes_max: usize,
+) -> io::Result<Done<Option<Chunk>>> {
+    let mut chunk = Chunk::take();
+    let read = read(half, &mut chunk.space()[..bytes_max.clamp(1, CHUNK_BYTES)])?;
+    Ok(read.map(|count| (count > 0).then(|| chunk.filled(count))))
 }
 
 fn write(half: &(impl WriteHalf + ?Sized), buf: &[u8]) -> io::Result<Done<usize>> {

@@ -1,13 +1,14 @@
 //! What a phase does besides running tasks: it finds what happened, wakes for it, and reports it.
 
 use crate::mechanisms::bug::Bug;
-use crate::mechanisms::guard::{drop_guarded, guarded, report, wake_guarded};
+use crate::mechanisms::guard::{drop_guarded, guarded, report};
 use crate::mechanisms::phase::Phase;
 use crate::mechanisms::ready::Ready;
-use crate::mechanisms::registration::Registration;
 use crate::mechanisms::slots::Key;
 use crate::state::{Handle, LoopState};
+use crate::tasks::registration::Registration;
 use crate::tasks::stats::{PhaseReport, Woke, add};
+use crate::tasks::waiter::Waiter;
 use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
@@ -22,8 +23,8 @@ pub(super) struct Collector {
     state: Rc<LoopState>,
     /// The reactor's key of the inbox.
     bell: Key<Rc<Registration>>,
-    /// Wakers on their way from a phase to the run queue; kept for its capacity.
-    pub(super) wakers: VecDeque<Waker>,
+    /// Waiters on their way from a phase to the run queue; kept for its capacity.
+    pub(super) woken: VecDeque<Waiter>,
     /// The report of the current phase, while there is an observer.
     pub(super) report: Option<PhaseReport>,
     /// The time at which the last poll ended.
@@ -35,7 +36,7 @@ impl Collector {
         Collector {
             state,
             bell,
-            wakers: VecDeque::new(),
+            woken: VecDeque::new(),
             report: None,
             polled_ns: 0,
         }
@@ -51,16 +52,21 @@ impl Collector {
     pub(super) fn begin_phase(&mut self, phase: Phase) {
         // Decided once per phase: an observer that is set in the middle of one gets its first
         // report with the next.
-        let is_observed = self.state.observer.borrow().is_some();
         let turn = self.state.counters.turns.get();
-        self.report = is_observed.then(|| PhaseReport::new(turn, phase));
+        self.report = self.is_observed().then(|| PhaseReport::new(turn, phase));
+    }
+
+    #[inline]
+    fn is_observed(&self) -> bool {
+        self.state.observer.borrow().is_some()
     }
 
     /// True if a phase has nothing to wake, nothing to run and no observer: most phases of most
     /// turns.
+    #[inline]
     pub(super) fn is_idle(&self, phase: Phase) -> bool {
-        self.wakers.is_empty()
-            && self.report.is_none()
+        self.woken.is_empty()
+            && !self.is_observed()
             && self.state.ready.is_empty()
             && self.state.phases.borrow().is_idle(phase)
     }
@@ -79,7 +85,7 @@ impl Collector {
             let late_ns = now_ns - deadline_ns;
             // The wakers are collected first and woken outside of all borrows (rule 2).
             self.note(|| Woke::Timer(Duration::from_nanos(late_ns)));
-            self.wakers.push_back(waker);
+            self.woken.push_back(Waiter::Foreign(waker));
             latest_ns = latest_ns.max(late_ns);
             fired += 1;
         }
@@ -114,6 +120,7 @@ impl Collector {
         let mut ended = 0;
         let mut events = 0;
         let reactor = self.state.reactor.borrow();
+        let tasks = self.state.tasks.borrow();
         let forgets = self.state.chaos.has_bug(Bug::ForgetsWriting);
         for (key, registration, ready) in reactor.events() {
             let is_both = ready.contains(Ready::READ | Ready::WRITE);
@@ -124,7 +131,12 @@ impl Collector {
             };
             // The bell's registration has no waiter, so marking it wakes no task.
             rung |= key == self.bell;
-            ended += registration.mark(ready, &mut self.wakers);
+            let woken = &mut self.woken;
+            ended += registration.mark(ready, |waiter| match waiter {
+                // Nobody is before it who is not queued yet, so the order is the same.
+                Waiter::Task(task) if woken.is_empty() => tasks.queue(task, &self.state.ready),
+                waiter => woken.push_back(waiter),
+            });
             events += 1;
             if let Some(report) = self.report.as_mut().filter(|_| key != self.bell) {
                 report.woke.push(Woke::Fd(registration.fd(), ready));
@@ -162,10 +174,10 @@ impl Collector {
 
     /// Takes the waiters for a phase, behind the tasks that it found.
     pub(super) fn collect_waiters(&mut self, phase: Phase) {
-        let found = self.wakers.len();
+        let found = self.woken.len();
         // Behind what the phase found. Only the poll has collected its waiters before its events.
-        self.state.phases.borrow_mut().take(phase, &mut self.wakers);
-        let waiters = self.wakers.len() - found;
+        self.state.phases.borrow_mut().take(phase, &mut self.woken);
+        let waiters = self.woken.len() - found;
         if waiters > 0 {
             self.note(|| Woke::Waiters(waiters));
         }
@@ -175,8 +187,8 @@ impl Collector {
     pub(super) fn wake(&mut self, phase: Phase) {
         self.state.phase.set(phase);
         self.collect_waiters(phase);
-        while let Some(waker) = self.wakers.pop_front() {
-            wake_guarded(waker);
+        while let Some(waiter) = self.woken.pop_front() {
+            self.state.wake(waiter);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::mechanisms::slots::Key;
 use crate::operations::unhandled::{drop_body, report_panic};
-use crate::state::LoopState;
+use crate::state::{LoopState, Running};
 use crate::tasks::key::Task;
 use crate::tasks::record::TaskBody;
 use crate::tasks::waker::SpareWaker;
@@ -22,7 +22,10 @@ impl LoopState {
         let Some((mut body, running)) = taken else {
             return; // woken after its end
         };
-        let before = self.running.replace(key);
+        let before = self.running.replace(Running {
+            task: key,
+            waker: running.waker,
+        });
         let polled = catch_unwind(AssertUnwindSafe(|| body.as_mut().run()));
         // Before the body is put back or dropped: a wake from here on must queue the task, not be
         // noted for a run that is over.

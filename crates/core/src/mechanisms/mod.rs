@@ -16,7 +16,6 @@ pub(crate) mod inbox;
 pub(crate) mod phase;
 pub(crate) mod reactor;
 pub(crate) mod ready;
-pub(crate) mod registration;
 pub(crate) mod slots;
 pub(crate) mod timers;
 pub(crate) mod wheel;

@@ -144,20 +144,15 @@ impl Phases {
 
     /// Takes the waiters of a phase that has come. It is a snapshot: a task that waits for the
     /// phase from then on waits for the next turn, or the phase would never end.
-    pub(crate) fn take(&mut self, phase: Phase, wakers: &mut VecDeque<Waker>) {
+    pub(crate) fn take<W: From<Waker>>(&mut self, phase: Phase, woken: &mut VecDeque<W>) {
         let waiters = &mut self.phases[phase as usize];
         if waiters.waiting.is_empty() {
             return; // most phases of most turns: a drain would cost 100 instructions
         }
         waiters.first += waiters.waiting.len() as u64;
         waiters.referenced = 0;
-        wakers.extend(
-            waiters
-                .waiting
-                .drain(..)
-                .flatten()
-                .map(|waiter| waiter.waker),
-        );
+        let left = waiters.waiting.drain(..).flatten();
+        woken.extend(left.map(|waiter| W::from(waiter.waker)));
     }
 
     /// Wakes this task in the next turn, before its poll.

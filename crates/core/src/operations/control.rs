@@ -65,6 +65,6 @@ impl Handle {
 
     /// The task that runs this code; `None` in the future of `block_on` and in a hook.
     pub fn current_task(&self) -> Option<Key<Task>> {
-        Some(self.state.running.get()).filter(|key| *key != Task::NONE)
+        Some(self.state.running.get().task).filter(|key| *key != Task::NONE)
     }
 }

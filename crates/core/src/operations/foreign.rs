@@ -1,9 +1,9 @@
 //! Waiting for fds that belong to other code: to another library, to another loop.
 
 use crate::mechanisms::ready::{Direction, Interest};
-use crate::mechanisms::registration::Ownership;
 use crate::operations::source::Source;
 use crate::state::Handle;
+use crate::tasks::registration::Ownership;
 use rustix::io::Errno;
 use std::io;
 use std::os::fd::AsFd;

@@ -5,9 +5,9 @@
 //! libraries are called as well.
 
 use crate::mechanisms::ready::{Direction, Interest};
-use crate::mechanisms::registration::Ownership;
 use crate::operations::source::{Done, Source};
 use crate::state::Handle;
+use crate::tasks::registration::Ownership;
 use futures_core::Stream;
 use oneloop_posix::Listener;
 use rustix::event::{EventfdFlags, eventfd};

@@ -1,11 +1,11 @@
 //! One fd on the loop: the only place where readiness meets a system call.
 
 use crate::mechanisms::bug::Bug;
-use crate::mechanisms::guard::wake_guarded;
 use crate::mechanisms::ready::{Direction, Interest, Ready};
-use crate::mechanisms::registration::{Ownership, Registration};
 use crate::mechanisms::slots::Key;
 use crate::state::Handle;
+use crate::tasks::registration::{Ownership, Registration};
+use crate::tasks::waiter::Waiter;
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
@@ -41,6 +41,16 @@ impl<T> Done<T> {
             value,
             bytes: 0,
             drained: true,
+        }
+    }
+
+    /// The same, with another value.
+    #[inline]
+    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Done<U> {
+        Done {
+            value: f(self.value),
+            bytes: self.bytes,
+            drained: self.drained,
         }
     }
 
@@ -191,6 +201,7 @@ impl<F: AsFd> Source<F> {
     ///
     /// # Errors
     /// Those of `op`, except `WouldBlock` and `Interrupted`.
+    #[inline]
     pub fn poll_io<T>(
         &self,
         cx: &mut Context<'_>,
@@ -318,7 +329,7 @@ impl<F: AsFd> Source<F> {
         let registration = &self.registration;
         // Of two tasks, the one that waits for bytes needs the place more; it will see the error as
         // well.
-        let is_free = !registration.is_waited_for_by_another(direction, cx.waker());
+        let is_free = !registration.is_waiting(direction) || self.is_parked(direction, cx.waker());
         if is_free && registration.ownership == Ownership::Sole {
             // epoll_ctl(2): EPOLLERR and EPOLLHUP are reported whatever the interest is.
             self.park(direction, cx.waker(), true);
@@ -348,20 +359,23 @@ impl<F: AsFd> Source<F> {
 
     /// Wakes the waiters without an event, so that they notice a change.
     pub fn wake_waiting(&self) {
-        let mut wakers = VecDeque::new();
-        let ended = self.registration.take_waiters(&mut wakers);
-        self.handle.state.end_waits(ended);
-        wakers.into_iter().for_each(Waker::wake);
+        let state = &self.handle.state;
+        let mut woken = VecDeque::new();
+        let ended = self
+            .registration
+            .take_waiters(|waiter| woken.push_back(waiter));
+        state.end_waits(ended);
+        woken.into_iter().for_each(|waiter| state.wake(waiter));
     }
 
     /// Cancels the wait in that direction. Its task is not woken.
     pub fn cancel(&self, direction: Direction) {
         let counted = self.counts(direction);
-        let waker = self.registration.take_waiter(direction);
+        let waiter = self.registration.take_waiter(direction);
         if counted {
             self.handle.state.count_wait(false);
         }
-        drop(waker); // its drop may call this source (rule 2)
+        drop(waiter); // the drop of a foreign waker may call this source (rule 2)
     }
 
     /// True if a wait in that direction keeps the loop alive.
@@ -369,13 +383,24 @@ impl<F: AsFd> Source<F> {
         self.registration.referenced.get() && self.registration.is_waiting(direction)
     }
 
+    /// True if the task of that waker waits in that direction, or watches it.
+    fn is_parked(&self, direction: Direction, waker: &Waker) -> bool {
+        match self.handle.state.running_task_of(waker) {
+            Some(task) => self.registration.is_task_parked(direction, task),
+            None => self.registration.is_parked(direction, waker),
+        }
+    }
+
     #[inline]
     fn park(&self, direction: Direction, waker: &Waker, watches: bool) {
-        // The clone of this waker and the drop of its predecessor may call this source (rule 2):
-        // one comes before the wait is counted, the other after it.
-        let is_parked = self.registration.is_parked(direction, waker);
-        let waker = (!is_parked).then(|| waker.clone());
-        let (replaced, waited) = self.registration.park(direction, waker, watches);
+        // The clone of a foreign waker and the drop of its predecessor may call this source (rule
+        // 2): one comes before the wait is counted, the other after it.
+        let waiter = match self.handle.state.running_task_of(waker) {
+            Some(task) => Some(Waiter::Task(task)),
+            None if self.registration.is_parked(direction, waker) => None,
+            None => Some(Waiter::Foreign(waker.clone())),
+        };
+        let (replaced, waited) = self.registration.park(direction, waiter, watches);
         // Only a change between waiting and not waiting counts: a new waker for the same wait does
         // not.
         if waited == watches && self.registration.referenced.get() {
@@ -384,8 +409,11 @@ impl<F: AsFd> Source<F> {
         drop(replaced);
     }
 
+    #[inline]
     fn wait_for(&self, cx: &mut Context<'_>, direction: Direction) -> io::Result<()> {
-        self.add_interest(direction)?;
+        if !self.registration.interest.get().has(direction) {
+            self.add_interest(direction)?;
+        }
         self.park(direction, cx.waker(), false);
         Ok(())
     }
@@ -393,12 +421,9 @@ impl<F: AsFd> Source<F> {
     /// Adds a direction to the interest. Rule 7: OUT is added at the first EAGAIN; from the start
     /// it would cost the writer an edge for each read of a Unix peer. EPOLL_CTL_MOD reports at once
     /// what is ready by now, so no edge is lost in between.
+    #[cold]
     fn add_interest(&self, direction: Direction) -> io::Result<()> {
-        let interest = self.registration.interest.get();
-        if interest.has(direction) {
-            return Ok(());
-        }
-        let interest = interest.and(direction);
+        let interest = self.registration.interest.get().and(direction);
         let trigger = self.registration.ownership.trigger();
         let reactor = self.handle.state.reactor.borrow();
         reactor.modify(&self.fd, self.key, interest, trigger)?;
@@ -412,13 +437,13 @@ impl Handle {
     /// Wakes every task that waits for a source, without an event, so that all of them notice a
     /// change such as a shutdown. No list of these tasks is needed.
     pub fn wake_waiting(&self) {
-        let mut wakers = VecDeque::new();
+        let mut woken = VecDeque::new();
         let mut ended = 0;
         for (_, registration) in self.state.reactor.borrow().iter() {
-            ended += registration.take_waiters(&mut wakers);
+            ended += registration.take_waiters(|waiter| woken.push_back(waiter));
         }
         self.state.end_waits(ended);
-        wakers.into_iter().for_each(wake_guarded);
+        woken.into_iter().for_each(|waiter| self.state.wake(waiter));
     }
 
     /// Does I/O that never waits and that has no [`Source`], such as a read of cached data, as part

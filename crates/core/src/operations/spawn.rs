@@ -77,7 +77,7 @@ impl Handle {
     fn start(&self, body: TaskBody, spawned_at: &'static Location<'static>) -> Key<Task> {
         let state = &self.state;
         // Read before the tasks are borrowed, and kept for a dump: neither costs a system call.
-        let (spawned_by, since_ns) = (state.running.get(), state.lapped_ns.get());
+        let (spawned_by, since_ns) = (state.running.get().task, state.lapped_ns.get());
         let key = state.tasks.borrow_mut().insert_with(|key| {
             let spare = state.spares.borrow_mut().pop();
             let spare = spare.unwrap_or_else(|| SpareWaker::new(Arc::clone(&state.inbox)));

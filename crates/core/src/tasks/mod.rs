@@ -5,5 +5,7 @@ pub(crate) mod info;
 pub(crate) mod join_error;
 pub(crate) mod key;
 pub(crate) mod record;
+pub(crate) mod registration;
 pub(crate) mod stats;
+pub(crate) mod waiter;
 pub(crate) mod waker;

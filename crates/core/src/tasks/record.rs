@@ -2,7 +2,7 @@
 
 use crate::mechanisms::slots::{Key, Slots};
 use crate::tasks::key::Task;
-use crate::tasks::waker::{RunningTask, SpareWaker, TaskWaker};
+use crate::tasks::waker::{RunQueue, RunningTask, SpareWaker, TaskWaker};
 use pin_project_lite::pin_project;
 use std::fmt;
 use std::future::Future;
@@ -137,6 +137,14 @@ impl Tasks {
 
     pub(crate) fn insert_with(&mut self, make: impl FnOnce(Key<Task>) -> TaskRecord) -> Key<Task> {
         name_of(self.slots.insert_with(|slot| make(name_of(slot))))
+    }
+
+    /// Queues a task, unless it has ended or is queued already.
+    #[inline]
+    pub(crate) fn queue(&self, task: Key<Task>, ready: &RunQueue) {
+        if let Some(task) = self.get(task) {
+            ready.push(&task.queue);
+        }
     }
 
     #[inline]

@@ -71,12 +71,16 @@ thread_local! {
 }
 
 /// Marks the task that runs on this thread, until it is dropped.
-pub(crate) struct RunningTask(usize);
+pub(crate) struct RunningTask {
+    before: usize,
+    /// The address of its waker.
+    pub(crate) waker: usize,
+}
 
 impl Drop for RunningTask {
     #[inline]
     fn drop(&mut self) {
-        RUNNING.set(self.0);
+        RUNNING.set(self.before);
     }
 }
 
@@ -99,7 +103,9 @@ impl TaskWaker {
     /// Marks this task as the running one.
     #[inline]
     pub(crate) fn running(&self) -> RunningTask {
-        RunningTask(RUNNING.replace(std::ptr::from_ref(self).addr()))
+        let waker = std::ptr::from_ref(self).addr();
+        let before = RUNNING.replace(waker);
+        RunningTask { before, waker }
     }
 
     /// Called before each run: a wake from here on queues another run.

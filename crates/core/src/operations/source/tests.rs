@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::EventLoop; // a test may look up: it runs the whole loop
+use crate::state::{Entered, Running};
+use crate::tasks::key::Task;
 use proptest::prelude::*;
 use std::cell::RefCell;
 use std::os::unix::net::UnixStream;
@@ -10,7 +12,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Wake;
 
 const SOURCES: usize = 2;
-const TASKS: usize = 3;
+/// The first of them are foreign wakers, and the others are tasks of the loop.
+const TASKS: usize = 4;
+const FOREIGN: usize = 2;
 
 /// The wait in one direction, as the model knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,11 +69,11 @@ fn ready() -> impl Strategy<Value = Ready> {
 }
 
 #[derive(Default)]
-struct Task {
+struct Counter {
     wakes: AtomicUsize,
 }
 
-impl Wake for Task {
+impl Wake for Counter {
     fn wake(self: Arc<Self>) {
         self.wakes.fetch_add(1, Ordering::Relaxed);
     }
@@ -80,7 +84,10 @@ struct Model {
     handle: Handle,
     ownership: Ownership,
     sources: Vec<Source>,
-    tasks: Vec<Arc<Task>>,
+    foreign: Vec<Arc<Counter>>,
+    own: Vec<Key<Task>>,
+    /// The number of times that each of `own` was queued.
+    queued: Vec<usize>,
     waits: Vec<[Waits; 2]>,
     wakes: [usize; TASKS],
 }
@@ -88,23 +95,59 @@ struct Model {
 impl Model {
     fn new(handle: Handle, ownership: Ownership) -> Self {
         let sources = (0..SOURCES).map(|_| source(&handle, ownership)).collect();
+        for _ in FOREIGN..TASKS {
+            handle.spawn(std::future::pending::<()>());
+        }
+        let own = handle.state.tasks.borrow().names();
         Model {
+            foreign: (0..FOREIGN).map(|_| Arc::default()).collect(),
+            queued: vec![0; own.len()],
+            own,
             handle,
             ownership,
             sources,
-            tasks: (0..TASKS).map(|_| Arc::default()).collect(),
             waits: vec![[Waits::No; 2]; SOURCES],
             wakes: [0; TASKS],
         }
     }
 
-    fn waker(&self, task: usize) -> Waker {
-        Arc::clone(&self.tasks[task]).into()
+    /// Polls as that task, which is the running one meanwhile if it is the loop's own.
+    fn poll_as<T>(&self, task: usize, poll: impl FnOnce(&mut Context<'_>) -> T) -> T {
+        let Some(own) = task.checked_sub(FOREIGN) else {
+            let waker = Arc::clone(&self.foreign[task]).into();
+            return poll(&mut Context::from_waker(&waker));
+        };
+        let key = self.own[own];
+        let state = &self.handle.state;
+        let queue = Arc::clone(&state.tasks.borrow().get(key).unwrap().queue);
+        let waker = Waker::from(queue);
+        let running = Running {
+            task: key,
+            waker: waker.data().addr(),
+        };
+        let before = state.running.replace(running);
+        let polled = poll(&mut Context::from_waker(&waker));
+        state.running.set(before);
+        polled
+    }
+
+    /// How often each task was woken.
+    fn wakes(&mut self) -> Vec<usize> {
+        let state = &self.handle.state;
+        while let Some(key) = state.ready.pop() {
+            state.tasks.borrow().get(key).unwrap().queue.begin_run();
+            let own = self.own.iter().position(|own| *own == key).unwrap();
+            self.queued[own] += 1;
+        }
+        let foreign = self
+            .foreign
+            .iter()
+            .map(|it| it.wakes.load(Ordering::Relaxed));
+        foreign.chain(self.queued.iter().copied()).collect()
     }
 
     fn wait(&mut self, s: usize, direction: Direction, task: usize) {
-        let waker = self.waker(task);
-        let poll = self.sources[s].poll_ready(&mut Context::from_waker(&waker), direction);
+        let poll = self.poll_as(task, |cx| self.sources[s].poll_ready(cx, direction));
         assert!(poll.is_pending());
         self.waits[s][direction as usize] = Waits::For(task);
     }
@@ -126,10 +169,13 @@ impl Model {
     }
 
     fn mark(&mut self, s: usize, ready: Ready) {
-        let mut wakers = VecDeque::new();
-        let ended = self.sources[s].registration.mark(ready, &mut wakers);
+        let mut woken = VecDeque::new();
+        let registration = &self.sources[s].registration;
+        let ended = registration.mark(ready, |waiter| woken.push_back(waiter));
         self.handle.state.end_waits(ended);
-        wakers.into_iter().for_each(Waker::wake);
+        woken
+            .into_iter()
+            .for_each(|waiter| self.handle.state.wake(waiter));
         self.sources[s].registration.ready.set(Ready::NONE); // so that each poll waits
         let is_shared = self.ownership == Ownership::Shared;
         self.end(s, |direction, watches| {
@@ -145,14 +191,9 @@ impl Model {
         match step {
             Step::Wait(s, direction, task) => self.wait(s, direction, task),
             Step::Watch(s, direction, task) => {
-                let waker = self.waker(task);
-                let mut cx = Context::from_waker(&waker);
-                let end = Ready::ERROR;
-                assert!(
-                    self.sources[s]
-                        .poll_watch(&mut cx, direction, end)
-                        .is_pending()
-                );
+                let source = &self.sources[s];
+                let poll = |cx: &mut Context<'_>| source.poll_watch(cx, direction, Ready::ERROR);
+                assert!(self.poll_as(task, poll).is_pending());
                 let wait = &mut self.waits[s][direction as usize];
                 let is_taken = matches!(*wait, Waits::For(other) if other != task);
                 if self.ownership == Ownership::Sole && !is_taken {
@@ -160,15 +201,13 @@ impl Model {
                 }
             }
             Step::GiveUp(s, direction, task, other) => {
-                let wakers = [Some(task), other].map(|task| task.map(|task| self.waker(task)));
                 let source = &self.sources[s];
                 let mut io = source.io(direction, |cx| source.poll_ready(cx, direction));
-                let [waker, successor] = wakers.each_ref().map(|waker| waker.as_ref());
-                let mut cx = Context::from_waker(waker.expect("there is a task"));
-                assert!(Pin::new(&mut io).poll(&mut cx).is_pending());
-                if let Some(waker) = successor {
-                    let mut cx = Context::from_waker(waker);
-                    assert!(source.poll_ready(&mut cx, direction).is_pending());
+                let poll = self.poll_as(task, |cx| Pin::new(&mut io).poll(cx));
+                assert!(poll.is_pending());
+                if let Some(other) = other {
+                    let poll = self.poll_as(other, |cx| source.poll_ready(cx, direction));
+                    assert!(poll.is_pending());
                 }
                 drop(io);
                 self.waits[s][direction as usize] = other.map_or(Waits::No, Waits::For);
@@ -220,14 +259,21 @@ proptest! {
     ) {
         let event_loop = EventLoop::new().unwrap();
         let handle = event_loop.handle();
+        let _entered = Entered::new(&handle.state);
         let before = handle.state.waits.get();
         let ownership = if is_shared { Ownership::Shared } else { Ownership::Sole };
         let mut model = Model::new(handle.clone(), ownership);
+        let spawned = model.wakes(); // each task is queued once for its first run
+        model.queued.fill(0);
+        prop_assert_eq!(spawned, [0, 0, 1, 1]);
         for step in steps {
+            let before_step = model.wakes;
             model.take(step);
+            for (wakes, before) in model.wakes.iter_mut().zip(before_step).skip(FOREIGN) {
+                *wakes = (*wakes).min(before + 1); // a task is queued once, however often it is woken
+            }
             prop_assert_eq!(handle.state.waits.get() - before, model.count());
-            let wakes = model.tasks.iter().map(|task| task.wakes.load(Ordering::Relaxed));
-            prop_assert!(wakes.eq(model.wakes));
+            prop_assert_eq!(model.wakes(), model.wakes);
         }
         drop(model);
         prop_assert_eq!(handle.state.waits.get(), before);

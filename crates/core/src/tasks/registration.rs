@@ -1,8 +1,10 @@
 //! The reactor's view of a source: its readiness, and the waiter in each direction.
 
 use crate::mechanisms::ready::{Direction, Interest, Ready, Trigger};
+use crate::mechanisms::slots::Key;
+use crate::tasks::key::Task;
+use crate::tasks::waiter::Waiter;
 use std::cell::Cell;
-use std::collections::VecDeque;
 use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::task::Waker;
@@ -51,7 +53,7 @@ impl Ownership {
 ///     ◀── cancel, or the drop of its future, if its ticket is still the latest
 /// ```
 ///
-/// A new wait or watch takes the place of the old one, whose waker is dropped without a wake.
+/// A new wait or watch takes the place of the old one, whose task is not woken.
 pub(crate) struct Registration {
     pub(crate) ready: Cell<Ready>,
     pub(crate) interest: Cell<Interest>,
@@ -60,7 +62,7 @@ pub(crate) struct Registration {
     pub(crate) referenced: Cell<bool>,
     fd: RawFd,
     /// The waiter in each direction.
-    waiters: [Cell<Option<Waker>>; 2],
+    waiters: [Cell<Waiter>; 2],
     /// True if the waiter only watches for an end: see
     /// [`Source::poll_watch`](crate::Source::poll_watch).
     watches: [Cell<bool>; 2],
@@ -86,33 +88,37 @@ impl Registration {
         self.fd
     }
 
-    /// Adds the readiness that epoll reported and takes the waiters that it wakes. Returns the
+    /// Adds the readiness that epoll reported and passes on the waiters that it wakes. Returns the
     /// number of them that kept the loop alive.
-    pub(crate) fn mark(&self, ready: Ready, wakers: &mut VecDeque<Waker>) -> usize {
+    #[inline]
+    pub(crate) fn mark(&self, ready: Ready, woken: impl FnMut(Waiter)) -> usize {
         // Added, never replaced: with edges a bit stays true until an operation returns `EAGAIN`.
         self.ready.set(self.ready.get() | ready);
-        if self.ownership == Ownership::Shared {
+        let is_shared = self.ownership == Ownership::Shared;
+        if is_shared {
             // EPOLLONESHOT has disarmed the fd for both directions, so both have to re-arm it.
             self.interest.set(Interest::NONE);
-            return self.take_waiters(wakers);
         }
-        let is_awaited = |direction| ready.intersects(self.awaited(direction));
-        self.take(is_awaited, wakers)
+        let is_awaited = |direction| is_shared || ready.intersects(self.awaited(direction));
+        self.take(is_awaited, woken)
     }
 
-    /// Takes all waiters, as [`Registration::mark`] does.
-    pub(crate) fn take_waiters(&self, wakers: &mut VecDeque<Waker>) -> usize {
-        self.take(|_| true, wakers)
+    /// Passes on all waiters, as [`Registration::mark`] does.
+    pub(crate) fn take_waiters(&self, woken: impl FnMut(Waiter)) -> usize {
+        self.take(|_| true, woken)
     }
 
-    fn take(&self, which: impl Fn(Direction) -> bool, wakers: &mut VecDeque<Waker>) -> usize {
+    #[inline]
+    fn take(&self, which: impl Fn(Direction) -> bool, mut woken: impl FnMut(Waiter)) -> usize {
         let mut taken = 0;
         // Readers first, as in libuv: a reader that finds the end may cancel the write.
         for direction in [Direction::Read, Direction::Write] {
-            if which(direction)
-                && let Some(waker) = self.take_waiter(direction)
-            {
-                wakers.push_back(waker);
+            if !which(direction) {
+                continue;
+            }
+            let waiter = self.take_waiter(direction);
+            if waiter.is_some() {
+                woken(waiter);
                 taken += usize::from(!self.watches[direction as usize].get());
             }
         }
@@ -120,7 +126,8 @@ impl Registration {
     }
 
     /// Takes the waiter of one direction.
-    pub(crate) fn take_waiter(&self, direction: Direction) -> Option<Waker> {
+    #[inline]
+    pub(crate) fn take_waiter(&self, direction: Direction) -> Waiter {
         self.waiters[direction as usize].take()
     }
 
@@ -137,21 +144,24 @@ impl Registration {
 
     /// True if a task waits in that direction, and does not only watch it.
     pub(crate) fn is_waiting(&self, direction: Direction) -> bool {
-        let is_parked = self.look(direction, |waker| waker.is_some());
+        let is_parked = self.look(direction, Waiter::is_some);
         is_parked && !self.watches[direction as usize].get()
     }
 
-    /// True if a task other than that waker's waits in that direction, and does not only watch it.
-    pub(crate) fn is_waited_for_by_another(&self, direction: Direction, waker: &Waker) -> bool {
-        let is_other = self.look(direction, |old| {
-            old.is_some_and(|old| !old.will_wake(waker))
-        });
-        is_other && !self.watches[direction as usize].get()
+    /// True if that waker waits in that direction, or watches it.
+    pub(crate) fn is_parked(&self, direction: Direction, waker: &Waker) -> bool {
+        self.look(direction, |old| match old {
+            Waiter::Task(_) => false,
+            Waiter::Foreign(old) => old.will_wake(waker),
+        })
     }
 
-    /// True if that waker's task waits in that direction, or watches it.
-    pub(crate) fn is_parked(&self, direction: Direction, waker: &Waker) -> bool {
-        self.look(direction, |old| old.is_some_and(|old| old.will_wake(waker)))
+    /// True if that task waits in that direction, or watches it.
+    pub(crate) fn is_task_parked(&self, direction: Direction, task: Key<Task>) -> bool {
+        self.look(direction, |old| match old {
+            Waiter::Task(old) => *old == task,
+            Waiter::Foreign(_) => false,
+        })
     }
 
     /// True if a task waits in some direction, or watches it, whether that keeps the loop alive or
@@ -159,37 +169,38 @@ impl Registration {
     pub(crate) fn has_waiter(&self) -> bool {
         [Direction::Read, Direction::Write]
             .iter()
-            .any(|direction| self.look(*direction, |waker| waker.is_some()))
+            .any(|direction| self.look(*direction, Waiter::is_some))
     }
 
-    fn look<T>(&self, direction: Direction, f: impl FnOnce(Option<&Waker>) -> T) -> T {
-        let waiter = &self.waiters[direction as usize];
+    fn look<T>(&self, direction: Direction, f: impl FnOnce(&Waiter) -> T) -> T {
+        let cell = &self.waiters[direction as usize];
         // Taken and put back: a `Cell` lends nothing out.
-        let waker = waiter.take();
-        let result = f(waker.as_ref());
-        waiter.set(waker);
+        let waiter = cell.take();
+        let result = f(&waiter);
+        cell.set(waiter);
         result
     }
 
-    /// Begins a wait or a watch in that direction; without a waker, the last one's stays. Returns
-    /// the waker that is replaced, and whether a wait that may keep the loop alive was there.
+    /// Begins a wait or a watch in that direction; without a waiter, the last one stays. Returns the
+    /// one that is replaced, and whether a wait that may keep the loop alive was there.
     #[inline]
     pub(crate) fn park(
         &self,
         direction: Direction,
-        waker: Option<Waker>,
+        waiter: Option<Waiter>,
         watches: bool,
-    ) -> (Option<Waker>, bool) {
+    ) -> (Waiter, bool) {
         let ticket = &self.tickets[direction as usize];
         // 16 bits are enough: a stale future would have to survive exactly 65,536 waits of other
         // tasks.
         ticket.set(ticket.get().wrapping_add(1));
         // A watch is not counted as a wait, so the caller needs to know which of the two was there.
         let watched = self.watches[direction as usize].replace(watches);
-        let stays = waker.is_none();
-        let replaced =
-            waker.and_then(|waker| self.waiters[direction as usize].replace(Some(waker)));
-        let waited = (stays || replaced.is_some()) && !watched;
+        let Some(waiter) = waiter else {
+            return (Waiter::default(), !watched);
+        };
+        let replaced = self.waiters[direction as usize].replace(waiter);
+        let waited = replaced.is_some() && !watched;
         (replaced, waited)
     }
 
