@@ -31,9 +31,14 @@
 //! | `#[tokio::main]`, `#[tokio::test]` | [`block_on`] |
 //! | `start_paused` | [`Options::virtual_time`](oneloop_core::Options::virtual_time) |
 //! | `spawn`, `spawn_local` | [`spawn`] |
-//! | `abort` | [`JoinHandle::cancel`](oneloop_core::JoinHandle::cancel): the future is dropped at once |
+//! | `abort`, `AbortHandle` | [`JoinHandle::cancel`](oneloop_core::JoinHandle::cancel): the future is dropped at once; [`CancelHandle`] |
+//! | tokio-util's `AbortOnDropHandle` | [`JoinHandle::cancel_on_drop`](oneloop_core::JoinHandle::cancel_on_drop) |
+//! | `task_local!` | [`task_local!`]; a task has its spawner's by [`inherit_locals`] |
+//! | structured concurrency | [`scope`](crate::scope()), which lets its futures borrow |
 //! | `spawn_blocking`, `block_in_place` | [`offload`] |
 //! | `time::interval` | [`interval`]: the first tick is due after one period |
+//! | `MissedTickBehavior` | [`MissedTicks`], in [`Interval::missed_ticks`]: `Skip` by default |
+//! | `timeout_at` | [`timeout_at`]; [`deadline`](crate::deadline()) also limits the timeouts inside |
 //! | `mpsc`, `recv` | `oneloop::sync::channel`, `oneloop::sync::Receiver::receive` |
 //! | `oneshot`, `Notify` | `oneloop::sync::OneShot`, `oneloop::sync::Event` |
 //! | `Mutex`, `Semaphore` | `oneloop::sync::Mutex`, `oneloop::sync::Semaphore`; without an `.await` between, a `RefCell` |
@@ -54,23 +59,29 @@
 mod collection;
 #[cfg(feature = "hyper")]
 pub mod hyper;
+mod context;
+mod deadline;
 mod join;
 mod join_set;
 mod race;
 mod ready;
+mod scope;
 #[doc(hidden)] // only the macro names it
 pub mod select;
 mod signal;
 mod task;
+mod task_local;
 mod task_tracker;
 mod time;
 mod woken;
 
 pub use collection::{join_all, race_all, try_join_all};
+pub use deadline::{current_deadline, deadline};
 pub use join::{Join, TryJoin, join, try_join};
 pub use join_set::JoinSet;
 pub use oneloop_core::{
-    CancelHandle, Class, Elapsed, JoinError, JoinHandle, Offload, Signals, Sleep, Timeout, YieldNow,
+    CancelHandle, CancelOnDrop, Class, Elapsed, JoinError, JoinHandle, Offload, Signals, Sleep,
+    Timeout, YieldNow,
 };
 #[cfg(feature = "fs")]
 pub use oneloop_fs as fs;
@@ -88,7 +99,11 @@ pub use oneloop_net::{
 pub use oneloop_process as process;
 pub use race::{Either, Race, race};
 pub use ready::{wait_readable, wait_writable};
+pub use scope::{Scope, ScopedJoinHandle, scope, try_scope};
 pub use signal::{ctrl_c, signals};
 pub use task::{block_on, offload, offload_to, spawn, yield_now};
+pub use task_local::{LocalKey, LocalScope, inherit_locals};
 pub use task_tracker::{TaskTracker, TaskTrackerToken, TrackedFuture};
-pub use time::{Interval, interval, interval_at, now, sleep, sleep_until, timeout, timeout_at};
+pub use time::{
+    Interval, MissedTicks, interval, interval_at, now, sleep, sleep_until, timeout, timeout_at,
+};

@@ -86,6 +86,9 @@ mod state;
 mod tasks;
 
 pub use event_loop::{EventLoop, Options};
+/// The trait of the crate [futures-core](https://docs.rs/futures-core): asynchronous iterators.
+#[doc(no_inline)]
+pub use futures_core::Stream;
 pub use mechanisms::clock::Clock;
 #[doc(hidden)] // for the crates above
 pub use mechanisms::concurrency;
@@ -101,7 +104,9 @@ pub use mechanisms::slots::{Key, Slots};
 pub use mechanisms::timers::{Timer, TimerMark, Timers};
 pub use mechanisms::workers::{Class, Job, PoolOptions, Workers};
 pub use operations::cancel_handle::CancelHandle;
-pub use operations::join::JoinHandle;
+pub use operations::join::{CancelOnDrop, JoinHandle};
+#[doc(hidden)] // for the crates above
+pub use operations::join::{Joined, JoinedBody};
 pub use operations::keep_alive::KeepAlive;
 pub use operations::offload::Offload;
 pub use operations::phase_reached::PhaseReached;

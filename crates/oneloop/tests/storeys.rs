@@ -190,10 +190,11 @@ fn the_files_of_aio_stand_in_storeys() {
     assert_storeys(
         "aio",
         "
+        locals:    context task_local deadline
         names:     task time signal ready
         for hyper: hyper
         mechanism: woken race
-        on it:     collection join select join_set task_tracker
+        on it:     collection join select join_set scope task_tracker
         ",
     );
 }

@@ -1,10 +1,13 @@
 //! What the async style's helpers promise: one fact per test.
 
 mod collections;
+mod deadlines;
 mod join_sets;
 mod joins;
 mod races;
+mod scopes;
 mod selects;
+mod task_locals;
 mod task_trackers;
 mod times;
 

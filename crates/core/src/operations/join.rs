@@ -11,6 +11,7 @@ use pin_project_lite::pin_project;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::Future;
+use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -78,22 +79,32 @@ impl<T> JoinHandle<T> {
     pub fn is_finished(&self) -> bool {
         !self.joined.is_running()
     }
+
+    /// Returns a handle whose drop cancels the task, also by a panic or a cancel of its owner: for a
+    /// task that shall not outlive its owner.
+    ///
+    /// ```
+    /// # let mut event_loop = oneloop::EventLoop::new()?;
+    /// let handle = event_loop.handle();
+    /// event_loop.block_on(async {
+    ///     let heartbeat = handle.spawn(std::future::pending::<()>()).cancel_on_drop();
+    ///     assert!(!heartbeat.is_finished());
+    ///     drop(heartbeat);
+    ///     assert_eq!(handle.task_count(), 0);
+    /// });
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[doc(alias = "AbortOnDropHandle")]
+    pub fn cancel_on_drop(self) -> CancelOnDrop<T> {
+        CancelOnDrop { task: Some(self) }
+    }
 }
 
 impl<T> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let waker = cx.waker().clone(); // foreign code, so before the borrow (rule 2)
-        match self.joined.progress.replace(Progress::Taken) {
-            Progress::Running(before) => {
-                self.joined.progress.replace(Progress::Running(Some(waker)));
-                drop(before);
-                Poll::Pending
-            }
-            Progress::Ended(result) => Poll::Ready(result),
-            Progress::Taken => panic!("a JoinHandle was polled after it returned its result"),
-        }
+        self.joined.poll_result(cx)
     }
 }
 
@@ -106,8 +117,59 @@ impl<T> Drop for JoinHandle<T> {
     }
 }
 
+/// A [`JoinHandle`] that cancels its task when it is dropped: tokio-util's `AbortOnDropHandle`. See
+/// [`JoinHandle::cancel_on_drop`].
+///
+/// As a future it is like the handle, which it dereferences to.
+#[must_use = "the task is canceled when this is dropped"]
+#[doc(alias = "AbortOnDropHandle")]
+pub struct CancelOnDrop<T> {
+    /// `None` once it was detached.
+    task: Option<JoinHandle<T>>,
+}
+
+impl<T> CancelOnDrop<T> {
+    /// Returns the handle of the task, whose drop does not cancel it: the task may continue alone.
+    pub fn detach(mut self) -> JoinHandle<T> {
+        self.task.take().expect(HAS_TASK)
+    }
+}
+
+/// Why a [`CancelOnDrop`] has its task.
+const HAS_TASK: &str = "only `detach` takes the task, with the guard itself";
+
+impl<T> Deref for CancelOnDrop<T> {
+    type Target = JoinHandle<T>;
+
+    fn deref(&self) -> &JoinHandle<T> {
+        self.task.as_ref().expect(HAS_TASK)
+    }
+}
+
+impl<T> Future for CancelOnDrop<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.joined.poll_result(cx)
+    }
+}
+
+impl<T> Drop for CancelOnDrop<T> {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.cancel();
+        }
+    }
+}
+
+impl<T> fmt::Debug for CancelOnDrop<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("CancelOnDrop").field(&self.task).finish()
+    }
+}
+
 /// The part that a task and its handle share.
-pub(crate) struct Joined<T> {
+pub struct Joined<T> {
     progress: RefCell<Progress<T>>,
     /// The handle still exists, so it may look at the result.
     has_handle: Cell<bool>,
@@ -125,19 +187,45 @@ enum Progress<T> {
     Taken,
 }
 
+impl<T> Default for Joined<T> {
+    fn default() -> Self {
+        Joined::new()
+    }
+}
+
 impl<T> Joined<T> {
-    pub(crate) fn new() -> Self {
+    /// The part of a task that has not ended.
+    pub fn new() -> Self {
         Joined {
             progress: RefCell::new(Progress::Running(None)),
             has_handle: Cell::new(true),
         }
     }
 
-    fn is_running(&self) -> bool {
+    /// False once the task has ended.
+    pub fn is_running(&self) -> bool {
         matches!(*self.progress.borrow(), Progress::Running(_))
     }
 
-    pub(crate) fn end(&self, result: Result<T, JoinError>, spawned_at: &'static Location<'static>) {
+    /// Waits for the result, for the handle.
+    ///
+    /// # Panics
+    /// After it returned the result.
+    pub fn poll_result(&self, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
+        let waker = cx.waker().clone(); // foreign code, so before the borrow (rule 2)
+        match self.progress.replace(Progress::Taken) {
+            Progress::Running(before) => {
+                self.progress.replace(Progress::Running(Some(waker)));
+                drop(before);
+                Poll::Pending
+            }
+            Progress::Ended(result) => Poll::Ready(result),
+            Progress::Taken => panic!("a JoinHandle was polled after it returned its result"),
+        }
+    }
+
+    /// Passes the result to the handle. Without one, a panic is reported.
+    pub fn end(&self, result: Result<T, JoinError>, spawned_at: &'static Location<'static>) {
         let before = self.progress.replace(Progress::Ended(result));
         // After the replace, with nothing borrowed: the waker may poll the handle at once.
         if let Progress::Running(Some(waker)) = before {
@@ -160,7 +248,7 @@ impl<T> Joined<T> {
 
 pin_project! {
     /// The body of a task whose result is passed on: the caller's future, with its panic caught.
-    pub(crate) struct JoinedBody<F: Future, E: FnOnce(Result<F::Output, JoinError>)> {
+    pub struct JoinedBody<F: Future, E: FnOnce(Result<F::Output, JoinError>)> {
         #[pin]
         future: F,
         // What takes the result; `None` once it did.
@@ -177,7 +265,8 @@ pin_project! {
 }
 
 impl<F: Future, E: FnOnce(Result<F::Output, JoinError>)> JoinedBody<F, E> {
-    pub(crate) fn new(future: F, end: E) -> Self {
+    /// Runs `future`, and passes its result, its panic, or [`JoinError::Canceled`] to `end`.
+    pub fn new(future: F, end: E) -> Self {
         let end = Some(end);
         JoinedBody { future, end }
     }
