@@ -4,20 +4,21 @@ use oneloop_core::{Handle, Key, Task};
 use std::any::Any;
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::slice;
 
 thread_local! {
-    /// The contexts that are entered on this thread, the innermost last. More than one task has some
+    /// The layers that are entered on this thread, the innermost last. More than one task has some
     /// there only while green stacks are suspended inside of a poll.
     static ENTERED: RefCell<Vec<Entry>> = const { RefCell::new(Vec::new()) };
 }
 
 struct Entry {
     task: CurrentTask,
-    context: Context,
+    layer: Layer,
 }
 
 /// The loop and the task that run the code which asks.
-// A green stack may be suspended inside of a context, so that other tasks run: they must not see it.
+// A green stack may be suspended inside of a layer, so that other tasks run: they must not see it.
 #[derive(PartialEq)]
 struct CurrentTask(Option<(Handle, Option<Key<Task>>)>);
 
@@ -31,59 +32,55 @@ impl CurrentTask {
     }
 }
 
-/// Values by their keys. A clone costs one reference count.
-#[derive(Clone, Default)]
-pub(crate) struct Context {
-    innermost: Option<Rc<Node>>,
+/// What one future hands to the code inside of it. A clone costs one reference count.
+#[derive(Clone)]
+pub(crate) enum Layer {
+    One(Rc<Local>),
+    /// What the code saw that made the layer, the innermost first.
+    Inherited(Rc<[Rc<Local>]>),
 }
 
-/// One value; the value comes last, where its type can be erased.
-struct Node<V: ?Sized = dyn Any> {
+/// A value and its key; the value comes last, where its type can be erased.
+pub(crate) struct Local<V: ?Sized = dyn Any> {
     key: usize,
-    outer: Context,
     value: V,
 }
 
-impl Context {
-    /// The context in which the current code runs; empty outside of any.
-    pub(crate) fn current() -> Self {
-        let task = CurrentTask::now();
-        ENTERED.with_borrow(|entered| {
-            let of_task = entered.iter().rfind(|entry| entry.task == task);
-            of_task.map_or_else(Context::default, |entry| entry.context.clone())
-        })
-    }
-
-    /// This context and one more value, which hides an older one with the same key.
-    pub(crate) fn with<T: 'static>(self, key: usize, value: T) -> Self {
-        let outer = self;
-        let innermost: Rc<Node> = Rc::new(Node { key, outer, value });
-        Context {
-            innermost: Some(innermost),
-        }
-    }
-
-    /// The value with this key.
-    pub(crate) fn get<T: 'static>(&self, key: usize) -> Option<&T> {
-        let mut node = self.innermost.as_ref()?;
-        while node.key != key {
-            node = node.outer.innermost.as_ref()?;
-        }
-        node.value.downcast_ref()
-    }
-
-    /// Makes this the current context of the current task, until the guard is dropped.
-    pub(crate) fn enter(&self) -> EnteredContext {
-        let task = CurrentTask::now();
-        let context = self.clone();
-        ENTERED.with_borrow_mut(|entered| entered.push(Entry { task, context }));
-        EnteredContext
+impl Local {
+    /// The value.
+    pub(crate) fn value<T: 'static>(&self) -> Option<&T> {
+        self.value.downcast_ref()
     }
 }
 
-pub(crate) struct EnteredContext;
+impl Layer {
+    pub(crate) fn of<T: 'static>(key: usize, value: T) -> Self {
+        Layer::One(Rc::new(Local { key, value }))
+    }
 
-impl Drop for EnteredContext {
+    /// Everything that the current code sees.
+    pub(crate) fn inherited() -> Self {
+        Layer::Inherited(with_locals(|locals| locals.cloned().collect()))
+    }
+
+    fn locals(&self) -> &[Rc<Local>] {
+        match self {
+            Layer::One(local) => slice::from_ref(local),
+            Layer::Inherited(locals) => locals,
+        }
+    }
+
+    /// Adds this to what the current task sees, until the guard is dropped.
+    pub(crate) fn enter(&self) -> EnteredLayer {
+        let (task, layer) = (CurrentTask::now(), self.clone());
+        ENTERED.with_borrow_mut(|entered| entered.push(Entry { task, layer }));
+        EnteredLayer
+    }
+}
+
+pub(crate) struct EnteredLayer;
+
+impl Drop for EnteredLayer {
     fn drop(&mut self) {
         let task = CurrentTask::now();
         let left = ENTERED.with_borrow_mut(|entered| {
@@ -92,4 +89,26 @@ impl Drop for EnteredContext {
         });
         drop(left); // values are foreign code, so after the borrow
     }
+}
+
+/// The innermost value with this key that the current code sees.
+pub(crate) fn innermost(key: usize) -> Option<Rc<Local>> {
+    with_locals(|mut locals| Iterator::find(&mut locals, |local| local.key == key).cloned())
+}
+
+/// The least value with this key that the current code sees.
+pub(crate) fn least<T: Ord + Copy + 'static>(key: usize) -> Option<T> {
+    with_locals(|locals| {
+        let values = locals.filter(|local| local.key == key);
+        values.filter_map(|local| local.value().copied()).min()
+    })
+}
+
+/// Passes what the current code sees, the innermost first. `look` must not call foreign code.
+fn with_locals<R>(look: impl FnOnce(&mut dyn Iterator<Item = &Rc<Local>>) -> R) -> R {
+    let task = CurrentTask::now();
+    ENTERED.with_borrow(|entered| {
+        let of_task = entered.iter().rev().filter(|entry| entry.task == task);
+        look(&mut of_task.flat_map(|entry| entry.layer.locals()))
+    })
 }

@@ -1,5 +1,6 @@
 //! One deadline over everything that is called inside of a future.
 
+use crate::context;
 use crate::task_local;
 use crate::task_local::LocalScope;
 use oneloop_core::{Handle, Timeout};
@@ -61,7 +62,8 @@ pub fn deadline<F: Future>(at: Instant, future: F) -> LocalScope<Timeout<F>> {
 
 /// Returns the nearest [`deadline`] around this code, if there is one.
 pub fn current_deadline() -> Option<Instant> {
-    NEAREST.try_get()
+    // The least and not the innermost: a future may be made outside of the deadline in which it runs.
+    context::least(NEAREST.key())
 }
 
 /// `at`, or the current deadline where that is nearer.

@@ -28,8 +28,8 @@
 //!
 //! | tokio | here |
 //! |---|---|
-//! | `#[tokio::main]`, `#[tokio::test]` | [`block_on`] |
-//! | `start_paused` | [`Options::virtual_time`](oneloop_core::Options::virtual_time) |
+//! | `#[tokio::main]`, `Runtime::block_on` | `#[oneloop::main]`, [`block_on`] |
+//! | `#[tokio::test(start_paused = true)]` | `#[oneloop::test]`, [`Options::virtual_time`](oneloop_core::Options::virtual_time) |
 //! | `spawn`, `spawn_local` | [`spawn`] |
 //! | `abort`, `AbortHandle` | [`JoinHandle::cancel`](oneloop_core::JoinHandle::cancel): the future is dropped at once; [`CancelHandle`] |
 //! | tokio-util's `AbortOnDropHandle` | [`JoinHandle::cancel_on_drop`](oneloop_core::JoinHandle::cancel_on_drop) |
@@ -57,10 +57,10 @@
 //! | `Handle::spawn` of another thread | [`Remote::run`](oneloop_core::Remote::run) |
 
 mod collection;
-#[cfg(feature = "hyper")]
-pub mod hyper;
 mod context;
 mod deadline;
+#[cfg(feature = "hyper")]
+pub mod hyper;
 mod join;
 mod join_set;
 mod race;

@@ -227,7 +227,8 @@ impl<'env, E: 'env> Scope<'env, E> {
         }
     }
 
-    /// Starts a future in the scope. It never runs before `spawn` returns.
+    /// Starts a future in the scope. It never runs before `spawn` returns. Waiting for the handle is
+    /// cancel safe.
     ///
     /// Dropping the handle lets the future continue. After the end of the scope, the future is
     /// dropped at once. It makes three allocations.
@@ -236,7 +237,8 @@ impl<'env, E: 'env> Scope<'env, E> {
         self.spawn_then(future, Ok)
     }
 
-    /// Starts a future in the scope whose error cancels the rest: see [`try_scope`].
+    /// Starts a future in the scope whose error cancels the rest: see [`try_scope`]. Waiting for the
+    /// handle is cancel safe.
     #[track_caller]
     pub fn spawn_try<F, T>(&self, future: F) -> ScopedJoinHandle<'env, T, E>
     where

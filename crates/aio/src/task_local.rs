@@ -1,6 +1,6 @@
 //! Task-locals: a value for the code that runs inside of a future.
 
-use crate::context::Context;
+use crate::context::{self, Layer};
 use pin_project_lite::pin_project;
 use std::fmt;
 use std::future::Future;
@@ -25,7 +25,6 @@ impl<T> fmt::Debug for LocalKey<T> {
 
 impl<T: 'static> LocalKey<T> {
     #[doc(hidden)]
-    #[expect(clippy::new_without_default, reason = "only the macro calls it")]
     pub const fn new() -> Self {
         LocalKey {
             _place: 0,
@@ -34,7 +33,7 @@ impl<T: 'static> LocalKey<T> {
     }
 
     // A `static` never moves, so its address is a unique key.
-    fn key(&'static self) -> usize {
+    pub(crate) fn key(&'static self) -> usize {
         std::ptr::from_ref(self).addr()
     }
 
@@ -45,15 +44,14 @@ impl<T: 'static> LocalKey<T> {
     pub fn scope<F: Future>(&'static self, value: T, future: F) -> LocalScope<F> {
         LocalScope {
             future: Some(future),
-            context: Context::current().with(self.key(), value),
+            layer: Layer::of(self.key(), value),
         }
     }
 
     /// Calls a function with `value` as the value of this key: [`LocalKey::scope`] for code that
     /// does not wait.
     pub fn sync_scope<R>(&'static self, value: T, function: impl FnOnce() -> R) -> R {
-        let context = Context::current().with(self.key(), value);
-        let _entered = context.enter();
+        let _entered = Layer::of(self.key(), value).enter();
         function()
     }
 
@@ -73,9 +71,12 @@ impl<T: 'static> LocalKey<T> {
 
     /// Calls a function with the value; returns `None` outside of each scope of this key.
     pub fn try_with<R>(&'static self, with: impl FnOnce(&T) -> R) -> Option<R> {
-        // A clone, so that nothing is borrowed while `with` runs: it may enter and leave scopes.
-        let context = Context::current();
-        context.get(self.key()).map(with)
+        // Shared, so that nothing is borrowed while `with` runs: it may enter and leave scopes.
+        let local = context::innermost(self.key())?;
+        let value = local.value();
+        Some(with(
+            value.expect("an address names one key, and a key has one type"),
+        ))
     }
 
     /// Returns a clone of the value.
@@ -125,7 +126,7 @@ impl<T: 'static> LocalKey<T> {
 pub fn inherit_locals<F: Future>(future: F) -> LocalScope<F> {
     LocalScope {
         future: Some(future),
-        context: Context::current(),
+        layer: Layer::inherited(),
     }
 }
 
@@ -141,14 +142,14 @@ pin_project! {
         // `None` once it is done.
         #[pin]
         future: Option<F>,
-        context: Context,
+        layer: Layer,
     }
 
     impl<F> PinnedDrop for LocalScope<F> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
             if this.future.is_some() {
-                let _entered = this.context.enter();
+                let _entered = this.layer.enter();
                 this.future.set(None);
             }
         }
@@ -160,7 +161,7 @@ impl<F: Future> Future for LocalScope<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<F::Output> {
         let mut this = self.project();
-        let _entered = this.context.enter();
+        let _entered = this.layer.enter();
         let future = this.future.as_mut().as_pin_mut();
         let polled = future
             .expect("a scope was polled after it was done")

@@ -59,6 +59,9 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
+//! The attribute [`#[oneloop::test]`](macro@test) makes such a test of an async function, and
+//! [`#[oneloop::main]`](macro@main) a program.
+//!
 //! The guide, in the folder `docs/guide` of the project, begins with what an event loop does and
 //! leads from `cargo new` to a server in each style.
 //!
@@ -67,6 +70,7 @@
 //! | feature | in the default | what it adds |
 //! |---|---|---|
 //! | `aio`, `callback`, `green` | yes | the style of that name; `callback` and `green` turn on `fs` and `process` |
+//! | `macros` | yes | the attributes [`main`](macro@main) and [`test`](macro@test) of async functions; it turns on `aio` |
 //! | `fs`, `process` | yes | [`fs`] and [`process`], also as `aio::fs` and `aio::process` |
 //! | `chaos` | no | `chaos`, for tests: schedules and faults from a seed |
 //! | `hyper` | no | hyper's `Read` and `Write` on every byte stream; `aio::hyper`, its executor |
@@ -82,8 +86,16 @@ pub mod chaos {
     pub use oneloop_core::chaos::*;
 }
 pub mod prelude;
+#[cfg(feature = "macros")]
+#[doc(hidden)] // for the tests of `#[oneloop::test]`
+pub mod testing;
 
 pub use oneloop_core::{Elapsed, EventLoop, Handle, JoinError, JoinHandle, Options, signal};
+
+#[cfg(feature = "macros")]
+pub use oneloop_macros::main;
+#[cfg(feature = "macros")]
+pub use oneloop_macros::test;
 
 /// Makes a module of each crate below.
 ///

@@ -21,7 +21,7 @@ use syn::{Attribute, Field, ImplItem, Item, ItemUse, Macro, Stmt, UseTree, Visib
 
 /// Which crate may depend on which: only on those in the lines above its own.
 const CRATES: &str = "
-    system:     posix
+    system:     posix macros
     loop:       core
     on tasks:   sync net monitor
     on sockets: fs process
@@ -195,6 +195,17 @@ fn the_files_of_aio_stand_in_storeys() {
         for hyper: hyper
         mechanism: woken race
         on it:     collection join select join_set scope task_tracker
+        ",
+    );
+}
+
+#[test]
+fn the_files_of_macros_stand_in_storeys() {
+    assert_storeys(
+        "macros",
+        "
+        mistakes: fault
+        reading:  function options
         ",
     );
 }

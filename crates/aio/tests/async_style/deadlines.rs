@@ -48,6 +48,8 @@ fn a_deadline_inside_shortens_and_never_extends() {
         });
         let at = |ms| Some(start + MS * ms);
         assert_eq!(outer.await, Ok((Ok(at(10)), Ok(at(5)), at(10))));
+        let longer = deadline(start + MS * 20, async { current_deadline() }); // made outside
+        assert_eq!(deadline(start + MS * 10, longer).await, Ok(Ok(at(10))));
         let nested = deadline(start + MS * 10, deadline(start + MS * 20, pending::<()>()));
         assert!(nested.await.is_err());
         assert_eq!(now(), start + MS * 10);

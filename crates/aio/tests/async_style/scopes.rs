@@ -235,7 +235,7 @@ fn a_scope_runs_in_a_task_of_a_set() {
     run(async {
         let mut set = JoinSet::new();
         set.spawn(async {
-            let words = vec!["tea".to_owned(), "toast".to_owned()];
+            let words = ["tea".to_owned(), "toast".to_owned()];
             scope(async |scope| {
                 let lengths = words.iter().map(|word| scope.spawn(async { word.len() }));
                 let lengths: Vec<_> = lengths.collect();

@@ -27,6 +27,15 @@ fn a_value_exists_inside_of_its_scope_and_nowhere_else() {
 }
 
 #[test]
+fn scopes_that_are_made_outside_of_each_other_add_up() {
+    run(async {
+        let inner = NUMBER.scope(1, async { (NUMBER.get(), NAME.get()) });
+        let (number, name) = NAME.scope("a".into(), inner).await;
+        assert_eq!((number, &*name), (1, "a"));
+    });
+}
+
+#[test]
 fn two_scopes_that_take_turns_keep_their_values_apart() {
     async fn turns() -> u32 {
         for _ in 0..3 {
@@ -57,13 +66,13 @@ fn a_task_sees_the_values_of_its_spawner_on_request() {
 fn a_value_lives_as_long_as_the_futures_that_have_it() {
     run(async {
         let name: Rc<str> = "a".into();
-        let task = NAME.scope(Rc::clone(&name), async {
+        let spawns = || {
             spawn(inherit_locals(async {
                 yield_now().await;
                 NAME.get()
             }))
-        });
-        let task = task.await;
+        };
+        let task = NAME.sync_scope(Rc::clone(&name), spawns);
         assert_eq!(Rc::strong_count(&name), 2);
         drop(task.await);
         assert_eq!(Rc::strong_count(&name), 1);

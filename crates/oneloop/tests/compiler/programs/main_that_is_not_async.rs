@@ -1,0 +1,3 @@
+//! `#[oneloop::main]` needs an `async fn`: write `async` before `fn`
+#[oneloop::main]
+fn main() {}

@@ -1,0 +1,6 @@
+//! mismatched types
+//! expected `Result<(), Error>`, found `()`
+#[oneloop::main]
+async fn main() -> std::io::Result<()> {
+    oneloop::aio::yield_now().await;
+}
