@@ -5,7 +5,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 SERVER := $(TARGET)/release/oneloop
 
 .DEFAULT_GOAL := all
-.PHONY: all run test check msrv semver package guide sanitize miri chaos models planted torture bench conformance clean help
+.PHONY: all run test check msrv semver package guide sanitize miri chaos models planted torture bench conformance uv clean help
 
 all: ## Build the server: ./main
 	$(CARGO) build --release --locked -p oneloop-server
@@ -112,6 +112,16 @@ conformance: ## Record again what the conformance programs print on the node, ge
 	conformance/record-node
 	conformance/record-python
 	$(CARGO) test --locked -p oneloop-conformance
+
+UV_OUT := $(TARGET)/release
+
+uv: ## Build libuv.so.1, for programs that are linked with libuv, and libuv.pc
+	$(CARGO) build --release --locked -p oneloop-uv
+	@cp -f $(UV_OUT)/libuv.so $(UV_OUT)/libuv.so.new && mv -f $(UV_OUT)/libuv.so.new $(UV_OUT)/libuv.so.1
+	@strip --strip-unneeded $(UV_OUT)/libuv.so.1 2>/dev/null || echo "skipped: strip is not installed"
+	@sed -e 's|@FOLDER@|$(abspath $(UV_OUT))|' -e 's|@INCLUDE@|$(CURDIR)/crates/uv/include|' \
+		crates/uv/libuv.pc.in > $(UV_OUT)/libuv.pc
+	@echo "built $(UV_OUT)/libuv.so.1; try: LD_LIBRARY_PATH=$(UV_OUT) PROGRAM"
 
 clean: ## Remove what was built
 	$(CARGO) clean

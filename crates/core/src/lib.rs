@@ -97,6 +97,7 @@ pub use mechanisms::guard::{
     drop_each, drop_guarded, guarded, panic_message, report, wake_guarded,
 };
 pub use mechanisms::inbox::Inbox;
+pub use mechanisms::job_pool::JobPool;
 pub use mechanisms::phase::Phase;
 pub use mechanisms::reactor::{Reactor, forked};
 pub use mechanisms::ready::{Direction, Interest, Ready, Trigger};

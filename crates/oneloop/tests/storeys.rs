@@ -23,6 +23,7 @@ use syn::{Attribute, Field, ImplItem, Item, ItemUse, Macro, Stmt, UseTree, Visib
 const CRATES: &str = "
     system:     posix macros
     loop:       core
+    libuv:      uv
     on tasks:   sync net monitor
     on sockets: fs process
     styles:     callback green aio
@@ -100,6 +101,19 @@ fn the_files_of_bench_stand_in_storeys() {
         command line: cli
         servers:      server sample bench
         benchmarks:   echo fair green idle syscalls
+        ",
+    );
+}
+
+#[test]
+fn the_files_of_uv_stand_in_storeys() {
+    assert_storeys(
+        "uv",
+        "
+        tools:     error wtf8 ring system abi/fd abi/mask abi/message abi/pool abi/time
+        the loop*: abi/live abi/memory layout state watch mail call handle timer phase asynchronous poll signals files stat_watch jobs
+        turns:     run
+        exports:   abi/text abi/users abi/
         ",
     );
 }

@@ -50,12 +50,16 @@ pub(crate) fn call(
     handler(number, info, context);
 }
 
+/// The default action of a signal.
+pub(crate) fn default_action() -> libc::sigaction {
+    // SAFETY: all zeros are a valid value, which means the default action.
+    unsafe { mem::zeroed() }
+}
+
 /// Sets the default action and returns the previous one.
 pub(crate) fn set_default(number: c_int) -> io::Result<libc::sigaction> {
-    // SAFETY: all zeros are a valid value, which means the default action.
-    let default = unsafe { mem::zeroed() };
     // SAFETY: the default action has no handler.
-    unsafe { set_action(number, &default) }
+    unsafe { set_action(number, &default_action()) }
 }
 
 /// The current action of a signal.

@@ -6,7 +6,8 @@
 //! never freed: statics, and the seats of the listeners.
 
 use crate::action::{
-    action, call, instead_of, is_default_or_ignored, keep_errno, set_action, set_default,
+    action, call, default_action, instead_of, is_default_or_ignored, keep_errno, set_action,
+    set_default,
 };
 use crate::seats::{Seat, Seats};
 use libc::{
@@ -15,7 +16,7 @@ use libc::{
 };
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::{io, ptr};
 
@@ -44,11 +45,11 @@ pub(crate) fn use_alternate_stacks() {
     let _change = CHANGE.lock().unwrap_or_else(PoisonError::into_inner);
     HAS_SMALL_STACKS.store(true, Ordering::SeqCst);
     for (number, signal) in (0..).zip(&SIGNALS) {
-        let is_ours = |now: libc::sigaction| now.sa_sigaction == handle as *const () as usize;
-        if let Some(before) = signal.before.get()
+        let is_ours = |now: libc::sigaction| now.sa_sigaction == handler_address();
+        if let Some(before) = signal.former()
             && action(number).is_ok_and(is_ours)
         {
-            let _ = install_instead_of(before, number); // it succeeded before
+            let _ = install_instead_of(&before, number); // it succeeded before
         }
     }
 }
@@ -58,11 +59,26 @@ struct Signal {
     seats: Seats,
     /// The action before [`handle`] was installed; unset until then.
     before: OnceLock<libc::sigaction>,
+    /// The number of listeners that replace the action before.
+    replacing: AtomicU32,
+    /// True from the first of these on: the default action has taken the place of `before`.
+    is_replaced: AtomicBool,
+}
+
+/// What a listener does to the action that was there before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Calls it, too, and leaves it behind.
+    Beside,
+    /// Does not call it, and leaves the default action behind.
+    Instead,
 }
 
 /// Holds a listener's seat until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Listening {
+    number: c_int,
+    mode: Mode,
     seat: &'static Seat,
     _eventfd: OwnedFd, // closed after the drop has left the seat
 }
@@ -72,11 +88,24 @@ impl Signal {
         Signal {
             seats: Seats::new(),
             before: OnceLock::new(),
+            replacing: AtomicU32::new(0),
+            is_replaced: AtomicBool::new(false),
         }
     }
 
     fn of(number: c_int) -> Option<&'static Signal> {
         SIGNALS.get(usize::try_from(number).ok()?)
+    }
+
+    /// The action that takes effect without a listener.
+    fn former(&self) -> Option<libc::sigaction> {
+        let before = self.before.get()?;
+        let is_replaced = self.is_replaced.load(Ordering::SeqCst);
+        Some(if is_replaced {
+            default_action()
+        } else {
+            *before
+        })
     }
 
     /// Notifies all listeners. True if there are any.
@@ -89,25 +118,42 @@ impl Signal {
         let now = action(number)?;
         let is_first = self.before.get().is_none();
         // Before the handler is installed, because it may be called at once.
-        let before = self.before.get_or_init(|| now);
+        self.before.get_or_init(|| now);
         // A handler that was installed after ours calls ours. But other code may have set the
         // default action again, or ignored the signal.
         if is_first || is_default_or_ignored(&now) {
-            install_instead_of(before, number)?;
+            install_instead_of(&self.former().unwrap_or(now), number)?;
         }
+        Ok(())
+    }
+
+    /// Installs the handler for a listener that replaces the action before.
+    fn install_instead(&self, number: c_int) -> io::Result<()> {
+        let now = action(number)?;
+        self.before.get_or_init(|| now);
+        if self.replacing.load(Ordering::SeqCst) == 0 && now.sa_sigaction != handler_address() {
+            install_instead_of(&default_action(), number)?;
+        }
+        self.is_replaced.store(true, Ordering::SeqCst);
+        self.replacing.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
 }
 
 impl Listening {
     /// Takes a seat: each signal of this number adds 1 to the eventfd.
-    pub(crate) fn new(number: c_int, eventfd: OwnedFd) -> io::Result<Self> {
+    pub(crate) fn new(number: c_int, eventfd: OwnedFd, mode: Mode) -> io::Result<Self> {
         let signal = Signal::of(number).ok_or(io::ErrorKind::InvalidInput)?;
         // A panic cannot leave it half-changed.
         let _change = CHANGE.lock().unwrap_or_else(PoisonError::into_inner);
-        signal.install(number)?;
+        match mode {
+            Mode::Beside => signal.install(number)?,
+            Mode::Instead => signal.install_instead(number)?,
+        }
         let seat = signal.seats.take(eventfd.as_raw_fd());
         Ok(Listening {
+            number,
+            mode,
             seat,
             _eventfd: eventfd,
         })
@@ -117,6 +163,15 @@ impl Listening {
 impl Drop for Listening {
     fn drop(&mut self) {
         self.seat.leave();
+        if self.mode == Mode::Beside {
+            return;
+        }
+        let signal = Signal::of(self.number).expect("it was there");
+        let _change = CHANGE.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_last = signal.replacing.fetch_sub(1, Ordering::SeqCst) == 1;
+        if is_last && !signal.seats.has_listener() {
+            let _ = set_default(self.number); // it succeeds for each signal that has a handler
+        }
     }
 }
 
@@ -126,6 +181,10 @@ fn add_one(eventfd: RawFd) {
     let eventfd = unsafe { BorrowedFd::borrow_raw(eventfd) };
     // A full eventfd is readable, which is all that a listener needs.
     let _ = rustix::io::write(eventfd, &1_u64.to_ne_bytes());
+}
+
+fn handler_address() -> usize {
+    handle as *const () as usize
 }
 
 /// The handler that the kernel calls.
@@ -141,14 +200,14 @@ extern "C" fn handle(number: c_int, info: *mut siginfo_t, context: *mut c_void) 
 /// signal is not lost that comes with the first listener or goes with the last one.
 fn act(signal: &Signal, number: c_int, info: *mut siginfo_t, context: *mut c_void) {
     let has_listener = signal.notify();
-    let Some(before) = signal.before.get() else {
+    let Some(before) = signal.former() else {
         return;
     };
     match before.sa_sigaction {
         SIG_IGN => {}
         SIG_DFL if has_listener => {}
-        SIG_DFL => act_by_default(before, number),
-        _ => call(before, number, info, context),
+        SIG_DFL => act_by_default(&before, number),
+        _ => call(&before, number, info, context),
     }
 }
 

@@ -83,6 +83,11 @@ impl Seats {
         seat
     }
 
+    /// True if a listener of this process has a seat.
+    pub fn has_listener(&self) -> bool {
+        self.iter().any(|seat| seat.eventfd() != EMPTY)
+    }
+
     /// Notifies all listeners: calls `write` with the eventfd of each, which stays open meanwhile.
     /// True if there are any.
     pub fn notify(&self, write: impl Fn(RawFd)) -> bool {

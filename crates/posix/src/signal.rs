@@ -1,7 +1,7 @@
 //! Signals: the current action of one, and listening to it.
 
 use crate::action::{action, set_default};
-use crate::handler::Listening;
+use crate::handler::{Listening, Mode};
 use libc::{SIG_DFL, SIG_IGN, SIGBUS, SIGFPE, SIGILL, SIGKILL, SIGSEGV, SIGSTOP};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -82,7 +82,24 @@ impl Listener {
             let problem = format!("nothing can listen to signal {number}");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
         }
-        let _listening = Listening::new(number, eventfd)?;
+        let _listening = Listening::new(number, eventfd, Mode::Beside)?;
+        Ok(Listener { _listening })
+    }
+
+    /// A listener as libuv's: it replaces the handler that was there before. That handler is not
+    /// called any more, not even by later listeners, and once the last listener is dropped the
+    /// signal has its default action.
+    ///
+    /// Also for faults, as libuv: such a signal may come from `kill(2)`. A real fault happens again
+    /// when the handler returns.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a number that is no signal, and for `SIGKILL` and `SIGSTOP`.
+    pub fn replacing(number: i32, eventfd: OwnedFd) -> io::Result<Self> {
+        if action(number).is_err() || matches!(number, SIGKILL | SIGSTOP) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let _listening = Listening::new(number, eventfd, Mode::Instead)?;
         Ok(Listener { _listening })
     }
 }

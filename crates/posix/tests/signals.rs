@@ -1,7 +1,7 @@
 //! Signals that come while listeners come and go, and handlers of other code.
 
-use oneloop_posix::Listener;
-use oneloop_posix::number::{SIGHUP, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGWINCH};
+use oneloop_posix::number::{SIGHUP, SIGTERM, SIGTSTP, SIGURG, SIGUSR1, SIGUSR2, SIGWINCH};
+use oneloop_posix::{Disposition, Listener, disposition};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, kill_process, pidfd_open, waitpid};
 use std::env;
@@ -220,4 +220,57 @@ fn an_earlier_handler_is_called_before_during_and_after_listening() {
         assert!(!was_notified(&eventfd));
         assert_eq!(CALLS.load(Ordering::Relaxed), 3 * expected);
     }
+}
+
+static OLD_RAN: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn old(_: i32) {
+    OLD_RAN.store(true, Ordering::SeqCst);
+}
+
+#[test]
+fn a_replacing_listener_silences_the_old_handler_and_leaves_the_default() {
+    let address = old as *const () as usize;
+    // SAFETY: the handler only stores to an atomic.
+    unsafe { libc::signal(SIGURG, address) };
+    let eventfds = [0, 1].map(|_| eventfd(0, EventfdFlags::NONBLOCK).unwrap());
+    let listeners =
+        [0, 1].map(|at| Listener::replacing(SIGURG, eventfds[at].try_clone().unwrap()).unwrap());
+    raise(SIGURG);
+    assert!(eventfds.iter().all(was_notified));
+    let [first, second] = listeners;
+    drop(first);
+    raise(SIGURG);
+    assert_eq!(eventfds.each_ref().map(was_notified), [false, true]);
+    assert_eq!(disposition(SIGURG).unwrap(), Disposition::Caught);
+    drop(second);
+    assert_eq!(disposition(SIGURG).unwrap(), Disposition::Default);
+    let (eventfd, listener) = listen(SIGURG);
+    raise(SIGURG);
+    assert!(
+        was_notified(&eventfd),
+        "a listener of the other mode works as before"
+    );
+    drop(listener);
+    raise(SIGURG);
+    assert!(
+        !OLD_RAN.load(Ordering::SeqCst),
+        "and calls the old handler no more"
+    );
+}
+
+#[test]
+fn a_signal_kills_once_its_replacing_listeners_are_gone() {
+    if role().is_some() {
+        let eventfd = eventfd(0, EventfdFlags::NONBLOCK).unwrap();
+        drop(Listener::replacing(SIGHUP, eventfd).unwrap());
+        println!("begun");
+        raise(SIGHUP);
+        return;
+    }
+    let victim = victim(
+        "a_signal_kills_once_its_replacing_listeners_are_gone",
+        "any",
+    );
+    assert_eq!(end(victim).signal(), Some(SIGHUP));
 }

@@ -13,6 +13,7 @@ pub mod concurrency;
 pub(crate) mod entry;
 pub(crate) mod guard;
 pub(crate) mod inbox;
+pub(crate) mod job_pool;
 pub(crate) mod phase;
 pub(crate) mod reactor;
 pub(crate) mod ready;

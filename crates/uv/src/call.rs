@@ -1,0 +1,35 @@
+//! A call of the caller's code, with all that it needs.
+#![forbid(unsafe_code)]
+
+use crate::abi::live::Live;
+use crate::layout::{
+    AddressesCallback, AfterWorkCallback, Async, AsyncCallback, CloseCallback, FsEvent,
+    FsEventCallback, FsPoll, FsPollCallback, GetAddrInfo, GetNameInfo, Handle, NameCallback,
+    PhaseCallback, PhaseHandle, Poll, PollCallback, Random, RandomCallback, Signal, SignalCallback,
+    Stat, Timer, TimerCallback, Work,
+};
+use std::ffi::{c_char, c_int};
+
+/// The next callback of a run. Code that finds one returns it, and `uv_run` alone makes the call:
+/// so nothing lives across a callback, which may swap the stack, jump away, or free its handle.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Call {
+    Timer(TimerCallback, Live<Timer>),
+    Phase(PhaseCallback, Live<PhaseHandle>),
+    Async(AsyncCallback, Live<Async>),
+    Poll(PollCallback, Live<Poll>, c_int, c_int),
+    Signal(SignalCallback, Live<Signal>, c_int),
+    Close(CloseCallback, Live<Handle>),
+    FsEvent(FsEventCallback, Live<FsEvent>, *const c_char, c_int),
+    FsPoll(
+        FsPollCallback,
+        Live<FsPoll>,
+        c_int,
+        *const Stat,
+        *const Stat,
+    ),
+    Work(AfterWorkCallback, Live<Work>, c_int),
+    Addresses(AddressesCallback, Live<GetAddrInfo>),
+    Name(NameCallback, Live<GetNameInfo>),
+    Random(RandomCallback, Live<Random>),
+}

@@ -1,0 +1,187 @@
+//! What a loop owns.
+#![forbid(unsafe_code)]
+
+use crate::abi::live::Live;
+use crate::abi::mask::without_sigprof;
+use crate::abi::time;
+use crate::files::Files;
+use crate::layout::{Async, Handle, Loop, PhaseHandle, Timer};
+use crate::mail::Mail;
+use crate::ring::Rings;
+use crate::signals::Signals;
+use crate::stat_watch::StatWatches;
+use crate::watch::Watches;
+use oneloop_core::{Inbox, Interest, Reactor, Timers, Trigger};
+use std::cell::{Cell, RefCell};
+use std::ffi::c_int;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Duration;
+
+/// What an fd in the loop's epoll instance is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Token {
+    /// An fd of the caller.
+    Fd(i32),
+    /// The bell of the inbox: an async was sent, or a job is done.
+    Bell,
+    /// The eventfd of this signal.
+    Signal(c_int),
+    /// The inotify instance.
+    Files,
+}
+
+/// A member of a ring.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Member {
+    /// A handle, and the number of handles that were initialized before it.
+    Handle(Live<Handle>, u64),
+    Phase(Live<PhaseHandle>),
+    Async(Live<Async>),
+}
+
+/// The rings of a loop. The running one of a phase follows its main one.
+pub(crate) mod rings {
+    pub(crate) const HANDLES: usize = 0;
+    pub(crate) const CLOSING: usize = 1;
+    pub(crate) const IDLE: usize = 3;
+    pub(crate) const PREPARE: usize = 5;
+    pub(crate) const CHECK: usize = 7;
+    pub(crate) const ASYNC: usize = 9;
+    pub(crate) const COUNT: usize = 11;
+
+    /// The running ring of a main one.
+    pub(crate) const fn running(main: usize) -> usize {
+        main + 1
+    }
+}
+
+/// What a deadline is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Due {
+    Timer(Live<Timer>),
+    /// The next look at a file that is polled.
+    Stat(u64),
+}
+
+/// The state of a loop, behind its `uv_loop_t`. Other threads only ring the bell. Some ask for the
+/// backend, the time, or whether the loop is alive, although they should not: cells answer that.
+pub(crate) struct LoopState {
+    pub(crate) reactor: RefCell<Reactor<Token>>,
+    pub(crate) watches: RefCell<Watches>,
+    pub(crate) timers: RefCell<Timers<Due>>,
+    pub(crate) rings: RefCell<Rings<Member, { rings::COUNT }>>,
+    pub(crate) signals: RefCell<Signals>,
+    pub(crate) files: RefCell<Files>,
+    pub(crate) stats: RefCell<StatWatches>,
+    /// What threads of the pool have done.
+    pub(crate) inbox: RefCell<Arc<Inbox<Mail>>>,
+    /// Mail that was taken out, and waits for its callbacks.
+    pub(crate) mail: RefCell<Mail>,
+    /// The epoll instance, also for other threads, and while the loop waits.
+    backend: AtomicI32,
+    /// The bell of the inbox, for `uv_async_send`, which may not take a lock.
+    bell: AtomicI32,
+    /// The number of handles that wait for their close callback.
+    pub(crate) closing: Cell<usize>,
+    /// The loop's time.
+    pub(crate) now_ms: Cell<u64>,
+    /// True while a run goes through a batch of events. A callback that jumps out of the run leaves
+    /// it so.
+    pub(crate) has_batch: Cell<bool>,
+    /// The number of handles that were initialized.
+    pub(crate) initialized: Cell<u64>,
+    /// SIGPROF does not interrupt a poll.
+    pub(crate) blocks_sigprof: Cell<bool>,
+}
+
+impl LoopState {
+    pub(crate) fn new() -> io::Result<Self> {
+        let mut reactor = Reactor::new()?;
+        let inbox = Inbox::new()?;
+        let bell = inbox.as_fd();
+        reactor.add(bell, Interest::READ, Trigger::Edge, Token::Bell)?;
+        let bell = AtomicI32::new(bell.as_raw_fd());
+        let backend = AtomicI32::new(reactor.as_fd().as_raw_fd());
+        Ok(LoopState {
+            reactor: RefCell::new(reactor),
+            watches: RefCell::default(),
+            timers: RefCell::default(),
+            rings: RefCell::new(Rings::new()),
+            signals: RefCell::default(),
+            files: RefCell::default(),
+            stats: RefCell::default(),
+            inbox: RefCell::new(inbox),
+            mail: RefCell::default(),
+            backend,
+            bell,
+            closing: Cell::new(0),
+            now_ms: Cell::new(time::now_ms()),
+            has_batch: Cell::new(false),
+            initialized: Cell::new(0),
+            blocks_sigprof: Cell::new(false),
+        })
+    }
+
+    /// Gives a forked child its own kernel objects. What the parent's pool does stays with the
+    /// parent.
+    pub(crate) fn recreate(&self) -> io::Result<()> {
+        let inbox = Inbox::new()?;
+        let mut reactor = self.reactor.borrow_mut();
+        reactor.recreate()?;
+        self.backend
+            .store(reactor.as_fd().as_raw_fd(), Ordering::SeqCst);
+        self.watches.borrow_mut().forget_registrations();
+        reactor.add(&*inbox, Interest::READ, Trigger::Edge, Token::Bell)?;
+        self.bell.store(inbox.as_fd().as_raw_fd(), Ordering::SeqCst);
+        self.inbox.replace(inbox);
+        self.signals.borrow_mut().recreate(&mut reactor)?;
+        self.files.borrow_mut().recreate(&mut reactor)
+    }
+
+    pub(crate) fn backend(&self) -> RawFd {
+        self.backend.load(Ordering::SeqCst)
+    }
+
+    /// Waits for events. Returns their number.
+    pub(crate) fn wait(&self, timeout: Option<Duration>) -> io::Result<usize> {
+        let mut reactor = self.reactor.borrow_mut();
+        if self.blocks_sigprof.get() {
+            return without_sigprof(|| reactor.wait(timeout));
+        }
+        reactor.wait(timeout)
+    }
+
+    /// Wakes the loop, from any thread or signal handler.
+    pub(crate) fn ring(&self) {
+        let bell = crate::abi::fd::borrow(self.bell.load(Ordering::SeqCst));
+        // A full eventfd is readable, which is all that the loop needs. The system call leaves
+        // errno as it is.
+        let _ = rustix::io::write(bell, &1_u64.to_ne_bytes());
+    }
+
+    pub(crate) fn update_time(&self) {
+        self.now_ms.set(time::now_ms());
+    }
+}
+
+impl Loop {
+    /// The state of an initialized loop.
+    pub(crate) fn state(&self) -> Live<LoopState> {
+        self.state.get().expect("the loop is initialized")
+    }
+}
+
+impl Handle {
+    /// The loop of an initialized handle.
+    pub(crate) fn owner(&self) -> Live<Loop> {
+        self.owner.get().expect("the handle is initialized")
+    }
+
+    /// The state of its loop.
+    pub(crate) fn state(&self) -> Live<LoopState> {
+        self.owner().state()
+    }
+}

@@ -1,0 +1,137 @@
+//! The fds that a loop watches, by number, as libuv's callers know them.
+#![forbid(unsafe_code)]
+
+use crate::abi::fd::borrow;
+use crate::abi::live::Live;
+use crate::layout::Poll;
+use crate::state::Token;
+use oneloop_core::{Interest, Key, Reactor, Trigger};
+use rustix::io::Errno;
+use std::os::fd::RawFd;
+
+/// What gets the events of an fd.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Owner {
+    Poll(Live<Poll>),
+}
+
+/// The watched fds.
+///
+/// A start only notes what its owner wants; the kernel learns of it before the next wait. So a stop
+/// and a start in one turn cost no more than one of them. A stop reaches the kernel at once, as
+/// the caller may close the fd after it.
+///
+/// ```text
+///             start                apply (EPOLL_CTL_ADD)
+///   unknown ─────────▶ changed ───────────────────────────▶ registered ──┐ start: changed,
+///      ▲                  │                                     │ ▲──────┘ apply (EPOLL_CTL_MOD)
+///      └──────────────────┴────────── stop (EPOLL_CTL_DEL) ─────┘
+/// ```
+#[derive(Debug, Default)]
+pub(crate) struct Watches {
+    /// By fd.
+    watches: Vec<Option<Watch>>,
+    /// The fds whose owner wants something else than the kernel knows.
+    changed: Vec<RawFd>,
+}
+
+#[derive(Debug)]
+struct Watch {
+    owner: Owner,
+    wanted: Interest,
+    is_changed: bool,
+    key: Option<Key<Token>>,
+}
+
+impl Watches {
+    /// The owner of an fd's events, and what it wants.
+    pub(crate) fn get(&self, fd: RawFd) -> Option<(Owner, Interest)> {
+        let watch = self.watches.get(usize::try_from(fd).ok()?)?.as_ref()?;
+        Some((watch.owner, watch.wanted))
+    }
+
+    /// Begins to watch an fd, or changes what its owner wants.
+    pub(crate) fn start(&mut self, fd: RawFd, wanted: Interest, owner: Owner) {
+        let Ok(index) = usize::try_from(fd) else {
+            return;
+        };
+        if index >= self.watches.len() {
+            self.watches.resize_with(index + 1, || None);
+        }
+        let watch = self.watches[index].get_or_insert(Watch {
+            owner,
+            wanted: Interest::NONE,
+            is_changed: false,
+            key: None,
+        });
+        if watch.key.is_some() && watch.wanted == wanted && !watch.is_changed {
+            return;
+        }
+        watch.wanted = wanted;
+        if !watch.is_changed {
+            watch.is_changed = true;
+            self.changed.push(fd);
+        }
+    }
+
+    /// Ends to watch an fd.
+    pub(crate) fn stop(&mut self, fd: RawFd, reactor: &mut Reactor<Token>) {
+        let Ok(index) = usize::try_from(fd) else {
+            return;
+        };
+        let Some(watch) = self.watches.get_mut(index).and_then(Option::take) else {
+            return;
+        };
+        if let Some(key) = watch.key {
+            reactor.remove(borrow(fd), key);
+        }
+    }
+
+    /// True if the kernel does not know yet what some owner wants.
+    pub(crate) fn has_changed(&self) -> bool {
+        !self.changed.is_empty()
+    }
+
+    /// Tells the kernel what owners want. Returns an owner whose fd it refuses, with the error, and
+    /// no longer watches that fd; the caller calls this again for the rest.
+    pub(crate) fn apply(&mut self, reactor: &mut Reactor<Token>) -> Option<(Owner, Errno)> {
+        while let Some(fd) = self.changed.pop() {
+            let Some(slot) = self.watches.get_mut(fd as usize) else {
+                continue;
+            };
+            // A stop leaves the fd in the list, and another start may have added it again.
+            let Some(watch) = slot.as_mut().filter(|watch| watch.is_changed) else {
+                continue;
+            };
+            watch.is_changed = false;
+            let result = match watch.key {
+                Some(key) => reactor.modify(borrow(fd), key, watch.wanted, Trigger::Level),
+                None => {
+                    let added =
+                        reactor.add(borrow(fd), watch.wanted, Trigger::Level, Token::Fd(fd));
+                    added.map(|key| watch.key = Some(key))
+                }
+            };
+            if let Err(error) = result {
+                let owner = watch.owner;
+                if let Some(key) = watch.key {
+                    reactor.forget(key);
+                }
+                *slot = None;
+                return Some((owner, Errno::from_io_error(&error).unwrap_or(Errno::IO)));
+            }
+        }
+        None
+    }
+
+    /// Makes the next [`Watches::apply`] tell the kernel everything again: its epoll instance is
+    /// new.
+    pub(crate) fn forget_registrations(&mut self) {
+        for (fd, watch) in self.watches.iter_mut().enumerate() {
+            if let Some(watch) = watch.as_mut().filter(|watch| !watch.is_changed) {
+                watch.is_changed = true;
+                self.changed.push(fd as RawFd);
+            }
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! The shared library, as programs see it.
+
+mod programs;
+mod symbols;
+mod table;
