@@ -40,8 +40,9 @@
 //! | `MissedTickBehavior` | [`MissedTicks`], in [`Interval::missed_ticks`]: `Skip` by default |
 //! | `timeout_at` | [`timeout_at`]; [`deadline`](crate::deadline()) also limits the timeouts inside |
 //! | `mpsc`, `recv` | `oneloop::sync::channel`, `oneloop::sync::Receiver::receive` |
-//! | `oneshot`, `Notify` | `oneloop::sync::OneShot`, `oneloop::sync::Event` |
-//! | `Mutex`, `Semaphore` | `oneloop::sync::Mutex`, `oneloop::sync::Semaphore`; without an `.await` between, a `RefCell` |
+//! | `oneshot`, `watch`, `broadcast` | `oneloop::sync::OneShot`, `oneloop::sync::watch`, `oneloop::sync::broadcast` |
+//! | `Mutex`, `RwLock`, `Semaphore` | those of `oneloop::sync`; without an `.await` between, a `RefCell` |
+//! | `Notify`, `Barrier`, `OnceCell` | those of `oneloop::sync` |
 //! | `CancellationToken` | `oneloop::sync::ShutdownToken` |
 //! | `select!`, `join!`, `try_join!`, `JoinSet` | [`select!`], [`race()`], [`join!`], [`try_join!`], [`JoinSet`] |
 //! | tokio-util's `TaskTracker` | [`TaskTracker`] |

@@ -70,9 +70,10 @@ fn the_files_of_sync_stand_in_storeys() {
     assert_storeys(
         "sync",
         "
-        lines:          waiters order turnstile gate
-        primitives:     queue_state event queue one_shot semaphore channel shutdown_token
-        on semaphores:  rlock mutex condition resource_pool
+        lines:          waiters order turnstile gate sides
+        primitives:     queue_state event queue one_shot semaphore channel shutdown_token notify barrier rwlock
+        on semaphores:  rlock mutex condition resource_pool once_cell
+        for all:        watch broadcast
         across threads: distant
         ",
     );

@@ -44,7 +44,7 @@ struct ChannelState<T> {
 /// assert_eq!(sum, 6);
 /// # Ok::<(), std::io::Error>(())
 /// ```
-#[doc(alias("mpsc", "unbounded_channel", "broadcast", "watch"))]
+#[doc(alias("mpsc", "unbounded_channel"))]
 pub fn channel<T>(capacity: Option<usize>) -> (Sender<T>, Receiver<T>) {
     // Fair, so that a receiver in a loop does not take the values for which others were woken.
     let state = Rc::new(ChannelState {

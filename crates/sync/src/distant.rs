@@ -1,8 +1,10 @@
 //! Names for values of one loop, for other threads and their loops.
 
+use crate::broadcast::Sender as BroadcastSender;
+use crate::watch::{Receiver as WatchReceiver, Sender as WatchSender};
 use crate::{
-    BoundedSemaphore, CappedSemaphore, Condition, Event, Mutex, OneShot, Queue, RLock, Receiver,
-    ResourcePool, Semaphore, Sender, ShutdownToken,
+    Barrier, BoundedSemaphore, CappedSemaphore, Condition, Event, Mutex, Notify, OnceCell, OneShot,
+    Queue, RLock, Receiver, ResourcePool, RwLock, Semaphore, Sender, ShutdownToken,
 };
 use oneloop_core::concurrency::thread::{self, Thread, ThreadId};
 use oneloop_core::concurrency::{self, thread_local};
@@ -401,16 +403,23 @@ macro_rules! can_be_distant {
 }
 can_be_distant!(
     Event,
+    Notify,
+    Barrier,
     OneShot<T>,
+    OnceCell<T>,
     Semaphore,
     BoundedSemaphore,
     CappedSemaphore,
     RLock,
     Mutex<T>,
+    RwLock<T>,
     ShutdownToken,
     Condition,
     Queue<T>,
     Sender<T>,
     Receiver<T>,
+    WatchSender<T>,
+    WatchReceiver<T>,
+    BroadcastSender<T>,
     ResourcePool<T>
 );

@@ -23,7 +23,7 @@ use std::task::{Context, Poll};
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Clone)]
-#[doc(alias("Notify", "ManualResetEvent", "AutoResetEvent"))]
+#[doc(alias("ManualResetEvent", "AutoResetEvent"))]
 pub struct Event {
     gate: SharedState<Gate>,
 }
@@ -38,7 +38,6 @@ impl Event {
 
     /// Sets the event, and wakes all waiters in the order in which they came. Until
     /// [`Event::clear`], waits complete at once.
-    #[doc(alias = "notify_waiters")]
     pub fn set(&self) {
         self.gate.change(Gate::open);
     }
@@ -60,7 +59,7 @@ impl Event {
     }
 
     /// Waits until the event is set. Cancel safe.
-    #[doc(alias("notified", "wait"))]
+    #[doc(alias = "wait")]
     pub fn until_set(&self) -> UntilSet {
         UntilSet {
             event: self.clone(),

@@ -41,19 +41,11 @@ impl Gate {
         effects: &mut Effects,
     ) -> Poll<()> {
         // The ticket counts as well, because the gate may have been shut since it was admitted.
-        if self.is_open || ticket.is_some_and(|ticket| self.line.is_admitted(ticket)) {
-            self.leave(ticket, effects);
-            return Poll::Ready(());
-        }
-        if let Some(waker) = waker.take() {
-            self.line.wait(ticket, waker, || (), effects);
-        }
-        Poll::Pending
+        let is_open = self.is_open || ticket.is_some_and(|ticket| self.line.is_admitted(ticket));
+        self.line.poll_until(is_open, ticket, waker, effects)
     }
 
     pub(crate) fn leave(&mut self, ticket: &mut Option<Ticket<()>>, effects: &mut Effects) {
-        if let Some(ticket) = ticket.take() {
-            self.line.leave(ticket, effects);
-        }
+        self.line.give_up(ticket, effects);
     }
 }

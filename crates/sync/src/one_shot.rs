@@ -22,7 +22,7 @@ use std::task::{Context, Poll};
 /// assert_eq!(answer.send(43), Err(43), "once only");
 /// # Ok::<(), std::io::Error>(())
 /// ```
-#[doc(alias("AsyncResult", "Future", "Promise", "Deferred", "OnceCell"))]
+#[doc(alias("AsyncResult", "Future", "Promise", "Deferred"))]
 pub struct OneShot<T> {
     state: Rc<OneShotState<T>>,
 }

@@ -261,7 +261,17 @@ impl<H> Waiters<H> {
     /// Wakes the first waiter, takes it out of the line, and returns the value that it held. The
     /// waiter then has only to leave.
     pub(crate) fn dismiss(&mut self, effects: &mut Effects) -> Option<&mut H> {
-        let ticket = self.first?;
+        let first = self.first?;
+        Some(self.dismiss_at(first, effects))
+    }
+
+    /// As [`Waiters::dismiss`], for the last waiter.
+    pub(crate) fn dismiss_last(&mut self, effects: &mut Effects) -> Option<&mut H> {
+        let last = self.last?;
+        Some(self.dismiss_at(last, effects))
+    }
+
+    fn dismiss_at(&mut self, ticket: Ticket<H>, effects: &mut Effects) -> &mut H {
         self.unlink(ticket);
         self.dismissed += 1;
         let waiter = self.waiter_mut(ticket);
@@ -269,7 +279,7 @@ impl<H> Waiters<H> {
         if let Some(waker) = waiter.waker.take() {
             effects.wake(waker);
         }
-        Some(&mut waiter.held)
+        &mut waiter.held
     }
 
     pub(crate) fn is_admitted(&self, ticket: Ticket<H>) -> bool {
@@ -283,6 +293,11 @@ impl<H> Waiters<H> {
     /// The value that the first waiter holds.
     pub(crate) fn first_held(&self) -> Option<&H> {
         Some(&self.waiter(self.first?).held)
+    }
+
+    /// The value that the first waiter holds that is not admitted.
+    pub(crate) fn next_held(&self) -> Option<&H> {
+        Some(&self.waiter(self.next?).held)
     }
 
     /// Admits the first waiter that is not admitted; `None` if there is none.
@@ -315,6 +330,34 @@ impl<H> Waiters<H> {
         self.waiter_mut(ticket).standing = Standing::Waits;
         self.next = Some(ticket);
         self.admitted -= 1;
+    }
+
+    /// Polls a waiter that `wake_all` wakes: it leaves once what it waits for is there.
+    pub(crate) fn poll_until(
+        &mut self,
+        is_there: bool,
+        ticket: &mut Option<Ticket<H>>,
+        waker: &mut Option<Waker>,
+        effects: &mut Effects,
+    ) -> Poll<()>
+    where
+        H: Default,
+    {
+        if is_there {
+            self.give_up(ticket, effects);
+            return Poll::Ready(());
+        }
+        if let Some(waker) = waker.take() {
+            self.wait(ticket, waker, H::default, effects);
+        }
+        Poll::Pending
+    }
+
+    /// Leaves the line, if the waiter is in it.
+    pub(crate) fn give_up(&mut self, ticket: &mut Option<Ticket<H>>, effects: &mut Effects) {
+        if let Some(ticket) = ticket.take() {
+            self.leave(ticket, effects);
+        }
     }
 
     /// Wakes all waiters so that they check the state again. Admits none.

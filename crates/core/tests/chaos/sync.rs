@@ -5,7 +5,10 @@ use crate::harness::check;
 use oneloop::aio::{self, sleep, spawn};
 use oneloop::callback::{run_on, set_timeout, spawn_micro};
 use oneloop::green::{self, Wait};
-use oneloop::sync::{Condition, Event, Mutex, OneShot, Queue, Semaphore, channel};
+use oneloop::sync::{
+    Barrier, Condition, Event, Mutex, Notify, OnceCell, OneShot, Queue, RwLock, Semaphore,
+    broadcast, channel, watch,
+};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -171,4 +174,91 @@ fn a_canceled_wait_takes_nothing() {
             assert_eq!(received.await.unwrap(), Vec::from_iter(0..VALUES));
         });
     });
+}
+
+#[test]
+fn async_tasks_share_news_and_locks() {
+    check(|event_loop| event_loop.block_on(share_news()));
+}
+
+#[test]
+fn green_threads_share_news_and_locks() {
+    check(|event_loop| {
+        green::run_on(event_loop, || {
+            let threads = (0..2).map(|_| green::spawn(|| share_news().wait()));
+            for thread in Vec::from_iter(threads) {
+                thread.join().unwrap();
+            }
+        })
+        .unwrap();
+    });
+}
+
+#[test]
+fn callbacks_share_news_and_locks() {
+    check(|event_loop| {
+        let done = OneShot::new();
+        let is_done = done.clone();
+        let code = run_on(event_loop, move || {
+            let shared = async move {
+                share_news().await;
+                done.send(()).unwrap();
+            };
+            set_timeout(move || drop(spawn_micro(shared)), 1);
+        });
+        assert_eq!(code.unwrap(), 0);
+        assert!(is_done.is_sent());
+    });
+}
+
+/// Tasks that begin together: each writes, then all read what all have written.
+async fn share_news() {
+    let (latest, state) = watch::channel(0);
+    let news = broadcast::Sender::new(TASKS as usize);
+    let (begin, written) = (Barrier::new(TASKS as usize), Barrier::new(TASKS as usize));
+    let (values, greeting) = (RwLock::new(Vec::new()), OnceCell::new());
+    let (creations, done) = (Rc::new(Cell::new(0)), Notify::new());
+    let tasks = (0..TASKS).map(|task| {
+        let (latest, mut state) = (latest.clone(), state.clone());
+        let (news, mut all) = (news.clone(), news.subscribe());
+        let (begin, written) = (begin.clone(), written.clone());
+        let (values, greeting) = (values.clone(), greeting.clone());
+        let (creations, done) = (Rc::clone(&creations), done.clone());
+        spawn(async move {
+            sleep(pause(task)).await;
+            begin.wait().await;
+            let create = async || {
+                sleep(pause(task + 1)).await;
+                creations.set(creations.get() + 1);
+                (creations.get() > 1).then_some("hello").ok_or("not yet")
+            };
+            while greeting.get_or_try_init(create).await.is_err() {}
+            let mut guard = values.write().await;
+            let before = guard.len();
+            sleep(pause(task)).await;
+            assert_eq!(guard.len(), before, "a writer is alone");
+            guard.push(task);
+            drop(guard);
+            news.send(task).unwrap();
+            latest.send_modify(|count| *count += 1);
+            written.wait().await;
+            let guard = values.read().await;
+            sleep(pause(task)).await;
+            assert_eq!(guard.len() as u64, TASKS);
+            state.wait_for(|count| *count == TASKS).await.unwrap();
+            let mut received = Vec::new();
+            for _ in 0..TASKS {
+                received.push(all.receive().await.unwrap());
+            }
+            assert_eq!(received, *guard, "news come in the order of the writes");
+            done.notify_one();
+            *greeting.get().unwrap()
+        })
+    });
+    let tasks = Vec::from_iter(tasks);
+    done.notified().await;
+    for task in tasks {
+        assert_eq!(task.await.unwrap(), "hello");
+    }
+    assert_eq!(creations.get(), 2, "one failed, and one created it");
 }

@@ -1,5 +1,7 @@
 //! What each primitive promises: one fact per test, with the expected order as text.
 
+mod barriers;
+mod broadcasts;
 mod channels;
 mod conditions;
 mod distance;
@@ -7,13 +9,19 @@ mod events;
 mod locks;
 mod models;
 mod mutexes;
+mod notifies;
+mod once_cells;
 mod one_shots;
 mod owners;
 mod queues;
 mod random;
 mod resource_pools;
+mod rwlocks;
 mod semaphores;
+mod shared;
 mod shutdown_tokens;
+mod styles;
+mod watches;
 
 use oneloop_core::{EventLoop, Handle};
 use oneloop_sync::*;

@@ -1,6 +1,6 @@
 //! Mutexes, conditions, channels and flags under random steps: waiters come, are woken and polled,
-//! are polled without a wake, or are dropped. `models.rs` has semaphores and queues, and
-//! `owners.rs` the locks that know their owners.
+//! are polled without a wake, or are dropped. `models.rs` has semaphores and queues, `owners.rs` the
+//! locks that know their owners, and `shared.rs` what many tasks receive or hold together.
 
 use crate::*;
 use proptest::collection::vec;
@@ -8,11 +8,11 @@ use proptest::prelude::*;
 use std::collections::VecDeque;
 
 /// Futures that wait, in the order in which they came, each with what the model knows of it.
-struct Line<F, K = ()>(Vec<(Polled<F>, K)>);
+pub(crate) struct Line<F, K = ()>(pub(crate) Vec<(Polled<F>, K)>);
 
 impl<F: Future + Unpin, K> Line<F, K> {
     /// Polls a new future, which waits here unless it is ready.
-    fn begin(&mut self, future: F, known: K) -> Option<F::Output> {
+    pub(crate) fn begin(&mut self, future: F, known: K) -> Option<F::Output> {
         let mut polled = Polled::new(future);
         match polled.poll() {
             Poll::Ready(output) => Some(output),
@@ -24,24 +24,24 @@ impl<F: Future + Unpin, K> Line<F, K> {
     }
 
     /// The place of a future, unless there is none.
-    fn place(&self, any: usize) -> Option<usize> {
+    pub(crate) fn place(&self, any: usize) -> Option<usize> {
         any.checked_rem(self.0.len())
     }
 
     /// Polls a future, whether it was woken or not, and removes it if it is ready.
-    fn poll(&mut self, place: usize) -> Option<(F::Output, K)> {
+    pub(crate) fn poll(&mut self, place: usize) -> Option<(F::Output, K)> {
         match self.0[place].0.poll() {
             Poll::Ready(output) => Some((output, self.0.remove(place).1)),
             Poll::Pending => None,
         }
     }
 
-    fn remove(&mut self, any: usize) -> Option<(Polled<F>, K)> {
+    pub(crate) fn remove(&mut self, any: usize) -> Option<(Polled<F>, K)> {
         Some(self.0.remove(self.place(any)?))
     }
 
     /// The place of a future that was woken. A loop polls no other.
-    fn woken(&self) -> Option<usize> {
+    pub(crate) fn woken(&self) -> Option<usize> {
         self.0.iter().position(|(polled, _)| polled.is_woken())
     }
 }
@@ -53,7 +53,7 @@ impl<F, K> Default for Line<F, K> {
 }
 
 /// A step, as numbers: what is done, and to which of the waiters.
-fn steps(kinds: usize) -> impl Strategy<Value = Vec<(usize, usize)>> {
+pub(crate) fn steps(kinds: usize) -> impl Strategy<Value = Vec<(usize, usize)>> {
     vec((0..kinds, 0..8_usize), 1..100)
 }
 
