@@ -49,6 +49,7 @@
 //! | `read_buf`, `BytesMut` | [`TcpStream::read_chunk`], [`Chunk`] |
 //! | `AsyncRead`, `AsyncWrite` | the streams have tokio's own traits with the Cargo feature `tokio-io` |
 //! | `BufReader::lines`, `LinesCodec` | [`TcpStream::lines`] |
+//! | `LengthDelimitedCodec` | [`TcpStream::frames`], [`TcpStream::frame_writer`] |
 //! | `split` | not needed: share an `Rc<TcpStream>`; or [`TcpStream::into_split`] |
 //! | `copy_bidirectional` | [`relay`] |
 //! | `AsyncFd` | [`wait_readable`], [`Source`](oneloop_core::Source) |

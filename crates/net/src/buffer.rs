@@ -100,6 +100,47 @@ impl Chunk {
     }
 }
 
+/// What a stream has sent, and a splitter has not taken.
+#[derive(Debug, Default)]
+pub(crate) struct Unsplit {
+    chunk: Option<Chunk>,
+    /// The number of bytes at the front of the chunk that were taken.
+    at: usize,
+}
+
+impl Unsplit {
+    /// Stores what was read, once everything was taken.
+    pub(crate) fn put(&mut self, chunk: Chunk) {
+        debug_assert!(self.chunk.is_none(), "what is there comes first");
+        self.chunk = Some(chunk);
+    }
+
+    /// Takes everything.
+    pub(crate) fn take(&mut self) -> Option<Chunk> {
+        let at = std::mem::take(&mut self.at);
+        Some(self.chunk.take()?.behind(at))
+    }
+
+    /// Calls a function, which takes bytes off the front; also without bytes.
+    pub(crate) fn split<T>(&mut self, split: impl FnOnce(&mut &[u8]) -> T) -> T {
+        let chunk = self.chunk.as_ref();
+        let mut rest = chunk.map_or(&[][..], |chunk| &chunk[self.at..]);
+        let result = split(&mut rest);
+        let rest_bytes = rest.len();
+        if let Some(chunk) = &mut self.chunk {
+            self.at = chunk.len() - rest_bytes;
+            // The caller may work on its part for long.
+            if chunk.shrink_behind(self.at) {
+                self.at = 0;
+            }
+        }
+        if rest_bytes == 0 {
+            (self.chunk, self.at) = (None, 0);
+        }
+        result
+    }
+}
+
 impl Deref for Chunk {
     type Target = [u8];
 

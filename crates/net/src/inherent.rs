@@ -4,6 +4,8 @@
 //! `stream.read_chunk().await` needs no trait in scope.
 
 use crate::buffer::Chunk;
+use crate::frame_splitter::LengthPrefix;
+use crate::frames::{FrameWriter, Frames};
 use crate::lines::Lines;
 use crate::owned_halves::{OwnedReadHalf, OwnedWriteHalf, into_split};
 use crate::pipe::{PipeReader, PipeWriter};
@@ -89,6 +91,13 @@ macro_rules! reads {
             pub fn lines(&self, bytes_max: usize) -> Lines<&Self> {
                 Lines::new(self, bytes_max)
             }
+
+            /// The frames of this stream, each behind its length and of at most `bytes_max` bytes.
+            /// Their [`next`](Frames::next) is cancel safe, and other tasks can write meanwhile.
+            #[doc(alias = "LengthDelimitedCodec")]
+            pub fn frames(&self, prefix: LengthPrefix, bytes_max: usize) -> Frames<&Self> {
+                Frames::new(self, prefix, bytes_max)
+            }
         }
     )+ };
 }
@@ -150,6 +159,17 @@ macro_rules! writes {
             /// As [`WriteHalf::poll_flush`].
             pub fn flush(&self) -> impl Future<Output = io::Result<()>> {
                 WriteHalf::flush(self)
+            }
+
+            /// A writer of frames, each behind its length and of at most `bytes_max` bytes. Its
+            /// [`write`](FrameWriter::write) is cancel safe: frames stay whole.
+            #[doc(alias = "LengthDelimitedCodec")]
+            pub fn frame_writer(
+                &self,
+                prefix: LengthPrefix,
+                bytes_max: usize,
+            ) -> FrameWriter<&Self> {
+                FrameWriter::new(self, prefix, bytes_max)
             }
         }
     )+ };

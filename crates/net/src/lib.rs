@@ -21,6 +21,8 @@ mod copy;
 mod datagram;
 #[cfg(any(feature = "futures-io", feature = "hyper", feature = "tokio-io"))]
 mod foreign_traits;
+mod frame_splitter;
+mod frames;
 mod inherent;
 mod keepalive;
 mod line_splitter;
@@ -50,6 +52,8 @@ pub use connect::{ConnectError, ConnectOptions, in_turn};
 pub use connecting::{Connecting, Unconnected};
 pub use copy::{CopyError, CopyOptions, Copying, copy};
 pub use datagram::Datagram;
+pub use frame_splitter::{EncodedPrefix, FrameError, FrameSplitter, LengthPrefix};
+pub use frames::{FrameEncoder, FrameProgress, FrameReader, FrameWriter, Frames};
 pub use keepalive::Keepalive;
 pub use line_splitter::{LineSplitter, LineTooLong};
 pub use lines::{LineReader, Lines};

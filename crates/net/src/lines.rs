@@ -1,7 +1,7 @@
 //! The lines of a byte stream, of bounded length; a wait that loses a race loses no byte.
 
-use crate::buffer::{CHUNK_BYTES, Chunk};
-use crate::line_splitter::LineSplitter;
+use crate::buffer::{CHUNK_BYTES, Chunk, Unsplit};
+use crate::line_splitter::{LineSplitter, LineTooLong};
 use crate::stream::{AsSource, ReadHalf, utf8};
 use oneloop_core::Direction;
 use std::fmt;
@@ -175,9 +175,8 @@ impl<S> fmt::Debug for Lines<S> {
 #[derive(Debug)]
 pub struct LineReader {
     splitter: LineSplitter,
-    /// What arrived behind the returned lines, behind the first `at` bytes.
-    chunk: Option<Chunk>,
-    at: usize,
+    /// What arrived behind the returned lines.
+    unsplit: Unsplit,
 }
 
 impl LineReader {
@@ -185,8 +184,7 @@ impl LineReader {
     pub fn new(bytes_max: usize) -> Self {
         LineReader {
             splitter: LineSplitter::new(bytes_max),
-            chunk: None,
-            at: 0,
+            unsplit: Unsplit::default(),
         }
     }
 
@@ -217,11 +215,11 @@ impl LineReader {
             if let Some(line) = self.take_line()? {
                 return Poll::Ready(Ok(Some(line)));
             }
-            self.chunk = ready!(half.poll_read_chunk(cx, CHUNK_BYTES))?;
-            if self.chunk.is_none() {
+            let Some(chunk) = ready!(half.poll_read_chunk(cx, CHUNK_BYTES))? else {
                 let last = self.splitter.last_line()?;
                 return Poll::Ready(Ok(last.map(<[u8]>::to_vec)));
-            }
+            };
+            self.unsplit.put(chunk);
         }
     }
 
@@ -239,31 +237,18 @@ impl LineReader {
         if !beginning.is_empty() {
             return Poll::Ready(Ok(Some(Chunk::of(&beginning))));
         }
-        let at = std::mem::take(&mut self.at);
-        match self.chunk.take() {
-            Some(chunk) => Poll::Ready(Ok(Some(chunk.behind(at)))),
+        match self.unsplit.take() {
+            Some(chunk) => Poll::Ready(Ok(Some(chunk))),
             None => half.poll_read_chunk(cx, CHUNK_BYTES),
         }
     }
 
     /// The next line that has arrived whole.
     fn take_line(&mut self) -> io::Result<Option<Vec<u8>>> {
-        let chunk = self.chunk.as_ref();
-        let mut rest = chunk.map_or(&[][..], |chunk| &chunk[self.at..]);
+        let LineReader { splitter, unsplit } = self;
         // Without bytes as well: the splitter frees the line that it returned before.
-        let line = self.splitter.next_line(&mut rest);
-        let line = line.map(|line| line.map(<[u8]>::to_vec));
-        let rest_bytes = rest.len();
-        if let Some(chunk) = &mut self.chunk {
-            self.at = chunk.len() - rest_bytes;
-            // The caller may work on its line for long.
-            if chunk.shrink_behind(self.at) {
-                self.at = 0;
-            }
-        }
-        if rest_bytes == 0 {
-            (self.chunk, self.at) = (None, 0);
-        }
+        let line = unsplit
+            .split(|rest| Ok::<_, LineTooLong>(splitter.next_line(rest)?.map(<[u8]>::to_vec)));
         Ok(line?)
     }
 }

@@ -153,9 +153,9 @@ fn the_files_of_net_stand_in_storeys() {
     assert_storeys(
         "net",
         "
-        mechanisms:       backoff buffer datagram keepalive line_splitter malformed shared_job splice
+        mechanisms:       backoff buffer datagram frame_splitter keepalive line_splitter malformed shared_job splice
         names:            resolve addr target
-        byte streams:     stream lines socket owned_halves connecting pipe tty stdio/
+        byte streams:     stream lines frames socket owned_halves connecting pipe tty stdio/
         moving bytes:     copy relay send_file
         accepting:        listener connect
         families:         tcp udp/ unix/

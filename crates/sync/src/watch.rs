@@ -162,8 +162,8 @@ impl<T> Sender<T> {
     /// ```
     /// use oneloop::sync::watch;
     ///
-    /// let (sender, receiver) = watch::channel(3);
-    /// let raise_to = |at_least| {
+    /// let (sender, receiver) = watch::channel(3_u32);
+    /// let raise_to = |at_least: u32| {
     ///     sender.send_if_modified(|value| {
     ///         let is_less = *value < at_least;
     ///         *value = at_least.max(*value);

@@ -10,7 +10,7 @@ use crate::runtime::Runtime;
 use crate::stream::destroy::{Stream, shares_inner, stream_identity};
 use crate::stream::flags::*;
 use crate::stream::functions::{readable_functions, writable_functions};
-use crate::stream::lines::Lines;
+use crate::stream::pieces::{Pieces, Splitter};
 use crate::stream::piping::{DestListeners, Pipes, Readable, Writable, pipe, unpipe, unpipe_all};
 use crate::stream::readable::{
     Amount, BytesListener, ReadEvent, ReadableState, ReadableStream, emits_reading,
@@ -18,7 +18,7 @@ use crate::stream::readable::{
 use crate::stream::writable::{WritableStream, WriteEvent, emits_writing, throw_if_unheard};
 use crate::stream::write_queue::{Batch, WritableState};
 use crate::thrown::{IntoResult, Thrown, or_rethrow};
-use oneloop_net::LineSplitter;
+use oneloop_net::{FrameSplitter, LengthPrefix, LineSplitter};
 use std::any::TypeId;
 use std::io::{self, IoSlice};
 use std::rc::Rc;

@@ -114,7 +114,7 @@ macro_rules! readable_functions {
                 // Borrowed, unless something has to be replaced.
                 let f =
                     move |stream, line: &[u8]| of.result(f(stream, &String::from_utf8_lossy(line)));
-                self.listen_to_lines(LineSplitter::with_returns(bytes_max), f)
+                self.listen_to_pieces(LineSplitter::with_returns(bytes_max), f)
             }
 
             /// Like [`on_lines`](Self::on_lines), for protocols: the line may hold any bytes, and ends
@@ -128,20 +128,57 @@ macro_rules! readable_functions {
                 bytes_max: usize,
                 f: impl Fn($stream, &[u8]) -> O + 'static,
             ) -> &Self {
-                self.listen_to_lines(LineSplitter::new(bytes_max), f)
+                self.listen_to_pieces(LineSplitter::new(bytes_max), f)
             }
 
-            fn listen_to_lines<O: IntoResult>(
+            /// Calls `f` with each frame, without the length in front of it. A frame within one
+            /// chunk is not copied. After [`pause`](Self::pause) and [`destroy`](Self::destroy) no
+            /// further frame comes, not even one that has already arrived.
+            ///
+            /// These errors destroy the stream: `ERR_FRAME_TOO_LONG` as soon as the length of a
+            /// frame of more than `bytes_max` bytes arrives, `ERR_FRAME_BAD_VARINT`, and
+            /// `ERR_FRAME_CUT_OFF` if the stream ends within a frame.
+            ///
+            /// ```
+            /// use oneloop::callback::stream::{ReadStream, WriteStream};
+            /// use oneloop::callback::{run, Thrown};
+            /// use oneloop::net::LengthPrefix::U32Be;
+            ///
+            /// let code = run(|| {
+            ///     let (reader, writer) = std::io::pipe()?;
+            ///     let writer = WriteStream::from_fd(writer)?;
+            ///     writer.write_frame(U32Be, "tea");
+            ///     writer.write_frame(U32Be, "toast");
+            ///     writer.end();
+            ///     ReadStream::from_fd(reader)?.on_frames(U32Be, 80, |_, frame| {
+            ///         assert!(frame == b"tea" || frame == b"toast");
+            ///     });
+            ///     Ok::<_, Thrown>(())
+            /// })?;
+            /// assert_eq!(code, 0);
+            /// # Ok::<(), std::io::Error>(())
+            /// ```
+            #[doc(alias("readUInt32BE", "length-prefixed-stream"))]
+            pub fn on_frames<O: IntoResult>(
                 &self,
-                splitter: LineSplitter,
+                prefix: LengthPrefix,
+                bytes_max: usize,
+                f: impl Fn($stream, &[u8]) -> O + 'static,
+            ) -> &Self {
+                self.listen_to_pieces(FrameSplitter::new(prefix, bytes_max), f)
+            }
+
+            fn listen_to_pieces<P: Splitter + 'static, O: IntoResult>(
+                &self,
+                splitter: P,
                 f: impl Fn($stream, &[u8]) -> O + 'static,
             ) -> &Self {
                 let of = $crate::thrown::callback_of(&f);
-                let on_line = Box::new(move |stream, line: &[u8]| of.result(f(stream, line)));
-                let lines = Rc::new(Lines::new(splitter, on_line));
-                let at_end = Rc::clone(&lines);
+                let on_piece = Box::new(move |stream, piece: &[u8]| of.result(f(stream, piece)));
+                let pieces = Rc::new(Pieces::new(splitter, on_piece));
+                let at_end = Rc::clone(&pieces);
                 let id = self.on(event::Data, move |(stream, bytes): ($stream, &[u8])| {
-                    lines.on_data(&stream, bytes)
+                    pieces.on_data(&stream, bytes)
                 });
                 at_end.set_listener(id);
                 // Ahead of the program's own listeners: the last line comes before 'end'.
@@ -278,6 +315,16 @@ macro_rules! writable_functions {
                 written: impl FnOnce(Result<(), Error>) -> O + 'static,
             ) -> bool {
                 self.write_or_fail(bytes.as_ref(), Some(then(written)))
+            }
+
+            /// Writes a frame behind its length, with one system call, as [`write`](Self::write)
+            /// does. [`on_frames`](crate::stream::ReadStream::on_frames) has an example.
+            ///
+            /// A frame whose length the prefix cannot express is the error `ERR_FRAME_TOO_LONG`,
+            /// which 'error' reports.
+            #[doc(alias = "writeUInt32BE")]
+            pub fn write_frame(&self, prefix: LengthPrefix, frame: impl AsRef<[u8]>) -> bool {
+                WritableStream::write_frame(self, prefix, frame.as_ref())
             }
 
             /// Collects writes, to send them with one system call: undo each call with

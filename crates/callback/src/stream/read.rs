@@ -5,7 +5,7 @@ use super::event::{self, Close, Error as ErrorEvent, Open, Ready};
 use super::flags::*;
 use super::follow::Follow;
 use super::functions::readable_functions;
-use super::lines::Lines;
+use super::pieces::{Pieces, Splitter};
 use super::piping::{Pipes, Readable, Writable, pipe, unpipe, unpipe_all};
 use super::readable::{
     Amount, BytesListener, ReadEvent, ReadableState, ReadableStream, emits_reading,
@@ -20,7 +20,8 @@ use crate::tables::{references, weak};
 use crate::thrown::{IntoResult, Thrown, callback_of, or_rethrow};
 use oneloop_core::Direction;
 use oneloop_net::{
-    self as net, AsSource, CHUNK_BYTES, Chunk, Input, LineSplitter, RawMode, ReadHalf, StdioKind,
+    self as net, AsSource, CHUNK_BYTES, Chunk, FrameSplitter, Input, LengthPrefix, LineSplitter,
+    RawMode, ReadHalf, StdioKind,
 };
 use std::any::TypeId;
 use std::cell::{Cell, RefCell};

@@ -2,12 +2,14 @@
 
 use super::destroy::{Stream, step};
 use super::flags::*;
+use super::pieces::bad_frame;
 use super::piping::{DestListeners, Readable};
 use super::write_queue::{Batch, WritableState, WriteQueue};
 use crate::continuation::Then;
 use crate::error::Error;
 use crate::events::ListenerId;
 use crate::thrown::{Thrown, or_rethrow};
+use oneloop_net::LengthPrefix;
 use std::io::IoSlice;
 
 /// A stream that is written.
@@ -67,6 +69,20 @@ pub(crate) trait WritableStream: Stream {
         let bufs = [IoSlice::new(bytes)];
         self.write_batch(Batch::new(&bufs), written)
             .unwrap_or(false)
+    }
+
+    /// Writes a frame behind its length.
+    fn write_frame(&self, prefix: LengthPrefix, frame: &[u8]) -> bool {
+        match prefix.encode(frame.len()) {
+            Ok(prefix) => {
+                let bufs = [IoSlice::new(&prefix), IoSlice::new(frame)];
+                self.write_batch(Batch::new(&bufs), None).unwrap_or(false)
+            }
+            Err(error) => {
+                self.error_or_destroy(bad_frame(error));
+                false
+            }
+        }
     }
 
     /// Node's `_write` of `writable.js`, with its checks.

@@ -19,7 +19,7 @@ use crate::tables::weak;
 use crate::thrown::{IntoResult, Thrown, callback_of};
 use oneloop_core::signal::number::SIGWINCH;
 use oneloop_core::{JoinHandle, Signals};
-use oneloop_net::{self as net, Output, StdioKind, WindowSize, WriteHalf};
+use oneloop_net::{self as net, LengthPrefix, Output, StdioKind, WindowSize, WriteHalf};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::poll_fn;

@@ -12,6 +12,7 @@
 mod bind;
 mod copy;
 mod fd;
+mod frames;
 mod green_io;
 mod lines;
 mod listener;
@@ -23,6 +24,7 @@ mod unix;
 
 pub use copy::{copy, relay, send_file};
 pub use fd::{wait_readable, wait_writable};
+pub use frames::{FrameWriter, Frames};
 pub use green_io::GreenIo;
 pub use lines::Lines;
 pub use listener::{Listener, TcpListener, UnixListener, UnixSeqpacketListener};

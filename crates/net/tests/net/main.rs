@@ -4,6 +4,7 @@ mod accept_errors;
 mod connects;
 mod copy;
 mod families;
+mod frames;
 mod futures_traits;
 mod futures_util_io;
 mod harness;
