@@ -5,7 +5,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 SERVER := $(TARGET)/release/oneloop
 
 .DEFAULT_GOAL := all
-.PHONY: all run test check msrv semver package guide sanitize miri chaos models planted torture bench conformance uv clean help
+.PHONY: all run test check msrv semver package guide sanitize miri chaos console models planted torture bench conformance uv clean help
 
 all: ## Build the server: ./main
 	$(CARGO) build --release --locked -p oneloop-server
@@ -91,6 +91,9 @@ miri: ## Run the tests of slots, timers and wakers under Miri
 
 chaos: ## Run programs in three styles under 10,000 schedules each, with faults from seeds
 	ONELOOP_CHAOS_SEEDS=10000 $(CARGO) test --release --locked -p oneloop-core --test chaos
+
+console: ## Check what tokio-console shows of our tasks; builds console-subscriber
+	cd crates/ecosystem/console && $(CARGO) test
 
 MODELS := CARGO_TARGET_DIR=target/models RUSTFLAGS="--cfg loom" $(CARGO) test --profile models --locked -p oneloop-models
 

@@ -218,6 +218,7 @@ impl EventLoop {
             budget: Default::default(),
             counters: Counters::default(),
             observer: RefCell::new(None),
+            task_observer: RefCell::new(None),
             unhandled: RefCell::new(None),
             unfinished: RefCell::new(None),
             heartbeat: OnceCell::new(),

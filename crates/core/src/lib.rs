@@ -123,5 +123,6 @@ pub use tasks::heartbeat::{Heartbeat, Running, is_between_stacks, set_between_st
 pub use tasks::info::{TaskInfo, TaskState, Unfinished, UnfinishedCause};
 pub use tasks::join_error::{ExitRequest, JoinError, Unhandled};
 pub use tasks::key::Task;
+pub use tasks::observed::{ObservedTask, ObservedWaker, SpawnedTask, TaskObserver};
 pub use tasks::registration::Ownership;
 pub use tasks::stats::{PhaseReport, Ran, Stats, Woke};

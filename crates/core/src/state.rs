@@ -17,6 +17,7 @@ use crate::tasks::heartbeat::Heartbeat;
 use crate::tasks::info::Unfinished;
 use crate::tasks::join_error::Unhandled;
 use crate::tasks::key::Task;
+use crate::tasks::observed::TaskObserver;
 use crate::tasks::record::Tasks;
 use crate::tasks::registration::Registration;
 use crate::tasks::stats::{Counters, PhaseReport, add};
@@ -48,6 +49,7 @@ pub(crate) struct LoopState {
     pub(crate) budget: Budget,
     pub(crate) counters: Counters,
     pub(crate) observer: RefCell<Option<Observer>>,
+    pub(crate) task_observer: RefCell<Option<Rc<dyn TaskObserver>>>,
     pub(crate) unhandled: RefCell<Option<UnhandledHook>>,
     pub(crate) unfinished: RefCell<Option<UnfinishedHook>>,
     /// Present once a thread has asked to watch the loop.

@@ -76,6 +76,7 @@
 //! | `hyper` | no | hyper's `Read` and `Write` on every byte stream; `aio::hyper`, its executor |
 //! | `monitor` | no | `monitor`, and `callback::perf_hooks` |
 //! | `tokio-io` | no | tokio's `AsyncRead` and `AsyncWrite` on every byte stream |
+//! | `tracing` | no | `tracing`: spans of tasks, for tokio-console |
 //!
 //! The loop, sockets and primitives are always there. A program that uses one style compiles in less
 //! time without the others: `default-features = false, features = ["aio"]`.
@@ -157,6 +158,9 @@ modules! {
     /// A watcher thread that reports which task blocks the loop, and where.
     #[cfg(feature = "monitor")]
     monitor = oneloop_monitor;
+    /// Spans for tasks and events for their wakers, with tokio's names: for tokio-console.
+    #[cfg(feature = "tracing")]
+    tracing = oneloop_tracing;
 }
 
 #[cfg(doc)]

@@ -29,3 +29,6 @@ pub use oneloop_monitor as monitor;
 #[cfg(feature = "process")]
 #[doc(inline)]
 pub use oneloop_process as process;
+#[cfg(feature = "tracing")]
+#[doc(inline)]
+pub use oneloop_tracing as tracing;

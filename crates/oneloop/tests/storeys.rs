@@ -24,7 +24,7 @@ const CRATES: &str = "
     system:     posix macros
     loop:       core
     libuv:      uv
-    on tasks:   sync net monitor
+    on tasks:   sync net monitor tracing
     on sockets: fs process
     styles:     callback green aio
     facade:     oneloop

@@ -1,7 +1,12 @@
-//! Watching a loop: its counters, a report of each phase, and its heartbeat for another thread.
+//! Watching a loop: its counters, a report of each phase, each task, and its heartbeat for another
+//! thread.
 
-use crate::state::{Handle, Observer};
+use crate::mechanisms::guard::guarded;
+use crate::mechanisms::slots::Key;
+use crate::state::{Handle, LoopState, Observer};
 use crate::tasks::heartbeat::Heartbeat;
+use crate::tasks::key::Task;
+use crate::tasks::observed::{SpawnedTask, TaskObserver, observe};
 use crate::tasks::stats::{PhaseReport, Stats};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -22,9 +27,90 @@ impl Handle {
         drop(before); // foreign code, so after the borrow (rule 1)
     }
 
+    /// Shows `observer` each task that is spawned from now on, its runs, its wakes and its end;
+    /// `None` ends that for later tasks. `oneloop::tracing` is such an observer.
+    ///
+    /// A task that the observer does not see costs nothing more, not even in a run. One that it
+    /// sees costs two allocations, and the observer's functions for each run and each wake.
+    ///
+    /// ```
+    /// use oneloop::core::{ObservedTask, ObservedWaker, SpawnedTask, TaskObserver, yield_now};
+    /// use std::{cell::Cell, rc::Rc};
+    ///
+    /// struct CountRuns(Rc<Cell<u32>>);
+    /// struct NoWakes;
+    ///
+    /// impl TaskObserver for CountRuns {
+    ///     fn spawned(&self, _: &SpawnedTask<'_>) -> Option<Box<dyn ObservedTask>> {
+    ///         Some(Box::new(CountRuns(Rc::clone(&self.0))))
+    ///     }
+    /// }
+    /// impl ObservedTask for CountRuns {
+    ///     fn run_begins(&mut self) {}
+    ///     fn run_ends(&mut self, _wakers: usize) {
+    ///         self.0.set(self.0.get() + 1);
+    ///     }
+    ///     fn waker(&self) -> Box<dyn ObservedWaker> {
+    ///         Box::new(NoWakes)
+    ///     }
+    /// }
+    /// impl ObservedWaker for NoWakes {
+    ///     fn wakes(&self, _by_value: bool) {}
+    /// }
+    ///
+    /// let mut event_loop = oneloop::EventLoop::new()?;
+    /// let (handle, runs) = (event_loop.handle(), Rc::default());
+    /// handle.observe_tasks(Some(CountRuns(Rc::clone(&runs))));
+    /// handle.spawn(async { yield_now().await });
+    /// event_loop.run()?;
+    /// assert_eq!(runs.get(), 2);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn observe_tasks(&self, observer: Option<impl TaskObserver + 'static>) {
+        let observer = observer.map(|observer| Rc::new(observer) as Rc<dyn TaskObserver>);
+        let before = self.state.task_observer.replace(observer);
+        drop(before); // foreign code, so after the borrow (rule 1)
+    }
+
     /// The loop's heartbeat, for a thread that watches it. From the first call on, each run of a
     /// task costs two uncontended locks.
     pub fn heartbeat(&self) -> Arc<Heartbeat> {
         Arc::clone(self.state.heartbeat.get_or_init(Arc::default))
+    }
+}
+
+impl LoopState {
+    /// Shows the observer a task that was just spawned.
+    #[cold]
+    pub(crate) fn observe_spawned(&self, key: Key<Task>) {
+        let Some(observer) = self.task_observer.borrow().clone() else {
+            return;
+        };
+        let mut tasks = self.tasks.borrow_mut();
+        let Some(task) = tasks.get_mut(key) else {
+            return;
+        };
+        let (spawned_at, spawned_by) = (task.spawned_at, task.spawned_by);
+        // Out of its slot, as in a run: the description and the observer are foreign code (rule 1).
+        let Some(body) = task.body.take() else {
+            return;
+        };
+        drop(tasks);
+        let observed = guarded(|| {
+            observer.spawned(&SpawnedTask {
+                key,
+                body: &*body,
+                spawned_at,
+                spawned_by: Some(spawned_by).filter(|by| *by != Task::NONE),
+            })
+        });
+        let body = match observed.flatten() {
+            Some(task) => observe(body, task),
+            None => body,
+        };
+        // The slot is still there even if the observer has canceled the task: see `task_info`.
+        if let Some(task) = self.tasks.borrow_mut().get_mut(key) {
+            task.body = Some(body);
+        }
     }
 }

@@ -87,6 +87,9 @@ impl Handle {
             TaskRecord::new(body, spare, spawned_at, spawned_by, since_ns)
         });
         add(&state.counters.tasks_spawned, 1);
+        if state.task_observer.borrow().is_some() {
+            state.observe_spawned(key);
+        }
         key
     }
 }

@@ -4,6 +4,7 @@ pub(crate) mod heartbeat;
 pub(crate) mod info;
 pub(crate) mod join_error;
 pub(crate) mod key;
+pub(crate) mod observed;
 pub(crate) mod record;
 pub(crate) mod registration;
 pub(crate) mod stats;
