@@ -26,6 +26,7 @@ pages! {
     Cookbook "src/cookbook.md"
     Green "src/green.md"
     Mixing "src/mixing.md"
+    Send "src/send.md"
     Endings "src/endings.md"
     Errors "src/errors.md"
     Testing "src/testing.md"

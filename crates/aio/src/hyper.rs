@@ -2,10 +2,14 @@
 //!
 //! The streams themselves have hyper's traits (`hyper::rt::{Read, Write}`), so
 //! `hyper::server::conn::http1::Builder` serves a [`TcpStream`](crate::TcpStream) as it is. HTTP/2
-//! and hyper-util's client start tasks of their own, and take a [`LoopExecutor`] for that.
+//! and hyper-util's client start tasks of their own, and take a [`LoopExecutor`] for that. Timeouts
+//! need a [`LoopTimer`].
 
-use crate::spawn;
+use crate::{Local, local, sleep, sleep_until, spawn};
+use oneloop_core::Sleep;
 use std::future::Future;
+use std::pin::Pin;
+use std::time::{Duration, Instant};
 
 /// Starts hyper's tasks on the current loop: a `hyper::rt::Executor`.
 ///
@@ -27,3 +31,45 @@ where
         spawn(future);
     }
 }
+
+/// hyper's timeouts on the clock of the current loop, which is virtual in a test on it: a
+/// `hyper::rt::Timer`.
+///
+/// hyper waits for a client without a limit unless it has a timer: `Builder::timer` takes this one,
+/// and then `header_read_timeout` and HTTP/2's `keep_alive_interval` work. It belongs to no loop; its
+/// sleeps belong to the loop that runs when they are made, and are [`local()`] to that.
+///
+/// # Panics
+/// Outside of a loop, when hyper asks for the time or a sleep. Each of hyper's connections does that
+/// where it is polled, so it is enough to poll it on a loop.
+#[derive(Clone, Copy, Debug, Default)]
+#[doc(alias("TokioTimer", "SmolTimer"))]
+pub struct LoopTimer;
+
+impl ::hyper::rt::Timer for LoopTimer {
+    #[track_caller]
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn ::hyper::rt::Sleep>> {
+        Box::pin(local(sleep(duration)))
+    }
+
+    #[track_caller]
+    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn ::hyper::rt::Sleep>> {
+        Box::pin(local(sleep_until(deadline)))
+    }
+
+    #[track_caller]
+    fn now(&self) -> Instant {
+        crate::now()
+    }
+
+    // hyper moves the timeout for the head with each request, so this allocates nothing.
+    #[track_caller]
+    fn reset(&self, sleep: &mut Pin<Box<dyn ::hyper::rt::Sleep>>, deadline: Instant) {
+        match sleep.as_mut().downcast_mut_pin::<Local<Sleep>>() {
+            Some(sleep) => sleep.with(|mut sleep| sleep.reset_at(deadline)),
+            None => *sleep = self.sleep_until(deadline),
+        }
+    }
+}
+
+impl ::hyper::rt::Sleep for Local<Sleep> {}

@@ -35,6 +35,7 @@
 //! | tokio-util's `AbortOnDropHandle` | [`JoinHandle::cancel_on_drop`](oneloop_core::JoinHandle::cancel_on_drop) |
 //! | `task_local!` | [`task_local!`]; a task has its spawner's by [`inherit_locals`] |
 //! | structured concurrency | [`scope`](crate::scope()), which lets its futures borrow |
+//! | a future or stream that must be `Send` | [`local()`] |
 //! | `spawn_blocking`, `block_in_place` | [`offload`] |
 //! | `time::interval` | [`interval`]: the first tick is due after one period |
 //! | `MissedTickBehavior` | [`MissedTicks`], in [`Interval::missed_ticks`]: `Skip` by default |
@@ -65,6 +66,8 @@ mod deadline;
 pub mod hyper;
 mod join;
 mod join_set;
+mod local;
+mod local_io;
 mod race;
 mod ready;
 mod scope;
@@ -81,6 +84,7 @@ pub use collection::{join_all, race_all, try_join_all};
 pub use deadline::{current_deadline, deadline};
 pub use join::{Join, TryJoin, join, try_join};
 pub use join_set::JoinSet;
+pub use local::{Local, local};
 pub use oneloop_core::{
     CancelHandle, CancelOnDrop, Class, Elapsed, JoinError, JoinHandle, Offload, Signals, Sleep,
     Timeout, YieldNow,

@@ -232,6 +232,7 @@ impl EventLoop {
             lapped_ns: Cell::new(0),
             phase: Cell::new(Phase::Timers),
             closed: Cell::new(false),
+            parked: RefCell::default(),
         });
         Ok(EventLoop {
             collector: Collector::new(Rc::clone(&state), bell),
@@ -630,6 +631,7 @@ impl Drop for EventLoop {
         let keys = state.tasks.borrow().names();
         let handle = self.handle();
         keys.into_iter().for_each(|key| handle.end_task(key));
+        state.drop_parked(); // those whose names are on other threads
         // The keys of the tasks that have just been dropped.
         while state.ready.pop().is_some() {}
         // Taken out first: the drop of a waker is foreign code and may arm timers (rule 2).

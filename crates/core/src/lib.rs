@@ -110,6 +110,7 @@ pub use operations::join::{CancelOnDrop, JoinHandle};
 pub use operations::join::{Joined, JoinedBody};
 pub use operations::keep_alive::KeepAlive;
 pub use operations::offload::Offload;
+pub use operations::parked::Parked;
 pub use operations::phase_reached::PhaseReached;
 pub use operations::remote::{LoopGone, Remote};
 pub use operations::signal::{self, Signals};

@@ -10,7 +10,7 @@ use crate::mechanisms::entry::{self, Entry};
 use crate::mechanisms::guard::wake_guarded;
 use crate::mechanisms::phase::{Phase, Phases};
 use crate::mechanisms::reactor::Reactor;
-use crate::mechanisms::slots::Key;
+use crate::mechanisms::slots::{Key, Slots};
 use crate::mechanisms::timers::Timers;
 use crate::mechanisms::workers::Workers;
 use crate::tasks::heartbeat::Heartbeat;
@@ -23,6 +23,7 @@ use crate::tasks::registration::Registration;
 use crate::tasks::stats::{Counters, PhaseReport, add};
 use crate::tasks::waiter::Waiter;
 use crate::tasks::waker::{CurrentQueue, LoopInbox, RunQueue, SpareWaker};
+use std::any::Any;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::mem::ManuallyDrop;
@@ -71,6 +72,8 @@ pub(crate) struct LoopState {
     pub(crate) phase: Cell<Phase>,
     /// The loop is being dropped: it takes no more tasks.
     pub(crate) closed: Cell<bool>,
+    /// Values with names that are `Send`.
+    pub(crate) parked: RefCell<Slots<ParkedValue>>,
 }
 
 /// The task of this loop that runs now.
@@ -88,6 +91,9 @@ impl Running {
         waker: 0,
     };
 }
+
+/// A value of any type: see [`Handle::park`].
+pub(crate) type ParkedValue = Rc<dyn Any>;
 
 /// Is notified of panics in tasks that are not joined: see [`Handle::on_unhandled`].
 pub(crate) type UnhandledHook = Rc<dyn Fn(&Unhandled)>;
@@ -200,6 +206,19 @@ impl Drop for Entered {
         let left = replace_current(self.before.take());
         drop(left); // the thread-local is not borrowed any more
     }
+}
+
+/// Calls a function with the loop that has this inbox, if that loop runs this code.
+#[inline]
+pub(crate) fn on_loop<R>(
+    inbox: &Arc<LoopInbox>,
+    function: impl FnOnce(&LoopState) -> R,
+) -> Option<R> {
+    CURRENT.with(|current| {
+        let current = current.borrow();
+        let state = current.as_ref()?;
+        Arc::ptr_eq(&state.inbox, inbox).then(|| function(state))
+    })
 }
 
 fn replace_current(with: Option<Rc<LoopState>>) -> Option<Rc<LoopState>> {

@@ -6,6 +6,7 @@ use oneloop::core::{Class, Direction, Interest, Ownership, PoolOptions, Signals,
 use oneloop::net::{self, ResolveOptions};
 use oneloop::signal::number::SIGUSR1;
 use rustix::process::{WaitOptions, getpid, kill_process, waitpid};
+use std::future::Future;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
@@ -130,4 +131,19 @@ fn a_child_that_is_forked_by_a_task_runs_a_loop_of_its_own() {
         }
         assert_eq!(exit_code_of_child(), Some(0));
     });
+}
+
+#[test]
+fn a_name_that_a_child_drops_drops_no_value_of_the_parent() {
+    let _alone = alone();
+    let mut event_loop = EventLoop::new().unwrap();
+    let handle = event_loop.handle();
+    let name = handle.park(handle.sleep(Duration::from_millis(1)));
+    if is_child() {
+        let is_dropped = std::thread::spawn(move || drop(name)).join().is_ok();
+        drop(event_loop);
+        exit(!is_dropped as i32);
+    }
+    assert_eq!(exit_code_of_child(), Some(0));
+    event_loop.block_on(std::future::poll_fn(|cx| name.with(|sleep| sleep.poll(cx))));
 }

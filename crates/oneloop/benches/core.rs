@@ -2,12 +2,16 @@
 //!
 //! `cargo bench -p oneloop`. docs/figures.md has earlier figures.
 
-use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use criterion::measurement::WallTime;
+use criterion::{BatchSize, Bencher, Criterion, criterion_group, criterion_main};
 use oneloop::EventLoop;
-use oneloop::aio::{spawn, yield_now};
+use oneloop::aio::{local, sleep, spawn, yield_now};
 use oneloop::core::{Key, Timer, Timers};
 use oneloop::green;
+use std::future::{pending, poll_fn};
 use std::hint::black_box;
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 const ARMED: u64 = 1_000_000;
@@ -152,12 +156,45 @@ fn green_threads(c: &mut Criterion) {
     group.finish();
 }
 
+/// Times polls of a future that stays pending.
+fn per_poll<F: Future + Unpin>(
+    mut make: impl FnMut() -> F,
+) -> impl FnMut(&mut Bencher<'_, WallTime>) {
+    move |b| {
+        b.iter_custom(|iters| {
+            let mut event_loop = EventLoop::new().expect("two fds");
+            event_loop.block_on(async {
+                let mut future = make();
+                poll_fn(|cx| {
+                    let start = Instant::now();
+                    for _ in 0..iters {
+                        let _ = black_box(Pin::new(&mut future).poll(cx));
+                    }
+                    Poll::Ready(start.elapsed())
+                })
+                .await
+            })
+        });
+    }
+}
+
+fn polls(c: &mut Criterion) {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let mut group = c.benchmark_group("poll");
+    group.bench_function("a sleep", per_poll(|| sleep(HOUR)));
+    group.bench_function("a sleep that is local", per_poll(|| local(sleep(HOUR))));
+    let task = || spawn(pending::<()>());
+    group.bench_function("a join handle", per_poll(task));
+    group.bench_function("a join handle that is local", per_poll(|| local(task())));
+    group.finish();
+}
+
 criterion_group! {
     name = core;
     config = Criterion::default()
         .sample_size(10)
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_secs(1));
-    targets = timers, tasks, green_threads
+    targets = timers, tasks, polls, green_threads
 }
 criterion_main!(core);

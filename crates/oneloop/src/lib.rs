@@ -73,7 +73,7 @@
 //! | `macros` | yes | the attributes [`main`](macro@main) and [`test`](macro@test) of async functions; it turns on `aio` |
 //! | `fs`, `process` | yes | [`fs`] and [`process`], also as `aio::fs` and `aio::process` |
 //! | `chaos` | no | `chaos`, for tests: schedules and faults from a seed |
-//! | `hyper` | no | hyper's `Read` and `Write` on every byte stream; `aio::hyper`, its executor |
+//! | `hyper` | no | hyper's `Read` and `Write` on every byte stream; `aio::hyper`, its executor and timer |
 //! | `monitor` | no | `monitor`, and `callback::perf_hooks` |
 //! | `tokio-io` | no | tokio's `AsyncRead` and `AsyncWrite` on every byte stream |
 //! | `tracing` | no | `tracing`: spans of tasks, for tokio-console |

@@ -4,6 +4,7 @@ mod collections;
 mod deadlines;
 mod join_sets;
 mod joins;
+mod locals;
 mod races;
 mod scopes;
 mod selects;

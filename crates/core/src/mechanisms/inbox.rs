@@ -9,6 +9,7 @@ use std::mem;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
+use std::thread::{self, Thread};
 use std::time::Duration;
 
 /// Mail for a loop from other threads. `C` holds it; most callers take a `Vec` of messages.
@@ -49,6 +50,8 @@ pub struct Inbox<C> {
     process: Process,
     /// The number of senders that keep the loop alive.
     senders: AtomicUsize,
+    /// The thread that made it.
+    home: Thread,
 }
 
 #[derive(Default)]
@@ -86,6 +89,7 @@ impl<C: Default> Inbox<C> {
             edge: Default::default(),
             process: Process::this()?,
             senders: AtomicUsize::new(0),
+            home: thread::current(),
         }))
     }
 
@@ -129,6 +133,16 @@ impl<C: Default> Inbox<C> {
         let mut mail = self.lock();
         mail.closed = true;
         mem::take(&mut mail.content)
+    }
+
+    /// True once it was closed, in the process that made it.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.process.is_this() && self.lock().closed
+    }
+
+    /// The thread that made it.
+    pub(crate) fn home(&self) -> &Thread {
+        &self.home
     }
 
     fn lock(&self) -> MutexGuard<'_, Mail<C>> {

@@ -88,9 +88,18 @@ impl Sleep {
     /// Starts again: ready after this duration from now on.
     #[doc(alias = "uv_timer_again")]
     pub fn reset(&mut self, duration: Duration) {
+        self.start_again(after(self.handle.clock(), duration));
+    }
+
+    /// Starts again: ready at this point in time.
+    pub fn reset_at(&mut self, deadline: Instant) {
+        self.start_again(self.handle.clock().to_ns(deadline));
+    }
+
+    fn start_again(&mut self, deadline_ns: u64) {
         // Disarmed instead of moved: the next poll arms it, with the waker of the task that polls.
         self.disarm();
-        self.deadline_ns = after(self.handle.clock(), duration);
+        self.deadline_ns = deadline_ns;
     }
 
     /// The deadline in nanoseconds on the loop's clock.

@@ -7,6 +7,7 @@ mod clients;
 mod echo;
 mod files;
 mod harness;
+mod locals;
 mod packets;
 mod pool;
 mod relay;

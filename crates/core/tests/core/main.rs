@@ -3,4 +3,5 @@
 mod embedded;
 mod event_loop;
 mod full_stderr;
+mod parked;
 mod rules;

@@ -5,5 +5,6 @@ mod events;
 mod harness;
 mod hyper_server;
 mod io_traits;
+mod send;
 mod system_calls;
 mod websocket;

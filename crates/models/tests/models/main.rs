@@ -4,5 +4,6 @@
 
 mod distant;
 mod loops;
+mod parked;
 mod pool;
 mod signals;
