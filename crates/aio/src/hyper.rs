@@ -11,6 +11,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "hyper-client")]
+pub use crate::hyper_connector::{LoopConnecting, LoopConnector};
+
 /// Starts hyper's tasks on the current loop: a `hyper::rt::Executor`.
 ///
 /// It belongs to no loop, so it is `Send`, as hyper-util's client demands of it; but the futures

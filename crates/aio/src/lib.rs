@@ -64,6 +64,8 @@ mod context;
 mod deadline;
 #[cfg(feature = "hyper")]
 pub mod hyper;
+#[cfg(feature = "hyper-client")]
+mod hyper_connector;
 mod join;
 mod join_set;
 mod local;

@@ -9,13 +9,18 @@ use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::server::conn::auto::Builder;
-use oneloop::aio::hyper::LoopExecutor;
-use oneloop::aio::{Either, TaskTracker, TcpListener, TcpStream, block_on, race};
+use oneloop::aio::hyper::{LoopExecutor, LoopTimer};
+use oneloop::aio::{Either, TaskTracker, TcpListener, TcpStream, block_on, race, timeout};
 use oneloop::signal::{SIGINT, SIGTERM};
-use oneloop::sync::ShutdownToken;
+use oneloop::sync::{Event, ShutdownToken};
 use std::convert::Infallible;
+use std::future::pending;
 use std::pin::pin;
+use std::time::Duration;
 use std::{env, io};
+
+/// How long a client may take for its first request, and for each head.
+const HEAD_MAX: Duration = Duration::from_secs(10);
 
 fn main() -> io::Result<()> {
     block_on(async {
@@ -42,11 +47,32 @@ pub(crate) async fn serve(listener: TcpListener, shutdown: ShutdownToken) -> io:
 
 /// Serves one connection.
 async fn serve_client(stream: TcpStream, shutdown: ShutdownToken) {
-    let builder = Builder::new(LoopExecutor);
-    let mut connection = pin!(builder.serve_connection(stream, service_fn(answer)));
-    let served = match race(connection.as_mut(), shutdown.requested()).await {
+    let mut builder = Builder::new(LoopExecutor);
+    builder
+        .http1()
+        .timer(LoopTimer)
+        .header_read_timeout(HEAD_MAX);
+    builder
+        .http2()
+        .timer(LoopTimer)
+        .keep_alive_interval(HEAD_MAX);
+    let has_asked = Event::new();
+    let service = service_fn(|request| {
+        has_asked.set();
+        answer(request)
+    });
+    let mut connection = pin!(builder.serve_connection(stream, service));
+    // hyper's own limit begins once the first bytes have shown the version.
+    let is_late = async {
+        if timeout(HEAD_MAX, has_asked.until_set()).await.is_ok() {
+            pending().await
+        }
+    };
+    let ending = race(shutdown.requested(), is_late);
+    let served = match race(connection.as_mut(), ending).await {
         Either::First(served) => served,
-        Either::Second(_requested) => {
+        Either::Second(Either::Second(())) => return, // which closes the connection
+        Either::Second(Either::First(_requested)) => {
             // A request that is being answered is the last one.
             connection.as_mut().graceful_shutdown();
             connection.await

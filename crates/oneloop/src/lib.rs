@@ -74,6 +74,7 @@
 //! | `fs`, `process` | yes | [`fs`] and [`process`], also as `aio::fs` and `aio::process` |
 //! | `chaos` | no | `chaos`, for tests: schedules and faults from a seed |
 //! | `hyper` | no | hyper's `Read` and `Write` on every byte stream; `aio::hyper`, its executor and timer |
+//! | `hyper-client` | no | `aio::hyper::LoopConnector`, for hyper-util's pooled client; turns on `hyper` |
 //! | `monitor` | no | `monitor`, and `callback::perf_hooks` |
 //! | `tokio-io` | no | tokio's `AsyncRead` and `AsyncWrite` on every byte stream |
 //! | `tracing` | no | `tracing`: spans of tasks, for tokio-console |

@@ -207,7 +207,7 @@ fn the_files_of_aio_stand_in_storeys() {
         "
         locals:    context task_local deadline
         names:     task time signal ready local local_io
-        for hyper: hyper
+        for hyper: hyper hyper_connector
         mechanism: woken race
         on it:     collection join select join_set scope task_tracker
         ",

@@ -1,5 +1,10 @@
 //! What the tests of several crates share.
 
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::{http1, http2};
+use hyper::{Request, Response};
+use oneloop::aio::hyper::LoopExecutor;
 use oneloop::aio::process::Command;
 use oneloop::aio::{TcpListener, TcpStream, spawn};
 use oneloop::sync::ShutdownToken;
@@ -53,6 +58,43 @@ pub(crate) async fn send(addr: SocketAddr, bytes: &[u8]) -> Vec<u8> {
         received.extend_from_slice(&chunk);
     }
     received
+}
+
+/// A request to a server, of both versions.
+pub(crate) fn request(
+    method: &str,
+    addr: SocketAddr,
+    path: &str,
+    body: &'static str,
+) -> Request<Full<Bytes>> {
+    let uri = format!("http://{addr}{path}");
+    let request = Request::builder().method(method).uri(uri);
+    let request = request.header("host", addr.to_string());
+    request.body(Full::from(body)).unwrap()
+}
+
+/// The status and the body of an answer.
+pub(crate) async fn text(response: Response<Incoming>) -> (u16, String) {
+    let status = response.status().as_u16();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+/// A client of HTTP/1, whose connection is a task.
+pub(crate) async fn http1_client(addr: SocketAddr) -> http1::SendRequest<Full<Bytes>> {
+    let stream = TcpStream::connect(addr).await.unwrap();
+    let (sender, connection) = http1::handshake(stream).await.unwrap();
+    spawn(connection);
+    sender
+}
+
+/// A client of HTTP/2, whose connection is a task.
+pub(crate) async fn http2_client(addr: SocketAddr) -> http2::SendRequest<Full<Bytes>> {
+    let stream = TcpStream::connect(addr).await.unwrap();
+    let handshake = http2::handshake(LoopExecutor, stream).await;
+    let (sender, connection) = handshake.unwrap();
+    spawn(connection);
+    sender
 }
 
 /// Runs a program, and returns what it prints; `None`, and a printed line, if it is not installed.

@@ -1,56 +1,23 @@
 //! hyper's server, of both versions.
 
-use crate::harness::{BYTES_MAX, block_on, peer, send, with_server};
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Bytes, Incoming};
-use hyper::client::conn::{http1, http2};
-use hyper::{Request, Response};
-use oneloop::aio::hyper::LoopExecutor;
-use oneloop::aio::{self, TcpListener, TcpStream, spawn};
+use crate::harness::{
+    BYTES_MAX, block_on, http1_client, http2_client, peer, request, send, text, with_server,
+};
+use oneloop::aio::{self, TcpListener, TcpStream, now, sleep, spawn};
 use oneloop::sync::ShutdownToken;
 use oneloop::{EventLoop, Options};
 use std::cell::Cell;
-use std::net::SocketAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 #[allow(dead_code)] // `main`
 #[path = "../../examples/hyper_server.rs"]
-mod example;
-
-fn request(method: &str, addr: SocketAddr, path: &str, body: &'static str) -> Request<Full<Bytes>> {
-    let uri = format!("http://{addr}{path}");
-    let request = Request::builder().method(method).uri(uri);
-    let request = request.header("host", addr.to_string());
-    request.body(Full::from(body)).unwrap()
-}
-
-async fn text(response: Response<Incoming>) -> (u16, String) {
-    let status = response.status().as_u16();
-    let body = response.into_body().collect().await.unwrap().to_bytes();
-    (status, String::from_utf8(body.to_vec()).unwrap())
-}
-
-/// A client of HTTP/1, whose connection is a task.
-async fn client1(addr: SocketAddr) -> http1::SendRequest<Full<Bytes>> {
-    let stream = TcpStream::connect(addr).await.unwrap();
-    let (sender, connection) = http1::handshake(stream).await.unwrap();
-    spawn(connection);
-    sender
-}
-
-/// A client of HTTP/2, whose connection is a task.
-async fn client2(addr: SocketAddr) -> http2::SendRequest<Full<Bytes>> {
-    let stream = TcpStream::connect(addr).await.unwrap();
-    let handshake = http2::handshake(LoopExecutor, stream).await;
-    let (sender, connection) = handshake.unwrap();
-    spawn(connection);
-    sender
-}
+pub(crate) mod example;
 
 #[test]
 fn both_versions_are_served_on_one_port() {
     block_on(with_server(example::serve, async |addr| {
-        let (mut one, mut two) = (client1(addr).await, client2(addr).await);
+        let (mut one, mut two) = (http1_client(addr).await, http2_client(addr).await);
         for (method, path, body, expected) in [
             ("GET", "/", "", (200, "hello\n")),
             ("POST", "/echo", "tea", (200, "tea")),
@@ -119,7 +86,7 @@ fn a_graceful_end_answers_what_has_begun_and_leaves_nothing_on_the_loop() {
         let shutdown = ShutdownToken::new();
         let served = spawn(example::serve(listener, shutdown.clone()));
         // Clients of both versions that are idle, and one in the middle of its request.
-        let (mut one, mut two) = (client1(addr).await, client2(addr).await);
+        let (mut one, mut two) = (http1_client(addr).await, http2_client(addr).await);
         for answer in [
             one.send_request(request("GET", addr, "/", "")).await,
             two.send_request(request("GET", addr, "/", "")).await,
@@ -170,6 +137,46 @@ fn garbage_is_answered_by_400_and_a_head_that_is_too_large_by_431() {
     }));
 }
 
+#[test]
+fn a_client_whose_first_request_takes_too_long_is_closed_on_time() {
+    block_on(with_server(example::serve, async |addr| {
+        for (head, answer) in [
+            ("", ""),
+            ("P", ""), // of POST, or of HTTP/2's preface
+            ("PRI * HTTP/2.0", ""),
+            ("GET / HTTP/1.1\r\nHost: x\r\n", ""),
+        ] {
+            let start = now();
+            let received = send(addr, head.as_bytes()).await;
+            assert_eq!(String::from_utf8(received).unwrap(), answer, "{head}");
+            assert_eq!((now() - start).as_secs(), 10, "{head}");
+        }
+    }));
+}
+
+#[test]
+fn a_later_head_that_takes_too_long_is_closed_on_time() {
+    block_on(with_server(example::serve, async |addr| {
+        let stream = TcpStream::connect(addr).await.unwrap();
+        let head = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+        stream.write_all(head).await.unwrap();
+        assert!(stream.read_chunk().await.unwrap().is_some());
+        sleep(Duration::from_secs(8)).await;
+        stream.write_all(head).await.unwrap();
+        assert!(stream.read_chunk().await.unwrap().is_some(), "not yet");
+        let start = now();
+        for byte in &head[..head.len() - 1] {
+            if stream.write_all(&[*byte]).await.is_err() {
+                break; // a byte each second delays nothing
+            }
+            sleep(Duration::from_secs(1)).await;
+        }
+        assert!(stream.read_chunk().await.is_ok_and(|chunk| chunk.is_none()));
+        let taken = (now() - start).as_secs();
+        assert!((10..=12).contains(&taken), "{taken}");
+    }));
+}
+
 /// A frame of HTTP/2.
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = &(payload.len() as u32).to_be_bytes()[1..];
@@ -197,7 +204,7 @@ const ENHANCE_YOUR_CALM: u32 = 11;
 #[test]
 fn a_client_that_resets_streams_rapidly_is_sent_away_and_others_are_served() {
     block_on(with_server(example::serve, async |addr| {
-        let mut other = client2(addr).await;
+        let mut other = http2_client(addr).await;
         let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
         bytes.extend(frame(SETTINGS, 0, 0, &[]));
         // RFC 7541: `:method GET`, `:scheme http`, `:path /` of the static table.

@@ -1,10 +1,14 @@
 //! Crates that other people wrote, on Oneloop, against peers that other people wrote.
 
+mod axum_server;
+mod chaos;
 mod codec;
 mod events;
 mod harness;
+mod hyper_client;
 mod hyper_server;
 mod io_traits;
 mod send;
 mod system_calls;
+mod table;
 mod websocket;

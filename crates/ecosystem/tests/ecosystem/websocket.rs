@@ -11,7 +11,7 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 
 #[allow(dead_code)] // `main`
 #[path = "../../examples/websocket.rs"]
-mod example;
+pub(crate) mod example;
 
 async fn connect(addr: SocketAddr) -> WebSocketStream<TcpStream> {
     let stream = TcpStream::connect(addr).await.unwrap();

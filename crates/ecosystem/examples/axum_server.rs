@@ -1,0 +1,89 @@
+//! An axum `Router` on the loop: JSON, shared state, and a handler that sleeps on the loop.
+//!
+//! `cargo run -p oneloop-ecosystem --example axum_server`, then `curl localhost:8080/sleep/500`, or
+//! `curl -d '[1, 2, 3]' -H 'content-type: application/json' localhost:8080/sum`.
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::service::TowerToHyperService;
+use oneloop::aio::hyper::{LoopExecutor, LoopTimer};
+use oneloop::aio::{Either, TaskTracker, TcpListener, TcpStream, block_on, local, race, sleep};
+use oneloop::signal::{SIGINT, SIGTERM};
+use oneloop::sync::ShutdownToken;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use std::{env, io};
+
+fn main() -> io::Result<()> {
+    block_on(async {
+        let addr = env::args().nth(1);
+        let listener = TcpListener::bind(addr.as_deref().unwrap_or("127.0.0.1:8080"))?;
+        println!("http://{}", listener.local_addr()?);
+        let shutdown = ShutdownToken::on_signals(&[SIGINT, SIGTERM])?;
+        serve(listener, shutdown).await
+    })
+}
+
+/// How often each handler ran. axum's state must be `Send`, although the loop has one thread.
+type Visits = Arc<AtomicU64>;
+
+fn router() -> Router {
+    Router::new()
+        .route("/", get(visits))
+        .route("/sleep/{ms}", get(slow))
+        .route("/sum", post(sum))
+        .with_state(Visits::default())
+}
+
+async fn visits(State(visits): State<Visits>) -> String {
+    let count = visits.fetch_add(1, Ordering::Relaxed) + 1;
+    format!("visit {count}\n")
+}
+
+/// What waits on the loop is not `Send`, and axum demands that of a handler: `local` is.
+async fn slow(Path(ms): Path<u64>) -> String {
+    local(sleep(Duration::from_millis(ms))).await;
+    format!("slept {ms} ms\n")
+}
+
+async fn sum(Json(numbers): Json<Vec<i64>>) -> Result<Json<i64>, StatusCode> {
+    let sum = numbers
+        .iter()
+        .try_fold(0_i64, |sum, number| sum.checked_add(*number));
+    sum.map(Json).ok_or(StatusCode::UNPROCESSABLE_ENTITY)
+}
+
+/// Serves clients until the token is triggered, and then until all requests are answered.
+pub(crate) async fn serve(listener: TcpListener, shutdown: ShutdownToken) -> io::Result<()> {
+    let (clients, router) = (TaskTracker::new(), router());
+    while let Some(accepted) = shutdown.run(listener.accept()).await {
+        let (stream, _peer) = accepted?;
+        clients.spawn(serve_client(stream, router.clone(), shutdown.clone()));
+    }
+    drop(listener);
+    clients.close();
+    clients.wait().await;
+    Ok(())
+}
+
+async fn serve_client(stream: TcpStream, router: Router, shutdown: ShutdownToken) {
+    let mut builder = Builder::new(LoopExecutor);
+    builder.http1().timer(LoopTimer); // a head may take 30 s
+    let service = TowerToHyperService::new(router);
+    let mut connection = pin!(builder.serve_connection(stream, service));
+    let served = match race(connection.as_mut(), shutdown.requested()).await {
+        Either::First(served) => served,
+        Either::Second(_requested) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = served {
+        eprintln!("a connection failed: {error}");
+    }
+}

@@ -1,0 +1,105 @@
+//! `docs/ecosystem.md` is true: what it names exists, and what exists is named.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap()
+}
+
+/// The rows of the tables with this number of columns, without their heads.
+fn rows(text: &str, columns: usize) -> Vec<Vec<&str>> {
+    let rows = text.lines().filter(|line| line.starts_with("| "));
+    let rows = rows.map(|line| line.trim_matches('|').split('|').collect::<Vec<_>>());
+    let rows = rows.filter(|cells| cells.len() == columns);
+    rows.skip(1).collect()
+}
+
+/// The words in backticks, each with what follows it.
+fn spans(cell: &str) -> impl Iterator<Item = (&str, &str)> {
+    let parts: Vec<_> = cell.split('`').collect();
+    let pairs: Vec<_> = parts[1..]
+        .chunks(2)
+        .map(|pair| (pair[0], pair[1]))
+        .collect();
+    pairs.into_iter()
+}
+
+/// The names of the Rust files in a folder of this crate, without `.rs`.
+fn files(folder: &str) -> BTreeSet<String> {
+    let files = fs::read_dir(root().join("crates/ecosystem").join(folder)).unwrap();
+    let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+    names
+        .filter_map(|name| Some(name.strip_suffix(".rs")?.to_owned()))
+        .collect()
+}
+
+/// The folder of a row whose crate has a workspace of its own: there its example and its test are.
+fn own_workspace(row: &[&str]) -> Option<PathBuf> {
+    let (test, _) = spans(row[3]).next()?;
+    let (folder, _) = test.split_once('/')?;
+    assert!(
+        root().join("crates/ecosystem").join(test).exists(),
+        "there is no {test}"
+    );
+    Some(root().join("crates/ecosystem").join(folder))
+}
+
+#[test]
+fn the_table_names_each_example_and_each_test_and_no_others() {
+    let text = read("docs/ecosystem.md");
+    let (mut examples, mut tests) = (BTreeSet::new(), BTreeSet::new());
+    for row in rows(&text, 4) {
+        assert!(row[3].contains(".rs`"), "{row:?} has no test");
+        if own_workspace(&row).is_none() {
+            let files = spans(row[3]).map(|(file, _)| file.strip_suffix(".rs").unwrap());
+            tests.extend(files.map(str::to_owned));
+            examples.extend(spans(row[2]).map(|(name, _)| name.to_owned()));
+        }
+    }
+    assert_eq!(examples, files("examples"));
+    let mut existing = files("tests/ecosystem");
+    for other in ["chaos", "harness", "main", "table"] {
+        existing.remove(other);
+    }
+    assert_eq!(tests, existing);
+}
+
+#[test]
+fn the_versions_in_the_table_are_those_that_the_tests_use() {
+    for row in rows(&read("docs/ecosystem.md"), 4) {
+        let workspace = own_workspace(&row).unwrap_or_else(root);
+        let lock = fs::read_to_string(workspace.join("Cargo.lock")).unwrap();
+        let mut versions = spans(row[0]).filter_map(|(name, rest)| {
+            let version = rest.trim_start().split([':', ',', ' ']).next()?;
+            let is_version = version.starts_with(|c: char| c.is_ascii_digit());
+            is_version.then(|| format!("name = \"{name}\"\nversion = \"{version}."))
+        });
+        let is_used = |version: String| lock.contains(&version);
+        assert!(
+            versions.next().is_some_and(is_used) && versions.all(is_used),
+            "{row:?}"
+        );
+    }
+}
+
+#[test]
+fn the_tests_that_the_table_names_exist() {
+    let text = read("docs/ecosystem.md");
+    let tests = files("tests/ecosystem").into_iter().map(|name| {
+        let path = format!("crates/ecosystem/tests/ecosystem/{name}.rs");
+        read(&path)
+    });
+    let tests: String = tests.collect();
+    for row in rows(&text, 3) {
+        for (name, _) in spans(row[2]) {
+            let start = format!("\nfn {}", name.trim_end_matches('…'));
+            assert!(tests.contains(&start), "there is no test {name}");
+        }
+    }
+}
