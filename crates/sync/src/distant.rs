@@ -1,12 +1,13 @@
 //! Names for values of one loop, for other threads and their loops.
 
 use crate::broadcast::Sender as BroadcastSender;
+use crate::parked::{park_until, refuse_in_loop};
 use crate::watch::{Receiver as WatchReceiver, Sender as WatchSender};
 use crate::{
     Barrier, BoundedSemaphore, CappedSemaphore, Condition, Event, Mutex, Notify, OnceCell, OneShot,
     Queue, RLock, Receiver, ResourcePool, RwLock, Semaphore, Sender, ShutdownToken,
 };
-use oneloop_core::concurrency::thread::{self, Thread, ThreadId};
+use oneloop_core::concurrency::thread::{self, ThreadId};
 use oneloop_core::concurrency::{self, thread_local};
 use oneloop_core::{Handle, JoinError, Key, LoopGone, Remote, Slots, drop_guarded, wake_guarded};
 use std::any::Any;
@@ -18,7 +19,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::{Arc, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 
 type Value = Rc<dyn Any>;
 
@@ -192,20 +193,9 @@ impl<P: 'static> Distant<P> {
         F: Future + 'static,
         F::Output: Send + 'static,
     {
-        assert!(
-            Handle::try_current().is_none(),
-            "ask_blocking would block the loop that runs here: await ask instead"
-        );
+        refuse_in_loop("ask_blocking would block the loop that runs here: await ask instead");
         let mut ask = self.ask(function);
-        let waker = Waker::from(Arc::new(Unpark(thread::current())));
-        let mut cx = Context::from_waker(&waker);
-        loop {
-            if let Poll::Ready(answer) = Pin::new(&mut ask).poll(&mut cx) {
-                return answer;
-            }
-            // An unpark that came since the poll makes this return at once, so no wake is lost.
-            thread::park();
-        }
+        park_until(|cx| Pin::new(&mut ask).poll(cx))
     }
 }
 
@@ -221,15 +211,6 @@ impl<P> Clone for Distant<P> {
 impl<P> fmt::Debug for Distant<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Distant({})", std::any::type_name::<P>())
-    }
-}
-
-/// Wakes a parked thread.
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
     }
 }
 

@@ -21,6 +21,7 @@
 //! | [`RLock`], [`Condition`] | the lock that its owner can take again; the condition variable |
 //! | [`ResourcePool`] | things that are expensive to create, lent to one task at a time |
 //! | [`Distant`] | any of these, from other threads |
+//! | [`distant_channel`] | a bounded queue from loops and threads to another loop |
 //!
 //! **Each primitive is a handle** to state that lives on this thread. A clone is another handle to
 //! the same state, and costs one reference count.
@@ -60,6 +61,7 @@ pub mod broadcast;
 mod channel;
 mod condition;
 mod distant;
+mod distant_channel;
 mod event;
 mod gate;
 mod mutex;
@@ -67,6 +69,7 @@ mod notify;
 mod once_cell;
 mod one_shot;
 mod order;
+mod parked;
 mod queue;
 mod queue_state;
 mod resource_pool;
@@ -85,6 +88,7 @@ pub use channel::{
 };
 pub use condition::{Condition, ConditionGuard, ConditionLock, ConditionWait};
 pub use distant::{Ask, Distant};
+pub use distant_channel::{DistantReceiver, DistantSender, DistantSending, distant_channel};
 pub use event::{Event, UntilSet};
 pub use mutex::{Mutex, MutexGuard, MutexLock};
 pub use notify::{Notified, Notify};

@@ -7,7 +7,7 @@ use oneloop::callback::{run_on, set_timeout, spawn_micro};
 use oneloop::green::{self, Wait};
 use oneloop::sync::{
     Barrier, Condition, Event, Mutex, Notify, OnceCell, OneShot, Queue, RwLock, Semaphore,
-    broadcast, channel, watch,
+    broadcast, channel, distant_channel, watch,
 };
 use std::cell::Cell;
 use std::rc::Rc;
@@ -49,6 +49,7 @@ fn callbacks_share_primitives() {
 async fn share() {
     let queue = Queue::bounded(2);
     let (sender, receiver) = channel(Some(1));
+    let (distant, mut from_distant) = distant_channel(1);
     let permits = Semaphore::new(2);
     let held = Rc::new(Cell::new(0));
     let sum = Mutex::new(0);
@@ -56,12 +57,14 @@ async fn share() {
     let tasks = (0..TASKS).map(|task| {
         let (queue, sender, permits) = (queue.clone(), sender.clone(), permits.clone());
         let (held, sum, started) = (Rc::clone(&held), sum.clone(), started.clone());
+        let distant = distant.clone();
         spawn(async move {
             started.until_set().await;
             for value in 0..VALUES {
                 sleep(pause(task + value)).await;
                 queue.put(task * VALUES + value).await;
                 sender.send(value).await.unwrap();
+                distant.send(value).await.unwrap();
                 let permit = permits.acquire().await;
                 held.set(held.get() + 1);
                 assert!(held.get() <= 2);
@@ -76,7 +79,14 @@ async fn share() {
         })
     });
     let tasks: Vec<_> = tasks.collect();
-    drop(sender);
+    drop((sender, distant));
+    let received_from_distant = spawn(async move {
+        let mut sum = 0;
+        while let Some(value) = from_distant.receive().await {
+            sum += value;
+        }
+        sum
+    });
     let queued = spawn(async move {
         let mut values = Vec::new();
         for _ in 0..TASKS * VALUES {
@@ -98,6 +108,7 @@ async fn share() {
     let expected = TASKS * VALUES * (VALUES - 1) / 2;
     assert_eq!(*sum.lock().await, expected);
     assert_eq!(received.await.unwrap(), expected);
+    assert_eq!(received_from_distant.await.unwrap(), expected);
     let mut values = queued.await.unwrap();
     for task in 0..TASKS {
         let of_task = values.iter().filter(|value| *value / VALUES == task);

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![cfg(loom)]
 
+mod channels;
 mod distant;
 mod loops;
 mod parked;

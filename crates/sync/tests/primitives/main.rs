@@ -5,6 +5,7 @@ mod broadcasts;
 mod channels;
 mod conditions;
 mod distance;
+mod distant_channels;
 mod events;
 mod locks;
 mod models;
