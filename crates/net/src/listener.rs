@@ -182,6 +182,20 @@ impl Listener {
         self.source.as_fd().try_clone_to_owned()
     }
 
+    /// Takes the socket from this loop, for a listener on another loop: a socket that is closed
+    /// instead resets the connections in its backlog.
+    ///
+    /// # Errors
+    /// Those of `dup(2)`; the socket is closed then. The reserve fd is freed
+    /// first, so the process may be out of fds.
+    pub fn into_fd(self) -> io::Result<OwnedFd> {
+        drop(self.reserve.take());
+        let fd = self.try_clone_fd()?;
+        // The duplicate would keep the registration with this loop's epoll.
+        self.source.deregister();
+        Ok(fd)
+    }
+
     /// Waits for a connection. Errors of single connections, and a lack of fds or memory, are
     /// counted and passed over, with a pause if they last.
     ///
@@ -191,12 +205,50 @@ impl Listener {
         self.poll_accept_as(cx, |socket, peer| Ok((socket, peer)))
     }
 
+    /// Like [`Listener::poll_accept`], but returns the fd of the connection, on no loop: for a
+    /// program that hands connections to other loops. [`Listener::adopt`] of a listener there puts
+    /// it on that loop, and counts it as accepted.
+    ///
+    /// # Errors
+    /// As [`Listener::poll_accept`].
+    pub fn poll_accept_fd(&self, cx: &mut Context<'_>) -> Poll<io::Result<(OwnedFd, Addr)>> {
+        let accepted = ready!(self.poll_accept_with(cx, |fd, peer| Ok((fd, peer))))?;
+        self.count(|stats| stats.accepted -= 1);
+        Poll::Ready(Ok(accepted))
+    }
+
+    /// Puts a connection on this listener's loop: one that [`Listener::poll_accept_fd`] of this
+    /// listener, or of another one of the same address, has accepted. `None` if the loop cannot
+    /// take it, for lack of memory or of epoll watches: then the connection is closed, and counts
+    /// here as shed.
+    pub fn adopt(&self, fd: OwnedFd) -> Option<Socket> {
+        match self.make_socket(fd) {
+            Ok(socket) => {
+                self.has_accepted.set(true);
+                self.count(|stats| stats.accepted += 1);
+                Some(socket)
+            }
+            Err(error) => {
+                self.lose(&error);
+                None
+            }
+        }
+    }
+
     /// Like [`Listener::poll_accept`], and converts each connection. A connection whose conversion
     /// fails is closed, counted and passed over.
     pub(crate) fn poll_accept_as<T>(
         &self,
         cx: &mut Context<'_>,
         make: impl Fn(Socket, Addr) -> io::Result<T>,
+    ) -> Poll<io::Result<T>> {
+        self.poll_accept_with(cx, |fd, peer| make(self.make_socket(fd)?, peer))
+    }
+
+    fn poll_accept_with<T>(
+        &self,
+        cx: &mut Context<'_>,
+        make: impl Fn(OwnedFd, Addr) -> io::Result<T>,
     ) -> Poll<io::Result<T>> {
         // Here, and not when the connection was accepted: until now its caller could report it as
         // shed.
@@ -215,7 +267,7 @@ impl Listener {
                 Poll::Ready(Ok((fd, peer))) => {
                     // A Unix client without a name has an empty address.
                     let peer = peer.map_or(Addr::UnixUnnamed, Addr::from_kernel);
-                    match self.adopt(fd).and_then(|socket| make(socket, peer)) {
+                    match make(fd, peer) {
                         Ok(made) => {
                             self.has_accepted.set(true);
                             self.count(|stats| stats.accepted += 1);
@@ -241,7 +293,7 @@ impl Listener {
         }
     }
 
-    fn adopt(&self, fd: OwnedFd) -> io::Result<Socket> {
+    fn make_socket(&self, fd: OwnedFd) -> io::Result<Socket> {
         if !self.is_inet {
             // Its reads stop behind passed fds, so a short one does not mean that no more bytes
             // wait.

@@ -143,6 +143,15 @@ impl<F: AsFd> Source<F> {
         self
     }
 
+    /// Removes the fd from the loop and drops it, although a duplicate of it stays open. A source
+    /// that is only dropped leaves the removal to the close of the last duplicate.
+    pub fn deregister(self) {
+        let mut reactor = self.handle.state.reactor.borrow_mut();
+        let removed = reactor.remove(&self.fd, self.key);
+        drop(reactor);
+        drop(removed);
+    }
+
     /// The loop of this source.
     pub fn handle(&self) -> &Handle {
         &self.handle
