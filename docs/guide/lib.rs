@@ -29,6 +29,7 @@ pages! {
     Send "src/send.md"
     Endings "src/endings.md"
     Errors "src/errors.md"
+    Cores "src/cores.md"
     Testing "src/testing.md"
     Chaos "src/chaos.md"
     Operating "src/operating.md"
@@ -43,5 +44,6 @@ pages! {
     CallbackCrate "../../crates/callback/README.md"
     GreenCrate "../../crates/green/README.md"
     Net "../../crates/net/README.md"
+    Cluster "../../crates/cluster/README.md"
     Monitor "../../crates/monitor/README.md"
 }

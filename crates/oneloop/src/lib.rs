@@ -42,6 +42,7 @@
 //! | files | [`aio::fs`] | [`callback::fs`] | [`green::fs`] |
 //! | child processes | [`aio::process`] | [`callback::child_process`] | [`green::process`] |
 //! | signals | [`aio::signals`] | [`callback::process::on_signal`] | [`green::signal_handler`] |
+//! | several cores | [`cluster()`] | [`cluster()`] | [`cluster()`] |
 //! | code that blocks | [`aio::offload`] | [`callback::offload`] | [`green::offload`] |
 //!
 //! Styles mix: all of them use the same tasks, sockets and primitives ([`sync`]: queues, channels,
@@ -70,6 +71,7 @@
 //! | feature | in the default | what it adds |
 //! |---|---|---|
 //! | `aio`, `callback`, `green` | yes | the style of that name; `callback` and `green` turn on `fs` and `process` |
+//! | `cluster` | yes | [`cluster`](mod@cluster), for several cores |
 //! | `macros` | yes | the attributes [`main`](macro@main) and [`test`](macro@test) of async functions; it turns on `aio` |
 //! | `fs`, `process` | yes | [`fs`] and [`process`], also as `aio::fs` and `aio::process` |
 //! | `chaos` | no | `chaos`, for tests: schedules and faults from a seed |
@@ -92,6 +94,8 @@ pub mod prelude;
 #[doc(hidden)] // for the tests of `#[oneloop::test]`
 pub mod testing;
 
+#[cfg(feature = "cluster")]
+pub use oneloop_cluster::cluster;
 pub use oneloop_core::{Elapsed, EventLoop, Handle, JoinError, JoinHandle, Options, signal};
 
 #[cfg(feature = "macros")]
@@ -137,6 +141,9 @@ modules! {
     /// Child processes, below the styles.
     #[cfg(feature = "process")]
     process = oneloop_process;
+    /// Several loops in one process, one for each core.
+    #[cfg(feature = "cluster")]
+    cluster = oneloop_cluster;
     /// Style 1: callbacks, under Node's names and in Node's order.
     #[cfg(feature = "callback")]
     callback = oneloop_callback {

@@ -17,6 +17,9 @@ pub use oneloop_aio as aio;
 #[cfg(feature = "callback")]
 #[doc(inline)]
 pub use oneloop_callback as callback;
+#[cfg(feature = "cluster")]
+#[doc(inline)]
+pub use oneloop_cluster as cluster;
 #[cfg(feature = "fs")]
 #[doc(inline)]
 pub use oneloop_fs as fs;

@@ -25,7 +25,7 @@ const CRATES: &str = "
     loop:       core
     libuv:      uv
     on tasks:   sync net monitor tracing
-    on sockets: fs process
+    on sockets: fs process cluster
     styles:     callback green aio
     facade:     oneloop
     programs:   server bench models torture ecosystem
@@ -70,11 +70,28 @@ fn the_files_of_sync_stand_in_storeys() {
     assert_storeys(
         "sync",
         "
-        lines:          waiters order turnstile gate sides
+        lines:          waiters order turnstile gate sides blocking
         primitives:     queue_state event queue one_shot semaphore channel shutdown_token notify barrier rwlock
         on semaphores:  rlock mutex condition resource_pool once_cell
         for all:        watch broadcast
-        across threads: distant
+        across threads: distant distant_channel
+        ",
+    );
+}
+
+#[test]
+fn the_files_of_cluster_stand_in_storeys() {
+    assert_storeys(
+        "cluster",
+        "
+        mechanisms:  loads pin
+        shared:      shared
+        of one loop: loop_state
+        listening:   shared_listener connection listener
+        all loops:   cluster
+        each loop:   member
+        on members:  mesh threads
+        life:        run
         ",
     );
 }

@@ -5,8 +5,9 @@ use crate::dispatch::Dispatcher;
 use crate::options::WhenFull;
 use crate::server::{Lifecycle, Server};
 use crate::service::Service;
+use oneloop::cluster::{ClusterListener, Connection, Placed};
 use oneloop::core::Direction;
-use oneloop::net::{Addr, Listener, ListenerStats, Socket};
+use oneloop::net::{Listener, ListenerStats};
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
@@ -15,7 +16,7 @@ use std::task::{Context, Poll, ready};
 use tracing::error;
 
 /// Accepts on these listeners, each in a task of its own.
-pub(crate) fn start(dispatcher: Dispatcher, listeners: Vec<Listener>) {
+pub(crate) fn start(dispatcher: Dispatcher, listeners: Vec<ClusterListener>) {
     let dispatcher = Rc::new(dispatcher);
     for listener in listeners {
         let acceptor = Acceptor::new(&dispatcher, listener);
@@ -27,16 +28,19 @@ pub(crate) fn start(dispatcher: Dispatcher, listeners: Vec<Listener>) {
 /// Accepts on one listener.
 ///
 /// ```text
-///   --when-full wait:    readable ──▶ permit ──▶ accept(2) ──▶ served
+///   --when-full wait:    readable ──▶ permit ──▶ accept(2) ──▶ placed
 ///                                        └─ none: the client stays in the backlog
-///   --when-full refuse:  readable ──▶ accept(2) ──▶ permit ──▶ served
+///   --when-full refuse:  readable ──▶ accept(2) ──▶ permit ──▶ placed
 ///                                                      └─ none: closed, and counted
+///   placed: served by this thread, or handed with its permit to one that has fewer clients
 /// ```
 ///
 /// The fields are dropped in this order: once the acceptor is not counted any
 /// more, its socket is closed, and its part in the chat over.
 struct Acceptor {
-    listener: Listener,
+    shared: ClusterListener,
+    /// This thread's own socket.
+    listener: Rc<Listener>,
     /// A client that it accepts may speak, so until it ends, the last word of a draining chat may
     /// be to come.
     _speaker: Speaker,
@@ -47,14 +51,15 @@ struct Acceptor {
 }
 
 impl Acceptor {
-    fn new(dispatcher: &Rc<Dispatcher>, listener: Listener) -> Self {
+    fn new(dispatcher: &Rc<Dispatcher>, shared: ClusterListener) -> Self {
         let server = &dispatcher.service.server;
         Acceptor {
             _speaker: server.room.speaker(),
-            _counted: CountedAcceptor::new(server, &listener),
+            _counted: CountedAcceptor::new(server, &shared),
             dispatcher: Rc::clone(dispatcher),
             seen: ListenerStats::default(),
-            listener,
+            listener: shared.listener(),
+            shared,
         }
     }
 
@@ -69,7 +74,7 @@ impl Acceptor {
             // Counters are compared after each poll, not after each client: with no fds left,
             // there is trouble and no client.
             match next.await {
-                Ok(Some((socket, peer))) => self.serve(socket, peer),
+                Ok(Some(connection)) => self.serve(connection),
                 Ok(None) => break,
                 Err(error) => {
                     error!(%error, "cannot accept any more");
@@ -80,10 +85,15 @@ impl Acceptor {
     }
 
     /// The next connection, whose permit is taken; `None` when the drain has emptied the backlog.
-    fn poll_next(&self, cx: &mut Context<'_>) -> Poll<io::Result<Option<(Socket, Addr)>>> {
+    fn poll_next(&self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Connection>>> {
         let (listener, service) = (&self.listener, self.service());
         let server = &service.server;
         loop {
+            match self.shared.poll_handed(cx) {
+                Poll::Ready(handed) => return Poll::Ready(Ok(handed)), // with its permit
+                Poll::Pending if self.shared.is_closed() => return Poll::Pending,
+                Poll::Pending => {}
+            }
             if service.is_draining() {
                 // The loop's last look at the backlog may be out of date: ask the kernel.
                 listener.source().assume_ready(Direction::Read);
@@ -99,15 +109,19 @@ impl Acceptor {
             if waits {
                 ready!(server.poll_permit(cx, &service.handle));
             }
-            let accepted = listener.poll_accept(cx);
+            let accepted = listener.poll_accept_fd(cx);
             // Another thread was faster, or accept(2) has failed: the permit is for whichever
             // acceptor gets the next client.
             if waits && !matches!(accepted, Poll::Ready(Ok(_))) {
                 server.release_permit();
             }
             match accepted {
-                Poll::Ready(Ok(accepted)) if waits || server.try_take_permit() => {
-                    return Poll::Ready(Ok(Some(accepted)));
+                Poll::Ready(Ok((fd, peer))) if waits || server.try_take_permit() => {
+                    match self.shared.place(fd, peer) {
+                        Placed::Here(connection) => return Poll::Ready(Ok(Some(connection))),
+                        Placed::Elsewhere => {}
+                        Placed::Shed => server.release_permit(),
+                    }
                 }
                 Poll::Ready(Ok((_, peer))) => {
                     let refused = server.count_refused();
@@ -120,17 +134,20 @@ impl Acceptor {
                     // accept(2) fails each time.
                     let may_come =
                         listener.source().is_ready(Direction::Read) && !listener.is_failing();
-                    return if service.is_draining() && !may_come {
-                        Poll::Ready(Ok(None))
-                    } else {
-                        Poll::Pending
-                    };
+                    if !service.is_draining() || may_come {
+                        return Poll::Pending;
+                    }
+                    // The next look finds what other threads have handed to this one by now; from
+                    // now on they serve what they accept.
+                    self.shared.close();
                 }
             }
         }
     }
 
-    fn serve(&self, socket: Socket, peer: Addr) {
+    fn serve(&self, connection: Connection) {
+        let (socket, peer, count) = connection.into_parts();
+        count.leave(); // until the conversation returns the permit
         if let Err(error) = self.dispatcher.serve(socket, peer.clone()) {
             let Service { server, handle, .. } = self.service();
             let event = (server.count_refused(), peer, error);
@@ -168,13 +185,12 @@ struct CountedAcceptor {
 }
 
 impl CountedAcceptor {
-    fn new(server: &Arc<Server>, listener: &Listener) -> Self {
+    fn new(server: &Arc<Server>, listener: &ClusterListener) -> Self {
         // Counted before its task runs: the server must not look deaf in between.
         server.add_acceptor();
-        let addr = listener.local_addr();
         CountedAcceptor {
             server: Arc::clone(server),
-            at: addr.map_or_else(|_| String::from("?"), |addr| addr.to_string()),
+            at: listener.local_addr().to_string(),
         }
     }
 }

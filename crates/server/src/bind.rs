@@ -5,11 +5,10 @@ use crate::holder::{Holder, overlap};
 use crate::options::Options;
 use crate::socket_file::{ListenError, SocketFile, is_no_socket};
 use oneloop::Handle;
+use oneloop::cluster::{ClusterListener, Member, SharedListener};
 use oneloop::net::{Addr, ListenOptions, Listener};
-use rustix::net::sockopt;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
-use std::os::fd::OwnedFd;
 use tracing::warn;
 
 /// Resolves `--listen` to the addresses to listen on.
@@ -47,38 +46,20 @@ fn has_port_0(addr: &Addr) -> bool {
     addr.inet().is_some_and(|addr| addr.port() == 0)
 }
 
-/// How a further thread opens a listener that the first thread has.
-#[derive(Debug)]
-pub(crate) enum ListenerSpec {
-    /// Each thread has its own socket (`SO_REUSEPORT`), and the kernel spreads connections over
-    /// them. The flag is `IPV6_V6ONLY`.
-    Inet(Addr, Option<bool>),
-    /// All threads share one socket: unix(7) has no `SO_REUSEPORT`.
-    Unix(OwnedFd),
+/// Shares a listener of the first thread with the others.
+pub(crate) fn share(
+    member: &Member,
+    listener: Listener,
+    options: &Options,
+) -> io::Result<ClusterListener> {
+    member.share(listener, how(options, None))
 }
 
-impl ListenerSpec {
-    /// For one more thread.
-    pub(crate) fn of(listener: &Listener) -> io::Result<ListenerSpec> {
-        match listener.local_addr()? {
-            addr @ Addr::Inet(inet) => {
-                let is_v6_only = || sockopt::ipv6_v6only(listener);
-                let v6_only = inet.is_ipv6().then(is_v6_only).transpose()?;
-                Ok(ListenerSpec::Inet(addr, v6_only))
-            }
-            _ => Ok(ListenerSpec::Unix(listener.try_clone_fd()?)),
-        }
-    }
-
-    pub(crate) fn listen(self, handle: &Handle, options: &Options) -> Result<Listener, String> {
-        match self {
-            ListenerSpec::Inet(addr, v6_only) => listen(handle, &addr, options, v6_only, true)
-                .map_err(|error| explain(&addr, &ListenError::Io(error))),
-            ListenerSpec::Unix(fd) => handle
-                .enter(|| Listener::from_fd(fd, false))
-                .map_err(|error| error.to_string()),
-        }
-    }
+/// Listens on one more thread.
+pub(crate) fn join(member: &Member, shared: &SharedListener) -> Result<ClusterListener, String> {
+    member
+        .listen_shared(shared)
+        .map_err(|error| explain(shared.local_addr(), &ListenError::Io(error)))
 }
 
 /// Listens on all these addresses for the first thread. If the machine has no IPv6, that is logged,
@@ -130,40 +111,24 @@ fn listen_alone(
     v6_only: Option<bool>,
     files: &mut Vec<SocketFile>,
 ) -> Result<Listener, ListenError> {
-    let listen = || listen(handle, addr, options, v6_only, false);
+    let listen = || handle.enter(|| Listener::bind(addr, how(options, v6_only)));
     match addr {
         Addr::UnixPath(path) => {
             let (listener, file) = SocketFile::listen(path, listen)?;
             files.push(file);
             Ok(listener)
         }
-        Addr::Inet(_) if options.threads > 1 => {
-            // The threads' sockets share the port; set before bind(2), SO_REUSEPORT would share it
-            // with another server's as well. The kernel shares a port between sockets that all have
-            // the option, so the first one sets it once it listens alone.
-            let listener = listen()?;
-            sockopt::set_socket_reuseport(&listener, true).map_err(io::Error::from)?;
-            Ok(listener)
-        }
         _ => Ok(listen()?),
     }
 }
 
-fn listen(
-    handle: &Handle,
-    addr: &Addr,
-    options: &Options,
-    v6_only: Option<bool>,
-    reuse_port: bool,
-) -> io::Result<Listener> {
-    let how = ListenOptions {
+fn how(options: &Options, v6_only: Option<bool>) -> ListenOptions {
+    ListenOptions {
         backlog: options.backlog,
-        reuse_port,
         v6_only,
         keepalive: options.keepalive.0,
         ..ListenOptions::default()
-    };
-    handle.enter(|| Listener::bind(addr, how))
+    }
 }
 
 /// Finds the holder of an address that is in use: one of our own listeners, or a process.

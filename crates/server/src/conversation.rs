@@ -219,7 +219,7 @@ impl Conversation {
     pub(crate) fn release_permit(&mut self) {
         // Idempotent: each path to the end releases as early as it can, and the drop comes last.
         if std::mem::take(&mut self.has_permit) {
-            self.service.server.release_permit();
+            self.service.release_permit();
         }
     }
 
@@ -256,18 +256,23 @@ mod tests {
     use crate::server::Server;
     use clap::Parser;
     use oneloop::EventLoop;
+    use oneloop::cluster::{Cluster, Member};
     use std::task::Waker;
 
     /// Runs with a service whose server has one permit, and that is taken.
     fn with_conversation(test: impl FnOnce(&mut Conversation)) {
         let event_loop = EventLoop::new().unwrap();
         let server = Server::new(Options::parse_from(["oneloop"]), 1, Vec::new());
-        let service = Service::new(&server, &event_loop.handle());
+        let handle = event_loop.handle();
+        let member = Member::join(&Cluster::new(1), 0, &handle);
+        let service = Service::new(&server, &handle, &member);
         assert!(server.try_take_permit());
+        member.count_connection().leave();
         let mut conversation = Conversation::new(&service, 1);
         test(&mut conversation);
         drop(conversation);
         assert_eq!(server.connections(), 0, "each permit is released once");
+        assert_eq!(member.connections(), 0);
     }
 
     fn step(conversation: &mut Conversation, mode: &mut Mode, queued: usize) -> Step {

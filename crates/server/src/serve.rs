@@ -2,7 +2,7 @@
 
 use crate::acceptor;
 use crate::adopted;
-use crate::bind::{ListenerSpec, in_words, listen_all};
+use crate::bind::{self, in_words, listen_all};
 use crate::dispatch::{self, Dispatcher};
 use crate::failure::Failure;
 use crate::inspect;
@@ -16,6 +16,7 @@ use crate::server::{Lifecycle, Server};
 use crate::service::Service;
 use crate::stop::StopRequests;
 use crate::work::Work;
+use oneloop::cluster::{Cluster, ClusterListener, ClusterThreads, Member, StartError};
 use oneloop::core::Signals;
 use oneloop::net::{Addr, Listener};
 use oneloop::signal::number::SIGUSR1;
@@ -26,7 +27,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::process::ExitCode;
 use std::rc::Rc;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 use std::task::Poll;
 use std::thread;
 use tracing::{Level, debug, enabled, error, info, warn};
@@ -40,6 +41,7 @@ pub(crate) fn run(options: Options, work: Work, addrs: &[Addr]) -> Result<ExitCo
     let connections_max = limits::prepare(&options, addrs.len(), &work);
     let mut event_loop = new_loop(&options)?;
     let handle = event_loop.handle();
+    let member = Member::join(&Cluster::new(options.threads.into()), 0, &handle);
     let mut files = Vec::new();
     let listeners = listen_all(&handle, addrs, &options, &mut files)?;
     // Only now are the ports known that the kernel chose, and the files of Unix sockets there.
@@ -53,12 +55,17 @@ pub(crate) fn run(options: Options, work: Work, addrs: &[Addr]) -> Result<ExitCo
     let report_requests = Signals::new(&handle, &[SIGUSR1]).map_err(explain_signals)?;
     let reaping = adopted::reap_in_background(&handle).map_err(explain_signals)?;
     let server = Server::new(options, connections_max, addrs_of(&listeners));
+    let listeners = listeners.into_iter();
+    let listeners: io::Result<Vec<_>> = listeners
+        .map(|listener| bind::share(&member, listener, &server.options))
+        .collect();
+    let listeners = listeners.map_err(|error| format!("cannot listen: {}", in_words(&error)))?;
     // Before the announcement as well: a client that connects at once may reach any thread.
-    let threads = start_threads(&server, &work, &listeners)?;
+    let threads = start_threads(&server, &work, &member, &listeners)?;
     announce(&server.listening_on);
     let entered = dispatch::enter(&server.options, &handle);
     let relays = work.relays();
-    let service = serve_on(&server, &handle, work, listeners);
+    let service = serve_on(&server, &member, &handle, work, listeners);
     inspect::listen(&service, report_requests);
     if let Some(task) = reaping {
         service.add_endless(task);
@@ -74,8 +81,7 @@ pub(crate) fn run(options: Options, work: Work, addrs: &[Addr]) -> Result<ExitCo
     stop.outlive_the_server();
     server.advance(Lifecycle::Stopped);
     // All threads are joined before the first failure is reported.
-    let panics = threads.into_iter().filter_map(|thread| thread.join().err());
-    let panicked = panics.count() > 0;
+    let panicked = threads.join().iter().any(Result::is_err);
     // All loops have ended, and their timers with them, so the pending lines would be lost.
     server.notices.flush();
     // After the threads: as long as one of them serves, the path belongs to this server.
@@ -129,11 +135,12 @@ fn announce(listening_on: &[String]) {
 /// Serves these listeners on this loop.
 fn serve_on(
     server: &Arc<Server>,
+    member: &Member,
     handle: &Handle,
     work: Work,
-    listeners: Vec<Listener>,
+    listeners: Vec<ClusterListener>,
 ) -> Rc<Service> {
-    let service = Service::new(server, handle);
+    let service = Service::new(server, handle, member);
     acceptor::start(Dispatcher::new(&service, work), listeners);
     inspect::answer(&service);
     service
@@ -232,70 +239,45 @@ async fn until_cut_off(service: &Service) {
 fn start_threads(
     server: &Arc<Server>,
     work: &Work,
-    listeners: &[Listener],
-) -> Result<Vec<thread::JoinHandle<()>>, String> {
-    let (started, starts) = mpsc::channel();
-    let mut threads = Vec::new();
-    for number in 1..server.options.threads {
-        let specs: io::Result<Vec<_>> = listeners.iter().map(ListenerSpec::of).collect();
-        let specs = specs.map_err(|error| format!("cannot listen on thread {number}: {error}"))?;
-        let (server, work, started) = (Arc::clone(server), work.clone(), started.clone());
-        let thread = thread::Builder::new()
-            .name(format!("loop-{number}"))
-            .spawn(move || serve_on_thread(&server, work, specs, started))
-            .map_err(|error| format!("cannot start thread {number}: {error}"))?;
-        threads.push(thread);
-    }
-    drop(started); // or the loop below would wait for a last message forever
-    starts.into_iter().collect::<Result<Vec<()>, String>>()?;
-    Ok(threads)
+    first: &Member,
+    listeners: &[ClusterListener],
+) -> Result<ClusterThreads<()>, String> {
+    let (server, options) = (Arc::clone(server), Arc::clone(server));
+    let listeners = listeners.iter().map(|listener| listener.shared().clone());
+    let (work, shared) = (work.clone(), listeners.collect::<Vec<_>>());
+    let new_loop = move |_| new_loop(&options.options);
+    let setup = move |member: &Member| {
+        // Dropped when the thread unwinds: by a panic that the loop has not caught.
+        let loss = LogsLoss;
+        let listeners: Result<Vec<_>, _> = shared.iter().map(|at| bind::join(member, at)).collect();
+        let handle = Handle::current();
+        let entered = dispatch::enter(&server.options, &handle);
+        let service = serve_on(&server, member, &handle, work.clone(), listeners?);
+        Ok(async move {
+            let _ends_last = (loss, entered);
+            live_with_the_first(&service).await;
+            service.cancel_endless();
+        })
+    };
+    let started = first.cluster().start(new_loop, setup);
+    started.map_err(|problem| match problem {
+        StartError::Thread(number, error) => format!("cannot start thread {number}: {error}"),
+        StartError::Loop(_, problem) => problem,
+    })
 }
 
-fn serve_on_thread(
-    server: &Arc<Server>,
-    work: Work,
-    specs: Vec<ListenerSpec>,
-    started: mpsc::Sender<Result<(), String>>,
-) {
-    let listen = |handle: &Handle| -> Result<Vec<Listener>, String> {
-        specs
-            .into_iter()
-            .map(|spec| spec.listen(handle, &server.options))
-            .collect()
-    };
-    let start = new_loop(&server.options).and_then(|event_loop| {
-        let listeners = listen(&event_loop.handle())?;
-        Ok((event_loop, listeners))
-    });
-    // Dropped after the loop: a panic that unwinds through here is one that the loop has not
-    // caught.
-    let _loss = LogsLoss;
-    let (mut event_loop, listeners) = match start {
-        Ok(start) => start,
-        Err(problem) => {
-            let _ = started.send(Err(problem)); // the first thread ends the program
-            return;
-        }
-    };
-    let handle = event_loop.handle();
-    let _entered = dispatch::enter(&server.options, &handle);
-    let service = serve_on(server, &handle, work, listeners);
-    let _stopped_from_outside = handle.keep_alive(); // by the first thread
-    let _ = started.send(Ok(()));
-    drop(started);
-    event_loop.block_on(async {
-        // One after the other, although the server may have skipped some: a client must see the
-        // drain before it is cut off.
-        for lifecycle in [
-            Lifecycle::Draining,
-            Lifecycle::CuttingOff,
-            Lifecycle::Stopped,
-        ] {
-            poll_fn(|cx| server.poll_lifecycle(cx, lifecycle)).await;
-            service.advance(lifecycle);
-        }
-    });
-    service.cancel_endless();
+/// Follows the first thread through the lifecycle, to its end.
+async fn live_with_the_first(service: &Service) {
+    // One after the other, although the server may have skipped some: a client must see the drain
+    // before it is cut off.
+    for lifecycle in [
+        Lifecycle::Draining,
+        Lifecycle::CuttingOff,
+        Lifecycle::Stopped,
+    ] {
+        poll_fn(|cx| service.server.poll_lifecycle(cx, lifecycle)).await;
+        service.advance(lifecycle);
+    }
 }
 
 /// Logs when a thread of the server unwinds.

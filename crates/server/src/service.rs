@@ -6,6 +6,7 @@ use crate::deadlines::Limits;
 use crate::reports::Reports;
 use crate::server::{Lifecycle, Server, to_bytes};
 use oneloop::Handle;
+use oneloop::cluster::Member;
 use oneloop::core::CancelHandle;
 use oneloop::net::CHUNK_BYTES;
 use std::cell::{Cell, RefCell};
@@ -19,6 +20,8 @@ use std::task::Waker;
 pub(crate) struct Service {
     pub(crate) server: Arc<Server>,
     pub(crate) handle: Handle,
+    /// This loop among those of the other threads.
+    pub(crate) member: Member,
     pub(crate) limits: Limits,
     /// Bytes that may wait for a client before the server stops reading from it.
     pub(crate) out_soft: usize,
@@ -38,7 +41,7 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    pub(crate) fn new(server: &Arc<Server>, handle: &Handle) -> Rc<Self> {
+    pub(crate) fn new(server: &Arc<Server>, handle: &Handle, member: &Member) -> Rc<Self> {
         let options = &server.options;
         Rc::new(Service {
             limits: Limits::of(options),
@@ -46,6 +49,7 @@ impl Service {
             out_hard: to_bytes(options.out_hard.min(options.out_total)),
             server: Arc::clone(server),
             handle: handle.clone(),
+            member: member.clone(),
             lifecycle: Cell::new(Lifecycle::Serving),
             clients: Clients::default(),
             shedder: RefCell::new(Waker::noop().clone()),
@@ -87,6 +91,12 @@ impl Service {
 
     pub(crate) fn is_cut_off(&self) -> bool {
         self.lifecycle.get() >= Lifecycle::CuttingOff
+    }
+
+    /// Returns the permit of a connection of this loop that ended.
+    pub(crate) fn release_permit(&self) {
+        self.server.release_permit();
+        self.member.connection_ended();
     }
 
     /// How many bytes may be read from a client for which `queued` bytes wait. The answer may be as

@@ -1,7 +1,7 @@
 //! Names for values of one loop, for other threads and their loops.
 
+use crate::blocking::{park_until, refuse_in_loop};
 use crate::broadcast::Sender as BroadcastSender;
-use crate::parked::{park_until, refuse_in_loop};
 use crate::watch::{Receiver as WatchReceiver, Sender as WatchSender};
 use crate::{
     Barrier, BoundedSemaphore, CappedSemaphore, Condition, Event, Mutex, Notify, OnceCell, OneShot,

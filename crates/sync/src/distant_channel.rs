@@ -1,7 +1,7 @@
 //! A bounded channel between loops: its ends move to other threads.
 
+use crate::blocking::{park_until, refuse_in_loop};
 use crate::channel::{Closed, TryReceiveError, TrySendError};
-use crate::parked::{park_until, refuse_in_loop};
 use oneloop_core::concurrency::thread::{self, ThreadId};
 use oneloop_core::concurrency::{Mutex, MutexGuard};
 use oneloop_core::{Handle, Remote, drop_guarded, wake_guarded};

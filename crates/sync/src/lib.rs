@@ -57,6 +57,7 @@
 //! ```
 
 mod barrier;
+mod blocking;
 pub mod broadcast;
 mod channel;
 mod condition;
@@ -69,7 +70,6 @@ mod notify;
 mod once_cell;
 mod one_shot;
 mod order;
-mod parked;
 mod queue;
 mod queue_state;
 mod resource_pool;

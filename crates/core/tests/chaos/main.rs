@@ -4,6 +4,7 @@
 mod bulk;
 mod chat;
 mod clients;
+mod clusters;
 mod echo;
 mod files;
 mod harness;

@@ -4,6 +4,7 @@
 
 mod channels;
 mod distant;
+mod loads;
 mod loops;
 mod parked;
 mod pool;

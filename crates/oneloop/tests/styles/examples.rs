@@ -41,6 +41,15 @@ fn chat_churn_keeps_nothing_of_clients_that_have_left() {
 }
 
 #[test]
+fn cores_measures_a_cluster() {
+    let output = command("cores").arg("1").output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let begins = |line: &&str| line.starts_with("64 connections on 8 loops, the busiest: ");
+    assert!(said.lines().any(|line| begins(&line)), "{said}");
+    assert!(output.status.success(), "{said}");
+}
+
+#[test]
 fn signals_reaches_each_style() {
     let output = output("signals");
     for line in [

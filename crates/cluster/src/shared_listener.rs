@@ -1,0 +1,259 @@
+//! One address on which all loops of a cluster listen, and the mailboxes of its listeners.
+
+use crate::shared::ClusterState;
+use oneloop_core::Handle;
+use oneloop_core::concurrency::{AtomicBool, Mutex};
+use oneloop_net::{Addr, ListenOptions, Listener};
+use oneloop_sync::{DistantReceiver, DistantSender, TrySendError, distant_channel};
+use rustix::net::sockopt;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+
+/// The number of connections that may be on their way to one listener: what threads share stays
+/// bounded. A loop whose mailbox is full serves what it has accepted.
+pub(crate) const MAIL_MAX: usize = 128;
+
+/// A connection on its way to the loop that serves it. It is counted there already.
+#[derive(Debug)]
+pub(crate) struct Handed {
+    pub(crate) fd: OwnedFd,
+    pub(crate) peer: Addr,
+    /// Dropped last, when the connection is closed.
+    pub(crate) count: HandedCount,
+}
+
+/// Counts a connection for the loop to which it is handed, unless that takes the count over.
+#[derive(Debug)]
+pub(crate) struct HandedCount {
+    shared: Arc<ClusterState>,
+    index: usize,
+    is_taken: bool,
+}
+
+impl HandedCount {
+    fn new(shared: &Arc<ClusterState>, index: usize) -> Self {
+        HandedCount {
+            shared: Arc::clone(shared),
+            index,
+            is_taken: false,
+        }
+    }
+
+    /// The connection has arrived.
+    pub(crate) fn take(mut self) {
+        self.is_taken = true;
+    }
+}
+
+impl Drop for HandedCount {
+    fn drop(&mut self) {
+        if !self.is_taken {
+            self.shared.take_back(self.index);
+        }
+    }
+}
+
+/// What loops send to the listener of another one.
+#[derive(Debug)]
+pub(crate) enum Mail {
+    /// A fresh connection: nothing was read from it.
+    Connection(Handed),
+    /// The listening socket of a loop that has ended, with its backlog.
+    Socket(OwnedFd),
+}
+
+#[derive(Debug)]
+struct Mailbox {
+    sender: DistantSender<Mail>,
+    /// The loop's end, until its listener takes it.
+    receiver: Mutex<Option<DistantReceiver<Mail>>>,
+    /// The loop listens. A hint: the channel itself refuses what comes too late.
+    is_open: AtomicBool,
+}
+
+/// One address on which all loops of a cluster listen, for any of their threads:
+/// [`ClusterListener::join`](crate::ClusterListener::join) makes the listener of a loop. A clone is
+/// another handle to the same.
+#[derive(Clone, Debug)]
+pub struct SharedListener {
+    state: Arc<ListenerState>,
+}
+
+#[derive(Debug)]
+struct ListenerState {
+    shared: Arc<ClusterState>,
+    addr: Addr,
+    options: ListenOptions,
+    /// unix(7) has no `SO_REUSEPORT`: all loops share one socket.
+    unix: Option<OwnedFd>,
+    /// A loop that ends hands its socket to another one.
+    moves_sockets: bool,
+    mailboxes: Box<[Mailbox]>,
+}
+
+impl SharedListener {
+    /// Shares the address of a listener, which listens alone so far. `options` are those with which
+    /// it was bound; the listeners of the other loops get the same.
+    ///
+    /// # Errors
+    /// Those of `setsockopt(2)` and `dup(2)`.
+    pub(crate) fn of(
+        shared: &Arc<ClusterState>,
+        listener: &Listener,
+        options: ListenOptions,
+        moves_sockets: bool,
+    ) -> io::Result<Self> {
+        let addr = listener.local_addr()?;
+        let mut options = ListenOptions {
+            reuse_port: true,
+            ..options
+        };
+        let unix = match addr {
+            Addr::Inet(inet) => {
+                // Before bind(2), the option would share the port with other programs that set it.
+                // The kernel shares a port between sockets that all have the option, so the first
+                // one sets it once it listens alone.
+                if shared.loops() > 1 {
+                    sockopt::set_socket_reuseport(listener, true)?;
+                }
+                if inet.is_ipv6() {
+                    options.v6_only = Some(sockopt::ipv6_v6only(listener)?);
+                }
+                None
+            }
+            _ if shared.loops() > 1 => Some(listener.try_clone_fd()?),
+            _ => None, // no other loop needs it
+        };
+        let mailbox = || {
+            let (sender, receiver) = distant_channel(MAIL_MAX);
+            Mailbox {
+                sender,
+                receiver: Mutex::new(Some(receiver)),
+                is_open: AtomicBool::new(false),
+            }
+        };
+        Ok(SharedListener {
+            state: Arc::new(ListenerState {
+                shared: Arc::clone(shared),
+                addr,
+                options,
+                moves_sockets: moves_sockets && unix.is_none(),
+                unix,
+                mailboxes: (0..shared.loops()).map(|_| mailbox()).collect(),
+            }),
+        })
+    }
+
+    /// The address, with the port that the kernel chose in place of 0.
+    pub fn local_addr(&self) -> &Addr {
+        &self.state.addr
+    }
+
+    /// True if a loop that ends hands its socket to another one.
+    pub(crate) fn moves_sockets(&self) -> bool {
+        self.state.moves_sockets
+    }
+
+    /// One more socket for the address, on the current loop. For a Unix address it is the same
+    /// socket.
+    ///
+    /// # Errors
+    /// As [`Listener::bind`]; `EMFILE`.
+    pub(crate) fn bind(&self, handle: &Handle) -> io::Result<Listener> {
+        let ListenerState {
+            addr,
+            options,
+            unix,
+            ..
+        } = &*self.state;
+        handle.enter(|| match unix {
+            Some(fd) => Listener::from_fd(fd.try_clone()?, false),
+            None => Listener::bind(addr, *options),
+        })
+    }
+
+    /// Opens the mailbox of a loop.
+    ///
+    /// # Panics
+    /// If the loop opened it before.
+    #[track_caller]
+    pub(crate) fn open_mailbox(&self, index: usize) -> DistantReceiver<Mail> {
+        let mailbox = &self.state.mailboxes[index];
+        let receiver = mailbox.receiver.lock();
+        let receiver = receiver.unwrap_or_else(PoisonError::into_inner).take();
+        let mut receiver = receiver.expect("each loop has one listener for an address");
+        // The listener itself keeps the loop alive while it waits.
+        receiver.set_referenced(false);
+        mailbox.is_open.store(true, Ordering::Relaxed);
+        receiver
+    }
+
+    /// No loop may send to that one from now on.
+    pub(crate) fn close_mailbox(&self, index: usize, receiver: &mut DistantReceiver<Mail>) {
+        self.state.mailboxes[index]
+            .is_open
+            .store(false, Ordering::Relaxed);
+        receiver.close();
+    }
+
+    fn is_open(&self, index: usize) -> bool {
+        self.state.mailboxes[index].is_open.load(Ordering::Relaxed)
+    }
+
+    /// Decides which loop serves a connection that the loop `own` has accepted, counts it there,
+    /// and sends it there. Returns it if it is this one.
+    pub(crate) fn balance(&self, own: usize, fd: OwnedFd, peer: Addr) -> Option<(OwnedFd, Addr)> {
+        let loads = &self.state.shared.loads;
+        let index = loads.place(own, |index| self.is_open(index));
+        if index == own {
+            return Some((fd, peer));
+        }
+        let Mail::Connection(Handed { fd, peer, count }) = self.send(index, fd, peer).err()? else {
+            return None; // a connection was sent, and so one comes back
+        };
+        // That mailbox is full, or its loop has just ended: nothing is lost, as this loop serves it.
+        drop(count);
+        loads.add(own);
+        Some((fd, peer))
+    }
+
+    /// Sends a connection that is counted for that loop.
+    fn send(&self, index: usize, fd: OwnedFd, peer: Addr) -> Result<(), Mail> {
+        let count = HandedCount::new(&self.state.shared, index);
+        let mail = Mail::Connection(Handed { fd, peer, count });
+        self.state.mailboxes[index]
+            .sender
+            .try_send(mail)
+            .map_err(into_mail)
+    }
+
+    /// Sends what a loop that ends had in its mailbox to a loop that listens, if there is one.
+    pub(crate) fn pass_on(&self, mail: Mail) {
+        let loads = &self.state.shared.loads;
+        let is_open = |index| self.is_open(index);
+        match mail {
+            Mail::Connection(Handed { fd, peer, count }) => {
+                drop(count);
+                if let Some(index) = loads.place_elsewhere(is_open) {
+                    let _ = self.send(index, fd, peer); // or closes it: that loop ends as well
+                }
+            }
+            Mail::Socket(fd) => {
+                let mut mail = Some(Mail::Socket(fd));
+                let open = |(index, _): &(usize, &Mailbox)| is_open(*index);
+                for (_, mailbox) in self.state.mailboxes.iter().enumerate().filter(open) {
+                    let Some(sent) = mail.take() else { break };
+                    mail = mailbox.sender.try_send(sent).err().map(into_mail);
+                }
+            }
+        }
+    }
+}
+
+fn into_mail(refused: TrySendError<Mail>) -> Mail {
+    match refused {
+        TrySendError::Full(mail) | TrySendError::Closed(mail) => mail,
+    }
+}
