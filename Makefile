@@ -5,7 +5,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 SERVER := $(TARGET)/release/oneloop
 
 .DEFAULT_GOAL := all
-.PHONY: all run test check msrv semver package guide sanitize miri chaos console models planted torture bench conformance uv clean help
+.PHONY: all run test check msrv semver package guide sanitize miri chaos console models planted torture bench conformance uv uv-programs clean help
 
 all: ## Build the server: ./main
 	$(CARGO) build --release --locked -p oneloop-server
@@ -73,12 +73,13 @@ VALGRIND_SKIPS := --skip that_does_not_fit --skip if_the_process_continues --ski
 	--skip leave_no_stacks
 
 sanitize: export ONELOOP_TEST_RANDOM_COUNT = 200
-sanitize: ## Run the tests of the green stacks under AddressSanitizer and valgrind
+sanitize: ## Run the tests of the green stacks, and C programs on libuv.so.1, under AddressSanitizer and valgrind
 	$(ASAN) -- $(ASAN_SKIPS)
 	@if command -v valgrind >/dev/null; then \
 	CARGO_TARGET_$(shell echo $(HOST) | tr a-z- A-Z_)_RUNNER="valgrind -q --trace-children=yes --error-exitcode=9" \
 	$(CARGO) test --locked -p oneloop-green --target $(HOST) $(SANITIZED) \
-	-- --test-threads=1 --skip a_hundred_thousand $(VALGRIND_SKIPS); \
+	-- --test-threads=1 --skip a_hundred_thousand $(VALGRIND_SKIPS) && \
+	ONELOOP_VALGRIND=1 $(CARGO) test --locked -p oneloop-uv --test library each_program; \
 	else echo "skipped: valgrind is not installed"; fi
 
 # Miri emulates no EPOLLPRI, so no loop runs there, and it takes minutes for the two other tests.
@@ -126,9 +127,12 @@ uv: ## Build libuv.so.1, for programs that are linked with libuv, and libuv.pc
 		crates/uv/libuv.pc.in > $(UV_OUT)/libuv.pc
 	@echo "built $(UV_OUT)/libuv.so.1; try: LD_LIBRARY_PATH=$(UV_OUT) PROGRAM"
 
+uv-programs: uv ## Run programs on libuv and on our libuv.so.1, and compare (SUITE=1: gevent's tests, too)
+	crates/uv/programs/run $(UV_OUT)
+
 clean: ## Remove what was built
 	$(CARGO) clean
 	rm -f main main.new
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

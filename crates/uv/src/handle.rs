@@ -8,7 +8,7 @@
 #![forbid(unsafe_code)]
 
 use crate::abi::live::{Live, Typed};
-use crate::layout::{CloseCallback, Handle, Loop, flag};
+use crate::layout::{CloseCallback, Handle, Loop, flag, kind};
 use crate::state::{Member, rings};
 use crate::{asynchronous, files, phase, poll, signals, stat_watch, timer};
 use std::ffi::c_int;
@@ -23,14 +23,8 @@ pub(crate) fn begin(owner: Live<Loop>, handle: Live<Handle>, kind: c_int) {
     handle.flags.set(flag::REFERENCED);
     let number = state.initialized.get();
     state.initialized.set(number + 1);
-    let mut all = state.rings.borrow_mut();
-    // gevent begins a handle again that it has not closed. In any other handle, what is at this
-    // place comes from the caller, and names no member or another handle.
-    let before = handle.place.get();
-    if matches!(all.get(before), Some(Member::Handle(other, _)) if other == handle) {
-        all.remove(before);
-    }
-    let place = all.push_back(rings::HANDLES, Member::Handle(handle, number));
+    let member = Member::Handle(handle, number);
+    let place = state.rings.borrow_mut().push_back(rings::HANDLES, member);
     handle.place.set(place);
 }
 
@@ -114,6 +108,9 @@ pub(crate) fn end(handle: Live<Handle>) -> Option<CloseCallback> {
     handle.set(flag::CLOSED, true);
     handle.set_referenced(false);
     let state = handle.state();
+    if handle.kind.get() == kind::POLL {
+        state.polls.borrow_mut().remove(&handle);
+    }
     state.closing.set(state.closing.get() - 1);
     state.rings.borrow_mut().remove(handle.place.get());
     handle.close_callback.get()

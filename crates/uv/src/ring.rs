@@ -67,11 +67,6 @@ impl<T: Copy, const COUNT: usize> Rings<T, COUNT> {
         key.to_u64()
     }
 
-    /// The member at a place, whichever ring it is in.
-    pub(crate) fn get(&self, place: u64) -> Option<T> {
-        self.nodes.get(Key::from_u64(place))?.member
-    }
-
     /// Removes the member at a place, whichever ring it is in.
     pub(crate) fn remove(&mut self, place: u64) -> Option<T> {
         let node = self.nodes.remove(Key::from_u64(place))?;

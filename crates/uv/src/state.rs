@@ -13,6 +13,7 @@ use crate::stat_watch::StatWatches;
 use crate::watch::Watches;
 use oneloop_core::{Inbox, Interest, Reactor, Timers, Trigger};
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::ffi::c_int;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
@@ -71,6 +72,8 @@ pub(crate) enum Due {
 pub(crate) struct LoopState {
     pub(crate) reactor: RefCell<Reactor<Token>>,
     pub(crate) watches: RefCell<Watches>,
+    /// The polls that began and are not closed.
+    pub(crate) polls: RefCell<HashSet<Live<Handle>>>,
     pub(crate) timers: RefCell<Timers<Due>>,
     pub(crate) rings: RefCell<Rings<Member, { rings::COUNT }>>,
     pub(crate) signals: RefCell<Signals>,
@@ -108,6 +111,7 @@ impl LoopState {
         Ok(LoopState {
             reactor: RefCell::new(reactor),
             watches: RefCell::default(),
+            polls: RefCell::default(),
             timers: RefCell::default(),
             rings: RefCell::new(Rings::new()),
             signals: RefCell::default(),

@@ -5,6 +5,7 @@ use crate::layout::{
     Signal, Timer, Work, kind,
 };
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::ptr::NonNull;
 
@@ -60,6 +61,11 @@ impl<T> PartialEq for Live<T> {
     }
 }
 impl<T> Eq for Live<T> {}
+impl<T> Hash for Live<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
 impl<T> fmt::Debug for Live<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

@@ -14,6 +14,8 @@ struct Title {
     /// The room there, with NUL.
     room: usize,
     text: Vec<u8>,
+    /// The address of the copies, which the caller uses to the end of the process.
+    _copies: usize,
 }
 
 static TITLE: Mutex<Option<Title>> = Mutex::new(None);
@@ -61,6 +63,7 @@ extern "C" fn uv_setup_args(count: c_int, arguments: *mut *mut c_char) -> *mut *
         start: originals[0] as usize,
         room,
         text: texts[0].to_vec(),
+        _copies: copies.as_ptr() as usize,
     });
     copies.as_ptr()
 }

@@ -3,7 +3,7 @@
 //! `tests/c/NAME.out` is what libuv 1.44 prints. Where a libuv of the system is there, each program
 //! runs on that as well, so the recorded output stays true. `ONELOOP_LIBUV` names a folder with
 //! `include` and `lib` for it; without it, pkg-config is asked. With `ONELOOP_RECORD=1` the output
-//! of libuv is recorded.
+//! of libuv is recorded, and with `ONELOOP_VALGRIND=1` valgrind runs the programs.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -13,8 +13,8 @@ use std::{env, fs, thread};
 /// Far more than any of the programs takes.
 const LONG: Duration = Duration::from_secs(60);
 
-/// Programs for which libuv is no model: it loses what follows a jump out of a run.
-const OWN: [&str; 1] = ["jumps"];
+/// Programs for which libuv is no model: it loses handles there.
+const OWN: [&str; 2] = ["again", "jumps"];
 
 pub(crate) fn manifest() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -130,7 +130,13 @@ impl Libuv {
                 .args(["-l:libuv.so.1", "-lpthread", "-o"])
                 .arg(&program),
         );
-        let mut run = Command::new(program);
+        let mut run = if env::var_os("ONELOOP_VALGRIND").is_some() {
+            let mut valgrind = Command::new("valgrind");
+            valgrind.args(["-q", "--error-exitcode=9"]).arg(program);
+            valgrind
+        } else {
+            Command::new(program)
+        };
         run.env("LD_LIBRARY_PATH", &self.folder)
             .env("LD_BIND_NOW", "1")
             .current_dir("/tmp");
