@@ -27,6 +27,7 @@ pages! {
     Green "src/green.md"
     Mixing "src/mixing.md"
     Send "src/send.md"
+    TokioContext "src/tokio-context.md"
     Endings "src/endings.md"
     Errors "src/errors.md"
     Cores "src/cores.md"
@@ -44,6 +45,7 @@ pages! {
     CallbackCrate "../../crates/callback/README.md"
     GreenCrate "../../crates/green/README.md"
     Net "../../crates/net/README.md"
+    Tokio "../../crates/tokio/README.md"
     Cluster "../../crates/cluster/README.md"
     Monitor "../../crates/monitor/README.md"
 }

@@ -18,7 +18,7 @@ use crate::mechanisms::budget::RUN_BYTES;
 use crate::mechanisms::chaos::{Chaos, Plan};
 use crate::mechanisms::clock::Clock;
 use crate::mechanisms::entry::{RunningLoop, check_nesting};
-use crate::mechanisms::guard::{drop_each, drop_guarded};
+use crate::mechanisms::guard::{advice, advised, drop_each, drop_guarded, report};
 use crate::mechanisms::phase::{Phase, Phases};
 use crate::mechanisms::reactor::Reactor;
 use crate::mechanisms::ready::{Interest, Trigger};
@@ -40,11 +40,11 @@ use std::future::Future;
 use std::io;
 use std::mem;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::panic::Location;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 /// The number of runs that one phase may add to the tasks that were ready when it had woken its
@@ -603,8 +603,16 @@ impl<'l, 'f> Run<'l, 'f> {
         let waker = Waker::from(Arc::clone(queue));
         let mut cx = Context::from_waker(&waker);
         let Some(main) = &mut self.main else { return };
-        if main.as_mut().poll(&mut cx).is_ready() {
-            self.main = None;
+        match catch_unwind(AssertUnwindSafe(|| main.as_mut().poll(&mut cx))) {
+            Ok(Poll::Pending) => {}
+            Ok(Poll::Ready(())) => self.main = None,
+            Err(payload) => {
+                // The panic's own message has been printed, without the advice.
+                if let Some(advice) = advice(&*payload) {
+                    report(advice);
+                }
+                resume_unwind(advised(payload));
+            }
         }
     }
 }

@@ -28,6 +28,7 @@ const CRATES: &str = "
     on sockets: fs process cluster
     styles:     callback green aio
     facade:     oneloop
+    contexts:   tokio
     programs:   server bench models torture ecosystem
 ";
 
@@ -213,6 +214,16 @@ fn the_files_of_green_stand_in_storeys() {
         many threads: group imap join local permits pile pool run scope signal time
         operations:   fs/ net/ process stdio
         eventlet:     eventlet
+        ",
+    );
+}
+
+#[test]
+fn the_files_of_tokio_stand_in_storeys() {
+    assert_storeys(
+        "tokio",
+        "
+        contexts: enter block_on
         ",
     );
 }

@@ -69,3 +69,23 @@ pub fn panic_message(payload: &(dyn Any + Send)) -> Option<&str> {
     let text = payload.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| payload.downcast_ref::<&str>().copied())
 }
+
+/// What helps after the panic of a crate that calls tokio outside of tokio's context.
+const TOKIO_HINT: &str = "on a loop of oneloop, run the code in `oneloop_tokio::enter(future)`, or \
+     the program in `oneloop_tokio::block_on(future)`";
+
+/// The advice that belongs to a panic with this message, if there is any.
+pub(crate) fn advice(payload: &(dyn Any + Send)) -> Option<&'static str> {
+    let message = panic_message(payload)?;
+    // tokio's words for a missing or unsuitable context. Advice that was given is not repeated.
+    let is_missing = message.contains("Tokio 1.x") && !message.contains(TOKIO_HINT);
+    is_missing.then_some(TOKIO_HINT)
+}
+
+/// Adds the advice to the message of a panic.
+pub(crate) fn advised(payload: Box<dyn Any + Send>) -> Box<dyn Any + Send> {
+    match (advice(&*payload), panic_message(&*payload)) {
+        (Some(advice), Some(message)) => Box::new(format!("{message}; {advice}")),
+        _ => payload,
+    }
+}

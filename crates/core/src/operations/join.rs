@@ -1,6 +1,6 @@
 //! Joining a task: its result, on the way from its body to its handle.
 
-use crate::mechanisms::guard::wake_guarded;
+use crate::mechanisms::guard::{advised, wake_guarded};
 use crate::mechanisms::slots::Key;
 use crate::operations::cancel_handle::CancelHandle;
 use crate::state::Handle;
@@ -282,7 +282,7 @@ impl<F: Future, E: FnOnce(Result<F::Output, JoinError>)> Future for JoinedBody<F
         let result = match catch_unwind(AssertUnwindSafe(|| this.future.poll(cx))) {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(value)) => Ok(value),
-            Err(payload) => Err(JoinError::Panicked(payload)),
+            Err(payload) => Err(JoinError::Panicked(advised(payload))),
         };
         let end = this.end.take();
         end.expect("a task is not polled after its end")(result);

@@ -1,6 +1,6 @@
 //! Panics in tasks that are not joined.
 
-use crate::mechanisms::guard::{drop_guarded, guarded, report};
+use crate::mechanisms::guard::{advised, drop_guarded, guarded, report};
 use crate::state::Handle;
 use crate::tasks::join_error::{JoinError, Unhandled};
 use crate::tasks::stats::add;
@@ -49,7 +49,7 @@ pub(crate) fn drop_body<T>(body: T, spawned_at: &'static Location<'static>) {
 
 pub(crate) fn report_panic(payload: Box<dyn Any + Send>, spawned_at: &'static Location<'static>) {
     Handle::report_unhandled(Unhandled {
-        error: JoinError::Panicked(payload),
+        error: JoinError::Panicked(advised(payload)),
         spawned_at,
     });
 }
