@@ -47,6 +47,8 @@
 //! | `CancellationToken` | `oneloop::sync::ShutdownToken` |
 //! | `select!`, `join!`, `try_join!`, `JoinSet` | [`select!`], [`race()`], [`join!`], [`try_join!`], [`JoinSet`] |
 //! | tokio-util's `TaskTracker` | [`TaskTracker`] |
+//! | hyper-util's `GracefulShutdown` | [`GracefulShutdown`]: signal, token, drain with a limit |
+//! | tokio-stream's wrappers | [`Interval`] is a stream; [`TcpListener::incoming`], [`UdpSocket::datagrams`], `oneloop::sync::Receiver::into_stream` |
 //! | `read_buf`, `BytesMut` | [`TcpStream::read_chunk`], [`Chunk`] |
 //! | `AsyncRead`, `AsyncWrite` | the streams have tokio's own traits with the Cargo feature `tokio-io` |
 //! | `BufReader::lines`, `LinesCodec` | [`TcpStream::lines`] |
@@ -62,6 +64,7 @@
 mod collection;
 mod context;
 mod deadline;
+mod graceful_shutdown;
 #[cfg(feature = "hyper")]
 pub mod hyper;
 #[cfg(feature = "hyper-client")]
@@ -84,6 +87,7 @@ mod woken;
 
 pub use collection::{join_all, race_all, try_join_all};
 pub use deadline::{current_deadline, deadline};
+pub use graceful_shutdown::GracefulShutdown;
 pub use join::{Join, TryJoin, join, try_join};
 pub use join_set::JoinSet;
 pub use local::{Local, local};

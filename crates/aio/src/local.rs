@@ -33,6 +33,8 @@ use std::task::{Context, Poll};
 /// # }
 /// ```
 ///
+/// Cancel safe if the future is.
+///
 /// # Panics
 /// Outside a loop.
 #[doc(alias("SendWrapper", "Fragile", "spawn_local"))]

@@ -7,7 +7,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 pin_project! {
-    /// One branch of a `select!`. Its output is `None` while it is disabled.
+    /// One branch of a `select!`. Its output is `None` while it is disabled. Cancel safe if its future
+    /// is.
     pub struct Branch<F, M> {
         // `None` while it is disabled.
         #[pin]
@@ -44,7 +45,7 @@ impl<F: Future, M: Fn(F::Output) -> Option<F::Output>> Future for Branch<F, M> {
 }
 
 pin_project! {
-    /// Two branches, of which the second may be two again.
+    /// Two branches, of which the second may be two again. Cancel safe if both are.
     pub struct Branches<A, B> {
         #[pin]
         first: A,

@@ -41,6 +41,7 @@ pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
 }
 
 /// Runs a function that blocks on another thread, and returns its result: see [`Handle::offload`].
+/// Cancel safe: a job that has not begun is canceled, and a result that comes later is dropped.
 ///
 /// ```
 /// use oneloop::aio::{block_on, offload};
@@ -59,7 +60,8 @@ pub fn offload<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> O
     offload_to(Class::Cpu, job)
 }
 
-/// Runs a function that blocks on a thread of a class: see [`Handle::offload_to`].
+/// Runs a function that blocks on a thread of a class: see [`Handle::offload_to`]. Cancel safe as
+/// [`offload`].
 ///
 /// # Panics
 /// Outside a loop.

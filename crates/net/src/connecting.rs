@@ -128,8 +128,8 @@ struct BacklogFull {
     next_pause: Duration,
 }
 
-/// A connect in progress: a future that returns the connected socket. Dropping it closes the
-/// attempt.
+/// A connect in progress: a future that returns the connected socket. Cancel safe: dropping it
+/// closes the attempt.
 ///
 /// While the backlog of a Unix listener is full, the connect is tried again until there is room, as
 /// a blocking `connect(2)` waits for that; [`Handle::timeout`] bounds the wait. A TCP connect to a

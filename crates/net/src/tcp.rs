@@ -6,7 +6,7 @@ use crate::listener::{ListenOptions, Listener};
 use crate::socket::{ByteStream, Socket};
 use crate::stream::AsSource;
 use crate::target::{ToTarget, bind_name, bind_now};
-use oneloop_core::{Direction, Source};
+use oneloop_core::{Direction, Source, Stream};
 use oneloop_posix::Refusal;
 use std::future::Future;
 use std::io;
@@ -176,6 +176,32 @@ impl TcpListener {
     #[inline]
     pub fn accept(&self) -> impl Future<Output = io::Result<(TcpStream, SocketAddr)>> {
         // The wait is the whole future, as in `ReadHalf::read`.
+        let source = self.listener.source();
+        source.io(Direction::Read, |cx| self.poll_accept(cx))
+    }
+
+    /// A stream of the connections, in place of a loop around [`accept`](TcpListener::accept). It
+    /// never ends; dropping it ends its wait.
+    ///
+    /// Its errors are those of `accept`: only an fd that cannot listen fails.
+    ///
+    /// ```
+    /// use futures_util::{StreamExt as _, TryStreamExt as _};
+    /// use oneloop::aio::{TcpListener, TcpStream, block_on};
+    /// # fn main() -> std::io::Result<()> {
+    /// block_on(async {
+    ///     let listener = TcpListener::bind("127.0.0.1:0")?;
+    ///     let addr = listener.local_addr()?;
+    ///     let clients = [TcpStream::connect(addr).await?, TcpStream::connect(addr).await?];
+    ///     let peers = listener.incoming().map_ok(|(_stream, peer)| peer).take(2);
+    ///     let peers: Vec<_> = peers.try_collect().await?;
+    ///     assert_eq!(peers, [clients[0].local_addr()?, clients[1].local_addr()?]);
+    ///     Ok(())
+    /// })
+    /// # }
+    /// ```
+    #[doc(alias("Incoming", "TcpListenerStream"))]
+    pub fn incoming(&self) -> impl Stream<Item = io::Result<(TcpStream, SocketAddr)>> + Unpin {
         let source = self.listener.source();
         source.io(Direction::Read, |cx| self.poll_accept(cx))
     }

@@ -72,7 +72,7 @@ fn the_files_of_sync_stand_in_storeys() {
         "sync",
         "
         lines:          waiters order turnstile gate sides blocking
-        primitives:     queue_state event queue one_shot semaphore channel shutdown_token notify barrier rwlock
+        primitives:     queue_state event queue one_shot semaphore channel receiver_stream shutdown_token notify barrier rwlock
         on semaphores:  rlock mutex condition resource_pool once_cell
         for all:        watch broadcast
         across threads: distant distant_channel
@@ -238,6 +238,7 @@ fn the_files_of_aio_stand_in_storeys() {
         for hyper: hyper hyper_connector
         mechanism: woken race
         on it:     collection join select join_set scope task_tracker
+        servers:   graceful_shutdown
         ",
     );
 }

@@ -2,6 +2,7 @@
 
 mod collections;
 mod deadlines;
+mod graceful_shutdowns;
 mod join_sets;
 mod joins;
 mod locals;

@@ -250,3 +250,28 @@ fn a_scope_runs_in_a_task_of_a_set() {
         assert_eq!(set.join_all().await, [8]);
     });
 }
+
+#[test]
+fn a_scope_keeps_its_order_of_ends_under_chaos() {
+    oneloop::chaos::check(0..100, |event_loop| {
+        let log = Log::default();
+        let result = event_loop.block_on(try_scope(async |scope| {
+            let log = &log;
+            for name in ["a", "b", "c"] {
+                scope.spawn(async move {
+                    let (client, server) = oneloop_aio::UnixStream::pair().unwrap();
+                    client.write_all(name.as_bytes()).await.unwrap();
+                    drop(client);
+                    assert_eq!(server.read_text(9).await.unwrap(), name);
+                    waits(log, name).await;
+                });
+            }
+            scope.spawn_try(async {
+                sleep(MS * 50).await;
+                Err::<(), _>("enough")
+            });
+            Ok(())
+        }));
+        assert_eq!((result, &*log.text()), (Err("enough"), "-a -b -c"));
+    });
+}

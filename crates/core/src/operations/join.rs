@@ -81,7 +81,8 @@ impl<T> JoinHandle<T> {
     }
 
     /// Returns a handle whose drop cancels the task, also by a panic or a cancel of its owner: for a
-    /// task that shall not outlive its owner.
+    /// task that shall not outlive its owner. As a future it is not cancel safe: the task ends with
+    /// it.
     ///
     /// ```
     /// # let mut event_loop = oneloop::EventLoop::new()?;
@@ -120,7 +121,8 @@ impl<T> Drop for JoinHandle<T> {
 /// A [`JoinHandle`] that cancels its task when it is dropped: tokio-util's `AbortOnDropHandle`. See
 /// [`JoinHandle::cancel_on_drop`].
 ///
-/// As a future it is like the handle, which it dereferences to.
+/// As a future it is like the handle, which it dereferences to, but not cancel safe: a wait by value
+/// that is dropped cancels the task. `(&mut guard).await` leaves it running.
 #[must_use = "the task is canceled when this is dropped"]
 #[doc(alias = "AbortOnDropHandle")]
 pub struct CancelOnDrop<T> {
@@ -248,6 +250,7 @@ impl<T> Joined<T> {
 
 pin_project! {
     /// The body of a task whose result is passed on: the caller's future, with its panic caught.
+    /// Cancel safe if the future is.
     pub struct JoinedBody<F: Future, E: FnOnce(Result<F::Output, JoinError>)> {
         #[pin]
         future: F,

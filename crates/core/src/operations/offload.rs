@@ -15,7 +15,7 @@ use std::task::{Context, Poll, Waker};
 
 impl Handle {
     /// Runs a function that blocks on another thread, and returns its result:
-    /// [`Handle::offload_to`] with [`Class::Cpu`].
+    /// [`Handle::offload_to`] with [`Class::Cpu`]. Cancel safe as that is.
     ///
     /// ```
     /// let mut event_loop = oneloop::EventLoop::new()?;
@@ -100,7 +100,8 @@ fn run_job<T>(job: impl FnOnce() -> T, result: &Mutex<JobResult<T>>) {
     waker.into_iter().for_each(wake_guarded);
 }
 
-/// The result of a job on another thread: see [`Handle::offload`].
+/// The result of a job on another thread: see [`Handle::offload`]. Cancel safe: a job that has not
+/// begun is canceled, and a result that comes later is dropped.
 #[must_use = "dropped, a job that has not begun never runs"]
 pub struct Offload<T> {
     result: Arc<Mutex<JobResult<T>>>,

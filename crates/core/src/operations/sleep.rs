@@ -44,8 +44,8 @@ fn after(clock: &Clock, duration: Duration) -> u64 {
 
 /// A future that is ready at its deadline, never before: see [`Handle::sleep`].
 ///
-/// It keeps the loop alive while it waits, unless [`Sleep::set_referenced`] changes that. Dropping
-/// it disarms its timer.
+/// It keeps the loop alive while it waits, unless [`Sleep::set_referenced`] changes that. Cancel
+/// safe: dropping it disarms its timer.
 #[must_use = "futures do nothing unless awaited"]
 #[doc(alias("uv_timer_t", "Delay"))]
 pub struct Sleep {

@@ -6,6 +6,7 @@ use crate::mechanisms::slots::Key;
 use crate::state::Handle;
 use crate::tasks::registration::{Ownership, Registration};
 use crate::tasks::waiter::Waiter;
+use futures_core::Stream;
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
@@ -353,7 +354,8 @@ impl<F: AsFd> Source<F> {
     }
 
     /// Turns a poll function in one direction into a future. When the future is dropped it cancels
-    /// its wait, so that no task is woken and the loop is not kept alive without a reason.
+    /// its wait, so that no task is woken and the loop is not kept alive without a reason. Cancel
+    /// safe if the poll function leaves nothing behind when it is pending.
     pub fn io<T, P>(&self, direction: Direction, poll: P) -> Io<'_, F, P>
     where
         P: FnMut(&mut Context<'_>) -> Poll<T>,
@@ -525,6 +527,18 @@ where
             .is_pending()
             .then(|| registration.ticket(this.direction));
         poll
+    }
+}
+
+/// The same operation again and again. The stream never ends.
+impl<T, F: AsFd, P> Stream for Io<'_, F, P>
+where
+    P: FnMut(&mut Context<'_>) -> Poll<T>,
+{
+    type Item = T;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        self.poll(cx).map(Some)
     }
 }
 

@@ -60,7 +60,8 @@ impl Handle {
         Timeout { future, sleep }
     }
 
-    /// Waits for a future until this point in time: see [`Handle::timeout`].
+    /// Waits for a future until this point in time: see [`Handle::timeout`]. Cancel safe if the future
+    /// is.
     pub fn timeout_at<F: Future>(&self, deadline: Instant, future: F) -> Timeout<F> {
         let sleep = self.sleep_until(deadline);
         Timeout { future, sleep }

@@ -4,7 +4,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// Runs every other task that is ready first. The styles' own `yield_now` is this future.
+/// Runs every other task that is ready first. The styles' own `yield_now` is this future. Cancel
+/// safe.
 #[doc(alias("sched_yield", "checkpoint"))]
 pub fn yield_now() -> YieldNow {
     YieldNow { yielded: false }

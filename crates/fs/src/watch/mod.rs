@@ -12,13 +12,14 @@ mod tree;
 pub use change::Change;
 
 use crate::job::blocking;
-use oneloop_core::{Direction, Handle};
+use oneloop_core::{Direction, Handle, Stream};
 use pending::{LookBatch, PendingLook};
 use state::WatcherState;
 use std::fmt;
 use std::future::Future;
 use std::io;
 use std::path::Path;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
@@ -161,6 +162,15 @@ impl Watcher {
     /// Sets whether a wait for a change keeps the loop alive; by default it does.
     pub fn set_referenced(&self, referenced: bool) {
         self.state.source.set_referenced(referenced);
+    }
+}
+
+/// The stream never ends.
+impl Stream for Watcher {
+    type Item = io::Result<Change>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.state.poll_next(cx).map(Some)
     }
 }
 

@@ -518,3 +518,17 @@ fn an_unreferenced_watcher_lets_the_loop_end() {
     });
     event_loop.run().unwrap();
 }
+
+#[test]
+fn a_watcher_is_a_stream_of_its_changes() {
+    use oneloop_core::Stream;
+    block_on(|dir| async move {
+        let mut watcher = watch(&dir, ALONE).await;
+        fs::write(dir.join("a"), "").unwrap();
+        let change = std::future::poll_fn(|cx| Stream::poll_next(pin!(&mut watcher).as_mut(), cx));
+        assert_eq!(
+            change.await.unwrap().unwrap(),
+            Change::Created(dir.join("a"))
+        );
+    });
+}

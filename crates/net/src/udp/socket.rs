@@ -3,11 +3,12 @@
 use super::offload;
 use super::options::UdpOptions;
 use crate::addr::Addr;
+use crate::buffer::Chunk;
 use crate::datagram::Datagram;
 use crate::socket::{self, take_error};
 use crate::stream::AsSource;
 use crate::target::{ToTarget, bind_name, bind_now};
-use oneloop_core::{Direction, Done, Handle, Interest, Ownership, Source};
+use oneloop_core::{Direction, Done, Handle, Interest, Ownership, Source, Stream};
 use rustix::io::Errno;
 use rustix::net::{self, RecvFlags, SendFlags, SocketType};
 use std::cell::Cell;
@@ -166,6 +167,39 @@ impl UdpSocket {
     ) -> impl Future<Output = io::Result<(Datagram, SocketAddr)>> {
         self.source
             .io(Direction::Read, move |cx| self.poll_recv_from(cx, buf))
+    }
+
+    /// A stream of the datagrams and their senders. It never ends; dropping it ends its wait.
+    ///
+    /// Each datagram comes in a pooled buffer, so none is truncated, nothing is allocated, and no
+    /// buffer is held while the stream waits. With GRO on, an item may hold several datagrams, whose
+    /// size only [`recv_from`](UdpSocket::recv_from) returns. Its errors are those of `recv_from`.
+    ///
+    /// ```
+    /// use futures_util::StreamExt as _;
+    /// use oneloop::aio::{UdpSocket, block_on};
+    /// # fn main() -> std::io::Result<()> {
+    /// block_on(async {
+    ///     let (a, b) = (UdpSocket::bind("127.0.0.1:0")?, UdpSocket::bind("127.0.0.1:0")?);
+    ///     for text in ["tea", "toast"] {
+    ///         a.send_to(text.as_bytes(), b.local_addr()?).await?;
+    ///     }
+    ///     let mut datagrams = b.datagrams();
+    ///     let (tea, from) = datagrams.next().await.unwrap()?;
+    ///     assert_eq!((&*tea, from), (&b"tea"[..], a.local_addr()?));
+    ///     assert_eq!(&*datagrams.next().await.unwrap()?.0, b"toast");
+    ///     Ok(())
+    /// })
+    /// # }
+    /// ```
+    #[doc(alias("UdpFramed", "BytesCodec"))]
+    pub fn datagrams(&self) -> impl Stream<Item = io::Result<(Chunk, SocketAddr)>> + Unpin {
+        self.source.io(Direction::Read, |cx| {
+            Chunk::poll_fill(|buf| {
+                let received = self.poll_recv_from(cx, buf);
+                received.map_ok(|(datagram, from)| (datagram.bytes, from))
+            })
+        })
     }
 
     /// Receives one datagram: see [`UdpSocket::poll_recv`].

@@ -10,7 +10,7 @@ use crate::listener::{ListenOptions, Listener};
 use crate::socket::{Shutdown, Socket};
 use crate::stream::{AsSource, HalfClose};
 use nix::sys::socket::{setsockopt, sockopt::ReceiveTimestamp};
-use oneloop_core::{Direction, Done, Source};
+use oneloop_core::{Direction, Done, Source, Stream};
 use rustix::net::{AddressFamily, SocketType};
 use std::future::Future;
 use std::io;
@@ -309,6 +309,16 @@ impl UnixSeqpacketListener {
     /// # Errors
     /// As [`Listener::poll_accept`].
     pub fn accept(&self) -> impl Future<Output = io::Result<(UnixSeqpacket, Addr)>> {
+        let source = self.listener.source();
+        source.io(Direction::Read, |cx| self.poll_accept(cx))
+    }
+
+    /// A stream of the connections, in place of a loop around [`accept`](UnixSeqpacketListener::accept). It never
+    /// ends; dropping it ends its wait.
+    ///
+    /// Its errors are those of `accept`: only an fd that cannot listen fails.
+    #[doc(alias = "Incoming")]
+    pub fn incoming(&self) -> impl Stream<Item = io::Result<(UnixSeqpacket, Addr)>> + Unpin {
         let source = self.listener.source();
         source.io(Direction::Read, |cx| self.poll_accept(cx))
     }

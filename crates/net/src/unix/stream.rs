@@ -8,7 +8,7 @@ use crate::addr::Addr;
 use crate::listener::{ListenOptions, Listener};
 use crate::socket::{ByteStream, Socket};
 use crate::stream::{AsSource, chaos};
-use oneloop_core::{Direction, Done, Source};
+use oneloop_core::{Direction, Done, Source, Stream};
 use rustix::net::SocketType;
 use std::future::Future;
 use std::io;
@@ -196,6 +196,16 @@ impl UnixListener {
     /// # Errors
     /// As [`Listener::poll_accept`].
     pub fn accept(&self) -> impl Future<Output = io::Result<(UnixStream, Addr)>> {
+        let source = self.listener.source();
+        source.io(Direction::Read, |cx| self.poll_accept(cx))
+    }
+
+    /// A stream of the connections, in place of a loop around [`accept`](UnixListener::accept). It never
+    /// ends; dropping it ends its wait.
+    ///
+    /// Its errors are those of `accept`: only an fd that cannot listen fails.
+    #[doc(alias("Incoming", "UnixListenerStream"))]
+    pub fn incoming(&self) -> impl Stream<Item = io::Result<(UnixStream, Addr)>> + Unpin {
         let source = self.listener.source();
         source.io(Direction::Read, |cx| self.poll_accept(cx))
     }

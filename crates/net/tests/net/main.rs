@@ -16,5 +16,6 @@ mod pipes;
 mod reads;
 mod resets;
 mod stdio;
+mod streams;
 mod udp;
 mod unix_sockets;

@@ -16,6 +16,7 @@ mod one_shots;
 mod owners;
 mod queues;
 mod random;
+mod receiver_streams;
 mod resource_pools;
 mod rwlocks;
 mod semaphores;
