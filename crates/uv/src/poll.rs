@@ -5,7 +5,7 @@ use crate::abi::fd::{borrow, is_pollable};
 use crate::abi::live::Live;
 use crate::call::Call;
 use crate::handle;
-use crate::layout::{Handle, Loop, Poll, PollCallback, kind};
+use crate::layout::{Loop, Poll, PollCallback, kind};
 use crate::state::LoopState;
 use crate::watch::Owner;
 use oneloop_core::{Interest, Ready};
@@ -32,7 +32,7 @@ pub(crate) fn begin(owner: Live<Loop>, poll: Live<Poll>, fd: RawFd) -> Result<()
         Err(error) if error != Errno::NOTTY => return Err(error),
         _ => {}
     }
-    forget(&owner.state(), poll.as_handle());
+    forget(&owner.state(), poll);
     handle::begin(owner, poll.as_handle(), kind::POLL);
     poll.callback.set(None);
     poll.fd.set(fd);
@@ -40,10 +40,11 @@ pub(crate) fn begin(owner: Live<Loop>, poll: Live<Poll>, fd: RawFd) -> Result<()
 }
 
 /// Forgets a poll that begins again without a close. gevent does that to give it another fd.
-fn forget(state: &LoopState, poll: Live<Handle>) {
+fn forget(state: &LoopState, poll: Live<Poll>) {
     // What is in the struct of a new poll is the caller's, so only its address tells.
-    if !state.polls.borrow_mut().insert(poll) {
-        state.rings.borrow_mut().remove(poll.place.get());
+    if !state.polls.borrow_mut().insert(poll.as_handle()) {
+        stop(poll);
+        state.rings.borrow_mut().remove(poll.handle.place.get());
     }
 }
 

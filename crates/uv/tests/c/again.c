@@ -21,6 +21,7 @@ int main(void) {
   CHECK(uv_loop_init(&loop) == 0 && socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
   uv_timer_init(&loop, &timers[0]);
   result("init", uv_poll_init(&loop, &polled, ends[0]));
+  CHECK(uv_poll_start(&polled, UV_READABLE, on_poll) == 0); /* and is still active */
   uv_timer_init(&loop, &timers[1]);
   result("init again", uv_poll_init(&loop, &polled, ends[1]));
   uv_poll_start(&polled, UV_WRITABLE, on_poll);
