@@ -1,11 +1,14 @@
 //! A message allocates nothing.
 
-use oneloop::EventLoop;
 use oneloop::aio::{
-    JoinSet, TcpListener, TcpStream, join, race, select, spawn, try_join, yield_now,
+    JoinSet, TcpListener, TcpStream, UnixStream, join, race, select, spawn, try_join, yield_now,
 };
 use oneloop::callback::{enter, net};
-use oneloop::sync::{Mutex, Queue, Semaphore, ShutdownToken};
+use oneloop::net::LengthPrefix;
+use oneloop::sync::{
+    Barrier, Mutex, Notify, OnceCell, Queue, RwLock, Semaphore, ShutdownToken, broadcast, watch,
+};
+use oneloop::{EventLoop, Options};
 use std::cell::{Cell, RefCell};
 use std::future::{pending, poll_fn};
 use std::rc::Rc;
@@ -52,7 +55,7 @@ const MESSAGE: &[u8; 64] = b"a line of sixty-four bytes, and so its end is the l
 
 #[test]
 fn an_echo_between_callbacks_allocates_nothing() {
-    assert_echo_allocates_nothing(|socket| {
+    assert_echo_allocates_nothing(MESSAGE, |socket| {
         socket.on_data(|socket, bytes| {
             socket.write(bytes);
         });
@@ -61,7 +64,7 @@ fn an_echo_between_callbacks_allocates_nothing() {
 
 #[test]
 fn a_line_in_a_callback_allocates_nothing() {
-    assert_echo_allocates_nothing(|socket| {
+    assert_echo_allocates_nothing(MESSAGE, |socket| {
         socket.on_lines(80, |socket, line| {
             assert_eq!(line.len(), MESSAGE.len() - 1);
             socket.write(MESSAGE);
@@ -69,7 +72,40 @@ fn a_line_in_a_callback_allocates_nothing() {
     });
 }
 
-fn assert_echo_allocates_nothing(serve: fn(net::Socket)) {
+#[test]
+fn a_frame_in_a_callback_allocates_nothing() {
+    // A question mark is the number 63.
+    let message = b"?a frame of sixty-three bytes, behind a length of a single byte.";
+    assert_echo_allocates_nothing(message, |socket| {
+        socket.on_frames(LengthPrefix::U8, 80, |socket, frame| {
+            assert_eq!(frame.len(), 63);
+            socket.write_frame(LengthPrefix::U8, frame);
+        });
+    });
+}
+
+#[test]
+fn a_frame_is_one_allocation_for_its_reader_and_none_for_its_writer() {
+    // On virtual time no share of I/O is spent because the machine is slow.
+    let mut event_loop = EventLoop::with(Options::virtual_time()).unwrap();
+    let (client, server) = event_loop.enter(UnixStream::pair).unwrap();
+    let mut writer = client.frame_writer(LengthPrefix::U32Be, 1_000);
+    let mut frames = server.frames(LengthPrefix::U32Be, 1_000);
+    let mut allocations = |count: u64| {
+        let exchange = async {
+            for _ in 0..count {
+                writer.write(&[7; 64]).await.unwrap();
+                assert_eq!(frames.next().await.unwrap(), Some(vec![7; 64]));
+            }
+        };
+        allocation_counter::measure(|| event_loop.block_on(exchange)).count_total
+    };
+    allocations(501); // fills the pools
+    // One is that of the expected frame.
+    assert_eq!(allocations(501) - allocations(1), 2 * 500);
+}
+
+fn assert_echo_allocates_nothing(message: &'static [u8; 64], serve: fn(net::Socket)) {
     let mut event_loop = EventLoop::new().unwrap();
     let _entered = enter(&event_loop.handle());
     let server = net::create_server(serve);
@@ -98,7 +134,7 @@ fn assert_echo_allocates_nothing(serve: fn(net::Socket)) {
     let mut echo_many = |messages: usize| {
         left.set(messages);
         let first = client.borrow().clone().unwrap();
-        first.write(MESSAGE);
+        first.write(message);
         event_loop.block_on(poll_fn(|cx| {
             done.set(Some(cx.waker().clone()));
             if left.get() == 0 {
@@ -178,6 +214,38 @@ fn waiting_for_several_futures_allocates_nothing() {
         allocations(1),
         "block_on's own, and none a round"
     );
+}
+
+#[test]
+fn waiting_for_locks_and_news_allocates_nothing_but_the_news() {
+    let mut event_loop = EventLoop::new().unwrap();
+    let (lock, cell) = (RwLock::new(0), OnceCell::new());
+    let (barrier, notify) = (Barrier::new(2), Notify::new());
+    let (latest, mut seen) = watch::channel(0);
+    let (news, mut received) = broadcast::channel(4);
+    let mut allocations = |rounds: u64| {
+        let play = async {
+            for round in 0..rounds {
+                let guard = lock.try_write().unwrap();
+                let free = async { drop(guard) };
+                drop(join(lock.read(), free).await);
+                cell.get_or_init(async || round).await;
+                join(barrier.wait(), barrier.wait()).await;
+                join(notify.notified(), async { notify.notify_one() }).await;
+                let send = async {
+                    latest.send(round).unwrap();
+                    news.send(round).unwrap();
+                };
+                let ((changed, got), ()) =
+                    join(join(seen.changed(), received.receive()), send).await;
+                assert_eq!((changed, got), (Ok(()), Ok(round)));
+            }
+        };
+        allocation_counter::measure(|| event_loop.block_on(play)).count_total
+    };
+    allocations(2); // fills the lines
+    // Both channels share a value with their receivers.
+    assert_eq!(allocations(1_001) - allocations(1), 2 * 1_000);
 }
 
 async fn yield_ok() -> Result<(), ()> {
