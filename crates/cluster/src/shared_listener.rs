@@ -74,7 +74,7 @@ struct Mailbox {
 }
 
 /// One address on which all loops of a cluster listen, for any of their threads:
-/// [`ClusterListener::join`](crate::ClusterListener::join) makes the listener of a loop. A clone is
+/// [`Member::listen_shared`](crate::Member::listen_shared) makes the listener of a loop. A clone is
 /// another handle to the same.
 #[derive(Clone, Debug)]
 pub struct SharedListener {
