@@ -1,6 +1,6 @@
 //! `block_on`: the runtime is around the loop, on one thread.
 
-use crate::{MS, NeedsContext, message_of};
+use crate::{MS, NeedsContext, message_of, pass_messages};
 use oneloop::aio::{self, TcpListener, TcpStream, sleep, spawn};
 use oneloop::sync::Queue;
 use oneloop_tokio::{block_on, enter};
@@ -10,7 +10,6 @@ use std::rc::Rc;
 use std::thread;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::mpsc;
 
 #[test]
 fn sleeps_of_both_end_and_none_ends_early() {
@@ -58,23 +57,7 @@ fn all_tasks_run_on_one_thread() {
 
 #[test]
 fn messages_pass_between_a_task_of_tokio_and_one_of_the_loop() {
-    const COUNT: u32 = 10_000;
-    let sum = block_on(async {
-        let (to_tokio, mut from_loop) = mpsc::channel(1);
-        let (to_loop, mut from_tokio) = mpsc::channel(1);
-        tokio::spawn(async move {
-            while let Some(number) = from_loop.recv().await {
-                to_loop.send(number + 1).await.unwrap();
-            }
-        });
-        let mut sum = 0;
-        for number in 0..COUNT {
-            to_tokio.send(number).await.unwrap();
-            sum += from_tokio.recv().await.unwrap() - number;
-        }
-        sum
-    });
-    assert_eq!(sum, COUNT);
+    block_on(pass_messages(10_000));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `enter`: the runtime is beside the loop, on a second thread.
 
-use crate::{MS, NeedsContext, message_of};
+use crate::{MS, NeedsContext, message_of, pass_messages};
 use oneloop::aio::{self, TcpListener, race, sleep, spawn};
 use oneloop::{EventLoop, JoinHandle};
 use oneloop_tokio::enter;
@@ -8,7 +8,6 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::thread;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::mpsc;
 
 #[test]
 fn a_future_uses_tokios_timers_tasks_and_sockets_beside_the_loops_own() {
@@ -58,23 +57,7 @@ fn a_future_keeps_the_loop_alive_while_it_waits_for_tokio_and_no_longer() {
 
 #[test]
 fn messages_pass_between_a_task_of_tokio_and_one_of_the_loop() {
-    const COUNT: u32 = 1000;
-    let sum = aio::block_on(enter(async {
-        let (to_tokio, mut from_loop) = mpsc::channel(1);
-        let (to_loop, mut from_tokio) = mpsc::channel(1);
-        tokio::spawn(async move {
-            while let Some(number) = from_loop.recv().await {
-                to_loop.send(number + 1).await.unwrap();
-            }
-        });
-        let mut sum = 0;
-        for number in 0..COUNT {
-            to_tokio.send(number).await.unwrap();
-            sum += from_tokio.recv().await.unwrap() - number;
-        }
-        sum
-    }));
-    assert_eq!(sum, COUNT);
+    aio::block_on(enter(pass_messages(1000)));
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod idle;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
+use tokio::sync::mpsc;
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -29,5 +30,20 @@ struct NeedsContext;
 impl Drop for NeedsContext {
     fn drop(&mut self) {
         tokio::runtime::Handle::current();
+    }
+}
+
+/// Sends each number to a task of tokio, which returns the next one.
+async fn pass_messages(count: u32) {
+    let (to_tokio, mut from_loop) = mpsc::channel::<u32>(1);
+    let (to_loop, mut from_tokio) = mpsc::channel(1);
+    tokio::spawn(async move {
+        while let Some(number) = from_loop.recv().await {
+            to_loop.send(number + 1).await.unwrap();
+        }
+    });
+    for number in 0..count {
+        to_tokio.send(number).await.unwrap();
+        assert_eq!(from_tokio.recv().await, Some(number + 1));
     }
 }
