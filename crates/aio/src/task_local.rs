@@ -132,7 +132,7 @@ pub fn inherit_locals<F: Future>(future: F) -> LocalScope<F> {
 
 pin_project! {
     /// The future of [`LocalKey::scope`], [`inherit_locals`] and [`deadline`](crate::deadline). Cancel
-    /// safe if its future is. Each poll costs about 20 ns more than its future's.
+    /// safe if its future is.
     ///
     /// # Panics
     /// If it is polled again after it was ready.
