@@ -80,10 +80,12 @@ impl WatcherState {
             self.half_rename.set(Some(sleep));
             return false;
         }
-        let halves = self.moves.borrow_mut().take_all();
-        halves
-            .into_iter()
-            .for_each(|half| self.report_moved_out(half));
+        // One by one: the report of one may drop newer ones.
+        loop {
+            let oldest = self.moves.borrow_mut().take_oldest();
+            let Some(half) = oldest else { break };
+            self.report_moved_out(half);
+        }
         true
     }
 
@@ -156,6 +158,7 @@ impl WatcherState {
                 self.forget(node);
             }
         } else if flags.intersects(gone) {
+            self.end_renames_in(node);
             self.forget(node);
             self.report(Change::Gone(path));
         } else if flags.contains(ReadFlags::MODIFY) {
@@ -172,12 +175,18 @@ impl WatcherState {
         let half = self.moves.borrow_mut().take_of_name(dir, name);
         half.into_iter()
             .for_each(|half| self.report_moved_out(half));
+        if flags.intersects(ReadFlags::DELETE | ReadFlags::MOVED_FROM | ReadFlags::MOVED_TO) {
+            let child = self.tree.borrow().child(dir, name);
+            child
+                .into_iter()
+                .for_each(|child| self.end_renames_in(child));
+        }
         let path = self.tree.borrow().path(dir).join(name);
         let was_found = self.take_found(dir, name, flags);
         if flags.contains(ReadFlags::CREATE) {
             if !was_found {
                 self.report(Change::Created(path));
-                self.look_at_new_dir(dir, name, flags);
+                self.look_at_new_dir(dir, name, flags, true);
             }
         } else if flags.contains(ReadFlags::DELETE) {
             self.forget_child(dir, name);
@@ -191,12 +200,13 @@ impl WatcherState {
         } else if flags.contains(ReadFlags::MOVED_TO) {
             let root = self.tree.borrow().root_of(dir);
             let half = self.moves.borrow_mut().take_pair(event.cookie, root);
+            let is_unreported = half.is_none() && !was_found;
             match half {
                 Some(half) => self.report_renamed(half, dir, name),
                 None if was_found => {}
                 None => self.report(Change::Created(path)),
             }
-            self.look_at_new_dir(dir, name, flags);
+            self.look_at_new_dir(dir, name, flags, is_unreported);
         } else if flags.contains(ReadFlags::MODIFY) {
             self.report(Change::Modified(path));
         } else if flags.contains(ReadFlags::ATTRIB) {
@@ -248,8 +258,12 @@ impl WatcherState {
     }
 
     fn report_moved_out(&self, half: Moved) {
-        let node = self.left_behind(&half);
-        node.into_iter().for_each(|node| self.forget(node));
+        if let Some(node) = self.left_behind(&half) {
+            // What left this directory since then left it outside, and is removed with it.
+            let is_in = |dir| self.tree.borrow().is_within(dir, node);
+            self.moves.borrow_mut().drop_in(is_in);
+            self.forget(node);
+        }
         self.report(Change::Removed(half.path));
     }
 
@@ -262,12 +276,27 @@ impl WatcherState {
         }
     }
 
-    fn look_at_new_dir(&self, dir: Key<Node>, name: &OsStr, flags: ReadFlags) {
+    /// Reports the first halves in a directory while their paths are right: it is about to move or
+    /// to go.
+    fn end_renames_in(&self, dir: Key<Node>) {
+        let is_in = |other| self.tree.borrow().is_within(other, dir);
+        loop {
+            let oldest = self.moves.borrow_mut().take_in(is_in);
+            let Some(half) = oldest else { break };
+            self.report_moved_out(half);
+        }
+    }
+
+    /// `is_unreported`: no change has reported the names in the directory. An earlier look may have
+    /// reported them, under the same name, when the changes were still about another directory.
+    fn look_at_new_dir(&self, dir: Key<Node>, name: &OsStr, flags: ReadFlags, is_unreported: bool) {
         let tree = self.tree.borrow();
         let is_recursive = tree.get(dir).is_some_and(|dir| dir.is_recursive);
         if is_recursive && flags.contains(ReadFlags::ISDIR) {
-            let look = PendingLook::new_dir(dir, name);
-            self.pending.borrow_mut().push_back(look);
+            self.pending.borrow_mut().push_back(PendingLook {
+                is_unreported: is_unreported && tree.child(dir, name).is_some(),
+                ..PendingLook::new_dir(dir, name)
+            });
         }
     }
 

@@ -117,26 +117,31 @@ impl WatcherState {
 
     /// Merges one look. Returns the directories in it to look at next.
     fn merge_found(&self, look: &PendingLook, found: Found) -> Vec<PendingLook> {
-        let Some((node, is_new)) = self.node_at(look, found.wd) else {
+        let Some((node, arrival)) = self.node_at(look, found.wd) else {
             return Vec::new();
         };
+        // No change has reported the names at this path.
+        let is_unreported = look.is_unreported || arrival != Arrival::Known;
         if look.is_deep {
             self.forget_missing(node, &found.names);
         }
         let mut below = Vec::new();
         for (name, is_dir) in found.names {
-            if is_new && look.reports_names {
+            if is_unreported && look.reports_names {
                 self.report_found(node, &name);
             }
-            if is_dir && (is_new || look.is_deep) {
-                below.push(look.below(node, name));
+            if is_dir && (is_unreported || look.is_deep) {
+                below.push(PendingLook {
+                    is_unreported,
+                    ..look.below(node, name)
+                });
             }
         }
         below
     }
 
-    /// Returns the node of a look, and whether it is new. `None` if its parent is gone by now.
-    fn node_at(&self, look: &PendingLook, wd: i32) -> Option<(Key<Node>, bool)> {
+    /// Returns the node of a look, and how it came there. `None` if its parent is gone by now.
+    fn node_at(&self, look: &PendingLook, wd: i32) -> Option<(Key<Node>, Arrival)> {
         let known = match look.parent {
             None => self.tree.borrow().root_at(Path::new(&look.name)),
             Some(parent) => {
@@ -146,7 +151,7 @@ impl WatcherState {
         };
         if let Some(known) = known {
             if self.tree.borrow().wd(known) == Some(wd) {
-                return Some((known, false));
+                return Some((known, Arrival::Known));
             }
             self.forget(known); // another directory has this name now
         }
@@ -163,10 +168,10 @@ impl WatcherState {
             // Without such an event the look was wrong, as the path named another directory.
             let left = left.map(|(parent, name)| PendingLook::new_dir(parent, &name));
             self.left_names.borrow_mut().extend(left);
-            return Some((moved, false));
+            return Some((moved, Arrival::Moved));
         }
         let node = tree.add(look.parent, &look.name, wd, look.is_recursive);
-        Some((node, true))
+        Some((node, Arrival::New))
     }
 
     fn report_found(&self, dir: Key<Node>, name: &OsStr) {
@@ -187,6 +192,16 @@ impl WatcherState {
         let missing = children.iter().filter(|(name, _)| !there.contains(name));
         missing.for_each(|(_, child)| self.forget(*child));
     }
+}
+
+/// How the directory that a look has found came to its name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Arrival {
+    Known,
+    /// It was watched under another name. If its new parent was not watched when it came, no event
+    /// will say so, and none about the names in it.
+    Moved,
+    New,
 }
 
 /// True if a directory was removed, or replaced by a file, before a thread looked at it.

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 ///  MOVED_FROM ──▶ waits ──────────────────────────────────▶ Renamed
 ///                   │
 ///                   │ 10 ms, 64 newer halves, another event about the name,
-///                   │ or MOVED_TO in another root
+///                   │ a directory above moves or goes, or MOVED_TO in another root
 ///                   └─────────────────────────────────────▶ Removed
 /// ```
 pub(super) struct Moved {
@@ -60,12 +60,22 @@ impl Moves {
         self.take(|half| half.dir == dir && half.name == name)
     }
 
+    /// Takes the oldest first half in some directories.
+    pub(super) fn take_in(&mut self, is_in: impl Fn(Key<Node>) -> bool) -> Option<Moved> {
+        self.take(|half| is_in(half.dir))
+    }
+
+    /// Drops the first halves in some directories.
+    pub(super) fn drop_in(&mut self, is_in: impl Fn(Key<Node>) -> bool) {
+        self.halves.retain(|half| !is_in(half.dir));
+    }
+
     fn take(&mut self, is_it: impl Fn(&Moved) -> bool) -> Option<Moved> {
         let index = self.halves.iter().position(is_it)?;
         self.halves.remove(index)
     }
 
-    pub(super) fn take_all(&mut self) -> VecDeque<Moved> {
-        std::mem::take(&mut self.halves)
+    pub(super) fn take_oldest(&mut self) -> Option<Moved> {
+        self.halves.pop_front()
     }
 }

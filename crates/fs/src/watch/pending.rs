@@ -16,6 +16,8 @@ pub(super) struct PendingLook {
     pub(super) reports_names: bool,
     /// Looks at all directories below as well, because events were lost and the tree may be wrong.
     pub(super) is_deep: bool,
+    /// No change has reported the names in it since it came, even if the directory is known.
+    pub(super) is_unreported: bool,
 }
 
 impl PendingLook {
@@ -26,6 +28,7 @@ impl PendingLook {
             is_recursive,
             reports_names: false,
             is_deep: false,
+            is_unreported: false,
         }
     }
 
@@ -36,6 +39,7 @@ impl PendingLook {
             is_recursive: true,
             reports_names: true,
             is_deep: false,
+            is_unreported: false,
         }
     }
 

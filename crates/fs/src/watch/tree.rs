@@ -96,7 +96,7 @@ impl Tree {
     /// Moves a node, with all nodes below it, to a name that has no node. Returns false if the new
     /// parent is below the node: the parent has then moved out, and that event is still to be read.
     pub(super) fn put(&mut self, key: Key<Node>, parent: Key<Node>, name: &OsStr) -> bool {
-        if self.upwards(parent).any(|above| above == key) {
+        if self.is_within(parent, key) {
             return false;
         }
         self.unlink(key);
@@ -166,6 +166,11 @@ impl Tree {
     /// A node, and the nodes above it up to its root.
     fn upwards(&self, key: Key<Node>) -> impl Iterator<Item = Key<Node>> {
         iter::successors(Some(key), |key| self.nodes.get(*key)?.parent)
+    }
+
+    /// True if a node is `above`, or below it.
+    pub(super) fn is_within(&self, key: Key<Node>, above: Key<Node>) -> bool {
+        self.upwards(key).any(|key| key == above)
     }
 
     pub(super) fn root_of(&self, key: Key<Node>) -> Key<Node> {

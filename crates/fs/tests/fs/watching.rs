@@ -261,6 +261,67 @@ fn a_directory_that_replaces_a_removed_one_is_watched() {
     });
 }
 
+#[test]
+fn what_left_a_directory_is_reported_before_that_directory_moves_or_goes() {
+    block_on(|dir| async move {
+        let outside = tempfile::tempdir().unwrap();
+        for deep in ["a/file", "b/file", "c/file"] {
+            fs::create_dir_all(dir.join(deep)).unwrap();
+        }
+        let watcher = watch(&dir, RECURSIVE).await;
+        fs::rename(dir.join("a/file"), outside.path().join("1")).unwrap();
+        fs::rename(dir.join("b"), dir.join("a")).unwrap();
+        assert_eq!(change_lines(&watcher, &dir).await, "-a/file b>a");
+        fs::rename(dir.join("c/file"), outside.path().join("2")).unwrap();
+        fs::rename(dir.join("c"), dir.join("d")).unwrap();
+        assert_eq!(change_lines(&watcher, &dir).await, "-c/file c>d");
+    });
+}
+
+#[test]
+fn what_comes_back_from_a_directory_that_left_is_created() {
+    block_on(|dir| async move {
+        let outside = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.join("a/b/c")).unwrap();
+        let watcher = watch(&dir, RECURSIVE).await;
+        let left = outside.path().join("a");
+        fs::rename(dir.join("a"), &left).unwrap();
+        fs::rename(left.join("b"), dir.join("a")).unwrap();
+        assert_eq!(change_lines(&watcher, &dir).await, "-a +a +a/c");
+    });
+}
+
+#[test]
+fn the_names_in_a_directory_that_moves_into_a_new_one_are_reported_there() {
+    block_on(|dir| async move {
+        fs::create_dir_all(dir.join("a/b")).unwrap();
+        fs::write(dir.join("a/b/file"), "").unwrap();
+        let watcher = watch(&dir, RECURSIVE).await;
+        fs::create_dir(dir.join("new")).unwrap();
+        fs::rename(dir.join("a"), dir.join("new/a")).unwrap();
+        let lines = change_lines(&watcher, &dir).await;
+        assert_eq!(lines, "+new +new/a +new/a/b +new/a/b/file -a");
+        fs::write(dir.join("new/a/b/later"), "").unwrap();
+        assert_eq!(change_lines(&watcher, &dir).await, "+new/a/b/later");
+    });
+}
+
+#[test]
+fn names_that_were_reported_for_a_directory_of_the_same_name_are_reported_again() {
+    block_on(|dir| async move {
+        let outside = tempfile::tempdir().unwrap();
+        fs::create_dir(outside.path().join("a")).unwrap();
+        let watcher = watch(&dir, RECURSIVE).await;
+        fs::rename(outside.path().join("a"), dir.join("a")).unwrap();
+        let next = watcher.next().await.unwrap(); // a thread is asked to look there next
+        assert_eq!(lines(&dir, &[next]), ["+a"]);
+        fs::rename(dir.join("a"), outside.path().join("a")).unwrap();
+        fs::create_dir_all(dir.join("a/b")).unwrap();
+        // The thread finds the second directory.
+        assert_eq!(change_lines(&watcher, &dir).await, "+a/b -a +a +a/b");
+    });
+}
+
 /// Returns a directory and all directories below it.
 fn dirs_of(root: &Path) -> Vec<PathBuf> {
     let mut dirs = vec![root.to_owned()];
