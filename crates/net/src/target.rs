@@ -213,6 +213,10 @@ impl ToTarget for str {
             Some((bracketed.unwrap_or(host), port.parse().ok()?))
         };
         let wrong = || invalid(format!("'{self}' {}", problem_of(self)));
+        // `unix:80` is a path, as for `Addr`, and no host of that name.
+        if self.starts_with("unix:") {
+            return Err(wrong());
+        }
         let (host, port) = split().ok_or_else(wrong)?;
         match literal_addr(host, port)? {
             Some(addr) => Ok(Target::Addr(addr)),

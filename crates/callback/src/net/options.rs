@@ -5,7 +5,7 @@ use crate::error::Error;
 use oneloop_net::Addr;
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -64,7 +64,6 @@ impl Endpoint {
     }
 
     pub(super) fn unix_addr(path: &Path) -> Addr {
-        use std::os::unix::ffi::OsStrExt;
         match path.as_os_str().as_bytes() {
             // unix(7): a name that begins with a NUL byte is abstract; it has no file.
             [0, name @ ..] => Addr::UnixAbstract(name.to_owned()),
@@ -126,6 +125,13 @@ impl From<&str> for Endpoint {
         }
         match text.parse() {
             Ok(Addr::Inet(addr)) => Endpoint::Addr(addr),
+            // As a `Path`, it would be an abstract name. The other styles refuse it, too.
+            Ok(Addr::UnixPath(path)) if path.as_os_str().as_bytes()[0] == 0 => {
+                Endpoint::Malformed(format!(
+                    "'{}' has a path that begins with a NUL: write unix:@NAME",
+                    text.escape_debug()
+                ))
+            }
             Ok(Addr::UnixPath(path)) => Endpoint::Path(path),
             Ok(Addr::UnixAbstract(name)) => {
                 Endpoint::Path(OsString::from_vec([&[0], &name[..]].concat()).into())
@@ -318,5 +324,13 @@ mod tests {
         }
         let path = Path::new("::1:80");
         assert_eq!(Endpoint::from(path), Endpoint::Path(path.into()));
+    }
+
+    #[test]
+    fn a_path_that_begins_with_a_nul_becomes_no_abstract_name() {
+        for text in [r"unix:\x00a", "unix:\0a"] {
+            let endpoint = Endpoint::from(text);
+            assert!(matches!(&endpoint, Endpoint::Malformed(_)), "{endpoint:?}");
+        }
     }
 }

@@ -285,6 +285,14 @@ fn an_ipv6_address_without_brackets_has_its_port_after_the_last_colon_as_in_the_
 }
 
 #[test]
+fn a_unix_path_that_is_a_number_is_no_port_of_a_host() {
+    let error = "unix:80".to_target().unwrap_err();
+    assert!(error.to_string().contains("of a Unix socket"), "{error}");
+    let host = net::Target::Name("unix".to_owned(), 80);
+    assert_eq!(("unix", 80).to_target().unwrap(), host);
+}
+
+#[test]
 fn async_code_binds_no_name_without_waiting() {
     block_on(async {
         let error = TcpListener::bind("localhost:0").unwrap_err();
