@@ -1,9 +1,12 @@
 //! What channels between loops promise: against a model with random steps, and between threads.
 
+use crate::models::Flag;
 use crate::*;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 
 #[derive(Clone, Debug)]

@@ -1,5 +1,7 @@
 use crate::*;
 use oneloop_core::yield_now;
+use std::sync::Arc;
+use std::task::Wake;
 
 fn two_rounds_of_three(semaphore: &Semaphore) -> String {
     trace(|handle, log| {

@@ -1,7 +1,8 @@
 //! What many tasks receive or hold together, under random steps: read-write locks, notifications,
 //! barriers, cells, and channels with news for all receivers.
 
-use crate::random::{Line, steps};
+use crate::models::Line;
+use crate::random::steps;
 use crate::*;
 use proptest::prelude::*;
 use std::cell::Cell;

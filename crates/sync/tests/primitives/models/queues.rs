@@ -1,122 +1,12 @@
-//! Semaphores and queues against simple models, with random steps and drops at any time.
+//! Queues: no value and no wake-up is lost, and each kind keeps its order.
 
-use crate::*;
-use proptest::collection::vec;
-use proptest::prelude::*;
+use super::semaphores::LineStep;
+use super::*;
 
-#[derive(Clone, Debug)]
-enum Step {
-    /// Starts an acquire or a get.
-    Get,
-    Put(u8),
-    Peek,
-    TryGet,
-    TryPut(u8),
-    /// Polls a waiter, whether it was woken or not.
-    PollGetter(usize),
-    PollPutter(usize),
-    /// Drops a waiter, whether it was admitted or not.
-    DropGetter(usize),
-    DropPutter(usize),
-}
-
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let step = prop_oneof![
-        3 => Just(Step::Get),
-        3 => (0..4_u8).prop_map(Step::Put),
-        1 => Just(Step::Peek),
-        1 => Just(Step::TryGet),
-        1 => (0..4_u8).prop_map(Step::TryPut),
-        3 => (0..8_usize).prop_map(Step::PollGetter),
-        3 => (0..8_usize).prop_map(Step::PollPutter),
-        1 => (0..8_usize).prop_map(Step::DropGetter),
-        1 => (0..8_usize).prop_map(Step::DropPutter),
-    ];
-    vec(step, 1..80)
-}
-
-/// The index of one of these, unless there is none.
-fn pick<T>(from: &[T], any: usize) -> Option<usize> {
-    any.checked_rem(from.len())
-}
-
-/// A semaphore: with `n` permits, the first `n` waiters may pass.
-struct Semaphores {
-    real: Semaphore,
-    barging: bool,
-    available: usize,
-    /// In line order.
-    line: Vec<Polled<Acquire>>,
-}
-
-impl Semaphores {
-    fn take(&mut self, step: &Step) {
-        match *step {
-            Step::Get => {
-                let mut polled = Polled::new(self.real.acquire());
-                let may_pass = self.may_pass(None);
-                self.expect(polled.poll(), may_pass);
-                if !may_pass {
-                    self.line.push(polled);
-                }
-            }
-            Step::TryGet => {
-                let may_pass = self.may_pass(None);
-                let tried = self.real.try_acquire().map_or(Poll::Pending, Poll::Ready);
-                self.expect(tried, may_pass);
-            }
-            Step::PollGetter(any) => {
-                let Some(place) = pick(&self.line, any) else {
-                    return;
-                };
-                let may_pass = self.may_pass(Some(place));
-                let polled = self.line[place].poll();
-                self.expect(polled, may_pass);
-                if may_pass {
-                    self.line.remove(place);
-                }
-            }
-            Step::DropGetter(any) => {
-                if let Some(place) = pick(&self.line, any) {
-                    self.line.remove(place);
-                }
-            }
-            _ => {
-                self.real.release();
-                self.available += 1;
-            }
-        }
-    }
-
-    fn may_pass(&self, place: Option<usize>) -> bool {
-        match place {
-            None if self.barging => self.available > 0,
-            place => place.unwrap_or(self.line.len()) < self.available,
-        }
-    }
-
-    fn expect(&mut self, polled: Poll<Permit>, may_pass: bool) {
-        assert_eq!(polled.is_ready(), may_pass);
-        if let Poll::Ready(permit) = polled {
-            permit.forget();
-            self.available -= 1;
-        }
-    }
-
-    fn check(&self) {
-        for (place, polled) in self.line.iter().enumerate() {
-            assert!(
-                polled.is_woken() || !self.may_pass(Some(place)),
-                "the one at place {place} sleeps"
-            );
-        }
-        let waiting = self.line.len().saturating_sub(self.available);
-        assert_eq!(self.real.waiting(), waiting);
-    }
-}
+pub(crate) use super::semaphores::KINDS;
 
 #[derive(Clone, Copy, Debug)]
-enum Order {
+pub(crate) enum Order {
     Fifo,
     /// First in, first out; putters hold their values out.
     HandingOver,
@@ -248,10 +138,10 @@ impl Queues {
         (priority, self.count)
     }
 
-    fn take(&mut self, step: &Step) {
-        match *step {
-            Step::Get | Step::Peek => {
-                let takes = matches!(step, Step::Get);
+    fn take(&mut self, step: LineStep) {
+        match step {
+            LineStep::Get | LineStep::Peek => {
+                let takes = matches!(step, LineStep::Get);
                 let future: Pin<Box<dyn Future<Output = Value>>> = match takes {
                     true => Box::pin(self.real.get()),
                     false => Box::pin(self.real.peek()),
@@ -266,7 +156,7 @@ impl Queues {
                     self.poll_getter(self.getters.len() - 1);
                 }
             }
-            Step::Put(priority) => {
+            LineStep::Put(priority) => {
                 let value = self.value(priority);
                 let polled = Polled::new(self.real.put(value));
                 // A putter holds its value out once it has been polled.
@@ -279,12 +169,12 @@ impl Queues {
                 });
                 self.poll_putter(self.putters.len() - 1);
             }
-            Step::TryGet => {
+            LineStep::TryGet => {
                 let may_get = self.may_get(self.getters.len());
                 let expected = may_get.then(|| self.get(true));
                 assert_eq!(self.real.try_get(), expected);
             }
-            Step::TryPut(priority) => {
+            LineStep::TryPut(priority) => {
                 let value = self.value(priority);
                 let may_put = match self.is_rendezvous() {
                     true => self.offers() == 0 && self.takers() > self.items.len(),
@@ -295,22 +185,22 @@ impl Queues {
                     self.items.push(value);
                 }
             }
-            Step::PollGetter(any) => {
+            LineStep::PollGetter(any) => {
                 if let Some(place) = pick(&self.getters, any) {
                     self.poll_getter(place);
                 }
             }
-            Step::PollPutter(any) => {
+            LineStep::PollPutter(any) => {
                 if let Some(place) = pick(&self.putters, any) {
                     self.poll_putter(place);
                 }
             }
-            Step::DropGetter(any) => {
+            LineStep::DropGetter(any) => {
                 if let Some(place) = pick(&self.getters, any) {
                     self.getters.remove(place);
                 }
             }
-            Step::DropPutter(any) => {
+            LineStep::DropPutter(any) => {
                 if let Some(place) = pick(&self.putters, any) {
                     self.putters.remove(place);
                 }
@@ -365,46 +255,18 @@ impl Queues {
     }
 }
 
-proptest! {
-    #[test]
-    fn a_semaphore_loses_no_permit_and_no_wakeup(
-        steps in steps(),
-        permits in 0..3_usize,
-        barging: bool,
-    ) {
-        let real = match barging {
-            true => Semaphore::barging(permits),
-            false => Semaphore::new(permits),
-        };
-        let mut model = Semaphores { real, barging, available: permits, line: Vec::new() };
-        for step in &steps {
-            model.take(step);
-            model.check();
-        }
-        model.line.clear();
-        prop_assert_eq!(model.real.available(), model.available);
+pub(crate) fn run(order: Order, capacity: Option<usize>, steps: &[Step]) {
+    let mut model = Queues::new(order, capacity);
+    for step in steps {
+        model.take((*step).into());
+        model.check();
     }
-
-    #[test]
-    fn a_queue_loses_no_value_and_no_wakeup_and_keeps_its_order(
-        steps in steps(),
-        capacity in proptest::option::of(0..4_usize),
-        order in prop_oneof![
-            Just(Order::Fifo), Just(Order::HandingOver), Just(Order::Lifo), Just(Order::Priority)
-        ],
-    ) {
-        let mut model = Queues::new(order, capacity);
-        for step in &steps {
-            model.take(step);
-            model.check();
-        }
-        // Drops the remaining waiters; all remaining values can then be got.
-        model.getters.clear();
-        model.putters.clear();
-        while !model.items.is_empty() {
-            model.take(&Step::TryGet);
-        }
-        prop_assert_eq!(model.real.try_get(), None);
-        prop_assert_eq!(model.real.putters() + model.real.getters(), 0);
+    // Drops the remaining waiters; all remaining values can then be got.
+    model.getters.clear();
+    model.putters.clear();
+    while !model.items.is_empty() {
+        model.take(LineStep::TryGet);
     }
+    assert_eq!(model.real.try_get(), None);
+    assert_eq!(model.real.putters() + model.real.getters(), 0);
 }

@@ -1,10 +1,8 @@
 //! Locks that know their owners, in tasks that take random steps, and cancel each other.
 
-use crate::*;
-use oneloop_core::{CancelHandle, JoinError, yield_now};
-use proptest::collection::vec;
-use proptest::prelude::*;
-use std::cell::Cell;
+use super::*;
+use oneloop_core::{CancelHandle, EventLoop, JoinError, yield_now};
+use std::cell::{Cell, RefCell};
 
 #[derive(Clone, Copy, Debug)]
 enum LockStep {
@@ -17,16 +15,19 @@ enum LockStep {
     Cancel(usize),
 }
 
-fn lock_steps() -> impl Strategy<Value = Vec<LockStep>> {
-    let step = prop_oneof![
-        3 => Just(LockStep::Acquire),
-        1 => Just(LockStep::AcquireNow),
-        1 => Just(LockStep::TryAcquire),
-        3 => Just(LockStep::Release),
-        3 => Just(LockStep::Yield),
-        1 => (0..12_usize).prop_map(LockStep::Cancel),
-    ];
-    vec(step, 0..20)
+pub(crate) const KINDS: usize = 12;
+
+impl From<Step> for LockStep {
+    fn from((kind, any): Step) -> Self {
+        match kind {
+            0..3 => LockStep::Acquire,
+            3 => LockStep::AcquireNow,
+            4 => LockStep::TryAcquire,
+            5..8 => LockStep::Release,
+            8..11 => LockStep::Yield,
+            _ => LockStep::Cancel(any),
+        }
+    }
 }
 
 /// The lock, and what the model knows of it.
@@ -67,7 +68,7 @@ impl Drop for Held {
     }
 }
 
-async fn use_lock(locks: Locks, task: usize, steps: Vec<LockStep>) {
+async fn use_lock(locks: Locks, task: usize, steps: Vec<Step>) {
     let real = locks.real.clone();
     let guards = Vec::new();
     let mut held = Held {
@@ -76,7 +77,7 @@ async fn use_lock(locks: Locks, task: usize, steps: Vec<LockStep>) {
         guards,
     };
     for step in steps {
-        match step {
+        match step.into() {
             LockStep::Acquire => held.add(real.acquire().await),
             LockStep::AcquireNow => {
                 if let Poll::Ready(guard) = Polled::new(real.acquire()).poll() {
@@ -99,26 +100,25 @@ async fn use_lock(locks: Locks, task: usize, steps: Vec<LockStep>) {
     }
 }
 
-proptest! {
-    #[test]
-    fn a_lock_has_one_owner_with_a_balanced_depth(scripts in vec(lock_steps(), 1..6)) {
-        let mut event_loop = EventLoop::new().unwrap();
-        let handle = event_loop.handle();
-        let locks = Locks::default();
-        let tasks = scripts.into_iter().enumerate();
-        let tasks: Vec<_> = tasks
-            .map(|(task, steps)| handle.spawn(use_lock(locks.clone(), task, steps)))
-            .collect();
-        locks.tasks.borrow_mut().extend(tasks.iter().map(|task| task.cancel_handle()));
-        event_loop.run().unwrap();
-        // A loop ends when all of its tasks wait for each other.
-        prop_assert_eq!(handle.task_count(), 0, "a task sleeps");
-        prop_assert!(!locks.real.is_locked() && locks.real.waiting() == 0);
-        for task in tasks {
-            match event_loop.block_on(task) {
-                Ok(()) | Err(JoinError::Canceled) => {}
-                Err(error) => prop_assert!(false, "{}", error),
-            }
+/// Runs one task for each script.
+pub(crate) fn run(scripts: Vec<Vec<Step>>) {
+    let mut event_loop = EventLoop::new().unwrap();
+    let handle = event_loop.handle();
+    let locks = Locks::default();
+    let tasks = scripts.into_iter().enumerate();
+    let tasks: Vec<_> = tasks
+        .map(|(task, steps)| handle.spawn(use_lock(locks.clone(), task, steps)))
+        .collect();
+    let cancels = tasks.iter().map(|task| task.cancel_handle());
+    locks.tasks.borrow_mut().extend(cancels);
+    event_loop.run().unwrap();
+    // A loop ends when all of its tasks wait for each other.
+    assert_eq!(handle.task_count(), 0, "a task sleeps");
+    assert!(!locks.real.is_locked() && locks.real.waiting() == 0);
+    for task in tasks {
+        match event_loop.block_on(task) {
+            Ok(()) | Err(JoinError::Canceled) => {}
+            Err(error) => panic!("{error}"),
         }
     }
 }
