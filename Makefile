@@ -1,11 +1,15 @@
 # The commands that people type. `make help` lists them.
 
 CARGO ?= cargo
-TARGET := $(or $(CARGO_TARGET_DIR),target)
-SERVER := $(TARGET)/release/oneloop
+BUILD := $(or $(CARGO_TARGET_DIR),target)
+SERVER := $(BUILD)/release/oneloop
 
 .DEFAULT_GOAL := all
+<<<<<<< HEAD
 .PHONY: all run test check msrv semver package guide sanitize miri chaos console models planted torture bench conformance uv uv-programs clean help
+=======
+.PHONY: all run test check msrv semver package guide sanitize miri chaos console models planted torture fuzz bench conformance uv clean help
+>>>>>>> 1223e22 (Fuzz the parsers, the chat, the primitives, the streams and the watcher)
 
 all: ## Build the server: ./main
 	$(CARGO) build --release --locked -p oneloop-server
@@ -19,8 +23,8 @@ test: all ## Run all tests (those that need telnet, strace or a C compiler say s
 	$(CARGO) test --workspace --locked --no-fail-fast
 	ONELOOP_TEST_STYLE=callback $(CARGO) test --locked -p oneloop-server
 	ONELOOP_TEST_STYLE=green $(CARGO) test --locked -p oneloop-server
-	$(CARGO) run --locked -p oneloop-torture -- --main $(TARGET)/debug/oneloop \
-	--examples $(TARGET)/debug/examples --sample 150
+	$(CARGO) run --locked -p oneloop-torture -- --main $(BUILD)/debug/oneloop \
+	--examples $(BUILD)/debug/examples --sample 150
 
 check: ## Check format, lints, features, docs, dependencies, wording and spelling, as CI does
 	$(CARGO) fmt --all --check
@@ -106,7 +110,10 @@ planted: ## Show that the models find the bugs that are planted in a copy of the
 
 torture: all ## Fail each system call of the server and of examples, with each plausible error, by strace
 	$(CARGO) build --locked -p oneloop --examples
-	$(CARGO) run --locked -p oneloop-torture -- --examples $(TARGET)/debug/examples $(ARGS)
+	$(CARGO) run --locked -p oneloop-torture -- --examples $(BUILD)/debug/examples $(ARGS)
+
+fuzz: ## Give random input to each target for a minute (TARGET=chat SECS=600), or one INPUT=FILE to a TARGET
+	@fuzz/run "$(TARGET)" "$(or $(INPUT),$(SECS))"
 
 bench: all ## Compare the server with C, mio and tokio, side by side
 	$(CARGO) run --release --locked -p oneloop-bench -- all
@@ -117,7 +124,7 @@ conformance: ## Record again what the conformance programs print on the node, ge
 	conformance/record-python
 	$(CARGO) test --locked -p oneloop-conformance
 
-UV_OUT := $(TARGET)/release
+UV_OUT := $(BUILD)/release
 
 uv: ## Build libuv.so.1, for programs that are linked with libuv, and libuv.pc
 	$(CARGO) build --release --locked -p oneloop-uv

@@ -28,8 +28,12 @@ const CRATES: &str = "
     on sockets: fs process cluster
     styles:     callback green aio
     facade:     oneloop
+<<<<<<< HEAD
     contexts:   tokio
     programs:   server bench models torture ecosystem
+=======
+    programs:   server bench models torture ecosystem fuzz
+>>>>>>> 1223e22 (Fuzz the parsers, the chat, the primitives, the streams and the watcher)
 ";
 
 #[test]
@@ -259,8 +263,8 @@ fn the_files_of_server_stand_in_storeys() {
     assert_storeys(
         "server",
         "
-        mechanisms:  adopted chat/ endpoint failure holder keepalive notice open_files origins stop values waiters
-        on them:     budget chat options
+        mechanisms:  adopted chat/ endpoint failure holder keepalive notice open_files origins process_stat stop values waiters
+        on them:     budget options
         by options:  bind check clients configuration deadlines logging mode output socket_file upstream
         logs:        close_reason notices reports self_connect
         shared:      server service

@@ -26,20 +26,24 @@ const SIMILARITY_MIN: f64 = 0.65;
 /// # Errors
 /// Clap's message: what is wrong, or the help.
 pub(crate) fn read() -> Result<Options, Error> {
-    let args: Vec<OsString> = env::args_os().collect();
+    parse(&env::args_os().collect::<Vec<_>>())
+}
+
+/// The options of these arguments and this environment.
+pub(crate) fn parse(args: &[OsString]) -> Result<Options, Error> {
     let command = Options::command();
     // clap would report a wrong variable by the name of its flag, hence the two passes.
     let flags_only = keep_variables(&command, |_| false);
     let flags = flags_only
-        .try_get_matches_from(&args)
+        .try_get_matches_from(args)
         .map_err(|error| match error.kind() {
             // The help shows each variable's value, so it needs them all, even empty ones.
             ErrorKind::DisplayHelp => command
                 .clone()
-                .try_get_matches_from(&args)
+                .try_get_matches_from(args)
                 .err()
                 .unwrap_or(error),
-            _ => with_tip(error, &args),
+            _ => with_tip(error, args),
         })?;
     // A flag overrides its variable, so a wrong variable must not keep the server from starting
     // there.
@@ -49,7 +53,7 @@ pub(crate) fn read() -> Result<Options, Error> {
             check_variable(&command, arg)?;
         }
     }
-    let matches = keep_variables(&command, has_value).try_get_matches_from(&args)?;
+    let matches = keep_variables(&command, has_value).try_get_matches_from(args)?;
     let mut options = Options::from_arg_matches(&matches)?;
     options.origins = Origins::of(&command, &matches);
     Ok(options)

@@ -41,6 +41,7 @@ mod origins;
 mod output;
 mod peer;
 mod piped;
+mod process_stat;
 mod program;
 mod relayed;
 mod reports;

@@ -12,6 +12,7 @@
 use crate::close_reason::CloseReason;
 use crate::open_files;
 use crate::options::Options;
+use crate::process_stat::running_group;
 use crate::server::Lifecycle;
 use crate::service::Service;
 use oneloop::net::{Addr, PipeReader, PipeWriter, Socket};
@@ -186,16 +187,6 @@ fn group_runs(group: u32, since: Instant) -> bool {
         Some(scan) if scan.at >= since => scan.groups.contains(&group),
         _ => true,
     }
-}
-
-/// The process group in a line of proc_pid_stat(5): behind the name, which may contain blanks and
-/// brackets, come the state, the parent and the group. `None` for a zombie.
-fn running_group(stat: &str) -> Option<u32> {
-    let (_, fields) = stat.rsplit_once(") ")?;
-    let mut fields = fields.split(' ');
-    let state = fields.next()?;
-    let group = fields.nth(1)?.parse().ok()?;
-    (!matches!(state, "Z" | "X")).then_some(group)
 }
 
 fn is_program(path: &Path) -> bool {
@@ -384,12 +375,5 @@ mod tests {
         }
         assert!(group_runs(own, began));
         assert!(!group_runs(unused, began));
-    }
-
-    #[test]
-    fn a_zombie_does_not_count_as_running() {
-        assert_eq!(running_group("7 (a) Z 9) S 1 42 42 0"), Some(42));
-        assert_eq!(running_group("7 (a) S 9) Z 1 42 42 0"), None);
-        assert_eq!(running_group("not of proc_pid_stat(5)"), None);
     }
 }

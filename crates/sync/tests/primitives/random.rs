@@ -7,7 +7,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-/// Steps of a model with so many kinds of them.
+/// The steps of a model that has `kinds` kinds of them.
 pub(crate) fn steps(kinds: usize) -> impl Strategy<Value = Vec<Step>> {
     vec((0..kinds, 0..8_usize), 1..100)
 }

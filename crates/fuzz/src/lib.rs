@@ -1,0 +1,44 @@
+//! The targets: each is a function that takes any bytes, and panics if a promise is broken.
+//!
+//! `make fuzz` gives them to libFuzzer, by the programs in `fuzz/` beside `crates/`.
+//! `tests/replay.rs` calls them with fixed inputs.
+
+#![forbid(unsafe_code)]
+#![allow(
+    dead_code,
+    reason = "the files of other crates have more than is used here"
+)]
+
+pub mod addresses;
+pub mod arguments;
+pub mod chat;
+pub mod lines;
+pub mod streams;
+pub mod sync;
+pub mod watcher;
+
+mod input;
+
+#[path = "../../sync/tests/primitives/models/mod.rs"]
+mod models;
+
+// The server is a program, and no crate can call the functions of a program. Its parsers are
+// compiled into this crate as they are.
+#[path = "../../server/src/check.rs"]
+mod check;
+#[path = "../../server/src/configuration.rs"]
+mod configuration;
+#[path = "../../server/src/endpoint.rs"]
+mod endpoint;
+#[path = "../../server/src/keepalive.rs"]
+mod keepalive;
+#[path = "../../server/src/options.rs"]
+mod options;
+#[path = "../../server/src/origins.rs"]
+mod origins;
+#[path = "../../server/src/process_stat.rs"]
+mod process_stat;
+#[path = "../../server/src/chat/mod.rs"]
+mod room;
+#[path = "../../server/src/values.rs"]
+mod values;
