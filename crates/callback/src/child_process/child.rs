@@ -161,7 +161,11 @@ impl ChildProcess {
             Err(error) if is_emitted(&error) => {
                 child.next_call(|child| child.emit_not_started(error));
             }
-            Err(error) => return Err(Error::spawn(&child.inner.file, error)),
+            Err(error) => {
+                // The caller gets no child whose streams it could close. Node closes them as well.
+                child.destroy_streams();
+                return Err(Error::spawn(&child.inner.file, error));
+            }
         }
         child.arm_kill(triggers);
         Ok(child)
@@ -205,6 +209,13 @@ impl ChildProcess {
             Some(stream)
         });
         let _ = self.inner.stdio.set([stdin, stdout, stderr]);
+    }
+
+    fn destroy_streams(&self) {
+        let streams = [self.stdin(), self.stdout(), self.stderr()];
+        for stream in streams.into_iter().flatten() {
+            stream.destroy();
+        }
     }
 
     fn command(&self, options: &SpawnOptions) -> Command {
