@@ -68,6 +68,9 @@ impl SignalListener {
 /// `process.on('SIGTERM', …)`. The listener does not keep the program alive. Without a listener,
 /// SIGTERM ends the program with code 143, as the shell counts.
 ///
+/// Each listener has an fd of its own, so those of one signal are called in the order in which the
+/// poll reports them. Node calls them in the order in which they were added.
+///
 /// # Errors
 /// As [`Signals::new`]: a number that is no signal, and signals that cannot be handled, such as
 /// SIGKILL.

@@ -73,7 +73,7 @@ fn a_signal_reaches_each_style() {
     let received = Rc::new(Cell::new(0));
     let entered = callback::enter(&event_loop.handle());
     let (callbacks, greens) = (Rc::clone(&received), Rc::clone(&received));
-    event_loop.enter(|| {
+    let (listener, handler) = event_loop.enter(|| {
         let listener = on_signal(SIGWINCH, move |_| callbacks.set(callbacks.get() + 1)).unwrap();
         let handler =
             green::signal_handler(SIGWINCH, move || greens.set(greens.get() + 10)).unwrap();
@@ -82,9 +82,8 @@ fn a_signal_reaches_each_style() {
         drop(green::spawn(move || {
             waits.recv().wait().unwrap();
             count.set(count.get() + 100);
-            listener.off();
-            handler.cancel();
         }));
+        (listener, handler)
     });
     let received = event_loop.block_on(async move {
         let signals = aio::signals(&[SIGWINCH]).unwrap();
@@ -96,6 +95,8 @@ fn a_signal_reaches_each_style() {
         received
     });
     assert_eq!(received.get(), 111);
+    listener.off();
+    handler.cancel();
     drop(entered);
 }
 

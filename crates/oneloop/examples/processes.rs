@@ -4,7 +4,9 @@
 use oneloop::aio;
 use oneloop::callback::{self, child_process};
 use oneloop::green;
+use std::cell::RefCell;
 use std::io::{self, Read, Write};
+use std::rc::Rc;
 
 const WORDS: &str = "pear\napple\nfig\n";
 
@@ -41,7 +43,10 @@ fn sort_with_callbacks() -> Result<(), child_process::Error> {
     let child = child_process::spawn("sort", [""; 0])?;
     child.stdin().expect("it is piped").end_with(WORDS);
     let stdout = child.stdout().expect("it is piped");
-    stdout.on_data(|_, bytes| show("callback", &String::from_utf8_lossy(bytes)));
+    let sorted = Rc::new(RefCell::new(Vec::new()));
+    let all = Rc::clone(&sorted);
+    stdout.on_data(move |_, bytes| sorted.borrow_mut().extend_from_slice(bytes));
+    stdout.on_end(move |_| show("callback", &String::from_utf8_lossy(&all.borrow())));
     Ok(())
 }
 

@@ -110,7 +110,7 @@ fn a_stream_flows_again_once_readable_has_no_listener() {
         let stream = ReadStream::from_fd(reader)?;
         let by_call = read.clone();
         stream.once(event::Readable, move |stream: ReadStream| {
-            by_call.add(&stream.read_bytes(9).unwrap());
+            by_call.add(&stream.read_bytes(1).unwrap());
             let by_data = by_call.clone();
             stream.on_data(move |_, bytes| by_data.add(bytes));
         });
@@ -121,6 +121,9 @@ fn a_stream_flows_again_once_readable_has_no_listener() {
 
 #[test]
 fn corked_writes_of_a_write_stream_reach_the_pipe_together() {
+    if std::env::var_os("ONELOOP_CHAOS").is_some() {
+        return println!("skipped: under ONELOOP_CHAOS, one write may take several calls");
+    }
     let chunks = Rc::new(Cell::new(0));
     let counted = Rc::clone(&chunks);
     run(move || {

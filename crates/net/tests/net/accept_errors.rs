@@ -9,6 +9,7 @@ use oneloop::green::{self, Wait, net::DatagramServer, net::StreamServer};
 use oneloop::net::{Addr, ListenOptions, Listener, ListenerStats, UnixSeqpacketListener};
 use rustix::net::{AddressFamily, Shutdown, SocketAddrUnix, SocketType};
 use std::cell::{Cell, RefCell};
+use std::env;
 use std::future::poll_fn;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
@@ -386,6 +387,9 @@ fn a_callback_datagram_socket_answers_three_questions() {
 
 #[test]
 fn errors_of_recvfrom_cost_no_datagram() {
+    if env::var_os("ONELOOP_CHAOS").is_some() {
+        return println!("skipped: under ONELOOP_CHAOS, calls have more errors than are injected");
+    }
     for test in [
         "a_green_datagram_server_answers_three_questions",
         "a_callback_datagram_socket_answers_three_questions",

@@ -720,7 +720,7 @@ fn a_stream_of_a_file_emits_what_that_of_node_emits() {
             read_back(&path, &close);
         });
     });
-    let expected = "open\nOk(())\nfinish 10\nclose\nopen\nready\nabcd\nefgh\nij\nend\nclose 10";
+    let expected = "open\nOk(())\nfinish 10\nclose\nopen\nready\nabcdefghij\nend\nclose 10";
     assert_eq!(lines, expected);
 
     fn read_back(path: &Path, log: &Log) {
@@ -732,8 +732,16 @@ fn a_stream_of_a_file_emits_what_that_of_node_emits() {
         let [open, ready, data, end, close] = [(); 5].map(|()| log.clone());
         reader.on_open(move |_| open.say("open"));
         reader.on_ready(move |_| ready.say("ready"));
-        reader.on_data(move |_, bytes| data.say(String::from_utf8_lossy(bytes)));
-        reader.on_end(move |_| end.say("end"));
+        let letters = Rc::new(RefCell::new(Vec::new()));
+        let all = Rc::clone(&letters);
+        reader.on_data(move |_, bytes| {
+            assert!(bytes.len() <= 4, "no chunk is above the mark");
+            letters.borrow_mut().extend_from_slice(bytes);
+        });
+        reader.on_end(move |_| {
+            data.say(String::from_utf8_lossy(&all.borrow()));
+            end.say("end");
+        });
         reader.on_close(move |reader| close.say(format!("close {}", reader.bytes_read())));
     }
 }
