@@ -31,8 +31,9 @@
 //! `HashMap` of the standard library, whose order changes with each process.
 //!
 //! A variable of the environment, `ONELOOP_CHAOS=7`, puts that seed's plan on every loop of a
-//! program that is built with the feature, on the real clock and without limits. A value that is no
-//! seed is an error of [`EventLoop::with`].
+//! program that is built with the feature, on the real clock and without limits. There, jobs run on
+//! the pool's threads as always, and timers on virtual time are not late. A value that is no seed is
+//! an error of [`EventLoop::with`].
 
 #[doc(hidden)]
 pub use crate::mechanisms::bug::Bug;
@@ -155,7 +156,7 @@ impl Run {
             handle.chaos_digest().unwrap_or_default(),
             handle.chaos_steps(),
         );
-        let dropped = catch_unwind(AssertUnwindSafe(|| drop(event_loop)));
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop((event_loop, handle))));
         let thrown = ran.and(dropped).err();
         let thrown = thrown.map(|payload| panic_message(&*payload).unwrap_or("a panic").to_owned());
         Run {

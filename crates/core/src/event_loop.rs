@@ -223,7 +223,7 @@ impl EventLoop {
             unfinished: RefCell::new(None),
             heartbeat: OnceCell::new(),
             waits: Cell::new(0),
-            workers: Workers::make(&options.pool, chaos.is_on())?,
+            workers: Workers::make(&options.pool, chaos.hold())?,
             chaos,
             jobs_outside: Cell::new(0),
             stopping: Cell::new(false),

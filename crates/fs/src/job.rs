@@ -24,6 +24,15 @@ pub(crate) async fn blocking<T: Send + 'static>(
     offload(&Handle::current(), job).await?
 }
 
+/// Runs a job that opens a file. Under chaos, it may lack an fd.
+pub(crate) async fn opening<T: Send + 'static>(
+    job: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    // Here, as the seed's choices are made on the loop's thread.
+    Handle::current().chaos_file_shortage()?;
+    blocking(job).await
+}
+
 /// Drops a value on the pool, because its drop may block, and does not wait for that. If the pool's
 /// queue is full, drops the value on this thread.
 pub(crate) fn drop_blocking(handle: &Handle, value: impl Send + 'static) {

@@ -3,7 +3,7 @@
 //! A future that is dropped before a thread has begun does nothing. After that, the operation
 //! completes, and its result is dropped.
 
-use crate::job::blocking;
+use crate::job::{blocking, opening};
 use rustix::io::Errno;
 use std::fs::{self, Metadata, Permissions};
 use std::io;
@@ -123,7 +123,7 @@ pub async fn copy(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<u6
         }
         fs::copy(from, to)
     };
-    blocking(copy).await
+    opening(copy).await
 }
 
 /// Removes a file, or a symbolic link itself.

@@ -1,7 +1,7 @@
 //! Opens files by name, without waiting for the other end of a FIFO.
 
 use crate::file::File;
-use crate::job::blocking;
+use crate::job::opening;
 use crate::opened::Opened;
 use rustix::fs::{OFlags, fcntl_setfl};
 use std::fs;
@@ -105,7 +105,7 @@ impl OpenOptions {
     /// Outside of a loop.
     pub async fn open(&self, path: impl AsRef<Path>) -> io::Result<File> {
         let (options, path) = (self.clone(), path.as_ref().to_owned());
-        let opened = blocking(move || options.open_now(&path)).await?;
+        let opened = opening(move || options.open_now(&path)).await?;
         File::from_opened(opened)
     }
 

@@ -1,6 +1,6 @@
 //! The entries of a directory, read in batches.
 
-use crate::job::{blocking, blocking_then};
+use crate::job::{blocking_then, opening};
 use crate::names::symlink_metadata;
 use oneloop_core::Handle;
 use oneloop_sync::Semaphore;
@@ -70,7 +70,7 @@ pub struct DirEntry {
 pub async fn read_dir(path: impl AsRef<Path>) -> io::Result<ReadDir> {
     let dir = Arc::<Path>::from(path.as_ref());
     let opened = Arc::clone(&dir);
-    let unread = blocking(move || fs::read_dir(opened)).await?;
+    let unread = opening(move || fs::read_dir(opened)).await?;
     Ok(ReadDir {
         listing: Rc::new(Listing {
             handle: Handle::current(),

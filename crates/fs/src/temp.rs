@@ -1,7 +1,7 @@
 //! Temporary files and directories that remove themselves.
 
 use crate::file::File;
-use crate::job::{blocking, drop_blocking};
+use crate::job::{blocking, drop_blocking, opening};
 use oneloop_core::Handle;
 use std::env;
 use std::ffi::OsStr;
@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 /// Outside of a loop.
 #[doc(alias = "TemporaryFile")]
 pub async fn tempfile() -> io::Result<File> {
-    File::from_std(blocking(tempfile::tempfile).await?)
+    File::from_std(opening(tempfile::tempfile).await?)
 }
 
 /// Turns off the removal, and returns the path.
@@ -210,7 +210,7 @@ impl NamedTempFile {
             options.read(true).write(true).create_new(true).mode(0o600);
             tempfile::Builder::new().make_in(dir, |path| options.open(path))
         };
-        let (file, path) = blocking(make).await?.into_parts();
+        let (file, path) = opening(make).await?.into_parts();
         let path = DropOnPool::new(path);
         Ok(NamedTempFile {
             file: File::from_std(file)?,

@@ -1,7 +1,7 @@
 //! Reads and writes whole files, each by one job.
 
 use crate::file::{File, into_text};
-use crate::job::blocking;
+use crate::job::opening;
 use crate::open::OpenOptions;
 use crate::opened::Opened;
 use std::io::{self, Read, Write};
@@ -28,7 +28,7 @@ pub async fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
         }
         Ok(Progress::Stream(opened, bytes))
     };
-    match blocking(read).await? {
+    match opening(read).await? {
         Progress::Done(bytes) => Ok(bytes),
         Progress::Stream(opened, mut bytes) => {
             File::from_opened(opened)?.read_to_end(&mut bytes).await?;
@@ -73,7 +73,7 @@ pub async fn write(path: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> io::Re
         }
         Ok(Progress::Stream(opened, bytes))
     };
-    match blocking(write).await? {
+    match opening(write).await? {
         Progress::Done(_) => Ok(()),
         Progress::Stream(opened, bytes) => File::from_opened(opened)?.write_all(&bytes).await,
     }

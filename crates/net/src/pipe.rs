@@ -326,6 +326,7 @@ impl Openings {
 
     #[track_caller]
     fn source(path: &Path) -> io::Result<Source> {
+        Handle::current().chaos_file_shortage()?;
         let fd = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
         inotify::add_watch(&fd, path, WatchFlags::OPEN)?;
         Source::new(&Handle::current(), fd, Interest::READ, Ownership::Sole)
@@ -351,6 +352,9 @@ impl Openings {
 /// and with `O_NOCTTY` a terminal does not become the controlling terminal of this process.
 fn open(path: &Path, access: OFlags) -> io::Result<OwnedFd> {
     let flags = access | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+    if let Some(handle) = Handle::try_current() {
+        handle.chaos_file_shortage()?;
+    }
     let fd = fs::open(path, flags, Mode::empty())?;
     // After the open, because the file could be replaced between a stat(2) and the open.
     check_type(&fd)?;

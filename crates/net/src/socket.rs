@@ -78,6 +78,9 @@ impl Socket {
     }
 
     pub(crate) fn on(handle: &Handle, fd: OwnedFd) -> io::Result<Self> {
+        if handle.chaos_sends_at_once() {
+            let _ = sockopt::set_tcp_nodelay(&fd, true); // it may be no TCP socket
+        }
         let source = Source::new(handle, fd, Interest::READ, Ownership::Sole)?;
         // A fresh socket has an empty send buffer, so the first write is tried without a poll.
         source.assume_ready(Direction::Write);

@@ -349,6 +349,7 @@ impl<S: Style> CommandIn<S> {
         let handle = Handle::current();
         // Each spawn reaps the zombies of loops that are gone, so that they do not pile up.
         orphans::reap();
+        handle.chaos_file_shortage()?;
         let reserved = pidfd::reserve()?;
         // Until the child is in the list of our own, `reap_adopted` must not run: it would reap it.
         let starting = family::starting();

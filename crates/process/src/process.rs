@@ -94,6 +94,7 @@ impl Process {
         terms: Terms,
         spawned_at: &'static Location<'static>,
     ) -> io::Result<Self> {
+        handle.chaos_file_shortage()?;
         let child = reserved.into_child(pid(id)?)?;
         let run_state = if child.is_some() {
             RunState::Running

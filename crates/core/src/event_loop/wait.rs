@@ -1,6 +1,6 @@
 //! The wait of a poll, in real or in virtual time.
 
-use crate::mechanisms::workers::Class;
+use crate::mechanisms::workers::{Class, ENDLESS_JOB};
 use crate::state::{Handle, LoopState};
 use std::fmt::Write as _;
 use std::io;
@@ -25,7 +25,7 @@ impl LoopState {
     }
 
     pub(super) fn wait(self: &Rc<Self>, timeout: Option<Duration>) -> io::Result<()> {
-        let is_job_done = self.chaos.is_on() && self.run_held_job(timeout);
+        let is_job_done = self.chaos.hold().is_some() && self.run_held_job(timeout);
         let timeout = if is_job_done {
             Some(Duration::ZERO)
         } else {
@@ -36,13 +36,13 @@ impl LoopState {
         }
         // A job takes real time, and may end before the next timer.
         if timeout != Some(Duration::ZERO) && self.jobs_outside.get() > 0 {
-            return self.wait_for_events(None).map(drop);
+            return self.wait_for_others(ENDLESS_JOB);
         }
         if self.chaos.spins() {
-            self.hang("it takes turn after turn, and no virtual time passes");
+            self.hang("the program hangs: it takes turn after turn, and no virtual time passes");
         }
         match timeout {
-            None => self.wait_without_timer(),
+            None => self.wait_for_others("the program hangs: nothing on it can happen any more"),
             Some(sleep) => self.wait_virtually(sleep),
         }
     }
@@ -74,11 +74,11 @@ impl LoopState {
         Ok(())
     }
 
-    /// No timer is armed, so only another thread or process can end this wait.
-    fn wait_without_timer(self: &Rc<Self>) -> io::Result<()> {
+    /// Waits for another thread or process, as only that can end this wait.
+    fn wait_for_others(self: &Rc<Self>, problem: &str) -> io::Result<()> {
         let hang_after = self.chaos.hang_after();
         if self.wait_for_events(hang_after)? == Some(0) && hang_after.is_some() {
-            self.hang("nothing on it can happen any more");
+            self.hang(problem);
         }
         Ok(())
     }
@@ -87,20 +87,20 @@ impl LoopState {
     fn check_virtual_time(self: &Rc<Self>) {
         let is_over = |most| Duration::from_nanos(self.clock.now_ns()) > most;
         if self.chaos.time_max().is_some_and(is_over) {
-            self.hang("it goes on and on in virtual time");
+            self.hang("the program hangs: it goes on and on in virtual time");
         }
     }
 
     /// # Panics
     /// Always: chaos is for tests, and a test that hangs has failed.
     #[cold]
-    fn hang(self: &Rc<Self>, why: &str) -> ! {
+    fn hang(self: &Rc<Self>, problem: &str) -> ! {
         let state = Rc::clone(self);
         let mut tasks = String::new();
         for task in (Handle { state }).dump_tasks() {
             let _ = write!(tasks, "\n  {task}");
         }
-        panic!("the program hangs: {why}{tasks}");
+        panic!("{problem}{tasks}");
     }
 
     /// Under chaos, the loop waits for one job at a time, so that the seed decides when its result
@@ -116,7 +116,7 @@ impl LoopState {
 
     /// True while a job waits for a turn to run it, under chaos.
     pub(super) fn has_held_job(&self) -> bool {
-        self.chaos.is_on() && self.held_jobs().next().is_some()
+        self.chaos.hold().is_some() && self.held_jobs().next().is_some()
     }
 
     /// The classes with jobs that wait.

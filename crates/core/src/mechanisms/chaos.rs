@@ -6,7 +6,7 @@
 use crate::mechanisms::bug::Bug;
 use crate::mechanisms::reactor::Reactor;
 use crate::mechanisms::ready::Direction;
-use crate::mechanisms::workers::Class;
+use crate::mechanisms::workers::{Class, Hold};
 use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
 use std::cell::{Cell, RefCell};
@@ -76,14 +76,17 @@ pub struct Plan {
     /// `accept`, `socket`, `socketpair` or `pipe` fails for lack of fds or memory. Never in
     /// [`Plan::new`].
     pub shortage: u16,
+    /// Jobs on worker threads run one at a time, when the seed says so, and the loop waits for each.
+    pub jobs_in_turn: bool,
     /// The virtual time after which a program counts as hanging, and its loop panics: an hour.
     pub time_max: Duration,
     /// The number of turns, with no virtual time passing, after which a program counts as hanging,
     /// and its loop panics: a million. A task that wakes itself without end is such a program.
     pub turns_max: u64,
     /// The real time after which a loop with virtual time counts as hanging when nothing on it can
-    /// happen any more, and panics: 2 seconds. A program that waits for a child process or for a
-    /// thread of its own needs more, or `None`.
+    /// happen any more, or when it waits for a job on a worker thread, and panics: 2 seconds. A
+    /// program whose jobs take longer, or that waits for a child process or for a thread of its own,
+    /// needs more, or `None`.
     pub hang_after: Option<Duration>,
     /// A bug of the loop, for the test of chaos itself.
     #[doc(hidden)]
@@ -105,6 +108,7 @@ impl Plan {
             late: 256,
             reset: 0,
             shortage: 0,
+            jobs_in_turn: true,
             time_max: Duration::from_secs(3600),
             turns_max: 1_000_000,
             hang_after: Some(Duration::from_secs(2)),
@@ -121,11 +125,15 @@ impl Plan {
         }
     }
 
-    /// The plan of the environment variable `ONELOOP_CHAOS`. Such a loop may wait for others, so it
-    /// does not count as hanging.
+    /// The plan of the environment variable `ONELOOP_CHAOS`, for programs that were not written for
+    /// chaos. Such a loop may wait for others, so it does not count as hanging. Its jobs may wait for
+    /// each other, so they run on the pool's threads. Where its time is virtual, the program counts on
+    /// exact times, so timers are not late.
     fn of_environment() -> io::Result<Option<Self>> {
         let seed = seed_of_environment()?;
         Ok(seed.map(|seed| Plan {
+            late: 0,
+            jobs_in_turn: false,
             time_max: Duration::MAX,
             turns_max: u64::MAX,
             hang_after: None,
@@ -408,6 +416,13 @@ impl Chaos {
 
     pub(crate) fn is_on(&self) -> bool {
         self.inner.is_some()
+    }
+
+    /// See [`Plan::jobs_in_turn`].
+    pub(crate) fn hold(&self) -> Option<Hold> {
+        let plan = &self.inner.as_ref()?.plan;
+        let patience = plan.hang_after;
+        plan.jobs_in_turn.then_some(Hold { patience })
     }
 
     pub(crate) fn has_bug(&self, bug: Bug) -> bool {

@@ -4,7 +4,7 @@
 use crate::mechanisms::bug::Bug;
 use crate::mechanisms::reactor::Reactor;
 use crate::mechanisms::ready::Direction;
-use crate::mechanisms::workers::Class;
+use crate::mechanisms::workers::{Class, Hold};
 use rustix::io::Errno;
 use std::io;
 use std::time::Duration;
@@ -24,6 +24,11 @@ impl Chaos {
     #[inline]
     pub(crate) fn is_on(&self) -> bool {
         false
+    }
+
+    #[inline]
+    pub(crate) fn hold(&self) -> Option<Hold> {
+        None
     }
 
     #[inline]

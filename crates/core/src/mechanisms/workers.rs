@@ -11,10 +11,16 @@ use std::mem;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, PoisonError};
 use std::task::Waker;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The time after which a loop stops waiting for a held job, which may itself wait for the loop.
 const LONG_JOB: Duration = Duration::from_millis(100);
+
+/// The time between two looks whether the thread of a held job has ended.
+const JOIN_INTERVAL: Duration = Duration::from_micros(50);
+
+/// What a loop under chaos says of a job that it has waited for, in vain.
+pub(crate) const ENDLESS_JOB: &str = "the program hangs: a job on a worker thread does not end";
 
 /// The kind of a job. Each class has its own threads and its own queue, so that names that do not
 /// resolve never hold up a file.
@@ -148,14 +154,14 @@ impl Workers {
     /// # Errors
     /// `ENOMEM`.
     pub fn new(options: &PoolOptions) -> io::Result<Self> {
-        Workers::make(options, false)
+        Workers::make(options, None)
     }
 
-    /// With `is_held`, jobs stay in their queues until [`Workers::run_one`].
-    pub(crate) fn make(options: &PoolOptions, is_held: bool) -> io::Result<Self> {
+    /// With a hold, jobs stay in their queues until [`Workers::run_one`].
+    pub(crate) fn make(options: &PoolOptions, hold: Option<Hold>) -> io::Result<Self> {
         let process = Process::this()?;
         Ok(Workers {
-            crews: Class::ALL.map(|class| Crew::new(class, options, process, is_held)),
+            crews: Class::ALL.map(|class| Crew::new(class, options, process, hold)),
         })
     }
 
@@ -200,6 +206,13 @@ impl Workers {
     }
 }
 
+/// Threads take no job on their own: see [`Workers::run_one`].
+#[derive(Clone, Copy)]
+pub(crate) struct Hold {
+    /// The time for which the drop waits for a job that has begun; `None` is forever.
+    pub(crate) patience: Option<Duration>,
+}
+
 /// The threads of one class.
 struct Crew {
     class: Class,
@@ -209,8 +222,7 @@ struct Crew {
     /// The process of the threads. A forked child has none of them, but has the locks that they
     /// held.
     process: Process,
-    /// No thread takes a job on its own: see [`Workers::run_one`].
-    is_held: bool,
+    hold: Option<Hold>,
 }
 
 /// The queue between a crew's threads and the loop.
@@ -263,7 +275,7 @@ pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Crew {
-    fn new(class: Class, options: &PoolOptions, process: Process, is_held: bool) -> Self {
+    fn new(class: Class, options: &PoolOptions, process: Process, hold: Option<Hold>) -> Self {
         Crew {
             class,
             threads_max: options.threads_max(class),
@@ -274,7 +286,7 @@ impl Crew {
             }),
             threads: Cell::default(),
             process,
-            is_held,
+            hold,
         }
     }
 
@@ -301,7 +313,7 @@ impl Crew {
         self.queue.changed.notify_one();
         // A thread is started only when all others are at work: a loop that reads one file at a
         // time has one.
-        if !has_idle && !self.is_held {
+        if !has_idle && self.hold.is_none() {
             self.grow();
         }
     }
@@ -327,6 +339,21 @@ impl Crew {
         threads.extend(spawned);
         self.threads.set(threads);
         is_done.recv_timeout(LONG_JOB) != Err(RecvTimeoutError::Timeout)
+    }
+
+    /// Waits for a thread's end. False if its job takes longer than a held crew waits.
+    fn join(&self, thread: thread::JoinHandle<()>) -> bool {
+        if let Some(patience) = self.hold.and_then(|hold| hold.patience) {
+            let begin = Instant::now();
+            while !has_ended(&thread) {
+                if begin.elapsed() > patience {
+                    return false;
+                }
+                std::thread::sleep(JOIN_INTERVAL);
+            }
+        }
+        let _ = thread.join(); // it catches all panics
+        true
     }
 
     /// Starts another thread unless the maximum is reached. If the system refuses it, the present
@@ -483,9 +510,10 @@ impl Drop for Crew {
             do_job(|| drop(job));
         }
         if self.class.is_joined() {
-            for thread in self.threads.take() {
-                let _ = thread.join(); // it catches all panics
-            }
+            let threads = self.threads.take();
+            let all_ended = threads.into_iter().all(|thread| self.join(thread));
+            // Only under chaos, which is for tests, and a test that hangs has failed.
+            assert!(all_ended || std::thread::panicking(), "{ENDLESS_JOB}");
         }
     }
 }

@@ -43,6 +43,22 @@ impl Handle {
         self.state.chaos.shortage(&errnos).map_or(Ok(()), Err)
     }
 
+    /// The error that a call which opens any other fd shall have: a file, an inotify, a pidfd.
+    #[doc(hidden)]
+    #[inline]
+    pub fn chaos_file_shortage(&self) -> Result<(), Errno> {
+        let errnos = [Errno::MFILE, Errno::NFILE, Errno::NOMEM];
+        self.state.chaos.shortage(&errnos).map_or(Ok(()), Err)
+    }
+
+    /// True if connections shall send at once. Nagle's algorithm holds the rest of a short write back
+    /// for 40 ms of real time, in which an hour of virtual time may pass.
+    #[doc(hidden)]
+    #[inline]
+    pub fn chaos_sends_at_once(&self) -> bool {
+        self.state.chaos.is_on() && self.state.clock.is_virtual()
+    }
+
     /// The number of bytes, of `len`, that a read from the page cache shall move at most; `None` if
     /// it shall find nothing there.
     #[doc(hidden)]

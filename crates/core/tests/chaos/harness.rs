@@ -25,31 +25,49 @@ pub(crate) fn seeds() -> u64 {
 /// Runs a program under plans in which no operation fails, so that it must succeed.
 #[track_caller]
 pub(crate) fn check(program: impl Fn(&mut EventLoop)) {
-    check_plans(Plan::new, program);
+    check_plans(seeds(), Plan::new, program);
 }
 
 /// Runs a program under plans in which connections break and fds run out, so that it may report
 /// errors.
 #[track_caller]
 pub(crate) fn check_with_failures(program: impl Fn(&mut EventLoop)) {
-    check_plans(Plan::with_failures, program);
+    check_plans(seeds(), Plan::with_failures, program);
 }
 
-/// As [`check`], for a program that uses an empty directory.
+/// As [`check`], for a program that uses a directory.
 #[track_caller]
 pub(crate) fn check_in_dir(program: impl Fn(&mut EventLoop, &Path)) {
+    check_plans_in_dir(Plan::new, program);
+}
+
+/// As [`check_with_failures`], for a program that uses a directory.
+#[track_caller]
+pub(crate) fn check_in_dir_with_failures(program: impl Fn(&mut EventLoop, &Path)) {
+    check_plans_in_dir(Plan::with_failures, program);
+}
+
+#[track_caller]
+fn check_plans_in_dir(plan: impl Fn(u64) -> Plan, program: impl Fn(&mut EventLoop, &Path)) {
     let _alone = alone();
     // Its removal opens fds as well, so it comes before the next program.
     let dir = tempfile::tempdir().expect("a directory");
-    chaos::check(0..seeds(), |event_loop| {
-        run(event_loop, |event_loop| program(event_loop, dir.path()));
-    });
+    check_alone(seeds(), plan, |event_loop| program(event_loop, dir.path()));
 }
 
 #[track_caller]
-fn check_plans(plan: impl Fn(u64) -> Plan, program: impl Fn(&mut EventLoop)) {
+pub(crate) fn check_plans(
+    seeds: u64,
+    plan: impl Fn(u64) -> Plan,
+    program: impl Fn(&mut EventLoop),
+) {
     let _alone = alone();
-    chaos::check_plans((0..seeds()).map(plan), |event_loop| {
+    check_alone(seeds, plan, program);
+}
+
+#[track_caller]
+fn check_alone(seeds: u64, plan: impl Fn(u64) -> Plan, program: impl Fn(&mut EventLoop)) {
+    chaos::check_plans((0..seeds).map(plan), |event_loop| {
         run(event_loop, &program);
     });
 }
@@ -73,7 +91,7 @@ fn open_fds() -> usize {
         .count()
 }
 
-/// Counts the sockets of a program in the callback style: each one closes once.
+/// Counts the handles of a program in the callback style: each one closes once.
 #[derive(Clone, Default)]
 pub(crate) struct Closes {
     open: Rc<Cell<usize>>,
@@ -81,18 +99,24 @@ pub(crate) struct Closes {
 
 impl Closes {
     pub(crate) fn expect(&self, socket: &Socket) {
+        let closed = self.one_more();
+        socket.on_close(move |_, _| closed());
+    }
+
+    /// Returns what another handle calls when it closes.
+    pub(crate) fn one_more(&self) -> impl Fn() + use<> {
         self.open.set(self.open.get() + 1);
         let (open, is_closed) = (Rc::clone(&self.open), Cell::new(false));
-        socket.on_close(move |_, _| {
-            assert!(!is_closed.replace(true), "a socket closes once");
+        move || {
+            assert!(!is_closed.replace(true), "a handle closes once");
             open.set(open.get() - 1);
-        });
+        }
     }
 
     /// After the program.
     #[track_caller]
     pub(crate) fn assert_all(&self) {
-        assert_eq!(self.open.get(), 0, "sockets have not closed");
+        assert_eq!(self.open.get(), 0, "handles have not closed");
     }
 }
 

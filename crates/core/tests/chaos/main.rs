@@ -3,6 +3,7 @@
 
 mod bulk;
 mod chat;
+mod children;
 mod clients;
 mod clusters;
 mod echo;
@@ -13,6 +14,8 @@ mod packets;
 mod pool;
 mod relay;
 mod reproduction;
+mod requests;
 mod sync;
 mod timers;
 mod udp;
+mod watching;

@@ -194,6 +194,26 @@ fn a_program_that_hangs_fails() {
         endless.contains("the program hangs: it goes on"),
         "{endless}"
     );
+    let on_a_thread = hangs(|event_loop| {
+        let job = || loop {
+            std::thread::park();
+        };
+        event_loop.block_on(async { aio::offload::<()>(job).await.unwrap() });
+    });
+    let left_behind = hangs(|event_loop| {
+        event_loop.block_on(async {
+            let job = aio::offload::<()>(|| {
+                loop {
+                    std::thread::park();
+                }
+            });
+            let _elapsed = aio::timeout(Duration::from_millis(1), job).await;
+        });
+    });
+    for report in [on_a_thread, left_behind] {
+        let problem = "seed 1 fails: the program hangs: a job on a worker thread does not end";
+        assert!(report.contains(problem), "{report}");
+    }
 }
 
 #[test]

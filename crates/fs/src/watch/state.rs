@@ -68,6 +68,7 @@ pub(super) struct WatcherState {
 
 impl WatcherState {
     pub(super) fn new(handle: &Handle) -> io::Result<Rc<Self>> {
+        handle.chaos_file_shortage()?;
         let inotify = Arc::new(look::open()?);
         // `Sole`, although jobs hold clones of the `Arc`: it is one fd, which the last clone
         // closes.
