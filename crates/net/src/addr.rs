@@ -1,6 +1,6 @@
 //! The address of a socket: an IP address and port, or a Unix name.
 
-use crate::malformed::problem_of;
+use crate::malformed::{port_of, problem_of};
 use crate::resolve::literal_addr;
 use crate::target::{Target, ToTarget};
 use oneloop_posix::address_bytes;
@@ -265,7 +265,7 @@ fn parse_scoped(text: &str) -> Result<SocketAddr, ParseAddrError> {
     let host = host
         .strip_prefix('[')
         .and_then(|host| host.strip_suffix(']'));
-    let (host, port) = host.zip(port.parse().ok()).ok_or_else(wrong)?;
+    let (host, port) = host.zip(port_of(port)).ok_or_else(wrong)?;
     let (_, interface) = host.split_once('%').ok_or_else(wrong)?;
     match literal_addr(host, port) {
         Ok(addr) => addr.ok_or_else(wrong),

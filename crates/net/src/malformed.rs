@@ -5,6 +5,12 @@ use std::net::{IpAddr, Ipv6Addr};
 /// The port of examples, where the text has none.
 const PORT: &str = "8080";
 
+/// The port that a text names, in digits alone: the standard library accepts a sign as well.
+pub(crate) fn port_of(text: &str) -> Option<u16> {
+    let is_digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| is_digits)
+}
+
 /// What is wrong with a text that should be `HOST:PORT`, in words that follow the quoted text: "has
 /// no host: …".
 pub(crate) fn problem_of(text: &str) -> String {
@@ -23,7 +29,7 @@ pub(crate) fn problem_of(text: &str) -> String {
     if let Some((scheme, rest)) = text.split_once("://") {
         return url(scheme, rest.split('/').next().unwrap_or_default());
     }
-    if text.parse::<u16>().is_ok() {
+    if port_of(text).is_some() {
         return no_host(text);
     }
     if text.contains('/') {
@@ -47,7 +53,7 @@ pub(crate) fn problem_of(text: &str) -> String {
     if port.is_empty() {
         return no_port(host);
     }
-    if port.parse::<u16>().is_err() {
+    if port_of(port).is_none() {
         let no_number = || format!("has '{port}' where a port is expected, which is a number");
         return out_of_range(port).unwrap_or_else(no_number);
     }
@@ -120,7 +126,7 @@ fn url(scheme: &str, authority: &str) -> String {
 fn unbracketed(text: &str, ip: Ipv6Addr) -> String {
     let meant = text
         .rsplit_once(':')
-        .filter(|(host, port)| host.parse::<Ipv6Addr>().is_ok() && port.parse::<u16>().is_ok());
+        .filter(|(host, port)| host.parse::<Ipv6Addr>().is_ok() && port_of(port).is_some());
     match meant {
         Some((host, port)) => {
             format!("needs brackets around its IPv6 address: write [{host}]:{port}")
@@ -200,6 +206,10 @@ mod tests {
                  this machine",
             ),
             ("a:b:80", "is not HOST:PORT"),
+            (
+                "localhost:+80",
+                "has '+80' where a port is expected, which is a number",
+            ),
             (
                 "unix:/run/x",
                 "is not the address of an IP socket, but of a Unix socket: unix:PATH",

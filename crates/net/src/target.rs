@@ -1,7 +1,7 @@
 //! The target of a connect or a bind, as a user writes it: an address, several addresses, or a name
 //! and a port.
 
-use crate::malformed::problem_of;
+use crate::malformed::{port_of, problem_of};
 use crate::resolve::{ResolveOptions, literal_addr, resolve_with};
 use oneloop_core::Handle;
 use std::io;
@@ -210,7 +210,7 @@ impl ToTarget for str {
             let bracketed = host
                 .strip_prefix('[')
                 .and_then(|host| host.strip_suffix(']'));
-            Some((bracketed.unwrap_or(host), port.parse().ok()?))
+            Some((bracketed.unwrap_or(host), port_of(port)?))
         };
         let wrong = || invalid(format!("'{self}' {}", problem_of(self)));
         // `unix:80` is a path, as for `Addr`, and no host of that name.
