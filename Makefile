@@ -5,11 +5,7 @@ BUILD := $(or $(CARGO_TARGET_DIR),target)
 SERVER := $(BUILD)/release/oneloop
 
 .DEFAULT_GOAL := all
-<<<<<<< HEAD
-.PHONY: all run test check msrv semver package guide sanitize miri chaos console models planted torture bench conformance uv uv-programs clean help
-=======
-.PHONY: all run test check msrv semver package guide sanitize miri chaos console models planted torture fuzz bench conformance uv clean help
->>>>>>> 1223e22 (Fuzz the parsers, the chat, the primitives, the streams and the watcher)
+.PHONY: all run test check msrv semver package guide sanitize miri chaos console models planted torture fuzz bench conformance uv uv-programs clean help
 
 all: ## Build the server: ./main
 	$(CARGO) build --release --locked -p oneloop-server
@@ -27,6 +23,7 @@ test: all ## Run all tests (those that need telnet, strace or a C compiler say s
 	--examples $(BUILD)/debug/examples --sample 150
 
 check: ## Check format, lints, features, docs, dependencies, wording and spelling, as CI does
+	@! git grep -nE '^(<<<<<<< |>>>>>>> )' || { echo "a merge was committed with its conflicts"; exit 1; }
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	.ci/features

@@ -28,12 +28,8 @@ const CRATES: &str = "
     on sockets: fs process cluster
     styles:     callback green aio
     facade:     oneloop
-<<<<<<< HEAD
     contexts:   tokio
-    programs:   server bench models torture ecosystem
-=======
     programs:   server bench models torture ecosystem fuzz
->>>>>>> 1223e22 (Fuzz the parsers, the chat, the primitives, the streams and the watcher)
 ";
 
 #[test]
