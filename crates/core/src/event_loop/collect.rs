@@ -133,7 +133,7 @@ impl Collector {
             rung |= key == self.bell;
             let woken = &mut self.woken;
             ended += registration.mark(ready, |waiter| match waiter {
-                // Nobody is before it who is not queued yet, so the order is the same.
+                // Each waiter before it is queued already, so the order is the same.
                 Waiter::Task(task) if woken.is_empty() => tasks.queue(task, &self.state.ready),
                 waiter => woken.push_back(waiter),
             });
