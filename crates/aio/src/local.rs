@@ -75,7 +75,7 @@ impl<T> Local<T> {
     ///     poll_fn(|cx| socket.with(|socket| socket.poll_send_to(cx, b"hello", addr))).await?;
     ///     let mut buf = [0; 8];
     ///     let received = poll_fn(|cx| socket.with(|socket| socket.poll_recv_from(cx, &mut buf)));
-    ///     assert_eq!(received.await?.0, 5);
+    ///     assert_eq!(received.await?.0.bytes, 5);
     ///     Ok(())
     /// })
     /// # }
