@@ -1,8 +1,10 @@
 //! What each program is checked for, whatever it does.
 
 use oneloop::EventLoop;
+use oneloop::aio::offload_to;
 use oneloop::callback::net::Socket;
 use oneloop::chaos::{self, Plan};
+use oneloop::core::Class;
 use std::cell::Cell;
 use std::path::Path;
 use std::rc::Rc;
@@ -38,21 +40,25 @@ pub(crate) fn check_with_failures(program: impl Fn(&mut EventLoop)) {
 /// As [`check`], for a program that uses a directory.
 #[track_caller]
 pub(crate) fn check_in_dir(program: impl Fn(&mut EventLoop, &Path)) {
-    check_plans_in_dir(Plan::new, program);
+    check_plans_in_dir(seeds(), Plan::new, program);
 }
 
 /// As [`check_with_failures`], for a program that uses a directory.
 #[track_caller]
 pub(crate) fn check_in_dir_with_failures(program: impl Fn(&mut EventLoop, &Path)) {
-    check_plans_in_dir(Plan::with_failures, program);
+    check_plans_in_dir(seeds(), Plan::with_failures, program);
 }
 
 #[track_caller]
-fn check_plans_in_dir(plan: impl Fn(u64) -> Plan, program: impl Fn(&mut EventLoop, &Path)) {
+pub(crate) fn check_plans_in_dir(
+    seeds: u64,
+    plan: impl Fn(u64) -> Plan,
+    program: impl Fn(&mut EventLoop, &Path),
+) {
     let _alone = alone();
     // Its removal opens fds as well, so it comes before the next program.
     let dir = tempfile::tempdir().expect("a directory");
-    check_alone(seeds(), plan, |event_loop| program(event_loop, dir.path()));
+    check_alone(seeds, plan, |event_loop| program(event_loop, dir.path()));
 }
 
 #[track_caller]
@@ -77,6 +83,9 @@ pub(crate) fn run(event_loop: &mut EventLoop, program: impl Fn(&mut EventLoop)) 
     let before = open_fds();
     program(event_loop);
     event_loop.run().expect("the loop turns");
+    // No task waits for the jobs that close files. Jobs of a class run in order, so they come first.
+    let last = event_loop.enter(|| offload_to(Class::Fs, || ()));
+    event_loop.block_on(last).expect("no panic");
     let left = event_loop.handle().dump_tasks();
     assert!(left.is_empty(), "tasks are left: {left:?}");
     assert_eq!(open_fds(), before, "fds are left");

@@ -1,8 +1,10 @@
 //! Watchers of directories: each new name is reported once, whatever the order of events and jobs.
+//! The kernel takes some 10 ms to close an inotify, so these programs run under a quarter of the seeds.
 
-use crate::harness::{Closes, check_in_dir, check_in_dir_with_failures};
+use crate::harness::{Closes, check_plans_in_dir, seeds};
 use oneloop::aio::fs::{self, Change, WatchOptions, Watcher};
 use oneloop::callback::{self, run_on};
+use oneloop::chaos::Plan;
 use oneloop::{EventLoop, green};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -42,12 +44,16 @@ const RECURSIVE: WatchOptions = WatchOptions { recursive: true };
 
 #[test]
 fn an_async_watcher_reports_each_new_name_once() {
-    check_in_dir(|event_loop, dir| event_loop.block_on(async_watch(dir)).unwrap());
+    check_plans_in_dir(seeds() / 4, Plan::new, |event_loop, dir| {
+        event_loop.block_on(async_watch(dir)).unwrap()
+    });
 }
 
 #[test]
 fn an_async_watcher_reports_each_new_name_once_or_an_error() {
-    check_in_dir_with_failures(|event_loop, dir| drop(event_loop.block_on(async_watch(dir))));
+    check_plans_in_dir(seeds() / 4, Plan::with_failures, |event_loop, dir| {
+        drop(event_loop.block_on(async_watch(dir)))
+    });
 }
 
 async fn async_watch(dir: &Path) -> io::Result<()> {
@@ -70,12 +76,16 @@ async fn async_watch(dir: &Path) -> io::Result<()> {
 
 #[test]
 fn a_green_watcher_reports_each_new_name_once() {
-    check_in_dir(|event_loop, dir| green_watch(event_loop, dir).unwrap());
+    check_plans_in_dir(seeds() / 4, Plan::new, |event_loop, dir| {
+        green_watch(event_loop, dir).unwrap()
+    });
 }
 
 #[test]
 fn a_green_watcher_reports_each_new_name_once_or_an_error() {
-    check_in_dir_with_failures(|event_loop, dir| drop(green_watch(event_loop, dir)));
+    check_plans_in_dir(seeds() / 4, Plan::with_failures, |event_loop, dir| {
+        drop(green_watch(event_loop, dir))
+    });
 }
 
 fn green_watch(event_loop: &mut EventLoop, dir: &Path) -> io::Result<()> {
@@ -102,12 +112,14 @@ fn green_watch(event_loop: &mut EventLoop, dir: &Path) -> io::Result<()> {
 
 #[test]
 fn a_callback_watcher_reports_each_new_name_and_closes_once() {
-    check_in_dir(|event_loop, dir| assert!(callback_watch(event_loop, dir)));
+    check_plans_in_dir(seeds() / 4, Plan::new, |event_loop, dir| {
+        assert!(callback_watch(event_loop, dir))
+    });
 }
 
 #[test]
 fn a_callback_watcher_closes_once_or_reports_an_error() {
-    check_in_dir_with_failures(|event_loop, dir| {
+    check_plans_in_dir(seeds() / 4, Plan::with_failures, |event_loop, dir| {
         callback_watch(event_loop, dir);
     });
 }
