@@ -628,32 +628,28 @@ impl Broadcasts {
     }
 }
 
+/// Takes the steps, and checks the model after each one.
+fn follow<M, S>(mut model: M, steps: Vec<S>, take: fn(&mut M, S), check: fn(&M)) {
+    for step in steps {
+        take(&mut model, step);
+        check(&model);
+    }
+}
+
 proptest! {
     #[test]
     fn a_rwlock_has_many_readers_or_one_writer_in_line_order(steps in steps(12)) {
-        let mut model = RwLocks::default();
-        for step in steps {
-            model.take(step);
-            model.check();
-        }
+        follow(RwLocks::default(), steps, RwLocks::take, RwLocks::check);
     }
 
     #[test]
     fn a_notification_reaches_one_task_or_is_kept_and_a_round_reaches_all(steps in steps(12)) {
-        let mut model = Notifies::default();
-        for step in steps {
-            model.take(step);
-            model.check();
-        }
+        follow(Notifies::default(), steps, Notifies::take, Notifies::check);
     }
 
     #[test]
     fn a_barrier_opens_when_all_have_arrived(steps in steps(8), size in 0..4_usize) {
-        let mut model = Barriers { real: Barrier::new(size), size, line: Line::default() };
-        for step in steps {
-            model.take(step);
-            model.check();
-        }
+        follow(Barriers { real: Barrier::new(size), size, line: Line::default() }, steps, Barriers::take, Barriers::check);
     }
 
     #[test]
@@ -667,11 +663,7 @@ proptest! {
 
     #[test]
     fn a_watch_leaves_no_receiver_asleep_that_has_not_seen_the_value(steps in steps(17)) {
-        let mut model = Watches::new();
-        for step in steps {
-            model.take(step);
-            model.check();
-        }
+        follow(Watches::new(), steps, Watches::take, Watches::check);
     }
 
     #[test]
@@ -679,10 +671,6 @@ proptest! {
         steps in steps(13),
         capacity in 1..4_u64,
     ) {
-        let mut model = Broadcasts::new(capacity);
-        for step in steps {
-            model.take(step);
-            model.check();
-        }
+        follow(Broadcasts::new(capacity), steps, Broadcasts::take, Broadcasts::check);
     }
 }
