@@ -115,6 +115,8 @@ async fn report_summary(server: &Arc<Server>, handle: &Handle, round: u64, queue
     }
     if let Some((queued, loops)) = server.summary.take(round) {
         summarize(server, queued, loops);
+        // Not before: each loop that sees it logged goes on with its own lines.
+        server.summary.set_logged(round);
         server.wake_reporters();
     }
 }

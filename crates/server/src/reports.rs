@@ -83,41 +83,90 @@ struct Sums {
     loops: u16,
     /// Bytes that wait for the clients of these loops.
     queued: u64,
-    is_logged: bool,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stage {
+    #[default]
+    Collecting,
+    /// One loop has the sums, and is logging them.
+    Taken,
+    Logged,
 }
 
 impl Summary {
     /// Adds one loop's queued bytes to a round; returns how many loops have reported.
     pub(crate) fn add(&self, round: u64, queued: u64) -> u16 {
-        self.with(round, |sums| {
+        let added = self.with(round, |sums| {
             sums.queued += queued;
             sums.loops += 1;
             sums.loops
-        })
+        });
+        added.unwrap_or(0)
     }
 
-    /// The queued bytes and the count of loops, for the one loop that logs the round's summary.
+    /// The queued bytes and the count of loops, for the one loop that logs the round's summary, and
+    /// says so by `set_logged`.
     pub(crate) fn take(&self, round: u64) -> Option<(u64, u16)> {
         self.with(round, |sums| {
-            let was_logged = mem::replace(&mut sums.is_logged, true);
-            (!was_logged).then_some((sums.queued, sums.loops))
-        })
+            let is_first = sums.stage == Stage::Collecting;
+            is_first.then(|| {
+                sums.stage = Stage::Taken;
+                (sums.queued, sums.loops)
+            })
+        })?
     }
 
-    /// True once the summary of this round is logged.
+    /// Records that the summary of this round is logged.
+    pub(crate) fn set_logged(&self, round: u64) {
+        self.with(round, |sums| sums.stage = Stage::Logged);
+    }
+
+    /// True once the summary of this round is logged, or will not be: a newer round has begun.
     pub(crate) fn is_logged(&self, round: u64) -> bool {
-        self.with(round, |sums| sums.is_logged)
+        self.with(round, |sums| sums.stage == Stage::Logged)
+            .unwrap_or(true)
     }
 
-    fn with<T>(&self, round: u64, f: impl FnOnce(&mut Sums) -> T) -> T {
+    /// Applies `f` to the sums of this round; `None` if a newer round has begun.
+    fn with<T>(&self, round: u64, f: impl FnOnce(&mut Sums) -> T) -> Option<T> {
         // A poisoned lock has sums of this round at worst, which the next round replaces.
         let mut sums = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if sums.round != round {
+        if round > sums.round {
             *sums = Sums {
                 round,
                 ..Sums::default()
             };
         }
-        f(&mut sums)
+        (round == sums.round).then(|| f(&mut sums))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Summary;
+
+    #[test]
+    fn a_summary_is_logged_only_once_its_loop_says_so() {
+        let summary = Summary::default();
+        assert_eq!(summary.add(1, 30), 1);
+        assert_eq!(summary.add(1, 12), 2);
+        assert_eq!(summary.take(1), Some((42, 2)));
+        // The other loop's own lines must wait until the summary stands in the log.
+        assert!(!summary.is_logged(1));
+        assert_eq!(summary.take(1), None);
+        summary.set_logged(1);
+        assert!(summary.is_logged(1));
+    }
+
+    #[test]
+    fn a_late_loop_leaves_the_sums_of_a_newer_round_alone() {
+        let summary = Summary::default();
+        assert_eq!(summary.add(2, 30), 1);
+        assert_eq!(summary.add(1, 5), 0);
+        assert_eq!((summary.take(1), summary.is_logged(1)), (None, true));
+        assert_eq!(summary.add(2, 12), 2);
+        assert_eq!(summary.take(2), Some((42, 2)));
     }
 }
