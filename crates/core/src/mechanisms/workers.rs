@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::mem;
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SendError, Sender};
 use std::sync::{Arc, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -190,8 +190,8 @@ impl Workers {
         !lock(&self.crew(class).queue.queued).jobs.is_empty()
     }
 
-    /// Runs the first held job of a class on a thread of its own, and waits for it. False if
-    /// there is no job, or if it takes long, and its thread continues alone.
+    /// Runs the first held job of a class on a thread, and waits for it. False if there is no job,
+    /// or if it takes long, and its thread continues alone.
     pub(crate) fn run_one(&self, class: Class) -> bool {
         self.crew(class).run_one()
     }
@@ -219,10 +219,34 @@ struct Crew {
     threads_max: usize,
     queue: Arc<JobQueue>,
     threads: Cell<Vec<thread::JoinHandle<()>>>,
+    runner: Cell<Option<Runner>>,
     /// The process of the threads. A forked child has none of them, but has the locks that they
     /// held.
     process: Process,
     hold: Option<Hold>,
+}
+
+/// The thread that runs a crew's held jobs, one after the other. A thread for each job would cost
+/// the start of one, after which a busy system lets it wait longer than one that wakes.
+struct Runner {
+    jobs: Sender<Job>,
+    done: Receiver<()>,
+    thread: thread::JoinHandle<()>,
+}
+
+impl Runner {
+    fn start(class: Class) -> io::Result<Self> {
+        let (jobs, submitted) = mpsc::channel::<Job>();
+        let (finish, done) = mpsc::channel();
+        let thread = thread::Builder::new().name(format!("{}-held", class.name()));
+        let thread = thread.spawn(move || {
+            for job in submitted {
+                do_job(job);
+                let _ = finish.send(());
+            }
+        })?;
+        Ok(Runner { jobs, done, thread })
+    }
 }
 
 /// The queue between a crew's threads and the loop.
@@ -285,6 +309,7 @@ impl Crew {
                 changed: Condvar::new(),
             }),
             threads: Cell::default(),
+            runner: Cell::default(),
             process,
             hold,
         }
@@ -322,23 +347,25 @@ impl Crew {
         let Some(job) = self.queue.next_job(lock(&self.queue.queued)) else {
             return false;
         };
-        // Shared, because a thread that the system refuses drops its closure.
-        let job = Arc::new(Mutex::new(Some(job)));
-        let (done, is_done) = mpsc::channel();
-        let on_thread = Arc::clone(&job);
-        let thread = thread::Builder::new().name(format!("{}-held", self.class.name()));
-        let spawned = thread.spawn(move || {
-            let job = lock(&on_thread).take();
-            job.into_iter().for_each(do_job);
-            let _ = done.send(());
-        });
-        let refused = spawned.is_err().then(|| lock(&job).take()).flatten();
-        refused.into_iter().for_each(do_job);
-        let mut threads = self.threads.take();
-        threads.retain(|thread| !has_ended(thread));
-        threads.extend(spawned);
-        self.threads.set(threads);
-        is_done.recv_timeout(LONG_JOB) != Err(RecvTimeoutError::Timeout)
+        let runner = self
+            .runner
+            .take()
+            .map_or_else(|| Runner::start(self.class), Ok);
+        let Ok(runner) = runner else {
+            do_job(job); // the system refuses a thread, so this one does the work
+            return true;
+        };
+        if let Err(SendError(job)) = runner.jobs.send(job) {
+            do_job(job);
+        } else if runner.done.recv_timeout(LONG_JOB) == Err(RecvTimeoutError::Timeout) {
+            let mut threads = self.threads.take();
+            threads.retain(|thread| !has_ended(thread));
+            threads.push(runner.thread);
+            self.threads.set(threads);
+            return false;
+        }
+        self.runner.set(Some(runner));
+        true
     }
 
     /// Waits for a thread's end. False if its job takes longer than a held crew waits.
@@ -497,7 +524,7 @@ impl Drop for Crew {
     fn drop(&mut self) {
         if !self.process.is_this() {
             // A join would wait for a thread that exists in the parent only.
-            mem::forget(self.threads.take());
+            mem::forget((self.threads.take(), self.runner.take()));
             return;
         }
         let mut queued = lock(&self.queue.queued);
@@ -508,6 +535,10 @@ impl Drop for Crew {
         self.queue.changed.notify_all();
         for job in unbegun {
             do_job(|| drop(job));
+        }
+        if let Some(Runner { jobs, thread, .. }) = self.runner.take() {
+            drop(jobs);
+            let _ = thread.join(); // it has no job, so it ends at once
         }
         if self.class.is_joined() {
             let threads = self.threads.take();

@@ -8,7 +8,7 @@ use oneloop::core::Class;
 use std::cell::Cell;
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::{env, fs};
 
 /// One program at a time: they count the fds of the process.
@@ -58,7 +58,14 @@ pub(crate) fn check_plans_in_dir(
     let _alone = alone();
     // Its removal opens fds as well, so it comes before the next program.
     let dir = tempfile::tempdir().expect("a directory");
-    check_alone(seeds, plan, |event_loop| program(event_loop, dir.path()));
+    check_alone(seeds, plan, |event_loop| {
+        program(event_loop, dir.path());
+        event_loop.run().expect("the loop turns");
+        // No task waits for the jobs that close files. Jobs of a class run in order, so they come
+        // first.
+        let last = event_loop.enter(|| offload_to(Class::Fs, || ()));
+        event_loop.block_on(last).expect("no panic");
+    });
 }
 
 #[track_caller]
@@ -79,13 +86,10 @@ fn check_alone(seeds: u64, plan: impl Fn(u64) -> Plan, program: impl Fn(&mut Eve
 }
 
 /// Runs a program to its end: no task and no fd may be left.
-pub(crate) fn run(event_loop: &mut EventLoop, program: impl Fn(&mut EventLoop)) {
+fn run(event_loop: &mut EventLoop, program: impl Fn(&mut EventLoop)) {
     let before = open_fds();
     program(event_loop);
     event_loop.run().expect("the loop turns");
-    // No task waits for the jobs that close files. Jobs of a class run in order, so they come first.
-    let last = event_loop.enter(|| offload_to(Class::Fs, || ()));
-    event_loop.block_on(last).expect("no panic");
     let left = event_loop.handle().dump_tasks();
     assert!(left.is_empty(), "tasks are left: {left:?}");
     assert_eq!(open_fds(), before, "fds are left");
@@ -131,9 +135,10 @@ impl Closes {
 
 /// Bytes that differ from place to place, so that a gap or a repetition shows.
 pub(crate) fn payload(seed: usize, len: usize) -> Vec<u8> {
-    (0..len)
-        .map(|at| (at * 31 + seed * 7 + at / 251) as u8)
-        .collect()
+    // Computed once: in a build for tests, that takes longer than the programs.
+    static BYTES: LazyLock<Vec<u8>> =
+        LazyLock::new(|| (0..1 << 18).map(|at| (at * 31 + at / 251) as u8).collect());
+    BYTES[seed * 7..][..len].to_vec()
 }
 
 /// The lengths of messages: one byte, a line, a few pages, more than a chunk.
