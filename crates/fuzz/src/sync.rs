@@ -2,7 +2,10 @@
 
 use crate::input::Input;
 use crate::models::queues::Order;
-use crate::models::{Step, channels, conditions, flags, locks, mutexes, queues, semaphores};
+use crate::models::{
+    Step, barriers, broadcasts, channels, conditions, flags, locks, mutexes, notifies, once_cells,
+    queues, rwlocks, semaphores, watches,
+};
 
 /// A model walks over all waiters after each step, so more steps would take too long.
 const STEPS_MAX: usize = 200;
@@ -13,7 +16,7 @@ const PLACES: usize = 8;
 /// No waiter sleeps while what it waits for is there, and each gets what the model says.
 pub fn run(input: &[u8]) {
     let mut input = Input::new(input);
-    match input.below(7) {
+    match input.below(13) {
         0 => {
             let (permits, barging) = (input.below(3), input.is());
             semaphores::run(permits, barging, &steps(input, semaphores::KINDS));
@@ -35,7 +38,7 @@ pub fn run(input: &[u8]) {
             channels::run(capacity, &steps(input, channels::KINDS));
         }
         5 => flags::run(&steps(input, flags::KINDS)),
-        _ => {
+        6 => {
             let mut scripts = vec![Vec::new(); 1 + input.below(5)];
             let tasks = scripts.len();
             for _ in 0..STEPS_MAX.min(input.left()) {
@@ -43,6 +46,18 @@ pub fn run(input: &[u8]) {
                 scripts[task].push(step(&mut input, locks::KINDS));
             }
             locks::run(scripts);
+        }
+        7 => rwlocks::run(&steps(input, rwlocks::KINDS)),
+        8 => notifies::run(&steps(input, notifies::KINDS)),
+        9 => {
+            let size = input.below(4);
+            barriers::run(size, &steps(input, barriers::KINDS));
+        }
+        10 => once_cells::run(&steps(input, once_cells::KINDS)),
+        11 => watches::run(&steps(input, watches::KINDS)),
+        _ => {
+            let capacity = 1 + input.below(3) as u64;
+            broadcasts::run(capacity, &steps(input, broadcasts::KINDS));
         }
     }
 }

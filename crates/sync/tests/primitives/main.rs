@@ -19,7 +19,6 @@ mod receiver_streams;
 mod resource_pools;
 mod rwlocks;
 mod semaphores;
-mod shared;
 mod shutdown_tokens;
 mod styles;
 mod watches;

@@ -1,14 +1,16 @@
-//! The primitives under random steps, against the models in `models/`. `shared.rs` has what many
-//! tasks receive or hold together.
+//! The primitives under random steps, against the models in `models/`.
 
 use crate::models::queues::Order;
-use crate::models::{Step, channels, conditions, flags, locks, mutexes, queues, semaphores};
+use crate::models::{
+    Step, barriers, broadcasts, channels, conditions, flags, locks, mutexes, notifies, once_cells,
+    queues, rwlocks, semaphores, watches,
+};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
 /// The steps of a model that has `kinds` kinds of them.
-pub(crate) fn steps(kinds: usize) -> impl Strategy<Value = Vec<Step>> {
+fn steps(kinds: usize) -> impl Strategy<Value = Vec<Step>> {
     vec((0..kinds, 0..8_usize), 1..100)
 }
 
@@ -72,5 +74,44 @@ proptest! {
         scripts in vec(vec((0..locks::KINDS, 0..12_usize), 0..20), 1..6),
     ) {
         locks::run(scripts);
+    }
+
+    #[test]
+    fn a_rwlock_has_many_readers_or_one_writer_in_line_order(steps in steps(rwlocks::KINDS)) {
+        rwlocks::run(&steps);
+    }
+
+    #[test]
+    fn a_notification_reaches_one_task_or_is_kept_and_a_round_reaches_all(
+        steps in steps(notifies::KINDS),
+    ) {
+        notifies::run(&steps);
+    }
+
+    #[test]
+    fn a_barrier_opens_when_all_have_arrived(steps in steps(barriers::KINDS), size in 0..4_usize) {
+        barriers::run(size, &steps);
+    }
+
+    #[test]
+    fn a_cell_is_created_by_one_task_at_a_time_until_one_succeeds(
+        steps in steps(once_cells::KINDS),
+    ) {
+        once_cells::run(&steps);
+    }
+
+    #[test]
+    fn a_watch_leaves_no_receiver_asleep_that_has_not_seen_the_value(
+        steps in steps(watches::KINDS),
+    ) {
+        watches::run(&steps);
+    }
+
+    #[test]
+    fn a_broadcast_delivers_each_value_to_all_or_says_how_many_were_missed(
+        steps in steps(broadcasts::KINDS),
+        capacity in 1..4_u64,
+    ) {
+        broadcasts::run(capacity, &steps);
     }
 }

@@ -189,11 +189,8 @@ impl Channels {
 }
 
 pub(crate) fn run(capacity: Option<usize>, steps: &[Step]) {
-    let mut model = Channels::new(capacity);
-    for step in steps {
-        model.take(*step);
-        model.check();
-    }
+    let model = Channels::new(capacity);
+    let mut model = follow(model, steps, Channels::take, Channels::check);
     model.settle();
     let token = Rc::clone(&model.token);
     drop(model);

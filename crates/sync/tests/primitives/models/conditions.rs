@@ -118,10 +118,7 @@ impl Conditions {
 }
 
 pub(crate) fn run(steps: &[Step]) {
-    let mut model = Conditions::default();
-    for step in steps {
-        model.take(*step);
-        model.check();
-    }
+    let model = Conditions::default();
+    let mut model = follow(model, steps, Conditions::take, Conditions::check);
     model.settle();
 }

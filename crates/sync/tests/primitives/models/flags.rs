@@ -73,9 +73,5 @@ impl Flags {
 }
 
 pub(crate) fn run(steps: &[Step]) {
-    let mut model = Flags::default();
-    for step in steps {
-        model.take(*step);
-        model.check();
-    }
+    follow(Flags::default(), steps, Flags::take, Flags::check);
 }

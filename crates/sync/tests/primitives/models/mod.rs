@@ -3,13 +3,19 @@
 //! Waiters come, are woken and polled, are polled without a wake, or are dropped at any time.
 //! `random.rs` chooses the steps; so does the fuzzer, which compiles this folder, too.
 
+pub(crate) mod barriers;
+pub(crate) mod broadcasts;
 pub(crate) mod channels;
 pub(crate) mod conditions;
 pub(crate) mod flags;
 pub(crate) mod locks;
 pub(crate) mod mutexes;
+pub(crate) mod notifies;
+pub(crate) mod once_cells;
 pub(crate) mod queues;
+pub(crate) mod rwlocks;
 pub(crate) mod semaphores;
+pub(crate) mod watches;
 
 use oneloop_sync::*;
 use std::future::Future;
@@ -113,6 +119,18 @@ impl<F, K> Default for Line<F, K> {
     fn default() -> Self {
         Line(Vec::new())
     }
+}
+
+/// A future of any type.
+type Boxed<T> = Pin<Box<dyn Future<Output = T>>>;
+
+/// Takes the steps, and checks the model after each one.
+fn follow<M>(mut model: M, steps: &[Step], take: impl Fn(&mut M, Step), check: impl Fn(&M)) -> M {
+    for step in steps {
+        take(&mut model, *step);
+        check(&model);
+    }
+    model
 }
 
 /// The index of one of these, unless there is none.

@@ -62,9 +62,5 @@ impl Mutexes {
 }
 
 pub(crate) fn run(steps: &[Step]) {
-    let mut model = Mutexes::default();
-    for step in steps {
-        model.take(*step);
-        model.check();
-    }
+    follow(Mutexes::default(), steps, Mutexes::take, Mutexes::check);
 }

@@ -256,11 +256,8 @@ impl Queues {
 }
 
 pub(crate) fn run(order: Order, capacity: Option<usize>, steps: &[Step]) {
-    let mut model = Queues::new(order, capacity);
-    for step in steps {
-        model.take((*step).into());
-        model.check();
-    }
+    let take = |model: &mut Queues, step: Step| model.take(step.into());
+    let mut model = follow(Queues::new(order, capacity), steps, take, Queues::check);
     // Drops the remaining waiters; all remaining values can then be got.
     model.getters.clear();
     model.putters.clear();

@@ -117,16 +117,14 @@ pub(crate) fn run(permits: usize, barging: bool, steps: &[Step]) {
         true => Semaphore::barging(permits),
         false => Semaphore::new(permits),
     };
-    let mut model = Semaphores {
+    let model = Semaphores {
         real,
         barging,
         available: permits,
         line: Vec::new(),
     };
-    for step in steps {
-        model.take((*step).into());
-        model.check();
-    }
+    let take = |model: &mut Semaphores, step: Step| model.take(step.into());
+    let mut model = follow(model, steps, take, Semaphores::check);
     model.line.clear();
     assert_eq!(model.real.available(), model.available);
 }
