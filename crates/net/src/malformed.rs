@@ -74,15 +74,16 @@ pub(crate) fn problem_of(text: &str) -> String {
 
 /// A number that is no port.
 fn out_of_range(port: &str) -> Option<String> {
-    let digits = port.strip_prefix('-').unwrap_or(port);
+    let digits = port.strip_prefix(['-', '+']).unwrap_or(port);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    let range = match digits == port {
-        true => "end at 65535",
-        false => "begin at 0",
+    let rule = match port.as_bytes()[0] {
+        b'-' => "begin at 0",
+        b'+' => "have no sign",
+        _ => "end at 65535",
     };
-    Some(format!("has the port {port}, and ports {range}"))
+    Some(format!("has the port {port}, and ports {rule}"))
 }
 
 fn no_host(port: &str) -> String {
@@ -206,10 +207,8 @@ mod tests {
                  this machine",
             ),
             ("a:b:80", "is not HOST:PORT"),
-            (
-                "localhost:+80",
-                "has '+80' where a port is expected, which is a number",
-            ),
+            ("+80", "has the port +80, and ports have no sign"),
+            ("localhost:+80", "has the port +80, and ports have no sign"),
             (
                 "unix:/run/x",
                 "is not the address of an IP socket, but of a Unix socket: unix:PATH",

@@ -28,7 +28,7 @@ impl Endpoint {
             .strip_prefix("localhost:")
             .or(text.strip_prefix(':'))
             .unwrap_or(text);
-        if let Ok(port) = port.parse() {
+        if let Some(port) = port_of(port) {
             // Loopback, not all addresses: an echo or chat server should face a network only if
             // asked to.
             let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
@@ -38,7 +38,7 @@ impl Endpoint {
         let (host, port) = text.rsplit_once(':')?;
         let is_name = !host.is_empty() && !host.contains([':', '/', '%']);
         is_name.then_some(())?;
-        Some(Endpoint::Name(host.to_owned(), port.parse().ok()?))
+        Some(Endpoint::Name(host.to_owned(), port_of(port)?))
     }
 
     /// Explains why [`Endpoint::parse`] rejects a text.
@@ -62,6 +62,12 @@ impl Endpoint {
             Endpoint::Name(_, port) => *port == 0,
         }
     }
+}
+
+/// A port in digits alone: `u16::from_str` accepts a sign as well.
+fn port_of(text: &str) -> Option<u16> {
+    let is_digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| is_digits)
 }
 
 #[cfg(test)]
@@ -99,6 +105,9 @@ mod tests {
             "host",
             "host:",
             "host:99999",
+            "+80",
+            "localhost:+80",
+            "example.org:+80",
             "a/b:80",
             "::1:80",
         ] {
