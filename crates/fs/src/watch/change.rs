@@ -17,6 +17,9 @@ pub enum Change {
     Removed(PathBuf),
     /// A file or directory was renamed, perhaps into another directory, and replaced one that had
     /// the new name.
+    ///
+    /// An exchange of two names (`RENAME_EXCHANGE` of renameat2(2)) is two renames, as the kernel
+    /// reports it: `a` to `b`, then `b` to `a`. Both names are still there.
     Renamed {
         /// The old name.
         from: PathBuf,

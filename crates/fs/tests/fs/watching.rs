@@ -4,6 +4,7 @@
 use crate::{begin_and_drop, block_on};
 use oneloop_core::{Handle, Timeout, yield_now};
 use oneloop_fs::{Change, WatchOptions, Watcher};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{ErrorKind, Write};
@@ -228,6 +229,30 @@ fn swapped_names_are_followed() {
         assert_eq!(change_lines(&watcher, &dir).await, "-b/2 a>b");
         fs::write(dir.join("b/3"), "").unwrap();
         assert_eq!(change_lines(&watcher, &dir).await, "+b/3");
+    });
+}
+
+#[test]
+fn exchanged_directories_are_watched_under_their_new_names() {
+    block_on(|dir| async move {
+        fs::create_dir_all(dir.join("a/in-a")).unwrap();
+        fs::create_dir_all(dir.join("b/in-b")).unwrap();
+        let watcher = watch(&dir, RECURSIVE).await;
+        renameat_with(
+            CWD,
+            dir.join("a"),
+            CWD,
+            dir.join("b"),
+            RenameFlags::EXCHANGE,
+        )
+        .unwrap();
+        let found = change_lines(&watcher, &dir).await;
+        assert_eq!(found, "a>b b>a +b/in-a +a/in-b");
+        for name in ["a", "a/in-b", "b", "b/in-a"] {
+            fs::write(dir.join(name).join("new"), "").unwrap();
+        }
+        let in_each = "+a/new +a/in-b/new +b/new +b/in-a/new";
+        assert_eq!(change_lines(&watcher, &dir).await, in_each);
     });
 }
 
