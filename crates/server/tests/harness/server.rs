@@ -4,6 +4,7 @@ use super::client::{connect, echo};
 use super::process::Process;
 use super::{command, eventually};
 use rustix::process::Signal;
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::ops::{Deref, DerefMut};
 use std::process::Command;
@@ -84,7 +85,18 @@ impl Server {
 
     #[track_caller]
     pub(crate) fn still_echoes(&self) {
-        echo(&self.connect(), b"a fresh client");
+        self.try_echo().expect("a fresh client is served");
+    }
+
+    /// The error of a new client that is not served.
+    #[track_caller]
+    pub(crate) fn try_echo(&self) -> io::Result<()> {
+        let (mut client, words) = (self.connect(), b"a fresh client");
+        client.write_all(words)?;
+        let mut received = [0; 14];
+        client.read_exact(&mut received)?;
+        assert_eq!(received, *words, "it is echoed");
+        Ok(())
     }
 
     /// Ends any other test: the drain is clean. Returns everything that was logged.
