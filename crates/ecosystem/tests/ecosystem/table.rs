@@ -39,15 +39,28 @@ fn files(folder: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// The folder of a row whose crate has a workspace of its own: there its example and its test are.
-fn own_workspace(row: &[&str]) -> Option<PathBuf> {
-    let (test, _) = spans(row[3]).next()?;
-    let (folder, _) = test.split_once('/')?;
-    assert!(
-        root().join("crates/ecosystem").join(test).exists(),
-        "there is no {test}"
-    );
-    Some(root().join("crates/ecosystem").join(folder))
+/// The file of a test: of this crate, or by its path from the root of the repository.
+fn test_file(name: &str) -> PathBuf {
+    let folder = match name.contains('/') {
+        true => "",
+        false => "crates/ecosystem/tests/ecosystem",
+    };
+    root().join(folder).join(name)
+}
+
+/// The files of a row's tests.
+fn test_files<'a>(row: &[&'a str]) -> impl Iterator<Item = &'a str> {
+    spans(row[3])
+        .map(|(name, _)| name)
+        .filter(|name| name.ends_with(".rs"))
+}
+
+/// The lock file of a row's test, which has the versions of its crates.
+fn lock(row: &[&str]) -> String {
+    let test = test_file(test_files(row).next().unwrap());
+    let locks = test.ancestors().map(|folder| folder.join("Cargo.lock"));
+    let lock = locks.into_iter().find(|lock| lock.exists());
+    fs::read_to_string(lock.unwrap()).unwrap()
 }
 
 #[test]
@@ -55,16 +68,22 @@ fn the_table_names_each_example_and_each_test_and_no_others() {
     let text = read("docs/ecosystem.md");
     let (mut examples, mut tests) = (BTreeSet::new(), BTreeSet::new());
     for row in rows(&text, 4) {
-        assert!(row[3].contains(".rs`"), "{row:?} has no test");
-        if own_workspace(&row).is_none() {
-            let files = spans(row[3]).map(|(file, _)| file.strip_suffix(".rs").unwrap());
-            tests.extend(files.map(str::to_owned));
+        assert!(test_files(&row).next().is_some(), "{row:?} has no test");
+        for name in test_files(&row) {
+            assert!(test_file(name).exists(), "there is no {name}");
+        }
+        let names = test_files(&row).filter(|name| !name.contains('/'));
+        let names: Vec<_> = names
+            .map(|name| name.strip_suffix(".rs").unwrap().to_owned())
+            .collect();
+        if !names.is_empty() {
             examples.extend(spans(row[2]).map(|(name, _)| name.to_owned()));
         }
+        tests.extend(names);
     }
     assert_eq!(examples, files("examples"));
     let mut existing = files("tests/ecosystem");
-    for other in ["chaos", "harness", "main", "table"] {
+    for other in ["chaos", "harness", "main", "servers", "table"] {
         existing.remove(other);
     }
     assert_eq!(tests, existing);
@@ -73,8 +92,7 @@ fn the_table_names_each_example_and_each_test_and_no_others() {
 #[test]
 fn the_versions_in_the_table_are_those_that_the_tests_use() {
     for row in rows(&read("docs/ecosystem.md"), 4) {
-        let workspace = own_workspace(&row).unwrap_or_else(root);
-        let lock = fs::read_to_string(workspace.join("Cargo.lock")).unwrap();
+        let lock = lock(&row);
         let mut versions = spans(row[0]).filter_map(|(name, rest)| {
             let version = rest.trim_start().split([':', ',', ' ']).next()?;
             let is_version = version.starts_with(|c: char| c.is_ascii_digit());
@@ -96,10 +114,17 @@ fn the_tests_that_the_table_names_exist() {
         read(&path)
     });
     let tests: String = tests.collect();
+    let has = |tests: &str, name: &str| {
+        let start = format!("\nfn {}", name.trim_end_matches('…'));
+        assert!(tests.contains(&start), "there is no test {name}");
+    };
     for row in rows(&text, 3) {
-        for (name, _) in spans(row[2]) {
-            let start = format!("\nfn {}", name.trim_end_matches('…'));
-            assert!(tests.contains(&start), "there is no test {name}");
-        }
+        spans(row[2]).for_each(|(name, _)| has(&tests, name));
+    }
+    for row in rows(&text, 4) {
+        let files = test_files(&row).map(|name| fs::read_to_string(test_file(name)).unwrap());
+        let tests: String = files.collect();
+        let names = spans(row[3]).filter(|(name, _)| !name.ends_with(".rs"));
+        names.for_each(|(name, _)| has(&tests, name));
     }
 }

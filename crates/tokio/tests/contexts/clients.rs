@@ -11,10 +11,11 @@ use oneloop::aio::{self, TcpListener, sleep, spawn};
 use oneloop_tokio::{block_on, enter};
 use std::convert::Infallible;
 use std::future::Future;
+use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
-use std::{env, fs, net, thread};
+use std::{env, thread};
 
 async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     sleep(Duration::from_millis(1)).await;
@@ -85,19 +86,11 @@ impl NatsServer {
     /// `None`, with a printed line, where there is none.
     fn start() -> Option<Self> {
         let program = env::var_os("NATS_SERVER").unwrap_or("nats-server".into());
-        let dir = env::temp_dir().join(format!(
-            "oneloop-nats-{}-{:?}",
-            std::process::id(),
-            thread::current().id()
-        ));
-        fs::create_dir_all(&dir).unwrap();
         let started = Command::new(program)
-            .args(["--addr", "127.0.0.1", "--port", "-1", "--ports_file_dir"])
-            .arg(&dir)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .args(["--addr", "127.0.0.1", "--port", "-1"])
+            .stderr(Stdio::piped())
             .spawn();
-        let process = match started {
+        let mut process = match started {
             Ok(process) => process,
             Err(error) => {
                 eprintln!(
@@ -106,23 +99,20 @@ impl NatsServer {
                 return None;
             }
         };
+        let log = BufReader::new(process.stderr.take().unwrap());
         let mut server = NatsServer { process, port: 0 };
-        // The server writes its ports once it listens.
-        let ports = loop {
-            let file = fs::read_dir(&dir).unwrap().find_map(Result::ok);
-            let text = file.and_then(|file| fs::read_to_string(file.path()).ok());
-            match text.filter(|text| text.contains('}')) {
-                Some(text) => break text,
-                None => thread::sleep(Duration::from_millis(10)),
+        let mut lines = log.lines().map(Result::unwrap);
+        for line in &mut lines {
+            if let Some((_, port)) = line.split_once("client connections on 127.0.0.1:") {
+                server.port = port.trim().parse().unwrap();
             }
-            assert!(server.process.try_wait().unwrap().is_none(), "it has ended");
-        };
-        let port = ports.split("nats://127.0.0.1:").nth(1).expect("a port");
-        let digits: String = port.chars().take_while(char::is_ascii_digit).collect();
-        server.port = digits.parse().unwrap();
-        fs::remove_dir_all(&dir).unwrap();
-        net::TcpStream::connect(("127.0.0.1", server.port)).unwrap();
-        Some(server)
+            if line.ends_with("Server is ready") {
+                // Read to the end, as the server would wait for room in a full pipe.
+                thread::spawn(move || lines.for_each(drop));
+                return Some(server);
+            }
+        }
+        panic!("the server has ended");
     }
 }
 
