@@ -8,7 +8,7 @@ use crate::options::{Options, Style};
 use crate::peer::Peers;
 use crate::relayed::Relayed;
 use crate::service::Service;
-use crate::task::{self, Serve};
+use crate::task::{Relay, Serve};
 use crate::work::Work;
 use crate::{callbacks, green, piped};
 use oneloop::Handle;
@@ -85,7 +85,7 @@ impl Dispatcher {
             // The callback style pipes sockets, and a program's pipes are none. A program must not
             // find a difference between the styles anyway.
             (Style::Async, _) | (Style::Callback, Peers::Program(_)) => {
-                let relay = task::relay(relayed(accepted));
+                let relay = Relay::Passing(relayed(accepted));
                 self.service.handle.spawn_detached(relay);
             }
             (Style::Green, _) => green::spawn_relay(relayed(accepted))?,

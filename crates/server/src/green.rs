@@ -35,7 +35,9 @@ pub(crate) fn spawn_relay(mut relayed: Relayed) -> io::Result<()> {
     let number = relayed.client().conversation.number();
     start(number, move || {
         let end = wait(&mut relayed, Relayed::poll_life);
-        relayed.close(end).wait();
+        if let Some(ending) = relayed.close(end) {
+            ending.0.wait();
+        }
     })
 }
 

@@ -7,6 +7,7 @@ use crate::program::{Program, Running, variables_of};
 use crate::upstream::Upstream;
 use oneloop::net::{PipeReader, Relay, RelayError, Relayed, Side, Socket};
 use oneloop::process::ExitStatus;
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -23,6 +24,16 @@ pub(crate) enum Peers {
 
 /// The future that opens one client's peer.
 pub(crate) type Opening = Pin<Box<dyn Future<Output = io::Result<Peer>>>>;
+
+/// The end of a client's program. Boxed: it takes much more memory than the relay of bytes before
+/// it, and an upstream has none.
+pub(crate) struct Ending(pub(crate) Pin<Box<dyn Future<Output = ()>>>);
+
+impl fmt::Debug for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Ending")
+    }
+}
 
 impl Peers {
     /// How many fds a client and its peer take.
@@ -108,18 +119,18 @@ impl Peer {
 
     /// Ends the peer after its client's connection has ended with `connection`. A program keeps the
     /// client's permit until nothing of it runs any more.
-    pub(crate) async fn end(self, client: Client, connection: &Result<(), CloseReason>) {
-        match self {
-            Peer::Upstream(_) => {} // the drop closes it
-            Peer::Program(running, stdout) => {
-                let conversation = client.into_conversation();
-                // Closed before the wait: a program that still writes gets EPIPE, and does not
-                // block forever on a full pipe.
-                drop(stdout);
-                let ended = running.end(conversation.service(), connection).await;
-                log_program(&conversation, connection, ended);
-            }
-        }
+    pub(crate) fn end(self, client: Client, connection: Result<(), CloseReason>) -> Option<Ending> {
+        let Peer::Program(running, stdout) = self else {
+            return None; // the drop closes an upstream
+        };
+        let conversation = client.into_conversation();
+        // Closed before the wait: a program that still writes gets EPIPE, and does not block
+        // forever on a full pipe.
+        drop(stdout);
+        Some(Ending(Box::pin(async move {
+            let ended = running.end(conversation.service(), &connection).await;
+            log_program(&conversation, &connection, ended);
+        })))
     }
 }
 

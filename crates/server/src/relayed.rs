@@ -4,7 +4,7 @@ use crate::budget::{BudgetShare, OverBudget};
 use crate::client::{Client, Served, poll_gone};
 use crate::close_reason::CloseReason;
 use crate::deadlines::Expired;
-use crate::peer::{Opening, Peer, Peers};
+use crate::peer::{Ending, Opening, Peer, Peers};
 use crate::reports::{FOR_CLIENT, FOR_CONNECTION, FOR_INPUT, FOR_PEER, Traffic};
 use oneloop::core::Direction;
 use oneloop::net::{Relay, RelayError};
@@ -146,9 +146,9 @@ impl Relayed {
         }
     }
 
-    /// Logs how the connection ended, closes both sides, and waits until nothing of the peer is
-    /// left.
-    pub(crate) async fn close(self, mut end: Result<(), CloseReason>) {
+    /// Logs how the connection ended, and closes both sides. Returns what ends when nothing of the
+    /// peer is left, if that takes time.
+    pub(crate) fn close(self, mut end: Result<(), CloseReason>) -> Option<Ending> {
         if matches!(end, Err(CloseReason::Expired(Expired::HangUp))) && self.relay.there().is_over()
         {
             end = Ok(()); // the peer has received everything that the client sent
@@ -157,17 +157,16 @@ impl Relayed {
         if self.relay.back().held() > 0 {
             self.client.reset_on_close();
         }
-        if let Some(peer) = self.peer {
-            if end.as_ref().is_err_and(CloseReason::cuts_off) || self.relay.there().held() > 0 {
-                // A plain close would look to the peer like the client's end.
-                peer.reset_on_close();
-            }
-            let end = match end {
-                Err(CloseReason::Expired(Expired::Linger)) => Ok(()), // all bytes had passed before
-                end => end,
-            };
-            peer.end(self.client, &end).await;
+        let peer = self.peer?;
+        if end.as_ref().is_err_and(CloseReason::cuts_off) || self.relay.there().held() > 0 {
+            // A plain close would look to the peer like the client's end.
+            peer.reset_on_close();
         }
+        let end = match end {
+            Err(CloseReason::Expired(Expired::Linger)) => Ok(()), // all bytes had passed before
+            end => end,
+        };
+        peer.end(self.client, end)
     }
 }
 

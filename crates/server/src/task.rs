@@ -2,8 +2,10 @@
 
 use crate::client::Served;
 use crate::connection::Connection;
+use crate::peer::Ending;
 use crate::relayed::Relayed;
-use std::future::{Future, poll_fn};
+use std::future::Future;
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -29,10 +31,41 @@ impl Future for Serve {
     }
 }
 
-/// Serves a client that is connected to a peer. Here the compiler's future is good enough: the
-/// bytes between two sockets cost more memory than the task that passes them on.
-pub(crate) async fn relay(mut relayed: Relayed) {
-    // `close` may wait for a program's end, long after the bytes; hence an async fn.
-    let end = poll_fn(|cx| relayed.poll_in_time(cx, Relayed::poll_life)).await;
-    relayed.close(end).await;
+/// Serves a client that is connected to a peer.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all of a relay's time is spent in the large one"
+)]
+pub(crate) enum Relay {
+    Passing(Relayed),
+    Ending(Ending),
+    Ended,
+}
+
+impl Future for Relay {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if let Relay::Passing(relayed) = &mut *self {
+            let end = ready!(relayed.poll_in_time(cx, Relayed::poll_life));
+            if let Relay::Passing(relayed) = mem::replace(&mut *self, Relay::Ended) {
+                *self = relayed.close(end).map_or(Relay::Ended, Relay::Ending);
+            }
+        }
+        match &mut *self {
+            Relay::Ending(ending) => ending.0.as_mut().poll(cx),
+            _ => Poll::Ready(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Relay;
+
+    #[test]
+    fn a_relayed_connection_takes_little_memory() {
+        assert!(size_of::<Relay>() <= 400, "{}", size_of::<Relay>());
+    }
 }
