@@ -137,7 +137,7 @@ impl Closes {
 pub(crate) fn payload(seed: usize, len: usize) -> Vec<u8> {
     // Computed once: in a build for tests, that takes longer than the programs.
     static BYTES: LazyLock<Vec<u8>> =
-        LazyLock::new(|| (0..1 << 18).map(|at| (at * 31 + at / 251) as u8).collect());
+        LazyLock::new(|| (0..1 << 19).map(|at| (at * 31 + at / 251) as u8).collect());
     BYTES[seed * 7..][..len].to_vec()
 }
 
