@@ -147,6 +147,11 @@ impl Copying {
         self.has_ended = true;
     }
 
+    /// True once nothing more is read: the stream has ended, or [`Copying::end`] was called.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
     /// Copies until the end, and returns the number of bytes.
     ///
     /// The copy may rest: while it is not polled, it keeps the bytes that were read and not

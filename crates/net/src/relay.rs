@@ -104,6 +104,8 @@ enum WayState {
 pub struct Way {
     copying: Copying,
     state: WayState,
+    /// [`Way::end`] was called before the side that it reads had ended.
+    is_stopped: bool,
 }
 
 impl Way {
@@ -111,6 +113,7 @@ impl Way {
         Way {
             copying: Copying::with(options),
             state: WayState::Copying,
+            is_stopped: false,
         }
     }
 
@@ -142,10 +145,16 @@ impl Way {
     /// Stops reading, as if that side had ended. Bytes already read are still written, and then the
     /// end.
     pub fn end(&mut self) {
+        self.is_stopped |= !self.copying.has_ended();
         self.copying.end();
     }
 
-    /// Moves the bytes that can move now.
+    /// True once the side that it reads has ended by itself, and all bytes are written.
+    pub fn is_complete(&self) -> bool {
+        matches!(self.state, WayState::Ended) && !self.is_stopped
+    }
+
+    /// Moves the bytes that can move now. With `leaves_end`, a close sends the end.
     ///
     /// # Errors
     /// Those of reading, and those of writing after which the other side waits for more.
@@ -154,13 +163,14 @@ impl Way {
         cx: &mut Context<'_>,
         from: &R,
         to: Option<&W>,
+        leaves_end: bool,
     ) -> Result<(), CopyError>
     where
         R: ReadHalf + ?Sized,
         W: WriteHalf + ?Sized,
     {
         if let WayState::Copying = self.state {
-            self.copy(cx, from, to)?;
+            self.copy(cx, from, to, leaves_end)?;
         }
         match &mut self.state {
             WayState::Refused { from_ended, .. } if !*from_ended => {
@@ -176,6 +186,7 @@ impl Way {
         cx: &mut Context<'_>,
         from: &R,
         to: Option<&W>,
+        leaves_end: bool,
     ) -> Result<(), CopyError>
     where
         R: ReadHalf + ?Sized,
@@ -192,6 +203,7 @@ impl Way {
             Poll::Ready(Ok(_)) => {
                 // The end follows the last byte at once, so that half-closed protocols work through
                 // the relay.
+                let to = to.filter(|_| !leaves_end || self.is_stopped);
                 self.state = match to.map(W::end) {
                     Some(Err(error)) if !is_gone(&error) => WayState::EndFailed(Some(error)),
                     // If that side is gone, reading from it returns the error.
@@ -288,6 +300,8 @@ pub struct Relay {
     there: Way,
     back: Way,
     back_comes_first: bool,
+    /// See [`Relay::before_close`].
+    is_before_close: bool,
 }
 
 impl Default for Relay {
@@ -308,7 +322,17 @@ impl Relay {
             there: Way::with(options),
             back: Way::with(options),
             back_comes_first: true,
+            is_before_close: false,
         }
+    }
+
+    /// Leaves the last end to the caller, who closes both sides as soon as the relay is over. A
+    /// close of a socket that was read to its end sends its end, so a `shutdown(2)` just before it
+    /// would say nothing new.
+    #[must_use]
+    pub fn before_close(mut self) -> Self {
+        self.is_before_close = true;
+        self
     }
 
     /// The way from the first side to the second.
@@ -365,10 +389,12 @@ impl Relay {
         self.back_comes_first = !self.back_comes_first;
         for is_back in [self.back_comes_first, !self.back_comes_first] {
             let step = if is_back {
-                let step = self.back.step(cx, second.from, first.to);
+                let leaves_end = self.is_before_close && self.there.is_complete();
+                let step = self.back.step(cx, second.from, first.to, leaves_end);
                 step.map_err(|error| RelayError::of(error, RelayError::Second, RelayError::First))
             } else {
-                let step = self.there.step(cx, first.from, second.to);
+                let leaves_end = self.is_before_close && self.back.is_complete();
+                let step = self.there.step(cx, first.from, second.to, leaves_end);
                 step.map_err(|error| RelayError::of(error, RelayError::First, RelayError::Second))
             };
             if let Err(error) = step {

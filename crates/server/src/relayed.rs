@@ -60,7 +60,7 @@ impl Relayed {
             opening: Some(peers.open(&client)),
             client,
             peer: None,
-            relay: Relay::new(),
+            relay: Relay::new().before_close(),
             progress: Progress::default(),
             tried_at: None,
             share: None,
@@ -74,6 +74,10 @@ impl Relayed {
         }
         if self.client.conversation.is_open() {
             ready!(self.poll_relay(cx))?;
+            if self.relay.there().is_complete() && self.relay.back().is_complete() {
+                self.client.conversation.close(); // a close tells each side all that is left to say
+                return Poll::Ready(Ok(()));
+            }
             self.client.begin_lingering()?;
         }
         match self.client.poll_lingering(cx) {

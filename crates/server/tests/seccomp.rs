@@ -62,7 +62,7 @@ fn expected(mode: &str, call: &str, errno: i32) -> Reaction {
             Exits("error: cannot start the thread that logs: ")
         }
         (_, "SYS_recvfrom" | "SYS_sendto") => Says,
-        ("proxy", "SYS_connect" | "SYS_getsockopt" | "SYS_shutdown") => Says,
+        ("proxy", "SYS_connect" | "SYS_shutdown") => Says,
         ("exec", "SYS_pipe2" | "SYS_setpgid") => Says,
         _ => Serves,
     }

@@ -59,6 +59,13 @@ impl Handle {
         self.state.chaos.is_on() && self.state.clock.is_virtual()
     }
 
+    /// True if a source may be reported as writable that is not: the kernel does not do that.
+    #[doc(hidden)]
+    #[inline]
+    pub fn chaos_invents_readiness(&self) -> bool {
+        self.state.chaos.is_on()
+    }
+
     /// The number of bytes, of `len`, that a read from the page cache shall move at most; `None` if
     /// it shall find nothing there.
     #[doc(hidden)]

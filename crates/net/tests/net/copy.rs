@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use std::fs::File;
 use std::future::{Future, poll_fn};
 use std::io::{self, Read, Write};
+use std::pin::pin;
 use std::sync::LazyLock;
 use std::sync::mpsc;
 use std::task::{Context, Poll};
@@ -247,6 +248,56 @@ fn a_relay_forwards_the_end_of_each_side() {
         assert_eq!((relayed.there, relayed.back), (8, 6));
         assert_eq!(server.join().unwrap(), "question");
         assert_eq!(client.join().unwrap(), "answer");
+    });
+}
+
+/// True if the end has come. Waits for it only where it must come.
+fn has_end(mut peer: &std::net::TcpStream, must_come: bool) -> bool {
+    peer.set_nonblocking(!must_come).unwrap();
+    match peer.read(&mut [0; 8]) {
+        Ok(count) => count == 0,
+        Err(error) => {
+            assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+            false
+        }
+    }
+}
+
+#[test]
+fn a_relay_before_a_close_leaves_the_last_end_to_it() {
+    run(|_| async move {
+        let (first, client) = tcp();
+        let (second, server) = tcp();
+        let mut relay = Relay::new().before_close();
+        server.shutdown(std::net::Shutdown::Write).unwrap();
+        let relaying = |cx: &mut Context<'_>| relay.poll(cx, Side::of(&first), Side::of(&second));
+        let mut relaying = pin!(poll_fn(relaying));
+        while !has_end(&client, false) {
+            let pause = Handle::current().timeout(Duration::from_millis(1), relaying.as_mut());
+            pause.await.unwrap_err();
+        }
+        client.shutdown(std::net::Shutdown::Write).unwrap();
+        relaying.await.unwrap();
+        assert!(relay.there().is_complete() && relay.back().is_complete());
+        assert!(!has_end(&server, false), "it comes with the close");
+        drop(second);
+        assert!(has_end(&server, true));
+    });
+}
+
+#[test]
+fn a_relay_that_is_stopped_before_a_close_sends_both_ends() {
+    run(|_| async move {
+        let (first, client) = tcp();
+        let (second, server) = tcp();
+        let mut relay = Relay::new().before_close();
+        relay.back_mut().end();
+        relay.there_mut().end();
+        poll_fn(|cx| relay.poll(cx, Side::of(&first), Side::of(&second)))
+            .await
+            .unwrap();
+        assert!(!relay.there().is_complete() && !relay.back().is_complete());
+        assert!(has_end(&client, true) && has_end(&server, true));
     });
 }
 
