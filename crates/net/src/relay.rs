@@ -326,9 +326,9 @@ impl Relay {
         }
     }
 
-    /// Leaves the last end to the caller, who closes both sides as soon as the relay is over. A
-    /// close of a socket that was read to its end sends its end, so a `shutdown(2)` just before it
-    /// would say nothing new.
+    /// Leaves the last end to `close(2)`: for callers that close both sides as soon as the relay
+    /// is over. A close of a socket that was read to its end sends the end as well, so a
+    /// `shutdown(2)` just before it would say nothing new.
     #[must_use]
     pub fn before_close(mut self) -> Self {
         self.is_before_close = true;

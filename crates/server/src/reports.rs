@@ -83,11 +83,11 @@ struct Sums {
     loops: u16,
     /// Bytes that wait for the clients of these loops.
     queued: u64,
-    stage: Stage,
+    state: SummaryState,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Stage {
+enum SummaryState {
     #[default]
     Collecting,
     /// One loop has the sums, and is logging them.
@@ -110,9 +110,9 @@ impl Summary {
     /// says so by `set_logged`.
     pub(crate) fn take(&self, round: u64) -> Option<(u64, u16)> {
         self.with(round, |sums| {
-            let is_first = sums.stage == Stage::Collecting;
+            let is_first = sums.state == SummaryState::Collecting;
             is_first.then(|| {
-                sums.stage = Stage::Taken;
+                sums.state = SummaryState::Taken;
                 (sums.queued, sums.loops)
             })
         })?
@@ -120,12 +120,12 @@ impl Summary {
 
     /// Records that the summary of this round is logged.
     pub(crate) fn set_logged(&self, round: u64) {
-        self.with(round, |sums| sums.stage = Stage::Logged);
+        self.with(round, |sums| sums.state = SummaryState::Logged);
     }
 
     /// True once the summary of this round is logged, or will not be: a newer round has begun.
     pub(crate) fn is_logged(&self, round: u64) -> bool {
-        self.with(round, |sums| sums.stage == Stage::Logged)
+        self.with(round, |sums| sums.state == SummaryState::Logged)
             .unwrap_or(true)
     }
 
