@@ -12,6 +12,7 @@
 pub mod addresses;
 pub mod arguments;
 pub mod chat;
+pub mod frames;
 pub mod lines;
 pub mod streams;
 pub mod sync;
