@@ -10,7 +10,7 @@ use axum::{Json, Router};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use oneloop::aio::hyper::{LoopExecutor, LoopTimer};
-use oneloop::aio::{Either, TaskTracker, TcpListener, TcpStream, block_on, local, race, sleep};
+use oneloop::aio::{Either, GracefulShutdown, TcpListener, TcpStream, local, race, sleep};
 use oneloop::signal::{SIGINT, SIGTERM};
 use oneloop::sync::ShutdownToken;
 use std::pin::pin;
@@ -19,14 +19,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use std::{env, io};
 
-fn main() -> io::Result<()> {
-    block_on(async {
-        let addr = env::args().nth(1);
-        let listener = TcpListener::bind(addr.as_deref().unwrap_or("127.0.0.1:8080"))?;
-        println!("http://{}", listener.local_addr()?);
-        let shutdown = ShutdownToken::on_signals(&[SIGINT, SIGTERM])?;
-        serve(listener, shutdown).await
-    })
+/// How long a request that has begun may take once the server is to end.
+const DRAIN_MAX: Duration = Duration::from_secs(30);
+
+#[oneloop::main]
+async fn main() -> io::Result<()> {
+    let addr = env::args().nth(1);
+    let listener = TcpListener::bind(addr.as_deref().unwrap_or("127.0.0.1:8080"))?;
+    println!("http://{}", listener.local_addr()?);
+    serve(listener, GracefulShutdown::on_signals(&[SIGINT, SIGTERM])?).await
 }
 
 /// How often each handler ran. axum's state must be `Send`, although the loop has one thread.
@@ -58,16 +59,19 @@ async fn sum(Json(numbers): Json<Vec<i64>>) -> Result<Json<i64>, StatusCode> {
     sum.map(Json).ok_or(StatusCode::UNPROCESSABLE_ENTITY)
 }
 
-/// Serves clients until the token is triggered, and then until all requests are answered.
-pub(crate) async fn serve(listener: TcpListener, shutdown: ShutdownToken) -> io::Result<()> {
-    let (clients, router) = (TaskTracker::new(), router());
+/// Serves clients until the end is requested, and then until all requests are answered.
+pub(crate) async fn serve(listener: TcpListener, shutdown: GracefulShutdown) -> io::Result<()> {
+    let router = router();
     while let Some(accepted) = shutdown.run(listener.accept()).await {
         let (stream, _peer) = accepted?;
-        clients.spawn(serve_client(stream, router.clone(), shutdown.clone()));
+        shutdown.spawn(serve_client(
+            stream,
+            router.clone(),
+            shutdown.token().clone(),
+        ));
     }
     drop(listener);
-    clients.close();
-    clients.wait().await;
+    shutdown.drain(DRAIN_MAX).await;
     Ok(())
 }
 

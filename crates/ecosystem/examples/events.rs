@@ -11,7 +11,7 @@ use hyper::header::{CACHE_CONTROL, CONTENT_TYPE};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use oneloop::aio::{Either, TaskTracker, TcpListener, TcpStream, block_on, interval, race};
+use oneloop::aio::{Either, GracefulShutdown, TcpListener, TcpStream, interval, race};
 use oneloop::signal::{SIGINT, SIGTERM};
 use oneloop::sync::ShutdownToken;
 use std::convert::Infallible;
@@ -23,26 +23,25 @@ const PAGE: &str = "<!doctype html><title>clock</title><p id=clock>…</p><scrip
 new EventSource('/events').onmessage = event => clock.textContent = event.data
 </script>\n";
 
-fn main() -> io::Result<()> {
-    block_on(async {
-        let addr = env::args().nth(1);
-        let listener = TcpListener::bind(addr.as_deref().unwrap_or("127.0.0.1:8080"))?;
-        println!("http://{}", listener.local_addr()?);
-        let shutdown = ShutdownToken::on_signals(&[SIGINT, SIGTERM])?;
-        serve(listener, shutdown).await
-    })
+/// How long a request that has begun may take once the server is to end.
+const DRAIN_MAX: Duration = Duration::from_secs(30);
+
+#[oneloop::main]
+async fn main() -> io::Result<()> {
+    let addr = env::args().nth(1);
+    let listener = TcpListener::bind(addr.as_deref().unwrap_or("127.0.0.1:8080"))?;
+    println!("http://{}", listener.local_addr()?);
+    serve(listener, GracefulShutdown::on_signals(&[SIGINT, SIGTERM])?).await
 }
 
-/// Serves clients until the token is triggered, which ends their events.
-pub(crate) async fn serve(listener: TcpListener, shutdown: ShutdownToken) -> io::Result<()> {
-    let clients = TaskTracker::new();
+/// Serves clients until the end is requested, which ends their events.
+pub(crate) async fn serve(listener: TcpListener, shutdown: GracefulShutdown) -> io::Result<()> {
     while let Some(accepted) = shutdown.run(listener.accept()).await {
         let (stream, _peer) = accepted?;
-        clients.spawn(serve_client(stream, shutdown.clone()));
+        shutdown.spawn(serve_client(stream, shutdown.token().clone()));
     }
     drop(listener);
-    clients.close();
-    clients.wait().await;
+    shutdown.drain(DRAIN_MAX).await;
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::server::conn::auto::Builder;
 use oneloop::aio::hyper::{LoopExecutor, LoopTimer};
-use oneloop::aio::{Either, TaskTracker, TcpListener, TcpStream, block_on, race, timeout};
+use oneloop::aio::{Either, GracefulShutdown, TcpListener, TcpStream, race, timeout};
 use oneloop::signal::{SIGINT, SIGTERM};
 use oneloop::sync::{Event, ShutdownToken};
 use std::convert::Infallible;
@@ -22,26 +22,25 @@ use std::{env, io};
 /// How long a client may take for its first request, and for each head.
 const HEAD_MAX: Duration = Duration::from_secs(10);
 
-fn main() -> io::Result<()> {
-    block_on(async {
-        let addr = env::args().nth(1);
-        let listener = TcpListener::bind(addr.as_deref().unwrap_or("127.0.0.1:8080"))?;
-        println!("http://{}", listener.local_addr()?);
-        let shutdown = ShutdownToken::on_signals(&[SIGINT, SIGTERM])?;
-        serve(listener, shutdown).await
-    })
+/// How long a request that has begun may take once the server is to end.
+const DRAIN_MAX: Duration = Duration::from_secs(30);
+
+#[oneloop::main]
+async fn main() -> io::Result<()> {
+    let addr = env::args().nth(1);
+    let listener = TcpListener::bind(addr.as_deref().unwrap_or("127.0.0.1:8080"))?;
+    println!("http://{}", listener.local_addr()?);
+    serve(listener, GracefulShutdown::on_signals(&[SIGINT, SIGTERM])?).await
 }
 
-/// Serves clients until the token is triggered, and then until all requests are answered.
-pub(crate) async fn serve(listener: TcpListener, shutdown: ShutdownToken) -> io::Result<()> {
-    let clients = TaskTracker::new();
+/// Serves clients until the end is requested, and then until all requests are answered.
+pub(crate) async fn serve(listener: TcpListener, shutdown: GracefulShutdown) -> io::Result<()> {
     while let Some(accepted) = shutdown.run(listener.accept()).await {
         let (stream, _peer) = accepted?;
-        clients.spawn(serve_client(stream, shutdown.clone()));
+        shutdown.spawn(serve_client(stream, shutdown.token().clone()));
     }
     drop(listener);
-    clients.close();
-    clients.wait().await;
+    shutdown.drain(DRAIN_MAX).await;
     Ok(())
 }
 

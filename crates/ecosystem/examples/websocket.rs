@@ -10,7 +10,7 @@ use hyper::header::UPGRADE;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
-use oneloop::aio::{Either, TaskTracker, TcpListener, TcpStream, block_on, race, timeout};
+use oneloop::aio::{Either, GracefulShutdown, TcpListener, TcpStream, race, timeout};
 use oneloop::net::{HalfClose, Shutdown};
 use oneloop::signal::{SIGINT, SIGTERM};
 use oneloop::sync::ShutdownToken;
@@ -33,36 +33,36 @@ const MESSAGE_BYTES_MAX: usize = 1 << 20;
 /// How long a client may take to close the connection after the close frame.
 const LINGER: Duration = Duration::from_secs(5);
 
-fn main() -> io::Result<()> {
-    block_on(async {
-        let addr = env::args().nth(1);
-        let listener = TcpListener::bind(addr.as_deref().unwrap_or("127.0.0.1:8080"))?;
-        println!("ws://{}", listener.local_addr()?);
-        let shutdown = ShutdownToken::on_signals(&[SIGINT, SIGTERM])?;
-        serve(listener, shutdown).await
-    })
+/// How long a client may take to end once the server is to end.
+const DRAIN_MAX: Duration = Duration::from_secs(30);
+
+#[oneloop::main]
+async fn main() -> io::Result<()> {
+    let addr = env::args().nth(1);
+    let listener = TcpListener::bind(addr.as_deref().unwrap_or("127.0.0.1:8080"))?;
+    println!("ws://{}", listener.local_addr()?);
+    serve(listener, GracefulShutdown::on_signals(&[SIGINT, SIGTERM])?).await
 }
 
-/// Serves clients until the token is triggered, and then closes each socket with a reason.
-pub(crate) async fn serve(listener: TcpListener, shutdown: ShutdownToken) -> io::Result<()> {
-    let clients = TaskTracker::new();
+/// Serves clients until the end is requested, and then closes each socket with a reason.
+pub(crate) async fn serve(listener: TcpListener, shutdown: GracefulShutdown) -> io::Result<()> {
     while let Some(accepted) = shutdown.run(listener.accept()).await {
         let (stream, _peer) = accepted?;
-        let shutdown = shutdown.clone();
-        clients.spawn(async move {
-            if let Err(error) = serve_client(stream, shutdown).await {
-                eprintln!("a connection failed: {error}");
-            }
-        });
+        shutdown.spawn(serve_client(stream, shutdown.token().clone()));
     }
     drop(listener);
-    clients.close();
-    clients.wait().await;
+    shutdown.drain(DRAIN_MAX).await;
     Ok(())
 }
 
+async fn serve_client(stream: TcpStream, shutdown: ShutdownToken) {
+    if let Err(error) = serve_http(stream, shutdown).await {
+        eprintln!("a connection failed: {error}");
+    }
+}
+
 /// Serves HTTP until the client asks for a WebSocket, and then that.
-async fn serve_client(stream: TcpStream, shutdown: ShutdownToken) -> Result<(), Box<dyn Error>> {
+async fn serve_http(stream: TcpStream, shutdown: ShutdownToken) -> Result<(), Box<dyn Error>> {
     let is_upgraded = Cell::new(false);
     let service = service_fn(|request| {
         let response = answer(&request);

@@ -10,9 +10,8 @@ use hyper::client::conn::{http1, http2};
 use hyper::{Response, StatusCode};
 use oneloop::EventLoop;
 use oneloop::aio::hyper::LoopExecutor;
-use oneloop::aio::{TcpListener, TcpStream, spawn, timeout};
+use oneloop::aio::{GracefulShutdown, TcpListener, TcpStream, spawn, timeout};
 use oneloop::chaos::{Plan, check, check_plans};
-use oneloop::sync::ShutdownToken;
 use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::LazyLock;
@@ -83,11 +82,11 @@ macro_rules! served {
         async {
             let listener = TcpListener::bind("127.0.0.1:0")?;
             let addr = listener.local_addr()?;
-            let shutdown = ShutdownToken::new();
+            let shutdown = GracefulShutdown::new();
             let server = spawn($serve(listener, shutdown.clone()));
             // A listener that lacks fds closes connections, and then a client waits in vain.
             let clients = timeout(Duration::from_secs(600), $clients(addr)).await;
-            shutdown.trigger();
+            shutdown.token().trigger();
             server.await??;
             clients?
         }

@@ -1,8 +1,7 @@
 //! Server-sent events on hyper.
 
 use crate::harness::{BYTES_MAX, block_on, peer, with_server};
-use oneloop::aio::{self, TcpListener, TcpStream, now, spawn};
-use oneloop::sync::ShutdownToken;
+use oneloop::aio::{self, GracefulShutdown, TcpListener, TcpStream, now, spawn};
 use std::time::Duration;
 
 #[allow(dead_code)] // `main`
@@ -48,12 +47,12 @@ fn the_end_of_the_server_is_the_end_of_its_events() {
         let stream = TcpStream::connect(listener.local_addr().unwrap())
             .await
             .unwrap();
-        let shutdown = ShutdownToken::new();
+        let shutdown = GracefulShutdown::new();
         let served = spawn(example::serve(listener, shutdown.clone()));
         let head = "GET /events HTTP/1.1\r\nHost: x\r\n\r\n";
         stream.write_all(head.as_bytes()).await.unwrap();
         aio::sleep(Duration::from_millis(1_500)).await;
-        shutdown.trigger();
+        shutdown.token().trigger();
         let text = stream.read_text(BYTES_MAX).await.unwrap();
         assert!(text.contains("content-type: text/event-stream"), "{text}");
         assert!(

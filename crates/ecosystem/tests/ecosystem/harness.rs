@@ -6,8 +6,7 @@ use hyper::client::conn::{http1, http2};
 use hyper::{Request, Response};
 use oneloop::aio::hyper::LoopExecutor;
 use oneloop::aio::process::Command;
-use oneloop::aio::{TcpListener, TcpStream, spawn};
-use oneloop::sync::ShutdownToken;
+use oneloop::aio::{GracefulShutdown, TcpListener, TcpStream, spawn};
 use oneloop::{EventLoop, Options};
 use std::future::Future;
 use std::io;
@@ -32,7 +31,7 @@ pub(crate) async fn connection() -> (TcpStream, TcpStream) {
 
 /// Starts a server, runs its clients, and then asks the server to end, which it must do.
 pub(crate) async fn with_server<S, C>(
-    serve: fn(TcpListener, ShutdownToken) -> S,
+    serve: fn(TcpListener, GracefulShutdown) -> S,
     clients: impl FnOnce(SocketAddr) -> C,
 ) where
     S: Future<Output = io::Result<()>> + 'static,
@@ -40,10 +39,10 @@ pub(crate) async fn with_server<S, C>(
 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
-    let shutdown = ShutdownToken::new();
+    let shutdown = GracefulShutdown::new();
     let served = spawn(serve(listener, shutdown.clone()));
     clients(addr).await;
-    shutdown.trigger();
+    shutdown.token().trigger();
     served.await.unwrap().unwrap();
 }
 

@@ -3,8 +3,7 @@
 use crate::harness::{
     BYTES_MAX, block_on, http1_client, http2_client, peer, request, send, text, with_server,
 };
-use oneloop::aio::{self, TcpListener, TcpStream, now, sleep, spawn};
-use oneloop::sync::ShutdownToken;
+use oneloop::aio::{self, GracefulShutdown, TcpListener, TcpStream, now, sleep, spawn};
 use oneloop::{EventLoop, Options};
 use std::cell::Cell;
 use std::rc::Rc;
@@ -83,7 +82,7 @@ fn a_graceful_end_answers_what_has_begun_and_leaves_nothing_on_the_loop() {
     let answered = handle.spawn(async {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
-        let shutdown = ShutdownToken::new();
+        let shutdown = GracefulShutdown::new();
         let served = spawn(example::serve(listener, shutdown.clone()));
         // Clients of both versions that are idle, and one in the middle of its request.
         let (mut one, mut two) = (http1_client(addr).await, http2_client(addr).await);
@@ -98,7 +97,7 @@ fn a_graceful_end_answers_what_has_begun_and_leaves_nothing_on_the_loop() {
         slow.write_all(head.as_bytes()).await.unwrap();
         let mut answer = slow.read_chunk().await.unwrap().unwrap().to_vec();
 
-        shutdown.trigger();
+        shutdown.token().trigger();
         slow.write_all(b", or").await.unwrap();
         answer.extend(slow.read_all(BYTES_MAX).await.unwrap());
         served.await.unwrap().unwrap();

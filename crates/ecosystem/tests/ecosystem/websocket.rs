@@ -2,8 +2,7 @@
 
 use crate::harness::{BYTES_MAX, block_on, peer, send, with_server};
 use futures_util::{SinkExt, StreamExt};
-use oneloop::aio::{self, TcpStream, spawn};
-use oneloop::sync::ShutdownToken;
+use oneloop::aio::{self, GracefulShutdown, TcpStream, spawn};
 use std::net::SocketAddr;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -115,13 +114,13 @@ fn a_server_that_ends_closes_its_sockets_with_1001() {
     block_on(async {
         let listener = aio::TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
-        let shutdown = ShutdownToken::new();
+        let shutdown = GracefulShutdown::new();
         let served = spawn(example::serve(listener, shutdown.clone()));
         let mut socket = connect(addr).await;
         let idle = TcpStream::connect(addr).await.unwrap(); // sends no request
         socket.send(Message::text("tea")).await.unwrap();
         assert!(socket.next().await.unwrap().is_ok());
-        shutdown.trigger();
+        shutdown.token().trigger();
         let Message::Close(Some(frame)) = socket.next().await.unwrap().unwrap() else {
             panic!("no close frame");
         };
