@@ -1,9 +1,8 @@
 //! A key-value store in which keys may expire: `cargo run --example key_value [HOST:PORT]`.
 
-use oneloop::aio::{TaskTracker, TcpListener, TcpStream, block_on, interval, spawn, timeout};
+use oneloop::Elapsed;
+use oneloop::aio::{GracefulShutdown, TcpListener, TcpStream, interval, now, spawn, timeout};
 use oneloop::signal::{SIGINT, SIGTERM};
-use oneloop::sync::ShutdownToken;
-use oneloop::{Elapsed, Handle};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -13,6 +12,7 @@ use std::{env, io};
 const LINE_BYTES_MAX: usize = 1000;
 const IDLE_MAX: Duration = Duration::from_secs(60);
 const SWEEP_PERIOD: Duration = Duration::from_secs(10);
+const DRAIN_MAX: Duration = Duration::from_secs(10);
 
 struct Entry {
     value: String,
@@ -21,7 +21,7 @@ struct Entry {
 
 impl Entry {
     fn is_live(&self) -> bool {
-        self.expires.is_none_or(|at| at > Handle::current().now())
+        self.expires.is_none_or(|at| at > now())
     }
 }
 
@@ -53,7 +53,7 @@ impl Store {
         let lifetime = seconds.map(|seconds| Duration::from_secs(seconds.into()));
         let entry = Entry {
             value: value.into(),
-            expires: lifetime.map(|lifetime| Handle::current().now() + lifetime),
+            expires: lifetime.map(|lifetime| now() + lifetime),
         };
         self.0.borrow_mut().insert(key.into(), entry);
         "OK".into()
@@ -77,7 +77,7 @@ impl Store {
 }
 
 /// Answers one client until it leaves or is silent for too long, or the server stops.
-async fn serve(stream: TcpStream, store: Store, stop: ShutdownToken) -> io::Result<()> {
+async fn serve(stream: TcpStream, store: Store, stop: GracefulShutdown) -> io::Result<()> {
     let mut lines = stream.lines(LINE_BYTES_MAX);
     while let Some(request) = stop.run(timeout(IDLE_MAX, lines.next())).await {
         let answer = match request {
@@ -94,79 +94,69 @@ async fn serve(stream: TcpStream, store: Store, stop: ShutdownToken) -> io::Resu
     Ok(())
 }
 
-/// Serves clients until the token is triggered, and then finishes their answers.
-async fn run(listener: TcpListener, stop: ShutdownToken) -> io::Result<()> {
-    let (store, clients) = (Store::default(), TaskTracker::new());
+/// Serves clients until the end is requested, and then finishes their answers.
+async fn run(listener: TcpListener, stop: GracefulShutdown) -> io::Result<()> {
+    let store = Store::default();
     let sweep = spawn(store.clone().sweep());
     while let Some(accepted) = stop.run(listener.accept()).await {
         let (stream, peer) = accepted?;
-        let (store, stop) = (store.clone(), stop.clone());
-        clients.spawn(async move {
-            if let Err(error) = serve(stream, store, stop).await {
+        let client = serve(stream, store.clone(), stop.clone());
+        stop.spawn(async move {
+            if let Err(error) = client.await {
                 eprintln!("{peer}: {error}");
             }
         });
     }
     sweep.cancel();
     drop(listener);
-    clients.close();
-    clients.wait().await;
+    stop.drain(DRAIN_MAX).await;
     Ok(())
 }
 
-fn main() -> io::Result<()> {
+#[oneloop::main]
+async fn main() -> io::Result<()> {
     let addr = env::args().nth(1).unwrap_or("127.0.0.1:8080".into());
-    block_on(async {
-        let listener = TcpListener::bind(addr)?;
-        println!("listening on {}", listener.local_addr()?);
-        run(listener, ShutdownToken::on_signals(&[SIGINT, SIGTERM])?).await?;
-        println!("stopped");
-        Ok(())
-    })
+    let listener = TcpListener::bind(addr)?;
+    println!("listening on {}", listener.local_addr()?);
+    run(listener, GracefulShutdown::on_signals(&[SIGINT, SIGTERM])?).await?;
+    println!("stopped");
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use oneloop::aio::sleep;
-    use oneloop::{EventLoop, Options};
 
-    /// Runs a client of a new server, on virtual time.
-    fn with_client<F: Future>(client: impl FnOnce(TcpStream) -> F) -> F::Output {
-        let mut event_loop = EventLoop::with(Options::virtual_time()).unwrap();
-        event_loop.block_on(async {
-            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            let addr = listener.local_addr().unwrap();
-            spawn(run(listener, ShutdownToken::new()));
-            client(TcpStream::connect(addr).await.unwrap()).await
-        })
+    /// A client of a new server.
+    async fn client() -> TcpStream {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        spawn(run(listener, GracefulShutdown::new()));
+        TcpStream::connect(addr).await.unwrap()
     }
 
-    #[test]
-    fn a_value_expires() {
-        with_client(async |client| {
-            let mut lines = client.lines(80);
-            client.write_all(b"SET tea green 30\n").await.unwrap();
-            assert_eq!(lines.next().await.unwrap().unwrap(), "OK");
-            sleep(Duration::from_secs(29)).await;
-            client.write_all(b"GET tea\n").await.unwrap();
-            assert_eq!(lines.next().await.unwrap().unwrap(), "VALUE green");
-            sleep(Duration::from_secs(1)).await;
-            client.write_all(b"GET tea\n").await.unwrap();
-            assert_eq!(lines.next().await.unwrap().unwrap(), "NONE");
-        });
+    #[oneloop::test]
+    async fn a_value_expires() {
+        let client = client().await;
+        let mut lines = client.lines(80);
+        client.write_all(b"SET tea green 30\n").await.unwrap();
+        assert_eq!(lines.next().await.unwrap().unwrap(), "OK");
+        sleep(Duration::from_secs(29)).await;
+        client.write_all(b"GET tea\n").await.unwrap();
+        assert_eq!(lines.next().await.unwrap().unwrap(), "VALUE green");
+        sleep(Duration::from_secs(1)).await;
+        client.write_all(b"GET tea\n").await.unwrap();
+        assert_eq!(lines.next().await.unwrap().unwrap(), "NONE");
     }
 
-    #[test]
-    fn a_silent_client_gets_a_reason_and_the_end() {
-        with_client(async |client| {
-            let (mut lines, start) = (client.lines(80), Handle::current().now());
-            assert_eq!(
-                lines.next().await.unwrap().unwrap(),
-                "ERROR idle for too long"
-            );
-            assert_eq!(Handle::current().now() - start, IDLE_MAX);
-            assert_eq!(lines.next().await.unwrap(), None);
-        });
+    #[oneloop::test]
+    async fn a_silent_client_gets_a_reason_and_the_end() {
+        let client = client().await;
+        let (mut lines, start) = (client.lines(80), now());
+        let line = lines.next().await.unwrap().unwrap();
+        assert_eq!(line, "ERROR idle for too long");
+        assert_eq!(now() - start, IDLE_MAX);
+        assert_eq!(lines.next().await.unwrap(), None);
     }
 }

@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 const LINE_BYTES_MAX: usize = 1000;
 const IDLE_MAX: Duration = Duration::from_secs(60);
 const SWEEP_PERIOD: Duration = Duration::from_secs(10);
+const DRAIN_MAX: Duration = Duration::from_secs(10);
 
 struct Entry {
     value: String,
@@ -123,7 +124,7 @@ async fn run(listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
     sweep.abort();
     drop(listener);
     clients.close();
-    clients.wait().await;
+    let _ = timeout(DRAIN_MAX, clients.wait()).await;
     Ok(())
 }
 
