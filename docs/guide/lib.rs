@@ -28,6 +28,7 @@ pages! {
     Mixing "src/mixing.md"
     Send "src/send.md"
     TokioContext "src/tokio-context.md"
+    Tls "src/tls.md"
     Endings "src/endings.md"
     Errors "src/errors.md"
     Cores "src/cores.md"

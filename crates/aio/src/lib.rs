@@ -50,6 +50,7 @@
 //! | hyper-util's `GracefulShutdown` | [`GracefulShutdown`]: signal, token, drain with a limit |
 //! | tokio-stream's wrappers | [`Interval`] is a stream; [`TcpListener::incoming`], [`UdpSocket::datagrams`], `oneloop::sync::Receiver::into_stream` |
 //! | `read_buf`, `BytesMut` | [`TcpStream::read_chunk`], [`Chunk`] |
+//! | tokio-rustls, tokio-native-tls | `oneloop::tls`, with the Cargo feature `tls` |
 //! | `AsyncRead`, `AsyncWrite` | the streams have tokio's own traits with the Cargo feature `tokio-io` |
 //! | `BufReader::lines`, `LinesCodec` | [`TcpStream::lines`] |
 //! | `LengthDelimitedCodec` | [`TcpStream::frames`], [`TcpStream::frame_writer`] |

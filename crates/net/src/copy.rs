@@ -98,6 +98,8 @@ pub struct Copying {
     full_reads: u8,
     has_ended: bool,
     copied: u64,
+    /// The target holds bytes back while the copy waits for more.
+    is_flushing: bool,
 }
 
 impl Default for Copying {
@@ -119,6 +121,7 @@ impl Copying {
             held: Held::Nothing,
             full_reads: 0,
             has_ended: false,
+            is_flushing: false,
             copied: 0,
         }
     }
@@ -179,9 +182,18 @@ impl Copying {
                 Poll::Pending => return self.poll_reset(cx, from).map(|e| Err(CopyError::Read(e))),
             }
             if self.has_ended {
-                return Poll::Ready(Ok(self.copied));
+                let flushed = ready!(to.poll_flush(cx)).map_err(CopyError::Write);
+                return Poll::Ready(flushed.map(|()| self.copied));
             }
-            ready!(self.poll_hold(cx, from, splices)).map_err(CopyError::Read)?;
+            match self.poll_hold(cx, from, splices) {
+                Poll::Ready(held) => held.map_err(CopyError::Read)?,
+                Poll::Pending => {
+                    // The peer may wait for what a target that encrypts has held back.
+                    let flushed = to.poll_flush(cx).map_err(CopyError::Write)?;
+                    self.is_flushing = flushed.is_pending();
+                    return Poll::Pending;
+                }
+            }
         }
     }
 
@@ -196,9 +208,9 @@ impl Copying {
         }
     }
 
-    /// True if the copy waits for bytes to read.
+    /// True if the copy waits for bytes to read, and for nothing else.
     pub(crate) fn is_reading(&self) -> bool {
-        !self.has_ended && self.held() == 0
+        !self.has_ended && self.held() == 0 && !self.is_flushing
     }
 
     /// Reads bytes, or the end.

@@ -309,7 +309,7 @@ impl FrameEncoder {
             self.at += ready!(half.poll_write(cx, &self.rest[self.at..]))?;
         }
         (self.rest, self.at) = (Vec::new(), 0);
-        Poll::Ready(Ok(()))
+        half.poll_flush(cx)
     }
 
     /// The number of bytes of a frame that the kernel has not taken.

@@ -78,6 +78,7 @@
 //! | `hyper` | no | hyper's `Read` and `Write` on every byte stream; `aio::hyper`, its executor and timer |
 //! | `hyper-client` | no | `aio::hyper::LoopConnector`, for hyper-util's pooled client; turns on `hyper` |
 //! | `monitor` | no | `monitor`, and `callback::perf_hooks` |
+//! | `tls` | no | `tls`: TLS by rustls over every byte stream |
 //! | `tokio-io` | no | tokio's `AsyncRead` and `AsyncWrite` on every byte stream |
 //! | `tracing` | no | `tracing`: spans of tasks, for tokio-console |
 //!
@@ -166,6 +167,9 @@ modules! {
     /// A watcher thread that reports which task blocks the loop, and where.
     #[cfg(feature = "monitor")]
     monitor = oneloop_monitor;
+    /// TLS by rustls, over every byte stream and in every style.
+    #[cfg(feature = "tls")]
+    tls = oneloop_tls;
     /// Spans for tasks and events for their wakers, with tokio's names: for tokio-console.
     #[cfg(feature = "tracing")]
     tracing = oneloop_tracing;

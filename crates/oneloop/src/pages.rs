@@ -32,6 +32,9 @@ pub use oneloop_monitor as monitor;
 #[cfg(feature = "process")]
 #[doc(inline)]
 pub use oneloop_process as process;
+#[cfg(feature = "tls")]
+#[doc(inline)]
+pub use oneloop_tls as tls;
 #[cfg(feature = "tracing")]
 #[doc(inline)]
 pub use oneloop_tracing as tracing;

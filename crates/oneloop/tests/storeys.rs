@@ -25,7 +25,7 @@ const CRATES: &str = "
     loop:       core
     libuv:      uv
     on tasks:   sync net monitor tracing
-    on sockets: fs process cluster
+    on sockets: fs process cluster tls
     styles:     callback green aio
     facade:     oneloop
     contexts:   tokio
@@ -214,6 +214,20 @@ fn the_files_of_green_stand_in_storeys() {
         many threads: group imap join local permits pile pool run scope signal time
         operations:   fs/ net/ process stdio
         eventlet:     eventlet
+        ",
+    );
+}
+
+#[test]
+fn the_files_of_tls_stand_in_storeys() {
+    assert_storeys(
+        "tls",
+        "
+        files:     pem
+        who it is: identity roots
+        streams:   transport stream inherent foreign_traits
+        both ends: handshake identities
+        the ends:  acceptor connector
         ",
     );
 }

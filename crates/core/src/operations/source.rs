@@ -182,6 +182,11 @@ impl<F: AsFd> Source<F> {
         self.ready().contains(Ready::bit(direction))
     }
 
+    /// True if a task waits in that direction. A poll there would replace its wait.
+    pub fn is_waiting(&self, direction: Direction) -> bool {
+        self.registration.is_waiting(direction)
+    }
+
     #[inline]
     pub(crate) fn key(&self) -> u64 {
         self.key.to_u64()

@@ -1,0 +1,1 @@
+//! openssl at the other end.
