@@ -1,7 +1,7 @@
 //! The server's end: an acceptor, whose certificates can be replaced while it serves.
 
 use crate::handshake::{HANDSHAKE_LIMIT, within};
-use crate::identities::{Identities, Shared};
+use crate::identities::{Identities, Replaceable};
 use crate::identity::{Identity, provider};
 use crate::roots::Roots;
 use crate::stream::TlsStream;
@@ -57,7 +57,7 @@ pub struct TlsAcceptor {
 }
 
 struct SharedAcceptor {
-    config: Shared<Arc<ServerConfig>>,
+    config: Replaceable<Arc<ServerConfig>>,
     /// `None` if the program made the configuration itself.
     identities: Option<Arc<Identities>>,
     handshake_limit: Duration,
@@ -148,8 +148,8 @@ impl TlsAcceptor {
         ))
     }
 
-    /// Creates an acceptor of a configuration of rustls, for what the options lack. Such an acceptor
-    /// has no files to reload; [`TlsAcceptor::set_config`] replaces the configuration.
+    /// Creates an acceptor of a configuration of rustls, for what the options lack. It has no
+    /// files to reload; [`TlsAcceptor::set_config`] replaces the configuration.
     pub fn from_config(config: Arc<ServerConfig>, handshake_limit: Duration) -> Self {
         TlsAcceptor::shared(config, None, handshake_limit)
     }
@@ -161,7 +161,7 @@ impl TlsAcceptor {
     ) -> Self {
         TlsAcceptor {
             shared: Arc::new(SharedAcceptor {
-                config: Shared::new(config),
+                config: Replaceable::new(config),
                 identities,
                 handshake_limit,
             }),
@@ -187,8 +187,8 @@ impl TlsAcceptor {
         Ok(TlsStream::new(transport, session.into()))
     }
 
-    /// Reads the files of all identities again, for handshakes that begin later. Connections that
-    /// exist go on. If one file is missing or wrong, or a key does not belong to its certificate, all
+    /// Reads the files of all identities again, for handshakes that begin later. Existing
+    /// connections continue. If one file is missing or wrong, or a key does not belong to its certificate, all
     /// identities stay as they are.
     ///
     /// Cancel safe: dropped, it reloads all files or none.

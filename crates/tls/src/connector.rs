@@ -47,7 +47,7 @@ pub struct ClientOptions {
     /// The protocols that the client speaks, the preferred one first, such as `["h2", "http/1.1"]`.
     /// [`TlsStream::alpn_protocol`] is what the server took.
     pub alpn: Vec<&'static str>,
-    /// Who the client is, for servers that ask for a certificate.
+    /// The client's certificate, for servers that ask for one.
     pub identity: Option<Identity>,
     /// How long a handshake may take. The default is 10 s.
     pub handshake_limit: Duration,

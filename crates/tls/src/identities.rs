@@ -12,11 +12,11 @@ use tokio_rustls::rustls::sign::CertifiedKey;
 
 /// A value that all threads see, and that one of them replaces.
 #[derive(Debug)]
-pub(crate) struct Shared<T>(RwLock<T>);
+pub(crate) struct Replaceable<T>(RwLock<T>);
 
-impl<T: Clone> Shared<T> {
+impl<T: Clone> Replaceable<T> {
     pub(crate) fn new(value: T) -> Self {
-        Shared(RwLock::new(value))
+        Replaceable(RwLock::new(value))
     }
 
     pub(crate) fn get(&self) -> T {
@@ -39,7 +39,7 @@ impl<T: Clone> Shared<T> {
 /// The identities of one end. A handshake takes one of them.
 #[derive(Debug)]
 pub(crate) struct Identities {
-    current: Shared<Arc<[Identity]>>,
+    current: Replaceable<Arc<[Identity]>>,
 }
 
 impl Identities {
@@ -47,7 +47,7 @@ impl Identities {
     /// `InvalidInput` without an identity.
     pub(crate) fn new(identities: impl IntoIterator<Item = Identity>) -> io::Result<Arc<Self>> {
         Ok(Arc::new(Identities {
-            current: Shared::new(at_least_one(identities)?),
+            current: Replaceable::new(at_least_one(identities)?),
         }))
     }
 
@@ -73,7 +73,7 @@ impl Identities {
 fn at_least_one(identities: impl IntoIterator<Item = Identity>) -> io::Result<Arc<[Identity]>> {
     let identities: Arc<[Identity]> = identities.into_iter().collect();
     if identities.is_empty() {
-        let problem = "an end that proves who it is needs an identity";
+        let problem = "there is no identity: a server needs one";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
     }
     Ok(identities)

@@ -1,4 +1,4 @@
-//! What an end of a connection proves who it is with: a certificate and its key.
+//! The identity of an end: a certificate, and the key that proves it.
 
 use crate::pem;
 use std::fmt;

@@ -12,8 +12,8 @@ impl<S: ReadHalf + WriteHalf> TlsStream<S> {
     /// # Errors
     /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream below ends without a
     /// close_notify; [`InvalidData`](io::ErrorKind::InvalidData) around a
-    /// [`rustls::Error`](crate::rustls::Error) for bytes that are no valid TLS, after which the peer
-    /// has an alert; those of `recv(2)`: `ECONNRESET`.
+    /// [`rustls::Error`](crate::rustls::Error) for bytes that are no valid TLS, which an alert tells
+    /// the peer; those of `recv(2)`: `ECONNRESET`.
     #[inline]
     pub fn read(&self, buf: &mut [u8]) -> impl Future<Output = io::Result<usize>> {
         ReadHalf::read(self, buf)
@@ -120,8 +120,8 @@ impl<S: ReadHalf + WriteHalf> TlsStream<S> {
         WriteHalf::try_write(self, buf)
     }
 
-    /// Writes all bytes, and waits until the kernel holds them. Not cancel safe: dropped halfway, it
-    /// has written an unknown part.
+    /// Writes all bytes, and waits until the kernel holds them. Not cancel safe: dropped
+    /// halfway, it leaves an unknown part written.
     ///
     /// # Errors
     /// As [`TlsStream::write`].

@@ -1,4 +1,4 @@
-//! Whom an end of a connection believes: root certificates.
+//! What an end trusts: root certificates.
 
 use crate::pem;
 use std::io;

@@ -31,7 +31,7 @@ type Session<S> = tokio_rustls::TlsStream<Transport<S>>;
 /// in the middle of its answer must not look as if it had finished.
 ///
 /// **Writing.** A write encrypts bytes into records, and what the kernel does not take stays in the
-/// session, at most 64 KiB. [`TlsStream::write_all`] waits until the kernel has all of it. After a
+/// session, at most 64 KiB. [`TlsStream::write_all`] waits until the kernel holds all bytes. After a
 /// single [`write`](TlsStream::write) or a write through a trait, call `flush`, as tokio-rustls
 /// demands; a task that reads the same stream sends the rest as well.
 #[doc(alias("SslStream", "TLSSocket", "SSLSocket"))]
@@ -326,8 +326,8 @@ impl<S: ReadHalf + WriteHalf> WriteHalf for TlsStream<S> {
         }
     }
 
-    /// Writes all bytes, and waits until the kernel holds them. Not cancel safe: dropped halfway, it
-    /// has written an unknown part.
+    /// Writes all bytes, and waits until the kernel holds them. Not cancel safe: dropped
+    /// halfway, it leaves an unknown part written.
     fn write_all(&self, mut buf: &[u8]) -> impl Future<Output = io::Result<()>> {
         self.source().io(Direction::Write, move |cx| {
             while !buf.is_empty() {

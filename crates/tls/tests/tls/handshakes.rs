@@ -61,7 +61,7 @@ fn the_protocol_is_the_first_of_the_server_that_the_client_speaks() {
 }
 
 #[test]
-fn a_client_without_a_common_protocol_is_told_so() {
+fn a_client_without_a_common_protocol_gets_an_alert() {
     block_on(async {
         let (connector, acceptor) = alpn(vec!["h2"], vec!["tea"]);
         let (client, server) = both(&connector, &acceptor, UnixStream::pair().unwrap()).await;
