@@ -210,8 +210,12 @@ impl Watched {
                     .filter(|path| path.starts_with(&from))
                     .cloned()
                     .collect();
+                // After an overflow, the tree that was read may be ahead of the changes: then the
+                // names below `to` are those that have just moved there.
+                let is_replaced = |path: &Path| self.is_calm && path.starts_with(&to);
                 self.known
-                    .retain(|path| !path.starts_with(&from) && !path.starts_with(&to));
+                    .retain(|path| !path.starts_with(&from) && !is_replaced(path));
+                self.known.insert(to.clone());
                 let moved = moved
                     .iter()
                     .map(|path| to.join(path.strip_prefix(&from).unwrap()));

@@ -31,6 +31,6 @@ pub enum Change {
     Gone(PathBuf),
     /// More events came than the kernel keeps (`fs.inotify.max_queued_events`), so some changes are
     /// lost: read everything again. Directories that were created meanwhile are watched from now
-    /// on.
+    /// on. Changes may follow that what you read then contains already.
     Overflow,
 }
