@@ -17,6 +17,7 @@ pub mod lines;
 pub mod streams;
 pub mod sync;
 pub mod watcher;
+pub mod wtf8;
 
 mod input;
 
@@ -43,3 +44,7 @@ mod process_stat;
 mod room;
 #[path = "../../server/src/values.rs"]
 mod values;
+
+// The C interface of this one takes pointers.
+#[path = "../../uv/src/wtf8.rs"]
+mod texts;
