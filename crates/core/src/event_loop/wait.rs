@@ -87,7 +87,7 @@ impl LoopState {
     fn check_virtual_time(self: &Rc<Self>) {
         let is_over = |most| Duration::from_nanos(self.clock.now_ns()) > most;
         if self.chaos.time_max().is_some_and(is_over) {
-            self.hang("the program hangs: it goes on and on in virtual time");
+            self.hang("the program hangs: it turns without end in virtual time");
         }
     }
 

@@ -39,7 +39,7 @@ fn program(event_loop: &mut EventLoop, patience: Duration) -> Vec<io::Result<()>
             return Vec::new(); // no fd for them
         };
         let addr = listeners[0].local_addr().inet().unwrap();
-        // One of them ends early: what it has in its hands goes to the others.
+        // One of them ends early: the connections that it has not served go to the others.
         let accepting: Vec<_> = listeners
             .into_iter()
             .map(|l| spawn(accept(Rc::new(l))))

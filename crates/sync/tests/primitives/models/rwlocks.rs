@@ -100,7 +100,7 @@ impl RwLocks {
         let mut waiting = 0;
         for (place, (polled, writes)) in self.line.0.iter().enumerate() {
             match self.may_pass(place, *writes) {
-                true => assert!(polled.is_woken(), "the one at place {place} sleeps"),
+                true => assert!(polled.is_woken(), "the waiter at place {place} sleeps"),
                 false => waiting += 1,
             }
         }

@@ -104,7 +104,7 @@ impl Semaphores {
         for (place, polled) in self.line.iter().enumerate() {
             assert!(
                 polled.is_woken() || !self.may_pass(Some(place)),
-                "the one at place {place} sleeps"
+                "the waiter at place {place} sleeps"
             );
         }
         let waiting = self.line.len().saturating_sub(self.available);
