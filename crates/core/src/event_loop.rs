@@ -35,6 +35,7 @@ use crate::tasks::stats::{Counters, Ran, add};
 use crate::tasks::waker::{LoopInbox, RunQueue, SpareWaker, TaskWaker};
 use nix::sys::epoll::Epoll;
 use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -213,7 +214,7 @@ impl EventLoop {
             phases: RefCell::new(Phases::default()),
             tasks: RefCell::new(Tasks::default()),
             ready: RunQueue::new(Arc::clone(&inbox)),
-            spares: RefCell::new(vec![spare]),
+            spares: RefCell::new(VecDeque::from([spare])),
             inbox,
             budget: Default::default(),
             counters: Counters::default(),

@@ -111,6 +111,7 @@ pub use operations::join::{Joined, JoinedBody};
 pub use operations::keep_alive::KeepAlive;
 pub use operations::offload::Offload;
 pub use operations::parked::Parked;
+pub use operations::parked_sleep::ParkedSleep;
 pub use operations::phase_reached::PhaseReached;
 pub use operations::remote::{LoopGone, Remote};
 pub use operations::signal::{self, Signals};

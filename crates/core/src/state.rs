@@ -25,6 +25,7 @@ use crate::tasks::waiter::Waiter;
 use crate::tasks::waker::{CurrentQueue, LoopInbox, RunQueue, SpareWaker};
 use std::any::Any;
 use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::VecDeque;
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
@@ -45,7 +46,7 @@ pub(crate) struct LoopState {
     pub(crate) tasks: RefCell<Tasks>,
     pub(crate) ready: Rc<RunQueue>,
     /// Wakers of tasks that have ended, for tasks to come.
-    pub(crate) spares: RefCell<Vec<SpareWaker>>,
+    pub(crate) spares: RefCell<VecDeque<SpareWaker>>,
     pub(crate) inbox: Arc<LoopInbox>,
     pub(crate) budget: Budget,
     pub(crate) counters: Counters,

@@ -66,11 +66,11 @@ impl LoopState {
         let waker = body.as_mut().take_waker();
         // Before the waker is reused: the drop of the body may wake this task.
         drop_body(body, task.spawned_at);
-        let spare = SpareWaker::of_ended(task.queue, waker);
-        // The next task saves an allocation and two reference counts.
+        // A later task saves an allocation and two reference counts.
         let mut spares = self.spares.borrow_mut();
         if spares.len() < SPARES_MAX {
-            spares.extend(spare);
+            let queue = task.queue;
+            spares.push_back(SpareWaker { queue, waker });
         }
     }
 }

@@ -10,6 +10,7 @@ pub(crate) mod keep_alive;
 pub(crate) mod observe;
 pub(crate) mod offload;
 pub(crate) mod parked;
+pub(crate) mod parked_sleep;
 pub(crate) mod phase_reached;
 pub(crate) mod remote;
 pub mod signal;

@@ -137,35 +137,39 @@ impl<T> Parked<T> {
             .expect("a key of one type names values of that type")
     }
 
-    #[cold]
     #[track_caller]
     fn refuse(&self) -> ! {
-        panic!("{}", self.refusal(&thread::current()));
+        refuse(type_name::<T>(), &self.inbox, self.key == GONE);
     }
+}
 
-    /// Says why the value cannot be used in this code.
-    fn refusal(&self, here: &Thread) -> String {
-        let (value, home) = (type_name::<T>(), self.inbox.home());
-        let at_home = named(home);
-        if self.inbox.is_closed() || self.key == GONE {
-            return format!(
-                "a `{value}` was used on {}, but its loop on {at_home} has ended, and dropped it",
-                named(here)
-            );
-        }
-        if home.id() == here.id() {
-            return format!(
-                "a `{value}` was used outside of its loop: another loop, or none, runs this code \
-                 on {at_home}"
-            );
-        }
-        format!(
-            "a `{value}` was used on {}, but it lives on the loop of {at_home}: poll it in a task \
-             of that loop; `oneloop::core::Remote` and `oneloop::sync::Distant` reach that loop \
-             from here",
+/// Panics, and says why a value of this type cannot be used in this code.
+#[cold]
+#[track_caller]
+pub(crate) fn refuse(value: &str, inbox: &LoopInbox, is_gone: bool) -> ! {
+    panic!("{}", refusal(value, inbox, is_gone, &thread::current()));
+}
+
+fn refusal(value: &str, inbox: &LoopInbox, is_gone: bool, here: &Thread) -> String {
+    let home = inbox.home();
+    let at_home = named(home);
+    if inbox.is_closed() || is_gone {
+        return format!(
+            "a `{value}` was used on {}, but its loop on {at_home} has ended, and dropped it",
             named(here)
-        )
+        );
     }
+    if home.id() == here.id() {
+        return format!(
+            "a `{value}` was used outside of its loop: another loop, or none, runs this code on \
+             {at_home}"
+        );
+    }
+    format!(
+        "a `{value}` was used on {}, but it lives on the loop of {at_home}: poll it in a task of \
+         that loop; `oneloop::core::Remote` and `oneloop::sync::Distant` reach that loop from here",
+        named(here)
+    )
 }
 
 /// Names a thread in a message.

@@ -49,11 +49,11 @@ fn after(clock: &Clock, duration: Duration) -> u64 {
 #[must_use = "futures do nothing unless awaited"]
 #[doc(alias("uv_timer_t", "Delay"))]
 pub struct Sleep {
-    handle: Handle,
-    deadline_ns: u64,
+    pub(super) handle: Handle,
+    pub(super) deadline_ns: u64,
     /// Present once it has been polled. Stale once it has fired.
-    timer: Option<Key<Timer<Waker>>>,
-    referenced: bool,
+    pub(super) timer: Option<Key<Timer<Waker>>>,
+    pub(super) referenced: bool,
 }
 
 impl fmt::Debug for Sleep {

@@ -79,7 +79,9 @@ impl Handle {
         // Read before the tasks are borrowed, and kept for a dump: neither costs a system call.
         let (spawned_by, since_ns) = (state.running.get().task, state.lapped_ns.get());
         let key = state.tasks.borrow_mut().insert_with(|key| {
-            let spare = state.spares.borrow_mut().pop();
+            // The one that ended first: other code has had the longest time to drop its references.
+            let spare = state.spares.borrow_mut().pop_front();
+            let spare = spare.and_then(SpareWaker::reused);
             let spare = spare.unwrap_or_else(|| SpareWaker::new(Arc::clone(&state.inbox)));
             spare.rename(key);
             // Behind what is ready: a task that spawns in a loop cannot starve the others.

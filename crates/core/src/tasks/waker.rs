@@ -268,17 +268,18 @@ impl SpareWaker {
         SpareWaker { queue, waker }
     }
 
-    /// The waker of an ended task, if these two references are the only ones and no wake is
-    /// outstanding.
-    pub(crate) fn of_ended(queue: Arc<TaskWaker>, waker: Waker) -> Option<Self> {
+    /// The waker of an ended task for another one, if these two references are the only ones and no
+    /// wake is outstanding.
+    pub(crate) fn reused(self) -> Option<Self> {
+        let queue = &self.queue;
         // A third reference may wake the key of the ended task at any time, which must find
-        // nothing.
-        let is_sole = Arc::strong_count(&queue) == 2;
-        (is_sole && !queue.is_queued()).then(|| {
-            queue.again.store(false, Ordering::Relaxed);
-            queue.canceled.store(false, Ordering::Relaxed);
-            SpareWaker { queue, waker }
-        })
+        // nothing. That no thread makes one from here on is sure: it would need a reference.
+        if Arc::strong_count(queue) != 2 || queue.is_queued() {
+            return None;
+        }
+        queue.again.store(false, Ordering::Relaxed);
+        queue.canceled.store(false, Ordering::Relaxed);
+        Some(self)
     }
 
     /// Gives the waker to a task.
@@ -353,9 +354,10 @@ mod tests {
     fn a_waker_is_reused_only_without_other_references() {
         let spare = SpareWaker::new(LoopInbox::new().unwrap());
         let kept = spare.waker.clone();
-        assert!(SpareWaker::of_ended(Arc::clone(&spare.queue), kept).is_none());
-        let SpareWaker { queue, waker } = spare;
-        let spare = SpareWaker::of_ended(queue, waker).expect("these are the only references");
+        let (queue, waker) = (Arc::clone(&spare.queue), spare.waker.clone());
+        assert!(SpareWaker { queue, waker }.reused().is_none());
+        drop(kept);
+        let spare = spare.reused().expect("these are the only references");
         spare.rename(Key::from_u64(9));
         assert_eq!(spare.queue.task(), Key::from_u64(9));
     }

@@ -27,6 +27,7 @@ fn serve(mut connection: Box<dyn Connection>) -> SendFuture {
                 return connection.close().await;
             }
             local(sleep(Duration::from_millis(1))).await;
+            sleep(Duration::from_millis(1)).park().await;
             connection.write_all(&buf[..count]).await?;
         }
     })

@@ -264,3 +264,60 @@ fn a_canceled_task_drops_what_it_has_parked() {
         assert!(drops.try_recv().is_ok());
     });
 }
+
+#[test]
+fn a_parked_sleep_ends_on_time_and_moves_with_a_reset() {
+    fn assert_name<T: Send + Sync + Unpin + 'static>(_: &T) {}
+    let mut event_loop = EventLoop::with(Options::virtual_time()).unwrap();
+    let handle = event_loop.handle();
+    let (start, second) = (handle.now(), Duration::from_secs(1));
+    event_loop.block_on(async {
+        let mut sleep = handle.sleep(second).park();
+        assert_name(&sleep);
+        assert!(poll_once(&mut sleep).is_pending());
+        sleep.reset_at(start + 5 * second);
+        (&mut sleep).await;
+        assert_eq!(handle.now() - start, 5 * second);
+        assert!(poll_once(&mut sleep).is_ready());
+        sleep.reset_at(start + 7 * second);
+        sleep.await;
+        assert_eq!(handle.now() - start, 7 * second);
+    });
+}
+
+#[test]
+fn a_parked_sleep_is_used_on_its_loop_only_and_disarmed_by_a_drop_anywhere() {
+    let mut event_loop = EventLoop::with(Options::virtual_time()).unwrap();
+    let handle = event_loop.handle();
+    let start = handle.now();
+    let hour = Duration::from_secs(3600);
+    let [away, outside, mut kept] = [(); 3].map(|()| handle.sleep(hour).park());
+    let [mut away, mut outside] = event_loop.block_on(async move {
+        [away, outside].map(|mut sleep| {
+            assert!(poll_once(&mut sleep).is_pending());
+            sleep
+        })
+    });
+    let message = message_of(|| poll_once(&mut outside));
+    let expected = "a `ParkedSleep` was used outside of its loop";
+    assert!(message.starts_with(expected), "{message}");
+    let message = message_of(|| outside.reset_at(start));
+    assert!(message.starts_with(expected), "{message}");
+    let message = on_thread("away", move || message_of(|| poll_once(&mut away)));
+    let expected = "a `ParkedSleep` was used on the thread `away` (";
+    assert!(message.starts_with(expected), "{message}");
+    drop(outside);
+    event_loop.run().unwrap();
+    assert_eq!(handle.now(), start, "no timer keeps the loop alive");
+    event_loop.block_on(async {
+        assert!(poll_once(&mut kept).is_pending());
+        drop(kept);
+    });
+    event_loop.run().unwrap();
+    assert_eq!(handle.now(), start);
+}
+
+fn poll_once(future: &mut (impl Future<Output = ()> + Unpin)) -> std::task::Poll<()> {
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    std::pin::Pin::new(future).poll(&mut cx)
+}
