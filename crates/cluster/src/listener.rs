@@ -35,7 +35,8 @@ use std::task::{Context, Poll, ready};
 /// stops, [`accept`](ClusterListener::accept) returns what is in the backlog and on its way before
 /// it returns `None`.
 ///
-/// A Unix socket has no `SO_REUSEPORT`. There all loops accept from one backlog.
+/// A Unix socket has no `SO_REUSEPORT`. There all loops accept from one backlog, and the kernel wakes
+/// one of those that sleep for each connection (`EPOLLEXCLUSIVE`).
 pub struct ClusterListener {
     state: Rc<LoopState>,
     shared: SharedListener,
@@ -237,8 +238,7 @@ impl ClusterListener {
 
     /// Takes the socket of a loop that has ended. If this loop cannot, that one's backlog is lost.
     fn inherit(&self, fd: OwnedFd) {
-        // False, because connections inherit the option from the socket.
-        let listener = Listener::from_fd(fd, false);
+        let listener = self.shared.inherit(fd);
         self.listeners
             .borrow_mut()
             .extend(listener.ok().map(Rc::new));

@@ -114,9 +114,9 @@ impl Member {
         let number = self.listens.borrow().get(addr).copied().unwrap_or(0);
         let shared = self.cluster.listener(addr, number, || {
             let listener = self.state.handle.enter(|| Listener::bind(addr, options))?;
-            let shared = SharedListener::of(&self.cluster.shared, &listener, options, true);
-            own = Some(listener);
-            shared
+            let shared;
+            (shared, own) = SharedListener::of(&self.cluster.shared, listener, options, true)?;
+            io::Result::Ok(shared)
         })?;
         let listener = self.listen_on(&shared, own)?;
         self.cluster.joined(addr, number);
@@ -132,8 +132,8 @@ impl Member {
     /// # Errors
     /// Those of `setsockopt(2)` and `dup(2)`.
     pub fn share(&self, own: Listener, options: ListenOptions) -> io::Result<ClusterListener> {
-        let shared = SharedListener::of(&self.cluster.shared, &own, options, false)?;
-        self.listen_on(&shared, Some(own))
+        let (shared, own) = SharedListener::of(&self.cluster.shared, own, options, false)?;
+        self.listen_on(&shared, own)
     }
 
     /// Listens where another loop listens already.

@@ -94,37 +94,38 @@ struct ListenerState {
 }
 
 impl SharedListener {
-    /// Shares the address of a listener, which listens alone so far. `options` are those with which
+    /// Shares the address of a listener, which listens alone so far, and returns it, unless
+    /// [`bind`](SharedListener::bind) makes one for this loop as well. `options` are those with which
     /// it was bound; the listeners of the other loops get the same.
     ///
     /// # Errors
     /// Those of `setsockopt(2)` and `dup(2)`.
     pub(crate) fn of(
         shared: &Arc<ClusterState>,
-        listener: &Listener,
+        listener: Listener,
         options: ListenOptions,
         moves_sockets: bool,
-    ) -> io::Result<Self> {
+    ) -> io::Result<(Self, Option<Listener>)> {
         let addr = listener.local_addr()?;
         let mut options = ListenOptions {
             reuse_port: true,
             ..options
         };
-        let unix = match addr {
+        let (own, unix) = match addr {
             Addr::Inet(inet) => {
                 // Before bind(2), the option would share the port with other programs that set it.
                 // The kernel shares a port between sockets that all have the option, so the first
                 // one sets it once it listens alone.
                 if shared.loops() > 1 {
-                    sockopt::set_socket_reuseport(listener, true)?;
+                    sockopt::set_socket_reuseport(&listener, true)?;
                 }
                 if inet.is_ipv6() {
-                    options.v6_only = Some(sockopt::ipv6_v6only(listener)?);
+                    options.v6_only = Some(sockopt::ipv6_v6only(&listener)?);
                 }
-                None
+                (Some(listener), None)
             }
-            _ if shared.loops() > 1 => Some(listener.try_clone_fd()?),
-            _ => None, // no other loop needs it
+            _ if shared.loops() > 1 => (None, Some(listener.into_fd()?)),
+            _ => (Some(listener), None), // no other loop needs it
         };
         let mailbox = || {
             let (sender, receiver) = distant_channel(MAIL_MAX);
@@ -134,16 +135,18 @@ impl SharedListener {
                 is_open: AtomicBool::new(false),
             }
         };
-        Ok(SharedListener {
+        let shared = SharedListener {
             state: Arc::new(ListenerState {
                 shared: Arc::clone(shared),
                 addr,
                 options,
-                moves_sockets: moves_sockets && unix.is_none(),
+                // A loop that ends may have been woken for a connection in the backlog of all.
+                moves_sockets: moves_sockets || unix.is_some(),
                 unix,
                 mailboxes: (0..shared.loops()).map(|_| mailbox()).collect(),
             }),
-        })
+        };
+        Ok((shared, own))
     }
 
     /// The address, with the port that the kernel chose in place of 0.
@@ -151,13 +154,24 @@ impl SharedListener {
         &self.state.addr
     }
 
+    /// Puts the socket of a loop that has ended on this one, to accept what is in its backlog.
+    ///
+    /// # Errors
+    /// As [`Listener::from_fd`].
+    pub(crate) fn inherit(&self, fd: OwnedFd) -> io::Result<Listener> {
+        match self.state.unix {
+            Some(_) => Listener::from_duplicate(fd),
+            None => Listener::from_fd(fd, false), // connections inherit the option from the socket
+        }
+    }
+
     /// True if a loop that ends hands its socket to another one.
     pub(crate) fn moves_sockets(&self) -> bool {
         self.state.moves_sockets
     }
 
-    /// One more socket for the address, on the current loop. For a Unix address it is the same
-    /// socket.
+    /// One more socket for the address, on a loop. For a Unix address it is a duplicate of the same
+    /// socket, and the kernel wakes one of the loops for each connection.
     ///
     /// # Errors
     /// As [`Listener::bind`]; `EMFILE`.
@@ -169,7 +183,7 @@ impl SharedListener {
             ..
         } = &*self.state;
         handle.enter(|| match unix {
-            Some(fd) => Listener::from_fd(fd.try_clone()?, false),
+            Some(fd) => Listener::from_duplicate(fd.try_clone()?),
             None => Listener::bind(addr, *options),
         })
     }

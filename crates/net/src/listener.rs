@@ -161,16 +161,45 @@ impl Listener {
     #[track_caller]
     pub fn from_fd(fd: OwnedFd, nodelay: bool) -> io::Result<Self> {
         let is_inet = matches!(Addr::of(&fd)?, Addr::Inet(_));
-        Ok(Listener {
+        let source = Source::new(&Handle::current(), fd, Interest::READ, Ownership::Sole)?;
+        Ok(Listener::of(source, is_inet, nodelay))
+    }
+
+    /// Puts a duplicate of a listening socket on the current loop, of which other loops have
+    /// duplicates, too: each connection wakes one of the loops that sleep, and not all of them. It
+    /// must be non-blocking.
+    ///
+    /// All loops must accept: a loop that was woken and does not keeps its connection waiting until
+    /// it does. A socket of TCP is better shared by
+    /// [`reuse_port`](ListenOptions::reuse_port); a Unix socket cannot be.
+    ///
+    /// # Errors
+    /// Those of `getsockname(2)` and `epoll_ctl(2)`.
+    ///
+    /// # Panics
+    /// Outside a loop.
+    #[track_caller]
+    pub fn from_duplicate(fd: OwnedFd) -> io::Result<Self> {
+        let is_inet = matches!(Addr::of(&fd)?, Addr::Inet(_));
+        let interest = Interest {
+            read: true,
+            ..Interest::NONE
+        };
+        let source = Source::new(&Handle::current(), fd, interest, Ownership::OnePerLoop)?;
+        Ok(Listener::of(source, is_inet, false))
+    }
+
+    fn of(source: Source<OwnedFd>, is_inet: bool, nodelay: bool) -> Self {
+        Listener {
             is_inet,
-            source: Source::new(&Handle::current(), fd, Interest::READ, Ownership::Sole)?,
+            source,
             nodelay,
             stats: Cell::default(),
             last_failure: Cell::new(None),
             reserve: RefCell::new(open_reserve()),
             backoff: Cell::default(),
             has_accepted: Cell::new(false),
-        })
+        }
     }
 
     /// Duplicates the socket, for a listener on another loop. Each connection goes to one of the

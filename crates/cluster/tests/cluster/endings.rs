@@ -3,12 +3,17 @@
 use crate::harness::{Echoing, LONG, expect_echo};
 use oneloop::aio::sleep;
 use oneloop::cluster::{Cluster, cluster};
-use std::future::pending;
+use oneloop::core::Direction;
+use std::future::{pending, poll_fn};
 use std::io::{self, Read};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixStream};
 use std::panic::catch_unwind;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::Poll;
+use std::thread;
 use std::time::Duration;
 
 #[test]
@@ -123,4 +128,48 @@ fn a_cluster_without_loops_is_refused() {
             .unwrap()
             .contains("at least one loop")
     );
+}
+
+/// A connection to a Unix socket wakes one of the loops that sleep. Here that one ends instead of
+/// accepting.
+#[test]
+fn a_connection_for_which_a_loop_was_woken_that_ends_goes_to_another_loop() {
+    let name = format!("unix:@oneloop-woken-{}", std::process::id());
+    let addr = SocketAddr::from_abstract_name(&name.as_bytes()[6..]).unwrap();
+    let (polled, has_ended) = (
+        Arc::new(AtomicUsize::new(0)),
+        Arc::new(AtomicBool::new(false)),
+    );
+    let polls = Arc::clone(&polled);
+    let server = thread::spawn(move || {
+        cluster(2, move |member| {
+            let (name, polls, has_ended) = (name.clone(), polls.clone(), has_ended.clone());
+            async move {
+                let listener = member.listen(&name)?;
+                let accepted = poll_fn(|cx| {
+                    let own = listener.listener();
+                    let is_woken = own.source().poll_ready(cx, Direction::Read).is_ready();
+                    if is_woken && !has_ended.swap(true, Ordering::SeqCst) {
+                        return Poll::Ready(Ok(None));
+                    }
+                    let accepted = listener.poll_accept(cx);
+                    polls.fetch_add(1, Ordering::SeqCst);
+                    accepted
+                });
+                if let Some(connection) = accepted.await? {
+                    connection.write_all(b"served").await?;
+                    member.stop(Duration::from_secs(60));
+                }
+                io::Result::Ok(())
+            }
+        })
+    });
+    while polled.load(Ordering::SeqCst) < 2 {
+        thread::yield_now();
+    }
+    let mut answer = String::new();
+    let mut client = UnixStream::connect_addr(&addr).unwrap();
+    client.read_to_string(&mut answer).unwrap();
+    assert_eq!(answer, "served");
+    server.join().unwrap().unwrap();
 }

@@ -199,6 +199,7 @@ impl Interest {
     pub(crate) fn to_epoll(self, trigger: Trigger) -> EventFlags {
         let mut flags = match trigger {
             Trigger::Edge => EventFlags::ET,
+            Trigger::EdgeForOne => EventFlags::ET | EventFlags::EXCLUSIVE,
             Trigger::Level => EventFlags::empty(),
             Trigger::LevelOnce => EventFlags::ONESHOT,
         };
@@ -216,6 +217,10 @@ pub enum Trigger {
     /// Once for each change (`EPOLLET`): the owner registers once, then works until `EAGAIN`.
     #[default]
     Edge,
+    /// As `Edge`, for a file that several epoll instances watch so: a change wakes one of those
+    /// that wait, and not all of them (`EPOLLEXCLUSIVE`). The interest may be in `read` and `write`
+    /// only, and cannot be modified.
+    EdgeForOne,
     /// At each wait, for as long as it holds.
     Level,
     /// Once, until the interest is set again (`EPOLLONESHOT`): for an fd that other code reads as

@@ -102,6 +102,7 @@ impl<F: AsFd> fmt::Debug for Source<F> {
 impl<F: AsFd> Source<F> {
     /// Registers an fd, which should be non-blocking.
     ///
+    /// With [`Ownership::OnePerLoop`] the interest is in reading only (`Interest { read: true, .. }`).
     /// With [`Ownership::Sole`] the fd is registered once, for `interest`, and each direction that
     /// is missing there is added at its first `EAGAIN` (rule 7). Pass [`Interest::WRITE`] only to
     /// be notified that a `connect(2)` has completed.
@@ -116,10 +117,9 @@ impl<F: AsFd> Source<F> {
     ) -> io::Result<Self> {
         // A shared fd is armed by each wait alone: an armed one-shot would wake a task that does
         // not wait.
-        let interest = if ownership == Ownership::Sole {
-            interest
-        } else {
-            Interest::NONE
+        let interest = match ownership {
+            Ownership::Sole | Ownership::OnePerLoop => interest,
+            Ownership::Shared => Interest::NONE,
         };
         let registration = Registration::new(fd.as_fd().as_raw_fd(), interest, ownership);
         let (trigger, value) = (ownership.trigger(), Rc::clone(&registration));
@@ -497,7 +497,7 @@ impl<F: AsFd> Drop for Source<F> {
         // closed next, which saves a system call for each connection (rule 5).
         let removed = match self.registration.ownership {
             Ownership::Sole => reactor.forget(self.key),
-            Ownership::Shared => reactor.remove(&self.fd, self.key),
+            Ownership::OnePerLoop | Ownership::Shared => reactor.remove(&self.fd, self.key),
         };
         drop(reactor);
         drop(removed);

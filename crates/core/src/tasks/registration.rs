@@ -16,6 +16,10 @@ pub enum Ownership {
     /// removes it from epoll. If there is a duplicate all the same, its events find no key and wake
     /// the loop for nothing.
     Sole,
+    /// Loops of other threads have duplicates of the fd, a listener's: each event wakes one of the
+    /// loops that sleep ([`Trigger::EdgeForOne`](crate::Trigger)). It is removed from epoll before it
+    /// is dropped. A loop that was woken and does not accept keeps its connection waiting.
+    OnePerLoop,
     /// Other code reads the fd or holds a duplicate. The fd is registered level-triggered, re-armed
     /// at each wait, and removed from epoll before it is dropped.
     Shared,
@@ -25,6 +29,7 @@ impl Ownership {
     pub(crate) fn trigger(self) -> Trigger {
         match self {
             Ownership::Sole => Trigger::Edge,
+            Ownership::OnePerLoop => Trigger::EdgeForOne,
             Ownership::Shared => Trigger::LevelOnce,
         }
     }
