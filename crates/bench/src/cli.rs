@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Args, Command, Parser, Subcommand};
 
 use crate::connection::MESSAGE_BYTES_MIN;
-use crate::contenders::{BuiltIn, Comparator, Kind, Runtime};
+use crate::contenders::{BuiltIn, Comparator, HttpLoad, HttpRuntime, Kind, Protocol, Runtime};
 
 /// Measures Oneloop's `main` side by side with echo servers in C, tokio and mio, and its tasks with
 /// those of other runtimes.
@@ -59,6 +59,15 @@ pub(crate) enum Task {
         #[command(flatten)]
         options: SyscallOptions,
     },
+    /// HTTP by hyper, on Oneloop and on tokio: throughput, CPU, system calls, instructions, memory
+    /// (needs wrk and h2load)
+    Http {
+        #[command(flatten)]
+        options: HttpOptions,
+        /// Write the results to a file as JSON, too
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+    },
     /// Green threads and async tasks: yield, spawn and join, channels, memory of sleeping tasks
     Green {
         #[command(flatten)]
@@ -71,6 +80,17 @@ pub(crate) enum Task {
     Serve {
         /// Which one
         server: Comparator,
+        /// A loopback address; port 0 takes a free one, which is printed
+        #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
+        listen: SocketAddr,
+    },
+    /// Run one of the servers of `http`
+    ServeHttp {
+        /// On which runtime
+        runtime: HttpRuntime,
+        /// What it speaks
+        #[arg(long, value_enum, default_value = "http1")]
+        protocol: Protocol,
         /// A loopback address; port 0 takes a free one, which is printed
         #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
         listen: SocketAddr,
@@ -193,6 +213,32 @@ pub(crate) struct GreenOptions {
     pub(crate) rounds: RoundOptions,
 }
 
+/// The sizes of the HTTP benchmark.
+#[derive(Debug, Args)]
+pub(crate) struct HttpOptions {
+    /// What the clients do
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "kept,limited,many,closing,http2,tls"
+    )]
+    pub(crate) loads: Vec<HttpLoad>,
+    /// Runs of each load against each of the two servers, in turns (0 leaves this part out)
+    #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u32).range(0..=1000))]
+    pub(crate) pairs: u32,
+    /// Seconds of each run
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=60))]
+    pub(crate) seconds: u32,
+    /// Requests under strace and callgrind (0 leaves this part out); the second run has twice as
+    /// many
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub(crate) requests: u32,
+    /// Connections kept after a request, for the memory (0 leaves this part out)
+    #[arg(long, default_value = "10000", value_parser = connections_or_none)]
+    pub(crate) kept: usize,
+}
+
 /// The sizes of the system call count.
 #[derive(Debug, Args)]
 pub(crate) struct SyscallOptions {
@@ -246,7 +292,7 @@ mod tests {
 
     #[test]
     fn the_defaults_are_within_their_bounds() {
-        for task in ["echo", "idle", "fair", "syscalls", "green", "all"] {
+        for task in ["echo", "idle", "fair", "syscalls", "http", "green", "all"] {
             Cli::try_parse_from(["oneloop-bench", task]).unwrap();
         }
     }

@@ -116,3 +116,66 @@ pub(crate) enum BuiltIn {
     /// may, one worker thread
     May,
 }
+
+/// The runtimes of `http`, in the order of the tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum HttpRuntime {
+    /// Oneloop's async tasks
+    Oneloop,
+    /// tokio, current-thread runtime
+    Tokio,
+}
+
+impl HttpRuntime {
+    /// The word on the command line and in the tables.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            HttpRuntime::Oneloop => "oneloop",
+            HttpRuntime::Tokio => "tokio",
+        }
+    }
+}
+
+/// What the clients of `http` do, in the order of the tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HttpLoad {
+    /// One request after the other on 64 connections
+    Kept,
+    /// The same; the server limits the time for each head
+    Limited,
+    /// One request after the other on 1,000 connections
+    Many,
+    /// A connection for each request, 64 at a time
+    Closing,
+    /// HTTP/2: 16 requests at a time on 16 connections
+    Http2,
+    /// HTTP/1 over TLS 1.3 on 64 connections
+    Tls,
+}
+
+/// What the servers of `http` speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Protocol {
+    /// HTTP/1
+    Http1,
+    /// HTTP/1, with a limited time for each head
+    Http1Limited,
+    /// HTTP/2 without TLS
+    Http2,
+    /// HTTP/1 over TLS 1.3
+    Tls,
+}
+
+impl Protocol {
+    /// The word on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Protocol::Http1 => "http1",
+            Protocol::Http1Limited => "http1-limited",
+            Protocol::Http2 => "http2",
+            Protocol::Tls => "tls",
+        }
+    }
+}

@@ -10,7 +10,7 @@ use crate::bench::Bench;
 use crate::cli::{IdleOptions, RoundOptions};
 use crate::contenders::Kind;
 use crate::load::Load;
-use crate::process::Memory;
+use crate::memory_row::MemoryRow;
 use crate::progress::Progress;
 use crate::report::Row;
 use crate::sample::{Sample, Samples, note_disturbance, rotation};
@@ -97,7 +97,7 @@ fn hold(server: &Server, count: usize) -> Result<(MemoryRow, Load)> {
     let idle = server.connect(count, MESSAGE_BYTES)?;
     sleep(SETTLE);
     let after = server.memory()?;
-    Ok((MemoryRow::new(server.kind, count, before, after), idle))
+    Ok((MemoryRow::new(server.name(), count, before, after), idle))
 }
 
 /// Loads two servers of one kind in turns, one without and one with `idle` connections: both then
@@ -127,53 +127,6 @@ fn idle_and_busy(
     }
     held.reset()?;
     Ok((row, samples))
-}
-
-#[derive(Serialize)]
-struct MemoryRow {
-    server: Kind,
-    connections: usize,
-    anonymous_bytes_per_connection: f64,
-    resident_bytes_per_connection: f64,
-    anonymous_bytes_before: u64,
-    anonymous_bytes_after: u64,
-}
-
-impl MemoryRow {
-    fn new(server: Kind, connections: usize, before: Memory, after: Memory) -> MemoryRow {
-        let each = |before: u64, after: u64| (after as f64 - before as f64) / connections as f64;
-        MemoryRow {
-            server,
-            connections,
-            anonymous_bytes_per_connection: each(before.anonymous_bytes, after.anonymous_bytes),
-            resident_bytes_per_connection: each(before.resident_bytes, after.resident_bytes),
-            anonymous_bytes_before: before.anonymous_bytes,
-            anonymous_bytes_after: after.anonymous_bytes,
-        }
-    }
-}
-
-impl Row for MemoryRow {
-    const COLUMNS: &'static [&'static str] = &[
-        "server",
-        "connections",
-        "anonymous bytes/connection",
-        "RSS bytes/connection",
-        "KiB before",
-        "KiB after",
-    ];
-    const TEXT_COLUMNS: usize = 1;
-
-    fn cells(&self) -> Vec<String> {
-        vec![
-            self.server.name().into(),
-            self.connections.to_string(),
-            format!("{:.0}", self.anonymous_bytes_per_connection),
-            format!("{:.0}", self.resident_bytes_per_connection),
-            (self.anonymous_bytes_before / 1024).to_string(),
-            (self.anonymous_bytes_after / 1024).to_string(),
-        ]
-    }
 }
 
 #[derive(Serialize)]

@@ -11,9 +11,12 @@ mod echo;
 mod fair;
 mod flood;
 mod green;
+mod http;
 mod idle;
 mod launch;
+mod listening;
 mod load;
+mod memory_row;
 mod process;
 mod program;
 mod progress;
@@ -24,10 +27,12 @@ mod spread;
 mod strace;
 mod syscalls;
 mod tasks;
+mod web;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -35,10 +40,10 @@ use clap::Parser;
 
 use crate::bench::Bench;
 use crate::cli::{
-    Cli, EchoOptions, FairOptions, GreenOptions, IdleOptions, RoundOptions, ServerOptions,
-    SyscallOptions, Task, defaults,
+    Cli, EchoOptions, FairOptions, GreenOptions, HttpOptions, IdleOptions, RoundOptions,
+    ServerOptions, SyscallOptions, Task, defaults,
 };
-use crate::contenders::Comparator;
+use crate::contenders::{Comparator, HttpRuntime, Protocol};
 use crate::program::Found;
 
 fn main() -> ExitCode {
@@ -60,21 +65,32 @@ fn run(task: Task) -> Result<()> {
         Task::Syscalls { servers, options } => {
             measure(&servers, |bench| syscalls::run(bench, &options))
         }
+        Task::Http { options, json } => {
+            measure(&no_echo_servers(json), |bench| http::run(bench, &options))
+        }
         Task::Green { options, json } => {
-            let servers = ServerOptions {
-                servers: Vec::new(),
-                main: None,
-                json,
-            };
-            measure(&servers, |bench| green::run(bench, &options))
+            measure(&no_echo_servers(json), |bench| green::run(bench, &options))
         }
         Task::Serve { server, listen } => serve(server, listen).map(|never| match never {}),
+        Task::ServeHttp {
+            runtime,
+            protocol,
+            listen,
+        } => serve_http(runtime, protocol, listen).map(|never| match never {}),
         Task::Tasks { runtime } => tasks::serve(runtime),
         Task::Launch {
             core,
             parent,
             program,
         } => launch::launch(core, parent, &program),
+    }
+}
+
+fn no_echo_servers(json: Option<PathBuf>) -> ServerOptions {
+    ServerOptions {
+        servers: Vec::new(),
+        main: None,
+        json,
     }
 }
 
@@ -111,6 +127,7 @@ fn all(bench: &mut Bench, rounds: RoundOptions) -> Result<()> {
         },
     )?;
     syscalls::run(bench, &defaults::<SyscallOptions>())?;
+    http::run(bench, &defaults::<HttpOptions>())?;
     green::run(
         bench,
         &GreenOptions {
@@ -121,16 +138,27 @@ fn all(bench: &mut Bench, rounds: RoundOptions) -> Result<()> {
 }
 
 fn serve(server: Comparator, address: SocketAddr) -> Result<Infallible> {
-    ensure!(
-        address.ip().is_loopback(),
-        "the comparators serve on loopback only, not on {address}"
-    );
+    ensure_loopback(address)?;
     match server {
         Comparator::C => serve_c(address),
         Comparator::Tokio => comparators::tokio::serve(address).context("the tokio server failed"),
         Comparator::Mio => comparators::mio::serve(address).context("the mio server failed"),
         Comparator::May => comparators::may::serve(address).context("the may server failed"),
     }
+}
+
+fn serve_http(runtime: HttpRuntime, protocol: Protocol, address: SocketAddr) -> Result<Infallible> {
+    ensure_loopback(address)?;
+    web::serve(runtime, protocol, address)
+        .with_context(|| format!("the {} server failed", runtime.name()))
+}
+
+fn ensure_loopback(address: SocketAddr) -> Result<()> {
+    ensure!(
+        address.ip().is_loopback(),
+        "the comparators serve on loopback only, not on {address}"
+    );
+    Ok(())
 }
 
 fn serve_c(address: SocketAddr) -> Result<Infallible> {

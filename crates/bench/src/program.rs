@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::Pid;
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::time::Timespec;
 
 use crate::launch;
@@ -68,6 +68,13 @@ impl Running {
     /// Its standard input, once, if it was piped.
     pub(crate) fn take_stdin(&mut self) -> Result<std::process::ChildStdin> {
         self.child.stdin.take().context("a piped stdin is missing")
+    }
+
+    /// Ends it by SIGTERM, and waits until it has ended.
+    pub(crate) fn terminate(mut self) -> Result<()> {
+        kill_process(self.pid(), Signal::TERM)?;
+        self.child.wait()?;
+        Ok(())
     }
 
     /// Reads the next line that the program prints. It must print one line at a time.

@@ -107,7 +107,12 @@ pub(crate) fn note_disturbance<'a>(
     samples: impl IntoIterator<Item = &'a Samples>,
 ) {
     let rounds = samples.into_iter().flat_map(|samples| &samples.rounds);
-    let Some(spread) = Spread::of(rounds.map(|sample| sample.disturbed)) else {
+    note_disturbed(report, rounds.map(|sample| sample.disturbed));
+}
+
+/// The same for the part of each round that a program waited for its CPU.
+pub(crate) fn note_disturbed(report: &mut Report, parts: impl IntoIterator<Item = f64>) {
+    let Some(spread) = Spread::of(parts) else {
         return;
     };
     if spread.quartile_3 > DISTURBED_MAX {

@@ -1,26 +1,22 @@
-//! Finds, starts, watches and kills the servers.
+//! Finds and starts the echo servers, and connects to them.
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use rustix::process::Pid;
 
 use crate::comparators;
 use crate::contenders::Kind;
 use crate::cores::Cores;
+use crate::listening::{LISTEN, Listening};
 use crate::load::Load;
-use crate::process::{CpuTime, Memory, cpu_time, memory, open_fds};
-use crate::program::{Found, Running, bench};
+use crate::process::open_fds;
+use crate::program::{Found, bench};
 use crate::report::Report;
 
-const LISTEN: &str = "127.0.0.1:0";
-const LISTENING: &str = "listening on ";
-const START_MAX: Duration = Duration::from_secs(10);
 const DISCONNECT_MAX: Duration = Duration::from_secs(10);
 
 /// How to start one server.
@@ -108,32 +104,26 @@ fn find_main(given: Option<&Path>) -> Result<PathBuf> {
         .with_context(|| format!("cannot resolve {}", path.display()))
 }
 
-/// A running server on its core. Killed when dropped, and when the benchmark dies.
+/// A running echo server.
 pub(crate) struct Server {
     pub(crate) kind: Kind,
-    pub(crate) address: SocketAddr,
-    process: Running,
+    listening: Listening,
+}
+
+impl Deref for Server {
+    type Target = Listening;
+
+    fn deref(&self) -> &Listening {
+        &self.listening
+    }
 }
 
 impl Server {
     /// Starts a server and waits until it listens.
     pub(crate) fn start(program: &Program, cores: Cores) -> Result<Server> {
-        let name = program.kind.name();
-        let mut process = Running::start(cores.server, &program.command, Stdio::null())
-            .with_context(|| format!("cannot start {name}"))?;
-        let line = process
-            .read_line(START_MAX)
-            .with_context(|| format!("{name} did not come up"))?;
-        let address = parse_listening(&line)
-            .with_context(|| format!("{name} printed {line:?}, not `{LISTENING}ADDRESS`"))?;
-        ensure!(
-            address.ip().is_loopback(),
-            "{name} listens on {address}, not on loopback"
-        );
         Ok(Server {
             kind: program.kind,
-            address,
-            process,
+            listening: Listening::start(program.kind.name(), &program.command, cores)?,
         })
     }
 
@@ -158,45 +148,5 @@ impl Server {
             sleep(Duration::from_millis(2));
         }
         Ok(())
-    }
-
-    /// The server's process.
-    pub(crate) fn pid(&self) -> Pid {
-        self.process.pid()
-    }
-
-    /// The CPU time so far. It is exact only while the server sleeps: see [`cpu_time`].
-    pub(crate) fn cpu_time(&self) -> Result<CpuTime> {
-        cpu_time(self.pid()).with_context(|| format!("cannot read the CPU time of {}", self.name()))
-    }
-
-    /// Memory now.
-    pub(crate) fn memory(&self) -> Result<Memory> {
-        memory(self.pid()).with_context(|| format!("cannot read the memory of {}", self.name()))
-    }
-
-    /// The server's name in the tables.
-    pub(crate) fn name(&self) -> &'static str {
-        self.kind.name()
-    }
-}
-
-fn parse_listening(text: &str) -> Option<SocketAddr> {
-    text.strip_prefix(LISTENING)?.parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_listening_line_names_the_address() {
-        let address = "127.0.0.1:4242".parse().unwrap();
-        assert_eq!(
-            parse_listening("listening on 127.0.0.1:4242"),
-            Some(address)
-        );
-        assert_eq!(parse_listening("listening on port 4242"), None);
-        assert_eq!(parse_listening("127.0.0.1:4242"), None);
     }
 }

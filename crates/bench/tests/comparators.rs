@@ -38,3 +38,24 @@ fn may_echoes_and_a_library_that_is_missing_is_skipped() {
     assert!(text.contains(" may |"), "{text}");
     assert!(text.contains("note: eventlet is skipped"), "{text}");
 }
+
+#[test]
+fn hyper_answers_on_both_runtimes_or_the_missing_clients_are_said() {
+    let sizes = "http --pairs 1 --loads kept,closing,http2,tls --requests 0 --kept 20";
+    let (text, output) = run(&sizes.split(' ').collect::<Vec<_>>());
+    assert!(output.status.success(), "{output:?}");
+    if text.contains("note: http is skipped: there is no ") {
+        println!("{text}");
+        return;
+    }
+    for row in [
+        "HTTP/1, 64 ",
+        "Connection: close",
+        "HTTP/2",
+        "TLS 1.3",
+        "oneloop",
+        "tokio",
+    ] {
+        assert!(text.contains(&format!("\n| {row}")), "{row}: {text}");
+    }
+}

@@ -115,11 +115,12 @@ fn the_files_of_bench_stand_in_storeys() {
     assert_storeys(
         "bench",
         "
-        tools:        cores launch progress spread strace contenders tasks/job process connection
-        programs:     program comparators/ comparators tasks/ tasks flood load report
+        tools:        cores launch progress spread contenders tasks/job process connection
+        programs:     program comparators/ comparators tasks/ tasks web/ web flood load report
+        tables:       memory_row strace
         command line: cli
-        servers:      server sample bench
-        benchmarks:   echo fair green idle syscalls
+        servers:      listening server sample bench
+        benchmarks:   echo fair green http http/ idle syscalls
         ",
     );
 }
