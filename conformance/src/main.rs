@@ -7,7 +7,6 @@
 
 mod eventlet;
 mod gevent;
-mod http;
 mod node;
 
 use oneloop::callback::{self, Thrown};

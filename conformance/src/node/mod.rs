@@ -12,6 +12,9 @@ mod exits;
 mod failures;
 mod file_streams;
 mod files;
+mod http_clients;
+mod http_raw;
+mod http_servers;
 mod lines;
 mod lives;
 mod names;
@@ -233,7 +236,37 @@ pub(crate) const PROGRAMS: Suite = programs! {
     "210_read_by_calls": destroyed_streams::read_by_calls;
     "211_finish_of_a_file": destroyed_streams::finish_of_a_file;
     "212_lines": lines::lines;
+    "213_http_hello": http_servers::hello;
+    "214_http_events": http_servers::events;
+    "215_http_keep_alive": http_servers::keep_alive;
+    "216_http_pipelining": http_servers::pipelining;
+    "217_http_chunked": http_servers::chunked;
+    "218_http_aborted": http_servers::aborted;
+    "219_http_close": http_servers::close;
+    "220_http_close_all": http_servers::close_all;
+    "221_http_expect": http_servers::expect;
+    "222_http_errors": http_servers::errors;
+    "223_http_timeouts": http_servers::timeouts;
+    "224_http_heads": http_servers::heads;
+    "225_http_back_pressure": http_servers::back_pressure;
+    "226_http_unread_body": http_servers::unread_body;
+    "227_http_pipe": http_servers::pipe;
+    "228_http_upgrade": http_servers::upgrade;
+    "229_http_thrown": http_servers::thrown;
+    "230_http_limits": http_servers::limits;
+    "231_http_get": http_clients::get;
+    "232_http_post": http_clients::posts;
+    "233_http_agent": http_clients::agents;
+    "234_http_client_errors": http_clients::errors;
+    "235_http_client_timeout": http_clients::timeouts;
+    "236_http_client_expect": http_clients::expect;
+    "237_http_client_upgrade": http_clients::upgrade;
+    "238_http_proxy": http_clients::proxy;
+    "239_http_unread_response": http_clients::unread_response;
 };
+
+/// For a callback that returns nothing.
+fn discard<T>(_: T) {}
 
 /// `net.createServer(…).listen(0,'127.0.0.1')`
 fn serve<O: IntoResult>(on_connection: impl Fn(Socket) -> O + 'static) -> Result<Server, Error> {

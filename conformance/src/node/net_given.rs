@@ -1,8 +1,8 @@
 //! Sockets and servers: the first programs of this suite.
 
 use super::{close_server, compute_for, say};
-use crate::http;
 use oneloop::Handle;
+use oneloop::callback::http;
 use oneloop::callback::net::{self, Error, ServerOptions, Socket, SocketOptions, event};
 use oneloop::callback::{next_tick, set_immediate, set_timeout, spawn_micro};
 use oneloop::core::Phase;
@@ -310,32 +310,40 @@ pub(super) fn accept_one_per_poll() -> Result<(), Error> {
 }
 
 pub(super) fn http_close() -> Result<(), Error> {
-    let s = http::Server::new("ok");
-    let addr = s.listen()?;
-    drop(spawn_micro(async move {
-        let agent = http::Agent::default();
-        agent.get(addr).await?; // r.resume(), and its 'end'
-        set_timeout(
-            move || {
-                let timeouts = s.timeouts();
-                println!(
-                    "keepAliveTimeout {} headersTimeout {} requestTimeout {}",
-                    timeouts.keep_alive.as_millis(),
-                    timeouts.headers.as_millis(),
-                    timeouts.request.as_millis()
-                );
-                let _kept = agent;
-                let t = Handle::current().now();
-                s.close(move || {
-                    let took = Handle::current().now() - t;
-                    println!("closed fast {}", took < Duration::from_millis(500));
-                });
-            },
-            20,
-        );
-        Ok::<_, Box<dyn std::error::Error>>(())
-    }));
-    Ok(())
+    let s = http::create_server(|_, r| {
+        r.end_with("ok");
+    });
+    s.listen_then(("127.0.0.1", 0), |s| {
+        let agent = http::Agent::new(http::AgentOptions {
+            keep_alive: true,
+            ..http::AgentOptions::default()
+        });
+        let options = http::RequestOptions {
+            host: "127.0.0.1".into(),
+            port: s.port().expect("it listens"),
+            agent: Some(agent),
+            ..http::RequestOptions::default()
+        };
+        http::get_then(options, move |r| {
+            r.resume();
+            r.on_end(move |_| {
+                let s = s.clone();
+                set_timeout(move || close_and_time(&s), 20);
+            });
+        })
+    })
+    .map(drop)
+}
+
+fn close_and_time(s: &http::Server) {
+    let (keep_alive, headers) = (s.keep_alive_timeout_ms(), s.headers_timeout_ms());
+    let request = s.request_timeout_ms();
+    println!("keepAliveTimeout {keep_alive} headersTimeout {headers} requestTimeout {request}");
+    let t = Handle::current().now();
+    s.close_then(move |_| {
+        let took = Handle::current().now() - t;
+        println!("closed fast {}", took < Duration::from_millis(500));
+    });
 }
 
 pub(super) fn connect_error_order() -> Result<(), Error> {

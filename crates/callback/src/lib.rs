@@ -47,6 +47,7 @@
 //! | `process.on('exit')`, `'uncaughtException'`, `'SIGTERM'`, `process.exit` | [`process`] |
 //! | `process.stdin`, `process.stdout`, `process.stderr` | [`process::stdin`], [`process::stdout`], [`process::stderr`] |
 //! | `net` | [`net`] |
+//! | `http` | `oneloop::callback::http`, with the feature `http` |
 //! | `child_process` | [`child_process`] |
 //! | `dgram` | [`dgram`] |
 //! | `dns.lookup`, `dns.lookupService`, `dns.promises` | [`dns`] |
@@ -125,6 +126,8 @@ mod error;
 pub mod events;
 mod fd_watch;
 pub mod fs;
+#[cfg(feature = "http")]
+pub mod http;
 mod immediates;
 mod microtasks;
 mod milliseconds;

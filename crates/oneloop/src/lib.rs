@@ -75,6 +75,7 @@
 //! | `macros` | yes | the attributes [`main`](macro@main) and [`test`](macro@test) of async functions; it turns on `aio` |
 //! | `fs`, `process` | yes | [`fs`] and [`process`], also as `aio::fs` and `aio::process` |
 //! | `chaos` | no | `chaos`, for tests: schedules and faults from a seed |
+//! | `http` | no | `callback::http`: Node's HTTP; turns on `callback` |
 //! | `hyper` | no | hyper's `Read` and `Write` on every byte stream; `aio::hyper`, its executor and timer |
 //! | `hyper-client` | no | `aio::hyper::LoopConnector`, for hyper-util's pooled client; turns on `hyper` |
 //! | `monitor` | no | `monitor`, and `callback::perf_hooks` |

@@ -198,6 +198,7 @@ fn the_files_of_callback_stand_in_storeys() {
         to give up:  abort timers/promises
         streams*:    stream/
         sockets*:    net/
+        http*:       http/
         modules:     child_process/ dgram/ dns fs/ process
         ",
     );

@@ -70,6 +70,12 @@ impl Writable {
         Writable(inner)
     }
 
+    /// A destination that is no stream of the machine.
+    #[cfg(feature = "http")]
+    pub(crate) fn of(dest: Rc<dyn Dest>) -> Self {
+        Writable(dest)
+    }
+
     fn get(&self) -> Rc<dyn Dest> {
         Rc::clone(&self.0)
     }
@@ -90,7 +96,7 @@ trait Source {
 }
 
 /// What a pipe needs of its destination.
-trait Dest {
+pub(crate) trait Dest {
     fn fmt(self: Rc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result;
     /// True for the standard output and error, which no pipe ends.
     fn is_kept_open(self: Rc<Self>) -> bool;

@@ -4,6 +4,7 @@ mod diverging;
 mod endings;
 mod ends;
 mod handlers;
+mod http;
 mod last_event;
 mod lines;
 mod optional_callbacks;

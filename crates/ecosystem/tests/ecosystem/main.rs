@@ -1,6 +1,7 @@
 //! Crates that other people wrote, on Oneloop, against peers that other people wrote.
 
 mod axum_server;
+mod callback_http;
 mod chaos;
 mod codec;
 mod events;

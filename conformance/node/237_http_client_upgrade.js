@@ -1,0 +1,10 @@
+const http=require('http'),net=require('net');const log=(...a)=>console.log(...a);
+const s=http.createServer((req,res)=>res.end('plain'));
+s.on('upgrade',(req,c,head)=>{log('server upgrade',req.headers.upgrade);c.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\nhello');c.on('data',d=>{log('server',String(d));c.end('bye');});});
+s.on('connect',(req,c)=>{log('server connect',req.url);c.end('HTTP/1.1 200 Yes\r\n\r\ntunnel');});
+s.listen(0,'127.0.0.1',()=>{const port=s.address().port,host='127.0.0.1';
+ const req=http.get({host,port,headers:{Connection:'Upgrade',Upgrade:'chat'}});
+ req.on('close',()=>log('close'));
+ req.on('upgrade',(res,c,head)=>{log('upgrade',res.statusCode,res.headers.upgrade);let all=String(head);c.on('data',d=>all+=d);c.on('close',()=>{log(all);
+  const t=http.request({host,port,method:'CONNECT',path:'a:1'});t.on('connect',(res,c,head)=>{log('connect',res.statusCode);let all=String(head);c.on('data',d=>all+=d);c.on('end',()=>{log(all);s.close();});});t.end();});
+  c.write('hi');});});
