@@ -171,7 +171,7 @@ fn the_client_of_pythons_websockets_is_served() {
             return;
         };
         if printed == "not installed\n" {
-            return eprintln!("skipped: python3 has no module websockets");
+            return eprintln!("skipped: python3 has no module websockets (pip install websockets)");
         }
         assert_eq!(printed, "1009\n");
     }));
