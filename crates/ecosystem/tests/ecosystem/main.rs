@@ -6,6 +6,7 @@ mod chaos;
 mod codec;
 mod events;
 mod harness;
+mod https_server;
 mod hyper_client;
 mod hyper_server;
 mod io_traits;
