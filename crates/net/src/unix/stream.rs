@@ -151,6 +151,13 @@ impl Deref for UnixStream {
     }
 }
 
+impl From<UnixStream> for Socket {
+    /// For code that handles any family.
+    fn from(stream: UnixStream) -> Self {
+        stream.socket
+    }
+}
+
 impl ByteStream for UnixStream {
     fn socket(&self) -> &Socket {
         &self.socket

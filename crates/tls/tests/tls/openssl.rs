@@ -56,7 +56,10 @@ async fn with_clients(clients: &[&str]) -> Option<(Vec<String>, Vec<Seen>)> {
             loop {
                 let (stream, _peer) = listener.accept().await.unwrap();
                 let (seen, served) = (Rc::clone(&seen), serve(stream, acceptor.clone()));
-                spawn(async move { seen.borrow_mut().push(served.await.unwrap()) });
+                spawn(async move {
+                    let served = served.await.unwrap();
+                    seen.borrow_mut().push(served);
+                });
             }
         }
     });
