@@ -1,6 +1,6 @@
 //! What both ends do in a handshake: a limit, and a failure that the peer learns of.
 
-use crate::transport::Transport;
+use crate::transport::{Transport, rustls_error};
 use oneloop_core::Elapsed;
 use oneloop_net::{ReadHalf, WriteHalf};
 use std::error::Error;
@@ -64,11 +64,6 @@ fn end_behind_alert(stream: &(impl ReadHalf + WriteHalf)) {
 /// True if the peer is at fault, and has not said so itself.
 fn is_invalid(error: &io::Error) -> bool {
     rustls_error(error).is_some_and(|error| !matches!(error, rustls::Error::AlertReceived(_)))
-}
-
-/// The error of rustls inside of that of a read.
-pub(crate) fn rustls_error(error: &io::Error) -> Option<&rustls::Error> {
-    error.get_ref()?.downcast_ref()
 }
 
 /// Adds what a peer that speaks no TLS usually speaks.

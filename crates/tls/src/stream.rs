@@ -1,7 +1,6 @@
 //! A connection that encrypts.
 
-use crate::handshake::rustls_error;
-use crate::transport::{Transport, polled};
+use crate::transport::{Transport, polled, rustls_error};
 use oneloop_core::{Direction, Source};
 use oneloop_net::{AsSource, CHUNK_BYTES, Chunk, HalfClose, ReadHalf, Shutdown, WriteHalf};
 use std::cell::{OnceCell, RefCell};

@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_rustls::rustls;
 
 /// The stream below a session. The session owns one clone, and the [`TlsStream`](crate::TlsStream)
 /// around it another one, whose source its waits need while the session is borrowed.
@@ -61,6 +62,11 @@ impl<S> Clone for Transport<S> {
 /// True if the poll has a task to wake.
 fn waits(cx: &Context<'_>) -> bool {
     !cx.waker().will_wake(Waker::noop())
+}
+
+/// The error of rustls inside of that of a read.
+pub(crate) fn rustls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
 }
 
 /// The result of a call that does not wait, as that of a poll.
