@@ -105,7 +105,7 @@ impl<S> TlsStream<S> {
     }
 }
 
-/// How a read that waits is polled.
+/// Reading, writing and ending, as polls.
 impl<S: ReadHalf + WriteHalf> TlsStream<S> {
     /// Decrypts at most `room` bytes, and passes them to `put`. Returns their number, 0 at the end.
     #[inline]
