@@ -3,8 +3,8 @@
 mod costs;
 mod load;
 mod memory;
+mod servers;
 
-use std::ffi::OsString;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -12,20 +12,17 @@ use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
 use self::load::{Workload, why_not};
+use self::servers::{RUNTIMES, command};
 use crate::bench::Bench;
 use crate::cli::HttpOptions;
-use crate::contenders::{HttpRuntime, Protocol};
+use crate::contenders::HttpRuntime;
 use crate::listening::Listening;
-use crate::program;
 use crate::progress::Progress;
 use crate::report::Row;
 use crate::sample::{note_disturbed, rotation};
 use crate::spread::Spread;
 
 const TITLE: &str = "HTTP: hyper on Oneloop and on tokio, medians (and quartiles) of pairs";
-
-/// The first is measured against the second.
-const RUNTIMES: [HttpRuntime; 2] = [HttpRuntime::Oneloop, HttpRuntime::Tokio];
 
 /// The time in which a server notices that its clients have left, and goes back to sleep.
 const SETTLE: Duration = Duration::from_millis(30);
@@ -48,14 +45,6 @@ pub(crate) fn run(bench: &mut Bench, options: &HttpOptions) -> Result<()> {
         memory::run(bench, options.kept)?;
     }
     Ok(())
-}
-
-/// How to start a server.
-fn command(runtime: HttpRuntime, protocol: Protocol) -> Result<Vec<OsString>> {
-    let arguments = ["serve-http", runtime.name(), "--protocol", protocol.name()];
-    let mut command = vec![program::bench()?.into()];
-    command.extend(arguments.map(OsString::from));
-    Ok(command)
 }
 
 fn pairs(bench: &mut Bench, workloads: &[Workload], options: &HttpOptions) -> Result<()> {

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
 use super::load::Workload;
-use super::{RUNTIMES, command};
+use super::servers::{RUNTIMES, command};
 use crate::bench::Bench;
 use crate::contenders::HttpRuntime;
 use crate::listening::Listening;

@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use rustix::time::Timespec;
 
-use super::{RUNTIMES, command};
+use super::servers::{RUNTIMES, command};
 use crate::bench::Bench;
 use crate::connection::open_socket;
 use crate::contenders::Protocol;
