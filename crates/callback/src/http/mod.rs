@@ -52,6 +52,8 @@
 //!   client sees no difference, except that its requests are not worked on at the same time.
 //! - An answer to HTTP/1.0 has the version 1.0; Node's has 1.1. A connection that ends says so by
 //!   `Connection: close` even if the program removes that header.
+//! - A head may have 100 lines; more are answered with 431, or fail the request with
+//!   `HPE_HEADER_OVERFLOW`. Node reads 2,000 and drops the rest.
 //! - `HPE_…` codes of malformed messages name the same fault as in Node where hyper tells which it is;
 //!   the words behind them are hyper's.
 //! - A body that ends before its `Content-Length` destroys the connection, so that its reader knows.
