@@ -103,10 +103,16 @@ impl<T> Reactor<T> {
         self.check_process()?;
         // First, as the kernel stores the key with the registration.
         let key = self.registered.insert(value);
-        if let Err(error) = epoll::add(&self.epoll.0, fd, data(key), interest.to_epoll(trigger)) {
-            self.registered.remove(key);
-            return Err(error.into());
-        }
+        let (data, flags) = (data(key), interest.to_epoll(trigger));
+        let added = match epoll::add(&self.epoll.0, &fd, data, flags) {
+            // A kernel without that flag, such as gVisor's, wakes all who wait instead of one.
+            Err(Errno::INVAL) if trigger == Trigger::EdgeForOne => {
+                let flags = interest.to_epoll(Trigger::Edge);
+                epoll::add(&self.epoll.0, &fd, data, flags)
+            }
+            added => added,
+        };
+        added.inspect_err(|_| drop(self.registered.remove(key)))?;
         Ok(key)
     }
 
