@@ -219,8 +219,7 @@ pub enum Trigger {
     Edge,
     /// As `Edge`, for a file that several epoll instances watch so: a change wakes one of those
     /// that wait, and not all of them (`EPOLLEXCLUSIVE`; it wakes all where the kernel has no such
-    /// flag). The interest may be in `read` and `write`
-    /// only, and cannot be modified.
+    /// flag). The interest may be in `read` and `write` only, and cannot be modified.
     EdgeForOne,
     /// At each wait, for as long as it holds.
     Level,
