@@ -105,7 +105,7 @@ models: ## Run what threads share under each of their schedules (loom)
 	$(MODELS) --test models -- --nocapture
 
 planted: ## Show that the models find the bugs that are planted in a copy of the crates
-	$(CARGO) test --locked -p oneloop-models --test planted -- --nocapture
+	$(CARGO) test --locked -p oneloop-models --test planted -- --include-ignored --nocapture
 
 torture: all ## Fail each system call of the server and of examples, with each plausible error, by strace
 	$(CARGO) build --locked -p oneloop --examples

@@ -1,7 +1,7 @@
 //! Channels between loops.
 
 use loom::thread;
-use oneloop_core::EventLoop;
+use oneloop_core::{EventLoop, Handle};
 use oneloop_models::check;
 use oneloop_sync::{Closed, TrySendError, distant_channel};
 
@@ -23,9 +23,14 @@ fn sends_that_wait_for_room_continue_in_their_order() {
     check(|| {
         let (sender, mut receiver) = distant_channel(1);
         let other = thread::spawn(move || {
-            sender.send_blocking(1).unwrap();
-            sender.send_blocking(2).unwrap();
-            sender.send_blocking(3).unwrap();
+            EventLoop::new().unwrap().block_on(async {
+                // The second one may wait for room, and the third one come when there is some.
+                let sends = [1, 2, 3].map(|value| Handle::current().spawn(sender.send(value)));
+                drop(sender);
+                for send in sends {
+                    send.await.unwrap().unwrap();
+                }
+            });
         });
         let received = [(); 4].map(|()| receiver.receive_blocking());
         assert_eq!(received, [Some(1), Some(2), Some(3), None]);
@@ -73,5 +78,17 @@ fn a_send_that_waits_learns_that_the_receiver_is_gone() {
         let other = thread::spawn(move || sender.send_blocking(2));
         drop(receiver);
         assert_eq!(other.join().unwrap(), Err(Closed(2)));
+    });
+}
+
+#[test]
+fn a_send_that_waits_learns_that_the_channel_was_closed() {
+    check(|| {
+        let (sender, mut receiver) = distant_channel(1);
+        sender.try_send(1).unwrap();
+        let other = thread::spawn(move || sender.send_blocking(2));
+        receiver.close();
+        assert_eq!(other.join().unwrap(), Err(Closed(2)));
+        assert_eq!(receiver.try_receive(), Ok(1));
     });
 }

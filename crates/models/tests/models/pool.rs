@@ -1,7 +1,7 @@
 //! The threads of the pool: their queue, the line of jobs that wait for room, and the end.
 
 use loom::sync::atomic::{AtomicUsize, Ordering};
-use loom::sync::{Condvar, Mutex};
+use loom::sync::{Condvar, Mutex, MutexGuard};
 use oneloop_core::{Class, EventLoop, Handle, Options, PoolOptions, Workers};
 use oneloop_models::check;
 use std::future::{Future, poll_fn};
@@ -13,6 +13,39 @@ fn pool(threads_max: usize, queued_max: usize) -> PoolOptions {
     PoolOptions {
         queued_max,
         ..PoolOptions::with_threads_max(threads_max)
+    }
+}
+
+/// A number that threads wait for.
+struct Count {
+    count: Mutex<usize>,
+    changed: Condvar,
+}
+
+impl Count {
+    fn new() -> Arc<Self> {
+        Arc::new(Count {
+            count: Mutex::new(0),
+            changed: Condvar::new(),
+        })
+    }
+
+    fn wait_for(&self, min: usize) {
+        self.wait(self.count.lock().unwrap(), min);
+    }
+
+    /// With one lock, not two, which would mean half as many schedules again.
+    fn add_one_and_wait_for(&self, min: usize) {
+        let mut count = self.count.lock().unwrap();
+        *count += 1;
+        self.changed.notify_all();
+        self.wait(count, min);
+    }
+
+    fn wait(&self, mut count: MutexGuard<'_, usize>, min: usize) {
+        while *count < min {
+            count = self.changed.wait(count).unwrap();
+        }
     }
 }
 
@@ -44,27 +77,14 @@ fn a_job_waits_for_no_thread_that_is_at_work_while_another_may_start() {
         let workers = Workers::new(&pool(2, 3)).unwrap();
         // The thread of this job may be idle later, or still be at work.
         assert!(workers.submit(Class::Cpu, || ()).is_ok());
-        let met = Arc::new((Mutex::new(0), Condvar::new()));
+        let met = Count::new();
         // Each of the two jobs needs the other one to run at the same time.
         for _ in 0..2 {
             let met = Arc::clone(&met);
-            let meet = move || {
-                let (count, changed) = &*met;
-                let mut count = count.lock().unwrap();
-                *count += 1;
-                changed.notify_all();
-                while *count < 2 {
-                    count = changed.wait(count).unwrap();
-                }
-            };
+            let meet = move || met.add_one_and_wait_for(2);
             assert!(workers.submit(Class::Cpu, meet).is_ok());
         }
-        // The end of the pool would drop a job that has not begun.
-        let (count, changed) = &*met;
-        let mut count = count.lock().unwrap();
-        while *count < 2 {
-            count = changed.wait(count).unwrap();
-        }
+        met.wait_for(2); // the end of the pool would drop a job that has not begun
     });
 }
 
@@ -120,16 +140,31 @@ fn a_job_that_gives_up_its_ticket_leaves_its_place_to_the_next() {
 }
 
 #[test]
-fn a_job_that_is_canceled_runs_at_most_once_and_its_result_is_dropped() {
+fn a_job_that_is_canceled_does_not_begin_or_continues_alone() {
     check(|| {
         let token = Arc::new(());
-        let mut event_loop = EventLoop::with(Options::from(pool(1, 1))).unwrap();
-        let held = Arc::clone(&token);
+        let begun = Arc::new(AtomicUsize::new(0));
+        let gate = Count::new(); // opens at 1
+        let mut event_loop = EventLoop::with(Options::from(pool(1, 2))).unwrap();
         event_loop.block_on(async {
-            let mut job = Box::pin(Handle::current().offload(move || held));
-            let _ = poll_once(job.as_mut()).await;
+            let mut jobs = [(); 2].map(|()| {
+                let (held, begun) = (Arc::clone(&token), Arc::clone(&begun));
+                let gate = Arc::clone(&gate);
+                Box::pin(Handle::current().offload(move || {
+                    begun.fetch_add(1, Ordering::Relaxed);
+                    gate.wait_for(1);
+                    held
+                }))
+            });
+            for job in &mut jobs {
+                assert!(poll_once(job.as_mut()).await.is_pending());
+            }
+            drop(jobs); // must not wait for one that has begun
         });
+        gate.add_one_and_wait_for(1);
         drop(event_loop);
+        // The only thread came to the second job when that was canceled.
+        assert!(begun.load(Ordering::Relaxed) <= 1);
         assert_eq!(Arc::strong_count(&token), 1);
     });
 }
