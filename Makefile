@@ -107,7 +107,9 @@ models: ## Run what threads share under each of their schedules (loom)
 planted: ## Show that the models find the bugs that are planted in a copy of the crates
 	$(CARGO) test --locked -p oneloop-models --test planted -- --include-ignored --nocapture
 
+# A failed case of the sample above names the debug server.
 torture: all ## Fail each system call of the server and of examples, with each plausible error, by strace
+	$(if $(findstring /debug/oneloop,$(ARGS)),$(CARGO) build --locked -p oneloop-server)
 	$(CARGO) build --locked -p oneloop --examples
 	$(CARGO) run --locked -p oneloop-torture -- --examples $(BUILD)/debug/examples $(ARGS)
 

@@ -3,7 +3,7 @@
 use crate::clients::{self, Served};
 use crate::faults::Fault;
 use crate::scenario::Play;
-use crate::trace;
+use crate::trace::{self, Line};
 use crate::traced::{Start, Traced, eventually};
 use anyhow::Result;
 use rustix::process::Signal;
@@ -48,8 +48,15 @@ pub(crate) struct Observed {
 
 impl Observed {
     /// The lines of the calls that this fault has failed.
-    pub(crate) fn hits(&self, fault: &Fault) -> Vec<&str> {
+    pub(crate) fn hits(&self, fault: &Fault) -> Vec<Line<'_>> {
         trace::injected(&self.log, &fault.call, &fault.errno)
+    }
+
+    /// True if the main thread made a call that this fault fails.
+    pub(crate) fn makes_call_of(&self, fault: &Fault) -> bool {
+        let calls = trace::calls_of_main(&self.log);
+        let is_made = |call: &trace::Call| call.name == fault.call && call.at >= fault.at;
+        calls.iter().any(is_made)
     }
 }
 

@@ -3,6 +3,9 @@
 use clap::Parser;
 use std::path::PathBuf;
 
+/// The server that `make torture` builds.
+pub(crate) const MAIN: &str = "./main";
+
 /// Fails each system call of the server and of the examples in turn, by `strace -e inject`.
 ///
 /// Each case fails one call of the main thread, once or from then on. A failed case prints the
@@ -47,7 +50,7 @@ pub(crate) struct Cli {
     pub(crate) jobs: usize,
 
     /// The server
-    #[arg(long, value_name = "PATH", default_value = "./main")]
+    #[arg(long, value_name = "PATH", default_value = MAIN)]
     pub(crate) main: PathBuf,
 
     /// The directory of the examples

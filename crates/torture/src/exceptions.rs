@@ -1,6 +1,7 @@
 //! Which injections no kernel can produce, and which outcomes are right although they look wrong.
 
 use crate::faults::Fault;
+use crate::trace::{Call, Line};
 use crate::verdict::Kind;
 
 /// An injection that is not made.
@@ -10,88 +11,101 @@ pub(crate) struct Impossible {
     errnos: &'static [&'static str],
     /// A part of the call's line in the log of strace.
     part: &'static str,
+    /// Whether this holds only for an eventfd.
+    on_eventfd: bool,
     pub(crate) reason: &'static str,
 }
 
-/// An eventfd has a counter of 8 bytes, and we write 1.
-const EVENTFD_DATA: &str = "\"\\1\\0\\0\\0\\0\\0\\0\\0\", 8";
+const FOR_EACH_LINE: Impossible = Impossible {
+    call: "",
+    errnos: &[],
+    part: "",
+    on_eventfd: false,
+    reason: "",
+};
 
 /// The injections that no kernel can produce.
 ///
 /// `close` is in no table: the kernel closes the fd whatever close(2) returns, and a call that
-/// strace fails does not happen. `futex` is not either: whether its k-th call waits or wakes differs
-/// between runs, and a wake does not fail. Neither is a bare `EAGAIN`: on an edge-triggered fd, the kernel
-/// returns it only if an event follows.
+/// strace fails does not happen. `futex` is not either: whether its k-th call waits or wakes
+/// differs between runs, and a wake does not fail. Neither is a bare `EAGAIN`: on an edge-triggered
+/// fd, the kernel returns it only if an event follows.
 pub(crate) const IMPOSSIBLE: &[Impossible] = &[
     Impossible {
         call: "brk",
         errnos: &["ENOMEM"],
-        part: "",
         reason: "brk returns the old end of the heap, and glibc takes an errno for an address",
+        ..FOR_EACH_LINE
     },
     Impossible {
         call: "write",
-        errnos: &[],
-        part: EVENTFD_DATA,
+        on_eventfd: true,
         reason: "a write to an eventfd fails only if its counter is full, with EAGAIN",
+        ..FOR_EACH_LINE
     },
     Impossible {
         call: "read",
-        errnos: &[],
-        part: EVENTFD_DATA,
+        on_eventfd: true,
         reason: "a non-blocking read of an eventfd fails only if its counter is 0, with EAGAIN",
+        ..FOR_EACH_LINE
     },
     Impossible {
         call: "epoll_ctl",
         errnos: &["ENOMEM", "ENOSPC"],
         part: "EPOLL_CTL_DEL",
         reason: "removing a registration allocates nothing",
+        ..FOR_EACH_LINE
     },
     Impossible {
         call: "epoll_ctl",
         errnos: &["ENOSPC"],
         part: "EPOLL_CTL_MOD",
         reason: "a registration that changes is not counted again",
+        ..FOR_EACH_LINE
     },
     Impossible {
         call: "getsockname",
         errnos: &["ENOBUFS"],
-        part: "",
         reason: "Linux copies an address that it has, and allocates nothing",
+        ..FOR_EACH_LINE
     },
     Impossible {
         call: "getpeername",
         errnos: &["ENOBUFS"],
-        part: "",
         reason: "Linux copies an address that it has, and allocates nothing",
+        ..FOR_EACH_LINE
     },
     Impossible {
         call: "getsockopt",
         errnos: &["ENOBUFS", "ENOPROTOOPT"],
         part: "SOL_SOCKET",
         reason: "each socket has the options of SOL_SOCKET",
+        ..FOR_EACH_LINE
     },
     Impossible {
         call: "fcntl",
         errnos: &["EMFILE"],
         part: "F_GETF",
         reason: "only a duplicate needs a number",
+        ..FOR_EACH_LINE
     },
     Impossible {
         call: "fcntl",
         errnos: &["EMFILE"],
         part: "F_SETF",
         reason: "only a duplicate needs a number",
+        ..FOR_EACH_LINE
     },
 ];
 
 impl Impossible {
-    /// The reason why a call, as its line in the log shows it, cannot fail with this error.
-    pub(crate) fn reason(call: &str, errno: &str, line: &str) -> Option<&'static str> {
+    /// The reason why a call cannot fail with this error.
+    pub(crate) fn reason(call: &Call, errno: &str) -> Option<&'static str> {
         let matches = |impossible: &&Impossible| {
-            impossible.call == call
+            impossible.call == call.name
                 && (impossible.errnos.is_empty() || impossible.errnos.contains(&errno))
-                && line.contains(impossible.part)
+                && call.line.contains(impossible.part)
+                && (call.is_on_eventfd || !impossible.on_eventfd)
         };
         IMPOSSIBLE
             .iter()
@@ -105,19 +119,27 @@ impl Impossible {
             [] => "each error".to_owned(),
             errnos => errnos.join(", "),
         };
-        format!("{}(… {} …): {errnos}", self.call, self.part)
+        let part = if self.on_eventfd {
+            "eventfd"
+        } else {
+            self.part
+        };
+        format!("{}(… {part} …): {errnos}", self.call)
     }
 }
 
 /// A complaint that is not one.
 pub(crate) struct Explained {
-    /// The beginnings of the names of scenarios. Empty means all, here and below.
+    /// The beginnings of the names of scenarios. Empty means all, here and in the next fields.
     scenarios: &'static [&'static str],
     calls: &'static [&'static str],
     errnos: &'static [&'static str],
     /// A part of the line of a failed call.
     part: &'static str,
+    /// Whether one of the failed calls has to be on an eventfd.
+    on_eventfd: bool,
     persists: Option<bool>,
+    /// Never all: what spins, or sends wrong bytes, is wrong under each fault.
     kinds: &'static [Kind],
     pub(crate) reason: &'static str,
 }
@@ -127,6 +149,7 @@ const ANY: Explained = Explained {
     calls: &[],
     errnos: &[],
     part: "",
+    on_eventfd: false,
     persists: None,
     kinds: &[],
     reason: "",
@@ -149,17 +172,20 @@ pub(crate) const EXPLAINED: &[Explained] = &[
     },
     Explained {
         calls: &["write"],
-        part: EVENTFD_DATA,
+        on_eventfd: true,
+        kinds: &[Kind::NotEnded],
         reason: "the fault also hits the write to an eventfd, which cannot fail",
         ..ANY
     },
     Explained {
         calls: &["read"],
-        part: ", 8)",
+        on_eventfd: true,
+        kinds: &[Kind::NotEnded],
         reason: "the fault also hits the read of an eventfd, which cannot fail",
         ..ANY
     },
     Explained {
+        scenarios: &["proxy"],
         calls: &["shutdown"],
         part: "SHUT_WR",
         kinds: &[Kind::NotServed, Kind::LeaksFds],
@@ -177,18 +203,11 @@ pub(crate) const EXPLAINED: &[Explained] = &[
             "socket",
             "connect",
             "setsockopt",
-            "getsockopt",
             "epoll_ctl",
             "pipe2",
-            "fcntl",
-            "open",
-            "openat",
             "clone3",
             "pidfd_open",
             "mmap",
-            "mprotect",
-            "rt_sigaction",
-            "accept4",
         ],
         kinds: &[Kind::NoAnswer],
         reason: "a client that cannot be served gets the end before any byte",
@@ -196,15 +215,18 @@ pub(crate) const EXPLAINED: &[Explained] = &[
     },
     Explained {
         scenarios: &["proxy", "exec"],
-        calls: &["sendto", "write", "splice"],
+        calls: &["sendto", "splice"],
         errnos: &["EPIPE", "ECONNRESET"],
-        kinds: &[
-            Kind::NotServed,
-            Kind::NoAnswer,
-            Kind::LooksWhole,
-            Kind::LeaksFds,
-        ],
+        kinds: &[Kind::NotServed, Kind::LeaksFds],
         reason: "a side that takes no more has ended, so a relay waits for its end, and none comes",
+        ..ANY
+    },
+    Explained {
+        scenarios: &["exec"],
+        calls: &["write", "splice"],
+        errnos: &["EPIPE", "ECONNRESET"],
+        kinds: &[Kind::NoAnswer, Kind::LooksWhole],
+        reason: "what a program that takes no more input has printed is its whole answer",
         ..ANY
     },
     Explained {
@@ -219,8 +241,13 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         scenarios: PROGRAMS,
         calls: &["write"],
         part: "write(2,",
-        kinds: &[Kind::Panic, Kind::UnclearEnd, Kind::WrongOutput],
-        reason: "without stderr, a program cannot say what failed",
+        kinds: &[
+            Kind::Panic,
+            Kind::UnclearEnd,
+            Kind::NoAnswer,
+            Kind::LooksWhole,
+        ],
+        reason: "without stderr, a program panics and cannot say why, and its clients see an end",
         ..ANY
     },
     Explained {
@@ -232,7 +259,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
     },
     Explained {
         scenarios: PROGRAMS,
-        calls: &["mmap", "mprotect"],
+        calls: &["mmap"],
         kinds: &[Kind::Panic, Kind::UnclearEnd],
         reason: "green::spawn panics without a stack, and says so; Builder::spawn returns the error",
         ..ANY
@@ -240,7 +267,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
     Explained {
         scenarios: &["children"],
         kinds: &[Kind::Panic],
-        calls: &["socketpair", "clone3", "pidfd_open", "pipe2"],
+        calls: &["socketpair"],
         reason: "this program expects that its child has pipes",
         ..ANY
     },
@@ -262,7 +289,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
     Explained {
         scenarios: &["names"],
         kinds: &[Kind::WrongOutput],
-        calls: &["sendto", "accept4", "epoll_ctl", "setsockopt"],
+        calls: &["sendto"],
         reason: "a client prints what it has received, and the server's task is not joined",
         ..ANY
     },
@@ -292,7 +319,7 @@ impl Explained {
         scenario: &str,
         fault: &Fault,
         kind: Kind,
-        hits: &[&str],
+        hits: &[Line<'_>],
     ) -> Option<&'static str> {
         let matches = |explained: &&Explained| {
             let Explained {
@@ -304,11 +331,14 @@ impl Explained {
             (scenarios.is_empty() || scenarios.iter().any(|begin| scenario.starts_with(begin)))
                 && (calls.is_empty() || calls.contains(&fault.call.as_str()))
                 && (errnos.is_empty() || errnos.contains(&fault.errno.as_str()))
-                && (explained.kinds.is_empty() || explained.kinds.contains(&kind))
+                && explained.kinds.contains(&kind)
                 && explained
                     .persists
                     .is_none_or(|persists| persists == fault.persists)
-                && hits.iter().any(|line| line.contains(explained.part))
+                && hits.iter().any(|hit| {
+                    hit.line.contains(explained.part)
+                        && (hit.is_on_eventfd || !explained.on_eventfd)
+                })
         };
         EXPLAINED
             .iter()
@@ -321,11 +351,35 @@ impl Explained {
 mod tests {
     use super::*;
 
+    fn call(name: &str, line: &str, is_on_eventfd: bool) -> Call {
+        Call {
+            name: name.into(),
+            at: 1,
+            line: line.into(),
+            is_on_eventfd,
+        }
+    }
+
     #[test]
     fn an_eventfd_takes_each_write_and_a_pipe_does_not() {
-        let eventfd = r#"write(8, "\1\0\0\0\0\0\0\0", 8) = 8"#;
-        assert!(Impossible::reason("write", "EPIPE", eventfd).is_some());
-        assert!(Impossible::reason("write", "EPIPE", r#"write(1, "x", 1) = 1"#).is_none());
+        let is_impossible = |is_on_eventfd| {
+            let write = call(
+                "write",
+                r#"write(8, "\1\0\0\0\0\0\0\0", 8) = 8"#,
+                is_on_eventfd,
+            );
+            Impossible::reason(&write, "EPIPE").is_some()
+        };
+        assert!(is_impossible(true) && !is_impossible(false));
+    }
+
+    #[test]
+    fn nothing_explains_a_spin_or_wrong_bytes_and_no_eventfd_a_panic() {
+        for explained in EXPLAINED {
+            let explains = |kind| explained.kinds.contains(&kind);
+            assert!(!explains(Kind::Spins) && !explains(Kind::Wrong));
+            assert!(!(explained.on_eventfd && explains(Kind::Panic)));
+        }
     }
 
     #[test]
@@ -338,7 +392,11 @@ mod tests {
         };
         let reason = |scenario, errno| {
             let line = format!("sendto(16, \"x\", 1, 0, NULL, 0) = -1 {errno} (INJECTED)");
-            Explained::reason(scenario, &fault(errno), Kind::LooksWhole, &[&line])
+            let hit = Line {
+                line: &line,
+                is_on_eventfd: false,
+            };
+            Explained::reason(scenario, &fault(errno), Kind::NotServed, &[hit])
         };
         assert!(reason("proxy-green", "EPIPE").is_some());
         assert!(reason("proxy-green", "ENOBUFS").is_none());
@@ -347,8 +405,10 @@ mod tests {
 
     #[test]
     fn only_a_removal_cannot_lack_memory() {
-        let line = |operation| format!("epoll_ctl(4, {operation}, 5, {{}}) = 0");
-        let reason = |operation| Impossible::reason("epoll_ctl", "ENOMEM", &line(operation));
+        let reason = |operation| {
+            let line = format!("epoll_ctl(4, {operation}, 5, {{}}) = 0");
+            Impossible::reason(&call("epoll_ctl", &line, false), "ENOMEM")
+        };
         assert!(reason("EPOLL_CTL_DEL").is_some());
         assert!(reason("EPOLL_CTL_ADD").is_none());
     }

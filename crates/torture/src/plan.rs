@@ -22,7 +22,7 @@ impl Plan {
                 if cli.errno.as_deref().is_some_and(|only| only != *errno) {
                     continue;
                 }
-                let is_impossible = Impossible::reason(&call.name, errno, &call.line).is_some();
+                let is_impossible = Impossible::reason(call, errno).is_some();
                 for persists in [false, true] {
                     let is_left_out = if persists { cli.once } else { cli.persistent };
                     if is_left_out || persists && !faults::may_persist(errno) {
@@ -59,6 +59,7 @@ mod tests {
             name: name.into(),
             at: 2,
             line: format!("{name}() = 0"),
+            is_on_eventfd: false,
         });
         let cli = Cli::parse_from([&["torture"], options].concat());
         let faults = Plan::of(&calls, &cli).faults;

@@ -1,7 +1,7 @@
 //! The whole: baselines, the plan, the cases on several threads, and the report.
 
 use crate::case::{self, Observed};
-use crate::cli::Cli;
+use crate::cli::{self, Cli};
 use crate::exceptions::{EXPLAINED, Explained, IMPOSSIBLE};
 use crate::faults::Fault;
 use crate::plan::Plan;
@@ -21,6 +21,8 @@ use std::time::Instant;
 
 /// How often a case is tried whose call is not made in each run.
 const ATTEMPTS: u32 = 5;
+/// How many runs without the fault must then make the call before the case fails.
+const CONFIRMATIONS: u32 = 20;
 
 /// A scenario whose calls are known.
 struct Subject {
@@ -33,7 +35,7 @@ struct Subject {
 /// The outcome of one case.
 enum Outcome {
     Passed,
-    /// No run made the call.
+    /// No run under the fault made the call, and not each run without it does.
     NotReached,
     Explained(&'static str),
     Failed(Vec<Complaint>, Box<Observed>),
@@ -127,7 +129,7 @@ fn prepare(cli: &Cli) -> Result<Vec<Subject>> {
         );
         let start = scenario.start(cli, upstream);
         let (baseline, plan) = measure(scenario, &start, cli)
-            .with_context(|| format!("{} without a fault", scenario.name))?;
+            .with_context(|| format!("FAILED {} without a fault", command(cli, scenario, "")))?;
         subjects.push(Subject {
             scenario,
             start,
@@ -196,7 +198,11 @@ fn torture(subjects: &[Subject], cases: &[(usize, Fault)], cli: &Cli) -> Totals 
             bar.inc(1);
             match outcome {
                 Ok(Outcome::Passed) => totals.passed += 1,
-                Ok(Outcome::NotReached) => totals.not_reached += 1,
+                Ok(Outcome::NotReached) => {
+                    totals.not_reached += 1;
+                    let command = reproduce(cli, subject, fault);
+                    bar.suspend(|| println!("not reached: {command}"));
+                }
                 Ok(Outcome::Explained(reason)) => *totals.explained.entry(reason).or_default() += 1,
                 Ok(Outcome::Failed(complaints, observed)) => {
                     totals.failed += 1;
@@ -204,7 +210,8 @@ fn torture(subjects: &[Subject], cases: &[(usize, Fault)], cli: &Cli) -> Totals 
                 }
                 Err(error) => {
                     totals.failed += 1;
-                    bar.suspend(|| println!("FAILED {}: {error:#}", reproduce(subject, fault)));
+                    let command = reproduce(cli, subject, fault);
+                    bar.suspend(|| println!("FAILED {command}: {error:#}"));
                 }
             }
         }
@@ -223,30 +230,44 @@ fn attempt(subject: &Subject, fault: &Fault) -> Result<Outcome> {
     } = subject;
     for _ in 0..ATTEMPTS {
         let observed = case::run(start, scenario.play, Some(fault), baseline.fds_max)?;
-        let hits = observed.hits(fault);
-        if hits.is_empty() {
-            let calls = trace::calls_of_main(&observed.log);
-            let is_made = |call: &trace::Call| call.name == fault.call && call.at >= fault.at;
-            ensure!(!calls.iter().any(is_made), "strace has not failed the call");
-            continue;
+        if !observed.hits(fault).is_empty() {
+            return Ok(outcome(subject, fault, observed));
         }
-        let complaints = judge(scenario.play, baseline, Some(fault), &observed);
-        let mut reason = None;
-        let unexplained: Vec<_> = complaints
-            .into_iter()
-            .filter(|complaint| {
-                let explained = Explained::reason(scenario.name, fault, complaint.kind, &hits);
-                reason = reason.or(explained);
-                explained.is_none()
-            })
-            .collect();
-        return Ok(match (unexplained.is_empty(), reason) {
-            (false, _) => Outcome::Failed(unexplained, Box::new(observed)),
-            (true, Some(reason)) => Outcome::Explained(reason),
-            (true, None) => Outcome::Passed,
-        });
+        ensure!(
+            !observed.makes_call_of(fault),
+            "strace has not failed the call"
+        );
     }
-    Ok(Outcome::NotReached)
+    for _ in 0..CONFIRMATIONS {
+        let observed = case::run(start, scenario.play, None, baseline.fds_max)?;
+        if !observed.makes_call_of(fault) {
+            return Ok(Outcome::NotReached);
+        }
+    }
+    bail!("each run without the fault makes the call, and no run under the fault does")
+}
+
+/// The outcome of a run in which the fault has hit.
+fn outcome(subject: &Subject, fault: &Fault, observed: Observed) -> Outcome {
+    let Subject {
+        scenario, baseline, ..
+    } = subject;
+    let hits = observed.hits(fault);
+    let complaints = judge(scenario.play, baseline, Some(fault), &observed);
+    let mut reason = None;
+    let unexplained: Vec<_> = complaints
+        .into_iter()
+        .filter(|complaint| {
+            let explained = Explained::reason(scenario.name, fault, complaint.kind, &hits);
+            reason = reason.or(explained);
+            explained.is_none()
+        })
+        .collect();
+    match (unexplained.is_empty(), reason) {
+        (false, _) => Outcome::Failed(unexplained, Box::new(observed)),
+        (true, Some(reason)) => Outcome::Explained(reason),
+        (true, None) => Outcome::Passed,
+    }
 }
 
 fn report(
@@ -256,12 +277,12 @@ fn report(
     observed: &Observed,
     cli: &Cli,
 ) {
-    println!("FAILED {}", reproduce(subject, fault));
+    println!("FAILED {}", reproduce(cli, subject, fault));
     for complaint in complaints {
         println!("    {:?}: {}", complaint.kind, complaint.what);
     }
-    for line in observed.hits(fault).into_iter().take(2) {
-        println!("    {line}");
+    for hit in observed.hits(fault).into_iter().take(2) {
+        println!("    {}", hit.line);
     }
     if cli.verbose {
         println!("{}\n{}", observed.log, observed.stderr);
@@ -269,9 +290,19 @@ fn report(
 }
 
 /// The command that runs this case alone.
-fn reproduce(subject: &Subject, fault: &Fault) -> String {
+fn reproduce(cli: &Cli, subject: &Subject, fault: &Fault) -> String {
+    command(cli, subject.scenario, &format!(" {fault}"))
+}
+
+/// The command that runs a scenario with the same server, in which a call may have another number
+/// than in another build.
+fn command(cli: &Cli, scenario: &Scenario, options: &str) -> String {
+    let server = match cli.main.to_str() {
+        Some(path) if path != cli::MAIN => format!("--main {path} "),
+        _ => String::new(),
+    };
     format!(
-        "make torture ARGS='--scenario {} {fault}'",
-        subject.scenario.name
+        "make torture ARGS='{server}--scenario {}{options}'",
+        scenario.name
     )
 }
