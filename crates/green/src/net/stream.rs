@@ -156,6 +156,16 @@ impl TcpStream {
         self.get()?.set_nodelay(nodelay)
     }
 
+    /// Makes the close send a reset and drop the bytes that are not sent yet (`SO_LINGER` of 0 s), so
+    /// that the peer does not take a part of a message for the whole.
+    ///
+    /// # Errors
+    /// Those of `setsockopt(2)`; `EBADF` once the stream is closed.
+    #[doc(alias("SO_LINGER", "RST", "setsockopt"))]
+    pub fn reset_on_close(&self) -> io::Result<()> {
+        self.get()?.reset_on_close()
+    }
+
     /// Sets when the kernel gives up a silent peer: see [`Keepalive`]. With `None` it never does.
     ///
     /// # Errors
