@@ -1,7 +1,7 @@
 //! Bulk data, which the kernel moves on its own: through a pipe (`splice(2)`) or out of a file. And
 //! fds, which travel with the first of their bytes.
 
-use crate::harness::{check, check_with_failures, payload};
+use crate::harness::{BREAKS, FDS, check, check_with_failures, has_succeeded, payload};
 use oneloop::aio::{self, TcpListener, TcpStream, UnixStream, timeout};
 use std::io::{self, Write};
 use std::net::Shutdown;
@@ -16,15 +16,17 @@ const ACCEPT_MAX: Duration = Duration::from_secs(60);
 #[test]
 fn a_relay_of_bulk_data_moves_each_byte() {
     let sent = payload(1, BYTES);
-    check(|event_loop| assert_eq!(event_loop.block_on(relayed(&sent)).unwrap(), sent));
+    check(FDS, |event_loop| {
+        assert_eq!(event_loop.block_on(relayed(&sent)).unwrap(), sent)
+    });
 }
 
 #[test]
 fn a_relay_of_bulk_data_moves_each_byte_or_reports_an_error() {
     let sent = payload(1, BYTES);
-    check_with_failures(|event_loop| match event_loop.block_on(relayed(&sent)) {
-        Ok(got) => assert_eq!(got, sent),
-        Err(_reported) => {}
+    check_with_failures(&[FDS, BREAKS], |event_loop| {
+        let relayed = event_loop.block_on(relayed(&sent));
+        has_succeeded(relayed.map(|got| assert_eq!(got, sent)))
     });
 }
 
@@ -56,15 +58,17 @@ async fn relayed(sent: &[u8]) -> io::Result<Vec<u8>> {
 #[test]
 fn a_file_is_sent_whole() {
     let bytes = payload(2, BYTES);
-    check(|event_loop| assert_eq!(event_loop.block_on(sent_file(&bytes)).unwrap(), bytes));
+    check(FDS, |event_loop| {
+        assert_eq!(event_loop.block_on(sent_file(&bytes)).unwrap(), bytes)
+    });
 }
 
 #[test]
 fn a_file_is_sent_whole_or_an_error_is_reported() {
     let bytes = payload(2, BYTES);
-    check_with_failures(|event_loop| match event_loop.block_on(sent_file(&bytes)) {
-        Ok(got) => assert_eq!(got, bytes),
-        Err(_reported) => {}
+    check_with_failures(&[FDS, BREAKS], |event_loop| {
+        let sent = event_loop.block_on(sent_file(&bytes));
+        has_succeeded(sent.map(|got| assert_eq!(got, bytes)))
     });
 }
 
@@ -83,12 +87,14 @@ async fn sent_file(bytes: &[u8]) -> io::Result<Vec<u8>> {
 
 #[test]
 fn fds_travel_with_their_bytes() {
-    check(|event_loop| event_loop.block_on(passed_fds()).unwrap());
+    check(FDS, |event_loop| event_loop.block_on(passed_fds()).unwrap());
 }
 
 #[test]
 fn fds_travel_with_their_bytes_or_an_error_is_reported() {
-    check_with_failures(|event_loop| drop(event_loop.block_on(passed_fds())));
+    check_with_failures(&[FDS, BREAKS], |event_loop| {
+        has_succeeded(event_loop.block_on(passed_fds()))
+    });
 }
 
 /// Sends three messages of bytes, each with one fd.

@@ -1,7 +1,7 @@
 //! A chat server: each line of a client reaches all others, whole, and in the order of its sender.
 //! When connections break, each client gets the first lines of each sender.
 
-use crate::harness::{Closes, check, check_with_failures};
+use crate::harness::{BREAKS, Closes, FDS, check, check_with_failures, has_succeeded};
 use oneloop::EventLoop;
 use oneloop::aio::{self, TcpListener, TcpStream, timeout};
 use oneloop::callback::net::{self, Socket};
@@ -50,12 +50,14 @@ fn check_lines(client: usize, lines: &[String]) -> io::Result<()> {
 
 #[test]
 fn async_lines_reach_all_others() {
-    check(|event_loop| event_loop.block_on(async_chat()).unwrap());
+    check(FDS, |event_loop| event_loop.block_on(async_chat()).unwrap());
 }
 
 #[test]
 fn async_lines_reach_others_until_a_connection_breaks() {
-    check_with_failures(|event_loop| drop(event_loop.block_on(async_chat())));
+    check_with_failures(&[FDS, BREAKS], |event_loop| {
+        has_succeeded(event_loop.block_on(async_chat()))
+    });
 }
 
 /// Returns the first error of a client.
@@ -126,12 +128,14 @@ type Member = Mutex<Rc<green::net::TcpStream>>;
 
 #[test]
 fn green_lines_reach_all_others() {
-    check(|event_loop| green_chat(event_loop).unwrap());
+    check(FDS, |event_loop| green_chat(event_loop).unwrap());
 }
 
 #[test]
 fn green_lines_reach_others_until_a_connection_breaks() {
-    check_with_failures(|event_loop| drop(green_chat(event_loop)));
+    check_with_failures(&[FDS, BREAKS], |event_loop| {
+        has_succeeded(green_chat(event_loop))
+    });
 }
 
 /// As [`async_chat`].
@@ -184,13 +188,15 @@ fn green_client(addr: SocketAddr, client: usize) -> io::Result<()> {
 
 #[test]
 fn callback_lines_reach_all_others() {
-    check(|event_loop| assert_eq!(callback_chat(event_loop), CLIENTS));
+    check(FDS, |event_loop| {
+        assert_eq!(callback_chat(event_loop), CLIENTS)
+    });
 }
 
 #[test]
 fn callback_lines_reach_others_until_a_connection_breaks() {
-    check_with_failures(|event_loop| {
-        callback_chat(event_loop);
+    check_with_failures(&[FDS, BREAKS], |event_loop| {
+        callback_chat(event_loop) == CLIENTS
     });
 }
 
@@ -219,7 +225,7 @@ fn callback_chat(event_loop: &mut EventLoop) -> usize {
                 }
             }
         });
-        server.on_error(|_, _| ());
+        of_sockets.expect_server(&server);
         server.listen_then(("127.0.0.1", 0), move |server| {
             let port = server.port().expect("it listens");
             let open = Rc::new(Cell::new(CLIENTS));

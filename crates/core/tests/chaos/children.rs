@@ -2,7 +2,9 @@
 //! real time, in which no virtual time passes. Starting it takes longer than all else, so these
 //! programs run under a quarter of the seeds.
 
-use crate::harness::{Closes, check_plans, payload, seeds};
+use crate::harness::{
+    Closes, FDS, LACKS_FDS, Outcomes, check_plans, has_succeeded, payload, seeds,
+};
 use oneloop::aio;
 use oneloop::callback::{child_process, run_on};
 use oneloop::chaos::Plan;
@@ -30,33 +32,41 @@ fn plan_with_failures(seed: u64) -> Plan {
     plan
 }
 
+fn check_with_failures(program: impl Fn(&mut EventLoop) -> bool) {
+    let (seeds, outcomes) = (seeds() / 4, Outcomes::default());
+    let seams = [FDS, LACKS_FDS].concat();
+    check_plans(seeds, plan_with_failures, &seams, |event_loop| {
+        outcomes.note(program(event_loop));
+    });
+    outcomes.assert_both(seeds);
+}
+
 /// Less than a pipe holds, and more.
 fn input(number: usize) -> Vec<u8> {
     payload(number, 100 + number * 100_000)
 }
 
-/// Returns true if an error was reported.
+/// Returns true unless an error was reported.
 fn assert_same(number: usize, output: io::Result<Output>) -> bool {
-    let Ok(output) = output else { return true };
-    assert!(output.status.success());
-    assert_eq!(output.stdout, input(number));
-    false
+    has_succeeded(output.map(|output| {
+        assert!(output.status.success());
+        assert_eq!(output.stdout, input(number));
+    }))
 }
 
 #[test]
 fn async_children_return_their_bytes() {
-    check_plans(seeds() / 4, plan, |event_loop| {
-        assert!(!async_children(event_loop))
+    check_plans(seeds() / 4, plan, FDS, |event_loop| {
+        assert!(async_children(event_loop))
     });
 }
 
 #[test]
 fn async_children_return_their_bytes_or_an_error() {
-    check_plans(seeds() / 4, plan_with_failures, |event_loop| {
-        async_children(event_loop);
-    });
+    check_with_failures(async_children);
 }
 
+/// Returns true unless an error was reported.
 fn async_children(event_loop: &mut EventLoop) -> bool {
     event_loop.block_on(async {
         let children = (0..CHILDREN).map(|number| async move {
@@ -68,24 +78,23 @@ fn async_children(event_loop: &mut EventLoop) -> bool {
             };
             assert_same(number, output)
         });
-        aio::join_all(children).await.contains(&true)
+        aio::join_all(children).await.iter().all(|it| *it)
     })
 }
 
 #[test]
 fn green_children_return_their_bytes() {
-    check_plans(seeds() / 4, plan, |event_loop| {
-        assert!(!green_children(event_loop))
+    check_plans(seeds() / 4, plan, FDS, |event_loop| {
+        assert!(green_children(event_loop))
     });
 }
 
 #[test]
 fn green_children_return_their_bytes_or_an_error() {
-    check_plans(seeds() / 4, plan_with_failures, |event_loop| {
-        green_children(event_loop);
-    });
+    check_with_failures(green_children);
 }
 
+/// As [`async_children`].
 fn green_children(event_loop: &mut EventLoop) -> bool {
     let ran = green::run_on(event_loop, || {
         let threads = (0..CHILDREN).map(|number| {
@@ -99,24 +108,22 @@ fn green_children(event_loop: &mut EventLoop) -> bool {
             })
         });
         let threads: Vec<_> = threads.collect();
-        let failed = threads.into_iter().map(|thread| thread.join().unwrap());
-        failed.collect::<Vec<_>>().contains(&true)
+        let whole = threads.into_iter().map(|thread| thread.join().unwrap());
+        whole.collect::<Vec<_>>().iter().all(|it| *it)
     });
     ran.unwrap()
 }
 
 #[test]
 fn callback_children_return_their_bytes() {
-    check_plans(seeds() / 4, plan, |event_loop| {
+    check_plans(seeds() / 4, plan, FDS, |event_loop| {
         assert_eq!(callback_children(event_loop), CHILDREN)
     });
 }
 
 #[test]
 fn callback_children_return_their_bytes_or_an_error() {
-    check_plans(seeds() / 4, plan_with_failures, |event_loop| {
-        callback_children(event_loop);
-    });
+    check_with_failures(|event_loop| callback_children(event_loop) == CHILDREN);
 }
 
 /// Returns the number of children that have returned all bytes.

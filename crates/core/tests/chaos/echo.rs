@@ -1,7 +1,7 @@
 //! An echo server and its clients: each gets its own bytes back, in order.
 
 use crate::clients::{CLIENTS, async_clients, callback_clients, green_clients};
-use crate::harness::{Closes, check, check_with_failures};
+use crate::harness::{BREAKS, Closes, FDS, check, check_with_failures, has_succeeded};
 use oneloop::aio::{self, TcpListener, TcpStream};
 use oneloop::callback::{net, run_on};
 use oneloop::{EventLoop, green};
@@ -12,12 +12,14 @@ use std::rc::Rc;
 
 #[test]
 fn async_clients_get_their_bytes_back() {
-    check(|event_loop| event_loop.block_on(async_echo()).unwrap());
+    check(FDS, |event_loop| event_loop.block_on(async_echo()).unwrap());
 }
 
 #[test]
 fn async_clients_get_a_prefix_of_their_bytes_or_an_error() {
-    check_with_failures(|event_loop| drop(event_loop.block_on(async_echo())));
+    check_with_failures(&[FDS, BREAKS], |event_loop| {
+        has_succeeded(event_loop.block_on(async_echo()))
+    });
 }
 
 async fn async_echo() -> io::Result<()> {
@@ -44,12 +46,14 @@ async fn async_serve(stream: &TcpStream) -> io::Result<()> {
 
 #[test]
 fn green_clients_get_their_bytes_back() {
-    check(|event_loop| green_echo(event_loop).unwrap());
+    check(FDS, |event_loop| green_echo(event_loop).unwrap());
 }
 
 #[test]
 fn green_clients_get_a_prefix_of_their_bytes_or_an_error() {
-    check_with_failures(|event_loop| drop(green_echo(event_loop)));
+    check_with_failures(&[FDS, BREAKS], |event_loop| {
+        has_succeeded(green_echo(event_loop))
+    });
 }
 
 fn green_echo(event_loop: &mut EventLoop) -> io::Result<()> {
@@ -67,13 +71,15 @@ fn green_echo(event_loop: &mut EventLoop) -> io::Result<()> {
 
 #[test]
 fn callback_clients_get_their_bytes_back() {
-    check(|event_loop| assert_eq!(callback_echo(event_loop), CLIENTS));
+    check(FDS, |event_loop| {
+        assert_eq!(callback_echo(event_loop), CLIENTS)
+    });
 }
 
 #[test]
 fn callback_clients_get_a_prefix_of_their_bytes_or_an_error() {
-    check_with_failures(|event_loop| {
-        callback_echo(event_loop);
+    check_with_failures(&[FDS, BREAKS], |event_loop| {
+        callback_echo(event_loop) == CLIENTS
     });
 }
 
@@ -82,14 +88,15 @@ fn callback_echo(event_loop: &mut EventLoop) -> usize {
     let whole = Rc::new(Cell::new(0));
     let count = Rc::clone(&whole);
     let closes = Closes::default();
-    let of_servers = closes.clone();
+    let of_server = closes.clone();
     let code = run_on(event_loop, move || {
+        let of_sockets = of_server.clone();
         let server = net::create_server(move |socket| {
-            of_servers.expect(&socket);
+            of_sockets.expect(&socket);
             socket.on_error(|_, _| ());
             socket.pipe(&socket);
         });
-        server.on_error(|_, _| ());
+        of_server.expect_server(&server);
         server.listen_then(("127.0.0.1", 0), move |server| {
             let port = server.port().expect("it listens");
             callback_clients(port, &count, vec![server.clone()]);

@@ -1,6 +1,9 @@
 //! Files: what was written is read, whatever the order of the jobs.
 
-use crate::harness::{Closes, check_in_dir, check_in_dir_with_failures, payload};
+use crate::harness::{
+    CACHED_FILES, Closes, LACKS_FDS, check_in_dir, check_in_dir_with_failures, has_succeeded,
+    payload,
+};
 use oneloop::aio::{self, fs};
 use oneloop::callback::{self, run_on, stream};
 use oneloop::{EventLoop, green};
@@ -13,12 +16,16 @@ const FILES: usize = 3;
 
 #[test]
 fn async_files_keep_their_bytes() {
-    check_in_dir(|event_loop, dir| event_loop.block_on(async_files(dir)).unwrap());
+    check_in_dir(CACHED_FILES, |event_loop, dir| {
+        event_loop.block_on(async_files(dir)).unwrap()
+    });
 }
 
 #[test]
 fn async_files_keep_their_bytes_or_an_error_is_reported() {
-    check_in_dir_with_failures(|event_loop, dir| drop(event_loop.block_on(async_files(dir))));
+    check_in_dir_with_failures(&[CACHED_FILES, LACKS_FDS], |event_loop, dir| {
+        has_succeeded(event_loop.block_on(async_files(dir)))
+    });
 }
 
 async fn async_files(dir: &Path) -> io::Result<()> {
@@ -34,6 +41,9 @@ async fn async_file(path: PathBuf, number: usize) -> io::Result<()> {
     }
     file.close().await?;
     assert_eq!(fs::read(&path).await?, bytes);
+    let (file, mut read) = (fs::File::open(&path).await?, Vec::new());
+    file.read_to_end(&mut read).await?;
+    assert_eq!(read, bytes);
     let renamed = path.with_extension("new");
     fs::rename(&path, &renamed).await?;
     assert!(!fs::try_exists(&path).await?);
@@ -42,12 +52,16 @@ async fn async_file(path: PathBuf, number: usize) -> io::Result<()> {
 
 #[test]
 fn green_files_keep_their_bytes() {
-    check_in_dir(|event_loop, dir| green_files(event_loop, dir).unwrap());
+    check_in_dir(CACHED_FILES, |event_loop, dir| {
+        green_files(event_loop, dir).unwrap()
+    });
 }
 
 #[test]
 fn green_files_keep_their_bytes_or_an_error_is_reported() {
-    check_in_dir_with_failures(|event_loop, dir| drop(green_files(event_loop, dir)));
+    check_in_dir_with_failures(&[CACHED_FILES, LACKS_FDS], |event_loop, dir| {
+        has_succeeded(green_files(event_loop, dir))
+    });
 }
 
 fn green_files(event_loop: &mut EventLoop, dir: &Path) -> io::Result<()> {
@@ -79,13 +93,15 @@ fn green_file(path: &Path, number: usize) -> io::Result<()> {
 
 #[test]
 fn callback_files_keep_their_bytes() {
-    check_in_dir(|event_loop, dir| assert_eq!(callback_files(event_loop, dir), FILES));
+    check_in_dir(CACHED_FILES, |event_loop, dir| {
+        assert_eq!(callback_files(event_loop, dir), FILES)
+    });
 }
 
 #[test]
 fn callback_files_keep_their_bytes_or_an_error_is_reported() {
-    check_in_dir_with_failures(|event_loop, dir| {
-        callback_files(event_loop, dir);
+    check_in_dir_with_failures(&[CACHED_FILES, LACKS_FDS], |event_loop, dir| {
+        callback_files(event_loop, dir) == FILES
     });
 }
 

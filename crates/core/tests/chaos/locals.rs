@@ -2,7 +2,7 @@
 //! handles are local. Some of their names are dropped on another thread.
 
 use crate::clients::async_clients;
-use crate::harness::{check, check_with_failures};
+use crate::harness::{BREAKS, FDS, TIMERS, check, check_with_failures, has_succeeded};
 use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use oneloop::aio::{self, TcpListener, local, sleep};
 use oneloop::{EventLoop, Handle};
@@ -51,12 +51,14 @@ async fn echo() -> io::Result<()> {
 
 #[test]
 fn clients_of_a_server_of_local_values_get_their_bytes_back() {
-    check(|event_loop| event_loop.block_on(echo()).unwrap());
+    check(FDS, |event_loop| event_loop.block_on(echo()).unwrap());
 }
 
 #[test]
 fn clients_of_a_server_of_local_values_get_a_prefix_or_an_error() {
-    check_with_failures(|event_loop| drop(event_loop.block_on(echo())));
+    check_with_failures(&[FDS, BREAKS], |event_loop| {
+        has_succeeded(event_loop.block_on(echo()))
+    });
 }
 
 /// Notes itself in a list when it is dropped.
@@ -70,7 +72,7 @@ impl Drop for Noted {
 
 #[test]
 fn values_whose_names_another_thread_drops_are_dropped_once_and_in_order() {
-    check(|event_loop: &mut EventLoop| {
+    check(TIMERS, |event_loop: &mut EventLoop| {
         let dropped: Rc<RefCell<Vec<u32>>> = Rc::default();
         let list = Rc::clone(&dropped);
         event_loop.block_on(async move {

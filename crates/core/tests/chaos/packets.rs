@@ -1,12 +1,12 @@
 //! Pipes of packets are no byte streams: a short read would lose the rest of a packet.
 
-use crate::harness::check;
+use crate::harness::{FDS, check};
 use oneloop::net::{PipeReader, PipeWriter};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 #[test]
 fn the_packets_of_a_pipe_stay_whole() {
-    check(|event_loop| {
+    check(FDS, |event_loop| {
         event_loop.block_on(async {
             let flags = PipeFlags::DIRECT | PipeFlags::NONBLOCK | PipeFlags::CLOEXEC;
             let (reader, writer) = pipe_with(flags).unwrap();

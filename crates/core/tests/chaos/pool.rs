@@ -1,6 +1,6 @@
 //! Jobs on worker threads, which run one at a time under chaos, in an order that the seed chooses.
 
-use crate::harness::check;
+use crate::harness::{OFFLOADS, check};
 use oneloop::aio::{self, offload_to};
 use oneloop::callback::{self, run_on};
 use oneloop::core::Class;
@@ -37,7 +37,7 @@ fn assert_begun_in_order(begun: &Begun) {
 
 #[test]
 fn async_jobs_return_their_results() {
-    check(|event_loop| {
+    check(OFFLOADS, |event_loop| {
         event_loop.block_on(async {
             let begun = Begun::default();
             let mut jobs = Vec::new();
@@ -59,7 +59,7 @@ fn async_jobs_return_their_results() {
 
 #[test]
 fn green_jobs_return_their_results() {
-    check(|event_loop| {
+    check(OFFLOADS, |event_loop| {
         let ran = green::run_on(event_loop, || {
             let pool = green::Pool::new(3);
             let threads = (0..JOBS)
@@ -75,7 +75,7 @@ fn green_jobs_return_their_results() {
 
 #[test]
 fn callback_jobs_return_their_results() {
-    check(|event_loop| {
+    check(OFFLOADS, |event_loop| {
         let results = Rc::new(RefCell::new(Vec::new()));
         let begun = Begun::default();
         let (done, at_job) = (Rc::clone(&results), Arc::clone(&begun));

@@ -1,7 +1,8 @@
-//! A proxy between clients and an echo server: bytes cross it in both directions at once.
+//! A proxy between clients and an echo server: bytes cross it in both directions at once. After a
+//! failure it resets both connections, as an orderly end would make a part look like the whole.
 
 use crate::clients::{CLIENTS, async_clients, callback_clients, green_clients};
-use crate::harness::{Closes, check, check_with_failures};
+use crate::harness::{BREAKS, Closes, FDS, check, check_with_failures, has_succeeded};
 use oneloop::aio::{self, TcpListener, TcpStream};
 use oneloop::callback::net::{self, ServerOptions, SocketOptions};
 use oneloop::callback::run_on;
@@ -13,12 +14,16 @@ use std::rc::Rc;
 
 #[test]
 fn async_relay_moves_each_byte() {
-    check(|event_loop| event_loop.block_on(async_relay()).unwrap());
+    check(FDS, |event_loop| {
+        event_loop.block_on(async_relay()).unwrap()
+    });
 }
 
 #[test]
 fn async_relay_ends_after_a_failure() {
-    check_with_failures(|event_loop| drop(event_loop.block_on(async_relay())));
+    check_with_failures(&[FDS, BREAKS], |event_loop| {
+        has_succeeded(event_loop.block_on(async_relay()))
+    });
 }
 
 async fn async_relay() -> io::Result<()> {
@@ -41,7 +46,12 @@ async fn async_relay() -> io::Result<()> {
             let (client, _peer) = proxy.accept().await?;
             aio::spawn(async move {
                 let server = TcpStream::connect(target_addr).await?;
-                aio::relay(&client, &server).await
+                let relayed = aio::relay(&client, &server).await;
+                if relayed.is_err() {
+                    let _ = server.reset_on_close();
+                    let _ = client.reset_on_close();
+                }
+                relayed
             });
         }
     }));
@@ -55,12 +65,14 @@ async fn async_relay() -> io::Result<()> {
 
 #[test]
 fn green_relay_moves_each_byte() {
-    check(|event_loop| green_relay(event_loop).unwrap());
+    check(FDS, |event_loop| green_relay(event_loop).unwrap());
 }
 
 #[test]
 fn green_relay_ends_after_a_failure() {
-    check_with_failures(|event_loop| drop(green_relay(event_loop)));
+    check_with_failures(&[FDS, BREAKS], |event_loop| {
+        has_succeeded(green_relay(event_loop))
+    });
 }
 
 fn green_relay(event_loop: &mut EventLoop) -> io::Result<()> {
@@ -73,8 +85,11 @@ fn green_relay(event_loop: &mut EventLoop) -> io::Result<()> {
         });
         let target_addr = target.local_addr()?;
         let proxy = StreamServer::start(proxy, move |client, _peer| {
-            if let Ok(server) = TcpStream::connect(target_addr) {
-                let _ = relay(&client, &server);
+            if let Ok(server) = TcpStream::connect(target_addr)
+                && relay(&client, &server).is_err()
+            {
+                let _ = server.reset_on_close();
+                let _ = client.reset_on_close();
             }
         });
         let served = green_clients(proxy.local_addr()?);
@@ -87,13 +102,15 @@ fn green_relay(event_loop: &mut EventLoop) -> io::Result<()> {
 
 #[test]
 fn callback_relay_moves_each_byte() {
-    check(|event_loop| assert_eq!(callback_relay(event_loop), CLIENTS));
+    check(FDS, |event_loop| {
+        assert_eq!(callback_relay(event_loop), CLIENTS)
+    });
 }
 
 #[test]
 fn callback_relay_ends_after_a_failure() {
-    check_with_failures(|event_loop| {
-        callback_relay(event_loop);
+    check_with_failures(&[FDS, BREAKS], |event_loop| {
+        callback_relay(event_loop) == CLIENTS
     });
 }
 
@@ -103,13 +120,14 @@ fn callback_relay(event_loop: &mut EventLoop) -> usize {
     let count = Rc::clone(&whole);
     let closes = Closes::default();
     let (of_target, of_proxy) = (closes.clone(), closes.clone());
+    let of_servers = closes.clone();
     let code = run_on(event_loop, move || {
         let target = net::create_server(move |socket| {
             of_target.expect(&socket);
             socket.on_error(|_, _| ());
             socket.pipe(&socket);
         });
-        target.on_error(|_, _| ());
+        of_servers.expect_server(&target);
         target.listen_then(("127.0.0.1", 0), move |target| {
             let target_port = target.port().expect("it listens");
             let socket = SocketOptions {
@@ -127,22 +145,24 @@ fn callback_relay(event_loop: &mut EventLoop) -> usize {
                 of_proxy.expect(&client);
                 of_proxy.expect(&server);
                 // As with Node's `pipe`, the end of one side by an error ends nothing on the other.
-                let (a, b) = (client.clone(), server.clone());
-                client.on_error(|_, _| ()).on_close(move |_, _| {
-                    b.destroy_soon();
-                });
-                server.on_error(|_, _| ()).on_close(move |_, _| {
-                    a.destroy_soon();
-                });
+                for (side, other) in [(&client, &server), (&server, &client)] {
+                    let other = other.clone();
+                    side.on_error(|_, _| ())
+                        .on_close(move |_, had_error| match had_error {
+                            true => other.reset_and_destroy().map(drop),
+                            false => {
+                                other.destroy_soon();
+                                Ok(())
+                            }
+                        });
+                }
                 client.pipe(&server);
                 server.pipe(&client);
             });
-            let target = target.clone();
-            proxy.on_error({
-                let target = target.clone();
-                move |_, _| {
-                    target.close();
-                }
+            of_servers.expect_server(&proxy);
+            let (target, to_close) = (target.clone(), target.clone());
+            proxy.on_error(move |_, _| {
+                to_close.close();
             });
             proxy.listen_then(("127.0.0.1", 0), move |proxy| {
                 let port = proxy.port().expect("it listens");

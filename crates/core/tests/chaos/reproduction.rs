@@ -2,11 +2,13 @@
 //! report says what a developer needs.
 
 use crate::clients::async_clients;
-use crate::harness::{alone, payload, seeds};
+use crate::harness::{alone, command, payload, seeds};
 use oneloop::aio::{self, TcpListener, UnixStream, sleep, spawn};
-use oneloop::chaos::{self, Bug, Digest, Plan};
+use oneloop::chaos::{self, Bug, Digest, Plan, Step};
 use oneloop::{EventLoop, Options, callback, green};
+use std::collections::BTreeSet;
 use std::env;
+use std::future::Future;
 use std::net::Shutdown;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
@@ -14,7 +16,7 @@ use std::time::Duration;
 
 /// The seeds, of a thousand, that may make two schedules over TCP: the kernel delivers late for about
 /// one, and for more while other programs keep the machine busy.
-const TCP_DIFFER_MAX: usize = 10;
+const TCP_DIFFER_MAX: u64 = 10;
 
 /// Talks over Unix sockets, whose bytes arrive within the call that sends them.
 async fn talk() {
@@ -34,27 +36,50 @@ async fn talk() {
     aio::join_all(tasks).await;
 }
 
-fn digest(seed: u64) -> Digest {
+/// What one run of a program under a seed did.
+fn run<F: Future>(seed: u64, program: impl Fn() -> F) -> (Digest, Vec<Step>) {
     let mut event_loop = EventLoop::with(Options::chaos(seed)).unwrap();
-    event_loop.block_on(talk());
-    event_loop.handle().chaos_digest().unwrap()
+    event_loop.block_on(program());
+    let handle = event_loop.handle();
+    (handle.chaos_digest().unwrap(), handle.chaos_steps())
+}
+
+/// The first step in which two runs of a seed differ, and what reproduces it; `None` for the same.
+fn divergence(seed: u64, runs: &[(Digest, Vec<Step>); 2]) -> Option<String> {
+    let [(first, a), (second, b)] = runs;
+    if first == second {
+        return None;
+    }
+    let same = a.iter().zip(b).take_while(|(a, b)| a == b).count();
+    let name = |steps: &[Step]| match steps.get(same) {
+        Some(step) => step.to_string(),
+        None => "the end".to_owned(),
+    };
+    Some(format!(
+        "seed {seed} made {first}, then {second}; step {same}: {}; {}\nreproduce it: {}",
+        name(a),
+        name(b),
+        command(2 * (seed + 1)), // half of these run
+    ))
 }
 
 #[test]
 fn a_seed_reproduces_its_schedule() {
     let _alone = alone();
-    let digests: Vec<_> = (0..seeds() / 2).map(digest).collect();
-    for (seed, first) in (0..).zip(&digests) {
-        assert_eq!(digest(seed), *first, "seed {seed}");
-        assert!(first.steps() > 50, "seed {seed}: {first}");
+    let mut distinct = BTreeSet::new();
+    for seed in 0..seeds() / 2 {
+        let runs = [(); 2].map(|()| run(seed, talk));
+        let divergence = divergence(seed, &runs);
+        assert!(divergence.is_none(), "{}", divergence.unwrap_or_default());
+        let digest = runs[0].0;
+        assert!(digest.steps() > 50, "seed {seed}: {digest}");
+        distinct.insert(digest.to_string());
     }
-    let mut distinct = digests.clone();
-    distinct.sort_by_key(Digest::to_string);
-    distinct.dedup();
     assert_eq!(
-        distinct.len(),
-        digests.len(),
-        "each seed makes its own schedule"
+        distinct.len() as u64,
+        seeds() / 2,
+        "each seed makes its own schedule\nreproduce it: {}",
+        command(seeds())
     );
 }
 
@@ -62,39 +87,58 @@ fn a_seed_reproduces_its_schedule() {
 #[test]
 fn a_seed_mostly_reproduces_its_schedule_over_tcp() {
     let _alone = alone();
-    let digest = |seed| {
-        let mut event_loop = EventLoop::with(Options::chaos(seed)).unwrap();
-        event_loop.block_on(everything());
-        event_loop.handle().chaos_digest().unwrap()
-    };
     let seeds = seeds() / 2;
-    let differ = (0..seeds).filter(|seed| digest(*seed) != digest(*seed));
-    let differ = differ.count();
-    println!("over TCP, {differ} of {seeds} seeds made another schedule");
-    assert!(seeds < 1000 || differ * 1000 <= seeds as usize * TCP_DIFFER_MAX);
+    let differ =
+        (0..seeds).filter_map(|seed| divergence(seed, &[(); 2].map(|()| run(seed, everything))));
+    let differ: Vec<_> = differ.collect();
+    let count = differ.len();
+    println!("over TCP, {count} of {seeds} seeds made another schedule");
+    let differ = differ.join("\n");
+    assert!(
+        seeds < 1000 || count as u64 * 1000 <= seeds * TCP_DIFFER_MAX,
+        "{differ}"
+    );
+}
+
+/// The real time after which a loop hangs, in which a busy machine delivers what is under way.
+const HANG_AFTER: Duration = Duration::from_millis(500);
+
+fn plan_with(bug: Option<Bug>) -> impl Fn(u64) -> Plan {
+    move |seed| {
+        let mut plan = Plan::new(seed);
+        plan.bug = bug;
+        plan.hang_after = Some(HANG_AFTER);
+        plan
+    }
 }
 
 #[test]
 fn planted_bugs_are_found() {
     let _alone = alone();
+    let check = |seeds, bug| {
+        let plans = (0..seeds).map(plan_with(bug));
+        chaos::check_plans(plans, |event_loop| event_loop.block_on(everything()));
+    };
+    check(seeds(), None); // so that what fails below fails for its bug
+    let hangs = "the program hangs: nothing on it can happen";
     let bugs = [
-        Bug::DrainsTooEarly,
-        Bug::LosesShare,
-        Bug::FiresEarly,
-        Bug::ReturnsEintr,
-        Bug::ForgetsWriting,
+        (Bug::DrainsTooEarly, hangs),
+        (Bug::LosesShare, hangs),
+        (Bug::FiresEarly, "a timer is early"),
+        (Bug::ReturnsEintr, "Interrupted"),
+        (Bug::ForgetsWriting, hangs),
     ];
-    for bug in bugs {
-        let plans = (0..1000).map(|seed| {
-            let mut plan = Plan::new(seed);
-            plan.bug = Some(bug);
-            plan.hang_after = Some(Duration::from_millis(50));
-            plan
-        });
-        let found = catch_unwind(AssertUnwindSafe(|| {
-            chaos::check_plans(plans, |event_loop| event_loop.block_on(everything()));
-        }));
-        assert!(found.is_err(), "{bug:?} was not found");
+    for (bug, symptom) in bugs {
+        let found = catch_unwind(|| check(1000, Some(bug)));
+        let report = found.map_err(|report| *report.downcast::<String>().unwrap());
+        let problem = report
+            .as_ref()
+            .map_or_else(|report| report.lines().next(), |()| None);
+        assert!(
+            problem.is_some_and(|problem| problem.contains(symptom)),
+            "{bug:?} was not found: {report:?}\nreproduce it: {}",
+            command(seeds())
+        );
     }
 }
 
@@ -191,7 +235,7 @@ fn a_program_that_hangs_fails() {
         });
     });
     assert!(
-        endless.contains("the program hangs: it goes on"),
+        endless.contains("the program hangs: it turns without end in virtual time"),
         "{endless}"
     );
     let on_a_thread = hangs(|event_loop| {

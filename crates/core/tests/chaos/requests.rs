@@ -1,6 +1,6 @@
 //! Tasks that share connections, permits and a lock: when a connection breaks, each comes back.
 
-use crate::harness::{check_with_failures, payload};
+use crate::harness::{BREAKS, FDS, check_with_failures, has_succeeded, payload};
 use oneloop::aio::{self, UnixStream, sleep, spawn};
 use oneloop::callback::{run_on, spawn_micro};
 use oneloop::green::{self, Wait};
@@ -20,28 +20,31 @@ fn pause(number: usize) -> Duration {
 
 #[test]
 fn async_tasks_give_back_what_they_hold_when_a_connection_breaks() {
-    check_with_failures(|event_loop| event_loop.block_on(async_requests()));
+    check_with_failures(&[FDS, BREAKS], |event_loop| {
+        event_loop.block_on(async_requests())
+    });
 }
 
 #[test]
 fn callbacks_give_back_what_they_hold_when_a_connection_breaks() {
-    check_with_failures(|event_loop| {
-        let done = Rc::new(Cell::new(false));
-        let is_done = Rc::clone(&done);
+    check_with_failures(&[FDS, BREAKS], |event_loop| {
+        let answered = Rc::new(Cell::new(None));
+        let result = Rc::clone(&answered);
         let code = run_on(event_loop, move || {
             drop(spawn_micro(async move {
-                async_requests().await;
-                done.set(true);
+                result.set(Some(async_requests().await));
             }));
         });
         assert_eq!(code.unwrap(), 0);
-        assert!(is_done.get());
+        answered.get().expect("its end")
     });
 }
 
 #[test]
 fn green_threads_give_back_what_they_hold_when_a_connection_breaks() {
-    check_with_failures(|event_loop| green::run_on(event_loop, green_requests).unwrap());
+    check_with_failures(&[FDS, BREAKS], |event_loop| {
+        green::run_on(event_loop, green_requests).unwrap()
+    });
 }
 
 /// What the tasks of requests share. `T` is a connection.
@@ -51,6 +54,7 @@ struct RequestState<T> {
     connections: ResourcePool<Option<T>>,
     /// The numbers of the requests that have been answered or have failed.
     ended: Mutex<Vec<usize>>,
+    answered: Cell<usize>,
 }
 
 impl<T> RequestState<T> {
@@ -64,11 +68,20 @@ impl<T> RequestState<T> {
             permits: Semaphore::new(CONNECTIONS),
             connections: ResourcePool::new(CONNECTIONS, || None),
             ended: Mutex::new(Vec::new()),
+            answered: Cell::new(0),
         }
     }
 
-    /// After all tasks.
-    fn assert_all_is_back(&self) {
+    /// Notes the answer to a request. Returns false if an error was reported instead.
+    fn note(&self, answer: io::Result<()>) -> bool {
+        let is_answered = has_succeeded(answer);
+        let answered = self.answered.get() + usize::from(is_answered);
+        self.answered.set(answered);
+        is_answered
+    }
+
+    /// After all tasks. Returns true if all requests have been answered.
+    fn assert_all_is_back(&self) -> bool {
         let mut ended = self.ended.try_lock().expect("no task holds the lock");
         ended.sort_unstable();
         assert_eq!(*ended, Vec::from_iter(0..REQUESTS));
@@ -76,10 +89,12 @@ impl<T> RequestState<T> {
         assert!(permits.collect::<Vec<_>>().iter().all(Option::is_some));
         let connections = (0..CONNECTIONS).map(|_| self.connections.try_get());
         assert!(connections.collect::<Vec<_>>().iter().all(Option::is_some));
+        self.answered.get() == REQUESTS
     }
 }
 
-async fn async_requests() {
+/// Returns true if all requests have been answered.
+async fn async_requests() -> bool {
     let shared = Rc::new(RequestState::new());
     let tasks = (0..TASKS).map(|_| {
         let shared = Rc::clone(&shared);
@@ -87,7 +102,8 @@ async fn async_requests() {
             while let Some(number) = shared.requests.try_get() {
                 let permit = shared.permits.acquire().await;
                 let mut connection = shared.connections.get().await;
-                if async_request(&mut connection, number).await.is_err() {
+                let answer = async_request(&mut connection, number).await;
+                if !shared.note(answer) {
                     connection.take();
                 }
                 drop((connection, permit));
@@ -100,7 +116,7 @@ async fn async_requests() {
     for task in Vec::from_iter(tasks) {
         task.await.unwrap();
     }
-    shared.assert_all_is_back();
+    shared.assert_all_is_back()
 }
 
 async fn async_request(
@@ -121,7 +137,8 @@ async fn async_request(
     Ok(())
 }
 
-fn green_requests() {
+/// As [`async_requests`].
+fn green_requests() -> bool {
     let shared = Rc::new(RequestState::new());
     let threads = (0..TASKS).map(|_| {
         let shared = Rc::clone(&shared);
@@ -129,7 +146,7 @@ fn green_requests() {
             while let Some(number) = shared.requests.try_get() {
                 let permit = shared.permits.acquire().wait();
                 let mut connection = shared.connections.get().wait();
-                if green_request(&mut connection, number).is_err() {
+                if !shared.note(green_request(&mut connection, number)) {
                     connection.take();
                 }
                 drop((connection, permit));
@@ -142,7 +159,7 @@ fn green_requests() {
     for thread in Vec::from_iter(threads) {
         thread.join().unwrap();
     }
-    shared.assert_all_is_back();
+    shared.assert_all_is_back()
 }
 
 fn green_request(

@@ -1,7 +1,7 @@
 //! The primitives of `oneloop::sync`, between tasks that also wait for timers: each value arrives
 //! once, and no waiter sleeps while something is there for it.
 
-use crate::harness::check;
+use crate::harness::{TIMERS, check};
 use oneloop::aio::{self, sleep, spawn};
 use oneloop::callback::{run_on, set_timeout, spawn_micro};
 use oneloop::green::{self, Wait};
@@ -22,12 +22,12 @@ fn pause(number: u64) -> Duration {
 
 #[test]
 fn async_tasks_share_primitives() {
-    check(|event_loop| event_loop.block_on(share()));
+    check(TIMERS, |event_loop| event_loop.block_on(share()));
 }
 
 #[test]
 fn callbacks_share_primitives() {
-    check(|event_loop| {
+    check(TIMERS, |event_loop| {
         let done = Rc::new(Cell::new(false));
         let is_done = Rc::clone(&done);
         let code = run_on(event_loop, move || {
@@ -120,7 +120,7 @@ async fn share() {
 
 #[test]
 fn green_threads_share_primitives() {
-    check(|event_loop| {
+    check(TIMERS, |event_loop| {
         green::run_on(event_loop, || {
             let (condition, ready) = (Condition::new(), Rc::new(Cell::new(0_u64)));
             let answer = OneShot::new();
@@ -166,7 +166,7 @@ fn green_threads_share_primitives() {
 
 #[test]
 fn a_canceled_wait_takes_nothing() {
-    check(|event_loop| {
+    check(TIMERS, |event_loop| {
         event_loop.block_on(async {
             let queue = Queue::unbounded();
             let getter = queue.clone();
@@ -189,12 +189,12 @@ fn a_canceled_wait_takes_nothing() {
 
 #[test]
 fn async_tasks_share_news_and_locks() {
-    check(|event_loop| event_loop.block_on(share_news()));
+    check(TIMERS, |event_loop| event_loop.block_on(share_news()));
 }
 
 #[test]
 fn green_threads_share_news_and_locks() {
-    check(|event_loop| {
+    check(TIMERS, |event_loop| {
         green::run_on(event_loop, || {
             let threads = (0..2).map(|_| green::spawn(|| share_news().wait()));
             for thread in Vec::from_iter(threads) {
@@ -207,7 +207,7 @@ fn green_threads_share_news_and_locks() {
 
 #[test]
 fn callbacks_share_news_and_locks() {
-    check(|event_loop| {
+    check(TIMERS, |event_loop| {
         let done = OneShot::new();
         let is_done = done.clone();
         let code = run_on(event_loop, move || {

@@ -1,6 +1,6 @@
 //! Timers: they may be late, but never early, and those of one length fire in their order.
 
-use crate::harness::check;
+use crate::harness::{TIMERS, check};
 use oneloop::aio::{self, now, sleep, timeout};
 use oneloop::callback::{clear_interval, run_on, set_immediate, set_interval, set_timeout};
 use oneloop::{EventLoop, Handle, green};
@@ -12,7 +12,7 @@ const DELAYS_MS: [u64; 6] = [5, 1, 40, 1, 5, 3000];
 
 #[test]
 fn async_timers_are_never_early() {
-    check(|event_loop| {
+    check(TIMERS, |event_loop| {
         event_loop.block_on(async {
             let start = now();
             let sleeps = DELAYS_MS.map(|ms| async move {
@@ -38,7 +38,7 @@ fn async_timers_are_never_early() {
 
 #[test]
 fn green_timers_are_never_early() {
-    check(|event_loop| {
+    check(TIMERS, |event_loop| {
         let ran = green::run_on(event_loop, || {
             let start = Handle::current().now();
             let threads = DELAYS_MS.map(|ms| {
@@ -63,7 +63,7 @@ fn green_timers_are_never_early() {
 
 #[test]
 fn callback_timers_are_never_early_and_keep_their_order() {
-    check(|event_loop| {
+    check(TIMERS, |event_loop| {
         let fired = Rc::new(RefCell::new(Vec::new()));
         callback_timers(event_loop, &fired);
         let fired = fired.borrow();

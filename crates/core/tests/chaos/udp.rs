@@ -1,7 +1,7 @@
 //! Datagrams: each one arrives whole, or not at all. On loopback, between sockets with room, all
 //! arrive.
 
-use crate::harness::{check, check_with_failures, payload};
+use crate::harness::{Closes, FDS, LACKS_FDS, check, check_with_failures, has_succeeded, payload};
 use oneloop::aio::{self, UdpSocket};
 use oneloop::callback::dgram::{self, Kind};
 use oneloop::callback::run_on;
@@ -14,12 +14,16 @@ const LENGTHS: [usize; 5] = [0, 1, 100, 1400, 9000];
 
 #[test]
 fn async_datagrams_arrive_whole() {
-    check(|event_loop| event_loop.block_on(async_datagrams()).unwrap());
+    check(FDS, |event_loop| {
+        event_loop.block_on(async_datagrams()).unwrap()
+    });
 }
 
 #[test]
 fn async_datagrams_or_an_error() {
-    check_with_failures(|event_loop| drop(event_loop.block_on(async_datagrams())));
+    check_with_failures(&[FDS, LACKS_FDS], |event_loop| {
+        has_succeeded(event_loop.block_on(async_datagrams()))
+    });
 }
 
 async fn async_datagrams() -> io::Result<()> {
@@ -50,12 +54,14 @@ async fn async_datagrams() -> io::Result<()> {
 
 #[test]
 fn green_datagrams_arrive_whole() {
-    check(|event_loop| green_datagrams(event_loop).unwrap());
+    check(FDS, |event_loop| green_datagrams(event_loop).unwrap());
 }
 
 #[test]
 fn green_datagrams_or_an_error() {
-    check_with_failures(|event_loop| drop(green_datagrams(event_loop)));
+    check_with_failures(&[FDS, LACKS_FDS], |event_loop| {
+        has_succeeded(green_datagrams(event_loop))
+    });
 }
 
 fn green_datagrams(event_loop: &mut EventLoop) -> io::Result<()> {
@@ -87,34 +93,40 @@ fn green_datagrams(event_loop: &mut EventLoop) -> io::Result<()> {
 
 #[test]
 fn callback_datagrams_arrive_whole() {
-    check(|event_loop| assert_eq!(callback_datagrams(event_loop), LENGTHS));
+    check(FDS, |event_loop| {
+        assert_eq!(callback_datagrams(event_loop), LENGTHS)
+    });
 }
 
 #[test]
 fn callback_datagrams_or_an_error() {
-    check_with_failures(|event_loop| {
-        callback_datagrams(event_loop);
+    check_with_failures(&[FDS, LACKS_FDS], |event_loop| {
+        callback_datagrams(event_loop) == LENGTHS
     });
 }
 
-/// Returns the lengths of the datagrams that came back, sorted.
+/// Returns the lengths of the datagrams that came back whole, sorted.
 fn callback_datagrams(event_loop: &mut EventLoop) -> Vec<usize> {
     let lengths = Rc::new(RefCell::new(Vec::new()));
     let got = Rc::clone(&lengths);
+    let closes = Closes::default();
+    let of_sockets = closes.clone();
     let code = run_on(event_loop, move || {
         let server = dgram::create_socket_then(Kind::Udp4, |server, bytes, from| {
             server.send_to(bytes, from.addr)
         });
-        let close = server.clone();
-        server.on_error(move |_, _| {
-            let _ = close.close();
+        of_sockets.expect_datagrams(&server);
+        server.on_error(|server, _| {
+            let _ = server.close();
         });
         server.bind_then(("127.0.0.1", 0), move |server| {
             let to = server.address()?;
             let (server, at_error) = (server.clone(), server.clone());
             let client = dgram::create_socket_then(Kind::Udp4, move |client, bytes, _| {
                 let mut got = got.borrow_mut();
-                assert!(LENGTHS.contains(&bytes.len()));
+                let number = LENGTHS.iter().position(|len| *len == bytes.len());
+                let number = number.expect("a datagram arrives whole");
+                assert_eq!(bytes, payload(number, bytes.len()));
                 got.push(bytes.len());
                 if got.len() == LENGTHS.len() {
                     server.close()?;
@@ -122,6 +134,7 @@ fn callback_datagrams(event_loop: &mut EventLoop) -> Vec<usize> {
                 }
                 Ok::<_, oneloop::callback::Error>(())
             });
+            of_sockets.expect_datagrams(&client);
             let to_close = at_error.clone();
             client.on_error(move |client, _| {
                 let _ = (client.close(), to_close.close());
@@ -134,6 +147,7 @@ fn callback_datagrams(event_loop: &mut EventLoop) -> Vec<usize> {
         Ok::<_, oneloop::callback::Error>(())
     });
     code.unwrap();
+    closes.assert_all();
     let mut lengths = lengths.take();
     lengths.sort_unstable();
     lengths

@@ -1,7 +1,7 @@
 //! Watchers of directories: each new name is reported once, whatever the order of events and jobs.
 //! The kernel takes some 10 ms to close an inotify, so these programs run under a quarter of the seeds.
 
-use crate::harness::{Closes, check_plans_in_dir, seeds};
+use crate::harness::{Closes, LACKS_FDS, Outcomes, Seam, check_plans_in_dir, has_succeeded, seeds};
 use oneloop::aio::fs::{self, Change, WatchOptions, Watcher};
 use oneloop::callback::{self, run_on};
 use oneloop::chaos::Plan;
@@ -42,18 +42,27 @@ fn remove(dir: &Path) {
 
 const RECURSIVE: WatchOptions = WatchOptions { recursive: true };
 
+const WATCHES: &[Seam] = &[Seam::Run, Seam::Event, Seam::Interrupted, Seam::WouldBlock];
+
+fn check_with_failures(program: impl Fn(&mut EventLoop, &Path) -> bool) {
+    let (seeds, outcomes) = (seeds() / 4, Outcomes::default());
+    let seams = [WATCHES, LACKS_FDS].concat();
+    check_plans_in_dir(seeds, Plan::with_failures, &seams, |event_loop, dir| {
+        outcomes.note(program(event_loop, dir));
+    });
+    outcomes.assert_both(seeds);
+}
+
 #[test]
 fn an_async_watcher_reports_each_new_name_once() {
-    check_plans_in_dir(seeds() / 4, Plan::new, |event_loop, dir| {
+    check_plans_in_dir(seeds() / 4, Plan::new, WATCHES, |event_loop, dir| {
         event_loop.block_on(async_watch(dir)).unwrap()
     });
 }
 
 #[test]
 fn an_async_watcher_reports_each_new_name_once_or_an_error() {
-    check_plans_in_dir(seeds() / 4, Plan::with_failures, |event_loop, dir| {
-        drop(event_loop.block_on(async_watch(dir)))
-    });
+    check_with_failures(|event_loop, dir| has_succeeded(event_loop.block_on(async_watch(dir))));
 }
 
 async fn async_watch(dir: &Path) -> io::Result<()> {
@@ -76,16 +85,14 @@ async fn async_watch(dir: &Path) -> io::Result<()> {
 
 #[test]
 fn a_green_watcher_reports_each_new_name_once() {
-    check_plans_in_dir(seeds() / 4, Plan::new, |event_loop, dir| {
+    check_plans_in_dir(seeds() / 4, Plan::new, WATCHES, |event_loop, dir| {
         green_watch(event_loop, dir).unwrap()
     });
 }
 
 #[test]
 fn a_green_watcher_reports_each_new_name_once_or_an_error() {
-    check_plans_in_dir(seeds() / 4, Plan::with_failures, |event_loop, dir| {
-        drop(green_watch(event_loop, dir))
-    });
+    check_with_failures(|event_loop, dir| has_succeeded(green_watch(event_loop, dir)));
 }
 
 fn green_watch(event_loop: &mut EventLoop, dir: &Path) -> io::Result<()> {
@@ -112,16 +119,14 @@ fn green_watch(event_loop: &mut EventLoop, dir: &Path) -> io::Result<()> {
 
 #[test]
 fn a_callback_watcher_reports_each_new_name_and_closes_once() {
-    check_plans_in_dir(seeds() / 4, Plan::new, |event_loop, dir| {
+    check_plans_in_dir(seeds() / 4, Plan::new, WATCHES, |event_loop, dir| {
         assert!(callback_watch(event_loop, dir))
     });
 }
 
 #[test]
 fn a_callback_watcher_closes_once_or_reports_an_error() {
-    check_plans_in_dir(seeds() / 4, Plan::with_failures, |event_loop, dir| {
-        callback_watch(event_loop, dir);
-    });
+    check_with_failures(callback_watch);
 }
 
 /// Returns true if all names were reported.
