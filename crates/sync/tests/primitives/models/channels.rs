@@ -56,8 +56,30 @@ impl Channels {
         sends.find(|number| is_rendezvous && number.is_some())
     }
 
-    fn has_values(&mut self) -> bool {
-        !self.stored.is_empty() || self.offered().is_some()
+    /// The number of values that sends offer at a rendezvous.
+    fn offers(&self) -> usize {
+        let sends = self.sends.0.iter();
+        let offered = sends.filter(|(_, number)| self.capacity == Some(0) && number.is_some());
+        offered.count()
+    }
+
+    fn values_left(&self) -> usize {
+        self.stored.len() + self.offers()
+    }
+
+    fn has_values(&self) -> bool {
+        self.values_left() > 0
+    }
+
+    /// True if a value can be sent at once: there is room beyond what the sends in line need; at a
+    /// rendezvous, a receive waits for it.
+    fn has_free_room(&self) -> bool {
+        let (stored, sends) = (self.stored.len(), self.sends.0.len());
+        match self.capacity {
+            None => true,
+            Some(0) => self.receives.0.len() > stored && self.offers() == 0,
+            Some(capacity) => capacity > stored + sends,
+        }
     }
 
     fn value(&mut self) -> Value {
@@ -78,24 +100,35 @@ impl Channels {
             (2, Some(at), _) => {
                 let value = self.value();
                 let number = value.0;
+                let (is_open, has_room) = (self.has_receivers(), self.has_free_room());
                 match self.senders[at].try_send(value) {
-                    Ok(()) => self.stored.push_back(number),
-                    Err(TrySendError::Full(_)) => assert!(self.has_receivers()),
-                    Err(TrySendError::Closed(_)) => assert!(!self.has_receivers()),
+                    Ok(()) => {
+                        assert!(is_open && has_room);
+                        self.stored.push_back(number);
+                    }
+                    Err(TrySendError::Full(_)) => assert!(is_open && !has_room),
+                    Err(TrySendError::Closed(_)) => assert!(!is_open),
                 }
             }
             (3 | 4, _, Some(at)) => {
                 let received = self.receives.begin(self.receivers[at].receive(), ());
                 received.into_iter().for_each(|it| self.expect_received(it));
             }
-            (5, _, Some(at)) => match self.receivers[at].try_receive() {
-                Ok(value) => self.expect_received(Some(value)),
-                Err(TryReceiveError::Closed) => self.expect_received(None),
-                // The values that are left may be due to the receives in line.
-                Err(TryReceiveError::Empty) => {
-                    assert!(self.has_senders() || self.has_values());
+            (5, _, Some(at)) => {
+                // Each receive in line is due one of the values.
+                let has_value = self.values_left() > self.receives.0.len();
+                match self.receivers[at].try_receive() {
+                    Ok(value) => {
+                        assert!(has_value, "a receive in line loses its value");
+                        self.expect_received(Some(value));
+                    }
+                    Err(TryReceiveError::Closed) => self.expect_received(None),
+                    Err(TryReceiveError::Empty) => {
+                        assert!(!has_value, "a value is there");
+                        assert!(self.has_senders() || self.has_values());
+                    }
                 }
-            },
+            }
             (6, Some(at), _) => match any % 2 {
                 0 => self.senders.push(self.senders[at].clone()),
                 _ => drop(self.senders.swap_remove(at)),
