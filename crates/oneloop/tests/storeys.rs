@@ -226,7 +226,7 @@ fn the_files_of_tls_stand_in_storeys() {
         "tls",
         "
         files:     pem
-        who it is: identity roots
+        trust:     identity roots
         streams:   transport stream inherent foreign_traits
         both ends: handshake identities
         the ends:  acceptor connector

@@ -105,7 +105,7 @@ impl<T> Reactor<T> {
         let key = self.registered.insert(value);
         let (data, flags) = (data(key), interest.to_epoll(trigger));
         let added = match epoll::add(&self.epoll.0, &fd, data, flags) {
-            // A kernel without that flag, such as gVisor's, wakes all who wait instead of one.
+            // A kernel without that flag, such as gVisor's, wakes all waiting loops instead of one.
             Err(Errno::INVAL) if trigger == Trigger::EdgeForOne => {
                 let flags = interest.to_epoll(Trigger::Edge);
                 epoll::add(&self.epoll.0, &fd, data, flags)

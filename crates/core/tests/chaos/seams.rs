@@ -54,7 +54,7 @@ type Move = (
     &'static str,
     fn() -> Pin<Box<dyn Future<Output = Result<usize>>>>,
 );
-type Open = (&'static str, Pin<Box<dyn Future<Output = Result<()>>>>);
+type OpensFd = (&'static str, Pin<Box<dyn Future<Output = Result<()>>>>);
 
 /// Calls that could each move [`BYTES`] over a connection.
 const MOVES: [Move; 8] = [
@@ -153,7 +153,7 @@ fn each_call_for_a_new_fd_may_be_refused() {
     let (file, fifo) = (dir.path().join("file"), dir.path().join("fifo"));
     std::fs::write(&file, "").unwrap();
     mknodat(CWD, &fifo, FileType::Fifo, Mode::RWXU, 0).unwrap();
-    let opened: [Open; 8] = [
+    let opened: [OpensFd; 8] = [
         (
             "socket",
             Box::pin(async { TcpListener::bind("127.0.0.1:0").map(drop) }),
