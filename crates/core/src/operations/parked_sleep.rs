@@ -16,7 +16,7 @@ use std::time::Instant;
 
 impl Sleep {
     /// Returns the same sleep as a value that is `Send` and `Sync`. It allocates nothing;
-    /// [`Handle::park`], which parks any value, allocates twice.
+    /// [`Handle::park`], which parks any value, allocates twice. Cancel safe.
     ///
     /// ```
     /// use std::time::Duration;
