@@ -20,7 +20,7 @@ type SendFuture = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
 
 fn serve(mut connection: Box<dyn Connection>) -> SendFuture {
     Box::pin(async move {
-        let mut buf = [0; 2048];
+        let mut buf = [0; 8192];
         loop {
             let count = connection.read(&mut buf).await?;
             if count == 0 {
