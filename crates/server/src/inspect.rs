@@ -115,7 +115,7 @@ async fn report_summary(server: &Arc<Server>, handle: &Handle, round: u64, queue
     }
     if let Some((queued, loops)) = server.summary.take(round) {
         summarize(server, queued, loops);
-        // Not before: each loop that sees it logged writes its own lines next.
+        // This follows the line: a loop that sees it writes its own lines next.
         server.summary.set_logged(round);
         server.wake_reporters();
     }
