@@ -96,6 +96,25 @@ pub(crate) async fn http2_client(addr: SocketAddr) -> http2::SendRequest<Full<By
     sender
 }
 
+/// Expects the answers of the example of hyper's server, in both versions.
+pub(crate) async fn expect_answers(
+    addr: SocketAddr,
+    mut one: http1::SendRequest<Full<Bytes>>,
+    mut two: http2::SendRequest<Full<Bytes>>,
+) {
+    for (method, path, body, expected) in [
+        ("GET", "/", "", (200, "hello\n")),
+        ("POST", "/echo", "tea", (200, "tea")),
+        ("GET", "/coffee", "", (404, "there is no such page\n")),
+    ] {
+        let expected = (expected.0, expected.1.to_owned());
+        let answer = one.send_request(request(method, addr, path, body)).await;
+        assert_eq!(text(answer.unwrap()).await, expected);
+        let answer = two.send_request(request(method, addr, path, body)).await;
+        assert_eq!(text(answer.unwrap()).await, expected);
+    }
+}
+
 /// Runs a program, and returns what it prints; `None`, and a printed line, if it is not installed.
 pub(crate) async fn peer(program: &str, args: &[&str]) -> Option<String> {
     let output = match Command::new(program).args(args).output().await {

@@ -1,6 +1,6 @@
 //! hyper's server behind TLS, in the version of HTTP that the client asks for.
 
-use crate::harness::{BYTES_MAX, block_on, peer, request, text, with_server};
+use crate::harness::{BYTES_MAX, block_on, expect_answers, peer, with_server};
 use futures_util::{SinkExt, StreamExt};
 use hyper::client::conn::{http1, http2};
 use oneloop::aio::hyper::LoopExecutor;
@@ -94,24 +94,14 @@ fn h2load_and_wrk_are_served_without_an_error() {
 #[test]
 fn clients_of_one_connection_run_over_tls() {
     block_on(with_server(serve, async |addr| {
-        let (mut one, connection) = http1::handshake(client(addr, "http/1.1").await)
+        let (one, connection) = http1::handshake(client(addr, "http/1.1").await)
             .await
             .unwrap();
         spawn(connection);
         let stream = client(addr, "h2").await;
-        let (mut two, connection) = http2::handshake(LoopExecutor, stream).await.unwrap();
+        let (two, connection) = http2::handshake(LoopExecutor, stream).await.unwrap();
         spawn(connection);
-        for (method, path, body, expected) in [
-            ("GET", "/", "", (200, "hello\n")),
-            ("POST", "/echo", "tea", (200, "tea")),
-            ("GET", "/coffee", "", (404, "there is no such page\n")),
-        ] {
-            let expected = (expected.0, expected.1.to_owned());
-            let answer = one.send_request(request(method, addr, path, body)).await;
-            assert_eq!(text(answer.unwrap()).await, expected);
-            let answer = two.send_request(request(method, addr, path, body)).await;
-            assert_eq!(text(answer.unwrap()).await, expected);
-        }
+        expect_answers(addr, one, two).await;
     }));
 }
 

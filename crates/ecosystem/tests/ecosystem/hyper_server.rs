@@ -1,7 +1,8 @@
 //! hyper's server, of both versions.
 
 use crate::harness::{
-    BYTES_MAX, block_on, http1_client, http2_client, peer, request, send, text, with_server,
+    BYTES_MAX, block_on, expect_answers, http1_client, http2_client, peer, request, send, text,
+    with_server,
 };
 use oneloop::aio::{self, GracefulShutdown, TcpListener, TcpStream, now, sleep, spawn};
 use oneloop::{EventLoop, Options};
@@ -16,18 +17,7 @@ pub(crate) mod example;
 #[test]
 fn both_versions_are_served_on_one_port() {
     block_on(with_server(example::serve, async |addr| {
-        let (mut one, mut two) = (http1_client(addr).await, http2_client(addr).await);
-        for (method, path, body, expected) in [
-            ("GET", "/", "", (200, "hello\n")),
-            ("POST", "/echo", "tea", (200, "tea")),
-            ("GET", "/coffee", "", (404, "there is no such page\n")),
-        ] {
-            let expected = (expected.0, expected.1.to_owned());
-            let answer = one.send_request(request(method, addr, path, body)).await;
-            assert_eq!(text(answer.unwrap()).await, expected);
-            let answer = two.send_request(request(method, addr, path, body)).await;
-            assert_eq!(text(answer.unwrap()).await, expected);
-        }
+        expect_answers(addr, http1_client(addr).await, http2_client(addr).await).await;
     }));
 }
 
