@@ -5,7 +5,7 @@ BUILD := $(or $(CARGO_TARGET_DIR),target)
 SERVER := $(BUILD)/release/oneloop
 
 .DEFAULT_GOAL := all
-.PHONY: all run test check msrv semver package guide sanitize miri chaos console models planted torture fuzz bench conformance uv uv-programs clean help
+.PHONY: all run test check msrv semver package guide sanitize miri chaos console models planted torture fuzz bench count conformance uv uv-programs clean help
 
 all: ## Build the server: ./main
 	$(CARGO) build --release --locked -p oneloop-server
@@ -119,6 +119,9 @@ fuzz: ## Give random input to each target for a minute (TARGET=chat SECS=600), o
 bench: all ## Compare the server with C, mio and tokio, side by side
 	$(CARGO) run --release --locked -p oneloop-bench -- all
 	$(CARGO) bench --locked -p oneloop
+
+count: all ## Count instructions and system calls of the server, and compare with those recorded (RECORD=1 records them)
+	$(CARGO) run --locked -p oneloop-bench -- count --main $(SERVER) $(if $(RECORD),--record)
 
 conformance: ## Record again what the conformance programs print on the node, gevent and eventlet of this machine
 	conformance/record-node

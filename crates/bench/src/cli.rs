@@ -9,6 +9,7 @@ use clap::{Args, Command, Parser, Subcommand};
 
 use crate::connection::MESSAGE_BYTES_MIN;
 use crate::contenders::{BuiltIn, Comparator, HttpLoad, HttpRuntime, Kind, Protocol, Runtime};
+use crate::count::Unit;
 
 /// Measures Oneloop's `main` side by side with echo servers in C, tokio and mio, and its tasks with
 /// those of other runtimes.
@@ -58,6 +59,18 @@ pub(crate) enum Task {
         servers: ServerOptions,
         #[command(flatten)]
         options: SyscallOptions,
+    },
+    /// Instructions and system calls of Oneloop's server, per unit of its work, beside recorded
+    /// figures; fails where they differ by more than 2 % (needs valgrind and strace)
+    Count {
+        #[command(flatten)]
+        options: CountOptions,
+        /// The server [default: `oneloop` beside this program]
+        #[arg(long, value_name = "PATH")]
+        main: Option<PathBuf>,
+        /// Write the results to a file as JSON, too
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
     },
     /// HTTP by hyper, on Oneloop and on tokio: throughput, CPU, system calls, instructions, memory
     /// (needs wrk and h2load)
@@ -250,6 +263,22 @@ pub(crate) struct SyscallOptions {
     pub(crate) repeats: u32,
 }
 
+/// What `count` counts.
+#[derive(Debug, Args)]
+pub(crate) struct CountOptions {
+    /// What the servers do
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "message,connection,proxied-message,proxied-connection,delivery"
+    )]
+    pub(crate) units: Vec<Unit>,
+    /// Record the figures, instead of comparing them
+    #[arg(long)]
+    pub(crate) record: bool,
+}
+
 /// The options that a command without arguments has.
 pub(crate) fn defaults<A: Args>() -> A {
     let command = A::augment_args(Command::new("defaults"));
@@ -292,7 +321,9 @@ mod tests {
 
     #[test]
     fn the_defaults_are_within_their_bounds() {
-        for task in ["echo", "idle", "fair", "syscalls", "http", "green", "all"] {
+        for task in [
+            "echo", "idle", "fair", "syscalls", "count", "http", "green", "all",
+        ] {
             Cli::try_parse_from(["oneloop-bench", task]).unwrap();
         }
     }

@@ -3,13 +3,14 @@
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::process::Stdio;
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::Pid;
 
 use crate::cores::Cores;
-use crate::process::{CpuTime, Memory, cpu_time, memory};
+use crate::process::{CpuTime, Memory, cpu_time, memory, open_fds};
 use crate::program::Running;
 
 /// Where a server listens: a free port.
@@ -17,6 +18,8 @@ pub(crate) const LISTEN: &str = "127.0.0.1:0";
 
 const LISTENING: &str = "listening on ";
 const START_MAX: Duration = Duration::from_secs(10);
+/// The maximum time that a server takes to notice that its clients have left.
+const CLOSE_MAX: Duration = Duration::from_secs(10);
 
 /// A server that listens, on its core. Killed when dropped, and when the benchmark dies.
 pub(crate) struct Listening {
@@ -68,6 +71,35 @@ impl Listening {
     /// Memory now.
     pub(crate) fn memory(&self) -> Result<Memory> {
         memory(self.pid()).with_context(|| format!("cannot read the memory of {}", self.name))
+    }
+
+    /// How many fds the server has open.
+    pub(crate) fn open_fds(&self) -> Result<usize> {
+        open_fds(self.pid())
+    }
+
+    /// Waits until the server has no more than `count` fds: it has closed its connections.
+    pub(crate) fn wait_for_fds(&self, count: usize) -> Result<()> {
+        let deadline = Instant::now() + CLOSE_MAX;
+        while self.open_fds()? > count {
+            let name = self.name;
+            ensure!(
+                Instant::now() < deadline,
+                "{name} keeps connections whose clients have left"
+            );
+            sleep(Duration::from_millis(2));
+        }
+        Ok(())
+    }
+
+    /// Stops the server, until [`Listening::resume`]: meanwhile the kernel takes what clients send.
+    pub(crate) fn stop(&self) -> Result<()> {
+        self.process.stop()
+    }
+
+    /// Continues the server.
+    pub(crate) fn resume(&self) -> Result<()> {
+        self.process.resume()
     }
 
     /// Ends the server by SIGTERM, and waits until it has ended.

@@ -2,11 +2,13 @@
 //! Measures Oneloop's echo server side by side with servers in C, tokio and mio.
 
 mod bench;
+mod callgrind;
 mod cli;
 mod comparators;
 mod connection;
 mod contenders;
 mod cores;
+mod count;
 mod echo;
 mod fair;
 mod flood;
@@ -64,6 +66,18 @@ fn run(task: Task) -> Result<()> {
         Task::Fair { servers, options } => measure(&servers, |bench| fair::run(bench, &options)),
         Task::Syscalls { servers, options } => {
             measure(&servers, |bench| syscalls::run(bench, &options))
+        }
+        Task::Count {
+            options,
+            main,
+            json,
+        } => {
+            let servers = ServerOptions {
+                servers: count::SERVERS.to_vec(),
+                main,
+                json,
+            };
+            measure(&servers, |bench| count::run(bench, &options))
         }
         Task::Http { options, json } => {
             measure(&no_echo_servers(json), |bench| http::run(bench, &options))

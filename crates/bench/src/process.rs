@@ -84,6 +84,14 @@ pub(crate) fn open_fds(pid: Pid) -> Result<usize> {
         .count())
 }
 
+/// True if the first thread of a process is stopped, by a signal or by its tracer.
+pub(crate) fn is_stopped(pid: Pid) -> Result<bool> {
+    let path = format!("/proc/{}/stat", pid.as_raw_nonzero());
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    let state = parse_state(&text).with_context(|| format!("{path} lacks a state"))?;
+    Ok(matches!(state, 'T' | 't'))
+}
+
 /// Raises the soft limit of open descriptors to the hard one, and returns it. Children inherit it.
 pub(crate) fn raise_fds_max() -> Result<u64> {
     let limit = getrlimit(Resource::Nofile);
@@ -103,6 +111,12 @@ fn parse_schedstat(text: &str) -> Option<CpuTime> {
     })
 }
 
+/// The state in a line of `stat`: the letter behind the name, which may contain anything.
+fn parse_state(text: &str) -> Option<char> {
+    let (_, rest) = text.rsplit_once(") ")?;
+    rest.chars().next()
+}
+
 fn parse_smaps(text: &str) -> Option<Memory> {
     let bytes_of = |field: &str| {
         let rest = text.lines().find_map(|line| line.strip_prefix(field))?;
@@ -118,6 +132,12 @@ fn parse_smaps(text: &str) -> Option<Memory> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_state_stands_behind_the_last_bracket() {
+        assert_eq!(parse_state("12 (a) R (b) T 1 12"), Some('T'));
+        assert_eq!(parse_state("12 (main"), None);
+    }
 
     #[test]
     fn schedstat_starts_with_nanoseconds_on_the_cpu_and_waiting_for_it() {

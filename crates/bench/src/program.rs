@@ -5,6 +5,7 @@ use std::io::Read;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Stdio};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -13,8 +14,11 @@ use rustix::process::{Pid, Signal, kill_process};
 use rustix::time::Timespec;
 
 use crate::launch;
+use crate::process::is_stopped;
 
 const LINE_BYTES_MAX: usize = 256;
+/// The maximum time in which SIGSTOP takes effect.
+const STOP_MAX: Duration = Duration::from_secs(10);
 
 /// How to start a program, or why it cannot run here.
 #[derive(Debug)]
@@ -68,6 +72,22 @@ impl Running {
     /// Its standard input, once, if it was piped.
     pub(crate) fn take_stdin(&mut self) -> Result<std::process::ChildStdin> {
         self.child.stdin.take().context("a piped stdin is missing")
+    }
+
+    /// Stops it by SIGSTOP, and waits until it has stopped.
+    pub(crate) fn stop(&self) -> Result<()> {
+        kill_process(self.pid(), Signal::STOP)?;
+        let deadline = Instant::now() + STOP_MAX;
+        while !is_stopped(self.pid())? {
+            ensure!(Instant::now() < deadline, "the program does not stop");
+            sleep(Duration::from_micros(100));
+        }
+        Ok(())
+    }
+
+    /// Continues it by SIGCONT.
+    pub(crate) fn resume(&self) -> Result<()> {
+        Ok(kill_process(self.pid(), Signal::CONT)?)
     }
 
     /// Ends it by SIGTERM, and waits until it has ended.

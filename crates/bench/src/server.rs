@@ -3,8 +3,6 @@
 use std::ffi::OsString;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
@@ -13,11 +11,8 @@ use crate::contenders::Kind;
 use crate::cores::Cores;
 use crate::listening::{LISTEN, Listening};
 use crate::load::Load;
-use crate::process::open_fds;
 use crate::program::{Found, bench};
 use crate::report::Report;
-
-const DISCONNECT_MAX: Duration = Duration::from_secs(10);
 
 /// How to start one server.
 #[derive(Clone, Debug)]
@@ -62,6 +57,12 @@ impl Program {
             "no server is left to measure"
         );
         Ok(programs)
+    }
+
+    /// The same program with more arguments.
+    pub(crate) fn with(mut self, arguments: &[String]) -> Program {
+        self.command.extend(arguments.iter().map(OsString::from));
+        self
     }
 
     /// The same program under a tracer, which gets the command as its last arguments.
@@ -127,6 +128,11 @@ impl Server {
         })
     }
 
+    /// The process, once it matters no more which kind it is.
+    pub(crate) fn into_listening(self) -> Listening {
+        self.listening
+    }
+
     /// Opens connections to this server, each of which has echoed one message on return.
     pub(crate) fn connect(&self, connections: usize, message_bytes: usize) -> Result<Load> {
         Load::connect(self.address, connections, message_bytes)
@@ -136,17 +142,8 @@ impl Server {
     /// Resets connections to this server, and waits until the server has closed them, too: the
     /// servers share a core, and the cleanup of one must not run in the round of another.
     pub(crate) fn disconnect(&self, load: Load) -> Result<()> {
-        let expected = open_fds(self.pid())?.saturating_sub(load.len());
+        let expected = self.open_fds()?.saturating_sub(load.len());
         load.reset()?;
-        let deadline = Instant::now() + DISCONNECT_MAX;
-        while open_fds(self.pid())? > expected {
-            let name = self.name();
-            ensure!(
-                Instant::now() < deadline,
-                "{name} keeps connections that were reset"
-            );
-            sleep(Duration::from_millis(2));
-        }
-        Ok(())
+        self.wait_for_fds(expected)
     }
 }

@@ -124,7 +124,7 @@ pub(crate) struct SyscallRow {
     pub(crate) unit: &'static str,
     server: &'static str,
     units: u32,
-    total: f64,
+    pub(crate) total: f64,
     calls: BTreeMap<String, f64>,
 }
 
