@@ -244,6 +244,17 @@ impl ClusterListener {
             .extend(listener.ok().map(Rc::new));
     }
 
+    /// Ends accepting on sockets that another process has as well, and goes on with them: they are
+    /// removed from this loop's epoll, which their close alone would not do. Call
+    /// [`close`](ClusterListener::close) first.
+    pub fn leave(self) {
+        for listener in self.listeners.take() {
+            // Fails only for lack of fds; then the socket is closed without its removal, and wakes
+            // this loop for nothing.
+            let _ = Rc::into_inner(listener).map(Listener::into_fd);
+        }
+    }
+
     fn refuse_mail(&self) {
         let mail = &mut *self.mail.borrow_mut();
         self.shared.close_mailbox(self.state.index, mail);

@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -136,6 +137,27 @@ impl Member {
         self.listen_on(&shared, own)
     }
 
+    /// Shares sockets that another process has opened, all for one address: those of a service
+    /// manager (`sd_listen_fds(3)`), or of the program's own predecessor. The other loops use
+    /// [`Member::listen_shared`]. Each loop gets one socket; if there are fewer, several loops accept
+    /// from one backlog, and the kernel wakes one of those that sleep. `backlog`, `reuse_port` and
+    /// `v6_only` of the options stay what the sockets have.
+    ///
+    /// # Errors
+    /// As [`Listener::prepare_fd`]; those of `dup(2)` and `epoll_ctl(2)`.
+    ///
+    /// # Panics
+    /// If there is no socket, or more of them than loops.
+    #[track_caller]
+    pub fn share_fds(
+        &self,
+        fds: Vec<OwnedFd>,
+        options: ListenOptions,
+    ) -> io::Result<ClusterListener> {
+        let shared = SharedListener::adopt(&self.cluster.shared, fds, options)?;
+        self.listen_on(&shared, None)
+    }
+
     /// Listens where another loop listens already.
     ///
     /// # Errors
@@ -152,7 +174,7 @@ impl Member {
         shared: &SharedListener,
         own: Option<Listener>,
     ) -> io::Result<ClusterListener> {
-        let own = own.map_or_else(|| shared.bind(&self.state.handle), Ok)?;
+        let own = own.map_or_else(|| shared.bind(self.state.index, &self.state.handle), Ok)?;
         Ok(ClusterListener::new(&self.state, shared, own))
     }
 

@@ -86,11 +86,21 @@ struct ListenerState {
     shared: Arc<ClusterState>,
     addr: Addr,
     options: ListenOptions,
-    /// unix(7) has no `SO_REUSEPORT`: all loops share one socket.
-    unix: Option<OwnedFd>,
+    sockets: Sockets,
     /// A loop that ends hands its socket to another one.
     moves_sockets: bool,
     mailboxes: Box<[Mailbox]>,
+}
+
+/// Where the loops get their sockets from.
+#[derive(Debug)]
+enum Sockets {
+    /// Each loop binds one, with `SO_REUSEPORT`.
+    Bound,
+    /// Each loop duplicates this one: unix(7) has no `SO_REUSEPORT`.
+    One(OwnedFd),
+    /// Another process has opened them. Each loop takes its own, once.
+    Adopted(Mutex<Vec<Option<OwnedFd>>>),
 }
 
 impl SharedListener {
@@ -111,7 +121,7 @@ impl SharedListener {
             reuse_port: true,
             ..options
         };
-        let (own, unix) = match addr {
+        let (own, sockets) = match addr {
             Addr::Inet(inet) => {
                 // Before bind(2), the option would share the port with other programs that set it.
                 // The kernel shares a port between sockets that all have the option, so the first
@@ -122,11 +132,52 @@ impl SharedListener {
                 if inet.is_ipv6() {
                     options.v6_only = Some(sockopt::ipv6_v6only(&listener)?);
                 }
-                (Some(listener), None)
+                (Some(listener), Sockets::Bound)
             }
-            _ if shared.loops() > 1 => (None, Some(listener.into_fd()?)),
-            _ => (Some(listener), None), // no other loop needs it
+            _ if shared.loops() > 1 => (None, Sockets::One(listener.into_fd()?)),
+            _ => (Some(listener), Sockets::Bound), // no other loop needs it
         };
+        // A loop that ends may have been woken for a connection in the backlog of all.
+        let moves_sockets = moves_sockets || matches!(sockets, Sockets::One(_));
+        let shared = SharedListener::with(shared, addr, options, sockets, moves_sockets);
+        Ok((shared, own))
+    }
+
+    /// Shares sockets of one address that another process has opened. If there are fewer than
+    /// loops, some loops share a backlog.
+    ///
+    /// # Errors
+    /// As [`Listener::prepare_fd`]; those of `dup(2)`.
+    ///
+    /// # Panics
+    /// If there is no socket, or one more than loops.
+    #[track_caller]
+    pub(crate) fn adopt(
+        shared: &Arc<ClusterState>,
+        fds: Vec<OwnedFd>,
+        options: ListenOptions,
+    ) -> io::Result<Self> {
+        let (sockets, loops) = (fds.len(), shared.loops());
+        assert!((1..=loops).contains(&sockets), "each loop takes one socket");
+        for fd in &fds {
+            Listener::prepare_fd(fd, options)?;
+        }
+        let addr = Listener::addr_of_fd(&fds[0])?;
+        let copies = (sockets..loops).map(|index| fds[index % sockets].try_clone());
+        let copies = copies.collect::<io::Result<Vec<_>>>()?;
+        let fds = fds.into_iter().chain(copies).map(Some).collect();
+        let fds = Sockets::Adopted(Mutex::new(fds));
+        let are_shared = sockets < loops;
+        Ok(SharedListener::with(shared, addr, options, fds, are_shared))
+    }
+
+    fn with(
+        shared: &Arc<ClusterState>,
+        addr: Addr,
+        options: ListenOptions,
+        sockets: Sockets,
+        moves_sockets: bool,
+    ) -> Self {
         let mailbox = || {
             let (sender, receiver) = distant_channel(MAIL_MAX);
             Mailbox {
@@ -135,18 +186,16 @@ impl SharedListener {
                 is_open: AtomicBool::new(false),
             }
         };
-        let shared = SharedListener {
+        SharedListener {
             state: Arc::new(ListenerState {
                 shared: Arc::clone(shared),
                 addr,
                 options,
-                // A loop that ends may have been woken for a connection in the backlog of all.
-                moves_sockets: moves_sockets || unix.is_some(),
-                unix,
+                moves_sockets,
+                sockets,
                 mailboxes: (0..shared.loops()).map(|_| mailbox()).collect(),
             }),
-        };
-        Ok((shared, own))
+        }
     }
 
     /// The address, with the port that the kernel chose in place of 0.
@@ -159,9 +208,9 @@ impl SharedListener {
     /// # Errors
     /// As [`Listener::from_fd`].
     pub(crate) fn inherit(&self, fd: OwnedFd) -> io::Result<Listener> {
-        match self.state.unix {
-            Some(_) => Listener::from_duplicate(fd),
-            None => Listener::from_fd(fd, false), // connections inherit the option from the socket
+        match self.state.sockets {
+            Sockets::Bound => Listener::from_fd(fd, false), // connections inherit the option from the socket
+            Sockets::One(_) | Sockets::Adopted(_) => Listener::from_duplicate(fd),
         }
     }
 
@@ -170,21 +219,31 @@ impl SharedListener {
         self.state.moves_sockets
     }
 
-    /// One more socket for the address, on a loop. For a Unix address it is a duplicate of the same
-    /// socket, and the kernel wakes one of the loops for each connection.
+    /// The socket of one more loop. For a Unix address it is a duplicate of the same socket, and the
+    /// kernel wakes one of the loops for each connection.
     ///
     /// # Errors
     /// As [`Listener::bind`]; `EMFILE`.
-    pub(crate) fn bind(&self, handle: &Handle) -> io::Result<Listener> {
+    ///
+    /// # Panics
+    /// If the loop has taken its adopted socket before.
+    #[track_caller]
+    pub(crate) fn bind(&self, index: usize, handle: &Handle) -> io::Result<Listener> {
         let ListenerState {
             addr,
             options,
-            unix,
+            sockets,
             ..
         } = &*self.state;
-        handle.enter(|| match unix {
-            Some(fd) => Listener::from_duplicate(fd.try_clone()?),
-            None => Listener::bind(addr, *options),
+        handle.enter(|| match sockets {
+            Sockets::Bound => Listener::bind(addr, *options),
+            Sockets::One(fd) => Listener::from_duplicate(fd.try_clone()?),
+            // As a duplicate, because the other process may keep the socket open: then only an
+            // explicit removal takes it out of this loop's epoll.
+            Sockets::Adopted(fds) => {
+                let fd = fds.lock().unwrap_or_else(PoisonError::into_inner)[index].take();
+                Listener::from_duplicate(fd.expect("each loop takes its socket once"))
+            }
         })
     }
 

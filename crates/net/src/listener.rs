@@ -6,7 +6,7 @@ use crate::keepalive::Keepalive;
 use crate::socket::{self, FLAGS, Socket};
 use oneloop_core::{Direction, Done, Handle, Interest, Ownership, Source};
 use oneloop_posix::Refusal;
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{self, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{self, SocketType, sockopt};
 use std::cell::{Cell, RefCell};
@@ -132,12 +132,7 @@ impl Listener {
             if options.reuse_port {
                 sockopt::set_socket_reuseport(&fd, true)?;
             }
-            // On Linux accepted sockets inherit these options, which saves two calls for each
-            // connection.
-            Refusal::pass_over(sockopt::set_tcp_nodelay(&fd, options.nodelay))?;
-            if let Some(keepalive) = options.keepalive {
-                Refusal::pass_over(keepalive.apply(&fd))?;
-            }
+            set_inherited_options(fd.as_fd(), options)?;
         }
         if let (Addr::Inet(SocketAddr::V6(_)), Some(v6_only)) = (addr, options.v6_only) {
             sockopt::set_ipv6_v6only(&fd, v6_only)?;
@@ -163,6 +158,35 @@ impl Listener {
         let is_inet = matches!(Addr::of(&fd)?, Addr::Inet(_));
         let source = Source::new(&Handle::current(), fd, Interest::READ, Ownership::Sole)?;
         Ok(Listener::of(source, is_inet, nodelay))
+    }
+
+    /// Prepares a listening socket that another process has opened for
+    /// [`Listener::from_fd`] or [`Listener::from_duplicate`]: makes it non-blocking, and sets the
+    /// options that connections inherit from it, `nodelay` and `keepalive`. Connections that are in
+    /// its backlog already do not get them.
+    ///
+    /// `O_NONBLOCK` then holds for the other process as well: the open file is the same.
+    ///
+    /// # Errors
+    /// Those of `fcntl(2)`, `getsockname(2)` and `setsockopt(2)`.
+    pub fn prepare_fd(fd: impl AsFd, options: ListenOptions) -> io::Result<()> {
+        let fd = fd.as_fd();
+        let flags = fs::fcntl_getfl(fd)?;
+        if !flags.contains(OFlags::NONBLOCK) {
+            fs::fcntl_setfl(fd, flags | OFlags::NONBLOCK)?;
+        }
+        match Addr::of(fd)? {
+            Addr::Inet(_) => set_inherited_options(fd, options),
+            _ => Ok(()),
+        }
+    }
+
+    /// The address on which the socket listens, before it is on a loop.
+    ///
+    /// # Errors
+    /// Those of `getsockname(2)`.
+    pub fn addr_of_fd(fd: impl AsFd) -> io::Result<Addr> {
+        Addr::of(fd)
     }
 
     /// Puts a duplicate of a listening socket on the current loop, of which other loops have
@@ -461,7 +485,17 @@ impl AsFd for Listener {
     }
 }
 
+/// Sets the options that accepted sockets inherit on Linux, which saves two calls for each
+/// connection.
+fn set_inherited_options(fd: BorrowedFd<'_>, options: ListenOptions) -> io::Result<()> {
+    Refusal::pass_over(sockopt::set_tcp_nodelay(fd, options.nodelay))?;
+    match options.keepalive {
+        Some(keepalive) => Refusal::pass_over(keepalive.apply(fd)),
+        None => Ok(()),
+    }
+}
+
 fn open_reserve() -> Option<OwnedFd> {
     // Any file that always exists would do.
-    rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()
+    fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()
 }

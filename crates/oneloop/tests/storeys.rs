@@ -43,7 +43,7 @@ fn the_files_of_posix_stand_in_storeys() {
     assert_storeys(
         "posix",
         "
-        system calls: action address concurrency fork send_room unavailable
+        system calls: action address concurrency fork inherited send_room unavailable
         lists:        seats
         handlers:     handler fault
         on handlers:  alternate_stack signal

@@ -11,6 +11,7 @@ mod concurrency;
 pub mod fault;
 mod fork;
 mod handler;
+mod inherited;
 #[doc(hidden)] // for their models
 pub mod seats;
 mod send_room;
@@ -19,6 +20,7 @@ mod unavailable;
 
 pub use address::address_bytes;
 pub use fork::Process;
+pub use inherited::take_inherited;
 pub use send_room::send_room;
 pub use signal::{Disposition, Listener, disposition, number, restore_default};
 pub use unavailable::{Optional, PREADV2, Refusal};

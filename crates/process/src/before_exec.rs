@@ -1,15 +1,19 @@
 //! Steps of a child between `fork(2)` and `exec(2)` that the standard library does not have.
 
 use crate::execute::{ErrorSender, Image};
-use rustix::io::Errno;
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::process::{Resource, Rlimit, chdir, setrlimit, setsid};
 use rustix::thread::{Gid, Uid, set_thread_gid, set_thread_groups, set_thread_uid};
 use std::ffi::CString;
 use std::io;
 use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
+
+/// The number of the first fd that is passed to a child: the one behind the standard streams.
+pub(crate) const FIRST_FD: RawFd = 3;
 
 /// The steps of the child before it executes the program, in this order.
 #[derive(Debug, Default)]
@@ -23,6 +27,8 @@ pub(crate) struct Steps {
     pub(crate) groups: Option<Vec<Gid>>,
     pub(crate) gid: Option<Gid>,
     pub(crate) uid: Option<Uid>,
+    /// What is passed to the child.
+    pub(crate) fds: PassedFds,
     /// `None` if the standard library executes the program.
     pub(crate) execution: Option<(Image, ErrorSender)>,
 }
@@ -70,6 +76,65 @@ impl Steps {
         }
         if let Some(uid) = self.uid {
             set_thread_uid(uid)?;
+        }
+        // Last: none of the steps above needs an fd that this replaces.
+        self.fds.place()
+    }
+}
+
+/// Fds on their way to a child, which gets them with the numbers from [`FIRST_FD`] on.
+///
+/// ```text
+///   parent:  fds ── dup ──▶ sources, all behind the numbers that the child will use
+///   child:   sources ── dup2 ──▶ FIRST_FD, FIRST_FD + 1, …   (no source is a target of another)
+/// ```
+#[derive(Debug, Default)]
+pub(crate) struct PassedFds {
+    sources: Vec<OwnedFd>,
+    /// Hold the targets' numbers in the parent, so that the standard library opens the pipe of its
+    /// own spawn behind them.
+    _reserved: Vec<OwnedFd>,
+}
+
+impl PassedFds {
+    /// Duplicates the fds, for the next spawn.
+    ///
+    /// # Errors
+    /// `EMFILE`.
+    pub(crate) fn of(fds: &[OwnedFd]) -> io::Result<Self> {
+        let behind = PassedFds::behind(fds);
+        let copies = fds.iter().map(|fd| Ok(fcntl_dupfd_cloexec(fd, behind)?));
+        let sources = copies.collect::<io::Result<Vec<_>>>()?;
+        let mut reserved = Vec::new();
+        if let Some(source) = sources.first() {
+            loop {
+                let copy = fcntl_dupfd_cloexec(source, FIRST_FD)?;
+                if copy.as_raw_fd() >= behind {
+                    break;
+                }
+                reserved.push(copy);
+            }
+        }
+        Ok(PassedFds {
+            sources,
+            _reserved: reserved,
+        })
+    }
+
+    /// The first number that the child does not use.
+    pub(crate) fn behind(fds: &[OwnedFd]) -> RawFd {
+        RawFd::try_from(fds.len()).map_or(RawFd::MAX, |count| FIRST_FD.saturating_add(count))
+    }
+
+    /// Places the fds, in the child. dup2(2) clears `CLOEXEC` in the copy.
+    #[allow(unsafe_code)]
+    fn place(&self) -> io::Result<()> {
+        for (target, source) in (FIRST_FD..).zip(&self.sources) {
+            // SAFETY: the call touches no memory. It closes an fd of this forked child, which
+            // executes another program or exits next, and runs no destructor.
+            if unsafe { libc::dup2(source.as_raw_fd(), target) } == -1 {
+                return Err(io::Error::last_os_error());
+            }
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! A program to start, with its limits.
 
-use crate::before_exec::{BeforeExec, Steps};
+use crate::before_exec::{BeforeExec, PassedFds, Steps};
 use crate::child::Child;
 use crate::execute::{ErrorSender, HiddenSettings, Image};
 use crate::output::Output;
@@ -13,6 +13,7 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::marker::PhantomData;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::CommandExt;
 use std::panic::{self, AssertUnwindSafe, Location};
@@ -38,6 +39,10 @@ pub struct CommandIn<S> {
     /// `None` for a command that was made from one of the standard library.
     hidden: Option<HiddenSettings>,
     before_exec: BeforeExec,
+    /// What the child gets from fd 3 on.
+    fds: Vec<OwnedFd>,
+    /// A variable was asked for that only a command of our own can set.
+    needs_own_environment: bool,
     dir: Option<PathBuf>,
     group: Option<i32>,
     /// Whether standard input, output and error were set.
@@ -99,6 +104,8 @@ impl<S> From<process::Command> for CommandIn<S> {
             command,
             hidden: None,
             before_exec: BeforeExec::default(),
+            fds: Vec::new(),
+            needs_own_environment: false,
             dir: None,
             group: None,
             is_stdio_set: [false; 3],
@@ -218,6 +225,8 @@ impl<S> CommandIn<S> {
             command: self.command,
             hidden: self.hidden,
             before_exec: self.before_exec,
+            fds: self.fds,
+            needs_own_environment: self.needs_own_environment,
             dir: self.dir,
             group: self.group,
             is_stdio_set: self.is_stdio_set,
@@ -272,6 +281,45 @@ impl<S> CommandIn<S> {
         self.before_exec.change(&mut self.command, |steps| {
             steps.open_files_max = Some(count)
         });
+        self
+    }
+
+    /// Passes fds to the child, with the numbers from 3 on, in this order. The open files are shared:
+    /// a position or `O_NONBLOCK` that the child sets changes here as well. The command keeps the
+    /// fds, for further spawns, until it is dropped.
+    ///
+    /// With two variables more, this is how a service manager passes listening sockets
+    /// (`sd_listen_fds(3)`):
+    ///
+    /// ```
+    /// use oneloop::aio::{block_on, process::Command};
+    /// use std::net::TcpListener;
+    ///
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let mut server = Command::new("sh");
+    /// server.args(["-c", "test -S /dev/fd/3 && test $LISTEN_PID = $$"]);
+    /// server.env("LISTEN_FDS", "1").env_id("LISTEN_PID").pass_fds([listener.into()]);
+    /// assert!(block_on(server.status())?.success());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[doc(alias("ExtraFiles", "fd_mappings"))]
+    pub fn pass_fds(&mut self, fds: impl IntoIterator<Item = OwnedFd>) -> &mut Self {
+        self.fds = fds.into_iter().collect();
+        self.before_exec.change(&mut self.command, |_| ());
+        self
+    }
+
+    /// Sets a variable of the child's environment to the child's process id, as `LISTEN_PID` and
+    /// `WATCHDOG_PID` of `sd_listen_fds(3)` need it. There is one such variable; a second call
+    /// replaces the first. A [`spawn`](CommandIn::spawn) fails with
+    /// [`Unsupported`](io::ErrorKind::Unsupported) if the command was made from one of the standard
+    /// library, whose environment is fixed before the fork.
+    pub fn env_id(&mut self, name: impl AsRef<OsStr>) -> &mut Self {
+        match &mut self.hidden {
+            Some(hidden) => hidden.id_variable = Some(name.as_ref().to_owned()),
+            None => self.needs_own_environment = true,
+        }
+        self.before_exec.change(&mut self.command, |_| ());
         self
     }
 
@@ -371,6 +419,24 @@ impl<S: Style> CommandIn<S> {
 
     /// Starts the program, or returns why it cannot be executed.
     fn execute(&mut self) -> io::Result<process::Child> {
+        if self.needs_own_environment {
+            let problem =
+                "a command of the standard library cannot set a variable to the child's id";
+            return Err(io::Error::new(io::ErrorKind::Unsupported, problem));
+        }
+        if self.fds.is_empty() {
+            return self.execute_prepared();
+        }
+        let fds = PassedFds::of(&self.fds)?;
+        let change = |steps: &mut Steps| steps.fds = fds;
+        self.before_exec.change(&mut self.command, change);
+        let spawned = self.execute_prepared();
+        let change = |steps: &mut Steps| steps.fds = PassedFds::default();
+        self.before_exec.change(&mut self.command, change);
+        spawned
+    }
+
+    fn execute_prepared(&mut self) -> io::Result<process::Child> {
         let Some(hidden) = &self.hidden else {
             return self.execute_by_std();
         };
@@ -380,7 +446,7 @@ impl<S: Style> CommandIn<S> {
         }
         let image = Image::of(&self.command, hidden)?;
         let dir = self.dir_after_steps()?;
-        let (sender, receiver) = ErrorSender::open()?;
+        let (sender, receiver) = ErrorSender::open(PassedFds::behind(&self.fds))?;
         let group = self.group;
         self.before_exec.change(&mut self.command, |steps| {
             steps.dir = dir;

@@ -21,10 +21,11 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use std::env;
 use std::ffi::{CString, OsStr, OsString, c_char};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::process::Command;
 use std::ptr;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 /// The arguments of `execvp(3)`. The parent makes them before the fork, because the child must not
 /// allocate.
@@ -34,6 +35,8 @@ pub(crate) struct Image {
     args: Strings,
     /// `None` for the environment of the parent.
     env: Option<Strings>,
+    /// The variable that the child sets to its own id; its pointer is in `env`.
+    id_variable: Option<IdVariable>,
 }
 
 /// Settings of the standard library's command that its getters do not return.
@@ -41,6 +44,8 @@ pub(crate) struct Image {
 pub(crate) struct HiddenSettings {
     pub(crate) arg0: Option<OsString>,
     pub(crate) clears_env: bool,
+    /// The variable that the child sets to its own id.
+    pub(crate) id_variable: Option<OsString>,
 }
 
 impl Image {
@@ -50,10 +55,13 @@ impl Image {
         let program = command.get_program();
         let arg0 = hidden.arg0.as_deref().unwrap_or(program);
         let args = [arg0].into_iter().chain(command.get_args());
+        let id_variable = hidden.id_variable.as_deref().map(IdVariable::new);
+        let id_variable = id_variable.transpose()?;
         Ok(Image {
             program: c_string(program)?,
-            args: Strings::new(args.map(c_string))?,
-            env: env_of(command, hidden.clears_env)?,
+            args: Strings::new(args.map(c_string), None)?,
+            env: env_of(command, hidden, id_variable.as_ref())?,
+            id_variable,
         })
     }
 
@@ -72,6 +80,9 @@ impl Image {
             // environ(7)
             static mut environ: *const *const c_char;
         }
+        if let Some(variable) = &self.id_variable {
+            variable.set(std::process::id());
+        }
         if let Some(env) = &self.env {
             // SAFETY: a forked child has one thread, so nothing else uses the variable. The array
             // ends with a null pointer, and lives until the program is executed.
@@ -85,12 +96,16 @@ impl Image {
 }
 
 /// Returns the child's environment; `None` for that of the parent.
-fn env_of(command: &Command, clears_env: bool) -> io::Result<Option<Strings>> {
+fn env_of(
+    command: &Command,
+    hidden: &HiddenSettings,
+    id_variable: Option<&IdVariable>,
+) -> io::Result<Option<Strings>> {
     let mut changes = command.get_envs().peekable();
-    if !clears_env && changes.peek().is_none() {
+    if !hidden.clears_env && changes.peek().is_none() && id_variable.is_none() {
         return Ok(None);
     }
-    let mut vars: std::collections::BTreeMap<OsString, OsString> = if clears_env {
+    let mut vars: std::collections::BTreeMap<OsString, OsString> = if hidden.clears_env {
         Default::default()
     } else {
         env::vars_os().collect()
@@ -101,13 +116,17 @@ fn env_of(command: &Command, clears_env: bool) -> io::Result<Option<Strings>> {
             None => vars.remove(name),
         };
     }
+    if let Some(name) = &hidden.id_variable {
+        vars.remove(name);
+    }
     let line = |(name, value): (OsString, OsString)| {
         let mut line = name;
         line.push("=");
         line.push(value);
         c_string(&line)
     };
-    Ok(Some(Strings::new(vars.into_iter().map(line))?))
+    let last = id_variable.map(IdVariable::pointer);
+    Ok(Some(Strings::new(vars.into_iter().map(line), last)?))
 }
 
 fn c_string(text: &OsStr) -> io::Result<CString> {
@@ -122,22 +141,70 @@ struct Strings {
 }
 
 impl Strings {
-    fn new(strings: impl Iterator<Item = io::Result<CString>>) -> io::Result<Self> {
+    /// `last` leads to a string that another value owns, and keeps as long as this one.
+    fn new(
+        strings: impl Iterator<Item = io::Result<CString>>,
+        last: Option<*const c_char>,
+    ) -> io::Result<Self> {
         let owned = strings.collect::<io::Result<Vec<_>>>()?;
         let pointers = owned.iter().map(|string| string.as_ptr());
         Ok(Strings {
-            pointers: pointers.chain([ptr::null()]).collect(),
+            pointers: pointers.chain(last).chain([ptr::null()]).collect(),
             _owned: owned,
         })
     }
 }
 
-// SAFETY: the pointers lead to strings on the heap that the value owns, and neither ever changes.
+// SAFETY: the pointers lead to strings on the heap that this value and its image own. Only the
+// variable of the id changes, in atomic bytes.
 #[allow(unsafe_code)]
 unsafe impl Send for Strings {}
 // SAFETY: as for `Send`; shared references only read.
 #[allow(unsafe_code)]
 unsafe impl Sync for Strings {}
+
+/// A variable of the environment that a forked child sets to its own id: `NAME=` and room for the
+/// digits. The bytes are atomic because the child changes them behind a pointer.
+#[derive(Debug)]
+struct IdVariable {
+    text: Box<[AtomicU8]>,
+    name_len: usize,
+}
+
+impl IdVariable {
+    /// # Errors
+    /// `InvalidInput` if the name contains a nul byte.
+    fn new(name: &OsStr) -> io::Result<Self> {
+        let name = c_string(name)?.into_bytes();
+        const DIGITS_MAX: usize = 10;
+        let room = [b'='; 1].into_iter().chain([0; DIGITS_MAX + 1]);
+        Ok(IdVariable {
+            name_len: name.len(),
+            text: name.into_iter().chain(room).map(AtomicU8::new).collect(),
+        })
+    }
+
+    fn pointer(&self) -> *const c_char {
+        self.text.as_ptr().cast()
+    }
+
+    /// Writes the id, and allocates nothing.
+    fn set(&self, id: u32) {
+        let mut digits = [0; 10];
+        let mut rest = id;
+        let mut count = 0;
+        while rest > 0 || count == 0 {
+            digits[count] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            count += 1;
+        }
+        let room = &self.text[self.name_len + 1..];
+        for (byte, digit) in room.iter().zip(digits[..count].iter().rev()) {
+            byte.store(*digit, Ordering::Relaxed);
+        }
+        room[count].store(0, Ordering::Relaxed);
+    }
+}
 
 /// The child's end of a pipe that reports why the program could not be executed. Executing it
 /// closes the pipe.
@@ -153,15 +220,18 @@ pub(crate) struct ErrorReceiver {
 }
 
 impl ErrorSender {
+    /// The child's end has at least the number `first`.
+    ///
     /// # Errors
     /// `EMFILE`.
-    pub(crate) fn open() -> io::Result<(ErrorSender, ErrorReceiver)> {
+    pub(crate) fn open(first: RawFd) -> io::Result<(ErrorSender, ErrorReceiver)> {
         // Non-blocking: a child that another thread forks at this moment inherits the sending end,
         // and may hold it until it executes its own program. The parent must not wait for that.
         let (parent, child) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
         // Above 2: if 0 to 2 are closed in the parent, the pipe could be one of them, and the
-        // standard library would overwrite it with the child's standard streams.
-        let child = fcntl_dupfd_cloexec(&child, 3)?;
+        // standard library would overwrite it with the child's standard streams. And behind the
+        // fds that are passed to the child.
+        let child = fcntl_dupfd_cloexec(&child, first)?;
         Ok((ErrorSender { child }, ErrorReceiver { parent }))
     }
 
@@ -184,5 +254,31 @@ impl ErrorReceiver {
             Ok(4) => Some(io::Error::from_raw_os_error(i32::from_ne_bytes(errno))),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text_of(variable: &IdVariable) -> String {
+        let bytes = variable
+            .text
+            .iter()
+            .map(|byte| byte.load(Ordering::Relaxed));
+        bytes
+            .take_while(|byte| *byte != 0)
+            .map(char::from)
+            .collect()
+    }
+
+    #[test]
+    fn any_id_fits_and_a_shorter_one_leaves_no_digit_behind() {
+        let variable = IdVariable::new("LISTEN_PID".as_ref()).unwrap();
+        for id in [u32::MAX, 4_194_304, 10, 1, 0] {
+            variable.set(id);
+            assert_eq!(text_of(&variable), format!("LISTEN_PID={id}"));
+        }
+        assert!(IdVariable::new("A\0B".as_ref()).is_err());
     }
 }

@@ -1,5 +1,6 @@
 //! The promises of a cluster, one file per subject.
 
+mod adopted;
 mod balance;
 mod endings;
 mod handing;

@@ -12,7 +12,7 @@ use rustix::process::{
 };
 use std::cell::{Cell, RefCell};
 use std::fs;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -692,4 +692,57 @@ fn without_sigchld_the_end_is_noticed_and_the_status_is_lost() {
             assert_eq!(error.kind(), ErrorKind::NotFound);
         }
     });
+}
+
+#[test]
+fn a_child_gets_the_fds_that_are_passed_to_it_from_3_on() {
+    let pipe_with = |text: &str| {
+        let (reader, mut writer) = io::pipe().unwrap();
+        writer.write_all(text.as_bytes()).unwrap();
+        reader
+    };
+    // Passed in another order than they were opened, and most of them have a number here that
+    // another one gets in the child.
+    let mut pipes = ["a", "b", "c", "d"].map(pipe_with);
+    pipes.reverse();
+    let mut command = shell("cat <&3; cat <&4; cat <&5; cat <&6");
+    command.pass_fds(pipes.map(Into::into));
+    assert_eq!(block_on(command.output()).unwrap().stdout, b"dcba");
+    // The command still has them, but their bytes are read.
+    assert_eq!(block_on(command.output()).unwrap().stdout, b"");
+}
+
+#[test]
+fn the_error_of_a_program_that_cannot_be_executed_survives_passed_fds() {
+    let open = || fs::File::open("/dev/null").unwrap().into();
+    let mut command = Command::new("/nowhere/program");
+    command.pass_fds([
+        open(),
+        open(),
+        open(),
+        open(),
+        open(),
+        open(),
+        open(),
+        open(),
+    ]);
+    let error = block_on(command.status()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+}
+
+#[test]
+fn a_variable_can_hold_the_child_s_own_id() {
+    let mut command = shell("test \"$LISTEN_PID\" = $$ && test \"$OTHER\" = kept");
+    command
+        .env("LISTEN_PID", "1")
+        .env("OTHER", "kept")
+        .env_id("LISTEN_PID");
+    assert!(block_on(command.status()).unwrap().success());
+
+    let mut of_std = Command::from(std::process::Command::new("true"));
+    of_std.env_id("LISTEN_PID");
+    assert_eq!(
+        block_on(of_std.status()).unwrap_err().kind(),
+        ErrorKind::Unsupported
+    );
 }
