@@ -244,9 +244,9 @@ impl ClusterListener {
             .extend(listener.ok().map(Rc::new));
     }
 
-    /// Ends accepting on sockets that another process has as well, and goes on with them: they are
-    /// removed from this loop's epoll, which their close alone would not do. Call
-    /// [`close`](ClusterListener::close) first.
+    /// Ends accepting on sockets with which another process continues: they are removed from this
+    /// loop's epoll, which their close alone would not do. Call [`close`](ClusterListener::close)
+    /// first.
     pub fn leave(self) {
         for listener in self.listeners.take() {
             // Fails only for lack of fds; then the socket is closed without its removal, and wakes
