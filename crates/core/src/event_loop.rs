@@ -25,16 +25,17 @@ use crate::mechanisms::ready::{Interest, Trigger};
 use crate::mechanisms::slots::Key;
 use crate::mechanisms::timers::Timers;
 use crate::mechanisms::workers::{PoolOptions, Workers};
+use crate::operations::observe::FIRST_ADDED;
 use crate::operations::unhandled::drop_body;
 use crate::state::{Entered, Handle, LoopState, Running};
 use crate::tasks::info::UnfinishedCause;
 use crate::tasks::key::Task;
 use crate::tasks::record::Tasks;
 use crate::tasks::registration::{Ownership, Registration};
-use crate::tasks::stats::{Counters, Ran, add};
+use crate::tasks::stats::{Counters, Ran, Wake, add};
 use crate::tasks::waker::{LoopInbox, RunQueue, SpareWaker, TaskWaker};
 use nix::sys::epoll::Epoll;
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
@@ -218,11 +219,13 @@ impl EventLoop {
             inbox,
             budget: Default::default(),
             counters: Counters::default(),
-            observer: RefCell::new(None),
+            observers: RefCell::default(),
+            next_observer: Cell::new(FIRST_ADDED),
             task_observer: RefCell::new(None),
             unhandled: RefCell::new(None),
             unfinished: RefCell::new(None),
-            heartbeat: OnceCell::new(),
+            heartbeat: RefCell::new(None),
+            is_watched: Cell::new(false),
             waits: Cell::new(0),
             workers: Workers::make(&options.pool, chaos.hold())?,
             chaos,
@@ -523,6 +526,7 @@ impl<'l, 'f> Run<'l, 'f> {
     /// Wakes the tasks that the phase found, then its waiters; then runs the tasks that are ready.
     fn run_phase(&mut self, phase: Phase) {
         self.event_loop.collector.wake(phase);
+        self.event_loop.collector.note_wakes();
         if !self.state.ready.is_empty() {
             self.run_ready();
             let took_ns = self.event_loop.collector.lap();
@@ -557,7 +561,7 @@ impl<'l, 'f> Run<'l, 'f> {
         add(&state.counters.tasks_run, 1);
         state.chaos.note_run(key.to_u64());
         let is_observed = self.event_loop.collector.report.is_some();
-        if key == Task::MAIN || is_observed || state.heartbeat.get().is_some() {
+        if key == Task::MAIN || is_observed || state.is_watched.get() {
             self.run_special(key);
         } else {
             state.run(key);
@@ -573,8 +577,11 @@ impl<'l, 'f> Run<'l, 'f> {
     fn run_special(&mut self, key: Key<Task>) {
         let state = &self.state;
         let is_observed = self.event_loop.collector.report.is_some();
-        let observed = is_observed.then(|| (state.clock.now_ns(), state.spawned_at(key)));
-        let heartbeat = state.heartbeat.get();
+        let observed = is_observed.then(|| {
+            let queued = state.ready.mark();
+            (state.clock.now(), state.spawned_at(key), queued)
+        });
+        let heartbeat = state.heartbeat_if_watched();
         let beat = heartbeat.map(|heartbeat| heartbeat.begin(key, state.spawned_at(key)));
         if key == Task::MAIN {
             self.run_main();
@@ -582,13 +589,17 @@ impl<'l, 'f> Run<'l, 'f> {
             state.run(key);
         }
         drop(beat);
-        if let (Some(report), Some((began_ns, spawned_at))) =
+        if let (Some(report), Some((began, spawned_at, queued))) =
             (&mut self.event_loop.collector.report, observed)
         {
+            let by = Some(report.ran.len());
+            let woken = self.state.ready.since(queued).into_iter();
+            report.wakes.extend(woken.map(|task| Wake::new(task, by)));
             report.ran.push(Ran {
                 task: Some(key).filter(|key| *key != Task::MAIN),
                 spawned_at,
-                took: Duration::from_nanos(self.state.clock.now_ns() - began_ns),
+                began,
+                took: self.state.clock.now() - began,
             });
         }
     }
@@ -651,7 +662,7 @@ impl Drop for EventLoop {
             state.phases.borrow_mut().take(phase, &mut woken);
         }
         drop_each(woken);
-        drop_guarded(state.observer.take());
+        drop_each(state.observers.take());
         drop_guarded(state.unhandled.take());
         drop_guarded(state.unfinished.take());
     }

@@ -24,7 +24,7 @@ use crate::tasks::stats::{Counters, PhaseReport, add};
 use crate::tasks::waiter::Waiter;
 use crate::tasks::waker::{CurrentQueue, LoopInbox, RunQueue, SpareWaker};
 use std::any::Any;
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
 use std::mem::ManuallyDrop;
@@ -50,12 +50,16 @@ pub(crate) struct LoopState {
     pub(crate) inbox: Arc<LoopInbox>,
     pub(crate) budget: Budget,
     pub(crate) counters: Counters,
-    pub(crate) observer: RefCell<Option<Observer>>,
+    /// Those of [`Handle::observe`] and [`Handle::observe_also`], each with its number.
+    pub(crate) observers: RefCell<Vec<(u64, Observer)>>,
+    /// The number of the next observer.
+    pub(crate) next_observer: Cell<u64>,
     pub(crate) task_observer: RefCell<Option<Rc<dyn TaskObserver>>>,
     pub(crate) unhandled: RefCell<Option<UnhandledHook>>,
     pub(crate) unfinished: RefCell<Option<UnfinishedHook>>,
-    /// Present once a thread has asked to watch the loop.
-    pub(crate) heartbeat: OnceCell<Arc<Heartbeat>>,
+    /// Present while another thread may watch the loop; `is_watched` then.
+    pub(crate) heartbeat: RefCell<Option<Arc<Heartbeat>>>,
+    pub(crate) is_watched: Cell<bool>,
     /// The number of waits on sources and of guards that keep the loop alive. Timers, phases and
     /// remotes count their own.
     pub(crate) waits: Cell<usize>,

@@ -7,8 +7,9 @@ use crate::mechanisms::ready::Ready;
 use crate::mechanisms::slots::Key;
 use crate::state::{Handle, LoopState};
 use crate::tasks::registration::Registration;
-use crate::tasks::stats::{PhaseReport, Woke, add};
+use crate::tasks::stats::{PhaseReport, Wake, Woke, add};
 use crate::tasks::waiter::Waiter;
+use crate::tasks::waker::QueueMark;
 use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
@@ -27,6 +28,8 @@ pub(super) struct Collector {
     pub(super) woken: VecDeque<Waiter>,
     /// The report of the current phase, while there is an observer.
     pub(super) report: Option<PhaseReport>,
+    /// The run queue as the phase found it, while there is an observer.
+    queued: QueueMark,
     /// The time at which the last poll ended.
     polled_ns: u64,
 }
@@ -38,6 +41,7 @@ impl Collector {
             bell,
             woken: VecDeque::new(),
             report: None,
+            queued: QueueMark::default(),
             polled_ns: 0,
         }
     }
@@ -53,12 +57,24 @@ impl Collector {
         // Decided once per phase: an observer that is set in the middle of one gets its first
         // report with the next.
         let turn = self.state.counters.turns.get();
-        self.report = self.is_observed().then(|| PhaseReport::new(turn, phase));
+        self.report = self.is_observed().then(|| {
+            let clock = &self.state.clock;
+            self.queued = self.state.ready.mark();
+            PhaseReport::new(turn, phase, clock.at_ns(self.state.lapped_ns.get()))
+        });
+    }
+
+    /// Notes the tasks that the phase has woken itself.
+    pub(super) fn note_wakes(&mut self) {
+        if let Some(report) = &mut self.report {
+            let woken = self.state.ready.since(self.queued).into_iter();
+            report.wakes.extend(woken.map(|task| Wake::new(task, None)));
+        }
     }
 
     #[inline]
     fn is_observed(&self) -> bool {
-        self.state.observer.borrow().is_some()
+        !self.state.observers.borrow().is_empty()
     }
 
     /// True if a phase has nothing to wake, nothing to run and no observer: most phases of most
@@ -204,13 +220,13 @@ impl Collector {
             return;
         };
         phase_report.took = phase_report.ran.iter().map(|ran| ran.took).sum();
-        let observer = self.state.observer.borrow().clone();
-        if let Some(observer) = &observer
-            && guarded(|| (*observer.borrow_mut())(&phase_report)).is_none()
-        {
-            report("an observer of the loop panicked");
+        let observers = self.state.observers.borrow().clone();
+        for (_, observer) in observers {
+            if guarded(|| (*observer.borrow_mut())(&phase_report)).is_none() {
+                report("an observer of the loop panicked");
+            }
+            drop_guarded(observer); // it may have been replaced while it ran
         }
-        drop_guarded(observer); // it may have been replaced while it ran
         let observed_ns = self.lap();
         self.state.counters.spend(phase_report.phase, observed_ns);
     }

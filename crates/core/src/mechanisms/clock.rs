@@ -74,6 +74,11 @@ impl Clock {
         }
     }
 
+    /// The point in time that is so many nanoseconds after the clock was made.
+    pub(crate) fn at_ns(&self, ns: u64) -> Instant {
+        self.started + Duration::from_nanos(ns)
+    }
+
     /// A point in time as nanoseconds since the clock was made; an earlier one is 0.
     pub(crate) fn to_ns(&self, time: Instant) -> u64 {
         saturating_ns(time.saturating_duration_since(self.started))

@@ -117,6 +117,11 @@ impl<T> Timers<T> {
         self.armed.into_values().map(|timer| timer.value)
     }
 
+    /// The values of the armed timers, in no particular order.
+    pub fn values(&self) -> impl Iterator<Item = &T> {
+        self.armed.iter().map(|(_, timer)| &timer.value)
+    }
+
     /// Disarms a timer and returns its value.
     pub fn stop(&mut self, key: Key<Timer<T>>) -> Option<T> {
         // Its item stays in the queue: to find it there would take a search. It is skipped when its

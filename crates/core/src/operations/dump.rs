@@ -29,7 +29,7 @@ impl Handle {
 
 impl LoopState {
     /// Describes a task with its body out of its slot, as its `Display` is foreign code (rule 1).
-    fn task_info(&self, key: Key<Task>) -> Option<TaskInfo> {
+    pub(super) fn task_info(&self, key: Key<Task>) -> Option<TaskInfo> {
         let mut tasks = self.tasks.borrow_mut();
         let task = tasks.get_mut(key)?;
         let (spawned_at, spawned_by) = (task.spawned_at, task.spawned_by);

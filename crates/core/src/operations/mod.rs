@@ -21,4 +21,5 @@ pub(crate) mod timeout;
 pub(crate) mod unfinished;
 pub(crate) mod unhandled;
 pub(crate) mod unless;
+pub(crate) mod waits;
 pub(crate) mod yield_now;

@@ -9,6 +9,7 @@ use crate::tasks::key::Task;
 use crate::tasks::observed::{SpawnedTask, TaskObserver, observe};
 use crate::tasks::stats::{PhaseReport, Stats};
 use std::cell::RefCell;
+use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -20,11 +21,41 @@ impl Handle {
     }
 
     /// Calls `observer` with a report of each phase of each turn; `None` ends that. Meanwhile each
-    /// run of a task costs two looks at the clock.
+    /// run of a task costs two looks at the clock. It takes the place of the observer of an earlier
+    /// call; [`Handle::observe_also`] adds one.
     pub fn observe<F: FnMut(&PhaseReport) + 'static>(&self, observer: Option<F>) {
-        let observer = observer.map(|f| Rc::new(RefCell::new(f)) as Observer);
-        let before = self.state.observer.replace(observer);
+        let before = self.state.remove_observer(THE_PROGRAMS);
         drop(before); // foreign code, so after the borrow (rule 1)
+        if let Some(observer) = observer {
+            self.state.add_observer(THE_PROGRAMS, observer);
+        }
+    }
+
+    /// Calls `observer` with a report of each phase of each turn until the returned value is
+    /// dropped, beside all other observers: for a tool that watches for a while.
+    ///
+    /// ```
+    /// use std::{cell::Cell, rc::Rc};
+    /// let mut event_loop = oneloop::EventLoop::new()?;
+    /// let (handle, runs) = (event_loop.handle(), Rc::new(Cell::new(0)));
+    /// let counted = Rc::clone(&runs);
+    /// let observing = handle.observe_also(move |report| {
+    ///     counted.set(counted.get() + report.ran.len());
+    /// });
+    /// handle.spawn(async {});
+    /// event_loop.run()?;
+    /// drop(observing);
+    /// assert_eq!(runs.get(), 1);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn observe_also(&self, observer: impl FnMut(&PhaseReport) + 'static) -> Observing {
+        let number = self.state.next_observer.get();
+        self.state.next_observer.set(number + 1);
+        self.state.add_observer(number, observer);
+        Observing {
+            handle: self.clone(),
+            number,
+        }
     }
 
     /// Shows `observer` each task that is spawned from now on, its runs, its wakes and its end;
@@ -72,14 +103,66 @@ impl Handle {
         drop(before); // foreign code, so after the borrow (rule 1)
     }
 
-    /// The loop's heartbeat, for a thread that watches it. From the first call on, each run of a
-    /// task costs two uncontended locks.
+    /// The loop's heartbeat, for a thread that watches it. While it is held, each run of a task
+    /// costs two uncontended locks.
     pub fn heartbeat(&self) -> Arc<Heartbeat> {
-        Arc::clone(self.state.heartbeat.get_or_init(Arc::default))
+        self.state.is_watched.set(true);
+        let mut heartbeat = self.state.heartbeat.borrow_mut();
+        Arc::clone(heartbeat.get_or_insert_default())
     }
 }
 
+/// Keeps an observer of [`Handle::observe_also`] until it is dropped.
+#[must_use = "the observer ends when this is dropped"]
+pub struct Observing {
+    handle: Handle,
+    number: u64,
+}
+
+impl fmt::Debug for Observing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Observing").field(&self.number).finish()
+    }
+}
+
+impl Drop for Observing {
+    fn drop(&mut self) {
+        let observer = self.handle.state.remove_observer(self.number);
+        drop(observer); // foreign code, so after the borrow (rule 1)
+    }
+}
+
+/// The number of the observer of [`Handle::observe`].
+const THE_PROGRAMS: u64 = 0;
+/// The number of the first observer of [`Handle::observe_also`].
+pub(crate) const FIRST_ADDED: u64 = 1;
+
 impl LoopState {
+    fn add_observer(&self, number: u64, observer: impl FnMut(&PhaseReport) + 'static) {
+        let observer = Rc::new(RefCell::new(observer));
+        self.observers.borrow_mut().push((number, observer));
+    }
+
+    fn remove_observer(&self, number: u64) -> Option<Observer> {
+        let mut observers = self.observers.borrow_mut();
+        let index = observers.iter().position(|(other, _)| *other == number)?;
+        Some(observers.remove(index).1)
+    }
+
+    /// The heartbeat, unless the last thread that watched has let it go: then the loop does so, too,
+    /// and further runs cost nothing more.
+    pub(crate) fn heartbeat_if_watched(&self) -> Option<Arc<Heartbeat>> {
+        let mut heartbeat = self.heartbeat.borrow_mut();
+        if heartbeat
+            .as_ref()
+            .is_some_and(|beat| Arc::strong_count(beat) == 1)
+        {
+            *heartbeat = None;
+            self.is_watched.set(false);
+        }
+        heartbeat.clone()
+    }
+
     /// Shows the observer a task that was just spawned.
     #[cold]
     pub(crate) fn observe_spawned(&self, key: Key<Task>) {

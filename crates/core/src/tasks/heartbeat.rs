@@ -40,7 +40,7 @@ impl Heartbeat {
     /// Reports that a run begins.
     #[cold]
     pub(crate) fn begin(
-        self: &Arc<Self>,
+        self: Arc<Self>,
         task: Key<Task>,
         spawned_at: Option<&'static Location<'static>>,
     ) -> Beat {
@@ -48,7 +48,7 @@ impl Heartbeat {
             task: Some(task).filter(|task| *task != Task::MAIN),
             spawned_at,
         }));
-        Beat(Arc::clone(self))
+        Beat(self)
     }
 
     fn beat(&self, running: Option<Running>) {

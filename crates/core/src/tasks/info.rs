@@ -1,8 +1,10 @@
 //! What a report says about tasks: one line for each, and why they are listed.
 
+use crate::mechanisms::ready::Direction;
 use crate::mechanisms::slots::Key;
 use crate::tasks::key::Task;
 use std::fmt;
+use std::os::fd::RawFd;
 use std::panic::Location;
 use std::time::Duration;
 
@@ -64,6 +66,38 @@ impl fmt::Display for TaskInfo {
             None => Ok(()),
         }
     }
+}
+
+/// What a task waits for: see [`Handle::dump_waits`](crate::Handle::dump_waits).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Wait {
+    /// An fd, to read or to write.
+    Fd(RawFd, Direction),
+    /// A timer.
+    Timer,
+}
+
+impl fmt::Display for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Wait::Fd(fd, Direction::Read) => write!(f, "fd {fd} to read"),
+            Wait::Fd(fd, Direction::Write) => write!(f, "fd {fd} to write"),
+            Wait::Timer => f.write_str("a timer"),
+        }
+    }
+}
+
+/// A place that spawns tasks: see [`Handle::dump_sites`](crate::Handle::dump_sites).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Site {
+    /// Its file.
+    pub file: &'static str,
+    /// Its line.
+    pub line: u32,
+    /// The number of its tasks that have not ended.
+    pub tasks: usize,
 }
 
 /// Tasks that have not finished when their loop ends, or when nothing on it can wake one: see

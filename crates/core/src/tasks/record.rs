@@ -135,6 +135,12 @@ impl Tasks {
         self.slots.iter().map(|(slot, _)| name_of(slot)).collect()
     }
 
+    /// The place where each task was spawned, in the order of their slots.
+    pub(crate) fn sites(&self) -> impl Iterator<Item = (Key<Task>, &'static Location<'static>)> {
+        let all = self.slots.iter();
+        all.map(|(slot, task)| (name_of(slot), task.spawned_at))
+    }
+
     pub(crate) fn insert_with(&mut self, make: impl FnOnce(Key<Task>) -> TaskRecord) -> Key<Task> {
         name_of(self.slots.insert_with(|slot| make(name_of(slot))))
     }

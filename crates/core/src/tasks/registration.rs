@@ -169,6 +169,22 @@ impl Registration {
         })
     }
 
+    /// The task that waits in that direction and does not only watch it. `owner` names the task of a
+    /// waker.
+    pub(crate) fn waiting_task(
+        &self,
+        direction: Direction,
+        owner: impl FnOnce(&Waker) -> Option<Key<Task>>,
+    ) -> Option<Key<Task>> {
+        if self.watches[direction as usize].get() {
+            return None;
+        }
+        self.look(direction, |waiter| match waiter {
+            Waiter::Task(task) => Some(*task).filter(|task| *task != Task::NONE),
+            Waiter::Foreign(waker) => owner(waker),
+        })
+    }
+
     /// True if a task waits in some direction, or watches it, whether that keeps the loop alive or
     /// not.
     pub(crate) fn has_waiter(&self) -> bool {

@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::os::fd::RawFd;
 use std::panic::Location;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Counts since the loop was made. The difference of two `Stats` covers the time between them.
 ///
@@ -175,6 +175,8 @@ pub struct Ran {
     pub task: Option<Key<Task>>,
     /// The place where it was spawned.
     pub spawned_at: Option<&'static Location<'static>>,
+    /// The time at which the run began, on the loop's clock.
+    pub began: Instant,
     /// The length of the run.
     pub took: Duration,
 }
@@ -187,6 +189,23 @@ impl fmt::Display for Ran {
             (Some(task), Some(at)) => write!(f, "task {task} of {}:{}", file_name(at), at.line()),
         }?;
         write!(f, " {:.1?}", self.took)
+    }
+}
+
+/// One wake of a task that was not queued already, on the loop's own thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Wake {
+    /// The task that was woken.
+    pub task: Key<Task>,
+    /// What woke it: the run with this index in [`PhaseReport::ran`]; `None` for the phase itself,
+    /// which found an event, a timer or mail of another thread.
+    pub by: Option<usize>,
+}
+
+impl Wake {
+    pub(crate) fn new(task: Key<Task>, by: Option<usize>) -> Self {
+        Wake { task, by }
     }
 }
 
@@ -207,6 +226,11 @@ pub struct PhaseReport {
     pub woke: Vec<Woke>,
     /// The runs of tasks, in their order.
     pub ran: Vec<Ran>,
+    /// The tasks that the phase and its runs have woken, in their order. They run in this phase or
+    /// later.
+    pub wakes: Vec<Wake>,
+    /// The time at which the phase began, on the loop's clock.
+    pub began: Instant,
     /// The time for which the loop slept. Only the poll sleeps.
     pub slept: Duration,
     /// The length of all runs together.
@@ -217,12 +241,14 @@ pub struct PhaseReport {
 const LISTED_MAX: usize = 8;
 
 impl PhaseReport {
-    pub(crate) fn new(turn: u64, phase: Phase) -> Self {
+    pub(crate) fn new(turn: u64, phase: Phase, began: Instant) -> Self {
         PhaseReport {
             turn,
             phase,
             woke: Vec::new(),
             ran: Vec::new(),
+            wakes: Vec::new(),
+            began,
             slept: Duration::ZERO,
             took: Duration::ZERO,
         }

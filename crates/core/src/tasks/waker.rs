@@ -192,6 +192,13 @@ pub(crate) struct RunQueue {
     inbox: Arc<LoopInbox>,
 }
 
+/// A run queue at one moment.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct QueueMark {
+    len: usize,
+    first: Option<Key<Task>>,
+}
+
 impl RunQueue {
     pub(crate) fn new(inbox: Arc<LoopInbox>) -> Rc<Self> {
         Rc::new(RunQueue {
@@ -215,6 +222,30 @@ impl RunQueue {
             tasks.retain(|task| *task != waker.task());
         }
         tasks.push_front(waker.task());
+    }
+
+    /// The queue at this moment, for [`RunQueue::since`].
+    pub(crate) fn mark(&self) -> QueueMark {
+        let tasks = self.tasks.borrow();
+        QueueMark {
+            len: tasks.len(),
+            first: tasks.front().copied(),
+        }
+    }
+
+    /// The tasks that were queued since the mark, if none was popped.
+    pub(crate) fn since(&self, mark: QueueMark) -> Vec<Key<Task>> {
+        let tasks = self.tasks.borrow();
+        let more = tasks.len().saturating_sub(mark.len);
+        if more == 0 {
+            return Vec::new(); // most runs wake no task
+        }
+        // A switch of green threads queues one before all others.
+        let first = tasks.front().copied();
+        let is_pushed_first = mark.len > 0 && first != mark.first;
+        let pushed_first = first.filter(|_| is_pushed_first);
+        let behind = tasks.iter().skip(mark.len + usize::from(is_pushed_first));
+        pushed_first.into_iter().chain(behind.copied()).collect()
     }
 
     pub(crate) fn pop(&self) -> Option<Key<Task>> {

@@ -3,5 +3,6 @@
 mod embedded;
 mod event_loop;
 mod full_stderr;
+mod observers;
 mod parked;
 mod rules;
