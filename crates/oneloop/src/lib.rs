@@ -78,6 +78,7 @@
 //! | `http` | no | `callback::http`: Node's HTTP; turns on `callback` |
 //! | `hyper` | no | hyper's `Read` and `Write` on every byte stream; `aio::hyper`, its executor and timer |
 //! | `hyper-client` | no | `aio::hyper::LoopConnector`, for hyper-util's pooled client; turns on `hyper` |
+//! | `inspector` | no | `inspector`: a live page about the loops, and routes of the program; turns on `hyper` |
 //! | `monitor` | no | `monitor`, and `callback::perf_hooks` |
 //! | `tls` | no | `tls`: TLS by rustls over every byte stream |
 //! | `tokio-io` | no | tokio's `AsyncRead` and `AsyncWrite` on every byte stream |
@@ -165,6 +166,9 @@ modules! {
         #[cfg(feature = "process")]
         process;
     };
+    /// A live page about the loops of the program, and routes of its own, over HTTP.
+    #[cfg(feature = "inspector")]
+    inspector = oneloop_inspector;
     /// A watcher thread that reports which task blocks the loop, and where.
     #[cfg(feature = "monitor")]
     monitor = oneloop_monitor;

@@ -26,6 +26,9 @@ pub use oneloop_fs as fs;
 #[cfg(feature = "green")]
 #[doc(inline)]
 pub use oneloop_green as green;
+#[cfg(feature = "inspector")]
+#[doc(inline)]
+pub use oneloop_inspector as inspector;
 #[cfg(feature = "monitor")]
 #[doc(inline)]
 pub use oneloop_monitor as monitor;

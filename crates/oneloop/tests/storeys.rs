@@ -27,6 +27,7 @@ const CRATES: &str = "
     on tasks:   sync net monitor tracing
     on sockets: fs process cluster tls
     styles:     callback green aio
+    windows:    inspector
     facade:     oneloop
     contexts:   tokio
     programs:   server bench models torture ecosystem fuzz
@@ -255,6 +256,20 @@ fn the_files_of_aio_stand_in_storeys() {
         mechanism: woken race
         on it:     collection join select join_set scope task_tracker
         servers:   graceful_shutdown
+        ",
+    );
+}
+
+#[test]
+fn the_files_of_inspector_stand_in_storeys() {
+    assert_storeys(
+        "inspector",
+        "
+        messages:   answer asked
+        on them:    access routes
+        limits:     options
+        one client: connection
+        the thread: admin
         ",
     );
 }
