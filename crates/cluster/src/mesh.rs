@@ -1,11 +1,13 @@
 //! Channels between all pairs of loops.
 
 use crate::member::Member;
+use oneloop_core::Stream;
 use oneloop_core::concurrency::Mutex;
 use oneloop_sync::{
     DistantReceiver, DistantSender, DistantSending, TryReceiveError, TrySendError, distant_channel,
 };
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::PoisonError;
 use std::task::{Context, Poll};
 
@@ -77,7 +79,7 @@ impl<T: Send> Mesh<T> {
     }
 }
 
-/// The end of a [`Mesh`] on one loop.
+/// The end of a [`Mesh`] on one loop: a stream of what the other loops send.
 #[derive(Debug)]
 pub struct Peers<T> {
     /// By the number of the loop; `None` for this one.
@@ -150,5 +152,14 @@ impl<T> Peers<T> {
     /// The senders to the other loops, by number, and the inbox: for tasks of their own.
     pub fn into_parts(self) -> (Vec<Option<DistantSender<T>>>, DistantReceiver<T>) {
         (self.senders, self.inbox)
+    }
+}
+
+/// Ends when all other loops have dropped their ends, and no value is left.
+impl<T> Stream for Peers<T> {
+    type Item = T;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        self.poll_receive(cx)
     }
 }

@@ -4,7 +4,7 @@ use crate::blocking::{park_until, refuse_in_loop};
 use crate::channel::{Closed, TryReceiveError, TrySendError};
 use oneloop_core::concurrency::thread::{self, ThreadId};
 use oneloop_core::concurrency::{Mutex, MutexGuard};
-use oneloop_core::{Handle, Remote, drop_guarded, wake_guarded};
+use oneloop_core::{Handle, Remote, Stream, drop_guarded, wake_guarded};
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -376,7 +376,21 @@ impl<T> fmt::Debug for DistantSending<T> {
     }
 }
 
-/// The receiving side of a [`distant_channel`].
+/// The receiving side of a [`distant_channel`]: a stream of what the other loops send.
+///
+/// ```
+/// use futures_util::StreamExt as _;
+/// use oneloop::aio::block_on;
+/// use oneloop::sync::distant_channel;
+///
+/// let (sender, receiver) = distant_channel(3);
+/// let other = std::thread::spawn(move || {
+///     (1..=3).for_each(|number| sender.send_blocking(number).unwrap());
+/// });
+/// let doubled: Vec<_> = block_on(receiver.map(|number| number * 2).collect());
+/// assert_eq!(doubled, [2, 4, 6]);
+/// # other.join().unwrap();
+/// ```
 pub struct DistantReceiver<T> {
     channel: Arc<Channel<T>>,
     is_referenced: bool,
@@ -393,8 +407,7 @@ impl<T> DistantReceiver<T> {
         poll_fn(|cx| self.poll_receive(cx))
     }
 
-    /// Waits for a value: see [`DistantReceiver::receive`]. With it, the `poll_fn` of a crate for
-    /// streams makes a `Stream` of this receiver.
+    /// Waits for a value: see [`DistantReceiver::receive`].
     pub fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
         let waker = cx.waker().clone(); // foreign code, so before the lock
         let channel = &self.channel;
@@ -482,6 +495,15 @@ impl<T> DistantReceiver<T> {
             let handle = Handle::try_current();
             self.home = handle.map(|handle| (here, handle.remote()));
         }
+    }
+}
+
+/// Ends when no value is left and all senders are gone.
+impl<T> Stream for DistantReceiver<T> {
+    type Item = T;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        self.poll_receive(cx)
     }
 }
 

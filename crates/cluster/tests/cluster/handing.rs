@@ -1,59 +1,18 @@
 //! No connection is lost between the accept and the loop that serves it. Both loops of these tests
 //! run on the thread of the test, so the test decides which of them runs when.
 
-use crate::harness::{pair, raise_fds};
-use oneloop::EventLoop;
-use oneloop::cluster::{ClusterListener, Connection};
-use std::future::poll_fn;
+use crate::harness::{accept_now, connect_unix, members, pair, raise_fds, unix_name};
+use oneloop::cluster::Cluster;
 use std::io::Read;
 use std::net::TcpStream;
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixStream};
-use std::task::Poll;
 use std::time::Duration;
-
-/// A name for each test. All loops share the backlog of a Unix socket, so the one that runs accepts
-/// everything.
-fn unix_name(test: &str) -> String {
-    format!("unix:@oneloop-{test}-{}", std::process::id())
-}
-
-fn connect(name: &str, count: usize) -> Vec<UnixStream> {
-    let addr = SocketAddr::from_abstract_name(&name.as_bytes()[6..]).unwrap();
-    let connect = |_| UnixStream::connect_addr(&addr).unwrap();
-    (0..count).map(connect).collect()
-}
-
-/// What this loop accepts now: the connections, and whether accepting is over.
-fn accept_now(event_loop: &mut EventLoop, listener: &ClusterListener) -> (Vec<Connection>, bool) {
-    let mut accepted = Vec::new();
-    let handle = event_loop.handle();
-    let is_over = event_loop.block_on(async {
-        // A turn takes no more than a share of I/O, so it ends after a few that find nothing.
-        let mut quiet = 0;
-        while quiet < 5 {
-            quiet += 1;
-            let next = || poll_fn(|cx| Poll::Ready(listener.poll_accept(cx)));
-            while let Poll::Ready(next) = next().await {
-                quiet = 0;
-                match next.unwrap() {
-                    Some(connection) => accepted.push(connection),
-                    None => return true,
-                }
-            }
-            handle.sleep(Duration::from_millis(1)).await;
-        }
-        false
-    });
-    (accepted, is_over)
-}
 
 #[test]
 fn a_loop_with_more_than_is_fair_hands_connections_to_the_other() {
     let [(mut first, one), (mut second, two)] = pair();
     let name = unix_name("fair");
     let (here, there) = (one.listen(&name).unwrap(), two.listen(&name).unwrap());
-    let clients = connect(&name, 20);
+    let clients = connect_unix(&name, 20);
     let (kept, _) = accept_now(&mut first, &here);
     let counted = one.cluster().connections();
     assert_eq!(counted, [kept.len(), 20 - kept.len()], "on their way, too");
@@ -68,6 +27,23 @@ fn a_loop_with_more_than_is_fair_hands_connections_to_the_other() {
 }
 
 #[test]
+fn of_a_burst_that_one_loop_accepts_each_of_8_loops_has_what_is_fair() {
+    let name = unix_name("burst");
+    let mut members = members(&Cluster::new(8));
+    let listen = |(_, member): &(_, oneloop::cluster::Member)| member.listen(&name).unwrap();
+    let listeners: Vec<_> = members.iter().map(listen).collect();
+    let _clients = connect_unix(&name, 64);
+    let (first, member) = &mut members[0];
+    let (kept, _) = accept_now(first, &listeners[0]);
+    let counted = member.cluster().connections();
+    assert_eq!((kept.len(), counted.iter().sum()), (counted[0], 64));
+    assert!(
+        counted.iter().all(|count| (7..=9).contains(count)),
+        "{counted:?}"
+    );
+}
+
+#[test]
 fn a_loop_whose_mailbox_is_full_gets_no_more() {
     if !raise_fds(2048) {
         println!("skipped: the limit of open files is too low");
@@ -76,7 +52,7 @@ fn a_loop_whose_mailbox_is_full_gets_no_more() {
     let [(mut first, one), (mut second, two)] = pair();
     let name = unix_name("full");
     let (here, there) = (one.listen(&name).unwrap(), two.listen(&name).unwrap());
-    let _clients = connect(&name, 400);
+    let _clients = connect_unix(&name, 400);
     let (kept, _) = accept_now(&mut first, &here);
     assert_eq!(kept.len(), 400 - 128, "the mailbox has room for 128");
     let (handed, _) = accept_now(&mut second, &there);
@@ -89,7 +65,7 @@ fn a_loop_that_does_not_listen_gets_nothing() {
     let [(mut first, one), (_second, two)] = pair();
     let name = unix_name("alone");
     let here = one.listen(&name).unwrap();
-    let _clients = connect(&name, 20);
+    let _clients = connect_unix(&name, 20);
     let (kept, _) = accept_now(&mut first, &here);
     assert_eq!((kept.len(), two.connections()), (20, 0));
 }
@@ -99,7 +75,7 @@ fn a_loop_that_has_just_ended_gets_nothing_and_returns_what_was_on_its_way() {
     let [(mut first, one), (second, two)] = pair();
     let name = unix_name("ended");
     let (here, there) = (one.listen(&name).unwrap(), two.listen(&name).unwrap());
-    let _clients = connect(&name, 20);
+    let _clients = connect_unix(&name, 20);
     let (mut kept, _) = accept_now(&mut first, &here);
     assert!(two.connections() >= 9);
     // As when its loop panics: the listener is dropped with its task.
@@ -110,7 +86,7 @@ fn a_loop_that_has_just_ended_gets_nothing_and_returns_what_was_on_its_way() {
     drop(second);
     let (returned, _) = accept_now(&mut first, &here);
     kept.extend(returned);
-    let _more = connect(&name, 20);
+    let _more = connect_unix(&name, 20);
     kept.extend(accept_now(&mut first, &here).0);
     assert_eq!(one.cluster().connections(), [40, 0]);
     assert_eq!(kept.len(), 40);
@@ -140,9 +116,9 @@ fn a_stop_accepts_the_backlog_and_what_is_on_its_way() {
     let [(mut first, one), (mut second, two)] = pair();
     let name = unix_name("stop");
     let (here, there) = (one.listen(&name).unwrap(), two.listen(&name).unwrap());
-    let _on_their_way = connect(&name, 20);
+    let _on_their_way = connect_unix(&name, 20);
     let (kept, _) = accept_now(&mut first, &here);
-    let _in_the_backlog = connect(&name, 20);
+    let _in_the_backlog = connect_unix(&name, 20);
     one.stop(Duration::from_secs(60));
     let loops = [(&mut first, &one, &here), (&mut second, &two, &there)];
     let [(last, over), (handed, over_there)] = loops.map(|(event_loop, member, listener)| {
@@ -161,7 +137,7 @@ fn a_loop_that_stops_later_keeps_what_it_accepts_for_one_that_has_stopped() {
     there.close();
     let (nothing, is_over) = accept_now(&mut second, &there);
     assert!(nothing.is_empty() && is_over);
-    let _clients = connect(&name, 20);
+    let _clients = connect_unix(&name, 20);
     let (kept, _) = accept_now(&mut first, &here);
     assert_eq!((kept.len(), two.connections()), (20, 0));
 }

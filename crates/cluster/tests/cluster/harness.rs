@@ -1,12 +1,17 @@
 //! A cluster that echoes, and its clients.
 
+use oneloop::EventLoop;
 use oneloop::aio::spawn;
-use oneloop::cluster::{Cluster, Connection, Member};
+use oneloop::cluster::{Cluster, ClusterListener, Connection, Member};
 use oneloop::net::Addr;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::future::poll_fn;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixStream};
 use std::sync::{Mutex, mpsc};
+use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
@@ -88,11 +93,56 @@ pub(crate) fn raise_fds(fds: u64) -> bool {
 }
 
 /// The loops of two members on one thread: the test decides which of them runs, and when.
-pub(crate) fn pair() -> [(oneloop::EventLoop, Member); 2] {
-    let cluster = Cluster::new(2);
-    [0, 1].map(|id| {
-        let event_loop = oneloop::EventLoop::new().unwrap();
-        let member = Member::join(&cluster, id, &event_loop.handle());
+pub(crate) fn pair() -> [(EventLoop, Member); 2] {
+    members(&Cluster::new(2)).try_into().unwrap()
+}
+
+/// The loops of all members, on one thread.
+pub(crate) fn members(cluster: &Cluster) -> Vec<(EventLoop, Member)> {
+    let member = |id| {
+        let event_loop = EventLoop::new().unwrap();
+        let member = Member::join(cluster, id, &event_loop.handle());
         (event_loop, member)
-    })
+    };
+    (0..cluster.loops()).map(member).collect()
+}
+
+/// A name for each test. All loops share the backlog of a Unix socket, so the one that runs accepts
+/// everything.
+pub(crate) fn unix_name(test: &str) -> String {
+    format!("unix:@oneloop-{test}-{}", std::process::id())
+}
+
+/// Connects to a name of that kind.
+pub(crate) fn connect_unix(name: &str, count: usize) -> Vec<UnixStream> {
+    let addr = SocketAddr::from_abstract_name(&name.as_bytes()[6..]).unwrap();
+    let connect = |_| UnixStream::connect_addr(&addr).unwrap();
+    (0..count).map(connect).collect()
+}
+
+/// What this loop accepts now: the connections, and whether accepting is over.
+pub(crate) fn accept_now(
+    event_loop: &mut EventLoop,
+    listener: &ClusterListener,
+) -> (Vec<Connection>, bool) {
+    let mut accepted = Vec::new();
+    let handle = event_loop.handle();
+    let is_over = event_loop.block_on(async {
+        // A turn takes no more than a share of I/O, so it ends after a few that find nothing.
+        let mut quiet = 0;
+        while quiet < 5 {
+            quiet += 1;
+            let next = || poll_fn(|cx| Poll::Ready(listener.poll_accept(cx)));
+            while let Poll::Ready(next) = next().await {
+                quiet = 0;
+                match next.unwrap() {
+                    Some(connection) => accepted.push(connection),
+                    None => return true,
+                }
+            }
+            handle.sleep(Duration::from_millis(1)).await;
+        }
+        false
+    });
+    (accepted, is_over)
 }

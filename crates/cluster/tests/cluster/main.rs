@@ -7,4 +7,5 @@ mod handing;
 mod harness;
 mod listening;
 mod meshes;
+mod no_exclusive;
 mod pins;

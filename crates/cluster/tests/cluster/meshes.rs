@@ -1,8 +1,11 @@
 //! Channels between all pairs of loops.
 
 use oneloop::cluster::{Mesh, cluster};
+use oneloop::core::Stream;
 use std::collections::BTreeSet;
+use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 
 #[test]
@@ -44,6 +47,27 @@ fn a_send_to_a_loop_that_has_ended_returns_the_value() {
                 while peers.send(1, "hello").await.is_ok() {}
             }
             io::Result::Ok(())
+        }
+    })
+    .unwrap();
+}
+
+#[test]
+fn an_end_of_a_mesh_is_a_stream() {
+    fn next<S: Stream + Unpin>(stream: &mut S) -> impl Future<Output = Option<S::Item>> {
+        poll_fn(|cx| Pin::new(&mut *stream).poll_next(cx))
+    }
+    let mesh = Arc::new(Mesh::new(2, 1));
+    cluster(2, move |member| {
+        let mut peers = mesh.join(&member);
+        async move {
+            if member.id() == 0 {
+                peers.send(1, "hello").await.unwrap();
+                return io::Result::Ok(()); // which drops this end
+            }
+            assert_eq!(next(&mut peers).await, Some("hello"));
+            assert_eq!(next(&mut peers).await, None);
+            Ok(())
         }
     })
     .unwrap();

@@ -2,6 +2,7 @@
 
 use crate::models::Flag;
 use crate::*;
+use futures_util::StreamExt;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::VecDeque;
@@ -251,4 +252,16 @@ fn a_blocking_end_of_a_channel_is_refused_inside_a_loop() {
     assert!(said.contains("await send instead"), "{said}");
     let said = refused(&mut || assert_eq!(receiver.receive_blocking(), None));
     assert!(said.contains("await receive instead"), "{said}");
+}
+
+#[test]
+fn a_receiver_is_a_stream_that_ends_with_the_senders() {
+    let (sender, receiver) = distant_channel(1);
+    let thread = thread::spawn(move || {
+        (0..100).for_each(|number| sender.send_blocking(number).unwrap());
+    });
+    let mut event_loop = EventLoop::new().unwrap();
+    let received: Vec<_> = event_loop.block_on(receiver.collect());
+    assert_eq!(received, (0..100).collect::<Vec<_>>());
+    thread.join().unwrap();
 }
