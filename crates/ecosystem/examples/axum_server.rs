@@ -7,12 +7,14 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use hyper::rt::{Read, Write};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use oneloop::aio::hyper::{LoopExecutor, LoopTimer};
-use oneloop::aio::{Either, GracefulShutdown, TcpListener, TcpStream, local, race, sleep};
+use oneloop::aio::{Either, GracefulShutdown, TcpListener, local, race, sleep};
 use oneloop::signal::{SIGINT, SIGTERM};
 use oneloop::sync::ShutdownToken;
+use std::error::Error;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,7 +35,7 @@ async fn main() -> io::Result<()> {
 /// How often each handler ran. axum's state must be `Send`, although the loop has one thread.
 type Visits = Arc<AtomicU64>;
 
-fn router() -> Router {
+pub(crate) fn router() -> Router {
     Router::new()
         .route("/", get(visits))
         .route("/sleep/{ms}", get(slow))
@@ -75,7 +77,11 @@ pub(crate) async fn serve(listener: TcpListener, shutdown: GracefulShutdown) -> 
     Ok(())
 }
 
-async fn serve_client(stream: TcpStream, router: Router, shutdown: ShutdownToken) {
+/// Serves one connection, of plain text or of TLS.
+pub(crate) async fn serve_client<S>(stream: S, router: Router, shutdown: ShutdownToken)
+where
+    S: Read + Write + Unpin + 'static,
+{
     let mut builder = Builder::new(LoopExecutor);
     builder.http1().timer(LoopTimer); // a head may take 30 s
     let service = TowerToHyperService::new(router);
@@ -87,7 +93,15 @@ async fn serve_client(stream: TcpStream, router: Router, shutdown: ShutdownToken
             connection.await
         }
     };
-    if let Err(error) = served {
+    if let Err(error) = served
+        && !is_of_silence(&*error)
+    {
         eprintln!("a connection failed: {error}");
     }
+}
+
+/// True for what hyper-util returns if the end begins before the client has sent anything.
+fn is_of_silence(error: &(dyn Error + Send + Sync + 'static)) -> bool {
+    let error = error.downcast_ref::<io::Error>();
+    error.is_some_and(|error| error.kind() == io::ErrorKind::Interrupted)
 }

@@ -14,6 +14,7 @@ use oneloop::aio::{Either, GracefulShutdown, TcpListener, TcpStream, race, timeo
 use oneloop::signal::{SIGINT, SIGTERM};
 use oneloop::sync::{Event, ShutdownToken};
 use std::convert::Infallible;
+use std::error::Error;
 use std::future::pending;
 use std::pin::pin;
 use std::time::Duration;
@@ -77,9 +78,17 @@ async fn serve_client(stream: TcpStream, shutdown: ShutdownToken) {
             connection.await
         }
     };
-    if let Err(error) = served {
+    if let Err(error) = served
+        && !is_of_silence(&*error)
+    {
         eprintln!("a connection failed: {error}");
     }
+}
+
+/// True for what hyper-util returns if the end begins before the client has sent anything.
+fn is_of_silence(error: &(dyn Error + Send + Sync + 'static)) -> bool {
+    let error = error.downcast_ref::<io::Error>();
+    error.is_some_and(|error| error.kind() == io::ErrorKind::Interrupted)
 }
 
 async fn answer(

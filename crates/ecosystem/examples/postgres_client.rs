@@ -1,28 +1,40 @@
 //! A client of PostgreSQL, tokio-postgres over a stream of the loop: queries side by side on one
 //! connection, a transaction, notifications, and a limit for a statement.
 //!
-//! `cargo run -p oneloop-ecosystem --example postgres_client postgres://USER:PASSWORD@localhost/DATABASE`
+//! `cargo run -p oneloop-ecosystem --example postgres_client postgres://USER:PASSWORD@localhost/DATABASE`,
+//! with `?sslmode=require` at its end for a connection over TLS.
 
 use oneloop::aio::{TcpStream, block_on, spawn, timeout, try_join_all};
 use oneloop::sync::{Receiver, channel};
+use oneloop::tls::{ClientOptions, Roots, TlsConnector, TlsStream};
+use std::env;
 use std::error::Error;
-use std::future::poll_fn;
-use std::pin::pin;
+use std::future::{Future, poll_fn};
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
 use std::time::Duration;
-use std::{env, io};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_postgres::config::Host;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::tls::{ChannelBinding, TlsConnect};
 use tokio_postgres::{AsyncMessage, Client, Config, NoTls, Notification};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let url = env::args().nth(1);
     let url = url.as_deref().unwrap_or("postgres://postgres@localhost");
-    block_on(show(&url.parse()?))
+    let config: Config = url.parse()?;
+    match config.get_ssl_mode() {
+        SslMode::Require => block_on(show(&config, &Tls::new(&config, Roots::system()?)?)),
+        _ => block_on(show(&config, &NoTls)),
+    }
 }
 
 /// Shows what a client does.
-pub(crate) async fn show(config: &Config) -> Result<(), Box<dyn Error>> {
-    let (mut client, notifications) = connect(config, open(config).await?).await?;
+pub(crate) async fn show<T>(config: &Config, tls: &T) -> Result<(), Box<dyn Error>>
+where
+    T: TlsConnect<TcpStream, Stream: 'static> + Clone,
+{
+    let (mut client, notifications) = connect(config, open(config).await?, tls.clone()).await?;
     let table = "CREATE TEMPORARY TABLE teas (name TEXT PRIMARY KEY, minutes INT); LISTEN teas";
     client.batch_execute(table).await?;
     add(&mut client, &[("black", 4), ("green", 2)]).await?;
@@ -31,7 +43,7 @@ pub(crate) async fn show(config: &Config) -> Result<(), Box<dyn Error>> {
         println!("notified: {}", notification.payload());
     }
     let second = Duration::from_secs(1);
-    let slept = execute_within(second, &client, config, "SELECT pg_sleep(60)").await;
+    let slept = execute_within(second, &client, (config, tls), "SELECT pg_sleep(60)").await;
     println!("{:?}", slept.map_err(|error| error.to_string()));
     Ok(()) // the drop of the client ends its connection
 }
@@ -47,11 +59,15 @@ pub(crate) async fn open(config: &Config) -> io::Result<TcpStream> {
 
 /// Starts a session over any stream. The connection is a task, which ends once the client is
 /// dropped, and the notifications with it.
-pub(crate) async fn connect(
+pub(crate) async fn connect<S>(
     config: &Config,
-    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
-) -> Result<(Client, Receiver<Notification>), tokio_postgres::Error> {
-    let (client, mut connection) = config.connect_raw(stream, NoTls).await?;
+    stream: S,
+    tls: impl TlsConnect<S, Stream: 'static>,
+) -> Result<(Client, Receiver<Notification>), tokio_postgres::Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    let (client, mut connection) = config.connect_raw(stream, tls).await?;
     let (sender, notifications) = channel(None);
     spawn(async move {
         while let Some(message) = poll_fn(|cx| connection.poll_message(cx)).await {
@@ -101,12 +117,15 @@ pub(crate) async fn minutes(
 ///
 /// # Errors
 /// The server's: after a cancel, its code is [`QUERY_CANCELED`](tokio_postgres::error::SqlState).
-pub(crate) async fn execute_within(
+pub(crate) async fn execute_within<T>(
     limit: Duration,
     client: &Client,
-    config: &Config,
+    (config, tls): (&Config, &T),
     statements: &str,
-) -> Result<(), Box<dyn Error>> {
+) -> Result<(), Box<dyn Error>>
+where
+    T: TlsConnect<TcpStream> + Clone,
+{
     let mut executed = pin!(client.batch_execute(statements));
     loop {
         if let Ok(result) = timeout(limit, executed.as_mut()).await {
@@ -114,6 +133,88 @@ pub(crate) async fn execute_within(
         }
         // The server ignores a cancel that comes before the statements: so there may be more.
         let token = client.cancel_token();
-        token.cancel_query_raw(open(config).await?, NoTls).await?;
+        let canceled = token.cancel_query_raw(open(config).await?, tls.clone());
+        canceled.await?;
+    }
+}
+
+/// TLS for a connection, as tokio-postgres asks for it.
+#[derive(Clone)]
+pub(crate) struct Tls {
+    connector: TlsConnector,
+    host: String,
+}
+
+impl Tls {
+    /// Trusts these roots, and expects the name of the first host in the server's certificate.
+    pub(crate) fn new(config: &Config, roots: Roots) -> io::Result<Self> {
+        let Some(Host::Tcp(host)) = config.get_hosts().first() else {
+            return Err(io::ErrorKind::InvalidInput.into()); // a Unix socket needs no TLS
+        };
+        let connector = TlsConnector::new(roots, ClientOptions::default())?;
+        let host = host.clone();
+        Ok(Tls { connector, host })
+    }
+}
+
+impl TlsConnect<TcpStream> for Tls {
+    type Stream = Encrypted;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Encrypted>>>>;
+
+    fn connect(self, stream: TcpStream) -> Self::Future {
+        Box::pin(async move {
+            let connected = self.connector.connect(&self.host, stream).await;
+            connected.map(Encrypted)
+        })
+    }
+}
+
+/// A connection over TLS. Only this crate may implement the trait of tokio-postgres for its type.
+pub(crate) struct Encrypted(TlsStream<TcpStream>);
+
+impl tokio_postgres::tls::TlsStream for Encrypted {
+    fn channel_binding(&self) -> ChannelBinding {
+        ChannelBinding::none()
+    }
+}
+
+impl AsyncRead for Encrypted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Encrypted {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.0.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        AsyncWrite::poll_flush(Pin::new(&mut self.0), cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        AsyncWrite::poll_shutdown(Pin::new(&mut self.0), cx)
     }
 }

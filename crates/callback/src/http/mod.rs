@@ -61,8 +61,8 @@
 //! - A request is sent once `end` is called, or with its first write, as in Node; hyper parses its
 //!   path before, so `request` reports a path that is no URL's.
 //! - A server sends trailers only if a header `Trailer` names them and the client accepts them.
-//! - HTTP over TLS (`https`) is absent, and so are `insecureHTTPParser`, `writeProcessing`, `writeEarlyHints`, `uniqueHeaders` and
-//!   `joinDuplicateHeaders`.
+//! - HTTP over TLS (`https`) is absent, and so are `insecureHTTPParser`, `writeProcessing`,
+//!   `writeEarlyHints`, `uniqueHeaders` and `joinDuplicateHeaders`.
 
 mod agent;
 mod client_request;

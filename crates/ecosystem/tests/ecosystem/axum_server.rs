@@ -1,7 +1,10 @@
 //! An axum `Router`.
 
 use crate::harness::{block_on, http1_client, peer, request, send, text, with_server};
-use oneloop::aio::{self, join_all, now, sleep, spawn};
+use crate::https_server::MADE;
+use oneloop::aio::{self, GracefulShutdown, TcpListener, join_all, now, sleep, spawn};
+use oneloop::tls::{Identity, ServerOptions, TlsAcceptor};
+use std::io;
 use std::time::Duration;
 
 #[allow(dead_code)] // `main`
@@ -89,5 +92,42 @@ fn curl_is_answered() {
         };
         assert_eq!(printed, "visit 1\n");
         assert_eq!(peer("curl", &json).await.unwrap(), "6");
+    }));
+}
+
+/// Serves one client after the other by the same router, over TLS.
+async fn serve_over_tls(listener: TcpListener, shutdown: GracefulShutdown) -> io::Result<()> {
+    let identity = Identity::from_pem(&MADE.0, &MADE.1)?;
+    let options = ServerOptions {
+        alpn: vec!["h2", "http/1.1"],
+        ..ServerOptions::default()
+    };
+    let acceptor = TlsAcceptor::new([identity], options)?;
+    let router = example::router();
+    while let Some(accepted) = shutdown.run(listener.accept()).await {
+        let stream = acceptor.accept(accepted?.0).await?;
+        let token = shutdown.token().clone();
+        shutdown.spawn(example::serve_client(stream, router.clone(), token));
+    }
+    shutdown.drain(Duration::from_secs(10)).await;
+    Ok(())
+}
+
+#[test]
+fn curl_is_answered_over_tls_in_both_versions() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &MADE.0).unwrap();
+    let ca = file.path().display().to_string();
+    aio::block_on(with_server(serve_over_tls, async |addr| {
+        let url = format!("https://localhost:{}/sleep/20", addr.port());
+        let to = format!("localhost:{}:127.0.0.1", addr.port());
+        for (version, answered) in [("--http1.1", "1.1"), ("--http2", "2")] {
+            let args = ["-s", "--cacert", &ca, "--resolve", &to, version, &url];
+            let more = ["-w", "%{http_version}"];
+            let Some(printed) = peer("curl", &[&args[..], &more].concat()).await else {
+                return;
+            };
+            assert_eq!(printed, format!("slept 20 ms\n{answered}"));
+        }
     }));
 }

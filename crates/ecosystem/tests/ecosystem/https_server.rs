@@ -20,7 +20,7 @@ use tokio_tungstenite::{accept_async, client_async};
 mod example;
 
 /// A certificate of `localhost`, and its key.
-static MADE: LazyLock<(String, String)> = LazyLock::new(|| {
+pub(crate) static MADE: LazyLock<(String, String)> = LazyLock::new(|| {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     (made.cert.pem(), made.signing_key.serialize_pem())
 });
@@ -29,7 +29,7 @@ fn identity() -> Identity {
     Identity::from_pem(&MADE.0, &MADE.1).unwrap()
 }
 
-async fn serve(listener: TcpListener, shutdown: GracefulShutdown) -> io::Result<()> {
+pub(crate) async fn serve(listener: TcpListener, shutdown: GracefulShutdown) -> io::Result<()> {
     let acceptor = example::acceptor(identity())?;
     example::serve(listener, acceptor, shutdown).await
 }

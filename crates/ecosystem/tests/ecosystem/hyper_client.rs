@@ -1,13 +1,15 @@
 //! hyper-util's pooled client.
 
 use crate::harness::block_on;
+use crate::programs::Program;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::service::service_fn;
 use hyper::{Response, StatusCode, Uri};
+use hyper_util::client::legacy::Client;
 use hyper_util::server::conn::auto::Builder;
-use oneloop::aio::hyper::{LoopConnector, LoopExecutor};
-use oneloop::aio::{TcpListener, join_all, now, sleep, spawn};
+use oneloop::aio::hyper::{LoopConnector, LoopExecutor, LoopTimer};
+use oneloop::aio::{self, TcpListener, join_all, now, sleep, spawn};
 use oneloop::{EventLoop, Options};
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -76,6 +78,63 @@ fn connections_are_kept_and_close_when_they_have_been_idle_for_long() {
     });
 }
 
+/// Answers with the number of its connections so far.
+const SERVER: &str = "let connections = 0;
+    const answer = (req, res) => setTimeout(() => res.end(`${connections}`), 1);
+    const server = require(process.env.module).createServer(answer);
+    server.on(process.env.counted, () => { connections += 1; });
+    server.listen(0, '127.0.0.1', () => console.log(server.address().port));";
+
+#[test]
+fn a_server_in_node_is_asked_on_kept_connections() {
+    for (module, counted) in [("node:http", "connection"), ("node:http2", "session")] {
+        let envs = [("module", module), ("counted", counted)];
+        let Some(mut server) = Program::node(SERVER, &envs) else {
+            return;
+        };
+        let uri: Uri = format!("http://127.0.0.1:{}/", server.printed(""))
+            .parse()
+            .unwrap();
+        aio::block_on(async {
+            let client: example::PooledClient = Client::builder(LoopExecutor)
+                .http2_only(module == "node:http2")
+                .build(LoopConnector::default());
+            for _ in 0..20 {
+                let page = example::page(&client, uri.clone()).await.unwrap();
+                assert_eq!(page, (StatusCode::OK, "1".into()), "one after the other");
+            }
+            let pages = (0..20).map(|_| example::page(&client, uri.clone()));
+            let pages: Vec<_> = join_all(pages)
+                .await
+                .into_iter()
+                .map(Result::unwrap)
+                .collect();
+            let connections: usize = str::from_utf8(&pages[19].1).unwrap().parse().unwrap();
+            let most = if module == "node:http2" { 1 } else { 20 };
+            assert!(connections <= most, "{connections} connections");
+        });
+    }
+}
+
+#[test]
+fn without_an_idle_timeout_of_its_own_connections_close_after_90_s_with_a_timer_or_never() {
+    block_on(async {
+        let (addr, count) = server();
+        let client = Client::builder(LoopExecutor)
+            .pool_timer(LoopTimer)
+            .build(LoopConnector::default());
+        example::page(&client, uri(addr)).await.unwrap();
+        sleep(Duration::from_secs(89)).await;
+        assert_eq!(count.get(), (1, 1));
+        sleep(Duration::from_secs(92)).await; // it looks in intervals of the timeout
+        assert_eq!(count.get(), (1, 0));
+        let client = Client::builder(LoopExecutor).build(LoopConnector::default());
+        example::page(&client, uri(addr)).await.unwrap();
+        sleep(Duration::from_secs(3600)).await;
+        assert_eq!(count.get(), (2, 1), "forever");
+    });
+}
+
 #[test]
 fn a_client_that_is_dropped_closes_its_connections_and_leaves_nothing_on_the_loop() {
     let mut event_loop = EventLoop::with(Options::virtual_time()).unwrap();
@@ -105,10 +164,9 @@ fn a_client_that_is_dropped_closes_its_connections_and_leaves_nothing_on_the_loo
 fn both_versions_are_spoken() {
     block_on(async {
         let (addr, count) = server();
-        let client: example::PooledClient =
-            hyper_util::client::legacy::Client::builder(LoopExecutor)
-                .http2_only(true)
-                .build(LoopConnector::default());
+        let client: example::PooledClient = Client::builder(LoopExecutor)
+            .http2_only(true)
+            .build(LoopConnector::default());
         let pages = (0..20).map(|_| example::page(&client, uri(addr)));
         assert!(join_all(pages).await.iter().all(Result::is_ok));
         assert_eq!(count.get().0, 1, "HTTP/2 shares one connection");

@@ -1,12 +1,17 @@
 //! hyper's server, of both versions.
 
 use crate::harness::{
-    BYTES_MAX, block_on, expect_answers, http1_client, http2_client, peer, request, send, text,
-    with_server,
+    BYTES_MAX, block_on, connection, expect_answers, http1_client, http2_client, peer, request,
+    send, text, with_server,
 };
+use hyper::Response;
+use hyper::service::service_fn;
+use hyper_util::server::conn::auto::Builder;
+use oneloop::aio::hyper::{LoopExecutor, LoopTimer};
 use oneloop::aio::{self, GracefulShutdown, TcpListener, TcpStream, now, sleep, spawn};
 use oneloop::{EventLoop, Options};
 use std::cell::Cell;
+use std::convert::Infallible;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -102,6 +107,40 @@ fn a_graceful_end_answers_what_has_begun_and_leaves_nothing_on_the_loop() {
     assert!(answer.ends_with("tea, or"), "{answer}");
     drop(event_loop);
     assert!(!is_left.get());
+}
+
+#[test]
+fn a_graceful_end_cuts_a_request_off_that_takes_longer_than_its_limit() {
+    block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        let shutdown = GracefulShutdown::new();
+        let served = spawn(example::serve(listener, shutdown.clone()));
+        let endless = TcpStream::connect(addr).await.unwrap();
+        let head = "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 7\r\n\r\ntea";
+        endless.write_all(head.as_bytes()).await.unwrap();
+        assert!(endless.read_chunk().await.unwrap().is_some());
+        let start = now();
+        shutdown.token().trigger();
+        served.await.unwrap().unwrap();
+        assert_eq!((now() - start).as_secs(), 30);
+        assert!(!matches!(endless.read_chunk().await, Ok(Some(_))));
+    });
+}
+
+#[test]
+fn hyper_utils_server_of_both_versions_waits_for_the_first_bytes_without_its_limit() {
+    block_on(async {
+        let (client, server) = connection().await;
+        let mut builder = Builder::new(LoopExecutor);
+        let second = Duration::from_secs(1);
+        builder.http1().timer(LoopTimer).header_read_timeout(second);
+        let service = service_fn(async |_| Ok::<_, Infallible>(Response::new(String::new())));
+        let served = builder.serve_connection(server, service);
+        let waits = aio::timeout(Duration::from_secs(3600), served).await;
+        assert!(waits.is_err(), "so the example has a limit of its own");
+        drop(client);
+    });
 }
 
 #[test]

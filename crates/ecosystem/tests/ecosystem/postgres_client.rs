@@ -1,12 +1,15 @@
 //! tokio-postgres against a PostgreSQL server.
 
+use crate::https_server::MADE;
 use crate::servers::{Server, postgres};
 use oneloop::EventLoop;
 use oneloop::aio::{UnixStream, block_on, join_all};
+use oneloop::tls::Roots;
 use std::error::Error;
 use std::time::Duration;
+use tokio_postgres::config::SslMode;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, Config};
+use tokio_postgres::{Client, Config, NoTls};
 
 #[allow(dead_code)] // `main`
 #[path = "../../examples/postgres_client.rs"]
@@ -23,7 +26,7 @@ impl Server {
     async fn client(&self) -> Client {
         let config = self.config();
         let stream = example::open(&config).await.unwrap();
-        example::connect(&config, stream).await.unwrap().0
+        example::connect(&config, stream, NoTls).await.unwrap().0
     }
 }
 
@@ -47,7 +50,7 @@ fn ten_thousand_rows_come_over_tcp_and_over_a_unix_socket() {
         let config = server.config();
         let socket = server.dir.path().join(format!(".s.PGSQL.{}", server.port));
         let stream = UnixStream::connect(socket).await.unwrap();
-        let (local, _notifications) = example::connect(&config, stream).await.unwrap();
+        let (local, _notifications) = example::connect(&config, stream, NoTls).await.unwrap();
         for client in [server.client().await, local] {
             let select = "SELECT i, repeat('x', i % 100) FROM generate_series(1, $1) AS i";
             let select = client.prepare(select).await.unwrap();
@@ -86,7 +89,7 @@ fn others_see_a_transaction_once_it_commits_and_are_notified() {
         let (mut writer, config) = (server.client().await, server.config());
         create_teas(&writer, "transactions").await;
         let stream = example::open(&config).await.unwrap();
-        let (reader, notifications) = example::connect(&config, stream).await.unwrap();
+        let (reader, notifications) = example::connect(&config, stream, NoTls).await.unwrap();
         let listen = "SET search_path TO transactions; LISTEN teas";
         reader.batch_execute(listen).await.unwrap();
 
@@ -119,14 +122,14 @@ fn a_statement_that_takes_too_long_is_canceled_at_the_server() {
     block_on(async {
         let (client, config) = (server.client().await, server.config());
         let (limit, sleep) = (Duration::from_millis(10), "SELECT pg_sleep(3600)");
-        let slept = example::execute_within(limit, &client, &config, sleep).await;
+        let slept = example::execute_within(limit, &client, (&config, &NoTls), sleep).await;
         let error = slept.unwrap_err();
         assert_eq!(
             code(error.downcast_ref().unwrap()),
             &SqlState::QUERY_CANCELED
         );
         let hour = Duration::from_secs(3600);
-        let quick = example::execute_within(hour, &client, &config, "SELECT 1");
+        let quick = example::execute_within(hour, &client, (&config, &NoTls), "SELECT 1");
         quick.await.unwrap();
     });
 }
@@ -175,7 +178,7 @@ fn a_connection_that_the_server_ends_fails_its_queries() {
     block_on(async {
         let (config, other) = (server.config(), server.client().await);
         let stream = example::open(&config).await.unwrap();
-        let (client, notifications) = example::connect(&config, stream).await.unwrap();
+        let (client, notifications) = example::connect(&config, stream, NoTls).await.unwrap();
         let row = client.query_one("SELECT pg_backend_pid()", &[]).await;
         let process: i32 = row.unwrap().get(0);
         let end = format!("SELECT pg_terminate_backend({process})");
@@ -197,7 +200,7 @@ fn the_drop_of_the_client_ends_its_connection_and_the_loop() {
     let config = server.config();
     let used = event_loop.handle().spawn(async move {
         let stream = example::open(&config).await?;
-        let (client, notifications) = example::connect(&config, stream).await?;
+        let (client, notifications) = example::connect(&config, stream, NoTls).await?;
         client.batch_execute("SELECT 1").await?;
         drop(client);
         assert!(
@@ -214,5 +217,36 @@ fn the_drop_of_the_client_ends_its_connection_and_the_loop() {
 #[test]
 fn the_example_runs() {
     let Some(server) = postgres() else { return };
-    block_on(example::show(&server.config())).unwrap();
+    block_on(example::show(&server.config(), &NoTls)).unwrap();
+}
+
+#[test]
+fn everything_runs_over_tls() {
+    let Some(server) = postgres() else { return };
+    let mut config = Config::new();
+    config.host("localhost").port(server.port).user("postgres");
+    config.ssl_mode(SslMode::Require);
+    block_on(async {
+        let roots = Roots::from_pem(&MADE.0).unwrap();
+        let tls = example::Tls::new(&config, roots).unwrap();
+        let stream = example::open(&config).await.unwrap();
+        let connected = example::connect(&config, stream, tls.clone()).await;
+        let (client, _notifications) = connected.unwrap();
+        let own = "SELECT ssl, version FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+        let row = client.query_one(own, &[]).await.unwrap();
+        assert_eq!((row.get(0), row.get(1)), (true, "TLSv1.3"));
+        let select = "SELECT repeat('x', i) FROM generate_series(1, 3000) AS i";
+        for (row, length) in client.query(select, &[]).await.unwrap().iter().zip(1..) {
+            assert_eq!(row.get::<_, &str>(0).len(), length);
+        }
+        example::show(&config, &tls).await.unwrap(); // it cancels over TLS, too
+
+        let stream = example::open(&config).await.unwrap();
+        let untrusted = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let roots = Roots::from_pem(untrusted.cert.pem()).unwrap();
+        let tls = example::Tls::new(&config, roots).unwrap();
+        let error = example::connect(&config, stream, tls).await.unwrap_err();
+        let cause = error.source().unwrap().to_string();
+        assert!(cause.contains("certificate"), "{cause}");
+    });
 }

@@ -1,8 +1,10 @@
 //! The crate redis against a Redis server.
 
-use crate::servers::{Server, redis as server};
+use crate::https_server::MADE;
+use crate::servers::{Server, redis as server, redis_over_tls};
 use oneloop::EventLoop;
 use oneloop::aio::{TcpStream, UnixStream, block_on, local, spawn, timeout, try_join_all};
+use oneloop::tls::{ClientOptions, Roots, TlsConnector};
 use redis::aio::{MultiplexedConnection, PubSub};
 use redis::{
     AsyncCommands, AsyncConnectionConfig, ConnectionInfo, IntoConnectionInfo, RedisResult, cmd,
@@ -220,4 +222,34 @@ fn what_needs_tokios_context_panics_with_the_name_of_enter() {
 fn the_example_runs() {
     let Some(server) = server() else { return };
     block_on(example::show(&server.info())).unwrap();
+}
+
+#[test]
+fn commands_and_pushes_go_over_tls() {
+    let Some(server) = redis_over_tls() else {
+        return;
+    };
+    block_on(async {
+        let roots = Roots::from_pem(&MADE.0).unwrap();
+        let connector = TlsConnector::new(roots, ClientOptions::default()).unwrap();
+        let open = async || {
+            let stream = TcpStream::connect(("127.0.0.1", server.port))
+                .await
+                .unwrap();
+            connector.connect("localhost", stream).await.unwrap()
+        };
+        let (mut reader, pushes) = example::connect(&server.info(), open().await)
+            .await
+            .unwrap();
+        reader.subscribe("news").await.unwrap();
+        let (mut writer, _pushes) = example::connect(&server.info(), open().await)
+            .await
+            .unwrap();
+        let visits = example::visit(&writer, "tls", 1_000).await.unwrap();
+        assert_eq!(visits, (1..=1_000).collect::<Vec<_>>());
+        let large = "x".repeat(1 << 20);
+        let _: i64 = writer.publish("news", &large).await.unwrap();
+        let message = example::next_message(&pushes).await.unwrap();
+        assert!(message.get_payload::<String>().unwrap() == large);
+    });
 }

@@ -1,10 +1,11 @@
 //! Databases, as programs of their own: each on a port of its own, until its last test ends.
 
+use crate::https_server::MADE;
 use rustix::process::{Pid, Signal, geteuid, kill_process};
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{self, BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -56,14 +57,28 @@ pub(crate) fn postgres() -> Option<Arc<Server>> {
         let output = found(initdb.output(), "initdb")?;
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "initdb: {errors}");
+        // The names of files that it takes for TLS (`-l`).
+        write_identity(&dir.path().join("data"), "server.crt", "server.key");
         let command = |dir: &Path, port: u16| {
             let mut command = postgres_program("postgres", dir);
-            command.args(["-h", "127.0.0.1", "-F", "-p", &port.to_string(), "-k"]);
+            command.args(["-h", "127.0.0.1", "-l", "-F", "-p", &port.to_string(), "-k"]);
             command.arg(dir);
             command
         };
         Server::start(dir, command, "ready to accept connections")
     })
+}
+
+/// Writes a certificate of `localhost` and its key, which only the servers may read.
+fn write_identity(folder: &Path, certificate: &str, key: &str) {
+    for (name, text) in [(certificate, &MADE.0), (key, &MADE.1)] {
+        let path = folder.join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        if geteuid().is_root() {
+            chown(&path, Some(UNPRIVILEGED), Some(UNPRIVILEGED)).unwrap();
+        }
+    }
 }
 
 /// A program of PostgreSQL, on data in this folder. Debian keeps the programs of each version apart.
@@ -93,6 +108,22 @@ pub(crate) fn redis() -> Option<Arc<Server>> {
         let dir = tempfile::tempdir().unwrap();
         Server::start(dir, command, "Ready to accept connections")
     })
+}
+
+/// A Redis that speaks TLS only. `None`, with a printed line, where it is not installed.
+pub(crate) fn redis_over_tls() -> Option<Server> {
+    let dir = tempfile::tempdir().unwrap();
+    write_identity(dir.path(), "tls.crt", "tls.key");
+    let command = |path: &Path, port: u16| {
+        let mut command = Command::new("redis-server");
+        command.args(["--bind", "127.0.0.1", "--port", "0", "--save", ""]);
+        command.args(["--tls-port", &port.to_string(), "--tls-auth-clients", "no"]);
+        command.arg("--tls-cert-file").arg(path.join("tls.crt"));
+        command.arg("--tls-key-file").arg(path.join("tls.key"));
+        command.arg("--dir").arg(path);
+        command
+    };
+    Server::start(dir, command, "Ready to accept connections")
 }
 
 impl Server {

@@ -76,14 +76,37 @@ fn the_table_names_each_example_and_each_test_and_no_others() {
         let names: Vec<_> = names
             .map(|name| name.strip_suffix(".rs").unwrap().to_owned())
             .collect();
-        if !names.is_empty() {
-            examples.extend(spans(row[2]).map(|(name, _)| name.to_owned()));
+        // A row whose tests are in another crate has its example there.
+        let test = test_file(test_files(&row).next().unwrap());
+        let folders = test.ancestors().map(|folder| folder.join("examples"));
+        let folder = folders.into_iter().find(|folder| folder.exists());
+        for (name, _) in spans(row[2]) {
+            let example = folder.as_ref().unwrap().join(name).with_extension("rs");
+            let own_workspace = root()
+                .join("crates/ecosystem")
+                .join(name)
+                .join("Cargo.toml");
+            let exists = example.exists() || own_workspace.exists();
+            assert!(exists, "there is no {}", example.display());
+            if !names.is_empty() {
+                examples.insert(name.to_owned());
+            }
         }
         tests.extend(names);
     }
     assert_eq!(examples, files("examples"));
     let mut existing = files("tests/ecosystem");
-    for other in ["chaos", "harness", "main", "servers", "table"] {
+    let others = [
+        "allocations",
+        "chaos",
+        "examples",
+        "harness",
+        "main",
+        "programs",
+        "servers",
+        "table",
+    ];
+    for other in others {
         existing.remove(other);
     }
     assert_eq!(tests, existing);
@@ -120,6 +143,12 @@ fn the_tests_that_the_table_names_exist() {
     };
     for row in rows(&text, 3) {
         spans(row[2]).for_each(|(name, _)| has(&tests, name));
+    }
+    for (index, _) in text.match_indices("…` in `") {
+        let (before, after) = (&text[..index], &text[index + "…` in `".len()..]);
+        let name = before.rsplit('`').next().unwrap();
+        let file = test_file(after.split('`').next().unwrap());
+        has(&fs::read_to_string(file).unwrap(), name);
     }
     for row in rows(&text, 4) {
         let files = test_files(&row).map(|name| fs::read_to_string(test_file(name)).unwrap());

@@ -2,7 +2,9 @@
 
 use crate::harness::{BYTES_MAX, block_on, peer, send, with_server};
 use futures_util::{SinkExt, StreamExt};
+use oneloop::aio::process::Command;
 use oneloop::aio::{self, GracefulShutdown, TcpStream, spawn};
+use std::env;
 use std::net::SocketAddr;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -133,12 +135,7 @@ fn a_server_that_ends_closes_its_sockets_with_1001() {
 }
 
 const CLIENT: &str = r#"
-import asyncio, sys
-try:
-    import websockets
-except ImportError:
-    print("not installed")
-    sys.exit()
+import asyncio, sys, websockets
 
 async def main(uri):
     async with websockets.connect(uri, max_size=None) as socket:
@@ -163,16 +160,46 @@ async def main(uri):
 asyncio.run(main(sys.argv[1]))
 "#;
 
+/// A Python with PyPI's websockets: that of the variable `ONELOOP_PYTHON`, `python3`, or one in the
+/// target folder, for which pip installs it. `None`, with a printed line, where pip cannot.
+async fn python() -> Option<String> {
+    async fn has_websockets(python: &str) -> bool {
+        let mut import = Command::new(python);
+        let output = import.args(["-c", "import websockets"]).output().await;
+        output.is_ok_and(|output| output.status.success())
+    }
+    let own = env::var("ONELOOP_PYTHON").unwrap_or("python3".into());
+    if has_websockets(&own).await {
+        return Some(own);
+    }
+    let folder = concat!(env!("CARGO_TARGET_TMPDIR"), "/websockets");
+    let python = format!("{folder}/bin/python");
+    if !has_websockets(&python).await {
+        peer(&own, &["--version"]).await?;
+        let install = format!(
+            "{own} -m venv {folder} && {python} -m pip install --quiet --retries 0 --timeout 15 \
+            --disable-pip-version-check websockets"
+        );
+        let mut shell = Command::new("sh");
+        let output = shell.args(["-c", &install]).output().await.unwrap();
+        if !output.status.success() {
+            let errors = String::from_utf8_lossy(&output.stderr);
+            let last = errors.lines().last().unwrap_or_default();
+            eprintln!("skipped: pip cannot install websockets: {last}");
+            return None;
+        }
+    }
+    Some(python)
+}
+
 #[test]
 fn the_client_of_pythons_websockets_is_served() {
     aio::block_on(with_server(example::serve, async |addr| {
-        let uri = format!("ws://{addr}");
-        let Some(printed) = peer("python3", &["-c", CLIENT, &uri]).await else {
+        let Some(python) = python().await else {
             return;
         };
-        if printed == "not installed\n" {
-            return eprintln!("skipped: python3 has no module websockets (pip install websockets)");
-        }
-        assert_eq!(printed, "1009\n");
+        let uri = format!("ws://{addr}");
+        let printed = peer(&python, &["-c", CLIENT, &uri]).await;
+        assert_eq!(printed.unwrap(), "1009\n");
     }));
 }
