@@ -7,8 +7,11 @@ SERVER := $(BUILD)/release/oneloop
 .DEFAULT_GOAL := all
 .PHONY: all run test check msrv semver package guide sanitize miri chaos console models planted torture fuzz bench count conformance uv uv-programs clean help
 
-all: ## Build the server: ./main
-	$(CARGO) build --release --locked -p oneloop-server
+# The parts of the server: features of crates/server. `make all FEATURES=` leaves all of them out.
+FEATURES ?= full
+
+all: ## Build the server: ./main, with the parts that FEATURES lists
+	$(CARGO) build --release --locked -p oneloop-server --no-default-features --features "$(FEATURES)"
 	@cp -f $(SERVER) main.new && mv -f main.new main
 	@echo "built ./main; try: ./main, and in another terminal: telnet localhost 8080"
 

@@ -12,6 +12,7 @@
 pub mod addresses;
 pub mod arguments;
 pub mod chat;
+pub mod config;
 pub mod frames;
 pub mod lines;
 pub mod streams;
@@ -28,13 +29,21 @@ mod models;
 // compiled into this crate as they are.
 #[path = "../../server/src/check.rs"]
 mod check;
+#[path = "../../server/src/config_file.rs"]
+mod config_file;
 #[path = "../../server/src/configuration.rs"]
 mod configuration;
 #[path = "../../server/src/endpoint.rs"]
 mod endpoint;
+#[path = "../../server/src/features.rs"]
+mod features;
 #[path = "../../server/src/keepalive.rs"]
 mod keepalive;
-#[path = "../../server/src/options.rs"]
+#[path = "../../server/src/messages.rs"]
+mod messages;
+#[path = "../../server/src/nearest.rs"]
+mod nearest;
+#[path = "../../server/src/options/mod.rs"]
 mod options;
 #[path = "../../server/src/origins.rs"]
 mod origins;
@@ -42,6 +51,8 @@ mod origins;
 mod process_stat;
 #[path = "../../server/src/chat/mod.rs"]
 mod room;
+#[path = "../../server/src/section.rs"]
+mod section;
 #[path = "../../server/src/values.rs"]
 mod values;
 

@@ -290,18 +290,19 @@ fn the_files_of_server_stand_in_storeys() {
     assert_storeys(
         "server",
         "
-        mechanisms:  adopted chat/ endpoint failure holder keepalive notice open_files origins process_stat stop values waiters
-        on them:     budget options
-        by options:  bind check clients configuration deadlines logging mode output socket_file upstream
+        mechanisms:  adopted chat/ endpoint failure features holder keepalive messages nearest notice open_files process_stat section stop values waiters
+        on them:     budget options/ origins
+        by options:  bind check clients config_file configuration deadlines logging mode output socket_file upstream
         logs:        close_reason notices reports self_connect
-        shared:      server service
+        shared:      server service shared_service
         one client:  conversation callback_client client program
         its peer:    peer work
         drivers:     callbacks connection piped relayed
         styles:      green task
-        dispatch:    dispatch limits
+        dispatch:    dispatch plan
+        one loop:    limits serving_loop
         acceptors:   acceptor inspect
-        life:        serve
+        life:        commands/ serve
         ",
     );
 }

@@ -2,7 +2,7 @@
 
 use crate::chat::Speaker;
 use crate::dispatch::Dispatcher;
-use crate::options::WhenFull;
+use crate::options::service::WhenFull;
 use crate::server::{Lifecycle, Server};
 use crate::service::Service;
 use oneloop::cluster::{ClusterListener, Connection, Placed};
@@ -16,10 +16,9 @@ use std::task::{Context, Poll, ready};
 use tracing::error;
 
 /// Accepts on these listeners, each in a task of its own.
-pub(crate) fn start(dispatcher: Dispatcher, listeners: Vec<ClusterListener>) {
-    let dispatcher = Rc::new(dispatcher);
+pub(crate) fn start(dispatcher: &Rc<Dispatcher>, listeners: Vec<ClusterListener>) {
     for listener in listeners {
-        let acceptor = Acceptor::new(&dispatcher, listener);
+        let acceptor = Acceptor::new(dispatcher, listener);
         let handle = &dispatcher.service.handle;
         handle.spawn_detached(acceptor.accept());
     }
@@ -52,9 +51,13 @@ struct Acceptor {
 
 impl Acceptor {
     fn new(dispatcher: &Rc<Dispatcher>, shared: ClusterListener) -> Self {
-        let server = &dispatcher.service.server;
+        let Service {
+            server,
+            shared: service,
+            ..
+        } = &*dispatcher.service;
         Acceptor {
-            _speaker: server.room.speaker(),
+            _speaker: service.room.speaker(),
             _counted: CountedAcceptor::new(server, &shared),
             dispatcher: Rc::clone(dispatcher),
             seen: ListenerStats::default(),
@@ -105,7 +108,7 @@ impl Acceptor {
             // To let clients wait, the permit comes first, and they stay in the backlog. To refuse
             // them, accept(2) comes first: a permit that is held for no client would make another
             // thread refuse its own.
-            let waits = server.options.when_full == WhenFull::Wait;
+            let waits = service.when_full() == WhenFull::Wait;
             if waits {
                 ready!(server.poll_permit(cx, &service.handle));
             }

@@ -15,7 +15,7 @@ use tracing::warn;
 pub(crate) fn resolve(options: &Options) -> Result<Vec<Addr>, String> {
     // std's resolver blocks, which is fine: no loop runs yet.
     let mut addrs = Vec::new();
-    for text in &options.listen {
+    for text in &options.service.listen {
         for addr in resolve_one(text)? {
             // Port 0 becomes another port each time, so it may be given twice.
             if has_port_0(&addr) || !addrs.contains(&addr) {
@@ -42,7 +42,8 @@ fn resolve_one(text: &str) -> Result<Vec<Addr>, String> {
     }
 }
 
-fn has_port_0(addr: &Addr) -> bool {
+/// True for an address with a port that the kernel chooses.
+pub(crate) fn has_port_0(addr: &Addr) -> bool {
     addr.inet().is_some_and(|addr| addr.port() == 0)
 }
 
@@ -62,26 +63,37 @@ pub(crate) fn join(member: &Member, shared: &SharedListener) -> Result<ClusterLi
         .map_err(|error| explain(shared.local_addr(), &ListenError::Io(error)))
 }
 
-/// Listens on all these addresses for the first thread. If the machine has no IPv6, that is logged,
-/// and the other addresses are served. The files of Unix sockets are added to `files` as they are
-/// made.
+/// Listens for the first thread, on all addresses of each service. If the machine has no IPv6, that
+/// is logged, and the other addresses of the service are served. The files of Unix sockets are added
+/// to `files` as they are made.
 pub(crate) fn listen_all(
     handle: &Handle,
-    addrs: &[Addr],
-    options: &Options,
+    services: &[(&Options, &[Addr])],
     files: &mut Vec<SocketFile>,
-) -> Result<Vec<Listener>, String> {
-    let mut listeners = Vec::new();
-    for addr in addrs {
-        let v6_only = is_v6_only(addr, addrs);
-        match listen_alone(handle, addr, options, v6_only, files) {
-            Ok(listener) => listeners.push(listener),
-            // The default is both loopback addresses, and must work in a container without IPv6.
-            // A single address that fails is an error, as the server would have nothing left.
-            Err(ListenError::Io(error)) if is_ipv6_missing(addr, &error) && addrs.len() > 1 => {
-                warn!(%addr, "this machine has no IPv6: not listening there");
+) -> Result<Vec<Vec<Listener>>, String> {
+    let all: Vec<Addr> = services
+        .iter()
+        .flat_map(|(_, addrs)| *addrs)
+        .cloned()
+        .collect();
+    let mut listeners: Vec<Vec<Listener>> = Vec::new();
+    for (options, addrs) in services {
+        listeners.push(Vec::new());
+        for addr in *addrs {
+            let v6_only = is_v6_only(addr, &all);
+            match listen_alone(handle, addr, options, v6_only, files) {
+                Ok(listener) => listeners.last_mut().expect("pushed").push(listener),
+                // The default is both loopback addresses, and must work in a container without
+                // IPv6. A single address that fails is an error, as the service would have nothing
+                // left.
+                Err(ListenError::Io(error)) if is_ipv6_missing(addr, &error) && addrs.len() > 1 => {
+                    warn!(%addr, "this machine has no IPv6: not listening there");
+                }
+                Err(refused) => {
+                    let ours = listeners.iter().flatten();
+                    return Err(explain(addr, &find_holder(refused, addr, ours)));
+                }
             }
-            Err(refused) => return Err(explain(addr, &find_holder(refused, addr, &listeners))),
         }
     }
     Ok(listeners)
@@ -124,20 +136,22 @@ fn listen_alone(
 
 fn how(options: &Options, v6_only: Option<bool>) -> ListenOptions {
     ListenOptions {
-        backlog: options.backlog,
+        backlog: options.service.backlog,
         v6_only,
-        keepalive: options.keepalive.0,
+        keepalive: options.service.keepalive.0,
         ..ListenOptions::default()
     }
 }
 
 /// Finds the holder of an address that is in use: one of our own listeners, or a process.
-fn find_holder(refused: ListenError, addr: &Addr, ours: &[Listener]) -> ListenError {
+fn find_holder<'a>(
+    refused: ListenError,
+    addr: &Addr,
+    ours: impl Iterator<Item = &'a Listener>,
+) -> ListenError {
     match refused {
         ListenError::Io(error) if error.kind() == io::ErrorKind::AddrInUse && !is_file(addr) => {
-            let mut ours = ours
-                .iter()
-                .filter_map(|listener| listener.local_addr().ok());
+            let mut ours = ours.filter_map(|listener| listener.local_addr().ok());
             let is_ours = ours.any(|ours| match (ours.inet(), addr.inet()) {
                 // Where both families are listened on, [::] has IPV6_V6ONLY.
                 (Some(ours), Some(addr)) => is_v4(ours) == is_v4(addr) && overlap(ours, addr),

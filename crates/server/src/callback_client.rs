@@ -97,7 +97,7 @@ pub(crate) trait CallbackClient: ListedClient + 'static {
     fn watch_output(self: &Rc<Self>, socket: &Socket) {
         // An armed timer stays, though the output has moved on since: it finds that out when it
         // fires.
-        let is_off = self.service().limits.write.is_none();
+        let is_off = self.service().limits().write.is_none();
         if !is_off && self.extras().timer.is_none() {
             self.look(socket);
         }
@@ -219,7 +219,7 @@ fn with_deadlines<C, T>(
 where
     C: CallbackClient + ?Sized,
 {
-    let write = client.service().limits.write;
+    let write = client.service().limits().write;
     let new = || Box::new(Deadlines::new(Limits { idle: None, write }, now));
     let Extras {
         deadlines, taken, ..

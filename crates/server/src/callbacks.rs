@@ -93,7 +93,7 @@ impl Client {
         socket.on_error(move |_, error| client.on_error(error));
         let client = Rc::clone(self);
         socket.on_close(move |socket, _| client.on_close(&socket, key));
-        if let Some(idle) = self.service().limits.idle {
+        if let Some(idle) = self.service().limits().idle {
             let client = Rc::clone(self);
             socket.on_timeout(move |socket| client.close_early(&socket, Expired::Idle.into()));
             socket.set_timeout(to_ms(idle));

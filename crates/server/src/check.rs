@@ -21,12 +21,12 @@ pub(crate) fn check(options: &Options) -> Result<Vec<String>, String> {
     check_program(options)?;
     let mut ignored = Vec::new();
     for (id, mode) in FOR_MODE {
-        if options.mode == mode {
+        if options.service.mode == mode {
             continue;
         }
         // clap has `requires_if`, but its message would name flags even for variables.
         let origins = &options.origins;
-        if origins.is_on_command_line(id) {
+        if origins.is_given(id) {
             let (setting, given) = (origins.setting(id), origins.setting("mode"));
             return Err(format!(
                 "{setting} is for --mode {mode}, and this is {given}"
@@ -42,18 +42,18 @@ pub(crate) fn check(options: &Options) -> Result<Vec<String>, String> {
 
 fn check_output(options: &Options) -> Result<(), String> {
     let soft = options.origins.setting("out_soft");
-    if options.out_soft.as_u64() == 0 {
+    if options.service.out_soft.as_u64() == 0 {
         return Err(format!(
             "{soft} would never read from a client: give at least 1 byte"
         ));
     }
-    if options.out_total.as_u64() == 0 {
+    if options.process.out_total.as_u64() == 0 {
         let total = options.origins.setting("out_total");
         return Err(format!(
             "{total} would close each client for which a byte waits: give at least 1 byte"
         ));
     }
-    if options.out_hard < options.out_soft {
+    if options.service.out_hard < options.service.out_soft {
         let hard = options.origins.setting("out_hard");
         return Err(format!(
             "{hard} is less than {soft}: a connection would be closed before reading from it is paused"
@@ -63,7 +63,7 @@ fn check_output(options: &Options) -> Result<(), String> {
 }
 
 fn check_to(options: &Options) -> Result<(), String> {
-    if options.mode == ModeName::Proxy && options.to.is_empty() {
+    if options.service.mode == ModeName::Proxy && options.service.to.is_empty() {
         let mode = options.origins.setting("mode");
         return Err(format!(
             "{mode} needs --to: give the server to which each client is connected"
@@ -73,8 +73,8 @@ fn check_to(options: &Options) -> Result<(), String> {
 }
 
 fn check_program(options: &Options) -> Result<(), String> {
-    match options.program.first() {
-        Some(program) if options.mode != ModeName::Exec => Err(format!(
+    match options.service.program.first() {
+        Some(program) if options.service.mode != ModeName::Exec => Err(format!(
             "a program ({}) is for --mode exec, and this is {}",
             program.display(),
             options.origins.setting("mode")

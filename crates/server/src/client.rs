@@ -43,7 +43,7 @@ impl Client {
             timer: None,
             received: 0,
         };
-        if !client.service().limits.are_off() {
+        if !client.service().limits().are_off() {
             client.deadlines();
         }
         client
@@ -221,7 +221,7 @@ struct ClientTimer {
 impl ClientTimer {
     fn new(service: &Service) -> Self {
         ClientTimer {
-            deadlines: Deadlines::new(service.limits, service.handle.now()),
+            deadlines: Deadlines::new(service.limits(), service.handle.now()),
             timer: None,
         }
     }

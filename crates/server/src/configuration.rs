@@ -1,13 +1,17 @@
-//! Reads the options from the command line and the environment. A wrong value is reported by the
-//! name that it was given under: the flag or the variable.
+//! Reads the options from the command line, the environment and the file of `--config`. A wrong
+//! value is reported by the name that it was given under: the flag, the variable or the key.
 
 use crate::endpoint::Endpoint;
+use crate::features;
+use crate::messages::Refusal;
+use crate::nearest::nearest;
 use crate::options::{ModeName, Options};
 use crate::origins::Origins;
+use crate::section::Section;
 use clap::builder::{Resettable, StyledStr};
 use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 use clap::parser::ValueSource;
-use clap::{Arg, Command, CommandFactory, FromArgMatches, ValueEnum};
+use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches, ValueEnum};
 use std::env;
 use std::ffi::{OsStr, OsString};
 
@@ -17,23 +21,21 @@ const PREFIX: &str = "ONELOOP_";
 /// A variable of the loop itself: it switches on the reports of tasks that are left at an end.
 const VARIABLE_OF_THE_LOOP: &str = "ONELOOP_DEBUG";
 
-/// How similar a name must be to be suggested, from 0 to 1.
-const SIMILARITY_MIN: f64 = 0.65;
-
-/// The options of this process. Flags are parsed first, and alone: a wrong variable must not be
-/// reported where its flag is given as well.
-///
-/// # Errors
-/// Clap's message: what is wrong, or the help.
-pub(crate) fn read() -> Result<Options, Error> {
-    parse(&env::args_os().collect::<Vec<_>>())
+/// The options of each service, and of the process.
+#[derive(Clone, Debug)]
+pub(crate) struct Configuration {
+    /// At least one. The options of the process are the same in each.
+    pub(crate) services: Vec<Options>,
 }
 
-/// The options of these arguments and this environment.
-pub(crate) fn parse(args: &[OsString]) -> Result<Options, Error> {
-    let command = Options::command();
+/// The options of these arguments, this environment, and the file that they name. Flags are parsed
+/// first, and alone: a wrong variable must not be reported where its flag is given as well.
+///
+/// # Errors
+/// What is wrong, or the help.
+pub(crate) fn parse(command: &Command, args: &[OsString]) -> Result<Configuration, Refusal> {
     // clap would report a wrong variable by the name of its flag, hence the two passes.
-    let flags_only = keep_variables(&command, |_| false);
+    let flags_only = keep_variables(command, |_| false);
     let flags = flags_only
         .try_get_matches_from(args)
         .map_err(|error| match error.kind() {
@@ -43,19 +45,72 @@ pub(crate) fn parse(args: &[OsString]) -> Result<Options, Error> {
                 .try_get_matches_from(args)
                 .err()
                 .unwrap_or(error),
-            _ => with_tip(error, args),
+            _ => with_tip(error, command, args),
         })?;
+    if let Some(name) = flags.subcommand_name() {
+        let problem = format!("the command comes first: oneloop {name} [OPTIONS]");
+        return Err(problem.into());
+    }
     // A flag overrides its variable, so a wrong variable must not keep the server from starting
     // there.
     for arg in command.get_arguments().filter(|arg| has_value(arg)) {
         let id = arg.get_id();
         if flags.value_source(id.as_str()) != Some(ValueSource::CommandLine) {
-            check_variable(&command, arg)?;
+            check_variable(command, arg)?;
         }
     }
-    let matches = keep_variables(&command, has_value).try_get_matches_from(args)?;
+    let command = keep_variables(command, has_value);
+    let matches = command.clone().try_get_matches_from(args)?;
+    let sections = sections(&matches)?;
+    let services = sections
+        .into_iter()
+        .map(|section| options(&command, args, section));
+    Ok(Configuration {
+        services: services.collect::<Result<_, _>>()?,
+    })
+}
+
+/// What the file sets for each service. Without a file, there is one service.
+#[cfg(feature = "config")]
+fn sections(matches: &ArgMatches) -> Result<Vec<Section>, Refusal> {
+    let Some(path) = matches.get_one::<std::path::PathBuf>("config") else {
+        return Ok(vec![Section::default()]);
+    };
+    let given = |id: &str, flag, variable| match matches.value_source(id) {
+        Some(ValueSource::CommandLine) => Some(flag),
+        Some(ValueSource::EnvVariable) => Some(variable),
+        _ => None,
+    };
+    let named_by = given("config", "--config", "ONELOOP_CONFIG").unwrap_or_default();
+    let sections = crate::config_file::read(path, named_by).map_err(Refusal::Problems)?;
+    match given("listen", "--listen", "ONELOOP_LISTEN") {
+        Some(listen) if sections.len() > 1 => {
+            let (path, count) = (path.display(), sections.len());
+            let problem = format!("{listen} is for one service, and {path} has {count}");
+            Err(problem.into())
+        }
+        _ => Ok(sections),
+    }
+}
+
+/// This build reads no file.
+#[cfg(not(feature = "config"))]
+fn sections(_: &ArgMatches) -> Result<Vec<Section>, Refusal> {
+    Ok(vec![Section::default()])
+}
+
+/// The options of one service. A flag overrides a variable, which overrides the file.
+fn options(command: &Command, args: &[OsString], section: Section) -> Result<Options, Error> {
+    // For clap, what the file sets is a default.
+    let with_file = |arg: Arg| match section.values.get(arg.get_id().as_str()) {
+        Some(found) => arg.default_values(found.values.iter().map(OsString::from)),
+        None => arg,
+    };
+    let command = command.clone().mut_args(with_file);
+    let matches = command.clone().try_get_matches_from(args)?;
     let mut options = Options::from_arg_matches(&matches)?;
-    options.origins = Origins::of(&command, &matches);
+    options.origins = Origins::of(&command, &matches, &section.values);
+    options.name = section.name;
     Ok(options)
 }
 
@@ -94,13 +149,13 @@ fn check_variable(command: &Command, arg: &Arg) -> Result<(), Error> {
     }
 }
 
-/// Adds a tip for an argument that belongs to no flag.
-fn with_tip(mut error: Error, args: &[OsString]) -> Error {
+/// Adds a tip for an argument that belongs to no flag, or to one that this build leaves out.
+fn with_tip(mut error: Error, command: &Command, args: &[OsString]) -> Error {
     if error.kind() != ErrorKind::UnknownArgument {
         return error;
     }
     let tip = match error.get(ContextKind::InvalidArg) {
-        Some(ContextValue::String(arg)) => tip(arg, args),
+        Some(ContextValue::String(arg)) => features::tip(arg).or_else(|| tip(arg, command, args)),
         _ => None,
     };
     if let Some(tip) = tip {
@@ -110,11 +165,13 @@ fn with_tip(mut error: Error, args: &[OsString]) -> Error {
     error
 }
 
-fn tip(arg: &str, args: &[OsString]) -> Option<String> {
+fn tip(arg: &str, command: &Command, args: &[OsString]) -> Option<String> {
     if arg.starts_with('-') {
         None
     } else if ModeName::from_str(arg, false).is_ok() {
         Some(format!("to choose that mode, use '--mode {arg}'"))
+    } else if let Some(near) = nearest(arg, command.get_subcommands().map(Command::get_name)) {
+        Some(format!("for that command, use 'oneloop {near}'"))
     } else if Endpoint::parse(arg).is_some() {
         Some(format!("to listen there, use '--listen {arg}'"))
     } else if arg.starts_with('/') && !has_mode_exec(args) {
@@ -156,55 +213,14 @@ pub(crate) fn unknown_variables() -> Vec<String> {
 }
 
 fn warning(name: &str, known: &[&str]) -> String {
-    match nearest(name, known) {
-        Some(near) => format!("{name} is not a variable of this server: did you mean {near}?"),
-        None => format!("{name} is not a variable of this server: --help names them all"),
-    }
-}
-
-/// The known name that is most similar to this one, if one is similar enough.
-fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
-    let name = name.to_ascii_uppercase();
     // The common prefix would make all names similar.
     let own_part = |name: &str| name.strip_prefix(PREFIX).unwrap_or(name).to_owned();
-    let similarity = |other: &&str| strsim::jaro_winkler(&own_part(&name), &own_part(other));
-    let nearest = known
-        .iter()
-        .copied()
-        .max_by(|a, b| similarity(a).total_cmp(&similarity(b)))?;
-    (similarity(&nearest) >= SIMILARITY_MIN).then_some(nearest)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_nearest_name_is_suggested_unless_it_is_too_different() {
-        let known = [
-            "ONELOOP_LISTEN",
-            "ONELOOP_MODE",
-            "ONELOOP_TO",
-            "ONELOOP_MAX_CONNS",
-            "ONELOOP_THREADS",
-            "ONELOOP_IDLE_TIMEOUT",
-            "ONELOOP_WRITE_TIMEOUT",
-            "ONELOOP_LOG",
-            "ONELOOP_LOG_LEVEL",
-        ];
-        for (name, near) in [
-            ("ONELOOP_MAXCONNS", Some("ONELOOP_MAX_CONNS")),
-            ("ONELOOP_MAX_CONNECTIONS", Some("ONELOOP_MAX_CONNS")),
-            ("ONELOOP_LISTN", Some("ONELOOP_LISTEN")),
-            ("ONELOOP_IDLE", Some("ONELOOP_IDLE_TIMEOUT")),
-            ("ONELOOP_LOGLEVEL", Some("ONELOOP_LOG_LEVEL")),
-            ("oneloop_mode", Some("ONELOOP_MODE")),
-            ("ONELOOP_THREAD", Some("ONELOOP_THREADS")),
-            ("ONELOOP_T0", Some("ONELOOP_TO")),
-            ("ONELOOP_XYZZY", None),
-            ("ONELOOP_PORT", None),
-        ] {
-            assert_eq!(nearest(name, &known), near, "{name}");
+    let own_parts: Vec<_> = known.iter().map(|name| own_part(name)).collect();
+    let own_parts = own_parts.iter().map(String::as_str);
+    match nearest(&own_part(&name.to_ascii_uppercase()), own_parts) {
+        Some(near) => {
+            format!("{name} is not a variable of this server: did you mean {PREFIX}{near}?")
         }
+        None => format!("{name} is not a variable of this server: --help names them all"),
     }
 }

@@ -187,7 +187,7 @@ impl Served for Connection {
 
     fn traffic(&mut self) -> Traffic {
         let queued = self.output.len() + self.mode.waiting();
-        let is_paused = queued >= self.client.service().out_soft;
+        let is_paused = queued >= self.client.service().out_soft();
         let waits = if is_paused || self.mode.has_product() {
             FOR_CLIENT
         } else {

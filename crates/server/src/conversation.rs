@@ -254,18 +254,22 @@ mod tests {
     use super::*;
     use crate::options::Options;
     use crate::server::Server;
+    use crate::shared_service::SharedService;
     use clap::Parser;
     use oneloop::EventLoop;
     use oneloop::cluster::{Cluster, Member};
+    use std::sync::Arc;
     use std::task::Waker;
 
     /// Runs with a service whose server has one permit, and that is taken.
     fn with_conversation(test: impl FnOnce(&mut Conversation)) {
         let event_loop = EventLoop::new().unwrap();
-        let server = Server::new(Options::parse_from(["oneloop"]), 1, Vec::new());
+        let options = Options::parse_from(["oneloop"]);
+        let shared = SharedService::new(&options, Vec::new());
+        let server = Server::new(options.process, 1, vec![Arc::clone(&shared)]);
         let handle = event_loop.handle();
         let member = Member::join(&Cluster::new(1), 0, &handle);
-        let service = Service::new(&server, &handle, &member);
+        let service = Service::new(&server, &shared, &handle, &member);
         assert!(server.try_take_permit());
         member.count_connection().leave();
         let mut conversation = Conversation::new(&service, 1);
@@ -324,7 +328,7 @@ mod tests {
     #[test]
     fn a_member_that_ends_in_a_drain_still_receives_what_others_say() {
         with_conversation(|conversation| {
-            let room = Rc::clone(conversation.service()).server.room.clone();
+            let room = conversation.service().shared.room.clone();
             let mut other = room.join();
             let mode = &mut Mode::Chat(Box::new(room.join()));
             conversation.end_input();

@@ -1,7 +1,7 @@
 //! How long a client may stay idle, block its output, or keep its end open: arithmetic without
 //! timers.
 
-use crate::options::Options;
+use crate::options::ServiceOptions;
 use std::time::{Duration, Instant};
 
 /// How long the server waits for a client to close after the server has shut down its own side.
@@ -25,7 +25,7 @@ pub(crate) enum Expired {
     HangUp,
 }
 
-/// The timeouts of a server, as the command line sets them.
+/// The timeouts of a service.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub(crate) idle: Option<Duration>,
@@ -33,7 +33,7 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    pub(crate) fn of(options: &Options) -> Self {
+    pub(crate) fn of(options: &ServiceOptions) -> Self {
         Limits {
             idle: options.idle_timeout.map(Into::into),
             write: options.write_timeout.map(Into::into),

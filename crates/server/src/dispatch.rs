@@ -4,9 +4,10 @@ use crate::client::Client;
 use crate::connection::Connection;
 use crate::conversation::{Accepted, Conversation};
 use crate::mode::Mode;
-use crate::options::{Options, Style};
+use crate::options::service::Style;
 use crate::peer::Peers;
 use crate::relayed::Relayed;
+use crate::server::Server;
 use crate::service::Service;
 use crate::task::{Relay, Serve};
 use crate::work::Work;
@@ -19,12 +20,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use tracing::debug;
 
-/// Makes what the style of the options needs available to code on this loop, until it is dropped.
-pub(crate) fn enter(options: &Options, handle: &Handle) -> Option<Entered> {
-    (options.style == Style::Callback).then(|| callbacks::enter(handle))
+/// Makes what the styles of the services need available to code on this loop, until it is dropped.
+pub(crate) fn enter(server: &Server, handle: &Handle) -> Option<Entered> {
+    let mut styles = server.services.iter().map(|service| service.style);
+    styles
+        .any(|style| style == Style::Callback)
+        .then(|| callbacks::enter(handle))
 }
 
-/// Serves the connections that one loop accepts.
+/// Serves the connections of one service that one loop accepts.
 #[derive(Debug)]
 pub(crate) struct Dispatcher {
     pub(crate) service: Rc<Service>,
@@ -33,13 +37,16 @@ pub(crate) struct Dispatcher {
 
 impl Dispatcher {
     pub(crate) fn new(service: &Rc<Service>, work: Work) -> Self {
-        if service.server.options.style == Style::Callback {
-            service.spawn_endless(callbacks::shed(Rc::clone(service)));
-        }
         Dispatcher {
             service: Rc::clone(service),
             work,
         }
+    }
+
+    /// The task that the style of the service needs beside its clients.
+    pub(crate) fn background(&self) -> Option<impl Future<Output = ()> + 'static> {
+        let needs_one = self.service.shared.style == Style::Callback;
+        needs_one.then(|| callbacks::shed(Rc::clone(&self.service)))
     }
 
     /// Serves a connection whose permit is taken.
@@ -56,7 +63,7 @@ impl Dispatcher {
         match &self.work {
             // Made when the client is accepted: a member of a chat receives what is said from
             // then on.
-            Work::Talk(mode) => self.talk(accepted, mode(&self.service.server.room)),
+            Work::Talk(mode) => self.talk(accepted, mode(&self.service.shared.room)),
             Work::Relay(peers) => self.relay(accepted, peers),
         }
     }
@@ -64,7 +71,7 @@ impl Dispatcher {
     /// Serves a client that the server itself talks to.
     fn talk(&self, accepted: Accepted, mode: Mode) -> io::Result<()> {
         let connection = |accepted, mode| Connection::new(Client::new(accepted), mode);
-        match self.service.server.options.style {
+        match self.service.shared.style {
             Style::Async => {
                 let serve = Serve(connection(accepted, mode));
                 self.service.handle.spawn_detached(serve);
@@ -78,7 +85,7 @@ impl Dispatcher {
     /// Serves a client that is connected to a peer.
     fn relay(&self, accepted: Accepted, peers: &Peers) -> io::Result<()> {
         let relayed = |accepted| Relayed::new(Client::new(accepted), peers);
-        match (self.service.server.options.style, peers) {
+        match (self.service.shared.style, peers) {
             (Style::Callback, Peers::Upstream(upstream)) => {
                 piped::serve(accepted, Arc::clone(upstream));
             }

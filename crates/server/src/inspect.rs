@@ -6,9 +6,10 @@
 
 use crate::logging::{TASKS, lost_lines};
 use crate::server::Server;
-use crate::service::Service;
+use crate::serving_loop::ServingLoop;
 use oneloop::Handle;
 use oneloop::core::{Phase, Signals, TaskState};
+use std::fmt::Display;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -28,9 +29,9 @@ const LOST_TRIES: u32 = 1000;
 const LOOPS_WAIT: Duration = Duration::from_secs(1);
 
 /// Makes each signal request reports from all loops.
-pub(crate) fn listen(service: &Service, signals: Signals) {
-    let server = Arc::clone(&service.server);
-    service.spawn_endless(async move {
+pub(crate) fn listen(serving: &ServingLoop, signals: Signals) {
+    let server = Arc::clone(&serving.server);
+    serving.spawn_endless(async move {
         while signals.recv().await.is_ok() {
             server.request_reports();
         }
@@ -38,9 +39,9 @@ pub(crate) fn listen(service: &Service, signals: Signals) {
 }
 
 /// Makes a loop report its clients and tasks whenever that is requested.
-pub(crate) fn answer(service: &Rc<Service>) {
-    let inside = Rc::clone(service);
-    service.spawn_endless(async move {
+pub(crate) fn answer(serving: &Rc<ServingLoop>) {
+    let inside = Rc::clone(serving);
+    serving.spawn_endless(async move {
         let mut answered = 0;
         loop {
             let requested = poll_fn(|cx| inside.server.poll_report_request(cx, answered));
@@ -50,10 +51,10 @@ pub(crate) fn answer(service: &Rc<Service>) {
     });
 }
 
-async fn report(service: &Service, round: u64) {
-    let (clients, queued) = ask_clients(service).await;
-    let handle = &service.handle;
-    report_summary(&service.server, handle, round, queued).await;
+async fn report(serving: &ServingLoop, round: u64) {
+    let (clients, queued) = ask_clients(serving).await;
+    let handle = &serving.handle;
+    report_summary(&serving.server, handle, round, queued).await;
     let tasks = handle.dump_tasks();
     let count = |state| tasks.iter().filter(|task| task.state == state).count();
     // The counts come first: a reader of the log knows then how many lines to expect, and finds
@@ -95,15 +96,23 @@ async fn report_lost(handle: &Handle, lost: usize) {
 
 /// Makes each client of this loop report. Returns their lines, and the bytes queued for all of
 /// them.
-async fn ask_clients(service: &Service) -> (Vec<String>, u64) {
-    service.reports.begin_round();
-    service.clients.report();
-    service.handle.wake_waiting();
+async fn ask_clients(serving: &ServingLoop) -> (Vec<String>, u64) {
+    for service in serving.services() {
+        service.reports.begin_round();
+        service.clients.report();
+    }
+    serving.handle.wake_waiting();
     // The woken clients run in the next phase or, if they are too many for it, in the turn after
     // that (rule 15).
-    service.handle.phase(Phase::Check).await;
-    service.handle.phase(Phase::Check).await;
-    service.reports.take()
+    serving.handle.phase(Phase::Check).await;
+    serving.handle.phase(Phase::Check).await;
+    let (mut lines, mut queued) = (Vec::new(), 0);
+    for service in serving.services() {
+        let (of_service, bytes) = service.reports.take();
+        lines.extend(of_service);
+        queued += bytes;
+    }
+    (lines, queued)
 }
 
 /// Logs how the whole server is, once all loops have asked their clients.
@@ -123,7 +132,7 @@ async fn report_summary(server: &Arc<Server>, handle: &Handle, round: u64, queue
 
 fn summarize(server: &Server, queued: u64, loops: u16) {
     let (accepted, refused) = server.totals();
-    let (options, listeners) = (&server.options, server.listening_on.join(", "));
+    let (services, listeners) = (&server.services, server.listening_on());
     info!(
         target: TASKS,
         connections = server.connections(),
@@ -132,13 +141,21 @@ fn summarize(server: &Server, queued: u64, loops: u16) {
         shed = server.count_shed(0),
         queued,
         uptime = %humantime::format_duration(whole_seconds(server.started)),
-        mode = %options.mode,
-        style = %options.style,
+        mode = %list(services.iter().map(|service| service.mode)),
+        style = %list(services.iter().map(|service| service.style)),
         loops,
-        threads = options.threads,
+        threads = server.options.threads,
         listeners,
         "the server"
     );
+}
+
+/// Different values, separated by commas.
+fn list(values: impl Iterator<Item = impl Display>) -> String {
+    let mut texts: Vec<_> = values.map(|value| value.to_string()).collect();
+    texts.sort();
+    texts.dedup();
+    texts.join(",")
 }
 
 fn whole_seconds(since: Instant) -> Duration {

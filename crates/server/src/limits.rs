@@ -2,6 +2,7 @@
 
 use crate::open_files;
 use crate::options::Options;
+use crate::plan::Plan;
 use crate::work::Work;
 use oneloop::net::COPY_FDS_MAX;
 use tracing::warn;
@@ -14,28 +15,34 @@ const THREAD_FDS: u64 = 2;
 const LISTENER_FDS: u64 = 2;
 
 /// Raises the limit of open files as far as the system allows, and returns how many connections
-/// fit: at most `--max-conns`, and no more than there are fds for. Logs what the system does not
-/// allow.
-pub(crate) fn prepare(options: &Options, listeners: usize, work: &Work) -> usize {
-    check_backlog(options);
+/// there are fds for. Logs what the system does not allow.
+pub(crate) fn prepare(plan: &Plan) -> u64 {
+    for service in &plan.services {
+        check_backlog(&service.options);
+    }
     if let Err(error) = open_files::raise() {
         warn!(%error, "cannot raise the limit of open files");
     }
-    // If a sandbox hides the limit, there is none to respect: accept(2) will report EMFILE.
-    let allowed = open_files::limit().unwrap_or(u64::MAX);
-    let (of_client, of_thread) = match work {
+    // A client of any service may come, so each counts as one of the dearest.
+    let costs = plan.services.iter().map(|service| match &service.work {
         Work::Talk(_) => (1, 0),
         Work::Relay(peers) => (peers.fds(), COPY_FDS_MAX as u64),
-    };
+    });
+    let (of_client, of_thread) = costs.reduce(dearest).unwrap_or((1, 0));
     // A relay between sockets may splice, and then keeps pipes in the pool of its thread.
-    let other = other_fds(options, listeners) + u64::from(options.threads) * of_thread;
-    let fit = (allowed.saturating_sub(other) / of_client).max(1);
-    match options.max_conns.map(u64::from) {
+    let other = other_fds(plan) + u64::from(plan.process().threads) * of_thread;
+    (allowed().saturating_sub(other) / of_client).max(1)
+}
+
+/// How many connections may be open: at most `--max-conns`, and no more than `fit`. Logs if those
+/// are fewer.
+pub(crate) fn connections_max(options: &Options, fit: u64) -> usize {
+    match options.process.max_conns.map(u64::from) {
         Some(wanted) if wanted > fit => {
             warn!(
                 wanted,
                 fit,
-                allowed,
+                allowed = allowed(),
                 "{} needs more open files than the system allows: raise `ulimit -Hn`",
                 options.origins.name("max_conns")
             );
@@ -46,9 +53,24 @@ pub(crate) fn prepare(options: &Options, listeners: usize, work: &Work) -> usize
     }
 }
 
-fn other_fds(options: &Options, listeners: usize) -> u64 {
+fn dearest(a: (u64, u64), b: (u64, u64)) -> (u64, u64) {
+    (a.0.max(b.0), a.1.max(b.1))
+}
+
+/// How many files may be open. If a sandbox hides the limit, there is none to respect: accept(2)
+/// will report EMFILE.
+fn allowed() -> u64 {
+    open_files::limit().unwrap_or(u64::MAX)
+}
+
+fn other_fds(plan: &Plan) -> u64 {
+    let listeners: usize = plan
+        .services
+        .iter()
+        .map(|service| service.addrs.len())
+        .sum();
     let thread = THREAD_FDS + LISTENER_FDS * listeners as u64;
-    PROCESS_FDS + u64::from(options.threads) * thread
+    PROCESS_FDS + u64::from(plan.process().threads) * thread
 }
 
 fn to_count(count: u64) -> usize {
@@ -56,7 +78,7 @@ fn to_count(count: u64) -> usize {
 }
 
 fn check_backlog(options: &Options) {
-    let backlog = options.backlog;
+    let backlog = options.service.backlog;
     // listen(2): the kernel silently uses the smaller of the two.
     let somaxconn = std::fs::read_to_string("/proc/sys/net/core/somaxconn");
     let somaxconn = somaxconn

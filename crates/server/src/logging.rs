@@ -1,6 +1,7 @@
 //! Log lines on stderr, as text or JSON.
 
-use crate::options::{LogFormat, LogLevel, Options};
+use crate::options::ProcessOptions;
+use crate::options::process::{LogFormat, LogLevel};
 use oneloop::core::drop_guarded;
 use std::io::{self, IsTerminal};
 use std::sync::OnceLock;
@@ -40,7 +41,7 @@ pub(crate) struct Log {
 ///
 /// # Errors
 /// A sentence that says why there is no thread: `EAGAIN`, or a sandbox refuses `clone3(2)`.
-pub(crate) fn start(options: &Options) -> Result<Log, String> {
+pub(crate) fn start(options: &ProcessOptions) -> Result<Log, String> {
     let (writer, guard) =
         start_writer().map_err(|error| format!("cannot start the thread that logs: {error}"))?;
     // The trace has its own target, so that --log-level does not have to be lowered for it.

@@ -1,6 +1,7 @@
 //! Where each option's value comes from, so that a wrong one is reported by the name it was given
 //! under.
 
+use crate::section::FileValue;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command};
 use std::collections::BTreeMap;
@@ -16,20 +17,37 @@ struct Origin {
     variable: String,
     /// As it was given, or the default; empty for a flag without a value.
     value: String,
-    source: Option<ValueSource>,
+    source: Source,
+}
+
+#[derive(Clone, Debug)]
+enum Source {
+    CommandLine,
+    Environment,
+    /// The file of `--config`.
+    File(FileValue),
+    Default,
 }
 
 impl Origins {
-    pub(crate) fn of(command: &Command, matches: &ArgMatches) -> Self {
-        let options = command
-            .get_arguments()
-            .filter(|arg| arg.get_env().is_some());
+    /// The origins of what was matched. `file` is what the file sets, which clap takes for
+    /// defaults.
+    pub(crate) fn of(
+        command: &Command,
+        matches: &ArgMatches,
+        file: &BTreeMap<String, FileValue>,
+    ) -> Self {
         let origin = |arg: &Arg| {
             let id = arg.get_id().as_str();
-            let source = matches.value_source(id);
-            // A switch has no value on the command line, but its variable does.
-            let has_value =
-                arg.get_action().takes_values() || source == Some(ValueSource::EnvVariable);
+            let source = match (matches.value_source(id), file.get(id)) {
+                (Some(ValueSource::CommandLine), _) => Source::CommandLine,
+                (Some(ValueSource::EnvVariable), _) => Source::Environment,
+                (_, Some(found)) => Source::File(found.clone()),
+                _ => Source::Default,
+            };
+            // A switch has no value on the command line, but elsewhere it does.
+            let has_value = arg.get_action().takes_values()
+                || matches!(source, Source::Environment | Source::File(_));
             let values = matches
                 .get_raw(id)
                 .filter(|_| has_value)
@@ -43,50 +61,64 @@ impl Origins {
             };
             (id.to_owned(), origin)
         };
-        Origins(options.map(origin).collect())
+        Origins(command.get_arguments().map(origin).collect())
     }
 
     fn get(&self, id: &str) -> &Origin {
         self.0.get(id).expect("every id is that of an option")
     }
 
-    /// True if the option was given on the command line.
-    pub(crate) fn is_on_command_line(&self, id: &str) -> bool {
-        self.get(id).source == Some(ValueSource::CommandLine)
+    /// True if the option was given for this service: on the command line, or in its own table of
+    /// the file. Its user expects an effect.
+    pub(crate) fn is_given(&self, id: &str) -> bool {
+        match &self.get(id).source {
+            Source::CommandLine => true,
+            Source::File(found) => !found.is_shared,
+            Source::Environment | Source::Default => false,
+        }
     }
 
     /// True if the option's value comes from its variable.
     pub(crate) fn is_in_environment(&self, id: &str) -> bool {
-        self.get(id).source == Some(ValueSource::EnvVariable)
+        matches!(self.get(id).source, Source::Environment)
     }
 
-    /// The name that the option was given under: the variable's, or else the flag's.
-    pub(crate) fn name(&self, id: &str) -> &str {
+    /// The name that the option was given under: the variable's, the key's with its line, or else
+    /// the flag's.
+    pub(crate) fn name(&self, id: &str) -> String {
         let origin = self.get(id);
-        if self.is_in_environment(id) {
-            &origin.variable
-        } else {
-            &origin.flag
+        match &origin.source {
+            Source::Environment => origin.variable.clone(),
+            Source::File(FileValue { at, key, .. }) => format!("{key} ({at})"),
+            Source::CommandLine | Source::Default => origin.flag.clone(),
         }
     }
 
-    /// The option with its value, as it was given: `--mode chat` or `ONELOOP_MODE=chat`.
+    /// The option with its value, as it was given: `--mode chat`, `ONELOOP_MODE=chat` or
+    /// `mode = chat (server.toml:3)`.
     pub(crate) fn setting(&self, id: &str) -> String {
-        let (name, value) = (self.name(id), &self.get(id).value);
-        match (self.is_in_environment(id), value.is_empty()) {
-            (true, _) => format!("{name}={value}"),
-            (false, true) => name.to_owned(),
-            (false, false) => format!("{name} {value}"),
+        let Origin {
+            flag,
+            variable,
+            value,
+            source,
+        } = self.get(id);
+        match source {
+            Source::Environment => format!("{variable}={value}"),
+            Source::File(FileValue { at, key, .. }) => format!("{key} = {value} ({at})"),
+            _ if value.is_empty() => flag.clone(),
+            _ => format!("{flag} {value}"),
         }
     }
 
-    /// Puts the name of a variable in front of its problem. The problem of a flag needs no name: it
-    /// quotes what the user has just typed.
+    /// Puts the name of a variable, or a key with its line, in front of its problem. The problem of
+    /// a flag needs no name: it quotes what the user has just typed.
     pub(crate) fn blame(&self, id: &str, problem: String) -> String {
-        if self.is_in_environment(id) {
-            format!("{}: {problem}", self.name(id))
-        } else {
-            problem
+        let origin = self.get(id);
+        match &origin.source {
+            Source::Environment => format!("{}: {problem}", origin.variable),
+            Source::File(FileValue { at, key, .. }) => format!("{at}: {key}: {problem}"),
+            Source::CommandLine | Source::Default => problem,
         }
     }
 }

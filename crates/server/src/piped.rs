@@ -145,7 +145,7 @@ impl Pair {
         client.on_error(move |_, error| pair.on_error(error));
         let pair = Rc::clone(self);
         client.on_close(move |client, _| pair.on_close(&client, key));
-        if let Some(idle) = self.service().limits.idle {
+        if let Some(idle) = self.service().limits().idle {
             let pair = Rc::clone(self);
             client.on_timeout(move |client| pair.close_early(&client, Expired::Idle.into()));
             client.set_timeout(to_ms(idle));

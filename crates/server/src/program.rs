@@ -57,7 +57,7 @@ impl Program {
     /// # Errors
     /// A sentence that says why the program cannot be run.
     pub(crate) fn of(options: &Options) -> Result<Self, String> {
-        let (name, args) = options.program.split_first().ok_or_else(|| {
+        let (name, args) = options.service.program.split_first().ok_or_else(|| {
             let mode = options.origins.setting("mode");
             format!("{mode} needs a program: oneloop --mode exec -- PROGRAM ARGS")
         })?;
@@ -326,7 +326,7 @@ impl Running {
                 .poll_lifecycle(cx, Lifecycle::CuttingOff)
                 .map(|()| None),
         });
-        match service.limits.idle {
+        match service.limits().idle {
             None => in_time.await,
             Some(idle) => service.handle.timeout(idle, in_time).await.ok().flatten(),
         }

@@ -13,8 +13,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// A sentence that names the target, and the listener that it leads to.
-pub(crate) fn check(upstream: &Upstream, listeners: &[Listener]) -> Result<(), String> {
-    let own_listeners: Vec<_> = listeners.iter().filter_map(OwnListener::of).collect();
+pub(crate) fn check(upstream: &Upstream, own_listeners: &[OwnListener]) -> Result<(), String> {
     // To resolve a name at the start costs time, and may fail for reasons that have passed when a
     // client comes. So only names that could lead back are resolved.
     let ports: Vec<_> = own_listeners
@@ -34,14 +33,15 @@ pub(crate) fn check(upstream: &Upstream, listeners: &[Listener]) -> Result<(), S
 }
 
 /// One of our own listeners.
-struct OwnListener {
+#[derive(Clone, Debug)]
+pub(crate) struct OwnListener {
     addr: Addr,
     /// `IPV6_V6ONLY`
     is_v6_only: bool,
 }
 
 impl OwnListener {
-    fn of(listener: &Listener) -> Option<Self> {
+    pub(crate) fn of(listener: &Listener) -> Option<Self> {
         Some(OwnListener {
             addr: listener.local_addr().ok()?,
             is_v6_only: sockopt::ipv6_v6only(listener).unwrap_or(false), // fails for other families

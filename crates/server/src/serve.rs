@@ -3,22 +3,24 @@
 use crate::acceptor;
 use crate::adopted;
 use crate::bind::{self, in_words, listen_all};
-use crate::dispatch::{self, Dispatcher};
+use crate::dispatch;
 use crate::failure::Failure;
 use crate::inspect;
 use crate::limits;
 use crate::logging::TURN;
-use crate::options::Options;
+use crate::options::ProcessOptions;
 use crate::peer::Peers;
+use crate::plan::{Plan, PlannedService};
 use crate::program::GRACE;
-use crate::self_connect;
+use crate::self_connect::{self, OwnListener};
 use crate::server::{Lifecycle, Server};
-use crate::service::Service;
+use crate::serving_loop::ServingLoop;
+use crate::shared_service::SharedService;
 use crate::stop::StopRequests;
 use crate::work::Work;
 use oneloop::cluster::{Cluster, ClusterListener, ClusterThreads, Member, StartError};
 use oneloop::core::Signals;
-use oneloop::net::{Addr, Listener};
+use oneloop::net::Listener;
 use oneloop::signal::number::SIGUSR1;
 use oneloop::{EventLoop, Handle};
 use std::future::{Future, poll_fn};
@@ -36,47 +38,51 @@ use tracing::{Level, debug, enabled, error, info, warn};
 ///
 /// # Errors
 /// The server cannot start, or one of its threads panicked.
-pub(crate) fn run(options: Options, work: Work, addrs: &[Addr]) -> Result<ExitCode, Failure> {
+pub(crate) fn run(plan: Plan) -> Result<ExitCode, Failure> {
     // Before any socket is opened: the listeners count against the limit of open files, too.
-    let connections_max = limits::prepare(&options, addrs.len(), &work);
+    let connections_fit = limits::prepare(&plan);
+    let connections_max = limits::connections_max(plan.first(), connections_fit);
+    let options = plan.process().clone();
     let mut event_loop = new_loop(&options)?;
     let handle = event_loop.handle();
     let member = Member::join(&Cluster::new(options.threads.into()), 0, &handle);
     let mut files = Vec::new();
-    let listeners = listen_all(&handle, addrs, &options, &mut files)?;
+    let addrs: Vec<_> = plan.services.iter().map(PlannedService::addrs).collect();
+    let listeners = listen_all(&handle, &addrs, &mut files)?;
     // Only now are the ports known that the kernel chose, and the files of Unix sockets there.
-    if let Work::Relay(Peers::Upstream(upstream)) = &work {
-        self_connect::check(upstream, &listeners)
-            .map_err(|problem| Failure::usage(options.origins.blame("to", problem)))?;
-    }
+    check_upstreams(&plan, &listeners)?;
     // Before the threads start and the address is announced: a signal that a parent sends as soon
     // as it reads "listening on" must drain the server, not kill it.
     let stop = StopRequests::listen(&handle).map_err(explain_signals)?;
     let report_requests = Signals::new(&handle, &[SIGUSR1]).map_err(explain_signals)?;
     let reaping = adopted::reap_in_background(&handle).map_err(explain_signals)?;
-    let server = Server::new(options, connections_max, addrs_of(&listeners));
-    let listeners = listeners.into_iter();
-    let listeners: io::Result<Vec<_>> = listeners
-        .map(|listener| bind::share(&member, listener, &server.options))
+    let services = plan.services.iter().zip(&listeners);
+    let services = services
+        .map(|(service, listeners)| SharedService::new(&service.options, addrs_of(listeners)));
+    let server = Server::new(options, connections_max, services.collect());
+    let listeners = share(&member, listeners, &plan)?;
+    let works: Vec<_> = plan
+        .services
+        .into_iter()
+        .map(|service| service.work)
         .collect();
-    let listeners = listeners.map_err(|error| format!("cannot listen: {}", in_words(&error)))?;
     // Before the announcement as well: a client that connects at once may reach any thread.
-    let threads = start_threads(&server, &work, &member, &listeners)?;
-    announce(&server.listening_on);
-    let entered = dispatch::enter(&server.options, &handle);
-    let relays = work.relays();
-    let service = serve_on(&server, &member, &handle, work, listeners);
-    inspect::listen(&service, report_requests);
+    let threads = start_threads(&server, &works, &member, &listeners)?;
+    announce(&server.listening_on());
+    let entered = dispatch::enter(&server, &handle);
+    let relays = works.iter().any(Work::relays);
+    let serving = serve_on(&server, &member, &handle, works, listeners);
+    inspect::listen(&serving, report_requests);
     if let Some(task) = reaping {
-        service.add_endless(task);
+        serving.add_endless(task);
     }
     // The loop catches the panics of tasks, so this one would be its own. Even then the other
     // threads must end, and the files of the sockets be removed.
     let lived = catch_unwind(AssertUnwindSafe(|| {
-        event_loop.block_on(live(&service, &stop, relays))
+        event_loop.block_on(live(&serving, &stop, relays))
     }));
     drop(entered);
-    service.cancel_endless();
+    serving.cancel_endless();
     // From here on the drain is over, but the signals are still ours: see there.
     stop.outlive_the_server();
     server.advance(Lifecycle::Stopped);
@@ -95,7 +101,37 @@ pub(crate) fn run(options: Options, work: Work, addrs: &[Addr]) -> Result<ExitCo
     }
 }
 
-fn new_loop(options: &Options) -> Result<EventLoop, String> {
+/// Checks that no proxy would connect to this server.
+fn check_upstreams(plan: &Plan, listeners: &[Vec<Listener>]) -> Result<(), Failure> {
+    let own = listeners.iter().flatten().filter_map(OwnListener::of);
+    let own: Vec<_> = own.collect();
+    for PlannedService { options, work, .. } in &plan.services {
+        if let Work::Relay(Peers::Upstream(upstream)) = work {
+            self_connect::check(upstream, &own)
+                .map_err(|problem| Failure::usage(options.origins.blame("to", problem)))?;
+        }
+    }
+    Ok(())
+}
+
+/// Shares the listeners of each service with the other threads.
+fn share(
+    member: &Member,
+    listeners: Vec<Vec<Listener>>,
+    plan: &Plan,
+) -> Result<Vec<Vec<ClusterListener>>, String> {
+    let services = plan.services.iter().zip(listeners);
+    let shared = services.map(|(service, listeners)| {
+        let listeners = listeners.into_iter();
+        listeners
+            .map(|listener| bind::share(member, listener, &service.options))
+            .collect()
+    });
+    let shared: io::Result<_> = shared.collect();
+    shared.map_err(|error| format!("cannot listen: {}", in_words(&error)))
+}
+
+fn new_loop(options: &ProcessOptions) -> Result<EventLoop, String> {
     let event_loop = EventLoop::new()
         .map_err(|error| format!("cannot make an event loop: {}", in_words(&error)))?;
     if enabled!(Level::DEBUG) {
@@ -126,34 +162,38 @@ fn addrs_of(listeners: &[Listener]) -> Vec<String> {
 }
 
 /// Prints the one line on stdout. A parent that has closed our stdout is no reason not to serve.
-fn announce(listening_on: &[String]) {
+fn announce(listening_on: &str) {
     let mut stdout = io::stdout().lock();
-    let _ =
-        writeln!(stdout, "listening on {}", listening_on.join(", ")).and_then(|()| stdout.flush());
+    let _ = writeln!(stdout, "listening on {listening_on}").and_then(|()| stdout.flush());
 }
 
-/// Serves these listeners on this loop.
+/// Serves these listeners of each service on this loop.
 fn serve_on(
     server: &Arc<Server>,
     member: &Member,
     handle: &Handle,
-    work: Work,
-    listeners: Vec<ClusterListener>,
-) -> Rc<Service> {
-    let service = Service::new(server, handle, member);
-    acceptor::start(Dispatcher::new(&service, work), listeners);
-    inspect::answer(&service);
-    service
+    works: Vec<Work>,
+    listeners: Vec<Vec<ClusterListener>>,
+) -> Rc<ServingLoop> {
+    let serving = ServingLoop::new(server, handle, member, works);
+    for (dispatcher, listeners) in serving.dispatchers.iter().zip(listeners) {
+        acceptor::start(dispatcher, listeners);
+    }
+    inspect::answer(&serving);
+    serving
 }
 
 /// From the first client to the end of the drain.
-async fn live(service: &Service, stop: &StopRequests, relays: bool) -> ExitCode {
-    let server = &service.server;
-    info!(mode = %server.options.mode, threads = server.options.threads, "serving");
+async fn live(serving: &ServingLoop, stop: &StopRequests, relays: bool) -> ExitCode {
+    let server = &serving.server;
+    for service in &server.services {
+        let (name, threads) = (service.name.as_deref(), server.options.threads);
+        info!(service = name, mode = %service.mode, threads, "serving");
+    }
     let connections = || server.connections();
     // Without a listener no client can come any more, so the process would look alive and be
     // useless; a supervisor can restart it once it has ended with exit code 1.
-    let clean = match until_stopped_or_deaf(service, stop).await {
+    let clean = match until_stopped_or_deaf(serving, stop).await {
         Some(signal) => {
             info!(
                 signal,
@@ -171,8 +211,8 @@ async fn live(service: &Service, stop: &StopRequests, relays: bool) -> ExitCode 
         }
     };
     // Both at the same time: the second signal must count from the moment of the first one.
-    advance(service, Lifecycle::Draining);
-    let mut drained = pin!(drain(service, clean, relays));
+    advance(serving, Lifecycle::Draining);
+    let mut drained = pin!(drain(serving, clean, relays));
     let mut stopped = pin!(stop.second());
     poll_fn(|cx| match drained.as_mut().poll(cx) {
         Poll::Pending => stopped.as_mut().poll(cx).map(stop_at_once),
@@ -182,29 +222,29 @@ async fn live(service: &Service, stop: &StopRequests, relays: bool) -> ExitCode 
 }
 
 /// Advances the lifecycle of the server, and of this loop.
-fn advance(service: &Service, lifecycle: Lifecycle) {
-    service.server.advance(lifecycle);
-    service.advance(lifecycle);
+fn advance(serving: &ServingLoop, lifecycle: Lifecycle) {
+    serving.server.advance(lifecycle);
+    serving.advance(lifecycle);
 }
 
 /// The signal that asks the server to stop; `None` once it has lost its last listener.
-async fn until_stopped_or_deaf(service: &Service, stop: &StopRequests) -> Option<i32> {
+async fn until_stopped_or_deaf(serving: &ServingLoop, stop: &StopRequests) -> Option<i32> {
     let mut stopped = pin!(stop.first());
     poll_fn(|cx| match stopped.as_mut().poll(cx) {
-        Poll::Pending => service.server.poll_deaf(cx).map(|()| None),
+        Poll::Pending => serving.server.poll_deaf(cx).map(|()| None),
         stopped => stopped.map(Some),
     })
     .await
 }
 
 /// Waits for the last client to end, but no longer than `--drain`.
-async fn drain(service: &Service, clean: ExitCode, relays: bool) -> ExitCode {
-    let server = &service.server;
+async fn drain(serving: &ServingLoop, clean: ExitCode, relays: bool) -> ExitCode {
+    let server = &serving.server;
     let drained = poll_fn(|cx| server.poll_drained(cx));
     let drain_max = server.options.drain.into();
     // When the time is over, clients that have not received everything are reset: those of the
     // server itself as their loops end, those with a peer before, because their peers are reset too.
-    if service.handle.timeout(drain_max, drained).await.is_ok() {
+    if serving.handle.timeout(drain_max, drained).await.is_ok() {
         let (accepted, refused) = server.totals();
         info!(accepted, refused, "stopped");
         clean
@@ -214,9 +254,9 @@ async fn drain(service: &Service, clean: ExitCode, relays: bool) -> ExitCode {
             left,
             "stopped: --drain is over, closing the connections that are left"
         );
-        advance(service, Lifecycle::CuttingOff);
+        advance(serving, Lifecycle::CuttingOff);
         if relays {
-            until_cut_off(service).await;
+            until_cut_off(serving).await;
         }
         ExitCode::FAILURE
     }
@@ -229,34 +269,44 @@ fn stop_at_once(signal: i32) -> ExitCode {
 
 /// Waits until the connections to peers are closed, and programs that would outlive the server have
 /// ended. Those have a moment for it, and are killed then.
-async fn until_cut_off(service: &Service) {
-    let ended = poll_fn(|cx| service.server.poll_drained(cx));
+async fn until_cut_off(serving: &ServingLoop) {
+    let ended = poll_fn(|cx| serving.server.poll_drained(cx));
     // Once GRACE for SIGTERM, and as long for what comes after SIGKILL.
-    let _ = service.handle.timeout(2 * GRACE, ended).await;
+    let _ = serving.handle.timeout(2 * GRACE, ended).await;
 }
 
 /// Starts all threads but the first; returns once all of them listen.
 fn start_threads(
     server: &Arc<Server>,
-    work: &Work,
+    works: &[Work],
     first: &Member,
-    listeners: &[ClusterListener],
+    listeners: &[Vec<ClusterListener>],
 ) -> Result<ClusterThreads<()>, String> {
     let (server, options) = (Arc::clone(server), Arc::clone(server));
-    let listeners = listeners.iter().map(|listener| listener.shared().clone());
-    let (work, shared) = (work.clone(), listeners.collect::<Vec<_>>());
+    let shared_of = |listeners: &Vec<ClusterListener>| {
+        let listeners = listeners.iter();
+        listeners
+            .map(|listener| listener.shared().clone())
+            .collect()
+    };
+    let shared: Vec<Vec<_>> = listeners.iter().map(shared_of).collect();
+    let works = works.to_vec();
     let new_loop = move |_| new_loop(&options.options);
     let setup = move |member: &Member| {
         // Dropped when the thread unwinds: by a panic that the loop has not caught.
         let loss = LogsLoss;
-        let listeners: Result<Vec<_>, _> = shared.iter().map(|at| bind::join(member, at)).collect();
+        let join = |listeners: &Vec<_>| {
+            let listeners = listeners.iter();
+            listeners.map(|at| bind::join(member, at)).collect()
+        };
+        let listeners: Result<Vec<Vec<_>>, _> = shared.iter().map(join).collect();
         let handle = Handle::current();
-        let entered = dispatch::enter(&server.options, &handle);
-        let service = serve_on(&server, member, &handle, work.clone(), listeners?);
+        let entered = dispatch::enter(&server, &handle);
+        let serving = serve_on(&server, member, &handle, works.clone(), listeners?);
         Ok(async move {
             let _ends_last = (loss, entered);
-            live_with_the_first(&service).await;
-            service.cancel_endless();
+            live_with_the_first(&serving).await;
+            serving.cancel_endless();
         })
     };
     let started = first.cluster().start(new_loop, setup);
@@ -267,7 +317,7 @@ fn start_threads(
 }
 
 /// Follows the first thread through the lifecycle, to its end.
-async fn live_with_the_first(service: &Service) {
+async fn live_with_the_first(serving: &ServingLoop) {
     // One after the other, although the server may have skipped some: a client must see the drain
     // before it is cut off.
     for lifecycle in [
@@ -275,8 +325,8 @@ async fn live_with_the_first(service: &Service) {
         Lifecycle::CuttingOff,
         Lifecycle::Stopped,
     ] {
-        poll_fn(|cx| service.server.poll_lifecycle(cx, lifecycle)).await;
-        service.advance(lifecycle);
+        poll_fn(|cx| serving.server.poll_lifecycle(cx, lifecycle)).await;
+        serving.advance(lifecycle);
     }
 }
 

@@ -1,12 +1,12 @@
-//! What all threads of the server share.
+//! What all threads share of the process; `shared_service` is what they share of one service.
 
 use crate::budget::Budget;
-use crate::chat::{Room, Rules};
 use crate::notices::Notices;
-use crate::options::Options;
+use crate::options::ProcessOptions;
 use crate::reports::Summary;
+use crate::shared_service::SharedService;
+use crate::values::to_bytes;
 use crate::waiters::Waiters;
-use bytesize::ByteSize;
 use oneloop::Handle;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
@@ -34,17 +34,16 @@ pub(crate) enum Lifecycle {
     Stopped,
 }
 
-/// What all threads of the server share.
+/// What all threads share of the process.
 #[derive(Debug)]
 pub(crate) struct Server {
-    pub(crate) options: Options,
-    pub(crate) room: Arc<Room>,
+    pub(crate) options: ProcessOptions,
+    /// At least one.
+    pub(crate) services: Vec<Arc<SharedService>>,
     pub(crate) budget: Arc<Budget>,
     pub(crate) notices: Notices,
     pub(crate) summary: Summary,
     pub(crate) started: Instant,
-    /// The addresses of all listeners, as text.
-    pub(crate) listening_on: Vec<String>,
     lifecycle: AtomicU8,
     /// Connections that are open on all threads.
     connections: AtomicUsize,
@@ -69,23 +68,20 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn new(
-        options: Options,
+        options: ProcessOptions,
         connections_max: usize,
-        listening_on: Vec<String>,
+        services: Vec<Arc<SharedService>>,
     ) -> Arc<Self> {
+        let out_soft = services.iter().map(|service| service.settings().out_soft);
+        let out_soft = out_soft.max().unwrap_or_default();
         Arc::new(Server {
-            room: Room::new(Rules {
-                waiting_max: to_bytes(options.out_hard),
-                stored_max: to_bytes(options.out_total),
-                raw: options.raw,
-            }),
-            budget: Budget::new(to_bytes(options.out_total), to_bytes(options.out_soft)),
+            budget: Budget::new(to_bytes(options.out_total), out_soft),
             notices: Notices::default(),
             summary: Summary::default(),
             // The real clock even for a loop with a virtual one: this is what an operator reads.
             started: Instant::now(),
-            listening_on,
             options,
+            services,
             lifecycle: AtomicU8::new(Lifecycle::Serving as u8),
             connections: AtomicUsize::new(0),
             connections_max,
@@ -98,6 +94,16 @@ impl Server {
             permit_waiters: Waiters::default(),
             report_waiters: Waiters::default(),
         })
+    }
+
+    /// The addresses of all listeners, as text.
+    pub(crate) fn listening_on(&self) -> String {
+        let services = self.services.iter();
+        let addrs: Vec<_> = services
+            .flat_map(|service| &service.listening_on)
+            .map(String::as_str)
+            .collect();
+        addrs.join(", ")
     }
 
     /// Tenths of a second since the server started. 32 bits of them are 13 years, and half the
@@ -256,9 +262,4 @@ fn ready_if(is_ready: bool) -> Poll<()> {
     } else {
         Poll::Pending
     }
-}
-
-/// A size from the command line; one beyond the address space is no limit.
-pub(crate) fn to_bytes(size: ByteSize) -> usize {
-    usize::try_from(size.as_u64()).unwrap_or(usize::MAX)
 }

@@ -1,13 +1,14 @@
-//! What the connections of one loop share, whichever style serves them.
+//! What the connections of one service share on one loop, whichever style serves them.
 
 use crate::budget::{RELAY_STEP_BYTES, STEP_BYTES};
 use crate::clients::Clients;
 use crate::deadlines::Limits;
+use crate::options::service::WhenFull;
 use crate::reports::Reports;
-use crate::server::{Lifecycle, Server, to_bytes};
+use crate::server::{Lifecycle, Server};
+use crate::shared_service::{Settings, SharedService};
 use oneloop::Handle;
 use oneloop::cluster::Member;
-use oneloop::core::CancelHandle;
 use oneloop::net::CHUNK_BYTES;
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -15,18 +16,20 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
 
-/// What the connections of one loop share.
+/// What the connections of one service share on one loop.
 #[derive(Debug)]
 pub(crate) struct Service {
     pub(crate) server: Arc<Server>,
+    /// The service on all loops.
+    pub(crate) shared: Arc<SharedService>,
     pub(crate) handle: Handle,
     /// This loop among those of the other threads.
     pub(crate) member: Member,
-    pub(crate) limits: Limits,
-    /// Bytes that may wait for a client before the server stops reading from it.
-    pub(crate) out_soft: usize,
-    /// Bytes that may wait for a client at all: `--out-hard`, and no more than `--out-total`.
-    out_hard: usize,
+    /// The settings of the shared service, each in a cell: a plain load for every message.
+    limits: Cell<Limits>,
+    out_soft: Cell<usize>,
+    out_hard: Cell<usize>,
+    when_full: Cell<WhenFull>,
     /// The server's lifecycle as far as this loop has been notified: a plain load for every
     /// message.
     lifecycle: Cell<Lifecycle>,
@@ -36,53 +39,56 @@ pub(crate) struct Service {
     /// Wakes the task that closes callback clients that are over the budget.
     pub(crate) shedder: RefCell<Waker>,
     pub(crate) reports: Reports,
-    /// Tasks without an end of their own.
-    endless: RefCell<Vec<CancelHandle>>,
 }
 
 impl Service {
-    pub(crate) fn new(server: &Arc<Server>, handle: &Handle, member: &Member) -> Rc<Self> {
-        let options = &server.options;
+    pub(crate) fn new(
+        server: &Arc<Server>,
+        shared: &Arc<SharedService>,
+        handle: &Handle,
+        member: &Member,
+    ) -> Rc<Self> {
+        let Settings {
+            limits,
+            out_soft,
+            out_hard,
+            when_full,
+        } = shared.settings();
         Rc::new(Service {
-            limits: Limits::of(options),
-            out_soft: to_bytes(options.out_soft),
-            out_hard: to_bytes(options.out_hard.min(options.out_total)),
             server: Arc::clone(server),
+            shared: Arc::clone(shared),
+            limits: Cell::new(limits),
+            out_soft: Cell::new(out_soft),
+            out_hard: Cell::new(out_hard),
+            when_full: Cell::new(when_full),
             handle: handle.clone(),
             member: member.clone(),
             lifecycle: Cell::new(Lifecycle::Serving),
             clients: Clients::default(),
             shedder: RefCell::new(Waker::noop().clone()),
             reports: Reports::default(),
-            endless: RefCell::default(),
         })
     }
 
-    /// Starts a task that runs until [`Service::cancel_endless`].
-    pub(crate) fn spawn_endless(&self, task: impl Future<Output = ()> + 'static) {
-        self.add_endless(self.handle.spawn(task).cancel_handle());
+    /// The timeouts of its clients.
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits.get()
     }
 
-    /// Adds a task that [`Service::cancel_endless`] cancels.
-    pub(crate) fn add_endless(&self, task: CancelHandle) {
-        self.endless.borrow_mut().push(task);
+    /// Bytes that may wait for a client before the server stops reading from it.
+    #[inline]
+    pub(crate) fn out_soft(&self) -> usize {
+        self.out_soft.get()
     }
 
-    /// Cancels the tasks that have no end of their own: a report of unfinished tasks is not about
-    /// them.
-    pub(crate) fn cancel_endless(&self) {
-        self.endless.take().iter().for_each(CancelHandle::cancel);
+    /// What happens to a connection beyond `--max-conns`.
+    pub(crate) fn when_full(&self) -> WhenFull {
+        self.when_full.get()
     }
 
-    /// Notifies everything on this loop of the next state of the lifecycle. A list of connections
-    /// would cost each of them memory for this one moment, so all tasks are woken and look for
-    /// themselves what the state means for them.
-    pub(crate) fn advance(&self, lifecycle: Lifecycle) {
-        // First the state, then the wake-up: the tasks run after this phase, but callbacks run
-        // right here.
+    /// Sets the state of the lifecycle that the connections find.
+    pub(crate) fn set_lifecycle(&self, lifecycle: Lifecycle) {
         self.lifecycle.set(lifecycle);
-        self.handle.wake_waiting();
-        self.clients.drain();
     }
 
     pub(crate) fn is_draining(&self) -> bool {
@@ -112,16 +118,18 @@ impl Service {
     ) -> usize {
         // Reading stops until the client has taken enough. TCP's flow control then slows the
         // client down, so a client that only sends costs at most `out_soft` and one read.
-        if queued >= self.out_soft {
+        if queued >= self.out_soft.get() {
             return 0;
         }
         let budget = &self.server.budget;
         let bytes_max = if budget.is_scarce() {
             // While bytes are queued the kernel has no room, by definition: do not ask.
             let send_room = || if queued == 0 { send_room() } else { 0 };
-            self.out_hard.min(budget.step_bytes(STEP_BYTES, send_room))
-        } else {
             self.out_hard
+                .get()
+                .min(budget.step_bytes(STEP_BYTES, send_room))
+        } else {
+            self.out_hard.get()
         };
         bytes_max.saturating_sub(queued)
     }
@@ -130,7 +138,7 @@ impl Service {
     pub(crate) fn ahead_bytes_max(&self, send_room: impl FnOnce() -> usize) -> usize {
         // More than a chunk would not make a relay faster: each read is one chunk, and large
         // streams are spliced, past user space.
-        let ahead = self.out_soft.min(CHUNK_BYTES);
+        let ahead = self.out_soft.get().min(CHUNK_BYTES);
         let budget = &self.server.budget;
         if budget.is_scarce() {
             ahead.min(budget.step_bytes(RELAY_STEP_BYTES, send_room))

@@ -70,12 +70,12 @@ impl Upstream {
                 Some(endpoint) => Ok(endpoint),
             }
         };
-        let endpoints = options.to.iter().map(parse);
+        let endpoints = options.service.to.iter().map(parse);
         let endpoints: Vec<_> = endpoints.collect::<Result<_, _>>()?;
         Ok(Upstream {
             targets: endpoints.into_iter().flat_map(Target::all_of).collect(),
-            connect_timeout: options.connect_timeout.into(),
-            keepalive: options.keepalive.0,
+            connect_timeout: options.service.connect_timeout.into(),
+            keepalive: options.service.keepalive.0,
         })
     }
 

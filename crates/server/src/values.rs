@@ -60,3 +60,8 @@ pub(crate) fn switch(text: &str) -> Result<bool, String> {
         _ => Err("give true or false".to_owned()),
     }
 }
+
+/// A size from the command line; one beyond the address space is no limit.
+pub(crate) fn to_bytes(size: ByteSize) -> usize {
+    usize::try_from(size.as_u64()).unwrap_or(usize::MAX)
+}

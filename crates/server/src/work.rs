@@ -21,7 +21,7 @@ impl Work {
     /// # Errors
     /// A sentence that says what is wrong with the command line.
     pub(crate) fn of(options: &Options) -> Result<Self, String> {
-        Ok(match options.mode {
+        Ok(match options.service.mode {
             ModeName::Echo => Work::Talk(|_| Mode::Echo),
             ModeName::Discard => Work::Talk(|_| Mode::Discard),
             ModeName::Chargen => Work::Talk(|_| Mode::Chargen(0)),

@@ -12,7 +12,9 @@ use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener, UnixStream};
 use std::path::Path;
 
 /// Each flag with its environment variable.
-const FLAGS: [(&str, &str); 20] = [
+const FLAGS: &[(&str, &str)] = &[
+    #[cfg(feature = "config")]
+    ("--config", "ONELOOP_CONFIG"),
     ("--listen", "ONELOOP_LISTEN"),
     ("--mode", "ONELOOP_MODE"),
     ("--to", "ONELOOP_TO"),
@@ -195,7 +197,7 @@ fn a_flag_overrides_its_variable() {
 #[test]
 fn a_wrong_value_is_reported_by_the_name_under_which_it_was_given() {
     let with_values = |(flag, _): &(&str, &str)| !["--trace", "--raw"].contains(flag);
-    for (flag, variable) in FLAGS.into_iter().filter(with_values) {
+    for (flag, variable) in FLAGS.iter().copied().filter(with_values) {
         let args: &[&str] = if ["--to", "--connect-timeout"].contains(&flag) {
             &["--mode", "proxy", "--to", "127.0.0.1:80"]
         } else {

@@ -1,40 +1,17 @@
-//! The options that the command line and the environment can set, with the text of `--help`.
+//! The options of one service: where it listens, and what its clients get.
 
 use crate::keepalive::Keepalive;
-use crate::origins::Origins;
-use crate::values::{bytes, count, nonzero_time, switch, time};
+use crate::values::{bytes, count, nonzero_time, switch};
 use bytesize::ByteSize;
-use clap::builder::styling::Styles;
-use clap::{Parser, ValueEnum};
+use clap::{Args, ValueEnum};
 use humantime::Duration;
 use std::ffi::OsString;
 use std::fmt;
 
-const EXAMPLES: &str = "\
-Examples:
-  oneloop                                   echo on port 8080 of this machine
-  oneloop --mode chat                       pass what one client types to all the others
-  oneloop --listen 0.0.0.0:7 --threads 4    echo on all addresses, with four threads
-  oneloop --listen unix:/run/echo.sock      echo on a Unix socket
-  oneloop --mode proxy --to example.org:80  connect each client to that server
-  oneloop --mode exec -- /bin/cat -n        run a program for each client
-  oneloop --idle-timeout 5m --max-conns 10000 --when-full refuse
-  oneloop --trace                           log each turn of the loop
-
-Then: telnet localhost 8080
-
-A TIME needs a unit, as in 500ms, 10s or 5m. BYTES may have one, as in 64KiB or 16MiB.
-SIGTERM, SIGINT and SIGHUP drain the server: it accepts no more, answers what it has received, and
-closes. A second signal stops it at once; within 500 ms it counts as a repetition of the first.
-SIGUSR1 logs the server as a whole, each client with its bytes in and out, and each task. Nothing
-stops for it.
-Exit codes: 0 after a clean drain, 1 when something failed or the drain took too long, 2 for a
-wrong command line, 128 + N when signal N stopped the server at once.";
-
-/// A multi-client TCP server: thousands of connections on one epoll event loop.
-#[derive(Clone, Debug, Parser)]
-#[command(name = "oneloop", bin_name = "oneloop", version, after_help = EXAMPLES, styles = Styles::plain())]
-pub(crate) struct Options {
+// A doc comment would become the text of `--help`.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Options of each service")]
+pub(crate) struct ServiceOptions {
     /// Where to listen: HOST:PORT, PORT or unix:PATH, separated by commas; port 0 is any free port
     #[arg(
         long,
@@ -78,16 +55,6 @@ pub(crate) struct Options {
         value_parser = |text: &str| count(text, 1..=i32::MAX)
     )]
     pub(crate) backlog: i32,
-
-    /// How many connections may be open at once on all threads [default: as many as there are fds
-    /// for]
-    #[arg(
-        long,
-        value_name = "COUNT",
-        env = "ONELOOP_MAX_CONNS",
-        value_parser = |text: &str| count(text, 1..=u32::MAX)
-    )]
-    pub(crate) max_conns: Option<u32>,
 
     /// What happens to a connection beyond --max-conns
     #[arg(
@@ -137,69 +104,13 @@ pub(crate) struct Options {
     )]
     pub(crate) out_hard: ByteSize,
 
-    /// Close the client with the longest queue while more than this many bytes wait for all clients
-    #[arg(
-        long,
-        value_name = "BYTES",
-        env = "ONELOOP_OUT_TOTAL",
-        default_value = "64MiB",
-        value_parser = bytes
-    )]
-    pub(crate) out_total: ByteSize,
-
     /// Pass on control characters as they are, in --mode chat
     #[arg(long, env = "ONELOOP_RAW", value_parser = switch)]
     pub(crate) raw: bool,
 
-    /// How long open connections may take to finish after a signal to stop
-    #[arg(
-        long,
-        value_name = "TIME",
-        env = "ONELOOP_DRAIN",
-        default_value = "10s",
-        value_parser = time
-    )]
-    pub(crate) drain: Duration,
-
-    /// How many threads serve, each with its own loop
-    #[arg(
-        long,
-        value_name = "COUNT",
-        env = "ONELOOP_THREADS",
-        default_value_t = 1,
-        value_parser = |text: &str| count(text, 1..=1024_u16)
-    )]
-    pub(crate) threads: u16,
-
-    /// The format of the log lines on stderr
-    #[arg(
-        long,
-        value_name = "FORMAT",
-        env = "ONELOOP_LOG",
-        default_value = "text"
-    )]
-    pub(crate) log: LogFormat,
-
-    /// The least important events to log
-    #[arg(
-        long,
-        value_name = "LEVEL",
-        env = "ONELOOP_LOG_LEVEL",
-        default_value = "info"
-    )]
-    pub(crate) log_level: LogLevel,
-
-    /// Log every phase of every turn of the loop: what woke, what ran, how long it took
-    #[arg(long, env = "ONELOOP_TRACE", value_parser = switch)]
-    pub(crate) trace: bool,
-
     /// The program that --mode exec runs for each client, with its arguments
     #[arg(last = true, value_name = "PROGRAM ARGS")]
     pub(crate) program: Vec<OsString>,
-
-    /// Where the values come from
-    #[arg(skip)]
-    pub(crate) origins: Origins,
 }
 
 /// What the server does for a client.
@@ -253,21 +164,4 @@ pub(crate) enum WhenFull {
     Wait,
     /// It is closed at once
     Refuse,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LogFormat {
-    /// One line of text per event
-    Text,
-    /// One JSON object per event
-    Json,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LogLevel {
-    Error,
-    Warn,
-    Info,
-    Debug,
-    Trace,
 }

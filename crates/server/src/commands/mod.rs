@@ -1,0 +1,49 @@
+//! The commands of the program, such as `oneloop check`. Without one, it serves.
+
+#[cfg(feature = "config")]
+mod check;
+
+use crate::options::Options;
+use clap::{Command, CommandFactory};
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// What the first word of a command line asks for.
+pub(crate) struct Verb {
+    /// Its flags and its help; its name is the word.
+    command: fn() -> Command,
+    /// Runs it with its command line, which begins with its name.
+    run: fn(&[OsString]) -> ExitCode,
+}
+
+/// The commands of this build, in the order of `--help`.
+const VERBS: &[Verb] = &[
+    #[cfg(feature = "config")]
+    Verb {
+        command: check::command,
+        run: check::run,
+    },
+];
+
+impl Verb {
+    /// The command that this command line begins with, if it does.
+    pub(crate) fn of(args: &[OsString]) -> Option<&'static Verb> {
+        let word = args.get(1)?;
+        VERBS
+            .iter()
+            .find(|verb| word == (verb.command)().get_name())
+    }
+
+    /// Runs the command of this command line.
+    pub(crate) fn run(&self, args: &[OsString]) -> ExitCode {
+        (self.run)(&args[1..])
+    }
+}
+
+/// The whole command line: the flags of the server, and all commands.
+pub(crate) fn tree() -> Command {
+    let commands = VERBS.iter().map(|verb| (verb.command)());
+    Options::command()
+        .subcommands(commands)
+        .disable_help_subcommand(true)
+}

@@ -1,0 +1,93 @@
+//! What the process is to do, once its options are known to fit together.
+
+use crate::bind;
+use crate::check;
+use crate::configuration::Configuration;
+use crate::messages::Refusal;
+use crate::options::{Options, ProcessOptions};
+use crate::work::Work;
+use oneloop::net::Addr;
+
+/// Where each service listens, and what it does.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// At least one.
+    pub(crate) services: Vec<PlannedService>,
+    /// A sentence for each option that is ignored.
+    pub(crate) ignored: Vec<String>,
+}
+
+#[derive(Debug)]
+pub(crate) struct PlannedService {
+    pub(crate) options: Options,
+    pub(crate) addrs: Vec<Addr>,
+    pub(crate) work: Work,
+}
+
+impl PlannedService {
+    /// Its options, and where it listens.
+    pub(crate) fn addrs(&self) -> (&Options, &[Addr]) {
+        (&self.options, &self.addrs)
+    }
+}
+
+impl Plan {
+    /// # Errors
+    /// All problems that can be found without a start.
+    pub(crate) fn of(configuration: Configuration) -> Result<Self, Refusal> {
+        let (mut services, mut ignored, mut problems) = (Vec::new(), Vec::new(), Vec::new());
+        for options in configuration.services {
+            match check::check(&options) {
+                Ok(notes) => ignored.extend(notes),
+                Err(problem) => problems.push(problem),
+            }
+            let addrs =
+                bind::resolve(&options).map_err(|problem| options.origins.blame("listen", problem));
+            match (addrs, Work::of(&options)) {
+                (Ok(addrs), Ok(work)) => services.push(PlannedService {
+                    options,
+                    addrs,
+                    work,
+                }),
+                (addrs, work) => problems.extend(addrs.err().into_iter().chain(work.err())),
+            }
+        }
+        problems.extend(shared_addrs(&services));
+        if problems.is_empty() {
+            Ok(Plan { services, ignored })
+        } else {
+            // Two checks may find the same: `--mode exec` without a program.
+            problems.dedup();
+            Err(Refusal::Problems(problems))
+        }
+    }
+
+    /// The options that all services share.
+    pub(crate) fn process(&self) -> &ProcessOptions {
+        &self.first().process
+    }
+
+    /// The options of the first service, which name the origins of those of the process as well.
+    pub(crate) fn first(&self) -> &Options {
+        &self.services[0].options
+    }
+}
+
+/// A sentence for each address that two services would listen on.
+fn shared_addrs(services: &[PlannedService]) -> Vec<String> {
+    let mut problems = Vec::new();
+    for (number, service) in services.iter().enumerate() {
+        for addr in service.addrs.iter().filter(|addr| !bind::has_port_0(addr)) {
+            let before = services[..number].iter();
+            if let Some(other) = before.into_iter().find(|other| other.addrs.contains(addr)) {
+                let name = |service: &PlannedService| service.options.name.clone();
+                let problem = format!(
+                    "cannot listen on {addr}: the service '{}' does so already",
+                    name(other).unwrap_or_default()
+                );
+                problems.push(service.options.origins.blame("listen", problem));
+            }
+        }
+    }
+    problems
+}

@@ -1,0 +1,72 @@
+//! What all threads share of one service: an entry of the configuration, with its own addresses,
+//! mode and limits.
+
+use crate::chat::{Room, Rules};
+use crate::deadlines::Limits;
+use crate::options::service::{Style, WhenFull};
+use crate::options::{ModeName, Options};
+use crate::values::to_bytes;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What all threads share of one service.
+#[derive(Debug)]
+pub(crate) struct SharedService {
+    /// The name in the file; `None` for the only service of a command line.
+    pub(crate) name: Option<String>,
+    pub(crate) mode: ModeName,
+    pub(crate) style: Style,
+    pub(crate) room: Arc<Room>,
+    /// The addresses of its listeners, as text.
+    pub(crate) listening_on: Vec<String>,
+    settings: Mutex<Settings>,
+}
+
+/// The settings that a reload changes. Each loop has a copy, which it reads without a lock.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    pub(crate) limits: Limits,
+    /// Bytes that may wait for a client before the server stops reading from it.
+    pub(crate) out_soft: usize,
+    /// Bytes that may wait for a client at all: `--out-hard`, and no more than `--out-total`.
+    pub(crate) out_hard: usize,
+    pub(crate) when_full: WhenFull,
+}
+
+impl SharedService {
+    pub(crate) fn new(options: &Options, listening_on: Vec<String>) -> Arc<Self> {
+        Arc::new(SharedService {
+            name: options.name.clone(),
+            mode: options.service.mode,
+            style: options.service.style,
+            room: Room::new(Rules::of(options)),
+            listening_on,
+            settings: Mutex::new(Settings::of(options)),
+        })
+    }
+
+    pub(crate) fn settings(&self) -> Settings {
+        *self.settings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Settings {
+    pub(crate) fn of(options: &Options) -> Self {
+        let service = &options.service;
+        Settings {
+            limits: Limits::of(service),
+            out_soft: to_bytes(service.out_soft),
+            out_hard: to_bytes(service.out_hard.min(options.process.out_total)),
+            when_full: service.when_full,
+        }
+    }
+}
+
+impl Rules {
+    fn of(options: &Options) -> Self {
+        Rules {
+            waiting_max: to_bytes(options.service.out_hard),
+            stored_max: to_bytes(options.process.out_total),
+            raw: options.service.raw,
+        }
+    }
+}
