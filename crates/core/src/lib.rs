@@ -103,7 +103,7 @@ pub use mechanisms::reactor::{Reactor, forked};
 pub use mechanisms::ready::{Direction, Interest, Ready, Trigger};
 pub use mechanisms::slots::{Key, Slots};
 pub use mechanisms::timers::{Timer, TimerMark, Timers};
-pub use mechanisms::workers::{Class, Job, PoolOptions, Workers};
+pub use mechanisms::workers::{Class, Job, PoolOptions, PoolStats, Workers};
 pub use operations::cancel_handle::CancelHandle;
 pub use operations::join::{CancelOnDrop, JoinHandle};
 #[doc(hidden)] // for the crates above

@@ -64,6 +64,8 @@ pub struct ListenerStats {
     pub failed: u64,
     /// The number of times that accepting paused, for lack of resources or after failures in a row.
     pub pauses: u64,
+    /// Errors of accepting, a lack of resources included: see [`Listener::accept_errors`].
+    pub errors: u64,
 }
 
 /// A listening stream socket on a loop.
@@ -92,6 +94,8 @@ pub struct Listener {
     nodelay: bool,
     stats: Cell<ListenerStats>,
     last_failure: Cell<Option<Errno>>,
+    /// How often accepting has failed, by the kinds of errors that have occurred.
+    errors: RefCell<Vec<(Errno, u64)>>,
     /// An open fd, closed for a moment to accept a connection that is shed.
     reserve: RefCell<Option<OwnedFd>>,
     backoff: Cell<Backoff>,
@@ -220,6 +224,7 @@ impl Listener {
             nodelay,
             stats: Cell::default(),
             last_failure: Cell::new(None),
+            errors: RefCell::default(),
             reserve: RefCell::new(open_reserve()),
             backoff: Cell::default(),
             has_accepted: Cell::new(false),
@@ -332,7 +337,10 @@ impl Listener {
                 // The caller learns only of an fd that cannot listen. Any other error would end the
                 // accept loop of a server because of a single client.
                 Poll::Ready(Err(error)) if is_fatal(&error) => return Poll::Ready(Err(error)),
-                Poll::Ready(Err(error)) if is_shortage(&error) => self.fall_short(),
+                Poll::Ready(Err(error)) if is_shortage(&error) => {
+                    self.count_error(&error);
+                    self.fall_short();
+                }
                 Poll::Ready(Err(error)) => self.pass_over(&error),
                 Poll::Pending => {
                     // Pending has two reasons: EAGAIN, which clears the readiness, or a spent
@@ -374,6 +382,7 @@ impl Listener {
     /// Counts an error, either of one connection, which the kernel has then dropped, or of
     /// accepting itself.
     fn pass_over(&self, error: &io::Error) {
+        self.count_error(error);
         // The errno only: an `io::Error` cannot be copied out of a cell.
         self.last_failure.set(Errno::from_io_error(error));
         let pauses = self.with_backoff(|backoff| backoff.fail(&self.source));
@@ -386,9 +395,22 @@ impl Listener {
     /// Counts a connection that was accepted and closed, because the loop could not take it.
     fn lose(&self, error: &io::Error) {
         if is_shortage(error) {
+            self.count_error(error);
             self.pause_after_shed();
         } else {
             self.pass_over(error);
+        }
+    }
+
+    fn count_error(&self, error: &io::Error) {
+        let Some(errno) = Errno::from_io_error(error) else {
+            return;
+        };
+        self.count(|stats| stats.errors += 1);
+        let mut errors = self.errors.borrow_mut();
+        match errors.iter_mut().find(|(counted, _)| *counted == errno) {
+            Some((_, count)) => *count += 1,
+            None => errors.push((errno, 1)),
         }
     }
 
@@ -452,6 +474,26 @@ impl Listener {
     /// The counters.
     pub fn stats(&self) -> ListenerStats {
         self.stats.get()
+    }
+
+    /// How often accepting has failed so far, by the raw numbers of the errors
+    /// ([`io::Error::raw_os_error`]), in the order in which they first occurred. A lack of fds or of
+    /// memory counts here as well.
+    ///
+    /// ```
+    /// use oneloop::net::{ListenOptions, Listener};
+    /// let event_loop = oneloop::EventLoop::new()?;
+    /// let listener = event_loop
+    ///     .enter(|| Listener::bind(&"127.0.0.1:0".parse().unwrap(), ListenOptions::default()))?;
+    /// assert!(listener.accept_errors().is_empty());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn accept_errors(&self) -> Vec<(i32, u64)> {
+        let errors = self.errors.borrow();
+        errors
+            .iter()
+            .map(|(errno, count)| (errno.raw_os_error(), *count))
+            .collect()
     }
 
     /// The last error of accepting, other than a lack of fds or memory.

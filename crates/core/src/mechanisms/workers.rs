@@ -105,6 +105,27 @@ impl PoolOptions {
     }
 }
 
+/// What the worker threads of one class do at this moment: see [`Workers::stats`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PoolStats {
+    /// Threads that have started.
+    pub threads: usize,
+    /// Threads that wait for a job.
+    pub idle: usize,
+    /// Jobs that wait for a thread.
+    pub queued: usize,
+    /// Jobs that wait for room in the queue.
+    pub waiting: usize,
+}
+
+impl PoolStats {
+    /// Threads that do a job.
+    pub fn busy(&self) -> usize {
+        self.threads.saturating_sub(self.idle)
+    }
+}
+
 /// A function for a worker thread.
 pub type Job = Box<dyn FnOnce() + Send>;
 
@@ -172,6 +193,20 @@ impl Workers {
     /// The job, if the queue is full ([`PoolOptions::queued_max`]) or this is a forked process.
     pub fn submit(&self, class: Class, job: impl FnOnce() + Send + 'static) -> Result<(), Job> {
         self.crew(class).try_push(Box::new(job))
+    }
+
+    /// What the threads of a class do at this moment. All counts are 0 in a process that was forked
+    /// from the owner's.
+    ///
+    /// ```
+    /// use oneloop::core::{Class, PoolOptions, Workers};
+    /// let workers = Workers::new(&PoolOptions::default())?;
+    /// assert_eq!(workers.stats(Class::Fs).threads, 0, "none has started so far");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[doc(alias = "num_blocking_threads")]
+    pub fn stats(&self, class: Class) -> PoolStats {
+        self.crew(class).stats()
     }
 
     /// Submits a job that found the queue full, once there is room. Returns it while there is none,
@@ -312,6 +347,22 @@ impl Crew {
             runner: Cell::default(),
             process,
             hold,
+        }
+    }
+
+    fn stats(&self) -> PoolStats {
+        if !self.process.is_this() {
+            return PoolStats::default(); // a thread of the parent may have held the lock in the fork
+        }
+        let threads = self.threads.take();
+        let count = threads.len();
+        self.threads.set(threads);
+        let queued = lock(&self.queue.queued);
+        PoolStats {
+            threads: count,
+            idle: queued.idle,
+            queued: queued.jobs.len(),
+            waiting: queued.tickets.len(),
         }
     }
 

@@ -297,4 +297,8 @@ impl<F: Future, E: FnOnce(Result<F::Output, JoinError>)> TaskFuture for JoinedBo
     fn describe(&self) -> String {
         type_name_of::<F>()
     }
+
+    fn type_name(&self) -> &'static str {
+        std::any::type_name::<F>()
+    }
 }

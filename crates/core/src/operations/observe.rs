@@ -3,6 +3,7 @@
 
 use crate::mechanisms::guard::guarded;
 use crate::mechanisms::slots::Key;
+use crate::mechanisms::workers::{Class, PoolStats};
 use crate::state::{Handle, LoopState, Observer};
 use crate::tasks::heartbeat::Heartbeat;
 use crate::tasks::key::Task;
@@ -18,6 +19,53 @@ impl Handle {
     #[doc(alias("metrics", "RuntimeMetrics", "uv_metrics_info"))]
     pub fn stats(&self) -> Stats {
         self.state.counters.snapshot()
+    }
+
+    /// What the loop's worker threads of a class do at this moment.
+    ///
+    /// ```
+    /// use oneloop::{EventLoop, core::Class};
+    /// let mut event_loop = EventLoop::new()?;
+    /// let handle = event_loop.handle();
+    /// event_loop.block_on(async { handle.offload(|| ()).await }).unwrap();
+    /// let stats = handle.pool_stats(Class::Cpu);
+    /// assert_eq!((stats.threads, stats.queued), (1, 0));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[doc(alias = "blocking_queue_depth")]
+    pub fn pool_stats(&self, class: Class) -> PoolStats {
+        self.state.workers.stats(class)
+    }
+
+    /// Counts the tasks that have not ended by the types of their futures. A walk over all tasks
+    /// that looks into none of them: ten thousand take some tens of microseconds, where
+    /// [`Handle::dump_tasks`] describes each.
+    ///
+    /// A task that runs has no type here, as its future is out of the list: `None`.
+    ///
+    /// ```
+    /// async fn serve() {
+    ///     std::future::pending().await
+    /// }
+    ///
+    /// let mut event_loop = oneloop::EventLoop::new()?;
+    /// let handle = event_loop.handle();
+    /// (0..3).for_each(|_| handle.spawn_detached(serve()));
+    /// event_loop.run_nowait()?;
+    /// let counts = handle.count_tasks_by_type();
+    /// assert!(matches!(counts[..], [(Some(name), 3)] if name.contains("serve")), "{counts:?}");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn count_tasks_by_type(&self) -> Vec<(Option<&'static str>, usize)> {
+        let mut counts: Vec<(Option<&'static str>, usize)> = Vec::new();
+        for name in self.state.tasks.borrow().type_names() {
+            // A program has few types of tasks, and those of one type are often neighbors.
+            match counts.iter_mut().find(|(counted, _)| *counted == name) {
+                Some((_, count)) => *count += 1,
+                None => counts.push((name, 1)),
+            }
+        }
+        counts
     }
 
     /// Calls `observer` with a report of each phase of each turn; `None` ends that. Meanwhile each

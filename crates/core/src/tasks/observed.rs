@@ -149,6 +149,10 @@ impl RunTask for ObservedBody {
     fn describe(&self) -> String {
         self.body.describe()
     }
+
+    fn type_name(&self) -> &'static str {
+        self.body.type_name()
+    }
 }
 
 impl fmt::Debug for WakerInside {

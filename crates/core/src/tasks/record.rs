@@ -14,6 +14,8 @@ use std::task::{Context, Poll, Waker};
 /// The future of a task, in any style, and its description in a dump.
 pub(crate) trait TaskFuture: Future<Output = ()> {
     fn describe(&self) -> String;
+    /// The name of the type of the future that was spawned.
+    fn type_name(&self) -> &'static str;
 }
 
 pin_project! {
@@ -34,6 +36,7 @@ pub(crate) trait RunTask {
     /// Takes the waker of a task that has ended.
     fn take_waker(self: Pin<&mut Self>) -> Waker;
     fn describe(&self) -> String;
+    fn type_name(&self) -> &'static str;
 }
 
 impl<F: TaskFuture> RunTask for Runnable<F> {
@@ -52,6 +55,10 @@ impl<F: TaskFuture> RunTask for Runnable<F> {
 
     fn describe(&self) -> String {
         self.future.describe()
+    }
+
+    fn type_name(&self) -> &'static str {
+        self.future.type_name()
     }
 }
 
@@ -141,6 +148,12 @@ impl Tasks {
         all.map(|(slot, task)| (name_of(slot), task.spawned_at))
     }
 
+    /// The type of each task's future, in the order of their slots; `None` while a task runs.
+    pub(crate) fn type_names(&self) -> impl Iterator<Item = Option<&'static str>> {
+        let all = self.slots.iter();
+        all.map(|(_, task)| task.body.as_ref().map(|body| body.type_name()))
+    }
+
     pub(crate) fn insert_with(&mut self, make: impl FnOnce(Key<Task>) -> TaskRecord) -> Key<Task> {
         name_of(self.slots.insert_with(|slot| make(name_of(slot))))
     }
@@ -202,6 +215,10 @@ impl<F: Future<Output = ()>> TaskFuture for Detached<F> {
     fn describe(&self) -> String {
         type_name_of::<F>()
     }
+
+    fn type_name(&self) -> &'static str {
+        std::any::type_name::<F>()
+    }
 }
 
 pin_project! {
@@ -223,6 +240,10 @@ impl<F: Future<Output = ()>> Future for Described<F> {
 impl<F: Future<Output = ()> + fmt::Display> TaskFuture for Described<F> {
     fn describe(&self) -> String {
         self.future.to_string()
+    }
+
+    fn type_name(&self) -> &'static str {
+        std::any::type_name::<F>()
     }
 }
 

@@ -75,7 +75,9 @@ fn check(stats: ListenerStats, clients: u64) {
     if stats.failed > 0 {
         assert_eq!(stats.failed, failures, "{stats:?}");
         assert_eq!(stats.pauses, failures / 8, "{stats:?}");
+        assert_eq!(stats.errors, failures, "{stats:?}");
     }
+    assert_eq!(stats.errors > 0, failures > 0, "{stats:?}");
     assert_eq!(stats.accepted + stats.shed, clients, "{stats:?}");
 }
 
