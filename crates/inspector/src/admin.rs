@@ -4,12 +4,17 @@ use crate::access::Access;
 use crate::answer::Answer;
 use crate::asked::Asked;
 use crate::connection::{Shared, serve};
+use crate::connections::Connections;
 use crate::options::AdminOptions;
-use crate::routes::{ProgramRoutes, Shows};
+use crate::page;
+use crate::probe::Loops;
+use crate::routes::{ProgramRoutes, Routes, Shows};
+use crate::watch::Watch;
 use oneloop_aio::{TaskTracker, timeout};
 use oneloop_core::EventLoop;
 use oneloop_net::{Addr, ListenOptions, Listener};
 use oneloop_sync::{Distant, Semaphore, ShutdownToken};
+use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -32,15 +37,36 @@ const END_MAX: Duration = Duration::from_secs(1);
 /// drop(admin); // ends the thread
 /// # Ok::<(), std::io::Error>(())
 /// ```
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Inspector {
     routes: ProgramRoutes,
+    loops: Loops,
+    connections: Option<Box<dyn Connections>>,
+}
+
+impl fmt::Debug for Inspector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inspector")
+            .field("routes", &self.routes)
+            .field("loops", &self.loops)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Inspector {
-    /// An inspector without routes of the program.
+    /// An inspector without routes of the program, and without loops.
     pub fn new() -> Self {
         Inspector::default()
+    }
+
+    /// The loops that it shows, to attach some, also later and from their threads.
+    pub fn loops(&self) -> Loops {
+        self.loops.clone()
+    }
+
+    /// Sets what lists the program's connections for the page, and pauses and closes them.
+    pub fn set_connections(&mut self, connections: impl Connections + 'static) {
+        self.connections = Some(Box::new(connections));
     }
 
     /// Adds a route that shows something: `GET` and `HEAD` of that path. It takes the place of one
@@ -105,7 +131,7 @@ impl Inspector {
     ) -> io::Result<AdminThread> {
         let (report, started) = mpsc::sync_channel(1);
         let thread = thread::Builder::new().name("admin".to_owned());
-        let thread = thread.spawn(move || match Begun::begin(options, self.routes, listen) {
+        let thread = thread.spawn(move || match Begun::begin(self, options, listen) {
             Err(error) => drop(report.send(Err(error))),
             Ok(begun) => {
                 let shutdown = begun.event_loop.enter(|| begun.shared.shutdown.remote());
@@ -133,19 +159,29 @@ struct Begun {
 
 impl Begun {
     fn begin(
+        inspector: Inspector,
         options: AdminOptions,
-        routes: ProgramRoutes,
         listen: impl FnOnce() -> io::Result<Listener>,
     ) -> io::Result<Self> {
         let event_loop = EventLoop::new()?;
         let listener = event_loop.enter(listen)?;
         let addr = listener.local_addr()?;
         options.check(&addr)?;
+        let shutdown = ShutdownToken::new();
+        let Inspector {
+            routes,
+            loops,
+            connections,
+        } = inspector;
+        let watchers_max = options.watchers_max.min(options.connections_max / 2).max(1);
+        let watch = Watch::new(loops.clone(), connections, watchers_max, shutdown.clone());
+        let mut routes = Routes::from(routes);
+        page::add(&mut routes, &loops, &watch);
         let shared = Rc::new(Shared {
-            routes: Rc::new(routes.into()),
+            routes: Rc::new(routes),
             access: Access::new(options.token.clone(), &addr),
             options,
-            shutdown: ShutdownToken::new(),
+            shutdown,
         });
         Ok(Begun {
             event_loop,

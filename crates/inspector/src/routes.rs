@@ -87,6 +87,19 @@ impl From<ProgramRoutes> for Routes {
 }
 
 impl Routes {
+    /// Adds a route, unless the program has one with that path.
+    pub(crate) fn add_missing<F>(
+        &mut self,
+        path: &str,
+        shows: Shows,
+        handler: impl Fn(Asked) -> F + 'static,
+    ) where
+        F: Future<Output = Answer> + 'static,
+    {
+        let handler = Box::new(move |asked| Box::pin(handler(asked)) as Answering);
+        self.0.entry(path.to_owned()).or_insert((shows, handler));
+    }
+
     pub(crate) fn answer(self: &Rc<Self>, asked: Asked) -> Answering {
         let Some((shows, handler)) = self.0.get(&asked.path) else {
             let text = format!("there is no {}; there are: {}\n", asked.path, self.paths());

@@ -265,10 +265,14 @@ fn the_files_of_inspector_stand_in_storeys() {
     assert_storeys(
         "inspector",
         "
-        messages:   answer asked
-        on them:    access routes
-        limits:     options
-        one client: connection
+        messages:   answer asked connections gate places
+        on them:    access routes trace/
+        of a loop:  options recording
+        loops:      probe
+        sentences:  advice record
+        frames:     frame
+        watching:   watch
+        one client: connection page
         the thread: admin
         ",
     );

@@ -32,7 +32,7 @@ fn a_path_that_is_not_there_gets_a_list_of_those_that_are() {
     let admin = start(AdminOptions::default());
     let answer = ask(&admin, "GET /../etc/passwd", "");
     assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
-    assert!(answer.contains("/echo /fine"), "{answer}");
+    assert!(answer.contains("/echo /events /fine"), "{answer}");
 }
 
 #[test]
