@@ -1,12 +1,14 @@
 //! A call of the caller's code, with all that it needs.
 #![forbid(unsafe_code)]
 
+use crate::abi::buffers::Buffer;
 use crate::abi::live::Live;
 use crate::layout::{
-    AddressesCallback, AfterWorkCallback, Async, AsyncCallback, CloseCallback, FsEvent,
-    FsEventCallback, FsPoll, FsPollCallback, GetAddrInfo, GetNameInfo, Handle, NameCallback,
-    PhaseCallback, PhaseHandle, Poll, PollCallback, Random, RandomCallback, Signal, SignalCallback,
-    Stat, Timer, TimerCallback, Work,
+    AddressesCallback, AfterWorkCallback, AllocCallback, Async, AsyncCallback, CloseCallback,
+    Connect, ConnectCallback, ConnectionCallback, ExitCallback, FsEvent, FsEventCallback, FsPoll,
+    FsPollCallback, GetAddrInfo, GetNameInfo, Handle, NameCallback, PhaseCallback, PhaseHandle,
+    Poll, PollCallback, Process, Random, RandomCallback, ReadCallback, Shutdown, ShutdownCallback,
+    Signal, SignalCallback, Stat, Stream, Timer, TimerCallback, Work, Write, WriteCallback,
 };
 use std::ffi::{c_char, c_int};
 
@@ -32,4 +34,11 @@ pub(crate) enum Call {
     Addresses(AddressesCallback, Live<GetAddrInfo>),
     Name(NameCallback, Live<GetNameInfo>),
     Random(RandomCallback, Live<Random>),
+    Allocate(AllocCallback, Live<Handle>),
+    Read(ReadCallback, Live<Stream>, isize, Buffer),
+    Write(WriteCallback, Live<Write>, c_int),
+    Connect(ConnectCallback, Live<Connect>, c_int),
+    Shutdown(ShutdownCallback, Live<Shutdown>, c_int),
+    Connection(ConnectionCallback, Live<Stream>, c_int),
+    Exit(ExitCallback, Live<Process>, i64, c_int),
 }

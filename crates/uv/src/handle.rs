@@ -10,8 +10,10 @@
 use crate::abi::live::{Live, Typed};
 use crate::layout::{CloseCallback, Handle, Loop, flag, kind};
 use crate::state::{Member, rings};
-use crate::{asynchronous, files, phase, poll, signals, stat_watch, timer};
+use crate::{asynchronous, children, files, phase, poll, signals, stat_watch, stream, timer};
+use rustix::io::Errno;
 use std::ffi::c_int;
+use std::os::fd::RawFd;
 
 /// Begins a handle: it is idle, and referenced.
 pub(crate) fn begin(owner: Live<Loop>, handle: Live<Handle>, kind: c_int) {
@@ -41,8 +43,8 @@ impl Handle {
         self.has(flag::ACTIVE)
     }
 
-    /// Sets or clears one flag. An active handle that is referenced counts in the loop.
-    fn set(&self, flag: u32, is_set: bool) {
+    /// Sets or clears flags. An active handle that is referenced counts in the loop.
+    pub(crate) fn set(&self, flag: u32, is_set: bool) {
         const COUNTED: u32 = flag::ACTIVE | flag::REFERENCED;
         let before = self.flags.get();
         let after = if is_set {
@@ -90,6 +92,8 @@ pub(crate) fn close(
         Typed::Signal(signal) => signals::stop(signal),
         Typed::FsEvent(handle) => files::stop(handle),
         Typed::FsPoll(handle) => stat_watch::stop(handle),
+        Typed::Stream(handle) => stream::close(handle),
+        Typed::Process(process) => children::close(process),
         Typed::Unknown => return Err("uv_close: there is no such kind of handle"),
     }
     handle.set(flag::CLOSING, true);
@@ -114,4 +118,26 @@ pub(crate) fn end(handle: Live<Handle>) -> Option<CloseCallback> {
     state.closing.set(state.closing.get() - 1);
     state.rings.borrow_mut().remove(handle.place.get());
     handle.close_callback.get()
+}
+
+/// Takes back the begin of a handle that has failed.
+pub(crate) fn abandon(handle: Live<Handle>) {
+    let state = handle.state();
+    state.rings.borrow_mut().remove(handle.place.get());
+}
+
+/// The fd of a handle that has one.
+///
+/// # Errors
+/// `EINVAL` for a kind that has none, `EBADF` for a handle that is closing or has none yet.
+pub(crate) fn fd(handle: Live<Handle>) -> Result<RawFd, Errno> {
+    let fd = match handle.typed() {
+        Typed::Poll(poll) => poll.fd.get(),
+        Typed::Stream(stream) => stream.fd.get(),
+        _ => return Err(Errno::INVAL),
+    };
+    if handle.is_closing() || fd == -1 {
+        return Err(Errno::BADF);
+    }
+    Ok(fd)
 }

@@ -15,7 +15,7 @@ pub(crate) fn submit(
     job: impl FnOnce() -> Done + Send + 'static,
 ) -> u64 {
     let inbox = Arc::clone(&owner.state().inbox.borrow());
-    owner.active_requests.set(owner.active_requests.get() + 1);
+    owner.begin_request();
     pool().submit(is_slow, move || {
         let done = job();
         inbox.send(|mail| mail.push_back(done)); // false once the loop is gone
@@ -31,10 +31,4 @@ pub(crate) fn cancel(owner: Live<Loop>, number: u64, done: Done) -> Result<(), E
     let inbox = Arc::clone(&owner.state().inbox.borrow());
     inbox.send(|mail| mail.push_back(done));
     Ok(())
-}
-
-/// Counts a request as done.
-pub(crate) fn end(owner: Live<Loop>) {
-    let active = owner.active_requests.get();
-    owner.active_requests.set(active.saturating_sub(1));
 }

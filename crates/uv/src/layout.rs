@@ -10,6 +10,10 @@ use std::cell::Cell;
 use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::sync::atomic::AtomicU32;
 
+mod streams;
+
+pub(crate) use streams::*;
+
 /// Space that nothing uses.
 type Unused<const WORDS: usize> = [Cell<usize>; WORDS];
 
@@ -25,6 +29,7 @@ pub(crate) mod kind {
     pub(crate) const NAMED_PIPE: c_int = 7;
     pub(crate) const POLL: c_int = 8;
     pub(crate) const PREPARE: c_int = 9;
+    pub(crate) const PROCESS: c_int = 10;
     pub(crate) const TCP: c_int = 12;
     pub(crate) const TIMER: c_int = 13;
     pub(crate) const TTY: c_int = 14;
@@ -37,6 +42,9 @@ pub(crate) mod kind {
 pub(crate) mod request {
     use std::ffi::c_int;
 
+    pub(crate) const CONNECT: c_int = 2;
+    pub(crate) const WRITE: c_int = 3;
+    pub(crate) const SHUTDOWN: c_int = 4;
     pub(crate) const WORK: c_int = 7;
     pub(crate) const GETADDRINFO: c_int = 8;
     pub(crate) const GETNAMEINFO: c_int = 9;
@@ -49,6 +57,21 @@ pub(crate) mod flag {
     pub(crate) const CLOSED: u32 = 2;
     pub(crate) const ACTIVE: u32 = 4;
     pub(crate) const REFERENCED: u32 = 8;
+    /// The write end of a stream is shut.
+    pub(crate) const SHUT: u32 = 0x200;
+    /// The last read returned less than there was room for.
+    pub(crate) const READ_PARTIAL: u32 = 0x400;
+    pub(crate) const READ_EOF: u32 = 0x800;
+    pub(crate) const READING: u32 = 0x1000;
+    pub(crate) const BOUND: u32 = 0x2000;
+    pub(crate) const READABLE: u32 = 0x4000;
+    pub(crate) const WRITABLE: u32 = 0x8000;
+    /// Writes of a stream wait until all is written.
+    pub(crate) const BLOCKING_WRITES: u32 = 0x10_0000;
+    pub(crate) const IPV6: u32 = 0x40_0000;
+    /// Options of a TCP socket, for when there will be one.
+    pub(crate) const TCP_NODELAY: u32 = 0x100_0000;
+    pub(crate) const TCP_KEEPALIVE: u32 = 0x200_0000;
 }
 
 pub(crate) type CloseCallback = unsafe extern "C-unwind" fn(*mut Handle);
@@ -295,6 +318,16 @@ assert_layout! {
     GetNameInfo = 1320 { owner @ 64, callback @ 112, host @ 252, service @ 1277 }
     Random = 144 { owner @ 64, result @ 72, buffer @ 80, length @ 88, callback @ 96 }
     Stat = 160 { born @ 144 }
+    Stream = 248 {
+        write_queue_bytes @ 96, alloc_callback @ 104, read_callback @ 112, fd @ 184,
+        connection_callback @ 224
+    }
+    Pipe = 264 { is_ipc @ 248, name @ 256 }
+    Tty = 312 { original @ 248, mode @ 308 }
+    Process = 136 { exit_callback @ 96, pid @ 104, status @ 128 }
+    Connect = 96 { callback @ 64, stream @ 72 }
+    Shutdown = 80 { stream @ 64, callback @ 72 }
+    Write = 192 { callback @ 64, sent_handle @ 72, stream @ 80, error @ 124 }
 }
 const _: () = assert!(HANDLE_BYTES[kind::TIMER as usize] == size_of::<Timer>());
 const _: () = assert!(HANDLE_BYTES[kind::POLL as usize] == size_of::<Poll>());

@@ -89,10 +89,11 @@ pub(crate) fn stop(poll: Live<Poll>) {
     if poll.handle.is_active() {
         let state = poll.handle.state();
         // At once, as the caller may close the fd after this.
-        state
-            .watches
-            .borrow_mut()
-            .stop(poll.fd.get(), &mut state.reactor.borrow_mut());
+        state.watches.borrow_mut().stop(
+            poll.fd.get(),
+            Owner::Poll(poll),
+            &mut state.reactor.borrow_mut(),
+        );
         poll.handle.deactivate();
     }
 }
@@ -121,7 +122,7 @@ pub(crate) fn report(poll: Live<Poll>, ready: Ready, wanted: Interest) -> Option
 }
 
 /// An error or a hang-up alone becomes all that is wanted, so that the caller's next call finds it.
-fn completed(ready: Ready, wanted: Interest) -> Ready {
+pub(crate) fn completed(ready: Ready, wanted: Interest) -> Ready {
     if ready != Ready::ERROR && ready != Ready::HANG_UP {
         return ready;
     }

@@ -3,14 +3,16 @@
 //! [`Run::next`] is the whole loop, as a machine that returns each callback instead of calling it.
 #![forbid(unsafe_code)]
 
-use crate::abi::live::Live;
+use crate::abi::buffers::Buffer;
+use crate::abi::live::{Live, Typed};
 use crate::call::Call;
 use crate::layout::Loop;
 use crate::mail::Done;
 use crate::state::{Due, LoopState, Member, Token, rings};
+use crate::stream_turn::Turn;
 use crate::watch::Owner;
-use crate::{asynchronous, files, handle, jobs, poll, signals, stat_watch, timer};
-use oneloop_core::TimerMark;
+use crate::{asynchronous, files, handle, poll, signals, stat_watch, stream, stream_turn, timer};
+use oneloop_core::{Ready, TimerMark};
 use std::ffi::c_int;
 use std::time::Duration;
 
@@ -29,6 +31,9 @@ pub(crate) enum Mode {
 const EVENTS_MAX: usize = 1024;
 /// The number of times that it does so, before other phases get their turn.
 const ROUNDS_MAX: u32 = 48;
+/// The number of times after a poll that the callbacks of requests are called, as they may make
+/// more requests.
+const PENDING_ROUNDS_MAX: u32 = 8;
 
 /// A run of the loop. It holds numbers only, as a callback may never return to it.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +44,11 @@ pub(crate) struct Run {
     /// Where the pass over the timers ends.
     mark: TimerMark,
     poll: Poll,
+    /// The step after the turn of a stream.
+    behind_stream: Step,
+    /// What the last alloc callback has given.
+    buffer: Buffer,
+    pending_rounds: u32,
 }
 
 /// One poll, which may wait more than once.
@@ -63,16 +73,19 @@ impl Poll {
 }
 
 /// ```text
-///   Start ─▶ FirstTimers ─▶ Turn ─▶ Idle ─▶ Prepare ─▶ Poll ─▶ Refused ─▶ Wait ◀──────┐
-///                            ▲                                            ▼           │
-///                            │       Mail ─▶ Asyncs ─▶ Files ◀─▶ Events ─▶ Signals ──┤
-///                            └────────────────────────── Timers ◀─ Closing ◀─ Check ──┘
+///   Start ─▶ FirstTimers ─▶ Turn ─▶ Pending ─▶ Idle ─▶ Prepare ─▶ Poll ─▶ Refused ─▶ Wait ◀──┐
+///                            ▲                                                       ▼       │
+///                            │                 Mail ─▶ Asyncs ─▶ Files ◀─▶ Events ─▶ Signals ┤
+///                            └─────────── Timers ◀─ Closing ◀─ Check ◀─ PendingAgain ◀───────┘
 /// ```
+///
+/// Pending, Events and PendingAgain lead to Stream and back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     Start,
     FirstTimers,
     Turn,
+    Pending,
     Idle,
     Prepare,
     Poll,
@@ -83,6 +96,8 @@ enum Step {
     Asyncs,
     Files,
     Signals,
+    Stream,
+    PendingAgain,
     Check,
     Closing,
     Timers,
@@ -97,7 +112,15 @@ impl Run {
             is_alive: is_alive(owner),
             mark: owner.state().timers.borrow().mark(),
             poll: Poll::default(),
+            behind_stream: Step::Start,
+            buffer: Buffer::NONE,
+            pending_rounds: 0,
         }
+    }
+
+    /// Takes what an alloc callback has given.
+    pub(crate) fn fill(&mut self, buffer: Buffer) {
+        self.buffer = buffer;
     }
 
     /// True if the loop is still alive.
@@ -114,6 +137,7 @@ impl Run {
                 Step::Start => self.start(&owner, state),
                 Step::FirstTimers => self.timers(owner, state).or_else(|| self.go(Step::Turn)),
                 Step::Turn => self.turn(&owner, state),
+                Step::Pending | Step::PendingAgain => self.pending(state),
                 Step::Idle => phase(state, rings::IDLE)
                     .or_else(|| self.enter(state, rings::PREPARE, Step::Prepare)),
                 Step::Prepare => phase(state, rings::PREPARE).or_else(|| self.go(Step::Poll)),
@@ -125,6 +149,10 @@ impl Run {
                 Step::Asyncs => asyncs(state).or_else(|| self.go(Step::Files)),
                 Step::Files => files::next_call(state).or_else(|| self.go(Step::Events)),
                 Step::Signals => signals::next_call(state).or_else(|| self.end_batch(state)),
+                Step::Stream => {
+                    let call = stream_turn::next_call(state, self.buffer);
+                    call.or_else(|| self.go(self.behind_stream))
+                }
                 Step::Check => phase(state, rings::CHECK)
                     .or_else(|| self.enter(state, rings::CLOSING, Step::Closing)),
                 Step::Closing => closing(state).or_else(|| self.begin_timers(state)),
@@ -158,6 +186,10 @@ impl Run {
         if !self.is_alive || runs_timers {
             state.update_time();
         }
+        // A callback has jumped out of this stream's turn.
+        if let Some(left) = state.turn.take() {
+            stream::feed(left.stream);
+        }
         // As before libuv 1.45, where each turn began with the timers.
         self.mark = state.timers.borrow().mark();
         self.go(if runs_timers {
@@ -173,12 +205,44 @@ impl Run {
         }
         // An idle handle that runs in this turn keeps the poll from waiting, even if it is stopped.
         let has_idle = !state.rings.borrow().is_empty(rings::IDLE);
-        let is_quick = self.mode == Mode::NoWait || (self.mode == Mode::Once && has_idle);
+        let has_work = has_idle || has_pending(state);
+        let is_quick = self.mode == Mode::NoWait || (self.mode == Mode::Once && has_work);
         self.poll = Poll {
             has_progress: is_quick,
             ..Poll::default()
         };
-        self.enter(state, rings::IDLE, Step::Idle)
+        self.enter(state, rings::PENDING, Step::Pending)
+    }
+
+    /// Goes to the next stream whose requests are done, or to what comes after all of them.
+    fn pending(&mut self, state: &LoopState) -> Option<Call> {
+        let running = rings::running(rings::PENDING);
+        let member = state.rings.borrow_mut().pop_front(running);
+        if let Some(Member::Stream(stream)) = member {
+            stream.pending_place.set(0);
+            return self.begin_stream(state, Turn::new(stream, Ready::WRITE));
+        }
+        if self.step == Step::Pending {
+            return self.enter(state, rings::IDLE, Step::Idle);
+        }
+        self.pending_rounds += 1;
+        if self.pending_rounds < PENDING_ROUNDS_MAX && has_pending(state) {
+            return self.enter(state, rings::PENDING, Step::PendingAgain);
+        }
+        self.enter(state, rings::CHECK, Step::Check)
+    }
+
+    /// Goes to what follows a poll.
+    fn end_poll(&mut self, state: &LoopState) -> Option<Call> {
+        self.pending_rounds = 0;
+        self.enter(state, rings::PENDING, Step::PendingAgain)
+    }
+
+    /// Goes to the turn of a stream.
+    fn begin_stream(&mut self, state: &LoopState, turn: Turn) -> Option<Call> {
+        state.turn.set(Some(turn));
+        self.behind_stream = self.step;
+        self.go(Step::Stream)
     }
 
     fn begin_poll(&mut self, owner: &Loop, state: &LoopState) -> Option<Call> {
@@ -206,6 +270,7 @@ impl Run {
             self.poll.has_progress = true;
             let call = match owner {
                 Owner::Poll(handle) => poll::refused(handle, error),
+                Owner::Stream(stream) => stream_turn::refused(stream, error),
             };
             if call.is_some() {
                 return call;
@@ -221,7 +286,7 @@ impl Run {
         let Ok(events) = state.wait(left_ms.map(Duration::from_millis)) else {
             // This is a forked child that did not call `uv_loop_fork`.
             if state.recreate().is_err() {
-                return self.enter(state, rings::CHECK, Step::Check); // it tries again in the next turn
+                return self.end_poll(state); // it tries again in the next turn
             }
             return self.go(Step::Refused);
         };
@@ -235,7 +300,7 @@ impl Run {
             return self.go(Step::Events);
         }
         if is_last || self.poll.is_over(state) {
-            return self.enter(state, rings::CHECK, Step::Check);
+            return self.end_poll(state);
         }
         None // a signal handler ended the wait, which continues
     }
@@ -263,6 +328,10 @@ impl Run {
                 let (owner, wanted) = state.watches.borrow().get(fd)?;
                 match owner {
                     Owner::Poll(handle) => poll::report(handle, ready, wanted),
+                    Owner::Stream(stream) => {
+                        let ready = poll::completed(ready, wanted);
+                        self.begin_stream(state, Turn::new(stream, ready))
+                    }
                 }
             }
             Token::Bell => self.bell(state),
@@ -287,7 +356,7 @@ impl Run {
         if is_full || !self.poll.is_over(state) {
             return self.go(Step::Wait);
         }
-        self.enter(state, rings::CHECK, Step::Check)
+        self.end_poll(state)
     }
 
     fn begin_timers(&mut self, state: &LoopState) -> Option<Call> {
@@ -352,13 +421,21 @@ fn asyncs(state: &LoopState) -> Option<Call> {
     }
 }
 
-/// The next handle that was closed.
+/// The next handle that was closed, after the requests that its close has canceled.
 fn closing(state: &LoopState) -> Option<Call> {
+    let running = rings::running(rings::CLOSING);
     loop {
-        let member = state
+        let first = state
             .rings
-            .borrow_mut()
-            .pop_front(rings::running(rings::CLOSING));
+            .borrow()
+            .find_behind(running, u64::MAX, |_| true);
+        if let (_, Member::Handle(closed, _)) = first?
+            && let Typed::Stream(stream) = closed.typed()
+            && let Some(call) = stream::next_canceled(stream)
+        {
+            return Some(call);
+        }
+        let member = state.rings.borrow_mut().pop_front(running);
         if let Member::Handle(closed, _) = member?
             && let Some(callback) = handle::end(closed)
         {
@@ -373,27 +450,27 @@ fn mail(state: &LoopState) -> Option<Call> {
         let done = state.mail.borrow_mut().pop_front();
         let call = match done? {
             Done::Work(work, status) => {
-                jobs::end(work.owner.get()?);
+                work.owner.get()?.end_request();
                 work.after
                     .get()
                     .map(|callback| Call::Work(callback, work, status))
             }
             Done::Addresses(request) => {
-                jobs::end(request.owner.get()?);
+                request.owner.get()?.end_request();
                 request
                     .callback
                     .get()
                     .map(|callback| Call::Addresses(callback, request))
             }
             Done::Name(request) => {
-                jobs::end(request.owner.get()?);
+                request.owner.get()?.end_request();
                 request
                     .callback
                     .get()
                     .map(|callback| Call::Name(callback, request))
             }
             Done::Random(request) => {
-                jobs::end(request.owner.get()?);
+                request.owner.get()?.end_request();
                 request
                     .callback
                     .get()
@@ -414,12 +491,19 @@ pub(crate) fn is_alive(owner: &Loop) -> bool {
         || owner.state().closing.get() > 0
 }
 
+/// True if callbacks of requests are due.
+fn has_pending(state: &LoopState) -> bool {
+    let rings = state.rings.borrow();
+    !rings.is_empty(rings::PENDING) || !rings.is_empty(rings::running(rings::PENDING))
+}
+
 /// How long a poll may wait; `None` is without end.
 fn timeout_ms(owner: &Loop) -> Option<u64> {
     let state = owner.state();
     let has_idle = !state.rings.borrow().is_empty(rings::IDLE);
     let is_closing = state.closing.get() > 0;
-    if owner.is_stopped.get() != 0 || !is_alive(owner) || has_idle || is_closing {
+    let has_work = has_idle || is_closing || has_pending(&state);
+    if owner.is_stopped.get() != 0 || !is_alive(owner) || has_work {
         return Some(0);
     }
     let next_ns = state.timers.borrow_mut().next_deadline_ns()?;

@@ -3,6 +3,7 @@
 
 use crate::abi::live::Live;
 use crate::call::Call;
+use crate::children;
 use crate::handle;
 use crate::layout::{Loop, Signal, SignalCallback, kind};
 use crate::state::{LoopState, Token};
@@ -25,9 +26,19 @@ pub(crate) struct Signals {
     /// The signals that a poll has found, in order.
     found: Vec<c_int>,
     /// The calls that they lead to.
-    due: VecDeque<Live<Signal>>,
+    due: VecDeque<Due>,
+    /// The loop has children, whose ends are SIGCHLDs.
+    has_children: bool,
     /// The handle that was called last, if it is to be stopped after that.
     oneshot: Option<Live<Signal>>,
+}
+
+/// What a signal leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Due {
+    Handle(Live<Signal>),
+    /// The children that have ended.
+    Children,
 }
 
 /// Where the signals of one number arrive.
@@ -82,17 +93,36 @@ impl Signals {
 
     fn stop(&mut self, signal: Live<Signal>, reactor: &mut Reactor<Token>) {
         self.started.retain(|other| *other != signal);
-        self.due.retain(|other| *other != signal);
+        self.due.retain(|due| *due != Due::Handle(signal));
         self.oneshot = self.oneshot.filter(|other| *other != signal);
-        let number = signal.number.get();
-        if self
+        self.leave(signal.number.get(), reactor);
+    }
+
+    /// Ends to listen to a signal for which nothing waits any more.
+    fn leave(&mut self, number: c_int, reactor: &mut Reactor<Token>) {
+        let is_wanted = self
             .started
             .iter()
-            .all(|other| other.number.get() != number)
-            && let Some(source) = self.sources.remove(&number)
-        {
+            .any(|other| other.number.get() == number)
+            || (number == libc::SIGCHLD && self.has_children);
+        if !is_wanted && let Some(source) = self.sources.remove(&number) {
             reactor.remove(&source.eventfd, source.key);
         }
+    }
+
+    /// Begins to listen to the ends of children.
+    pub(crate) fn listen_to_children(&mut self, reactor: &mut Reactor<Token>) -> io::Result<()> {
+        if let Entry::Vacant(vacant) = self.sources.entry(libc::SIGCHLD) {
+            vacant.insert(Source::new(libc::SIGCHLD, reactor)?);
+        }
+        self.has_children = true;
+        Ok(())
+    }
+
+    /// Ends to listen to them.
+    pub(crate) fn ignore_children(&mut self, reactor: &mut Reactor<Token>) {
+        self.has_children = false;
+        self.leave(libc::SIGCHLD, reactor);
     }
 
     /// Notes that a signal has come. It is called after all other events of the poll.
@@ -106,8 +136,11 @@ impl Signals {
             let count = self.sources.get(&number).map_or(0, Source::take);
             for _ in 0..count {
                 let handles = self.started.iter().copied();
-                self.due
-                    .extend(handles.filter(|signal| signal.number.get() == number));
+                let called = handles.filter(|signal| signal.number.get() == number);
+                self.due.extend(called.map(Due::Handle));
+            }
+            if number == libc::SIGCHLD && self.has_children && count > 0 {
+                self.due.push_back(Due::Children);
             }
         }
     }
@@ -170,11 +203,20 @@ pub(crate) fn stop(signal: Live<Signal>) {
     }
 }
 
-/// The next call of a handle whose signal has come.
+/// The next call of a handle whose signal has come, or of a child that has ended.
 pub(crate) fn next_call(state: &LoopState) -> Option<Call> {
     let called = state.signals.borrow_mut().oneshot.take();
     called.into_iter().for_each(stop);
-    let signal = state.signals.borrow_mut().due.pop_front()?;
+    let signal = loop {
+        if let Some(call) = children::next_call(state) {
+            return Some(call);
+        }
+        let due = state.signals.borrow_mut().due.pop_front();
+        match due? {
+            Due::Handle(signal) => break signal,
+            Due::Children => state.children.borrow_mut().collect(),
+        }
+    };
     if signal.is_oneshot.get() != 0 {
         state.signals.borrow_mut().oneshot = Some(signal);
     }

@@ -119,7 +119,7 @@ pub(crate) fn look(owner: Live<Loop>, key: u64) {
     drop(stats);
     jobs::submit(owner, false, move || Done::Stat(key, stat(&path)));
     // The handle keeps the loop alive, if it is referenced; the look does not.
-    jobs::end(owner);
+    owner.end_request();
 }
 
 /// Takes the result of a look. Returns the call, if the file has changed.

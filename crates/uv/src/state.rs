@@ -4,19 +4,21 @@
 use crate::abi::live::Live;
 use crate::abi::mask::without_sigprof;
 use crate::abi::time;
+use crate::children::Children;
 use crate::files::Files;
-use crate::layout::{Async, Handle, Loop, PhaseHandle, Timer};
+use crate::layout::{Async, Handle, Loop, PhaseHandle, Stream, Timer};
 use crate::mail::Mail;
 use crate::ring::Rings;
 use crate::signals::Signals;
 use crate::stat_watch::StatWatches;
+use crate::stream_turn::{self, Turn};
 use crate::watch::Watches;
 use oneloop_core::{Inbox, Interest, Reactor, Timers, Trigger};
 use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::ffi::c_int;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, IntoRawFd as _, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
@@ -41,6 +43,7 @@ pub(crate) enum Member {
     Handle(Live<Handle>, u64),
     Phase(Live<PhaseHandle>),
     Async(Live<Async>),
+    Stream(Live<Stream>),
 }
 
 /// The rings of a loop. The running one of a phase follows its main one.
@@ -51,7 +54,9 @@ pub(crate) mod rings {
     pub(crate) const PREPARE: usize = 5;
     pub(crate) const CHECK: usize = 7;
     pub(crate) const ASYNC: usize = 9;
-    pub(crate) const COUNT: usize = 11;
+    /// Streams whose requests are done.
+    pub(crate) const PENDING: usize = 11;
+    pub(crate) const COUNT: usize = 13;
 
     /// The running ring of a main one.
     pub(crate) const fn running(main: usize) -> usize {
@@ -79,6 +84,13 @@ pub(crate) struct LoopState {
     pub(crate) signals: RefCell<Signals>,
     pub(crate) files: RefCell<Files>,
     pub(crate) stats: RefCell<StatWatches>,
+    pub(crate) children: RefCell<Children>,
+    /// The stream whose turn it is.
+    pub(crate) turn: Cell<Option<Turn>>,
+    /// The fds that came over a stream behind its `accepted_fd`.
+    received: RefCell<HashMap<Live<Stream>, VecDeque<OwnedFd>>>,
+    /// An fd for when the process has none left for a connection.
+    reserve: RefCell<Option<OwnedFd>>,
     /// What threads of the pool have done.
     pub(crate) inbox: RefCell<Arc<Inbox<Mail>>>,
     /// Mail that was taken out, and waits for its callbacks.
@@ -117,6 +129,10 @@ impl LoopState {
             signals: RefCell::default(),
             files: RefCell::default(),
             stats: RefCell::default(),
+            children: RefCell::default(),
+            turn: Cell::new(None),
+            received: RefCell::default(),
+            reserve: RefCell::default(),
             inbox: RefCell::new(inbox),
             mail: RefCell::default(),
             backend,
@@ -166,6 +182,61 @@ impl LoopState {
         let _ = rustix::io::write(bell, &1_u64.to_ne_bytes());
     }
 
+    /// Keeps fds that came over a stream until the caller accepts them.
+    pub(crate) fn keep_received(&self, stream: Live<Stream>, fds: Vec<OwnedFd>) {
+        let mut fds = fds.into_iter();
+        if stream.accepted_fd.get() == -1
+            && let Some(first) = fds.next()
+        {
+            stream.accepted_fd.set(first.into_raw_fd());
+        }
+        if fds.len() > 0 {
+            let mut received = self.received.borrow_mut();
+            received.entry(stream).or_default().extend(fds);
+        }
+    }
+
+    /// The next of the fds that came over a stream; -1 if there is none.
+    pub(crate) fn take_received(&self, stream: Live<Stream>) -> RawFd {
+        let mut received = self.received.borrow_mut();
+        let next = received.get_mut(&stream).and_then(VecDeque::pop_front);
+        let Some(next) = next else {
+            received.remove(&stream);
+            return -1;
+        };
+        next.into_raw_fd()
+    }
+
+    /// The number of fds that came over a stream, without its `accepted_fd`.
+    pub(crate) fn count_received(&self, stream: Live<Stream>) -> usize {
+        self.received.borrow().get(&stream).map_or(0, VecDeque::len)
+    }
+
+    /// Forgets a stream that is closed.
+    pub(crate) fn forget_stream(&self, stream: Live<Stream>) {
+        if self.turn.get().is_some_and(|turn| turn.stream == stream) {
+            self.turn.set(None);
+        }
+        let place = stream.pending_place.replace(0);
+        if place != 0 {
+            self.rings.borrow_mut().remove(place);
+        }
+        self.received.borrow_mut().remove(&stream);
+    }
+
+    /// Keeps an fd in reserve, for [`LoopState::shed_connection`].
+    pub(crate) fn reserve_fd(&self) {
+        let mut reserve = self.reserve.borrow_mut();
+        if reserve.is_none() {
+            *reserve = stream_turn::reserved();
+        }
+    }
+
+    /// Ends connections for which the process has no fd left.
+    pub(crate) fn shed_connection(&self, listener: RawFd) {
+        stream_turn::shed(listener, &mut self.reserve.borrow_mut());
+    }
+
     pub(crate) fn update_time(&self) {
         self.now_ms.set(time::now_ms());
     }
@@ -175,6 +246,17 @@ impl Loop {
     /// The state of an initialized loop.
     pub(crate) fn state(&self) -> Live<LoopState> {
         self.state.get().expect("the loop is initialized")
+    }
+
+    /// Counts a request that begins.
+    pub(crate) fn begin_request(&self) {
+        self.active_requests.set(self.active_requests.get() + 1);
+    }
+
+    /// Counts a request that is done.
+    pub(crate) fn end_request(&self) {
+        let active = self.active_requests.get();
+        self.active_requests.set(active.saturating_sub(1));
     }
 }
 

@@ -3,36 +3,40 @@
 
 use crate::abi::fd::borrow;
 use crate::abi::live::Live;
-use crate::layout::Poll;
+use crate::layout::{Poll, Stream};
 use crate::state::Token;
 use oneloop_core::{Interest, Key, Reactor, Trigger};
 use rustix::io::Errno;
+use std::collections::VecDeque;
 use std::os::fd::RawFd;
 
 /// What gets the events of an fd.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Owner {
     Poll(Live<Poll>),
+    Stream(Live<Stream>),
 }
 
 /// The watched fds.
 ///
 /// A start only notes what its owner wants; the kernel learns of it before the next wait. So a stop
 /// and a start in one turn cost no more than one of them. A stop reaches the kernel at once, as
-/// the caller may close the fd after it.
+/// the caller may close the fd after it. A pause is a stop that waits as a start does: for fds that
+/// belong to a handle.
 ///
 /// ```text
 ///             start                apply (EPOLL_CTL_ADD)
-///   unknown ─────────▶ changed ───────────────────────────▶ registered ──┐ start: changed,
+///   unknown ─────────▶ changed ───────────────────────────▶ registered ──┐ start, pause: changed,
 ///      ▲                  │                                     │ ▲──────┘ apply (EPOLL_CTL_MOD)
-///      └──────────────────┴────────── stop (EPOLL_CTL_DEL) ─────┘
+///      └──────────────────┴── stop, apply of a pause (DEL) ─────┘
 /// ```
 #[derive(Debug, Default)]
 pub(crate) struct Watches {
     /// By fd.
     watches: Vec<Option<Watch>>,
-    /// The fds whose owner wants something else than the kernel knows.
-    changed: Vec<RawFd>,
+    /// The fds whose owner wants something else than the kernel knows, in order: what is ready
+    /// already, epoll reports in the order in which it learned of it.
+    changed: VecDeque<RawFd>,
 }
 
 #[derive(Debug)]
@@ -44,13 +48,14 @@ struct Watch {
 }
 
 impl Watches {
-    /// The owner of an fd's events, and what it wants.
+    /// The owner of an fd's events, and what it wants. `None` while it pauses.
     pub(crate) fn get(&self, fd: RawFd) -> Option<(Owner, Interest)> {
         let watch = self.watches.get(usize::try_from(fd).ok()?)?.as_ref()?;
-        Some((watch.owner, watch.wanted))
+        (watch.wanted != Interest::NONE).then_some((watch.owner, watch.wanted))
     }
 
-    /// Begins to watch an fd, or changes what its owner wants.
+    /// Begins to watch an fd, or changes what its owner wants. Nothing for an fd that another owner
+    /// watches.
     pub(crate) fn start(&mut self, fd: RawFd, wanted: Interest, owner: Owner) {
         let Ok(index) = usize::try_from(fd) else {
             return;
@@ -64,27 +69,45 @@ impl Watches {
             is_changed: false,
             key: None,
         });
+        if watch.owner != owner && watch.wanted != Interest::NONE {
+            return;
+        }
+        watch.owner = owner;
         if watch.key.is_some() && watch.wanted == wanted && !watch.is_changed {
             return;
         }
         watch.wanted = wanted;
         if !watch.is_changed {
             watch.is_changed = true;
-            self.changed.push(fd);
+            self.changed.push_back(fd);
+        }
+    }
+
+    /// Ends to watch an fd, before the next wait.
+    pub(crate) fn pause(&mut self, fd: RawFd, owner: Owner) {
+        if let Some(watch) = self.of(fd, owner) {
+            watch.wanted = Interest::NONE;
+            if !std::mem::replace(&mut watch.is_changed, true) {
+                self.changed.push_back(fd);
+            }
         }
     }
 
     /// Ends to watch an fd.
-    pub(crate) fn stop(&mut self, fd: RawFd, reactor: &mut Reactor<Token>) {
-        let Ok(index) = usize::try_from(fd) else {
+    pub(crate) fn stop(&mut self, fd: RawFd, owner: Owner, reactor: &mut Reactor<Token>) {
+        let Some(key) = self.of(fd, owner).map(|watch| watch.key) else {
             return;
         };
-        let Some(watch) = self.watches.get_mut(index).and_then(Option::take) else {
-            return;
-        };
-        if let Some(key) = watch.key {
+        self.watches[fd as usize] = None;
+        if let Some(key) = key {
             reactor.remove(borrow(fd), key);
         }
+    }
+
+    /// The watch of an fd, if it has that owner.
+    fn of(&mut self, fd: RawFd, owner: Owner) -> Option<&mut Watch> {
+        let watch = self.watches.get_mut(usize::try_from(fd).ok()?)?.as_mut()?;
+        (watch.owner == owner).then_some(watch)
     }
 
     /// True if the kernel does not know yet what some owner wants.
@@ -95,7 +118,7 @@ impl Watches {
     /// Tells the kernel what owners want. Returns an owner whose fd it refuses, with the error, and
     /// no longer watches that fd; the caller calls this again for the rest.
     pub(crate) fn apply(&mut self, reactor: &mut Reactor<Token>) -> Option<(Owner, Errno)> {
-        while let Some(fd) = self.changed.pop() {
+        while let Some(fd) = self.changed.pop_front() {
             let Some(slot) = self.watches.get_mut(fd as usize) else {
                 continue;
             };
@@ -104,6 +127,14 @@ impl Watches {
                 continue;
             };
             watch.is_changed = false;
+            if watch.wanted == Interest::NONE {
+                let key = watch.key;
+                *slot = None;
+                if let Some(key) = key {
+                    reactor.remove(borrow(fd), key);
+                }
+                continue;
+            }
             let result = match watch.key {
                 Some(key) => reactor.modify(borrow(fd), key, watch.wanted, Trigger::Level),
                 None => {
@@ -130,7 +161,7 @@ impl Watches {
         for (fd, watch) in self.watches.iter_mut().enumerate() {
             if let Some(watch) = watch.as_mut().filter(|watch| !watch.is_changed) {
                 watch.is_changed = true;
-                self.changed.push(fd as RawFd);
+                self.changed.push_back(fd as RawFd);
             }
         }
     }

@@ -3,7 +3,7 @@
 use rustix::event::epoll;
 use rustix::io::Errno;
 use std::mem::MaybeUninit;
-use std::os::fd::{BorrowedFd, RawFd};
+use std::os::fd::{BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 
 /// An fd of the caller, which keeps it open while the library uses it. A number that is no open fd
 /// is an error of the system calls, as libuv's callers expect.
@@ -13,7 +13,7 @@ use std::os::fd::{BorrowedFd, RawFd};
 pub(crate) fn borrow(fd: RawFd) -> BorrowedFd<'static> {
     assert!(fd != -1);
     // SAFETY: the number is not -1. The caller says which fds the library may use, and for how
-    // long; this crate closes none that it did not open.
+    // long; `close` is for those that it has handed over.
     unsafe { BorrowedFd::borrow_raw(fd) }
 }
 
@@ -43,4 +43,20 @@ pub(crate) fn is_pollable(fd: RawFd) -> Result<(), Errno> {
             )
         }
     }
+}
+
+/// Closes an fd that belongs to a handle. The standard streams stay open, as in libuv: the program
+/// writes to them by other means, too.
+pub(crate) fn close(fd: RawFd) {
+    if fd > libc::STDERR_FILENO {
+        // SAFETY: the handle owned it, and forgets it with this call.
+        unsafe { libc::close(fd) };
+    }
+}
+
+/// Takes over an fd that nothing else owns.
+pub(crate) fn own(fd: RawFd) -> OwnedFd {
+    assert!(fd != -1);
+    // SAFETY: a handle kept it as a number, and forgets it with this call.
+    unsafe { OwnedFd::from_raw_fd(fd) }
 }

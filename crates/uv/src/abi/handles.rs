@@ -1,17 +1,12 @@
 //! What all handles and requests have, and their sizes.
 
+use super::buffers::Buffer;
+use super::guess::guess;
 use super::live::Live;
-use crate::layout::{HANDLE_BYTES, Handle, Loop, REQUEST_BYTES, Request, kind};
+use crate::layout::{HANDLE_BYTES, Handle, Loop, REQUEST_BYTES, Request};
 use libc::{c_char, c_int, c_uint, c_void, size_t};
 use std::ffi::CStr;
 use std::ptr;
-
-/// libuv's `uv_buf_t`.
-#[repr(C)]
-struct Buffer {
-    base: *mut c_char,
-    length: size_t,
-}
 
 #[unsafe(no_mangle)]
 extern "C" fn uv_buf_init(base: *mut c_char, length: c_uint) -> Buffer {
@@ -156,49 +151,5 @@ extern "C" fn uv_loop_set_data(of: Live<Loop>, data: *mut c_void) {
 /// The kind of handle that fits an open fd.
 #[unsafe(no_mangle)]
 extern "C" fn uv_guess_handle(fd: c_int) -> c_int {
-    if fd < 0 {
-        return 0;
-    }
-    // SAFETY: isatty(3) of a number that is no fd fails.
-    if unsafe { libc::isatty(fd) } == 1 {
-        return kind::TTY;
-    }
-    let mut status = std::mem::MaybeUninit::uninit();
-    // SAFETY: there is room for it.
-    if unsafe { libc::fstat(fd, status.as_mut_ptr()) } != 0 {
-        return 0;
-    }
-    // SAFETY: fstat(2) has succeeded.
-    let mode = unsafe { status.assume_init_ref() }.st_mode;
-    match mode & libc::S_IFMT {
-        libc::S_IFREG | libc::S_IFCHR => kind::FILE,
-        libc::S_IFIFO => kind::NAMED_PIPE,
-        libc::S_IFSOCK => guess_socket(fd),
-        _ => 0,
-    }
-}
-
-fn guess_socket(fd: c_int) -> c_int {
-    let (Some(family), Some(style)) = (
-        socket_option(fd, libc::SO_DOMAIN),
-        socket_option(fd, libc::SO_TYPE),
-    ) else {
-        return 0;
-    };
-    match (family, style) {
-        (libc::AF_INET | libc::AF_INET6, libc::SOCK_STREAM) => kind::TCP,
-        (libc::AF_INET | libc::AF_INET6, libc::SOCK_DGRAM) => kind::UDP,
-        (libc::AF_UNIX, libc::SOCK_STREAM) => kind::NAMED_PIPE,
-        (libc::AF_UNIX, libc::SOCK_DGRAM) => kind::UDP,
-        _ => 0,
-    }
-}
-
-/// A number that is an option of a socket.
-pub(super) fn socket_option(fd: c_int, option: c_int) -> Option<c_int> {
-    let (mut value, mut size) = (0, size_of::<c_int>() as libc::socklen_t);
-    let target = (&raw mut value).cast();
-    // SAFETY: the target has that size.
-    let result = unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, option, target, &mut size) };
-    (result == 0).then_some(value)
+    guess(fd)
 }

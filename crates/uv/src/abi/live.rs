@@ -1,8 +1,8 @@
 //! A pointer to a struct of the caller that is live for as long as the library holds it.
 
 use crate::layout::{
-    Async, FsEvent, FsPoll, GetAddrInfo, GetNameInfo, Handle, PhaseHandle, Poll, Random, Request,
-    Signal, Timer, Work, kind,
+    Async, Connect, FsEvent, FsPoll, GetAddrInfo, GetNameInfo, Handle, PhaseHandle, Pipe, Poll,
+    Process, Random, Request, Shutdown, Signal, Stream, Timer, Tty, Work, Write, kind,
 };
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -88,6 +88,12 @@ pub(crate) unsafe trait IsHandle {}
 /// It is `repr(C)`, and its first field is a [`Request`].
 pub(crate) unsafe trait IsRequest {}
 
+/// A type that begins with all fields of a stream.
+///
+/// # Safety
+/// It is `repr(C)`, and its first field is a [`Stream`].
+pub(crate) unsafe trait IsStream {}
+
 macro_rules! kinds_of {
     ($trait:ident: $($type:ident)*) => {$(
         // SAFETY: see `layout`, which asserts the offset.
@@ -95,11 +101,13 @@ macro_rules! kinds_of {
         const _: () = assert!(kinds_of!(@offset $trait $type) == 0);
     )*};
     (@offset IsHandle $type:ident) => { std::mem::offset_of!($type, handle) };
+    (@offset IsStream $type:ident) => { std::mem::offset_of!($type, stream) };
     (@offset IsRequest $type:ident) => { std::mem::offset_of!($type, request) };
 }
 
-kinds_of! { IsHandle: Timer PhaseHandle Async Poll Signal FsEvent FsPoll }
-kinds_of! { IsRequest: Work GetAddrInfo GetNameInfo Random }
+kinds_of! { IsHandle: Timer PhaseHandle Async Poll Signal FsEvent FsPoll Stream Process }
+kinds_of! { IsRequest: Work GetAddrInfo GetNameInfo Random Connect Shutdown Write }
+kinds_of! { IsStream: Pipe Tty }
 
 impl<T: IsHandle> Live<T> {
     /// The part that all handles have.
@@ -117,6 +125,23 @@ impl<T: IsRequest> Live<T> {
     }
 }
 
+impl<T: IsStream> Live<T> {
+    /// The part that all streams have.
+    pub(crate) fn as_stream(self) -> Live<Stream> {
+        // SAFETY: the type begins with it.
+        unsafe { self.cast() }
+    }
+}
+
+impl Live<Stream> {
+    /// The whole struct of a pipe; `None` for another kind of stream.
+    pub(crate) fn as_pipe(self) -> Option<Live<Pipe>> {
+        let is_pipe = self.handle.kind.get() == kind::NAMED_PIPE;
+        // SAFETY: the function that began the pipe set its kind, and had a struct of that type.
+        is_pipe.then(|| unsafe { self.cast() })
+    }
+}
+
 /// A handle as its kind.
 pub(crate) enum Typed {
     Timer(Live<Timer>),
@@ -126,6 +151,9 @@ pub(crate) enum Typed {
     Signal(Live<Signal>),
     FsEvent(Live<FsEvent>),
     FsPoll(Live<FsPoll>),
+    /// A TCP socket, a pipe, or a terminal.
+    Stream(Live<Stream>),
+    Process(Live<Process>),
     Unknown,
 }
 
@@ -142,6 +170,8 @@ impl Live<Handle> {
                 kind::SIGNAL => Typed::Signal(self.cast()),
                 kind::FS_EVENT => Typed::FsEvent(self.cast()),
                 kind::FS_POLL => Typed::FsPoll(self.cast()),
+                kind::TCP | kind::NAMED_PIPE | kind::TTY => Typed::Stream(self.cast()),
+                kind::PROCESS => Typed::Process(self.cast()),
                 _ => Typed::Unknown,
             }
         }

@@ -1,5 +1,6 @@
 //! Loops: their life, and their runs.
 
+use super::buffers::Buffer;
 use super::handles::handle_name;
 use super::live::Live;
 use super::memory;
@@ -9,6 +10,7 @@ use crate::error::number_of;
 use crate::layout::{Handle, Loop, WalkCallback, flag};
 use crate::run::{self, Mode, Run};
 use crate::state::{LoopState, Member, rings};
+use crate::stream_turn::SUGGESTED_BYTES;
 use libc::{FILE, c_char, c_int, c_void};
 use std::cell::UnsafeCell;
 use std::ffi::CString;
@@ -126,6 +128,12 @@ extern "C-unwind" fn uv_run(of: Live<Loop>, mode: c_int) -> c_int {
         // A plain value: nothing here has to be dropped if the call never returns.
         let next = sealed(|| run.next(of));
         match next {
+            Some(Call::Allocate(callback, handle)) => {
+                let mut buffer = Buffer::NONE;
+                // SAFETY: as in `make`.
+                unsafe { callback(handle.as_ptr(), SUGGESTED_BYTES, &mut buffer) };
+                run.fill(buffer);
+            }
             Some(call) => make(call),
             None => return c_int::from(run.is_alive()),
         }
@@ -173,6 +181,17 @@ fn make(call: Call) {
                     text(&request.host),
                     text(&request.service),
                 );
+            }
+            Call::Allocate(..) => {} // see `uv_run`, which takes the buffer
+            Call::Read(callback, stream, count, buffer) => {
+                callback(stream.as_ptr(), count, &buffer);
+            }
+            Call::Write(callback, write, status) => callback(write.as_ptr(), status),
+            Call::Connect(callback, connect, status) => callback(connect.as_ptr(), status),
+            Call::Shutdown(callback, shutdown, status) => callback(shutdown.as_ptr(), status),
+            Call::Connection(callback, stream, status) => callback(stream.as_ptr(), status),
+            Call::Exit(callback, process, status, signal) => {
+                callback(process.as_ptr(), status, signal);
             }
             Call::Random(callback, random) => {
                 callback(

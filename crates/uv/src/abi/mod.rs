@@ -7,11 +7,14 @@
 //! that has to be dropped: gevent swaps the stack in a callback, Lua jumps out of it, C++ throws.
 #![allow(unsafe_code)] // every exported name is unsafe to rustc, as it may clash with another one
 
+pub(crate) mod buffers;
 pub(crate) mod fd;
+pub(crate) mod guess;
 pub(crate) mod live;
 pub(crate) mod mask;
 pub(crate) mod memory;
 pub(crate) mod pool;
+pub(crate) mod terminal;
 pub(crate) mod time;
 
 mod errors;
@@ -21,8 +24,12 @@ mod locks;
 mod loops;
 mod message;
 mod os;
+mod pipes;
 mod process;
 mod requests;
+mod sockets;
+mod spawn;
+mod streams;
 mod stubs;
 mod system;
 mod text;

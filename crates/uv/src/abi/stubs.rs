@@ -12,26 +12,17 @@ macro_rules! stubs {
 }
 
 stubs! {
-    uv_accept uv_fs_access uv_fs_chmod uv_fs_chown uv_fs_close uv_fs_closedir uv_fs_copyfile
-    uv_fs_fchmod uv_fs_fchown uv_fs_fdatasync uv_fs_fstat uv_fs_fsync uv_fs_ftruncate uv_fs_futime
-    uv_fs_get_path uv_fs_get_ptr uv_fs_get_result uv_fs_get_statbuf uv_fs_get_system_error
-    uv_fs_get_type uv_fs_lchown uv_fs_link uv_fs_lstat uv_fs_lutime uv_fs_mkdir uv_fs_mkdtemp
-    uv_fs_mkstemp uv_fs_open uv_fs_opendir uv_fs_read uv_fs_readdir uv_fs_readlink uv_fs_realpath
-    uv_fs_rename uv_fs_req_cleanup uv_fs_rmdir uv_fs_scandir uv_fs_scandir_next uv_fs_sendfile
-    uv_fs_stat uv_fs_statfs uv_fs_symlink uv_fs_unlink uv_fs_utime uv_fs_write uv_is_readable
-    uv_is_writable uv_listen uv_metrics_idle_time uv_metrics_info uv_pipe uv_pipe_bind
-    uv_pipe_bind2 uv_pipe_chmod uv_pipe_connect uv_pipe_connect2 uv_pipe_getpeername
-    uv_pipe_getsockname uv_pipe_init uv_pipe_open uv_pipe_pending_count uv_pipe_pending_instances
-    uv_pipe_pending_type uv_process_get_pid uv_process_kill uv_read_start uv_read_stop
-    uv_recv_buffer_size uv_send_buffer_size uv_shutdown uv_socketpair uv_spawn
-    uv_stream_get_write_queue_size uv_stream_set_blocking uv_tcp_bind uv_tcp_close_reset
-    uv_tcp_connect uv_tcp_getpeername uv_tcp_getsockname uv_tcp_init uv_tcp_init_ex
-    uv_tcp_keepalive uv_tcp_keepalive_ex uv_tcp_nodelay uv_tcp_open uv_tcp_simultaneous_accepts
-    uv_try_write uv_try_write2 uv_tty_get_vterm_state uv_tty_get_winsize uv_tty_init
-    uv_tty_reset_mode uv_tty_set_mode uv_tty_set_vterm_state uv_udp_bind uv_udp_connect
-    uv_udp_get_send_queue_count uv_udp_get_send_queue_size uv_udp_getpeername uv_udp_getsockname
-    uv_udp_init uv_udp_init_ex uv_udp_open uv_udp_open_ex uv_udp_recv_start uv_udp_recv_stop
-    uv_udp_send uv_udp_set_broadcast uv_udp_set_membership uv_udp_set_multicast_interface
-    uv_udp_set_multicast_loop uv_udp_set_multicast_ttl uv_udp_set_source_membership uv_udp_set_ttl
-    uv_udp_try_send uv_udp_try_send2 uv_udp_using_recvmmsg uv_write uv_write2
+    uv_fs_access uv_fs_chmod uv_fs_chown uv_fs_close uv_fs_closedir uv_fs_copyfile uv_fs_fchmod
+    uv_fs_fchown uv_fs_fdatasync uv_fs_fstat uv_fs_fsync uv_fs_ftruncate uv_fs_futime uv_fs_get_path
+    uv_fs_get_ptr uv_fs_get_result uv_fs_get_statbuf uv_fs_get_system_error uv_fs_get_type
+    uv_fs_lchown uv_fs_link uv_fs_lstat uv_fs_lutime uv_fs_mkdir uv_fs_mkdtemp uv_fs_mkstemp
+    uv_fs_open uv_fs_opendir uv_fs_read uv_fs_readdir uv_fs_readlink uv_fs_realpath uv_fs_rename
+    uv_fs_req_cleanup uv_fs_rmdir uv_fs_scandir uv_fs_scandir_next uv_fs_sendfile uv_fs_stat
+    uv_fs_statfs uv_fs_symlink uv_fs_unlink uv_fs_utime uv_fs_write uv_metrics_idle_time
+    uv_metrics_info uv_udp_bind uv_udp_connect uv_udp_get_send_queue_count
+    uv_udp_get_send_queue_size uv_udp_getpeername uv_udp_getsockname uv_udp_init uv_udp_init_ex
+    uv_udp_open uv_udp_open_ex uv_udp_recv_start uv_udp_recv_stop uv_udp_send uv_udp_set_broadcast
+    uv_udp_set_membership uv_udp_set_multicast_interface uv_udp_set_multicast_loop
+    uv_udp_set_multicast_ttl uv_udp_set_source_membership uv_udp_set_ttl uv_udp_try_send
+    uv_udp_try_send2 uv_udp_using_recvmmsg
 }

@@ -15,7 +15,7 @@ use std::ffi::{CStr, CString};
 use std::ptr::NonNull;
 
 #[unsafe(no_mangle)]
-extern "C" fn uv_close(of: Live<Handle>, callback: Option<CloseCallback>) {
+pub(super) extern "C" fn uv_close(of: Live<Handle>, callback: Option<CloseCallback>) {
     if let Err(problem) = handle::close(of, callback) {
         abort_with(problem);
     }
@@ -49,10 +49,9 @@ extern "C" fn uv_has_ref(of: Live<Handle>) -> c_int {
 /// The fd of a handle that has one.
 #[unsafe(no_mangle)]
 extern "C" fn uv_fileno(of: Live<Handle>, fd: &mut c_int) -> c_int {
-    match of.typed() {
-        super::live::Typed::Poll(poll) if !of.is_closing() => *fd = poll.fd.get(),
-        super::live::Typed::Poll(_) => return -libc::EBADF,
-        _ => return -libc::EINVAL,
+    match handle::fd(of) {
+        Ok(number) => *fd = number,
+        Err(error) => return crate::error::number(error),
     }
     0
 }
