@@ -306,7 +306,7 @@ fn the_files_of_server_stand_in_storeys() {
         dispatch:    dispatch plan
         one loop:    limits serving_loop
         acceptors:   acceptor inspect
-        life:        commands/ serve
+        life:        commands/ reload serve
         ",
     );
 }

@@ -26,12 +26,21 @@ pub(crate) fn resolve(options: &Options) -> Result<Vec<Addr>, String> {
     Ok(addrs)
 }
 
-fn resolve_one(text: &str) -> Result<Vec<Addr>, String> {
-    let wrong = || {
+/// Checks `--listen` without a look-up.
+pub(crate) fn check(options: &Options) -> Result<(), String> {
+    let mut texts = options.service.listen.iter();
+    texts.try_for_each(|text| parse(text).map(drop))
+}
+
+fn parse(text: &str) -> Result<Endpoint, String> {
+    Endpoint::parse(text).ok_or_else(|| {
         let why = Endpoint::what_is_wrong(text);
         format!("cannot listen on '{text}': {why}")
-    };
-    match Endpoint::parse(text).ok_or_else(wrong)? {
+    })
+}
+
+fn resolve_one(text: &str) -> Result<Vec<Addr>, String> {
+    match parse(text)? {
         Endpoint::Addrs(addrs) => Ok(addrs),
         Endpoint::Name(host, port) => {
             let found = (host, port).to_socket_addrs();

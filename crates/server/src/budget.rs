@@ -29,8 +29,8 @@ const ROOM_SHARE: usize = 4;
 /// The sum of the bytes that wait for all clients, with its limit.
 #[derive(Debug)]
 pub(crate) struct Budget {
-    bytes_max: usize,
-    scarce_at: usize,
+    bytes_max: AtomicUsize,
+    scarce_at: AtomicUsize,
     /// The sum over all queues but those that are shed. Written under the lock; read without it for
     /// every message.
     bytes: AtomicUsize,
@@ -71,16 +71,24 @@ pub(crate) struct BudgetShare {
 
 impl Budget {
     pub(crate) fn new(bytes_max: usize, out_soft: usize) -> Arc<Self> {
-        // A few clients with full queues are normal. Only when memory becomes tight are all
-        // clients slowed down, and never later than at half of the budget.
-        let unlimited = SCARCE_BYTES_MIN.max(out_soft.saturating_mul(SOFT_QUEUES));
         Arc::new(Budget {
-            bytes_max,
-            scarce_at: unlimited.min(bytes_max / 2),
+            bytes_max: AtomicUsize::new(bytes_max),
+            scarce_at: AtomicUsize::new(scarce_at(bytes_max, out_soft)),
             bytes: AtomicUsize::new(0),
             count: AtomicUsize::new(0),
             queues: Mutex::default(),
         })
+    }
+
+    /// Changes the limits. A client may be closed for the new ones with the next change of a queue.
+    pub(crate) fn set_limits(&self, bytes_max: usize, out_soft: usize) {
+        self.bytes_max.store(bytes_max, Ordering::Relaxed);
+        let scarce_at = scarce_at(bytes_max, out_soft);
+        self.scarce_at.store(scarce_at, Ordering::Relaxed);
+    }
+
+    fn scarce_at(&self) -> usize {
+        self.scarce_at.load(Ordering::Relaxed)
     }
 
     /// How many bytes wait for all clients.
@@ -90,16 +98,16 @@ impl Budget {
 
     /// True while more bytes wait than allow large reads: clients are read in small steps.
     pub(crate) fn is_scarce(&self) -> bool {
-        self.bytes() > self.scarce_at
+        self.bytes() > self.scarce_at()
     }
 
     /// The same with hysteresis, for a loop that has to notify all its clients of a change.
     pub(crate) fn is_still_scarce(&self, was_scarce: bool) -> bool {
         self.bytes()
             > if was_scarce {
-                self.scarce_at / 2
+                self.scarce_at() / 2
             } else {
-                self.scarce_at
+                self.scarce_at()
             }
     }
 
@@ -115,7 +123,7 @@ impl Budget {
         // A queue of a step per client is what the small steps themselves produce; it is no sign
         // that the kernel refuses to take more.
         let expected = self.count.load(Ordering::Relaxed) * STEP_BYTES;
-        if self.bytes() > self.scarce_at + self.scarce_at / 2 + expected {
+        if self.bytes() > self.scarce_at() + self.scarce_at() / 2 + expected {
             return bytes_min;
         }
         bytes_min.max(send_room() / ROOM_SHARE)
@@ -170,7 +178,7 @@ impl Budget {
 
     fn shed_longest(&self, queues: &mut Queues) -> Vec<Waker> {
         let mut wakers = Vec::new();
-        while self.bytes() > self.bytes_max {
+        while self.bytes() > self.bytes_max.load(Ordering::Relaxed) {
             // A walk over all queues, but only when the budget is exceeded. A heap would cost
             // each change of each queue.
             let staying = queues.all.iter().filter(|(_, queue)| queue.shed.is_none());
@@ -194,6 +202,13 @@ impl Budget {
         // No code that holds the lock can panic half-way through a change of the queues.
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A few clients with full queues are normal. Only when memory becomes tight are all clients slowed
+/// down, and never later than at half of the budget.
+fn scarce_at(bytes_max: usize, out_soft: usize) -> usize {
+    let unlimited = SCARCE_BYTES_MIN.max(out_soft.saturating_mul(SOFT_QUEUES));
+    unlimited.min(bytes_max / 2)
 }
 
 impl BudgetShare {
@@ -322,7 +337,6 @@ mod tests {
 
     #[test]
     fn memory_is_scarce_beyond_some_queues_of_out_soft_and_within_the_budget() {
-        let scarce_at = |bytes_max, out_soft| Budget::new(bytes_max, out_soft).scarce_at;
         assert_eq!(scarce_at(64 << 20, 64 << 10), 2 << 20);
         assert_eq!(scarce_at(64 << 20, 1), SCARCE_BYTES_MIN);
         assert_eq!(scarce_at(64 << 20, 32 << 20), 32 << 20);

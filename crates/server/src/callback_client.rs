@@ -150,11 +150,14 @@ pub(crate) trait CallbackClient: ListedClient + 'static {
         has_retried: bool,
     ) -> Option<(Instant, Expired)> {
         let (waits, taken) = (socket.writable_length() > 0, taken(socket));
+        // The idle timeout is Node's `setTimeout` of the socket.
+        let write = self.service().limits().write;
+        let limits = Limits { idle: None, write };
         with_deadlines(self, now, |deadlines, taken_before| {
             let has_taken = has_retried || taken > *taken_before;
             *taken_before = taken;
             deadlines.note_output(now, waits, has_taken);
-            deadlines.next()
+            deadlines.next(limits)
         })
     }
 
@@ -209,8 +212,7 @@ pub(crate) trait CallbackClient: ListedClient + 'static {
     }
 }
 
-/// Calls a function with the client's deadlines, and with the bytes taken at the last look. The
-/// idle timeout is not among them: that is Node's `setTimeout` of the socket.
+/// Calls a function with the client's deadlines, and with the bytes taken at the last look.
 fn with_deadlines<C, T>(
     client: &C,
     now: Instant,
@@ -219,8 +221,7 @@ fn with_deadlines<C, T>(
 where
     C: CallbackClient + ?Sized,
 {
-    let write = client.service().limits().write;
-    let new = || Box::new(Deadlines::new(Limits { idle: None, write }, now));
+    let new = || Box::new(Deadlines::new(now));
     let Extras {
         deadlines, taken, ..
     } = &mut *client.extras();
@@ -261,6 +262,15 @@ pub(crate) fn reset(socket: &Socket) {
 /// Bytes that the kernel has taken for a socket's peer.
 pub(crate) fn taken(socket: &Socket) -> u64 {
     socket.bytes_written() - socket.writable_length() as u64
+}
+
+/// Sets a socket's idle timeout, which was `before`.
+pub(crate) fn set_idle_timeout(socket: &Socket, before: Option<Duration>, idle: Option<Duration>) {
+    // As in Node, 0 stops it.
+    let ms = idle.map(to_ms).or_else(|| before.map(|_| 0.0));
+    if let Some(ms) = ms {
+        socket.set_timeout(ms);
+    }
 }
 
 /// A duration for Node's timers, which may fire up to a millisecond early.

@@ -1,10 +1,10 @@
 //! One client that the server itself talks to, written with callbacks: `--style callback`.
 
-use crate::callback_client::{self, CallbackClient, Extras, read_to_end, to_ms};
+use crate::callback_client::{self, CallbackClient, Extras, read_to_end, set_idle_timeout};
 use crate::clients::{ClientEntry, ListedClient};
 use crate::close_reason::CloseReason;
 use crate::conversation::{Accepted, Conversation, Step};
-use crate::deadlines::Expired;
+use crate::deadlines::{Expired, Limits};
 use crate::mode::Mode;
 use crate::reports::FOR_INPUT;
 use crate::service::Service;
@@ -19,6 +19,7 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 use tracing::error;
 
 /// How many bytes a client is sent of what its mode produces before the other clients have their
@@ -93,11 +94,17 @@ impl Client {
         socket.on_error(move |_, error| client.on_error(error));
         let client = Rc::clone(self);
         socket.on_close(move |socket, _| client.on_close(&socket, key));
-        if let Some(idle) = self.service().limits().idle {
+        self.limit_idle_time(socket, None);
+    }
+
+    /// Starts, changes or stops the idle timeout, which was `before`.
+    fn limit_idle_time(self: &Rc<Self>, socket: &Socket, before: Option<Duration>) {
+        let idle = self.service().limits().idle;
+        if before.is_none() && idle.is_some() {
             let client = Rc::clone(self);
             socket.on_timeout(move |socket| client.close_early(&socket, Expired::Idle.into()));
-            socket.set_timeout(to_ms(idle));
         }
+        set_idle_timeout(socket, before, idle);
     }
 
     fn start(self: &Rc<Self>, socket: &Socket) {
@@ -377,6 +384,14 @@ impl ListedClient for Client {
         if queued > 0 || self.has_extras() {
             self.note_share(socket, queued);
         }
+    }
+
+    fn follow_settings(self: Rc<Self>, socket: &Socket, before: Limits) {
+        self.limit_idle_time(socket, before.idle);
+        if socket.writable_length() > 0 {
+            self.watch_output(socket);
+        }
+        self.limit_input(socket);
     }
 
     fn report(&self, socket: &Socket) {

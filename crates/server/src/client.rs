@@ -7,7 +7,6 @@ use crate::conversation::{Accepted, Conversation};
 use crate::deadlines::{Deadlines, Expired};
 use crate::reports::Traffic;
 use crate::service::Service;
-use oneloop::Handle;
 use oneloop::core::{Direction, Ready, Sleep};
 use oneloop::net::{Chunk, ReadHalf, Shutdown, Socket};
 use std::future::Future;
@@ -43,10 +42,15 @@ impl Client {
             timer: None,
             received: 0,
         };
-        if !client.service().limits().are_off() {
-            client.deadlines();
-        }
+        client.follow_limits();
         client
+    }
+
+    /// Makes its deadlines once a timeout applies.
+    fn follow_limits(&mut self) {
+        if !self.service().limits().are_off() {
+            self.deadlines();
+        }
     }
 
     pub(crate) fn service(&self) -> &Rc<Service> {
@@ -188,7 +192,7 @@ impl Client {
     fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<Expired> {
         match &mut self.timer {
             None => Poll::Pending,
-            Some(timer) => timer.poll_expired(cx, &self.conversation.service().handle),
+            Some(timer) => timer.poll_expired(cx, self.conversation.service()),
         }
     }
 }
@@ -221,21 +225,21 @@ struct ClientTimer {
 impl ClientTimer {
     fn new(service: &Service) -> Self {
         ClientTimer {
-            deadlines: Deadlines::new(service.limits(), service.handle.now()),
+            deadlines: Deadlines::new(service.handle.now()),
             timer: None,
         }
     }
 
     /// Ready once a deadline has passed.
-    fn poll_expired(&mut self, cx: &mut Context<'_>, handle: &Handle) -> Poll<Expired> {
+    fn poll_expired(&mut self, cx: &mut Context<'_>, service: &Service) -> Poll<Expired> {
         loop {
-            let Some((deadline, why)) = self.deadlines.next() else {
+            let Some((deadline, why)) = self.deadlines.next(service.limits()) else {
                 return Poll::Pending;
             };
             // A timer that fires earlier stays: it is not moved for every message, but finds the
             // new deadline when it fires.
             if self.timer.as_ref().is_none_or(|(at, _)| *at > deadline) {
-                self.timer = Some((deadline, handle.sleep_until(deadline)));
+                self.timer = Some((deadline, service.handle.sleep_until(deadline)));
             }
             let Some((at, sleep)) = &mut self.timer else {
                 return Poll::Pending;
@@ -269,10 +273,16 @@ pub(crate) trait Served: Sized {
     /// What a report says of the client.
     fn traffic(&mut self) -> Traffic;
 
+    /// Follows a reload, or reports.
     #[cold]
-    fn report(&mut self) {
+    fn answer_notice(&mut self) {
         let traffic = self.traffic();
         let client = self.client();
+        client.follow_limits();
+        client.note_output(traffic.queued > 0, false);
+        if !client.service().reports.is_collecting() {
+            return;
+        }
         let peer = client.socket.peer_addr().ok();
         client.conversation.report(peer, traffic);
     }
@@ -291,8 +301,8 @@ pub(crate) trait Served: Sized {
             if polled.is_ready() {
                 return polled;
             }
-            if self.client().conversation.is_report_due() {
-                self.report();
+            if self.client().conversation.is_notified() {
+                self.answer_notice();
             }
             // Only here, when the poll has ended with bytes that wait: output that the kernel
             // takes at once never touches the budget's lock.

@@ -1,6 +1,7 @@
 //! The callback clients of a loop, which are notified of what concerns all of them.
 
 use crate::budget::Budget;
+use crate::deadlines::Limits;
 use oneloop::callback::net::Socket;
 use oneloop::core::{Key, Slots};
 use std::cell::{Cell, RefCell};
@@ -18,6 +19,9 @@ pub(crate) trait ListedClient {
 
     /// Reports the queue's length to the budget, and closes the client if it is over the budget.
     fn note_queue(&self, socket: &Socket);
+
+    /// The settings have changed: follows the new timeouts and limits.
+    fn follow_settings(self: Rc<Self>, socket: &Socket, before: Limits);
 
     /// Adds the client's line to the round of reports that SIGUSR1 requested.
     fn report(&self, socket: &Socket);
@@ -54,6 +58,11 @@ impl Clients {
     /// Adds each client's report to the current round.
     pub(crate) fn report(&self) {
         self.each(|client, socket| client.report(socket));
+    }
+
+    /// Makes each client follow new settings.
+    pub(crate) fn follow_settings(&self, before: Limits) {
+        self.each(|client, socket| client.follow_settings(socket, before));
     }
 
     /// Makes each client finish.

@@ -65,8 +65,8 @@ pub(crate) struct Conversation {
     number: u64,
     /// In tenths of a second of the server's life.
     accepted_at: u32,
-    /// The last round of reports in which the client reported.
-    reported: u32,
+    /// The last notice that the client has answered.
+    answered: u32,
     state: ConversationState,
     /// The connection counts against `--max-conns`.
     has_permit: bool,
@@ -87,7 +87,7 @@ impl Conversation {
         Conversation {
             number,
             accepted_at: service.server.age(),
-            reported: service.reports.round(),
+            answered: service.reports.last_notice(),
             state: ConversationState::Open,
             has_permit: true,
             service: Rc::clone(service),
@@ -223,10 +223,10 @@ impl Conversation {
         }
     }
 
-    /// True once for each time that SIGUSR1 requests a report.
+    /// True once for each notice: SIGUSR1 requests a report, or the settings have changed.
     #[inline]
-    pub(crate) fn is_report_due(&mut self) -> bool {
-        self.service.reports.is_due(&mut self.reported)
+    pub(crate) fn is_notified(&mut self) -> bool {
+        self.service.reports.is_noticed(&mut self.answered)
     }
 
     /// Adds the client's line to the current round of reports.

@@ -57,7 +57,6 @@ impl Limits {
 /// ```
 #[derive(Debug)]
 pub(crate) struct Deadlines {
-    limits: Limits,
     /// When bytes were last received or sent.
     active: Instant,
     /// Since when output has waited and the client has taken none.
@@ -68,9 +67,8 @@ pub(crate) struct Deadlines {
 }
 
 impl Deadlines {
-    pub(crate) fn new(limits: Limits, now: Instant) -> Self {
+    pub(crate) fn new(now: Instant) -> Self {
         Deadlines {
-            limits,
             active: now,
             blocked_since: None,
             lingering_since: None,
@@ -104,8 +102,8 @@ impl Deadlines {
         self.has_hung_up = true;
     }
 
-    /// The first deadline by what is known now, which may have passed.
-    pub(crate) fn next(&self) -> Option<(Instant, Expired)> {
+    /// The first deadline by what is known now, which may have passed. A reload changes the limits.
+    pub(crate) fn next(&self, limits: Limits) -> Option<(Instant, Expired)> {
         // A timeout that overflows the clock is as good as none.
         let after = |since: Option<Instant>, limit: Option<Duration>, why| {
             Some((since?.checked_add(limit?)?, why))
@@ -113,8 +111,8 @@ impl Deadlines {
         // Counted from the last activity: a peer that still takes bytes is not cut off.
         let hung_up = self.has_hung_up.then_some(self.active);
         [
-            after(Some(self.active), self.limits.idle, Expired::Idle),
-            after(self.blocked_since, self.limits.write, Expired::Write),
+            after(Some(self.active), limits.idle, Expired::Idle),
+            after(self.blocked_since, limits.write, Expired::Write),
             after(self.lingering_since, Some(LINGER), Expired::Linger),
             after(hung_up, Some(HANG_UP_GRACE), Expired::HangUp),
         ]

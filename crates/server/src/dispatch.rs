@@ -15,6 +15,7 @@ use crate::{callbacks, green, piped};
 use oneloop::Handle;
 use oneloop::callback::Entered;
 use oneloop::net::{Addr, Socket};
+use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -32,14 +33,15 @@ pub(crate) fn enter(server: &Server, handle: &Handle) -> Option<Entered> {
 #[derive(Debug)]
 pub(crate) struct Dispatcher {
     pub(crate) service: Rc<Service>,
-    work: Work,
+    /// Replaced by a reload.
+    work: RefCell<Work>,
 }
 
 impl Dispatcher {
     pub(crate) fn new(service: &Rc<Service>, work: Work) -> Self {
         Dispatcher {
             service: Rc::clone(service),
-            work,
+            work: RefCell::new(work),
         }
     }
 
@@ -47,6 +49,12 @@ impl Dispatcher {
     pub(crate) fn background(&self) -> Option<impl Future<Output = ()> + 'static> {
         let needs_one = self.service.shared.style == Style::Callback;
         needs_one.then(|| callbacks::shed(Rc::clone(&self.service)))
+    }
+
+    /// Serves further clients with this work.
+    pub(crate) fn set_work(&self, work: Work) {
+        let before = self.work.replace(work);
+        drop(before);
     }
 
     /// Serves a connection whose permit is taken.
@@ -60,7 +68,8 @@ impl Dispatcher {
             conversation: Conversation::new(&self.service, number),
             socket,
         };
-        match &self.work {
+        let work = self.work.borrow().clone();
+        match &work {
             // Made when the client is accepted: a member of a chat receives what is said from
             // then on.
             Work::Talk(mode) => self.talk(accepted, mode(&self.service.shared.room)),

@@ -10,8 +10,8 @@ use tracing::level_filters::LevelFilter;
 use tracing::warn;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::Targets;
-use tracing_subscriber::fmt;
 use tracing_subscriber::prelude::*;
+use tracing_subscriber::{Registry, fmt, reload};
 
 /// The target of the lines that `--trace` adds.
 pub(crate) const TURN: &str = "turn";
@@ -44,16 +44,9 @@ pub(crate) struct Log {
 pub(crate) fn start(options: &ProcessOptions) -> Result<Log, String> {
     let (writer, guard) =
         start_writer().map_err(|error| format!("cannot start the thread that logs: {error}"))?;
-    // The trace has its own target, so that --log-level does not have to be lowered for it.
-    let turns = if options.trace {
-        LevelFilter::INFO
-    } else {
-        LevelFilter::OFF
-    };
-    let filter = Targets::new()
-        .with_default(level(options.log_level))
-        .with_target(TURN, turns)
-        .with_target(TASKS, LevelFilter::INFO);
+    let (filter, handle) = reload::Layer::new(filter(options.log_level, options.trace));
+    let trace = options.trace;
+    let _ = FILTER.set(Filter { handle, trace }); // this function is called once
     // tracing-appender drops lines when its queue is full (`lossy`), which is what keeps the loop
     // running.
     let lost = writer.error_counter();
@@ -77,6 +70,37 @@ pub(crate) fn start(options: &ProcessOptions) -> Result<Log, String> {
         lost,
         writer: Some(guard),
     })
+}
+
+/// What is logged. A reload replaces it.
+struct Filter {
+    handle: reload::Handle<Targets, Registry>,
+    trace: bool,
+}
+
+static FILTER: OnceLock<Filter> = OnceLock::new();
+
+/// Changes the least important events to log.
+///
+/// # Errors
+/// The log has not started, or a thread has panicked while it logged.
+pub(crate) fn set_level(level: LogLevel) -> Result<(), String> {
+    let Filter { handle, trace } = FILTER.get().ok_or("the log has not started")?;
+    let reloaded = handle.reload(filter(level, *trace));
+    reloaded.map_err(|error| error.to_string())
+}
+
+fn filter(least: LogLevel, trace: bool) -> Targets {
+    // The trace has its own target, so that --log-level does not have to be lowered for it.
+    let turns = if trace {
+        LevelFilter::INFO
+    } else {
+        LevelFilter::OFF
+    };
+    Targets::new()
+        .with_default(level(least))
+        .with_target(TURN, turns)
+        .with_target(TASKS, LevelFilter::INFO)
 }
 
 /// tracing-appender panics if its thread cannot be started. So a first thread is started to learn

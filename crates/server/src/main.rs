@@ -51,6 +51,7 @@ mod plan;
 mod process_stat;
 mod program;
 mod relayed;
+mod reload;
 mod reports;
 mod section;
 mod self_connect;

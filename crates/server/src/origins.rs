@@ -121,4 +121,20 @@ impl Origins {
             Source::CommandLine | Source::Default => problem,
         }
     }
+
+    /// The ids of all options that have other values in `new`.
+    pub(crate) fn changed_to(&self, new: &Origins) -> Vec<String> {
+        let is_other = |id: &&String| {
+            let new = new.0.get(*id).map(|origin| &origin.value);
+            new != self.0.get(*id).map(|origin| &origin.value)
+        };
+        self.0.keys().filter(is_other).cloned().collect()
+    }
+
+    /// Takes over where one option comes from.
+    pub(crate) fn adopt(&mut self, id: &str, new: &Origins) {
+        if let Some(origin) = new.0.get(id) {
+            self.0.insert(id.to_owned(), origin.clone());
+        }
+    }
 }

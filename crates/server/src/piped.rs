@@ -13,12 +13,14 @@
 //!                           └──▶ Lingering ──the client ends, or LINGER passed────┘
 //! ```
 
-use crate::callback_client::{self, CallbackClient, Extras, read_to_end, reset, taken, to_ms};
+use crate::callback_client::{
+    self, CallbackClient, Extras, read_to_end, reset, set_idle_timeout, taken, to_ms,
+};
 use crate::client::poll_gone;
 use crate::clients::{ClientEntry, ListedClient};
 use crate::close_reason::CloseReason;
 use crate::conversation::{Accepted, Conversation};
-use crate::deadlines::{Expired, HANG_UP_GRACE};
+use crate::deadlines::{Expired, HANG_UP_GRACE, Limits};
 use crate::reports::{FOR_CONNECTION, FOR_INPUT, FOR_PEER, Traffic};
 use crate::upstream::Upstream;
 use oneloop::callback::net::{Error, Socket, event};
@@ -32,6 +34,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 /// What the handlers of both sockets share. Each handler is given its own socket.
 struct Pair {
@@ -77,7 +80,7 @@ async fn connect(
         Poll::Pending if service.is_cut_off() => Poll::Ready(Err(CloseReason::CutOff)),
         // There is no callback socket yet, so the report of SIGUSR1 must be answered by hand.
         Poll::Pending => {
-            if accepted.conversation.is_report_due() {
+            if accepted.conversation.is_notified() && service.reports.is_collecting() {
                 report_connecting(accepted);
             }
             poll_gone(&accepted.socket, cx).map(|gone| Err(gone.into()))
@@ -145,19 +148,28 @@ impl Pair {
         client.on_error(move |_, error| pair.on_error(error));
         let pair = Rc::clone(self);
         client.on_close(move |client, _| pair.on_close(&client, key));
-        if let Some(idle) = self.service().limits().idle {
+        self.limit_idle_time(client, None);
+    }
+
+    /// Starts, changes or stops the idle timeouts, which were `before`.
+    fn limit_idle_time(self: &Rc<Self>, client: &Socket, before: Option<Duration>) {
+        let idle = self.service().limits().idle;
+        let upstream = self.upstream.borrow().clone();
+        if before.is_none() && idle.is_some() {
             let pair = Rc::clone(self);
             client.on_timeout(move |client| pair.close_early(&client, Expired::Idle.into()));
-            client.set_timeout(to_ms(idle));
-            if let Some(upstream) = &*self.upstream.borrow() {
+            if let Some(upstream) = &upstream {
                 // It may still have input to take when the client is gone.
                 upstream.on_timeout(|upstream| {
                     if upstream.is_readable_ended() {
                         upstream.destroy();
                     }
                 });
-                upstream.set_timeout(to_ms(idle));
             }
+        }
+        set_idle_timeout(client, before, idle);
+        if let Some(upstream) = &upstream {
+            set_idle_timeout(upstream, before, idle);
         }
     }
 
@@ -357,6 +369,14 @@ impl ListedClient for Pair {
 
     fn note_queue(&self, client: &Socket) {
         self.note_share(client, self.queued(client));
+    }
+
+    fn follow_settings(self: Rc<Self>, client: &Socket, before: Limits) {
+        self.limit_idle_time(client, before.idle);
+        if client.writable_length() > 0 {
+            self.watch_output(client);
+        }
+        self.limit_input(client);
     }
 
     fn report(&self, client: &Socket) {

@@ -5,6 +5,8 @@ use crate::check;
 use crate::configuration::Configuration;
 use crate::messages::Refusal;
 use crate::options::{Options, ProcessOptions};
+use crate::peer::Peers;
+use crate::self_connect::{self, OwnListener};
 use crate::work::Work;
 use oneloop::net::Addr;
 
@@ -35,14 +37,21 @@ impl Plan {
     /// # Errors
     /// All problems that can be found without a start.
     pub(crate) fn of(configuration: Configuration) -> Result<Self, Refusal> {
+        Plan::with_addrs(configuration, bind::resolve)
+    }
+
+    /// The same, with another way to get the addresses of a service.
+    pub(crate) fn with_addrs(
+        configuration: Configuration,
+        addrs: impl Fn(&Options) -> Result<Vec<Addr>, String>,
+    ) -> Result<Self, Refusal> {
         let (mut services, mut ignored, mut problems) = (Vec::new(), Vec::new(), Vec::new());
         for options in configuration.services {
             match check::check(&options) {
                 Ok(notes) => ignored.extend(notes),
                 Err(problem) => problems.push(problem),
             }
-            let addrs =
-                bind::resolve(&options).map_err(|problem| options.origins.blame("listen", problem));
+            let addrs = addrs(&options).map_err(|problem| options.origins.blame("listen", problem));
             match (addrs, Work::of(&options)) {
                 (Ok(addrs), Ok(work)) => services.push(PlannedService {
                     options,
@@ -60,6 +69,20 @@ impl Plan {
             problems.dedup();
             Err(Refusal::Problems(problems))
         }
+    }
+
+    /// Checks that no proxy would connect to this server, which has these listeners.
+    ///
+    /// # Errors
+    /// A sentence that names the target, and the listener that it leads to.
+    pub(crate) fn check_upstreams(&self, own: &[OwnListener]) -> Result<(), String> {
+        for PlannedService { options, work, .. } in &self.services {
+            if let Work::Relay(Peers::Upstream(upstream)) = work {
+                self_connect::check(upstream, own)
+                    .map_err(|problem| options.origins.blame("to", problem))?;
+            }
+        }
+        Ok(())
     }
 
     /// The options that all services share.

@@ -27,31 +27,45 @@ pub(crate) struct Traffic {
 /// The reports of one loop's clients while they come in.
 #[derive(Debug, Default)]
 pub(crate) struct Reports {
-    /// How many rounds of reports this loop has begun.
-    round: Cell<u32>,
+    /// How many notices this loop has given its clients: requests for reports, and changes of the
+    /// settings.
+    notices: Cell<u32>,
+    /// A round of reports is under way.
+    is_collecting: Cell<bool>,
     lines: RefCell<Vec<String>>,
     /// Sum of the clients' queued bytes in this round.
     queued: Cell<u64>,
 }
 
 impl Reports {
-    /// The current round. A new client remembers it, and so reports from the next round on.
-    pub(crate) fn round(&self) -> u32 {
-        self.round.get()
+    /// The last notice. A new client remembers it, and so answers from the next one on.
+    pub(crate) fn last_notice(&self) -> u32 {
+        self.notices.get()
+    }
+
+    /// Gives the clients a notice, which each finds when it is woken.
+    pub(crate) fn notify(&self) {
+        self.notices.set(self.notices.get().wrapping_add(1));
+    }
+
+    /// True while clients are to report.
+    pub(crate) fn is_collecting(&self) -> bool {
+        self.is_collecting.get()
     }
 
     /// Begins a round without lines.
     pub(crate) fn begin_round(&self) {
-        self.round.set(self.round.get().wrapping_add(1));
+        self.notify();
+        self.is_collecting.set(true);
         self.queued.set(0);
         self.lines.take();
     }
 
-    /// True once in each round for a client that keeps the last round it `reported` in.
+    /// True once for each notice, for a client that keeps the last one that it has `answered`.
     #[inline]
-    pub(crate) fn is_due(&self, reported: &mut u32) -> bool {
-        let round = self.round.get();
-        round != mem::replace(reported, round)
+    pub(crate) fn is_noticed(&self, answered: &mut u32) -> bool {
+        let last = self.notices.get();
+        last != mem::replace(answered, last)
     }
 
     /// Adds a client's report to this round; its `age` is in tenths of a second.
@@ -68,6 +82,7 @@ impl Reports {
 
     /// Ends the round: its lines, and the bytes queued for all clients of this loop.
     pub(crate) fn take(&self) -> (Vec<String>, u64) {
+        self.is_collecting.set(false);
         (self.lines.take(), self.queued.get())
     }
 }

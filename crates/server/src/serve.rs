@@ -9,10 +9,10 @@ use crate::inspect;
 use crate::limits;
 use crate::logging::TURN;
 use crate::options::ProcessOptions;
-use crate::peer::Peers;
 use crate::plan::{Plan, PlannedService};
 use crate::program::GRACE;
-use crate::self_connect::{self, OwnListener};
+use crate::reload::{self, Reloaded, Running};
+use crate::self_connect::OwnListener;
 use crate::server::{Lifecycle, Server};
 use crate::serving_loop::ServingLoop;
 use crate::shared_service::SharedService;
@@ -21,7 +21,7 @@ use crate::work::Work;
 use oneloop::cluster::{Cluster, ClusterListener, ClusterThreads, Member, StartError};
 use oneloop::core::Signals;
 use oneloop::net::Listener;
-use oneloop::signal::number::SIGUSR1;
+use oneloop::signal::number::{SIGHUP, SIGUSR1};
 use oneloop::{EventLoop, Handle};
 use std::future::{Future, poll_fn};
 use std::io::{self, Write};
@@ -50,29 +50,38 @@ pub(crate) fn run(plan: Plan) -> Result<ExitCode, Failure> {
     let addrs: Vec<_> = plan.services.iter().map(PlannedService::addrs).collect();
     let listeners = listen_all(&handle, &addrs, &mut files)?;
     // Only now are the ports known that the kernel chose, and the files of Unix sockets there.
-    check_upstreams(&plan, &listeners)?;
+    let own: Vec<_> = listeners
+        .iter()
+        .flatten()
+        .filter_map(OwnListener::of)
+        .collect();
+    plan.check_upstreams(&own).map_err(Failure::usage)?;
     // Before the threads start and the address is announced: a signal that a parent sends as soon
     // as it reads "listening on" must drain the server, not kill it.
     let stop = StopRequests::listen(&handle).map_err(explain_signals)?;
     let report_requests = Signals::new(&handle, &[SIGUSR1]).map_err(explain_signals)?;
+    let reload_requests = Signals::new(&handle, &[SIGHUP]).map_err(explain_signals)?;
     let reaping = adopted::reap_in_background(&handle).map_err(explain_signals)?;
     let services = plan.services.iter().zip(&listeners);
     let services = services
         .map(|(service, listeners)| SharedService::new(&service.options, addrs_of(listeners)));
     let server = Server::new(options, connections_max, services.collect());
     let listeners = share(&member, listeners, &plan)?;
+    let (running, reloaded) = (Running::new(&plan, own, connections_fit), Arc::default());
     let works: Vec<_> = plan
         .services
         .into_iter()
         .map(|service| service.work)
         .collect();
     // Before the announcement as well: a client that connects at once may reach any thread.
-    let threads = start_threads(&server, &works, &member, &listeners)?;
+    let threads = start_threads(&server, &reloaded, &works, &member, &listeners)?;
     announce(&server.listening_on());
     let entered = dispatch::enter(&server, &handle);
     let relays = works.iter().any(Work::relays);
     let serving = serve_on(&server, &member, &handle, works, listeners);
     inspect::listen(&serving, report_requests);
+    reload::follow(&serving, &reloaded);
+    reload::listen(&serving, &reloaded, running, reload_requests, |_| ());
     if let Some(task) = reaping {
         serving.add_endless(task);
     }
@@ -99,19 +108,6 @@ pub(crate) fn run(plan: Plan) -> Result<ExitCode, Failure> {
         Ok(_) if panicked => Err("a thread of the server panicked".to_owned().into()),
         Ok(code) => Ok(code),
     }
-}
-
-/// Checks that no proxy would connect to this server.
-fn check_upstreams(plan: &Plan, listeners: &[Vec<Listener>]) -> Result<(), Failure> {
-    let own = listeners.iter().flatten().filter_map(OwnListener::of);
-    let own: Vec<_> = own.collect();
-    for PlannedService { options, work, .. } in &plan.services {
-        if let Work::Relay(Peers::Upstream(upstream)) = work {
-            self_connect::check(upstream, &own)
-                .map_err(|problem| Failure::usage(options.origins.blame("to", problem)))?;
-        }
-    }
-    Ok(())
 }
 
 /// Shares the listeners of each service with the other threads.
@@ -241,7 +237,7 @@ async fn until_stopped_or_deaf(serving: &ServingLoop, stop: &StopRequests) -> Op
 async fn drain(serving: &ServingLoop, clean: ExitCode, relays: bool) -> ExitCode {
     let server = &serving.server;
     let drained = poll_fn(|cx| server.poll_drained(cx));
-    let drain_max = server.options.drain.into();
+    let drain_max = server.drain();
     // When the time is over, clients that have not received everything are reset: those of the
     // server itself as their loops end, those with a peer before, because their peers are reset too.
     if serving.handle.timeout(drain_max, drained).await.is_ok() {
@@ -278,6 +274,7 @@ async fn until_cut_off(serving: &ServingLoop) {
 /// Starts all threads but the first; returns once all of them listen.
 fn start_threads(
     server: &Arc<Server>,
+    reloaded: &Arc<Reloaded>,
     works: &[Work],
     first: &Member,
     listeners: &[Vec<ClusterListener>],
@@ -290,7 +287,7 @@ fn start_threads(
             .collect()
     };
     let shared: Vec<Vec<_>> = listeners.iter().map(shared_of).collect();
-    let works = works.to_vec();
+    let (works, reloaded) = (works.to_vec(), Arc::clone(reloaded));
     let new_loop = move |_| new_loop(&options.options);
     let setup = move |member: &Member| {
         // Dropped when the thread unwinds: by a panic that the loop has not caught.
@@ -303,6 +300,7 @@ fn start_threads(
         let handle = Handle::current();
         let entered = dispatch::enter(&server, &handle);
         let serving = serve_on(&server, member, &handle, works.clone(), listeners?);
+        reload::follow(&serving, &reloaded);
         Ok(async move {
             let _ends_last = (loss, entered);
             live_with_the_first(&serving).await;

@@ -8,10 +8,10 @@ use crate::shared_service::SharedService;
 use crate::values::to_bytes;
 use crate::waiters::Waiters;
 use oneloop::Handle;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// How far the server's life is. Each state follows the one before it; none is entered twice.
 ///
@@ -48,7 +48,9 @@ pub(crate) struct Server {
     /// Connections that are open on all threads.
     connections: AtomicUsize,
     /// How many may be open.
-    connections_max: usize,
+    connections_max: AtomicUsize,
+    /// `--drain`
+    drain: Mutex<Duration>,
     accepted: AtomicU64,
     refused: AtomicU64,
     /// Connections closed because there was no fd or no memory for them.
@@ -72,19 +74,19 @@ impl Server {
         connections_max: usize,
         services: Vec<Arc<SharedService>>,
     ) -> Arc<Self> {
-        let out_soft = services.iter().map(|service| service.settings().out_soft);
-        let out_soft = out_soft.max().unwrap_or_default();
+        let out_soft = out_soft_of(&services);
         Arc::new(Server {
             budget: Budget::new(to_bytes(options.out_total), out_soft),
             notices: Notices::default(),
             summary: Summary::default(),
             // The real clock even for a loop with a virtual one: this is what an operator reads.
             started: Instant::now(),
-            options,
             services,
             lifecycle: AtomicU8::new(Lifecycle::Serving as u8),
             connections: AtomicUsize::new(0),
-            connections_max,
+            connections_max: AtomicUsize::new(connections_max),
+            drain: Mutex::new(options.drain.into()),
+            options,
             accepted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             shed: AtomicU64::new(0),
@@ -171,6 +173,38 @@ impl Server {
         self.report_waiters.wake();
     }
 
+    fn connections_max(&self) -> usize {
+        self.connections_max.load(Ordering::Relaxed)
+    }
+
+    /// Changes how many connections may be open. Those beyond it stay.
+    pub(crate) fn set_connections_max(&self, connections_max: usize) {
+        self.connections_max
+            .store(connections_max, Ordering::Relaxed);
+    }
+
+    /// Wakes the acceptors that wait for a permit: there may be more permits now, or the clients
+    /// that wait are to be refused.
+    pub(crate) fn wake_permit_waiters(&self) {
+        self.permit_waiters.wake();
+    }
+
+    /// How long open connections may take to finish after a signal to stop.
+    pub(crate) fn drain(&self) -> Duration {
+        *self.drain.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the time for a drain. One that has begun keeps its own.
+    pub(crate) fn set_drain(&self, drain: Duration) {
+        *self.drain.lock().unwrap_or_else(PoisonError::into_inner) = drain;
+    }
+
+    /// Changes how many bytes may wait for all clients, after the settings of the services.
+    pub(crate) fn limit_output(&self, out_total: usize) {
+        let out_soft = out_soft_of(&self.services);
+        self.budget.set_limits(out_total, out_soft);
+    }
+
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::Acquire)
     }
@@ -220,7 +254,7 @@ impl Server {
         let max = if self.has_reached(Lifecycle::Draining) {
             usize::MAX
         } else {
-            self.connections_max
+            self.connections_max()
         };
         // A loop instead of fetch_add: threads that took a permit too many for a moment would
         // refuse clients for which there is one.
@@ -247,13 +281,19 @@ impl Server {
     /// Returns the permit of a connection that ended.
     pub(crate) fn release_permit(&self) {
         // With fewer connections no acceptor waits, so most ends wake nothing.
-        if self.connections.fetch_sub(1, Ordering::AcqRel) >= self.connections_max {
+        if self.connections.fetch_sub(1, Ordering::AcqRel) >= self.connections_max() {
             self.permit_waiters.wake();
         }
         if self.has_reached(Lifecycle::Draining) {
             self.lifecycle_waiters.wake();
         }
     }
+}
+
+/// The largest `--out-soft`.
+fn out_soft_of(services: &[Arc<SharedService>]) -> usize {
+    let each = services.iter().map(|service| service.settings().out_soft);
+    each.max().unwrap_or_default()
 }
 
 fn ready_if(is_ready: bool) -> Poll<()> {

@@ -86,6 +86,23 @@ impl Service {
         self.when_full.get()
     }
 
+    /// Copies the settings of the shared service, which have changed, and notifies the clients. Those
+    /// that are tasks find the notice when they are woken.
+    pub(crate) fn follow_settings(&self) {
+        let Settings {
+            limits,
+            out_soft,
+            out_hard,
+            when_full,
+        } = self.shared.settings();
+        let before = self.limits.replace(limits);
+        self.out_soft.set(out_soft);
+        self.out_hard.set(out_hard);
+        self.when_full.set(when_full);
+        self.reports.notify();
+        self.clients.follow_settings(before);
+    }
+
     /// Sets the state of the lifecycle that the connections find.
     pub(crate) fn set_lifecycle(&self, lifecycle: Lifecycle) {
         self.lifecycle.set(lifecycle);

@@ -44,13 +44,21 @@ impl SharedService {
         })
     }
 
+    /// Replaces the settings. Each loop copies them with [`Service::follow_settings`].
+    ///
+    /// [`Service::follow_settings`]: crate::service::Service::follow_settings
+    pub(crate) fn change(&self, options: &Options) {
+        *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = Settings::of(options);
+        self.room.set_rules(Rules::of(options));
+    }
+
     pub(crate) fn settings(&self) -> Settings {
         *self.settings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Settings {
-    pub(crate) fn of(options: &Options) -> Self {
+    fn of(options: &Options) -> Self {
         let service = &options.service;
         Settings {
             limits: Limits::of(service),

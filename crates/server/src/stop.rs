@@ -2,8 +2,7 @@
 
 use oneloop::Handle;
 use oneloop::core::{Phase, Signals};
-use oneloop::signal::number::{SIGHUP, SIGINT, SIGTERM};
-use oneloop::signal::{Disposition, disposition};
+use oneloop::signal::number::{SIGINT, SIGTERM};
 use std::future::{Future, poll_fn};
 use std::io;
 use std::mem;
@@ -29,7 +28,7 @@ impl StopRequests {
     pub(crate) fn listen(handle: &Handle) -> io::Result<Self> {
         Ok(StopRequests {
             handle: handle.clone(),
-            signals: Signals::new(handle, &numbers())?,
+            signals: Signals::new(handle, &[SIGTERM, SIGINT])?,
         })
     }
 
@@ -72,17 +71,6 @@ impl StopRequests {
     async fn next(&self) -> i32 {
         self.signals.recv().await.unwrap_or(SIGTERM)
     }
-}
-
-/// SIGHUP is one of them, unless it was ignored when the server was started, as nohup(1) arranges.
-fn numbers() -> Vec<i32> {
-    let mut signals = vec![SIGTERM, SIGINT];
-    // A disposition that cannot be read counts as not ignored: a closed terminal then drains the
-    // server.
-    if !matches!(disposition(SIGHUP), Ok(Disposition::Ignored)) {
-        signals.push(SIGHUP);
-    }
-    signals
 }
 
 #[cfg(test)]

@@ -5,38 +5,12 @@ mod harness;
 
 use harness::client::{connect, echo, expect_bytes, expect_end};
 use harness::command;
+use harness::config_file::ConfigFile;
 use harness::server::Server;
 use std::fs;
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::Command;
-use tempfile::TempDir;
-
-/// A file for `--config`, in a directory of its own.
-struct ConfigFile {
-    _dir: TempDir,
-    path: PathBuf,
-}
-
-impl ConfigFile {
-    fn new(text: &str) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("server.toml");
-        fs::write(&path, text).unwrap();
-        ConfigFile { _dir: dir, path }
-    }
-
-    /// The server with this file, and these arguments.
-    fn main(&self, args: &[&str]) -> Command {
-        let (first, rest) = match args {
-            ["check", rest @ ..] => (&["check"][..], rest),
-            args => (&[][..], args),
-        };
-        let config = ["--config", self.path.to_str().unwrap()];
-        command::main(&[first, &config, rest].concat())
-    }
-}
 
 /// What is printed on stdout and on stderr, and the exit code.
 fn outcome(mut command: Command) -> (String, String, Option<i32>) {

@@ -11,7 +11,7 @@ use oneloop::core::{Key, Slots};
 use std::collections::VecDeque;
 use std::iter;
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -44,14 +44,16 @@ pub(crate) enum Evicted {
 /// All members of the chat, on all threads.
 #[derive(Debug)]
 pub(crate) struct Room {
-    rules: Rules,
+    /// [`Rules::raw`], which is read without the lock.
+    raw: AtomicBool,
     state: Mutex<RoomState>,
     /// Members that may still speak, and acceptors that may still let one in.
     speakers: AtomicUsize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct RoomState {
+    rules: Rules,
     log: Log,
     readers: Slots<Reader>,
     /// How many members were evicted because too much was stored.
@@ -100,10 +102,21 @@ impl Drop for Speaker {
 impl Room {
     pub(crate) fn new(rules: Rules) -> Arc<Self> {
         Arc::new(Room {
-            rules,
-            state: Mutex::default(),
+            raw: AtomicBool::new(rules.raw),
+            state: Mutex::new(RoomState {
+                rules,
+                log: Log::default(),
+                readers: Slots::default(),
+                over_budget: 0,
+            }),
             speakers: AtomicUsize::new(0),
         })
+    }
+
+    /// Changes the rules. They hold from the next word on.
+    pub(crate) fn set_rules(&self, rules: Rules) {
+        self.raw.store(rules.raw, Ordering::Relaxed);
+        self.lock().rules = rules;
     }
 
     pub(crate) fn join(self: &Arc<Self>) -> Member {
@@ -144,7 +157,7 @@ impl Room {
 
     /// Passes a text on to all members but the speaker.
     fn broadcast(&self, speaker: Key<Reader>, text: &[u8]) {
-        let text = if self.rules.raw {
+        let text = if self.raw.load(Ordering::Relaxed) {
             text.into()
         } else {
             speech::escape(text)
@@ -156,7 +169,7 @@ impl Room {
             state.append(speaker, &text);
             // After the append, so that the newest text counts: the limits hold at every moment
             // that the lock is free.
-            state.evict_the_slow(&self.rules);
+            state.evict_the_slow();
             state.take_wakers()
         };
         wakers.into_iter().for_each(Waker::wake);
@@ -188,7 +201,8 @@ impl RoomState {
         }
     }
 
-    fn evict_the_slow(&mut self, rules: &Rules) {
+    fn evict_the_slow(&mut self) {
+        let rules = self.rules;
         let end = self.log.end();
         let over_budget = &mut self.over_budget;
         let mut verdict = |reader: &Reader| {

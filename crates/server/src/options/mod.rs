@@ -28,8 +28,10 @@ Examples:
 Then: telnet localhost 8080
 
 A TIME needs a unit, as in 500ms, 10s or 5m. BYTES may have one, as in 64KiB or 16MiB.
-SIGTERM, SIGINT and SIGHUP drain the server: it accepts no more, answers what it has received, and
-closes. A second signal stops it at once; within 500 ms it counts as a repetition of the first.
+SIGTERM and SIGINT drain the server: it accepts no more, answers what it has received, and closes.
+A second signal stops it at once; within 500 ms it counts as a repetition of the first.
+SIGHUP reads the file of --config again: limits, timeouts, the log level and --to change, for open
+connections as well. What needs a restart is logged, and a wrong file changes nothing.
 SIGUSR1 logs the server as a whole, each client with its bytes in and out, and each task. Nothing
 stops for it.
 Exit codes: 0 after a clean drain, 1 when something failed or the drain took too long, 2 for a

@@ -80,6 +80,16 @@ pub(crate) struct ProcessOptions {
     pub(crate) trace: bool,
 }
 
+impl ProcessOptions {
+    /// True if the options come from a file, too.
+    pub(crate) fn has_file(&self) -> bool {
+        #[cfg(feature = "config")]
+        return self.config.is_some();
+        #[cfg(not(feature = "config"))]
+        false
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
     /// One line of text per event

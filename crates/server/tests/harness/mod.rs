@@ -5,6 +5,7 @@
 pub(crate) mod chat;
 pub(crate) mod client;
 pub(crate) mod command;
+pub(crate) mod config_file;
 pub(crate) mod lines;
 pub(crate) mod pattern;
 pub(crate) mod process;
