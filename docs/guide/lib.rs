@@ -35,6 +35,7 @@ pages! {
     Testing "src/testing.md"
     Chaos "src/chaos.md"
     Operating "src/operating.md"
+    Inspector "src/inspector.md"
     Examples "src/examples.md"
     Readme "../../README.md"
     Facade "../../crates/oneloop/README.md"
@@ -49,4 +50,5 @@ pages! {
     Tokio "../../crates/tokio/README.md"
     Cluster "../../crates/cluster/README.md"
     Monitor "../../crates/monitor/README.md"
+    InspectorCrate "../../crates/inspector/README.md"
 }

@@ -124,7 +124,7 @@ pub use operations::waits::TimerStats;
 pub use operations::yield_now::{YieldNow, yield_now};
 pub use state::Handle;
 pub use tasks::heartbeat::{Heartbeat, Running, is_between_stacks, set_between_stacks};
-pub use tasks::info::{Site, TaskInfo, TaskState, Unfinished, UnfinishedCause, Wait};
+pub use tasks::info::{Site, TaskInfo, TaskState, Unfinished, UnfinishedCause, WaitsFor};
 pub use tasks::join_error::{ExitRequest, JoinError, Unhandled};
 pub use tasks::key::Task;
 pub use tasks::observed::{ObservedTask, ObservedWaker, SpawnedTask, TaskObserver};

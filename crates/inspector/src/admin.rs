@@ -3,7 +3,7 @@
 use crate::access::Access;
 use crate::answer::Answer;
 use crate::asked::Asked;
-use crate::connection::{Shared, serve};
+use crate::connection::{Serving, serve};
 use crate::connections::Connections;
 use crate::options::AdminOptions;
 use crate::page;
@@ -12,7 +12,7 @@ use crate::routes::{ProgramRoutes, Routes, Shows};
 use crate::watch::Watch;
 use oneloop_aio::{TaskTracker, timeout};
 use oneloop_core::EventLoop;
-use oneloop_net::{Addr, ListenOptions, Listener};
+use oneloop_net::{Addr, Credentials, ListenOptions, Listener, Socket, peer_credentials};
 use oneloop_sync::{Distant, Semaphore, ShutdownToken};
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -57,6 +57,14 @@ impl Inspector {
     /// An inspector without routes of the program, and without loops.
     pub fn new() -> Self {
         Inspector::default()
+    }
+
+    /// An inspector of loops that were attached before, without routes of the program.
+    pub fn with(loops: Loops) -> Self {
+        Inspector {
+            loops,
+            ..Inspector::default()
+        }
     }
 
     /// The loops that it shows, to attach some, also later and from their threads.
@@ -154,7 +162,7 @@ struct Begun {
     event_loop: EventLoop,
     listener: Listener,
     addr: Addr,
-    shared: Rc<Shared>,
+    shared: Rc<Serving>,
 }
 
 impl Begun {
@@ -177,7 +185,7 @@ impl Begun {
         let watch = Watch::new(loops.clone(), connections, watchers_max, shutdown.clone());
         let mut routes = Routes::from(routes);
         page::add(&mut routes, &loops, &watch);
-        let shared = Rc::new(Shared {
+        let shared = Rc::new(Serving {
             routes: Rc::new(routes),
             access: Access::new(options.token.clone(), &addr),
             options,
@@ -205,19 +213,31 @@ impl Begun {
 }
 
 /// Accepts connections for as long as the listener can.
-async fn accept(listener: Listener, shared: Rc<Shared>, connections: TaskTracker) {
+async fn accept(listener: Listener, shared: Rc<Serving>, connections: TaskTracker) {
     let permits = Semaphore::new(shared.options.connections_max.max(1));
+    let is_abstract = matches!(listener.local_addr(), Ok(Addr::UnixAbstract(_)));
     loop {
         let permit = permits.acquire().await;
         let Ok((socket, _peer)) = poll_fn(|cx| listener.poll_accept(cx)).await else {
             return std::future::pending().await; // the listener is lost; the program is not
         };
+        if !is_own_user(&socket, is_abstract) {
+            continue;
+        }
         let shared = Rc::clone(&shared);
         connections.spawn(async move {
             serve(socket, shared).await;
             drop(permit);
         });
     }
+}
+
+/// True unless a process of another user has connected to an abstract socket, which has no file
+/// whose mode could keep that out. Root is let in.
+fn is_own_user(socket: &Socket, is_abstract: bool) -> bool {
+    let own = rustix::process::geteuid().as_raw();
+    let is_own = |peer: Credentials| peer.uid == own || peer.uid == 0;
+    !is_abstract || peer_credentials(socket).is_ok_and(is_own)
 }
 
 /// The thread of an [`Inspector`]. Its drop ends the thread: pages that watch end, and answers get a

@@ -89,7 +89,7 @@ pub(crate) fn stuck(name: &str, silent: Duration, running: Option<Running>) -> A
 /// The advice about a loop in slow motion.
 pub(crate) fn slow_motion(name: &str) -> Advice {
     let text =
-        format!("{name} is in slow motion, and its clients wait. It goes on when you leave.");
+        format!("{name} is in slow motion, and its clients wait. It continues when you leave.");
     (Weight::Note, text)
 }
 

@@ -23,7 +23,7 @@ const HEAD_BYTES_MAX: usize = 16 * 1024;
 
 /// What all connections share.
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub(crate) struct Serving {
     pub(crate) routes: Rc<Routes>,
     pub(crate) access: Access,
     pub(crate) options: AdminOptions,
@@ -31,7 +31,7 @@ pub(crate) struct Shared {
 }
 
 /// Serves one connection until its client ends it, is too slow, or the admin thread ends.
-pub(crate) async fn serve(socket: Socket, shared: Rc<Shared>) {
+pub(crate) async fn serve(socket: Socket, shared: Rc<Serving>) {
     let pace = Pace::begin();
     let service = service_fn(|request| answer(request, &shared, &pace));
     let mut builder = http1::Builder::new();
@@ -62,7 +62,7 @@ async fn stalls(pace: &Pace, options: &AdminOptions) {
 
 async fn answer(
     request: Request<Incoming>,
-    shared: &Rc<Shared>,
+    shared: &Rc<Serving>,
     pace: &Pace,
 ) -> Result<Response<AnswerBody>, Infallible> {
     pace.note();
@@ -106,7 +106,7 @@ fn set_cookie(access: &Access) -> Answer {
 }
 
 /// The route's answer; 500 if the route panics, whose message is on stderr by then.
-async fn answer_or_panic(asked: Asked, shared: &Rc<Shared>) -> Answer {
+async fn answer_or_panic(asked: Asked, shared: &Rc<Serving>) -> Answer {
     let path = asked.path.clone();
     let routes = Rc::clone(&shared.routes);
     // A task of its own, which catches the panic; it ends with a connection that ends early.

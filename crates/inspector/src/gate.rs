@@ -4,7 +4,7 @@ use oneloop_core::Phase;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long a loop waits for a page that is not heard of any more.
+/// How long a loop waits for a page that is gone.
 const LEASE: Duration = Duration::from_secs(2);
 
 /// Lines that are kept of one phase.
@@ -46,7 +46,7 @@ struct GateState {
     motion: Motion,
     /// Turns that a loop that is held may take.
     steps: u32,
-    /// When the loop goes on by itself.
+    /// When the loop continues by itself.
     until: Option<Instant>,
     /// Where the loop is; `None` while it is free.
     at: Option<Step>,
@@ -86,7 +86,7 @@ impl Gate {
         });
     }
 
-    /// Lets a loop that is held take one turn.
+    /// Makes a loop that is held take one turn.
     pub(crate) fn step(&self) {
         self.change(|state| {
             state.motion = Motion::Held;
@@ -116,7 +116,7 @@ impl Gate {
         self.lock().motion == Motion::Free
     }
 
-    /// Called by the loop at the end of each phase. It returns once the loop may go on.
+    /// Called by the loop at the end of each phase. It returns once the loop may continue.
     pub(crate) fn pass(&self, turn: u64, phase: Phase, lines: impl FnOnce() -> Vec<String>) {
         let mut state = self.lock();
         if state.motion == Motion::Free {

@@ -33,10 +33,11 @@
 //! is sampled. A run of more than 40 ms is reported with its source line by
 //! [`oneloop::monitor`](oneloop_monitor). A browser that is slow misses frames.
 //!
-//! **Slow motion** holds the thread of its loop, and with it all of its clients. The loop goes on
+//! **Slow motion** holds the thread of its loop, and with it all of its clients. The loop continues
 //! by itself two seconds after the page is gone.
 //!
-//! **Who may ask.** On a Unix socket, those who may open it. On TCP, every user of this machine;
+//! **Access.** A Unix socket is open to those that may open its file; an abstract one to its own user
+//! and root. On TCP, every user of this machine;
 //! where other machines can connect, a token is required ([`AdminOptions::token`]). Pages of other
 //! sites get nothing, even in a browser on this machine.
 

@@ -1,11 +1,11 @@
-//! Who may ask, how many at once, and for how long.
+//! Which clients may ask, how many at once, and for how long.
 
 use crate::access::problem_of_token;
 use oneloop_net::Addr;
 use std::io;
 use std::time::Duration;
 
-/// Who may ask, how many at once, and for how long.
+/// Which clients may ask, how many at once, and for how long.
 #[derive(Clone, Debug)]
 pub struct AdminOptions {
     /// What each request must show, as `Authorization: Bearer TOKEN` or `?token=TOKEN`; required

@@ -3,14 +3,14 @@
 use std::panic::Location;
 
 /// A file and a line. Several `Location`s may be one place.
-pub(crate) type Place = (&'static str, u32);
+pub(crate) type SourceLine = (&'static str, u32);
 
-pub(crate) fn place_of(at: &'static Location<'static>) -> Place {
+pub(crate) fn place_of(at: &'static Location<'static>) -> SourceLine {
     (at.file(), at.line())
 }
 
 /// The text of the place that spawned a task; only the main future has none.
-pub(crate) fn place_text(place: Option<Place>) -> String {
+pub(crate) fn place_text(place: Option<SourceLine>) -> String {
     place.map_or("the main future".to_owned(), |(file, line)| {
         format!("{}:{line}", short(file))
     })

@@ -4,7 +4,7 @@ use crate::gate::Gate;
 use crate::recording::Recording;
 use oneloop_core::{
     Class, Handle, Heartbeat, LoopGone, Observing, Parked, PhaseReport, PoolStats, Remote, Site,
-    Stats, TaskInfo, TimerStats, Wait,
+    Stats, TaskInfo, TimerStats, WaitsFor,
 };
 use oneloop_monitor::{Blocked, Monitor, MonitorOptions};
 use std::cell::RefCell;
@@ -34,12 +34,12 @@ const TASKS_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) struct Probe {
     pub(crate) name: String,
     remote: Remote,
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) shared: Arc<ProbeState>,
 }
 
 /// What a loop and the admin thread share.
 #[derive(Debug, Default)]
-pub(crate) struct Shared {
+pub(crate) struct ProbeState {
     pub(crate) gate: Gate,
     recording: Mutex<Recording>,
     latest: Mutex<Latest>,
@@ -76,7 +76,7 @@ pub(crate) struct Snapshot {
 pub(crate) struct Tasks {
     pub(crate) sites: Vec<Site>,
     pub(crate) shown: Vec<TaskInfo>,
-    pub(crate) waits: HashMap<u64, Vec<Wait>>,
+    pub(crate) waits: HashMap<u64, Vec<WaitsFor>>,
 }
 
 /// The classes of worker threads, in the order of [`Snapshot::pools`].
@@ -88,7 +88,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Shared {
+impl ProbeState {
     pub(crate) fn latest(&self) -> MutexGuard<'_, Latest> {
         lock(&self.latest)
     }
@@ -162,7 +162,7 @@ struct Watching {
 }
 
 impl Watching {
-    fn begin(handle: &Handle, shared: &Arc<Shared>) -> Self {
+    fn begin(handle: &Handle, shared: &Arc<ProbeState>) -> Self {
         shared.latest().heartbeat = Some(handle.heartbeat());
         let blocks = Arc::clone(shared);
         let monitor = |backtrace| {
@@ -187,7 +187,7 @@ impl Watching {
     }
 
     /// Notes turns from here on, until the share of one frame is full.
-    fn note(&self, handle: &Handle, shared: &Arc<Shared>) {
+    fn note(&self, handle: &Handle, shared: &Arc<ProbeState>) {
         if self.observing.borrow().is_some() {
             return;
         }
@@ -218,7 +218,7 @@ fn lines(report: &PhaseReport) -> Vec<String> {
 }
 
 /// Answers the admin thread, on the loop.
-fn answer(handle: &Handle, shared: &Arc<Shared>) {
+fn answer(handle: &Handle, shared: &Arc<ProbeState>) {
     let own_task = handle.current_task();
     let mut watching = lock(&shared.watching).take();
     let present = watching.get_or_insert_with(|| handle.park(Watching::begin(handle, shared)));
@@ -249,7 +249,7 @@ fn tasks_of(handle: &Handle) -> Tasks {
     let own = handle.current_task();
     let (sites, mut shown) = handle.dump_sites(TASKS_OF_PLACE_MAX);
     shown.retain(|task| Some(task.key) != own);
-    let mut waits: HashMap<u64, Vec<Wait>> = HashMap::new();
+    let mut waits: HashMap<u64, Vec<WaitsFor>> = HashMap::new();
     for (task, wait) in handle.dump_waits() {
         waits.entry(task.to_u64()).or_default().push(wait);
     }

@@ -1,6 +1,6 @@
 //! What an observer on a loop notes for the page, until the page takes it.
 
-use crate::places::{Place, place_of};
+use crate::places::{SourceLine, place_of};
 use hdrhistogram::Histogram;
 use oneloop_core::{Key, Phase, PhaseReport, Ran, Task};
 use std::collections::HashMap;
@@ -52,8 +52,8 @@ pub(crate) struct Recording {
     /// The time of each turn in microseconds.
     pub(crate) turn_us: Vec<u64>,
     /// The runs of tasks, by the places that spawned these.
-    pub(crate) by_place: HashMap<Option<Place>, (u64, Duration)>,
-    pub(crate) by_task: HashMap<Key<Task>, (Option<Place>, Duration)>,
+    pub(crate) by_place: HashMap<Option<SourceLine>, (u64, Duration)>,
+    pub(crate) by_task: HashMap<Key<Task>, (Option<SourceLine>, Duration)>,
     /// The time of all runs.
     pub(crate) ran: Duration,
     runs: usize,

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 /// The time between two frames.
 const FRAME: Duration = Duration::from_millis(250);
-/// Tasks and connections come with each of so many frames.
+/// How many frames come for each list of tasks and connections.
 const FRAMES_PER_LIST: u32 = 4;
 /// The longest wait for a list of connections.
 const LIST_MAX: Duration = Duration::from_secs(1);

@@ -75,5 +75,5 @@ pub use tty::{RawMode, Tty, WindowSize, is_tty, reset_tty_mode, tty, window_size
 pub use udp::{Interface, Outgoing, Received, RecvBatch, UdpOptions, UdpSocket};
 pub use unix::{
     Credentials, FDS_MAX, ToUnixAddr, UnixDatagram, UnixListener, UnixMessage, UnixSeqpacket,
-    UnixSeqpacketListener, UnixStream,
+    UnixSeqpacketListener, UnixStream, peer_credentials,
 };

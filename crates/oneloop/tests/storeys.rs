@@ -305,7 +305,9 @@ fn the_files_of_server_stand_in_storeys() {
         styles:      green task
         dispatch:    dispatch plan
         one loop:    limits serving_loop
-        acceptors:   acceptor inspect
+        asking:      inspect
+        acceptors:   acceptor admin/connections
+        operators:   admin/ no_admin
         life:        commands/ reload serve
         ",
     );

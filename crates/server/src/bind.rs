@@ -196,7 +196,7 @@ fn is_ipv6_missing(addr: &Addr, error: &io::Error) -> bool {
 }
 
 /// One sentence that says what is wrong, and what to do.
-fn explain(addr: &Addr, refused: &ListenError) -> String {
+pub(crate) fn explain(addr: &Addr, refused: &ListenError) -> String {
     let advice = match refused {
         ListenError::InUse(holder) => in_use(holder.as_ref()),
         ListenError::Lock(path, error) => {

@@ -192,6 +192,20 @@ pub(crate) trait CallbackClient: ListedClient + 'static {
         self.release_permit();
     }
 
+    /// Obeys an order, if it is for this client. Calls `pause` with whether nothing is to be read
+    /// from here on, if that changes.
+    fn obey_order(&self, socket: &Socket, pause: impl FnOnce(bool)) {
+        let obeyed = self.conversation().obey();
+        match obeyed {
+            Err(why) if !socket.is_destroyed() => self.close_early(socket, why),
+            Err(_) | Ok(false) => {}
+            Ok(true) => {
+                let is_paused = self.conversation().is_paused();
+                pause(is_paused);
+            }
+        }
+    }
+
     /// Adds the client's line to the round of reports. `elsewhere` bytes wait outside of the
     /// socket.
     fn report_traffic(&self, socket: &Socket, elsewhere: usize, waits: &'static str) {

@@ -345,6 +345,8 @@ impl Client {
 impl ListedClient for Client {
     fn drain(self: Rc<Self>, socket: &Socket) {
         if !self.close_if_cut_off(socket) {
+            self.conversation().is_paused(); // a drain ends a pause
+            self.limit_input(socket);
             self.end_if_drained(socket);
         }
     }
@@ -392,6 +394,17 @@ impl ListedClient for Client {
             self.watch_output(socket);
         }
         self.limit_input(socket);
+    }
+
+    fn obey(self: Rc<Self>, socket: &Socket) {
+        self.obey_order(socket, |pauses| {
+            if pauses {
+                socket.pause();
+            } else {
+                socket.resume();
+                self.limit_input(socket);
+            }
+        });
     }
 
     fn report(&self, socket: &Socket) {

@@ -1,6 +1,8 @@
 //! Checks that clap cannot make: options that contradict each other, or that the mode does not use.
 
 use crate::options::{ModeName, Options};
+#[cfg(feature = "admin")]
+use oneloop::inspector::AdminOptions;
 
 /// Options that only one mode uses.
 const FOR_MODE: [(&str, ModeName); 3] = [
@@ -19,6 +21,8 @@ pub(crate) fn check(options: &Options) -> Result<Vec<String>, String> {
     check_output(options)?;
     check_to(options)?;
     check_program(options)?;
+    #[cfg(feature = "admin")]
+    check_admin(options)?;
     let mut ignored = Vec::new();
     for (id, mode) in FOR_MODE {
         if options.service.mode == mode {
@@ -38,6 +42,30 @@ pub(crate) fn check(options: &Options) -> Result<Vec<String>, String> {
         }
     }
     Ok(ignored)
+}
+
+#[cfg(feature = "admin")]
+fn check_admin(options: &Options) -> Result<(), String> {
+    let (admin, origins) = (&options.process.admin, &options.origins);
+    let Some(addr) = &admin.admin else {
+        return Ok(());
+    };
+    of_admin(options).check(addr).map_err(|problem| {
+        let advice = match admin.admin_token {
+            None => ": give --admin-token, or an address of this machine",
+            Some(_) => "",
+        };
+        origins.blame("admin", format!("{problem}{advice}"))
+    })
+}
+
+/// The options of the thread that answers operators.
+#[cfg(feature = "admin")]
+pub(crate) fn of_admin(options: &Options) -> AdminOptions {
+    AdminOptions {
+        token: options.process.admin.admin_token.clone(),
+        ..AdminOptions::default()
+    }
 }
 
 fn check_output(options: &Options) -> Result<(), String> {

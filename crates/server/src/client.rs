@@ -303,6 +303,9 @@ pub(crate) trait Served: Sized {
             }
             if self.client().conversation.is_notified() {
                 self.answer_notice();
+                if self.client().conversation.obey()? {
+                    continue;
+                }
             }
             // Only here, when the poll has ended with bytes that wait: output that the kernel
             // takes at once never touches the budget's lock.

@@ -23,8 +23,11 @@ pub(crate) trait ListedClient {
     /// The settings have changed: follows the new timeouts and limits.
     fn follow_settings(self: Rc<Self>, socket: &Socket, before: Limits);
 
-    /// Adds the client's line to the round of reports that SIGUSR1 requested.
+    /// Adds the client's report to the present round.
     fn report(&self, socket: &Socket);
+
+    /// Obeys an order, if it is for this client.
+    fn obey(self: Rc<Self>, socket: &Socket);
 }
 
 /// A client and its socket.
@@ -63,6 +66,11 @@ impl Clients {
     /// Makes each client follow new settings.
     pub(crate) fn follow_settings(&self, before: Limits) {
         self.each(|client, socket| client.follow_settings(socket, before));
+    }
+
+    /// Makes the client that an order is for obey it.
+    pub(crate) fn obey(&self) {
+        self.each(|client, socket| client.obey(socket));
     }
 
     /// Makes each client finish.

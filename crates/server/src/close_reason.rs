@@ -10,7 +10,7 @@ use oneloop::{Handle, callback};
 use oneloop_posix::Refusal;
 use rustix::io::Errno;
 use std::io;
-use tracing::debug;
+use tracing::{debug, info};
 
 /// Why a connection ended before both sides had sent everything.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub(crate) enum CloseReason {
     Peer(io::Error),
     /// `--drain` is over.
     CutOff,
+    /// An operator has closed it.
+    ByOperator,
 }
 
 impl CloseReason {
@@ -88,6 +90,7 @@ pub(crate) fn log_end(
         }
         Err(CloseReason::Io(error)) => debug!(number, %error, "closed"),
         Err(CloseReason::Peer(error)) => debug!(number, %error, "closed: its peer failed"),
+        Err(CloseReason::ByOperator) => info!(number, "closed by an operator"),
         Err(CloseReason::CutOff) => debug!(number, "closed: --drain is over"),
         Err(CloseReason::Expired(Expired::HangUp)) => debug!(
             number,

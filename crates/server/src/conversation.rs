@@ -7,7 +7,7 @@
 use crate::chat::Evicted;
 use crate::close_reason::{self, CloseReason};
 use crate::mode::Mode;
-use crate::reports::Traffic;
+use crate::reports::{ClientReport, Order, Traffic};
 use crate::service::Service;
 use oneloop::net::{Addr, Socket};
 use std::rc::Rc;
@@ -29,6 +29,8 @@ use std::task::Context;
 pub(crate) enum ConversationState {
     /// Input is read and answered.
     Open,
+    /// As `Open`, but nothing is read until an operator resumes the client, or a drain begins.
+    Paused,
     /// The client has sent its last byte; the output that waits is sent.
     Flushing,
     /// The server reads no more; the output that waits is sent.
@@ -189,6 +191,7 @@ impl Conversation {
         if self.state == ConversationState::Lingering {
             return Ok(Step::Linger);
         }
+        self.resume_in_drain();
         // Asked before the look at the output: what is said in between wakes the task again, while
         // the other order would miss the last words of the last speaker.
         let more_may_come = !self.is_open() && mode.may_receive_more();
@@ -198,6 +201,8 @@ impl Conversation {
         // The order of the arms is the order of precedence: what is still to be sent comes before
         // any end.
         Ok(match self.state {
+            ConversationState::Paused if sends => Step::Send,
+            ConversationState::Paused => Step::Listen,
             ConversationState::Open if !sends && mode.closes_first() => {
                 self.end_input();
                 self.shut_down()
@@ -229,11 +234,53 @@ impl Conversation {
         self.service.reports.is_noticed(&mut self.answered)
     }
 
-    /// Adds the client's line to the current round of reports.
+    /// Adds the client's report to the current round.
     pub(crate) fn report(&self, peer: Option<Addr>, traffic: Traffic) {
-        // Saturating, as `age` itself saturates after 13 years.
-        let age = self.service.server.age().saturating_sub(self.accepted_at);
-        self.service.reports.add(self.number, peer, age, traffic);
+        self.service.reports.add(ClientReport {
+            number: self.number,
+            peer: peer.map_or_else(|| "gone".to_owned(), |peer| peer.to_string()),
+            // Saturating, as `age` itself saturates after 13 years.
+            age: self.service.server.age().saturating_sub(self.accepted_at),
+            traffic,
+            is_paused: self.state == ConversationState::Paused,
+        });
+    }
+
+    /// Obeys an order for this client, if there is one. True if something has changed.
+    ///
+    /// # Errors
+    /// The client is to be closed.
+    pub(crate) fn obey(&mut self) -> Result<bool, CloseReason> {
+        match self.service.reports.take_order(self.number) {
+            Some(Order::Close(_)) => Err(CloseReason::ByOperator),
+            Some(Order::Pause(_)) if self.is_open() => {
+                self.state = ConversationState::Paused;
+                Ok(true)
+            }
+            Some(Order::Resume(_)) => Ok(self.resume()),
+            Some(Order::Pause(_)) | None => Ok(false),
+        }
+    }
+
+    /// True while nothing is read from the client because an operator wants that.
+    pub(crate) fn is_paused(&mut self) -> bool {
+        self.resume_in_drain();
+        self.state == ConversationState::Paused
+    }
+
+    fn resume(&mut self) -> bool {
+        let was_paused = self.state == ConversationState::Paused;
+        if was_paused {
+            self.state = ConversationState::Open;
+        }
+        was_paused
+    }
+
+    /// Ends a pause once the server drains: what the client has sent is answered.
+    fn resume_in_drain(&mut self) {
+        if self.state == ConversationState::Paused && self.service.is_draining() {
+            self.state = ConversationState::Open;
+        }
     }
 
     /// Logs how the connection ended.

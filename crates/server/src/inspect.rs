@@ -5,6 +5,7 @@
 //! async task or a green thread is woken, finds that a report is due, and adds its line.
 
 use crate::logging::{TASKS, lost_lines};
+use crate::reports::{ClientReport, Order};
 use crate::server::Server;
 use crate::serving_loop::ServingLoop;
 use oneloop::Handle;
@@ -52,7 +53,7 @@ pub(crate) fn answer(serving: &Rc<ServingLoop>) {
 }
 
 async fn report(serving: &ServingLoop, round: u64) {
-    let (clients, queued) = ask_clients(serving).await;
+    let (clients, queued) = ask_clients(serving, None).await;
     let handle = &serving.handle;
     report_summary(&serving.server, handle, round, queued).await;
     let tasks = handle.dump_tasks();
@@ -70,7 +71,8 @@ async fn report(serving: &ServingLoop, round: u64) {
     );
     let lost_before = lost_lines();
     let tasks = tasks.iter().map(ToString::to_string);
-    for (number, line) in clients.into_iter().chain(tasks).enumerate() {
+    let clients = clients.iter().map(ToString::to_string);
+    for (number, line) in clients.chain(tasks).enumerate() {
         if number > 0 && number % LINES_AT_ONCE == 0 {
             handle.sleep(PAUSE).await;
         }
@@ -94,25 +96,33 @@ async fn report_lost(handle: &Handle, lost: usize) {
     }
 }
 
-/// Makes each client of this loop report. Returns their lines, and the bytes queued for all of
-/// them.
-async fn ask_clients(serving: &ServingLoop) -> (Vec<String>, u64) {
+/// Makes each client of this loop report, and one obey an order. Returns the reports, and the bytes
+/// queued for all clients.
+pub(crate) async fn ask_clients(
+    serving: &ServingLoop,
+    order: Option<Order>,
+) -> (Vec<ClientReport>, u64) {
+    let _one_round_at_a_time = serving.asking.acquire().await;
     for service in serving.services() {
         service.reports.begin_round();
         service.clients.report();
+        if let Some(order) = order {
+            service.reports.give(order);
+            service.clients.obey();
+        }
     }
     serving.handle.wake_waiting();
     // The woken clients run in the next phase or, if they are too many for it, in the turn after
     // that (rule 15).
     serving.handle.phase(Phase::Check).await;
     serving.handle.phase(Phase::Check).await;
-    let (mut lines, mut queued) = (Vec::new(), 0);
+    let (mut clients, mut queued) = (Vec::new(), 0);
     for service in serving.services() {
         let (of_service, bytes) = service.reports.take();
-        lines.extend(of_service);
+        clients.extend(of_service);
         queued += bytes;
     }
-    (lines, queued)
+    (clients, queued)
 }
 
 /// Logs how the whole server is, once all loops have asked their clients.

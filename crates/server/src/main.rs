@@ -9,6 +9,8 @@
 //! styles.
 
 mod acceptor;
+#[cfg_attr(not(feature = "admin"), path = "no_admin.rs")]
+mod admin;
 mod adopted;
 mod bind;
 mod budget;

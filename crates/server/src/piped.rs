@@ -82,6 +82,9 @@ async fn connect(
         Poll::Pending => {
             if accepted.conversation.is_notified() && service.reports.is_collecting() {
                 report_connecting(accepted);
+                if let Err(why) = accepted.conversation.obey() {
+                    return Poll::Ready(Err(why));
+                }
             }
             poll_gone(&accepted.socket, cx).map(|gone| Err(gone.into()))
         }
@@ -377,6 +380,18 @@ impl ListedClient for Pair {
             self.watch_output(client);
         }
         self.limit_input(client);
+    }
+
+    fn obey(self: Rc<Self>, client: &Socket) {
+        self.obey_order(client, |pauses| {
+            let upstream = self.upstream.borrow().clone();
+            for socket in [Some(client.clone()), upstream].into_iter().flatten() {
+                match pauses {
+                    true => socket.pause(),
+                    false => socket.resume(),
+                };
+            }
+        });
     }
 
     fn report(&self, client: &Socket) {

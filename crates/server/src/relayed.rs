@@ -72,6 +72,10 @@ impl Relayed {
         if self.opening.is_some() {
             ready!(self.poll_open(cx))?;
         }
+        if self.client.conversation.is_paused() {
+            let gone = ready!(poll_gone(self.client.socket(), cx));
+            return Poll::Ready(Err(CloseReason::Io(gone)));
+        }
         if self.client.conversation.is_open() {
             ready!(self.poll_relay(cx))?;
             if self.relay.there().is_complete() && self.relay.back().is_complete() {

@@ -1,7 +1,7 @@
-//! What SIGUSR1 makes clients and loops report: their lines, and the sums of the whole server.
+//! What SIGUSR1 and operators make clients and loops report, and the sums of the whole server.
 
 use std::cell::{Cell, RefCell};
-use std::fmt::Display;
+use std::fmt;
 use std::mem;
 use std::sync::{Mutex, PoisonError};
 
@@ -10,6 +10,60 @@ pub(crate) const FOR_INPUT: &str = "waits for input";
 pub(crate) const FOR_CLIENT: &str = "waits for the client to take output";
 pub(crate) const FOR_PEER: &str = "waits for the peer to take input";
 pub(crate) const FOR_CONNECTION: &str = "waits for the connection to its peer";
+const PAUSED: &str = "paused by an operator";
+
+/// What an operator asks of the client with this number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(feature = "admin"),
+    allow(dead_code, reason = "only operators give orders")
+)]
+pub(crate) enum Order {
+    /// Read nothing more from it.
+    Pause(u64),
+    /// Read from it again.
+    Resume(u64),
+    /// Close it.
+    Close(u64),
+}
+
+impl Order {
+    fn number(self) -> u64 {
+        match self {
+            Order::Pause(number) | Order::Resume(number) | Order::Close(number) => number,
+        }
+    }
+}
+
+/// The report of one client.
+#[derive(Clone, Debug)]
+pub(crate) struct ClientReport {
+    /// Which of the server's clients this is, counted from 1.
+    pub(crate) number: u64,
+    /// Its address, or that it is gone.
+    pub(crate) peer: String,
+    /// In tenths of a second.
+    pub(crate) age: u32,
+    pub(crate) traffic: Traffic,
+    pub(crate) is_paused: bool,
+}
+
+impl fmt::Display for ClientReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (number, peer) = (self.number, &self.peer);
+        let (seconds, tenths) = (self.age / 10, self.age % 10);
+        let waits = if self.is_paused {
+            PAUSED
+        } else {
+            self.traffic.waits
+        };
+        write!(
+            f,
+            "client {number} {peer}: {} bytes in, {} out, {} queued, connected for {seconds}.{tenths} s, {waits}",
+            self.traffic.received, self.traffic.sent, self.traffic.queued,
+        )
+    }
+}
 
 /// What one client has transferred, and what it waits for.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +86,9 @@ pub(crate) struct Reports {
     notices: Cell<u32>,
     /// A round of reports is under way.
     is_collecting: Cell<bool>,
-    lines: RefCell<Vec<String>>,
+    clients: RefCell<Vec<ClientReport>>,
+    /// What is asked of one client, until it obeys.
+    order: Cell<Option<Order>>,
     /// Sum of the clients' queued bytes in this round.
     queued: Cell<u64>,
 }
@@ -53,12 +109,24 @@ impl Reports {
         self.is_collecting.get()
     }
 
-    /// Begins a round without lines.
+    /// Begins a round without reports.
     pub(crate) fn begin_round(&self) {
         self.notify();
         self.is_collecting.set(true);
         self.queued.set(0);
-        self.lines.take();
+        self.clients.take();
+    }
+
+    /// Gives an order, which its client finds with the next notice.
+    pub(crate) fn give(&self, order: Order) {
+        self.order.set(Some(order));
+    }
+
+    /// Takes the order for the client with this number.
+    pub(crate) fn take_order(&self, number: u64) -> Option<Order> {
+        let order = self.order.get().filter(|order| order.number() == number)?;
+        self.order.set(None);
+        Some(order)
     }
 
     /// True once for each notice, for a client that keeps the last one that it has `answered`.
@@ -68,22 +136,17 @@ impl Reports {
         last != mem::replace(answered, last)
     }
 
-    /// Adds a client's report to this round; its `age` is in tenths of a second.
-    pub(crate) fn add(&self, number: u64, peer: Option<impl Display>, age: u32, traffic: Traffic) {
-        let peer = peer.map_or_else(|| "gone".to_owned(), |peer| peer.to_string());
-        let (seconds, tenths) = (age / 10, age % 10);
-        let line = format!(
-            "client {number} {peer}: {} bytes in, {} out, {} queued, connected for {seconds}.{tenths} s, {}",
-            traffic.received, traffic.sent, traffic.queued, traffic.waits,
-        );
-        self.lines.borrow_mut().push(line);
-        self.queued.set(self.queued.get() + traffic.queued as u64);
+    /// Adds a client's report to this round.
+    pub(crate) fn add(&self, report: ClientReport) {
+        self.queued
+            .set(self.queued.get() + report.traffic.queued as u64);
+        self.clients.borrow_mut().push(report);
     }
 
-    /// Ends the round: its lines, and the bytes queued for all clients of this loop.
-    pub(crate) fn take(&self) -> (Vec<String>, u64) {
+    /// Ends the round: the reports, and the bytes queued for all clients of this loop.
+    pub(crate) fn take(&self) -> (Vec<ClientReport>, u64) {
         self.is_collecting.set(false);
-        (self.lines.take(), self.queued.get())
+        (self.clients.take(), self.queued.get())
     }
 }
 

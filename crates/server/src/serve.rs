@@ -1,6 +1,7 @@
 //! The server's life: listen, serve, drain, end.
 
 use crate::acceptor;
+use crate::admin::Window;
 use crate::adopted;
 use crate::bind::{self, in_words, listen_all};
 use crate::dispatch;
@@ -42,6 +43,8 @@ pub(crate) fn run(plan: Plan) -> Result<ExitCode, Failure> {
     // Before any socket is opened: the listeners count against the limit of open files, too.
     let connections_fit = limits::prepare(&plan);
     let connections_max = limits::connections_max(plan.first(), connections_fit);
+    let window = Window::open(plan.first())?;
+    let of_first = plan.first().clone();
     let options = plan.process().clone();
     let mut event_loop = new_loop(&options)?;
     let handle = event_loop.handle();
@@ -74,11 +77,14 @@ pub(crate) fn run(plan: Plan) -> Result<ExitCode, Failure> {
         .map(|service| service.work)
         .collect();
     // Before the announcement as well: a client that connects at once may reach any thread.
-    let threads = start_threads(&server, &reloaded, &works, &member, &listeners)?;
+    let threads = start_threads(&server, &reloaded, &works, &member, &listeners, &window)?;
+    // Dropped when this function returns: operators see the drain to its end.
+    let _admin = window.answer(&of_first, &handle)?;
     announce(&server.listening_on());
     let entered = dispatch::enter(&server, &handle);
     let relays = works.iter().any(Work::relays);
     let serving = serve_on(&server, &member, &handle, works, listeners);
+    let seen = window.show(0, &serving);
     inspect::listen(&serving, report_requests);
     reload::follow(&serving, &reloaded);
     reload::listen(&serving, &reloaded, running, reload_requests, |_| ());
@@ -90,7 +96,7 @@ pub(crate) fn run(plan: Plan) -> Result<ExitCode, Failure> {
     let lived = catch_unwind(AssertUnwindSafe(|| {
         event_loop.block_on(live(&serving, &stop, relays))
     }));
-    drop(entered);
+    drop((entered, seen));
     serving.cancel_endless();
     // From here on the drain is over, but the signals are still ours: see there.
     stop.outlive_the_server();
@@ -278,6 +284,7 @@ fn start_threads(
     works: &[Work],
     first: &Member,
     listeners: &[Vec<ClusterListener>],
+    window: &Window,
 ) -> Result<ClusterThreads<()>, String> {
     let (server, options) = (Arc::clone(server), Arc::clone(server));
     let shared_of = |listeners: &Vec<ClusterListener>| {
@@ -288,6 +295,7 @@ fn start_threads(
     };
     let shared: Vec<Vec<_>> = listeners.iter().map(shared_of).collect();
     let (works, reloaded) = (works.to_vec(), Arc::clone(reloaded));
+    let window = window.clone();
     let new_loop = move |_| new_loop(&options.options);
     let setup = move |member: &Member| {
         // Dropped when the thread unwinds: by a panic that the loop has not caught.
@@ -301,8 +309,9 @@ fn start_threads(
         let entered = dispatch::enter(&server, &handle);
         let serving = serve_on(&server, member, &handle, works.clone(), listeners?);
         reload::follow(&serving, &reloaded);
+        let seen = window.show(member.id(), &serving);
         Ok(async move {
-            let _ends_last = (loss, entered);
+            let _ends_last = (loss, entered, seen);
             live_with_the_first(&serving).await;
             serving.cancel_endless();
         })

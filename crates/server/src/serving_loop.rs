@@ -7,6 +7,7 @@ use crate::work::Work;
 use oneloop::Handle;
 use oneloop::cluster::Member;
 use oneloop::core::CancelHandle;
+use oneloop::sync::Semaphore;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -18,6 +19,8 @@ pub(crate) struct ServingLoop {
     pub(crate) handle: Handle,
     /// One for each service, in the order of the configuration.
     pub(crate) dispatchers: Vec<Rc<Dispatcher>>,
+    /// Held by what makes the clients report.
+    pub(crate) asking: Semaphore,
     /// Tasks without an end of their own.
     endless: RefCell<Vec<CancelHandle>>,
 }
@@ -39,6 +42,7 @@ impl ServingLoop {
             server: Arc::clone(server),
             handle: handle.clone(),
             dispatchers: services.map(dispatcher).collect(),
+            asking: Semaphore::new(1),
             endless: RefCell::default(),
         });
         for dispatcher in &serving.dispatchers {

@@ -74,7 +74,7 @@ impl Clock {
         }
     }
 
-    /// The point in time that is so many nanoseconds after the clock was made.
+    /// The point in time that is `ns` nanoseconds after the clock was made.
     pub(crate) fn at_ns(&self, ns: u64) -> Instant {
         self.started + Duration::from_nanos(ns)
     }

@@ -3,7 +3,7 @@
 use crate::mechanisms::ready::Direction;
 use crate::mechanisms::slots::Key;
 use crate::state::{Handle, LoopState};
-use crate::tasks::info::{Site, TaskInfo, Wait};
+use crate::tasks::info::{Site, TaskInfo, WaitsFor};
 use crate::tasks::key::Task;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -54,16 +54,16 @@ impl Handle {
     /// It walks over all sources and timers, and costs nothing at other times.
     ///
     /// ```
-    /// use oneloop::core::Wait;
+    /// use oneloop::core::WaitsFor;
     /// let mut event_loop = oneloop::EventLoop::new()?;
     /// let handle = event_loop.handle();
     /// handle.spawn(handle.sleep(std::time::Duration::from_secs(60)));
     /// event_loop.run_nowait()?;
     /// let task = handle.dump_tasks()[0].key;
-    /// assert_eq!(handle.dump_waits(), [(task, Wait::Timer)]);
+    /// assert_eq!(handle.dump_waits(), [(task, WaitsFor::Timer)]);
     /// # Ok::<(), std::io::Error>(())
     /// ```
-    pub fn dump_waits(&self) -> Vec<(Key<Task>, Wait)> {
+    pub fn dump_waits(&self) -> Vec<(Key<Task>, WaitsFor)> {
         let state = &self.state;
         let by_waker = state.tasks_by_waker();
         let mut waits = Vec::new();
@@ -71,7 +71,7 @@ impl Handle {
             for direction in [Direction::Read, Direction::Write] {
                 let task =
                     registration.waiting_task(direction, |waker| state.owner(&by_waker, waker));
-                let wait = Wait::Fd(registration.fd(), direction);
+                let wait = WaitsFor::Fd(registration.fd(), direction);
                 waits.extend(task.map(|task| (task, wait)));
             }
         }
@@ -79,7 +79,7 @@ impl Handle {
             waits.extend(
                 state
                     .owner(&by_waker, waker)
-                    .map(|task| (task, Wait::Timer)),
+                    .map(|task| (task, WaitsFor::Timer)),
             );
         }
         waits

@@ -71,19 +71,19 @@ impl fmt::Display for TaskInfo {
 /// What a task waits for: see [`Handle::dump_waits`](crate::Handle::dump_waits).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Wait {
+pub enum WaitsFor {
     /// An fd, to read or to write.
     Fd(RawFd, Direction),
     /// A timer.
     Timer,
 }
 
-impl fmt::Display for Wait {
+impl fmt::Display for WaitsFor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Wait::Fd(fd, Direction::Read) => write!(f, "fd {fd} to read"),
-            Wait::Fd(fd, Direction::Write) => write!(f, "fd {fd} to write"),
-            Wait::Timer => f.write_str("a timer"),
+            WaitsFor::Fd(fd, Direction::Read) => write!(f, "fd {fd} to read"),
+            WaitsFor::Fd(fd, Direction::Write) => write!(f, "fd {fd} to write"),
+            WaitsFor::Timer => f.write_str("a timer"),
         }
     }
 }

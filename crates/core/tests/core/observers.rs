@@ -1,6 +1,6 @@
 //! Observers of a loop, what wakes tasks, and what tasks wait for.
 
-use oneloop::core::{Direction, Key, PhaseReport, Task, Wait};
+use oneloop::core::{Direction, Key, PhaseReport, Task, WaitsFor};
 use oneloop::sync::Event;
 use oneloop::{EventLoop, Handle, Options};
 use std::cell::{Cell, RefCell};
@@ -98,8 +98,8 @@ fn a_task_that_waits_for_an_fd_or_a_timer_is_found() {
     handle.spawn(std::future::pending::<()>());
     event_loop.run_nowait().unwrap();
     let waits = [
-        (key_of(&handle, 0), Wait::Fd(fd, Direction::Read)),
-        (key_of(&handle, 1), Wait::Timer),
+        (key_of(&handle, 0), WaitsFor::Fd(fd, Direction::Read)),
+        (key_of(&handle, 1), WaitsFor::Timer),
     ];
     assert_eq!(handle.dump_waits(), waits);
     peer.write_all(b"x").unwrap();

@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 /// What loops have recorded. A clone names the same buffer.
 #[derive(Clone, Debug)]
 pub(crate) struct TraceBuffer {
-    shared: Arc<Shared>,
+    shared: Arc<TraceState>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct TraceState {
     weight_max: usize,
     state: Mutex<Buffered>,
     changed: Condvar,
@@ -34,10 +34,10 @@ pub(crate) struct Buffered {
 }
 
 impl TraceBuffer {
-    /// A buffer of about so many slices, some hundred bytes each.
+    /// A buffer for about `weight_max` slices, some hundred bytes each.
     pub(crate) fn new(weight_max: usize) -> Self {
         TraceBuffer {
-            shared: Arc::new(Shared {
+            shared: Arc::new(TraceState {
                 weight_max,
                 state: Mutex::default(),
                 changed: Condvar::new(),

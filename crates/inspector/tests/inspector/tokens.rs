@@ -1,4 +1,4 @@
-//! Who may ask.
+//! Which clients may ask.
 
 use crate::client::{ask, start};
 use oneloop::inspector::{AdminOptions, Inspector};

@@ -20,12 +20,20 @@ pub struct Credentials {
     pub gid: u32,
 }
 
-/// Reads the peer's credentials (`SO_PEERCRED`).
+/// Reads the credentials of the process at the other end of a Unix socket of any kind
+/// (`SO_PEERCRED`).
+///
+/// ```
+/// let (one, _other) = std::os::unix::net::UnixStream::pair()?;
+/// let own = oneloop::net::peer_credentials(&one)?;
+/// assert_eq!(own.pid, Some(std::process::id() as i32));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 ///
 /// # Errors
 /// `ENOTCONN` when there is no peer, or when `connect(2)` on a datagram socket set it: the kernel
 /// records credentials only for connections and pairs.
-pub(super) fn of_peer(socket: &impl AsFd) -> io::Result<Credentials> {
+pub fn peer_credentials(socket: &impl AsFd) -> io::Result<Credentials> {
     let peer = getsockopt(socket, PeerCredentials)?;
     // Undocumented in unix(7): without a peer, the kernel returns pid 0 and uid -1.
     if (peer.pid(), peer.uid()) == (0, u32::MAX) {

@@ -314,7 +314,7 @@ impl UnixDatagram {
     /// # Errors
     /// `ENOTCONN` for a socket that is not one of a pair.
     pub fn peer_credentials(&self) -> io::Result<Credentials> {
-        credentials::of_peer(&self.source)
+        credentials::peer_credentials(&self.source)
     }
 
     /// The name of this end.

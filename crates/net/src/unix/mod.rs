@@ -8,7 +8,7 @@ mod name;
 mod seqpacket;
 mod stream;
 
-pub use credentials::Credentials;
+pub use credentials::{Credentials, peer_credentials};
 pub use datagram::UnixDatagram;
 pub use message::{FDS_MAX, UnixMessage};
 pub use name::ToUnixAddr;

@@ -226,7 +226,7 @@ impl UnixSeqpacket {
     /// # Errors
     /// Those of `getsockopt(2)`.
     pub fn peer_credentials(&self) -> io::Result<Credentials> {
-        credentials::of_peer(&self.socket)
+        credentials::peer_credentials(&self.socket)
     }
 
     /// The name of this end.

@@ -139,7 +139,7 @@ impl UnixStream {
     /// # Errors
     /// Those of `getsockopt(2)`.
     pub fn peer_credentials(&self) -> io::Result<Credentials> {
-        credentials::of_peer(&self.socket)
+        credentials::peer_credentials(&self.socket)
     }
 }
 

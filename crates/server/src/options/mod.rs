@@ -4,9 +4,13 @@
 //! The struct that an option stands in decides its scope: one value for the process, or one for
 //! each service.
 
+#[cfg(feature = "admin")]
+mod admin;
 pub(crate) mod process;
 pub(crate) mod service;
 
+#[cfg(feature = "admin")]
+pub(crate) use admin::AdminOptions;
 pub(crate) use process::ProcessOptions;
 pub(crate) use service::{ModeName, ServiceOptions};
 

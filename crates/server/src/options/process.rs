@@ -1,5 +1,7 @@
 //! The options of the whole process, which all services share.
 
+#[cfg(feature = "admin")]
+use crate::options::AdminOptions;
 use crate::values::{bytes, count, switch, time};
 use bytesize::ByteSize;
 use clap::{Args, ValueEnum};
@@ -78,6 +80,10 @@ pub(crate) struct ProcessOptions {
     /// Log every phase of every turn of the loop: what woke, what ran, how long it took
     #[arg(long, env = "ONELOOP_TRACE", value_parser = switch)]
     pub(crate) trace: bool,
+
+    #[cfg(feature = "admin")]
+    #[command(flatten)]
+    pub(crate) admin: AdminOptions,
 }
 
 impl ProcessOptions {
