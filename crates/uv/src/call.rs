@@ -5,10 +5,11 @@ use crate::abi::buffers::Buffer;
 use crate::abi::live::Live;
 use crate::layout::{
     AddressesCallback, AfterWorkCallback, AllocCallback, Async, AsyncCallback, CloseCallback,
-    Connect, ConnectCallback, ConnectionCallback, ExitCallback, FsEvent, FsEventCallback, FsPoll,
-    FsPollCallback, GetAddrInfo, GetNameInfo, Handle, NameCallback, PhaseCallback, PhaseHandle,
-    Poll, PollCallback, Process, Random, RandomCallback, ReadCallback, Shutdown, ShutdownCallback,
-    Signal, SignalCallback, Stat, Stream, Timer, TimerCallback, Work, Write, WriteCallback,
+    Connect, ConnectCallback, ConnectionCallback, ExitCallback, Fs, FsCallback, FsEvent,
+    FsEventCallback, FsPoll, FsPollCallback, GetAddrInfo, GetNameInfo, Handle, NameCallback,
+    PhaseCallback, PhaseHandle, Poll, PollCallback, Process, Random, RandomCallback, ReadCallback,
+    Shutdown, ShutdownCallback, Signal, SignalCallback, Stat, Stream, Timer, TimerCallback, Work,
+    Write, WriteCallback,
 };
 use std::ffi::{c_char, c_int};
 
@@ -34,6 +35,7 @@ pub(crate) enum Call {
     Addresses(AddressesCallback, Live<GetAddrInfo>),
     Name(NameCallback, Live<GetNameInfo>),
     Random(RandomCallback, Live<Random>),
+    Fs(FsCallback, Live<Fs>),
     Allocate(AllocCallback, Live<Handle>),
     Read(ReadCallback, Live<Stream>, isize, Buffer),
     Write(WriteCallback, Live<Write>, c_int),

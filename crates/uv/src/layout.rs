@@ -10,8 +10,10 @@ use std::cell::Cell;
 use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::sync::atomic::AtomicU32;
 
+mod file_requests;
 mod streams;
 
+pub(crate) use file_requests::*;
 pub(crate) use streams::*;
 
 /// Space that nothing uses.
@@ -45,6 +47,7 @@ pub(crate) mod request {
     pub(crate) const CONNECT: c_int = 2;
     pub(crate) const WRITE: c_int = 3;
     pub(crate) const SHUTDOWN: c_int = 4;
+    pub(crate) const FS: c_int = 6;
     pub(crate) const WORK: c_int = 7;
     pub(crate) const GETADDRINFO: c_int = 8;
     pub(crate) const GETNAMEINFO: c_int = 9;
@@ -327,6 +330,14 @@ assert_layout! {
     Process = 136 { exit_callback @ 96, pid @ 104, status @ 128 }
     Connect = 96 { callback @ 64, stream @ 72 }
     Shutdown = 80 { stream @ 64, callback @ 72 }
+    Fs = 440 {
+        operation @ 64, owner @ 72, callback @ 80, result @ 88, pointer @ 96, path @ 104,
+        stat @ 112, new_path @ 272, file @ 280, flags @ 284, mode @ 288, count @ 292,
+        buffers @ 296
+    }
+    DirectoryEntry = 16 { kind @ 8 }
+    Directory = 56 { room @ 8, stream @ 48 }
+    FileSystem = 88 {}
     Write = 192 { callback @ 64, sent_handle @ 72, stream @ 80, error @ 124 }
 }
 const _: () = assert!(HANDLE_BYTES[kind::TIMER as usize] == size_of::<Timer>());

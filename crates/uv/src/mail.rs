@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use crate::abi::live::Live;
-use crate::layout::{GetAddrInfo, GetNameInfo, Random, Stat, Work};
+use crate::layout::{Fs, GetAddrInfo, GetNameInfo, Random, Stat, Work};
 use std::collections::VecDeque;
 use std::ffi::c_int;
 
@@ -13,6 +13,7 @@ pub(crate) enum Done {
     Addresses(Live<GetAddrInfo>),
     Name(Live<GetNameInfo>),
     Random(Live<Random>),
+    Fs(Live<Fs>),
     /// The key of what is polled, and the file's metadata or an error.
     Stat(u64, Result<Stat, c_int>),
 }

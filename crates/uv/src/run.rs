@@ -476,6 +476,13 @@ fn mail(state: &LoopState) -> Option<Call> {
                     .get()
                     .map(|callback| Call::Random(callback, request))
             }
+            Done::Fs(request) => {
+                request.owner.get()?.end_request();
+                request
+                    .callback
+                    .get()
+                    .map(|callback| Call::Fs(callback, request))
+            }
             Done::Stat(key, result) => stat_watch::looked(state, key, result),
         };
         if call.is_some() {

@@ -2,20 +2,17 @@
 #![forbid(unsafe_code)]
 
 use crate::abi::live::Live;
+use crate::abi::stat;
 use crate::call::Call;
 use crate::handle;
 use crate::jobs;
-use crate::layout::{FsPoll, FsPollCallback, Loop, Stat, Time, kind};
+use crate::layout::{FsPoll, FsPollCallback, Loop, Stat, kind};
 use crate::mail::Done;
 use crate::state::{Due, LoopState};
 use crate::timer::to_ns;
 use oneloop_core::{Key, Slots, Timer};
 use rustix::io::Errno;
-use std::ffi::{CStr, CString, OsStr, c_int};
-use std::fs;
-use std::os::linux::fs::MetadataExt as _;
-use std::os::unix::ffi::OsStrExt as _;
-use std::time::UNIX_EPOCH;
+use std::ffi::{CStr, CString, c_int};
 
 /// The polled files of a loop.
 #[derive(Debug, Default)]
@@ -117,7 +114,7 @@ pub(crate) fn look(owner: Live<Loop>, key: u64) {
     watch.looked_ms = state.now_ms.get();
     let path = watch.path.clone();
     drop(stats);
-    jobs::submit(owner, false, move || Done::Stat(key, stat(&path)));
+    jobs::submit(owner, false, move || Done::Stat(key, stat::of_path(&path)));
     // The handle keeps the loop alive, if it is referenced; the look does not.
     owner.end_request();
 }
@@ -166,37 +163,4 @@ fn is_changed(before: &Stat, now: &Stat) -> bool {
         ..*now
     };
     *before != same
-}
-
-fn stat(path: &CStr) -> Result<Stat, c_int> {
-    let path = OsStr::from_bytes(path.to_bytes());
-    let metadata = fs::metadata(path).map_err(|error| crate::error::number_of(&error))?;
-    let time = |seconds, nanoseconds| Time {
-        seconds,
-        nanoseconds,
-    };
-    let born = metadata
-        .created()
-        .ok()
-        .and_then(|born| born.duration_since(UNIX_EPOCH).ok());
-    Ok(Stat {
-        device: metadata.st_dev(),
-        mode: metadata.st_mode().into(),
-        links: metadata.st_nlink(),
-        uid: metadata.st_uid().into(),
-        gid: metadata.st_gid().into(),
-        special_device: metadata.st_rdev(),
-        inode: metadata.st_ino(),
-        size: metadata.st_size(),
-        block_size: metadata.st_blksize(),
-        blocks: metadata.st_blocks(),
-        flags: 0,
-        generation: 0,
-        accessed: time(metadata.st_atime(), metadata.st_atime_nsec()),
-        modified: time(metadata.st_mtime(), metadata.st_mtime_nsec()),
-        changed: time(metadata.st_ctime(), metadata.st_ctime_nsec()),
-        born: born.map_or(time(0, 0), |born| {
-            time(born.as_secs() as i64, born.subsec_nanos().into())
-        }),
-    })
 }

@@ -168,16 +168,42 @@ pub(super) unsafe fn of_call<'a>(buffers: *const Buffer, count: u32) -> &'a [Buf
     unsafe { slice::from_raw_parts(buffers, count as usize) }
 }
 
-/// Keeps a copy of the buffers in a write request.
-pub(crate) fn keep(write: Live<Write>, buffers: &[Buffer]) -> Result<(), Errno> {
+/// The room for buffers in a request.
+type Small = [Cell<Buffer>; SMALL_BUFFERS];
+
+/// Copies buffers to the room in a request, or to memory of the caller's allocator. `None` if there
+/// is no memory.
+pub(super) fn copy_of(buffers: &[Buffer], small: &Small) -> Option<*mut Buffer> {
     let place: *mut Buffer = if buffers.len() <= SMALL_BUFFERS {
-        write.small.as_ptr().cast_mut().cast()
+        small.as_ptr().cast_mut().cast()
     } else {
-        let block = memory::allocate(size_of_val(buffers)).ok_or(Errno::NOMEM)?;
-        block.as_ptr().cast()
+        memory::allocate(size_of_val(buffers))?.as_ptr().cast()
     };
     // SAFETY: the place has room for them, and is no part of them.
     unsafe { ptr::copy_nonoverlapping(buffers.as_ptr(), place, buffers.len()) };
+    Some(place)
+}
+
+/// Frees a copy of [`copy_of`]; null is nothing.
+pub(super) fn free_copy(place: *mut Buffer, small: &Small) {
+    if !ptr::eq(place, small.as_ptr().cast()) {
+        // SAFETY: null, or a block of `copy_of`.
+        unsafe { memory::free(place) };
+    }
+}
+
+/// The buffers of a copy; null has none.
+pub(super) fn kept<'a>(place: *const Buffer, count: u32) -> &'a [Buffer] {
+    if place.is_null() {
+        return &[];
+    }
+    // SAFETY: `copy_of` has put them there, and nothing changes them meanwhile.
+    unsafe { slice::from_raw_parts(place, count as usize) }
+}
+
+/// Keeps a copy of the buffers in a write request.
+pub(crate) fn keep(write: Live<Write>, buffers: &[Buffer]) -> Result<(), Errno> {
+    let place = copy_of(buffers, &write.small).ok_or(Errno::NOMEM)?;
     write.buffers.set(place);
     write.count.set(buffers.len() as u32);
     write.index.set(0);
@@ -228,11 +254,7 @@ pub(crate) fn advance(write: &Write, mut bytes: usize) -> bool {
 
 /// Frees the copy that [`keep`] has made.
 pub(crate) fn forget(write: &Write) {
-    let place = write.buffers.replace(ptr::null_mut());
-    if !ptr::eq(place, write.small.as_ptr().cast()) {
-        // SAFETY: null, or a block of `keep`.
-        unsafe { memory::free(place) };
-    }
+    free_copy(write.buffers.replace(ptr::null_mut()), &write.small);
 }
 
 /// Creates a pair of connected sockets that are inherited by no program.

@@ -1,7 +1,7 @@
 //! A pointer to a struct of the caller that is live for as long as the library holds it.
 
 use crate::layout::{
-    Async, Connect, FsEvent, FsPoll, GetAddrInfo, GetNameInfo, Handle, PhaseHandle, Pipe, Poll,
+    Async, Connect, Fs, FsEvent, FsPoll, GetAddrInfo, GetNameInfo, Handle, PhaseHandle, Pipe, Poll,
     Process, Random, Request, Shutdown, Signal, Stream, Timer, Tty, Work, Write, kind,
 };
 use std::fmt;
@@ -106,7 +106,7 @@ macro_rules! kinds_of {
 }
 
 kinds_of! { IsHandle: Timer PhaseHandle Async Poll Signal FsEvent FsPoll Stream Process }
-kinds_of! { IsRequest: Work GetAddrInfo GetNameInfo Random Connect Shutdown Write }
+kinds_of! { IsRequest: Work GetAddrInfo GetNameInfo Random Connect Shutdown Write Fs }
 kinds_of! { IsStream: Pipe Tty }
 
 impl<T: IsHandle> Live<T> {

@@ -182,6 +182,7 @@ fn make(call: Call) {
                     text(&request.service),
                 );
             }
+            Call::Fs(callback, request) => callback(request.as_ptr()),
             Call::Allocate(..) => {} // see `uv_run`, which takes the buffer
             Call::Read(callback, stream, count, buffer) => {
                 callback(stream.as_ptr(), count, &buffer);

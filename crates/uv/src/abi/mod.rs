@@ -14,10 +14,14 @@ pub(crate) mod live;
 pub(crate) mod mask;
 pub(crate) mod memory;
 pub(crate) mod pool;
+pub(crate) mod stat;
 pub(crate) mod terminal;
 pub(crate) mod time;
 
+mod directories;
 mod errors;
+mod file_calls;
+mod file_requests;
 mod handles;
 mod internet;
 mod locks;

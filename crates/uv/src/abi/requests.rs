@@ -4,7 +4,7 @@ use super::live::Live;
 use crate::error::{self, code};
 use crate::jobs;
 use crate::layout::{
-    AddressesCallback, AfterWorkCallback, GetAddrInfo, GetNameInfo, Loop, NameCallback, Random,
+    AddressesCallback, AfterWorkCallback, Fs, GetAddrInfo, GetNameInfo, Loop, NameCallback, Random,
     RandomCallback, Request, Work, WorkCallback, request,
 };
 use crate::mail::Done;
@@ -67,6 +67,14 @@ extern "C" fn uv_cancel(of: Live<Request>) -> c_int {
                 let random: Live<Random> = of.cast();
                 (&random.owner.get(), random.job.get(), Done::Random(random))
             }
+            request::FS => {
+                let file: Live<Fs> = of.cast();
+                // One that was done at once has no job.
+                if file.callback.get().is_none() {
+                    return -libc::EBUSY;
+                }
+                (&file.owner.get(), file.job.get(), Done::Fs(file))
+            }
             _ => return -libc::EINVAL,
         }
     };
@@ -80,6 +88,7 @@ extern "C" fn uv_cancel(of: Live<Request>) -> c_int {
             Done::Addresses(request) => request.result.set(EAI_CANCELED),
             Done::Name(request) => request.result.set(EAI_CANCELED),
             Done::Random(request) => request.result.set(-libc::ECANCELED),
+            Done::Fs(request) => request.result.set(-(libc::ECANCELED as isize)),
             Done::Work(..) | Done::Stat(..) => {}
         }
     }
