@@ -1,6 +1,10 @@
 //! The file of `--config`.
 
 use crate::config_file::parse;
+use crate::configuration::options;
+use crate::options::Options;
+use clap::CommandFactory;
+use clap::builder::Resettable;
 
 /// A text is refused with a sentence for each problem, which names its line, or its keys are
 /// accepted by the command line as well.
@@ -10,9 +14,15 @@ pub fn run(input: &[u8]) {
     match parse("x.toml", &text) {
         Ok(sections) => {
             assert!(!sections.is_empty());
-            for value in sections.iter().flat_map(|section| section.values.values()) {
-                assert!(!value.values.is_empty(), "{value:?}");
-                assert!((1..=lines).contains(&line_of(&value.at)), "{value:?}");
+            let command = Options::command().mut_args(|arg| arg.env(Resettable::Reset));
+            for section in sections {
+                for value in section.values.values() {
+                    assert!(!value.values.is_empty(), "{value:?}");
+                    assert!((1..=lines).contains(&line_of(&value.at)), "{value:?}");
+                }
+                let name = section.name.clone();
+                let options = options(&command, &["oneloop".into()], section);
+                assert_eq!(options.expect("each value was checked").name, name);
             }
         }
         Err(problems) => {

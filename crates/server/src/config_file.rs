@@ -35,8 +35,15 @@ pub(crate) fn read(path: &Path, named_by: &str) -> Result<Vec<Section>, Vec<Stri
     let file = path.display().to_string();
     let cannot = |why: &str| vec![format!("cannot read the file of {named_by}, {file}: {why}")];
     let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(BYTES_MAX + 1).read_to_end(&mut bytes));
-    match read {
+    let mut read = || {
+        // To open a FIFO waits for its writer, and its text could not be read a second time.
+        if !path.metadata()?.is_file() {
+            return Err(io::Error::other("it is not a regular file"));
+        }
+        let file = File::open(path)?;
+        file.take(BYTES_MAX + 1).read_to_end(&mut bytes)
+    };
+    match read() {
         Err(error) => return Err(cannot(&in_words(&error))),
         Ok(count) if count as u64 > BYTES_MAX => return Err(cannot("it is larger than 1 MiB")),
         Ok(_) => {}
@@ -72,8 +79,12 @@ pub(crate) fn parse(file: &str, text: &str) -> Result<Vec<Section>, Vec<String>>
         problems: Vec::new(),
     };
     for error in errors {
-        let at = error.span().map_or(0, |span| span.start);
-        reader.note(at, &error.message().replace('\n', ", "));
+        let span = error.span().unwrap_or_default();
+        let about = text.get(span.clone()).and_then(|text| text.lines().next());
+        let about = about.filter(|text| !text.is_empty());
+        let about = about.map_or(String::new(), |text| format!(": '{}'", text.escape_debug()));
+        let message = error.message().replace('\n', ", ");
+        reader.note(span.start, &format!("{message}{about}"));
     }
     if !reader.problems.is_empty() {
         // One line may break several rules, and the first one says it.

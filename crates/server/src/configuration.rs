@@ -100,7 +100,14 @@ fn sections(_: &ArgMatches) -> Result<Vec<Section>, Refusal> {
 }
 
 /// The options of one service. A flag overrides a variable, which overrides the file.
-fn options(command: &Command, args: &[OsString], section: Section) -> Result<Options, Error> {
+///
+/// # Errors
+/// What is wrong with a flag or a variable.
+pub(crate) fn options(
+    command: &Command,
+    args: &[OsString],
+    section: Section,
+) -> Result<Options, Error> {
     // For clap, what the file sets is a default.
     let with_file = |arg: Arg| match section.values.get(arg.get_id().as_str()) {
         Some(found) => arg.default_values(found.values.iter().map(OsString::from)),

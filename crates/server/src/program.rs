@@ -61,7 +61,7 @@ impl Program {
             let mode = options.origins.setting("mode");
             format!("{mode} needs a program: oneloop --mode exec -- PROGRAM ARGS")
         })?;
-        check(name)?;
+        check(name).map_err(|problem| options.origins.blame("program", problem))?;
         Ok(Program {
             name: name.clone(),
             args: args.to_vec(),

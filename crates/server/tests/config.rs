@@ -24,12 +24,15 @@ fn outcome(mut command: Command) -> (String, String, Option<i32>) {
 }
 
 /// Each bad text, and what is said of it behind `server.toml`.
-const WRONG: [(&str, &str); 33] = [
+const WRONG: &[(&str, &str)] = &[
     // Syntax.
     ("mode", ":1: "),
     ("mode = \n", ":1: "),
     ("\n\nlisten = \"127.0.0.1:0\n", ":3: "),
-    ("mode = \"echo\"\nmode = \"chat\"\n", ":2: duplicate key"),
+    (
+        "mode = \"echo\"\nmode = \"chat\"\n",
+        ":2: duplicate key: 'mode'",
+    ),
     ("[service.x\n", ":1: "),
     ("listen = \"\u{0}\"", ":1: "),
     // Unknown keys.
@@ -97,6 +100,10 @@ const WRONG: [(&str, &str); 33] = [
     (
         "mode = \"proxy\"\nto = \"localhost:0\"\n",
         ":2: to: cannot connect to 'localhost:0': no server has port 0",
+    ),
+    (
+        "mode = \"exec\"\nprogram = [\"no-such-program\"]\n",
+        ":2: program: cannot run 'no-such-program'",
     ),
     // Options that do not fit together.
     ("out-hard = \"1KiB\"\n", ":1) is less than --out-soft 64KiB"),
@@ -177,6 +184,37 @@ fn check_says_ok_and_does_not_listen() {
 }
 
 #[test]
+fn check_names_variables_that_have_no_effect() {
+    let mut command = command::main(&["check"]);
+    command
+        .env("ONELOOP_TO", "127.0.0.1:80")
+        .env("ONELOOP_X", "1");
+    let (stdout, stderr, code) = outcome(command);
+    assert_eq!((stdout.as_str(), code), ("ok\n", Some(0)));
+    for said in [
+        "ONELOOP_TO=127.0.0.1:80 is ignored",
+        "ONELOOP_X is not a variable",
+    ] {
+        assert!(stderr.contains(said), "{stderr}");
+    }
+}
+
+#[test]
+fn the_file_in_the_guide_is_right() {
+    let page = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../docs/guide/src/operating.md"
+    );
+    let Ok(page) = fs::read_to_string(page) else {
+        return harness::skip("the guide is not part of the package");
+    };
+    let (_, text) = page.split_once("```toml\n").expect("it shows a file");
+    let file = ConfigFile::new(text.split("```").next().unwrap());
+    let ok = ("ok\n".to_owned(), String::new(), Some(0));
+    assert_eq!(outcome(file.main(&["check"])), ok);
+}
+
+#[test]
 fn a_command_is_the_first_word() {
     for (args, said) in [
         (&["--threads", "2", "check"][..], "oneloop check [OPTIONS]"),
@@ -205,8 +243,8 @@ fn a_file_that_cannot_be_read_is_named() {
             dir.path().join("missing.toml"),
             "missing.toml: no such file or directory",
         ),
-        (dir.path().to_owned(), "is a directory"),
-        ("/dev/zero".into(), "/dev/zero: it is larger than 1 MiB"),
+        (dir.path().to_owned(), "it is not a regular file"),
+        ("/dev/zero".into(), "/dev/zero: it is not a regular file"),
         (large, "large.toml: it is larger than 1 MiB"),
         (latin1, "latin1.toml:2: this line is not UTF-8"),
     ] {

@@ -1,6 +1,7 @@
 //! `oneloop check`: what a start would find wrong, without a start.
 
 use crate::configuration;
+use crate::messages::print_warnings;
 use crate::options::Options;
 use crate::plan::Plan;
 use clap::{Command, CommandFactory};
@@ -27,8 +28,9 @@ pub(crate) fn command() -> Command {
 pub(crate) fn run(args: &[OsString]) -> ExitCode {
     let unknown = configuration::unknown_variables();
     match configuration::parse(&command(), args).and_then(Plan::of) {
-        Ok(_) => {
-            crate::messages::print_warnings(&unknown);
+        Ok(plan) => {
+            print_warnings(&unknown);
+            print_warnings(&plan.ignored);
             let _ = writeln!(io::stdout().lock(), "ok"); // the exit code says it as well
             ExitCode::SUCCESS
         }
