@@ -5,7 +5,7 @@ BUILD := $(or $(CARGO_TARGET_DIR),target)
 SERVER := $(BUILD)/release/oneloop
 
 .DEFAULT_GOAL := all
-.PHONY: all run test check msrv semver package guide sanitize miri chaos console models planted torture fuzz bench count conformance uv uv-programs clean help
+.PHONY: all run test check msrv semver package guide sanitize miri chaos console models planted torture fuzz bench count conformance uv uv-programs install static image deb clean help
 
 # The parts of the server: features of crates/server. `make all FEATURES=` leaves all of them out.
 FEATURES ?= full
@@ -143,6 +143,33 @@ uv: ## Build libuv.so.1, for programs that are linked with libuv, and libuv.pc
 
 uv-programs: uv ## Run programs on libuv and on our libuv.so.1, and compare (SUITE=1: gevent's tests, too)
 	crates/uv/programs/run $(UV_OUT)
+
+PREFIX ?= /usr/local
+
+install: all ## Install the server, its man pages, completions and units below $(DESTDIR)$(PREFIX)
+	packaging/install main "$(DESTDIR)" "$(PREFIX)"
+
+STATIC := x86_64-unknown-linux-musl
+STATIC_SERVER := $(BUILD)/$(STATIC)/release/oneloop
+
+static: ## Build a static server, which needs no library and no file
+	@rustup target list --installed 2>/dev/null | grep -qx $(STATIC) || { \
+	echo "the static server needs a compiler for musl: rustup target add $(STATIC)"; exit 1; }
+	$(CARGO) build --release --locked -p oneloop-server --no-default-features --features "$(FEATURES)" --target $(STATIC)
+	@echo "built $(STATIC_SERVER)"
+
+IMAGE ?= oneloop
+
+image: static ## Build a container image of the static server alone, by podman or docker
+	@builder=$$(command -v podman || command -v docker) || { \
+	echo "skipped: neither podman nor docker is installed"; exit 0; }; \
+	rm -rf $(BUILD)/image && mkdir -p $(BUILD)/image && \
+	cp packaging/container/Containerfile $(STATIC_SERVER) $(BUILD)/image && \
+	$$builder build --tag $(IMAGE) --file $(BUILD)/image/Containerfile $(BUILD)/image
+
+deb: all ## Build a Debian package, in target
+	@if command -v dpkg-deb >/dev/null; then packaging/debian/build main $(BUILD); \
+	else echo "skipped: dpkg-deb is not installed"; fi
 
 clean: ## Remove what was built
 	$(CARGO) clean

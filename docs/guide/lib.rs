@@ -36,6 +36,7 @@ pages! {
     Chaos "src/chaos.md"
     Operating "src/operating.md"
     Inspector "src/inspector.md"
+    Service "src/service.md"
     Examples "src/examples.md"
     Readme "../../README.md"
     Facade "../../crates/oneloop/README.md"

@@ -294,7 +294,8 @@ fn the_files_of_server_stand_in_storeys() {
     assert_storeys(
         "server",
         "
-        mechanisms:  adopted chat/ endpoint failure features holder keepalive messages nearest notice open_files process_stat section stop values waiters
+        mechanisms:  adopted chat/ endpoint failure features holder keepalive messages nearest notice open_files process_stat section stop systemd/manager systemd/mod values waiters
+        passing:     systemd/all_loops systemd/passed systemd/predecessor systemd/roll_call systemd/successor
         on them:     budget options/ origins
         by options:  bind check clients config_file configuration deadlines logging mode output socket_file upstream
         logs:        close_reason notices reports self_connect
@@ -306,8 +307,9 @@ fn the_files_of_server_stand_in_storeys() {
         dispatch:    dispatch plan
         one loop:    limits serving_loop
         asking:      inspect
-        acceptors:   acceptor admin/connections
+        acceptors:   acceptor admin/connections systemd/loops
         operators:   admin/ no_admin
+        process:     systemd/process_life no_systemd
         life:        commands/ reload serve
         ",
     );

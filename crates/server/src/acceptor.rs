@@ -34,6 +34,9 @@ pub(crate) fn start(dispatcher: &Rc<Dispatcher>, listeners: Vec<ClusterListener>
 ///   placed: served by this thread, or handed with its permit to one that has fewer clients
 /// ```
 ///
+/// It begins once the server serves, and not while a predecessor accepts on the same socket. Once a
+/// successor does, it leaves the backlog to that.
+///
 /// The fields are dropped in this order: once the acceptor is not counted any
 /// more, its socket is closed, and its part in the chat over.
 struct Acceptor {
@@ -68,6 +71,8 @@ impl Acceptor {
 
     /// Accepts until the server drains; then what is in the backlog, and no more.
     async fn accept(mut self) {
+        let server = Arc::clone(&self.service().server);
+        poll_fn(|cx| server.poll_lifecycle(cx, Lifecycle::Serving)).await;
         loop {
             let next = poll_fn(|cx| {
                 let next = self.poll_next(cx);
@@ -85,12 +90,25 @@ impl Acceptor {
                 }
             }
         }
+        if self.service().is_left() {
+            let Acceptor {
+                shared,
+                listener,
+                _counted,
+                ..
+            } = self;
+            drop(listener);
+            shared.leave();
+        }
     }
 
     /// The next connection, whose permit is taken; `None` when the drain has emptied the backlog.
     fn poll_next(&self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Connection>>> {
         let (listener, service) = (&self.listener, self.service());
         let server = &service.server;
+        if service.is_left() && !self.shared.is_closed() {
+            self.shared.close();
+        }
         loop {
             match self.shared.poll_handed(cx) {
                 Poll::Ready(handed) => return Poll::Ready(Ok(handed)), // with its permit
@@ -202,7 +220,7 @@ impl Drop for CountedAcceptor {
     fn drop(&mut self) {
         // In a drop, as only that also runs for a panic and for a loop that is dropped.
         let left = self.server.remove_acceptor();
-        if !self.server.has_reached(Lifecycle::Draining) {
+        if !self.server.has_reached(Lifecycle::Leaving) {
             error!(at = self.at, left, "lost a listener");
         }
         self.server.wake_lifecycle_waiters();

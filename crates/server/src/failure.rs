@@ -1,5 +1,7 @@
 //! Why the server did not run, or not to its end.
 
+use std::io;
+
 /// A failure of the whole program.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -26,4 +28,13 @@ impl From<String> for Failure {
             exit_code: 1,
         }
     }
+}
+
+/// The system's message in lower case and without its number.
+pub(crate) fn in_words(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error")
+        .next()
+        .unwrap_or(&text)
+        .to_lowercase()
 }

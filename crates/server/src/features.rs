@@ -49,7 +49,7 @@ const PARTS: [Part; 6] = [
     Part {
         name: "systemd",
         is_built: cfg!(feature = "systemd"),
-        adds: &[],
+        adds: &["--restart-timeout"],
     },
 ];
 

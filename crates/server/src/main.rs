@@ -64,6 +64,8 @@ mod serving_loop;
 mod shared_service;
 mod socket_file;
 mod stop;
+#[cfg_attr(not(feature = "systemd"), path = "no_systemd.rs")]
+mod systemd;
 mod task;
 mod upstream;
 mod values;
@@ -78,6 +80,7 @@ use plan::Plan;
 use std::env;
 use std::ffi::OsString;
 use std::process::ExitCode;
+use systemd::passed::Passed;
 use tracing::{info, warn};
 
 fn main() -> ExitCode {
@@ -92,6 +95,8 @@ fn main() -> ExitCode {
 }
 
 fn serve(args: &[OsString]) -> ExitCode {
+    // Before any file is opened: it could get the number of a socket that is missing.
+    let passed = Passed::take();
     // Found before the options are read: a misspelled variable is often the reason why those are
     // wrong, so its warning comes first.
     let unknown = configuration::unknown_variables();
@@ -101,6 +106,10 @@ fn serve(args: &[OsString]) -> ExitCode {
         Ok(plan) => plan,
         Err(refusal) => return refusal.print(&unknown),
     };
+    let passed = match passed {
+        Ok(passed) => passed,
+        Err(problem) => return fail(&Failure::usage(problem), &unknown),
+    };
     let log = match logging::start(plan.process()) {
         Ok(log) => log,
         Err(problem) => return fail(&problem.into(), &unknown),
@@ -108,7 +117,7 @@ fn serve(args: &[OsString]) -> ExitCode {
     // Once the log runs, warnings must be in its format, or a reader of JSON lines would stumble.
     unknown.iter().for_each(|warning| warn!("{warning}"));
     plan.ignored.iter().for_each(|note| info!("{note}"));
-    let served = serve::run(plan);
+    let served = serve::run(plan, passed);
     drop(log); // so that a failure is the last line
     served.unwrap_or_else(|failure| fail(&failure, &[]))
 }

@@ -78,6 +78,11 @@ impl Origins {
         }
     }
 
+    /// True if the option was given nowhere.
+    pub(crate) fn is_default(&self, id: &str) -> bool {
+        matches!(self.get(id).source, Source::Default)
+    }
+
     /// True if the option's value comes from its variable.
     pub(crate) fn is_in_environment(&self, id: &str) -> bool {
         matches!(self.get(id).source, Source::Environment)

@@ -1,6 +1,6 @@
 //! What the process is to do, once its options are known to fit together.
 
-use crate::bind;
+use crate::bind::{self, Places};
 use crate::check;
 use crate::configuration::Configuration;
 use crate::messages::Refusal;
@@ -23,13 +23,19 @@ pub(crate) struct Plan {
 pub(crate) struct PlannedService {
     pub(crate) options: Options,
     pub(crate) addrs: Vec<Addr>,
+    /// The sockets that it takes from those that were passed.
+    pub(crate) passed_names: Vec<String>,
     pub(crate) work: Work,
 }
 
 impl PlannedService {
-    /// Its options, and where it listens.
-    pub(crate) fn addrs(&self) -> (&Options, &[Addr]) {
-        (&self.options, &self.addrs)
+    /// Where it listens.
+    pub(crate) fn places(&self) -> Places<'_> {
+        Places {
+            options: &self.options,
+            addrs: &self.addrs,
+            passed_names: &self.passed_names,
+        }
     }
 }
 
@@ -54,6 +60,7 @@ impl Plan {
             let addrs = addrs(&options).map_err(|problem| options.origins.blame("listen", problem));
             match (addrs, Work::of(&options)) {
                 (Ok(addrs), Ok(work)) => services.push(PlannedService {
+                    passed_names: bind::passed_names(&options),
                     options,
                     addrs,
                     work,

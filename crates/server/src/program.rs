@@ -87,7 +87,7 @@ impl Program {
             command.open_files_max(count);
         }
         for name in env::vars_os().map(|(name, _)| name) {
-            if is_of_a_client(&name) {
+            if is_of_a_client(&name) || is_of_this_process(&name) {
                 command.env_remove(name); // the server itself may run for a client of tcpserver
             }
         }
@@ -134,6 +134,19 @@ fn check(name: &OsString) -> Result<(), String> {
     } else {
         cannot("there is no such program in PATH")
     }
+}
+
+/// True for a variable by which a service manager tells this process something.
+fn is_of_this_process(name: &OsStr) -> bool {
+    let variables = [
+        "LISTEN_FDNAMES",
+        "LISTEN_FDS",
+        "LISTEN_PID",
+        "NOTIFY_SOCKET",
+        "WATCHDOG_PID",
+        "WATCHDOG_USEC",
+    ];
+    variables.iter().any(|variable| name == *variable)
 }
 
 /// True for a variable that describes a client: tcp-environ(5), and unixserver(1) for Unix sockets.

@@ -1,8 +1,9 @@
 //! Finds out whether a proxy would connect to itself: each client would come back as another
 //! client, until one of them had taken all permits.
 
+use crate::bind::Opened;
 use crate::upstream::Upstream;
-use oneloop::net::{Addr, Listener};
+use oneloop::net::Addr;
 use rustix::net::sockopt;
 use std::fs::metadata;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -41,9 +42,9 @@ pub(crate) struct OwnListener {
 }
 
 impl OwnListener {
-    pub(crate) fn of(listener: &Listener) -> Option<Self> {
+    pub(crate) fn of(listener: &Opened) -> Option<Self> {
         Some(OwnListener {
-            addr: listener.local_addr().ok()?,
+            addr: listener.addr()?,
             is_v6_only: sockopt::ipv6_v6only(listener).unwrap_or(false), // fails for other families
         })
     }

@@ -1,27 +1,29 @@
 //! The server's life: listen, serve, drain, end.
 
 use crate::acceptor;
-use crate::admin::Window;
+use crate::admin::{Admin, Window};
 use crate::adopted;
-use crate::bind::{self, in_words, listen_all};
+use crate::bind::{self, NamedListener, Opened, listen_all};
 use crate::dispatch;
-use crate::failure::Failure;
+use crate::failure::{Failure, in_words};
 use crate::inspect;
 use crate::limits;
 use crate::logging::TURN;
 use crate::options::ProcessOptions;
 use crate::plan::{Plan, PlannedService};
 use crate::program::GRACE;
-use crate::reload::{self, Reloaded, Running};
+use crate::reload::{self, ReloadEvent, Reloaded, Running};
 use crate::self_connect::OwnListener;
 use crate::server::{Lifecycle, Server};
 use crate::serving_loop::ServingLoop;
 use crate::shared_service::SharedService;
 use crate::stop::StopRequests;
+use crate::systemd::loops;
+use crate::systemd::passed::Passed;
+use crate::systemd::process_life::{Held, ProcessLife, Started};
 use crate::work::Work;
-use oneloop::cluster::{Cluster, ClusterListener, ClusterThreads, Member, StartError};
+use oneloop::cluster::{Cluster, ClusterThreads, Member, StartError};
 use oneloop::core::Signals;
-use oneloop::net::Listener;
 use oneloop::signal::number::{SIGHUP, SIGUSR1};
 use oneloop::{EventLoop, Handle};
 use std::future::{Future, poll_fn};
@@ -39,7 +41,8 @@ use tracing::{Level, debug, enabled, error, info, warn};
 ///
 /// # Errors
 /// The server cannot start, or one of its threads panicked.
-pub(crate) fn run(plan: Plan) -> Result<ExitCode, Failure> {
+pub(crate) fn run(plan: Plan, mut passed: Passed) -> Result<ExitCode, Failure> {
+    let started = Started::of(&mut passed);
     // Before any socket is opened: the listeners count against the limit of open files, too.
     let connections_fit = limits::prepare(&plan);
     let connections_max = limits::connections_max(plan.first(), connections_fit);
@@ -50,8 +53,8 @@ pub(crate) fn run(plan: Plan) -> Result<ExitCode, Failure> {
     let handle = event_loop.handle();
     let member = Member::join(&Cluster::new(options.threads.into()), 0, &handle);
     let mut files = Vec::new();
-    let addrs: Vec<_> = plan.services.iter().map(PlannedService::addrs).collect();
-    let listeners = listen_all(&handle, &addrs, &mut files)?;
+    let places: Vec<_> = plan.services.iter().map(PlannedService::places).collect();
+    let listeners = listen_all(&handle, &places, &mut passed, &mut files)?;
     // Only now are the ports known that the kernel chose, and the files of Unix sockets there.
     let own: Vec<_> = listeners
         .iter()
@@ -64,6 +67,7 @@ pub(crate) fn run(plan: Plan) -> Result<ExitCode, Failure> {
     let stop = StopRequests::listen(&handle).map_err(explain_signals)?;
     let report_requests = Signals::new(&handle, &[SIGUSR1]).map_err(explain_signals)?;
     let reload_requests = Signals::new(&handle, &[SIGHUP]).map_err(explain_signals)?;
+    let mut life = ProcessLife::begin(&handle, started).map_err(explain_signals)?;
     let reaping = adopted::reap_in_background(&handle).map_err(explain_signals)?;
     let services = plan.services.iter().zip(&listeners);
     let services = services
@@ -79,22 +83,30 @@ pub(crate) fn run(plan: Plan) -> Result<ExitCode, Failure> {
     // Before the announcement as well: a client that connects at once may reach any thread.
     let threads = start_threads(&server, &reloaded, &works, &member, &listeners, &window)?;
     // Dropped when this function returns: operators see the drain to its end.
-    let _admin = window.answer(&of_first, &handle)?;
+    let admin = window.answer(&of_first, &handle, &mut passed)?;
+    passed.close_rest();
+    // Nothing can fail from here on, so a predecessor may go.
+    let held = Held { files, admin };
+    life.take_over(&held);
+    server.advance(Lifecycle::Serving);
     announce(&server.listening_on());
     let entered = dispatch::enter(&server, &handle);
     let relays = works.iter().any(Work::relays);
     let serving = serve_on(&server, &member, &handle, works, listeners);
     let seen = window.show(0, &serving);
     inspect::listen(&serving, report_requests);
+    life.serve(&serving);
     reload::follow(&serving, &reloaded);
-    reload::listen(&serving, &reloaded, running, reload_requests, |_| ());
+    let notify = life.reloads(&server);
+    let notify = move |event| notify(event == ReloadEvent::Begins);
+    reload::listen(&serving, &reloaded, running, reload_requests, notify);
     if let Some(task) = reaping {
         serving.add_endless(task);
     }
     // The loop catches the panics of tasks, so this one would be its own. Even then the other
     // threads must end, and the files of the sockets be removed.
     let lived = catch_unwind(AssertUnwindSafe(|| {
-        event_loop.block_on(live(&serving, &stop, relays))
+        event_loop.block_on(live(&serving, &stop, &life, &held, relays))
     }));
     drop((entered, seen));
     serving.cancel_endless();
@@ -106,7 +118,7 @@ pub(crate) fn run(plan: Plan) -> Result<ExitCode, Failure> {
     // All loops have ended, and their timers with them, so the pending lines would be lost.
     server.notices.flush();
     // After the threads: as long as one of them serves, the path belongs to this server.
-    drop(files);
+    drop(held);
     match lived {
         // The first thread's panic hides the others': one sentence is enough for an exit code of
         // 1.
@@ -119,15 +131,16 @@ pub(crate) fn run(plan: Plan) -> Result<ExitCode, Failure> {
 /// Shares the listeners of each service with the other threads.
 fn share(
     member: &Member,
-    listeners: Vec<Vec<Listener>>,
+    listeners: Vec<Vec<Opened>>,
     plan: &Plan,
-) -> Result<Vec<Vec<ClusterListener>>, String> {
+) -> Result<Vec<Vec<NamedListener>>, String> {
     let services = plan.services.iter().zip(listeners);
     let shared = services.map(|(service, listeners)| {
-        let listeners = listeners.into_iter();
-        listeners
-            .map(|listener| bind::share(member, listener, &service.options))
-            .collect()
+        let mut shared = Vec::new();
+        for listener in listeners {
+            shared.extend(bind::share(member, listener, &service.options)?);
+        }
+        Ok(shared)
     });
     let shared: io::Result<_> = shared.collect();
     shared.map_err(|error| format!("cannot listen: {}", in_words(&error)))
@@ -156,11 +169,8 @@ fn explain_signals(error: io::Error) -> String {
     format!("cannot listen for signals: {}", in_words(&error))
 }
 
-fn addrs_of(listeners: &[Listener]) -> Vec<String> {
-    let addrs = listeners
-        .iter()
-        .filter_map(|listener| listener.local_addr().ok());
-    addrs.map(|addr| addr.to_string()).collect()
+fn addrs_of(listeners: &[Opened]) -> Vec<String> {
+    listeners.iter().filter_map(Opened::label).collect()
 }
 
 /// Prints the one line on stdout. A parent that has closed our stdout is no reason not to serve.
@@ -175,18 +185,30 @@ fn serve_on(
     member: &Member,
     handle: &Handle,
     works: Vec<Work>,
-    listeners: Vec<Vec<ClusterListener>>,
+    listeners: Vec<Vec<NamedListener>>,
 ) -> Rc<ServingLoop> {
     let serving = ServingLoop::new(server, handle, member, works);
+    let mut names = Vec::new();
     for (dispatcher, listeners) in serving.dispatchers.iter().zip(listeners) {
-        acceptor::start(dispatcher, listeners);
+        let listeners = listeners.into_iter().map(|(name, listener)| {
+            names.push((name, Rc::downgrade(&listener.listener())));
+            listener
+        });
+        acceptor::start(dispatcher, listeners.collect());
     }
+    loops::answer(&serving, member.id(), names);
     inspect::answer(&serving);
     serving
 }
 
 /// From the first client to the end of the drain.
-async fn live(serving: &ServingLoop, stop: &StopRequests, relays: bool) -> ExitCode {
+async fn live(
+    serving: &ServingLoop,
+    stop: &StopRequests,
+    life: &ProcessLife,
+    held: &Held,
+    relays: bool,
+) -> ExitCode {
     let server = &serving.server;
     for service in &server.services {
         let (name, threads) = (service.name.as_deref(), server.options.threads);
@@ -195,8 +217,8 @@ async fn live(serving: &ServingLoop, stop: &StopRequests, relays: bool) -> ExitC
     let connections = || server.connections();
     // Without a listener no client can come any more, so the process would look alive and be
     // useless; a supervisor can restart it once it has ended with exit code 1.
-    let clean = match until_stopped_or_deaf(serving, stop).await {
-        Some(signal) => {
+    let clean = match until_over(serving, stop, life, held).await {
+        Over::Stopped(signal) => {
             info!(
                 signal,
                 connections = connections(),
@@ -204,7 +226,16 @@ async fn live(serving: &ServingLoop, stop: &StopRequests, relays: bool) -> ExitC
             );
             ExitCode::SUCCESS
         }
-        None => {
+        Over::Replaced => {
+            held.admin.iter().for_each(Admin::leave);
+            serve_to_the_end(serving, stop).await;
+            info!(
+                connections = connections(),
+                "draining: answering what was received"
+            );
+            ExitCode::SUCCESS
+        }
+        Over::Deaf => {
             error!(
                 connections = connections(),
                 "no listener is left: answering what was received, then stopping"
@@ -212,6 +243,7 @@ async fn live(serving: &ServingLoop, stop: &StopRequests, relays: bool) -> ExitC
             ExitCode::FAILURE
         }
     };
+    life.stopping(server);
     // Both at the same time: the second signal must count from the moment of the first one.
     advance(serving, Lifecycle::Draining);
     let mut drained = pin!(drain(serving, clean, relays));
@@ -229,14 +261,50 @@ fn advance(serving: &ServingLoop, lifecycle: Lifecycle) {
     serving.advance(lifecycle);
 }
 
-/// The signal that asks the server to stop; `None` once it has lost its last listener.
-async fn until_stopped_or_deaf(serving: &ServingLoop, stop: &StopRequests) -> Option<i32> {
+/// Why the server accepts no more.
+enum Over {
+    /// A signal asked it to stop.
+    Stopped(i32),
+    /// It has lost its last listener.
+    Deaf,
+    /// A successor accepts.
+    Replaced,
+}
+
+async fn until_over(
+    serving: &ServingLoop,
+    stop: &StopRequests,
+    life: &ProcessLife,
+    held: &Held,
+) -> Over {
     let mut stopped = pin!(stop.first());
-    poll_fn(|cx| match stopped.as_mut().poll(cx) {
-        Poll::Pending => serving.server.poll_deaf(cx).map(|()| None),
-        stopped => stopped.map(Some),
+    let mut replaced = pin!(life.until_replaced(serving, held));
+    poll_fn(|cx| {
+        if let Poll::Ready(signal) = stopped.as_mut().poll(cx) {
+            return Poll::Ready(Over::Stopped(signal));
+        }
+        if replaced.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Over::Replaced);
+        }
+        serving.server.poll_deaf(cx).map(|()| Over::Deaf)
     })
     .await
+}
+
+/// Serves the clients that are there while a successor accepts new ones: until the last one ends, but
+/// no longer than `--drain`, or a signal.
+async fn serve_to_the_end(serving: &ServingLoop, stop: &StopRequests) {
+    let server = &serving.server;
+    server.set_successor();
+    advance(serving, Lifecycle::Leaving);
+    let mut ended = pin!(poll_fn(|cx| server.poll_drained(cx)));
+    let mut stopped = pin!(stop.first());
+    let over = poll_fn(|cx| match ended.as_mut().poll(cx) {
+        Poll::Pending => stopped.as_mut().poll(cx).map(|_| ()),
+        ended => ended,
+    });
+    // What it waits for is over in any case: a drain follows.
+    let _ = serving.handle.timeout(server.drain(), over).await;
 }
 
 /// Waits for the last client to end, but no longer than `--drain`.
@@ -283,14 +351,14 @@ fn start_threads(
     reloaded: &Arc<Reloaded>,
     works: &[Work],
     first: &Member,
-    listeners: &[Vec<ClusterListener>],
+    listeners: &[Vec<NamedListener>],
     window: &Window,
 ) -> Result<ClusterThreads<()>, String> {
     let (server, options) = (Arc::clone(server), Arc::clone(server));
-    let shared_of = |listeners: &Vec<ClusterListener>| {
+    let shared_of = |listeners: &Vec<NamedListener>| {
         let listeners = listeners.iter();
         listeners
-            .map(|listener| listener.shared().clone())
+            .map(|(name, listener)| (name.clone(), listener.shared().clone()))
             .collect()
     };
     let shared: Vec<Vec<_>> = listeners.iter().map(shared_of).collect();
@@ -302,7 +370,11 @@ fn start_threads(
         let loss = LogsLoss;
         let join = |listeners: &Vec<_>| {
             let listeners = listeners.iter();
-            listeners.map(|at| bind::join(member, at)).collect()
+            let join = |(name, at): &(String, _)| {
+                let listener = bind::join(member, at);
+                listener.map(|listener| (name.clone(), listener))
+            };
+            listeners.map(join).collect()
         };
         let listeners: Result<Vec<Vec<_>>, _> = shared.iter().map(join).collect();
         let handle = Handle::current();
@@ -328,6 +400,7 @@ async fn live_with_the_first(serving: &ServingLoop) {
     // One after the other, although the server may have skipped some: a client must see the drain
     // before it is cut off.
     for lifecycle in [
+        Lifecycle::Leaving,
         Lifecycle::Draining,
         Lifecycle::CuttingOff,
         Lifecycle::Stopped,

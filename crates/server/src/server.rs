@@ -5,10 +5,11 @@ use crate::notices::Notices;
 use crate::options::ProcessOptions;
 use crate::reports::Summary;
 use crate::shared_service::SharedService;
+use crate::systemd::all_loops::AllLoops;
 use crate::values::to_bytes;
 use crate::waiters::Waiters;
 use oneloop::Handle;
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -16,15 +17,23 @@ use std::time::{Duration, Instant};
 /// How far the server's life is. Each state follows the one before it; none is entered twice.
 ///
 /// ```text
-///            signal, or the last                 --drain over,
-///            listener lost                       programs left
-///   Serving ────────────────────▶ Draining ────────────────────▶ CuttingOff ───▶ Stopped
-///                                    └── no connection left, or --drain over ───────▲
+///   Starting ──▶ Serving ── SIGUSR2, and the successor is ready ──▶ Leaving
+///                   │ signal, or the last                              │ --drain over, or signal
+///                   │ listener lost                                    │
+///                   └──────────────────────▶ Draining ◀────────────────┘
+///                                               ├── --drain over, programs left ──▶ CuttingOff
+///                                               │                                       │
+///                                               └── no connection left, ──▶ Stopped ◀───┘
+///                                                   or --drain over
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
 #[repr(u8)]
 pub(crate) enum Lifecycle {
+    /// Listens, and accepts nothing so far: a predecessor may still do.
+    Starting,
     Serving,
+    /// A successor accepts; open connections continue.
+    Leaving,
     /// Accepts what is in the backlog and nothing new; open connections finish.
     Draining,
     /// The time for the drain is over: clients and upstreams see a reset, and programs, which would
@@ -44,7 +53,13 @@ pub(crate) struct Server {
     pub(crate) notices: Notices,
     pub(crate) summary: Summary,
     pub(crate) started: Instant,
+    #[cfg_attr(
+        not(feature = "systemd"),
+        allow(dead_code, reason = "without it, no loop is asked")
+    )]
+    pub(crate) all_loops: AllLoops,
     lifecycle: AtomicU8,
+    has_successor: AtomicBool,
     /// Connections that are open on all threads.
     connections: AtomicUsize,
     /// How many may be open.
@@ -82,7 +97,9 @@ impl Server {
             // The real clock even for a loop with a virtual one: this is what an operator reads.
             started: Instant::now(),
             services,
-            lifecycle: AtomicU8::new(Lifecycle::Serving as u8),
+            all_loops: AllLoops::default(),
+            lifecycle: AtomicU8::new(Lifecycle::Starting as u8),
+            has_successor: AtomicBool::new(false),
             connections: AtomicUsize::new(0),
             connections_max: AtomicUsize::new(connections_max),
             drain: Mutex::new(options.drain.into()),
@@ -116,6 +133,16 @@ impl Server {
 
     pub(crate) fn has_reached(&self, lifecycle: Lifecycle) -> bool {
         self.lifecycle.load(Ordering::Acquire) >= lifecycle as u8
+    }
+
+    /// True once another process accepts on the sockets of this one.
+    pub(crate) fn has_successor(&self) -> bool {
+        self.has_successor.load(Ordering::Acquire)
+    }
+
+    /// A successor accepts from now on: see [`Lifecycle::Leaving`].
+    pub(crate) fn set_successor(&self) {
+        self.has_successor.store(true, Ordering::Release);
     }
 
     /// Advances the lifecycle, and wakes all threads.

@@ -108,6 +108,12 @@ impl Service {
         self.lifecycle.set(lifecycle);
     }
 
+    /// True if a successor accepts on the sockets of this server.
+    pub(crate) fn is_left(&self) -> bool {
+        // A drain without a successor passes that state, too.
+        self.lifecycle.get() >= Lifecycle::Leaving && self.server.has_successor()
+    }
+
     pub(crate) fn is_draining(&self) -> bool {
         self.lifecycle.get() >= Lifecycle::Draining
     }

@@ -86,6 +86,8 @@ impl ServingLoop {
         self.services()
             .for_each(|service| service.set_lifecycle(lifecycle));
         self.handle.wake_waiting();
-        self.services().for_each(|service| service.clients.drain());
+        if lifecycle >= Lifecycle::Draining {
+            self.services().for_each(|service| service.clients.drain());
+        }
     }
 }

@@ -12,13 +12,17 @@
 //! `ECONNREFUSED` if none is.
 
 use crate::holder::Holder;
+use crate::systemd::passed::Passed;
 use oneloop::net::Addr;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use std::cell::Cell;
 use std::ffi::OsString;
 use std::fs::{File, Metadata, TryLockError};
 use std::io::{self, ErrorKind};
+#[cfg(feature = "systemd")]
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -84,6 +88,43 @@ impl SocketFile {
         };
         Ok((listener, file))
     }
+
+    /// The file of a socket that a predecessor has passed to this process, with its lock. It stays
+    /// the predecessor's until [`SocketFile::take_over`].
+    pub(crate) fn inherit(path: &Path, passed: &mut Passed) -> Option<SocketFile> {
+        let lock = Lock::path_of(path);
+        let file = passed.take_lock(|file| {
+            let found = file.metadata().map(|found| FileId::from(&found));
+            found.is_ok_and(|found| FileId::of(&lock) == Some(found))
+        })?; // none for the socket of a service manager, whose file stays
+        Some(SocketFile {
+            path: path.to_owned(),
+            id: FileId::of(path),
+            lock: Lock {
+                path: lock,
+                file,
+                is_anothers: Cell::new(true),
+            },
+        })
+    }
+
+    /// The predecessor accepts no more: from now on this process removes the file.
+    #[cfg(feature = "systemd")]
+    pub(crate) fn take_over(&self) {
+        self.lock.is_anothers.set(false);
+    }
+
+    /// A successor has the socket and the lock: this process leaves the file.
+    #[cfg(feature = "systemd")]
+    pub(crate) fn hand_over(&self) {
+        self.lock.is_anothers.set(true);
+    }
+
+    /// Duplicates the lock, for a successor: flock(2) holds it until all duplicates are closed.
+    #[cfg(feature = "systemd")]
+    pub(crate) fn lock_fd(&self) -> io::Result<OwnedFd> {
+        Ok(self.lock.file.try_clone()?.into())
+    }
 }
 
 impl Drop for SocketFile {
@@ -118,16 +159,22 @@ impl From<&Metadata> for FileId {
 /// The lock on a path. Its file is removed before the lock is released. So a server that gets a
 /// lock must check that other servers would still find the file that it has locked.
 #[derive(Debug)]
-struct Lock {
+pub(crate) struct Lock {
     path: PathBuf,
     file: File,
+    /// In a hot restart: the lock and the socket's file belong to another process.
+    is_anothers: Cell<bool>,
 }
 
 impl Lock {
-    fn take(socket: &Path) -> Result<Lock, ListenError> {
+    pub(crate) fn path_of(socket: &Path) -> PathBuf {
         let mut path = OsString::from(socket);
         path.push(".lock");
-        let path = PathBuf::from(path);
+        PathBuf::from(path)
+    }
+
+    fn take(socket: &Path) -> Result<Lock, ListenError> {
+        let path = Lock::path_of(socket);
         loop {
             let file = open(&path).map_err(|error| explain(socket, &path, error))?;
             match file.try_lock() {
@@ -145,7 +192,11 @@ impl Lock {
             let path = path.clone();
             // flock(2) locks the open file, not its name. Between open and lock, the last owner
             // may have removed the file, and another server made a new one.
-            let lock = Lock { path, file };
+            let lock = Lock {
+                path,
+                file,
+                is_anothers: Cell::new(false),
+            };
             if lock.is_ours() {
                 return Ok(lock);
             } // else its last owner has removed the file: lock the next one
@@ -154,6 +205,9 @@ impl Lock {
 
     /// True while the file that is locked is the one that other servers find.
     fn is_ours(&self) -> bool {
+        if self.is_anothers.get() {
+            return false;
+        }
         let locked = self.file.metadata().map(|file| FileId::from(&file));
         locked.is_ok_and(|locked| FileId::of(&self.path) == Some(locked))
     }

@@ -31,6 +31,8 @@ const FLAGS: &[(&str, &str)] = &[
     ("--out-total", "ONELOOP_OUT_TOTAL"),
     ("--raw", "ONELOOP_RAW"),
     ("--drain", "ONELOOP_DRAIN"),
+    #[cfg(feature = "systemd")]
+    ("--restart-timeout", "ONELOOP_RESTART_TIMEOUT"),
     ("--threads", "ONELOOP_THREADS"),
     ("--log", "ONELOOP_LOG"),
     ("--log-level", "ONELOOP_LOG_LEVEL"),

@@ -5,19 +5,22 @@
 
 mod connections;
 
-use crate::bind::{explain, in_words};
+use crate::bind::explain;
 use crate::check::of_admin;
-use crate::failure::Failure;
+use crate::failure::{Failure, in_words};
 use crate::options::Options;
 use crate::serving_loop::ServingLoop;
 use crate::socket_file::{ListenError, SocketFile};
+use crate::systemd::passed::Passed;
 use connections::{ServerConnections, Serving};
 use oneloop::Handle;
 use oneloop::core::Observing;
 use oneloop::inspector::{AdminThread, Inspector, Loops, TraceFile};
 use oneloop::net::{Addr, ListenOptions, Listener};
 use oneloop::sync::Distant;
+use std::cell::RefCell;
 use std::fs::{self, Permissions};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::rc::Rc;
 use std::sync::{Arc, PoisonError};
@@ -40,9 +43,33 @@ pub(crate) struct Seen {
 /// What answers operators, until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Admin {
-    _thread: AdminThread,
+    thread: RefCell<Option<AdminThread>>,
     /// Removed once the thread has ended.
-    _file: Option<SocketFile>,
+    file: Option<SocketFile>,
+    /// A duplicate of the thread's socket, for a successor.
+    #[cfg_attr(
+        not(feature = "systemd"),
+        allow(dead_code, reason = "there is no successor")
+    )]
+    socket: OwnedFd,
+}
+
+impl Admin {
+    /// The file of its Unix socket.
+    #[cfg(feature = "systemd")]
+    pub(crate) fn file(&self) -> Option<&SocketFile> {
+        self.file.as_ref()
+    }
+
+    #[cfg(feature = "systemd")]
+    pub(crate) fn socket(&self) -> &OwnedFd {
+        &self.socket
+    }
+
+    /// Ends: a successor answers.
+    pub(crate) fn leave(&self) {
+        drop(self.thread.take());
+    }
 }
 
 impl Window {
@@ -83,16 +110,17 @@ impl Window {
         &self,
         options: &Options,
         handle: &Handle,
+        passed: &mut Passed,
     ) -> Result<Option<Admin>, String> {
         let Some(addr) = &options.process.admin.admin else {
             return Ok(None);
         };
-        let (listener, file) = listen(addr, handle)
+        let (fd, file) = listen(addr, handle, passed)
             .map_err(|refused| options.origins.blame("admin", explain(addr, &refused)))?;
         let cannot = |error| format!("cannot answer operators on {addr}: {}", in_words(&error));
         let mut inspector = Inspector::with(self.loops.clone());
         inspector.set_connections(ServerConnections::new(Arc::clone(&self.serving)));
-        let fd = listener.into_fd().map_err(cannot)?;
+        let socket = fd.try_clone().map_err(cannot)?;
         let thread = inspector
             .start_with(fd, of_admin(options))
             .map_err(cannot)?;
@@ -102,20 +130,33 @@ impl Window {
             None => info!("for operators: {addr}"),
         }
         Ok(Some(Admin {
-            _thread: thread,
-            _file: file,
+            thread: RefCell::new(Some(thread)),
+            file,
+            socket,
         }))
     }
 }
 
-fn listen(addr: &Addr, handle: &Handle) -> Result<(Listener, Option<SocketFile>), ListenError> {
+fn listen(
+    addr: &Addr,
+    handle: &Handle,
+    passed: &mut Passed,
+) -> Result<(OwnedFd, Option<SocketFile>), ListenError> {
+    if let Some(socket) = passed.take_at(addr).pop() {
+        Listener::prepare_fd(&socket.fd, ListenOptions::default())?;
+        let file = match addr {
+            Addr::UnixPath(path) => SocketFile::inherit(path, passed),
+            _ => None,
+        };
+        return Ok((socket.fd, file));
+    }
     let bind = || handle.enter(|| Listener::bind(addr, ListenOptions::default()));
     match addr {
         Addr::UnixPath(path) => {
             let (listener, file) = SocketFile::listen(path, bind)?;
             fs::set_permissions(path, Permissions::from_mode(0o600))?; // no other user
-            Ok((listener, Some(file)))
+            Ok((listener.into_fd()?, Some(file)))
         }
-        _ => Ok((bind()?, None)),
+        _ => Ok((bind()?.into_fd()?, None)),
     }
 }

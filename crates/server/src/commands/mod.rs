@@ -2,6 +2,8 @@
 
 #[cfg(feature = "config")]
 mod check;
+#[cfg(feature = "manual")]
+mod manual;
 
 use crate::options::Options;
 use clap::{Command, CommandFactory};
@@ -22,6 +24,16 @@ const VERBS: &[Verb] = &[
     Verb {
         command: check::command,
         run: check::run,
+    },
+    #[cfg(feature = "manual")]
+    Verb {
+        command: manual::man_command,
+        run: |args| manual::man(tree(), args),
+    },
+    #[cfg(feature = "manual")]
+    Verb {
+        command: manual::completions_command,
+        run: |args| manual::completions(tree(), args),
     },
 ];
 

@@ -41,9 +41,24 @@ stops for it.
 Exit codes: 0 after a clean drain, 1 when something failed or the drain took too long, 2 for a
 wrong command line, 128 + N when signal N stopped the server at once.";
 
+/// What the part `systemd` adds.
+const RESTART: &str = "
+SIGUSR2 restarts the server: the program's file, as it is then, is started with the sockets, and no
+client is refused. The old process serves its clients to their end, for the time of --drain, and
+then drains.";
+
+fn after_help() -> String {
+    let restart = if cfg!(feature = "systemd") {
+        RESTART
+    } else {
+        ""
+    };
+    EXAMPLES.replace("\nExit codes:", &format!("{restart}\nExit codes:"))
+}
+
 /// A multi-client TCP server: thousands of connections on one epoll event loop.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "oneloop", bin_name = "oneloop", version, after_help = EXAMPLES, styles = Styles::plain())]
+#[command(name = "oneloop", bin_name = "oneloop", version, after_help = after_help(), styles = Styles::plain())]
 pub(crate) struct Options {
     #[command(flatten)]
     pub(crate) service: ServiceOptions,

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "admin")]
 use crate::options::AdminOptions;
+#[cfg(feature = "systemd")]
+use crate::values::nonzero_time;
 use crate::values::{bytes, count, switch, time};
 use bytesize::ByteSize;
 use clap::{Args, ValueEnum};
@@ -48,6 +50,18 @@ pub(crate) struct ProcessOptions {
         value_parser = time
     )]
     pub(crate) drain: Duration,
+
+    /// How long the new process of a restart (SIGUSR2) may take until it is ready; then it is ended,
+    /// and this one serves on
+    #[cfg(feature = "systemd")]
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "ONELOOP_RESTART_TIMEOUT",
+        default_value = "30s",
+        value_parser = nonzero_time
+    )]
+    pub(crate) restart_timeout: Duration,
 
     /// How many threads serve, each with its own loop
     #[arg(

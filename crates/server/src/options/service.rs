@@ -12,7 +12,8 @@ use std::fmt;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Options of each service")]
 pub(crate) struct ServiceOptions {
-    /// Where to listen: HOST:PORT, PORT or unix:PATH, separated by commas; port 0 is any free port
+    /// Where to listen: HOST:PORT, PORT or unix:PATH, separated by commas; port 0 is any free port.
+    /// fd:NAME is a socket that the service manager passes; without --listen, all of these are taken
     #[arg(
         long,
         short,

@@ -18,7 +18,16 @@ pub(crate) fn main_with_files(files: u32, args: &[&str]) -> Command {
 
 /// The same, in a process that a shell script has prepared.
 pub(crate) fn main_after(script: &str, args: &[&str]) -> Command {
-    let mut command = Command::new("sh");
+    main_after_in("sh", script, args)
+}
+
+/// The same with bash, which can redirect fds of more than one digit.
+pub(crate) fn main_after_bash(script: &str, args: &[&str]) -> Command {
+    main_after_in("bash", script, args)
+}
+
+fn main_after_in(shell: &str, script: &str, args: &[&str]) -> Command {
+    let mut command = Command::new(shell);
     command
         .args(["-c", &format!("{script}; exec \"$0\" \"$@\"")])
         .arg(env!("CARGO_BIN_EXE_oneloop"))

@@ -7,6 +7,8 @@ pub(crate) mod client;
 pub(crate) mod command;
 pub(crate) mod config_file;
 pub(crate) mod lines;
+pub(crate) mod manager;
+pub(crate) mod passing;
 pub(crate) mod pattern;
 pub(crate) mod process;
 pub(crate) mod server;
