@@ -85,7 +85,7 @@ async fn report(serving: &ServingLoop, round: u64) {
 }
 
 /// Logs how many lines are missing, once the log has room for that.
-async fn report_lost(handle: &Handle, lost: usize) {
+async fn report_lost(handle: &Handle, lost: u64) {
     for _ in 0..LOST_TRIES {
         handle.sleep(PAUSE).await;
         let before = lost_lines();

@@ -1,14 +1,12 @@
 //! Log lines on stderr, as text or JSON.
 
+use crate::line_writer::{LineSink, LineWriter};
 use crate::options::ProcessOptions;
 use crate::options::process::{LogFormat, LogLevel};
-use oneloop::core::drop_guarded;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::sync::OnceLock;
-use std::{panic, thread};
 use tracing::level_filters::LevelFilter;
 use tracing::warn;
-use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::{Registry, fmt, reload};
@@ -19,22 +17,16 @@ pub(crate) const TURN: &str = "turn";
 /// The target of the lines that SIGUSR1 requests. They are logged at every `--log-level`.
 pub(crate) const TASKS: &str = "tasks";
 
-/// How many lines may wait to be written.
-const LINES_MAX: usize = 8192;
+/// Where the lines go; counts those that are lost.
+static SINK: OnceLock<LineSink> = OnceLock::new();
 
-/// Counts the lines that were dropped because too many waited.
-static LOST: OnceLock<ErrorCounter> = OnceLock::new();
-
-/// How many lines were dropped so far.
-pub(crate) fn lost_lines() -> usize {
-    LOST.get().map_or(0, ErrorCounter::dropped_lines)
+/// How many lines were lost so far.
+pub(crate) fn lost_lines() -> u64 {
+    SINK.get().map_or(0, LineSink::lost)
 }
 
 /// Writes the last lines when it is dropped, and logs how many were lost.
-pub(crate) struct Log {
-    lost: ErrorCounter,
-    writer: Option<WorkerGuard>,
-}
+pub(crate) struct Log(LineWriter);
 
 /// Starts to log. A separate thread writes, so that a terminal or a pipe that is full cannot block
 /// the loop; lines for which there is no room are lost, and counted.
@@ -42,17 +34,14 @@ pub(crate) struct Log {
 /// # Errors
 /// A sentence that says why there is no thread: `EAGAIN`, or a sandbox refuses `clone3(2)`.
 pub(crate) fn start(options: &ProcessOptions) -> Result<Log, String> {
-    let (writer, guard) =
-        start_writer().map_err(|error| format!("cannot start the thread that logs: {error}"))?;
+    let writer = LineWriter::start("log", |lines: &[u8]| io::stderr().write(lines))
+        .map_err(|error| format!("cannot start the thread that logs: {error}"))?;
     let (filter, handle) = reload::Layer::new(filter(options.log_level, options.trace));
     let trace = options.trace;
     let _ = FILTER.set(Filter { handle, trace }); // this function is called once
-    // tracing-appender drops lines when its queue is full (`lossy`), which is what keeps the loop
-    // running.
-    let lost = writer.error_counter();
-    let _ = LOST.set(lost.clone()); // this function is called once
+    let _ = SINK.set(writer.sink().clone()); // as above
     let layer = fmt::layer()
-        .with_writer(writer)
+        .with_writer(writer.sink().clone())
         .log_internal_errors(false) // it would report them with eprintln!, which panics when stderr is full
         .with_ansi(io::stderr().is_terminal())
         .with_thread_names(options.threads > 1);
@@ -66,10 +55,7 @@ pub(crate) fn start(options: &ProcessOptions) -> Result<Log, String> {
                 .init();
         }
     }
-    Ok(Log {
-        lost,
-        writer: Some(guard),
-    })
+    Ok(Log(writer))
 }
 
 /// What is logged. A reload replaces it.
@@ -103,37 +89,11 @@ fn filter(least: LogLevel, trace: bool) -> Targets {
         .with_target(TASKS, LevelFilter::INFO)
 }
 
-/// tracing-appender panics if its thread cannot be started. So a first thread is started to learn
-/// why; if that was the last one that the system had, the panic is caught, and reported like other
-/// errors.
-fn start_writer() -> io::Result<(NonBlocking, WorkerGuard)> {
-    let _ = thread::Builder::new().spawn(|| ())?.join();
-    // The default hook would print the panic's message and a backtrace, where one sentence says
-    // it all.
-    let hook = panic::take_hook();
-    panic::set_hook(Box::new(|_| ()));
-    let started = panic::catch_unwind(|| {
-        NonBlockingBuilder::default()
-            .buffered_lines_limit(LINES_MAX)
-            .finish(io::stderr())
-    });
-    panic::set_hook(hook);
-    started.map_err(|_| io::Error::other("the system has no more threads"))
-}
-
 impl Drop for Log {
     fn drop(&mut self) {
-        let lost = self.lost.dropped_lines();
+        let lost = self.0.sink().lost();
         if lost > 0 {
             warn!(lost, "log lines were lost: stderr took them too slowly");
-        }
-        let writer = self.writer.take();
-        if self.lost.dropped_lines() > lost {
-            // Stderr is still blocked. The drop of the writer would wait for it, and report that on
-            // stdout.
-            std::mem::forget(writer);
-        } else {
-            drop_guarded(writer); // with a full queue, it prints to stdout, and that may panic
         }
     }
 }

@@ -37,6 +37,7 @@ mod holder;
 mod inspect;
 mod keepalive;
 mod limits;
+mod line_writer;
 mod logging;
 mod messages;
 mod mode;

@@ -171,24 +171,6 @@ fn a_server_that_cannot_start_threads_reports_that() {
 }
 
 #[test]
-fn a_server_that_loses_its_last_thread_to_another_program_reports_that() {
-    let log = tempfile::NamedTempFile::new().unwrap();
-    // The first thread, which only tries, starts; the second one does not.
-    let Some(mut strace) = strace("clone,clone3", "EAGAIN:when=2+", &[], log.path()) else {
-        return;
-    };
-    let output = strace.output().unwrap();
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    let read = || fs::read_to_string(log.path()).unwrap();
-    eventually("a thread is refused", || read().contains("(INJECTED)"));
-    assert_eq!(output.status.code(), Some(1), "{stderr}");
-    assert!(
-        stderr.starts_with("error: cannot start the thread that logs"),
-        "{stderr}"
-    );
-}
-
-#[test]
 fn a_proxy_that_cannot_pass_on_an_end_resets() {
     let to = start_upstream().to_string();
     for error in REFUSALS {
