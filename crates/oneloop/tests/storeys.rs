@@ -294,11 +294,11 @@ fn the_files_of_server_stand_in_storeys() {
     assert_storeys(
         "server",
         "
-        mechanisms:  adopted chat/ endpoint failure features holder keepalive line_writer messages nearest notice open_files process_stat section stop systemd/manager systemd/mod values waiters
+        mechanisms:  admin/family admin/os admin/probe admin/sample adopted chat/ endpoint failure features holder keepalive line_writer messages nearest notice open_files process_stat section stop systemd/manager systemd/mod values waiters
         passing:     systemd/all_loops systemd/passed systemd/predecessor systemd/roll_call systemd/successor
         on them:     budget options/ origins
         by options:  bind check clients config_file configuration deadlines logging mode output socket_file upstream
-        logs:        close_reason notices reports self_connect
+        logs:        access_log close_reason counters no_access_log notices reports self_connect
         shared:      server service shared_service
         one client:  conversation callback_client client program
         its peer:    peer work

@@ -5,11 +5,13 @@ use crate::dispatch::Dispatcher;
 use crate::options::service::WhenFull;
 use crate::server::{Lifecycle, Server};
 use crate::service::Service;
+use crate::shared_service::SharedService;
 use oneloop::cluster::{ClusterListener, Connection, Placed};
 use oneloop::core::Direction;
 use oneloop::net::{Listener, ListenerStats};
 use std::future::poll_fn;
 use std::io;
+use std::iter;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -49,6 +51,8 @@ struct Acceptor {
     dispatcher: Rc<Dispatcher>,
     /// The counters of the listener that are in the server's already.
     seen: ListenerStats,
+    /// The errors of the listener that are in the service's already.
+    seen_errors: Vec<(i32, u64)>,
     _counted: CountedAcceptor,
 }
 
@@ -61,9 +65,10 @@ impl Acceptor {
         } = &*dispatcher.service;
         Acceptor {
             _speaker: service.room.speaker(),
-            _counted: CountedAcceptor::new(server, &shared),
+            _counted: CountedAcceptor::new(server, service, &shared),
             dispatcher: Rc::clone(dispatcher),
             seen: ListenerStats::default(),
+            seen_errors: Vec::new(),
             listener: shared.listener(),
             shared,
         }
@@ -181,15 +186,31 @@ impl Acceptor {
     fn log_trouble(&mut self) {
         let stats = self.listener.stats();
         let before = std::mem::replace(&mut self.seen, stats);
-        let Service { server, handle, .. } = self.service();
-        let shed = server.count_shed(stats.shed - before.shed);
+        let shed = self.service().server.count_shed(stats.shed - before.shed);
         let has_failed = stats.failed > before.failed;
+        if stats.errors > before.errors {
+            self.count_errors();
+        }
+        let Service { server, handle, .. } = self.service();
         if let Some(why) = self.listener.last_failure().filter(|_| has_failed) {
             let accept_failed = &server.notices.accept_failed;
             accept_failed.log(handle, (stats.failed, why));
         } else if stats.pauses > before.pauses || stats.shed > before.shed {
             server.notices.shortage.log(handle, shed);
         }
+    }
+
+    /// Adds the errors since the last call to those of the service.
+    #[cold]
+    fn count_errors(&mut self) {
+        let errors = self.listener.accept_errors();
+        // In the order in which they first occurred, so the known ones come first.
+        let before = self.seen_errors.iter().map(|(_, count)| *count);
+        let before = before.chain(iter::repeat(0));
+        let new = errors.iter().zip(before);
+        let new = new.map(|((errno, count), before)| (*errno, count - before));
+        self.service().shared.tally.add_accept_errors(new);
+        self.seen_errors = errors;
     }
 
     fn service(&self) -> &Service {
@@ -202,15 +223,18 @@ impl Acceptor {
 #[derive(Debug)]
 struct CountedAcceptor {
     server: Arc<Server>,
+    service: Arc<SharedService>,
     at: String,
 }
 
 impl CountedAcceptor {
-    fn new(server: &Arc<Server>, listener: &ClusterListener) -> Self {
+    fn new(server: &Arc<Server>, service: &Arc<SharedService>, listener: &ClusterListener) -> Self {
         // Counted before its task runs: the server must not look deaf in between.
         server.add_acceptor();
+        service.tally.add_listener();
         CountedAcceptor {
             server: Arc::clone(server),
+            service: Arc::clone(service),
             at: listener.local_addr().to_string(),
         }
     }
@@ -219,6 +243,7 @@ impl CountedAcceptor {
 impl Drop for CountedAcceptor {
     fn drop(&mut self) {
         // In a drop, as only that also runs for a panic and for a loop that is dropped.
+        self.service.tally.remove_listener();
         let left = self.server.remove_acceptor();
         if !self.server.has_reached(Lifecycle::Leaving) {
             error!(at = self.at, left, "lost a listener");

@@ -96,6 +96,12 @@ impl Budget {
         self.bytes.load(Ordering::Relaxed)
     }
 
+    /// How many bytes may wait for all clients.
+    #[cfg(feature = "admin")]
+    pub(crate) fn bytes_max(&self) -> usize {
+        self.bytes_max.load(Ordering::Relaxed)
+    }
+
     /// True while more bytes wait than allow large reads: clients are read in small steps.
     pub(crate) fn is_scarce(&self) -> bool {
         self.bytes() > self.scarce_at()

@@ -5,6 +5,7 @@ use crate::budget::BudgetShare;
 use crate::clients::{ClientEntry, ListedClient};
 use crate::close_reason::CloseReason;
 use crate::conversation::Conversation;
+use crate::counters::Moved;
 use crate::deadlines::{Deadlines, Expired, Limits};
 use crate::reports::{FOR_CLIENT, Traffic};
 use crate::service::Service;
@@ -13,6 +14,7 @@ use oneloop::callback::{Timeout, clear_timeout, set_timeout};
 use oneloop::core::Key;
 use oneloop::net::{CHUNK_BYTES, Socket as NetSocket};
 use std::cell::RefMut;
+use std::mem;
 use std::rc::Rc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -33,9 +35,16 @@ pub(crate) struct Extras {
     timer: Option<Timeout>,
     /// Bytes that the kernel had taken at the last look.
     taken: u64,
+    /// Bytes that waited when the bytes sent were last counted.
+    uncounted: usize,
 }
 
 impl Extras {
+    /// Bytes that waited when the bytes sent were last counted.
+    pub(crate) fn uncounted(&self) -> usize {
+        self.uncounted
+    }
+
     /// True while bytes wait for the client.
     pub(crate) fn has_share(&self) -> bool {
         self.share.is_some()
@@ -50,6 +59,9 @@ pub(crate) trait CallbackClient: ListedClient + 'static {
 
     /// The extras, which are made if there are none yet. The same holds for this borrow.
     fn extras(&self) -> RefMut<'_, Extras>;
+
+    /// Bytes that waited when the bytes sent were last counted.
+    fn uncounted(&self) -> usize;
 
     fn service(&self) -> Rc<Service> {
         Rc::clone(self.conversation().service())
@@ -84,11 +96,34 @@ pub(crate) trait CallbackClient: ListedClient + 'static {
         }
     }
 
+    /// Counts what the kernel has taken since the last call, of what waited then and of `written`
+    /// bytes that were written since.
+    fn count_sent(&self, socket: &Socket, written: usize) {
+        let waits = socket.writable_length();
+        let before = mem::replace(&mut self.extras().uncounted, waits);
+        let sent = (before + written).saturating_sub(waits);
+        self.service().counters.sent.add(sent as u64);
+    }
+
+    /// The bytes that were received and sent, up to the last count.
+    fn moved(&self, socket: &Socket) -> Moved {
+        Moved {
+            received: socket.bytes_read(),
+            // An end drops what waits, so the socket cannot tell any more.
+            sent: socket
+                .bytes_written()
+                .saturating_sub(self.uncounted() as u64),
+        }
+    }
+
     /// Closes the client if the drain is over. Returns true if it is.
     fn close_if_cut_off(&self, socket: &Socket) -> bool {
         let is_cut_off = self.service().is_cut_off();
         if is_cut_off && !socket.is_destroyed() {
             self.close_early(socket, CloseReason::CutOff);
+            // The loop may end before 'close' is emitted.
+            let moved = self.moved(socket);
+            self.conversation().count_drop(Some(moved));
         }
         is_cut_off
     }
@@ -173,6 +208,9 @@ pub(crate) trait CallbackClient: ListedClient + 'static {
     fn close_early(&self, socket: &Socket, why: CloseReason) {
         socket.remote_addr(); // read while there is one: the socket remembers it for the log
         self.release_permit();
+        if socket.writable_length() > 0 {
+            self.count_sent(socket, 0);
+        }
         // While an `end()` is under way, no reset is possible any more.
         let is_cut = why.cuts_off() || socket.writable_length() > 0;
         let resets = is_cut && !socket.is_writable_ended();
@@ -188,7 +226,8 @@ pub(crate) trait CallbackClient: ListedClient + 'static {
     fn finish(&self, socket: &Socket, key: Key<ClientEntry>, end: &Result<(), CloseReason>) {
         self.service().clients.remove(key);
         self.conversation().close();
-        self.conversation().log_end(end, || socket.remote_addr());
+        let moved = self.moved(socket);
+        self.conversation().end(end, moved, || socket.remote_addr());
         self.release_permit();
     }
 
@@ -213,8 +252,10 @@ pub(crate) trait CallbackClient: ListedClient + 'static {
         // subtracted.
         let buffered = socket.writable_length();
         let traffic = Traffic {
-            received: socket.bytes_read(),
-            sent: taken(socket),
+            moved: Moved {
+                received: socket.bytes_read(),
+                sent: taken(socket),
+            },
             queued: buffered + elsewhere,
             waits: if socket.needs_drain() {
                 FOR_CLIENT

@@ -143,6 +143,8 @@ impl Client {
     }
 
     fn on_data(self: &Rc<Self>, socket: &Socket, input: &[u8]) {
+        let service = self.service();
+        service.counters.received.add(input.len() as u64);
         // The borrow ends before the write: a write may fail at once and emit 'close', whose
         // handler borrows as well.
         let answer = {
@@ -154,7 +156,6 @@ impl Client {
         };
         if !answer.is_empty() {
             self.send(socket, answer);
-            let service = self.service();
             if service.clients.check_memory(&service.server.budget) {
                 self.limit_input(socket); // to the room that the kernel has now
             }
@@ -168,12 +169,21 @@ impl Client {
     fn send(self: &Rc<Self>, socket: &Socket, bytes: &[u8]) {
         socket.write(bytes);
         if socket.writable_length() > 0 {
-            self.on_queued(socket);
+            self.on_queued(socket, bytes.len());
+        } else {
+            self.count_taken(bytes.len());
         }
     }
 
+    /// Counts bytes that the kernel has taken at once.
+    fn count_taken(&self, bytes: usize) {
+        let parts = self.parts.borrow();
+        parts.conversation.service().counters.sent.add(bytes as u64);
+    }
+
     #[cold]
-    fn on_queued(self: &Rc<Self>, socket: &Socket) {
+    fn on_queued(self: &Rc<Self>, socket: &Socket, written: usize) {
+        self.count_sent(socket, written);
         self.watch_output(socket);
         self.note_queue(socket);
         self.limit_input(socket);
@@ -185,6 +195,7 @@ impl Client {
     }
 
     fn on_drain(self: &Rc<Self>, socket: &Socket) {
+        self.count_sent(socket, 0);
         self.note_queue(socket);
         self.limit_input(socket);
         self.end_if_drained(socket);
@@ -307,6 +318,7 @@ impl Client {
     fn send_product(self: &Rc<Self>, socket: &Socket) -> usize {
         let product = self.parts.borrow().mode.product(|| socket.send_room());
         let mut sent = socket.try_write(&*product);
+        self.count_taken(sent);
         if sent < product.len() {
             self.send(socket, &product[sent..=sent]);
             sent += 1;
@@ -416,6 +428,11 @@ impl ListedClient for Client {
 impl CallbackClient for Client {
     fn conversation(&self) -> RefMut<'_, Conversation> {
         RefMut::map(self.parts.borrow_mut(), |parts| &mut parts.conversation)
+    }
+
+    fn uncounted(&self) -> usize {
+        let parts = self.parts.borrow();
+        parts.extras.as_deref().map_or(0, Extras::uncounted)
     }
 
     fn extras(&self) -> RefMut<'_, Extras> {

@@ -44,9 +44,27 @@ pub(crate) fn check(options: &Options) -> Result<Vec<String>, String> {
     Ok(ignored)
 }
 
+/// Options that have no effect without another one.
+#[cfg(feature = "admin")]
+const FOR_OPTION: [(&str, &str); 2] = [
+    ("access_log_format", "access_log"),
+    ("admin_token", "admin"),
+];
+
 #[cfg(feature = "admin")]
 fn check_admin(options: &Options) -> Result<(), String> {
     let (admin, origins) = (&options.process.admin, &options.origins);
+    for (id, needed) in FOR_OPTION {
+        let has_needed = match needed {
+            "admin" => admin.admin.is_some(),
+            _ => admin.access_log.is_some(),
+        };
+        if !has_needed && origins.is_given(id) {
+            // Without their values: a token is a secret.
+            let (name, needed) = (origins.name(id), origins.name(needed));
+            return Err(format!("{name} has no effect without {needed}"));
+        }
+    }
     let Some(addr) = &admin.admin else {
         return Ok(());
     };

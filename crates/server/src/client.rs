@@ -4,6 +4,7 @@
 use crate::budget::OverBudget;
 use crate::close_reason::CloseReason;
 use crate::conversation::{Accepted, Conversation};
+use crate::counters::Moved;
 use crate::deadlines::{Deadlines, Expired};
 use crate::reports::Traffic;
 use crate::service::Service;
@@ -82,7 +83,9 @@ impl Client {
         // A chunk comes from the thread's pool only when bytes are there, so an idle connection
         // holds no buffer. At least one byte is read: a read of 0 bytes would look like the end.
         let input = ready!(self.socket.poll_read_chunk(cx, bytes_max.max(1)))?;
-        self.received += input.as_ref().map_or(0, |input| input.len() as u64);
+        let received = input.as_ref().map_or(0, |input| input.len() as u64);
+        self.received += received;
+        self.service().counters.received.add(received);
         self.note_activity();
         Poll::Ready(Ok(input))
     }
@@ -166,12 +169,12 @@ impl Client {
         }
     }
 
-    /// Logs how the connection ended. Its close is a reset if that has cut off the client, which
-    /// must not take what it received for the whole.
-    pub(crate) fn finish(&self, end: &Result<(), CloseReason>) {
+    /// Logs and counts how the connection ended. Its close is a reset if that has cut off the
+    /// client, which must not take what it received for the whole.
+    pub(crate) fn finish(&mut self, end: &Result<(), CloseReason>, moved: Moved) {
         // Before the socket is closed: getpeername(2) needs it open.
-        self.conversation
-            .log_end(end, || self.socket.peer_addr().ok());
+        let peer = || self.socket.peer_addr().ok();
+        self.conversation.end(end, moved, peer);
         let is_cut = end.as_ref().is_err_and(CloseReason::cuts_off);
         if is_cut && !self.conversation.has_sent_all() {
             self.reset_on_close();
@@ -270,8 +273,17 @@ pub(crate) trait Served: Sized {
     /// The client is over the budget.
     fn note_queue(&mut self, cx: &mut Context<'_>) -> Result<(), OverBudget>;
 
+    /// The bytes that were received and sent.
+    fn moved(&self) -> Moved;
+
     /// What a report says of the client.
     fn traffic(&mut self) -> Traffic;
+
+    /// Logs and counts how the connection ended.
+    fn finish(&mut self, end: &Result<(), CloseReason>) {
+        let moved = self.moved();
+        self.client().finish(end, moved);
+    }
 
     /// Follows a reload, or reports.
     #[cold]

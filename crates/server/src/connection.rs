@@ -4,6 +4,7 @@ use crate::budget::OverBudget;
 use crate::client::{Client, Served};
 use crate::close_reason::CloseReason;
 use crate::conversation::Step;
+use crate::counters::Moved;
 use crate::mode::Mode;
 use crate::output::Output;
 use crate::reports::{FOR_CLIENT, FOR_INPUT, Traffic};
@@ -71,7 +72,8 @@ impl Connection {
         let answer = self.mode.answer(input);
         // Tried at once, without waiting for an edge: nearly always the kernel takes it, and then
         // an echo is two system calls, recv and send.
-        self.sent += self.output.send(self.client.socket(), answer)? as u64;
+        let sent = self.output.send(self.client.socket(), answer)? as u64;
+        self.count_sent(sent);
         self.note_output(false);
         Ok(())
     }
@@ -135,9 +137,16 @@ impl Connection {
             self.output.poll_flush(cx, self.client.socket())?
         };
         self.note_output(sent.is_ready());
-        self.sent += ready!(sent) as u64;
+        let sent = ready!(sent) as u64;
+        self.count_sent(sent);
         self.client.note_activity();
         Poll::Ready(Ok(()))
+    }
+
+    #[inline]
+    fn count_sent(&mut self, bytes: u64) {
+        self.sent += bytes;
+        self.client.service().counters.sent.add(bytes);
     }
 
     /// Sends some of what the mode produces, straight from where the mode keeps it: a queue would
@@ -172,6 +181,8 @@ impl Drop for Connection {
         if !has_sent_all && (!self.output.is_empty() || self.mode.waiting() > 0) {
             self.client.reset_on_close();
         }
+        let moved = self.moved();
+        self.client.conversation.count_drop(Some(moved));
     }
 }
 
@@ -185,6 +196,13 @@ impl Served for Connection {
         self.output.note(cx, &self.client.service().server.budget)
     }
 
+    fn moved(&self) -> Moved {
+        Moved {
+            received: self.client.received(),
+            sent: self.sent,
+        }
+    }
+
     fn traffic(&mut self) -> Traffic {
         let queued = self.output.len() + self.mode.waiting();
         let is_paused = queued >= self.client.service().out_soft();
@@ -194,8 +212,7 @@ impl Served for Connection {
             FOR_INPUT
         };
         Traffic {
-            received: self.client.received(),
-            sent: self.sent,
+            moved: self.moved(),
             queued,
             waits,
         }

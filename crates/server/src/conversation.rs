@@ -5,11 +5,14 @@
 //! `relayed` poll, for async tasks and green threads; `callbacks` and `piped` call.
 
 use crate::chat::Evicted;
-use crate::close_reason::{self, CloseReason};
+use crate::close_reason::{self, CloseReason, End};
+use crate::counters::Moved;
 use crate::mode::Mode;
 use crate::reports::{ClientReport, Order, Traffic};
+use crate::server::Lifecycle;
 use crate::service::Service;
 use oneloop::net::{Addr, Socket};
+use std::io;
 use std::rc::Rc;
 use std::task::Context;
 
@@ -72,6 +75,10 @@ pub(crate) struct Conversation {
     state: ConversationState,
     /// The connection counts against `--max-conns`.
     has_permit: bool,
+    /// Its begin is counted, and its end is not.
+    is_counted: bool,
+    /// There was no upstream or program for it.
+    has_no_peer: bool,
 }
 
 /// A connection that was accepted.
@@ -92,6 +99,8 @@ impl Conversation {
             answered: service.reports.last_notice(),
             state: ConversationState::Open,
             has_permit: true,
+            is_counted: false,
+            has_no_peer: false,
             service: Rc::clone(service),
         }
     }
@@ -283,16 +292,56 @@ impl Conversation {
         }
     }
 
-    /// Logs how the connection ended.
-    pub(crate) fn log_end(&self, end: &Result<(), CloseReason>, peer: impl Fn() -> Option<Addr>) {
+    /// Counts the connection: it is served from now on.
+    pub(crate) fn begin(&mut self, peer: Addr) {
+        self.is_counted = true;
+        self.service.count_begin(self.number, peer);
+    }
+
+    /// Notes that there is no peer for the client, which is logged.
+    pub(crate) fn note_no_peer(&mut self, error: io::Error) {
+        self.has_no_peer = true;
+        self.service.log_no_peer(error);
+    }
+
+    /// Logs and counts how the connection ended.
+    pub(crate) fn end(
+        &mut self,
+        end: &Result<(), CloseReason>,
+        moved: Moved,
+        peer: impl Fn() -> Option<Addr>,
+    ) {
         let Service { server, handle, .. } = &*self.service;
         close_reason::log_end(&server.notices, handle, self.number, end, peer);
+        let end = match End::of(end) {
+            End::Closed if self.has_no_peer => End::NoPeer,
+            end => end,
+        };
+        self.count_end(end, Some(moved));
+    }
+
+    /// Counts a connection that is dropped before its end: the drain is over, or its task panicked.
+    pub(crate) fn count_drop(&mut self, moved: Option<Moved>) {
+        let is_cut_off = self.service.server.has_reached(Lifecycle::CuttingOff);
+        let end = if is_cut_off {
+            End::CutOff
+        } else {
+            End::Dropped
+        };
+        self.count_end(end, moved);
+    }
+
+    fn count_end(&mut self, end: End, moved: Option<Moved>) {
+        if std::mem::take(&mut self.is_counted) {
+            self.service.count_end(self.number, end, moved);
+        }
     }
 }
 
 impl Drop for Conversation {
     fn drop(&mut self) {
         self.release_permit();
+        self.count_drop(None);
     }
 }
 

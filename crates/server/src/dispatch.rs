@@ -64,8 +64,10 @@ impl Dispatcher {
     pub(crate) fn serve(&self, socket: Socket, peer: Addr) -> io::Result<()> {
         let number = self.service.server.count_accepted();
         debug!(number, %peer, "connected");
+        let mut conversation = Conversation::new(&self.service, number);
+        conversation.begin(peer);
         let accepted = Accepted {
-            conversation: Conversation::new(&self.service, number),
+            conversation,
             socket,
         };
         let work = self.work.borrow().clone();

@@ -29,7 +29,13 @@ const PARTS: [Part; 6] = [
     Part {
         name: "admin",
         is_built: cfg!(feature = "admin"),
-        adds: &["--access-log", "--admin", "--admin-token", "--trace-file"],
+        adds: &[
+            "--access-log",
+            "--access-log-format",
+            "--admin",
+            "--admin-token",
+            "--trace-file",
+        ],
     },
     Part {
         name: "config",

@@ -23,7 +23,7 @@ pub(crate) fn spawn(mut connection: Connection) -> io::Result<()> {
     let number = connection.client().conversation.number();
     start(number, move || {
         let end = serve(&mut connection);
-        connection.client().finish(&end);
+        connection.finish(&end);
     })
 }
 

@@ -9,6 +9,8 @@
 //! styles.
 
 mod acceptor;
+#[cfg_attr(not(feature = "admin"), path = "no_access_log.rs")]
+mod access_log;
 #[cfg_attr(not(feature = "admin"), path = "no_admin.rs")]
 mod admin;
 mod adopted;
@@ -27,6 +29,7 @@ mod config_file;
 mod configuration;
 mod connection;
 mod conversation;
+mod counters;
 mod deadlines;
 mod dispatch;
 mod endpoint;
@@ -73,6 +76,7 @@ mod values;
 mod waiters;
 mod work;
 
+use access_log::AccessLogFile;
 use commands::Verb;
 use failure::Failure;
 use messages::{print, print_warnings};
@@ -111,14 +115,24 @@ fn serve(args: &[OsString]) -> ExitCode {
         Ok(passed) => passed,
         Err(problem) => return fail(&Failure::usage(problem), &unknown),
     };
+    // Not part of the plan: `oneloop check` creates no file.
+    let access_log = match AccessLogFile::open(plan.first()) {
+        Ok(file) => file,
+        Err(problem) => return fail(&Failure::usage(problem), &unknown),
+    };
     let log = match logging::start(plan.process()) {
         Ok(log) => log,
+        Err(problem) => return fail(&problem.into(), &unknown),
+    };
+    let access_log = match access_log.map(AccessLogFile::start).transpose() {
+        Ok(writer) => writer,
         Err(problem) => return fail(&problem.into(), &unknown),
     };
     // Once the log runs, warnings must be in its format, or a reader of JSON lines would stumble.
     unknown.iter().for_each(|warning| warn!("{warning}"));
     plan.ignored.iter().for_each(|note| info!("{note}"));
     let served = serve::run(plan, passed);
+    drop(access_log); // logs how many lines were lost
     drop(log); // so that a failure is the last line
     served.unwrap_or_else(|failure| fail(&failure, &[]))
 }

@@ -20,6 +20,7 @@ use crate::client::poll_gone;
 use crate::clients::{ClientEntry, ListedClient};
 use crate::close_reason::CloseReason;
 use crate::conversation::{Accepted, Conversation};
+use crate::counters::Moved;
 use crate::deadlines::{Expired, HANG_UP_GRACE, Limits};
 use crate::reports::{FOR_CONNECTION, FOR_INPUT, FOR_PEER, Traffic};
 use crate::upstream::Upstream;
@@ -54,12 +55,14 @@ pub(crate) fn serve(mut accepted: Accepted, upstream: Arc<Upstream>) {
     service.handle.clone().spawn_detached(async move {
         match connect(&mut accepted, &upstream).await {
             Ok(connected) => {
-                let connected = connected.map_err(|error| service.log_no_peer(error));
-                wire(accepted, connected.ok());
+                let note = |error| accepted.conversation.note_no_peer(error);
+                let connected = connected.map_err(note).ok();
+                wire(accepted, connected);
             }
             Err(end) => {
                 let _ = accepted.socket.reset_on_close(); // no answer must not look like an empty one
-                accepted.conversation.log_end(&Err(end), || None);
+                let moved = Moved::default();
+                accepted.conversation.end(&Err(end), moved, || None);
             }
         }
     });
@@ -95,8 +98,7 @@ async fn connect(
 /// Reports a client that has no upstream yet.
 fn report_connecting(accepted: &Accepted) {
     let traffic = Traffic {
-        received: 0,
-        sent: 0,
+        moved: Moved::default(),
         queued: 0,
         waits: FOR_CONNECTION,
     };
@@ -186,19 +188,24 @@ impl Pair {
     /// Handlers that look at what the pipes have done, and so come behind theirs.
     fn listen_behind_pipes(self: &Rc<Self>, client: &Socket, upstream: &Socket) {
         let pair = Rc::clone(self);
-        client.on_data(move |client, _| {
+        client.on_data(move |client, input| {
+            pair.service().counters.received.add(input.len() as u64);
             pair.on_moved(&client);
             pair.end_if_drained(&client);
         });
         let (pair, to) = (Rc::clone(self), client.clone());
-        upstream.on_data(move |_, _| {
+        upstream.on_data(move |_, output| {
+            pair.count_sent(&to, output.len());
             if to.writable_length() > 0 {
                 pair.watch_output(&to);
             }
             pair.on_moved(&to);
         });
         let pair = Rc::clone(self);
-        client.on_drain(move |client| pair.on_moved(&client));
+        client.on_drain(move |client| {
+            pair.count_sent(&client, 0);
+            pair.on_moved(&client);
+        });
         let (pair, to) = (Rc::clone(self), client.clone());
         upstream.on_drain(move |_| pair.on_moved(&to));
         let (pair, to) = (Rc::clone(self), upstream.clone());
@@ -406,6 +413,10 @@ impl ListedClient for Pair {
 impl CallbackClient for Pair {
     fn conversation(&self) -> RefMut<'_, Conversation> {
         self.conversation.borrow_mut()
+    }
+
+    fn uncounted(&self) -> usize {
+        self.extras.borrow().uncounted()
     }
 
     fn extras(&self) -> RefMut<'_, Extras> {

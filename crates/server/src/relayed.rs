@@ -3,6 +3,7 @@
 use crate::budget::{BudgetShare, OverBudget};
 use crate::client::{Client, Served, poll_gone};
 use crate::close_reason::CloseReason;
+use crate::counters::Moved;
 use crate::deadlines::Expired;
 use crate::peer::{Ending, Opening, Peer, Peers};
 use crate::reports::{FOR_CLIENT, FOR_CONNECTION, FOR_INPUT, FOR_PEER, Traffic};
@@ -45,6 +46,11 @@ impl Progress {
             copied: ways.map(|way| way.copied()),
             held: ways.map(|way| way.held()),
         }
+    }
+
+    /// Bytes received from the client. Those that are held were read, but not passed on yet.
+    fn received(&self) -> u64 {
+        self.copied[0] + self.held[0] as u64
     }
 }
 
@@ -100,7 +106,7 @@ impl Relayed {
         };
         match opening.as_mut().poll(cx) {
             Poll::Ready(Ok(peer)) => self.peer = Some(peer),
-            Poll::Ready(Err(error)) => self.client.service().log_no_peer(error),
+            Poll::Ready(Err(error)) => self.client.conversation.note_no_peer(error),
             Poll::Pending if self.client.service().is_cut_off() => {
                 return Poll::Ready(Err(CloseReason::CutOff));
             }
@@ -156,12 +162,13 @@ impl Relayed {
 
     /// Logs how the connection ended, and closes both sides. Returns what ends when nothing of the
     /// peer is left, if that takes time.
-    pub(crate) fn close(self, mut end: Result<(), CloseReason>) -> Option<Ending> {
+    pub(crate) fn close(mut self, mut end: Result<(), CloseReason>) -> Option<Ending> {
         if matches!(end, Err(CloseReason::Expired(Expired::HangUp))) && self.relay.there().is_over()
         {
             end = Ok(()); // the peer has received everything that the client sent
         }
-        self.client.finish(&end);
+        let moved = self.moved();
+        self.client.finish(&end, moved);
         if self.relay.back().held() > 0 {
             self.client.reset_on_close();
         }
@@ -191,6 +198,11 @@ fn close_reason(error: RelayError) -> Result<(), CloseReason> {
 fn note_progress(client: &mut Client, progress: &mut Progress, relay: &Relay) {
     let before = std::mem::replace(progress, Progress::of(relay));
     if *progress != before {
+        let counters = &client.service().counters;
+        counters
+            .received
+            .add(progress.received().saturating_sub(before.received()));
+        counters.sent.add(progress.copied[1] - before.copied[1]);
         client.note_activity();
     }
     let [_, held_for_client] = progress.held;
@@ -208,6 +220,14 @@ impl Served for Relayed {
         budget.note(&mut self.share, held, cx.waker())
     }
 
+    fn moved(&self) -> Moved {
+        let progress = Progress::of(&self.relay);
+        Moved {
+            received: self.client.received() + progress.received(),
+            sent: progress.copied[1],
+        }
+    }
+
     fn traffic(&mut self) -> Traffic {
         let (there, back) = (self.relay.there(), self.relay.back());
         let waits = match &self.peer {
@@ -217,9 +237,7 @@ impl Served for Relayed {
             Some(_) => FOR_INPUT,
         };
         Traffic {
-            // Bytes that are held were read, but not passed on yet.
-            received: self.client.received() + there.copied() + there.held() as u64,
-            sent: back.copied(),
+            moved: self.moved(),
             queued: back.held(),
             waits,
         }

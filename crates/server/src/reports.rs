@@ -1,5 +1,6 @@
 //! What SIGUSR1 and operators make clients and loops report, and the sums of the whole server.
 
+use crate::counters::Moved;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::mem;
@@ -60,7 +61,7 @@ impl fmt::Display for ClientReport {
         write!(
             f,
             "client {number} {peer}: {} bytes in, {} out, {} queued, connected for {seconds}.{tenths} s, {waits}",
-            self.traffic.received, self.traffic.sent, self.traffic.queued,
+            self.traffic.moved.received, self.traffic.moved.sent, self.traffic.queued,
         )
     }
 }
@@ -68,10 +69,7 @@ impl fmt::Display for ClientReport {
 /// What one client has transferred, and what it waits for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Traffic {
-    /// Bytes received from the client.
-    pub(crate) received: u64,
-    /// Bytes that the kernel has taken for the client.
-    pub(crate) sent: u64,
+    pub(crate) moved: Moved,
     /// Bytes that wait to be sent to the client.
     pub(crate) queued: usize,
     /// One of the `FOR_` constants.

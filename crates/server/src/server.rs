@@ -200,7 +200,7 @@ impl Server {
         self.report_waiters.wake();
     }
 
-    fn connections_max(&self) -> usize {
+    pub(crate) fn connections_max(&self) -> usize {
         self.connections_max.load(Ordering::Relaxed)
     }
 

@@ -1,7 +1,10 @@
 //! What the connections of one service share on one loop, whichever style serves them.
 
+use crate::access_log::AccessLog;
 use crate::budget::{RELAY_STEP_BYTES, STEP_BYTES};
 use crate::clients::Clients;
+use crate::close_reason::End;
+use crate::counters::{Counters, Moved};
 use crate::deadlines::Limits;
 use crate::options::service::WhenFull;
 use crate::reports::Reports;
@@ -9,7 +12,7 @@ use crate::server::{Lifecycle, Server};
 use crate::shared_service::{Settings, SharedService};
 use oneloop::Handle;
 use oneloop::cluster::Member;
-use oneloop::net::CHUNK_BYTES;
+use oneloop::net::{Addr, CHUNK_BYTES};
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
@@ -39,6 +42,8 @@ pub(crate) struct Service {
     /// Wakes the task that closes callback clients that are over the budget.
     pub(crate) shedder: RefCell<Waker>,
     pub(crate) reports: Reports,
+    pub(crate) counters: Arc<Counters>,
+    access_log: Option<AccessLog>,
 }
 
 impl Service {
@@ -67,6 +72,8 @@ impl Service {
             clients: Clients::default(),
             shedder: RefCell::new(Waker::noop().clone()),
             reports: Reports::default(),
+            counters: shared.tally.add_loop(),
+            access_log: AccessLog::of(&shared.label(), shared.mode),
         })
     }
 
@@ -120,6 +127,22 @@ impl Service {
 
     pub(crate) fn is_cut_off(&self) -> bool {
         self.lifecycle.get() >= Lifecycle::CuttingOff
+    }
+
+    /// Counts a connection that this loop serves.
+    pub(crate) fn count_begin(&self, number: u64, peer: Addr) {
+        self.counters.accepted.add(1);
+        if let Some(log) = &self.access_log {
+            log.begin(number, peer);
+        }
+    }
+
+    /// Counts a connection that ended, and writes its line into the access log.
+    pub(crate) fn count_end(&self, number: u64, end: End, moved: Option<Moved>) {
+        self.counters.close(end);
+        if let Some(log) = &self.access_log {
+            log.end(number, end, moved);
+        }
     }
 
     /// Returns the permit of a connection of this loop that ended.

@@ -2,6 +2,7 @@
 //! mode and limits.
 
 use crate::chat::{Room, Rules};
+use crate::counters::Tally;
 use crate::deadlines::Limits;
 use crate::options::service::{Style, WhenFull};
 use crate::options::{ModeName, Options};
@@ -18,6 +19,7 @@ pub(crate) struct SharedService {
     pub(crate) room: Arc<Room>,
     /// The addresses of its listeners, as text.
     pub(crate) listening_on: Vec<String>,
+    pub(crate) tally: Tally,
     settings: Mutex<Settings>,
 }
 
@@ -40,6 +42,7 @@ impl SharedService {
             style: options.service.style,
             room: Room::new(Rules::of(options)),
             listening_on,
+            tally: Tally::default(),
             settings: Mutex::new(Settings::of(options)),
         })
     }
@@ -50,6 +53,12 @@ impl SharedService {
     pub(crate) fn change(&self, options: &Options) {
         *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = Settings::of(options);
         self.room.set_rules(Rules::of(options));
+    }
+
+    /// What metrics and the access log call it: the mode names the only service of a command line.
+    pub(crate) fn label(&self) -> String {
+        let name = self.name.clone();
+        name.unwrap_or_else(|| self.mode.to_string())
     }
 
     pub(crate) fn settings(&self) -> Settings {

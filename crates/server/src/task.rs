@@ -26,7 +26,7 @@ impl Future for Serve {
             }
             Poll::Ready(Ok(()))
         }));
-        self.0.client().finish(&end);
+        self.0.finish(&end);
         Poll::Ready(())
     }
 }

@@ -28,7 +28,7 @@ fn variables() -> Vec<String> {
     let help = String::from_utf8(help.stdout).unwrap();
     let names = help.split("[env: ").skip(1);
     names
-        .map(|rest| rest.split('=').next().unwrap().to_owned())
+        .map(|rest| rest.split(['=', ']']).next().unwrap().to_owned())
         .collect()
 }
 
@@ -152,7 +152,9 @@ fn variables_that_contradict_are_named() {
 fn a_variable_that_is_not_utf8_is_named() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
-    for name in variables() {
+    // The path of a file may have any bytes.
+    let is_text = |name: &String| name != "ONELOOP_TRACE_FILE";
+    for name in variables().into_iter().filter(is_text) {
         let mut command = command::main(&[]);
         command.env(&name, OsStr::from_bytes(b"\xff"));
         let said = refusal(command);

@@ -37,6 +37,16 @@ const FLAGS: &[(&str, &str)] = &[
     ("--log", "ONELOOP_LOG"),
     ("--log-level", "ONELOOP_LOG_LEVEL"),
     ("--trace", "ONELOOP_TRACE"),
+    #[cfg(feature = "admin")]
+    ("--access-log", "ONELOOP_ACCESS_LOG"),
+    #[cfg(feature = "admin")]
+    ("--access-log-format", "ONELOOP_ACCESS_LOG_FORMAT"),
+    #[cfg(feature = "admin")]
+    ("--admin", "ONELOOP_ADMIN"),
+    #[cfg(feature = "admin")]
+    ("--admin-token", "ONELOOP_ADMIN_TOKEN"),
+    #[cfg(feature = "admin")]
+    ("--trace-file", "ONELOOP_TRACE_FILE"),
 ];
 
 fn has_ipv6() -> bool {
@@ -198,7 +208,15 @@ fn a_flag_overrides_its_variable() {
 
 #[test]
 fn a_wrong_value_is_reported_by_the_name_under_which_it_was_given() {
-    let with_values = |(flag, _): &(&str, &str)| !["--trace", "--raw"].contains(flag);
+    // Switches have no values, and any text is a path or a token.
+    const NEVER_WRONG: [&str; 5] = [
+        "--trace",
+        "--raw",
+        "--access-log",
+        "--admin-token",
+        "--trace-file",
+    ];
+    let with_values = |(flag, _): &(&str, &str)| !NEVER_WRONG.contains(flag);
     for (flag, variable) in FLAGS.iter().copied().filter(with_values) {
         let args: &[&str] = if ["--to", "--connect-timeout"].contains(&flag) {
             &["--mode", "proxy", "--to", "127.0.0.1:80"]
@@ -237,11 +255,12 @@ fn help_names_every_flag_with_its_variable_and_shows_examples() {
     let help = stdout.join("\n");
     assert_eq!((stderr.len(), code), (0, Some(0)));
     for (flag, variable) in FLAGS {
-        assert!(
-            help.contains(&format!("{flag} <")) || help.contains(&format!("{flag}\n")),
-            "{flag}"
-        );
-        assert!(help.contains(&format!("[env: {variable}=")), "{variable}");
+        let behind = [" <", " [<", "\n"]; // the value of --admin may be left out
+        let is_listed = |behind: &&str| help.contains(&format!("{flag}{behind}"));
+        assert!(behind.iter().any(is_listed), "{flag}");
+        // The value of a secret is not shown.
+        let shown = [format!("[env: {variable}="), format!("[env: {variable}]")];
+        assert!(shown.iter().any(|shown| help.contains(shown)), "{variable}");
     }
     assert_eq!(
         help.matches("[env: ").count(),

@@ -1,14 +1,22 @@
-//! What operators see of the server: `--admin` and `--trace-file`.
+//! What operators see of the server: `--admin`, with metrics and health, and `--trace-file`.
 //!
 //! A thread with a loop of its own answers them, so it answers while a serving loop is stuck. It
 //! asks the serving loops, and only when it is asked itself.
 
 mod connections;
+mod family;
+mod health;
+mod metrics;
+mod os;
+mod probe;
+mod routes;
+mod sample;
 
 use crate::bind::explain;
 use crate::check::of_admin;
 use crate::failure::{Failure, in_words};
 use crate::options::Options;
+use crate::server::Server;
 use crate::serving_loop::ServingLoop;
 use crate::socket_file::{ListenError, SocketFile};
 use crate::systemd::passed::Passed;
@@ -18,12 +26,13 @@ use oneloop::core::Observing;
 use oneloop::inspector::{AdminThread, Inspector, Loops, TraceFile};
 use oneloop::net::{Addr, ListenOptions, Listener};
 use oneloop::sync::Distant;
+use probe::Probes;
 use std::cell::RefCell;
 use std::fs::{self, Permissions};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::rc::Rc;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 use tracing::info;
 
 /// What operators see: the loops that have come so far. A clone is the same.
@@ -31,6 +40,10 @@ use tracing::info;
 pub(crate) struct Window {
     loops: Loops,
     serving: Serving,
+    /// Asks the loops for metrics.
+    probes: Arc<Probes>,
+    /// There once the first loop has come.
+    server: Arc<OnceLock<Arc<Server>>>,
     trace: Option<Arc<TraceFile>>,
 }
 
@@ -94,6 +107,8 @@ impl Window {
     pub(crate) fn show(&self, number: usize, serving: &Rc<ServingLoop>) -> Seen {
         let (name, handle) = (format!("loop {number}"), &serving.handle);
         self.loops.attach(&name, handle);
+        self.probes.add(number, handle);
+        self.server.get_or_init(|| Arc::clone(&serving.server));
         let tracing = self.trace.as_ref();
         let tracing = tracing.map(|trace| trace.trace(&name, handle));
         let distant = Distant::new(handle, Rc::downgrade(serving));
@@ -120,6 +135,7 @@ impl Window {
         let cannot = |error| format!("cannot answer operators on {addr}: {}", in_words(&error));
         let mut inspector = Inspector::with(self.loops.clone());
         inspector.set_connections(ServerConnections::new(Arc::clone(&self.serving)));
+        routes::add(&mut inspector, &self.server, &self.probes);
         let socket = fd.try_clone().map_err(cannot)?;
         let thread = inspector
             .start_with(fd, of_admin(options))

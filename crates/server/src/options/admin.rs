@@ -1,6 +1,7 @@
 //! The options that say how operators look at the server.
 
 use crate::endpoint::Endpoint;
+use crate::options::log_format::LogFormat;
 use clap::Args;
 use oneloop::net::Addr;
 use std::path::PathBuf;
@@ -10,8 +11,8 @@ use std::process;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Options of the process")]
 pub(crate) struct AdminOptions {
-    /// Show operators what the server does: a live page about its loops and connections, and traces
-    /// at /trace?secs=5. HOST:PORT, PORT or unix:PATH, or without a value an abstract socket,
+    /// Show operators what the server does: a live page about its loops and connections, traces
+    /// at /trace?secs=5, /metrics, /healthz and /readyz. HOST:PORT, PORT or unix:PATH, or without a value an abstract socket,
     /// unix:@oneloop-PID, that only this user and root can use
     #[arg(
         long,
@@ -38,6 +39,20 @@ pub(crate) struct AdminOptions {
     /// .json, else for https://ui.perfetto.dev
     #[arg(long, value_name = "FILE", env = "ONELOOP_TRACE_FILE")]
     pub(crate) trace_file: Option<PathBuf>,
+
+    /// Write a line for each connection that has ended into this file; - is standard output. A file
+    /// that was moved away, as logrotate does, is opened again within a second
+    #[arg(long, value_name = "FILE", env = "ONELOOP_ACCESS_LOG")]
+    pub(crate) access_log: Option<String>,
+
+    /// The format of the lines of --access-log
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        env = "ONELOOP_ACCESS_LOG_FORMAT",
+        default_value = "text"
+    )]
+    pub(crate) access_log_format: LogFormat,
 }
 
 /// Stands for the abstract socket of this process.

@@ -6,6 +6,7 @@
 
 #[cfg(feature = "admin")]
 mod admin;
+mod log_format;
 pub(crate) mod process;
 pub(crate) mod service;
 

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "admin")]
 use crate::options::AdminOptions;
+pub(crate) use crate::options::log_format::LogFormat;
 #[cfg(feature = "systemd")]
 use crate::values::nonzero_time;
 use crate::values::{bytes, count, switch, time};
@@ -108,14 +109,6 @@ impl ProcessOptions {
         #[cfg(not(feature = "config"))]
         false
     }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LogFormat {
-    /// One line of text per event
-    Text,
-    /// One JSON object per event
-    Json,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
