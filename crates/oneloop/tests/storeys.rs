@@ -294,7 +294,7 @@ fn the_files_of_server_stand_in_storeys() {
     assert_storeys(
         "server",
         "
-        mechanisms:  admin/family admin/os admin/probe admin/sample adopted chat/ endpoint failure features holder keepalive line_writer messages nearest notice open_files process_stat section stop systemd/manager systemd/mod values waiters
+        mechanisms:  admin/family admin/os admin/probe admin/sample adopted chat/ endpoint failure features holder keepalive line_writer messages nearest notice open_files process_stat section stop systemd/manager values waiters
         passing:     systemd/all_loops systemd/passed systemd/predecessor systemd/roll_call systemd/successor
         on them:     budget options/ origins
         by options:  bind check clients config_file configuration deadlines logging mode output socket_file upstream
@@ -309,7 +309,7 @@ fn the_files_of_server_stand_in_storeys() {
         asking:      inspect
         acceptors:   acceptor admin/connections systemd/loops
         operators:   admin/ no_admin
-        process:     systemd/process_life no_systemd
+        process:     systemd/ no_systemd
         life:        commands/ reload serve
         ",
     );
