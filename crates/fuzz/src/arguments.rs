@@ -1,6 +1,10 @@
 //! The texts that the server reads: its command line, the values of its options, and
 //! `/proc/PID/stat`.
 
+use crate::access::networks::Network;
+use crate::access::owner::{Owner, SocketMode};
+use crate::access::rate::Rate;
+use crate::access::sources::SourceBits;
 use crate::check::check;
 use crate::configuration::parse;
 use crate::endpoint::Endpoint;
@@ -12,7 +16,9 @@ use crate::process_stat::running_group;
 use crate::values::{bytes, count, nonzero_time, switch, time};
 use clap::CommandFactory;
 use std::ffi::OsString;
+use std::fmt::Debug;
 use std::os::unix::ffi::OsStringExt;
+use std::str::FromStr;
 
 /// Each text is read or refused with a message, and a value is printed as a text that is read as
 /// the same value.
@@ -97,8 +103,23 @@ fn read_values(text: &str) {
     if let Ok(keepalive) = text.parse::<Keepalive>() {
         assert_eq!(keepalive.to_string().parse(), Ok(keepalive), "{text}");
     }
+    read_again::<Network>(text);
+    read_again::<Rate>(text);
+    read_again::<SourceBits>(text);
+    read_again::<SocketMode>(text);
+    let _ = text.parse::<Owner>();
     if let Ok(value) = switch(text) {
         assert_eq!(switch(&value.to_string()), Ok(value));
+    }
+}
+
+fn read_again<T>(text: &str)
+where
+    T: FromStr<Err = String> + Debug + PartialEq + ToString,
+{
+    match text.parse::<T>() {
+        Ok(value) => assert_eq!(value.to_string().parse(), Ok(value), "{text}"),
+        Err(problem) => assert!(!problem.is_empty()),
     }
 }
 

@@ -15,6 +15,7 @@ pub mod chat;
 pub mod config;
 pub mod frames;
 pub mod lines;
+pub mod proxy_header;
 pub mod streams;
 pub mod sync;
 pub mod watcher;
@@ -27,6 +28,8 @@ mod models;
 
 // The server is a program, and no crate can call the functions of a program. Its parsers are
 // compiled into this crate as they are.
+#[path = "../../server/src/access/mod.rs"]
+mod access;
 #[path = "../../server/src/check.rs"]
 mod check;
 #[path = "../../server/src/config_file.rs"]
@@ -37,6 +40,8 @@ mod configuration;
 mod endpoint;
 #[path = "../../server/src/features.rs"]
 mod features;
+#[path = "../../server/src/introduction.rs"]
+mod introduction;
 #[path = "../../server/src/keepalive.rs"]
 mod keepalive;
 #[path = "../../server/src/messages.rs"]
@@ -47,8 +52,12 @@ mod nearest;
 mod options;
 #[path = "../../server/src/origins.rs"]
 mod origins;
+#[path = "../../server/src/permissions.rs"]
+mod permissions;
 #[path = "../../server/src/process_stat.rs"]
 mod process_stat;
+#[path = "../../server/src/refusals.rs"]
+mod refusals;
 #[path = "../../server/src/chat/mod.rs"]
 mod room;
 #[path = "../../server/src/section.rs"]

@@ -43,7 +43,7 @@ macro_rules! replays {
         }
     };
 }
-replays! { addresses, arguments, chat, config, frames, lines, streams, sync, watcher, wtf8 }
+replays! { addresses, arguments, chat, config, frames, lines, proxy_header, streams, sync, watcher, wtf8 }
 
 /// `fuzz/` at the root of the repository.
 fn folder() -> PathBuf {

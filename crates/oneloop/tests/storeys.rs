@@ -294,16 +294,19 @@ fn the_files_of_server_stand_in_storeys() {
     assert_storeys(
         "server",
         "
-        mechanisms:  admin/family admin/os admin/probe admin/sample adopted chat/ endpoint failure features holder keepalive line_writer messages nearest notice open_files process_stat section stop systemd/manager values waiters
+        mechanisms:  access/accounts access/networks access/rate admin/family admin/os admin/probe admin/sample adopted chat/ endpoint failure features holder introduction keepalive line_writer messages nearest notice open_files permissions process_stat refusals section stop systemd/manager values waiters
         passing:     systemd/all_loops systemd/passed systemd/predecessor systemd/roll_call systemd/successor
-        on them:     budget options/ origins
-        by options:  bind check clients config_file configuration deadlines logging mode output socket_file upstream
+        on them:     access/list access/owner access/proxy_header access/sources budget
+        options:     options/ origins
+        access:      access/reading access/identity access/ no_access
+        by options:  bind check client_notes clients config_file configuration deadlines logging mode output socket_file upstream
         logs:        access_log close_reason counters no_access_log notices reports self_connect
         shared:      server service shared_service
         one client:  conversation callback_client client program
         its peer:    peer work
         drivers:     callbacks connection piped relayed
         styles:      green task
+        before it:   handshake
         dispatch:    dispatch plan
         one loop:    limits serving_loop
         asking:      inspect

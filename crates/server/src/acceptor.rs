@@ -1,17 +1,21 @@
 //! Accepting connections on one listener, from the start to the last one of a drain.
 
+use crate::access::Access;
 use crate::chat::Speaker;
 use crate::dispatch::Dispatcher;
 use crate::options::service::WhenFull;
+use crate::refusals::RefusalReason;
 use crate::server::{Lifecycle, Server};
 use crate::service::Service;
 use crate::shared_service::SharedService;
 use oneloop::cluster::{ClusterListener, Connection, Placed};
-use oneloop::core::Direction;
-use oneloop::net::{Listener, ListenerStats};
-use std::future::poll_fn;
+use oneloop::core::{Direction, Sleep};
+use oneloop::net::{Addr, Listener, ListenerStats};
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::iter;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -29,10 +33,11 @@ pub(crate) fn start(dispatcher: &Rc<Dispatcher>, listeners: Vec<ClusterListener>
 /// Accepts on one listener.
 ///
 /// ```text
-///   --when-full wait:    readable ──▶ permit ──▶ accept(2) ──▶ placed
+///   --when-full wait:    readable ──▶ rate, permit ──▶ accept(2) ──▶ admitted ──▶ placed
 ///                                        └─ none: the client stays in the backlog
-///   --when-full refuse:  readable ──▶ accept(2) ──▶ permit ──▶ placed
+///   --when-full refuse:  readable ──▶ accept(2) ──▶ admitted, rate, permit ──▶ placed
 ///                                                      └─ none: closed, and counted
+///   admitted: its address may connect, or the server has no such rule
 ///   placed: served by this thread, or handed with its permit to one that has fewer clients
 /// ```
 ///
@@ -49,6 +54,8 @@ struct Acceptor {
     /// be to come.
     _speaker: Speaker,
     dispatcher: Rc<Dispatcher>,
+    /// Fires when `--accept-rate` allows one more client; `None` while it does.
+    rate_timer: RefCell<Option<Pin<Box<Sleep>>>>,
     /// The counters of the listener that are in the server's already.
     seen: ListenerStats,
     /// The errors of the listener that are in the service's already.
@@ -67,6 +74,7 @@ impl Acceptor {
             _speaker: service.room.speaker(),
             _counted: CountedAcceptor::new(server, service, &shared),
             dispatcher: Rc::clone(dispatcher),
+            rate_timer: RefCell::default(),
             seen: ListenerStats::default(),
             seen_errors: Vec::new(),
             listener: shared.listener(),
@@ -132,7 +140,11 @@ impl Acceptor {
             // them, accept(2) comes first: a permit that is held for no client would make another
             // thread refuse its own.
             let waits = service.when_full() == WhenFull::Wait;
+            let access = service.access();
             if waits {
+                if let Some(access) = &access {
+                    ready!(self.poll_rate(cx, access));
+                }
                 ready!(server.poll_permit(cx, &service.handle));
             }
             let accepted = listener.poll_accept_fd(cx);
@@ -142,17 +154,14 @@ impl Acceptor {
                 server.release_permit();
             }
             match accepted {
-                Poll::Ready(Ok((fd, peer))) if waits || server.try_take_permit() => {
-                    match self.shared.place(fd, peer) {
+                Poll::Ready(Ok((fd, peer))) => match self.admit(&peer, access, waits) {
+                    Ok(()) => match self.shared.place(fd, peer) {
                         Placed::Here(connection) => return Poll::Ready(Ok(Some(connection))),
                         Placed::Elsewhere => {}
                         Placed::Shed => server.release_permit(),
-                    }
-                }
-                Poll::Ready(Ok((_, peer))) => {
-                    let refused = server.count_refused();
-                    server.notices.refused.log(&service.handle, (refused, peer));
-                }
+                    },
+                    Err(reason) => service.refuse(reason, peer),
+                },
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => {
                     // `poll_accept` may have paused after an error, with the backlog not empty. A
@@ -171,13 +180,65 @@ impl Acceptor {
         }
     }
 
+    /// Decides whether an accepted connection is served, and takes its permit unless it `has_waited`
+    /// for that.
+    ///
+    /// # Errors
+    /// It is not, and has no permit.
+    fn admit(
+        &self,
+        peer: &Addr,
+        access: Option<Arc<Access>>,
+        has_waited: bool,
+    ) -> Result<(), RefusalReason> {
+        let server = &self.service().server;
+        let admitted = access.map_or(Ok(()), |access| self.ask(&access, peer, has_waited));
+        match admitted {
+            Ok(()) if has_waited || server.try_take_permit() => Ok(()),
+            Ok(()) => Err(RefusalReason::MaxConns),
+            Err(reason) => {
+                if has_waited {
+                    server.release_permit();
+                }
+                Err(reason)
+            }
+        }
+    }
+
+    /// Asks what `access` asks of a new client.
+    fn ask(&self, access: &Access, peer: &Addr, has_waited: bool) -> Result<(), RefusalReason> {
+        let now = self.service().handle.now();
+        access.admit_peer(peer, now)?;
+        if has_waited {
+            access.count_accepted(now);
+        } else if !self.service().is_draining() {
+            access.try_count_accepted(now)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until `--accept-rate` allows one more client. A drain has no rate, as it has no limit.
+    fn poll_rate(&self, cx: &mut Context<'_>, access: &Access) -> Poll<()> {
+        let handle = &self.service().handle;
+        let mut timer = self.rate_timer.borrow_mut();
+        loop {
+            let wait = access.wait(handle.now());
+            if wait.is_zero() || self.service().is_draining() {
+                *timer = None;
+                return Poll::Ready(());
+            }
+            // Other threads take tokens, too: a timer that has fired looks again.
+            let sleep = timer.get_or_insert_with(|| Box::pin(handle.sleep(wait)));
+            ready!(sleep.as_mut().poll(cx));
+            *timer = None;
+        }
+    }
+
     fn serve(&self, connection: Connection) {
         let (socket, peer, count) = connection.into_parts();
         count.leave(); // until the conversation returns the permit
         if let Err(error) = self.dispatcher.serve(socket, peer.clone()) {
-            let Service { server, handle, .. } = self.service();
-            let event = (server.count_refused(), peer, error);
-            server.notices.without_stack.log(handle, event);
+            self.service().refuse_without_stack(peer, error);
             self.listener.shed_accepted(); // counted with the other shortages of memory
         }
     }

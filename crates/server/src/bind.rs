@@ -4,6 +4,7 @@ use crate::endpoint::Endpoint;
 use crate::failure::{Failure, in_words};
 use crate::holder::{Holder, overlap};
 use crate::options::Options;
+use crate::permissions::Permissions;
 use crate::socket_file::{ListenError, SocketFile, is_no_socket};
 use crate::systemd::passed::{BOUND, BOUND_ANY_PORT, Passed, PassedSocket};
 use oneloop::Handle;
@@ -281,7 +282,8 @@ fn listen_alone(
     let listen = || handle.enter(|| Listener::bind(addr, how(options, v6_only)));
     let listener = match addr {
         Addr::UnixPath(path) => {
-            let (listener, file) = SocketFile::listen(path, listen)?;
+            let permissions = Permissions::of(options).map_err(io::Error::other)?;
+            let (listener, file) = SocketFile::listen(path, permissions, listen)?;
             files.push(file);
             listener
         }
@@ -355,6 +357,9 @@ pub(crate) fn explain(addr: &Addr, refused: &ListenError) -> String {
                 path.display(),
                 in_words(error)
             )
+        }
+        ListenError::Owner(error) => {
+            format!("cannot give it to its owner: {}", in_words(error))
         }
         ListenError::Io(error) => match error.kind() {
             io::ErrorKind::AddrInUse if is_file(addr) => {

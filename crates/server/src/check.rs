@@ -1,14 +1,17 @@
 //! Checks that clap cannot make: options that contradict each other, or that the mode does not use.
 
+use crate::access;
 use crate::options::{ModeName, Options};
 #[cfg(feature = "admin")]
 use oneloop::inspector::AdminOptions;
 
 /// Options that only one mode uses.
-const FOR_MODE: [(&str, ModeName); 3] = [
+const FOR_MODE: &[(&str, ModeName)] = &[
     ("to", ModeName::Proxy),
     ("connect_timeout", ModeName::Proxy),
     ("raw", ModeName::Chat),
+    #[cfg(feature = "access")]
+    ("send_proxy", ModeName::Proxy),
 ];
 
 /// Checks the options together; returns a sentence for each one that is ignored. A flag that the
@@ -21,10 +24,11 @@ pub(crate) fn check(options: &Options) -> Result<Vec<String>, String> {
     check_output(options)?;
     check_to(options)?;
     check_program(options)?;
+    access::check(options)?;
     #[cfg(feature = "admin")]
     check_admin(options)?;
     let mut ignored = Vec::new();
-    for (id, mode) in FOR_MODE {
+    for &(id, mode) in FOR_MODE {
         if options.service.mode == mode {
             continue;
         }

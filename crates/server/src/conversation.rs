@@ -7,6 +7,7 @@
 use crate::chat::Evicted;
 use crate::close_reason::{self, CloseReason, End};
 use crate::counters::Moved;
+use crate::introduction::Introduction;
 use crate::mode::Mode;
 use crate::reports::{ClientReport, Order, Traffic};
 use crate::server::Lifecycle;
@@ -233,6 +234,7 @@ impl Conversation {
     pub(crate) fn release_permit(&mut self) {
         // Idempotent: each path to the end releases as early as it can, and the drop comes last.
         if std::mem::take(&mut self.has_permit) {
+            self.service.client_notes.free_slot(self.number);
             self.service.release_permit();
         }
     }
@@ -245,6 +247,7 @@ impl Conversation {
 
     /// Adds the client's report to the current round.
     pub(crate) fn report(&self, peer: Option<Addr>, traffic: Traffic) {
+        let peer = self.introduced_from().or(peer);
         self.service.reports.add(ClientReport {
             number: self.number,
             peer: peer.map_or_else(|| "gone".to_owned(), |peer| peer.to_string()),
@@ -292,6 +295,29 @@ impl Conversation {
         }
     }
 
+    /// The client's address, by the balancer that has introduced it.
+    fn introduced_from(&self) -> Option<Addr> {
+        let introduction = self.service.client_notes.introduction(self.number);
+        introduction.map(|introduced| introduced.from)
+    }
+
+    /// The client's address, and the address that it has connected to: those that a balancer has
+    /// named, or else those of its socket.
+    ///
+    /// # Errors
+    /// `ENOTCONN` once the client has reset the connection.
+    pub(crate) fn addrs(&self, socket: &Socket) -> io::Result<Introduction> {
+        if let Some(introduction) = self.service.client_notes.introduction(self.number) {
+            return Ok(introduction);
+        }
+        let to = socket.local_addr()?;
+        let from = match socket.peer_addr() {
+            Err(_) if to.inet().is_none() => Addr::UnixUnnamed, // as most Unix clients are
+            from => from?,
+        };
+        Ok(Introduction { from, to })
+    }
+
     /// Counts the connection: it is served from now on.
     pub(crate) fn begin(&mut self, peer: Addr) {
         self.is_counted = true;
@@ -312,6 +338,7 @@ impl Conversation {
         peer: impl Fn() -> Option<Addr>,
     ) {
         let Service { server, handle, .. } = &*self.service;
+        let peer = || self.introduced_from().or_else(&peer);
         close_reason::log_end(&server.notices, handle, self.number, end, peer);
         let end = match End::of(end) {
             End::Closed if self.has_no_peer => End::NoPeer,
@@ -342,6 +369,7 @@ impl Drop for Conversation {
     fn drop(&mut self) {
         self.release_permit();
         self.count_drop(None);
+        self.service.client_notes.remove(self.number);
     }
 }
 

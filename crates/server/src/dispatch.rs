@@ -1,8 +1,11 @@
 //! Which style serves a client: the only file that knows all of them.
 
+use crate::access::Access;
 use crate::client::Client;
+use crate::client_notes::ClientNote;
 use crate::connection::Connection;
 use crate::conversation::{Accepted, Conversation};
+use crate::handshake;
 use crate::mode::Mode;
 use crate::options::service::Style;
 use crate::peer::Peers;
@@ -61,15 +64,61 @@ impl Dispatcher {
     ///
     /// # Errors
     /// There is no stack for a green thread, which is logged; the connection is closed.
-    pub(crate) fn serve(&self, socket: Socket, peer: Addr) -> io::Result<()> {
+    pub(crate) fn serve(self: &Rc<Self>, socket: Socket, peer: Addr) -> io::Result<()> {
         let number = self.service.server.count_accepted();
         debug!(number, %peer, "connected");
-        let mut conversation = Conversation::new(&self.service, number);
-        conversation.begin(peer);
         let accepted = Accepted {
-            conversation,
+            conversation: Conversation::new(&self.service, number),
             socket,
         };
+        match self.service.access() {
+            None => self.start(accepted, peer),
+            Some(access) if access.expects_header(&peer) => {
+                self.shake_hands(accepted, peer, access);
+                Ok(())
+            }
+            Some(access) => match access.open(&peer) {
+                Ok(slot) => {
+                    let note = ClientNote {
+                        introduction: None,
+                        slot,
+                    };
+                    self.service.client_notes.add(number, note);
+                    self.start(accepted, peer)
+                }
+                Err(reason) => {
+                    self.service.refuse(reason, peer);
+                    Ok(())
+                }
+            },
+        }
+    }
+
+    /// Does what a connection needs before its service starts, and starts it.
+    fn shake_hands(self: &Rc<Self>, accepted: Accepted, peer: Addr, access: Arc<Access>) {
+        let dispatcher = Rc::clone(self);
+        self.service.handle.spawn_detached(async move {
+            let service = &dispatcher.service;
+            let completed = handshake::complete(accepted, &peer, &access).await;
+            let Some((accepted, note)) = completed else {
+                return;
+            };
+            let introduced = note.introduction.as_ref();
+            let client = introduced.map_or_else(|| peer.clone(), |client| client.from.clone());
+            let number = accepted.conversation.number();
+            service.client_notes.add(number, note);
+            if let Err(error) = dispatcher.start(accepted, client) {
+                service.refuse_without_stack(peer, error);
+            }
+        });
+    }
+
+    /// Starts the service of a connection of this client.
+    ///
+    /// # Errors
+    /// As [`Dispatcher::serve`].
+    fn start(&self, mut accepted: Accepted, client: Addr) -> io::Result<()> {
+        accepted.conversation.begin(client);
         let work = self.work.borrow().clone();
         match &work {
             // Made when the client is accepted: a member of a chat receives what is said from

@@ -156,8 +156,18 @@ fn summarize(server: &Server, queued: u64, loops: u16) {
         loops,
         threads = server.options.threads,
         listeners,
+        refused_for = reasons(server),
         "the server"
     );
+}
+
+/// The reasons for which clients were refused, with their counts.
+fn reasons(server: &Server) -> Option<String> {
+    let counts = server.refusals.by_reason().filter(|(_, count)| *count > 0);
+    let texts: Vec<_> = counts
+        .map(|(reason, count)| format!("{}={count}", reason.name()))
+        .collect();
+    (!texts.is_empty()).then(|| texts.join(" "))
 }
 
 /// Different values, separated by commas.

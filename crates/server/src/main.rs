@@ -4,11 +4,14 @@
 //!
 //! `serve` is its life from start to drain; read it first. `conversation` decides what happens to a
 //! client, without I/O. `mode` says what the server itself sends; `peer`, what a client is
-//! connected to instead. `connection` and `relayed` drive a conversation for the styles that poll,
+//! connected to instead. `access` says which clients may connect, and `handshake` does what some of
+//! them need before their service starts. `connection` and `relayed` drive a conversation for the styles that poll,
 //! `task` (async) and `green`; `callbacks` and `piped` drive it by callbacks. `dispatch` knows the
 //! styles.
 
 mod acceptor;
+#[cfg_attr(not(feature = "access"), path = "no_access.rs")]
+mod access;
 #[cfg_attr(not(feature = "admin"), path = "no_access_log.rs")]
 mod access_log;
 #[cfg_attr(not(feature = "admin"), path = "no_admin.rs")]
@@ -21,6 +24,7 @@ mod callbacks;
 mod chat;
 mod check;
 mod client;
+mod client_notes;
 mod clients;
 mod close_reason;
 mod commands;
@@ -36,8 +40,10 @@ mod endpoint;
 mod failure;
 mod features;
 mod green;
+mod handshake;
 mod holder;
 mod inspect;
+mod introduction;
 mod keepalive;
 mod limits;
 mod line_writer;
@@ -52,10 +58,12 @@ mod options;
 mod origins;
 mod output;
 mod peer;
+mod permissions;
 mod piped;
 mod plan;
 mod process_stat;
 mod program;
+mod refusals;
 mod relayed;
 mod reload;
 mod reports;

@@ -1,6 +1,7 @@
 //! The kinds of log lines that are limited to one per second.
 
 use crate::notice::Notice;
+use crate::refusals::RefusalReason;
 use oneloop::net::Addr;
 use oneloop::process::ExitStatus;
 use std::io;
@@ -11,8 +12,8 @@ use tracing::{info, warn};
 pub(crate) struct Notices {
     /// A client waits for a permit. Holds how many connections are open.
     pub(crate) full: Notice<usize>,
-    /// A client was refused. Holds how many were so far, and its address.
-    pub(crate) refused: Notice<(u64, Addr)>,
+    /// A client was refused, for each reason. Holds it, how many were so far, and the address.
+    pub(crate) refused: [Notice<(RefusalReason, u64, Addr)>; RefusalReason::ALL.len()],
     /// A client was refused because there was no stack for its thread.
     pub(crate) without_stack: Notice<(u64, Addr, io::Error)>,
     /// A client got no peer.
@@ -45,8 +46,12 @@ impl Default for Notices {
                     more, "full: others wait until a connection ends"
                 );
             }),
-            refused: Notice::new(|(refused, peer), more| {
-                info!(refused, %peer, more, "refused: --max-conns connections are open");
+            refused: RefusalReason::ALL.map(|_| {
+                Notice::new(
+                    |(reason, refused, peer): &(RefusalReason, u64, Addr), more| {
+                        info!(refused, %peer, more, "refused: {}", reason.in_words());
+                    },
+                )
             }),
             without_stack: Notice::new(|(refused, peer, error), more| {
                 warn!(refused, %peer, %error, more, "refused: there is no memory for its stack");
@@ -98,7 +103,7 @@ impl Notices {
     /// Logs all pending events: the server ends.
     pub(crate) fn flush(&self) {
         self.full.flush();
-        self.refused.flush();
+        self.refused.iter().for_each(Notice::flush);
         self.without_stack.flush();
         self.without_peer.flush();
         self.program_failed.flush();

@@ -49,10 +49,17 @@ impl Peers {
         match self {
             Peers::Upstream(upstream) => {
                 let (upstream, handle) = (Arc::clone(upstream), client.service().handle.clone());
-                Box::pin(async move { Ok(Peer::Upstream(upstream.connect(&handle).await?)) })
+                let header = upstream.header(|| client.conversation.addrs(client.socket()));
+                Box::pin(async move {
+                    let connected = upstream.connect(&handle, &header).await?;
+                    Ok(Peer::Upstream(connected))
+                })
             }
             Peers::Program(program) => {
-                let (program, variables) = (Arc::clone(program), variables_of(client.socket()));
+                let addrs = client.conversation.addrs(client.socket());
+                // Without addresses, the client is gone already.
+                let variables = addrs.map_or_else(|_| Vec::new(), |addrs| variables_of(&addrs));
+                let program = Arc::clone(program);
                 Box::pin(async move {
                     let (running, stdout) = program.start(&variables)?;
                     Ok(Peer::Program(Box::new(running), stdout))

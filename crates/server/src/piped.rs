@@ -77,7 +77,8 @@ async fn connect(
     upstream: &Upstream,
 ) -> Result<io::Result<NetSocket>, CloseReason> {
     let service = Rc::clone(accepted.conversation.service());
-    let mut connect = pin!(upstream.connect(&service.handle));
+    let header = upstream.header(|| accepted.conversation.addrs(&accepted.socket));
+    let mut connect = pin!(upstream.connect(&service.handle, &header));
     poll_fn(|cx| match connect.as_mut().poll(cx) {
         Poll::Ready(connected) => Poll::Ready(Ok(connected)),
         Poll::Pending if service.is_cut_off() => Poll::Ready(Err(CloseReason::CutOff)),

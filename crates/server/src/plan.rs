@@ -1,5 +1,6 @@
 //! What the process is to do, once its options are known to fit together.
 
+use crate::access::Identity;
 use crate::bind::{self, Places};
 use crate::check;
 use crate::configuration::Configuration;
@@ -15,6 +16,8 @@ use oneloop::net::Addr;
 pub(crate) struct Plan {
     /// At least one.
     pub(crate) services: Vec<PlannedService>,
+    /// What the process becomes once it listens.
+    pub(crate) identity: Option<Identity>,
     /// A sentence for each option that is ignored.
     pub(crate) ignored: Vec<String>,
 }
@@ -69,8 +72,20 @@ impl Plan {
             }
         }
         problems.extend(shared_addrs(&services));
+        let identity = services.first().map(|first| Identity::of(&first.options));
+        let identity = match identity.unwrap_or(Ok(None)) {
+            Ok(identity) => identity,
+            Err(problem) => {
+                problems.push(problem);
+                None
+            }
+        };
         if problems.is_empty() {
-            Ok(Plan { services, ignored })
+            Ok(Plan {
+                services,
+                identity,
+                ignored,
+            })
         } else {
             // Two checks may find the same: `--mode exec` without a program.
             problems.dedup();

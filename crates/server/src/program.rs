@@ -10,12 +10,13 @@
 //! keeps running.
 
 use crate::close_reason::CloseReason;
+use crate::introduction::Introduction;
 use crate::open_files;
 use crate::options::Options;
 use crate::process_stat::running_group;
 use crate::server::Lifecycle;
 use crate::service::Service;
-use oneloop::net::{Addr, PipeReader, PipeWriter, Socket};
+use oneloop::net::{Addr, PipeReader, PipeWriter};
 use oneloop::process::{Child, Command, ExitStatus, Stdio};
 use oneloop::signal::number::{SIGKILL, SIGTERM};
 use oneloop_posix::Refusal;
@@ -213,30 +214,32 @@ fn is_program(path: &Path) -> bool {
 }
 
 /// The variables that describe a client to its program, as tcpserver sets them: tcp-environ(5).
-pub(crate) fn variables_of(client: &Socket) -> Vec<(&'static str, String)> {
-    let local = client.local_addr();
-    let (local_inet, remote_inet) = (inet(&local), inet(&client.peer_addr()));
-    match (local_inet, remote_inet, local) {
+pub(crate) fn variables_of(client: &Introduction) -> Vec<(&'static str, String)> {
+    match (inet(&client.to), inet(&client.from)) {
         // tcpserver's names, so that scripts written for it work unchanged. TCPREMOTEHOST is left
         // out: a reverse look-up per client would delay each start.
-        (Some((local_ip, local_port)), Some((remote_ip, remote_port)), _) => vec![
+        (Some((local_ip, local_port)), Some((remote_ip, remote_port))) => vec![
             ("PROTO", "TCP".to_owned()),
             ("TCPLOCALIP", local_ip),
             ("TCPLOCALPORT", local_port),
             ("TCPREMOTEIP", remote_ip),
             ("TCPREMOTEPORT", remote_port),
         ],
-        (_, _, Ok(Addr::UnixPath(path))) => vec![
-            ("PROTO", "UNIX".to_owned()),
-            ("UNIXLOCALPATH", path.display().to_string()),
-        ],
-        (None, _, Ok(_)) => vec![("PROTO", "UNIX".to_owned())],
-        _ => Vec::new(), // the client is gone already
+        _ => {
+            let mut variables = vec![("PROTO", "UNIX".to_owned())];
+            if let Addr::UnixPath(path) = &client.to {
+                variables.push(("UNIXLOCALPATH", path.display().to_string()));
+            }
+            if let Addr::UnixPath(path) = &client.from {
+                variables.push(("UNIXREMOTEPATH", path.display().to_string()));
+            }
+            variables
+        }
     }
 }
 
-fn inet(addr: &io::Result<Addr>) -> Option<(String, String)> {
-    let addr = addr.as_ref().ok()?.inet()?;
+fn inet(addr: &Addr) -> Option<(String, String)> {
+    let addr = addr.inet()?;
     let ip = match addr {
         SocketAddr::V6(v6) if v6.scope_id() != 0 => format!("{}%{}", v6.ip(), v6.scope_id()),
         _ => addr.ip().to_canonical().to_string(),

@@ -32,16 +32,26 @@ use std::task::{Context, Poll};
 use tracing::{error, info, warn};
 
 /// The options that a reload changes, by their ids. All others need a restart.
-const RELOADED: [&str; 12] = [
+const RELOADED: &[&str] = &[
+    "accept_rate",
+    "allow",
     "connect_timeout",
+    "deny",
     "drain",
+    "handshake_timeout",
     "idle_timeout",
     "log_level",
     "max_conns",
+    "max_per_source",
     "out_hard",
     "out_soft",
     "out_total",
+    "proxy_from",
+    "proxy_protocol",
+    "rate_per_source",
     "raw",
+    "send_proxy",
+    "source_bits",
     "to",
     "when_full",
     "write_timeout",

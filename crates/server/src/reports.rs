@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 pub(crate) const FOR_INPUT: &str = "waits for input";
 pub(crate) const FOR_CLIENT: &str = "waits for the client to take output";
 pub(crate) const FOR_PEER: &str = "waits for the peer to take input";
+pub(crate) const FOR_HEADER: &str = "waits for its PROXY header";
 pub(crate) const FOR_CONNECTION: &str = "waits for the connection to its peer";
 const PAUSED: &str = "paused by an operator";
 

@@ -1,6 +1,7 @@
 //! The server's life: listen, serve, drain, end.
 
 use crate::acceptor;
+use crate::access::Identity;
 use crate::admin::{Admin, Window};
 use crate::adopted;
 use crate::bind::{self, NamedListener, Opened, listen_all};
@@ -80,11 +81,18 @@ pub(crate) fn run(plan: Plan, mut passed: Passed) -> Result<ExitCode, Failure> {
         .into_iter()
         .map(|service| service.work)
         .collect();
+    let identity = plan.identity;
     // Before the announcement as well: a client that connects at once may reach any thread.
     let threads = start_threads(&server, &reloaded, &works, &member, &listeners, &window)?;
     // Dropped when this function returns: operators see the drain to its end.
     let admin = window.answer(&of_first, &handle, &mut passed)?;
     passed.close_rest();
+    // Once all threads listen, as they need the rights for that, and before one of them accepts.
+    if let Some(Err(problem)) = identity.as_ref().map(Identity::assume) {
+        server.advance(Lifecycle::Stopped);
+        threads.join();
+        return Err(problem.into());
+    }
     // Nothing can fail from here on, so a predecessor may go.
     let held = Held { files, admin };
     life.take_over(&held);

@@ -3,6 +3,7 @@
 use crate::budget::Budget;
 use crate::notices::Notices;
 use crate::options::ProcessOptions;
+use crate::refusals::Refusals;
 use crate::reports::Summary;
 use crate::shared_service::SharedService;
 use crate::systemd::all_loops::AllLoops;
@@ -29,7 +30,8 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
 #[repr(u8)]
 pub(crate) enum Lifecycle {
-    /// Listens, and accepts nothing so far: a predecessor may still do.
+    /// Listens, and accepts nothing so far: a predecessor may still do, or the process may have the
+    /// rights that `--user` gives up.
     Starting,
     Serving,
     /// A successor accepts; open connections continue.
@@ -67,7 +69,7 @@ pub(crate) struct Server {
     /// `--drain`
     drain: Mutex<Duration>,
     accepted: AtomicU64,
-    refused: AtomicU64,
+    pub(crate) refusals: Refusals,
     /// Connections closed because there was no fd or no memory for them.
     shed: AtomicU64,
     /// Listeners that still accept, on all threads.
@@ -105,7 +107,7 @@ impl Server {
             drain: Mutex::new(options.drain.into()),
             options,
             accepted: AtomicU64::new(0),
-            refused: AtomicU64::new(0),
+            refusals: Refusals::default(),
             shed: AtomicU64::new(0),
             acceptors: AtomicUsize::new(0),
             reports_requested: AtomicU64::new(0),
@@ -238,20 +240,12 @@ impl Server {
 
     /// How many connections were accepted, and how many were refused.
     pub(crate) fn totals(&self) -> (u64, u64) {
-        (
-            self.accepted.load(Ordering::Acquire),
-            self.refused.load(Ordering::Acquire),
-        )
+        (self.accepted.load(Ordering::Acquire), self.refusals.total())
     }
 
     /// Counts an accepted connection; returns its number.
     pub(crate) fn count_accepted(&self) -> u64 {
         self.accepted.fetch_add(1, Ordering::AcqRel) + 1
-    }
-
-    /// Counts a refused connection; returns how many there were.
-    pub(crate) fn count_refused(&self) -> u64 {
-        self.refused.fetch_add(1, Ordering::AcqRel) + 1
     }
 
     /// Counts `more` connections closed for want of an fd or of memory; returns how many there

@@ -1,12 +1,15 @@
 //! What the connections of one service share on one loop, whichever style serves them.
 
+use crate::access::Access;
 use crate::access_log::AccessLog;
 use crate::budget::{RELAY_STEP_BYTES, STEP_BYTES};
+use crate::client_notes::ClientNotes;
 use crate::clients::Clients;
 use crate::close_reason::End;
 use crate::counters::{Counters, Moved};
 use crate::deadlines::Limits;
 use crate::options::service::WhenFull;
+use crate::refusals::RefusalReason;
 use crate::reports::Reports;
 use crate::server::{Lifecycle, Server};
 use crate::shared_service::{Settings, SharedService};
@@ -33,6 +36,8 @@ pub(crate) struct Service {
     out_soft: Cell<usize>,
     out_hard: Cell<usize>,
     when_full: Cell<WhenFull>,
+    access: RefCell<Option<Arc<Access>>>,
+    pub(crate) client_notes: ClientNotes,
     /// The server's lifecycle as far as this loop has been notified: a plain load for every
     /// message.
     lifecycle: Cell<Lifecycle>,
@@ -58,6 +63,7 @@ impl Service {
             out_soft,
             out_hard,
             when_full,
+            access,
         } = shared.settings();
         Rc::new(Service {
             server: Arc::clone(server),
@@ -66,6 +72,8 @@ impl Service {
             out_soft: Cell::new(out_soft),
             out_hard: Cell::new(out_hard),
             when_full: Cell::new(when_full),
+            access: RefCell::new(access),
+            client_notes: ClientNotes::default(),
             handle: handle.clone(),
             member: member.clone(),
             lifecycle: Cell::new(Lifecycle::Serving),
@@ -101,13 +109,35 @@ impl Service {
             out_soft,
             out_hard,
             when_full,
+            access,
         } = self.shared.settings();
         let before = self.limits.replace(limits);
         self.out_soft.set(out_soft);
         self.out_hard.set(out_hard);
         self.when_full.set(when_full);
+        let rules = self.access.replace(access);
+        drop(rules);
         self.reports.notify();
         self.clients.follow_settings(before);
+    }
+
+    /// What is asked of new clients; `None` if nothing is.
+    pub(crate) fn access(&self) -> Option<Arc<Access>> {
+        self.access.borrow().clone()
+    }
+
+    /// Counts a client that is closed instead of served, and logs it.
+    pub(crate) fn refuse(&self, reason: RefusalReason, client: Addr) {
+        let refused = self.server.refusals.count(reason);
+        let notice = &self.server.notices.refused[reason as usize];
+        notice.log(&self.handle, (reason, refused, client));
+    }
+
+    /// Counts a client for whose thread there is no stack, and logs it.
+    pub(crate) fn refuse_without_stack(&self, client: Addr, error: io::Error) {
+        let refused = self.server.refusals.count(RefusalReason::NoStack);
+        let event = (refused, client, error);
+        self.server.notices.without_stack.log(&self.handle, event);
     }
 
     /// Sets the state of the lifecycle that the connections find.

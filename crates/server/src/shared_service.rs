@@ -1,6 +1,7 @@
 //! What all threads share of one service: an entry of the configuration, with its own addresses,
 //! mode and limits.
 
+use crate::access::Access;
 use crate::chat::{Room, Rules};
 use crate::counters::Tally;
 use crate::deadlines::Limits;
@@ -24,7 +25,7 @@ pub(crate) struct SharedService {
 }
 
 /// The settings that a reload changes. Each loop has a copy, which it reads without a lock.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) limits: Limits,
     /// Bytes that may wait for a client before the server stops reading from it.
@@ -32,6 +33,8 @@ pub(crate) struct Settings {
     /// Bytes that may wait for a client at all: `--out-hard`, and no more than `--out-total`.
     pub(crate) out_hard: usize,
     pub(crate) when_full: WhenFull,
+    /// What is asked of new clients; `None` if nothing is.
+    pub(crate) access: Option<Arc<Access>>,
 }
 
 impl SharedService {
@@ -43,7 +46,7 @@ impl SharedService {
             room: Room::new(Rules::of(options)),
             listening_on,
             tally: Tally::default(),
-            settings: Mutex::new(Settings::of(options)),
+            settings: Mutex::new(Settings::of(options, None)),
         })
     }
 
@@ -51,7 +54,9 @@ impl SharedService {
     ///
     /// [`Service::follow_settings`]: crate::service::Service::follow_settings
     pub(crate) fn change(&self, options: &Options) {
-        *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = Settings::of(options);
+        let mut settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
+        *settings = Settings::of(options, Some(&settings));
+        drop(settings);
         self.room.set_rules(Rules::of(options));
     }
 
@@ -62,18 +67,22 @@ impl SharedService {
     }
 
     pub(crate) fn settings(&self) -> Settings {
-        *self.settings.lock().unwrap_or_else(PoisonError::into_inner)
+        let settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
+        settings.clone()
     }
 }
 
 impl Settings {
-    fn of(options: &Options) -> Self {
+    /// The settings by these options. What clients have by the settings `before` counts by the new
+    /// ones.
+    fn of(options: &Options, before: Option<&Settings>) -> Self {
         let service = &options.service;
         Settings {
             limits: Limits::of(service),
             out_soft: to_bytes(service.out_soft),
             out_hard: to_bytes(service.out_hard.min(options.process.out_total)),
             when_full: service.when_full,
+            access: Access::of(options, before.and_then(|before| before.access.as_deref())),
         }
     }
 }

@@ -12,6 +12,7 @@
 //! `ECONNREFUSED` if none is.
 
 use crate::holder::Holder;
+use crate::permissions::Permissions;
 use crate::systemd::passed::Passed;
 use oneloop::net::Addr;
 use rustix::fs::OFlags;
@@ -35,6 +36,8 @@ pub(crate) enum ListenError {
     InUse(Option<Holder>),
     /// The lock file cannot be opened.
     Lock(PathBuf, io::Error),
+    /// The files cannot be given to their owner.
+    Owner(io::Error),
     Io(io::Error),
 }
 
@@ -57,6 +60,7 @@ impl SocketFile {
     /// Listens on a path that no other server has. `listen` makes the file.
     pub(crate) fn listen<T>(
         path: &Path,
+        permissions: Permissions,
         listen: impl FnOnce() -> io::Result<T>,
     ) -> Result<(T, SocketFile), ListenError> {
         if is_no_socket(path) {
@@ -65,6 +69,9 @@ impl SocketFile {
         // A file that is no socket is refused before the lock is taken: not even a lock file may
         // appear beside a user's file.
         let lock = Lock::take(path)?;
+        permissions
+            .give_away_open(&lock.file)
+            .map_err(ListenError::Owner)?;
         // The lock is ours, so no server of ours listens there. Another program may, which uses
         // no lock.
         if is_socket(path) {
@@ -75,7 +82,7 @@ impl SocketFile {
             }
             std::fs::remove_file(path)?;
         }
-        let listener = listen().inspect_err(|error| {
+        let listener = permissions.bind(listen).inspect_err(|error| {
             // Then bind(2) has made the file, and listen(2) or a later call has failed.
             if error.kind() != ErrorKind::AddrInUse && is_bound(path).is_ok_and(|bound| !bound) {
                 let _ = std::fs::remove_file(path);
@@ -86,6 +93,8 @@ impl SocketFile {
             id: FileId::of(path),
             lock,
         };
+        // If that fails, the file is removed by the drop.
+        permissions.give_away(path).map_err(ListenError::Owner)?;
         Ok((listener, file))
     }
 

@@ -1,6 +1,8 @@
 //! `--mode proxy`: the server that each client is connected to.
 
+use crate::access::SendProxy;
 use crate::endpoint::Endpoint;
+use crate::introduction::Introduction;
 use crate::options::Options;
 use oneloop::Handle;
 use oneloop::net::{Addr, ConnectOptions, Keepalive, Socket, TcpStream};
@@ -15,6 +17,7 @@ pub(crate) struct Upstream {
     targets: Vec<Target>,
     connect_timeout: Duration,
     keepalive: Option<Keepalive>,
+    send_proxy: Option<SendProxy>,
 }
 
 #[derive(Debug)]
@@ -30,6 +33,14 @@ impl Target {
             Endpoint::Addrs(addrs) => addrs.into_iter().map(Target::Addr).collect(),
             Endpoint::Name(host, port) => vec![Target::Name(host, port)],
         }
+    }
+
+    async fn open(&self, options: ConnectOptions, header: &[u8]) -> io::Result<Socket> {
+        let socket = self.connect(options).await?;
+        if !header.is_empty() {
+            socket.write_all(header).await?; // at once: nothing waits to be sent yet
+        }
+        Ok(socket)
     }
 
     async fn connect(&self, options: ConnectOptions) -> io::Result<Socket> {
@@ -76,6 +87,7 @@ impl Upstream {
             targets: endpoints.into_iter().flat_map(Target::all_of).collect(),
             connect_timeout: options.service.connect_timeout.into(),
             keepalive: options.service.keepalive.0,
+            send_proxy: SendProxy::of(options),
         })
     }
 
@@ -95,11 +107,23 @@ impl Upstream {
         })
     }
 
-    /// Connects to the first target that can be reached.
+    /// The bytes that introduce a client; none without `--send-proxy`, and then its addresses are
+    /// not asked for.
+    pub(crate) fn header(&self, client: impl FnOnce() -> io::Result<Introduction>) -> Vec<u8> {
+        let Some(send_proxy) = self.send_proxy else {
+            return Vec::new();
+        };
+        match client() {
+            Ok(addrs) => send_proxy.header(&addrs),
+            Err(_) => send_proxy.header(&Introduction::unknown()), // it is gone already
+        }
+    }
+
+    /// Connects to the first target that can be reached, and sends it these bytes first.
     ///
     /// # Errors
     /// The error of the last target.
-    pub(crate) async fn connect(&self, handle: &Handle) -> io::Result<Socket> {
+    pub(crate) async fn connect(&self, handle: &Handle, header: &[u8]) -> io::Result<Socket> {
         let mut failed =
             io::Error::new(io::ErrorKind::NotFound, "there is no server to connect to");
         let options = ConnectOptions {
@@ -111,7 +135,7 @@ impl Upstream {
             // second.
             let passed = io::Error::new(io::ErrorKind::TimedOut, "--connect-timeout passed");
             let connected = handle
-                .timeout(self.connect_timeout, target.connect(options))
+                .timeout(self.connect_timeout, target.open(options, header))
                 .await;
             // Only the last error is returned. Targets are alternatives, so the log needs one
             // line per client.

@@ -47,6 +47,34 @@ const FLAGS: &[(&str, &str)] = &[
     ("--admin-token", "ONELOOP_ADMIN_TOKEN"),
     #[cfg(feature = "admin")]
     ("--trace-file", "ONELOOP_TRACE_FILE"),
+    #[cfg(feature = "access")]
+    ("--allow", "ONELOOP_ALLOW"),
+    #[cfg(feature = "access")]
+    ("--deny", "ONELOOP_DENY"),
+    #[cfg(feature = "access")]
+    ("--max-per-source", "ONELOOP_MAX_PER_SOURCE"),
+    #[cfg(feature = "access")]
+    ("--rate-per-source", "ONELOOP_RATE_PER_SOURCE"),
+    #[cfg(feature = "access")]
+    ("--source-bits", "ONELOOP_SOURCE_BITS"),
+    #[cfg(feature = "access")]
+    ("--accept-rate", "ONELOOP_ACCEPT_RATE"),
+    #[cfg(feature = "access")]
+    ("--proxy-protocol", "ONELOOP_PROXY_PROTOCOL"),
+    #[cfg(feature = "access")]
+    ("--proxy-from", "ONELOOP_PROXY_FROM"),
+    #[cfg(feature = "access")]
+    ("--handshake-timeout", "ONELOOP_HANDSHAKE_TIMEOUT"),
+    #[cfg(feature = "access")]
+    ("--send-proxy", "ONELOOP_SEND_PROXY"),
+    #[cfg(feature = "access")]
+    ("--socket-mode", "ONELOOP_SOCKET_MODE"),
+    #[cfg(feature = "access")]
+    ("--socket-owner", "ONELOOP_SOCKET_OWNER"),
+    #[cfg(feature = "access")]
+    ("--user", "ONELOOP_USER"),
+    #[cfg(feature = "access")]
+    ("--group", "ONELOOP_GROUP"),
 ];
 
 fn has_ipv6() -> bool {

@@ -16,6 +16,7 @@ use crate::bind::explain;
 use crate::check::of_admin;
 use crate::failure::{Failure, in_words};
 use crate::options::Options;
+use crate::permissions::Permissions;
 use crate::server::Server;
 use crate::serving_loop::ServingLoop;
 use crate::socket_file::{ListenError, SocketFile};
@@ -28,9 +29,8 @@ use oneloop::net::{Addr, ListenOptions, Listener};
 use oneloop::sync::Distant;
 use probe::Probes;
 use std::cell::RefCell;
-use std::fs::{self, Permissions};
+use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::PermissionsExt;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock, PoisonError};
 use tracing::info;
@@ -130,7 +130,7 @@ impl Window {
         let Some(addr) = &options.process.admin.admin else {
             return Ok(None);
         };
-        let (fd, file) = listen(addr, handle, passed)
+        let (fd, file) = listen(addr, handle, options, passed)
             .map_err(|refused| options.origins.blame("admin", explain(addr, &refused)))?;
         let cannot = |error| format!("cannot answer operators on {addr}: {}", in_words(&error));
         let mut inspector = Inspector::with(self.loops.clone());
@@ -156,6 +156,7 @@ impl Window {
 fn listen(
     addr: &Addr,
     handle: &Handle,
+    options: &Options,
     passed: &mut Passed,
 ) -> Result<(OwnedFd, Option<SocketFile>), ListenError> {
     if let Some(socket) = passed.take_at(addr).pop() {
@@ -169,8 +170,8 @@ fn listen(
     let bind = || handle.enter(|| Listener::bind(addr, ListenOptions::default()));
     match addr {
         Addr::UnixPath(path) => {
-            let (listener, file) = SocketFile::listen(path, bind)?;
-            fs::set_permissions(path, Permissions::from_mode(0o600))?; // no other user
+            let permissions = Permissions::private(options).map_err(io::Error::other)?;
+            let (listener, file) = SocketFile::listen(path, permissions, bind)?;
             Ok((listener.into_fd()?, Some(file)))
         }
         _ => Ok((bind()?.into_fd()?, None)),

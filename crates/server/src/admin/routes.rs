@@ -93,7 +93,11 @@ async fn snapshot(server: &Server, probes: &Probes) -> Snapshot {
             queued: server.budget.bytes(),
             queued_max: server.budget.bytes_max(),
             is_draining: server.has_reached(Lifecycle::Draining),
-            refused: vec![("any", server.totals().1)],
+            refused: server
+                .refusals
+                .by_reason()
+                .map(|(reason, count)| (reason.name(), count))
+                .collect(),
             shed: server.count_shed(0),
             lost_lines: vec![
                 ("access", access_log::lost_lines()),

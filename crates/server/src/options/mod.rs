@@ -4,12 +4,16 @@
 //! The struct that an option stands in decides its scope: one value for the process, or one for
 //! each service.
 
+#[cfg(feature = "access")]
+mod access;
 #[cfg(feature = "admin")]
 mod admin;
 mod log_format;
 pub(crate) mod process;
 pub(crate) mod service;
 
+#[cfg(feature = "access")]
+pub(crate) use access::{AccessOptions, PrivilegeOptions, ProxyProtocol};
 #[cfg(feature = "admin")]
 pub(crate) use admin::AdminOptions;
 pub(crate) use process::ProcessOptions;

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "admin")]
 use crate::options::AdminOptions;
+#[cfg(feature = "access")]
+use crate::options::PrivilegeOptions;
 pub(crate) use crate::options::log_format::LogFormat;
 #[cfg(feature = "systemd")]
 use crate::values::nonzero_time;
@@ -63,6 +65,10 @@ pub(crate) struct ProcessOptions {
         value_parser = nonzero_time
     )]
     pub(crate) restart_timeout: Duration,
+
+    #[cfg(feature = "access")]
+    #[command(flatten)]
+    pub(crate) privileges: PrivilegeOptions,
 
     /// How many threads serve, each with its own loop
     #[arg(

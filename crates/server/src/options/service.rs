@@ -1,6 +1,8 @@
 //! The options of one service: where it listens, and what its clients get.
 
 use crate::keepalive::Keepalive;
+#[cfg(feature = "access")]
+use crate::options::AccessOptions;
 use crate::values::{bytes, count, nonzero_time, switch};
 use bytesize::ByteSize;
 use clap::{Args, ValueEnum};
@@ -108,6 +110,10 @@ pub(crate) struct ServiceOptions {
     /// Pass on control characters as they are, in --mode chat
     #[arg(long, env = "ONELOOP_RAW", value_parser = switch)]
     pub(crate) raw: bool,
+
+    #[cfg(feature = "access")]
+    #[command(flatten)]
+    pub(crate) access: AccessOptions,
 
     /// The program that --mode exec runs for each client, with its arguments
     #[arg(last = true, value_name = "PROGRAM ARGS")]
