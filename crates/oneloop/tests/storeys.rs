@@ -131,8 +131,8 @@ fn the_files_of_uv_stand_in_storeys() {
     assert_storeys(
         "uv",
         "
-        tools:     error wtf8 ring system abi/fd abi/mask abi/message abi/pool abi/time
-        the loop*: abi/live abi/memory abi/buffers abi/guess abi/stat abi/terminal layout layout/ state watch mail call handle timer phase asynchronous poll signals children files stat_watch jobs stream stream_turn pipe tcp tty
+        tools:     error wtf8 ring system metrics abi/fd abi/mask abi/message abi/pool abi/time
+        the loop*: abi/live abi/memory abi/buffers abi/guess abi/stat abi/terminal layout layout/ state watch mail call handle timer phase asynchronous poll signals children files stat_watch jobs queue stream stream_turn udp udp_turn pipe tcp tty abi/packets
         turns:     run
         exports:   abi/text abi/users abi/
         ",

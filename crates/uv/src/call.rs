@@ -8,8 +8,8 @@ use crate::layout::{
     Connect, ConnectCallback, ConnectionCallback, ExitCallback, Fs, FsCallback, FsEvent,
     FsEventCallback, FsPoll, FsPollCallback, GetAddrInfo, GetNameInfo, Handle, NameCallback,
     PhaseCallback, PhaseHandle, Poll, PollCallback, Process, Random, RandomCallback, ReadCallback,
-    Shutdown, ShutdownCallback, Signal, SignalCallback, Stat, Stream, Timer, TimerCallback, Work,
-    Write, WriteCallback,
+    ReceiveCallback, SendCallback, Shutdown, ShutdownCallback, Signal, SignalCallback, Stat,
+    Stream, Timer, TimerCallback, Udp, UdpSend, Work, Write, WriteCallback,
 };
 use std::ffi::{c_char, c_int};
 
@@ -42,5 +42,14 @@ pub(crate) enum Call {
     Connect(ConnectCallback, Live<Connect>, c_int),
     Shutdown(ShutdownCallback, Live<Shutdown>, c_int),
     Connection(ConnectionCallback, Live<Stream>, c_int),
+    Send(SendCallback, Live<UdpSend>, c_int),
+    Receive(
+        ReceiveCallback,
+        Live<Udp>,
+        isize,
+        Buffer,
+        *const libc::sockaddr,
+        u32,
+    ),
     Exit(ExitCallback, Live<Process>, i64, c_int),
 }

@@ -10,7 +10,7 @@
 use crate::abi::live::{Live, Typed};
 use crate::layout::{CloseCallback, Handle, Loop, flag, kind};
 use crate::state::{Member, rings};
-use crate::{asynchronous, children, files, phase, poll, signals, stat_watch, stream, timer};
+use crate::{asynchronous, children, files, phase, poll, signals, stat_watch, stream, timer, udp};
 use rustix::io::Errno;
 use std::ffi::c_int;
 use std::os::fd::RawFd;
@@ -93,6 +93,7 @@ pub(crate) fn close(
         Typed::FsEvent(handle) => files::stop(handle),
         Typed::FsPoll(handle) => stat_watch::stop(handle),
         Typed::Stream(handle) => stream::close(handle),
+        Typed::Udp(handle) => udp::close(handle),
         Typed::Process(process) => children::close(process),
         Typed::Unknown => return Err("uv_close: there is no such kind of handle"),
     }
@@ -134,6 +135,7 @@ pub(crate) fn fd(handle: Live<Handle>) -> Result<RawFd, Errno> {
     let fd = match handle.typed() {
         Typed::Poll(poll) => poll.fd.get(),
         Typed::Stream(stream) => stream.fd.get(),
+        Typed::Udp(udp) => udp.fd.get(),
         _ => return Err(Errno::INVAL),
     };
     if handle.is_closing() || fd == -1 {

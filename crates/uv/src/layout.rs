@@ -10,9 +10,11 @@ use std::cell::Cell;
 use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::sync::atomic::AtomicU32;
 
+mod datagrams;
 mod file_requests;
 mod streams;
 
+pub(crate) use datagrams::*;
 pub(crate) use file_requests::*;
 pub(crate) use streams::*;
 
@@ -47,6 +49,7 @@ pub(crate) mod request {
     pub(crate) const CONNECT: c_int = 2;
     pub(crate) const WRITE: c_int = 3;
     pub(crate) const SHUTDOWN: c_int = 4;
+    pub(crate) const UDP_SEND: c_int = 5;
     pub(crate) const FS: c_int = 6;
     pub(crate) const WORK: c_int = 7;
     pub(crate) const GETADDRINFO: c_int = 8;
@@ -75,6 +78,7 @@ pub(crate) mod flag {
     /// Options of a TCP socket, for when there will be one.
     pub(crate) const TCP_NODELAY: u32 = 0x100_0000;
     pub(crate) const TCP_KEEPALIVE: u32 = 0x200_0000;
+    pub(crate) const UDP_CONNECTED: u32 = 0x200_0000;
 }
 
 pub(crate) type CloseCallback = unsafe extern "C-unwind" fn(*mut Handle);
@@ -338,6 +342,8 @@ assert_layout! {
     DirectoryEntry = 16 { kind @ 8 }
     Directory = 56 { room @ 8, stream @ 48 }
     FileSystem = 88 {}
+    Udp = 216 { queue_bytes @ 96, queue_count @ 104, fd @ 176 }
+    UdpSend = 320 { udp @ 64, callback @ 72 }
     Write = 192 { callback @ 64, sent_handle @ 72, stream @ 80, error @ 124 }
 }
 const _: () = assert!(HANDLE_BYTES[kind::TIMER as usize] == size_of::<Timer>());

@@ -6,7 +6,7 @@ use crate::abi::live::Live;
 use crate::abi::memory::{free_text, text_for};
 use crate::error;
 use crate::layout::{Connect, ConnectCallback, ConnectionCallback, Loop, Pipe, Stream, flag, kind};
-use crate::stream;
+use crate::{stream, watch};
 use oneloop_posix::address_bytes;
 use rustix::fs::{self, Mode, OFlags};
 use rustix::io::{Errno, ioctl_fionbio};
@@ -160,7 +160,7 @@ fn begin_connect(stream: Live<Stream>, name: &[u8]) -> Result<(), Errno> {
     if let Some(new) = new {
         stream::open(stream, new.into_raw_fd(), flag::READABLE | flag::WRITABLE)?;
     }
-    stream::want(stream, stream::WRITE, true);
+    stream::want(stream, watch::WRITE, true);
     Ok(())
 }
 

@@ -10,8 +10,11 @@ use crate::layout::Loop;
 use crate::mail::Done;
 use crate::state::{Due, LoopState, Member, Token, rings};
 use crate::stream_turn::Turn;
+use crate::udp_turn::{self, UdpTurn};
 use crate::watch::Owner;
-use crate::{asynchronous, files, handle, poll, signals, stat_watch, stream, stream_turn, timer};
+use crate::{
+    asynchronous, files, handle, poll, signals, stat_watch, stream, stream_turn, timer, udp,
+};
 use oneloop_core::{Ready, TimerMark};
 use std::ffi::c_int;
 use std::time::Duration;
@@ -44,8 +47,8 @@ pub(crate) struct Run {
     /// Where the pass over the timers ends.
     mark: TimerMark,
     poll: Poll,
-    /// The step after the turn of a stream.
-    behind_stream: Step,
+    /// The step after the turn of a stream or a UDP handle.
+    behind_turn: Step,
     /// What the last alloc callback has given.
     buffer: Buffer,
     pending_rounds: u32,
@@ -79,7 +82,7 @@ impl Poll {
 ///                            └─────────── Timers ◀─ Closing ◀─ Check ◀─ PendingAgain ◀───────┘
 /// ```
 ///
-/// Pending, Events and PendingAgain lead to Stream and back.
+/// Pending, Events and PendingAgain lead to Stream and Udp, and back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     Start,
@@ -97,6 +100,7 @@ enum Step {
     Files,
     Signals,
     Stream,
+    Udp,
     PendingAgain,
     Check,
     Closing,
@@ -112,7 +116,7 @@ impl Run {
             is_alive: is_alive(owner),
             mark: owner.state().timers.borrow().mark(),
             poll: Poll::default(),
-            behind_stream: Step::Start,
+            behind_turn: Step::Start,
             buffer: Buffer::NONE,
             pending_rounds: 0,
         }
@@ -151,7 +155,11 @@ impl Run {
                 Step::Signals => signals::next_call(state).or_else(|| self.end_batch(state)),
                 Step::Stream => {
                     let call = stream_turn::next_call(state, self.buffer);
-                    call.or_else(|| self.go(self.behind_stream))
+                    call.or_else(|| self.go(self.behind_turn))
+                }
+                Step::Udp => {
+                    let call = udp_turn::next_call(state, self.buffer);
+                    call.or_else(|| self.go(self.behind_turn))
                 }
                 Step::Check => phase(state, rings::CHECK)
                     .or_else(|| self.enter(state, rings::CLOSING, Step::Closing)),
@@ -190,6 +198,9 @@ impl Run {
         if let Some(left) = state.turn.take() {
             stream::feed(left.stream);
         }
+        if let Some(left) = state.udp_turn.take() {
+            udp::feed(left.udp);
+        }
         // As before libuv 1.45, where each turn began with the timers.
         self.mark = state.timers.borrow().mark();
         self.go(if runs_timers {
@@ -203,6 +214,8 @@ impl Run {
         if !self.is_alive || owner.is_stopped.get() != 0 {
             return self.go(Step::End);
         }
+        let turns = &state.metrics.turns;
+        turns.set(turns.get() + 1);
         // An idle handle that runs in this turn keeps the poll from waiting, even if it is stopped.
         let has_idle = !state.rings.borrow().is_empty(rings::IDLE);
         let has_work = has_idle || has_pending(state);
@@ -222,6 +235,10 @@ impl Run {
             stream.pending_place.set(0);
             return self.begin_stream(state, Turn::new(stream, Ready::WRITE));
         }
+        if let Some(Member::Udp(udp)) = member {
+            udp.pending_place.set(0);
+            return self.begin_udp(state, UdpTurn::new(udp, Ready::WRITE));
+        }
         if self.step == Step::Pending {
             return self.enter(state, rings::IDLE, Step::Idle);
         }
@@ -238,10 +255,17 @@ impl Run {
         self.enter(state, rings::PENDING, Step::PendingAgain)
     }
 
+    /// Goes to the turn of a UDP handle.
+    fn begin_udp(&mut self, state: &LoopState, turn: UdpTurn) -> Option<Call> {
+        state.udp_turn.set(Some(turn));
+        self.behind_turn = self.step;
+        self.go(Step::Udp)
+    }
+
     /// Goes to the turn of a stream.
     fn begin_stream(&mut self, state: &LoopState, turn: Turn) -> Option<Call> {
         state.turn.set(Some(turn));
-        self.behind_stream = self.step;
+        self.behind_turn = self.step;
         self.go(Step::Stream)
     }
 
@@ -271,6 +295,7 @@ impl Run {
             let call = match owner {
                 Owner::Poll(handle) => poll::refused(handle, error),
                 Owner::Stream(stream) => stream_turn::refused(stream, error),
+                Owner::Udp(udp) => udp_turn::refused(udp, error),
             };
             if call.is_some() {
                 return call;
@@ -331,6 +356,10 @@ impl Run {
                     Owner::Stream(stream) => {
                         let ready = poll::completed(ready, wanted);
                         self.begin_stream(state, Turn::new(stream, ready))
+                    }
+                    Owner::Udp(udp) => {
+                        let ready = poll::completed(ready, wanted);
+                        self.begin_udp(state, UdpTurn::new(udp, ready))
                     }
                 }
             }
@@ -429,11 +458,15 @@ fn closing(state: &LoopState) -> Option<Call> {
             .rings
             .borrow()
             .find_behind(running, u64::MAX, |_| true);
-        if let (_, Member::Handle(closed, _)) = first?
-            && let Typed::Stream(stream) = closed.typed()
-            && let Some(call) = stream::next_canceled(stream)
-        {
-            return Some(call);
+        if let (_, Member::Handle(closed, _)) = first? {
+            let canceled = match closed.typed() {
+                Typed::Stream(stream) => stream::next_canceled(stream),
+                Typed::Udp(udp) => udp::next_canceled(udp),
+                _ => None,
+            };
+            if canceled.is_some() {
+                return canceled;
+            }
         }
         let member = state.rings.borrow_mut().pop_front(running);
         if let Member::Handle(closed, _) = member?

@@ -6,18 +6,21 @@ use crate::abi::mask::without_sigprof;
 use crate::abi::time;
 use crate::children::Children;
 use crate::files::Files;
-use crate::layout::{Async, Handle, Loop, PhaseHandle, Stream, Timer};
+use crate::layout::{Async, Handle, Loop, PhaseHandle, Stream, Timer, Udp};
 use crate::mail::Mail;
+use crate::metrics::Metrics;
 use crate::ring::Rings;
 use crate::signals::Signals;
 use crate::stat_watch::StatWatches;
 use crate::stream_turn::{self, Turn};
+use crate::udp_turn::UdpTurn;
 use crate::watch::Watches;
 use oneloop_core::{Inbox, Interest, Reactor, Timers, Trigger};
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::ffi::c_int;
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd as _, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -44,6 +47,7 @@ pub(crate) enum Member {
     Phase(Live<PhaseHandle>),
     Async(Live<Async>),
     Stream(Live<Stream>),
+    Udp(Live<Udp>),
 }
 
 /// The rings of a loop. The running one of a phase follows its main one.
@@ -87,6 +91,11 @@ pub(crate) struct LoopState {
     pub(crate) children: RefCell<Children>,
     /// The stream whose turn it is.
     pub(crate) turn: Cell<Option<Turn>>,
+    /// The UDP handle whose turn it is.
+    pub(crate) udp_turn: Cell<Option<UdpTurn>>,
+    /// The sender of the packet that is being delivered.
+    pub(crate) sender: RefCell<Box<MaybeUninit<libc::sockaddr_storage>>>,
+    pub(crate) metrics: Metrics,
     /// The fds that came over a stream behind its `accepted_fd`.
     received: RefCell<HashMap<Live<Stream>, VecDeque<OwnedFd>>>,
     /// An fd for when the process has none left for a connection.
@@ -131,6 +140,9 @@ impl LoopState {
             stats: RefCell::default(),
             children: RefCell::default(),
             turn: Cell::new(None),
+            udp_turn: Cell::new(None),
+            sender: RefCell::new(Box::new_uninit()),
+            metrics: Metrics::default(),
             received: RefCell::default(),
             reserve: RefCell::default(),
             inbox: RefCell::new(inbox),
@@ -168,10 +180,22 @@ impl LoopState {
     /// Waits for events. Returns their number.
     pub(crate) fn wait(&self, timeout: Option<Duration>) -> io::Result<usize> {
         let mut reactor = self.reactor.borrow_mut();
-        if self.blocks_sigprof.get() {
-            return without_sigprof(|| reactor.wait(timeout));
+        let could_sleep = timeout != Some(Duration::ZERO);
+        let is_measured = could_sleep && self.metrics.is_idle_measured();
+        if is_measured {
+            self.metrics.begin_wait(time::now_ns());
         }
-        reactor.wait(timeout)
+        let events = if self.blocks_sigprof.get() {
+            without_sigprof(|| reactor.wait(timeout))
+        } else {
+            reactor.wait(timeout)
+        };
+        if is_measured {
+            self.metrics.end_wait(time::now_ns());
+        }
+        self.metrics
+            .count(*events.as_ref().unwrap_or(&0), could_sleep);
+        events
     }
 
     /// Wakes the loop, from any thread or signal handler.
@@ -217,11 +241,24 @@ impl LoopState {
         if self.turn.get().is_some_and(|turn| turn.stream == stream) {
             self.turn.set(None);
         }
-        let place = stream.pending_place.replace(0);
+        self.forget_pending(&stream.pending_place);
+        self.received.borrow_mut().remove(&stream);
+    }
+
+    /// Forgets a UDP handle that is closed.
+    pub(crate) fn forget_udp(&self, udp: Live<Udp>) {
+        if self.udp_turn.get().is_some_and(|turn| turn.udp == udp) {
+            self.udp_turn.set(None);
+        }
+        self.forget_pending(&udp.pending_place);
+    }
+
+    /// Takes a handle out of those whose requests are done.
+    fn forget_pending(&self, place: &Cell<u64>) {
+        let place = place.replace(0);
         if place != 0 {
             self.rings.borrow_mut().remove(place);
         }
-        self.received.borrow_mut().remove(&stream);
     }
 
     /// Keeps an fd in reserve, for [`LoopState::shed_connection`].

@@ -8,26 +8,21 @@
 
 use crate::abi::buffers::{self, Buffer};
 use crate::abi::fd::{borrow, close as close_fd, own};
-use crate::abi::live::Live;
+use crate::abi::live::{Live, Typed};
 use crate::call::Call;
 use crate::error;
 use crate::handle;
 use crate::layout::{
-    AllocCallback, Connect, ConnectCallback, Handle, Loop, Queue, ReadCallback, Request, Shutdown,
+    AllocCallback, Connect, ConnectCallback, Handle, Loop, ReadCallback, Request, Shutdown,
     ShutdownCallback, Stream, Write, WriteCallback, flag, kind, request,
 };
 use crate::state::{Member, rings};
-use crate::watch::Owner;
-use crate::{pipe, tty};
-use oneloop_core::Interest;
+use crate::watch::{Owner, READ, WRITE};
+use crate::{pipe, tcp, tty, udp};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use std::ffi::c_int;
 use std::os::fd::RawFd;
-
-/// Bits of [`Stream::wanted`].
-pub(crate) const READ: u32 = 1;
-pub(crate) const WRITE: u32 = 4;
 
 /// `UV_NONBLOCK_PIPE`.
 pub(crate) const NONBLOCK_PIPE: c_int = 0x40;
@@ -45,10 +40,8 @@ pub(crate) fn begin(owner: Live<Loop>, stream: Live<Stream>, kind: c_int) {
     stream.pending_place.set(0);
     stream.wanted.set(0);
     stream.fd.set(-1);
-    for queue in [&stream.writes, &stream.written] {
-        queue.first.set(None);
-        queue.last.set(None);
-    }
+    stream.writes.clear();
+    stream.written.clear();
     stream.connection_callback.set(None);
     stream.delayed_error.set(0);
     stream.accepted_fd.set(-1);
@@ -63,35 +56,17 @@ pub(crate) fn open(stream: Live<Stream>, fd: RawFd, flags: u32) -> Result<(), Er
     stream.handle.set(flags, true);
     stream.fd.set(fd);
     if stream.handle.kind.get() == kind::TCP {
-        crate::tcp::apply_options(stream)?;
+        tcp::apply_options(stream)?;
     }
     Ok(())
 }
 
 /// Adds or removes something that epoll is to report.
 pub(crate) fn want(stream: Live<Stream>, bit: u32, is_wanted: bool) {
-    let before = stream.wanted.get();
-    let wanted = if is_wanted {
-        before | bit
-    } else {
-        before & !bit
-    };
-    if wanted == before {
-        return;
-    }
-    stream.wanted.set(wanted);
+    let watched = (stream.fd.get(), Owner::Stream(stream));
     let state = stream.handle.state();
-    let (fd, owner) = (stream.fd.get(), Owner::Stream(stream));
     let mut watches = state.watches.borrow_mut();
-    if wanted == 0 {
-        return watches.pause(fd, owner);
-    }
-    let wanted = Interest {
-        read: wanted & READ != 0,
-        write: wanted & WRITE != 0,
-        ..Interest::NONE
-    };
-    watches.start(fd, wanted, owner);
+    watches.want(watched, &stream.wanted, bit, is_wanted);
 }
 
 /// Puts a stream among those whose requests are done, so that a phase calls their callbacks.
@@ -134,34 +109,6 @@ pub(crate) fn read_stop(stream: Live<Stream>) {
         stream.handle.deactivate();
         stream.alloc_callback.set(None);
         stream.read_callback.set(None);
-    }
-}
-
-impl Queue {
-    fn push(&self, write: Live<Write>) {
-        write.next.set(None);
-        match self.last.replace(Some(write)) {
-            Some(last) => last.next.set(Some(write)),
-            None => self.first.set(Some(write)),
-        }
-    }
-
-    pub(crate) fn pop(&self) -> Option<Live<Write>> {
-        let first = self.first.get()?;
-        self.first.set(first.next.get());
-        if self.first.get().is_none() {
-            self.last.set(None);
-        }
-        Some(first)
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.first.get().is_none()
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        let mut next = self.first.get();
-        std::iter::from_fn(|| next.inspect(|write| next = write.next.get())).count()
     }
 }
 
@@ -236,7 +183,7 @@ pub(crate) fn try_write(
 pub(crate) fn flush(stream: Live<Stream>) {
     let fd = stream.fd.get();
     let mut left = WRITES_MAX;
-    while let Some(write) = stream.writes.first.get() {
+    while let Some(write) = stream.writes.first() {
         let sent = write.sent_handle.get().map(handle::fd).transpose();
         let result = sent.and_then(|sent| buffers::write(fd, &write, sent));
         match result {
@@ -349,9 +296,10 @@ pub(crate) fn accept(server: Live<Stream>, client: Live<Handle>) -> Result<(), E
         return Err(Errno::AGAIN);
     }
     let opened = match client.typed() {
-        crate::abi::live::Typed::Stream(client) if client.handle.kind.get() != kind::TTY => {
+        Typed::Stream(client) if client.handle.kind.get() != kind::TTY => {
             open(client, fd, flag::READABLE | flag::WRITABLE)
         }
+        Typed::Udp(client) => udp::open(client, fd, 0),
         _ => return Err(Errno::INVAL),
     };
     match opened {

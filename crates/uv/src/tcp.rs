@@ -6,7 +6,7 @@ use crate::abi::live::Live;
 use crate::error;
 use crate::handle;
 use crate::layout::{Connect, ConnectCallback, ConnectionCallback, Loop, Stream, flag, kind};
-use crate::stream;
+use crate::{stream, watch};
 use rustix::io::{Errno, ioctl_fionbio};
 use rustix::net::{self, AddressFamily, SocketFlags, SocketType, ipproto, sockopt};
 use std::ffi::c_int;
@@ -142,7 +142,7 @@ pub(crate) fn connect(
         }
     }
     stream::connect(tcp, connect, callback);
-    stream::want(tcp, stream::WRITE, true);
+    stream::want(tcp, watch::WRITE, true);
     Ok(())
 }
 

@@ -3,10 +3,11 @@
 
 use crate::abi::fd::borrow;
 use crate::abi::live::Live;
-use crate::layout::{Poll, Stream};
+use crate::layout::{Poll, Stream, Udp};
 use crate::state::Token;
 use oneloop_core::{Interest, Key, Reactor, Trigger};
 use rustix::io::Errno;
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::os::fd::RawFd;
 
@@ -15,7 +16,12 @@ use std::os::fd::RawFd;
 pub(crate) enum Owner {
     Poll(Live<Poll>),
     Stream(Live<Stream>),
+    Udp(Live<Udp>),
 }
+
+// Bits of what a handle wants.
+pub(crate) const READ: u32 = 1;
+pub(crate) const WRITE: u32 = 4;
 
 /// The watched fds.
 ///
@@ -81,6 +87,35 @@ impl Watches {
             watch.is_changed = true;
             self.changed.push_back(fd);
         }
+    }
+
+    /// Adds a bit to what a handle wants of its fd, or removes it.
+    pub(crate) fn want(
+        &mut self,
+        (fd, owner): (RawFd, Owner),
+        wants: &Cell<u32>,
+        bit: u32,
+        is_wanted: bool,
+    ) {
+        let before = wants.get();
+        let wanted = if is_wanted {
+            before | bit
+        } else {
+            before & !bit
+        };
+        if wanted == before {
+            return;
+        }
+        wants.set(wanted);
+        if wanted == 0 {
+            return self.pause(fd, owner);
+        }
+        let wanted = Interest {
+            read: wanted & READ != 0,
+            write: wanted & WRITE != 0,
+            ..Interest::NONE
+        };
+        self.start(fd, wanted, owner);
     }
 
     /// Ends to watch an fd, before the next wait.

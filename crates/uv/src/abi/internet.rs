@@ -56,7 +56,7 @@ fn parse<T: std::str::FromStr>(text: &[u8]) -> Option<T> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-fn interface_index(name: &[u8]) -> c_uint {
+pub(super) fn interface_index(name: &[u8]) -> c_uint {
     let Ok(name) = CString::new(name) else {
         return 0;
     };

@@ -2,7 +2,8 @@
 
 use crate::layout::{
     Async, Connect, Fs, FsEvent, FsPoll, GetAddrInfo, GetNameInfo, Handle, PhaseHandle, Pipe, Poll,
-    Process, Random, Request, Shutdown, Signal, Stream, Timer, Tty, Work, Write, kind,
+    Process, Random, Request, Shutdown, Signal, Stream, Timer, Tty, Udp, UdpSend, Work, Write,
+    kind,
 };
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -105,8 +106,8 @@ macro_rules! kinds_of {
     (@offset IsRequest $type:ident) => { std::mem::offset_of!($type, request) };
 }
 
-kinds_of! { IsHandle: Timer PhaseHandle Async Poll Signal FsEvent FsPoll Stream Process }
-kinds_of! { IsRequest: Work GetAddrInfo GetNameInfo Random Connect Shutdown Write Fs }
+kinds_of! { IsHandle: Timer PhaseHandle Async Poll Signal FsEvent FsPoll Stream Process Udp }
+kinds_of! { IsRequest: Work GetAddrInfo GetNameInfo Random Connect Shutdown Write Fs UdpSend }
 kinds_of! { IsStream: Pipe Tty }
 
 impl<T: IsHandle> Live<T> {
@@ -154,6 +155,7 @@ pub(crate) enum Typed {
     /// A TCP socket, a pipe, or a terminal.
     Stream(Live<Stream>),
     Process(Live<Process>),
+    Udp(Live<Udp>),
     Unknown,
 }
 
@@ -171,6 +173,7 @@ impl Live<Handle> {
                 kind::FS_EVENT => Typed::FsEvent(self.cast()),
                 kind::FS_POLL => Typed::FsPoll(self.cast()),
                 kind::TCP | kind::NAMED_PIPE | kind::TTY => Typed::Stream(self.cast()),
+                kind::UDP => Typed::Udp(self.cast()),
                 kind::PROCESS => Typed::Process(self.cast()),
                 _ => Typed::Unknown,
             }

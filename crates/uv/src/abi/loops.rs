@@ -191,6 +191,10 @@ fn make(call: Call) {
             Call::Connect(callback, connect, status) => callback(connect.as_ptr(), status),
             Call::Shutdown(callback, shutdown, status) => callback(shutdown.as_ptr(), status),
             Call::Connection(callback, stream, status) => callback(stream.as_ptr(), status),
+            Call::Send(callback, send, status) => callback(send.as_ptr(), status),
+            Call::Receive(callback, udp, count, buffer, from, flags) => {
+                callback(udp.as_ptr(), count, &buffer, from, flags);
+            }
             Call::Exit(callback, process, status, signal) => {
                 callback(process.as_ptr(), status, signal);
             }
@@ -250,9 +254,37 @@ extern "C" fn uv_loop_configure(of: Live<Loop>, option: c_int, argument: c_int) 
             0
         }
         BLOCK_SIGNAL => -libc::EINVAL,
-        METRICS_IDLE_TIME | USE_IO_URING_SQPOLL => 0,
+        METRICS_IDLE_TIME => {
+            state.metrics.measure_idle_time();
+            0
+        }
+        USE_IO_URING_SQPOLL => 0,
         _ => -libc::ENOSYS,
     }
+}
+
+/// libuv's `uv_metrics_t`.
+#[repr(C)]
+struct Metrics {
+    turns: u64,
+    events: u64,
+    waiting_events: u64,
+    _reserved: [*mut u64; 13],
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn uv_metrics_info(of: Live<Loop>, metrics: &mut Metrics) -> c_int {
+    let state = of.state();
+    metrics.turns = state.metrics.turns.get();
+    metrics.events = state.metrics.events.get();
+    metrics.waiting_events = state.metrics.waiting_events.get();
+    0
+}
+
+/// May be called in any thread.
+#[unsafe(no_mangle)]
+extern "C" fn uv_metrics_idle_time(of: Live<Loop>) -> u64 {
+    of.state().metrics.idle_ns(super::time::now_ns())
 }
 
 /// Calls a function with each handle, in the order in which they began.

@@ -101,7 +101,12 @@ fn name_to(tcp: Live<Stream>, call: NameCall, name: *mut sockaddr, length: &mut 
 }
 
 /// Asks for an address of a socket.
-fn name_of(of: Live<Handle>, call: NameCall, name: *mut sockaddr, length: &mut c_int) -> c_int {
+pub(super) fn name_of(
+    of: Live<Handle>,
+    call: NameCall,
+    name: *mut sockaddr,
+    length: &mut c_int,
+) -> c_int {
     let fd = match handle::fd(of) {
         Ok(fd) => fd,
         Err(error) => return error::number(error),

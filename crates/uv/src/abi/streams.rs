@@ -7,7 +7,7 @@ use crate::layout::{
     AllocCallback, ConnectionCallback, Handle, ReadCallback, Shutdown, ShutdownCallback, Stream,
     Write, WriteCallback, flag, kind,
 };
-use crate::{error, pipe, stream, tcp};
+use crate::{error, pipe, stream, tcp, watch};
 use libc::{c_int, c_uint, size_t};
 use rustix::io::{Errno, ioctl_fionbio};
 
@@ -27,7 +27,7 @@ extern "C" fn uv_listen(
     };
     if listening.is_ok() {
         of.handle.state().reserve_fd();
-        stream::want(of, stream::READ, true);
+        stream::want(of, watch::READ, true);
         of.handle.activate();
     }
     code(listening)

@@ -4,6 +4,7 @@
 use super::{Handle, Request};
 use crate::abi::buffers::Buffer;
 use crate::abi::live::Live;
+use crate::queue::{Linked, Queue};
 use std::cell::Cell;
 use std::ffi::{c_char, c_int, c_uint};
 
@@ -35,22 +36,14 @@ pub(crate) struct Stream {
     _events: Cell<u32>,
     /// -1 if there is none.
     pub(crate) fd: Cell<c_int>,
-    pub(crate) writes: Queue,
-    pub(crate) written: Queue,
+    pub(crate) writes: Queue<Write>,
+    pub(crate) written: Queue<Write>,
     pub(crate) connection_callback: Cell<Option<ConnectionCallback>>,
     /// An error that the next call or callback reports, as a negative number.
     pub(crate) delayed_error: Cell<c_int>,
     /// A connection that the caller has not accepted yet, or a received fd; -1 if there is none.
     pub(crate) accepted_fd: Cell<c_int>,
-    /// The key of the fds that came with `accepted_fd`, plus 1; 0 if there are none.
-    pub(crate) received: Cell<u64>,
-}
-
-/// Write requests in order. The requests themselves are the links.
-#[repr(C)]
-pub(crate) struct Queue {
-    pub(crate) first: Cell<Option<Live<Write>>>,
-    pub(crate) last: Cell<Option<Live<Write>>>,
+    _queued: Cell<u64>,
 }
 
 /// `uv_pipe_t`.
@@ -123,4 +116,10 @@ pub(crate) struct Write {
     pub(crate) count: Cell<c_uint>,
     pub(crate) error: Cell<c_int>,
     pub(crate) small: [Cell<Buffer>; SMALL_BUFFERS],
+}
+
+impl Linked for Write {
+    fn next(&self) -> &Cell<Option<Live<Write>>> {
+        &self.next
+    }
 }
