@@ -283,7 +283,11 @@ impl Loops {
     /// ```
     pub fn attach(&self, name: impl Into<String>, handle: &Handle) {
         let probe = Probe::new(name.into(), handle);
-        lock(&self.probes).push(probe);
+        let mut probes = lock(&self.probes);
+        // Threads come in any order; "loop 10" is behind "loop 9".
+        let place = |probe: &Probe| (probe.name.len(), probe.name.clone());
+        let index = probes.partition_point(|other| place(other) <= place(&probe));
+        probes.insert(index, probe);
     }
 
     pub(crate) fn probes(&self) -> Vec<Probe> {

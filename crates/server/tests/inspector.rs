@@ -5,11 +5,15 @@ mod harness;
 use harness::client::{echo, expect_reset, is_silent};
 use harness::command::expect_refused;
 use harness::server::Server;
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
 use serde_json::Value;
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
 use tempfile::TempDir;
 
 /// A server with a socket for operators.
@@ -209,6 +213,73 @@ fn what_is_wrong_with_the_address_for_operators_is_said_at_the_start() {
         &["--trace-file", "/nowhere/trace.json"],
         "cannot write the trace to '/nowhere/trace.json'",
     );
+}
+
+/// Starts the program with a terminal of its own. Returns that as well.
+fn in_a_terminal(args: &[&str]) -> (Child, File) {
+    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&terminal).unwrap();
+    unlockpt(&terminal).unwrap();
+    let size = Winsize {
+        ws_row: 40,
+        ws_col: 120,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    tcsetwinsize(&terminal, size).unwrap();
+    let path = ptsname(&terminal, Vec::new()).unwrap();
+    let open = || {
+        File::options()
+            .read(true)
+            .write(true)
+            .open(path.to_str().unwrap())
+            .unwrap()
+    };
+    // A terminal has no timeout for reads, so the program gets one: the test would hang.
+    let mut command = Command::new("timeout");
+    command.args(["--foreground", "60", env!("CARGO_BIN_EXE_oneloop")]);
+    command
+        .args(args)
+        .stdin(open())
+        .stdout(open())
+        .stderr(open());
+    (command.spawn().unwrap(), terminal.into())
+}
+
+#[test]
+fn the_terminal_shows_a_process_by_its_number_and_closes_a_connection() {
+    let server = Server::start(&["--admin"]);
+    let clients = server.connect_echoed(1);
+    let pid = server.child.id().to_string();
+    let (mut inspect, mut terminal) = in_a_terminal(&["inspect", &pid]);
+    let mut seen = String::new();
+    let mut until = |terminal: &mut File, text: &str| {
+        let mut bytes = [0; 4096];
+        while !seen.contains(text) {
+            let count = terminal.read(&mut bytes).unwrap();
+            seen += &String::from_utf8_lossy(&bytes[..count]);
+        }
+    };
+    // Only cells that change are written, so a count may come without its word.
+    until(&mut terminal, &clients[0].local_addr().unwrap().to_string());
+    terminal.write_all(b"c").unwrap();
+    expect_reset(&clients[0]);
+    terminal.write_all(b"q").unwrap();
+    assert!(inspect.wait().unwrap().success());
+    server.finish();
+}
+
+#[test]
+fn a_process_that_no_operator_can_inspect_is_named() {
+    let server = Server::start(&[]);
+    let pid = server.child.id().to_string();
+    let (mut inspect, terminal) = in_a_terminal(&["inspect", &pid]);
+    let line = BufReader::new(terminal).lines().next().unwrap().unwrap();
+    let expected =
+        format!("error: no server listens for operators in process {pid}: start it with");
+    assert!(line.starts_with(&expected), "{line}");
+    assert_eq!(inspect.wait().unwrap().code(), Some(1));
+    server.finish();
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "config")]
 mod check;
+#[cfg(feature = "inspect")]
+mod inspect;
 #[cfg(feature = "manual")]
 mod manual;
 
@@ -24,6 +26,11 @@ const VERBS: &[Verb] = &[
     Verb {
         command: check::command,
         run: check::run,
+    },
+    #[cfg(feature = "inspect")]
+    Verb {
+        command: inspect::command,
+        run: inspect::run,
     },
     #[cfg(feature = "manual")]
     Verb {
