@@ -62,9 +62,13 @@ pub(crate) fn parse(command: &Command, args: &[OsString]) -> Result<Configuratio
     let command = keep_variables(command, has_value);
     let matches = command.clone().try_get_matches_from(args)?;
     let sections = sections(&matches)?;
-    let services = sections
-        .into_iter()
-        .map(|section| options(&command, args, section));
+    let services = sections.into_iter().map(|section| {
+        if section.values.is_empty() {
+            matched(&command, &matches, section) // a start without a file parses once less
+        } else {
+            options(&command, args, section)
+        }
+    });
     Ok(Configuration {
         services: services.collect::<Result<_, _>>()?,
     })
@@ -115,8 +119,12 @@ pub(crate) fn options(
     };
     let command = command.clone().mut_args(with_file);
     let matches = command.clone().try_get_matches_from(args)?;
-    let mut options = Options::from_arg_matches(&matches)?;
-    options.origins = Origins::of(&command, &matches, &section.values);
+    matched(&command, &matches, section)
+}
+
+fn matched(command: &Command, matches: &ArgMatches, section: Section) -> Result<Options, Error> {
+    let mut options = Options::from_arg_matches(matches)?;
+    options.origins = Origins::of(command, matches, &section.values);
     options.name = section.name;
     Ok(options)
 }

@@ -31,7 +31,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use tracing::{error, info, warn};
 
-/// The options that a reload changes, by their ids. All others need a restart.
+/// The options that a reload changes, by their ids. All others need a restart. What an option of a
+/// service changes is in [`SharedService::change`]; of the process, in [`change`].
 const RELOADED: &[&str] = &[
     "accept_rate",
     "allow",
