@@ -32,6 +32,7 @@ impl Admin {
         match *self {}
     }
 
+    #[cfg(feature = "systemd")]
     pub(crate) fn leave(&self) {
         match *self {}
     }

@@ -2,7 +2,7 @@
 
 use crate::acceptor;
 use crate::access::Identity;
-use crate::admin::{Admin, Window};
+use crate::admin::Window;
 use crate::adopted;
 use crate::bind::{self, NamedListener, Opened, listen_all};
 use crate::dispatch;
@@ -235,7 +235,6 @@ async fn live(
             ExitCode::SUCCESS
         }
         Over::Replaced => {
-            held.admin.iter().for_each(Admin::leave);
             serve_to_the_end(serving, stop).await;
             info!(
                 connections = connections(),

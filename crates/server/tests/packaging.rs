@@ -246,6 +246,11 @@ fn the_debian_package_has_what_an_installation_has() {
         "/etc/default/oneloop\n"
     );
     let contents = text_of(Command::new("dpkg-deb").arg("--contents").arg(package));
+    let private: Vec<_> = contents
+        .lines()
+        .filter(|line| !line[7..].starts_with("r-"))
+        .collect();
+    assert!(private.is_empty(), "other users cannot read {private:?}");
     for file in [
         "./usr/bin/oneloop",
         "./usr/share/man/man1/oneloop.1.gz",

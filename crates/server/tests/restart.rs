@@ -343,6 +343,25 @@ fn the_path_of_a_unix_socket_stays_and_the_last_process_removes_it() {
     assert!(!path.exists() && !lock.exists());
 }
 
+#[test]
+fn the_new_process_may_have_more_threads_or_fewer() {
+    for (before, after) in [("3", "1"), ("1", "3")] {
+        let installed = Installed::new();
+        let mut command = installed.command(&["--listen", "127.0.0.1:0"]);
+        command.env("ONELOOP_THREADS", before);
+        let mut server = Server::run(command);
+        let program = env!("CARGO_BIN_EXE_oneloop");
+        installed.put_script(&format!("ONELOOP_THREADS={after} exec '{program}' \"$@\""));
+        let coming = Coming::start(server.addr());
+        coming.until(200);
+        let successor = Successor::of(&mut server);
+        server.expect_replaced();
+        coming.until(coming.served() + 500);
+        coming.finish();
+        successor.drain();
+    }
+}
+
 #[cfg(feature = "admin")]
 #[test]
 fn operators_find_the_new_process_at_the_same_address() {

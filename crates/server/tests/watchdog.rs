@@ -42,6 +42,25 @@ fn the_manager_is_notified_when_the_server_is_ready_and_when_it_stops() {
     server.drain();
 }
 
+#[cfg(feature = "config")]
+#[test]
+fn the_manager_is_notified_when_a_reload_begins_and_when_it_is_over() {
+    let manager = Manager::new();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("server.toml");
+    fs::write(&file, "max-conns = 10\n").unwrap();
+    let server = start(&manager, None, &["--config", file.to_str().unwrap()]);
+    manager.wait_for("READY=1");
+    for text in ["max-conns = 20\n", "max-conns = no number\n"] {
+        fs::write(&file, text).unwrap();
+        server.signal(Signal::HUP);
+        let reloading = manager.wait_for("RELOADING=1");
+        assert!(reloading.contains("\nMONOTONIC_USEC="), "{reloading}");
+        manager.wait_for("READY=1");
+    }
+    server.finish();
+}
+
 #[test]
 fn without_a_watchdog_no_sign_of_life_is_sent() {
     let manager = Manager::new();
@@ -65,6 +84,21 @@ fn a_watchdog_for_another_process_is_ignored() {
     let messages = manager.messages_within(Duration::from_millis(200));
     assert!(messages.is_empty(), "{messages:?}");
     server.finish();
+}
+
+#[test]
+fn a_watchdog_without_a_time_is_none_and_one_of_a_microsecond_leaves_the_loop_its_rest() {
+    let manager = Manager::new();
+    for (micros, sends) in [("0", false), ("1", true), ("soon", false)] {
+        let server = start(&manager, Some(micros), &[]);
+        manager.wait_for("READY=1");
+        let messages = manager.messages_within(Duration::from_millis(100));
+        let signs = messages
+            .iter()
+            .filter(|message| message.starts_with("WATCHDOG"));
+        assert_eq!(signs.count() > 0, sends, "{micros}: {messages:?}");
+        server.finish();
+    }
 }
 
 #[test]

@@ -80,6 +80,7 @@ impl Admin {
     }
 
     /// Ends: a successor answers.
+    #[cfg(feature = "systemd")]
     pub(crate) fn leave(&self) {
         drop(self.thread.take());
     }

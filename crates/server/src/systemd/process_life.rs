@@ -28,6 +28,9 @@ const SOCKETS_MAX: Duration = Duration::from_secs(5);
 /// How long the service manager may take for a message that must come before another one.
 const MESSAGE_MAX: Duration = Duration::from_secs(1);
 
+/// The shortest pause between two signs of life: a watchdog of microseconds would busy the loops.
+const PAUSE_MIN: Duration = Duration::from_millis(1);
+
 /// How the process was started, found before it opens any file.
 #[derive(Debug)]
 pub(crate) struct Started {
@@ -117,7 +120,9 @@ impl ProcessLife {
                 manager.status(&status(&server.server));
             }
         });
-        if let Some(time) = sd_notify::watchdog_enabled() {
+        // sd_watchdog_enabled(3): 0 is no watchdog.
+        let watchdog = sd_notify::watchdog_enabled().filter(|time| !time.is_zero());
+        if let Some(time) = watchdog {
             let (manager, serving_loop) = (self.manager.clone(), Rc::clone(serving));
             serving.spawn_endless(async move {
                 watch(&serving_loop, &manager, time).await;
@@ -186,6 +191,7 @@ impl ProcessLife {
         // one, and the new one sends its first message after `go`.
         self.manager.hand_over(pid, MESSAGE_MAX).await;
         held.files().for_each(SocketFile::hand_over);
+        held.admin.iter().for_each(Admin::leave); // the new process answers operators already
         successor.go();
         Ok(pid)
     }
@@ -194,10 +200,11 @@ impl ProcessLife {
 /// Sends a sign of life whenever all loops have turned, twice within the time of the watchdog. A loop
 /// that is stuck does not answer, so none is sent.
 async fn watch(serving: &ServingLoop, manager: &Manager, time: Duration) {
+    let pause = (time / 2).max(PAUSE_MIN);
     loop {
         serving.server.all_loops.turns.ask().await;
         manager.watchdog();
-        serving.handle.sleep(time / 2).await;
+        serving.handle.sleep(pause).await;
     }
 }
 
