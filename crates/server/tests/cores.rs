@@ -35,10 +35,12 @@ fn of_64_clients_on_8_threads_the_busiest_has_at_most_1_15_times_the_mean() {
         let clients = server.connect_echoed(64);
         let counts = clients_by_thread(&mut server);
         assert_eq!(counts.iter().sum::<usize>(), 64, "{counts:?}");
-        assert!(
-            counts.iter().all(|count| *count <= 9),
-            "{style}: {counts:?}"
+        let busiest = *counts.iter().max().unwrap();
+        println!(
+            "{style}: the busiest thread has {} times the mean",
+            busiest as f64 / 8.0
         );
+        assert!(busiest as f64 <= 1.15 * 8.0, "{style}: {counts:?}");
         drop(clients);
         server.finish();
     }
