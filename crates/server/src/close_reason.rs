@@ -137,6 +137,7 @@ impl End {
     }
 
     /// The name, as a label has it.
+    #[cfg_attr(not(feature = "admin"), allow(dead_code, reason = "operators read it"))]
     pub(crate) fn name(self) -> &'static str {
         match self {
             End::ByOperator => "by_operator",

@@ -33,6 +33,10 @@ mod config_file;
 mod configuration;
 mod connection;
 mod conversation;
+#[cfg_attr(
+    not(feature = "admin"),
+    allow(dead_code, reason = "operators read the counts")
+)]
 mod counters;
 mod deadlines;
 mod dispatch;

@@ -95,6 +95,7 @@ impl Permissions {
         Ok(Permissions::default())
     }
 
+    #[cfg(feature = "admin")] // the only one that asks for it
     pub(crate) fn private(_: &Options) -> Result<Self, String> {
         Ok(Permissions {
             mode: Some(0o600),

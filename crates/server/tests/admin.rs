@@ -1,4 +1,5 @@
 //! What operators and their tools ask over HTTP: metrics, health, and the files in `packaging/`.
+#![cfg(feature = "admin")]
 
 mod harness;
 

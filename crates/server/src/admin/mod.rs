@@ -58,6 +58,10 @@ pub(crate) struct Seen {
 pub(crate) struct Admin {
     thread: RefCell<Option<AdminThread>>,
     /// Removed once the thread has ended.
+    #[cfg_attr(
+        not(feature = "systemd"),
+        allow(dead_code, reason = "it is held for its drop")
+    )]
     file: Option<SocketFile>,
     /// A duplicate of the thread's socket, for a successor.
     #[cfg_attr(
