@@ -1,6 +1,7 @@
 //! Storey 1, the mechanisms: epoll, time, names, threads. They know no task and no loop, so that a
 //! loop driven from outside can use them as well.
 
+pub(crate) mod armed;
 pub(crate) mod budget;
 pub(crate) mod bug;
 #[cfg(feature = "chaos")]

@@ -17,12 +17,20 @@ pub struct Key<T> {
 }
 
 impl<T> Key<T> {
-    const fn new(index: u32, generation: u32) -> Self {
+    pub(super) const fn new(index: u32, generation: u32) -> Self {
         Key {
             index,
             generation,
             of: PhantomData,
         }
+    }
+
+    pub(super) const fn index(self) -> u32 {
+        self.index
+    }
+
+    pub(super) const fn generation(self) -> u32 {
+        self.generation
     }
 
     /// The key as one integer, for epoll's user data.

@@ -1,31 +1,9 @@
 //! Timers by deadline, up to a million at once. Usable alone: it never reads a clock.
 
-use crate::mechanisms::slots::{Key, Slots};
+pub use crate::mechanisms::armed::Timer;
+use crate::mechanisms::armed::{Armed, Item};
+use crate::mechanisms::slots::Key;
 use crate::mechanisms::wheel::Wheel;
-
-/// An armed timer. [`Key<Timer<T>>`](Key) names one.
-#[derive(Debug)]
-pub struct Timer<T> {
-    value: T,
-    /// The order of its latest start: the queue's item with this order stands for it.
-    order: u64,
-    referenced: bool,
-}
-
-/// An item of the queue. It is stale once its timer is gone or has another `order`.
-#[derive(Debug)]
-struct Item<T> {
-    /// The number of starts before this one.
-    order: u64,
-    key: Key<Timer<T>>,
-}
-
-impl<T> Clone for Item<T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-impl<T> Copy for Item<T> {}
 
 /// Timers by deadline, first in first out where deadlines are equal.
 ///
@@ -49,28 +27,29 @@ impl<T> Copy for Item<T> {}
 #[derive(Debug)]
 #[doc(alias("DelayQueue", "TimerWheel"))]
 pub struct Timers<T> {
-    armed: Slots<Timer<T>>,
-    queue: Wheel<Item<T>>,
+    armed: Armed<T>,
+    queue: Wheel<Item>,
     /// Items that [`Timers::pop_due_before`] has passed over, in order.
-    held: Vec<(u64, Item<T>)>,
-    next_order: u64,
-    referenced: usize,
+    held: Vec<(u64, Item)>,
+    /// The number of starts so far.
+    starts: u64,
 }
 
 impl<T> Default for Timers<T> {
     fn default() -> Self {
         Timers {
-            armed: Slots::new(),
+            armed: Armed::default(),
             queue: Wheel::default(),
             held: Vec::new(),
-            next_order: 0,
-            referenced: 0,
+            starts: 0,
         }
     }
 }
 
 /// With fewer items than this a sweep costs more than it saves.
 const SWEEP_MIN: usize = 64;
+/// After this many starts, all stale items are removed.
+const SWEEP_STARTS: u64 = 1 << 30;
 /// Up to this many items are scanned for the earliest live one. With more, an estimate is enough:
 /// it costs the loop one wake-up.
 const SCAN_MAX: usize = 32;
@@ -87,68 +66,56 @@ impl<T> Timers<T> {
 
     /// Arms a timer. It is referenced.
     pub fn start(&mut self, deadline_ns: u64, value: T) -> Key<Timer<T>> {
-        let order = self.order();
-        let key = self.armed.insert(Timer {
-            value,
-            order,
-            referenced: true,
-        });
-        self.referenced += 1;
-        self.queue.push(deadline_ns, Item { order, key });
+        let order = self.count_start();
+        let (key, item) = self.armed.insert(value, order);
+        self.queue.push(deadline_ns, item);
         key
     }
 
     /// Gives an armed timer another deadline. Among timers with the same deadline it is then the
     /// last. False if it is not armed.
     pub fn again(&mut self, key: Key<Timer<T>>, deadline_ns: u64) -> bool {
-        let order = self.order();
-        let Some(timer) = self.armed.get_mut(key) else {
+        let order = self.count_start();
+        let Some(item) = self.armed.restart(key, order) else {
             return false;
         };
-        // The old item is stale from here on, as its order differs.
-        timer.order = order;
-        self.queue.push(deadline_ns, Item { order, key });
+        self.queue.push(deadline_ns, item);
         self.sweep();
         true
     }
 
     /// The values of all timers, in no particular order.
     pub fn into_values(self) -> impl Iterator<Item = T> {
-        self.armed.into_values().map(|timer| timer.value)
+        self.armed.into_values()
     }
 
     /// The values of the armed timers, in no particular order.
     pub fn values(&self) -> impl Iterator<Item = &T> {
-        self.armed.iter().map(|(_, timer)| &timer.value)
+        self.armed.values()
     }
 
     /// Disarms a timer and returns its value.
     pub fn stop(&mut self, key: Key<Timer<T>>) -> Option<T> {
         // Its item stays in the queue: to find it there would take a search. It is skipped when its
         // time comes, and swept out before such items are too many.
-        let timer = self.armed.remove(key)?;
-        self.referenced -= usize::from(timer.referenced);
+        let value = self.armed.remove(key)?;
         self.sweep();
-        Some(timer.value)
+        Some(value)
     }
 
     /// The value of an armed timer.
     pub fn get_mut(&mut self, key: Key<Timer<T>>) -> Option<&mut T> {
-        self.armed.get_mut(key).map(|timer| &mut timer.value)
+        self.armed.get_mut(key)
     }
 
     /// Sets whether this timer counts in [`Timers::referenced`].
     pub fn set_referenced(&mut self, key: Key<Timer<T>>, referenced: bool) {
-        if let Some(timer) = self.armed.get_mut(key) {
-            self.referenced -= usize::from(timer.referenced);
-            self.referenced += usize::from(referenced);
-            timer.referenced = referenced;
-        }
+        self.armed.set_referenced(key, referenced);
     }
 
     /// The number of armed timers that are referenced.
     pub fn referenced(&self) -> usize {
-        self.referenced
+        self.armed.referenced()
     }
 
     /// The number of armed timers.
@@ -158,7 +125,7 @@ impl<T> Timers<T> {
 
     /// True when no timer is armed.
     pub fn is_empty(&self) -> bool {
-        self.armed.is_empty()
+        self.len() == 0
     }
 
     /// The deadline of the first timer; or an earlier time, if many timers are near it and some of
@@ -169,11 +136,10 @@ impl<T> Timers<T> {
             let (deadline_ns, item) = self.queue.peek()?;
             // A stale item gives an early deadline. Among few items the true one is found at once;
             // among many the loop wakes once for nothing and then knows.
-            if is_live(&self.armed, item) || self.queue.first_len() > SCAN_MAX {
+            if self.armed.is_live(item) || self.queue.first_len() > SCAN_MAX {
                 return Some(deadline_ns);
             }
-            let armed = &self.armed;
-            self.queue.retain_first(|item| is_live(armed, item));
+            self.queue.retain_first(|item| self.armed.is_live(item));
         }
     }
 
@@ -181,13 +147,18 @@ impl<T> Timers<T> {
     /// too.
     pub fn pop_due(&mut self, now_ns: u64) -> Option<(u64, T)> {
         self.release();
-        let (deadline_ns, item) = self.pop_due_item(now_ns)?;
-        Some((deadline_ns, self.fire(item)))
+        loop {
+            let is_live = |item| self.armed.is_live(item);
+            let (deadline_ns, item) = self.queue.pop_due(now_ns, is_live)?;
+            if let Some(value) = self.armed.remove_live(item) {
+                return Some((deadline_ns, value));
+            }
+        }
     }
 
     /// Marks this moment in the order of starts: see [`Timers::pop_due_before`].
     pub fn mark(&self) -> TimerMark {
-        TimerMark(self.next_order)
+        TimerMark(self.starts)
     }
 
     /// Takes out the first timer that is due and was started before the mark, as
@@ -212,38 +183,24 @@ impl<T> Timers<T> {
     /// assert_eq!(timers.len(), 2); // for the next pass
     /// ```
     pub fn pop_due_before(&mut self, now_ns: u64, mark: TimerMark) -> Option<(u64, T)> {
-        while let Some((deadline_ns, item)) = self.pop_due_item(now_ns) {
-            if item.order <= mark.0 {
-                return Some((deadline_ns, self.fire(item)));
-            }
-            // Held until the pass ends: if it went back at once, the next pop would find it again.
-            self.held.push((deadline_ns, item));
-        }
-        self.release();
-        None
-    }
-
-    /// Takes the first live item out of the queue, if it is due.
-    #[inline]
-    fn pop_due_item(&mut self, now_ns: u64) -> Option<(u64, Item<T>)> {
         loop {
-            let (deadline_ns, _) = self.queue.peek()?;
-            // Peeked first, because `pop` moves the wheel's time forward, and items that come may
-            // be earlier.
-            if deadline_ns > now_ns {
+            let is_live = |item| self.armed.is_live(item);
+            let Some((deadline_ns, item)) = self.queue.pop_due(now_ns, is_live) else {
+                self.release();
                 return None;
+            };
+            if !self.armed.is_live(item) {
+                continue;
             }
-            let (deadline_ns, item) = self.queue.pop()?;
-            if is_live(&self.armed, &item) {
-                return Some((deadline_ns, item));
+            if self.armed.order(item) > mark.0 {
+                // Held until the pass ends: if it went back at once, the next pop would find it
+                // again.
+                self.held.push((deadline_ns, item));
+                continue;
             }
+            let value = self.armed.remove_live(item)?;
+            return Some((deadline_ns, value));
         }
-    }
-
-    fn fire(&mut self, item: Item<T>) -> T {
-        let timer = self.armed.remove(item.key).expect("the item is live");
-        self.referenced -= usize::from(timer.referenced);
-        timer.value
     }
 
     /// Returns the items that a pass has held to their place: before all that are in the queue.
@@ -261,24 +218,29 @@ impl<T> Timers<T> {
         }
     }
 
-    fn order(&mut self) -> u64 {
-        self.next_order += 1;
-        self.next_order
+    fn count_start(&mut self) -> u64 {
+        self.starts += 1;
+        // The counts by which items are recognized have 32 bits, and a start adds at most two to
+        // one of them: before they wrap around, no stale item is left.
+        if self.starts.is_multiple_of(SWEEP_STARTS) {
+            self.remove_stale();
+        }
+        self.starts
     }
 
     /// Keeps the queue within twice the number of armed timers. A sweep removes at least half of
     /// the items, so each stop pays a constant share of it.
     fn sweep(&mut self) {
         if self.queue.len() > SWEEP_MIN && self.queue.len() > 2 * self.armed.len() {
-            let armed = &self.armed;
-            self.queue.retain(|item| is_live(armed, item));
+            self.remove_stale();
         }
     }
-}
 
-fn is_live<T>(armed: &Slots<Timer<T>>, item: &Item<T>) -> bool {
-    let timer = armed.get(item.key);
-    timer.is_some_and(|timer| timer.order == item.order)
+    #[cold]
+    fn remove_stale(&mut self) {
+        self.queue.retain(|item| self.armed.is_live(item));
+        self.held.retain(|(_, item)| self.armed.is_live(*item));
+    }
 }
 
 #[cfg(test)]
@@ -417,6 +379,57 @@ mod tests {
         timers.start(5, "too late, so at once");
         assert_eq!(timers.next_deadline_ns(), Some(5));
         assert_eq!(timers.pop_due(u64::MAX), Some((5, "too late, so at once")));
+    }
+
+    #[test]
+    fn a_deadline_in_the_past_counts_as_the_last_that_fired() {
+        let mut timers = Timers::new();
+        for name in ["a", "b", "c"] {
+            timers.start(1_000_000, name); // one bucket, which is sorted as a whole
+        }
+        timers.start(2_000_000, "later");
+        assert_eq!(timers.pop_due(3_000_000), Some((1_000_000, "a")));
+        timers.start(5, "late");
+        let fired = std::iter::from_fn(|| timers.pop_due(3_000_000));
+        let expected = [(1_000_000, "b"), (1_000_000, "c"), (5, "late")];
+        assert!(fired.eq(expected.into_iter().chain([(2_000_000, "later")])));
+    }
+
+    /// More timers than fit in a run, with equal deadlines among them, and others that start and
+    /// end while a run is taken out.
+    #[test]
+    fn thousands_of_timers_fire_as_a_sorted_list_would() {
+        let (mut timers, mut model) = (Timers::new(), BTreeMap::new());
+        let mut random = 1_u64;
+        let mut next_random = |below: u64| {
+            random = random.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
+            (random >> 33) % below
+        };
+        let mut now = 0;
+        for order in 0..40_000 {
+            // Half of the deadlines are near, and a third of those equal to others.
+            let spread = [30, 10_000, 1 << 20, 1 << 33][next_random(4) as usize];
+            let deadline = now + next_random(spread);
+            let key = timers.start(deadline, order);
+            match next_random(4) {
+                0 => assert_eq!(timers.stop(key), Some(order)),
+                _ => drop(model.insert((deadline, order), ())),
+            }
+            if order % 3000 == 0 {
+                now += next_random(1 << 19);
+            }
+            while next_random(3) == 0
+                && let Some((deadline, fired)) = timers.pop_due(now)
+            {
+                let ((expected, order), ()) = model.pop_first().unwrap();
+                assert_eq!((deadline, fired), (expected, order));
+            }
+        }
+        while let Some((deadline, fired)) = timers.pop_due(u64::MAX) {
+            let ((expected, order), ()) = model.pop_first().unwrap();
+            assert_eq!((deadline, fired), (expected, order));
+        }
+        assert!(model.is_empty() && timers.is_empty());
     }
 
     #[test]
