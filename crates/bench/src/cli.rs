@@ -8,8 +8,9 @@ use std::time::Duration;
 use clap::{Args, Command, Parser, Subcommand};
 
 use crate::connection::MESSAGE_BYTES_MIN;
-use crate::contenders::{BuiltIn, Comparator, HttpLoad, HttpRuntime, Kind, Protocol, Runtime};
-use crate::count::Unit;
+use crate::contenders::{
+    BuiltIn, Comparator, HttpLoad, HttpRuntime, Kind, Protocol, Runtime, Unit,
+};
 
 /// Measures Oneloop's `main` side by side with echo servers in C, tokio and mio, and its tasks with
 /// those of other runtimes.

@@ -117,6 +117,34 @@ pub(crate) enum BuiltIn {
     May,
 }
 
+/// What `count` counts: one unit of the work of Oneloop's server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Unit {
+    /// 64 bytes there and back
+    Message,
+    /// Connect, one message, FIN, close
+    Connection,
+    /// The same through a proxy, on connections that stay
+    ProxiedMessage,
+    /// The same through a proxy
+    ProxiedConnection,
+    /// A line of a chat to one of its members
+    Delivery,
+}
+
+impl Unit {
+    /// The word in the tables and in the record.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Unit::Message => "message",
+            Unit::Connection => "connection",
+            Unit::ProxiedMessage => "proxied message",
+            Unit::ProxiedConnection => "proxied connection",
+            Unit::Delivery => "delivery",
+        }
+    }
+}
+
 /// The runtimes of `http`, in the order of the tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]

@@ -13,10 +13,9 @@ use anyhow::{Result, ensure};
 use serde::Serialize;
 
 use self::record::{Compared, Figures, Record};
-pub(crate) use self::unit::Unit;
 use crate::bench::Bench;
 use crate::cli::CountOptions;
-use crate::contenders::Kind;
+use crate::contenders::{Kind, Unit};
 use crate::progress::Progress;
 use crate::report::Row;
 use crate::server::{Program, Server};

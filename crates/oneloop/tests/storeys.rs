@@ -120,8 +120,8 @@ fn the_files_of_bench_stand_in_storeys() {
         programs:     program comparators/ comparators tasks/ tasks web/ web flood load report
         tables:       memory_row strace
         command line: cli
-        servers:      listening server sample bench
-        benchmarks:   echo fair green http http/ idle syscalls
+        servers:      listening callgrind server sample bench
+        benchmarks:   count count/ echo fair green http http/ idle syscalls
         ",
     );
 }

@@ -5,9 +5,9 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use clap::ValueEnum;
 
 use super::chat::Chat;
+use crate::contenders::Unit;
 use crate::listening::Listening;
 use crate::load::{Limit, Load};
 
@@ -18,33 +18,7 @@ const ECHO_MAX: Duration = Duration::from_secs(10);
 /// Connections at a time, and members of a chat.
 const CONNECTIONS: u32 = 16;
 
-/// The unit of which one costs so much.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Unit {
-    /// 64 bytes there and back
-    Message,
-    /// Connect, one message, FIN, close
-    Connection,
-    /// The same through a proxy, on connections that stay
-    ProxiedMessage,
-    /// The same through a proxy
-    ProxiedConnection,
-    /// A line of a chat to one of its members
-    Delivery,
-}
-
 impl Unit {
-    /// The word in the tables and in the record.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Unit::Message => "message",
-            Unit::Connection => "connection",
-            Unit::ProxiedMessage => "proxied message",
-            Unit::ProxiedConnection => "proxied connection",
-            Unit::Delivery => "delivery",
-        }
-    }
-
     pub(super) fn needs_upstream(self) -> bool {
         matches!(self, Unit::ProxiedMessage | Unit::ProxiedConnection)
     }
