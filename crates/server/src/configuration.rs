@@ -185,8 +185,6 @@ fn tip(arg: &str, command: &Command, args: &[OsString]) -> Option<String> {
         None
     } else if ModeName::from_str(arg, false).is_ok() {
         Some(format!("to choose that mode, use '--mode {arg}'"))
-    } else if let Some(near) = nearest(arg, command.get_subcommands().map(Command::get_name)) {
-        Some(format!("for that command, use 'oneloop {near}'"))
     } else if Endpoint::parse(arg).is_some() {
         Some(format!("to listen there, use '--listen {arg}'"))
     } else if arg.starts_with('/') && !has_mode_exec(args) {
@@ -196,7 +194,9 @@ fn tip(arg: &str, command: &Command, args: &[OsString]) -> Option<String> {
             "to run it for each client, use '--mode exec -- {arg}'"
         ))
     } else {
-        None
+        let commands = command.get_subcommands().map(Command::get_name);
+        let near = nearest(arg, commands)?;
+        Some(format!("for that command, use 'oneloop {near}'"))
     }
 }
 
