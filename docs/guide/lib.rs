@@ -35,6 +35,8 @@ pages! {
     Testing "src/testing.md"
     Chaos "src/chaos.md"
     Operating "src/operating.md"
+    Access "src/access.md"
+    Metrics "src/metrics.md"
     Inspector "src/inspector.md"
     Service "src/service.md"
     Examples "src/examples.md"

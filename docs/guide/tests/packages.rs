@@ -47,7 +47,7 @@ fn each_package_has_a_readme_and_describes_itself() {
         "repository",
         "license",
     ];
-    assert_eq!(published().len(), 18);
+    assert_eq!(published().len(), 19);
     for path in published() {
         assert!(!read(path.join("README.md")).is_empty());
         let manifest = read(path.join("Cargo.toml"));
