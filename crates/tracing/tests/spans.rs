@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::future::{pending, poll_fn};
 use std::rc::Rc;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::task::Poll;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -98,6 +98,10 @@ impl Subscriber for Collector {
 
 /// Runs a program on a loop whose tasks are traced, under a collector.
 fn collect(program: impl FnOnce(&mut EventLoop)) -> Collector {
+    // With a single subscriber, tracing asks only the thread that meets a callsite first. If that is
+    // another test's, without a subscriber, it remembers for all threads that nobody is interested.
+    static ANOTHER: OnceLock<Dispatch> = OnceLock::new();
+    ANOTHER.get_or_init(|| Dispatch::new(Collector::default()));
     let collector = Collector::default();
     dispatcher::with_default(&Dispatch::new(collector.clone()), || {
         let mut event_loop = EventLoop::new().unwrap();
@@ -246,6 +250,10 @@ fn a_task_that_no_subscriber_asks_for_is_not_seen() {
     let mut event_loop = EventLoop::new().unwrap();
     oneloop::tracing::trace_tasks(&event_loop.handle());
     let task = event_loop.handle().spawn(yields());
+    // With a single subscriber, tracing asks only the thread that meets a callsite first. If that is
+    // another test's, without a subscriber, it remembers for all threads that nobody is interested.
+    static ANOTHER: OnceLock<Dispatch> = OnceLock::new();
+    ANOTHER.get_or_init(|| Dispatch::new(Collector::default()));
     let collector = Collector::default();
     dispatcher::with_default(&Dispatch::new(collector.clone()), || {
         event_loop.block_on(task).unwrap();
