@@ -83,8 +83,11 @@ pub(crate) mod process_life {
     }
 
     #[derive(Debug)]
+    #[allow(
+        dead_code,
+        reason = "a drop removes the files, and ends the thread of operators"
+    )]
     pub(crate) struct Held {
-        #[allow(dead_code, reason = "a drop removes them")]
         pub(crate) files: Vec<SocketFile>,
         pub(crate) admin: Option<Admin>,
     }

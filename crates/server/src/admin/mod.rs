@@ -56,6 +56,10 @@ pub(crate) struct Seen {
 /// What answers operators, until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Admin {
+    #[cfg_attr(
+        not(feature = "systemd"),
+        allow(dead_code, reason = "its drop ends it")
+    )]
     thread: RefCell<Option<AdminThread>>,
     /// Removed once the thread has ended.
     #[cfg_attr(
