@@ -96,12 +96,16 @@ impl Subscriber for Collector {
     }
 }
 
-/// Runs a program on a loop whose tasks are traced, under a collector.
-fn collect(program: impl FnOnce(&mut EventLoop)) -> Collector {
-    // With a single subscriber, tracing asks only the thread that meets a callsite first. If that is
-    // another test's, without a subscriber, it remembers for all threads that nobody is interested.
+/// With a single subscriber, tracing asks only the thread that meets a callsite first. If that is
+/// another test's, without a subscriber, the callsite stays off on all threads.
+fn have_another_subscriber() {
     static ANOTHER: OnceLock<Dispatch> = OnceLock::new();
     ANOTHER.get_or_init(|| Dispatch::new(Collector::default()));
+}
+
+/// Runs a program on a loop whose tasks are traced, under a collector.
+fn collect(program: impl FnOnce(&mut EventLoop)) -> Collector {
+    have_another_subscriber();
     let collector = Collector::default();
     dispatcher::with_default(&Dispatch::new(collector.clone()), || {
         let mut event_loop = EventLoop::new().unwrap();
@@ -250,10 +254,7 @@ fn a_task_that_no_subscriber_asks_for_is_not_seen() {
     let mut event_loop = EventLoop::new().unwrap();
     oneloop::tracing::trace_tasks(&event_loop.handle());
     let task = event_loop.handle().spawn(yields());
-    // With a single subscriber, tracing asks only the thread that meets a callsite first. If that is
-    // another test's, without a subscriber, it remembers for all threads that nobody is interested.
-    static ANOTHER: OnceLock<Dispatch> = OnceLock::new();
-    ANOTHER.get_or_init(|| Dispatch::new(Collector::default()));
+    have_another_subscriber();
     let collector = Collector::default();
     dispatcher::with_default(&Dispatch::new(collector.clone()), || {
         event_loop.block_on(task).unwrap();
