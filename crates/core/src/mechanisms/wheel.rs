@@ -168,14 +168,20 @@ impl<T: Copy> Wheel<T> {
         let differs = time_here ^ self.last;
         let level = (u64::BITS - 1 - (differs | 1).leading_zeros()) / BITS;
         let bucket = digit(time_here, level as usize);
-        let here = &mut self.levels[level as usize];
-        // 64 buckets of 40 bytes, only for levels in use.
-        if here.buckets.is_empty() {
-            here.buckets.resize_with(BUCKETS, Bucket::default);
-        }
-        here.occupied |= 1 << bucket;
         self.occupied |= 1 << level;
+        let here = self.level(level as usize);
+        here.occupied |= 1 << bucket;
         here.buckets[bucket].push(time, item);
+    }
+
+    /// A level with its buckets, 64 of 40 bytes, which only levels in use have.
+    #[inline]
+    fn level(&mut self, level: usize) -> &mut Level<T> {
+        let level = &mut self.levels[level];
+        if level.buckets.is_empty() {
+            level.buckets.resize_with(BUCKETS, Bucket::default);
+        }
+        level
     }
 
     /// The first bucket that is not empty: its level and its number there.
@@ -303,11 +309,7 @@ impl<T: Copy> Wheel<T> {
         for (time, _) in items {
             counts[digit(*time, level)] += 1;
         }
-        let here = &mut self.levels[level];
-        if here.buckets.is_empty() {
-            here.buckets.resize_with(BUCKETS, Bucket::default);
-        }
-        for (bucket, count) in here.buckets.iter_mut().zip(counts) {
+        for (bucket, count) in self.level(level).buckets.iter_mut().zip(counts) {
             bucket.items.reserve_exact(count);
         }
     }
