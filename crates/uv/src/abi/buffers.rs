@@ -54,7 +54,7 @@ fn count_of(result: ssize_t) -> Result<usize, Errno> {
 }
 
 /// Repeats a system call that a signal interrupts.
-fn uninterrupted(call: impl Fn() -> ssize_t) -> Result<usize, Errno> {
+pub(super) fn uninterrupted(mut call: impl FnMut() -> ssize_t) -> Result<usize, Errno> {
     loop {
         match count_of(call()) {
             Err(Errno::INTR) => {}
@@ -80,15 +80,12 @@ pub(crate) fn receive(fd: RawFd, into: Buffer) -> Result<(usize, Vec<OwnedFd>), 
     let mut message: msghdr = unsafe { mem::zeroed() };
     message.msg_iov = &mut part;
     message.msg_iovlen = 1;
-    let count = loop {
+    let count = uninterrupted(|| {
         message.msg_control = control.as_mut_ptr().cast();
         message.msg_controllen = size_of_val(&control);
         // SAFETY: the message refers to the caller's buffer and to the room for control messages.
-        match count_of(unsafe { libc::recvmsg(fd, &mut message, libc::MSG_CMSG_CLOEXEC) }) {
-            Err(Errno::INTR) => {}
-            result => break result?,
-        }
-    };
+        unsafe { libc::recvmsg(fd, &mut message, libc::MSG_CMSG_CLOEXEC) }
+    })?;
     let mut fds = Vec::new();
     // SAFETY: recvmsg(2) has filled the message in.
     let mut header = unsafe { libc::CMSG_FIRSTHDR(&message) };

@@ -1,6 +1,6 @@
 //! Packets: the system calls of UDP.
 
-use super::buffers::{self, Buffer};
+use super::buffers::{self, Buffer, uninterrupted};
 use crate::error;
 use crate::layout::UdpSend;
 use libc::{c_int, iovec, msghdr, sockaddr, sockaddr_storage};
@@ -31,27 +31,22 @@ pub(crate) fn receive(
     let mut message: msghdr = unsafe { mem::zeroed() };
     message.msg_iov = &mut part;
     message.msg_iovlen = 1;
-    loop {
+    let bytes = uninterrupted(|| {
         message.msg_name = sender.as_mut_ptr().cast();
         message.msg_namelen = size_of::<sockaddr_storage>() as libc::socklen_t;
         // SAFETY: the message refers to the caller's buffer and to the room for the sender.
-        match usize::try_from(unsafe { libc::recvmsg(fd, &mut message, 0) }) {
-            Ok(bytes) => {
-                let has_sender = message.msg_namelen > 0;
-                return Ok(Packet {
-                    bytes,
-                    from: if has_sender {
-                        sender.as_ptr().cast()
-                    } else {
-                        ptr::null()
-                    },
-                    is_partial: message.msg_flags & libc::MSG_TRUNC != 0,
-                });
-            }
-            Err(_) if error::last() == -libc::EINTR => {}
-            Err(_) => return Err(Errno::from_raw_os_error(-error::last())),
-        }
-    }
+        unsafe { libc::recvmsg(fd, &mut message, 0) }
+    })?;
+    let has_sender = message.msg_namelen > 0;
+    Ok(Packet {
+        bytes,
+        from: if has_sender {
+            sender.as_ptr().cast()
+        } else {
+            ptr::null()
+        },
+        is_partial: message.msg_flags & libc::MSG_TRUNC != 0,
+    })
 }
 
 /// Sends a packet; without an address, to the peer to which the socket is connected.
@@ -69,18 +64,11 @@ pub(super) fn send(
         message.msg_name = to.cast_mut().cast();
         message.msg_namelen = to_bytes as libc::socklen_t;
     }
-    loop {
-        // SAFETY: the message refers to the caller's buffers and to the address.
-        match usize::try_from(unsafe { libc::sendmsg(fd, &message, 0) }) {
-            Ok(bytes) => return Ok(bytes),
-            Err(_) => match -error::last() {
-                libc::EINTR => {}
-                // The kernel has no memory for more at the moment.
-                libc::EAGAIN | libc::ENOBUFS => return Err(Errno::AGAIN),
-                error => return Err(Errno::from_raw_os_error(error)),
-            },
-        }
-    }
+    // SAFETY: the message refers to the caller's buffers and to the address.
+    uninterrupted(|| unsafe { libc::sendmsg(fd, &message, 0) }).map_err(|error| match error {
+        Errno::NOBUFS => Errno::AGAIN, // the kernel has no memory for more at the moment
+        error => error,
+    })
 }
 
 /// Sends the packet of a request.

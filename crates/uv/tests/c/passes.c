@@ -11,7 +11,7 @@ static uv_timer_t timer;
 static char room[100];
 static int seen;
 
-static void alloc(uv_handle_t* handle, size_t suggested, uv_buf_t* buf) { (void)handle, (void)suggested; *buf = uv_buf_init(room, sizeof room); }
+ALLOC_IN(room)
 static void on_write(uv_write_t* req, int status) { printf("written %d: %d\n", (int)(req - writes), status); }
 static void on_read(uv_stream_t* stream, ssize_t count, const uv_buf_t* buf) {
   uv_pipe_t* pipe = (uv_pipe_t*)stream;

@@ -8,12 +8,7 @@ static uv_connect_t connects[3];
 static char path[64], room[100];
 static int count, closed;
 
-static void alloc(uv_handle_t* handle, size_t suggested, uv_buf_t* buf) { (void)handle, (void)suggested; *buf = uv_buf_init(room, sizeof room); }
-static void on_read(uv_stream_t* stream, ssize_t count, const uv_buf_t* buf) {
-  if (count > 0) printf("read %.*s\n", (int)count, buf->base);
-  else printf("read %s\n", uv_err_name(count));
-  if (count < 0) uv_close((uv_handle_t*)stream, NULL);
-}
+ALLOC_IN(room)
 static void on_connection(uv_stream_t* stream, int status) {
   printf("connection %s\n", status ? uv_err_name(status) : "ok");
   CHECK(uv_pipe_init(&loop, &accepted[count], 0) == 0);
@@ -21,7 +16,7 @@ static void on_connection(uv_stream_t* stream, int status) {
   result("accept again", uv_accept(stream, (uv_stream_t*)&other));
   uv_stream_t* one = (uv_stream_t*)&accepted[count++];
   printf("readable %d writable %d\n", uv_is_readable(one), uv_is_writable(one));
-  uv_read_start(one, alloc, on_read);
+  uv_read_start(one, alloc, print_read);
 }
 static void on_connect(uv_connect_t* req, int status) {
   printf("connect %d: %s\n", (int)(req - connects), status ? uv_err_name(status) : "ok");
@@ -99,10 +94,10 @@ int main(void) {
   CHECK(uv_pipe_init(&loop, &clients[0], 0) == 0 && uv_pipe_open(&clients[0], fds[0]) == 0);
   CHECK(uv_pipe_init(&loop, &clients[1], 0) == 0 && uv_pipe_open(&clients[1], fds[1]) == 0);
   printf("ends %d%d %d%d\n", uv_is_readable((uv_stream_t*)&clients[0]), uv_is_writable((uv_stream_t*)&clients[0]), uv_is_readable((uv_stream_t*)&clients[1]), uv_is_writable((uv_stream_t*)&clients[1]));
-  result("read from the write end", uv_read_start((uv_stream_t*)&clients[1], alloc, on_read));
+  result("read from the write end", uv_read_start((uv_stream_t*)&clients[1], alloc, print_read));
   uv_buf_t part = uv_buf_init("x", 1);
   result("write to the read end", uv_try_write((uv_stream_t*)&clients[0], &part, 1));
-  uv_read_start((uv_stream_t*)&clients[0], alloc, on_read);
+  uv_read_start((uv_stream_t*)&clients[0], alloc, print_read);
   CHECK(uv_try_write((uv_stream_t*)&clients[1], &part, 1) == 1);
   uv_close((uv_handle_t*)&clients[1], on_close);
   uv_run(&loop, UV_RUN_DEFAULT);

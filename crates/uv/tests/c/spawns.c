@@ -10,7 +10,7 @@ static uv_shutdown_t end;
 static char room[4096], text[4096];
 static size_t length;
 
-static void alloc(uv_handle_t* handle, size_t suggested, uv_buf_t* buf) { (void)handle, (void)suggested; *buf = uv_buf_init(room, sizeof room); }
+ALLOC_IN(room)
 static void on_read(uv_stream_t* stream, ssize_t count, const uv_buf_t* buf) {
   if (count > 0) {
     memcpy(text + length, buf->base, count);

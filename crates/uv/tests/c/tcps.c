@@ -10,16 +10,11 @@ static uv_write_t request;
 static char room[100];
 static int count, resets;
 
-static void alloc(uv_handle_t* handle, size_t suggested, uv_buf_t* buf) { (void)handle, (void)suggested; *buf = uv_buf_init(room, sizeof room); }
-static void on_read(uv_stream_t* stream, ssize_t count, const uv_buf_t* buf) {
-  if (count > 0) printf("read %.*s\n", (int)count, buf->base);
-  else printf("read %s\n", uv_err_name(count));
-  if (count < 0) uv_close((uv_handle_t*)stream, NULL);
-}
+ALLOC_IN(room)
 static void on_connection(uv_stream_t* stream, int status) {
   CHECK(status == 0);
   CHECK(uv_tcp_init(&loop, &accepted[count]) == 0 && uv_accept(stream, (uv_stream_t*)&accepted[count]) == 0);
-  uv_read_start((uv_stream_t*)&accepted[count++], alloc, on_read);
+  uv_read_start((uv_stream_t*)&accepted[count++], alloc, print_read);
 }
 static void on_write(uv_write_t* req, int status) { printf("written %d\n", status); uv_close((uv_handle_t*)req->handle, NULL); }
 static void on_reset(uv_handle_t* handle) { (void)handle; resets++; }

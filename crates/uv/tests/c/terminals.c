@@ -7,7 +7,7 @@ static uv_tty_t tty, again;
 static uv_write_t request;
 static char room[100];
 
-static void alloc(uv_handle_t* handle, size_t suggested, uv_buf_t* buf) { (void)handle, (void)suggested; *buf = uv_buf_init(room, sizeof room); }
+ALLOC_IN(room)
 static void on_read(uv_stream_t* stream, ssize_t count, const uv_buf_t* buf) {
   printf("read %d: %.*s\n", (int)count, count > 0 ? (int)count : 0, buf->base);
   uv_read_stop(stream);
